@@ -1,0 +1,1 @@
+"""HTTPS for a Windows service, renewed for ever, in one call."""

@@ -1,0 +1,1 @@
+"""The embedded machine: one SQLite file and a real TLS listener."""

@@ -1,0 +1,202 @@
+"""Files that must be whole and private: atomic writes, 0600 from creation, locks across processes."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlsssl.errors import AccessDeniedError, InvalidInputError, NotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def read(path: Path, *, limit: int = 64 * 1024 * 1024) -> bytes:
+    """The file's bytes.
+
+    Raises:
+        NotFoundError: there is no such file.
+        AccessDeniedError: this user may not read it.
+        InvalidInputError: it is a folder, or larger than `limit` bytes.
+    """
+    try:
+        with path.open("rb") as file:
+            data = file.read(limit + 1)
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no file {path}") from None
+    except IsADirectoryError:
+        raise InvalidInputError(f"{path} is a folder, not a file") from None
+    except PermissionError:
+        if path.is_dir():  # what Windows answers for a folder
+            raise InvalidInputError(f"{path} is a folder, not a file") from None
+        raise AccessDeniedError(f"this user may not read {path}", right="read") from None
+    if len(data) > limit:
+        raise InvalidInputError(f"{path} is larger than {limit} bytes; no certificate file is")
+    return data
+
+
+def write(path: Path, data: bytes, *, private: bool) -> None:
+    """Put `data` at `path`, whole or not at all: a new file beside it, flushed to disk, then renamed over it.
+
+    Args:
+        path: Where; its folder must exist. A symbolic link is replaced, not followed.
+        data: All of it.
+        private: True makes the file readable by its owner only, from the moment it exists (0600; on Windows an
+            access list for the owner, administrators and SYSTEM). False leaves it to the umask.
+
+    Raises:
+        NotFoundError: the folder does not exist.
+        AccessDeniedError: this user may not write there.
+    """
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    try:
+        descriptor = _create(temporary, private=private)
+        try:
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                temporary.unlink()
+            raise
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no folder {path.parent}; make it first") from None
+    except IsADirectoryError:
+        raise InvalidInputError(f"{path} is a folder, not a file") from None
+    except PermissionError:
+        raise AccessDeniedError(f"this user may not write {path}", right="write") from None
+    _sync_folder(path.parent)
+
+
+def private_folder(path: Path) -> Path:
+    """Make a folder that only its owner may enter (0700), with its parents, unless it is there; return it.
+
+    Raises:
+        AccessDeniedError: this user may not make it.
+        InvalidInputError: something that is not a folder is there.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with contextlib.suppress(FileExistsError):
+            _make_folder(path)
+    except PermissionError:
+        raise AccessDeniedError(f"this user may not make the folder {path}", right="write") from None
+    except (FileExistsError, NotADirectoryError):
+        raise InvalidInputError(f"{path} cannot be made: a file is in its way") from None
+    if not path.is_dir():
+        raise InvalidInputError(f"{path} is not a folder")
+    return path
+
+
+def user_data_folder() -> Path:
+    """Where this platform keeps a user's application data (not made here)."""
+    if sys.platform == "win32":
+        return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
+    if sys.platform == "darwin":
+        return Path.home() / "Library" / "Application Support"
+    # XDG Base Directory Specification: relative paths are to be ignored.
+    configured = Path(os.environ.get("XDG_DATA_HOME") or "")
+    return configured if configured.is_absolute() else Path.home() / ".local" / "share"
+
+
+@contextlib.contextmanager
+def lock(path: Path, *, timeout: float) -> Iterator[None]:
+    """Hold an exclusive lock on the file `path` (made if missing, never removed) across processes and threads.
+
+    The system drops it when the holder dies. The holder's process id is in the file, for the message.
+
+    Raises:
+        TimeoutError: somebody else held it for `timeout` seconds; the message names the process.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_CLOEXEC", 0), 0o600)
+    except PermissionError:
+        raise AccessDeniedError(f"this user may not lock {path}", right="write") from None
+    try:
+        deadline = time.monotonic() + timeout
+        while not _try_lock(descriptor):
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"{path} is locked by process {_lock_holder(path)}")
+            time.sleep(0.02)
+        _write_holder(descriptor)
+        try:
+            yield
+        finally:
+            _unlock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _lock_holder(path: Path) -> str:
+    try:
+        return str(json.loads(path.read_bytes())["pid"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "unknown"
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int) -> bool:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
+        return True
+
+    def _write_holder(descriptor: int) -> None:
+        """Nothing: the locked byte range cannot be read by others here, so it would help nobody."""
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+    def _create(path: Path, *, private: bool) -> int:
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_BINARY, 0o600 if private else 0o666)
+
+    def _make_folder(path: Path) -> None:
+        path.mkdir(0o700)
+
+    def _sync_folder(path: Path) -> None:
+        """Windows has no such call; the rename is journalled by NTFS."""
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True
+
+    def _write_holder(descriptor: int) -> None:
+        os.ftruncate(descriptor, 0)
+        os.pwrite(descriptor, json.dumps({"pid": os.getpid()}).encode(), 0)
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+
+    def _create(path: Path, *, private: bool) -> int:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        return os.open(path, flags, 0o600 if private else 0o666)
+
+    def _make_folder(path: Path) -> None:
+        path.mkdir(0o700)
+        path.chmod(0o700)  # mkdir's mode is cut by the umask, which may cut the owner's own bits
+
+    def _sync_folder(path: Path) -> None:
+        descriptor = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,381 @@
+"""The seam: what a *machine* keeps, as Protocols and plain records. Two machines stand behind it.
+
+Everything that crosses is a plain value: DER bytes, `Thumbprint`, text, the frozen records below. What the two
+machines must have in common is written here once, beside the method it is about, and the contract suite
+(`tests/contract`) holds both to it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from mlsssl.errors import InvalidInputError
+from mlsssl.values import BindingFamily, BindingKey, BindingOptions, Location, Thumbprint, check_store_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+KeyProvider = Literal["cng", "csp"]
+"""Which of Windows' two key storages: CNG (`ncrypt.dll`) or the older CryptoAPI provider (type 24)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyState:
+    """What was found on opening the private key that a stored certificate is linked to.
+
+    Attributes:
+        provider: The provider's full name, as Windows writes it.
+        container: The key's name in that provider.
+        machine_keyset: Whether it lies among the machine's keys; HTTP.sys needs that.
+        persisted: Whether it opens again by its name.
+        matches: Whether its public half is the certificate's; None when it could not be opened.
+        exportable: Whether the private key may leave the machine; None when it could not be opened.
+        problem: Why it could not be opened, in words with the code; None when it could.
+    """
+
+    provider: str
+    container: str
+    machine_keyset: bool
+    persisted: bool
+    matches: bool | None
+    exportable: bool | None
+    problem: str | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether it opens and matches: what `has_private_key` means."""
+        return self.persisted and self.matches is True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRecord:
+    """One certificate in a store, with its properties.
+
+    Attributes:
+        certificate: The DER bytes.
+        friendly_name: The name shown in lists, or None.
+        archived: Hidden from listings on Windows, still found by thumbprint.
+        key: The linked private key as it was found; None when none is linked.
+        renewed_by: The certificate that replaced this one (the CERT_RENEWAL property), or None.
+    """
+
+    certificate: bytes
+    friendly_name: str | None = None
+    archived: bool = False
+    key: KeyState | None = None
+    renewed_by: Thumbprint | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindingRecord:
+    """One TLS record of HTTP.sys.
+
+    Attributes:
+        key: What it is filed under.
+        thumbprint: The certificate; None exactly for the two CCS families.
+        store_name: The LocalMachine store that holds it. None means MY, for IP keys only; None for CCS.
+        app_id: The owner's GUID.
+        options: All the rest.
+    """
+
+    key: BindingKey
+    thumbprint: Thumbprint | None
+    store_name: str | None
+    app_id: uuid.UUID
+    options: BindingOptions
+
+    def __post_init__(self) -> None:
+        if self.key.family.has_certificate:
+            if self.thumbprint is None:
+                raise InvalidInputError(f"a binding for {self.key} needs a certificate")
+            if self.store_name is None and self.key.family is BindingFamily.HOSTNAME_PORT:
+                # `netsh http add sslcert help`: certstorename is required for hostnameport.
+                raise InvalidInputError(f"a binding for {self.key} needs a store name, usually 'MY'")
+        elif self.thumbprint is not None or self.store_name is not None:
+            raise InvalidInputError(f"a binding for {self.key} names no certificate: CCS finds it by host name")
+        if self.store_name is not None:
+            check_store_name(self.store_name)
+        if not isinstance(self.app_id, uuid.UUID):
+            raise InvalidInputError(f"an application id is a uuid.UUID, not {self.app_id!r}")
+
+
+class Cause(str, Enum):
+    """The known causes of 1312, in the order in which they are worth looking at."""
+
+    NOT_IN_STORE = "not-in-store"
+    WRONG_STORE = "wrong-store"
+    WRONG_LOCATION = "wrong-location"
+    NO_KEY = "no-key"
+    KEY_NOT_FOUND = "key-not-found"
+    USER_KEYSET = "user-keyset"
+    KEY_NOT_PERSISTED = "key-not-persisted"
+    KEY_MISMATCH = "key-mismatch"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """One cause of 1312 that was checked and holds.
+
+    Attributes:
+        cause: Which.
+        found: What was seen.
+        remedy: What to do, with the mlsssl call that does it.
+    """
+
+    cause: Cause
+    found: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.found} → {self.remedy}"
+
+
+class StorePort(Protocol):
+    """One open certificate store. Its owner closes it; used after that it raises `StoreClosedError`."""
+
+    @property
+    def name(self) -> str:
+        """The store's name as it was opened."""
+        ...
+
+    @property
+    def location(self) -> Location:
+        """LocalMachine or CurrentUser."""
+        ...
+
+    def thumbprints(self) -> Iterator[Thumbprint]:
+        """Every certificate's thumbprint that a listing shows (archived ones are left out), in no stated order."""
+        ...
+
+    def records(self) -> Iterator[StoreRecord]:
+        """The records behind `thumbprints`; the key of each is opened and compared."""
+        ...
+
+    def find(self, thumbprint: Thumbprint) -> StoreRecord | None:
+        """The record, archived or not, or None."""
+        ...
+
+    def add(
+        self,
+        certificate: bytes,
+        private_key: bytes | None,
+        *,
+        friendly_name: str | None,
+        exportable: bool,
+        provider: KeyProvider | None,
+    ) -> StoreRecord:
+        """Put a certificate in, with its private key (PKCS#8 DER, unencrypted) if one is given.
+
+        The certificate is there once, whatever was there: adding it again keeps a usable key (and its
+        exportability), gives a missing or unusable one the key that came now, and sets the friendly name if one
+        is given. Other properties stay. The caller has checked that the key belongs to the certificate. In
+        LocalMachine the key goes among the machine's keys. Killed at any moment: all of it or nothing, and no
+        orphan key that `MachinePort.recover` would not find.
+
+        Args:
+            certificate: DER.
+            private_key: PKCS#8 DER or None.
+            friendly_name: None leaves what is there.
+            exportable: Whether the private key may be read back.
+            provider: Which key storage; None lets the machine choose.
+        """
+        ...
+
+    def import_pfx(
+        self, data: bytes, password: str | None, *, exportable: bool, friendly_name: str | None
+    ) -> tuple[StoreRecord, tuple[bytes, ...]]:
+        """Take a PFX as the import wizard does; the certificate with the key lands in this store.
+
+        Returns:
+            The record, and the DER of the other certificates in the file, which were *not* put anywhere.
+
+        Raises:
+            WrongPasswordError, MalformedDataError, UnsupportedError: told apart as the machine can.
+        """
+        ...
+
+    def export_key(self, thumbprint: Thumbprint) -> bytes:
+        """The private key as PKCS#8 DER.
+
+        Raises:
+            StoreNotFoundError: no such certificate, or no usable key.
+            AccessDeniedError: the key is not exportable.
+        """
+        ...
+
+    def set_friendly_name(self, thumbprint: Thumbprint, friendly_name: str | None) -> None:
+        """Set or clear the name. `StoreNotFoundError` when the certificate is not there."""
+        ...
+
+    def set_archived(self, thumbprint: Thumbprint, archived: bool) -> None:
+        """Hide from or show in listings. `StoreNotFoundError` when the certificate is not there."""
+        ...
+
+    def set_renewed_by(self, thumbprint: Thumbprint, newer: Thumbprint | None) -> None:
+        """Set or clear the CERT_RENEWAL mark. `StoreNotFoundError` when the certificate is not there."""
+        ...
+
+    def remove(self, thumbprint: Thumbprint, *, delete_key: bool) -> None:
+        """Take a certificate out; with `delete_key` its private key too, unless another certificate uses it.
+
+        As on Windows, a certificate that a binding names is removed all the same.
+        `StoreNotFoundError` when the certificate is not there.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the handle back; again is nothing."""
+        ...
+
+
+class BindingsPort(Protocol):
+    """The TLS records of HTTP.sys. One record per key and family."""
+
+    @property
+    def atomic_update(self) -> bool:
+        """Whether `update` exists here (HttpUpdateServiceConfiguration: not on Server 2016)."""
+        ...
+
+    def supports(self, family: BindingFamily) -> bool:
+        """Whether this machine knows the family."""
+        ...
+
+    def find(self, key: BindingKey) -> BindingRecord | None:
+        """The record, or None. `UnsupportedError` for an unknown family."""
+        ...
+
+    def all(self) -> list[BindingRecord]:
+        """Every record of every family this machine knows, family by family, sorted by key."""
+        ...
+
+    def add(self, record: BindingRecord) -> None:
+        """Add. `BindingExistsError` (183), `UnusableCertificateError` (1312) with its diagnosis, `UnsupportedError`."""
+        ...
+
+    def update(self, record: BindingRecord) -> None:
+        """Replace the whole record at once.
+
+        `BindingNotFoundError` (2), `UnusableCertificateError` (1312); `UnsupportedError` without `atomic_update`.
+        """
+        ...
+
+    def remove(self, key: BindingKey) -> None:
+        """Remove. `BindingNotFoundError` (2)."""
+        ...
+
+
+class ServiceState(Enum):
+    """A service's state; names and numbers are SERVICE_STATUS_PROCESS.dwCurrentState's."""
+
+    STOPPED = 1
+    START_PENDING = 2
+    STOP_PENDING = 3
+    RUNNING = 4
+    CONTINUE_PENDING = 5
+    PAUSE_PENDING = 6
+    PAUSED = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceStatus:
+    """One look at a service (SERVICE_STATUS_PROCESS).
+
+    Attributes:
+        state: Where it is.
+        accepts_stop: Whether it takes a stop now.
+        exit_code: dwWin32ExitCode; 1066 means see `specific_exit_code`.
+        specific_exit_code: dwServiceSpecificExitCode.
+        check_point: Grows while a pending state makes progress.
+        wait_hint: Milliseconds the service says its next step takes.
+        process_id: 0 when not running.
+    """
+
+    state: ServiceState
+    accepts_stop: bool
+    exit_code: int = 0
+    specific_exit_code: int = 0
+    check_point: int = 0
+    wait_hint: int = 0
+    process_id: int = 0
+
+
+class ServicesPort(Protocol):
+    """The service manager, one primitive per method; waiting and ordering are done above the seam."""
+
+    def query(self, name: str) -> ServiceStatus:
+        """Look. `ServiceNotFoundError` (1060), `InvalidInputError` (123)."""
+        ...
+
+    def active_dependents(self, name: str) -> tuple[str, ...]:
+        """Services that need this one and are not stopped, in the order in which to stop them."""
+        ...
+
+    def request_start(self, name: str) -> bool:
+        """Ask it to start; False when it ran already (1056). `ServiceError` otherwise."""
+        ...
+
+    def request_stop(self, name: str) -> bool:
+        """Ask it to stop; False when it was stopped already (1062). `ServiceError` otherwise."""
+        ...
+
+
+class MachinePort(Protocol):
+    """A machine: stores, bindings, services, and a folder for what must survive a crash."""
+
+    @property
+    def description(self) -> str:
+        """What to call it in messages: `this computer`, `the embedded machine at /path`."""
+        ...
+
+    @property
+    def state_folder(self) -> Path:
+        """Where journals and locks live: made on first use, for this user (or administrators) only."""
+        ...
+
+    @property
+    def bindings(self) -> BindingsPort:
+        """The TLS records."""
+        ...
+
+    @property
+    def services(self) -> ServicesPort:
+        """The service manager."""
+        ...
+
+    def store_names(self, location: Location) -> list[str]:
+        """The stores that exist there, sorted."""
+        ...
+
+    def open_store(self, name: str, location: Location, *, create: bool = False, write: bool = False) -> StorePort:
+        """Open a store; the caller closes it.
+
+        Raises:
+            StoreNotFoundError: it does not exist and `create` is False.
+            AccessDeniedError: `write` is True and the caller may not.
+        """
+        ...
+
+    def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
+        """Why HTTP.sys could not use this certificate, likeliest cause first; empty when it can."""
+        ...
+
+    def recover(self) -> list[str]:
+        """Clean up what a killed `add` left (keys without a certificate); a line per thing done."""
+        ...
+
+    def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:
+        """Hold a named lock across processes and threads; `timeout` in seconds.
+
+        Raises:
+            BindingError: somebody else holds it for longer than `timeout`; the message says who, if known.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what the machine holds; again is nothing."""
+        ...

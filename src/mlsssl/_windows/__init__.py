@@ -1,0 +1,1 @@
+"""Windows for real: Crypt32, ncrypt, advapi32 and httpapi through cffi."""

@@ -1,0 +1,212 @@
+"""Every exception that leaves the library, in one tree under `MlssslError`.
+
+```
+MlssslError
+├── InvalidInputError (ValueError)         the caller's argument
+├── MalformedDataError (ValueError)        bytes we were given
+│   └── WrongPasswordError                 … readable, but not with this password
+├── ValidationError                        a report with errors; `.report` has every finding
+├── StoreError                             a certificate store
+│   ├── StoreNotFoundError  (NotFoundError)
+│   └── StoreClosedError    (ClosedError)
+├── BindingError                           a TLS binding
+│   ├── BindingNotFoundError (NotFoundError)
+│   ├── BindingExistsError   (ExistsError)
+│   └── UnusableCertificateError           Windows' 1312 and kin; `.diagnosis` is ranked
+├── NotFoundError (LookupError)            whatever it is, it is not there
+├── ExistsError                            whatever it is, it is there already
+├── ClosedError                            used after close()
+├── ServiceError                           a Windows service did not do as asked
+│   └── ServiceNotFoundError (NotFoundError)
+├── ListenerError                          the embedded TLS listener
+├── DeploymentError                        deploy or renew stopped; `.failure` says what is left
+├── AccessDeniedError (PermissionError)    `.right` names what is missing
+├── UnsupportedError                       this platform, Windows release or family cannot
+└── NativeError (OSError)                  `.function`, `.code`, `.code_name`
+```
+
+A function fed foreign bytes raises `MalformedDataError` (or its child) and nothing else. Messages say what is
+wrong and what to do next; what a program needs is in attributes, so nobody has to parse a message.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = [
+    "AccessDeniedError",
+    "BindingError",
+    "BindingExistsError",
+    "BindingNotFoundError",
+    "ClosedError",
+    "DeploymentError",
+    "ExistsError",
+    "InvalidInputError",
+    "ListenerError",
+    "MalformedDataError",
+    "MlssslError",
+    "NativeError",
+    "NotFoundError",
+    "ServiceError",
+    "ServiceNotFoundError",
+    "StoreClosedError",
+    "StoreError",
+    "StoreNotFoundError",
+    "UnsupportedError",
+    "UnusableCertificateError",
+    "ValidationError",
+    "WrongPasswordError",
+]
+
+
+class MlssslError(Exception):
+    """The root: catching it catches everything that this library raises on purpose."""
+
+
+class InvalidInputError(MlssslError, ValueError):
+    """An argument that cannot mean anything here; nothing was read or changed."""
+
+
+class MalformedDataError(MlssslError, ValueError):
+    """Bytes or text from elsewhere that are not what they should be."""
+
+
+class WrongPasswordError(MalformedDataError):
+    """The file is encrypted, and this password does not open it."""
+
+
+class ValidationError(MlssslError):
+    """A report with at least one error.
+
+    Attributes:
+        report: The `mlsssl.Report` with every finding, not only the errors.
+    """
+
+    def __init__(self, message: str, *, report: object) -> None:
+        super().__init__(message)
+        self.report = report
+
+
+class StoreError(MlssslError):
+    """Something about a certificate store."""
+
+
+class BindingError(MlssslError):
+    """Something about a TLS binding."""
+
+
+class NotFoundError(MlssslError, LookupError):
+    """The thing asked for is not there."""
+
+
+class ExistsError(MlssslError):
+    """The thing to be added is there already."""
+
+
+class ClosedError(MlssslError):
+    """Used after `close()`."""
+
+
+class StoreNotFoundError(StoreError, NotFoundError):
+    """No such store, or no such certificate in it."""
+
+
+class StoreClosedError(StoreError, ClosedError):
+    """The store was closed."""
+
+
+class BindingNotFoundError(BindingError, NotFoundError):
+    """Nothing is bound to this key (Windows: 2, ERROR_FILE_NOT_FOUND)."""
+
+
+class BindingExistsError(BindingError, ExistsError):
+    """Something is bound to this key already (Windows: 183, ERROR_ALREADY_EXISTS)."""
+
+
+class UnusableCertificateError(BindingError):
+    """HTTP.sys cannot use the certificate: Windows' 1312, ERROR_NO_SUCH_LOGON_SESSION, and its kin.
+
+    Attributes:
+        diagnosis: What the checks found, likeliest cause first; each item is a `mlsssl.Diagnosis`. Empty only
+            when every known cause was checked and none holds.
+    """
+
+    def __init__(self, message: str, *, diagnosis: Sequence[object] = ()) -> None:
+        super().__init__(message)
+        self.diagnosis = tuple(diagnosis)
+
+
+class ServiceError(MlssslError):
+    """A service refused, failed or got stuck.
+
+    Attributes:
+        service: The service's key name.
+        state: The state it was last seen in, in Windows' words (`"STOP_PENDING"`), or None when not known.
+    """
+
+    def __init__(self, message: str, *, service: str, state: str | None = None) -> None:
+        super().__init__(message)
+        self.service = service
+        self.state = state
+
+
+class ServiceNotFoundError(ServiceError, NotFoundError):
+    """No service of this key name (Windows: 1060)."""
+
+
+class ListenerError(MlssslError):
+    """The embedded listener could not start or answer."""
+
+
+class DeploymentError(MlssslError):
+    """`deploy` or `renew` stopped before its end.
+
+    Attributes:
+        failure: A `mlsssl.Failure`: what was done, what was undone, and what a person must do, if anything.
+    """
+
+    def __init__(self, message: str, *, failure: object) -> None:
+        super().__init__(message)
+        self.failure = failure
+
+
+class AccessDeniedError(MlssslError, PermissionError):
+    """The caller lacks a right (Windows: 5, ERROR_ACCESS_DENIED).
+
+    Attributes:
+        right: What is missing, in words: `"administrator"`, or the file permission.
+    """
+
+    def __init__(self, message: str, *, right: str) -> None:
+        super().__init__(message)
+        self.right = right
+
+
+class UnsupportedError(MlssslError):
+    """This platform, Windows release, binding family or optional extra cannot do it."""
+
+
+class NativeError(MlssslError, OSError):
+    """A call of the operating system failed in a way that has no better name here.
+
+    Attributes:
+        function: The function that failed (`"HttpSetServiceConfiguration"`).
+        code: Its code as an unsigned 32-bit number (`0x80092004`, `87`).
+        code_name: The code's name in the Windows headers (`"ERROR_INVALID_PARAMETER"`), or `""` if unknown.
+    """
+
+    def __init__(self, function: str, code: int, code_name: str = "", hint: str = "") -> None:
+        self.function = function
+        self.code = code & 0xFFFF_FFFF
+        self.code_name = code_name
+        shown = f"{self.code:#010x}" if self.code > 0xFFFF else str(self.code)
+        named = f" ({code_name})" if code_name else ""
+        text = f"{function} failed with code {shown}{named}"
+        super().__init__(f"{text}: {hint}" if hint else text)
+
+    def __reduce__(self) -> tuple[type[NativeError], tuple[str, int, str]]:
+        # OSError pickles its args, which are the finished text here.
+        return (type(self), (self.function, self.code, self.code_name))

@@ -1,0 +1,501 @@
+"""The small values that cross every floor: thumbprints, binding keys, binding options, records."""
+
+from __future__ import annotations
+
+import ipaddress
+import unicodedata
+import uuid
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from enum import Enum
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+
+from mlsssl.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = [
+    "WELL_KNOWN_APPLICATION_IDS",
+    "BindingFamily",
+    "BindingKey",
+    "BindingOptions",
+    "CcsPort",
+    "HostnamePort",
+    "IpPort",
+    "Location",
+    "ScopedCcs",
+    "Thumbprint",
+    "check_location",
+    "check_store_name",
+    "parse_binding_key",
+    "well_known_application",
+]
+
+Location = Literal["LocalMachine", "CurrentUser"]
+"""Where a store lives. HTTP.sys reads LocalMachine only."""
+
+
+def check_location(location: str) -> Location:
+    """Return `location` if it is one of the two names Windows has; `InvalidInputError` otherwise."""
+    for known in get_args(Location):
+        if location.casefold() == known.casefold():
+            return known  # type: ignore[no-any-return]
+    raise InvalidInputError(f"location must be 'LocalMachine' or 'CurrentUser', not {location!r}")
+
+
+# HTTP_SSL_CERT_STORE_NAME_LENGTH in http.h, which counts the terminating NUL.
+_STORE_NAME_LIMIT = 127
+
+
+def check_store_name(name: str) -> str:
+    """Return `name` if it can name a system store: 1 to 127 characters, no backslash, no control characters.
+
+    Windows compares store names without case; the spelling given is kept.
+    """
+    if not isinstance(name, str) or not name or len(name) > _STORE_NAME_LIMIT:
+        raise InvalidInputError(f"a store name has 1 to {_STORE_NAME_LIMIT} characters, not {name!r}")
+    if "\\" in name or any(unicodedata.category(c).startswith("C") for c in name):
+        raise InvalidInputError(f"a store name has no backslash and no control characters: {name!r}")
+    return name
+
+
+class Thumbprint(bytes):
+    """The SHA-1 of a certificate's DER: 20 bytes, shown as 40 lower-case hex digits.
+
+    It is Windows' name for a certificate, not a security check: two certificates with one SHA-1 can be made on
+    purpose. `Certificate.sha256` is for comparing.
+
+    Args:
+        value: 20 raw bytes, or text as people paste it. From text these are removed first: blanks and other
+            separators (Unicode Z*), control and invisible format characters (Cc, Cf: the certificate dialog
+            puts U+200E in front), colons and hyphens, and a leading `0x`. Upper case is accepted.
+
+    Raises:
+        InvalidInputError: not 20 bytes, or not 40 hex digits after cleaning; the message shows what was found.
+    """
+
+    __slots__ = ()
+
+    def __new__(cls, value: Thumbprint | bytes | str) -> Self:
+        """Parse `value`."""
+        if isinstance(value, str):
+            value = cls._parse(value)
+        elif not isinstance(value, (bytes, bytearray, memoryview)):
+            raise InvalidInputError(f"a thumbprint is text or 20 bytes, not {type(value).__name__}")
+        if len(value) != 20:
+            raise InvalidInputError(f"a thumbprint is the 20 bytes of a SHA-1, not {len(value)} bytes")
+        return super().__new__(cls, value)
+
+    @staticmethod
+    def _parse(text: str) -> bytes:
+        if len(text) > 1000:
+            raise InvalidInputError(f"a thumbprint is 40 hex digits; this text has {len(text)} characters")
+        digits = "".join(c for c in text if unicodedata.category(c) not in _IGNORED_CATEGORIES and c not in ":-")
+        digits = digits[2:] if digits[:2] in ("0x", "0X") else digits
+        wrong = sorted({c for c in digits if c not in "0123456789abcdefABCDEF"})
+        if wrong:
+            raise InvalidInputError(f"a thumbprint is 40 hex digits; {text!r} has {', '.join(map(repr, wrong))}")
+        if len(digits) != 40:
+            hint = "; that is the length of a SHA-256, HTTP.sys wants the SHA-1" if len(digits) == 64 else ""
+            raise InvalidInputError(f"a thumbprint is 40 hex digits; {text!r} has {len(digits)}{hint}")
+        return bytes.fromhex(digits)
+
+    def __str__(self) -> str:
+        return self.hex()
+
+    def __repr__(self) -> str:
+        return f"Thumbprint('{self.hex()}')"
+
+    def __reduce__(self) -> tuple[type[Thumbprint], tuple[bytes]]:
+        return (type(self), (bytes(self),))
+
+
+_IGNORED_CATEGORIES = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
+
+
+class BindingFamily(str, Enum):
+    """The four kinds of HTTP.sys TLS record; the values are netsh's words for them."""
+
+    IP_PORT = "ipport"
+    HOSTNAME_PORT = "hostnameport"
+    CCS = "ccs"
+    SCOPED_CCS = "scopedccs"
+
+    @property
+    def has_certificate(self) -> bool:
+        """Whether a record of this family names a certificate; the CCS families look it up by host name."""
+        return self in (BindingFamily.IP_PORT, BindingFamily.HOSTNAME_PORT)
+
+
+def _check_port(port: int) -> int:
+    if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
+        raise InvalidInputError(f"a port is a number from 1 to 65535, not {port!r}")
+    return port
+
+
+def _parse_port(text: str, whole: str) -> int:
+    if not (text.isascii() and text.isdigit() and len(text) <= 5):
+        raise InvalidInputError(f"{whole!r} has no port: write it as host:port, for example '0.0.0.0:443'")
+    return _check_port(int(text))
+
+
+_HOST_LIMIT = 255
+
+
+def _check_host(host: str) -> str:
+    """A host name as HTTP.sys compares it: A-labels, lower case, no trailing dot; `*` and `*.x` as given."""
+    if not isinstance(host, str) or not host:
+        raise InvalidInputError("a host name is needed, for example 'www.example.com'")
+    name = host
+    if not name.isascii():
+        import idna
+
+        try:
+            name = idna.encode(name, uts46=True).decode("ascii")
+        except idna.IDNAError as error:
+            raise InvalidInputError(f"{host!r} is not an internationalised host name: {error}") from None
+    name = name.lower().removesuffix(".")
+    if not name or len(name) > _HOST_LIMIT:
+        raise InvalidInputError(f"a host name has 1 to {_HOST_LIMIT} characters, not {host!r}")
+    labels = name.removeprefix("*.").split(".") if name != "*" else []
+    for label in labels:
+        if not 1 <= len(label) <= 63 or not all(c.isalnum() or c in "-_" for c in label):
+            raise InvalidInputError(
+                f"{host!r} is not a host name: each label has 1 to 63 letters, digits, hyphens or underscores"
+            )
+    if labels and labels[-1].isdigit():
+        raise InvalidInputError(f"{host!r} looks like an IP address; a host name's last label is not a number")
+    return name
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class IpPort:
+    """An address and port: netsh's `ipport=`. `0.0.0.0` answers every IPv4 and IPv6 client, `[::]` IPv6 ones.
+
+    Args:
+        address: IPv4 or IPv6, without brackets; kept in its shortest form. No scope id.
+        port: 1 to 65535.
+
+    Raises:
+        InvalidInputError: one of them is not what it must be.
+    """
+
+    address: str
+    port: int
+    family: ClassVar[BindingFamily] = BindingFamily.IP_PORT
+
+    def __post_init__(self) -> None:
+        try:
+            if "%" in str(self.address):
+                raise ValueError("a scope id cannot be part of a binding")
+            parsed = ipaddress.ip_address(self.address)
+        except ValueError as error:
+            raise InvalidInputError(f"{self.address!r} is not an IPv4 or IPv6 address: {error}") from None
+        object.__setattr__(self, "address", str(parsed))
+        _check_port(self.port)
+
+    @property
+    def ip(self) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+        """The address as a number."""
+        return ipaddress.ip_address(self.address)
+
+    @property
+    def is_wildcard(self) -> bool:
+        """Whether it is `0.0.0.0` or `[::]`."""
+        return self.ip.is_unspecified
+
+    def __str__(self) -> str:
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class HostnamePort:
+    """A host name and port, chosen by SNI: netsh's `hostnameport=`.
+
+    Args:
+        host: A DNS name of at most 255 characters; internationalised names become A-labels, case and a trailing
+            dot are dropped. `*.example.com` is accepted; whether a Windows release honours it is its own affair.
+        port: 1 to 65535.
+
+    Raises:
+        InvalidInputError: one of them is not what it must be.
+    """
+
+    host: str
+    port: int
+    family: ClassVar[BindingFamily] = BindingFamily.HOSTNAME_PORT
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "host", _check_host(self.host))
+        _check_port(self.port)
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class CcsPort:
+    """A port served from the Central Certificate Store: netsh's `ccs=`. It names no certificate.
+
+    Args:
+        port: 1 to 65535.
+    """
+
+    port: int
+    family: ClassVar[BindingFamily] = BindingFamily.CCS
+
+    def __post_init__(self) -> None:
+        _check_port(self.port)
+
+    def __str__(self) -> str:
+        return f"ccs={self.port}"
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class ScopedCcs:
+    """A host name and port served from the Central Certificate Store: netsh's `scopedccs=`.
+
+    Args:
+        host: As in `HostnamePort`.
+        port: 1 to 65535.
+    """
+
+    host: str
+    port: int
+    family: ClassVar[BindingFamily] = BindingFamily.SCOPED_CCS
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "host", _check_host(self.host))
+        _check_port(self.port)
+
+    def __str__(self) -> str:
+        return f"scopedccs={self.host}:{self.port}"
+
+
+BindingKey = IpPort | HostnamePort | CcsPort | ScopedCcs
+"""What a binding is filed under: one type per family, for two families print alike in netsh."""
+
+
+def parse_binding_key(key: BindingKey | str) -> BindingKey:
+    """A binding key from a key or from text.
+
+    Args:
+        key: A key, which is returned as it is, or text: `0.0.0.0:443`, `[::]:443` (an `IpPort`),
+            `www.example.com:443` (a `HostnamePort`). In front may stand netsh's word for the family and an
+            equals sign, and must for the two CCS families, whose keys look like the other two: `ccs=443`
+            (a `CcsPort`), `scopedccs=www.example.com:443` (a `ScopedCcs`).
+
+    Raises:
+        InvalidInputError: the text is none of these.
+    """
+    if isinstance(key, (IpPort, HostnamePort, CcsPort, ScopedCcs)):
+        return key
+    if not isinstance(key, str):
+        raise InvalidInputError(f"a binding key is text or a key object, not {type(key).__name__}")
+    family, equals, text = key.strip().rpartition("=")
+    family = family.strip().lower()
+    if equals and family not in {f.value for f in BindingFamily}:
+        raise InvalidInputError(f"{key!r}: the family is ipport, hostnameport, ccs or scopedccs")
+    if family == "ccs":
+        return CcsPort(_parse_port(text.strip(), key))
+    host, _, digits = text.strip().rpartition(":")
+    port = _parse_port(digits, key)
+    if family == "scopedccs":
+        return ScopedCcs(host, port)
+    if host.startswith("[") and host.endswith("]") and family != "hostnameport":
+        return IpPort(host[1:-1], port)
+    if ":" in host:
+        raise InvalidInputError(f"{key!r}: an IPv6 address goes into brackets, for example '[::1]:443'")
+    if host == "*" and family != "hostnameport":
+        raise InvalidInputError(f"{key!r}: write 0.0.0.0:{port} for every address")
+    if family == "ipport" or (not family and host.replace(".", "").isdigit()):
+        return IpPort(host, port)
+    return HostnamePort(host, port)
+
+
+# HTTP_SERVICE_CONFIG_SSL_FLAG_* in http.h of the Windows SDK: field, bit, inverted (the bit says "do not").
+_FLAG_BITS: tuple[tuple[str, int, bool], ...] = (
+    ("map_client_certificates", 0x0001, False),
+    ("negotiate_client_certificate", 0x0002, False),
+    ("raw_filter", 0x0004, True),
+    ("reject_connections", 0x0008, False),
+    ("http2", 0x0010, True),
+    ("quic", 0x0020, True),
+    ("tls13", 0x0040, True),
+    ("ocsp_stapling", 0x0080, True),
+    ("token_binding", 0x0100, False),
+    ("log_extended_events", 0x0200, False),
+    ("legacy_tls", 0x0400, True),
+    ("session_tickets", 0x0800, False),
+    ("tls12", 0x1000, True),
+    ("client_correlation", 0x2000, False),
+    ("session_id", 0x4000, True),
+    ("cache_client_hello", 0x8000, False),
+)
+# HTTP_CERT_CHECK_MODE_* likewise; they concern client certificates only.
+_CHECK_MODE_BITS: tuple[tuple[str, int, bool], ...] = (
+    ("verify_client_revocation", 0x1, True),
+    ("cached_client_revocation_only", 0x2, False),
+    ("use_revocation_freshness_time", 0x4, False),
+    ("cached_urls_only", 0x8, False),
+    ("retrieve_client_issuers", 0x10, True),
+    ("check_client_usage", 0x10000, True),
+)
+_KNOWN_FLAGS = sum(bit for _, bit, _ in _FLAG_BITS)
+_KNOWN_CHECK_MODES = sum(bit for _, bit, _ in _CHECK_MODE_BITS)
+_DWORD = 0xFFFF_FFFF
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindingOptions:
+    """Everything in a binding's record besides its key, certificate and owner; the defaults are netsh's.
+
+    Names are positive: `tls13=False` sets HTTP_SERVICE_CONFIG_SSL_FLAG_DISABLE_TLS13. Options about the
+    *client's* certificate have "client" in their name; none of them concerns the server's own certificate.
+
+    Args:
+        verify_client_revocation: Check client certificates for revocation (bit NO_REVOCATION, inverted).
+        cached_client_revocation_only: … from cached lists only (CACHED_REVOCATION).
+        use_revocation_freshness_time: Honour `revocation_freshness_time`; None means: when it is not zero, as
+            netsh does.
+        cached_urls_only: Build client chains from cached URLs only (CACHED_URLS).
+        retrieve_client_issuers: Fetch missing issuers of client certificates (NO_AIA, inverted).
+        check_client_usage: Check the usage of client certificates (NO_USAGE_CHECK, inverted).
+        revocation_freshness_time: How old a revocation list may be; whole seconds, 0 to 2³²-1.
+        url_retrieval_timeout: How long fetching a revocation list may take; whole milliseconds, 0 to 2³²-1.
+        ctl_identifier: Name of the certificate trust list of acceptable client issuers; None for none.
+        ctl_store_name: LocalMachine store that holds that list; None for none.
+        map_client_certificates: Map client certificates to accounts (USE_DS_MAPPER).
+        negotiate_client_certificate: Ask for a client certificate in the handshake.
+        raw_filter: False sets NO_RAW_FILTER (Windows before Vista only).
+        reject_connections: Refuse every TLS connection to this key.
+        http2, quic, tls12, tls13, ocsp_stapling, session_id: False sets the DISABLE_… bit.
+        legacy_tls: False sets DISABLE_LEGACY_TLS: no TLS 1.0 and 1.1.
+        token_binding, log_extended_events, session_tickets, client_correlation, cache_client_hello: True sets
+            the ENABLE_… (or LOG_…) bit.
+        unknown_flags, unknown_check_modes: Bits that this version has no name for, as found in a record; they
+            are written back untouched. 0 to 2³²-1, and none of the named bits.
+
+    Raises:
+        InvalidInputError: a number out of its range or a fraction of its unit.
+    """
+
+    verify_client_revocation: bool = True
+    cached_client_revocation_only: bool = False
+    use_revocation_freshness_time: bool | None = None
+    cached_urls_only: bool = False
+    retrieve_client_issuers: bool = True
+    check_client_usage: bool = True
+    revocation_freshness_time: timedelta = timedelta(0)
+    url_retrieval_timeout: timedelta = timedelta(0)
+    ctl_identifier: str | None = None
+    ctl_store_name: str | None = None
+    map_client_certificates: bool = False
+    negotiate_client_certificate: bool = False
+    raw_filter: bool = True
+    reject_connections: bool = False
+    http2: bool = True
+    quic: bool = True
+    tls13: bool = True
+    ocsp_stapling: bool = True
+    token_binding: bool = False
+    log_extended_events: bool = False
+    legacy_tls: bool = True
+    session_tickets: bool = False
+    tls12: bool = True
+    client_correlation: bool = False
+    session_id: bool = True
+    cache_client_hello: bool = False
+    unknown_flags: int = 0
+    unknown_check_modes: int = 0
+
+    def __post_init__(self) -> None:
+        if self.use_revocation_freshness_time is None:
+            object.__setattr__(self, "use_revocation_freshness_time", bool(self.revocation_freshness_time))
+        _check_duration("revocation_freshness_time", self.revocation_freshness_time, timedelta(seconds=1))
+        _check_duration("url_retrieval_timeout", self.url_retrieval_timeout, timedelta(milliseconds=1))
+        for name, known in (("unknown_flags", _KNOWN_FLAGS), ("unknown_check_modes", _KNOWN_CHECK_MODES)):
+            bits = getattr(self, name)
+            if not isinstance(bits, int) or not 0 <= bits <= _DWORD or bits & known:
+                raise InvalidInputError(f"{name} holds bits without a name only, not {bits!r}")
+        for name in ("ctl_identifier", "ctl_store_name"):
+            text = getattr(self, name)
+            if text is not None and (not isinstance(text, str) or not text or "\0" in text):
+                raise InvalidInputError(f"{name} is None or text without NUL, not {text!r}")
+
+    @classmethod
+    def from_numbers(
+        cls,
+        *,
+        flags: int,
+        check_mode: int,
+        freshness_seconds: int,
+        timeout_milliseconds: int,
+        ctl_identifier: str | None,
+        ctl_store_name: str | None,
+    ) -> BindingOptions:
+        """The options behind the numbers of an HTTP_SERVICE_CONFIG_SSL_PARAM; no bit is lost."""
+        named = {name: bool(flags & bit) != inverted for name, bit, inverted in _FLAG_BITS}
+        modes = {name: bool(check_mode & bit) != inverted for name, bit, inverted in _CHECK_MODE_BITS}
+        return cls(
+            **named,
+            **modes,
+            revocation_freshness_time=timedelta(seconds=freshness_seconds),
+            url_retrieval_timeout=timedelta(milliseconds=timeout_milliseconds),
+            ctl_identifier=ctl_identifier,
+            ctl_store_name=ctl_store_name,
+            unknown_flags=flags & ~_KNOWN_FLAGS,
+            unknown_check_modes=check_mode & ~_KNOWN_CHECK_MODES,
+        )
+
+    @property
+    def flags(self) -> int:
+        """DefaultFlags as Windows keeps them."""
+        return self._bits(_FLAG_BITS) | self.unknown_flags
+
+    @property
+    def check_mode(self) -> int:
+        """DefaultCertCheckMode as Windows keeps it."""
+        return self._bits(_CHECK_MODE_BITS) | self.unknown_check_modes
+
+    @property
+    def freshness_seconds(self) -> int:
+        """DefaultRevocationFreshnessTime, in seconds."""
+        return self.revocation_freshness_time // timedelta(seconds=1)
+
+    @property
+    def timeout_milliseconds(self) -> int:
+        """DefaultRevocationUrlRetrievalTimeout, in milliseconds."""
+        return self.url_retrieval_timeout // timedelta(milliseconds=1)
+
+    def _bits(self, table: tuple[tuple[str, int, bool], ...]) -> int:
+        return sum(bit for name, bit, inverted in table if bool(getattr(self, name)) != inverted)
+
+    def __repr__(self) -> str:
+        # Only what differs from the defaults: 28 fields hide the one that matters.
+        default = _DEFAULT_OPTIONS
+        shown = (f.name for f in fields(self) if default is None or getattr(self, f.name) != getattr(default, f.name))
+        return f"BindingOptions({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+
+
+def _check_duration(name: str, value: timedelta, unit: timedelta) -> None:
+    if not isinstance(value, timedelta) or value % unit or not 0 <= value // unit <= _DWORD:
+        word = "seconds" if unit >= timedelta(seconds=1) else "milliseconds"
+        raise InvalidInputError(f"{name} is a timedelta of 0 to {_DWORD} whole {word}, not {value!r}")
+
+
+_DEFAULT_OPTIONS: BindingOptions | None = None
+_DEFAULT_OPTIONS = BindingOptions()
+
+WELL_KNOWN_APPLICATION_IDS = {
+    uuid.UUID("4dc3e181-e14b-4a21-b022-59fc669b0914"): "IIS",
+    uuid.UUID("214124cd-d05b-4309-9af9-9caa44b2b74a"): "IIS Express",
+    uuid.UUID("5d89a20c-beab-4389-9447-324788eb944a"): "AD FS",
+}
+"""Application ids whose owner is known; any other GUID is somebody's own."""
+
+
+def well_known_application(app_id: uuid.UUID) -> str | None:
+    """The owner of a well-known application id, or None."""
+    return WELL_KNOWN_APPLICATION_IDS.get(app_id)
