@@ -86,7 +86,7 @@ def test_other_text_is_no_binding_key(text: str) -> None:
 
 def test_two_families_are_never_equal() -> None:
     """A key's type is part of it."""
-    assert ScopedCcs("a.example", 443) != HostnamePort("a.example", 443)
+    assert len({ScopedCcs("a.example", 443), HostnamePort("a.example", 443)}) == 2
 
 
 @given(st.integers(0, 0xFFFF_FFFF), st.integers(0, 0xFFFF_FFFF), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
