@@ -1,0 +1,65 @@
+"""The mingw-w64 cross compilers: a second opinion on structure layouts, and the builder of our DLLs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from typing import TYPE_CHECKING, Literal, get_args
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+Target = Literal["x86_64", "i686"]
+
+TARGETS: tuple[Target, ...] = get_args(Target)
+STRICT = ("-std=c11", "-Wall", "-Wextra", "-Werror")
+
+
+def compiler(target: Target) -> str:
+    """Return the name of the cross compiler's program for ``target``."""
+    return f"{target}-w64-mingw32-gcc"
+
+
+def missing_compilers() -> list[str]:
+    """Return the names of the cross compilers that are not on the PATH."""
+    return [compiler(target) for target in TARGETS if shutil.which(compiler(target)) is None]
+
+
+def static_assert(code: str, target: Target) -> str | None:
+    """Compile C that is made of ``#include`` lines and ``_Static_assert`` s, without keeping any output.
+
+    Returns:
+        None when everything holds, else the compiler's own words.
+
+    Raises:
+        FileNotFoundError: the cross compiler is not installed. That is never the same as "it holds".
+    """
+    command = [compiler(target), *STRICT, "-fsyntax-only", "-x", "c", "-"]
+    done = subprocess.run(command, input=code, capture_output=True, text=True, check=False, timeout=120)
+    return None if done.returncode == 0 else done.stderr or f"{command[0]} ended with {done.returncode}"
+
+
+def build_dll(source: Path, output: Path, *options: str, target: Target = "x86_64") -> None:
+    """Build one DLL from one C file.
+
+    ``options`` follow the source on the command line, so that both ``-D`` and ``-l`` work. The result
+    needs no DLL of the compiler's own, as it runs where none is installed.
+
+    Raises:
+        RuntimeError: the compiler refused the source; the message holds what it said.
+        FileNotFoundError: the cross compiler is not installed.
+    """
+    command = [
+        compiler(target),
+        *STRICT,
+        "-O2",
+        "-shared",
+        "-static-libgcc",
+        "-s",
+        "-o",
+        str(output),
+        str(source),
+    ]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=300)
+    if done.returncode != 0:
+        raise RuntimeError(f"{source.name} does not compile for {target}:\n{done.stderr}")
