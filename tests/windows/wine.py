@@ -55,9 +55,7 @@ WINDOWS_ONLY_REQUIREMENTS = ("colorama",)  # click, pytest and rich colour Windo
 # ---- where it lies ---------------------------------------------------------------------------------------
 
 CACHE_VARIABLE = "MLSSSL_WINE_CACHE"  # folder of everything built here; default: .wine in the repository
-PREFIX_VARIABLE = (
-    "MLSSSL_WINE_PREFIX"  # Wine's own folder (C: and the registry); default: one per repository folder
-)
+PREFIX_VARIABLE = "MLSSSL_WINE_PREFIX"  # Wine's own folder (C: and the registry); default: one per repository folder
 
 HttpApi = Literal["2019", "2016"]
 HTTPAPI_FILES: Mapping[HttpApi, str] = {"2019": "httpapi.dll", "2016": "httpapi-2016.dll"}
@@ -133,9 +131,7 @@ def install_hint(packages: Sequence[str]) -> str:
 def _wine_starts() -> bool:
     if shutil.which("wine") is None:
         return False
-    done = subprocess.run(
-        ["wine", "--version"], capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=60
-    )
+    done = subprocess.run(["wine", "--version"], capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=60)
     return done.returncode == 0
 
 
@@ -300,9 +296,7 @@ class Session:
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the environment of a Windows process: ours, without what belongs to this system's Python."""
-        foreign = re.compile(
-            r"PYTHON|WINE|DISPLAY$|WAYLAND_DISPLAY$|VIRTUAL_ENV|PYTEST_CURRENT_TEST$|PYTEST_XDIST"
-        )
+        foreign = re.compile(r"PYTHON|WINE|DISPLAY$|WAYLAND_DISPLAY$|VIRTUAL_ENV|PYTEST_CURRENT_TEST$|PYTEST_XDIST")
         kept = {name: value for name, value in os.environ.items() if not foreign.match(name)}
         return {
             **kept,
@@ -349,9 +343,7 @@ class Session:
             except subprocess.TimeoutExpired:
                 process.kill()
                 raise
-        text = [
-            stream.decode("utf-8", "backslashreplace").replace("\r\n", "\n") for stream in (output, errors)
-        ]
+        text = [stream.decode("utf-8", "backslashreplace").replace("\r\n", "\n") for stream in (output, errors)]
         return subprocess.CompletedProcess(list(arguments), process.returncode, *text)
 
     def stream(self, arguments: Sequence[str], *, timeout: float | None = None) -> int:
@@ -408,9 +400,7 @@ def _prepare_prefix(opened: Session) -> None:
         return
     if opened.prefix.exists():  # left unfinished
         if not (opened.prefix / "mlsssl.begun").exists() and any(opened.prefix.iterdir()):
-            raise WineError(
-                f"{opened.prefix} is not empty and was not made by this tool: choose another folder"
-            )
+            raise WineError(f"{opened.prefix} is not empty and was not made by this tool: choose another folder")
         shutil.rmtree(opened.prefix)
     (opened.prefix / "home").mkdir(parents=True)
     (opened.prefix / "mlsssl.begun").touch()
@@ -455,19 +445,13 @@ def _end_processes(opened: Session) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code: 2 when something is missing, else Windows' Python's."""
-    parser = argparse.ArgumentParser(
-        prog="wine.py", description="Run Windows' CPython on this repository, under Wine."
-    )
+    parser = argparse.ArgumentParser(prog="wine.py", description="Run Windows' CPython on this repository, under Wine.")
     commands = parser.add_subparsers(dest="command", required=True)
     prepare = commands.add_parser("prepare", help="fetch and build everything, and start Wine once")
-    prepare.add_argument(
-        "--install", action="store_true", help="install missing Debian packages (needs root)"
-    )
+    prepare.add_argument("--install", action="store_true", help="install missing Debian packages (needs root)")
     commands.add_parser("missing", help="list the Debian packages that are missing; exit code 1 if any")
     run = commands.add_parser("run", help="run Windows' Python: wine.py run -- -m pytest tests")
-    run.add_argument(
-        "--httpapi", choices=sorted(HTTPAPI_FILES), default="2019", help="which stand-in for HTTP.sys"
-    )
+    run.add_argument("--httpapi", choices=sorted(HTTPAPI_FILES), default="2019", help="which stand-in for HTTP.sys")
     run.add_argument("--timeout", type=float, help="seconds after which everything is ended")
     run.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of python.exe, after --")
     options = parser.parse_args(arguments)
@@ -492,9 +476,7 @@ def _dispatch(options: argparse.Namespace) -> int:
             said = opened.run(["--version"])
         if said.stdout.strip() != f"Python {PYTHON_VERSION}":
             raise WineError(f"Windows' Python does not start: {said.stdout}{said.stderr}")
-        sys.stdout.write(
-            f"ready: {said.stdout.strip()} for Windows in {opened.python}, prefix {opened.prefix}\n"
-        )
+        sys.stdout.write(f"ready: {said.stdout.strip()} for Windows in {opened.python}, prefix {opened.prefix}\n")
         return 0
     python_arguments = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
     with session(httpapi=options.httpapi) as opened:
