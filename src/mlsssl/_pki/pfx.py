@@ -92,7 +92,7 @@ def serialize_pfx(
             serialization.PrivateFormat.PKCS12.encryption_builder()
             .kdf_rounds(20_000)
             .key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
-            .hmac_hash(hashes.SHA1())
+            .hmac_hash(hashes.SHA1())  # noqa: S303 -- all that Server 2016 reads
             .build(password.encode())
         )
     name = friendly_name.encode() if friendly_name else None
