@@ -1,0 +1,1 @@
+/* advapi32.dll: keys of the older providers. */

@@ -1,0 +1,1 @@
+/* crypt32.dll: certificate stores, PFX, chains. */

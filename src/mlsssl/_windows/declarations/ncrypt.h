@@ -1,0 +1,1 @@
+/* ncrypt.dll: CNG keys. */
