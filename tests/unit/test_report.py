@@ -1,0 +1,102 @@
+"""Reports: what they say, and that hostile names stay harmless in every rendering."""
+
+from __future__ import annotations
+
+import json
+import pickle
+from datetime import datetime, timezone
+
+import pytest
+
+from mlsssl._pki.report import Attempt, Finding, PathStep, Report, Severity, Silenced
+from mlsssl.errors import InvalidInputError, ValidationError
+
+AT = datetime(2026, 11, 23, tzinfo=timezone.utc)
+HOSTILE = "<script>alert('x')</script>\x1b[31m\u202egnp.exe"
+
+
+def finding(code: str = "expired", severity: Severity = Severity.ERROR, found: str = "2020") -> Finding:
+    return Finding(
+        code=code,
+        severity=severity,
+        where="leaf: validity",
+        found=found,
+        expected="a later date",
+        remedy="issue a new one with ca.issue(...)",
+        standard="RFC 5280 section 4.1.2.5",
+    )
+
+
+def report(*findings: Finding) -> Report:
+    return Report(findings=findings, profile="private", host="a.test", at=AT, subject="CN=a.test")
+
+
+def test_a_report_without_errors_is_true() -> None:
+    """Warnings and notices leave a report true; one error makes it false."""
+    harmless = report(finding("a", Severity.WARNING), finding("b", Severity.NOTICE))
+    assert harmless
+    assert harmless.raise_for_errors() is harmless
+    assert not report(finding("a", Severity.WARNING), finding())
+    assert report()
+
+
+def test_errors_are_raised_with_the_report_and_every_error_in_the_message() -> None:
+    """The exception carries the report; its message names both errors and leaves the warning out."""
+    bad = report(finding("expired"), finding("name-mismatch"), finding("odd", Severity.WARNING))
+    with pytest.raises(ValidationError, match="2 errors") as caught:
+        bad.raise_for_errors()
+    assert caught.value.report is bad
+    assert "expired" in str(caught.value)
+    assert "name-mismatch" in str(caught.value)
+    assert "odd" not in str(caught.value)
+
+
+def test_findings_are_filtered_by_severity_and_code() -> None:
+    """Either filter alone and both together; an unknown severity is refused."""
+    first, second, third = finding("a"), finding("b", Severity.WARNING), finding("a", Severity.NOTICE)
+    mixed = report(first, second, third)
+    assert mixed.filter(severity="warning") == mixed.warnings == (second,)
+    assert mixed.filter(code="a") == (first, third)
+    assert mixed.filter(code="a", severity=Severity.NOTICE) == mixed.notices == (third,)
+    assert list(mixed) == [first, second, third]
+    assert len(mixed) == 3
+    assert mixed.codes == ("a", "b")
+    with pytest.raises(InvalidInputError, match="fatal"):
+        mixed.filter(severity="fatal")
+
+
+def test_hostile_text_is_harmless_in_every_rendering() -> None:
+    """No tag in the card, no control or bidi character in text, card or exception, and JSON stays readable."""
+    hostile = Report(
+        findings=(finding(found=HOSTILE),),
+        profile="private",
+        host=HOSTILE,
+        at=AT,
+        subject=HOSTILE,
+        path=(PathStep(role="leaf", subject=HOSTILE, sha256="0" * 64, der=b""),),
+        attempts=(Attempt(subjects=(HOSTILE,), stopped_by=HOSTILE),),
+        silenced=(Silenced(finding=finding(found=HOSTILE), reason=HOSTILE),),
+    )
+    card = hostile._repr_html_()
+    assert "<script" not in card
+    assert "&lt;script" in card
+    with pytest.raises(ValidationError) as caught:
+        hostile.raise_for_errors()
+    for text in (hostile.to_text(), card, str(caught.value), str(hostile)):
+        assert "\x1b" not in text
+        assert "\u202e" not in text
+    assert json.loads(hostile.to_json())["subject"] == HOSTILE
+
+
+def test_a_report_survives_pickling() -> None:
+    """Reports come back from worker processes unchanged."""
+    original = report(finding())
+    assert pickle.loads(pickle.dumps(original)) == original
+
+
+def test_text_says_what_was_found_and_what_to_do() -> None:
+    """The plain rendering has the five things a reader needs, and a clean report says so."""
+    text = report(finding()).to_text()
+    for part in ("NOT ok", "expired", "leaf: validity", "a later date", "ca.issue", "RFC 5280"):
+        assert part in text
+    assert "no finding" in report().to_text()
