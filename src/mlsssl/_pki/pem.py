@@ -1,0 +1,135 @@
+"""Reading certificates, told apart by content: PEM with any number of blocks, or DER."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from mlsssl._pki.keys import load_private_key, spki
+from mlsssl.errors import MalformedDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from mlsssl._pki.keys import PrivateKey
+
+_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+_PEM_LIMIT = 1000
+
+ExtensionType = TypeVar("ExtensionType", bound=x509.ExtensionType)
+
+FOREIGN_ERRORS = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
+"""What cryptography raises on odd bytes; TypeError comes from names with unexpected string types."""
+
+
+def load_der(data: bytes) -> x509.Certificate:
+    """One certificate from DER. `MalformedDataError` when it is none."""
+    try:
+        certificate = x509.load_der_x509_certificate(data)
+        probe(certificate)
+    except FOREIGN_ERRORS as error:
+        raise MalformedDataError(f"this is no certificate that can be read: {_first_line(error)}") from None
+    return certificate
+
+
+def probe(certificate: x509.Certificate) -> None:
+    """Touch what everything here relies on, for cryptography parses it lazily; raises one of `FOREIGN_ERRORS`."""
+    certificate.subject, certificate.issuer, certificate.serial_number  # noqa: B018
+    certificate.not_valid_before_utc, certificate.not_valid_after_utc  # noqa: B018
+
+
+def load_pem(data: bytes, password: str | None) -> tuple[list[x509.Certificate], PrivateKey | None]:
+    """The certificates in file order, and the first private key if there is one.
+
+    Raises:
+        WrongPasswordError: the key is encrypted, and the password is missing or wrong.
+        MalformedDataError: a block is damaged, or there is no certificate and no key.
+    """
+    certificates: list[x509.Certificate] = []
+    key: PrivateKey | None = None
+    for count, block in enumerate(_BLOCK.finditer(data)):
+        if count >= _PEM_LIMIT:
+            raise MalformedDataError(f"more than {_PEM_LIMIT} PEM blocks in one file")
+        label = block.group(1)
+        if label in (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"):
+            try:
+                certificates.append(x509.load_pem_x509_certificate(block.group()))
+                probe(certificates[-1])
+            except FOREIGN_ERRORS as error:
+                raise MalformedDataError(f"PEM block {count + 1} is no certificate: {_first_line(error)}") from None
+        elif label.endswith(b"PRIVATE KEY") and key is None:
+            key = load_private_key(block.group(), password)
+    if not certificates and key is None:
+        raise MalformedDataError("no certificate and no private key between BEGIN and END lines in this PEM text")
+    return certificates, key
+
+
+def to_pem(certificates: Iterable[x509.Certificate]) -> bytes:
+    """The certificates as PEM, one after another."""
+    return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
+
+
+def to_der(certificate: x509.Certificate) -> bytes:
+    """The certificate's DER."""
+    return certificate.public_bytes(Encoding.DER)
+
+
+def find_leaf(certificates: Sequence[x509.Certificate], key: PrivateKey | None) -> x509.Certificate:
+    """The certificate the others lead up from: the one of the key, else the first.
+
+    Raises:
+        MalformedDataError: a key is given, and none of the certificates is its own.
+    """
+    if key is None:
+        return certificates[0]
+    wanted = spki(key.public_key())
+    for certificate in certificates:
+        if public_key_bytes(certificate) == wanted:
+            return certificate
+    raise MalformedDataError("the private key belongs to none of the certificates in this file")
+
+
+def public_key_bytes(certificate: x509.Certificate) -> bytes | None:
+    """The certificate's SubjectPublicKeyInfo, or None when its key cannot be read."""
+    try:
+        return spki(certificate.public_key())
+    except FOREIGN_ERRORS:
+        return None
+
+
+def order_chain(leaf: x509.Certificate, others: Iterable[x509.Certificate]) -> tuple[x509.Certificate, ...]:
+    """The others from the leaf's issuer upwards, by issuer names; what does not connect follows in given order.
+
+    Names only: whether signatures hold is the validator's question. The leaf itself and repetitions are dropped.
+    """
+    left: dict[bytes, x509.Certificate] = {}
+    for other in others:
+        if other != leaf:
+            left.setdefault(to_der(other), other)
+    ordered: list[x509.Certificate] = []
+    current = leaf
+    while left and current.issuer != current.subject:
+        following = next((der for der, other in left.items() if other.subject == current.issuer), None)
+        if following is None:
+            break
+        current = left.pop(following)
+        ordered.append(current)
+    return (*ordered, *left.values())
+
+
+def find_extension(certificate: x509.Certificate, kind: type[ExtensionType]) -> ExtensionType | None:
+    """The extension of this kind, or None. `MalformedDataError` when the extensions cannot be read."""
+    try:
+        return certificate.extensions.get_extension_for_class(kind).value
+    except x509.ExtensionNotFound:
+        return None
+    except FOREIGN_ERRORS as error:
+        raise MalformedDataError(f"an extension of this certificate cannot be read: {_first_line(error)}") from None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]

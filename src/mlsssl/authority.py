@@ -1,0 +1,488 @@
+"""`CertificateAuthority`: a certificate that may issue others, with its private key."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections import deque
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from cryptography import x509
+
+from mlsssl._pki import issue, keys, names, pem
+from mlsssl.certificate import Certificate
+from mlsssl.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+
+    from mlsssl._pki.keys import KeyType, PrivateKey
+
+__all__ = ["CertificateAuthority"]
+
+# Ten years of 365.25 days, rounded down: what a private root usually lives.
+_AUTHORITY_DAYS = 3652
+# One day under the 200 days that public CAs may give until 2027-03-14 (CA/Browser Forum BR 6.3.2): as short as the
+# shortest rule that anyone applies today, and far under the 825 days of Apple's rule for private roots.
+_SERVER_DAYS = 199
+
+
+class CertificateAuthority:
+    """A certification authority: its certificate, its private key, and the chain above it. Immutable.
+
+    Make one with `create`, `load` or `create_intermediate`. Anyone who has it can issue certificates that its
+    clients trust: keep the file with its key where only its owner reads it.
+
+    Args:
+        certificate: A CA's certificate with its private key; its chain leads to the root.
+
+    Raises:
+        InvalidInputError: there is no private key, or the certificate says that it is no CA.
+    """
+
+    __slots__ = ("_certificate", "_constraints", "_key", "_path_length", "_signer", "crl_url")
+
+    _certificate: Certificate
+    _constraints: tuple[x509.NameConstraints, ...]
+    _key: PrivateKey
+    _path_length: int | None
+    _signer: issue.Signer
+    crl_url: str | None
+
+    def __init__(self, certificate: Certificate, *, crl_url: str | None = None) -> None:
+        key = certificate.private_key
+        if key is None:
+            raise InvalidInputError(f"an authority needs its private key, and there is none with {certificate!r}")
+        if not certificate.is_ca:
+            raise InvalidInputError(
+                f"{certificate!r} is no authority: its basicConstraints do not say CA (RFC 5280 section 4.2.1.9)"
+            )
+        if certificate.key_usages and "keyCertSign" not in certificate.key_usages:
+            raise InvalidInputError(f"{certificate!r} may not issue: its keyUsage lacks keyCertSign")
+        put = object.__setattr__
+        put(self, "_certificate", certificate)
+        put(self, "_key", key)
+        put(self, "_signer", issue.Signer(certificate.to_cryptography(), key))
+        line = [certificate.to_cryptography(), *(c.to_cryptography() for c in certificate.chain)]
+        put(self, "_constraints", tuple(c for c in (pem.find_extension(one, x509.NameConstraints) for one in line) if c))
+        put(self, "_path_length", _path_length(line))
+        put(self, "crl_url", crl_url)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a CertificateAuthority is immutable: {name} cannot be set")
+
+    # -- making one ---------------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        common_name: str,
+        *,
+        key: KeyType | PrivateKey = "rsa-3072",
+        days: int = _AUTHORITY_DAYS,
+        path_length: int | None = 1,
+        permitted: Sequence[str] = (),
+        excluded: Sequence[str] = (),
+        crl_url: str | None = None,
+        at: dt.datetime | None = None,
+        serial: int | None = None,
+    ) -> CertificateAuthority:
+        """Create a self-signed root.
+
+        Args:
+            common_name: Its name, 1 to 64 characters.
+            key: A key type to make (`rsa-2048`, `rsa-3072`, `rsa-4096`, `ec-p256`, `ec-p384`), or a private key.
+            days: Validity in days of 86,400 seconds, 1 to 36,500; ten years unless said.
+            path_length: How many authorities may stand between it and a server certificate: 0 for none, None for
+                any number (RFC 5280 section 4.2.1.9).
+            permitted: Name constraints: domains (`corp.test`, with all below) and networks (`10.0.0.0/8`) that
+                it may issue for. Kinds that are not mentioned stay free. Clients need not honour constraints on a
+                *root* (RFC 5280 section 6.1 starts below it); to bind every client, constrain an intermediate.
+            excluded: Likewise, what it may not issue for.
+            crl_url: Address of the revocation list, to be put into what it issues; the root carries none.
+            at: The moment of creation, aware; now when not given. Validity starts one hour before it.
+            serial: The serial number, 1 to 2**159 - 1; random when not given.
+
+        Returns:
+            The authority.
+
+        Raises:
+            InvalidInputError: an argument out of its range.
+        """
+        if not common_name:
+            raise InvalidInputError("an authority needs a name: RFC 5280 section 4.1.2.6 wants a subject in every CA")
+        private_key = keys.make_key(key)
+        not_before, not_after = issue.validity(_moment(at), days)
+        certificate = issue.authority_certificate(
+            None,
+            private_key,
+            subject=issue.common_name(common_name),
+            public_key=private_key.public_key(),
+            not_before=not_before,
+            not_after=not_after,
+            serial=_serial(serial),
+            path_length=_check_path_length(path_length),
+            permitted=[names.parse_subtree(text) for text in permitted],
+            excluded=[names.parse_subtree(text) for text in excluded],
+        )
+        return cls(Certificate._assemble(certificate, private_key, ()), crl_url=crl_url)
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        password: str | None = None,
+        key: str | Path | None = None,
+        key_password: str | None = None,
+        crl_url: str | None = None,
+    ) -> CertificateAuthority:
+        """Read an authority from a file with certificate and key, or from two files.
+
+        Args:
+            path: PEM, DER, PFX or PKCS#7, told by content.
+            password: For a PFX or an encrypted key.
+            key: The private key's file (PEM, DER or PVK), when it is a file of its own:
+                `load("SelfIssuedCA.cer", key="SelfIssuedCA.pvk", password=...)` carries a MakeCert root over.
+            key_password: For that file; `password` when not given.
+            crl_url: As in `create`.
+
+        Raises:
+            InvalidInputError: the certificate is no CA's, or there is no private key.
+            NotFoundError, AccessDeniedError, WrongPasswordError, MalformedDataError, UnsupportedError: as
+                `Certificate.load`.
+        """
+        certificate = Certificate.load(path, password=password, key=key, key_password=key_password)
+        return cls(certificate, crl_url=crl_url)
+
+    def create_intermediate(
+        self,
+        common_name: str,
+        *,
+        key: KeyType | PrivateKey | None = None,
+        days: int | None = None,
+        path_length: int | None = None,
+        permitted: Sequence[str] = (),
+        excluded: Sequence[str] = (),
+        at: dt.datetime | None = None,
+        serial: int | None = None,
+    ) -> CertificateAuthority:
+        """Create an authority below this one.
+
+        Args:
+            common_name: Its name, 1 to 64 characters.
+            key: As in `create`; a key of this authority's type when not given.
+            days: Validity in days; half of ten years, or as long as this authority lives, when not given.
+            path_length: As in `create`; one less than this authority's when not given (0 under one without).
+            permitted: As in `create`; must lie within what this authority may issue for.
+            excluded: As in `create`.
+            at: As in `create`.
+            serial: As in `create`.
+
+        Raises:
+            InvalidInputError: this authority's path length, dates or name constraints do not allow it; the
+                message says which.
+        """
+        if not common_name:
+            raise InvalidInputError("an authority needs a name: RFC 5280 section 4.1.2.6 wants a subject in every CA")
+        if self._path_length == 0:
+            raise InvalidInputError(
+                f"{self.name} has path length 0: it may issue server certificates, but no authorities"
+            )
+        allowed = None if self._path_length is None else self._path_length - 1
+        wanted = allowed if path_length is None else _check_path_length(path_length)
+        if wanted is None:
+            wanted = 0
+        if allowed is not None and wanted > allowed:
+            raise InvalidInputError(f"path_length is at most {allowed} below {self.name}, not {wanted}")
+        permitted_trees = [names.parse_subtree(text) for text in permitted]
+        self._check_subtrees(permitted_trees)
+        private_key = keys.make_key(self.key_type if key is None else key)
+        moment = _moment(at)
+        if days is None:
+            days = max(1, min(_AUTHORITY_DAYS // 2, (self._certificate.not_after - moment).days))
+        not_before, not_after = self._validity(moment, days)
+        certificate = issue.authority_certificate(
+            self._signer,
+            None,
+            subject=issue.common_name(common_name),
+            public_key=private_key.public_key(),
+            not_before=not_before,
+            not_after=not_after,
+            serial=_serial(serial),
+            path_length=wanted,
+            permitted=permitted_trees,
+            excluded=[names.parse_subtree(text) for text in excluded],
+            crl_url=self.crl_url,
+        )
+        return CertificateAuthority(Certificate._assemble(certificate, private_key, self._line()))
+
+    def _check_subtrees(self, wanted: Sequence[x509.GeneralName]) -> None:
+        for constraint in self._constraints:
+            for tree in wanted:
+                verdicts = [names.within(tree, above) for above in constraint.permitted_subtrees or ()]
+                same_kind = [verdict for verdict in verdicts if verdict is not None]
+                if same_kind and not any(same_kind):
+                    raise InvalidInputError(
+                        f"{names.name_text(tree)} lies outside what {self.name} may issue for; "
+                        "choose a part of its permitted names"
+                    )
+
+    # -- issuing ------------------------------------------------------------------------------------------------
+
+    def issue(
+        self,
+        *hosts: str,
+        key: KeyType | PrivateKey | None = None,
+        days: int = _SERVER_DAYS,
+        common_name: str | None = None,
+        at: dt.datetime | None = None,
+        serial: int | None = None,
+    ) -> Certificate:
+        """Issue a TLS server certificate.
+
+        It carries basicConstraints (critical, CA:FALSE), keyUsage (critical: digitalSignature, and
+        keyEncipherment for RSA), extendedKeyUsage serverAuth, subjectAltName with every name (critical only when
+        the subject is empty), and both key identifiers (RFC 5280 section 4.2.1).
+
+        Args:
+            *hosts: What clients connect to: DNS names, wildcards (`*.example.com`), internationalised names, IPv4
+                and IPv6 addresses; at least one, repetitions dropped.
+            key: A key type to make, or a private key; when not given, `rsa-2048` below an RSA authority and the
+                same curve below an EC one.
+            days: Validity in days of 86,400 seconds; 199 unless said, which every client accepts until 2027.
+            common_name: The subject's common name, which must be one of the names. When not given, the first
+                name that fits into 64 characters; `""` for an empty subject.
+            at: The moment of issuing, aware; now when not given. Validity starts one hour before it, but not
+                before the authority's.
+            serial: The serial number, 1 to 2**159 - 1; 159 random bits when not given.
+
+        Returns:
+            The certificate with its private key and chain. With `at`, `serial` and a private key given it is the
+            same, byte for byte, every time.
+
+        Raises:
+            InvalidInputError: no name, a name that cannot be, dates outside this authority's, or a name that its
+                constraints forbid.
+        """
+        wanted = _parse_hosts(hosts)
+        if key is None:
+            key = self._server_key_type()
+        private_key = keys.make_key(key)
+        return self._issue(wanted, private_key, private_key.public_key(), days, common_name, _moment(at), serial)
+
+    def _issue(
+        self,
+        wanted: list[x509.GeneralName],
+        private_key: PrivateKey | None,
+        public_key: issue.PublicKey,
+        days: int,
+        common_name: str | None,
+        at: dt.datetime,
+        serial: int | None,
+    ) -> Certificate:
+        if self._constraints:
+            violated = names.violated_constraint(wanted, self._constraints)
+            if violated is not None:
+                raise InvalidInputError(f"{self.name} may not issue this: {violated} (its name constraints)")
+        not_before, not_after = self._validity(at, days)
+        certificate = issue.server_certificate(
+            self._signer,
+            subject=_subject(common_name, wanted),
+            names=wanted,
+            public_key=public_key,
+            not_before=not_before,
+            not_after=not_after,
+            serial=_serial(serial),
+            crl_url=self.crl_url,
+        )
+        return Certificate._assemble(certificate, private_key, self._line())
+
+    def issue_many(
+        self,
+        names: Iterable[str | Sequence[str]],
+        *,
+        workers: int | None = None,
+        progress: Callable[[int], object] | None = None,
+        key: KeyType | None = None,
+        days: int = _SERVER_DAYS,
+        at: dt.datetime | None = None,
+    ) -> Iterator[Certificate]:
+        """Issue a certificate for each item, in order, using every core, a bounded number ahead of the caller.
+
+        The work runs in threads: making RSA keys is nearly all of it and happens outside Python's lock, and the
+        authority's key never leaves the process.
+
+        Args:
+            names: For each certificate one name, or several in a sequence; may be endless.
+            workers: How many threads; the number of cores when not given.
+            progress: Called in the caller's thread with the number issued so far, after each.
+            key: As in `issue`; each certificate has a key of its own.
+            days: As in `issue`.
+            at: As in `issue`.
+
+        Yields:
+            The certificates, in the order of `names`.
+
+        Raises:
+            InvalidInputError: as `issue`, at the item that caused it; those before it have been yielded.
+        """
+        import os
+        from concurrent.futures import Future, ThreadPoolExecutor
+
+        count = (os.cpu_count() or 1) if workers is None else workers
+        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 1024:
+            raise InvalidInputError(f"workers is a whole number from 1 to 1024, not {workers!r}")
+        moment = _moment(at)
+
+        def one(item: str | Sequence[str]) -> Certificate:
+            hosts = (item,) if isinstance(item, str) else tuple(item)
+            return self.issue(*hosts, key=key, days=days, at=moment)
+
+        done = 0
+        pending: deque[Future[Certificate]] = deque()
+        pool = ThreadPoolExecutor(count, thread_name_prefix="mlsssl-issue")
+        try:
+            for item in names:
+                pending.append(pool.submit(one, item))
+                if len(pending) < 4 * count:
+                    continue
+                certificate = pending.popleft().result()
+                done += 1
+                if progress is not None:
+                    progress(done)
+                yield certificate
+            while pending:
+                certificate = pending.popleft().result()
+                done += 1
+                if progress is not None:
+                    progress(done)
+                yield certificate
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _validity(self, at: dt.datetime, days: int) -> tuple[dt.datetime, dt.datetime]:
+        mine = self._certificate
+        not_before, not_after = issue.validity(at, days, earliest=mine.not_before)
+        if not_before < mine.not_before:
+            raise InvalidInputError(f"{self.name} is not valid before {mine.not_before:%Y-%m-%d %H:%M} UTC")
+        if not_after > mine.not_after:
+            raise InvalidInputError(
+                f"{days} days reach to {not_after:%Y-%m-%d}, but {self.name} itself ends on "
+                f"{mine.not_after:%Y-%m-%d}; ask for at most {max(0, (mine.not_after - not_before).days)} days, "
+                "or renew the authority"
+            )
+        return not_before, not_after
+
+    def _server_key_type(self) -> KeyType:
+        kind = self.key_type
+        return "rsa-2048" if kind.startswith("rsa") else keys.check_key_type(kind)
+
+    def _line(self) -> tuple[x509.Certificate, ...]:
+        """What stands above the certificates it issues: itself, then its own chain."""
+        return (self._certificate.to_cryptography(), *(c.to_cryptography() for c in self._certificate.chain))
+
+    # -- what it is ---------------------------------------------------------------------------------------------
+
+    @property
+    def certificate(self) -> Certificate:
+        """Its certificate, without the private key: what clients are to trust."""
+        return self._certificate.without_key()
+
+    @property
+    def name(self) -> str:
+        """Its common name, or its whole subject when it has none."""
+        return self._certificate.common_name or self._certificate.subject
+
+    @property
+    def key_type(self) -> KeyType:
+        """The type of its key."""
+        kind = self._certificate.key_type
+        return kind  # type: ignore[return-value]  # a loaded authority may have another, which check_key_type says
+
+    @property
+    def path_length(self) -> int | None:
+        """How many authorities may stand below it, its own chain taken into account; None for any number."""
+        return self._path_length
+
+    def save(self, path: str | Path, *, password: str | None = None) -> Path:
+        """Write it, private key and all, readable by its owner only; formats and errors as `Certificate.save`."""
+        return self._certificate.save(path, password=password)
+
+    def to_pfx(self, password: str, *, readable_by: str | None = None) -> bytes:
+        """Certificate, private key and chain as a PFX; as `Certificate.to_pfx`."""
+        return self._certificate.to_pfx(password, readable_by=readable_by)
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """A TLS client context that trusts this authority alone, and checks names and dates as Python does."""
+        import ssl
+
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_verify_locations(cadata=self._certificate.to_pem().decode("ascii"))
+        if not self._certificate.is_self_issued:
+            # An intermediate as the anchor: OpenSSL wants to go on to a root unless told that this is enough.
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+        return context
+
+    def __eq__(self, other: object) -> bool:
+        return self._certificate == other._certificate if isinstance(other, CertificateAuthority) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._certificate)
+
+    def __repr__(self) -> str:
+        return f"<CertificateAuthority{repr(self._certificate).removeprefix('<Certificate')}"
+
+    def __getstate__(self) -> NoReturn:
+        # A pickle would carry the private key to wherever it goes, in silence.
+        raise InvalidInputError("a CertificateAuthority is not pickled, for its private key would go along")
+
+
+def _moment(at: dt.datetime | None) -> dt.datetime:
+    if at is None:
+        return dt.datetime.now(dt.timezone.utc)
+    if not isinstance(at, dt.datetime):
+        raise InvalidInputError(f"at is an aware datetime, not {at!r}")
+    return at
+
+
+def _serial(serial: int | None) -> int:
+    return issue.random_serial() if serial is None else issue.check_serial(serial)
+
+
+def _check_path_length(path_length: int | None) -> int | None:
+    if path_length is None:
+        return None
+    if isinstance(path_length, bool) or not isinstance(path_length, int) or not 0 <= path_length <= 99:
+        raise InvalidInputError(f"path_length is None or a whole number from 0 to 99, not {path_length!r}")
+    return path_length
+
+
+def _path_length(line: Sequence[x509.Certificate]) -> int | None:
+    """The least that this authority and those above it allow below it."""
+    allowed: int | None = None
+    for depth, certificate in enumerate(line):
+        constraints = pem.find_extension(certificate, x509.BasicConstraints)
+        own = None if constraints is None else constraints.path_length
+        if own is not None and (allowed is None or own - depth < allowed):
+            allowed = max(0, own - depth)
+    return allowed
+
+
+def _parse_hosts(hosts: tuple[str, ...]) -> list[x509.GeneralName]:
+    if not hosts:
+        raise InvalidInputError("a server certificate needs at least one name: issue('www.example.com')")
+    wanted: list[x509.GeneralName] = [names.parse_name(host) for host in hosts]
+    return list(dict.fromkeys(wanted)) if len(wanted) > 1 else wanted
+
+
+def _subject(common_name: str | None, wanted: Sequence[x509.GeneralName]) -> x509.Name:
+    if common_name is None:
+        texts = (names.name_text(name) for name in wanted)
+        return issue.common_name(next((text for text in texts if len(text) <= issue.COMMON_NAME_LIMIT), ""))
+    if common_name and names.parse_name(common_name) not in wanted:
+        raise InvalidInputError(
+            f"the common name {common_name!r} is not among the names; clients look at those, so name it there too"
+        )
+    return issue.common_name(names.name_text(names.parse_name(common_name)) if common_name else "")

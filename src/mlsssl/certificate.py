@@ -1,0 +1,651 @@
+"""`Certificate`: an X.509 certificate with, perhaps, its private key and the chain above it. Immutable."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from mlsssl import _files
+from mlsssl._pki import keys, names, pem
+from mlsssl.errors import InvalidInputError, MalformedDataError
+from mlsssl.values import Thumbprint
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Literal
+
+    from typing_extensions import TypeAlias
+
+    from mlsssl._pki.keys import PrivateKey
+    from mlsssl._pki.profiles import Profile
+    from mlsssl._pki.report import Report
+    from mlsssl.authority import CertificateAuthority
+
+    TrustAnchor: TypeAlias = "CertificateAuthority | Certificate | x509.Certificate"
+
+__all__ = ["Certificate"]
+
+_EKU_NAMES = {
+    ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth",
+    ExtendedKeyUsageOID.CLIENT_AUTH: "clientAuth",
+    ExtendedKeyUsageOID.CODE_SIGNING: "codeSigning",
+    ExtendedKeyUsageOID.EMAIL_PROTECTION: "emailProtection",
+    ExtendedKeyUsageOID.TIME_STAMPING: "timeStamping",
+    ExtendedKeyUsageOID.OCSP_SIGNING: "OCSPSigning",
+    ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE: "anyExtendedKeyUsage",
+}
+# RFC 5280 section 4.2.1.3's names, in bit order, with cryptography's attribute for each.
+_KEY_USAGES = (
+    ("digitalSignature", "digital_signature"),
+    ("nonRepudiation", "content_commitment"),
+    ("keyEncipherment", "key_encipherment"),
+    ("dataEncipherment", "data_encipherment"),
+    ("keyAgreement", "key_agreement"),
+    ("keyCertSign", "key_cert_sign"),
+    ("cRLSign", "crl_sign"),
+)
+
+
+class Certificate:
+    """An X.509 certificate, with its private key and chain when they are at hand. Immutable; equal by its DER.
+
+    Make one with `load`, `from_bytes`, `from_pem`, `from_der`, `from_pfx` or `CertificateAuthority.issue`. Nothing
+    is checked on loading but that the bytes are a certificate; `check` says what it is worth.
+
+    Args:
+        certificate: The certificate as `cryptography` holds it.
+        private_key: Its RSA or EC private key, or None.
+        chain: The certificates above it, in any order; kept from the issuer upwards.
+        friendly_name: The name that Windows shows for it, or None.
+
+    Raises:
+        InvalidInputError: an argument of another type, or a private key that is not this certificate's.
+        MalformedDataError: a field of the certificate cannot be read.
+    """
+
+    __slots__ = ("_certificate", "_chain", "_der", "_friendly_name", "_key")
+
+    _certificate: x509.Certificate
+    _chain: tuple[x509.Certificate, ...]
+    _der: bytes | None
+    _friendly_name: str | None
+    _key: PrivateKey | None
+
+    def __init__(
+        self,
+        certificate: x509.Certificate,
+        *,
+        private_key: PrivateKey | None = None,
+        chain: Iterable[x509.Certificate | Certificate] = (),
+        friendly_name: str | None = None,
+    ) -> None:
+        if not isinstance(certificate, x509.Certificate):
+            raise InvalidInputError(
+                f"a cryptography.x509.Certificate is needed, not {type(certificate).__name__}; "
+                "Certificate.load reads a file, Certificate.from_bytes bytes"
+            )
+        try:
+            pem.probe(certificate)
+        except pem.FOREIGN_ERRORS as error:
+            raise MalformedDataError(f"a field of this certificate cannot be read: {error}") from None
+        if private_key is not None:
+            if not keys.is_private_key(private_key):
+                raise InvalidInputError(f"a private key is RSA or EC, not {type(private_key).__name__}")
+            if keys.spki(private_key.public_key()) != pem.public_key_bytes(certificate):
+                raise InvalidInputError(
+                    "the private key is not this certificate's: their public keys differ; "
+                    "look for the key that was made with the certificate request"
+                )
+        others = [c._certificate if isinstance(c, Certificate) else c for c in chain]  # noqa: SLF001  # our own kind
+        _fill(self, certificate, private_key, pem.order_chain(certificate, others), friendly_name)
+
+    @classmethod
+    def _assemble(
+        cls,
+        certificate: x509.Certificate,
+        key: PrivateKey | None,
+        chain: tuple[x509.Certificate, ...],
+        friendly_name: str | None = None,
+    ) -> Certificate:
+        """For parts known to fit: no checks, for they cost as much as a P-256 signature."""
+        made = cls.__new__(cls)
+        _fill(made, certificate, key, chain, friendly_name)
+        return made
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a Certificate is immutable: {name} cannot be set")
+
+    def __delattr__(self, name: str) -> NoReturn:
+        raise AttributeError(f"a Certificate is immutable: {name} cannot be deleted")
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def load(
+        cls,
+        path: str | Path,
+        *,
+        password: str | None = None,
+        key: str | Path | None = None,
+        key_password: str | None = None,
+    ) -> Certificate:
+        """Read a certificate file; the format is told by content, never by suffix.
+
+        Args:
+            path: A PEM, DER, PFX (PKCS#12) or PKCS#7 (.p7b, .spc) file of at most 64 MiB.
+            password: For a PFX, or for an encrypted private key inside the file.
+            key: A file with the private key (PEM, DER or PVK), when it is not in the same file.
+            key_password: For that file; `password` when not given.
+
+        Returns:
+            The certificate that belongs to the private key, or the first one when there is no key; the others
+            are its `chain`.
+
+        Raises:
+            NotFoundError: there is no such file.
+            AccessDeniedError: it may not be read.
+            WrongPasswordError: a password is missing or wrong.
+            MalformedDataError: the bytes are none of these formats, or the key belongs to no certificate.
+            UnsupportedError: a private key that is neither RSA nor EC.
+        """
+        data = _files.read(Path(path))
+        key_data = None if key is None else _files.read(Path(key))
+        return cls.from_bytes(
+            data, password=password, key=key_data, key_password=password if key_password is None else key_password
+        )
+
+    @classmethod
+    def from_bytes(
+        cls,
+        data: bytes,
+        *,
+        password: str | None = None,
+        key: bytes | None = None,
+        key_password: str | None = None,
+    ) -> Certificate:
+        """As `load`, from bytes."""
+        from mlsssl._pki import pfx, pkcs7, pvk
+
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise InvalidInputError(f"bytes are needed, not {type(data).__name__}; Certificate.load takes a path")
+        data = bytes(data)
+        found: list[x509.Certificate] = []
+        private_key: PrivateKey | None = None
+        friendly_name: str | None = None
+        if b"-----BEGIN" in data:
+            if pkcs7.is_pkcs7(data):
+                found = list(pkcs7.load_pkcs7(data))
+            else:
+                found, private_key = pem.load_pem(data, password)
+        elif pfx.is_pfx(data):
+            loaded = pfx.load_pfx(data, password)
+            private_key, friendly_name = loaded.private_key, loaded.friendly_name
+            found = [*([loaded.certificate] if loaded.certificate else []), *loaded.additional_certificates]
+        elif pkcs7.is_pkcs7(data):
+            found = list(pkcs7.load_pkcs7(data))
+        else:
+            found = [pem.load_der(data)]
+        if key is not None:
+            if pvk.is_pvk(key):
+                private_key = pvk.load_pvk(key, key_password).private_key
+            else:
+                private_key = keys.load_private_key(key, key_password)
+        if not found:
+            raise MalformedDataError("there is a private key in this file, but no certificate")
+        leaf = pem.find_leaf(found, private_key)
+        return cls._assemble(leaf, private_key, pem.order_chain(leaf, found), friendly_name)
+
+    @classmethod
+    def from_pem(cls, data: bytes | str, *, password: str | None = None) -> Certificate:
+        """From PEM text: certificates in any order, and the private key if it is there. Errors as `load`."""
+        text = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else bytes(data)
+        if b"-----BEGIN" not in text:
+            raise MalformedDataError("this is not PEM: there is no line that says -----BEGIN")
+        return cls.from_bytes(text, password=password)
+
+    @classmethod
+    def from_der(cls, data: bytes) -> Certificate:
+        """From the DER of one certificate. `MalformedDataError` when it is none."""
+        return cls(pem.load_der(data))
+
+    @classmethod
+    def from_pfx(cls, data: bytes, password: str | None) -> Certificate:
+        """From a PFX (PKCS#12, RFC 7292). Errors as `load`."""
+        from mlsssl._pki import pfx
+
+        if not pfx.is_pfx(data):
+            raise MalformedDataError("this is not a PFX file")
+        return cls.from_bytes(data, password=password)
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | Path, *, password: str | None = None, key_only: bool = False) -> Path:
+        """Write a file whole or not at all; whatever holds a private key is readable by its owner only.
+
+        Args:
+            path: The suffix chooses the format. `.pfx`, `.p12`: certificate, key and chain. `.pem`: private key
+                if there is one, certificate, chain. `.crt`: certificate and chain, PEM. `.cer`, `.der`: the
+                certificate alone, DER. `.key`: the private key alone, PKCS#8 PEM. `.pvk`: the private key alone,
+                Microsoft's old format. `.p7b`, `.spc`: certificate and chain, PKCS#7 DER. A file that is there
+                is replaced.
+            password: Encrypts the private key. A `.pfx` with a key needs one; `.pem`, `.key` and `.pvk` may do
+                without.
+            key_only: With `.pem`: the private key alone.
+
+        Returns:
+            The path.
+
+        Raises:
+            InvalidInputError: another suffix, no password where one is needed, a password where nothing is
+                encrypted, or a private key asked for that is not there.
+            NotFoundError: the folder is not there.
+            AccessDeniedError: it may not be written.
+        """
+        target = Path(path)
+        suffix = target.suffix.lower()
+        if suffix in (".pfx", ".p12"):
+            data, private = self.to_pfx(password), True
+        elif suffix == ".pvk":
+            data, private = self.private_key_pvk(password), True
+        elif suffix == ".key" or (suffix == ".pem" and key_only):
+            data, private = self.private_key_pem(password), True
+        elif suffix == ".pem":
+            private = self._key is not None
+            data = (self.private_key_pem(password) if private else b"") + self.to_pem(chain=True)
+        elif suffix in (".crt", ".cer", ".der", ".p7b", ".spc"):
+            if password is not None:
+                raise InvalidInputError(f"a {suffix} file holds no secret, so a password would do nothing")
+            private = False
+            if suffix in (".p7b", ".spc"):
+                data = self.to_pkcs7()
+            else:
+                data = self.to_pem(chain=True) if suffix == ".crt" else self.to_der()
+        else:
+            known = ".pfx .p12 .pem .crt .cer .der .key .pvk .p7b .spc"
+            raise InvalidInputError(f"the suffix chooses the format; {suffix or 'none'!r} is not one of {known}")
+        _files.write(target, data, private=private)
+        return target
+
+    def to_der(self) -> bytes:
+        """The certificate's DER."""
+        if self._der is None:
+            object.__setattr__(self, "_der", pem.to_der(self._certificate))
+            assert self._der is not None
+        return self._der
+
+    def to_pem(self, *, chain: bool = False) -> bytes:
+        """The certificate as PEM, with `chain` the certificates above it too; never the private key."""
+        return pem.to_pem((self._certificate, *self._chain) if chain else (self._certificate,))
+
+    def to_pkcs7(self) -> bytes:
+        """Certificate and chain as a certificates-only PKCS#7 SignedData (RFC 2315), DER: what `.p7b` holds."""
+        from mlsssl._pki import pkcs7
+
+        return pkcs7.serialize_pkcs7((self._certificate, *self._chain))
+
+    def to_pfx(
+        self,
+        password: str | None,
+        *,
+        friendly_name: str | None = None,
+        readable_by: str | None = None,
+    ) -> bytes:
+        """Certificate, private key and chain as a PFX (PKCS#12, RFC 7292).
+
+        Args:
+            password: Any Unicode text. None only when there is no private key.
+            friendly_name: What Windows will show; the certificate's own `friendly_name` when not given.
+            readable_by: The oldest system that must read it, such as `"windows-server-2016"` or `"openssl-3"`;
+                see `mlsssl.PFX_TARGETS`. Not given: every supported Windows.
+
+        Raises:
+            InvalidInputError: no password for a private key, or an unknown target.
+        """
+        from mlsssl._pki import pfx
+
+        if self._key is not None and not password:
+            raise InvalidInputError("a PFX with a private key needs a password")
+        name = self._friendly_name if friendly_name is None else friendly_name
+        return pfx.serialize_pfx(
+            self._key, self._certificate, self._chain, password, friendly_name=name, readable_by=readable_by
+        )
+
+    def private_key_pem(self, password: str | None = None) -> bytes:
+        """The private key as PKCS#8 PEM, encrypted when a password is given.
+
+        Raises:
+            InvalidInputError: there is no private key.
+        """
+        return keys.private_key_pem(self._need_key(), password)
+
+    def private_key_pvk(self, password: str | None = None) -> bytes:
+        """The private key in Microsoft's PVK format (RSA only), encrypted (RC4: weak) when a password is given.
+
+        Raises:
+            InvalidInputError: there is no private key, or it is not RSA.
+        """
+        from mlsssl._pki import pvk
+
+        key = self._need_key()
+        if not isinstance(key, rsa.RSAPrivateKey):
+            raise InvalidInputError("a PVK file holds RSA keys only; save this one as .pfx or .key")
+        return pvk.serialize_pvk(key, password)
+
+    def _need_key(self) -> PrivateKey:
+        if self._key is None:
+            raise InvalidInputError(f"there is no private key with {self!r}")
+        return self._key
+
+    def with_key(self, key: PrivateKey | bytes | str | Path, *, password: str | None = None) -> Certificate:
+        """The same certificate joined with its private key: what comes back from an authority meets its request.
+
+        Args:
+            key: The key, its bytes (PEM, DER, PVK) or the path of its file.
+            password: For encrypted bytes or files.
+
+        Raises:
+            InvalidInputError: the key is not this certificate's.
+            WrongPasswordError, MalformedDataError, NotFoundError, AccessDeniedError: as `load`.
+        """
+        from mlsssl._pki import pvk
+
+        if isinstance(key, (str, Path)):
+            key = _files.read(Path(key))
+        if isinstance(key, bytes):
+            key = pvk.load_pvk(key, password).private_key if pvk.is_pvk(key) else keys.load_private_key(key, password)
+        return Certificate(self._certificate, private_key=key, chain=self._chain, friendly_name=self._friendly_name)
+
+    def with_chain(self, chain: Iterable[Certificate | x509.Certificate]) -> Certificate:
+        """The same certificate and key with these certificates as its chain, put into order."""
+        ordered = Certificate(self._certificate, chain=chain)._chain
+        return self._assemble(self._certificate, self._key, ordered, self._friendly_name)
+
+    def with_friendly_name(self, friendly_name: str | None) -> Certificate:
+        """The same with another friendly name."""
+        return self._assemble(self._certificate, self._key, self._chain, friendly_name)
+
+    def without_key(self) -> Certificate:
+        """The same without the private key: what may be shown to others."""
+        return self._assemble(self._certificate, None, self._chain, self._friendly_name)
+
+    # -- what it says -------------------------------------------------------------------------------------------
+
+    def to_cryptography(self) -> x509.Certificate:
+        """The certificate as `cryptography` holds it."""
+        return self._certificate
+
+    @property
+    def private_key(self) -> PrivateKey | None:
+        """The private key as `cryptography` holds it, or None."""
+        return self._key
+
+    @property
+    def has_private_key(self) -> bool:
+        """Whether the private key is here."""
+        return self._key is not None
+
+    @property
+    def chain(self) -> tuple[Certificate, ...]:
+        """The certificates above it, its issuer first."""
+        return tuple(Certificate._assemble(c, None, ()) for c in self._chain)
+
+    @property
+    def friendly_name(self) -> str | None:
+        """The name that Windows shows for it; not part of the certificate."""
+        return self._friendly_name
+
+    @property
+    def thumbprint(self) -> Thumbprint:
+        """The SHA-1 of the DER: Windows' name for it, and what HTTP.sys wants."""
+        return Thumbprint(hashlib.sha1(self.to_der(), usedforsecurity=False).digest())
+
+    @property
+    def sha256(self) -> str:
+        """The SHA-256 of the DER, 64 lower-case hex digits: for comparing."""
+        return hashlib.sha256(self.to_der()).hexdigest()
+
+    @property
+    def subject(self) -> str:
+        """The subject as RFC 4514 text; empty when there is none."""
+        return self._certificate.subject.rfc4514_string()
+
+    @property
+    def issuer(self) -> str:
+        """The issuer as RFC 4514 text."""
+        return self._certificate.issuer.rfc4514_string()
+
+    @property
+    def common_name(self) -> str | None:
+        """The subject's (first) common name, or None."""
+        return _common_name(self._certificate.subject)
+
+    @property
+    def serial_number(self) -> int:
+        """The serial number."""
+        return self._certificate.serial_number
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Every subjectAltName entry as text, in order: host names and addresses bare, other kinds marked."""
+        san = pem.find_extension(self._certificate, x509.SubjectAlternativeName)
+        return tuple(names.name_text(name) for name in san) if san is not None else ()
+
+    @property
+    def hosts(self) -> tuple[str, ...]:
+        """The host names and IP addresses among `names`: what a client may connect to."""
+        san = pem.find_extension(self._certificate, x509.SubjectAlternativeName)
+        wanted = (x509.DNSName, x509.IPAddress)
+        return tuple(names.name_text(name) for name in san if isinstance(name, wanted)) if san is not None else ()
+
+    @property
+    def not_before(self) -> dt.datetime:
+        """The first second of validity, UTC."""
+        return self._certificate.not_valid_before_utc
+
+    @property
+    def not_after(self) -> dt.datetime:
+        """The last second of validity, UTC."""
+        return self._certificate.not_valid_after_utc
+
+    @property
+    def days_left(self) -> float:
+        """Days until `not_after` by this computer's clock, to a hundredth; negative when it is over."""
+        left = self.not_after - dt.datetime.now(dt.timezone.utc)
+        return round(left / dt.timedelta(days=1), 2)
+
+    @property
+    def key_type(self) -> str:
+        """What key it certifies: `rsa-2048`, `ec-p256` and so on."""
+        try:
+            return keys.key_type_name(self._certificate.public_key())
+        except pem.FOREIGN_ERRORS as error:
+            raise MalformedDataError(f"this certificate's public key cannot be read: {error}") from None
+
+    @property
+    def signature_hash(self) -> str | None:
+        """The hash it was signed with (`sha256`), or None when the signature has none (Ed25519)."""
+        try:
+            algorithm = self._certificate.signature_hash_algorithm
+        except pem.FOREIGN_ERRORS:
+            return None
+        return None if algorithm is None else algorithm.name
+
+    @property
+    def key_usages(self) -> tuple[str, ...]:
+        """RFC 5280's names of the key usages it allows; empty when it does not say."""
+        usage = pem.find_extension(self._certificate, x509.KeyUsage)
+        return () if usage is None else tuple(name for name, attribute in _KEY_USAGES if getattr(usage, attribute))
+
+    @property
+    def extended_key_usages(self) -> tuple[str, ...]:
+        """Names (`serverAuth`) or dotted numbers of the purposes it allows; empty when it does not say."""
+        usage = pem.find_extension(self._certificate, x509.ExtendedKeyUsage)
+        return () if usage is None else tuple(_EKU_NAMES.get(oid, oid.dotted_string) for oid in usage)
+
+    @property
+    def is_ca(self) -> bool:
+        """Whether its basicConstraints say that it may issue certificates."""
+        constraints = pem.find_extension(self._certificate, x509.BasicConstraints)
+        return constraints is not None and constraints.ca
+
+    @property
+    def is_self_issued(self) -> bool:
+        """Whether subject and issuer are the same name; the signature is not looked at."""
+        return self._certificate.subject == self._certificate.issuer
+
+    # -- using it -----------------------------------------------------------------------------------------------
+
+    def check(
+        self,
+        host: str | None = None,
+        *,
+        trust: Iterable[TrustAnchor] | Literal["system"] = (),
+        at: dt.datetime | None = None,
+        profile: str | Profile = "private",
+        key_expected: bool = True,
+        crls: Sequence[x509.CertificateRevocationList] = (),
+        silence: Mapping[str, str] | None = None,
+    ) -> Report:
+        """Check everything that a client or Windows will check, and report every finding.
+
+        Args:
+            host: The name or address that clients connect to; None leaves names unmatched.
+            trust: The trusted roots: authorities or certificates; `"system"` for the operating system's.
+            at: The moment to check for; aware; now when not given.
+            profile: Whose rules: `"private"`, `"public"`, `"procedure"`, `"windows"`, `"legacy"`, or a profile.
+            key_expected: Whether a missing private key is a finding: True for what a server will use, False for
+                what a client has received.
+            crls: Revocation lists to look the chain up in.
+            silence: Codes of findings to leave out, each with the reason, which the report keeps.
+
+        Returns:
+            A report; true when nothing forbids the use.
+
+        Raises:
+            InvalidInputError: a host name that is none, a naive moment, an unknown profile.
+        """
+        from mlsssl._pki.validate import validate
+
+        moment = dt.datetime.now(dt.timezone.utc) if at is None else at
+        anchors: list[x509.Certificate] = []
+        if isinstance(trust, str):
+            if trust != "system":
+                raise InvalidInputError(f"trust is a list of authorities or 'system', not {trust!r}")
+            from mlsssl import _select
+
+            anchors = [pem.load_der(der) for der in _select.system_roots()]
+        else:
+            anchors = [_anchor(anchor) for anchor in trust]
+        return validate(
+            self._certificate,
+            host=host,
+            at=moment,
+            trust=anchors,
+            intermediates=self._chain,
+            private_key=self._key,
+            key_expected=key_expected,
+            profile=profile,
+            crls=crls,
+            silence=silence or {},
+        )
+
+    def ssl_context(self) -> ssl.SSLContext:
+        """A TLS server context with this certificate, its chain and key: TLS 1.2 and newer, Python's defaults.
+
+        Raises:
+            InvalidInputError: there is no private key.
+            UnsupportedError: the OpenSSL under Python refuses the key.
+        """
+        import ssl
+
+        from mlsssl import _tls
+
+        key = self._need_key()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        _tls.load_key_and_chain(context, key, (self._certificate, *self._sent_chain()))
+        return context
+
+    def _sent_chain(self) -> tuple[x509.Certificate, ...]:
+        """The chain without self-signed roots, which a server need not send (RFC 8446 section 4.4.2)."""
+        return tuple(c for c in self._chain if c.subject != c.issuer)
+
+    # -- being a value ------------------------------------------------------------------------------------------
+
+    def __eq__(self, other: object) -> bool:
+        return self._certificate == other._certificate if isinstance(other, Certificate) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._certificate)
+
+    def __repr__(self) -> str:
+        shown = ", ".join(self._shown_names()) or self.subject or "no name"
+        issuer = "self-issued" if self.is_self_issued else f"by {_common_name(self._certificate.issuer) or self.issuer}"
+        try:
+            kind = self.key_type
+        except MalformedDataError:
+            kind = "unreadable key"
+        key = "with private key" if self._key is not None else "no private key"
+        text = f"{shown}; {issuer}; {self.not_before:%Y-%m-%d} to {self.not_after:%Y-%m-%d}; {kind}; {key}"
+        return f"<Certificate {_printable(text)}>"
+
+    def _shown_names(self) -> Sequence[str]:
+        try:
+            shown = self.names
+        except MalformedDataError:
+            return ()
+        if not shown:
+            return (self.common_name,) if self.common_name else ()
+        return shown if len(shown) <= 4 else (*shown[:3], f"… {len(shown) - 3} more")
+
+    def __getstate__(self) -> NoReturn:
+        # A pickle would carry the private key to wherever it goes, in silence.
+        raise InvalidInputError("a Certificate is not pickled, for its private key would go along; use to_der()")
+
+    def __copy__(self) -> Certificate:
+        return self
+
+    def __deepcopy__(self, memo: object) -> Certificate:
+        return self
+
+
+def _fill(
+    made: Certificate,
+    certificate: x509.Certificate,
+    key: PrivateKey | None,
+    chain: tuple[x509.Certificate, ...],
+    friendly_name: str | None,
+) -> None:
+    put = object.__setattr__
+    put(made, "_certificate", certificate)
+    put(made, "_key", key)
+    put(made, "_chain", chain)
+    put(made, "_friendly_name", friendly_name)
+    put(made, "_der", None)
+
+
+def _common_name(name: x509.Name) -> str | None:
+    for attribute in name.get_attributes_for_oid(NameOID.COMMON_NAME):
+        return attribute.value if isinstance(attribute.value, str) else attribute.value.decode("latin-1")
+    return None
+
+
+def _printable(text: str) -> str:
+    """Certificates are hostile text: no control characters, no bidirectional overrides in a terminal."""
+    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)[:500]
+
+
+def _anchor(anchor: object) -> x509.Certificate:
+    inner = getattr(anchor, "certificate", anchor)  # a CertificateAuthority has one
+    if isinstance(inner, Certificate):
+        return inner.to_cryptography()
+    if isinstance(inner, x509.Certificate):
+        return inner
+    raise InvalidInputError(f"trust holds authorities or certificates, not {type(anchor).__name__}")
