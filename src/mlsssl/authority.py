@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from cryptography import x509
 
 from mlsssl._pki import issue, keys, names, pem
-from mlsssl.certificate import Certificate
+from mlsssl.certificate import Certificate, assemble
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Callable, Iterable, Iterator, Sequence
+    from pathlib import Path
 
+    from mlsssl._pki.issue import PublicKey
     from mlsssl._pki.keys import KeyType, PrivateKey
 
 __all__ = ["CertificateAuthority"]
@@ -41,11 +42,12 @@ class CertificateAuthority:
         InvalidInputError: there is no private key, or the certificate says that it is no CA.
     """
 
-    __slots__ = ("_certificate", "_constraints", "_key", "_path_length", "_signer", "crl_url")
+    __slots__ = ("_certificate", "_constraints", "_key", "_line", "_path_length", "_signer", "crl_url")
 
     _certificate: Certificate
     _constraints: tuple[x509.NameConstraints, ...]
     _key: PrivateKey
+    _line: tuple[x509.Certificate, ...]
     _path_length: int | None
     _signer: issue.Signer
     crl_url: str | None
@@ -64,9 +66,12 @@ class CertificateAuthority:
         put(self, "_certificate", certificate)
         put(self, "_key", key)
         put(self, "_signer", issue.Signer(certificate.to_cryptography(), key))
+        # What stands above the certificates it issues: itself, then its own chain.
         line = [certificate.to_cryptography(), *(c.to_cryptography() for c in certificate.chain)]
-        put(self, "_constraints", tuple(c for c in (pem.find_extension(one, x509.NameConstraints) for one in line) if c))
+        constraints = (pem.find_extension(one, x509.NameConstraints) for one in line)
+        put(self, "_constraints", tuple(one for one in constraints if one is not None))
         put(self, "_path_length", _path_length(line))
+        put(self, "_line", tuple(line))
         put(self, "crl_url", crl_url)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -126,7 +131,7 @@ class CertificateAuthority:
             permitted=[names.parse_subtree(text) for text in permitted],
             excluded=[names.parse_subtree(text) for text in excluded],
         )
-        return cls(Certificate._assemble(certificate, private_key, ()), crl_url=crl_url)
+        return cls(assemble(certificate, private_key, ()), crl_url=crl_url)
 
     @classmethod
     def load(
@@ -198,7 +203,7 @@ class CertificateAuthority:
             raise InvalidInputError(f"path_length is at most {allowed} below {self.name}, not {wanted}")
         permitted_trees = [names.parse_subtree(text) for text in permitted]
         self._check_subtrees(permitted_trees)
-        private_key = keys.make_key(self.key_type if key is None else key)
+        private_key = keys.make_key(keys.check_key_type(self.key_type) if key is None else key)
         moment = _moment(at)
         if days is None:
             days = max(1, min(_AUTHORITY_DAYS // 2, (self._certificate.not_after - moment).days))
@@ -216,7 +221,7 @@ class CertificateAuthority:
             excluded=[names.parse_subtree(text) for text in excluded],
             crl_url=self.crl_url,
         )
-        return CertificateAuthority(Certificate._assemble(certificate, private_key, self._line()))
+        return CertificateAuthority(assemble(certificate, private_key, self._line))
 
     def _check_subtrees(self, wanted: Sequence[x509.GeneralName]) -> None:
         for constraint in self._constraints:
@@ -276,7 +281,7 @@ class CertificateAuthority:
         self,
         wanted: list[x509.GeneralName],
         private_key: PrivateKey | None,
-        public_key: issue.PublicKey,
+        public_key: PublicKey,
         days: int,
         common_name: str | None,
         at: dt.datetime,
@@ -297,7 +302,7 @@ class CertificateAuthority:
             serial=_serial(serial),
             crl_url=self.crl_url,
         )
-        return Certificate._assemble(certificate, private_key, self._line())
+        return assemble(certificate, private_key, self._line)
 
     def issue_many(
         self,
@@ -379,10 +384,6 @@ class CertificateAuthority:
         kind = self.key_type
         return "rsa-2048" if kind.startswith("rsa") else keys.check_key_type(kind)
 
-    def _line(self) -> tuple[x509.Certificate, ...]:
-        """What stands above the certificates it issues: itself, then its own chain."""
-        return (self._certificate.to_cryptography(), *(c.to_cryptography() for c in self._certificate.chain))
-
     # -- what it is ---------------------------------------------------------------------------------------------
 
     @property
@@ -396,10 +397,9 @@ class CertificateAuthority:
         return self._certificate.common_name or self._certificate.subject
 
     @property
-    def key_type(self) -> KeyType:
-        """The type of its key."""
-        kind = self._certificate.key_type
-        return kind  # type: ignore[return-value]  # a loaded authority may have another, which check_key_type says
+    def key_type(self) -> str:
+        """The type of its key: `rsa-3072`, `ec-p256` and so on."""
+        return self._certificate.key_type
 
     @property
     def path_length(self) -> int | None:

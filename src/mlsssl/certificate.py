@@ -8,24 +8,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mlsssl import _files
 from mlsssl._pki import keys, names, pem
-from mlsssl.errors import InvalidInputError, MalformedDataError
+from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable, Mapping, Sequence
-    from typing import Literal
-
-    from typing_extensions import TypeAlias
+    from collections.abc import Iterable, Sequence
+    from typing import TypeAlias
 
     from mlsssl._pki.keys import PrivateKey
-    from mlsssl._pki.profiles import Profile
-    from mlsssl._pki.report import Report
     from mlsssl.authority import CertificateAuthority
 
     TrustAnchor: TypeAlias = "CertificateAuthority | Certificate | x509.Certificate"
@@ -103,21 +98,8 @@ class Certificate:
                     "the private key is not this certificate's: their public keys differ; "
                     "look for the key that was made with the certificate request"
                 )
-        others = [c._certificate if isinstance(c, Certificate) else c for c in chain]  # noqa: SLF001  # our own kind
+        others = [_x509_of(one) for one in chain]
         _fill(self, certificate, private_key, pem.order_chain(certificate, others), friendly_name)
-
-    @classmethod
-    def _assemble(
-        cls,
-        certificate: x509.Certificate,
-        key: PrivateKey | None,
-        chain: tuple[x509.Certificate, ...],
-        friendly_name: str | None = None,
-    ) -> Certificate:
-        """For parts known to fit: no checks, for they cost as much as a P-256 signature."""
-        made = cls.__new__(cls)
-        _fill(made, certificate, key, chain, friendly_name)
-        return made
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a Certificate is immutable: {name} cannot be set")
@@ -171,7 +153,7 @@ class Certificate:
         key_password: str | None = None,
     ) -> Certificate:
         """As `load`, from bytes."""
-        from mlsssl._pki import pfx, pkcs7, pvk
+        from mlsssl._pki import pfx
 
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise InvalidInputError(f"bytes are needed, not {type(data).__name__}; Certificate.load takes a path")
@@ -179,28 +161,21 @@ class Certificate:
         found: list[x509.Certificate] = []
         private_key: PrivateKey | None = None
         friendly_name: str | None = None
-        if b"-----BEGIN" in data:
-            if pkcs7.is_pkcs7(data):
-                found = list(pkcs7.load_pkcs7(data))
-            else:
+        match pem.format_of(data):
+            case "pem":
                 found, private_key = pem.load_pem(data, password)
-        elif pfx.is_pfx(data):
-            loaded = pfx.load_pfx(data, password)
-            private_key, friendly_name = loaded.private_key, loaded.friendly_name
-            found = [*([loaded.certificate] if loaded.certificate else []), *loaded.additional_certificates]
-        elif pkcs7.is_pkcs7(data):
-            found = list(pkcs7.load_pkcs7(data))
-        else:
-            found = [pem.load_der(data)]
+            case "pfx":
+                loaded = pfx.load_pfx(data, password)
+                private_key, friendly_name = _usable_key(loaded.private_key), loaded.friendly_name
+                found = [*([loaded.certificate] if loaded.certificate else []), *loaded.additional]
+            case _:
+                found = [pem.load_der(data)]
         if key is not None:
-            if pvk.is_pvk(key):
-                private_key = pvk.load_pvk(key, key_password).private_key
-            else:
-                private_key = keys.load_private_key(key, key_password)
+            private_key = keys.load_private_key(key, key_password)
         if not found:
             raise MalformedDataError("there is a private key in this file, but no certificate")
         leaf = pem.find_leaf(found, private_key)
-        return cls._assemble(leaf, private_key, pem.order_chain(leaf, found), friendly_name)
+        return assemble(leaf, private_key, pem.order_chain(leaf, found), friendly_name)
 
     @classmethod
     def from_pem(cls, data: bytes | str, *, password: str | None = None) -> Certificate:
@@ -218,9 +193,7 @@ class Certificate:
     @classmethod
     def from_pfx(cls, data: bytes, password: str | None) -> Certificate:
         """From a PFX (PKCS#12, RFC 7292). Errors as `load`."""
-        from mlsssl._pki import pfx
-
-        if not pfx.is_pfx(data):
+        if pem.format_of(data) != "pfx":
             raise MalformedDataError("this is not a PFX file")
         return cls.from_bytes(data, password=password)
 
@@ -232,11 +205,9 @@ class Certificate:
         Args:
             path: The suffix chooses the format. `.pfx`, `.p12`: certificate, key and chain. `.pem`: private key
                 if there is one, certificate, chain. `.crt`: certificate and chain, PEM. `.cer`, `.der`: the
-                certificate alone, DER. `.key`: the private key alone, PKCS#8 PEM. `.pvk`: the private key alone,
-                Microsoft's old format. `.p7b`, `.spc`: certificate and chain, PKCS#7 DER. A file that is there
-                is replaced.
-            password: Encrypts the private key. A `.pfx` with a key needs one; `.pem`, `.key` and `.pvk` may do
-                without.
+                certificate alone, DER. `.key`: the private key alone, PKCS#8 PEM. A file that is there is
+                replaced.
+            password: Encrypts the private key. A `.pfx` with a key needs one; `.pem` and `.key` may do without.
             key_only: With `.pem`: the private key alone.
 
         Returns:
@@ -252,23 +223,18 @@ class Certificate:
         suffix = target.suffix.lower()
         if suffix in (".pfx", ".p12"):
             data, private = self.to_pfx(password), True
-        elif suffix == ".pvk":
-            data, private = self.private_key_pvk(password), True
         elif suffix == ".key" or (suffix == ".pem" and key_only):
             data, private = self.private_key_pem(password), True
         elif suffix == ".pem":
             private = self._key is not None
             data = (self.private_key_pem(password) if private else b"") + self.to_pem(chain=True)
-        elif suffix in (".crt", ".cer", ".der", ".p7b", ".spc"):
+        elif suffix in (".crt", ".cer", ".der"):
             if password is not None:
                 raise InvalidInputError(f"a {suffix} file holds no secret, so a password would do nothing")
             private = False
-            if suffix in (".p7b", ".spc"):
-                data = self.to_pkcs7()
-            else:
-                data = self.to_pem(chain=True) if suffix == ".crt" else self.to_der()
+            data = self.to_pem(chain=True) if suffix == ".crt" else self.to_der()
         else:
-            known = ".pfx .p12 .pem .crt .cer .der .key .pvk .p7b .spc"
+            known = ".pfx .p12 .pem .crt .cer .der .key"
             raise InvalidInputError(f"the suffix chooses the format; {suffix or 'none'!r} is not one of {known}")
         _files.write(target, data, private=private)
         return target
@@ -283,12 +249,6 @@ class Certificate:
     def to_pem(self, *, chain: bool = False) -> bytes:
         """The certificate as PEM, with `chain` the certificates above it too; never the private key."""
         return pem.to_pem((self._certificate, *self._chain) if chain else (self._certificate,))
-
-    def to_pkcs7(self) -> bytes:
-        """Certificate and chain as a certificates-only PKCS#7 SignedData (RFC 2315), DER: what `.p7b` holds."""
-        from mlsssl._pki import pkcs7
-
-        return pkcs7.serialize_pkcs7((self._certificate, *self._chain))
 
     def to_pfx(
         self,
@@ -325,19 +285,6 @@ class Certificate:
         """
         return keys.private_key_pem(self._need_key(), password)
 
-    def private_key_pvk(self, password: str | None = None) -> bytes:
-        """The private key in Microsoft's PVK format (RSA only), encrypted (RC4: weak) when a password is given.
-
-        Raises:
-            InvalidInputError: there is no private key, or it is not RSA.
-        """
-        from mlsssl._pki import pvk
-
-        key = self._need_key()
-        if not isinstance(key, rsa.RSAPrivateKey):
-            raise InvalidInputError("a PVK file holds RSA keys only; save this one as .pfx or .key")
-        return pvk.serialize_pvk(key, password)
-
     def _need_key(self) -> PrivateKey:
         if self._key is None:
             raise InvalidInputError(f"there is no private key with {self!r}")
@@ -354,26 +301,25 @@ class Certificate:
             InvalidInputError: the key is not this certificate's.
             WrongPasswordError, MalformedDataError, NotFoundError, AccessDeniedError: as `load`.
         """
-        from mlsssl._pki import pvk
-
         if isinstance(key, (str, Path)):
             key = _files.read(Path(key))
         if isinstance(key, bytes):
-            key = pvk.load_pvk(key, password).private_key if pvk.is_pvk(key) else keys.load_private_key(key, password)
+            key = keys.load_private_key(key, password)
         return Certificate(self._certificate, private_key=key, chain=self._chain, friendly_name=self._friendly_name)
 
     def with_chain(self, chain: Iterable[Certificate | x509.Certificate]) -> Certificate:
         """The same certificate and key with these certificates as its chain, put into order."""
-        ordered = Certificate(self._certificate, chain=chain)._chain
-        return self._assemble(self._certificate, self._key, ordered, self._friendly_name)
+        others = [_x509_of(one) for one in chain]
+        ordered = pem.order_chain(self._certificate, others)
+        return assemble(self._certificate, self._key, ordered, self._friendly_name)
 
     def with_friendly_name(self, friendly_name: str | None) -> Certificate:
         """The same with another friendly name."""
-        return self._assemble(self._certificate, self._key, self._chain, friendly_name)
+        return assemble(self._certificate, self._key, self._chain, friendly_name)
 
     def without_key(self) -> Certificate:
         """The same without the private key: what may be shown to others."""
-        return self._assemble(self._certificate, None, self._chain, self._friendly_name)
+        return assemble(self._certificate, None, self._chain, self._friendly_name)
 
     # -- what it says -------------------------------------------------------------------------------------------
 
@@ -394,7 +340,7 @@ class Certificate:
     @property
     def chain(self) -> tuple[Certificate, ...]:
         """The certificates above it, its issuer first."""
-        return tuple(Certificate._assemble(c, None, ()) for c in self._chain)
+        return tuple(assemble(c, None, ()) for c in self._chain)
 
     @property
     def friendly_name(self) -> str | None:
@@ -502,60 +448,6 @@ class Certificate:
 
     # -- using it -----------------------------------------------------------------------------------------------
 
-    def check(
-        self,
-        host: str | None = None,
-        *,
-        trust: Iterable[TrustAnchor] | Literal["system"] = (),
-        at: dt.datetime | None = None,
-        profile: str | Profile = "private",
-        key_expected: bool = True,
-        crls: Sequence[x509.CertificateRevocationList] = (),
-        silence: Mapping[str, str] | None = None,
-    ) -> Report:
-        """Check everything that a client or Windows will check, and report every finding.
-
-        Args:
-            host: The name or address that clients connect to; None leaves names unmatched.
-            trust: The trusted roots: authorities or certificates; `"system"` for the operating system's.
-            at: The moment to check for; aware; now when not given.
-            profile: Whose rules: `"private"`, `"public"`, `"procedure"`, `"windows"`, `"legacy"`, or a profile.
-            key_expected: Whether a missing private key is a finding: True for what a server will use, False for
-                what a client has received.
-            crls: Revocation lists to look the chain up in.
-            silence: Codes of findings to leave out, each with the reason, which the report keeps.
-
-        Returns:
-            A report; true when nothing forbids the use.
-
-        Raises:
-            InvalidInputError: a host name that is none, a naive moment, an unknown profile.
-        """
-        from mlsssl._pki.validate import validate
-
-        moment = dt.datetime.now(dt.timezone.utc) if at is None else at
-        anchors: list[x509.Certificate] = []
-        if isinstance(trust, str):
-            if trust != "system":
-                raise InvalidInputError(f"trust is a list of authorities or 'system', not {trust!r}")
-            from mlsssl import _select
-
-            anchors = [pem.load_der(der) for der in _select.system_roots()]
-        else:
-            anchors = [_anchor(anchor) for anchor in trust]
-        return validate(
-            self._certificate,
-            host=host,
-            at=moment,
-            trust=anchors,
-            intermediates=self._chain,
-            private_key=self._key,
-            key_expected=key_expected,
-            profile=profile,
-            crls=crls,
-            silence=silence or {},
-        )
-
     def ssl_context(self) -> ssl.SSLContext:
         """A TLS server context with this certificate, its chain and key: TLS 1.2 and newer, Python's defaults.
 
@@ -616,6 +508,18 @@ class Certificate:
         return self
 
 
+def assemble(
+    certificate: x509.Certificate,
+    key: PrivateKey | None,
+    chain: tuple[x509.Certificate, ...],
+    friendly_name: str | None = None,
+) -> Certificate:
+    """A Certificate from parts known to fit: no checks, for they cost as much as a P-256 signature. Private."""
+    made = Certificate.__new__(Certificate)
+    _fill(made, certificate, key, chain, friendly_name)
+    return made
+
+
 def _fill(
     made: Certificate,
     certificate: x509.Certificate,
@@ -631,6 +535,13 @@ def _fill(
     put(made, "_der", None)
 
 
+def _usable_key(key: object) -> PrivateKey | None:
+    if key is None or keys.is_private_key(key):
+        return key
+    kind = type(key).__name__.removesuffix("PrivateKey")
+    raise UnsupportedError(f"the private key is {kind}; RSA and EC keys can be used")
+
+
 def _common_name(name: x509.Name) -> str | None:
     for attribute in name.get_attributes_for_oid(NameOID.COMMON_NAME):
         return attribute.value if isinstance(attribute.value, str) else attribute.value.decode("latin-1")
@@ -642,10 +553,10 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)[:500]
 
 
-def _anchor(anchor: object) -> x509.Certificate:
-    inner = getattr(anchor, "certificate", anchor)  # a CertificateAuthority has one
+def _x509_of(given: object) -> x509.Certificate:
+    inner = getattr(given, "certificate", given)  # a CertificateAuthority has one
     if isinstance(inner, Certificate):
         return inner.to_cryptography()
     if isinstance(inner, x509.Certificate):
         return inner
-    raise InvalidInputError(f"trust holds authorities or certificates, not {type(anchor).__name__}")
+    raise InvalidInputError(f"a certificate or an authority is needed, not {type(given).__name__}")

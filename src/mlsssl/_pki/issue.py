@@ -19,8 +19,9 @@ from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypeAlias
 
-    PublicKey = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+    PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
 # X.520's ub-common-name, in characters (RFC 5280 appendix A.1).
 COMMON_NAME_LIMIT = 64

@@ -131,6 +131,14 @@ def within(name: x509.GeneralName, subtree: x509.GeneralName) -> bool | None:
     return None
 
 
+def _wildcard_reaches(name: x509.GeneralName, subtree: x509.GeneralName) -> bool:
+    """Whether a wildcard name matches a host in the subtree: `*.example.com` reaches into `a.example.com`."""
+    if not (isinstance(name, x509.DNSName) and isinstance(subtree, x509.DNSName) and name.value.startswith("*.")):
+        return False
+    parent = subtree.value.lower().removeprefix(".").partition(".")[2]
+    return parent == name.value.lower()[2:]
+
+
 def violated_constraint(names: Iterable[x509.GeneralName], constraints: Sequence[x509.NameConstraints]) -> str | None:
     """The first name that an issuer's constraints forbid, in words; None when all are allowed.
 
@@ -141,7 +149,7 @@ def violated_constraint(names: Iterable[x509.GeneralName], constraints: Sequence
     for name in names:
         for constraint in constraints:
             for subtree in constraint.excluded_subtrees or ():
-                if within(name, subtree):
+                if within(name, subtree) or _wildcard_reaches(name, subtree):
                     return f"{name_text(name)} lies in the excluded {name_text(subtree)}"
             verdicts = [within(name, subtree) for subtree in constraint.permitted_subtrees or ()]
             same_kind = [verdict for verdict in verdicts if verdict is not None]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -24,6 +24,24 @@ ExtensionType = TypeVar("ExtensionType", bound=x509.ExtensionType)
 
 FOREIGN_ERRORS = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
 """What cryptography raises on odd bytes; TypeError comes from names with unexpected string types."""
+
+
+def format_of(data: bytes) -> Literal["pem", "pfx", "pkcs7", "certificate"]:
+    """Which format the bytes claim to be in, by their first element; `certificate` when nothing is known.
+
+    All three binary ones are an ASN.1 SEQUENCE. Its first element is the version number 3 in a PFX (RFC 7292),
+    an object identifier in PKCS#7 (RFC 2315), and another SEQUENCE in a certificate (RFC 5280).
+    """
+    if b"-----BEGIN" in data:
+        return "pem"
+    if data[:1] == b"\x30" and len(data) > 2:
+        length_octets = data[1] & 0x7F if data[1] > 0x80 else 0
+        first = data[2 + length_octets : 5 + length_octets]
+        if first == b"\x02\x01\x03":
+            return "pfx"
+        if first[:1] == b"\x06":
+            return "pkcs7"
+    return "certificate"
 
 
 def load_der(data: bytes) -> x509.Certificate:
