@@ -7,6 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING, Literal, get_args
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
 Target = Literal["x86_64", "i686"]
@@ -39,27 +40,18 @@ def static_assert(code: str, target: Target) -> str | None:
     return None if done.returncode == 0 else done.stderr or f"{command[0]} ended with {done.returncode}"
 
 
-def build_dll(source: Path, output: Path, *options: str, target: Target = "x86_64") -> None:
-    """Build one DLL from one C file.
+def build_dll(sources: Sequence[Path], output: Path, *options: str, target: Target = "x86_64") -> None:
+    """Build one DLL from C files.
 
-    ``options`` follow the source on the command line, so that both ``-D`` and ``-l`` work. The result
-    needs no DLL of the compiler's own, as it runs where none is installed.
+    ``options`` follow the sources on the command line, so that both ``-D`` and ``-l`` work. The result needs no DLL of
+    the compiler's own, as it runs where none is installed.
 
     Raises:
-        RuntimeError: the compiler refused the source; the message holds what it said.
+        RuntimeError: the compiler refused the sources; the message holds what it said.
         FileNotFoundError: the cross compiler is not installed.
     """
-    command = [
-        compiler(target),
-        *STRICT,
-        "-O2",
-        "-shared",
-        "-static-libgcc",
-        "-s",
-        "-o",
-        str(output),
-        str(source),
-    ]
-    done = subprocess.run([*command, *options], capture_output=True, text=True, check=False, timeout=300)
+    command = [compiler(target), *STRICT, "-O2", "-shared", "-static-libgcc", "-s", "-o", str(output)]
+    command += [*map(str, sources), *options]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode != 0:
-        raise RuntimeError(f"{source.name} does not compile for {target}:\n{done.stderr}")
+        raise RuntimeError(f"{output.name} does not compile for {target}:\n{done.stderr}")

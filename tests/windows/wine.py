@@ -58,6 +58,8 @@ CACHE_VARIABLE = "MLSSSL_WINE_CACHE"  # folder of everything built here; default
 PREFIX_VARIABLE = "MLSSSL_WINE_PREFIX"  # Wine's own folder (C: and the registry); default: one per repository folder
 
 HttpApi = Literal["2019", "2016"]
+STANDIN_SOURCES = ("httpapi.c", "input.c", "records.c", "certificate.c", "faults.c")
+STANDIN_LIBRARIES = ("-lcrypt32", "-lncrypt", "-ladvapi32", "-lws2_32")
 HTTPAPI_FILES: Mapping[HttpApi, str] = {"2019": "httpapi.dll", "2016": "httpapi-2016.dll"}
 
 # mscoree and mshtml off: else Wine offers to fetch its own .NET and HTML engine. The menu builder would write
@@ -147,21 +149,22 @@ def python_folder() -> Path:
     def build(folder: Path) -> None:
         _unpack_python(_download_python(), folder)
         _install_wheels(requirements, folder / "Lib" / "site-packages")
-        mingw.build_dll(shim, folder / "bcryptprimitives.dll", "-lbcrypt")
+        mingw.build_dll([shim], folder / "bcryptprimitives.dll", "-lbcrypt")
 
     return _once(f"python-{PYTHON_VERSION}", inputs, build)
 
 
 def standin_folder() -> Path:
     """Return the folder of the two stand-in httpapi DLLs, building them if need be."""
-    source = HERE / "standin" / "httpapi.c"
-    libraries = ("-lcrypt32", "-lncrypt", "-ladvapi32")
+    folder = HERE / "standin"
+    sources = [folder / name for name in STANDIN_SOURCES]
+    texts = [path.read_text(encoding="utf-8") for path in (*sources, *sorted(folder.glob("*.h")))]
 
-    def build(folder: Path) -> None:
-        mingw.build_dll(source, folder / HTTPAPI_FILES["2019"], *libraries)
-        mingw.build_dll(source, folder / HTTPAPI_FILES["2016"], "-DWITHOUT_UPDATE", *libraries)
+    def build(output: Path) -> None:
+        mingw.build_dll(sources, output / HTTPAPI_FILES["2019"], *STANDIN_LIBRARIES)
+        mingw.build_dll(sources, output / HTTPAPI_FILES["2016"], "-DWITHOUT_UPDATE", *STANDIN_LIBRARIES)
 
-    return _once("standin", [source.read_text(encoding="utf-8"), *libraries], build)
+    return _once("standin", [*texts, *STANDIN_LIBRARIES], build)
 
 
 def project_requirements() -> list[str]:
