@@ -7,9 +7,12 @@ asked for with `native.exports` first.
 from __future__ import annotations
 
 from functools import cached_property
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 from mlsssl._windows.native import CData, last_error, load
+
+if TYPE_CHECKING:
+    from mlsssl._windows.crypto_dlls import Advapi32Crypto, Crypt32, NCrypt
 
 
 class ManagerHandle(CData):
@@ -121,6 +124,21 @@ class Dlls(Protocol):
         """The service control manager."""
         ...
 
+    @property
+    def crypt32(self) -> Crypt32:
+        """Certificate stores, PFX, chains."""
+        ...
+
+    @property
+    def ncrypt(self) -> NCrypt:
+        """CNG keys."""
+        ...
+
+    @property
+    def advapi32_crypto(self) -> Advapi32Crypto:
+        """Keys of the older providers."""
+        ...
+
     def last_error(self) -> int:
         """GetLastError's code after the last call that failed, unsigned."""
         ...
@@ -138,6 +156,21 @@ class SystemDlls:
     def advapi32_services(self) -> Advapi32Services:
         """advapi32.dll."""
         return cast(Advapi32Services, load("advapi32.dll"))
+
+    @cached_property
+    def crypt32(self) -> Crypt32:
+        """crypt32.dll."""
+        return cast("Crypt32", load("crypt32.dll"))
+
+    @cached_property
+    def ncrypt(self) -> NCrypt:
+        """ncrypt.dll."""
+        return cast("NCrypt", load("ncrypt.dll"))
+
+    @cached_property
+    def advapi32_crypto(self) -> Advapi32Crypto:
+        """advapi32.dll."""
+        return cast("Advapi32Crypto", load("advapi32.dll"))
 
     def last_error(self) -> int:
         """GetLastError's code, unsigned."""
