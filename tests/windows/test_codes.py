@@ -8,6 +8,7 @@ from mlsssl._windows import codes
 from windows import mingw
 
 
+@pytest.mark.usefixtures("compilers")
 @pytest.mark.parametrize("target", mingw.TARGETS)
 def test_names_are_winerror_h(target: mingw.Target) -> None:
     """Each name in the table is the header's name of that number."""
@@ -16,6 +17,7 @@ def test_names_are_winerror_h(target: mingw.Target) -> None:
     assert mingw.static_assert(code, target) is None
 
 
+@pytest.mark.usefixtures("compilers")
 def test_a_wrong_number_would_be_noticed() -> None:
     """The failing twin: the compiler refuses a number that is not the header's."""
     said = mingw.static_assert('#include <windows.h>\n_Static_assert(ERROR_BUSY == 107, "ERROR_BUSY");', "x86_64")

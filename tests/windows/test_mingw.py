@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from windows import mingw
 
-MISSING = mingw.missing_compilers()
-pytestmark = pytest.mark.skipif(bool(MISSING), reason=f"cross compilers not installed: {', '.join(MISSING)}")
+pytestmark = pytest.mark.usefixtures("compilers")
 
 POINTER = '#include <windows.h>\n_Static_assert(sizeof(void *) == {size}, "pointer size");\n'
 
@@ -24,3 +25,37 @@ def test_a_false_assertion_is_refused_with_its_text(target: mingw.Target, size: 
     said = mingw.static_assert(POINTER.format(size=size), target)
     assert said is not None
     assert "pointer size" in said
+
+
+LAYOUT = f'#include "{(Path(__file__).parent / "standin" / "layout.h").as_posix()}"\n'
+
+
+@pytest.mark.parametrize("target", mingw.TARGETS)
+def test_the_standins_structures_are_windows_own(target: mingw.Target) -> None:
+    """Every size and offset that the stand-in states, for both targets, though only one of them is built."""
+    assert mingw.static_assert(LAYOUT, target) is None
+
+
+@pytest.mark.parametrize(("target", "wrong"), [("x86_64", 188), ("i686", 188)])
+def test_the_classic_mistake_is_found(target: mingw.Target, wrong: int) -> None:
+    """188 is what SNI_SET has on x86 if one forgets that SOCKADDR_STORAGE is aligned to 8."""
+    said = mingw.static_assert(f"{LAYOUT}SIZE(HTTP_SERVICE_CONFIG_SSL_SNI_SET, {wrong}, {wrong});\n", target)
+    assert said is not None
+    assert "size of HTTP_SERVICE_CONFIG_SSL_SNI_SET" in said
+
+
+def test_a_source_that_does_not_compile_says_why(tmp_path: Path) -> None:
+    """And leaves no DLL."""
+    source = tmp_path / "wrong.c"
+    source.write_text("int answer(void) { return nonsense; }\n", encoding="utf-8")
+    with pytest.raises(RuntimeError, match="nonsense"):
+        mingw.build_dll([source], tmp_path / "wrong.dll")
+    assert not (tmp_path / "wrong.dll").exists()
+
+
+def test_warnings_are_errors(tmp_path: Path) -> None:
+    """What the compiler only warns of does not get in either."""
+    source = tmp_path / "careless.c"
+    source.write_text("int answer(int unused) { return 42; }\n", encoding="utf-8")
+    with pytest.raises(RuntimeError, match="unused"):
+        mingw.build_dll([source], tmp_path / "careless.dll")

