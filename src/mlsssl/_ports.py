@@ -8,7 +8,7 @@ machines must have in common is written here once, beside the method it is about
 from __future__ import annotations
 
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, Protocol
 
@@ -16,7 +16,7 @@ from mlsssl.errors import InvalidInputError
 from mlsssl.values import BindingFamily, BindingKey, BindingOptions, Location, Thumbprint, check_store_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -69,6 +69,21 @@ class StoreRecord:
     archived: bool = False
     key: KeyState | None = None
     renewed_by: Thumbprint | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCertificate:
+    """One item of `StorePort.add_many`; the fields are `StorePort.add`'s.
+
+    Attributes:
+        certificate: DER.
+        private_key: PKCS#8 DER, unencrypted, or None.
+        friendly_name: None leaves what is there.
+    """
+
+    certificate: bytes
+    private_key: bytes | None = field(default=None, repr=False)
+    friendly_name: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -183,6 +198,25 @@ class StorePort(Protocol):
             friendly_name: None leaves what is there.
             exportable: Whether the private key may be read back.
             provider: Which key storage; None lets the machine choose.
+        """
+        ...
+
+    def add_many(
+        self, items: Iterable[NewCertificate], *, exportable: bool, provider: KeyProvider | None = None
+    ) -> int:
+        """Put many certificates in: for each what `add` does, for all of them in bounded memory.
+
+        A machine may do several in one transaction, or simply call `add` in a loop (Windows has nothing better).
+        Whatever stops it, an error of an item or of the iterator or the end of the process, leaves some first
+        items in, each whole, and the rest out; doing it again does the rest.
+
+        Args:
+            items: Taken one after the other; may be a generator, and may read from this machine.
+            exportable: As in `add`, for all of them.
+            provider: As in `add`, for all of them.
+
+        Returns:
+            How many items were taken.
         """
         ...
 

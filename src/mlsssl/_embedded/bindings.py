@@ -1,0 +1,192 @@
+"""The TLS bindings of the machine's file, by HTTP.sys's rules."""
+
+from __future__ import annotations
+
+import unicodedata
+import uuid
+from typing import TYPE_CHECKING
+
+from mlsssl._embedded.diagnosis import diagnose
+from mlsssl._ports import BindingRecord
+from mlsssl.errors import (
+    BindingExistsError,
+    BindingNotFoundError,
+    InvalidInputError,
+    UnsupportedError,
+    UnusableCertificateError,
+)
+from mlsssl.values import BindingFamily, BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+    from mlsssl._embedded.database import Database, Row, Value
+    from mlsssl.values import BindingKey
+
+_COLUMNS = (
+    "family, host, port, thumbprint, store_name, app_id, flags, check_mode, freshness_seconds,"
+    " timeout_milliseconds, ctl_identifier, ctl_store_name"
+)
+DEFAULT_STORE = "MY"
+"""What HTTP.sys takes an IP record without a store name to mean (HTTP_SERVICE_CONFIG_SSL_PARAM)."""
+
+
+class EmbeddedBindings:
+    """A `BindingsPort` over the file.
+
+    Args:
+        database: The file.
+        atomic_update: False imitates Server 2016, which has no HttpUpdateServiceConfiguration.
+        families: Those that this machine knows; Windows 7 knew IP_PORT only.
+    """
+
+    def __init__(self, database: Database, *, atomic_update: bool, families: Collection[BindingFamily]) -> None:
+        self._database = database
+        self._atomic_update = atomic_update
+        self._families = tuple(family for family in BindingFamily if family in families)
+
+    @property
+    def atomic_update(self) -> bool:
+        """Whether `update` exists here."""
+        return self._atomic_update
+
+    def supports(self, family: BindingFamily) -> bool:
+        """Whether this machine knows the family."""
+        return family in self._families
+
+    def find(self, key: BindingKey) -> BindingRecord | None:
+        """The record, or None."""
+        self._check_family(key.family)
+        row = self._database.query_one(
+            f"SELECT {_COLUMNS} FROM bindings WHERE family = ? AND host = ? AND port = ?",  # noqa: S608
+            _filed_under(key),
+        )
+        return None if row is None else _record(row)
+
+    def all(self) -> list[BindingRecord]:
+        """Every record, family by family, sorted by key."""
+        found = [_record(row) for row in self._database.query(f"SELECT {_COLUMNS} FROM bindings")]  # noqa: S608
+        return [
+            record
+            for family in self._families
+            for record in sorted((r for r in found if r.key.family is family), key=lambda r: _filed_under(r.key))
+        ]
+
+    def add(self, record: BindingRecord) -> None:
+        """Add; see `BindingsPort.add`."""
+        row = self._checked_row(record)
+        with self._database.transaction():
+            if self._is_bound(record.key):
+                raise BindingExistsError(
+                    f"{record.key} is bound already (183, ERROR_ALREADY_EXISTS); update it, or remove it first"
+                )
+            self._check_certificate(record)
+            self._database.query(
+                f"INSERT INTO bindings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                row,
+            )
+
+    def update(self, record: BindingRecord) -> None:
+        """Replace the whole record; see `BindingsPort.update`."""
+        if not self._atomic_update:
+            raise UnsupportedError("this machine has no HttpUpdateServiceConfiguration; remove the binding and add it")
+        row = self._checked_row(record)
+        with self._database.transaction():
+            if not self._is_bound(record.key):
+                raise _not_bound(record.key)
+            self._check_certificate(record)
+            self._database.query(
+                f"INSERT OR REPLACE INTO bindings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+                row,
+            )
+
+    def remove(self, key: BindingKey) -> None:
+        """Remove; see `BindingsPort.remove`."""
+        self._check_family(key.family)
+        with self._database.transaction():
+            if not self._is_bound(key):
+                raise _not_bound(key)
+            self._database.query("DELETE FROM bindings WHERE family = ? AND host = ? AND port = ?", _filed_under(key))
+
+    def _is_bound(self, key: BindingKey) -> bool:
+        return bool(
+            self._database.query("SELECT 1 FROM bindings WHERE family = ? AND host = ? AND port = ?", _filed_under(key))
+        )
+
+    def _check_family(self, family: BindingFamily) -> None:
+        if family not in self._families:
+            raise UnsupportedError(f"this machine does not know bindings of the family {family.value}")
+
+    def _checked_row(self, record: BindingRecord) -> tuple[Value, ...]:
+        self._check_family(record.key.family)
+        options = record.options
+        if record.key.family is BindingFamily.CCS and options != BindingOptions():
+            # HttpSetServiceConfiguration answers 87 to any option of a plain CCS record.
+            raise InvalidInputError(f"a binding for {record.key} takes no options; {options!r} was given")
+        for text in (options.ctl_identifier, options.ctl_store_name):
+            if any(unicodedata.category(c) == "Cs" for c in text or ""):
+                raise InvalidInputError(f"{text!r} holds half a character (a lone surrogate)")
+        return (
+            *_filed_under(record.key),
+            None if record.thumbprint is None else bytes(record.thumbprint),
+            record.store_name,
+            str(record.app_id),
+            options.flags,
+            options.check_mode,
+            options.freshness_seconds,
+            options.timeout_milliseconds,
+            options.ctl_identifier,
+            options.ctl_store_name,
+        )
+
+    def _check_certificate(self, record: BindingRecord) -> None:
+        """What HTTP.sys does when a record is set: look the certificate up and open its key. In a transaction."""
+        if record.thumbprint is None:
+            return
+        store_name = record.store_name or DEFAULT_STORE
+        diagnosis = diagnose(self._database, record.thumbprint, store_name)
+        if diagnosis:
+            raise UnusableCertificateError(
+                f"{record.key} was not bound (1312, ERROR_NO_SUCH_LOGON_SESSION): {diagnosis[0]}",
+                diagnosis=diagnosis,
+            )
+
+
+def _not_bound(key: BindingKey) -> BindingNotFoundError:
+    return BindingNotFoundError(f"nothing is bound to {key} (2, ERROR_FILE_NOT_FOUND)")
+
+
+def _filed_under(key: BindingKey) -> tuple[str, str, int]:
+    if isinstance(key, IpPort):
+        return key.family.value, key.address, key.port
+    if isinstance(key, CcsPort):
+        return key.family.value, "", key.port
+    return key.family.value, key.host, key.port
+
+
+def _record(row: Row) -> BindingRecord:
+    family, host, port, thumbprint, store_name, app_id, flags, check_mode, freshness, timeout, ctl, ctl_store = row
+    return BindingRecord(
+        key=_key(BindingFamily(family), host, port),
+        thumbprint=None if thumbprint is None else Thumbprint(thumbprint),
+        store_name=store_name,
+        app_id=uuid.UUID(app_id),
+        options=BindingOptions.from_numbers(
+            flags=flags,
+            check_mode=check_mode,
+            freshness_seconds=freshness,
+            timeout_milliseconds=timeout,
+            ctl_identifier=ctl,
+            ctl_store_name=ctl_store,
+        ),
+    )
+
+
+def _key(family: BindingFamily, host: str, port: int) -> BindingKey:
+    if family is BindingFamily.IP_PORT:
+        return IpPort(host, port)
+    if family is BindingFamily.HOSTNAME_PORT:
+        return HostnamePort(host, port)
+    if family is BindingFamily.SCOPED_CCS:
+        return ScopedCcs(host, port)
+    return CcsPort(port)

@@ -1,0 +1,332 @@
+"""The machine's one SQLite file: made private, opened safely, changed in transactions, errors in our words."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import stat
+import sys
+import threading
+import time
+import weakref
+from typing import TYPE_CHECKING, Any
+
+from mlsssl import _files
+from mlsssl._embedded import schema
+from mlsssl.errors import (
+    AccessDeniedError,
+    ClosedError,
+    InvalidInputError,
+    MalformedDataError,
+    MlssslError,
+    StoreError,
+    UnsupportedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+    from pathlib import Path
+
+Row = tuple[Any, ...]
+Value = str | bytes | int | float | None
+
+
+class Database:
+    """One open file. Threads share it; each process opens its own.
+
+    There is one connection behind one lock: a statement takes microseconds, and a change waits for the disk, not
+    for us. Readers in other processes never wait for a writer (WAL), nor does a writer's death cost anything that
+    `transaction` has returned from (synchronous=FULL).
+
+    SQLite forbids carrying a connection over a fork, even unused: the child would believe it holds the parent's
+    locks. So every connection is closed just before a fork and opened again when it is next needed.
+
+    Args:
+        path: The file; made with its folder when missing.
+        busy_timeout: Seconds to wait for another process's change.
+        on_statement: Called with each statement before it runs; whatever it raises is raised as if the statement
+            had. It is the hook by which tests make every single call fail or kill the process there.
+
+    Raises:
+        AccessDeniedError: this user may not open it, or others may read it although it holds keys.
+        InvalidInputError: the path is a folder.
+        MalformedDataError: the file is something else, or damaged.
+        StoreError: it cannot be opened for another reason: disk full, locked by another process.
+        UnsupportedError: a later version of this library made it.
+    """
+
+    def __init__(
+        self, path: Path, *, busy_timeout: float = 30.0, on_statement: Callable[[str], None] | None = None
+    ) -> None:
+        self.path = path
+        self._busy_timeout = busy_timeout
+        self._on_statement = on_statement
+        self._lock = threading.RLock()
+        self._connection: sqlite3.Connection | None = None
+        self._in_transaction = False
+        self._closed = False
+        with self._lock:
+            self._opened()
+        _databases.add(self)
+
+    def query(self, statement: str, parameters: Sequence[Value] = ()) -> list[Row]:
+        """Run one statement; every row of its answer."""
+        with self._lock:
+            connection = self._opened()
+            try:
+                if self._on_statement is not None:
+                    self._on_statement(statement)
+                return connection.execute(statement, parameters).fetchall()
+            except sqlite3.Error as error:
+                raise self._translated(error) from None
+
+    def query_one(self, statement: str, parameters: Sequence[Value] = ()) -> Row | None:
+        """Run one statement; the first row of its answer, or None."""
+        rows = self.query(statement, parameters)
+        return rows[0] if rows else None
+
+    @contextlib.contextmanager
+    def transaction(self, *, write: bool = True) -> Iterator[None]:
+        """Everything queried inside is one change (or one consistent look, when not `write`): all of it or nothing.
+
+        It is on the disk when this returns. Other threads of this process wait outside meanwhile, so no caller's
+        code runs in here.
+        """
+        with self._lock:
+            if self._in_transaction:
+                raise StoreError("a change of the machine cannot start inside another one")
+            self.query("BEGIN IMMEDIATE" if write else "BEGIN")
+            self._in_transaction = True
+            try:
+                yield
+                self.query("COMMIT")
+            except BaseException:
+                # A failed COMMIT (disk full) leaves the transaction open; some errors have rolled it back already.
+                with contextlib.suppress(MlssslError, sqlite3.Error):
+                    if self._connection is not None and self._connection.in_transaction:
+                        self._connection.rollback()
+                raise
+            finally:
+                self._in_transaction = False
+
+    def data_version(self) -> int:
+        """A number that is another one after anybody else has changed the file; cheap enough for every handshake."""
+        row = self.query_one("PRAGMA data_version")
+        return int(row[0]) if row else 0
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
+
+    def close(self) -> None:
+        """Close the file; again is nothing."""
+        with self._lock:
+            self._closed = True
+            self._disconnect()
+        _databases.discard(self)
+
+    def _opened(self) -> sqlite3.Connection:
+        if self._closed:
+            raise ClosedError(f"the machine at {self.path} was closed")
+        if self._connection is None:
+            if self._in_transaction:
+                raise StoreError("this process was forked in the middle of a change; only the parent may finish it")
+            self._connection = self._connect()
+        return self._connection
+
+    def _disconnect(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with contextlib.suppress(sqlite3.Error):
+                connection.close()
+
+    def _connect(self) -> sqlite3.Connection:
+        _make_private_file(self.path)
+        connection: sqlite3.Connection | None = None
+        try:
+            connection = sqlite3.connect(
+                self.path, timeout=self._busy_timeout, isolation_level=None, check_same_thread=False
+            )
+            self._prepare(connection)
+        except BaseException as error:
+            if connection is not None:
+                connection.close()
+            if isinstance(error, sqlite3.Error):
+                raise self._translated(error) from None
+            raise
+        return connection
+
+    def _prepare(self, connection: sqlite3.Connection) -> None:
+        # First look, then touch: a file that is not ours is left exactly as it is.
+        connection.execute("BEGIN")  # so that the three looks are one, while somebody else makes the tables
+        fresh = self._check_owner(connection)
+        connection.execute("COMMIT")
+        _set_write_ahead_log(connection, self._busy_timeout)
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA secure_delete = ON")  # a deleted key is overwritten, not only forgotten
+        connection.execute("PRAGMA trusted_schema = OFF")
+        if fresh:
+            connection.execute("BEGIN IMMEDIATE")
+            try:
+                if self._check_owner(connection):  # nobody was faster
+                    _create_tables(connection)
+                connection.execute("COMMIT")
+            except BaseException:
+                connection.rollback()
+                raise
+
+    def _check_owner(self, connection: sqlite3.Connection) -> bool:
+        """Whether the file is empty; raises unless it is empty or ours."""
+        (owner,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        if owner == 0 and version == 0 and objects == 0:
+            return True
+        if owner != schema.APPLICATION_ID:
+            raise MalformedDataError(f"{self.path} is an SQLite file of another program, not a machine of mlsssl")
+        if version > schema.VERSION:
+            raise UnsupportedError(
+                f"{self.path} was made by a later version of mlsssl (schema {version}, this one knows "
+                f"{schema.VERSION}); update mlsssl"
+            )
+        if version < 1 or objects == 0:
+            raise MalformedDataError(f"{self.path} says it is a machine of mlsssl, but its tables are missing")
+        return False
+
+    def _translated(self, error: sqlite3.Error) -> MlssslError:
+        return _translate(error, self.path, self._busy_timeout)
+
+    def _before_fork(self) -> None:
+        self._lock.acquire()
+        if not self._in_transaction:
+            self._disconnect()
+
+    def _after_fork_in_parent(self) -> None:
+        self._lock.release()
+
+    def _after_fork_in_child(self) -> None:
+        if self._connection is not None:
+            # The forking thread is itself in a transaction. Not even closing is safe here: keep it for ever.
+            _abandoned.append(self._connection)
+            self._connection = None
+        self._lock.release()
+
+
+_databases: weakref.WeakSet[Database] = weakref.WeakSet()
+_abandoned: list[sqlite3.Connection] = []
+_forking: list[Database] = []
+
+if sys.platform != "win32":
+
+    def _before_fork() -> None:
+        _forking[:] = list(_databases)
+        for database in _forking:
+            database._before_fork()  # noqa: SLF001 -- one module's affair
+
+    def _after_fork(in_child: bool) -> None:
+        for database in _forking:
+            if in_child:
+                database._after_fork_in_child()  # noqa: SLF001
+            else:
+                database._after_fork_in_parent()  # noqa: SLF001
+        _forking.clear()
+
+    os.register_at_fork(
+        before=_before_fork,
+        after_in_parent=lambda: _after_fork(in_child=False),
+        after_in_child=lambda: _after_fork(in_child=True),
+    )
+
+
+def _make_private_file(path: Path) -> None:
+    """Make the file for its owner only, before SQLite writes to it; its -wal and -shm take over its mode."""
+    try:
+        if not path.parent.is_dir():
+            _files.private_folder(path.parent)
+        if path.is_dir():
+            raise InvalidInputError(
+                f"{path} is a folder; the machine is one file, for example {path / 'machine.sqlite'}"
+            )
+        with contextlib.suppress(FileExistsError):
+            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600))
+        if sys.platform != "win32" and path.stat().st_mode & stat.S_IRWXO:
+            raise AccessDeniedError(
+                f"{path} holds private keys, and every user may read it; run: chmod 600 {path}", right="private file"
+            )
+    except PermissionError as error:
+        if isinstance(error, MlssslError):
+            raise
+        raise AccessDeniedError(f"this user may not make or read {path}", right="read and write") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, MlssslError):
+            raise
+        raise StoreError(f"{path} cannot be made: {error}") from None
+
+
+def _set_write_ahead_log(connection: sqlite3.Connection, timeout: float) -> None:
+    # SQLite's own busy timeout does not cover every step of this switch, so two processes that make the file at
+    # the same moment may meet here.
+    deadline = time.monotonic() + timeout
+    while not _try_write_ahead_log(connection, last=time.monotonic() > deadline):
+        time.sleep(0.01)
+
+
+def _try_write_ahead_log(connection: sqlite3.Connection, *, last: bool) -> bool:
+    try:
+        connection.execute("PRAGMA journal_mode = WAL")
+    except sqlite3.OperationalError as error:
+        if last or _code(error) not in _BUSY:
+            raise
+        return False
+    return True
+
+
+def _create_tables(connection: sqlite3.Connection) -> None:
+    for statement in schema.STATEMENTS:
+        connection.execute(statement)
+    connection.executemany(
+        "INSERT INTO stores (location, name, folded) VALUES (?, ?, ?)",
+        [(location, name, schema.folded(name)) for location, name in schema.STANDARD_STORES],
+    )
+    connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+
+
+# Result codes of sqlite.org/rescode.html with the text that SQLite gives each: before Python 3.11 the text is all
+# there is.
+_CODES = {
+    3: "access permission denied",
+    5: "database is locked",
+    6: "database table is locked",
+    8: "attempt to write a readonly database",
+    10: "disk I/O error",
+    11: "database disk image is malformed",
+    13: "database or disk is full",
+    14: "unable to open database file",
+    15: "locking protocol",
+    23: "authorization denied",
+    26: "file is not a database",
+}
+_BUSY = frozenset({5, 6, 15})
+
+
+def _code(error: sqlite3.Error) -> int:
+    code = getattr(error, "sqlite_errorcode", None)
+    if isinstance(code, int):
+        return code & 0xFF  # extended codes keep the primary one in the low byte
+    return next((number for number, text in _CODES.items() if text in str(error)), 1)
+
+
+def _translate(error: sqlite3.Error, path: Path, timeout: float) -> MlssslError:
+    code = _code(error)
+    if code in _BUSY:
+        return StoreError(f"{path} has been locked by another process for {timeout:g} seconds; try again later")
+    if code in (3, 8, 23) or (code == 14 and not os.access(path.parent, os.W_OK)):
+        return AccessDeniedError(f"this user may not change {path} and the files beside it: {error}", right="write")
+    if code in (11, 26):
+        return MalformedDataError(f"{path} is not a machine of mlsssl, or it is damaged: {error}")
+    if code == 13:
+        return StoreError(f"the disk is full: {path} was not changed; free some space and try again")
+    return StoreError(f"{path} cannot be read or changed: {error}")

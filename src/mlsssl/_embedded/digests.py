@@ -1,0 +1,87 @@
+"""What a certificate and its key are filed under: the thumbprint, and digests of public key and subject."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+
+from mlsssl.errors import MalformedDataError
+from mlsssl.values import Thumbprint
+
+if TYPE_CHECKING:
+    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digests:
+    """One certificate's index entries.
+
+    Attributes:
+        thumbprint: SHA-1 of the DER.
+        public_key: SHA-256 of the SubjectPublicKeyInfo.
+        subject: SHA-256 of the subject's DER.
+    """
+
+    thumbprint: Thumbprint
+    public_key: bytes
+    subject: bytes
+
+
+def digests(certificate: bytes) -> Digests:
+    """The index entries of a DER certificate; `MalformedDataError` when it is none."""
+    try:
+        parsed = x509.load_der_x509_certificate(certificate)
+    except (ValueError, TypeError) as error:
+        raise MalformedDataError(f"not a DER certificate: {error}") from None
+    return Digests(
+        thumbprint=Thumbprint(hashlib.sha1(certificate, usedforsecurity=False).digest()),
+        public_key=_public_key_digest(parsed),
+        subject=subject_digest(parsed),
+    )
+
+
+def _public_key_digest(certificate: x509.Certificate) -> bytes:
+    # Encoded again rather than cut out: a certificate may name its RSA key as RSASSA-PSS (RFC 4055), its PKCS#8
+    # as plain RSA, and it is one key.
+    try:
+        return _digest_of_key(certificate.public_key())
+    except (ValueError, UnsupportedAlgorithm):
+        # A kind of key that we cannot read: stored all the same, equal to no private key.
+        return hashlib.sha256(b"unreadable" + certificate.tbs_certificate_bytes).digest()
+
+
+def _digest_of_key(key: PublicKeyTypes) -> bytes:
+    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return hashlib.sha256(der).digest()
+
+
+def private_key_digest(pkcs8: bytes) -> bytes:
+    """The digest of the public half of a PKCS#8 key; `MalformedDataError` when it is none."""
+    try:
+        # The numbers were checked by whoever made or loaded this key; checking them again costs 32 ms for RSA.
+        key = serialization.load_der_private_key(pkcs8, None, unsafe_skip_rsa_key_validation=True)
+        return _digest_of_key(key.public_key())
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise MalformedDataError(f"not a PKCS#8 private key: {type(error).__name__}") from None
+
+
+def subject_digest(certificate: x509.Certificate) -> bytes:
+    """The digest of the subject's DER; of nothing when the name cannot be read."""
+    return _name_digest(certificate, issuer=False)
+
+
+def issuer_digest(certificate: x509.Certificate) -> bytes:
+    """The digest of the issuer's DER, to be compared with `subject_digest` of the issuer."""
+    return _name_digest(certificate, issuer=True)
+
+
+def _name_digest(certificate: x509.Certificate, *, issuer: bool) -> bytes:
+    try:
+        return hashlib.sha256((certificate.issuer if issuer else certificate.subject).public_bytes()).digest()
+    except ValueError:
+        return b""

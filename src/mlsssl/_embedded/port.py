@@ -1,0 +1,171 @@
+"""The embedded machine as a `MachinePort`: stores, bindings and services over one file."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlsssl import _files
+from mlsssl._embedded import diagnosis, schema
+from mlsssl._embedded.bindings import EmbeddedBindings
+from mlsssl._embedded.database import Database
+from mlsssl._embedded.services import EmbeddedServices
+from mlsssl._embedded.stores import EmbeddedStore
+from mlsssl.errors import AccessDeniedError, BindingError, InvalidInputError, StoreNotFoundError
+from mlsssl.values import BindingFamily, check_location, check_store_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterator
+
+    from mlsssl._ports import Diagnosis
+    from mlsssl.values import Location, Thumbprint
+
+ENVIRONMENT_VARIABLE = "MLSSSL_MACHINE"
+"""Where the machine's file is, for those who say nothing else."""
+
+
+def default_path() -> Path:
+    """The file that `EmbeddedPort()` opens: $MLSSSL_MACHINE, else `mlsssl/machine.sqlite` in the user's data folder."""
+    configured = os.environ.get(ENVIRONMENT_VARIABLE)
+    return Path(configured) if configured else _files.user_data_folder() / "mlsssl" / "machine.sqlite"
+
+
+class EmbeddedPort:
+    """A machine in one SQLite file; any number of processes and threads may use it at once.
+
+    Args:
+        path: The file; `default_path()` when None. Made if missing, for this user only, like its folder.
+        atomic_update: False imitates Server 2016, whose bindings cannot be updated, only removed and added.
+        families: The binding families that the machine knows; fewer imitate an older Windows.
+        busy_timeout: Seconds to wait while another process changes the file.
+        on_statement: As in `Database`; for tests that make each call fail in turn.
+
+    Raises:
+        AccessDeniedError, InvalidInputError, MalformedDataError, StoreError, UnsupportedError: as in `Database`.
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] | None = None,
+        *,
+        atomic_update: bool = True,
+        families: Collection[BindingFamily] = tuple(BindingFamily),
+        busy_timeout: float = 30.0,
+        on_statement: Callable[[str], None] | None = None,
+    ) -> None:
+        # Absolute, so that a later chdir does not lead to another file, and so that no name has a meaning to SQLite.
+        self._path = (default_path() if path is None else Path(path)).absolute()
+        if "\0" in str(self._path):
+            raise InvalidInputError("a path cannot hold a NUL character")
+        self._database = Database(self._path, busy_timeout=busy_timeout, on_statement=on_statement)
+        self._bindings = EmbeddedBindings(self._database, atomic_update=atomic_update, families=families)
+        self._services = EmbeddedServices(self._database)
+
+    def __repr__(self) -> str:
+        return f"<EmbeddedPort {self._path}>"
+
+    @property
+    def path(self) -> Path:
+        """The machine's file."""
+        return self._path
+
+    @property
+    def description(self) -> str:
+        """What to call it in messages."""
+        return f"the embedded machine at {self._path}"
+
+    @property
+    def state_folder(self) -> Path:
+        """`<file>.state`, beside the file, for this user only; made on first use."""
+        return _files.private_folder(self._path.with_name(self._path.name + ".state"))
+
+    @property
+    def bindings(self) -> EmbeddedBindings:
+        """The TLS records."""
+        return self._bindings
+
+    @property
+    def services(self) -> EmbeddedServices:
+        """The imitated service manager."""
+        return self._services
+
+    def store_names(self, location: Location) -> list[str]:
+        """The stores that exist there, sorted without case."""
+        rows = self._database.query(
+            "SELECT name FROM stores WHERE location = ? ORDER BY folded", (check_location(location),)
+        )
+        return [row[0] for row in rows]
+
+    def open_store(self, name: str, location: Location, *, create: bool = False, write: bool = False) -> EmbeddedStore:
+        """Open a store; see `MachinePort.open_store`. Opened without `write` it refuses to be changed."""
+        check_store_name(name)
+        location = check_location(location)
+        if write and not os.access(self._path, os.W_OK):
+            raise AccessDeniedError(f"this user may not change {self._path}", right="write")
+        number = self._find_store(name, location)
+        if number is None:
+            if not create:
+                known = ", ".join(self.store_names(location))
+                raise StoreNotFoundError(f"there is no store {location}\\{name}; there are: {known}")
+            with self._database.transaction():
+                number = self._find_store(name, location)  # somebody may have been faster
+                if number is None:
+                    self._database.query(
+                        "INSERT INTO stores (location, name, folded) VALUES (?, ?, ?)",
+                        (location, name, schema.folded(name)),
+                    )
+                    number = self._find_store(name, location)
+        assert number is not None
+        return EmbeddedStore(self._database, number, name, location, writable=write)
+
+    def _find_store(self, name: str, location: str) -> int | None:
+        row = self._database.query_one(
+            "SELECT id FROM stores WHERE location = ? AND folded = ?", (location, schema.folded(name))
+        )
+        return None if row is None else int(row[0])
+
+    def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
+        """Why HTTP.sys could not use this certificate; empty when it can."""
+        return diagnosis.diagnose(self._database, thumbprint, check_store_name(store_name))
+
+    def define_service(
+        self,
+        name: str,
+        *,
+        depends_on: Collection[str] = (),
+        running: bool = False,
+        takes: float = 0.0,
+        start_error: int = 0,
+    ) -> None:
+        """Make an imitated service; see `EmbeddedServices.define`."""
+        self._services.define(name, depends_on=depends_on, running=running, takes=takes, start_error=start_error)
+
+    def recover(self) -> list[str]:
+        """Remove keys that no certificate uses, unless they were kept on purpose; a line per key.
+
+        A killed `add` leaves none here, for certificate and key are one transaction.
+        """
+        with self._database.transaction():
+            rows = self._database.query(
+                "DELETE FROM keys WHERE NOT kept AND container NOT IN"
+                " (SELECT container FROM certificates WHERE container IS NOT NULL) RETURNING container"
+            )
+        return [f"removed the private key {container}, which no certificate used" for (container,) in rows]
+
+    @contextlib.contextmanager
+    def lock(self, name: str, *, timeout: float) -> Iterator[None]:
+        """Hold a named lock across processes and threads; see `MachinePort.lock`."""
+        if not name or len(name) > 64 or not all(c.isascii() and (c.isalnum() or c in "-_") for c in name):
+            raise InvalidInputError(f"a lock's name has 1 to 64 ASCII letters, digits, - and _; not {name!r}")
+        with contextlib.ExitStack() as held:
+            try:
+                held.enter_context(_files.lock(self.state_folder / f"{name}.lock", timeout=timeout))
+            except TimeoutError as error:
+                raise BindingError(f"somebody else is changing {self.description}: {error}; try again later") from None
+            yield
+
+    def close(self) -> None:
+        """Close the file; again is nothing."""
+        self._database.close()

@@ -1,0 +1,114 @@
+"""The tables of the machine's file, and what stands in them from the start."""
+
+from __future__ import annotations
+
+APPLICATION_ID = 0x6D6C7373
+"""What SQLite keeps in the file's header as its owner: `mlss` in ASCII."""
+
+VERSION = 1
+"""The schema below. A file with a higher number was written by a later version of this library."""
+
+_BOTH = (
+    "AddressBook",
+    "AuthRoot",
+    "CA",
+    "ClientAuthIssuer",
+    "Disallowed",
+    "MY",
+    "Root",
+    "SmartCardRoot",
+    "Trust",
+    "TrustedPeople",
+    "TrustedPublisher",
+)
+STANDARD_STORES = tuple(
+    [("LocalMachine", name) for name in (*_BOTH, "Remote Desktop", "WebHosting")]
+    + [("CurrentUser", name) for name in (*_BOTH, "UserDS")]
+)
+"""The system stores that a Windows with IIS has; any other is made on request."""
+
+STATEMENTS = (
+    """
+    CREATE TABLE stores (
+        id INTEGER PRIMARY KEY,
+        location TEXT NOT NULL,
+        name TEXT NOT NULL,
+        folded TEXT NOT NULL, -- the name as it is compared
+        UNIQUE (location, folded)
+    )
+    """,
+    # A key without `pkcs8` is one that was never persisted: Windows' ephemeral keys.
+    # `kept` marks a key whose certificate was removed without it, on purpose; `recover` leaves it alone.
+    """
+    CREATE TABLE keys (
+        container TEXT PRIMARY KEY,
+        provider TEXT NOT NULL,
+        machine_keyset INTEGER NOT NULL,
+        exportable INTEGER NOT NULL,
+        public_key BLOB NOT NULL, -- SHA-256 of the SubjectPublicKeyInfo
+        pkcs8 BLOB,
+        kept INTEGER NOT NULL DEFAULT 0
+    )
+    """,
+    "CREATE INDEX keys_by_public_key ON keys (public_key)",
+    # `container` may name a key that is not there, as CERT_KEY_PROV_INFO may.
+    """
+    CREATE TABLE certificates (
+        id INTEGER PRIMARY KEY,
+        store INTEGER NOT NULL REFERENCES stores (id),
+        thumbprint BLOB NOT NULL,
+        public_key BLOB NOT NULL,
+        subject BLOB NOT NULL, -- SHA-256 of the subject's DER, for finding issuers
+        friendly_name TEXT,
+        archived INTEGER NOT NULL DEFAULT 0,
+        container TEXT,
+        renewed_by BLOB,
+        der BLOB NOT NULL,
+        UNIQUE (store, thumbprint)
+    )
+    """,
+    "CREATE INDEX certificates_by_thumbprint ON certificates (thumbprint)",
+    "CREATE INDEX certificates_by_subject ON certificates (subject, store)",
+    "CREATE INDEX certificates_by_container ON certificates (container) WHERE container IS NOT NULL",
+    # The numbers are those of HTTP_SERVICE_CONFIG_SSL_PARAM, so that no bit without a name is lost.
+    """
+    CREATE TABLE bindings (
+        family TEXT NOT NULL,
+        host TEXT NOT NULL, -- the IP address or host name; empty for ccs
+        port INTEGER NOT NULL,
+        thumbprint BLOB,
+        store_name TEXT,
+        app_id TEXT NOT NULL,
+        flags INTEGER NOT NULL,
+        check_mode INTEGER NOT NULL,
+        freshness_seconds INTEGER NOT NULL,
+        timeout_milliseconds INTEGER NOT NULL,
+        ctl_identifier TEXT,
+        ctl_store_name TEXT,
+        PRIMARY KEY (family, host, port)
+    )
+    """,
+    """
+    CREATE TABLE services (
+        name TEXT PRIMARY KEY COLLATE NOCASE,
+        state INTEGER NOT NULL, -- where it is, or where it is going to
+        changed_at REAL NOT NULL, -- when it was told to go there, in seconds since 1970
+        takes REAL NOT NULL, -- how long it is on its way
+        start_error INTEGER NOT NULL DEFAULT 0,
+        exit_code INTEGER NOT NULL DEFAULT 0
+    )
+    """,
+    """
+    CREATE TABLE dependencies (
+        service TEXT NOT NULL COLLATE NOCASE,
+        needs TEXT NOT NULL COLLATE NOCASE,
+        PRIMARY KEY (service, needs)
+    )
+    """,
+    "CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
+)
+
+
+def folded(name: str) -> str:
+    """A store name as Windows compares it: upper-cased character by character, never longer than it was."""
+    return "".join(upper if len(upper := character.upper()) == 1 else character for character in name)

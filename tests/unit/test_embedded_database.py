@@ -1,0 +1,350 @@
+"""The machine's file: private, opened safely, whole after any failure, and never an error of sqlite3."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+import subprocess
+import sys
+import textwrap
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mlsssl._embedded import schema
+from mlsssl._embedded.database import Database
+from mlsssl.errors import (
+    AccessDeniedError,
+    ClosedError,
+    InvalidInputError,
+    MalformedDataError,
+    StoreError,
+    UnsupportedError,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "folder" / "machine.sqlite"
+
+
+def insert(database: Database, *settings: tuple[str, str], error: Exception | None = None) -> None:
+    with database.transaction():
+        for setting in settings:
+            database.query("INSERT INTO settings VALUES (?, ?)", setting)
+        if error is not None:
+            raise error
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@posix
+def test_the_file_and_its_companions_are_private_whatever_the_umask(path: Path) -> None:
+    """0600 for the database, its log and its index, 0700 for the folder made for it."""
+    before = os.umask(0)
+    try:
+        database = Database(path)
+        database.query("INSERT INTO settings VALUES ('a', 'b')")
+    finally:
+        os.umask(before)
+    names = {entry.name: mode(entry) for entry in path.parent.iterdir()}
+    assert names == {"machine.sqlite": 0o600, "machine.sqlite-wal": 0o600, "machine.sqlite-shm": 0o600}
+    assert mode(path.parent) == 0o700
+    database.close()
+
+
+@posix
+def test_a_file_that_everybody_may_read_is_refused(path: Path) -> None:
+    """The keys in it are no secret any more; the message says how to close it."""
+    Database(path).close()
+    path.chmod(0o640)
+    Database(path).close()
+    path.chmod(0o644)
+    with pytest.raises(AccessDeniedError, match="chmod 600") as caught:
+        Database(path)
+    assert caught.value.right == "private file"
+    assert mode(path) == 0o644
+
+
+@posix
+def test_the_mode_of_an_existing_folder_is_left_alone(tmp_path: Path) -> None:
+    """The user's folder is the user's."""
+    tmp_path.chmod(0o755)
+    Database(tmp_path / "machine.sqlite").close()
+    assert mode(tmp_path) == 0o755
+
+
+def test_a_folder_is_not_a_machine(tmp_path: Path) -> None:
+    """A folder given as the file is an argument's mistake."""
+    with pytest.raises(InvalidInputError, match="is a folder"):
+        Database(tmp_path)
+
+
+def test_bytes_of_something_else_are_malformed(path: Path) -> None:
+    """A file that is not SQLite is refused and left as it is."""
+    path.parent.mkdir()
+    path.write_bytes(b"-----BEGIN CERTIFICATE-----\n" * 100)
+    path.chmod(0o600)
+    with pytest.raises(MalformedDataError, match="not a machine of mlsssl"):
+        Database(path)
+    assert path.read_bytes() == b"-----BEGIN CERTIFICATE-----\n" * 100
+
+
+def test_a_database_of_another_program_is_left_untouched(path: Path) -> None:
+    """Not even its journal mode changes."""
+    path.parent.mkdir()
+    other = sqlite3.connect(path)
+    other.execute("CREATE TABLE notes (text)")
+    other.commit()
+    other.close()
+    path.chmod(0o600)
+    before = path.read_bytes()
+    with pytest.raises(MalformedDataError, match="another program"):
+        Database(path)
+    assert path.read_bytes() == before
+
+
+def test_a_file_of_a_later_version_is_refused(path: Path) -> None:
+    """Its tables may mean something else by then; the message says to update."""
+    database = Database(path)
+    database.query(f"PRAGMA user_version = {schema.VERSION + 1}")
+    database.close()
+    with pytest.raises(UnsupportedError, match="later version"):
+        Database(path)
+
+
+def test_a_file_without_its_tables_is_malformed(path: Path) -> None:
+    """An owner's mark alone does not make a machine."""
+    path.parent.mkdir()
+    other = sqlite3.connect(path)
+    other.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+    other.commit()
+    other.close()
+    path.chmod(0o600)
+    with pytest.raises(MalformedDataError, match="tables are missing"):
+        Database(path)
+
+
+def test_a_damaged_page_is_malformed_data(path: Path) -> None:
+    """Damage in the middle is found when it is read, and named for what it is."""
+    database = Database(path)
+    database.query("INSERT INTO settings VALUES ('a', ?)", ("b" * 50_000,))
+    database.close()
+    content = bytearray(path.read_bytes())
+    content[4096:] = b"\xa5" * (len(content) - 4096)
+    path.write_bytes(content)
+    with pytest.raises(MalformedDataError, match="damaged"):
+        Database(path).query("SELECT * FROM settings")
+
+
+def test_a_full_disk_is_said_and_changes_nothing(path: Path) -> None:
+    """The transaction that met it is gone as a whole; the next one works."""
+    database = Database(path)
+    database.query("INSERT INTO settings VALUES ('before', 'kept')")
+    database.query("PRAGMA max_page_count = 40")
+    with pytest.raises(StoreError, match="disk is full"):
+        insert(database, ("small", "x"), ("large", "x" * 1_000_000))
+    assert database.query("SELECT name FROM settings") == [("before",)]
+    with database.transaction():
+        database.query("INSERT INTO settings VALUES ('after', 'works')")
+    database.close()
+
+
+def test_a_lock_that_is_not_given_up_is_a_store_error(path: Path) -> None:
+    """After the busy timeout, with the path and the time in it; reading goes on meanwhile."""
+    database = Database(path, busy_timeout=0.05)
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    with pytest.raises(StoreError, match=r"locked by another process for 0\.05 seconds"), database.transaction():
+        pass
+    assert database.query("SELECT count(*) FROM stores")[0][0] > 0
+    other.execute("ROLLBACK")
+    with database.transaction():
+        pass
+    other.close()
+    database.close()
+
+
+if sys.platform != "win32":
+
+    @pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody else")
+    def test_another_user_is_told_which_right_is_missing(path: Path) -> None:
+        """Neither opening nor making the file works for them, and both say so."""
+        Database(path).close()
+        path.parent.parent.chmod(0o755)
+        script = """
+            import os, pathlib, sys
+            from mlsssl._embedded.database import Database
+            from mlsssl.errors import AccessDeniedError
+            os.setuid(65534)
+            for path in sys.argv[1:]:
+                try:
+                    Database(pathlib.Path(path))
+                except AccessDeniedError as error:
+                    print(error.right)
+        """
+        paths = [path, path.parent / "new.sqlite", path.parent.parent / "new" / "machine.sqlite"]
+        for parent in path.parents:  # pytest's own folders are closed to others
+            if parent != path.parent and parent.stat().st_uid == os.getuid() and str(parent).startswith("/tmp/"):
+                parent.chmod(parent.stat().st_mode | 0o055)
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(script), *map(str, paths)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        if "PermissionError" in done.stderr or "ModuleNotFoundError" in done.stderr:
+            pytest.skip("the other user cannot even read this interpreter")
+        assert done.stdout.split("\n")[:3] == ["read and write", "read and write", "write"], done.stderr
+
+
+@posix
+def test_a_read_only_file_cannot_be_changed(path: Path) -> None:
+    """Who may only read is told that writing is what is missing."""
+    database = Database(path)
+    database.query("INSERT INTO settings VALUES ('a', 'b')")
+    database.query("PRAGMA query_only = ON")  # SQLite answers with the same code as for a read-only file
+    with pytest.raises(AccessDeniedError) as caught:
+        database.query("INSERT INTO settings VALUES ('c', 'd')")
+    assert caught.value.right == "write"
+    database.close()
+
+
+def test_use_after_close_is_a_closed_error(path: Path) -> None:
+    """Closing twice is nothing, using it is an error of ours."""
+    database = Database(path)
+    database.close()
+    database.close()
+    with pytest.raises(ClosedError, match="was closed"):
+        database.query("SELECT 1")
+
+
+def test_a_failure_inside_a_transaction_takes_all_of_it_back(path: Path) -> None:
+    """Whatever is raised, by us or by the caller."""
+    database = Database(path)
+    with pytest.raises(KeyError):
+        insert(database, ("a", "b"), error=KeyError())
+    assert database.query("SELECT * FROM settings") == []
+    with pytest.raises(StoreError, match="inside another"), database.transaction(), database.transaction():
+        pass
+    database.close()
+
+
+def test_a_change_by_somebody_else_changes_the_data_version(path: Path) -> None:
+    """Which is how the listener notices; one's own changes and reading do not."""
+    mine, other = Database(path), Database(path)
+    before = mine.data_version()
+    other.query("SELECT * FROM settings")
+    assert mine.data_version() == before
+    other.query("INSERT INTO settings VALUES ('a', 'b')")
+    assert mine.data_version() != before
+    mine.close()
+    other.close()
+
+
+def test_sixteen_threads_and_processes_make_one_file_at_once(path: Path) -> None:
+    """Whoever comes first makes the tables; nobody fails, nobody makes them twice."""
+    script = """
+        import pathlib, sys
+        from mlsssl._embedded.database import Database
+        for i in range(5):
+            database = Database(pathlib.Path(sys.argv[1]))
+            database.query("INSERT INTO settings VALUES (?, '')", (f"{sys.argv[2]}-{i}",))
+            database.close()
+    """
+    children = [
+        subprocess.Popen([sys.executable, "-c", textwrap.dedent(script), str(path), str(n)], stderr=subprocess.PIPE)
+        for n in range(4)
+    ]
+    errors: list[BaseException] = []
+
+    def run(n: int) -> None:
+        try:
+            database = Database(path)
+            for i in range(5):
+                database.query("INSERT INTO settings VALUES (?, '')", (f"thread {n}-{i}",))
+            database.close()
+        except BaseException as error:  # noqa: BLE001 -- shown below
+            errors.append(error)
+
+    threads = [threading.Thread(target=run, args=(n,)) for n in range(12)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    outputs = [child.communicate(timeout=60)[1] for child in children]
+    assert not errors
+    assert [child.returncode for child in children] == [0] * 4, outputs
+    database = Database(path)
+    assert database.query("SELECT count(*) FROM settings") == [(80,)]
+    assert database.query("SELECT count(*) FROM stores") == [(len(schema.STANDARD_STORES),)]
+    assert database.query("PRAGMA integrity_check") == [("ok",)]
+    database.close()
+
+
+if sys.platform != "win32":
+
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+    def test_a_forked_child_has_a_connection_of_its_own(path: Path) -> None:
+        """Parent and child go on with the same object, and each sees what the other wrote."""
+        database = Database(path)
+        database.query("INSERT INTO settings VALUES ('parent', '')")
+        child = os.fork()
+        if child == 0:
+            status = 1
+            try:
+                database.query("INSERT INTO settings VALUES ('child', '')")
+                # The locks are the child's own: a second connection of the kernel's view must meet them.
+                status = 0 if database.query("SELECT count(*) FROM settings") == [(2,)] else 2
+            finally:
+                os._exit(status)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert database.query("SELECT name FROM settings ORDER BY name") == [("child",), ("parent",)]
+        assert database.query("PRAGMA integrity_check") == [("ok",)]
+        database.close()
+
+    @pytest.mark.filterwarnings("ignore:.*multi-threaded.*fork:DeprecationWarning")
+    def test_a_change_cannot_be_carried_over_a_fork(path: Path) -> None:
+        """The child of a thread in the middle of a change is refused; the parent's change goes through."""
+        database = Database(path)
+        with database.transaction():
+            database.query("INSERT INTO settings VALUES ('parent', '')")
+            child = os.fork()
+            if child == 0:
+                status = 1
+                try:
+                    database.query("INSERT INTO settings VALUES ('child', '')")
+                except StoreError:
+                    status = 0
+                finally:
+                    os._exit(status)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert database.query("SELECT name FROM settings") == [("parent",)]
+        database.close()
+
+
+def test_every_statement_can_be_made_to_fail(path: Path) -> None:
+    """The hook's sqlite3 errors come out as ours, and the change is taken back."""
+    failing: list[str] = []
+
+    def hook(statement: str) -> None:
+        if failing and failing[0] in statement:
+            raise sqlite3.OperationalError("disk I/O error")
+
+    database = Database(path, on_statement=hook)
+    failing.append("COMMIT")
+    with pytest.raises(StoreError, match="disk I/O error"), database.transaction():
+        database.query("INSERT INTO settings VALUES ('a', 'b')")
+    failing.clear()
+    assert database.query("SELECT * FROM settings") == []
+    database.close()

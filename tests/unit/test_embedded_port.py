@@ -1,0 +1,265 @@
+"""The embedded machine as a whole: where it lives, its locks, its imitated services."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mlsssl._embedded.port import EmbeddedPort, default_path
+from mlsssl._embedded.services import EmbeddedServices
+from mlsssl._ports import ServiceState
+from mlsssl.errors import (
+    BindingError,
+    ClosedError,
+    ExistsError,
+    InvalidInputError,
+    ServiceError,
+    ServiceNotFoundError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mlsssl._ports import MachinePort
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[EmbeddedPort]:
+    port = EmbeddedPort(tmp_path / "machine.sqlite")
+    yield port
+    port.close()
+
+
+def test_it_is_a_machine_port(machine: EmbeddedPort) -> None:
+    """For the type checker, and by its description."""
+    port: MachinePort = machine
+    assert port.description == f"the embedded machine at {machine.path}"
+    assert str(machine.path) in repr(machine)
+
+
+def test_its_place_is_the_argument_then_the_environment_then_the_platform(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In this order; the default lies among this user's application data."""
+    monkeypatch.delenv("MLSSSL_MACHINE", raising=False)
+    monkeypatch.setenv("LOCALAPPDATA" if sys.platform == "win32" else "XDG_DATA_HOME", str(tmp_path / "data"))
+    if sys.platform != "darwin":
+        assert default_path() == tmp_path / "data" / "mlsssl" / "machine.sqlite"
+    monkeypatch.setenv("MLSSSL_MACHINE", str(tmp_path / "by environment.sqlite"))
+    port = EmbeddedPort()
+    assert port.path == tmp_path / "by environment.sqlite"
+    port.close()
+    port = EmbeddedPort(tmp_path / "by argument.sqlite")
+    assert port.path == tmp_path / "by argument.sqlite"
+    port.close()
+
+
+def test_a_name_means_nothing_to_sqlite(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither `:memory:` nor a `file:` URI; and a later chdir leads nowhere else."""
+    monkeypatch.chdir(tmp_path)
+    for name in ("file:x?mode=memory", ":memory:") if sys.platform != "win32" else ("x",):
+        port = EmbeddedPort(name)
+        assert (tmp_path / name).is_file()
+        assert port.path == tmp_path / name
+        port.close()
+    with pytest.raises(InvalidInputError):
+        EmbeddedPort("nul\0.sqlite")
+
+
+def test_the_state_folder_lies_beside_the_file_and_is_private(machine: EmbeddedPort) -> None:
+    """Made on first use."""
+    expected = machine.path.with_name("machine.sqlite.state")
+    assert not expected.exists()
+    assert machine.state_folder == expected
+    assert machine.state_folder.is_dir()
+    if sys.platform != "win32":
+        assert expected.stat().st_mode & 0o777 == 0o700
+
+
+def test_a_closed_machine_refuses(machine: EmbeddedPort) -> None:
+    """Closing twice is nothing."""
+    machine.close()
+    machine.close()
+    with pytest.raises(ClosedError):
+        machine.bindings.all()
+    with pytest.raises(ClosedError):
+        machine.store_names("LocalMachine")
+
+
+def test_a_lock_keeps_threads_and_processes_out(machine: EmbeddedPort) -> None:
+    """The message names the process; another name is another lock; a dead holder holds nothing."""
+    script = """
+        import sys
+        from mlsssl._embedded.port import EmbeddedPort
+        with EmbeddedPort(sys.argv[1]).lock("renew", timeout=1):
+            print("held", flush=True)
+            sys.stdin.readline()
+    """
+    child = subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script), str(machine.path)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert child.stdout is not None
+    assert child.stdout.readline() == "held\n"
+    said = str(child.pid) if sys.platform != "win32" else "process"
+    with pytest.raises(BindingError, match=said), machine.lock("renew", timeout=0.05):
+        pass
+    with machine.lock("other", timeout=0.05):
+        pass
+    child.kill()
+    child.communicate()
+    with machine.lock("renew", timeout=5):
+        refused: list[bool] = []
+
+        def attempt() -> None:
+            try:
+                with machine.lock("renew", timeout=0.05):
+                    refused.append(False)
+            except BindingError:
+                refused.append(True)
+
+        thread = threading.Thread(target=attempt)
+        thread.start()
+        thread.join()
+        assert refused == [True]
+
+
+@pytest.mark.parametrize("name", ["", "../x", "a b", "ü", "x" * 65])
+def test_a_lock_is_named_simply(machine: EmbeddedPort, name: str) -> None:
+    """Its name becomes a file's."""
+    with pytest.raises(InvalidInputError), machine.lock(name, timeout=1):
+        pass
+
+
+def test_an_error_inside_a_lock_comes_out_and_frees_it(machine: EmbeddedPort) -> None:
+    """Also one that looks like the lock's own."""
+    with pytest.raises(TimeoutError, match="mine"), machine.lock("renew", timeout=1):
+        raise TimeoutError("mine")
+    with machine.lock("renew", timeout=0.05):
+        pass
+
+
+def test_services_start_what_they_need_and_stop_in_order(machine: EmbeddedPort) -> None:
+    """Dependents are listed as they must be stopped: nobody before those that need it."""
+    machine.define_service("Base")
+    machine.define_service("Middle", depends_on=["base"])
+    machine.define_service("Top", depends_on=["Middle", "Base"])
+    services = machine.services
+    assert services.names() == ["Base", "Middle", "Top"]
+    assert services.query("TOP").state is ServiceState.STOPPED
+    assert services.request_start("Top")
+    assert not services.request_start("Base")
+    assert services.active_dependents("Base") == ("Top", "Middle")
+    assert services.active_dependents("Top") == ()
+    with pytest.raises(ServiceError, match="1051") as caught:
+        services.request_stop("Base")
+    assert (caught.value.service, caught.value.state) == ("Base", "RUNNING")
+    for name in (*services.active_dependents("Base"), "Base"):
+        assert services.request_stop(name)
+    assert not services.request_stop("Base")
+    assert services.active_dependents("Base") == ()
+
+
+def test_states_are_kept_in_the_file(machine: EmbeddedPort) -> None:
+    """Another process sees them."""
+    machine.define_service("Web", running=True)
+    other = EmbeddedPort(machine.path)
+    assert other.services.query("Web").state is ServiceState.RUNNING
+    assert other.services.query("Web").accepts_stop
+    other.services.request_stop("Web")
+    other.close()
+    assert machine.services.query("Web").state is ServiceState.STOPPED
+
+
+def test_a_slow_service_is_pending_for_its_time(machine: EmbeddedPort) -> None:
+    """It takes no stop meanwhile, and its check point grows."""
+    now = [1000.0]
+    services = EmbeddedServices(machine._database, clock=lambda: now[0])
+    services.define("Slow", takes=10)
+    services.request_start("Slow")
+    first = services.query("Slow")
+    now[0] += 5
+    second = services.query("Slow")
+    assert (first.state, first.accepts_stop, first.wait_hint) == (ServiceState.START_PENDING, False, 10_000)
+    assert second.check_point > first.check_point
+    with pytest.raises(ServiceError, match="1061"):
+        services.request_stop("Slow")
+    now[0] += 5
+    assert services.query("Slow").state is ServiceState.RUNNING
+    services.request_stop("Slow")
+    assert services.query("Slow").state is ServiceState.STOP_PENDING
+    with pytest.raises(ServiceError, match="STOP_PENDING"):
+        services.request_start("Slow")
+    now[0] += 10
+    assert services.query("Slow").state is ServiceState.STOPPED
+
+
+def test_a_service_can_fail_to_start(machine: EmbeddedPort) -> None:
+    """It ends in STOPPED with its code, and those that need it do not start."""
+    now = [1000.0]
+    services = EmbeddedServices(machine._database, clock=lambda: now[0])
+    services.define("Broken", takes=2, start_error=1067)
+    services.define("Quick", start_error=5)
+    services.define("Above", depends_on=["Quick"])
+    assert services.request_start("Broken")
+    assert services.query("Broken").state is ServiceState.START_PENDING
+    now[0] += 2
+    status = services.query("Broken")
+    assert (status.state, status.exit_code) == (ServiceState.STOPPED, 1067)
+    with pytest.raises(ServiceError, match="1068"):
+        services.request_start("Above")
+
+
+def test_services_are_defined_once_and_on_what_is_there(machine: EmbeddedPort) -> None:
+    """And deleted only when nobody needs them."""
+    machine.define_service("Web")
+    with pytest.raises(ExistsError):
+        machine.define_service("web")
+    with pytest.raises(ServiceNotFoundError, match="1060") as caught:
+        machine.define_service("Other", depends_on=["nosuch"])
+    assert caught.value.service == "nosuch"
+    assert machine.services.names() == ["Web"]
+    machine.define_service("Other", depends_on=["Web"])
+    with pytest.raises(ServiceError, match="needed by Other"):
+        machine.services.delete("Web")
+    machine.services.delete("Other")
+    machine.services.delete("Web")
+    with pytest.raises(ServiceNotFoundError):
+        machine.services.query("Web")
+
+
+@pytest.mark.parametrize("name", ["", "a/b", "a\\b", "x" * 257, "\ud800"])
+def test_a_name_that_no_service_can_have_is_refused(machine: EmbeddedPort, name: str) -> None:
+    """By every call."""
+    for call in (machine.services.query, machine.services.request_start, machine.define_service):
+        with pytest.raises(InvalidInputError):
+            call(name)
+
+
+def test_it_runs_where_nothing_else_of_the_library_was_imported(tmp_path: Path) -> None:
+    """The storey stands alone: no cffi, and none of the nouns above it."""
+    script = """
+        import sys
+        from mlsssl._embedded.port import EmbeddedPort
+        EmbeddedPort(sys.argv[1]).close()
+        unwanted = {"cffi", "mlsssl.machine", "mlsssl.certificate", "mlsssl._windows"}
+        print(sorted(unwanted & sys.modules.keys()))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", textwrap.dedent(script), str(tmp_path / "machine.sqlite")],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ},
+        timeout=60,
+    )
+    assert done.stdout.strip() == "[]"
