@@ -98,6 +98,20 @@ def name_text(name: x509.GeneralName) -> str:
     return f"{kind}:{name.value}"
 
 
+def host_matches(pattern: str, wanted: x509.DNSName | x509.IPAddress) -> bool:
+    """Whether a name of a certificate, as text, is the wanted host: RFC 9525 section 6.3 and 6.4.
+
+    A wildcard stands for exactly one whole label; addresses match as numbers, never as text or by wildcard.
+    """
+    if isinstance(wanted, x509.IPAddress):
+        address = _parse_address(pattern)
+        return address is not None and address == wanted.value
+    pattern = pattern.lower().removesuffix(".")
+    if pattern.startswith("*."):
+        return wanted.value.partition(".")[2] == pattern[2:]
+    return wanted.value == pattern
+
+
 def parse_subtree(text: str) -> x509.DNSName | x509.IPAddress:
     """A name-constraint subtree: a DNS domain (`corp.test`: itself and all below) or a network (`10.0.0.0/8`).
 

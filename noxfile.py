@@ -1,0 +1,111 @@
+"""The sessions that keep the project honest: `nox` runs them all, `nox -s tests` one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+
+import nox
+
+nox.options.sessions = ["lint", "types", "tests", "docs"]
+nox.options.error_on_external_run = True
+nox.needs_version = ">=2024.10.9"
+
+HERE = Path(__file__).parent
+PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
+
+# Debian's names of the programs that tests/interop and tests/windows ask for their opinion.
+APT_PACKAGES = (
+    "openssl",
+    "curl",
+    "gnutls-bin",
+    "libnss3-tools",
+    "default-jre-headless",
+    "wine",
+    "wine64",
+    "gcc-mingw-w64-x86-64",
+    "gcc-mingw-w64-i686",
+    "chromium",
+)
+PROGRAMS = ("openssl", "curl", "certtool", "pk12util", "keytool", "wine", "x86_64-w64-mingw32-gcc", "chromium")
+
+
+def _install(session: nox.Session, *groups: str, project: bool = True) -> None:
+    """Install the named dependency groups of pyproject.toml, and the project itself with all its extras."""
+    if groups:
+        session.install(*nox.project.dependency_groups(nox.project.load_toml("pyproject.toml"), *groups))
+    if project:
+        session.install("-e", ".[cli,testing]")
+
+
+def _install_programs(session: nox.Session) -> None:
+    """Install what the tests run beside us, where that can be done; say what is missing where it cannot."""
+    missing = [name for name in PROGRAMS if not shutil.which(name)]
+    if not missing:
+        return
+    if sys.platform == "linux" and shutil.which("apt-get") and os.geteuid() == 0:
+        session.run("apt-get", "update", "-qq", external=True)
+        session.run("apt-get", "install", "-y", "-qq", "--no-install-recommends", *APT_PACKAGES, external=True)
+    elif os.environ.get("CI"):
+        session.error(f"these programs are needed and cannot be installed here: {', '.join(missing)}")
+    else:
+        session.warn(f"not here, so their tests will be skipped: {', '.join(missing)}")
+
+
+@nox.session
+def lint(session: nox.Session) -> None:
+    """Style, formatting, and imports that go down only."""
+    _install(session, "lint")
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("lint-imports")
+
+
+@nox.session
+def types(session: nox.Session) -> None:
+    """Mypy, strict, for linux and for win32, over everything; pyright over the public face."""
+    _install(session, "types", "docs")
+    for platform in ("linux", "win32"):
+        session.run("mypy", "--platform", platform, "src", "tests", "benchmarks", "noxfile.py")
+    session.run("pyright", "--project", "tests/typing")
+
+
+@nox.session
+def tests(session: nox.Session) -> None:
+    """Everything under tests/ that this platform can run."""
+    _install(session, "test")
+    _install_programs(session)
+    session.run("pytest", *(session.posargs or ["-n", "auto"]), env={"PYTHONWARNDEFAULTENCODING": "1"})
+
+
+@nox.session(name="tests-all", python=PYTHONS)
+def tests_all(session: nox.Session) -> None:
+    """The tests on every Python that is supported and installed."""
+    _install(session, "test")
+    session.run("pytest", *(session.posargs or ["-n", "auto"]))
+
+
+@nox.session
+def docs(session: nox.Session) -> None:
+    """Build the documentation, warnings as errors, and run its examples."""
+    _install(session, "docs", "test")
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "html", "docs", "docs/_build/html")
+    session.run("sphinx-build", "-W", "--keep-going", "-b", "doctest", "docs", "docs/_build/doctest")
+
+
+@nox.session
+def windows(session: nox.Session) -> None:
+    """The tests under Windows' own CPython, in Wine, with a real Crypt32."""
+    _install_programs(session)
+    session.install("pip")
+    session.run("python", "tests/windows/wine.py", "run", "--", "-m", "pytest", *session.posargs)
+
+
+@nox.session
+def benchmarks(session: nox.Session) -> None:
+    """Every speed promise as a ratio against a peer in the same run; fails when one is missed."""
+    _install(session, "test")
+    for script in sorted(Path("benchmarks").glob("bench_*.py")):
+        session.run("python", str(script))

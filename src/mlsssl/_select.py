@@ -1,0 +1,59 @@
+"""Which machine: the one given, else this platform's. The storeys are imported here, inside the functions."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from mlsssl._ports import MachinePort
+
+MACHINE_VARIABLE = "MLSSSL_MACHINE"
+"""Environment variable: the path of an embedded machine to use where no machine is given, on any platform."""
+
+
+class HasPort(Protocol):
+    """What the nouns need of a `Machine`."""
+
+    @property
+    def port(self) -> MachinePort:
+        """The seam to the machine."""
+        ...
+
+
+_local: tuple[str | None, int, MachinePort] | None = None
+
+
+def port_of(machine: HasPort | None) -> MachinePort:
+    """The given machine's port, or this computer's."""
+    return local_port() if machine is None else machine.port
+
+
+def local_port() -> MachinePort:
+    """This computer's port: Windows itself on Windows, elsewhere the embedded machine at its default place.
+
+    One per process, remade when `MLSSSL_MACHINE` changes or after a fork.
+    """
+    global _local  # a cache; losing it costs an open
+    wanted = os.environ.get(MACHINE_VARIABLE) or None
+    if _local is None or _local[:2] != (wanted, os.getpid()):
+        port = windows_port() if sys.platform == "win32" and wanted is None else embedded_port(wanted)
+        _local = (wanted, os.getpid(), port)
+    return _local[2]
+
+
+def embedded_port(path: str | Path | None) -> MachinePort:
+    """The embedded machine in this file; its default place when None."""
+    from mlsssl._embedded.port import EmbeddedPort
+
+    return EmbeddedPort(path)
+
+
+def windows_port() -> MachinePort:
+    """This Windows computer."""
+    from mlsssl._windows.machine import WindowsPort
+
+    return WindowsPort()

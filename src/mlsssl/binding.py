@@ -1,0 +1,334 @@
+"""`Binding`: which certificate answers on which address, the record that `netsh http add sslcert` writes."""
+
+from __future__ import annotations
+
+import uuid
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from mlsssl import _select
+from mlsssl._ports import BindingRecord
+from mlsssl.certificate import Certificate
+from mlsssl.errors import BindingNotFoundError, InvalidInputError, StoreNotFoundError
+from mlsssl.store import StoreEntry
+from mlsssl.values import (
+    BindingFamily,
+    BindingKey,
+    BindingOptions,
+    Thumbprint,
+    check_store_name,
+    parse_binding_key,
+    well_known_application,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import TypeAlias
+
+    from mlsssl._ports import BindingsPort, Diagnosis
+
+    CertificateReference: TypeAlias = Certificate | StoreEntry | Thumbprint | bytes | str
+
+__all__ = ["Binding", "Bindings"]
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Binding:
+    """One TLS record of HTTP.sys as a value; nothing happens until `add`, `update` or `remove`.
+
+    Args:
+        key: `0.0.0.0:443`, `[::]:443`, `www.example.com:443` (SNI), or a key object; the CCS families must be
+            named (`CcsPort(443)`, `ScopedCcs("www.example.com", 443)`).
+        certificate: A certificate, a store entry or a thumbprint; None exactly for the CCS families. It has to be
+            in the store with its private key before `add`; `deploy` puts it there.
+        store: The LocalMachine store it is in; a store entry brings its own. MY when not given.
+        app_id: The owner's GUID, as UUID or text; a new random one when not given.
+        options: All the rest.
+        machine: Whose record; this computer's when not given.
+
+    Raises:
+        InvalidInputError: the key is none, a certificate is missing or not allowed, or the entry is in CurrentUser.
+    """
+
+    key: BindingKey
+    thumbprint: Thumbprint | None
+    store_name: str | None
+    app_id: uuid.UUID
+    options: BindingOptions
+    _machine: _select.HasPort | None = field(repr=False, compare=False)
+
+    def __init__(
+        self,
+        key: BindingKey | str,
+        certificate: CertificateReference | None = None,
+        *,
+        store: str | None = None,
+        app_id: uuid.UUID | str | None = None,
+        options: BindingOptions | None = None,
+        machine: _select.HasPort | None = None,
+    ) -> None:
+        parsed = parse_binding_key(key)
+        thumbprint = None if certificate is None else _thumbprint(certificate)
+        if isinstance(certificate, StoreEntry) and store is None:
+            store = certificate.store_name
+        if store is None and parsed.family.has_certificate:
+            store = "MY"
+        record = BindingRecord(
+            key=parsed,
+            thumbprint=thumbprint,
+            store_name=store if store is None else check_store_name(store),
+            app_id=_application_id(app_id),
+            options=BindingOptions() if options is None else options,
+        )
+        _fill(self, record, machine)
+
+    @property
+    def family(self) -> BindingFamily:
+        """Which of the four kinds."""
+        return self.key.family
+
+    @property
+    def owner(self) -> str | None:
+        """The application behind a well-known `app_id` (IIS, AD FS …), or None."""
+        return well_known_application(self.app_id)
+
+    @property
+    def record(self) -> BindingRecord:
+        """The plain record that crosses the seam."""
+        return BindingRecord(
+            key=self.key,
+            thumbprint=self.thumbprint,
+            store_name=self.store_name,
+            app_id=self.app_id,
+            options=self.options,
+        )
+
+    @property
+    def certificate(self) -> Certificate | None:
+        """The certificate, read from the store it is said to be in; None when it is not there, and for CCS."""
+        if self.thumbprint is None:
+            return None
+        try:
+            port = _select.port_of(self._machine).open_store(self.store_name or "MY", "LocalMachine")
+        except StoreNotFoundError:
+            return None
+        with closing(port):
+            found = port.find(self.thumbprint)
+        return None if found is None else Certificate.from_der(found.certificate)
+
+    # -- reading ------------------------------------------------------------------------------------------------
+
+    @classmethod
+    def get(cls, key: BindingKey | str, *, machine: _select.HasPort | None = None) -> Binding:
+        """The binding of this key.
+
+        Raises:
+            BindingNotFoundError: nothing is bound to it; the message lists what is bound to the same port.
+            UnsupportedError: this Windows does not know the family.
+            InvalidInputError: the key is none.
+        """
+        parsed = parse_binding_key(key)
+        binding = cls.find(parsed, machine=machine)
+        if binding is None:
+            near = [str(b.key) for b in cls.all(machine=machine) if b.key.port == parsed.port]
+            hint = f"; bound to that port: {', '.join(near)}" if near else "; nothing is bound to that port"
+            raise BindingNotFoundError(f"nothing is bound to {parsed}{hint}")
+        return binding
+
+    @classmethod
+    def find(cls, key: BindingKey | str, *, machine: _select.HasPort | None = None) -> Binding | None:
+        """The binding of this key, or None; errors as `get`."""
+        record = _select.port_of(machine).bindings.find(parse_binding_key(key))
+        return None if record is None else cls._from_record(record, machine)
+
+    @classmethod
+    def all(cls, *, machine: _select.HasPort | None = None) -> list[Binding]:
+        """Every binding of every family that this machine knows, family by family, sorted by key."""
+        return [cls._from_record(record, machine) for record in _select.port_of(machine).bindings.all()]
+
+    @classmethod
+    def supports(cls, family: BindingFamily | str, *, machine: _select.HasPort | None = None) -> bool:
+        """Whether this machine knows a family; asked of the machine, not guessed from its version."""
+        try:
+            wanted = BindingFamily(family)
+        except ValueError:
+            known = ", ".join(f.value for f in BindingFamily)
+            raise InvalidInputError(f"a family is one of {known}, not {family!r}") from None
+        return _select.port_of(machine).bindings.supports(wanted)
+
+    @classmethod
+    def _from_record(cls, record: BindingRecord, machine: _select.HasPort | None) -> Binding:
+        made = cls.__new__(cls)
+        _fill(made, record, machine)
+        return made
+
+    # -- changing -----------------------------------------------------------------------------------------------
+
+    def add(self) -> Binding:
+        """Write the record (`netsh http add sslcert`); returns itself.
+
+        Raises:
+            BindingExistsError: something is bound to this key already: `update` replaces it.
+            UnusableCertificateError: HTTP.sys could not use the certificate (1312); `.diagnosis` says why.
+            AccessDeniedError: not administrator.
+            UnsupportedError: this Windows does not know the family or an option.
+        """
+        self._port.add(self.record)
+        return self
+
+    def update(self) -> Binding:
+        """Replace the whole record of this key (`netsh http update sslcert`); returns itself.
+
+        Atomic where the system can (Windows 10 1703, Server 2019 and newer, the embedded machine). Elsewhere the
+        old record is deleted and the new one set; when that fails the old one is put back. `deploy` and `renew`
+        keep a journal on disk as well, for a process killed in between.
+
+        Raises:
+            BindingNotFoundError: nothing is bound to this key: `add` does it.
+            UnusableCertificateError, AccessDeniedError, UnsupportedError: as `add`.
+        """
+        replace_record(self._port, self.record)
+        return self
+
+    def remove(self) -> None:
+        """Delete the record of this key (`netsh http delete sslcert`); certificate and key stay in the store.
+
+        Raises:
+            BindingNotFoundError: nothing is bound to this key.
+            AccessDeniedError: not administrator.
+        """
+        self._port.remove(self.key)
+
+    @property
+    def _port(self) -> BindingsPort:
+        return _select.port_of(self._machine).bindings
+
+    def diagnose(self) -> tuple[Diagnosis, ...]:
+        """Why HTTP.sys could not use the certificate, likeliest cause first; empty when it can."""
+        if self.thumbprint is None:
+            return ()
+        return _select.port_of(self._machine).diagnose(self.thumbprint, self.store_name or "MY")
+
+    def with_certificate(self, certificate: CertificateReference, *, store: str | None = None) -> Binding:
+        """The same binding with another certificate; everything else is kept, unknown bits too."""
+        if store is None:
+            store = certificate.store_name if isinstance(certificate, StoreEntry) else self.store_name
+        record = replace(self.record, thumbprint=_thumbprint(certificate), store_name=store)
+        return Binding._from_record(record, self._machine)
+
+    def with_options(self, options: BindingOptions) -> Binding:
+        """The same binding with other options."""
+        return Binding._from_record(replace(self.record, options=options), self._machine)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, ready for JSON; numbers of the options as Windows keeps them."""
+        options = self.options
+        return {
+            "family": self.family.value,
+            "key": str(self.key),
+            "thumbprint": None if self.thumbprint is None else str(self.thumbprint),
+            "store": self.store_name,
+            "app_id": str(self.app_id),
+            "owner": self.owner,
+            "options": {
+                "flags": options.flags,
+                "check_mode": options.check_mode,
+                "revocation_freshness_seconds": options.freshness_seconds,
+                "url_retrieval_timeout_milliseconds": options.timeout_milliseconds,
+                "ctl_identifier": options.ctl_identifier,
+                "ctl_store_name": options.ctl_store_name,
+            },
+        }
+
+
+class Bindings:
+    """The bindings of one machine, by key: `machine.bindings["0.0.0.0:443"]`."""
+
+    def __init__(self, machine: _select.HasPort | None) -> None:
+        self._machine = machine
+
+    def __getitem__(self, key: BindingKey | str) -> Binding:
+        return Binding.get(key, machine=self._machine)
+
+    def __contains__(self, key: object) -> bool:
+        return isinstance(key, (str, *_KEY_TYPES)) and Binding.find(key, machine=self._machine) is not None
+
+    def __iter__(self) -> Iterator[Binding]:
+        return iter(Binding.all(machine=self._machine))
+
+    def __len__(self) -> int:
+        return len(Binding.all(machine=self._machine))
+
+    def find(self, key: BindingKey | str) -> Binding | None:
+        """As `Binding.find`."""
+        return Binding.find(key, machine=self._machine)
+
+    def add(
+        self,
+        key: BindingKey | str,
+        certificate: CertificateReference | None = None,
+        *,
+        store: str | None = None,
+        app_id: uuid.UUID | str | None = None,
+        options: BindingOptions | None = None,
+    ) -> Binding:
+        """`Binding(key, certificate, …).add()` on this machine."""
+        made = Binding(key, certificate, store=store, app_id=app_id, options=options, machine=self._machine)
+        return made.add()
+
+    def __repr__(self) -> str:
+        return f"<Bindings: {', '.join(str(binding.key) for binding in self) or 'none'}>"
+
+
+def replace_record(port: BindingsPort, record: BindingRecord) -> None:
+    """Replace the record of a key: atomically where the machine can, else delete, set, and put back on failure."""
+    if port.atomic_update:
+        port.update(record)
+        return
+    old = port.find(record.key)
+    if old is None:
+        raise BindingNotFoundError(f"nothing is bound to {record.key}; add it instead")
+    port.remove(record.key)
+    try:
+        port.add(record)
+    except BaseException:
+        port.add(old)
+        raise
+
+
+_KEY_TYPES = BindingKey.__args__  # the members of the union
+
+
+def _fill(made: Binding, record: BindingRecord, machine: _select.HasPort | None) -> None:
+    put = object.__setattr__
+    put(made, "key", record.key)
+    put(made, "thumbprint", record.thumbprint)
+    put(made, "store_name", record.store_name)
+    put(made, "app_id", record.app_id)
+    put(made, "options", record.options)
+    put(made, "_machine", machine)
+
+
+def _thumbprint(certificate: CertificateReference) -> Thumbprint:
+    if isinstance(certificate, StoreEntry):
+        if certificate.location != "LocalMachine":
+            raise InvalidInputError(
+                f"HTTP.sys reads LocalMachine stores only, and {certificate.thumbprint} is in {certificate.location}; "
+                "add it to Store.open('MY')"
+            )
+        return certificate.thumbprint
+    return certificate.thumbprint if isinstance(certificate, Certificate) else Thumbprint(certificate)
+
+
+def _application_id(app_id: uuid.UUID | str | None) -> uuid.UUID:
+    if app_id is None:
+        return uuid.uuid4()
+    if isinstance(app_id, uuid.UUID):
+        return app_id
+    try:
+        return uuid.UUID(app_id)
+    except (ValueError, AttributeError, TypeError):
+        raise InvalidInputError(
+            f"an application id is a GUID such as '{{4dc3e181-e14b-4a21-b022-59fc669b0914}}', not {app_id!r}"
+        ) from None

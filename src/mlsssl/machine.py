@@ -1,0 +1,145 @@
+"""`Machine`: what keeps certificates, bindings and services; this Windows computer, or an embedded one anywhere."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlsssl import _select
+from mlsssl.binding import Bindings
+from mlsssl.errors import UnsupportedError
+from mlsssl.service import Services
+from mlsssl.store import Store
+from mlsssl.values import check_location
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from mlsssl._embedded.listener import Listener
+    from mlsssl._embedded.port import EmbeddedPort
+    from mlsssl._ports import MachinePort
+    from mlsssl.values import Location
+
+__all__ = ["EmbeddedMachine", "Machine", "WindowsMachine"]
+
+
+class Machine:
+    """A machine: certificate stores, TLS bindings, services. A context manager.
+
+    `Machine.local()` is this computer; `EmbeddedMachine(path)` a sandbox anywhere.
+
+    Args:
+        port: The seam to it. Tests bring their own; everybody else uses the classes named above.
+    """
+
+    def __init__(self, port: MachinePort) -> None:
+        self._port = port
+
+    @classmethod
+    def local(cls) -> Machine:
+        """This computer: Windows itself on Windows, the embedded machine at its default place elsewhere.
+
+        The environment variable `MLSSSL_MACHINE` (a path) chooses an embedded machine on any platform.
+
+        Raises:
+            AccessDeniedError, MalformedDataError, UnsupportedError: the embedded machine's file cannot be used.
+        """
+        return Machine(_select.local_port())
+
+    @property
+    def port(self) -> MachinePort:
+        """The seam: plain records in, plain records out."""
+        return self._port
+
+    @property
+    def description(self) -> str:
+        """What to call it in messages."""
+        return self._port.description
+
+    @property
+    def state_folder(self) -> Path:
+        """Where journals and locks live; only its owner (on Windows: administrators) may enter."""
+        return self._port.state_folder
+
+    def store(self, name: str = "MY", *, location: Location = "LocalMachine", create: bool = False) -> Store:
+        """`Store.open` on this machine."""
+        return Store.open(name, location=location, machine=self, create=create)
+
+    def store_names(self, location: Location = "LocalMachine") -> list[str]:
+        """The stores that exist there, sorted."""
+        return self._port.store_names(check_location(location))
+
+    @property
+    def bindings(self) -> Bindings:
+        """The TLS bindings, by key."""
+        return Bindings(self)
+
+    @property
+    def services(self) -> Services:
+        """The services, by key name."""
+        return Services(self._port.services)
+
+    def recover(self) -> list[str]:
+        """Clean up what a killed process left; a line for each thing done, none when all was well."""
+        return self._port.recover()
+
+    def close(self) -> None:
+        """Release what it holds open; again is nothing."""
+        self._port.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.description}>"
+
+
+class EmbeddedMachine(Machine):
+    """A machine in one SQLite file: the same stores, rules and error codes as Windows, on any operating system.
+
+    Safe under several processes and threads; killed at any moment, no acknowledged change is lost.
+
+    Args:
+        path: The file; made, with its folder, for this user only when missing. When not given: the path in
+            `MLSSSL_MACHINE`, else `mlsssl/machine.sqlite` in the platform's folder for application data.
+        atomic_update: False imitates Server 2016, where a binding cannot be updated in one step.
+
+    Raises:
+        AccessDeniedError: the file or folder may not be used.
+        MalformedDataError: the file is something else, or damaged.
+        UnsupportedError: a newer version of this library wrote it.
+    """
+
+    _port: EmbeddedPort
+
+    def __init__(self, path: str | Path | None = None, *, atomic_update: bool = True) -> None:
+        from mlsssl._embedded.port import EmbeddedPort
+
+        super().__init__(EmbeddedPort(path, atomic_update=atomic_update))
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self._port.path
+
+
+class WindowsMachine(Machine):
+    """This Windows computer, through Crypt32, ncrypt, advapi32 and httpapi.
+
+    Raises:
+        UnsupportedError: this is not Windows.
+    """
+
+    def __init__(self) -> None:
+        import sys
+
+        if sys.platform != "win32":
+            raise UnsupportedError("WindowsMachine runs on Windows only; EmbeddedMachine runs anywhere")
+        super().__init__(_select.windows_port())

@@ -1,0 +1,368 @@
+"""`Store`: a certificate store of a machine, and `StoreEntry`, what stands in it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlsssl import _files, _select
+from mlsssl._pki import keys, names, pem
+from mlsssl.certificate import Certificate
+from mlsssl.errors import InvalidInputError, MalformedDataError, StoreClosedError, StoreNotFoundError
+from mlsssl.values import Location, Thumbprint, check_location, check_store_name
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from types import TracebackType
+
+    from typing_extensions import Self
+
+    from mlsssl._pki.report import Report
+    from mlsssl._ports import KeyProvider, KeyState, StorePort, StoreRecord
+    from mlsssl.certificate import TrustAnchor
+
+__all__ = ["Store", "StoreEntry"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreEntry:
+    """A certificate in a store, as it was when it was read.
+
+    Attributes:
+        certificate: The certificate, without its private key.
+        thumbprint: What Windows calls it.
+        store_name: The store it was read from.
+        location: LocalMachine or CurrentUser.
+        friendly_name: The name shown in lists, or None.
+        archived: Hidden from listings on Windows.
+        key: What was found on opening the private key linked to it; None when none is linked.
+        renewed_by: The certificate that replaced it, or None.
+    """
+
+    certificate: Certificate
+    thumbprint: Thumbprint
+    store_name: str
+    location: Location
+    friendly_name: str | None = None
+    archived: bool = False
+    key: KeyState | None = None
+    renewed_by: Thumbprint | None = field(default=None)
+
+    @property
+    def has_private_key(self) -> bool:
+        """Whether the private key is there, opens and matches: opened, not guessed."""
+        return self.key is not None and self.key.usable
+
+    def check(
+        self, host: str | None = None, *, trust: Iterable[TrustAnchor] = (), at: dt.datetime | None = None
+    ) -> Report:
+        """As `Certificate.check`; the private key counts as present when the store can open it."""
+        return self.certificate.check(host, trust=trust, at=at, key_expected=not self.has_private_key)
+
+    def __repr__(self) -> str:
+        inner = repr(self.certificate).removeprefix("<Certificate ").removesuffix("; no private key>")
+        key = "with private key" if self.has_private_key else "private key unusable" if self.key else "no private key"
+        return f"<StoreEntry {self.location}\\{self.store_name} {self.thumbprint}: {inner}; {key}>"
+
+
+class Store:
+    """A certificate store, by name and location. A context manager; used after `close` it says so.
+
+    Every operation looks at the machine anew, so what another process added is seen, and a change is on disk
+    when the call returns.
+
+    Open one with `Store.open` or `machine.store`.
+    """
+
+    def __init__(self, name: str, location: Location, machine: _select.HasPort | None) -> None:
+        self._name = name
+        self._location = location
+        self._machine = machine
+        self._closed = False
+
+    @classmethod
+    def open(
+        cls,
+        name: str = "MY",
+        *,
+        location: Location = "LocalMachine",
+        machine: _select.HasPort | None = None,
+        create: bool = False,
+    ) -> Store:
+        """Open a store.
+
+        Args:
+            name: `MY` (Personal), `CA` (Intermediate), `Root` (Trusted Root), `WebHosting` or another; 1 to 127
+                characters, compared without case.
+            location: LocalMachine, which HTTP.sys reads, or CurrentUser.
+            machine: Which machine; this computer when not given.
+            create: Make the store when it is not there.
+
+        Raises:
+            InvalidInputError: the name or location cannot be one.
+            StoreNotFoundError: there is no such store, and `create` is False.
+            AccessDeniedError: this user may not open or make it.
+        """
+        store = cls(check_store_name(name), check_location(location), machine)
+        store._port(create=create).close()  # it is there, or this raises
+        return store
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        return self._name
+
+    @property
+    def location(self) -> Location:
+        """LocalMachine or CurrentUser."""
+        return self._location
+
+    def _port(self, *, write: bool = False, create: bool = False) -> StorePort:
+        if self._closed:
+            raise StoreClosedError(f"the store {self._location}\\{self._name} is closed; open it again")
+        return _select.port_of(self._machine).open_store(self._name, self._location, create=create, write=write)
+
+    def _entry(self, record: StoreRecord) -> StoreEntry:
+        certificate = Certificate.from_der(record.certificate).with_friendly_name(record.friendly_name)
+        return StoreEntry(
+            certificate=certificate,
+            thumbprint=certificate.thumbprint,
+            store_name=self._name,
+            location=self._location,
+            friendly_name=record.friendly_name,
+            archived=record.archived,
+            key=record.key,
+            renewed_by=record.renewed_by,
+        )
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    def __getitem__(self, thumbprint: Thumbprint | bytes | str) -> StoreEntry:
+        wanted = Thumbprint(thumbprint)
+        entry = self.find(thumbprint=wanted)
+        if entry is None:
+            raise StoreNotFoundError(
+                f"no certificate {wanted} in {self._location}\\{self._name}; add it, or look in another store"
+            )
+        return entry
+
+    def __contains__(self, thumbprint: object) -> bool:
+        if not isinstance(thumbprint, (str, bytes)):
+            return False
+        return self.find(thumbprint=Thumbprint(thumbprint)) is not None
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self.thumbprints())
+
+    def __bool__(self) -> bool:
+        return True  # an empty store is still a store
+
+    def __iter__(self) -> Iterator[StoreEntry]:
+        with closing(self._port()) as port:
+            for record in port.records():
+                yield self._entry(record)
+
+    def thumbprints(self) -> Iterator[Thumbprint]:
+        """The thumbprints alone, in no stated order: much cheaper than the entries."""
+        with closing(self._port()) as port:
+            yield from port.thumbprints()
+
+    def find(
+        self,
+        *,
+        thumbprint: Thumbprint | bytes | str | None = None,
+        host: str | None = None,
+        at: dt.datetime | None = None,
+    ) -> StoreEntry | None:
+        """The entry asked for, or None.
+
+        Args:
+            thumbprint: This one; archived ones are found too.
+            host: The one to serve this host name or address with: its subjectAltName matches, it is valid at
+                `at`, its private key is usable; of several, the one that lasts longest.
+            at: The moment for `host`; now when not given.
+
+        Raises:
+            InvalidInputError: neither or both are given.
+        """
+        if (thumbprint is None) == (host is None):
+            raise InvalidInputError("find takes a thumbprint or a host")
+        if thumbprint is not None:
+            with closing(self._port()) as port:
+                record = port.find(Thumbprint(thumbprint))
+            return None if record is None else self._entry(record)
+        assert host is not None
+        moment = dt.datetime.now(dt.timezone.utc) if at is None else at
+        usable = [
+            entry
+            for entry in self.find_all(host=host)
+            if entry.has_private_key and entry.certificate.not_before <= moment <= entry.certificate.not_after
+        ]
+        return max(usable, key=lambda entry: entry.certificate.not_after, default=None)
+
+    def find_all(self, *, host: str) -> list[StoreEntry]:
+        """Every listed entry whose subjectAltName matches this host, whatever its dates and key."""
+        wanted = names.parse_name(host)
+        found = []
+        for entry in self:
+            try:
+                hosts = entry.certificate.hosts
+            except MalformedDataError:
+                continue  # somebody else's damaged certificate is not a match, and no reason to stop
+            if any(names.host_matches(pattern, wanted) for pattern in hosts):
+                found.append(entry)
+        return found
+
+    # -- changing -----------------------------------------------------------------------------------------------
+
+    def add(
+        self,
+        certificate: Certificate,
+        *,
+        friendly_name: str | None = None,
+        exportable: bool = False,
+        provider: KeyProvider | None = None,
+        trust_root: bool = False,
+    ) -> StoreEntry:
+        """Add a certificate with its private key and chain; again is the same as once.
+
+        The intermediates of its chain go to the store CA of the same location. The private key goes in before the
+        certificate; a process killed in between leaves nothing that `mlsssl recover` would not find.
+
+        Args:
+            certificate: The certificate; its private key and chain go along when they are at hand.
+            friendly_name: Shown in lists; the certificate's own when not given.
+            exportable: Whether the private key may be read back out of the machine later.
+            provider: `"cng"` or `"csp"` where one is needed; the machine chooses otherwise.
+            trust_root: Put the self-signed root of its chain into the store Root: every program on this machine
+                will trust whatever it signs.
+
+        Returns:
+            The entry as it is now.
+
+        Raises:
+            StoreClosedError: the store is closed.
+            AccessDeniedError: this user may not change it.
+            UnsupportedError: the machine cannot keep such a key.
+        """
+        self._add_chain((c.to_der() for c in certificate.chain), trust_root=trust_root)
+        private_key = certificate.private_key
+        with closing(self._port(write=True)) as port:
+            record = port.add(
+                certificate.to_der(),
+                None if private_key is None else keys.private_key_der(private_key),
+                friendly_name=certificate.friendly_name if friendly_name is None else friendly_name,
+                exportable=exportable,
+                provider=provider,
+            )
+        return self._entry(record)
+
+    def import_pfx(
+        self,
+        data: bytes | str | Path,
+        password: str | None,
+        *,
+        friendly_name: str | None = None,
+        exportable: bool = False,
+        trust_root: bool = False,
+    ) -> StoreEntry:
+        """Take a PFX as it is, the way the import wizard does: on Windows through PFXImportCertStore.
+
+        Args:
+            data: The file's bytes, or its path.
+            password: As the file was written; None when there is none.
+            friendly_name: Shown in lists; what the file says when not given.
+            exportable: As in `add`.
+            trust_root: As in `add`.
+
+        Returns:
+            The entry of the certificate that has the private key; the others went where `add` puts a chain.
+
+        Raises:
+            WrongPasswordError: the password does not open it.
+            MalformedDataError: it is damaged, or no PFX.
+            UnsupportedError: this Windows cannot read its encryption; `Certificate.to_pfx(readable_by=...)`
+                writes one that it can.
+            NotFoundError: a path was given, and there is no such file.
+        """
+        content = _files.read(Path(data)) if isinstance(data, (str, Path)) else data
+        with closing(self._port(write=True)) as port:
+            record, others = port.import_pfx(content, password, exportable=exportable, friendly_name=friendly_name)
+        self._add_chain(others, trust_root=trust_root)
+        return self._entry(record)
+
+    def _add_chain(self, chain: Iterable[bytes], *, trust_root: bool) -> None:
+        machine = _select.port_of(self._machine)
+        for der in chain:
+            certificate = pem.load_der(der)
+            self_issued = certificate.subject == certificate.issuer
+            if self_issued and not trust_root:
+                continue
+            with closing(machine.open_store("Root" if self_issued else "CA", self._location, write=True)) as port:
+                port.add(der, None, friendly_name=None, exportable=False, provider=None)
+
+    def export(self, thumbprint: Thumbprint | bytes | str) -> Certificate:
+        """The certificate together with its private key, which has to be exportable.
+
+        Raises:
+            StoreNotFoundError: it is not there, or has no usable private key.
+            AccessDeniedError: the key is not exportable.
+        """
+        wanted = Thumbprint(thumbprint)
+        entry = self[wanted]
+        with closing(self._port()) as port:
+            key = keys.load_private_key(port.export_key(wanted), None)
+        return Certificate(entry.certificate.to_cryptography(), private_key=key, friendly_name=entry.friendly_name)
+
+    def remove(self, thumbprint: Thumbprint | bytes | str, *, delete_key: bool = True) -> None:
+        """Take a certificate out.
+
+        As on Windows, a binding that names it stays, and fails from then on: look at `Binding.all` first, or let
+        `cleanup` do it.
+
+        Args:
+            thumbprint: Which.
+            delete_key: Delete its private key too, unless another certificate uses it. Windows itself never
+                does, and so collects keys that nothing can reach.
+
+        Raises:
+            StoreNotFoundError: it is not there.
+            AccessDeniedError: this user may not change the store.
+        """
+        with closing(self._port(write=True)) as port:
+            port.remove(Thumbprint(thumbprint), delete_key=delete_key)
+
+    def set_friendly_name(self, thumbprint: Thumbprint | bytes | str, friendly_name: str | None) -> None:
+        """Set or clear the name shown in lists. `StoreNotFoundError` when the certificate is not there."""
+        with closing(self._port(write=True)) as port:
+            port.set_friendly_name(Thumbprint(thumbprint), friendly_name)
+
+    def set_archived(self, thumbprint: Thumbprint | bytes | str, archived: bool = True) -> None:
+        """Hide from listings, or show again. `StoreNotFoundError` when the certificate is not there."""
+        with closing(self._port(write=True)) as port:
+            port.set_archived(Thumbprint(thumbprint), archived)
+
+    def set_renewed_by(self, thumbprint: Thumbprint | bytes | str, newer: Thumbprint | bytes | str | None) -> None:
+        """Mark a certificate as renewed by another: the CERT_RENEWAL property, which IIS' automatic rebind reads."""
+        with closing(self._port(write=True)) as port:
+            port.set_renewed_by(Thumbprint(thumbprint), None if newer is None else Thumbprint(newer))
+
+    # -- closing ------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """Close it; again is nothing."""
+        self._closed = True
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        return f"<Store {self._location}\\{self._name}{', closed' if self._closed else ''}>"
