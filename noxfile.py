@@ -27,9 +27,8 @@ APT_PACKAGES = (
     "wine64",
     "gcc-mingw-w64-x86-64",
     "gcc-mingw-w64-i686",
-    "chromium",
 )
-PROGRAMS = ("openssl", "curl", "certtool", "pk12util", "keytool", "wine", "x86_64-w64-mingw32-gcc", "chromium")
+PROGRAMS = ("openssl", "curl", "certtool", "pk12util", "keytool", "wine", "x86_64-w64-mingw32-gcc")
 
 
 def _install(session: nox.Session, *groups: str, project: bool = True) -> None:

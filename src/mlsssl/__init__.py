@@ -1,1 +1,174 @@
-"""HTTPS for a Windows service, renewed for ever, in one call."""
+"""HTTPS for a Windows service, renewed for ever, in one call.
+
+The public names, and nothing else. Each is imported from its module on first use (PEP 562), so that importing the
+package costs next to nothing and a tool that needs one noun loads no more than that; type checkers see plain imports.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from mlsssl._version import __version__
+
+if TYPE_CHECKING:
+    from mlsssl._pki.keys import KeyType
+    from mlsssl._pki.report import Finding, Report, Severity
+    from mlsssl._ports import Cause, Diagnosis, KeyState, ServiceState, ServiceStatus
+    from mlsssl.authority import CertificateAuthority
+    from mlsssl.binding import Binding, Bindings
+    from mlsssl.certificate import Certificate
+    from mlsssl.errors import (
+        AccessDeniedError,
+        BindingError,
+        BindingExistsError,
+        BindingNotFoundError,
+        ClosedError,
+        DeploymentError,
+        ExistsError,
+        InvalidInputError,
+        ListenerError,
+        MalformedDataError,
+        MlssslError,
+        NativeError,
+        NotFoundError,
+        ServiceError,
+        ServiceNotFoundError,
+        StoreClosedError,
+        StoreError,
+        StoreNotFoundError,
+        UnsupportedError,
+        UnusableCertificateError,
+        ValidationError,
+        WrongPasswordError,
+    )
+    from mlsssl.machine import EmbeddedMachine, Machine, WindowsMachine
+    from mlsssl.service import Service, Services
+    from mlsssl.store import Store, StoreEntry
+    from mlsssl.values import (
+        BindingFamily,
+        BindingKey,
+        BindingOptions,
+        CcsPort,
+        HostnamePort,
+        IpPort,
+        Location,
+        ScopedCcs,
+        Thumbprint,
+    )
+
+__all__ = [
+    "AccessDeniedError",
+    "Binding",
+    "BindingError",
+    "BindingExistsError",
+    "BindingFamily",
+    "BindingKey",
+    "BindingNotFoundError",
+    "BindingOptions",
+    "Bindings",
+    "Cause",
+    "CcsPort",
+    "Certificate",
+    "CertificateAuthority",
+    "ClosedError",
+    "DeploymentError",
+    "Diagnosis",
+    "EmbeddedMachine",
+    "ExistsError",
+    "Finding",
+    "HostnamePort",
+    "InvalidInputError",
+    "IpPort",
+    "KeyState",
+    "KeyType",
+    "ListenerError",
+    "Location",
+    "Machine",
+    "MalformedDataError",
+    "MlssslError",
+    "NativeError",
+    "NotFoundError",
+    "Report",
+    "ScopedCcs",
+    "Service",
+    "ServiceError",
+    "ServiceNotFoundError",
+    "ServiceState",
+    "ServiceStatus",
+    "Services",
+    "Severity",
+    "Store",
+    "StoreClosedError",
+    "StoreEntry",
+    "StoreError",
+    "StoreNotFoundError",
+    "Thumbprint",
+    "UnsupportedError",
+    "UnusableCertificateError",
+    "ValidationError",
+    "WindowsMachine",
+    "WrongPasswordError",
+    "__version__",
+]
+
+_HOMES = {
+    "_pki.keys": ("KeyType",),
+    "_pki.report": ("Finding", "Report", "Severity"),
+    "_ports": ("Cause", "Diagnosis", "KeyState", "ServiceState", "ServiceStatus"),
+    "authority": ("CertificateAuthority",),
+    "binding": ("Binding", "Bindings"),
+    "certificate": ("Certificate",),
+    "errors": (
+        "AccessDeniedError",
+        "BindingError",
+        "BindingExistsError",
+        "BindingNotFoundError",
+        "ClosedError",
+        "DeploymentError",
+        "ExistsError",
+        "InvalidInputError",
+        "ListenerError",
+        "MalformedDataError",
+        "MlssslError",
+        "NativeError",
+        "NotFoundError",
+        "ServiceError",
+        "ServiceNotFoundError",
+        "StoreClosedError",
+        "StoreError",
+        "StoreNotFoundError",
+        "UnsupportedError",
+        "UnusableCertificateError",
+        "ValidationError",
+        "WrongPasswordError",
+    ),
+    "machine": ("EmbeddedMachine", "Machine", "WindowsMachine"),
+    "service": ("Service", "Services"),
+    "store": ("Store", "StoreEntry"),
+    "values": (
+        "BindingFamily",
+        "BindingKey",
+        "BindingOptions",
+        "CcsPort",
+        "HostnamePort",
+        "IpPort",
+        "Location",
+        "ScopedCcs",
+        "Thumbprint",
+    ),
+}
+_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+
+
+def __getattr__(name: str) -> object:
+    home = _HOME_OF.get(name)
+    if home is None:
+        raise AttributeError(f"module 'mlsssl' has no attribute {name!r}")
+    value = getattr(import_module(f"mlsssl.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from mlsssl._embedded.port import EmbeddedPort
     from mlsssl._ports import MachinePort
 
 MACHINE_VARIABLE = "MLSSSL_MACHINE"
@@ -33,23 +34,27 @@ def port_of(machine: HasPort | None) -> MachinePort:
 
 
 def local_port() -> MachinePort:
-    """This computer's port: Windows itself on Windows, elsewhere the embedded machine at its default place.
+    """This computer's port, shared by everything in the process that names no machine.
 
-    One per process, remade when `MLSSSL_MACHINE` changes or after a fork.
+    Opened on first use and never closed; another one when `MLSSSL_MACHINE` changes or after a fork.
     """
     global _local  # a cache; losing it costs an open
     wanted = os.environ.get(MACHINE_VARIABLE) or None
     if _local is None or _local[:2] != (wanted, os.getpid()):
-        port = windows_port() if sys.platform == "win32" and wanted is None else embedded_port(wanted)
-        _local = (wanted, os.getpid(), port)
+        _local = (wanted, os.getpid(), embedded_port(None) if local_is_embedded() else windows_port())
     return _local[2]
 
 
-def embedded_port(path: str | Path | None) -> MachinePort:
+def local_is_embedded() -> bool:
+    """Whether this computer's machine is the embedded one: off Windows, or where `MLSSSL_MACHINE` names a file."""
+    return sys.platform != "win32" or bool(os.environ.get(MACHINE_VARIABLE))
+
+
+def embedded_port(path: str | Path | None, *, atomic_update: bool = True) -> EmbeddedPort:
     """The embedded machine in this file; its default place when None."""
     from mlsssl._embedded.port import EmbeddedPort
 
-    return EmbeddedPort(path)
+    return EmbeddedPort(path, atomic_update=atomic_update)
 
 
 def windows_port() -> MachinePort:

@@ -16,6 +16,10 @@ from mlsssl.values import (
     BindingFamily,
     BindingKey,
     BindingOptions,
+    CcsPort,
+    HostnamePort,
+    IpPort,
+    ScopedCcs,
     Thumbprint,
     check_store_name,
     parse_binding_key,
@@ -252,7 +256,8 @@ class Bindings:
         return Binding.get(key, machine=self._machine)
 
     def __contains__(self, key: object) -> bool:
-        return isinstance(key, (str, *_KEY_TYPES)) and Binding.find(key, machine=self._machine) is not None
+        known = isinstance(key, (str, IpPort, HostnamePort, CcsPort, ScopedCcs))
+        return known and Binding.find(key, machine=self._machine) is not None
 
     def __iter__(self) -> Iterator[Binding]:
         return iter(Binding.all(machine=self._machine))
@@ -295,9 +300,6 @@ def replace_record(port: BindingsPort, record: BindingRecord) -> None:
     except BaseException:
         port.add(old)
         raise
-
-
-_KEY_TYPES = BindingKey.__args__  # the members of the union
 
 
 def _fill(made: Binding, record: BindingRecord, machine: _select.HasPort | None) -> None:

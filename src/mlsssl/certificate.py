@@ -199,7 +199,13 @@ class Certificate:
 
     # -- writing ------------------------------------------------------------------------------------------------
 
-    def save(self, path: str | Path, *, password: str | None = None, key_only: bool = False) -> Path:
+    def save(
+        self,
+        path: str | Path,
+        *,
+        password: str | None = None,
+        readable_by: str | None = None,
+    ) -> Path:
         """Write a file whole or not at all; whatever holds a private key is readable by its owner only.
 
         Args:
@@ -208,7 +214,7 @@ class Certificate:
                 certificate alone, DER. `.key`: the private key alone, PKCS#8 PEM. A file that is there is
                 replaced.
             password: Encrypts the private key. A `.pfx` with a key needs one; `.pem` and `.key` may do without.
-            key_only: With `.pem`: the private key alone.
+            readable_by: With `.pfx` and `.p12`: the oldest system that must read it, as in `to_pfx`.
 
         Returns:
             The path.
@@ -222,8 +228,8 @@ class Certificate:
         target = Path(path)
         suffix = target.suffix.lower()
         if suffix in (".pfx", ".p12"):
-            data, private = self.to_pfx(password), True
-        elif suffix == ".key" or (suffix == ".pem" and key_only):
+            data, private = self.to_pfx(password, readable_by=readable_by), True
+        elif suffix == ".key":
             data, private = self.private_key_pem(password), True
         elif suffix == ".pem":
             private = self._key is not None

@@ -17,7 +17,6 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from mlsssl._embedded.listener import Listener
     from mlsssl._embedded.port import EmbeddedPort
     from mlsssl._ports import MachinePort
     from mlsssl.values import Location
@@ -46,7 +45,7 @@ class Machine:
         Raises:
             AccessDeniedError, MalformedDataError, UnsupportedError: the embedded machine's file cannot be used.
         """
-        return Machine(_select.local_port())
+        return EmbeddedMachine() if _select.local_is_embedded() else WindowsMachine()
 
     @property
     def port(self) -> MachinePort:
@@ -120,9 +119,7 @@ class EmbeddedMachine(Machine):
     _port: EmbeddedPort
 
     def __init__(self, path: str | Path | None = None, *, atomic_update: bool = True) -> None:
-        from mlsssl._embedded.port import EmbeddedPort
-
-        super().__init__(EmbeddedPort(path, atomic_update=atomic_update))
+        super().__init__(_select.embedded_port(path, atomic_update=atomic_update))
 
     @property
     def path(self) -> Path:

@@ -1,0 +1,1 @@
+"""The command line's commands, a module per family; `cli` parses and calls them."""

@@ -1,0 +1,201 @@
+"""`ca create`, `issue`, `check`, `show`, `pfx`: what needs no machine."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlsssl._commands.terminal import read_password
+from mlsssl.authority import CertificateAuthority
+from mlsssl.certificate import Certificate
+from mlsssl.errors import ExistsError, InvalidInputError, WrongPasswordError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from mlsssl._commands.terminal import Terminal
+    from mlsssl.certificate import TrustAnchor
+
+
+def describe(certificate: Certificate) -> dict[str, object]:
+    """A certificate as plain values, ready for JSON."""
+    return {
+        "subject": certificate.subject,
+        "issuer": certificate.issuer,
+        "names": list(certificate.names),
+        "serial_number": f"{certificate.serial_number:x}",
+        "not_before": certificate.not_before.isoformat(),
+        "not_after": certificate.not_after.isoformat(),
+        "days_left": certificate.days_left,
+        "key_type": certificate.key_type,
+        "signature_hash": certificate.signature_hash,
+        "key_usages": list(certificate.key_usages),
+        "extended_key_usages": list(certificate.extended_key_usages),
+        "is_ca": certificate.is_ca,
+        "has_private_key": certificate.has_private_key,
+        "friendly_name": certificate.friendly_name,
+        "thumbprint": str(certificate.thumbprint),
+        "sha256": certificate.sha256,
+        "chain": [one.subject for one in certificate.chain],
+    }
+
+
+def load(path: str, source: str | None, *, key: str | None = None, purpose: str | None = None) -> Certificate:
+    """Load a file, asking for its password only when it needs one."""
+    if source is None:
+        try:
+            return Certificate.load(path, key=key)
+        except WrongPasswordError:
+            pass
+    return Certificate.load(path, password=read_password(source, purpose or f"the password of {path}"), key=key)
+
+
+def save(
+    what: Certificate | CertificateAuthority,
+    out: str,
+    source: str | None,
+    *,
+    force: bool,
+    readable_by: str | None = None,
+) -> Path:
+    """Save, refusing to overwrite unless told to, for the file there may hold the only copy of a key."""
+    target = Path(out)
+    if target.exists() and not force:
+        raise ExistsError(f"{target} is there already; --force replaces it, and the private key in it is lost")
+    password = None
+    has_key = isinstance(what, CertificateAuthority) or what.has_private_key
+    if source is not None or (has_key and target.suffix.lower() in (".pfx", ".p12")):
+        password = read_password(source, f"a password for {target}", confirm=True)
+    return what.save(target, password=password, readable_by=readable_by)
+
+
+def create_authority(arguments: Namespace, terminal: Terminal) -> int:
+    """`ca create NAME --out FILE`."""
+    certificate_file = Path(arguments.certificate_out) if arguments.certificate_out else None
+    if arguments.issuer:
+        issuer = load_authority(arguments.issuer, arguments.issuer_password)
+        authority = issuer.create_intermediate(
+            arguments.name,
+            key=arguments.key,
+            days=arguments.days,
+            path_length=arguments.path_length,
+            permitted=arguments.permitted,
+            excluded=arguments.excluded,
+        )
+    else:
+        authority = CertificateAuthority.create(
+            arguments.name,
+            key=arguments.key or "rsa-3072",
+            days=3652 if arguments.days is None else arguments.days,
+            path_length=1 if arguments.path_length is None else arguments.path_length,
+            permitted=arguments.permitted,
+            excluded=arguments.excluded,
+        )
+    saved = save(authority, arguments.out, arguments.password, force=arguments.force)
+    if certificate_file is not None:
+        save(authority.certificate, str(certificate_file), None, force=arguments.force)
+    clients = f"; clients trust {certificate_file}" if certificate_file else ""
+    terminal.result(
+        {**describe(authority.certificate), "file": str(saved), "certificate_file": arguments.certificate_out},
+        f"{authority!r}\nThe authority with its private key is in {saved}: keep it to yourself{clients}.",
+    )
+    return 0
+
+
+def load_authority(path: str, source: str | None, key: str | None = None) -> CertificateAuthority:
+    """An authority from its file, asking for its password only when it needs one."""
+    return CertificateAuthority(load(path, source, key=key, purpose=f"the password of the authority {path}"))
+
+
+def issue(arguments: Namespace, terminal: Terminal) -> int:
+    """`issue NAME… --ca FILE --out FILE`."""
+    authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key)
+    certificate = authority.issue(
+        *arguments.names, key=arguments.key, days=arguments.days, common_name=arguments.common_name
+    )
+    saved = save(certificate, arguments.out, arguments.password, force=arguments.force)
+    terminal.result(
+        {**describe(certificate), "file": str(saved)},
+        f"{certificate!r}\nThumbprint {certificate.thumbprint}\nSaved to {saved}.",
+    )
+    return 0
+
+
+def show(arguments: Namespace, terminal: Terminal) -> int:
+    """`show FILE`."""
+    certificate = load(arguments.file, arguments.password, key=arguments.key)
+    data = describe(certificate)
+    width = max(map(len, data))
+    lines = []
+    for name, value in data.items():
+        shown = ", ".join(map(str, value)) if isinstance(value, list) else value
+        lines.append(f"{name.replace('_', ' '):<{width}}  {printable('-' if shown in ('', None) else str(shown))}")
+    terminal.result(data, "\n".join(lines))
+    return 0
+
+
+def printable(text: str) -> str:
+    """Text without control characters: a certificate is hostile, and a terminal obeys."""
+    from mlsssl._pki.report import printable as escaped
+
+    return escaped(text)
+
+
+def pfx(arguments: Namespace, terminal: Terminal) -> int:
+    """`pfx FILE --out FILE.pfx`: any format in, PFX out."""
+    certificate = load(arguments.file, arguments.in_password, key=arguments.key)
+    target = Path(arguments.out)
+    if target.suffix.lower() not in (".pfx", ".p12"):
+        raise InvalidInputError(f"--out is a .pfx or .p12 file, not {target}")
+    if not certificate.has_private_key:
+        raise InvalidInputError(f"there is no private key with {arguments.file}; give its file with --key")
+    if arguments.friendly_name is not None:
+        certificate = certificate.with_friendly_name(arguments.friendly_name)
+    save(certificate, arguments.out, arguments.password, force=arguments.force, readable_by=arguments.readable_by)
+    terminal.result({**describe(certificate), "file": str(target)}, f"{certificate!r}\nSaved to {target}.")
+    return 0
+
+
+def check(arguments: Namespace, terminal: Terminal) -> int:
+    """`check FILE` or `check HOST:PORT`: 0 when nothing forbids the use, 1 when something does."""
+    at = _parse_moment(arguments.at)
+    trust: list[TrustAnchor] | str = (
+        "system" if arguments.trust == ["system"] else [_load_anchor(path) for path in arguments.trust]
+    )
+    path = Path(arguments.target)
+    if not path.exists() and ":" in arguments.target and not path.suffix:
+        from mlsssl.endpoint import check_endpoint
+
+        report = check_endpoint(arguments.target, host=arguments.host, trust=trust, at=at, profile=arguments.profile)
+    else:
+        certificate = load(arguments.target, arguments.password, key=arguments.key)
+        report = certificate.check(
+            arguments.host,
+            trust=trust,
+            at=at,
+            profile=arguments.profile,
+            key_expected=not arguments.no_key,
+        )
+    terminal.result(report.to_dict(), str(report))
+    return 0 if report.ok else 1
+
+
+def _load_anchor(path: str) -> Certificate:
+    """A root from a file without secrets."""
+    try:
+        return Certificate.load(path)
+    except WrongPasswordError:
+        raise InvalidInputError(
+            f"{path} is locked with a password; trust the authority's certificate file (.cer), not the one with its key"
+        ) from None
+
+
+def _parse_moment(text: str | None) -> dt.datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise InvalidInputError(f"a moment is written as 2027-01-31 or 2027-01-31T12:00:00Z, not {text!r}") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.timezone.utc)

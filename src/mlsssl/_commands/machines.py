@@ -1,0 +1,211 @@
+"""`store …`, `binding …`, `serve`: what looks at a machine or changes it."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from mlsssl._commands.certificates import load
+from mlsssl._commands.terminal import read_password
+from mlsssl.binding import Binding
+from mlsssl.errors import InvalidInputError, UnsupportedError, WrongPasswordError
+from mlsssl.machine import EmbeddedMachine, Machine
+from mlsssl.values import BindingOptions, parse_binding_key
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from mlsssl._commands.terminal import Terminal
+    from mlsssl.store import StoreEntry
+
+
+def machine_of(arguments: Namespace) -> Machine:
+    """The machine that `--machine FILE` names, else this computer."""
+    return Machine.local() if arguments.machine is None else EmbeddedMachine(arguments.machine)
+
+
+def _entry_row(entry: StoreEntry) -> dict[str, object]:
+    certificate = entry.certificate
+    return {
+        "thumbprint": str(entry.thumbprint),
+        "names": list(certificate.names) or [certificate.subject],
+        "friendly_name": entry.friendly_name,
+        "not_after": f"{certificate.not_after:%Y-%m-%d}",
+        "days_left": certificate.days_left,
+        "has_private_key": entry.has_private_key,
+        "key_problem": entry.key.problem if entry.key else None,
+        "issuer": certificate.issuer,
+        "renewed_by": None if entry.renewed_by is None else str(entry.renewed_by),
+    }
+
+
+_ENTRY_COLUMNS = {
+    "thumbprint": "THUMBPRINT",
+    "names": "NAMES",
+    "not_after": "NOT AFTER",
+    "days_left": "DAYS",
+    "has_private_key": "KEY",
+    "friendly_name": "FRIENDLY NAME",
+}
+
+
+def store_list(arguments: Namespace, terminal: Terminal) -> int:
+    """`store list`."""
+    with machine_of(arguments) as machine, machine.store(arguments.store, location=arguments.location) as store:
+        rows = [_entry_row(entry) for entry in sorted(store, key=lambda entry: entry.certificate.not_after)]
+    terminal.table(rows, _ENTRY_COLUMNS, empty=f"{arguments.location}\\{arguments.store} is empty.")
+    return 0
+
+
+def store_add(arguments: Namespace, terminal: Terminal) -> int:
+    """`store add FILE`."""
+    certificate = load(arguments.file, arguments.password, key=arguments.key)
+    with machine_of(arguments) as machine, machine.store(arguments.store, location=arguments.location) as store:
+        entry = store.add(
+            certificate,
+            friendly_name=arguments.friendly_name,
+            exportable=arguments.exportable,
+            trust_root=arguments.trust_root,
+        )
+    terminal.result(_entry_row(entry), f"{entry!r}\nThumbprint {entry.thumbprint}")
+    return 0
+
+
+def store_import(arguments: Namespace, terminal: Terminal) -> int:
+    """`store import FILE.pfx`: the file as it is, the way the import wizard takes it."""
+    with machine_of(arguments) as machine, machine.store(arguments.store, location=arguments.location) as store:
+        options = {"exportable": arguments.exportable, "trust_root": arguments.trust_root}
+        try:
+            password = None if arguments.password is None else read_password(arguments.password, "the password")
+            entry = store.import_pfx(arguments.file, password, friendly_name=arguments.friendly_name, **options)
+        except WrongPasswordError:
+            if arguments.password is not None:
+                raise
+            password = read_password(None, f"the password of {arguments.file}")
+            entry = store.import_pfx(arguments.file, password, friendly_name=arguments.friendly_name, **options)
+    terminal.result(_entry_row(entry), f"{entry!r}\nThumbprint {entry.thumbprint}")
+    return 0
+
+
+def store_remove(arguments: Namespace, terminal: Terminal) -> int:
+    """`store remove THUMBPRINT`."""
+    with machine_of(arguments) as machine, machine.store(arguments.store, location=arguments.location) as store:
+        entry = store[arguments.thumbprint]
+        bound = [str(b.key) for b in machine.bindings if b.thumbprint == entry.thumbprint]
+        if bound and not arguments.force:
+            raise InvalidInputError(
+                f"{entry.thumbprint} is bound to {', '.join(bound)}; --force removes it all the same"
+            )
+        store.remove(entry.thumbprint, delete_key=not arguments.keep_key)
+    terminal.result(
+        {"removed": str(entry.thumbprint), "key_deleted": not arguments.keep_key}, f"Removed {entry.thumbprint}."
+    )
+    return 0
+
+
+_BINDING_COLUMNS = {
+    "key": "KEY",
+    "thumbprint": "THUMBPRINT",
+    "store": "STORE",
+    "owner": "OWNER",
+    "names": "NAMES",
+    "days_left": "DAYS",
+    "options_text": "OPTIONS",
+}
+
+
+def _binding_row(binding: Binding) -> dict[str, object]:
+    certificate = binding.certificate
+    options = repr(binding.options).removeprefix("BindingOptions(").removesuffix(")")
+    return {
+        **binding.to_dict(),
+        "owner": binding.owner or f"{{{binding.app_id}}}",
+        "names": None if certificate is None else list(certificate.names),
+        "days_left": None if certificate is None else certificate.days_left,
+        "options_text": options or "default",
+    }
+
+
+def binding_list(arguments: Namespace, terminal: Terminal) -> int:
+    """`binding list`."""
+    with machine_of(arguments) as machine:
+        rows = [_binding_row(binding) for binding in machine.bindings]
+    terminal.table(rows, _BINDING_COLUMNS, empty="Nothing is bound.")
+    return 0
+
+
+def parse_options(settings: list[str], start: BindingOptions) -> BindingOptions:
+    """Options from `name=value` words: the names of `BindingOptions`, yes or no, seconds or milliseconds."""
+    from dataclasses import fields, replace
+    from datetime import timedelta
+
+    known = {one.name: getattr(start, one.name) for one in fields(start)}
+    changes: dict[str, object] = {}
+    for setting in settings:
+        name, equals, value = setting.partition("=")
+        name = name.replace("-", "_")
+        if not equals or name not in known:
+            raise InvalidInputError(f"an option is written name=value, with one of {', '.join(known)}; not {setting!r}")
+        if isinstance(known[name], bool):
+            if value.lower() not in ("yes", "no", "true", "false", "on", "off"):
+                raise InvalidInputError(f"{name} is yes or no, not {value!r}")
+            changes[name] = value.lower() in ("yes", "true", "on")
+        elif isinstance(known[name], (timedelta, int)):
+            if not (value.isascii() and value.isdigit()):
+                raise InvalidInputError(f"{name} is a whole number, not {value!r}")
+            unit = {"revocation_freshness_time": "seconds", "url_retrieval_timeout": "milliseconds"}.get(name)
+            changes[name] = timedelta(**{unit: int(value)}) if unit else int(value)
+        else:
+            changes[name] = value or None
+    if "revocation_freshness_time" in changes:
+        changes.setdefault("use_revocation_freshness_time", None)
+    return replace(start, **changes)  # type: ignore[arg-type]  # names and types were matched above
+
+
+def binding_add(arguments: Namespace, terminal: Terminal) -> int:
+    """`binding add KEY THUMBPRINT`."""
+    with machine_of(arguments) as machine:
+        binding = Binding(
+            arguments.key,
+            arguments.thumbprint,
+            store=arguments.store,
+            app_id=arguments.app_id,
+            options=parse_options(arguments.option, BindingOptions()),
+            machine=machine,
+        ).add()
+        terminal.result(_binding_row(binding), f"Bound {binding.key} to {binding.thumbprint or 'the CCS'}.")
+    return 0
+
+
+def binding_update(arguments: Namespace, terminal: Terminal) -> int:
+    """`binding update KEY`: what is not named stays as it is."""
+    with machine_of(arguments) as machine:
+        binding = machine.bindings[arguments.key]
+        if arguments.thumbprint is not None:
+            binding = binding.with_certificate(arguments.thumbprint, store=arguments.store)
+        binding = binding.with_options(parse_options(arguments.option, binding.options)).update()
+        terminal.result(_binding_row(binding), f"Updated {binding.key}.")
+    return 0
+
+
+def binding_remove(arguments: Namespace, terminal: Terminal) -> int:
+    """`binding remove KEY`."""
+    with machine_of(arguments) as machine:
+        binding = machine.bindings[parse_binding_key(arguments.key)]
+        binding.remove()
+        terminal.result({"removed": str(binding.key)}, f"Removed {binding.key}.")
+    return 0
+
+
+def serve(arguments: Namespace, terminal: Terminal) -> int:
+    """`serve`: the embedded machine's bindings on a real TLS listener, until interrupted."""
+    with machine_of(arguments) as machine:
+        if not isinstance(machine, EmbeddedMachine):
+            raise UnsupportedError("on Windows HTTP.sys itself serves; --machine FILE serves an embedded machine")
+        with machine.listen(host=arguments.host, port_offset=arguments.port_offset) as listener:
+            terminal.say("\n".join(f"{key} on https://{address}" for key, address in listener.addresses.items()))
+            try:
+                time.sleep(arguments.seconds if arguments.seconds is not None else 10**9)
+            except KeyboardInterrupt:
+                terminal.say("Stopped.")
+    return 0

@@ -1,0 +1,153 @@
+"""What the commands say: text or JSON, tables, progress; and where they get passwords from."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlsssl.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+_STYLES = {"error": "bold red", "warning": "yellow", "notice": "cyan", "ok": "green", "": ""}
+
+
+class Terminal:
+    """Where a command's result goes: standard output, as text for people or as one JSON document for programs.
+
+    Args:
+        as_json: Print the result as JSON, and nothing else on standard output.
+    """
+
+    def __init__(self, *, as_json: bool) -> None:
+        self.as_json = as_json
+        # Colour and boxes for a person at a terminal who has rich (the extra `cli`); plain text otherwise.
+        self._rich = not as_json and sys.stdout.isatty() and not os.environ.get("NO_COLOR") and _have_rich()
+
+    def result(self, data: object, text: str | None = None) -> None:
+        """Print the result: `data` as JSON, or `text` (nothing when None)."""
+        if self.as_json:
+            print(json.dumps(data, indent=2, default=str, ensure_ascii=False))
+        elif text is not None:
+            print(text)
+
+    def say(self, text: str, *, style: str = "") -> None:
+        """A line on the way to the result; not with JSON."""
+        if self.as_json:
+            return
+        if self._rich and style:
+            from rich.console import Console
+            from rich.text import Text
+
+            Console(highlight=False).print(Text(text, style=_STYLES[style]))
+        else:
+            print(text, flush=True)
+
+    def table(self, rows: Sequence[Mapping[str, object]], columns: Mapping[str, str], *, empty: str) -> None:
+        """Print rows: with JSON as they are, else the named columns under their headings."""
+        if self.as_json:
+            self.result(rows)
+        elif not rows:
+            print(empty)
+        elif self._rich:
+            self._rich_table(rows, columns)
+        else:
+            print(plain_table(rows, columns))
+
+    def _rich_table(self, rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> None:
+        from rich.console import Console
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=None, header_style="bold", pad_edge=False)
+        for heading in columns.values():
+            table.add_column(heading, overflow="fold")
+        for row in rows:
+            style = _STYLES.get(str(row.get("severity", "")), "")
+            table.add_row(*(Text(_cell(row.get(key)), style=style) for key in columns))
+        Console(highlight=False).print(table)
+
+
+def plain_table(rows: Iterable[Mapping[str, object]], columns: Mapping[str, str]) -> str:
+    """Rows as aligned text, two blanks between columns."""
+    lines = [list(columns.values()), *([_cell(row.get(key)) for key in columns] for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, (list, tuple)):
+        return ", ".join(map(str, value))
+    return str(value)
+
+
+def _have_rich() -> bool:
+    from importlib.util import find_spec
+
+    return find_spec("rich") is not None
+
+
+def read_password(source: str | None, purpose: str, *, confirm: bool = False) -> str:
+    """A password from where the user said; never from the command line itself, which other users can read.
+
+    Args:
+        source: `env:NAME`, `file:PATH` (its first line), `stdin` (one line), or `prompt`; None asks at the
+            terminal when there is one.
+        purpose: What it is for, shown in the prompt.
+        confirm: Ask twice.
+
+    Raises:
+        InvalidInputError: the source is none of these, is empty, or there is no terminal to ask at.
+    """
+    kind, _, name = (source or "prompt").partition(":")
+    if kind == "env":
+        password = os.environ.get(name)
+        if password is None:
+            raise InvalidInputError(f"the environment has no variable {name!r} for {purpose}")
+    elif kind == "file":
+        from mlsssl import _files
+
+        password = _first_line(_files.read(Path(name), limit=65536), f"the file {name}")
+    elif kind == "stdin":
+        password = _first_line(sys.stdin.buffer.readline(65536), "standard input")
+    elif kind == "prompt":
+        password = _ask(purpose, confirm=confirm)
+    else:
+        raise InvalidInputError(
+            f"a password comes from env:NAME, file:PATH, stdin or prompt, not from {kind!r}: "
+            "an argument can be read by every user of this computer"
+        )
+    if not password:
+        raise InvalidInputError(f"{purpose} is empty")
+    return password
+
+
+def _first_line(data: bytes, where: str) -> str:
+    try:
+        return data.decode("utf-8-sig").splitlines()[0] if data else ""
+    except UnicodeDecodeError:
+        raise InvalidInputError(f"{where} is not UTF-8 text") from None
+
+
+def _ask(purpose: str, *, confirm: bool) -> str:
+    import getpass
+
+    if not sys.stdin.isatty():
+        raise InvalidInputError(
+            f"{purpose} is needed, and there is no terminal to ask at: use env:NAME, file:PATH or stdin"
+        )
+    try:
+        password = getpass.getpass(f"{purpose}: ", stream=sys.stderr)
+        if confirm and getpass.getpass(f"{purpose}, again: ", stream=sys.stderr) != password:
+            raise InvalidInputError("the two passwords differ")
+    except EOFError:
+        raise InvalidInputError(f"no {purpose} was given") from None
+    return password

@@ -1,0 +1,245 @@
+"""The command line: parsing and dispatch only. `--version`, `--help` and completion import no cryptography."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from importlib import import_module
+from typing import TYPE_CHECKING, NoReturn
+
+from mlsssl import errors
+from mlsssl._version import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from typing import TypeAlias
+
+    Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
+
+# The most specific class that fits wins; 1 is a negative answer (a check with errors), 2 argparse's own.
+EXIT_CODES: tuple[tuple[type[errors.MlssslError], int], ...] = (
+    (errors.InvalidInputError, 2),
+    (errors.NotFoundError, 3),
+    (errors.ExistsError, 4),
+    (errors.AccessDeniedError, 5),
+    (errors.MalformedDataError, 6),
+    (errors.UnsupportedError, 7),
+    (errors.UnusableCertificateError, 8),
+    (errors.MlssslError, 9),
+)
+KEY_TYPES = ("rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384")
+PROFILES = ("private", "public", "procedure", "windows", "legacy")
+_SECRET_HELP = "where the password comes from: env:NAME, file:PATH, stdin or prompt (never the password itself)"
+
+_EPILOG = """\
+exit codes:
+  0 done   1 the answer is no   2 wrong usage or input   3 not found   4 exists already   5 access denied
+  6 unreadable file or wrong password   7 not supported here   8 certificate unusable for HTTP.sys   9 other failure
+"""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: The arguments without the program's name; `sys.argv` when not given.
+
+    Returns:
+        The exit code; `mlsssl --help` lists them.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = build_parser()
+    arguments = parser.parse_args(words)
+    if not hasattr(arguments, "run"):
+        parser.print_help()
+        return 2
+    return _run(arguments)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from mlsssl._commands.terminal import Terminal
+
+    terminal = Terminal(as_json=arguments.json)
+    module, name = arguments.run
+    try:
+        return int(getattr(import_module(module), name)(arguments, terminal))
+    except errors.MlssslError as error:
+        code = next(code for kind, code in EXIT_CODES if isinstance(error, kind))
+        if arguments.json:
+            terminal.result({"error": type(error).__name__, "message": str(error), "exit_code": code})
+        print(f"mlsssl: {error}", file=sys.stderr)
+        for item in getattr(error, "diagnosis", ()):
+            print(f"  - {item}", file=sys.stderr)
+        return code
+    except BrokenPipeError:
+        sys.stderr.close()  # the reader went away (`mlsssl … | head`); Python would complain at exit
+        return 141
+    except KeyboardInterrupt:
+        print("mlsssl: interrupted", file=sys.stderr)
+        return 130
+
+
+class _Parser(argparse.ArgumentParser):
+    """An ArgumentParser that says where help is, and abbreviates nothing."""
+
+    def __init__(self, *args: object, **options: object) -> None:
+        options.setdefault("allow_abbrev", False)
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(*args, **options)  # type: ignore[arg-type]
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
+
+
+def build_parser() -> argparse.ArgumentParser:
+    """The parser of the whole command line."""
+    parser = _Parser(
+        prog="mlsssl",
+        description="HTTPS for a Windows service, renewed for ever.",
+        epilog=_EPILOG,
+    )
+    parser.add_argument("--version", action="version", version=f"mlsssl {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    _add_certificate_commands(commands)
+    _add_machine_commands(commands)
+    _add_quickstart(commands)
+    completion = _command(commands, "completion", "mlsssl._commands.completion:completion", "print a completion script")
+    completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    return parser
+
+
+def _command(
+    commands: Commands,
+    name: str,
+    run: str,
+    summary: str,
+    *,
+    machine: bool = False,
+) -> _Parser:
+    module, _, function = run.partition(":")
+    parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    parser.set_defaults(run=(module, function))
+    parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+    if machine:
+        parser.add_argument("--machine", metavar="FILE", help="an embedded machine's file, instead of this computer")
+    return parser
+
+
+def _group(commands: Commands, name: str, summary: str) -> Commands:
+    parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
+def _add_key_options(parser: _Parser) -> None:
+    parser.add_argument("--key", choices=KEY_TYPES, help="type of the private key to make")
+    parser.add_argument("--out", required=True, metavar="FILE", help="where to; the suffix chooses the format")
+    parser.add_argument("--password", metavar="SOURCE", help=f"for --out: {_SECRET_HELP}")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+
+
+def _add_certificate_commands(commands: Commands) -> None:
+    room = "mlsssl._commands.certificates"
+    ca = _group(commands, "ca", "certification authorities")
+    parser = _command(ca, "create", f"{room}:create_authority", "create a root, or an intermediate under --issuer")
+    parser.add_argument("name", help="its common name")
+    _add_key_options(parser)
+    parser.add_argument("--certificate-out", metavar="FILE", help="also write the certificate alone, for clients")
+    parser.add_argument("--days", type=int, help="validity; ten years unless said")
+    parser.add_argument("--path-length", type=int, help="authorities that may stand below it; 1 unless said")
+    parser.add_argument("--permitted", action="append", default=[], metavar="DOMAIN|NETWORK", help="name constraint")
+    parser.add_argument("--excluded", action="append", default=[], metavar="DOMAIN|NETWORK", help="name constraint")
+    parser.add_argument("--issuer", metavar="FILE", help="the authority above it")
+    parser.add_argument("--issuer-password", metavar="SOURCE", help=_SECRET_HELP)
+
+    parser = _command(commands, "issue", f"{room}:issue", "issue a server certificate")
+    parser.add_argument("names", nargs="+", metavar="NAME", help="host names and IP addresses")
+    parser.add_argument("--ca", required=True, metavar="FILE", help="the authority, with its private key")
+    parser.add_argument("--ca-key", metavar="FILE", help="its private key, when that is a file of its own (.pvk, .key)")
+    parser.add_argument("--ca-password", metavar="SOURCE", help=_SECRET_HELP)
+    _add_key_options(parser)
+    parser.add_argument("--days", type=int, default=199, help="validity; 199 unless said")
+    parser.add_argument("--common-name", help="the subject; the first name unless said, '' for none")
+
+    parser = _command(commands, "check", f"{room}:check", "check a certificate file, or what a server sends")
+    parser.add_argument("target", metavar="FILE|HOST:PORT")
+    parser.add_argument("--host", help="the name that clients connect to")
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="FILE|system", help="trusted root; may be given again"
+    )
+    parser.add_argument("--profile", choices=PROFILES, default="private", help="whose rules; private unless said")
+    parser.add_argument("--at", metavar="MOMENT", help="check for this moment (2027-01-31T12:00:00Z) instead of now")
+    parser.add_argument("--key", metavar="FILE", help="its private key, when that is a file of its own")
+    parser.add_argument("--no-key", action="store_true", help="no private key is expected")
+    parser.add_argument("--password", metavar="SOURCE", help=_SECRET_HELP)
+
+    parser = _command(commands, "show", f"{room}:show", "show what a certificate file says")
+    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("--key", metavar="FILE", help="its private key, when that is a file of its own")
+    parser.add_argument("--password", metavar="SOURCE", help=_SECRET_HELP)
+
+    parser = _command(commands, "pfx", f"{room}:pfx", "turn a certificate with its key into a PFX")
+    parser.add_argument("file", metavar="FILE")
+    parser.add_argument("--key", metavar="FILE", help="its private key, when that is a file of its own")
+    parser.add_argument("--in-password", metavar="SOURCE", help=f"for FILE: {_SECRET_HELP}")
+    parser.add_argument("--out", required=True, metavar="FILE.pfx")
+    parser.add_argument("--password", metavar="SOURCE", help=f"for --out: {_SECRET_HELP}")
+    parser.add_argument("--friendly-name", help="the name that Windows shows")
+    parser.add_argument("--readable-by", metavar="SYSTEM", help="the oldest system that must read it")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+
+
+def _add_machine_commands(commands: Commands) -> None:
+    room = "mlsssl._commands.machines"
+    store = _group(commands, "store", "certificate stores")
+    parsers = {
+        "list": _command(store, "list", f"{room}:store_list", "list a store", machine=True),
+        "add": _command(store, "add", f"{room}:store_add", "add a certificate with its key and chain", machine=True),
+        "import": _command(store, "import", f"{room}:store_import", "import a PFX as the wizard does", machine=True),
+        "remove": _command(store, "remove", f"{room}:store_remove", "remove a certificate and its key", machine=True),
+    }
+    for parser in parsers.values():
+        parser.add_argument("--store", default="MY", help="the store's name; MY unless said")
+        parser.add_argument("--location", choices=("LocalMachine", "CurrentUser"), default="LocalMachine")
+    for name in ("add", "import"):
+        parser = parsers[name]
+        parser.add_argument("file", metavar="FILE")
+        parser.add_argument("--password", metavar="SOURCE", help=_SECRET_HELP)
+        parser.add_argument("--friendly-name", help="shown in lists")
+        parser.add_argument("--exportable", action="store_true", help="let the private key be read back later")
+        parser.add_argument("--trust-root", action="store_true", help="put the chain's root into the store Root")
+    parsers["add"].add_argument("--key", metavar="FILE", help="the private key, when that is a file of its own")
+    parsers["remove"].add_argument("thumbprint")
+    parsers["remove"].add_argument("--keep-key", action="store_true", help="leave the private key on the machine")
+    parsers["remove"].add_argument("--force", action="store_true", help="also when a binding uses it")
+
+    binding = _group(commands, "binding", "TLS bindings of HTTP.sys")
+    _command(binding, "list", f"{room}:binding_list", "list every binding", machine=True)
+    keyed = {
+        "add": _command(binding, "add", f"{room}:binding_add", "bind a certificate to a key", machine=True),
+        "update": _command(binding, "update", f"{room}:binding_update", "change a binding in one step", machine=True),
+        "remove": _command(binding, "remove", f"{room}:binding_remove", "remove a binding", machine=True),
+    }
+    for parser in keyed.values():
+        parser.add_argument("key", metavar="KEY", help="0.0.0.0:443, [::]:443, host:443, ccs=443, scopedccs=host:443")
+    for name in ("add", "update"):
+        parser = keyed[name]
+        parser.add_argument("thumbprint", nargs="?", help="the certificate; none for the two CCS families")
+        parser.add_argument("--store", help="the LocalMachine store it is in; MY unless said")
+        parser.add_argument(
+            "--option", action="append", default=[], metavar="NAME=VALUE", help="tls13=no and so on; may be given again"
+        )
+    keyed["add"].add_argument("--app-id", metavar="GUID", help="the owner; a new random GUID unless said")
+
+    parser = _command(commands, "serve", f"{room}:serve", "serve an embedded machine's bindings", machine=True)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 127.0.0.1 unless said")
+    parser.add_argument("--port-offset", type=int, default=0, help="added to each binding's port (8000: 443 on 8443)")
+    parser.add_argument("--seconds", type=float, help="stop after this long")
+
+
+def _add_quickstart(commands: Commands) -> None:
+    parser = _command(
+        commands, "quickstart", "mlsssl._commands.quickstart:quickstart", "the whole procedure, shown on this computer"
+    )
+    parser.add_argument("name", metavar="NAME", help="the server's name, such as server-name.com")
+    parser.add_argument("--keep", metavar="DIR", help="keep the files in this folder")
+    parser.add_argument("--key", choices=KEY_TYPES, default="rsa-2048", help="type of the server's key")
