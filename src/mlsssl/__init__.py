@@ -43,7 +43,6 @@ if TYPE_CHECKING:
         WrongPasswordError,
     )
     from mlsssl.machine import EmbeddedMachine, Machine, WindowsMachine
-    from mlsssl.service import Service, Services
     from mlsssl.store import Store, StoreEntry
     from mlsssl.values import (
         BindingFamily,
@@ -91,12 +90,10 @@ __all__ = [
     "NotFoundError",
     "Report",
     "ScopedCcs",
-    "Service",
     "ServiceError",
     "ServiceNotFoundError",
     "ServiceState",
     "ServiceStatus",
-    "Services",
     "Severity",
     "Store",
     "StoreClosedError",
@@ -144,7 +141,6 @@ _HOMES = {
         "WrongPasswordError",
     ),
     "machine": ("EmbeddedMachine", "Machine", "WindowsMachine"),
-    "service": ("Service", "Services"),
     "store": ("Store", "StoreEntry"),
     "values": (
         "BindingFamily",

@@ -59,6 +59,6 @@ def embedded_port(path: str | Path | None, *, atomic_update: bool = True) -> Emb
 
 def windows_port() -> MachinePort:
     """This Windows computer."""
-    from mlsssl._windows.machine import WindowsPort
+    from mlsssl.errors import UnsupportedError
 
-    return WindowsPort()
+    raise UnsupportedError("the Windows storey is not here yet")

@@ -256,8 +256,9 @@ class Bindings:
         return Binding.get(key, machine=self._machine)
 
     def __contains__(self, key: object) -> bool:
-        known = isinstance(key, (str, IpPort, HostnamePort, CcsPort, ScopedCcs))
-        return known and Binding.find(key, machine=self._machine) is not None
+        if not isinstance(key, (str, IpPort, HostnamePort, CcsPort, ScopedCcs)):
+            return False
+        return Binding.find(key, machine=self._machine) is not None
 
     def __iter__(self) -> Iterator[Binding]:
         return iter(Binding.all(machine=self._machine))

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TypeAlias
 
-    Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"
+    Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"  # noqa: SLF001  # typeshed has no other name
 
 # The most specific class that fits wins; 1 is a negative answer (a check with errors), 2 argparse's own.
 EXIT_CODES: tuple[tuple[type[errors.MlssslError], int], ...] = (
@@ -29,7 +29,7 @@ EXIT_CODES: tuple[tuple[type[errors.MlssslError], int], ...] = (
 )
 KEY_TYPES = ("rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384")
 PROFILES = ("private", "public", "procedure", "windows", "legacy")
-_SECRET_HELP = "where the password comes from: env:NAME, file:PATH, stdin or prompt (never the password itself)"
+_SECRET_HELP = "where the password comes from: env:NAME, file:PATH, stdin or prompt (never the password itself)"  # noqa: S105
 
 _EPILOG = """\
 exit codes:
@@ -160,18 +160,6 @@ def _add_certificate_commands(commands: Commands) -> None:
     parser.add_argument("--days", type=int, default=199, help="validity; 199 unless said")
     parser.add_argument("--common-name", help="the subject; the first name unless said, '' for none")
 
-    parser = _command(commands, "check", f"{room}:check", "check a certificate file, or what a server sends")
-    parser.add_argument("target", metavar="FILE|HOST:PORT")
-    parser.add_argument("--host", help="the name that clients connect to")
-    parser.add_argument(
-        "--trust", action="append", default=[], metavar="FILE|system", help="trusted root; may be given again"
-    )
-    parser.add_argument("--profile", choices=PROFILES, default="private", help="whose rules; private unless said")
-    parser.add_argument("--at", metavar="MOMENT", help="check for this moment (2027-01-31T12:00:00Z) instead of now")
-    parser.add_argument("--key", metavar="FILE", help="its private key, when that is a file of its own")
-    parser.add_argument("--no-key", action="store_true", help="no private key is expected")
-    parser.add_argument("--password", metavar="SOURCE", help=_SECRET_HELP)
-
     parser = _command(commands, "show", f"{room}:show", "show what a certificate file says")
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("--key", metavar="FILE", help="its private key, when that is a file of its own")
@@ -229,11 +217,6 @@ def _add_machine_commands(commands: Commands) -> None:
             "--option", action="append", default=[], metavar="NAME=VALUE", help="tls13=no and so on; may be given again"
         )
     keyed["add"].add_argument("--app-id", metavar="GUID", help="the owner; a new random GUID unless said")
-
-    parser = _command(commands, "serve", f"{room}:serve", "serve an embedded machine's bindings", machine=True)
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 127.0.0.1 unless said")
-    parser.add_argument("--port-offset", type=int, default=0, help="added to each binding's port (8000: 443 on 8443)")
-    parser.add_argument("--seconds", type=float, help="stop after this long")
 
 
 def _add_quickstart(commands: Commands) -> None:

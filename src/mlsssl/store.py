@@ -20,9 +20,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from mlsssl._pki.report import Report
     from mlsssl._ports import KeyProvider, KeyState, StorePort, StoreRecord
-    from mlsssl.certificate import TrustAnchor
 
 __all__ = ["Store", "StoreEntry"]
 
@@ -55,12 +53,6 @@ class StoreEntry:
     def has_private_key(self) -> bool:
         """Whether the private key is there, opens and matches: opened, not guessed."""
         return self.key is not None and self.key.usable
-
-    def check(
-        self, host: str | None = None, *, trust: Iterable[TrustAnchor] = (), at: dt.datetime | None = None
-    ) -> Report:
-        """As `Certificate.check`; the private key counts as present when the store can open it."""
-        return self.certificate.check(host, trust=trust, at=at, key_expected=not self.has_private_key)
 
     def __repr__(self) -> str:
         inner = repr(self.certificate).removeprefix("<Certificate ").removesuffix("; no private key>")

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 from mlsssl._commands.certificates import load
 from mlsssl._commands.terminal import read_password
 from mlsssl.binding import Binding
-from mlsssl.errors import InvalidInputError, UnsupportedError, WrongPasswordError
+from mlsssl.errors import InvalidInputError, WrongPasswordError
 from mlsssl.machine import EmbeddedMachine, Machine
 from mlsssl.values import BindingOptions, parse_binding_key
 
@@ -194,18 +193,4 @@ def binding_remove(arguments: Namespace, terminal: Terminal) -> int:
         binding = machine.bindings[parse_binding_key(arguments.key)]
         binding.remove()
         terminal.result({"removed": str(binding.key)}, f"Removed {binding.key}.")
-    return 0
-
-
-def serve(arguments: Namespace, terminal: Terminal) -> int:
-    """`serve`: the embedded machine's bindings on a real TLS listener, until interrupted."""
-    with machine_of(arguments) as machine:
-        if not isinstance(machine, EmbeddedMachine):
-            raise UnsupportedError("on Windows HTTP.sys itself serves; --machine FILE serves an embedded machine")
-        with machine.listen(host=arguments.host, port_offset=arguments.port_offset) as listener:
-            terminal.say("\n".join(f"{key} on https://{address}" for key, address in listener.addresses.items()))
-            try:
-                time.sleep(arguments.seconds if arguments.seconds is not None else 10**9)
-            except KeyboardInterrupt:
-                terminal.say("Stopped.")
     return 0
