@@ -338,6 +338,22 @@ class ServiceStatus:
     process_id: int = 0
 
 
+def refuse_http_driver(name: str) -> None:
+    """Refuse to stop or start the HTTP driver service, `HTTP`.
+
+    Stopping it takes down everything on the machine that listens through HTTP.sys (IIS, WinRM and others), and no
+    change of a binding needs it: new handshakes use the new record at once.
+
+    Raises:
+        InvalidInputError: `name` is that service's.
+    """
+    if name.strip().casefold() == "http":
+        raise InvalidInputError(
+            "the HTTP driver service is not stopped or started here: every program that listens through HTTP.sys "
+            "would go down with it, and no change of a binding needs it"
+        )
+
+
 class ServicesPort(Protocol):
     """The service manager, one primitive per method; waiting and ordering are done above the seam."""
 

@@ -1,0 +1,272 @@
+"""HTTP.sys bindings: `BindingsPort` over httpapi.dll.
+
+Every operation stands between one HttpInitialize and one HttpTerminate. Records are copied out of the buffer of
+their query before it is given back. Structures and codes:
+learn.microsoft.com/windows/win32/http/http-server-api-version-1-0-reference; what its pages leave open is said where
+it matters.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import time
+from typing import TYPE_CHECKING
+
+from mlsssl._windows import binding_records as codec
+from mlsssl._windows.codes import binding_failure, native_error
+from mlsssl._windows.native import NULL, Buffer, exports, ffi
+from mlsssl.errors import (
+    InvalidInputError,
+    MalformedDataError,
+    MlssslError,
+    UnsupportedError,
+    UnusableCertificateError,
+)
+from mlsssl.values import BindingFamily, BindingKey, BindingOptions, Thumbprint
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from mlsssl._ports import BindingRecord, Diagnosis
+    from mlsssl._windows.dlls import Dlls, HttpApi
+    from mlsssl._windows.native import CData
+
+    Diagnose = Callable[[Thumbprint, str], tuple[Diagnosis, ...]]
+    """Why HTTP.sys could not use the certificate of this thumbprint in this LocalMachine store."""
+    Write = Callable[[CData, int, CData, int, CData], int]
+    """HttpSetServiceConfiguration or HttpUpdateServiceConfiguration."""
+
+_log = logging.getLogger("mlsssl")
+
+_SET = "HttpSetServiceConfiguration"
+_UPDATE = "HttpUpdateServiceConfiguration"
+_DELETE = "HttpDeleteServiceConfiguration"
+_QUERY = "HttpQueryServiceConfiguration"
+
+_INITIALIZE_CONFIG = 2  # HTTP_INITIALIZE_CONFIG
+_QUERY_EXACT = 0  # HttpServiceConfigQueryExact
+_QUERY_NEXT = 1  # HttpServiceConfigQueryNext
+
+_FILE_NOT_FOUND = 2
+_NOT_SUPPORTED = 50
+_INVALID_PARAMETER = 87
+_INSUFFICIENT_BUFFER = 122
+_NO_MORE_ITEMS = 259
+_NO_SUCH_LOGON_SESSION = 1312
+
+_FIRST_BUFFER = 512  # bytes; most records fit, and a larger one costs one more call
+_LARGEST_BUFFER = 1 << 20
+_MOST_RECORDS = 1 << 20
+
+RETRY_DELAYS = (0.3, 0.7, 1.5, 3.0, 5.0)
+"""Seconds between attempts at a Set or Update that was answered 87 although nothing is wrong with it.
+
+For some seconds after a CNG key was installed HTTP.sys answers so; seen on Server 2019 to 2025 by the makers of
+tokentimer, whose agent retries in like steps.
+"""
+
+
+class WindowsBindings:
+    """The TLS records of this Windows' HTTP.sys (`BindingsPort`).
+
+    Args:
+        dlls: The DLLs.
+        diagnose: Asked when HTTP.sys refuses a certificate.
+        retry_delays: As `RETRY_DELAYS`.
+        sleep: Waits that long.
+    """
+
+    def __init__(
+        self,
+        dlls: Dlls,
+        diagnose: Diagnose,
+        *,
+        retry_delays: Sequence[float] = RETRY_DELAYS,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._dlls = dlls
+        self._diagnose = diagnose
+        self._retry_delays = tuple(retry_delays)
+        self._sleep = sleep
+        self._supported: dict[BindingFamily, bool] = {}
+
+    @property
+    def atomic_update(self) -> bool:
+        """Whether HttpUpdateServiceConfiguration is exported: Windows 10 1703 and Server 2019 on."""
+        return exports(self._dlls.httpapi, "HttpUpdateServiceConfiguration")
+
+    def supports(self, family: BindingFamily) -> bool:
+        """Whether this Windows knows the family: asked of HTTP.sys once, not guessed from a version."""
+        with self._session() as api:
+            return self._knows(api, family)
+
+    def find(self, key: BindingKey) -> BindingRecord | None:
+        """The record, or None. `MalformedDataError` when it holds what no record of ours can."""
+        family = codec.FAMILIES[key.family]
+        with self._session() as api:
+            self._require(api, key)
+            query, _owners = codec.encode_query(key)
+            query.QueryDesc = _QUERY_EXACT
+            code, buffer = _query(api, family, query)
+            if code == _FILE_NOT_FOUND:
+                return None
+            if code:
+                raise binding_failure(_QUERY, code, key)
+            return codec.decode(buffer, family)
+
+    def all(self) -> list[BindingRecord]:
+        """Every record, family by family, sorted by key.
+
+        Not a snapshot: what others add or remove meanwhile may be missed. A record that `BindingRecord` cannot
+        hold is left out, and the log `mlsssl` says so.
+        """
+        records: list[BindingRecord] = []
+        with self._session() as api:
+            for name in BindingFamily:
+                if self._knows(api, name):
+                    found = {record.key: record for record in _enumerate(api, codec.FAMILIES[name])}
+                    records += sorted(found.values(), key=lambda record: codec.sort_key(record.key))
+        return records
+
+    def add(self, record: BindingRecord) -> None:
+        """HttpSetServiceConfiguration: a record for a key that has none."""
+        with self._session() as api:
+            self._write(api, _SET, api.HttpSetServiceConfiguration, record)
+
+    def update(self, record: BindingRecord) -> None:
+        """HttpUpdateServiceConfiguration: the whole record, at once."""
+        if not self.atomic_update:
+            raise UnsupportedError(
+                f"this Windows has no {_UPDATE} (Server 2016 and older): remove the binding and add it again"
+            )
+        with self._session() as api:
+            self._write(api, _UPDATE, api.HttpUpdateServiceConfiguration, record)
+
+    def remove(self, key: BindingKey) -> None:
+        """HttpDeleteServiceConfiguration."""
+        with self._session() as api:
+            self._require(api, key)
+            structure, _owners = codec.encode_key(key)
+            size = ffi.sizeof(codec.FAMILIES[key.family].set_type)
+            code = api.HttpDeleteServiceConfiguration(NULL, codec.FAMILIES[key.family].config_id, structure, size, NULL)
+            if code:
+                raise binding_failure(_DELETE, code, key)
+
+    @contextlib.contextmanager
+    def _session(self) -> Iterator[HttpApi]:
+        api = self._dlls.httpapi
+        version = ffi.new("HTTPAPI_VERSION *", {"HttpApiMajorVersion": 1, "HttpApiMinorVersion": 0})
+        if code := api.HttpInitialize(version[0], _INITIALIZE_CONFIG, NULL):
+            raise binding_failure("HttpInitialize", code)
+        try:
+            yield api
+        except BaseException:
+            api.HttpTerminate(_INITIALIZE_CONFIG, NULL)  # its code would hide the first error
+            raise
+        if code := api.HttpTerminate(_INITIALIZE_CONFIG, NULL):
+            raise native_error("HttpTerminate", code, "what was asked for was done before")
+
+    def _knows(self, api: HttpApi, name: BindingFamily) -> bool:
+        if name not in self._supported:
+            family = codec.FAMILIES[name]
+            query = ffi.new(f"{family.query_type} *", {"QueryDesc": _QUERY_NEXT})
+            needed = ffi.new("ULONG *")
+            code = api.HttpQueryServiceConfiguration(
+                NULL, family.config_id, query, ffi.sizeof(family.query_type), NULL, 0, needed, NULL
+            )
+            if code not in (0, _INSUFFICIENT_BUFFER, _NO_MORE_ITEMS, _INVALID_PARAMETER, _NOT_SUPPORTED):
+                raise binding_failure(_QUERY, code)
+            self._supported[name] = code not in (_INVALID_PARAMETER, _NOT_SUPPORTED)
+        return self._supported[name]
+
+    def _require(self, api: HttpApi, key: BindingKey) -> None:
+        if not self._knows(api, key.family):
+            raise UnsupportedError(f"this Windows has no {key.family.value} bindings, so none for {key}")
+
+    def _write(self, api: HttpApi, function: str, call: Write, record: BindingRecord) -> None:
+        key = record.key
+        self._require(api, key)
+        structure, _owners = codec.encode(record)
+        family = codec.FAMILIES[key.family]
+        size = ffi.sizeof(family.set_type)
+        code = call(NULL, family.config_id, structure, size, NULL)
+        if code == _INVALID_PARAMETER and record.thumbprint is not None:
+            self._refuse_unusable(function, code, record, only_if_diagnosed=True)
+            for delay in self._retry_delays:
+                self._sleep(delay)
+                if (code := call(NULL, family.config_id, structure, size, NULL)) != _INVALID_PARAMETER:
+                    break
+        if not code:
+            return
+        if code == _INVALID_PARAMETER and key.family is BindingFamily.CCS and record.options != BindingOptions():
+            raise InvalidInputError(
+                f"a binding for {key} takes no options; {record.options!r} was given"
+            ) from native_error(function, code)
+        if record.thumbprint is not None:
+            if code == _NO_SUCH_LOGON_SESSION:
+                self._refuse_unusable(function, code, record)
+            # Which code an unknown store gets is not documented; for a Set, 2 can mean nothing else.
+            if code == _FILE_NOT_FOUND and (function == _SET or self._is_bound(api, key)):
+                self._refuse_unusable(function, code, record)
+        raise binding_failure(function, code, key)
+
+    def _is_bound(self, api: HttpApi, key: BindingKey) -> bool:
+        query, _owners = codec.encode_query(key)
+        query.QueryDesc = _QUERY_EXACT
+        code, _buffer = _query(api, codec.FAMILIES[key.family], query)
+        return code == 0
+
+    def _refuse_unusable(
+        self, function: str, code: int, record: BindingRecord, *, only_if_diagnosed: bool = False
+    ) -> None:
+        assert record.thumbprint is not None
+        store_name = record.store_name or "MY"
+        diagnosis: tuple[Diagnosis, ...] = ()
+        try:
+            diagnosis = self._diagnose(record.thumbprint, store_name)
+        except MlssslError as error:
+            why = f"looking for the cause failed: {error}"
+        else:
+            why = "; ".join(map(str, diagnosis)) or (
+                "every known cause was checked and none holds; look at the rights on the private key "
+                "(SYSTEM must read it) and at the event log under HttpEvent"
+            )
+        if only_if_diagnosed and not diagnosis:
+            return
+        raise UnusableCertificateError(
+            f"HTTP.sys cannot use certificate {record.thumbprint} of LocalMachine\\{store_name} "
+            f"for {record.key}: {why}",
+            diagnosis=diagnosis,
+        ) from native_error(function, code)
+
+
+def _query(api: HttpApi, family: codec.Family, query: CData) -> tuple[int, Buffer]:
+    """One record: the code and the buffer. The record may grow between two calls, hence the loop."""
+    needed = ffi.new("ULONG *")
+    size = max(_FIRST_BUFFER, ffi.sizeof(family.set_type))
+    while True:
+        buffer = Buffer(_QUERY, size)
+        code = api.HttpQueryServiceConfiguration(
+            NULL, family.config_id, query, ffi.sizeof(family.query_type), buffer.memory, size, needed, NULL
+        )
+        if code != _INSUFFICIENT_BUFFER:
+            return code, buffer
+        size = max(2 * size, -(-int(needed[0]) // 8) * 8)
+        if size > _LARGEST_BUFFER:
+            raise native_error(_QUERY, code, f"it asks for {int(needed[0])} bytes, which no record needs")
+
+
+def _enumerate(api: HttpApi, family: codec.Family) -> Iterator[BindingRecord]:
+    query = ffi.new(f"{family.query_type} *", {"QueryDesc": _QUERY_NEXT})
+    for token in range(_MOST_RECORDS):
+        query.dwToken = token
+        code, buffer = _query(api, family, query)
+        if code == _NO_MORE_ITEMS:
+            return
+        if code:
+            raise binding_failure(_QUERY, code)
+        try:
+            yield codec.decode(buffer, family)
+        except MalformedDataError as error:
+            _log.warning("left out of the listing: %s", error)

@@ -1,0 +1,51 @@
+"""What the contract tests need of a machine: one small record per part of the seam.
+
+A machine joins by a module in this folder that has `BINDINGS` and/or `SERVICES`: name to a function that takes an
+empty folder and returns a context manager around the subject. `conftest.py` finds the modules.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from mlsssl._ports import BindingsPort, ServicesPort
+    from mlsssl.values import Thumbprint
+
+    BindingsMaker = Callable[[Path], AbstractContextManager["BindingsSubject"]]
+    ServicesMaker = Callable[[Path], AbstractContextManager["ServicesSubject"]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindingsSubject:
+    """A machine's bindings, under test.
+
+    Attributes:
+        bindings: The port.
+        add_certificate: Puts one more certificate with a usable machine key into the MY store of LocalMachine.
+        takes_unknown_bits: Whether the machine keeps option bits without a name (a Windows may refuse them).
+    """
+
+    bindings: BindingsPort
+    add_certificate: Callable[[], Thumbprint]
+    takes_unknown_bits: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServicesSubject:
+    """A machine's services, under test.
+
+    Attributes:
+        services: The port.
+        stopped: Key name of a service that is stopped, can be started and stopped, and has no dependents.
+        settle: Waits until the service of that name is in no pending state.
+    """
+
+    services: ServicesPort
+    stopped: str
+    settle: Callable[[str], None]
