@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mlsssl._ports import BindingRecord, Diagnosis
-    from mlsssl._windows.dlls import Dlls, HttpApi
+    from mlsssl._windows.dlls import HttpApi, HttpDlls
     from mlsssl._windows.native import CData
 
     Diagnose = Callable[[Thumbprint, str], tuple[Diagnosis, ...]]
@@ -79,7 +79,7 @@ class WindowsBindings:
 
     def __init__(
         self,
-        dlls: Dlls,
+        dlls: HttpDlls,
         diagnose: Diagnose,
         *,
         retry_delays: Sequence[float] = RETRY_DELAYS,

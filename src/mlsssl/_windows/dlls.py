@@ -111,6 +111,28 @@ class Advapi32Services(Protocol):
         ...
 
 
+class HttpDlls(Protocol):
+    """What bindings need of `Dlls`."""
+
+    @property
+    def httpapi(self) -> HttpApi:
+        """HTTP.sys configuration."""
+        ...
+
+
+class ServiceDlls(Protocol):
+    """What services need of `Dlls`."""
+
+    @property
+    def advapi32_services(self) -> Advapi32Services:
+        """The service control manager."""
+        ...
+
+    def last_error(self) -> int:
+        """GetLastError's code after the last call that failed, unsigned."""
+        ...
+
+
 class Dlls(Protocol):
     """All DLLs of the storey and the thread's last error; real (`SystemDlls`) or fakes."""
 

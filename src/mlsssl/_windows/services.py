@@ -17,7 +17,7 @@ from mlsssl.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlsssl._windows.dlls import Dlls, ManagerHandle, ServiceHandle
+    from mlsssl._windows.dlls import ManagerHandle, ServiceDlls, ServiceHandle
 
 # winsvc.h
 _SC_MANAGER_CONNECT = 0x1
@@ -45,7 +45,7 @@ class WindowsServices:
         dlls: The DLLs.
     """
 
-    def __init__(self, dlls: Dlls) -> None:
+    def __init__(self, dlls: ServiceDlls) -> None:
         self._dlls = dlls
 
     def query(self, name: str) -> ServiceStatus:
