@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mlsssl import _select
 from mlsssl.binding import Bindings
 from mlsssl.errors import UnsupportedError
+from mlsssl.service import Services
 from mlsssl.store import Store
 from mlsssl.values import check_location
 
@@ -73,6 +74,11 @@ class Machine:
     def bindings(self) -> Bindings:
         """The TLS bindings, by key."""
         return Bindings(self)
+
+    @property
+    def services(self) -> Services:
+        """The services, by key name."""
+        return Services(self._port.services)
 
     def recover(self) -> list[str]:
         """Clean up what a killed process left; a line for each thing done, none when all was well."""
