@@ -1,99 +1,247 @@
-"""PFX (PKCS#12, RFC 7292) in and out: bytes to a key with its certificates, and back."""
+"""PFX (PKCS#12, RFC 7292) in: bytes and a password to a key with its certificates. `pfx_write` is the way out."""
 
 from __future__ import annotations
 
+import contextlib
+import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key, pkcs12
 
-from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
+from mlsssl._pki import _pbe, _pkcs12
+from mlsssl._pki.keytypes import PRIVATE_KEY_TYPES, PrivateKey
+from mlsssl._pki.pfx_write import serialize_pfx
+from mlsssl.errors import MalformedDataError, WrongPasswordError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from cryptography import x509
-    from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12PrivateKeyTypes
+    from mlsssl._pki._pkcs12 import Bag, Structure
+
+__all__ = ["LoadedPfx", "PrivateKey", "load_pfx", "load_pfx_entries", "serialize_pfx"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedPfx:
-    """What a PFX holds.
+    """One private key of a PFX with what belongs to it.
 
     Attributes:
-        private_key: The private key, or None when there is none (a trust store).
+        private_key: The private key, or None when the file has none (a trust store).
         certificate: The certificate of that key, or None.
         additional: Every other certificate, in the order of the file.
         friendly_name: The name on the certificate, else on the key, or None.
     """
 
-    private_key: PKCS12PrivateKeyTypes | None = field(repr=False)
+    private_key: PrivateKey | None = field(repr=False)
     certificate: x509.Certificate | None
     additional: tuple[x509.Certificate, ...]
     friendly_name: str | None
 
 
 def load_pfx(data: bytes, password: str | None) -> LoadedPfx:
-    """Read a PFX.
+    """Read a PFX that holds one private key, or none.
+
+    DER and BER are read; MACs of RFC 7292 and RFC 9579 (PBMAC1), or none at all; AES, 3DES, RC2 and RC4. What the
+    password must cost is added up before any of it is spent.
 
     Args:
         data: The whole file.
-        password: None when there is none; many programs write an empty one for that, so both are tried.
+        password: None when there is none. Programs write an empty one for that, so both are tried. A password
+            outside ASCII is tried in the encodings that programs have used.
 
     Raises:
-        WrongPasswordError: it is whole, and this password does not open it.
-        MalformedDataError: it is not a PFX, or it is damaged.
+        InvalidInputError: the password contains NUL or half a surrogate pair.
+        WrongPasswordError: the file is whole, and this password does not open it.
+        MalformedDataError: it is not a PFX, or damaged, or larger than 16 MiB, or its iteration counts are hostile,
+            or it uses what is not read, or it holds several private keys (`load_pfx_entries` gives each); the
+            message says which.
     """
+    structure = _structure(data, password)
+    if _openssl_is_bounded(structure):
+        loaded = _load_with_openssl(data, password, structure)
+        if loaded is not None:
+            return loaded
+    entries = load_entries(structure, password)
+    if len(entries) > 1:
+        names = ", ".join(repr(entry.friendly_name) for entry in entries)
+        raise MalformedDataError(
+            f"this PFX holds {len(entries)} private keys ({names}), and one is wanted; export the right one alone"
+        )
+    return entries[0]
+
+
+def load_pfx_entries(data: bytes, password: str | None) -> tuple[LoadedPfx, ...]:
+    """Read a PFX with any number of private keys: one entry for each, or one without a key when there is none.
+
+    Certificates that belong to no key are in `additional` of every entry. Arguments and errors as in `load_pfx`.
+    """
+    return load_entries(_structure(data, password), password)
+
+
+def _structure(data: bytes, password: str | None) -> Structure:
+    _pbe.check_password(password)
+    structure = _pkcs12.read_structure(data)
+    _pbe.check_work(structure.works)
+    return structure
+
+
+def _openssl_is_bounded(structure: Structure) -> bool:
+    """Whether OpenSSL can do no work that `check_work` has not seen.
+
+    An encrypted safe may hide an encrypted key with an iteration count of its own. OpenSSL decrypts the first key
+    it meets and skips the others, so nothing hides when a key lies open to view before every encrypted safe, which
+    is how Windows and this library write, or when no safe is encrypted.
+    """
+    keys = 0
+    for safe in structure.safes:
+        if safe.refusal:
+            return False
+        if safe.encryption is not None and not keys:
+            return False
+        keys += sum(bag.kind in ("key", "encrypted key") for bag in safe.bags)
+    return keys <= 1
+
+
+def _load_with_openssl(data: bytes, password: str | None, structure: Structure) -> LoadedPfx | None:
+    """The quick way; None when OpenSSL does not take it, for whatever reason: `load_entries` finds out."""
     try:
-        loaded = pkcs12.load_pkcs12(data, None if password is None else password.encode())
-    except ValueError as error:
-        if "password" in str(error):
-            raise WrongPasswordError("this password does not open the PFX") from None
-        raise MalformedDataError(f"not a PFX, or damaged: {error}") from None
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # cryptography warns about BER, which RFC 7292 allows
+            loaded = pkcs12.load_pkcs12(data, None if password is None else password.encode())
+            if not isinstance(loaded.key, PRIVATE_KEY_TYPES):
+                return None
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None
     name = loaded.cert.friendly_name if loaded.cert else None
+    # OpenSSL drops a name with characters outside the Basic Multilingual Plane; the key's says the same.
+    key_name = next((bag.friendly_name for bag in structure.bags if "key" in bag.kind), None)
     return LoadedPfx(
-        private_key=loaded.key,  # type: ignore[arg-type]
+        private_key=loaded.key,
         certificate=loaded.cert.certificate if loaded.cert else None,
         additional=tuple(other.certificate for other in loaded.additional_certs),
-        friendly_name=name.decode("utf-8", "replace") if name else None,
+        friendly_name=name.decode("utf-8", "replace") if name else key_name,
     )
 
 
-def serialize_pfx(
-    private_key: PKCS12PrivateKeyTypes | None,
-    certificate: x509.Certificate | None,
-    chain: Sequence[x509.Certificate] = (),
-    password: str | None = None,
-    *,
-    friendly_name: str | None = None,
-    readable_by: str | None = None,
-) -> bytes:
-    """Write a PFX.
-
-    Args:
-        private_key: The private key; None writes certificates only.
-        certificate: Its certificate.
-        chain: Further certificates, issuer first, written in this order.
-        password: One or more characters, or None for no encryption at all.
-        friendly_name: Shown in lists of certificates.
-        readable_by: The program that must be able to read it; None suits every supported Windows.
-
-    Raises:
-        InvalidInputError: an empty password, or an unknown target.
-    """
-    encryption: serialization.KeySerializationEncryption
-    if password is None:
-        encryption = serialization.NoEncryption()
-    elif not password:
-        raise InvalidInputError("an empty password protects nothing; give None to write the PFX without encryption")
-    else:
-        encryption = (
-            serialization.PrivateFormat.PKCS12.encryption_builder()
-            .kdf_rounds(20_000)
-            .key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
-            .hmac_hash(hashes.SHA1())  # noqa: S303 -- all that Server 2016 reads
-            .build(password.encode())
+def load_entries(structure: Structure, password: str | None) -> tuple[LoadedPfx, ...]:
+    """What `load_pfx_entries` gives, from a structure whose work was checked."""
+    bags = _open(structure, password)
+    certificates = [(bag, _load_certificate(bag)) for bag in bags if bag.kind == "certificate"]
+    keys = [(bag, _load_key(bag, password)) for bag in bags if bag.kind in ("key", "encrypted key")]
+    if not keys and not certificates:
+        raise MalformedDataError("this PFX holds neither a private key nor a certificate")
+    own: list[x509.Certificate] = []
+    found = []
+    for bag, key in keys:
+        match = _certificate_of(bag, key, certificates)
+        if match:
+            own.append(match[1])
+        found.append((bag, key, match))
+    others = tuple(certificate for _, certificate in certificates if certificate not in own)
+    if not found:
+        names = [bag.friendly_name for bag, _ in certificates]
+        return (
+            LoadedPfx(
+                private_key=None,
+                certificate=None,
+                additional=others,
+                friendly_name=names[0] if len(names) == 1 else None,
+            ),
         )
-    name = friendly_name.encode() if friendly_name else None
-    return pkcs12.serialize_key_and_certificates(name, private_key, certificate, list(chain) or None, encryption)
+    return tuple(
+        LoadedPfx(
+            private_key=key,
+            certificate=match[1] if match else None,
+            additional=others,
+            friendly_name=(match[0].friendly_name if match else None) or bag.friendly_name,
+        )
+        for bag, key, match in found
+    )
+
+
+def _open(structure: Structure, password: str | None) -> list[Bag]:
+    """Every bag, after the MAC has been checked and every safe opened."""
+    mac_fits = structure.mac is None or structure.mac.fits(structure.authenticated, password)
+    if not mac_fits:
+        if _pkcs12.password_opens_a_part(structure, password):
+            raise MalformedDataError("this password is right, but the PFX was damaged: its MAC does not fit")
+        raise WrongPasswordError(
+            "this password does not open the PFX"
+            if password is not None
+            else "the PFX is protected by a password, and none was given"
+        )
+    try:
+        bags = [bag for safe in structure.safes for bag in _pkcs12.open_safe(safe, password).bags]
+    except WrongPasswordError:
+        raise _not_decrypted(structure) from None
+    # Now that everything shows, also what the encrypted safes hid.
+    _pbe.check_work([*structure.works, *(bag.encryption.work for bag in bags if bag.encryption)])
+    return bags
+
+
+def _not_decrypted(structure: Structure) -> WrongPasswordError:
+    if structure.mac is None:
+        return WrongPasswordError(
+            "this password does not open the PFX, or the PFX is damaged: it has no MAC, so nobody can tell"
+        )
+    return WrongPasswordError(
+        "this password fits the MAC of the PFX, but not its contents: they were encrypted with a second password "
+        "(openssl pkcs12 -twopass does so)"
+    )
+
+
+def _load_certificate(bag: Bag) -> x509.Certificate:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about serial numbers and the like: validation says it better
+            return x509.load_der_x509_certificate(bag.value)
+    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        raise MalformedDataError(f"a certificate in the PFX is damaged: {error}") from None
+
+
+def _load_key(bag: Bag, password: str | None) -> PrivateKey:
+    """The key of a bag. OpenSSL checks an RSA key's arithmetic while it loads; nothing loads it twice."""
+    if bag.encryption and password:
+        with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
+            return _checked(load_der_private_key(bag.value, password.encode()))  # its own decryption is quicker
+    reason = None
+    for plain in bag.private_keys(password):
+        try:
+            key = load_der_private_key(plain, None)
+        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+            reason = str(error).split("\n")[0][:200]
+            continue
+        return _checked(key)
+    if reason is None:
+        raise WrongPasswordError(
+            "this password opens the PFX, but not the private key in it, which has a password of its own"
+        )
+    raise MalformedDataError(f"the private key in the PFX is damaged or of a kind that is not read: {reason}")
+
+
+def _checked(key: object) -> PrivateKey:
+    if isinstance(key, PRIVATE_KEY_TYPES):
+        return key
+    raise MalformedDataError(f"the PFX holds a {type(key).__name__}, which cannot be a server's key")
+
+
+def _certificate_of(
+    bag: Bag, key: PrivateKey, certificates: Sequence[tuple[Bag, x509.Certificate]]
+) -> tuple[Bag, x509.Certificate] | None:
+    """The certificate with the public half of `key`; of several, the one with the same localKeyID, else the first."""
+    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    matches = [pair for pair in certificates if _public_bytes(pair[1]) == public]
+    for pair in matches:
+        if bag.local_key_id is not None and pair[0].local_key_id == bag.local_key_id:
+            return pair
+    return matches[0] if matches else None
+
+
+def _public_bytes(certificate: x509.Certificate) -> bytes | None:
+    try:
+        return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    except (ValueError, TypeError, UnsupportedAlgorithm):
+        return None

@@ -1,0 +1,268 @@
+"""A PFX taken apart: its safes, bags, MAC and ciphers, as far as they show without and with the password."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from asn1crypto import core
+
+from mlsssl._pki import _asn1, _pbe
+from mlsssl.errors import MalformedDataError, WrongPasswordError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SIZE_LIMIT = 16 * 1024 * 1024
+"""Bytes of a PFX. A key with a long chain has some ten thousand."""
+_BAG_LIMIT = 10_000
+# An RSA key of 8192 bits has 4700 bytes as PKCS#8. OpenSSL proves its primes: seconds there, minutes at twice that.
+_KEY_LIMIT = 6 * 1024
+_DEPTH_LIMIT = 4
+
+BagKind = Literal["key", "encrypted key", "certificate", "revocation list", "secret", "other"]
+_BAG_KINDS: dict[str, BagKind] = {
+    _asn1.KEY_BAG: "key",
+    _asn1.ENCRYPTED_KEY_BAG: "encrypted key",
+    _asn1.CERTIFICATE_BAG: "certificate",
+    _asn1.REVOCATION_LIST_BAG: "revocation list",
+    _asn1.SECRET_BAG: "secret",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bag:
+    """One bag.
+
+    Attributes:
+        kind: What is in it.
+        value: PKCS#8 DER of a key, EncryptedPrivateKeyInfo of an encrypted one, DER of a certificate; empty for
+            the others.
+        encryption: Of an encrypted key.
+        encrypted_key: The encrypted octets of an encrypted key.
+        friendly_name, local_key_id, provider, machine_keyset: Its attributes (RFC 7292, section 4.2, and
+            Microsoft's two), or None and False.
+        other_attributes: The object identifiers of all further attributes.
+    """
+
+    kind: BagKind
+    value: bytes = field(repr=False)
+    encryption: _pbe.Encryption | None = None
+    encrypted_key: bytes = field(default=b"", repr=False)
+    friendly_name: str | None = None
+    local_key_id: bytes | None = None
+    provider: str | None = None
+    machine_keyset: bool = False
+    other_attributes: tuple[str, ...] = ()
+
+    def private_keys(self, password: str | None) -> Iterator[bytes]:
+        """What may be the PKCS#8 DER of the key in it, likeliest first."""
+        if self.encryption is None:
+            yield self.value
+        else:
+            yield from self.encryption.attempts(self.encrypted_key, password)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Safe:
+    """One ContentInfo of the AuthenticatedSafe.
+
+    Attributes:
+        encryption: None when it lies open.
+        bags: Its bags; of an encrypted one only after `open_safe`.
+        encrypted: Its encrypted octets; empty when it lies open.
+        refusal: Why it cannot be opened at all (it is encrypted to a certificate), or None.
+    """
+
+    encryption: _pbe.Encryption | None
+    bags: tuple[Bag, ...]
+    encrypted: bytes = field(default=b"", repr=False)
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Structure:
+    """A PFX without its password.
+
+    Attributes:
+        version: 3 by RFC 7292.
+        safes: In the order of the file.
+        mac: None when there is none.
+        authenticated: What the MAC is about.
+    """
+
+    version: int
+    safes: tuple[Safe, ...]
+    mac: _pbe.Mac | None
+    authenticated: bytes = field(repr=False)
+
+    @property
+    def bags(self) -> list[Bag]:
+        """Every bag that shows."""
+        return [bag for safe in self.safes for bag in safe.bags]
+
+    @property
+    def works(self) -> Iterator[int]:
+        """What each part costs that is protected by the password."""
+        yield self.mac.work if self.mac else 0
+        for safe in self.safes:
+            yield safe.encryption.work if safe.encryption else 0
+            for bag in safe.bags:
+                yield bag.encryption.work if bag.encryption else 0
+
+
+def read_structure(data: bytes) -> Structure:
+    """Take a PFX apart as far as it goes without a password. No hashing is done.
+
+    Raises:
+        MalformedDataError: too large, not a PFX, damaged, or protected by a certificate instead of a password.
+    """
+    if len(data) > SIZE_LIMIT:
+        raise MalformedDataError(f"{len(data)} bytes are too many for a PFX; at most {SIZE_LIMIT} are read")
+    with _asn1.decoding("a PFX (PKCS#12)"):
+        pfx = _asn1.parse(_asn1.Pfx, data)
+        version = _asn1.number(pfx["version"])
+        content_type = _asn1.oid(pfx["auth_safe"]["content_type"])
+        if content_type == _asn1.SIGNED_DATA:
+            raise MalformedDataError(
+                "this PFX is protected by a signature instead of a password, which this library does not read"
+            )
+        if content_type != _asn1.DATA:
+            raise MalformedDataError(f"this is not a PFX (PKCS#12): its content is {content_type}")
+        authenticated = _asn1.as_octets(pfx["auth_safe"]["content"])
+        mac = None if isinstance(pfx["mac_data"], core.Void) else _pbe.read_mac(pfx["mac_data"])
+        infos = _asn1.parse(_asn1.ContentInfos, authenticated)
+        if len(infos) > _BAG_LIMIT:
+            raise MalformedDataError(f"this PFX has {len(infos)} parts, more than the {_BAG_LIMIT} allowed")
+        safes = tuple(_read_safe(info) for info in infos)
+    return Structure(version=version, safes=safes, mac=mac, authenticated=authenticated)
+
+
+def _read_safe(info: Any) -> Safe:
+    content_type = _asn1.oid(info["content_type"])
+    if content_type == _asn1.DATA:
+        return Safe(encryption=None, bags=_read_bags(_asn1.as_octets(info["content"])))
+    if content_type == _asn1.ENCRYPTED_DATA:
+        content = info["content"].parse(_asn1.EncryptedData)["content"]
+        encryption = _pbe.read_encryption(content["algorithm"])
+        return Safe(encryption=encryption, bags=(), encrypted=_asn1.octets(content["content"]))
+    if content_type == _asn1.ENVELOPED_DATA:
+        return Safe(encryption=None, bags=(), refusal="a part of it is encrypted to a certificate, not by a password")
+    return Safe(encryption=None, bags=(), refusal=f"a part of it has the unknown type {content_type}")
+
+
+def _read_bags(data: bytes) -> tuple[Bag, ...]:
+    return tuple(_walk_bags(_asn1.parse(_asn1.SafeContents, data), depth=0))
+
+
+def _walk_bags(contents: Any, depth: int) -> Iterator[Bag]:
+    if depth > _DEPTH_LIMIT or len(contents) > _BAG_LIMIT:
+        raise MalformedDataError(f"this PFX has more than {_BAG_LIMIT} bags, or bags nested too deep")
+    for bag in contents:
+        identifier = _asn1.oid(bag["bag_id"])
+        if identifier == _asn1.SAFE_CONTENTS_BAG:
+            yield from _walk_bags(bag["value"].parse(_asn1.SafeContents), depth + 1)
+        else:
+            yield _read_bag(_BAG_KINDS.get(identifier, "other"), bag)
+
+
+def _read_bag(kind: BagKind, bag: Any) -> Bag:
+    value = b""
+    encryption = None
+    encrypted_key = b""
+    if kind == "key":
+        value = bytes(bag["value"].parse(core.Sequence).untag().dump())
+    elif kind == "encrypted key":
+        info = bag["value"].parse(_asn1.EncryptedPrivateKeyInfo)
+        value = bytes(info.untag().dump())
+        encryption = _pbe.read_encryption(info["algorithm"])
+        encrypted_key = _asn1.octets(info["data"])
+    elif kind == "certificate":
+        certificate = bag["value"].parse(_asn1.CertBag)
+        if _asn1.oid(certificate["id"]) == _asn1.X509_CERTIFICATE:
+            value = _asn1.as_octets(certificate["value"])
+        else:
+            kind = "other"  # an SDSI certificate
+    if "key" in kind and len(value) > _KEY_LIMIT:
+        raise MalformedDataError(f"a private key of {len(value)} bytes; at most {_KEY_LIMIT} are read (RSA: 8192 bits)")
+    names = _read_attributes(bag["attributes"])
+    return Bag(kind=kind, value=value, encryption=encryption, encrypted_key=encrypted_key, **names)
+
+
+def _read_attributes(attributes: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    others: list[str] = []
+    if isinstance(attributes, core.Void):
+        return found
+    for attribute in attributes:
+        identifier = _asn1.oid(attribute["type"])
+        values = attribute["values"]
+        if identifier == _asn1.MACHINE_KEYSET:
+            found["machine_keyset"] = True
+        elif identifier == _asn1.FRIENDLY_NAME and len(values):
+            found["friendly_name"] = _text(values[0])
+        elif identifier == _asn1.PROVIDER_NAME and len(values):
+            found["provider"] = _text(values[0])
+        elif identifier == _asn1.LOCAL_KEY_ID and len(values):
+            found["local_key_id"] = _asn1.as_octets(values[0])
+        else:
+            others.append(identifier)
+    found["other_attributes"] = tuple(others)
+    return found
+
+
+def _text(value: Any) -> str:
+    """A BMPString, with surrogate pairs as Windows writes them; half of one becomes U+FFFD."""
+    raw = bytes(value.parse(core.BMPString).contents)
+    return raw.decode("utf-16-be", "replace").removesuffix("\0")
+
+
+def open_safe(safe: Safe, password: str | None) -> Safe:
+    """The safe with its bags.
+
+    Raises:
+        WrongPasswordError: this password does not open it, or it is damaged: without the MAC nobody can say.
+        MalformedDataError: it cannot be opened by a password, or with a cipher that is not read.
+    """
+    if safe.refusal:
+        raise MalformedDataError(safe.refusal)
+    if safe.encryption is None:
+        return safe
+    for plain in safe.encryption.attempts(safe.encrypted, password):
+        try:
+            with _asn1.decoding("the contents of a PFX"):
+                bags = _read_bags(plain)
+        except MalformedDataError:
+            continue
+        return Safe(encryption=safe.encryption, bags=bags, encrypted=safe.encrypted)
+    raise WrongPasswordError("this password does not open the PFX")
+
+
+def password_opens_a_part(structure: Structure, password: str | None) -> bool:
+    """Whether anything in the file decrypts to what it should be: proof of the password when the MAC fails."""
+    encrypted_keys = [bag for bag in structure.bags if bag.encryption]
+    return any(_opens_safe(safe, password) for safe in structure.safes if safe.encryption) or any(
+        _opens_key(bag, password) for bag in encrypted_keys
+    )
+
+
+def _opens_safe(safe: Safe, password: str | None) -> bool:
+    try:
+        return bool(open_safe(safe, password).bags)
+    except MalformedDataError:
+        return False
+
+
+def _opens_key(bag: Bag, password: str | None) -> bool:
+    try:
+        return any(_is_sequence(plain) for plain in bag.private_keys(password))
+    except MalformedDataError:
+        return False
+
+
+def _is_sequence(data: bytes) -> bool:
+    try:
+        with _asn1.decoding("a private key"):
+            return len(_asn1.parse(core.Sequence, data)) >= 3
+    except MalformedDataError:
+        return False

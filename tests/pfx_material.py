@@ -1,0 +1,127 @@
+"""PFX files taken apart and put together anew, for tests that need what no tool writes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from asn1crypto import core
+
+from mlsssl._pki import _asn1, _pbe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+def rebuild(
+    data: bytes,
+    *,
+    mac: bool = True,
+    mac_iterations: int | None = None,
+    safes: Sequence[Any] | None = None,
+    extra: bytes | None = None,
+    encryption: _pbe.Encryption | None = None,
+    password: str | None = None,
+    kdf: _pbe.KeyDerivation | None = None,
+) -> bytes:
+    """`data` with something changed; with a password the MAC is made anew, else it is kept.
+
+    Args:
+        data: A PFX, or with `encryption` the SafeContents to encrypt whole.
+        mac: False drops it.
+        mac_iterations: Another count, without making the MAC anew.
+        safes: Other ContentInfos.
+        extra: Another PFX whose safes are appended.
+        encryption: Encrypts all bags of `data` as one part.
+        password: For the MAC and the encryption.
+        kdf: Of the new MAC; three rounds of SHA-256 when not given.
+    """
+    old = None
+    if encryption is not None:
+        contents = data if data[:2] != _pfx_start(data) else safe_contents(data)
+        algorithm = _pbe.write_encryption(encryption)
+        sealed = encryption.encrypt(contents, password or "")
+        content = {"content_type": _asn1.DATA, "algorithm": algorithm, "content": sealed}
+        encrypted = _asn1.EncryptedData({"version": 0, "content": content})
+        infos: list[Any] = [{"content_type": _asn1.ENCRYPTED_DATA, "content": _asn1.explicit(encrypted)}]
+    else:
+        old = _asn1.Pfx.load(data)
+        infos = list(safes) if safes is not None else list(_infos(data))
+    if extra is not None:
+        infos += list(_infos(extra))
+    authenticated = _asn1.ContentInfos(infos).dump()
+    wanted: dict[str, Any] = {
+        "version": 3,
+        "auth_safe": {
+            "content_type": _asn1.DATA,
+            "content": _asn1.explicit(core.OctetString(authenticated)),
+        },
+    }
+    if mac and password is not None:
+        kdf = kdf or _pbe.KeyDerivation(kind="PKCS12", hash_name="SHA-256", salt=b"12345678", iterations=3)
+        wanted["mac_data"] = _pbe.write_mac(kdf, authenticated, password)
+    elif mac and old is not None:
+        wanted["mac_data"] = {
+            "mac": old["mac_data"]["mac"],
+            "salt": old["mac_data"]["salt"],
+            "iterations": mac_iterations or old["mac_data"]["iterations"],
+        }
+    return bytes(_asn1.Pfx(wanted).dump())
+
+
+def _infos(data: bytes) -> Any:
+    return _asn1.ContentInfos.load(_asn1.octets(_asn1.Pfx.load(data)["auth_safe"]["content"].parse(core.OctetString)))
+
+
+def _pfx_start(data: bytes) -> bytes:
+    """The first two bytes, if `data` is a PFX and not SafeContents."""
+    try:
+        _asn1.Pfx.load(data)["version"].native  # noqa: B018 -- decoding is the test
+    except (ValueError, TypeError):
+        return b""
+    return data[:2]
+
+
+def safe_contents(data: bytes) -> bytes:
+    """All bags of the parts of a PFX that lie open, as one SafeContents."""
+    bags = []
+    for info in _infos(data):
+        if _asn1.oid(info["content_type"]) == _asn1.DATA:
+            bags += list(_asn1.SafeContents.load(_asn1.as_octets(info["content"])))
+    return bytes(_asn1.SafeContents(bags).dump())
+
+
+def ber(data: bytes) -> bytes:
+    """DER with indefinite lengths in every constructed value, and long octet strings cut in pieces."""
+    header, contents, end = _element(data, 0)
+    assert end == len(data)
+    return _ber(header, contents)
+
+
+def _ber(tag: int, contents: bytes) -> bytes:
+    if tag & 0x20:
+        out, at = b"", 0
+        while at < len(contents):
+            inner, body, at = _element(contents, at)
+            out += _ber(inner, body)
+        return bytes([tag, 0x80]) + out + b"\0\0"
+    if tag == 0x04 and len(contents) > 200:
+        half = len(contents) // 2
+        pieces = b"".join(_der(0x04, piece) for piece in (contents[:half], contents[half:]))
+        return bytes([0x24, 0x80]) + pieces + b"\0\0"
+    return _der(tag, contents)
+
+
+def _der(tag: int, contents: bytes) -> bytes:
+    size = len(contents)
+    if size < 128:
+        return bytes([tag, size]) + contents
+    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
+    return bytes([tag, 0x80 | len(length)]) + length + contents
+
+
+def _element(data: bytes, at: int) -> tuple[int, bytes, int]:
+    tag, size, at = data[at], data[at + 1], at + 2
+    if size & 0x80:
+        count = size & 0x7F
+        size, at = int.from_bytes(data[at : at + count], "big"), at + count
+    return tag, data[at : at + size], at + size

@@ -1,0 +1,380 @@
+"""PFX in and out, its explanation, and the odd files of the real world."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from asn1crypto import core
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
+from cryptography.hazmat.primitives.serialization import pkcs12
+
+from made_certificates import make, shared_key
+from mlsssl._pki import _asn1, _pbe
+from mlsssl._pki.pfx import load_pfx, load_pfx_entries, serialize_pfx
+from mlsssl._pki.pfx_explain import explain_pfx
+from mlsssl._pki.pfx_targets import TARGETS
+from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
+from pfx_material import ber, rebuild, safe_contents
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+ROOT = make("Root", key=shared_key(1), authority=True)
+LEAF = make("www.example.com", key=shared_key(2), issuer=ROOT)
+OTHER = make("other.example.com", key=shared_key(3), issuer=ROOT)
+
+PASSWORDS = ["secret", "pässwörd", "пароль", "密码", "smile😀", " ", "a" * 500]
+
+
+def _encrypted(
+    algorithm: pkcs12.PBES = pkcs12.PBES.PBESv2SHA256AndAES256CBC, password: str = "secret", rounds: int = 1000
+) -> bytes:
+    """As cryptography writes it: certificates first, so that our own decryption reads it."""
+    encryption = (
+        serialization.PrivateFormat.PKCS12.encryption_builder()
+        .kdf_rounds(rounds)
+        .key_cert_algorithm(algorithm)
+        .hmac_hash(hashes.SHA256())
+        .build(password.encode())
+    )
+    return pkcs12.serialize_key_and_certificates(b"web", LEAF.key, LEAF.certificate, [ROOT.certificate], encryption)
+
+
+@pytest.mark.parametrize("readable_by", [None, "windows-server-2022"])
+@pytest.mark.parametrize("password", [None, *PASSWORDS])
+def test_what_is_written_is_read(password: str | None, readable_by: str | None) -> None:
+    """Key, certificate, chain in order and name come back, and the wrong password does not open it."""
+    data = serialize_pfx(
+        LEAF.key,
+        LEAF.certificate,
+        [OTHER.certificate, ROOT.certificate],
+        password,
+        friendly_name="Wéb 😀",
+        readable_by=readable_by,
+        iterations=100,
+    )
+    loaded = load_pfx(data, password)
+    assert loaded.private_key is not None
+    assert loaded.private_key.public_key() == LEAF.key.public_key()
+    assert loaded.certificate == LEAF.certificate
+    assert loaded.additional == (OTHER.certificate, ROOT.certificate)
+    assert loaded.friendly_name == "Wéb 😀"
+    with pytest.raises(WrongPasswordError):
+        load_pfx(data, "not it")
+
+
+def test_openssls_reading_and_ours_agree() -> None:
+    """The quick way through OpenSSL and our own decryption give the same, also in the order of certificates."""
+    chain = [OTHER.certificate, ROOT.certificate]
+    data = serialize_pfx(LEAF.key, LEAF.certificate, chain, "secret", friendly_name="web", iterations=10)
+    quick, (own,) = load_pfx(data, "secret"), load_pfx_entries(data, "secret")
+    assert (quick.certificate, quick.additional, quick.friendly_name) == (
+        own.certificate,
+        own.additional,
+        own.friendly_name,
+    )
+
+
+@pytest.mark.parametrize("algorithm", list(pkcs12.PBES))
+def test_cryptographys_files_are_read(algorithm: pkcs12.PBES) -> None:
+    """Each cipher that cryptography offers, with its twin of a wrong password."""
+    data = _encrypted(algorithm, "pässwörd")
+    assert load_pfx(data, "pässwörd").certificate == LEAF.certificate
+    assert load_pfx(data, "pässwörd").friendly_name == "web"
+    for wrong in ("passwort", "", None):
+        with pytest.raises(WrongPasswordError):
+            load_pfx(data, wrong)
+
+
+def test_cryptography_reads_ours() -> None:
+    """For every target."""
+    for name in TARGETS:
+        data = serialize_pfx(LEAF.key, LEAF.certificate, [ROOT.certificate], "secret", readable_by=name, iterations=10)
+        loaded = pkcs12.load_pkcs12(data, b"secret")
+        assert loaded.cert is not None
+        assert loaded.cert.certificate == LEAF.certificate
+
+
+def test_damage_is_told_from_a_wrong_password() -> None:
+    """With the right password a changed byte is damage, with a wrong one the password is named."""
+    data = bytearray(_encrypted())
+    mac_at = data.rindex(_digest_of(bytes(data)))
+    data[mac_at] ^= 1
+    with pytest.raises(MalformedDataError, match="damaged") as caught:
+        load_pfx(bytes(data), "secret")
+    assert not isinstance(caught.value, WrongPasswordError)
+    with pytest.raises(WrongPasswordError):
+        load_pfx(bytes(data), "wrong")
+
+
+def _digest_of(data: bytes) -> bytes:
+    return bytes(_asn1.Pfx.load(data)["mac_data"]["mac"]["digest"].native)
+
+
+@pytest.mark.parametrize("data", [b"", b"\x30", b"0\x80", b"not a pfx", b"\x30\x03\x02\x01\x03", b"\0" * 1000])
+def test_other_bytes_are_malformed(data: bytes) -> None:
+    """Whatever is no PFX says so."""
+    for call in (load_pfx, explain_pfx):
+        with pytest.raises(MalformedDataError, match="PFX"):
+            call(data, "secret")
+
+
+def test_every_cut_is_malformed() -> None:
+    """A file cut short is damaged, not wrongly opened."""
+    data = _encrypted()
+    for end in range(0, len(data), 37):
+        with pytest.raises(MalformedDataError) as caught:
+            load_pfx(data[:end], "secret")
+        assert not isinstance(caught.value, WrongPasswordError)
+    with pytest.raises(MalformedDataError):
+        load_pfx(data + b"\0", "secret")
+
+
+def test_indefinite_lengths_are_read() -> None:
+    """BER, as some exporters write it and RFC 7292 allows; twins with another password."""
+    for source in (_encrypted(), serialize_pfx(LEAF.key, LEAF.certificate, [], "secret", iterations=10)):
+        data = ber(source)
+        assert data != source
+        assert load_pfx(data, "secret").certificate == LEAF.certificate
+        with pytest.raises(WrongPasswordError):
+            load_pfx(data, "wrong")
+
+
+def test_no_mac() -> None:
+    """A file without a MAC is read; a wrong password is still a wrong password, and the explanation says so."""
+    for source in (_encrypted(), serialize_pfx(LEAF.key, LEAF.certificate, [], "secret", iterations=10)):
+        data = rebuild(source, mac=False)
+        assert load_pfx(data, "secret").certificate == LEAF.certificate
+        with pytest.raises(WrongPasswordError):
+            load_pfx(data, "wrong")
+        assert any("no MAC" in finding for finding in explain_pfx(data, "secret").findings)
+
+
+def test_empty_and_absent_password() -> None:
+    """Both spellings of no password open a file made with either."""
+    for encoded in (b"", b"\0\0"):
+        data = _with_empty_password(encoded)
+        assert load_pfx(data, None).certificate == LEAF.certificate
+        assert load_pfx(data, "").certificate == LEAF.certificate
+        assert explain_pfx(data).findings[0] == "its password is empty"
+        with pytest.raises(WrongPasswordError):
+            load_pfx(data, "x")
+
+
+def _with_empty_password(encoded: bytes) -> bytes:
+    kdf = _pbe.KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"12345678", iterations=10)
+    encryption = _pbe.Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_pbe, "pkcs12_passwords", lambda _: [encoded])
+        plain = safe_contents(serialize_pfx(LEAF.key, LEAF.certificate, [], None, iterations=10))
+        return rebuild(plain, encryption=encryption, password="", kdf=kdf)
+
+
+def test_several_keys() -> None:
+    """Two keys are one too many for `load_pfx`, which names them; `load_pfx_entries` gives both with their own."""
+    data = _two_keys()
+    with pytest.raises(MalformedDataError, match=r"2 private keys .*'one'.*'two'"):
+        load_pfx(data, "secret")
+    first, second = load_pfx_entries(data, "secret")
+    assert (first.certificate, second.certificate) == (LEAF.certificate, OTHER.certificate)
+    assert (first.friendly_name, second.friendly_name) == ("one", "two")
+    assert first.additional == second.additional == (ROOT.certificate,)
+    assert any("2 private keys" in finding for finding in explain_pfx(data, "secret").findings)
+
+
+def _two_keys() -> bytes:
+    one = serialize_pfx(LEAF.key, LEAF.certificate, [ROOT.certificate], "secret", friendly_name="one", iterations=10)
+    two = serialize_pfx(OTHER.key, OTHER.certificate, [], "secret", friendly_name="two", iterations=10)
+    return rebuild(one, extra=two, password="secret")
+
+
+def test_trust_stores() -> None:
+    """Without a key, every certificate is additional, whatever its order."""
+    data = serialize_pfx(None, None, [ROOT.certificate, OTHER.certificate], "secret", iterations=10)
+    loaded = load_pfx(data, "secret")
+    assert (loaded.private_key, loaded.certificate) == (None, None)
+    assert loaded.additional == (ROOT.certificate, OTHER.certificate)
+
+
+def test_a_key_without_its_certificate() -> None:
+    """The key comes alone; the other certificate is nobody's own."""
+    data = serialize_pfx(LEAF.key, None, [ROOT.certificate], "secret", iterations=10)
+    loaded = load_pfx(data, "secret")
+    assert loaded.certificate is None
+    assert loaded.private_key is not None
+    assert loaded.additional == (ROOT.certificate,)
+    assert any("belongs to its private key" in finding for finding in explain_pfx(data, "secret").findings)
+
+
+def test_other_kinds_of_key() -> None:
+    """Ed25519 is carried; a key that can sign nothing is refused by name."""
+    key = ed25519.Ed25519PrivateKey.generate()
+    assert isinstance(
+        load_pfx(serialize_pfx(key, None, [], "secret", iterations=10), "secret").private_key,
+        ed25519.Ed25519PrivateKey,
+    )
+    exchange: Any = x25519.X25519PrivateKey.generate()
+    with pytest.raises(MalformedDataError, match="X25519"):
+        load_pfx(serialize_pfx(exchange, None, [], "secret", iterations=10), "secret")
+
+
+@pytest.mark.parametrize("where", ["mac", "safe", "key", "hidden key"])
+def test_hostile_iteration_counts_cost_nothing(where: str) -> None:
+    """Two thousand million rounds are refused at once, wherever they stand, also inside an encrypted part."""
+    data = _hostile(where)
+    began = time.perf_counter()
+    for call in (load_pfx, load_pfx_entries):
+        with pytest.raises(MalformedDataError, match="rounds of hashing"):
+            call(data, "secret")
+    if where != "hidden key":
+        with pytest.raises(MalformedDataError, match="rounds of hashing"):
+            explain_pfx(data, "secret")
+    assert time.perf_counter() - began < 2
+
+
+def _hostile(where: str) -> bytes:
+    source = serialize_pfx(LEAF.key, LEAF.certificate, [], "secret", iterations=10)
+    many = 2**31 - 1
+    if where == "mac":
+        return rebuild(source, mac_iterations=many)
+    if where == "hidden key":
+        kdf = _pbe.KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"12345678", iterations=10)
+        outer = _pbe.Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
+        return rebuild(_with_count(source, many, "key"), encryption=outer, password="secret", kdf=kdf)
+    return _with_count(source, many, where)
+
+
+def _with_count(source: bytes, count: int, where: str) -> bytes:
+    safes = _asn1.ContentInfos.load(_asn1.Pfx.load(source)["auth_safe"]["content"].parse(core.OctetString).native)
+    changed = list(safes)
+    if where == "safe":
+        encrypted = safes[1]["content"].parse(_asn1.EncryptedData)
+        algorithm = encrypted["content"]["algorithm"]
+        algorithm["parameters"] = _asn1.PbeParameters({"salt": b"12345678", "iterations": count})
+        changed[1] = {"content_type": _asn1.ENCRYPTED_DATA, "content": _asn1.explicit(encrypted.untag())}
+    else:
+        bags = _asn1.SafeContents.load(safes[0]["content"].parse(core.OctetString).native)
+        info = bags[0]["value"].parse(_asn1.EncryptedPrivateKeyInfo)
+        value = _asn1.EncryptedPrivateKeyInfo(
+            {
+                "algorithm": {
+                    "algorithm": info["algorithm"]["algorithm"],
+                    "parameters": _asn1.PbeParameters({"salt": b"12345678", "iterations": count}),
+                },
+                "data": info["data"],
+            }
+        )
+        contents = _asn1.SafeContents([{"bag_id": _asn1.ENCRYPTED_KEY_BAG, "value": _asn1.explicit(value)}])
+        changed[0] = {
+            "content_type": _asn1.DATA,
+            "content": _asn1.explicit(core.OctetString(contents.dump())),
+        }
+    return rebuild(source, safes=changed, password="secret")
+
+
+def test_sizes_are_bounded() -> None:
+    """A file or key that is far too large is refused before it is parsed or proved."""
+    with pytest.raises(MalformedDataError, match="too many"):
+        load_pfx(bytes(16 * 1024 * 1024 + 1), "secret")
+
+
+@pytest.mark.parametrize("password", ["with\0nul", "half \ud800 pair"])
+def test_passwords_that_no_file_can_have(password: str) -> None:
+    """They are the caller's error, both ways."""
+    with pytest.raises(InvalidInputError, match="password"):
+        load_pfx(_encrypted(), password)
+    with pytest.raises(InvalidInputError, match="password"):
+        serialize_pfx(LEAF.key, LEAF.certificate, [], password)
+
+
+def test_what_the_writer_refuses() -> None:
+    """An empty password, nothing to write, a stranger's key, numbers out of range, and unknown targets."""
+    for arguments, words in (
+        ((LEAF.key, LEAF.certificate, [], ""), "empty password"),
+        ((None, None, [], "secret"), "nothing to write"),
+        ((OTHER.key, LEAF.certificate, [], "secret"), "does not belong"),
+    ):
+        with pytest.raises(InvalidInputError, match=words):
+            serialize_pfx(*arguments)
+    for iterations in (0, -1, 600_001, True, 1.5):
+        with pytest.raises(InvalidInputError, match="iterations"):
+            serialize_pfx(LEAF.key, LEAF.certificate, [], "secret", iterations=iterations)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="windows-server-2016"):
+        serialize_pfx(LEAF.key, LEAF.certificate, [], "secret", readable_by="windows-server-1999")
+
+
+def test_equal_randomness_gives_equal_bytes() -> None:
+    """Salts are the only chance in it; with the usual source, two files differ."""
+
+    def write(counter: Sequence[int]) -> bytes:
+        numbers = itertools.cycle(counter)
+        return serialize_pfx(
+            LEAF.key, LEAF.certificate, [], "secret", iterations=10, random=lambda n: bytes([next(numbers)]) * n
+        )
+
+    assert write([1, 2]) == write([1, 2]) != write([2, 1])
+    assert serialize_pfx(LEAF.key, None, [], "x", iterations=10) != serialize_pfx(
+        LEAF.key, None, [], "x", iterations=10
+    )
+
+
+def test_explanation_with_and_without_the_password() -> None:
+    """Everything that shows is said; what is closed stays closed; nothing secret is printed."""
+    data = serialize_pfx(
+        LEAF.key,
+        LEAF.certificate,
+        [ROOT.certificate],
+        "secret",
+        friendly_name="web",
+        readable_by="windows-11",
+        provider="Microsoft Software Key Storage Provider",
+        machine_keyset=True,
+    )
+    closed = explain_pfx(data)
+    assert closed.password == "not given"
+    assert closed.certificates == ()
+    assert closed.parts[1].bags is None
+    assert closed.readable_by("windows-server-2016") is False
+    assert closed.readable_by("windows-server-2019") is True
+    assert closed.iterations == (20_000, 20_000, 20_000)
+    opened = explain_pfx(data, "secret")
+    assert opened.password == "right"
+    assert opened.key == "EC, secp256r1"
+    assert opened.certificates == ("CN=www.example.com", "CN=Root")
+    assert opened.parts[0].bags is not None
+    assert opened.parts[0].bags[0].provider == "Microsoft Software Key Storage Provider"
+    assert opened.parts[0].bags[0].machine_keyset
+    text = str(opened)
+    assert "although the password is right" in text
+    assert "AES-256-CBC" in text
+    assert "secret" not in text
+    assert explain_pfx(data, "wrong").password == "wrong"
+
+
+def test_the_default_suits_every_supported_windows() -> None:
+    """3DES with SHA-1 is read from Server 2016 on; AES is not."""
+    default = explain_pfx(serialize_pfx(LEAF.key, LEAF.certificate, [], "secret", iterations=10))
+    assert all(default.readable_by(name) for name in TARGETS if name.startswith("windows"))
+    for name, target in TARGETS.items():
+        written = serialize_pfx(LEAF.key, LEAF.certificate, [], "secret", readable_by=name, iterations=10)
+        assert explain_pfx(written).readable_by(name) is True, target
+
+
+def test_few_iterations_and_open_keys_are_noted() -> None:
+    """The explanation warns of what protects little."""
+    weak = explain_pfx(serialize_pfx(LEAF.key, LEAF.certificate, [], "secret", iterations=10), "secret")
+    assert any("10 iterations" in finding for finding in weak.findings)
+    bare = explain_pfx(serialize_pfx(LEAF.key, LEAF.certificate, [], None))
+    assert bare.password == "not needed"
+    assert any("without encryption" in finding for finding in bare.findings)
+    assert any("issuer of that is not in the file" in finding for finding in bare.findings)
+
+
+def test_nothing_secret_in_reprs() -> None:
+    """Neither a loaded key nor a salt shows in a repr."""
+    loaded = load_pfx(serialize_pfx(LEAF.key, LEAF.certificate, [], "secret", iterations=10), "secret")
+    assert "private_key" not in repr(loaded)
