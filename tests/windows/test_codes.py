@@ -12,6 +12,7 @@ from windows import mingw
 @pytest.mark.parametrize("target", mingw.TARGETS)
 def test_names_are_winerror_h(target: mingw.Target) -> None:
     """Each name in the table is the header's name of that number."""
+    mingw.require()
     lines = [f'_Static_assert((unsigned)({name}) == {code}u, "{name}");' for code, name in codes.NAMES.items()]
     code = "#include <windows.h>\n#include <winerror.h>\n" + "\n".join(lines)
     assert mingw.static_assert(code, target) is None
@@ -20,6 +21,7 @@ def test_names_are_winerror_h(target: mingw.Target) -> None:
 @pytest.mark.usefixtures("compilers")
 def test_a_wrong_number_would_be_noticed() -> None:
     """The failing twin: the compiler refuses a number that is not the header's."""
+    mingw.require()
     said = mingw.static_assert('#include <windows.h>\n_Static_assert(ERROR_BUSY == 107, "ERROR_BUSY");', "x86_64")
     assert said is not None
     assert "ERROR_BUSY" in said

@@ -44,7 +44,7 @@ _UPDATE = "HttpUpdateServiceConfiguration"
 _DELETE = "HttpDeleteServiceConfiguration"
 _QUERY = "HttpQueryServiceConfiguration"
 
-_INITIALIZE_CONFIG = 2  # HTTP_INITIALIZE_CONFIG
+_HTTP_INITIALIZE_CONFIG = 2
 _QUERY_EXACT = 0  # HttpServiceConfigQueryExact
 _QUERY_NEXT = 1  # HttpServiceConfigQueryNext
 
@@ -157,14 +157,14 @@ class WindowsBindings:
     def _session(self) -> Iterator[HttpApi]:
         api = self._dlls.httpapi
         version = ffi.new("HTTPAPI_VERSION *", {"HttpApiMajorVersion": 1, "HttpApiMinorVersion": 0})
-        if code := api.HttpInitialize(version[0], _INITIALIZE_CONFIG, NULL):
+        if code := api.HttpInitialize(version[0], _HTTP_INITIALIZE_CONFIG, NULL):
             raise binding_failure("HttpInitialize", code)
         try:
             yield api
         except BaseException:
-            api.HttpTerminate(_INITIALIZE_CONFIG, NULL)  # its code would hide the first error
+            api.HttpTerminate(_HTTP_INITIALIZE_CONFIG, NULL)  # its code would hide the first error
             raise
-        if code := api.HttpTerminate(_INITIALIZE_CONFIG, NULL):
+        if code := api.HttpTerminate(_HTTP_INITIALIZE_CONFIG, NULL):
             raise native_error("HttpTerminate", code, "what was asked for was done before")
 
     def _knows(self, api: HttpApi, name: BindingFamily) -> bool:
