@@ -110,13 +110,12 @@ def load_private_key(data: bytes, password: str | None) -> PrivateKey:
     load = serialization.load_pem_private_key if b"-----BEGIN" in data else serialization.load_der_private_key
     secret = password.encode("utf-8", "surrogatepass") if password else None
     try:
-        try:
-            key = load(data, secret)
-        except TypeError:
-            # cryptography's word both for "encrypted, no password given" and "password given, not encrypted"
-            if secret is None:
-                raise WrongPasswordError("the private key is encrypted; give its password") from None
-            key = load(data, None)
+        key = load(data, secret)
+    except TypeError:
+        # cryptography's word both for "encrypted, no password given" and for "password given, not encrypted".
+        if secret is None:
+            raise WrongPasswordError("the private key is encrypted; give its password") from None
+        return load_private_key(data, None)
     except UnsupportedAlgorithm as error:
         raise UnsupportedError(f"the private key is of a kind that cannot be read here: {error}") from None
     except ValueError as error:

@@ -1,0 +1,309 @@
+"""Authorities: what they put into certificates, and what they refuse."""
+
+from __future__ import annotations
+
+import datetime as dt
+from itertools import count
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlsssl import Certificate, CertificateAuthority, InvalidInputError, KeyType, NotFoundError, WrongPasswordError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+NOON = dt.datetime(2026, 11, 23, 12, 0, tzinfo=dt.timezone.utc)
+HOUR = dt.timedelta(hours=1)
+DAY = dt.timedelta(days=1)
+
+
+def extension(certificate: Certificate, kind: type[x509.ExtensionType]) -> x509.Extension[x509.ExtensionType]:
+    """An extension with its criticality."""
+    return certificate.to_cryptography().extensions.get_extension_for_class(kind)
+
+
+@pytest.fixture(scope="module")
+def ca() -> CertificateAuthority:
+    """A root on P-256, made at noon."""
+    return CertificateAuthority.create("Unit Root", key="ec-p256", at=NOON)
+
+
+@pytest.mark.parametrize("key", ["rsa-2048", "rsa-3072", "ec-p256", "ec-p384"])
+def test_a_root_is_what_rfc_5280_wants(key: KeyType) -> None:
+    """Critical basicConstraints with a path length, critical keyUsage, SKI; ten years."""
+    root = CertificateAuthority.create("Root", key=key, at=NOON).certificate
+    assert root.key_type == key
+    constraints = extension(root, x509.BasicConstraints)
+    assert (constraints.critical, constraints.value) == (True, x509.BasicConstraints(ca=True, path_length=1))
+    assert extension(root, x509.KeyUsage).critical
+    assert root.key_usages == ("keyCertSign", "cRLSign")
+    ski = x509.SubjectKeyIdentifier.from_public_key(root.to_cryptography().public_key())
+    assert extension(root, x509.SubjectKeyIdentifier).value == ski
+    assert root.not_before == NOON - HOUR
+    assert 3650 * DAY < root.not_after - root.not_before < 3653 * DAY
+    assert root.signature_hash == ("sha384" if key == "ec-p384" else "sha256")
+
+
+@pytest.mark.parametrize("key", ["rsa-2048", "ec-p256", "ec-p384"])
+def test_a_server_certificate_is_what_rfc_5280_wants(ca: CertificateAuthority, key: KeyType) -> None:
+    """Each extension, its criticality, and the key usage that fits the key."""
+    leaf = ca.issue("server-name.com", "10.0.0.5", key=key, at=NOON)
+    constraints = extension(leaf, x509.BasicConstraints)
+    assert (constraints.critical, constraints.value) == (True, x509.BasicConstraints(ca=False, path_length=None))
+    assert extension(leaf, x509.KeyUsage).critical
+    expected = ("digitalSignature", "keyEncipherment") if key.startswith("rsa") else ("digitalSignature",)
+    assert leaf.key_usages == expected
+    usage = extension(leaf, x509.ExtendedKeyUsage)
+    assert (usage.critical, usage.value) == (False, x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]))
+    assert not extension(leaf, x509.SubjectAlternativeName).critical
+    assert leaf.names == ("server-name.com", "10.0.0.5")
+    assert leaf.common_name == "server-name.com"
+    issuer_ski = extension(ca.certificate, x509.SubjectKeyIdentifier).value
+    aki = extension(leaf, x509.AuthorityKeyIdentifier).value
+    assert isinstance(aki, x509.AuthorityKeyIdentifier)
+    assert isinstance(issuer_ski, x509.SubjectKeyIdentifier)
+    assert aki.key_identifier == issuer_ski.digest
+    assert leaf.not_before == NOON - HOUR
+    assert leaf.not_after - leaf.not_before == 199 * DAY - dt.timedelta(seconds=1)
+    assert 0 < leaf.serial_number < 1 << 159
+    leaf.to_cryptography().verify_directly_issued_by(ca.certificate.to_cryptography())
+
+
+def test_an_empty_subject_makes_the_names_critical(ca: CertificateAuthority) -> None:
+    """RFC 5280 section 4.2.1.6."""
+    leaf = ca.issue("a.example", common_name="", key="ec-p256")
+    assert leaf.subject == ""
+    assert extension(leaf, x509.SubjectAlternativeName).critical
+
+
+def test_a_first_name_too_long_for_a_common_name_leaves_the_next(ca: CertificateAuthority) -> None:
+    """X.520 allows 64 characters; the SAN has no such limit."""
+    long = "a" * 60 + ".example"
+    assert ca.issue(long, "b.example").common_name == "b.example"
+    assert ca.issue(long).common_name is None
+
+
+def test_the_common_name_must_be_one_of_the_names(ca: CertificateAuthority) -> None:
+    """Clients look at the names only, so a CN of its own would be a trap."""
+    with pytest.raises(InvalidInputError, match="not among the names"):
+        ca.issue("a.example", common_name="b.example")
+
+
+def test_serials_differ_and_carry_random_bits(ca: CertificateAuthority) -> None:
+    """Over two hundred of them every one of the top 64 bits is seen both ways."""
+    serials = [ca.issue("a.example").serial_number for _ in range(200)]
+    assert len(set(serials)) == 200
+    for bit in range(95, 159):
+        assert {serial >> bit & 1 for serial in serials} == {0, 1}
+
+
+def test_issuing_is_repeatable_byte_for_byte() -> None:
+    """Clock, serial and key given: EC by RFC 6979, RSA by PKCS#1."""
+    ec_key = ec.derive_private_key(5, ec.SECP256R1())
+    rsa_key = rsa.generate_private_key(65537, 2048)
+    for key in (ec_key, rsa_key):
+        twins = [
+            CertificateAuthority.create("Root", key=key, at=NOON, serial=7).issue(
+                "a.example", key=ec_key, at=NOON, serial=8
+            )
+            for _ in range(2)
+        ]
+        assert twins[0].to_der() == twins[1].to_der()
+        assert twins[0].chain[0].to_der() == twins[1].chain[0].to_der()
+
+
+@pytest.mark.parametrize("serial", [0, -1, 1 << 159, True])
+def test_serials_out_of_range_are_refused(ca: CertificateAuthority, serial: int) -> None:
+    """At most 20 octets with the sign bit clear, and positive."""
+    with pytest.raises(InvalidInputError, match="serial"):
+        ca.issue("a.example", serial=serial)
+
+
+def test_a_certificate_never_outlives_its_issuer(ca: CertificateAuthority) -> None:
+    """The message says how long it may be."""
+    end = ca.certificate.not_after
+    with pytest.raises(InvalidInputError, match="ask for at most 9 days"):
+        ca.issue("a.example", days=11, at=end - 10 * DAY + 2 * HOUR)
+    fits = ca.issue("a.example", days=9, at=end - 10 * DAY + 2 * HOUR)
+    assert fits.not_after <= end
+    with pytest.raises(InvalidInputError, match="not valid before"):
+        ca.issue("a.example", at=NOON - 2 * HOUR)
+
+
+def test_a_fresh_authority_can_issue_at_once() -> None:
+    """One hour back would be before the authority's own first second; the start moves up to it."""
+    root = CertificateAuthority.create("Root", key="ec-p256", at=NOON)
+    leaf = root.issue("a.example", at=NOON - dt.timedelta(minutes=30))
+    assert leaf.not_before == root.certificate.not_before
+
+
+def test_path_lengths_stay_consistent(ca: CertificateAuthority) -> None:
+    """1 → 0 → no further; more than allowed is refused."""
+    below = ca.create_intermediate("Below")
+    assert below.path_length == 0
+    with pytest.raises(InvalidInputError, match="path length 0"):
+        below.create_intermediate("Too deep")
+    with pytest.raises(InvalidInputError, match="at most 0"):
+        ca.create_intermediate("Too long", path_length=1)
+    unlimited = CertificateAuthority.create("Free", key="ec-p256", path_length=None)
+    assert unlimited.path_length is None
+    assert unlimited.create_intermediate("Deep", path_length=5).create_intermediate("Deeper").path_length == 4
+
+
+def test_a_path_length_of_the_root_binds_a_loaded_intermediate(tmp_path: Path) -> None:
+    """What stands above counts, also after saving and loading."""
+    root = CertificateAuthority.create("Root", key="ec-p256", path_length=2)
+    middle = root.create_intermediate("Middle", path_length=1)
+    middle.save(tmp_path / "middle.pfx", password="x")
+    loaded = CertificateAuthority.load(tmp_path / "middle.pfx", password="x")
+    assert (loaded, loaded.path_length) == (middle, 1)
+
+
+@pytest.mark.parametrize(
+    ("host", "allowed"),
+    [
+        ("corp.test", True),
+        ("a.b.corp.test", True),
+        ("*.corp.test", True),
+        ("10.1.2.3", True),
+        ("notcorp.test", False),
+        ("secret.corp.test", False),
+        ("x.secret.corp.test", False),
+        ("11.0.0.1", False),
+        ("fe80::1", False),
+    ],
+)
+def test_name_constraints_are_kept(host: str, allowed: bool) -> None:
+    """Permitted and excluded, names and networks; an intermediate below inherits them."""
+    root = CertificateAuthority.create(
+        "Constrained", key="ec-p256", permitted=["corp.test", "10.0.0.0/8"], excluded=["secret.corp.test"]
+    )
+    for authority in (root, root.create_intermediate("Below")):
+        if allowed and host != "*.corp.test":
+            assert authority.issue(host).names == (host,)
+        else:
+            with pytest.raises(InvalidInputError, match=r"permitted|excluded"):
+                authority.issue(host)
+
+
+def test_an_intermediate_cannot_widen_its_issuers_constraints() -> None:
+    """Narrower is fine."""
+    root = CertificateAuthority.create("Root", key="ec-p256", permitted=["corp.test"])
+    assert root.create_intermediate("Narrow", permitted=["dev.corp.test"]).issue("a.dev.corp.test").names
+    with pytest.raises(InvalidInputError, match="outside"):
+        root.create_intermediate("Wide", permitted=["test"])
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", ".", "a..b", "-a.example", "a-.example", "*", "*.", "*.com", "a.*.example", "w*.example", "a b.example",
+     "https://a.example", "a.example/x", "a.example:443", "a" * 64 + ".example", ".".join(["a" * 50] * 6),
+     "1.2.3", "1.2.3.4.5", "fe80::1%eth0", "10.0.0.0/8", "ex\u200bample.com\u0000", "☃☃..example"],
+)  # fmt: skip
+def test_names_that_cannot_be_are_refused(ca: CertificateAuthority, name: str) -> None:
+    """With our own error, whatever library says no."""
+    with pytest.raises(InvalidInputError):
+        ca.issue(name)
+
+
+@given(st.text(max_size=70))
+def test_any_text_is_a_name_or_our_error(text: str) -> None:
+    """No other exception, and what is accepted is ASCII."""
+    root = _ROOT
+    try:
+        leaf = root.issue(text, key=_KEY)
+    except InvalidInputError:
+        return
+    assert all(name.isascii() for name in leaf.names)
+
+
+_ROOT = CertificateAuthority.create("Root", key=ec.derive_private_key(3, ec.SECP256R1()))
+_KEY = ec.derive_private_key(4, ec.SECP256R1())
+
+
+def test_internationalised_names_become_a_labels(ca: CertificateAuthority) -> None:
+    """By the IDNA library; case and full-width characters folded."""
+    assert ca.issue("BÜCHER.example", "faß.de", "*.bücher.example").names == (
+        "xn--bcher-kva.example", "xn--fa-hia.de", "*.xn--bcher-kva.example",
+    )  # fmt: skip
+
+
+def test_a_naive_moment_is_refused(ca: CertificateAuthority) -> None:
+    """It would mean another time on another computer."""
+    with pytest.raises(InvalidInputError, match="time zone"):
+        ca.issue("a.example", at=dt.datetime(2026, 1, 1))  # noqa: DTZ001
+
+
+@pytest.mark.parametrize("days", [0, -1, 36_501, True, 1.5])
+def test_days_are_a_whole_number_in_range(ca: CertificateAuthority, days: int) -> None:
+    """Far outside, the calendar ends."""
+    with pytest.raises(InvalidInputError, match="days"):
+        ca.issue("a.example", days=days)
+
+
+def test_issue_many_keeps_the_order_and_reports_progress(ca: CertificateAuthority) -> None:
+    """One name or several; a callback after each."""
+    seen: list[int] = []
+    wanted = ["a.example", ["b.example", "10.0.0.1"], ("c.example",)]
+    made = list(ca.issue_many(wanted, workers=2, progress=seen.append, key="ec-p256"))
+    assert [one.names for one in made] == [("a.example",), ("b.example", "10.0.0.1"), ("c.example",)]
+    assert seen == [1, 2, 3]
+    assert len({one.serial_number for one in made}) == 3
+
+
+def test_issue_many_yields_as_it_goes(ca: CertificateAuthority) -> None:
+    """From an endless iterator, only a bounded number ahead of the caller."""
+    taken = 0
+
+    def endless() -> object:
+        nonlocal taken
+        for number in count():
+            taken += 1
+            yield f"h{number}.example"
+
+    stream = ca.issue_many(endless(), workers=2, key="ec-p256")  # type: ignore[arg-type]  # typed as object above
+    assert [next(stream).names[0] for _ in range(3)] == ["h0.example", "h1.example", "h2.example"]
+    assert taken <= 3 + 4 * 2
+    stream.close()  # type: ignore[attr-defined]  # it is a generator
+
+
+def test_issue_many_stops_at_the_item_that_is_wrong(ca: CertificateAuthority) -> None:
+    """Those before it have been yielded."""
+    stream = ca.issue_many(["a.example", "not a name", "c.example"], key="ec-p256")
+    assert next(stream).names == ("a.example",)
+    with pytest.raises(InvalidInputError, match="not a name"):
+        next(stream)
+
+
+def test_what_is_no_authority_is_refused(ca: CertificateAuthority, tmp_path: Path) -> None:
+    """A server certificate, a certificate without key, a missing file, a wrong password."""
+    leaf = ca.issue("a.example")
+    with pytest.raises(InvalidInputError, match="no authority"):
+        CertificateAuthority(leaf)
+    with pytest.raises(InvalidInputError, match="private key"):
+        CertificateAuthority(ca.certificate)
+    with pytest.raises(NotFoundError):
+        CertificateAuthority.load(tmp_path / "nowhere.pfx")
+    file = ca.save(tmp_path / "ca.pfx", password="right")
+    with pytest.raises(WrongPasswordError):
+        CertificateAuthority.load(file, password="wrong")
+    assert CertificateAuthority.load(file, password="right") == ca
+
+
+def test_an_authority_shows_no_secret_and_cannot_be_pickled(ca: CertificateAuthority) -> None:
+    """Its key would go along in silence."""
+    import copy
+    import pickle
+
+    assert "PRIVATE" not in repr(ca)
+    with pytest.raises(InvalidInputError):
+        pickle.dumps(ca)
+    with pytest.raises(AttributeError):
+        ca.crl_url = "x"
+    assert copy.copy(ca.certificate) is not None

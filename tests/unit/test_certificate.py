@@ -1,0 +1,221 @@
+"""`Certificate`: reading by content, writing whole and private, saying what is in it."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import stat
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlsssl import (
+    Certificate,
+    CertificateAuthority,
+    InvalidInputError,
+    MalformedDataError,
+    NotFoundError,
+    UnsupportedError,
+    WrongPasswordError,
+)
+
+CA = CertificateAuthority.create("Unit Root", key="ec-p256")
+SUB = CA.create_intermediate("Unit Intermediate")
+LEAF = SUB.issue("server-name.com", "10.0.0.5")
+
+
+@pytest.mark.parametrize("suffix", ["pfx", "p12", "pem", "crt", "cer", "der"])
+def test_each_format_comes_back(tmp_path: Path, suffix: str) -> None:
+    """Told by content: the suffix is changed before reading."""
+    password = "Geheim ☃" if suffix in ("pfx", "p12", "pem") else None
+    saved = LEAF.save(tmp_path / f"x.{suffix}", password=password)
+    other = saved.rename(tmp_path / "x.dat")
+    read = Certificate.load(other, password=password)
+    assert read == LEAF
+    assert read.has_private_key == (password is not None)
+    assert len(read.chain) == (0 if suffix in ("cer", "der") else 2)
+    assert read.chain == LEAF.chain[: len(read.chain)]
+
+
+@pytest.mark.parametrize("suffix", ["pfx", "pem", "key"])
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has access lists instead of modes; see tests/windows")
+def test_a_file_with_a_key_is_private_from_the_start(
+    tmp_path: Path, suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """0600, under the laxest umask, and at the moment of its creation."""
+    modes: list[int] = []
+    real_open = os.open
+
+    def spy(path: str, flags: int, mode: int = 0o777, **options: int | None) -> int:
+        descriptor = real_open(path, flags, mode, **options)
+        modes.append(stat.S_IMODE(os.fstat(descriptor).st_mode))
+        return descriptor
+
+    old = os.umask(0)
+    try:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "open", spy)
+            saved = LEAF.save(tmp_path / f"x.{suffix}", password="p")
+        public = LEAF.save(tmp_path / "x.crt")
+    finally:
+        os.umask(old)
+    assert modes[0] == 0o600
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o600
+    assert stat.S_IMODE(public.stat().st_mode) == 0o666
+
+
+def test_saving_replaces_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A crash before the rename leaves the old file and nothing beside it."""
+    target = LEAF.save(tmp_path / "x.pem")
+    before = target.read_bytes()
+
+    def crash(self: Path, target: Path) -> Path:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "replace", crash)
+    with pytest.raises(KeyboardInterrupt):
+        CA.issue("other.example").save(target)
+    assert target.read_bytes() == before
+    assert [one.name for one in tmp_path.iterdir()] == ["x.pem"]
+
+
+@pytest.mark.parametrize(
+    ("name", "password", "message"),
+    [
+        ("x.pfx", None, "needs a password"),
+        ("x.crt", "secret-word", "holds no secret"),
+        ("x.txt", None, "suffix"),
+        ("x", None, "suffix"),
+        ("x.pem", "", "at least one character"),
+    ],
+)
+def test_saving_says_what_is_wrong(tmp_path: Path, name: str, password: str | None, message: str) -> None:
+    """And writes nothing."""
+    with pytest.raises(InvalidInputError, match=message) as caught:
+        LEAF.save(tmp_path / name, password=password)
+    assert "secret-word" not in str(caught.value)
+    assert not list(tmp_path.iterdir())
+
+
+def test_saving_into_no_folder_says_so(tmp_path: Path) -> None:
+    """A clear word instead of FileNotFoundError."""
+    with pytest.raises(NotFoundError, match="no folder"):
+        LEAF.save(tmp_path / "no" / "x.crt")
+
+
+def test_passwords_that_are_wrong_or_missing(tmp_path: Path) -> None:
+    """Both are WrongPasswordError, for PFX and for PEM."""
+    for suffix in ("pfx", "pem"):
+        file = LEAF.save(tmp_path / f"x.{suffix}", password="right")
+        for password in ("wrong", None):
+            with pytest.raises(WrongPasswordError) as caught:
+                Certificate.load(file, password=password)
+            assert "wrong" not in str(caught.value)
+
+
+def test_a_pem_in_any_order_finds_its_leaf_by_the_key() -> None:
+    """Root first, leaf last, key in the middle."""
+    parts = [LEAF.chain[1].to_pem(), LEAF.chain[0].to_pem(), LEAF.private_key_pem(), LEAF.to_pem()]
+    read = Certificate.from_pem(b"some text\n" + b"\n".join(parts))
+    assert (read, read.chain, read.has_private_key) == (LEAF, LEAF.chain, True)
+
+
+def test_a_key_of_its_own_file_joins(tmp_path: Path) -> None:
+    """And a key of another certificate does not."""
+    certificate = LEAF.save(tmp_path / "x.cer")
+    key = LEAF.save(tmp_path / "x.key", password="p")
+    assert Certificate.load(certificate, key=key, key_password="p").has_private_key
+    other = CA.issue("other.example").save(tmp_path / "other.key")
+    with pytest.raises(MalformedDataError, match="belongs to none"):
+        Certificate.load(certificate, key=other)
+    with pytest.raises(InvalidInputError, match="not this certificate's"):
+        LEAF.without_key().with_key(other)
+    assert LEAF.without_key().with_key(key, password="p").has_private_key
+
+
+def test_it_says_what_is_in_it() -> None:
+    """Names, dates, usages, prints."""
+    assert LEAF.names == LEAF.hosts == ("server-name.com", "10.0.0.5")
+    assert (LEAF.subject, LEAF.issuer) == ("CN=server-name.com", "CN=Unit Intermediate")
+    assert (LEAF.key_type, LEAF.signature_hash) == ("ec-p256", "sha256")
+    assert len(LEAF.thumbprint) == 20
+    assert len(LEAF.sha256) == 64
+    assert 197 < LEAF.days_left < 199
+    assert not LEAF.is_ca
+    assert CA.certificate.is_ca
+    assert CA.certificate.is_self_issued
+    assert "server-name.com" in repr(LEAF)
+    assert "by Unit Intermediate" in repr(LEAF)
+
+
+def test_it_is_an_immutable_value() -> None:
+    """Equal by DER, hashable, not to be set, not to be pickled with its key."""
+    twin = Certificate.from_der(LEAF.to_der())
+    assert (twin, hash(twin)) == (LEAF, hash(LEAF))
+    assert twin != SUB.issue("server-name.com", "10.0.0.5")
+    with pytest.raises(AttributeError):
+        LEAF.friendly_name = "x"  # type: ignore[misc]
+    with pytest.raises(InvalidInputError, match="private key"):
+        pickle.dumps(LEAF)
+
+
+def test_hostile_names_cannot_reach_the_terminal() -> None:
+    """Escape sequences and bidirectional overrides are shown, not sent."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes
+
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "\x1b[31mevil\u202e")])
+    key = ec.generate_private_key(ec.SECP256R1())
+    made = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(LEAF.not_before)
+        .not_valid_after(LEAF.not_after)
+        .sign(key, hashes.SHA256())
+    )
+    shown = repr(Certificate(made))
+    assert shown.isprintable()
+    assert "evil" in shown
+
+
+def test_the_wrong_type_is_told_what_to_call() -> None:
+    """A path given to the constructor, text given to from_bytes."""
+    with pytest.raises(InvalidInputError, match=r"Certificate\.load"):
+        Certificate("x.pfx")  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match=r"Certificate\.load"):
+        Certificate.from_bytes("x.pfx")  # type: ignore[arg-type]
+
+
+@given(st.binary(max_size=300))
+def test_any_bytes_are_a_certificate_or_our_error(data: bytes) -> None:
+    """Foreign bytes raise MalformedDataError or its child, nothing else."""
+    with pytest.raises(MalformedDataError):
+        Certificate.from_bytes(data, password="x")
+
+
+@settings(max_examples=300)
+@given(st.sampled_from(["der", "pem", "pfx"]), st.data())
+def test_damaged_files_raise_our_errors_only(kind: str, data: st.DataObject) -> None:
+    """A few bytes changed, cut or doubled; what still loads must also print."""
+    original = {"der": LEAF.to_der(), "pem": LEAF.to_pem(chain=True), "pfx": _PFX}[kind]
+    damaged = bytearray(original)
+    for _ in range(data.draw(st.integers(1, 4))):
+        position = data.draw(st.integers(0, len(damaged) - 1))
+        damaged[position] = data.draw(st.integers(0, 255))
+    if data.draw(st.booleans()):
+        damaged = damaged[: data.draw(st.integers(0, len(damaged)))]
+    try:
+        read = Certificate.from_bytes(bytes(damaged), password="p")
+    except (MalformedDataError, UnsupportedError):
+        return
+    assert repr(read)
+
+
+_PFX = LEAF.to_pfx("p")
