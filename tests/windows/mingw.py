@@ -18,6 +18,10 @@ TARGETS: tuple[Target, ...] = get_args(Target)
 STRICT = ("-std=c11", "-Wall", "-Wextra", "-Werror")
 
 
+class CompileError(Exception):
+    """The compiler refused a source; the message holds what it said."""
+
+
 def compiler(target: Target) -> str:
     """Return the name of the cross compiler's program for ``target``."""
     return f"{target}-w64-mingw32-gcc"
@@ -70,11 +74,11 @@ def build_dll(sources: Sequence[Path], output: Path, *options: str, target: Targ
     the compiler's own, as it runs where none is installed.
 
     Raises:
-        RuntimeError: the compiler refused the sources; the message holds what it said.
+        CompileError: the compiler refused the sources.
         FileNotFoundError: the cross compiler is not installed.
     """
     command = [compiler(target), *STRICT, "-O2", "-shared", "-static-libgcc", "-s", "-o", str(output)]
     command += [*map(str, sources), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode != 0:
-        raise RuntimeError(f"{output.name} does not compile for {target}:\n{done.stderr}")
+        raise CompileError(f"{output.name} does not compile for {target}:\n{done.stderr}")

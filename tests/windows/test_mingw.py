@@ -48,7 +48,7 @@ def test_a_source_that_does_not_compile_says_why(tmp_path: Path) -> None:
     """And leaves no DLL."""
     source = tmp_path / "wrong.c"
     source.write_text("int answer(void) { return nonsense; }\n", encoding="utf-8")
-    with pytest.raises(RuntimeError, match="nonsense"):
+    with pytest.raises(mingw.CompileError, match="nonsense"):
         mingw.build_dll([source], tmp_path / "wrong.dll")
     assert not (tmp_path / "wrong.dll").exists()
 
@@ -57,5 +57,5 @@ def test_warnings_are_errors(tmp_path: Path) -> None:
     """What the compiler only warns of does not get in either."""
     source = tmp_path / "careless.c"
     source.write_text("int answer(int unused) { return 42; }\n", encoding="utf-8")
-    with pytest.raises(RuntimeError, match="unused"):
+    with pytest.raises(mingw.CompileError, match="unused"):
         mingw.build_dll([source], tmp_path / "careless.dll")

@@ -7,6 +7,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -349,6 +350,81 @@ def test_an_optional_bad_pointer_is_refused(
     assert api.set(SSL, structure) == OK
 
 
+PAGE = 4096
+MEM_COMMIT, MEM_RESERVE, MEM_RELEASE = 0x1000, 0x2000, 0x8000
+PAGE_NOACCESS, PAGE_READONLY, PAGE_READWRITE, PAGE_GUARD = 0x1, 0x2, 0x4, 0x100
+
+
+@pytest.fixture
+def pages() -> Iterator[Callable[[int | None], int]]:
+    """Pairs of pages: a usable one, and behind it one with a protection (None: reserved, but not committed)."""
+    kernel32 = ctypes.CDLL("kernel32.dll")
+    kernel32.VirtualAlloc.restype = ctypes.c_void_p
+    taken: list[int] = []
+
+    def take(protection: int | None) -> int:
+        start = kernel32.VirtualAlloc(None, ctypes.c_size_t(2 * PAGE), MEM_RESERVE, PAGE_NOACCESS)
+        assert start
+        taken.append(start)
+        first, second = ctypes.c_void_p(start), ctypes.c_void_p(start + PAGE)
+        assert kernel32.VirtualAlloc(first, ctypes.c_size_t(PAGE), MEM_COMMIT, PAGE_READWRITE)
+        if protection is not None:
+            assert kernel32.VirtualAlloc(second, ctypes.c_size_t(PAGE), MEM_COMMIT, protection)
+        return int(start)
+
+    yield take
+    for start in taken:
+        assert kernel32.VirtualFree(ctypes.c_void_p(start), ctypes.c_size_t(0), MEM_RELEASE)
+
+
+FORBIDDEN = [None, PAGE_NOACCESS, PAGE_READWRITE | PAGE_GUARD]
+
+
+@pytest.mark.parametrize("protection", FORBIDDEN)
+@pytest.mark.parametrize("missing", [0, 2], ids=["all of it", "its end"])
+def test_memory_that_may_not_be_read_is_not(
+    api: StandIn, memory: Memory, pages: Callable[[int | None], int], protection: int | None, missing: int
+) -> None:
+    """A host that reaches into a page that is reserved, forbidden or guarded; one that ends before it is taken."""
+    boundary = pages(protection) + PAGE
+    host = "a.example".encode("utf-16-le")
+    structure = raw_httpapi.set_structure(memory, SCOPED_CCS)
+    structure.key.host = boundary if missing == 0 else boundary - len(host)
+    if missing:
+        ctypes.memmove(boundary - len(host), host, len(host))
+    assert api.set(SCOPED_CCS, structure) == INVALID_PARAMETER
+    structure.key.host = boundary - len(host) - 2
+    ctypes.memmove(boundary - len(host) - 2, host + b"\0\0", len(host) + 2)
+    assert api.set(SCOPED_CCS, structure) == OK
+    assert [found.host for found in api.listed(SCOPED_CCS)] == ["a.example"]
+
+
+@pytest.mark.parametrize("protection", FORBIDDEN)
+def test_a_structure_that_ends_in_forbidden_memory_is_refused(
+    api: StandIn, memory: Memory, pages: Callable[[int | None], int], protection: int | None
+) -> None:
+    """Its last bytes count as much as its first; moved up by them it is taken."""
+    boundary = pages(protection) + PAGE
+    structure = raw_httpapi.set_structure(memory, CCS)
+    size = ctypes.sizeof(structure)
+    ctypes.memmove(boundary - size, ctypes.addressof(structure), size)
+    assert api.set(CCS, structure, pointer=boundary - size + 8) == INVALID_PARAMETER
+    assert api.set(CCS, structure, pointer=boundary - size) == OK
+
+
+@pytest.mark.parametrize("protection", [*FORBIDDEN, PAGE_READONLY])
+def test_memory_that_may_not_be_written_is_not(
+    api: StandIn, memory: Memory, pages: Callable[[int | None], int], protection: int | None
+) -> None:
+    """An answer that would end in such a page is refused; one that ends before it is written."""
+    boundary = pages(protection) + PAGE
+    assert api.set(CCS, raw_httpapi.set_structure(memory, CCS)) == OK
+    ask, size = raw_httpapi.query_structure(memory, CCS), ctypes.sizeof(raw_httpapi.CcsSet)
+    assert api.query(CCS, ask, boundary - size + 8, size) == INVALID_PARAMETER
+    assert api.query(CCS, ask, return_length=ctypes.c_void_p(boundary)) == INVALID_PARAMETER
+    assert api.query(CCS, ask, boundary - size, size) == OK
+
+
 @pytest.mark.parametrize(("length", "code"), [(0, INVALID_PARAMETER), (1, OK), (255, OK), (256, INVALID_PARAMETER)])
 def test_the_length_of_a_host(api: StandIn, memory: Memory, length: int, code: int) -> None:
     """From 1 to 255 characters."""
@@ -497,8 +573,9 @@ def test_the_named_store_is_looked_in(api: StandIn, memory: Memory) -> None:
     with machine_keys.bindable("mlsssl-test-root", store="Root") as made:
         assert api.set(SSL, set_of(memory, SSL, made)) == NO_SUCH_LOGON_SESSION
         assert "no certificate with this hash" in api.reason()
+        absent = f"mlsssl-test-{uuid.uuid4()}"
         for _ in range(2):
-            assert api.set(SSL, set_of(memory, SSL, made, store="NoSuchStore")) == NO_SUCH_LOGON_SESSION
+            assert api.set(SSL, set_of(memory, SSL, made, store=absent)) == NO_SUCH_LOGON_SESSION
             assert "no store of this name" in api.reason()
         assert api.set(SSL, set_of(memory, SSL, made, store="Root")) == OK
 
@@ -717,6 +794,32 @@ def test_processes_at_once_lose_nothing(api: StandIn) -> None:
     assert sorted(answers) == ["0", "183", "183", "183"]
     wanted = {1} | {number * 100 + extra for number in range(1, 5) for extra in range(25)}
     assert {found.port for found in api.listed(CCS)} == wanted
+
+
+def test_nothing_is_changed_while_another_process_looks(api: StandIn, memory: Memory) -> None:
+    """Looking and writing are one step: a change waits until the lock is free."""
+    kernel32 = ctypes.CDLL("kernel32.dll")
+    kernel32.CreateMutexW.restype = ctypes.c_void_p
+    mutex = ctypes.c_void_p(kernel32.CreateMutexW(None, False, ctypes.c_wchar_p("Global\\mlsssl-standin")))
+    assert kernel32.WaitForSingleObject(mutex, 10_000) == 0
+    tests = str(Path(__file__).resolve().parent.parent)
+    code = "from windows.raw_httpapi import *; api = StandIn(); api.initialize(); print('ready', flush=True); "
+    code += "print(api.set(CCS, set_structure(Memory(), CCS)))"
+    with subprocess.Popen(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": tests},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline().strip() == "ready"
+        with pytest.raises(subprocess.TimeoutExpired):
+            process.wait(1)
+        assert kernel32.ReleaseMutex(mutex)
+        assert kernel32.CloseHandle(mutex)
+        assert process.stdout.read().strip() == "0"
+    assert [found.port for found in api.listed(CCS)] == [443]
 
 
 # ---- faults --------------------------------------------------------------------------------------------------------

@@ -110,6 +110,27 @@ def test_nothing_is_installed_by_somebody_else_than_root(monkeypatch: pytest.Mon
         wine.install_packages(["wine64"])
 
 
+@pytest.mark.parametrize(("exit_code", "works"), [(0, True), (100, False)])
+def test_root_installs_by_apt(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exit_code: int, works: bool) -> None:
+    """Lists first, then exactly what was asked for, without questions; when apt fails, so do we."""
+    log = tmp_path / "log"
+    apt = tmp_path / "apt-get"
+    apt.write_text(f'#!/bin/sh\necho "$DEBIAN_FRONTEND $*" >> "{log}"\n[ $1 = update ] || exit {exit_code}\n')
+    apt.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin:/usr/bin")
+    if sys.platform != "win32":
+        monkeypatch.setattr(os, "geteuid", lambda: 0)
+    if works:
+        wine.install_packages(["wine", "wine64"])
+    else:
+        with pytest.raises(wine.WineError, match="apt-get install failed"):
+            wine.install_packages(["wine", "wine64"])
+    assert log.read_text().splitlines() == [
+        "noninteractive update -q",
+        "noninteractive install -q -y --no-install-recommends wine wine64",
+    ]
+
+
 def test_the_environment_of_this_python_stays_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A PYTHONPATH or a prefix of this system would mean something else in Wine."""
     for name in ("PYTHONHOME", "PYTHONPATH", "WINEPREFIX", "VIRTUAL_ENV", "DISPLAY"):

@@ -464,7 +464,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _leave)  # so that Wine is ended on the way out
     try:
         return _dispatch(options)
-    except WineError as error:
+    except (WineError, mingw.CompileError) as error:
         sys.stderr.write(f"{error}\n")
         return 2
     except KeyboardInterrupt:
