@@ -172,12 +172,12 @@ class SystemDlls:
     @cached_property
     def httpapi(self) -> HttpApi:
         """httpapi.dll."""
-        return cast(HttpApi, load("httpapi.dll"))
+        return cast("HttpApi", load("httpapi.dll"))
 
     @cached_property
     def advapi32_services(self) -> Advapi32Services:
         """advapi32.dll."""
-        return cast(Advapi32Services, load("advapi32.dll"))
+        return cast("Advapi32Services", load("advapi32.dll"))
 
     @cached_property
     def crypt32(self) -> Crypt32:

@@ -95,7 +95,7 @@ class ForeignFunctions(Protocol):
         ...
 
 
-ffi: ForeignFunctions = cast(ForeignFunctions, _generated.ffi)
+ffi: ForeignFunctions = cast("ForeignFunctions", _generated.ffi)
 """The FFI of every DLL: types of two FFIs do not mix, not even two FILETIMEs."""
 
 NULL: Any = ffi.NULL
@@ -116,7 +116,7 @@ def wide(text: str) -> CData:
 
 def wide_or_null(text: str | None) -> CData:
     """As `wide`; None is NULL."""
-    return cast(CData, NULL) if text is None else wide(text)
+    return cast("CData", NULL) if text is None else wide(text)
 
 
 def text_at(pointer: CData, limit: int) -> str:

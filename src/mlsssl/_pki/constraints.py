@@ -1,0 +1,247 @@
+"""Name constraints (RFC 5280 section 4.2.1.10): their form, and whether the names below an issuer keep to them."""
+
+from __future__ import annotations
+
+import ipaddress
+import unicodedata
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from cryptography import x509
+from cryptography.x509.oid import NameOID
+
+from mlsssl._pki.hostnames import dns_problem, lenient_address
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from mlsssl._pki.emitter import Emitter
+    from mlsssl._pki.view import View
+
+__all__ = ["Budget", "BudgetExceededError", "canonical_name", "check_form", "find_violation"]
+
+_PART = "nameConstraints"
+
+
+class BudgetExceededError(Exception):
+    """Checking costs more than any honest chain does; never leaves `_pki`."""
+
+
+class Budget:
+    """What path building may spend; hostile chains are stopped by counting, not by a clock.
+
+    The numbers leave room for every chain seen in the wild: the largest bridges need a few dozen signatures, and
+    the largest honest certificates a few thousand comparisons of names.
+    """
+
+    __slots__ = ("comparisons", "signatures", "steps")
+
+    def __init__(self, *, signatures: int = 100, steps: int = 20_000, comparisons: int = 250_000) -> None:
+        self.signatures = signatures
+        self.steps = steps
+        self.comparisons = comparisons
+
+    def sign(self) -> None:
+        """One more signature to verify."""
+        self.signatures -= 1
+        if self.signatures < 0:
+            raise BudgetExceededError("more signatures than any honest chain has")
+
+    def step(self) -> None:
+        """One more candidate issuer to look at."""
+        self.steps -= 1
+        if self.steps < 0:
+            raise BudgetExceededError("more cross-signed issuers than any honest chain has")
+
+    def compare(self, count: int) -> None:
+        """`count` more names to compare with constraints."""
+        self.comparisons -= count
+        if self.comparisons < 0:
+            raise BudgetExceededError("more names and name constraints than any honest chain has")
+
+
+def check_form(view: View, emit: Emitter) -> None:
+    """Whether an issuer's name constraints are written as their standard says."""
+    constraints = view.value(x509.NameConstraints)
+    if constraints is None:
+        return
+    permitted, excluded = constraints.permitted_subtrees, constraints.excluded_subtrees
+    if not permitted and not excluded:
+        emit("name-constraints-empty", _PART, "neither permitted nor excluded subtrees")
+    if not view.critical(x509.NameConstraints):
+        emit("name-constraints-not-critical", _PART, "name constraints that are not critical")
+    for subtree in [*(permitted or ()), *(excluded or ())][:5000]:
+        problem = _form_problem(subtree)
+        if problem:
+            emit("name-constraints-malformed", _PART, problem)
+            return
+
+
+def _form_problem(subtree: x509.GeneralName) -> str:
+    if isinstance(subtree, x509.DNSName):
+        value = subtree.value
+        if value and ("*" in value or dns_problem(value) not in (None, "dns-name-underscore")):
+            return f"the DNS subtree {value!r}"
+    elif isinstance(subtree, x509.IPAddress):
+        if not isinstance(subtree.value, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
+            return f"the IP subtree {subtree.value} without a mask"
+    elif isinstance(subtree, x509.RFC822Name):
+        local, at, host = subtree.value.rpartition("@")
+        if (at and not local) or "@" in local or (host and dns_problem(host.removeprefix(".")) is not None):
+            return f"the mail subtree {subtree.value!r}"
+    elif isinstance(subtree, x509.UniformResourceIdentifier):
+        host = subtree.value.removeprefix(".")
+        if host and dns_problem(host) is not None:
+            return f"the URI subtree {subtree.value!r}"
+    return ""
+
+
+def find_violation(
+    issuer: View, below: View, budget: Budget, *, leaf: bool, common_name_counts: bool
+) -> tuple[str, str] | None:
+    """The code and the description of the first name of `below` that `issuer` does not allow, or None.
+
+    Args:
+        issuer: The issuer whose constraints hold.
+        below: A certificate somewhere below it; self-issued ones are checked only as the leaf.
+        budget: Pays for the comparisons.
+        leaf: Whether `below` is the leaf.
+        common_name_counts: Whether a common name is a host name when there is no host in subjectAltName.
+
+    Raises:
+        BudgetExceededError: too many names and constraints.
+    """
+    constraints = issuer.value(x509.NameConstraints)
+    if constraints is None or (below.self_issued and not leaf):
+        return None
+    permitted = _by_kind(constraints.permitted_subtrees)
+    excluded = _by_kind(constraints.excluded_subtrees)
+    names = _names(below, common_name_counts=common_name_counts and leaf)
+    for kind, values in names.items():
+        allowed, forbidden = permitted.get(kind, ()), excluded.get(kind, ())
+        if not allowed and not forbidden:
+            continue
+        budget.compare(len(values) * (len(allowed) + len(forbidden)))
+        matcher = _MATCHERS.get(kind)
+        if matcher is None:
+            return "name-constraints-unsupported", f"a name of the kind {kind.__name__}"
+        for value in values:
+            for subtree in forbidden:
+                if matcher(value, subtree, True):
+                    return "name-constraints-violated", f"{_text(value)} is within the excluded {_text(subtree)}"
+            if allowed and not any(matcher(value, subtree, False) for subtree in allowed):
+                return "name-constraints-violated", f"{_text(value)} is in no permitted subtree"
+    return None
+
+
+def _text(value: object) -> str:
+    return value.rfc4514_string() if isinstance(value, x509.Name) else repr(str(value))
+
+
+def _by_kind(subtrees: list[x509.GeneralName] | None) -> dict[type[x509.GeneralName], list[object]]:
+    kinds: dict[type[x509.GeneralName], list[object]] = {}
+    for subtree in subtrees or ():
+        kinds.setdefault(type(subtree), []).append(subtree.value)
+    return kinds
+
+
+def _names(view: View, *, common_name_counts: bool) -> dict[type[x509.GeneralName], list[object]]:
+    """Every name that constraints speak about, by kind; the subject too, as a directory name and for its mail."""
+    san = view.value(x509.SubjectAlternativeName)
+    names = _by_kind(list(san) if san is not None else None)
+    subject = view.name
+    if subject is not None and view.subject != b"\x30\x00":
+        names.setdefault(x509.DirectoryName, []).append(subject)
+        if x509.RFC822Name not in names:
+            mail = [a.value for a in subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS)]
+            if mail:
+                names[x509.RFC822Name] = list(mail)
+        if common_name_counts and x509.DNSName not in names and x509.IPAddress not in names:
+            for common in view.common_names:
+                address = lenient_address(common)
+                if address is not None:
+                    names.setdefault(x509.IPAddress, []).append(address)
+                elif dns_problem(common) is None and "." in common:
+                    names.setdefault(x509.DNSName, []).append(common)
+    return names
+
+
+def _within(name: str, domain: str) -> bool:
+    return not domain or name == domain or name.endswith("." + domain)
+
+
+def _dns(value: object, subtree: object, excluding: bool) -> bool:
+    name, domain = str(value).lower().removesuffix("."), str(subtree).lower()
+    if domain[:1] == ".":
+        # Against RFC 5280, and common: subdomains only.
+        return name.endswith(domain)
+    if name[:2] == "*.":
+        base = name[2:]
+        # A wildcard stands for names one label longer, so an excluded host there is among them (CVE-2025-61727).
+        return _within(base, domain) or (excluding and domain.partition(".")[2] == base)
+    return _within(name, domain)
+
+
+def _ip(value: object, subtree: object, excluding: bool) -> bool:
+    if not isinstance(subtree, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
+        return excluding
+    if not isinstance(value, (ipaddress.IPv4Address, ipaddress.IPv6Address)):
+        # A mask where an address should be stands for no host: never permitted, always excluded.
+        return excluding
+    return value in subtree
+
+
+def _mail(value: object, subtree: object, excluding: bool) -> bool:
+    local, at, host = str(value).rpartition("@")
+    if not at:
+        return excluding
+    wanted = str(subtree)
+    wanted_local, wanted_at, wanted_host = wanted.rpartition("@")
+    if wanted_at:
+        return local == wanted_local and host.lower() == wanted_host.lower()
+    wanted = wanted.lower()
+    return not wanted or (host.lower().endswith(wanted) if wanted[0] == "." else host.lower() == wanted)
+
+
+def _uri(value: object, subtree: object, excluding: bool) -> bool:
+    try:
+        host = urlsplit(str(value)).hostname
+    except ValueError:
+        host = None
+    if not host or lenient_address(host) is not None or ":" in host:
+        # RFC 5280: a URI without a host name, or with an address, is to be refused when URIs are constrained.
+        return excluding
+    wanted, host = str(subtree).lower(), host.lower()
+    return not wanted or (host.endswith(wanted) if wanted[0] == "." else host == wanted)
+
+
+def _directory(value: object, subtree: object, excluding: bool) -> bool:
+    del excluding
+    if not isinstance(value, x509.Name) or not isinstance(subtree, x509.Name):
+        return False
+    wanted = canonical_name(subtree)
+    return canonical_name(value)[: len(wanted)] == wanted
+
+
+_MATCHERS: dict[type[x509.GeneralName], Callable[[object, object, bool], bool]] = {
+    x509.DNSName: _dns,
+    x509.IPAddress: _ip,
+    x509.RFC822Name: _mail,
+    x509.UniformResourceIdentifier: _uri,
+    x509.DirectoryName: _directory,
+}
+
+
+def canonical_name(name: x509.Name) -> tuple[frozenset[tuple[str, str | bytes]], ...]:
+    """A name for comparing as RFC 5280 section 7.1 says: without case, runs of blanks as one, Unicode composed."""
+    return tuple(frozenset((a.oid.dotted_string, _folded(a.value)) for a in rdn) for rdn in _rdns(name))
+
+
+def _rdns(name: x509.Name) -> Iterable[x509.RelativeDistinguishedName]:
+    return name.rdns
+
+
+def _folded(value: str | bytes) -> str | bytes:
+    if isinstance(value, bytes):
+        return value
+    return " ".join(unicodedata.normalize("NFKC", value).casefold().split())

@@ -1,0 +1,139 @@
+"""Revocation by lists at hand (RFC 5280 section 6.3); nothing is fetched."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from mlsssl._pki.constraints import canonical_name
+from mlsssl._pki.view import name_text
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import datetime
+
+    from mlsssl._pki.emitter import Emitter
+    from mlsssl._pki.view import View
+
+__all__ = ["check_pointers", "check_revocation"]
+
+_PART = "revocation"
+
+
+def check_pointers(path: Sequence[View], emit: Emitter, *, trusted: bool) -> None:
+    """Whether the leaf says where its revocation can be asked; `emit` is the leaf's.
+
+    A certificate of at most seven days may leave it out, and so may one that is trusted by itself.
+    """
+    leaf = path[0]
+    if trusted and len(path) == 1:
+        return
+    if (leaf.not_after - leaf.not_before).days < 7:
+        return
+    access = leaf.value(x509.AuthorityInformationAccess)
+    asked = access is not None and any(d.access_method == x509.oid.AuthorityInformationAccessOID.OCSP for d in access)
+    if not asked and leaf.value(x509.CRLDistributionPoints) is None:
+        emit("revocation-pointer-missing", "cRLDistributionPoints", "neither a CRL nor an OCSP address")
+
+
+def check_revocation(
+    path: Sequence[View],
+    crls: Sequence[x509.CertificateRevocationList],
+    at: datetime,
+    emitter: Callable[[View], Emitter],
+) -> None:
+    """Look for each certificate below the anchor in the lists of its issuer.
+
+    Args:
+        path: Leaf first, anchor last.
+        crls: Lists in any order, of any issuer.
+        at: The moment asked about; a list must be current then.
+        emitter: Gives the emitter of a certificate of the path.
+    """
+    for view, issuer in pairwise(path):
+        emit = emitter(view)
+        own = [crl for crl in crls if _issued_by(crl, view)]
+        if not own:
+            emit("crl-not-found", _PART, f"no list of {view.issuer_text} among the {len(crls)} given")
+        for crl in own:
+            _look_up(view, issuer, crl, at, emit)
+
+
+def _issued_by(crl: x509.CertificateRevocationList, view: View) -> bool:
+    try:
+        if crl.issuer.public_bytes() == view.issuer:
+            return True
+        return canonical_name(crl.issuer) == canonical_name(view.certificate.issuer)
+    except Exception:  # noqa: BLE001 - a name that cannot be read is nobody's
+        return False
+
+
+def _look_up(view: View, issuer: View, crl: x509.CertificateRevocationList, at: datetime, emit: Emitter) -> None:
+    problem = _unusable(crl, issuer, view)
+    if problem:
+        emit("crl-invalid", _PART, f"the list of {view.issuer_text}: {problem}")
+        return
+    begin, end = crl.last_update_utc, crl.next_update_utc
+    if at < begin or (end is not None and at.replace(microsecond=0) > end):
+        until = "an open end" if end is None else f"{end:%Y-%m-%d %H:%M:%S}"
+        emit("crl-expired", _PART, f"the list of {view.issuer_text} holds from {begin:%Y-%m-%d %H:%M:%S} to {until}")
+    try:
+        entry = crl.get_revoked_certificate_by_serial_number(view.serial)
+    except Exception as error:  # noqa: BLE001 - entries are read when asked for
+        emit("crl-invalid", _PART, f"the list of {view.issuer_text} has an unreadable entry: {error}")
+        return
+    if entry is not None:
+        reason = _reason(entry)
+        if reason != "removeFromCRL":
+            emit("revoked", _PART, f"revoked on {entry.revocation_date_utc:%Y-%m-%d %H:%M:%S UTC}, reason {reason}")
+
+
+def _reason(entry: x509.RevokedCertificate) -> str:
+    try:
+        return entry.extensions.get_extension_for_class(x509.CRLReason).value.reason.value
+    except x509.ExtensionNotFound:
+        return "not given"
+    except Exception:  # noqa: BLE001 - an unreadable reason is still a revocation
+        return "unreadable"
+
+
+def _unusable(crl: x509.CertificateRevocationList, issuer: View, view: View) -> str:
+    """Why this list says nothing about this certificate, or an empty text."""
+    key = issuer.public_key
+    try:
+        if key is None or not crl.is_signature_valid(key):  # type: ignore[arg-type]
+            return f"{name_text(issuer.certificate, 'subject')} did not sign it"
+        for extension in crl.extensions:
+            value = extension.value
+            if isinstance(value, x509.IssuingDistributionPoint):
+                problem = _out_of_scope(value, view)
+                if problem:
+                    return problem
+            elif isinstance(value, x509.DeltaCRLIndicator):
+                return "it is a delta list, which needs its base"
+            elif extension.critical:
+                return f"its critical extension {extension.oid.dotted_string} is unknown"
+    except Exception as error:  # noqa: BLE001 - TypeError for a key that cannot sign, ValueError for extensions
+        return f"it cannot be read: {error}"
+    usage = issuer.value(x509.KeyUsage)
+    if usage is not None and not usage.crl_sign:
+        return "its issuer's key usage does not allow signing lists"
+    return ""
+
+
+def _out_of_scope(scope: x509.IssuingDistributionPoint, view: View) -> str:
+    constraints = view.value(x509.BasicConstraints)
+    authority = constraints is not None and constraints.ca
+    if scope.indirect_crl:
+        return "it is an indirect list"
+    if scope.only_contains_attribute_certs:
+        return "it is about attribute certificates only"
+    if scope.only_contains_user_certs and authority:
+        return "it is about certificates of end entities only"
+    if scope.only_contains_ca_certs and not authority:
+        return "it is about certificates of authorities only"
+    if scope.only_some_reasons:
+        return "it covers some reasons only"
+    return ""

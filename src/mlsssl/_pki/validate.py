@@ -1,0 +1,267 @@
+"""Will this certificate work, for these clients, on this server, and if not, why and what to do: the whole check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Literal
+
+from mlsssl._pki.certchecks import check_key_identifiers, check_signature_algorithm
+from mlsssl._pki.constraints import Budget
+from mlsssl._pki.emitter import Emitter
+from mlsssl._pki.hostnames import parse_host
+from mlsssl._pki.leafchecks import check_host, check_leaf, names_of
+from mlsssl._pki.pathbuild import PathResult, build_path
+from mlsssl._pki.profiles import find_profile
+from mlsssl._pki.report import Finding, PathStep, Report, Severity, Silenced
+from mlsssl._pki.revocation import check_pointers, check_revocation
+from mlsssl._pki.rulebook import RULES
+from mlsssl._pki.rules import Profile, RuleContext, UserRule, check_code
+from mlsssl._pki.view import View, issuer_view
+from mlsssl.errors import InvalidInputError, MalformedDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+__all__ = ["ServerFacts", "validate"]
+
+_MODERN_PFX_UNREADABLE = frozenset(
+    {"server2016", "server2012r2", "server2012", "server2008r2", "windows8.1", "windows7"}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """What is known about the place where the certificate is to work; None where nothing is.
+
+    Attributes:
+        key_persisted: Whether Windows keeps the private key in a container.
+        key_of_machine: Whether that container belongs to the machine and not to one user.
+        from_pfx: Whether certificate and key came as a .pfx.
+        pfx_modern: Whether that .pfx uses AES or a SHA-2 MAC, instead of 3DES or RC2 with SHA-1.
+        windows_release: The release that will import it, such as `"server2016"` or `"server2022"`.
+    """
+
+    key_persisted: bool | None = None
+    key_of_machine: bool | None = None
+    from_pfx: bool | None = None
+    pfx_modern: bool | None = None
+    windows_release: str | None = None
+
+
+def validate(
+    leaf: x509.Certificate,
+    *,
+    host: str | None = None,
+    at: datetime,
+    trust: Sequence[x509.Certificate] | None = None,
+    intermediates: Sequence[x509.Certificate] = (),
+    private_key: PrivateKeyTypes | None = None,
+    expect_key: bool = True,
+    profile: str | Profile = "private",
+    crls: Sequence[x509.CertificateRevocationList] = (),
+    revocation: Literal["soft", "hard"] = "soft",
+    facts: ServerFacts | None = None,
+    silence: Mapping[str, str] | None = None,
+    extra_rules: Sequence[UserRule] = (),
+    max_depth: int = 8,
+) -> Report:
+    """Check a server's certificate and report every finding.
+
+    Args:
+        leaf: The server's certificate.
+        host: The name that clients use, a DNS name or an IP address; None leaves the name out of the question.
+        at: The moment to judge for; aware.
+        trust: What clients trust; None leaves trust out of the question, an empty sequence trusts nothing.
+        intermediates: Certificates that the server has besides the leaf, in any order; roots do no harm.
+        private_key: The leaf's key, or None when it is not at hand.
+        expect_key: Whether a missing key is worth a finding.
+        profile: Whose rules judge: `"procedure"`, `"private"`, `"public"`, `"windows"`, `"legacy"`, or a `Profile`.
+        crls: Revocation lists in any order.
+        revocation: `"soft"`: a list that is missing, stale or unusable is a warning; `"hard"`: an error.
+        facts: What is known about key storage and .pfx, for `procedure` and `windows`.
+        silence: Codes of findings to leave out, each with the reason, which the report keeps.
+        extra_rules: Rules of the caller's own.
+        max_depth: How many intermediates a path may have; 0 to 255.
+
+    Returns:
+        The report; see `Report`. What the profile does not ask is not in it.
+
+    Raises:
+        InvalidInputError: an argument that cannot mean anything: a naive `at`, an unknown profile, no host name.
+        MalformedDataError: the leaf cannot be read at all.
+
+    Not checked: revocation beyond the lists given, certificate transparency logs, Debian's weak keys, and whether
+    clients of a certain make have rules of their own beyond the profile's. Work is bounded: hostile chains end with
+    the finding `work-limit-exceeded`. Standards: RFC 5280, RFC 9525, and those that each finding names.
+    """
+    if at.tzinfo is None or at.utcoffset() is None:
+        raise InvalidInputError("at= must be an aware datetime, for example datetime.now(timezone.utc)")
+    at = at.astimezone(timezone.utc)
+    if isinstance(max_depth, bool) or not isinstance(max_depth, int) or not 0 <= max_depth <= 255:
+        raise InvalidInputError(f"max_depth is a number from 0 to 255, not {max_depth!r}")
+    if revocation not in ("soft", "hard"):
+        raise InvalidInputError(f"revocation is 'soft' or 'hard', not {revocation!r}")
+    judge = find_profile(profile)
+    silence = _check_silence(silence or {}, own_codes=bool(extra_rules))
+    wanted = parse_host(host) if host is not None else None
+
+    view = View(leaf)
+    emit = Emitter(judge, "leaf", view.not_before.date())
+    names = names_of(view)
+    if wanted is not None:
+        check_host(names, wanted, emit)
+    _check_private_key(view, private_key, emit, expected=expect_key)
+    if facts is not None:
+        _check_facts(facts, emit)
+    check_leaf(view, names, emit, at)
+    found = _find_path(view, emit, trust, intermediates, at, judge, max_depth)
+    if len(found.path) == 1:
+        check_key_identifiers(view, emit, issuer=view if view.self_issued else None)
+    if not (len(found.path) == 1 and found.trusted):
+        check_signature_algorithm(view, emit)
+    if trust is not None:
+        check_pointers(found.path, emit, trusted=found.trusted)
+    findings = [*emit.findings, *found.findings]
+    if crls:
+        findings += _revocation_findings(found, crls, at, judge, hard=revocation == "hard")
+    context = RuleContext(
+        certificate=leaf, path=tuple(step.certificate for step in found.path), host=host, at=at, profile=judge
+    )
+    for rule in extra_rules:
+        findings += _run_user_rule(rule, context, emit)
+    silenced = [Silenced(finding=f, reason=silence[f.code]) for f in findings if f.code in silence]
+    kept = [f for f in dict.fromkeys(findings) if f.code not in silence]
+    return Report(
+        findings=tuple(sorted(kept, key=lambda f: f.severity.rank)),
+        profile=judge.name,
+        host=host,
+        at=at,
+        subject=view.subject_text if view.subject != b"\x30\x00" else str(names),
+        path=tuple(_steps(found)),
+        trusted=found.trusted,
+        attempts=found.attempts,
+        silenced=tuple(silenced),
+    )
+
+
+def _check_silence(silence: Mapping[str, str], *, own_codes: bool) -> dict[str, str]:
+    for code, reason in silence.items():
+        check_code(code)
+        if code not in RULES and not own_codes:
+            raise InvalidInputError(f"there is no finding code {code!r} to silence")
+        if not isinstance(reason, str) or not reason.strip():
+            raise InvalidInputError(f"silencing {code!r} needs a reason, such as 'the clients are all ours'")
+    return dict(silence)
+
+
+def _check_private_key(view: View, key: PrivateKeyTypes | None, emit: Emitter, *, expected: bool) -> None:
+    if key is None:
+        if expected:
+            emit("key-missing", "private key", "no private key")
+        return
+    try:
+        matches = view.public_key is not None and key.public_key() == view.public_key
+    except Exception as error:  # noqa: BLE001 - a key of a kind without public half, or one that is broken
+        emit("key-mismatch", "private key", f"a private key that cannot be compared: {error}")
+        return
+    if not matches:
+        emit("key-mismatch", "private key", "the key of another certificate")
+
+
+def _check_facts(facts: ServerFacts, emit: Emitter) -> None:
+    if facts.key_persisted is False:
+        emit("key-not-persisted", "private key", "a key that lives only in memory")
+    if facts.key_of_machine is False:
+        emit("key-not-machine", "private key", "a key in a container of one user")
+    if facts.from_pfx is False:
+        emit("not-a-pfx", "file", "a file that is no .pfx")
+    release = (facts.windows_release or "").lower().replace(" ", "").removeprefix("windows_")
+    if facts.pfx_modern and release in _MODERN_PFX_UNREADABLE:
+        emit("pfx-too-new", "file", f"AES or a SHA-2 MAC, to be imported on {facts.windows_release}")
+
+
+def _find_path(
+    view: View,
+    emit: Emitter,
+    trust: Sequence[x509.Certificate] | None,
+    intermediates: Sequence[x509.Certificate],
+    at: datetime,
+    judge: Profile,
+    max_depth: int,
+) -> PathResult:
+    if trust is None:
+        emit("trust-not-asked", "trust", "no trusted root given")
+        return PathResult(path=(view,), trusted=False)
+    return build_path(
+        view,
+        anchors=_views(trust, emit),
+        pool=_views(intermediates, emit),
+        at=at,
+        profile=judge,
+        max_depth=max_depth,
+        budget=Budget(),
+    )
+
+
+def _views(certificates: Iterable[x509.Certificate], emit: Emitter) -> list[View]:
+    views = (_view_or_finding(certificate, emit) for certificate in certificates)
+    return [view for view in views if view is not None]
+
+
+def _view_or_finding(certificate: x509.Certificate, emit: Emitter) -> View | None:
+    try:
+        return issuer_view(certificate)
+    except MalformedDataError as error:
+        emit("certificate-unreadable", "chain", str(error))
+        return None
+
+
+def _revocation_findings(
+    found: PathResult,
+    crls: Sequence[x509.CertificateRevocationList],
+    at: datetime,
+    judge: Profile,
+    *,
+    hard: bool,
+) -> list[Finding]:
+    emitters: list[Emitter] = []
+
+    def emitter(view: View) -> Emitter:
+        label = "leaf" if view is found.path[0] else f'intermediate "{view.subject_text}"'
+        emitters.append(Emitter(judge, label, view.not_before.date()))
+        return emitters[-1]
+
+    check_revocation(found.path, crls, at, emitter)
+    findings = [finding for one in emitters for finding in one.findings]
+    if not hard:
+        return findings
+    return [f if f.severity is not Severity.WARNING else replace(f, severity=Severity.ERROR) for f in findings]
+
+
+def _run_user_rule(rule: UserRule, context: RuleContext, emit: Emitter) -> list[Finding]:
+    """What a rule of the caller's yields; an exception in it is a finding, so that the rest of the report stays."""
+    name = getattr(rule, "__name__", type(rule).__name__)
+    before = len(emit.findings)
+    try:
+        findings = list(rule(context))
+        for finding in findings:
+            if not isinstance(finding, Finding):
+                raise TypeError(f"it yielded {type(finding).__name__} instead of Finding")
+            check_code(finding.code)
+            if finding.code in RULES:
+                raise ValueError(f"the code {finding.code!r} is taken")
+    except Exception as error:  # noqa: BLE001 - whatever the caller's rule raises
+        emit("user-rule-failed", f"rule {name}", f"{type(error).__name__}: {error}")
+        return emit.findings[before:]
+    return findings
+
+
+def _steps(found: PathResult) -> Iterable[PathStep]:
+    last = len(found.path) - 1
+    for position, view in enumerate(found.path):
+        role = "leaf" if position == 0 else "root" if position == last and found.trusted else "intermediate"
+        yield PathStep(role=role, subject=view.subject_text, sha256=view.sha256, der=view.der)

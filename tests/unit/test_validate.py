@@ -1,0 +1,261 @@
+"""The validator as a whole: faultless chains, whole answers, and the arguments it refuses."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+
+from chains import NOW, ec_key, intermediate, leaf, root, rsa_key
+from mlsssl._pki.profiles import PROFILES
+from mlsssl._pki.report import Finding, Severity
+from mlsssl._pki.rules import days_of
+from mlsssl._pki.validate import validate
+from mlsssl.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlsssl._pki.rules import RuleContext
+
+ROOT = root()
+MIDDLE = intermediate(ROOT)
+LEAF = leaf(MIDDLE)
+HOST = "www.example.com"
+TRUST = [ROOT.certificate()]
+POOL = [MIDDLE.certificate()]
+
+
+def test_a_faultless_chain_has_no_finding_in_private() -> None:
+    """Leaf, intermediate and root as they should be: nothing to say, and the path is told."""
+    report = validate(LEAF.certificate(), host=HOST, at=NOW, trust=TRUST, intermediates=POOL, private_key=ec_key(3))
+    assert report.findings == ()
+    assert report.trusted
+    assert [step.role for step in report.path] == ["leaf", "intermediate", "root"]
+    assert report.path[2].der == ROOT.der()
+
+
+@pytest.mark.parametrize("host", ["other.example.com", "example.com", "a.www.example.com", "10.0.0.1"])
+def test_another_name_is_a_mismatch_that_lists_the_names(host: str) -> None:
+    """The failing twin: one error, with the names that the certificate does carry."""
+    report = validate(LEAF.certificate(), host=host, at=NOW, trust=TRUST, intermediates=POOL, expect_key=False)
+    assert report.codes == ("name-mismatch",)
+    assert HOST in report.findings[0].found
+    assert f'ca.issue("{host}")' in report.findings[0].remedy
+
+
+def test_every_finding_is_reported_at_once() -> None:
+    """Name, date, key and trust are all wrong: four errors in one report."""
+    other = root("Other Root", 9)
+    report = validate(
+        LEAF.certificate(),
+        host="nope.example.com",
+        at=NOW + timedelta(days=365),
+        trust=[other.certificate()],
+        intermediates=POOL,
+        private_key=ec_key(77),
+    )
+    assert {f.code for f in report.errors} == {"name-mismatch", "expired", "key-mismatch", "issuer-not-found"}
+    assert "Test Root" in report.filter(code="issuer-not-found")[0].found
+
+
+def test_the_missing_intermediate_is_named() -> None:
+    """Without the intermediate the chain breaks off, and the report says which certificate to add."""
+    report = validate(LEAF.certificate(), host=HOST, at=NOW, trust=TRUST, expect_key=False)
+    assert report.codes == ("issuer-not-found",)
+    assert "Test Intermediate" in report.findings[0].found
+    assert "Test Intermediate" in report.findings[0].remedy
+
+
+def test_a_root_of_the_same_name_and_another_key_is_told_apart() -> None:
+    """A root made anew under the old name did not sign the old certificates."""
+    impostor = root("Test Root", 8)
+    direct = leaf(ROOT)
+    report = validate(direct.certificate(), host=HOST, at=NOW, trust=[impostor.certificate()], expect_key=False)
+    assert not report.ok
+    assert "signature-invalid" in report.codes
+
+
+def test_a_chain_to_a_root_that_nobody_trusts_says_so() -> None:
+    """The root is there and whole, but not in trust=."""
+    pool = [*POOL, ROOT.certificate()]
+    report = validate(LEAF.certificate(), host=HOST, at=NOW, trust=[], intermediates=pool, expect_key=False)
+    assert report.codes == ("root-not-trusted",)
+    assert not report.trusted
+
+
+def test_without_trust_the_question_is_left_open() -> None:
+    """trust=None asks nothing about issuers, and the report says that it did not."""
+    report = validate(LEAF.certificate(), host=HOST, at=NOW, trust=None, expect_key=False)
+    assert report.ok
+    assert report.codes == ("trust-not-asked",)
+
+
+def test_a_self_signed_leaf_trusted_on_purpose_is_a_finding() -> None:
+    """No crash and no refusal in private; an error where an authority is demanded."""
+    alone = replace(LEAF, issuer=LEAF.subject, signer=LEAF.key).without(x509.AuthorityKeyIdentifier)
+    trusted = validate(alone.certificate(), host=HOST, at=NOW, trust=[alone.certificate()], expect_key=False)
+    assert trusted.ok
+    assert trusted.codes == ("self-signed-leaf",)
+    refused = validate(alone.certificate(), host=HOST, at=NOW, trust=TRUST, expect_key=False)
+    assert [f.code for f in refused.errors] == ["self-signed-not-trusted"]
+    procedure = validate(
+        alone.certificate(), host=HOST, at=NOW, trust=[alone.certificate()], expect_key=False, profile="procedure"
+    )
+    assert [f.code for f in procedure.errors] == ["self-signed-leaf"]
+
+
+def test_the_order_of_the_chain_and_strangers_in_it_do_not_matter() -> None:
+    """Any order, the root and the leaf among the intermediates, and certificates of others."""
+    stranger = intermediate(root("Stranger", 20), "Strange Intermediate", 21)
+    pool = [stranger.certificate(), ROOT.certificate(), LEAF.certificate(), MIDDLE.certificate()]
+    report = validate(LEAF.certificate(), host=HOST, at=NOW, trust=TRUST, intermediates=pool, expect_key=False)
+    assert report.findings == ()
+
+
+def test_an_expired_cross_sign_does_not_hide_the_way_that_is_whole() -> None:
+    """Two certificates for one intermediate: the path takes the one that is valid, in either order."""
+    expired = replace(MIDDLE, not_after=NOW - timedelta(days=1), serial=77)
+    for pool in ([expired, MIDDLE], [MIDDLE, expired]):
+        report = validate(
+            LEAF.certificate(),
+            host=HOST,
+            at=NOW,
+            trust=TRUST,
+            intermediates=[made.certificate() for made in pool],
+            expect_key=False,
+        )
+        assert report.findings == ()
+    alone = validate(
+        LEAF.certificate(), host=HOST, at=NOW, trust=TRUST, intermediates=[expired.certificate()], expect_key=False
+    )
+    assert [f.code for f in alone.errors] == ["expired"]
+    assert "Test Intermediate" in alone.errors[0].where
+    assert alone.attempts
+
+
+def test_public_limits_fall_on_their_dates_by_themselves() -> None:
+    """The same rule data gives 398, 200, 100 and 47 days by the day of issue."""
+    limits = [(2026, 3, 14, 398), (2026, 3, 15, 200), (2027, 3, 15, 100), (2029, 3, 15, 47)]
+    for year, month, day, days in limits:
+        start = datetime(year, month, day, tzinfo=timezone.utc)
+        for excess, expected in ((0, False), (1, True)):
+            end = start + timedelta(days=days + excess, seconds=-1)
+            made = replace(leaf(ROOT), not_before=start, not_after=end)
+            report = validate(
+                made.certificate(), at=start + timedelta(days=1), trust=None, profile="public", expect_key=False
+            )
+            assert ("validity-too-long" in report.codes) is expected, (year, days, excess)
+
+
+def test_days_count_both_ends() -> None:
+    """One second more than a whole number of days is another day."""
+    start = datetime(2026, 1, 1, tzinfo=timezone.utc)
+    assert days_of(start, start + timedelta(days=200, seconds=-1)) == 200
+    assert days_of(start, start + timedelta(days=200)) == 201
+
+
+def test_silenced_findings_stay_in_the_report_with_their_reason() -> None:
+    """Silencing changes the verdict and is not forgotten."""
+    report = validate(
+        LEAF.certificate(),
+        host="other.test",
+        at=NOW,
+        trust=TRUST,
+        intermediates=POOL,
+        expect_key=False,
+        silence={"name-mismatch": "the proxy renames it"},
+    )
+    assert report.ok
+    assert report.silenced[0].finding.code == "name-mismatch"
+    assert "the proxy renames it" in report.to_text()
+    for silence in ({"no-such-code": "why"}, {"expired": ""}, {"Bad Code": "why"}):
+        with pytest.raises(InvalidInputError):
+            validate(LEAF.certificate(), at=NOW, trust=TRUST, silence=silence)
+
+
+def test_rules_of_ones_own_are_heard_and_cannot_break_the_report() -> None:
+    """A rule yields findings; one that raises becomes a finding itself."""
+
+    def at_most_ninety_days(context: RuleContext) -> Iterator[Finding]:
+        days = days_of(context.certificate.not_valid_before_utc, context.certificate.not_valid_after_utc)
+        if days > 90:
+            yield Finding(
+                code="house-rule-ninety-days",
+                severity=Severity.ERROR,
+                where="leaf: validity",
+                found=f"{days} days",
+                expected="at most 90 days",
+                remedy="ca.issue(..., days=90)",
+                standard="our own",
+            )
+
+    def broken(context: RuleContext) -> list[Finding]:
+        raise KeyError(context.profile.name)
+
+    def thief(context: RuleContext) -> list[Finding]:
+        del context
+        return [replace(next(iter(at_most_ninety_days_findings)), code="expired")]
+
+    at_most_ninety_days_findings = validate(
+        LEAF.certificate(), at=NOW, trust=None, extra_rules=[at_most_ninety_days]
+    ).filter(code="house-rule-ninety-days")
+    report = validate(
+        LEAF.certificate(),
+        at=NOW,
+        trust=TRUST,
+        intermediates=POOL,
+        expect_key=False,
+        extra_rules=[at_most_ninety_days, broken, thief],
+    )
+    assert [f.code for f in report.errors] == ["house-rule-ninety-days", "user-rule-failed", "user-rule-failed"]
+    assert "KeyError" in report.errors[1].found
+
+
+def test_a_profile_of_ones_own_changes_severities() -> None:
+    """An error becomes a notice, a rule goes, and the report names the profile."""
+    lenient = PROFILES["private"].with_severity("house", name_mismatch="notice", outlives_issuer=None)
+    report = validate(
+        LEAF.certificate(), host="x.test", at=NOW, trust=TRUST, intermediates=POOL, expect_key=False, profile=lenient
+    )
+    assert report.ok
+    assert report.profile == "house"
+    with pytest.raises(InvalidInputError):
+        PROFILES["private"].with_severity("house", expired="fatal")
+
+
+def test_arguments_that_mean_nothing_are_refused() -> None:
+    """Naive moments, unknown profiles, names that are none, depths out of range."""
+    certificate = LEAF.certificate()
+    with pytest.raises(InvalidInputError, match="aware"):
+        validate(certificate, at=datetime(2026, 1, 1), trust=TRUST)  # noqa: DTZ001
+    with pytest.raises(InvalidInputError, match="profile"):
+        validate(certificate, at=NOW, trust=TRUST, profile="webtrust")
+    for host in ("", "a b", "https://x/", "[::1", "example.com:443"):
+        with pytest.raises(InvalidInputError):
+            validate(certificate, host=host, at=NOW, trust=TRUST)
+    for depth in (-1, 256, True):
+        with pytest.raises(InvalidInputError, match="max_depth"):
+            validate(certificate, at=NOW, trust=TRUST, max_depth=depth)
+
+
+def test_the_depth_limit_counts_intermediates() -> None:
+    """Zero allows root and leaf only."""
+    arguments = {"host": HOST, "at": NOW, "trust": TRUST, "expect_key": False}
+    direct = validate(leaf(ROOT).certificate(), max_depth=0, **arguments)  # type: ignore[arg-type]
+    assert direct.ok
+    deep = validate(LEAF.certificate(), intermediates=POOL, max_depth=0, **arguments)  # type: ignore[arg-type]
+    assert [f.code for f in deep.errors] == ["path-too-long"]
+
+
+def test_an_rsa_chain_is_faultless_too() -> None:
+    """The same with RSA keys and signatures."""
+    above = root("RSA Root", key=rsa_key(2048, 1))
+    made = leaf(above, "rsa.example.com", key=rsa_key(2048, 2))
+    report = validate(
+        made.certificate(), host="rsa.example.com", at=NOW, trust=[above.certificate()], private_key=rsa_key(2048, 2)
+    )
+    assert report.findings == ()
