@@ -43,6 +43,7 @@ if TYPE_CHECKING:
         WrongPasswordError,
     )
     from mlsssl.machine import EmbeddedMachine, Machine, WindowsMachine
+    from mlsssl.service import Service, Services
     from mlsssl.store import Store, StoreEntry
     from mlsssl.values import (
         BindingFamily,
@@ -90,10 +91,12 @@ __all__ = [
     "NotFoundError",
     "Report",
     "ScopedCcs",
+    "Service",
     "ServiceError",
     "ServiceNotFoundError",
     "ServiceState",
     "ServiceStatus",
+    "Services",
     "Severity",
     "Store",
     "StoreClosedError",
@@ -141,6 +144,7 @@ _HOMES = {
         "WrongPasswordError",
     ),
     "machine": ("EmbeddedMachine", "Machine", "WindowsMachine"),
+    "service": ("Service", "Services"),
     "store": ("Store", "StoreEntry"),
     "values": (
         "BindingFamily",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mlsssl import _files
@@ -127,7 +128,8 @@ class Certificate:
             key_password: For that file; `password` when not given.
 
         Returns:
-            The certificate that belongs to the private key, or the first one when there is no key; the others
+            The certificate that belongs to the private key, or without one the first that issued none of the
+            others; those
             are its `chain`.
 
         Raises:
@@ -139,9 +141,7 @@ class Certificate:
         """
         data = _files.read(Path(path))
         key_data = None if key is None else _files.read(Path(key))
-        return cls.from_bytes(
-            data, password=password, key=key_data, key_password=password if key_password is None else key_password
-        )
+        return cls.from_bytes(data, password=password, key=key_data, key_password=key_password)
 
     @classmethod
     def from_bytes(
@@ -153,7 +153,7 @@ class Certificate:
         key_password: str | None = None,
     ) -> Certificate:
         """As `load`, from bytes."""
-        from mlsssl._pki import pfx
+        from mlsssl._pki import pfx, pkcs7
 
         if not isinstance(data, (bytes, bytearray, memoryview)):
             raise InvalidInputError(f"bytes are needed, not {type(data).__name__}; Certificate.load takes a path")
@@ -164,6 +164,8 @@ class Certificate:
         match pem.format_of(data):
             case "pem":
                 found, private_key = pem.load_pem(data, password)
+            case "pkcs7":
+                found = pkcs7.load_pkcs7(data)
             case "pfx":
                 loaded = pfx.load_pfx(data, password)
                 private_key, friendly_name = _usable_key(loaded.private_key), loaded.friendly_name
@@ -171,7 +173,7 @@ class Certificate:
             case _:
                 found = [pem.load_der(data)]
         if key is not None:
-            private_key = keys.load_private_key(key, key_password)
+            private_key = _load_key(key, password if key_password is None else key_password)
         if not found:
             raise MalformedDataError("there is a private key in this file, but no certificate")
         leaf = pem.find_leaf(found, private_key)
@@ -211,9 +213,11 @@ class Certificate:
         Args:
             path: The suffix chooses the format. `.pfx`, `.p12`: certificate, key and chain. `.pem`: private key
                 if there is one, certificate, chain. `.crt`: certificate and chain, PEM. `.cer`, `.der`: the
-                certificate alone, DER. `.key`: the private key alone, PKCS#8 PEM. A file that is there is
-                replaced.
-            password: Encrypts the private key. A `.pfx` with a key needs one; `.pem` and `.key` may do without.
+                certificate alone, DER. `.key`: the private key alone, PKCS#8 PEM. `.pvk`: the private key
+                alone, Microsoft's old format. `.p7b`, `.spc`: certificate and chain, PKCS#7 DER. A file that is
+                there is replaced.
+            password: Encrypts the private key. A `.pfx` with a key needs one; `.pem`, `.key` and `.pvk` may do
+                without.
             readable_by: With `.pfx` and `.p12`: the oldest system that must read it, as in `to_pfx`.
 
         Returns:
@@ -229,18 +233,23 @@ class Certificate:
         suffix = target.suffix.lower()
         if suffix in (".pfx", ".p12"):
             data, private = self.to_pfx(password, readable_by=readable_by), True
+        elif suffix == ".pvk":
+            data, private = self.private_key_pvk(password), True
         elif suffix == ".key":
             data, private = self.private_key_pem(password), True
         elif suffix == ".pem":
             private = self._key is not None
             data = (self.private_key_pem(password) if private else b"") + self.to_pem(chain=True)
-        elif suffix in (".crt", ".cer", ".der"):
+        elif suffix in (".crt", ".cer", ".der", ".p7b", ".spc"):
             if password is not None:
                 raise InvalidInputError(f"a {suffix} file holds no secret, so a password would do nothing")
             private = False
-            data = self.to_pem(chain=True) if suffix == ".crt" else self.to_der()
+            if suffix in (".p7b", ".spc"):
+                data = self.to_pkcs7()
+            else:
+                data = self.to_pem(chain=True) if suffix == ".crt" else self.to_der()
         else:
-            known = ".pfx .p12 .pem .crt .cer .der .key"
+            known = ".pfx .p12 .pem .crt .cer .der .key .pvk .p7b .spc"
             raise InvalidInputError(f"the suffix chooses the format; {suffix or 'none'!r} is not one of {known}")
         _files.write(target, data, private=private)
         return target
@@ -255,6 +264,12 @@ class Certificate:
     def to_pem(self, *, chain: bool = False) -> bytes:
         """The certificate as PEM, with `chain` the certificates above it too; never the private key."""
         return pem.to_pem((self._certificate, *self._chain) if chain else (self._certificate,))
+
+    def to_pkcs7(self) -> bytes:
+        """Certificate and chain as a certificates-only PKCS#7 SignedData (RFC 2315), DER: what `.p7b` holds."""
+        from mlsssl._pki import pkcs7
+
+        return pkcs7.serialize_pkcs7((self._certificate, *self._chain))
 
     def to_pfx(
         self,
@@ -291,6 +306,19 @@ class Certificate:
         """
         return keys.private_key_pem(self._need_key(), password)
 
+    def private_key_pvk(self, password: str | None = None) -> bytes:
+        """The private key in Microsoft's PVK format (RSA only), encrypted (RC4: weak) when a password is given.
+
+        Raises:
+            InvalidInputError: there is no private key, or it is not RSA.
+        """
+        from mlsssl._pki import pvk
+
+        key = self._need_key()
+        if not isinstance(key, rsa.RSAPrivateKey):
+            raise InvalidInputError("a PVK file holds RSA keys only; save this one as .pfx or .key .pvk .p7b .spc")
+        return pvk.serialize_pvk(key, password)
+
     def _need_key(self) -> PrivateKey:
         if self._key is None:
             raise InvalidInputError(f"there is no private key with {self!r}")
@@ -310,7 +338,7 @@ class Certificate:
         if isinstance(key, (str, Path)):
             key = _files.read(Path(key))
         if isinstance(key, bytes):
-            key = keys.load_private_key(key, password)
+            key = _load_key(key, password)
         return Certificate(self._certificate, private_key=key, chain=self._chain, friendly_name=self._friendly_name)
 
     def with_chain(self, chain: Iterable[Certificate | x509.Certificate]) -> Certificate:
@@ -539,6 +567,12 @@ def _fill(
     put(made, "_chain", chain)
     put(made, "_friendly_name", friendly_name)
     put(made, "_der", None)
+
+
+def _load_key(data: bytes, password: str | None) -> PrivateKey:
+    from mlsssl._pki import pvk
+
+    return pvk.load_pvk(data, password).private_key if pvk.is_pvk(data) else keys.load_private_key(data, password)
 
 
 def _usable_key(key: object) -> PrivateKey | None:

@@ -28,7 +28,7 @@ SUB = CA.create_intermediate("Unit Intermediate")
 LEAF = SUB.issue("server-name.com", "10.0.0.5")
 
 
-@pytest.mark.parametrize("suffix", ["pfx", "p12", "pem", "crt", "cer", "der"])
+@pytest.mark.parametrize("suffix", ["pfx", "p12", "pem", "crt", "cer", "der", "p7b", "spc"])
 def test_each_format_comes_back(tmp_path: Path, suffix: str) -> None:
     """Told by content: the suffix is changed before reading."""
     password = "Geheim ☃" if suffix in ("pfx", "p12", "pem") else None
@@ -135,6 +135,20 @@ def test_a_key_of_its_own_file_joins(tmp_path: Path) -> None:
     with pytest.raises(InvalidInputError, match="not this certificate's"):
         LEAF.without_key().with_key(other)
     assert LEAF.without_key().with_key(key, password="p").has_private_key
+
+
+def test_an_old_root_is_carried_over(tmp_path: Path) -> None:
+    """The .cer and .pvk of MakeCert, with the password of the latter; the wrong one is told."""
+    root = CertificateAuthority.create("SelfIssuedCA", key="rsa-2048")
+    certificate = root.certificate.save(tmp_path / "SelfIssuedCA.cer")
+    key = root.save(tmp_path / "SelfIssuedCA.pvk", password="old-secret")
+    carried = CertificateAuthority.load(certificate, key=key, password="old-secret")
+    assert carried == root
+    assert carried.issue("server-name.com").chain == (root.certificate,)
+    with pytest.raises(WrongPasswordError):
+        CertificateAuthority.load(certificate, key=key, password="wrong")
+    with pytest.raises(InvalidInputError, match="RSA keys only"):
+        LEAF.save(tmp_path / "x.pvk")
 
 
 def test_it_says_what_is_in_it() -> None:

@@ -97,13 +97,16 @@ def to_der(certificate: x509.Certificate) -> bytes:
 
 
 def find_leaf(certificates: Sequence[x509.Certificate], key: PrivateKey | None) -> x509.Certificate:
-    """The certificate the others lead up from: the one of the key, else the first.
+    """The certificate the others lead up from: the one of the key, else the first that issued none of the others.
+
+    Without a key the order would do for a server's PEM, but a PKCS#7 is a SET, sorted by its bytes.
 
     Raises:
         MalformedDataError: a key is given, and none of the certificates is its own.
     """
     if key is None:
-        return certificates[0]
+        issuers = {one.issuer for one in certificates if one.issuer != one.subject}
+        return next((one for one in certificates if one.subject not in issuers), certificates[0])
     wanted = spki(key.public_key())
     for certificate in certificates:
         if public_key_bytes(certificate) == wanted:
