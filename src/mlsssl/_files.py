@@ -76,17 +76,29 @@ def write(path: Path, data: bytes, *, private: bool) -> None:
     _sync_folder(path.parent)
 
 
-def private_folder(path: Path) -> Path:
+def private_folder(path: Path, *, administrators: bool = False) -> Path:
     """Make a folder that only its owner may enter (0700), with its parents, unless it is there; return it.
 
+    On Windows an access list says so: for the owner, administrators and SYSTEM, handed down to what is made inside.
+
+    Args:
+        path: Where.
+        administrators: On Windows for administrators and SYSTEM only, and a folder that was there before is taken
+            only if it belongs to them or to this user; its access list is set again. Elsewhere it changes nothing.
+
     Raises:
-        AccessDeniedError: this user may not make it.
+        AccessDeniedError: this user may not make it; or `administrators`, and it belongs to somebody else.
         InvalidInputError: something that is not a folder is there.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with contextlib.suppress(FileExistsError):
-            _make_folder(path)
+        try:
+            _make_folder(path, administrators=administrators)
+        except FileExistsError:
+            if administrators and path.is_dir():
+                _claim_folder(path)
+    except AccessDeniedError:
+        raise
     except PermissionError:
         raise AccessDeniedError(f"this user may not make the folder {path}", right="write") from None
     except (FileExistsError, NotADirectoryError):
@@ -161,10 +173,27 @@ if sys.platform == "win32":
         msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
 
     def _create(path: Path, *, private: bool) -> int:
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_BINARY, 0o600 if private else 0o666)
+        if private:
+            from mlsssl import _files_windows
 
-    def _make_folder(path: Path) -> None:
-        path.mkdir(0o700)
+            return _files_windows.create_private(path)
+        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_BINARY, 0o666)
+
+    def _make_folder(path: Path, *, administrators: bool) -> None:
+        from mlsssl import _files_windows as windows
+
+        windows.make_private_folder(path, windows.ADMINISTRATORS_FOLDER if administrators else windows.PRIVATE_FOLDER)
+
+    def _claim_folder(path: Path) -> None:
+        from mlsssl import _files_windows
+
+        _files_windows.claim_folder(path)
+
+    def program_data_folder() -> Path:
+        """Where this Windows keeps the application data of all users (not made here)."""
+        from mlsssl import _files_windows
+
+        return _files_windows.program_data()
 
     def _sync_folder(path: Path) -> None:
         """Windows has no such call; the rename is journalled by NTFS."""
@@ -190,9 +219,12 @@ else:
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         return os.open(path, flags, 0o600 if private else 0o666)
 
-    def _make_folder(path: Path) -> None:
+    def _make_folder(path: Path, *, administrators: bool) -> None:
         path.mkdir(0o700)
         path.chmod(0o700)  # mkdir's mode is cut by the umask, which may cut the owner's own bits
+
+    def _claim_folder(path: Path) -> None:
+        """Nothing: who is root here may enter every folder anyway."""
 
     def _sync_folder(path: Path) -> None:
         descriptor = os.open(path, os.O_RDONLY)

@@ -10,5 +10,4 @@ from windows import mingw
 @pytest.fixture
 def compilers() -> None:
     """The cross compilers; Windows' Python under Wine has none, so what they prove is proven outside of it."""
-    if missing := mingw.missing_compilers():
-        pytest.skip(f"cross compilers not installed: {', '.join(missing)}")
+    mingw.require()

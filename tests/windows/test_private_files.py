@@ -1,0 +1,118 @@
+"""On Windows, private files and folders are private from the moment they exist.
+
+Access lists are read back as Windows tells them. Wine keeps them as Unix permissions: owner, group and everybody, so
+there these tests see only that everybody is out; the list itself, entry by entry, takes a real Windows.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mlsssl import _files
+from mlsssl.errors import AccessDeniedError, InvalidInputError, NotFoundError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(
+    sys.platform != "win32", reason="access lists are Windows'; modes have tests of their own"
+)
+
+EVERYBODY = ("WD", "BU", "AU")  # everyone, the users' group, whoever logged on
+
+
+def access_list(path: Path) -> str:
+    """The access list as SDDL text."""
+    if sys.platform != "win32":  # pragma: no cover - for the type checker
+        raise AssertionError
+    advapi32 = ctypes.WinDLL("advapi32")
+    descriptor, text = ctypes.c_void_p(), ctypes.c_void_p()
+    assert not advapi32.GetNamedSecurityInfoW(str(path), 1, 4, None, None, None, None, ctypes.byref(descriptor))
+    assert advapi32.ConvertSecurityDescriptorToStringSecurityDescriptorW(descriptor, 1, 4, ctypes.byref(text), None)
+    return ctypes.wstring_at(text.value or 0)
+
+
+def open_to_others(path: Path) -> bool:
+    """Whether anybody but owner, administrators and SYSTEM is let in."""
+    return any(f";;;{who})" in access_list(path) for who in EVERYBODY)
+
+
+def test_a_private_file_is_closed_to_others(tmp_path: Path) -> None:
+    """The failing twin is the file beside it, which takes what an open folder hands down."""
+    if sys.platform != "win32":  # pragma: no cover - for the type checker
+        raise AssertionError
+    from mlsssl import _files_windows
+
+    folder = tmp_path / "open"
+    _files_windows.make_private_folder(folder, "D:(A;OICI;FA;;;WD)")
+    private, public = folder / "private", folder / "public"
+    _files.write(private, b"key", private=True)
+    _files.write(public, b"certificate", private=False)
+    assert private.read_bytes() == b"key"
+    assert not open_to_others(private)
+    assert open_to_others(public)
+
+
+def test_a_private_file_replaces_an_open_one(tmp_path: Path) -> None:
+    """The new file's access list counts, not the one it replaces."""
+    path = tmp_path / "file"
+    _files.write(path, b"old", private=False)
+    _files.write(path, b"new", private=True)
+    assert path.read_bytes() == b"new"
+    assert not open_to_others(path)
+    assert [each.name for each in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("administrators", [False, True])
+def test_a_private_folder_is_closed_to_others(tmp_path: Path, administrators: bool) -> None:
+    """So it is made, and so it is found again."""
+    folder = tmp_path / "folder"
+    for _ in range(2):
+        assert _files.private_folder(folder, administrators=administrators) == folder
+        assert not open_to_others(folder)
+    (folder / "file").write_bytes(b"we may write")
+
+
+def test_a_folder_that_was_open_is_closed_for_administrators(tmp_path: Path) -> None:
+    """Ours but open: its access list is set again."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    _files.private_folder(folder, administrators=True)
+    assert not open_to_others(folder)
+
+
+def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Everybody may make folders in %ProgramData%; what its owner may reach is not private."""
+    if sys.platform != "win32":  # pragma: no cover - for the type checker
+        raise AssertionError
+    from mlsssl import _files_windows
+
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    monkeypatch.setattr(_files_windows, "_owner", lambda _path: "S-1-5-21-1-2-3-1001")
+    with pytest.raises(AccessDeniedError, match="S-1-5-21-1-2-3-1001"):
+        _files.private_folder(folder, administrators=True)
+
+
+def test_files_in_the_way_and_missing_folders(tmp_path: Path) -> None:
+    """The same errors as elsewhere."""
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(InvalidInputError):
+        _files.private_folder(tmp_path / "file")
+    with pytest.raises(NotFoundError):
+        _files.write(tmp_path / "nowhere" / "file", b"", private=True)
+
+
+def test_program_data_is_asked_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment is the caller's to change."""
+    if sys.platform != "win32":  # pragma: no cover - for the type checker
+        raise AssertionError
+    monkeypatch.setenv("ProgramData", "C:\\elsewhere")
+    monkeypatch.setenv("ALLUSERSPROFILE", "C:\\elsewhere")
+    folder = _files.program_data_folder()
+    assert folder.is_absolute()
+    assert "elsewhere" not in str(folder)
