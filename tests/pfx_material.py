@@ -90,19 +90,21 @@ def safe_contents(data: bytes) -> bytes:
     return bytes(_asn1.SafeContents(bags).dump())
 
 
-def ber(data: bytes) -> bytes:
-    """DER with indefinite lengths in every constructed value, and long octet strings cut in pieces."""
+def ber(data: bytes, *, depth: int = 99) -> bytes:
+    """DER with indefinite lengths in every constructed value down to `depth`, and long octet strings cut in pieces."""
     header, contents, end = _element(data, 0)
     assert end == len(data)
-    return _ber(header, contents)
+    return _ber(header, contents, depth)
 
 
-def _ber(tag: int, contents: bytes) -> bytes:
+def _ber(tag: int, contents: bytes, depth: int) -> bytes:
+    if depth == 0:
+        return _der(tag, contents)
     if tag & 0x20:
         out, at = b"", 0
         while at < len(contents):
             inner, body, at = _element(contents, at)
-            out += _ber(inner, body)
+            out += _ber(inner, body, depth - 1)
         return bytes([tag, 0x80]) + out + b"\0\0"
     if tag == 0x04 and len(contents) > 200:
         half = len(contents) // 2

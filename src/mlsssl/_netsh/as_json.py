@@ -1,0 +1,109 @@
+"""Bindings as JSON, for keeping, comparing and carrying them from one machine to another."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from dataclasses import fields
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from mlsssl._ports import BindingRecord
+from mlsssl.errors import InvalidInputError, MalformedDataError
+from mlsssl.values import BindingOptions, Thumbprint, parse_binding_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+_FORMAT = "mlsssl-bindings"
+_VERSION = 1
+_SIZE_LIMIT = 16 * 1024 * 1024
+_UNITS = {"revocation_freshness_time": timedelta(seconds=1), "url_retrieval_timeout": timedelta(milliseconds=1)}
+_MEMBERS = {"key", "thumbprint", "store_name", "app_id", "options"}
+
+
+def to_json(records: Iterable[BindingRecord]) -> str:
+    """The records as JSON text; of the options only what differs from the defaults, times as whole numbers.
+
+    `revocation_freshness_time` is in seconds and `url_retrieval_timeout` in milliseconds, as Windows keeps them.
+    """
+    bindings = [_to_object(record) for record in records]
+    return json.dumps({"format": _FORMAT, "version": _VERSION, "bindings": bindings}, indent=2, ensure_ascii=False)
+
+
+def from_json(text: str | bytes) -> tuple[BindingRecord, ...]:
+    """The records in a text that `to_json` wrote, in order.
+
+    Raises:
+        MalformedDataError: not JSON, not of this form or version, a member that is unknown or impossible, a key
+            twice, or more than 16 MiB.
+    """
+    if len(text) > _SIZE_LIMIT:
+        raise MalformedDataError(f"a JSON text of {len(text)} characters is too long; at most {_SIZE_LIMIT} are read")
+    try:
+        document = json.loads(text)
+        if not isinstance(document, dict) or document.get("format") != _FORMAT:
+            raise MalformedDataError(f'this JSON does not say that it holds bindings ("format": "{_FORMAT}")')
+        if document.get("version") != _VERSION:
+            raise MalformedDataError(f"version {document.get('version')!r} of the form is not known; 1 is")
+        bindings = document.get("bindings")
+        if not isinstance(bindings, list):
+            raise MalformedDataError("its bindings are not a list")
+        records = tuple(_from_object(one) for one in bindings)
+    except (ValueError, TypeError, RecursionError, OverflowError) as error:
+        if isinstance(error, MalformedDataError):
+            raise
+        raise MalformedDataError(f"this is not a JSON text of bindings: {str(error)[:200]}") from None
+    keys = [record.key for record in records]
+    if len(set(keys)) != len(keys):
+        raise MalformedDataError("a key occurs twice in this JSON text")
+    return records
+
+
+def _to_object(record: BindingRecord) -> dict[str, Any]:
+    default = BindingOptions()
+    options: dict[str, Any] = {}
+    for one in fields(BindingOptions):
+        value = getattr(record.options, one.name)
+        if value != getattr(default, one.name):
+            options[one.name] = value // _UNITS[one.name] if one.name in _UNITS else value
+    family = record.key.family
+    key = str(record.key)
+    return {
+        "key": key if not family.has_certificate else f"{family.value}={key}",
+        "thumbprint": None if record.thumbprint is None else str(record.thumbprint),
+        "store_name": record.store_name,
+        "app_id": str(record.app_id),
+        "options": options,
+    }
+
+
+def _from_object(found: Any) -> BindingRecord:
+    if not isinstance(found, dict) or set(found) - _MEMBERS or not {"key", "app_id"} <= set(found):
+        raise MalformedDataError(f"a binding has the members {', '.join(sorted(_MEMBERS))}, and no others")
+    options = found.get("options") or {}
+    known = {one.name for one in fields(BindingOptions)}
+    if not isinstance(options, dict) or set(options) - known:
+        raise MalformedDataError(f"options that are not known: {sorted(set(options) - known)}")
+    values = {name: _option(name, value) for name, value in options.items()}
+    thumbprint = found.get("thumbprint")
+    if not isinstance(found["key"], str) or not isinstance(found["app_id"], str):
+        raise InvalidInputError("key and app_id are texts")
+    return BindingRecord(
+        key=parse_binding_key(found["key"]),
+        thumbprint=None if thumbprint is None else Thumbprint(thumbprint),
+        store_name=found.get("store_name"),
+        app_id=uuid.UUID(found["app_id"]),
+        options=BindingOptions(**values),
+    )
+
+
+def _option(name: str, value: Any) -> Any:
+    default = getattr(BindingOptions(), name)
+    if name in _UNITS:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise InvalidInputError(f"{name} is a whole number, not {value!r}")
+        return value * _UNITS[name]
+    if isinstance(default, bool) != isinstance(value, bool):
+        raise InvalidInputError(f"{name} cannot be {value!r}")
+    return value

@@ -1,0 +1,270 @@
+"""`netsh http show sslcert` listings of any Windows version and display language to records.
+
+Labels are translated, so records are found by the shape of values: every record has an application id in braces,
+its certificate's hash stands before that, its key before the hash. The ten fields after it have kept their places
+since Windows 7; those that came later are taken by their English labels, for builds leave some out.
+"""
+
+from __future__ import annotations
+
+import re
+import uuid
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Any
+
+from mlsssl._netsh.command import normalize
+from mlsssl._netsh.options import SWITCHES
+from mlsssl._ports import BindingRecord
+from mlsssl.errors import InvalidInputError, MalformedDataError
+from mlsssl.values import BindingKey, BindingOptions, CcsPort, IpPort, ScopedCcs, Thumbprint, parse_binding_key
+
+_SIZE_LIMIT = 16 * 1024 * 1024
+_SEPARATOR = re.compile(r"^(.*?\S)\s+:(?:\s+(.*))?$")
+_GUID = re.compile(r"\{[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}")
+_HASH = re.compile(r"[0-9a-fA-F]{40}")
+_KEY = re.compile(r"(?:\S+:)?\d{1,5}")
+
+# "Enabled" and "Disabled", "Set" and "Not Set" as Windows' display languages have them, as far as they are known.
+# Every other word is inferred from the defaults, with a note.
+_YES = {"enabled", "set", "aktiviert", "festgelegt", "activé", "habilitado", "abilitato", "ativado", "ingeschakeld"}
+_NO = {"disabled", "not set", "deaktiviert", "nicht festgelegt", "désactivé", "deshabilitado", "disabilitato"}
+_YES |= {"已启用", "已啟用", "有効", "включено", "włączone", "aktiverad", "aktiveret"}
+_NO |= {
+    "已禁用",
+    "已停用",
+    "無効",
+    "отключено",
+    "wyłączone",
+    "inaktiverad",
+    "deaktiveret",
+    "desativado",
+    "uitgeschakeld",
+}
+
+_BY_LABEL = {switch.label.casefold(): switch for switch in SWITCHES}
+_USE_FRESHNESS = "use revocation freshness time"
+_CACHE_CLIENT_HELLO = "enable caching client hello"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listing:
+    """What a listing says.
+
+    Attributes:
+        records: In the order of the listing.
+        notes: What had to be inferred or could not be read; empty for an English listing.
+    """
+
+    records: tuple[BindingRecord, ...]
+    notes: tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Block:
+    """The lines of one record, in their order: label and value."""
+
+    key: str
+    certificate: str | None
+    app_id: str
+    fields: list[tuple[str, str]] = field(default_factory=list)
+
+
+def parse_listing(text: str | bytes) -> Listing:
+    """Read the output of `netsh http show sslcert`.
+
+    Args:
+        text: The output, whole or in part. Bytes may be UTF-8 or UTF-16 with a byte order mark, else they are taken
+            for an OEM code page, in which the parts that matter are ASCII.
+
+    Raises:
+        MalformedDataError: no record in it, although it is not an empty listing; or a record whose values cannot
+            be; or more than 16 MiB.
+    """
+    if len(text) > _SIZE_LIMIT:
+        raise MalformedDataError(f"a listing of {len(text)} characters is too long; at most {_SIZE_LIMIT} are read")
+    lines = (_decode(text) if isinstance(text, bytes) else text).splitlines()
+    blocks = _find_blocks(lines)
+    if not blocks and any(_SEPARATOR.match(normalize(line).strip()) for line in lines):
+        raise MalformedDataError("this is not a listing of netsh http show sslcert: no record has an application id")
+    notes: list[str] = []
+    words = _boolean_words(blocks, notes)
+    records = tuple(_record(block, words, notes) for block in blocks)
+    return Listing(records=records, notes=tuple(dict.fromkeys(notes)))
+
+
+def _decode(data: bytes) -> str:
+    for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")):
+        if data.startswith(mark):
+            return data.decode(encoding, "replace")
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError:
+        return data.decode("cp437")
+
+
+def _find_blocks(lines: list[str]) -> list[_Block]:
+    """Records by the shape of their values; a heading inside one (extended properties) ends its fields."""
+    pairs: list[tuple[str, str] | None] = []
+    for line in lines:
+        bare = normalize(line).strip()
+        match = _SEPARATOR.match(bare)
+        if match:
+            # The last separator counts: a translated label may have one of its own.
+            label, value = bare, ""
+            *front, value = re.split(r"\s+:(?:\s+|$)", bare)
+            label = " : ".join(front)
+            pairs.append((label, value.strip()))
+        elif bare:
+            pairs.append(None)
+    starts = [(_start_of(pairs, index), index) for index, pair in enumerate(pairs) if pair and _GUID.fullmatch(pair[1])]
+    found = [(start, index) for start, index in starts if start is not None]
+    blocks = []
+    for number, (start, index) in enumerate(found):
+        end = found[number + 1][0] if number + 1 < len(found) else len(pairs)
+        block = _Block(
+            _value(pairs, start), _value(pairs, start + 1) if index - start == 2 else None, _value(pairs, index)
+        )
+        for pair in pairs[index + 1 : end]:
+            if pair is None:
+                break
+            block.fields.append(pair)
+        blocks.append(block)
+    return blocks
+
+
+def _start_of(pairs: list[tuple[str, str] | None], index: int) -> int | None:
+    """Where the record begins whose application id is at `index`."""
+    before = _value(pairs, index - 1) if index >= 1 else ""
+    if index >= 2 and (_HASH.fullmatch(before) or _absent(before)) and _KEY.fullmatch(_value(pairs, index - 2)):
+        return index - 2
+    return index - 1 if index >= 1 and _KEY.fullmatch(before) else None
+
+
+def _value(pairs: list[tuple[str, str] | None], index: int) -> str:
+    pair = pairs[index]
+    return pair[1] if pair else ""
+
+
+def _absent(value: str) -> bool:
+    return value in ("", "(null)")
+
+
+def _boolean_words(blocks: list[_Block], notes: list[str]) -> dict[str, bool]:
+    """What each word for on and off means in this listing."""
+    words = dict.fromkeys(_YES, True) | dict.fromkeys(_NO, False)
+    # Known places: 1 verify revocation, 2 cached only, 3 usage check; by default on, off, on.
+    on = Counter(block.fields[i][1].casefold() for block in blocks if len(block.fields) > 3 for i in (1, 3))
+    off = Counter(block.fields[2][1].casefold() for block in blocks if len(block.fields) > 2)
+    unknown = {word for word in (*on, *off) if word not in words}
+    if not unknown:
+        return words
+    likely_on = max(on, key=lambda word: on[word])
+    likely_off = max(off, key=lambda word: off[word])
+    if likely_on == likely_off or len(unknown) > 2:
+        raise MalformedDataError(
+            f"this listing's words for on and off are not known ({', '.join(sorted(unknown))}); run netsh on a system "
+            f"in English, or read the bindings with mlsssl there"
+        )
+    notes.append(f"{likely_on!r} was taken for enabled and {likely_off!r} for disabled, because of where they stand")
+    return words | {likely_on: True, likely_off: False}
+
+
+def _record(block: _Block, words: dict[str, bool], notes: list[str]) -> BindingRecord:
+    try:
+        return _build(block, words, notes)
+    except InvalidInputError as error:
+        raise MalformedDataError(f"the record for {block.key!r} cannot be: {error}") from None
+
+
+def _build(block: _Block, words: dict[str, bool], notes: list[str]) -> BindingRecord:
+    certificate = None if block.certificate is None or _absent(block.certificate) else Thumbprint(block.certificate)
+    key = _parse_key(block.key, has_certificate=certificate is not None)
+    store = block.fields[0][1] if block.fields else ""
+    store_name = None if _absent(store) or certificate is None else store
+    if store_name is None and key.family.value == "hostnameport":
+        notes.append(f"{key}: its store is not named; MY was assumed")
+        store_name = "MY"
+    return BindingRecord(
+        key=key,
+        thumbprint=certificate,
+        store_name=store_name,
+        app_id=uuid.UUID(block.app_id),
+        options=_options(key, block.fields[1:], words, notes),
+    )
+
+
+def _parse_key(text: str, *, has_certificate: bool) -> BindingKey:
+    if text.isdigit():
+        return CcsPort(int(text))
+    key = parse_binding_key(text)
+    if has_certificate:
+        return key
+    return CcsPort(key.port) if isinstance(key, IpPort) else ScopedCcs(getattr(key, "host"), key.port)  # noqa: B009
+
+
+def _options(key: BindingKey, lines: list[tuple[str, str]], words: dict[str, bool], notes: list[str]) -> BindingOptions:
+    fields: dict[str, Any] = {}
+    numbers = [index for index, (_, value) in enumerate(lines) if value.isascii() and value.isdigit()]
+    first = next((index for index in numbers if index + 1 in numbers), None)
+    if first is not None:
+        fields["revocation_freshness_time"] = timedelta(seconds=int(lines[first][1]))
+        fields["url_retrieval_timeout"] = timedelta(milliseconds=int(lines[first + 1][1]))
+    if any(label.casefold() in _BY_LABEL for label, _ in lines):
+        _read_english(key, lines, words, notes, fields)
+    elif first is not None:
+        _read_by_place(key, lines, first, words, notes, fields)
+    return BindingOptions(**fields)
+
+
+def _read_english(
+    key: BindingKey, lines: list[tuple[str, str]], words: dict[str, bool], notes: list[str], fields: dict[str, Any]
+) -> None:
+    for label, value in lines:
+        name = label.casefold()
+        if name in ("ctl identifier", "ctl store name"):
+            fields[name.removesuffix(" name").replace(" ", "_").replace("ctl_store", "ctl_store_name")] = (
+                None if _absent(value) else value
+            )
+        elif name == _USE_FRESHNESS:
+            fields["use_revocation_freshness_time"] = _boolean(key, label, value, words)
+        elif name == _CACHE_CLIENT_HELLO:
+            fields["cache_client_hello"] = _boolean(key, label, value, words)
+        elif name in _BY_LABEL:
+            switch = _BY_LABEL[name]
+            fields[switch.field] = _boolean(key, label, value, words) != switch.inverted
+        elif value.casefold() in words:
+            notes.append(f"{key}: the option {label!r} is not known and was left out")
+
+
+def _boolean(key: BindingKey, label: str, value: str, words: dict[str, bool]) -> bool:
+    found = words.get(value.casefold())
+    if found is None:
+        raise MalformedDataError(f"{key}: {label!r} is {value!r}, which means neither on nor off")
+    return found
+
+
+def _read_by_place(
+    key: BindingKey,
+    lines: list[tuple[str, str]],
+    first: int,
+    words: dict[str, bool],
+    notes: list[str],
+    fields: dict[str, Any],
+) -> None:
+    """A translated record: three switches before the two numbers, two texts and two switches after them."""
+    names = ("verify_client_revocation", "cached_client_revocation_only", "check_client_usage")
+    for name, (label, value) in zip(names, lines[:first], strict=False):
+        fields[name] = _boolean(key, label, value, words)
+    rest = lines[first + 2 :]
+    for name, (_, value) in zip(("ctl_identifier", "ctl_store_name"), rest[:2], strict=False):
+        fields[name] = None if _absent(value) else value
+    for name, (label, value) in zip(
+        ("map_client_certificates", "negotiate_client_certificate"), rest[2:4], strict=False
+    ):
+        fields[name] = _boolean(key, label, value, words)
+    # After that builds differ. By default all of it is off, in at most two words (Disabled, Not Set).
+    tail = [words.get(value.casefold()) for _, value in rest[4:]]
+    if any(verdict is not False for verdict in tail):
+        notes.append(f"{key}: its last {len(tail)} options could not be read in this language; defaults were assumed")

@@ -1,0 +1,61 @@
+"""The parameters of `netsh http add sslcert` and the fields of `BindingOptions` that they stand for."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Switch:
+    """A parameter that is `enable` or `disable`.
+
+    Attributes:
+        parameter: netsh's word.
+        field: The field of `BindingOptions`.
+        inverted: Whether `enable` means False, as in `disablehttp2=enable`.
+        label: What an English `show sslcert` prints.
+    """
+
+    parameter: str
+    field: str
+    inverted: bool
+    label: str
+
+
+# In the order of `netsh http add sslcert` help and of the listing; Microsoft's documentation of "netsh http" and the
+# help text of Windows Server 2019 and 2025.
+SWITCHES = (
+    Switch("verifyclientcertrevocation", "verify_client_revocation", False, "Verify Client Certificate Revocation"),
+    Switch(
+        "verifyrevocationwithcachedclientcertonly",
+        "cached_client_revocation_only",
+        False,
+        "Verify Revocation Using Cached Client Certificate Only",
+    ),
+    Switch("usagecheck", "check_client_usage", False, "Usage Check"),
+    Switch("dsmapperusage", "map_client_certificates", False, "DS Mapper Usage"),
+    Switch("clientcertnegotiation", "negotiate_client_certificate", False, "Negotiate Client Certificate"),
+    Switch("reject", "reject_connections", False, "Reject Connections"),
+    Switch("disablehttp2", "http2", True, "Disable HTTP2"),
+    Switch("disablequic", "quic", True, "Disable QUIC"),
+    Switch("disabletls12", "tls12", True, "Disable TLS1.2"),
+    Switch("disabletls13", "tls13", True, "Disable TLS1.3"),
+    Switch("disableocspstapling", "ocsp_stapling", True, "Disable OCSP Stapling"),
+    Switch("enabletokenbinding", "token_binding", False, "Enable Token Binding"),
+    Switch("logextendedevents", "log_extended_events", False, "Log Extended Events"),
+    Switch("disablelegacytls", "legacy_tls", True, "Disable Legacy TLS Versions"),
+    Switch("enablesessionticket", "session_tickets", False, "Enable Session Ticket"),
+    Switch("disablesessionid", "session_id", True, "Disable Session ID"),
+)
+SWITCHES_BY_PARAMETER = {switch.parameter: switch for switch in SWITCHES}
+
+# Bits that a listing shows or a record holds, but that no parameter sets: field, value when not set.
+UNSPEAKABLE: tuple[tuple[str, object], ...] = (
+    ("cached_urls_only", False),
+    ("retrieve_client_issuers", True),
+    ("raw_filter", True),
+    ("client_correlation", False),
+    ("cache_client_hello", False),
+    ("unknown_flags", 0),
+    ("unknown_check_modes", 0),
+)

@@ -1,0 +1,19 @@
+"""netsh, both ways: its sslcert command lines and listings to records and back, and records as JSON.
+
+Pure text work: nothing is run and no machine is touched, so that a fleet's dumps can be audited anywhere.
+"""
+
+from mlsssl._netsh.as_json import from_json, to_json
+from mlsssl._netsh.command import NetshCommand, format_command, parse_command, parse_script
+from mlsssl._netsh.listing import Listing, parse_listing
+
+__all__ = [
+    "Listing",
+    "NetshCommand",
+    "format_command",
+    "from_json",
+    "parse_command",
+    "parse_listing",
+    "parse_script",
+    "to_json",
+]

@@ -1,0 +1,440 @@
+"""netsh's command lines and listings, and the JSON form of bindings."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from datetime import timedelta
+
+import pytest
+
+from mlsssl._ports import BindingRecord
+from mlsssl.errors import InvalidInputError, MalformedDataError
+from mlsssl.netsh import NetshCommand, format_command, from_json, parse_command, parse_listing, parse_script, to_json
+from mlsssl.values import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint
+
+HASH = "18e1628ac1cd7cae3495e718f87e5b6188193c81"
+APP = uuid.UUID("9168E8B4-DF4B-497C-918E-36EBC2C69732")
+PLAIN = BindingRecord(
+    key=IpPort("0.0.0.0", 443),
+    thumbprint=Thumbprint(HASH),
+    store_name=None,
+    app_id=APP,
+    options=BindingOptions(),
+)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"netsh http add sslcert ipport=0.0.0.0:443 certhash={HASH} appid={{{APP}}}",
+        f"http add sslcert ipport=0.0.0.0:443 certhash={HASH} appid={{{APP}}}",
+        f"add sslcert ipport=0.0.0.0:443 certhash={HASH} appid={{{APP}}}",
+        rf"C:\Windows\System32\netsh.exe HTTP ADD SSLCERT IPPORT=0.0.0.0:443 CERTHASH={HASH.upper()} appid={APP}",
+        f"netsh http add sslcert ipport=0.0.0.0:443 certhash={HASH} appid='{{{APP}}}'",
+        f'netsh http add sslcert ipport=0.0.0.0:443 certhash={HASH} "appid={{{APP}}}"',
+        f"netsh http add sslcert ipport=0.0.0.0:443 certhash={HASH} appid=“{{{APP}}}”",
+        f"netsh http add sslcert ipport=0.0.0.0:443 certhash=\u200e{HASH} appid={{{str(APP).replace('-', '–')}}}",
+        f"netsh\u00a0http add sslcert ipport=0.0.0.0:443 certhash={HASH} appid=`{{{APP}`}}",
+        f"netsh http add sslcert ^\r\n  ipport=0.0.0.0:443 ^\n certhash={HASH} appid={{{APP}}}",
+        f"netsh --% http add sslcert ipport=0.0.0.0:443 certhash={HASH} appid={{{APP}}}",
+    ],
+)
+def test_the_procedures_line_in_every_dress(line: str) -> None:
+    """As the page prints it, as cmd and PowerShell take it, and as it is after a word processor had it."""
+    assert parse_command(line) == NetshCommand(verb="add", key=PLAIN.key, record=PLAIN)
+
+
+def test_words_that_a_shell_split() -> None:
+    """The words of argv are taken one by one, so that blanks inside them stay."""
+    words = ["http", "add", "sslcert", "hostnameport=a.test:443", f"certhash={HASH}", f"appid={APP}"]
+    command = parse_command([*words, "certstorename=My Store"])
+    assert command.record is not None
+    assert command.record.store_name == "My Store"
+
+
+def test_every_parameter() -> None:
+    """Each one goes to its field, those that forbid turned round."""
+    command = parse_command(
+        f"netsh http update sslcert hostnameport=www.example.com:8443 certhash={HASH} appid={{{APP}}} "
+        "certstorename=WebHosting verifyclientcertrevocation=disable verifyrevocationwithcachedclientcertonly=enable "
+        "usagecheck=disable revocationfreshnesstime=60 urlretrievaltimeout=1500 sslctlidentifier=list "
+        "sslctlstorename=AuthRoot dsmapperusage=enable clientcertnegotiation=enable reject=enable "
+        "disablehttp2=enable disablequic=enable disabletls12=enable disabletls13=enable disableocspstapling=enable "
+        "enabletokenbinding=enable logextendedevents=enable disablelegacytls=enable enablesessionticket=enable "
+        "disablesessionid=enable"
+    )
+    assert command.verb == "update"
+    assert command.record is not None
+    assert command.record.key == HostnamePort("www.example.com", 8443)
+    assert command.record.options == BindingOptions(
+        verify_client_revocation=False,
+        cached_client_revocation_only=True,
+        check_client_usage=False,
+        revocation_freshness_time=timedelta(seconds=60),
+        url_retrieval_timeout=timedelta(milliseconds=1500),
+        ctl_identifier="list",
+        ctl_store_name="AuthRoot",
+        map_client_certificates=True,
+        negotiate_client_certificate=True,
+        reject_connections=True,
+        http2=False,
+        quic=False,
+        tls12=False,
+        tls13=False,
+        ocsp_stapling=False,
+        token_binding=True,
+        log_extended_events=True,
+        legacy_tls=False,
+        session_tickets=True,
+        session_id=False,
+    )
+    assert parse_command(format_command(command)) == command
+    assert parse_command(format_command(command, shell="powershell")) == command
+
+
+def test_delete_and_show() -> None:
+    """They take a key and nothing else; `show` may do without."""
+    assert parse_command("netsh http delete sslcert ipport=0.0.0.0:443").key == PLAIN.key
+    assert parse_command("netsh http del sslcert ipport=[::]:443").key == IpPort("::", 443)
+    assert parse_command("netsh http show sslcert").key is None
+    assert parse_command("netsh http show sslcert ccs=443").key == CcsPort(443)
+    assert parse_command("netsh http delete sslcert scopedccs=a.test:443").key == ScopedCcs("a.test", 443)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("", "ends before"),
+        ("netsh http add urlacl url=http://+:80/", "'urlacl'"),
+        ("netsh http frob sslcert ipport=0.0.0.0:443", "'frob'"),
+        (f"netsh http add sslcert ipport=0.0.0.0:443 appid={APP}", "certhash is needed"),
+        (f"netsh http add sslcert ipport=0.0.0.0:443 certhash={HASH}", "appid is needed"),
+        (f"netsh http add sslcert ipport=0.0.0.0:443 certhash={HASH[:-1]} appid={APP}", "39"),
+        (f"netsh http add sslcert ipport=0.0.0.0:443 certhash={HASH} appid=my-app", "GUID"),
+        (f"netsh http add sslcert ipport=0.0.0.0 certhash={HASH} appid={APP}", "port"),
+        (f"netsh http add sslcert hostnameport=a.test:443 certhash={HASH} appid={APP}", "store name"),
+        (f"netsh http add sslcert ccs=443 certhash={HASH} appid={APP}", "no certificate"),
+        (f"netsh http add sslcert ipport=0.0.0.0:443 ccs=443 appid={APP}", "exclude each other"),
+        ("netsh http add sslcert ipport=0.0.0.0:443 ipport=0.0.0.0:443", "twice"),
+        ("netsh http add sslcert ipport=0.0.0.0:443 clientcert=enable", "no parameter 'clientcert'"),
+        (f"netsh http add sslcert ipport=0.0.0.0:443 certhash={HASH} appid={APP} reject=yes", "enable or disable"),
+        (f"netsh http add sslcert ipport=0.0.0.0:443 certhash={HASH} appid={APP} urlretrievaltimeout=1s", "whole"),
+        ("netsh http add sslcert ipport=0.0.0.0:443 certhash=$hash appid=$guid", "variable"),
+        ("netsh http add sslcert 0.0.0.0:443", "name=value"),
+        ("netsh http add sslcert json=C:\\x.json", "json="),
+        ("netsh http delete sslcert", "is needed"),
+        (f"netsh http delete sslcert ipport=0.0.0.0:443 certhash={HASH}", "takes no certhash"),
+        ("netsh http add sslcert ipport=0.0.0.0:443 appid='{", "quote"),
+        ("netsh http add sslcert " + "x" * 40_000, "at most"),
+    ],
+)
+def test_lines_that_netsh_would_refuse_too(line: str, words: str) -> None:
+    """Each says what is wrong, by name."""
+    with pytest.raises(MalformedDataError, match=words):
+        parse_command(line)
+
+
+def test_what_a_command_line_looks_like() -> None:
+    """Defaults are left out, an explicit zero is never written, PowerShell gets its quotes."""
+    command = NetshCommand(verb="add", key=PLAIN.key, record=PLAIN)
+    expected = f"netsh http add sslcert ipport=0.0.0.0:443 certhash={HASH} appid={{{APP}}}"
+    assert format_command(command) == expected
+    assert format_command(command, shell="powershell") == expected.replace(f"appid={{{APP}}}", f"'appid={{{APP}}}'")
+    spaced = NetshCommand(verb="add", key=PLAIN.key, record=_changed(store_name="It's mine"))
+    assert 'certstorename="It\'s mine"' in format_command(spaced)
+    assert "'certstorename=It''s mine'" in format_command(spaced, shell="powershell")
+    assert parse_command(format_command(spaced)).record == spaced.record
+
+
+def _changed(store_name: str | None = None, options: BindingOptions | None = None) -> BindingRecord:
+    return BindingRecord(
+        key=PLAIN.key,
+        thumbprint=PLAIN.thumbprint,
+        store_name=store_name,
+        app_id=APP,
+        options=options or BindingOptions(),
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        BindingOptions(cache_client_hello=True),
+        BindingOptions(unknown_flags=0x10000),
+        BindingOptions(use_revocation_freshness_time=True),
+        BindingOptions(ctl_identifier='say "x"'),
+    ],
+)
+def test_what_netsh_cannot_say(options: BindingOptions) -> None:
+    """It is refused by name, never dropped in silence."""
+    with pytest.raises(InvalidInputError):
+        format_command(NetshCommand(verb="add", key=PLAIN.key, record=_changed(options=options)))
+
+
+def test_scripts() -> None:
+    """Commands are found among everything else, comments excepted, and errors name their line."""
+    script = f"""
+    # netsh http add sslcert ipport=1.1.1.1:443
+    rem netsh http delete sslcert ipport=1.1.1.1:443
+    cmd /c "echo hello"
+    netsh http delete sslcert ipport=0.0.0.0:443 > nul
+    netsh http add sslcert `
+        ipport=0.0.0.0:443 certhash={HASH} `
+        appid='{{{APP}}}' | Out-Null
+    echo done
+    """
+    assert [command.verb for command in parse_script(script)] == ["delete", "add"]
+    with pytest.raises(MalformedDataError, match="line 2"):
+        parse_script("rem\nnetsh http delete sslcert ipport=nonsense")
+
+
+SERVER_2012 = f"""
+SSL Certificate bindings:
+-------------------------
+
+    IP:port                      : 0.0.0.0:443
+    Certificate Hash             : {HASH}
+    Application ID               : {{{APP}}}
+    Certificate Store Name       : (null)
+    Verify Client Certificate Revocation : Enabled
+    Verify Revocation Using Cached Client Certificate Only : Disabled
+    Usage Check                  : Enabled
+    Revocation Freshness Time    : 0
+    URL Retrieval Timeout        : 0
+    Ctl Identifier               : (null)
+    Ctl Store Name               : (null)
+    DS Mapper Usage              : Disabled
+    Negotiate Client Certificate : Disabled
+
+    Hostname:port                : SNI.IIS8.com:443
+    Certificate Hash             : 0000000000000000000000000000000000000001
+    Application ID               : {{4dc3e181-e14b-4a21-b022-59fc669b0914}}
+    Certificate Store Name       : My
+    Verify Client Certificate Revocation : Disabled
+    Verify Revocation Using Cached Client Certificate Only : Enabled
+    Usage Check                  : Disabled
+    Revocation Freshness Time    : 60
+    URL Retrieval Timeout        : 1500
+    Ctl Identifier               : (null)
+    Ctl Store Name               : adfstrusteddevices
+    DS Mapper Usage              : Enabled
+    Negotiate Client Certificate : Enabled
+"""
+
+SERVER_2025 = f"""
+
+SSL Certificate bindings:
+-------------------------
+
+
+
+    IP:port                      : [::]:8443
+    Certificate Hash             : {HASH}
+    Application ID               : {{{APP}}}
+    Certificate Store Name       : MY
+    Verify Client Certificate Revocation : Enabled
+    Verify Revocation Using Cached Client Certificate Only : Disabled
+    Usage Check                  : Enabled
+    Revocation Freshness Time    : 0
+    URL Retrieval Timeout        : 0
+    Ctl Identifier               : (null)
+    Ctl Store Name               : (null)
+    DS Mapper Usage              : Disabled
+    Negotiate Client Certificate : Disabled
+    Reject Connections           : Enabled
+    Disable HTTP2                : Set
+    Disable QUIC                 : Not Set
+    Disable TLS1.2               : Not Set
+    Disable TLS1.3               : Set
+    Disable OCSP Stapling        : Set
+    Enable Token Binding         : Set
+    Log Extended Events          : Set
+    Disable Legacy TLS Versions  : Set
+    Enable Session Ticket        : Set
+    Enable Caching Client Hello  : Set
+
+ Extended Properties:
+    PropertyId                   : 0
+    Receive Window               : 1048576
+ Extended Properties:
+    PropertyId                   : 1
+    Max Settings Per Frame       : 2796202
+    Max Settings Per Minute      : 4294967295
+
+    Central Certificate Store    : 443
+    Certificate Hash             : (null)
+    Application ID               : {{{APP}}}
+    Certificate Store Name       : (null)
+    Verify Client Certificate Revocation : Enabled
+"""
+
+GERMAN = f"""
+SSL-Zertifikatbindungen:
+-------------------------
+
+    IP:Port                      : 10.0.0.5:443
+    Zertifikathash               : {HASH}
+    Anwendungs-ID                : {{{APP}}}
+    Zertifikatspeichername       : MY
+    Clientzertifikatsperrung überprüfen : Aktiviert
+    Sperrung nur mit zwischengespeichertem Clientzertifikat überprüfen : Deaktiviert
+    Verwendungsüberprüfung       : Aktiviert
+    Sperrungsaktualisierungszeit : 90
+    URL-Abruftimeout             : 7
+    Steuerelement-ID             : (null)
+    Steuerelementspeichername    : Liste
+    DS-Zuordnungsverwendung      : Deaktiviert
+    Clientzertifikat aushandeln  : Aktiviert
+    Verbindungen ablehnen        : Deaktiviert
+    HTTP2 deaktivieren           : Nicht festgelegt
+"""
+
+
+def test_an_old_english_listing() -> None:
+    """Fields of Server 2012, with two families."""
+    listing = parse_listing(SERVER_2012)
+    assert listing.notes == ()
+    first, second = listing.records
+    assert first == PLAIN
+    assert second.key == HostnamePort("sni.iis8.com", 443)
+    assert second.store_name == "My"
+    assert second.options == BindingOptions(
+        verify_client_revocation=False,
+        cached_client_revocation_only=True,
+        check_client_usage=False,
+        revocation_freshness_time=timedelta(seconds=60),
+        url_retrieval_timeout=timedelta(milliseconds=1500),
+        ctl_store_name="adfstrusteddevices",
+        map_client_certificates=True,
+        negotiate_client_certificate=True,
+    )
+
+
+def test_a_new_english_listing() -> None:
+    """Fields by label where builds differ, extended properties passed over, CCS without a certificate."""
+    listing = parse_listing(SERVER_2025)
+    assert listing.notes == ()
+    first, second = listing.records
+    assert first.key == IpPort("::", 8443)
+    assert first.options == BindingOptions(
+        reject_connections=True,
+        http2=False,
+        tls13=False,
+        ocsp_stapling=False,
+        token_binding=True,
+        log_extended_events=True,
+        legacy_tls=False,
+        session_tickets=True,
+        cache_client_hello=True,
+    )
+    assert (second.key, second.thumbprint, second.store_name) == (CcsPort(443), None, None)
+
+
+def test_a_german_listing_in_its_code_page() -> None:
+    """By place instead of label, also from the bytes of an OEM code page or UTF-16."""
+    for data in (GERMAN, GERMAN.encode(), GERMAN.encode("cp850"), GERMAN.encode("utf-16")):
+        (record,) = parse_listing(data).records
+        assert record.key == IpPort("10.0.0.5", 443)
+        assert record.options == BindingOptions(
+            revocation_freshness_time=timedelta(seconds=90),
+            url_retrieval_timeout=timedelta(milliseconds=7),
+            ctl_store_name="Liste",
+            negotiate_client_certificate=True,
+        )
+
+
+def _in_another_language(text: str, words: dict[str, str]) -> str:
+    lines: list[str] = []
+    for line in text.splitlines():
+        _, colon, value = line.partition(" : ")
+        lines.append(f"    Öäü {len(lines)}  : {words.get(value, value)}" if colon else line)
+    return "\n".join(lines)
+
+
+def test_a_language_nobody_told_us() -> None:
+    """Words for on and off are inferred from where they stand, with a note that says so."""
+    text = _in_another_language(SERVER_2012.split("    Hostname:port")[0], {"Enabled": "Bai", "Disabled": "Ez"})
+    listing = parse_listing(text)
+    assert listing.records == (PLAIN,)
+    assert any("'bai'" in note for note in listing.notes)
+
+
+def test_a_language_that_cannot_be_inferred_is_refused() -> None:
+    """Rather no answer than a wrong one: three words for two meanings."""
+    text = _in_another_language(SERVER_2012, {"Enabled": "Bai", "Disabled": "Ez"}).replace("Bai", "Agian", 1)
+    with pytest.raises(MalformedDataError, match="on and off"):
+        parse_listing(text)
+
+
+def test_options_after_the_known_places_are_noted() -> None:
+    """A translated listing whose newer options are not all off says that they were not read."""
+    listing = parse_listing(GERMAN.replace("Nicht festgelegt", "Festgelegt"))
+    assert any("could not be read" in note for note in listing.notes)
+
+
+def test_empty_and_foreign_listings() -> None:
+    """Nothing bound is no record; another program's output is an error."""
+    assert parse_listing("\nSSL Certificate bindings:\n-------------------------\n").records == ()
+    assert parse_listing("The system cannot find the file specified.").records == ()
+    with pytest.raises(MalformedDataError, match="application id"):
+        parse_listing("Name    : Ethernet\nStatus  : Up\n")
+    with pytest.raises(MalformedDataError, match="cannot be"):
+        parse_listing(SERVER_2012.replace("0.0.0.0:443", "0.0.0.0:70000"))
+
+
+def test_a_hostname_record_without_a_store() -> None:
+    """Windows prints (null) for a record written without one; the note says what was assumed."""
+    listing = parse_listing(SERVER_2012.replace(": My", ": (null)"))
+    assert listing.records[1].store_name == "MY"
+    assert len(listing.notes) == 1
+
+
+def test_json_both_ways() -> None:
+    """What was exported is imported, for people's eyes too."""
+    records = (*parse_listing(SERVER_2012).records, *parse_listing(SERVER_2025).records)
+    text = to_json(records)
+    assert from_json(text) == from_json(text.encode()) == records
+    first = json.loads(text)["bindings"][0]
+    assert first["key"] == "ipport=0.0.0.0:443"
+    assert first["options"] == {}
+    assert json.loads(text)["bindings"][1]["options"]["url_retrieval_timeout"] == 1500
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "[]",
+        "{}",
+        '{"format": "mlsssl-bindings", "version": 2, "bindings": []}',
+        '{"format": "mlsssl-bindings", "version": 1, "bindings": {}}',
+        '{"format": "mlsssl-bindings", "version": 1, "bindings": [{"key": "ccs=443"}]}',
+        '{"format": "mlsssl-bindings", "version": 1, "bindings": [{"key": 443, "app_id": "x"}]}',
+        '{"format": "mlsssl-bindings", "version": 1, "bindings": [{"key": "ccs=443", "app_id": "x"}]}',
+        "[" * 100_000,
+        b"\xff\xfe\x00",
+    ],
+)
+def test_json_that_is_something_else(text: str | bytes) -> None:
+    """Every other text is malformed, and says so in our words."""
+    with pytest.raises(MalformedDataError):
+        from_json(text)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"options": {"tls": False}}, {"options": {"tls13": 1}}, {"options": {"url_retrieval_timeout": 1.5}}, {"more": 1}],
+)
+def test_json_members_that_cannot_be(change: dict[str, object]) -> None:
+    """A member that nobody wrote is refused instead of ignored."""
+    document = json.loads(to_json([PLAIN]))
+    document["bindings"][0].update(change)
+    with pytest.raises(MalformedDataError):
+        from_json(json.dumps(document))
+
+
+def test_json_with_a_key_twice() -> None:
+    """One record per key."""
+    with pytest.raises(MalformedDataError, match="twice"):
+        from_json(to_json([PLAIN, PLAIN]))

@@ -1,0 +1,85 @@
+"""Bags of certificates in and out, and the leaf found by its key."""
+
+from __future__ import annotations
+
+import base64
+
+import pytest
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.serialization import pkcs7
+
+from made_certificates import make, shared_key
+from mlsssl._pki.pkcs7 import find_leaf, load_pkcs7, serialize_pkcs7
+from mlsssl.errors import InvalidInputError, MalformedDataError
+from pfx_material import ber
+
+ROOT = make("Root", key=shared_key(1), authority=True)
+LEAF = make("www.example.com", key=shared_key(2), issuer=ROOT)
+CERTIFICATES = [LEAF.certificate, ROOT.certificate]
+
+
+@pytest.mark.parametrize("encoding", ["der", "pem"])
+def test_both_ways(encoding: str) -> None:
+    """What is written is read, and the leaf is found whatever the order."""
+    data = serialize_pkcs7(CERTIFICATES, encoding=encoding)  # type: ignore[arg-type]
+    found = load_pkcs7(data)
+    assert set(found) == set(CERTIFICATES)
+    assert find_leaf(found, LEAF.key) == LEAF.certificate
+    assert find_leaf(found, ROOT.key) == ROOT.certificate
+    with pytest.raises(MalformedDataError, match="belongs to this private key"):
+        find_leaf(found, shared_key(3))
+
+
+@pytest.mark.parametrize("label", ["PKCS7", "CMS", "PKCS #7 SIGNED DATA", "CERTIFICATE"])
+def test_pem_labels(label: str) -> None:
+    """Each name under which such files travel, with text around it."""
+    body = base64.encodebytes(serialize_pkcs7(CERTIFICATES)).decode()
+    text = f"Bag Attributes\n-----BEGIN {label}-----\r\n{body}-----END {label}-----\nmore\n"
+    assert set(load_pkcs7(text.encode())) == set(CERTIFICATES)
+    with pytest.raises(MalformedDataError, match="base64"):
+        load_pkcs7(text.replace(body[:4], "?!?!").encode())
+
+
+def test_ber_and_signed_files() -> None:
+    """Indefinite lengths are read; so is a file that somebody signed."""
+    assert set(load_pkcs7(ber(serialize_pkcs7(CERTIFICATES), depth=4))) == set(CERTIFICATES)
+    signed = (
+        pkcs7.PKCS7SignatureBuilder()
+        .set_data(b"data")
+        .add_signer(LEAF.certificate, LEAF.key, hashes.SHA256())
+        .add_certificate(ROOT.certificate)
+        .sign(serialization.Encoding.DER, [])
+    )
+    assert set(load_pkcs7(signed)) == set(CERTIFICATES)
+
+
+def test_two_certificates_for_one_key() -> None:
+    """The one that lasts longer is the leaf."""
+    later = make("www.example.com", key=shared_key(2), issuer=ROOT, days=60)
+    assert find_leaf([LEAF.certificate, later.certificate], LEAF.key) == later.certificate
+
+
+@pytest.mark.parametrize("data", [b"", b"\x30", b"text", LEAF.der, b"-----BEGIN PKCS7-----\n-----END PKCS7-----\n"])
+def test_other_bytes(data: bytes) -> None:
+    """Whatever is no bag of certificates says so."""
+    with pytest.raises(MalformedDataError):
+        load_pkcs7(data)
+
+
+def test_every_cut_and_an_empty_bag() -> None:
+    """A file cut short is damaged; one without a certificate is no use."""
+    data = serialize_pkcs7(CERTIFICATES)
+    for end in range(0, len(data), 29):
+        with pytest.raises(MalformedDataError):
+            load_pkcs7(data[:end])
+    empty = bytes.fromhex("3023 06092a864886f70d010702 a016 3014 020101 3100 300b 06092a864886f70d010701 3100")
+    with pytest.raises(MalformedDataError, match="no certificate"):
+        load_pkcs7(empty)
+
+
+def test_what_the_writer_refuses() -> None:
+    """No certificate, or another encoding."""
+    with pytest.raises(InvalidInputError):
+        serialize_pkcs7([])
+    with pytest.raises(InvalidInputError):
+        serialize_pkcs7(CERTIFICATES, encoding="ber")  # type: ignore[arg-type]
