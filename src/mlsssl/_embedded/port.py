@@ -17,8 +17,11 @@ from mlsssl.errors import AccessDeniedError, BindingError, InvalidInputError, St
 from mlsssl.values import BindingFamily, check_location, check_store_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
+    from mlsssl._embedded.central_store import CentralStore
+    from mlsssl._embedded.connection import Limits
+    from mlsssl._embedded.listener import Listener
     from mlsssl._ports import Diagnosis
     from mlsssl.values import Location, Thumbprint
 
@@ -141,6 +144,53 @@ class EmbeddedPort:
     ) -> None:
         """Make an imitated service; see `EmbeddedServices.define`."""
         self._services.define(name, depends_on=depends_on, running=running, takes=takes, start_error=start_error)
+
+    @property
+    def central_store(self) -> CentralStore | None:
+        """The folder of the CCS bindings and what opens its files; None when none was set."""
+        from mlsssl._embedded.central_store import read_central_store
+
+        return read_central_store(self._database)
+
+    def set_central_store(self, folder: str | os.PathLike[str] | None, password: str | None = None) -> None:
+        """Say where the Central Certificate Store is, for the listener's CCS bindings.
+
+        Args:
+            folder: A folder of PFX files named by host (`www.example.com.pfx`; `_.example.com.pfx` for
+                `*.example.com`), in lower case; None clears the setting.
+            password: The one password of all files, or None. It is kept in the machine's file.
+
+        Raises:
+            NotFoundError: there is no such folder.
+        """
+        from mlsssl._embedded.central_store import CentralStore, write_central_store
+
+        store = None if folder is None else CentralStore(folder=Path(folder), password=password)
+        write_central_store(self._database, store)
+
+    def listen(
+        self,
+        *,
+        host: str | Sequence[str] = "127.0.0.1",
+        ports: Mapping[int, int] | None = None,
+        allow_legacy_tls: bool = False,
+        limits: Limits | None = None,
+    ) -> Listener:
+        """A listener over this machine's bindings, not started yet; see `Listener`. Its owner closes it.
+
+        It goes on when this machine is closed, for it opens the file itself.
+        """
+        # Here, because asyncio is 30 ms that a machine without a listener need not pay.
+        from mlsssl._embedded.listener import Listener
+
+        return Listener(
+            self._path,
+            host=host,
+            ports=ports,
+            allow_legacy_tls=allow_legacy_tls,
+            families=[family for family in BindingFamily if self._bindings.supports(family)],
+            limits=limits,
+        )
 
     def recover(self) -> list[str]:
         """Remove keys that no certificate uses, unless they were kept on purpose; a line per key.

@@ -1,0 +1,76 @@
+"""The issuers that a server sends along with its certificate, found in the machine's stores."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
+
+from mlsssl._embedded.digests import issuer_digest, subject_digest
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from mlsssl._embedded.database import Database
+
+_LIMIT = 10  # certificates; longer chains do not occur, loops of cross-certificates do
+
+
+def build_chain(
+    leaf: x509.Certificate, candidates: Callable[[x509.Certificate], Iterable[x509.Certificate]]
+) -> list[x509.Certificate]:
+    """The leaf and its issuers, each certified by the next, without the root.
+
+    A self-signed certificate ends the chain without being sent, as Schannel does it (RFC 8446 section 4.4.2 allows
+    leaving it out). Where several issuers fit, the one that is valid longest is taken.
+
+    Args:
+        leaf: The first one.
+        candidates: Gives, for a certificate, those that may have issued it.
+    """
+    chain = [leaf]
+    while len(chain) < _LIMIT and not _names_itself(chain[-1]):
+        fitting = [issuer for issuer in candidates(chain[-1]) if _is_issued_by(chain[-1], issuer)]
+        issuer = max(fitting, key=lambda c: c.not_valid_after_utc, default=None)
+        if issuer is None or _names_itself(issuer) or issuer in chain:
+            break
+        chain.append(issuer)
+    return chain
+
+
+def find_chain(database: Database, leaf: x509.Certificate) -> list[x509.Certificate]:
+    """`build_chain` from what is in LocalMachine's stores, Disallowed excepted."""
+
+    def candidates(certificate: x509.Certificate) -> list[x509.Certificate]:
+        rows = database.query(
+            "SELECT DISTINCT der FROM certificates JOIN stores ON stores.id = store"
+            " WHERE subject = ? AND location = 'LocalMachine' AND folded <> 'DISALLOWED' LIMIT 50",
+            (issuer_digest(certificate),),
+        )
+        return [x509.load_der_x509_certificate(der) for (der,) in rows]
+
+    return build_chain(leaf, candidates)
+
+
+def _names_itself(certificate: x509.Certificate) -> bool:
+    return issuer_digest(certificate) == subject_digest(certificate)
+
+
+def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
+    try:
+        certificate.verify_directly_issued_by(issuer)
+    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        return False
+    return True
+
+
+def client_roots(database: Database) -> tuple[bytes, ...]:
+    """What client certificates may chain to: LocalMachine's Root and AuthRoot, without what is in Disallowed."""
+    rows = database.query(
+        "SELECT DISTINCT der FROM certificates JOIN stores ON stores.id = store"
+        " WHERE location = 'LocalMachine' AND folded IN ('ROOT', 'AUTHROOT') AND NOT archived"
+        " AND thumbprint NOT IN (SELECT thumbprint FROM certificates JOIN stores ON stores.id = store"
+        " WHERE folded = 'DISALLOWED') ORDER BY thumbprint"
+    )
+    return tuple(row[0] for row in rows)

@@ -1,0 +1,146 @@
+"""The server name in a TLS ClientHello, read before any TLS engine sees it.
+
+Why not Python's `sni_callback`? It may give the connection another SSLContext, but OpenSSL then takes over that
+context's certificate only (SSL_set_SSL_CTX). Seen with OpenSSL 3.0 and Python 3.11: a context with TLS 1.3 as its
+minimum still spoke TLS 1.2, one with TLS 1.2 as its maximum still spoke 1.3, one with CERT_REQUIRED accepted a client
+without a certificate, and one without tickets still sent them: versions, client certificates and tickets are settled
+by the first context, before the callback or in spite of it. A binding decides all of these, so the binding has to be
+known before the engine starts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from mlsssl.errors import MalformedDataError
+
+LIMIT = 64 * 1024
+"""How many bytes a ClientHello and its record headers may take. Real ones take 0.3 to 2 KB."""
+
+_HANDSHAKE = 22  # RFC 8446 section 5.1, ContentType
+_CLIENT_HELLO = 1  # section 4, HandshakeType
+_RECORD_LIMIT = 2**14  # section 5.1
+_SERVER_NAME = 0  # RFC 6066 section 3, ExtensionType and NameType host_name alike
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientHello:
+    """What the choice of a binding needs from a ClientHello.
+
+    Attributes:
+        server_name: The host name that the client asked for, in lower case without a trailing dot; None without.
+    """
+
+    server_name: str | None
+
+
+def parse_client_hello(data: bytes | bytearray) -> ClientHello | None:
+    """Read a ClientHello at the start of a connection.
+
+    Args:
+        data: Everything received so far.
+
+    Returns:
+        What it says, or None while it is not all there.
+
+    Raises:
+        MalformedDataError: it is no ClientHello, or longer than `LIMIT`.
+    """
+    message = _handshake_message(data)
+    return None if message is None else _parse(message)
+
+
+def _handshake_message(data: bytes | bytearray) -> bytes | None:
+    """The first handshake message without its header, put together from its records; None while it is not all there."""
+    message = bytearray()
+    position = 0
+    while position <= len(data):
+        header = data[position : position + 5]
+        if header[:1] and header[0] != _HANDSHAKE:
+            raise MalformedDataError("the client does not speak TLS: its first record is no handshake")
+        if len(header) > 1 and header[1] != 3:
+            raise MalformedDataError("the client speaks no version of TLS that there is")
+        if len(header) < 5:
+            break
+        length = int.from_bytes(header[3:5], "big")
+        if not 1 <= length <= _RECORD_LIMIT:
+            raise MalformedDataError(f"a TLS record of {length} bytes")
+        message += data[position + 5 : position + 5 + length]
+        if message and message[0] != _CLIENT_HELLO:
+            raise MalformedDataError("the client's first message is no ClientHello")
+        if len(message) >= 4:
+            needed = 4 + int.from_bytes(message[1:4], "big")
+            if needed > LIMIT:
+                raise MalformedDataError(f"a ClientHello of {needed} bytes")
+            if len(message) >= needed:
+                return bytes(message[4:needed])
+        position += 5 + length
+    if len(data) > LIMIT:
+        raise MalformedDataError("a ClientHello in too many pieces")
+    return None
+
+
+class _Reader:
+    """A cursor over bytes that never reads past their end."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self._position = 0
+
+    @property
+    def at_end(self) -> bool:
+        return self._position == len(self._data)
+
+    def take(self, length: int) -> bytes:
+        end = self._position + length
+        if end > len(self._data):
+            raise MalformedDataError("a ClientHello that ends too early")
+        taken = self._data[self._position : end]
+        self._position = end
+        return taken
+
+    def number(self, width: int) -> int:
+        return int.from_bytes(self.take(width), "big")
+
+    def vector(self, width: int) -> bytes:
+        """A vector with a length of `width` bytes in front (RFC 8446 section 3.4)."""
+        return self.take(self.number(width))
+
+
+def _parse(body: bytes) -> ClientHello:
+    reader = _Reader(body)
+    reader.take(2 + 32)  # legacy_version, random
+    reader.vector(1)  # legacy_session_id
+    reader.vector(2)  # cipher_suites
+    reader.vector(1)  # legacy_compression_methods
+    if reader.at_end:  # TLS 1.2 and before need not have extensions
+        return ClientHello(server_name=None)
+    extensions = _Reader(reader.vector(2))
+    if not reader.at_end:
+        raise MalformedDataError("bytes after a ClientHello's extensions")
+    name: str | None = None
+    seen = False
+    while not extensions.at_end:
+        kind, content = extensions.number(2), extensions.vector(2)
+        if kind == _SERVER_NAME:
+            if seen:
+                raise MalformedDataError("a ClientHello with two lists of server names")
+            seen = True
+            name = _host_name(content)
+    return ClientHello(server_name=name)
+
+
+def _host_name(content: bytes) -> str | None:
+    names = _Reader(content)
+    entries = _Reader(names.vector(2))
+    if not names.at_end or entries.at_end:
+        raise MalformedDataError("a list of server names that is not one")
+    found: str | None = None
+    while not entries.at_end:
+        kind, name = entries.number(1), entries.vector(2)
+        if kind == _SERVER_NAME and found is None:
+            # RFC 6066: ASCII without a trailing dot; a dot is forgiven here, as names with one mean the same.
+            if not name or len(name) > 255 or not name.isascii() or b"\0" in name:
+                raise MalformedDataError("a server name that is no host name")
+            found = name.decode("ascii").lower().removesuffix(".")
+    return found or None
