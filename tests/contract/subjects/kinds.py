@@ -27,7 +27,8 @@ class BindingsSubject:
 
     Attributes:
         bindings: The port.
-        add_certificate: Puts one more certificate with a usable machine key into the MY store of LocalMachine.
+        add_certificate: Names a certificate with a usable machine key in the MY store of LocalMachine; each time
+            another one than the last time.
         takes_unknown_bits: Whether the machine keeps option bits without a name (a Windows may refuse them).
     """
 

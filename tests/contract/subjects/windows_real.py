@@ -1,0 +1,95 @@
+"""The Windows machine on this Windows: the real one, or Wine's with the stand-in for HTTP.sys.
+
+Certificates come from the tests' own hands (`windows.machine_keys`), so what the library's stores do wrong cannot hide
+in the bindings' tests. They are made once for a run: an RSA key takes its time.
+"""
+
+from __future__ import annotations
+
+import atexit
+import contextlib
+import sys
+import time
+from itertools import cycle
+from typing import TYPE_CHECKING
+
+import pytest
+
+from contract.subjects.kinds import BindingsSubject, ServicesSubject
+from mlsssl._ports import Cause, Diagnosis, ServiceState
+from mlsssl._windows.bindings import WindowsBindings
+from mlsssl._windows.dlls import SystemDlls
+from mlsssl._windows.services import WindowsServices
+from mlsssl.values import Thumbprint
+from windows import machine_keys, raw_httpapi
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from contract.subjects.kinds import BindingsMaker, ServicesMaker
+
+# Started on demand, stopped again at once, needed by nothing: of Windows as of Wine.
+CANDIDATES = ("BITS", "StiSvc", "FontCache", "wuauserv")
+
+_made: list[Thumbprint] = []
+
+
+def _certificates() -> list[Thumbprint]:
+    if not _made:
+        stack = contextlib.ExitStack()
+        atexit.register(stack.close)
+        for number in range(2):
+            made = stack.enter_context(machine_keys.bindable(f"mlsssl-contract-{number}"))
+            _made.append(Thumbprint(made.thumbprint))
+    return _made
+
+
+def _diagnose(thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
+    if store_name.upper() == "MY" and thumbprint in _made:
+        return ()
+    return (Diagnosis(cause=Cause.NOT_IN_STORE, found=f"{thumbprint} is not in {store_name}", remedy="add it"),)
+
+
+@contextlib.contextmanager
+def _bindings(_folder: Path) -> Iterator[BindingsSubject]:
+    certificates = cycle(_certificates())
+    loaded = raw_httpapi.StandIn()
+    standin = loaded if loaded.exports("StandinOpenCount") else None
+    before = standin.open_count() if standin else 0
+    with pytest.MonkeyPatch.context() as environment:
+        if standin:  # a Windows that knows more bits than we have names for
+            environment.setenv("MLSSSL_STANDIN_FLAGS", "0xffffffff")
+            environment.setenv("MLSSSL_STANDIN_CHECK_MODES", "0xffffffff")
+        yield BindingsSubject(
+            bindings=WindowsBindings(SystemDlls(), _diagnose, retry_delays=()),
+            add_certificate=lambda: next(certificates),
+            takes_unknown_bits=standin is not None,
+        )
+    if standin:
+        assert standin.open_count() == before
+
+
+@contextlib.contextmanager
+def _services(_folder: Path) -> Iterator[ServicesSubject]:
+    services = WindowsServices(SystemDlls())
+
+    def settle(name: str) -> None:
+        deadline = time.monotonic() + 30
+        while services.query(name).state.name.endswith("PENDING"):
+            assert time.monotonic() < deadline, f"{name} is {services.query(name).state}"
+            time.sleep(0.02)
+
+    for name in CANDIDATES:
+        with contextlib.suppress(LookupError):
+            if services.query(name).state is ServiceState.STOPPED:
+                break
+    else:
+        pytest.skip(f"none of {', '.join(CANDIDATES)} is a stopped service here")
+    yield ServicesSubject(services=services, stopped=name, settle=settle)
+    services.request_stop(name)
+    settle(name)
+
+
+BINDINGS: dict[str, BindingsMaker] = {"windows-real": _bindings} if sys.platform == "win32" else {}
+SERVICES: dict[str, ServicesMaker] = {"windows-real": _services} if sys.platform == "win32" else {}
