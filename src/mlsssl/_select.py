@@ -62,3 +62,10 @@ def windows_port() -> MachinePort:
     from mlsssl.errors import UnsupportedError
 
     raise UnsupportedError("the Windows storey is not here yet")
+
+
+def system_roots() -> list[bytes]:
+    """The roots that this operating system trusts, DER. `NotFoundError` when none are found."""
+    from mlsssl._system_trust import system_roots
+
+    return system_roots()

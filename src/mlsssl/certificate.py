@@ -18,10 +18,13 @@ from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Iterable, Sequence
-    from typing import TypeAlias
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Literal, TypeAlias
 
     from mlsssl._pki.keys import PrivateKey
+    from mlsssl._pki.report import Report
+    from mlsssl._pki.rules import Profile, UserRule
+    from mlsssl._pki.validate import ServerFacts
     from mlsssl.authority import CertificateAuthority
 
     TrustAnchor: TypeAlias = "CertificateAuthority | Certificate | x509.Certificate"
@@ -87,10 +90,7 @@ class Certificate:
                 f"a cryptography.x509.Certificate is needed, not {type(certificate).__name__}; "
                 "Certificate.load reads a file, Certificate.from_bytes bytes"
             )
-        try:
-            pem.probe(certificate)
-        except pem.FOREIGN_ERRORS as error:
-            raise MalformedDataError(f"a field of this certificate cannot be read: {error}") from None
+        pem.probe(certificate)
         if private_key is not None:
             if not keys.is_private_key(private_key):
                 raise InvalidInputError(f"a private key is RSA or EC, not {type(private_key).__name__}")
@@ -482,6 +482,65 @@ class Certificate:
 
     # -- using it -----------------------------------------------------------------------------------------------
 
+    def check(
+        self,
+        host: str | None = None,
+        *,
+        trust: Iterable[TrustAnchor] | Literal["system"] | None = "system",
+        at: dt.datetime | None = None,
+        profile: str | Profile = "private",
+        key_expected: bool = True,
+        crls: Sequence[x509.CertificateRevocationList] = (),
+        revocation: Literal["soft", "hard"] = "soft",
+        facts: ServerFacts | None = None,
+        silence: Mapping[str, str] | None = None,
+        extra_rules: Sequence[UserRule] = (),
+    ) -> Report:
+        """Check everything that a client or Windows will check, and report every finding.
+
+        Args:
+            host: The name or address that clients connect to; None leaves names unmatched.
+            trust: The roots that clients trust: authorities or certificates; `"system"` for the operating
+                system's; None leaves the question of trust out.
+            at: The moment to check for; aware; now when not given.
+            profile: Whose rules: `"private"` (a private authority and today's clients), `"public"` (the CA/Browser
+                Forum's), `"procedure"`, `"windows"`, `"legacy"`, or a `Profile`.
+            key_expected: Whether a missing private key is a finding: True for what a server will use, False for
+                what a client has received.
+            crls: Revocation lists to look the chain up in.
+            revocation: `"soft"`: a list that is missing, stale or unusable is a warning; `"hard"`: an error.
+            facts: What is known about the server's key storage and .pfx, for `procedure` and `windows`.
+            silence: Codes of findings to leave out, each with the reason, which the report keeps.
+            extra_rules: Rules of your own.
+
+        Returns:
+            A report; true when nothing forbids the use.
+
+        Raises:
+            InvalidInputError: a host name that is none, a naive moment, an unknown profile or code.
+            MalformedDataError: the certificate's fields cannot be read at all.
+            NotFoundError: `trust="system"`, and no CA bundle is installed.
+
+        Not checked: anything that needs the network. Standards: RFC 5280, RFC 9525, and what each finding names.
+        """
+        from mlsssl._pki.validate import validate
+
+        return validate(
+            self._certificate,
+            host=host,
+            at=dt.datetime.now(dt.timezone.utc) if at is None else at,
+            trust=_anchors(trust),
+            intermediates=self._chain,
+            private_key=self._key,
+            expect_key=key_expected,
+            profile=profile,
+            crls=crls,
+            revocation=revocation,
+            facts=facts,
+            silence=silence,
+            extra_rules=extra_rules,
+        )
+
     def ssl_context(self) -> ssl.SSLContext:
         """A TLS server context with this certificate, its chain and key: TLS 1.2 and newer, Python's defaults.
 
@@ -591,6 +650,18 @@ def _common_name(name: x509.Name) -> str | None:
 def _printable(text: str) -> str:
     """Certificates are hostile text: no control characters, no bidirectional overrides in a terminal."""
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)[:500]
+
+
+def _anchors(trust: Iterable[TrustAnchor] | Literal["system"] | None) -> list[x509.Certificate] | None:
+    if trust is None:
+        return None
+    if not isinstance(trust, str):
+        return [_x509_of(anchor) for anchor in trust]
+    if trust != "system":
+        raise InvalidInputError(f"trust is a list of authorities, 'system' or None, not {trust!r}")
+    from mlsssl import _select
+
+    return [pem.load_der(der) for der in _select.system_roots()]
 
 
 def _x509_of(given: object) -> x509.Certificate:

@@ -160,6 +160,18 @@ def _add_certificate_commands(commands: Commands) -> None:
     parser.add_argument("--days", type=int, default=199, help="validity; 199 unless said")
     parser.add_argument("--common-name", help="the subject; the first name unless said, '' for none")
 
+    parser = _command(commands, "check", f"{room}:check", "check a certificate file")
+    parser.add_argument("target", metavar="FILE")
+    parser.add_argument("--host", help="the name that clients connect to")
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="FILE|system", help="trusted root; may be given again"
+    )
+    parser.add_argument("--profile", choices=PROFILES, default="private", help="whose rules; private unless said")
+    parser.add_argument("--at", metavar="MOMENT", help="check for this moment (2027-01-31T12:00:00Z) instead of now")
+    parser.add_argument("--key", metavar="FILE", help="its private key, when that is a file of its own")
+    parser.add_argument("--no-key", action="store_true", help="no private key is expected")
+    parser.add_argument("--password", metavar="SOURCE", help=_SECRET_HELP)
+
     parser = _command(commands, "show", f"{room}:show", "show what a certificate file says")
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("--key", metavar="FILE", help="its private key, when that is a file of its own")

@@ -265,7 +265,7 @@ class Service:
         for name in names:
             try:
                 self._start_one(name, timeout)
-            except MlssslError as error:  # noqa: PERF203 - the others are tried all the same
+            except MlssslError as error:
                 down.append((name, error))
         return down
 

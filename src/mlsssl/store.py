@@ -17,10 +17,14 @@ from mlsssl.values import Location, Thumbprint, check_location, check_store_name
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from types import TracebackType
+    from typing import Literal
 
     from typing_extensions import Self
 
+    from mlsssl._pki.report import Report
+    from mlsssl._pki.rules import Profile
     from mlsssl._ports import KeyProvider, KeyState, StorePort, StoreRecord
+    from mlsssl.certificate import TrustAnchor
 
 __all__ = ["Store", "StoreEntry"]
 
@@ -53,6 +57,24 @@ class StoreEntry:
     def has_private_key(self) -> bool:
         """Whether the private key is there, opens and matches: opened, not guessed."""
         return self.key is not None and self.key.usable
+
+    def check(
+        self,
+        host: str | None = None,
+        *,
+        trust: Iterable[TrustAnchor] | Literal["system"] | None = "system",
+        at: dt.datetime | None = None,
+        profile: str | Profile = "private",
+    ) -> Report:
+        """As `Certificate.check`, with what the store knows about the private key: opened, persisted, machine's."""
+        from mlsssl._pki.validate import ServerFacts
+
+        facts = None
+        if self.key is not None:
+            facts = ServerFacts(key_persisted=self.key.persisted, key_of_machine=self.key.machine_keyset)
+        return self.certificate.check(
+            host, trust=trust, at=at, profile=profile, key_expected=not self.has_private_key, facts=facts
+        )
 
     def __repr__(self) -> str:
         inner = repr(self.certificate).removeprefix("<Certificate ").removesuffix("; no private key>")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from mlsssl.errors import ExistsError, InvalidInputError, WrongPasswordError
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from typing import Literal
 
     from mlsssl._commands.terminal import Terminal
 
@@ -153,3 +155,37 @@ def pfx(arguments: Namespace, terminal: Terminal) -> int:
     save(certificate, arguments.out, arguments.password, force=arguments.force, readable_by=arguments.readable_by)
     terminal.result({**describe(certificate), "file": str(target)}, f"{certificate!r}\nSaved to {target}.")
     return 0
+
+
+def check(arguments: Namespace, terminal: Terminal) -> int:
+    """`check FILE`: 0 when nothing forbids the use, 1 when something does."""
+    at = _parse_moment(arguments.at)
+    trust: list[Certificate] | Literal["system"] = "system"
+    if arguments.trust and arguments.trust != ["system"]:
+        trust = [_load_anchor(path) for path in arguments.trust]
+    certificate = load(arguments.target, arguments.password, key=arguments.key)
+    report = certificate.check(
+        arguments.host, trust=trust, at=at, profile=arguments.profile, key_expected=not arguments.no_key
+    )
+    terminal.result(report.to_dict(), str(report))
+    return 0 if report.ok else 1
+
+
+def _load_anchor(path: str) -> Certificate:
+    """A root from a file without secrets."""
+    try:
+        return Certificate.load(path)
+    except WrongPasswordError:
+        raise InvalidInputError(
+            f"{path} is locked with a password; trust the authority's certificate file (.cer), not the one with its key"
+        ) from None
+
+
+def _parse_moment(text: str | None) -> dt.datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise InvalidInputError(f"a moment is written as 2027-01-31 or 2027-01-31T12:00:00Z, not {text!r}") from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.timezone.utc)

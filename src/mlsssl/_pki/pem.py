@@ -10,10 +10,11 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._pki.keys import load_private_key, spki
+from mlsssl._pki.quiet import quiet
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from mlsssl._pki.keys import PrivateKey
 
@@ -47,17 +48,31 @@ def format_of(data: bytes) -> Literal["pem", "pfx", "pkcs7", "certificate"]:
 def load_der(data: bytes) -> x509.Certificate:
     """One certificate from DER. `MalformedDataError` when it is none."""
     try:
-        certificate = x509.load_der_x509_certificate(data)
-        probe(certificate)
+        with quiet():
+            certificate = x509.load_der_x509_certificate(data)
     except FOREIGN_ERRORS as error:
         raise MalformedDataError(f"this is no certificate that can be read: {_first_line(error)}") from None
+    probe(certificate)
     return certificate
 
 
+def blocks(data: bytes, label: bytes) -> Iterator[bytes]:
+    """The PEM blocks with this label, armour and all, unread."""
+    return (match.group() for match in _BLOCK.finditer(data) if match.group(1) == label)
+
+
 def probe(certificate: x509.Certificate) -> None:
-    """Touch what everything here relies on, for cryptography parses it lazily; raises one of `FOREIGN_ERRORS`."""
-    certificate.subject, certificate.issuer, certificate.serial_number  # noqa: B018
-    certificate.not_valid_before_utc, certificate.not_valid_after_utc  # noqa: B018
+    """Touch what everything here relies on, for cryptography parses it lazily.
+
+    Raises:
+        MalformedDataError: a name, a date or the serial number cannot be read.
+    """
+    try:
+        with quiet():
+            certificate.subject, certificate.issuer, certificate.serial_number  # noqa: B018
+            certificate.not_valid_before_utc, certificate.not_valid_after_utc  # noqa: B018
+    except FOREIGN_ERRORS as error:
+        raise MalformedDataError(f"a field of this certificate cannot be read: {_first_line(error)}") from None
 
 
 def load_pem(data: bytes, password: str | None) -> tuple[list[x509.Certificate], PrivateKey | None]:
@@ -75,7 +90,8 @@ def load_pem(data: bytes, password: str | None) -> tuple[list[x509.Certificate],
         label = block.group(1)
         if label in (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"):
             try:
-                certificates.append(x509.load_pem_x509_certificate(block.group()))
+                with quiet():
+                    certificates.append(x509.load_pem_x509_certificate(block.group()))
                 probe(certificates[-1])
             except FOREIGN_ERRORS as error:
                 raise MalformedDataError(f"PEM block {count + 1} is no certificate: {_first_line(error)}") from None
@@ -145,7 +161,8 @@ def order_chain(leaf: x509.Certificate, others: Iterable[x509.Certificate]) -> t
 def find_extension(certificate: x509.Certificate, kind: type[ExtensionType]) -> ExtensionType | None:
     """The extension of this kind, or None. `MalformedDataError` when the extensions cannot be read."""
     try:
-        return certificate.extensions.get_extension_for_class(kind).value
+        with quiet():
+            return certificate.extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
     except FOREIGN_ERRORS as error:
