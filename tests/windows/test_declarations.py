@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -86,6 +87,15 @@ def test_a_missing_export_is_noticed() -> None:
 
     assert native.exports(Old(), "HttpInitialize")
     assert not native.exports(Old(), "HttpUpdateServiceConfiguration")
+
+
+def test_a_real_library_without_the_export_is_noticed() -> None:
+    """Cffi has another word for it than Python."""
+    library = ffi.dlopen("kernel32.dll" if sys.platform == "win32" else "libc.so.6")
+    assert not native.exports(library, "HttpInitialize")
+    assert not native.exports(library, "no_function_of_ours")
+    if sys.platform == "win32":
+        assert native.exports(library, "GetSystemDirectoryW")
 
 
 @pytest.mark.skipif("sys.platform == 'win32'")

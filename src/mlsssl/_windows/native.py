@@ -192,7 +192,7 @@ def exports(dll: object, function: str) -> bool:
     """Whether the DLL has the function: the one place where a missing export is noticed."""
     try:
         getattr(dll, function)
-    except AttributeError:
+    except (AttributeError, _generated.ffi.error):  # a fake's way to say so, and that of a generated FFI
         return False
     return True
 
