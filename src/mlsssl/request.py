@@ -1,0 +1,256 @@
+"""`CertificateRequest`: asking the organisation's own authority for a certificate (PKCS#10, RFC 2986)."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from mlsssl import _files
+from mlsssl._pki import csr, issue, keys, names
+from mlsssl._pki.csr import RequestPolicy
+from mlsssl.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from mlsssl._pki.keys import KeyType, PrivateKey
+    from mlsssl.certificate import Certificate
+
+__all__ = ["CertificateRequest", "RequestPolicy"]
+
+
+class CertificateRequest:
+    """A request for a TLS server certificate, with its private key if that is known. Immutable.
+
+    The way round: `create` it where the service runs and save its key; give the request to the authority; join what
+    comes back with the key by `Certificate.load(...).with_key(...)`. The private key never leaves the machine.
+
+    Args:
+        request: A request whose signature fits.
+        private_key: Its private key, or None.
+
+    Raises:
+        InvalidInputError: an argument of another type, or a private key that is not this request's.
+        MalformedDataError: the signature does not fit.
+    """
+
+    __slots__ = ("_key", "_request")
+
+    _key: PrivateKey | None
+    _request: x509.CertificateSigningRequest
+
+    def __init__(self, request: x509.CertificateSigningRequest, *, private_key: PrivateKey | None = None) -> None:
+        from cryptography import x509
+
+        if not isinstance(request, x509.CertificateSigningRequest):
+            raise InvalidInputError(
+                f"a cryptography CertificateSigningRequest is needed, not {type(request).__name__}; "
+                "CertificateRequest.load reads a file, CertificateRequest.create makes one"
+            )
+        request = csr.load_request(csr.to_pem(request))
+        if private_key is not None:
+            if not keys.is_private_key(private_key):
+                raise InvalidInputError(f"a private key is RSA or EC, not {type(private_key).__name__}")
+            if keys.spki(private_key.public_key()) != keys.spki(request.public_key()):
+                raise InvalidInputError("the private key is not this request's: their public keys differ")
+        object.__setattr__(self, "_request", request)
+        object.__setattr__(self, "_key", private_key)
+
+    def __setattr__(self, name: str, value: object) -> NoReturn:
+        raise AttributeError(f"a CertificateRequest is immutable: {name} cannot be set")
+
+    # -- making and reading -------------------------------------------------------------------------------------
+
+    @classmethod
+    def create(
+        cls,
+        *hosts: str,
+        key: KeyType | PrivateKey = "rsa-2048",
+        common_name: str | None = None,
+        template: str | None = None,
+    ) -> CertificateRequest:
+        """Make a request, and a new private key unless one is given.
+
+        Args:
+            *hosts: What clients connect to: DNS names, wildcards, internationalised names, IPv4 and IPv6 addresses;
+                at least one, repetitions dropped.
+            key: A key type to make (`rsa-2048`, `rsa-3072`, `rsa-4096`, `ec-p256`, `ec-p384`), or a private key.
+            common_name: The subject's common name. When not given, the first name that fits into 64 characters;
+                `""` for an empty subject.
+            template: For AD Certificate Services: the name of the template, such as `WebServer`.
+
+        Raises:
+            InvalidInputError: no name, a name that cannot be, or another argument out of its range.
+        """
+        if not hosts:
+            raise InvalidInputError("a request needs at least one name: CertificateRequest.create('www.example.com')")
+        if template is not None and not (template and template.isascii() and len(template) <= 255):
+            raise InvalidInputError(f"a template's name has 1 to 255 ASCII characters, not {template!r}")
+        wanted: list[x509.GeneralName] = list(dict.fromkeys(names.parse_name(host) for host in hosts))
+        if common_name is None:
+            texts = (names.name_text(name) for name in wanted)
+            common_name = next((text for text in texts if len(text) <= issue.COMMON_NAME_LIMIT), "")
+        private_key = keys.make_key(key)
+        request = csr.build_request(wanted, private_key, subject=issue.common_name(common_name), template=template)
+        return _assemble(request, private_key)
+
+    @classmethod
+    def for_renewal(
+        cls, certificate: Certificate, *, key: KeyType | PrivateKey | None = None, template: str | None = None
+    ) -> CertificateRequest:
+        """A request for the successor of a certificate: the same names and common name, a new private key.
+
+        Args:
+            certificate: What is to be renewed; it must name at least one host.
+            key: A key type or a private key; a new key of the same type when not given.
+            template: As in `create`.
+
+        Raises:
+            InvalidInputError: the certificate names no host, or its kind of key is not made here.
+        """
+        if not certificate.names:
+            raise InvalidInputError(f"{certificate!r} names no host in its subjectAltName; create a request with names")
+        wanted = keys.check_key_type(certificate.key_type) if key is None else key
+        common_name = certificate.common_name or ""
+        return cls.create(*certificate.names, key=wanted, common_name=common_name, template=template)
+
+    @classmethod
+    def load(
+        cls, path: str | Path, *, key: str | Path | None = None, key_password: str | None = None
+    ) -> CertificateRequest:
+        """Read a request from a file, and its private key from another.
+
+        Args:
+            path: PEM (also certreq's `NEW CERTIFICATE REQUEST`) or DER, told by content.
+            key: The private key's file (PEM or DER), or None.
+            key_password: For an encrypted private key.
+
+        Raises:
+            NotFoundError: there is no such file.
+            AccessDeniedError: it may not be read.
+            MalformedDataError: no request, or its signature does not fit.
+            WrongPasswordError: the key's password is missing or wrong.
+            InvalidInputError: the private key is not this request's.
+        """
+        key_data = None if key is None else _files.read(Path(key))
+        return cls.from_bytes(_files.read(Path(path)), key=key_data, key_password=key_password)
+
+    @classmethod
+    def from_bytes(
+        cls, data: bytes | str, *, key: bytes | None = None, key_password: str | None = None
+    ) -> CertificateRequest:
+        """As `load`, from PEM text or bytes, or DER."""
+        raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else bytes(data)
+        private_key = None if key is None else keys.load_private_key(key, key_password)
+        request = csr.load_request(raw)
+        return cls(request, private_key=private_key) if private_key else _assemble(request, None)
+
+    # -- writing ------------------------------------------------------------------------------------------------
+
+    def to_pem(self) -> bytes:
+        """The request as PEM: what an authority's form or `certreq -submit` takes. Never the private key."""
+        return csr.to_pem(self._request)
+
+    def to_der(self) -> bytes:
+        """The request as DER."""
+        from cryptography.hazmat.primitives.serialization import Encoding
+
+        return self._request.public_bytes(Encoding.DER)
+
+    def save(self, path: str | Path) -> Path:
+        """Write the request, whole or not at all: DER for `.der`, PEM for every other suffix.
+
+        Raises:
+            NotFoundError: the folder is not there.
+            AccessDeniedError: it may not be written.
+        """
+        target = Path(path)
+        data = self.to_der() if target.suffix.lower() == ".der" else self.to_pem()
+        _files.write(target, data, private=False)
+        return target
+
+    def save_key(self, path: str | Path, *, password: str | None = None) -> Path:
+        """Write the private key as PKCS#8 PEM, readable by its owner only, encrypted when a password is given.
+
+        Raises:
+            InvalidInputError: there is no private key, or an empty password.
+            NotFoundError: the folder is not there.
+            AccessDeniedError: it may not be written.
+        """
+        if self._key is None:
+            raise InvalidInputError(f"there is no private key with {self!r}")
+        target = Path(path)
+        _files.write(target, keys.private_key_pem(self._key, password), private=True)
+        return target
+
+    # -- what it says -------------------------------------------------------------------------------------------
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names asked for; an old tool's common name when it asks by that alone."""
+        return tuple(names.name_text(name) for name in csr.requested_names(self._request))
+
+    @property
+    def subject(self) -> str:
+        """The subject as text (RFC 4514)."""
+        return self._request.subject.rfc4514_string()
+
+    @property
+    def key_type(self) -> str:
+        """`rsa-2048`, `ec-p256` and so on."""
+        return keys.key_type_name(self._request.public_key())
+
+    @property
+    def private_key(self) -> PrivateKey | None:
+        """The private key, or None."""
+        return self._key
+
+    def matches(self, certificate: Certificate) -> bool:
+        """Whether `certificate` is for this request's key. Names are not compared: authorities may change them."""
+        return keys.spki(self._request.public_key()) == keys.spki(certificate.to_cryptography().public_key())
+
+    def complete(self, certificate: Certificate) -> Certificate:
+        """What the authority sent back, joined with the private key of this request.
+
+        Raises:
+            InvalidInputError: there is no private key, or the certificate is for another one.
+        """
+        if self._key is None:
+            raise InvalidInputError(f"there is no private key with {self!r}; load it with key=")
+        return certificate.with_key(self._key)
+
+    def to_cryptography(self) -> x509.CertificateSigningRequest:
+        """The request as `cryptography` has it."""
+        return self._request
+
+    def honoured_by(self, policy: RequestPolicy) -> csr.HonouredRequest:
+        """What an authority with this policy takes from the request: key and names.
+
+        Raises:
+            InvalidInputError: the policy refuses it; the message says what and why.
+        """
+        return csr.honour(self._request, policy)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, CertificateRequest):
+            return NotImplemented
+        return self.to_der() == other.to_der()
+
+    def __hash__(self) -> int:
+        return hash(self.to_der())
+
+    def __repr__(self) -> str:
+        shown = ", ".join(self.names[:3]) + (" …" if len(self.names) > 3 else "")
+        return f"<CertificateRequest {shown or self.subject!r}, {self.key_type}>"
+
+    def __getstate__(self) -> NoReturn:
+        # A pickle would carry the private key to wherever it goes, in silence.
+        raise InvalidInputError("a CertificateRequest is not pickled, for its private key would go along")
+
+
+def _assemble(request: x509.CertificateSigningRequest, private_key: PrivateKey | None) -> CertificateRequest:
+    """A request whose parts are known to fit; nothing is verified again."""
+    made = object.__new__(CertificateRequest)
+    object.__setattr__(made, "_request", request)
+    object.__setattr__(made, "_key", private_key)
+    return made
