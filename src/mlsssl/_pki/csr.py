@@ -227,5 +227,5 @@ def _not_honoured(request: x509.CertificateSigningRequest) -> list[str]:
                 found.append(f"extended key usages {', '.join(others)}")
         elif not isinstance(value, (x509.SubjectAlternativeName, x509.BasicConstraints, x509.KeyUsage)):
             found.append(f"the extension {extension.oid.dotted_string}")
-    others = (attribute for attribute in request.subject if attribute.oid != x509.NameOID.COMMON_NAME)
-    return found + [f"the subject field {attribute.rfc4514_string()}" for attribute in others]
+    fields = (attribute for attribute in request.subject if attribute.oid != x509.NameOID.COMMON_NAME)
+    return found + [f"the subject field {attribute.rfc4514_string()}" for attribute in fields]
