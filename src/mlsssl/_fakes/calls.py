@@ -109,7 +109,7 @@ def returns_handle(
         answer = self.calls.enter(function.__name__) or function(self, *args, **kwargs)
         if isinstance(answer, int):
             self.calls.last_error = answer
-            return cast(HandleT, NULL)
+            return cast("HandleT", NULL)
         return answer
 
     return call

@@ -96,6 +96,25 @@ _NAMES_OF_EXTENSIONS = {
 }
 
 
+# RFC 5280 gives their lists the size 1 to MAX; cryptography reads some of them empty.
+_NEVER_EMPTY: frozenset[type[x509.ExtensionType]] = frozenset(
+    {
+        x509.AuthorityInformationAccess,
+        x509.CertificatePolicies,
+        x509.CRLDistributionPoints,
+        x509.ExtendedKeyUsage,
+        x509.FreshestCRL,
+        x509.IssuerAlternativeName,
+        x509.SubjectAlternativeName,
+        x509.SubjectInformationAccess,
+    }
+)
+
+
+def _named(oid: str) -> str:
+    return _NAMES_OF_EXTENSIONS.get(oid, oid)
+
+
 def check_dates(view: View, emit: Emitter, at: datetime) -> None:
     """Validity at this moment, and dates that make sense; whole seconds, since certificates have no fractions."""
     moment = at.replace(microsecond=0)
@@ -172,7 +191,7 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
     if view.has_unique_id:
         emit("unique-id", "issuerUniqueID, subjectUniqueID", "a unique identifier")
     for problem in view.problems:
-        part = f"extension {_NAMES_OF_EXTENSIONS.get(problem.oid, problem.oid)}"
+        part = f"extension {_named(problem.oid)}"
         emit("extension-duplicate" if problem.duplicate else "extension-malformed", part, problem.reason)
     for oid, critical, _ in view.unknown:
         if critical and oid == _SUBJECT_DIRECTORY_ATTRIBUTES:
@@ -180,6 +199,8 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
         elif critical and oid != _POLICY_MAPPINGS:
             emit("extension-unknown-critical", f"extension {oid}", "a critical extension of unknown meaning")
     for kind, extension in view.known.items():
+        if kind in _NEVER_EMPTY and not len(extension.value):
+            emit("extension-malformed", f"extension {_named(extension.oid.dotted_string)}", "an empty list")
         if not extension.critical:
             continue
         if kind in _NEVER_CRITICAL:

@@ -66,8 +66,6 @@ def check_form(view: View, emit: Emitter) -> None:
     if constraints is None:
         return
     permitted, excluded = constraints.permitted_subtrees, constraints.excluded_subtrees
-    if not permitted and not excluded:
-        emit("name-constraints-empty", _PART, "neither permitted nor excluded subtrees")
     if not view.critical(x509.NameConstraints):
         emit("name-constraints-not-critical", _PART, "name constraints that are not critical")
     for subtree in [*(permitted or ()), *(excluded or ())][:5000]:

@@ -119,8 +119,6 @@ def check_leaf(view: View, names: Names, emit: Emitter, at: datetime) -> None:
     constraints = view.value(x509.BasicConstraints)
     if constraints is not None and constraints.ca:
         emit("leaf-is-ca", "basicConstraints", "CA:TRUE")
-    elif constraints is not None and constraints.path_length is not None:
-        emit("leaf-path-length", "basicConstraints", f"pathLenConstraint {constraints.path_length}")
     if view.has(x509.NameConstraints):
         emit("leaf-name-constraints", "nameConstraints", "name constraints")
     if not view.has(x509.SubjectKeyIdentifier):

@@ -41,6 +41,7 @@ __all__ = ["PathResult", "build_path"]
 _MOST_ATTEMPTS = 20
 _MOST_TOLERATED = 24
 _DEEPEST = 255
+_OLD_ECDSA = frozenset({"1.2.840.10045.4.1"})  # ecdsa-with-SHA1
 
 
 @dataclass(slots=True, kw_only=True)
@@ -368,14 +369,15 @@ def signature_problem(child: View, issuer: View) -> str:
     try:
         signature, signed = certificate.signature, certificate.tbs_certificate_bytes
         parameters = certificate.signature_algorithm_parameters
-        if isinstance(key, rsa.RSAPublicKey) and isinstance(parameters, (padding.PKCS1v15, padding.PSS)):
-            digest = certificate.signature_hash_algorithm
-            if digest is None:
-                return "the signature has no hash"
+        digest = certificate.signature_hash_algorithm
+        if parameters is None and digest is not None:
+            # cryptography gives none for MD5 and SHA-1, which old profiles still want to hear verified.
+            parameters = ec.ECDSA(digest) if child.signature_oid in _OLD_ECDSA else padding.PKCS1v15()
+        if isinstance(key, rsa.RSAPublicKey) and isinstance(parameters, (padding.PKCS1v15, padding.PSS)) and digest:
             key.verify(signature, signed, parameters, digest)
         elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(parameters, ec.ECDSA):
             key.verify(signature, signed, parameters)
-        elif isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)) and parameters is None:
+        elif isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)) and digest is None:
             key.verify(signature, signed)
         else:
             return f"the key of {issuer.subject_text} is of another kind than the signature"

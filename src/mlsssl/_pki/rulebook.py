@@ -566,14 +566,6 @@ _USAGE = (
         remedy="issue a new certificate: ca.issue(...)",
         standard=f"RFC 5280 section 4.2.1.9; {_BR} section 7.1.2.7.8",
     ),
-    rule(
-        "leaf-path-length",
-        "- W E - -",
-        "A certificate that is no authority has a path length.",
-        expected="no pathLenConstraint without CA:TRUE",
-        remedy=_REISSUE,
-        standard="RFC 5280 section 4.2.1.9",
-    ),
 )
 
 _ISSUERS = (
@@ -876,14 +868,6 @@ _CONSTRAINTS = (
         standard="RFC 5280 section 4.2.1.10",
     ),
     rule(
-        "name-constraints-empty",
-        "- W E - -",
-        "The name constraints are empty.",
-        expected="at least one permitted or excluded subtree",
-        remedy=_NEW_CA,
-        standard="RFC 5280 section 4.2.1.10",
-    ),
-    rule(
         "name-constraints-not-critical",
         "- N W - -",
         "The name constraints are not critical, so that a client that does not know them lets everything pass.",
@@ -974,14 +958,6 @@ _TRUST = (
         remedy="send only the certificates of the chain; do not trust whoever made these",
         standard="CVE-2018-16875; CVE-2024-0567",
     ),
-    rule(
-        "certificate-unreadable",
-        "N N W N N",
-        "A certificate that was given as an issuer cannot be read, and was left out.",
-        expected="readable certificates",
-        remedy="leave it out of the chain, or replace it",
-        standard="RFC 5280 section 4.1",
-    ),
 )
 
 _REVOCATION = (
@@ -1048,11 +1024,11 @@ _WINDOWS = (
         standard="Windows: PFXImportCertStore",
     ),
     rule(
-        "pfx-too-new",
+        "pfx-unreadable",
         "W - - E -",
-        "The .pfx is encrypted in a way that this Windows release cannot read; it says that the password is wrong.",
+        "The .pfx is encrypted in a way that its importer cannot read; Windows then says that the password is wrong.",
         expected="encryption that the release can read",
-        remedy='save it for that release: cert.save("server.pfx", password=..., for_="server2016")',
+        remedy='save it for that release: cert.save("server.pfx", password=..., readable_by="windows-server-2016")',
         standard="Windows: PFX with AES-256 and SHA-256 from Windows 10 1709 and Server 2019 on",
     ),
     rule(

@@ -18,7 +18,7 @@ from mlsssl._pki.revocation import check_pointers, check_revocation
 from mlsssl._pki.rulebook import RULES
 from mlsssl._pki.rules import Profile, RuleContext, UserRule, check_code
 from mlsssl._pki.view import View, issuer_view
-from mlsssl.errors import InvalidInputError, MalformedDataError
+from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -26,11 +26,9 @@ if TYPE_CHECKING:
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-__all__ = ["ServerFacts", "validate"]
+    from mlsssl._pki.pfx_explain import PfxExplanation
 
-_MODERN_PFX_UNREADABLE = frozenset(
-    {"server2016", "server2012r2", "server2012", "server2008r2", "windows8.1", "windows7"}
-)
+__all__ = ["ServerFacts", "validate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,15 +39,16 @@ class ServerFacts:
         key_persisted: Whether Windows keeps the private key in a container.
         key_of_machine: Whether that container belongs to the machine and not to one user.
         from_pfx: Whether certificate and key came as a .pfx.
-        pfx_modern: Whether that .pfx uses AES or a SHA-2 MAC, instead of 3DES or RC2 with SHA-1.
-        windows_release: The release that will import it, such as `"server2016"` or `"server2022"`.
+        pfx: What `explain_pfx` says about that .pfx.
+        readable_by: Who will import it: a name that `Certificate.save(..., readable_by=...)` takes, such as
+            `"windows-server-2016"`.
     """
 
     key_persisted: bool | None = None
     key_of_machine: bool | None = None
     from_pfx: bool | None = None
-    pfx_modern: bool | None = None
-    windows_release: str | None = None
+    pfx: PfxExplanation | None = None
+    readable_by: str | None = None
 
 
 def validate(
@@ -92,7 +91,7 @@ def validate(
 
     Raises:
         InvalidInputError: an argument that cannot mean anything: a naive `at`, an unknown profile, no host name.
-        MalformedDataError: the leaf cannot be read at all.
+        MalformedDataError: a certificate cannot be read at all, so that there is nothing to find fault with.
 
     Not checked: revocation beyond the lists given, certificate transparency logs, Debian's weak keys, and whether
     clients of a certain make have rules of their own beyond the profile's. Work is bounded: hostile chains end with
@@ -179,9 +178,13 @@ def _check_facts(facts: ServerFacts, emit: Emitter) -> None:
         emit("key-not-machine", "private key", "a key in a container of one user")
     if facts.from_pfx is False:
         emit("not-a-pfx", "file", "a file that is no .pfx")
-    release = (facts.windows_release or "").lower().replace(" ", "").removeprefix("windows_")
-    if facts.pfx_modern and release in _MODERN_PFX_UNREADABLE:
-        emit("pfx-too-new", "file", f"AES or a SHA-2 MAC, to be imported on {facts.windows_release}")
+    if facts.pfx is None or facts.readable_by is None:
+        return
+    wanted = facts.readable_by.strip().lower()
+    for reader in facts.pfx.readers:
+        if reader.name == wanted and reader.reads is False:
+            remedy = f'save it for that release: cert.save("server.pfx", password=..., readable_by="{wanted}")'
+            emit("pfx-unreadable", "file", f"{reader.title}: {reader.reason}", remedy=remedy)
 
 
 def _find_path(
@@ -198,26 +201,13 @@ def _find_path(
         return PathResult(path=(view,), trusted=False)
     return build_path(
         view,
-        anchors=_views(trust, emit),
-        pool=_views(intermediates, emit),
+        anchors=[issuer_view(certificate) for certificate in trust],
+        pool=[issuer_view(certificate) for certificate in intermediates],
         at=at,
         profile=judge,
         max_depth=max_depth,
         budget=Budget(),
     )
-
-
-def _views(certificates: Iterable[x509.Certificate], emit: Emitter) -> list[View]:
-    views = (_view_or_finding(certificate, emit) for certificate in certificates)
-    return [view for view in views if view is not None]
-
-
-def _view_or_finding(certificate: x509.Certificate, emit: Emitter) -> View | None:
-    try:
-        return issuer_view(certificate)
-    except MalformedDataError as error:
-        emit("certificate-unreadable", "chain", str(error))
-        return None
 
 
 def _revocation_findings(

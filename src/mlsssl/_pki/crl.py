@@ -1,0 +1,161 @@
+"""Certificate revocation lists (RFC 5280 section 5): made, and read from bytes."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
+
+from mlsssl.errors import InvalidInputError, MalformedDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+
+__all__ = ["REASONS", "build_crl", "load_crls", "revoked_serials"]
+
+REASONS: Mapping[str, x509.ReasonFlags] = {
+    "keyCompromise": x509.ReasonFlags.key_compromise,
+    "cACompromise": x509.ReasonFlags.ca_compromise,
+    "affiliationChanged": x509.ReasonFlags.affiliation_changed,
+    "superseded": x509.ReasonFlags.superseded,
+    "cessationOfOperation": x509.ReasonFlags.cessation_of_operation,
+    "certificateHold": x509.ReasonFlags.certificate_hold,
+    "privilegeWithdrawn": x509.ReasonFlags.privilege_withdrawn,
+}
+"""Reasons for revoking, by their names in RFC 5280 section 5.3.1; `unspecified` is said by giving none."""
+
+_LARGEST = 2**159
+
+
+def build_crl(
+    issuer: x509.Certificate,
+    key: CertificateIssuerPrivateKeyTypes,
+    revoked: Iterable[tuple[int, datetime, str | None]],
+    *,
+    at: datetime,
+    number: int,
+    days: int = 30,
+) -> x509.CertificateRevocationList:
+    """A full revocation list of one authority.
+
+    Args:
+        issuer: The authority's certificate; its key usage must allow cRLSign.
+        key: The authority's key.
+        revoked: For each revoked certificate its serial number, the aware moment of revocation, and the reason (a
+            name of `REASONS`, or None). Two entries with one serial number are refused.
+        at: thisUpdate; aware.
+        number: The CRL number, 0 to 2^159 - 1; must grow from list to list, which is the caller's task.
+        days: How long the list is current, from 1 on; nextUpdate follows from it.
+
+    Raises:
+        InvalidInputError: an argument out of its range, an unknown reason, or an authority that may not sign lists.
+    """
+    _check_aware(at)
+    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < _LARGEST:
+        raise InvalidInputError(f"a CRL number is a number from 0 to 2^159 - 1, not {number!r}")
+    if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= 36_500:
+        raise InvalidInputError(f"a list is current for 1 to 36500 days, not {days!r}")
+    _check_issuer(issuer, key)
+    begin = at.replace(microsecond=0)
+    builder = x509.CertificateRevocationListBuilder(
+        issuer_name=issuer.subject, last_update=begin, next_update=begin + timedelta(days=days)
+    ).add_extension(x509.CRLNumber(number), critical=False)
+    builder = builder.add_extension(_authority_key_identifier(issuer), critical=False)
+    seen: set[int] = set()
+    for serial, moment, reason in revoked:
+        builder = builder.add_revoked_certificate(_entry(serial, moment, reason, seen))
+    return builder.sign(key, _hash_for(key))
+
+
+def _check_aware(moment: datetime) -> None:
+    if not isinstance(moment, datetime) or moment.utcoffset() is None:
+        raise InvalidInputError("a moment must be an aware datetime, for example datetime.now(timezone.utc)")
+
+
+def _check_issuer(issuer: x509.Certificate, key: CertificateIssuerPrivateKeyTypes) -> None:
+    try:
+        usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
+        may_sign = usage.crl_sign
+    except x509.ExtensionNotFound:
+        may_sign = True
+    except Exception as error:  # noqa: BLE001 - an authority's certificate that cannot be read
+        raise InvalidInputError(f"the authority's certificate cannot be read: {error}") from None
+    if not may_sign:
+        raise InvalidInputError("the authority's key usage does not have cRLSign, so that nobody believes its lists")
+    if key.public_key() != issuer.public_key():
+        raise InvalidInputError("the key is not the one of the authority's certificate")
+
+
+def _authority_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
+    try:
+        ski = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())  # type: ignore[arg-type]
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ski)
+
+
+def _entry(serial: int, moment: datetime, reason: str | None, seen: set[int]) -> x509.RevokedCertificate:
+    _check_aware(moment)
+    if isinstance(serial, bool) or not isinstance(serial, int) or not 0 < serial < 2**160:
+        raise InvalidInputError(f"a serial number is a number from 1 to 2^160 - 1, not {serial!r}")
+    if serial in seen:
+        raise InvalidInputError(f"the serial number {serial:x} is given twice")
+    seen.add(serial)
+    builder = x509.RevokedCertificateBuilder(serial_number=serial, revocation_date=moment.replace(microsecond=0))
+    if reason is not None:
+        if reason not in REASONS:
+            raise InvalidInputError(f"a reason is one of {', '.join(REASONS)}, or None, not {reason!r}")
+        builder = builder.add_extension(x509.CRLReason(REASONS[reason]), critical=False)
+    return builder.build()
+
+
+def _hash_for(key: CertificateIssuerPrivateKeyTypes) -> hashes.SHA256 | hashes.SHA384 | hashes.SHA512 | None:
+    if isinstance(key, (ed25519.Ed25519PrivateKey, ed448.Ed448PrivateKey)):
+        return None
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.key_size > 256:
+        return hashes.SHA384() if key.key_size <= 384 else hashes.SHA512()
+    return hashes.SHA256()
+
+
+def load_crls(data: bytes) -> tuple[x509.CertificateRevocationList, ...]:
+    """Every list in `data`: one in DER, or any number in PEM, other PEM blocks left out.
+
+    Raises:
+        MalformedDataError: there is none, or one cannot be read.
+    """
+    marker = b"-----BEGIN X509 CRL-----"
+    try:
+        if marker not in data:
+            return (_readable(x509.load_der_x509_crl(data)),)
+        blocks = data.split(marker)[1:]
+        end = b"-----END X509 CRL-----"
+        return tuple(
+            _readable(x509.load_pem_x509_crl(marker + block.partition(end)[0] + end + b"\n")) for block in blocks
+        )
+    except MalformedDataError:
+        raise
+    except Exception as error:  # noqa: BLE001 - ValueError by contract, others from odd content
+        raise MalformedDataError(f"this is no revocation list that can be read: {error}") from None
+
+
+def _readable(crl: x509.CertificateRevocationList) -> x509.CertificateRevocationList:
+    """The list itself, after reading what is read lazily, so that nothing raises later."""
+    _ = crl.issuer, crl.extensions, crl.last_update_utc, crl.next_update_utc
+    return crl
+
+
+def revoked_serials(crl: x509.CertificateRevocationList) -> tuple[int, ...]:
+    """The serial numbers of a list, in its order.
+
+    Raises:
+        MalformedDataError: an entry cannot be read.
+    """
+    try:
+        return tuple(entry.serial_number for entry in crl)
+    except Exception as error:  # noqa: BLE001
+        raise MalformedDataError(f"the revocation list has an entry that cannot be read: {error}") from None

@@ -1,0 +1,138 @@
+"""Revocation lists: made here, read by openssl's rules, and heard by the validator."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from chains import NOW, ec_key, intermediate, key_usage, leaf, root, rsa_key
+from mlsssl._pki.crl import build_crl, load_crls, revoked_serials
+from mlsssl._pki.validate import validate
+from mlsssl.errors import InvalidInputError, MalformedDataError
+
+if TYPE_CHECKING:
+    from mlsssl._pki.report import Report
+
+ROOT = root()
+MIDDLE = intermediate(ROOT)
+LEAF = leaf(MIDDLE)
+
+
+def check(*crls: x509.CertificateRevocationList, revocation: str = "soft") -> Report:
+    return validate(
+        LEAF.certificate(),
+        at=NOW,
+        trust=[ROOT.certificate()],
+        intermediates=[MIDDLE.certificate()],
+        expect_key=False,
+        crls=crls,
+        revocation=revocation,  # type: ignore[arg-type]
+    )
+
+
+def by_middle(*serials: int, at: datetime = NOW - timedelta(hours=1), days: int = 30) -> x509.CertificateRevocationList:
+    revoked = [(serial, NOW - timedelta(days=1), "keyCompromise") for serial in serials]
+    return build_crl(MIDDLE.certificate(), ec_key(2), revoked, at=at, number=1, days=days)
+
+
+def by_root(*serials: int) -> x509.CertificateRevocationList:
+    revoked = [(serial, NOW - timedelta(days=1), None) for serial in serials]
+    return build_crl(ROOT.certificate(), ec_key(1), revoked, at=NOW - timedelta(hours=1), number=2)
+
+
+def test_a_certificate_that_no_list_names_has_no_finding() -> None:
+    """Both lists at hand and current: nothing to say."""
+    assert check(by_middle(), by_root()).findings == ()
+
+
+def test_a_revoked_leaf_and_a_revoked_intermediate_are_errors() -> None:
+    """The failing twins, with the reason told where there is one."""
+    report = check(by_middle(7, LEAF.serial), by_root())
+    assert [f.code for f in report.errors] == ["revoked"]
+    assert "keyCompromise" in report.errors[0].found
+    upper = replace(MIDDLE, serial=99)
+    other = validate(
+        LEAF.certificate(),
+        at=NOW,
+        trust=[ROOT.certificate()],
+        intermediates=[upper.certificate()],
+        expect_key=False,
+        crls=[by_middle(), by_root(99)],
+    )
+    assert [f.code for f in other.errors] == ["revoked"]
+    assert "Test Intermediate" in other.errors[0].where
+
+
+def test_a_list_of_another_issuer_with_the_same_serial_revokes_nothing() -> None:
+    """Serial numbers mean something only together with their issuer."""
+    assert check(by_middle(), by_root(LEAF.serial + 1)).ok
+    stranger = root("Stranger", 30)
+    foreign = build_crl(stranger.certificate(), ec_key(30), [(LEAF.serial, NOW, None)], at=NOW, number=1)
+    assert check(foreign, by_middle(), by_root()).findings == ()
+
+
+def test_a_list_by_another_key_under_the_issuers_name_is_not_believed() -> None:
+    """Neither to revoke nor to clear."""
+    impostor = replace(MIDDLE, key=ec_key(40), signer=ec_key(41)).with_extension(x509.SubjectKeyIdentifier(b"x" * 20))
+    forged = build_crl(impostor.certificate(), ec_key(40), [(LEAF.serial, NOW, None)], at=NOW, number=1)
+    report = check(forged, by_root())
+    assert report.ok
+    assert report.codes == ("crl-invalid",)
+
+
+def test_stale_and_missing_lists_are_warnings_or_errors_as_asked() -> None:
+    """Soft lets pass, hard does not."""
+    stale = by_middle(at=NOW - timedelta(days=40), days=30)
+    soft = check(stale)
+    assert soft.ok
+    assert set(soft.codes) == {"crl-expired", "crl-not-found"}
+    hard = check(stale, revocation="hard")
+    assert {f.code for f in hard.errors} == {"crl-expired", "crl-not-found"}
+    assert check(by_middle(), by_root(), revocation="hard").ok
+
+
+def test_lists_that_an_authority_may_not_sign_are_not_made() -> None:
+    """CRLSign is demanded, and the right key, and arguments in range."""
+    mute = MIDDLE.with_extension(key_usage(key_cert_sign=True), critical=True)
+    with pytest.raises(InvalidInputError, match="cRLSign"):
+        build_crl(mute.certificate(), ec_key(2), [], at=NOW, number=1)
+    with pytest.raises(InvalidInputError, match="not the one"):
+        build_crl(MIDDLE.certificate(), ec_key(3), [], at=NOW, number=1)
+    good = MIDDLE.certificate()
+    for arguments in ({"number": -1}, {"number": 2**159}, {"days": 0}, {"at": NOW.replace(tzinfo=None)}):
+        with pytest.raises(InvalidInputError):
+            build_crl(good, ec_key(2), [], **{"at": NOW, "number": 1, **arguments})  # type: ignore[arg-type]
+    for entry in ((0, NOW, None), (1, NOW.replace(tzinfo=None), None), (1, NOW, "because")):
+        with pytest.raises(InvalidInputError):
+            build_crl(good, ec_key(2), [entry], at=NOW, number=1)
+    with pytest.raises(InvalidInputError, match="twice"):
+        build_crl(good, ec_key(2), [(5, NOW, None), (5, NOW, None)], at=NOW, number=1)
+
+
+def test_lists_come_back_from_der_and_pem() -> None:
+    """One in DER, several in PEM with other blocks between, and nothing else."""
+    first, second = by_middle(3, 4), by_root()
+    assert load_crls(first.public_bytes(Encoding.DER)) == (first,)
+    mixed = (
+        first.public_bytes(Encoding.PEM)
+        + LEAF.certificate().public_bytes(Encoding.PEM)
+        + second.public_bytes(Encoding.PEM)
+    )
+    assert load_crls(mixed) == (first, second)
+    assert revoked_serials(first) == (3, 4)
+    for bad in (b"", b"\x30\x03\x02\x01\x01", LEAF.der(), b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"):
+        with pytest.raises(MalformedDataError):
+            load_crls(bad)
+
+
+def test_rsa_authorities_and_big_curves_sign_lists_too() -> None:
+    """The hash follows the key."""
+    above = root("RSA Root", key=rsa_key(2048, 1))
+    crl = build_crl(above.certificate(), rsa_key(2048, 1), [], at=NOW, number=0)
+    assert crl.is_signature_valid(rsa_key(2048, 1).public_key())
+    assert crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 0

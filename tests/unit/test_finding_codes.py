@@ -1,0 +1,67 @@
+"""Every finding code has an example: a chain with that one fault, which the faultless chain does not have."""
+
+from __future__ import annotations
+
+import warnings
+
+import pytest
+
+from faults import CASES, NOT_PUBLIC, Case
+from mlsssl._pki.profiles import PROFILES
+from mlsssl._pki.report import Severity
+from mlsssl._pki.rulebook import RULES
+from mlsssl._pki.rules import PROFILE_NAMES
+
+# Faults that cannot come alone: the codes that their examples have besides their own.
+COMPANIONS: dict[str, set[str]] = {
+    "rsa-unusable": {"rsa-modulus-bits"},
+    "rsa-small-factor": {"rsa-modulus-bits"},
+    "signature-algorithm-mismatch": {"signature-invalid"},
+    "key-usage-empty": {"key-usage-unsuitable"},
+    "issuer-subject-empty": {"issuer-empty"},
+    "issuer-empty": {"issuer-subject-empty"},
+    "version": {"san-missing", "aki-missing", "eku-missing", "key-usage-missing"},
+}
+
+
+def test_every_code_has_an_example_and_every_example_a_code() -> None:
+    """The table of rules and the table of examples are the same set."""
+    assert set(CASES) == set(RULES)
+
+
+@pytest.mark.parametrize("profile", PROFILE_NAMES)
+def test_the_faultless_chain_is_faultless_in_every_profile(profile: str) -> None:
+    """What the examples start from has none of the findings they show, public pointers aside."""
+    assert set(Case(profile=profile).check().codes) <= NOT_PUBLIC
+
+
+@pytest.mark.parametrize("code", RULES)
+def test_the_fault_gives_its_finding(code: str) -> None:
+    """The finding is there, complete, and with the severity that the table promises."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # cryptography warns of serial numbers and curves
+        case = CASES[code]()
+        report = case.check()
+    findings = report.filter(code=code)
+    assert findings, report.to_text()
+    known = NOT_PUBLIC if case.profile in ("public", "windows") else set()
+    assert set(report.codes) - known - {code} == COMPANIONS.get(code, set())
+    for finding in findings:
+        assert finding.severity is RULES[code].severities[case.profile]
+        assert finding.found
+        assert finding.expected
+        assert finding.remedy
+        assert finding.standard
+        assert finding.where.count(": ") >= 1
+
+
+def test_rules_are_complete_and_speak_in_sentences() -> None:
+    """Each rule concerns somebody, ends its title with a full stop, and its dates belong to its profiles."""
+    for code, rule in RULES.items():
+        assert rule.code == code
+        assert rule.severities, code
+        assert rule.title.endswith("."), code
+        assert set(rule.severities) <= set(PROFILES)
+        assert set(rule.since) <= set(rule.severities), code
+        assert not rule.remedy.endswith("."), code
+        assert all(isinstance(severity, Severity) for severity in rule.severities.values())
