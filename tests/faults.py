@@ -113,7 +113,6 @@ def _next_prime(number: int) -> int:
 
 
 _PRIME = _next_prime(3 * 2**1022 + 12345)
-_FAR_PRIME = _next_prime(3 * 2**1022 + 2**1000)
 _GOOD_MODULUS: int = rsa_key(2048).public_key().public_numbers().n
 
 
@@ -212,7 +211,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "key-type-eddsa": lambda: _with_key(ed25519.Ed25519PrivateKey.from_private_bytes(b"1" * 32)),
     "ec-curve": lambda: _with_key(ec_key(3, ec.SECP256K1)),
     "ec-curve-p521": lambda: _with_key(ec_key(3, ec.SECP521R1)),
-    "rsa-unusable": lambda: _with_numbers(_GOOD_MODULUS >> 1100 | 1),
+    "rsa-unusable": lambda: _with_numbers(_next_prime(3 << 382) * _next_prime(7 << 381)),
     "rsa-too-small": lambda: _with_key(rsa_key(1024)),
     "rsa-modulus-bits": lambda: _with_key(rsa_key(2052), profile="public"),
     "rsa-exponent": lambda: _with_numbers(_GOOD_MODULUS, 65536),

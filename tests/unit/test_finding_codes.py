@@ -14,7 +14,6 @@ from mlsssl._pki.rules import PROFILE_NAMES
 
 # Faults that cannot come alone: the codes that their examples have besides their own.
 COMPANIONS: dict[str, set[str]] = {
-    "rsa-unusable": {"rsa-modulus-bits"},
     "rsa-small-factor": {"rsa-modulus-bits"},
     "signature-algorithm-mismatch": {"signature-invalid"},
     "key-usage-empty": {"key-usage-unsuitable"},
