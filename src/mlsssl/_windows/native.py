@@ -90,7 +90,7 @@ class ForeignFunctions(Protocol):
         """The C type of an object or of a declaration."""
         ...
 
-    def dlopen(self, libpath: str, flags: int = ..., /) -> object:
+    def dlopen(self, libpath: str | None, flags: int = ..., /) -> object:
         """An open DLL."""
         ...
 
