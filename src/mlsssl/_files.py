@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl.errors import AccessDeniedError, InvalidInputError, NotFoundError
+from mlsssl.errors import AccessDeniedError, BindingError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -145,6 +145,24 @@ def lock(path: Path, *, timeout: float) -> Iterator[None]:
             _unlock(descriptor)
     finally:
         os.close(descriptor)
+
+
+@contextlib.contextmanager
+def named_lock(folder: Path, name: str, *, timeout: float, description: str) -> Iterator[None]:
+    """A machine's lock (`MachinePort.lock`): the file `<name>.lock` in its state folder.
+
+    Raises:
+        InvalidInputError: `name` is not 1 to 64 ASCII letters, digits, - and _.
+        BindingError: somebody else held it for `timeout` seconds; the message says who, and what: `description`.
+    """
+    if not 1 <= len(name) <= 64 or not all(c.isascii() and (c.isalnum() or c in "-_") for c in name):
+        raise InvalidInputError(f"a lock's name has 1 to 64 ASCII letters, digits, - and _; not {name!r}")
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(lock(folder / f"{name}.lock", timeout=timeout))
+        except TimeoutError as error:
+            raise BindingError(f"somebody else is changing {description}: {error}; try again later") from None
+        yield
 
 
 def _lock_holder(path: Path) -> str:

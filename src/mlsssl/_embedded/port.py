@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,11 +12,12 @@ from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.database import Database
 from mlsssl._embedded.services import EmbeddedServices
 from mlsssl._embedded.stores import EmbeddedStore
-from mlsssl.errors import AccessDeniedError, BindingError, InvalidInputError, StoreNotFoundError
+from mlsssl.errors import AccessDeniedError, InvalidInputError, StoreNotFoundError
 from mlsssl.values import BindingFamily, check_location, check_store_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from mlsssl._embedded.central_store import CentralStore
     from mlsssl._embedded.connection import Limits
@@ -204,17 +204,9 @@ class EmbeddedPort:
             )
         return [f"removed the private key {container}, which no certificate used" for (container,) in rows]
 
-    @contextlib.contextmanager
-    def lock(self, name: str, *, timeout: float) -> Iterator[None]:
+    def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:
         """Hold a named lock across processes and threads; see `MachinePort.lock`."""
-        if not name or len(name) > 64 or not all(c.isascii() and (c.isalnum() or c in "-_") for c in name):
-            raise InvalidInputError(f"a lock's name has 1 to 64 ASCII letters, digits, - and _; not {name!r}")
-        with contextlib.ExitStack() as held:
-            try:
-                held.enter_context(_files.lock(self.state_folder / f"{name}.lock", timeout=timeout))
-            except TimeoutError as error:
-                raise BindingError(f"somebody else is changing {self.description}: {error}; try again later") from None
-            yield
+        return _files.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
 
     def close(self) -> None:
         """Close the file; again is nothing."""
