@@ -26,6 +26,7 @@ __all__ = [
     "Location",
     "ScopedCcs",
     "Thumbprint",
+    "check_friendly_name",
     "check_location",
     "check_store_name",
     "parse_binding_key",
@@ -57,6 +58,18 @@ def check_store_name(name: str) -> str:
         raise InvalidInputError(f"a store name has 1 to {_STORE_NAME_LIMIT} characters, not {name!r}")
     if "\\" in name or any(unicodedata.category(c).startswith("C") for c in name):
         raise InvalidInputError(f"a store name has no backslash and no control characters: {name!r}")
+    return name
+
+
+def check_friendly_name(name: str | None) -> str | None:
+    """Return `name` if lists can show it: one or more characters without NUL or half surrogate pairs; or None."""
+    if name is not None:
+        try:
+            readable = isinstance(name, str) and "\0" not in name and bool(name.encode())
+        except UnicodeEncodeError:  # half a surrogate pair
+            readable = False
+        if not readable:
+            raise InvalidInputError(f"a friendly name is one or more characters without NUL, or None; not {name!r}")
     return name
 
 

@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from contract.subjects.kinds import BindingsSubject, ServicesSubject
+    from contract.subjects.kinds import BindingsSubject, ServicesSubject, StoresSubject
 
 
 def _makers(attribute: str) -> list[Any]:
@@ -30,5 +30,11 @@ def _bindings_subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterato
 
 @pytest.fixture(name="services_subject", params=_makers("SERVICES"))
 def _services_subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ServicesSubject]:
+    with request.param(tmp_path) as subject:
+        yield subject
+
+
+@pytest.fixture(name="stores_subject", params=_makers("STORES"))
+def _stores_subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[StoresSubject]:
     with request.param(tmp_path) as subject:
         yield subject

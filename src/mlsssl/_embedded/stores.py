@@ -19,7 +19,7 @@ from mlsssl.errors import (
     StoreClosedError,
     StoreNotFoundError,
 )
-from mlsssl.values import Thumbprint
+from mlsssl.values import Thumbprint, check_friendly_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -146,7 +146,7 @@ class EmbeddedStore:
 
     def set_friendly_name(self, thumbprint: Thumbprint, friendly_name: str | None) -> None:
         """Set or clear the name."""
-        _check_friendly_name(friendly_name)
+        check_friendly_name(friendly_name)
         self._set("friendly_name", friendly_name, thumbprint)
 
     def set_archived(self, thumbprint: Thumbprint, archived: bool) -> None:
@@ -325,7 +325,7 @@ class _Item:
 
 
 def _checked(new: NewCertificate, *, exportable: bool, provider: KeyProvider | None) -> _Item:
-    _check_friendly_name(new.friendly_name)
+    check_friendly_name(new.friendly_name)
     key = new.private_key
     return _Item(
         new=new,
@@ -343,17 +343,6 @@ _IMITATIONS = {
     Cause.USER_KEYSET: "UPDATE keys SET machine_keyset = 0 WHERE container = ?",
     Cause.KEY_MISMATCH: "UPDATE keys SET public_key = zeroblob(32) WHERE container = ?",
 }
-
-
-def _check_friendly_name(name: str | None) -> str | None:
-    if name is not None:
-        try:
-            readable = isinstance(name, str) and "\0" not in name and bool(name.encode())
-        except UnicodeEncodeError:  # half a surrogate pair
-            readable = False
-        if not readable:
-            raise InvalidInputError(f"a friendly name is one or more characters without NUL, or None; not {name!r}")
-    return name
 
 
 def _readable(name: str | None) -> str | None:

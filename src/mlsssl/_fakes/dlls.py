@@ -2,18 +2,31 @@
 
 from __future__ import annotations
 
+from mlsssl._fakes.advapi32_crypto import FakeAdvapi32Crypto
 from mlsssl._fakes.advapi32_services import FakeAdvapi32Services
 from mlsssl._fakes.calls import Calls
+from mlsssl._fakes.computer import Computer
+from mlsssl._fakes.crypt32 import FakeCrypt32
 from mlsssl._fakes.httpapi import FakeHttpApi
+from mlsssl._fakes.ncrypt import FakeNCrypt
 
 
 class FakeDlls:
-    """Fakes of every DLL (`mlsssl._windows.dlls.Dlls`) that share one `Calls`."""
+    """Fakes of every DLL (`mlsssl._windows.dlls.Dlls`) that share one `Calls`: one process on a computer.
 
-    def __init__(self) -> None:
+    Args:
+        computer: What it finds on disk; a fresh one when None. Give the same one to another `FakeDlls` for what a
+            second process finds, or the first after it was killed.
+    """
+
+    def __init__(self, computer: Computer | None = None) -> None:
         self.calls = Calls()
+        self.computer = Computer() if computer is None else computer
         self.httpapi = FakeHttpApi(self.calls)
         self.advapi32_services = FakeAdvapi32Services(self.calls)
+        self.crypt32 = FakeCrypt32(self.calls, self.computer)
+        self.ncrypt = FakeNCrypt(self.calls, self.computer)
+        self.advapi32_crypto = FakeAdvapi32Crypto(self.calls, self.computer)
 
     def last_error(self) -> int:
         """What the last failing call set."""

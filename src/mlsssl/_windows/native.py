@@ -66,8 +66,16 @@ class ForeignFunctions(Protocol):
         """An array over the memory of a Python object, which it keeps alive."""
         ...
 
+    def release(self, cdata: CData, /) -> None:
+        """Let go of what an owned object holds, now: the memory of `from_buffer`."""
+        ...
+
     def memmove(self, dest: object, src: object, n: int, /) -> None:
         """Copy `n` bytes."""
+        ...
+
+    def string(self, cdata: CData, maxlen: int = ..., /) -> Any:
+        """The NUL-terminated bytes at a char pointer."""
         ...
 
     def unpack(self, cdata: CData, length: int, /) -> Any:
@@ -90,7 +98,11 @@ class ForeignFunctions(Protocol):
         """The C type of an object or of a declaration."""
         ...
 
-    def dlopen(self, libpath: str | None, flags: int = ..., /) -> object:
+    def callback(self, cdecl: str, python_callable: Callable[..., object], /) -> CData:
+        """A C function that calls a Python one; alive as long as what is returned."""
+        ...
+
+    def dlopen(self, libpath: str, flags: int = ..., /) -> object:
         """An open DLL."""
         ...
 

@@ -1,24 +1,25 @@
 """What the contract tests need of a machine: one small record per part of the seam.
 
-A machine joins by a module in this folder that has `BINDINGS` and/or `SERVICES`: name to a function that takes an
-empty folder and returns a context manager around the subject. `conftest.py` finds the modules.
+A machine joins by a module in this folder that has `BINDINGS`, `SERVICES` or `STORES`: name to a function that takes
+an empty folder and returns a context manager around the subject. `conftest.py` finds the modules.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from mlsssl._ports import BindingsPort, ServicesPort
-    from mlsssl.values import Thumbprint
+    from mlsssl._ports import BindingsPort, Diagnosis, ServicesPort, StorePort
+    from mlsssl.values import Location, Thumbprint
 
     BindingsMaker = Callable[[Path], AbstractContextManager["BindingsSubject"]]
     ServicesMaker = Callable[[Path], AbstractContextManager["ServicesSubject"]]
+    StoresMaker = Callable[[Path], AbstractContextManager["StoresSubject"]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,3 +51,34 @@ class ServicesSubject:
     services: ServicesPort
     stopped: str
     settle: Callable[[str], None]
+
+
+class StoresMachine(Protocol):
+    """The part of `MachinePort` that is about stores."""
+
+    def store_names(self, location: Location) -> list[str]: ...
+
+    def open_store(self, name: str, location: Location, *, create: bool = False, write: bool = False) -> StorePort: ...
+
+    def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]: ...
+
+    def recover(self) -> list[str]: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoresSubject:
+    """A machine's stores, under test.
+
+    Attributes:
+        machine: One process's view of it; MY of both locations exists and is empty.
+        another_process: A second view of the same machine, as another process has.
+        keys: How many private keys the machine keeps; None where it cannot tell.
+        ec_keys: Why it keeps no EC keys, or None.
+        archives: Why it cannot hide a certificate from listings, or None.
+    """
+
+    machine: StoresMachine
+    another_process: Callable[[], StoresMachine]
+    keys: Callable[[], int] | None
+    ec_keys: str | None = None
+    archives: str | None = None

@@ -3,29 +3,34 @@
 from __future__ import annotations
 
 import contextlib
-import functools
+import copy
 import hashlib
 from itertools import count
 from typing import TYPE_CHECKING
 
-from contract.subjects.kinds import BindingsSubject, ServicesSubject
+from contract.subjects.kinds import BindingsSubject, ServicesSubject, StoresSubject
 from mlsssl._fakes.advapi32_services import FakeService
+from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.dlls import FakeDlls
-from mlsssl._fakes.httpapi import FakeHttpApi
 from mlsssl._ports import Cause, Diagnosis
 from mlsssl._windows.bindings import WindowsBindings
 from mlsssl._windows.services import WindowsServices
+from mlsssl._windows.stores import WindowsStores
 from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+    from contract.subjects.kinds import StoresMaker
+    from mlsssl._windows.dlls import Dlls
+    from mlsssl._windows.stores import WindowsStore
+    from mlsssl.values import Location
+
 
 @contextlib.contextmanager
-def _bindings(_folder: Path, *, has_update: bool = True) -> Iterator[BindingsSubject]:
+def _bindings(_folder: Path) -> Iterator[BindingsSubject]:
     dlls = FakeDlls()
-    dlls.httpapi = FakeHttpApi(dlls.calls, has_update=has_update)
     usable: set[Thumbprint] = set()
     numbers = count()
 
@@ -60,5 +65,53 @@ def _services(_folder: Path) -> Iterator[ServicesSubject]:
     assert dlls.calls.leaks == {}
 
 
-BINDINGS = {"windows-fakes": _bindings, "windows-2016-fakes": functools.partial(_bindings, has_update=False)}
+class WindowsStoresMachine:
+    """What of `MachinePort` is about stores, over any DLLs."""
+
+    def __init__(self, dlls: Dlls, folder: Path) -> None:
+        self.stores = WindowsStores(dlls, lambda: folder)
+
+    def store_names(self, location: Location) -> list[str]:
+        return self.stores.names(location)
+
+    def open_store(self, name: str, location: Location, *, create: bool = False, write: bool = False) -> WindowsStore:
+        return self.stores.open(name, location, create=create, write=write)
+
+    def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
+        return self.stores.diagnose(thumbprint, store_name)
+
+    def recover(self) -> list[str]:
+        return self.stores.recover()
+
+
+def _stores(computer: Computer, ec_keys: str | None = None) -> StoresMaker:
+    @contextlib.contextmanager
+    def make(folder: Path) -> Iterator[StoresSubject]:
+        fresh = copy.deepcopy(computer)
+        processes = [FakeDlls(fresh)]
+
+        def another_process() -> WindowsStoresMachine:
+            processes.append(FakeDlls(fresh))
+            return WindowsStoresMachine(processes[-1], folder)
+
+        yield StoresSubject(
+            machine=WindowsStoresMachine(processes[0], folder),
+            another_process=another_process,
+            keys=lambda: len(fresh.containers),
+            ec_keys=ec_keys,
+        )
+        assert [process.calls.leaks for process in processes] == [{}] * len(processes)
+
+    return make
+
+
+STORES = {
+    "windows-fakes": _stores(Computer()),
+    "windows-fakes-2016": _stores(Computer(pfx="2016")),
+    "windows-fakes-no-cng": _stores(
+        Computer(cng_keeps="nothing", writes="at-commit", pfx="wine", lists_keys=False),
+        ec_keys="this CNG keeps nothing, and the older provider knows RSA only",
+    ),
+}
+BINDINGS = {"windows-fakes": _bindings}
 SERVICES = {"windows-fakes": _services}

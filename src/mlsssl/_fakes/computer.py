@@ -1,0 +1,91 @@
+"""What a fake computer keeps on disk: stores, certificates, key containers. It outlives the process that uses it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+
+CURRENT_USER, LOCAL_MACHINE = 0x10000, 0x20000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProvInfo:
+    """The content of CRYPT_KEY_PROV_INFO."""
+
+    container: str | None
+    provider: str | None
+    provider_type: int
+    flags: int
+    key_spec: int
+
+
+@dataclass(slots=True)
+class Entry:
+    """One certificate of a store: DER, and properties by number (bytes; KEY_PROV_INFO as `ProvInfo`)."""
+
+    der: bytes
+    properties: dict[int, bytes | ProvInfo] = field(default_factory=dict)
+
+    def copy(self) -> Entry:
+        """Another entry of the same content."""
+        return Entry(self.der, dict(self.properties))
+
+
+@dataclass(slots=True)
+class FakeStore:
+    """One system store."""
+
+    name: str
+    entries: list[Entry] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class FakeKey:
+    """A private key in a container; `policy` is CNG's Export Policy, or for the older providers 1 for exportable."""
+
+    key: PrivateKey = field(repr=False)
+    policy: int = 0
+
+
+@dataclass(slots=True)
+class Computer:
+    """A computer's certificates and keys, and how its Windows behaves.
+
+    Attributes:
+        stores: By location flag and lower-case name.
+        csp: Containers of the older providers by machine or user and lower-case name: key spec to key.
+        cng: CNG keys by machine or user and lower-case name.
+        key_names: Lower-case names to the spelling they were made with.
+        cng_keeps: "all"; "nothing" answers 0 to everything and opens no key (as Wine 8 does); "no-ec" knows RSA only.
+        writes: "at-once" as Windows' registry stores do; "at-commit" keeps changes of a handle to itself until it
+            is committed, and loses those that were not (Wine, with a process that dies).
+        lists_keys: Whether the providers can list their containers.
+        pfx: "2019" reads everything; "2016" knows no AES and calls the password wrong; "wine" knows no CNG flag
+            and no EC keys, and puts every key into one container named after the user.
+        administrator: False may not change what is the machine's.
+    """
+
+    stores: dict[tuple[int, str], FakeStore] = field(default_factory=dict)
+    csp: dict[tuple[bool, str], dict[int, FakeKey]] = field(default_factory=dict)
+    cng: dict[tuple[bool, str], FakeKey] = field(default_factory=dict)
+    key_names: dict[str, str] = field(default_factory=dict)
+    cng_keeps: Literal["all", "nothing", "no-ec"] = "all"
+    writes: Literal["at-once", "at-commit"] = "at-once"
+    lists_keys: bool = True
+    pfx: Literal["2019", "2016", "wine"] = "2019"
+    administrator: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("My", "Root", "CA", "Trust", "Disallowed"):
+            for location in (CURRENT_USER, LOCAL_MACHINE):
+                self.stores[location, name.casefold()] = FakeStore(name)
+
+    @property
+    def containers(self) -> set[tuple[str, bool, str]]:
+        """Every key there is: storage, machine or user, name."""
+        found = {("cng", machine, name) for machine, name in self.cng}
+        return found | {("csp", machine, name) for machine, name in self.csp}

@@ -1,0 +1,70 @@
+"""Why HTTP.sys could not use a certificate: the known causes of 1312, each looked for in this Windows."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlsssl._diagnosis import about_key, about_place
+from mlsssl._windows import contexts, keys, system_stores
+from mlsssl._windows.crypto_codes import NO_SUCH_KEY, code_of
+from mlsssl.errors import MalformedDataError, MlssslError, StoreNotFoundError
+
+if TYPE_CHECKING:
+    from mlsssl._ports import Diagnosis
+    from mlsssl._windows.contexts import StoredCertificate
+    from mlsssl._windows.dlls import Dlls
+    from mlsssl.values import Location, Thumbprint
+
+
+def diagnose(dlls: Dlls, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
+    """Every cause that holds, likeliest first; empty when HTTP.sys can use the certificate.
+
+    Looks into LocalMachine's store of that name; only when the certificate is not there, into all others. What this
+    user may open is not quite what HTTP.sys may: that goes through LSASS, which is SYSTEM.
+    """
+    certificate = _find(dlls, thumbprint, store_name, "LocalMachine")
+    if certificate is not None:
+        return _about_key(dlls, certificate)
+    places: list[tuple[Location, str]] = [
+        (location, name)
+        for location in keys.LOCATIONS
+        for name in system_stores.names(dlls, location)
+        if _find(dlls, thumbprint, name, location) is not None
+    ]
+    return about_place(places, store_name)
+
+
+def _find(dlls: Dlls, thumbprint: Thumbprint, name: str, location: Location) -> StoredCertificate | None:
+    try:
+        with (
+            system_stores.opened(dlls, name, location) as store,
+            system_stores.found(dlls, store, thumbprint) as context,
+        ):
+            return None if context is None else contexts.read(dlls, context)
+    except StoreNotFoundError:
+        return None
+
+
+def _about_key(dlls: Dlls, certificate: StoredCertificate) -> tuple[Diagnosis, ...]:
+    link = certificate.link
+    if link is None:
+        return about_key(container=None, key_exists=False, persisted=False, machine_keyset=False, matches=False)
+    state = keys.state(dlls, link, certificate.der)
+    return about_key(
+        container=link.container,
+        key_exists=not _is_missing(dlls, certificate),
+        persisted=state.persisted,
+        machine_keyset=link.is_machine,
+        matches=state.matches is True,
+    )
+
+
+def _is_missing(dlls: Dlls, certificate: StoredCertificate) -> bool:
+    assert certificate.link is not None
+    try:
+        keys.look(dlls, certificate.link)
+    except MalformedDataError:
+        return False
+    except MlssslError as error:
+        return code_of(error) in NO_SUCH_KEY
+    return False

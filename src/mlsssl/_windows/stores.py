@@ -1,0 +1,379 @@
+"""Certificate stores of Windows (`StorePort`), and what is done across all of them."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from mlsssl._pki.pfx import load_pfx
+from mlsssl._ports import StoreRecord
+from mlsssl._windows import contexts, diagnose, key_blobs, keys, pfx, system_stores
+from mlsssl._windows.pending import Pending, PendingKeys, digest
+from mlsssl.errors import (
+    AccessDeniedError,
+    MalformedDataError,
+    StoreClosedError,
+    StoreError,
+    StoreNotFoundError,
+)
+from mlsssl.values import Thumbprint, check_friendly_name, check_location, check_store_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from mlsssl._ports import Diagnosis, KeyProvider, NewCertificate
+    from mlsssl._windows.contexts import KeyLink, StoredCertificate
+    from mlsssl._windows.crypto_dlls import CertContext, StoreHandle
+    from mlsssl._windows.dlls import Dlls
+    from mlsssl.values import Location
+
+
+class WindowsStores:
+    """The stores of this computer.
+
+    Args:
+        dlls: Windows.
+        state_folder: Where notes about unfinished work lie; asked for only by what changes keys.
+    """
+
+    def __init__(self, dlls: Dlls, state_folder: Callable[[], Path]) -> None:
+        self.dlls = dlls
+        self.pending = PendingKeys(dlls, state_folder)
+
+    def names(self, location: Location) -> list[str]:
+        """The stores that exist there, sorted without case."""
+        return system_stores.names(self.dlls, check_location(location))
+
+    def open(self, name: str, location: Location, *, create: bool = False, write: bool = False) -> WindowsStore:
+        """Open a store; see `MachinePort.open_store`. That it exists, and the right to write, are tried here."""
+        check_store_name(name)
+        location = check_location(location)
+        with system_stores.opened(self.dlls, name, location, write=write, create=create):
+            pass
+        return WindowsStore(self, name, location, writable=write)
+
+    def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
+        """Why HTTP.sys could not use this certificate; empty when it can."""
+        return diagnose.diagnose(self.dlls, thumbprint, check_store_name(store_name))
+
+    def recover(self) -> list[str]:
+        """Delete what a killed `add` or `remove` left: keys that no certificate names; a line per key."""
+        return self.pending.recover()
+
+
+class WindowsStore:
+    """A `StorePort` over Crypt32. It holds no handle: each operation opens the store, commits and closes it.
+
+    So listings are never stale, a change is on disk when its method returns, and nothing stays open when a program
+    forgets to close. Opening a store costs what reading a registry key costs.
+    """
+
+    def __init__(self, stores: WindowsStores, name: str, location: Location, *, writable: bool) -> None:
+        self._stores = stores
+        self._dlls = stores.dlls
+        self._name = name
+        self._location = location
+        self._writable = writable
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<WindowsStore {self._where}{', closed' if self._closed else ''}>"
+
+    @property
+    def name(self) -> str:
+        """The store's name as it was opened."""
+        return self._name
+
+    @property
+    def location(self) -> Location:
+        """LocalMachine or CurrentUser."""
+        return self._location
+
+    def thumbprints(self) -> Iterator[Thumbprint]:
+        """Every listed certificate's thumbprint, as they were when the first was asked for."""
+        self._check_open()
+
+        def look(context: CertContext) -> Thumbprint | None:
+            return None if contexts.is_archived(self._dlls, context) else _thumbprint(contexts.encoded(context))
+
+        with self._opened() as store:
+            found = system_stores.all_of(self._dlls, store, look)
+        for thumbprint in found:
+            if thumbprint is not None:
+                yield thumbprint
+
+    def records(self) -> Iterator[StoreRecord]:
+        """The records behind `thumbprints`; each key is opened when its record is asked for."""
+        self._check_open()
+        with self._opened() as store:
+            found = system_stores.all_of(self._dlls, store, lambda context: contexts.read(self._dlls, context))
+        for item in found:
+            if not item.archived:
+                yield self._record(item)
+
+    def find(self, thumbprint: Thumbprint) -> StoreRecord | None:
+        """The record, archived or not, or None."""
+        found = self._read(thumbprint)
+        return None if found is None else self._record(found)
+
+    def add(
+        self,
+        certificate: bytes,
+        private_key: bytes | None,
+        *,
+        friendly_name: str | None,
+        exportable: bool,
+        provider: KeyProvider | None,
+    ) -> StoreRecord:
+        """Put a certificate in, with its key if one is given; see `StorePort.add`."""
+        self._check_changing()
+        certificate = bytes(certificate)
+        _check_certificate(certificate)
+        check_friendly_name(friendly_name)
+        key = None if private_key is None else key_blobs.load_private_key(bytes(private_key))
+        keys.check_provider(provider, key)
+        new = None if key is None else _NewKey(key, exportable=exportable, provider=provider)
+        return self._add(certificate, friendly_name, new)
+
+    def add_many(
+        self, items: Iterable[NewCertificate], *, exportable: bool, provider: KeyProvider | None = None
+    ) -> int:
+        """Put many in, one after the other; see `StorePort.add_many`."""
+        self._check_changing()
+        count = 0
+        for item in items:
+            self.add(
+                item.certificate,
+                item.private_key,
+                friendly_name=item.friendly_name,
+                exportable=exportable,
+                provider=provider,
+            )
+            count += 1
+        return count
+
+    def import_pfx(
+        self, data: bytes, password: str | None, *, exportable: bool, friendly_name: str | None
+    ) -> tuple[StoreRecord, tuple[bytes, ...]]:
+        """Take a PFX; see `StorePort.import_pfx`. Without `friendly_name` the one in the file is taken.
+
+        It is read here first: so a wrong password and a damaged file are told apart, which Windows does not, and
+        a file whose encryption this Windows cannot read is imported all the same.
+        """
+        self._check_changing()
+        check_friendly_name(friendly_name)
+        data = bytes(data)
+        loaded = load_pfx(data, password)
+        if loaded.certificate is None or loaded.private_key is None:
+            raise MalformedDataError("the PFX holds no certificate with its private key; add certificates one by one")
+        record = self._add(
+            loaded.certificate.public_bytes(Encoding.DER),
+            _readable(loaded.friendly_name) if friendly_name is None else friendly_name,
+            _NewKey(key_blobs.checked(loaded.private_key), exportable=exportable, pfx=(data, password)),
+        )
+        return record, tuple(other.public_bytes(Encoding.DER) for other in loaded.additional)
+
+    def export_key(self, thumbprint: Thumbprint) -> bytes:
+        """The private key as PKCS#8 DER; see `StorePort.export_key`."""
+        found = self._read(thumbprint)
+        if found is None:
+            raise self._missing(thumbprint)
+        state = None if found.link is None else keys.state(self._dlls, found.link, found.der)
+        if found.link is None or state is None or not state.usable:
+            raise StoreNotFoundError(f"{thumbprint} in {self._where} has no usable private key")
+        if not state.exportable:
+            raise keys.not_exportable(found.link)
+        return keys.export(self._dlls, found.link)
+
+    def set_friendly_name(self, thumbprint: Thumbprint, friendly_name: str | None) -> None:
+        """Set or clear the name."""
+        check_friendly_name(friendly_name)
+        self._change(thumbprint, lambda context: contexts.set_friendly_name(self._dlls, context, friendly_name))
+
+    def set_archived(self, thumbprint: Thumbprint, archived: bool) -> None:
+        """Hide from or show in listings."""
+        self._change(thumbprint, lambda context: contexts.set_archived(self._dlls, context, archived))
+
+    def set_renewed_by(self, thumbprint: Thumbprint, newer: Thumbprint | None) -> None:
+        """Set or clear the CERT_RENEWAL mark."""
+        self._change(thumbprint, lambda context: contexts.set_renewed_by(self._dlls, context, newer))
+
+    def remove(self, thumbprint: Thumbprint, *, delete_key: bool) -> None:
+        """Take a certificate out; see `StorePort.remove`.
+
+        The certificate goes first, its key second: a key without its certificate is found again by `recover`, a
+        certificate without its key is broken.
+        """
+        self._check_changing()
+        with self._stores.pending.changing():
+            before = self._read(thumbprint)
+            if before is None:
+                raise self._missing(thumbprint)
+            if delete_key and before.link is not None and self._is_only_user(before.link, before.der):
+                identity = key_blobs.certificate_identity(before.der)
+                with self._stores.pending.noted(Pending(links=(before.link,), public=digest(identity))):
+                    self._delete(thumbprint)
+            else:
+                self._delete(thumbprint)
+
+    def close(self) -> None:
+        """Refuse everything from now on; again is nothing."""
+        self._closed = True
+
+    # ---- parts ----
+
+    @property
+    def _where(self) -> str:
+        return f"{self._location}\\{self._name}"
+
+    def _check_open(self) -> None:
+        if self._closed:
+            raise StoreClosedError(f"the store {self._where} was closed")
+
+    def _check_changing(self) -> None:
+        if not self._writable:
+            raise AccessDeniedError(f"the store {self._where} was opened for reading only", right="write")
+        self._check_open()
+
+    def _missing(self, thumbprint: Thumbprint) -> StoreNotFoundError:
+        return StoreNotFoundError(f"there is no certificate {thumbprint} in {self._where}")
+
+    def _opened(self, *, write: bool = False) -> AbstractContextManager[StoreHandle]:
+        return system_stores.opened(self._dlls, self._name, self._location, write=write)
+
+    def _read(self, thumbprint: Thumbprint) -> StoredCertificate | None:
+        self._check_open()
+        with self._opened() as store, system_stores.found(self._dlls, store, thumbprint) as context:
+            return None if context is None else contexts.read(self._dlls, context)
+
+    def _record(self, found: StoredCertificate) -> StoreRecord:
+        return StoreRecord(
+            certificate=found.der,
+            friendly_name=found.friendly_name,
+            archived=found.archived,
+            key=None if found.link is None else keys.state(self._dlls, found.link, found.der),
+            renewed_by=found.renewed_by,
+        )
+
+    def _add(self, certificate: bytes, friendly_name: str | None, new: _NewKey | None) -> StoreRecord:
+        thumbprint = _thumbprint(certificate)
+        with self._stores.pending.changing():
+            before = self._read(thumbprint)
+            if new is None or (before is not None and keys.fits(self._record(before).key, self._location)):
+                self._put(certificate, friendly_name, None)
+            else:
+                self._put_with_key(certificate, friendly_name, new, None if before is None else before.link)
+            record = self.find(thumbprint)  # through a fresh handle: a success code is not proof
+        if record is None:
+            raise StoreError(f"Windows reported success, yet {thumbprint} is not in {self._where}")
+        return record
+
+    def _put_with_key(
+        self, certificate: bytes, friendly_name: str | None, new: _NewKey, replaced: KeyLink | None
+    ) -> None:
+        """The key first, under a name that is written down before it exists, then the certificate that names it."""
+        machine = self._location == "LocalMachine"
+        name = keys.new_name()
+        there = keys.containers(self._dlls, machine=machine) if new.pfx is not None else None
+        pending = Pending(
+            # The link that is replaced is written down too: its key goes unless somebody needs it.
+            links=(*keys.possible_links(name, machine=machine), *([] if replaced is None else [replaced])),
+            public=digest(key_blobs.public_identity(new.key.public_key())),
+            before=None if there is None else frozenset(link.container for link in there),
+            machine=machine,
+        )
+        with self._stores.pending.noted(pending) as note:
+            link = None
+            if new.pfx is not None:
+                data, password = new.pfx
+                link = pfx.import_key(
+                    self._dlls, data, password, certificate, note, location=self._location, exportable=new.exportable
+                )
+            if link is None:
+                link = keys.persist(
+                    self._dlls, name, new.key, machine=machine, exportable=new.exportable, provider=new.provider
+                )
+            self._put(certificate, friendly_name, link)
+            if note.pending.links == pending.links and replaced is None:
+                note.settle()
+
+    def _put(self, certificate: bytes, friendly_name: str | None, link: KeyLink | None) -> None:
+        """Add a certificate that is not there with its properties in one step, else set those on the one there."""
+
+        def describe(context: CertContext) -> None:
+            if friendly_name is not None:
+                contexts.set_friendly_name(self._dlls, context, friendly_name)
+            if link is not None:  # last, for it is what the rest is about
+                contexts.set_key_link(self._dlls, context, link)
+
+        with self._opened(write=True) as store, contexts.created(self._dlls, certificate) as context:
+            describe(context)
+            # Never a replacing disposition: it drops the other properties.
+            if not system_stores.add_new(self._dlls, store, context):
+                with system_stores.found(self._dlls, store, _thumbprint(certificate)) as stored:
+                    if stored is None:
+                        raise StoreError(f"somebody else is changing {self._where}; try again")
+                    describe(stored)
+
+    def _change(self, thumbprint: Thumbprint, change: Callable[[CertContext], None]) -> None:
+        self._check_changing()
+        with (
+            self._opened(write=True) as store,
+            system_stores.found(self._dlls, store, thumbprint) as context,
+        ):
+            if context is None:
+                raise self._missing(thumbprint)
+            change(context)
+
+    def _delete(self, thumbprint: Thumbprint) -> None:
+        with self._opened(write=True) as store:
+            if not system_stores.delete(self._dlls, store, thumbprint):
+                raise self._missing(thumbprint)
+
+    def _is_only_user(self, link: KeyLink, certificate: bytes) -> bool:
+        """Whether the key behind a link is the certificate's own and no other certificate needs it."""
+        if not keys.is_ours(link):
+            # A container with another key in it is somebody else's, whatever this certificate says.
+            identity = keys.identity(self._dlls, link)
+            if identity is None or identity != key_blobs.certificate_identity(certificate):
+                return False
+        return not keys.serves_another(self._dlls, link, certificate)
+
+
+@dataclass(frozen=True, slots=True)
+class _NewKey:
+    """A key on its way in.
+
+    Attributes:
+        key: It.
+        exportable: Whether it may be read back.
+        provider: Which storage, or None.
+        pfx: The file and password that it came in, when Windows is to import it.
+    """
+
+    key: key_blobs.PrivateKey = field(repr=False)
+    exportable: bool = field(kw_only=True)
+    provider: KeyProvider | None = field(default=None, kw_only=True)
+    pfx: tuple[bytes, str | None] | None = field(default=None, repr=False, kw_only=True)
+
+
+def _thumbprint(certificate: bytes) -> Thumbprint:
+    return Thumbprint(hashlib.sha1(certificate, usedforsecurity=False).digest())
+
+
+def _check_certificate(certificate: bytes) -> None:
+    try:
+        x509.load_der_x509_certificate(certificate)
+    except (ValueError, TypeError) as error:
+        raise MalformedDataError(f"not a DER certificate: {error}") from None
+
+
+def _readable(name: str | None) -> str | None:
+    """The name in a foreign file, without what a friendly name cannot hold."""
+    return (name or "").replace("\0", "") or None
