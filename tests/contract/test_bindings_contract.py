@@ -18,6 +18,7 @@ from mlsssl.errors import (
     BindingExistsError,
     BindingNotFoundError,
     InvalidInputError,
+    UnsupportedError,
     UnusableCertificateError,
 )
 from mlsssl.values import (
@@ -154,6 +155,17 @@ def test_an_update_replaces_the_whole_record(subject: BindingsSubject, key: Bind
     subject.bindings.update(newer)
     assert subject.bindings.find(key) == newer
     assert ours(subject) == [newer]
+
+
+def test_a_machine_without_updates_says_so(subject: BindingsSubject) -> None:
+    """Server 2016 has no such call: nothing is half done."""
+    if subject.bindings.atomic_update:
+        pytest.skip("this machine has an atomic update")
+    old = record(subject, KEYS[0])
+    subject.bindings.add(old)
+    with pytest.raises(UnsupportedError):
+        subject.bindings.update(replace(old, app_id=uuid.UUID(int=1)))
+    assert subject.bindings.find(KEYS[0]) == old
 
 
 @pytest.mark.parametrize("name", BOOLEANS)

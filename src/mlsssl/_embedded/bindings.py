@@ -147,7 +147,7 @@ class EmbeddedBindings:
         diagnosis = diagnose(self._database, record.thumbprint, store_name)
         if diagnosis:
             raise UnusableCertificateError(
-                f"{record.key} was not bound (1312, ERROR_NO_SUCH_LOGON_SESSION): {diagnosis[0]}",
+                f"{record.key} cannot have {record.thumbprint} (1312, ERROR_NO_SUCH_LOGON_SESSION): {diagnosis[0]}",
                 diagnosis=diagnosis,
             )
 

@@ -10,7 +10,7 @@ import time
 import unicodedata
 from typing import TYPE_CHECKING
 
-from mlsssl._ports import ServiceState, ServiceStatus
+from mlsssl._ports import ServiceState, ServiceStatus, refuse_http_driver
 from mlsssl.errors import ExistsError, InvalidInputError, ServiceError, ServiceNotFoundError
 
 if TYPE_CHECKING:
@@ -99,11 +99,15 @@ class EmbeddedServices:
 
     def request_start(self, name: str) -> bool:
         """Ask it to start, those it needs before it; see `ServicesPort.request_start`."""
+        _check_name(name)
+        refuse_http_driver(name)
         with self._database.transaction():
             return self._start(name)
 
     def request_stop(self, name: str) -> bool:
         """Ask it to stop; see `ServicesPort.request_stop`."""
+        _check_name(name)
+        refuse_http_driver(name)
         with self._database.transaction():
             status = self._status(name)
             if status.state is ServiceState.STOPPED:

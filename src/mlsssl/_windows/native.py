@@ -102,7 +102,7 @@ class ForeignFunctions(Protocol):
         """A C function that calls a Python one; alive as long as what is returned."""
         ...
 
-    def dlopen(self, libpath: str, flags: int = ..., /) -> object:
+    def dlopen(self, libpath: str | None, flags: int = ..., /) -> object:
         """An open DLL."""
         ...
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import copy
+import functools
 import hashlib
 from itertools import count
 from typing import TYPE_CHECKING
@@ -12,6 +13,7 @@ from contract.subjects.kinds import BindingsSubject, ServicesSubject, StoresSubj
 from mlsssl._fakes.advapi32_services import FakeService
 from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.dlls import FakeDlls
+from mlsssl._fakes.httpapi import FakeHttpApi
 from mlsssl._ports import Cause, Diagnosis
 from mlsssl._windows.bindings import WindowsBindings
 from mlsssl._windows.services import WindowsServices
@@ -29,8 +31,9 @@ if TYPE_CHECKING:
 
 
 @contextlib.contextmanager
-def _bindings(_folder: Path) -> Iterator[BindingsSubject]:
+def _bindings(_folder: Path, *, has_update: bool = True) -> Iterator[BindingsSubject]:
     dlls = FakeDlls()
+    dlls.httpapi = FakeHttpApi(dlls.calls, has_update=has_update)
     usable: set[Thumbprint] = set()
     numbers = count()
 
@@ -113,5 +116,5 @@ STORES = {
         ec_keys="this CNG keeps nothing, and the older provider knows RSA only",
     ),
 }
-BINDINGS = {"windows-fakes": _bindings}
+BINDINGS = {"windows-fakes": _bindings, "windows-2016-fakes": functools.partial(_bindings, has_update=False)}
 SERVICES = {"windows-fakes": _services}

@@ -1,0 +1,143 @@
+"""What the Windows storey adds to bare cffi calls: one binding read and written, a listing, and its import.
+
+Run it on Windows as administrator, or here under Wine:
+
+    python tests/windows/wine.py run -- benchmarks/windows_bindings.py
+
+It uses ports 20000 to 20999 of the scoped central certificate store and removes what it adds. It ends with 1 when a
+bound is broken: 3 times the bare call for a read or a write, a listing that costs per binding what the bare calls
+cost, 30 ms for the import. Bare means: initialised once, structures filled in once, nothing decoded.
+"""
+
+from __future__ import annotations
+
+import statistics
+import subprocess
+import sys
+import time
+import uuid
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlsssl._windows.dlls import HttpApi
+
+MOST_RATIO = 3.0
+MOST_IMPORT = 0.030  # seconds
+MOST_GROWTH = 1.5  # of the cost of one more binding over that of the bare calls, from 100 bindings to 1,000
+
+
+def best(act: Callable[[], object], *, repeat: int = 15, number: int = 20) -> float:
+    """Seconds of one run: the least of many rounds, for everything else is other people's work."""
+    rounds = []
+    for _ in range(repeat):
+        begin = time.perf_counter()
+        for _ in range(number):
+            act()
+        rounds.append((time.perf_counter() - begin) / number)
+    return min(rounds)
+
+
+def import_cost() -> float:
+    """Seconds that the storey takes on top of `import mlsssl`, in fresh processes."""
+    code = (
+        "import time, mlsssl, mlsssl.machine; begin = time.perf_counter(); import mlsssl._windows.bindings, "
+        "mlsssl._windows.services; print(time.perf_counter() - begin)"
+    )
+    command = [sys.executable, "-c", code]
+    runs = [
+        subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=True).stdout
+        for _ in range(7)
+    ]
+    return statistics.median(map(float, runs))
+
+
+def main() -> int:
+    """Measure and judge."""
+    from mlsssl._ports import BindingRecord
+    from mlsssl._windows import binding_records as codec
+    from mlsssl._windows.bindings import WindowsBindings
+    from mlsssl._windows.dlls import SystemDlls
+    from mlsssl._windows.native import NULL, ffi
+    from mlsssl.values import BindingFamily, BindingOptions, ScopedCcs
+
+    def record(port: int) -> BindingRecord:
+        key = ScopedCcs("benchmark.example", port)
+        options = BindingOptions(http2=False)
+        return BindingRecord(key=key, thumbprint=None, store_name=None, app_id=uuid.UUID(int=1), options=options)
+
+    dlls = SystemDlls()
+    api: HttpApi = dlls.httpapi
+    bindings = WindowsBindings(dlls, lambda _thumbprint, _store: ())
+    family = codec.FAMILIES[BindingFamily.SCOPED_CCS]
+    first = record(20000)
+    set_structure, _set_owners = codec.encode(first)
+    key_structure, _key_owners = codec.encode_key(first.key)
+    exact, _exact_owners = codec.encode_query(first.key)
+    following = ffi.new(f"{family.query_type} *", {"QueryDesc": 1})
+    set_size, query_size = ffi.sizeof(family.set_type), ffi.sizeof(family.query_type)
+    buffer, needed = ffi.new("uint64_t[]", 64), ffi.new("ULONG *")
+    assert not api.HttpInitialize(ffi.new("HTTPAPI_VERSION *", (1, 0))[0], 2, NULL)
+
+    def bare_read() -> int:
+        return api.HttpQueryServiceConfiguration(NULL, family.config_id, exact, query_size, buffer, 512, needed, NULL)
+
+    def bare_write() -> None:
+        assert not api.HttpSetServiceConfiguration(NULL, family.config_id, set_structure, set_size, NULL)
+        assert not api.HttpDeleteServiceConfiguration(NULL, family.config_id, key_structure, set_size, NULL)
+
+    def bare_listing() -> None:
+        following.dwToken = 0
+        while not api.HttpQueryServiceConfiguration(
+            NULL, family.config_id, following, query_size, buffer, 512, needed, NULL
+        ):
+            following.dwToken += 1
+
+    def write() -> None:
+        bindings.add(first)
+        bindings.remove(first.key)
+
+    broken = 0
+
+    def judge(what: str, value: float, bound: float, unit: str) -> None:
+        nonlocal broken
+        broken += value > bound
+        print(f"{what:48} {value:8.3f} {unit:8} (at most {bound:g}){'' if value <= bound else '   BROKEN'}")
+
+    present = [found.key for found in bindings.all() if found.key.family is BindingFamily.SCOPED_CCS]
+    if present:
+        print(f"this machine has scoped CCS bindings of its own: {', '.join(map(str, present))}", file=sys.stderr)
+        return 2
+    added: list[BindingRecord] = []
+    try:
+        bare, ours = best(bare_write), best(write)
+        print(f"add and remove: bare {bare * 1e6:.1f} µs, library {ours * 1e6:.1f} µs")
+        judge("a binding written, library / bare", ours / bare, MOST_RATIO, "times")
+        bindings.add(first)
+        added.append(first)
+        assert bare_read() == 0
+        bare, ours = best(bare_read), best(lambda: bindings.find(first.key))
+        print(f"find: bare {bare * 1e6:.1f} µs, library {ours * 1e6:.1f} µs")
+        judge("a binding read, library / bare", ours / bare, MOST_RATIO, "times")
+        shares = []
+        for count in (100, 1000):
+            for port in range(20000 + len(added), 20000 + count):
+                bindings.add(record(port))
+                added.append(record(port))
+            bare, ours = best(bare_listing, repeat=3, number=1), best(bindings.all, repeat=3, number=1)
+            shares.append((ours - bare) / count)
+            print(
+                f"list {count}: bare {bare * 1e3:.1f} ms, library {ours * 1e3:.1f} ms, {shares[-1] * 1e6:.1f} µs each"
+            )
+        judge("one binding more, 1,000 / 100", shares[1] / shares[0], MOST_GROWTH, "times")
+    finally:
+        for each in added:
+            bindings.remove(each.key)
+        api.HttpTerminate(2, NULL)
+    judge("import of the storey", import_cost() * 1e3, MOST_IMPORT * 1e3, "ms")
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
