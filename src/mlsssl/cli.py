@@ -230,6 +230,17 @@ def _add_machine_commands(commands: Commands) -> None:
         )
     keyed["add"].add_argument("--app-id", metavar="GUID", help="the owner; a new random GUID unless said")
 
+    parser = _command(commands, "serve", f"{room}:serve", "serve an embedded machine's bindings", machine=True)
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen on; 127.0.0.1 unless said")
+    parser.add_argument(
+        "--port",
+        action="append",
+        default=[],
+        metavar="BOUND=ACTUAL",
+        help="443=8443, may be given again; all unless said",
+    )
+    parser.add_argument("--seconds", type=float, help="stop after this long")
+
 
 def _add_quickstart(commands: Commands) -> None:
     parser = _command(

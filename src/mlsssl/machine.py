@@ -12,11 +12,14 @@ from mlsssl.store import Store
 from mlsssl.values import check_location
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
 
     from typing_extensions import Self
 
+    from mlsssl._embedded.connection import Limits
+    from mlsssl._embedded.listener import Listener
     from mlsssl._embedded.port import EmbeddedPort
     from mlsssl._ports import MachinePort
     from mlsssl.values import Location
@@ -125,6 +128,65 @@ class EmbeddedMachine(Machine):
     def path(self) -> Path:
         """The file."""
         return self._port.path
+
+    def listen(
+        self,
+        *,
+        host: str | Sequence[str] = "127.0.0.1",
+        ports: Mapping[int, int] | None = None,
+        allow_legacy_tls: bool = False,
+        limits: Limits | None = None,
+    ) -> Listener:
+        """A TLS listener over the bindings, not started yet: `with machine.listen() as listener:`.
+
+        It picks the certificate as HTTP.sys does, serves a changed binding to the next handshake, and leaves open
+        connections alone.
+
+        Args:
+            host: Where to listen: an IP address or host name, or several.
+            ports: Which ports of the bindings to serve, and where: `{443: 8443}`; 0 lets the system choose. When
+                not given: every port, each where the system chooses; `listener.port_of(key)` tells where.
+            allow_legacy_tls: Speak TLS 1.0 and 1.1 where a binding does not forbid it.
+            limits: What one client may cost.
+
+        Returns:
+            The listener; its owner closes it. It goes on when this machine is closed.
+
+        Raises:
+            InvalidInputError: no host, or a port that is none.
+        """
+        return self._port.listen(host=host, ports=ports, allow_legacy_tls=allow_legacy_tls, limits=limits)
+
+    @property
+    def central_store_folder(self) -> Path | None:
+        """The folder that stands for IIS' Central Certificate Store, for the CCS bindings; None when not set."""
+        store = self._port.central_store
+        return None if store is None else store.folder
+
+    def set_central_store(self, folder: str | Path | None, password: str | None = None) -> None:
+        """Say where the Central Certificate Store is: PFX files named by host, `_.example.com.pfx` for wildcards.
+
+        Args:
+            folder: The folder; None forgets it.
+            password: The one password of all files; kept in the machine's file, which only its owner may read.
+
+        Raises:
+            NotFoundError: there is no such folder.
+        """
+        self._port.set_central_store(folder, password)
+
+    def define_service(self, name: str, *, depends_on: Sequence[str] = (), running: bool = True) -> None:
+        """Make an imitated service, so that `restart=` and `machine.services` can be tried: no process runs.
+
+        Args:
+            name: Its key name.
+            depends_on: Services that it needs, which have to be defined before it.
+            running: Whether it runs at first.
+
+        Raises:
+            InvalidInputError: a name that is none, or that is taken, or a service it needs that is not there.
+        """
+        self._port.define_service(name, depends_on=depends_on, running=running)
 
 
 class WindowsMachine(Machine):

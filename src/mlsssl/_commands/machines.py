@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from typing import TYPE_CHECKING
 
 from mlsssl._commands.certificates import load
 from mlsssl._commands.terminal import read_password
 from mlsssl.binding import Binding
-from mlsssl.errors import InvalidInputError, WrongPasswordError
+from mlsssl.errors import InvalidInputError, UnsupportedError, WrongPasswordError
 from mlsssl.machine import EmbeddedMachine, Machine
 from mlsssl.values import BindingOptions, parse_binding_key
 
@@ -194,3 +196,36 @@ def binding_remove(arguments: Namespace, terminal: Terminal) -> int:
         binding.remove()
         terminal.result({"removed": str(binding.key)}, f"Removed {binding.key}.")
     return 0
+
+
+def serve(arguments: Namespace, terminal: Terminal) -> int:
+    """`serve`: the embedded machine's bindings on a real TLS listener, until interrupted."""
+    with machine_of(arguments) as machine:
+        if not isinstance(machine, EmbeddedMachine):
+            raise UnsupportedError("on Windows HTTP.sys itself serves; --machine FILE serves an embedded machine")
+        with machine.listen(host=arguments.host, ports=_parse_ports(arguments.port)) as listener:
+            rows = [{"port": one.binding_port, "address": str(one)} for one in listener.addresses]
+            if arguments.json:
+                terminal.result(rows)
+            for row in rows:
+                terminal.say(f"port {row['port']} of the bindings is on https://{row['address']}/")
+            if not rows:
+                terminal.say("Nothing is bound yet; what is bound from now on is served.")
+            try:
+                if arguments.seconds is None:
+                    threading.Event().wait()
+                else:
+                    time.sleep(arguments.seconds)
+            except KeyboardInterrupt:
+                terminal.say("Stopped.")
+    return 0
+
+
+def _parse_ports(words: list[str]) -> dict[int, int] | None:
+    ports: dict[int, int] = {}
+    for word in words:
+        bound, _, actual = word.partition("=")
+        if not (bound.isdecimal() and actual.isdecimal()):
+            raise InvalidInputError(f"a port is mapped as BOUND=ACTUAL, for example 443=8443; not {word!r}")
+        ports[int(bound)] = int(actual)
+    return ports or None

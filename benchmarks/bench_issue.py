@@ -1,0 +1,153 @@
+"""Issuing, PFX writing and reading against the same steps in bare `cryptography`; issue_many on two cores."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import sys
+import time
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.serialization import pkcs12
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from ratios import Ratio, compare, report
+
+from mlsssl import Certificate, CertificateAuthority
+
+Key = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+HOST = "server-name.com"
+
+
+def name(text: str) -> x509.Name:
+    """A common name."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+
+
+def usage(*, ca: bool, encipherment: bool) -> x509.KeyUsage:
+    """The key usage of a CA or a server."""
+    return x509.KeyUsage(not ca, False, encipherment, False, False, ca, ca, False, False)
+
+
+def bare_root(key: Key) -> x509.Certificate:
+    """A root as `CertificateAuthority.create` makes it."""
+    now = dt.datetime.now(dt.timezone.utc).replace(microsecond=0)
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name("Root"))
+        .issuer_name(name("Root"))
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=3652))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=1), critical=True)
+        .add_extension(usage(ca=True, encipherment=False), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+
+
+def bare_leaf(root: x509.Certificate, root_key: Key, key: Key) -> x509.Certificate:
+    """A server certificate as `issue` makes it."""
+    now = dt.datetime.now(dt.timezone.utc).replace(microsecond=0)
+    ski = root.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    return (
+        x509.CertificateBuilder()
+        .subject_name(name(HOST))
+        .issuer_name(root.subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=199))
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(usage(ca=False, encipherment=isinstance(key, rsa.RSAPrivateKey)), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(HOST)]), critical=False)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ski), critical=False)
+        .sign(root_key, hashes.SHA256())
+    )
+
+
+def bare_pfx(key: Key, leaf: x509.Certificate, root: x509.Certificate) -> bytes:
+    """A PFX with the encryption and the rounds of ours."""
+    encryption = (
+        serialization.PrivateFormat.PKCS12.encryption_builder()
+        .kdf_rounds(2048)
+        .key_cert_algorithm(pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
+        .hmac_hash(hashes.SHA1())  # what Server 2016 can read
+        .build(b"password")
+    )
+    return pkcs12.serialize_key_and_certificates(None, key, leaf, [root], encryption)
+
+
+def issuing() -> list[Ratio]:
+    """A certificate with given keys."""
+    ratios = []
+    kinds: list[tuple[str, Key, float, int]] = [
+        ("RSA-2048", rsa.generate_private_key(65537, 2048), 1.10, 40),
+        ("P-256", ec.generate_private_key(ec.SECP256R1()), 1.30, 400),
+    ]
+    for label, key, bound, repeat in kinds:
+        ca = CertificateAuthority.create("Root", key=key)
+        root = ca.certificate.to_cryptography()
+        ratios.append(
+            compare(
+                f"issue, {label}, key given",
+                lambda ca=ca, key=key: ca.issue(HOST, key=key),  # type: ignore[misc]
+                lambda root=root, key=key: bare_leaf(root, key, key),  # type: ignore[misc]
+                bound=bound,
+                repeat=repeat,
+            )
+        )
+    return ratios
+
+
+def files() -> list[Ratio]:
+    """Root, leaf and PFX in one go, and reading a PFX."""
+    root_key, key = rsa.generate_private_key(65537, 2048), rsa.generate_private_key(65537, 2048)
+
+    def ours() -> bytes:
+        return CertificateAuthority.create("Root", key=root_key).issue(HOST, key=key).to_pfx("password")
+
+    def bare() -> bytes:
+        root = bare_root(root_key)
+        return bare_pfx(key, bare_leaf(root, root_key, key), root)
+
+    made = ours()
+    return [
+        compare("root + leaf + PFX, keys given", ours, bare, bound=1.05, repeat=20, rounds=21),
+        compare(
+            "load a PFX",
+            lambda: Certificate.from_pfx(made, "password"),
+            lambda: pkcs12.load_pkcs12(made, b"password"),
+            bound=1.05,
+            repeat=4,
+            rounds=31,
+        ),
+    ]
+
+
+def bulk() -> Ratio:
+    """issue_many with its default keys (RSA-2048), two workers against one; the best of three of each."""
+    ca = CertificateAuthority.create("Root", key="rsa-2048")
+    hosts = [f"h{number}.example" for number in range(200)]
+
+    def run(workers: int) -> float:
+        start = time.perf_counter()
+        assert sum(1 for _ in ca.issue_many(hosts, workers=workers)) == len(hosts)
+        return time.perf_counter() - start
+
+    one, two = min(run(1) for _ in range(3)), min(run(2) for _ in range(3))
+    detail = f"{len(hosts) / two:.0f} certificates a second against {len(hosts) / one:.0f}, {os.cpu_count()} cores"
+    return Ratio("issue_many, two workers against one", one / two, 1.8, at_least=True, detail=detail)
+
+
+def main() -> int:
+    """Measure everything."""
+    return report([*issuing(), *files(), bulk()])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,85 @@
+"""What the benchmark scripts share: two ways of doing a thing, timed in turn in one run, and the ratio of the two."""
+
+from __future__ import annotations
+
+import gc
+import statistics
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+
+@dataclass(frozen=True)
+class Ratio:
+    """One measured promise.
+
+    Attributes:
+        name: What was measured.
+        value: Ours divided by the peer's.
+        bound: What was promised.
+        at_least: Whether the bound is a floor (a speed-up) instead of a ceiling (a cost).
+        detail: The two figures.
+    """
+
+    name: str
+    value: float
+    bound: float
+    at_least: bool = False
+    detail: str = ""
+
+    @property
+    def kept(self) -> bool:
+        """Whether the promise held in this run."""
+        return self.value >= self.bound if self.at_least else self.value <= self.bound
+
+
+def seconds(work: Callable[[], object], repeat: int) -> float:
+    """How long `repeat` calls take."""
+    start = time.perf_counter()
+    for _ in range(repeat):
+        work()
+    return time.perf_counter() - start
+
+
+def compare(
+    name: str,
+    ours: Callable[[], object],
+    peer: Callable[[], object],
+    *,
+    bound: float,
+    repeat: int,
+    rounds: int = 15,
+) -> Ratio:
+    """The median ratio over rounds in which ours and the peer's run one after the other, in changing order."""
+    seconds(ours, max(1, repeat // 10))
+    seconds(peer, max(1, repeat // 10))
+    ratios, mine, theirs = [], [], []
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(rounds):
+            if number % 2:
+                a, b = seconds(ours, repeat), seconds(peer, repeat)
+            else:
+                b, a = seconds(peer, repeat), seconds(ours, repeat)
+            ratios.append(a / b)
+            mine.append(a / repeat)
+            theirs.append(b / repeat)
+    finally:
+        gc.enable()
+    detail = f"{statistics.median(mine) * 1e6:.1f} µs against {statistics.median(theirs) * 1e6:.1f} µs"
+    return Ratio(name, statistics.median(ratios), bound, detail=detail)
+
+
+def report(ratios: list[Ratio]) -> int:
+    """Print a line for each; the exit code is 1 when a promise was missed."""
+    for ratio in ratios:
+        sign = "≥" if ratio.at_least else "≤"
+        word = "ok" if ratio.kept else "MISSED"
+        print(f"{word:6} {ratio.name}: {ratio.value:.2f} (promised {sign} {ratio.bound:.2f}; {ratio.detail})")
+    sys.stdout.flush()
+    return 0 if all(ratio.kept for ratio in ratios) else 1

@@ -1,0 +1,227 @@
+"""`quickstart NAME`: the whole procedure on this computer, each step beside the old tool's command."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+import socket
+import ssl
+import tempfile
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlsssl import _files
+from mlsssl._pki.keys import check_key_type
+from mlsssl._pki.names import parse_name
+from mlsssl.authority import CertificateAuthority
+from mlsssl.binding import Binding
+from mlsssl.certificate import Certificate
+from mlsssl.errors import ExistsError, MlssslError
+from mlsssl.machine import EmbeddedMachine
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterator
+
+    from mlsssl._commands.terminal import Terminal
+    from mlsssl._pki.keys import KeyType
+    from mlsssl.values import Thumbprint
+
+_OTHER_NAME = "some-other-name.example"
+
+
+class QuickstartError(MlssslError):
+    """A step did not do what it must; the message says which and how."""
+
+
+class _Steps:
+    """Prints numbered steps, and keeps them for JSON."""
+
+    def __init__(self, terminal: Terminal) -> None:
+        self._terminal = terminal
+        self.done: list[dict[str, object]] = []
+
+    def show(self, what: str, result: str, *, instead_of: str) -> None:
+        """A step that has been done."""
+        self.done.append({"step": what, "result": result, "instead_of": instead_of})
+        self._terminal.say(f"{len(self.done):>2}. {what}")
+        self._terminal.say(f"    {result}", style="ok")
+        self._terminal.say(f"    instead of: {instead_of}")
+
+
+def quickstart(arguments: Namespace, terminal: Terminal) -> int:
+    """Run every step of the procedure; any failure is an error with its reason."""
+    with _folder(arguments.keep) as folder:
+        steps = _Steps(terminal)
+        _run(arguments.name, arguments.key, folder, steps)
+        files = sorted(str(file) for file in folder.iterdir() if file.is_file())
+        kept = arguments.keep is not None
+        if kept:
+            ending = "The files are in " + str(folder) + ":\n" + "\n".join(f"  {Path(file).name}" for file in files)
+        else:
+            ending = f"The files were in {folder} and are gone now; --keep DIR keeps them."
+        terminal.result({"ok": True, "steps": steps.done, "folder": str(folder), "files": files, "kept": kept}, ending)
+    return 0
+
+
+@contextlib.contextmanager
+def _folder(keep: str | None) -> Iterator[Path]:
+    if keep is None:
+        with tempfile.TemporaryDirectory(prefix="mlsssl-quickstart-", ignore_cleanup_errors=True) as folder:
+            yield Path(folder)
+        return
+    chosen = Path(keep)
+    if chosen.is_dir() and any(chosen.iterdir()):
+        raise ExistsError(f"{chosen} is not empty; quickstart writes keys, and replaces none: name a new folder")
+    yield _files.private_folder(chosen)
+
+
+def _run(name: str, key: KeyType, folder: Path, steps: _Steps) -> None:
+    password = secrets.token_urlsafe(18)
+    ca = CertificateAuthority.create("SelfIssuedCA")
+    ca.certificate.save(folder / "SelfIssuedCA.cer")
+    ca.save(folder / "SelfIssuedCA.pfx", password=password)
+    steps.show(
+        "Create a root authority",
+        f"{ca.name}, {ca.key_type}, valid to {ca.certificate.not_after:%Y-%m-%d}",
+        instead_of='makecert -n "CN=SelfIssuedCA" -a sha256 -r -sv SelfIssuedCA.pvk SelfIssuedCA.cer',
+    )
+
+    certificate = ca.issue(name, key=key)
+    host = certificate.hosts[0]
+    # What a client connects to: a wildcard stands for any one label.
+    client_name = f"www{host[1:]}" if host.startswith("*.") else host
+    steps.show(
+        "Issue the server certificate",
+        f"{', '.join(certificate.names)}, {certificate.key_type}, valid to {certificate.not_after:%Y-%m-%d}",
+        instead_of=f'makecert -pe -iv SelfIssuedCA.pvk -n "CN={host}" -eku 1.3.6.1.5.5.7.3.1 -a sha256 -sky exchange '
+        "-ic SelfIssuedCA.cer -sv SelfIssuedSSL.pvk SelfIssuedSSL.cer",
+    )
+
+    pfx = certificate.save(folder / "SelfIssuedSSL.pfx", password=password)
+    loaded = Certificate.load(pfx, password=password)
+    if loaded != certificate or not loaded.has_private_key:
+        raise QuickstartError(f"{pfx} does not hold what was written into it")
+    _files.write(folder / "password.txt", f"{password}\n".encode(), private=True)
+    steps.show(
+        "Write the .pfx and read it back",
+        f"{pfx.name}: certificate, private key and {len(loaded.chain)} certificate above it",
+        instead_of="pvk2pfx -pvk SelfIssuedSSL.pvk -spc SelfIssuedSSL.cer -pfx SelfIssuedSSL.pfx -pi password",
+    )
+
+    report = loaded.check(client_name, trust=[ca])
+    report.raise_for_errors()
+    steps.show(
+        "Check everything that clients and Windows check",
+        f"no error, {len(report.warnings)} warnings, {len(report.notices)} notices",
+        instead_of='opening the certificate and reading "You have a private key that corresponds to this certificate"',
+    )
+
+    with EmbeddedMachine(folder / "machine.sqlite") as machine, machine.store("MY") as store:
+        entry = store.import_pfx(pfx, password, friendly_name=f"{host} (quickstart)")
+        if not entry.has_private_key:
+            raise QuickstartError("the store holds the certificate without a usable private key")
+        steps.show(
+            "Add it to the machine's store",
+            f"LocalMachine\\MY holds {len(store)} certificate; its private key opens and matches",
+            instead_of="mmc: Certificates snap-in, computer account, Personal, Import (25 clicks)",
+        )
+        steps.show("Take its thumbprint", str(entry.thumbprint), instead_of="mmc: Details, Thumbprint, copy by hand")
+
+        app_id = uuid.uuid4()
+        binding = Binding("0.0.0.0:443", entry, app_id=app_id, machine=machine).add()
+        steps.show(
+            "Bind it to the port with a fresh GUID",
+            f"{binding.key} answers with it; owner {{{app_id}}}",
+            instead_of=f"netsh http add sslcert ipport=0.0.0.0:443 certhash={entry.thumbprint} appid={{{app_id}}}",
+        )
+
+        with machine.listen() as listener:
+            port = listener.port_of(binding.key)
+            steps.show(
+                "Serve TLS on loopback",
+                f"https://127.0.0.1:{port}/ stands for port 443",
+                instead_of="starting the service",
+            )
+            _prove(ca, client_name, port, entry.thumbprint)
+            steps.show(
+                "Prove it with a client that trusts only this root",
+                f"{client_name} accepted; {_OTHER_NAME} refused; a client that trusts another root refused it",
+                instead_of="a browser, once the root is in its store",
+            )
+            old_connection = _connect(ca.ssl_context(), client_name, port)
+            with contextlib.closing(old_connection):
+                renewed = _renew(binding, ca, machine)
+                steps.show(
+                    "Renew it while the listener runs",
+                    f"{entry.thumbprint} → {renewed}, same names, same options, new key; the old connection "
+                    f"{'goes on' if _answers(old_connection, client_name) else 'was cut'}",
+                    instead_of="stop the service; netsh http delete sslcert ipport=0.0.0.0:443; add again; start",
+                )
+            _prove(ca, client_name, port, renewed)
+            steps.show(
+                "Prove the new one",
+                f"new handshakes get {renewed}; the wrong name and the other root are refused again",
+                instead_of="waiting for a customer to call",
+            )
+
+
+def _renew(binding: Binding, ca: CertificateAuthority, machine: EmbeddedMachine) -> Thumbprint:
+    old = binding.certificate
+    if old is None:
+        raise QuickstartError("the store has lost the certificate that is bound")
+    with machine.store() as store:
+        entry = store.add(ca.issue(*old.hosts, key=check_key_type(old.key_type)))
+    binding.with_certificate(entry).update()
+    after = Binding.get(binding.key, machine=machine)
+    if after.thumbprint is None or after.thumbprint == binding.thumbprint:
+        raise QuickstartError("the renewal left the old certificate bound")
+    if (after.app_id, after.options) != (binding.app_id, binding.options):
+        raise QuickstartError("the renewal changed the owner or the options of the binding")
+    return after.thumbprint
+
+
+def _connect(context: ssl.SSLContext, host: str, port: int) -> ssl.SSLSocket:
+    raw = socket.create_connection(("127.0.0.1", port), timeout=10)
+    try:
+        return context.wrap_socket(raw, server_hostname=host)
+    except BaseException:
+        raw.close()
+        raise
+
+
+def _answers(connection: ssl.SSLSocket, host: str) -> bool:
+    try:
+        connection.sendall(f"GET / HTTP/1.1\r\nHost: {host}\r\n\r\n".encode("ascii"))
+        return connection.recv(64).startswith(b"HTTP/1.1 200")
+    except OSError:
+        return False
+
+
+def _prove(ca: CertificateAuthority, host: str, port: int, expected: Thumbprint) -> None:
+    """The right name gets the expected certificate; a wrong name and another root are refused, for that reason."""
+    parse_name(host)
+    try:
+        with contextlib.closing(_connect(ca.ssl_context(), host, port)) as connection:
+            served = Certificate.from_der(connection.getpeercert(binary_form=True) or b"").thumbprint
+            if served != expected:
+                raise QuickstartError(f"the listener serves {served}, not {expected}")
+            if not _answers(connection, host):
+                raise QuickstartError("the listener gave no page over the connection")
+    except OSError as error:
+        raise QuickstartError(f"a client that trusts the root was refused: {error}") from error
+    stranger = CertificateAuthority.create("Somebody else's CA", key="ec-p256")
+    for authority, name, reason in (
+        (ca, _OTHER_NAME, "mismatch"),
+        (stranger, host, "unable to get local issuer"),
+    ):
+        try:
+            _connect(authority.ssl_context(), name, port).close()
+        except ssl.SSLCertVerificationError as error:
+            if reason not in str(error).lower():
+                raise QuickstartError(f"refused, but not for the reason it should: {error}") from error
+        except OSError as error:
+            raise QuickstartError(f"the connection that should be refused by the client broke: {error}") from error
+        else:
+            raise QuickstartError(f"a client that trusts {authority.name} accepted {name}, which it must refuse")

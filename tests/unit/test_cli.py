@@ -1,0 +1,165 @@
+"""The command line: what it prints, what it returns, and that passwords stay out of its arguments."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mlsssl import Certificate
+from mlsssl.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+PASSWORD = "hunter-22"
+
+
+@pytest.fixture(autouse=True)
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, an embedded machine in it, and the password in the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLSSSL_MACHINE", str(tmp_path / "state" / "machine.sqlite"))
+    monkeypatch.setenv("PW", PASSWORD)
+    return tmp_path
+
+
+@pytest.fixture
+def issued(place: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """`ca create` and `issue` have run: ca.pfx, ca.cer and server.pfx are there."""
+    create = ["ca", "create", "CLI Root", "--key", "ec-p256", "--out", "ca.pfx", "--certificate-out", "ca.cer"]
+    assert main([*create, "--password", "env:PW"]) == 0
+    issue = ["issue", "server.test", "10.0.0.5", "--ca", "ca.pfx", "--ca-password", "env:PW", "--out", "server.pfx"]
+    assert main([*issue, "--password", "env:PW"]) == 0
+    capsys.readouterr()
+    return place
+
+
+def output(capsys: pytest.CaptureFixture[str]) -> str:
+    """What was printed since the last look, both streams."""
+    captured = capsys.readouterr()
+    return captured.out + captured.err
+
+
+def test_the_procedure_by_hand(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Check, store, bind, list, update, remove: each with its exit code."""
+    thumbprint = str(Certificate.load("server.pfx", password=PASSWORD).thumbprint)
+    check = ["check", "server.pfx", "--password", "env:PW", "--trust", "ca.cer", "--host"]
+    assert main([*check, "server.test"]) == 0
+    assert main([*check, "other.test"]) == 1
+    assert "name-mismatch" in output(capsys)
+    assert main(["store", "add", "server.pfx", "--password", "env:PW"]) == 0
+    assert main(["binding", "add", "0.0.0.0:443", thumbprint.upper(), "--option", "tls13=no"]) == 0
+    assert main(["binding", "add", "0.0.0.0:443", thumbprint]) == 4
+    assert main(["binding", "update", "0.0.0.0:443", "--option", "http2=no"]) == 0
+    assert main(["store", "remove", thumbprint]) == 2
+    assert "is bound to 0.0.0.0:443" in output(capsys)
+    assert main(["binding", "list", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert row["thumbprint"] == thumbprint
+    assert row["options"]["flags"] == 0x40 | 0x10
+    assert main(["binding", "remove", "0.0.0.0:443"]) == 0
+    assert main(["binding", "remove", "0.0.0.0:443"]) == 3
+    assert main(["store", "remove", thumbprint]) == 0
+    assert main(["store", "list"]) == 0
+    assert "empty" in output(capsys)
+
+
+def test_import_takes_a_pfx_as_it_is(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The wrong password is exit code 6; the right one imports."""
+    import_pfx = ["store", "import", "server.pfx", "--password"]
+    (issued / "wrong.txt").write_text("not it\n", encoding="utf-8")
+    assert main([*import_pfx, "file:wrong.txt"]) == 6
+    assert main([*import_pfx, "env:PW"]) == 0
+    assert main(["store", "list", "--json"]) == 0
+    assert '"has_private_key": true' in output(capsys)
+
+
+def test_binding_without_the_certificate_is_explained(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """1312 before it happens: exit code 8 and what to do."""
+    assert main(["binding", "add", "0.0.0.0:443", "18e1628ac1cd7cae3495e718f87e5b6188193c81"]) == 8
+    assert "1312" in output(capsys)
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["nonsense"], 2, "invalid choice"),
+        (["issue"], 2, "required"),
+        (["show", "nowhere.pfx"], 3, "no file"),
+        (["show", "ca.pfx", "--password", "pass:hunter-22"], 2, "an argument can be read"),
+        (["show", "ca.pfx", "--password", "env:NOT_THERE"], 2, "no variable"),
+        (["show", "ca.pfx"], 2, "no terminal"),
+        (["check", "server.pfx", "--password", "env:PW", "--trust", "ca.pfx"], 2, r"trust the authority's certificate"),
+        (["ca", "create", "Again", "--out", "ca.pfx", "--password", "env:PW"], 4, "--force"),
+        (["issue", "a b", "--ca", "ca.pfx", "--ca-password", "env:PW", "--out", "x.pem"], 2, "letters, digits"),
+        (["pfx", "ca.cer", "--out", "x.pfx", "--password", "env:PW"], 2, "--key"),
+        (["binding", "add", "443", "00"], 2, "no port"),
+        (["binding", "add", "0.0.0.0:443", "zz"], 2, "40 hex digits"),
+        (["binding", "add", "ccs=443", "--option", "tls=no"], 2, "name=value"),
+        (["store", "list", "--store", "Nowhere"], 3, "Nowhere"),
+    ],
+)
+def test_mistakes_are_told(
+    issued: Path, capsys: pytest.CaptureFixture[str], words: list[str], code: int, message: str
+) -> None:
+    """In a line that says what to do, with its exit code, and without a secret."""
+    before = (issued / "ca.pfx").read_bytes()
+    try:
+        assert main(words) == code
+    except SystemExit as stop:
+        assert stop.code == code
+    said = output(capsys)
+    assert message in said
+    assert "Traceback" not in said
+    assert PASSWORD not in said.replace("pass:", "")
+    assert (issued / "ca.pfx").read_bytes() == before
+
+
+def test_an_error_is_json_where_json_was_asked_for(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """On standard output, with the error's type."""
+    assert main(["show", "nowhere.pfx", "--json"]) == 3
+    said = json.loads(capsys.readouterr().out)
+    assert (said["error"], said["exit_code"]) == ("NotFoundError", 3)
+
+
+@pytest.mark.parametrize("words", [["--version"], ["--help"], ["completion", "bash"]])
+def test_help_and_version_load_no_cryptography(words: list[str]) -> None:
+    """They answer at once."""
+    script = (
+        "import sys\nfrom mlsssl.cli import main\n"
+        f"try:\n    main({words!r})\nexcept SystemExit:\n    pass\n"
+        "sys.exit(any(name.split('.')[0] in ('cryptography', 'cffi', 'sqlite3') for name in sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, check=False, timeout=60)
+    assert done.returncode == 0, done.stderr.decode()
+    assert done.stdout
+
+
+def test_quickstart_does_the_whole_procedure(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Eleven steps, files kept, and a second run into the same folder refused."""
+    assert main(["quickstart", "server-name.com", "--keep", "kept", "--json"]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert said["ok"]
+    assert len(said["steps"]) == 11
+    assert {"SelfIssuedCA.cer", "SelfIssuedSSL.pfx", "machine.sqlite"} <= {os.path.basename(f) for f in said["files"]}
+    root = Certificate.load(place / "kept" / "SelfIssuedCA.cer")
+    password = (place / "kept" / "password.txt").read_text(encoding="utf-8").strip()
+    assert Certificate.load(place / "kept" / "SelfIssuedSSL.pfx", password=password).check(
+        "server-name.com", trust=[root]
+    )
+    assert main(["quickstart", "server-name.com", "--keep", "kept"]) == 4
+
+
+def test_quickstart_fails_loudly(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the client accepts what it must refuse, or the listener keeps the old certificate."""
+    from mlsssl._commands import quickstart
+
+    assert main(["quickstart", "not a name"]) == 2
+    monkeypatch.setattr(quickstart, "_OTHER_NAME", "server-name.com")
+    assert main(["quickstart", "server-name.com"]) == 9
+    assert "which it must refuse" in output(capsys)
