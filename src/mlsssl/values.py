@@ -314,6 +314,8 @@ def parse_binding_key(key: BindingKey | str) -> BindingKey:
         return CcsPort(_parse_port(text.strip(), key))
     host, _, digits = text.strip().rpartition(":")
     port = _parse_port(digits, key)
+    if not host:
+        raise InvalidInputError(f"{key!r} is a port alone; write 0.0.0.0:{port} for every address")
     if family == "scopedccs":
         return ScopedCcs(host, port)
     if host.startswith("[") and host.endswith("]") and family != "hostnameport":
