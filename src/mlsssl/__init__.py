@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from mlsssl._version import __version__
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mlsssl._pki.keys import KeyType
     from mlsssl._pki.report import Finding, Report, Severity
     from mlsssl._ports import Cause, Diagnosis, KeyState, ServiceState, ServiceStatus
@@ -158,6 +160,8 @@ _HOMES = {
         "Thumbprint",
     ),
 }
+# Called after a name was loaded: how a tool that is imported before us learns of our types without loading them.
+_told_of_loading: list[Callable[[], object]] = []
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
@@ -167,6 +171,8 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'mlsssl' has no attribute {name!r}")
     value = getattr(import_module(f"mlsssl.{home}"), name)
     globals()[name] = value
+    for tell in _told_of_loading:
+        tell()
     return value
 
 

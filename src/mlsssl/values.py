@@ -165,7 +165,8 @@ def _check_host(host: str) -> str:
         import idna
 
         try:
-            name = idna.encode(name, uts46=True).decode("ascii")
+            wildcard, bare = ("*.", name[2:]) if name.startswith("*.") else ("", name)
+            name = wildcard + idna.encode(bare, uts46=True).decode("ascii")
         except idna.IDNAError as error:
             raise InvalidInputError(f"{host!r} is not an internationalised host name: {error}") from None
     name = name.lower().removesuffix(".")

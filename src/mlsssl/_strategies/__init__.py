@@ -1,0 +1,1 @@
+"""What `mlsssl.strategies` is made of: keys from numbers, names, and chains with one fault."""

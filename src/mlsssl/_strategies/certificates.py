@@ -1,0 +1,334 @@
+"""Strategies for keys, names, authorities, certificates, chains and PFX files."""
+
+from __future__ import annotations
+
+import functools
+import string
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal, get_args
+
+from hypothesis import strategies as st
+
+from mlsssl._pki.keys import KeyType, PrivateKey
+from mlsssl._strategies import pool
+from mlsssl._strategies.chain import FAULTS, Chain, draft, finish
+from mlsssl._strategies.common import CLOCK, check_clock, check_range, integers, or_default, sampled, subset
+from mlsssl.authority import CertificateAuthority
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable
+
+    from hypothesis.strategies import DrawFn, SearchStrategy
+
+    from mlsssl.certificate import Certificate
+
+FAULT_CODES = tuple(FAULTS)
+"""The finding codes that `faulty_chains` can cause, the simplest first."""
+
+NameKind = Literal["dns", "wildcard", "idn", "ipv4", "ipv6", "underscore"]
+"""Kinds of name for `names`."""
+
+_NAME_KINDS: tuple[NameKind, ...] = ("dns", "wildcard", "idn", "ipv4", "ipv6")
+_KEY_TYPES: tuple[KeyType, ...] = ("ec-p256", "ec-p384", "rsa-2048", "rsa-3072", "rsa-4096")
+_AUTHORITY_KEY_TYPES: tuple[KeyType, ...] = ("ec-p256", "ec-p384", "rsa-2048")
+_LABEL = string.ascii_lowercase + string.digits + "-"
+# Letters that IDNA 2008 takes in any place of a label; from left-to-right scripts, so that any mixture is a label.
+_IDN_LABEL = "äöüßéñøčłžбджяλπω日本語中文한국"
+# Reserved for tests and private use (RFC 6761, RFC 6762 appendix G, ICANN 2024): no name drawn is anybody's.
+_TOP_LABELS = ("test", "example", "internal", "lan")
+_COMMON_NAMES = (
+    "Test CA",
+    "SelfIssuedCA",
+    "Zertifizierungsstelle für Prüfungen",
+    "認証局",
+    "سلطة التصديق",
+    'O\'Brien, "Root" + Sons; CN=x\\y',
+    "#leading number sign and trailing blank ",
+    "<script>alert(1)</script>&amp;",
+    "\u202egnp.exe",
+    "x" * 64,
+)
+
+
+# -- keys and names ---------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def keys(draw: DrawFn, *, types: Iterable[KeyType] = _KEY_TYPES) -> PrivateKey:
+    """Private keys, a few hundred of them, each made once in a process. Shrinks to P-256 with the private value 1.
+
+    Args:
+        types: Which types.
+    """
+    chosen = subset(types, get_args(KeyType), "types")
+    # One choice for both, with every type as likely: choices, not keys, are what a draw costs.
+    kind, number = divmod(draw(integers(0, len(chosen) * pool.EC_KEYS - 1)), pool.EC_KEYS)
+    return pool.key(chosen[kind], number % pool.key_count(chosen[kind]))
+
+
+@st.composite
+def names(draw: DrawFn, *, kinds: Iterable[NameKind] = _NAME_KINDS) -> str:
+    """What `CertificateAuthority.issue` takes as a name, as people write it. Shrinks to `0.test`.
+
+    Args:
+        kinds: `dns`; `wildcard`: `*.` and at least two labels; `idn`: with letters beyond ASCII; `ipv4`, `ipv6`;
+            and, only when asked for, `underscore`: Windows' host names may have one, the DNS's may not.
+    """
+    chosen = subset(kinds, get_args(NameKind), "kinds")
+    # One number for all three, so that `0.test` takes no more choices than an address: fewest is what "simplest" means.
+    number, further, top = draw(sampled(_SHAPES[len(chosen)]))
+    kind = chosen[number]
+    if kind in ("ipv4", "ipv6"):
+        return str(draw(ADDRESSES[kind]))
+    labels = [draw(_IDN_LABELS if kind == "idn" else _LABELS), *(draw(_LABELS) for _ in range(further))]
+    if kind == "underscore":
+        labels[0] = f"{labels[0][:31]}_{labels[0][:31]}"
+    name = ".".join([*labels, top])
+    return f"*.{name}" if kind == "wildcard" else name
+
+
+def _label(text: str) -> str:
+    # No hyphen at either end (RFC 1123), and none twice, which is kept for A-labels (RFC 5890 section 2.3.1).
+    while "--" in text:
+        text = text.replace("--", "-")
+    return text.strip("-") or "a"
+
+
+# For each number of kinds: which of them, how many labels more, and the last label.
+_SHAPES = [
+    tuple((kind, further, top) for kind in range(count) for further in range(3) for top in _TOP_LABELS)
+    for count in range(len(get_args(NameKind)) + 1)
+]
+_LABELS = st.text(_LABEL, min_size=1, max_size=63).map(_label)
+_IDN_LABELS = st.text(_IDN_LABEL, min_size=1, max_size=8)
+ADDRESSES = {"ipv4": st.ip_addresses(v=4), "ipv6": st.ip_addresses(v=6)}
+
+
+def _client_of(name: str) -> str:
+    """A host that a certificate for this name is good for."""
+    return f"a{name[1:]}" if name.startswith("*.") else name
+
+
+# -- certificates -----------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def authorities(
+    draw: DrawFn,
+    *,
+    keys: SearchStrategy[PrivateKey] | None = None,
+    common_names: SearchStrategy[str] | None = None,
+    max_intermediates: int = 0,
+    at: dt.datetime = CLOCK,
+) -> CertificateAuthority:
+    """Authorities, valid for ten years from `at`. Shrinks to a P-256 root called `Test CA`.
+
+    Args:
+        keys: Their keys; P-256, P-384 and RSA-2048 when not given, for larger RSA keys sign slowly.
+        common_names: Their names; when not given, a few that have broken programs: other scripts, mark-up, the
+            punctuation of distinguished names, 64 characters.
+        max_intermediates: How many authorities may stand between the root and the one drawn; 0 to 8.
+        at: The moment they are made.
+    """
+    check_range(0, max_intermediates, least=0, most=8, what="max_intermediates")
+    check_clock(at)
+    wanted = or_default(keys, _AUTHORITY_KEYS, "keys")
+    named = or_default(common_names, sampled(_COMMON_NAMES), "common_names")
+    depth = draw(integers(0, max_intermediates)) if max_intermediates else 0
+    authority = _root(draw(named), draw(wanted), depth or None, at)
+    for below in range(depth):
+        authority = authority.create_intermediate(
+            f"Intermediate {below + 1}", key=draw(wanted), at=at, serial=below + 2
+        )
+    return authority
+
+
+@functools.lru_cache(1024)
+def _root(common_name: str, key: PrivateKey, path_length: int | None, at: dt.datetime) -> CertificateAuthority:
+    return CertificateAuthority.create(common_name, key=key, at=at, serial=1, path_length=path_length)
+
+
+# Few enough that most roots of a run are made only once; RSA-4096 signs a hundred times slower than P-256.
+_AUTHORITY_KEYS = st.sampled_from([(kind, number) for kind in _AUTHORITY_KEY_TYPES for number in range(12)]).map(
+    lambda place: pool.key(place[0], place[1] % pool.key_count(place[0]))
+)
+_ALL_KEYS = keys()
+_P256_KEYS = keys(types=("ec-p256",))
+_NAMES = names()
+
+
+@st.composite
+def certificates(
+    draw: DrawFn,
+    *,
+    names: SearchStrategy[str] | None = None,
+    keys: SearchStrategy[PrivateKey] | None = None,
+    authorities: SearchStrategy[CertificateAuthority] | None = None,
+    min_names: int = 1,
+    max_names: int = 3,
+    min_days: int = 1,
+    max_days: int = 398,
+    at: dt.datetime = CLOCK,
+) -> Certificate:
+    """Server certificates with their private key and chain, as `CertificateAuthority.issue` makes them.
+
+    Shrinks to one for `0.test` with a P-256 key, valid for `min_days`, from the simplest authority.
+
+    Args:
+        names: What they are for; each is drawn `min_names` to `max_names` times, and repetitions count once.
+        keys: Their keys; of every type when not given.
+        authorities: Who issues; a root when not given.
+        min_names: At least 1.
+        max_names: At most 100.
+        min_days: The shortest validity, in days of 86,400 seconds.
+        max_days: The longest; 3,000 at most.
+        at: The moment of issuing. Authorities given must have been made at it or before.
+    """
+    check_range(min_names, max_names, least=1, most=100, what="the number of names")
+    check_range(min_days, max_days, least=1, most=3000, what="the validity in days")
+    check_clock(at)
+    wanted = or_default(names, _NAMES, "names")
+    authority = draw(or_default(authorities, _default_authorities(at), "authorities"))
+    count = min_names if min_names == max_names else draw(integers(min_names, max_names))
+    return authority.issue(
+        *(draw(wanted) for _ in range(count)),
+        key=draw(or_default(keys, _ALL_KEYS, "keys")),
+        days=draw(integers(min_days, max_days)),
+        serial=draw(integers(1, (1 << 159) - 1)),
+        at=at,
+    )
+
+
+def _default_authorities(at: dt.datetime) -> SearchStrategy[CertificateAuthority]:
+    return _AUTHORITIES if at is CLOCK else authorities(at=at)
+
+
+_AUTHORITIES = authorities()
+
+
+@st.composite
+def chains(
+    draw: DrawFn,
+    *,
+    names: SearchStrategy[str] | None = None,
+    keys: SearchStrategy[PrivateKey] | None = None,
+    max_intermediates: int = 2,
+    at: dt.datetime = CLOCK,
+) -> Chain:
+    """Chains that are right in every way: a leaf, its authorities, the host and the moment to judge for.
+
+    They are built with `cryptography` alone, not by this library's own issuing code, so that a validator is tested by
+    somebody else's certificates. Shrinks to a root and a leaf for `0.test`, all P-256.
+
+    Args:
+        names: What the leaf is for; 1 to 3 of them.
+        keys: All keys; P-256 when not given.
+        max_intermediates: How many authorities may stand between the root and the leaf; 0 to 8.
+        at: The moment to judge for; the leaf is valid from an hour before it for 1 to 397 days.
+    """
+    return _draw_chain(draw, None, names, keys, max_intermediates, at)
+
+
+@st.composite
+def faulty_chains(
+    draw: DrawFn,
+    *,
+    codes: Iterable[str] = FAULT_CODES,
+    names: SearchStrategy[str] | None = None,
+    keys: SearchStrategy[PrivateKey] | None = None,
+    max_intermediates: int = 2,
+    at: dt.datetime = CLOCK,
+) -> Chain:
+    """Chains that are right but for one thing, which `fault` names by the finding code it must cause.
+
+    Every fault is an error under the profile `private`: whoever accepts such a chain has a bug. Shrinks to the
+    simplest chain for the first of the `codes` that still fails.
+
+    Args:
+        codes: Which faults; `FAULT_CODES` has all of them.
+        names: As in `chains`.
+        keys: As in `chains`; a fault about keys brings its own.
+        max_intermediates: As in `chains`; faults that need an intermediate have one even with 0.
+        at: As in `chains`.
+    """
+    code = draw(sampled(subset(codes, FAULT_CODES, "codes")))
+    return _draw_chain(draw, code, names, keys, max_intermediates, at)
+
+
+def _draw_chain(
+    draw: DrawFn,
+    code: str | None,
+    names: SearchStrategy[str] | None,
+    keys: SearchStrategy[PrivateKey] | None,
+    max_intermediates: int,
+    at: dt.datetime,
+) -> Chain:
+    check_range(0, max_intermediates, least=0, most=8, what="max_intermediates")
+    check_clock(at)
+    wanted = or_default(names, _NAMES, "names")
+    least = FAULTS[code].authorities if code else 1
+    authority_count = draw(integers(least, max(least, max_intermediates + 1)))
+    if keys is None:
+        # All different, for a key in two places would be a second fault.
+        first = draw(integers(0, pool.EC_KEYS - 1 - authority_count))
+        chain_keys = [pool.key("ec-p256", first + height) for height in range(authority_count + 1)]
+    else:
+        chain_keys = [draw(or_default(keys, _P256_KEYS, "keys")) for _ in range(authority_count + 1)]
+    hosts = list(dict.fromkeys(draw(wanted) for _ in range(draw(integers(1, 3)))))
+    plan = draft(
+        hosts=hosts,
+        host=_client_of(hosts[0]),
+        keys=chain_keys,
+        # At least 64 bits, as the Baseline Requirements' generators give them.
+        serial=draw(integers(1 << 64, (1 << 159) - 1)),
+        days=draw(integers(1, 397)),
+        at=at,
+    )
+    if code is not None:
+        FAULTS[code].change(plan)
+    return finish(plan, code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PfxFile:
+    """A PFX as bytes, and what is known of it.
+
+    Attributes:
+        data: The file.
+        password: What opens it.
+        certificate: What is in it.
+    """
+
+    data: bytes = field(repr=False)
+    password: str
+    certificate: Certificate
+
+
+@st.composite
+def pfx_files(
+    draw: DrawFn,
+    *,
+    certificates: SearchStrategy[Certificate] | None = None,
+    passwords: SearchStrategy[str] | None = None,
+    readable_by: Iterable[str] | None = None,
+) -> PfxFile:
+    """PFX files with private key and chain. Shrinks to the simplest certificate under the password `0`.
+
+    Each takes milliseconds, which is what its format spends on turning the password into a key.
+
+    Args:
+        certificates: What goes in; must have private keys.
+        passwords: Any Unicode text of at least one character.
+        readable_by: Which targets of `Certificate.to_pfx`; its default alone when not given.
+    """
+    target = None if readable_by is None else draw(sampled(tuple(readable_by) or (None,)))
+    certificate = draw(or_default(certificates, CERTIFICATES, "certificates"))
+    password = draw(or_default(passwords, _PASSWORDS, "passwords"))
+    data = certificate.to_pfx(password, readable_by=target)
+    return PfxFile(data=data, password=password, certificate=certificate)
+
+
+CERTIFICATES = certificates()
+# No NUL, which ends a BMPString password for Windows; no surrogates, which UTF-16 cannot spell alone.
+_PASSWORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=32)

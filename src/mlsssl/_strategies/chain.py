@@ -1,0 +1,366 @@
+"""Chains to draw: the value, how a good one is built, and what each fault changes before it is signed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from mlsssl._pki import names as pki_names
+from mlsssl._pki.keys import hash_for
+from mlsssl._pki.validate import validate
+from mlsssl._strategies import pool
+from mlsssl.certificate import Certificate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlsssl._pki.keys import PrivateKey
+    from mlsssl._pki.report import Report
+
+DAY = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Chain:
+    """A server's certificate with everything that is needed to judge it.
+
+    Attributes:
+        certificate: The leaf, with its private key and, as its `chain`, the intermediates and the root it came with.
+        root: What clients trust.
+        host: The name that clients use.
+        at: The moment to judge for.
+        fault: The finding code of the one thing that is wrong under the profile `private`; None when nothing is.
+    """
+
+    certificate: Certificate
+    root: Certificate
+    host: str
+    at: dt.datetime
+    fault: str | None = None
+
+    def check(self) -> Report:
+        """What mlsssl's own validator says: as `certificate.check(host, trust=[root], at=at)`."""
+        return validate(
+            self.certificate.to_cryptography(),
+            host=self.host,
+            at=self.at,
+            trust=[self.root.to_cryptography()],
+            intermediates=[one.to_cryptography() for one in self.certificate.chain],
+            private_key=self.certificate.private_key,
+        )
+
+
+@dataclass(slots=True, kw_only=True)
+class Level:
+    """One certificate before it is signed; faults change it."""
+
+    subject: x509.Name
+    key: PrivateKey
+    not_before: dt.datetime
+    not_after: dt.datetime
+    serial: int
+    extensions: dict[str, tuple[x509.ExtensionType, bool]] = field(default_factory=dict)
+    signed_with: PrivateKey | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """A chain before it is signed: the leaf first, the root last; faults change it."""
+
+    levels: list[Level]
+    host: str
+    at: dt.datetime
+    left_out: int | None = None
+    trust_stranger: bool = False
+
+    @property
+    def leaf(self) -> Level:
+        return self.levels[0]
+
+    @property
+    def issuer(self) -> Level:
+        return self.levels[1]
+
+    @property
+    def root(self) -> Level:
+        return self.levels[-1]
+
+
+_USAGES = (
+    "digital_signature",
+    "content_commitment",
+    "key_encipherment",
+    "data_encipherment",
+    "key_agreement",
+    "key_cert_sign",
+    "crl_sign",
+    "encipher_only",
+    "decipher_only",
+)
+
+
+def usage(*named: str) -> x509.KeyUsage:
+    """A key usage of these of cryptography's names."""
+    return x509.KeyUsage(**{bit: bit in named for bit in _USAGES})
+
+
+def common_name(text: str) -> x509.Name:
+    """A name of this one attribute; checks nothing, for faults are wrong on purpose."""
+    return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text, _validate=False)] if text else [])
+
+
+def draft(*, hosts: list[str], host: str, keys: list[PrivateKey], serial: int, days: int, at: dt.datetime) -> Draft:
+    """A chain that is right in every way: a leaf and, for each further key, an authority above it."""
+    begun = at - 30 * DAY
+    san = x509.SubjectAlternativeName([pki_names.parse_name(name) for name in hosts])
+    leaf = Level(
+        subject=x509.Name([]),
+        key=keys[0],
+        not_before=at - dt.timedelta(hours=1),
+        not_after=at + days * DAY,
+        serial=serial,
+        extensions={
+            "basic": (x509.BasicConstraints(ca=False, path_length=None), True),
+            "usage": (usage("digital_signature"), True),
+            "eku": (x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), False),
+            "san": (san, True),
+        },
+    )
+    levels = [leaf]
+    for height, key in enumerate(keys[1:]):
+        levels.append(
+            Level(
+                subject=common_name(f"Authority {height}"),
+                key=key,
+                not_before=begun,
+                not_after=at + 3650 * DAY,
+                serial=(1 << 80) + height,
+                extensions={
+                    "basic": (x509.BasicConstraints(ca=True, path_length=height), True),
+                    "usage": (usage("key_cert_sign", "crl_sign"), True),
+                },
+            )
+        )
+    for level, above in zip(levels, [*levels[1:], levels[-1]], strict=True):
+        level.extensions["ski"] = (x509.SubjectKeyIdentifier.from_public_key(level.key.public_key()), False)
+        if level is not above:
+            aki = x509.AuthorityKeyIdentifier.from_issuer_public_key(above.key.public_key())
+            level.extensions["aki"] = (aki, False)
+    return Draft(levels=levels, host=host, at=at)
+
+
+def finish(plan: Draft, fault: str | None) -> Chain:
+    """Sign it, from the root down."""
+    made: list[x509.Certificate] = []
+    for level, above in reversed(list(zip(plan.levels, [*plan.levels[1:], plan.root], strict=True))):
+        made.insert(0, _sign(level, above))
+    leaf, *others = made
+    kept = [c for depth, c in enumerate(others, start=1) if depth != plan.left_out]
+    root = Certificate(made[-1])
+    if plan.trust_stranger:
+        root = Certificate(_sign(*[_stranger(plan)] * 2))
+    certificate = Certificate(leaf, private_key=plan.leaf.key, chain=kept)
+    return Chain(certificate=certificate, root=root, host=plan.host, at=plan.at, fault=fault)
+
+
+def _sign(level: Level, above: Level) -> x509.Certificate:
+    key = level.signed_with or above.key
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(level.subject)
+        .issuer_name(above.subject)
+        .public_key(level.key.public_key())
+        .serial_number(level.serial)
+        .not_valid_before(level.not_before)
+        .not_valid_after(level.not_after)
+    )
+    for extension, critical in level.extensions.values():
+        builder = builder.add_extension(extension, critical)
+    if isinstance(key, rsa.RSAPrivateKey):
+        return builder.sign(key, hash_for(key))
+    return builder.sign(key, hash_for(key), ecdsa_deterministic=True)
+
+
+def _stranger(plan: Draft) -> Level:
+    """A root of another name and key than the chain's, and right in itself."""
+    key = pool.ec_key(ec.SECP256R1, pool.EC_KEYS + 1)
+    return Level(
+        subject=common_name("Another authority"),
+        key=key,
+        not_before=plan.root.not_before,
+        not_after=plan.root.not_after,
+        serial=1 << 90,
+        extensions={
+            **{name: plan.root.extensions[name] for name in ("basic", "usage")},
+            "ski": (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
+        },
+    )
+
+
+# -- the faults -------------------------------------------------------------------------------------------------------
+
+
+def _put(level: Level, name: str, value: x509.ExtensionType, *, critical: bool) -> None:
+    level.extensions[name] = (value, critical)
+
+
+def _san(plan: Draft, *names: x509.GeneralName) -> None:
+    _put(plan.leaf, "san", x509.SubjectAlternativeName(names), critical=plan.leaf.subject == x509.Name([]))
+
+
+def _dns(plan: Draft, name: str) -> None:
+    """Add a DNS name that is wrong to those that are right."""
+    san = plan.leaf.extensions["san"][0]
+    assert isinstance(san, x509.SubjectAlternativeName)
+    _san(plan, *san, x509.DNSName(name))
+
+
+def _expired(plan: Draft) -> None:
+    plan.leaf.not_before, plan.leaf.not_after = plan.at - 29 * DAY, plan.at - dt.timedelta(seconds=1)
+
+
+def _not_yet_valid(plan: Draft) -> None:
+    plan.leaf.not_before = plan.at + dt.timedelta(seconds=1)
+    plan.leaf.not_after += 2 * DAY
+
+
+def _too_long(plan: Draft) -> None:
+    plan.leaf.not_after = plan.leaf.not_before + 826 * DAY
+
+
+def _name_mismatch(plan: Draft) -> None:
+    plan.host = "another-host.test"
+
+
+def _common_name_only(plan: Draft) -> None:
+    del plan.leaf.extensions["san"]
+    plan.host = "common-name.test"
+    plan.leaf.subject = common_name(plan.host)
+
+
+def _eku(*oids: x509.ObjectIdentifier) -> Callable[[Draft], None]:
+    def change(plan: Draft) -> None:
+        if oids:
+            _put(plan.leaf, "eku", x509.ExtendedKeyUsage(oids), critical=False)
+        else:
+            del plan.leaf.extensions["eku"]
+
+    return change
+
+
+def _leaf_usage(plan: Draft) -> None:
+    _put(plan.leaf, "usage", usage("content_commitment"), critical=True)
+
+
+def _leaf_is_ca(plan: Draft) -> None:
+    _put(plan.leaf, "basic", x509.BasicConstraints(ca=True, path_length=None), critical=True)
+
+
+def _signature(plan: Draft) -> None:
+    plan.leaf.signed_with = pool.ec_key(ec.SECP256R1, pool.EC_KEYS + 2)
+
+
+def _wrong_dns(name: str) -> Callable[[Draft], None]:
+    return lambda plan: _dns(plan, name)
+
+
+def _issuer_not_ca(plan: Draft) -> None:
+    _put(plan.issuer, "basic", x509.BasicConstraints(ca=False, path_length=None), critical=True)
+
+
+def _path_length(plan: Draft) -> None:
+    """An authority too many: the one that may have none below it has the leaf's issuer there."""
+    _put(plan.levels[2], "basic", x509.BasicConstraints(ca=True, path_length=0), critical=True)
+
+
+def _issuer_usage(plan: Draft) -> None:
+    _put(plan.issuer, "usage", usage("crl_sign"), critical=True)
+
+
+def _issuer_basic_missing(plan: Draft) -> None:
+    del plan.issuer.extensions["basic"]
+
+
+def _aki(plan: Draft) -> None:
+    stranger = pool.ec_key(ec.SECP256R1, pool.EC_KEYS + 3).public_key()
+    _put(plan.leaf, "aki", x509.AuthorityKeyIdentifier.from_issuer_public_key(stranger), critical=False)
+
+
+def _left_out(plan: Draft) -> None:
+    plan.left_out = 1
+
+
+def _stranger_trusted(plan: Draft) -> None:
+    plan.trust_stranger = True
+
+
+def _constraints(plan: Draft) -> None:
+    forbidden = x509.NameConstraints(None, [pki_names.parse_subtree("forbidden.test")])
+    _put(plan.issuer, "constraints", forbidden, critical=True)
+    _dns(plan, "www.forbidden.test")
+
+
+def _unknown_critical(plan: Draft) -> None:
+    unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\x05\x00")
+    _put(plan.leaf, "unknown", unknown, critical=True)
+
+
+def _curve(plan: Draft) -> None:
+    _leaf_key(plan, ec.derive_private_key(7, ec.SECP256K1()))
+
+
+def _small_rsa(plan: Draft) -> None:
+    _leaf_key(plan, pool.rsa_key(1024, 0))
+
+
+def _leaf_key(plan: Draft, key: PrivateKey) -> None:
+    plan.leaf.key = key
+    _put(plan.leaf, "ski", x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """One way to be wrong.
+
+    Attributes:
+        change: What it does to a draft that is right.
+        authorities: How many authorities the chain must have for it.
+        also: Codes of errors that follow from it.
+    """
+
+    change: Callable[[Draft], None]
+    authorities: int = 1
+    also: tuple[str, ...] = ()
+
+
+FAULTS: dict[str, Fault] = {
+    "expired": Fault(change=_expired),
+    "not-yet-valid": Fault(change=_not_yet_valid),
+    "name-mismatch": Fault(change=_name_mismatch),
+    "root-not-trusted": Fault(change=_stranger_trusted),
+    "issuer-not-found": Fault(change=_left_out, authorities=2),
+    "signature-invalid": Fault(change=_signature),
+    "validity-too-long": Fault(change=_too_long),
+    "common-name-only": Fault(change=_common_name_only, also=("name-mismatch",)),
+    "dns-name-malformed": Fault(change=_wrong_dns("-hyphen-.test")),
+    "wildcard-top-level": Fault(change=_wrong_dns("*.test")),
+    "eku-missing": Fault(change=_eku()),
+    "eku-server-auth-missing": Fault(change=_eku(ExtendedKeyUsageOID.CLIENT_AUTH)),
+    "key-usage-unsuitable": Fault(change=_leaf_usage),
+    "leaf-is-ca": Fault(change=_leaf_is_ca),
+    "ec-curve": Fault(change=_curve),
+    "rsa-too-small": Fault(change=_small_rsa),
+    "aki-mismatch": Fault(change=_aki),
+    "extension-unknown-critical": Fault(change=_unknown_critical),
+    "issuer-not-ca": Fault(change=_issuer_not_ca, authorities=2),
+    "intermediate-basic-constraints-missing": Fault(change=_issuer_basic_missing, authorities=2),
+    "issuer-key-usage": Fault(change=_issuer_usage),
+    "path-length-exceeded": Fault(change=_path_length, authorities=2),
+    "name-constraints-violated": Fault(change=_constraints, authorities=2),
+}
+"""Finding code to what causes it, the simplest first. All are errors under the profile `private`."""

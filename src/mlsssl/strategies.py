@@ -1,0 +1,55 @@
+"""Hypothesis strategies for everything this library has values for; needs the extra `testing`.
+
+All are plural nouns with keyword-only arguments, generate everything legal unless told otherwise, raise
+`hypothesis.errors.InvalidArgument` on drawing when an argument cannot mean anything, and shrink to the simplest value.
+Keys come from small numbers and signatures are deterministic, so drawing costs no key generation and an example is
+the same, byte for byte, every time. Such keys are public knowledge: never let one out of a test.
+
+Certificates are issued at `CLOCK`, a fixed moment, unless `at=` says otherwise: judge them at that moment.
+"""
+
+from mlsssl._strategies.bindings import (
+    NetshLine,
+    binding_keys,
+    binding_options,
+    bindings,
+    netsh_lines,
+    thumbprint_texts,
+    thumbprints,
+)
+from mlsssl._strategies.certificates import (
+    FAULT_CODES,
+    NameKind,
+    PfxFile,
+    authorities,
+    certificates,
+    chains,
+    faulty_chains,
+    keys,
+    names,
+    pfx_files,
+)
+from mlsssl._strategies.chain import Chain
+from mlsssl._strategies.common import CLOCK
+
+__all__ = [
+    "CLOCK",
+    "FAULT_CODES",
+    "Chain",
+    "NameKind",
+    "NetshLine",
+    "PfxFile",
+    "authorities",
+    "binding_keys",
+    "binding_options",
+    "bindings",
+    "certificates",
+    "chains",
+    "faulty_chains",
+    "keys",
+    "names",
+    "netsh_lines",
+    "pfx_files",
+    "thumbprint_texts",
+    "thumbprints",
+]
