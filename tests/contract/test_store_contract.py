@@ -47,8 +47,8 @@ def two() -> Made:
     return make("two.example", key=rsa_key(2))
 
 
-def opened(subject: StoresSubject, name: str = "MY", location: Location = "LocalMachine") -> StorePort:
-    return subject.machine.open_store(name, location, write=True)
+def opened(subject: StoresSubject, location: Location = "LocalMachine") -> StorePort:
+    return subject.machine.open_store(subject.my, location, write=True)
 
 
 def add(
@@ -88,10 +88,11 @@ def test_a_store_that_does_not_exist_is_never_made_by_accident(stores_subject: S
 
 def test_a_store_is_made_when_asked(stores_subject: StoresSubject) -> None:
     """And found by the next one in any spelling."""
-    store = stores_subject.machine.open_store("WebHosting", "LocalMachine", create=True, write=True)
+    name = f"{stores_subject.my}-Another"
+    store = stores_subject.machine.open_store(name, "LocalMachine", create=True, write=True)
     add(store, one(), key=False)
-    assert "WebHosting" in stores_subject.machine.store_names("LocalMachine")
-    assert found(stores_subject.machine.open_store("webhosting", "LocalMachine"), one()).certificate == one().der
+    assert name in stores_subject.machine.store_names("LocalMachine")
+    assert found(stores_subject.machine.open_store(name.upper(), "LocalMachine"), one()).certificate == one().der
     store.remove(one().thumbprint, delete_key=False)
 
 
@@ -129,7 +130,7 @@ def test_a_store_opened_for_reading_cannot_be_changed(stores_subject: StoresSubj
     """Every change is refused, and looking works."""
     writable = opened(stores_subject)
     add(writable, one())
-    store = stores_subject.machine.open_store("MY", "LocalMachine")
+    store = stores_subject.machine.open_store(stores_subject.my, "LocalMachine")
     calls: list[Callable[[], object]] = [
         lambda: add(store, two()),
         lambda: store.add_many([], exportable=False),
@@ -153,7 +154,7 @@ def test_a_store_opened_for_reading_cannot_be_changed(stores_subject: StoresSubj
 def test_what_was_added_is_found_by_another_process(stores_subject: StoresSubject) -> None:
     """Certificate, name and a key that opens, matches and is the machine's."""
     record = add(opened(stores_subject), one(), name="Büro €")
-    other = stores_subject.another_process().open_store("my", "LocalMachine", write=True)
+    other = stores_subject.another_process().open_store(stores_subject.my.lower(), "LocalMachine", write=True)
     assert found(other, one()) == record
     assert record.certificate == one().der
     assert record.friendly_name == "Büro €"
@@ -291,7 +292,7 @@ def test_many_are_added_one_whole_after_the_other(stores_subject: StoresSubject)
 def test_properties_are_set_and_cleared(stores_subject: StoresSubject) -> None:
     """Each alone, and another process sees it."""
     store = opened(stores_subject)
-    other = stores_subject.another_process().open_store("MY", "LocalMachine")
+    other = stores_subject.another_process().open_store(stores_subject.my, "LocalMachine")
     add(store, one())
     store.set_friendly_name(one().thumbprint, "a name")
     store.set_renewed_by(one().thumbprint, two().thumbprint)
@@ -529,14 +530,14 @@ def test_a_usable_certificate_has_no_diagnosis(stores_subject: StoresSubject) ->
     """Nothing to say about it."""
     store = opened(stores_subject)
     add(store, one())
-    assert stores_subject.machine.diagnose(one().thumbprint, "MY") == ()
+    assert stores_subject.machine.diagnose(one().thumbprint, stores_subject.my) == ()
     store.remove(one().thumbprint, delete_key=True)
 
 
 def test_each_place_has_its_diagnosis(stores_subject: StoresSubject) -> None:
     """Nowhere, in another store, with the user, without its key."""
 
-    def causes(store_name: str = "MY") -> list[Cause]:
+    def causes(store_name: str = stores_subject.my) -> list[Cause]:
         return [item.cause for item in stores_subject.machine.diagnose(one().thumbprint, store_name)]
 
     assert causes() == [Cause.NOT_IN_STORE]

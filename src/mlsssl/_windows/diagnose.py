@@ -31,7 +31,10 @@ def diagnose(dlls: Dlls, thumbprint: Thumbprint, store_name: str) -> tuple[Diagn
         for name in system_stores.names(dlls, location)
         if _find(dlls, thumbprint, name, location) is not None
     ]
-    return about_place(places, store_name)
+    # A user's store shows what the machine's store of that name has (all but MY): there it is said already.
+    machine = {name.casefold() for location, name in places if location == "LocalMachine"}
+    apart = [(at, name) for at, name in places if at == "LocalMachine" or name.casefold() not in machine]
+    return about_place(apart, store_name)
 
 
 def _find(dlls: Dlls, thumbprint: Thumbprint, name: str, location: Location) -> StoredCertificate | None:

@@ -70,9 +70,10 @@ class StoresSubject:
     """A machine's stores, under test.
 
     Attributes:
-        machine: One process's view of it; MY of both locations exists and is empty.
+        machine: One process's view of it.
         another_process: A second view of the same machine, as another process has.
         keys: How many private keys the machine keeps; None where it cannot tell.
+        my: A store that exists in both locations and is empty: MY, where that is nobody else's.
         ec_keys: Why it keeps no EC keys, or None.
         archives: Why it cannot hide a certificate from listings, or None.
     """
@@ -80,5 +81,6 @@ class StoresSubject:
     machine: StoresMachine
     another_process: Callable[[], StoresMachine]
     keys: Callable[[], int] | None
+    my: str = "MY"
     ec_keys: str | None = None
     archives: str | None = None

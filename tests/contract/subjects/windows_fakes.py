@@ -17,17 +17,14 @@ from mlsssl._fakes.httpapi import FakeHttpApi
 from mlsssl._ports import Cause, Diagnosis
 from mlsssl._windows.bindings import WindowsBindings
 from mlsssl._windows.services import WindowsServices
-from mlsssl._windows.stores import WindowsStores
 from mlsssl.values import Thumbprint
+from windows.stores_machine import WindowsStoresMachine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from contract.subjects.kinds import StoresMaker
-    from mlsssl._windows.dlls import Dlls
-    from mlsssl._windows.stores import WindowsStore
-    from mlsssl.values import Location
 
 
 @contextlib.contextmanager
@@ -66,25 +63,6 @@ def _services(_folder: Path) -> Iterator[ServicesSubject]:
 
     yield ServicesSubject(services=services, stopped="Demo", settle=settle)
     assert dlls.calls.leaks == {}
-
-
-class WindowsStoresMachine:
-    """What of `MachinePort` is about stores, over any DLLs."""
-
-    def __init__(self, dlls: Dlls, folder: Path) -> None:
-        self.stores = WindowsStores(dlls, lambda: folder)
-
-    def store_names(self, location: Location) -> list[str]:
-        return self.stores.names(location)
-
-    def open_store(self, name: str, location: Location, *, create: bool = False, write: bool = False) -> WindowsStore:
-        return self.stores.open(name, location, create=create, write=write)
-
-    def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
-        return self.stores.diagnose(thumbprint, store_name)
-
-    def recover(self) -> list[str]:
-        return self.stores.recover()
 
 
 def _stores(computer: Computer, ec_keys: str | None = None) -> StoresMaker:
