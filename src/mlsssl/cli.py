@@ -28,6 +28,8 @@ EXIT_CODES: tuple[tuple[type[errors.MlssslError], int], ...] = (
     (errors.MlssslError, 9),
 )
 KEY_TYPES = ("rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384")
+# MakeCert, Pvk2Pfx and netsh as they were, with one word put in front.
+OLD_COMMANDS = ("makecert", "pvk2pfx", "netsh")
 PROFILES = ("private", "public", "procedure", "windows", "legacy")
 _SECRET_HELP = "where the password comes from: env:NAME, file:PATH, stdin or prompt (never the password itself)"  # noqa: S105
 
@@ -48,6 +50,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code; `mlsssl --help` lists them.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    if words and words[0] in OLD_COMMANDS:
+        # Their words are not argparse's: -opt, /opt, name=value, typographic dashes.
+        return _run(argparse.Namespace(json=False, run=("mlsssl._commands.old_commands", "run_old"), words=words))
     parser = build_parser()
     arguments = parser.parse_args(words)
     if not hasattr(arguments, "run"):
@@ -103,6 +108,8 @@ def build_parser() -> argparse.ArgumentParser:
     _add_certificate_commands(commands)
     _add_machine_commands(commands)
     _add_quickstart(commands)
+    for name in OLD_COMMANDS:
+        commands.add_parser(name, help=f"{name}'s own command line, word for word; '{name} --help' says more")
     completion = _command(commands, "completion", "mlsssl._commands.completion:completion", "print a completion script")
     completion.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     return parser

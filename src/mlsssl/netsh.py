@@ -4,14 +4,16 @@ Pure text work: nothing is run and no machine is touched, so that a fleet's dump
 """
 
 from mlsssl._netsh.as_json import from_json, to_json
-from mlsssl._netsh.command import NetshCommand, format_command, parse_command, parse_script
-from mlsssl._netsh.listing import Listing, parse_listing
+from mlsssl._netsh.command import NetshCommand, format_command, normalize, parse_command, parse_script
+from mlsssl._netsh.listing import Listing, format_listing, parse_listing
 
 __all__ = [
     "Listing",
     "NetshCommand",
     "format_command",
+    "format_listing",
     "from_json",
+    "normalize",
     "parse_command",
     "parse_listing",
     "parse_script",

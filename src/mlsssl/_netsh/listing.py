@@ -12,13 +12,16 @@ import uuid
 from collections import Counter
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlsssl._netsh.command import normalize
-from mlsssl._netsh.options import SWITCHES
+from mlsssl._netsh.options import SWITCHES, Switch
 from mlsssl._ports import BindingRecord
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import BindingKey, BindingOptions, CcsPort, IpPort, ScopedCcs, Thumbprint, parse_binding_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 _SIZE_LIMIT = 16 * 1024 * 1024
 _SEPARATOR = re.compile(r"^(.*?\S)\s+:(?:\s+(.*))?$")
@@ -268,3 +271,49 @@ def _read_by_place(
     tail = [words.get(value.casefold()) for _, value in rest[4:]]
     if any(verdict is not False for verdict in tail):
         notes.append(f"{key}: its last {len(tail)} options could not be read in this language; defaults were assumed")
+
+
+def format_listing(records: Iterable[BindingRecord]) -> str:
+    """The records as a current Windows in English prints them, without extended properties.
+
+    `parse_listing` reads it back; what no line says (unknown flags, `raw_filter` and the like) is lost.
+    """
+    lines = ["", "SSL Certificate bindings:", "-" * 25, ""]
+    for record in records:
+        options = record.options
+        label, key = _KEY_LABELS[record.key.family.value], str(record.key).rpartition("=")[2]
+        pairs = [
+            (label, key),
+            ("Certificate Hash", _shown(record.thumbprint)),
+            ("Application ID", f"{{{record.app_id}}}"),
+            ("Certificate Store Name", _shown(record.store_name)),
+            *((one.label, _word(options, one, "Enabled", "Disabled")) for one in SWITCHES[:3]),
+            ("Revocation Freshness Time", str(options.freshness_seconds)),
+            ("URL Retrieval Timeout", str(options.timeout_milliseconds)),
+            ("Ctl Identifier", _shown(options.ctl_identifier)),
+            ("Ctl Store Name", _shown(options.ctl_store_name)),
+            *((one.label, _word(options, one, "Enabled", "Disabled")) for one in SWITCHES[3:6]),
+            *((one.label, _word(options, one, "Set", "Not Set")) for one in SWITCHES[6:]),
+            ("Enable Caching Client Hello", "Set" if options.cache_client_hello else "Not Set"),
+        ]
+        if options.use_revocation_freshness_time:
+            pairs.append(("Use Revocation Freshness Time", "Enabled"))
+        lines += [f"    {name:<28} : {value}" for name, value in pairs]
+        lines.append("")
+    return "\n".join(lines)
+
+
+_KEY_LABELS = {
+    "ipport": "IP:port",
+    "hostnameport": "Hostname:port",
+    "ccs": "Central Certificate Store",
+    "scopedccs": "Scoped Central Certificate Store",
+}
+
+
+def _shown(value: object) -> str:
+    return "(null)" if value is None else str(value)
+
+
+def _word(options: BindingOptions, switch: Switch, on: str, off: str) -> str:
+    return on if bool(getattr(options, switch.field)) != switch.inverted else off

@@ -1,0 +1,130 @@
+"""What the three old commands share: words as pasted from web pages, and our own options among theirs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from mlsssl.errors import InvalidInputError
+from mlsssl.netsh import normalize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+
+class AskPassword(Protocol):
+    """Where passwords come from: a prompt, the environment, a file, standard input."""
+
+    def __call__(self, purpose: str, *, new: bool) -> str | None:
+        """The password for this purpose; `new` ones are asked for twice. None is "no password"."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """An option of an old command.
+
+    Attributes:
+        value: What its value is called in messages, or None when it takes none.
+        refused: Why it cannot be honoured, or None when it can.
+    """
+
+    value: str | None = None
+    refused: str | None = None
+
+
+@dataclass(slots=True)
+class Parsed:
+    """A command line taken apart.
+
+    Attributes:
+        options: Values by option name without its dash; True where an option takes none.
+        operands: Everything that is no option.
+    """
+
+    options: dict[str, str | bool] = field(default_factory=dict)
+    operands: list[str] = field(default_factory=list)
+
+    def text(self, name: str) -> str | None:
+        """The value of an option, or None when it was not given."""
+        value = self.options.get(name)
+        return value if isinstance(value, str) else None
+
+    def flag(self, name: str) -> bool:
+        """Whether an option without a value was given."""
+        return self.options.get(name) is True
+
+
+def parse_options(
+    program: str, words: Sequence[str], known: Mapping[str, Option], *, raw: frozenset[str] = frozenset()
+) -> Parsed:
+    """Take a command line apart as Windows' old tools do: `-opt value` or `/opt value`, without regard to case.
+
+    Typographic dashes and quotes of pasted lines are understood. A word that starts with a slash is an option only
+    when there is one of that name, for paths may start so as well.
+
+    Args:
+        program: Its name, for messages.
+        words: Without the program's name.
+        known: Its options.
+        raw: Options whose value is taken as it is: passwords.
+
+    Raises:
+        InvalidInputError: an unknown option, one given twice, one without its value, or one that cannot be honoured.
+    """
+    parsed = Parsed()
+    queue = list(words)
+    while queue:
+        word = queue.pop(0)
+        name = _option_name(word, known)
+        if name is None:
+            parsed.operands.append(_unquote(word, queue))
+            continue
+        option = known.get(name)
+        if option is None:
+            raise InvalidInputError(f"{program} has no option {word}; it has {', '.join(f'-{one}' for one in known)}")
+        if option.refused is not None:
+            raise InvalidInputError(f"{program} -{name} cannot be honoured: {option.refused}")
+        if name in parsed.options:
+            raise InvalidInputError(f"{program} -{name} is given twice")
+        if option.value is None:
+            parsed.options[name] = True
+        elif not queue or _option_name(queue[0], known) in known:
+            raise InvalidInputError(f"{program} -{name} needs a value: {option.value}")
+        else:
+            value = queue.pop(0)
+            parsed.options[name] = value if name in raw else _unquote(value, queue)
+    return parsed
+
+
+def _option_name(word: str, known: Mapping[str, Option]) -> str | None:
+    plain = normalize(word)
+    name = plain[1:].lower()
+    if plain.startswith("/"):
+        return name if name in known else None
+    return name if plain.startswith("-") and len(plain) > 1 else None
+
+
+def _unquote(word: str, queue: list[str]) -> str:
+    """A word without the typographic quotes around it; a shell splits between those, so words are joined again."""
+    plain = normalize(word)
+    if plain == word or plain[:1] not in ('"', "'"):
+        return word
+    quote = plain[0]
+    while not (plain.endswith(quote) and len(plain) > 1):
+        if not queue:
+            raise InvalidInputError(f"a quote does not end: {word}")
+        plain = f"{plain} {normalize(queue.pop(0))}"
+    return plain[1:-1]
+
+
+def explain(out: Callable[[str], object], *, command_line: str, python: str, better: Sequence[str]) -> None:
+    """Print the modern call and what is better about it."""
+    out("The same with mlsssl:")
+    out(f"  {command_line}")
+    out("In Python:")
+    for line in python.splitlines():
+        out(f"  {line}")
+    out("What is better about it:")
+    for line in better:
+        out(f"  - {line}")

@@ -1,0 +1,369 @@
+"""The old commands, word for word: options, refusals, explanations, and what they leave behind."""
+
+from __future__ import annotations
+
+import datetime as dt
+import stat
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
+
+from made_certificates import make, shared_key
+from mlsssl import Binding, BindingOptions, Certificate, EmbeddedMachine, IpPort
+from mlsssl._commands import makecert, netsh, pvk2pfx
+from mlsssl._commands.makecert_line import OPTIONS
+from mlsssl._commands.oldstyle import parse_options
+from mlsssl._pki.pvk import load_pvk, serialize_pvk
+from mlsssl.cli import main
+from mlsssl.errors import (
+    BindingExistsError,
+    BindingNotFoundError,
+    ExistsError,
+    InvalidInputError,
+    MalformedDataError,
+    MlssslError,
+    NotFoundError,
+    UnusableCertificateError,
+    WrongPasswordError,
+)
+from mlsssl.netsh import parse_listing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+# Made once: RSA keys take their time.
+_KEY = rsa.generate_private_key(65537, 2048)
+_SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
+
+
+class Asked:
+    """Answers every question for a password, and remembers the questions."""
+
+    def __init__(self, answer: str | None = "secret") -> None:
+        self.answer = answer
+        self.questions: list[tuple[str, bool]] = []
+
+    def __call__(self, purpose: str, *, new: bool) -> str | None:
+        self.questions.append((purpose, new))
+        return self.answer
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder to work in, with a key that MakeCert would take."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "ready.pvk").write_bytes(serialize_pvk(_KEY, None))
+    return tmp_path
+
+
+@pytest.fixture
+def machine(tmp_path: Path) -> Iterator[EmbeddedMachine]:
+    """An embedded machine in a file."""
+    with EmbeddedMachine(tmp_path / "machine.sqlite") as made:
+        yield made
+
+
+def _makecert(line: str, machine: EmbeddedMachine | None = None, asked: Asked | None = None) -> list[str]:
+    printed: list[str] = []
+    assert makecert.run(line.split(), machine=machine, ask_password=asked or Asked(), out=printed.append) == 0
+    return printed
+
+
+def test_a_root_and_a_server_certificate(here: Path) -> None:
+    """Steps 1 and 2 of the old way, with keys that are there already."""
+    _makecert("-n CN=Root -a sha256 -r -sv ready.pvk root.cer")
+    root = Certificate.load(here / "root.cer", key=here / "ready.pvk")
+    assert root.is_ca
+    assert root.common_name == "Root"
+    _makecert(
+        f"-pe -iv ready.pvk -n CN=www.example.com,CN=10.0.0.5 -eku {_SERVER_AUTH} -a sha256 -sky exchange -ic root.cer "
+        "-len 2048 -sv www.pvk www.cer"
+    )
+    pvk = load_pvk((here / "www.pvk").read_bytes(), "secret")
+    assert (pvk.key_spec, pvk.protection) == ("exchange", "strong")
+    server = Certificate.load(here / "www.cer", key=here / "www.pvk", key_password="secret")
+    assert server.names == ("www.example.com", "10.0.0.5")
+    assert server.common_name == "www.example.com"
+    assert not server.is_ca
+    assert server.check("www.example.com", trust=[root]).ok
+    if sys.platform != "win32":
+        assert stat.S_IMODE((here / "www.pvk").stat().st_mode) == 0o600
+
+
+def test_questions_for_passwords(here: Path) -> None:
+    """An encrypted key is asked for, an open one is not, a new one is asked for twice; None leaves it open."""
+    (here / "locked.pvk").write_bytes(serialize_pvk(_KEY, "secret"))
+    asked = Asked()
+    _makecert("-n CN=Root -r -sv locked.pvk root.cer", asked=asked)
+    assert asked.questions == [("password of locked.pvk", False)]
+    asked = Asked(None)
+    _makecert(f"-iv ready.pvk -ic root.cer -n CN=a.test -eku {_SERVER_AUTH} -sv new.pvk a.cer", asked=asked)
+    assert asked.questions == [("new password for new.pvk", True)]
+    assert load_pvk((here / "new.pvk").read_bytes(), None).protection == "none"
+    with pytest.raises(WrongPasswordError):
+        _makecert("-n CN=Root -r -sv locked.pvk root.cer", asked=Asked("wrong"))
+
+
+def test_dates_serial_height_and_names_to_show(here: Path) -> None:
+    """-b, -e, -m, -#, -h and -d are honoured."""
+    _makecert("-n CN=Root -r -b 01/31/2026 -m 13 -# 4711 -h 2 -sv ready.pvk root.cer")
+    root = Certificate.load(here / "root.cer")
+    assert root.not_before == dt.datetime(2026, 1, 31, tzinfo=dt.timezone.utc)
+    assert root.not_after == dt.datetime(2027, 2, 28, tzinfo=dt.timezone.utc) - dt.timedelta(seconds=1)
+    assert root.serial_number == 4711
+    constraints = root.to_cryptography().extensions.get_extension_for_class(x509.BasicConstraints).value
+    assert constraints.path_length == 2
+    _makecert("-n CN=Root -r -b 01/31/2026 -e 12/31/2039 -sv ready.pvk root.cer")
+    assert Certificate.load(here / "root.cer").not_after.year == 2039
+
+
+def test_an_intermediate(here: Path) -> None:
+    """-cy authority below an issuer."""
+    _makecert("-n CN=Root -r -sv ready.pvk root.cer")
+    _makecert("-n CN=Below -cy authority -ic root.cer -iv ready.pvk -sv ready.pvk below.cer")
+    below = Certificate.load(here / "below.cer")
+    assert below.is_ca
+    assert "CN=Root" in below.issuer
+
+
+def test_a_self_signed_server_certificate_in_a_store(here: Path, machine: EmbeddedMachine) -> None:
+    """The line of many tutorials for IIS: straight into the machine's store, with Schannel's provider."""
+    printed: list[str] = []
+    words = ["-r", "-pe", "-n", "CN=www.example.com", "-eku", _SERVER_AUTH, "-ss", "my", "-sr", "localMachine"]
+    words += ["-sky", "exchange", "-sp", "Microsoft RSA SChannel Cryptographic Provider", "-sy", "12", "-d", "Web"]
+    makecert.run(words, machine=machine, ask_password=Asked(), out=printed.append)
+    with machine.store("MY") as store:
+        (entry,) = store
+        assert entry.has_private_key
+        assert entry.friendly_name == "Web"
+        assert entry.certificate.is_self_issued
+        assert not entry.certificate.is_ca
+        assert entry.certificate.check("www.example.com", trust=[entry.certificate]).ok
+        assert store.export(entry.thumbprint).has_private_key
+    assert f"thumbprint: {entry.thumbprint}" in printed
+    assert not any("CurrentUser" in line for line in printed)
+
+
+def test_an_issuer_in_a_store(here: Path, machine: EmbeddedMachine) -> None:
+    """-is, -ir and -in find the authority, which has to be the only one that fits."""
+    _makecert("-r -pe -n CN=Root -ss my -sr localmachine", machine)
+    _makecert("-is my -ir localmachine -in Root -n CN=a.test -sv ready.pvk a.cer", machine)
+    assert Certificate.load(here / "a.cer").issuer == "CN=Root"
+    with pytest.raises(NotFoundError, match="0 authorities"):
+        _makecert("-is my -ir localmachine -in Other -n CN=a.test -sv ready.pvk a.cer", machine)
+
+
+def test_a_note_when_http_sys_cannot_see_it(here: Path, machine: EmbeddedMachine) -> None:
+    """MakeCert's default location is the current user, which HTTP.sys does not read."""
+    printed = _makecert(f"-r -n CN=www.example.com -eku {_SERVER_AUTH} -ss my -sv ready.pvk", machine)
+    assert any("localmachine" in line for line in printed)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("-n CN=a.test -sv a.pvk a.cer", "needs an issuer"),
+        ("-r -sv a.pvk a.cer", "-n is needed"),
+        ("-r -n CN=a.test a.cer", "private key would be lost"),
+        ("-r -n CN=a.test -sv a.pvk", "output file"),
+        ("-r -n CN=a.test -sv a.pvk a.cer b.cer", "one certificate file"),
+        ("-r -n CN=a.test -a sha1 -sv a.pvk a.cer", "forged"),
+        ("-r -n CN=a.test -a md5 -sv a.pvk a.cer", "forged"),
+        ("-r -n CN=a.test -len 1024 -sv a.pvk a.cer", "2048"),
+        ("-r -n CN=a.test -eku 1.3.6.1.5.5.7.3.3 -sv a.pvk a.cer", "server certificates"),
+        ("-r -n CN=a.test -ic root.cer -sv a.pvk a.cer", "no meaning"),
+        ("-ic root.cer -n CN=a.test -sv a.pvk a.cer", "needs -iv"),
+        ("-r -n a.test -sv a.pvk a.cer", "is a name such as"),
+        ("-r -n CN=a.test,O=Example -sv a.pvk a.cer", "O=Example"),
+        ("-r -n CN=a.test -sk container a.cer", "-sk cannot be honoured"),
+        ("-r -n CN=a.test -crl -sv a.pvk a.cer", "-crl cannot be honoured"),
+        ("-r -n CN=a.test -nscp -sv a.pvk a.cer", "-nscp cannot be honoured"),
+        ("-r -n CN=a.test -$ individual -sv a.pvk a.cer", "signing programs"),
+        ("-r -n CN=a.test -l http://x -sv a.pvk a.cer", "-l cannot"),
+        ("-r -n CN=a.test -sp Gemplus -sv a.pvk a.cer", "-sp and -sy"),
+        ("-r -n CN=a.test -zz -sv a.pvk a.cer", "no option -zz"),
+        ("-r -n CN=a.test -r -sv a.pvk a.cer", "given twice"),
+        ("-r -n -sv a.pvk a.cer", "-n needs a value"),
+        ("-r -n CN=a.test -b 31/01/2026 -sv a.pvk a.cer", "mm/dd/yyyy"),
+        ("-r -n CN=a.test -b 01/31/2026 -e 01/30/2026 -sv a.pvk a.cer", "before it begins"),
+        ("-r -n CN=a.test -m 5 -e 01/30/2026 -sv a.pvk a.cer", "exclude"),
+        ("-r -n CN=a.test -# 0 -sv a.pvk a.cer", "from 1 to"),
+        ("-r -n CN=a.test -m many -sv a.pvk a.cer", "number"),
+        ("-r -n CN=a.test -sky both -sv a.pvk a.cer", "-sky is"),
+        ("-r -n CN=a.test -cy authority -eku 1.3.6.1.5.5.7.3.1 -sv a.pvk a.cer", "drop -eku"),
+    ],
+)
+def test_what_makecert_is_refused(here: Path, line: str, words: str) -> None:
+    """By name, with the reason, before anything is written."""
+    before = sorted(here.iterdir())
+    with pytest.raises(InvalidInputError, match=words):
+        _makecert(line)
+    assert sorted(here.iterdir()) == before
+
+
+def test_lines_as_pasted_from_web_pages(here: Path) -> None:
+    """Typographic dashes and quotes, split by a shell that knows neither; slashes as Windows takes them too."""
+    _makecert("–n “CN=My Root” —a sha256 −r /sv ready.pvk root.cer")
+    assert Certificate.load(here / "root.cer").common_name == "My Root"
+    with pytest.raises(InvalidInputError, match="does not end"):
+        _makecert("–n “CN=My Root –a sha256 –r")
+
+
+def test_absolute_paths_are_no_options(here: Path) -> None:
+    """A path that starts with a slash is an operand, unless an option has that name."""
+    parsed = parse_options("makecert", ["-r", "/tmp/root.cer", "/N", "CN=x"], OPTIONS)
+    assert parsed.operands == ["/tmp/root.cer"]
+    assert parsed.text("n") == "CN=x"
+
+
+def _pvk2pfx(line: str, asked: Asked | None = None) -> list[str]:
+    printed: list[str] = []
+    assert pvk2pfx.run(line.split(), ask_password=asked or Asked(), out=printed.append) == 0
+    return printed
+
+
+def test_pvk2pfx(here: Path) -> None:
+    """Step 3: key and certificate in one file, with the password of the one unless another is given."""
+    _makecert("-n CN=Root -r -sv ready.pvk root.cer")
+    (here / "locked.pvk").write_bytes(serialize_pvk(_KEY, "secret"))
+    printed = _pvk2pfx("-pvk locked.pvk -spc root.cer -pfx a.pfx -pi secret")
+    assert any("every user of this computer" in line for line in printed)
+    assert Certificate.load(here / "a.pfx", password="secret").has_private_key
+    assert not any("secret" in line for line in printed)
+    asked = Asked()
+    printed = _pvk2pfx("/pvk locked.pvk /spc root.cer /pfx a.pfx /f", asked)
+    assert asked.questions == [("password of locked.pvk", False)]
+    assert not any("warning" in line for line in printed)
+    _pvk2pfx("-pvk locked.pvk -pi secret -po other -spc root.cer -pfx a.pfx -f")
+    assert Certificate.load(here / "a.pfx", password="other").has_private_key
+    asked = Asked("third")
+    _pvk2pfx("-pvk ready.pvk -spc root.cer -pfx a.pfx -f", asked)
+    assert asked.questions == [("new password for a.pfx", True)]
+    if sys.platform != "win32":
+        assert stat.S_IMODE((here / "a.pfx").stat().st_mode) == 0o600
+
+
+def test_pvk2pfx_with_an_spc(here: Path) -> None:
+    """The leaf in a bag of certificates is found by its key."""
+    _makecert("-n CN=Root -r -sv ready.pvk root.cer")
+    root = Certificate.load(here / "root.cer")
+    other = Certificate.from_der(make("other.test", key=shared_key(5)).der)
+    other.with_chain([root]).save(here / "both.spc")
+    _pvk2pfx("-pvk ready.pvk -spc both.spc -pfx a.pfx -po x")
+    assert Certificate.load(here / "a.pfx", password="x").common_name == "Root"
+
+
+@pytest.mark.parametrize(
+    ("line", "error", "words"),
+    [
+        ("-pvk ready.pvk -pfx a.pfx", InvalidInputError, "needs -pvk"),
+        ("-pvk ready.pvk -spc root.cer", InvalidInputError, "wizard"),
+        ("-pvk ready.pvk -spc root.cer -pfx a.pfx extra", InvalidInputError, "'extra'"),
+        ("-pvk ready.pvk -spc root.cer -pfx ready.pvk", ExistsError, "replaces it"),
+        ("-pvk missing.pvk -spc root.cer -pfx a.pfx", NotFoundError, r"missing\.pvk"),
+        ("-pvk root.cer -spc root.cer -pfx a.pfx", MalformedDataError, "private key"),
+        ("-pvk locked.pvk -pi wrong -spc root.cer -pfx a.pfx", WrongPasswordError, "PVK"),
+    ],
+)
+def test_what_pvk2pfx_refuses(here: Path, line: str, error: type[MlssslError], words: str) -> None:
+    """Each by name; nothing is written."""
+    _makecert("-n CN=Root -r -sv ready.pvk root.cer")
+    (here / "locked.pvk").write_bytes(serialize_pvk(_KEY, "secret"))
+    with pytest.raises(error, match=words):
+        _pvk2pfx(line)
+    assert not (here / "a.pfx").exists()
+
+
+def _netsh(line: str, machine: EmbeddedMachine) -> list[str]:
+    printed: list[str] = []
+    assert netsh.run(line.split(), machine=machine, out=printed.append) == 0
+    return printed
+
+
+_APP = "{9168E8B4-DF4B-497C-918E-36EBC2C69732}"
+
+
+def test_netsh_against_a_machine(here: Path, machine: EmbeddedMachine) -> None:
+    """Add, show, update and delete, with netsh's own words for success."""
+    _makecert(f"-r -n CN=www.example.com -eku {_SERVER_AUTH} -ss my -sr localmachine -sv ready.pvk", machine)
+    with machine.store("MY") as store:
+        (entry,) = store
+    add = f"http add sslcert ipport=0.0.0.0:443 certhash={entry.thumbprint} appid={_APP}"
+    assert _netsh(add, machine) == ["SSL Certificate successfully added"]
+    with pytest.raises(BindingExistsError):
+        _netsh(add, machine)
+    update = add.replace("add", "update") + " disabletls13=enable"
+    assert _netsh(update, machine) == ["SSL Certificate successfully updated"]
+    binding = Binding.get("0.0.0.0:443", machine=machine)
+    assert binding.options == BindingOptions(tls13=False)
+    (listing,) = _netsh("http show sslcert", machine)
+    assert parse_listing(listing).records == (binding.record,)
+    assert parse_listing(_netsh("http show sslcert ipport=0.0.0.0:443", machine)[0]).records == (binding.record,)
+    assert _netsh("http delete sslcert ipport=0.0.0.0:443", machine) == ["SSL Certificate successfully deleted"]
+    for line in ("http delete sslcert ipport=0.0.0.0:443", "http show sslcert ipport=0.0.0.0:443"):
+        with pytest.raises(BindingNotFoundError):
+            _netsh(line, machine)
+
+
+def test_netsh_as_pasted(here: Path, machine: EmbeddedMachine) -> None:
+    """Quotes of a web page around a value, split by the shell at its blanks."""
+    _makecert(f"-r -n CN=www.example.com -eku {_SERVER_AUTH} -ss my -sr localmachine -sv ready.pvk", machine)
+    with machine.store("MY") as store:
+        (entry,) = store
+    spaced = " ".join(str(entry.thumbprint)[i : i + 2] for i in range(0, 40, 2))
+    _netsh(f"http add sslcert ipport=0.0.0.0:443 certhash=“{spaced}” appid=“{_APP.replace('-', '–')}”", machine)
+    assert IpPort("0.0.0.0", 443) in machine.bindings
+    with pytest.raises(UnusableCertificateError):
+        _netsh(f"http add sslcert ipport=0.0.0.0:444 certhash={'0' * 40} appid={_APP}", machine)
+    with pytest.raises(MalformedDataError, match="frobnicate"):
+        _netsh("http add sslcert frobnicate=enable", machine)
+
+
+def test_explanations(capsys: pytest.CaptureFixture[str], here: Path) -> None:
+    """Each prints the modern call and does nothing."""
+    before = sorted(here.iterdir())
+    lines = {
+        "makecert -n CN=Root -r -sv r.pvk r.cer": 'CertificateAuthority.create("Root")',
+        f"makecert -ic r.cer -iv r.pvk -n CN=a.test -eku {_SERVER_AUTH} -sv a.pvk a.cer": 'ca.issue("a.test")',
+        "pvk2pfx -pvk a.pvk -spc a.cer -pfx a.pfx": 'Certificate.load("a.cer", key="a.pvk"',
+        "netsh http show sslcert": "Binding.all()",
+        "netsh http delete sslcert ipport=0.0.0.0:443": "renew()",
+        f"netsh http add sslcert ipport=0.0.0.0:443 certhash={'1' * 40} appid={_APP}": 'deploy("0.0.0.0:443", cert)',
+    }
+    for line, expected in lines.items():
+        assert main([*line.split(), "--explain"]) == 0
+        printed = capsys.readouterr().out
+        assert expected in printed
+        assert "What is better" in printed
+    assert sorted(here.iterdir()) == before
+
+
+def test_through_the_command_line(
+    here: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Our own options stand anywhere, passwords come in the order of the questions, errors have exit codes."""
+    monkeypatch.setenv("CA_PASSWORD", "first")
+    monkeypatch.setenv("KEY_PASSWORD", "second")
+    (here / "locked.pvk").write_bytes(serialize_pvk(_KEY, "first"))
+    assert (
+        main(["makecert", "-n", "CN=Root", "-r", "-sv", "locked.pvk", "--password", "env:CA_PASSWORD", "root.cer"]) == 0
+    )
+    line = f"makecert -iv locked.pvk -n CN=a.test -eku {_SERVER_AUTH} -ic root.cer -sv a.pvk a.cer"
+    assert main([*line.split(), "--password", "env:CA_PASSWORD", "--password", "env:KEY_PASSWORD"]) == 0
+    assert load_pvk((here / "a.pvk").read_bytes(), "second").protection == "strong"
+    assert main(["pvk2pfx", "-pvk", "a.pvk", "-spc", "a.cer", "-pfx", "a.pfx", "--password", "env:KEY_PASSWORD"]) == 0
+    assert Certificate.load(here / "a.pfx", password="second").names == ("a.test",)
+    capsys.readouterr()
+    assert main(["netsh", "http", "show", "sslcert", "--machine", "m.sqlite"]) == 0
+    assert "SSL Certificate bindings" in capsys.readouterr().out
+    assert main(["netsh", "http", "delete", "sslcert", "ipport=0.0.0.0:443", "--machine", "m.sqlite"]) == 3
+    assert main(["makecert", "-zz"]) == 2
+    assert main(["makecert", "--password"]) == 2
+    for name in ("makecert", "pvk2pfx", "netsh"):
+        capsys.readouterr()
+        assert main([name, "--help"]) == 0
+        assert "--explain" in capsys.readouterr().out
