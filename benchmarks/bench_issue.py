@@ -90,18 +90,20 @@ def issuing() -> list[Ratio]:
         ("P-256", ec.generate_private_key(ec.SECP256R1()), 1.30, 400),
     ]
     for label, key, bound, repeat in kinds:
-        ca = CertificateAuthority.create("Root", key=key)
-        root = ca.certificate.to_cryptography()
-        ratios.append(
-            compare(
-                f"issue, {label}, key given",
-                lambda ca=ca, key=key: ca.issue(HOST, key=key),  # type: ignore[misc]
-                lambda root=root, key=key: bare_leaf(root, key, key),  # type: ignore[misc]
-                bound=bound,
-                repeat=repeat,
-            )
-        )
+        ratios.append(_issuing(label, key, bound, repeat))
     return ratios
+
+
+def _issuing(label: str, key: Key, bound: float, repeat: int) -> Ratio:
+    ca = CertificateAuthority.create("Root", key=key)
+    root = ca.certificate.to_cryptography()
+    return compare(
+        f"issue, {label}, key given",
+        lambda: ca.issue(HOST, key=key),
+        lambda: bare_leaf(root, key, key),
+        bound=bound,
+        repeat=repeat,
+    )
 
 
 def files() -> list[Ratio]:
