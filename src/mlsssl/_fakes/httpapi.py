@@ -145,8 +145,8 @@ class FakeHttpApi(Fake):
         if not self.administrator:
             return ACCESS_DENIED
         record = _read_key(ConfigId, pConfigInformation.KeyDesc)
-        if record is None:
-            return INVALID_PARAMETER
+        if record is None or any(bytes(ffi.buffer(ffi.addressof(pConfigInformation, "ParamDesc")))):
+            return INVALID_PARAMETER  # Windows reads the key only; something else here is a caller's mistake
         return SUCCESS if self.records.pop(record.key, None) else FILE_NOT_FOUND
 
     @returns_code
@@ -166,13 +166,14 @@ class FakeHttpApi(Fake):
         code = self._check(ServiceHandle, ConfigId, pInput, InputLength, "QUERY", pOverlapped)
         if code:
             return code
+        if pOutput == NULL and OutputLength:
+            return INVALID_PARAMETER
         record = self._find(ConfigId, pInput)
         if isinstance(record, int):
             return record
-        if pReturnLength == NULL or (pOutput == NULL) != (OutputLength == 0):
-            return INVALID_PARAMETER
         needed = len(_write_record(record, 0))
-        pReturnLength[0] = needed
+        if pReturnLength != NULL:
+            pReturnLength[0] = needed
         if needed > OutputLength:
             return INSUFFICIENT_BUFFER
         if ffi.typeof(pOutput).kind == "array" and ffi.sizeof(pOutput) < OutputLength:
@@ -233,7 +234,9 @@ def _read_key(config_id: int, desc: CData) -> SslRecord | None:
             return None
         size = {2: 16, 23: 28}.get(desc.pIpPort.sa_family)
         address = bytes(ffi.buffer(ffi.cast("BYTE *", desc.pIpPort), size)) if size else b""
-        return SslRecord(config_id=config_id, address=address) if address[2:4] > b"\0\0" else None
+        unused = address[8:] if size == 16 else address[4:8]  # sin_zero, sin6_flowinfo
+        valid = address[2:4] > b"\0\0" and not any(unused)
+        return SslRecord(config_id=config_id, address=address) if valid else None
     storage = desc.LocalAddress if config_id == CCS else desc.IpPort
     raw = bytes(ffi.buffer(ffi.addressof(storage)))
     # "0.0.0.0 and the port, nothing else": the rest of the structure must be zero too (the stricter side).
@@ -251,8 +254,9 @@ def _read_param(record: SslRecord, param: CData) -> SslRecord | None:
     texts = {name: _text(getattr(param, name)) for name in _TEXTS}
     digest, store_name = b"", texts["pSslCertStoreName"]
     if record.config_id in (IP, SNI):
-        # A missing store name for a host name is answered 87 (the stricter side: netsh requires it).
-        if param.SslHashLength != 20 or param.pSslHash == NULL or (record.config_id == SNI and not store_name):
+        # A missing store name for a host name is answered 87 (the stricter side: netsh requires it), an empty one too.
+        named = bool(store_name) or (store_name is None and record.config_id == IP)
+        if param.SslHashLength != 20 or param.pSslHash == NULL or not named:
             return None
         digest = bytes(ffi.buffer(ffi.cast("BYTE *", param.pSslHash), 20))
     else:

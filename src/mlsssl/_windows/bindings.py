@@ -194,6 +194,7 @@ class WindowsBindings:
         if code == _INVALID_PARAMETER and record.thumbprint is not None:
             self._refuse_unusable(function, code, record, only_if_diagnosed=True)
             for delay in self._retry_delays:
+                _log.info("%s: 87 for %s; its key may be new, trying again in %s s", function, key, delay)
                 self._sleep(delay)
                 if (code := call(NULL, family.config_id, structure, size, NULL)) != _INVALID_PARAMETER:
                     break
