@@ -212,7 +212,7 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
             emit("extension-unknown-critical", f"extension {oid}", "a critical extension that is not processed")
     if view.issuer == b"\x30\x00":
         emit("issuer-empty", "issuer", "an empty name")
-    if view.name is None or view.issuer_text == "(unreadable name)":
+    if not view.names_readable:
         emit("name-unreadable", "subject, issuer", "a name that cannot be read")
 
 

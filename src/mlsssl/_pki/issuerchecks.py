@@ -7,30 +7,26 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 
-from mlsssl._pki.certchecks import check_common, check_dates, check_key_identifiers, check_signature_algorithm
+from mlsssl._pki.certchecks import check_common, check_key_identifiers, check_signature_algorithm
 from mlsssl._pki.constraints import check_form
 from mlsssl._pki.weakkeys import check_key
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from mlsssl._pki.emitter import Emitter
     from mlsssl._pki.view import View
 
 __all__ = ["check_issuer"]
 
 
-def check_issuer(view: View, emit: Emitter, at: datetime, *, anchor: bool) -> None:
-    """Everything about an issuer that needs no other certificate.
+def check_issuer(view: View, emit: Emitter, *, anchor: bool) -> None:
+    """Everything about an issuer that needs no other certificate and no clock.
 
     Args:
         view: The issuer.
         emit: Where findings go.
-        at: The moment asked about.
         anchor: Whether it is trusted by itself: then nobody checks who signed it, and how.
     """
     check_common(view, emit, anchor=anchor)
-    check_dates(view, emit, at)
     check_key(view, emit, leaf=False)
     if not anchor:
         check_signature_algorithm(view, emit)

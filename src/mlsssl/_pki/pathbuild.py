@@ -8,6 +8,7 @@ Both passes together pay from one budget: hundreds of cross-signed issuers stop 
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from mlsssl._pki.certchecks import (
     aki_mismatch,
+    check_dates,
     check_ecdsa_hash,
     check_key_identifiers,
 )
@@ -124,6 +126,7 @@ class _Search:
                 self.issuers.append(view)
                 self.by_subject.setdefault(view.subject, []).append(view)
         self._canonical: dict[object, list[View]] | None = None
+        self._distances: dict[bytes, int] | None = None
         self._own: dict[bytes, list[Finding]] = {}
         self._signatures: dict[tuple[bytes, bytes], str] = {}
         self.attempts: list[Attempt] = []
@@ -231,12 +234,31 @@ class _Search:
             return named
         aki = view.value(x509.AuthorityKeyIdentifier)
 
-        def order(candidate: View) -> tuple[bool, bool, bool]:
+        def order(candidate: View) -> tuple[bool, bool, int]:
             differs = aki is not None and bool(aki_mismatch(aki, candidate))
             stale = not candidate.not_before <= self.at <= candidate.not_after
-            return (differs, stale, candidate.der not in self.anchor_ders)
+            return (differs, stale, self._distance(candidate))
 
         return sorted(named, key=order)
+
+    def _distance(self, candidate: View) -> int:
+        """How many certificates, by their names alone, lie between this one and the nearest anchor."""
+        if candidate.der in self.anchor_ders:
+            return 0
+        if self._distances is None:
+            below: dict[bytes, set[bytes]] = {}
+            for view in self.issuers:
+                below.setdefault(view.issuer, set()).add(view.subject)
+            reached = {view.subject: 0 for view in self.issuers if view.der in self.anchor_ders}
+            frontier = deque(reached)
+            while frontier:
+                name = frontier.popleft()
+                for subject in below.get(name, ()):
+                    if subject not in reached:
+                        reached[subject] = reached[name] + 1
+                        frontier.append(subject)
+            self._distances = reached
+        return 1 + self._distances.get(candidate.issuer, len(self.issuers))
 
     def _by_canonical(self, view: View) -> list[View]:
         """Issuers whose name is the same by RFC 5280 section 7.1 though written in other octets."""
@@ -257,9 +279,15 @@ class _Search:
     def _own_findings(self, view: View, *, anchor: bool) -> list[Finding]:
         known = self._own.get(view.der)
         if known is None:
-            emit = self._emitter(view, anchor=anchor)
-            check_issuer(view, emit, self.at, anchor=anchor)
-            known = self._own[view.der] = emit.findings
+            dates = self._emitter(view, anchor=anchor)
+            check_dates(view, dates, self.at)
+            # Apart from its dates, an issuer is judged once for all the leaves below it.
+            judged = view.judged
+            if judged is None or judged[0] is not self.profile or judged[1] is not anchor:
+                emit = self._emitter(view, anchor=anchor)
+                check_issuer(view, emit, anchor=anchor)
+                judged = view.judged = (self.profile, anchor, emit.findings)
+            known = self._own[view.der] = [*dates.findings, *judged[2]]
         return known
 
     def _link(self, issuer: View, anchor: bool, steps: list[_Step]) -> list[Finding]:

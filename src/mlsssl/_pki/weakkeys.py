@@ -5,6 +5,7 @@ Not checked: the Debian keys of 2006 to 2008 (no library carries the list), and 
 
 from __future__ import annotations
 
+from functools import lru_cache
 from math import gcd, isqrt, prod
 from typing import TYPE_CHECKING
 
@@ -14,8 +15,6 @@ from mlsssl._pki.view import read_tlv, split_sequence
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from mlsssl._pki.emitter import Emitter
     from mlsssl._pki.view import View
 
@@ -61,33 +60,36 @@ def has_roca_fingerprint(modulus: int) -> bool:
     return all(mask >> modulus % prime & 1 for prime, mask in _ROCA_MASKS)
 
 
-def _squares(modulus: int) -> int:
-    """The squares modulo `modulus`, as a bit mask."""
-    mask = 0
-    for number in range(modulus):
-        mask |= 1 << number * number % modulus
-    return mask
+_FERMAT_MODULI = (64, 63, 65, 121)
 
 
-_SQUARES = [(modulus, _squares(modulus)) for modulus in (64, 63, 65, 121)]
+@lru_cache(maxsize=sum(_FERMAT_MODULI))
+def _possible_squares(small: int, less: int) -> int:
+    """The residues r with a square r^2 - less modulo `small`, as a bit mask repeated over 256 bits and more."""
+    squares = {number * number % small for number in range(small)}
+    mask = sum(1 << r for r in range(small) if (r * r - less) % small in squares)
+    return sum(mask << shift for shift in range(0, 384, small))
 
 
-def find_close_primes(modulus: int, rounds: int = 100) -> tuple[int, int] | None:
-    """Factors of a modulus whose primes are so close that Fermat's method finds them in `rounds` steps."""
+def find_close_primes(modulus: int) -> tuple[int, int] | None:
+    """Factors of a modulus whose primes are so close that Fermat's method finds them in a hundred steps."""
     root = isqrt(modulus)
     if root * root < modulus:
         root += 1
-    steps: Iterable[int] = range(rounds)
-    # Most candidates cannot be squares by their residues; small numbers tell that far faster than a root does.
-    for small, mask in _SQUARES:
-        first, less = root % small, modulus % small
-        steps = [step for step in steps if mask >> ((first + step) * (first + step) - less) % small & 1]
-    for step in steps:
-        middle = root + step
-        square = middle * middle - modulus
-        side = isqrt(square)
-        if side * side == square:
-            return (middle - side, middle + side) if middle - side > 1 else None
+    # Most candidates cannot be squares by their residues, which a few masks tell for all steps at once.
+    steps = (1 << 100) - 1
+    for small in _FERMAT_MODULI:
+        steps &= _possible_squares(small, modulus % small) >> root % small
+    step = 0
+    while steps:
+        if steps & 1:
+            middle = root + step
+            square = middle * middle - modulus
+            side = isqrt(square)
+            if side * side == square:
+                return (middle - side, middle + side) if middle - side > 1 else None
+        steps >>= 1
+        step += 1
     return None
 
 
