@@ -59,11 +59,11 @@ class Database:
     def __init__(
         self, path: Path, *, busy_timeout: float = 30.0, on_statement: Callable[[str], None] | None = None
     ) -> None:
+        self._connection: sqlite3.Connection | None = None
         self.path = path
         self._busy_timeout = busy_timeout
         self._on_statement = on_statement
         self._lock = threading.RLock()
-        self._connection: sqlite3.Connection | None = None
         self._in_transaction = False
         self._closed = False
         with self._lock:
@@ -127,6 +127,11 @@ class Database:
             self._disconnect()
         _databases.discard(self)
 
+    def __del__(self) -> None:
+        # Forgotten, as the machine of a whole process is: nothing is lost, for every change is on the disk already.
+        if hasattr(self, "_connection"):
+            self._disconnect()
+
     def _opened(self) -> sqlite3.Connection:
         if self._closed:
             raise ClosedError(f"the machine at {self.path} was closed")
@@ -167,6 +172,7 @@ class Database:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")  # a deleted key is overwritten, not only forgotten
         connection.execute("PRAGMA trusted_schema = OFF")
+        connection.execute("PRAGMA cache_size = -16384")  # KiB, at most: the indexes of 100,000 certificates fit in
         if fresh:
             connection.execute("BEGIN IMMEDIATE")
             try:

@@ -1,0 +1,150 @@
+"""A lookup among 100,000 certificates against one among 1,000, and the memory that adding 100,000 takes.
+
+Run: python benchmarks/bench_store.py [number of certificates]
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+from mlsssl._embedded.port import EmbeddedPort
+from mlsssl._ports import NewCertificate
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlsssl._embedded.stores import EmbeddedStore
+    from mlsssl.values import Thumbprint
+
+LOOKUP_BOUND = 2.0
+MEMORY_BOUND = 300 * 2**20
+FEW = 1_000
+
+
+def certificates(count: int) -> Iterator[NewCertificate]:
+    """That many certificates, each with its own serial, its own key and that key's PKCS#8.
+
+    Made by putting other numbers into one real certificate: a store parses and digests them like any other, and does
+    not check signatures.
+    """
+    serial, key = 0x7F00_0000_0000_0000_0000_0000_0000_0001, ec.derive_private_key(1, ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "benchmark.example")])
+    start = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
+    template = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(serial)
+        .not_valid_before(start)
+        .not_valid_after(start + dt.timedelta(days=199))
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName("benchmark.example")]), critical=False)
+        .sign(key, hashes.SHA256())
+        .public_bytes(serialization.Encoding.DER)
+    )
+    before, rest = template.split(serial.to_bytes(16, "big"))
+    middle, after = rest.split(point(key))
+    for number in range(count):
+        own = ec.derive_private_key(number + 2, ec.SECP256R1())
+        pkcs8 = own.private_bytes(
+            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        der = before + (serial + number).to_bytes(16, "big") + middle + point(own) + after
+        yield NewCertificate(certificate=der, private_key=pkcs8, friendly_name=f"number {number}")
+
+
+def point(key: ec.EllipticCurvePrivateKey) -> bytes:
+    return key.public_key().public_bytes(serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+
+
+def fill(path: Path, count: int) -> None:
+    machine = EmbeddedPort(path)
+    machine.open_store("MY", "LocalMachine", write=True).add_many(certificates(count), exportable=False)
+    machine.close()
+
+
+def fill_measured(path: Path, count: int) -> int | None:
+    """Fill in a process of its own; its peak memory in bytes, where the platform tells."""
+    script = (
+        f"import sys; sys.path[:0] = {sys.path!r}; import bench_store; bench_store.report(sys.argv[1], sys.argv[2])"
+    )
+    command = [sys.executable, "-c", script, str(path), str(count)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent)
+    return int(done.stdout) or None
+
+
+def report(path: str, count: str) -> None:
+    """What the process of `fill_measured` does."""
+    fill(Path(path), int(count))
+    if sys.platform == "win32":
+        print(0)
+    else:
+        import resource
+
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        print(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def lookup_times(stores: list[EmbeddedStore], wanted: list[list[Thumbprint]], rounds: int) -> list[float]:
+    """Seconds for one lookup in each store: the median round, the stores taking turns."""
+    times: list[list[float]] = [[] for _ in stores]
+    for _ in range(rounds):
+        for store, thumbprints, found in zip(stores, wanted, times, strict=True):
+            chosen = random.sample(thumbprints, 500)
+            begin = time.perf_counter()
+            for thumbprint in chosen:
+                if store.find(thumbprint) is None:
+                    raise AssertionError("a certificate that was added is not there")
+            found.append((time.perf_counter() - begin) / len(chosen))
+    return [statistics.median(found) for found in times]
+
+
+def main() -> int:
+    many = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    failed = False
+    with tempfile.TemporaryDirectory() as folder:
+        fill(Path(folder) / "few.sqlite", FEW)
+        begin = time.perf_counter()
+        memory = fill_measured(Path(folder) / "many.sqlite", many)
+        seconds = time.perf_counter() - begin
+        machines = [EmbeddedPort(Path(folder) / name) for name in ("few.sqlite", "many.sqlite")]
+        stores = [machine.open_store("MY", "LocalMachine") for machine in machines]
+        wanted = [list(store.thumbprints()) for store in stores]
+        if [len(found) for found in wanted] != [FEW, many]:
+            raise AssertionError("not everything was added")
+        lookup_times(stores, wanted, 3)
+        few_time, many_time = lookup_times(stores, wanted, 21)
+        for machine in machines:
+            machine.close()
+    ratio = many_time / few_time
+    failed |= ratio > LOOKUP_BOUND
+    print(
+        f"store lookup, {many:,} against {FEW:,}: {ratio:.2f} x (bound {LOOKUP_BOUND:.2f} x; "
+        f"{many_time * 1e6:.0f} us against {few_time * 1e6:.0f} us)"
+    )
+    if memory is None:
+        print(f"memory for adding {many:,}: not told by this platform")
+    else:
+        failed |= memory > MEMORY_BOUND
+        print(
+            f"memory for adding {many:,}: {memory / 2**20:.0f} MiB (bound {MEMORY_BOUND / 2**20:.0f} MiB; "
+            f"{seconds / many * 1e6:.0f} us for each)"
+        )
+    return int(failed)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
