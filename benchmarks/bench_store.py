@@ -19,6 +19,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
+from ratios import Ratio, report
 
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl._ports import NewCertificate
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from mlsssl.values import Thumbprint
 
 LOOKUP_BOUND = 2.0
-MEMORY_BOUND = 300 * 2**20
+MEMORY_BOUND = 300.0  # MiB
 FEW = 1_000
 
 
@@ -78,15 +79,13 @@ def fill(path: Path, count: int) -> None:
 
 def fill_measured(path: Path, count: int) -> int | None:
     """Fill in a process of its own; its peak memory in bytes, where the platform tells."""
-    script = (
-        f"import sys; sys.path[:0] = {sys.path!r}; import bench_store; bench_store.report(sys.argv[1], sys.argv[2])"
-    )
+    script = f"import sys; sys.path[:0] = {sys.path!r}; import bench_store; bench_store.fill_and_tell(*sys.argv[1:])"
     command = [sys.executable, "-c", script, str(path), str(count)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, cwd=Path(__file__).parent)
     return int(done.stdout) or None
 
 
-def report(path: str, count: str) -> None:
+def fill_and_tell(path: str, count: str) -> None:
     """What the process of `fill_measured` does."""
     fill(Path(path), int(count))
     if sys.platform == "win32":
@@ -98,8 +97,8 @@ def report(path: str, count: str) -> None:
         print(peak if sys.platform == "darwin" else peak * 1024)
 
 
-def lookup_times(stores: list[EmbeddedStore], wanted: list[list[Thumbprint]], rounds: int) -> list[float]:
-    """Seconds for one lookup in each store: the median round, the stores taking turns."""
+def lookup_times(stores: list[EmbeddedStore], wanted: list[list[Thumbprint]], rounds: int) -> list[list[float]]:
+    """Seconds for one lookup in each store, round by round, the stores taking turns."""
     times: list[list[float]] = [[] for _ in stores]
     for _ in range(rounds):
         for store, thumbprints, found in zip(stores, wanted, times, strict=True):
@@ -109,12 +108,11 @@ def lookup_times(stores: list[EmbeddedStore], wanted: list[list[Thumbprint]], ro
                 if store.find(thumbprint) is None:
                     raise AssertionError("a certificate that was added is not there")
             found.append((time.perf_counter() - begin) / len(chosen))
-    return [statistics.median(found) for found in times]
+    return times
 
 
 def main() -> int:
     many = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
-    failed = False
     with tempfile.TemporaryDirectory() as folder:
         fill(Path(folder) / "few.sqlite", FEW)
         begin = time.perf_counter()
@@ -126,24 +124,28 @@ def main() -> int:
         if [len(found) for found in wanted] != [FEW, many]:
             raise AssertionError("not everything was added")
         lookup_times(stores, wanted, 3)
-        few_time, many_time = lookup_times(stores, wanted, 21)
+        times = lookup_times(stores, wanted, 21)
         for machine in machines:
             machine.close()
-    ratio = many_time / few_time
-    failed |= ratio > LOOKUP_BOUND
-    print(
-        f"store lookup, {many:,} against {FEW:,}: {ratio:.2f} x (bound {LOOKUP_BOUND:.2f} x; "
-        f"{many_time * 1e6:.0f} us against {few_time * 1e6:.0f} us)"
-    )
-    if memory is None:
-        print(f"memory for adding {many:,}: not told by this platform")
-    else:
-        failed |= memory > MEMORY_BOUND
-        print(
-            f"memory for adding {many:,}: {memory / 2**20:.0f} MiB (bound {MEMORY_BOUND / 2**20:.0f} MiB; "
-            f"{seconds / many * 1e6:.0f} us for each)"
+    few_time, many_time = (statistics.median(found) for found in times)
+    ratios = [
+        Ratio(
+            f"store, lookup among {many:,} against {FEW:,}",
+            statistics.median(b / a for a, b in zip(*times, strict=True)),
+            LOOKUP_BOUND,
+            detail=f"{many_time * 1e6:.1f} µs against {few_time * 1e6:.1f} µs",
         )
-    return int(failed)
+    ]
+    if memory is not None:  # this platform tells
+        ratios.append(
+            Ratio(
+                f"store, MiB of memory while adding {many:,}",
+                memory / 2**20,
+                MEMORY_BOUND,
+                detail=f"{seconds / many * 1e6:.0f} µs for each",
+            )
+        )
+    return report(ratios)
 
 
 if __name__ == "__main__":
