@@ -1,0 +1,148 @@
+"""Sphinx: Markdown pages, docstrings with single backticks, and examples that all run. No network."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from docutils import nodes
+from docutils.parsers.rst import roles
+from sphinx import addnodes
+from sphinx.transforms import SphinxTransform
+
+if TYPE_CHECKING:
+    from docutils.parsers.rst.states import Inliner
+    from sphinx.application import Sphinx
+    from sphinx.environment import BuildEnvironment
+
+HERE = Path(__file__).parent
+sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent / "tests"), str(HERE)]
+
+from command_help import CommandHelp  # noqa: E402
+
+from example_output import ExampleChecker  # noqa: E402
+from mlsssl._version import __version__  # noqa: E402
+
+project = "mlsssl"
+author = "the mlsssl authors"
+copyright = "the mlsssl authors, MIT licence"
+release = version = __version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.doctest"]
+root_doc = "index"
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"mlsssl {release}"
+html_copy_source = False
+smartquotes = False  # a typographic dash in a command line is one of the faults this library repairs
+
+myst_enable_extensions = ["deflist", "attrs_block"]
+myst_heading_anchors = 3
+
+autodoc_typehints = "signature"
+autodoc_member_order = "bysource"
+autodoc_class_signature = "mixed"
+napoleon_google_docstring = True
+napoleon_numpy_docstring = False
+napoleon_use_rtype = False
+napoleon_use_ivar = True
+python_use_unqualified_type_names = True
+default_role = "mlsssl"  # what a single backtick means in a docstring; see `_backtick`
+nitpicky = True
+suppress_warnings = ["myst.xref_missing"]  # until every page has landed
+# Names outside this project, for which there is no inventory without a network, and private types of ours.
+nitpick_ignore_regex = [(r"py:(class|data|exc|obj)", r"(?!mlsssl\.[A-Z]).*")]
+
+# Each page's examples run in a folder of their own, against an embedded machine of their own.
+doctest_global_setup = """
+import os as _os, tempfile as _tempfile
+_back, _folder = _os.getcwd(), _tempfile.TemporaryDirectory(prefix="mlsssl-docs-", ignore_cleanup_errors=True)
+_os.chdir(_folder.name)
+_os.environ["MLSSSL_MACHINE"] = _os.path.join(_folder.name, "machine", "machine.sqlite")
+"""
+doctest_global_cleanup = """
+_os.environ.pop("MLSSSL_MACHINE", None)
+_os.chdir(_back)
+_folder.cleanup()
+"""
+
+doctest_default_flags = doctest.ELLIPSIS | doctest.DONT_ACCEPT_TRUE_FOR_1
+doctest.OutputChecker = ExampleChecker  # pages show real thumbprints and dates; the builder has no setting for this
+
+_NAME = re.compile(r"(?:mlsssl\.)?[A-Za-z_]\w*(?:\.\w+)*(?:\(\))?")
+
+
+def _backtick(
+    role: str, rawtext: str, text: str, lineno: int, inliner: Inliner, options: object = None, content: object = None
+) -> tuple[list[nodes.Node], list[nodes.system_message]]:
+    """What `this` means in a docstring: a link when it names something documented here, plain code otherwise."""
+    code = nodes.literal(rawtext, text.replace("\x00", "\\"), classes=["xref", "py"])
+    if not _NAME.fullmatch(text):
+        return [code], []
+    environment: BuildEnvironment = inliner.document.settings.env
+    context = environment.ref_context
+    link = addnodes.pending_xref(
+        rawtext,
+        code,
+        refdomain="py",
+        reftype="obj",
+        reftarget=text.removesuffix("()"),
+        refexplicit=False,
+        refwarn=False,
+        refdoc=environment.docname,
+        **{"py:module": context.get("py:module") or "mlsssl", "py:class": context.get("py:class")},
+    )
+    link["mlsssl"] = True
+    return [link], []
+
+
+def _public_name(
+    app: Sphinx, environment: BuildEnvironment, node: addnodes.pending_xref, contnode: nodes.TextElement
+) -> nodes.Node | None:
+    """Find `mlsssl.certificate.Certificate`, or a bare `Certificate` in a signature, under its public name."""
+    if node.get("refdomain") != "py":
+        return None
+    target = str(node["reftarget"])
+    domain = environment.domains.python_domain
+    parts = target.split(".")
+    for start in range(len(parts)):
+        public = ".".join(("mlsssl", *parts[start:]))
+        if public in domain.objects and public != target:
+            found = domain.objects[public]
+            from sphinx.util.nodes import make_refnode
+
+            return make_refnode(app.builder, node["refdoc"], found.docname, found.node_id, contnode, public)
+    return contnode if node.get("mlsssl") else None
+
+
+def _escape(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    """Docstrings are plain text with backticks: what reStructuredText would read into the rest is taken from it."""
+    for number, line in enumerate(lines):
+        parts = line.split("`")
+        parts[::2] = [re.sub(r"(?<=\w)_(?!\w)|[*|]", r"\\\g<0>", part) for part in parts[::2]]
+        lines[number] = "`".join(parts)
+
+
+class _RunConsoleSessions(SphinxTransform):
+    """Give every Markdown fence of the language `pycon` to the doctest builder: no example can be left out."""
+
+    default_priority = 500
+
+    def apply(self, **kwargs: object) -> None:
+        for block in self.document.findall(nodes.literal_block):
+            if block.get("language") == "pycon" and "testnodetype" not in block:
+                block["testnodetype"] = "doctest"
+                block["groups"] = ["default"]
+                block["options"] = {}
+
+
+def setup(app: Sphinx) -> dict[str, bool]:
+    roles.register_local_role("mlsssl", _backtick)
+    app.add_transform(_RunConsoleSessions)
+    app.connect("missing-reference", _public_name)
+    app.connect("autodoc-process-docstring", _escape, priority=100)  # before napoleon, which is at 500
+    app.add_directive("mlsssl-help", CommandHelp)
+    return {"parallel_read_safe": True, "parallel_write_safe": True}

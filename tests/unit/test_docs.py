@@ -1,0 +1,44 @@
+"""The documentation keeps up with the code: every public name, error and exit code is in it."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+import mlsssl
+from mlsssl import cli, errors
+
+DOCS = Path(__file__).parents[2] / "docs"
+_DIRECTIVE = re.compile(r"^\.\. auto\w+:: mlsssl\.(?P<name>[\w.]+)$", re.MULTILINE)
+
+
+def test_every_public_name_is_in_the_reference() -> None:
+    """Each name of `__all__` is documented once: errors on their page, the rest in the reference."""
+    documented = [name for page in ("reference.md", "errors.md") for name in _DIRECTIVE.findall(_text(page))]
+    public = {name for name in mlsssl.__all__ if name != "__version__"}
+    assert sorted(name for name in documented if "." not in name) == sorted(public)
+
+
+def test_the_error_tree_draws_every_error_below_its_base() -> None:
+    """The tree in the module's docstring, which the page shows, has each error at the depth of its first base."""
+    assert errors.__doc__ is not None
+    drawn = re.findall(r"^(?P<stem>[│├└─ ]*)(?P<name>[A-Z]\w*Error)", errors.__doc__, re.MULTILINE)
+    depths = {name: len(stem) // 4 for stem, name in drawn}
+    assert set(depths) == set(errors.__all__)
+    for name, depth in depths.items():
+        base = getattr(errors, name).__bases__[0].__name__
+        assert depth == (depths[base] + 1 if base in depths else 0), name
+
+
+@pytest.mark.parametrize(("kind", "code"), cli.EXIT_CODES, ids=str)
+def test_the_exit_code_of_each_error_is_in_the_table(kind: type[errors.MlssslError], code: int) -> None:
+    """The command line's page names each error that has an exit code of its own in the row of that code."""
+    row = re.search(rf"^\| {code} \|.*$", _text("cli.md"), re.MULTILINE)
+    assert row is not None
+    assert kind.__name__ in row[0]
+
+
+def _text(page: str) -> str:
+    return (DOCS / page).read_text(encoding="utf-8")
