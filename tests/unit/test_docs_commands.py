@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
 from example_output import same
 
 ROOT = Path(__file__).parents[2]
