@@ -36,7 +36,9 @@ class CertificateAuthority:
     clients trust: keep the file with its key where only its owner reads it.
 
     Args:
-        certificate: A CA's certificate with its private key; its chain leads to the root.
+        certificate: A CA's certificate with its private key; its chain leads to the root. A self-signed one without
+            any basicConstraints is taken too: MakeCert's roots (`-r` without `-cy authority`) are such. Windows
+            trusts what they sign, OpenSSL and most others do not; make a new root when you can.
 
     Raises:
         InvalidInputError: there is no private key, or the certificate says that it is no CA.
@@ -56,7 +58,7 @@ class CertificateAuthority:
         key = certificate.private_key
         if key is None:
             raise InvalidInputError(f"an authority needs its private key, and there is none with {certificate!r}")
-        if not certificate.is_ca:
+        if not certificate.is_ca and not _is_old_root(certificate):
             raise InvalidInputError(
                 f"{certificate!r} is no authority: its basicConstraints do not say CA (RFC 5280 section 4.2.1.9)"
             )
@@ -437,6 +439,11 @@ class CertificateAuthority:
     def __getstate__(self) -> NoReturn:
         # A pickle would carry the private key to wherever it goes, in silence.
         raise InvalidInputError("a CertificateAuthority is not pickled, for its private key would go along")
+
+
+def _is_old_root(certificate: Certificate) -> bool:
+    constraints = pem.find_extension(certificate.to_cryptography(), x509.BasicConstraints)
+    return certificate.is_self_issued and constraints is None
 
 
 def _moment(at: dt.datetime | None) -> dt.datetime:

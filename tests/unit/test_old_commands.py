@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from made_certificates import make, shared_key
@@ -92,6 +93,27 @@ def test_a_root_and_a_server_certificate(here: Path) -> None:
     assert server.check("www.example.com", trust=[root]).ok
     if sys.platform != "win32":
         assert stat.S_IMODE((here / "www.pvk").stat().st_mode) == 0o600
+
+
+def test_a_root_that_makecert_itself_made(here: Path) -> None:
+    """MakeCert's roots have no basicConstraints and no key identifiers; they go on issuing all the same."""
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "SelfIssuedCA")])
+    builder = x509.CertificateBuilder(name, name, _KEY.public_key(), 4711)
+    begin = dt.datetime(2015, 1, 1, tzinfo=dt.timezone.utc)
+    end = dt.datetime(2039, 12, 31, 23, 59, 59, tzinfo=dt.timezone.utc)
+    # The forerunner of authorityKeyIdentifier, which MakeCert wrote: id-ce 1.
+    old = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.1"), b"0\x00")
+    root = builder.not_valid_before(begin).not_valid_after(end).add_extension(old, critical=False)
+    signed = root.sign(_KEY, hashes.SHA256())
+    (here / "root.cer").write_bytes(signed.public_bytes(serialization.Encoding.DER))
+    _makecert(f"-iv ready.pvk -ic root.cer -n CN=a.test -eku {_SERVER_AUTH} -sv ready.pvk a.cer")
+    server = Certificate.load(here / "a.cer").to_cryptography()
+    server.verify_directly_issued_by(signed)
+    leaf = make("leaf.test", key=shared_key(5), issuer=make("Root", key=shared_key(6), authority=True))
+    (here / "leaf.cer").write_bytes(leaf.der)
+    (here / "leaf.key").write_bytes(leaf.pkcs8)
+    with pytest.raises(InvalidInputError, match="no authority"):
+        _makecert("-iv leaf.key -ic leaf.cer -n CN=a.test -sv ready.pvk a.cer")
 
 
 def test_questions_for_passwords(here: Path) -> None:
