@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlsssl.authority import CertificateAuthority
     from mlsssl.binding import Binding, Bindings
     from mlsssl.certificate import Certificate
+    from mlsssl.deployment import Failure, OnConflict, Outcome, Plan, Step, deploy, last_outcome, recover
     from mlsssl.errors import (
         AccessDeniedError,
         BindingError,
@@ -45,6 +46,8 @@ if TYPE_CHECKING:
         WrongPasswordError,
     )
     from mlsssl.machine import EmbeddedMachine, Machine, WindowsMachine
+    from mlsssl.renewal import Renewal, renew, renew_due
+    from mlsssl.retirement import Cleanup, Kept, cleanup
     from mlsssl.service import Service, Services
     from mlsssl.store import Store, StoreEntry
     from mlsssl.values import (
@@ -73,15 +76,18 @@ __all__ = [
     "CcsPort",
     "Certificate",
     "CertificateAuthority",
+    "Cleanup",
     "ClosedError",
     "DeploymentError",
     "Diagnosis",
     "EmbeddedMachine",
     "ExistsError",
+    "Failure",
     "Finding",
     "HostnamePort",
     "InvalidInputError",
     "IpPort",
+    "Kept",
     "KeyState",
     "KeyType",
     "ListenerError",
@@ -91,6 +97,10 @@ __all__ = [
     "MlssslError",
     "NativeError",
     "NotFoundError",
+    "OnConflict",
+    "Outcome",
+    "Plan",
+    "Renewal",
     "Report",
     "ScopedCcs",
     "Service",
@@ -100,6 +110,7 @@ __all__ = [
     "ServiceStatus",
     "Services",
     "Severity",
+    "Step",
     "Store",
     "StoreClosedError",
     "StoreEntry",
@@ -112,6 +123,12 @@ __all__ = [
     "WindowsMachine",
     "WrongPasswordError",
     "__version__",
+    "cleanup",
+    "deploy",
+    "last_outcome",
+    "recover",
+    "renew",
+    "renew_due",
 ]
 
 _HOMES = {
@@ -121,6 +138,7 @@ _HOMES = {
     "authority": ("CertificateAuthority",),
     "binding": ("Binding", "Bindings"),
     "certificate": ("Certificate",),
+    "deployment": ("Failure", "OnConflict", "Outcome", "Plan", "Step", "deploy", "last_outcome", "recover"),
     "errors": (
         "AccessDeniedError",
         "BindingError",
@@ -146,6 +164,8 @@ _HOMES = {
         "WrongPasswordError",
     ),
     "machine": ("EmbeddedMachine", "Machine", "WindowsMachine"),
+    "renewal": ("Renewal", "renew", "renew_due"),
+    "retirement": ("Cleanup", "Kept", "cleanup"),
     "service": ("Service", "Services"),
     "store": ("Store", "StoreEntry"),
     "values": (

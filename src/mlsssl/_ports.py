@@ -414,6 +414,13 @@ class MachinePort(Protocol):
         """Why HTTP.sys could not use this certificate, likeliest cause first; empty when it can."""
         ...
 
+    def served_at(self, key: BindingKey) -> tuple[str, int] | None:
+        """Where a TLS client on this computer reaches what answers for this key: address and port.
+
+        None when nothing here could answer; that something listens there is not promised.
+        """
+        ...
+
     def recover(self) -> list[str]:
         """Clean up what a killed `add` left (keys without a certificate); a line per thing done."""
         ...

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl import _select
 from mlsssl._ports import BindingRecord
+from mlsssl._transaction import replace_record
 from mlsssl.certificate import Certificate
 from mlsssl.errors import BindingNotFoundError, InvalidInputError, StoreNotFoundError
 from mlsssl.store import StoreEntry
@@ -73,7 +74,7 @@ class Binding:
         machine: _select.HasPort | None = None,
     ) -> None:
         parsed = parse_binding_key(key)
-        thumbprint = None if certificate is None else _thumbprint(certificate)
+        thumbprint = None if certificate is None else thumbprint_of(certificate)
         if isinstance(certificate, StoreEntry) and store is None:
             store = certificate.store_name
         if store is None and parsed.family.has_certificate:
@@ -82,7 +83,7 @@ class Binding:
             key=parsed,
             thumbprint=thumbprint,
             store_name=store if store is None else check_store_name(store),
-            app_id=_application_id(app_id),
+            app_id=application_id(app_id),
             options=BindingOptions() if options is None else options,
         )
         _fill(self, record, machine)
@@ -144,12 +145,12 @@ class Binding:
     def find(cls, key: BindingKey | str, *, machine: _select.HasPort | None = None) -> Binding | None:
         """The binding of this key, or None; errors as `get`."""
         record = _select.port_of(machine).bindings.find(parse_binding_key(key))
-        return None if record is None else cls._from_record(record, machine)
+        return None if record is None else binding_of(record, machine)
 
     @classmethod
     def all(cls, *, machine: _select.HasPort | None = None) -> list[Binding]:
         """Every binding of every family that this machine knows, family by family, sorted by key."""
-        return [cls._from_record(record, machine) for record in _select.port_of(machine).bindings.all()]
+        return [binding_of(record, machine) for record in _select.port_of(machine).bindings.all()]
 
     @classmethod
     def supports(cls, family: BindingFamily | str, *, machine: _select.HasPort | None = None) -> bool:
@@ -160,12 +161,6 @@ class Binding:
             known = ", ".join(f.value for f in BindingFamily)
             raise InvalidInputError(f"a family is one of {known}, not {family!r}") from None
         return _select.port_of(machine).bindings.supports(wanted)
-
-    @classmethod
-    def _from_record(cls, record: BindingRecord, machine: _select.HasPort | None) -> Binding:
-        made = cls.__new__(cls)
-        _fill(made, record, machine)
-        return made
 
     # -- changing -----------------------------------------------------------------------------------------------
 
@@ -185,14 +180,14 @@ class Binding:
         """Replace the whole record of this key (`netsh http update sslcert`); returns itself.
 
         Atomic where the system can (Windows 10 1703, Server 2019 and newer, the embedded machine). Elsewhere the
-        old record is deleted and the new one set; when that fails the old one is put back. `deploy` and `renew`
-        keep a journal on disk as well, for a process killed in between.
+        old record is on disk before it is deleted and the new one set: when that fails it is put back, and when the
+        process is killed in between, `mlsssl recover` or the next deploy, renew or update does it.
 
         Raises:
             BindingNotFoundError: nothing is bound to this key: `add` does it.
             UnusableCertificateError, AccessDeniedError, UnsupportedError: as `add`.
         """
-        replace_record(self._port, self.record)
+        replace_record(_select.port_of(self._machine), self.record)
         return self
 
     def remove(self) -> None:
@@ -218,12 +213,12 @@ class Binding:
         """The same binding with another certificate; everything else is kept, unknown bits too."""
         if store is None:
             store = certificate.store_name if isinstance(certificate, StoreEntry) else self.store_name
-        record = replace(self.record, thumbprint=_thumbprint(certificate), store_name=store)
-        return Binding._from_record(record, self._machine)
+        record = replace(self.record, thumbprint=thumbprint_of(certificate), store_name=store)
+        return binding_of(record, self._machine)
 
     def with_options(self, options: BindingOptions) -> Binding:
         """The same binding with other options."""
-        return Binding._from_record(replace(self.record, options=options), self._machine)
+        return binding_of(replace(self.record, options=options), self._machine)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON; numbers of the options as Windows keeps them."""
@@ -287,20 +282,11 @@ class Bindings:
         return f"<Bindings: {', '.join(str(binding.key) for binding in self) or 'none'}>"
 
 
-def replace_record(port: BindingsPort, record: BindingRecord) -> None:
-    """Replace the record of a key: atomically where the machine can, else delete, set, and put back on failure."""
-    if port.atomic_update:
-        port.update(record)
-        return
-    old = port.find(record.key)
-    if old is None:
-        raise BindingNotFoundError(f"nothing is bound to {record.key}; add it instead")
-    port.remove(record.key)
-    try:
-        port.add(record)
-    except BaseException:
-        port.add(old)
-        raise
+def binding_of(record: BindingRecord, machine: _select.HasPort | None) -> Binding:
+    """The noun around a record. Private."""
+    made = Binding.__new__(Binding)
+    _fill(made, record, machine)
+    return made
 
 
 def _fill(made: Binding, record: BindingRecord, machine: _select.HasPort | None) -> None:
@@ -313,7 +299,8 @@ def _fill(made: Binding, record: BindingRecord, machine: _select.HasPort | None)
     put(made, "_machine", machine)
 
 
-def _thumbprint(certificate: CertificateReference) -> Thumbprint:
+def thumbprint_of(certificate: CertificateReference) -> Thumbprint:
+    """The thumbprint behind a reference; `InvalidInputError` for an entry that HTTP.sys cannot see. Private."""
     if isinstance(certificate, StoreEntry):
         if certificate.location != "LocalMachine":
             raise InvalidInputError(
@@ -324,7 +311,8 @@ def _thumbprint(certificate: CertificateReference) -> Thumbprint:
     return certificate.thumbprint if isinstance(certificate, Certificate) else Thumbprint(certificate)
 
 
-def _application_id(app_id: uuid.UUID | str | None) -> uuid.UUID:
+def application_id(app_id: uuid.UUID | str | None) -> uuid.UUID:
+    """An application id from what a caller gave; a new random one for None. Private."""
     if app_id is None:
         return uuid.uuid4()
     if isinstance(app_id, uuid.UUID):

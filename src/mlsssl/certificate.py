@@ -480,6 +480,49 @@ class Certificate:
         """Whether subject and issuer are the same name; the signature is not looked at."""
         return self._certificate.subject == self._certificate.issuer
 
+    def renewal_time(self, fraction: float = 2 / 3, *, jitter: float = 1 / 20) -> dt.datetime:
+        """When to renew it: after `fraction` of its lifetime, less a part of `jitter` that is its own.
+
+        A share of the lifetime, not a number of days, for lifetimes shrink. The jitter spreads the renewals of
+        many certificates that were issued together; it comes from the certificate's SHA-256, so that every run of every
+        machine sees the same moment.
+
+        Args:
+            fraction: Above 0, up to 1.
+            jitter: From 0 up to `fraction`: the largest share of the lifetime to be early by.
+
+        Returns:
+            The moment, UTC, to the second.
+
+        Raises:
+            InvalidInputError: one of them is out of its range.
+        """
+        if not 0 < fraction <= 1:
+            raise InvalidInputError(f"fraction is a share of the lifetime, above 0 up to 1, not {fraction!r}")
+        if not 0 <= jitter <= fraction:
+            raise InvalidInputError(
+                f"jitter is a share of the lifetime, 0 up to fraction ({fraction:g}), not {jitter!r}"
+            )
+        share = int.from_bytes(hashlib.sha256(self.to_der()).digest()[:6], "big") / 2**48
+        lifetime = self.not_after - self.not_before
+        return (self.not_before + lifetime * (fraction - jitter * share)).replace(microsecond=0)
+
+    def renewal_due(self, fraction: float = 2 / 3, *, at: dt.datetime | None = None, jitter: float = 1 / 20) -> bool:
+        """Whether it is time to renew it: `renewal_time` has come.
+
+        Args:
+            fraction: As in `renewal_time`.
+            at: The moment asked about, aware; now when not given.
+            jitter: As in `renewal_time`.
+
+        Raises:
+            InvalidInputError: out of range, or a naive `at`.
+        """
+        moment = dt.datetime.now(dt.timezone.utc) if at is None else at
+        if moment.tzinfo is None:
+            raise InvalidInputError("at is an aware datetime: datetime.now(timezone.utc)")
+        return moment >= self.renewal_time(fraction, jitter=jitter)
+
     # -- using it -----------------------------------------------------------------------------------------------
 
     def check(

@@ -11,6 +11,7 @@ import ipaddress
 import logging
 import socket
 import threading
+import weakref
 from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ from mlsssl._embedded.connection import Connection, Limits, Service
 from mlsssl._embedded.database import Database
 from mlsssl._embedded.serving import Serving
 from mlsssl.errors import ClosedError, InvalidInputError, ListenerError, MlssslError
-from mlsssl.values import BindingFamily, parse_binding_key
+from mlsssl.values import BindingFamily, IpPort, parse_binding_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Mapping, Sequence
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from mlsssl.values import BindingKey
 
 logger = logging.getLogger("mlsssl.listener")
+
+_running: weakref.WeakSet[Listener] = weakref.WeakSet()
 
 _LOOK = 0.25  # seconds between two looks for ports that something was bound to since
 _PATIENCE = 30.0  # seconds to wait for the listener's thread
@@ -136,6 +139,7 @@ class Listener:
         if self._failure is not None:
             self._closed = True
             raise self._failure
+        _running.add(self)
         return self
 
     def close(self, timeout: float = 5.0) -> None:
@@ -145,6 +149,7 @@ class Listener:
             timeout: Seconds to wait for clients that do not take their answers.
         """
         self._closed = True
+        _running.discard(self)
         thread, loop, stop = self._thread, self._loop, self._stop
         if thread is None or loop is None or stop is None:
             return
@@ -152,6 +157,11 @@ class Listener:
             loop.call_soon_threadsafe(self._begin_to_close, timeout)
         if thread is not threading.current_thread():
             thread.join(timeout + 5.0)
+
+    @property
+    def path(self) -> Path:
+        """The machine's file."""
+        return self._path
 
     @property
     def addresses(self) -> tuple[ListenAddress, ...]:
@@ -307,6 +317,29 @@ class Listener:
         for connection in list(self._service.connections):
             connection.abort()
         await asyncio.sleep(0)  # let the transports close their sockets
+
+
+def served_at(path: Path, key: BindingKey) -> tuple[str, int] | None:
+    """Where a listener of this process over this file answers for a key: address and port; None when none does.
+
+    A record for a concrete address answers only those who connect to it, and `[::]` only those who come by IPv6.
+    """
+    for listener in list(_running):
+        if listener.path != path:
+            continue
+        for address in listener.addresses:
+            host = ipaddress.ip_address(address.host)
+            if address.binding_port != key.port:
+                continue
+            if host.is_unspecified:
+                host = ipaddress.ip_address("::1" if host.version == 6 else "127.0.0.1")
+            if isinstance(key, IpPort):
+                if not key.is_wildcard and key.ip != host:
+                    continue
+                if key.ip.version == 6 and host.version == 4:
+                    continue
+            return str(host), address.port
+    return None
 
 
 async def _resolve(host: str) -> list[str]:

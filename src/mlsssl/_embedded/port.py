@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from mlsssl._embedded.connection import Limits
     from mlsssl._embedded.listener import Listener
     from mlsssl._ports import Diagnosis
-    from mlsssl.values import Location, Thumbprint
+    from mlsssl.values import BindingKey, Location, Thumbprint
 
 ENVIRONMENT_VARIABLE = "MLSSSL_MACHINE"
 """Where the machine's file is, for those who say nothing else."""
@@ -132,6 +133,15 @@ class EmbeddedPort:
     def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use this certificate; empty when it can."""
         return diagnosis.diagnose(self._database, thumbprint, check_store_name(store_name))
+
+    def served_at(self, key: BindingKey) -> tuple[str, int] | None:
+        """Where a listener of this machine, in this process, answers for this key; None when none does."""
+        listeners = sys.modules.get("mlsssl._embedded.listener")  # not loaded, none made
+        if listeners is None:
+            return None
+        from mlsssl._embedded.listener import served_at
+
+        return served_at(self._path, key)
 
     def define_service(
         self,

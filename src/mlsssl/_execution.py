@@ -1,0 +1,421 @@
+"""Carrying a prepared change out: add, bind, mark, look; and what to say when it went well or did not."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from mlsssl import _journal, _probe, _select, _shadow, _trail, _transaction
+from mlsssl._pki import keys
+from mlsssl._pki.report import Finding, Severity
+from mlsssl.binding import Binding, binding_of
+from mlsssl.errors import BindingError, DeploymentError, InvalidInputError, MlssslError
+from mlsssl.service import Services
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlsssl._journal import Addition, Change, Journal
+    from mlsssl._ports import BindingRecord, KeyProvider, MachinePort
+    from mlsssl.certificate import Certificate
+    from mlsssl.values import BindingKey, Thumbprint
+
+__all__ = ["Failure", "Outcome"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What a deployment that stopped has left; `DeploymentError.failure`.
+
+    Attributes:
+        verb: What was asked for: `deploy`, `renew`, `undo`.
+        key: The binding's key, as text.
+        reason: What went wrong, as one sentence or more.
+        done: What had been done when it went wrong, in order.
+        undone: What was taken back, in order.
+        to_do: What a person must do; empty when the machine is as it was.
+        state: Which binding is in force: `old`, `new` or, when the machine could not be asked, `unknown`.
+    """
+
+    verb: str
+    key: str
+    reason: str
+    done: tuple[str, ...] = ()
+    undone: tuple[str, ...] = ()
+    to_do: tuple[str, ...] = ()
+    state: Literal["old", "new", "unknown"] = "unknown"
+
+    def __str__(self) -> str:
+        lines = [f"{self.verb} of {self.key} stopped: {self.reason}"]
+        lines += [f"  done:   {line}" for line in self.done]
+        lines += [f"  undone: {line}" for line in self.undone]
+        lines += [f"  to do:  {line}" for line in self.to_do]
+        if not self.to_do:
+            lines.append(f"  to do:  nothing; the {self.state} binding is in force and the machine is as it was")
+        return "\n".join(lines)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, ready for JSON."""
+        return {
+            "verb": self.verb,
+            "key": self.key,
+            "reason": self.reason,
+            "done": list(self.done),
+            "undone": list(self.undone),
+            "to_do": list(self.to_do),
+            "state": self.state,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What `deploy` or `renew` did.
+
+    Attributes:
+        verb: `deploy`, `renew` or `undo`.
+        key: The binding's key.
+        changed: Whether anything on the machine is another than before.
+        before: The binding as it was; None when nothing was bound.
+        after: The binding as it is now.
+        done: What was done, in order; empty when nothing was.
+        served: The certificate that a fresh TLS handshake showed afterwards; None when nothing listens, when
+            another binding answers on this computer, or when it was not asked for.
+        findings: What was found before (warnings and notices of the preflight) and after (the handshake).
+    """
+
+    verb: str
+    key: BindingKey
+    changed: bool
+    before: Binding | None
+    after: Binding | None
+    done: tuple[str, ...] = ()
+    served: Thumbprint | None = None
+    findings: tuple[Finding, ...] = ()
+    _machine: _select.HasPort | None = field(default=None, repr=False, compare=False)
+    _change: Change | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def verified(self) -> bool | None:
+        """Whether the handshake showed the bound certificate; None when there was no handshake to look at."""
+        if any(finding.code.startswith("served-") for finding in self.findings):
+            return False
+        return None if self.served is None else True
+
+    def undo(self) -> Outcome:
+        """Bring back exactly what was there before; again changes nothing.
+
+        The binding comes back whole, with its options and unknown bits. Certificates that this deployment added
+        go with their keys, unless a binding uses them meanwhile; what was there before stays. Nothing is stopped.
+
+        Returns:
+            The outcome of the undoing, with `before` and `after` the other way round.
+
+        Raises:
+            BindingError: somebody has changed the binding since; nothing was done.
+            DeploymentError: it stopped in the middle; `.failure` says what is left.
+            InvalidInputError: this is itself the outcome of an undo: deploy again instead.
+        """
+        if self.verb == "undo":
+            raise InvalidInputError("an undo is not undone; deploy again")
+        if self._change is None:
+            return replace(self, verb="undo", changed=False, before=self.after, after=self.after, done=(), findings=())
+        return undo_change(self._machine, self._change)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, ready for JSON."""
+        return {
+            "verb": self.verb,
+            "key": str(self.key),
+            "changed": self.changed,
+            "before": None if self.before is None else self.before.to_dict(),
+            "after": None if self.after is None else self.after.to_dict(),
+            "done": list(self.done),
+            "served": None if self.served is None else str(self.served),
+            "verified": self.verified,
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""
+        return json.dumps(self.to_dict(), indent=indent)
+
+    def __str__(self) -> str:
+        if not self.changed:
+            return f"{self.verb} of {self.key}: nothing to change"
+        shown = f"{_shown(self.before)} → {_shown(self.after)}"
+        lines = [f"{self.verb} of {self.key}: {shown}", *(f"  {line}" for line in self.done)]
+        lines += [f"  {finding}" for finding in self.findings]
+        if self.verified:
+            lines.append("  a fresh TLS handshake showed the bound certificate")
+        return "\n".join(lines)
+
+
+def _shown(binding: Binding | None) -> str:
+    return "unbound" if binding is None else str(binding.thumbprint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A change, prepared: what `run` needs, and what a plan shows.
+
+    Attributes:
+        machine: Whose; None for this computer.
+        change: What will be written into the journal; its additions, before and after say what to do.
+        certificates: The certificates behind `change.additions`, by thumbprint, with private keys at hand.
+        friendly_name: For the leaf; None leaves it.
+        exportable: Whether the private key may be read back.
+        provider: Which key storage, or None.
+        services: Services to stop for the moment of the change.
+        verify: Whether to shake hands afterwards.
+        findings: Of the preflight.
+    """
+
+    machine: _select.HasPort | None
+    change: Change
+    certificates: dict[Thumbprint, Certificate] = field(repr=False)
+    friendly_name: str | None = None
+    exportable: bool = False
+    provider: KeyProvider | None = None
+    services: tuple[str, ...] = ()
+    verify: bool = True
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.change.additions or self.change.marks or self.change.before != self.change.after)
+
+
+def run(task: Task, journal: Journal) -> Outcome:
+    """Carry it out. The caller holds the lock, and has made the task under it.
+
+    Raises:
+        DeploymentError: it stopped; the machine is as it was, or the failure says what is to do.
+    """
+    port = _select.port_of(task.machine)
+    if not task.changes:
+        return _outcome(task, changed=False, done=())
+    change = _with_running_services(port, task)
+    done: list[str] = []
+    try:
+        journal.begin(change)
+        _carry_out(port, task, change, done.append)
+        _trail.add(change, result="done")  # who keeps a trail wants no change that is not in it
+        journal.finish(change)
+    except _transaction.FAILURES as error:
+        failure = _after_failure(port, journal, change, error, done)
+        if not isinstance(error, Exception):
+            raise  # KeyboardInterrupt and SystemExit are the caller's own
+        raise DeploymentError(str(failure), failure=failure) from error
+    return _outcome(task, changed=True, done=tuple(done))
+
+
+def look(task: Task, outcome: Outcome) -> Outcome:
+    """The outcome with what a fresh handshake shows; outside the lock, for it may wait for a slow listener."""
+    if not task.verify or outcome.after is None or outcome.after.thumbprint is None:
+        return outcome
+    port = _select.port_of(task.machine)
+    served = _served(port, outcome.after.record)
+    if served is None:
+        return outcome
+    if served.thumbprint == outcome.after.thumbprint:
+        return replace(outcome, served=served.thumbprint)
+    finding = _served_finding(outcome.after, served)
+    return replace(outcome, served=served.thumbprint, findings=(*outcome.findings, finding))
+
+
+def undo_change(machine: _select.HasPort | None, change: Change) -> Outcome:
+    """Take a finished change back; see `Outcome.undo`."""
+    port = _select.port_of(machine)
+    assert change.key is not None
+    done: list[str] = []
+    with _transaction.changing(port) as journal:
+        current = port.bindings.find(change.key)
+        if current not in (change.before, change.after):
+            raise BindingError(f"{change.key} was changed since {change.title}; nothing was undone")
+        turned = journal.turn_back(replace(change, verb="undo", services=()))
+        try:
+            _transaction.take_back(port, turned, say=done.append)
+            _trail.add(turned, result="done")
+            journal.finish(turned, keep=False)
+            journal.forget(change.key)
+        except _transaction.FAILURES as error:
+            if not isinstance(error, Exception):
+                raise
+            failure = Failure(
+                verb="undo",
+                key=str(change.key),
+                reason=str(error),
+                done=tuple(done),
+                to_do=("run `mlsssl recover` (or any deploy or renew): it goes on with the undo",),
+                state=_state(port, change),
+            )
+            raise DeploymentError(str(failure), failure=failure) from error
+    before, after = _binding(change.after, machine), _binding(change.before, machine)
+    key = change.key
+    return Outcome(verb="undo", key=key, changed=bool(done), before=before, after=after, done=tuple(done))
+
+
+# -- the steps ----------------------------------------------------------------------------------------------------
+
+
+def _carry_out(port: MachinePort, task: Task, change: Change, say: Callable[[str], None]) -> None:
+    for addition in change.additions:
+        _add(port, task, addition)
+        say(f"added {addition.role} {addition.thumbprint} to LocalMachine\\{addition.store}")
+    assert change.key is not None
+    if change.before != change.after:
+        with contextlib.ExitStack() as stack:
+            services = Services(port.services)
+            for name in task.services:
+                stack.enter_context(services[name].stopped())
+                say(f"stopped the service {name}")
+            _transaction.put(port.bindings, change.before, change.after)
+            say(f"bound {change.key} to {change.after and change.after.thumbprint}")
+            found = port.bindings.find(change.key)
+            if found != change.after:
+                raise BindingError(f"{change.key} was set, but reads back as {found!r}; somebody else changes it too")
+        for name in task.services:
+            say(f"started the service {name}")
+    _transaction.finish_forwards(port, change)
+    for mark in change.marks:
+        say(f"marked {mark.thumbprint} as renewed by {mark.after}")
+
+
+def _add(port: MachinePort, task: Task, addition: Addition) -> None:
+    certificate = task.certificates[addition.thumbprint]
+    leaf = addition.role == "leaf"
+    private_key = certificate.private_key if leaf else None
+    with closing(port.open_store(addition.store, "LocalMachine", write=True)) as store:
+        store.add(
+            certificate.to_der(),
+            None if private_key is None else keys.private_key_der(private_key),
+            friendly_name=task.friendly_name if leaf else None,
+            exportable=task.exportable and leaf,
+            provider=task.provider if leaf else None,
+        )
+
+
+def _with_running_services(port: MachinePort, task: Task) -> Change:
+    """The change with every service that will be stopped for it, in the order of stopping."""
+    if task.change.before == task.change.after:
+        return task.change
+    names: list[str] = []
+    for name in task.services:
+        if port.services.query(name).process_id or port.services.query(name).state.name != "STOPPED":
+            names += [one for one in (*port.services.active_dependents(name), name) if one not in names]
+    return replace(task.change, services=tuple(names))
+
+
+def _after_failure(
+    port: MachinePort, journal: Journal, change: Change, error: BaseException, done: list[str]
+) -> Failure:
+    """Take back what was done, and say what is left."""
+    undone: list[str] = []
+    to_do: list[str] = []
+    reason = str(error) or type(error).__name__
+    # A kill from here on should lead back too, for the caller will be told that it failed. When not even that can
+    # be written down, taking back is tried all the same.
+    with contextlib.suppress(MlssslError):
+        journal.turn_back(change)
+    try:
+        _transaction.take_back(port, change, say=undone.append)
+        undone += port.recover()
+        _trail.add(change, result="failed", reason=reason)
+        journal.finish(change, keep=False)
+    except _transaction.FAILURES as second:
+        to_do.append(f"taking it back stopped too ({second}): run `mlsssl recover`, which goes on from here")
+    started, down = _transaction.start_services(port, change)
+    undone += started
+    to_do += down
+    return Failure(
+        verb=change.verb,
+        key=str(change.key),
+        reason=reason,
+        done=tuple(done),
+        undone=tuple(undone),
+        to_do=tuple(to_do),
+        state=_state(port, change),
+    )
+
+
+def _state(port: MachinePort, change: Change) -> Literal["old", "new", "unknown"]:
+    assert change.key is not None
+    try:
+        current = port.bindings.find(change.key)
+    except MlssslError:
+        return "unknown"
+    if current == change.before:
+        return "old"
+    return "new" if current == change.after else "unknown"
+
+
+# -- looking ------------------------------------------------------------------------------------------------------
+
+
+def _served(port: MachinePort, record: BindingRecord) -> _probe.Served | None:
+    address = port.served_at(record.key)
+    if address is None or record.options.reject_connections:
+        return None
+    others = [one.key for one in port.bindings.all() if one.key != record.key]
+    # A record for this very address, or for the name we would ask for, answers instead: nothing to learn then.
+    if any(_answers_here(other, address[0]) for other, _ in _shadow.hidden_by(record.key, others)):
+        return None
+    return _probe.ask(address, _probe.server_name(record.key))
+
+
+def _answers_here(other: BindingKey, host: str) -> bool:
+    return _shadow.rank(other) > 0 or _probe.local_address(other)[0] == host
+
+
+def _served_finding(after: Binding, served: _probe.Served) -> Finding:
+    what = served.problem or f"a fresh handshake was served {served.thumbprint}"
+    return Finding(
+        code="served-nothing" if served.thumbprint is None else "served-another",
+        severity=Severity.ERROR,
+        where=f"{after.key}",
+        found=what,
+        expected=f"the bound certificate {after.thumbprint}",
+        remedy="restart the service that listens there (restart=[...]), or look whether it uses HTTP.sys at all",
+        standard="HTTP Server API: HttpSetServiceConfiguration",
+    )
+
+
+def _outcome(task: Task, *, changed: bool, done: tuple[str, ...]) -> Outcome:
+    change = task.change
+    assert change.key is not None
+    return Outcome(
+        verb=change.verb,
+        key=change.key,
+        changed=changed,
+        before=_binding(change.before, task.machine),
+        after=_binding(change.after, task.machine),
+        done=done,
+        findings=task.findings,
+        _machine=task.machine,
+        _change=change if changed else None,
+    )
+
+
+def _binding(record: BindingRecord | None, machine: _select.HasPort | None) -> Binding | None:
+    return None if record is None else binding_of(record, machine)
+
+
+def last_outcome(key: BindingKey, machine: _select.HasPort | None) -> Outcome | None:
+    """The outcome of the last change of this key that can be undone, also of an earlier process; None without."""
+    port = _select.port_of(machine)
+    change = _journal.Journal(port.state_folder).last(key)
+    if change is None:
+        return None
+    return Outcome(
+        verb=change.verb,
+        key=key,
+        changed=True,
+        before=_binding(change.before, machine),
+        after=_binding(change.after, machine),
+        _machine=machine,
+        _change=change,
+    )

@@ -1,0 +1,373 @@
+"""What a change of a machine set out to do, on disk before it starts: so that a killed one can be finished or undone.
+
+One file, `change.json` in the machine's state folder, exists exactly while a change runs. It says what was there
+before and what shall be there after, whole; what was done in between is found by looking at the machine. No secret
+is in it. When the change is done the file becomes `last-<digest of the key>.json`, which `undo` reads.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import hashlib
+import json
+import os
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from mlsssl import _files
+from mlsssl._ports import BindingRecord
+from mlsssl.errors import InvalidInputError, MalformedDataError, MlssslError, NativeError, NotFoundError
+from mlsssl.values import BindingKey, BindingOptions, HostnamePort, IpPort, Thumbprint, parse_binding_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+VERSION = 1
+"""Of the files' format; a later one is refused, not guessed at."""
+
+Was = Literal["absent", "without-key", "unusable-key", "whole"]
+"""How a certificate was found before it was added."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addition:
+    """A certificate that a change adds to a LocalMachine store, and how it was there before.
+
+    Attributes:
+        store: The store's name.
+        thumbprint: The certificate.
+        role: `leaf`, `intermediate` or `root`.
+        was: How it was found.
+        friendly_name: The name it had.
+        archived: Whether it was archived.
+        renewed_by: The mark it had.
+        certificate: Its DER when it was there without a key: taking the key away again takes it out for a moment.
+    """
+
+    store: str
+    thumbprint: Thumbprint
+    role: Literal["leaf", "intermediate", "root"]
+    was: Was
+    friendly_name: str | None = None
+    archived: bool = False
+    renewed_by: Thumbprint | None = None
+    certificate: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A CERT_RENEWAL mark that a change sets.
+
+    Attributes:
+        store: The LocalMachine store of the older certificate.
+        thumbprint: The older certificate.
+        before: The mark it had.
+        after: The newer certificate.
+    """
+
+    store: str
+    thumbprint: Thumbprint
+    before: Thumbprint | None
+    after: Thumbprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change of a machine, whole: enough to finish it or to take it back.
+
+    Attributes:
+        verb: What was asked for: `deploy`, `renew`, `undo`, `update`, `cleanup`.
+        key: The binding's key; None for a change that touches no binding.
+        before: The binding as it was.
+        after: The binding as it shall be.
+        additions: In the order in which they are added.
+        marks: Renewal marks to set.
+        services: Services that ran and are stopped meanwhile.
+        started: When, UTC.
+        process: Who.
+        back: Whether it is being taken back.
+        trail: The audit trail to tell, or None.
+        bound: Every certificate that was bound before: what it did without then, it does without again.
+    """
+
+    verb: str
+    key: BindingKey | None
+    before: BindingRecord | None = None
+    after: BindingRecord | None = None
+    additions: tuple[Addition, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    services: tuple[str, ...] = ()
+    started: dt.datetime
+    process: int
+    back: bool = False
+    trail: Path | None = None
+    bound: tuple[Thumbprint, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What to call it in messages."""
+        about = "" if self.key is None else f" of {self.key}"
+        return f"the {self.verb}{about} begun {self.started:%Y-%m-%d %H:%M:%S} UTC by process {self.process}"
+
+
+def begun(
+    verb: str,
+    key: BindingKey | None,
+    *,
+    before: BindingRecord | None = None,
+    after: BindingRecord | None = None,
+    additions: tuple[Addition, ...] = (),
+    marks: tuple[Mark, ...] = (),
+    services: tuple[str, ...] = (),
+    trail: Path | None = None,
+    bound: tuple[Thumbprint, ...] = (),
+) -> Change:
+    """A change that this process begins now."""
+    return Change(
+        verb=verb,
+        key=key,
+        before=before,
+        after=after,
+        additions=additions,
+        marks=marks,
+        services=services,
+        started=dt.datetime.now(dt.timezone.utc),
+        process=os.getpid(),
+        trail=trail,
+        bound=bound,
+    )
+
+
+class Journal:
+    """The journal in one state folder. Only the holder of the machine's lock writes it.
+
+    Args:
+        folder: The machine's state folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._running = folder / "change.json"
+
+    def pending(self) -> Change | None:
+        """The change that is running, or that a killed process left; None when there is none.
+
+        Raises:
+            MalformedDataError: the file is damaged, or of a later version.
+        """
+        try:
+            data = _files.read(self._running)
+        except NotFoundError:
+            return None
+        return _parse(data, self._running)
+
+    def begin(self, change: Change) -> None:
+        """Write it down; it is on the disk when this returns."""
+        with on_disk("write"):
+            _files.write(self._running, _text(change), private=True)
+
+    def turn_back(self, change: Change) -> Change:
+        """Write down that it is being taken back, whatever happens next."""
+        turned = replace(change, back=True)
+        self.begin(turned)
+        return turned
+
+    def finish(self, change: Change, *, keep: bool = True) -> None:
+        """It is done: keep it as the last change of its key, or (`keep` False) forget it."""
+        with on_disk("rename"):
+            if keep and change.key is not None:
+                self._running.replace(self._last(change.key))
+            else:
+                self._running.unlink(missing_ok=True)
+
+    def last(self, key: BindingKey) -> Change | None:
+        """The last change of this key that was kept, or None. `MalformedDataError` when the file is damaged."""
+        path = self._last(key)
+        try:
+            data = _files.read(path)
+        except NotFoundError:
+            return None
+        return _parse(data, path)
+
+    def forget(self, key: BindingKey) -> None:
+        """Forget the last change of this key."""
+        with on_disk("unlink"):
+            self._last(key).unlink(missing_ok=True)
+
+    def _last(self, key: BindingKey) -> Path:
+        digest = hashlib.sha256(key_text(key).encode()).hexdigest()[:16]
+        return self._folder / f"last-{digest}.json"
+
+
+@contextmanager
+def on_disk(function: str) -> Iterator[None]:
+    """What the system says to a write, in our words: a full disk is no OSError of anybody's."""
+    try:
+        yield
+    except MlssslError:
+        raise
+    except OSError as error:
+        code = error.errno or 0
+        hint = f"the journal cannot be kept: {error.strerror or error}"
+        raise NativeError(function, code, errno.errorcode.get(code, ""), hint) from None
+
+
+# -- as JSON ----------------------------------------------------------------------------------------------------
+
+
+def key_text(key: BindingKey) -> str:
+    """A key as text that `parse_binding_key` reads as the same key, whatever its family."""
+    return f"{key.family.value}={key}" if isinstance(key, (IpPort, HostnamePort)) else str(key)
+
+
+def record_to_dict(record: BindingRecord) -> dict[str, object]:
+    """A binding record as plain values; nothing is lost."""
+    options = record.options
+    return {
+        "key": key_text(record.key),
+        "thumbprint": _optional_text(record.thumbprint),
+        "store": record.store_name,
+        "app_id": str(record.app_id),
+        "flags": options.flags,
+        "check_mode": options.check_mode,
+        "freshness_seconds": options.freshness_seconds,
+        "timeout_milliseconds": options.timeout_milliseconds,
+        "ctl_identifier": options.ctl_identifier,
+        "ctl_store_name": options.ctl_store_name,
+    }
+
+
+def record_from_dict(data: Mapping[str, object]) -> BindingRecord:
+    """The record behind `record_to_dict`. KeyError, TypeError or a MlssslError when it is none."""
+    return BindingRecord(
+        key=parse_binding_key(_str(data["key"])),
+        thumbprint=_thumbprint(data["thumbprint"]),
+        store_name=_optional(data["store"]),
+        app_id=uuid.UUID(_str(data["app_id"])),
+        options=BindingOptions.from_numbers(
+            flags=_int(data["flags"]),
+            check_mode=_int(data["check_mode"]),
+            freshness_seconds=_int(data["freshness_seconds"]),
+            timeout_milliseconds=_int(data["timeout_milliseconds"]),
+            ctl_identifier=_optional(data["ctl_identifier"]),
+            ctl_store_name=_optional(data["ctl_store_name"]),
+        ),
+    )
+
+
+def _text(change: Change) -> bytes:
+    data = {
+        "version": VERSION,
+        "verb": change.verb,
+        "key": None if change.key is None else key_text(change.key),
+        "before": None if change.before is None else record_to_dict(change.before),
+        "after": None if change.after is None else record_to_dict(change.after),
+        "additions": [
+            {
+                "store": one.store,
+                "thumbprint": str(one.thumbprint),
+                "role": one.role,
+                "was": one.was,
+                "friendly_name": one.friendly_name,
+                "archived": one.archived,
+                "renewed_by": _optional_text(one.renewed_by),
+                "certificate": None if one.certificate is None else one.certificate.hex(),
+            }
+            for one in change.additions
+        ],
+        "marks": [
+            {
+                "store": one.store,
+                "thumbprint": str(one.thumbprint),
+                "before": _optional_text(one.before),
+                "after": str(one.after),
+            }
+            for one in change.marks
+        ],
+        "services": list(change.services),
+        "started": change.started.isoformat(),
+        "process": change.process,
+        "back": change.back,
+        "trail": None if change.trail is None else str(change.trail),
+        "bound": [str(one) for one in change.bound],
+    }
+    return json.dumps(data, indent=1).encode("ascii") + b"\n"
+
+
+def _parse(data: bytes, path: Path) -> Change:
+    try:
+        read = json.loads(data)
+        if _int(read["version"]) > VERSION:
+            raise MalformedDataError(f"{path} was written by a later version of mlsssl; use that one to recover")
+        return Change(
+            verb=_str(read["verb"]),
+            key=None if read["key"] is None else parse_binding_key(_str(read["key"])),
+            before=None if read["before"] is None else record_from_dict(read["before"]),
+            after=None if read["after"] is None else record_from_dict(read["after"]),
+            additions=tuple(_addition(one) for one in read["additions"]),
+            marks=tuple(
+                Mark(
+                    store=_str(one["store"]),
+                    thumbprint=Thumbprint(_str(one["thumbprint"])),
+                    before=_thumbprint(one["before"]),
+                    after=Thumbprint(_str(one["after"])),
+                )
+                for one in read["marks"]
+            ),
+            services=tuple(_str(one) for one in read["services"]),
+            started=dt.datetime.fromisoformat(_str(read["started"])),
+            process=_int(read["process"]),
+            back=bool(read["back"]),
+            trail=None if read["trail"] is None else Path(_str(read["trail"])),
+            bound=tuple(Thumbprint(_str(one)) for one in read["bound"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidInputError) as error:
+        if isinstance(error, MalformedDataError):
+            raise
+        raise MalformedDataError(
+            f"{path} is damaged ({type(error).__name__}); compare the binding with what it should be, then delete it"
+        ) from None
+
+
+def _addition(read: Mapping[str, object]) -> Addition:
+    was, role = _str(read["was"]), _str(read["role"])
+    if was not in get_args(Was) or role not in ("leaf", "intermediate", "root"):
+        raise ValueError(was)
+    return Addition(
+        store=_str(read["store"]),
+        thumbprint=Thumbprint(_str(read["thumbprint"])),
+        role=role,  # type: ignore[arg-type]  # looked at two lines above
+        was=was,  # type: ignore[arg-type]
+        friendly_name=_optional(read["friendly_name"]),
+        archived=bool(read["archived"]),
+        renewed_by=_thumbprint(read["renewed_by"]),
+        certificate=None if read["certificate"] is None else bytes.fromhex(_str(read["certificate"])),
+    )
+
+
+def _optional_text(thumbprint: Thumbprint | None) -> str | None:
+    return None if thumbprint is None else str(thumbprint)
+
+
+def _thumbprint(value: object) -> Thumbprint | None:
+    return None if value is None else Thumbprint(_str(value))
+
+
+def _optional(value: object) -> str | None:
+    return None if value is None else _str(value)
+
+
+def _str(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("text expected")
+    return value
+
+
+def _int(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("number expected")
+    return value

@@ -1,0 +1,85 @@
+"""The audit trail: one JSON line for each change, in a file that its owner alone can read."""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import getpass
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlsssl._journal import record_to_dict
+from mlsssl.errors import AccessDeniedError, InvalidInputError, NativeError, NotFoundError
+
+if TYPE_CHECKING:
+    from mlsssl._journal import Change
+
+
+def add(change: Change, *, result: str, reason: str | None = None) -> None:
+    """Add a line: when, who, which key, before, after, and how it ended. Nothing when the change has no trail.
+
+    Lines are added whole (one write to a file opened for appending), so several processes may share a trail.
+
+    Raises:
+        NotFoundError: its folder does not exist.
+        AccessDeniedError: this user may not write it.
+        InvalidInputError: a folder is in its place.
+        NativeError: the disk is full, or otherwise refuses.
+    """
+    trail = change.trail
+    if trail is None:
+        return
+    before, after = change.before, change.after
+    if change.verb == "undo":  # which runs a change the other way round
+        before, after = after, before
+    entry = {
+        "at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="milliseconds"),
+        "user": _user(),
+        "process": os.getpid(),
+        "verb": change.verb,
+        "key": None if change.key is None else str(change.key),
+        "result": result,
+        "reason": reason,
+        "before": None if before is None else record_to_dict(before),
+        "after": None if after is None else record_to_dict(after),
+        "added": [f"{one.store}/{one.thumbprint}" for one in change.additions],
+    }
+    line = json.dumps(entry).encode("ascii") + b"\n"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+    try:
+        descriptor = os.open(trail, flags, 0o600)
+        try:
+            os.write(descriptor, line)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except FileNotFoundError:
+        raise NotFoundError(f"there is no folder {trail.parent} for the audit trail; make it first") from None
+    except IsADirectoryError:
+        raise InvalidInputError(f"{trail} is a folder; the audit trail is a file") from None
+    except PermissionError:
+        raise AccessDeniedError(f"this user may not write the audit trail {trail}", right="write") from None
+    except OSError as error:
+        code = error.errno or 0
+        raise NativeError("write", code, errno.errorcode.get(code, ""), f"the audit trail {trail}") from None
+
+
+def check(trail: str | Path | None) -> Path | None:
+    """The trail as a path; refused now when its folder is missing, for later the change would be done already."""
+    if trail is None:
+        return None
+    path = Path(trail).absolute()
+    if path.is_dir():
+        raise InvalidInputError(f"{path} is a folder; the audit trail is a file")
+    if not path.parent.is_dir():
+        raise NotFoundError(f"there is no folder {path.parent} for the audit trail; make it first")
+    return path
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (OSError, KeyError, ImportError):  # no such user in the system's list (3.13: OSError)
+        return str(os.getuid()) if hasattr(os, "getuid") else "unknown"

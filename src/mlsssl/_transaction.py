@@ -1,0 +1,265 @@
+"""Changes of a machine that are whole whatever happens: the one way in which a binding is replaced, and the way back.
+
+The point of no return is the binding: once it is the new record the change is finished forwards, before that it is
+taken back. Both are done by looking at the machine, not by believing how far the killed process came, so both may be
+done twice.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+
+from mlsssl import _journal, _trail
+from mlsssl.errors import BindingNotFoundError, MlssslError, StoreNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mlsssl._journal import Addition, Change, Journal
+    from mlsssl._ports import BindingRecord, BindingsPort, MachinePort, StorePort, StoreRecord
+    from mlsssl.values import Thumbprint
+
+LOCK = "change"
+"""The machine's lock that every change of bindings by this library holds."""
+
+LOCK_TIMEOUT = 60.0
+"""Seconds to wait for somebody else's change."""
+
+FAILURES: tuple[type[BaseException], ...] = (Exception, KeyboardInterrupt, SystemExit)
+"""What is undone at once. Anything else is the end of the process, which touches nothing more on its way out."""
+
+NOTHING: Callable[[str], None] = lambda line: None  # noqa: E731  # a default argument
+
+
+def journal_of(port: MachinePort) -> Journal:
+    """The machine's journal."""
+    return _journal.Journal(port.state_folder)
+
+
+@contextlib.contextmanager
+def changing(port: MachinePort, *, timeout: float = LOCK_TIMEOUT) -> Iterator[Journal]:
+    """Hold the machine's lock, with whatever a killed change left finished or taken back first.
+
+    Raises:
+        BindingError: somebody else holds the lock for longer than `timeout` seconds.
+        MlssslError: what was left could not be cleared up; nothing else was done.
+    """
+    with port.lock(LOCK, timeout=timeout):
+        journal = journal_of(port)
+        recover(port, journal)
+        yield journal
+
+
+def same_store(one: str | None, other: str | None) -> bool:
+    """Whether two store names of binding records mean the same store: no name is MY, and case does not count."""
+    return (one or "MY").casefold() == (other or "MY").casefold()
+
+
+# -- replacing a binding ------------------------------------------------------------------------------------------
+
+
+def replace_record(port: MachinePort, record: BindingRecord) -> None:
+    """Replace the record of a key: atomically where the machine can, else delete and set under the journal.
+
+    Raises:
+        BindingNotFoundError: nothing is bound to the key.
+        MlssslError: as `BindingsPort.add`; the old record is back, or the journal has it.
+    """
+    if port.bindings.atomic_update:
+        port.bindings.update(record)
+        return
+    with changing(port) as journal:
+        before = port.bindings.find(record.key)
+        if before is None:
+            raise BindingNotFoundError(f"nothing is bound to {record.key} (2, ERROR_FILE_NOT_FOUND); add it instead")
+        change = _journal.begun("update", record.key, before=before, after=record)
+        journal.begin(change)
+        try:
+            put(port.bindings, before, record)
+        except FAILURES:
+            take_back(port, change)
+            journal.finish(change, keep=False)
+            raise
+        journal.finish(change, keep=False)
+
+
+def put(bindings: BindingsPort, before: BindingRecord | None, after: BindingRecord | None) -> None:
+    """Make `before`, which is there now, into `after`; each may be None for nothing.
+
+    Where the machine has no atomic update there is a moment with nothing bound, so the caller's journal has both.
+    """
+    if before is None:
+        if after is not None:
+            bindings.add(after)
+    elif after is None:
+        bindings.remove(before.key)
+    elif bindings.atomic_update:
+        bindings.update(after)
+    else:
+        bindings.remove(before.key)
+        bindings.add(after)
+
+
+# -- taking back --------------------------------------------------------------------------------------------------
+
+
+def take_back(port: MachinePort, change: Change, *, say: Callable[[str], None] = NOTHING) -> None:
+    """Bring the machine back to how it was before `change`; may be called again after it failed or was killed.
+
+    Certificates that the change added go with their keys, unless a binding uses them meanwhile. A binding that
+    somebody else has changed since is left as it is. A key that was linked but unusable before stays usable.
+
+    Args:
+        port: The machine.
+        change: What to take back.
+        say: Called with a line for each thing done.
+
+    Raises:
+        MlssslError: the machine refused something; the rest was not tried.
+    """
+    if change.key is not None and change.before != change.after:
+        current = port.bindings.find(change.key)
+        if current is None and change.before is not None:
+            port.bindings.add(change.before)
+            say(f"bound {change.key} to {change.before.thumbprint} again")
+        elif current is not None and current == change.after:
+            put(port.bindings, current, change.before)
+            gone = change.before is None
+            say(
+                f"unbound {change.key}"
+                if gone
+                else f"bound {change.key} to {change.before and change.before.thumbprint} again"
+            )
+        elif current != change.before:
+            say(f"left {change.key} alone: somebody else has changed it since")
+    for mark in reversed(change.marks):
+        _set_mark(port, mark.store, mark.thumbprint, expected=mark.after, wanted=mark.before)
+    for addition in reversed(change.additions):
+        _take_back_addition(port, change, addition, say)
+
+
+def _set_mark(
+    port: MachinePort, store: str, thumbprint: Thumbprint, *, expected: Thumbprint | None, wanted: Thumbprint | None
+) -> None:
+    with opened(port, store) as found:
+        record = found.find(thumbprint) if found is not None else None
+        if found is not None and record is not None and record.renewed_by == expected != wanted:
+            found.set_renewed_by(thumbprint, wanted)
+
+
+def _take_back_addition(port: MachinePort, change: Change, addition: Addition, say: Callable[[str], None]) -> None:
+    with opened(port, addition.store) as store:
+        record = store.find(addition.thumbprint) if store is not None else None
+        if store is None or (record is None and addition.certificate is None):
+            return
+        where = f"LocalMachine\\{addition.store}"
+        user = None if record is None else _user_of(port, change, addition, record)
+        if addition.was == "absent":
+            if user is not None:
+                say(f"left {addition.thumbprint} in {where}: {user}")
+                return
+            store.remove(addition.thumbprint, delete_key=True)
+            say(f"removed {addition.thumbprint} from {where}")
+        elif addition.certificate is not None and user is None:
+            # The only way to take a key from a certificate: out, and in again without one.
+            if record is not None and record.key is not None:
+                store.remove(addition.thumbprint, delete_key=True)
+                say(f"took the private key of {addition.thumbprint} in {where} away again")
+            name = addition.friendly_name
+            store.add(addition.certificate, None, friendly_name=name, exportable=False, provider=None)
+            store.set_friendly_name(addition.thumbprint, name)
+            store.set_archived(addition.thumbprint, addition.archived)
+            store.set_renewed_by(addition.thumbprint, addition.renewed_by)
+        elif record is not None and record.friendly_name != addition.friendly_name:
+            store.set_friendly_name(addition.thumbprint, addition.friendly_name)
+
+
+def _user_of(port: MachinePort, change: Change, addition: Addition, record: StoreRecord) -> str | None:
+    """Who uses an added certificate now, in words, or None."""
+    bindings = [one for one in port.bindings.all() if one.thumbprint is not None]
+    for binding in bindings:
+        if binding.thumbprint == addition.thumbprint:
+            return f"{binding.key} is bound to it"
+    if addition.role == "leaf":
+        return None
+    subject = x509.load_der_x509_certificate(record.certificate).subject
+    for binding in bindings:
+        assert binding.thumbprint is not None
+        if binding.thumbprint in change.bound:
+            continue
+        with opened(port, binding.store_name or "MY") as store:
+            served = store.find(binding.thumbprint) if store is not None else None
+        if served is not None and _issuer(served) == subject:
+            return f"it issued the certificate of {binding.key}"
+    return None
+
+
+def _issuer(record: StoreRecord) -> x509.Name | None:
+    try:
+        return x509.load_der_x509_certificate(record.certificate).issuer
+    except ValueError:
+        return None  # somebody else's damaged certificate
+
+
+@contextlib.contextmanager
+def opened(port: MachinePort, name: str) -> Iterator[StorePort | None]:
+    """A LocalMachine store opened for changing; None when it does not exist."""
+    try:
+        store = port.open_store(name, "LocalMachine", write=True)
+    except StoreNotFoundError:
+        yield None
+        return
+    with closing(store):
+        yield store
+
+
+# -- finishing ----------------------------------------------------------------------------------------------------
+
+
+def finish_forwards(port: MachinePort, change: Change) -> None:
+    """What is left to do once the binding is the new one: the renewal marks."""
+    for mark in change.marks:
+        _set_mark(port, mark.store, mark.thumbprint, expected=mark.before, wanted=mark.after)
+
+
+def recover(port: MachinePort, journal: Journal) -> list[str]:
+    """Finish or take back what a killed process left; a line per thing done. The caller holds the lock.
+
+    Raises:
+        MalformedDataError: the journal is damaged.
+        MlssslError: the machine refused; the journal is still there, and the next call tries again.
+    """
+    change = journal.pending()
+    if change is None:
+        return []
+    done: list[str] = []
+    current = None if change.key is None else port.bindings.find(change.key)
+    forwards = not change.back and change.before != change.after and current is not None and current == change.after
+    if forwards:
+        finish_forwards(port, change)
+        done.append(f"finished {change.title}")
+    else:
+        take_back(port, change, say=done.append)
+        done.insert(0, f"took back {change.title}")
+    done += port.recover()  # the keys of a killed `add`
+    started, down = start_services(port, change)
+    done += [*started, *down]
+    _trail.add(change, result="done" if forwards else "failed", reason="recovered after the process had ended")
+    journal.finish(change, keep=forwards)
+    return done
+
+
+def start_services(port: MachinePort, change: Change) -> tuple[list[str], list[str]]:
+    """Ask every service that the change stopped to start: a line for each that was not running, and that refused."""
+    started, down = [], []
+    for name in reversed(change.services):
+        try:
+            if port.services.request_start(name):
+                started.append(f"started the service {name}")
+        except MlssslError as error:
+            down.append(f"the service {name} does not start: {error}")
+    return started, down

@@ -1,0 +1,208 @@
+"""`deploy`: make this certificate the one bound to this key, whatever was there; planned first, undoable after."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from mlsssl import _execution, _select, _transaction
+from mlsssl._execution import Failure, Outcome
+from mlsssl._plan import OnConflict, Plan, Step, make_plan, make_wish
+from mlsssl.values import parse_binding_key
+
+if TYPE_CHECKING:
+    import datetime as dt
+    import uuid
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from mlsssl._pki.rules import Profile
+    from mlsssl._ports import KeyProvider
+    from mlsssl.binding import CertificateReference
+    from mlsssl.values import BindingKey, BindingOptions
+
+__all__ = ["Failure", "OnConflict", "Outcome", "Plan", "Step", "deploy", "last_outcome", "recover"]
+
+
+class _Deploy:
+    """`deploy(key, certificate)` does it; `deploy.plan(key, certificate)` says what it would do. Same arguments."""
+
+    __slots__ = ()
+
+    def __call__(
+        self,
+        key: BindingKey | str,
+        certificate: CertificateReference,
+        *,
+        machine: _select.HasPort | None = None,
+        store: str | None = None,
+        app_id: uuid.UUID | str | None = None,
+        options: BindingOptions | None = None,
+        on_conflict: OnConflict = "replace",
+        trust_root: bool = False,
+        friendly_name: str | None = None,
+        exportable: bool = False,
+        provider: KeyProvider | None = None,
+        restart: Sequence[str] = (),
+        host: str | None = None,
+        profile: str | Profile = "private",
+        force: bool = False,
+        verify: bool = True,
+        trail: str | Path | None = None,
+        at: dt.datetime | None = None,
+    ) -> Outcome:
+        """Make this certificate the one bound to this key on this machine, whatever was there.
+
+        Adds it to the store with its private key and the intermediates above it, and binds or updates the key: in
+        one step where the system can, so that there is no moment without a certificate. What is not said stays as
+        it is (owner, options, unknown bits). Doing it again changes nothing. Killed at any moment, the machine has
+        the old binding or the new one, whole; the next call or `mlsssl recover` clears up.
+
+        Args:
+            key: `0.0.0.0:443`, `[::]:443`, `www.example.com:443` (SNI), or an `IpPort` or `HostnamePort`.
+            certificate: A certificate with its private key; or one that is in the store already, as an entry,
+                thumbprint or certificate without key.
+            machine: Which machine; this computer when not given.
+            store: The LocalMachine store; an entry's own, else `MY`, when not given.
+            app_id: The owner's GUID; when not given the binding's present owner, or a new random one.
+            options: The binding's options, all of them; when not given those it has, or the defaults.
+            on_conflict: When the key has another binding: `replace` it, `fail`, `keep` it and do nothing, or
+                `replace-if-same-app`: replace when it belongs to `app_id`, else fail.
+            trust_root: Put the self-signed root of the chain into the store Root: every program on this machine
+                will trust whatever it signs.
+            friendly_name: Shown in lists; the certificate's own when not given.
+            exportable: Whether the private key may be read back out of the machine later.
+            provider: `"cng"` or `"csp"` where one is needed; the machine chooses otherwise.
+            restart: Key names of services to stop for the moment of the change and start again, whatever happens
+                in between. HTTP.sys itself needs none.
+            host: The name that clients connect to, to check the certificate for; an SNI key brings its own.
+            profile: Whose rules to check it by, as in `Certificate.check`.
+            force: Go on although the preflight found errors.
+            verify: Shake hands with the port afterwards, when something listens, and compare the certificate.
+            trail: A file that gets one JSON line per change; its folder must exist.
+            at: The moment to check the dates for, aware; now when not given.
+
+        Returns:
+            What was done; `outcome.changed` is False when there was nothing to do, `outcome.undo()` goes back.
+
+        Raises:
+            InvalidInputError: an argument that cannot be, or a CCS key, which names no certificate.
+            ValidationError: the preflight found an error; `.report` has every finding, and nothing was done.
+            BindingExistsError: the key has another binding, and `on_conflict` says so.
+            StoreNotFoundError: no such store, or a thumbprint that is not in it.
+            ServiceNotFoundError: a service in `restart` does not exist.
+            DeploymentError: it stopped in the middle and was taken back; `.failure` says what was done, what was
+                undone and what a person must do. Its `__cause__` is the machine's own error, such as
+                `UnusableCertificateError` (1312) or `AccessDeniedError`.
+        """
+        wish = make_wish(
+            "deploy",
+            key,
+            certificate,
+            machine=machine,
+            store=store,
+            app_id=app_id,
+            options=options,
+            on_conflict=on_conflict,
+            trust_root=trust_root,
+            friendly_name=friendly_name,
+            exportable=exportable,
+            provider=provider,
+            restart=restart,
+            host=host,
+            profile=profile,
+            force=force,
+            verify=verify,
+            trail=trail,
+            at=at,
+        )
+        with _transaction.changing(_select.port_of(machine)) as journal:
+            plan = make_plan(wish)
+            outcome = plan.execute(journal)
+        return _execution.look(plan.task, outcome)
+
+    def plan(
+        self,
+        key: BindingKey | str,
+        certificate: CertificateReference,
+        *,
+        machine: _select.HasPort | None = None,
+        store: str | None = None,
+        app_id: uuid.UUID | str | None = None,
+        options: BindingOptions | None = None,
+        on_conflict: OnConflict = "replace",
+        trust_root: bool = False,
+        friendly_name: str | None = None,
+        exportable: bool = False,
+        provider: KeyProvider | None = None,
+        restart: Sequence[str] = (),
+        host: str | None = None,
+        profile: str | Profile = "private",
+        force: bool = False,
+        verify: bool = True,
+        trail: str | Path | None = None,
+        at: dt.datetime | None = None,
+    ) -> Plan:
+        """What `deploy` with these arguments would do, and what is wrong; the machine is only looked at.
+
+        Returns:
+            The steps, the findings and the difference; `plan.apply()` does it.
+
+        Raises:
+            InvalidInputError, StoreNotFoundError, ServiceNotFoundError, UnsupportedError: as `deploy`. What the
+                preflight finds is in `plan.findings` instead.
+        """
+        wish = make_wish(
+            "deploy",
+            key,
+            certificate,
+            machine=machine,
+            store=store,
+            app_id=app_id,
+            options=options,
+            on_conflict=on_conflict,
+            trust_root=trust_root,
+            friendly_name=friendly_name,
+            exportable=exportable,
+            provider=provider,
+            restart=restart,
+            host=host,
+            profile=profile,
+            force=force,
+            verify=verify,
+            trail=trail,
+            at=at,
+        )
+        return make_plan(wish)
+
+    def __repr__(self) -> str:
+        return "<function deploy>"
+
+
+deploy = _Deploy()
+
+
+def recover(*, machine: _select.HasPort | None = None) -> list[str]:
+    """Finish or take back what a killed deploy, renew or update left; a line for each thing done.
+
+    Every deploy, renew and undo does this first, so it is needed only when none follows.
+
+    Args:
+        machine: Which machine; this computer when not given.
+
+    Raises:
+        BindingError: somebody is changing the machine right now.
+        MalformedDataError: the journal is damaged.
+        MlssslError: the machine refused; call again when its reason is gone.
+    """
+    port = _select.port_of(machine)
+    with port.lock(_transaction.LOCK, timeout=_transaction.LOCK_TIMEOUT):
+        done = _transaction.recover(port, _transaction.journal_of(port))
+        return done + port.recover()
+
+
+def last_outcome(key: BindingKey | str, *, machine: _select.HasPort | None = None) -> Outcome | None:
+    """The outcome of the last deploy or renew of this key, also by an earlier process, for its `undo()`.
+
+    None when there is none, or it was undone. `MalformedDataError` when what was kept is damaged.
+    """
+    return _execution.last_outcome(parse_binding_key(key), machine)

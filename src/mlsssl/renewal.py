@@ -1,0 +1,334 @@
+"""`renew`: the same names, options and owner, a new certificate and key; `renew_due`, for every binding at once."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+from mlsssl import _execution, _select, _transaction
+from mlsssl._ledger import Ledger, Superseded
+from mlsssl._pki import keys
+from mlsssl._plan import make_plan, make_wish
+from mlsssl.authority import CertificateAuthority
+from mlsssl.binding import Binding
+from mlsssl.certificate import Certificate
+from mlsssl.errors import BindingError, InvalidInputError, MlssslError, StoreNotFoundError
+from mlsssl.store import Store
+from mlsssl.values import parse_binding_key
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+    from pathlib import Path
+
+    from mlsssl._execution import Outcome
+    from mlsssl._pki.keys import KeyType
+    from mlsssl._pki.rules import Profile
+    from mlsssl._ports import KeyProvider
+    from mlsssl.store import StoreEntry
+    from mlsssl.values import BindingKey, Thumbprint
+
+    RenewalSource: TypeAlias = CertificateAuthority | Certificate | Callable[[Certificate], Certificate]
+
+__all__ = ["GRACE", "Renewal", "renew", "renew_due"]
+
+GRACE = dt.timedelta(days=30)
+"""How long a replaced certificate is kept unless said otherwise."""
+
+_LONGEST = 199
+"""Days: the longest that every client accepts until March 2027 (CA/Browser Forum ballot SC-081)."""
+
+
+def renew(
+    key: BindingKey | str,
+    source: RenewalSource,
+    *,
+    machine: _select.HasPort | None = None,
+    key_type: KeyType | None = None,
+    reuse_key: bool = False,
+    days: int | None = None,
+    grace: dt.timedelta = GRACE,
+    restart: Sequence[str] = (),
+    profile: str | Profile = "private",
+    force: bool = False,
+    verify: bool = True,
+    trail: str | Path | None = None,
+    at: dt.datetime | None = None,
+) -> Outcome:
+    """Replace the certificate of a binding by a new one for the same names; everything else stays as it is.
+
+    Names, key type, whether the key may be exported, its kind of key storage, friendly name, store, owner and
+    options (with unknown bits) are the old one's. The key is a new one. The old certificate gets the mark
+    CERT_RENEWAL, which IIS' automatic rebind reads, and stays in the store until `cleanup` takes it out after its
+    grace. The binding is never without a certificate where the system can update it in one step.
+
+    Args:
+        key: The binding; it must exist.
+        source: Where the new certificate comes from: an authority, which issues it; a certificate with its
+            private key; or a function that is given the old certificate and returns the new one. The function is
+            called before anything is locked or changed, and may take its time.
+        machine: Which machine; this computer when not given.
+        key_type: With an authority: what key to make; the old one's type when not given.
+        reuse_key: With an authority: certify the old private key again. It has to be exportable.
+        days: With an authority: validity; the old one's, but at most 199, when not given.
+        grace: How long `cleanup` keeps the old certificate, from now.
+        restart: As in `deploy`.
+        profile: As in `deploy`.
+        force: As in `deploy`.
+        verify: As in `deploy`.
+        trail: As in `deploy`.
+        at: As in `deploy`; also the moment of issuing.
+
+    Returns:
+        What was done; `outcome.undo()` goes back to the old certificate.
+
+    Raises:
+        InvalidInputError: the source cannot make such a certificate; or an argument that cannot be.
+        BindingNotFoundError: nothing is bound to this key: `deploy` does it.
+        StoreNotFoundError: the bound certificate is not in its store, so nobody knows its names: `deploy`.
+        AccessDeniedError: `reuse_key`, and the key is not exportable.
+        ValidationError: the preflight found an error in the new certificate; nothing was done.
+        BindingError: somebody changed the binding meanwhile; nothing was done.
+        DeploymentError: it stopped in the middle and was taken back, as in `deploy`.
+        Exception: whatever a function given as `source` raises; nothing was done.
+    """
+    if grace < dt.timedelta(0):
+        raise InvalidInputError(f"grace is a timedelta from 0 up, not {grace!r}")
+    if at is not None and at.tzinfo is None:
+        raise InvalidInputError("at is an aware datetime: datetime.now(timezone.utc)")
+    parsed = parse_binding_key(key)
+    binding = Binding.get(parsed, machine=machine)
+    entry = _bound_entry(binding, machine)
+    old = entry.certificate
+    if reuse_key:
+        old = _with_key(entry, machine)
+    new = _obtain(source, old, key_type=key_type, reuse_key=reuse_key, days=days, at=at)
+    wish = make_wish(
+        "renew",
+        parsed,
+        new,
+        machine=machine,
+        store=binding.store_name or "MY",
+        friendly_name=new.friendly_name if new.friendly_name is not None else entry.friendly_name,
+        exportable=entry.key is not None and entry.key.exportable is True,
+        provider=_provider(entry, new),
+        restart=restart,
+        host=None,
+        profile=profile,
+        force=force,
+        verify=verify,
+        trail=trail,
+        at=at,
+        older=old,
+    )
+    port = _select.port_of(machine)
+    with _transaction.changing(port) as journal:
+        if port.bindings.find(parsed) != binding.record:
+            raise BindingError(f"{parsed} was changed while its new certificate was made; nothing was done")
+        plan = make_plan(wish)
+        if plan.changes and new != old:
+            # Before the change: should it be killed in between, an entry without a mark is passed over.
+            moment = dt.datetime.now(dt.timezone.utc)
+            store = binding.store_name or "MY"
+            superseded = Superseded(store=store, thumbprint=entry.thumbprint, at=moment, grace=grace)
+            Ledger(port.state_folder).add(superseded)
+        outcome = plan.execute(journal)
+    return _execution.look(plan.task, outcome)
+
+
+def _bound_entry(binding: Binding, machine: _select.HasPort | None) -> StoreEntry:
+    if binding.thumbprint is None:
+        raise InvalidInputError(f"{binding.key} names no certificate: renew the file in the Central Certificate Store")
+    with Store.open(binding.store_name or "MY", machine=machine) as store:
+        found = store.find(thumbprint=binding.thumbprint)
+    if found is None:
+        raise StoreNotFoundError(
+            f"{binding.key} is bound to {binding.thumbprint}, which is not in "
+            f"LocalMachine\\{binding.store_name or 'MY'}; deploy a certificate for its names instead"
+        )
+    return found
+
+
+def _with_key(entry: StoreEntry, machine: _select.HasPort | None) -> Certificate:
+    with Store.open(entry.store_name, machine=machine) as store:
+        return store.export(entry.thumbprint)
+
+
+def _obtain(
+    source: RenewalSource,
+    old: Certificate,
+    *,
+    key_type: KeyType | None,
+    reuse_key: bool,
+    days: int | None,
+    at: dt.datetime | None,
+) -> Certificate:
+    if isinstance(source, CertificateAuthority):
+        return _issue(source, old, key_type=key_type, reuse_key=reuse_key, days=days, at=at)
+    if key_type is not None or reuse_key or days is not None:
+        raise InvalidInputError("key_type, reuse_key and days are for an authority; this source makes its own choice")
+    if isinstance(source, Certificate):
+        return source
+    if not callable(source):
+        raise InvalidInputError(
+            f"a source is an authority, a certificate or a function, not {type(source).__name__}; "
+            "Certificate.load reads a file"
+        )
+    made = source(old)
+    if not isinstance(made, Certificate):
+        raise InvalidInputError(f"the source returned {type(made).__name__}, not a Certificate; nothing was done")
+    return made
+
+
+def _issue(
+    authority: CertificateAuthority,
+    old: Certificate,
+    *,
+    key_type: KeyType | None,
+    reuse_key: bool,
+    days: int | None,
+    at: dt.datetime | None,
+) -> Certificate:
+    hosts = old.hosts
+    other = [name for name in old.names if name not in hosts]
+    if other:
+        raise InvalidInputError(
+            f"the old certificate has names that an authority here does not issue ({', '.join(other)}); "
+            "give a function that returns the new certificate"
+        )
+    if not hosts and old.common_name:
+        hosts = (old.common_name,)  # what MakeCert wrote: no subjectAltName, the host in the subject
+    if reuse_key and key_type is not None:
+        raise InvalidInputError("reuse_key keeps the key, so key_type cannot choose another")
+    made = old.private_key if reuse_key else key_type or keys.check_key_type(old.key_type)
+    common_name = old.common_name if old.common_name in hosts else None
+    if days is None:
+        lifetime = old.not_after - old.not_before
+        days = max(1, min(_LONGEST, round(lifetime / dt.timedelta(days=1))))
+    return authority.issue(*hosts, key=made, days=days, common_name=common_name, at=at)
+
+
+def _provider(entry: StoreEntry, new: Certificate) -> KeyProvider | None:
+    """The old key's kind of storage, for a program may be able to read one kind only; EC keys have no choice."""
+    if entry.key is None or not new.key_type.startswith("rsa") or not entry.key.provider:
+        return None
+    return "cng" if "Key Storage Provider" in entry.key.provider else "csp"
+
+
+# -- all that are due ---------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Renewal:
+    """What `renew_due` did about one binding.
+
+    Attributes:
+        key: The binding.
+        outcome: What was done; None when nothing was, or it failed.
+        error: Why it failed; None when it did not.
+        skipped: Why nothing was done, in words; None when something was tried.
+    """
+
+    key: BindingKey
+    outcome: Outcome | None = None
+    error: MlssslError | None = None
+    skipped: str | None = None
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, ready for JSON."""
+        result = "failed" if self.error else "skipped" if self.skipped else "renewed"
+        return {
+            "key": str(self.key),
+            "result": result,
+            "skipped": self.skipped,
+            "error": None if self.error is None else {"type": type(self.error).__name__, "message": str(self.error)},
+            "outcome": None if self.outcome is None else self.outcome.to_dict(),
+        }
+
+
+def renew_due(
+    authority: CertificateAuthority,
+    *,
+    machine: _select.HasPort | None = None,
+    only: Iterable[BindingKey | str] | None = None,
+    due_only: bool = True,
+    any_issuer: bool = False,
+    fraction: float = 2 / 3,
+    jitter: float = 1 / 20,
+    days: int | None = None,
+    grace: dt.timedelta = GRACE,
+    restart: Sequence[str] = (),
+    trail: str | Path | None = None,
+    at: dt.datetime | None = None,
+) -> list[Renewal]:
+    """Renew every binding whose certificate is due, for a scheduled task; one failure does not stop the others.
+
+    Bindings that share a certificate share the new one. Certificates that another authority has issued are left
+    alone, for whoever issued them renews them.
+
+    Args:
+        authority: Issues the new ones.
+        machine: Which machine; this computer when not given.
+        only: These keys; every binding of the machine when not given.
+        due_only: Only those that are due, as `Certificate.renewal_due` says.
+        any_issuer: Also certificates that somebody else issued.
+        fraction: As in `Certificate.renewal_due`.
+        jitter: As in `Certificate.renewal_due`.
+        days: As in `renew`.
+        grace: As in `renew`.
+        restart: As in `renew`.
+        trail: As in `renew`.
+        at: As in `renew`; also the moment to be due at.
+
+    Returns:
+        A result for each binding that names a certificate, in the order of `Binding.all`.
+
+    Raises:
+        BindingError: another `renew_due` runs on this machine; the message says which process.
+        BindingNotFoundError: a key in `only` is not bound.
+        InvalidInputError: an argument that cannot be.
+    """
+    moment = dt.datetime.now(dt.timezone.utc) if at is None else at
+    port = _select.port_of(machine)
+    with port.lock("renew", timeout=0):
+        if only is None:
+            bindings = [one for one in Binding.all(machine=machine) if one.thumbprint is not None]
+        else:
+            bindings = [Binding.get(key, machine=machine) for key in only]
+        made: dict[Thumbprint, Certificate] = {}
+        results = []
+        for binding in bindings:
+            try:
+                why = _why_not(binding, authority, moment, machine, due_only, any_issuer, fraction, jitter)
+                if why is not None:
+                    results.append(Renewal(key=binding.key, skipped=why))
+                    continue
+                assert binding.thumbprint is not None
+                new = made.get(binding.thumbprint)
+                if new is None:
+                    old = _bound_entry(binding, machine).certificate
+                    new = _issue(authority, old, key_type=None, reuse_key=False, days=days, at=at)
+                outcome = renew(binding.key, new, machine=machine, grace=grace, restart=restart, trail=trail, at=at)
+                made[binding.thumbprint] = new
+                results.append(Renewal(key=binding.key, outcome=outcome))
+            except MlssslError as error:
+                results.append(Renewal(key=binding.key, error=error))
+    return results
+
+
+def _why_not(
+    binding: Binding,
+    authority: CertificateAuthority,
+    at: dt.datetime,
+    machine: _select.HasPort | None,
+    due_only: bool,
+    any_issuer: bool,
+    fraction: float,
+    jitter: float,
+) -> str | None:
+    old = _bound_entry(binding, machine).certificate
+    if not any_issuer and old.to_cryptography().issuer != authority.certificate.to_cryptography().subject:
+        return f"issued by {old.issuer or 'nobody'}, not by {authority.name}"
+    if due_only and not old.renewal_due(fraction, at=at, jitter=jitter):
+        return f"not due before {old.renewal_time(fraction, jitter=jitter):%Y-%m-%d %H:%M} UTC"
+    return None

@@ -1,0 +1,186 @@
+"""`cleanup`: take superseded certificates out with their keys, after their grace, never one that is still bound."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlsssl import _journal, _select, _transaction
+from mlsssl._ledger import Ledger
+from mlsssl.certificate import Certificate
+from mlsssl.errors import InvalidInputError
+from mlsssl.renewal import GRACE
+from mlsssl.store import Store
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlsssl._ledger import Superseded
+    from mlsssl._ports import MachinePort, StoreRecord
+    from mlsssl.store import StoreEntry
+    from mlsssl.values import Thumbprint
+
+__all__ = ["Cleanup", "Kept", "cleanup"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kept:
+    """A superseded certificate that stays.
+
+    Attributes:
+        entry: It.
+        reason: Why, in words.
+    """
+
+    entry: StoreEntry
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cleanup:
+    """What `cleanup` did.
+
+    Attributes:
+        removed: Certificates that were taken out with their keys (with `dry_run`: that would be).
+        kept: Superseded certificates that stay, with why.
+    """
+
+    removed: tuple[StoreEntry, ...]
+    kept: tuple[Kept, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, ready for JSON."""
+        return {
+            "removed": [_row(entry) for entry in self.removed],
+            "kept": [{**_row(one.entry), "reason": one.reason} for one in self.kept],
+        }
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""
+        return json.dumps(self.to_dict(), indent=indent)
+
+    def __str__(self) -> str:
+        lines = [f"removed {one.thumbprint} from LocalMachine\\{one.store_name}" for one in self.removed]
+        lines += [f"kept {one.entry.thumbprint}: {one.reason}" for one in self.kept]
+        return "\n".join(lines) or "no certificate was superseded"
+
+
+def _row(entry: StoreEntry) -> dict[str, object]:
+    return {
+        "thumbprint": str(entry.thumbprint),
+        "store": entry.store_name,
+        "renewed_by": None if entry.renewed_by is None else str(entry.renewed_by),
+        "not_after": entry.certificate.not_after.isoformat(),
+    }
+
+
+def cleanup(
+    *,
+    machine: _select.HasPort | None = None,
+    grace: dt.timedelta | None = None,
+    dry_run: bool = False,
+    at: dt.datetime | None = None,
+) -> Cleanup:
+    """Take out certificates that were renewed long enough ago, with their private keys.
+
+    A certificate is superseded when it has the mark CERT_RENEWAL. It stays while any binding of any family names
+    it, while the newer one is not there with a usable key, and until its grace is over. Its key stays when another
+    certificate uses it. Killed at any moment, the next change of the machine removes a key that was left alone.
+
+    Args:
+        machine: Which machine; this computer when not given.
+        grace: How long to keep each, from the moment it was replaced; when not given what `renew` was told, or 30
+            days.
+        dry_run: Only say what would be done.
+        at: The moment to count to, aware; now when not given.
+
+    Returns:
+        What was removed, and what was kept and why.
+
+    Raises:
+        InvalidInputError: a negative grace, or a naive `at`.
+        AccessDeniedError: this user may not change the store.
+        BindingError: somebody is changing the machine right now.
+    """
+    if grace is not None and grace < dt.timedelta(0):
+        raise InvalidInputError(f"grace is a timedelta from 0 up, not {grace!r}")
+    if at is not None and at.tzinfo is None:
+        raise InvalidInputError("at is an aware datetime: datetime.now(timezone.utc)")
+    moment = dt.datetime.now(dt.timezone.utc) if at is None else at
+    port = _select.port_of(machine)
+    removed: list[StoreEntry] = []
+    kept: list[Kept] = []
+    with _transaction.changing(port) as journal:
+        ledger = Ledger(port.state_folder)
+        known = ledger.read()
+        candidates = list(_candidates(port, machine, known))
+        change = _journal.begun("cleanup", None)
+        for entry in candidates:
+            since = known.get((entry.store_name.casefold(), entry.thumbprint))
+            reason = _reason_to_keep(port, entry, since, grace, moment)
+            if reason is not None:
+                kept.append(Kept(entry=entry, reason=reason))
+                continue
+            removed.append(entry)
+            if dry_run:
+                continue
+            journal.begin(change)  # so that a key left by a kill in here is looked for
+            with Store.open(entry.store_name, machine=machine) as store:
+                store.remove(entry.thumbprint, delete_key=True)
+            ledger.remove(entry.store_name, entry.thumbprint)
+            journal.finish(change, keep=False)
+    return Cleanup(removed=tuple(removed), kept=tuple(kept))
+
+
+def _candidates(
+    port: MachinePort, machine: _select.HasPort | None, known: dict[tuple[str, Thumbprint], Superseded]
+) -> Iterator[StoreEntry]:
+    """Every certificate with the mark, in the stores that servers' certificates are in, and those in the ledger."""
+    there = {name.casefold(): name for name in port.store_names("LocalMachine")}
+    wanted = {"my", "webhosting", *(store for store, _ in known)}
+    wanted |= {(binding.store_name or "MY").casefold() for binding in port.bindings.all()}
+    seen: set[tuple[str, Thumbprint]] = set()
+    for folded in sorted(wanted & set(there)):
+        with Store.open(there[folded], machine=machine) as store:
+            for entry in store:
+                if entry.renewed_by is not None:
+                    seen.add((folded, entry.thumbprint))
+                    yield entry
+            for where, thumbprint in known:
+                # An archived certificate is in no listing, but found by its thumbprint.
+                if where == folded and (where, thumbprint) not in seen:
+                    found = store.find(thumbprint=thumbprint)
+                    if found is not None and found.renewed_by is not None:
+                        yield found
+
+
+def _reason_to_keep(
+    port: MachinePort, entry: StoreEntry, since: Superseded | None, grace: dt.timedelta | None, at: dt.datetime
+) -> str | None:
+    users = [str(binding.key) for binding in port.bindings.all() if binding.thumbprint == entry.thumbprint]
+    if users:
+        return f"bound to {', '.join(users)}"
+    assert entry.renewed_by is not None
+    newer = _find_newer(port, entry.renewed_by)
+    if newer is None or newer.key is None or not newer.key.usable:
+        return f"the newer certificate {entry.renewed_by} is not there with a usable key"
+    start = Certificate.from_der(newer.certificate).not_before if since is None else since.at
+    length = grace if grace is not None else GRACE if since is None else since.grace
+    if at < start + length:
+        return f"its grace lasts until {start + length:%Y-%m-%d %H:%M} UTC"
+    return None
+
+
+def _find_newer(port: MachinePort, thumbprint: Thumbprint) -> StoreRecord | None:
+    best: StoreRecord | None = None
+    for name in port.store_names("LocalMachine"):
+        store = port.open_store(name, "LocalMachine")
+        try:
+            found = store.find(thumbprint)
+        finally:
+            store.close()
+        if found is not None and (best is None or (found.key is not None and found.key.usable)):
+            best = found
+    return best

@@ -1,0 +1,637 @@
+"""deploy: one call, the same twice, planned before and undone after."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import sqlite3
+import sys
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mlsssl import (
+    Binding,
+    BindingExistsError,
+    BindingOptions,
+    Certificate,
+    CertificateAuthority,
+    DeploymentError,
+    EmbeddedMachine,
+    Failure,
+    HostnamePort,
+    InvalidInputError,
+    IpPort,
+    MalformedDataError,
+    NativeError,
+    NotFoundError,
+    ServiceError,
+    ServiceNotFoundError,
+    StoreError,
+    StoreNotFoundError,
+    Thumbprint,
+    UnusableCertificateError,
+    ValidationError,
+    deploy,
+    last_outcome,
+    recover,
+)
+from mlsssl._embedded.port import EmbeddedPort
+from mlsssl.errors import BindingError
+from mlsssl.machine import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from mlsssl._select import HasPort
+
+KEY = "0.0.0.0:443"
+STRANGE = BindingOptions(tls13=False, negotiate_client_certificate=True, unknown_flags=0x4000_0000)
+
+
+@pytest.fixture(name="ca", scope="module")
+def _ca() -> CertificateAuthority:
+    return CertificateAuthority.create("Deployment tests", key="ec-p256")
+
+
+@pytest.fixture(name="machine")
+def _machine(tmp_path: Path) -> Iterator[EmbeddedMachine]:
+    with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
+        yield machine
+
+
+def everything(machine: EmbeddedMachine) -> dict[str, list[tuple[object, ...]]]:
+    """Every table that a deployment may touch, whole but for the names of keys."""
+    with sqlite3.connect(machine.path) as connection:
+        tables = {
+            "certificates": "SELECT store, thumbprint, friendly_name, archived, renewed_by, container IS NULL"
+            " FROM certificates ORDER BY store, thumbprint",
+            "keys": "SELECT public_key, exportable, machine_keyset FROM keys ORDER BY public_key",
+            "bindings": "SELECT * FROM bindings ORDER BY family, host, port",
+        }
+        found = {name: connection.execute(statement).fetchall() for name, statement in tables.items()}
+    connection.close()
+    return found
+
+
+def flaky(path: Path, fault: Callable[[str], None]) -> Machine:
+    """The machine at `path`, with a fault injected into its statements."""
+    return Machine(EmbeddedPort(path, on_statement=fault))
+
+
+# -- doing it -------------------------------------------------------------------------------------------------------
+
+
+def test_deploy_puts_certificate_chain_and_binding_in_place(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """One call on an empty machine does the whole procedure; the intermediate goes where a chain belongs."""
+    certificate = ca.create_intermediate("Below", key="ec-p256").issue("a.test")
+    outcome = deploy(KEY, certificate, machine=machine, friendly_name="Shown")
+    assert outcome.changed
+    assert outcome.before is None
+    assert outcome.after == Binding.get(KEY, machine=machine)
+    assert outcome.after is not None
+    assert outcome.after.thumbprint == certificate.thumbprint
+    entry = machine.store()[certificate.thumbprint]
+    assert entry.has_private_key
+    assert entry.friendly_name == "Shown"
+    assert [one.certificate.common_name for one in machine.store("CA")] == ["Below"]
+    assert len(machine.store("Root")) == 0
+
+
+def test_deploy_twice_changes_nothing_the_second_time(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """The second call finds everything done; another certificate is a change again."""
+    certificate = ca.issue("a.test")
+    assert deploy(KEY, certificate, machine=machine, trust_root=True, friendly_name="n").changed
+    before = everything(machine)
+    again = deploy(KEY, certificate, machine=machine, trust_root=True, friendly_name="n")
+    assert not again.changed
+    assert again.done == ()
+    assert again.before == again.after
+    assert everything(machine) == before
+    assert deploy(KEY, ca.issue("a.test"), machine=machine).changed
+
+
+def test_what_is_not_said_stays_as_it_is(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Owner, options and unknown bits of the binding that is replaced are the new one's."""
+    first, second = ca.issue("a.test"), ca.issue("a.test")
+    owner = uuid.uuid4()
+    deploy(KEY, first, machine=machine, app_id=owner, options=STRANGE)
+    after = deploy(KEY, second, machine=machine).after
+    assert after is not None
+    assert (after.app_id, after.options) == (owner, STRANGE)
+    other = deploy(KEY, second, machine=machine, options=BindingOptions()).after
+    assert other is not None
+    assert other.options == BindingOptions()
+
+
+def test_a_record_without_store_name_keeps_its_spelling(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """HTTP.sys means MY by no name; deploying to MY is no change of that, deploying to another store is one."""
+    certificate = ca.issue("a.test")
+    deploy(KEY, certificate, machine=machine)
+    record = Binding.get(KEY, machine=machine).record
+    bare = type(record)(
+        key=record.key, thumbprint=record.thumbprint, store_name=None, app_id=record.app_id, options=record.options
+    )
+    machine.port.bindings.update(bare)
+    assert not deploy(KEY, certificate, machine=machine).changed
+    with machine.store("WebHosting", create=True):
+        moved = deploy(KEY, certificate, machine=machine, store="WebHosting")
+    assert moved.after is not None
+    assert moved.after.store_name == "WebHosting"
+
+
+def test_a_certificate_in_the_store_is_deployed_by_reference(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """An entry, its thumbprint or the certificate without key do, when the key is in the store; not otherwise."""
+    certificate = ca.issue("a.test")
+    with machine.store() as store:
+        entry = store.add(certificate)
+    assert deploy(KEY, entry, machine=machine).changed
+    assert not deploy(KEY, str(entry.thumbprint).upper(), machine=machine).changed
+    assert not deploy(KEY, certificate.without_key(), machine=machine).changed
+    with pytest.raises(StoreNotFoundError, match="give the certificate itself"):
+        deploy(KEY, Thumbprint(bytes(20)), machine=machine)
+    with pytest.raises(ValidationError, match="no-private-key"):
+        deploy(KEY, ca.issue("b.test").without_key(), machine=machine)
+
+
+def test_a_missing_key_is_given_to_a_certificate_that_is_there(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """The certificate alone is in the store: deploy brings the key, undo takes it away and keeps the rest."""
+    certificate = ca.issue("a.test")
+    with machine.store() as store:
+        store.add(certificate.without_key(), friendly_name="old name")
+        before = everything(machine)
+        outcome = deploy(KEY, certificate, machine=machine, friendly_name="new name")
+        assert store[certificate.thumbprint].has_private_key
+        outcome.undo()
+    assert everything(machine) == before
+
+
+# -- conflicts ------------------------------------------------------------------------------------------------------
+
+
+def test_on_conflict_decides_what_happens_to_another_binding(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """fail, keep and replace-if-same-app leave somebody else's binding; replace and the owner's own do not."""
+    mine, theirs = uuid.uuid4(), uuid.uuid4()
+    first, second = ca.issue("a.test"), ca.issue("a.test")
+    deploy(KEY, first, machine=machine, app_id=theirs)
+    before = everything(machine)
+    with pytest.raises(BindingExistsError, match="bound to"):
+        deploy(KEY, second, machine=machine, on_conflict="fail")
+    with pytest.raises(BindingExistsError, match=str(mine)):
+        deploy(KEY, second, machine=machine, on_conflict="replace-if-same-app", app_id=mine)
+    kept = deploy(KEY, second, machine=machine, on_conflict="keep")
+    assert not kept.changed
+    assert [finding.code for finding in kept.findings] == ["binding-kept"]
+    assert everything(machine) == before
+    assert not deploy(KEY, first, machine=machine, on_conflict="fail").changed  # the same is no conflict
+    assert deploy(KEY, second, machine=machine, on_conflict="replace-if-same-app", app_id=theirs).changed
+    assert deploy(KEY, first, machine=machine, on_conflict="replace").changed
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"on_conflict": "ask"}, "on_conflict is one of"),
+        ({"on_conflict": "replace-if-same-app"}, "needs the app_id"),
+        ({"restart": "W3SVC"}, "a list of service names"),
+        ({"at": dt.datetime(2026, 1, 1)}, "aware"),  # noqa: DTZ001 - the point
+        ({"app_id": "x"}, "GUID"),
+        ({"store": "a\\b"}, "backslash"),
+    ],
+)
+def test_arguments_that_cannot_be_are_refused_before_anything_is_done(
+    arguments: dict[str, object], message: str, ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """Each says what is wrong; nothing is bound."""
+    with pytest.raises(InvalidInputError, match=message):
+        deploy(KEY, ca.issue("a.test"), machine=machine, **arguments)  # type: ignore[arg-type]
+    assert Binding.find(KEY, machine=machine) is None
+
+
+def test_a_ccs_key_names_no_certificate(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """The Central Certificate Store is served from files, so there is nothing to deploy to its bindings."""
+    with pytest.raises(InvalidInputError, match="Central Certificate Store"):
+        deploy("ccs=443", ca.issue("a.test"), machine=machine)
+
+
+# -- planning -------------------------------------------------------------------------------------------------------
+
+
+def test_a_plan_shows_what_would_be_done_and_does_nothing(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Steps, difference and JSON, in order; the machine is as it was until apply."""
+    before = everything(machine)
+    certificate = ca.create_intermediate("Below", key="ec-p256").issue("a.test")
+    plan = deploy.plan(KEY, certificate, machine=machine, trust_root=True)
+    assert [step.action for step in plan.steps] == ["add-chain", "trust-root", "add-certificate", "bind"]
+    assert plan.changes
+    assert plan.ok
+    assert everything(machine) == before
+    read = json.loads(plan.to_json())
+    assert read["before"] is None
+    assert read["after"]["thumbprint"] == str(certificate.thumbprint)
+    assert {one["field"] for one in read["diff"]} == {"thumbprint", "store", "app_id", "options"}
+    assert str(certificate.thumbprint) in str(plan)
+    outcome = plan.apply()
+    assert outcome.after == plan.after  # the random owner is the planned one
+    assert not deploy.plan(KEY, certificate, machine=machine, trust_root=True).changes
+
+
+def test_a_plan_never_shows_the_private_key(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Neither repr nor text nor JSON of plan and outcome have any of it."""
+    certificate = ca.issue("a.test")
+    assert certificate.private_key is not None
+    secret = str(certificate.private_key.private_numbers())[:40]
+    plan = deploy.plan(KEY, certificate, machine=machine)
+    outcome = plan.apply()
+    for text in (repr(plan), str(plan), plan.to_json(), repr(outcome), str(outcome), outcome.to_json()):
+        assert "PRIVATE KEY" not in text
+        assert secret not in text
+
+
+def test_a_plan_that_the_machine_has_outrun_is_refused(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Somebody binds the key in between: apply says so and does nothing."""
+    plan = deploy.plan(KEY, ca.issue("a.test"), machine=machine)
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    before = everything(machine)
+    with pytest.raises(BindingError, match="plan again"):
+        plan.apply()
+    assert everything(machine) == before
+
+
+@pytest.mark.parametrize("days", [-400, 400])
+def test_the_preflight_stops_a_certificate_outside_its_dates(
+    days: int, ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """Expired or not yet valid is an error with the finding in it; force goes on all the same."""
+    certificate = ca.issue("a.test")
+    at = dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=days)
+    with pytest.raises(ValidationError) as caught:
+        deploy(KEY, certificate, machine=machine, at=at)
+    assert "deployment" in str(caught.value)
+    assert Binding.find(KEY, machine=machine) is None
+    assert deploy(KEY, certificate, machine=machine, at=at, force=True).changed
+
+
+def test_the_preflight_compares_the_host_of_an_sni_key(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """A certificate for another name is an error for an SNI key, and for any key with host=."""
+    certificate = ca.issue("a.test")
+    with pytest.raises(ValidationError):
+        deploy("b.test:443", certificate, machine=machine)
+    with pytest.raises(ValidationError):
+        deploy(KEY, certificate, machine=machine, host="b.test")
+    assert deploy("a.test:443", certificate, machine=machine).changed
+    assert deploy(KEY, certificate, machine=machine, host="a.test").changed
+
+
+def test_the_preflight_names_what_shadows_what(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """A concrete address over a host name is a warning, in both directions; another port is nothing."""
+    certificate = ca.issue("a.test", "10.0.0.5")
+    deploy(HostnamePort("a.test", 443), certificate, machine=machine)
+    codes = {f.code: f.severity.value for f in deploy.plan("10.0.0.5:443", certificate, machine=machine).findings}
+    assert codes == {"binding-shadows": "warning"}
+    deploy(IpPort("10.0.0.5", 443), certificate, machine=machine)
+    codes = {f.code: f.severity.value for f in deploy.plan("a.test:443", certificate, machine=machine).findings}
+    assert codes == {"binding-shadowed": "warning"}
+    assert deploy.plan("a.test:8443", certificate, machine=machine).findings == ()
+
+
+def test_the_preflight_says_whose_binding_it_is(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Replacing IIS' binding is worth a notice, taking it over a warning."""
+    iis = "4dc3e181-e14b-4a21-b022-59fc669b0914"
+    deploy(KEY, ca.issue("a.test"), machine=machine, app_id=iis)
+    second = ca.issue("a.test")
+    (notice,) = deploy.plan(KEY, second, machine=machine).findings
+    assert (notice.code, "IIS" in notice.found) == ("owner-known", True)
+    (warning,) = deploy.plan(KEY, second, machine=machine, app_id=uuid.uuid4()).findings
+    assert warning.code == "owner-changes"
+
+
+# -- undoing --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_undo_restores_exactly_what_was_there(ca: CertificateAuthority, tmp_path: Path, atomic: bool) -> None:
+    """Binding whole with unknown bits, certificates and keys, root and intermediate: as if nothing had been."""
+    machine = EmbeddedMachine(tmp_path / "m.sqlite", atomic_update=atomic)
+    deploy(KEY, ca.issue("a.test"), machine=machine, options=STRANGE)
+    before = everything(machine)
+    below = ca.create_intermediate("Below", key="ec-p256")
+    outcome = deploy(
+        KEY, below.issue("a.test"), machine=machine, options=BindingOptions(), app_id=uuid.uuid4(), trust_root=True
+    )
+    assert everything(machine) != before
+    undone = outcome.undo()
+    assert undone.changed
+    assert everything(machine) == before
+    assert (undone.before, undone.after) == (outcome.after, outcome.before)
+    assert not outcome.undo().changed  # again is nothing
+    with pytest.raises(InvalidInputError, match="deploy again"):
+        undone.undo()
+
+
+def test_undo_of_a_first_deploy_leaves_an_empty_machine(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """No binding, no certificate, no key."""
+    before = everything(machine)
+    deploy(KEY, ca.issue("a.test"), machine=machine).undo()
+    assert everything(machine) == before
+
+
+def test_undo_of_nothing_is_nothing(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """An outcome that changed nothing has nothing to undo, and must not undo the one before."""
+    certificate = ca.issue("a.test")
+    deploy(KEY, certificate, machine=machine)
+    assert not deploy(KEY, certificate, machine=machine).undo().changed
+    assert Binding.get(KEY, machine=machine).thumbprint == certificate.thumbprint
+
+
+def test_undo_leaves_a_certificate_that_is_bound_elsewhere(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Its certificate and intermediate stay while another binding needs them."""
+    certificate = ca.create_intermediate("Below", key="ec-p256").issue("a.test")
+    outcome = deploy(KEY, certificate, machine=machine)
+    Binding("[::]:443", certificate, machine=machine).add()
+    undone = outcome.undo()
+    assert Binding.find(KEY, machine=machine) is None
+    assert machine.store()[certificate.thumbprint].has_private_key
+    assert len(machine.store("CA")) == 1
+    assert any("[::]:443 is bound to it" in line for line in undone.done)
+
+
+def test_undo_refuses_when_somebody_has_changed_the_binding_since(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """Undoing the first of two deployments would throw the second away."""
+    first = deploy(KEY, ca.issue("a.test"), machine=machine)
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    before = everything(machine)
+    with pytest.raises(BindingError, match="changed since"):
+        first.undo()
+    assert everything(machine) == before
+
+
+def test_undo_whose_old_certificate_is_gone_says_so_and_goes_on_later(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """The new binding stays in force, and once the certificate is back the next call finishes the undo."""
+    old, new = ca.issue("a.test"), ca.issue("a.test")
+    deploy(KEY, old, machine=machine)
+    outcome = deploy(KEY, new, machine=machine)
+    with machine.store() as store:
+        store.remove(old.thumbprint)
+        with pytest.raises(DeploymentError) as caught:
+            outcome.undo()
+        failure = caught.value.failure
+        assert isinstance(failure, Failure)
+        assert (failure.state, len(failure.to_do)) == ("new", 1)
+        assert isinstance(caught.value.__cause__, UnusableCertificateError)
+        assert Binding.get(KEY, machine=machine).thumbprint == new.thumbprint
+        store.add(old)
+    assert recover(machine=machine)
+    assert Binding.get(KEY, machine=machine).thumbprint == old.thumbprint
+
+
+def test_the_last_outcome_can_be_undone_by_a_later_process(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """What was done is kept in the state folder, without any secret, until it is undone."""
+    assert last_outcome(KEY, machine=machine) is None
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    for file in machine.state_folder.glob("*.json"):
+        assert b"PRIVATE" not in file.read_bytes()
+        assert sys.platform == "win32" or file.stat().st_mode & 0o077 == 0
+    with EmbeddedMachine(machine.path) as later:
+        found = last_outcome(KEY, machine=later)
+        assert found is not None
+        assert found.undo().changed
+    assert Binding.find(KEY, machine=machine) is None
+    assert last_outcome(KEY, machine=machine) is None
+
+
+# -- failing --------------------------------------------------------------------------------------------------------
+
+
+def test_a_failure_is_taken_back_and_told_in_one_report(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """The disk fills up as the binding is set: the certificate goes out again, and the report has all of it."""
+    before = everything(machine)
+
+    def fault(statement: str) -> None:
+        if statement.startswith("INSERT INTO bindings"):
+            raise sqlite3.OperationalError("database or disk is full")
+
+    with flaky(machine.path, fault) as broken, pytest.raises(DeploymentError) as caught:
+        deploy(KEY, ca.issue("a.test"), machine=broken)
+    failure = caught.value.failure
+    assert isinstance(failure, Failure)
+    assert "disk is full" in failure.reason
+    assert [line.split()[0] for line in failure.done] == ["added"]
+    assert [line.split()[0] for line in failure.undone] == ["removed"]
+    assert failure.to_do == ()
+    assert failure.state == "old"
+    assert isinstance(caught.value.__cause__, StoreError)
+    assert "undone: removed" in str(failure)
+    assert json.dumps(failure.to_dict())
+    assert everything(machine) == before
+    assert recover(machine=machine) == []
+
+
+def test_a_failure_that_cannot_be_taken_back_says_what_to_do(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """The disk stays full: the journal stays too, and `recover` cleans up when there is room again."""
+    before = everything(machine)
+    full = False
+
+    def fault(statement: str) -> None:
+        nonlocal full
+        full = full or statement.startswith("INSERT INTO bindings")
+        if full and not statement.startswith("SELECT"):
+            raise sqlite3.OperationalError("database or disk is full")
+
+    with flaky(machine.path, fault) as broken, pytest.raises(DeploymentError) as caught:
+        deploy(KEY, ca.issue("a.test"), machine=broken)
+    failure = caught.value.failure
+    assert isinstance(failure, Failure)
+    assert any("mlsssl recover" in line for line in failure.to_do)
+    assert everything(machine) != before
+    assert next(line.partition(" of ")[0] for line in recover(machine=machine)) == "took back the deploy"
+    assert everything(machine) == before
+
+
+def test_an_interrupt_is_taken_back_and_stays_an_interrupt(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Ctrl-C in the middle: the machine is as it was, and the caller sees KeyboardInterrupt."""
+    before = everything(machine)
+
+    def fault(statement: str) -> None:
+        if statement.startswith("INSERT INTO bindings"):
+            raise KeyboardInterrupt
+
+    with flaky(machine.path, fault) as broken, pytest.raises(KeyboardInterrupt):
+        deploy(KEY, ca.issue("a.test"), machine=broken)
+    assert everything(machine) == before
+
+
+def test_a_damaged_journal_stops_everything_with_a_clear_message(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """Nobody knows what was going on, so nothing is guessed; a later version's journal is not read either."""
+    journal = machine.state_folder / "change.json"
+    for damage in (b"", b"{", b"[]", b'{"version": 1}', b'{"version": 1, "verb": 2}', b"\xff", b"[" * 100_000):
+        journal.write_bytes(damage)
+        with pytest.raises(MalformedDataError, match=r"change\.json is damaged"):
+            deploy(KEY, ca.issue("a.test"), machine=machine)
+    journal.write_bytes(b'{"version": 2}')
+    with pytest.raises(MalformedDataError, match="later version"):
+        recover(machine=machine)
+    assert Binding.find(KEY, machine=machine) is None
+    journal.unlink()
+    assert deploy(KEY, ca.issue("a.test"), machine=machine).changed
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="folders are not writable by mode bits on Windows")
+def test_a_journal_that_cannot_be_written_stops_it_before_anything_is_done(
+    ca: CertificateAuthority, machine: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No journal, no change: a full disk is found out at the first step."""
+    before = everything(machine)
+
+    def full(*_args: object, **_options: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("mlsssl._files.write", full)
+    with pytest.raises(DeploymentError, match="No space left") as caught:
+        deploy(KEY, ca.issue("a.test"), machine=machine)
+    assert isinstance(caught.value.__cause__, NativeError)
+    assert everything(machine) == before
+
+
+# -- services -------------------------------------------------------------------------------------------------------
+
+
+def test_services_are_stopped_for_the_change_and_started_again(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """In the plan and on the machine; a deployment that changes nothing does not touch them."""
+    machine.define_service("Maps", running=True)
+    certificate = ca.issue("a.test")
+    plan = deploy.plan(KEY, certificate, machine=machine, restart=["Maps"])
+    assert [step.action for step in plan.steps] == ["add-certificate", "stop-service", "bind", "start-service"]
+    outcome = plan.apply()
+    assert "stopped the service Maps" in outcome.done
+    assert machine.port.services.query("Maps").state.name == "RUNNING"
+    assert deploy(KEY, certificate, machine=machine, restart=["Maps"]).done == ()
+    with pytest.raises(ServiceNotFoundError):
+        deploy(KEY, ca.issue("a.test"), machine=machine, restart=["Other"])
+
+
+def test_a_service_runs_again_although_the_binding_failed(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Whatever happened in between."""
+    machine.define_service("Maps", running=True)
+
+    def fault(statement: str) -> None:
+        if statement.startswith("INSERT INTO bindings"):
+            raise sqlite3.OperationalError("disk I/O error")
+
+    with flaky(machine.path, fault) as broken, pytest.raises(DeploymentError):
+        deploy(KEY, ca.issue("a.test"), machine=broken, restart=["Maps"])
+    assert machine.port.services.query("Maps").state.name == "RUNNING"
+
+
+def test_a_service_that_does_not_start_again_is_told_to_a_person(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """The binding is taken back, and the report names the service."""
+    machine._port.define_service("Maps", running=True, start_error=5)
+    with pytest.raises(DeploymentError) as caught:
+        deploy(KEY, ca.issue("a.test"), machine=machine, restart=["Maps"])
+    assert isinstance(caught.value.__cause__, ServiceError)
+    assert Binding.find(KEY, machine=machine) is None
+
+
+# -- looking --------------------------------------------------------------------------------------------------------
+
+
+def test_a_fresh_handshake_confirms_what_is_served(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """With a listener the outcome is verified, without it is not known, with verify=False not asked."""
+    first, second, third = (ca.issue("a.test") for _ in range(3))
+    assert deploy(KEY, first, machine=machine).verified is None
+    with machine.listen():
+        outcome = deploy(KEY, second, machine=machine)
+        assert outcome.verified is True
+        assert outcome.served == second.thumbprint
+        assert deploy(KEY, third, machine=machine, verify=False).verified is None
+
+
+def test_a_port_that_serves_another_certificate_is_an_error_in_the_outcome(
+    ca: CertificateAuthority, machine: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Somebody who is not HTTP.sys answers: the binding stays, and the outcome says what was seen."""
+    first = ca.issue("a.test")
+    deploy(KEY, first, machine=machine)
+    with EmbeddedMachine(machine.path.with_name("other.sqlite")) as other:
+        deploy(KEY, ca.issue("a.test"), machine=other)
+        with other.listen() as listener:
+            monkeypatch.setattr(EmbeddedPort, "served_at", lambda *_: ("127.0.0.1", listener.port_of(443)))
+            outcome = deploy(KEY, ca.issue("a.test"), machine=machine)
+    assert outcome.verified is False
+    assert outcome.findings[-1].code == "served-another"
+
+
+# -- the audit trail ------------------------------------------------------------------------------------------------
+
+
+def test_the_trail_has_a_line_for_every_change(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """When, who, which key, before and after; private; nothing for a deployment that changed nothing."""
+    trail = machine.path.with_name("trail.jsonl")
+    first, second = ca.issue("a.test"), ca.issue("a.test")
+    deploy(KEY, first, machine=machine, trail=trail)
+    deploy(KEY, first, machine=machine, trail=trail)
+    deploy(KEY, second, machine=machine, trail=trail).undo()
+    lines = [json.loads(line) for line in trail.read_text().splitlines()]
+    assert [(line["verb"], line["result"]) for line in lines] == [
+        ("deploy", "done"),
+        ("deploy", "done"),
+        ("undo", "done"),
+    ]
+    assert lines[1]["before"]["thumbprint"] == str(first.thumbprint)
+    assert lines[1]["after"]["thumbprint"] == str(second.thumbprint)
+    assert lines[0]["user"]
+    assert dt.datetime.fromisoformat(lines[0]["at"]).tzinfo is not None
+    assert sys.platform == "win32" or trail.stat().st_mode & 0o077 == 0
+
+
+def test_a_trail_that_cannot_be_kept_stops_the_change(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Who wants every change recorded wants no unrecorded one."""
+    with pytest.raises(NotFoundError, match="audit trail"):
+        deploy(KEY, ca.issue("a.test"), machine=machine, trail=machine.path.with_name("none") / "trail")
+    with pytest.raises(InvalidInputError, match="folder"):
+        deploy(KEY, ca.issue("a.test"), machine=machine, trail=machine.path.parent)
+    assert Binding.find(KEY, machine=machine) is None
+
+
+# -- Binding.update -------------------------------------------------------------------------------------------------
+
+
+def test_a_failed_update_on_server_2016_puts_the_old_record_back(ca: CertificateAuthority, tmp_path: Path) -> None:
+    """`Binding.update` deletes and sets there; when the set fails the old record is back, and no journal is left."""
+    machine = EmbeddedMachine(tmp_path / "m.sqlite", atomic_update=False)
+    certificate = ca.issue("a.test")
+    deploy(KEY, certificate, machine=machine, options=STRANGE)
+    binding = Binding.get(KEY, machine=machine)
+    with pytest.raises(UnusableCertificateError):
+        binding.with_certificate(Thumbprint(bytes(20))).update()
+    assert Binding.get(KEY, machine=machine) == binding
+    assert recover(machine=machine) == []
+    assert binding.with_options(BindingOptions()).update().options == BindingOptions()
+
+
+def test_loading_and_deploying_a_pfx_is_the_whole_procedure(
+    ca: CertificateAuthority, machine: HasPort, tmp_path: Path
+) -> None:
+    """What the manual page needs forty steps for."""
+    path = ca.issue("server-name.com").save(tmp_path / "x.pfx", password="secret")
+    assert deploy(KEY, Certificate.load(path, password="secret"), machine=machine, host="server-name.com").changed

@@ -1,0 +1,393 @@
+"""renew, renew_due and cleanup: the same names for ever, and nothing left behind."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlsssl import (
+    AccessDeniedError,
+    Binding,
+    BindingError,
+    BindingNotFoundError,
+    BindingOptions,
+    Certificate,
+    CertificateAuthority,
+    EmbeddedMachine,
+    InvalidInputError,
+    MalformedDataError,
+    StoreNotFoundError,
+    Thumbprint,
+    ValidationError,
+    cleanup,
+    deploy,
+    renew,
+    renew_due,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEY = "0.0.0.0:443"
+STRANGE = BindingOptions(http2=False, unknown_flags=0x4000_0000, unknown_check_modes=0x20)
+DAY = dt.timedelta(days=1)
+
+
+def now() -> dt.datetime:
+    return dt.datetime.now(dt.timezone.utc)
+
+
+@pytest.fixture(name="ca", scope="module")
+def _ca() -> CertificateAuthority:
+    return CertificateAuthority.create("Renewal tests", key="ec-p256")
+
+
+@pytest.fixture(name="machine")
+def _machine(tmp_path: Path) -> Iterator[EmbeddedMachine]:
+    with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
+        yield machine
+
+
+def bound(machine: EmbeddedMachine, key: str = KEY) -> Certificate:
+    """The certificate that is bound."""
+    found = Binding.get(key, machine=machine).certificate
+    assert found is not None
+    return found
+
+
+# -- renew ----------------------------------------------------------------------------------------------------------
+
+
+def test_renew_keeps_everything_but_the_key(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Names, subject, key type, lifetime, friendly name, store, owner and options, unknown bits too."""
+    old = ca.issue("a.test", "*.a.test", "10.0.0.5", days=30, common_name="a.test")
+    owner = uuid.uuid4()
+    with machine.store("WebHosting", create=True):
+        deploy(KEY, old, machine=machine, store="WebHosting", app_id=owner, options=STRANGE, friendly_name="Maps")
+    outcome = renew(KEY, ca, machine=machine)
+    new = bound(machine)
+    assert outcome.changed
+    assert new != old
+    assert new.names == old.names
+    assert new.subject == old.subject
+    assert new.key_type == old.key_type
+    assert abs((new.not_after - new.not_before) - (old.not_after - old.not_before)) <= DAY
+    assert new.to_cryptography().public_key() != old.to_cryptography().public_key()
+    after = Binding.get(KEY, machine=machine)
+    assert (after.store_name, after.app_id, after.options) == ("WebHosting", owner, STRANGE)
+    with machine.store("WebHosting") as store:
+        assert store[new.thumbprint].friendly_name == "Maps"
+        assert store[old.thumbprint].renewed_by == new.thumbprint
+        assert store[new.thumbprint].renewed_by is None
+        assert store[old.thumbprint].has_private_key
+
+
+def test_undoing_a_renewal_brings_the_old_certificate_back(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Binding and mark; the new certificate is gone."""
+    old = ca.issue("a.test")
+    deploy(KEY, old, machine=machine)
+    outcome = renew(KEY, ca, machine=machine)
+    new = bound(machine)
+    outcome.undo()
+    assert bound(machine) == old
+    with machine.store() as store:
+        assert store[old.thumbprint].renewed_by is None
+        assert new.thumbprint not in store
+
+
+def test_renew_from_a_certificate_or_a_function(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Both are taken as they are; the function is given the old certificate, and its errors are its own."""
+    old, given = ca.issue("a.test"), ca.issue("a.test")
+    deploy(KEY, old, machine=machine)
+    assert renew(KEY, given, machine=machine).changed
+    assert bound(machine) == given
+    assert not renew(KEY, given, machine=machine).changed
+    seen = []
+
+    def source(certificate: Certificate) -> Certificate:
+        seen.append(certificate)
+        return ca.issue(*certificate.hosts)
+
+    assert renew(KEY, source, machine=machine).changed
+    assert seen == [given]
+
+    def broken(_: Certificate) -> Certificate:
+        raise ZeroDivisionError
+
+    before = bound(machine)
+    with pytest.raises(ZeroDivisionError):
+        renew(KEY, broken, machine=machine)
+    with pytest.raises(InvalidInputError, match="returned str"):
+        renew(KEY, lambda _: "x", machine=machine)  # type: ignore[arg-type, return-value]
+    with pytest.raises(InvalidInputError, match="is an authority"):
+        renew(KEY, "ca.pfx", machine=machine)  # type: ignore[arg-type]
+    with pytest.raises(InvalidInputError, match="for an authority"):
+        renew(KEY, given, machine=machine, key_type="ec-p256")
+    assert bound(machine) == before
+
+
+def test_a_renewal_that_loses_a_name_is_refused(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """One name less is an error; a wildcard that covers it is none."""
+    deploy(KEY, ca.issue("a.test", "www.a.test"), machine=machine)
+    with pytest.raises(ValidationError, match=r"names-lost.*www\.a\.test"):
+        renew(KEY, ca.issue("a.test"), machine=machine)
+    assert renew(KEY, ca.issue("a.test", "*.a.test"), machine=machine).changed
+
+
+def test_renew_with_the_same_key_needs_one_that_may_leave(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """An exportable key is certified again and stays exportable; another one is refused."""
+    old = ca.issue("a.test")
+    deploy(KEY, old, machine=machine)
+    with pytest.raises(AccessDeniedError):
+        renew(KEY, ca, machine=machine, reuse_key=True)
+    deploy(KEY, ca.issue("a.test"), machine=machine, exportable=True)
+    old = bound(machine)
+    renew(KEY, ca, machine=machine, reuse_key=True)
+    new = bound(machine)
+    assert new != old
+    assert new.to_cryptography().public_key() == old.to_cryptography().public_key()
+    with machine.store() as store:
+        assert store.export(new.thumbprint).has_private_key
+
+
+@pytest.mark.parametrize(("provider", "kind"), [("csp", "Cryptographic Provider"), ("cng", "Key Storage Provider")])
+def test_renew_keeps_the_kind_of_key_storage(
+    provider: str, kind: str, ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """A program that can read one kind only goes on reading."""
+    deploy(KEY, ca.issue("a.test", key="rsa-2048"), machine=machine, provider=provider)  # type: ignore[arg-type]
+    renew(KEY, ca, machine=machine)
+    key = machine.store()[bound(machine).thumbprint].key
+    assert key is not None
+    assert key.provider.endswith(kind)
+
+
+def test_renew_needs_a_binding_and_its_certificate(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Nothing bound, or a certificate that is gone: nobody knows the names, and the message says to deploy."""
+    with pytest.raises(BindingNotFoundError):
+        renew(KEY, ca, machine=machine)
+    old = ca.issue("a.test")
+    deploy(KEY, old, machine=machine)
+    machine.store().remove(old.thumbprint)
+    with pytest.raises(StoreNotFoundError, match="deploy"):
+        renew(KEY, ca, machine=machine)
+
+
+def test_renew_notices_a_binding_that_changed_while_the_certificate_was_made(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """The slow part runs without a lock, so it is checked afterwards that the binding is still that one."""
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+
+    def source(certificate: Certificate) -> Certificate:
+        deploy(KEY, ca.issue("a.test"), machine=machine)
+        return ca.issue(*certificate.hosts)
+
+    with pytest.raises(BindingError, match="changed while"):
+        renew(KEY, source, machine=machine)
+
+
+# -- when -----------------------------------------------------------------------------------------------------------
+
+
+@given(fraction=st.floats(0.05, 1), jitter=st.floats(0, 0.05), days=st.integers(1, 4000))
+def test_the_renewal_time_is_inside_its_window(fraction: float, jitter: float, days: int) -> None:
+    """Never after the fraction, never earlier than the jitter allows; the same every time."""
+    certificate = _PAIR[0]
+    start, lifetime = certificate.not_before, certificate.not_after - certificate.not_before
+    moment = certificate.renewal_time(fraction, jitter=jitter)
+    assert start + lifetime * (fraction - jitter) - dt.timedelta(seconds=1) <= moment <= start + lifetime * fraction
+    assert moment == certificate.renewal_time(fraction, jitter=jitter)
+    assert certificate.renewal_due(fraction, at=moment, jitter=jitter)
+    assert not certificate.renewal_due(fraction, at=moment - dt.timedelta(seconds=1), jitter=jitter)
+    assert certificate.renewal_due(fraction, at=moment + days * DAY, jitter=jitter)
+
+
+_AUTHORITY = CertificateAuthority.create("Jitter", key="ec-p256")
+_PAIR = tuple(_AUTHORITY.issue("a.test") for _ in range(8))
+
+
+def test_the_jitter_is_each_certificates_own() -> None:
+    """Certificates issued together are not renewed together; without jitter they are."""
+    assert len({one.renewal_time() for one in _PAIR}) > 1
+    assert len({one.renewal_time(jitter=0) for one in _PAIR}) <= 2  # the second may have turned in between
+
+
+@pytest.mark.parametrize(("fraction", "jitter"), [(0, 0), (1.1, 0), (0.5, 0.6), (0.5, -0.1), (float("nan"), 0)])
+def test_shares_out_of_range_are_refused(fraction: float, jitter: float) -> None:
+    """And a naive moment is."""
+    with pytest.raises(InvalidInputError):
+        _PAIR[0].renewal_time(fraction, jitter=jitter)
+    with pytest.raises(InvalidInputError, match="aware"):
+        _PAIR[0].renewal_due(at=dt.datetime(2026, 1, 1))  # noqa: DTZ001 - the point
+
+
+# -- all that are due -----------------------------------------------------------------------------------------------
+
+
+def test_renew_due_does_what_is_due_and_no_more(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Its own due certificates only; two bindings of one certificate share the new one."""
+    other = CertificateAuthority.create("Another", key="ec-p256")
+    shared, young, theirs = ca.issue("a.test", days=10), ca.issue("b.test", days=100), other.issue("c.test", days=10)
+    for key, certificate in ((KEY, shared), ("[::]:443", shared), ("b.test:443", young), ("c.test:443", theirs)):
+        deploy(key, certificate, machine=machine)
+    assert all(one.skipped for one in renew_due(ca, machine=machine))
+    later = now() + 9 * DAY
+    results = {str(one.key): one for one in renew_due(ca, machine=machine, at=later)}
+    assert {key for key, one in results.items() if one.outcome is not None} == {KEY, "[::]:443"}
+    assert "not due" in (results["b.test:443"].skipped or "")
+    assert "Another" in (results["c.test:443"].skipped or "")
+    assert bound(machine) == bound(machine, "[::]:443") != shared
+    assert json.dumps([one.to_dict() for one in results.values()])
+    again = renew_due(ca, machine=machine, at=later)
+    assert all(one.outcome is None for one in again)
+    forced = renew_due(ca, machine=machine, only=["c.test:443"], due_only=False, any_issuer=True)
+    assert forced[0].outcome is not None
+    assert bound(machine, "c.test:443").issuer == ca.certificate.subject
+
+
+def test_renew_due_goes_on_after_a_failure(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """A binding whose certificate is gone fails, the other one is renewed."""
+    gone, fine = ca.issue("a.test"), ca.issue("b.test")
+    deploy("a.test:443", gone, machine=machine)
+    deploy("b.test:443", fine, machine=machine)
+    machine.store().remove(gone.thumbprint)
+    results = {str(one.key): one for one in renew_due(ca, machine=machine, due_only=False)}
+    assert isinstance(results["a.test:443"].error, StoreNotFoundError)
+    assert results["b.test:443"].outcome is not None
+
+
+def test_renew_due_runs_once_at_a_time(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """The second one says who runs, and does nothing."""
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    with machine.port.lock("renew", timeout=0), pytest.raises(BindingError, match="process"):
+        renew_due(ca, machine=machine)
+
+
+def test_many_renewals_at_once_are_each_whole(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Four threads renew one binding: each succeeds or says that somebody was faster, and nothing is orphaned."""
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    wins: list[Thumbprint] = []
+
+    def work() -> None:
+        for _ in range(5):
+            try:
+                outcome = renew(KEY, ca, machine=machine)
+            except BindingError:
+                continue
+            assert outcome.after is not None
+            assert outcome.after.thumbprint is not None
+            wins.append(outcome.after.thumbprint)
+
+    threads = [threading.Thread(target=work) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert bound(machine).thumbprint in wins
+    with machine.store() as store:
+        assert {entry.thumbprint for entry in store} >= set(wins)
+        assert all(entry.has_private_key for entry in store)
+        assert len(store) == len(wins) + 1
+
+
+# -- cleanup --------------------------------------------------------------------------------------------------------
+
+
+def test_cleanup_waits_for_the_grace_and_takes_the_key_too(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Not a day before; afterwards certificate and key are gone, and the bound one is not."""
+    old = ca.issue("a.test")
+    deploy(KEY, old, machine=machine)
+    renew(KEY, ca, machine=machine, grace=10 * DAY)
+    early = cleanup(machine=machine, at=now() + 9 * DAY)
+    assert early.removed == ()
+    assert [one.reason.split()[1] for one in early.kept] == ["grace"]
+    dry = cleanup(machine=machine, at=now() + 11 * DAY, dry_run=True)
+    assert [one.thumbprint for one in dry.removed] == [old.thumbprint]
+    with machine.store() as store:
+        assert old.thumbprint in store
+        done = cleanup(machine=machine, at=now() + 11 * DAY)
+        assert [one.thumbprint for one in done.removed] == [old.thumbprint]
+        assert [one.thumbprint for one in store] == [bound(machine).thumbprint]
+    assert machine.recover() == []
+    assert json.loads(done.to_json())["removed"][0]["thumbprint"] == str(old.thumbprint)
+    assert str(cleanup(machine=machine, grace=dt.timedelta(0))) == "no certificate was superseded"
+
+
+def test_cleanup_never_takes_what_a_binding_of_any_family_uses(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """The old certificate is bound to another key still: it stays, whatever the grace."""
+    old = ca.issue("a.test")
+    deploy("a.test:443", old, machine=machine)
+    deploy(KEY, old, machine=machine)
+    renew(KEY, ca, machine=machine, grace=dt.timedelta(0))
+    kept = cleanup(machine=machine, grace=dt.timedelta(0))
+    assert kept.removed == ()
+    assert kept.kept[0].reason == "bound to a.test:443"
+    renew("a.test:443", ca, machine=machine)
+    assert len(cleanup(machine=machine, grace=dt.timedelta(0)).removed) == 1
+
+
+def test_cleanup_keeps_the_old_while_the_new_one_is_not_usable(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """The newer certificate was removed by hand: the old one may be all there is."""
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    renew(KEY, ca, machine=machine)
+    machine.store().remove(bound(machine).thumbprint)
+    kept = cleanup(machine=machine, grace=dt.timedelta(0))
+    assert kept.removed == ()
+    assert "not there" in kept.kept[0].reason
+
+
+def test_cleanup_leaves_alone_what_nobody_has_renewed(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Unbound is not superseded: somebody may be about to bind it."""
+    machine.store().add(ca.issue("a.test"))
+    assert cleanup(machine=machine, grace=dt.timedelta(0)).removed == ()
+    assert len(machine.store()) == 1
+
+
+def test_cleanup_without_its_notes_counts_from_the_newer_certificate(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """Marks made by others (Windows' own tools) have no note; a damaged note is said, and stops no renewal."""
+    old = ca.issue("a.test")
+    deploy(KEY, old, machine=machine)
+    renew(KEY, ca, machine=machine, grace=dt.timedelta(0))
+    notes = machine.state_folder / "superseded.json"
+    notes.write_bytes(b'[{"store": 1}]')
+    with pytest.raises(MalformedDataError, match=r"superseded\.json is damaged"):
+        cleanup(machine=machine)
+    notes.unlink()
+    assert cleanup(machine=machine, at=now() + 29 * DAY).removed == ()
+    assert [one.thumbprint for one in cleanup(machine=machine, at=now() + 31 * DAY).removed] == [old.thumbprint]
+    notes.write_bytes(b"[")
+    assert renew(KEY, ca, machine=machine).changed
+
+
+def test_an_archived_old_certificate_is_found_by_its_note(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Archived certificates are in no listing; they are taken out all the same."""
+    old = ca.issue("a.test")
+    deploy(KEY, old, machine=machine)
+    renew(KEY, ca, machine=machine)
+    machine.store().set_archived(old.thumbprint)
+    assert [one.thumbprint for one in cleanup(machine=machine, grace=dt.timedelta(0)).removed] == [old.thumbprint]
+
+
+def test_naive_moments_and_negative_graces_are_refused(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Before anything is looked at."""
+    with pytest.raises(InvalidInputError, match="aware"):
+        cleanup(machine=machine, at=dt.datetime(2026, 1, 1))  # noqa: DTZ001 - the point
+    with pytest.raises(InvalidInputError, match="grace"):
+        cleanup(machine=machine, grace=-DAY)
+    with pytest.raises(InvalidInputError, match="grace"):
+        renew(KEY, ca, machine=machine, grace=-DAY)
