@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl import _select
 from mlsssl._commands.oldstyle import explain
-from mlsssl.binding import replace_record
+from mlsssl._transaction import replace_record
 from mlsssl.errors import BindingNotFoundError
 from mlsssl.netsh import NetshCommand, format_listing, parse_command
 
@@ -60,7 +60,7 @@ def run(
     elif command.record is not None and command.verb == "add":
         port.add(command.record)
     elif command.record is not None:
-        replace_record(port, command.record)
+        replace_record(_select.port_of(machine), command.record)
     out(f"SSL Certificate successfully {_DONE[command.verb]}")
     return 0
 
