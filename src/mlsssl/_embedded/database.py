@@ -129,8 +129,12 @@ class Database:
 
     def __del__(self) -> None:
         # Forgotten, as the machine of a whole process is: nothing is lost, for every change is on the disk already.
-        if hasattr(self, "_connection"):
-            self._disconnect()
+        connection = getattr(self, "_connection", None)
+        if connection is not None:
+            try:  # noqa: SIM105 -- contextlib may be gone before us when the interpreter ends
+                connection.close()
+            except Exception:  # noqa: BLE001, S110 -- nobody is left to hear it
+                pass
 
     def _opened(self) -> sqlite3.Connection:
         if self._closed:
