@@ -14,8 +14,12 @@ from mlsssl._version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mlsssl._pki.csr import RequestPolicy
     from mlsssl._pki.keys import KeyType
+    from mlsssl._pki.pfx_explain import PfxExplanation, explain_pfx
     from mlsssl._pki.report import Finding, Report, Severity
+    from mlsssl._pki.rules import Profile, UserRule
+    from mlsssl._pki.validate import ServerFacts
     from mlsssl._ports import Cause, Diagnosis, KeyState, ServiceState, ServiceStatus
     from mlsssl.authority import CertificateAuthority
     from mlsssl.binding import Binding, Bindings
@@ -47,6 +51,7 @@ if TYPE_CHECKING:
     )
     from mlsssl.machine import EmbeddedMachine, Machine, WindowsMachine
     from mlsssl.renewal import Renewal, renew, renew_due
+    from mlsssl.request import CertificateRequest
     from mlsssl.retirement import Cleanup, Kept, cleanup
     from mlsssl.service import Service, Services
     from mlsssl.store import Store, StoreEntry
@@ -76,6 +81,7 @@ __all__ = [
     "CcsPort",
     "Certificate",
     "CertificateAuthority",
+    "CertificateRequest",
     "Cleanup",
     "ClosedError",
     "DeploymentError",
@@ -99,10 +105,14 @@ __all__ = [
     "NotFoundError",
     "OnConflict",
     "Outcome",
+    "PfxExplanation",
     "Plan",
+    "Profile",
     "Renewal",
     "Report",
+    "RequestPolicy",
     "ScopedCcs",
+    "ServerFacts",
     "Service",
     "ServiceError",
     "ServiceNotFoundError",
@@ -119,12 +129,14 @@ __all__ = [
     "Thumbprint",
     "UnsupportedError",
     "UnusableCertificateError",
+    "UserRule",
     "ValidationError",
     "WindowsMachine",
     "WrongPasswordError",
     "__version__",
     "cleanup",
     "deploy",
+    "explain_pfx",
     "last_outcome",
     "recover",
     "renew",
@@ -132,6 +144,11 @@ __all__ = [
 ]
 
 _HOMES = {
+    "_pki.validate": ("ServerFacts",),
+    "_pki.rules": ("Profile", "UserRule"),
+    "_pki.pfx_explain": ("PfxExplanation", "explain_pfx"),
+    "request": ("CertificateRequest",),
+    "_pki.csr": ("RequestPolicy",),
     "_pki.keys": ("KeyType",),
     "_pki.report": ("Finding", "Report", "Severity"),
     "_ports": ("Cause", "Diagnosis", "KeyState", "ServiceState", "ServiceStatus"),

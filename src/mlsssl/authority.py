@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from mlsssl._pki.csr import RequestPolicy
     from mlsssl._pki.issue import PublicKey
     from mlsssl._pki.keys import KeyType, PrivateKey
+    from mlsssl.request import CertificateRequest
 
 __all__ = ["CertificateAuthority"]
 
@@ -305,6 +307,80 @@ class CertificateAuthority:
             crl_url=self.crl_url,
         )
         return assemble(certificate, private_key, self._line)
+
+    def sign(
+        self,
+        request: CertificateRequest,
+        *,
+        policy: RequestPolicy | None = None,
+        days: int = _SERVER_DAYS,
+        common_name: str | None = None,
+        at: dt.datetime | None = None,
+        serial: int | None = None,
+    ) -> Certificate:
+        """Issue the server certificate that a request asks for; the rules are `issue`'s.
+
+        Args:
+            request: Its public key and host names are taken; everything else is this authority's decision.
+            policy: What is refused and what is passed over; the usual one when not given.
+            days: As in `issue`.
+            common_name: As in `issue`.
+            at: As in `issue`.
+            serial: As in `issue`.
+
+        Returns:
+            The certificate without a private key, which has stayed with whoever asked; `request.complete` or
+            `certificate.with_key` joins the two.
+
+        Raises:
+            InvalidInputError: the policy refuses the request, or as `issue`.
+        """
+        from mlsssl._pki.csr import RequestPolicy
+
+        honoured = request.honoured_by(RequestPolicy() if policy is None else policy)
+        return self._issue(list(honoured.names), None, honoured.public_key, days, common_name, _moment(at), serial)
+
+    def crl(
+        self,
+        revoked: Iterable[Certificate | int | tuple[Certificate | int, dt.datetime, str | None]] = (),
+        *,
+        days: int = 30,
+        number: int | None = None,
+        at: dt.datetime | None = None,
+    ) -> x509.CertificateRevocationList:
+        """A full revocation list of this authority (RFC 5280 section 5).
+
+        Publish its DER at the `crl_url` that the authority puts into what it issues. An empty list with a long life
+        makes clients quiet that insist on revocation checks (Windows' 0x80092012).
+
+        Args:
+            revoked: Certificates or serial numbers; with the aware moment of revocation and a reason (RFC 5280's
+                names, such as `"keyCompromise"`, or None) in a tuple, else revoked at `at` for no stated reason.
+            days: How long the list is current.
+            number: The CRL number, which has to grow from list to list; the seconds since 1970 when not given.
+            at: The moment of issuing, aware; now when not given.
+
+        Returns:
+            The list; `.public_bytes(Encoding.DER)` is what to publish, `check(crls=[...])` takes it as it is.
+
+        Raises:
+            InvalidInputError: an argument out of its range, an unknown reason, a serial number twice.
+        """
+        from mlsssl._pki.crl import build_crl
+
+        moment = _moment(at)
+        entries: list[tuple[int, dt.datetime, str | None]] = []
+        for one in revoked:
+            what, when, reason = one if isinstance(one, tuple) else (one, moment, None)
+            entries.append((what.serial_number if isinstance(what, Certificate) else what, when, reason))
+        return build_crl(
+            self._certificate.to_cryptography(),
+            self._key,
+            entries,
+            at=moment,
+            number=int(moment.timestamp()) if number is None else number,
+            days=days,
+        )
 
     def issue_many(
         self,

@@ -13,7 +13,16 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlsssl import Certificate, CertificateAuthority, InvalidInputError, KeyType, NotFoundError, WrongPasswordError
+from mlsssl import (
+    Certificate,
+    CertificateAuthority,
+    CertificateRequest,
+    InvalidInputError,
+    KeyType,
+    NotFoundError,
+    RequestPolicy,
+    WrongPasswordError,
+)
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -307,3 +316,32 @@ def test_an_authority_shows_no_secret_and_cannot_be_pickled(ca: CertificateAutho
     with pytest.raises(AttributeError):
         ca.crl_url = "x"
     assert copy.copy(ca.certificate) is not None
+
+
+def test_a_request_is_signed_and_meets_its_key() -> None:
+    """The organisation's path: the key never leaves the one who asks."""
+    request = CertificateRequest.create("server-name.com", "10.0.0.5", key="ec-p256")
+    answer = _ROOT.sign(request)
+    assert answer.names == ("server-name.com", "10.0.0.5")
+    assert not answer.has_private_key
+    assert request.complete(answer).has_private_key
+    assert answer.check("server-name.com", trust=[_ROOT], key_expected=False)
+    with pytest.raises(InvalidInputError, match="wildcard"):
+        _ROOT.sign(CertificateRequest.create("*.example.com", key="ec-p256"), policy=RequestPolicy(wildcards=False))
+
+
+def test_a_revoked_certificate_is_found_out() -> None:
+    """By the list of its authority; its sister is not on it."""
+    bad, good = _ROOT.issue("bad.example", key=_KEY), _ROOT.issue("good.example", key=_KEY)
+    crl = _ROOT.crl([(bad, dt.datetime.now(dt.timezone.utc), "keyCompromise")])
+    assert not bad.check("bad.example", trust=[_ROOT], crls=[crl])
+    assert good.check("good.example", trust=[_ROOT], crls=[crl])
+
+
+def test_a_distribution_point_is_put_into_what_is_issued() -> None:
+    """Of servers and intermediates, for the root itself has no one above it."""
+    root = CertificateAuthority.create("Root", key=_KEY, crl_url="http://crl.corp.test/root.crl")
+    for one in (root.issue("a.example", key=_KEY), root.create_intermediate("Below", key=_KEY).certificate):
+        points = extension(one, x509.CRLDistributionPoints).value
+        assert isinstance(points, x509.CRLDistributionPoints)
+        assert points[0].full_name == [x509.UniformResourceIdentifier("http://crl.corp.test/root.crl")]

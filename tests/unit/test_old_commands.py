@@ -318,7 +318,7 @@ def test_netsh_against_a_machine(here: Path, machine: EmbeddedMachine) -> None:
     assert _netsh(add, machine) == ["SSL Certificate successfully added"]
     with pytest.raises(BindingExistsError):
         _netsh(add, machine)
-    update = add.replace("add", "update") + " disabletls13=enable"
+    update = add.replace("add", "update", 1) + " disabletls13=enable"
     assert _netsh(update, machine) == ["SSL Certificate successfully updated"]
     binding = Binding.get("0.0.0.0:443", machine=machine)
     assert binding.options == BindingOptions(tls13=False)
