@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsssl import _files
-from mlsssl._pki.keys import check_key_type
 from mlsssl._pki.names import parse_name
 from mlsssl.authority import CertificateAuthority
 from mlsssl.binding import Binding
 from mlsssl.certificate import Certificate
 from mlsssl.errors import ExistsError, MlssslError
 from mlsssl.machine import EmbeddedMachine
+from mlsssl.renewal import renew
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -168,14 +168,9 @@ def _run(name: str, key: KeyType, folder: Path, steps: _Steps) -> None:
 
 
 def _renew(binding: Binding, ca: CertificateAuthority, machine: EmbeddedMachine) -> Thumbprint:
-    old = binding.certificate
-    if old is None:
-        raise QuickstartError("the store has lost the certificate that is bound")
-    with machine.store() as store:
-        entry = store.add(ca.issue(*old.hosts, key=check_key_type(old.key_type)))
-    binding.with_certificate(entry).update()
+    outcome = renew(binding.key, ca, machine=machine)
     after = Binding.get(binding.key, machine=machine)
-    if after.thumbprint is None or after.thumbprint == binding.thumbprint:
+    if not outcome.changed or after.thumbprint is None or after.thumbprint == binding.thumbprint:
         raise QuickstartError("the renewal left the old certificate bound")
     if (after.app_id, after.options) != (binding.app_id, binding.options):
         raise QuickstartError("the renewal changed the owner or the options of the binding")
