@@ -59,9 +59,9 @@ def embedded_port(path: str | Path | None, *, atomic_update: bool = True) -> Emb
 
 def windows_port() -> MachinePort:
     """This Windows computer."""
-    from mlsssl.errors import UnsupportedError
+    from mlsssl._windows.machine import WindowsPort
 
-    raise UnsupportedError("the Windows storey is not here yet")
+    return WindowsPort()
 
 
 def system_roots() -> list[bytes]:

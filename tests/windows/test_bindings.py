@@ -43,6 +43,13 @@ NATIVE = SslRecord(config_id=IP, address=V4_443, digest=bytes(20))
 CAUSE = Diagnosis(cause=Cause.NO_KEY, found="no key", remedy="import it")
 
 
+def fakes() -> FakeDlls:
+    """Fakes whose HTTP.sys takes every certificate: what a certificate needs is tested with the stores."""
+    dlls = FakeDlls()
+    dlls.httpapi = FakeHttpApi(dlls.calls)
+    return dlls
+
+
 def machine(
     dlls: FakeDlls, *, diagnosis: tuple[Diagnosis, ...] = (), waits: list[float] | None = None
 ) -> WindowsBindings:
@@ -53,7 +60,7 @@ def machine(
 
 def test_a_family_is_probed_once() -> None:
     """The answer does not change while Windows runs."""
-    dlls = FakeDlls()
+    dlls = fakes()
     bindings = machine(dlls)
     for _ in range(3):
         assert bindings.supports(BindingFamily.CCS)
@@ -63,7 +70,7 @@ def test_a_family_is_probed_once() -> None:
 
 def test_families_that_this_windows_lacks() -> None:
     """Left out of the listing, refused by name, and nothing is written."""
-    dlls = FakeDlls()
+    dlls = fakes()
     dlls.httpapi = FakeHttpApi(dlls.calls, families=(IP, SNI))
     bindings = machine(dlls)
     assert [family for family in BindingFamily if bindings.supports(family)] == [
@@ -87,7 +94,7 @@ def test_families_that_this_windows_lacks() -> None:
 
 def test_without_the_update_export() -> None:
     """Server 2016: the capability is missing, update says so, and the DLL is never called."""
-    dlls = FakeDlls()
+    dlls = fakes()
     dlls.httpapi = FakeHttpApi(dlls.calls, has_update=False)
     bindings = machine(dlls)
     bindings.add(RECORD)
@@ -96,12 +103,12 @@ def test_without_the_update_export() -> None:
     with pytest.raises(UnsupportedError, match="HttpUpdateServiceConfiguration"):
         bindings.update(RECORD)
     assert dlls.calls.names == before
-    assert machine(FakeDlls()).atomic_update is True
+    assert machine(fakes()).atomic_update is True
 
 
 def test_not_an_administrator() -> None:
     """The right is named, and the call is the cause."""
-    dlls = FakeDlls()
+    dlls = fakes()
     dlls.httpapi = FakeHttpApi(dlls.calls, administrator=False)
     dlls.httpapi.put(NATIVE)
     bindings = machine(dlls)
@@ -122,7 +129,7 @@ def test_not_an_administrator() -> None:
 
 def test_a_record_that_grows_between_two_calls_is_read_again() -> None:
     """The size asked for is a beginning only."""
-    dlls = FakeDlls()
+    dlls = fakes()
     bindings = machine(dlls)
     dlls.httpapi.put(replace(NATIVE, texts={"pSslCertStoreName": "MY"}))
     lengths = iter([2_000, 9_000])
@@ -168,7 +175,7 @@ class LyingHttpApi(FakeHttpApi):
 @pytest.mark.parametrize("lie", ["nothing", "address", "hash", "text"])
 def test_pointers_and_lengths_of_an_answer_are_not_trusted(lie: str, caplog: pytest.LogCaptureFixture) -> None:
     """A bad answer is our error, never a crash; a listing leaves it out and says so."""
-    dlls = FakeDlls()
+    dlls = fakes()
     dlls.httpapi = api = LyingHttpApi(dlls.calls)
     api.put(NATIVE)
     bindings = machine(dlls)
@@ -184,7 +191,7 @@ def test_pointers_and_lengths_of_an_answer_are_not_trusted(lie: str, caplog: pyt
 
 def test_a_size_that_no_record_needs_ends_the_loop() -> None:
     """Bounded memory, whatever is asked for."""
-    dlls = FakeDlls()
+    dlls = fakes()
     dlls.httpapi = api = LyingHttpApi(dlls.calls)
     api.put(NATIVE)
     bindings = machine(dlls)
@@ -207,7 +214,7 @@ def test_records_of_others_that_ours_cannot_hold(
     native: SslRecord, key: IpPort, caplog: pytest.LogCaptureFixture
 ) -> None:
     """The listing goes on without them and says which; finding one says why it cannot be read."""
-    dlls = FakeDlls()
+    dlls = fakes()
     dlls.httpapi.put(native)
     dlls.httpapi.put(replace(NATIVE, address=V4_443[:3] + b"\xbc" + bytes(12)))
     bindings = machine(dlls)
@@ -221,7 +228,7 @@ def test_records_of_others_that_ours_cannot_hold(
 
 def test_a_host_name_in_any_case_is_one_key() -> None:
     """IIS writes names as they were typed; we read them as DNS compares them."""
-    dlls = FakeDlls()
+    dlls = fakes()
     dlls.httpapi.put(replace(NATIVE, config_id=SNI, host="SNI.IIS8.com"))
     found = machine(dlls).find(HostnamePort("sni.iis8.com", 443))
     assert found is not None
@@ -231,7 +238,7 @@ def test_a_host_name_in_any_case_is_one_key() -> None:
 
 def test_a_central_store_record_reads_without_a_certificate() -> None:
     """Whatever hash it holds means nothing there."""
-    dlls = FakeDlls()
+    dlls = fakes()
     dlls.httpapi.put(SslRecord(config_id=CCS, address=V4_443))
     dlls.httpapi.put(SslRecord(config_id=SCOPED_CCS, address=V4_443, host="a.example", digest=bytes(20)))
     records = machine(dlls).all()
@@ -247,7 +254,7 @@ def refusing(dlls: FakeDlls, *codes: int) -> None:
 
 def test_1312_carries_the_diagnosis() -> None:
     """The message and the attribute say what was found; the cause names call and code."""
-    dlls = FakeDlls()
+    dlls = fakes()
     refusing(dlls, 1312)
     with pytest.raises(UnusableCertificateError, match="no key → import it") as caught:
         machine(dlls, diagnosis=(CAUSE,)).add(RECORD)
@@ -259,7 +266,7 @@ def test_1312_carries_the_diagnosis() -> None:
 
 def test_1312_without_a_known_cause_says_where_to_look() -> None:
     """Every check passed, and still it is refused."""
-    dlls = FakeDlls()
+    dlls = fakes()
     refusing(dlls, 1312)
     with pytest.raises(UnusableCertificateError, match="rights on the private key") as caught:
         machine(dlls).add(RECORD)
@@ -272,7 +279,7 @@ def test_1312_whose_diagnosis_fails_is_still_1312() -> None:
     def diagnose(_thumbprint: Thumbprint, _store_name: str) -> tuple[Diagnosis, ...]:
         raise AccessDeniedError("no rights on MY", right="read")
 
-    dlls = FakeDlls()
+    dlls = fakes()
     refusing(dlls, 1312)
     with pytest.raises(UnusableCertificateError, match="looking for the cause failed: no rights on MY"):
         WindowsBindings(dlls, diagnose).add(RECORD)
@@ -280,7 +287,7 @@ def test_1312_whose_diagnosis_fails_is_still_1312() -> None:
 
 def test_a_key_installed_moments_ago_is_waited_for() -> None:
     """87 goes away by itself then: the write is tried again, a bounded number of times."""
-    dlls, waits = FakeDlls(), list[float]()
+    dlls, waits = fakes(), list[float]()
     refusing(dlls, 87, 87)
     machine(dlls, waits=waits).add(RECORD)
     assert waits == list(RETRY_DELAYS[:2])
@@ -290,7 +297,7 @@ def test_a_key_installed_moments_ago_is_waited_for() -> None:
 
 def test_waiting_for_a_key_ends() -> None:
     """Still 87 after the last try: the error says what else it may be."""
-    dlls, waits = FakeDlls(), list[float]()
+    dlls, waits = fakes(), list[float]()
     refusing(dlls, *[87] * 100)
     with pytest.raises(NativeError, match="may not know one of the options") as caught:
         machine(dlls, waits=waits).add(RECORD)
@@ -300,7 +307,7 @@ def test_waiting_for_a_key_ends() -> None:
 
 def test_87_with_a_known_cause_is_not_waited_for() -> None:
     """A certificate without its key does not get one by waiting."""
-    dlls, waits = FakeDlls(), list[float]()
+    dlls, waits = fakes(), list[float]()
     refusing(dlls, 87)
     with pytest.raises(UnusableCertificateError, match="no key"):
         machine(dlls, diagnosis=(CAUSE,), waits=waits).add(RECORD)
@@ -309,7 +316,7 @@ def test_87_with_a_known_cause_is_not_waited_for() -> None:
 
 def test_87_turning_into_1312_is_diagnosed() -> None:
     """The last answer counts."""
-    dlls = FakeDlls()
+    dlls = fakes()
     refusing(dlls, 87, 1312)
     with pytest.raises(UnusableCertificateError, match="every known cause"):
         machine(dlls).add(RECORD)
@@ -317,7 +324,7 @@ def test_87_turning_into_1312_is_diagnosed() -> None:
 
 def test_2_means_the_store_when_something_is_bound() -> None:
     """For a Set, and for an Update of what is there, only the certificate can be what is not found."""
-    dlls = FakeDlls()
+    dlls = fakes()
     bindings = machine(dlls, diagnosis=(CAUSE,))
     refusing(dlls, 2)
     with pytest.raises(UnusableCertificateError):
@@ -331,7 +338,7 @@ def test_2_means_the_store_when_something_is_bound() -> None:
 
 def test_an_option_that_this_windows_does_not_know() -> None:
     """87, named and explained, and nothing is bound."""
-    dlls = FakeDlls()
+    dlls = fakes()
     dlls.httpapi = FakeHttpApi(dlls.calls, known_flags=0x1FFF)
     bindings = machine(dlls)
     with pytest.raises(NativeError, match="may not know one of the options"):
@@ -341,7 +348,7 @@ def test_an_option_that_this_windows_does_not_know() -> None:
 
 def test_an_unknown_code_is_a_native_error() -> None:
     """No code is swallowed; it comes as a number with the binding in the message."""
-    dlls = FakeDlls()
+    dlls = fakes()
     refusing(dlls, 4711)
     with pytest.raises(NativeError, match=r"4711: while working on 0\.0\.0\.0:443") as caught:
         machine(dlls).add(RECORD)
@@ -350,7 +357,7 @@ def test_an_unknown_code_is_a_native_error() -> None:
 
 def test_a_failing_terminate_is_told_but_what_was_done_stays_done() -> None:
     """It is the only sign of a count out of step; the record is there."""
-    dlls = FakeDlls()
+    dlls = fakes()
     bindings = machine(dlls)
     assert bindings.supports(BindingFamily.IP_PORT)
     dlls.calls.faults[len(dlls.calls.names) + 2] = 87

@@ -55,6 +55,13 @@ PART_OF_THE_PLAN = {
 }
 
 
+def fakes() -> FakeDlls:
+    """Fakes whose HTTP.sys takes every certificate: what a certificate needs is tested with the stores."""
+    dlls = FakeDlls()
+    dlls.httpapi = FakeHttpApi(dlls.calls)
+    return dlls
+
+
 @dataclass(frozen=True)
 class Act:
     """Something done to a machine that has `before`, which leaves one of `after` for the key of `OLD`."""
@@ -82,7 +89,7 @@ ACTS = (
 
 def http_machine(before: BindingRecord | None) -> tuple[FakeDlls, WindowsBindings]:
     """Fakes with the records, and bindings over them that have called nothing yet."""
-    dlls = FakeDlls()
+    dlls = fakes()
     for record in (*OTHERS, *([before] if before else [])):
         WindowsBindings(dlls, lambda _thumbprint, _store: ()).add(record)
     dlls.calls.names.clear()
@@ -158,7 +165,7 @@ SERVICE_ACTS = (
 
 
 def service_machine(act: ServiceAct) -> tuple[FakeDlls, WindowsServices]:
-    dlls = FakeDlls()
+    dlls = fakes()
     dlls.advapi32_services.define(FakeService(name="web", state=act.state))
     if act.name == "dependents":
         dlls.advapi32_services.define(FakeService(name="app", needs=("web",), state=RUNNING))
@@ -214,7 +221,7 @@ def test_two_faults_in_one_operation() -> None:
 
 def test_a_missing_export_is_no_crash() -> None:
     """A capability, not an AttributeError."""
-    dlls = FakeDlls()
+    dlls = fakes()
     dlls.httpapi = FakeHttpApi(dlls.calls, has_update=False)
     with pytest.raises(UnsupportedError):
         WindowsBindings(dlls, lambda _thumbprint, _store: ()).update(NEW)

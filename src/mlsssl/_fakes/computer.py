@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+if TYPE_CHECKING:
+    from mlsssl._fakes.httpapi import SslRecord
 
 PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 
 CURRENT_USER, LOCAL_MACHINE = 0x10000, 0x20000
+KEY_PROV_INFO = 2
+MACHINE_KEYSET = 0x20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,6 +73,7 @@ class Computer:
         pfx: "2019" reads everything; "2016" knows no AES and calls the password wrong; "wine" knows no CNG flag
             and no EC keys, and puts every key into one container named after the user.
         administrator: False may not change what is the machine's.
+        bindings: HTTP.sys' records, by the fake httpapi's keys.
     """
 
     stores: dict[tuple[int, str], FakeStore] = field(default_factory=dict)
@@ -78,6 +85,7 @@ class Computer:
     lists_keys: bool = True
     pfx: Literal["2019", "2016", "wine"] = "2019"
     administrator: bool = True
+    bindings: dict[tuple[int, bytes, str], SslRecord] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("My", "Root", "CA", "Trust", "Disallowed"):
@@ -89,3 +97,16 @@ class Computer:
         """Every key there is: storage, machine or user, name."""
         found = {("cng", machine, name) for machine, name in self.cng}
         return found | {("csp", machine, name) for machine, name in self.csp}
+
+    def http_accepts(self, digest: bytes, store_name: str) -> bool:
+        """HTTP.sys' own look at a certificate: in this LocalMachine store, its key among the machine's and there."""
+        store = self.stores.get((LOCAL_MACHINE, store_name.casefold()))
+        entries = store.entries if store else []
+        entry = next((each for each in entries if hashlib.sha1(each.der).digest() == digest), None)  # noqa: S324
+        link = entry.properties.get(KEY_PROV_INFO) if entry else None
+        if not isinstance(link, ProvInfo) or not link.flags & MACHINE_KEYSET or link.container is None:
+            return False
+        name = (True, link.container.casefold())
+        if link.provider_type == 0:
+            return name in self.cng and self.cng_keeps != "nothing"
+        return link.key_spec in self.csp.get(name, {})

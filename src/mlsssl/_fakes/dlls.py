@@ -22,7 +22,13 @@ class FakeDlls:
     def __init__(self, computer: Computer | None = None) -> None:
         self.calls = Calls()
         self.computer = Computer() if computer is None else computer
-        self.httpapi = FakeHttpApi(self.calls)
+        accepts = self.computer.http_accepts
+        self.httpapi = FakeHttpApi(
+            self.calls,
+            check_certificate=lambda digest, store_name: 0 if accepts(digest, store_name) else 1312,
+            administrator=self.computer.administrator,
+            records=self.computer.bindings,
+        )
         self.advapi32_services = FakeAdvapi32Services(self.calls)
         self.crypt32 = FakeCrypt32(self.calls, self.computer)
         self.ncrypt = FakeNCrypt(self.calls, self.computer)

@@ -76,6 +76,7 @@ class FakeHttpApi(Fake):
         has_update: False is a Windows before 10 1703: the export is missing.
         administrator: False answers 5 to whatever changes something.
         known_flags: DefaultFlags bits that this Windows takes; others are answered 87.
+        records: Where the records are kept, for more than one process; its own when None.
     """
 
     def __init__(
@@ -87,9 +88,10 @@ class FakeHttpApi(Fake):
         has_update: bool = True,
         administrator: bool = True,
         known_flags: int = 0xFFFF_FFFF,
+        records: dict[tuple[int, bytes, str], SslRecord] | None = None,
     ) -> None:
         super().__init__(calls)
-        self.records: dict[tuple[int, bytes, str], SslRecord] = {}
+        self.records: dict[tuple[int, bytes, str], SslRecord] = {} if records is None else records
         self.check_certificate = check_certificate
         self.families = frozenset(families)
         self.administrator = administrator

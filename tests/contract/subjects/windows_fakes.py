@@ -5,19 +5,16 @@ from __future__ import annotations
 import contextlib
 import copy
 import functools
-import hashlib
 from itertools import count
 from typing import TYPE_CHECKING
 
 from contract.subjects.kinds import BindingsSubject, ServicesSubject, StoresSubject
+from made_certificates import make, shared_key
 from mlsssl._fakes.advapi32_services import FakeService
 from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.dlls import FakeDlls
-from mlsssl._fakes.httpapi import FakeHttpApi
-from mlsssl._ports import Cause, Diagnosis
-from mlsssl._windows.bindings import WindowsBindings
+from mlsssl._windows.machine import WindowsPort
 from mlsssl._windows.services import WindowsServices
-from mlsssl.values import Thumbprint
 from windows.stores_machine import WindowsStoresMachine
 
 if TYPE_CHECKING:
@@ -25,29 +22,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from contract.subjects.kinds import StoresMaker
+    from mlsssl.values import Thumbprint
 
 
 @contextlib.contextmanager
-def _bindings(_folder: Path, *, has_update: bool = True) -> Iterator[BindingsSubject]:
+def _bindings(folder: Path, *, has_update: bool = True) -> Iterator[BindingsSubject]:
     dlls = FakeDlls()
-    dlls.httpapi = FakeHttpApi(dlls.calls, has_update=has_update)
-    usable: set[Thumbprint] = set()
+    if not has_update:
+        del dlls.httpapi.HttpUpdateServiceConfiguration
+    port = WindowsPort(dlls, state_folder=folder / "state")
     numbers = count()
 
     def add_certificate() -> Thumbprint:
-        usable.add(thumbprint := Thumbprint(hashlib.sha1(b"%d" % next(numbers)).digest()))
-        return thumbprint
+        made = make(f"h{next(numbers)}.contract.example", key=shared_key(0))
+        with contextlib.closing(port.open_store("MY", "LocalMachine", write=True)) as store:
+            store.add(made.der, made.pkcs8, friendly_name=None, exportable=False, provider=None)
+        return made.thumbprint
 
-    def check_certificate(digest: bytes, store_name: str) -> int:
-        return 0 if store_name.upper() == "MY" and digest in usable else 1312
-
-    def diagnose(thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
-        if not check_certificate(thumbprint, store_name):
-            return ()
-        return (Diagnosis(cause=Cause.NOT_IN_STORE, found=f"{thumbprint} is not in {store_name}", remedy="add it"),)
-
-    dlls.httpapi.check_certificate = check_certificate
-    yield BindingsSubject(bindings=WindowsBindings(dlls, diagnose), add_certificate=add_certificate)
+    yield BindingsSubject(bindings=port.bindings, add_certificate=add_certificate)
     assert dlls.calls.leaks == {}
 
 

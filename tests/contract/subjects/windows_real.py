@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contract.subjects.kinds import BindingsSubject, ServicesSubject
-from mlsssl._ports import Cause, Diagnosis, ServiceState
+from mlsssl._ports import ServiceState
 from mlsssl._windows.bindings import WindowsBindings
 from mlsssl._windows.dlls import SystemDlls
 from mlsssl._windows.services import WindowsServices
+from mlsssl._windows.stores import WindowsStores
 from mlsssl.values import Thumbprint
 from windows import machine_keys, raw_httpapi
 
@@ -45,15 +46,10 @@ def _certificates() -> list[Thumbprint]:
     return _made
 
 
-def _diagnose(thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
-    if store_name.upper() == "MY" and thumbprint in _made:
-        return ()
-    return (Diagnosis(cause=Cause.NOT_IN_STORE, found=f"{thumbprint} is not in {store_name}", remedy="add it"),)
-
-
 @contextlib.contextmanager
-def _bindings(_folder: Path) -> Iterator[BindingsSubject]:
+def _bindings(folder: Path) -> Iterator[BindingsSubject]:
     certificates = cycle(_certificates())
+    dlls = SystemDlls()
     loaded = raw_httpapi.StandIn()
     standin = loaded if loaded.exports("StandinOpenCount") else None
     before = standin.open_count() if standin else 0
@@ -62,7 +58,7 @@ def _bindings(_folder: Path) -> Iterator[BindingsSubject]:
             environment.setenv("MLSSSL_STANDIN_FLAGS", "0xffffffff")
             environment.setenv("MLSSSL_STANDIN_CHECK_MODES", "0xffffffff")
         yield BindingsSubject(
-            bindings=WindowsBindings(SystemDlls(), _diagnose, retry_delays=()),
+            bindings=WindowsBindings(dlls, WindowsStores(dlls, lambda: folder).diagnose, retry_delays=()),
             add_certificate=lambda: next(certificates),
             takes_unknown_bits=standin is not None,
         )

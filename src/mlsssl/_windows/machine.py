@@ -1,0 +1,97 @@
+"""This Windows computer as one machine (`MachinePort`): stores, bindings and services over the same DLLs."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING
+
+from mlsssl import _files
+from mlsssl._windows.bindings import WindowsBindings
+from mlsssl._windows.dlls import SystemDlls
+from mlsssl._windows.services import WindowsServices
+from mlsssl._windows.stores import WindowsStores
+from mlsssl.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from mlsssl._ports import Diagnosis
+    from mlsssl._windows.dlls import Dlls
+    from mlsssl._windows.stores import WindowsStore
+    from mlsssl.values import Location, Thumbprint
+
+
+class WindowsPort:
+    r"""The seam to a Windows computer. It keeps nothing open, so `close` has nothing to do.
+
+    Args:
+        dlls: Windows' DLLs, or fakes; this Windows' own when None.
+        state_folder: Where journals and locks go; `%ProgramData%\mlsssl` when None.
+
+    Raises:
+        UnsupportedError: neither on Windows nor given DLLs.
+    """
+
+    def __init__(self, dlls: Dlls | None = None, *, state_folder: Path | None = None) -> None:
+        if dlls is None and sys.platform != "win32":
+            raise UnsupportedError(f"the Windows machine is a Windows computer; this is {sys.platform}")
+        self._dlls: Dlls = SystemDlls() if dlls is None else dlls
+        self._state_folder = state_folder
+        self._stores = WindowsStores(self._dlls, lambda: self.state_folder)
+        self._bindings = WindowsBindings(self._dlls, self._stores.diagnose)
+        self._services = WindowsServices(self._dlls)
+
+    @property
+    def description(self) -> str:
+        """This computer."""
+        return "this computer"
+
+    @property
+    def state_folder(self) -> Path:
+        """For administrators and SYSTEM only: what lies there is done again after a crash, so nobody may plant it.
+
+        Raises:
+            AccessDeniedError: this user is no administrator; or somebody else made the folder before us.
+        """
+        folder = _default_state_folder() if self._state_folder is None else self._state_folder
+        return _files.private_folder(folder, administrators=True)
+
+    @property
+    def bindings(self) -> WindowsBindings:
+        """HTTP.sys' TLS records."""
+        return self._bindings
+
+    @property
+    def services(self) -> WindowsServices:
+        """The service control manager."""
+        return self._services
+
+    def store_names(self, location: Location) -> list[str]:
+        """The stores that exist there, sorted."""
+        return self._stores.names(location)
+
+    def open_store(self, name: str, location: Location, *, create: bool = False, write: bool = False) -> WindowsStore:
+        """Open a store; the caller closes it."""
+        return self._stores.open(name, location, create=create, write=write)
+
+    def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
+        """Why HTTP.sys could not use this certificate, likeliest cause first; empty when it can."""
+        return self._stores.diagnose(thumbprint, store_name)
+
+    def recover(self) -> list[str]:
+        """Clean up what a killed `add` left; a line per thing done."""
+        return self._stores.recover()
+
+    def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:
+        """Hold a named lock across processes and threads."""
+        return _files.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
+
+    def close(self) -> None:
+        """Nothing: every operation closes what it opens."""
+
+
+def _default_state_folder() -> Path:
+    if sys.platform != "win32":
+        raise UnsupportedError("fakes of Windows' DLLs need a state_folder of their own")
+    return _files.program_data_folder() / "mlsssl"
