@@ -17,7 +17,7 @@ from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._ports import BindingRecord, Cause, MachinePort
 from mlsssl._windows.machine import WindowsPort
 from mlsssl.errors import BindingError, InvalidInputError, UnsupportedError, UnusableCertificateError
-from mlsssl.values import BindingOptions, IpPort
+from mlsssl.values import BindingOptions, HostnamePort, IpPort
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -88,6 +88,15 @@ def test_the_nouns_work_on_it(tmp_path: Path) -> None:
     assert Binding.get("0.0.0.0:443", machine=machine).thumbprint == made.thumbprint
     assert machine.description == "this computer"
     assert dlls.calls.leaks == {}
+
+
+def test_where_its_bindings_answer(tmp_path: Path) -> None:
+    """At the key's own address and port; a wildcard answers at this computer's loopback."""
+    _, port = port_over_fakes(tmp_path)
+    assert port.served_at(KEY) == ("127.0.0.1", 443)
+    assert port.served_at(IpPort("::", 8443)) == ("::1", 8443)
+    assert port.served_at(IpPort("10.0.0.5", 443)) == ("10.0.0.5", 443)
+    assert port.served_at(HostnamePort("a.example", 444)) == ("127.0.0.1", 444)
 
 
 def test_a_lock_is_held_by_one(tmp_path: Path) -> None:

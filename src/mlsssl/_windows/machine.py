@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from mlsssl._ports import Diagnosis
     from mlsssl._windows.dlls import Dlls
     from mlsssl._windows.stores import WindowsStore
-    from mlsssl.values import Location, Thumbprint
+    from mlsssl.values import BindingKey, Location, Thumbprint
 
 
 class WindowsPort:
@@ -78,6 +78,12 @@ class WindowsPort:
     def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use this certificate, likeliest cause first; empty when it can."""
         return self._stores.diagnose(thumbprint, store_name)
+
+    def served_at(self, key: BindingKey) -> tuple[str, int] | None:
+        """This computer itself: HTTP.sys answers at the key's own address and port."""
+        from mlsssl import _probe
+
+        return _probe.local_address(key)
 
     def recover(self) -> list[str]:
         """Clean up what a killed `add` left; a line per thing done."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mlsssl._pki.pfx import load_pfx
 from mlsssl._ports import StoreRecord
 from mlsssl._windows import contexts, diagnose, key_blobs, keys, pfx, system_stores
 from mlsssl._windows.pending import Pending, PendingKeys, digest
@@ -166,6 +165,8 @@ class WindowsStore:
         It is read here first: so a wrong password and a damaged file are told apart, which Windows does not, and
         a file whose encryption this Windows cannot read is imported all the same.
         """
+        from mlsssl._pki.pfx import load_pfx  # as much to import as all the rest of this storey
+
         self._check_changing()
         check_friendly_name(friendly_name)
         data = bytes(data)
