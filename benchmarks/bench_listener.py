@@ -25,9 +25,9 @@ from cryptography.hazmat.primitives import serialization
 from ratios import Ratio, report
 
 from mlsssl import CertificateAuthority
-from mlsssl._embedded.contexts import Identity, load_identity
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl._ports import BindingRecord
+from mlsssl._tls import load_der
 from mlsssl.values import BindingKey, BindingOptions, HostnamePort, IpPort, Thumbprint
 
 BOUND = 0.9
@@ -58,7 +58,7 @@ def serve_bare(certificate: bytes, key: bytes) -> None:
 
     async def serve() -> None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        load_identity(context, Identity(chain=(certificate,), private_key=key))
+        load_der(context, [certificate], key)
         server = await asyncio.get_running_loop().create_server(asyncio.Protocol, "127.0.0.1", 0, ssl=context)
         await asyncio.to_thread(answer_questions, server.sockets[0].getsockname()[1])
         server.close()

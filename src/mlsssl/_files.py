@@ -76,6 +76,16 @@ def write(path: Path, data: bytes, *, private: bool) -> None:
     _sync_folder(path.parent)
 
 
+def make_private_file(path: Path) -> None:
+    """Make an empty file that only its owner may read, in the way `write` does, unless something is there.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(_create(path, private=True))
+
+
 def private_folder(path: Path, *, administrators: bool = False) -> Path:
     """Make a folder that only its owner may enter (0700), with its parents, unless it is there; return it.
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import secrets
 import ssl
@@ -14,7 +13,7 @@ from typing import TYPE_CHECKING
 from mlsssl.errors import UnsupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
 
     from cryptography import x509
 
@@ -27,34 +26,68 @@ def load_key_and_chain(context: ssl.SSLContext, key: PrivateKey, chain: tuple[x5
     Raises:
         UnsupportedError: this OpenSSL refuses the key or certificate (a security level that forbids it).
     """
-    from mlsssl._pki.keys import private_key_pem
-    from mlsssl._pki.pem import to_pem
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from mlsssl._pki.keys import private_key_der
+
+    try:
+        load_der(context, [certificate.public_bytes(Encoding.DER) for certificate in chain], private_key_der(key))
+    except ssl.SSLError as error:
+        raise UnsupportedError(f"OpenSSL refuses this certificate or key: {error}") from None
+
+
+def load_der(context: ssl.SSLContext, chain: Sequence[bytes], private_key: bytes) -> None:
+    """Give a context its certificate, chain and key.
+
+    On Linux the file is one without a name, in memory (memfd_create), that this process alone has open. Elsewhere it
+    lies in a new folder for this user only, the key encrypted under a random password, and is deleted at once.
+
+    Args:
+        context: A server's, or a client's that has a certificate.
+        chain: DER certificates, the key's own first.
+        private_key: PKCS#8 DER, unencrypted.
+
+    Raises:
+        ssl.SSLError: OpenSSL does not like them, or they do not belong together.
+    """
+    certificates = "".join(ssl.DER_cert_to_PEM_cert(der) for der in chain).encode()
+    if sys.platform == "linux" and _load_from_memory(context, certificates, private_key):
+        return
+    from cryptography.hazmat.primitives import serialization
 
     password = secrets.token_urlsafe(32)
-    # On Linux the file lives in memory and is seen by this process alone, so the key needs no second lock, and
-    # the handshake-ready context costs no key derivation.
-    in_memory = sys.platform == "linux"
-    data = private_key_pem(key, None if in_memory else password) + to_pem(chain)
-    with _shortest_lived_file(data) as path:
-        try:
-            context.load_cert_chain(path, password=password)
-        except ssl.SSLError as error:
-            raise UnsupportedError(f"OpenSSL refuses this certificate or key: {error}") from None
+    key = serialization.load_der_private_key(private_key, None, unsafe_skip_rsa_key_validation=True)
+    encrypted = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(password.encode()),
+    )
+    with tempfile.TemporaryDirectory(prefix="mlsssl-") as folder:  # 0700 from creation
+        path = Path(folder) / "key.pem"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(encrypted + certificates)
+        context.load_cert_chain(path, password=password)
 
 
-@contextlib.contextmanager
-def _shortest_lived_file(data: bytes) -> Iterator[str]:
-    if sys.platform == "linux":
+if sys.platform == "linux":
+
+    def _load_from_memory(context: ssl.SSLContext, certificates: bytes, private_key: bytes) -> bool:
+        """Whether it worked: not without /proc."""
         descriptor = os.memfd_create("mlsssl", os.MFD_CLOEXEC)
-        try:
-            with os.fdopen(os.dup(descriptor), "wb") as file:
-                file.write(data)
-            yield f"/proc/self/fd/{descriptor}"
-        finally:
-            os.close(descriptor)
-    else:
-        with tempfile.TemporaryDirectory(prefix="mlsssl-") as folder:  # 0700 from creation
-            path = Path(folder) / "key.pem"
-            path.touch(0o600)
-            path.write_bytes(data)
-            yield str(path)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o600)
+            path = f"/proc/self/fd/{descriptor}"
+            if not Path(path).exists():
+                return False
+            # PEM's armour around the bytes as they are (RFC 7468): parsing an RSA key only for that costs milliseconds.
+            armoured = ssl.DER_cert_to_PEM_cert(private_key).replace("CERTIFICATE", "PRIVATE KEY")
+            file.write(armoured.encode() + certificates)
+            file.flush()
+            context.load_cert_chain(path)
+        return True
+
+else:
+
+    def _load_from_memory(context: ssl.SSLContext, certificates: bytes, private_key: bytes) -> bool:
+        """Not on this platform."""
+        return False

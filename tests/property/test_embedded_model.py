@@ -1,4 +1,4 @@
-"""The embedded machine against a model in a dictionary: any order of calls, closed, reopened and forked views alike."""
+"""The embedded machine against a model in a dictionary: any order of calls, through two views of one file."""
 
 from __future__ import annotations
 

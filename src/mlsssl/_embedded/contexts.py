@@ -1,18 +1,12 @@
-"""An `ssl.SSLContext` for one certificate and one binding's options, its key never in a file others could read."""
+"""An `ssl.SSLContext` for one certificate and one binding's options."""
 
 from __future__ import annotations
 
-import os
-import secrets
 import ssl
-import sys
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives import serialization
-
+from mlsssl._tls import load_der
 from mlsssl.errors import ListenerError, MlssslError
 
 if TYPE_CHECKING:
@@ -72,7 +66,7 @@ def make_context(
             context.verify_mode = ssl.CERT_OPTIONAL
             if client_roots:
                 context.load_verify_locations(cadata=b"".join(client_roots))
-        load_identity(context, identity)
+        load_der(context, identity.chain, identity.private_key)
     except (ssl.SSLError, OSError, ValueError) as error:
         raise ListenerError(f"this certificate cannot be served: {error}") from None
     return context
@@ -91,56 +85,3 @@ def _set_versions(context: ssl.SSLContext, options: BindingOptions, *, allow_leg
     if allow_legacy_tls and options.legacy_tls and options.tls12:
         context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
         context.set_ciphers("DEFAULT:@SECLEVEL=0")  # OpenSSL 3 refuses their SHA-1 signatures above level 0
-
-
-def load_identity(context: ssl.SSLContext, identity: Identity) -> None:
-    """Give the context its certificate and key, which Python takes from files only.
-
-    On Linux the file is one without a name, in memory (memfd_create), readable by this process's user alone. Elsewhere
-    it lies in a new folder for this user only, the key encrypted under a random password, and is deleted at once.
-
-    Raises:
-        ssl.SSLError: OpenSSL does not like them, or they do not belong together.
-    """
-    certificates = "".join(ssl.DER_cert_to_PEM_cert(der) for der in identity.chain).encode()
-    if sys.platform == "linux" and _load_from_memory(context, certificates, identity.private_key):
-        return
-    password = secrets.token_urlsafe(32)
-    key = serialization.load_der_private_key(identity.private_key, None, unsafe_skip_rsa_key_validation=True)
-    encrypted = key.private_bytes(
-        serialization.Encoding.PEM,
-        serialization.PrivateFormat.PKCS8,
-        serialization.BestAvailableEncryption(password.encode()),
-    )
-    with tempfile.TemporaryDirectory(prefix="mlsssl-") as folder:  # 0700
-        path = Path(folder) / "identity.pem"
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(encrypted + certificates)
-        context.load_cert_chain(path, password=password)
-
-
-if sys.platform == "linux":
-
-    def _load_from_memory(context: ssl.SSLContext, certificates: bytes, private_key: bytes) -> bool:
-        """Whether it worked: not without /proc."""
-        descriptor = os.memfd_create("mlsssl", os.MFD_CLOEXEC)
-        with os.fdopen(descriptor, "wb") as file:
-            os.fchmod(descriptor, 0o600)
-            path = f"/proc/self/fd/{descriptor}"
-            if not Path(path).exists():
-                return False
-            file.write(_key_to_pem(private_key) + certificates)
-            file.flush()
-            context.load_cert_chain(path)
-        return True
-
-else:
-
-    def _load_from_memory(context: ssl.SSLContext, certificates: bytes, private_key: bytes) -> bool:
-        """Not on this platform."""
-        return False
-
-
-def _key_to_pem(pkcs8: bytes) -> bytes:
-    # The bytes as they are in PEM's armour (RFC 7468): parsing an RSA key only for that would take milliseconds.
-    return ssl.DER_cert_to_PEM_cert(pkcs8).replace("CERTIFICATE", "PRIVATE KEY").encode()

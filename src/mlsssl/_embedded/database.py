@@ -259,8 +259,7 @@ def _make_private_file(path: Path) -> None:
             raise InvalidInputError(
                 f"{path} is a folder; the machine is one file, for example {path / 'machine.sqlite'}"
             )
-        with contextlib.suppress(FileExistsError):
-            os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_CLOEXEC", 0), 0o600))
+        _files.make_private_file(path)
         if sys.platform != "win32" and path.stat().st_mode & stat.S_IRWXO:
             raise AccessDeniedError(
                 f"{path} holds private keys, and every user may read it; run: chmod 600 {path}", right="private file"
