@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
 from typing import TYPE_CHECKING, Any
 
 from asn1crypto import core
@@ -127,3 +129,24 @@ def _element(data: bytes, at: int) -> tuple[int, bytes, int]:
         count = size & 0x7F
         size, at = int.from_bytes(data[at : at + count], "big"), at + count
     return tag, data[at : at + size], at + size
+
+
+def pbmac1(data: bytes, password: str, *, iterations: int = 100) -> bytes:
+    """`data` with a MAC by PBMAC1 (RFC 9879) in place of its own: PBKDF2 and HMAC, both with SHA-256."""
+    pfx = _asn1.Pfx.load(data)
+    authenticated = _asn1.as_octets(pfx["auth_safe"]["content"])
+    key = hashlib.pbkdf2_hmac("sha256", password.encode(), b"salt-of-pbmac1", iterations, 32)
+    sha256 = {"algorithm": "1.2.840.113549.2.9", "parameters": core.Null()}
+    pbkdf2 = _asn1.Pbkdf2Parameters(
+        {"salt": b"salt-of-pbmac1", "iterations": iterations, "key_length": 32, "prf": sha256}
+    )
+    parameters = _asn1.Pbes2Parameters(
+        {"kdf": {"algorithm": "1.2.840.113549.1.5.12", "parameters": pbkdf2}, "scheme": sha256}
+    )
+    algorithm = {"algorithm": "1.2.840.113549.1.5.14", "parameters": parameters}
+    digest = hmac.digest(key, authenticated, "sha256")
+    # RFC 9879, section 5: salt and count of the old derivation are there for old parsers only.
+    mac = {"mac": {"algorithm": algorithm, "digest": digest}, "salt": b"NOT USED", "iterations": 1}
+    content = _asn1.explicit(core.OctetString(authenticated))
+    auth_safe = {"content_type": _asn1.DATA, "content": content}
+    return bytes(_asn1.Pfx({"version": 3, "auth_safe": auth_safe, "mac_data": mac}).dump())

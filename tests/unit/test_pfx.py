@@ -174,6 +174,26 @@ def _with_empty_password(encoded: bytes) -> bytes:
         return rebuild(plain, encryption=encryption, password="", kdf=kdf)
 
 
+def test_two_passwords() -> None:
+    """`openssl pkcs12 -twopass`: one for the MAC, one inside; the message says so."""
+    data = rebuild(serialize_pfx(LEAF.key, LEAF.certificate, [], "inner", iterations=10), password="outer")
+    with pytest.raises(WrongPasswordError, match="second password"):
+        load_pfx(data, "outer")
+    with pytest.raises(MalformedDataError, match="MAC does not fit"):
+        load_pfx(data, "inner")
+    with pytest.raises(WrongPasswordError, match="does not open"):
+        load_pfx(data, "neither")
+
+
+def test_a_key_with_a_password_of_its_own() -> None:
+    """Java allows it: the store opens, the key does not, and the message says which."""
+    inner = serialize_pfx(LEAF.key, None, [], "inner", iterations=10)
+    outer = serialize_pfx(None, LEAF.certificate, [ROOT.certificate], "outer", iterations=10)
+    data = rebuild(outer, extra=inner, password="outer")
+    with pytest.raises(WrongPasswordError, match="password of its own"):
+        load_pfx(data, "outer")
+
+
 def test_several_keys() -> None:
     """Two keys are one too many for `load_pfx`, which names them; `load_pfx_entries` gives both with their own."""
     data = _two_keys()
