@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import doctest
+import inspect
+import operator
 import re
 import sys
 from pathlib import Path
@@ -12,6 +14,8 @@ from docutils import nodes
 from docutils.parsers.rst import roles
 from sphinx import addnodes
 from sphinx.transforms import SphinxTransform
+from sphinx.util.docutils import SphinxDirective
+from sphinx.util.inspect import stringify_signature
 
 if TYPE_CHECKING:
     from docutils.parsers.rst.states import Inliner
@@ -23,6 +27,7 @@ sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent / "tests"), str(HERE)]
 
 from command_help import CommandHelp  # noqa: E402
 
+import mlsssl  # noqa: E402
 from example_output import ExampleChecker  # noqa: E402
 from mlsssl._version import __version__  # noqa: E402
 
@@ -50,6 +55,7 @@ napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
 python_use_unqualified_type_names = True
+python_maximum_signature_line_length = 90
 default_role = "mlsssl"  # what a single backtick means in a docstring; see `_backtick`
 nitpicky = True
 suppress_warnings = ["myst.xref_missing"]  # until every page has landed
@@ -126,6 +132,32 @@ def _escape(app: Sphinx, what: str, name: str, obj: object, options: object, lin
         lines[number] = "`".join(parts)
 
 
+def _shown(signature: str) -> str:
+    return signature.replace("_select.HasPort", "Machine")  # the seam's Protocol; callers have a Machine
+
+
+def _signature(
+    app: Sphinx, what: str, name: str, obj: object, options: object, signature: str | None, returned: str | None
+) -> tuple[str, str | None] | None:
+    return None if signature is None else (_shown(signature), returned)
+
+
+class _Call(SphinxDirective):
+    """`mlsssl-call:: mlsssl.deploy`: autofunction for what is called but is no function."""
+
+    required_arguments = 1
+
+    def run(self) -> list[nodes.Node]:
+        name = self.arguments[0]
+        called = operator.attrgetter(name.removeprefix("mlsssl."))(mlsssl)
+        method = called if inspect.isroutine(called) else called.__call__
+        lines = (inspect.getdoc(method) or "").splitlines()
+        self.env.app.emit("autodoc-process-docstring", "function", name, method, {}, lines)
+        signature = _shown(stringify_signature(inspect.signature(method)))
+        text = "\n".join([f".. py:function:: {name}{signature}", "", *(f"   {line}" for line in lines)])
+        return self.parse_text_to_nodes(text)
+
+
 class _RunConsoleSessions(SphinxTransform):
     """Give every Markdown fence of the language `pycon` to the doctest builder: no example can be left out."""
 
@@ -145,4 +177,6 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("missing-reference", _public_name)
     app.connect("autodoc-process-docstring", _escape, priority=100)  # before napoleon, which is at 500
     app.add_directive("mlsssl-help", CommandHelp)
+    app.add_directive("mlsssl-call", _Call)
+    app.connect("autodoc-process-signature", _signature)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
