@@ -33,6 +33,7 @@ from chains import (
 )
 from mlsssl._pki.crl import build_crl
 from mlsssl._pki.pfx_explain import PfxExplanation, PfxReader
+from mlsssl._pki.served import Served
 from mlsssl._pki.validate import ServerFacts, validate
 
 if TYPE_CHECKING:
@@ -44,7 +45,9 @@ HOST = "www.example.com"
 ROOT = root()
 MIDDLE = intermediate(ROOT)
 LEAF = leaf(MIDDLE)
-DIRECT = leaf(ROOT)
+UPPER = intermediate(ROOT, "Upper Intermediate", 12, path_length=1)
+LOWER = intermediate(UPPER, "Lower Intermediate", 13)
+DEEP_LEAF = leaf(LOWER)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -372,8 +375,18 @@ CASES: dict[str, Callable[[], Case]] = {
         profile="windows", options={"facts": ServerFacts(pfx=_pfx(), readable_by="windows-server-2016")}
     ),
     "not-a-pfx": lambda: Case(profile="procedure", options={"facts": ServerFacts(from_pfx=False)}),
+    # What a live server sends
+    "chain-order": lambda: _served(UPPER, LOWER, leaf=DEEP_LEAF),
+    "chain-unrelated": lambda: _served(MIDDLE, intermediate(root("Stranger", 20), "Stranger Intermediate", 21)),
+    "chain-sends-root": lambda: _served(MIDDLE, ROOT),
+    "protocol-obsolete": lambda: _served(MIDDLE, protocol="TLSv1.1"),
     "user-rule-failed": lambda: Case(options={"extra_rules": [_raise]}),
 }
+
+
+def _served(*chain: Made, leaf: Made = LEAF, protocol: str = "TLSv1.3") -> Case:
+    served = Served(chain=tuple(made.certificate() for made in chain), protocol=protocol)
+    return Case(leaf=leaf, pool=chain, options={"served": served})
 
 
 def _md5() -> Case:

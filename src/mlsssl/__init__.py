@@ -17,14 +17,17 @@ if TYPE_CHECKING:
     from mlsssl._pki.csr import RequestPolicy
     from mlsssl._pki.keys import KeyType
     from mlsssl._pki.pfx_explain import PfxExplanation, explain_pfx
+    from mlsssl._pki.profiles import PROFILES
     from mlsssl._pki.report import Finding, Report, Severity
-    from mlsssl._pki.rules import Profile, UserRule
+    from mlsssl._pki.rules import Profile, RuleContext, UserRule
     from mlsssl._pki.validate import ServerFacts
     from mlsssl._ports import Cause, Diagnosis, KeyState, ServiceState, ServiceStatus
     from mlsssl.authority import CertificateAuthority
     from mlsssl.binding import Binding, Bindings
+    from mlsssl.bulk import check_many
     from mlsssl.certificate import Certificate
     from mlsssl.deployment import Failure, OnConflict, Outcome, Plan, Step, deploy, last_outcome, recover
+    from mlsssl.endpoint import EndpointReport, check_endpoint
     from mlsssl.errors import (
         AccessDeniedError,
         BindingError,
@@ -32,6 +35,7 @@ if TYPE_CHECKING:
         BindingNotFoundError,
         ClosedError,
         DeploymentError,
+        EndpointError,
         ExistsError,
         InvalidInputError,
         ListenerError,
@@ -68,6 +72,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
+    "PROFILES",
     "AccessDeniedError",
     "Binding",
     "BindingError",
@@ -87,6 +92,8 @@ __all__ = [
     "DeploymentError",
     "Diagnosis",
     "EmbeddedMachine",
+    "EndpointError",
+    "EndpointReport",
     "ExistsError",
     "Failure",
     "Finding",
@@ -111,6 +118,7 @@ __all__ = [
     "Renewal",
     "Report",
     "RequestPolicy",
+    "RuleContext",
     "ScopedCcs",
     "ServerFacts",
     "Service",
@@ -134,6 +142,8 @@ __all__ = [
     "WindowsMachine",
     "WrongPasswordError",
     "__version__",
+    "check_endpoint",
+    "check_many",
     "cleanup",
     "deploy",
     "explain_pfx",
@@ -145,17 +155,20 @@ __all__ = [
 
 _HOMES = {
     "_pki.validate": ("ServerFacts",),
-    "_pki.rules": ("Profile", "UserRule"),
+    "_pki.rules": ("Profile", "RuleContext", "UserRule"),
     "_pki.pfx_explain": ("PfxExplanation", "explain_pfx"),
     "request": ("CertificateRequest",),
     "_pki.csr": ("RequestPolicy",),
     "_pki.keys": ("KeyType",),
+    "_pki.profiles": ("PROFILES",),
     "_pki.report": ("Finding", "Report", "Severity"),
     "_ports": ("Cause", "Diagnosis", "KeyState", "ServiceState", "ServiceStatus"),
     "authority": ("CertificateAuthority",),
     "binding": ("Binding", "Bindings"),
+    "bulk": ("check_many",),
     "certificate": ("Certificate",),
     "deployment": ("Failure", "OnConflict", "Outcome", "Plan", "Step", "deploy", "last_outcome", "recover"),
+    "endpoint": ("EndpointReport", "check_endpoint"),
     "errors": (
         "AccessDeniedError",
         "BindingError",
@@ -163,6 +176,7 @@ _HOMES = {
         "BindingNotFoundError",
         "ClosedError",
         "DeploymentError",
+        "EndpointError",
         "ExistsError",
         "InvalidInputError",
         "ListenerError",

@@ -538,6 +538,7 @@ class Certificate:
         facts: ServerFacts | None = None,
         silence: Mapping[str, str] | None = None,
         extra_rules: Sequence[UserRule] = (),
+        max_depth: int = 8,
     ) -> Report:
         """Check everything that a client or Windows will check, and report every finding.
 
@@ -555,6 +556,7 @@ class Certificate:
             facts: What is known about the server's key storage and .pfx, for `procedure` and `windows`.
             silence: Codes of findings to leave out, each with the reason, which the report keeps.
             extra_rules: Rules of your own.
+            max_depth: How many intermediates there may be between this certificate and a trusted one; 0 to 255.
 
         Returns:
             A report; true when nothing forbids the use.
@@ -572,7 +574,7 @@ class Certificate:
             self._certificate,
             host=host,
             at=dt.datetime.now(dt.timezone.utc) if at is None else at,
-            trust=_anchors(trust),
+            trust=trusted_roots(trust),
             intermediates=self._chain,
             private_key=self._key,
             expect_key=key_expected,
@@ -582,6 +584,7 @@ class Certificate:
             facts=facts,
             silence=silence,
             extra_rules=extra_rules,
+            max_depth=max_depth,
         )
 
     def ssl_context(self) -> ssl.SSLContext:
@@ -695,7 +698,8 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)[:500]
 
 
-def _anchors(trust: Iterable[TrustAnchor] | Literal["system"] | None) -> list[x509.Certificate] | None:
+def trusted_roots(trust: Iterable[TrustAnchor] | Literal["system"] | None) -> list[x509.Certificate] | None:
+    """What `trust=` means, as certificates. Private."""
     if trust is None:
         return None
     if not isinstance(trust, str):

@@ -19,6 +19,7 @@ MlssslError
 ├── ServiceError                           a Windows service did not do as asked
 │   └── ServiceNotFoundError (NotFoundError)
 ├── ListenerError                          the embedded TLS listener
+├── EndpointError (OSError)                a server could not be asked; `.endpoint`
 ├── DeploymentError                        deploy or renew stopped; `.failure` says what is left
 ├── AccessDeniedError (PermissionError)    `.right` names what is missing
 ├── UnsupportedError                       this platform, Windows release or family cannot
@@ -43,6 +44,7 @@ __all__ = [
     "BindingNotFoundError",
     "ClosedError",
     "DeploymentError",
+    "EndpointError",
     "ExistsError",
     "InvalidInputError",
     "ListenerError",
@@ -159,6 +161,18 @@ class ServiceNotFoundError(ServiceError, NotFoundError):
 
 class ListenerError(MlssslError):
     """The embedded listener could not start or answer."""
+
+
+class EndpointError(MlssslError, OSError):
+    """A server could not be asked for its certificate: no such host, no connection, no TLS, or no answer in time.
+
+    Attributes:
+        endpoint: The `host:port` that was asked.
+    """
+
+    def __init__(self, message: str, *, endpoint: str) -> None:
+        super().__init__(message)
+        self.endpoint = endpoint
 
 
 class DeploymentError(MlssslError):

@@ -334,19 +334,19 @@ def test_netsh_lines_shrink() -> None:
     "make",
     [
         lambda: strategies.keys(types=[]),
-        lambda: strategies.keys(types=cast(Any, ["rsa-512"])),
-        lambda: strategies.names(kinds=cast(Any, ["email"])),
+        lambda: strategies.keys(types=cast("Any", ["rsa-512"])),
+        lambda: strategies.names(kinds=cast("Any", ["email"])),
         lambda: strategies.authorities(max_intermediates=-1),
-        lambda: strategies.authorities(keys=cast(Any, "ec-p256")),
+        lambda: strategies.authorities(keys=cast("Any", "ec-p256")),
         lambda: strategies.certificates(min_names=2, max_names=1),
-        lambda: strategies.certificates(names=cast(Any, "www.example.com")),
+        lambda: strategies.certificates(names=cast("Any", "www.example.com")),
         lambda: strategies.certificates(at=dt.datetime(2026, 1, 1)),  # noqa: DTZ001 -- the point of it
         lambda: strategies.certificates(max_days=10_000),
         lambda: strategies.chains(max_intermediates=9),
         lambda: strategies.faulty_chains(codes=["no-such-code"]),
-        lambda: strategies.thumbprint_texts(thumbprint=cast(Any, "00")),
+        lambda: strategies.thumbprint_texts(thumbprint=cast("Any", "00")),
         lambda: strategies.binding_keys(families=[]),
-        lambda: strategies.netsh_lines(verbs=cast(Any, ["delete", "destroy"])),
+        lambda: strategies.netsh_lines(verbs=cast("Any", ["delete", "destroy"])),
     ],
 )
 def test_nonsense_is_refused_when_drawn(make: Callable[[], SearchStrategy[object]]) -> None:

@@ -1041,6 +1041,41 @@ _WINDOWS = (
     ),
 )
 
+_SERVED = (
+    rule(
+        "chain-order",
+        "W W W W W",
+        "The server sends its chain in an order in which not each certificate certifies the one before it.",
+        expected="the leaf first, then its issuer, then that one's issuer",
+        remedy="bind a certificate with its chain in order: Certificate.load(...) sorts it, cert.save(...) keeps it",
+        standard="RFC 5246 section 7.4.2; RFC 8446 section 4.4.2",
+    ),
+    rule(
+        "chain-unrelated",
+        "W W W W W",
+        "The server sends a certificate that has nothing to do with its own.",
+        expected="only certificates of its own chain",
+        remedy="leave it out of the chain: cert.with_chain([...])",
+        standard="RFC 5246 section 7.4.2; RFC 8446 section 4.4.2",
+    ),
+    rule(
+        "chain-sends-root",
+        "N N N N N",
+        "The server sends its root, which clients have or do not trust anyway.",
+        expected="the chain without its root",
+        remedy="leave it out of the chain: cert.with_chain([...])",
+        standard="RFC 8446 section 4.4.2",
+    ),
+    rule(
+        "protocol-obsolete",
+        "W E E W N",
+        "The server speaks no newer protocol than TLS 1.1, which clients of today refuse.",
+        expected="TLS 1.2 or TLS 1.3",
+        remedy="allow it on the server: BindingOptions(tls12=True, tls13=True)",
+        standard="RFC 8996",
+    ),
+)
+
 _OWN = (
     rule(
         "user-rule-failed",
@@ -1066,6 +1101,7 @@ RULES: dict[str, Rule] = {
         _TRUST,
         _REVOCATION,
         _WINDOWS,
+        _SERVED,
         _OWN,
     )
     for entry in group

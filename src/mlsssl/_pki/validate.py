@@ -17,6 +17,7 @@ from mlsssl._pki.report import Finding, PathStep, Report, Severity, Silenced
 from mlsssl._pki.revocation import check_pointers, check_revocation
 from mlsssl._pki.rulebook import RULES
 from mlsssl._pki.rules import Profile, RuleContext, UserRule, check_code
+from mlsssl._pki.served import Served, check_served
 from mlsssl._pki.view import View, issuer_view
 from mlsssl.errors import InvalidInputError
 
@@ -64,6 +65,7 @@ def validate(
     crls: Sequence[x509.CertificateRevocationList] = (),
     revocation: Literal["soft", "hard"] = "soft",
     facts: ServerFacts | None = None,
+    served: Served | None = None,
     silence: Mapping[str, str] | None = None,
     extra_rules: Sequence[UserRule] = (),
     max_depth: int = 8,
@@ -82,6 +84,7 @@ def validate(
         crls: Revocation lists in any order.
         revocation: `"soft"`: a list that is missing, stale or unusable is a warning; `"hard"`: an error.
         facts: What is known about key storage and .pfx, for `procedure` and `windows`.
+        served: What the server was seen to send, for a check of a live server.
         silence: Codes of findings to leave out, each with the reason, which the report keeps.
         extra_rules: Rules of the caller's own.
         max_depth: How many intermediates a path may have; 0 to 255.
@@ -122,6 +125,8 @@ def validate(
         check_key_identifiers(view, emit, issuer=view if view.self_issued else None)
     if not (len(found.path) == 1 and found.trusted):
         check_signature_algorithm(view, emit)
+    if served is not None:
+        check_served(view, served, emit)
     if trust is not None:
         check_pointers(found.path, emit, trusted=found.trusted)
     findings = [*emit.findings, *found.findings]

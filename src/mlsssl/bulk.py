@@ -1,0 +1,207 @@
+"""Many certificates checked on every core."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import multiprocessing
+import os
+import pickle
+import sys
+import threading
+from collections import deque
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import TYPE_CHECKING, Literal
+
+from mlsssl._pki import pem
+from mlsssl._pki.profiles import find_profile
+from mlsssl._pki.validate import validate
+from mlsssl.certificate import Certificate, trusted_roots
+from mlsssl.errors import InvalidInputError, UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from cryptography import x509
+
+    from mlsssl._pki.report import Report
+    from mlsssl._pki.rules import Profile, UserRule
+    from mlsssl.certificate import TrustAnchor
+
+__all__ = ["check_many"]
+
+# So many certificates go to a worker at once: enough to make the trip cheap, few enough to show progress.
+_BATCH = 64
+
+_Item = tuple[bytes, tuple[bytes, ...], "str | None"]
+
+
+def check_many(
+    certificates: Iterable[Certificate | tuple[Certificate, str | None]],
+    *,
+    trust: Iterable[TrustAnchor] | Literal["system"] | None = "system",
+    at: dt.datetime | None = None,
+    profile: str | Profile = "private",
+    silence: Mapping[str, str] | None = None,
+    extra_rules: Sequence[UserRule] = (),
+    workers: int | None = None,
+    progress: Callable[[int], object] | None = None,
+) -> Iterator[Report]:
+    """Check many certificates, on as many processes as there are cores, and yield the reports in order.
+
+    Certificates are taken as they are needed, so that an endless supply is no harm; only public parts leave this
+    process, and private keys are not looked at.
+
+    Args:
+        certificates: The certificates, each alone or with the host name to check it for.
+        trust: As in `Certificate.check`, for all of them.
+        at: As in `Certificate.check`; the same moment for all.
+        profile: As in `Certificate.check`.
+        silence: As in `Certificate.check`.
+        extra_rules: As in `Certificate.check`; with more than one worker they are functions of a module, since
+            they travel to the workers by name.
+        workers: How many processes, 1 to 1024; 1 checks in this one; as many as there are cores when not given.
+        progress: Called in this process with the number of reports so far, after each one.
+
+    Returns:
+        An iterator of reports. Closing it, or leaving it to the garbage collector, ends the workers.
+
+    Raises:
+        InvalidInputError: an argument that means nothing; raised at the call for arguments common to all, and in
+            its turn for a certificate or a host name.
+        MalformedDataError: a certificate whose fields cannot be read at all, in its turn.
+        NotFoundError: `trust="system"`, and no CA bundle is installed.
+        UnsupportedError: worker processes cannot run here; `workers=1` can.
+
+    On Windows and macOS, and wherever this process has several threads, workers are started afresh and import the
+    main script: that needs its `if __name__ == "__main__":`, as everything with processes does in Python.
+    """
+    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 1024):
+        raise InvalidInputError(f"workers is a number from 1 to 1024, not {workers!r}")
+    anchors = trusted_roots(trust)
+    moment = dt.datetime.now(dt.timezone.utc) if at is None else at
+    common = _Common(
+        trust=None if anchors is None else tuple(pem.to_der(anchor) for anchor in anchors),
+        at=moment,
+        profile=find_profile(profile),
+        silence=dict(silence or {}),
+        extra_rules=tuple(extra_rules),
+    )
+    items = map(_item, certificates)
+    count = workers or _cores()
+    first = list(itertools.islice(items, _BATCH))
+    if count == 1 or len(first) < _BATCH:
+        # Starting processes costs more than this many checks.
+        return _here(common, itertools.chain(first, items), progress)
+    try:
+        pickle.dumps(common)
+    except Exception as error:  # noqa: BLE001 - pickle raises whatever the methods of the objects raise
+        raise InvalidInputError(
+            f"extra_rules and profile must be values that travel to other processes, or use workers=1: {error}"
+        ) from None
+    return _elsewhere(common, itertools.chain(first, items), count, progress)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Common:
+    """What is the same for all certificates of one call."""
+
+    trust: tuple[bytes, ...] | None
+    at: dt.datetime
+    profile: Profile
+    silence: dict[str, str]
+    extra_rules: tuple[UserRule, ...]
+
+    def check(self, item: _Item) -> Report:
+        """One report."""
+        der, chain, host = item
+        return validate(
+            pem.load_der(der),
+            host=host,
+            at=self.at,
+            trust=None if self.trust is None else [_load(one) for one in self.trust],
+            intermediates=[_load(one) for one in chain],
+            expect_key=False,
+            profile=self.profile,
+            silence=self.silence,
+            extra_rules=self.extra_rules,
+        )
+
+
+def _cores() -> int:
+    affinity = getattr(os, "sched_getaffinity", None)
+    return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
+
+
+def _item(given: Certificate | tuple[Certificate, str | None]) -> _Item:
+    certificate, host = given if isinstance(given, tuple) else (given, None)
+    if not isinstance(certificate, Certificate):
+        raise InvalidInputError(f"a Certificate is needed, or one with a host name, not {type(certificate).__name__}")
+    return certificate.to_der(), tuple(one.to_der() for one in certificate.chain), host
+
+
+def _here(common: _Common, items: Iterable[_Item], progress: Callable[[int], object] | None) -> Iterator[Report]:
+    for number, item in enumerate(items, 1):
+        report = common.check(item)
+        if progress is not None:
+            progress(number)
+        yield report
+
+
+def _elsewhere(
+    common: _Common, items: Iterable[_Item], workers: int, progress: Callable[[int], object] | None
+) -> Iterator[Report]:
+    supply = iter(items)
+    number = 0
+    with ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start, initargs=(common,)) as pool:
+        pending: deque[Future[list[Report]]] = deque()
+        try:
+            while True:
+                # Two batches for each worker keep it busy, and the memory small.
+                while len(pending) < 2 * workers and (batch := list(itertools.islice(supply, _BATCH))):
+                    pending.append(pool.submit(_check_batch, batch))
+                if not pending:
+                    return
+                for report in pending.popleft().result():
+                    number += 1
+                    if progress is not None:
+                        progress(number)
+                    yield report
+        except BrokenProcessPool:
+            raise UnsupportedError(
+                "the worker processes died; if the main script has no 'if __name__ == \"__main__\":', give it one, or "
+                "use workers=1"
+            ) from None
+        finally:
+            for future in pending:
+                future.cancel()
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """How to start workers: forking is fast, and safe only while there is one thread (Python issue 84559)."""
+    if sys.platform == "linux" and threading.active_count() == 1:
+        return multiprocessing.get_context("fork")
+    return multiprocessing.get_context("spawn")
+
+
+@lru_cache(maxsize=2048)
+def _load(der: bytes) -> x509.Certificate:
+    """An issuer, parsed once: most certificates of one call have the same ones."""
+    return pem.load_der(der)
+
+
+_common: _Common | None = None
+
+
+def _start(common: _Common) -> None:
+    """In a worker: keep what is the same for all certificates."""
+    global _common
+    _common = common
+
+
+def _check_batch(batch: list[_Item]) -> list[Report]:
+    assert _common is not None
+    return [_common.check(item) for item in batch]

@@ -1,0 +1,278 @@
+"""A live server: what it really sends in a TLS handshake, and a report on that."""
+
+from __future__ import annotations
+
+import datetime as dt
+import socket
+import ssl
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal, Protocol, cast
+
+from mlsssl._pki.hostnames import parse_host
+from mlsssl.certificate import Certificate, assemble, trusted_roots
+from mlsssl.errors import EndpointError, InvalidInputError, MalformedDataError, UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from cryptography import x509
+
+    from mlsssl._pki.report import Report
+    from mlsssl._pki.rules import Profile, UserRule
+    from mlsssl.certificate import TrustAnchor
+
+__all__ = ["EndpointReport", "check_endpoint"]
+
+_MOST_CERTIFICATES = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EndpointReport:
+    """What a server sent, and the report on it; true when the report has no error.
+
+    Attributes:
+        endpoint: `host:port` as asked.
+        address: The IP address that answered.
+        server_name: The name that was asked for (SNI, and the name checked).
+        protocol: What the handshake agreed on: `"TLSv1.3"`, `"TLSv1.2"` and so on.
+        cipher: The cipher suite's name in OpenSSL's words.
+        certificate: What the server presented, with the chain as it was sent, in that order, and no key.
+        report: The findings.
+    """
+
+    endpoint: str
+    address: str
+    server_name: str
+    protocol: str
+    cipher: str
+    certificate: Certificate
+    report: Report
+
+    def __bool__(self) -> bool:
+        return self.report.ok
+
+    @property
+    def ok(self) -> bool:
+        """Whether the report has no error."""
+        return self.report.ok
+
+    def to_dict(self) -> dict[str, object]:
+        """Everything as dicts, lists, text and booleans, ready for JSON."""
+        return {
+            "endpoint": self.endpoint,
+            "address": self.address,
+            "server_name": self.server_name,
+            "protocol": self.protocol,
+            "cipher": self.cipher,
+            "sent": [one.sha256 for one in (self.certificate, *self.certificate.chain)],
+            **self.report.to_dict(),
+        }
+
+    def to_text(self) -> str:
+        """The handshake in one line, and the report."""
+        sent = 1 + len(self.certificate.chain)
+        count = "1 certificate" if sent == 1 else f"{sent} certificates"
+        head = (
+            f"{self.endpoint} ({self.address}), asked for {self.server_name}: {self.protocol}, {self.cipher}, {count}"
+        )
+        return f"{head}\n{self.report.to_text()}"
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+
+def check_endpoint(
+    endpoint: str,
+    *,
+    host: str | None = None,
+    trust: Iterable[TrustAnchor] | Literal["system"] | None = "system",
+    at: dt.datetime | None = None,
+    profile: str | Profile = "private",
+    crls: Sequence[x509.CertificateRevocationList] = (),
+    revocation: Literal["soft", "hard"] = "soft",
+    silence: Mapping[str, str] | None = None,
+    extra_rules: Sequence[UserRule] = (),
+    timeout: float = 10.0,
+) -> EndpointReport:
+    """Connect to a server, take what it sends, and report on it.
+
+    The handshake itself accepts everything, so that a certificate that no client would accept can still be
+    explained; nothing is sent to the server beyond the handshake, and no client certificate.
+
+    Args:
+        endpoint: `"host:port"`, `"[2001:db8::1]:443"`, or a host alone for port 443.
+        host: The name to ask for and to check; the host of `endpoint` when not given. Give it to ask one server of
+            several by its address.
+        trust: As in `Certificate.check`.
+        at: As in `Certificate.check`.
+        profile: As in `Certificate.check`.
+        crls: As in `Certificate.check`.
+        revocation: As in `Certificate.check`.
+        silence: As in `Certificate.check`.
+        extra_rules: As in `Certificate.check`.
+        timeout: Seconds for everything together, above 0 to 3600; resolving the name is the system's and may take
+            longer.
+
+    Returns:
+        What was sent, and the report on it. Only certificates that the server sent take part in the path, besides
+        the trusted ones, so that a missing intermediate is a finding even where this computer happens to have it.
+
+    Raises:
+        InvalidInputError: an endpoint, a name or another argument that means nothing.
+        EndpointError: no such host, no connection, no TLS handshake, or not in time.
+        MalformedDataError: the server sent something that is no certificate.
+        NotFoundError: `trust="system"`, and no CA bundle is installed.
+        UnsupportedError: this Python cannot give the chain as it was sent.
+
+    Not checked: other names and other certificates of the same server (one handshake sees one), stapled revocation
+    answers, and what the server speaks besides the protocol agreed on. Standards: RFC 8446, RFC 5280, RFC 9525.
+    """
+    from mlsssl._pki.served import Served
+    from mlsssl._pki.validate import validate
+
+    where, port = _parse(endpoint)
+    name = str(parse_host(host if host is not None else where))
+    if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0 < timeout <= 3600:
+        raise InvalidInputError(f"timeout is a number of seconds above 0 and up to 3600, not {timeout!r}")
+    anchors = trusted_roots(trust)
+    taken = _shake_hands(where, port, name, float(timeout))
+    leaf, *chain = [Certificate.from_der(der).to_cryptography() for der in taken.certificates]
+    report = validate(
+        leaf,
+        host=name,
+        at=dt.datetime.now(dt.timezone.utc) if at is None else at,
+        trust=anchors,
+        intermediates=chain,
+        expect_key=False,
+        profile=profile,
+        crls=crls,
+        revocation=revocation,
+        served=Served(chain=tuple(chain), protocol=taken.protocol),
+        silence=silence,
+        extra_rules=extra_rules,
+    )
+    return EndpointReport(
+        endpoint=endpoint,
+        address=taken.address,
+        server_name=name,
+        protocol=taken.protocol,
+        cipher=taken.cipher,
+        certificate=assemble(leaf, None, tuple(chain)),
+        report=report,
+    )
+
+
+def _parse(endpoint: str) -> tuple[str, int]:
+    if not isinstance(endpoint, str) or "/" in endpoint:
+        raise InvalidInputError(f"an endpoint is host:port, for example 'server-name.com:443', not {endpoint!r}")
+    host, port = endpoint, "443"
+    if endpoint.endswith("]") or (endpoint.count(":") > 1 and not endpoint.startswith("[")):
+        pass  # an IPv6 address alone, with or without brackets
+    elif ":" in endpoint:
+        host, _, port = endpoint.rpartition(":")
+    if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
+        raise InvalidInputError(f"a port is a number from 1 to 65535, not {port!r} as in {endpoint!r}")
+    return str(parse_host(host)), int(port)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Taken:
+    certificates: list[bytes]
+    address: str
+    protocol: str
+    cipher: str
+
+
+def _shake_hands(host: str, port: int, name: str, timeout: float) -> _Taken:
+    endpoint = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    end = time.monotonic() + timeout
+    try:
+        with _connect(host, port, end) as connection:
+            address = str(connection.getpeername()[0])
+            connection.settimeout(max(end - time.monotonic(), 0.001))
+            with _context().wrap_socket(connection, server_hostname=name) as secured:
+                cipher = secured.cipher()
+                return _Taken(
+                    certificates=_sent_chain(secured),
+                    address=address,
+                    protocol=secured.version() or "",
+                    cipher=cipher[0] if cipher else "",
+                )
+    except TimeoutError:
+        raise EndpointError(f"{endpoint} did not finish a TLS handshake in {timeout:g} s", endpoint=endpoint) from None
+    except socket.gaierror as error:
+        raise EndpointError(f"there is no host {host!r}: {error.strerror or error}", endpoint=endpoint) from None
+    except ssl.SSLError as error:
+        reason = error.reason or str(error)
+        raise EndpointError(
+            f"{endpoint} was reached, and the TLS handshake failed: {reason}; is it a TLS port, and does a "
+            f"certificate answer to the name {name!r}?",
+            endpoint=endpoint,
+        ) from None
+    except ConnectionRefusedError:
+        raise EndpointError(f"nothing listens on {endpoint}", endpoint=endpoint) from None
+    except (OSError, UnicodeError, ValueError) as error:
+        raise EndpointError(f"{endpoint} cannot be asked: {error}", endpoint=endpoint) from None
+
+
+def _connect(host: str, port: int, end: float) -> socket.socket:
+    """The first of the host's addresses that answers; all of them share the time."""
+    failure: OSError = OSError(f"{host} has no address")
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        left = end - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.settimeout(left)
+            connection.connect(address)
+        except OSError as error:
+            connection.close()
+            failure = error
+        else:
+            return connection
+    raise failure
+
+
+def _context() -> ssl.SSLContext:
+    """A client that accepts whatever a server can send: looking at a bad certificate is the point."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    try:
+        # OpenSSL's security levels refuse small keys, SHA-1 and old protocols before anyone has seen them.
+        context.set_ciphers("ALL:@SECLEVEL=0")
+    except ssl.SSLError:
+        context.set_ciphers("DEFAULT")
+    return context
+
+
+class _OpenSslObject(Protocol):
+    def get_unverified_chain(self) -> list[_OpenSslCertificate] | None: ...
+
+
+class _OpenSslCertificate(Protocol):
+    def public_bytes(self, encoding: int, /) -> bytes: ...
+
+
+_ENCODING_DER = 2  # _ssl.ENCODING_DER
+
+
+def _sent_chain(secured: ssl.SSLSocket) -> list[bytes]:
+    """The certificates as sent, leaf first.
+
+    Public since Python 3.13 (`SSLSocket.get_unverified_chain`); from 3.10 on the object below has it, under the
+    same name, which is the only way to see more than the leaf there.
+    """
+    public = getattr(secured, "get_unverified_chain", None)
+    if public is not None:
+        certificates = cast("list[bytes]", public())
+    else:
+        inner = cast("_OpenSslObject | None", getattr(secured, "_sslobj", None))
+        if inner is None or not hasattr(inner, "get_unverified_chain"):
+            raise UnsupportedError("this Python's ssl module does not give the chain that a server sent")
+        certificates = [one.public_bytes(_ENCODING_DER) for one in inner.get_unverified_chain() or ()]
+    if not certificates:
+        raise MalformedDataError("the server sent no certificate")
+    return certificates[:_MOST_CERTIFICATES]

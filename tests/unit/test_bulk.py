@@ -1,0 +1,91 @@
+"""Many certificates at once: the same reports as one by one, in order, from any number of processes."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from chains import NOW, intermediate, leaf, root
+from faults import HOST
+from mlsssl import Certificate, InvalidInputError, check_many
+from mlsssl._pki.report import Finding, Severity
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlsssl._pki.rules import RuleContext
+
+ROOT = root()
+MIDDLE = intermediate(ROOT)
+GOOD = Certificate.from_der(leaf(MIDDLE).der()).with_chain([MIDDLE.certificate()])
+SHORT = GOOD.with_chain([])
+
+
+def always(context: RuleContext) -> list[Finding]:
+    """A rule that workers find by its name."""
+    return [
+        Finding(
+            code="house-rule",
+            severity=Severity.NOTICE,
+            where="leaf: all",
+            found=context.profile.name,
+            expected="nothing",
+            remedy="none",
+            standard="none",
+        )
+    ]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_reports_come_in_order_with_their_hosts_and_progress(workers: int) -> None:
+    """Every third certificate is for another name and every fifth lacks its chain: each report says which."""
+    count = 300
+    given = [(SHORT if number % 5 == 0 else GOOD, "other.test" if number % 3 == 0 else HOST) for number in range(count)]
+    seen: list[int] = []
+    reports = list(
+        check_many(
+            given,
+            trust=[ROOT.certificate()],
+            at=NOW,
+            workers=workers,
+            progress=seen.append,
+            extra_rules=[always],
+        )
+    )
+    assert seen == list(range(1, count + 1))
+    for number, report in enumerate(reports):
+        expected = {"name-mismatch"} if number % 3 == 0 else set()
+        expected |= {"issuer-not-found"} if number % 5 == 0 else set()
+        assert {f.code for f in report.errors} == expected, number
+        assert "house-rule" in report.codes
+
+
+def test_an_endless_supply_is_taken_as_needed() -> None:
+    """The first report comes long before the last certificate, and leaving early ends the work."""
+    taken = 0
+
+    def supply() -> Iterator[Certificate]:
+        nonlocal taken
+        while True:
+            taken += 1
+            yield GOOD
+
+    reports = check_many(supply(), trust=[ROOT.certificate()], at=NOW, workers=2)
+    assert next(reports).ok
+    reports.close()  # type: ignore[attr-defined]
+    assert taken < 2000
+
+
+def test_arguments_that_mean_nothing_are_refused() -> None:
+    """Numbers of workers out of range, things that are no certificates, rules that cannot travel."""
+    for workers in (0, -1, 1025, True):
+        with pytest.raises(InvalidInputError, match="workers"):
+            check_many([GOOD], trust=None, workers=workers)
+    with pytest.raises(InvalidInputError, match="Certificate"):
+        list(check_many([b"x"], trust=None))  # type: ignore[list-item]
+    with pytest.raises(InvalidInputError, match="travel"):
+        check_many([GOOD] * 100, trust=None, workers=2, extra_rules=[lambda context: always(context)])
+    with pytest.raises(InvalidInputError, match="aware"):
+        list(check_many([GOOD], trust=None, at=NOW.replace(tzinfo=None)))
+    assert list(check_many([], trust=None)) == []
