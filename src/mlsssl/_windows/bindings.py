@@ -9,7 +9,6 @@ it matters.
 from __future__ import annotations
 
 import contextlib
-import logging
 import time
 from typing import TYPE_CHECKING
 
@@ -26,6 +25,7 @@ from mlsssl.errors import (
 from mlsssl.values import BindingFamily, BindingKey, BindingOptions, Thumbprint
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Iterator, Sequence
 
     from mlsssl._ports import BindingRecord, Diagnosis
@@ -36,8 +36,6 @@ if TYPE_CHECKING:
     """Why HTTP.sys could not use the certificate of this thumbprint in this LocalMachine store."""
     Write = Callable[[CData, int, CData, int, CData], int]
     """HttpSetServiceConfiguration or HttpUpdateServiceConfiguration."""
-
-_log = logging.getLogger("mlsssl")
 
 _SET = "HttpSetServiceConfiguration"
 _UPDATE = "HttpUpdateServiceConfiguration"
@@ -194,7 +192,7 @@ class WindowsBindings:
         if code == _INVALID_PARAMETER and record.thumbprint is not None:
             self._refuse_unusable(function, code, record, only_if_diagnosed=True)
             for delay in self._retry_delays:
-                _log.info("%s: 87 for %s; its key may be new, trying again in %s s", function, key, delay)
+                _log().info("%s: 87 for %s; its key may be new, trying again in %s s", function, key, delay)
                 self._sleep(delay)
                 if (code := call(NULL, family.config_id, structure, size, NULL)) != _INVALID_PARAMETER:
                     break
@@ -270,4 +268,10 @@ def _enumerate(api: HttpApi, family: codec.Family) -> Iterator[BindingRecord]:
         try:
             yield codec.decode(buffer, family)
         except MalformedDataError as error:
-            _log.warning("left out of the listing: %s", error)
+            _log().warning("left out of the listing: %s", error)
+
+
+def _log() -> logging.Logger:
+    import logging  # rarely needed, and not free to import
+
+    return logging.getLogger("mlsssl")
