@@ -16,6 +16,7 @@ from mlsssl.errors import (
     BindingExistsError,
     BindingNotFoundError,
     InvalidInputError,
+    MalformedDataError,
     UnsupportedError,
     UnusableCertificateError,
 )
@@ -265,3 +266,23 @@ def test_a_family_that_the_machine_does_not_know_is_unsupported(tmp_path: Path, 
             call()  # type: ignore[no-untyped-call]
     assert machine.bindings.all() == [record(CcsPort(443))]
     old.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "UPDATE bindings SET family = 'quic'",
+        "UPDATE bindings SET app_id = 'x'",
+        "UPDATE bindings SET thumbprint = x'00'",
+        "UPDATE bindings SET flags = -1",
+        "UPDATE bindings SET flags = 'many'",
+        "UPDATE bindings SET port = 0",
+        "UPDATE bindings SET freshness_seconds = 9e99",
+    ],
+)
+def test_a_record_that_cannot_be_one_is_malformed(machine: EmbeddedPort, change: str) -> None:
+    """Somebody edited the file by hand; the error says so."""
+    machine.bindings.add(record(IpPort("0.0.0.0", 443)))
+    machine._database.query(change)
+    with pytest.raises(MalformedDataError, match="cannot be one"):
+        machine.bindings.all()

@@ -4,17 +4,23 @@ from __future__ import annotations
 
 import contextlib
 import ssl
+import time
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlsssl._embedded.client_hello import LIMIT, parse_client_hello
+from mlsssl._embedded.client_hello import LIMIT, ClientHello, ClientHelloReader
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
     import random
+
+
+def parse_client_hello(data: bytes | bytearray) -> ClientHello | None:
+    """All at once."""
+    return ClientHelloReader().feed(bytes(data))
 
 
 def hello(server_name: str | None) -> bytes:
@@ -79,7 +85,11 @@ def test_it_may_come_in_many_records(size: int) -> None:
     found = parse_client_hello(split)
     assert found is not None
     assert found.server_name == "www.example.com"
-    assert all(parse_client_hello(split[:length]) is None for length in range(len(split)))
+    reader = ClientHelloReader()
+    for length in range(len(split) - 1):
+        assert reader.feed(split[length : length + 1]) is None
+    assert reader.feed(split[-1:]) == found
+    assert reader.received == split
 
 
 def test_a_hello_may_lack_extensions_and_names() -> None:
@@ -124,6 +134,16 @@ def test_what_is_no_client_hello_is_malformed(data: bytes) -> None:
     """As soon as it shows."""
     with pytest.raises(MalformedDataError):
         parse_client_hello(data)
+
+
+def test_each_byte_costs_the_same_however_small_the_pieces() -> None:
+    """Somebody who drips a long ClientHello keeps the listener no busier than one who sends it at once."""
+    endless = in_records(b"\x01\x00\xff\xf0" + bytes(LIMIT), 1)[: LIMIT - 1]
+    reader = ClientHelloReader()
+    begin = time.process_time()
+    for i in range(len(endless)):
+        assert reader.feed(endless[i : i + 1]) is None
+    assert time.process_time() - begin < 2  # 0.05 s; looking at all of it each time would take minutes
 
 
 def test_it_is_bounded() -> None:

@@ -390,3 +390,23 @@ def test_a_certificate_with_an_unreadable_public_key_is_stored(store: EmbeddedSt
     record = store.add(der, odd.pkcs8, friendly_name=None, exportable=False, provider=None)
     assert record.key is not None
     assert record.key.matches is False
+
+
+def test_every_lookup_goes_by_an_index(machine: EmbeddedPort, store: EmbeddedStore) -> None:
+    """SQLite's own plan for every statement that adding, finding, binding and diagnosing run: no table is scanned."""
+    statements: list[str] = []
+    watched = EmbeddedPort(machine.path, on_statement=statements.append)
+    opened = watched.open_store("MY", "LocalMachine", write=True)
+    add(opened, ONE)
+    add(opened, ONE, exportable=True)
+    opened.set_archived(ONE.thumbprint, False)
+    next(opened.records())
+    watched.diagnose(ONE.thumbprint, "MY")
+    watched.diagnose(TWO.thumbprint, "MY")
+    opened.remove(ONE.thumbprint, delete_key=True)
+    watched.close()
+    looked_at = [text for text in statements if text.startswith(("SELECT", "UPDATE", "DELETE"))]
+    assert len(looked_at) > 10
+    for text in looked_at:
+        plan = machine._database.query(f"EXPLAIN QUERY PLAN {text}", (None,) * text.count("?"))
+        assert not [row[-1] for row in plan if "SCAN" in row[-1]], text

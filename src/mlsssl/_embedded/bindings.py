@@ -12,6 +12,7 @@ from mlsssl.errors import (
     BindingExistsError,
     BindingNotFoundError,
     InvalidInputError,
+    MalformedDataError,
     UnsupportedError,
     UnusableCertificateError,
 )
@@ -165,6 +166,13 @@ def _filed_under(key: BindingKey) -> tuple[str, str, int]:
 
 
 def _record(row: Row) -> BindingRecord:
+    try:
+        return _parse(row)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise MalformedDataError(f"the machine's file has a binding that cannot be one: {error}") from None
+
+
+def _parse(row: Row) -> BindingRecord:
     family, host, port, thumbprint, store_name, app_id, flags, check_mode, freshness, timeout, ctl, ctl_store = row
     return BindingRecord(
         key=_key(BindingFamily(family), host, port),

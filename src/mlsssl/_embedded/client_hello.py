@@ -34,50 +34,55 @@ class ClientHello:
     server_name: str | None
 
 
-def parse_client_hello(data: bytes | bytearray) -> ClientHello | None:
-    """Read a ClientHello at the start of a connection.
+class ClientHelloReader:
+    """Puts a ClientHello together from what comes in; each byte is looked at once, however small the pieces.
 
-    Args:
-        data: Everything received so far.
-
-    Returns:
-        What it says, or None while it is not all there.
-
-    Raises:
-        MalformedDataError: it is no ClientHello, or longer than `LIMIT`.
+    Attributes:
+        received: Everything fed so far, for whoever takes the connection over.
     """
-    message = _handshake_message(data)
-    return None if message is None else _parse(message)
 
+    def __init__(self) -> None:
+        self.received = bytearray()
+        self._position = 0  # of the first record that is not complete
+        self._message = bytearray()
 
-def _handshake_message(data: bytes | bytearray) -> bytes | None:
-    """The first handshake message without its header, put together from its records; None while it is not all there."""
-    message = bytearray()
-    position = 0
-    while position <= len(data):
-        header = data[position : position + 5]
-        if header[:1] and header[0] != _HANDSHAKE:
-            raise MalformedDataError("the client does not speak TLS: its first record is no handshake")
-        if len(header) > 1 and header[1] != 3:
-            raise MalformedDataError("the client speaks no version of TLS that there is")
-        if len(header) < 5:
-            break
-        length = int.from_bytes(header[3:5], "big")
-        if not 1 <= length <= _RECORD_LIMIT:
-            raise MalformedDataError(f"a TLS record of {length} bytes")
-        message += data[position + 5 : position + 5 + length]
-        if message and message[0] != _CLIENT_HELLO:
+    def feed(self, data: bytes) -> ClientHello | None:
+        """Take the next bytes.
+
+        Returns:
+            What the ClientHello says, or None while it is not all there.
+
+        Raises:
+            MalformedDataError: it is no ClientHello, or longer than `LIMIT`.
+        """
+        self.received += data
+        while True:
+            header = self.received[self._position : self._position + 5]
+            if header[:1] and header[0] != _HANDSHAKE:
+                raise MalformedDataError("the client does not speak TLS: its first record is no handshake")
+            if len(header) > 1 and header[1] != 3:
+                raise MalformedDataError("the client speaks no version of TLS that there is")
+            end = self._position + 5 + int.from_bytes(header[3:5], "big")
+            if len(header) == 5 and not 1 <= end - self._position - 5 <= _RECORD_LIMIT:
+                raise MalformedDataError(f"a TLS record of {end - self._position - 5} bytes")
+            if len(header) < 5 or end > len(self.received):
+                if len(self.received) > LIMIT:
+                    raise MalformedDataError("a ClientHello in too many pieces")
+                return None
+            self._message += self.received[self._position + 5 : end]
+            self._position = end
+            if (found := self._parse_message()) is not None:
+                return found
+
+    def _parse_message(self) -> ClientHello | None:
+        if self._message[0] != _CLIENT_HELLO:
             raise MalformedDataError("the client's first message is no ClientHello")
-        if len(message) >= 4:
-            needed = 4 + int.from_bytes(message[1:4], "big")
-            if needed > LIMIT:
-                raise MalformedDataError(f"a ClientHello of {needed} bytes")
-            if len(message) >= needed:
-                return bytes(message[4:needed])
-        position += 5 + length
-    if len(data) > LIMIT:
-        raise MalformedDataError("a ClientHello in too many pieces")
-    return None
+        needed = 4 + int.from_bytes(self._message[1:4], "big")
+        if len(self._message) < 4:
+            return None
+        if needed > LIMIT:
+            raise MalformedDataError(f"a ClientHello of {needed} bytes")
+        return _parse(bytes(self._message[4:needed])) if len(self._message) >= needed else None
 
 
 class _Reader:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 from mlsssl._embedded import http
-from mlsssl._embedded.client_hello import parse_client_hello
+from mlsssl._embedded.client_hello import ClientHelloReader
 from mlsssl._embedded.page import Session, error_page, status_page
 from mlsssl._embedded.serving import INTERNAL_ERROR, RefusedError
 from mlsssl.errors import MalformedDataError
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mlsssl._embedded.serving import Answer, Serving
 
 logger = logging.getLogger("mlsssl.listener")
+logger.addHandler(logging.NullHandler())  # a library does not write to its user's terminal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,7 +83,8 @@ class Connection(asyncio.Protocol):
         self._port = port
         self._transport: asyncio.Transport
         self._timer: asyncio.TimerHandle | None = None
-        self._received = bytearray()  # until the handshake starts: the ClientHello; afterwards: requests
+        self._hello = ClientHelloReader()
+        self._received = bytearray()  # requests, as far as they are not answered
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._tls: ssl.SSLObject | None = None
@@ -116,8 +118,7 @@ class Connection(asyncio.Protocol):
         if self._closing:
             return
         if self._tls is None:
-            self._received += data
-            self._read_client_hello()
+            self._read_client_hello(data)
         else:
             self._incoming.write(data)
         if self._tls is not None:
@@ -158,9 +159,9 @@ class Connection(asyncio.Protocol):
         self._closing = True
         self._transport.abort()
 
-    def _read_client_hello(self) -> None:
+    def _read_client_hello(self, data: bytes) -> None:
         try:
-            hello = parse_client_hello(self._received)
+            hello = self._hello.feed(data)
             if hello is None:
                 return
             self._server_name = hello.server_name
@@ -168,7 +169,7 @@ class Connection(asyncio.Protocol):
         except MalformedDataError as error:
             logger.info("port %d: %s", self._port, error)
             self._closing = True
-            if http.looks_like_http(self._received):
+            if http.looks_like_http(self._hello.received):
                 page = error_page("This port speaks HTTPS", "Use https:// in front of the address.")
                 self._transport.write(http.response(400, page, keep_alive=False, date=self._date()))
             self._transport.close()
@@ -183,8 +184,7 @@ class Connection(asyncio.Protocol):
             self._refuse(INTERNAL_ERROR)
             return
         self._tls = self._answer.context.wrap_bio(self._incoming, self._outgoing, server_side=True)
-        self._incoming.write(bytes(self._received))
-        self._received.clear()
+        self._incoming.write(self._hello.received)
 
     def _refuse(self, alert: int | None) -> None:
         self._closing = True

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 Row = tuple[Any, ...]
 Value = str | bytes | int | float | None
 
+# Statements keep to what SQLite 3.31 (2020) knows: Python brings its own on Windows and macOS, but takes the system's
+# on Linux, and Debian 11 and RHEL 9 have 3.34. So no RETURNING (3.35) and no STRICT tables (3.37).
+
 
 class Database:
     """One open file. Threads share it; each process opens its own.

@@ -209,9 +209,11 @@ class EmbeddedPort:
         """
         with self._database.transaction():
             rows = self._database.query(
-                "DELETE FROM keys WHERE NOT kept AND container NOT IN"
-                " (SELECT container FROM certificates WHERE container IS NOT NULL) RETURNING container"
+                "SELECT container FROM keys WHERE NOT kept AND container NOT IN"
+                " (SELECT container FROM certificates WHERE container IS NOT NULL)"
             )
+            for row in rows:
+                self._database.query("DELETE FROM keys WHERE container = ?", row)
         return [f"removed the private key {container}, which no certificate used" for (container,) in rows]
 
     def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 # Alert descriptions of RFC 8446 section 6.
 HANDSHAKE_FAILURE, PROTOCOL_VERSION, INTERNAL_ERROR, UNRECOGNIZED_NAME = 40, 70, 80, 112
 
+_ATTEMPTS = 20
 _CONTEXTS = 1000  # kept; a context takes some 100 KB
 
 
@@ -95,7 +96,7 @@ class Serving:
             RefusedError: nothing does.
         """
         try:
-            while True:
+            for _ in range(_ATTEMPTS):
                 self._refresh()
                 try:
                     return self._answer(port, local_address, server_name)
@@ -104,6 +105,7 @@ class Serving:
                     # read. Then it was never unbound, and the answer is the new one.
                     if self._database.data_version() == self._version:
                         raise
+            raise ListenerError("the bindings change faster than they can be read")
         except RefusedError:
             raise
         except NoVersionLeftError as error:

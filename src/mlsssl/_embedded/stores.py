@@ -161,13 +161,14 @@ class EmbeddedStore:
         """Take a certificate out; see `StorePort.remove`."""
         database = self._changing()
         with database.transaction():
-            gone = database.query(
-                "DELETE FROM certificates WHERE store = ? AND thumbprint = ? RETURNING container",
+            row = database.query_one(
+                "SELECT id, container FROM certificates WHERE store = ? AND thumbprint = ?",
                 (self._number, bytes(thumbprint)),
             )
-            if not gone:
+            if row is None:
                 raise self._missing(thumbprint)
-            keys.release_key(database, gone[0][0], delete=delete_key)
+            database.query("DELETE FROM certificates WHERE id = ?", row[:1])
+            keys.release_key(database, row[1], delete=delete_key)
 
     def imitate(self, thumbprint: Thumbprint, cause: Cause) -> None:
         """Bring a certificate's key into one of the states that Windows is known to answer with 1312.
@@ -258,12 +259,11 @@ class EmbeddedStore:
     def _set(self, column: str, value: Value, thumbprint: Thumbprint) -> None:
         database = self._changing()
         with database.transaction():
-            changed = database.query(
-                f"UPDATE certificates SET {column} = ? WHERE store = ? AND thumbprint = ? RETURNING 1",  # noqa: S608
+            self._existing(thumbprint)
+            database.query(
+                f"UPDATE certificates SET {column} = ? WHERE store = ? AND thumbprint = ?",  # noqa: S608
                 (value, self._number, bytes(thumbprint)),
             )
-            if not changed:
-                raise self._missing(thumbprint)
 
     def _insert(self, item: _Item) -> None:
         """One certificate, inside the caller's transaction."""
