@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import gc
 import subprocess
 import sys
 from collections import Counter
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
     from mlsssl.binding import Binding
+    from mlsssl.machine import EmbeddedMachine
     from mlsssl.strategies import Chain
 
 T = TypeVar("T")
@@ -327,6 +329,30 @@ def test_netsh_lines_shrink() -> None:
     assert line.text == f"{expected} appid={{{zeros}}} certstorename=MY"
 
 
+@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@given(machine=strategies.machines())
+def test_machines_are_consistent(machine: EmbeddedMachine) -> None:
+    """Every binding that names a certificate names one that is there, with its key."""
+    for binding in machine.bindings:
+        assert binding.family.has_certificate == (binding.certificate is not None)
+        assert binding.diagnose() == ()
+    assert len(machine.store("MY")) <= 3
+
+
+def test_machines_shrink_and_vanish() -> None:
+    """To an empty machine; and to one certificate and one binding where a binding is needed. No file stays."""
+    empty = minimal(strategies.machines())
+    assert (len(empty.store("MY")), len(empty.bindings)) == (0, 0)
+    bound = minimal(strategies.machines(), lambda one: any(b.thumbprint for b in one.bindings))
+    assert [str(binding.key) for binding in bound.bindings] == ["0.0.0.0:1"]
+    assert [entry.certificate.hosts for entry in bound.store("MY")] == [("0.test",)]
+    folder = bound.path.parent
+    assert folder.is_dir()
+    del bound
+    gc.collect()
+    assert not folder.exists()
+
+
 # -- refusals ---------------------------------------------------------------------------------------------------------
 
 
@@ -346,6 +372,7 @@ def test_netsh_lines_shrink() -> None:
         lambda: strategies.faulty_chains(codes=["no-such-code"]),
         lambda: strategies.thumbprint_texts(thumbprint=cast("Any", "00")),
         lambda: strategies.binding_keys(families=[]),
+        lambda: strategies.machines(max_bindings=-1),
         lambda: strategies.netsh_lines(verbs=cast("Any", ["delete", "destroy"])),
     ],
 )

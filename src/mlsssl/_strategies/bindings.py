@@ -1,4 +1,4 @@
-"""Strategies for thumbprints, binding keys, options, bindings and netsh's command lines."""
+"""Strategies for thumbprints, binding keys, options, bindings, netsh's command lines and whole machines."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from hypothesis.errors import InvalidArgument
 from mlsssl._netsh.options import SWITCHES
 from mlsssl._ports import BindingRecord
 from mlsssl._strategies.certificates import ADDRESSES, CERTIFICATES, names
-from mlsssl._strategies.common import BOOLEANS, integers, or_default, sampled, subset
+from mlsssl._strategies.common import BOOLEANS, check_range, integers, or_default, sampled, subset
+from mlsssl._testing.machines import throw_away_machine
 from mlsssl.binding import Binding
 from mlsssl.netsh import NetshCommand, format_command
 from mlsssl.values import (
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
 
     from mlsssl.certificate import Certificate
+    from mlsssl.machine import EmbeddedMachine
 
 _FAMILIES = tuple(BindingFamily)
 
@@ -226,3 +228,43 @@ def _netsh_records(draw: DrawFn, key: BindingKey) -> BindingRecord:
         app_id=draw(_APPLICATION_IDS),
         options=options,
     )
+
+
+# -- machines ---------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def machines(
+    draw: DrawFn,
+    *,
+    certificates: SearchStrategy[Certificate] | None = None,
+    max_certificates: int = 3,
+    max_bindings: int = 3,
+) -> EmbeddedMachine:
+    """Embedded machines with certificates in their stores, and bindings that name them. Shrinks to an empty one.
+
+    A machine is deleted when nobody refers to it any more, which is soon after its example; closing it is harmless.
+    Each costs milliseconds, for its file is written like any other.
+
+    Args:
+        certificates: What is in the store MY of LocalMachine; must have private keys.
+        max_certificates: At most so many; 0 to 100.
+        max_bindings: At most so many, of every family; 0 to 100. Without a certificate only the CCS families have
+            any.
+    """
+    check_range(0, max_certificates, least=0, most=100, what="max_certificates")
+    check_range(0, max_bindings, least=0, most=100, what="max_bindings")
+    wanted = or_default(certificates, CERTIFICATES, "certificates")
+    drawn = [draw(wanted) for _ in range(draw(integers(0, max_certificates)))]
+    keys = [draw(binding_keys()) for _ in range(draw(integers(0, max_bindings)))]
+    named = [draw(integers(0, max(0, len(drawn) - 1))) for _ in keys]
+    machine = throw_away_machine()
+    store = machine.store("MY")
+    for certificate in drawn:
+        store.add(certificate)
+    for key, number in zip(dict.fromkeys(keys), named, strict=False):
+        if not key.family.has_certificate:
+            machine.bindings.add(key)
+        elif drawn:
+            machine.bindings.add(key, drawn[number])
+    return machine

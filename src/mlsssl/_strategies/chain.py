@@ -12,7 +12,6 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mlsssl._pki import names as pki_names
 from mlsssl._pki.keys import hash_for
-from mlsssl._pki.validate import validate
 from mlsssl._strategies import pool
 from mlsssl.certificate import Certificate
 
@@ -44,15 +43,8 @@ class Chain:
     fault: str | None = None
 
     def check(self) -> Report:
-        """What mlsssl's own validator says: as `certificate.check(host, trust=[root], at=at)`."""
-        return validate(
-            self.certificate.to_cryptography(),
-            host=self.host,
-            at=self.at,
-            trust=[self.root.to_cryptography()],
-            intermediates=[one.to_cryptography() for one in self.certificate.chain],
-            private_key=self.certificate.private_key,
-        )
+        """What mlsssl's own validator says: `certificate.check(host, trust=[root], at=at)`."""
+        return self.certificate.check(self.host, trust=[self.root], at=self.at)
 
 
 @dataclass(slots=True, kw_only=True)

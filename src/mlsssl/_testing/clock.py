@@ -1,0 +1,58 @@
+"""A clock that stands still until it is told to move."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+from mlsssl.errors import InvalidInputError
+
+
+class FrozenClock:
+    """A clock for whatever takes one: it says the same moment until it is moved.
+
+    Called it gives the moment as an aware datetime, for `at=` and `clock=`; `monotonic` and `sleep` stand in for
+    `time.monotonic` and `time.sleep`, so that waiting takes no time and shows in the clock.
+
+    Args:
+        at: Where it starts; aware. Noon (UTC) of 2026-01-01 when not given, which is `mlsssl.strategies.CLOCK` too.
+
+    Raises:
+        InvalidInputError: `at` has no time zone.
+    """
+
+    def __init__(self, at: dt.datetime = dt.datetime(2026, 1, 1, 12, tzinfo=dt.timezone.utc)) -> None:
+        if at.tzinfo is None:
+            raise InvalidInputError("a moment needs a time zone: datetime.now(timezone.utc), not datetime.now()")
+        self._start = self._now = at
+
+    def __call__(self) -> dt.datetime:
+        return self._now
+
+    @property
+    def now(self) -> dt.datetime:
+        """The moment it says."""
+        return self._now
+
+    def advance(self, duration: dt.timedelta | None = None, *, days: float = 0, seconds: float = 0) -> dt.datetime:
+        """Move it forward by all that is given; returns the new moment.
+
+        Raises:
+            InvalidInputError: that would be backward, which no clock of a computer may be trusted not to do, but
+                which a test should say with a new clock.
+        """
+        step = (duration or dt.timedelta(0)) + dt.timedelta(days=days, seconds=seconds)
+        if step < dt.timedelta(0):
+            raise InvalidInputError("a FrozenClock goes forward only; make a new one for an earlier moment")
+        self._now += step
+        return self._now
+
+    def monotonic(self) -> float:
+        """Seconds since it was made, by itself."""
+        return (self._now - self._start).total_seconds()
+
+    def sleep(self, seconds: float) -> None:
+        """Move forward and return at once."""
+        self.advance(seconds=seconds)
+
+    def __repr__(self) -> str:
+        return f"FrozenClock({self._now.isoformat()})"
