@@ -42,6 +42,8 @@ exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = f"mlsssl {release}"
 html_copy_source = False
+html_static_path = ["_static"]
+html_css_files = ["mlsssl.css"]
 smartquotes = False  # a typographic dash in a command line is one of the faults this library repairs
 
 myst_enable_extensions = ["deflist", "attrs_block"]
@@ -54,7 +56,6 @@ napoleon_google_docstring = True
 napoleon_numpy_docstring = False
 napoleon_use_rtype = False
 napoleon_use_ivar = True
-python_use_unqualified_type_names = True
 python_maximum_signature_line_length = 90
 default_role = "mlsssl"  # what a single backtick means in a docstring; see `_backtick`
 nitpicky = True
@@ -114,6 +115,8 @@ def _public_name(
     target = str(node["reftarget"])
     domain = environment.domains.python_domain
     parts = target.split(".")
+    if len(parts) > 1 and parts[0] not in ("mlsssl", "_select"):  # x509.Certificate is somebody else's
+        return contnode if node.get("mlsssl") else None
     for start in range(len(parts)):
         public = ".".join(("mlsssl", *parts[start:]))
         if public in domain.objects and public != target:
