@@ -1,0 +1,64 @@
+"""`trust="system"` off Windows: the bundle that OpenSSL would read, and what happens where there is none."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mlsssl import CertificateAuthority, NotFoundError, _system_trust
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has a chain engine of its own to ask")
+
+CA = CertificateAuthority.create("Trusted Root", key="ec-p256")
+OTHER = CertificateAuthority.create("Another Root", key="ec-p256")
+LEAF = CA.issue("a.example")
+
+
+def test_a_bundle_named_by_the_environment_is_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With comments and a damaged block in it, as bundles have; without our root the answer turns."""
+    damaged = b"-----BEGIN CERTIFICATE-----\nMIIB\n-----END CERTIFICATE-----\n"
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(b"# Trusted Root\n" + damaged + CA.certificate.to_pem() + OTHER.certificate.to_pem())
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    assert LEAF.check("a.example", trust="system")
+    bundle.write_bytes(OTHER.certificate.to_pem())
+    report = LEAF.check("a.example", trust="system")
+    assert [finding.code for finding in report.errors] == ["root-not-trusted"]
+
+
+def test_folders_of_hash_named_files_are_trusted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`c_rehash` names; other names in the folder are not roots, and a dangling link takes none away."""
+    folder = tmp_path / "certs"
+    folder.mkdir()
+    (folder / "0a1b2c3d.0").write_bytes(CA.certificate.to_pem())
+    (folder / "notes.pem").write_bytes(OTHER.certificate.to_pem())
+    (folder / "ffffffff.0").symlink_to(tmp_path / "nowhere")
+    monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([str(folder), str(tmp_path / "missing")]))
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    assert _system_trust.system_roots() == [CA.certificate.to_der()]
+
+
+def test_without_a_bundle_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Instead of trusting nothing, which would read like a fault of the certificate."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere.pem"))
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    with pytest.raises(NotFoundError, match="ca-certificates"):
+        LEAF.check("a.example", trust="system")
+
+
+def test_the_systems_own_bundle_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the environment says nothing: many roots, or a clear word."""
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    try:
+        roots = _system_trust.system_roots()
+    except NotFoundError:
+        pytest.skip("no CA bundle is installed here")
+    assert len(roots) > 50
