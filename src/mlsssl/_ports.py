@@ -150,6 +150,25 @@ class Diagnosis:
         return f"{self.found} → {self.remedy}"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustProblem:
+    """One thing that the operating system's own chain engine holds against a certificate.
+
+    Attributes:
+        code: The system's number: a bit of CERT_TRUST_STATUS.dwErrorStatus, or an HRESULT of its TLS policy.
+        name: That number's name in the system's headers.
+        position: Which certificate of the chain; 0 is the leaf.
+        certificate: That certificate's DER; empty when there is no chain at all.
+        text: What is wrong, in words that continue "the certificate".
+    """
+
+    code: int
+    name: str
+    position: int
+    certificate: bytes
+    text: str
+
+
 class StorePort(Protocol):
     """One open certificate store. Its owner closes it; used after that it raises `StoreClosedError`."""
 

@@ -7,10 +7,12 @@ import sys
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
     from pathlib import Path
 
     from mlsssl._embedded.port import EmbeddedPort
-    from mlsssl._ports import MachinePort
+    from mlsssl._ports import MachinePort, TrustProblem
 
 MACHINE_VARIABLE = "MLSSSL_MACHINE"
 """Environment variable: the path of an embedded machine to use where no machine is given, on any platform."""
@@ -62,6 +64,27 @@ def windows_port() -> MachinePort:
     from mlsssl._windows.machine import WindowsPort
 
     return WindowsPort()
+
+
+class SystemJudge(Protocol):
+    """An operating system's own verdict on a server certificate."""
+
+    def __call__(
+        self, leaf: bytes, intermediates: Sequence[bytes], host: str | None, at: datetime, /
+    ) -> tuple[TrustProblem, ...]:
+        """Everything that it holds against it; see `_windows.trust.verify`."""
+        ...
+
+
+def system_judge() -> SystemJudge | None:
+    """This operating system's chain engine; None where there is none to ask, only roots (`system_roots`)."""
+    if sys.platform != "win32":
+        return None
+    from functools import partial
+
+    from mlsssl._windows import dlls, trust
+
+    return partial(trust.verify, dlls.SystemDlls())
 
 
 def system_roots() -> list[bytes]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mlsssl._pki.report import Report
     from mlsssl._pki.rules import Profile, UserRule
     from mlsssl._pki.validate import ServerFacts
+    from mlsssl._ports import TrustProblem
     from mlsssl.authority import CertificateAuthority
 
     TrustAnchor: TypeAlias = "CertificateAuthority | Certificate | x509.Certificate"
@@ -565,16 +567,30 @@ class Certificate:
             InvalidInputError: a host name that is none, a naive moment, an unknown profile or code.
             MalformedDataError: the certificate's fields cannot be read at all.
             NotFoundError: `trust="system"`, and no CA bundle is installed.
+            NativeError: `trust="system"` on Windows, and its chain engine could not build a chain at all.
+
+        With `trust="system"` on Windows it is Windows' own chain engine that judges (its findings have the codes
+        `windows-...`, after its own names), and it may fetch missing issuers; elsewhere the validator judges, with the
+        roots of the operating system's CA bundle.
 
         Not checked: anything that needs the network. Standards: RFC 5280, RFC 9525, and what each finding names.
         """
+        from mlsssl import _select, _trust_findings
         from mlsssl._pki.validate import validate
 
-        return validate(
+        moment = dt.datetime.now(dt.timezone.utc) if at is None else at
+        judge = _select.system_judge() if trust == "system" else None
+        problems: tuple[TrustProblem, ...] = ()
+        if judge is not None:
+            chain = [pem.to_der(certificate) for certificate in self._chain]
+            problems = judge(pem.to_der(self._certificate), chain, host, moment)
+            extra_rules = (*extra_rules, lambda _context: _trust_findings.findings(problems))
+            silence = {**_trust_findings.SILENCED, **(silence or {})}
+        report = validate(
             self._certificate,
             host=host,
-            at=dt.datetime.now(dt.timezone.utc) if at is None else at,
-            trust=trusted_roots(trust),
+            at=moment,
+            trust=trusted_roots(trust) if judge is None else None,
             intermediates=self._chain,
             private_key=self._key,
             expect_key=key_expected,
@@ -586,6 +602,7 @@ class Certificate:
             extra_rules=extra_rules,
             max_depth=max_depth,
         )
+        return report if judge is None else replace(report, trusted=not problems)
 
     def ssl_context(self) -> ssl.SSLContext:
         """A TLS server context with this certificate, its chain and key: TLS 1.2 and newer, Python's defaults.

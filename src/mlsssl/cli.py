@@ -167,8 +167,8 @@ def _add_certificate_commands(commands: Commands) -> None:
     parser.add_argument("--days", type=int, default=199, help="validity; 199 unless said")
     parser.add_argument("--common-name", help="the subject; the first name unless said, '' for none")
 
-    parser = _command(commands, "check", f"{room}:check", "check a certificate file")
-    parser.add_argument("target", metavar="FILE")
+    parser = _command(commands, "check", f"{room}:check", "check a certificate file, or what a server sends")
+    parser.add_argument("target", metavar="FILE|HOST:PORT")
     parser.add_argument("--host", help="the name that clients connect to")
     parser.add_argument(
         "--trust", action="append", default=[], metavar="FILE|system", help="trusted root; may be given again"

@@ -15,11 +15,13 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
+from mlsssl import Certificate
 from mlsssl._pki.pfx import load_pfx, load_pfx_entries, serialize_pfx
 from mlsssl._pki.pfx_explain import explain_pfx
 from mlsssl._pki.pfx_targets import TARGETS
 from mlsssl._pki.pkcs7 import find_leaf, load_pkcs7, serialize_pkcs7
 from mlsssl._pki.pvk import load_pvk, serialize_pvk
+from mlsssl.bundles import java_trust_store, write_pem_files
 from mlsssl.errors import MalformedDataError, WrongPasswordError
 from mlsssl.request import CertificateRequest
 from pfx_material import pbmac1
@@ -324,3 +326,29 @@ def test_requests_of_openssl_keytool_and_certtool(made: Material, tmp_path: Path
     forged.write_bytes(ours.to_der().replace(b"server-name.com", b"server-name.org"))
     refused = run("openssl", "req", "-inform", "DER", "-in", forged, "-verify", "-noout")
     assert "failure" in output(refused)
+
+
+@pytest.mark.parametrize("target", [None, "java-8"])
+def test_keytool_trusts_our_trust_store(made: Material, tmp_path: Path, target: str | None) -> None:
+    """Its entries are trusted ones; those of an ordinary PFX are not."""
+    store = tmp_path / "trust.p12"
+    secret = {"STOREPASS": "store-secret", "WRONGPASS": "other-secret"}
+    command = ("keytool", "-list", "-storetype", "PKCS12", "-keystore", store)
+    store.write_bytes(java_trust_store({"vector root": Certificate(made.root)}, "store-secret", readable_by=target))
+    listed = run(*command, "-storepass:env", "STOREPASS", environment=secret)
+    assert listed.returncode == 0, output(listed)
+    assert b"vector root" in listed.stdout
+    assert b"trustedCertEntry" in listed.stdout
+    assert run(*command, "-storepass:env", "WRONGPASS", environment=secret).returncode != 0
+    store.write_bytes(serialize_pfx(None, None, [made.root], "store-secret", readable_by="java-17"))
+    ordinary = run(*command, "-storepass:env", "STOREPASS", environment=secret)
+    assert b"trustedCertEntry" not in ordinary.stdout
+
+
+def test_openssl_verifies_our_bundles(made: Material, tmp_path: Path) -> None:
+    """Key and certificate of a bundle belong together, in the eyes of OpenSSL."""
+    leaf = Certificate(made.leaf, private_key=made.key, chain=[made.root])
+    (single,) = write_pem_files(tmp_path, leaf, "haproxy")
+    of_key = run("openssl", "pkey", "-in", single, "-pubout")
+    of_certificate = run("openssl", "x509", "-in", single, "-pubkey", "-noout")
+    assert of_key.stdout == of_certificate.stdout != b""

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mlsssl import Certificate
+from mlsssl import Binding, Certificate, EmbeddedMachine
 from mlsssl.cli import main
 
 PASSWORD = "hunter-22"
@@ -72,6 +72,20 @@ def test_the_procedure_by_hand(issued: Path, capsys: pytest.CaptureFixture[str])
     assert main(["store", "remove", thumbprint]) == 0
     assert main(["store", "list"]) == 0
     assert "empty" in output(capsys)
+
+
+def test_a_live_server_is_checked(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What it sends, by its address; the wrong name is exit code 1, nobody listening 9."""
+    certificate = Certificate.load("server.pfx", password=PASSWORD)
+    with EmbeddedMachine(issued / "live.sqlite") as machine, machine.store() as store:
+        Binding("0.0.0.0:443", store.add(certificate), machine=machine).add()
+        with machine.listen() as listener:
+            port = listener.port_of(443)
+            check = ["check", f"127.0.0.1:{port}", "--trust", "ca.cer", "--host"]
+            assert main([*check, "server.test"]) == 0
+            assert main([*check, "other.test"]) == 1
+            assert "name-mismatch" in output(capsys)
+    assert main([*check, "server.test"]) == 9
 
 
 def test_import_takes_a_pfx_as_it_is(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,10 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from mlsssl._commands.terminal import Terminal
+
+
+# A file of such a name wins; a Windows path (C:\\x.pfx) has more than digits behind its colon.
+_ENDPOINT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\\/:]+):[0-9]{1,5}")
 
 
 def describe(certificate: Certificate) -> dict[str, object]:
@@ -158,11 +163,17 @@ def pfx(arguments: Namespace, terminal: Terminal) -> int:
 
 
 def check(arguments: Namespace, terminal: Terminal) -> int:
-    """`check FILE`: 0 when nothing forbids the use, 1 when something does."""
+    """`check FILE` or `check HOST:PORT`: 0 when nothing forbids the use, 1 when something does."""
     at = _parse_moment(arguments.at)
     trust: list[Certificate] | Literal["system"] = "system"
     if arguments.trust and arguments.trust != ["system"]:
         trust = [_load_anchor(path) for path in arguments.trust]
+    if _ENDPOINT.fullmatch(arguments.target) and not Path(arguments.target).exists():
+        from mlsssl.endpoint import check_endpoint
+
+        seen = check_endpoint(arguments.target, host=arguments.host, trust=trust, at=at, profile=arguments.profile)
+        terminal.result(seen.to_dict(), str(seen))
+        return 0 if seen.report.ok else 1
     certificate = load(arguments.target, arguments.password, key=arguments.key)
     report = certificate.check(
         arguments.host, trust=trust, at=at, profile=arguments.profile, key_expected=not arguments.no_key

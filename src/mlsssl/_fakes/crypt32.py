@@ -70,9 +70,11 @@ class FakeCrypt32(Fake):
     def CertOpenStore(
         self, provider: CData, encoding: int, _legacy: CData, flags: int, name: CData, /
     ) -> StoreHandle | int:
-        """CERT_STORE_PROV_SYSTEM_W only, and a system store of the machine or the user."""
+        """CERT_STORE_PROV_MEMORY, or CERT_STORE_PROV_SYSTEM_W with a store of the machine or the user."""
+        if address_of(provider) == 2 and not name:
+            return self._store(OpenStore([]))
         if address_of(provider) != 10 or encoding:
-            raise Misuse("only CERT_STORE_PROV_SYSTEM_W is known here")
+            raise Misuse("only CERT_STORE_PROV_MEMORY and CERT_STORE_PROV_SYSTEM_W are known here")
         location = flags & 0xFF0000
         if location not in (CURRENT_USER, LOCAL_MACHINE):
             return E_INVALIDARG
@@ -278,8 +280,9 @@ class FakeCrypt32(Fake):
     @returns_bool
     def CertCreateCertificateChainEngine(self, config: CData, result: CData, /) -> int:
         """An engine with the roots of hExclusiveRoot."""
-        if config.cbSize != ffi.sizeof("CERT_CHAIN_ENGINE_CONFIG"):
-            return INVALID_PARAMETER
+        forms = {ffi.sizeof("CERT_CHAIN_ENGINE_CONFIG"), ffi.offsetof("CERT_CHAIN_ENGINE_CONFIG", "dwExclusiveFlags")}
+        if config.cbSize not in forms:
+            return E_INVALIDARG
         roots = [entry.copy() for entry in self._open_store(config.hExclusiveRoot).entries]
         handle = ffi.cast("HCERTCHAINENGINE", self._number())
         self._engines[address_of(handle)] = roots

@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import contextlib
 import struct
-import warnings
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.utils import CryptographyDeprecationWarning
 
+from mlsssl._pki.quiet import quiet
 from mlsssl.errors import MalformedDataError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -100,9 +99,7 @@ def certificate_identity(der: bytes) -> bytes | None:
     as plain RSA, and it is one key.
     """
     try:
-        with warnings.catch_warnings():
-            # Other people's certificates: that one of them is odd is not our caller's business.
-            warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        with quiet():
             key = x509.load_der_x509_certificate(der).public_key()
     except (ValueError, UnsupportedAlgorithm):
         return None

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from mlsssl._pki.quiet import quiet
 from mlsssl._ports import StoreRecord
 from mlsssl._windows import contexts, diagnose, key_blobs, keys, pfx, system_stores
 from mlsssl._windows.pending import Pending, PendingKeys, digest
@@ -370,7 +371,8 @@ def _thumbprint(certificate: bytes) -> Thumbprint:
 
 def _check_certificate(certificate: bytes) -> None:
     try:
-        x509.load_der_x509_certificate(certificate)
+        with quiet():
+            x509.load_der_x509_certificate(certificate)
     except (ValueError, TypeError) as error:
         raise MalformedDataError(f"not a DER certificate: {error}") from None
 

@@ -1,0 +1,115 @@
+"""Folders of a Central Certificate Store: names, files, and what is wrong with them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import stat
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from made_certificates import make, shared_key
+from mlsssl import Certificate
+from mlsssl.ccs import check_folder, file_name, write_files
+from mlsssl.errors import InvalidInputError, NotFoundError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def _certificate(*names: str, number: int = 2, days: float = 30) -> Certificate:
+    made = make(*names, key=shared_key(number), days=days)
+    return Certificate(made.certificate, private_key=made.key)
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("www.example.com", "www.example.com.pfx"),
+        ("WWW.Example.COM.", "www.example.com.pfx"),
+        ("*.example.com", "_.example.com.pfx"),
+        ("bücher.example", "xn--bcher-kva.example.pfx"),
+        ("my_host.corp.test", "my_host.corp.test.pfx"),
+    ],
+)
+def test_names_of_files(host: str, name: str) -> None:
+    """As Windows looks for them."""
+    assert file_name(host) == name
+
+
+@pytest.mark.parametrize("host", ["10.0.0.5", "[::1]", "", "..", "a/b", "www.*.com", "_.example.com:443"])
+def test_what_has_no_file(host: str) -> None:
+    """Addresses, and whatever is no host name; nothing leads out of the folder."""
+    with pytest.raises(InvalidInputError):
+        file_name(host)
+
+
+def test_a_folder_that_is_right(tmp_path: Path) -> None:
+    """A file for each name, private, and no finding."""
+    paths = write_files(tmp_path, _certificate("www.example.com", "*.example.com", "10.0.0.5"), "secret")
+    assert [path.name for path in paths] == ["www.example.com.pfx", "_.example.com.pfx"]
+    assert check_folder(tmp_path, "secret") == ()
+    if sys.platform != "win32":
+        assert all(stat.S_IMODE(path.stat().st_mode) == 0o600 for path in paths)
+
+
+def test_what_can_be_wrong(tmp_path: Path) -> None:
+    """Each kind of fault is found, with what to do."""
+    write_files(tmp_path, _certificate("right.test"), "secret")
+    write_files(tmp_path, _certificate("password.test"), "other")
+    write_files(tmp_path, _certificate("late.test", days=-0.01), "secret")
+    good = (tmp_path / "right.test.pfx").read_bytes()
+    (tmp_path / "stranger.test.pfx").write_bytes(good)
+    (tmp_path / "damaged.test.pfx").write_bytes(good[:100])
+    (tmp_path / "not a host.pfx").write_bytes(good)
+    (tmp_path / "notes.txt").write_text("hello")
+    (tmp_path / "folder").mkdir()
+    keyless = _certificate("keyless.test").without_key().to_pfx("secret")
+    (tmp_path / "keyless.test.pfx").write_bytes(keyless)
+    found = {finding.path.name: str(finding) for finding in check_folder(tmp_path, "secret")}
+    assert set(found) == {
+        "password.test.pfx",
+        "late.test.pfx",
+        "stranger.test.pfx",
+        "damaged.test.pfx",
+        "not a host.pfx",
+        "notes.txt",
+        "keyless.test.pfx",
+    }
+    assert "password" in found["password.test.pfx"]
+    assert "valid from" in found["late.test.pfx"]
+    assert "is for right.test" in found["stranger.test.pfx"]
+    assert "PFX" in found["damaged.test.pfx"]
+    assert "never reads it" in found["notes.txt"]
+    assert "no private key" in found["keyless.test.pfx"]
+
+
+def test_a_wildcards_file(tmp_path: Path) -> None:
+    """It must hold a wildcard; a certificate for one host below is not enough."""
+    write_files(tmp_path, _certificate("*.example.com"), "secret")
+    assert check_folder(tmp_path, "secret") == ()
+    single = write_files(tmp_path, _certificate("www.example.com"), "secret")[0]
+    single.replace(tmp_path / "_.example.com.pfx")
+    assert len(check_folder(tmp_path, "secret")) == 1
+
+
+def test_another_moment(tmp_path: Path) -> None:
+    """Dates are checked for the moment given."""
+    write_files(tmp_path, _certificate("www.example.com"), "secret")
+    later = dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=90)
+    assert len(check_folder(tmp_path, "secret", at=later)) == 1
+    with pytest.raises(InvalidInputError, match="aware"):
+        check_folder(tmp_path, "secret", at=dt.datetime(2030, 1, 1))  # noqa: DTZ001 -- that is the fault
+
+
+def test_bad_arguments(tmp_path: Path) -> None:
+    """No key, no name, no folder."""
+    with pytest.raises(InvalidInputError, match="no private key"):
+        write_files(tmp_path, _certificate("a.test").without_key(), "secret")
+    with pytest.raises(InvalidInputError, match="no DNS name"):
+        write_files(tmp_path, _certificate("10.0.0.5"), "secret")
+    with pytest.raises(NotFoundError):
+        write_files(tmp_path / "missing", _certificate("a.test"), "secret")
+    with pytest.raises(InvalidInputError, match="not a folder"):
+        check_folder(tmp_path / "missing", "secret")

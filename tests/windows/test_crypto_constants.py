@@ -1,0 +1,132 @@
+"""The numbers in the modules about stores and keys are those of mingw-w64's headers, by name."""
+
+from __future__ import annotations
+
+import pytest
+
+from mlsssl._windows import cng_keys, contexts, crypto_codes, csp_keys, key_blobs, pfx, system_stores, trust
+from windows import mingw
+
+HEADERS = """
+#define WINVER 0x0A00
+#define _WIN32_WINNT 0x0A00
+#define NTDDI_VERSION 0x0A000000
+#include <windows.h>
+#include <wincrypt.h>
+#include <bcrypt.h>
+#include <ncrypt.h>
+#include <wininet.h>
+#include <wchar.h>
+"""
+
+NUMBERS = {
+    "CERT_KEY_PROV_INFO_PROP_ID": contexts.KEY_PROV_INFO,
+    "CERT_FRIENDLY_NAME_PROP_ID": contexts.FRIENDLY_NAME,
+    "CERT_ARCHIVED_PROP_ID": contexts.ARCHIVED,
+    "CERT_RENEWAL_PROP_ID": contexts.RENEWAL,
+    "X509_ASN_ENCODING | PKCS_7_ASN_ENCODING": contexts.ENCODING,
+    "CRYPT_MACHINE_KEYSET": contexts.MACHINE_KEYSET,
+    "NCRYPT_MACHINE_KEY_FLAG": contexts.MACHINE_KEYSET,
+    "CERT_SYSTEM_STORE_CURRENT_USER": system_stores._LOCATIONS["CurrentUser"],
+    "CERT_SYSTEM_STORE_LOCAL_MACHINE": system_stores._LOCATIONS["LocalMachine"],
+    "(ULONG_PTR)CERT_STORE_PROV_SYSTEM_W": system_stores._PROVIDER_SYSTEM,
+    "(ULONG_PTR)CERT_STORE_PROV_MEMORY": trust._PROVIDER_MEMORY,
+    "CERT_STORE_READONLY_FLAG": system_stores._READONLY,
+    "CERT_STORE_OPEN_EXISTING_FLAG": system_stores._OPEN_EXISTING,
+    "CERT_STORE_ENUM_ARCHIVED_FLAG": system_stores._ENUM_ARCHIVED,
+    "CERT_STORE_CTRL_COMMIT": system_stores._COMMIT,
+    "CERT_STORE_CTRL_COMMIT_FORCE_FLAG": system_stores._FORCE,
+    "CERT_FIND_SHA1_HASH": system_stores._FIND_SHA1_HASH,
+    "CERT_STORE_ADD_NEW": system_stores._ADD_NEW,
+    "PROV_RSA_AES": csp_keys.PROVIDER_TYPE,
+    "CRYPT_NEWKEYSET": csp_keys._NEWKEYSET,
+    "CRYPT_DELETEKEYSET": csp_keys._DELETEKEYSET,
+    "CRYPT_SILENT": csp_keys._SILENT,
+    "CRYPT_VERIFYCONTEXT": csp_keys._VERIFYCONTEXT,
+    "AT_KEYEXCHANGE": csp_keys._AT_KEYEXCHANGE,
+    "CRYPT_EXPORTABLE": csp_keys._EXPORTABLE,
+    "PUBLICKEYBLOB": csp_keys._PUBLICKEYBLOB,
+    "PRIVATEKEYBLOB": csp_keys._PRIVATEKEYBLOB,
+    "KP_PERMISSIONS": csp_keys._KP_PERMISSIONS,
+    "CRYPT_EXPORT": csp_keys._CRYPT_EXPORT,
+    "PP_ENUMCONTAINERS": csp_keys._PP_ENUMCONTAINERS,
+    "CRYPT_FIRST": csp_keys._FIRST,
+    "CRYPT_NEXT": csp_keys._NEXT,
+    "CALG_RSA_KEYX": key_blobs._CALG_RSA_KEYX,
+    "CALG_RSA_SIGN": key_blobs._CALG_RSA_SIGN,
+    "CUR_BLOB_VERSION": key_blobs._BLOB_VERSION,
+    "BCRYPT_RSAPUBLIC_MAGIC": int.from_bytes(key_blobs.RSA_PUBLIC, "little"),
+    "BCRYPT_RSAPRIVATE_MAGIC": int.from_bytes(key_blobs.RSA_PRIVATE, "little"),
+    "BCRYPT_RSAFULLPRIVATE_MAGIC": int.from_bytes(key_blobs.RSA_FULL_PRIVATE, "little"),
+    "NCRYPT_SILENT_FLAG": cng_keys._SILENT,
+    "NCRYPT_ALLOW_EXPORT_FLAG": cng_keys._ALLOW_EXPORT,
+    "NCRYPT_ALLOW_PLAINTEXT_EXPORT_FLAG": cng_keys._ALLOW_PLAINTEXT_EXPORT,
+    "NCRYPTBUFFER_PKCS_ALG_OID": cng_keys._PKCS_ALG_OID,
+    "NCRYPTBUFFER_PKCS_ALG_PARAM": cng_keys._PKCS_ALG_PARAM,
+    "NCRYPTBUFFER_PKCS_SECRET": cng_keys._PKCS_SECRET,
+    "NCRYPT_MAX_KEY_NAME_LENGTH": cng_keys._NAME_LIMIT,
+    "PKCS12_IMPORT_SILENT": pfx._IMPORT_SILENT,
+    "PKCS12_ALWAYS_CNG_KSP": pfx._ALWAYS_CNG,
+    "CRYPT_USER_KEYSET": pfx._USER_KEYSET,
+    "(ULONG_PTR)HCCE_LOCAL_MACHINE": trust._LOCAL_MACHINE_ENGINE,
+    "CERT_CHAIN_EXCLUSIVE_ENABLE_CA_FLAG": trust._EXCLUSIVE_ENABLE_CA,
+    "(ULONG_PTR)CERT_CHAIN_POLICY_SSL": trust._POLICY_SSL,
+    "AUTHTYPE_SERVER": trust._AUTHTYPE_SERVER,
+    "SECURITY_FLAG_IGNORE_REVOCATION | SECURITY_FLAG_IGNORE_UNKNOWN_CA | SECURITY_FLAG_IGNORE_WRONG_USAGE"
+    " | SECURITY_FLAG_IGNORE_CERT_DATE_INVALID": trust._ALL_BUT_THE_NAME,
+}
+TEXTS = {
+    "MS_ENH_RSA_AES_PROV_W": csp_keys.PROVIDER,
+    "MS_KEY_STORAGE_PROVIDER": cng_keys.PROVIDER,
+    "NCRYPT_EXPORT_POLICY_PROPERTY": cng_keys._EXPORT_POLICY,
+    "BCRYPT_RSAFULLPRIVATE_BLOB": "RSAFULLPRIVATEBLOB",
+    "BCRYPT_ECCPRIVATE_BLOB": "ECCPRIVATEBLOB",
+    "BCRYPT_PUBLIC_KEY_BLOB": "PUBLICBLOB",
+    "NCRYPT_PKCS8_PRIVATE_KEY_BLOB": "PKCS8_PRIVATEKEY",
+    "BCRYPT_RSA_ALGORITHM": "RSA",
+    "BCRYPT_ECDSA_P256_ALGORITHM": "ECDSA_P256",
+    "BCRYPT_ECDSA_P384_ALGORITHM": "ECDSA_P384",
+    "BCRYPT_ECDSA_P521_ALGORITHM": "ECDSA_P521",
+}
+
+
+def numbers() -> dict[str, int]:
+    """All numbers by the headers' name."""
+    found = dict(NUMBERS)
+    found |= {name: bit for bit, (name, _) in trust.STATUS.items()}
+    found |= {
+        f"(DWORD){name}": value for name, value in vars(crypto_codes).items() if name.isupper() and type(value) is int
+    }
+    for purpose, word in ((b"ECS", "ECDSA"), (b"ECK", "ECDH")):
+        for kind, table in (("PUBLIC", key_blobs._ECC_PUBLIC), ("PRIVATE", key_blobs._ECC_PRIVATE)):
+            found |= {
+                f"BCRYPT_{word}_{kind}_{curve}_MAGIC": int.from_bytes(magic, "little")
+                for magic, curve in table.items()
+                if magic.startswith(purpose)
+            }
+    return found
+
+
+@pytest.mark.usefixtures("compilers")
+def test_every_number_is_the_headers() -> None:
+    """By static assertion; one that the headers lack is an error too."""
+    lines = [HEADERS, *(f'_Static_assert(({name}) == {value:#x}, "{name}");' for name, value in numbers().items())]
+    assert mingw.static_assert("\n".join(lines) + "\n", "x86_64") is None
+
+
+@pytest.mark.usefixtures("compilers")
+def test_every_text_is_the_headers() -> None:
+    """The source of the literal, as the preprocessor sees it, for C compares no strings at compile time else."""
+    lines = [HEADERS, "#define SOURCE_(text) #text", "#define SOURCE(text) SOURCE_(text)"]
+    for name, text in TEXTS.items():
+        source = f'L\\"{text}\\"'
+        lines.append(f'_Static_assert(__builtin_strcmp(SOURCE({name}), "{source}") == 0, "{name}");')
+    assert mingw.static_assert("\n".join(lines) + "\n", "x86_64") is None
+
+
+@pytest.mark.usefixtures("compilers")
+def test_a_wrong_number_is_noticed() -> None:
+    """The failing twin."""
+    said = mingw.static_assert(HEADERS + '_Static_assert(CRYPT_SILENT == 0x41, "CRYPT_SILENT");\n', "x86_64")
+    assert said is not None
+    assert "CRYPT_SILENT" in said

@@ -1,0 +1,156 @@
+"""Windows' chain engine, as the library asks it: the fake one anywhere, the real one (or Wine's) on Windows."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from made_certificates import Made, make, shared_key
+from mlsssl import _select
+from mlsssl._fakes.computer import LOCAL_MACHINE, Entry
+from mlsssl._fakes.dlls import FakeDlls
+from mlsssl._windows import trust
+from mlsssl._windows.dlls import SystemDlls
+from mlsssl.certificate import Certificate
+from mlsssl.errors import InvalidInputError, NativeError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlsssl._windows.dlls import Dlls
+
+ROOT = make("root", authority=True, key=shared_key(1))
+MIDDLE = make("middle", issuer=ROOT, authority=True, key=shared_key(2))
+LEAF = make("one.example", issuer=MIDDLE, key=shared_key(3))
+NOW = dt.datetime.now(dt.timezone.utc)
+LATER = NOW + dt.timedelta(days=365)
+
+
+@pytest.fixture(params=["fakes", "real"])
+def dlls(request: pytest.FixtureRequest) -> Iterator[Dlls]:
+    if request.param == "real":
+        if sys.platform != "win32":
+            pytest.skip("this is not Windows")
+        yield SystemDlls()
+        return
+    fakes = FakeDlls()
+    yield fakes
+    assert fakes.calls.leaks == {}
+
+
+def names(
+    dlls: Dlls,
+    leaf: Made = LEAF,
+    others: tuple[Made, ...] = (MIDDLE,),
+    host: str | None = "one.example",
+    at: dt.datetime = NOW,
+    roots: tuple[Made, ...] | None = (ROOT,),
+) -> set[tuple[str, int]]:
+    """What is wrong: names and positions."""
+    given = None if roots is None else [root.der for root in roots]
+    found = trust.verify(dlls, leaf.der, [other.der for other in others], host, at, roots=given)
+    assert all(item.text and item.certificate for item in found)
+    return {(item.name, item.position) for item in found}
+
+
+def test_a_good_chain_has_no_problems(dlls: Dlls) -> None:
+    """Given the root, the intermediate and the right name."""
+    assert names(dlls) == set()
+    assert names(dlls, host=None) == set()
+    assert names(dlls, host="10.0.0.5") == set()  # an address is not asked about
+
+
+def test_a_wrong_name_is_a_problem_of_the_leaf(dlls: Dlls) -> None:
+    """The one thing that only the TLS policy says."""
+    assert names(dlls, host="other.example") == {("CERT_E_CN_NO_MATCH", 0)}
+
+
+def test_every_problem_is_found_not_the_first(dlls: Dlls) -> None:
+    """Expired leaf and authorities, an unknown root and a wrong name, all at once."""
+    found = names(dlls, host="other.example", at=LATER, roots=None, others=(MIDDLE, ROOT))
+    expired = {("CERT_TRUST_IS_NOT_TIME_VALID", position) for position in range(3)}
+    assert found == expired | {("CERT_TRUST_IS_UNTRUSTED_ROOT", 2), ("CERT_E_CN_NO_MATCH", 0)}
+
+
+def test_a_missing_intermediate_is_a_partial_chain(dlls: Dlls) -> None:
+    """Said of the certificate whose issuer is missing."""
+    assert names(dlls, others=()) == {("CERT_TRUST_IS_PARTIAL_CHAIN", 0)}
+
+
+def test_another_root_of_the_same_name_is_no_root(dlls: Dlls) -> None:
+    """The name alone is nobody's proof."""
+    impostor = make("root", authority=True, key=shared_key(9))
+    assert any(position > 0 for _, position in names(dlls, roots=(impostor,)))
+
+
+def test_a_client_certificate_does_not_serve(dlls: Dlls) -> None:
+    """Its extended key usage is another."""
+    client = make("one.example", issuer=MIDDLE, key=shared_key(4), usage=ExtendedKeyUsageOID.CLIENT_AUTH)
+    assert ("CERT_TRUST_IS_NOT_VALID_FOR_USAGE", 0) in names(dlls, leaf=client)
+
+
+def test_what_the_computer_trusts_is_trusted() -> None:
+    """Without roots of one's own: LocalMachine's Root store (fakes only; nobody's real trust is touched)."""
+    fakes = FakeDlls()
+    assert names(fakes, roots=None, others=(MIDDLE, ROOT)) == {("CERT_TRUST_IS_UNTRUSTED_ROOT", 2)}
+    fakes.computer.stores[LOCAL_MACHINE, "root"].entries.append(Entry(ROOT.der))
+    assert names(fakes, roots=None) == set()
+    assert fakes.calls.leaks == {}
+
+
+def test_an_unknown_bit_is_told_and_not_lost() -> None:
+    """A Windows newer than the table: the bit itself is the name."""
+    found = list(trust._problems(0x40000001, 0, b"x"))
+    assert [item.code for item in found] == [0x1, 0x40000000]
+    assert found[1].name == "CERT_TRUST_BIT_40000000"
+
+
+def test_each_call_failing_in_turn_leaves_nothing_open() -> None:
+    """An error names the call; a chain that could not be judged is never a good one."""
+    fakes = FakeDlls()
+    names(fakes)
+    for number, function in enumerate(fakes.calls.names):
+        failing = FakeDlls()
+        failing.calls.faults = {number: 14}
+        if function in ("CertFreeCertificateContext", "CertFreeCertificateChain", "CertFreeCertificateChainEngine"):
+            continue  # they have no way to fail
+        with pytest.raises(NativeError) as caught:
+            names(failing)
+        assert caught.value.function == function
+        assert failing.calls.leaks == {}
+
+
+def test_a_check_against_the_system_asks_its_chain_engine(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Certificate.check turns each problem into a finding, under the same silence as all others."""
+    fakes = FakeDlls()
+    monkeypatch.setattr(_select, "system_judge", lambda: functools.partial(trust.verify, fakes))
+    certificate = Certificate.from_pem(LEAF.pem + MIDDLE.pem + ROOT.pem)
+    report = certificate.check("one.example", key_expected=False)
+    assert "windows-cert-trust-is-untrusted-root" in report.codes
+    assert not report
+    assert not report.trusted
+    silenced = certificate.check(
+        "one.example", key_expected=False, silence={"windows-cert-trust-is-untrusted-root": "a root of our own"}
+    )
+    assert "windows-cert-trust-is-untrusted-root" not in silenced.codes
+    fakes.computer.stores[LOCAL_MACHINE, "root"].entries.append(Entry(ROOT.der))
+    report = certificate.check("one.example", key_expected=False)
+    assert report.trusted
+    assert report.errors == ()
+    assert not certificate.check("other.example", key_expected=False)
+    with pytest.raises(InvalidInputError, match="aware"):
+        certificate.check(at=dt.datetime(2026, 1, 1))  # noqa: DTZ001
+    assert fakes.calls.leaks == {}
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="this is not Windows")
+def test_this_windows_does_not_trust_a_root_made_here() -> None:
+    """The whole way, from the public method to the system's own engine."""
+    report = Certificate.from_pem(LEAF.pem + MIDDLE.pem + ROOT.pem).check("one.example", key_expected=False)
+    assert "windows-cert-trust-is-untrusted-root" in report.codes
+    assert not report.trusted
