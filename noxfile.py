@@ -76,7 +76,7 @@ def tests(session: nox.Session) -> None:
     """Everything under tests/ that this platform can run."""
     _install(session, "test")
     _install_programs(session)
-    session.run("pytest", *(session.posargs or ["-n", "auto"]), env={"PYTHONWARNDEFAULTENCODING": "1"})
+    session.run("pytest", *(session.posargs or ["-n", "auto"]))
 
 
 @nox.session(name="tests-all", python=PYTHONS)
@@ -98,9 +98,12 @@ def docs(session: nox.Session) -> None:
 def windows(session: nox.Session) -> None:
     """The tests under Windows' own CPython, in Wine, with a real Crypt32 and a stand-in for HTTP.sys."""
     _install_programs(session)
-    session.install("pip")
+    session.install("pip")  # which wine.py downloads Windows' wheels with
+    _install(session, "test")
     wine = ("python", "tests/windows/wine.py")
     session.run(*wine, "prepare", "--install")
+    if not session.posargs:
+        session.run("pytest", "tests/windows/test_wine.py")  # the harness itself, from outside
     chosen = session.posargs or ["tests"]
     session.run(*wine, "run", "--timeout", "1200", "--", "-m", "pytest", *chosen)
     if not session.posargs:
