@@ -1,0 +1,170 @@
+"""What the sweeps do to a machine, call by call, and what must be true of it afterwards, whatever machine it is."""
+
+from __future__ import annotations
+
+import datetime as dt
+import functools
+import uuid
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from mlsssl import Binding, BindingOptions, CertificateAuthority, cleanup, deploy, last_outcome, recover, renew
+from mlsssl.machine import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlsssl import Certificate
+    from mlsssl._ports import BindingRecord, MachinePort
+    from mlsssl.values import Thumbprint
+
+KEY = "0.0.0.0:443"
+OWNER = uuid.UUID("11111111-2222-3333-4444-555555555555")
+OPTIONS = BindingOptions(negotiate_client_certificate=True, http2=False, unknown_flags=0x4000_0000)
+
+
+@functools.cache
+def authority() -> CertificateAuthority:
+    """The root of everything here."""
+    return CertificateAuthority.create("Sweep root", key="ec-p256")
+
+
+@functools.cache
+def certificates() -> tuple[Certificate, Certificate]:
+    """An old certificate under the root, and a new one for the same name under an intermediate."""
+    below = authority().create_intermediate("Sweep intermediate", key="ec-p256")
+    return authority().issue("a.test"), below.issue("a.test")
+
+
+@dataclass(frozen=True, slots=True)
+class Scenario:
+    """One thing to do.
+
+    Attributes:
+        name: For the test's id.
+        prepare: Brings a fresh machine to where it starts.
+        act: What is swept.
+        atomic: Whether the machine has an atomic update.
+    """
+
+    name: str
+    prepare: Callable[[Machine], object]
+    act: Callable[[Machine], object]
+    atomic: bool = True
+
+
+def _nothing(_: Machine) -> None:
+    """A fresh machine."""
+
+
+def _bound(machine: Machine) -> None:
+    deploy(KEY, certificates()[0], machine=machine, app_id=OWNER, options=OPTIONS, friendly_name="Old")
+
+
+def _deploy(machine: Machine) -> None:
+    deploy(KEY, certificates()[1], machine=machine, trust_root=True)
+
+
+def _renew(machine: Machine) -> None:
+    renew(KEY, certificates()[1], machine=machine, grace=dt.timedelta(0))
+
+
+def _renewed(machine: Machine) -> None:
+    _bound(machine)
+    _renew(machine)
+
+
+def _undo(machine: Machine) -> None:
+    outcome = last_outcome(KEY, machine=machine)
+    if outcome is not None:  # a second run may find it undone
+        outcome.undo()
+
+
+def _cleanup(machine: Machine) -> None:
+    cleanup(machine=machine, grace=dt.timedelta(0))
+
+
+def _update(machine: Machine) -> None:
+    Binding.get(KEY, machine=machine).with_options(BindingOptions()).update()
+
+
+SCENARIOS = (
+    Scenario("deploy-first", _nothing, _deploy),
+    Scenario("deploy-over", _bound, _deploy),
+    Scenario("deploy-over-2016", _bound, _deploy, atomic=False),
+    Scenario("renew", _bound, _renew),
+    Scenario("renew-2016", _bound, _renew, atomic=False),
+    Scenario("undo", _renewed, _undo),
+    Scenario("undo-2016", _renewed, _undo, atomic=False),
+    Scenario("cleanup", _renewed, _cleanup),
+    Scenario("update-2016", _bound, _update, atomic=False),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A machine as its port shows it: everything that a deployment may touch."""
+
+    binding: BindingRecord | None
+    certificates: frozenset[tuple[str, Thumbprint, str | None, bool, Thumbprint | None]]
+
+    @property
+    def without_owner(self) -> Picture:
+        """The same for a binding whose owner is a random GUID each time."""
+        from dataclasses import replace
+
+        record = None if self.binding is None else replace(self.binding, app_id=OWNER)
+        return Picture(record, self.certificates)
+
+    @property
+    def keyed(self) -> frozenset[tuple[str, Thumbprint]]:
+        """Certificates with a usable key."""
+        return frozenset((store, thumbprint) for store, thumbprint, _, key, _ in self.certificates if key)
+
+
+def picture(port: MachinePort) -> Picture:
+    """Look at the machine."""
+    machine = Machine(port)
+    binding = Binding.find(KEY, machine=machine)
+    found = frozenset(
+        (name.upper(), entry.thumbprint, entry.friendly_name, entry.has_private_key, entry.renewed_by)
+        for name in port.store_names("LocalMachine")
+        if name.upper() in ("MY", "CA", "ROOT")
+        for entry in machine.store(name)
+    )
+    return Picture(None if binding is None else binding.record, found)
+
+
+def check_whole(port: MachinePort, scenario: Scenario, before: Picture, after: Picture) -> str:
+    """Recover, and say which of the two states the machine is in; it must be one of them, whole.
+
+    Args:
+        port: The machine, healthy again.
+        scenario: What was done.
+        before: The machine before it.
+        after: The machine after an undisturbed run.
+
+    Returns:
+        `old` or `new`.
+    """
+    now = picture(port)
+    allowed = {before.without_owner.binding, after.without_owner.binding}
+    if scenario.atomic:
+        # Not even before recovery is there a moment without the binding.
+        assert now.without_owner.binding in allowed
+    lost = before.keyed - now.keyed
+    assert lost <= before.keyed - after.keyed, "a certificate lost its key, or was lost, that should not be"
+    machine = Machine(port)
+    recover(machine=machine)
+    now = picture(port)
+    assert now.without_owner in (before.without_owner, after.without_owner)
+    assert port.recover() == [], "an orphan key was left"
+    assert recover(machine=machine) == []
+    assert not (port.state_folder / "change.json").exists()
+    return "new" if now.without_owner == after.without_owner else "old"
+
+
+def check_second_run(port: MachinePort, scenario: Scenario, after: Picture) -> None:
+    """Doing it again succeeds, from wherever the disturbed run has left the machine."""
+    scenario.act(Machine(port))
+    assert picture(port).without_owner == after.without_owner

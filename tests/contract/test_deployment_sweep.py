@@ -1,0 +1,232 @@
+"""Every call of a deployment fails once with each code, and once the process is killed there: still whole.
+
+The embedded machine. Its calls are SQLite statements and the writes of the journal; the kill is a real SIGKILL of a
+real process, at every one of them.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import shutil
+import signal
+import sqlite3
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from contract.deployment_scenarios import SCENARIOS, Picture, Scenario, check_second_run, check_whole, picture
+from mlsssl import MlssslError, _files
+from mlsssl._embedded.port import EmbeddedPort
+from mlsssl.machine import Machine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+# https://sqlite.org/rescode.html: those that a healthy program meets on a sick computer.
+SQLITE_CODES = {
+    "SQLITE_PERM": (3, "access permission denied"),
+    "SQLITE_BUSY": (5, "database is locked"),
+    "SQLITE_READONLY": (8, "attempt to write a readonly database"),
+    "SQLITE_IOERR": (10, "disk I/O error"),
+    "SQLITE_CORRUPT": (11, "database disk image is malformed"),
+    "SQLITE_FULL": (13, "database or disk is full"),
+    "SQLITE_CANTOPEN": (14, "unable to open database file"),
+}
+FILE_ERRORS = {"SQLITE_FULL": errno.ENOSPC, "SQLITE_READONLY": errno.EACCES}
+
+
+class Sabotage:
+    """Counts the calls, and does something at the n-th (from then on, if lasting)."""
+
+    def __init__(self, at: int | None, strike: Callable[[str], None], *, lasting: bool = False) -> None:
+        self.count = 0
+        self._at = at
+        self._strike = strike
+        self._lasting = lasting
+
+    def __call__(self, what: str) -> None:
+        number, self.count = self.count, self.count + 1
+        if self._at is not None and (number == self._at or (self._lasting and number > self._at)):
+            self._strike(what)
+
+
+@contextlib.contextmanager
+def watched_files(hit: Callable[[str], None]) -> Iterator[None]:
+    """Count the journal's writes and renames too: before each, and after each."""
+    write, replace, unlink = _files.write, Path.replace, Path.unlink
+
+    def counted_write(path: Path, data: bytes, *, private: bool) -> None:
+        hit("file write")
+        write(path, data, private=private)
+        hit("file written")
+
+    def counted_replace(self: Path, target: Path) -> Path:
+        hit("file rename")
+        return replace(self, target)
+
+    def counted_unlink(self: Path, missing_ok: bool = False) -> None:
+        hit("file unlink")
+        unlink(self, missing_ok=missing_ok)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_files, "write", counted_write)
+        patch.setattr(Path, "replace", counted_replace)
+        patch.setattr(Path, "unlink", counted_unlink)
+        yield
+
+
+def failing(name: str) -> Callable[[str], None]:
+    """A strike that fails as SQLite, or the file system, would."""
+    code, text = SQLITE_CODES[name]
+
+    def strike(what: str) -> None:
+        if what.startswith("file "):
+            if name in FILE_ERRORS and what != "file written":
+                raise OSError(FILE_ERRORS[name], os.strerror(FILE_ERRORS[name]))
+            return
+        error = sqlite3.OperationalError(text)
+        error.sqlite_errorcode = code  # what Python 3.11 and newer set
+        raise error
+
+    return strike
+
+
+class Bench:
+    """A prepared machine, copied for each point."""
+
+    def __init__(self, folder: Path, scenario: Scenario) -> None:
+        self._folder = folder
+        self._scenario = scenario
+        self._copies = 0
+        base = self._new(folder / "base")
+        scenario.prepare(Machine(base))
+        self.before = picture(base)
+        base.close()
+        self.after, self.points = self._undisturbed()
+
+    def _new(self, folder: Path, hit: Callable[[str], None] | None = None) -> EmbeddedPort:
+        folder.mkdir(exist_ok=True)
+        return EmbeddedPort(
+            folder / "m.sqlite", atomic_update=self._scenario.atomic, on_statement=hit, busy_timeout=0.2
+        )
+
+    def copy(self) -> Path:
+        """A fresh copy of the prepared machine."""
+        self._copies += 1
+        target = self._folder / f"copy{self._copies}"
+        shutil.copytree(self._folder / "base", target)
+        return target
+
+    def open(self, folder: Path, hit: Callable[[str], None] | None = None) -> EmbeddedPort:
+        """Open a copy."""
+        return self._new(folder, hit)
+
+    def _undisturbed(self) -> tuple[Picture, int]:
+        folder = self.copy()
+        counter = Sabotage(None, lambda _: None)
+        port = self.open(folder, counter)
+        with watched_files(counter):
+            self._scenario.act(Machine(port))
+        count = counter.count
+        after = picture(port)
+        port.close()
+        shutil.rmtree(folder)
+        return after, count
+
+    def check(self, folder: Path) -> str:
+        """Look at a copy after the disturbance, recover it, run again; which state it was in."""
+        port = self.open(folder)
+        try:
+            state = check_whole(port, self._scenario, self.before, self.after)
+            check_second_run(port, self._scenario, self.after)
+        finally:
+            port.close()
+        shutil.rmtree(folder)
+        return state
+
+
+@pytest.fixture(name="fast_folder")
+def _fast_folder(tmp_path: Path) -> Iterator[Path]:
+    """In memory where there is such a place: thousands of runs, each of which flushes to disk many times."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    folder = memory / f"mlsssl-sweep-{os.getpid()}-{tmp_path.name}"
+    folder.mkdir(0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+_IDS = [scenario.name for scenario in SCENARIOS]
+
+
+@pytest.mark.parametrize("lasting", [False, True], ids=["once", "from-then-on"])
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=_IDS)
+def test_every_call_that_fails_leaves_the_old_or_the_new_state(
+    scenario: Scenario, lasting: bool, fast_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Each call fails with each code, once or for as long as the process lives; nothing but our own errors come out."""
+    bench = Bench(fast_folder, scenario)
+    assert bench.points > 10
+    # A code changes the message only, so with a lasting fault two of them say all.
+    codes = ("SQLITE_FULL", "SQLITE_READONLY") if lasting else tuple(SQLITE_CODES)
+    states = {"old": 0, "new": 0}
+    for number in range(bench.points):
+        for code in codes:
+            folder = bench.copy()
+            sabotage = Sabotage(number, failing(code), lasting=lasting)
+            failed = False
+            port = bench.open(folder, sabotage)
+            try:
+                with watched_files(sabotage):
+                    scenario.act(Machine(port))
+            except MlssslError:
+                failed = True
+            finally:
+                port.close()
+            state = bench.check(folder)
+            assert failed or state == "new"
+            states[state] += 1
+    assert states["old"]
+    with capsys.disabled():
+        print(f"\n{scenario.name}: {bench.points} calls x {len(codes)} codes, {states}", end=" ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="no fork; the Windows machine is swept over its fakes")
+@pytest.mark.parametrize("scenario", SCENARIOS, ids=_IDS)
+def test_a_kill_at_every_call_leaves_the_old_or_the_new_state(
+    scenario: Scenario, fast_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A process of its own is killed with SIGKILL at each call; what it leaves is recovered by another one."""
+    bench = Bench(fast_folder, scenario)
+    states = {"old": 0, "new": 0}
+    for number in range(bench.points):
+        folder = bench.copy()
+        child = os.fork()
+        if child == 0:
+            _act_until_killed(bench, folder, scenario, number)
+        _, status = os.waitpid(child, 0)
+        assert os.WIFSIGNALED(status)
+        assert os.WTERMSIG(status) == signal.SIGKILL, f"point {number}: {status}"
+        states[bench.check(folder)] += 1
+    assert states["old"]
+    assert states["new"]
+    with capsys.disabled():
+        print(f"\n{scenario.name}: killed at {bench.points} calls, {states}", end=" ")
+
+
+def _act_until_killed(bench: Bench, folder: Path, scenario: Scenario, number: int) -> None:
+    try:
+        sabotage = Sabotage(number, lambda _: os.kill(os.getpid(), signal.SIGKILL))
+        port = bench.open(folder, sabotage)
+        with watched_files(sabotage):
+            scenario.act(Machine(port))
+    finally:
+        os._exit(1)  # was not killed: the parent says so
