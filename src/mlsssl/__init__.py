@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlsssl._pki.rules import Profile, RuleContext, UserRule
     from mlsssl._pki.validate import ServerFacts
     from mlsssl._ports import Cause, Diagnosis, KeyState, ServiceState, ServiceStatus
+    from mlsssl.auditing import Audit, AuditRow, audit
     from mlsssl.authority import CertificateAuthority
     from mlsssl.binding import Binding, Bindings
     from mlsssl.bulk import check_many
@@ -74,6 +75,8 @@ if TYPE_CHECKING:
 __all__ = [
     "PROFILES",
     "AccessDeniedError",
+    "Audit",
+    "AuditRow",
     "Binding",
     "BindingError",
     "BindingExistsError",
@@ -142,6 +145,7 @@ __all__ = [
     "WindowsMachine",
     "WrongPasswordError",
     "__version__",
+    "audit",
     "check_endpoint",
     "check_many",
     "cleanup",
@@ -163,6 +167,7 @@ _HOMES = {
     "_pki.profiles": ("PROFILES",),
     "_pki.report": ("Finding", "Report", "Severity"),
     "_ports": ("Cause", "Diagnosis", "KeyState", "ServiceState", "ServiceStatus"),
+    "auditing": ("Audit", "AuditRow", "audit"),
     "authority": ("CertificateAuthority",),
     "binding": ("Binding", "Bindings"),
     "bulk": ("check_many",),

@@ -1,0 +1,310 @@
+"""`audit`: every binding with its certificate, key, days left, findings and owner, in one table."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mlsssl import _preflight, _select
+from mlsssl._pki.report import Finding, Severity, printable
+from mlsssl.binding import binding_of
+from mlsssl.certificate import Certificate
+from mlsssl.errors import InvalidInputError, MalformedDataError, StoreNotFoundError
+from mlsssl.store import Store
+from mlsssl.values import well_known_application
+
+if TYPE_CHECKING:
+    import uuid
+    from collections.abc import Iterator
+
+    from mlsssl._pki.rules import Profile
+    from mlsssl._ports import BindingRecord, MachinePort, StoreRecord
+    from mlsssl.values import BindingKey, Thumbprint
+
+__all__ = ["Audit", "AuditRow", "audit"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditRow:
+    """One binding joined with its certificate and key; or one certificate that nothing is bound to.
+
+    Attributes:
+        key: The binding's key; None for a certificate that is not bound.
+        app_id: The binding's owner; None for a certificate that is not bound.
+        owner: The owner's name when its GUID is well known, else the GUID.
+        thumbprint: The certificate; None for the CCS families.
+        store: The LocalMachine store it is said to be in.
+        names: The hosts it is for.
+        issuer: Who issued it, RFC 4514.
+        not_after: Its last second, UTC.
+        days_left: From the audit's moment to then, to a hundredth; negative when it is over.
+        renew_from: From when on it should be renewed, as `Certificate.renewal_time` says.
+        key_type: `rsa-2048` and so on.
+        private_key: `usable`, `missing`, or what is wrong with it; None when there is no certificate to ask about.
+        renewed_by: The certificate that replaced it, when it has that mark.
+        findings: What is wrong or worth knowing, errors first.
+    """
+
+    key: BindingKey | None
+    app_id: uuid.UUID | None
+    owner: str | None
+    thumbprint: Thumbprint | None
+    store: str | None
+    names: tuple[str, ...] = ()
+    issuer: str | None = None
+    not_after: dt.datetime | None = None
+    days_left: float | None = None
+    renew_from: dt.datetime | None = None
+    key_type: str | None = None
+    private_key: str | None = None
+    renewed_by: Thumbprint | None = None
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def severity(self) -> Severity | None:
+        """The worst of the findings; None when there is none."""
+        return min((finding.severity for finding in self.findings), key=lambda one: one.rank, default=None)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, one per column: ready for JSON and for a DataFrame."""
+        return {
+            "key": None if self.key is None else str(self.key),
+            "family": None if self.key is None else self.key.family.value,
+            "owner": self.owner,
+            "app_id": None if self.app_id is None else str(self.app_id),
+            "thumbprint": None if self.thumbprint is None else str(self.thumbprint),
+            "store": self.store,
+            "names": ", ".join(self.names),
+            "issuer": self.issuer,
+            "not_after": None if self.not_after is None else self.not_after.isoformat(),
+            "days_left": self.days_left,
+            "renew_from": None if self.renew_from is None else self.renew_from.isoformat(),
+            "key_type": self.key_type,
+            "private_key": self.private_key,
+            "renewed_by": None if self.renewed_by is None else str(self.renewed_by),
+            "severity": None if self.severity is None else self.severity.value,
+            "findings": ", ".join(dict.fromkeys(finding.code for finding in self.findings)),
+        }
+
+
+_COLUMNS = {
+    "key": "KEY",
+    "owner": "OWNER",
+    "names": "NAMES",
+    "days_left": "DAYS",
+    "private_key": "PRIVATE KEY",
+    "severity": "WORST",
+    "findings": "FINDINGS",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Audit:
+    """What `audit` found.
+
+    Attributes:
+        machine: What to call the machine.
+        at: The moment asked about, UTC.
+        rows: Bindings family by family, sorted by key; then certificates that nothing is bound to, if asked for.
+    """
+
+    machine: str
+    at: dt.datetime
+    rows: tuple[AuditRow, ...]
+
+    @property
+    def ok(self) -> bool:
+        """Whether no finding is an error."""
+        return not any(row.severity is Severity.ERROR for row in self.rows)
+
+    def to_rows(self) -> list[dict[str, object]]:
+        """A dict per row, all with the same keys: `pandas.DataFrame(audit().to_rows())`."""
+        return [row.to_dict() for row in self.rows]
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, ready for JSON; each row with its findings whole."""
+        return {
+            "machine": self.machine,
+            "at": self.at.isoformat(),
+            "ok": self.ok,
+            "rows": [{**row.to_dict(), "findings": [one.to_dict() for one in row.findings]} for row in self.rows],
+        }
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""
+        return json.dumps(self.to_dict(), indent=indent)
+
+    def __str__(self) -> str:
+        if not self.rows:
+            return f"nothing is bound on {self.machine}"
+        cells = [list(_COLUMNS.values())]
+        cells += [[_cell(row.to_dict()[name]) for name in _COLUMNS] for row in self.rows]
+        widths = [max(len(line[i]) for line in cells) for i in range(len(_COLUMNS))]
+        return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells)
+
+
+def _cell(value: object) -> str:
+    return "-" if value in (None, "") else printable(str(value))
+
+
+def audit(
+    *,
+    machine: _select.HasPort | None = None,
+    at: dt.datetime | None = None,
+    profile: str | Profile = "private",
+    fraction: float = 2 / 3,
+    jitter: float = 1 / 20,
+    unbound: bool = False,
+) -> Audit:
+    """Look at every binding of a machine, its certificate, key and owner; nothing is changed.
+
+    Args:
+        machine: Which machine; this computer when not given.
+        at: The moment to judge dates by, aware; now when not given.
+        profile: Whose rules the certificates are checked by, as in `Certificate.check`. Trust is left out: it is
+            the clients' question.
+        fraction: As in `Certificate.renewal_due`.
+        jitter: As in `Certificate.renewal_due`.
+        unbound: Also list the certificates with a private key, in MY and every store that a binding names, that
+            nothing is bound to.
+
+    Returns:
+        The table; `audit.ok` is False when a finding is an error.
+
+    Raises:
+        InvalidInputError: a naive moment, an unknown profile, or a share out of its range.
+        AccessDeniedError: this user may not look.
+    """
+    if at is not None and at.tzinfo is None:
+        raise InvalidInputError("at is an aware datetime: datetime.now(timezone.utc)")
+    look = _Look(
+        port=_select.port_of(machine),
+        machine=machine,
+        at=(dt.datetime.now(dt.timezone.utc) if at is None else at).astimezone(dt.timezone.utc),
+        profile=profile,
+        fraction=fraction,
+        jitter=jitter,
+    )
+    records = look.port.bindings.all()
+    keys = [record.key for record in records]
+    rows = [look.row_of_binding(record, [key for key in keys if key != record.key]) for record in records]
+    if unbound:
+        rows += look.rows_of_unbound(records)
+    return Audit(machine=look.port.description, at=look.at, rows=tuple(rows))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Look:
+    """The arguments of one audit, and the looking."""
+
+    port: MachinePort
+    machine: _select.HasPort | None
+    at: dt.datetime
+    profile: str | Profile
+    fraction: float
+    jitter: float
+
+    def row_of_binding(self, record: BindingRecord, others: list[BindingKey]) -> AuditRow:
+        """The row of one binding."""
+        findings = [*_preflight.about_shadows(record.key, others)]
+        stored = None
+        if record.thumbprint is not None:
+            stored = self._find(record.store_name or "MY", record.thumbprint)
+            findings += self._about_use(record)
+        app_id = record.app_id
+        return self._row(
+            AuditRow(
+                key=record.key,
+                app_id=app_id,
+                owner=well_known_application(app_id) or f"{{{app_id}}}",
+                thumbprint=record.thumbprint,
+                store=(record.store_name or "MY") if record.thumbprint is not None else None,
+            ),
+            stored,
+            findings,
+        )
+
+    def rows_of_unbound(self, records: list[BindingRecord]) -> Iterator[AuditRow]:
+        """A row for each certificate with a key that no binding names."""
+        there = {name.casefold(): name for name in self.port.store_names("LocalMachine")}
+        wanted = {"my", *((record.store_name or "MY").casefold() for record in records)}
+        bound = {record.thumbprint for record in records}
+        for folded in sorted(wanted & set(there)):
+            with Store.open(there[folded], machine=self.machine) as store:
+                entries = [entry for entry in store if entry.key is not None and entry.thumbprint not in bound]
+            for entry in sorted(entries, key=lambda one: one.certificate.not_after):
+                row = AuditRow(key=None, app_id=None, owner=None, thumbprint=entry.thumbprint, store=entry.store_name)
+                yield self._row(row, self._find(entry.store_name, entry.thumbprint), [])
+
+    def _row(self, row: AuditRow, stored: StoreRecord | None, findings: list[Finding]) -> AuditRow:
+        if stored is None:
+            return replace(row, findings=_sorted(findings))
+        private_key = "missing"
+        if stored.key is not None:
+            private_key = "usable" if stored.key.usable else stored.key.problem or "another certificate's"
+        row = replace(row, private_key=private_key, renewed_by=stored.renewed_by)
+        try:
+            certificate = Certificate.from_der(stored.certificate)
+            names, key_type = certificate.hosts, certificate.key_type
+        except MalformedDataError as error:
+            findings.append(_finding("certificate-unreadable", Severity.ERROR, row, str(error), "issue a new one"))
+            return replace(row, findings=_sorted(findings))
+        host = None if row.key is None else _preflight.host_of(row.key, None)
+        findings += _preflight.about_certificate(certificate, host, self.at, self.profile)
+        renew_from = certificate.renewal_time(self.fraction, jitter=self.jitter)
+        if row.key is not None and self.at >= renew_from:
+            found = f"it should have been renewed from {renew_from:%Y-%m-%d %H:%M} UTC on"
+            remedy = "mlsssl renew --all --due, or renew(key, authority)"
+            findings.append(_finding("renewal-due", Severity.WARNING, row, found, remedy))
+        if row.key is not None and stored.renewed_by is not None:
+            found = f"it was renewed by {stored.renewed_by}, but is still bound"
+            findings.append(_finding("superseded-bound", Severity.NOTICE, row, found, "deploy the newer one here too"))
+        return replace(
+            row,
+            names=names or ((certificate.common_name,) if certificate.common_name else ()),
+            issuer=certificate.issuer,
+            not_after=certificate.not_after,
+            days_left=round((certificate.not_after - self.at) / dt.timedelta(days=1), 2),
+            renew_from=renew_from,
+            key_type=key_type,
+            findings=_sorted(findings),
+        )
+
+    def _about_use(self, record: BindingRecord) -> Iterator[Finding]:
+        for diagnosis in binding_of(record, self.machine).diagnose():
+            yield Finding(
+                code=diagnosis.cause.value,
+                severity=Severity.ERROR,
+                where=str(record.key),
+                found=diagnosis.found,
+                expected="a certificate that HTTP.sys can use",
+                remedy=diagnosis.remedy,
+                standard="HTTP Server API: ERROR_NO_SUCH_LOGON_SESSION (1312)",
+            )
+
+    def _find(self, store: str, thumbprint: Thumbprint) -> StoreRecord | None:
+        try:
+            port = self.port.open_store(store, "LocalMachine")
+        except StoreNotFoundError:
+            return None
+        with closing(port):
+            return port.find(thumbprint)
+
+
+def _finding(code: str, severity: Severity, row: AuditRow, found: str, remedy: str) -> Finding:
+    return Finding(
+        code=code,
+        severity=severity,
+        where=str(row.key or row.thumbprint),
+        found=found,
+        expected="a readable certificate that is renewed in time, and the newest of its line",
+        remedy=remedy,
+        standard="RFC 5280",
+    )
+
+
+def _sorted(findings: list[Finding]) -> tuple[Finding, ...]:
+    return tuple(sorted(findings, key=lambda finding: finding.severity.rank))

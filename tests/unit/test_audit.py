@@ -1,0 +1,146 @@
+"""audit: bindings, certificates, keys, days, findings and owners in one table."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mlsssl import (
+    Audit,
+    AuditRow,
+    Binding,
+    CcsPort,
+    CertificateAuthority,
+    EmbeddedMachine,
+    InvalidInputError,
+    audit,
+    deploy,
+    renew,
+)
+from mlsssl._ports import Cause
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+KEY = "0.0.0.0:443"
+IIS = uuid.UUID("4dc3e181-e14b-4a21-b022-59fc669b0914")
+
+
+@pytest.fixture(name="ca", scope="module")
+def _ca() -> CertificateAuthority:
+    return CertificateAuthority.create("Audit tests", key="ec-p256")
+
+
+@pytest.fixture(name="machine")
+def _machine(tmp_path: Path) -> Iterator[EmbeddedMachine]:
+    with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
+        yield machine
+
+
+def row(found: Audit, key: str = KEY) -> AuditRow:
+    """The row of a binding."""
+    return next(one for one in found.rows if str(one.key) == key)
+
+
+def codes(found: AuditRow) -> list[str]:
+    """The codes of its findings."""
+    return [finding.code for finding in found.findings]
+
+
+def test_a_good_binding_has_no_findings(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Every column is filled, and the owner is named when its GUID is well known."""
+    certificate = ca.issue("a.test", days=100)
+    deploy("a.test:443", certificate, machine=machine, app_id=IIS)
+    found = audit(machine=machine)
+    (only,) = found.rows
+    assert found.ok
+    assert only.findings == ()
+    assert (only.owner, only.app_id) == ("IIS", IIS)
+    assert only.names == ("a.test",)
+    assert only.private_key == "usable"
+    assert only.thumbprint == certificate.thumbprint
+    assert only.days_left == pytest.approx(100, abs=0.1)
+    assert only.renew_from == certificate.renewal_time()
+    assert None not in {value for name, value in only.to_dict().items() if name not in ("renewed_by", "severity")}
+
+
+def test_what_is_wrong_is_found(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """No key, no certificate, over, due, shadowed: each with its code, and `ok` is False."""
+    certificate = ca.issue("a.test", days=100)
+    deploy(KEY, certificate, machine=machine)
+    now = dt.datetime.now(dt.timezone.utc)
+    due = row(audit(machine=machine, at=now + dt.timedelta(days=80)))
+    assert "renewal-due" in codes(due)
+    assert due.days_left == pytest.approx(20, abs=0.1)
+    over = audit(machine=machine, at=now + dt.timedelta(days=101))
+    assert codes(row(over))[0] == "expired"
+    assert not over.ok
+
+    Binding("[::]:443", certificate, machine=machine).add()
+    assert "binding-shadowed" in codes(row(audit(machine=machine)))
+
+    machine._port.open_store("MY", "LocalMachine", write=True).imitate(certificate.thumbprint, Cause.NO_KEY)
+    lost = row(audit(machine=machine))
+    assert codes(lost)[0] == "no-key"
+    assert lost.private_key == "missing"
+
+    machine.store().remove(certificate.thumbprint)
+    gone = row(audit(machine=machine))
+    assert codes(gone)[0] == "not-in-store"
+    assert (gone.names, gone.days_left, gone.private_key) == ((), None, None)
+
+
+def test_a_superseded_certificate_that_is_still_bound_is_noticed(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """Renewed at one key, forgotten at the other."""
+    certificate = ca.issue("a.test")
+    deploy(KEY, certificate, machine=machine)
+    deploy("a.test:8443", certificate, machine=machine)
+    renew(KEY, ca, machine=machine)
+    found = audit(machine=machine)
+    assert codes(row(found)) == []
+    assert codes(row(found, "a.test:8443")) == ["superseded-bound"]
+
+
+def test_unbound_certificates_are_listed_when_asked_for(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Those with a key; the bound one and one without a key are not among them."""
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    spare = ca.issue("b.test")
+    with machine.store() as store:
+        store.add(spare)
+        store.add(ca.issue("c.test").without_key())
+    assert len(audit(machine=machine).rows) == 1
+    rows = audit(machine=machine, unbound=True).rows
+    assert [(one.key, one.thumbprint) for one in rows[1:]] == [(None, spare.thumbprint)]
+
+
+def test_the_ccs_families_are_listed_without_a_certificate(machine: EmbeddedMachine) -> None:
+    """They name none; what they serve lies in files."""
+    Binding(CcsPort(443), machine=machine).add()
+    (only,) = audit(machine=machine).rows
+    assert (only.thumbprint, only.store, only.findings) == (None, None, ())
+
+
+def test_text_json_and_rows_say_the_same(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Rows are flat and all alike; JSON has the findings whole; text has a line per row."""
+    assert str(audit(machine=machine)) == f"nothing is bound on {machine.description}"
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    deploy("a.test:8443", ca.issue("a.test"), machine=machine)
+    found = audit(machine=machine)
+    rows = found.to_rows()
+    assert {tuple(one) for one in rows} == {tuple(rows[0])}
+    assert all(isinstance(value, (str, float, type(None))) for one in rows for value in one.values())
+    assert [one["key"] for one in json.loads(found.to_json())["rows"]] == [one["key"] for one in rows]
+    assert [line.split()[0] for line in str(found).splitlines()] == ["KEY", *(str(one["key"]) for one in rows)]
+
+
+def test_what_cannot_be_asked_is_refused(machine: EmbeddedMachine) -> None:
+    """A naive moment and an unknown profile, even when there is nothing to judge by it."""
+    with pytest.raises(InvalidInputError, match="aware"):
+        audit(machine=machine, at=dt.datetime(2026, 1, 1))  # noqa: DTZ001 - the point
