@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TypeAlias
 
+    from mlsssl._commands.terminal import Terminal
+
     Commands: TypeAlias = "argparse._SubParsersAction[_Parser]"  # noqa: SLF001  # typeshed has no other name
 
 # The most specific class that fits wins; 1 is a negative answer (a check with errors), 2 argparse's own.
 EXIT_CODES: tuple[tuple[type[errors.MlssslError], int], ...] = (
+    (errors.ValidationError, 1),
     (errors.InvalidInputError, 2),
     (errors.NotFoundError, 3),
     (errors.ExistsError, 4),
@@ -69,19 +72,31 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         return int(getattr(import_module(module), name)(arguments, terminal))
     except errors.MlssslError as error:
-        code = next(code for kind, code in EXIT_CODES if isinstance(error, kind))
-        if arguments.json:
-            terminal.result({"error": type(error).__name__, "message": str(error), "exit_code": code})
-        print(f"mlsssl: {error}", file=sys.stderr)
-        for item in getattr(error, "diagnosis", ()):
-            print(f"  - {item}", file=sys.stderr)
-        return code
+        return _tell(error, arguments, terminal)
     except BrokenPipeError:
         sys.stderr.close()  # the reader went away (`mlsssl … | head`); Python would complain at exit
         return 141
     except KeyboardInterrupt:
         print("mlsssl: interrupted", file=sys.stderr)
         return 130
+
+
+def _tell(error: errors.MlssslError, arguments: argparse.Namespace, terminal: Terminal) -> int:
+    # A deployment that stopped ends with the code of what stopped it.
+    cause = error.__cause__ if isinstance(error, errors.DeploymentError) else None
+    reason = cause if isinstance(cause, errors.MlssslError) else error
+    code = next(code for kind, code in EXIT_CODES if isinstance(reason, kind))
+    if arguments.json:
+        told: dict[str, object] = {"error": type(error).__name__, "message": str(error), "exit_code": code}
+        for name in ("failure", "report"):
+            value = getattr(error, name, None)
+            if value is not None:
+                told[name] = value.to_dict()
+        terminal.result(told)
+    print(f"mlsssl: {error}", file=sys.stderr)
+    for item in getattr(reason, "diagnosis", ()):
+        print(f"  - {item}", file=sys.stderr)
+    return code
 
 
 class _Parser(argparse.ArgumentParser):
@@ -107,6 +122,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_certificate_commands(commands)
     _add_machine_commands(commands)
+    _add_deployment_commands(commands)
     _add_quickstart(commands)
     for name in OLD_COMMANDS:
         commands.add_parser(name, help=f"{name}'s own command line, word for word; '{name} --help' says more")
@@ -247,6 +263,76 @@ def _add_machine_commands(commands: Commands) -> None:
         help="443=8443, may be given again; all unless said",
     )
     parser.add_argument("--seconds", type=float, help="stop after this long")
+
+
+def _add_deployment_commands(commands: Commands) -> None:
+    room = "mlsssl._commands.deployment"
+    key_help = "0.0.0.0:443, [::]:443, www.example.com:443"
+    parser = _command(commands, "deploy", f"{room}:deploy", "bind a certificate, whatever was there", machine=True)
+    parser.add_argument("key", metavar="KEY", help=key_help)
+    parser.add_argument("file", metavar="FILE", nargs="?", help="the certificate with its private key")
+    parser.add_argument("--thumbprint", help="instead of FILE: one that is in the store with its key")
+    parser.add_argument(
+        "--key", dest="key_file", metavar="FILE", help="its private key, when that is a file of its own"
+    )
+    parser.add_argument("--password", metavar="SOURCE", help=_SECRET_HELP)
+    parser.add_argument("--plan", action="store_true", help="only say what would be done; 1 when something forbids it")
+    parser.add_argument("--store", help="the LocalMachine store; MY unless said")
+    parser.add_argument("--app-id", metavar="GUID", help="the owner; unless said the present one, or a new random GUID")
+    parser.add_argument("--option", action="append", default=[], metavar="NAME=VALUE", help="tls13=no and so on")
+    parser.add_argument(
+        "--on-conflict",
+        choices=("replace", "fail", "keep", "replace-if-same-app"),
+        default="replace",
+        help="when the key has another binding; replace unless said",
+    )
+    parser.add_argument("--trust-root", action="store_true", help="put the chain's root into the store Root")
+    parser.add_argument("--friendly-name", help="shown in lists")
+    parser.add_argument("--exportable", action="store_true", help="let the private key be read back later")
+    parser.add_argument("--host", help="the name that clients connect to, to check the certificate for")
+    parser.add_argument("--profile", choices=PROFILES, default="private", help="whose rules; private unless said")
+    parser.add_argument("--force", action="store_true", help="go on although the preflight found errors")
+    parser.add_argument("--no-verify", action="store_true", help="no TLS handshake afterwards")
+    _add_change_options(parser)
+
+    parser = _command(commands, "renew", f"{room}:renew", "renew bound certificates in place", machine=True)
+    parser.epilog = (
+        "exit codes besides the common ones:\n  0 renewed   1 renewed, but the port serves another certificate\n"
+        "  9 at least one failed   10 nothing was due"
+    )
+    parser.add_argument("keys", nargs="*", metavar="KEY", help=key_help)
+    parser.add_argument("--all", action="store_true", help="every binding whose certificate this authority issued")
+    parser.add_argument("--due", action="store_true", help="only those that are due")
+    parser.add_argument("--ca", metavar="FILE", help="the authority, with its private key")
+    parser.add_argument("--ca-key", metavar="FILE", help="its private key, when that is a file of its own (.pvk, .key)")
+    parser.add_argument("--ca-password", metavar="SOURCE", help=_SECRET_HELP)
+    parser.add_argument("--certificate", metavar="FILE", help="instead of --ca: the new certificate with its key")
+    parser.add_argument("--password", metavar="SOURCE", help=f"for --certificate: {_SECRET_HELP}")
+    parser.add_argument("--key", choices=KEY_TYPES, help="type of the new private key; the old one's unless said")
+    parser.add_argument("--days", type=int, help="validity; the old one's, at most 199, unless said")
+    parser.add_argument("--grace", type=float, default=30, metavar="DAYS", help="keep the old ones; 30 unless said")
+    parser.add_argument("--fraction", type=float, default=2 / 3, help="share of the lifetime to use; 2/3 unless said")
+    parser.add_argument("--jitter", type=float, default=1 / 20, help="earlier by up to this share; 1/20 unless said")
+    parser.add_argument("--any-issuer", action="store_true", help="also certificates that somebody else issued")
+    _add_change_options(parser)
+
+    parser = _command(commands, "undo", f"{room}:undo", "take the last deploy or renew of a key back", machine=True)
+    parser.add_argument("key", metavar="KEY", help=key_help)
+    _command(commands, "recover", f"{room}:recover", "finish or take back what a killed process left", machine=True)
+    parser = _command(commands, "cleanup", f"{room}:cleanup", "remove superseded certificates and keys", machine=True)
+    parser.add_argument("--grace", type=float, metavar="DAYS", help="since they were replaced; as renew was told")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    parser = _command(commands, "audit", f"{room}:audit", "every binding, certificate, key and finding", machine=True)
+    parser.add_argument("--profile", choices=PROFILES, default="private", help="whose rules; private unless said")
+    parser.add_argument("--unbound", action="store_true", help="also certificates that nothing is bound to")
+    parser.add_argument("--remedies", action="store_true", help="each finding in full, with what to do")
+
+
+def _add_change_options(parser: _Parser) -> None:
+    parser.add_argument(
+        "--restart", action="append", default=[], metavar="SERVICE", help="stop it meanwhile, and start it again"
+    )
+    parser.add_argument("--trail", metavar="FILE", help="add a JSON line for each change to this file")
 
 
 def _add_quickstart(commands: Commands) -> None:

@@ -253,6 +253,7 @@ def renew_due(
     only: Iterable[BindingKey | str] | None = None,
     due_only: bool = True,
     any_issuer: bool = False,
+    key_type: KeyType | None = None,
     fraction: float = 2 / 3,
     jitter: float = 1 / 20,
     days: int | None = None,
@@ -272,6 +273,7 @@ def renew_due(
         only: These keys; every binding of the machine when not given.
         due_only: Only those that are due, as `Certificate.renewal_due` says.
         any_issuer: Also certificates that somebody else issued.
+        key_type: As in `renew`.
         fraction: As in `Certificate.renewal_due`.
         jitter: As in `Certificate.renewal_due`.
         days: As in `renew`.
@@ -307,7 +309,7 @@ def renew_due(
                 new = made.get(binding.thumbprint)
                 if new is None:
                     old = _bound_entry(binding, machine).certificate
-                    new = _issue(authority, old, key_type=None, reuse_key=False, days=days, at=at)
+                    new = _issue(authority, old, key_type=key_type, reuse_key=False, days=days, at=at)
                 outcome = renew(binding.key, new, machine=machine, grace=grace, restart=restart, trail=trail, at=at)
                 made[binding.thumbprint] = new
                 results.append(Renewal(key=binding.key, outcome=outcome))

@@ -1,0 +1,185 @@
+"""`mlsssl deploy`, `renew`, `undo`, `recover`, `cleanup`, `audit`: output, JSON and exit codes."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, deploy
+from mlsssl.cli import main
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+KEY = "0.0.0.0:443"
+
+
+@pytest.fixture(name="ca", scope="module")
+def _ca() -> CertificateAuthority:
+    return CertificateAuthority.create("CLI deployment", key="ec-p256")
+
+
+@pytest.fixture(name="place", autouse=True)
+def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ca: CertificateAuthority) -> Path:
+    """A folder with a machine, ca.pfx, server.pfx; the password in the environment."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLSSSL_MACHINE", str(tmp_path / "state" / "machine.sqlite"))
+    monkeypatch.setenv("PW", "hunter-22")
+    ca.save("ca.pfx", password="hunter-22")
+    ca.issue("server.test").save("server.pfx", password="hunter-22")
+    return tmp_path
+
+
+def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]:
+    """Exit code, standard output, standard error."""
+    capsys.readouterr()
+    code = main(list(words))
+    captured = capsys.readouterr()
+    return code, captured.out, captured.err
+
+
+def run_json(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, Any]:
+    """Exit code, and the one JSON document on standard output."""
+    code, out, _ = run(capsys, *words, "--json")
+    return code, json.loads(out)
+
+
+DEPLOY = ("deploy", KEY, "server.pfx", "--password", "env:PW")
+RENEW = ("renew", "--all", "--due", "--ca", "ca.pfx", "--ca-password", "env:PW")
+
+
+def test_deploy_plan_apply_again_and_undo(capsys: pytest.CaptureFixture[str]) -> None:
+    """A plan does nothing; deploying twice changes once; undo takes it back once."""
+    code, plan = run_json(capsys, *DEPLOY, "--plan")
+    assert (code, [step["action"] for step in plan["steps"]]) == (0, ["add-certificate", "bind"])
+    assert Binding.find(KEY) is None
+    code, first = run_json(capsys, *DEPLOY, "--option", "tls13=no")
+    assert (code, first["changed"]) == (0, True)
+    assert not Binding.get(KEY).options.tls13
+    code, again = run_json(capsys, *DEPLOY)
+    assert (code, again["changed"]) == (0, False)
+    code, http2 = run_json(capsys, *DEPLOY, "--option", "http2=no")
+    assert (code, http2["changed"]) == (0, True)
+    assert not Binding.get(KEY).options.tls13  # what is not named stays
+    assert run(capsys, "undo", KEY)[0] == 0
+    assert Binding.get(KEY).options.http2
+    assert run(capsys, "undo", KEY)[0] == 3
+
+
+def test_deploy_says_no_with_the_code_of_the_reason(capsys: pytest.CaptureFixture[str]) -> None:
+    """A finding is 1, a conflict 4, wrong usage 2, a missing file 3, a certificate without key 1."""
+    assert run(capsys, *DEPLOY, "--host", "other.test")[0] == 1
+    code, told = run_json(capsys, *DEPLOY, "--host", "other.test")
+    assert (code, told["error"]) == (1, "ValidationError")
+    assert "name-mismatch" in [finding["code"] for finding in told["report"]["findings"]]
+    assert run(capsys, *DEPLOY, "--host", "other.test", "--plan")[0] == 1
+    assert run(capsys, *DEPLOY, "--host", "other.test", "--force")[0] == 0
+    CertificateAuthority.create("Other", key="ec-p256").issue("server.test").save("other.pfx", password="hunter-22")
+    assert run(capsys, "deploy", KEY, "other.pfx", "--password", "env:PW", "--on-conflict", "fail")[0] == 4
+    assert run(capsys, "deploy", KEY)[0] == 2
+    assert run(capsys, "deploy", KEY, "none.pfx")[0] == 3
+    Certificate.load("other.pfx", password="hunter-22").save("other.cer")
+    assert run(capsys, "deploy", "[::]:443", "other.cer")[0] == 1
+    thumbprint = str(Binding.get(KEY).thumbprint)
+    assert run(capsys, "deploy", "[::]:443", "--thumbprint", thumbprint)[0] == 0
+
+
+def test_a_deployment_that_stops_tells_all_and_ends_with_the_code_of_its_cause(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """1312 is 8, with what was done and undone in the JSON."""
+    from mlsssl._embedded.bindings import EmbeddedBindings
+    from mlsssl.errors import UnusableCertificateError
+
+    def refuse(*_: object) -> None:
+        raise UnusableCertificateError("1312")
+
+    monkeypatch.setattr(EmbeddedBindings, "add", refuse)
+    code, told = run_json(capsys, *DEPLOY)
+    assert (code, told["error"], told["failure"]["state"]) == (8, "DeploymentError", "old")
+    assert len(told["failure"]["done"]) == len(told["failure"]["undone"]) == 1
+
+
+def test_renew_tells_nothing_due_renewed_and_failed_apart(
+    capsys: pytest.CaptureFixture[str], ca: CertificateAuthority
+) -> None:
+    """10, 0 and 9; with one document in JSON."""
+    assert run(capsys, *RENEW)[0] == 10
+    assert run(capsys, *DEPLOY)[0] == 0
+    code, nothing = run_json(capsys, *RENEW)
+    assert (code, nothing["exit_code"], nothing["results"][0]["result"]) == (10, 10, "skipped")
+    code, out, _ = run(capsys, *RENEW, "--fraction", "0.000001", "--jitter", "0")
+    assert code == 0
+    assert "marked" in out
+    assert run(capsys, "renew", KEY, "--ca", "ca.pfx", "--ca-password", "env:PW")[0] == 0
+    deploy("b.test:443", ca.issue("b.test"), force=True)
+    gone = Binding.get("b.test:443").thumbprint
+    assert gone is not None
+    with EmbeddedMachine() as machine:
+        machine.store().remove(gone)
+    code, both = run_json(capsys, *RENEW, "--fraction", "0.000001", "--jitter", "0")
+    assert code == 9
+    assert {one["key"]: one["result"] for one in both["results"]} == {KEY: "renewed", "b.test:443": "failed"}
+
+
+def test_renew_at_the_same_time_says_who_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    """The second one ends with 9 and a clear message, and renews nothing."""
+    assert run(capsys, *DEPLOY)[0] == 0
+    before = Binding.get(KEY)
+    with EmbeddedMachine() as machine, machine.port.lock("renew", timeout=0):
+        code, _, err = run(capsys, *RENEW, "--fraction", "0.000001", "--jitter", "0")
+    assert code == 9
+    assert "process" in err
+    assert Binding.get(KEY) == before
+
+
+def test_renew_with_a_given_certificate(capsys: pytest.CaptureFixture[str], ca: CertificateAuthority) -> None:
+    """One binding, now; what makes no sense with it is refused."""
+    assert run(capsys, *DEPLOY)[0] == 0
+    new = ca.issue("server.test")
+    new.save("new.pfx", password="hunter-22")
+    given = ("--certificate", "new.pfx", "--password", "env:PW")
+    for wrong in (("--all", *given), (KEY, "--due", *given), (KEY, "--days", "3", *given), (KEY,), (KEY, "--all")):
+        assert run(capsys, "renew", *wrong)[0] == 2
+    assert run(capsys, "renew", KEY, *given)[0] == 0
+    assert Binding.get(KEY).thumbprint == new.thumbprint
+    assert run(capsys, "renew", "[::]:443", *given)[0] == 3
+
+
+def test_cleanup_and_recover(capsys: pytest.CaptureFixture[str]) -> None:
+    """Looked at first, then removed; recover has nothing to do."""
+    run(capsys, *DEPLOY)
+    run(capsys, "renew", KEY, "--ca", "ca.pfx", "--ca-password", "env:PW", "--grace", "0")
+    code, found = run_json(capsys, "cleanup", "--dry-run")
+    assert (code, len(found["removed"])) == (0, 1)
+    assert run(capsys, "cleanup", "--grace", "5")[1].startswith("kept")
+    assert run(capsys, "cleanup")[1].startswith("removed")
+    assert run(capsys, "cleanup", "--grace", "nan")[0] == 2
+    assert run(capsys, "recover")[:2] == (0, "nothing to recover\n")
+
+
+def test_audit_is_a_table_and_json_and_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
+    """0 while no finding is an error, 1 afterwards; remedies when asked for."""
+    assert run(capsys, "audit")[:2] == (0, "Nothing is bound.\n")
+    run(capsys, *DEPLOY)
+    code, out, _ = run(capsys, "audit")
+    assert code == 0
+    assert out.split()[:2] == ["KEY", "OWNER"]
+    assert KEY in out
+    with EmbeddedMachine() as machine:
+        thumbprint = Binding.get(KEY).thumbprint
+        assert thumbprint is not None
+        machine.store().remove(thumbprint)
+    code, found = run_json(capsys, "audit")
+    assert (code, found["ok"], found["rows"][0]["severity"]) == (1, False, "error")
+    assert "remedy: add it" in run(capsys, "audit", "--remedies")[1]
+
+
+def test_the_trail_is_written(capsys: pytest.CaptureFixture[str], place: Path) -> None:
+    """A line per change."""
+    run(capsys, *DEPLOY, "--trail", "trail.jsonl")
+    run(capsys, "renew", KEY, "--ca", "ca.pfx", "--ca-password", "env:PW", "--trail", "trail.jsonl")
+    lines = [json.loads(line) for line in (place / "trail.jsonl").read_text().splitlines()]
+    assert [line["verb"] for line in lines] == ["deploy", "renew"]
