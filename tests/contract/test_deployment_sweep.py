@@ -199,34 +199,34 @@ def test_every_call_that_fails_leaves_the_old_or_the_new_state(
         print(f"\n{scenario.name}: {bench.points} calls x {len(codes)} codes, {states}", end=" ")
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="no fork; the Windows machine is swept over its fakes")
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=_IDS)
-def test_a_kill_at_every_call_leaves_the_old_or_the_new_state(
-    scenario: Scenario, fast_folder: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """A process of its own is killed with SIGKILL at each call; what it leaves is recovered by another one."""
-    bench = Bench(fast_folder, scenario)
-    states = {"old": 0, "new": 0}
-    for number in range(bench.points):
-        folder = bench.copy()
-        child = os.fork()
-        if child == 0:
-            _act_until_killed(bench, folder, scenario, number)
-        _, status = os.waitpid(child, 0)
-        assert os.WIFSIGNALED(status)
-        assert os.WTERMSIG(status) == signal.SIGKILL, f"point {number}: {status}"
-        states[bench.check(folder)] += 1
-    assert states["old"]
-    assert states["new"]
-    with capsys.disabled():
-        print(f"\n{scenario.name}: killed at {bench.points} calls, {states}", end=" ")
+if sys.platform != "win32":  # there is no fork there; the Windows machine is swept over its fakes
 
+    @pytest.mark.parametrize("scenario", SCENARIOS, ids=_IDS)
+    def test_a_kill_at_every_call_leaves_the_old_or_the_new_state(
+        scenario: Scenario, fast_folder: Path, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """A process of its own is killed with SIGKILL at each call; what it leaves is recovered by another one."""
+        bench = Bench(fast_folder, scenario)
+        states = {"old": 0, "new": 0}
+        for number in range(bench.points):
+            folder = bench.copy()
+            child = os.fork()
+            if child == 0:
+                _act_until_killed(bench, folder, scenario, number)
+            _, status = os.waitpid(child, 0)
+            assert os.WIFSIGNALED(status)
+            assert os.WTERMSIG(status) == signal.SIGKILL, f"point {number}: {status}"
+            states[bench.check(folder)] += 1
+        assert states["old"]
+        assert states["new"]
+        with capsys.disabled():
+            print(f"\n{scenario.name}: killed at {bench.points} calls, {states}", end=" ")
 
-def _act_until_killed(bench: Bench, folder: Path, scenario: Scenario, number: int) -> None:
-    try:
-        sabotage = Sabotage(number, lambda _: os.kill(os.getpid(), signal.SIGKILL))
-        port = bench.open(folder, sabotage)
-        with watched_files(sabotage):
-            scenario.act(Machine(port))
-    finally:
-        os._exit(1)  # was not killed: the parent says so
+    def _act_until_killed(bench: Bench, folder: Path, scenario: Scenario, number: int) -> None:
+        try:
+            sabotage = Sabotage(number, lambda _: os.kill(os.getpid(), signal.SIGKILL))
+            port = bench.open(folder, sabotage)
+            with watched_files(sabotage):
+                scenario.act(Machine(port))
+        finally:
+            os._exit(1)  # was not killed: the parent says so
