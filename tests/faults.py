@@ -245,6 +245,9 @@ CASES: dict[str, Callable[[], Case]] = {
     "validity-above-recommended": lambda: _public(
         replace(LEAF, not_before=NOW - _DAY, not_after=NOW + 199 * _DAY - timedelta(seconds=1))
     ),
+    "validity-backdated": lambda: Case(
+        leaf=replace(LEAF, not_before=datetime(2019, 1, 1, tzinfo=timezone.utc), not_after=NOW + 1400 * _DAY)
+    ),
     "expires-soon": lambda: Case(leaf=replace(LEAF, not_before=NOW - 180 * _DAY, not_after=NOW + 10 * _DAY)),
     "outlives-issuer": lambda: Case(pool=(replace(MIDDLE, not_after=NOW + 100 * _DAY),)),
     "date-encoding": lambda: Case(leaf=replace(LEAF, time_tags=(0x18, None))),

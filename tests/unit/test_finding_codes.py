@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import warnings
+from pathlib import Path
 
 import pytest
 
@@ -64,3 +66,16 @@ def test_rules_are_complete_and_speak_in_sentences() -> None:
         assert set(rule.since) <= set(rule.severities), code
         assert not rule.remedy.endswith("."), code
         assert all(isinstance(severity, Severity) for severity in rule.severities.values())
+
+
+def test_the_documentation_is_what_the_rules_say() -> None:
+    """docs/finding-codes.md is written by docs/finding_codes.py, and is up to date."""
+    docs = Path(__file__).parents[2] / "docs"
+    spec = importlib.util.spec_from_file_location("finding_codes", docs / "finding_codes.py")
+    assert spec is not None
+    assert spec.loader is not None
+    writer = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(writer)
+    written = (docs / "finding-codes.md").read_text(encoding="utf-8")
+    assert written == writer.render(), "run: python docs/finding_codes.py"
+    assert all(f"### `{code}`" in written for code in RULES)

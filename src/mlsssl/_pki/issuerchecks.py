@@ -36,7 +36,7 @@ def check_issuer(view: View, emit: Emitter, *, anchor: bool) -> None:
         emit("issuer-subject-empty", "subject", "an empty name")
     if not view.has(x509.SubjectKeyIdentifier):
         emit("issuer-ski-missing", "subjectKeyIdentifier", "no subjectKeyIdentifier")
-    if anchor and view.value(x509.AuthorityKeyIdentifier) is not None:
+    if anchor:
         check_key_identifiers(view, emit, issuer=view if view.self_issued else None)
     check_form(view, emit)
     for kind, name in ((x509.PolicyConstraints, "policyConstraints"), (x509.InhibitAnyPolicy, "inhibitAnyPolicy")):

@@ -155,6 +155,8 @@ def _check_validity(view: View, emit: Emitter, at: datetime) -> None:
             expected=f"at most {limit.recommended} days",
             standard=limit.standard,
         )
+    elif limit is None and emit.profile.validity_limits and days > emit.profile.validity_limits[0].days:
+        emit("validity-backdated", "validity", f"{days} days, issued {emit.issued.isoformat()}")
     left = view.not_after - at
     if view.not_before <= at <= view.not_after and left * 10 < view.not_after - view.not_before:
         emit("expires-soon", "validity", f"{left.days} days left of {days}")

@@ -10,7 +10,7 @@ from datetime import date
 
 from mlsssl._pki.rules import Rule, rule
 
-__all__ = ["RULES"]
+__all__ = ["RULES", "RULE_GROUPS"]
 
 _BR = "CA/Browser Forum TLS BR"
 _APPLE = "Apple support article 103769"
@@ -224,6 +224,14 @@ _DATES = (
         expected="a validity within the limit of its day of issue",
         remedy="issue a shorter one: ca.issue(..., days=199)",
         standard=f"{_BR} section 6.3.2; {_APPLE}",
+    ),
+    rule(
+        "validity-backdated",
+        "- N W - -",
+        "The certificate is very long-lived, and escapes the limit only by a notBefore from before there was one.",
+        expected="a notBefore that is the day of issue, and a validity within its limit",
+        remedy="issue an honest one: ca.issue(..., days=199)",
+        standard=f"{_BR} sections 6.3.2 and 7.1.2.7; {_APPLE}",
     ),
     rule(
         "validity-above-recommended",
@@ -734,7 +742,7 @@ _EXTENSIONS = (
     ),
     rule(
         "extension-not-critical",
-        "- N W - -",
+        "- W E - -",
         "An extension is not critical that must be.",
         expected="the extension, critical",
         remedy=_NEW_CA,
@@ -1087,23 +1095,22 @@ _OWN = (
     ),
 )
 
-RULES: dict[str, Rule] = {
-    entry.code: entry
-    for group in (
-        _KEY,
-        _SIGNATURE,
-        _DATES,
-        _NAMES,
-        _USAGE,
-        _ISSUERS,
-        _EXTENSIONS,
-        _CONSTRAINTS,
-        _TRUST,
-        _REVOCATION,
-        _WINDOWS,
-        _SERVED,
-        _OWN,
-    )
-    for entry in group
+RULE_GROUPS: dict[str, tuple[Rule, ...]] = {
+    "The key": _KEY,
+    "The signature": _SIGNATURE,
+    "The dates": _DATES,
+    "The names": _NAMES,
+    "What it may be used for": _USAGE,
+    "Issuers and the links between certificates": _ISSUERS,
+    "Extensions, serial number and form": _EXTENSIONS,
+    "Name constraints and policies": _CONSTRAINTS,
+    "The path and trust": _TRUST,
+    "Revocation": _REVOCATION,
+    "The key and the .pfx on Windows": _WINDOWS,
+    "What a live server sends": _SERVED,
+    "Rules of your own": _OWN,
 }
-"""Every rule by its code, in the order of the documentation."""
+"""The rules under the headings of the documentation, in its order."""
+
+RULES: dict[str, Rule] = {entry.code: entry for group in RULE_GROUPS.values() for entry in group}
+"""Every rule by its code."""

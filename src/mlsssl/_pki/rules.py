@@ -39,7 +39,8 @@ class Rule:
         remedy: What to do; a check may say it more exactly.
         standard: The standard or page behind it.
         severities: Profile name to severity; a profile that is not there does not have the rule.
-        since: Profile name to the first day of issue (notBefore) on which the rule holds; no entry: always.
+        since: Profile name to the first day of issue (notBefore) on which the rule holds, before which a finding
+            is a notice; no entry: always.
     """
 
     code: str
@@ -124,7 +125,7 @@ class Profile:
             return self.overrides[checked.code]
         since = checked.since.get(self.base)
         if since is not None and issued < since:
-            return None
+            return Severity.NOTICE
         return checked.severities.get(self.base)
 
     def limit(self, issued: date) -> ValidityLimit | None:

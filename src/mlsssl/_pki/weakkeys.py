@@ -24,6 +24,7 @@ _PART = "subjectPublicKeyInfo"
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 # AlgorithmIdentifier { rsaEncryption, NULL }: BR section 7.1.3.1.1 demands these octets.
 _RSA_IDENTIFIER = bytes.fromhex("300d06092a864886f70d0101010500")
+_OID_TAG = 0x06
 _RSA_OID = bytes.fromhex("06092a864886f70d010101")
 
 
@@ -110,6 +111,14 @@ def rsa_numbers(spki: bytes) -> tuple[int, int] | None:
     )
 
 
+def _has_named_curve(spki: bytes) -> bool:
+    """Whether the curve is given by its name, as RFC 5480 section 2.1.1 demands (CVE-2020-0601)."""
+    _, start, _ = read_tlv(spki, 0)
+    _, start, end = read_tlv(spki, start)
+    parts = split_sequence(spki, start, end)
+    return len(parts) == 2 and parts[1][0] == _OID_TAG
+
+
 def check_key(view: View, emit: Emitter, *, leaf: bool) -> None:
     """Report what is wrong with the public key by itself."""
     numbers = rsa_numbers(view.spki)
@@ -125,6 +134,8 @@ def check_key(view: View, emit: Emitter, *, leaf: bool) -> None:
         name = key.curve.name
         if name not in _CURVES:
             emit("ec-curve", _PART, f"the curve {name}")
+        elif not _has_named_curve(view.spki):
+            emit("ec-curve", _PART, "a curve written out by its parameters")
         elif leaf and name == "secp521r1":
             emit("ec-curve-p521", _PART, "the curve P-521")
     elif isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)):

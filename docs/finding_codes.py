@@ -1,0 +1,73 @@
+"""Writes finding-codes.md from the rule table: `python docs/finding_codes.py`. A test compares the two."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from mlsssl._pki.profiles import PROFILES
+from mlsssl._pki.rulebook import RULE_GROUPS, RULES
+from mlsssl._pki.rules import PROFILE_NAMES, Rule
+
+PAGE = Path(__file__).with_name("finding-codes.md")
+
+_HEAD = """# Finding codes
+
+<!-- Written by docs/finding_codes.py from the rule table; changes belong there. -->
+
+Every finding of a [check](validator.md) has a code. Codes are stable: a code that is here stays and keeps its meaning,
+and new ones come beside them. Ask a report for one with `report.filter(code="expired")`, leave one out with
+`check(..., silence={"expired": "why"})`, and weigh it otherwise with `PROFILES["private"].with_severity(...)`.
+
+Each entry says how severe the finding is under each profile; a profile that is not named does not have the rule. A
+date is the first day of issue (notBefore) on which the rule holds for that profile; before it, a finding is a notice.
+"""
+
+
+def render() -> str:
+    """The whole page."""
+    parts = [_HEAD, "## Profiles\n"]
+    parts += [f"`{name}`\n: {PROFILES[name].summary}\n" for name in PROFILE_NAMES]
+    parts.append(_limits())
+    for title, rules in RULE_GROUPS.items():
+        parts.append(f"## {title}\n")
+        parts += [_entry(rule) for rule in rules]
+    return "\n".join(parts)
+
+
+def _limits() -> str:
+    lines = ["| profile | issued from | days at most | recommended | source |", "|---|---|---|---|---|"]
+    lines += [
+        f"| `{name}` | {limit.since.isoformat()} | {limit.days} | {limit.recommended or ''} | {limit.standard} |"
+        for name in PROFILE_NAMES
+        for limit in PROFILES[name].validity_limits
+    ]
+    return (
+        "The limits of `validity-too-long`, which take effect on their dates by themselves:\n\n"
+        + "\n".join(lines)
+        + "\n"
+    )
+
+
+def _entry(rule: Rule) -> str:
+    severities = []
+    for name in PROFILE_NAMES:
+        if name in rule.severities:
+            since = rule.since.get(name)
+            severities.append(f"{rule.severities[name]} in `{name}`" + (f" from {since.isoformat()}" if since else ""))
+    return (
+        f"### `{rule.code}`\n\n{rule.title}\n\n"
+        f"- Severity: {', '.join(severities)}.\n"
+        f"- Expected: {rule.expected}.\n"
+        f"- Remedy: {_quoted(rule.remedy)}.\n"
+        f"- Standard: {rule.standard}.\n"
+    )
+
+
+def _quoted(remedy: str) -> str:
+    """Angle brackets and asterisks would be markup."""
+    return remedy.replace("*", "\\*").replace("<", "&lt;")
+
+
+if __name__ == "__main__":
+    PAGE.write_text(render(), encoding="utf-8")
+    print(f"{PAGE}: {len(RULES)} codes")
