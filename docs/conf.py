@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from docutils import nodes
 from docutils.parsers.rst import roles
 from sphinx import addnodes
+from sphinx.pycode import ModuleAnalyzer
 from sphinx.transforms import SphinxTransform
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.inspect import stringify_signature
@@ -129,6 +130,9 @@ def _public_name(
 
 def _escape(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
     """Docstrings are plain text with backticks: what reStructuredText would read into the rest is taken from it."""
+    if what == "data":  # its docstring stands below it in its own module, where autodoc does not look
+        home, attribute = mlsssl._HOME_OF[name.removeprefix("mlsssl.")], name.rpartition(".")[2]  # noqa: SLF001
+        lines[:] = ModuleAnalyzer.for_module(f"mlsssl.{home}").find_attr_docs().get(("", attribute), [])
     for number, line in enumerate(lines):
         parts = line.split("`")
         parts[::2] = [re.sub(r"(?<=\w)_(?!\w)|[*|]", r"\\\g<0>", part) for part in parts[::2]]

@@ -288,7 +288,7 @@ class ScopedCcs:
 
 
 BindingKey = IpPort | HostnamePort | CcsPort | ScopedCcs
-"""What a binding is filed under: one type per family, for two families print alike in netsh."""
+"""What a binding is filed under; one type per family, for two families print alike in netsh."""
 
 
 def parse_binding_key(key: BindingKey | str) -> BindingKey:

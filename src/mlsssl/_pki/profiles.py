@@ -63,6 +63,7 @@ PROFILES = {
         ),
     )
 }
+"""The five profiles by name; `Certificate.check` takes a name, or a `Profile` of your own made from one of these."""
 assert tuple(PROFILES) == PROFILE_NAMES
 
 
