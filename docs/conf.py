@@ -137,6 +137,8 @@ def _escape(app: Sphinx, what: str, name: str, obj: object, options: object, lin
         parts = line.split("`")
         parts[::2] = [re.sub(r"(?<=\w)_(?!\w)|[*|]", r"\\\g<0>", part) for part in parts[::2]]
         lines[number] = "`".join(parts)
+    if what in ("attribute", "data", "property"):
+        lines.insert(0, "")  # or napoleon takes what stands before a colon in the first line for a type
 
 
 def _shown(signature: str) -> str:

@@ -11,7 +11,7 @@ import mlsssl
 from mlsssl import cli, errors
 
 DOCS = Path(__file__).parents[2] / "docs"
-_DIRECTIVE = re.compile(r"^\.\. (?:auto\w+|mlsssl-call):: mlsssl\.(?P<name>[\w.]+)$", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^\.\. (?:auto\w+|py:data|mlsssl-call):: mlsssl\.(?P<name>[\w.]+)$", re.MULTILINE)
 
 
 def test_every_public_name_is_in_the_reference() -> None:
