@@ -80,6 +80,7 @@ _folder.cleanup()
 doctest_default_flags = doctest.ELLIPSIS | doctest.DONT_ACCEPT_TRUE_FOR_1
 doctest.OutputChecker = ExampleChecker  # pages show real thumbprints and dates; the builder has no setting for this
 
+_COLON = "\x01"
 _NAME = re.compile(r"(?:mlsssl\.)?[A-Za-z_]\w*(?:\.\w+)*(?:\(\))?")
 
 
@@ -137,8 +138,13 @@ def _escape(app: Sphinx, what: str, name: str, obj: object, options: object, lin
         parts = line.split("`")
         parts[::2] = [re.sub(r"(?<=\w)_(?!\w)|[*|]", r"\\\g<0>", part) for part in parts[::2]]
         lines[number] = "`".join(parts)
-    if what in ("attribute", "data", "property"):
-        lines.insert(0, "")  # or napoleon takes what stands before a colon in the first line for a type
+    if what in ("attribute", "data", "property") and lines:
+        # Napoleon would take what stands before the first line's colon for a type.
+        lines[0] = lines[0].replace(":", _COLON)
+
+
+def _restore(app: Sphinx, what: str, name: str, obj: object, options: object, lines: list[str]) -> None:
+    lines[:] = [line.replace(_COLON, ":") for line in lines]
 
 
 def _shown(signature: str) -> str:
@@ -185,6 +191,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.add_transform(_RunConsoleSessions)
     app.connect("missing-reference", _public_name)
     app.connect("autodoc-process-docstring", _escape, priority=100)  # before napoleon, which is at 500
+    app.connect("autodoc-process-docstring", _restore, priority=900)
     app.add_directive("mlsssl-help", CommandHelp)
     app.add_directive("mlsssl-call", _Call)
     app.connect("autodoc-process-signature", _signature)
