@@ -67,6 +67,12 @@ def _to_object(record: BindingRecord) -> dict[str, Any]:
         value = getattr(record.options, one.name)
         if value != getattr(default, one.name):
             options[one.name] = value // _UNITS[one.name] if one.name in _UNITS else value
+    # Its default depends on the time: netsh sets it exactly when that is not zero.
+    used = record.options.use_revocation_freshness_time
+    if used != bool(record.options.revocation_freshness_time):
+        options["use_revocation_freshness_time"] = used
+    else:
+        options.pop("use_revocation_freshness_time", None)
     family = record.key.family
     key = str(record.key)
     return {

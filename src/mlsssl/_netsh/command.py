@@ -21,6 +21,7 @@ Verb = Literal["add", "update", "delete", "show"]
 Shell = Literal["cmd", "powershell"]
 
 _LINE_LIMIT = 32_768  # what CreateProcess takes
+_SCRIPT_LIMIT = 16 * 1024 * 1024
 _FAMILIES = tuple(family.value for family in BindingFamily)
 _NUMBERS: dict[str, tuple[str, timedelta]] = {
     "revocationfreshnesstime": ("revocation_freshness_time", timedelta(seconds=1)),
@@ -90,11 +91,15 @@ def parse_script(text: str) -> tuple[NetshCommand, ...]:
     """Every `netsh http … sslcert` command in a script, in order; all other lines are passed over.
 
     Raises:
-        MalformedDataError: such a command cannot be read; the message names the line.
+        MalformedDataError: such a command cannot be read, and the message names the line; or more than 16 million
+            characters.
     """
-    joined = _join_lines(text)
+    if len(text) > _SCRIPT_LIMIT:
+        raise MalformedDataError(f"a script of {len(text)} characters is too long; at most {_SCRIPT_LIMIT} are read")
     found = []
-    for number, line in joined:
+    for number, line in _join_lines(text):
+        if "sslcert" not in line.lower():
+            continue
         bare = normalize(line).strip()
         match = re.search(r"\bnetsh(?:\.exe)?[\"']?\s+http\s+\w+\s+sslcert\b", bare, re.IGNORECASE)
         if match is None or re.match(r"(?:#|::|rem\b)", bare, re.IGNORECASE):
@@ -127,21 +132,28 @@ def format_command(command: NetshCommand, *, shell: Shell = "cmd") -> str:
 
 # -- words ----------------------------------------------------------------------------------------------------------
 
-_DASHES = dict.fromkeys((*range(0x2010, 0x2016), 0x2212, 0xFE58, 0xFE63, 0xFF0D), "-")
-_QUOTES = dict.fromkeys(map(ord, "“”„‟«»″＂"), '"') | dict.fromkeys(map(ord, "‘’‚‛‹›′"), "'")
+
+class _Plain(dict[int, str]):
+    """A table for `str.translate` that finds out about a character when it is first met."""
+
+    def __missing__(self, code: int) -> str:
+        character = chr(code)
+        category = unicodedata.category(character)
+        plain = " " if category == "Zs" else "" if category == "Cf" else character
+        self[code] = plain
+        return plain
+
+
+_PLAIN = _Plain(
+    dict.fromkeys((*range(0x2010, 0x2016), 0x2212, 0xFE58, 0xFE63, 0xFF0D), "-")
+    | dict.fromkeys(map(ord, "“”„‟«»″＂"), '"')
+    | dict.fromkeys(map(ord, "‘’‚‛‹›′"), "'")
+)
 
 
 def normalize(text: str) -> str:
     """Plain dashes, quotes and blanks for typographic ones; invisible format characters dropped."""
-    text = text.translate(_DASHES | _QUOTES)
-    kept = []
-    for character in text:
-        category = unicodedata.category(character)
-        if category == "Zs":
-            kept.append(" ")
-        elif category != "Cf":
-            kept.append(character)
-    return "".join(kept)
+    return text if text.isascii() else text.translate(_PLAIN)
 
 
 def split_words(line: str) -> list[str]:
@@ -156,19 +168,20 @@ def split_words(line: str) -> list[str]:
     words: list[str] = []
     current: str | None = None
     quote = ""
-    escaped = False
-    for character in line:
-        if escaped:
-            current, escaped = (current or "") + character, False
+    at = 0
+    while at < len(line):
+        character, following = line[at], line[at + 1 : at + 2]
+        at += 1
+        if quote and character == quote and following == quote:
+            current, at = (current or "") + quote, at + 1  # a doubled quote inside quotes stands for itself
+        elif quote and character == quote:
+            quote = ""
         elif quote:
-            if character == quote:
-                quote = ""
-            else:
-                current = (current or "") + character
+            current = (current or "") + character
         elif character in "\"'":
             quote, current = character, current or ""
         elif character in "^`":
-            escaped = True
+            current, at = (current or "") + following, at + 1
         elif character.isspace():
             if current is not None:
                 words.append(current)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 _SIZE_LIMIT = 16 * 1024 * 1024
+_LINE_LIMIT = 4096  # a label, a colon, and a name of at most 255 characters
 _SEPARATOR = re.compile(r"^(.*?\S)\s+:(?:\s+(.*))?$")
 _GUID = re.compile(r"\{[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}")
 _HASH = re.compile(r"[0-9a-fA-F]{40}")
@@ -89,7 +90,7 @@ def parse_listing(text: str | bytes) -> Listing:
         raise MalformedDataError(f"a listing of {len(text)} characters is too long; at most {_SIZE_LIMIT} are read")
     lines = (_decode(text) if isinstance(text, bytes) else text).splitlines()
     blocks = _find_blocks(lines)
-    if not blocks and any(_SEPARATOR.match(normalize(line).strip()) for line in lines):
+    if not blocks and any(_SEPARATOR.match(line[:_LINE_LIMIT].strip()) for line in lines):
         raise MalformedDataError("this is not a listing of netsh http show sslcert: no record has an application id")
     notes: list[str] = []
     words = _boolean_words(blocks, notes)
@@ -111,7 +112,7 @@ def _find_blocks(lines: list[str]) -> list[_Block]:
     """Records by the shape of their values; a heading inside one (extended properties) ends its fields."""
     pairs: list[tuple[str, str] | None] = []
     for line in lines:
-        bare = normalize(line).strip()
+        bare = normalize(line[:_LINE_LIMIT]).strip()
         match = _SEPARATOR.match(bare)
         if match:
             # The last separator counts: a translated label may have one of its own.
