@@ -811,7 +811,7 @@ def test_a_certificate_that_openssl_will_not_serve_refuses_only_its_own_clients(
     machine.bindings.add(record(HostnamePort("a.example", 443), ONE))
     machine.bindings.add(record("0.0.0.0:443", TWO))
     machine._database.query(
-        "UPDATE keys SET pkcs8 = ? WHERE container = (SELECT container FROM certificates WHERE thumbprint = ?)",
+        "UPDATE key_material SET pkcs8 = ? WHERE container = (SELECT container FROM certificates WHERE thumbprint = ?)",
         (TWO.pkcs8, bytes(ONE.thumbprint)),
     )
     with machine.listen() as listener:

@@ -49,6 +49,9 @@ def add(store: EmbeddedStore, made: Made, *, key: bool = True, exportable: bool 
 
 
 def key_rows(machine: EmbeddedPort) -> int:
+    """How many keys there are; what they are made of must have come and gone with them."""
+    persisted = machine._database.query("SELECT container FROM keys WHERE persisted ORDER BY container")
+    assert persisted == machine._database.query("SELECT container FROM key_material ORDER BY container")
     return int(machine._database.query("SELECT count(*) FROM keys")[0][0])
 
 
@@ -101,6 +104,7 @@ def test_adding_again_replaces_an_unusable_key(machine: EmbeddedPort, store: Emb
     add(store, ONE)
     store.imitate(ONE.thumbprint, cause)
     assert [d.cause for d in machine.diagnose(ONE.thumbprint, "MY")] == [cause]
+    assert key_rows(machine) == (cause is not Cause.KEY_NOT_FOUND)
     repaired = add(store, ONE)
     assert repaired.key is not None
     assert repaired.key.usable

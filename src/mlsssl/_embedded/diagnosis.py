@@ -20,7 +20,7 @@ def diagnose(database: Database, thumbprint: Thumbprint, store_name: str) -> tup
     """
     rows = database.query(
         "SELECT location, name, folded, certificates.public_key, container, provider, machine_keyset,"
-        " keys.public_key, pkcs8 IS NOT NULL"
+        " keys.public_key, persisted"
         " FROM certificates JOIN stores ON stores.id = store LEFT JOIN keys USING (container)"
         " WHERE thumbprint = ? ORDER BY location DESC, name",
         (bytes(thumbprint),),

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 CNG = "mlsssl Embedded Key Storage Provider"
 CSP = "mlsssl Embedded Cryptographic Provider"
 
-STATE_COLUMNS = "container, provider, machine_keyset, exportable, keys.public_key, pkcs8 IS NOT NULL"
+STATE_COLUMNS = "container, provider, machine_keyset, exportable, keys.public_key, persisted"
 """What `key_state` needs, from certificates LEFT JOIN keys USING (container)."""
 
 
@@ -87,7 +87,7 @@ def store_key(
     """Put a key in, or find it there already with the same terms; its container's name. Inside a transaction."""
     same = database.query_one(
         "SELECT container FROM keys WHERE public_key = ? AND provider = ? AND machine_keyset = ? AND exportable = ?"
-        " AND pkcs8 IS NOT NULL",
+        " AND persisted",
         (public_key, provider, machine_keyset, exportable),
     )
     if same is not None:
@@ -95,10 +95,10 @@ def store_key(
         return str(same[0])
     container = str(uuid.uuid4())
     database.query(
-        "INSERT INTO keys (container, provider, machine_keyset, exportable, public_key, pkcs8)"
-        " VALUES (?, ?, ?, ?, ?, ?)",
-        (container, provider, machine_keyset, exportable, public_key, pkcs8),
+        "INSERT INTO keys (container, provider, machine_keyset, exportable, public_key) VALUES (?, ?, ?, ?, ?)",
+        (container, provider, machine_keyset, exportable, public_key),
     )
+    database.query("INSERT INTO key_material (container, pkcs8) VALUES (?, ?)", (container, pkcs8))
     return container
 
 

@@ -37,7 +37,8 @@ STATEMENTS = (
         UNIQUE (location, folded)
     )
     """,
-    # A key without `pkcs8` is one that was never persisted: Windows' ephemeral keys.
+    # What a lookup tells about a key is apart from the key itself, and small: 100,000 of these stay in the page cache.
+    # `persisted` is 0 for what Windows calls an ephemeral key; such a one has no material.
     # `kept` marks a key whose certificate was removed without it, on purpose; `recover` leaves it alone.
     """
     CREATE TABLE keys (
@@ -46,9 +47,18 @@ STATEMENTS = (
         machine_keyset INTEGER NOT NULL,
         exportable INTEGER NOT NULL,
         public_key BLOB NOT NULL, -- SHA-256 of the SubjectPublicKeyInfo
-        pkcs8 BLOB,
+        persisted INTEGER NOT NULL DEFAULT 1,
         kept INTEGER NOT NULL DEFAULT 0
-    )
+    ) WITHOUT ROWID
+    """,
+    "CREATE TABLE key_material (container TEXT PRIMARY KEY, pkcs8 BLOB NOT NULL)",
+    """
+    CREATE TRIGGER keys_leave_no_material AFTER DELETE ON keys
+    BEGIN DELETE FROM key_material WHERE container = OLD.container; END
+    """,
+    """
+    CREATE TRIGGER ephemeral_keys_have_no_material AFTER UPDATE OF persisted ON keys WHEN NOT NEW.persisted
+    BEGIN DELETE FROM key_material WHERE container = NEW.container; END
     """,
     "CREATE INDEX keys_by_public_key ON keys (public_key)",
     # `container` may name a key that is not there, as CERT_KEY_PROV_INFO may.

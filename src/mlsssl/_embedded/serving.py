@@ -145,7 +145,7 @@ class Serving:
         store = record.store_name or DEFAULT_STORE
         row = self._database.query_one(
             "SELECT der, container FROM certificates JOIN stores ON stores.id = store JOIN keys USING (container)"
-            " WHERE location = 'LocalMachine' AND folded = ? AND thumbprint = ? AND pkcs8 IS NOT NULL"
+            " WHERE location = 'LocalMachine' AND folded = ? AND thumbprint = ? AND persisted"
             " AND machine_keyset",
             (schema.folded(store), bytes(record.thumbprint or b"")),
         )
@@ -211,8 +211,8 @@ class Serving:
         return Answer(record=record, certificate=certificate, context=context)
 
     def _load_identity(self, chain: tuple[bytes, ...], container: str | None) -> Identity:
-        row = self._database.query_one("SELECT pkcs8 FROM keys WHERE container = ?", (container,))
-        if row is None or row[0] is None:
+        row = self._database.query_one("SELECT pkcs8 FROM key_material WHERE container = ?", (container,))
+        if row is None:
             raise ListenerError("the private key was removed just now")
         return Identity(chain=chain, private_key=row[0])
 

@@ -139,7 +139,7 @@ class EmbeddedStore:
                 f"the private key of {thumbprint} may not leave the machine; it was added without exportable=True",
                 right="exportable key",
             )
-        row = self._open().query_one("SELECT pkcs8 FROM keys WHERE container = ?", (record.key.container,))
+        row = self._open().query_one("SELECT pkcs8 FROM key_material WHERE container = ?", (record.key.container,))
         if row is None:  # removed by somebody else since the line above
             raise StoreNotFoundError(f"the private key of {thumbprint} in {self._where} is gone")
         return bytes(row[0])
@@ -339,7 +339,7 @@ def _checked(new: NewCertificate, *, exportable: bool, provider: KeyProvider | N
 _IMITATIONS = {
     Cause.NO_KEY: "UPDATE certificates SET container = NULL WHERE container = ?",
     Cause.KEY_NOT_FOUND: "DELETE FROM keys WHERE container = ?",
-    Cause.KEY_NOT_PERSISTED: "UPDATE keys SET pkcs8 = NULL WHERE container = ?",
+    Cause.KEY_NOT_PERSISTED: "UPDATE keys SET persisted = 0 WHERE container = ?",
     Cause.USER_KEYSET: "UPDATE keys SET machine_keyset = 0 WHERE container = ?",
     Cause.KEY_MISMATCH: "UPDATE keys SET public_key = zeroblob(32) WHERE container = ?",
 }
