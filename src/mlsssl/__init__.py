@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from mlsssl._pki.rules import Profile, RuleContext, UserRule
     from mlsssl._pki.validate import ServerFacts
     from mlsssl._ports import Cause, Diagnosis, KeyState, ServiceState, ServiceStatus
+    from mlsssl._timeline import Timeline, timeline
     from mlsssl.auditing import Audit, AuditRow, audit
     from mlsssl.authority import CertificateAuthority
     from mlsssl.binding import Binding, Bindings
@@ -138,6 +139,7 @@ __all__ = [
     "StoreError",
     "StoreNotFoundError",
     "Thumbprint",
+    "Timeline",
     "UnsupportedError",
     "UnusableCertificateError",
     "UserRule",
@@ -155,6 +157,7 @@ __all__ = [
     "recover",
     "renew",
     "renew_due",
+    "timeline",
 ]
 
 _HOMES = {
@@ -166,6 +169,7 @@ _HOMES = {
     "_pki.keys": ("KeyType",),
     "_pki.profiles": ("PROFILES",),
     "_pki.report": ("Finding", "Report", "Severity"),
+    "_timeline": ("Timeline", "timeline"),
     "_ports": ("Cause", "Diagnosis", "KeyState", "ServiceState", "ServiceStatus"),
     "auditing": ("Audit", "AuditRow", "audit"),
     "authority": ("CertificateAuthority",),

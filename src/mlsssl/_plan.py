@@ -155,6 +155,11 @@ class Plan:
         """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""
         return json.dumps(self.to_dict(), indent=indent)
 
+    def _repr_html_(self) -> str:
+        from mlsssl._card_views import plan_card
+
+        return plan_card(self)
+
     def __str__(self) -> str:
         lines = [f"plan for {self.key} on {_select.port_of(self._wish.machine).description}:"]
         if not self.changes:

@@ -137,6 +137,11 @@ class Audit:
         """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""
         return json.dumps(self.to_dict(), indent=indent)
 
+    def _repr_html_(self) -> str:
+        from mlsssl._card_views import audit_card
+
+        return audit_card(self)
+
     def __str__(self) -> str:
         if not self.rows:
             return f"nothing is bound on {self.machine}"

@@ -278,6 +278,11 @@ class Bindings:
         made = Binding(key, certificate, store=store, app_id=app_id, options=options, machine=self._machine)
         return made.add()
 
+    def _repr_html_(self) -> str:
+        from mlsssl._card_views import bindings_card
+
+        return bindings_card(f"bindings of {_select.port_of(self._machine).description}", tuple(self))
+
     def __repr__(self) -> str:
         return f"<Bindings: {', '.join(str(binding.key) for binding in self) or 'none'}>"
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from mlsssl._pki.rules import Profile, UserRule
     from mlsssl._pki.validate import ServerFacts
     from mlsssl._ports import TrustProblem
+    from mlsssl._timeline import Timeline
     from mlsssl.authority import CertificateAuthority
 
     TrustAnchor: TypeAlias = "CertificateAuthority | Certificate | x509.Certificate"
@@ -643,6 +644,19 @@ class Certificate:
         key = "with private key" if self._key is not None else "no private key"
         text = f"{shown}; {issuer}; {self.not_before:%Y-%m-%d} to {self.not_after:%Y-%m-%d}; {kind}; {key}"
         return f"<Certificate {_printable(text)}>"
+
+    @staticmethod
+    def timeline(certificates: Iterable[Certificate], *, at: dt.datetime | None = None) -> Timeline:
+        """Certificates on one axis of time; as `mlsssl.timeline`."""
+        from mlsssl._timeline import timeline
+
+        return timeline(certificates, at=at)
+
+    def _repr_html_(self) -> str:
+        """A card for notebooks, with the chain as a tree; never the private key."""
+        from mlsssl._card_views import certificate_card
+
+        return certificate_card(self)
 
     def _shown_names(self) -> Sequence[str]:
         try:

@@ -380,3 +380,8 @@ class Store:
 
     def __repr__(self) -> str:
         return f"<Store {self._location}\\{self._name}{', closed' if self._closed else ''}>"
+
+    def _repr_html_(self) -> str:
+        from mlsssl._card_views import store_card
+
+        return store_card(f"{self._location}\\{self._name}", () if self._closed else tuple(self))

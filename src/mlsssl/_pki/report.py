@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import html
 import json
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
+from mlsssl._text import printable
 from mlsssl.errors import InvalidInputError, ValidationError
 
 if TYPE_CHECKING:
@@ -39,17 +39,6 @@ class Severity(str, Enum):
 
 
 _RANKS = {"error": 0, "warning": 1, "notice": 2}
-
-
-def printable(text: str) -> str:
-    r"""`text` with everything that is not printable written as `\xNN`, `\uNNNN` or `\UNNNNNNNN`.
-
-    Names in certificates are chosen by strangers: an escape sequence or a right-to-left override in one must not
-    reach a terminal or a page.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -272,28 +261,6 @@ class Report:
 
     def _repr_html_(self) -> str:
         """A card for notebooks: nothing from a certificate reaches the page unescaped."""
-        colour = {"error": "#c62828", "warning": "#b26a00", "notice": "#1565c0"}
+        from mlsssl._card_views import report_card
 
-        def shown(text: str) -> str:
-            return html.escape(printable(text), quote=True)
-
-        rows = "".join(
-            f'<tr><td style="color:{colour[f.severity.value]};font-weight:600">{f.severity}</td>'
-            f"<td><code>{shown(f.code)}</code></td><td>{shown(f.where)}</td><td>{shown(f.found)}</td>"
-            f"<td>{shown(f.expected)}</td><td>{shown(f.remedy)}</td></tr>"
-            for f in self.findings
-        )
-        head = "".join(f"<th>{name}</th>" for name in ("", "code", "where", "found", "expected", "remedy"))
-        table = (
-            f'<table style="text-align:left"><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>'
-            if rows
-            else "<p>no finding</p>"
-        )
-        path = " &larr; ".join(shown(step.subject) for step in self.path)
-        mark = "&#10003; ok" if self.ok else "&#10007; not ok"
-        # Colours come from the page (currentColor), so that the card is readable on light and dark grounds.
-        return (
-            '<div style="border:1px solid currentColor;border-radius:6px;padding:8px;color:inherit">'
-            f"<strong>{mark}</strong> {shown(self._headline())}<br><small>{shown(self.at.isoformat())}"
-            f"{': ' + path if path else ''}</small>{table}</div>"
-        )
+        return report_card(self)

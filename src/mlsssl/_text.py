@@ -1,0 +1,22 @@
+"""Text from strangers, made harmless for a terminal or a page."""
+
+from __future__ import annotations
+
+import html
+
+
+def printable(text: str) -> str:
+    r"""`text` with everything that is not printable written as `\xNN`, `\uNNNN` or `\UNNNNNNNN`.
+
+    Names in certificates are chosen by strangers: an escape sequence or a right-to-left override in one must not
+    reach a terminal or a page.
+    """
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def escaped(text: object, *, limit: int = 400) -> str:
+    """Printable, cut at `limit` characters, and escaped for HTML and SVG, in an attribute too."""
+    cleaned = printable(str(text))
+    return html.escape(cleaned if len(cleaned) <= limit else f"{cleaned[: limit - 1]}…", quote=True)

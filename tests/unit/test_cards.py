@@ -1,0 +1,347 @@
+"""The notebook cards: right in structure, escaped against hostile names, without keys, and never raising."""
+
+from __future__ import annotations
+
+import datetime as dt
+import html.parser
+import re
+import xml.etree.ElementTree as ET
+from typing import TYPE_CHECKING, Any, cast
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from mlsssl import _cards, strategies, testing
+from mlsssl._cards import Validity
+from mlsssl._text import escaped
+from mlsssl._timeline import timeline
+from mlsssl.auditing import audit
+from mlsssl.authority import CertificateAuthority
+from mlsssl.certificate import Certificate
+from mlsssl.deployment import deploy
+from mlsssl.errors import InvalidInputError
+from mlsssl.values import BindingOptions, CcsPort
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlsssl.machine import EmbeddedMachine
+
+NOW = dt.datetime.now(dt.timezone.utc)
+DAY = dt.timedelta(days=1)
+HOSTILE = "\"><script>alert(1)</script>\u202e\x1b[31m&amp;'"
+KEY = ec.derive_private_key(77, ec.SECP256R1())
+ROOT = CertificateAuthority.create("Root", key=KEY, at=NOW - 500 * DAY, path_length=1)
+MIDDLE = ROOT.create_intermediate("Middle", at=NOW - 400 * DAY)
+GOOD = MIDDLE.issue("www.example.com", "10.0.0.5", key=KEY)
+SOON = MIDDLE.issue("soon.example.com", at=NOW - 150 * DAY)
+OVER = MIDDLE.issue("over.example.com", days=90, at=NOW - 100 * DAY)
+VOID = frozenset({"br", "img"})
+
+
+class Page(html.parser.HTMLParser):
+    """Reads a card and objects to tags that are not closed, to anything active, and to anything fetched."""
+
+    def __init__(self, card: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.words = ""
+        self.tags: list[str] = []
+        self.classes: list[str] = []
+        self.feed(card)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        assert tag not in ("script", "img", "iframe", "object", "link", "a", "form"), tag
+        for name, value in attrs:
+            assert name in ("class", "style", "role", "aria-label"), name
+            assert "url(" not in (value or "")
+            self.classes += (value or "").split() if name == "class" else []
+        self.tags.append(tag)
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.words += data
+
+
+def card(thing: object) -> Page:
+    return Page(cast("Any", thing)._repr_html_())
+
+
+@pytest.fixture(name="machine")
+def _machine() -> Iterator[EmbeddedMachine]:
+    with testing.memory_machine() as machine:
+        for certificate in (GOOD, SOON, OVER):
+            machine.store("MY").add(certificate)
+        yield machine
+
+
+# -- each card --------------------------------------------------------------------------------------------------------
+
+
+def test_a_certificate_card_says_what_it_is() -> None:
+    """Names, key, dates, thumbprint; the chain as a tree with the root outermost."""
+    page = card(GOOD)
+    for words in ("www.example.com", "10.0.0.5", "CN=Middle", "ec-p256", str(GOOD.thumbprint), "198 days left"):
+        assert words in page.words
+    assert (
+        page.words.index("Root root") < page.words.index("Middle intermediate") < page.words.index("server · this one")
+    )
+    assert page.tags.count("ul") == 3
+    assert "private key here" in page.words
+    assert "private key here" not in card(GOOD.without_key()).words
+    assert "chain" not in card(ROOT.certificate).words
+
+
+def test_no_card_holds_a_key() -> None:
+    """Neither in hex nor in PEM nor as a number."""
+    number = KEY.private_numbers().private_value
+    texts = [GOOD._repr_html_(), ROOT.certificate._repr_html_()]
+    for text in texts:
+        assert "PRIVATE KEY--" not in text
+        assert f"{number:064x}" not in text
+
+
+def test_a_report_card_shows_path_and_findings() -> None:
+    """What is wrong, where, and what to do; a good one says so."""
+    good, bad = card(GOOD.check("www.example.com", trust=[ROOT])), card(OVER.check("else.example.com", trust=[ROOT]))
+    assert "✓ ok" in good.words
+    assert "no finding" in good.words
+    assert good.words.index("CN=Root") < good.words.index("CN=Middle") < good.words.index("leaf")
+    for words in ("✗ not ok", "name-mismatch", "expired", "2 errors", "trusted", "ca.issue("):
+        assert words in bad.words
+    untrusted = card(GOOD.check("www.example.com", trust=[]))
+    assert "not trusted" in untrusted.words
+
+
+def test_a_plan_card_is_a_diff(machine: EmbeddedMachine) -> None:
+    """Steps, minus and plus; what would be refused says so; nothing to do says that."""
+    machine.bindings.add("0.0.0.0:443", SOON)
+    page = card(deploy.plan("0.0.0.0:443", GOOD, machine=machine))
+    assert f"− thumbprint: {SOON.thumbprint}" in page.words
+    assert f"+ thumbprint: {GOOD.thumbprint}" in page.words
+    assert "ready" in page.words
+    assert "would be refused" in card(deploy.plan("0.0.0.0:444", OVER, machine=machine)).words
+    assert "nothing to change" in card(deploy.plan("0.0.0.0:443", SOON, machine=machine)).words
+
+
+def test_a_store_card_lists_what_ends_first(machine: EmbeddedMachine) -> None:
+    """A bar for each in its tone, the key's state; an empty and a closed store have a card too."""
+    store = machine.store("MY")
+    page = card(store)
+    assert page.words.index("over.example.com") < page.words.index("soon.example.com") < page.words.index("www.ex")
+    assert "3 certificates" in page.words
+    assert {"ok", "soon", "over"} <= set(page.classes)
+    assert page.words.count("usable") == 3
+    assert "the store is empty" in card(machine.store("Root")).words
+    store.close()
+    assert "0 certificates" in card(store).words
+
+
+def test_a_store_without_a_private_key_says_so(machine: EmbeddedMachine) -> None:
+    """The failing twin of "usable"."""
+    machine.store("CA").add(MIDDLE.certificate)
+    assert "none" in card(machine.store("CA")).words
+
+
+def test_a_table_of_bindings(machine: EmbeddedMachine) -> None:
+    """Key, certificate, what is left, owner, options; a certificate that was taken away is told of."""
+    machine.bindings.add("0.0.0.0:443", GOOD, app_id="4dc3e181-e14b-4a21-b022-59fc669b0914")
+    machine.bindings.add("0.0.0.0:444", SOON, options=BindingOptions(tls13=False))
+    machine.bindings.add(CcsPort(445))
+    page = card(machine.bindings)
+    for words in ("0.0.0.0:443", "IIS", "tls13=False", "ccs=445", "from the central store", "3 bindings"):
+        assert words in page.words
+    machine.store("MY").remove(SOON.thumbprint)
+    assert "not in MY" in card(machine.bindings).words
+
+
+def test_an_audit_card_has_a_bar_for_each(machine: EmbeddedMachine) -> None:
+    """Three tones, three patterns, and the words beside them."""
+    for port, certificate in ((443, GOOD), (444, SOON), (445, OVER)):
+        machine.bindings.add(f"0.0.0.0:{port}", certificate)
+    machine.bindings.add(CcsPort(446))
+    page = card(audit(machine=machine, unbound=True))
+    assert page.classes.count("bar") == 3
+    for words in ("198 days left", "48 days left", "expired 10 days ago", "renewal-due", "✗ errors"):
+        assert words in page.words
+
+
+# -- hostile and broken certificates ----------------------------------------------------------------------------------
+
+
+def hostile() -> Certificate:
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, HOSTILE, _validate=False)])
+    builder = x509.CertificateBuilder(name, name, KEY.public_key(), 1, NOW - DAY, NOW + DAY)
+    uri = x509.UniformResourceIdentifier("https://x/%3Cscript>alert(2)</script>")
+    builder = builder.add_extension(x509.SubjectAlternativeName([uri]), critical=False)
+    return Certificate(builder.sign(KEY, hashes.SHA256()), private_key=KEY).with_friendly_name(HOSTILE)
+
+
+def broken() -> Certificate:
+    """One whose subjectAltName is no DER at all."""
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broken")])
+    builder = x509.CertificateBuilder(name, name, KEY.public_key(), 1, NOW - DAY, NOW + DAY)
+    for oid in ("2.5.29.17", "2.5.29.19"):
+        builder = builder.add_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier(oid), b"\xff"), critical=False)
+    return Certificate(builder.sign(KEY, hashes.SHA256()))
+
+
+@pytest.mark.parametrize("certificate", [hostile(), broken()], ids=["hostile", "broken"])
+def test_every_card_stands_hostile_certificates(certificate: Certificate) -> None:
+    """No tag, no escape sequence, no direction override, no exception; what was there can still be read."""
+    with testing.memory_machine() as machine:
+        machine.store("MY").add(certificate, friendly_name=HOSTILE)
+        things = [certificate, certificate.check("a.test", trust=[certificate]), machine.store("MY")]
+        if certificate.has_private_key:
+            machine.bindings.add("0.0.0.0:443", certificate)
+            plan = deploy.plan("0.0.0.0:443", GOOD.with_friendly_name(HOSTILE), machine=machine)
+            things += [machine.bindings, audit(machine=machine), plan]
+        for thing in things:
+            text = cast("Any", thing)._repr_html_()
+            page = Page(text)
+            assert "<script" not in text
+            assert not re.search("[\x00-\x08\x0b-\x1f\u202e]", text)
+            assert not set(page.tags) & {"script", "img"}
+    if certificate.has_private_key:
+        assert "<script>alert(1)</script>\\u202e\\x1b[31m&amp;'" in card(certificate).words
+    svg = timeline([certificate]).to_svg()
+    assert "<script" not in svg
+    assert ET.fromstring(svg).tag.endswith("svg")
+
+
+@given(text=st.text())
+def test_escaping_leaves_nothing_active(text: str) -> None:
+    """Whatever the text: no angle bracket, no quote, nothing that does not print."""
+    shown = escaped(text, limit=50)
+    assert not set(shown) & set("<>\"'")
+    assert shown.isprintable()
+    assert len(html.unescape(shown)) <= 50 if text.isprintable() else True
+
+
+@settings(max_examples=30, deadline=None)
+@given(certificate=strategies.certificates(), chain=strategies.chains())
+def test_any_certificate_has_a_card(certificate: Certificate, chain: strategies.Chain) -> None:
+    """Well-formed, whatever is drawn."""
+    assert card(certificate).words
+    assert card(chain.check()).words
+
+
+# -- pieces -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("at", "tone", "words"),
+    [
+        (-DAY / 2, "over", "valid in 12 hours"),
+        (DAY, "ok", "89 days left"),
+        (61 * DAY, "soon", "29 days left"),
+        (88.5 * DAY, "soon", "1 day left"),
+        (90 * DAY - dt.timedelta(hours=1, minutes=30), "soon", "1 hour left"),
+        (93 * DAY, "over", "expired 3 days ago"),
+    ],
+)
+def test_what_is_left_in_words(at: dt.timedelta, tone: str, words: str) -> None:
+    """Before, within, in the last third, at the end, and after."""
+    validity = Validity(start=NOW, end=NOW + 90 * DAY, at=NOW + at)
+    assert (validity.tone, validity.words) == (tone, words)
+    assert 0 <= validity.share_left <= 1
+
+
+def test_a_validity_of_no_length() -> None:
+    """A certificate that ends when it begins has nothing left, and divides nothing by zero."""
+    assert Validity(start=NOW, end=NOW, at=NOW).share_left == 0
+    assert Validity(start=NOW, end=NOW - DAY, at=NOW).tone == "over"
+
+
+def test_long_tables_say_how_much_is_missing() -> None:
+    """A store of thousands does not drown the notebook."""
+    page = Page(_cards.table(("a",), [["x"]] * (_cards.ROW_LIMIT + 23), empty=""))
+    assert page.tags.count("td") == _cards.ROW_LIMIT
+    assert "and 23 more" in page.words
+
+
+def test_tones_differ_without_colour() -> None:
+    """For print and for colour-blind readers: another sign for each tone, and another pattern for each bar."""
+    signs = {tone: _cards.sign(cast("Any", tone), "") for tone in ("ok", "soon", "over")}
+    assert len({re.sub(r'class="\w+"', "", text) for text in signs.values()}) == 3
+    style = _cards.card("")
+    for pattern in (".bar.soon i{background:repeating-linear-gradient(45deg", ".bar.over{background:repeating-linear"):
+        assert pattern in style
+
+
+def _luminance(colour: str) -> float:
+    channels = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    linear = [c / 12.92 if c <= 0.03928 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("theme", [_cards._LIGHT, _cards._DARK], ids=["light", "dark"])
+def test_words_can_be_read(theme: str) -> None:
+    """Every colour of text has the contrast 4.5 to its ground that WCAG 2.1 asks for (criterion 1.4.3)."""
+    colours = dict(re.findall(r"--m-(\w+):(#[0-9a-f]{3,6})", theme))
+    colours = {n: c if len(c) == 7 else "#" + "".join(2 * d for d in c[1:]) for n, c in colours.items()}
+    ground = _luminance(colours["ground"])
+    for name in ("ink", "faint", "ok", "soon", "over", "note"):
+        lighter, darker = sorted((_luminance(colours[name]), ground), reverse=True)
+        assert (lighter + 0.05) / (darker + 0.05) >= 4.5, name
+
+
+def test_cards_follow_light_and_dark() -> None:
+    """The reader's system, JupyterLab's theme, VS Code's, and paper."""
+    style = _cards.themes("mlsssl")
+    for where in ("prefers-color-scheme:dark", "data-jp-theme-light=false", "vscode-dark", "@media print"):
+        assert where in style
+
+
+# -- the timeline -----------------------------------------------------------------------------------------------------
+
+
+def test_a_timeline_is_a_picture_and_text() -> None:
+    """One bar each in the order of their ends, a line for today; the same as text; well-formed XML."""
+    line = Certificate.timeline([GOOD, OVER, SOON])
+    picture = ET.fromstring(line.to_svg())
+    bars = [one for one in picture.iter() if one.tag.endswith("rect") and one.get("class") in ("ok", "soon", "over")]
+    assert [bar.get("class") for bar in bars] == ["over", "soon", "ok"]
+    assert [one.get("class") for one in picture.iter() if one.tag.endswith("line")].count("now") == 1
+    assert cast("Any", line)._repr_svg_() == line.to_svg()
+    text = str(line)
+    assert text.index("over.example.com") < text.index("soon.example.com") < text.index("www.example.com")
+    assert "expired 10 days ago" in text
+    assert repr(line) == text
+
+
+@pytest.mark.parametrize("days", [1, 30, 400, 3000])
+def test_ticks_are_few(days: int) -> None:
+    """Two to nine, or so, whether the span is weeks or ten years."""
+    at = dt.datetime(2026, 2, 3, tzinfo=dt.timezone.utc)
+    authority = CertificateAuthority.create("A", key=KEY, at=at, days=3600)
+    svg = timeline([authority.issue("a.test", key=KEY, at=at, days=days)], at=at + DAY).to_svg()
+    assert svg.count('class="tick"') <= 9
+
+
+@settings(max_examples=30, deadline=None)
+@given(certificates=st.lists(strategies.certificates(), min_size=1, max_size=4), days=st.integers(-5000, 5000))
+def test_any_timeline_can_be_drawn(certificates: list[Certificate], days: int) -> None:
+    """Well-formed, wherever today is."""
+    svg = timeline(certificates, at=strategies.CLOCK + days * DAY).to_svg()
+    assert ET.fromstring(svg).get("viewBox")
+
+
+def test_a_timeline_needs_certificates_and_a_zone() -> None:
+    """Nothing to draw and a naive moment are refused."""
+    with pytest.raises(InvalidInputError, match="at least one"):
+        timeline([])
+    with pytest.raises(InvalidInputError, match="time zone"):
+        timeline([GOOD], at=dt.datetime(2026, 1, 1))  # noqa: DTZ001 -- the point of it
