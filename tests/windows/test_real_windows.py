@@ -1,0 +1,116 @@
+"""Real HTTP.sys, real Crypt32, as administrator; `netsh http show sslcert` is the witness that is not ours.
+
+It runs in the public CI workflow only. Where it cannot run, its witness is held to the truth on the embedded machine,
+so that the code below is not code that has never run.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import uuid
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mlsssl import (
+    Binding,
+    BindingExistsError,
+    BindingOptions,
+    CertificateAuthority,
+    EmbeddedMachine,
+    Machine,
+    NotFoundError,
+    UnusableCertificateError,
+    deploy,
+    renew,
+)
+from mlsssl.netsh import format_listing, parse_listing
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from mlsssl._ports import BindingRecord
+
+    Witness = Callable[[], list[BindingRecord]]
+
+REAL = sys.platform == "win32" and os.environ.get("MLSSSL_REAL_WINDOWS") == "1"
+APP_ID = uuid.UUID("6d6c7373-736c-4000-8000-7465737473aa")
+IP_KEY, SNI_KEY = "0.0.0.0:44399", "mlsssl-test.example:44399"
+
+
+def _netsh() -> list[BindingRecord]:
+    """What Windows' own tool says is bound, our application id only."""
+    shown = subprocess.run(
+        [os.path.join(os.environ["SYSTEMROOT"], "System32", "netsh.exe"), "http", "show", "sslcert"],  # noqa: PTH118
+        capture_output=True,
+        check=True,
+        timeout=120,
+    )
+    return [record for record in parse_listing(shown.stdout).records if record.app_id == APP_ID]
+
+
+@pytest.fixture(name="place", params=["real" if REAL else "embedded"])
+def _place(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[tuple[Machine, Witness]]:
+    """A machine and its witness; afterwards nothing of ours is left on it."""
+    if request.param == "real":
+        machine: Machine = Machine.local()
+        witness = _netsh
+    else:
+        machine = EmbeddedMachine(tmp_path / "machine.sqlite")
+
+        def witness() -> list[BindingRecord]:
+            shown = format_listing(binding.record for binding in machine.bindings)
+            return [record for record in parse_listing(shown).records if record.app_id == APP_ID]
+
+    with machine:
+        before = set(machine.store("MY").thumbprints())
+        try:
+            yield machine, witness
+        finally:
+            for binding in machine.bindings:
+                if binding.app_id == APP_ID:
+                    binding.remove()
+            with machine.store("MY") as store:
+                for thumbprint in set(store.thumbprints()) - before:
+                    store.remove(thumbprint, delete_key=True)
+
+
+@pytest.mark.parametrize("key_type", ["rsa-2048", "ec-p256"])
+@pytest.mark.parametrize("key", [IP_KEY, SNI_KEY])
+def test_what_is_deployed_is_what_netsh_shows(place: tuple[Machine, Witness], key: str, key_type: str) -> None:
+    """Deployed, renewed, removed: after each step the witness says the same as we do."""
+    machine, witness = place
+    ca = CertificateAuthority.create("mlsssl real Windows test", key=key_type)  # type: ignore[arg-type]
+    options = BindingOptions(negotiate_client_certificate=True, verify_client_revocation=False)
+    first = ca.issue("mlsssl-test.example")
+    deploy(key, first, machine=machine, app_id=APP_ID, options=options)
+    (seen,) = witness()
+    assert (seen.thumbprint, seen.options) == (first.thumbprint, options)
+    assert seen == machine.bindings[key].record
+
+    assert renew(key, ca, machine=machine).changed
+    (seen,) = witness()
+    assert seen.thumbprint != first.thumbprint
+    assert seen == machine.bindings[key].record
+
+    machine.bindings[key].remove()
+    assert witness() == []
+
+
+def test_the_codes_are_true(place: tuple[Machine, Witness]) -> None:
+    """183, 2 and 1312 come when they should, and 1312 with its cause."""
+    machine, _ = place
+    ca = CertificateAuthority.create("mlsssl real Windows test", key="rsa-2048")
+    entry = machine.store("MY").add(ca.issue("mlsssl-test.example"))
+    binding = Binding(IP_KEY, entry, app_id=APP_ID, machine=machine).add()
+    with pytest.raises(BindingExistsError):
+        binding.add()
+    binding.remove()
+    with pytest.raises(NotFoundError):
+        binding.remove()
+    with pytest.raises(UnusableCertificateError) as caught:
+        Binding(IP_KEY, ca.issue("mlsssl-test.example"), app_id=APP_ID, machine=machine).add()
+    assert caught.value.diagnosis
