@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 if TYPE_CHECKING:
@@ -99,14 +100,18 @@ class Computer:
         return found | {("csp", machine, name) for machine, name in self.csp}
 
     def http_accepts(self, digest: bytes, store_name: str) -> bool:
-        """HTTP.sys' own look at a certificate: in this LocalMachine store, its key among the machine's and there."""
+        """HTTP.sys' own look at a certificate: in this LocalMachine store, its key among the machine's, and its own."""
         store = self.stores.get((LOCAL_MACHINE, store_name.casefold()))
         entries = store.entries if store else []
         entry = next((each for each in entries if hashlib.sha1(each.der).digest() == digest), None)  # noqa: S324
-        link = entry.properties.get(KEY_PROV_INFO) if entry else None
+        if entry is None:
+            return False
+        link = entry.properties.get(KEY_PROV_INFO)
         if not isinstance(link, ProvInfo) or not link.flags & MACHINE_KEYSET or link.container is None:
             return False
-        name = (True, link.container.casefold())
+        place = (True, link.container.casefold())
         if link.provider_type == 0:
-            return name in self.cng and self.cng_keeps != "nothing"
-        return link.key_spec in self.csp.get(name, {})
+            held = self.cng.get(place) if self.cng_keeps != "nothing" else None
+        else:
+            held = self.csp.get(place, {}).get(link.key_spec)
+        return held is not None and held.key.public_key() == x509.load_der_x509_certificate(entry.der).public_key()

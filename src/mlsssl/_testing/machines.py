@@ -12,8 +12,7 @@ from typing import TYPE_CHECKING, Literal
 from mlsssl._fakes.advapi32_services import RUNNING, STOPPED, FakeService
 from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.dlls import FakeDlls
-from mlsssl._fakes.httpapi import FakeHttpApi
-from mlsssl._fakes.port import FakeWindowsPort, check_certificate
+from mlsssl._fakes.port import FakeWindowsPort
 from mlsssl.errors import InvalidInputError
 from mlsssl.machine import EmbeddedMachine, Machine
 
@@ -85,16 +84,11 @@ class FakeWindows:
 
     def _process(self, computer: Computer, before: FakeDlls | None) -> FakeDlls:
         dlls = FakeDlls(computer)
-        dlls.httpapi = FakeHttpApi(
-            dlls.calls,
-            check_certificate=lambda digest, store: check_certificate(computer, digest, store),
-            has_update=self._release != "2016",
-            administrator=computer.administrator,
-        )
+        if self._release == "2016":
+            del dlls.httpapi.HttpUpdateServiceConfiguration  # not exported yet
         dlls.advapi32_services.administrator = computer.administrator
         if before is not None:
-            # HTTP.sys and the service manager are not part of the process that died.
-            dlls.httpapi.records = before.httpapi.records
+            # The service manager is not part of the process that died.
             dlls.advapi32_services.services = before.advapi32_services.services
         return dlls
 
