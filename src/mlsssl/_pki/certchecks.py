@@ -212,8 +212,9 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
             emit("extension-unknown-critical", f"extension {oid}", "a critical extension that is not processed")
     if view.issuer == b"\x30\x00":
         emit("issuer-empty", "issuer", "an empty name")
-    if not view.names_readable:
-        emit("name-unreadable", "subject, issuer", "a name that cannot be read")
+    if view.name is None:
+        # The issuer's name is looked at where it is the subject of a certificate of its own.
+        emit("name-unreadable", "subject", "a name that cannot be read")
 
 
 def check_key_identifiers(view: View, emit: Emitter, *, issuer: View | None) -> None:

@@ -15,7 +15,7 @@ __all__ = ["Address", "dns_problem", "idna_problem", "lenient_address", "matches
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_LDH = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)", re.ASCII)
+_NO_HOST = re.compile(r"[\s/@\[\]]")
 _LDH_UNDERSCORE = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII)
 
 
@@ -38,7 +38,7 @@ def parse_host(host: str) -> str | Address:
             if ":" in bare:
                 raise InvalidInputError(f"{host!r} is not an IPv6 address, and a host has no port here") from None
     name = to_a_labels(bare)
-    if not name or any(c.isspace() or c in "/@[]" for c in name):
+    if not name or _NO_HOST.search(name):
         raise InvalidInputError(f"{host!r} is not a DNS name")
     return name
 

@@ -596,7 +596,7 @@ _ISSUERS = (
     rule(
         "root-basic-constraints-missing",
         "W E E W W",
-        "The root does not say that it is a certification authority; OpenSSL and Firefox refuse it.",
+        "The root does not say that it is an authority; Firefox and strict OpenSSL (Python 3.13 and later) refuse it.",
         expected="critical basicConstraints with CA:TRUE",
         remedy=_NEW_CA,
         standard="RFC 5280 section 4.2.1.9",
@@ -660,7 +660,7 @@ _ISSUERS = (
     rule(
         "aki-missing",
         "- W E - -",
-        "The certificate does not say which key signed it; strict clients (Python 3.13 and later) refuse it.",
+        "The certificate does not say which key signed it; strict OpenSSL (Python 3.13 and later) refuses it.",
         expected="authorityKeyIdentifier with the issuer's key identifier",
         remedy="issue a new certificate: ca.issue(...) sets it",
         standard="RFC 5280 section 4.2.1.1",
@@ -799,7 +799,7 @@ _EXTENSIONS = (
     rule(
         "name-unreadable",
         "W E E W W",
-        "The subject or the issuer cannot be read.",
+        "The subject cannot be read.",
         expected="a distinguished name encoded as X.501 says",
         remedy=_REISSUE,
         standard="RFC 5280 sections 4.1.2.4 and 4.1.2.6",

@@ -132,11 +132,12 @@ def validate(
     findings = [*emit.findings, *found.findings]
     if crls:
         findings += _revocation_findings(found, crls, at, judge, hard=revocation == "hard")
-    context = RuleContext(
-        certificate=leaf, path=tuple(step.certificate for step in found.path), host=host, at=at, profile=judge
-    )
-    for rule in extra_rules:
-        findings += _run_user_rule(rule, context, emit)
+    if extra_rules:
+        context = RuleContext(
+            certificate=leaf, path=tuple(step.certificate for step in found.path), host=host, at=at, profile=judge
+        )
+        for rule in extra_rules:
+            findings += _run_user_rule(rule, context, emit)
     silenced = [Silenced(finding=f, reason=silence[f.code]) for f in findings if f.code in silence]
     kept = [f for f in dict.fromkeys(findings) if f.code not in silence]
     return Report(

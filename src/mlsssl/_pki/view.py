@@ -238,14 +238,6 @@ class View:
         return self.issuer == self.subject
 
     @property
-    def names_readable(self) -> bool:
-        """Whether subject and issuer can be read."""
-        try:
-            return self.certificate.issuer is not None and self.name is not None
-        except Exception:  # noqa: BLE001
-            return False
-
-    @property
     def name(self) -> x509.Name | None:
         """The subject, or None when it cannot be read."""
         try:

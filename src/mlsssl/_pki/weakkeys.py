@@ -61,15 +61,15 @@ def has_roca_fingerprint(modulus: int) -> bool:
     return all(mask >> modulus % prime & 1 for prime, mask in _ROCA_MASKS)
 
 
-_FERMAT_MODULI = (64, 63, 65, 121)
+_FERMAT_MODULI = (64, 63, 65, 121, 299, 323)
 
 
 @lru_cache(maxsize=sum(_FERMAT_MODULI))
 def _possible_squares(small: int, less: int) -> int:
-    """The residues r with a square r^2 - less modulo `small`, as a bit mask repeated over 256 bits and more."""
+    """The residues r with a square r^2 - less modulo `small`, as a bit mask repeated over 480 bits and more."""
     squares = {number * number % small for number in range(small)}
     mask = sum(1 << r for r in range(small) if (r * r - less) % small in squares)
-    return sum(mask << shift for shift in range(0, 384, small))
+    return sum(mask << shift for shift in range(0, 480, small))
 
 
 def find_close_primes(modulus: int) -> tuple[int, int] | None:
