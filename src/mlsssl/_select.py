@@ -89,6 +89,10 @@ def system_judge() -> SystemJudge | None:
 
 def system_roots() -> list[bytes]:
     """The roots that this operating system trusts, DER. `NotFoundError` when none are found."""
+    if sys.platform == "win32":
+        from mlsssl._windows import dlls, trust
+
+        return trust.roots(dlls.SystemDlls())
     from mlsssl._system_trust import system_roots
 
     return system_roots()

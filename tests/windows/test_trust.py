@@ -103,6 +103,26 @@ def test_what_the_computer_trusts_is_trusted() -> None:
     assert fakes.calls.leaks == {}
 
 
+def test_the_trusted_roots_are_listed_without_the_distrusted() -> None:
+    """One root, one of them distrusted on purpose; a computer without the second store has the first."""
+    fakes = FakeDlls()
+    other = make("other root", authority=True, key=shared_key(8))
+    fakes.computer.stores[LOCAL_MACHINE, "root"].entries += [Entry(ROOT.der), Entry(other.der)]
+    fakes.computer.stores[LOCAL_MACHINE, "disallowed"].entries.append(Entry(other.der))
+    assert trust.roots(fakes) == [ROOT.der]
+    del fakes.computer.stores[LOCAL_MACHINE, "disallowed"]
+    assert trust.roots(fakes) == [ROOT.der, other.der]
+    assert fakes.calls.leaks == {}
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="this is not Windows")
+def test_this_windows_lists_roots_that_can_be_read() -> None:
+    """Wine takes them from the bundle of the system around it."""
+    found = _select.system_roots()
+    assert len(found) > 10
+    assert all(root[0] == 0x30 for root in found)
+
+
 def test_an_unknown_bit_is_told_and_not_lost() -> None:
     """A Windows newer than the table: the bit itself is the name."""
     found = list(trust._problems(0x40000001, 0, b"x"))

@@ -179,7 +179,8 @@ def _key_of(blob: bytes) -> rsa.RSAPrivateKey | None:
     n, p, q, dp, dq, qi, d = numbers
     if len(blob) != 20 + 9 * size // 2 or p * q != n:
         return None
-    return rsa.RSAPrivateNumbers(p, q, d, dp, dq, qi, rsa.RSAPublicNumbers(e, n)).private_key()
+    public = rsa.RSAPublicNumbers(e, n)
+    return rsa.RSAPrivateNumbers(p, q, d, dp, dq, qi, public).private_key(unsafe_skip_rsa_key_validation=True)
 
 
 _PLACES = ((0, 2), (2, 3), (3, 4), (4, 5), (5, 6), (6, 7), (7, 9))  # in halves of the modulus

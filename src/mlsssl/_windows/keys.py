@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mlsssl._ports import KeyState
 from mlsssl._windows import cng_keys, contexts, csp_keys, key_blobs, system_stores
-from mlsssl._windows.crypto_codes import NO_SUCH_KEY, NTE_BAD_KEY_STATE, NTE_NOT_SUPPORTED, NTE_PERM, code_of, in_words
+from mlsssl._windows.crypto_codes import NO_SUCH_KEY, code_of, in_words
 from mlsssl.errors import (
     AccessDeniedError,
     InvalidInputError,
@@ -152,24 +152,15 @@ def export(dlls: Dlls, link: KeyLink) -> bytes:
 
     Raises:
         AccessDeniedError: it may not leave.
-        StoreNotFoundError: it does not open.
+        NativeError: it does not open.
     """
-    try:
-        return key_blobs.to_pkcs8((cng_keys if link.is_cng else csp_keys).export(dlls, link))
-    except (NativeError, AccessDeniedError) as error:
-        if code_of(error) in (NTE_BAD_KEY_STATE, NTE_PERM, NTE_NOT_SUPPORTED):
-            raise not_exportable(link) from error
-        if code_of(error) in NO_SUCH_KEY:
-            raise StoreNotFoundError(f"the private key {link.container} is gone") from error
-        raise
-
-
-def not_exportable(link: KeyLink) -> AccessDeniedError:
-    """The refusal to give out a key."""
-    return AccessDeniedError(
-        f"the private key {link.container} may not leave the machine; it was added without exportable=True",
-        right="exportable key",
-    )
+    exportable = look(dlls, link)[1]
+    if not exportable:
+        raise AccessDeniedError(
+            f"the private key {link.container} may not leave the machine; it was added without exportable=True",
+            right="exportable key",
+        )
+    return key_blobs.to_pkcs8(cng_keys.export(dlls, link) if link.is_cng else csp_keys.export(dlls, link))
 
 
 def identity(dlls: Dlls, link: KeyLink) -> bytes | None:

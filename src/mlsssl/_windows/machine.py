@@ -38,7 +38,7 @@ class WindowsPort:
             raise UnsupportedError(f"the Windows machine is a Windows computer; this is {sys.platform}")
         self._dlls: Dlls = SystemDlls() if dlls is None else dlls
         self._state_folder = state_folder
-        self._stores = WindowsStores(self._dlls, lambda: self.state_folder)
+        self._stores = WindowsStores(self._dlls, lambda: self.state_folder, self._user_folder)
         self._bindings = WindowsBindings(self._dlls, self._stores.diagnose)
         self._services = WindowsServices(self._dlls)
 
@@ -56,6 +56,12 @@ class WindowsPort:
         """
         folder = _default_state_folder() if self._state_folder is None else self._state_folder
         return _files.private_folder(folder, administrators=True)
+
+    def _user_folder(self) -> Path:
+        """For this user only: what concerns the keys in a CurrentUser store, which anybody may have."""
+        if self._state_folder is not None:
+            return self.state_folder
+        return _files.private_folder(_files.user_data_folder() / "mlsssl")
 
     @property
     def bindings(self) -> WindowsBindings:

@@ -39,12 +39,17 @@ class WindowsStores:
 
     Args:
         dlls: Windows.
-        state_folder: Where notes about unfinished work lie; asked for only by what changes keys.
+        state_folder: Where notes about unfinished work on the machine's keys lie; asked for only by what changes them.
+        user_folder: The same for the user's own keys, which need no administrator; `state_folder` when None.
     """
 
-    def __init__(self, dlls: Dlls, state_folder: Callable[[], Path]) -> None:
+    def __init__(
+        self, dlls: Dlls, state_folder: Callable[[], Path], user_folder: Callable[[], Path] | None = None
+    ) -> None:
         self.dlls = dlls
-        self.pending = PendingKeys(dlls, state_folder)
+        machine = PendingKeys(dlls, state_folder)
+        user = machine if user_folder is None else PendingKeys(dlls, user_folder)
+        self.pending: dict[Location, PendingKeys] = {"LocalMachine": machine, "CurrentUser": user}
 
     def names(self, location: Location) -> list[str]:
         """The stores that exist there, sorted without case."""
@@ -64,7 +69,7 @@ class WindowsStores:
 
     def recover(self) -> list[str]:
         """Delete what a killed `add` or `remove` left: keys that no certificate names; a line per key."""
-        return self.pending.recover()
+        return [line for pending in dict.fromkeys(self.pending.values()) for line in pending.recover()]
 
 
 class WindowsStore:
@@ -75,8 +80,8 @@ class WindowsStore:
     """
 
     def __init__(self, stores: WindowsStores, name: str, location: Location, *, writable: bool) -> None:
-        self._stores = stores
         self._dlls = stores.dlls
+        self._pending = stores.pending[location]
         self._name = name
         self._location = location
         self._writable = writable
@@ -186,11 +191,9 @@ class WindowsStore:
         found = self._read(thumbprint)
         if found is None:
             raise self._missing(thumbprint)
-        state = None if found.link is None else keys.state(self._dlls, found.link, found.der)
-        if found.link is None or state is None or not state.usable:
+        identity = None if found.link is None else keys.identity(self._dlls, found.link)
+        if found.link is None or identity is None or identity != key_blobs.certificate_identity(found.der):
             raise StoreNotFoundError(f"{thumbprint} in {self._where} has no usable private key")
-        if not state.exportable:
-            raise keys.not_exportable(found.link)
         return keys.export(self._dlls, found.link)
 
     def set_friendly_name(self, thumbprint: Thumbprint, friendly_name: str | None) -> None:
@@ -213,13 +216,13 @@ class WindowsStore:
         certificate without its key is broken.
         """
         self._check_changing()
-        with self._stores.pending.changing():
+        with self._pending.changing():
             before = self._read(thumbprint)
             if before is None:
                 raise self._missing(thumbprint)
             if delete_key and before.link is not None and self._is_only_user(before.link, before.der):
                 identity = key_blobs.certificate_identity(before.der)
-                with self._stores.pending.noted(Pending(links=(before.link,), public=digest(identity))):
+                with self._pending.noted(Pending(links=(before.link,), public=digest(identity))):
                     self._delete(thumbprint)
             else:
                 self._delete(thumbprint)
@@ -265,7 +268,7 @@ class WindowsStore:
 
     def _add(self, certificate: bytes, friendly_name: str | None, new: _NewKey | None) -> StoreRecord:
         thumbprint = _thumbprint(certificate)
-        with self._stores.pending.changing():
+        with self._pending.changing():
             before = self._read(thumbprint)
             if new is None or (before is not None and keys.fits(self._record(before).key, self._location)):
                 self._put(certificate, friendly_name, None)
@@ -290,7 +293,7 @@ class WindowsStore:
             before=None if there is None else frozenset(link.container for link in there),
             machine=machine,
         )
-        with self._stores.pending.noted(pending) as note:
+        with self._pending.noted(pending) as note:
             link = None
             if new.pfx is not None:
                 data, password = new.pfx

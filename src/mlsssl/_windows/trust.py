@@ -13,7 +13,7 @@ from mlsssl._windows import contexts, system_stores
 from mlsssl._windows.codes import code_name
 from mlsssl._windows.crypto_codes import crypto_failure
 from mlsssl._windows.native import NULL, ffi, wide
-from mlsssl.errors import InvalidInputError
+from mlsssl.errors import InvalidInputError, StoreNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -114,6 +114,19 @@ def verify(
             text = f"is not for {host}" if code == _CN_NO_MATCH else "is refused by Windows' TLS policy"
             problems.append(TrustProblem(code=code, name=code_name(code), position=0, certificate=leaf, text=text))
         return tuple(problems)
+
+
+def roots(dlls: Dlls) -> list[bytes]:
+    """The roots that this computer trusts now, DER: LocalMachine's Root, without what is in Disallowed.
+
+    Windows knows more, which it fetches when a chain first needs them: `verify` does, a list cannot.
+    """
+    found: dict[str, list[bytes]] = {}
+    for name in ("Root", "Disallowed"):
+        # A Windows on which nothing was ever distrusted may have no such store.
+        with contextlib.suppress(StoreNotFoundError), system_stores.opened(dlls, name, "LocalMachine") as store:
+            found[name] = system_stores.all_of(dlls, store, contexts.encoded)
+    return [root for root in dict.fromkeys(found.get("Root", ())) if root not in found.get("Disallowed", ())]
 
 
 def _read(chain: ChainContext) -> Iterator[TrustProblem]:
