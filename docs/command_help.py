@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
+import io
 import os
 from typing import TYPE_CHECKING
 from unittest import mock
@@ -27,6 +29,13 @@ def commands(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentParse
 
 def help_text(parser: argparse.ArgumentParser) -> str:
     """What `--help` prints, 100 columns wide and without colour."""
+    from mlsssl import cli
+
+    old_command = parser.prog.rpartition(" ")[2]
+    if old_command in cli.OLD_COMMANDS:  # they have no parser of argparse's
+        with contextlib.redirect_stdout(io.StringIO()) as printed:
+            cli.main([old_command, "--help"])
+        return printed.getvalue().rstrip()
     with mock.patch.dict(os.environ, {"COLUMNS": "100", "NO_COLOR": "1"}):
         return parser.format_help().rstrip()
 
