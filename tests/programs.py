@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,7 +18,7 @@ def require(program: str) -> str:
     """The program's path. Where it is missing the test is skipped with that reason, and in CI it fails."""
     path = shutil.which(program)
     if path is None:
-        if os.environ.get("CI"):
+        if os.environ.get("CI") and sys.platform != "win32":  # on Windows nobody installs them; Linux asks them all
             pytest.fail(f"{program} is not installed, and CI skips nothing (noxfile.py lists the packages)")
         pytest.skip(f"{program} is not installed here")
     return path
