@@ -10,21 +10,16 @@ import time
 import tracemalloc
 import uuid
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import rsa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from made_certificates import make, shared_key
+from foreign_bytes import EXPECTED, LEAF, READERS, ROOT, RSA_KEY
 from mlsssl import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint
 from mlsssl._netsh.options import SWITCHES
-from mlsssl._pki.csr import load_request
 from mlsssl._pki.pfx import load_pfx, load_pfx_entries, serialize_pfx
-from mlsssl._pki.pfx_explain import explain_pfx
 from mlsssl._pki.pfx_targets import TARGETS
-from mlsssl._pki.pkcs7 import load_pkcs7, serialize_pkcs7
 from mlsssl._pki.pvk import load_pvk, serialize_pvk
 from mlsssl._ports import BindingRecord
 from mlsssl.errors import MalformedDataError
@@ -35,80 +30,11 @@ from mlsssl.netsh import (
     from_json,
     parse_command,
     parse_listing,
-    parse_script,
     to_json,
 )
-from mlsssl.request import CertificateRequest
-from pfx_material import ber, rebuild
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-ROOT = make("Root", key=shared_key(1), authority=True)
-LEAF = make("www.example.com", key=shared_key(2), issuer=ROOT)
-RSA_KEY = rsa.generate_private_key(65537, 1024)
 SECONDS = 10
 BYTES = 128 * 1024 * 1024
-
-_PFX = serialize_pfx(LEAF.key, LEAF.certificate, [ROOT.certificate], "secret", friendly_name="web", iterations=1)
-_AES = serialize_pfx(LEAF.key, LEAF.certificate, [], "secret", readable_by="windows-11", iterations=1)
-_OPEN = rebuild(serialize_pfx(LEAF.key, LEAF.certificate, [ROOT.certificate], None, iterations=1), password="secret")
-_LISTING = b"""
-SSL Certificate bindings:
--------------------------
-
-    IP:port                      : 0.0.0.0:443
-    Certificate Hash             : 18e1628ac1cd7cae3495e718f87e5b6188193c81
-    Application ID               : {9168e8b4-df4b-497c-918e-36ebc2c69732}
-    Certificate Store Name       : (null)
-    Verify Client Certificate Revocation : Enabled
-    Verify Revocation Using Cached Client Certificate Only : Disabled
-    Usage Check                  : Enabled
-    Revocation Freshness Time    : 0
-    URL Retrieval Timeout        : 0
-    Ctl Identifier               : (null)
-    Ctl Store Name               : (null)
-    DS Mapper Usage              : Disabled
-    Negotiate Client Certificate : Disabled
-"""
-_COMMAND = (
-    "netsh http add sslcert hostnameport=www.example.com:443 certhash=18e1628ac1cd7cae3495e718f87e5b6188193c81 "
-    "appid={9168e8b4-df4b-497c-918e-36ebc2c69732} certstorename=MY disabletls13=enable"
-)
-
-
-def _text(parse: Callable[[str], object]) -> Callable[[bytes], object]:
-    return lambda data: parse(data.decode("utf-8", "surrogateescape"))
-
-
-READERS: dict[str, tuple[Callable[[bytes], object], list[bytes]]] = {
-    "load_pfx": (lambda data: load_pfx(data, "secret"), [_PFX, _AES, _OPEN, ber(_PFX)]),
-    "load_pfx_entries": (lambda data: load_pfx_entries(data, "secret"), [_PFX, _AES, _OPEN, ber(_OPEN)]),
-    "explain_pfx": (lambda data: str(explain_pfx(data, "secret")), [_PFX, _AES, _OPEN, ber(_AES)]),
-    "load_pvk": (
-        lambda data: load_pvk(data, "secret"),
-        [serialize_pvk(RSA_KEY, None), serialize_pvk(RSA_KEY, "secret")],
-    ),
-    "load_pkcs7": (
-        load_pkcs7,
-        [
-            serialize_pkcs7([LEAF.certificate, ROOT.certificate]),
-            serialize_pkcs7([LEAF.certificate], encoding="pem"),
-            ber(serialize_pkcs7([LEAF.certificate]), depth=4),
-        ],
-    ),
-    "load_request": (
-        load_request,
-        [
-            CertificateRequest.create("www.example.com", "10.0.0.5", key=LEAF.key).to_der(),
-            CertificateRequest.create("www.example.com", key=LEAF.key).to_pem(),
-        ],
-    ),
-    "parse_listing": (parse_listing, [_LISTING]),
-    "parse_command": (_text(parse_command), [_COMMAND.encode()]),
-    "parse_script": (_text(parse_script), [_COMMAND.encode()]),
-    "from_json": (from_json, [to_json(parse_listing(_LISTING).records).encode()]),
-}
 
 
 @st.composite
@@ -143,7 +69,7 @@ def test_changed_files_give_our_own_errors_in_bounded_time(name: str, data: st.D
     read, seeds = READERS[name]
     changed = data.draw(_mutations(seeds))
     began = time.perf_counter()
-    with contextlib.suppress(MalformedDataError):
+    with contextlib.suppress(*EXPECTED.get(name, (MalformedDataError,))):
         read(changed)
     assert time.perf_counter() - began < SECONDS
 
@@ -167,7 +93,7 @@ def test_large_and_nested_inputs_are_bounded(name: str, filler: bytes) -> None:
     tracemalloc.start()
     began = time.perf_counter()
     try:
-        with contextlib.suppress(MalformedDataError):
+        with contextlib.suppress(*EXPECTED.get(name, (MalformedDataError,))):
             read(data)
         assert time.perf_counter() - began < SECONDS
         assert tracemalloc.get_traced_memory()[1] < BYTES
