@@ -56,14 +56,11 @@ def _run_one(target: str, file: Path | None, seconds: int, findings: Path) -> in
 
     # Before anything imports them, so that every branch in them counts.
     with atheris.instrument_imports(include=["mlsssl", "asn1crypto"]):
-        from foreign_bytes import READERS
-        from mlsssl.errors import MalformedDataError, UnsupportedError
+        from foreign_bytes import EXPECTED, READERS
+        from mlsssl.errors import MalformedDataError
 
     read, seeds = READERS[target]
-    # A private key of a kind that is not used is no malformed file.
-    expected = (
-        (MalformedDataError, UnsupportedError) if target in ("certificate", "private_key") else MalformedDataError
-    )
+    expected = EXPECTED.get(target, (MalformedDataError,))
 
     def one_input(data: bytes) -> None:
         with contextlib.suppress(*expected):

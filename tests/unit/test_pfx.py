@@ -194,6 +194,15 @@ def test_a_key_with_a_password_of_its_own() -> None:
         load_pfx(data, "outer")
 
 
+def test_a_certificate_whose_name_cannot_be_read() -> None:
+    """It is damage of the file, whichever way it is read."""
+    data = serialize_pfx(LEAF.key, LEAF.certificate, [], None, iterations=1)
+    changed = rebuild(data.replace(b"www.example.com", b"www.\xffxample.com"), password="secret")
+    for load in (load_pfx, load_pfx_entries):
+        with pytest.raises(MalformedDataError, match="cannot be read"):
+            load(changed, "secret")
+
+
 def test_several_keys() -> None:
     """Two keys are one too many for `load_pfx`, which names them; `load_pfx_entries` gives both with their own."""
     data = _two_keys()

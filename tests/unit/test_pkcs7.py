@@ -77,6 +77,12 @@ def test_every_cut_and_an_empty_bag() -> None:
         load_pkcs7(empty)
 
 
+def test_a_certificate_whose_name_cannot_be_read() -> None:
+    """Cryptography looks at names late; found by fuzzing, a UTF-8 name that is none left as a ValueError."""
+    with pytest.raises(MalformedDataError, match="a certificate in the PKCS#7 file is damaged"):
+        load_pkcs7(serialize_pkcs7([LEAF.certificate]).replace(b"www.example.com", b"www.\xffxample.com"))
+
+
 def test_what_the_writer_refuses() -> None:
     """No certificate, or another encoding."""
     with pytest.raises(InvalidInputError):

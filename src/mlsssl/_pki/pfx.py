@@ -7,17 +7,19 @@ import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key, pkcs12
 
 from mlsssl._pki import _pbe, _pkcs12
 from mlsssl._pki.keytypes import PRIVATE_KEY_TYPES, PrivateKey
+from mlsssl._pki.pem import load_der, probe
 from mlsssl._pki.pfx_write import serialize_pfx
 from mlsssl.errors import MalformedDataError, WrongPasswordError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from cryptography import x509
 
     from mlsssl._pki._pkcs12 import Bag, Structure
 
@@ -115,13 +117,16 @@ def _load_with_openssl(data: bytes, password: str | None, structure: Structure) 
                 return None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
+    additional = tuple(other.certificate for other in loaded.additional_certs)
+    for certificate in (loaded.cert.certificate, *additional) if loaded.cert else additional:
+        probe(certificate)
     name = loaded.cert.friendly_name if loaded.cert else None
     # OpenSSL drops a name with characters outside the Basic Multilingual Plane; the key's says the same.
     key_name = next((bag.friendly_name for bag in structure.bags if "key" in bag.kind), None)
     return LoadedPfx(
         private_key=loaded.key,
         certificate=loaded.cert.certificate if loaded.cert else None,
-        additional=tuple(other.certificate for other in loaded.additional_certs),
+        additional=additional,
         friendly_name=name.decode("utf-8", "replace") if name else key_name,
     )
 
@@ -195,10 +200,8 @@ def _not_decrypted(structure: Structure) -> WrongPasswordError:
 
 def _load_certificate(bag: Bag) -> x509.Certificate:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about serial numbers and the like: validation says it better
-            return x509.load_der_x509_certificate(bag.value)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        return load_der(bag.value)
+    except MalformedDataError as error:
         raise MalformedDataError(f"a certificate in the PFX is damaged: {error}") from None
 
 

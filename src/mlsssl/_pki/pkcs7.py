@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import base64
-import warnings
 from typing import TYPE_CHECKING, Literal
 
 from asn1crypto import core
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
 
 from mlsssl._pki import _asn1
+from mlsssl._pki.pem import load_der
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from cryptography import x509
 
     from mlsssl._pki.keytypes import PrivateKey
 
@@ -103,8 +104,6 @@ def _unarmour(data: bytes) -> bytes:
 
 def _load(der: bytes) -> x509.Certificate:
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about serial numbers and the like: validation says it better
-            return x509.load_der_x509_certificate(der)
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        return load_der(der)
+    except MalformedDataError as error:
         raise MalformedDataError(f"a certificate in the PKCS#7 file is damaged: {error}") from None
