@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import importlib.util
+import inspect
+import re
 import warnings
 from pathlib import Path
 
 import pytest
 
+import mlsssl
 from faults import CASES, NOT_PUBLIC, Case
 from mlsssl._pki.profiles import PROFILES
 from mlsssl._pki.report import Severity
@@ -79,3 +82,37 @@ def test_the_documentation_is_what_the_rules_say() -> None:
     written = (docs / "finding-codes.md").read_text(encoding="utf-8")
     assert written == writer.render(), "run: python docs/finding_codes.py"
     assert all(f"### `{code}`" in written for code in RULES)
+
+
+_CALL = re.compile(r"([A-Za-z_.]+)\(([^()]*)")
+_OWNERS: dict[str, object] = {
+    "ca": mlsssl.CertificateAuthority,
+    "cert": mlsssl.Certificate,
+    "Certificate": mlsssl.Certificate,
+    "CertificateAuthority": mlsssl.CertificateAuthority,
+}
+_PLAIN: dict[str, object] = {
+    "check": mlsssl.Certificate.check,
+    "create": mlsssl.CertificateAuthority.create,
+    "issue": mlsssl.CertificateAuthority.issue,
+    "renew": mlsssl.renew,
+    "Store.open": mlsssl.Store.open,
+    "import_pfx": mlsssl.Store.import_pfx,
+    "BindingOptions": mlsssl.BindingOptions,
+}
+
+
+@pytest.mark.parametrize("code", RULES)
+def test_remedies_name_calls_that_exist(code: str) -> None:
+    """Each call in a remedy is there, with each keyword that the remedy gives it."""
+    for called, arguments in _CALL.findall(RULES[code].remedy):
+        owner, _, method = called.strip(".").rpartition(".")
+        if called.strip(".") in _PLAIN:
+            function = _PLAIN[called.strip(".")]
+        else:
+            assert owner in _OWNERS, called
+            function = getattr(_OWNERS[owner], method)
+        assert callable(function)
+        known = inspect.signature(function).parameters
+        for keyword in re.findall(r"(\w+)=", arguments):
+            assert keyword in known, f"{called} has no {keyword}="

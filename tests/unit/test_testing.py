@@ -219,7 +219,7 @@ def test_releases_and_rights_differ() -> None:
     modern = LOCALHOST.to_pfx("secret", readable_by="openssl-3")
     calls = {}
     for release in ("2016", "2019"):
-        with testing.fake_windows_machine(release=cast(Any, release)) as windows:
+        with testing.fake_windows_machine(release=cast("Any", release)) as windows:
             assert windows.machine.port.bindings.atomic_update == (release != "2016")
             assert windows.machine.store("MY").import_pfx(modern, "secret").has_private_key
             calls[release] = windows.calls.names.count("PFXImportCertStore")
@@ -229,7 +229,7 @@ def test_releases_and_rights_differ() -> None:
         windows.machine.store("MY").add(LOCALHOST)
     with (
         pytest.raises(InvalidInputError, match="2016"),
-        testing.fake_windows_machine(release=cast(Any, "95")),
+        testing.fake_windows_machine(release=cast("Any", "95")),
     ):
         pass
 
@@ -347,7 +347,7 @@ def test_nonsense_is_refused() -> None:
         pass
     with (
         pytest.raises(InvalidInputError, match="trust"),
-        testing.tls_client(("127.0.0.1", 1), trust=[cast(Any, "root.pem")]),
+        testing.tls_client(("127.0.0.1", 1), trust=[cast("Any", "root.pem")]),
     ):
         pass
 

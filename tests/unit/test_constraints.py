@@ -1,0 +1,232 @@
+"""Name constraints and policies: what RFC 5280 says about each kind of name, on both sides of each line."""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import replace
+
+import pytest
+from cryptography import x509
+from cryptography.x509.oid import NameOID, ObjectIdentifier
+
+from chains import NOW, Extension, Made, extension, general_names, intermediate, leaf, name, oid, root, tlv
+from mlsssl._pki.validate import validate
+
+HOST = "www.example.com"
+
+
+def codes(made: Made, *above: Made, profile: str = "private", host: str | None = None) -> set[str]:
+    """The codes of the errors; the last of `above` is the trusted root."""
+    report = validate(
+        made.certificate(),
+        host=host,
+        at=NOW,
+        trust=[above[-1].certificate()],
+        intermediates=[one.certificate() for one in above[:-1]],
+        expect_key=False,
+        profile=profile,
+    )
+    return {finding.code for finding in report.errors}
+
+
+def constrained(permitted: list[x509.GeneralName] | None, excluded: list[x509.GeneralName] | None = None) -> Made:
+    return root().with_extension(x509.NameConstraints(permitted, excluded), critical=True)
+
+
+def mail(text: str) -> x509.GeneralName:
+    return x509.RFC822Name(text)
+
+
+def uri(text: str) -> x509.GeneralName:
+    return x509.UniformResourceIdentifier(text)
+
+
+def network(text: str) -> x509.GeneralName:
+    return x509.IPAddress(ipaddress.ip_network(text))
+
+
+@pytest.mark.parametrize(
+    ("subtree", "dns", "allowed"),
+    [
+        ("example.com", "example.com", True),
+        ("example.com", "www.example.com", True),
+        ("example.com", "a.b.example.com", True),
+        ("EXAMPLE.com", "www.Example.COM", True),
+        ("example.com", "badexample.com", False),
+        ("example.com", "com", False),
+        ("www.example.com", "example.com", False),
+        ("example.com", "*.example.com", True),
+        ("www.example.com", "*.example.com", False),
+        ("", "anything.test", True),
+    ],
+)
+def test_dns_subtrees_permit_their_domain_and_what_is_below(subtree: str, dns: str, allowed: bool) -> None:
+    """By whole labels, without case; a wildcard is permitted only when all of it is."""
+    above = constrained([x509.DNSName(subtree)])
+    assert ("name-constraints-violated" not in codes(leaf(above, dns), above)) is allowed
+
+
+@pytest.mark.parametrize(
+    ("subtree", "dns", "excluded"),
+    [
+        ("example.com", "www.example.com", True),
+        ("example.com", "example.org", False),
+        ("bar.example.com", "*.example.com", True),
+        ("a.bar.example.com", "*.example.com", False),
+        ("bar.example.com", "www.example.com", False),
+        ("", "www.example.com", True),
+    ],
+)
+def test_dns_subtrees_exclude_wildcards_that_reach_into_them(subtree: str, dns: str, excluded: bool) -> None:
+    """A wildcard stands for names one label longer, and one of them may be the excluded one."""
+    above = constrained(None, [x509.DNSName(subtree)])
+    assert ("name-constraints-violated" in codes(leaf(above, dns), above)) is excluded
+
+
+@pytest.mark.parametrize(
+    ("subtree", "address", "allowed"),
+    [
+        ("10.0.0.0/8", "10.255.255.255", True),
+        ("10.0.0.0/8", "11.0.0.0", False),
+        ("2001:db8::/32", "2001:db8::1", True),
+        ("2001:db8::/32", "2001:db9::1", False),
+        ("10.0.0.0/8", "2001:db8::1", False),
+        ("0.0.0.0/0", "192.0.2.1", True),
+    ],
+)
+def test_address_subtrees_are_networks(subtree: str, address: str, allowed: bool) -> None:
+    """An address of the other family is in no subtree of this one."""
+    above = constrained([network(subtree)])
+    assert ("name-constraints-violated" not in codes(leaf(above, address), above)) is allowed
+
+
+@pytest.mark.parametrize(
+    ("subtree", "address", "allowed"),
+    [
+        ("root@example.com", "root@example.com", True),
+        ("root@example.com", "Root@example.com", False),
+        ("root@example.com", "root@EXAMPLE.com", True),
+        ("example.com", "any@example.com", True),
+        ("example.com", "any@mail.example.com", False),
+        (".example.com", "any@mail.example.com", True),
+        (".example.com", "any@example.com", False),
+    ],
+)
+def test_mail_subtrees_are_a_box_a_host_or_a_domain(subtree: str, address: str, allowed: bool) -> None:
+    """The local part is compared with case, the host without."""
+    above = constrained([mail(subtree)])
+    made = leaf(above).with_extension(x509.SubjectAlternativeName([x509.DNSName(HOST), mail(address)]))
+    assert ("name-constraints-violated" not in codes(made, above)) is allowed
+
+
+def test_mail_in_the_subject_counts_when_there_is_none_in_the_san() -> None:
+    """RFC 5280 section 4.2.1.10 for certificates of old."""
+    above = constrained([mail("example.com")])
+    attribute = x509.NameAttribute(NameOID.EMAIL_ADDRESS, "any@example.org")
+    made = replace(leaf(above), subject=x509.Name([attribute]).public_bytes())
+    assert "name-constraints-violated" in codes(made, above)
+
+
+@pytest.mark.parametrize(
+    ("subtree", "value", "allowed"),
+    [
+        ("www.example.com", "https://www.example.com/x", True),
+        ("example.com", "https://www.example.com/x", False),
+        (".example.com", "https://www.example.com:8443/x", True),
+        (".example.com", "https://example.com/x", False),
+        (".example.com", "https://10.0.0.1/x", False),
+        (".example.com", "urn:example:com", False),
+    ],
+)
+def test_uri_subtrees_look_at_the_host(subtree: str, value: str, allowed: bool) -> None:
+    """A URI without a host name is refused wherever URIs are constrained."""
+    above = constrained([uri(subtree)])
+    made = leaf(above).with_extension(x509.SubjectAlternativeName([x509.DNSName(HOST), uri(value)]))
+    assert ("name-constraints-violated" not in codes(made, above)) is allowed
+
+
+def test_directory_subtrees_are_prefixes_compared_by_rfc_5280() -> None:
+    """Case and runs of blanks do not matter, the order of the parts does."""
+    wanted = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Test  Company")])
+    above = constrained([x509.DirectoryName(wanted)])
+    inside = replace(leaf(above), subject=name("x", ORGANIZATION_NAME="y"))
+    assert "name-constraints-violated" in codes(inside, above)
+    attributes = [
+        x509.NameAttribute(NameOID.ORGANIZATION_NAME, "TEST company"),
+        x509.NameAttribute(NameOID.COMMON_NAME, HOST),
+    ]
+    assert not codes(replace(leaf(above), subject=x509.Name(attributes).public_bytes()), above)
+    backwards = x509.Name(attributes[::-1]).public_bytes()
+    assert "name-constraints-violated" in codes(replace(leaf(above), subject=backwards), above)
+
+
+def test_self_issued_intermediates_are_exempt_and_other_ones_are_not() -> None:
+    """RFC 5280 section 6.1.4 (b): key rollover must stay possible."""
+    above = constrained([x509.DNSName("example.com")])
+    outside = general_names("other.test")
+    rolled = replace(intermediate(above, number=5), subject=above.subject).with_extension(outside)
+    assert not codes(leaf(rolled), rolled, above)
+    other = intermediate(above, number=5).with_extension(outside)
+    assert "name-constraints-violated" in codes(leaf(other), other, above)
+
+
+def test_the_common_name_is_constrained_where_it_counts_as_a_host() -> None:
+    """Else a profile that reads the common name would let it past the constraint."""
+    above = constrained([x509.DNSName("example.com")])
+    made = replace(leaf(above), subject=name("evil.test")).without(x509.SubjectAlternativeName)
+    assert "name-constraints-violated" in codes(made, above, profile="legacy")
+    assert "name-constraints-violated" not in codes(made, above, profile="private")
+
+
+# Policies ----------------------------------------------------------------------------------------------------------
+
+A, B, ANY = "1.3.6.1.4.1.99999.1", "1.3.6.1.4.1.99999.2", "2.5.29.32.0"
+
+
+def policies(*oids: str) -> Extension:
+    return extension(x509.CertificatePolicies([x509.PolicyInformation(ObjectIdentifier(o), None) for o in oids]))
+
+
+def demand(skip: int = 0) -> Extension:
+    return extension(x509.PolicyConstraints(skip, None), critical=True)
+
+
+def mapping(issuer: str, subject: str) -> Extension:
+    return Extension("2.5.29.33", True, tlv(0x30, tlv(0x30, oid(issuer), oid(subject))))
+
+
+def chain(root_parts: list[Extension], middle: list[Extension], end: list[Extension]) -> set[str]:
+    above = root()
+    for part in root_parts:
+        above = above.with_extension(part)
+    between = intermediate(above)
+    for part in middle:
+        between = between.with_extension(part)
+    made = leaf(between)
+    for part in end:
+        made = made.with_extension(part)
+    return codes(made, between, above)
+
+
+@pytest.mark.parametrize(
+    ("middle", "end", "valid"),
+    [
+        ([demand(), policies(A)], [policies(A)], True),
+        ([demand(), policies(A, B)], [policies(B)], True),
+        ([demand(), policies(A)], [policies(B)], False),
+        ([demand(), policies(A)], [], False),
+        ([demand()], [policies(A)], False),
+        ([demand(), policies(ANY)], [policies(A)], True),
+        ([demand(), policies(A)], [policies(ANY)], True),
+        ([demand(1), policies(A)], [policies(B)], False),
+        ([demand(5), policies(A)], [policies(B)], True),
+        ([policies(A)], [policies(B)], True),
+        ([demand(), policies(A), mapping(A, B)], [policies(B)], True),
+        ([demand(), policies(A), mapping(A, B)], [policies(A)], False),
+        ([demand(), policies(ANY), extension(x509.InhibitAnyPolicy(0), critical=True)], [policies(A)], True),
+        ([demand(), policies(A), extension(x509.InhibitAnyPolicy(0), critical=True)], [policies(ANY)], False),
+    ],
+)
+def test_a_demanded_policy_has_to_be_there(middle: list[Extension], end: list[Extension], valid: bool) -> None:
+    """requireExplicitPolicy, anyPolicy, inhibitAnyPolicy and mappings, as RFC 5280 section 6.1 has them."""
+    assert chain([], middle, end) == (set() if valid else {"policy-required"})

@@ -1,0 +1,139 @@
+"""Names: what clients ask, what certificates present, and public suffixes with and without the library."""
+
+from __future__ import annotations
+
+import ipaddress
+import sys
+from types import ModuleType
+
+import pytest
+
+from mlsssl._pki import suffixes
+from mlsssl._pki.hostnames import dns_problem, idna_problem, lenient_address, matches_any, parse_host
+from mlsssl.errors import InvalidInputError
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("WWW.Example.COM.", "www.example.com"),
+        ("bücher.example", "xn--bcher-kva.example"),
+        ("BÜCHER.example", "xn--bcher-kva.example"),
+        ("my_host", "my_host"),
+        ("10.0.0.5", ipaddress.ip_address("10.0.0.5")),
+        ("[2001:DB8::1]", ipaddress.ip_address("2001:db8::1")),
+        ("::1", ipaddress.ip_address("::1")),
+        ("1.2.3.4.5", "1.2.3.4.5"),
+    ],
+)
+def test_what_users_type_is_understood(text: str, meant: object) -> None:
+    """Case, a trailing dot, brackets and U-labels do not matter."""
+    assert parse_host(text) == meant
+
+
+def test_addresses_and_names_never_match_each_other() -> None:
+    """An address in a dNSName is no address, and an address matches by value, not by spelling."""
+    address = parse_host("2001:db8::1")
+    assert matches_any(address, [], [ipaddress.ip_address("2001:DB8:0::1")])
+    assert not matches_any(parse_host("10.0.0.5"), ["10.0.0.5", "*.0.0.5"], [])
+    assert not matches_any("10.0.0.5", [], [ipaddress.ip_address("10.0.0.5")])
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("www.example.com", None),
+        ("localhost", None),
+        ("*.example.com", None),
+        ("*", "wildcard-malformed"),
+        ("*.*.example.com", "wildcard-malformed"),
+        ("w*.example.com", "wildcard-malformed"),
+        ("www.*.com", "wildcard-malformed"),
+        ("*.com", "wildcard-top-level"),
+        ("a_b.example.com", "dns-name-underscore"),
+        ("10.0.0.1", "ip-as-dns-name"),
+        ("a.b.1", "dns-name-malformed"),
+        ("", "dns-name-malformed"),
+        (".example.com", "dns-name-malformed"),
+        ("example.com.", "dns-name-malformed"),
+        ("a..b", "dns-name-malformed"),
+        ("-a.example.com", "dns-name-malformed"),
+        ("a-.example.com", "dns-name-malformed"),
+        ("a b.example.com", "dns-name-malformed"),
+        ("a.example.com\n", "dns-name-malformed"),
+        (f"{'a' * 64}.example.com", "dns-name-malformed"),
+        (".".join(["abcdefghi"] * 26), "dns-name-malformed"),
+    ],
+)
+def test_presented_names_are_judged_by_their_form(name: str, problem: str | None) -> None:
+    """RFC 1034's letters, digits and hyphens, whole labels, and a wildcard as the first label only."""
+    assert dns_problem(name) == problem
+
+
+def test_a_labels_are_decoded_to_be_believed() -> None:
+    """Real ones pass, invented ones do not, others are not asked."""
+    assert idna_problem("xn--bcher-kva.example") is None
+    assert idna_problem("plain.example") is None
+    assert idna_problem("xn--99999999-zz.example")
+
+
+@pytest.mark.parametrize(
+    ("text", "address"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("0xC0000201", "192.0.2.1"),
+        ("192.000.002.001", "192.0.2.1"),
+        ("3221225985", "192.0.2.1"),
+        ("192.0.513", "192.0.2.1"),
+        ("[2001:DB8::1]", "2001:db8::1"),
+        ("2001:0db8:0000:0000:0000:0000:0000:0001", "2001:db8::1"),
+        ("www.example.com", None),
+        ("1.2.3.4.5", None),
+        ("256.1.1.1", None),
+        ("", None),
+    ],
+)
+def test_odd_spellings_of_addresses_are_recognised(text: str, address: str | None) -> None:
+    """As some resolver somewhere would read them."""
+    found = lenient_address(text)
+    assert found == (None if address is None else ipaddress.ip_address(address))
+
+
+def test_hosts_that_are_none_are_refused() -> None:
+    """With a message that names what was given."""
+    for text in ("", "a b", "host:443", "https://x", "user@host", "\u2603" * 300, "a" * 2000):
+        with pytest.raises(InvalidInputError):
+            parse_host(text)
+
+
+def test_the_rule_of_thumb_for_public_suffixes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without the library: customary second levels and well-known hosting domains, and nothing else."""
+    monkeypatch.setattr(suffixes, "_listed", lambda: None)
+    for domain in ("com", "co.uk", "com.au", "github.io", "s3.amazonaws.com"):
+        assert suffixes.is_public_suffix(domain), domain
+    for domain in ("example.com", "corp.example", "example.co.uk", "bucket.s3.amazonaws.com", "co.example"):
+        assert not suffixes.is_public_suffix(domain), domain
+
+
+def test_the_library_decides_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Through its own interface, stood in for here: what it calls a suffix is one."""
+
+    class PublicSuffixList:
+        def publicsuffix(self, domain: str) -> str:
+            return "wild.example" if domain.endswith("wild.example") else domain.rpartition(".")[2]
+
+    module = ModuleType("publicsuffixlist")
+    module.PublicSuffixList = PublicSuffixList  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "publicsuffixlist", module)
+    suffixes._listed.cache_clear()
+    try:
+        assert suffixes.is_public_suffix("wild.example")
+        assert not suffixes.is_public_suffix("co.uk")
+    finally:
+        suffixes._listed.cache_clear()
+
+
+def test_internal_names_are_those_that_no_public_authority_certifies() -> None:
+    """One label, and the endings that were set aside."""
+    assert all(map(suffixes.is_internal, ("server", "server.local", "a.corp", "x.home", "y.internal", "localhost")))
+    assert not any(map(suffixes.is_internal, ("server-name.com", "a.example", "x.co.uk")))
