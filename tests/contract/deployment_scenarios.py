@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import functools
+import os
+import shutil
 import uuid
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsssl import Binding, BindingOptions, CertificateAuthority, cleanup, deploy, last_outcome, recover, renew
 from mlsssl.machine import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mlsssl import Certificate
     from mlsssl._ports import BindingRecord, MachinePort
@@ -21,6 +25,21 @@ if TYPE_CHECKING:
 KEY = "0.0.0.0:443"
 OWNER = uuid.UUID("11111111-2222-3333-4444-555555555555")
 OPTIONS = BindingOptions(negotiate_client_certificate=True, http2=False, unknown_flags=0x4000_0000)
+
+
+@contextlib.contextmanager
+def fast_place(tmp_path: Path) -> Iterator[Path]:
+    """A folder in memory where there is such a place: thousands of runs, each of which flushes to disk many times."""
+    memory = Path("/dev/shm")
+    if not os.access(memory, os.W_OK):
+        yield tmp_path
+        return
+    folder = memory / f"mlsssl-sweep-{os.getpid()}-{tmp_path.name}"
+    folder.mkdir(0o700)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
 
 
 @functools.cache
@@ -111,8 +130,6 @@ class Picture:
     @property
     def without_owner(self) -> Picture:
         """The same for a binding whose owner is a random GUID each time."""
-        from dataclasses import replace
-
         record = None if self.binding is None else replace(self.binding, app_id=OWNER)
         return Picture(record, self.certificates)
 

@@ -18,7 +18,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from contract.deployment_scenarios import SCENARIOS, Picture, Scenario, check_second_run, check_whole, picture
+from contract.deployment_scenarios import (
+    SCENARIOS,
+    Picture,
+    Scenario,
+    check_second_run,
+    check_whole,
+    fast_place,
+    picture,
+)
 from mlsssl import MlssslError, _files
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl.machine import Machine
@@ -151,17 +159,8 @@ class Bench:
 
 @pytest.fixture(name="fast_folder")
 def _fast_folder(tmp_path: Path) -> Iterator[Path]:
-    """In memory where there is such a place: thousands of runs, each of which flushes to disk many times."""
-    memory = Path("/dev/shm")
-    if not os.access(memory, os.W_OK):
-        yield tmp_path
-        return
-    folder = memory / f"mlsssl-sweep-{os.getpid()}-{tmp_path.name}"
-    folder.mkdir(0o700)
-    try:
+    with fast_place(tmp_path) as folder:
         yield folder
-    finally:
-        shutil.rmtree(folder)
 
 
 _IDS = [scenario.name for scenario in SCENARIOS]
