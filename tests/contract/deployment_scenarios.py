@@ -152,7 +152,9 @@ def picture(port: MachinePort) -> Picture:
     return Picture(None if binding is None else binding.record, found)
 
 
-def check_whole(port: MachinePort, scenario: Scenario, before: Picture, after: Picture) -> str:
+def check_whole(
+    port: MachinePort, scenario: Scenario, before: Picture, after: Picture, *, count_keys: Callable[[], int]
+) -> str:
     """Recover, and say which of the two states the machine is in; it must be one of them, whole.
 
     Args:
@@ -160,6 +162,7 @@ def check_whole(port: MachinePort, scenario: Scenario, before: Picture, after: P
         scenario: What was done.
         before: The machine before it.
         after: The machine after an undisturbed run.
+        count_keys: How many private keys lie on the machine, looked at from behind the port.
 
     Returns:
         `old` or `new`.
@@ -176,6 +179,7 @@ def check_whole(port: MachinePort, scenario: Scenario, before: Picture, after: P
     now = picture(port)
     assert now.without_owner in (before.without_owner, after.without_owner)
     assert port.recover() == [], "an orphan key was left"
+    assert count_keys() == len(now.keyed), "an orphan key was left"
     assert recover(machine=machine) == []
     assert not (port.state_folder / "change.json").exists()
     return "new" if now.without_owner == after.without_owner else "old"
