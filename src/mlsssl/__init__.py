@@ -56,6 +56,7 @@ if TYPE_CHECKING:
         WrongPasswordError,
     )
     from mlsssl.machine import EmbeddedMachine, Machine, WindowsMachine
+    from mlsssl.progress import progress_bar
     from mlsssl.renewal import Renewal, renew, renew_due
     from mlsssl.request import CertificateRequest
     from mlsssl.retirement import Cleanup, Kept, cleanup
@@ -154,6 +155,7 @@ __all__ = [
     "deploy",
     "explain_pfx",
     "last_outcome",
+    "progress_bar",
     "recover",
     "renew",
     "renew_due",
@@ -204,6 +206,7 @@ _HOMES = {
         "WrongPasswordError",
     ),
     "machine": ("EmbeddedMachine", "Machine", "WindowsMachine"),
+    "progress": ("progress_bar",),
     "renewal": ("Renewal", "renew", "renew_due"),
     "retirement": ("Cleanup", "Kept", "cleanup"),
     "service": ("Service", "Services"),

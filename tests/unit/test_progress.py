@@ -1,0 +1,41 @@
+"""The progress bar over bulk work: counts right, ends, and says what is missing where tqdm is not installed."""
+
+from __future__ import annotations
+
+import sys
+
+import pytest
+
+from mlsssl.authority import CertificateAuthority
+from mlsssl.errors import UnsupportedError
+from mlsssl.progress import progress_bar
+
+AUTHORITY = CertificateAuthority.create("Authority", key="ec-p256")
+
+
+def test_a_bar_counts_what_is_issued(capsys: pytest.CaptureFixture[str]) -> None:
+    """Five of five, with the words given; and it is closed with a line's end."""
+    pytest.importorskip("tqdm")
+    names = [f"host{number}.example.com" for number in range(5)]
+    with progress_bar(len(names), description="issuing") as progress:
+        assert len(list(AUTHORITY.issue_many(names, progress=progress))) == 5
+    shown = capsys.readouterr().err
+    assert "issuing" in shown
+    assert "5/5" in shown
+    assert shown.endswith("\n")
+
+
+def test_a_bar_without_a_total(capsys: pytest.CaptureFixture[str]) -> None:
+    """A count alone; what is told twice is not counted twice."""
+    pytest.importorskip("tqdm")
+    with progress_bar(unit="reports") as progress:
+        for done in (1, 2, 2, 7):
+            progress(done)
+    assert "7 reports" in capsys.readouterr().err
+
+
+def test_without_tqdm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The extra to install is named."""
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    with pytest.raises(UnsupportedError, match=r"mlsssl\[progress\]"), progress_bar():
+        pass
