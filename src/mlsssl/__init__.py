@@ -14,6 +14,8 @@ from mlsssl._version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from mlsssl._embedded.connection import Limits
+    from mlsssl._embedded.listener import Listener
     from mlsssl._pki.csr import RequestPolicy
     from mlsssl._pki.keys import KeyType
     from mlsssl._pki.pfx_explain import PfxExplanation, explain_pfx
@@ -108,6 +110,8 @@ __all__ = [
     "Kept",
     "KeyState",
     "KeyType",
+    "Limits",
+    "Listener",
     "ListenerError",
     "Location",
     "Machine",
@@ -163,6 +167,8 @@ __all__ = [
 ]
 
 _HOMES = {
+    "_embedded.connection": ("Limits",),
+    "_embedded.listener": ("Listener",),
     "_pki.validate": ("ServerFacts",),
     "_pki.rules": ("Profile", "RuleContext", "UserRule"),
     "_pki.pfx_explain": ("PfxExplanation", "explain_pfx"),

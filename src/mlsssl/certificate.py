@@ -287,7 +287,7 @@ class Certificate:
             password: Any Unicode text. None only when there is no private key.
             friendly_name: What Windows will show; the certificate's own `friendly_name` when not given.
             readable_by: The oldest system that must read it, such as `"windows-server-2016"` or `"openssl-3"`;
-                see `mlsssl.PFX_TARGETS`. Not given: every supported Windows.
+                an unknown name's error lists all. Not given: every supported Windows.
 
         Raises:
             InvalidInputError: no password for a private key, or an unknown target.
