@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import _ssl as ssl_internals
 import contextlib
 import socket
 import ssl
@@ -13,7 +14,7 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from chains import NOW, Made, ec_key, intermediate, leaf, root
-from mlsssl import EndpointError, InvalidInputError, check_endpoint
+from mlsssl import EndpointError, InvalidInputError, MalformedDataError, UnsupportedError, check_endpoint, endpoint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,3 +145,39 @@ def test_timeouts_out_of_range_are_refused(timeout: float) -> None:
     """So are timeouts that would never end, or never begin."""
     with pytest.raises(InvalidInputError, match="timeout"):
         check_endpoint("localhost:1", trust=None, timeout=timeout)
+
+
+def test_the_chain_is_taken_from_both_shapes_of_the_ssl_module() -> None:
+    """Octets from the public method of Python 3.13, objects from the inner one before; neither is our own error."""
+
+    class Inner:
+        def __init__(self, ders: list[bytes]) -> None:
+            self.ders = ders
+
+        def public_bytes(self, encoding: int) -> bytes:
+            assert encoding == ssl_internals.ENCODING_DER
+            return self.ders[0]
+
+        def get_unverified_chain(self) -> list[Inner]:
+            return [Inner([der]) for der in self.ders]
+
+    class New:
+        def get_unverified_chain(self) -> list[bytes]:
+            return [b"one", b"two"]
+
+    class Old:
+        _sslobj = Inner([b"one", b"two"])
+
+    class Silent:
+        def get_unverified_chain(self) -> list[bytes]:
+            return []
+
+    class Without:
+        _sslobj = None
+
+    assert endpoint._sent_chain(New()) == [b"one", b"two"]  # type: ignore[arg-type]
+    assert endpoint._sent_chain(Old()) == [b"one", b"two"]  # type: ignore[arg-type]
+    with pytest.raises(MalformedDataError):
+        endpoint._sent_chain(Silent())  # type: ignore[arg-type]
+    with pytest.raises(UnsupportedError):
+        endpoint._sent_chain(Without())  # type: ignore[arg-type]

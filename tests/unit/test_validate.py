@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
-from chains import NOW, ec_key, intermediate, leaf, root, rsa_key
+from chains import NOW, Made, ec_key, integer, intermediate, leaf, oid, root, rsa_key, tlv
 from mlsssl._pki.profiles import PROFILES
 from mlsssl._pki.report import Finding, Severity
+from mlsssl._pki.rulebook import RULES
 from mlsssl._pki.rules import days_of
 from mlsssl._pki.validate import validate
 from mlsssl.errors import InvalidInputError
@@ -259,3 +262,51 @@ def test_an_rsa_chain_is_faultless_too() -> None:
         made.certificate(), host="rsa.example.com", at=NOW, trust=[above.certificate()], private_key=rsa_key(2048, 2)
     )
     assert report.findings == ()
+
+
+def test_every_certificate_below_the_root_needs_a_revocation_pointer_on_windows() -> None:
+    """Schannel asks for intermediates too; a distribution point in both makes it quiet, and so does a short life."""
+    uri = x509.UniformResourceIdentifier("http://crl.example.com/ca.crl")
+    points = x509.CRLDistributionPoints([x509.DistributionPoint([uri], None, None, None)])
+
+    def asked(made: Made, middle: Made) -> list[str]:
+        report = validate(
+            made.certificate(),
+            at=NOW,
+            trust=TRUST,
+            intermediates=[middle.certificate()],
+            expect_key=False,
+            profile="windows",
+        )
+        assert all("0x80092012" in RULES[f.code].title for f in report.findings)
+        return [f.where.partition(":")[0] for f in report.findings]
+
+    with_pointer = LEAF.with_extension(points)
+    assert asked(LEAF, MIDDLE) == ["leaf", 'intermediate "CN=Test Intermediate"']
+    assert asked(with_pointer, MIDDLE) == ['intermediate "CN=Test Intermediate"']
+    assert asked(with_pointer, MIDDLE.with_extension(points)) == []
+    short = replace(LEAF, not_after=LEAF.not_before + timedelta(days=6))
+    assert asked(short, MIDDLE.with_extension(points)) == []
+
+
+def test_a_curve_written_out_is_refused() -> None:
+    """CVE-2020-0601: parameters that happen to be P-256's are still not its name."""
+    prime = 2**256 - 2**224 + 2**192 + 2**96 - 1
+    order = 0xFFFFFFFF00000000FFFFFFFFFFFFFFFFBCE6FAADA7179E84F3B9CAC2FC632551
+    coefficient = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
+    generator = ec.derive_private_key(1, ec.SECP256R1()).public_key()
+    point = LEAF.key.public_key()
+    shape = (serialization.Encoding.X962, serialization.PublicFormat.UncompressedPoint)
+    parameters = tlv(
+        0x30,
+        integer(1),
+        tlv(0x30, oid("1.2.840.10045.1.1"), integer(prime)),
+        tlv(0x30, tlv(4, (prime - 3).to_bytes(32, "big")), tlv(4, coefficient.to_bytes(32, "big"))),
+        tlv(4, generator.public_bytes(*shape)),
+        integer(order),
+        integer(1),
+    )
+    spki = tlv(0x30, tlv(0x30, oid("1.2.840.10045.2.1"), parameters), tlv(3, b"\0", point.public_bytes(*shape)))
+    made = replace(LEAF, spki=spki)
+    report = validate(made.certificate(), host=HOST, at=NOW, trust=TRUST, intermediates=POOL, expect_key=False)
+    assert [f.code for f in report.errors] in (["ec-curve"], ["key-unreadable"])

@@ -47,7 +47,7 @@ def import_pfx(computer: Computer, data: bytes, password: str | None, flags: int
     if loaded.cert.friendly_name and not wine:
         leaf.properties[FRIENDLY_NAME] = (loaded.cert.friendly_name.decode() + "\0").encode("utf-16-le")
     if loaded.key is not None:
-        key = cast(PrivateKey, loaded.key)
+        key = cast("PrivateKey", loaded.key)
         if wine and not isinstance(key, rsa.RSAPrivateKey):
             return 0
         leaf.properties[KEY_PROV_INFO] = _persist(computer, key, flags, machine=machine)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from mlsssl._pki.constraints import canonical_name
 from mlsssl._pki.view import name_text
@@ -22,20 +24,25 @@ __all__ = ["check_pointers", "check_revocation"]
 _PART = "revocation"
 
 
-def check_pointers(path: Sequence[View], emit: Emitter, *, trusted: bool) -> None:
-    """Whether the leaf says where its revocation can be asked; `emit` is the leaf's.
+def check_pointers(path: Sequence[View], emitter: Callable[[View], Emitter], *, trusted: bool) -> None:
+    """Whether each certificate below the anchor says where its revocation can be asked.
 
-    A certificate of at most seven days may leave it out, and so may one that is trusted by itself.
+    Schannel asks for every certificate of the chain but the root. A leaf of at most seven days may leave it out.
+
+    Args:
+        path: Leaf first; the anchor last when the path is trusted.
+        emitter: Gives the emitter of a certificate of the path.
+        trusted: Whether the path ends at an anchor.
     """
-    leaf = path[0]
-    if trusted and len(path) == 1:
-        return
-    if (leaf.not_after - leaf.not_before).days < 7:
-        return
-    access = leaf.value(x509.AuthorityInformationAccess)
-    asked = access is not None and any(d.access_method == x509.oid.AuthorityInformationAccessOID.OCSP for d in access)
-    if not asked and leaf.value(x509.CRLDistributionPoints) is None:
-        emit("revocation-pointer-missing", "cRLDistributionPoints", "neither a CRL nor an OCSP address")
+    for position, view in enumerate(path[:-1] if trusted else path):
+        if position and view.self_issued:
+            continue
+        if position == 0 and view.not_after - view.not_before < timedelta(days=7):
+            continue
+        access = view.value(x509.AuthorityInformationAccess)
+        asked = access is not None and any(d.access_method == AuthorityInformationAccessOID.OCSP for d in access)
+        if not asked and view.value(x509.CRLDistributionPoints) is None:
+            emitter(view)("revocation-pointer-missing", "cRLDistributionPoints", "neither a CRL nor an OCSP address")
 
 
 def check_revocation(

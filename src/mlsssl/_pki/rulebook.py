@@ -1004,8 +1004,8 @@ _REVOCATION = (
     rule(
         "revocation-pointer-missing",
         "- - W W -",
-        "Nothing in the chain says where revocation can be asked; Schannel clients that check for it (curl.exe, git) "
-        "stop with 0x80092012, CRYPT_E_NO_REVOCATION_CHECK.",
+        "The certificate does not say where its revocation can be asked; Schannel clients that check for it (curl.exe, "
+        "git) stop with 0x80092012, CRYPT_E_NO_REVOCATION_CHECK.",
         expected="a CRL distribution point or an OCSP address",
         remedy="let the authority put one in, create(..., crl_url=...), and publish ca.crl(...) there; or tell the "
         "client: curl --ssl-no-revoke, git config http.schannelCheckRevoke false",

@@ -127,10 +127,8 @@ def validate(
         check_signature_algorithm(view, emit)
     if served is not None:
         check_served(view, served, emit)
-    if trust is not None:
-        check_pointers(found.path, emit, trusted=found.trusted)
     findings = [*emit.findings, *found.findings]
-    if crls:
+    if trust is not None:
         findings += _revocation_findings(found, crls, at, judge, hard=revocation == "hard")
     if extra_rules:
         context = RuleContext(
@@ -231,11 +229,15 @@ def _revocation_findings(
         emitters.append(Emitter(judge, label, view.not_before.date()))
         return emitters[-1]
 
-    check_revocation(found.path, crls, at, emitter)
-    findings = [finding for one in emitters for finding in one.findings]
-    if not hard:
-        return findings
-    return [f if f.severity is not Severity.WARNING else replace(f, severity=Severity.ERROR) for f in findings]
+    check_pointers(found.path, emitter, trusted=found.trusted)
+    pointers = [finding for one in emitters for finding in one.findings]
+    emitters.clear()
+    if crls:
+        check_revocation(found.path, crls, at, emitter)
+    looked_up = [finding for one in emitters for finding in one.findings]
+    if hard:
+        looked_up = [replace(f, severity=Severity.ERROR) if f.severity is Severity.WARNING else f for f in looked_up]
+    return [*pointers, *looked_up]
 
 
 def _run_user_rule(rule: UserRule, context: RuleContext, emit: Emitter) -> list[Finding]:
