@@ -14,6 +14,7 @@ nox.options.error_on_external_run = True
 nox.needs_version = ">=2024.10.9"
 
 HERE = Path(__file__).parent
+WINE = ("python", "tests/windows/wine.py")
 PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 
 # Debian's names of the programs that tests/interop and tests/windows ask for their opinion.
@@ -100,15 +101,14 @@ def windows(session: nox.Session) -> None:
     _install_programs(session)
     session.install("pip")  # which wine.py downloads Windows' wheels with
     _install(session, "test")
-    wine = ("python", "tests/windows/wine.py")
-    session.run(*wine, "prepare", "--install")
+    session.run(*WINE, "prepare", "--install")
     if not session.posargs:
         session.run("pytest", "tests/windows/test_wine.py")  # the harness itself, from outside
     chosen = session.posargs or ["tests"]
-    session.run(*wine, "run", "--timeout", "1200", "--", "-m", "pytest", *chosen)
+    session.run(*WINE, "run", "--timeout", "1200", "--", "-m", "pytest", *chosen)
     if not session.posargs:
         # Once more as on Server 2016, where httpapi.dll has no HttpUpdateServiceConfiguration.
-        session.run(*wine, "run", "--httpapi", "2016", "--timeout", "600", "--", "-m", "pytest", "tests/contract")
+        session.run(*WINE, "run", "--httpapi", "2016", "--timeout", "600", "--", "-m", "pytest", "tests/contract")
 
 
 @nox.session
@@ -117,3 +117,15 @@ def benchmarks(session: nox.Session) -> None:
     _install(session, "test")
     for script in sorted(Path("benchmarks").glob("bench_*.py")):
         session.run("python", str(script))
+    if sys.platform == "linux":
+        session.install("pip")
+        session.run(*WINE, "prepare", "--install")
+        session.run(*WINE, "run", "--timeout", "600", "--", "benchmarks/windows_bindings.py")
+
+
+@nox.session
+def fuzz(session: nox.Session) -> None:
+    """Coverage-guided fuzzing of every reader of foreign bytes, half a minute each; more with `-- --seconds N`."""
+    _install(session, "test")
+    session.install("atheris")
+    session.run("python", "tests/fuzz/fuzz.py", "all", *(session.posargs or ["--seconds", "30"]))
