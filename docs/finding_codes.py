@@ -7,6 +7,7 @@ from pathlib import Path
 from mlsssl._pki.profiles import PROFILES
 from mlsssl._pki.rulebook import RULE_GROUPS, RULES
 from mlsssl._pki.rules import PROFILE_NAMES, Rule
+from mlsssl._windows.trust import STATUS
 
 PAGE = Path(__file__).with_name("finding-codes.md")
 
@@ -22,6 +23,16 @@ Each entry says how severe the finding is under each profile; a profile that is 
 date is the first day of issue (notBefore) on which the rule holds for that profile; before it, a finding is a notice.
 """
 
+_WINDOWS = """## Windows' own verdict
+
+On Windows `check(trust="system")` asks Windows' chain engine, and each thing that it holds against a certificate of the
+chain is an error with Windows' own name, under every profile. A bit without a name here becomes
+`windows-cert-trust-bit-` and the bit in hex; another code of its TLS policy becomes `windows-` and the code's name.
+
+| code | the certificate |
+|---|---|
+"""
+
 
 def render() -> str:
     """The whole page."""
@@ -31,7 +42,15 @@ def render() -> str:
     for title, rules in RULE_GROUPS.items():
         parts.append(f"## {title}\n")
         parts += [_entry(rule) for rule in rules]
+    parts.append(_windows())
     return "\n".join(parts)
+
+
+def _windows() -> str:
+    """The codes of `check(trust="system")` on Windows, which are Windows' own words."""
+    rows = [f"| `windows-{name.lower().replace('_', '-')}` | {text} |" for name, text in STATUS.values()]
+    rows.append("| `windows-cert-e-cn-no-match` | is not for this host name |")
+    return _WINDOWS + "\n".join(rows) + "\n"
 
 
 def _limits() -> str:
