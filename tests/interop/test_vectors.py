@@ -97,12 +97,12 @@ CIPHERS = [
 
 @pytest.mark.parametrize("cipher", CIPHERS)
 def test_every_cipher_of_openssl(made: Material, cipher: str) -> None:
-    """For key and certificates, read by our own decryption; a wrong password is told."""
+    """For key and certificates, by OpenSSL and by our own decryption; a wrong password is told."""
     data = _openssl_pfx(made, "-keypbe", cipher, "-certpbe", cipher)
-    loaded = load_pfx(data, PASSWORD)
-    assert (loaded.certificate, loaded.additional, loaded.friendly_name) == (made.leaf, (made.root,), "Wéb")
-    assert loaded.private_key is not None
-    assert loaded.private_key.public_key() == made.key.public_key()
+    for loaded in (load_pfx(data, PASSWORD), *load_pfx_entries(data, PASSWORD)):
+        assert (loaded.certificate, loaded.additional, loaded.friendly_name) == (made.leaf, (made.root,), "Wéb")
+        assert loaded.private_key is not None
+        assert loaded.private_key.public_key() == made.key.public_key()
     assert explain_pfx(data, PASSWORD).password == "right"
     with pytest.raises(WrongPasswordError):
         load_pfx(data, "wrong")

@@ -367,6 +367,13 @@ def test_a_language_that_cannot_be_inferred_is_refused() -> None:
         parse_listing(text)
 
 
+def test_a_cut_listing_whose_words_are_not_known() -> None:
+    """Found by fuzzing: with the places gone from which words are inferred, it is refused too."""
+    text = SERVER_2012.split("    Usage Check")[0].replace("Disabled", "Ez")
+    with pytest.raises(MalformedDataError, match="on and off"):
+        parse_listing(text)
+
+
 def test_options_after_the_known_places_are_noted() -> None:
     """A translated listing whose newer options are not all off says that they were not read."""
     listing = parse_listing(GERMAN.replace("Nicht festgelegt", "Festgelegt"))

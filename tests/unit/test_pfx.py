@@ -81,10 +81,12 @@ def test_openssls_reading_and_ours_agree() -> None:
 
 @pytest.mark.parametrize("algorithm", list(pkcs12.PBES))
 def test_cryptographys_files_are_read(algorithm: pkcs12.PBES) -> None:
-    """Each cipher that cryptography offers, with its twin of a wrong password."""
+    """Each cipher that cryptography offers, by OpenSSL and by our own hand, with its twin of a wrong password."""
     data = _encrypted(algorithm, "pässwörd")
-    assert load_pfx(data, "pässwörd").certificate == LEAF.certificate
-    assert load_pfx(data, "pässwörd").friendly_name == "web"
+    for loaded in (load_pfx(data, "pässwörd"), *load_pfx_entries(data, "pässwörd")):
+        assert loaded.certificate == LEAF.certificate
+        assert loaded.additional == (ROOT.certificate,)
+        assert loaded.friendly_name == "web"
     for wrong in ("passwort", "", None):
         with pytest.raises(WrongPasswordError):
             load_pfx(data, wrong)
@@ -303,6 +305,20 @@ def _with_count(source: bytes, count: int, where: str) -> bytes:
             "content": _asn1.explicit(core.OctetString(contents.dump())),
         }
     return rebuild(source, safes=changed, password="secret")
+
+
+def test_a_hostile_key_hidden_beside_an_open_one() -> None:
+    """OpenSSL is handed an order in which it never touches the hidden one; our own reading refuses it."""
+    source = serialize_pfx(LEAF.key, LEAF.certificate, [], "secret", iterations=10)
+    kdf = _pbe.KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"12345678", iterations=10)
+    outer = _pbe.Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
+    hidden = rebuild(_with_count(source, 2**31 - 1, "key"), encryption=outer, password="secret", kdf=kdf)
+    data = rebuild(hidden, extra=source, password="secret")
+    began = time.perf_counter()
+    assert load_pfx(data, "secret").certificate == LEAF.certificate
+    with pytest.raises(MalformedDataError, match="rounds of hashing"):
+        load_pfx_entries(data, "secret")
+    assert time.perf_counter() - began < 2
 
 
 def test_sizes_are_bounded() -> None:

@@ -89,6 +89,14 @@ def test_other_bytes(data: bytes) -> None:
         CertificateRequest.from_bytes(data)
 
 
+def test_a_version_that_there_is_not() -> None:
+    """Found by fuzzing: cryptography has an error of its own for it."""
+    der = bytearray(CertificateRequest.create("www.example.com", key=KEY).to_der())
+    der[der.index(b"\x02\x01\x00") + 2] = 8
+    with pytest.raises(MalformedDataError, match="version"):
+        CertificateRequest.from_bytes(bytes(der))
+
+
 def test_every_cut() -> None:
     """A request cut short is malformed."""
     der = CertificateRequest.create("www.example.com", key=KEY).to_der()

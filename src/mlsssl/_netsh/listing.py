@@ -164,9 +164,9 @@ def _boolean_words(blocks: list[_Block], notes: list[str]) -> dict[str, bool]:
     unknown = {word for word in (*on, *off) if word not in words}
     if not unknown:
         return words
-    likely_on = max(on, key=lambda word: on[word])
-    likely_off = max(off, key=lambda word: off[word])
-    if likely_on == likely_off or len(unknown) > 2:
+    likely_on = max(on, key=lambda word: on[word], default=None)
+    likely_off = max(off, key=lambda word: off[word], default=None)
+    if likely_on is None or likely_off is None or likely_on == likely_off or len(unknown) > 2:
         raise MalformedDataError(
             f"this listing's words for on and off are not known ({', '.join(sorted(unknown))}); run netsh on a system "
             f"in English, or read the bindings with mlsssl there"

@@ -72,12 +72,14 @@ class Safe:
         bags: Its bags; of an encrypted one only after `open_safe`.
         encrypted: Its encrypted octets; empty when it lies open.
         refusal: Why it cannot be opened at all (it is encrypted to a certificate), or None.
+        raw: The whole ContentInfo as it stands in the file.
     """
 
     encryption: _pbe.Encryption | None
     bags: tuple[Bag, ...]
     encrypted: bytes = field(default=b"", repr=False)
     refusal: str | None = None
+    raw: bytes = field(default=b"", repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,14 +143,24 @@ def read_structure(data: bytes) -> Structure:
 def _read_safe(info: Any) -> Safe:
     content_type = _asn1.oid(info["content_type"])
     if content_type == _asn1.DATA:
-        return Safe(encryption=None, bags=_read_bags(_asn1.as_octets(info["content"])))
+        bags = _read_bags(_asn1.as_octets(info["content"]))
+        return Safe(encryption=None, bags=bags, raw=bytes(info.dump()))
     if content_type == _asn1.ENCRYPTED_DATA:
         content = info["content"].parse(_asn1.EncryptedData)["content"]
         encryption = _pbe.read_encryption(content["algorithm"])
-        return Safe(encryption=encryption, bags=(), encrypted=_asn1.octets(content["content"]))
+        return Safe(encryption=encryption, bags=(), encrypted=_asn1.octets(content["content"]), raw=bytes(info.dump()))
     if content_type == _asn1.ENVELOPED_DATA:
-        return Safe(encryption=None, bags=(), refusal="a part of it is encrypted to a certificate, not by a password")
+        refusal = "a part of it is encrypted to a certificate, not by a password"
+        return Safe(encryption=None, bags=(), refusal=refusal)
     return Safe(encryption=None, bags=(), refusal=f"a part of it has the unknown type {content_type}")
+
+
+def with_open_safes_first(structure: Structure) -> bytes:
+    """The same PFX with the parts that lie open in front, and without a MAC, which would be about the old order."""
+    ordered = sorted(structure.safes, key=lambda safe: safe.encryption is not None)
+    authenticated = core.Sequence(contents=b"".join(safe.raw for safe in ordered)).dump()
+    auth_safe = {"content_type": _asn1.DATA, "content": _asn1.explicit(core.OctetString(authenticated))}
+    return bytes(_asn1.Pfx({"version": structure.version, "auth_safe": auth_safe}).dump())
 
 
 def _read_bags(data: bytes) -> tuple[Bag, ...]:

@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mlsssl._pki.keys import PrivateKey, hash_for, key_type_name
 from mlsssl._pki.names import name_text, parse_name
+from mlsssl._pki.pem import FOREIGN_ERRORS
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ _SIZE_LIMIT = 1024 * 1024
 _PEM_LABELS = (b"CERTIFICATE REQUEST", b"NEW CERTIFICATE REQUEST")
 # Microsoft's szOID_ENROLL_CERTTYPE_EXTENSION: the template that AD Certificate Services is to use.
 _TEMPLATE = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2")
-_FOREIGN_ERRORS = (ValueError, TypeError, KeyError, UnsupportedAlgorithm, x509.DuplicateExtension)
+_FOREIGN_ERRORS = (*FOREIGN_ERRORS, KeyError)
 
 
 def build_request(

@@ -62,10 +62,10 @@ def load_pfx(data: bytes, password: str | None) -> LoadedPfx:
             message says which.
     """
     structure = _structure(data, password)
-    if _openssl_is_bounded(structure):
-        loaded = _load_with_openssl(data, password, structure)
-        if loaded is not None:
-            return loaded
+    bounded = _bounded_for_openssl(data, structure, password)
+    loaded = None if bounded is None else _load_with_openssl(bounded, password, structure)
+    if loaded is not None:
+        return loaded
     entries = load_entries(structure, password)
     if len(entries) > 1:
         names = ", ".join(repr(entry.friendly_name) for entry in entries)
@@ -90,21 +90,23 @@ def _structure(data: bytes, password: str | None) -> Structure:
     return structure
 
 
-def _openssl_is_bounded(structure: Structure) -> bool:
-    """Whether OpenSSL can do no work that `check_work` has not seen.
+def _bounded_for_openssl(data: bytes, structure: Structure, password: str | None) -> bytes | None:
+    """The file, or an equal one, on which OpenSSL can do no work that `check_work` has not seen; None if there is none.
 
-    An encrypted safe may hide an encrypted key with an iteration count of its own. OpenSSL decrypts the first key
-    it meets and skips the others, so nothing hides when a key lies open to view before every encrypted safe, which
-    is how Windows and this library write, or when no safe is encrypted.
+    An encrypted part may hide an encrypted key with an iteration count of its own. OpenSSL decrypts the first key it
+    meets and skips the others, so nothing is hidden from us when the one key lies open to view in front of every
+    encrypted part. Windows writes so. Most others put the certificates first: then the parts change places, and the
+    MAC, which is about their order, is checked here.
     """
-    keys = 0
-    for safe in structure.safes:
-        if safe.refusal:
-            return False
-        if safe.encryption is not None and not keys:
-            return False
-        keys += sum(bag.kind in ("key", "encrypted key") for bag in safe.bags)
-    return keys <= 1
+    keys = [safe for safe in structure.safes for bag in safe.bags if "key" in bag.kind]
+    encrypted = [safe for safe in structure.safes if safe.encryption is not None]
+    if any(safe.refusal for safe in structure.safes) or len(keys) > 1 or (encrypted and not keys):
+        return None
+    if not encrypted or structure.safes.index(keys[0]) < structure.safes.index(encrypted[0]):
+        return data
+    if structure.mac is None or structure.mac.kdf is None or not structure.mac.fits(structure.authenticated, password):
+        return None  # `load_entries` says why
+    return _pkcs12.with_open_safes_first(structure)
 
 
 def _load_with_openssl(data: bytes, password: str | None, structure: Structure) -> LoadedPfx | None:
