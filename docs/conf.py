@@ -5,6 +5,7 @@ from __future__ import annotations
 import doctest
 import inspect
 import operator
+import os
 import re
 import sys
 from pathlib import Path
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from sphinx.environment import BuildEnvironment
 
 HERE = Path(__file__).parent
+os.environ["PYTHONPATH"] = str(HERE.parent / "src")  # for the notebook, whose kernel is another process
 sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent / "tests"), str(HERE)]
 
 from command_help import CommandHelp  # noqa: E402
@@ -37,7 +39,7 @@ author = "the mlsssl authors"
 copyright = "the mlsssl authors, MIT licence"
 release = version = __version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.doctest"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.doctest"]
 root_doc = "index"
 exclude_patterns = ["_build"]
 html_theme = "furo"
@@ -45,6 +47,9 @@ html_title = f"mlsssl {release}"
 html_copy_source = False
 html_static_path = ["_static"]
 html_css_files = ["mlsssl.css"]
+nb_execution_mode = "force"  # the notebook is stored without outputs, and every build proves that it runs
+nb_execution_raise_on_error = True
+nb_execution_timeout = 120
 smartquotes = False  # a typographic dash in a command line is one of the faults this library repairs
 
 myst_enable_extensions = ["deflist", "attrs_block"]

@@ -509,6 +509,11 @@ class CertificateAuthority:
     def __hash__(self) -> int:
         return hash(self._certificate)
 
+    def _repr_html_(self) -> str:
+        from mlsssl._card_views import certificate_card
+
+        return certificate_card(self._certificate)
+
     def __repr__(self) -> str:
         return f"<CertificateAuthority{repr(self._certificate).removeprefix('<Certificate')}"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -124,3 +125,40 @@ def test_the_fixtures_are_listed(run: Run) -> None:
     result = run("--fixtures")
     for name in ("ca [[]session scope]*", "server_certificate [[]session scope]*", "machine *", "tls_server *"):
         result.stdout.fnmatch_lines([name])
+
+
+# -- the documentation's examples --------------------------------------------------------------------------------------
+
+_PAGE = (SOURCE.parent / "docs" / "howto-pytest.md").read_text(encoding="utf-8")
+_EXAMPLES = re.findall(r"^```python\n(.*?)^```", _PAGE, re.DOTALL | re.MULTILINE)
+
+# Ways to break the renewal that the first example tests, as a conftest.py.
+_BREAKS = {
+    "nothing is bound": """
+        from mlsssl._embedded.bindings import EmbeddedBindings
+        EmbeddedBindings.update = lambda self, record: None
+        """,
+    "nothing is renewed": """
+        import mlsssl
+        mlsssl.renew = lambda key, ca, machine: mlsssl.deploy("0.0.0.0:444", ca.issue("localhost"), machine=machine)
+        """,
+    "the listener never looks again": """
+        from mlsssl._embedded.database import Database
+        Database.data_version = lambda self: 1
+        """,
+}
+
+
+def test_the_examples_of_the_docs_pass(pytester: pytest.Pytester, run: Run) -> None:
+    """Every example of the page, as it stands there."""
+    assert len(_EXAMPLES) == 3
+    pytester.makepyfile(**{f"test_example_{number}": text for number, text in enumerate(_EXAMPLES)})
+    run("-W", "error").assert_outcomes(passed=3)
+
+
+@pytest.mark.parametrize("way", _BREAKS)
+def test_the_first_example_fails_when_renewal_is_broken(pytester: pytest.Pytester, run: Run, way: str) -> None:
+    """The failing twins: the same text, with a renewal that does not do its work."""
+    pytester.makeconftest(_BREAKS[way])
+    pytester.makepyfile(_EXAMPLES[0])
+    run().assert_outcomes(failed=1)
