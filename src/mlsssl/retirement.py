@@ -115,11 +115,13 @@ def cleanup(
     with _transaction.changing(port) as journal:
         ledger = Ledger(port.state_folder)
         known = ledger.read()
-        candidates = list(_candidates(port, machine, known))
-        change = _journal.begun("cleanup", None)
-        for entry in candidates:
+        judged = []
+        for entry in _candidates(port, machine, known):
             since = known.get((entry.store_name.casefold(), entry.thumbprint))
-            reason = _reason_to_keep(port, entry, since, grace, moment)
+            # All before the first is removed: the one that replaced it may itself be among those to go.
+            judged.append((entry, _reason_to_keep(port, entry, since, grace, moment)))
+        change = _journal.begun("cleanup", None)
+        for entry, reason in judged:
             if reason is not None:
                 kept.append(Kept(entry=entry, reason=reason))
                 continue

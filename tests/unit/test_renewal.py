@@ -349,6 +349,15 @@ def test_cleanup_keeps_the_old_while_the_new_one_is_not_usable(
     assert "not there" in kept.kept[0].reason
 
 
+def test_cleanup_takes_a_whole_line_of_superseded_ones(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """One that was replaced by one that goes too goes with it, whichever of them a listing has first."""
+    deploy(KEY, ca.issue("www.example.com"), machine=machine)
+    for _ in range(6):
+        renew(KEY, ca, machine=machine)
+    assert len(cleanup(machine=machine, grace=dt.timedelta(0)).removed) == 6
+    assert [entry.thumbprint for entry in machine.store()] == [bound(machine).thumbprint]
+
+
 def test_cleanup_leaves_alone_what_nobody_has_renewed(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
     """Unbound is not superseded: somebody may be about to bind it."""
     machine.store().add(ca.issue("a.test"))
