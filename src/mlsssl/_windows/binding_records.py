@@ -8,8 +8,7 @@ second value of each `encode…` does.
 from __future__ import annotations
 
 import ipaddress
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlsssl._ports import BindingRecord
 from mlsssl._windows.native import NULL, address_of, ffi, get_guid, set_guid, wide, wide_or_null
@@ -33,8 +32,7 @@ AF_INET6 = 23  # Windows' number; Linux' is 10
 _SHA1_LENGTH = 20
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
+class Family(NamedTuple):
     """How a family is spelt: HTTP_SERVICE_CONFIG_ID (the run-time numbers) and its structures."""
 
     name: BindingFamily

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from mlsssl import _files
 from mlsssl._windows.bindings import WindowsBindings
 from mlsssl._windows.dlls import SystemDlls
-from mlsssl._windows.services import WindowsServices
 from mlsssl._windows.stores import WindowsStores
 from mlsssl.errors import UnsupportedError
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
 
     from mlsssl._ports import Diagnosis
     from mlsssl._windows.dlls import Dlls
+    from mlsssl._windows.services import WindowsServices
     from mlsssl._windows.stores import WindowsStore
     from mlsssl.values import BindingKey, Location, Thumbprint
 
@@ -40,7 +40,6 @@ class WindowsPort:
         self._state_folder = state_folder
         self._stores = WindowsStores(self._dlls, lambda: self.state_folder, self._user_folder)
         self._bindings = WindowsBindings(self._dlls, self._stores.diagnose)
-        self._services = WindowsServices(self._dlls)
 
     @property
     def description(self) -> str:
@@ -71,7 +70,9 @@ class WindowsPort:
     @property
     def services(self) -> WindowsServices:
         """The service control manager."""
-        return self._services
+        from mlsssl._windows.services import WindowsServices  # most machines are never asked for one
+
+        return WindowsServices(self._dlls)
 
     def store_names(self, location: Location) -> list[str]:
         """The stores that exist there, sorted."""

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._pki.quiet import quiet
 from mlsssl._ports import StoreRecord
-from mlsssl._windows import contexts, diagnose, key_blobs, keys, pfx, system_stores
+from mlsssl._windows import contexts, key_blobs, keys, pfx, system_stores
 from mlsssl._windows.pending import Pending, PendingKeys, digest
 from mlsssl.errors import (
     AccessDeniedError,
@@ -65,7 +65,9 @@ class WindowsStores:
 
     def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use this certificate; empty when it can."""
-        return diagnose.diagnose(self.dlls, thumbprint, check_store_name(store_name))
+        from mlsssl._windows.diagnose import diagnose  # asked for when something is wrong
+
+        return diagnose(self.dlls, thumbprint, check_store_name(store_name))
 
     def recover(self) -> list[str]:
         """Delete what a killed `add` or `remove` left: keys that no certificate names; a line per key."""
