@@ -202,7 +202,7 @@ def run(task: Task, journal: Journal) -> Outcome:
     done: list[str] = []
     try:
         journal.begin(change)
-        _carry_out(port, task, change, done.append)
+        change = _carry_out(port, journal, task, change, done.append)
         _trail.add(change, result="done")  # who keeps a trail wants no change that is not in it
         journal.finish(change)
     except _transaction.FAILURES as error:
@@ -210,7 +210,7 @@ def run(task: Task, journal: Journal) -> Outcome:
         if not isinstance(error, Exception):
             raise  # KeyboardInterrupt and SystemExit are the caller's own
         raise DeploymentError(str(failure), failure=failure) from error
-    return _outcome(task, changed=True, done=tuple(done))
+    return _outcome(replace(task, change=change), changed=True, done=tuple(done))
 
 
 def look(task: Task, outcome: Outcome) -> Outcome:
@@ -234,7 +234,7 @@ def undo_change(machine: _select.HasPort | None, change: Change) -> Outcome:
     done: list[str] = []
     with _transaction.changing(port) as journal:
         current = port.bindings.find(change.key)
-        if current not in (change.before, change.after):
+        if current != change.before and not _transaction.has_happened(change, current):
             raise BindingError(f"{change.key} was changed since {change.title}; nothing was undone")
         turned = journal.turn_back(replace(change, verb="undo", services=()))
         try:
@@ -262,7 +262,8 @@ def undo_change(machine: _select.HasPort | None, change: Change) -> Outcome:
 # -- the steps ----------------------------------------------------------------------------------------------------
 
 
-def _carry_out(port: MachinePort, task: Task, change: Change, say: Callable[[str], None]) -> None:
+def _carry_out(port: MachinePort, journal: Journal, task: Task, change: Change, say: Callable[[str], None]) -> Change:
+    """Every step; the change as it turned out."""
     for addition in change.additions:
         _add(port, task, addition)
         say(f"added {addition.role} {addition.thumbprint} to LocalMachine\\{addition.store}")
@@ -275,14 +276,31 @@ def _carry_out(port: MachinePort, task: Task, change: Change, say: Callable[[str
                 say(f"stopped the service {name}")
             _transaction.put(port.bindings, change.before, change.after)
             say(f"bound {change.key} to {change.after and change.after.thumbprint}")
-            found = port.bindings.find(change.key)
-            if found != change.after:
-                raise BindingError(f"{change.key} was set, but reads back as {found!r}; somebody else changes it too")
+            change = _read_back(port, journal, change, say)
         for name in task.services:
             say(f"started the service {name}")
     _transaction.finish_forwards(port, change)
     for mark in change.marks:
         say(f"marked {mark.thumbprint} as renewed by {mark.after}")
+    return change
+
+
+def _read_back(port: MachinePort, journal: Journal, change: Change, say: Callable[[str], None]) -> Change:
+    """Whether the record is there: a success code is not proof.
+
+    A system may give it back in another spelling than it took, an option that it does not know, say. Then that is
+    what was set, and what `undo` will look for.
+    """
+    found = None if change.key is None else port.bindings.find(change.key)
+    wanted = change.after
+    if found == wanted:
+        return change
+    if found is None or wanted is None or (found.thumbprint, found.app_id) != (wanted.thumbprint, wanted.app_id):
+        raise BindingError(f"{change.key} was set, but reads back as {found!r}; somebody else changes it too")
+    change = replace(change, after=found)
+    journal.begin(change)
+    say(f"{change.key} reads back with {found.options!r} in LocalMachine\\{found.store_name or 'MY'}")
+    return change
 
 
 def _add(port: MachinePort, task: Task, addition: Addition) -> None:
@@ -350,7 +368,7 @@ def _state(port: MachinePort, change: Change) -> Literal["old", "new", "unknown"
         return "unknown"
     if current == change.before:
         return "old"
-    return "new" if current == change.after else "unknown"
+    return "new" if _transaction.has_happened(change, current) else "unknown"
 
 
 # -- looking ------------------------------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import closing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -50,7 +51,12 @@ def changing(port: MachinePort, *, timeout: float = LOCK_TIMEOUT) -> Iterator[Jo
     """
     with port.lock(LOCK, timeout=timeout):
         journal = journal_of(port)
-        recover(port, journal)
+        recovered = recover(port, journal)
+        if recovered.done or recovered.problems:
+            import logging
+
+            for line in (*recovered.done, *recovered.problems):
+                logging.getLogger("mlsssl").warning("%s: %s", port.description, line)
         yield journal
 
 
@@ -104,6 +110,20 @@ def put(bindings: BindingsPort, before: BindingRecord | None, after: BindingReco
         bindings.add(after)
 
 
+def has_happened(change: Change, current: BindingRecord | None) -> bool:
+    """Whether the binding is the one that `change` has set.
+
+    Its certificate decides when that is a new one: a system may give a record back in another spelling than it took
+    (an option that it does not know, say), and that is still our record.
+    """
+    if current is None or change.after is None or current == change.before:
+        return False
+    if current == change.after:
+        return True
+    before = None if change.before is None else change.before.thumbprint
+    return current.thumbprint == change.after.thumbprint != before and current.app_id == change.after.app_id
+
+
 # -- taking back --------------------------------------------------------------------------------------------------
 
 
@@ -126,7 +146,7 @@ def take_back(port: MachinePort, change: Change, *, say: Callable[[str], None] =
         if current is None and change.before is not None:
             port.bindings.add(change.before)
             say(f"bound {change.key} to {change.before.thumbprint} again")
-        elif current is not None and current == change.after:
+        elif current is not None and has_happened(change, current):
             put(port.bindings, current, change.before)
             gone = change.before is None
             say(
@@ -226,8 +246,22 @@ def finish_forwards(port: MachinePort, change: Change) -> None:
         _set_mark(port, mark.store, mark.thumbprint, expected=mark.before, wanted=mark.after)
 
 
-def recover(port: MachinePort, journal: Journal) -> list[str]:
-    """Finish or take back what a killed process left; a line per thing done. The caller holds the lock.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What `recover` did.
+
+    Attributes:
+        done: A line for each thing done.
+        problems: What a person must look after: a service that does not start, an audit trail that is gone. Not
+            reasons to keep the journal, for doing it again would not help.
+    """
+
+    done: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+
+
+def recover(port: MachinePort, journal: Journal) -> Recovery:
+    """Finish or take back what a killed process left. The caller holds the lock.
 
     Raises:
         MalformedDataError: the journal is damaged.
@@ -235,22 +269,28 @@ def recover(port: MachinePort, journal: Journal) -> list[str]:
     """
     change = journal.pending()
     if change is None:
-        return []
+        return Recovery()
     done: list[str] = []
     current = None if change.key is None else port.bindings.find(change.key)
-    forwards = not change.back and change.before != change.after and current is not None and current == change.after
+    forwards = not change.back and has_happened(change, current)
     if forwards:
         finish_forwards(port, change)
         done.append(f"finished {change.title}")
     else:
         take_back(port, change, say=done.append)
-        done.insert(0, f"took back {change.title}")
+        done.insert(0, f"took back {change.title}" if change.verb != "undo" else f"finished {change.title}")
     done += port.recover()  # the keys of a killed `add`
-    started, down = start_services(port, change)
-    done += [*started, *down]
-    _trail.add(change, result="done" if forwards else "failed", reason="recovered after the process had ended")
+    started, problems = start_services(port, change)
+    done += started
+    succeeded = forwards or change.verb == "undo"
+    try:
+        _trail.add(change, result="done" if succeeded else "failed", reason="recovered after the process had ended")
+    except MlssslError as error:
+        problems.append(str(error))
     journal.finish(change, keep=forwards)
-    return done
+    if change.verb == "undo" and change.key is not None:
+        journal.forget(change.key)
+    return Recovery(done=tuple(done), problems=tuple(problems))
 
 
 def start_services(port: MachinePort, change: Change) -> tuple[list[str], list[str]]:

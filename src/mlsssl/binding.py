@@ -186,6 +186,7 @@ class Binding:
         Raises:
             BindingNotFoundError: nothing is bound to this key: `add` does it.
             UnusableCertificateError, AccessDeniedError, UnsupportedError: as `add`.
+            BindingError: without an atomic update: somebody else is changing this machine's bindings right now.
         """
         replace_record(_select.port_of(self._machine), self.record)
         return self

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mlsssl import _execution, _select, _transaction
 from mlsssl._execution import Failure, Outcome
 from mlsssl._plan import OnConflict, Plan, Step, make_plan, make_wish
+from mlsssl.errors import DeploymentError
 from mlsssl.values import parse_binding_key
 
 if TYPE_CHECKING:
@@ -192,12 +193,27 @@ def recover(*, machine: _select.HasPort | None = None) -> list[str]:
     Raises:
         BindingError: somebody is changing the machine right now.
         MalformedDataError: the journal is damaged.
+        DeploymentError: the machine is whole again, but a service that had been stopped does not start, or the
+            audit trail could not be told; `.failure` says which.
         MlssslError: the machine refused; call again when its reason is gone.
     """
     port = _select.port_of(machine)
     with port.lock(_transaction.LOCK, timeout=_transaction.LOCK_TIMEOUT):
-        done = _transaction.recover(port, _transaction.journal_of(port))
-        return done + port.recover()
+        recovered = _transaction.recover(port, _transaction.journal_of(port))
+        done = [*recovered.done, *port.recover()]
+    if recovered.problems:
+        text = "; ".join((*done, *recovered.problems))
+        raise DeploymentError(
+            f"recovered, but a person must look: {text}",
+            failure=Failure(
+                verb="recover",
+                key="",
+                reason="; ".join(recovered.problems),
+                done=tuple(done),
+                to_do=recovered.problems,
+            ),
+        )
+    return done
 
 
 def last_outcome(key: BindingKey | str, *, machine: _select.HasPort | None = None) -> Outcome | None:

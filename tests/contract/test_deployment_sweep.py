@@ -20,15 +20,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contract.deployment_scenarios import (
+    KEY,
     SCENARIOS,
     Picture,
     Scenario,
+    certificates,
     check_second_run,
     check_whole,
     fast_place,
     picture,
 )
-from mlsssl import MlssslError, _files
+from mlsssl import MlssslError, ServiceState, _files, deploy
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl.machine import Machine
 
@@ -154,6 +156,9 @@ class Bench:
         try:
             count = functools.partial(_count_keys, port.path)
             state = check_whole(port, self._scenario, self.before, self.after, count_keys=count)
+            if self._scenario is RESTART:
+                for name in ("Base", "Maps"):
+                    assert port.services.query(name).state is ServiceState.RUNNING
             check_second_run(port, self._scenario, self.after)
         finally:
             port.close()
@@ -172,11 +177,25 @@ def _fast_folder(tmp_path: Path) -> Iterator[Path]:
         yield folder
 
 
-_IDS = [scenario.name for scenario in SCENARIOS]
+def _serving(machine: Machine) -> None:
+    """Bound, with a service that runs and one that needs it."""
+    SCENARIOS[1].prepare(machine)
+    assert isinstance(machine.port, EmbeddedPort)
+    machine.port.define_service("Base", running=True)
+    machine.port.define_service("Maps", depends_on=["Base"], running=True)
+
+
+def _deploy_and_restart(machine: Machine) -> None:
+    deploy(KEY, certificates()[1], machine=machine, restart=["Base"])
+
+
+RESTART = Scenario("deploy-restart", _serving, _deploy_and_restart)
+EVERY = (*SCENARIOS, RESTART)
+_IDS = [scenario.name for scenario in EVERY]
 
 
 @pytest.mark.parametrize("lasting", [False, True], ids=["once", "from-then-on"])
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=_IDS)
+@pytest.mark.parametrize("scenario", EVERY, ids=_IDS)
 def test_every_call_that_fails_leaves_the_old_or_the_new_state(
     scenario: Scenario, lasting: bool, fast_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -209,7 +228,7 @@ def test_every_call_that_fails_leaves_the_old_or_the_new_state(
 
 if sys.platform != "win32":  # there is no fork there; the Windows machine is swept over its fakes
 
-    @pytest.mark.parametrize("scenario", SCENARIOS, ids=_IDS)
+    @pytest.mark.parametrize("scenario", EVERY, ids=_IDS)
     def test_a_kill_at_every_call_leaves_the_old_or_the_new_state(
         scenario: Scenario, fast_folder: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:

@@ -7,6 +7,7 @@ import json
 import sqlite3
 import sys
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -37,7 +38,9 @@ from mlsssl import (
     last_outcome,
     recover,
 )
+from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.port import EmbeddedPort
+from mlsssl._journal import Addition, Journal, begun
 from mlsssl.errors import BindingError
 from mlsssl.machine import Machine
 
@@ -45,6 +48,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from mlsssl._ports import BindingRecord
     from mlsssl._select import HasPort
 
 KEY = "0.0.0.0:443"
@@ -635,3 +639,93 @@ def test_loading_and_deploying_a_pfx_is_the_whole_procedure(
     """What the manual page needs forty steps for."""
     path = ca.issue("server-name.com").save(tmp_path / "x.pfx", password="secret")
     assert deploy(KEY, Certificate.load(path, password="secret"), machine=machine, host="server-name.com").changed
+
+
+# -- systems with a mind of their own -------------------------------------------------------------------------------
+
+
+def test_a_record_that_reads_back_in_another_spelling_is_still_ours(
+    ca: CertificateAuthority, machine: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A system that drops an option it does not know: the outcome says so, and undo knows its own record."""
+    certificate = ca.issue("a.test")
+    deploy(KEY, certificate, machine=machine)
+    update = EmbeddedBindings.update
+
+    def forgetful(self: EmbeddedBindings, record: BindingRecord) -> None:
+        update(self, replace(record, options=replace(record.options, unknown_flags=0)))
+
+    monkeypatch.setattr(EmbeddedBindings, "update", forgetful)
+    outcome = deploy(KEY, certificate, machine=machine, options=STRANGE)
+    assert outcome.after == Binding.get(KEY, machine=machine)
+    assert outcome.after is not None
+    assert outcome.after.options.unknown_flags == 0
+    assert any("reads back" in line for line in outcome.done)
+    undone = outcome.undo()
+    assert undone.changed
+    assert Binding.get(KEY, machine=machine).options == BindingOptions()
+
+
+def test_a_record_that_reads_back_as_another_is_taken_back(
+    ca: CertificateAuthority, machine: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A success code is no proof: nothing was set, so the deployment has failed."""
+    old, new = ca.issue("a.test"), ca.issue("a.test")
+    deploy(KEY, old, machine=machine)
+    before = everything(machine)
+    monkeypatch.setattr(EmbeddedBindings, "update", lambda *_: None)
+    with pytest.raises(DeploymentError, match="reads back as"):
+        deploy(KEY, new, machine=machine)
+    assert everything(machine) == before
+
+
+def test_recovery_starts_services_and_says_what_a_person_must_see(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """What a killed process had stopped runs again; an audit trail that is gone is a person's affair, told once."""
+    machine.define_service("Maps", running=False)
+    journal = Journal(machine.state_folder)
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    record = Binding.get(KEY, machine=machine).record
+    journal.begin(begun("deploy", record.key, before=record, after=record, services=("Maps",)))
+    assert "started the service Maps" in recover(machine=machine)
+    assert machine.port.services.query("Maps").state.name == "RUNNING"
+    trail = machine.path.parent / "gone" / "trail.jsonl"
+    journal.begin(begun("deploy", record.key, before=record, after=record, services=("Maps",), trail=trail))
+    with pytest.raises(DeploymentError, match="audit trail") as caught:
+        recover(machine=machine)
+    assert isinstance(caught.value.failure, Failure)
+    assert len(caught.value.failure.to_do) == 1
+    assert recover(machine=machine) == []
+
+
+def test_the_next_change_says_what_it_recovered(
+    ca: CertificateAuthority, machine: EmbeddedMachine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """In the log, for nobody asked; an undisturbed one says nothing."""
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    assert caplog.messages == []
+    record = Binding.get(KEY, machine=machine).record
+    Journal(machine.state_folder).begin(begun("deploy", record.key, before=record, after=record))
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    assert any("took back the deploy of 0.0.0.0:443" in message for message in caplog.messages)
+
+
+def test_what_somebody_else_has_bound_since_is_left_alone_by_recovery(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """A third record is neither the old nor the new one; the killed deployment's certificate goes, theirs stays."""
+    old, new, theirs = (ca.issue("a.test") for _ in range(3))
+    deploy(KEY, old, machine=machine)
+    before = Binding.get(KEY, machine=machine).record
+    after = replace(before, thumbprint=new.thumbprint)
+    added = Addition(store="MY", thumbprint=new.thumbprint, role="leaf", was="absent")
+    Journal(machine.state_folder).begin(begun("deploy", before.key, before=before, after=after, additions=(added,)))
+    with machine.store() as store:
+        store.add(new)
+        store.add(theirs)
+        machine.port.bindings.update(replace(before, thumbprint=theirs.thumbprint))
+        lines = recover(machine=machine)
+        assert any("somebody else" in line for line in lines)
+        assert new.thumbprint not in store
+    assert Binding.get(KEY, machine=machine).thumbprint == theirs.thumbprint
