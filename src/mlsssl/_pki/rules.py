@@ -128,6 +128,10 @@ class Profile:
             return Severity.NOTICE
         return checked.severities.get(self.base)
 
+    def has(self, checked: Rule) -> bool:
+        """Whether findings of this rule can come up at all."""
+        return self.overrides.get(checked.code, checked.severities.get(self.base)) is not None
+
     def limit(self, issued: date) -> ValidityLimit | None:
         """The validity limit in force on this day, or None."""
         held = None

@@ -128,7 +128,7 @@ def validate(
     if served is not None:
         check_served(view, served, emit)
     findings = [*emit.findings, *found.findings]
-    if trust is not None:
+    if trust is not None and (crls or judge.has(RULES["revocation-pointer-missing"])):
         findings += _revocation_findings(found, crls, at, judge, hard=revocation == "hard")
     if extra_rules:
         context = RuleContext(

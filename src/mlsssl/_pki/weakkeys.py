@@ -62,6 +62,7 @@ def has_roca_fingerprint(modulus: int) -> bool:
 
 
 _FERMAT_MODULI = (64, 63, 65, 121, 299, 323)
+_FERMAT_PRODUCT = prod(_FERMAT_MODULI)
 
 
 @lru_cache(maxsize=sum(_FERMAT_MODULI))
@@ -79,8 +80,9 @@ def find_close_primes(modulus: int) -> tuple[int, int] | None:
         root += 1
     # Most candidates cannot be squares by their residues, which a few masks tell for all steps at once.
     steps = (1 << 100) - 1
+    less, first = modulus % _FERMAT_PRODUCT, root % _FERMAT_PRODUCT
     for small in _FERMAT_MODULI:
-        steps &= _possible_squares(small, modulus % small) >> root % small
+        steps &= _possible_squares(small, less % small) >> first % small
     step = 0
     while steps:
         if steps & 1:
