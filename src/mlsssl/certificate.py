@@ -280,6 +280,8 @@ class Certificate:
         *,
         friendly_name: str | None = None,
         readable_by: str | None = None,
+        provider: str | None = None,
+        machine_keyset: bool = False,
     ) -> bytes:
         """Certificate, private key and chain as a PFX (PKCS#12, RFC 7292).
 
@@ -288,6 +290,9 @@ class Certificate:
             friendly_name: What Windows will show; the certificate's own `friendly_name` when not given.
             readable_by: The oldest system that must read it, such as `"windows-server-2016"` or `"openssl-3"`;
                 an unknown name's error lists all. Not given: every supported Windows.
+            provider: Where Windows is to keep the key, such as `"Microsoft Software Key Storage Provider"`
+                (attribute 1.3.6.1.4.1.311.17.1); its own choice when not given.
+            machine_keyset: Ask Windows to put the key among the machine's (1.3.6.1.4.1.311.17.2).
 
         Raises:
             InvalidInputError: no password for a private key, or an unknown target.
@@ -298,7 +303,14 @@ class Certificate:
             raise InvalidInputError("a PFX with a private key needs a password")
         name = self._friendly_name if friendly_name is None else friendly_name
         return pfx.serialize_pfx(
-            self._key, self._certificate, self._chain, password, friendly_name=name, readable_by=readable_by
+            self._key,
+            self._certificate,
+            self._chain,
+            password,
+            friendly_name=name,
+            readable_by=readable_by,
+            provider=provider,
+            machine_keyset=machine_keyset,
         )
 
     def private_key_pem(self, password: str | None = None) -> bytes:

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from made_certificates import make, shared_key
+from mlsssl import Certificate
 from mlsssl._pki import _asn1, _pbe
 from mlsssl._pki.pfx import load_pfx, load_pfx_entries, serialize_pfx
 from mlsssl._pki.pfx_explain import explain_pfx
@@ -398,6 +399,16 @@ def test_explanation_with_and_without_the_password() -> None:
     assert "AES-256-CBC" in text
     assert "secret" not in text
     assert explain_pfx(data, "wrong").password == "wrong"
+
+
+def test_microsofts_attributes_through_the_public_noun() -> None:
+    """`Certificate.to_pfx` asks Windows for a provider and the machine's keys, when told."""
+    certificate = Certificate(LEAF.certificate, private_key=LEAF.key)
+    name = "Microsoft Software Key Storage Provider"
+    for asked in (True, False):
+        data = certificate.to_pfx("secret", provider=name if asked else None, machine_keyset=asked)
+        bags = [bag for part in explain_pfx(data, "secret").parts for bag in part.bags or () if "key" in bag.kind]
+        assert [(bag.provider, bag.machine_keyset) for bag in bags] == [(name if asked else None, asked)]
 
 
 def test_the_default_suits_every_supported_windows() -> None:
