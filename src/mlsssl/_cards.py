@@ -51,6 +51,7 @@ _STYLE = (
     + ".mlsssl{background:var(--m-ground);color:var(--m-ink);border:1px solid var(--m-line);border-radius:8px;"
     "padding:12px 16px;margin:4px 0;font:13px/1.5 system-ui,sans-serif;max-width:1000px;overflow-x:auto;"
     "print-color-adjust:exact;-webkit-print-color-adjust:exact}"
+    ".mlsssl h4,.mlsssl h5{padding:0;border:0;font-family:inherit;text-transform:none}"
     ".mlsssl h4{margin:0 0 8px;font-size:15px;font-weight:600;color:var(--m-ink)}"
     ".mlsssl h5{margin:12px 0 4px;font-size:12px;font-weight:600;color:var(--m-faint)}"
     ".mlsssl p{margin:4px 0}"

@@ -1,0 +1,134 @@
+"""The contract of the face, typed: what each call takes and gives."""
+
+from __future__ import annotations
+
+import datetime as dt
+import ssl
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+from typing_extensions import assert_type
+
+import mlsssl
+from mlsssl import (
+    Audit,
+    Binding,
+    BindingFamily,
+    BindingOptions,
+    CcsPort,
+    Certificate,
+    CertificateAuthority,
+    CertificateRequest,
+    Diagnosis,
+    EmbeddedMachine,
+    EndpointReport,
+    Finding,
+    HostnamePort,
+    IpPort,
+    Listener,
+    Machine,
+    NativeError,
+    NotFoundError,
+    Outcome,
+    Plan,
+    Report,
+    ScopedCcs,
+    Severity,
+    Store,
+    StoreEntry,
+    Thumbprint,
+    Timeline,
+    UnusableCertificateError,
+    ValidationError,
+    deploy,
+    renew,
+)
+
+
+def certificates() -> None:
+    ca = CertificateAuthority.create("SelfIssuedCA", key="ec-p256", permitted=["corp.test"])
+    certificate = ca.issue("server-name.com", "10.0.0.5", days=90, at=dt.datetime.now(dt.timezone.utc))
+    assert_type(certificate, Certificate)
+    assert_type(certificate.save("SelfIssuedSSL.pfx", password="secret"), Path)
+    assert_type(Certificate.load(Path("SelfIssuedSSL.pfx"), password="secret"), Certificate)
+    assert_type(certificate.names, tuple[str, ...])
+    assert_type(certificate.chain, tuple[Certificate, ...])
+    assert_type(certificate.thumbprint, Thumbprint)
+    assert_type(certificate.not_after, dt.datetime)
+    assert_type(certificate.ssl_context(), ssl.SSLContext)
+    assert_type(certificate.to_pfx("secret", readable_by="windows-server-2016"), bytes)
+    assert_type(ca.issue_many(["a.test", ("b.test", "c.test")], progress=print), Iterator[Certificate])
+    request = CertificateRequest.create("server-name.com")
+    assert_type(ca.sign(request), Certificate)
+
+
+def reports(certificate: Certificate, ca: CertificateAuthority) -> None:
+    report = certificate.check("server-name.com", trust=[ca], profile="public")
+    assert_type(report, Report)
+    assert_type(report.ok, bool)
+    assert_type(report.errors, tuple[Finding, ...])
+    assert_type(report.raise_for_errors(), Report)
+    for finding in report:
+        assert_type(finding.code, str)
+        assert_type(finding.severity, Severity)
+    assert_type(mlsssl.check_endpoint("server-name.com:443", trust=[ca]), EndpointReport)
+    assert_type(mlsssl.timeline([certificate]), Timeline)
+
+
+def stores(certificate: Certificate, machine: Machine) -> None:
+    with Store.open("MY", location="LocalMachine", machine=machine) as store:
+        entry = store.add(certificate, friendly_name="Server")
+        assert_type(entry, StoreEntry)
+        assert_type(store.import_pfx(b"", password="secret"), StoreEntry)
+        assert_type(store[entry.thumbprint], StoreEntry)
+        assert_type(store[str(entry.thumbprint)].has_private_key, bool)
+        assert_type(store.find(host="server-name.com"), StoreEntry | None)
+        assert_type(list(store), list[StoreEntry])
+        assert_type(len(store), int)
+        assert_type(entry.thumbprint in store, bool)
+        store.remove(entry.thumbprint)
+
+
+def bindings(certificate: Certificate, entry: StoreEntry) -> None:
+    binding = Binding("0.0.0.0:443", certificate, options=BindingOptions(tls13=False)).add()
+    assert_type(binding, Binding)
+    assert_type(binding.key, IpPort | HostnamePort | CcsPort | ScopedCcs)
+    assert_type(binding.thumbprint, Thumbprint | None)
+    assert_type(binding.app_id, uuid.UUID)
+    assert_type(binding.family, BindingFamily)
+    assert_type(Binding.get(HostnamePort("server-name.com", 443)), Binding)
+    assert_type(Binding.find(CcsPort(443)), Binding | None)
+    assert_type(Binding.all(), list[Binding])
+    assert_type(binding.with_certificate(entry).update(), Binding)
+    assert_type(binding.diagnose(), tuple[Diagnosis, ...])
+
+
+def verbs(certificate: Certificate, ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    plan = deploy.plan("0.0.0.0:443", certificate, machine=machine, on_conflict="fail")
+    assert_type(plan, Plan)
+    assert_type(plan.apply(), Outcome)
+    outcome = deploy("0.0.0.0:443", certificate, machine=machine, restart=["Demo"])
+    assert_type(outcome, Outcome)
+    assert_type(outcome.changed, bool)
+    assert_type(outcome.before, Binding | None)
+    assert_type(outcome.undo(), Outcome)
+    assert_type(renew("0.0.0.0:443", ca, machine=machine), Outcome)
+    assert_type(renew("0.0.0.0:443", lambda old: ca.issue(*old.hosts)), Outcome)
+    assert_type(mlsssl.audit(machine=machine), Audit)
+    with machine.listen(ports={443: 0}) as listener:
+        assert_type(listener, Listener)
+        assert_type(listener.port_of("0.0.0.0:443"), int)
+
+
+def errors() -> None:
+    try:
+        Binding.get("0.0.0.0:443").update()
+    except UnusableCertificateError as error:
+        assert_type(error.diagnosis, tuple[object, ...])
+    except NativeError as error:
+        assert_type(error.code, int)
+    except (NotFoundError, LookupError) as error:
+        print(error)
+    except ValidationError as error:
+        print(error.report)
