@@ -136,14 +136,22 @@ def test_paths_are_found_wherever_cryptography_finds_them(
         made = intermediate(issuer, f"Node {below}", 60 + below, path_length=None)
         pool.append((_spoil(made, fault) if position in invalid else made).certificate())
     end = leaf(authorities[0]).certificate()
+    report = validate(end, host=HOST, at=NOW, trust=TRUST, intermediates=pool, expect_key=False)
+    if not _cryptography_accepts(end, pool):
+        # Its verifier gives up on some large graphs; shown only the path that was found here, it has to agree.
+        found = [x509.load_der_x509_certificate(step.der) for step in report.path[1:-1]]
+        assert not report.ok or _cryptography_accepts(end, found)
+    else:
+        assert report.ok, report.to_text()
+
+
+def _cryptography_accepts(end: x509.Certificate, pool: list[x509.Certificate]) -> bool:
     builder = PolicyBuilder().store(Store(TRUST)).time(NOW)
     try:
         builder.build_server_verifier(x509.DNSName(HOST)).verify(end, pool)
-        accepted = True
     except VerificationError:
-        accepted = False
-    report = validate(end, host=HOST, at=NOW, trust=TRUST, intermediates=pool, expect_key=False)
-    assert report.ok is accepted, report.to_text()
+        return False
+    return True
 
 
 def _spoil(made: Made, fault: str) -> Made:
