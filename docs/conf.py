@@ -65,7 +65,6 @@ napoleon_use_ivar = True
 python_maximum_signature_line_length = 90
 default_role = "mlsssl"  # what a single backtick means in a docstring; see `_backtick`
 nitpicky = True
-suppress_warnings = ["myst.xref_missing"]  # until every page has landed
 # Names outside this project, for which there is no inventory without a network, and private types of ours.
 nitpick_ignore_regex = [(r"py:(class|data|exc|obj)", r"(?!mlsssl\.[A-Z]).*")]
 
