@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from mlsssl import _files
 from mlsssl._ports import BindingRecord
-from mlsssl.errors import InvalidInputError, MalformedDataError, MlssslError, NativeError, NotFoundError
+from mlsssl.errors import MalformedDataError, MlssslError, NativeError, NotFoundError
 from mlsssl.values import BindingKey, BindingOptions, HostnamePort, IpPort, Thumbprint, parse_binding_key
 
 if TYPE_CHECKING:
@@ -325,7 +325,7 @@ def _parse(data: bytes, path: Path) -> Change:
             trail=None if read["trail"] is None else Path(_str(read["trail"])),
             bound=tuple(Thumbprint(_str(one)) for one in read["bound"]),
         )
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError, InvalidInputError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         if isinstance(error, MalformedDataError):
             raise
         raise MalformedDataError(
