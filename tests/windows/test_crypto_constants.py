@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from mlsssl._windows import cng_keys, contexts, crypto_codes, csp_keys, key_blobs, pfx, system_stores, trust
+from mlsssl._windows.codes import code_name
 from windows import mingw
 
 HEADERS = """
@@ -130,3 +131,10 @@ def test_a_wrong_number_is_noticed() -> None:
     said = mingw.static_assert(HEADERS + '_Static_assert(CRYPT_SILENT == 0x41, "CRYPT_SILENT");\n', "x86_64")
     assert said is not None
     assert "CRYPT_SILENT" in said
+
+
+def test_every_code_that_is_looked_for_has_its_name() -> None:
+    """So that no message of a store or key shows a bare number."""
+    found = {name: value for name, value in vars(crypto_codes).items() if name.isupper() and type(value) is int}
+    assert len(found) > 10
+    assert {name: code_name(value) for name, value in found.items()} == {name: name for name in found}

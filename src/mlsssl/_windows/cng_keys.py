@@ -94,7 +94,7 @@ def delete(dlls: Dlls, link: KeyLink) -> bool:
     with _provider(dlls, link.provider) as provider:
         handle = ffi.new("NCRYPT_KEY_HANDLE *")
         flags = _SILENT | (link.flags & MACHINE_KEYSET)
-        code = dlls.ncrypt.NCryptOpenKey(provider, handle, wide(link.container), link.key_spec, flags) & 0xFFFF_FFFF
+        code = dlls.ncrypt.NCryptOpenKey(provider, handle, wide(link.container), _spec(link), flags) & 0xFFFF_FFFF
         if code in (*NO_SUCH_KEY, NTE_NOT_SUPPORTED):
             return False
         _check("NCryptOpenKey", code, link.container)
@@ -129,6 +129,11 @@ def containers(dlls: Dlls, *, machine: bool) -> list[KeyLink]:
                 ncrypt.NCryptFreeBuffer(state[0])
 
 
+def _spec(link: KeyLink) -> int:
+    """AT_KEYEXCHANGE or AT_SIGNATURE for an older provider's key that CNG shows; everything else means none."""
+    return link.key_spec if link.key_spec in (1, 2) else 0
+
+
 def _text(pointer: CData) -> str:
     length = 0
     while length < _NAME_LIMIT and pointer[length]:
@@ -149,7 +154,7 @@ def _key(dlls: Dlls, link: KeyLink) -> Iterator[CngKey]:
     handle = ffi.new("NCRYPT_KEY_HANDLE *")
     flags = _SILENT | (link.flags & MACHINE_KEYSET)
     with _provider(dlls, link.provider) as provider:
-        code = dlls.ncrypt.NCryptOpenKey(provider, handle, wide(link.container), link.key_spec, flags)
+        code = dlls.ncrypt.NCryptOpenKey(provider, handle, wide(link.container), _spec(link), flags)
         _check("NCryptOpenKey", code, link.container)
         with _closing(dlls, handle[0]):
             yield handle[0]

@@ -77,8 +77,8 @@ def export(dlls: Dlls, link: KeyLink) -> key_blobs.PrivateKey:
 
 def delete(dlls: Dlls, link: KeyLink) -> bool:
     """Delete the container with the keys in it; False when there is none."""
-    # With a NULL or empty name CRYPT_DELETEKEYSET deletes the default container.
-    assert link.container
+    if not link.container:  # for CRYPT_DELETEKEYSET a NULL or empty name means the default container: somebody's key
+        return False
     handle = ffi.new("HCRYPTPROV *")
     flags = _DELETEKEYSET | _SILENT | (link.flags & MACHINE_KEYSET)
     if dlls.advapi32_crypto.CryptAcquireContextW(

@@ -180,7 +180,7 @@ def is_ours(link: KeyLink) -> bool:
 
 def delete(dlls: Dlls, link: KeyLink) -> bool:
     """Delete the key behind a link; False when there is none."""
-    return bool(link.container) and (cng_keys if link.is_cng else csp_keys).delete(dlls, link)
+    return cng_keys.delete(dlls, link) if link.is_cng else csp_keys.delete(dlls, link)
 
 
 def containers(dlls: Dlls, *, machine: bool) -> list[KeyLink]:
