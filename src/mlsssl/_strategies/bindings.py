@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
 
     from mlsssl.certificate import Certificate
-    from mlsssl.machine import EmbeddedMachine
+    from mlsssl.machine import EmbeddedMachine, Machine
 
 _FAMILIES = tuple(BindingFamily)
 
@@ -130,7 +130,7 @@ def bindings(
     families: Iterable[BindingFamily] = _FAMILIES,
     certificates: SearchStrategy[Certificate] | None = None,
     options: SearchStrategy[BindingOptions] | None = None,
-    machine: Any = None,
+    machine: Machine | None = None,
 ) -> Binding:
     """Bindings as values: nothing is written until `add()`. Shrinks to `0.0.0.0:1` with forty zeros and no options.
 
