@@ -2,8 +2,9 @@
 
 Arguments, results and errors are those of the function of the same name in `mlsssl`. What changes a machine is never
 abandoned half-way: when such an `await` is cancelled, it waits until the change is done or undone, and then raises
-`asyncio.CancelledError`; an error of the change is its `__cause__`, and `mlsssl.last_outcome(key)` says what became of
-it. What only looks is let go at once, and its thread ends by its own time-out.
+`asyncio.CancelledError`. An error of the change is its `__cause__`, for whoever awaits the verb itself, and
+`mlsssl.last_outcome(key)` says what became of it. What only looks is let go at once, and its thread ends by its own
+time-out.
 
 The listener needs nothing from here: `async with machine.listen() as listener:`.
 """

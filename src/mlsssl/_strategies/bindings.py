@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import ipaddress
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
@@ -12,7 +13,7 @@ from hypothesis.errors import InvalidArgument
 
 from mlsssl._netsh.options import SWITCHES
 from mlsssl._ports import BindingRecord
-from mlsssl._strategies.certificates import ADDRESSES, CERTIFICATES, names
+from mlsssl._strategies.certificates import CERTIFICATES, names
 from mlsssl._strategies.common import BOOLEANS, check_range, integers, or_default, sampled, subset
 from mlsssl._testing.machines import throw_away_machine
 from mlsssl.binding import Binding
@@ -83,14 +84,36 @@ def binding_keys(draw: DrawFn, *, families: Iterable[BindingFamily] = _FAMILIES)
     Args:
         families: Which of the four.
     """
-    family = draw(sampled(subset(families, _FAMILIES, "families")))
-    if family is BindingFamily.IP_PORT:
-        address = draw(ADDRESSES[draw(sampled(("ipv4", "ipv6")))])
-        return IpPort(str(address), draw(_PORTS))
-    if family is BindingFamily.CCS:
-        return CcsPort(draw(_PORTS))
-    host = draw(_HOSTS)
-    return HostnamePort(host, draw(_PORTS)) if family is BindingFamily.HOSTNAME_PORT else ScopedCcs(host, draw(_PORTS))
+    chosen = subset(families, _FAMILIES, "families")
+    kind = draw(sampled(tuple(kind for family in chosen for kind in _KEY_KINDS[family])))
+    # Drawn for every kind, so that the plainest takes no more choices than the others: fewest is what "simplest" means.
+    number, port = draw(_NUMBERS), draw(_PORTS)
+    if kind in (4, 6):
+        return IpPort(_address(kind, number), port)
+    if kind == "ccs":
+        return CcsPort(port)
+    return HostnamePort(draw(_HOSTS), port) if kind == "hostnameport" else ScopedCcs(draw(_HOSTS), port)
+
+
+_KEY_KINDS: dict[BindingFamily, tuple[int | str, ...]] = {
+    BindingFamily.IP_PORT: (4, 6),
+    BindingFamily.HOSTNAME_PORT: ("hostnameport",),
+    BindingFamily.CCS: ("ccs",),
+    BindingFamily.SCOPED_CCS: ("scopedccs",),
+}
+_KNOWN_ADDRESSES = {
+    4: ("0.0.0.0", "127.0.0.1", "10.0.0.5", "255.255.255.255"),  # noqa: S104 -- HTTP.sys' word for every address
+    6: ("::", "::1", "fe80::1", "2001:db8::1"),
+}
+_NUMBERS = st.integers(0, (1 << 128) + 3)
+
+
+def _address(version: int, number: int) -> str:
+    """The address of this number; what lies beyond the last are some that mean something."""
+    known = _KNOWN_ADDRESSES[version]
+    if number >> 128:
+        return known[number % len(known)]
+    return str(ipaddress.IPv4Address(number % (1 << 32)) if version == 4 else ipaddress.IPv6Address(number))
 
 
 _PORTS = st.integers(1, 65535)
