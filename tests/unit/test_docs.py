@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +13,8 @@ import pytest
 import mlsssl
 from mlsssl import cli, errors
 
-DOCS = Path(__file__).parents[2] / "docs"
+ROOT = Path(__file__).parents[2]
+DOCS = ROOT / "docs"
 _DIRECTIVE = re.compile(r"^\.\. (?:auto\w+|py:data|mlsssl-call):: mlsssl\.(?P<name>[\w.]+)$", re.MULTILINE)
 
 
@@ -40,6 +44,27 @@ def test_the_exit_code_of_each_error_is_in_the_table(kind: type[errors.MlssslErr
     row = re.search(rf"^\| {code} \|.*$", _text("cli.md"), re.MULTILINE)
     assert row is not None
     assert kind.__name__ in row[0]
+
+
+def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
+    """The readme's Python is run as it stands there, on an embedded machine; and it does bind and renew."""
+    (example,) = re.findall(
+        r"^```python\n(.*?)^```$", (ROOT / "README.md").read_text("utf-8"), re.MULTILINE | re.DOTALL
+    )
+    machine = tmp_path / "machine.sqlite"
+    environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "MLSSSL_MACHINE": str(machine)}
+    subprocess.run([sys.executable, "-c", example], env=environment, check=True, timeout=120)
+    with mlsssl.EmbeddedMachine(machine) as after, after.store() as store:
+        bound = after.bindings["0.0.0.0:443"].thumbprint
+        assert bound is not None
+        assert [entry.renewed_by for entry in store if entry.thumbprint != bound] == [bound]
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
+def test_links_of_the_front_pages_lead_somewhere(page: str) -> None:
+    """Their relative links are files of the repository; Sphinx looks after the others' links."""
+    links = re.findall(r"\]\(([^)#]+)", (ROOT / page).read_text("utf-8"))
+    assert not [link for link in links if "://" not in link and not (ROOT / link).exists()]
 
 
 def _text(page: str) -> str:
