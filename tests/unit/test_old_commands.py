@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import stat
 import sys
-from typing import TYPE_CHECKING
+import time
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from made_certificates import make, shared_key
-from mlsssl import Binding, BindingOptions, Certificate, EmbeddedMachine, IpPort
+from mlsssl import Binding, BindingOptions, Certificate, CertificateAuthority, EmbeddedMachine, IpPort
 from mlsssl._commands import makecert, netsh, pvk2pfx
 from mlsssl._commands.makecert_line import OPTIONS
 from mlsssl._commands.oldstyle import parse_options
@@ -168,6 +169,20 @@ def test_a_self_signed_server_certificate_in_a_store(here: Path, machine: Embedd
         assert store.export(entry.thumbprint).has_private_key
     assert f"thumbprint: {entry.thumbprint}" in printed
     assert not any("CurrentUser" in line for line in printed)
+
+
+def test_a_self_signed_certificate_made_as_the_second_changes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its helper authority and itself share one moment, so that a tick of the clock between them does no harm."""
+
+    def slow(*arguments: Any, **options: Any) -> CertificateAuthority:
+        made = create(*arguments, **options)
+        time.sleep(1.1)
+        return made
+
+    create = CertificateAuthority.create
+    monkeypatch.setattr(CertificateAuthority, "create", slow)
+    _makecert(f"-r -n CN=a.test -eku {_SERVER_AUTH} -sv ready.pvk a.cer")
+    assert Certificate.load(here / "a.cer").names == ("a.test",)
 
 
 def test_an_issuer_in_a_store(here: Path, machine: EmbeddedMachine) -> None:

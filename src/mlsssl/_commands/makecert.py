@@ -7,6 +7,7 @@ and dates that clients accept.
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -124,6 +125,7 @@ def _make(
 def _self_signed(wanted: Wanted, key: PrivateKey) -> Certificate:
     first = wanted.common_names[0]
     at, days = wanted.dates(3652 if wanted.authority else 199)
+    at = at or dt.datetime.now(dt.timezone.utc)  # one moment for both certificates, or the second outlives the first
     root = CertificateAuthority.create(
         first,
         key=key,
