@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, Protocol
 
 from mlsssl._text import escaped
 
@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 Tone = Literal["ok", "soon", "over", "note", "plain"]
+
+
+class Printer(Protocol):
+    """What IPython gives to `_repr_pretty_`, where there is no HTML."""
+
+    def text(self, text: str, /) -> object:
+        """Write this."""
+        ...
+
 
 _SIGNS: dict[Tone, str] = {"ok": "✓", "soon": "▲", "over": "✗", "note": "i", "plain": ""}
 ROW_LIMIT = 100

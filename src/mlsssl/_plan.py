@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from mlsssl._cards import Printer
     from mlsssl._execution import Outcome, Task
     from mlsssl._journal import Addition
     from mlsssl._pki.rules import Profile
@@ -154,6 +155,9 @@ class Plan:
     def to_json(self, *, indent: int | None = None) -> str:
         """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""
         return json.dumps(self.to_dict(), indent=indent)
+
+    def _repr_pretty_(self, printer: Printer, cycle: bool) -> None:
+        printer.text(str(self))
 
     def _repr_html_(self) -> str:
         from mlsssl._card_views import plan_card

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Iterator
 
+    from mlsssl._cards import Printer
     from mlsssl._pki.rules import Profile
     from mlsssl._ports import BindingRecord, MachinePort, StoreRecord
     from mlsssl.values import BindingKey, Thumbprint
@@ -136,6 +137,9 @@ class Audit:
     def to_json(self, *, indent: int | None = None) -> str:
         """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""
         return json.dumps(self.to_dict(), indent=indent)
+
+    def _repr_pretty_(self, printer: Printer, cycle: bool) -> None:
+        printer.text(str(self))
 
     def _repr_html_(self) -> str:
         from mlsssl._card_views import audit_card

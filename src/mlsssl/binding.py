@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from typing import TypeAlias
 
+    from mlsssl._cards import Printer
     from mlsssl._ports import BindingsPort, Diagnosis
 
     CertificateReference: TypeAlias = Certificate | StoreEntry | Thumbprint | bytes | str
@@ -278,6 +279,9 @@ class Bindings:
         """`Binding(key, certificate, …).add()` on this machine."""
         made = Binding(key, certificate, store=store, app_id=app_id, options=options, machine=self._machine)
         return made.add()
+
+    def _repr_pretty_(self, printer: Printer, cycle: bool) -> None:
+        printer.text("\n".join([f"{len(self)} bindings", *(f"  {one.key}  {one.thumbprint or '-'}" for one in self)]))
 
     def _repr_html_(self) -> str:
         from mlsssl._card_views import bindings_card

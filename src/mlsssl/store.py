@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from mlsssl._cards import Printer
     from mlsssl._pki.report import Report
     from mlsssl._pki.rules import Profile
     from mlsssl._ports import KeyProvider, KeyState, StorePort, StoreRecord
@@ -380,6 +381,9 @@ class Store:
 
     def __repr__(self) -> str:
         return f"<Store {self._location}\\{self._name}{', closed' if self._closed else ''}>"
+
+    def _repr_pretty_(self, printer: Printer, cycle: bool) -> None:
+        printer.text("\n".join([repr(self), *(() if self._closed else (f"  {entry!r}" for entry in self))]))
 
     def _repr_html_(self) -> str:
         from mlsssl._card_views import store_card

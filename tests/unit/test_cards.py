@@ -178,6 +178,30 @@ def test_an_audit_card_has_a_bar_for_each(machine: EmbeddedMachine) -> None:
         assert words in page.words
 
 
+class Terminal:
+    """IPython's printer, as far as it is used."""
+
+    def __init__(self, thing: object) -> None:
+        self.words = ""
+        cast("Any", thing)._repr_pretty_(self, cycle=False)
+
+    def text(self, text: str, /) -> None:
+        self.words += text
+
+
+def test_where_there_is_no_html_there_is_text(machine: EmbeddedMachine) -> None:
+    """IPython in a terminal shows what the cards show, in lines."""
+    machine.bindings.add("0.0.0.0:443", OVER)
+    assert "name-mismatch" in Terminal(OVER.check("else.example.com", trust=[ROOT])).words
+    assert "+ thumbprint" in Terminal(deploy.plan("0.0.0.0:444", GOOD, machine=machine)).words
+    assert "renewal-due" in Terminal(audit(machine=machine)).words
+    assert "www.example.com" in Terminal(machine.store("MY")).words
+    assert f"0.0.0.0:443  {OVER.thumbprint}" in Terminal(machine.bindings).words
+    closed = machine.store("MY")
+    closed.close()
+    assert "closed" in Terminal(closed).words
+
+
 # -- hostile and broken certificates ----------------------------------------------------------------------------------
 
 

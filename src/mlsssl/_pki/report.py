@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
+    from mlsssl._cards import Printer
+
 __all__ = ["Attempt", "Finding", "PathStep", "Report", "Severity", "Silenced", "printable"]
 
 
@@ -258,6 +260,9 @@ class Report:
     def to_json(self, *, indent: int | None = None) -> str:
         """The report as ASCII JSON; `indent` as in `json.dumps`."""
         return json.dumps(self.to_dict(), indent=indent)
+
+    def _repr_pretty_(self, printer: Printer, cycle: bool) -> None:
+        printer.text(str(self))
 
     def _repr_html_(self) -> str:
         """A card for notebooks: nothing from a certificate reaches the page unescaped."""
