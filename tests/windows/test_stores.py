@@ -348,3 +348,19 @@ def test_a_pfx_without_a_key_is_refused(machine: WindowsStoresMachine) -> None:
     data = pkcs12.serialize_key_and_certificates(None, None, ONE.certificate, None, NoEncryption())
     with pytest.raises(MalformedDataError, match="no certificate with its private key"):
         my(machine).import_pfx(data, None, exportable=False, friendly_name=None)
+
+
+def test_where_containers_cannot_be_listed_windows_does_not_import(tmp_path: Path) -> None:
+    """A container that Windows names could be lost by a kill; ours is written down, so the key goes in by hand."""
+    dlls = FakeDlls()
+    failures = iter([0x80090020])  # NTE_FAIL
+
+    def fail_once(name: str) -> None:
+        if name == "NCryptEnumKeys" and (code := next(failures, 0)):
+            dlls.calls.faults[len(dlls.calls.names)] = code
+
+    dlls.calls.before = fail_once
+    record = imported(dlls, tmp_path, ONE)
+    assert record.key is not None
+    assert record.key.container.startswith("mlsssl-")
+    assert "PFXImportCertStore" not in dlls.calls.names

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mlsssl._ports import KeyState
 from mlsssl._windows import cng_keys, contexts, csp_keys, key_blobs, system_stores
-from mlsssl._windows.crypto_codes import NO_SUCH_KEY, code_of, in_words
+from mlsssl._windows.crypto_codes import NO_SUCH_KEY, NTE_NOT_SUPPORTED, code_of, in_words
 from mlsssl.errors import (
     AccessDeniedError,
     InvalidInputError,
@@ -184,12 +184,18 @@ def delete(dlls: Dlls, link: KeyLink) -> bool:
 
 
 def containers(dlls: Dlls, *, machine: bool) -> list[KeyLink]:
-    """Every key container of the machine or the user, as far as the providers list theirs."""
-    found: list[KeyLink] = []
-    for provider in (cng_keys, csp_keys):
-        with contextlib.suppress(NativeError, UnsupportedError):  # not every system can list
-            found += provider.containers(dlls, machine=machine)
-    return found
+    """Every key container of the machine or the user, as far as the providers list theirs.
+
+    Raises:
+        NativeError, AccessDeniedError: a provider that lists its containers did not.
+    """
+    try:
+        found = cng_keys.containers(dlls, machine=machine)
+    except NativeError as error:
+        if error.code != NTE_NOT_SUPPORTED:  # a provider that finds no key by its name has none to list
+            raise
+        found = []
+    return found + csp_keys.containers(dlls, machine=machine)
 
 
 def places_in_use(dlls: Dlls) -> frozenset[tuple[str, bool, bool]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from mlsssl._windows.pending import Pending, PendingKeys, digest
 from mlsssl.errors import (
     AccessDeniedError,
     MalformedDataError,
+    NativeError,
     StoreClosedError,
     StoreError,
     StoreNotFoundError,
@@ -287,7 +289,11 @@ class WindowsStore:
         """The key first, under a name that is written down before it exists, then the certificate that names it."""
         machine = self._location == "LocalMachine"
         name = keys.new_name()
-        there = keys.containers(self._dlls, machine=machine) if new.pfx is not None else None
+        there = None
+        if new.pfx is not None:
+            # Where containers cannot be listed, one that Windows names could be lost: then the key goes in by hand.
+            with contextlib.suppress(NativeError, AccessDeniedError):
+                there = keys.containers(self._dlls, machine=machine)
         pending = Pending(
             # The link that is replaced is written down too: its key goes unless somebody needs it.
             links=(*keys.possible_links(name, machine=machine), *([] if replaced is None else [replaced])),
@@ -297,7 +303,7 @@ class WindowsStore:
         )
         with self._pending.noted(pending) as note:
             link = None
-            if new.pfx is not None:
+            if new.pfx is not None and there is not None:
                 data, password = new.pfx
                 link = pfx.import_key(
                     self._dlls, data, password, certificate, note, location=self._location, exportable=new.exportable
