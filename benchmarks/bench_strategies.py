@@ -101,7 +101,7 @@ def main() -> int:
                 f"{COUNT} chains() / certificates()",
                 draw(strategies.chains(), COUNT),
                 certificates,
-                bound=1.5,
+                bound=2,
                 repeat=1,
                 rounds=7,
             ),

@@ -132,20 +132,29 @@ def test_the_fixtures_are_listed(run: Run) -> None:
 _PAGE = (SOURCE.parent / "docs" / "howto-pytest.md").read_text(encoding="utf-8")
 _EXAMPLES = re.findall(r"^```python\n(.*?)^```", _PAGE, re.DOTALL | re.MULTILINE)
 
-# Ways to break the renewal that the first example tests, as a conftest.py.
+# Ways to break the renewal that the first example tests: a conftest.py, and what the failure then says.
 _BREAKS = {
-    "nothing is bound": """
+    "nothing is bound": (
+        """
         from mlsssl._embedded.bindings import EmbeddedBindings
         EmbeddedBindings.update = lambda self, record: None
         """,
-    "nothing is renewed": """
+        "E *Error: *0.0.0.0:443*",
+    ),
+    "nothing is renewed": (
+        """
         import mlsssl
         mlsssl.renew = lambda key, ca, machine: mlsssl.deploy("0.0.0.0:444", ca.issue("localhost"), machine=machine)
         """,
-    "the listener never looks again": """
+        "E *assert <Certificate localhost*",
+    ),
+    "the listener never looks again": (
+        """
         from mlsssl._embedded.database import Database
         Database.data_version = lambda self: 1
         """,
+        "E *assert <Certificate localhost*",
+    ),
 }
 
 
@@ -159,6 +168,9 @@ def test_the_examples_of_the_docs_pass(pytester: pytest.Pytester, run: Run) -> N
 @pytest.mark.parametrize("way", _BREAKS)
 def test_the_first_example_fails_when_renewal_is_broken(pytester: pytest.Pytester, run: Run, way: str) -> None:
     """The failing twins: the same text, with a renewal that does not do its work."""
-    pytester.makeconftest(_BREAKS[way])
+    conftest, said = _BREAKS[way]
+    pytester.makeconftest(conftest)
     pytester.makepyfile(_EXAMPLES[0])
-    run().assert_outcomes(failed=1)
+    result = run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([said])
