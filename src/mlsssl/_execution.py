@@ -307,7 +307,8 @@ def _add(port: MachinePort, task: Task, addition: Addition) -> None:
     certificate = task.certificates[addition.thumbprint]
     leaf = addition.role == "leaf"
     private_key = certificate.private_key if leaf else None
-    with closing(port.open_store(addition.store, "LocalMachine", write=True)) as store:
+    create = is_standard(addition.store)
+    with closing(port.open_store(addition.store, "LocalMachine", create=create, write=True)) as store:
         store.add(
             certificate.to_der(),
             None if private_key is None else keys.private_key_der(private_key),
@@ -315,6 +316,11 @@ def _add(port: MachinePort, task: Task, addition: Addition) -> None:
             exportable=task.exportable and leaf,
             provider=task.provider if leaf else None,
         )
+
+
+def is_standard(store: str) -> bool:
+    """Whether every Windows has this store, be it that nothing was ever put in."""
+    return store.casefold() in ("my", "ca", "root")
 
 
 def _with_running_services(port: MachinePort, task: Task) -> Change:

@@ -363,7 +363,12 @@ def _resolve(port: MachinePort, wish: Wish, store: str) -> tuple[Certificate, St
 
 
 def _find(port: MachinePort, store: str, thumbprint: Thumbprint) -> StoreRecord | None:
-    opened = port.open_store(store, "LocalMachine")
+    try:
+        opened = port.open_store(store, "LocalMachine")
+    except StoreNotFoundError:
+        if not _execution.is_standard(store):
+            raise
+        return None  # a system so new that nothing was in it yet
     try:
         return opened.find(thumbprint)
     finally:
