@@ -21,6 +21,9 @@ and new ones come beside them. Ask a report for one with `report.filter(code="ex
 
 Each entry says how severe the finding is under each profile; a profile that is not named does not have the rule. A
 date is the first day of issue (notBefore) on which the rule holds for that profile; before it, a finding is a notice.
+
+What `deploy.plan` finds about the binding, such as `binding-shadowed`, has codes too; they are with [replacing a
+certificate on a live service](howto-replace-live.md).
 """
 
 _WINDOWS = """## Windows' own verdict

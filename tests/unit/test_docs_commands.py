@@ -12,6 +12,7 @@ import re
 import shutil
 import subprocess
 import sys
+import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,7 +22,9 @@ from example_output import same
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
-_FENCE = re.compile(r"^(?P<ticks>`{3,})(?P<language>\S*)[^\n]*\n(?P<body>.*?)^(?P=ticks)$", re.MULTILINE | re.DOTALL)
+_FENCE = re.compile(
+    r"^ *(?P<ticks>`{3,})(?P<language>\S*)[^\n]*\n(?P<body>.*?)^ *(?P=ticks)$", re.MULTILINE | re.DOTALL
+)
 _NOT_RUN = re.compile(r"<!-- not run: (?P<reason>\S.*?) -->\n\Z")
 _SEPARATOR = "\x1e"
 
@@ -52,7 +55,8 @@ def fences(page: Path) -> list[Fence]:
     for match in _FENCE.finditer(text):
         before = _NOT_RUN.search(text, 0, match.start())
         line = text.count("\n", 0, match.start()) + 2
-        found.append(Fence(match["language"], match["body"], line, before["reason"] if before else None))
+        reason = before["reason"] if before else None
+        found.append(Fence(match["language"], textwrap.dedent(match["body"]), line, reason))
     return found
 
 
