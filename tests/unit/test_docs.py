@@ -67,7 +67,10 @@ def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
     )
     machine = tmp_path / "machine.sqlite"
     environment = os.environ | {"PYTHONPATH": str(ROOT / "src"), "MLSSSL_MACHINE": str(machine)}
-    subprocess.run([sys.executable, "-c", example], env=environment, check=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", example], env=environment, stdin=subprocess.DEVNULL, capture_output=True, timeout=120
+    )
+    assert done.returncode == 0, done.stderr.decode(errors="replace")
     with mlsssl.EmbeddedMachine(machine) as after, after.store() as store:
         bound = after.bindings["0.0.0.0:443"].thumbprint
         assert bound is not None
