@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from asn1crypto import core
+from asn1crypto import x509 as asn1_x509
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mlsssl._pki import names as pki_names
@@ -58,6 +64,7 @@ class Level:
     serial: int
     extensions: dict[str, tuple[x509.ExtensionType, bool]] = field(default_factory=dict)
     signed_with: PrivateKey | None = None
+    sha1: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -174,8 +181,36 @@ def _sign(level: Level, above: Level) -> x509.Certificate:
     for extension, critical in level.extensions.values():
         builder = builder.add_extension(extension, critical)
     if isinstance(key, rsa.RSAPrivateKey):
-        return builder.sign(key, hash_for(key))
-    return builder.sign(key, hash_for(key), ecdsa_deterministic=True)
+        made = builder.sign(key, hash_for(key))
+    else:
+        made = builder.sign(key, hash_for(key), ecdsa_deterministic=_deterministic())
+    return _signed_anew_with_sha1(made, key) if level.sha1 else made
+
+
+@functools.cache
+def _deterministic() -> bool:
+    """Whether the OpenSSL under `cryptography` makes RFC 6979 signatures (3.2 and newer); random ones are valid too."""
+    try:
+        ec.ECDSA(hashes.SHA256(), deterministic_signing=True)
+    except UnsupportedAlgorithm:
+        return False
+    return True
+
+
+def _signed_anew_with_sha1(certificate: x509.Certificate, key: PrivateKey) -> x509.Certificate:
+    """The same certificate with a SHA-1 signature, which `cryptography` no longer makes for certificates."""
+    document = asn1_x509.Certificate.load(certificate.public_bytes(Encoding.DER))
+    is_rsa = isinstance(key, rsa.RSAPrivateKey)
+    algorithm = {"algorithm": "sha1_rsa", "parameters": core.Null()} if is_rsa else {"algorithm": "sha1_ecdsa"}
+    document["tbs_certificate"]["signature"] = algorithm
+    document["signature_algorithm"] = algorithm
+    data = document["tbs_certificate"].dump(force=True)
+    sha1 = hashes.SHA1()  # noqa: S303 -- the fault itself
+    if isinstance(key, rsa.RSAPrivateKey):
+        document["signature_value"] = key.sign(data, padding.PKCS1v15(), sha1)
+    else:
+        document["signature_value"] = key.sign(data, ec.ECDSA(sha1, deterministic_signing=_deterministic()))
+    return x509.load_der_x509_certificate(document.dump(force=True))
 
 
 def _stranger(plan: Draft) -> Level:
@@ -255,6 +290,10 @@ def _leaf_is_ca(plan: Draft) -> None:
 
 def _signature(plan: Draft) -> None:
     plan.leaf.signed_with = pool.ec_key(ec.SECP256R1, pool.EC_KEYS + 2)
+
+
+def _sha1(plan: Draft) -> None:
+    plan.leaf.sha1 = True
 
 
 def _wrong_dns(name: str) -> Callable[[Draft], None]:
@@ -337,6 +376,7 @@ FAULTS: dict[str, Fault] = {
     "root-not-trusted": Fault(change=_stranger_trusted),
     "issuer-not-found": Fault(change=_left_out, authorities=2),
     "signature-invalid": Fault(change=_signature),
+    "signature-hash": Fault(change=_sha1),
     "validity-too-long": Fault(change=_too_long),
     "common-name-only": Fault(change=_common_name_only, also=("name-mismatch",)),
     "dns-name-malformed": Fault(change=_wrong_dns("-hyphen-.test")),
