@@ -126,6 +126,5 @@ def benchmarks(session: nox.Session) -> None:
 @nox.session
 def fuzz(session: nox.Session) -> None:
     """Coverage-guided fuzzing of every reader of foreign bytes, half a minute each; more with `-- --seconds N`."""
-    _install(session, "test")
-    session.install("atheris")
+    _install(session, "fuzz")
     session.run("python", "tests/fuzz/fuzz.py", "all", *(session.posargs or ["--seconds", "30"]))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +15,7 @@ from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from mlsssl._pki import _asn1
 from mlsssl._pki._old_ciphers import rc2_cbc_decrypt, rc4
+from mlsssl._pki.quiet import quiet
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
@@ -270,9 +270,7 @@ def _decrypt(cipher: CipherName, key: bytes, iv: bytes, data: bytes) -> bytes | 
 def _block_cipher(cipher: CipherName, key: bytes) -> algorithms.AES | TripleDES:
     if cipher.startswith("AES"):
         return algorithms.AES(key)
-    with warnings.catch_warnings():
-        # cryptography warns about two-key 3DES; it is being read, not chosen.
-        warnings.simplefilter("ignore")
+    with quiet():  # cryptography warns about two-key 3DES; it is being read, not chosen
         return TripleDES(key if len(key) == 24 else key + key[:8])
 
 

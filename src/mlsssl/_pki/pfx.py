@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +13,7 @@ from mlsssl._pki import _pbe, _pkcs12
 from mlsssl._pki.keytypes import PRIVATE_KEY_TYPES, PrivateKey
 from mlsssl._pki.pem import load_der, probe
 from mlsssl._pki.pfx_write import serialize_pfx
+from mlsssl._pki.quiet import quiet
 from mlsssl.errors import MalformedDataError, WrongPasswordError
 
 if TYPE_CHECKING:
@@ -112,8 +112,7 @@ def _bounded_for_openssl(data: bytes, structure: Structure, password: str | None
 def _load_with_openssl(data: bytes, password: str | None, structure: Structure) -> LoadedPfx | None:
     """The quick way; None when OpenSSL does not take it, for whatever reason: `load_entries` finds out."""
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # cryptography warns about BER, which RFC 7292 allows
+        with quiet():  # cryptography warns about BER, which RFC 7292 allows
             loaded = pkcs12.load_pkcs12(data, None if password is None else password.encode())
             if not isinstance(loaded.key, PRIVATE_KEY_TYPES):
                 return None
