@@ -19,7 +19,7 @@ from hypothesis.errors import InvalidArgument
 from mlsssl import strategies
 from mlsssl._pki.names import parse_name
 from mlsssl._strategies import pool
-from mlsssl._strategies.chain import FAULTS
+from mlsssl._strategies.chain import FAULTS, _signed_anew_with_sha1
 from mlsssl.authority import CertificateAuthority
 from mlsssl.certificate import Certificate
 from mlsssl.netsh import parse_command
@@ -405,3 +405,13 @@ def test_types_are_known_to_hypothesis(kind: str, ours_first: bool) -> None:
     first = f"import mlsssl; mlsssl.{kind}" if ours_first else "import hypothesis"
     code = _ENTRY_POINT.format(first=first, kind=kind, loaded=ours_first)
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
+
+
+def test_a_sha1_signature_can_stand_under_any_name() -> None:
+    """`xn--zca` (ß) is fine in IDNA 2008, and Python's own IDNA 2003 codec cannot decode it."""
+    ca = CertificateAuthority.create("Root", key=ec.derive_private_key(9, ec.SECP256R1()))
+    key = ec.derive_private_key(9, ec.SECP256R1())
+    made = _signed_anew_with_sha1(ca.issue("ß.example", key=key).to_cryptography(), key)
+    assert Certificate(made).names == ("xn--zca.example",)
+    assert Certificate(made).signature_hash == "sha1"
+    key.public_key().verify(made.signature, made.tbs_certificate_bytes, ec.ECDSA(hashes.SHA1()))

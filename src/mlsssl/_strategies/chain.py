@@ -204,13 +204,14 @@ def _signed_anew_with_sha1(certificate: x509.Certificate, key: PrivateKey) -> x5
     algorithm = {"algorithm": "sha1_rsa", "parameters": core.Null()} if is_rsa else {"algorithm": "sha1_ecdsa"}
     document["tbs_certificate"]["signature"] = algorithm
     document["signature_algorithm"] = algorithm
-    data = document["tbs_certificate"].dump(force=True)
+    # Not force=True: that decodes and encodes every name anew, and Python's IDNA 2003 stumbles over xn--zca.
+    data = document["tbs_certificate"].dump()
     sha1 = hashes.SHA1()  # noqa: S303 -- the fault itself
     if isinstance(key, rsa.RSAPrivateKey):
         document["signature_value"] = key.sign(data, padding.PKCS1v15(), sha1)
     else:
         document["signature_value"] = key.sign(data, ec.ECDSA(sha1, deterministic_signing=_deterministic()))
-    return x509.load_der_x509_certificate(document.dump(force=True))
+    return x509.load_der_x509_certificate(document.dump())
 
 
 def _stranger(plan: Draft) -> Level:
