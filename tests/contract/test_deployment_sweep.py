@@ -33,6 +33,7 @@ from contract.deployment_scenarios import (
 from mlsssl import MlssslError, ServiceState, _files, deploy
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl.machine import Machine
+from sweeps import points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -203,7 +204,7 @@ def test_every_call_that_fails_leaves_the_old_or_the_new_state(
     bench = Bench(fast_folder, scenario)
     assert len(bench.calls) > 10
     states = {"old": 0, "new": 0}
-    for number, call in enumerate(bench.calls):
+    for number, call in points(bench.calls):
         # The code changes the message only, so for what reads, and for a lasting fault, a few of them say all.
         reads = call.startswith(("SELECT", "PRAGMA", "BEGIN"))
         for code in ("SQLITE_BUSY", "SQLITE_IOERR") if reads else LASTING if lasting else tuple(SQLITE_CODES):

@@ -27,6 +27,7 @@ from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._windows.machine import WindowsPort
 from mlsssl.machine import Machine
+from sweeps import points
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,7 +152,7 @@ def test_every_native_call_that_fails_leaves_the_old_or_the_new_state(
     bench = Bench(fast_folder, scenario)
     assert set(bench.calls) <= set(CODES)
     states = {"old": 0, "new": 0}
-    for number, name in enumerate(bench.calls):
+    for number, name in points(bench.calls):
         for code in CODES[name]:
             computer, folder = bench.copy()
             dlls = bench.dlls(computer)
@@ -177,7 +178,7 @@ def test_a_process_that_ends_at_any_native_call_leaves_the_old_or_the_new_state(
     """Before each call, and with every later call of the dead process refused."""
     bench = Bench(fast_folder, scenario)
     states = {"old": 0, "new": 0}
-    for number in range(len(bench.calls)):
+    for number, _name in points(bench.calls):
         computer, folder = bench.copy()
         dlls = bench.dlls(computer)
 

@@ -23,6 +23,7 @@ from mlsssl import _files
 from mlsssl._fakes.computer import Computer, ProvInfo
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl.errors import MlssslError, NativeError, StoreNotFoundError
+from sweeps import points
 from windows.stores_machine import WindowsStoresMachine
 
 if TYPE_CHECKING:
@@ -202,7 +203,7 @@ def whole_run(case: Case, folder: Path) -> tuple[list[str], list[tuple[bytes, st
 def test_each_call_failing_in_turn(case: Case, tmp_path: Path) -> None:
     """Out of memory, at every call that can fail."""
     names, after = whole_run(case, tmp_path)
-    for number, function in enumerate(names):
+    for number, function in points(names):
         if function in CANNOT_FAIL:
             continue
         computer = prepared(case, tmp_path)
@@ -224,7 +225,7 @@ def test_each_call_failing_in_turn(case: Case, tmp_path: Path) -> None:
 def test_killed_at_each_call(case: Case, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The process ends before any of its calls, or before any of its files is written."""
     after = whole_run(case, tmp_path)[1]
-    for number, function in enumerate(written_run(case, tmp_path, monkeypatch)):
+    for number, function in points(written_run(case, tmp_path, monkeypatch)):
         computer = prepared(case, tmp_path)
         old = state(computer, tmp_path)
         process = Process(computer, tmp_path)
