@@ -36,7 +36,7 @@ def about_place(places: Sequence[tuple[Location, str]], store_name: str) -> tupl
             Diagnosis(
                 cause=Cause.WRONG_STORE,
                 found=f"the certificate is in {names}, not in {here}",
-                remedy=f"bind it with store_name={wrong_stores[0]!r}, or add it to {store_name!r} with its private key",
+                remedy=f"bind it with store={wrong_stores[0]!r}, or add it to {store_name!r} with its private key",
             )
         )
     wrong_locations = [name for location, name in places if location != "LocalMachine"]

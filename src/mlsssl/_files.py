@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import secrets
@@ -11,10 +12,25 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl.errors import AccessDeniedError, BindingError, InvalidInputError, NotFoundError
+from mlsssl.errors import (
+    AccessDeniedError,
+    BindingError,
+    InvalidInputError,
+    MlssslError,
+    NativeError,
+    NotFoundError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+
+def path_of(given: str | os.PathLike[str]) -> Path:
+    """What a caller gave as a path; `InvalidInputError` when it is none."""
+    try:
+        return Path(given)
+    except TypeError:
+        raise InvalidInputError(f"the path of a file is needed, not {type(given).__name__}") from None
 
 
 def read(path: Path, *, limit: int = 64 * 1024 * 1024) -> bytes:
@@ -23,7 +39,8 @@ def read(path: Path, *, limit: int = 64 * 1024 * 1024) -> bytes:
     Raises:
         NotFoundError: there is no such file.
         AccessDeniedError: this user may not read it.
-        InvalidInputError: it is a folder, or larger than `limit` bytes.
+        InvalidInputError: it is a folder, larger than `limit` bytes, or no path that can be.
+        NativeError: it cannot be read for another reason, such as a failing disk.
     """
     try:
         with path.open("rb") as file:
@@ -36,6 +53,8 @@ def read(path: Path, *, limit: int = 64 * 1024 * 1024) -> bytes:
         if path.is_dir():  # what Windows answers for a folder
             raise InvalidInputError(f"{path} is a folder, not a file") from None
         raise AccessDeniedError(f"this user may not read {path}", right="read") from None
+    except (OSError, ValueError) as error:
+        raise _unnamed("open", path, error) from None
     if len(data) > limit:
         raise InvalidInputError(f"{path} is larger than {limit} bytes; no certificate file is")
     return data
@@ -52,7 +71,9 @@ def write(path: Path, data: bytes, *, private: bool) -> None:
 
     Raises:
         NotFoundError: the folder does not exist.
+        InvalidInputError: a folder is there, or it is no path that can be.
         AccessDeniedError: this user may not write there.
+        NativeError: it cannot be written for another reason, such as a full disk.
     """
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
@@ -73,7 +94,24 @@ def write(path: Path, data: bytes, *, private: bool) -> None:
         raise InvalidInputError(f"{path} is a folder, not a file") from None
     except PermissionError:
         raise AccessDeniedError(f"this user may not write {path}", right="write") from None
+    except (OSError, ValueError) as error:
+        raise _unnamed("write", path, error) from None
     _sync_folder(path.parent)
+
+
+def _unnamed(function: str, path: Path, error: OSError | ValueError) -> MlssslError:
+    """The error for what went wrong with a path in a way that has no branch of its own."""
+    if isinstance(error, MlssslError):
+        return error
+    if not isinstance(error, OSError) or error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL):
+        # ValueError: a NUL in the path. Windows answers EINVAL for characters that no path may have.
+        return InvalidInputError(f"{str(path)!r} cannot be the path of a file: {error}")
+    if error.errno == errno.ENOTDIR:
+        return NotFoundError(f"there is no {path}: a file stands where a folder should")
+    if error.errno == errno.EROFS:
+        return AccessDeniedError(f"{path} is on a read-only file system", right="write")
+    name = errno.errorcode.get(error.errno or 0, "")
+    return NativeError(function, error.errno or 0, name, f"{path}: {error.strerror or error}")
 
 
 def make_private_file(path: Path) -> None:
@@ -98,7 +136,8 @@ def private_folder(path: Path, *, administrators: bool = False) -> Path:
 
     Raises:
         AccessDeniedError: this user may not make it; or `administrators`, and it belongs to somebody else.
-        InvalidInputError: something that is not a folder is there.
+        InvalidInputError: something that is not a folder is there, or it is no path that can be.
+        NativeError: it cannot be made for another reason.
     """
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,6 +152,8 @@ def private_folder(path: Path, *, administrators: bool = False) -> Path:
         raise AccessDeniedError(f"this user may not make the folder {path}", right="write") from None
     except (FileExistsError, NotADirectoryError):
         raise InvalidInputError(f"{path} cannot be made: a file is in its way") from None
+    except (OSError, ValueError) as error:
+        raise _unnamed("mkdir", path, error) from None
     if not path.is_dir():
         raise InvalidInputError(f"{path} is not a folder")
     return path

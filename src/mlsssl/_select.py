@@ -6,6 +6,8 @@ import os
 import sys
 from typing import TYPE_CHECKING, Protocol
 
+from mlsssl.errors import InvalidInputError
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
@@ -32,7 +34,14 @@ _local: tuple[str | None, int, MachinePort] | None = None
 
 def port_of(machine: HasPort | None) -> MachinePort:
     """The given machine's port, or this computer's."""
-    return local_port() if machine is None else machine.port
+    if machine is None:
+        return local_port()
+    try:
+        return machine.port
+    except AttributeError:
+        raise InvalidInputError(
+            f"machine is a Machine, such as EmbeddedMachine(path), not {type(machine).__name__}"
+        ) from None
 
 
 def local_port() -> MachinePort:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from collections import deque
 from typing import TYPE_CHECKING, NoReturn
 
@@ -11,8 +10,10 @@ from cryptography import x509
 from mlsssl._pki import issue, keys, names, pem
 from mlsssl.certificate import Certificate, assemble
 from mlsssl.errors import InvalidInputError
+from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
+    import datetime as dt
     import ssl
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
@@ -57,6 +58,10 @@ class CertificateAuthority:
     crl_url: str | None
 
     def __init__(self, certificate: Certificate, *, crl_url: str | None = None) -> None:
+        if not isinstance(certificate, Certificate):
+            raise InvalidInputError(
+                f"a Certificate is needed, not {type(certificate).__name__}; CertificateAuthority.load reads a file"
+            )
         key = certificate.private_key
         if key is None:
             raise InvalidInputError(f"an authority needs its private key, and there is none with {certificate!r}")
@@ -122,7 +127,7 @@ class CertificateAuthority:
         if not common_name:
             raise InvalidInputError("an authority needs a name: RFC 5280 section 4.1.2.6 wants a subject in every CA")
         private_key = keys.make_key(key)
-        not_before, not_after = issue.validity(_moment(at), days)
+        not_before, not_after = issue.validity(check_moment(at), days)
         certificate = issue.authority_certificate(
             None,
             private_key,
@@ -208,7 +213,7 @@ class CertificateAuthority:
         permitted_trees = [names.parse_subtree(text) for text in permitted]
         self._check_subtrees(permitted_trees)
         private_key = keys.make_key(keys.check_key_type(self.key_type) if key is None else key)
-        moment = _moment(at)
+        moment = check_moment(at)
         if days is None:
             days = max(1, min(_AUTHORITY_DAYS // 2, (self._certificate.not_after - moment).days))
         not_before, not_after = self._validity(moment, days)
@@ -279,7 +284,7 @@ class CertificateAuthority:
         if key is None:
             key = self._server_key_type()
         private_key = keys.make_key(key)
-        return self._issue(wanted, private_key, private_key.public_key(), days, common_name, _moment(at), serial)
+        return self._issue(wanted, private_key, private_key.public_key(), days, common_name, check_moment(at), serial)
 
     def _issue(
         self,
@@ -338,7 +343,7 @@ class CertificateAuthority:
         from mlsssl._pki.csr import RequestPolicy
 
         honoured = request.honoured_by(RequestPolicy() if policy is None else policy)
-        return self._issue(list(honoured.names), None, honoured.public_key, days, common_name, _moment(at), serial)
+        return self._issue(list(honoured.names), None, honoured.public_key, days, common_name, check_moment(at), serial)
 
     def crl(
         self,
@@ -368,7 +373,7 @@ class CertificateAuthority:
         """
         from mlsssl._pki.crl import build_crl
 
-        moment = _moment(at)
+        moment = check_moment(at)
         entries: list[tuple[int, dt.datetime, str | None]] = []
         for one in revoked:
             what, when, reason = one if isinstance(one, tuple) else (one, moment, None)
@@ -417,7 +422,7 @@ class CertificateAuthority:
         count = (os.cpu_count() or 1) if workers is None else workers
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 1024:
             raise InvalidInputError(f"workers is a whole number from 1 to 1024, not {workers!r}")
-        moment = _moment(at)
+        moment = check_moment(at)
 
         def one(item: str | Sequence[str]) -> Certificate:
             hosts = (item,) if isinstance(item, str) else tuple(item)
@@ -525,14 +530,6 @@ class CertificateAuthority:
 def _is_old_root(certificate: Certificate) -> bool:
     constraints = pem.find_extension(certificate.to_cryptography(), x509.BasicConstraints)
     return certificate.is_self_issued and constraints is None
-
-
-def _moment(at: dt.datetime | None) -> dt.datetime:
-    if at is None:
-        return dt.datetime.now(dt.timezone.utc)
-    if not isinstance(at, dt.datetime):
-        raise InvalidInputError(f"at is an aware datetime, not {at!r}")
-    return at
 
 
 def _serial(serial: int | None) -> int:

@@ -15,7 +15,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from mlsssl import _files
 from mlsssl._pki import keys, names, pem
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
-from mlsssl.values import Thumbprint
+from mlsssl.values import Thumbprint, check_friendly_name, check_moment
 
 if TYPE_CHECKING:
     import ssl
@@ -103,7 +103,8 @@ class Certificate:
                     "look for the key that was made with the certificate request"
                 )
         others = [_x509_of(one) for one in chain]
-        _fill(self, certificate, private_key, pem.order_chain(certificate, others), friendly_name)
+        name = check_friendly_name(friendly_name)
+        _fill(self, certificate, private_key, pem.order_chain(certificate, others), name)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a Certificate is immutable: {name} cannot be set")
@@ -132,19 +133,24 @@ class Certificate:
 
         Returns:
             The certificate that belongs to the private key, or without one the first that issued none of the
-            others; those
-            are its `chain`.
+            others; those are its `chain`.
 
         Raises:
             NotFoundError: there is no such file.
             AccessDeniedError: it may not be read.
+            InvalidInputError: it is a folder, larger than that, or no path that can be.
+            NativeError: it cannot be read for another reason, such as a failing disk.
             WrongPasswordError: a password is missing or wrong.
             MalformedDataError: the bytes are none of these formats, or the key belongs to no certificate.
             UnsupportedError: a private key that is neither RSA nor EC.
         """
-        data = _files.read(Path(path))
-        key_data = None if key is None else _files.read(Path(key))
-        return cls.from_bytes(data, password=password, key=key_data, key_password=key_password)
+        data = _files.read(_files.path_of(path))
+        key_data = None if key is None else _files.read(_files.path_of(key))
+        try:
+            return cls.from_bytes(data, password=password, key=key_data, key_password=key_password)
+        except MalformedDataError as error:
+            files = f"{path} with {key}" if key is not None else str(path)
+            raise type(error)(f"{files}: {error}") from None
 
     @classmethod
     def from_bytes(
@@ -174,7 +180,10 @@ class Certificate:
                 private_key, friendly_name = _usable_key(loaded.private_key), loaded.friendly_name
                 found = [*([loaded.certificate] if loaded.certificate else []), *loaded.additional]
             case _:
-                found = [pem.load_der(data)]
+                try:
+                    found = [pem.load_der(data)]
+                except MalformedDataError as error:
+                    raise MalformedDataError(f"not PEM, PFX or PKCS#7; as DER, {error}") from None
         if key is not None:
             private_key = _load_key(key, password if key_password is None else key_password)
         if not found:
@@ -185,7 +194,11 @@ class Certificate:
     @classmethod
     def from_pem(cls, data: bytes | str, *, password: str | None = None) -> Certificate:
         """From PEM text: certificates in any order, and the private key if it is there. Errors as `load`."""
-        text = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else bytes(data)
+        if not isinstance(data, (str, bytes, bytearray, memoryview)):
+            raise InvalidInputError(
+                f"text or bytes are needed, not {type(data).__name__}; Certificate.load takes a path"
+            )
+        text = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
         if b"-----BEGIN" not in text:
             raise MalformedDataError("this is not PEM: there is no line that says -----BEGIN")
         return cls.from_bytes(text, password=password)
@@ -198,7 +211,9 @@ class Certificate:
     @classmethod
     def from_pfx(cls, data: bytes, password: str | None) -> Certificate:
         """From a PFX (PKCS#12, RFC 7292). Errors as `load`."""
-        if pem.format_of(data) != "pfx":
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            raise InvalidInputError(f"bytes are needed, not {type(data).__name__}; Certificate.load takes a path")
+        if pem.format_of(bytes(data)) != "pfx":
             raise MalformedDataError("this is not a PFX file")
         return cls.from_bytes(data, password=password)
 
@@ -228,11 +243,12 @@ class Certificate:
 
         Raises:
             InvalidInputError: another suffix, no password where one is needed, a password where nothing is
-                encrypted, or a private key asked for that is not there.
+                encrypted, a private key asked for that is not there, or a path that cannot be.
             NotFoundError: the folder is not there.
             AccessDeniedError: it may not be written.
+            NativeError: it cannot be written for another reason, such as a full disk.
         """
-        target = Path(path)
+        target = _files.path_of(path)
         suffix = target.suffix.lower()
         if suffix in (".pfx", ".p12"):
             data, private = self.to_pfx(password, readable_by=readable_by), True
@@ -295,13 +311,14 @@ class Certificate:
             machine_keyset: Ask Windows to put the key among the machine's (1.3.6.1.4.1.311.17.2).
 
         Raises:
-            InvalidInputError: no password for a private key, or an unknown target.
+            InvalidInputError: no password for a private key, a friendly name that lists cannot show, or an unknown
+                target.
         """
         from mlsssl._pki import pfx
 
         if self._key is not None and not password:
             raise InvalidInputError("a PFX with a private key needs a password")
-        name = self._friendly_name if friendly_name is None else friendly_name
+        name = self._friendly_name if friendly_name is None else check_friendly_name(friendly_name)
         return pfx.serialize_pfx(
             self._key,
             self._certificate,
@@ -331,7 +348,7 @@ class Certificate:
 
         key = self._need_key()
         if not isinstance(key, rsa.RSAPrivateKey):
-            raise InvalidInputError("a PVK file holds RSA keys only; save this one as .pfx or .key .pvk .p7b .spc")
+            raise InvalidInputError("a PVK file holds RSA keys only; save this one as .pfx or .key")
         return pvk.serialize_pvk(key, password)
 
     def _need_key(self) -> PrivateKey:
@@ -363,8 +380,8 @@ class Certificate:
         return assemble(self._certificate, self._key, ordered, self._friendly_name)
 
     def with_friendly_name(self, friendly_name: str | None) -> Certificate:
-        """The same with another friendly name."""
-        return assemble(self._certificate, self._key, self._chain, friendly_name)
+        """The same with another friendly name; `InvalidInputError` for one that lists cannot show."""
+        return assemble(self._certificate, self._key, self._chain, check_friendly_name(friendly_name))
 
     def without_key(self) -> Certificate:
         """The same without the private key: what may be shown to others."""
@@ -533,10 +550,7 @@ class Certificate:
         Raises:
             InvalidInputError: out of range, or a naive `at`.
         """
-        moment = dt.datetime.now(dt.timezone.utc) if at is None else at
-        if moment.tzinfo is None:
-            raise InvalidInputError("at is an aware datetime: datetime.now(timezone.utc)")
-        return moment >= self.renewal_time(fraction, jitter=jitter)
+        return check_moment(at) >= self.renewal_time(fraction, jitter=jitter)
 
     # -- using it -----------------------------------------------------------------------------------------------
 
@@ -591,7 +605,7 @@ class Certificate:
         from mlsssl import _select, _trust_findings
         from mlsssl._pki.validate import validate
 
-        moment = dt.datetime.now(dt.timezone.utc) if at is None else at
+        moment = check_moment(at)
         judge = _select.system_judge() if trust == "system" else None
         problems: tuple[TrustProblem, ...] = ()
         if judge is not None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import codecs
+import contextlib
+import io
+import os
 import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
@@ -36,6 +40,8 @@ OLD_COMMANDS = ("makecert", "pvk2pfx", "netsh")
 PROFILES = ("private", "public", "procedure", "windows", "legacy")
 _SECRET_HELP = "where the password comes from: env:NAME, file:PATH, stdin or prompt (never the password itself)"  # noqa: S105
 
+_JSON_HELP = "print the result as one JSON document"
+
 _EPILOG = """\
 exit codes:
   0 done   1 the answer is no   2 wrong usage or input   3 not found   4 exists already   5 access denied
@@ -53,11 +59,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit code; `mlsssl --help` lists them.
     """
     words = list(sys.argv[1:] if argv is None else argv)
+    _write_what_the_terminal_can()
     if words and words[0] in OLD_COMMANDS:
         # Their words are not argparse's: -opt, /opt, name=value, typographic dashes.
         return _run(argparse.Namespace(json=False, run=("mlsssl._commands.old_commands", "run_old"), words=words))
     parser = build_parser()
-    arguments = parser.parse_args(words)
+    try:
+        arguments = parser.parse_args(words)
+    except _UsageError as error:
+        if "--json" in words:
+            _print_json({"error": "UsageError", "message": str(error), "exit_code": 2})
+        print(error, file=sys.stderr)
+        return 2
     if not hasattr(arguments, "run"):
         parser.print_help()
         return 2
@@ -70,15 +83,56 @@ def _run(arguments: argparse.Namespace) -> int:
     terminal = Terminal(as_json=arguments.json)
     module, name = arguments.run
     try:
-        return int(getattr(import_module(module), name)(arguments, terminal))
-    except errors.MlssslError as error:
-        return _tell(error, arguments, terminal)
-    except BrokenPipeError:
-        sys.stderr.close()  # the reader went away (`mlsssl … | head`); Python would complain at exit
+        try:
+            code = int(getattr(import_module(module), name)(arguments, terminal))
+        except errors.MlssslError as error:
+            code = _tell(error, arguments, terminal)
+        if sys.stdout is not None:
+            sys.stdout.flush()  # here, where a full disk or a reader that went away can still be told
+    except BrokenPipeError:  # `mlsssl … | head`
+        _forget_output()
         return 141
+    except OSError as error:
+        print(f"mlsssl: {error}", file=sys.stderr)
+        _forget_output()
+        return 9
     except KeyboardInterrupt:
         print("mlsssl: interrupted", file=sys.stderr)
         return 130
+    return code
+
+
+# What we print beyond ASCII, for terminals without it: Windows' code pages 437 and 1252, the locale C.
+_PLAIN = {"→": "->", "…": "...", "–": "-", "—": "-", "’": "'", "“": '"', "”": '"', "·": "-", "×": "x", "²": "2"}
+
+
+def _plain(error: UnicodeError) -> tuple[str, int]:
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    written = "".join(
+        _PLAIN.get(c) or c.encode("ascii", "backslashreplace").decode("ascii")
+        for c in error.object[error.start : error.end]
+    )
+    return written, error.end
+
+
+def _write_what_the_terminal_can() -> None:
+    codecs.register_error("mlsssl.plain", _plain)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="mlsssl.plain")
+
+
+def _forget_output() -> None:
+    # What is left in the buffer has nowhere to go; Python would try, and complain, at exit.
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print_json(data: object) -> None:
+    from mlsssl._commands.terminal import Terminal
+
+    Terminal(as_json=True).result(data)
 
 
 def _tell(error: errors.MlssslError, arguments: argparse.Namespace, terminal: Terminal) -> int:
@@ -94,9 +148,14 @@ def _tell(error: errors.MlssslError, arguments: argparse.Namespace, terminal: Te
                 told[name] = value.to_dict()
         terminal.result(told)
     print(f"mlsssl: {error}", file=sys.stderr)
-    for item in getattr(reason, "diagnosis", ()):
+    causes = [str(item) for item in getattr(reason, "diagnosis", ())]
+    for item in causes if len(causes) > 1 else ():  # a single one is in the message
         print(f"  - {item}", file=sys.stderr)
     return code
+
+
+class _UsageError(Exception):
+    """Words that are no command line of ours; never leaves this module."""
 
 
 class _Parser(argparse.ArgumentParser):
@@ -108,7 +167,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(*args, **options)  # type: ignore[arg-type]
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"{self.prog}: {message}\nTry '{self.prog} --help'.\n")
+        raise _UsageError(f"{self.prog}: {message}\nTry '{self.prog} --help'.")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -119,6 +178,7 @@ def build_parser() -> argparse.ArgumentParser:
         epilog=_EPILOG,
     )
     parser.add_argument("--version", action="version", version=f"mlsssl {__version__}")
+    parser.add_argument("--json", action="store_true", help=_JSON_HELP)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     _add_certificate_commands(commands)
     _add_machine_commands(commands)
@@ -142,14 +202,20 @@ def _command(
     module, _, function = run.partition(":")
     parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     parser.set_defaults(run=(module, function))
-    parser.add_argument("--json", action="store_true", help="print the result as one JSON document")
+    _add_json(parser)
     if machine:
         parser.add_argument("--machine", metavar="FILE", help="an embedded machine's file, instead of this computer")
     return parser
 
 
+def _add_json(parser: _Parser) -> None:
+    # A default here would undo a --json that stood further in front.
+    parser.add_argument("--json", action="store_true", default=argparse.SUPPRESS, help=_JSON_HELP)
+
+
 def _group(commands: Commands, name: str, summary: str) -> Commands:
     parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    _add_json(parser)
     return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from mlsssl import _files
@@ -11,6 +10,8 @@ from mlsssl._pki.csr import RequestPolicy
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from cryptography import x509
 
     from mlsssl._pki.keys import KeyType, PrivateKey
@@ -132,8 +133,8 @@ class CertificateRequest:
             WrongPasswordError: the key's password is missing or wrong.
             InvalidInputError: the private key is not this request's.
         """
-        key_data = None if key is None else _files.read(Path(key))
-        return cls.from_bytes(_files.read(Path(path)), key=key_data, key_password=key_password)
+        key_data = None if key is None else _files.read(_files.path_of(key))
+        return cls.from_bytes(_files.read(_files.path_of(path)), key=key_data, key_password=key_password)
 
     @classmethod
     def from_bytes(
@@ -164,7 +165,7 @@ class CertificateRequest:
             NotFoundError: the folder is not there.
             AccessDeniedError: it may not be written.
         """
-        target = Path(path)
+        target = _files.path_of(path)
         data = self.to_der() if target.suffix.lower() == ".der" else self.to_pem()
         _files.write(target, data, private=False)
         return target
@@ -179,7 +180,7 @@ class CertificateRequest:
         """
         if self._key is None:
             raise InvalidInputError(f"there is no private key with {self!r}")
-        target = Path(path)
+        target = _files.path_of(path)
         _files.write(target, keys.private_key_pem(self._key, password), private=True)
         return target
 

@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from contextlib import closing
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsssl import _files, _select
 from mlsssl._pki import keys, names, pem
 from mlsssl.certificate import Certificate
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreClosedError, StoreNotFoundError
-from mlsssl.values import Location, Thumbprint, check_location, check_store_name
+from mlsssl.values import Location, Thumbprint, check_location, check_moment, check_store_name
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable, Iterator
+    from pathlib import Path
     from types import TracebackType
     from typing import Literal
 
@@ -201,7 +201,7 @@ class Store:
             at: The moment for `host`; now when not given.
 
         Raises:
-            InvalidInputError: neither or both are given.
+            InvalidInputError: neither or both are given, one of them is none, or `at` is naive.
         """
         if (thumbprint is None) == (host is None):
             raise InvalidInputError("find takes a thumbprint or a host")
@@ -210,7 +210,7 @@ class Store:
                 record = port.find(Thumbprint(thumbprint))
             return None if record is None else self._entry(record)
         assert host is not None
-        moment = dt.datetime.now(dt.timezone.utc) if at is None else at
+        moment = check_moment(at)
         usable = [
             entry
             for entry in self.find_all(host=host)
@@ -259,10 +259,16 @@ class Store:
             The entry as it is now.
 
         Raises:
+            InvalidInputError: it is no `Certificate`.
             StoreClosedError: the store is closed.
             AccessDeniedError: this user may not change it.
             UnsupportedError: the machine cannot keep such a key.
         """
+        if not isinstance(certificate, Certificate):
+            raise InvalidInputError(
+                f"a Certificate is needed, not {type(certificate).__name__}; Certificate.load reads one from a file, "
+                "import_pfx takes a PFX as it is"
+            )
         self._add_chain((c.to_der() for c in certificate.chain), trust_root=trust_root)
         private_key = certificate.private_key
         with closing(self._port(write=True)) as port:
@@ -303,7 +309,9 @@ class Store:
                 writes one that it can.
             NotFoundError: a path was given, and there is no such file.
         """
-        content = _files.read(Path(data)) if isinstance(data, (str, Path)) else data
+        if not isinstance(data, (bytes, bytearray, memoryview)):
+            data = _files.read(_files.path_of(data))
+        content = bytes(data)
         with closing(self._port(write=True)) as port:
             record, others = port.import_pfx(content, password, exportable=exportable, friendly_name=friendly_name)
         self._add_chain(others, trust_root=trust_root)

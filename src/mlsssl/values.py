@@ -6,7 +6,7 @@ import ipaddress
 import unicodedata
 import uuid
 from dataclasses import dataclass, fields
-from datetime import timedelta
+from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
@@ -28,6 +28,7 @@ __all__ = [
     "Thumbprint",
     "check_friendly_name",
     "check_location",
+    "check_moment",
     "check_store_name",
     "parse_binding_key",
     "well_known_application",
@@ -39,10 +40,21 @@ Location = Literal["LocalMachine", "CurrentUser"]
 
 def check_location(location: str) -> Location:
     """Return `location` if it is one of the two names Windows has; `InvalidInputError` otherwise."""
+    if not isinstance(location, str):
+        raise InvalidInputError(f"location must be 'LocalMachine' or 'CurrentUser', not {location!r}")
     for known in get_args(Location):
         if location.casefold() == known.casefold():
             return known  # type: ignore[no-any-return]
     raise InvalidInputError(f"location must be 'LocalMachine' or 'CurrentUser', not {location!r}")
+
+
+def check_moment(at: datetime | None) -> datetime:
+    """Return `at` if it is an aware datetime, and now for None; `InvalidInputError` otherwise."""
+    if at is None:
+        return datetime.now(timezone.utc)
+    if not isinstance(at, datetime) or at.utcoffset() is None:
+        raise InvalidInputError(f"at is an aware datetime, with a time zone: datetime.now(timezone.utc), not {at!r}")
+    return at
 
 
 # HTTP_SSL_CERT_STORE_NAME_LENGTH in http.h, which counts the terminating NUL.
@@ -254,6 +266,9 @@ class CcsPort:
 
     Args:
         port: 1 to 65535.
+
+    Raises:
+        InvalidInputError: it is not that.
     """
 
     port: int
@@ -273,6 +288,9 @@ class ScopedCcs:
     Args:
         host: As in `HostnamePort`.
         port: 1 to 65535.
+
+    Raises:
+        InvalidInputError: one of them is not what it must be.
     """
 
     host: str

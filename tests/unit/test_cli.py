@@ -22,6 +22,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLSSSL_MACHINE", str(tmp_path / "state" / "machine.sqlite"))
     monkeypatch.setenv("PW", PASSWORD)
+    monkeypatch.setenv("WRONG", "not the password")
     return tmp_path
 
 
@@ -121,6 +122,18 @@ def test_binding_without_the_certificate_is_explained(issued: Path, capsys: pyte
         (["binding", "add", "0.0.0.0:443", "zz"], 2, "40 hex digits"),
         (["binding", "add", "ccs=443", "--option", "tls=no"], 2, "name=value"),
         (["store", "list", "--store", "Nowhere"], 3, "Nowhere"),
+        (["store", "list", "--machine", "ca.cer"], 6, "no SQLite file"),
+        (["serve", "--seconds", "nan"], 2, "--seconds"),
+        (["serve", "--seconds", "-1"], 2, "--seconds"),
+        (
+            ["binding", "add", "a.test:443", "00", "--option", f"url-retrieval-timeout={'9' * 30}"],
+            2,
+            "at most 4294967295",
+        ),
+        (["show", "n" * 5000], 2, "cannot be the path"),
+        (["show", "ca.pfx/below.pem"], 3, "a file stands where a folder should"),
+        (["show", "no\0where"], 2, "cannot be the path"),
+        (["show", "ca.pfx", "--password", "env:WRONG"], 6, "ca.pfx: this password"),
     ],
 )
 def test_mistakes_are_told(
@@ -172,11 +185,101 @@ def test_quickstart_does_the_whole_procedure(place: Path, capsys: pytest.Capture
     assert main(["quickstart", "server-name.com", "--keep", "kept"]) == 4
 
 
+@pytest.mark.parametrize("name", ["some-other-name.example", "*.other.example", "::1"])
+def test_quickstart_takes_every_name(place: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
+    """Even the one that it uses as the wrong one."""
+    assert main(["quickstart", name, "--key", "ec-p256"]) == 0
+    assert "refused" in output(capsys)
+
+
 def test_quickstart_fails_loudly(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """When the client accepts what it must refuse, or the listener keeps the old certificate."""
     from mlsssl._commands import quickstart
 
     assert main(["quickstart", "not a name"]) == 2
-    monkeypatch.setattr(quickstart, "_OTHER_NAME", "server-name.com")
+    monkeypatch.setattr(quickstart, "_other_name", lambda host: host)
     assert main(["quickstart", "server-name.com"]) == 9
     assert "which it must refuse" in output(capsys)
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252", "cp437", "utf-8"])
+def test_terminals_of_every_encoding(place: Path, encoding: str) -> None:
+    """An arrow that the terminal cannot show becomes `->`; JSON stays JSON with the same content."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "PYTHONIOENCODING": encoding}
+    environment["PYTHONUTF8"] = "0"
+    run = [sys.executable, "-m", "mlsssl", "quickstart", "server-name.com", "--key", "ec-p256"]
+    done = subprocess.run(run, capture_output=True, check=False, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr.decode()
+    assert (" → " if encoding == "utf-8" else " -> ") in done.stdout.decode(encoding)
+    done = subprocess.run([*run, "--json"], capture_output=True, check=False, timeout=120, env=environment)
+    assert done.returncode == 0, done.stderr.decode()
+    assert any(" → " in step["result"] for step in json.loads(done.stdout.decode(encoding))["steps"])
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full, which Linux has")
+def test_output_that_cannot_be_written_is_told(issued: Path) -> None:
+    """A full disk behind standard output: a line and exit code 9; a reader that went away: 141, in silence."""
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    environment.pop("PYTHONUNBUFFERED", None)
+    run = [sys.executable, "-m", "mlsssl", "show", "ca.cer"]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(run, stdout=full, stderr=subprocess.PIPE, check=False, timeout=60, env=environment)
+    assert (done.returncode, done.stderr.count(b"\n")) == (9, 1)
+    assert b"No space left" in done.stderr
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(run, stdout=writing, stderr=subprocess.PIPE, check=False, timeout=60, env=environment)
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (141, b"")
+
+
+def test_json_may_stand_anywhere(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Before the command, after its group, at the end; and a wrong word is told as JSON too."""
+    for words in (["--json", "store", "list"], ["store", "--json", "list"], ["store", "list", "--json"]):
+        assert main(words) == 0
+        assert json.loads(capsys.readouterr().out) == []
+    assert main(["store", "list"]) == 0
+    assert "is empty" in capsys.readouterr().out
+    assert main(["store", "list", "--nonsense", "--json"]) == 2
+    told = json.loads(capsys.readouterr().out)
+    assert (told["error"], told["exit_code"]) == ("UsageError", 2)
+
+
+def test_update_moves_to_another_store(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--store` alone keeps the certificate, and is refused when it is not there; the list shows --option's words."""
+    thumbprint = str(Certificate.load("server.pfx", password=PASSWORD).thumbprint)
+    assert main(["store", "add", "server.pfx", "--password", "env:PW"]) == 0
+    timeout = ["--option", "url-retrieval-timeout=5000", "--option", "http2=no"]
+    assert main(["binding", "add", "0.0.0.0:443", thumbprint, *timeout]) == 0
+    assert main(["binding", "update", "0.0.0.0:443", "--store", "WebHosting"]) == 8
+    assert "not in LocalMachine\\WebHosting" in output(capsys)
+    assert main(["store", "add", "server.pfx", "--password", "env:PW", "--store", "WebHosting"]) == 0
+    assert main(["binding", "update", "0.0.0.0:443", "--store", "WebHosting"]) == 0
+    assert Binding.get("0.0.0.0:443").store_name == "WebHosting"
+    capsys.readouterr()
+    assert main(["binding", "list"]) == 0
+    assert "url_retrieval_timeout=5000, http2=no" in output(capsys)
+    assert main(["binding", "add", "ccs=443"]) == 0
+    assert main(["binding", "update", "ccs=443", "--store", "MY"]) == 2
+
+
+def test_a_new_key_or_certificate_is_never_lost(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A place that cannot hold both, or is taken, is refused before anything is made."""
+    create = ["ca", "create", "R", "--key", "ec-p256", "--out"]
+    assert main([*create, "r.cer"]) == 2
+    assert "private key" in output(capsys)
+    assert main([*create, "r.key"]) == 2
+    assert "holds no certificate" in output(capsys)
+    (place / "taken.cer").write_bytes(b"mine")
+    assert main([*create, "r.pem", "--certificate-out", "taken.cer"]) == 4
+    assert main([*create, str(place)]) == 2
+    assert not (place / "r.pem").exists()
+    assert main([*create, "r.key", "--certificate-out", "r.cer"]) == 0
+    issue = ["issue", "a.test", "--ca", "r.cer", "--ca-key", "r.key", "--out"]
+    for name in ("a.cer", "a.crt", "a.p7b", "a.key"):
+        assert main([*issue, name]) == 2
+        assert not (place / name).exists()
+    assert main([*issue, "a.pem"]) == 0
+    assert Certificate.load("a.pem").has_private_key

@@ -206,7 +206,7 @@ def test_a_certificate_in_two_wrong_places_has_both_named(tmp_path: Path) -> Non
     put(port, "MY", "CurrentUser")
     found = port.diagnose(ONE.thumbprint, "MY")
     assert [d.cause for d in found] == [Cause.WRONG_STORE, Cause.WRONG_LOCATION]
-    assert "store_name='WebHosting'" in found[0].remedy
+    assert "store='WebHosting'" in found[0].remedy
     assert port.diagnose(ONE.thumbprint, "webhosting") == ()
     port.close()
 

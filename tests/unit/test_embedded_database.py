@@ -9,7 +9,8 @@ import subprocess
 import sys
 import textwrap
 import threading
-from typing import TYPE_CHECKING
+from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -23,9 +24,6 @@ from mlsssl.errors import (
     StoreError,
     UnsupportedError,
 )
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
 
@@ -348,3 +346,21 @@ def test_every_statement_can_be_made_to_fail(path: Path) -> None:
     failing.clear()
     assert database.query("SELECT * FROM settings") == []
     database.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes are POSIX's; on Windows an access list says who may read")
+def test_nobody_is_told_to_change_the_mode_of_a_foreign_file(tmp_path: Path) -> None:
+    """A device, a text, another program's database: none is a machine; a machine of ours is told to be made private."""
+    (tmp_path / "text").write_text("root:x:0:0", encoding="utf-8")
+    with closing(sqlite3.connect(tmp_path / "other")) as other:
+        other.execute("CREATE TABLE t (a)")
+    Database(tmp_path / "ours").close()
+    for name in ("text", "other", "ours"):
+        (tmp_path / name).chmod(0o644)
+    for name in ("text", "other"):
+        with pytest.raises(MalformedDataError, match="not a machine of mlsssl"):
+            Database(tmp_path / name)
+    with pytest.raises(AccessDeniedError, match="chmod 600"):
+        Database(tmp_path / "ours")
+    with pytest.raises(InvalidInputError, match="no ordinary file"):
+        Database(Path("/dev/null"))

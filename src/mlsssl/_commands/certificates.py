@@ -56,6 +56,29 @@ def load(path: str, source: str | None, *, key: str | None = None, purpose: str 
     return Certificate.load(path, password=read_password(source, purpose or f"the password of {path}"), key=key)
 
 
+def free_place(out: str, *, force: bool) -> Path:
+    """Where a file may be written: nothing is there, or `force` says to replace it."""
+    target = Path(out)
+    if not out or target.is_dir():
+        raise InvalidInputError(f"{out!r} is a folder; name a file" if out else "a file's name is needed, not ''")
+    if target.exists() and not force:
+        raise ExistsError(f"{target} is there already; --force replaces it, and the private key in it is lost")
+    return target
+
+
+def _place_for_both(out: str, *, force: bool, certificate_elsewhere: bool = False) -> None:
+    """Refuse, before anything is made, a place that would lose the new private key or its certificate."""
+    target = free_place(out, force=force)
+    suffix = target.suffix.lower()
+    if suffix in (".crt", ".cer", ".der", ".p7b", ".spc"):
+        raise InvalidInputError(f"a {suffix} file holds no private key, and the new one would be lost: {_BOTH}")
+    if suffix in (".key", ".pvk") and not certificate_elsewhere:
+        raise InvalidInputError(f"a {suffix} file holds no certificate, and the new one would be lost: {_BOTH}")
+
+
+_BOTH = "write .pfx, .p12 or .pem, which hold both"
+
+
 def save(
     what: Certificate | CertificateAuthority,
     out: str,
@@ -65,9 +88,7 @@ def save(
     readable_by: str | None = None,
 ) -> Path:
     """Save, refusing to overwrite unless told to, for the file there may hold the only copy of a key."""
-    target = Path(out)
-    if target.exists() and not force:
-        raise ExistsError(f"{target} is there already; --force replaces it, and the private key in it is lost")
+    target = free_place(out, force=force)
     password = None
     has_key = isinstance(what, CertificateAuthority) or what.has_private_key
     if source is not None or (has_key and target.suffix.lower() in (".pfx", ".p12")):
@@ -77,7 +98,10 @@ def save(
 
 def create_authority(arguments: Namespace, terminal: Terminal) -> int:
     """`ca create NAME --out FILE`."""
-    certificate_file = Path(arguments.certificate_out) if arguments.certificate_out else None
+    certificate_file = None
+    if arguments.certificate_out is not None:
+        certificate_file = free_place(arguments.certificate_out, force=arguments.force)
+    _place_for_both(arguments.out, force=arguments.force, certificate_elsewhere=certificate_file is not None)
     if arguments.issuer:
         issuer = load_authority(arguments.issuer, arguments.issuer_password)
         authority = issuer.create_intermediate(
@@ -115,6 +139,7 @@ def load_authority(path: str, source: str | None, key: str | None = None) -> Cer
 
 def issue(arguments: Namespace, terminal: Terminal) -> int:
     """`issue NAME… --ca FILE --out FILE`."""
+    _place_for_both(arguments.out, force=arguments.force)
     authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key)
     certificate = authority.issue(
         *arguments.names, key=arguments.key, days=arguments.days, common_name=arguments.common_name

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+import math
 import time
 from typing import TYPE_CHECKING
 
@@ -117,13 +117,12 @@ _BINDING_COLUMNS = {
 
 def _binding_row(binding: Binding) -> dict[str, object]:
     certificate = binding.certificate
-    options = repr(binding.options).removeprefix("BindingOptions(").removesuffix(")")
     return {
         **binding.to_dict(),
         "owner": binding.owner or f"{{{binding.app_id}}}",
         "names": None if certificate is None else list(certificate.names),
         "days_left": None if certificate is None else certificate.days_left,
-        "options_text": options or "default",
+        "options_text": _options_text(binding.options),
     }
 
 
@@ -133,6 +132,27 @@ def binding_list(arguments: Namespace, terminal: Terminal) -> int:
         rows = [_binding_row(binding) for binding in machine.bindings]
     terminal.table(rows, _BINDING_COLUMNS, empty="Nothing is bound.")
     return 0
+
+
+_UNITS = {"revocation_freshness_time": "seconds", "url_retrieval_timeout": "milliseconds"}
+
+
+def _options_text(options: BindingOptions) -> str:
+    """What differs from the defaults, in the words that --option takes."""
+    from dataclasses import fields
+    from datetime import timedelta
+
+    default, words = BindingOptions(), []
+    for one in fields(options):
+        value = getattr(options, one.name)
+        if value == getattr(default, one.name):
+            continue
+        if isinstance(value, timedelta):
+            value = value // timedelta(**{_UNITS[one.name]: 1})
+        elif isinstance(value, bool):
+            value = "yes" if value else "no"
+        words.append(f"{one.name}={value}")
+    return ", ".join(words) or "default"
 
 
 def parse_options(settings: list[str], start: BindingOptions) -> BindingOptions:
@@ -154,7 +174,9 @@ def parse_options(settings: list[str], start: BindingOptions) -> BindingOptions:
         elif isinstance(known[name], (timedelta, int)):
             if not (value.isascii() and value.isdigit()):
                 raise InvalidInputError(f"{name} is a whole number, not {value!r}")
-            unit = {"revocation_freshness_time": "seconds", "url_retrieval_timeout": "milliseconds"}.get(name)
+            unit = _UNITS.get(name)
+            if len(value) > len(str(2**32)):  # a DWORD at most; more digits overflow timedelta
+                raise InvalidInputError(f"{name} is at most {2**32 - 1}, not {value}")
             changes[name] = timedelta(**{unit: int(value)}) if unit else int(value)
         else:
             changes[name] = value or None
@@ -182,8 +204,11 @@ def binding_update(arguments: Namespace, terminal: Terminal) -> int:
     """`binding update KEY`: what is not named stays as it is."""
     with machine_of(arguments) as machine:
         binding = machine.bindings[arguments.key]
-        if arguments.thumbprint is not None:
-            binding = binding.with_certificate(arguments.thumbprint, store=arguments.store)
+        wanted = arguments.thumbprint or binding.thumbprint
+        if wanted is not None and (arguments.thumbprint is not None or arguments.store is not None):
+            binding = binding.with_certificate(wanted, store=arguments.store)
+        elif arguments.store is not None:
+            raise InvalidInputError(f"a binding for {binding.key} names no certificate, so no store either")
         binding = binding.with_options(parse_options(arguments.option, binding.options)).update()
         terminal.result(_binding_row(binding), f"Updated {binding.key}.")
     return 0
@@ -200,6 +225,8 @@ def binding_remove(arguments: Namespace, terminal: Terminal) -> int:
 
 def serve(arguments: Namespace, terminal: Terminal) -> int:
     """`serve`: the embedded machine's bindings on a real TLS listener, until interrupted."""
+    if arguments.seconds is not None and not arguments.seconds >= 0:  # not <, for NaN is no number of seconds either
+        raise InvalidInputError(f"--seconds is a number from 0 up, not {arguments.seconds}")
     with machine_of(arguments) as machine:
         if not isinstance(machine, EmbeddedMachine):
             raise UnsupportedError("on Windows HTTP.sys itself serves; --machine FILE serves an embedded machine")
@@ -212,13 +239,17 @@ def serve(arguments: Namespace, terminal: Terminal) -> int:
             if not rows:
                 terminal.say("Nothing is bound yet; what is bound from now on is served.")
             try:
-                if arguments.seconds is None:
-                    threading.Event().wait()
-                else:
-                    time.sleep(arguments.seconds)
+                _sleep(arguments.seconds)
             except KeyboardInterrupt:
                 terminal.say("Stopped.")
     return 0
+
+
+def _sleep(seconds: float | None) -> None:
+    # Not Event.wait: on Windows Ctrl-C does not wake it (bugs.python.org/issue35935).
+    end = math.inf if seconds is None else time.monotonic() + seconds
+    while (left := end - time.monotonic()) > 0:
+        time.sleep(min(left, 3600))
 
 
 def _parse_ports(words: list[str]) -> dict[int, int] | None:

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from mlsssl._pki.keys import KeyType
     from mlsssl.values import Thumbprint
 
-_OTHER_NAME = "some-other-name.example"
+
+def _other_name(host: str) -> str:
+    """A name that no certificate for `host` is for, not even one with a wildcard."""
+    return "some-other-name.example" if not host.endswith(".example") else "some-other-name.test"
 
 
 class QuickstartError(MlssslError):
@@ -147,7 +150,8 @@ def _run(name: str, key: KeyType, folder: Path, steps: _Steps) -> None:
             _prove(ca, client_name, port, entry.thumbprint)
             steps.show(
                 "Prove it with a client that trusts only this root",
-                f"{client_name} accepted; {_OTHER_NAME} refused; a client that trusts another root refused it",
+                f"{client_name} accepted; {_other_name(client_name)} refused; "
+                "a client that trusts another root refused it",
                 instead_of="a browser, once the root is in its store",
             )
             old_connection = _connect(ca.ssl_context(), client_name, port)
@@ -208,7 +212,7 @@ def _prove(ca: CertificateAuthority, host: str, port: int, expected: Thumbprint)
         raise QuickstartError(f"a client that trusts the root was refused: {error}") from error
     stranger = CertificateAuthority.create("Somebody else's CA", key="ec-p256")
     for authority, name, reason in (
-        (ca, _OTHER_NAME, "mismatch"),
+        (ca, _other_name(host), "mismatch"),
         (stranger, host, "unable to get local issuer"),
     ):
         try:

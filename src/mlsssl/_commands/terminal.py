@@ -31,7 +31,8 @@ class Terminal:
     def result(self, data: object, text: str | None = None) -> None:
         """Print the result: `data` as JSON, or `text` (nothing when None)."""
         if self.as_json:
-            print(json.dumps(data, indent=2, default=str, ensure_ascii=False))
+            encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("_", "-")
+            print(json.dumps(data, indent=2, default=str, ensure_ascii=not encoding.startswith("utf")))
         elif text is not None:
             print(text)
 

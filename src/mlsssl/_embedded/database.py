@@ -263,7 +263,10 @@ def _make_private_file(path: Path) -> None:
                 f"{path} is a folder; the machine is one file, for example {path / 'machine.sqlite'}"
             )
         _files.make_private_file(path)
+        if not path.is_file():
+            raise InvalidInputError(f"{path} is no ordinary file, so it cannot hold a machine")
         if sys.platform != "win32" and path.stat().st_mode & stat.S_IRWXO:
+            _refuse_foreign(path)
             raise AccessDeniedError(
                 f"{path} holds private keys, and every user may read it; run: chmod 600 {path}", right="private file"
             )
@@ -275,6 +278,26 @@ def _make_private_file(path: Path) -> None:
         if isinstance(error, MlssslError):
             raise
         raise StoreError(f"{path} cannot be made: {error}") from None
+
+
+def _refuse_foreign(path: Path) -> None:
+    """Refuse another program's file, before anybody is told to change its mode.
+
+    Through SQLite, never through open(): closing a file drops every lock that this process has on it (POSIX), and
+    with it those of the machine's other connections.
+    """
+    with contextlib.suppress(sqlite3.OperationalError):  # in use or not readable: it may well be ours
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
+        with contextlib.closing(connection):
+            try:
+                (owner,) = connection.execute("PRAGMA application_id").fetchone()
+                (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError:
+                raise MalformedDataError(f"{path} is not a machine of mlsssl: it is no SQLite file") from None
+        if objects and owner != schema.APPLICATION_ID:
+            raise MalformedDataError(f"{path} is an SQLite file of another program, not a machine of mlsssl")
 
 
 def _set_write_ahead_log(connection: sqlite3.Connection, timeout: float) -> None:

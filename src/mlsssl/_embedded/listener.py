@@ -373,7 +373,7 @@ def _bind(address: str, port: int) -> socket.socket:
 
 def _advice(error: OSError, port: int) -> str:
     if error.errno in (errno.EADDRINUSE, getattr(errno, "WSAEADDRINUSE", errno.EADDRINUSE)):
-        return f"another program listens there; choose another port, for example ports={{{port}: 0}}"
+        return "another program listens there; choose another port: ports={443: 0} takes any free one"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"this user may not use it; choose a port above 1023, for example ports={{{port}: {port + 8000}}}"
     if error.errno == errno.EADDRNOTAVAIL:

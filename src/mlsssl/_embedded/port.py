@@ -60,7 +60,7 @@ class EmbeddedPort:
         on_statement: Callable[[str], None] | None = None,
     ) -> None:
         # Absolute, so that a later chdir does not lead to another file, and so that no name has a meaning to SQLite.
-        self._path = (default_path() if path is None else Path(path)).absolute()
+        self._path = (default_path() if path is None else _files.path_of(path)).absolute()
         if "\0" in str(self._path):
             raise InvalidInputError("a path cannot hold a NUL character")
         self._database = Database(self._path, busy_timeout=busy_timeout, on_statement=on_statement)

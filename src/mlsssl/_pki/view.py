@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from mlsssl._pki.quiet import quiet
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
@@ -171,7 +172,8 @@ class View:
         self._by_type: dict[type[x509.ExtensionType], x509.Extension[Any]] = {}
         self.unknown: list[tuple[str, bool, bytes]] = []
         try:
-            self._take(certificate.extensions)
+            with quiet():
+                self._take(certificate.extensions)
         except Exception:  # noqa: BLE001 - one unreadable extension makes the whole list unreadable
             self._by_type, self.unknown = {}, []
             self._read_one_by_one(fields)
