@@ -89,6 +89,10 @@ if sys.platform == "win32":
         ctypes.POINTER(wintypes.DWORD),
     )
 
+    # FILE_SHARE_READ, _WRITE and _DELETE, as Python's own open does. Alone with the file, even for a moment, we would
+    # turn away another process that opens the same machine now: SQLite then opens it read-only, and stays so.
+    _SHARED = 0x1 | 0x2 | 0x4
+
     def create_private(path: Path) -> int:
         """Make a new file for its owner, administrators and SYSTEM; a descriptor open for writing.
 
@@ -97,7 +101,7 @@ if sys.platform == "win32":
         """
         with _descriptor(PRIVATE_FILE) as attributes:
             handle = _kernel32.CreateFileW(
-                str(path), _GENERIC_WRITE, 0, attributes, _CREATE_NEW, _FILE_ATTRIBUTE_NORMAL, None
+                str(path), _GENERIC_WRITE, _SHARED, attributes, _CREATE_NEW, _FILE_ATTRIBUTE_NORMAL, None
             )
             if handle == _INVALID_HANDLE:
                 raise _failed(path)
