@@ -108,9 +108,11 @@ class Differential(RuleBasedStateMachine):
         super().__init__()
         self._folder = tempfile.TemporaryDirectory()
         folder = Path(self._folder.name)
-        self.embedded: MachinePort = EmbeddedPort(folder / "machine.sqlite")
         self.dlls = None if REAL else FakeDlls(self.fresh_computer())
         self.windows: MachinePort = WindowsPort(self.dlls, state_folder=None if REAL else folder / "state")
+        # As on Server 2016, where that is what Windows is.
+        atomic = self.windows.bindings.atomic_update
+        self.embedded: MachinePort = EmbeddedPort(folder / "machine.sqlite", atomic_update=atomic)
         for machine in (self.embedded, self.windows):
             for name in STORES:
                 with contextlib.closing(machine.open_store(name, "LocalMachine", create=True, write=True)) as store:
