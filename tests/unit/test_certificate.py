@@ -151,6 +151,16 @@ def test_an_old_root_is_carried_over(tmp_path: Path) -> None:
         LEAF.save(tmp_path / "x.pvk")
 
 
+@pytest.mark.parametrize("suffix", ["pvk", "pfx"])
+def test_a_password_that_no_encoding_carries_is_refused(tmp_path: Path, suffix: str) -> None:
+    """Half a surrogate pair, or a NUL; nothing is written."""
+    root = CertificateAuthority.create("R", key="rsa-2048")
+    for password in ("half \ud800", "n\0l"):
+        with pytest.raises(InvalidInputError, match="surrogate"):
+            root.save(tmp_path / f"x.{suffix}", password=password)
+    assert not list(tmp_path.iterdir())
+
+
 def test_it_says_what_is_in_it() -> None:
     """Names, dates, usages, prints."""
     assert LEAF.names == LEAF.hosts == ("server-name.com", "10.0.0.5")

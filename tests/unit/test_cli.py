@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from mlsssl import Binding, Certificate, EmbeddedMachine
+from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine
 from mlsssl.cli import main
 
 PASSWORD = "hunter-22"
@@ -73,6 +73,16 @@ def test_the_procedure_by_hand(issued: Path, capsys: pytest.CaptureFixture[str])
     assert main(["store", "remove", thumbprint]) == 0
     assert main(["store", "list"]) == 0
     assert "empty" in output(capsys)
+
+
+def test_a_bundle_of_roots_is_trusted_whole(issued: Path) -> None:
+    """As OpenSSL takes a CAfile: wherever the root stands in it; without it the answer turns."""
+    other = CertificateAuthority.create("Another Root", key="ec-p256").certificate.to_pem()
+    ours = Certificate.load("ca.cer").to_pem()
+    check = ["check", "server.pfx", "--password", "env:PW", "--host", "server.test", "--trust"]
+    for name, bundle, code in (("first.pem", ours + other, 0), ("last.pem", other + ours, 0), ("none.pem", other, 1)):
+        (issued / name).write_bytes(bundle)
+        assert main([*check, name]) == code
 
 
 def test_a_live_server_is_checked(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -192,7 +192,7 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
     at = _parse_moment(arguments.at)
     trust: list[Certificate] | Literal["system"] = "system"
     if arguments.trust and arguments.trust != ["system"]:
-        trust = [_load_anchor(path) for path in arguments.trust]
+        trust = [root for path in arguments.trust for root in _load_anchors(path)]
     if _ENDPOINT.fullmatch(arguments.target) and not Path(arguments.target).exists():
         from mlsssl.endpoint import check_endpoint
 
@@ -207,14 +207,15 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
     return 0 if report.ok else 1
 
 
-def _load_anchor(path: str) -> Certificate:
-    """A root from a file without secrets."""
+def _load_anchors(path: str) -> list[Certificate]:
+    """Every certificate in a file without secrets, as OpenSSL takes a CAfile."""
     try:
-        return Certificate.load(path)
+        first = Certificate.load(path)
     except WrongPasswordError:
         raise InvalidInputError(
             f"{path} is locked with a password; trust the authority's certificate file (.cer), not the one with its key"
         ) from None
+    return [first, *first.chain]
 
 
 def _parse_moment(text: str | None) -> dt.datetime | None:

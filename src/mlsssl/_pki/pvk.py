@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Literal
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from mlsssl._pki import _pbe
 from mlsssl._pki._old_ciphers import rc4
 from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
 
@@ -120,8 +121,9 @@ def serialize_pvk(
     """
     if not isinstance(private_key, rsa.RSAPrivateKey):
         raise InvalidInputError("a PVK holds RSA keys only; write this key as a PFX")
-    if password == "" or (password is not None and "\0" in password):
-        raise InvalidInputError("a password has at least one character and no NUL; give None for no encryption")
+    _pbe.check_password(password)
+    if password == "":
+        raise InvalidInputError("a password has at least one character; give None for no encryption")
     if key_spec not in ("exchange", "signature") or protection not in ("strong", "weak"):
         raise InvalidInputError("key_spec is 'exchange' or 'signature', protection is 'strong' or 'weak'")
     blob = _write_blob(private_key, key_spec)
