@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import shutil
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,7 @@ from hypothesis import strategies as st
 
 from mlsssl._windows import key_blobs
 from mlsssl.errors import MalformedDataError, UnsupportedError
+from programs import require
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -55,9 +55,7 @@ def test_an_ec_key_goes_through_the_layout(key: ec.EllipticCurvePrivateKey) -> N
 @pytest.mark.parametrize("bits", SIZES)
 def test_the_older_layout_is_what_openssl_writes(bits: int, tmp_path: Path) -> None:
     """`openssl rsa -outform MSBLOB` writes the same bytes."""
-    openssl = shutil.which("openssl")
-    if openssl is None:
-        pytest.skip("there is no openssl program here")
+    openssl = require("openssl")
     source, target = tmp_path / "key.pem", tmp_path / "key.blob"
     key = rsa_key(bits)
     source.write_bytes(
