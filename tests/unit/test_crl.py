@@ -96,6 +96,45 @@ def test_stale_and_missing_lists_are_warnings_or_errors_as_asked() -> None:
     assert check(by_middle(), by_root(), revocation="hard").ok
 
 
+def test_of_several_lists_of_one_line_the_newest_counts() -> None:
+    """A hold that was lifted is lifted; a later list revokes; what a forger dates later hides nothing."""
+    older = by_middle(LEAF.serial, at=NOW - timedelta(hours=9))
+    newer = by_middle(at=NOW - timedelta(hours=1))
+    assert check(older, newer, by_root()).findings == ()
+    assert check(newer, older, by_root()).findings == ()
+    assert check(by_middle(at=NOW - timedelta(hours=9)), by_middle(LEAF.serial), by_root()).codes == ("revoked",)
+    future = by_middle(at=NOW + timedelta(hours=1))
+    assert check(future, by_middle(LEAF.serial), by_root()).codes == ("revoked",)
+    impostor = replace(MIDDLE, key=ec_key(40), signer=ec_key(41))
+    forged = build_crl(impostor.certificate(), ec_key(40), [], at=NOW, number=9)
+    assert check(forged, by_middle(LEAF.serial), by_root()).codes == ("revoked",)
+    assert check(forged, by_middle(), by_root(), revocation="hard").findings == ()
+
+
+def test_hard_without_any_list_refuses() -> None:
+    """Asked to be sure and given nothing to be sure with."""
+    assert check().findings == ()
+    hard = check(revocation="hard")
+    assert [f.code for f in hard.errors] == ["crl-not-found", "crl-not-found"]
+    assert "was given" in hard.errors[0].found
+
+
+def test_lists_count_where_trust_is_not_asked() -> None:
+    """As far up as the chain at hand leads; without the issuer a list is not believed, and that is said."""
+
+    def untrusted(*chain: x509.Certificate, crls: list[x509.CertificateRevocationList]) -> Report:
+        return validate(LEAF.certificate(), at=NOW, intermediates=chain, expect_key=False, crls=crls)
+
+    middle, top = MIDDLE.certificate(), ROOT.certificate()
+    both = untrusted(top, middle, crls=[by_middle(LEAF.serial), by_root(MIDDLE.serial)])
+    assert [f.code for f in both.errors] == ["revoked", "revoked"]
+    assert untrusted(top, middle, crls=[by_middle(), by_root()]).ok
+    alone = untrusted(crls=[by_middle(LEAF.serial)])
+    assert "crl-invalid" in alone.codes
+    assert "without that certificate" in alone.filter(code="crl-invalid")[0].found
+    assert "revoked" not in alone.codes
+
+
 def test_lists_that_an_authority_may_not_sign_are_not_made() -> None:
     """CRLSign is demanded, and the right key, and arguments in range."""
     mute = MIDDLE.with_extension(key_usage(key_cert_sign=True), critical=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
-__all__ = ["REASONS", "build_crl", "load_crls", "revoked_serials"]
+__all__ = ["REASONS", "build_crl", "line_and_age", "load_crls", "newest_of_each_line", "revoked_serials"]
 
 REASONS: Mapping[str, x509.ReasonFlags] = {
     "keyCompromise": x509.ReasonFlags.key_compromise,
@@ -147,6 +148,47 @@ def _readable(crl: x509.CertificateRevocationList) -> x509.CertificateRevocation
     """The list itself, after reading what is read lazily, so that nothing raises later."""
     _ = crl.issuer, crl.extensions, crl.last_update_utc, crl.next_update_utc
     return crl
+
+
+def line_and_age(crl: x509.CertificateRevocationList) -> tuple[tuple[bytes, ...], tuple[datetime, int]]:
+    """Which lists replace one another, and which of two is the newer.
+
+    Lists of one line have the same issuer, authorityKeyIdentifier and issuingDistributionPoint, and are all full or
+    all delta lists: what Windows compares for CRL_FIND_EXISTING. The newer has the later thisUpdate, then the greater
+    CRL number (RFC 5280 section 5.2.3).
+
+    Raises:
+        ValueError, TypeError: the list cannot be read; `load_crls` has none such.
+    """
+    extensions = crl.extensions
+    number = -1
+    line = [crl.issuer.public_bytes()]
+    for kind in (x509.AuthorityKeyIdentifier, x509.IssuingDistributionPoint, x509.DeltaCRLIndicator):
+        try:
+            value = extensions.get_extension_for_class(kind).value
+        except x509.ExtensionNotFound:
+            line.append(b"")
+        else:
+            # Which base a delta list is for does not matter: it is a delta list.
+            line.append(b"delta" if isinstance(value, x509.DeltaCRLIndicator) else value.public_bytes())
+    with contextlib.suppress(x509.ExtensionNotFound):
+        number = extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    return tuple(line), (crl.last_update_utc, number)
+
+
+def newest_of_each_line(crls: Iterable[x509.CertificateRevocationList]) -> list[x509.CertificateRevocationList]:
+    """The lists that no other one of their line replaces.
+
+    Raises:
+        ValueError, TypeError: as in `line_and_age`.
+    """
+    newest: dict[object, tuple[tuple[datetime, int], x509.CertificateRevocationList]] = {}
+    for crl in crls:
+        line, age = line_and_age(crl)
+        known = newest.get(line)
+        if known is None or known[0] < age:
+            newest[line] = (age, crl)
+    return [crl for _age, crl in newest.values()]
 
 
 def revoked_serials(crl: x509.CertificateRevocationList) -> tuple[int, ...]:

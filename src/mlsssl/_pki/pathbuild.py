@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from mlsssl._pki.rules import Profile
     from mlsssl._pki.view import View
 
-__all__ = ["PathResult", "build_path"]
+__all__ = ["PathResult", "build_path", "link_issuers"]
 
 _MOST_ATTEMPTS = 20
 _MOST_TOLERATED = 24
@@ -102,6 +102,37 @@ def build_path(
     """
     search = _Search(leaf, anchors, pool, at, profile, min(max_depth, _DEEPEST), budget)
     return search.run()
+
+
+def link_issuers(leaf: View, pool: Sequence[View], *, max_depth: int, budget: Budget) -> tuple[View, ...]:
+    """`leaf` and its issuers in `pool`, by names and signatures alone: nothing is judged, nothing is trusted.
+
+    For looking revocation up where trust is not asked, or was asked elsewhere. Of several certificates of one
+    issuer the first whose key made the signature is followed; they share that key, and so their lists.
+
+    Args:
+        leaf: Where to begin.
+        pool: Certificates in any order.
+        max_depth: How many intermediates there may be below the last one.
+        budget: What may be spent; when it is spent, what was found until then is returned.
+    """
+    path = [leaf]
+    try:
+        while len(path) <= max_depth + 1 and not path[-1].self_issued:
+            below = path[-1]
+            for candidate in pool:
+                budget.step()
+                if candidate.subject != below.issuer or any(candidate.der == view.der for view in path):
+                    continue
+                budget.sign()
+                if not signature_problem(below, candidate):
+                    path.append(candidate)
+                    break
+            else:
+                break
+    except BudgetExceededError:
+        pass
+    return tuple(path)
 
 
 class _Search:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from itertools import pairwise
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from mlsssl._pki.constraints import canonical_name
+from mlsssl._pki.crl import line_and_age, newest_of_each_line
 from mlsssl._pki.view import name_text
 
 if TYPE_CHECKING:
@@ -27,7 +28,8 @@ _PART = "revocation"
 def check_pointers(path: Sequence[View], emitter: Callable[[View], Emitter], *, trusted: bool) -> None:
     """Whether each certificate below the anchor says where its revocation can be asked.
 
-    Schannel asks for every certificate of the chain but the root. A leaf of at most seven days may leave it out.
+    Schannel asks for every certificate of the chain but the root. A leaf of at most seven days may leave it out. A
+    self-issued certificate is a root here, or a step of an authority to its next key.
 
     Args:
         path: Leaf first; the anchor last when the path is trusted.
@@ -35,7 +37,7 @@ def check_pointers(path: Sequence[View], emitter: Callable[[View], Emitter], *, 
         trusted: Whether the path ends at an anchor.
     """
     for position, view in enumerate(path[:-1] if trusted else path):
-        if position and view.self_issued:
+        if view.self_issued:
             continue
         if position == 0 and view.not_after - view.not_before < timedelta(days=7):
             continue
@@ -50,22 +52,62 @@ def check_revocation(
     crls: Sequence[x509.CertificateRevocationList],
     at: datetime,
     emitter: Callable[[View], Emitter],
+    *,
+    trusted: bool,
 ) -> None:
     """Look for each certificate below the anchor in the lists of its issuer.
 
     Args:
-        path: Leaf first, anchor last.
-        crls: Lists in any order, of any issuer.
+        path: Leaf first; the anchor last when the path is trusted.
+        crls: Lists in any order, of any issuer; of several that replace one another, only the newest counts.
         at: The moment asked about; a list must be current then.
         emitter: Gives the emitter of a certificate of the path.
+        trusted: Whether the path ends at an anchor, which no list can take back.
     """
-    for view, issuer in pairwise(path):
+    for view, issuer in zip_longest(path, path[1:]):
+        if issuer is None and (trusted or view.self_issued):
+            return
         emit = emitter(view)
         own = [crl for crl in crls if _issued_by(crl, view)]
         if not own:
-            emit("crl-not-found", _PART, f"no list of {view.issuer_text} among the {len(crls)} given")
-        for crl in own:
-            _look_up(view, issuer, crl, at, emit)
+            among = f"among the {len(crls)} given" if crls else "was given"
+            emit("crl-not-found", _PART, f"no list of {view.issuer_text} {among}")
+        elif issuer is None:
+            found = f"the list of {view.issuer_text}: its signature cannot be checked without that certificate"
+            emit("crl-invalid", _PART, found, remedy=f"add the certificate of {view.issuer_text} to the chain")
+        else:
+            _look_up(view, _usable(own, view, issuer, emit), at, emit)
+
+
+def _usable(
+    crls: Sequence[x509.CertificateRevocationList], view: View, issuer: View, emit: Emitter
+) -> list[x509.CertificateRevocationList]:
+    """Those that the issuer did sign and that are about such a certificate; if there is none, it is said why."""
+    problems = [_problem(crl, issuer, view) for crl in crls]
+    usable = [crl for crl, problem in zip(crls, problems, strict=True) if not problem]
+    if not usable:
+        for problem in dict.fromkeys(problems):
+            emit("crl-invalid", _PART, f"the list of {view.issuer_text}: {problem}")
+    return usable
+
+
+def _look_up(view: View, crls: Sequence[x509.CertificateRevocationList], at: datetime, emit: Emitter) -> None:
+    """Look in the newest list of each line. Only usable ones may replace others: a forged one hides nothing."""
+    for crl in newest_of_each_line([crl for crl in crls if crl.last_update_utc <= at] or crls):
+        begin, end = crl.last_update_utc, crl.next_update_utc
+        if at < begin or (end is not None and at.replace(microsecond=0) > end):
+            until = "an open end" if end is None else f"{end:%Y-%m-%d %H:%M:%S}"
+            found = f"the list of {view.issuer_text} holds from {begin:%Y-%m-%d %H:%M:%S} to {until}"
+            emit("crl-expired", _PART, found)
+        try:
+            entry = crl.get_revoked_certificate_by_serial_number(view.serial)
+        except Exception as error:  # noqa: BLE001 - entries are read when asked for
+            emit("crl-invalid", _PART, f"the list of {view.issuer_text} has an unreadable entry: {error}")
+            continue
+        if entry is not None:
+            reason = _reason(entry)
+            if reason != "removeFromCRL":
+                emit("revoked", _PART, f"revoked on {entry.revocation_date_utc:%Y-%m-%d %H:%M:%S UTC}, reason {reason}")
 
 
 def _issued_by(crl: x509.CertificateRevocationList, view: View) -> bool:
@@ -77,26 +119,6 @@ def _issued_by(crl: x509.CertificateRevocationList, view: View) -> bool:
         return False
 
 
-def _look_up(view: View, issuer: View, crl: x509.CertificateRevocationList, at: datetime, emit: Emitter) -> None:
-    problem = _unusable(crl, issuer, view)
-    if problem:
-        emit("crl-invalid", _PART, f"the list of {view.issuer_text}: {problem}")
-        return
-    begin, end = crl.last_update_utc, crl.next_update_utc
-    if at < begin or (end is not None and at.replace(microsecond=0) > end):
-        until = "an open end" if end is None else f"{end:%Y-%m-%d %H:%M:%S}"
-        emit("crl-expired", _PART, f"the list of {view.issuer_text} holds from {begin:%Y-%m-%d %H:%M:%S} to {until}")
-    try:
-        entry = crl.get_revoked_certificate_by_serial_number(view.serial)
-    except Exception as error:  # noqa: BLE001 - entries are read when asked for
-        emit("crl-invalid", _PART, f"the list of {view.issuer_text} has an unreadable entry: {error}")
-        return
-    if entry is not None:
-        reason = _reason(entry)
-        if reason != "removeFromCRL":
-            emit("revoked", _PART, f"revoked on {entry.revocation_date_utc:%Y-%m-%d %H:%M:%S UTC}, reason {reason}")
-
-
 def _reason(entry: x509.RevokedCertificate) -> str:
     try:
         return entry.extensions.get_extension_for_class(x509.CRLReason).value.reason.value
@@ -106,7 +128,7 @@ def _reason(entry: x509.RevokedCertificate) -> str:
         return "unreadable"
 
 
-def _unusable(crl: x509.CertificateRevocationList, issuer: View, view: View) -> str:
+def _problem(crl: x509.CertificateRevocationList, issuer: View, view: View) -> str:
     """Why this list says nothing about this certificate, or an empty text."""
     key = issuer.public_key
     try:
@@ -122,6 +144,7 @@ def _unusable(crl: x509.CertificateRevocationList, issuer: View, view: View) -> 
                 return "it is a delta list, which needs its base"
             elif extension.critical:
                 return f"its critical extension {extension.oid.dotted_string} is unknown"
+        line_and_age(crl)  # what is looked at next can be read
     except Exception as error:  # noqa: BLE001 - TypeError for a key that cannot sign, ValueError for extensions
         return f"it cannot be read: {error}"
     usage = issuer.value(x509.KeyUsage)

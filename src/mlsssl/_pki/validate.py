@@ -11,7 +11,7 @@ from mlsssl._pki.constraints import Budget
 from mlsssl._pki.emitter import Emitter
 from mlsssl._pki.hostnames import parse_host
 from mlsssl._pki.leafchecks import check_host, check_leaf, names_of
-from mlsssl._pki.pathbuild import PathResult, build_path
+from mlsssl._pki.pathbuild import PathResult, build_path, link_issuers
 from mlsssl._pki.profiles import find_profile
 from mlsssl._pki.report import Finding, PathStep, Report, Severity, Silenced
 from mlsssl._pki.revocation import check_pointers, check_revocation
@@ -81,8 +81,9 @@ def validate(
         private_key: The leaf's key, or None when it is not at hand.
         expect_key: Whether a missing key is worth a finding.
         profile: Whose rules judge: `"procedure"`, `"private"`, `"public"`, `"windows"`, `"legacy"`, or a `Profile`.
-        crls: Revocation lists in any order.
-        revocation: `"soft"`: a list that is missing, stale or unusable is a warning; `"hard"`: an error.
+        crls: Revocation lists in any order. Without `trust` they are looked at as far up as `intermediates` lead.
+        revocation: `"soft"`: a list that is missing, stale or unusable is a warning, and without any list nothing
+            is looked up; `"hard"`: an error, also when no list is given.
         facts: What is known about key storage and .pfx, for `procedure` and `windows`.
         served: What the server was seen to send, for a check of a live server.
         silence: Codes of findings to leave out, each with the reason, which the report keeps.
@@ -128,7 +129,10 @@ def validate(
     if served is not None:
         check_served(view, served, emit)
     findings = [*emit.findings, *found.findings]
-    if trust is not None and (crls or judge.has(RULES["revocation-pointer-missing"])):
+    if crls or revocation == "hard" or judge.has(RULES["revocation-pointer-missing"]):
+        if trust is None:
+            pool = [issuer_view(certificate) for certificate in intermediates]
+            found = replace(found, path=link_issuers(view, pool, max_depth=max_depth, budget=Budget()))
         findings += _revocation_findings(found, crls, at, judge, hard=revocation == "hard")
     if extra_rules:
         context = RuleContext(
@@ -232,8 +236,8 @@ def _revocation_findings(
     check_pointers(found.path, emitter, trusted=found.trusted)
     pointers = [finding for one in emitters for finding in one.findings]
     emitters.clear()
-    if crls:
-        check_revocation(found.path, crls, at, emitter)
+    if crls or hard:
+        check_revocation(found.path, crls, at, emitter, trusted=found.trusted)
     looked_up = [finding for one in emitters for finding in one.findings]
     if hard:
         looked_up = [replace(f, severity=Severity.ERROR) if f.severity is Severity.WARNING else f for f in looked_up]
