@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 from mlsssl import _journal, _probe, _select, _shadow, _trail, _transaction
 from mlsssl._pki import keys
 from mlsssl._pki.report import Finding, Severity
+from mlsssl._text import to_json
 from mlsssl.binding import Binding, binding_of
 from mlsssl.errors import BindingError, DeploymentError, InvalidInputError, MlssslError
 from mlsssl.service import Services
@@ -140,7 +140,7 @@ class Outcome:
 
     def to_json(self, *, indent: int | None = None) -> str:
         """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""
-        return json.dumps(self.to_dict(), indent=indent)
+        return to_json(self.to_dict(), indent)
 
     def __str__(self) -> str:
         if not self.changed:

@@ -75,6 +75,8 @@ def write(path: Path, data: bytes, *, private: bool) -> None:
         AccessDeniedError: this user may not write there.
         NativeError: it cannot be written for another reason, such as a full disk.
     """
+    if not path.name:
+        raise InvalidInputError(f"{str(path)!r} is a folder, not a file")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         descriptor = _create(temporary, private=private)

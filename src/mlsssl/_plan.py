@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
 from mlsssl import _execution, _journal, _preflight, _select, _trail, _transaction
+from mlsssl._arguments import check_type, items_of
 from mlsssl._pki.report import Finding, Report, Severity
 from mlsssl._ports import BindingRecord
-from mlsssl.binding import Binding, application_id, binding_of, thumbprint_of
+from mlsssl._text import to_json
+from mlsssl.binding import Binding, application_id, binding_of, check_options, thumbprint_of
 from mlsssl.certificate import Certificate
 from mlsssl.errors import BindingError, BindingExistsError, InvalidInputError, StoreNotFoundError
 from mlsssl.store import StoreEntry
-from mlsssl.values import BindingOptions, check_store_name, parse_binding_key
+from mlsssl.values import BindingOptions, check_friendly_name, check_moment, check_store_name, parse_binding_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -154,7 +155,7 @@ class Plan:
 
     def to_json(self, *, indent: int | None = None) -> str:
         """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""
-        return json.dumps(self.to_dict(), indent=indent)
+        return to_json(self.to_dict(), indent)
 
     def _repr_pretty_(self, printer: Printer, cycle: bool) -> None:
         printer.text(str(self))
@@ -252,10 +253,9 @@ def make_wish(
         raise InvalidInputError(f"on_conflict is one of {', '.join(get_args(OnConflict))}, not {on_conflict!r}")
     if on_conflict == "replace-if-same-app" and app_id is None:
         raise InvalidInputError("on_conflict='replace-if-same-app' needs the app_id to compare with")
-    if isinstance(restart, str):
-        raise InvalidInputError(f"restart is a list of service names: restart=[{restart!r}]")
-    if at is not None and at.tzinfo is None:
-        raise InvalidInputError("at is an aware datetime: datetime.now(timezone.utc)")
+    services = tuple(items_of(restart, "restart is a list of service names, such as ['W3SVC']"))
+    for service in services:
+        check_type(service, str, "a service name is text")
     if isinstance(certificate, StoreEntry) and store is None:
         store = certificate.store_name
     return Wish(
@@ -265,19 +265,19 @@ def make_wish(
         certificate=certificate,
         store=None if store is None else check_store_name(store),
         app_id=None if app_id is None else application_id(app_id),
-        options=options,
+        options=None if options is None else check_options(options),
         on_conflict=on_conflict,
         trust_root=trust_root,
-        friendly_name=friendly_name,
+        friendly_name=check_friendly_name(friendly_name),
         exportable=exportable,
         provider=provider,
-        restart=tuple(restart),
+        restart=services,
         host=host,
         profile=profile,
         force=force,
         verify=verify,
         trail=_trail.check(trail),
-        at=at,
+        at=None if at is None else check_moment(at),
         older=older,
     )
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import html
+import json
+
+from mlsssl._arguments import check_type
 
 
 def printable(text: str) -> str:
@@ -20,3 +23,10 @@ def escaped(text: object, *, limit: int = 400) -> str:
     """Printable, cut at `limit` characters, and escaped for HTML and SVG, in an attribute too."""
     cleaned = printable(str(text))
     return html.escape(cleaned if len(cleaned) <= limit else f"{cleaned[: limit - 1]}…", quote=True)
+
+
+def to_json(data: dict[str, object], indent: int | None) -> str:
+    """`data` as ASCII JSON, on one line or indented by so many blanks."""
+    if indent is not None:
+        check_type(indent, int, "indent is a number of blanks, or None for one line")
+    return json.dumps(data, indent=indent)

@@ -6,9 +6,11 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from mlsssl._arguments import items_of
 from mlsssl._cards import Validity, themes
 from mlsssl._text import escaped, printable
 from mlsssl.errors import InvalidInputError, MalformedDataError
+from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -163,12 +165,14 @@ def timeline(certificates: Iterable[HasValidity], *, at: dt.datetime | None = No
         A `Timeline`: a picture in a notebook, `to_svg()` for a page, text when printed.
 
     Raises:
-        InvalidInputError: no certificate, or a moment without time zone.
+        InvalidInputError: no certificate, something else than certificates, or a moment without time zone.
     """
-    moment = dt.datetime.now(dt.timezone.utc) if at is None else at
-    if moment.tzinfo is None:
-        raise InvalidInputError("a moment needs a time zone: datetime.now(timezone.utc), not datetime.now()")
-    rows = [(_name(one), one.not_before, one.not_after) for one in certificates]
+    moment = check_moment(at)
+    expected = "a timeline is made of a list of certificates"
+    try:
+        rows = [(_name(one), one.not_before, one.not_after) for one in items_of(certificates, expected)]
+    except AttributeError as error:
+        raise InvalidInputError(f"{expected}: {error}") from None
     if not rows:
         raise InvalidInputError("a timeline needs at least one certificate")
     return Timeline(tuple(sorted(rows, key=lambda row: row[2])), moment)

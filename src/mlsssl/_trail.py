@@ -7,13 +7,15 @@ import errno
 import getpass
 import json
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlsssl import _files
 from mlsssl._journal import record_to_dict
 from mlsssl.errors import AccessDeniedError, InvalidInputError, NativeError, NotFoundError
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mlsssl._journal import Change
 
 
@@ -70,7 +72,7 @@ def check(trail: str | Path | None) -> Path | None:
     """The trail as a path; refused now when its folder is missing, for later the change would be done already."""
     if trail is None:
         return None
-    path = Path(trail).absolute()
+    path = _files.path_of(trail).absolute()
     if path.is_dir():
         raise InvalidInputError(f"{path} is a folder; the audit trail is a file")
     if not path.parent.is_dir():

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlsssl import _preflight, _select
 from mlsssl._pki.report import Finding, Severity, printable
+from mlsssl._text import to_json
 from mlsssl.binding import binding_of
 from mlsssl.certificate import Certificate
-from mlsssl.errors import InvalidInputError, MalformedDataError, StoreNotFoundError
+from mlsssl.errors import MalformedDataError, StoreNotFoundError
 from mlsssl.store import Store
-from mlsssl.values import well_known_application
+from mlsssl.values import check_moment, well_known_application
 
 if TYPE_CHECKING:
     import uuid
@@ -136,7 +136,7 @@ class Audit:
 
     def to_json(self, *, indent: int | None = None) -> str:
         """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""
-        return json.dumps(self.to_dict(), indent=indent)
+        return to_json(self.to_dict(), indent)
 
     def _repr_pretty_(self, printer: Printer, cycle: bool) -> None:
         printer.text(str(self))
@@ -187,12 +187,10 @@ def audit(
         InvalidInputError: a naive moment, an unknown profile, or a share out of its range.
         AccessDeniedError: this user may not look.
     """
-    if at is not None and at.tzinfo is None:
-        raise InvalidInputError("at is an aware datetime: datetime.now(timezone.utc)")
     look = _Look(
         port=_select.port_of(machine),
         machine=machine,
-        at=(dt.datetime.now(dt.timezone.utc) if at is None else at).astimezone(dt.timezone.utc),
+        at=check_moment(at).astimezone(dt.timezone.utc),
         profile=profile,
         fraction=fraction,
         jitter=jitter,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from cryptography import x509
 
+from mlsssl._arguments import check_callable, check_type, items_of
 from mlsssl._pki import issue, keys, names, pem
 from mlsssl.certificate import Certificate, assemble
 from mlsssl.errors import InvalidInputError
@@ -137,8 +138,8 @@ class CertificateAuthority:
             not_after=not_after,
             serial=_serial(serial),
             path_length=_check_path_length(path_length),
-            permitted=[names.parse_subtree(text) for text in permitted],
-            excluded=[names.parse_subtree(text) for text in excluded],
+            permitted=_subtrees("permitted", permitted),
+            excluded=_subtrees("excluded", excluded),
         )
         return cls(assemble(certificate, private_key, ()), crl_url=crl_url)
 
@@ -210,7 +211,7 @@ class CertificateAuthority:
             wanted = 0
         if allowed is not None and wanted > allowed:
             raise InvalidInputError(f"path_length is at most {allowed} below {self.name}, not {wanted}")
-        permitted_trees = [names.parse_subtree(text) for text in permitted]
+        permitted_trees = _subtrees("permitted", permitted)
         self._check_subtrees(permitted_trees)
         private_key = keys.make_key(keys.check_key_type(self.key_type) if key is None else key)
         moment = check_moment(at)
@@ -227,7 +228,7 @@ class CertificateAuthority:
             serial=_serial(serial),
             path_length=wanted,
             permitted=permitted_trees,
-            excluded=[names.parse_subtree(text) for text in excluded],
+            excluded=_subtrees("excluded", excluded),
             crl_url=self.crl_url,
         )
         return CertificateAuthority(assemble(certificate, private_key, self._line))
@@ -341,7 +342,9 @@ class CertificateAuthority:
             InvalidInputError: the policy refuses the request, or as `issue`.
         """
         from mlsssl._pki.csr import RequestPolicy
+        from mlsssl.request import CertificateRequest
 
+        check_type(request, CertificateRequest, "a CertificateRequest is needed (CertificateRequest.load reads one)")
         honoured = request.honoured_by(RequestPolicy() if policy is None else policy)
         return self._issue(list(honoured.names), None, honoured.public_key, days, common_name, check_moment(at), serial)
 
@@ -375,7 +378,10 @@ class CertificateAuthority:
 
         moment = check_moment(at)
         entries: list[tuple[int, dt.datetime, str | None]] = []
-        for one in revoked:
+        expected = "revoked is a list of certificates or serial numbers, alone or as (which, moment, reason)"
+        for one in items_of(revoked, expected):
+            if isinstance(one, tuple) and len(one) != 3:
+                raise InvalidInputError(f"{expected}, not a tuple of {len(one)}")
             what, when, reason = one if isinstance(one, tuple) else (one, moment, None)
             entries.append((what.serial_number if isinstance(what, Certificate) else what, when, reason))
         return build_crl(
@@ -423,16 +429,19 @@ class CertificateAuthority:
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 1024:
             raise InvalidInputError(f"workers is a whole number from 1 to 1024, not {workers!r}")
         moment = check_moment(at)
+        check_callable(progress, "progress is a function of the number issued so far")
+        expected = "names is a list with a name, or a list of names, for each certificate"
+        wanted = items_of(names, expected)
 
         def one(item: str | Sequence[str]) -> Certificate:
-            hosts = (item,) if isinstance(item, str) else tuple(item)
+            hosts = (item,) if isinstance(item, str) else tuple(items_of(item, expected))
             return self.issue(*hosts, key=key, days=days, at=moment)
 
         done = 0
         pending: deque[Future[Certificate]] = deque()
         pool = ThreadPoolExecutor(count, thread_name_prefix="mlsssl-issue")
         try:
-            for item in names:
+            for item in wanted:
                 pending.append(pool.submit(one, item))
                 if len(pending) < 4 * count:
                     continue
@@ -553,6 +562,11 @@ def _path_length(line: Sequence[x509.Certificate]) -> int | None:
         if own is not None and (allowed is None or own - depth < allowed):
             allowed = max(0, own - depth)
     return allowed
+
+
+def _subtrees(argument: str, texts: Sequence[str]) -> list[x509.DNSName | x509.IPAddress]:
+    expected = f"{argument} is a list of domains and networks, such as ['corp.test', '10.0.0.0/8']"
+    return [names.parse_subtree(text) for text in items_of(texts, expected)]
 
 
 def _parse_hosts(hosts: tuple[str, ...]) -> list[x509.GeneralName]:

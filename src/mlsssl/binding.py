@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mlsssl import _select
+from mlsssl._arguments import check_type
 from mlsssl._ports import BindingRecord
 from mlsssl._transaction import replace_record
 from mlsssl.certificate import Certificate
@@ -85,7 +86,7 @@ class Binding:
             thumbprint=thumbprint,
             store_name=store if store is None else check_store_name(store),
             app_id=application_id(app_id),
-            options=BindingOptions() if options is None else options,
+            options=BindingOptions() if options is None else check_options(options),
         )
         _fill(self, record, machine)
 
@@ -220,7 +221,7 @@ class Binding:
 
     def with_options(self, options: BindingOptions) -> Binding:
         """The same binding with other options."""
-        return binding_of(replace(self.record, options=options), self._machine)
+        return binding_of(replace(self.record, options=check_options(options)), self._machine)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON; numbers of the options as Windows keeps them."""
@@ -319,6 +320,11 @@ def thumbprint_of(certificate: CertificateReference) -> Thumbprint:
             )
         return certificate.thumbprint
     return certificate.thumbprint if isinstance(certificate, Certificate) else Thumbprint(certificate)
+
+
+def check_options(options: BindingOptions) -> BindingOptions:
+    """Return `options` if they are. Private."""
+    return check_type(options, BindingOptions, "options are a BindingOptions, such as BindingOptions(tls13=False)")
 
 
 def application_id(app_id: uuid.UUID | str | None) -> uuid.UUID:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import itertools
 import multiprocessing
 import os
@@ -16,13 +15,16 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Literal
 
+from mlsssl._arguments import check_callable, check_mapping, items_of
 from mlsssl._pki import pem
 from mlsssl._pki.profiles import find_profile
 from mlsssl._pki.validate import validate
-from mlsssl.certificate import Certificate, trusted_roots
+from mlsssl.certificate import Certificate, check_certificate, trusted_roots
 from mlsssl.errors import InvalidInputError, UnsupportedError
+from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from cryptography import x509
@@ -81,16 +83,16 @@ def check_many(
     """
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 1024):
         raise InvalidInputError(f"workers is a number from 1 to 1024, not {workers!r}")
+    check_callable(progress, "progress is a function of the number of reports so far")
     anchors = trusted_roots(trust)
-    moment = dt.datetime.now(dt.timezone.utc) if at is None else at
     common = _Common(
         trust=None if anchors is None else tuple(pem.to_der(anchor) for anchor in anchors),
-        at=moment,
+        at=check_moment(at),
         profile=find_profile(profile),
-        silence=dict(silence or {}),
-        extra_rules=tuple(extra_rules),
+        silence={} if silence is None else check_mapping(silence, "silence is a mapping of finding codes to reasons"),
+        extra_rules=tuple(items_of(extra_rules, "extra_rules is a list of functions")),
     )
-    items = map(_item, certificates)
+    items = map(_item, items_of(certificates, "certificates is a list of them, or of (certificate, host)"))
     count = workers or _cores()
     first = list(itertools.islice(items, _BATCH))
     if count == 1 or len(first) < _BATCH:
@@ -137,9 +139,10 @@ def _cores() -> int:
 
 
 def _item(given: Certificate | tuple[Certificate, str | None]) -> _Item:
+    if isinstance(given, tuple) and len(given) != 2:
+        raise InvalidInputError(f"a certificate with its host name is a tuple of two, not of {len(given)}")
     certificate, host = given if isinstance(given, tuple) else (given, None)
-    if not isinstance(certificate, Certificate):
-        raise InvalidInputError(f"a Certificate is needed, or one with a host name, not {type(certificate).__name__}")
+    check_certificate(certificate)
     return certificate.to_der(), tuple(one.to_der() for one in certificate.chain), host
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from mlsssl import _files
+from mlsssl._arguments import check_type, items_of
+from mlsssl.certificate import check_certificate
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable
 
     from mlsssl.certificate import Certificate
 
@@ -41,11 +44,11 @@ def pem_files(
     """
     if server not in get_args(Server):
         raise InvalidInputError(f"server is one of {', '.join(get_args(Server))}, not {server!r}")
-    if not name or Path(name).name != name or "\\" in name:
+    if not check_type(name, str, "name is a file's name without a path") or Path(name).name != name or "\\" in name:
         raise InvalidInputError(f"name is a file's name without a path, not {name!r}")
     if server == "haproxy" and password is not None:
         raise InvalidInputError("HAProxy reads the private key unencrypted only; protect the file instead")
-    key = certificate.private_key_pem(password)
+    key = check_certificate(certificate).private_key_pem(password)
     sent = [certificate, *(one for one in certificate.chain if not one.is_self_issued)]
     chain = b"".join(one.to_pem() for one in sent)
     return {f"{name}.pem": chain + key} if server == "haproxy" else {f"{name}.crt": chain, f"{name}.key": key}
@@ -67,9 +70,10 @@ def write_pem_files(
         AccessDeniedError: it may not be written.
     """
     files = pem_files(certificate, server, name=name, password=password)
+    where = _files.path_of(folder)
     paths = []
     for file, data in files.items():
-        path = Path(folder) / file
+        path = where / file
         _files.write(path, data, private=b"PRIVATE KEY-----" in data)
         paths.append(path)
     return tuple(paths)
@@ -100,7 +104,10 @@ def java_trust_store(
     check_password(password)
     if not isinstance(password, str) or len(password) < 6:
         raise InvalidInputError("a Java key store's password has at least six characters")
-    named = dict(certificates.items()) if hasattr(certificates, "items") else _by_common_name(certificates)
+    named = dict(certificates) if isinstance(certificates, Mapping) else _by_common_name(certificates)
+    for alias, one in named.items():
+        check_type(alias, str, "an alias is text")
+        check_certificate(one)
     if not named:
         raise InvalidInputError("a trust store holds at least one certificate")
     if len({alias.lower() for alias in named}) != len(named):
@@ -119,8 +126,8 @@ def java_trust_store(
 
 def _by_common_name(certificates: Iterable[Certificate]) -> dict[str, Certificate]:
     named: dict[str, Certificate] = {}
-    for certificate in certificates:
-        alias = certificate.common_name or certificate.sha256
+    for certificate in items_of(certificates, "a list of certificates, or certificates by alias, is needed"):
+        alias = check_certificate(certificate).common_name or certificate.sha256
         if alias.lower() in {other.lower() for other in named}:
             alias = f"{alias} {certificate.sha256[:16]}"
         named[alias] = certificate

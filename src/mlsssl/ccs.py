@@ -7,18 +7,20 @@ A CCS binding names no certificate. Windows takes the host name of the connectio
 
 from __future__ import annotations
 
-import datetime as dt
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsssl import _files
+from mlsssl._arguments import check_password
 from mlsssl._pki import names
-from mlsssl.certificate import Certificate
+from mlsssl.certificate import Certificate, check_certificate
 from mlsssl.errors import InvalidInputError, MlssslError, WrongPasswordError
+from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = ["CcsFinding", "check_folder", "file_name", "write_files"]
 
@@ -76,13 +78,14 @@ def write_files(
         NotFoundError: the folder is not there.
         AccessDeniedError: it may not be written.
     """
-    if not certificate.has_private_key:
+    where = _files.path_of(folder)
+    if not check_certificate(certificate).has_private_key:
         raise InvalidInputError(f"there is no private key with {certificate!r}; the store needs it in every file")
     hosts = [host for host in certificate.hosts if _is_dns(host)]
     if not hosts:
         raise InvalidInputError(f"{certificate!r} has no DNS name, so there is no file to write")
     data = certificate.to_pfx(password, readable_by=readable_by)
-    paths = tuple(Path(folder) / file_name(host) for host in hosts)
+    paths = tuple(where / file_name(host) for host in hosts)
     for path in paths:
         _files.write(path, data, private=True)
     return paths
@@ -106,12 +109,11 @@ def check_folder(folder: str | Path, password: str | None, *, at: dt.datetime | 
     Raises:
         InvalidInputError: it is no folder, or `at` is naive.
     """
-    where = Path(folder)
+    where = _files.path_of(folder)
     if not where.is_dir():
         raise InvalidInputError(f"{where} is not a folder")
-    moment = dt.datetime.now(dt.timezone.utc) if at is None else at
-    if moment.tzinfo is None:
-        raise InvalidInputError("at is an aware datetime: give it a timezone")
+    check_password(password)
+    moment = check_moment(at)
     return tuple(finding for path in sorted(where.iterdir()) for finding in _check_file(path, password, moment))
 
 

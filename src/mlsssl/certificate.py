@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mlsssl import _files
+from mlsssl._arguments import check_data, check_number, check_password, check_type, items_of
 from mlsssl._pki import keys, names, pem
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import Thumbprint, check_friendly_name, check_moment
@@ -102,9 +103,8 @@ class Certificate:
                     "the private key is not this certificate's: their public keys differ; "
                     "look for the key that was made with the certificate request"
                 )
-        others = [_x509_of(one) for one in chain]
         name = check_friendly_name(friendly_name)
-        _fill(self, certificate, private_key, pem.order_chain(certificate, others), name)
+        _fill(self, certificate, private_key, pem.order_chain(certificate, _all_x509(chain)), name)
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
         raise AttributeError(f"a Certificate is immutable: {name} cannot be set")
@@ -164,9 +164,7 @@ class Certificate:
         """As `load`, from bytes."""
         from mlsssl._pki import pfx, pkcs7
 
-        if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise InvalidInputError(f"bytes are needed, not {type(data).__name__}; Certificate.load takes a path")
-        data = bytes(data)
+        data = check_data(data, "bytes are needed (Certificate.load takes a path)")
         found: list[x509.Certificate] = []
         private_key: PrivateKey | None = None
         friendly_name: str | None = None
@@ -211,9 +209,8 @@ class Certificate:
     @classmethod
     def from_pfx(cls, data: bytes, password: str | None) -> Certificate:
         """From a PFX (PKCS#12, RFC 7292). Errors as `load`."""
-        if not isinstance(data, (bytes, bytearray, memoryview)):
-            raise InvalidInputError(f"bytes are needed, not {type(data).__name__}; Certificate.load takes a path")
-        if pem.format_of(bytes(data)) != "pfx":
+        data = check_data(data, "bytes are needed (Certificate.load takes a path)")
+        if pem.format_of(data) != "pfx":
             raise MalformedDataError("this is not a PFX file")
         return cls.from_bytes(data, password=password)
 
@@ -318,6 +315,8 @@ class Certificate:
 
         if self._key is not None and not password:
             raise InvalidInputError("a PFX with a private key needs a password")
+        if provider is not None:
+            check_type(provider, str, "provider is the name of a key storage provider, or None")
         name = self._friendly_name if friendly_name is None else check_friendly_name(friendly_name)
         return pfx.serialize_pfx(
             self._key,
@@ -367,6 +366,7 @@ class Certificate:
             InvalidInputError: the key is not this certificate's.
             WrongPasswordError, MalformedDataError, NotFoundError, AccessDeniedError: as `load`.
         """
+        check_password(password)
         if isinstance(key, (str, Path)):
             key = _files.read(Path(key))
         if isinstance(key, bytes):
@@ -374,9 +374,12 @@ class Certificate:
         return Certificate(self._certificate, private_key=key, chain=self._chain, friendly_name=self._friendly_name)
 
     def with_chain(self, chain: Iterable[Certificate | x509.Certificate]) -> Certificate:
-        """The same certificate and key with these certificates as its chain, put into order."""
-        others = [_x509_of(one) for one in chain]
-        ordered = pem.order_chain(self._certificate, others)
+        """The same certificate and key with these certificates as its chain, put into order.
+
+        Raises:
+            InvalidInputError: something else than certificates.
+        """
+        ordered = pem.order_chain(self._certificate, _all_x509(chain))
         return assemble(self._certificate, self._key, ordered, self._friendly_name)
 
     def with_friendly_name(self, friendly_name: str | None) -> Certificate:
@@ -529,12 +532,8 @@ class Certificate:
         Raises:
             InvalidInputError: one of them is out of its range.
         """
-        if not 0 < fraction <= 1:
-            raise InvalidInputError(f"fraction is a share of the lifetime, above 0 up to 1, not {fraction!r}")
-        if not 0 <= jitter <= fraction:
-            raise InvalidInputError(
-                f"jitter is a share of the lifetime, 0 up to fraction ({fraction:g}), not {jitter!r}"
-            )
+        check_number(fraction, 0, 1, "fraction is a share of the lifetime, above 0 up to 1", above=True)
+        check_number(jitter, 0, fraction, f"jitter is a share of the lifetime, 0 up to fraction ({fraction:g})")
         share = int.from_bytes(hashlib.sha256(self.to_der()).digest()[:6], "big") / 2**48
         lifetime = self.not_after - self.not_before
         return (self.not_before + lifetime * (fraction - jitter * share)).replace(microsecond=0)
@@ -734,6 +733,8 @@ def _fill(
 def _load_key(data: bytes, password: str | None) -> PrivateKey:
     from mlsssl._pki import pvk
 
+    data = check_data(data, "a private key's file is bytes (Certificate.load takes paths)")
+    check_password(password)
     return pvk.load_pvk(data, password).private_key if pvk.is_pvk(data) else keys.load_private_key(data, password)
 
 
@@ -766,6 +767,15 @@ def trusted_roots(trust: Iterable[TrustAnchor] | Literal["system"] | None) -> li
     from mlsssl import _select
 
     return [pem.load_der(der) for der in _select.system_roots()]
+
+
+def check_certificate(certificate: Certificate) -> Certificate:
+    """Return `certificate` if it is one; `InvalidInputError` otherwise. Private."""
+    return check_type(certificate, Certificate, "a Certificate is needed (Certificate.load reads one from a file)")
+
+
+def _all_x509(chain: Iterable[Certificate | x509.Certificate]) -> list[x509.Certificate]:
+    return [_x509_of(one) for one in items_of(chain, "a chain is a list of certificates")]
 
 
 def _x509_of(given: object) -> x509.Certificate:

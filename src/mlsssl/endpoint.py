@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import socket
 import ssl
 import time
@@ -12,8 +11,10 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 from mlsssl._pki.hostnames import parse_host
 from mlsssl.certificate import Certificate, assemble, trusted_roots
 from mlsssl.errors import EndpointError, InvalidInputError, MalformedDataError, UnsupportedError
+from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
 
     from cryptography import x509
@@ -135,13 +136,14 @@ def check_endpoint(
     name = str(parse_host(host if host is not None else where))
     if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0 < timeout <= 3600:
         raise InvalidInputError(f"timeout is a number of seconds above 0 and up to 3600, not {timeout!r}")
+    moment = check_moment(at)
     anchors = trusted_roots(trust)
     taken = _shake_hands(where, port, name, float(timeout))
     leaf, *chain = [Certificate.from_der(der).to_cryptography() for der in taken.certificates]
     report = validate(
         leaf,
         host=name,
-        at=dt.datetime.now(dt.timezone.utc) if at is None else at,
+        at=moment,
         trust=anchors,
         intermediates=chain,
         expect_key=False,

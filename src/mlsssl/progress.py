@@ -6,6 +6,7 @@ import contextlib
 import importlib
 from typing import TYPE_CHECKING
 
+from mlsssl._arguments import check_number, check_type
 from mlsssl.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -29,8 +30,13 @@ def progress_bar(
         The function to give to `progress=`: it takes the number done so far.
 
     Raises:
+        InvalidInputError: `total` is no number, or another argument no text.
         UnsupportedError: tqdm is not installed.
     """
+    if total is not None:
+        check_number(total, 0, float("inf"), "total is a number from 0 up, or None")
+    check_type(description, str, "description is text")
+    check_type(unit, str, "unit is text")
     try:
         tqdm = importlib.import_module("tqdm.auto").tqdm
     except ImportError:

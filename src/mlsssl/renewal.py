@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
 from mlsssl import _execution, _select, _transaction
+from mlsssl._arguments import check_type, items_of
 from mlsssl._ledger import Ledger, Superseded
 from mlsssl._pki import keys
 from mlsssl._plan import make_plan, make_wish
@@ -15,7 +16,7 @@ from mlsssl.binding import Binding
 from mlsssl.certificate import Certificate
 from mlsssl.errors import BindingError, InvalidInputError, MlssslError, StoreNotFoundError
 from mlsssl.store import Store
-from mlsssl.values import parse_binding_key
+from mlsssl.values import check_moment, parse_binding_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -92,10 +93,9 @@ def renew(
         DeploymentError: it stopped in the middle and was taken back, as in `deploy`.
         Exception: whatever a function given as `source` raises; nothing was done.
     """
-    if grace < dt.timedelta(0):
-        raise InvalidInputError(f"grace is a timedelta from 0 up, not {grace!r}")
-    if at is not None and at.tzinfo is None:
-        raise InvalidInputError("at is an aware datetime: datetime.now(timezone.utc)")
+    check_grace(grace)
+    if at is not None:
+        check_moment(at)
     parsed = parse_binding_key(key)
     binding = Binding.get(parsed, machine=machine)
     entry = _bound_entry(binding, machine)
@@ -134,6 +134,12 @@ def renew(
             Ledger(port.state_folder).add(superseded)
         outcome = plan.execute(journal)
     return _execution.look(plan.task, outcome)
+
+
+def check_grace(grace: dt.timedelta) -> None:
+    """`InvalidInputError` for what is no time to keep a certificate. Private."""
+    if not isinstance(grace, dt.timedelta) or grace < dt.timedelta(0):
+        raise InvalidInputError(f"grace is a timedelta from 0 up, not {grace!r}")
 
 
 def _bound_entry(binding: Binding, machine: _select.HasPort | None) -> StoreEntry:
@@ -290,13 +296,16 @@ def renew_due(
         BindingNotFoundError: a key in `only` is not bound.
         InvalidInputError: an argument that cannot be.
     """
-    moment = dt.datetime.now(dt.timezone.utc) if at is None else at
+    check_type(authority, CertificateAuthority, "an authority is needed (CertificateAuthority.load reads one)")
+    check_grace(grace)
+    moment = check_moment(at)
+    keys_given = None if only is None else tuple(items_of(only, "only is a list of binding keys"))
     port = _select.port_of(machine)
     with port.lock("renew", timeout=0):
-        if only is None:
+        if keys_given is None:
             bindings = [one for one in Binding.all(machine=machine) if one.thumbprint is not None]
         else:
-            bindings = [Binding.get(key, machine=machine) for key in only]
+            bindings = [Binding.get(key, machine=machine) for key in keys_given]
         made: dict[Thumbprint, Certificate] = {}
         results = []
         for binding in bindings:

@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NoReturn
 
 from mlsssl import _files
+from mlsssl._arguments import check_data
 from mlsssl._pki import csr, issue, keys, names
 from mlsssl._pki.csr import RequestPolicy
+from mlsssl.certificate import check_certificate
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -85,7 +87,9 @@ class CertificateRequest:
         """
         if not hosts:
             raise InvalidInputError("a request needs at least one name: CertificateRequest.create('www.example.com')")
-        if template is not None and not (template and template.isascii() and len(template) <= 255):
+        if template is not None and not (
+            isinstance(template, str) and template and template.isascii() and len(template) <= 255
+        ):
             raise InvalidInputError(f"a template's name has 1 to 255 ASCII characters, not {template!r}")
         wanted: list[x509.GeneralName] = list(dict.fromkeys(names.parse_name(host) for host in hosts))
         if common_name is None:
@@ -109,7 +113,7 @@ class CertificateRequest:
         Raises:
             InvalidInputError: the certificate names no host, or its kind of key is not made here.
         """
-        if not certificate.names:
+        if not check_certificate(certificate).names:
             raise InvalidInputError(f"{certificate!r} names no host in its subjectAltName; create a request with names")
         wanted = keys.check_key_type(certificate.key_type) if key is None else key
         common_name = certificate.common_name or ""
@@ -141,8 +145,12 @@ class CertificateRequest:
         cls, data: bytes | str, *, key: bytes | None = None, key_password: str | None = None
     ) -> CertificateRequest:
         """As `load`, from PEM text or bytes, or DER."""
-        raw = data.encode("utf-8", "surrogateescape") if isinstance(data, str) else bytes(data)
-        private_key = None if key is None else keys.load_private_key(key, key_password)
+        text = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+        raw = check_data(text, "a request is text or bytes (CertificateRequest.load takes a path)")
+        private_key = None
+        if key is not None:
+            key = check_data(key, "a private key's file is bytes (CertificateRequest.load takes paths)")
+            private_key = keys.load_private_key(key, key_password)
         request = csr.load_request(raw)
         return cls(request, private_key=private_key) if private_key else _assemble(request, None)
 
@@ -208,7 +216,8 @@ class CertificateRequest:
 
     def matches(self, certificate: Certificate) -> bool:
         """Whether `certificate` is for this request's key. Names are not compared: authorities may change them."""
-        return keys.spki(self._request.public_key()) == keys.spki(certificate.to_cryptography().public_key())
+        theirs = check_certificate(certificate).to_cryptography()
+        return keys.spki(self._request.public_key()) == keys.spki(theirs.public_key())
 
     def complete(self, certificate: Certificate) -> Certificate:
         """What the authority sent back, joined with the private key of this request.
@@ -218,7 +227,7 @@ class CertificateRequest:
         """
         if self._key is None:
             raise InvalidInputError(f"there is no private key with {self!r}; load it with key=")
-        return certificate.with_key(self._key)
+        return check_certificate(certificate).with_key(self._key)
 
     def to_cryptography(self) -> x509.CertificateSigningRequest:
         """The request as `cryptography` has it."""

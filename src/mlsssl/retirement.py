@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import datetime as dt
-import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlsssl import _journal, _select, _transaction
 from mlsssl._ledger import Ledger
+from mlsssl._text import to_json
 from mlsssl.certificate import Certificate
-from mlsssl.errors import InvalidInputError
-from mlsssl.renewal import GRACE
+from mlsssl.renewal import GRACE, check_grace
 from mlsssl.store import Store
+from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Iterator
 
     from mlsssl._ledger import Superseded
@@ -59,7 +59,7 @@ class Cleanup:
 
     def to_json(self, *, indent: int | None = None) -> str:
         """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""
-        return json.dumps(self.to_dict(), indent=indent)
+        return to_json(self.to_dict(), indent)
 
     def __str__(self) -> str:
         lines = [f"removed {one.thumbprint} from LocalMachine\\{one.store_name}" for one in self.removed]
@@ -104,11 +104,9 @@ def cleanup(
         AccessDeniedError: this user may not change the store.
         BindingError: somebody is changing the machine right now.
     """
-    if grace is not None and grace < dt.timedelta(0):
-        raise InvalidInputError(f"grace is a timedelta from 0 up, not {grace!r}")
-    if at is not None and at.tzinfo is None:
-        raise InvalidInputError("at is an aware datetime: datetime.now(timezone.utc)")
-    moment = dt.datetime.now(dt.timezone.utc) if at is None else at
+    if grace is not None:
+        check_grace(grace)
+    moment = check_moment(at)
     port = _select.port_of(machine)
     removed: list[StoreEntry] = []
     kept: list[Kept] = []

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlsssl._arguments import check_number
 from mlsssl._ports import ServiceState, ServiceStatus, refuse_http_driver
 from mlsssl.errors import InvalidInputError, MlssslError, ServiceError, ServiceNotFoundError
 
@@ -297,8 +298,7 @@ class Service:
 
 
 def _check_timeout(timeout: float) -> None:
-    if not timeout > 0:
-        raise InvalidInputError(f"timeout is a number of seconds above 0, not {timeout!r}")
+    check_number(timeout, 0, float("inf"), "timeout is a number of seconds above 0", above=True)
 
 
 def _refused(name: str, why: str, state: ServiceState) -> ServiceError:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlsssl import _files, _select
+from mlsssl._arguments import check_type
 from mlsssl._pki import keys, names, pem
 from mlsssl.certificate import Certificate
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreClosedError, StoreNotFoundError
@@ -366,7 +367,7 @@ class Store:
     def set_archived(self, thumbprint: Thumbprint | bytes | str, archived: bool = True) -> None:
         """Hide from listings, or show again. `StoreNotFoundError` when the certificate is not there."""
         with closing(self._port(write=True)) as port:
-            port.set_archived(Thumbprint(thumbprint), archived)
+            port.set_archived(Thumbprint(thumbprint), check_type(archived, bool, "archived is True or False"))
 
     def set_renewed_by(self, thumbprint: Thumbprint | bytes | str, newer: Thumbprint | bytes | str | None) -> None:
         """Mark a certificate as renewed by another: the CERT_RENEWAL property, which IIS' automatic rebind reads."""

@@ -469,7 +469,10 @@ class BindingOptions:
         ctl_identifier: str | None,
         ctl_store_name: str | None,
     ) -> BindingOptions:
-        """The options behind the numbers of an HTTP_SERVICE_CONFIG_SSL_PARAM; no bit is lost."""
+        """The options behind the numbers of an HTTP_SERVICE_CONFIG_SSL_PARAM, 0 to 2³²-1 each; no bit is lost."""
+        for number in (flags, check_mode, freshness_seconds, timeout_milliseconds):
+            if not isinstance(number, int) or not 0 <= number <= _DWORD:
+                raise InvalidInputError(f"the numbers of a record are whole ones from 0 to {_DWORD}, not {number!r}")
         named = {name: bool(flags & bit) != inverted for name, bit, inverted in _FLAG_BITS}
         modes = {name: bool(check_mode & bit) != inverted for name, bit, inverted in _CHECK_MODE_BITS}
         return cls(

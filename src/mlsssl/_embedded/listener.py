@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
+from mlsssl._arguments import check_mapping, check_type, items_of, shown
 from mlsssl._embedded.connection import Connection, Limits, Service
 from mlsssl._embedded.database import Database
 from mlsssl._embedded.serving import Serving
@@ -92,16 +93,14 @@ class Listener:
         clock: Callable[[], datetime] = lambda: datetime.now(timezone.utc),
     ) -> None:
         self._path = path
-        self._hosts = (host,) if isinstance(host, str) else tuple(host)
+        expected = "host is an address or a list of them, for example '127.0.0.1'"
+        self._hosts = (host,) if isinstance(host, str) else tuple(items_of(host, expected))
         if not self._hosts or not all(isinstance(name, str) and name for name in self._hosts):
-            raise InvalidInputError(f"host is an address or several, for example '127.0.0.1'; not {host!r}")
-        for binding_port, port in (ports or {}).items():
-            if not 1 <= binding_port <= 65535 or not 0 <= port <= 65535:
-                raise InvalidInputError(f"ports maps ports of the table to ports to listen on; not {ports!r}")
-        self._ports = None if ports is None else dict(ports)
+            raise InvalidInputError(f"{expected}, not {shown(host)}")
+        self._ports = None if ports is None else _check_ports(ports)
         self._allow_legacy_tls = allow_legacy_tls
         self._families = tuple(families)
-        self._limits = limits or Limits()
+        self._limits = Limits() if limits is None else check_type(limits, Limits, "limits are a Limits")
         self._clock = clock
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -317,6 +316,16 @@ class Listener:
         for connection in list(self._service.connections):
             connection.abort()
         await asyncio.sleep(0)  # let the transports close their sockets
+
+
+def _check_ports(ports: Mapping[int, int]) -> dict[int, int]:
+    expected = "ports maps ports of the table to ports to listen on, for example {443: 8443}"
+    checked = check_mapping(ports, expected)
+    for pair in checked.items():
+        table, here = (check_type(port, int, expected) for port in pair)
+        if not 1 <= table <= 65535 or not 0 <= here <= 65535:
+            raise InvalidInputError(f"{expected}, not {shown(ports)}")
+    return checked
 
 
 def served_at(path: Path, key: BindingKey) -> tuple[str, int] | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsssl import _files
+from mlsssl._arguments import check_password
 from mlsssl._embedded import diagnosis, schema
 from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.database import Database
@@ -175,7 +176,8 @@ class EmbeddedPort:
         """
         from mlsssl._embedded.central_store import CentralStore, write_central_store
 
-        store = None if folder is None else CentralStore(folder=Path(folder), password=password)
+        check_password(password)
+        store = None if folder is None else CentralStore(folder=_files.path_of(folder), password=password)
         write_central_store(self._database, store)
 
     def listen(

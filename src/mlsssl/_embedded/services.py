@@ -10,6 +10,7 @@ import time
 import unicodedata
 from typing import TYPE_CHECKING
 
+from mlsssl._arguments import items_of
 from mlsssl._ports import ServiceState, ServiceStatus, refuse_http_driver
 from mlsssl.errors import ExistsError, InvalidInputError, ServiceError, ServiceNotFoundError
 
@@ -57,6 +58,7 @@ class EmbeddedServices:
             ServiceNotFoundError: one that it depends on is not there.
         """
         _check_name(name)
+        depends_on = tuple(items_of(depends_on, "depends_on is a list of services' key names"))
         if takes < 0 or not 0 <= start_error <= 0xFFFF_FFFF:
             raise InvalidInputError("takes and start_error are not negative")
         needed = list(depends_on)

@@ -8,12 +8,13 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from mlsssl._arguments import check_data, check_type, items_of
 from mlsssl._ports import BindingRecord
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import BindingOptions, Thumbprint, parse_binding_key
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
 _FORMAT = "mlsssl-bindings"
 _VERSION = 1
@@ -22,12 +23,19 @@ _UNITS = {"revocation_freshness_time": timedelta(seconds=1), "url_retrieval_time
 _MEMBERS = {"key", "thumbprint", "store_name", "app_id", "options"}
 
 
+def records_of(records: Iterable[BindingRecord]) -> Iterator[BindingRecord]:
+    """Each of the records; `InvalidInputError` for something else."""
+    expected = "a list of records (Binding.record) is needed"
+    for record in items_of(records, expected):
+        yield check_type(record, BindingRecord, expected)
+
+
 def to_json(records: Iterable[BindingRecord]) -> str:
     """The records as JSON text; of the options only what differs from the defaults, times as whole numbers.
 
     `revocation_freshness_time` is in seconds and `url_retrieval_timeout` in milliseconds, as Windows keeps them.
     """
-    bindings = [_to_object(record) for record in records]
+    bindings = [_to_object(record) for record in records_of(records)]
     return json.dumps({"format": _FORMAT, "version": _VERSION, "bindings": bindings}, indent=2, ensure_ascii=False)
 
 
@@ -38,6 +46,7 @@ def from_json(text: str | bytes) -> tuple[BindingRecord, ...]:
         MalformedDataError: not JSON, not of this form or version, a member that is unknown or impossible, a key
             twice, or more than 16 MiB.
     """
+    text = text if isinstance(text, str) else check_data(text, "JSON is text or bytes")
     if len(text) > _SIZE_LIMIT:
         raise MalformedDataError(f"a JSON text of {len(text)} characters is too long; at most {_SIZE_LIMIT} are read")
     try:

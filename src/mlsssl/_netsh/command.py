@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from mlsssl._arguments import check_type, items_of
 from mlsssl._netsh.options import SWITCHES, SWITCHES_BY_PARAMETER, UNSPEAKABLE
 from mlsssl._ports import BindingRecord
 from mlsssl.errors import InvalidInputError, MalformedDataError
@@ -78,7 +79,7 @@ def parse_command(command: str | Sequence[str]) -> NetshCommand:
     if isinstance(command, str):
         words = split_words(command)
     else:
-        words = [normalize(word) for word in command]
+        words = [normalize(word) for word in items_of(command, "a command is text, or a list of its words")]
     try:
         verb, rest = _split_verb(words)
         parameters = _split_parameters(rest)
@@ -94,7 +95,7 @@ def parse_script(text: str) -> tuple[NetshCommand, ...]:
         MalformedDataError: such a command cannot be read, and the message names the line; or more than 16 million
             characters.
     """
-    if len(text) > _SCRIPT_LIMIT:
+    if len(check_type(text, str, "a script is text")) > _SCRIPT_LIMIT:
         raise MalformedDataError(f"a script of {len(text)} characters is too long; at most {_SCRIPT_LIMIT} are read")
     found = []
     for number, line in _join_lines(text):
@@ -123,6 +124,7 @@ def format_command(command: NetshCommand, *, shell: Shell = "cmd") -> str:
     """
     if shell not in get_args(Shell):
         raise InvalidInputError(f"shell is 'cmd' or 'powershell', not {shell!r}")
+    check_type(command, NetshCommand, "a NetshCommand is needed (parse_command makes one)")
     words = ["netsh", "http", command.verb, "sslcert"]
     pairs = [] if command.key is None else [_key_pair(command.key)]
     if command.record is not None:
@@ -153,7 +155,7 @@ _PLAIN = _Plain(
 
 def normalize(text: str) -> str:
     """Plain dashes, quotes and blanks for typographic ones; invisible format characters dropped."""
-    return text if text.isascii() else text.translate(_PLAIN)
+    return text if check_type(text, str, "a command is text").isascii() else text.translate(_PLAIN)
 
 
 def split_words(line: str) -> list[str]:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from mlsssl._arguments import check_data
+from mlsssl._netsh.as_json import records_of
 from mlsssl._netsh.command import normalize
 from mlsssl._netsh.options import SWITCHES, Switch
 from mlsssl._ports import BindingRecord
@@ -86,6 +88,7 @@ def parse_listing(text: str | bytes) -> Listing:
         MalformedDataError: no record in it, although it is not an empty listing; or a record whose values cannot
             be; or more than 16 MiB.
     """
+    text = text if isinstance(text, str) else check_data(text, "a listing is text or bytes")
     if len(text) > _SIZE_LIMIT:
         raise MalformedDataError(f"a listing of {len(text)} characters is too long; at most {_SIZE_LIMIT} are read")
     lines = (_decode(text) if isinstance(text, bytes) else text).splitlines()
@@ -280,7 +283,7 @@ def format_listing(records: Iterable[BindingRecord]) -> str:
     `parse_listing` reads it back; what no line says (unknown flags, `raw_filter` and the like) is lost.
     """
     lines = ["", "SSL Certificate bindings:", "-" * 25, ""]
-    for record in records:
+    for record in records_of(records):
         options = record.options
         label, key = _KEY_LABELS[record.key.family.value], str(record.key).rpartition("=")[2]
         pairs = [

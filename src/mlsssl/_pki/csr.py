@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from mlsssl._arguments import check_number, check_type
 from mlsssl._pki.keys import PrivateKey, hash_for, key_type_name
 from mlsssl._pki.names import name_text, parse_name
 from mlsssl._pki.pem import FOREIGN_ERRORS
@@ -148,8 +149,9 @@ class RequestPolicy:
     wildcards: bool = True
 
     def __post_init__(self) -> None:
-        if self.other_requests not in ("ignore", "refuse") or not 2048 <= self.minimum_rsa_bits <= 8192:
-            raise InvalidInputError("other_requests is 'ignore' or 'refuse', minimum_rsa_bits from 2048 to 8192")
+        if self.other_requests not in ("ignore", "refuse"):
+            raise InvalidInputError(f"other_requests is 'ignore' or 'refuse', not {self.other_requests!r}")
+        check_number(self.minimum_rsa_bits, 2048, 8192, "minimum_rsa_bits is a number from 2048 to 8192")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +175,7 @@ def honour(request: x509.CertificateSigningRequest, policy: RequestPolicy) -> Ho
     Raises:
         InvalidInputError: the policy refuses it; the message says what and why.
     """
+    check_type(policy, RequestPolicy, "a policy is a RequestPolicy")
     names = []
     for name in requested_names(request):
         if not isinstance(name, (x509.DNSName, x509.IPAddress)):

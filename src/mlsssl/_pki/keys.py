@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from typing_extensions import TypeIs
 
+from mlsssl._arguments import check_password
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError, WrongPasswordError
 
 if TYPE_CHECKING:
@@ -103,10 +104,12 @@ def load_private_key(data: bytes, password: str | None) -> PrivateKey:
         password: None for an unencrypted key. A password given for an unencrypted key is ignored.
 
     Raises:
+        InvalidInputError: the password is not text.
         WrongPasswordError: it is encrypted, and the password is missing or wrong.
         MalformedDataError: it is no private key.
         UnsupportedError: it is a key of another kind than RSA and EC.
     """
+    check_password(password)
     load = serialization.load_pem_private_key if b"-----BEGIN" in data else serialization.load_der_private_key
     secret = password.encode("utf-8", "surrogatepass") if password else None
     try:

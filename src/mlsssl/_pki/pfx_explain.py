@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from mlsssl._arguments import check_data
 from mlsssl._pki import _pbe, _pkcs12
 from mlsssl._pki.pfx import load_entries
 from mlsssl._pki.pfx_targets import TARGETS, Feature
-from mlsssl.errors import MalformedDataError, WrongPasswordError
+from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
 
 if TYPE_CHECKING:
     from cryptography import x509
@@ -99,8 +100,16 @@ class PfxExplanation:
     readers: tuple[PfxReader, ...]
 
     def readable_by(self, name: str) -> bool | None:
-        """Whether the system of this name reads the file; None when it is not known. `KeyError`: no such name."""
-        return {reader.name: reader.reads for reader in self.readers}[name]
+        """Whether the system of this name reads the file; None when it is not known.
+
+        Raises:
+            InvalidInputError: there is no such name; the message lists all.
+        """
+        for reader in self.readers:
+            if reader.name == name:
+                return reader.reads
+        known = ", ".join(reader.name for reader in self.readers)
+        raise InvalidInputError(f"a system is one of {known}; not {name!r}")
 
     def __str__(self) -> str:
         lines = [f"PFX (PKCS#12), {self.size} bytes", f"MAC: {self.mac or 'none'}", f"password: {self.password}"]
@@ -146,9 +155,10 @@ def explain_pfx(data: bytes, password: str | None = None) -> PfxExplanation:
             simply empty. A wrong password is no error here but a finding.
 
     Raises:
-        InvalidInputError: the password contains NUL or half a surrogate pair.
+        InvalidInputError: no bytes; or the password contains NUL or half a surrogate pair.
         MalformedDataError: not a PFX, or damaged, or its iteration counts are hostile.
     """
+    data = check_data(data, "the bytes of a PFX are needed (Path.read_bytes reads a file)")
     _pbe.check_password(password)
     structure = _pkcs12.read_structure(data)
     _pbe.check_work(structure.works)

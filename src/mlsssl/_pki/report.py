@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from mlsssl._text import printable
+from mlsssl._text import printable, to_json
 from mlsssl.errors import InvalidInputError, ValidationError
 
 if TYPE_CHECKING:
@@ -259,7 +258,7 @@ class Report:
 
     def to_json(self, *, indent: int | None = None) -> str:
         """The report as ASCII JSON; `indent` as in `json.dumps`."""
-        return json.dumps(self.to_dict(), indent=indent)
+        return to_json(self.to_dict(), indent)
 
     def _repr_pretty_(self, printer: Printer, cycle: bool) -> None:
         printer.text(str(self))
