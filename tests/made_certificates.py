@@ -119,3 +119,43 @@ def _general_names(names: Sequence[str]) -> list[x509.GeneralName]:
         except ValueError:
             found.append(x509.DNSName(name))
     return found
+
+
+CRL_MOMENT = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
+
+
+def make_crl(
+    number: int | None = 1,
+    *,
+    at: dt.datetime = CRL_MOMENT,
+    issuer: str = "made authority",
+    key: Key | None = None,
+    scope: str | None = None,
+    delta: bool = False,
+    revoked: Sequence[int] = (),
+) -> x509.CertificateRevocationList:
+    """A revocation list of an authority that need not exist; another `key` is another authorityKeyIdentifier."""
+    signer = key or shared_key()
+    builder = x509.CertificateRevocationListBuilder(
+        issuer_name=x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, issuer)]),
+        last_update=at,
+        next_update=at + dt.timedelta(days=30),
+    ).add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(signer.public_key()), critical=False)
+    if number is not None:
+        builder = builder.add_extension(x509.CRLNumber(number), critical=False)
+    if scope is not None:
+        point = [x509.UniformResourceIdentifier(scope)]
+        builder = builder.add_extension(
+            x509.IssuingDistributionPoint(point, None, False, False, None, False, False), critical=True
+        )
+    if delta:
+        builder = builder.add_extension(x509.DeltaCRLIndicator(1), critical=True)
+    for serial in revoked:
+        entry = x509.RevokedCertificateBuilder(serial_number=serial, revocation_date=at)
+        builder = builder.add_revoked_certificate(entry.build())
+    return builder.sign(signer, hashes.SHA256())
+
+
+def crl_der(crl: x509.CertificateRevocationList) -> bytes:
+    """Its bytes."""
+    return crl.public_bytes(serialization.Encoding.DER)

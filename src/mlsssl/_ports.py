@@ -16,7 +16,7 @@ from mlsssl.errors import InvalidInputError
 from mlsssl.values import BindingFamily, BindingKey, BindingOptions, Location, Thumbprint, check_store_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -279,6 +279,22 @@ class StorePort(Protocol):
         As on Windows, a certificate that a binding names is removed all the same.
         `StoreNotFoundError` when the certificate is not there.
         """
+        ...
+
+    def crls(self) -> list[bytes]:
+        """Every revocation list in it, DER, each once, in no stated order."""
+        ...
+
+    def add_crl(self, crl: bytes, *, replacing: Collection[bytes] = ()) -> None:
+        """Put a revocation list (DER) in beside the others; the very same list again is nothing.
+
+        Then take out those of `replacing` that are there. Killed at any moment, the new list is in or nothing is
+        out. `MalformedDataError` when it is no list. Neither its signature nor its age is looked at.
+        """
+        ...
+
+    def remove_crl(self, crl: bytes) -> None:
+        """Take exactly this list (DER) out. `StoreNotFoundError` when it is not there."""
         ...
 
     def close(self) -> None:

@@ -6,7 +6,7 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mlsssl import _files, _select
+from mlsssl import _files, _select, _store_crls
 from mlsssl._arguments import check_type
 from mlsssl._pki import keys, names, pem
 from mlsssl.certificate import Certificate
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Literal
 
+    from cryptography import x509
     from typing_extensions import Self
 
     from mlsssl._cards import Printer
@@ -373,6 +374,65 @@ class Store:
         """Mark a certificate as renewed by another: the CERT_RENEWAL property, which IIS' automatic rebind reads."""
         with closing(self._port(write=True)) as port:
             port.set_renewed_by(Thumbprint(thumbprint), None if newer is None else Thumbprint(newer))
+
+    # -- revocation lists ---------------------------------------------------------------------------------------
+
+    def crls(self) -> tuple[x509.CertificateRevocationList, ...]:
+        """The certificate revocation lists in it, in no stated order; `check(crls=...)` takes them as they are.
+
+        Lists that cannot be read are left out, so that somebody else's damaged one is no reason to stop.
+        """
+        with closing(self._port()) as port:
+            return _store_crls.readable(port)
+
+    def add_crl(
+        self, crl: x509.CertificateRevocationList | bytes | str | Path
+    ) -> tuple[x509.CertificateRevocationList, ...]:
+        """Add a revocation list in place of the older one that it renews; again is the same as once.
+
+        It renews a list of the same issuer with the same authorityKeyIdentifier and issuingDistributionPoint, a
+        complete list a complete one and a delta list a delta one, as Windows' CERT_STORE_ADD_NEWER does. The new
+        one goes in before the old one goes out, so a process killed in between leaves both, and the next `add_crl`
+        tidies up. Windows looks for lists in the store CA.
+
+        Its signature is *not* checked here, nor whether it is current: `check` does both, and ignores what no
+        authority of the chain has signed.
+
+        Args:
+            crl: The list; or PEM (any number of them) or DER, as bytes or as the path of a file. Of several in
+                one line the newest is taken.
+
+        Returns:
+            The lists that are there now and were not before.
+
+        Raises:
+            InvalidInputError: one is not newer than the list that it would replace, by thisUpdate and then by CRL
+                number; then none was added.
+            MalformedDataError: there is no list in it, or one cannot be read.
+            NotFoundError: a path was given, and there is no such file.
+            AccessDeniedError: this user may not change the store, or not read the file.
+            StoreClosedError: the store is closed.
+        """
+        lists = _store_crls.given(crl)
+        with closing(self._port(write=True)) as port:
+            return _store_crls.add(port, lists)
+
+    def remove_crl(self, crl: x509.CertificateRevocationList | Thumbprint | bytes | str | Path) -> None:
+        """Take exactly this revocation list out.
+
+        Args:
+            crl: As in `add_crl`; or a `Thumbprint`, the SHA-1 of its DER, by which also a list that cannot be read
+                is taken out.
+
+        Raises:
+            StoreNotFoundError: it is not there; of several, none was removed then.
+            MalformedDataError: there is no list in it, or one cannot be read.
+            NotFoundError: a path was given, and there is no such file.
+            AccessDeniedError: this user may not change the store, or not read the file.
+            StoreClosedError: the store is closed.
+        """
+        with closing(self._port(write=True)) as port:
+            _store_crls.remove(port, crl)
 
     # -- closing ------------------------------------------------------------------------------------------------
 

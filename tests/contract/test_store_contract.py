@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from made_certificates import Made, make, shared_key
+from made_certificates import Made, crl_der, make, make_crl, shared_key
 from mlsssl._ports import Cause, NewCertificate, StoreRecord
 from mlsssl.errors import (
     AccessDeniedError,
@@ -45,6 +46,29 @@ def one() -> Made:
 @functools.cache
 def two() -> Made:
     return make("two.example", key=rsa_key(2))
+
+
+@functools.cache
+def first_crl() -> bytes:
+    return crl_der(make_crl(1))
+
+
+@functools.cache
+def second_crl() -> bytes:
+    """A newer list in place of the first."""
+    return crl_der(make_crl(2, revoked=[7]))
+
+
+@functools.cache
+def delta_crl() -> bytes:
+    """A delta list to the first."""
+    return crl_der(make_crl(2, delta=True, revoked=[8]))
+
+
+@functools.cache
+def other_crl() -> bytes:
+    """A list of somebody else."""
+    return crl_der(make_crl(1, issuer="another authority", key=shared_key(1)))
 
 
 def opened(subject: StoresSubject, location: Location = "LocalMachine") -> StorePort:
@@ -120,6 +144,9 @@ def test_a_closed_store_refuses_everything(stores_subject: StoresSubject) -> Non
         lambda: store.set_archived(MISSING, True),
         lambda: store.set_renewed_by(MISSING, None),
         lambda: store.remove(MISSING, delete_key=True),
+        lambda: store.crls(),
+        lambda: store.add_crl(first_crl()),
+        lambda: store.remove_crl(first_crl()),
     ]
     for call in calls:
         with pytest.raises(StoreClosedError):
@@ -139,11 +166,16 @@ def test_a_store_opened_for_reading_cannot_be_changed(stores_subject: StoresSubj
         lambda: store.set_archived(one().thumbprint, True),
         lambda: store.set_renewed_by(one().thumbprint, MISSING),
         lambda: store.remove(one().thumbprint, delete_key=True),
+        lambda: store.add_crl(second_crl()),
+        lambda: store.remove_crl(first_crl()),
     ]
+    writable.add_crl(first_crl())
     for call in calls:
         with pytest.raises(AccessDeniedError):
             call()
     assert list(store.thumbprints()) == [one().thumbprint]
+    assert store.crls() == [first_crl()]
+    writable.remove_crl(first_crl())
     assert found(store, one()).friendly_name is None
     writable.remove(one().thumbprint, delete_key=True)
 
@@ -340,6 +372,100 @@ def test_a_missing_certificate_is_not_found(stores_subject: StoresSubject) -> No
     for call in calls:
         with pytest.raises(StoreNotFoundError, match=str(MISSING)):
             call()
+
+
+# ---- revocation lists ----
+
+
+def test_revocation_lists_stand_beside_each_other(stores_subject: StoresSubject) -> None:
+    """Each once however often it is added; another process sees them; certificates are apart."""
+    store = opened(stores_subject)
+    assert store.crls() == []
+    for crl in (first_crl(), other_crl(), first_crl(), other_crl()):
+        store.add_crl(crl)
+    other = stores_subject.another_process().open_store(stores_subject.my, "LocalMachine", write=True)
+    for each in (store, other):
+        assert sorted(each.crls()) == sorted([first_crl(), other_crl()])
+        assert list(each.thumbprints()) == []
+    other.remove_crl(first_crl())
+    assert store.crls() == [other_crl()]
+    store.remove_crl(other_crl())
+    assert other.crls() == []
+
+
+def test_several_revocation_lists_of_one_issuer_stand_beside_each_other(stores_subject: StoresSubject) -> None:
+    """Older, newer and delta lists: which of them count is decided above the seam."""
+    if stores_subject.crls_of_one_issuer is not None:
+        pytest.skip(stores_subject.crls_of_one_issuer)
+    store = opened(stores_subject)
+    for crl in (second_crl(), first_crl(), delta_crl()):
+        store.add_crl(crl)
+    assert sorted(store.crls()) == sorted([first_crl(), second_crl(), delta_crl()])
+    store.remove_crl(first_crl())
+    assert sorted(store.crls()) == sorted([second_crl(), delta_crl()])
+    store.remove_crl(second_crl())
+    store.remove_crl(delta_crl())
+
+
+def test_a_revocation_list_takes_the_place_of_others(stores_subject: StoresSubject) -> None:
+    """Of those named and no more, whether they are there or not; itself is not taken out again."""
+    store = opened(stores_subject)
+    store.add_crl(first_crl())
+    store.add_crl(other_crl())
+    for _ in range(2):
+        store.add_crl(second_crl(), replacing=[first_crl(), second_crl(), delta_crl()])
+        assert sorted(store.crls()) == sorted([second_crl(), other_crl()])
+    with pytest.raises(MalformedDataError):
+        store.add_crl(b"no list", replacing=[other_crl()])
+    assert sorted(store.crls()) == sorted([second_crl(), other_crl()])
+    store.remove_crl(second_crl())
+    store.remove_crl(other_crl())
+
+
+def test_revocation_lists_are_their_stores_own(stores_subject: StoresSubject) -> None:
+    """Another store has none of them, and neither listing nor removing finds them there."""
+    store = opened(stores_subject)
+    store.add_crl(first_crl())
+    name = f"{stores_subject.my}-Another"
+    with contextlib.closing(
+        stores_subject.machine.open_store(name, "LocalMachine", create=True, write=True)
+    ) as another:
+        assert another.crls() == []
+        with pytest.raises(StoreNotFoundError, match="Another"):
+            another.remove_crl(first_crl())
+    assert store.crls() == [first_crl()]
+    store.remove_crl(first_crl())
+
+
+def test_a_missing_revocation_list_is_not_found(stores_subject: StoresSubject) -> None:
+    """Also one that was there, and one of the same authority as one that is."""
+    store = opened(stores_subject)
+    store.add_crl(first_crl())
+    with pytest.raises(StoreNotFoundError):
+        store.remove_crl(second_crl())
+    assert store.crls() == [first_crl()]
+    store.remove_crl(first_crl())
+    with pytest.raises(StoreNotFoundError):
+        store.remove_crl(first_crl())
+
+
+def test_what_is_no_revocation_list_is_refused(stores_subject: StoresSubject) -> None:
+    """Nothing, a certificate, half a list, a list with something behind it."""
+    store = opened(stores_subject)
+    for data in (b"", one().der, first_crl()[:-1], first_crl() + b"\0"):
+        with pytest.raises(MalformedDataError):
+            store.add_crl(data)
+    assert store.crls() == []
+
+
+def test_a_large_revocation_list_comes_back_whole(stores_subject: StoresSubject) -> None:
+    """Twenty thousand entries."""
+    store = opened(stores_subject)
+    crl = crl_der(make_crl(3, revoked=range(1, 20_001)))
+    assert len(crl) > 400_000
+    store.add_crl(crl)
+    assert store.crls() == [crl]
+    store.remove_crl(crl)
 
 
 # ---- keys ----

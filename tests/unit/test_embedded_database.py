@@ -364,3 +364,189 @@ def test_nobody_is_told_to_change_the_mode_of_a_foreign_file(tmp_path: Path) -> 
         Database(tmp_path / "ours")
     with pytest.raises(InvalidInputError, match="no ordinary file"):
         Database(Path("/dev/null"))
+
+
+# ---- files of version 1, which had no revocation lists ----
+
+VERSION_1 = (
+    "PRAGMA journal_mode = WAL",
+    *schema.STEPS[0],
+    "INSERT INTO stores (location, name, folded) VALUES ('LocalMachine', 'CA', 'CA')",
+    "INSERT INTO settings VALUES ('from', 'version 1')",
+    f"PRAGMA application_id = {schema.APPLICATION_ID}",
+    "PRAGMA user_version = 1",
+)
+
+
+@pytest.fixture
+def old_path(path: Path) -> Path:
+    """A machine as the first version of the schema left it."""
+    path.parent.mkdir(mode=0o700)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in VERSION_1:
+            connection.execute(statement)
+    path.chmod(0o600)
+    return path
+
+
+def version_and_tables(path: Path) -> tuple[int, set[str]]:
+    with closing(sqlite3.connect(path)) as connection:
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        tables = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
+        return version, tables
+
+
+def shape(path: Path) -> set[tuple[str, str]]:
+    with closing(sqlite3.connect(path)) as connection:
+        return set(connection.execute("SELECT name, sql FROM sqlite_master WHERE sql IS NOT NULL"))
+
+
+def test_a_file_of_version_1_becomes_what_a_new_one_is(old_path: Path, tmp_path: Path) -> None:
+    """The same tables, what it held kept, once and for all."""
+    assert version_and_tables(old_path)[0] == 1
+    for _ in range(2):
+        with closing(Database(old_path)) as database:
+            assert database.query("SELECT * FROM settings") == [("from", "version 1")]
+    Database(tmp_path / "new.sqlite").close()
+    assert version_and_tables(old_path) == version_and_tables(tmp_path / "new.sqlite")
+    assert shape(old_path) == shape(tmp_path / "new.sqlite")
+
+
+def test_an_upgrade_that_fails_anywhere_leaves_the_old_file(old_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every statement of it in turn; then it is done after all."""
+    before = version_and_tables(old_path)
+    real = sqlite3.connect
+    statements: list[str] = []
+    failing = -1
+
+    class Connection(sqlite3.Connection):
+        def execute(self, sql: str, *args: object) -> sqlite3.Cursor:
+            statements.append(sql)
+            if len(statements) - 1 == failing:
+                raise sqlite3.OperationalError("disk I/O error")
+            return super().execute(sql, *args)  # type: ignore[arg-type]
+
+    def connect(*args: object, **kwargs: object) -> sqlite3.Connection:
+        return real(*args, factory=Connection, **kwargs)  # type: ignore[call-overload, no-any-return]
+
+    monkeypatch.setattr(sqlite3, "connect", connect)
+    copy = old_path.with_name("copy.sqlite")
+    copy.write_bytes(old_path.read_bytes())
+    copy.chmod(0o600)
+    Database(copy).close()
+    whole = list(statements)
+    assert any("CREATE TABLE crls" in sql for sql in whole)
+    for failing in range(len(whole)):
+        statements.clear()
+        with pytest.raises(StoreError, match="disk I/O error"):
+            Database(old_path)
+        failing_at = failing
+        failing = -1
+        assert version_and_tables(old_path) == before, whole[failing_at]
+    statements.clear()
+    Database(old_path).close()
+    assert version_and_tables(old_path)[0] == schema.VERSION
+
+
+@posix
+def test_an_upgrade_killed_anywhere_leaves_the_old_file_or_the_new_one(old_path: Path) -> None:
+    """A process that dies before each statement of it; the next one finishes the work."""
+    script = """
+        import os, pathlib, sqlite3, sys
+        left = int(sys.argv[2])
+        class Connection(sqlite3.Connection):
+            def execute(self, sql, *args):
+                global left
+                if left == 0:
+                    os.kill(os.getpid(), 9)
+                left -= 1
+                return super().execute(sql, *args)
+        real = sqlite3.connect
+        sqlite3.connect = lambda *args, **kwargs: real(*args, factory=Connection, **kwargs)
+        from mlsssl._embedded.database import Database
+        Database(pathlib.Path(sys.argv[1]))
+    """
+    old = version_and_tables(old_path)
+    content = old_path.read_bytes()
+    seen = set()
+    for statements in range(40):
+        for leftover in old_path.parent.glob("machine.sqlite*"):
+            leftover.unlink()
+        old_path.write_bytes(content)
+        old_path.chmod(0o600)
+        run = [sys.executable, "-c", textwrap.dedent(script), str(old_path), str(statements)]
+        done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
+        found = version_and_tables(old_path)
+        seen.add(found[0])
+        assert found == old or found == (schema.VERSION, old[1] | {"crls"}), statements
+        if done.returncode == 0:
+            break
+        assert done.returncode == -9, done.stderr
+        with closing(Database(old_path)) as database:
+            assert database.query("SELECT * FROM settings") == [("from", "version 1")]
+        assert version_and_tables(old_path)[0] == schema.VERSION
+    else:
+        pytest.fail("opening never came to its end")
+    assert seen == {1, schema.VERSION}
+
+
+def test_eight_openers_upgrade_one_file_at_once(old_path: Path) -> None:
+    """Whoever comes first does it; nobody fails."""
+    errors: list[BaseException] = []
+    together = threading.Barrier(8)
+
+    def run() -> None:
+        try:
+            together.wait()
+            with closing(Database(old_path)) as database:
+                database.query("SELECT * FROM crls")
+        except BaseException as error:  # noqa: BLE001 -- shown below
+            errors.append(error)
+
+    threads = [threading.Thread(target=run) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert errors == []
+    assert version_and_tables(old_path)[0] == schema.VERSION
+
+
+if sys.platform != "win32":
+
+    @pytest.mark.skipif(os.getuid() != 0, reason="needs root to become somebody else")
+    def test_who_may_only_read_reads_a_file_of_version_1(old_path: Path) -> None:
+        """It has no revocation lists, its other content is there, and it stays as it was; adding a list is refused."""
+        old_path.chmod(0o640)
+        os.chown(old_path, 0, 65534)
+        old_path.parent.chmod(0o755)
+        for parent in old_path.parents:
+            if parent.stat().st_uid == os.getuid() and str(parent).startswith("/tmp/"):
+                parent.chmod(parent.stat().st_mode | 0o055)
+        keeper = sqlite3.connect(old_path)  # somebody has it open, so its -wal and -shm are there
+        keeper.execute("SELECT * FROM settings").fetchall()
+        for companion in old_path.parent.glob("machine.sqlite-*"):
+            companion.chmod(0o640)
+            os.chown(companion, 0, 65534)
+        script = """
+            import os, pathlib, sys
+            from mlsssl._embedded.port import EmbeddedPort
+            from mlsssl.errors import AccessDeniedError
+            os.setgid(65534)
+            os.setuid(65534)
+            machine = EmbeddedPort(sys.argv[1])
+            store = machine.open_store("CA", "LocalMachine")
+            print(machine.store_names("LocalMachine"), store.crls(), list(store.thumbprints()))
+            try:
+                machine.open_store("CA", "LocalMachine", write=True)
+            except AccessDeniedError as error:
+                print(error.right)
+        """
+        run = [sys.executable, "-c", textwrap.dedent(script), str(old_path)]
+        done = subprocess.run(run, capture_output=True, text=True, timeout=60, check=False)
+        keeper.close()
+        if "PermissionError" in done.stderr or "ModuleNotFoundError" in done.stderr:
+            pytest.skip("the other user cannot even read this interpreter")
+        assert done.stdout.splitlines() == ["['CA'] [] []", "write"], done.stderr
+        assert version_and_tables(old_path)[0] == 1

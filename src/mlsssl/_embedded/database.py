@@ -173,30 +173,35 @@ class Database:
     def _prepare(self, connection: sqlite3.Connection) -> None:
         # First look, then touch: a file that is not ours is left exactly as it is.
         connection.execute("BEGIN")  # so that the three looks are one, while somebody else makes the tables
-        fresh = self._check_owner(connection)
+        version = self._version(connection)
         connection.execute("COMMIT")
         _set_write_ahead_log(connection, self._busy_timeout)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")  # a deleted key is overwritten, not only forgotten
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cache_size = -16384")  # KiB, at most: the indexes of 100,000 certificates fit in
-        if fresh:
+        if version < schema.VERSION:
+            self._upgrade(connection, version)
+
+    def _upgrade(self, connection: sqlite3.Connection, version: int) -> None:
+        """Bring the file to this version in one transaction: killed in it, the file is what it was."""
+        try:
             connection.execute("BEGIN IMMEDIATE")
-            try:
-                if self._check_owner(connection):  # nobody was faster
-                    _create_tables(connection)
-                connection.execute("COMMIT")
-            except BaseException:
-                connection.rollback()
+            _do_steps(connection, self._version(connection))  # looked at again: somebody may have been faster
+            connection.execute("COMMIT")
+        except BaseException as error:
+            connection.rollback()
+            # Who may only read reads what an earlier version left.
+            if not (version > 0 and isinstance(error, sqlite3.Error) and _code(error) in _FORBIDDEN):
                 raise
 
-    def _check_owner(self, connection: sqlite3.Connection) -> bool:
-        """Whether the file is empty; raises unless it is empty or ours."""
+    def _version(self, connection: sqlite3.Connection) -> int:
+        """The file's version, 0 when it is empty; raises unless it is empty or ours."""
         (owner,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
         if owner == 0 and version == 0 and objects == 0:
-            return True
+            return 0
         if owner != schema.APPLICATION_ID:
             raise MalformedDataError(f"{self.path} is an SQLite file of another program, not a machine of mlsssl")
         if version > schema.VERSION:
@@ -206,7 +211,7 @@ class Database:
             )
         if version < 1 or objects == 0:
             raise MalformedDataError(f"{self.path} says it is a machine of mlsssl, but its tables are missing")
-        return False
+        return int(version)
 
     def _translated(self, error: sqlite3.Error) -> MlssslError:
         return _translate(error, self.path, self._busy_timeout)
@@ -318,14 +323,16 @@ def _try_write_ahead_log(connection: sqlite3.Connection, *, last: bool) -> bool:
     return True
 
 
-def _create_tables(connection: sqlite3.Connection) -> None:
-    for statement in schema.STATEMENTS:
-        connection.execute(statement)
-    connection.executemany(
-        "INSERT INTO stores (location, name, folded) VALUES (?, ?, ?)",
-        [(location, name, schema.folded(name)) for location, name in schema.STANDARD_STORES],
-    )
-    connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
+def _do_steps(connection: sqlite3.Connection, version: int) -> None:
+    for statements in schema.STEPS[version:]:
+        for statement in statements:
+            connection.execute(statement)
+    if version == 0:
+        connection.executemany(
+            "INSERT INTO stores (location, name, folded) VALUES (?, ?, ?)",
+            [(location, name, schema.folded(name)) for location, name in schema.STANDARD_STORES],
+        )
+        connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {schema.VERSION}")
 
 
@@ -345,6 +352,7 @@ _CODES = {
     26: "file is not a database",
 }
 _BUSY = frozenset({5, 6, 15})
+_FORBIDDEN = frozenset({3, 8, 23})
 
 
 def _code(error: sqlite3.Error) -> int:
@@ -358,7 +366,7 @@ def _translate(error: sqlite3.Error, path: Path, timeout: float) -> MlssslError:
     code = _code(error)
     if code in _BUSY:
         return StoreError(f"{path} has been locked by another process for {timeout:g} seconds; try again later")
-    if code in (3, 8, 23) or (code == 14 and not os.access(path.parent, os.W_OK)):
+    if code in _FORBIDDEN or (code == 14 and not os.access(path.parent, os.W_OK)):
         return AccessDeniedError(f"this user may not change {path} and the files beside it: {error}", right="write")
     if code in (11, 26):
         return MalformedDataError(f"{path} is not a machine of mlsssl, or it is damaged: {error}")

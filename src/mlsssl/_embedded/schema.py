@@ -5,9 +5,6 @@ from __future__ import annotations
 APPLICATION_ID = 0x6D6C7373
 """What SQLite keeps in the file's header as its owner: `mlss` in ASCII."""
 
-VERSION = 1
-"""The schema below. A file with a higher number was written by a later version of this library."""
-
 _BOTH = (
     "AddressBook",
     "AuthRoot",
@@ -27,7 +24,7 @@ STANDARD_STORES = tuple(
 )
 """The system stores that a Windows with IIS has; any other is made on request."""
 
-STATEMENTS = (
+_FIRST = (
     """
     CREATE TABLE stores (
         id INTEGER PRIMARY KEY,
@@ -117,6 +114,24 @@ STATEMENTS = (
     """,
     "CREATE TABLE settings (name TEXT PRIMARY KEY, value TEXT NOT NULL)",
 )
+
+_SECOND = (
+    """
+    CREATE TABLE crls (
+        id INTEGER PRIMARY KEY,
+        store INTEGER NOT NULL REFERENCES stores (id),
+        digest BLOB NOT NULL, -- SHA-256 of the DER
+        der BLOB NOT NULL,
+        UNIQUE (store, digest)
+    )
+    """,
+)
+
+STEPS = (_FIRST, _SECOND)
+"""What takes a file from each version to the next; an empty file has version 0. A step is never changed, only added."""
+
+VERSION = len(STEPS)
+"""Of a file that all steps were done to. One with a higher number was written by a later version of this library."""
 
 
 def folded(name: str) -> str:

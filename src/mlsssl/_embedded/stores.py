@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
 
-from mlsssl._embedded import keys
+from mlsssl._embedded import crls, keys
 from mlsssl._embedded.digests import Digests, digests, private_key_digest
 from mlsssl._pki.pfx import load_pfx
 from mlsssl._ports import Cause, NewCertificate, StoreRecord
@@ -22,7 +22,7 @@ from mlsssl.errors import (
 from mlsssl.values import Thumbprint, check_friendly_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator
 
     from mlsssl._embedded.database import Database, Row, Value
     from mlsssl._ports import KeyProvider
@@ -169,6 +169,19 @@ class EmbeddedStore:
                 raise self._missing(thumbprint)
             database.query("DELETE FROM certificates WHERE id = ?", row[:1])
             keys.release_key(database, row[1], delete=delete_key)
+
+    def crls(self) -> list[bytes]:
+        """Every revocation list; see `StorePort.crls`."""
+        return crls.all_of(self._open(), self._number)
+
+    def add_crl(self, crl: bytes, *, replacing: Collection[bytes] = ()) -> None:
+        """Put a revocation list in; see `StorePort.add_crl`."""
+        crls.add(self._changing(), self._number, bytes(crl), replacing)
+
+    def remove_crl(self, crl: bytes) -> None:
+        """Take a revocation list out; see `StorePort.remove_crl`."""
+        if not crls.remove(self._changing(), self._number, bytes(crl)):
+            raise StoreNotFoundError(f"this revocation list is not in {self._where}")
 
     def imitate(self, thumbprint: Thumbprint, cause: Cause) -> None:
         """Bring a certificate's key into one of the states that Windows is known to answer with 1312.

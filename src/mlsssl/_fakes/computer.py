@@ -44,10 +44,11 @@ class Entry:
 
 @dataclass(slots=True)
 class FakeStore:
-    """One system store."""
+    """One system store: its certificates, and its revocation lists, which have no properties here."""
 
     name: str
     entries: list[Entry] = field(default_factory=list)
+    crls: list[Entry] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from mlsssl._windows.native import NULL, address_of, ffi, text_at, wide
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mlsssl._windows.crypto_dlls import CertContext, ChainContext, ChainEngine, StoreHandle
+    from mlsssl._windows.crypto_dlls import CertContext, ChainContext, ChainEngine, CrlContext, StoreHandle
     from mlsssl._windows.native import CData
 
 FILE_NOT_FOUND, ACCESS_DENIED, INVALID_PARAMETER, MORE_DATA = 2, 5, 87, 234
@@ -35,6 +35,7 @@ class OpenStore:
     """What a store handle stands for."""
 
     entries: list[Entry]
+    crls: list[Entry] = field(default_factory=list)
     behind: FakeStore | None = None
     writable: bool = True
     shows_archived: bool = True
@@ -52,6 +53,15 @@ class OpenContext:
     owners: tuple[object, ...] = field(default=())
 
 
+@dataclass(eq=False)
+class OpenCrl:
+    """What a revocation list's context stands for."""
+
+    entry: Entry
+    store: OpenStore
+    memory: tuple[object, ...]
+
+
 class FakeCrypt32(Fake):
     """crypt32.dll (`mlsssl._windows.crypto_dlls.Crypt32`) over a `Computer`."""
 
@@ -60,6 +70,7 @@ class FakeCrypt32(Fake):
         self.computer = computer
         self._stores: dict[int, OpenStore] = {}
         self._contexts: dict[int, OpenContext] = {}
+        self._crls: dict[int, OpenCrl] = {}
         self._engines: dict[int, list[Entry]] = {}
         self._chains: dict[int, tuple[chain_engine.BuiltChain, list[CertContext]]] = {}
         self._next = 0x1000
@@ -70,11 +81,11 @@ class FakeCrypt32(Fake):
     def CertOpenStore(
         self, provider: CData, encoding: int, _legacy: CData, flags: int, name: CData, /
     ) -> StoreHandle | int:
-        """CERT_STORE_PROV_MEMORY, or CERT_STORE_PROV_SYSTEM_W with a store of the machine or the user."""
+        """CERT_STORE_PROV_MEMORY; _SYSTEM_W and _SYSTEM_REGISTRY_W, which are one here, of the machine or the user."""
         if address_of(provider) == 2 and not name:
             return self._store(OpenStore([]))
-        if address_of(provider) != 10 or encoding:
-            raise Misuse("only CERT_STORE_PROV_MEMORY and CERT_STORE_PROV_SYSTEM_W are known here")
+        if address_of(provider) not in (10, 13) or encoding:
+            raise Misuse("only CERT_STORE_PROV_MEMORY, _SYSTEM_W and _SYSTEM_REGISTRY_W are known here")
         location = flags & 0xFF0000
         if location not in (CURRENT_USER, LOCAL_MACHINE):
             return E_INVALIDARG
@@ -91,7 +102,9 @@ class FakeCrypt32(Fake):
             return ACCESS_DENIED
         copied = self.computer.writes == "at-commit"
         entries = [entry.copy() for entry in store.entries] if copied else store.entries
-        return self._store(OpenStore(entries, store, writable=writable, shows_archived=bool(flags & ENUM_ARCHIVED)))
+        crls = [entry.copy() for entry in store.crls] if copied else store.crls
+        shows_archived = bool(flags & ENUM_ARCHIVED)
+        return self._store(OpenStore(entries, crls, store, writable=writable, shows_archived=shows_archived))
 
     @returns_bool
     def CertControlStore(self, store: StoreHandle, flags: int, kind: int, _para: CData, /) -> int:
@@ -266,6 +279,56 @@ class FakeCrypt32(Fake):
             opened.entry.properties[number] = bytes(ffi.buffer(blob.pbData, blob.cbData)) if blob.cbData else b""
         return 0
 
+    # ---- revocation lists ----
+
+    def CertEnumCRLsInStore(self, store: StoreHandle, previous: CrlContext, /) -> CrlContext:
+        """Frees the previous one, also when made to fail."""
+        code = self.calls.enter("CertEnumCRLsInStore")
+        opened = self._open_store(store)
+        start = 0
+        if previous:
+            entry = self._free_crl(previous).entry
+            start = next((i + 1 for i, other in enumerate(opened.crls) if other is entry), len(opened.crls))
+        if not code and start < len(opened.crls):
+            return self._crl_context(opened.crls[start], opened)
+        self.calls.last_error = code or NOT_FOUND
+        return cast("CrlContext", NULL)
+
+    @returns_bool
+    def CertAddEncodedCRLToStore(
+        self, store: StoreHandle, encoding: int, data: CData, size: int, disposition: int, result: CData, /
+    ) -> int:
+        """CERT_STORE_ADD_ALWAYS only. Reads the outer SEQUENCE only, as far as a fake must."""
+        opened = self._open_store(store)
+        der = bytes(ffi.buffer(ffi.cast("BYTE *", data), size))
+        if disposition != ADD_ALWAYS or result:
+            raise Misuse(f"disposition {disposition}, or a result that is asked for, is not known here")
+        if encoding != ENCODINGS or der[:1] != b"\x30":
+            return ASN1_BADTAG
+        if not opened.writable:
+            return ACCESS_DENIED
+        opened.crls.append(Entry(der))
+        opened.dirty = True
+        return 0
+
+    def CertDeleteCRLFromStore(self, context: CrlContext, /) -> int:
+        """Frees the context, also when it fails."""
+        code = self.calls.enter("CertDeleteCRLFromStore")
+        freed = self._free_crl(context)
+        code = code or (0 if freed.store.writable else ACCESS_DENIED)
+        if not code:
+            freed.store.crls[:] = [entry for entry in freed.store.crls if entry is not freed.entry]
+            freed.store.dirty = True
+        self.calls.last_error = code or self.calls.last_error
+        return 0 if code else 1
+
+    def CertFreeCRLContext(self, context: CrlContext, /) -> int:
+        """Always TRUE; nothing to make fail."""
+        self.calls.enter("CertFreeCRLContext")
+        if context:  # NULL is documented as allowed
+            self._free_crl(context)
+        return 1
+
     # ---- PFX ----
 
     @returns_handle
@@ -397,6 +460,21 @@ class FakeCrypt32(Fake):
             del self._contexts[address_of(context)]
         self.calls.close("context")
 
+    def _crl_context(self, entry: Entry, store: OpenStore) -> CrlContext:
+        encoded = ffi.new("BYTE[]", entry.der)
+        memory = ffi.new("CRL_CONTEXT *")
+        memory.dwCertEncodingType, memory.pbCrlEncoded, memory.cbCrlEncoded = 1, encoded, len(entry.der)
+        self._crls[address_of(memory)] = OpenCrl(entry, store, (memory, encoded))
+        self.calls.open("revocation list")
+        return cast("CrlContext", ffi.cast("CRL_CONTEXT *", memory))
+
+    def _free_crl(self, context: CrlContext) -> OpenCrl:
+        opened = self._crls.pop(address_of(context), None)
+        if opened is None:
+            raise Misuse("a revocation list's context is used that is not open")
+        self.calls.close("revocation list")
+        return opened
+
     def _position(self, store: OpenStore, context: CertContext) -> int:
         entry = self._open_context(context).entry
         return next((i for i, other in enumerate(store.entries) if other is entry), len(store.entries))
@@ -406,6 +484,7 @@ def _commit(opened: OpenStore) -> None:
     opened.dirty = False
     if opened.behind is not None and opened.behind.entries is not opened.entries:
         opened.behind.entries = [entry.copy() for entry in opened.entries]
+        opened.behind.crls = [entry.copy() for entry in opened.crls]
 
 
 def text_of(pointer: CData) -> str:

@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 
+from mlsssl._pki.quiet import quiet
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
@@ -17,7 +18,16 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
-__all__ = ["REASONS", "build_crl", "line_and_age", "load_crls", "newest_of_each_line", "revoked_serials"]
+__all__ = [
+    "REASONS",
+    "build_crl",
+    "check_der_crl",
+    "line_and_age",
+    "load_crls",
+    "load_der_crl",
+    "newest_of_each_line",
+    "revoked_serials",
+]
 
 REASONS: Mapping[str, x509.ReasonFlags] = {
     "keyCompromise": x509.ReasonFlags.key_compromise,
@@ -130,18 +140,42 @@ def load_crls(data: bytes) -> tuple[x509.CertificateRevocationList, ...]:
         MalformedDataError: there is none, or one cannot be read.
     """
     marker = b"-----BEGIN X509 CRL-----"
+    if marker not in data:
+        return (load_der_crl(data),)
     try:
-        if marker not in data:
-            return (_readable(x509.load_der_x509_crl(data)),)
         blocks = data.split(marker)[1:]
         end = b"-----END X509 CRL-----"
         return tuple(
             _readable(x509.load_pem_x509_crl(marker + block.partition(end)[0] + end + b"\n")) for block in blocks
         )
-    except MalformedDataError:
-        raise
     except Exception as error:  # noqa: BLE001 - ValueError by contract, others from odd content
         raise MalformedDataError(f"this is no revocation list that can be read: {error}") from None
+
+
+def load_der_crl(data: bytes) -> x509.CertificateRevocationList:
+    """The one list in DER.
+
+    Raises:
+        MalformedDataError: it is none, or its name, times or extensions cannot be read.
+    """
+    try:
+        with quiet():
+            return _readable(x509.load_der_x509_crl(data))
+    except Exception as error:  # noqa: BLE001 - ValueError by contract, others from odd content
+        raise MalformedDataError(f"this is no revocation list that can be read: {error}") from None
+
+
+def check_der_crl(data: bytes) -> None:
+    """Refuse what is no list in DER; a list with an extension that cannot be read is one all the same.
+
+    Raises:
+        MalformedDataError: it is none.
+    """
+    try:
+        with quiet():
+            x509.load_der_x509_crl(data)
+    except Exception as error:  # noqa: BLE001 - ValueError by contract, others from odd content
+        raise MalformedDataError(f"not a DER revocation list: {error}") from None
 
 
 def _readable(crl: x509.CertificateRevocationList) -> x509.CertificateRevocationList:

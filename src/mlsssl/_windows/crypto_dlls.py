@@ -22,6 +22,10 @@ class CertContext(CData):
     """PCCERT_CONTEXT."""
 
 
+class CrlContext(CData):
+    """PCCRL_CONTEXT."""
+
+
 class ChainEngine(CData):
     """HCERTCHAINENGINE; NULL is the current user's."""
 
@@ -121,6 +125,31 @@ class Crypt32(Protocol):
         self, pCertContext: CertContext, dwPropId: int, dwFlags: int, pvData: CData, /
     ) -> int:
         """Set a property; NULL takes it away."""
+        ...
+
+    def CertEnumCRLsInStore(self, hCertStore: StoreHandle, pPrevCrlContext: CrlContext, /) -> CrlContext:
+        """The next revocation list; frees the previous one."""
+        ...
+
+    def CertAddEncodedCRLToStore(
+        self,
+        hCertStore: StoreHandle,
+        dwCertEncodingType: int,
+        pbCrlEncoded: CData,
+        cbCrlEncoded: int,
+        dwAddDisposition: int,
+        ppCrlContext: CData,
+        /,
+    ) -> int:
+        """Put a revocation list in."""
+        ...
+
+    def CertDeleteCRLFromStore(self, pCrlContext: CrlContext, /) -> int:
+        """Take it out of its store; frees it, always."""
+        ...
+
+    def CertFreeCRLContext(self, pCrlContext: CrlContext, /) -> int:
+        """One reference less."""
         ...
 
     def PFXImportCertStore(self, pPFX: CData, szPassword: CData, dwFlags: int, /) -> StoreHandle:

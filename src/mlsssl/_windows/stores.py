@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from mlsssl._pki.crl import check_der_crl
 from mlsssl._pki.quiet import quiet
 from mlsssl._ports import StoreRecord
-from mlsssl._windows import contexts, key_blobs, keys, pfx, system_stores
+from mlsssl._windows import contexts, crls, key_blobs, keys, pfx, system_stores
 from mlsssl._windows.pending import Pending, PendingKeys, digest
 from mlsssl.errors import (
     AccessDeniedError,
@@ -25,7 +26,7 @@ from mlsssl.errors import (
 from mlsssl.values import Thumbprint, check_friendly_name, check_location, check_store_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -231,6 +232,50 @@ class WindowsStore:
             else:
                 self._delete(thumbprint)
 
+    def crls(self) -> list[bytes]:
+        """Every revocation list; see `StorePort.crls`."""
+        self._check_open()
+        with self._opened() as store:
+            return list(dict.fromkeys(crls.all_of(self._dlls, store)))
+
+    def add_crl(self, crl: bytes, *, replacing: Collection[bytes] = ()) -> None:
+        """Put a revocation list in; see `StorePort.add_crl`.
+
+        Through one handle: Wine reads a store with a replacing disposition, so that whoever opens it next sees only
+        one list of an issuer.
+        """
+        self._check_changing()
+        crl = bytes(crl)
+        check_der_crl(crl)
+        with self._opened_registry() as store:
+            if crl not in crls.all_of(self._dlls, store):
+                crls.add(self._dlls, store, crl)
+            for other in replacing:
+                if other != crl:
+                    crls.delete(self._dlls, store, other)
+        if crl not in self.crls():  # through a fresh handle: a success code is not proof
+            raise StoreError(f"Windows reported success, yet the revocation list is not in {self._where}")
+
+    def remove_crl(self, crl: bytes) -> None:
+        """Take a revocation list out; see `StorePort.remove_crl`."""
+        self._check_changing()
+        crl = bytes(crl)
+        with self._opened_registry() as store:
+            found = crls.delete(self._dlls, store, crl)
+        there = crl in self.crls()
+        if there and found:
+            raise StoreError(
+                f"Windows reported success, yet the revocation list is still in {self._where}; another physical store "
+                "below it may have it too (group policy, or LocalMachine below CurrentUser)"
+            )
+        if there:
+            raise StoreNotFoundError(
+                f"{self._where} shows this revocation list, but does not hold it itself: it comes from group policy, "
+                "or from LocalMachine below CurrentUser; remove it there"
+            )
+        if not found:
+            raise StoreNotFoundError(f"this revocation list is not in {self._where}")
+
     def close(self) -> None:
         """Refuse everything from now on; again is nothing."""
         self._closed = True
@@ -255,6 +300,10 @@ class WindowsStore:
 
     def _opened(self, *, write: bool = False) -> AbstractContextManager[StoreHandle]:
         return system_stores.opened(self._dlls, self._name, self._location, write=write)
+
+    def _opened_registry(self) -> AbstractContextManager[StoreHandle]:
+        # Wine's collection of physical stores frees the context twice on CertDeleteCRLFromStore, and aborts.
+        return system_stores.opened(self._dlls, self._name, self._location, write=True, registry_only=True)
 
     def _read(self, thumbprint: Thumbprint) -> StoredCertificate | None:
         self._check_open()

@@ -22,13 +22,13 @@ if TYPE_CHECKING:
     ResultT = TypeVar("ResultT")
 
 # wincrypt.h
-_PROVIDER_SYSTEM = 10  # CERT_STORE_PROV_SYSTEM_W
+_PROVIDER_SYSTEM, _PROVIDER_REGISTRY = 10, 13  # CERT_STORE_PROV_SYSTEM_W, CERT_STORE_PROV_SYSTEM_REGISTRY_W
 _LOCATIONS: dict[Location, int] = {"CurrentUser": 0x10000, "LocalMachine": 0x20000}
 _READONLY, _OPEN_EXISTING, _ENUM_ARCHIVED = 0x8000, 0x4000, 0x200
 _COMMIT, _FORCE = 3, 1
 _FIND_SHA1_HASH = 0x10000
 _ADD_NEW = 1
-_END_OF_LIST = (0, CRYPT_E_NOT_FOUND, 18)  # 18: ERROR_NO_MORE_FILES, of external stores
+END_OF_LIST = (0, CRYPT_E_NOT_FOUND, 18)  # 18: ERROR_NO_MORE_FILES, of external stores
 _NAME_LIMIT = 1024  # longer than any name that a registry key can have (255)
 
 
@@ -51,9 +51,18 @@ def names(dlls: Dlls, location: Location) -> list[str]:
 
 @contextlib.contextmanager
 def opened(
-    dlls: Dlls, name: str, location: Location, *, write: bool = False, create: bool = False
+    dlls: Dlls,
+    name: str,
+    location: Location,
+    *,
+    write: bool = False,
+    create: bool = False,
+    registry_only: bool = False,
 ) -> Iterator[StoreHandle]:
     """A system store, committed (with `write`) and closed at the end.
+
+    It is a collection of physical stores; with `registry_only` just the one in the registry, which is where every
+    change goes, without those of group policy, or of LocalMachine below CurrentUser.
 
     A handle is held for one operation only: an open store is a snapshot, so one held for long would neither show
     what others change nor, on systems that write at close, keep what we changed if the process dies.
@@ -65,9 +74,10 @@ def opened(
     flags = _LOCATIONS[location] | _ENUM_ARCHIVED  # archived ones are told apart here, not hidden
     flags |= 0 if write or create else _READONLY
     flags |= 0 if create else _OPEN_EXISTING  # without it a mistyped name would be a new store
+    provider = _PROVIDER_REGISTRY if registry_only else _PROVIDER_SYSTEM
     wide_name = wide(name)
     store = dlls.crypt32.CertOpenStore(
-        ffi.cast("char *", _PROVIDER_SYSTEM), 0, cast("CData", NULL), flags, ffi.cast("void *", wide_name)
+        ffi.cast("char *", provider), 0, cast("CData", NULL), flags, ffi.cast("void *", wide_name)
     )
     if not store:
         where = f"{location}\\{name}"
@@ -111,7 +121,7 @@ def all_of(dlls: Dlls, store: StoreHandle, look: Callable[[CertContext], ResultT
         context = dlls.crypt32.CertEnumCertificatesInStore(store, context)  # frees the one before
         if not context:
             code = dlls.last_error()
-            if code not in _END_OF_LIST:
+            if code not in END_OF_LIST:
                 raise crypto_failure("CertEnumCertificatesInStore", code)
             return results
         try:

@@ -21,6 +21,15 @@ typedef struct {
     HCERTSTORE hCertStore;
 } CERT_CONTEXT;
 
+/* ns-wincrypt-crl_context. pCrlInfo as above. */
+typedef struct {
+    DWORD dwCertEncodingType;
+    BYTE *pbCrlEncoded;
+    DWORD cbCrlEncoded;
+    struct CRL_INFO *pCrlInfo;
+    HCERTSTORE hCertStore;
+} CRL_CONTEXT;
+
 /* ns-wincrypt-crypt_key_prov_info. dwProvType 0 means that pwszProvName is a CNG key storage provider. */
 typedef struct {
     WCHAR *pwszContainerName;
@@ -61,6 +70,15 @@ BOOL __stdcall CertGetCertificateContextProperty(
     CERT_CONTEXT *pCertContext, DWORD dwPropId, void *pvData, DWORD *pcbData);
 BOOL __stdcall CertSetCertificateContextProperty(
     CERT_CONTEXT *pCertContext, DWORD dwPropId, DWORD dwFlags, void *pvData);
+
+/* Frees pPrev, always. */
+CRL_CONTEXT *__stdcall CertEnumCRLsInStore(HCERTSTORE hCertStore, CRL_CONTEXT *pPrevCrlContext);
+BOOL __stdcall CertAddEncodedCRLToStore(
+    HCERTSTORE hCertStore, DWORD dwCertEncodingType, BYTE *pbCrlEncoded, DWORD cbCrlEncoded,
+    DWORD dwAddDisposition, CRL_CONTEXT **ppCrlContext);
+/* Frees pCrlContext, always. */
+BOOL __stdcall CertDeleteCRLFromStore(CRL_CONTEXT *pCrlContext);
+BOOL __stdcall CertFreeCRLContext(CRL_CONTEXT *pCrlContext);
 
 HCERTSTORE __stdcall PFXImportCertStore(CRYPT_DATA_BLOB *pPFX, WCHAR *szPassword, DWORD dwFlags);
 

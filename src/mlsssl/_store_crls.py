@@ -1,0 +1,151 @@
+"""The revocation lists of a certificate store: read, and renewed so that the newest of each line is there."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from mlsssl import _files
+from mlsssl._pki.crl import line_and_age, load_crls, load_der_crl, newest_of_each_line
+from mlsssl._text import printable
+from mlsssl.errors import InvalidInputError, MalformedDataError, StoreNotFoundError
+from mlsssl.values import Thumbprint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+    from pathlib import Path
+
+    from mlsssl._ports import StorePort
+
+    Given = x509.CertificateRevocationList | bytes | str | Path
+
+
+def given(crl: Given) -> tuple[x509.CertificateRevocationList, ...]:
+    """The lists that a caller gave: one, or those of PEM or DER bytes or of a file.
+
+    Raises:
+        MalformedDataError: there is none, or one cannot be read.
+        NotFoundError, AccessDeniedError, InvalidInputError: as `_files.read`.
+    """
+    if isinstance(crl, x509.CertificateRevocationList):
+        return (crl,)
+    if not isinstance(crl, (bytes, bytearray, memoryview)):
+        crl = _files.read(_files.path_of(crl))
+    return load_crls(bytes(crl))
+
+
+def readable(port: StorePort) -> tuple[x509.CertificateRevocationList, ...]:
+    """The store's lists, without those that cannot be read."""
+    found = []
+    for der in port.crls():
+        with contextlib.suppress(MalformedDataError):
+            crl = load_der_crl(der)
+            _newest([crl])  # its line and age can be read too
+            found.append(crl)
+    return tuple(found)
+
+
+def add(port: StorePort, crls: Iterable[x509.CertificateRevocationList]) -> tuple[x509.CertificateRevocationList, ...]:
+    """Put lists in and take those out that they replace; see `Store.add_crl`."""
+    wanted = _newest(crls)
+    before = readable(port)
+    missing = [crl for crl in wanted if _is_missing(crl, _line(crl, before), port)]
+    for crl in missing:
+        port.add_crl(_der(crl), replacing=[_der(one) for one in _line(crl, before)])
+    # Looked at again: another process may have added to the same line meanwhile, or have been killed before this.
+    after = readable(port)
+    for crl in wanted:
+        line = _line(crl, after)
+        for one in line:
+            if _age(one) < _age(line[-1]):
+                with contextlib.suppress(StoreNotFoundError):  # somebody was faster
+                    port.remove_crl(_der(one))
+    return tuple(missing)
+
+
+def _newest(crls: Iterable[x509.CertificateRevocationList]) -> list[x509.CertificateRevocationList]:
+    try:
+        return newest_of_each_line(crls)
+    except Exception as error:  # noqa: BLE001 - what `cryptography` raises for an object made elsewhere is open
+        raise MalformedDataError(f"the revocation list cannot be read: {error}") from None
+
+
+def _line(
+    crl: x509.CertificateRevocationList, crls: Iterable[x509.CertificateRevocationList]
+) -> list[x509.CertificateRevocationList]:
+    """Those that are of the same line, the newest last."""
+    line = line_and_age(crl)[0]
+    return sorted((one for one in crls if line_and_age(one)[0] == line), key=_age)
+
+
+def _age(crl: x509.CertificateRevocationList) -> tuple[datetime, int]:
+    return line_and_age(crl)[1]
+
+
+def _is_missing(
+    crl: x509.CertificateRevocationList, line: list[x509.CertificateRevocationList], port: StorePort
+) -> bool:
+    """Whether it is to be added to what is there of its line; `InvalidInputError` when it must not be."""
+    if not line or _age(line[-1]) < _age(crl):
+        return True
+    if _age(line[-1]) == _age(crl) and any(_der(one) == _der(crl) for one in line):
+        return False
+    # Of the same moment and number, yet another list: nothing says which of the two is the later one.
+    raise InvalidInputError(
+        f"the revocation list {_described(crl)} is not newer than the one in {port.location}\\{port.name}, "
+        f"{_described(line[-1])}: with it revoked certificates might count as good again; add a newer list, or take "
+        "that one out first (remove_crl)"
+    )
+
+
+def remove(port: StorePort, crl: Given | Thumbprint) -> None:
+    """Take lists out; see `Store.remove_crl`."""
+    there = port.crls()
+    if isinstance(crl, Thumbprint):
+        found = [der for der in there if thumbprint(der) == crl]
+        if not found:
+            raise StoreNotFoundError(f"no revocation list {crl} in {port.location}\\{port.name}")
+    else:
+        lists = given(crl)
+        found = [_der(one) for one in lists]
+        for one, der in zip(lists, found, strict=True):
+            if der not in there:
+                raise StoreNotFoundError(
+                    f"the revocation list {_described(one)} is not in {port.location}\\{port.name}"
+                )
+    for der in dict.fromkeys(found):
+        port.remove_crl(der)
+
+
+def thumbprint(der: bytes) -> Thumbprint:
+    """What Windows calls a list: the SHA-1 of its DER."""
+    return Thumbprint(hashlib.sha1(der, usedforsecurity=False).digest())
+
+
+def number_of(crl: x509.CertificateRevocationList) -> int | None:
+    """The CRL number (RFC 5280 section 5.2.3), or None."""
+    number = _age(crl)[1]
+    return None if number < 0 else number
+
+
+def issuer_of(crl: x509.CertificateRevocationList) -> str:
+    """The issuer's name as RFC 4514 text, for people."""
+    try:
+        return printable(crl.issuer.rfc4514_string()) or "(empty name)"
+    except Exception:  # noqa: BLE001 - some odd names cannot be written so
+        return "(unreadable name)"
+
+
+def _der(crl: x509.CertificateRevocationList) -> bytes:
+    return crl.public_bytes(Encoding.DER)
+
+
+def _described(crl: x509.CertificateRevocationList) -> str:
+    number = number_of(crl)
+    words = f"of {issuer_of(crl)} of {crl.last_update_utc:%Y-%m-%d %H:%M:%S}Z"
+    return words if number is None else f"{words}, number {number}"
