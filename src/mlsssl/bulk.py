@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
+import operator
 import os
 import pickle
 import sys
@@ -12,12 +13,15 @@ from collections import deque
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from datetime import timezone
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from mlsssl._arguments import check_callable, check_mapping, items_of
 from mlsssl._pki import pem
+from mlsssl._pki.pathbuild import TrustAnchors
 from mlsssl._pki.profiles import find_profile
+from mlsssl._pki.report import Finding, PathStep, Report
 from mlsssl._pki.validate import validate
 from mlsssl.certificate import Certificate, check_certificate, trusted_roots
 from mlsssl.errors import InvalidInputError, UnsupportedError
@@ -29,16 +33,27 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from mlsssl._pki.report import Report
+    from mlsssl._pki.report import Attempt, Severity, Silenced
     from mlsssl._pki.rules import Profile, UserRule
     from mlsssl.certificate import TrustAnchor
 
 __all__ = ["check_many"]
 
-# So many certificates go to a worker at once: enough to make the trip cheap, few enough to show progress.
-_BATCH = 64
+# So many certificates go to a worker at once: some 20 ms of work, so that the trip is cheap and progress still shows.
+_BATCH = 128
+# With fewer than this, starting processes costs more than the checks.
+_FEWEST = 64
 
 _Item = tuple[bytes, tuple[bytes, ...], "str | None"]
+_Packed = tuple[
+    "tuple[tuple[Any, ...], ...]",
+    str,
+    tuple[str, str, str],
+    "tuple[PathStep, ...]",
+    bool,
+    "tuple[Attempt, ...]",
+    "tuple[Silenced, ...]",
+]
 
 
 def check_many(
@@ -87,16 +102,15 @@ def check_many(
     anchors = trusted_roots(trust)
     common = _Common(
         trust=None if anchors is None else tuple(pem.to_der(anchor) for anchor in anchors),
-        at=check_moment(at),
+        at=check_moment(at).astimezone(timezone.utc),
         profile=find_profile(profile),
         silence={} if silence is None else check_mapping(silence, "silence is a mapping of finding codes to reasons"),
         extra_rules=tuple(items_of(extra_rules, "extra_rules is a list of functions")),
     )
     items = map(_item, items_of(certificates, "certificates is a list of them, or of (certificate, host)"))
     count = workers or _cores()
-    first = list(itertools.islice(items, _BATCH))
-    if count == 1 or len(first) < _BATCH:
-        # Starting processes costs more than this many checks.
+    first = list(itertools.islice(items, _FEWEST))
+    if count == 1 or len(first) < _FEWEST:
         return _here(common, itertools.chain(first, items), progress)
     try:
         pickle.dumps(common)
@@ -117,14 +131,18 @@ class _Common:
     silence: dict[str, str]
     extra_rules: tuple[UserRule, ...]
 
-    def check(self, item: _Item) -> Report:
+    def anchors(self) -> TrustAnchors | None:
+        """What is trusted, parsed and indexed: once in each process."""
+        return None if self.trust is None else TrustAnchors(map(pem.load_der, self.trust))
+
+    def check(self, item: _Item, anchors: TrustAnchors | None) -> Report:
         """One report."""
         der, chain, host = item
         return validate(
             pem.load_der(der),
             host=host,
             at=self.at,
-            trust=None if self.trust is None else [_load(one) for one in self.trust],
+            trust=anchors,
             intermediates=[_load(one) for one in chain],
             expect_key=False,
             profile=self.profile,
@@ -143,12 +161,13 @@ def _item(given: Certificate | tuple[Certificate, str | None]) -> _Item:
         raise InvalidInputError(f"a certificate with its host name is a tuple of two, not of {len(given)}")
     certificate, host = given if isinstance(given, tuple) else (given, None)
     check_certificate(certificate)
-    return certificate.to_der(), tuple(one.to_der() for one in certificate.chain), host
+    return certificate.to_der(), tuple([_der(one.to_cryptography()) for one in certificate.chain]), host
 
 
 def _here(common: _Common, items: Iterable[_Item], progress: Callable[[int], object] | None) -> Iterator[Report]:
+    anchors = common.anchors()
     for number, item in enumerate(items, 1):
-        report = common.check(item)
+        report = common.check(item, anchors)
         if progress is not None:
             progress(number)
         yield report
@@ -160,15 +179,17 @@ def _elsewhere(
     supply = iter(items)
     number = 0
     with ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start, initargs=(common,)) as pool:
-        pending: deque[Future[list[Report]]] = deque()
+        pending: deque[tuple[list[_Item], Future[list[_Packed]]]] = deque()
         try:
             while True:
                 # Two batches for each worker keep it busy, and the memory small.
                 while len(pending) < 2 * workers and (batch := list(itertools.islice(supply, _BATCH))):
-                    pending.append(pool.submit(_check_batch, batch))
+                    pending.append((batch, pool.submit(_check_batch, batch)))
                 if not pending:
                     return
-                for report in pending.popleft().result():
+                batch, future = pending.popleft()
+                for item, packed in zip(batch, future.result(), strict=True):
+                    report = _unpack(packed, item, common)
                     number += 1
                     if progress is not None:
                         progress(number)
@@ -179,7 +200,7 @@ def _elsewhere(
                 "use workers=1"
             ) from None
         finally:
-            for future in pending:
+            for _, future in pending:
                 future.cancel()
 
 
@@ -196,15 +217,76 @@ def _load(der: bytes) -> x509.Certificate:
     return pem.load_der(der)
 
 
-_common: _Common | None = None
+@lru_cache(maxsize=2048)
+def _der(certificate: x509.Certificate) -> bytes:
+    """An issuer, encoded once; and since it is one object, pickle writes it once for each batch."""
+    return pem.to_der(certificate)
+
+
+_finding_fields = operator.attrgetter("code", "severity", "where", "found", "expected", "remedy", "standard")
+
+
+def _finding(
+    code: str, severity: Severity, where: str, found: str, expected: str, remedy: str, standard: str
+) -> Finding:
+    return Finding(
+        code=code,
+        severity=severity,
+        where=where,
+        found=found,
+        expected=expected,
+        remedy=remedy,
+        standard=standard,
+    )
+
+
+def _pack(report: Report) -> _Packed:
+    """What this process does not know yet, in tuples: pickle is ten times as slow with dataclasses that have slots."""
+    leaf, *others = report.path
+    return (
+        tuple([_finding_fields(finding) for finding in report.findings]),
+        report.subject,
+        (leaf.role, leaf.subject, leaf.sha256),
+        tuple([_known_step(step.role, step.subject, step.sha256, step.der) for step in others]),
+        report.trusted,
+        report.attempts,
+        report.silenced,
+    )
+
+
+def _unpack(packed: _Packed, item: _Item, common: _Common) -> Report:
+    """The report on `item` that `_pack` made small."""
+    findings, subject, (role, leaf_subject, sha256), others, trusted, attempts, silenced = packed
+    leaf = PathStep(role=role, subject=leaf_subject, sha256=sha256, der=item[0])
+    return Report(
+        findings=tuple([_finding(*fields) for fields in findings]),
+        profile=common.profile.name,
+        host=item[2],
+        at=common.at,
+        subject=subject,
+        path=(leaf, *others),
+        trusted=trusted,
+        attempts=attempts,
+        silenced=silenced,
+    )
+
+
+@lru_cache(maxsize=2048)
+def _known_step(role: str, subject: str, sha256: str, der: bytes) -> PathStep:
+    """One object for each issuer, which pickle writes once for each batch."""
+    return PathStep(role=role, subject=subject, sha256=sha256, der=der)
+
+
+_common: tuple[_Common, TrustAnchors | None] | None = None
 
 
 def _start(common: _Common) -> None:
     """In a worker: keep what is the same for all certificates."""
     global _common
-    _common = common
+    _common = common, common.anchors()
 
 
-def _check_batch(batch: list[_Item]) -> list[Report]:
+def _check_batch(batch: list[_Item]) -> list[_Packed]:
     assert _common is not None
-    return [_common.check(item) for item in batch]
+    common, anchors = _common
+    return [_pack(common.check(item, anchors)) for item in batch]

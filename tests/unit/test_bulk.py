@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
@@ -59,6 +60,32 @@ def test_reports_come_in_order_with_their_hosts_and_progress(workers: int) -> No
         expected |= {"issuer-not-found"} if number % 5 == 0 else set()
         assert {f.code for f in report.errors} == expected, number
         assert "house-rule" in report.codes
+
+
+def test_reports_from_workers_lose_nothing() -> None:
+    """Every field of every report is the same from two processes as from this one: path, attempts, silenced, time."""
+    elsewhere = root()
+    given = [(GOOD, HOST), (SHORT, HOST), (GOOD, "other.test"), (GOOD, None)] * 50
+    for trust in ([ROOT.certificate()], [elsewhere.certificate()], [ROOT.certificate()] * 2, []):
+        alone, shared = (
+            list(
+                check_many(
+                    given,
+                    trust=trust,
+                    at=NOW.astimezone(timezone(timedelta(hours=2))),
+                    workers=workers,
+                    extra_rules=[always],
+                    silence={"name-mismatch": "renamed on purpose"},
+                )
+            )
+            for workers in (1, 2)
+        )
+        assert shared == alone
+        assert {report.at.utcoffset() for report in shared} == {timedelta(0)}
+        assert [report.path[0].der for report in shared] == [certificate.to_der() for certificate, _ in given]
+        assert any(report.silenced for report in shared)
+        whole = ROOT.certificate() in trust
+        assert [report.ok for report in shared[:4]] == [whole, False, whole, whole]
 
 
 def test_an_endless_supply_is_taken_as_needed() -> None:

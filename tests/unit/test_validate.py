@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from chains import NOW, Made, ec_key, integer, intermediate, leaf, oid, root, rsa_key, tlv
+from mlsssl._pki.pathbuild import TrustAnchors
 from mlsssl._pki.profiles import PROFILES
 from mlsssl._pki.report import Finding, Severity
 from mlsssl._pki.rulebook import RULES
@@ -80,6 +81,22 @@ def test_a_root_of_the_same_name_and_another_key_is_told_apart() -> None:
     report = validate(direct.certificate(), host=HOST, at=NOW, trust=[impostor.certificate()], expect_key=False)
     assert not report.ok
     assert "signature-invalid" in report.codes
+
+
+def test_an_index_of_trust_judges_as_the_list_does() -> None:
+    """`TrustAnchors` serves many leaves: one below it, a trusted one itself, one of a stranger, and repeated roots."""
+    alone, strange = root("alone.test", number=4), root("Stranger", number=5)
+    index = TrustAnchors([*TRUST, *TRUST, alone.certificate()])
+    assert len(index.views) == len(TRUST) + 1
+    verdicts = []
+    for certificate in (LEAF.certificate(), alone.certificate(), leaf(strange).certificate()):
+        by_list, by_index = (
+            validate(certificate, host=HOST, at=NOW, trust=trust, intermediates=POOL, expect_key=False)
+            for trust in ([*TRUST, *TRUST, alone.certificate()], index)
+        )
+        assert by_index == by_list
+        verdicts.append(by_index.trusted)
+    assert verdicts == [True, True, False]
 
 
 def test_a_chain_to_a_root_that_nobody_trusts_says_so() -> None:

@@ -28,9 +28,10 @@ from mlsssl._pki.emitter import Emitter
 from mlsssl._pki.issuerchecks import check_issuer
 from mlsssl._pki.policies import missing_policy
 from mlsssl._pki.report import Attempt, Severity
+from mlsssl._pki.view import issuer_view
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from datetime import datetime
 
     from mlsssl._pki.constraints import Budget
@@ -43,6 +44,7 @@ __all__ = ["PathResult", "build_path", "link_issuers"]
 _MOST_ATTEMPTS = 20
 _MOST_TOLERATED = 24
 _DEEPEST = 255
+_MOST_NAMES = 5000
 _OLD_ECDSA = frozenset({"1.2.840.10045.4.1"})  # ecdsa-with-SHA1
 
 
@@ -79,10 +81,46 @@ class _DeadEnd:
         return (-len(self.path), sum(f.severity is Severity.ERROR for f in self.findings))
 
 
+class TrustAnchors:
+    """What the caller trusts, indexed by name: once for ten thousand leaves instead of for each of them.
+
+    Attributes:
+        views: Each certificate once, in the order given.
+        ders: Their DER.
+        by_subject: The views by the octets of their subject.
+    """
+
+    __slots__ = ("_canonical", "by_subject", "ders", "views")
+
+    def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
+        found = {view.der: view for view in map(issuer_view, certificates)}
+        self.views = tuple(found.values())
+        self.ders = found.keys()
+        self.by_subject: dict[bytes, list[View]] = {}
+        for view in self.views:
+            self.by_subject.setdefault(view.subject, []).append(view)
+        self._canonical: dict[object, list[View]] | None = None
+
+    @property
+    def canonical(self) -> dict[object, list[View]]:
+        """The views by their canonical subject; made when a name is first missed."""
+        if self._canonical is None:
+            self._canonical = _canonical_index(self.views)
+        return self._canonical
+
+
+def _canonical_index(views: Sequence[View]) -> dict[object, list[View]]:
+    found: dict[object, list[View]] = {}
+    for view in views[:_MOST_NAMES]:
+        if view.name is not None:
+            found.setdefault(canonical_name(view.name), []).append(view)
+    return found
+
+
 def build_path(
     leaf: View,
     *,
-    anchors: Sequence[View],
+    anchors: TrustAnchors,
     pool: Sequence[View],
     at: datetime,
     profile: Profile,
@@ -139,7 +177,7 @@ class _Search:
     def __init__(
         self,
         leaf: View,
-        anchors: Sequence[View],
+        anchors: TrustAnchors,
         pool: Sequence[View],
         at: datetime,
         profile: Profile,
@@ -147,15 +185,15 @@ class _Search:
         budget: Budget,
     ) -> None:
         self.leaf, self.at, self.profile, self.max_depth, self.budget = leaf, at, profile, max_depth, budget
-        self.anchor_ders = {view.der for view in anchors}
+        self.anchors = anchors
+        self.pool: list[View] = []
+        self.pool_by_subject: dict[bytes, list[View]] = {}
         seen = {leaf.der}
-        self.by_subject: dict[bytes, list[View]] = {}
-        self.issuers: list[View] = []
-        for view in (*anchors, *pool):
-            if view.der not in seen:
+        for view in pool:
+            if view.der not in seen and view.der not in anchors.ders:
                 seen.add(view.der)
-                self.issuers.append(view)
-                self.by_subject.setdefault(view.subject, []).append(view)
+                self.pool.append(view)
+                self.pool_by_subject.setdefault(view.subject, []).append(view)
         self._canonical: dict[object, list[View]] | None = None
         self._distances: dict[bytes, int] | None = None
         self._own: dict[bytes, list[Finding]] = {}
@@ -171,7 +209,7 @@ class _Search:
                 return self._result(self.whole[0][1])
         except BudgetExceededError as error:
             exhausted = self._about(self.leaf, "work-limit-exceeded", "path", str(error))
-        if self.leaf.der in self.anchor_ders:
+        if self.leaf.der in self.anchors.ders:
             return self._leaf_is_anchor()
         if exhausted is None:
             try:
@@ -213,7 +251,7 @@ class _Search:
             self.budget.step()
             if (candidate.subject, candidate.spki) in on_way:
                 continue
-            anchor = candidate.der in self.anchor_ders
+            anchor = candidate.der in self.anchors.ders
             if not anchor and len(steps) >= self.max_depth:
                 found = f"{self.max_depth} intermediates, and {candidate.subject_text} would be one more"
                 failure = self._about(top, "path-too-long", "issuer", found)
@@ -258,8 +296,9 @@ class _Search:
 
     def _candidates(self, view: View) -> list[View]:
         """The certificates that bear the issuer's name; the likeliest first."""
-        named = self.by_subject.get(view.issuer)
-        if named is None:
+        named = self._others(self.anchors.by_subject.get(view.issuer, ()))
+        named += self.pool_by_subject.get(view.issuer, ())
+        if not named:
             named = self._by_canonical(view)
         if len(named) < 2:
             return named
@@ -274,13 +313,14 @@ class _Search:
 
     def _distance(self, candidate: View) -> int:
         """How many certificates, by their names alone, lie between this one and the nearest anchor."""
-        if candidate.der in self.anchor_ders:
+        if candidate.der in self.anchors.ders:
             return 0
         if self._distances is None:
             below: dict[bytes, set[bytes]] = {}
-            for view in self.issuers:
+            anchors = self._others(self.anchors.views)
+            for view in (*anchors, *self.pool):
                 below.setdefault(view.issuer, set()).add(view.subject)
-            reached = {view.subject: 0 for view in self.issuers if view.der in self.anchor_ders}
+            reached = {view.subject: 0 for view in anchors}
             frontier = deque(reached)
             while frontier:
                 name = frontier.popleft()
@@ -289,21 +329,24 @@ class _Search:
                         reached[subject] = reached[name] + 1
                         frontier.append(subject)
             self._distances = reached
-        return 1 + self._distances.get(candidate.issuer, len(self.issuers))
+        return 1 + self._distances.get(candidate.issuer, len(self.anchors.views) + len(self.pool))
+
+    def _others(self, views: Iterable[View]) -> list[View]:
+        """Without the leaf, which issues nothing here even where it is trusted."""
+        return [view for view in views if view.der != self.leaf.der]
 
     def _by_canonical(self, view: View) -> list[View]:
         """Issuers whose name is the same by RFC 5280 section 7.1 though written in other octets."""
         if self._canonical is None:
-            self._canonical = {}
-            for issuer in self.issuers[:5000]:
-                name = issuer.name
-                if name is not None:
-                    self._canonical.setdefault(canonical_name(name), []).append(issuer)
+            self._canonical = _canonical_index(self.pool)
         try:
             wanted = view.certificate.issuer
         except Exception:  # noqa: BLE001 - an unreadable name is nobody's name
             return []
-        return self._canonical.get(canonical_name(wanted), []) if wanted.rdns else []
+        if not wanted.rdns:
+            return []
+        name = canonical_name(wanted)
+        return [*self._others(self.anchors.canonical.get(name, ())), *self._canonical.get(name, ())]
 
     # What is found about one candidate ---------------------------------------------------------------------------
 
@@ -374,7 +417,7 @@ class _Search:
         return Emitter(self.profile, label, view.not_before.date())
 
     def _about(self, view: View, code: str, part: str, found: str, *, remedy: str | None = None) -> Finding:
-        emit = self._emitter(view, anchor=view.der in self.anchor_ders)
+        emit = self._emitter(view, anchor=view.der in self.anchors.ders)
         emit(code, part, found, remedy=remedy)
         return emit.findings[0]
 

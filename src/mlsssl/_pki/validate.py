@@ -11,7 +11,7 @@ from mlsssl._pki.constraints import Budget
 from mlsssl._pki.emitter import Emitter
 from mlsssl._pki.hostnames import parse_host
 from mlsssl._pki.leafchecks import check_host, check_leaf, names_of
-from mlsssl._pki.pathbuild import PathResult, build_path, link_issuers
+from mlsssl._pki.pathbuild import PathResult, TrustAnchors, build_path, link_issuers
 from mlsssl._pki.profiles import find_profile
 from mlsssl._pki.report import Finding, PathStep, Report, Severity, Silenced
 from mlsssl._pki.revocation import check_pointers, check_revocation
@@ -57,7 +57,7 @@ def validate(
     *,
     host: str | None = None,
     at: datetime,
-    trust: Sequence[x509.Certificate] | None = None,
+    trust: Sequence[x509.Certificate] | TrustAnchors | None = None,
     intermediates: Sequence[x509.Certificate] = (),
     private_key: PrivateKeyTypes | None = None,
     expect_key: bool = True,
@@ -77,6 +77,7 @@ def validate(
         host: The name that clients use, a DNS name or an IP address; None leaves the name out of the question.
         at: The moment to judge for; aware.
         trust: What clients trust; None leaves trust out of the question, an empty sequence trusts nothing.
+            `TrustAnchors` when many certificates are checked against the same.
         intermediates: Certificates that the server has besides the leaf, in any order; roots do no harm.
         private_key: The leaf's key, or None when it is not at hand.
         expect_key: Whether a missing key is worth a finding.
@@ -198,7 +199,7 @@ def _check_facts(facts: ServerFacts, emit: Emitter) -> None:
 def _find_path(
     view: View,
     emit: Emitter,
-    trust: Sequence[x509.Certificate] | None,
+    trust: Sequence[x509.Certificate] | TrustAnchors | None,
     intermediates: Sequence[x509.Certificate],
     at: datetime,
     judge: Profile,
@@ -209,7 +210,7 @@ def _find_path(
         return PathResult(path=(view,), trusted=False)
     return build_path(
         view,
-        anchors=[issuer_view(certificate) for certificate in trust],
+        anchors=trust if isinstance(trust, TrustAnchors) else TrustAnchors(trust),
         pool=[issuer_view(certificate) for certificate in intermediates],
         at=at,
         profile=judge,
