@@ -6,6 +6,7 @@ import ipaddress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -31,6 +32,7 @@ from chains import (
     spki_of,
     tlv,
 )
+from mlsssl._pki import knownkeys
 from mlsssl._pki.crl import build_crl
 from mlsssl._pki.pfx_explain import PfxExplanation, PfxReader
 from mlsssl._pki.served import Served
@@ -74,6 +76,21 @@ class Case:
             profile=self.profile,
             **options,
         )
+
+
+@dataclass(frozen=True, kw_only=True)
+class KnownKeyCase(Case):
+    """The same where the leaf's key is in the list of published keys, which is an extra and stood in for here."""
+
+    def check(self) -> Report:
+        """The report on it."""
+        known = self.leaf.key.public_key().public_numbers().x
+
+        def lookup(number: int) -> object:
+            return {"subtest": "debianssl"} if number == known else False
+
+        with mock.patch.object(knownkeys, "_listed", return_value=lookup):
+            return super().check()
 
 
 def _san(*names: str, critical: bool = False) -> Made:
@@ -222,6 +239,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "rsa-small-factor": lambda: _with_numbers(_PRIME * 641 * 2**1018 + 641),
     "rsa-close-primes": lambda: _with_numbers(_PRIME * _next_prime(_PRIME + 1000)),
     "rsa-roca": lambda: _with_numbers(_roca_modulus()),
+    "key-compromised": KnownKeyCase,
     # The signature
     "signature-hash": lambda: Case(
         leaf=replace(LEAF, algorithm=bytes.fromhex("300906072a8648ce3d0401"), digest=hashes.SHA1)

@@ -139,6 +139,14 @@ _KEY = (
         remedy='issue with a new key: ca.issue(..., key="rsa-2048")',
         standard=f"{_BR} section 6.1.1.3; CVE-2017-15361",
     ),
+    rule(
+        "key-compromised",
+        "E E E E E",
+        "The private key is public knowledge: one of Debian's weak keys of 2006 to 2008, or published elsewhere.",
+        expected="a key that nobody else has",
+        remedy='issue with a new key, and revoke what has the old one: ca.issue(..., key="rsa-2048")',
+        standard=f"{_BR} section 6.1.1.3; CVE-2008-0166",
+    ),
 )
 
 _SIGNATURE = (

@@ -98,9 +98,10 @@ def validate(
         InvalidInputError: an argument that cannot mean anything: a naive `at`, an unknown profile, no host name.
         MalformedDataError: a certificate cannot be read at all, so that there is nothing to find fault with.
 
-    Not checked: revocation beyond the lists given, certificate transparency logs, Debian's weak keys, and whether
-    clients of a certain make have rules of their own beyond the profile's. Work is bounded: hostile chains end with
-    the finding `work-limit-exceeded`. Standards: RFC 5280, RFC 9525, and those that each finding names.
+    Not checked: revocation beyond the lists given, certificate transparency logs, published keys such as Debian's weak
+    ones without badkeys and its list, and whether clients of a certain make have rules of their own beyond the
+    profile's. Work is bounded: hostile chains end with the finding `work-limit-exceeded`. Standards: RFC 5280, RFC
+    9525, and those that each finding names.
     """
     if at.tzinfo is None or at.utcoffset() is None:
         raise InvalidInputError("at= must be an aware datetime, for example datetime.now(timezone.utc)")

@@ -1,6 +1,6 @@
 """Public keys that are weak by their numbers: small, even exponent, small factors, close primes, ROCA, odd curves.
 
-Not checked: the Debian keys of 2006 to 2008 (no library carries the list), and primes shared with other keys.
+Keys that are weak because others have them are the matter of `knownkeys`. Not checked: primes shared with other keys.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
+from mlsssl._pki.knownkeys import find_collection, number_of
 from mlsssl._pki.view import read_tlv, split_sequence
 from mlsssl.errors import MalformedDataError
 
@@ -122,8 +123,15 @@ def _has_named_curve(spki: bytes) -> bool:
 
 
 def check_key(view: View, emit: Emitter, *, leaf: bool) -> None:
-    """Report what is wrong with the public key by itself."""
+    """Report what is wrong with the public key by itself, and whether it is known to be in other hands."""
     numbers = rsa_numbers(view.spki)
+    _check_numbers(numbers, view, emit, leaf=leaf)
+    collection = find_collection(lambda: number_of(view.public_key) if numbers is None else numbers[0])
+    if collection is not None:
+        emit("key-compromised", _PART, f"a key of the published collection {collection!r}")
+
+
+def _check_numbers(numbers: tuple[int, int] | None, view: View, emit: Emitter, *, leaf: bool) -> None:
     if numbers is not None:
         _check_rsa(*numbers, view, emit)
         if view.public_key is None and not emit.findings:
