@@ -13,6 +13,7 @@ each step everything that can be read. They may differ only in this, which is th
 6. Keys: RSA here. A Windows may keep no others (`Wine's CNG keeps nothing`), the embedded machine keeps Ed25519 too.
 7. How many first items an `add_many` leaves that an error stopped: the contract says some, each whole.
 8. Hiding a certificate from listings (`set_archived`), which Wine does not know.
+9. Several revocation lists of one issuer, of which Wine keeps one; here each list has an issuer of its own.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
-from made_certificates import Made, make
+from made_certificates import Made, crl_der, make, make_crl
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.dlls import FakeDlls
@@ -64,6 +65,13 @@ def made() -> list[Made]:
     """Four certificates; two have the same key."""
     keys = [rsa.generate_private_key(65537, 2048) for _ in range(3)]
     return [make(f"d{n}.example", key=keys[max(n - 1, 0)]) for n in range(4)]
+
+
+@functools.cache
+def crls() -> list[bytes]:
+    """Three revocation lists, and half of one."""
+    made_lists = [crl_der(make_crl(number, issuer=f"differential {number}")) for number in range(3)]
+    return [*made_lists, made_lists[0][: len(made_lists[0]) // 2]]
 
 
 stores = st.sampled_from(STORES)
@@ -190,6 +198,17 @@ class Differential(RuleBasedStateMachine):
         if not under_wine():
             self.on_store(name, lambda store: store.set_archived(made()[number].thumbprint, archived))
 
+    @rule(
+        name=stores, number=numbers, replacing=st.lists(numbers, max_size=2), write=st.sampled_from([True, True, False])
+    )
+    def add_crl(self, name: str, number: int, replacing: list[int], write: bool) -> None:
+        others = [crls()[other] for other in replacing]
+        self.on_store(name, lambda store: store.add_crl(crls()[number], replacing=others), write=write)
+
+    @rule(name=stores, number=numbers, write=st.sampled_from([True, True, False]))
+    def remove_crl(self, name: str, number: int, write: bool) -> None:
+        self.on_store(name, lambda store: store.remove_crl(crls()[number]), write=write)
+
     @rule(name=stores, number=numbers)
     def export_key(self, name: str, number: int) -> None:
         self.on_store(name, lambda store: store.export_key(made()[number].thumbprint))
@@ -238,6 +257,7 @@ class Differential(RuleBasedStateMachine):
                 name, lambda store: sorted(store.records(), key=lambda record: record.certificate), write=False
             )
             self.on_store(name, lambda store: [store.find(item.thumbprint) for item in made()], write=False)
+            self.on_store(name, lambda store: sorted(store.crls()), write=False)
         self.both(lambda machine: [machine.bindings.find(key) for key in KEYS])
         self.both(lambda machine: [record for record in machine.bindings.all() if record.key in KEYS])
         if self.dlls is not None:
@@ -263,7 +283,9 @@ class DifferentialWithoutCng(Differential):
 
 
 def clear(store: StorePort) -> None:
-    """Take every certificate of these tests out, with its key."""
+    """Take every certificate of these tests out, with its key, and every revocation list."""
+    for crl in store.crls():
+        store.remove_crl(crl)
     for item in made():
         if store.find(item.thumbprint) is not None:
             store.remove(item.thumbprint, delete_key=True)

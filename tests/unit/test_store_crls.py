@@ -14,6 +14,8 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from made_certificates import CRL_MOMENT, crl_der, make, make_crl, shared_key
 from mlsssl import (
@@ -31,7 +33,7 @@ from mlsssl import (
 )
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl._fakes.computer import LOCAL_MACHINE, Computer, Entry
-from mlsssl.testing import fake_windows_machine
+from mlsssl.testing import fake_windows_machine, memory_machine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -276,3 +278,35 @@ def test_lists_survive_the_process(tmp_path: Path) -> None:
     with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
         assert machine.store("CA").crls() == (OLD,)
         assert machine.store("Root").crls() == ()
+
+
+MANY = {
+    (issuer, day, number): make_crl(number, issuer=issuer, at=CRL_MOMENT + dt.timedelta(days=day))
+    for issuer in ("one", "two")
+    for day in range(3)
+    for number in (None, 1, 2)
+}
+
+
+@settings(max_examples=30, deadline=None)
+@given(order=st.lists(st.tuples(st.sampled_from(sorted(MANY, key=str)), st.booleans()), max_size=12))
+def test_no_order_of_changes_rolls_a_line_back(order: list[tuple[tuple[str, int, int | None], bool]]) -> None:
+    """Against a model of one list for each issuer: a newer one goes in, an older one is refused, one may be removed."""
+    model: dict[str, tuple[int, int, int | None]] = {}
+    with memory_machine() as machine, machine.store("CA") as store:
+        for (issuer, day, number), removed in order:
+            crl, age = MANY[issuer, day, number], (day, -1 if number is None else number, number)
+            there = model.get(issuer)
+            if removed and there == age:
+                store.remove_crl(crl)
+                del model[issuer]
+            elif removed:
+                with pytest.raises(StoreNotFoundError):
+                    store.remove_crl(crl)
+            elif there is not None and there[:2] > age[:2]:
+                with pytest.raises(InvalidInputError):
+                    store.add_crl(crl)
+            else:
+                assert store.add_crl(crl) == (() if there == age else (crl,))
+                model[issuer] = age
+            assert held(store) == {crl_der(MANY[name, each[0], each[2]]) for name, each in model.items()}

@@ -8,9 +8,11 @@ left, and doing it again works.
 from __future__ import annotations
 
 import copy
+import datetime as dt
 import functools
 import os
 from dataclasses import dataclass, field
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -18,26 +20,31 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
-from made_certificates import Made, make, shared_key
+from made_certificates import CRL_MOMENT, Made, crl_der, make, make_crl, shared_key
 from mlsssl import _files
-from mlsssl._fakes.computer import Computer, ProvInfo
+from mlsssl._fakes.computer import Computer, Entry, ProvInfo
 from mlsssl._fakes.dlls import FakeDlls
-from mlsssl.errors import MlssslError, NativeError, StoreNotFoundError
+from mlsssl._windows.native import address_of
+from mlsssl.errors import MlssslError, NativeError, StoreError, StoreNotFoundError
+from mlsssl.store import Store
 from sweeps import points
 from windows.stores_machine import WindowsStoresMachine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+    from typing import Literal
 
     from mlsssl._ports import StoreRecord
+    from mlsssl._windows.crypto_dlls import CrlContext, StoreHandle
+    from mlsssl._windows.native import CData
     from mlsssl._windows.stores import WindowsStore
 
     Operation = Callable[[WindowsStore], object]
 
 OUT_OF_MEMORY = 14
 # Documented to have no failure, or returning nothing.
-CANNOT_FAIL = {"CertFreeCertificateContext"}
+CANNOT_FAIL = {"CertFreeCertificateContext", "CertFreeCRLContext"}
 
 
 @functools.cache
@@ -62,6 +69,11 @@ PFX = pkcs12.serialize_key_and_certificates(
 )
 
 
+OLD_CRL = crl_der(make_crl(1))
+NEW_CRL = crl_der(make_crl(2, at=CRL_MOMENT + dt.timedelta(days=1), revoked=[7]))
+OTHER_CRL = crl_der(make_crl(1, issuer="another authority"))
+
+
 def add(store: WindowsStore, made: Made, provider: str | None = None, name: str | None = None) -> StoreRecord:
     return store.add(made.der, made.pkcs8, friendly_name=name, exportable=True, provider=provider)  # type: ignore[arg-type]
 
@@ -77,6 +89,11 @@ def keyless(store: WindowsStore) -> None:
 def both(store: WindowsStore) -> None:
     add(store, ONE)
     add(store, OTHER)
+
+
+def two_crls(store: WindowsStore) -> None:
+    store.add_crl(OLD_CRL)
+    store.add_crl(OTHER_CRL)
 
 
 def unusable(store: WindowsStore) -> None:
@@ -123,6 +140,17 @@ CASES = [
         before=both,
         again=StoreNotFoundError,
     ),
+    Case("add-crl", lambda store: store.add_crl(NEW_CRL), before=two_crls),
+    Case("add-crl-at-commit", lambda store: store.add_crl(NEW_CRL), before=both, computer=Computer(writes="at-commit")),
+    Case("remove-crl", lambda store: store.remove_crl(OTHER_CRL), before=two_crls, again=StoreNotFoundError),
+    Case(
+        "remove-crl-at-commit",
+        lambda store: store.remove_crl(OTHER_CRL),
+        before=two_crls,
+        computer=Computer(writes="at-commit"),
+        again=StoreNotFoundError,
+    ),
+    Case("list-crls", lambda store: store.crls(), before=two_crls),
     Case("list", lambda store: (list(store.records()), list(store.thumbprints())), before=both),
     Case("export", lambda store: store.export_key(ONE.thumbprint), before=both),
     Case("rename", lambda store: store.set_friendly_name(ONE.thumbprint, "new"), before=both),
@@ -182,9 +210,10 @@ def orphans(computer: Computer) -> set[tuple[str, bool, str]]:
 
 
 def state(computer: Computer, folder: Path) -> list[tuple[bytes, str | None, bool]]:
-    """What another process sees: certificates, names, and whether their keys are usable."""
-    records = Process(computer, folder).store().records()
-    return sorted((r.certificate, r.friendly_name, r.key is not None and r.key.usable) for r in records)
+    """What another process sees: certificates, names, and whether their keys are usable; and revocation lists."""
+    store = Process(computer, folder).store()
+    found = sorted((r.certificate, r.friendly_name, r.key is not None and r.key.usable) for r in store.records())
+    return [*found, *((crl, "a revocation list", False) for crl in sorted(store.crls()))]
 
 
 def whole_run(case: Case, folder: Path) -> tuple[list[str], list[tuple[bytes, str | None, bool]]]:
@@ -316,3 +345,132 @@ def functions_of(error: BaseException | None) -> Iterator[str]:
         if isinstance(error, NativeError):
             yield error.function
         error = error.__cause__
+
+
+# ---- a revocation list in place of an older one: between two states there is a third, both lists, and never none ----
+
+
+def replace_at_the_seam(process: Process) -> None:
+    process.store().add_crl(NEW_CRL, replacing=[OLD_CRL])
+
+
+def replace_in_public(process: Process) -> None:
+    machine = SimpleNamespace(port=process.machine)  # of a machine, Store asks for its stores only
+    with Store.open("MY", machine=machine) as store:
+        store.add_crl(NEW_CRL)
+
+
+REPLACING = pytest.mark.parametrize("replace", [replace_at_the_seam, replace_in_public])
+WRITES = pytest.mark.parametrize("writes", ["at-once", "at-commit"])
+
+
+def with_old_crl(writes: Literal["at-once", "at-commit"], folder: Path) -> Computer:
+    computer = Computer(writes=writes)
+    two_crls(Process(computer, folder).store())
+    return computer
+
+
+def crls_of(computer: Computer, folder: Path) -> set[bytes]:
+    return set(Process(computer, folder).store().crls())
+
+
+def calls_of(replace: Callable[[Process], None], computer: Computer, folder: Path) -> list[str]:
+    process = Process(computer, folder)
+    replace(process)
+    assert process.dlls.calls.leaks == {}
+    assert crls_of(computer, folder) == {NEW_CRL, OTHER_CRL}
+    return process.dlls.calls.names
+
+
+def assert_replaced_in_the_end(
+    replace: Callable[[Process], None], computer: Computer, folder: Path, where: str
+) -> set[bytes]:
+    """Nothing is lost so far, and doing it again ends in the new list; what was there before is returned."""
+    seen = crls_of(computer, folder)
+    assert OTHER_CRL in seen, where
+    assert seen & {OLD_CRL, NEW_CRL}, where
+    replace(Process(computer, folder))
+    assert crls_of(computer, folder) == {NEW_CRL, OTHER_CRL}, where
+    return seen
+
+
+@WRITES
+@REPLACING
+def test_replacing_a_revocation_list_with_each_call_failing(
+    replace: Callable[[Process], None], writes: Literal["at-once", "at-commit"], tmp_path: Path
+) -> None:
+    """The error names the call, nothing is open, the old list or the new one is there, and again works."""
+    for number, function in enumerate(calls_of(replace, with_old_crl(writes, tmp_path), tmp_path)):
+        if function in CANNOT_FAIL:
+            continue
+        where = f"call {number}, {function}"
+        computer = with_old_crl(writes, tmp_path)
+        process = Process(computer, tmp_path)
+        process.dlls.calls.faults = {number: OUT_OF_MEMORY}
+        failure: MlssslError | None = None
+        try:
+            replace(process)
+        except MlssslError as error:
+            failure = error
+        assert failure is None or function in functions_of(failure), where
+        assert process.dlls.calls.leaks == {}, where
+        assert_replaced_in_the_end(replace, computer, tmp_path, where)
+
+
+@WRITES
+@REPLACING
+def test_replacing_a_revocation_list_killed_at_each_call(
+    replace: Callable[[Process], None], writes: Literal["at-once", "at-commit"], tmp_path: Path
+) -> None:
+    """The old list, both or the new one; where Windows writes at once all three are met on the way."""
+    met = set()
+    for number, function in enumerate(calls_of(replace, with_old_crl(writes, tmp_path), tmp_path)):
+        computer = with_old_crl(writes, tmp_path)
+        process = Process(computer, tmp_path)
+        process.dlls.calls.before = killer(number)
+        with pytest.raises(Killed):
+            replace(process)
+        seen = assert_replaced_in_the_end(replace, computer, tmp_path, f"killed before call {number}, {function}")
+        met.add(frozenset(seen - {OTHER_CRL}))
+    assert {frozenset({OLD_CRL}), frozenset({NEW_CRL})} <= met
+    assert (frozenset({OLD_CRL, NEW_CRL}) in met) == (writes == "at-once")
+
+
+def test_a_deletion_that_does_nothing_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A success code is no proof: the list is looked for again, and the same for one that was added."""
+    process = Process(with_old_crl("at-once", tmp_path), tmp_path)
+    crypt32 = process.dlls.crypt32
+
+    def free(context: CrlContext) -> int:
+        return crypt32.CertFreeCRLContext(context)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(crypt32, "CertDeleteCRLFromStore", free, raising=False)
+        with pytest.raises(StoreError, match="still in LocalMachine"):
+            process.store().remove_crl(OLD_CRL)
+    with monkeypatch.context() as patched:
+        patched.setattr(crypt32, "CertAddEncodedCRLToStore", lambda *_args: 1, raising=False)
+        with pytest.raises(StoreError, match="not in LocalMachine"):
+            process.store().add_crl(NEW_CRL)
+    assert process.dlls.calls.leaks == {}
+
+
+def test_a_list_of_another_physical_store_is_not_taken_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What group policy put there is seen and cannot be removed here; the error says where it comes from."""
+    process = Process(Computer(), tmp_path)
+    store = process.store()
+    real = process.dlls.crypt32.CertOpenStore
+
+    def logical(provider: CData, *rest: object) -> StoreHandle:
+        # The logical store shows one list more than the physical one, which is opened with provider 13.
+        entries = process.dlls.computer.stores[0x20000, "my"].crls
+        entries[:] = [] if address_of(provider) == 13 else [Entry(OLD_CRL)]
+        return real(provider, *rest)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(process.dlls.crypt32, "CertOpenStore", logical, raising=False)
+    assert store.crls() == [OLD_CRL]
+    with pytest.raises(StoreNotFoundError, match="group policy"):
+        store.remove_crl(OLD_CRL)
+    with pytest.raises(StoreNotFoundError, match="is not in"):
+        store.remove_crl(NEW_CRL)
+    assert process.dlls.calls.leaks == {}
