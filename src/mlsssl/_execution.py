@@ -143,9 +143,7 @@ class Outcome:
         return to_json(self.to_dict(), indent)
 
     def __str__(self) -> str:
-        if not self.changed:
-            return f"{self.verb} of {self.key}: nothing to change"
-        shown = f"{_shown(self.before)} → {_shown(self.after)}"
+        shown = f"{_shown(self.before)} → {_shown(self.after)}" if self.changed else "nothing to change"
         lines = [f"{self.verb} of {self.key}: {shown}", *(f"  {line}" for line in self.done)]
         lines += [f"  {finding}" for finding in self.findings]
         if self.verified:

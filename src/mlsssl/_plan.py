@@ -125,14 +125,13 @@ class Plan:
 
     def execute(self, journal: _journal.Journal) -> Outcome:
         """Carry the plan out under the lock that its maker holds. Private."""
-        if self.changes:
-            conflict = next((one for one in self.findings if one.code == "binding-exists"), None)
-            if conflict is not None:
-                raise BindingExistsError(
-                    f"{self.key}: {conflict.found}, expected {conflict.expected}; {conflict.remedy}"
-                )
-            if not self._wish.force:
-                self.report.raise_for_errors()
+        conflict = next((one for one in self.findings if one.code == "binding-exists"), None)
+        if conflict is not None:
+            raise BindingExistsError(f"{self.key}: {conflict.found}, expected {conflict.expected}; {conflict.remedy}")
+        # Also when there is nothing to do: "bound already" is no answer to whether it is right for this name, today.
+        kept = any(one.code == "binding-kept" for one in self.findings)
+        if not self._wish.force and not kept:
+            self.report.raise_for_errors()
         return _execution.run(self._task, journal)
 
     @property

@@ -87,7 +87,8 @@ class _Deploy:
 
         Raises:
             InvalidInputError: an argument that cannot be, or a CCS key, which names no certificate.
-            ValidationError: the preflight found an error; `.report` has every finding, and nothing was done.
+            ValidationError: the preflight found an error; `.report` has every finding, and nothing was done. What is
+                bound already is checked too.
             BindingExistsError: the key has another binding, and `on_conflict` says so.
             StoreNotFoundError: no such store, or a thumbprint that is not in it.
             ServiceNotFoundError: a service in `restart` does not exist.

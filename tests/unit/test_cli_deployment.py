@@ -58,8 +58,11 @@ def test_deploy_plan_apply_again_and_undo(capsys: pytest.CaptureFixture[str]) ->
     code, first = run_json(capsys, *DEPLOY, "--option", "tls13=no")
     assert (code, first["changed"]) == (0, True)
     assert not Binding.get(KEY).options.tls13
-    code, again = run_json(capsys, *DEPLOY)
+    code, again = run_json(capsys, *DEPLOY, "--host", "server.test")
     assert (code, again["changed"]) == (0, False)
+    code, wrong = run_json(capsys, *DEPLOY, "--host", "other.test")
+    assert (code, wrong["error"]) == (1, "ValidationError")
+    assert "name-mismatch" in [finding["code"] for finding in wrong["report"]["findings"]]
     code, http2 = run_json(capsys, *DEPLOY, "--option", "http2=no")
     assert (code, http2["changed"]) == (0, True)
     assert not Binding.get(KEY).options.tls13  # what is not named stays

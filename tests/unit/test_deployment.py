@@ -179,6 +179,38 @@ def test_a_missing_key_is_given_to_a_certificate_that_is_there(
 # -- conflicts ------------------------------------------------------------------------------------------------------
 
 
+def test_what_is_bound_already_is_checked_all_the_same(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """Right name and date: nothing to change. Another name, or past its end: refused as the first time, or forced."""
+    certificate = ca.issue("a.test")
+    deploy(KEY, certificate, machine=machine, host="a.test")
+    assert str(deploy(KEY, certificate, machine=machine, host="a.test")).endswith("nothing to change")
+    with pytest.raises(ValidationError) as again:
+        deploy(KEY, certificate, machine=machine, host="wrong.test")
+    with pytest.raises(ValidationError) as first:
+        deploy("[::]:443", certificate, machine=machine, host="wrong.test")
+    found = [[one for one in error.value.report.errors if one.code == "name-mismatch"] for error in (first, again)]
+    assert len(found[0]) == 1
+    assert found[0] == found[1]
+    assert not deploy(KEY, certificate, machine=machine, host="wrong.test", force=True).changed
+    with pytest.raises(ValidationError, match="expired"):
+        deploy(KEY, certificate, machine=machine, at=certificate.not_after + dt.timedelta(days=1))
+    plan = deploy.plan(KEY, certificate, machine=machine, host="wrong.test")
+    assert not plan.changes
+    assert not plan.ok
+    with pytest.raises(ValidationError, match="name-mismatch"):
+        plan.apply()
+
+
+def test_a_binding_that_is_kept_is_not_judged_by_the_certificate_that_was_not_taken(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """on_conflict='keep' does nothing, so what is wrong with the other certificate stops nobody."""
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    kept = deploy(KEY, ca.issue("b.test"), machine=machine, on_conflict="keep", host="a.test")
+    assert not kept.changed
+    assert "binding-kept" in str(kept)
+
+
 def test_on_conflict_decides_what_happens_to_another_binding(
     ca: CertificateAuthority, machine: EmbeddedMachine
 ) -> None:
