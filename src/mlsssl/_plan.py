@@ -79,6 +79,14 @@ class Plan:
         return bool(self.steps)
 
     @property
+    def owner_is_new(self) -> bool:
+        """Whether `after.app_id` was made for this plan, at random, since nobody said whose the new binding is.
+
+        `apply` uses that very one; another plan, or `deploy`, makes another.
+        """
+        return self.before is None and self.after is not None and self._wish.app_id is None
+
+    @property
     def ok(self) -> bool:
         """Whether no finding is an error, so that `apply` goes ahead."""
         return not any(finding.severity is Severity.ERROR for finding in self.findings)
@@ -98,6 +106,8 @@ class Plan:
     def diff(self) -> tuple[tuple[str, str | None, str | None], ...]:
         """Each field of the binding that changes: its name, how it was, how it will be."""
         before, after = _fields(self.before), _fields(self.after)
+        if self.owner_is_new:
+            after["app_id"] = f"{after['app_id']}, made for this plan"
         return tuple(
             (name, before.get(name), after.get(name))
             for name in {**before, **after}
@@ -105,7 +115,7 @@ class Plan:
         )
 
     def apply(self) -> Outcome:
-        """Do it, if the machine is still as it was when the plan was made.
+        """Do exactly what the plan says, if the machine is still as it was when the plan was made.
 
         Raises:
             BindingExistsError: the key has a binding, and `on_conflict` says to leave it.
@@ -145,6 +155,7 @@ class Plan:
             "key": str(self.key),
             "changes": self.changes,
             "ok": self.ok,
+            "owner_is_new": self.owner_is_new,
             "before": None if self.before is None else self.before.to_dict(),
             "after": None if self.after is None else self.after.to_dict(),
             "diff": [{"field": name, "before": old, "after": new} for name, old, new in self.diff],

@@ -223,6 +223,15 @@ class Binding:
         """The same binding with other options."""
         return binding_of(replace(self.record, options=check_options(options)), self._machine)
 
+    def __repr__(self) -> str:
+        # What can be typed back: the arguments, not the fields. As text, "*:443" would be taken for an address.
+        shown = [repr(self.key) if str(self.key).startswith("*:") else repr(str(self.key))]
+        shown += [] if self.thumbprint is None else [repr(str(self.thumbprint))]
+        shown += [] if self.store_name is None else [f"store={self.store_name!r}"]
+        shown += [f"app_id={str(self.app_id)!r}"]
+        shown += [] if self.options == BindingOptions() else [f"options={self.options!r}"]
+        return f"Binding({', '.join(shown)})"
+
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON; numbers of the options as Windows keeps them."""
         options = self.options

@@ -6,6 +6,7 @@ The budget of time is generous, for it is there to catch rounds of hashing and q
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import time
 import tracemalloc
 import uuid
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from foreign_bytes import EXPECTED, LEAF, READERS, ROOT, RSA_KEY
-from mlsssl import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint
+from mlsssl import Binding, BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint
 from mlsssl._netsh.options import SWITCHES
 from mlsssl._pki.pfx import load_pfx, load_pfx_entries, serialize_pfx
 from mlsssl._pki.pfx_targets import TARGETS
@@ -32,6 +33,7 @@ from mlsssl.netsh import (
     parse_listing,
     to_json,
 )
+from mlsssl.strategies import bindings
 
 SECONDS = 10
 BYTES = 128 * 1024 * 1024
@@ -225,3 +227,10 @@ def test_json_keeps_every_bit(flags: int, mode: int) -> None:
         options=options,
     )
     assert from_json(to_json([record])) == (record,)
+
+
+@given(bindings())
+def test_the_repr_of_a_binding_can_be_typed_back(binding: Binding) -> None:
+    """Every key, store, owner and option; in the words of the constructor."""
+    names = {"Binding": Binding, "BindingOptions": BindingOptions, "HostnamePort": HostnamePort, "datetime": dt}
+    assert eval(repr(binding), names) == binding

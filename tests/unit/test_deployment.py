@@ -277,6 +277,16 @@ def test_a_plan_shows_what_would_be_done_and_does_nothing(ca: CertificateAuthori
     assert str(certificate.thumbprint) in str(plan)
     outcome = plan.apply()
     assert outcome.after == plan.after  # the random owner is the planned one
+    assert plan.after is not None
+    owner = f"{{{plan.after.app_id}}}"
+    assert ("app_id", None, f"{owner}, made for this plan") in plan.diff
+    assert f"app_id: {owner}, made for this plan" in str(plan)
+    assert (plan.owner_is_new, read["owner_is_new"]) == (True, True)
+    mine = uuid.uuid4()
+    said = deploy.plan("[::]:443", certificate, machine=machine, app_id=mine)
+    assert ("app_id", None, f"{{{mine}}}") in said.diff
+    renewed = deploy.plan(KEY, ca.issue("a.test"), machine=machine)
+    assert (said.owner_is_new, renewed.owner_is_new) == (False, False)
     assert not deploy.plan(KEY, certificate, machine=machine, trust_root=True).changes
 
 
