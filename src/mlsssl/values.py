@@ -511,8 +511,9 @@ class BindingOptions:
 
     def __repr__(self) -> str:
         # Only what differs from the defaults: 28 fields hide the one that matters.
-        default = _DEFAULT_OPTIONS
-        shown = (f.name for f in fields(self) if default is None or getattr(self, f.name) != getattr(default, f.name))
+        defaults = {one.name: one.default for one in fields(self)}
+        defaults["use_revocation_freshness_time"] = bool(self.revocation_freshness_time)
+        shown = (name for name, default in defaults.items() if getattr(self, name) != default)
         return f"BindingOptions({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
 
 
@@ -521,9 +522,6 @@ def _check_duration(name: str, value: timedelta, unit: timedelta) -> None:
         word = "seconds" if unit >= timedelta(seconds=1) else "milliseconds"
         raise InvalidInputError(f"{name} is a timedelta of 0 to {_DWORD} whole {word}, not {value!r}")
 
-
-_DEFAULT_OPTIONS: BindingOptions | None = None
-_DEFAULT_OPTIONS = BindingOptions()
 
 WELL_KNOWN_APPLICATION_IDS = {
     uuid.UUID("4dc3e181-e14b-4a21-b022-59fc669b0914"): "IIS",
