@@ -188,9 +188,9 @@ def test_what_is_bound_already_is_checked_all_the_same(ca: CertificateAuthority,
         deploy(KEY, certificate, machine=machine, host="wrong.test")
     with pytest.raises(ValidationError) as first:
         deploy("[::]:443", certificate, machine=machine, host="wrong.test")
-    found = [[one for one in error.value.report.errors if one.code == "name-mismatch"] for error in (first, again)]
-    assert len(found[0]) == 1
-    assert found[0] == found[1]
+    told = [str(error.value).splitlines()[1:] for error in (first, again)]
+    assert "name-mismatch" in told[0][0]
+    assert told[0] == told[1]
     assert not deploy(KEY, certificate, machine=machine, host="wrong.test", force=True).changed
     with pytest.raises(ValidationError, match="expired"):
         deploy(KEY, certificate, machine=machine, at=certificate.not_after + dt.timedelta(days=1))

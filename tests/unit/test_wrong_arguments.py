@@ -64,6 +64,7 @@ class World:
     certificate = ca.issue("a.test")
     request = CertificateRequest.create("a.test", key="ec-p256")
     pfx = certificate.to_pfx(PASSWORD)
+    crl = ca.crl([certificate])
 
     def __init__(self, folder: Path, machine: EmbeddedMachine, opened: contextlib.ExitStack) -> None:
         self.folder = folder
@@ -196,12 +197,14 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "Service.stop": lambda w: Call(w.service.stop),
     "Service.stopped": lambda w: Call(w.service.stopped),
     "Store.add": lambda w: Call(w.bare.store().add, w.certificate),
+    "Store.add_crl": lambda w: Call(w.machine.store("CA").add_crl, w.crl),
     "Store.export": lambda w: Call(w.store.export, w.entry.thumbprint),
     "Store.find": lambda w: Call(w.store.find, thumbprint=w.entry.thumbprint),
     "Store.find_all": lambda w: Call(w.store.find_all, host="a.test"),
     "Store.import_pfx": lambda w: Call(w.bare.store().import_pfx, w.pfx, PASSWORD),
     "Store.open": lambda w: Call(Store.open, machine=w.machine),
     "Store.remove": lambda w: Call(w.store.remove, w.entry.thumbprint),
+    "Store.remove_crl": lambda w: Call(w.machine.store("CA").remove_crl, *w.machine.store("CA").add_crl(w.crl)),
     "Store.set_archived": lambda w: Call(w.store.set_archived, w.entry.thumbprint),
     "Store.set_friendly_name": lambda w: Call(w.store.set_friendly_name, w.entry.thumbprint, "name"),
     "Store.set_renewed_by": lambda w: Call(w.store.set_renewed_by, w.entry.thumbprint, None),
