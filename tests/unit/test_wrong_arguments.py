@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from types import ModuleType
 
+    from cryptography import x509
+
 RUBBISH: tuple[object, ...] = (None, 5, "", b"", object(), [], [object()], float("nan"))
 KEY, PASSWORD, COMMAND = "0.0.0.0:443", "secret", "netsh http show sslcert ipport=0.0.0.0:443"
 
@@ -88,6 +90,12 @@ class World:
     def entry(self) -> StoreEntry:
         """An entry that is there, whatever the call before did."""
         return self.store.add(self.certificate, exportable=True)
+
+    @property
+    def kept_crl(self) -> x509.CertificateRevocationList:
+        """A revocation list that is there."""
+        self.machine.store("CA").add_crl(self.crl)
+        return self.crl
 
     @property
     def binding(self) -> Binding:
@@ -204,7 +212,7 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "Store.import_pfx": lambda w: Call(w.bare.store().import_pfx, w.pfx, PASSWORD),
     "Store.open": lambda w: Call(Store.open, machine=w.machine),
     "Store.remove": lambda w: Call(w.store.remove, w.entry.thumbprint),
-    "Store.remove_crl": lambda w: Call(w.machine.store("CA").remove_crl, *w.machine.store("CA").add_crl(w.crl)),
+    "Store.remove_crl": lambda w: Call(w.machine.store("CA").remove_crl, w.kept_crl),
     "Store.set_archived": lambda w: Call(w.store.set_archived, w.entry.thumbprint),
     "Store.set_friendly_name": lambda w: Call(w.store.set_friendly_name, w.entry.thumbprint, "name"),
     "Store.set_renewed_by": lambda w: Call(w.store.set_renewed_by, w.entry.thumbprint, None),
