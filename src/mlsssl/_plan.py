@@ -11,6 +11,7 @@ from mlsssl import _execution, _journal, _preflight, _select, _trail, _transacti
 from mlsssl._arguments import check_type, items_of
 from mlsssl._pki.report import Finding, Report, Severity
 from mlsssl._ports import BindingRecord
+from mlsssl._surroundings import look_around_if_lists
 from mlsssl._text import to_json
 from mlsssl.binding import Binding, application_id, binding_of, check_options, thumbprint_of
 from mlsssl.certificate import Certificate
@@ -474,7 +475,8 @@ def _findings(
     if before is not None and before.thumbprint is not None:
         old = _find(port, before.store_name or "MY", before.thumbprint) if _exists(port, before.store_name) else None
         bound = None if old is None else Certificate.from_der(old.certificate)
-    yield from _preflight.about_certificate(certificate, _preflight.host_of(wish.key, wish.host), at, wish.profile)
+    host, around = _preflight.host_of(wish.key, wish.host), look_around_if_lists(port, store)
+    yield from _preflight.about_certificate(certificate, host, at, wish.profile, around)
     yield from _preflight.about_replacement(certificate, bound)
     yield from _preflight.about_lost_names(certificate, wish.older)
     yield from _preflight.about_key(certificate, stored, store)

@@ -418,6 +418,14 @@ class MachinePort(Protocol):
         ...
 
     @property
+    def is_this_windows(self) -> bool:
+        """Whether it is the Windows that this process runs on, whose chain engine judges trust.
+
+        On any other machine the roots in its own stores say what it trusts.
+        """
+        ...
+
+    @property
     def state_folder(self) -> Path:
         """Where journals and locks live: made on first use, for this user (or administrators) only."""
         ...

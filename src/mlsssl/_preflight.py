@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Iterable, Iterator, Sequence
 
+    from cryptography import x509
+
     from mlsssl._pki.rules import Profile
     from mlsssl._ports import BindingRecord, StoreRecord
+    from mlsssl._surroundings import Surroundings
     from mlsssl.certificate import Certificate
     from mlsssl.values import BindingKey
 
@@ -25,11 +28,20 @@ _PRECEDENCE = "AD FS documentation: precedence of TLS bindings in HTTP.sys"
 
 
 def about_certificate(
-    certificate: Certificate, host: str | None, at: dt.datetime, profile: str | Profile
+    certificate: Certificate, host: str | None, at: dt.datetime, profile: str | Profile, around: Surroundings | None
 ) -> Iterator[Finding]:
-    """What the validator says to the certificate itself; trust is the clients' question, not this machine's."""
+    """What the validator says to the certificate itself; trust is the clients' question, not this machine's.
+
+    With `around`, what the machine's stores know, it is looked up in the revocation lists there.
+    """
+    crls: list[x509.CertificateRevocationList] = []
     try:
-        report = certificate.check(host, trust=None, at=at, profile=profile, key_expected=False)
+        if around is not None:
+            chain = [one.to_cryptography() for one in certificate.chain]
+            chain += around.issuers_of([certificate.to_cryptography(), *chain])
+            crls = around.crls_for([certificate.to_cryptography(), *chain])
+            certificate = certificate.with_chain(chain)
+        report = certificate.check(host, trust=None, at=at, profile=profile, key_expected=False, crls=crls)
         yield from (finding for finding in report if finding.code != "trust-not-asked")
     except MalformedDataError as error:
         yield _error(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl import _preflight, _select
 from mlsssl._pki.report import Finding, Severity, printable
+from mlsssl._surroundings import look_around_if_lists
 from mlsssl._text import to_json
 from mlsssl.binding import binding_of
 from mlsssl.certificate import Certificate
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from mlsssl._cards import Printer
     from mlsssl._pki.rules import Profile
     from mlsssl._ports import BindingRecord, MachinePort, StoreRecord
+    from mlsssl._surroundings import Surroundings
     from mlsssl.values import BindingKey, Thumbprint
 
 __all__ = ["Audit", "AuditRow", "audit"]
@@ -174,7 +176,7 @@ def audit(
         machine: Which machine; this computer when not given.
         at: The moment to judge dates by, aware; now when not given.
         profile: Whose rules the certificates are checked by, as in `Certificate.check`. Trust is left out: it is
-            the clients' question.
+            the clients' question. Revocation is looked up in the lists that the machine's stores hold.
         fraction: As in `Certificate.renewal_due`.
         jitter: As in `Certificate.renewal_due`.
         unbound: Also list the certificates with a private key, in MY and every store that a binding names, that
@@ -187,15 +189,17 @@ def audit(
         InvalidInputError: a naive moment, an unknown profile, or a share out of its range.
         AccessDeniedError: this user may not look.
     """
+    port = _select.port_of(machine)
+    records = port.bindings.all()
     look = _Look(
-        port=_select.port_of(machine),
+        port=port,
+        around=look_around_if_lists(port, *(record.store_name or "MY" for record in records)),
         machine=machine,
         at=check_moment(at).astimezone(dt.timezone.utc),
         profile=profile,
         fraction=fraction,
         jitter=jitter,
     )
-    records = look.port.bindings.all()
     keys = [record.key for record in records]
     rows = [look.row_of_binding(record, [key for key in keys if key != record.key]) for record in records]
     if unbound:
@@ -208,6 +212,7 @@ class _Look:
     """The arguments of one audit, and the looking."""
 
     port: MachinePort
+    around: Surroundings | None
     machine: _select.HasPort | None
     at: dt.datetime
     profile: str | Profile
@@ -260,7 +265,7 @@ class _Look:
             findings.append(_finding("certificate-unreadable", Severity.ERROR, row, str(error), "issue a new one"))
             return replace(row, findings=_sorted(findings))
         host = None if row.key is None else _preflight.host_of(row.key, None)
-        findings += _preflight.about_certificate(certificate, host, self.at, self.profile)
+        findings += _preflight.about_certificate(certificate, host, self.at, self.profile, self.around)
         renew_from = certificate.renewal_time(self.fraction, jitter=self.jitter)
         if row.key is not None and self.at >= renew_from:
             found = f"it should have been renewed from {renew_from:%Y-%m-%d %H:%M} UTC on"

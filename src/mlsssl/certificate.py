@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mlsssl._timeline import Timeline
     from mlsssl.authority import CertificateAuthority
 
-    TrustAnchor: TypeAlias = "CertificateAuthority | Certificate | x509.Certificate"
+    TrustAnchor: TypeAlias = 'CertificateAuthority | Certificate | x509.Certificate | Literal["system"]'
 
 __all__ = ["Certificate"]
 
@@ -573,14 +573,16 @@ class Certificate:
         Args:
             host: The name or address that clients connect to; None leaves names unmatched.
             trust: The roots that clients trust: authorities or certificates; `"system"` for the operating
-                system's; None leaves the question of trust out.
+                system's; both in one list, as `["system", ca]`; None leaves the question of trust out.
             at: The moment to check for; aware; now when not given.
             profile: Whose rules: `"private"` (a private authority and today's clients), `"public"` (the CA/Browser
                 Forum's), `"procedure"`, `"windows"`, `"legacy"`, or a `Profile`.
             key_expected: Whether a missing private key is a finding: True for what a server will use, False for
                 what a client has received.
-            crls: Revocation lists to look the chain up in.
-            revocation: `"soft"`: a list that is missing, stale or unusable is a warning; `"hard"`: an error.
+            crls: Revocation lists to look the chain up in, in any order. A certificate that is in a store has those
+                in the stores looked at by `StoreEntry.check`; `Store.crls` gives them.
+            revocation: `"soft"`: a list that is missing, stale or unusable is a warning, and without any list
+                nothing is looked up; `"hard"`: an error, also when no list is given.
             facts: What is known about the server's key storage and .pfx, for `procedure` and `windows`.
             silence: Codes of findings to leave out, each with the reason, which the report keeps.
             extra_rules: Rules of your own.
@@ -597,7 +599,8 @@ class Certificate:
 
         With `trust="system"` on Windows it is Windows' own chain engine that judges (its findings have the codes
         `windows-...`, after its own names), and it may fetch missing issuers; elsewhere the validator judges, with the
-        roots of the operating system's CA bundle.
+        roots of the operating system's CA bundle. With both, what Windows does not trust is judged by the validator
+        with the roots given and those of the store Root.
 
         Not checked: anything that needs the network. Standards: RFC 5280, RFC 9525, and what each finding names.
         """
@@ -605,19 +608,26 @@ class Certificate:
         from mlsssl._pki.validate import validate
 
         moment = check_moment(at)
-        judge = _select.system_judge() if trust == "system" else None
+        anchors = _anchors(trust)
+        system = None if anchors is None or "system" not in anchors else _select.system_judge()
+        judged_by_system = False
+        intermediates = self._chain
         problems: tuple[TrustProblem, ...] = ()
-        if judge is not None:
+        if system is not None:
             chain = [pem.to_der(certificate) for certificate in self._chain]
-            problems = judge(pem.to_der(self._certificate), chain, host, moment)
+            problems = system(pem.to_der(self._certificate), chain, host, moment)
+            judged_by_system = not problems or anchors == ["system"]
+        if judged_by_system:
             extra_rules = (*extra_rules, lambda _context: _trust_findings.findings(problems))
             silence = {**_trust_findings.SILENCED, **(silence or {})}
+            if crls or revocation == "hard":  # whose signatures are checked with their issuers' keys
+                intermediates = (*self._chain, *(trusted_roots("system") or ()))
         report = validate(
             self._certificate,
             host=host,
             at=moment,
-            trust=trusted_roots(trust) if judge is None else None,
-            intermediates=self._chain,
+            trust=None if judged_by_system else trusted_roots(anchors),
+            intermediates=intermediates,
             private_key=self._key,
             expect_key=key_expected,
             profile=profile,
@@ -628,7 +638,7 @@ class Certificate:
             extra_rules=extra_rules,
             max_depth=max_depth,
         )
-        return report if judge is None else replace(report, trusted=not problems)
+        return replace(report, trusted=not problems) if judged_by_system else report
 
     def ssl_context(self) -> ssl.SSLContext:
         """A TLS server context with this certificate, its chain and key: TLS 1.2 and newer, Python's defaults.
@@ -758,15 +768,31 @@ def _printable(text: str) -> str:
 
 def trusted_roots(trust: Iterable[TrustAnchor] | Literal["system"] | None) -> list[x509.Certificate] | None:
     """What `trust=` means, as certificates. Private."""
-    if trust is None:
+    anchors = _anchors(trust)
+    if anchors is None:
         return None
-    if not isinstance(trust, str):
-        return [_x509_of(anchor) for anchor in trust]
-    if trust != "system":
-        raise InvalidInputError(f"trust is a list of authorities, 'system' or None, not {trust!r}")
     from mlsssl import _select
 
-    return [pem.load_der(der) for der in _select.system_roots()]
+    roots: list[x509.Certificate] = []
+    for anchor in anchors:
+        if anchor == "system":
+            roots += [pem.load_der(der) for der in _select.system_roots()]
+        else:
+            roots.append(anchor)
+    return roots
+
+
+def _anchors(
+    trust: Iterable[TrustAnchor] | Literal["system"] | None,
+) -> list[x509.Certificate | Literal["system"]] | None:
+    """What `trust=` names, each kind in its one form."""
+    if trust is None:
+        return None
+    if isinstance(trust, str):
+        if trust != "system":
+            raise InvalidInputError(f"trust is a list of authorities, 'system' or None, not {trust!r}")
+        return ["system"]
+    return ["system" if anchor == "system" else _x509_of(anchor) for anchor in trust]
 
 
 def check_certificate(certificate: Certificate) -> Certificate:

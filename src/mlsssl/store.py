@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from contextlib import closing
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING
 
 from mlsssl import _files, _select, _store_crls
 from mlsssl._arguments import check_type
 from mlsssl._pki import keys, names, pem
+from mlsssl._surroundings import look_around
 from mlsssl.certificate import Certificate
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreClosedError, StoreNotFoundError
 from mlsssl.values import Location, Thumbprint, check_location, check_moment, check_store_name
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
     from types import TracebackType
     from typing import Literal
@@ -25,8 +27,8 @@ if TYPE_CHECKING:
 
     from mlsssl._cards import Printer
     from mlsssl._pki.report import Report
-    from mlsssl._pki.rules import Profile
-    from mlsssl._ports import KeyProvider, KeyState, StorePort, StoreRecord
+    from mlsssl._pki.rules import Profile, UserRule
+    from mlsssl._ports import KeyProvider, KeyState, MachinePort, StorePort, StoreRecord
     from mlsssl.certificate import TrustAnchor
 
 __all__ = ["Store", "StoreEntry"]
@@ -54,7 +56,8 @@ class StoreEntry:
     friendly_name: str | None = None
     archived: bool = False
     key: KeyState | None = None
-    renewed_by: Thumbprint | None = field(default=None)
+    renewed_by: Thumbprint | None = None
+    _port: Callable[[], MachinePort] | None = field(default=None, init=False, repr=False, compare=False)
 
     @property
     def has_private_key(self) -> bool:
@@ -68,15 +71,49 @@ class StoreEntry:
         trust: Iterable[TrustAnchor] | Literal["system"] | None = "system",
         at: dt.datetime | None = None,
         profile: str | Profile = "private",
+        crls: Sequence[x509.CertificateRevocationList] = (),
+        revocation: Literal["soft", "hard"] = "soft",
+        silence: Mapping[str, str] | None = None,
+        extra_rules: Sequence[UserRule] = (),
+        max_depth: int = 8,
     ) -> Report:
-        """As `Certificate.check`, with what the store knows about the private key: opened, persisted, machine's."""
+        """As `Certificate.check`, with what the machine it was read from knows now.
+
+        That is its private key (opened, persisted, the machine's), the issuers in the stores CA, Root and AuthRoot,
+        and the revocation lists of its issuers in those stores and its own. On an embedded machine
+        `trust="system"` means what is in Root and AuthRoot as well as the operating system's roots; what is in
+        Disallowed is nobody's issuer.
+
+        Raises:
+            ClosedError: the machine was closed since.
+        """
         from mlsssl._pki.validate import ServerFacts
 
         facts = None
         if self.key is not None:
             facts = ServerFacts(key_persisted=self.key.persisted, key_of_machine=self.key.machine_keyset)
-        return self.certificate.check(
-            host, trust=trust, at=at, profile=profile, key_expected=not self.has_private_key, facts=facts
+        certificate = self.certificate
+        if self._port is not None:
+            port = self._port()
+            around = look_around(port, self.location, self.store_name)
+            chain = around.issuers_of([certificate.to_cryptography()])
+            certificate = certificate.with_chain(chain)
+            crls = [*crls, *around.crls_for([certificate.to_cryptography(), *chain])]
+            if trust is not None and not port.is_this_windows:
+                anchors = [trust] if trust == "system" else list(trust)
+                trust = [*anchors, *around.roots] if "system" in anchors else anchors
+        return certificate.check(
+            host,
+            trust=trust,
+            at=at,
+            profile=profile,
+            key_expected=not self.has_private_key,
+            crls=crls,
+            revocation=revocation,
+            facts=facts,
+            silence=silence,
+            extra_rules=extra_rules,
+            max_depth=max_depth,
         )
 
     def __repr__(self) -> str:
@@ -144,7 +181,7 @@ class Store:
 
     def _entry(self, record: StoreRecord) -> StoreEntry:
         certificate = Certificate.from_der(record.certificate).with_friendly_name(record.friendly_name)
-        return StoreEntry(
+        entry = StoreEntry(
             certificate=certificate,
             thumbprint=certificate.thumbprint,
             store_name=self._name,
@@ -154,6 +191,8 @@ class Store:
             key=record.key,
             renewed_by=record.renewed_by,
         )
+        object.__setattr__(entry, "_port", partial(_select.port_of, self._machine))
+        return entry
 
     # -- looking ------------------------------------------------------------------------------------------------
 

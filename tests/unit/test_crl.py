@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from chains import NOW, ec_key, intermediate, key_usage, leaf, root, rsa_key
@@ -16,6 +17,7 @@ from mlsssl._pki.validate import validate
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
+    from chains import Made
     from mlsssl._pki.report import Report
 
 ROOT = root()
@@ -109,6 +111,52 @@ def test_of_several_lists_of_one_line_the_newest_counts() -> None:
     forged = build_crl(impostor.certificate(), ec_key(40), [], at=NOW, number=9)
     assert check(forged, by_middle(LEAF.serial), by_root()).codes == ("revoked",)
     assert check(forged, by_middle(), by_root(), revocation="hard").findings == ()
+
+
+def scoped(
+    revoked: int, *, url: str | None = None, users: bool = False, authorities: bool = False
+) -> x509.CertificateRevocationList:
+    """A list of the intermediate's that covers a part of its certificates only."""
+    scope = x509.IssuingDistributionPoint(
+        full_name=None if url is None else [x509.UniformResourceIdentifier(url)],
+        relative_name=None,
+        only_contains_user_certs=users,
+        only_contains_ca_certs=authorities,
+        only_some_reasons=None,
+        indirect_crl=False,
+        only_contains_attribute_certs=False,
+    )
+    entry = x509.RevokedCertificateBuilder(serial_number=revoked, revocation_date=NOW - timedelta(days=1)).build()
+    builder = x509.CertificateRevocationListBuilder(
+        issuer_name=MIDDLE.certificate().subject,
+        last_update=NOW - timedelta(days=1),
+        next_update=NOW + timedelta(days=1),
+        revoked_certificates=[entry],
+    )
+    return builder.add_extension(scope, critical=True).sign(ec_key(2), hashes.SHA256())
+
+
+def test_a_list_of_another_scope_says_nothing() -> None:
+    """Of other kinds of certificates, or of another distribution point: neither revoked nor cleared."""
+    assert check(scoped(LEAF.serial, users=True), by_root()).codes == ("revoked",)
+    assert check(scoped(LEAF.serial, authorities=True), by_root()).codes == ("crl-invalid",)
+    here, there = "http://crl.test/1.crl", "http://crl.test/2.crl"
+    point = x509.DistributionPoint([x509.UniformResourceIdentifier(here)], None, None, None)
+    pointed = LEAF.with_extension(x509.CRLDistributionPoints([point]))
+
+    def of_partition(made: Made, url: str) -> tuple[str, ...]:
+        return validate(
+            made.certificate(),
+            at=NOW,
+            trust=[ROOT.certificate()],
+            intermediates=[MIDDLE.certificate()],
+            expect_key=False,
+            crls=[scoped(LEAF.serial, url=url), by_root()],
+        ).codes
+
+    assert of_partition(pointed, here) == ("revoked",)
+    assert of_partition(pointed, there) == ("crl-invalid",)
+    assert of_partition(LEAF, here) == ("crl-invalid",)
 
 
 def test_hard_without_any_list_refuses() -> None:

@@ -62,3 +62,18 @@ def test_the_systems_own_bundle_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
     except NotFoundError:
         pytest.skip("no CA bundle is installed here")
     assert len(roots) > 50
+
+
+def test_the_systems_roots_and_others_together(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Either is enough; a third authority is still a stranger."""
+    bundle = tmp_path / "bundle.pem"
+    bundle.write_bytes(OTHER.certificate.to_pem())
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    theirs = OTHER.issue("a.example")
+    for leaf in (LEAF, theirs):
+        assert leaf.check("a.example", trust=["system", CA])
+    assert not LEAF.check("a.example", trust=["system"])
+    assert not theirs.check("a.example", trust=[CA])
+    third = CertificateAuthority.create("Third Root", key="ec-p256").issue("a.example")
+    assert not third.check("a.example", trust=["system", CA])

@@ -16,6 +16,7 @@ from mlsssl._fakes.computer import LOCAL_MACHINE, Entry
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._windows import trust
 from mlsssl._windows.dlls import SystemDlls
+from mlsssl.authority import CertificateAuthority
 from mlsssl.certificate import Certificate
 from mlsssl.errors import InvalidInputError, NativeError
 
@@ -166,6 +167,34 @@ def test_a_check_against_the_system_asks_its_chain_engine(monkeypatch: pytest.Mo
     with pytest.raises(InvalidInputError, match="aware"):
         certificate.check(at=dt.datetime(2026, 1, 1))  # noqa: DTZ001
     assert fakes.calls.leaks == {}
+
+
+def test_the_system_and_roots_of_ones_own_together(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What Windows trusts is settled; what it does not is judged with the roots given."""
+    fakes = FakeDlls()
+    monkeypatch.setattr(_select, "system_judge", lambda: functools.partial(trust.verify, fakes))
+    monkeypatch.setattr(_select, "system_roots", lambda: trust.roots(fakes))
+    certificate = Certificate.from_pem(LEAF.pem + MIDDLE.pem + ROOT.pem)
+    root = Certificate.from_der(ROOT.der)
+    stranger = CertificateAuthority.create("Stranger", key="ec-p256")
+    assert not certificate.check("one.example", trust=["system"], key_expected=False)
+    assert certificate.check("one.example", trust=["system", root], key_expected=False).trusted
+    assert not certificate.check("one.example", trust=["system", stranger], key_expected=False)
+    fakes.computer.stores[LOCAL_MACHINE, "root"].entries.append(Entry(ROOT.der))
+    assert certificate.check("one.example", trust=["system", stranger], key_expected=False).trusted
+
+
+def test_revocation_lists_count_where_windows_judges_trust(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its engine is not asked about revocation; the lists given are looked up all the same."""
+    fakes = FakeDlls()
+    monkeypatch.setattr(_select, "system_judge", lambda: functools.partial(trust.verify, fakes))
+    monkeypatch.setattr(_select, "system_roots", lambda: trust.roots(fakes))
+    ca = CertificateAuthority.create("Lists and Windows", key="ec-p256")
+    fakes.computer.stores[LOCAL_MACHINE, "root"].entries.append(Entry(ca.certificate.to_der()))
+    leaf = ca.issue("one.example").with_chain([])
+    assert leaf.check("one.example", crls=[ca.crl()]).findings == ()
+    assert leaf.check("one.example", crls=[ca.crl([leaf])]).codes == ("revoked",)
+    assert leaf.check("one.example", revocation="hard").codes == ("crl-not-found",)
 
 
 @pytest.mark.skipif(sys.platform != "win32", reason="this is not Windows")

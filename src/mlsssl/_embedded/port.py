@@ -82,6 +82,11 @@ class EmbeddedPort:
         return f"the embedded machine at {self._path}"
 
     @property
+    def is_this_windows(self) -> bool:
+        """It never is."""
+        return False
+
+    @property
     def state_folder(self) -> Path:
         """`<file>.state`, beside the file, for this user only; made on first use."""
         return _files.private_folder(self._path.with_name(self._path.name + ".state"))

@@ -166,4 +166,12 @@ def _out_of_scope(scope: x509.IssuingDistributionPoint, view: View) -> str:
         return "it is about certificates of authorities only"
     if scope.only_some_reasons:
         return "it covers some reasons only"
+    if scope.relative_name is not None:
+        return "its distribution point has a name relative to its issuer, which is not compared here"
+    if scope.full_name is not None:
+        # Section 6.3.3 (b)(2)(i): the list of one partition says nothing about certificates of another.
+        points = view.value(x509.CRLDistributionPoints)
+        names = {name for point in points or () for name in point.full_name or ()}
+        if not names.intersection(scope.full_name):
+            return "it is for certificates of another distribution point"
     return ""

@@ -47,6 +47,11 @@ class WindowsPort:
         return "this computer"
 
     @property
+    def is_this_windows(self) -> bool:
+        """Whether these are this computer's own DLLs."""
+        return isinstance(self._dlls, SystemDlls)
+
+    @property
     def state_folder(self) -> Path:
         """For administrators and SYSTEM only: what lies there is done again after a crash, so nobody may plant it.
 

@@ -1,0 +1,189 @@
+"""What a machine's stores know around a certificate: issuers, revocation lists and roots, in every check of it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import TYPE_CHECKING
+
+import pytest
+from cryptography import x509
+
+from mlsssl import (
+    CertificateAuthority,
+    ClosedError,
+    EmbeddedMachine,
+    StoreEntry,
+    ValidationError,
+    audit,
+    deploy,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from mlsssl.values import Location
+
+ROOT = CertificateAuthority.create("Surroundings Root", key="ec-p256")
+ISSUER = ROOT.create_intermediate("Surroundings Issuer", key="ec-p256")
+STRANGER = CertificateAuthority.create("Surroundings Issuer", key="ec-p256")  # the same name, another key
+LEAF = ISSUER.issue("a.test")
+
+
+@pytest.fixture(name="machine")
+def _machine(tmp_path: Path) -> Iterator[EmbeddedMachine]:
+    with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
+        yield machine
+
+
+def added(machine: EmbeddedMachine, *, trust_root: bool = True, location: Location = "LocalMachine") -> StoreEntry:
+    """The leaf in MY, its issuer in CA, and the root in Root when it is to be trusted."""
+    return machine.store(location=location).add(LEAF, trust_root=trust_root)
+
+
+def add_list(
+    machine: EmbeddedMachine,
+    crl: x509.CertificateRevocationList,
+    store: str = "CA",
+    location: Location = "LocalMachine",
+) -> None:
+    """Into a store, as an administrator does it."""
+    with machine.store(store, location=location) as opened:
+        opened.add_crl(crl)
+
+
+def test_issuers_and_roots_come_from_the_stores(machine: EmbeddedMachine) -> None:
+    """The entry itself has no chain; the root counts because it is in Root, and only then."""
+    entry = added(machine)
+    assert entry.certificate.chain == ()
+    report = entry.check("a.test")
+    assert report.trusted
+    assert report.findings == ()
+    assert len(report.path) == 3
+    with machine.store("Root") as roots:
+        roots.remove(ROOT.certificate.thumbprint)
+    assert entry.check("a.test").codes == ("issuer-not-found",)
+    assert entry.check("a.test", trust=[ROOT]).findings == ()
+    assert entry.check("a.test", trust=["system", ROOT]).findings == ()
+    with machine.store("CA") as authorities:
+        authorities.remove(ISSUER.certificate.thumbprint)
+    assert entry.check("a.test", trust=[ROOT]).codes == ("issuer-not-found",)
+
+
+def test_what_is_disallowed_is_nobodys_issuer(machine: EmbeddedMachine) -> None:
+    """Neither a root nor an intermediate."""
+    entry = added(machine)
+    assert entry.check("a.test")
+    with machine.store("Disallowed") as disallowed:
+        disallowed.add(ISSUER.certificate)
+        assert not entry.check("a.test")
+        disallowed.remove(ISSUER.certificate.thumbprint)
+        assert entry.check("a.test")
+        disallowed.add(ROOT.certificate)
+        assert not entry.check("a.test")
+
+
+@pytest.mark.parametrize("store", ["MY", "CA", "Root"])
+def test_a_list_in_a_store_revokes(machine: EmbeddedMachine, store: str) -> None:
+    """Wherever of the three it lies; a list that names others does not, nor one of a namesake's key."""
+    entry = added(machine)
+    add_list(machine, ISSUER.crl([(LEAF, dt.datetime.now(dt.timezone.utc), "keyCompromise")]), store)
+    add_list(machine, ROOT.crl(), "Root")
+    report = entry.check("a.test")
+    assert [finding.code for finding in report.errors] == ["revoked"]
+    assert "keyCompromise" in report.errors[0].found
+    assert entry.check("a.test", trust=[ROOT]).codes == ("revoked",)
+    assert entry.check("a.test", trust=None).errors
+
+
+def test_a_list_that_does_not_name_it_is_no_finding(machine: EmbeddedMachine) -> None:
+    """The failing twins of the test above."""
+    entry = added(machine)
+    add_list(machine, ISSUER.crl([LEAF.serial_number + 1]))
+    add_list(machine, ROOT.crl([LEAF]), "Root")
+    assert entry.check("a.test", revocation="hard").findings == ()
+
+
+def test_a_namesakes_list_is_not_believed(machine: EmbeddedMachine) -> None:
+    """Its key is another one: a warning, and with `hard` an error, but never revoked."""
+    entry = added(machine)
+    add_list(machine, STRANGER.crl([LEAF]))
+    add_list(machine, ROOT.crl())
+    assert entry.check("a.test").codes == ("crl-invalid",)
+    assert [finding.code for finding in entry.check("a.test", revocation="hard").errors] == ["crl-invalid"]
+
+
+def test_a_revoked_issuer_is_found_too(machine: EmbeddedMachine) -> None:
+    """Each certificate of the path below the root is looked up."""
+    entry = added(machine)
+    add_list(machine, ISSUER.crl())
+    add_list(machine, ROOT.crl([ISSUER.certificate]))
+    (error,) = entry.check("a.test").errors
+    assert (error.code, "Surroundings Issuer" in error.where) == ("revoked", True)
+
+
+def test_without_lists_hard_refuses_and_given_ones_count(machine: EmbeddedMachine) -> None:
+    """Lists given and lists found are one collection."""
+    entry = added(machine)
+    assert {finding.code for finding in entry.check("a.test", revocation="hard").errors} == {"crl-not-found"}
+    add_list(machine, ROOT.crl())
+    assert entry.check("a.test", crls=[ISSUER.crl()], revocation="hard").findings == ()
+    assert entry.check("a.test", crls=[ISSUER.crl([LEAF])]).codes == ("revoked",)
+
+
+def test_a_user_sees_the_machines_stores_too(machine: EmbeddedMachine) -> None:
+    """CurrentUser's stores stand in front of LocalMachine's, as on Windows; not the other way round."""
+    machine.store("Root").add(ROOT.certificate)
+    machine.store("CA").add(ISSUER.certificate)
+    add_list(machine, ISSUER.crl([LEAF]))
+    add_list(machine, ROOT.crl())
+    of_user = machine.store(location="CurrentUser").add(LEAF.with_chain([]))
+    assert of_user.check("a.test").codes == ("revoked",)
+
+
+def test_what_only_a_user_knows_says_nothing_to_the_machine(machine: EmbeddedMachine) -> None:
+    """The other way round."""
+    entry = added(machine)
+    add_list(machine, ISSUER.crl([LEAF]), location="CurrentUser")
+    assert entry.check("a.test").findings == ()
+
+
+def test_foreign_certificates_and_lists_in_the_stores_stop_nothing(machine: EmbeddedMachine) -> None:
+    """Other names, other keys: passed over."""
+    entry = added(machine)
+    other = CertificateAuthority.create("Somebody Else", key="ec-p256")
+    machine.store("Root").add(other.certificate)
+    machine.store("CA").add(STRANGER.certificate)
+    add_list(machine, other.crl([LEAF]))
+    assert entry.check("a.test").findings == ()
+
+
+def test_a_closed_machine_is_told(machine: EmbeddedMachine) -> None:
+    """Rather than a verdict without what its stores would have said."""
+    entry = added(machine)
+    machine.close()
+    with pytest.raises(ClosedError):
+        entry.check("a.test")
+
+
+def test_deploy_refuses_what_a_list_in_the_store_revokes(machine: EmbeddedMachine) -> None:
+    """Nothing is changed; with a list that names another one it is deployed."""
+    add_list(machine, ROOT.crl())
+    add_list(machine, ISSUER.crl([LEAF]))
+    with pytest.raises(ValidationError, match="revoked"):
+        deploy("0.0.0.0:443", LEAF, machine=machine)
+    assert list(machine.bindings) == []
+    assert len(machine.store()) == 0
+    deploy("0.0.0.0:443", ISSUER.issue("a.test"), machine=machine)
+    assert len(list(machine.bindings)) == 1
+
+
+def test_audit_tells_of_a_bound_certificate_that_was_revoked(machine: EmbeddedMachine) -> None:
+    """From the day its issuer's list is in a store."""
+    deploy("0.0.0.0:443", LEAF, machine=machine)
+    add_list(machine, ROOT.crl())
+    assert audit(machine=machine).ok
+    add_list(machine, ISSUER.crl([LEAF]))
+    (row,) = audit(machine=machine).rows
+    assert "revoked" in [finding.code for finding in row.findings]
+    assert not audit(machine=machine).ok
