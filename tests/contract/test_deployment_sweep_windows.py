@@ -51,6 +51,7 @@ CODES: dict[str, tuple[int, ...]] = {
     "CertControlStore": (E_ACCESSDENIED, NOT_ENOUGH_MEMORY),
     "CertEnumSystemStore": (ACCESS_DENIED,),
     "CertEnumCertificatesInStore": (E_FAIL,),
+    "CertEnumCRLsInStore": (E_FAIL,),
     "CertFindCertificateInStore": (E_FAIL,),
     "CertGetCertificateContextProperty": (E_FAIL,),
     "CertSetCertificateContextProperty": (E_ACCESSDENIED, INVALID_PARAMETER),

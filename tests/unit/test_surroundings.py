@@ -6,7 +6,6 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 import pytest
-from cryptography import x509
 
 from mlsssl import (
     CertificateAuthority,
@@ -21,6 +20,8 @@ from mlsssl import (
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from cryptography import x509
 
     from mlsssl.values import Location
 
