@@ -107,7 +107,7 @@ def remove(port: StorePort, crl: Given | Thumbprint) -> None:
     """Take lists out; see `Store.remove_crl`."""
     there = port.crls()
     if isinstance(crl, Thumbprint):
-        found = [der for der in there if thumbprint(der) == crl]
+        found = [der for der in there if _thumbprint(der) == crl]
         if not found:
             raise StoreNotFoundError(f"no revocation list {crl} in {port.location}\\{port.name}")
     else:
@@ -122,8 +122,12 @@ def remove(port: StorePort, crl: Given | Thumbprint) -> None:
         port.remove_crl(der)
 
 
-def thumbprint(der: bytes) -> Thumbprint:
+def thumbprint_of(crl: x509.CertificateRevocationList) -> Thumbprint:
     """What Windows calls a list: the SHA-1 of its DER."""
+    return _thumbprint(_der(crl))
+
+
+def _thumbprint(der: bytes) -> Thumbprint:
     return Thumbprint(hashlib.sha1(der, usedforsecurity=False).digest())
 
 

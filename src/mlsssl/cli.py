@@ -255,6 +255,12 @@ def _add_certificate_commands(commands: Commands) -> None:
     parser.add_argument(
         "--trust", action="append", default=[], metavar="FILE|system", help="trusted root; may be given again"
     )
+    parser.add_argument(
+        "--crl", action="append", default=[], metavar="FILE", help="revocation list; may be given again"
+    )
+    parser.add_argument(
+        "--revocation", choices=("soft", "hard"), default="soft", help="hard: a missing or stale list is an error"
+    )
     parser.add_argument("--profile", choices=PROFILES, default="private", help="whose rules; private unless said")
     parser.add_argument("--at", metavar="MOMENT", help="check for this moment (2027-01-31T12:00:00Z) instead of now")
     parser.add_argument("--key", metavar="FILE", help="its private key, when that is a file of its own")
@@ -286,9 +292,22 @@ def _add_machine_commands(commands: Commands) -> None:
         "import": _command(store, "import", f"{room}:store_import", "import a PFX as the wizard does", machine=True),
         "remove": _command(store, "remove", f"{room}:store_remove", "remove a certificate and its key", machine=True),
     }
-    for parser in parsers.values():
-        parser.add_argument("--store", default="MY", help="the store's name; MY unless said")
-        parser.add_argument("--location", choices=("LocalMachine", "CurrentUser"), default="LocalMachine")
+    lists = {
+        "crls": _command(store, "crls", f"{room}:store_crls", "list a store's revocation lists", machine=True),
+        "add-crl": _command(
+            store, "add-crl", f"{room}:store_add_crl", "add revocation lists in place of older ones", machine=True
+        ),
+        "remove-crl": _command(
+            store, "remove-crl", f"{room}:store_remove_crl", "remove a revocation list", machine=True
+        ),
+    }
+    # Windows looks for revocation lists where it looks for intermediates.
+    for default, group in (("MY", parsers), ("CA", lists)):
+        for parser in group.values():
+            parser.add_argument("--store", default=default, help=f"the store's name; {default} unless said")
+            parser.add_argument("--location", choices=("LocalMachine", "CurrentUser"), default="LocalMachine")
+    lists["add-crl"].add_argument("file", metavar="FILE")
+    lists["remove-crl"].add_argument("crl", metavar="SHA1|FILE")
     for name in ("add", "import"):
         parser = parsers[name]
         parser.add_argument("file", metavar="FILE")

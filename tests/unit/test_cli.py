@@ -9,9 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine
 from mlsssl.cli import main
+from mlsssl.testing import tls_server
 
 PASSWORD = "hunter-22"
 
@@ -299,3 +301,72 @@ def test_a_new_key_or_certificate_is_never_lost(place: Path, capsys: pytest.Capt
         assert not (place / name).exists()
     assert main([*issue, "a.pem"]) == 0
     assert Certificate.load("a.pem").has_private_key
+
+
+def crl_files(place: Path) -> tuple[CertificateAuthority, Certificate]:
+    """first.crl (DER, empty) and second.pem (newer, names the certificate in bad.pem) of one authority; root.cer."""
+    ca = CertificateAuthority.create("CLI \x1b[31m Lists", key="ec-p256")
+    bad = ca.issue("bad.test", key="ec-p256")
+    (place / "first.crl").write_bytes(ca.crl(number=1).public_bytes(Encoding.DER))
+    (place / "second.pem").write_bytes(ca.crl([bad], number=2).public_bytes(Encoding.PEM))
+    ca.certificate.save("root.cer")
+    bad.save("bad.pem")
+    return ca, bad
+
+
+def test_revocation_lists_in_a_store(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Listed, added, renewed, refused when older, removed by file and by SHA-1; in the store CA unless said."""
+    crl_files(place)
+    assert main(["store", "crls"]) == 0
+    assert r"no revocation lists in LocalMachine\CA" in output(capsys)
+    assert main(["store", "add-crl", "first.crl"]) == 0
+    assert main(["store", "add-crl", "first.crl"]) == 0
+    assert "there already" in output(capsys)
+    assert main(["store", "add-crl", "second.pem", "--json"]) == 0
+    (row,) = json.loads(capsys.readouterr().out)
+    assert (row["number"], row["entries"]) == (2, 1)
+    assert main(["store", "add-crl", "first.crl"]) == 2
+    assert "not newer" in output(capsys)
+    assert main(["store", "crls"]) == 0
+    shown = output(capsys)
+    assert row["sha1"] in shown
+    assert "\x1b" not in shown
+    assert main(["store", "crls", "--json", "--store", "MY"]) == 0
+    assert json.loads(capsys.readouterr().out) == []
+    assert main(["store", "remove-crl", "first.crl"]) == 3
+    assert main(["store", "remove-crl", row["sha1"].upper()]) == 0
+    assert main(["store", "remove-crl", row["sha1"]]) == 3
+    assert main(["store", "add-crl", "second.pem"]) == 0
+    assert main(["store", "remove-crl", "second.pem"]) == 0
+    assert main(["store", "remove-crl", "missing.crl"]) == 3
+    assert main(["store", "add-crl", "missing.crl"]) == 3
+    assert exit_code(["store", "add-crl", "root.cer"]) == exit_code(["show", "first.crl"]) != 0
+    with EmbeddedMachine() as machine:
+        assert machine.store("CA").crls() == ()
+
+
+def test_check_takes_revocation_lists(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--crl` is looked up, `--revocation hard` demands one; without either nothing is said about lists."""
+    crl_files(place)
+    check = ["check", "bad.pem", "--no-key", "--host", "bad.test", "--trust", "root.cer"]
+    assert main(check) == 0
+    assert main([*check, "--crl", "first.crl"]) == 0
+    assert main([*check, "--crl", "first.crl", "--crl", "second.pem"]) == 1
+    assert "revoked" in output(capsys)
+    assert main([*check, "--revocation", "hard", "--crl", "first.crl"]) == 0
+    assert main([*check, "--revocation", "hard"]) == 1
+    assert "crl-not-found" in output(capsys)
+    assert exit_code([*check, "--crl", "root.cer"]) not in (0, 1)
+    assert exit_code([*check, "--revocation", "maybe"]) == 2
+
+
+def test_check_of_a_server_takes_revocation_lists(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same for what a live server sends."""
+    _, bad = crl_files(place)
+    with tls_server(bad) as server:
+        check = ["check", f"127.0.0.1:{server.port}", "--host", "bad.test", "--trust", "root.cer"]
+        assert main([*check, "--crl", "first.crl", "--revocation", "hard"]) == 0
+        assert main([*check, "--crl", "second.pem"]) == 1
+        assert "revoked" in output(capsys)
+        assert main([*check, "--revocation", "hard"]) == 1
+        assert "crl-not-found" in output(capsys)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsssl._commands.terminal import read_password
+from mlsssl._store_crls import given
 from mlsssl.authority import CertificateAuthority
 from mlsssl.certificate import Certificate
 from mlsssl.errors import ExistsError, InvalidInputError, WrongPasswordError
@@ -193,15 +194,30 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
     trust: list[Certificate] | Literal["system"] = "system"
     if arguments.trust and arguments.trust != ["system"]:
         trust = [root for path in arguments.trust for root in _load_anchors(path)]
+    crls = [crl for path in arguments.crl for crl in given(path)]
     if _ENDPOINT.fullmatch(arguments.target) and not Path(arguments.target).exists():
         from mlsssl.endpoint import check_endpoint
 
-        seen = check_endpoint(arguments.target, host=arguments.host, trust=trust, at=at, profile=arguments.profile)
+        seen = check_endpoint(
+            arguments.target,
+            host=arguments.host,
+            trust=trust,
+            at=at,
+            profile=arguments.profile,
+            crls=crls,
+            revocation=arguments.revocation,
+        )
         terminal.result(seen.to_dict(), str(seen))
         return 0 if seen.report.ok else 1
     certificate = load(arguments.target, arguments.password, key=arguments.key)
     report = certificate.check(
-        arguments.host, trust=trust, at=at, profile=arguments.profile, key_expected=not arguments.no_key
+        arguments.host,
+        trust=trust,
+        at=at,
+        profile=arguments.profile,
+        key_expected=not arguments.no_key,
+        crls=crls,
+        revocation=arguments.revocation,
     )
     terminal.result(report.to_dict(), str(report))
     return 0 if report.ok else 1

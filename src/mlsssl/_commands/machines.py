@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlsssl import _store_crls
 from mlsssl._commands.certificates import load
 from mlsssl._commands.terminal import read_password
 from mlsssl.binding import Binding
 from mlsssl.errors import InvalidInputError, UnsupportedError, WrongPasswordError
 from mlsssl.machine import EmbeddedMachine, Machine
-from mlsssl.values import BindingOptions, parse_binding_key
+from mlsssl.values import BindingOptions, Thumbprint, parse_binding_key
 
 if TYPE_CHECKING:
     from argparse import Namespace
+
+    from cryptography import x509
 
     from mlsssl._commands.terminal import Terminal
     from mlsssl.store import StoreEntry
@@ -101,6 +106,60 @@ def store_remove(arguments: Namespace, terminal: Terminal) -> int:
     terminal.result(
         {"removed": str(entry.thumbprint), "key_deleted": not arguments.keep_key}, f"Removed {entry.thumbprint}."
     )
+    return 0
+
+
+def _crl_row(crl: x509.CertificateRevocationList) -> dict[str, object]:
+    until = crl.next_update_utc
+    return {
+        "sha1": str(_store_crls.thumbprint_of(crl)),
+        "issuer": _store_crls.issuer_of(crl),
+        "number": _store_crls.number_of(crl),
+        "this_update": f"{crl.last_update_utc:%Y-%m-%d %H:%M}",
+        "next_update": None if until is None else f"{until:%Y-%m-%d %H:%M}",
+        "entries": len(crl),
+    }
+
+
+_CRL_COLUMNS = {
+    "sha1": "SHA-1",
+    "issuer": "ISSUER",
+    "number": "NUMBER",
+    "this_update": "THIS UPDATE",
+    "next_update": "NEXT UPDATE",
+    "entries": "ENTRIES",
+}
+
+
+def store_crls(arguments: Namespace, terminal: Terminal) -> int:
+    """`store crls`."""
+    with machine_of(arguments) as machine, machine.store(arguments.store, location=arguments.location) as store:
+        rows = [_crl_row(crl) for crl in store.crls()]
+    rows.sort(key=lambda row: (str(row["issuer"]), str(row["this_update"])))
+    terminal.table(
+        rows, _CRL_COLUMNS, empty=f"There are no revocation lists in {arguments.location}\\{arguments.store}."
+    )
+    return 0
+
+
+def store_add_crl(arguments: Namespace, terminal: Terminal) -> int:
+    """`store add-crl FILE`."""
+    with machine_of(arguments) as machine, machine.store(arguments.store, location=arguments.location) as store:
+        rows = [_crl_row(crl) for crl in store.add_crl(arguments.file)]
+    lines = [f"Added the revocation list {row['sha1']} of {row['issuer']}." for row in rows]
+    terminal.result(rows, "\n".join(lines) or "Nothing to add: what is in the file is there already.")
+    return 0
+
+
+def store_remove_crl(arguments: Namespace, terminal: Terminal) -> int:
+    """`store remove-crl SHA1|FILE`: a file of such a name wins."""
+    wanted: Thumbprint | str = arguments.crl
+    if not Path(arguments.crl).exists():
+        with contextlib.suppress(InvalidInputError):
+            wanted = Thumbprint(arguments.crl)
+    with machine_of(arguments) as machine, machine.store(arguments.store, location=arguments.location) as store:
+        store.remove_crl(wanted)
+    terminal.result({"removed": str(wanted)}, f"Removed the revocation list {wanted}.")
     return 0
 
 

@@ -241,8 +241,7 @@ class WindowsStore:
     def add_crl(self, crl: bytes, *, replacing: Collection[bytes] = ()) -> None:
         """Put a revocation list in; see `StorePort.add_crl`.
 
-        Through one handle: Wine reads a store with a replacing disposition, so that whoever opens it next sees only
-        one list of an issuer.
+        Through one handle: an implementation that keeps one list of an issuer must not read between the two changes.
         """
         self._check_changing()
         crl = bytes(crl)
@@ -302,7 +301,7 @@ class WindowsStore:
         return system_stores.opened(self._dlls, self._name, self._location, write=write)
 
     def _opened_registry(self) -> AbstractContextManager[StoreHandle]:
-        # Wine's collection of physical stores frees the context twice on CertDeleteCRLFromStore, and aborts.
+        # Through the collection a deletion would reach into every physical store below it, LocalMachine's too.
         return system_stores.opened(self._dlls, self._name, self._location, write=True, registry_only=True)
 
     def _read(self, thumbprint: Thumbprint) -> StoredCertificate | None:
