@@ -272,6 +272,11 @@ def _add_certificate_commands(commands: Commands) -> None:
     parser.add_argument("--key", metavar="FILE", help="its private key, when that is a file of its own")
     parser.add_argument("--password", metavar="SOURCE", help=_SECRET_HELP)
 
+    parser = _command(commands, "explain", f"{room}:explain", "say what is in a PFX and who can read it")
+    parser.add_argument("file", metavar="FILE.pfx")
+    parser.add_argument("--password", metavar="SOURCE", help=f"to look inside: {_SECRET_HELP}")
+    parser.add_argument("--readable-by", metavar="SYSTEM", help="1 unless this system is known to read it")
+
     parser = _command(commands, "pfx", f"{room}:pfx", "turn a certificate with its key into a PFX")
     parser.add_argument("file", metavar="FILE")
     parser.add_argument("--key", metavar="FILE", help="its private key, when that is a file of its own")

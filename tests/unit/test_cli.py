@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import subprocess
@@ -9,6 +10,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine
@@ -101,6 +105,46 @@ def test_a_live_server_is_checked(issued: Path, capsys: pytest.CaptureFixture[st
     assert main([*check, "server.test"]) == 9
 
 
+def test_a_pfx_is_explained(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """From outside, opened, with a wrong password (6), and for one system: known to read it (0) or not (1)."""
+    certificate = Certificate.load("server.pfx", password=PASSWORD)
+    certificate.save("modern.pfx", password=PASSWORD, readable_by="windows-server-2019")
+    assert main(["explain", "modern.pfx"]) == 0
+    assert "password: not given" in output(capsys)
+    assert main(["explain", "modern.pfx", "--password", "env:PW"]) == 0
+    told = output(capsys)
+    assert "password: right" in told
+    assert "certificate: CN=server.test" in told
+    assert PASSWORD not in told
+    assert main(["explain", "modern.pfx", "--password", "env:WRONG"]) == 6
+    assert "password: wrong" in output(capsys)
+    assert main(["explain", "modern.pfx", "--readable-by", "windows-server-2016"]) == 1
+    assert main(["explain", "modern.pfx", "--readable-by", "windows-server-2022"]) == 0
+    capsys.readouterr()
+    assert main(["explain", "modern.pfx", "--password", "env:PW", "--json"]) == 0
+    read = json.loads(capsys.readouterr().out)
+    assert (read["file"], read["password"]) == ("modern.pfx", "right")
+    assert read["certificates"][0] == "CN=server.test"
+    assert {one["name"]: one["reads"] for one in read["readers"]}["windows-server-2016"] is False
+    assert {bag["kind"] for part in read["parts"] for bag in part["bags"]} == {"certificate", "encrypted key"}
+
+
+def test_what_a_pfx_says_reaches_no_terminal_as_it_is(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A name in it is a stranger's text: no line of its own, no escape sequence."""
+    name = "a\nnote: all is well\x1b[2J\u202e"
+    subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, name)])
+    now = dt.datetime.now(dt.timezone.utc)
+    key = ec.generate_private_key(ec.SECP256R1())
+    builder = x509.CertificateBuilder(subject, subject, key.public_key(), 1, now, now + dt.timedelta(days=1))
+    hostile = Certificate(builder.sign(key, hashes.SHA256()), private_key=key, friendly_name=name)
+    hostile.save("hostile.pfx", password=PASSWORD)
+    assert main(["explain", "hostile.pfx", "--password", "env:PW"]) == 0
+    told = capsys.readouterr().out
+    assert "all is well" in told
+    assert not any(line.startswith("note: all is well") for line in told.splitlines())
+    assert all(line.isprintable() for line in told.splitlines())
+
+
 def test_import_takes_a_pfx_as_it_is(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The wrong password is exit code 6; the right one imports."""
     import_pfx = ["store", "import", "server.pfx", "--password"]
@@ -152,6 +196,9 @@ _POSIX_MISTAKES = [
         *_POSIX_MISTAKES,
         (["show", "no\0where"], 2, "cannot be the path"),
         (["show", "ca.pfx", "--password", "env:WRONG"], 6, "ca.pfx: this password"),
+        (["explain", "nowhere.pfx"], 3, "no file"),
+        (["explain", "ca.cer"], 6, "ca.cer: "),
+        (["explain", "ca.pfx", "--readable-by", "amiga"], 2, "a system is one of"),
     ],
 )
 def test_mistakes_are_told(

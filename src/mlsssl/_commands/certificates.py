@@ -1,4 +1,4 @@
-"""`ca create`, `issue`, `check`, `show`, `pfx`: what needs no machine."""
+"""`ca create`, `issue`, `check`, `show`, `explain`, `pfx`: what needs no machine."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlsssl import _files
 from mlsssl._commands.terminal import read_password
+from mlsssl._pki.pfx_explain import explain_pfx
 from mlsssl._store_crls import given
 from mlsssl.authority import CertificateAuthority
 from mlsssl.certificate import Certificate
-from mlsssl.errors import ExistsError, InvalidInputError, WrongPasswordError
+from mlsssl.errors import ExistsError, InvalidInputError, MalformedDataError, WrongPasswordError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -186,6 +188,22 @@ def pfx(arguments: Namespace, terminal: Terminal) -> int:
     save(certificate, arguments.out, arguments.password, force=arguments.force, readable_by=arguments.readable_by)
     terminal.result({**describe(certificate), "file": str(target)}, f"{certificate!r}\nSaved to {target}.")
     return 0
+
+
+def explain(arguments: Namespace, terminal: Terminal) -> int:
+    """`explain FILE.pfx`: 6 when the password given is wrong, 1 when `--readable-by` is not known to read it."""
+    password = None
+    if arguments.password is not None:
+        password = read_password(arguments.password, f"the password of {arguments.file}")
+    try:
+        found = explain_pfx(_files.read(_files.path_of(arguments.file)), password)
+    except MalformedDataError as error:
+        raise type(error)(f"{arguments.file}: {error}") from None
+    reads = None if arguments.readable_by is None else found.readable_by(arguments.readable_by)
+    terminal.result({"file": arguments.file, **found.to_dict()}, str(found))
+    if found.password == "wrong":  # noqa: S105 -- a verdict, no password
+        return 6  # what a wrong password is to every command, although most of it could be explained
+    return 0 if reads or arguments.readable_by is None else 1
 
 
 def check(arguments: Namespace, terminal: Terminal) -> int:

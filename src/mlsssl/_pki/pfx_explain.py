@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -11,6 +11,7 @@ from mlsssl._arguments import check_data
 from mlsssl._pki import _pbe, _pkcs12
 from mlsssl._pki.pfx import load_entries
 from mlsssl._pki.pfx_targets import TARGETS, Feature
+from mlsssl._text import printable
 from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
 
 if TYPE_CHECKING:
@@ -130,7 +131,11 @@ class PfxExplanation:
             ]
             if titles:
                 lines += [f"{word}:", *(f"  {title}" for title in titles)]
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, ready for JSON: every attribute by its name, those of parts, bags and readers too."""
+        return asdict(self)
 
 
 def _describe(bag: PfxBag) -> str:
