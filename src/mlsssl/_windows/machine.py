@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import sys
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mlsssl import _files
 from mlsssl._windows.bindings import WindowsBindings
 from mlsssl._windows.dlls import SystemDlls
-from mlsssl._windows.stores import WindowsStores
 from mlsssl.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlsssl._ports import Diagnosis
     from mlsssl._windows.dlls import Dlls
     from mlsssl._windows.services import WindowsServices
-    from mlsssl._windows.stores import WindowsStore
+    from mlsssl._windows.stores import WindowsStore, WindowsStores
     from mlsssl.values import BindingKey, Location, Thumbprint
 
 
@@ -38,8 +38,13 @@ class WindowsPort:
             raise UnsupportedError(f"the Windows machine is a Windows computer; this is {sys.platform}")
         self._dlls: Dlls = SystemDlls() if dlls is None else dlls
         self._state_folder = state_folder
-        self._stores = WindowsStores(self._dlls, lambda: self.state_folder, self._user_folder)
-        self._bindings = WindowsBindings(self._dlls, self._stores.diagnose)
+        self._bindings = WindowsBindings(self._dlls, self.diagnose)
+
+    @cached_property
+    def _stores(self) -> WindowsStores:
+        from mlsssl._windows.stores import WindowsStores  # with it come two thirds of this storey; bindings need none
+
+        return WindowsStores(self._dlls, lambda: self.state_folder, self._user_folder)
 
     @property
     def description(self) -> str:

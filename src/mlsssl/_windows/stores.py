@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from mlsssl._pki.crl import check_der_crl
 from mlsssl._pki.quiet import quiet
 from mlsssl._ports import StoreRecord
-from mlsssl._windows import contexts, crls, key_blobs, keys, pfx, system_stores
+from mlsssl._windows import contexts, crls, key_blobs, keys, system_stores
 from mlsssl._windows.pending import Pending, PendingKeys, digest
 from mlsssl.errors import (
     AccessDeniedError,
@@ -352,6 +352,8 @@ class WindowsStore:
         with self._pending.noted(pending) as note:
             link = None
             if new.pfx is not None and there is not None:
+                from mlsssl._windows import pfx  # for this alone
+
                 data, password = new.pfx
                 link = pfx.import_key(
                     self._dlls, data, password, certificate, note, location=self._location, exportable=new.exportable
