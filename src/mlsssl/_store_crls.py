@@ -150,6 +150,10 @@ def _der(crl: x509.CertificateRevocationList) -> bytes:
 
 
 def _described(crl: x509.CertificateRevocationList) -> str:
-    number = number_of(crl)
-    words = f"of {issuer_of(crl)} of {crl.last_update_utc:%Y-%m-%d %H:%M:%S}Z"
+    words = f"of {issuer_of(crl)}"
+    try:
+        number = number_of(crl)
+        words += f" of {crl.last_update_utc:%Y-%m-%d %H:%M:%S}Z"
+    except Exception:  # noqa: BLE001 - given as an object, it may be one that nobody can read
+        return words
     return words if number is None else f"{words}, number {number}"

@@ -306,7 +306,7 @@ def _add_machine_commands(commands: Commands) -> None:
             store, "remove-crl", f"{room}:store_remove_crl", "remove a revocation list", machine=True
         ),
     }
-    # Windows looks for revocation lists where it looks for intermediates.
+    # On Windows revocation lists lie beside the intermediates.
     for default, group in (("MY", parsers), ("CA", lists)):
         for parser in group.values():
             parser.add_argument("--store", default=default, help=f"the store's name; {default} unless said")

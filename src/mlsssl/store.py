@@ -432,7 +432,7 @@ class Store:
         It renews a list of the same issuer with the same authorityKeyIdentifier and issuingDistributionPoint, a
         complete list a complete one and a delta list a delta one, as Windows' CERT_STORE_ADD_NEWER does. The new
         one goes in before the old one goes out, so a process killed in between leaves both, and the next `add_crl`
-        tidies up. Windows looks for lists in the store CA.
+        tidies up. On Windows lists lie in the store CA, beside the intermediates.
 
         Its signature is *not* checked here, nor whether it is current: `check` does both, and ignores what no
         authority of the chain has signed.

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import functools
+import hashlib
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from made_certificates import Made, crl_der, make, make_crl, shared_key
+from made_certificates import CRL_MOMENT, Made, crl_der, make, make_crl, shared_key
 from mlsssl._ports import Cause, NewCertificate, StoreRecord
 from mlsssl.errors import (
     AccessDeniedError,
@@ -20,6 +23,7 @@ from mlsssl.errors import (
     UnsupportedError,
     WrongPasswordError,
 )
+from mlsssl.store import Store
 from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
@@ -435,6 +439,24 @@ def test_revocation_lists_are_their_stores_own(stores_subject: StoresSubject) ->
             another.remove_crl(first_crl())
     assert store.crls() == [first_crl()]
     store.remove_crl(first_crl())
+
+
+def test_of_a_line_the_newest_revocation_list_stays(stores_subject: StoresSubject) -> None:
+    """`Store` over every machine: an older list goes, an older one is refused, and another issuer's is left alone."""
+    machine = SimpleNamespace(port=stores_subject.machine)  # of a machine, Store asks for its stores only
+    with Store.open(stores_subject.my, machine=machine) as store:
+        lists = [make_crl(number, at=CRL_MOMENT + dt.timedelta(days=number)) for number in range(3)]
+        store.add_crl(other_crl())
+        for crl in lists:
+            assert store.add_crl(crl) == (crl,)
+            assert store.add_crl(crl) == ()
+            assert {crl_der(one) for one in store.crls()} == {other_crl(), crl_der(crl)}
+        with pytest.raises(InvalidInputError, match="not newer"):
+            store.add_crl(lists[1])
+        store.remove_crl(Thumbprint(hashlib.sha1(other_crl()).digest()))
+        assert store.crls() == (lists[2],)
+        store.remove_crl(lists[2])
+        assert store.crls() == ()
 
 
 def test_a_missing_revocation_list_is_not_found(stores_subject: StoresSubject) -> None:

@@ -8,6 +8,7 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+from cryptography import x509
 from typing_extensions import assert_type
 
 import mlsssl
@@ -88,6 +89,12 @@ def stores(certificate: Certificate, machine: Machine) -> None:
         assert_type(len(store), int)
         assert_type(entry.thumbprint in store, bool)
         store.remove(entry.thumbprint)
+        assert_type(store.add_crl("list.crl"), tuple[x509.CertificateRevocationList, ...])
+        for crl in store.crls():
+            assert_type(store.add_crl(crl), tuple[x509.CertificateRevocationList, ...])
+            certificate.check(crls=[crl], revocation="hard")
+            store.remove_crl(crl)
+        store.remove_crl(Thumbprint("00" * 20))
 
 
 def bindings(certificate: Certificate, entry: StoreEntry) -> None:

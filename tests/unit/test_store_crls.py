@@ -187,10 +187,13 @@ def test_an_unreadable_list_is_no_reason_to_stop(machine: Machine, store: Store)
         store.add_crl(NEW)
         assert store.crls() == (NEW,)
         assert set(port.crls()) == {damaged, crl_der(NEW)}
-        with pytest.raises(MalformedDataError):
-            store.add_crl(damaged)
+        for form in (damaged, x509.load_der_x509_crl(damaged)):
+            with pytest.raises(MalformedDataError):
+                store.add_crl(form)
         store.remove_crl(Thumbprint(hashlib.sha1(damaged).digest()))
         assert port.crls() == [crl_der(NEW)]
+        with pytest.raises(StoreNotFoundError, match="made authority"):
+            store.remove_crl(x509.load_der_x509_crl(damaged))
 
 
 def test_what_a_killed_process_or_a_race_left_is_tidied_up(machine: Machine, store: Store) -> None:
