@@ -766,8 +766,10 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)[:500]
 
 
-def trusted_roots(trust: Iterable[TrustAnchor] | Literal["system"] | None) -> list[x509.Certificate] | None:
-    """What `trust=` means, as certificates. Private."""
+def trusted_roots(
+    trust: Iterable[TrustAnchor] | Literal["system"] | None, *, besides_system: Iterable[x509.Certificate] = ()
+) -> list[x509.Certificate] | None:
+    """What `trust=` means, as certificates; `besides_system` is trusted where the system's roots are. Private."""
     anchors = _anchors(trust)
     if anchors is None:
         return None
@@ -776,7 +778,7 @@ def trusted_roots(trust: Iterable[TrustAnchor] | Literal["system"] | None) -> li
     roots: list[x509.Certificate] = []
     for anchor in anchors:
         if anchor == "system":
-            roots += [pem.load_der(der) for der in _select.system_roots()]
+            roots += [*map(pem.load_der, _select.system_roots()), *besides_system]
         else:
             roots.append(anchor)
     return roots

@@ -11,7 +11,7 @@ from mlsssl import _files, _select, _store_crls
 from mlsssl._arguments import check_type
 from mlsssl._pki import keys, names, pem
 from mlsssl._surroundings import look_around
-from mlsssl.certificate import Certificate
+from mlsssl.certificate import Certificate, trusted_roots
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreClosedError, StoreNotFoundError
 from mlsssl.values import Location, Thumbprint, check_location, check_moment, check_store_name
 
@@ -99,9 +99,8 @@ class StoreEntry:
             chain = around.issuers_of([certificate.to_cryptography()])
             certificate = certificate.with_chain(chain)
             crls = [*crls, *around.crls_for([certificate.to_cryptography(), *chain])]
-            if trust is not None and not port.is_this_windows:
-                anchors = [trust] if trust == "system" else list(trust)
-                trust = [*anchors, *around.roots] if "system" in anchors else anchors
+            if not port.is_this_windows:
+                trust = trusted_roots(trust, besides_system=around.roots)
         return certificate.check(
             host,
             trust=trust,

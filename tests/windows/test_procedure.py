@@ -22,6 +22,7 @@ from mlsssl import (
     ServiceState,
     Store,
     UnusableCertificateError,
+    ValidationError,
     WindowsMachine,
     deploy,
     renew,
@@ -122,3 +123,23 @@ def test_a_certificate_without_its_key_is_refused_with_the_reason(
     with pytest.raises(UnusableCertificateError, match="private key"):
         Binding(KEY, bare.thumbprint, machine=machine).add()
     assert Binding.find(KEY, machine=machine) is None
+
+
+def test_a_list_in_a_store_of_the_machine_revokes(machine: Machine, authority: CertificateAuthority) -> None:
+    """In every check of the entry, whoever judges trust, and for deploy; when the list is gone, no more."""
+    leaf = authority.issue("procedure.example", key="rsa-2048")
+    with machine.store() as mine, machine.store("CA") as authorities:
+        entry = mine.add(leaf)
+        authorities.add(authority.certificate)
+        (added,) = authorities.add_crl(authority.crl([leaf]))
+        try:
+            assert entry.check("procedure.example", trust=[authority]).codes == ("revoked",)
+            assert "revoked" in entry.check("procedure.example").codes
+            with pytest.raises(ValidationError, match="revoked"):
+                deploy(KEY, leaf, machine=machine)
+        finally:
+            authorities.remove_crl(added)
+        assert entry.check("procedure.example", trust=[authority]).findings == ()
+        assert "revoked" not in entry.check("procedure.example").codes
+        authorities.remove(authority.certificate.thumbprint)
+    assert list(machine.bindings) == []
