@@ -114,6 +114,9 @@ def test_names_reach_their_limits() -> None:
     """Long labels, several labels and every kind do come up."""
     assert len(minimal(strategies.names(kinds=["dns"]), lambda name: len(name) > 60)) > 60
     assert minimal(strategies.names(kinds=["dns"]), lambda name: name.count(".") == 3) == "0.0.0.test"
+    # Of all addresses, one in 16 million is such a one: they come from the ranges that mean something.
+    assert minimal(strategies.names(kinds=["ipv4"]), lambda name: name.startswith("192.0.2.")) == "192.0.2.0"
+    assert minimal(strategies.names(kinds=["ipv6"]), lambda name: name.startswith("2001:db8:")) == "2001:db8::"
 
 
 # -- certificates -----------------------------------------------------------------------------------------------------

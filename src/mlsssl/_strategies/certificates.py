@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import ipaddress
 import string
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal, get_args
@@ -17,7 +18,7 @@ from mlsssl.authority import CertificateAuthority
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from hypothesis.strategies import DrawFn, SearchStrategy
 
@@ -77,15 +78,21 @@ def names(draw: DrawFn, *, kinds: Iterable[NameKind] = _NAME_KINDS) -> str:
     """
     chosen = subset(kinds, get_args(NameKind), "kinds")
     # One number for all three, so that `0.test` takes no more choices than an address: fewest is what "simplest" means.
-    number, further, top = draw(sampled(_SHAPES[len(chosen)]))
+    number, further, top = draw(_SHAPES[len(chosen)])
     kind = chosen[number]
     if kind in ("ipv4", "ipv6"):
-        return str(draw(ADDRESSES[kind]))
-    labels = [draw(_IDN_LABELS if kind == "idn" else _LABELS), *(draw(_LABELS) for _ in range(further))]
+        network = draw(_NETWORKS[kind])
+        return str(network[draw(integers(0, network.num_addresses - 1))])
+    labels = [draw(_IDN_LABELS) if kind == "idn" else _label(draw(_LABELS))]
+    labels += [_label(draw(_LABELS)) for _ in range(further)]
     if kind == "underscore":
         labels[0] = f"{labels[0][:31]}_{labels[0][:31]}"
     name = ".".join([*labels, top])
     return f"*.{name}" if kind == "wildcard" else name
+
+
+def _networks(everywhere: str, special: Sequence[str]) -> SearchStrategy[ipaddress.IPv4Network | ipaddress.IPv6Network]:
+    return st.sampled_from([ipaddress.ip_network(text) for text in (*[everywhere] * len(special), *special)])
 
 
 def _label(text: str) -> str:
@@ -97,12 +104,45 @@ def _label(text: str) -> str:
 
 # For each number of kinds: which of them, how many labels more, and the last label.
 _SHAPES = [
-    tuple((kind, further, top) for kind in range(count) for further in range(3) for top in _TOP_LABELS)
-    for count in range(len(get_args(NameKind)) + 1)
+    st.sampled_from([(kind, further, top) for kind in range(count) for further in range(3) for top in _TOP_LABELS])
+    for count in range(1, len(get_args(NameKind)) + 1)
 ]
-_LABELS = st.text(_LABEL, min_size=1, max_size=63).map(_label)
+_SHAPES.insert(0, st.nothing())
+_LABELS = st.text(_LABEL, min_size=1, max_size=63)
 _IDN_LABELS = st.text(_IDN_LABEL, min_size=1, max_size=8)
-ADDRESSES = {"ipv4": st.ip_addresses(v=4), "ipv6": st.ip_addresses(v=6)}
+# Half of all addresses come from everywhere, half from ranges that mean something (RFC 6890, RFC 4291). Hypothesis'
+# own `ip_addresses` makes a strategy for each address that it draws.
+_NETWORKS = {
+    "ipv4": _networks(
+        "0.0.0.0/0",
+        (
+            "0.0.0.0/8",
+            "10.0.0.0/8",
+            "100.64.0.0/10",
+            "127.0.0.0/8",
+            "169.254.0.0/16",
+            "172.16.0.0/12",
+            "192.0.2.0/24",
+            "192.168.0.0/16",
+            "224.0.0.0/4",
+            "255.255.255.255/32",
+        ),
+    ),
+    "ipv6": _networks(
+        "::/0",
+        (
+            "::/128",
+            "::1/128",
+            "::ffff:0:0/96",
+            "64:ff9b::/96",
+            "2001:db8::/32",
+            "2002::/16",
+            "fc00::/7",
+            "fe80::/10",
+            "ff00::/8",
+        ),
+    ),
+}
 
 
 def _client_of(name: str) -> str:
