@@ -7,7 +7,7 @@ import uuid
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
-from mlsssl import _execution, _journal, _preflight, _select, _trail, _transaction
+from mlsssl import _execution, _journal, _ledger, _preflight, _select, _trail, _transaction
 from mlsssl._arguments import check_type, items_of
 from mlsssl._pki.report import Finding, Report, Severity
 from mlsssl._ports import BindingRecord
@@ -56,7 +56,7 @@ class Step:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What `deploy` would do; nothing is done until `apply`.
+    """What `deploy` or `renew` would do; nothing is done until `apply`.
 
     Attributes:
         key: The binding's key.
@@ -143,7 +143,19 @@ class Plan:
         kept = any(one.code == "binding-kept" for one in self.findings)
         if not self._wish.force and not kept:
             self.report.raise_for_errors()
+        if self.changes:
+            self._note_superseded()
         return _execution.run(self._task, journal)
+
+    def _note_superseded(self) -> None:
+        # Before the change: should it be killed in between, an entry without a mark is passed over.
+        older, grace = self._wish.older, self._wish.grace
+        if older is None or grace is None or self.after is None or older.thumbprint == self.after.thumbprint:
+            return
+        moment = dt.datetime.now(dt.timezone.utc)
+        store = self._wish.store or "MY"
+        superseded = _ledger.Superseded(store=store, thumbprint=older.thumbprint, at=moment, grace=grace)
+        _ledger.Ledger(_select.port_of(self._wish.machine).state_folder).add(superseded)
 
     @property
     def task(self) -> Task:
@@ -206,6 +218,8 @@ class Wish:
 
     Attributes:
         older: For a renewal: the certificate that is renewed.
+        expected: For a renewal: the binding whose certificate it is.
+        grace: For a renewal: how long to keep that certificate.
         Others: As in `deploy`.
     """
 
@@ -229,6 +243,8 @@ class Wish:
     trail: Path | None
     at: dt.datetime | None
     older: Certificate | None = None
+    expected: BindingRecord | None = None
+    grace: dt.timedelta | None = None
 
 
 def make_wish(
@@ -253,6 +269,8 @@ def make_wish(
     trail: str | Path | None,
     at: dt.datetime | None,
     older: Certificate | None = None,
+    expected: BindingRecord | None = None,
+    grace: dt.timedelta | None = None,
 ) -> Wish:
     """Check the arguments. `InvalidInputError` for each that cannot be; nothing is looked at on the machine."""
     parsed = parse_binding_key(key)
@@ -290,6 +308,8 @@ def make_wish(
         trail=_trail.check(trail),
         at=None if at is None else check_moment(at),
         older=older,
+        expected=expected,
+        grace=grace,
     )
 
 
@@ -301,12 +321,15 @@ def make_plan(wish: Wish, *, app_id: uuid.UUID | None = None) -> Plan:
         app_id: The new owner's GUID for a key that has no binding; a random one when not given.
 
     Raises:
+        BindingError: the binding to renew is another by now.
         StoreNotFoundError: the store does not exist, or a thumbprint was given that is not in it.
         UnsupportedError: the machine does not know the family.
         ServiceNotFoundError: a service to restart does not exist.
     """
     port = _select.port_of(wish.machine)
     before = port.bindings.find(wish.key)
+    if wish.expected is not None and before != wish.expected:
+        raise BindingError(f"{wish.key} was changed while its new certificate was made; nothing was done")
     store = wish.store or "MY"
     certificate, stored = _resolve(port, wish, store)
     name = certificate.friendly_name if wish.friendly_name is None else wish.friendly_name

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import inspect
 from typing import TYPE_CHECKING, TypeVar
 
 from typing_extensions import ParamSpec
@@ -59,10 +60,11 @@ def _changing(function: Callable[P, T]) -> Callable[P, Coroutine[None, None, T]]
 def _named(
     run: Callable[P, Coroutine[None, None, T]], function: Callable[P, T]
 ) -> Callable[P, Coroutine[None, None, T]]:
-    # `deploy` is an object that is called, so its name, words and signature are its method's.
-    origin: Callable[P, T] = function if hasattr(function, "__name__") else getattr(function, "__call__")  # noqa: B004, B009
+    # `deploy` and `renew` are objects that are called: their words and signatures are their methods', the names not.
+    origin: Callable[P, T] = function if inspect.isroutine(function) else getattr(function, "__call__")  # noqa: B004, B009
     functools.update_wrapper(run, origin)
-    run.__name__ = getattr(function, "__name__", "deploy")
+    run.__name__ = getattr(function, "__name__")  # noqa: B009
+    setattr(run, "__signature__", inspect.signature(function))  # noqa: B010 -- a method's own would begin with self
     return run
 
 

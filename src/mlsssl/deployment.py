@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 from mlsssl import _execution, _select, _transaction
 from mlsssl._execution import Failure, Outcome
-from mlsssl._plan import OnConflict, Plan, Step, make_plan, make_wish
+from mlsssl._plan import OnConflict, Plan, Step, Wish, make_wish
+from mlsssl._verb import doing, saying
 from mlsssl.errors import DeploymentError
 from mlsssl.values import parse_binding_key
 
@@ -29,7 +30,7 @@ class _Deploy:
 
     __slots__ = ()
 
-    def __call__(
+    def _wish(
         self,
         key: BindingKey | str,
         certificate: CertificateReference,
@@ -50,7 +51,7 @@ class _Deploy:
         verify: bool = True,
         trail: str | Path | None = None,
         at: dt.datetime | None = None,
-    ) -> Outcome:
+    ) -> Wish:
         """Make this certificate the one bound to this key on this machine, whatever was there.
 
         Adds it to the store with its private key and the intermediates above it, and binds or updates the key: in
@@ -96,7 +97,7 @@ class _Deploy:
                 undone and what a person must do. Its `__cause__` is the machine's own error, such as
                 `UnusableCertificateError` (1312) or `AccessDeniedError`.
         """
-        wish = make_wish(
+        return make_wish(
             "deploy",
             key,
             certificate,
@@ -117,33 +118,10 @@ class _Deploy:
             trail=trail,
             at=at,
         )
-        with _transaction.changing(_select.port_of(machine)) as journal:
-            plan = make_plan(wish)
-            outcome = plan.execute(journal)
-        return _execution.look(plan.task, outcome)
 
-    def plan(
-        self,
-        key: BindingKey | str,
-        certificate: CertificateReference,
-        *,
-        machine: _select.HasPort | None = None,
-        store: str | None = None,
-        app_id: uuid.UUID | str | None = None,
-        options: BindingOptions | None = None,
-        on_conflict: OnConflict = "replace",
-        trust_root: bool = False,
-        friendly_name: str | None = None,
-        exportable: bool = False,
-        provider: KeyProvider | None = None,
-        restart: Sequence[str] = (),
-        host: str | None = None,
-        profile: str | Profile = "private",
-        force: bool = False,
-        verify: bool = True,
-        trail: str | Path | None = None,
-        at: dt.datetime | None = None,
-    ) -> Plan:
+    __call__ = doing(_wish)
+    plan = saying(
+        _wish,
         """What `deploy` with these arguments would do, and what is wrong; the machine is only looked at.
 
         Returns:
@@ -152,29 +130,10 @@ class _Deploy:
         Raises:
             InvalidInputError, StoreNotFoundError, ServiceNotFoundError, UnsupportedError: as `deploy`. What the
                 preflight finds is in `plan.findings` instead.
-        """
-        wish = make_wish(
-            "deploy",
-            key,
-            certificate,
-            machine=machine,
-            store=store,
-            app_id=app_id,
-            options=options,
-            on_conflict=on_conflict,
-            trust_root=trust_root,
-            friendly_name=friendly_name,
-            exportable=exportable,
-            provider=provider,
-            restart=restart,
-            host=host,
-            profile=profile,
-            force=force,
-            verify=verify,
-            trail=trail,
-            at=at,
-        )
-        return make_plan(wish)
+        """,
+    )
+
+    __name__ = "deploy"
 
     def __repr__(self) -> str:
         return "<function deploy>"

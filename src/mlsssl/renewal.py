@@ -6,15 +6,15 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
-from mlsssl import _execution, _select, _transaction
+from mlsssl import _select
 from mlsssl._arguments import check_type, items_of
-from mlsssl._ledger import Ledger, Superseded
 from mlsssl._pki import keys
-from mlsssl._plan import make_plan, make_wish
+from mlsssl._plan import Wish, make_wish
+from mlsssl._verb import doing, saying
 from mlsssl.authority import CertificateAuthority
 from mlsssl.binding import Binding
 from mlsssl.certificate import Certificate
-from mlsssl.errors import BindingError, InvalidInputError, MlssslError, StoreNotFoundError
+from mlsssl.errors import InvalidInputError, MlssslError, StoreNotFoundError
 from mlsssl.store import Store
 from mlsssl.values import check_moment, parse_binding_key
 
@@ -40,100 +40,120 @@ _LONGEST = 199
 """Days: the longest that every client accepts until March 2027 (CA/Browser Forum ballot SC-081)."""
 
 
-def renew(
-    key: BindingKey | str,
-    source: RenewalSource,
-    *,
-    machine: _select.HasPort | None = None,
-    key_type: KeyType | None = None,
-    reuse_key: bool = False,
-    days: int | None = None,
-    grace: dt.timedelta = GRACE,
-    restart: Sequence[str] = (),
-    profile: str | Profile = "private",
-    force: bool = False,
-    verify: bool = True,
-    trail: str | Path | None = None,
-    at: dt.datetime | None = None,
-) -> Outcome:
-    """Replace the certificate of a binding by a new one for the same names; everything else stays as it is.
+class _Renew:
+    """`renew(key, source)` does it; `renew.plan(key, source)` says what it would do. Same arguments."""
 
-    Names, key type, whether the key may be exported, its kind of key storage, friendly name, store, owner and
-    options (with unknown bits) are the old one's. The key is a new one. The old certificate gets the mark
-    CERT_RENEWAL, which IIS' automatic rebind reads, and stays in the store until `cleanup` takes it out after its
-    grace. The binding is never without a certificate where the system can update it in one step.
+    __slots__ = ()
 
-    Args:
-        key: The binding; it must exist.
-        source: Where the new certificate comes from: an authority, which issues it; a certificate with its
-            private key; or a function that is given the old certificate and returns the new one. The function is
-            called before anything is locked or changed, and may take its time.
-        machine: Which machine; this computer when not given.
-        key_type: With an authority: what key to make; the old one's type when not given.
-        reuse_key: With an authority: certify the old private key again. It has to be exportable.
-        days: With an authority: validity; the old one's, but at most 199, when not given.
-        grace: How long `cleanup` keeps the old certificate, from now.
-        restart: As in `deploy`.
-        profile: As in `deploy`.
-        force: As in `deploy`.
-        verify: As in `deploy`.
-        trail: As in `deploy`.
-        at: As in `deploy`; also the moment of issuing.
+    def _wish(
+        self,
+        key: BindingKey | str,
+        source: RenewalSource,
+        *,
+        machine: _select.HasPort | None = None,
+        key_type: KeyType | None = None,
+        reuse_key: bool = False,
+        days: int | None = None,
+        grace: dt.timedelta = GRACE,
+        restart: Sequence[str] = (),
+        profile: str | Profile = "private",
+        force: bool = False,
+        verify: bool = True,
+        trail: str | Path | None = None,
+        at: dt.datetime | None = None,
+    ) -> Wish:
+        """Replace the certificate of a binding by a new one for the same names; everything else stays as it is.
 
-    Returns:
-        What was done; `outcome.undo()` goes back to the old certificate.
+        Names, key type, whether the key may be exported, its kind of key storage, friendly name, store, owner and
+        options (with unknown bits) are the old one's. The key is a new one. The old certificate gets the mark
+        CERT_RENEWAL, which IIS' automatic rebind reads, and stays in the store until `cleanup` takes it out after its
+        grace. The binding is never without a certificate where the system can update it in one step.
 
-    Raises:
-        InvalidInputError: the source cannot make such a certificate; or an argument that cannot be.
-        BindingNotFoundError: nothing is bound to this key: `deploy` does it.
-        StoreNotFoundError: the bound certificate is not in its store, so nobody knows its names: `deploy`.
-        AccessDeniedError: `reuse_key`, and the key is not exportable.
-        ValidationError: the preflight found an error in the new certificate; nothing was done.
-        BindingError: somebody changed the binding meanwhile; nothing was done.
-        DeploymentError: it stopped in the middle and was taken back, as in `deploy`.
-        Exception: whatever a function given as `source` raises; nothing was done.
-    """
-    check_grace(grace)
-    if at is not None:
-        check_moment(at)
-    parsed = parse_binding_key(key)
-    binding = Binding.get(parsed, machine=machine)
-    entry = _bound_entry(binding, machine)
-    old = entry.certificate
-    if reuse_key:
-        old = _with_key(entry, machine)
-    new = _obtain(source, old, key_type=key_type, reuse_key=reuse_key, days=days, at=at)
-    wish = make_wish(
-        "renew",
-        parsed,
-        new,
-        machine=machine,
-        store=binding.store_name or "MY",
-        friendly_name=new.friendly_name if new.friendly_name is not None else entry.friendly_name,
-        exportable=entry.key is not None and entry.key.exportable is True,
-        provider=_provider(entry, new),
-        restart=restart,
-        host=None,
-        profile=profile,
-        force=force,
-        verify=verify,
-        trail=trail,
-        at=at,
-        older=old,
+        Args:
+            key: The binding; it must exist.
+            source: Where the new certificate comes from: an authority, which issues it; a certificate with its
+                private key; or a function that is given the old certificate and returns the new one. The function is
+                called before anything is locked or changed, and may take its time.
+            machine: Which machine; this computer when not given.
+            key_type: With an authority: what key to make; the old one's type when not given.
+            reuse_key: With an authority: certify the old private key again. It has to be exportable.
+            days: With an authority: validity; the old one's, but at most 199, when not given.
+            grace: How long `cleanup` keeps the old certificate, from now.
+            restart: As in `deploy`.
+            profile: As in `deploy`.
+            force: As in `deploy`.
+            verify: As in `deploy`.
+            trail: As in `deploy`.
+            at: As in `deploy`; also the moment of issuing.
+
+        Returns:
+            What was done; `outcome.undo()` goes back to the old certificate.
+
+        Raises:
+            InvalidInputError: the source cannot make such a certificate; or an argument that cannot be.
+            BindingNotFoundError: nothing is bound to this key: `deploy` does it.
+            StoreNotFoundError: the bound certificate is not in its store, so nobody knows its names: `deploy`.
+            AccessDeniedError: `reuse_key`, and the key is not exportable.
+            ValidationError: the preflight found an error in the new certificate; nothing was done.
+            BindingError: somebody changed the binding meanwhile; nothing was done.
+            DeploymentError: it stopped in the middle and was taken back, as in `deploy`.
+            Exception: whatever a function given as `source` raises; nothing was done.
+        """
+        check_grace(grace)
+        if at is not None:
+            check_moment(at)
+        parsed = parse_binding_key(key)
+        binding = Binding.get(parsed, machine=machine)
+        entry = _bound_entry(binding, machine)
+        old = entry.certificate
+        if reuse_key:
+            old = _with_key(entry, machine)
+        new = _obtain(source, old, key_type=key_type, reuse_key=reuse_key, days=days, at=at)
+        return make_wish(
+            "renew",
+            parsed,
+            new,
+            machine=machine,
+            store=binding.store_name or "MY",
+            friendly_name=new.friendly_name if new.friendly_name is not None else entry.friendly_name,
+            exportable=entry.key is not None and entry.key.exportable is True,
+            provider=_provider(entry, new),
+            restart=restart,
+            host=None,
+            profile=profile,
+            force=force,
+            verify=verify,
+            trail=trail,
+            at=at,
+            older=old,
+            expected=binding.record,
+            grace=grace,
+        )
+
+    __call__ = doing(_wish)
+    plan = saying(
+        _wish,
+        """What `renew` with these arguments would do, and what is wrong; the machine is only looked at.
+
+        The source is asked: an authority issues the new certificate, a function is called. The plan holds what came
+        of it, and `plan.apply()` binds that very certificate.
+
+        Returns:
+            The steps, the findings and the difference; `plan.apply()` does it.
+
+        Raises:
+            InvalidInputError, BindingNotFoundError, StoreNotFoundError, AccessDeniedError, BindingError, Exception: as
+                `renew`. What the preflight finds is in `plan.findings` instead.
+        """,
     )
-    port = _select.port_of(machine)
-    with _transaction.changing(port) as journal:
-        if port.bindings.find(parsed) != binding.record:
-            raise BindingError(f"{parsed} was changed while its new certificate was made; nothing was done")
-        plan = make_plan(wish)
-        if plan.changes and new != old:
-            # Before the change: should it be killed in between, an entry without a mark is passed over.
-            moment = dt.datetime.now(dt.timezone.utc)
-            store = binding.store_name or "MY"
-            superseded = Superseded(store=store, thumbprint=entry.thumbprint, at=moment, grace=grace)
-            Ledger(port.state_folder).add(superseded)
-        outcome = plan.execute(journal)
-    return _execution.look(plan.task, outcome)
+
+    __name__ = "renew"
+
+    def __repr__(self) -> str:
+        return "<function renew>"
+
+
+renew = _Renew()
 
 
 def check_grace(grace: dt.timedelta) -> None:

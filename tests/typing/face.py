@@ -122,6 +122,7 @@ def verbs(certificate: Certificate, ca: CertificateAuthority, machine: EmbeddedM
     assert_type(outcome.undo(), Outcome)
     assert_type(renew("0.0.0.0:443", ca, machine=machine), Outcome)
     assert_type(renew("0.0.0.0:443", lambda old: ca.issue(*old.hosts)), Outcome)
+    assert_type(renew.plan("0.0.0.0:443", ca, machine=machine, days=90), Plan)
     assert_type(mlsssl.audit(machine=machine), Audit)
     with machine.listen(ports={443: 0}) as listener:
         assert_type(listener, Listener)

@@ -181,6 +181,46 @@ def test_renew_needs_a_binding_and_its_certificate(ca: CertificateAuthority, mac
         renew(KEY, ca, machine=machine)
 
 
+def test_a_planned_renewal_does_nothing_until_it_is_applied(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """The plan shows the new certificate and holds it; apply binds that very one, and cleanup knows the grace."""
+    old = ca.issue("a.test")
+    deploy(KEY, old, machine=machine)
+    plan = renew.plan(KEY, ca, machine=machine, grace=3 * DAY)
+    assert [step.action for step in plan.steps] == ["add-certificate", "update", "mark-renewed"]
+    assert [name for name, _, _ in plan.diff] == ["thumbprint"]
+    assert (plan.ok, plan.owner_is_new) == (True, False)
+    assert bound(machine) == old
+    assert len(machine.store()) == 1
+    outcome = plan.apply()
+    assert outcome.verb == "renew"
+    assert outcome.after == plan.after
+    assert bound(machine).hosts == old.hosts
+    assert machine.store()[old.thumbprint].renewed_by == bound(machine).thumbprint
+    assert cleanup(machine=machine, at=now() + 2 * DAY).removed == ()
+    assert [one.thumbprint for one in cleanup(machine=machine, at=now() + 4 * DAY).removed] == [old.thumbprint]
+
+
+def test_a_planned_renewal_that_the_machine_has_outrun_is_refused(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """Another certificate in between, a certificate for other names: nothing is done, nor noted for cleanup."""
+    old = ca.issue("a.test")
+    deploy(KEY, old, machine=machine)
+    plan = renew.plan(KEY, ca, machine=machine)
+    wrong = renew.plan(KEY, ca.issue("b.test"), machine=machine)
+    assert "names-lost" in [finding.code for finding in wrong.findings]
+    with pytest.raises(ValidationError, match="names-lost"):
+        wrong.apply()
+    assert not (machine.state_folder / "superseded.json").exists()
+    other = ca.issue("a.test")
+    deploy(KEY, other, machine=machine)
+    with pytest.raises(BindingError, match="was changed"):
+        plan.apply()
+    assert bound(machine) == other
+    with pytest.raises(BindingNotFoundError):
+        renew.plan("[::]:443", ca, machine=machine)
+
+
 def test_renew_notices_a_binding_that_changed_while_the_certificate_was_made(
     ca: CertificateAuthority, machine: EmbeddedMachine
 ) -> None:

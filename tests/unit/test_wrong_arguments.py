@@ -238,6 +238,7 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "last_outcome": lambda w: Call(mlsssl.last_outcome, KEY, machine=w.machine),
     "recover": lambda w: Call(mlsssl.recover, machine=w.machine),
     "renew": lambda w: Call(mlsssl.renew, w.binding.key, w.ca, machine=w.machine),
+    "renew.plan": lambda w: Call(mlsssl.renew.plan, w.binding.key, w.ca, machine=w.machine),
     "renew_due": lambda w: Call(mlsssl.renew_due, w.ca, only=[w.binding.key], due_only=False, machine=w.machine),
     # netsh
     "netsh.format_command": lambda w: Call(netsh.format_command, netsh.parse_command(COMMAND)),
