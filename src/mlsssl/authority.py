@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections import deque
 from typing import TYPE_CHECKING, NoReturn
 
@@ -14,7 +15,6 @@ from mlsssl.errors import InvalidInputError
 from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
-    import datetime as dt
     import ssl
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
@@ -31,6 +31,8 @@ _AUTHORITY_DAYS = 3652
 # One day under the 200 days that public CAs may give until 2027-03-14 (CA/Browser Forum BR 6.3.2): as short as the
 # shortest rule that anyone applies today, and far under the 825 days of Apple's rule for private roots.
 _SERVER_DAYS = 199
+
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
 
 class CertificateAuthority:
@@ -365,7 +367,8 @@ class CertificateAuthority:
             revoked: Certificates or serial numbers; with the aware moment of revocation and a reason (RFC 5280's
                 names, such as `"keyCompromise"`, or None) in a tuple, else revoked at `at` for no stated reason.
             days: How long the list is current.
-            number: The CRL number, which has to grow from list to list; the seconds since 1970 when not given.
+            number: The CRL number, which has to grow from list to list; the microseconds from 1970 to
+                `at` when not given, so that of two lists made within a second the later is the newer.
             at: The moment of issuing, aware; now when not given.
 
         Returns:
@@ -389,7 +392,7 @@ class CertificateAuthority:
             self._key,
             entries,
             at=moment,
-            number=int(moment.timestamp()) if number is None else number,
+            number=(moment - _EPOCH) // dt.timedelta(microseconds=1) if number is None else number,
             days=days,
         )
 

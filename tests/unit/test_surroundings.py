@@ -188,3 +188,16 @@ def test_audit_tells_of_a_bound_certificate_that_was_revoked(machine: EmbeddedMa
     (row,) = audit(machine=machine).rows
     assert "revoked" in [finding.code for finding in row.findings]
     assert not audit(machine=machine).ok
+
+
+def test_two_lists_made_within_a_second_are_older_and_newer(machine: EmbeddedMachine) -> None:
+    """Their dates have whole seconds; the number of a list of ours tells them apart."""
+    entry = added(machine)
+    first, second = ISSUER.crl(), ISSUER.crl([LEAF])
+    with machine.store("CA") as authorities:
+        authorities.add_crl(ROOT.crl())
+        authorities.add_crl(first)
+        assert entry.check("a.test").findings == ()
+        authorities.add_crl(second)
+        assert entry.check("a.test").codes == ("revoked",)
+        assert len(authorities.crls()) == 2

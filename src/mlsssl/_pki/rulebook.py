@@ -990,7 +990,7 @@ _REVOCATION = (
         "W W W W W",
         "No revocation list given is by the issuer of this certificate.",
         expected="a current list by its issuer",
-        remedy="give the issuer's list: crls=[ca.crl(...)]",
+        remedy="give the issuer's list, crls=[ca.crl(...)], or add it: Store.open('CA').add_crl(ca.crl(...))",
         standard="RFC 5280 section 6.3.3",
     ),
     rule(
