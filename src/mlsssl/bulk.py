@@ -17,12 +17,12 @@ from datetime import timezone
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
-from mlsssl._arguments import check_callable, check_mapping, items_of
+from mlsssl._arguments import check_callable, items_of
 from mlsssl._pki import pem
 from mlsssl._pki.pathbuild import TrustAnchors
 from mlsssl._pki.profiles import find_profile
 from mlsssl._pki.report import Finding, PathStep, Report
-from mlsssl._pki.validate import validate
+from mlsssl._pki.validate import check_extra_rules, check_silence, validate
 from mlsssl.certificate import Certificate, check_certificate, trusted_roots
 from mlsssl.errors import InvalidInputError, UnsupportedError
 from mlsssl.values import check_moment
@@ -104,8 +104,8 @@ def check_many(
         trust=None if anchors is None else tuple(pem.to_der(anchor) for anchor in anchors),
         at=check_moment(at).astimezone(timezone.utc),
         profile=find_profile(profile),
-        silence={} if silence is None else check_mapping(silence, "silence is a mapping of finding codes to reasons"),
-        extra_rules=tuple(items_of(extra_rules, "extra_rules is a list of functions")),
+        silence=check_silence(silence),
+        extra_rules=check_extra_rules(extra_rules),
     )
     items = map(_item, items_of(certificates, "certificates is a list of them, or of (certificate, host)"))
     count = workers or _cores()

@@ -605,7 +605,7 @@ class Certificate:
         Not checked: anything that needs the network. Standards: RFC 5280, RFC 9525, and what each finding names.
         """
         from mlsssl import _select, _trust_findings
-        from mlsssl._pki.validate import validate
+        from mlsssl._pki.validate import check_extra_rules, check_silence, validate
 
         moment = check_moment(at)
         anchors = _anchors(trust)
@@ -618,8 +618,8 @@ class Certificate:
             problems = system(pem.to_der(self._certificate), chain, host, moment)
             judged_by_system = not problems or anchors == ["system"]
         if judged_by_system:
-            extra_rules = (*extra_rules, lambda _context: _trust_findings.findings(problems))
-            silence = {**_trust_findings.SILENCED, **(silence or {})}
+            extra_rules = (*check_extra_rules(extra_rules), lambda _context: _trust_findings.findings(problems))
+            silence = {**_trust_findings.SILENCED, **check_silence(silence)}
             if crls or revocation == "hard":  # whose signatures are checked with their issuers' keys
                 intermediates = (*self._chain, *(trusted_roots("system") or ()))
         report = validate(
@@ -794,7 +794,8 @@ def _anchors(
         if trust != "system":
             raise InvalidInputError(f"trust is a list of authorities, 'system' or None, not {trust!r}")
         return ["system"]
-    return ["system" if anchor == "system" else _x509_of(anchor) for anchor in trust]
+    expected = "trust is a list of authorities or certificates, 'system' or None"
+    return ["system" if anchor == "system" else _x509_of(anchor) for anchor in items_of(trust, expected)]
 
 
 def check_certificate(certificate: Certificate) -> Certificate:

@@ -87,7 +87,7 @@ class StoreEntry:
         Raises:
             ClosedError: the machine was closed since.
         """
-        from mlsssl._pki.validate import ServerFacts
+        from mlsssl._pki.validate import ServerFacts, check_crls
 
         facts = None
         if self.key is not None:
@@ -98,7 +98,7 @@ class StoreEntry:
             around = look_around(port, self.location, self.store_name)
             chain = around.issuers_of([certificate.to_cryptography()])
             certificate = certificate.with_chain(chain)
-            crls = [*crls, *around.crls_for([certificate.to_cryptography(), *chain])]
+            crls = [*check_crls(crls), *around.crls_for([certificate.to_cryptography(), *chain])]
             if not port.is_this_windows:
                 trust = trusted_roots(trust, besides_system=around.roots)
         return certificate.check(

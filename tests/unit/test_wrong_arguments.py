@@ -284,8 +284,6 @@ def _offences(name: str, call: Callable[[], Call]) -> list[str]:
     """Each argument that is answered with a foreign exception, in words."""
     found = []
     for argument, parameter in call().signature.parameters.items():
-        if argument in ("trust", "crls", "facts", "silence", "extra_rules"):
-            continue  # TEMPORARY
         for rubbish in RUBBISH:
             wrong = call()
             several = parameter.kind is parameter.VAR_POSITIONAL
@@ -314,6 +312,17 @@ def test_rubbish_is_refused_by_name(name: str, world: World) -> None:
         ("Certificate.with_chain", {"chain": 5}, "a chain is a list of certificates, not int"),
         ("Certificate.renewal_time", {"fraction": ""}, "fraction is a share of the lifetime, above 0 up to 1, not ''"),
         ("Certificate.with_key", {"password": b"x"}, "a password is text or None, not bytes"),
+        (
+            "Certificate.check",
+            {"trust": 5},
+            "trust is a list of authorities or certificates, 'system' or None, not int",
+        ),
+        ("Certificate.check", {"crls": 5}, "crls is a list of revocation lists, .*, not int"),
+        ("Certificate.check", {"crls": [object()]}, "each a cryptography.x509.CertificateRevocationList, not object"),
+        ("StoreEntry.check", {"crls": b"DER"}, "crls is a list of revocation lists, .* put it into a list"),
+        ("check_endpoint", {"silence": 5}, "silence is a mapping of finding codes to reasons, .*, not int"),
+        ("check_many", {"extra_rules": [5]}, "extra_rules is a list of functions of a RuleContext, not int"),
+        ("Certificate.check", {"facts": {}}, "facts are ServerFacts, not dict"),
         ("CertificateAuthority.create", {"permitted": "corp.test"}, "not str alone; put it into a list"),
         ("CertificateAuthority.issue_many", {"names": None}, "names is a list with a name, .*, not NoneType"),
         ("CertificateAuthority.sign", {"request": None}, r"needed \(CertificateRequest.load reads one\), not NoneType"),

@@ -6,6 +6,9 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Literal
 
+from cryptography import x509
+
+from mlsssl._arguments import check_callable, check_mapping, check_type, items_of
 from mlsssl._pki.certchecks import check_key_identifiers, check_signature_algorithm
 from mlsssl._pki.constraints import Budget
 from mlsssl._pki.emitter import Emitter
@@ -24,7 +27,6 @@ from mlsssl.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
     from mlsssl._pki.pfx_explain import PfxExplanation
@@ -111,7 +113,11 @@ def validate(
     if revocation not in ("soft", "hard"):
         raise InvalidInputError(f"revocation is 'soft' or 'hard', not {revocation!r}")
     judge = find_profile(profile)
-    silence = _check_silence(silence or {}, own_codes=bool(extra_rules))
+    crls = check_crls(crls)
+    extra_rules = check_extra_rules(extra_rules)
+    silence = _check_codes(check_silence(silence), own_codes=bool(extra_rules))
+    if facts is not None:
+        check_type(facts, ServerFacts, "facts are ServerFacts")
     wanted = parse_host(host) if host is not None else None
 
     view = View(leaf)
@@ -157,7 +163,28 @@ def validate(
     )
 
 
-def _check_silence(silence: Mapping[str, str], *, own_codes: bool) -> dict[str, str]:
+def check_crls(crls: Iterable[x509.CertificateRevocationList]) -> tuple[x509.CertificateRevocationList, ...]:
+    """The revocation lists; `InvalidInputError` for something else."""
+    expected = "crls is a list of revocation lists, each a cryptography.x509.CertificateRevocationList"
+    return tuple(check_type(one, x509.CertificateRevocationList, expected) for one in items_of(crls, expected))
+
+
+def check_extra_rules(extra_rules: Iterable[UserRule]) -> tuple[UserRule, ...]:
+    """The caller's rules; `InvalidInputError` for something else."""
+    expected = "extra_rules is a list of functions of a RuleContext"
+    rules = tuple(items_of(extra_rules, expected))
+    for rule in rules:
+        check_callable(rule, expected)
+    return rules
+
+
+def check_silence(silence: Mapping[str, str] | None) -> dict[str, str]:
+    """What to silence; `InvalidInputError` for something else. The codes and reasons are not looked at."""
+    expected = "silence is a mapping of finding codes to reasons, such as {'expired': 'a museum piece'}"
+    return {} if silence is None else check_mapping(silence, expected)
+
+
+def _check_codes(silence: Mapping[str, str], *, own_codes: bool) -> dict[str, str]:
     for code, reason in silence.items():
         check_code(code)
         if code not in RULES and not own_codes:
