@@ -7,14 +7,14 @@ import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from asn1crypto import core
+from asn1crypto import core, parser
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from made_certificates import make, shared_key
 from mlsssl import Certificate
-from mlsssl._pki import _asn1, _pbe
+from mlsssl._pki import _asn1, _ber, _pbe
 from mlsssl._pki.pfx import load_pfx, load_pfx_entries, serialize_pfx
 from mlsssl._pki.pfx_explain import explain_pfx
 from mlsssl._pki.pfx_targets import TARGETS
@@ -22,7 +22,7 @@ from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordEr
 from pfx_material import ber, rebuild, safe_contents
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 ROOT = make("Root", key=shared_key(1), authority=True)
 LEAF = make("www.example.com", key=shared_key(2), issuer=ROOT)
@@ -326,6 +326,68 @@ def test_sizes_are_bounded() -> None:
     """A file or key that is far too large is refused before it is parsed or proved."""
     with pytest.raises(MalformedDataError, match="too many"):
         load_pfx(bytes(16 * 1024 * 1024 + 1), "secret")
+
+
+def _sequence(contents: bytes) -> bytes:
+    return bytes(parser.emit(0, 1, 16, contents))
+
+
+def _pfx_of(parts: bytes) -> bytes:
+    """A PFX without a MAC around the ContentInfos given."""
+    return _sequence(b"\x02\x01\x03" + _open_part(parts))
+
+
+def _open_part(contents: bytes) -> bytes:
+    """A ContentInfo of type data."""
+    octets = bytes(parser.emit(0, 0, 4, contents))
+    return _sequence(bytes(core.ObjectIdentifier(_asn1.DATA).dump()) + bytes(parser.emit(2, 1, 0, octets)))
+
+
+_BAG = bytes(core.ObjectIdentifier(_asn1.SECRET_BAG).dump()) + b"\xa0\x02\x05\0"
+_MANY: dict[str, Callable[[int], bytes]] = {
+    "parts": lambda count: _pfx_of(_sequence(_sequence(b"") * count)),
+    "members": lambda count: _sequence(b"\x05\0" * count),
+    "bags": lambda count: _pfx_of(_sequence(_open_part(_sequence(_sequence(_BAG) * (count // 10))))),
+    "bags in many parts": lambda count: _pfx_of(
+        _sequence(_open_part(_sequence(_sequence(_BAG) * 9_000)) * (count // 90_000))
+    ),
+    "pieces": lambda count: _sequence(
+        b"\x02\x01\x03"
+        + _sequence(
+            bytes(core.ObjectIdentifier(_asn1.DATA).dump())
+            + bytes(parser.emit(2, 1, 0, bytes(parser.emit(0, 1, 4, b"\x04\0" * count))))
+        )
+    ),
+    "attributes": lambda count: _pfx_of(
+        _sequence(_open_part(_sequence(_sequence(_BAG + bytes(parser.emit(0, 1, 17, b"\x05\0" * count))))))
+    ),
+    "indefinite lengths": lambda count: b"\x30\x80" * count,
+}
+
+
+@pytest.mark.parametrize("what", list(_MANY))
+def test_counts_of_elements_are_bounded(what: str) -> None:
+    """A file of 14 MB in pieces of two bytes is refused before its pieces are made into millions of objects."""
+    data = _MANY[what](7_000_000)
+    assert 1_000_000 < len(data) < 16 * 1024 * 1024
+    began = time.process_time()
+    with pytest.raises(MalformedDataError):
+        load_pfx(data, "secret")
+    assert time.process_time() - began < 2
+
+
+def test_long_elements_are_read_whole() -> None:
+    """Elements of all lengths around those at which the reader looks again, one after the other, and cut short."""
+    for size in (4_080, 4_096, 4_100, 65_530, 65_536, 1_048_570, 1_048_580, 2_000_000):
+        elements = [bytes(parser.emit(0, 0, 4, bytes([number]) * size)) for number in range(3)]
+        whole = _ber.only(_sequence(b"".join(elements)))
+        found = _ber.members(whole, _ber.SEQUENCE, most=3)
+        assert [element.raw for element in found] == elements
+        assert _ber.octets(found[2]) == b"\2" * size
+        with pytest.raises(ValueError, match="more than 2"):
+            _ber.members(whole, _ber.SEQUENCE, most=2)
+        with pytest.raises(ValueError, match="nsufficient data"):
+            _ber.only(_sequence(b"".join(elements))[:-1])
 
 
 @pytest.mark.parametrize("password", ["with\0nul", "half \ud800 pair"])

@@ -14,13 +14,15 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
-from mlsssl._pki import _asn1
+from mlsssl._pki import _asn1, _ber
 from mlsssl._pki._old_ciphers import rc2_cbc_decrypt, rc4
 from mlsssl._pki.quiet import quiet
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from mlsssl._pki._ber import Element
 
 WORK_LIMIT = 10_000_000
 """Hash blocks that one file may cost, all its parts together: some seconds. Ordinary files cost 10 000 to 100 000;
@@ -309,57 +311,75 @@ def write_encryption(encryption: Encryption) -> Any:
     return {"algorithm": _PBES2, "parameters": parameters}
 
 
-def read_encryption(algorithm: Any) -> Encryption:
-    """What a decoded AlgorithmIdentifier of an encryption says. Call it inside `_asn1.decoding`."""
-    identifier = _asn1.oid(algorithm["algorithm"])
+def _read_algorithm(algorithm: Element) -> tuple[str, Element | None]:
+    """An AlgorithmIdentifier (RFC 5280, section 4.1.1.2): its OID, and its parameters if there are any."""
+    fields = _ber.Fields(algorithm)
+    identifier, parameters = _ber.oid(fields.take()), fields.optional()
+    fields.end()
+    return identifier, parameters
+
+
+def _fields(parameters: Element | None) -> _ber.Fields:
+    if parameters is None:
+        raise MalformedDataError("an algorithm lacks its parameters")
+    return _ber.Fields(parameters)
+
+
+def read_encryption(algorithm: Element) -> Encryption:
+    """What the AlgorithmIdentifier of an encryption says. Call it inside `_asn1.decoding`."""
+    identifier, parameters = _read_algorithm(algorithm)
     if identifier in _PKCS12_SCHEMES:
-        parameters = algorithm["parameters"].parse(_asn1.PbeParameters)
+        fields = _fields(parameters)
         kdf = KeyDerivation(
             kind="PKCS12",
             hash_name="SHA-1",
-            salt=_asn1.octets(parameters["salt"]),
-            iterations=_positive(parameters["iterations"]),
+            salt=_ber.octets(fields.take()),
+            iterations=_positive(fields.take()),
         )
+        fields.end()
         return Encryption(scheme="PBES1", cipher=_PKCS12_SCHEMES[identifier], kdf=kdf)
     if identifier != _PBES2:
         refusal = _REFUSED_SCHEMES.get(identifier, f"the algorithm {identifier}")
         return Encryption(scheme="PBES1", cipher=None, kdf=None, refusal=refusal)
-    parameters = algorithm["parameters"].parse(_asn1.Pbes2Parameters)
-    scheme = _asn1.oid(parameters["scheme"]["algorithm"])
+    fields = _fields(parameters)
+    kdf_or_refusal = read_key_derivation(fields.take())
+    scheme, iv = _read_algorithm(fields.take())
+    fields.end()
     cipher = _PBES2_SCHEMES.get(scheme)
-    kdf_or_refusal = read_key_derivation(parameters["kdf"])
     if isinstance(kdf_or_refusal, str):
         return Encryption(scheme="PBES2", cipher=None, kdf=None, refusal=kdf_or_refusal)
     if cipher is None:
         return Encryption(scheme="PBES2", cipher=None, kdf=None, refusal=f"the cipher {scheme}")
-    iv = _asn1.as_octets(parameters["scheme"]["parameters"])
-    return Encryption(scheme="PBES2", cipher=cipher, kdf=kdf_or_refusal, iv=iv)
+    if iv is None:
+        raise MalformedDataError(f"the cipher {cipher} lacks its initialization vector")
+    return Encryption(scheme="PBES2", cipher=cipher, kdf=kdf_or_refusal, iv=_ber.octets(iv))
 
 
-def read_key_derivation(algorithm: Any) -> KeyDerivation | str:
-    """PBKDF2 or scrypt from a decoded AlgorithmIdentifier, or the name of what it is instead."""
-    identifier = _asn1.oid(algorithm["algorithm"])
+def read_key_derivation(algorithm: Element) -> KeyDerivation | str:
+    """PBKDF2 or scrypt from an AlgorithmIdentifier, or the name of what it is instead."""
+    identifier, parameters = _read_algorithm(algorithm)
     if identifier == _PBKDF2:
-        parameters = algorithm["parameters"].parse(_asn1.Pbkdf2Parameters)
-        prf = parameters["prf"]
-        prf_oid = "1.2.840.113549.2.7" if isinstance(prf, core.Void) else _asn1.oid(prf["algorithm"])
+        fields = _fields(parameters)
+        salt, iterations = _ber.octets(fields.take()), _positive(fields.take())
+        fields.optional(_ber.INTEGER)  # the length of the key, which the cipher says too
+        prf = fields.optional(_ber.SEQUENCE)
+        fields.end()
+        prf_oid = "1.2.840.113549.2.7" if prf is None else _read_algorithm(prf)[0]
         if prf_oid not in _HMAC_OIDS:
             return f"PBKDF2 with the function {prf_oid}"
-        return KeyDerivation(
-            kind="PBKDF2",
-            hash_name=_HMAC_OIDS[prf_oid],
-            salt=_asn1.octets(parameters["salt"]),
-            iterations=_positive(parameters["iterations"]),
-        )
+        return KeyDerivation(kind="PBKDF2", hash_name=_HMAC_OIDS[prf_oid], salt=salt, iterations=iterations)
     if identifier == _SCRYPT:
-        parameters = algorithm["parameters"].parse(_asn1.ScryptParameters)
-        cost, block, parallel = (_positive(parameters[name]) for name in ("cost", "block_size", "parallelization"))
+        fields = _fields(parameters)
+        salt = _ber.octets(fields.take())
+        cost, block, parallel = (_positive(fields.take()) for _ in range(3))
+        fields.optional(_ber.INTEGER)
+        fields.end()
         if cost & (cost - 1) or cost < 2 or 128 * block * (cost + parallel + 2) > _SCRYPT_MEMORY_LIMIT:
             return f"scrypt with N={cost}, r={block}, p={parallel} (at most 64 MiB of memory are spent on it)"
         return KeyDerivation(
             kind="scrypt",
             hash_name="SHA-256",
-            salt=_asn1.octets(parameters["salt"]),
+            salt=salt,
             iterations=cost,
             block_size=block,
             parallelization=parallel,
@@ -367,8 +387,8 @@ def read_key_derivation(algorithm: Any) -> KeyDerivation | str:
     return f"the key derivation {identifier}"
 
 
-def _positive(value: Any) -> int:
-    found = _asn1.number(value)
+def _positive(element: Element) -> int:
+    found = _ber.number(element)
     if found < 1:
         raise MalformedDataError(f"a count of {found} stands where at least 1 belongs")
     return found
@@ -418,25 +438,25 @@ class Mac:
         return f"{self.scheme} with {self.hash_name}, key by {self.kdf}"
 
 
-def read_mac(data: Any) -> Mac:
-    """What a decoded MacData says. Call it inside `_asn1.decoding`."""
-    algorithm = data["mac"]["algorithm"]
-    identifier = _asn1.oid(algorithm["algorithm"])
-    digest = _asn1.octets(data["mac"]["digest"])
+def read_mac(data: Element) -> Mac:
+    """What a MacData (RFC 7292, section 4) says. Call it inside `_asn1.decoding`."""
+    fields = _ber.Fields(data)
+    info, salt, count = _ber.Fields(fields.take()), _ber.octets(fields.take()), fields.optional()
+    fields.end()
+    identifier, parameters = _read_algorithm(info.take())
+    digest = _ber.octets(info.take())
+    info.end()
     if identifier in _DIGEST_OIDS:
         hash_name = _DIGEST_OIDS[identifier]
-        kdf = KeyDerivation(
-            kind="PKCS12",
-            hash_name=hash_name,
-            salt=_asn1.octets(data["salt"]),
-            iterations=_positive(data["iterations"]),
-        )
+        iterations = 1 if count is None else _positive(count)
+        kdf = KeyDerivation(kind="PKCS12", hash_name=hash_name, salt=salt, iterations=iterations)
         return Mac(scheme="HMAC", hash_name=hash_name, kdf=kdf, digest=digest)
     if identifier != _PBMAC1:
         return Mac(scheme="HMAC", hash_name="SHA-1", kdf=None, digest=digest, refusal=f"the algorithm {identifier}")
-    parameters = algorithm["parameters"].parse(_asn1.Pbes2Parameters)
-    mac_oid = _asn1.oid(parameters["scheme"]["algorithm"])
-    found = read_key_derivation(parameters["kdf"])
+    fields = _fields(parameters)
+    found = read_key_derivation(fields.take())
+    mac_oid, _ = _read_algorithm(fields.take())
+    fields.end()
     refusal = found if isinstance(found, str) else None if mac_oid in _HMAC_OIDS else f"the function {mac_oid}"
     return Mac(
         scheme="PBMAC1",

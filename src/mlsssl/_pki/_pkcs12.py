@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
 from asn1crypto import core
 
-from mlsssl._pki import _asn1, _pbe
+from mlsssl._pki import _asn1, _ber, _pbe
 from mlsssl.errors import MalformedDataError, WrongPasswordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from mlsssl._pki._ber import Element
 
 SIZE_LIMIT = 16 * 1024 * 1024
 """Bytes of a PFX. A key with a long chain has some ten thousand."""
@@ -19,6 +22,7 @@ _BAG_LIMIT = 10_000
 # An RSA key of 8192 bits has 4700 bytes as PKCS#8. OpenSSL proves its primes: seconds there, minutes at twice that.
 _KEY_LIMIT = 6 * 1024
 _DEPTH_LIMIT = 4
+_MOST_ATTRIBUTES = 1_000
 _DATA = bytes(core.ObjectIdentifier(_asn1.DATA).dump())
 
 BagKind = Literal["key", "encrypted key", "certificate", "revocation list", "secret", "other"]
@@ -123,33 +127,59 @@ def read_structure(data: bytes) -> Structure:
     if len(data) > SIZE_LIMIT:
         raise MalformedDataError(f"{len(data)} bytes are too many for a PFX; at most {SIZE_LIMIT} are read")
     with _asn1.decoding("a PFX (PKCS#12)"):
-        pfx = _asn1.parse(_asn1.Pfx, data)
-        version = _asn1.number(pfx["version"])
-        content_type = _asn1.oid(pfx["auth_safe"]["content_type"])
+        pfx = _ber.Fields(_ber.only(data))
+        version = _ber.number(pfx.take())
+        content_type, content = _read_content_info(pfx.take())
         if content_type == _asn1.SIGNED_DATA:
             raise MalformedDataError(
                 "this PFX is protected by a signature instead of a password, which this library does not read"
             )
         if content_type != _asn1.DATA:
             raise MalformedDataError(f"this is not a PFX (PKCS#12): its content is {content_type}")
-        authenticated = _asn1.as_octets(pfx["auth_safe"]["content"])
-        mac = None if isinstance(pfx["mac_data"], core.Void) else _pbe.read_mac(pfx["mac_data"])
-        infos = _asn1.parse(_asn1.ContentInfos, authenticated)
-        if len(infos) > _BAG_LIMIT:
-            raise MalformedDataError(f"this PFX has {len(infos)} parts, more than the {_BAG_LIMIT} allowed")
-        safes = tuple(_read_safe(info) for info in infos)
-    return Structure(version=version, safes=safes, mac=mac, authenticated=authenticated)
+        mac_data = pfx.optional()
+        pfx.end()
+        authenticated = _ber.octets(_given(content))
+        mac = None if mac_data is None else _pbe.read_mac(mac_data)
+        infos = _ber.members(_ber.only(authenticated), _ber.SEQUENCE, most=_BAG_LIMIT)
+        safes: list[Safe] = []
+        count = 0
+        for info in infos:
+            safes.append(_read_safe(info))
+            count += len(safes[-1].bags)
+            if count > _BAG_LIMIT:
+                raise MalformedDataError(f"this PFX has more than the {_BAG_LIMIT} bags allowed")
+    return Structure(version=version, safes=tuple(safes), mac=mac, authenticated=authenticated)
 
 
-def _read_safe(info: Any) -> Safe:
-    content_type = _asn1.oid(info["content_type"])
+def _read_content_info(info: Element) -> tuple[str, Element | None]:
+    fields = _ber.Fields(info)
+    content_type = _ber.oid(fields.take())
+    content = fields.optional()
+    fields.end()
+    return content_type, None if content is None else _ber.inside(content)
+
+
+def _given(content: Element | None) -> Element:
+    if content is None:
+        raise MalformedDataError("this PFX lacks a content")
+    return content
+
+
+def _read_safe(info: Element) -> Safe:
+    content_type, content = _read_content_info(info)
     if content_type == _asn1.DATA:
-        bags = _read_bags(_asn1.as_octets(info["content"]))
-        return Safe(encryption=None, bags=bags, raw=bytes(info.dump()))
+        return Safe(encryption=None, bags=_read_bags(_ber.octets(_given(content))), raw=info.raw)
     if content_type == _asn1.ENCRYPTED_DATA:
-        content = info["content"].parse(_asn1.EncryptedData)["content"]
-        encryption = _pbe.read_encryption(content["algorithm"])
-        return Safe(encryption=encryption, bags=(), encrypted=_asn1.octets(content["content"]), raw=bytes(info.dump()))
+        data = _ber.Fields(_given(content))
+        _ber.number(data.take())
+        encrypted = _ber.Fields(data.take())
+        data.optional(_ber.CONTEXT_1, _ber.CONTEXT_1 | _ber.CONSTRUCTED)  # attributes, which are not protected
+        data.end()
+        _ber.oid(encrypted.take())
+        encryption = _pbe.read_encryption(encrypted.take())
+        octets = _ber.octets(encrypted.take(), _ber.CONTEXT_0)
+        encrypted.end()
+        return Safe(encryption=encryption, bags=(), encrypted=octets, raw=info.raw)
     if content_type == _asn1.ENVELOPED_DATA:
         refusal = "a part of it is encrypted to a certificate, not by a password"
         return Safe(encryption=None, bags=(), refusal=refusal)
@@ -165,69 +195,79 @@ def with_open_safes_first(structure: Structure) -> bytes:
 
 
 def _read_bags(data: bytes) -> tuple[Bag, ...]:
-    return tuple(_walk_bags(_asn1.parse(_asn1.SafeContents, data), depth=0))
+    bags = tuple(islice(_walk_bags(_ber.only(data), depth=0), _BAG_LIMIT + 1))
+    if len(bags) > _BAG_LIMIT:
+        raise MalformedDataError(f"this PFX has more than the {_BAG_LIMIT} bags allowed")
+    return bags
 
 
-def _walk_bags(contents: Any, depth: int) -> Iterator[Bag]:
-    if depth > _DEPTH_LIMIT or len(contents) > _BAG_LIMIT:
-        raise MalformedDataError(f"this PFX has more than {_BAG_LIMIT} bags, or bags nested too deep")
-    for bag in contents:
-        identifier = _asn1.oid(bag["bag_id"])
+def _walk_bags(contents: Element, depth: int) -> Iterator[Bag]:
+    if depth > _DEPTH_LIMIT:
+        raise MalformedDataError("this PFX has bags nested too deep")
+    for bag in _ber.members(contents, _ber.SEQUENCE, most=_BAG_LIMIT):
+        fields = _ber.Fields(bag)
+        identifier, value, attributes = _ber.oid(fields.take()), _ber.inside(fields.take()), fields.optional()
+        fields.end()
         if identifier == _asn1.SAFE_CONTENTS_BAG:
-            yield from _walk_bags(bag["value"].parse(_asn1.SafeContents), depth + 1)
+            yield from _walk_bags(value, depth + 1)
         else:
-            yield _read_bag(_BAG_KINDS.get(identifier, "other"), bag)
+            yield _read_bag(_BAG_KINDS.get(identifier, "other"), value, attributes)
 
 
-def _read_bag(kind: BagKind, bag: Any) -> Bag:
+def _read_bag(kind: BagKind, content: Element, attributes: Element | None) -> Bag:
     value = b""
     encryption = None
     encrypted_key = b""
     if kind == "key":
-        value = bytes(bag["value"].parse(core.Sequence).untag().dump())
+        _ber.Fields(content)
+        value = content.raw
     elif kind == "encrypted key":
-        info = bag["value"].parse(_asn1.EncryptedPrivateKeyInfo)
-        value = bytes(info.untag().dump())
-        encryption = _pbe.read_encryption(info["algorithm"])
-        encrypted_key = _asn1.octets(info["data"])
+        info = _ber.Fields(content)
+        value = content.raw
+        encryption = _pbe.read_encryption(info.take())
+        encrypted_key = _ber.octets(info.take())
+        info.end()
     elif kind == "certificate":
-        certificate = bag["value"].parse(_asn1.CertBag)
-        if _asn1.oid(certificate["id"]) == _asn1.X509_CERTIFICATE:
-            value = _asn1.as_octets(certificate["value"])
+        certificate = _ber.Fields(content)
+        identifier, inner = _ber.oid(certificate.take()), _ber.inside(certificate.take())
+        certificate.end()
+        if identifier == _asn1.X509_CERTIFICATE:
+            value = _ber.octets(inner)
         else:
             kind = "other"  # an SDSI certificate
     if "key" in kind and len(value) > _KEY_LIMIT:
         raise MalformedDataError(f"a private key of {len(value)} bytes; at most {_KEY_LIMIT} are read (RSA: 8192 bits)")
-    names = _read_attributes(bag["attributes"])
+    names = {} if attributes is None else _read_attributes(attributes)
     return Bag(kind=kind, value=value, encryption=encryption, encrypted_key=encrypted_key, **names)
 
 
-def _read_attributes(attributes: Any) -> dict[str, Any]:
+def _read_attributes(attributes: Element) -> dict[str, Any]:
     found: dict[str, Any] = {}
     others: list[str] = []
-    if isinstance(attributes, core.Void):
-        return found
-    for attribute in attributes:
-        identifier = _asn1.oid(attribute["type"])
-        values = attribute["values"]
+    for attribute in _ber.members(attributes, _ber.SET, most=_MOST_ATTRIBUTES):
+        fields = _ber.Fields(attribute)
+        identifier = _ber.oid(fields.take())
+        values = _ber.members(fields.take(), _ber.SET, most=_MOST_ATTRIBUTES)
+        fields.end()
         if identifier == _asn1.MACHINE_KEYSET:
             found["machine_keyset"] = True
-        elif identifier == _asn1.FRIENDLY_NAME and len(values):
+        elif identifier == _asn1.FRIENDLY_NAME and values:
             found["friendly_name"] = _text(values[0])
-        elif identifier == _asn1.PROVIDER_NAME and len(values):
+        elif identifier == _asn1.PROVIDER_NAME and values:
             found["provider"] = _text(values[0])
-        elif identifier == _asn1.LOCAL_KEY_ID and len(values):
-            found["local_key_id"] = _asn1.as_octets(values[0])
+        elif identifier == _asn1.LOCAL_KEY_ID and values:
+            found["local_key_id"] = _ber.octets(values[0])
         else:
             others.append(identifier)
     found["other_attributes"] = tuple(others)
     return found
 
 
-def _text(value: Any) -> str:
+def _text(value: Element) -> str:
     """A BMPString, with surrogate pairs as Windows writes them; half of one becomes U+FFFD."""
-    raw = bytes(value.parse(core.BMPString).contents)
-    return raw.decode("utf-16-be", "replace").removesuffix("\0")
+    if value.tag != _ber.BMP_STRING:
+        raise ValueError("a name is no BMPString")
+    return value.contents.decode("utf-16-be", "replace").removesuffix("\0")
 
 
 def open_safe(safe: Safe, password: str | None) -> Safe:
@@ -276,6 +316,6 @@ def _opens_key(bag: Bag, password: str | None) -> bool:
 def _is_sequence(data: bytes) -> bool:
     try:
         with _asn1.decoding("a private key"):
-            return len(_asn1.parse(core.Sequence, data)) >= 3
+            return len(_ber.members(_ber.only(data), _ber.SEQUENCE, most=16)) >= 3
     except MalformedDataError:
         return False
