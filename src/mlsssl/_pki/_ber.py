@@ -6,10 +6,14 @@ to read. Everything here raises ValueError for what it does not expect: call it 
 
 from __future__ import annotations
 
+import contextlib
 from functools import lru_cache
-from typing import NamedTuple, cast
+from typing import TYPE_CHECKING, NamedTuple
 
 from asn1crypto import core, parser
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 INTEGER, OCTET_STRING, OBJECT_IDENTIFIER, BMP_STRING, SEQUENCE, SET = 0x02, 0x04, 0x06, 0x1E, 0x30, 0x31
 CONSTRUCTED = 0x20
@@ -20,6 +24,9 @@ _FIRST_LOOK = 4096
 _DEPTH_LIMIT = 10
 _MOST_FIELDS = 16
 _MOST_PIECES = 100_000
+
+_Parts = tuple[int, int, int, bytes, bytes, bytes]
+_parse: Callable[[bytes], _Parts] = parser.parse
 
 
 class Element(NamedTuple):
@@ -87,26 +94,26 @@ def _split(data: bytes, most: int) -> list[Element]:
     while at < end:
         if len(found) >= most:
             raise ValueError(f"more than {most} elements, or bytes after the last")
-        kind, constructed, number, header, contents, trailer = _element_at(data, at)
-        raw = header + contents + trailer
-        found.append(Element(kind << 6 | constructed << 5 | min(number, 31), contents, raw))
-        at += len(raw)
+        kind, constructed, number, header, contents, trailer = _parse_at(data, at, end)
+        after = at + len(header) + len(contents) + len(trailer)
+        tag = kind << 6 | constructed << 5 | min(number, 31)
+        found.append(Element(tag, contents, data[at:after]))
+        at = after
     return found
 
 
-def _element_at(data: bytes, at: int) -> tuple[int, int, int, bytes, bytes, bytes]:
+def _parse_at(data: bytes, at: int, end: int) -> _Parts:
     """What the parser makes of the element at this place. It takes bytes without a place, so a window is cut out.
 
     A window that grows keeps the copies in proportion to the data: neither a long list nor a long element is copied
     again for each of its members.
     """
     window = _FIRST_LOOK
-    while at + window < len(data):
-        try:
-            return cast("tuple[int, int, int, bytes, bytes, bytes]", parser.parse(data[at : at + window]))
-        except ValueError:  # cut short, or wrong: the last look tells
-            window *= 16
-    return cast("tuple[int, int, int, bytes, bytes, bytes]", parser.parse(data[at:]))
+    while at + window < end:
+        with contextlib.suppress(ValueError):  # cut short, or wrong: the last look tells
+            return _parse(data[at : at + window])
+        window *= 16
+    return _parse(data[at:])
 
 
 def inside(element: Element) -> Element:
