@@ -96,7 +96,8 @@ def replace_record(port: MachinePort, record: BindingRecord) -> None:
 def put(bindings: BindingsPort, before: BindingRecord | None, after: BindingRecord | None) -> None:
     """Make `before`, which is there now, into `after`; each may be None for nothing.
 
-    Where the machine has no atomic update there is a moment with nothing bound, so the caller's journal has both.
+    Where the machine has no atomic update there is a moment with nothing bound, so the caller's journal has both. A
+    machine that then refuses `after` (its certificate has been taken out of the store, say) gets `before` back at once.
     """
     if before is None:
         if after is not None:
@@ -107,7 +108,12 @@ def put(bindings: BindingsPort, before: BindingRecord | None, after: BindingReco
         bindings.update(after)
     else:
         bindings.remove(before.key)
-        bindings.add(after)
+        try:
+            bindings.add(after)
+        except FAILURES:
+            with contextlib.suppress(MlssslError):  # the first error says more, and the journal has both
+                bindings.add(before)
+            raise
 
 
 def has_happened(change: Change, current: BindingRecord | None) -> bool:

@@ -422,10 +422,12 @@ def test_undo_refuses_when_somebody_has_changed_the_binding_since(
     assert everything(machine) == before
 
 
+@pytest.mark.parametrize("atomic", [True, False])
 def test_undo_whose_old_certificate_is_gone_says_so_and_goes_on_later(
-    ca: CertificateAuthority, machine: EmbeddedMachine
+    ca: CertificateAuthority, tmp_path: Path, atomic: bool
 ) -> None:
     """The new binding stays in force, and once the certificate is back the next call finishes the undo."""
+    machine = EmbeddedMachine(tmp_path / "machine.sqlite", atomic_update=atomic)
     old, new = ca.issue("a.test"), ca.issue("a.test")
     deploy(KEY, old, machine=machine)
     outcome = deploy(KEY, new, machine=machine)
