@@ -387,7 +387,8 @@ def _add_deployment_commands(commands: Commands) -> None:
 
     parser = _command(commands, "renew", f"{room}:renew", "renew bound certificates in place", machine=True)
     parser.epilog = (
-        "exit codes besides the common ones:\n  0 renewed   1 renewed, but the port serves another certificate\n"
+        "exit codes besides the common ones:\n  0 renewed   1 renewed, but the port serves another certificate; with\n"
+        "  --plan, something forbids it\n"
         "  9 at least one failed   10 nothing was due"
     )
     parser.add_argument("keys", nargs="*", metavar="KEY", help=key_help)
@@ -404,6 +405,7 @@ def _add_deployment_commands(commands: Commands) -> None:
     parser.add_argument("--fraction", type=float, default=2 / 3, help="share of the lifetime to use; 2/3 unless said")
     parser.add_argument("--jitter", type=float, default=1 / 20, help="earlier by up to this share; 1/20 unless said")
     parser.add_argument("--any-issuer", action="store_true", help="also certificates that somebody else issued")
+    parser.add_argument("--plan", action="store_true", help="only say what would be done")
     _add_change_options(parser)
 
     parser = _command(commands, "undo", f"{room}:undo", "take the last deploy or renew of a key back", machine=True)

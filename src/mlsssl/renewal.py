@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from mlsssl._execution import Outcome
     from mlsssl._pki.keys import KeyType
     from mlsssl._pki.rules import Profile
+    from mlsssl._plan import Plan
     from mlsssl._ports import KeyProvider
     from mlsssl.store import StoreEntry
     from mlsssl.values import BindingKey, Thumbprint
@@ -251,24 +253,27 @@ class Renewal:
     Attributes:
         key: The binding.
         outcome: What was done; None when nothing was, or it failed.
+        plan: With `dry_run`, what would be done; None otherwise.
         error: Why it failed; None when it did not.
         skipped: Why nothing was done, in words; None when something was tried.
     """
 
     key: BindingKey
     outcome: Outcome | None = None
+    plan: Plan | None = None
     error: MlssslError | None = None
     skipped: str | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
-        result = "failed" if self.error else "skipped" if self.skipped else "renewed"
+        result = "failed" if self.error else "skipped" if self.skipped else "planned" if self.plan else "renewed"
         return {
             "key": str(self.key),
             "result": result,
             "skipped": self.skipped,
             "error": None if self.error is None else {"type": type(self.error).__name__, "message": str(self.error)},
             "outcome": None if self.outcome is None else self.outcome.to_dict(),
+            "plan": None if self.plan is None else self.plan.to_dict(),
         }
 
 
@@ -287,6 +292,7 @@ def renew_due(
     restart: Sequence[str] = (),
     trail: str | Path | None = None,
     at: dt.datetime | None = None,
+    dry_run: bool = False,
 ) -> list[Renewal]:
     """Renew every binding whose certificate is due, for a scheduled task; one failure does not stop the others.
 
@@ -307,6 +313,9 @@ def renew_due(
         restart: As in `renew`.
         trail: As in `renew`.
         at: As in `renew`; also the moment to be due at.
+        dry_run: Only say what would be done, as `renew.plan` does: the machine is only looked at, and what the
+            authority issues for the plans is kept nowhere else. Of plans that share a certificate, one can be
+            applied; the others are then to be made again.
 
     Returns:
         A result for each binding that names a certificate, in the order of `Binding.all`.
@@ -321,7 +330,7 @@ def renew_due(
     moment = check_moment(at)
     keys_given = None if only is None else tuple(items_of(only, "only is a list of binding keys"))
     port = _select.port_of(machine)
-    with port.lock("renew", timeout=0):
+    with contextlib.nullcontext() if dry_run else port.lock("renew", timeout=0):
         if keys_given is None:
             bindings = [one for one in Binding.all(machine=machine) if one.thumbprint is not None]
         else:
@@ -339,9 +348,16 @@ def renew_due(
                 if new is None:
                     old = _bound_entry(binding, machine).certificate
                     new = _issue(authority, old, key_type=key_type, reuse_key=False, days=days, at=at)
-                outcome = renew(binding.key, new, machine=machine, grace=grace, restart=restart, trail=trail, at=at)
+                if dry_run:
+                    plan = renew.plan(
+                        binding.key, new, machine=machine, grace=grace, restart=restart, trail=trail, at=at
+                    )
+                    result = Renewal(key=binding.key, plan=plan)
+                else:
+                    outcome = renew(binding.key, new, machine=machine, grace=grace, restart=restart, trail=trail, at=at)
+                    result = Renewal(key=binding.key, outcome=outcome)
                 made[binding.thumbprint] = new
-                results.append(Renewal(key=binding.key, outcome=outcome))
+                results.append(result)
             except MlssslError as error:
                 results.append(Renewal(key=binding.key, error=error))
     return results

@@ -127,6 +127,26 @@ def test_renew_tells_nothing_due_renewed_and_failed_apart(
     assert {one["key"]: one["result"] for one in both["results"]} == {KEY: "renewed", "b.test:443": "failed"}
 
 
+def test_a_renewal_is_only_planned_when_asked_so(capsys: pytest.CaptureFixture[str], ca: CertificateAuthority) -> None:
+    """For the authority's own and for a given certificate; 10 when nothing is due, 1 when something forbids it."""
+    assert run(capsys, *DEPLOY)[0] == 0
+    before = Binding.get(KEY)
+    assert run(capsys, *RENEW, "--plan")[0] == 10
+    code, told = run_json(capsys, *RENEW, "--plan", "--fraction", "0.000001", "--jitter", "0")
+    assert (code, told["results"][0]["result"], told["results"][0]["plan"]["ok"]) == (0, "planned", True)
+    assert "renew" in run(capsys, *RENEW, "--plan", "--fraction", "0.000001", "--jitter", "0")[1]
+    ca.issue("server.test").save("new.pfx", password="hunter-22")
+    ca.issue("other.test").save("other.pfx", password="hunter-22")
+    given = ("--password", "env:PW", "--plan")
+    assert run(capsys, "renew", KEY, "--certificate", "new.pfx", *given)[0] == 0
+    code, out, _ = run(capsys, "renew", KEY, "--certificate", "other.pfx", *given)
+    assert code == 1
+    assert "names-lost" in out
+    assert Binding.get(KEY) == before
+    with EmbeddedMachine() as machine:
+        assert len(machine.store()) == 1
+
+
 def test_renew_at_the_same_time_says_who_runs(capsys: pytest.CaptureFixture[str]) -> None:
     """The second one ends with 9 and a clear message, and renews nothing."""
     assert run(capsys, *DEPLOY)[0] == 0

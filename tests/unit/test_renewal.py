@@ -294,6 +294,29 @@ def test_renew_due_does_what_is_due_and_no_more(ca: CertificateAuthority, machin
     assert bound(machine, "c.test:443").issuer == ca.certificate.subject
 
 
+def test_renew_due_says_what_it_would_do(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """With `dry_run` the machine is as before, and a plan can be applied; two bindings still share one certificate."""
+    shared = ca.issue("a.test", days=10)
+    for key in (KEY, "[::]:443"):
+        deploy(key, shared, machine=machine)
+    later = now() + 9 * DAY
+    with machine.port.lock("renew", timeout=0):  # who only looks waits for nobody
+        results = renew_due(ca, machine=machine, at=later, dry_run=True)
+    assert [(one.outcome, one.plan is not None and one.plan.ok) for one in results] == [(None, True), (None, True)]
+    assert json.loads(json.dumps([one.to_dict() for one in results]))[0]["result"] == "planned"
+    assert bound(machine) == shared
+    assert len(machine.store()) == 1
+    first, second = (one.plan for one in results)
+    assert first is not None
+    assert second is not None
+    first.apply()
+    assert bound(machine) != bound(machine, "[::]:443") == shared
+    assert second.after is not None
+    assert second.after.thumbprint == bound(machine).thumbprint
+    with pytest.raises(BindingError, match="plan again"):  # the certificate is in the store already
+        second.apply()
+
+
 def test_renew_due_goes_on_after_a_failure(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
     """A binding whose certificate is gone fails, the other one is renewed."""
     gone, fine = ca.issue("a.test"), ca.issue("b.test")

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from mlsssl._commands.terminal import Terminal
     from mlsssl._execution import Outcome
+    from mlsssl._plan import Plan
     from mlsssl.certificate import Certificate
     from mlsssl.machine import Machine
     from mlsssl.renewal import Renewal
@@ -59,10 +60,7 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
             verify=not arguments.no_verify,
             trail=arguments.trail,
         )
-        if arguments.plan:
-            terminal.result(plan.to_dict(), str(plan))
-            return 0 if plan.ok else 1
-        return _tell(plan.apply(), terminal)
+        return _show(plan, terminal) if arguments.plan else _tell(plan.apply(), terminal)
 
 
 def _options(arguments: Namespace, machine: Machine) -> BindingOptions | None:
@@ -70,6 +68,11 @@ def _options(arguments: Namespace, machine: Machine) -> BindingOptions | None:
         return None
     bound = Binding.find(arguments.key, machine=machine)
     return parse_options(arguments.option, BindingOptions() if bound is None else bound.options)
+
+
+def _show(plan: Plan, terminal: Terminal) -> int:
+    terminal.result(plan.to_dict(), str(plan))
+    return 0 if plan.ok else 1
 
 
 def _tell(outcome: Outcome, terminal: Terminal) -> int:
@@ -115,6 +118,7 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
             grace=_days(arguments.grace),
             restart=arguments.restart,
             trail=arguments.trail,
+            dry_run=arguments.plan,
         )
     return _tell_renewals(results, terminal)
 
@@ -124,7 +128,7 @@ def _renew_with(arguments: Namespace, machine: Machine, terminal: Terminal) -> i
         raise InvalidInputError("--certificate renews one binding, now: renew KEY --certificate FILE")
     if arguments.key is not None or arguments.days is not None:
         raise InvalidInputError("--key and --days are for --ca, which makes the certificate; here it is given")
-    outcome = renew_binding(
+    plan = renew_binding.plan(
         arguments.keys[0],
         load(arguments.certificate, arguments.password),
         machine=machine,
@@ -132,13 +136,16 @@ def _renew_with(arguments: Namespace, machine: Machine, terminal: Terminal) -> i
         restart=arguments.restart,
         trail=arguments.trail,
     )
-    return _tell(outcome, terminal)
+    return _show(plan, terminal) if arguments.plan else _tell(plan.apply(), terminal)
 
 
 def _tell_renewals(results: list[Renewal], terminal: Terminal) -> int:
-    renewed = [one for one in results if one.outcome is not None]
+    renewed = [one for one in results if one.outcome is not None or one.plan is not None]
     failed = [one for one in results if one.error is not None]
-    verified = all(one.outcome is None or one.outcome.verified is not False for one in results)
+    verified = all(
+        (one.outcome is None or one.outcome.verified is not False) and (one.plan is None or one.plan.ok)
+        for one in results
+    )
     code = FAILED if failed else NOTHING_DUE if not renewed else RENEWED if verified else NOT_VERIFIED
     terminal.result({"exit_code": code, "results": [one.to_dict() for one in results]})
     for one in results:
@@ -146,6 +153,8 @@ def _tell_renewals(results: list[Renewal], terminal: Terminal) -> int:
             terminal.say(f"{one.key}: failed: {one.error}", style="error")
         elif one.outcome is not None:
             terminal.say(str(one.outcome), style="" if one.outcome.verified is not False else "error")
+        elif one.plan is not None:
+            terminal.say(str(one.plan), style="" if one.plan.ok else "error")
         else:
             terminal.say(f"{one.key}: {one.skipped}")
     if not results:
