@@ -54,6 +54,10 @@ def check_moment(at: datetime | None) -> datetime:
         return datetime.now(timezone.utc)
     if not isinstance(at, datetime) or at.utcoffset() is None:
         raise InvalidInputError(f"at is an aware datetime, with a time zone: datetime.now(timezone.utc), not {at!r}")
+    try:
+        at.astimezone(timezone.utc)
+    except OverflowError:
+        raise InvalidInputError(f"at lies outside the years 1 to 9999 of UTC: {at!r}") from None
     return at
 
 

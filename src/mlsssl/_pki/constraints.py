@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["Budget", "BudgetExceededError", "canonical_name", "check_form", "find_violation"]
 
 _PART = "nameConstraints"
+_OCTETS_PER_COMPARISON = 64
 
 
 class BudgetExceededError(Exception):
@@ -112,6 +113,8 @@ def find_violation(
     constraints = issuer.value(x509.NameConstraints)
     if constraints is None or (below.self_issued and not leaf):
         return None
+    # Sorting names by kind costs something too, even where nothing is compared then.
+    budget.compare((len(issuer.der) + len(below.der)) // _OCTETS_PER_COMPARISON)
     permitted = _by_kind(constraints.permitted_subtrees)
     excluded = _by_kind(constraints.excluded_subtrees)
     names = _names(below, common_name_counts=common_name_counts and leaf)
@@ -119,7 +122,7 @@ def find_violation(
         allowed, forbidden = permitted.get(kind, ()), excluded.get(kind, ())
         if not allowed and not forbidden:
             continue
-        budget.compare(len(values) * (len(allowed) + len(forbidden)))
+        budget.compare(sum(map(_weight, values)) * (len(allowed) + len(forbidden)))
         matcher = _MATCHERS.get(kind)
         if matcher is None:
             return "name-constraints-unsupported", f"a name of the kind {kind.__name__}"
@@ -132,15 +135,33 @@ def find_violation(
     return None
 
 
+def _weight(value: object) -> int:
+    """How many comparisons of usual names one with this name is worth."""
+    if isinstance(value, _CanonicalName):
+        return 1 + len(value.rdns) // 4
+    return 1 + len(value) // 256 if isinstance(value, str) else 1
+
+
 def _text(value: object) -> str:
-    return value.rfc4514_string() if isinstance(value, x509.Name) else repr(str(value))
+    return value.name.rfc4514_string() if isinstance(value, _CanonicalName) else repr(str(value))
 
 
 def _by_kind(subtrees: list[x509.GeneralName] | None) -> dict[type[x509.GeneralName], list[object]]:
     kinds: dict[type[x509.GeneralName], list[object]] = {}
     for subtree in subtrees or ():
-        kinds.setdefault(type(subtree), []).append(subtree.value)
+        value = subtree.value
+        kinds.setdefault(type(subtree), []).append(_CanonicalName(value) if isinstance(value, x509.Name) else value)
     return kinds
+
+
+class _CanonicalName:
+    """A directory name that is folded for comparing once, however many constraints it meets."""
+
+    __slots__ = ("name", "rdns")
+
+    def __init__(self, name: x509.Name) -> None:
+        self.name = name
+        self.rdns = canonical_name(name)
 
 
 def _names(view: View, *, common_name_counts: bool) -> dict[type[x509.GeneralName], list[object]]:
@@ -149,7 +170,7 @@ def _names(view: View, *, common_name_counts: bool) -> dict[type[x509.GeneralNam
     names = _by_kind(list(san) if san is not None else None)
     subject = view.name
     if subject is not None and view.subject != b"\x30\x00":
-        names.setdefault(x509.DirectoryName, []).append(subject)
+        names.setdefault(x509.DirectoryName, []).append(_CanonicalName(subject))
         if x509.RFC822Name not in names:
             mail = [a.value for a in subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS)]
             if mail:
@@ -215,10 +236,10 @@ def _uri(value: object, subtree: object, excluding: bool) -> bool:
 
 def _directory(value: object, subtree: object, excluding: bool) -> bool:
     del excluding
-    if not isinstance(value, x509.Name) or not isinstance(subtree, x509.Name):
+    if not isinstance(value, _CanonicalName) or not isinstance(subtree, _CanonicalName):
         return False
-    wanted = canonical_name(subtree)
-    return canonical_name(value)[: len(wanted)] == wanted
+    wanted = subtree.rdns
+    return value.rdns[: len(wanted)] == wanted
 
 
 _MATCHERS: dict[type[x509.GeneralName], Callable[[object, object, bool], bool]] = {

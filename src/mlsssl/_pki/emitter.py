@@ -16,6 +16,8 @@ __all__ = ["Emitter"]
 
 # A certificate can carry a hundred thousand wrong names; nobody reads more than these.
 _MOST_OF_ONE_CODE = 25
+# Nor more of one than this, which is enough for twenty names of the greatest length a host name has.
+_LONGEST_FOUND = 6000
 
 
 class Emitter:
@@ -56,7 +58,9 @@ class Emitter:
         if count > _MOST_OF_ONE_CODE:
             return
         if count == _MOST_OF_ONE_CODE:
-            found += " (more of the same are left out)"
+            found = f"{found[:_LONGEST_FOUND]} (more of the same are left out)"
+        elif len(found) > _LONGEST_FOUND:
+            found = f"{found[:_LONGEST_FOUND]}…"
         self.findings.append(
             Finding(
                 code=code,

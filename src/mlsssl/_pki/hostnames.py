@@ -31,7 +31,7 @@ def parse_host(host: str) -> str | Address:
     if not isinstance(host, str) or not host or len(host) > 1000:
         raise InvalidInputError(f"a host is a DNS name or an IP address, not {host!r:.80}")
     bare = host[1:-1] if host[0] == "[" and host[-1] == "]" else host
-    if ":" in bare or bare[-1].isdigit():
+    if ":" in bare or bare[-1:].isdigit():
         try:
             return ipaddress.ip_address(bare)
         except ValueError:

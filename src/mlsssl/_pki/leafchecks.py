@@ -60,7 +60,7 @@ class Names:
         listed = [*self.dns, *map(str, self.addresses)]
         if not listed:
             return "no name"
-        shown = ", ".join(listed[:20])
+        shown = ", ".join(name if len(name) <= 255 else f"{name[:255]}…" for name in listed[:20])
         return shown if len(listed) <= 20 else f"{shown} and {len(listed) - 20} more"
 
 

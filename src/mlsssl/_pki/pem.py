@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import deque
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from cryptography import x509
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from mlsssl._pki.keys import PrivateKey
 
-_BLOCK = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----.*?-----END \1-----", re.DOTALL)
+_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----")
 _PEM_LIMIT = 1000
 
 ExtensionType = TypeVar("ExtensionType", bound=x509.ExtensionType)
@@ -58,7 +59,11 @@ def load_der(data: bytes) -> x509.Certificate:
 
 def blocks(data: bytes, label: bytes) -> Iterator[bytes]:
     """The PEM blocks with this label, armour and all, unread."""
-    return (match.group() for match in _BLOCK.finditer(data) if match.group(1) == label)
+    begin, end = b"-----BEGIN " + label + b"-----", b"-----END " + label + b"-----"
+    first = data.find(begin)
+    while first >= 0 and (last := data.find(end, first)) >= 0:
+        yield data[first : last + len(end)]
+        first = data.find(begin, last)
 
 
 def probe(certificate: x509.Certificate) -> None:
@@ -84,22 +89,42 @@ def load_pem(data: bytes, password: str | None) -> tuple[list[x509.Certificate],
     """
     certificates: list[x509.Certificate] = []
     key: PrivateKey | None = None
-    for count, block in enumerate(_BLOCK.finditer(data)):
-        if count >= _PEM_LIMIT:
-            raise MalformedDataError(f"more than {_PEM_LIMIT} PEM blocks in one file")
-        label = block.group(1)
+    for count, (label, block) in enumerate(_armoured(data)):
         if label in (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"):
             try:
                 with quiet():
-                    certificates.append(x509.load_pem_x509_certificate(block.group()))
+                    certificates.append(x509.load_pem_x509_certificate(block))
                 probe(certificates[-1])
             except FOREIGN_ERRORS as error:
                 raise MalformedDataError(f"PEM block {count + 1} is no certificate: {_first_line(error)}") from None
         elif label.endswith(b"PRIVATE KEY") and key is None:
-            key = load_private_key(block.group(), password)
+            key = load_private_key(block, password)
     if not certificates and key is None:
         raise MalformedDataError("no certificate and no private key between BEGIN and END lines in this PEM text")
     return certificates, key
+
+
+def _armoured(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """Label and text of each PEM block; a BEGIN without its END is passed over.
+
+    Each BEGIN may cost one look through the rest of the file for its END, so it is they that are counted.
+
+    Raises:
+        MalformedDataError: there are too many of them.
+    """
+    position, begun = 0, 0
+    while (begin := _BEGIN.search(data, position)) is not None:
+        begun += 1
+        if begun > _PEM_LIMIT:
+            raise MalformedDataError(f"more than {_PEM_LIMIT} PEM blocks in one file")
+        label = begin.group(1)
+        end = b"-----END " + label + b"-----"
+        last = data.find(end, begin.end())
+        if last < 0:
+            position = begin.end() - 5  # whose hyphens may be another's
+        else:
+            position = last + len(end)
+            yield label, data[begin.start() : position]
 
 
 def to_pem(certificates: Iterable[x509.Certificate]) -> bytes:
@@ -142,18 +167,22 @@ def order_chain(leaf: x509.Certificate, others: Iterable[x509.Certificate]) -> t
     """The others from the leaf's issuer upwards, by issuer names; what does not connect follows in given order.
 
     Names only: whether signatures hold is the validator's question. The leaf itself and repetitions are dropped.
+
+    Raises:
+        MalformedDataError: the name of one of them cannot be read.
     """
     left: dict[bytes, x509.Certificate] = {}
+    by_subject: dict[x509.Name, deque[bytes]] = {}
     for other in others:
-        if other != leaf:
-            left.setdefault(to_der(other), other)
+        der = to_der(other)
+        if other != leaf and der not in left:
+            probe(other)
+            left[der] = other
+            by_subject.setdefault(other.subject, deque()).append(der)
     ordered: list[x509.Certificate] = []
     current = leaf
-    while left and current.issuer != current.subject:
-        following = next((der for der, other in left.items() if other.subject == current.issuer), None)
-        if following is None:
-            break
-        current = left.pop(following)
+    while current.issuer != current.subject and (following := by_subject.get(current.issuer)):
+        current = left.pop(following.popleft())
         ordered.append(current)
     return (*ordered, *left.values())
 

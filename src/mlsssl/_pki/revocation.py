@@ -100,7 +100,7 @@ def _look_up(view: View, crls: Sequence[x509.CertificateRevocationList], at: dat
             found = f"the list of {view.issuer_text} holds from {begin:%Y-%m-%d %H:%M:%S} to {until}"
             emit("crl-expired", _PART, found)
         try:
-            entry = crl.get_revoked_certificate_by_serial_number(view.serial)
+            entry = _entry_of(view.serial, crl)
         except Exception as error:  # noqa: BLE001 - entries are read when asked for
             emit("crl-invalid", _PART, f"the list of {view.issuer_text} has an unreadable entry: {error}")
             continue
@@ -117,6 +117,13 @@ def _issued_by(crl: x509.CertificateRevocationList, view: View) -> bool:
         return canonical_name(crl.issuer) == canonical_name(view.certificate.issuer)
     except Exception:  # noqa: BLE001 - a name that cannot be read is nobody's
         return False
+
+
+def _entry_of(serial: int, crl: x509.CertificateRevocationList) -> x509.RevokedCertificate | None:
+    if serial >= 0:
+        return crl.get_revoked_certificate_by_serial_number(serial)
+    # cryptography looks no negative number up, though certificates and lists with such numbers exist.
+    return next((entry for entry in crl if entry.serial_number == serial), None)
 
 
 def _reason(entry: x509.RevokedCertificate) -> str:

@@ -166,6 +166,8 @@ def validate(
 def check_crls(crls: Iterable[x509.CertificateRevocationList]) -> tuple[x509.CertificateRevocationList, ...]:
     """The revocation lists; `InvalidInputError` for something else."""
     expected = "crls is a list of revocation lists, each a cryptography.x509.CertificateRevocationList"
+    if isinstance(crls, x509.CertificateRevocationList):  # which is itself a sequence, of what is revoked: often empty
+        raise InvalidInputError(f"{expected}, not one alone; put it into a list")
     return tuple(check_type(one, x509.CertificateRevocationList, expected) for one in items_of(crls, expected))
 
 

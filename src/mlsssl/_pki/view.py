@@ -316,7 +316,17 @@ def dotted_oid(content: bytes) -> str:
     return ".".join(map(str, [first, arcs[0] - 40 * first, *arcs[1:]]))
 
 
-@lru_cache(maxsize=2048)
 def issuer_view(certificate: x509.Certificate) -> View:
-    """The view of an issuer; kept, since one root stands above ten thousand leaves and parses slower than it checks."""
+    """The view of an issuer; kept, since one root stands above ten thousand leaves and parses slower than it checks.
+
+    No honest issuer has this size, and two thousand hostile ones must not fill the memory for good.
+    """
+    return _kept_view(certificate) if len(certificate.tbs_certificate_bytes) <= _LARGEST_KEPT else View(certificate)
+
+
+_LARGEST_KEPT = 16 * 1024
+
+
+@lru_cache(maxsize=2048)
+def _kept_view(certificate: x509.Certificate) -> View:
     return View(certificate)
