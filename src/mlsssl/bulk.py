@@ -17,12 +17,15 @@ from datetime import timezone
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Literal
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from mlsssl._arguments import check_callable, items_of
 from mlsssl._pki import pem
+from mlsssl._pki.crl import load_der_crl
 from mlsssl._pki.pathbuild import TrustAnchors
 from mlsssl._pki.profiles import find_profile
 from mlsssl._pki.report import Finding, PathStep, Report
-from mlsssl._pki.validate import check_extra_rules, check_silence, validate
+from mlsssl._pki.validate import check_crls, check_extra_rules, check_silence, check_strictness, validate
 from mlsssl.certificate import Certificate, check_certificate, trusted_roots
 from mlsssl.errors import InvalidInputError, UnsupportedError
 from mlsssl.values import check_moment
@@ -62,6 +65,8 @@ def check_many(
     trust: Iterable[TrustAnchor] | Literal["system"] | None = "system",
     at: dt.datetime | None = None,
     profile: str | Profile = "private",
+    crls: Sequence[x509.CertificateRevocationList] = (),
+    revocation: Literal["soft", "hard"] = "soft",
     silence: Mapping[str, str] | None = None,
     extra_rules: Sequence[UserRule] = (),
     workers: int | None = None,
@@ -77,6 +82,8 @@ def check_many(
         trust: As in `Certificate.check`, for all of them.
         at: As in `Certificate.check`; the same moment for all.
         profile: As in `Certificate.check`.
+        crls: As in `Certificate.check`, for all of them.
+        revocation: As in `Certificate.check`.
         silence: As in `Certificate.check`.
         extra_rules: As in `Certificate.check`; with more than one worker they are functions of a module, since
             they travel to the workers by name.
@@ -104,6 +111,8 @@ def check_many(
         trust=None if anchors is None else tuple(pem.to_der(anchor) for anchor in anchors),
         at=check_moment(at).astimezone(timezone.utc),
         profile=find_profile(profile),
+        crls=tuple(crl.public_bytes(Encoding.DER) for crl in check_crls(crls)),
+        revocation=check_strictness(revocation),
         silence=check_silence(silence),
         extra_rules=check_extra_rules(extra_rules),
     )
@@ -128,6 +137,8 @@ class _Common:
     trust: tuple[bytes, ...] | None
     at: dt.datetime
     profile: Profile
+    crls: tuple[bytes, ...]
+    revocation: Literal["soft", "hard"]
     silence: dict[str, str]
     extra_rules: tuple[UserRule, ...]
 
@@ -146,6 +157,8 @@ class _Common:
             intermediates=[_load(one) for one in chain],
             expect_key=False,
             profile=self.profile,
+            crls=[_load_crl(one) for one in self.crls],
+            revocation=self.revocation,
             silence=self.silence,
             extra_rules=self.extra_rules,
         )
@@ -215,6 +228,11 @@ def _context() -> multiprocessing.context.BaseContext:
 def _load(der: bytes) -> x509.Certificate:
     """An issuer, parsed once: most certificates of one call have the same ones."""
     return pem.load_der(der)
+
+
+@lru_cache(maxsize=2048)
+def _load_crl(der: bytes) -> x509.CertificateRevocationList:
+    return load_der_crl(der)
 
 
 @lru_cache(maxsize=2048)

@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
 
-from chains import NOW, intermediate, leaf, root
+from chains import NOW, ec_key, intermediate, leaf, root
 from faults import HOST
 from mlsssl import Certificate, InvalidInputError, check_many
+from mlsssl._pki.crl import build_crl
 from mlsssl._pki.report import Finding, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from cryptography import x509
 
     from mlsssl._pki.rules import RuleContext
 
 ROOT = root()
 MIDDLE = intermediate(ROOT)
 GOOD = Certificate.from_der(leaf(MIDDLE).der()).with_chain([MIDDLE.certificate()])
+SERIAL = 0x1234_5678_9ABC_DEF0_1234_5678
 SHORT = GOOD.with_chain([])
 
 
@@ -36,6 +41,24 @@ def always(context: RuleContext) -> list[Finding]:
             standard="none",
         )
     ]
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_revocation_lists_go_to_every_worker(workers: int) -> None:
+    """What they name is revoked, and what they do not is not; without any, `hard` refuses all."""
+    other = Certificate.from_der(replace(leaf(MIDDLE), serial=SERIAL).der()).with_chain([MIDDLE.certificate()])
+    lists = [
+        build_crl(MIDDLE.certificate(), ec_key(2), [(SERIAL, NOW, None)], at=NOW, number=1),
+        build_crl(ROOT.certificate(), ec_key(1), [], at=NOW, number=1),
+    ]
+
+    def check(crls: list[x509.CertificateRevocationList]) -> set[tuple[str, ...]]:
+        given = [GOOD, other] * 100
+        reports = check_many(given, trust=[ROOT.certificate()], at=NOW, crls=crls, revocation="hard", workers=workers)
+        return {(str(number % 2), *report.codes) for number, report in enumerate(reports)}
+
+    assert check(lists) == {("0",), ("1", "revoked")}
+    assert check([]) == {("0", "crl-not-found"), ("1", "crl-not-found")}
 
 
 @pytest.mark.parametrize("workers", [1, 2])

@@ -110,8 +110,7 @@ def validate(
     at = at.astimezone(timezone.utc)
     if isinstance(max_depth, bool) or not isinstance(max_depth, int) or not 0 <= max_depth <= 255:
         raise InvalidInputError(f"max_depth is a number from 0 to 255, not {max_depth!r}")
-    if revocation not in ("soft", "hard"):
-        raise InvalidInputError(f"revocation is 'soft' or 'hard', not {revocation!r}")
+    check_strictness(revocation)
     judge = find_profile(profile)
     crls = check_crls(crls)
     extra_rules = check_extra_rules(extra_rules)
@@ -169,6 +168,13 @@ def check_crls(crls: Iterable[x509.CertificateRevocationList]) -> tuple[x509.Cer
     if isinstance(crls, x509.CertificateRevocationList):  # which is itself a sequence, of what is revoked: often empty
         raise InvalidInputError(f"{expected}, not one alone; put it into a list")
     return tuple(check_type(one, x509.CertificateRevocationList, expected) for one in items_of(crls, expected))
+
+
+def check_strictness(revocation: Literal["soft", "hard"]) -> Literal["soft", "hard"]:
+    """How strict; `InvalidInputError` for something else."""
+    if revocation not in ("soft", "hard"):
+        raise InvalidInputError(f"revocation is 'soft' or 'hard', not {revocation!r}")
+    return revocation
 
 
 def check_extra_rules(extra_rules: Iterable[UserRule]) -> tuple[UserRule, ...]:
