@@ -208,8 +208,8 @@ def _shake_hands(host: str, port: int, name: str, timeout: float) -> _Taken:
     except ssl.SSLError as error:
         reason = error.reason or str(error)
         raise EndpointError(
-            f"{endpoint} was reached, and the TLS handshake failed: {reason}; is it a TLS port, and does a "
-            f"certificate answer to the name {name!r}?",
+            f"{endpoint} was reached, and the TLS handshake failed: {reason}; is it a TLS port, does a certificate "
+            f"answer to the name {name!r}, and does the server do without a client certificate?",
             endpoint=endpoint,
         ) from None
     except ConnectionRefusedError:
@@ -242,6 +242,8 @@ def _context() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
+    # Python's own default is TLS 1.2, and a server that speaks nothing newer than TLS 1.1 is to be told so.
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
     try:
         # OpenSSL's security levels refuse small keys, SHA-1 and old protocols before anyone has seen them.
         context.set_ciphers("ALL:@SECLEVEL=0")

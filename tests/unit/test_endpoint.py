@@ -8,6 +8,7 @@ import socket
 import ssl
 import threading
 import time
+import warnings
 from typing import TYPE_CHECKING
 
 import pytest
@@ -34,7 +35,11 @@ def serving(folder: Path, *sent: Made, newest: ssl.TLSVersion | None = None) -> 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(file)
     if newest is not None:
-        context.maximum_version = newest
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)
+            context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+            context.maximum_version = newest
+        context.set_ciphers("ALL:@SECLEVEL=0")
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.settimeout(0.1)
         ended = threading.Event()
@@ -103,6 +108,31 @@ def test_the_newest_protocol_of_an_old_server_is_told(tmp_path: Path) -> None:
     """TLS 1.2 is fine; the protocol stands in the result."""
     with serving(tmp_path, LEAF, MIDDLE, newest=ssl.TLSVersion.TLSv1_2) as port:
         assert check_endpoint(f"localhost:{port}", trust=[ROOT.certificate()], at=NOW).protocol == "TLSv1.2"
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+def test_a_server_of_yesterday_is_told_that_its_protocol_is_obsolete(tmp_path: Path, newest: ssl.TLSVersion) -> None:
+    """Its certificate is fine, and no client of today comes so far as to see it; the handshake failed here too."""
+    with serving(tmp_path, LEAF, MIDDLE, newest=newest) as port:
+        seen = check_endpoint(f"localhost:{port}", trust=[ROOT.certificate()], at=NOW)
+    assert seen.protocol == newest.name.replace("_", ".")
+    assert [f.code for f in seen.report.errors] == ["protocol-obsolete"]
+
+
+def test_what_stands_above_a_missing_intermediate_is_not_called_a_stranger(tmp_path: Path) -> None:
+    """The remedy was to leave it out; now it is to send the missing one first. With that one there, all is well."""
+    upper = intermediate(ROOT, "Upper", 12, path_length=1)
+    lower = intermediate(upper, "Lower", 13)
+    deep = leaf(lower, "localhost")
+    with serving(tmp_path, deep, upper) as port:
+        broken = check_endpoint(f"localhost:{port}", trust=[ROOT.certificate()], at=NOW)
+    with serving(tmp_path, deep, lower, upper) as port:
+        whole = check_endpoint(f"localhost:{port}", trust=[ROOT.certificate()], at=NOW)
+    assert broken.report.codes == ("issuer-not-found", "chain-unrelated")
+    unrelated = broken.report.findings[1]
+    assert unrelated.found == "CN=Upper, unless it stands above CN=Lower, which is not sent"
+    assert unrelated.remedy.startswith("send the certificate of CN=Lower first, cert.with_chain([...]);")
+    assert whole.report.codes == ()
 
 
 def test_what_is_no_tls_server_is_an_endpoint_error() -> None:

@@ -97,6 +97,7 @@ _PLAIN: dict[str, object] = {
     "issue": mlsssl.CertificateAuthority.issue,
     "renew": mlsssl.renew,
     "Store.open": mlsssl.Store.open,
+    "add": mlsssl.Store.add,
     "add_crl": mlsssl.Store.add_crl,
     "import_pfx": mlsssl.Store.import_pfx,
     "BindingOptions": mlsssl.BindingOptions,

@@ -34,6 +34,7 @@ _OTHER_USAGES = {
     Eku.TIME_STAMPING: "timeStamping",
     Eku.OCSP_SIGNING: "OCSPSigning",
 }
+_NAMED_USAGES = {Eku.CLIENT_AUTH: "clientAuth", **_OTHER_USAGES}
 
 
 class Names:
@@ -258,8 +259,8 @@ def _check_usages(view: View, emit: Emitter) -> None:
     if Eku.ANY_EXTENDED_KEY_USAGE in present:
         emit("eku-any", part, "anyExtendedKeyUsage")
     elif Eku.SERVER_AUTH not in present:
-        listed = ", ".join(sorted(usage.dotted_string for usage in present)) or "nothing"
-        emit("eku-server-auth-missing", part, f"only {listed}")
+        listed = sorted(_NAMED_USAGES.get(usage, usage.dotted_string) for usage in present)
+        emit("eku-server-auth-missing", part, f"only {', '.join(listed) or 'nothing'}")
     others = [name for usage, name in _OTHER_USAGES.items() if usage in present]
     if others:
         emit("eku-other-usage", part, ", ".join(others))

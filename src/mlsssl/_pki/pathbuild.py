@@ -447,7 +447,8 @@ class _Search:
             "issuer-not-found",
             "issuer",
             f"no certificate of the issuer {top.issuer_text} was given",
-            remedy=f"add the certificate of {top.issuer_text} to the chain{where}, or to trust=[...] if it is the root",
+            remedy=f"add the certificate of {top.issuer_text} to the chain{where}, cert.with_chain([...]), or to "
+            "trust=[...] if it is the root",
         )
 
 

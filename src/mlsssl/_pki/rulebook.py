@@ -923,7 +923,7 @@ _TRUST = (
         "E E E E E",
         "The chain breaks off: an issuer's certificate is missing.",
         expected="every certificate between the leaf and a trusted root",
-        remedy="add the missing certificate to the chain, or to trust=[...] if it is the root",
+        remedy="add the missing certificate to the chain, cert.with_chain([...]), or to trust=[...] if it is the root",
         standard="RFC 5280 section 6.1; RFC 8446 section 4.4.2",
     ),
     rule(
@@ -931,7 +931,8 @@ _TRUST = (
         "E E E E E",
         "The chain is whole, and ends at a root that is not trusted.",
         expected="a root that clients trust",
-        remedy="trust the root, check(..., trust=[root]), and add it to the clients' ROOT store",
+        remedy="trust the root, check(..., trust=[root]), and add it to the store Root of each client: "
+        "Store.open('Root').add(root)",
         standard="RFC 5280 section 6.1.1 (d)",
     ),
     rule(

@@ -32,8 +32,16 @@ class Served:
     protocol: str
 
 
-def check_served(leaf: View, served: Served, emit: Emitter) -> None:
-    """Report on the order and the content of the chain as sent; that it is complete, path building tells."""
+def check_served(leaf: View, served: Served, emit: Emitter, *, complete: bool) -> None:
+    """Report on the order and the content of the chain as sent.
+
+    Args:
+        leaf: The server's own certificate.
+        served: What it sent.
+        emit: Where findings go.
+        complete: Whether path building came to a trusted root. If not, a certificate without relation to the leaf may
+            stand above one that is missing.
+    """
     part = "chain as sent"
     if served.protocol in _OBSOLETE:
         emit("protocol-obsolete", "protocol", served.protocol)
@@ -50,10 +58,22 @@ def check_served(leaf: View, served: Served, emit: Emitter) -> None:
                 issuers.add(view.issuer)
                 grown = True
     strangers = [view for view in views[1:] if view.der not in related or view.der == leaf.der]
-    for stranger in strangers:
-        again = "the leaf once more" if stranger.der == leaf.der else stranger.subject_text
-        emit("chain-unrelated", part, again)
     ordered = [leaf, *(view for view in views[1:] if view not in strangers)]
+    subjects = {view.subject for view in ordered}
+    missing = next((view.issuer_text for view in ordered if view.issuer not in subjects), "")
+    for stranger in strangers:
+        if stranger.der == leaf.der:
+            emit("chain-unrelated", part, "the leaf once more")
+        elif complete or not missing:
+            emit("chain-unrelated", part, stranger.subject_text)
+        else:
+            emit(
+                "chain-unrelated",
+                part,
+                f"{stranger.subject_text}, unless it stands above {missing}, which is not sent",
+                remedy=f"send the certificate of {missing} first, cert.with_chain([...]); leave this one out if it has "
+                "nothing to do with the chain then",
+            )
     if any(below.issuer != above.subject for below, above in pairwise(ordered)):
         emit("chain-order", part, " | ".join(view.subject_text for view in ordered))
     for view in ordered[1:]:

@@ -134,7 +134,7 @@ def validate(
     if not (len(found.path) == 1 and found.trusted):
         check_signature_algorithm(view, emit)
     if served is not None:
-        check_served(view, served, emit)
+        check_served(view, served, emit, complete=found.trusted)
     findings = [*emit.findings, *found.findings]
     if crls or revocation == "hard" or judge.has(RULES["revocation-pointer-missing"]):
         if trust is None:
