@@ -182,6 +182,7 @@ class CertificateAuthority:
         path_length: int | None = None,
         permitted: Sequence[str] = (),
         excluded: Sequence[str] = (),
+        crl_url: str | None = None,
         at: dt.datetime | None = None,
         serial: int | None = None,
     ) -> CertificateAuthority:
@@ -194,6 +195,8 @@ class CertificateAuthority:
             path_length: As in `create`; one less than this authority's when not given (0 under one without).
             permitted: As in `create`; must lie within what this authority may issue for.
             excluded: As in `create`.
+            crl_url: Address of the new authority's own revocation list, to be put into what it issues; its own
+                certificate has this authority's.
             at: As in `create`.
             serial: As in `create`.
 
@@ -233,7 +236,7 @@ class CertificateAuthority:
             excluded=_subtrees("excluded", excluded),
             crl_url=self.crl_url,
         )
-        return CertificateAuthority(assemble(certificate, private_key, self._line))
+        return CertificateAuthority(assemble(certificate, private_key, self._line), crl_url=crl_url)
 
     def _check_subtrees(self, wanted: Sequence[x509.GeneralName]) -> None:
         for constraint in self._constraints:

@@ -345,3 +345,13 @@ def test_a_distribution_point_is_put_into_what_is_issued() -> None:
         points = extension(one, x509.CRLDistributionPoints).value
         assert isinstance(points, x509.CRLDistributionPoints)
         assert points[0].full_name == [x509.UniformResourceIdentifier("http://crl.corp.test/root.crl")]
+
+
+def test_a_chain_through_an_intermediate_can_have_every_revocation_pointer() -> None:
+    """Each authority names its own list; without one for the intermediate, what it issues has none."""
+    root = CertificateAuthority.create("Root", key=_KEY, crl_url="http://crl.corp.test/root.crl")
+    middle = root.create_intermediate("Middle", key=_KEY, crl_url="http://crl.corp.test/middle.crl")
+    silent = root.create_intermediate("Silent", key=_KEY)
+    assert middle.issue("a.test", key=_KEY).check("a.test", trust=[root], profile="windows").codes == ()
+    codes = silent.issue("a.test", key=_KEY).check("a.test", trust=[root], profile="windows").codes
+    assert codes == ("revocation-pointer-missing",)

@@ -160,6 +160,16 @@ def test_directory_subtrees_are_prefixes_compared_by_rfc_5280() -> None:
     assert "name-constraints-violated" in codes(replace(leaf(above), subject=backwards), above)
 
 
+def test_what_is_permitted_is_told_with_what_is_not() -> None:
+    """The constraint that stopped it, not only the name; of many constraints the first ten."""
+    for count, shown in ((2, "('n0.test', 'n1.test')"), (12, "'n9.test' and 2 more)")):
+        above = constrained([x509.DNSName(f"n{number}.test") for number in range(count)])
+        report = validate(leaf(above).certificate(), at=NOW, trust=[above.certificate()], expect_key=False)
+        found = report.filter(code="name-constraints-violated")[0].found
+        assert found.startswith(f"'{HOST}' is in no permitted subtree (")
+        assert shown in found
+
+
 def test_self_issued_intermediates_are_exempt_and_other_ones_are_not() -> None:
     """RFC 5280 section 6.1.4 (b): key rollover must stay possible."""
     above = constrained([x509.DNSName("example.com")])

@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
 from chains import NOW, Made, ec_key, integer, intermediate, leaf, oid, root, rsa_key, tlv
+from mlsssl import CertificateAuthority, ServerFacts, explain_pfx
 from mlsssl._pki.pathbuild import TrustAnchors
 from mlsssl._pki.profiles import PROFILES
-from mlsssl._pki.report import Finding, Severity
+from mlsssl._pki.report import Finding, Report, Severity
 from mlsssl._pki.rulebook import RULES
 from mlsssl._pki.rules import days_of
 from mlsssl._pki.validate import validate
@@ -235,6 +236,26 @@ def test_rules_of_ones_own_are_heard_and_cannot_break_the_report() -> None:
     assert "KeyError" in report.errors[1].found
 
 
+@pytest.mark.parametrize(
+    ("field", "value", "said"),
+    [("severity", "fatal", "'fatal' is not a valid Severity"), ("found", None, "found is text, not NoneType")],
+)
+def test_a_finding_of_ones_own_that_no_report_can_hold_is_told(field: str, value: object, said: str) -> None:
+    """It came out of `check` as an AttributeError, or later out of the report; a severity by its name is taken."""
+
+    def rule(severity: object = "error", **others: object) -> Report:
+        texts = dict.fromkeys(("where", "found", "expected", "remedy", "standard"), "\x1b[31m")
+        made = Finding(code="house", **{**texts, "severity": severity, **others})  # type: ignore[arg-type]
+        return validate(LEAF.certificate(), at=NOW, expect_key=False, extra_rules=[lambda _context: [made]])
+
+    good = rule()
+    assert good.errors[0].severity is Severity.ERROR
+    assert "\x1b" not in str(good)
+    wrong = rule(**{field: value})
+    assert wrong.errors[0].code == "user-rule-failed"
+    assert said in wrong.errors[0].found
+
+
 def test_a_profile_of_ones_own_changes_severities() -> None:
     """An error becomes a notice, a rule goes, and the report names the profile."""
     lenient = PROFILES["private"].with_severity("house", name_mismatch="notice", outlives_issuer=None)
@@ -245,6 +266,8 @@ def test_a_profile_of_ones_own_changes_severities() -> None:
     assert report.profile == "house"
     with pytest.raises(InvalidInputError):
         PROFILES["private"].with_severity("house", expired="fatal")
+    with pytest.raises(InvalidInputError, match="no finding code 'name-missmatch'"):
+        PROFILES["private"].with_severity("house", name_missmatch="warning")
 
 
 def test_arguments_that_mean_nothing_are_refused() -> None:
@@ -327,3 +350,14 @@ def test_a_curve_written_out_is_refused() -> None:
     made = replace(LEAF, spki=spki)
     report = validate(made.certificate(), host=HOST, at=NOW, trust=TRUST, intermediates=POOL, expect_key=False)
     assert [f.code for f in report.errors] in (["ec-curve"], ["key-unreadable"])
+
+
+def test_a_reader_that_does_not_exist_is_refused() -> None:
+    """A misspelt system found nothing wrong with a .pfx that no system had been asked about."""
+    authority = CertificateAuthority.create("Root", key="ec-p256")
+    made = authority.issue("a.test")
+    explained = explain_pfx(made.to_pfx("x", readable_by="windows-server-2016"), "x")
+    facts = ServerFacts(pfx=explained, readable_by="Windows-Server-2016 ")
+    assert "pfx-unreadable" not in made.check(trust=[authority], profile="windows", facts=facts).codes
+    with pytest.raises(InvalidInputError, match=r"a system is one of .*windows-server-2016"):
+        made.check(trust=[authority], facts=ServerFacts(pfx=explained, readable_by="windows-server-1999"))

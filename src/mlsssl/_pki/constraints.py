@@ -131,7 +131,8 @@ def find_violation(
                 if matcher(value, subtree, True):
                     return "name-constraints-violated", f"{_text(value)} is within the excluded {_text(subtree)}"
             if allowed and not any(matcher(value, subtree, False) for subtree in allowed):
-                return "name-constraints-violated", f"{_text(value)} is in no permitted subtree"
+                shown = ", ".join(map(_text, allowed[:10])) + (f" and {len(allowed) - 10} more" if allowed[10:] else "")
+                return "name-constraints-violated", f"{_text(value)} is in no permitted subtree ({shown})"
     return None
 
 

@@ -231,7 +231,7 @@ class Report:
                 f"    found:    {printable(finding.found)}",
                 f"    expected: {printable(finding.expected)}",
                 f"    remedy:   {printable(finding.remedy)}",
-                f"    standard: {finding.standard}",
+                f"    standard: {printable(finding.standard)}",
             ]
         if self.attempts:
             lines += ["tried:", *(f"    {attempt}" for attempt in self.attempts)]

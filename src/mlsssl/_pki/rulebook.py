@@ -1016,8 +1016,9 @@ _REVOCATION = (
         "The certificate does not say where its revocation can be asked; Schannel clients that check for it (curl.exe, "
         "git) stop with 0x80092012, CRYPT_E_NO_REVOCATION_CHECK.",
         expected="a CRL distribution point or an OCSP address",
-        remedy="let the authority put one in, create(..., crl_url=...), and publish ca.crl(...) there; or tell the "
-        "client: curl --ssl-no-revoke, git config http.schannelCheckRevoke false",
+        remedy="let each authority put one in, create(..., crl_url=...) or ca.create_intermediate(..., crl_url=...), "
+        "and publish its ca.crl(...) there; or tell the client: "
+        "curl --ssl-no-revoke, git config http.schannelCheckRevoke false",
         standard=f"RFC 5280 section 4.2.1.13; {_BR} section 7.1.2.11.2; Windows: CertGetCertificateChain",
         since=_BR_START,
     ),

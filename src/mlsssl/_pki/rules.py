@@ -144,8 +144,13 @@ class Profile:
         """A copy called `name` in which codes (hyphens written as underscores) have other severities, or none.
 
         Raises:
-            InvalidInputError: a severity that does not exist.
+            InvalidInputError: a severity or a code that does not exist.
         """
+        from mlsssl._pki.rulebook import RULES  # which is made of the classes above
+
+        unknown = [code for code in overrides if code.replace("_", "-") not in RULES]
+        if unknown:
+            raise InvalidInputError(f"there is no finding code {unknown[0].replace('_', '-')!r} to give a severity to")
         try:
             changed = {
                 check_code(code.replace("_", "-")): None if severity is None else Severity(severity)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Literal
 
@@ -226,6 +226,7 @@ def _check_facts(facts: ServerFacts, emit: Emitter) -> None:
     if facts.pfx is None or facts.readable_by is None:
         return
     wanted = facts.readable_by.strip().lower()
+    facts.pfx.readable_by(wanted)  # which refuses a name that there is not
     for reader in facts.pfx.readers:
         if reader.name == wanted and reader.reads is False:
             remedy = f'save it for that release: cert.save("server.pfx", password=..., readable_by="{wanted}")'
@@ -286,17 +287,25 @@ def _run_user_rule(rule: UserRule, context: RuleContext, emit: Emitter) -> list[
     name = getattr(rule, "__name__", type(rule).__name__)
     before = len(emit.findings)
     try:
-        findings = list(rule(context))
-        for finding in findings:
-            if not isinstance(finding, Finding):
-                raise TypeError(f"it yielded {type(finding).__name__} instead of Finding")
-            check_code(finding.code)
-            if finding.code in RULES:
-                raise ValueError(f"the code {finding.code!r} is taken")
+        findings = [_check_own(finding) for finding in rule(context)]
     except Exception as error:  # noqa: BLE001 - whatever the caller's rule raises
         emit("user-rule-failed", f"rule {name}", f"{type(error).__name__}: {error}")
         return emit.findings[before:]
     return findings
+
+
+def _check_own(finding: object) -> Finding:
+    """A finding of a caller's rule, fit for a report; TypeError and ValueError say why it is not."""
+    if not isinstance(finding, Finding):
+        raise TypeError(f"it yielded {type(finding).__name__} instead of Finding")
+    check_code(finding.code)
+    if finding.code in RULES:
+        raise ValueError(f"the code {finding.code!r} is taken")
+    for field in fields(finding):
+        value = getattr(finding, field.name)
+        if not isinstance(value, str):
+            raise TypeError(f"{field.name} is text, not {type(value).__name__}")
+    return replace(finding, severity=Severity(finding.severity))  # which may be its name: "error"
 
 
 def _steps(found: PathResult) -> Iterable[PathStep]:
