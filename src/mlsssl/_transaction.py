@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 from mlsssl import _journal, _trail
+from mlsssl._pki.pem import FOREIGN_ERRORS
 from mlsssl.errors import BindingNotFoundError, MlssslError, StoreNotFoundError
 
 if TYPE_CHECKING:
@@ -227,7 +228,7 @@ def _user_of(port: MachinePort, change: Change, addition: Addition, record: Stor
 def _issuer(record: StoreRecord) -> x509.Name | None:
     try:
         return x509.load_der_x509_certificate(record.certificate).issuer
-    except ValueError:
+    except FOREIGN_ERRORS:
         return None  # somebody else's damaged certificate
 
 

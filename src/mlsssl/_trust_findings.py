@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
+from mlsssl._pki.pem import FOREIGN_ERRORS
 from mlsssl._pki.quiet import quiet
 from mlsssl._pki.report import Finding, Severity
 
@@ -45,5 +46,5 @@ def _subject(der: bytes) -> str:
     try:
         with quiet():
             return x509.load_der_x509_certificate(der).subject.rfc4514_string() or "the certificate"
-    except ValueError:
+    except FOREIGN_ERRORS:
         return "the certificate"

@@ -11,11 +11,28 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from chains import ECDSA_SHA256, NOW, Made, ec_key, integer, intermediate, leaf, name, oid, root, time_of, tlv
-from mlsssl import Certificate, InvalidInputError, MalformedDataError
+from chains import (
+    ECDSA_SHA256,
+    NOW,
+    Extension,
+    Made,
+    ec_key,
+    integer,
+    intermediate,
+    leaf,
+    name,
+    oid,
+    root,
+    time_of,
+    tlv,
+)
+from mlsssl import Certificate, InvalidInputError, MalformedDataError, _trust_findings
+from mlsssl._embedded import digests
 from mlsssl._pki import pem
 from mlsssl._pki.validate import validate
 from mlsssl._pki.view import issuer_view
+from mlsssl._ports import TrustProblem
+from mlsssl.testing import memory_machine
 
 ROOT = root()
 HOST = "www.example.com"
@@ -182,3 +199,31 @@ def test_moments_that_utc_has_not_and_empty_brackets_are_refused() -> None:
     assert certificate.check(trust=None, at=datetime.min.replace(tzinfo=timezone.utc)).codes[0] == "not-yet-valid"
     with pytest.raises(InvalidInputError, match="not a DNS name"):
         certificate.check("[]", trust=None)
+
+
+# x400Address and ediPartyName: RFC 5280 has them, cryptography has a class of exceptions of its own for them.
+@pytest.mark.parametrize("kind", [0xA3, 0xA5])
+def test_a_kind_of_name_that_cannot_be_read_is_our_error_or_a_finding(kind: int) -> None:
+    """It came out of the properties, the repr, the cards and the stores as UnsupportedGeneralNameType."""
+    names = tlv(0x30, tlv(0x82, HOST.encode()), tlv(kind, b"\x30\x00"))
+    odd = Certificate.from_der(leaf(ROOT).with_extension(Extension("2.5.29.17", False, names)).der())
+    for what in ("names", "hosts", "key_usages", "extended_key_usages", "is_ca"):
+        with pytest.raises(MalformedDataError, match="cannot be read"):
+            getattr(odd, what)
+    assert odd.check(HOST, trust=None, at=NOW).codes[:2] == ("name-mismatch", "extension-malformed")
+    assert HOST not in repr(odd)
+    assert "cannot be read" in odd._repr_html_()
+    with memory_machine() as machine, machine.store("MY") as store:
+        good = store.add(Certificate.from_der(leaf(ROOT).der()))
+        store.add(odd)
+        assert len(list(store)) == 2
+        assert store.find_all(host=HOST) == [good]
+
+
+def test_an_odd_name_is_indexed_and_shown_all_the_same() -> None:
+    """What another program put into a store has to be found again there, whatever its subject is."""
+    unreadable = tlv(0x30, tlv(0x31, tlv(0x30, oid("2.5.4.3"), tlv(0x03, b"\0\1"))))
+    der = replace(ROOT, subject=unreadable, issuer=unreadable).der()
+    assert digests.digests(der).subject == b""
+    problem = TrustProblem(name="CERT_TRUST_IS_UNTRUSTED_ROOT", code=0x20, text="is odd", position=1, certificate=der)
+    assert next(one.found for one in _trust_findings.findings([problem])).startswith("the certificate is odd")

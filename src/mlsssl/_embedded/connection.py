@@ -18,6 +18,7 @@ from mlsssl._embedded import http
 from mlsssl._embedded.client_hello import ClientHelloReader
 from mlsssl._embedded.page import Session, error_page, status_page
 from mlsssl._embedded.serving import INTERNAL_ERROR, RefusedError
+from mlsssl._pki.pem import FOREIGN_ERRORS
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
@@ -302,5 +303,5 @@ def _client_subject(tls: ssl.SSLObject) -> str | None:
         return None
     try:
         return x509.load_der_x509_certificate(der).subject.rfc4514_string() or "empty"
-    except ValueError:
+    except FOREIGN_ERRORS:
         return "unreadable"

@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
+from mlsssl._pki.pem import FOREIGN_ERRORS
 from mlsssl.errors import MalformedDataError
 from mlsssl.values import Thumbprint
 
@@ -36,7 +37,7 @@ def digests(certificate: bytes) -> Digests:
     """The index entries of a DER certificate; `MalformedDataError` when it is none."""
     try:
         parsed = x509.load_der_x509_certificate(certificate)
-    except (ValueError, TypeError) as error:
+    except FOREIGN_ERRORS as error:
         raise MalformedDataError(f"not a DER certificate: {error}") from None
     return Digests(
         thumbprint=Thumbprint(hashlib.sha1(certificate, usedforsecurity=False).digest()),
@@ -50,7 +51,7 @@ def _public_key_digest(certificate: x509.Certificate) -> bytes:
     # as plain RSA, and it is one key.
     try:
         return _digest_of_key(certificate.public_key())
-    except (ValueError, UnsupportedAlgorithm):
+    except FOREIGN_ERRORS:
         # A kind of key that we cannot read: stored all the same, equal to no private key.
         return hashlib.sha256(b"unreadable" + certificate.tbs_certificate_bytes).digest()
 
@@ -83,5 +84,5 @@ def issuer_digest(certificate: x509.Certificate) -> bytes:
 def _name_digest(certificate: x509.Certificate, *, issuer: bool) -> bytes:
     try:
         return hashlib.sha256((certificate.issuer if issuer else certificate.subject).public_bytes()).digest()
-    except ValueError:
+    except FOREIGN_ERRORS:
         return b""

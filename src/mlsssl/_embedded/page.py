@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
+from mlsssl._pki.pem import FOREIGN_ERRORS
+
 if TYPE_CHECKING:
     from mlsssl._embedded.serving import Answer
 
@@ -81,14 +83,14 @@ def _left(certificate: x509.Certificate, now: datetime) -> str:
 def _subject(certificate: x509.Certificate) -> str:
     try:
         return certificate.subject.rfc4514_string() or "empty"
-    except ValueError:
+    except FOREIGN_ERRORS:
         return "unreadable"
 
 
 def _names(certificate: x509.Certificate) -> list[str]:
     try:
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
+    except (x509.ExtensionNotFound, *FOREIGN_ERRORS):
         return []
     return [
         *names.get_values_for_type(x509.DNSName),

@@ -24,7 +24,14 @@ _PEM_LIMIT = 1000
 
 ExtensionType = TypeVar("ExtensionType", bound=x509.ExtensionType)
 
-FOREIGN_ERRORS = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
+FOREIGN_ERRORS = (
+    ValueError,
+    TypeError,
+    UnsupportedAlgorithm,
+    x509.InvalidVersion,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
 """What cryptography raises on odd bytes; TypeError comes from names with unexpected string types."""
 
 
