@@ -91,6 +91,19 @@ def test_a_bundle_of_roots_is_trusted_whole(issued: Path) -> None:
         assert main([*check, name]) == code
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows' own chain engine reads no bundle")
+def test_the_systems_roots_and_others_are_trusted_together(issued: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`system` may stand beside files, in any order, as in `check(trust=["system", ca])`; alone it does not do."""
+    other = CertificateAuthority.create("Another Root", key="ec-p256")
+    (issued / "bundle.pem").write_bytes(other.certificate.to_pem())
+    monkeypatch.setenv("SSL_CERT_FILE", str(issued / "bundle.pem"))
+    monkeypatch.delenv("SSL_CERT_DIR", raising=False)
+    check = ["check", "server.pfx", "--password", "env:PW", "--host", "server.test"]
+    assert main([*check, "--trust", "system", "--trust", "ca.cer"]) == 0
+    assert main([*check, "--trust", "ca.cer", "--trust", "system"]) == 0
+    assert main([*check, "--trust", "system"]) == 1
+
+
 def test_a_live_server_is_checked(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """What it sends, by its address; the wrong name is exit code 1, nobody listening 9."""
     certificate = Certificate.load("server.pfx", password=PASSWORD)

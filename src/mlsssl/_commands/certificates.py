@@ -17,9 +17,10 @@ from mlsssl.errors import ExistsError, InvalidInputError, MalformedDataError, Wr
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from typing import Literal
+    from collections.abc import Sequence
 
     from mlsssl._commands.terminal import Terminal
+    from mlsssl.certificate import TrustAnchor
 
 
 # A file of such a name wins; a Windows path (C:\\x.pfx) has more than digits behind its colon.
@@ -209,9 +210,7 @@ def explain(arguments: Namespace, terminal: Terminal) -> int:
 def check(arguments: Namespace, terminal: Terminal) -> int:
     """`check FILE` or `check HOST:PORT`: 0 when nothing forbids the use, 1 when something does."""
     at = _parse_moment(arguments.at)
-    trust: list[Certificate] | Literal["system"] = "system"
-    if arguments.trust and arguments.trust != ["system"]:
-        trust = [root for path in arguments.trust for root in _load_anchors(path)]
+    trust = [root for path in arguments.trust or ["system"] for root in _load_anchors(path)]
     crls = [crl for path in arguments.crl for crl in given(path)]
     if _ENDPOINT.fullmatch(arguments.target) and not Path(arguments.target).exists():
         from mlsssl.endpoint import check_endpoint
@@ -241,8 +240,10 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
     return 0 if report.ok else 1
 
 
-def _load_anchors(path: str) -> list[Certificate]:
-    """Every certificate in a file without secrets, as OpenSSL takes a CAfile."""
+def _load_anchors(path: str) -> Sequence[TrustAnchor]:
+    """Every certificate in a file without secrets, as OpenSSL takes a CAfile; `system` is the operating system's."""
+    if path == "system":
+        return ["system"]
     try:
         first = Certificate.load(path)
     except WrongPasswordError:
