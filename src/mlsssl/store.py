@@ -262,13 +262,15 @@ class Store:
         """Every listed entry whose subjectAltName matches this host, whatever its dates and key."""
         wanted = names.parse_name(host)
         found = []
-        for entry in self:
-            try:
-                hosts = entry.certificate.hosts
-            except MalformedDataError:
-                continue  # somebody else's damaged certificate is not a match, and no reason to stop
-            if any(names.host_matches(pattern, wanted) for pattern in hosts):
-                found.append(entry)
+        with closing(self._port()) as port:
+            for record in port.records():
+                try:
+                    entry = self._entry(record)
+                    hosts = entry.certificate.hosts
+                except MalformedDataError:
+                    continue  # somebody else's damaged certificate is not a match, and no reason to stop
+                if any(names.host_matches(pattern, wanted) for pattern in hosts):
+                    found.append(entry)
         return found
 
     # -- changing -----------------------------------------------------------------------------------------------

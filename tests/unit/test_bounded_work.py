@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from contextlib import closing
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 
@@ -26,7 +27,7 @@ from chains import (
     time_of,
     tlv,
 )
-from mlsssl import Certificate, InvalidInputError, MalformedDataError, _trust_findings
+from mlsssl import Certificate, CertificateAuthority, InvalidInputError, MalformedDataError, _select, _trust_findings
 from mlsssl._embedded import digests
 from mlsssl._pki import pem
 from mlsssl._pki.validate import validate
@@ -225,5 +226,13 @@ def test_an_odd_name_is_indexed_and_shown_all_the_same() -> None:
     unreadable = tlv(0x30, tlv(0x31, tlv(0x30, oid("2.5.4.3"), tlv(0x03, b"\0\1"))))
     der = replace(ROOT, subject=unreadable, issuer=unreadable).der()
     assert digests.digests(der).subject == b""
+    with memory_machine() as machine:
+        authority = CertificateAuthority.create("Root", key="ec-p256")
+        good = machine.store("MY").add(authority.issue(HOST), trust_root=True)
+        for name_of_store in ("MY", "CA", "Root"):
+            with closing(_select.port_of(machine).open_store(name_of_store, "LocalMachine", write=True)) as port:
+                port.add(der, None, friendly_name=None, exportable=False, provider=None)
+        assert machine.store("MY").find(host=HOST) == good
+        assert good.check(HOST, trust=["system"]).codes == ()
     problem = TrustProblem(name="CERT_TRUST_IS_UNTRUSTED_ROOT", code=0x20, text="is odd", position=1, certificate=der)
     assert next(one.found for one in _trust_findings.findings([problem])).startswith("the certificate is odd")
