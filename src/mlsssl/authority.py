@@ -47,7 +47,7 @@ class CertificateAuthority:
             trusts what they sign, OpenSSL and most others do not; make a new root when you can.
 
     Raises:
-        InvalidInputError: there is no private key, or the certificate says that it is no CA.
+        InvalidInputError: there is no private key, the certificate says that it is no CA, or `crl_url` is no address.
     """
 
     __slots__ = ("_certificate", "_constraints", "_key", "_line", "_path_length", "_signer", "crl_url")
@@ -74,6 +74,8 @@ class CertificateAuthority:
             )
         if certificate.key_usages and "keyCertSign" not in certificate.key_usages:
             raise InvalidInputError(f"{certificate!r} may not issue: its keyUsage lacks keyCertSign")
+        if crl_url is not None:
+            issue.distribution_point(crl_url)  # refused now, not when something is issued
         put = object.__setattr__
         put(self, "_certificate", certificate)
         put(self, "_key", key)
@@ -251,6 +253,10 @@ class CertificateAuthority:
 
     # -- issuing ------------------------------------------------------------------------------------------------
 
+    def with_crl_url(self, crl_url: str | None) -> CertificateAuthority:
+        """The same authority with another address of its revocation list, or none, in what it issues."""
+        return CertificateAuthority(self._certificate, crl_url=crl_url)
+
     def issue(
         self,
         *hosts: str,
@@ -360,6 +366,7 @@ class CertificateAuthority:
         days: int = 30,
         number: int | None = None,
         at: dt.datetime | None = None,
+        previous: x509.CertificateRevocationList | None = None,
     ) -> x509.CertificateRevocationList:
         """A full revocation list of this authority (RFC 5280 section 5).
 
@@ -370,17 +377,21 @@ class CertificateAuthority:
             revoked: Certificates or serial numbers; with the aware moment of revocation and a reason (RFC 5280's
                 names, such as `"keyCompromise"`, or None) in a tuple, else revoked at `at` for no stated reason.
             days: How long the list is current.
-            number: The CRL number, which has to grow from list to list; the microseconds from 1970 to
-                `at` when not given, so that of two lists made within a second the later is the newer.
+            number: The CRL number, which has to grow from list to list; the microseconds from 1970 to `at` when not
+                given, and more than the number of `previous`.
             at: The moment of issuing, aware; now when not given.
+            previous: The authority's list until now. Whatever it revokes stays revoked, with its moment and reason:
+                a full list that leaves a certificate out makes it count as good again.
 
         Returns:
             The list; `.public_bytes(Encoding.DER)` is what to publish, `check(crls=[...])` takes it as it is.
 
         Raises:
-            InvalidInputError: an argument out of its range, an unknown reason, a serial number twice.
+            InvalidInputError: an argument out of its range, an unknown reason, a serial number twice; `previous` is
+                another authority's, or no full list.
+            MalformedDataError: `previous` has an entry that cannot be read.
         """
-        from mlsssl._pki.crl import build_crl
+        from mlsssl._pki.crl import build_crl, entries_to_keep, number_of
 
         moment = check_moment(at)
         entries: list[tuple[int, dt.datetime, str | None]] = []
@@ -390,14 +401,18 @@ class CertificateAuthority:
                 raise InvalidInputError(f"{expected}, not a tuple of {len(one)}")
             what, when, reason = one if isinstance(one, tuple) else (one, moment, None)
             entries.append((what.serial_number if isinstance(what, Certificate) else what, when, reason))
-        return build_crl(
-            self._certificate.to_cryptography(),
-            self._key,
-            entries,
-            at=moment,
-            number=(moment - _EPOCH) // dt.timedelta(microseconds=1) if number is None else number,
-            days=days,
-        )
+        issuer = self._certificate.to_cryptography()
+        kept: tuple[x509.RevokedCertificate, ...] = ()
+        least = 0
+        if previous is not None:
+            check_type(previous, x509.CertificateRevocationList, "previous is a revocation list")
+            kept = entries_to_keep(previous, issuer, besides=frozenset(serial for serial, _, _ in entries))
+            least = number_of(previous) + 1
+        if number is None:
+            number = max(least, (moment - _EPOCH) // dt.timedelta(microseconds=1))
+        elif isinstance(number, int) and number < least:
+            raise InvalidInputError(f"a list's number is greater than that of the one before it, {least - 1}")
+        return build_crl(issuer, self._key, entries, at=moment, number=number, days=days, kept=kept)
 
     def issue_many(
         self,

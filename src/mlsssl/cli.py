@@ -37,6 +37,15 @@ EXIT_CODES: tuple[tuple[type[errors.MlssslError], int], ...] = (
 KEY_TYPES = ("rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384")
 # MakeCert, Pvk2Pfx and netsh as they were, with one word put in front.
 OLD_COMMANDS = ("makecert", "pvk2pfx", "netsh")
+REASONS = (
+    "keyCompromise",
+    "cACompromise",
+    "affiliationChanged",
+    "superseded",
+    "cessationOfOperation",
+    "certificateHold",
+    "privilegeWithdrawn",
+)
 PROFILES = ("private", "public", "procedure", "windows", "legacy")
 _SECRET_HELP = "where the password comes from: env:NAME, file:PATH, stdin or prompt (never the password itself)"  # noqa: S105
 
@@ -226,6 +235,12 @@ def _add_key_options(parser: _Parser) -> None:
     parser.add_argument("--force", action="store_true", help="replace a file that is there")
 
 
+def _add_authority(parser: _Parser) -> None:
+    parser.add_argument("--ca", required=True, metavar="FILE", help="the authority, with its private key")
+    parser.add_argument("--ca-key", metavar="FILE", help="its private key, when that is a file of its own (.pvk, .key)")
+    parser.add_argument("--ca-password", metavar="SOURCE", help=_SECRET_HELP)
+
+
 def _add_certificate_commands(commands: Commands) -> None:
     room = "mlsssl._commands.certificates"
     ca = _group(commands, "ca", "certification authorities")
@@ -239,15 +254,31 @@ def _add_certificate_commands(commands: Commands) -> None:
     parser.add_argument("--excluded", action="append", default=[], metavar="DOMAIN|NETWORK", help="name constraint")
     parser.add_argument("--issuer", metavar="FILE", help="the authority above it")
     parser.add_argument("--issuer-password", metavar="SOURCE", help=_SECRET_HELP)
+    parser.add_argument("--crl-url", metavar="URL", help="where the issuer's revocation list is published")
+
+    parser = _command(ca, "crl", f"{room}:revocation_list", "make an authority's revocation list")
+    _add_authority(parser)
+    parser.add_argument("--out", required=True, metavar="FILE", help="a new file: .pem, else DER")
+    parser.add_argument("--force", action="store_true", help="replace a file that is there")
+    parser.add_argument(
+        "--previous",
+        metavar="FILE",
+        help="its list until now: what that revokes stays revoked (else it counts as good)",
+    )
+    parser.add_argument(
+        "--revoke", action="append", default=[], metavar="FILE|SERIAL", help="revoke this one too; may be given again"
+    )
+    parser.add_argument("--reason", choices=REASONS, help="why, for all of --revoke")
+    parser.add_argument("--days", type=int, default=30, help="how long the list is current; 30 unless said")
+    parser.add_argument("--number", type=int, help="the list's number, which must grow; made from the time unless said")
 
     parser = _command(commands, "issue", f"{room}:issue", "issue a server certificate")
     parser.add_argument("names", nargs="+", metavar="NAME", help="host names and IP addresses")
-    parser.add_argument("--ca", required=True, metavar="FILE", help="the authority, with its private key")
-    parser.add_argument("--ca-key", metavar="FILE", help="its private key, when that is a file of its own (.pvk, .key)")
-    parser.add_argument("--ca-password", metavar="SOURCE", help=_SECRET_HELP)
+    _add_authority(parser)
     _add_key_options(parser)
     parser.add_argument("--days", type=int, default=199, help="validity; 199 unless said")
     parser.add_argument("--common-name", help="the subject; the first name unless said, '' for none")
+    parser.add_argument("--crl-url", metavar="URL", help="where the authority's revocation list is published")
 
     parser = _command(commands, "check", f"{room}:check", "check a certificate file, or what a server sends")
     parser.add_argument("target", metavar="FILE|HOST:PORT")

@@ -7,9 +7,11 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
+from cryptography import x509
+
 from mlsssl import _select
 from mlsssl._arguments import check_type, items_of
-from mlsssl._pki import keys
+from mlsssl._pki import keys, pem
 from mlsssl._plan import Wish, make_wish
 from mlsssl._verb import doing, saying
 from mlsssl.authority import CertificateAuthority
@@ -66,10 +68,11 @@ class _Renew:
     ) -> Wish:
         """Replace the certificate of a binding by a new one for the same names; everything else stays as it is.
 
-        Names, key type, whether the key may be exported, its kind of key storage, friendly name, store, owner and
-        options (with unknown bits) are the old one's. The key is a new one. The old certificate gets the mark
-        CERT_RENEWAL, which IIS' automatic rebind reads, and stays in the store until `cleanup` takes it out after its
-        grace. The binding is never without a certificate where the system can update it in one step.
+        Names, key type, the address of the revocation list, whether the key may be exported, its kind of key storage,
+        friendly name, store, owner and options (with unknown bits) are the old one's. The key is a new one. The old
+        certificate gets the mark CERT_RENEWAL, which IIS' automatic rebind reads, and stays in the store until
+        `cleanup` takes it out after its grace. The binding is never without a certificate where the system can update
+        it in one step.
 
         Args:
             key: The binding; it must exist.
@@ -233,7 +236,19 @@ def _issue(
     if days is None:
         lifetime = old.not_after - old.not_before
         days = max(1, min(_LONGEST, round(lifetime / dt.timedelta(days=1))))
-    return authority.issue(*hosts, key=made, days=days, common_name=common_name, at=at)
+    return _with_list_of(authority, old).issue(*hosts, key=made, days=days, common_name=common_name, at=at)
+
+
+def _with_list_of(authority: CertificateAuthority, old: Certificate) -> CertificateAuthority:
+    """The authority, naming the address of its revocation list that the old certificate has, when it names none."""
+    issuer = authority.certificate
+    if authority.crl_url is not None or old.issuer != issuer.subject:
+        return authority
+    points = pem.find_extension(old.to_cryptography(), x509.CRLDistributionPoints)
+    for name in (name for point in points or () for name in point.full_name or ()):
+        if isinstance(name, x509.UniformResourceIdentifier):
+            return authority.with_crl_url(name.value)
+    return authority
 
 
 def _provider(entry: StoreEntry, new: Certificate) -> KeyProvider | None:

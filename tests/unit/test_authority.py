@@ -355,3 +355,43 @@ def test_a_chain_through_an_intermediate_can_have_every_revocation_pointer() -> 
     assert middle.issue("a.test", key=_KEY).check("a.test", trust=[root], profile="windows").codes == ()
     codes = silent.issue("a.test", key=_KEY).check("a.test", trust=[root], profile="windows").codes
     assert codes == ("revocation-pointer-missing",)
+
+
+def test_the_next_list_keeps_what_the_previous_one_revoked(ca: CertificateAuthority) -> None:
+    """With moments and reasons; an entry given anew replaces the old one; the number grows even from a larger one."""
+    first, second, third = (ca.issue("a.example") for _ in range(3))
+    then = dt.datetime(2026, 5, 1, tzinfo=dt.timezone.utc)
+    old = ca.crl([(first, then, "keyCompromise"), (second, then, None)], at=then, number=2**70)
+    new = ca.crl([(second, then, "superseded"), third], previous=old)
+    entries = {entry.serial_number: entry for entry in new}
+    assert set(entries) == {first.serial_number, second.serial_number, third.serial_number}
+    kept = entries[first.serial_number]
+    assert kept.revocation_date_utc == then
+    assert kept.extensions.get_extension_for_class(x509.CRLReason).value.reason is x509.ReasonFlags.key_compromise
+    changed = entries[second.serial_number].extensions.get_extension_for_class(x509.CRLReason).value
+    assert changed.reason is x509.ReasonFlags.superseded
+    assert new.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number == 2**70 + 1
+    assert len(ca.crl([third])) == 1
+
+
+def test_a_list_that_is_not_the_authoritys_full_one_is_not_gone_on_from(ca: CertificateAuthority) -> None:
+    """Somebody else's, also under the same name; a list of a part; a number that does not grow."""
+    stranger = CertificateAuthority.create(ca.name, key="ec-p256")
+    for other in (stranger.crl(), CertificateAuthority.create("Other", key="ec-p256").crl()):
+        with pytest.raises(InvalidInputError, match="another authority's"):
+            ca.crl(previous=other)
+    with pytest.raises(InvalidInputError, match="greater"):
+        ca.crl(previous=ca.crl(number=7), number=7)
+    with pytest.raises(InvalidInputError, match="previous"):
+        ca.crl(previous=b"x")  # type: ignore[arg-type]
+
+
+def test_an_authority_with_another_address_of_its_list() -> None:
+    """Only what it issues from then on names it; the first one is as it was."""
+    ca = CertificateAuthority.create("Addresses", key=_KEY)
+    named = ca.with_crl_url("http://crl.corp.test/ca.crl")
+    points = named.issue("a.example").to_cryptography().extensions.get_extension_for_class(x509.CRLDistributionPoints)
+    assert points.value[0].full_name == [x509.UniformResourceIdentifier("http://crl.corp.test/ca.crl")]
+    assert named.certificate == ca.certificate
+    assert ca.crl_url is None
+    assert named.with_crl_url(None).crl_url is None

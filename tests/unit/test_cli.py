@@ -15,7 +15,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine
+from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, cli
+from mlsssl._pki.crl import REASONS
 from mlsssl.cli import main
 from mlsssl.testing import tls_server
 
@@ -430,3 +431,64 @@ def test_check_of_a_server_takes_revocation_lists(place: Path, capsys: pytest.Ca
         assert "revoked" in output(capsys)
         assert main([*check, "--revocation", "hard"]) == 1
         assert "crl-not-found" in output(capsys)
+
+
+def test_an_authoritys_revocation_list(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Made, gone on from, and heard by `check`; what the next one leaves out counts as good again."""
+    authority = ["--ca", "ca.pfx", "--ca-password", "env:PW"]
+    issue = [
+        "issue",
+        "b.test",
+        *authority,
+        "--out",
+        "b.pfx",
+        "--password",
+        "env:PW",
+        "--crl-url",
+        "http://c.test/1.crl",
+    ]
+    assert main(issue) == 0
+    assert main(["ca", "crl", *authority, "--out", "1.crl", "--revoke", "b.cer"]) == 3
+    Certificate.load("b.pfx", password=PASSWORD).without_key().save("b.cer")
+    other = Certificate.load("server.pfx", password=PASSWORD)
+    assert main(["ca", "crl", *authority, "--out", "1.crl", "--revoke", "b.cer", "--reason", "superseded"]) == 0
+    check = ["check", "b.pfx", "--password", "env:PW", "--trust", "ca.cer", "--host", "b.test", "--revocation", "hard"]
+    capsys.readouterr()
+    assert main([*check, "--crl", "1.crl"]) == 1
+    assert "superseded" in output(capsys)
+    again = ["ca", "crl", *authority, "--previous", "1.crl", "--revoke", f"{other.serial_number:x}", "--out", "1.crl"]
+    assert main(again) == 4
+    assert main([*again, "--force"]) == 0
+    assert "revokes 2" in output(capsys)
+    assert main([*check, "--crl", "1.crl"]) == 1
+    assert main(["ca", "crl", *authority, "--out", "2.pem"]) == 0
+    assert main([*check, "--crl", "2.pem"]) == 0
+    assert Path("2.pem").read_bytes().startswith(b"-----BEGIN X509 CRL-----")
+    assert main(["ca", "crl", *authority, "--previous", "1.crl", "--revoke", "no such file", "--out", "3.crl"]) == 3
+    assert not Path("3.crl").exists()
+
+
+def test_the_address_of_a_list_needs_an_issuer(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """It goes into what stands below the authority: an intermediate has it, a root cannot."""
+    create = ["ca", "create", "Below", "--key", "ec-p256", "--password", "env:PW", "--crl-url", "http://c.test/1.crl"]
+    assert main([*create, "--out", "root.pfx"]) == 2
+    assert "root has no issuer" in output(capsys)
+    assert main([*create, "--out", "below.pfx", "--issuer", "ca.pfx", "--issuer-password", "env:PW"]) == 0
+    certificate = Certificate.load("below.pfx", password=PASSWORD).to_cryptography()
+    points = certificate.extensions.get_extension_for_class(x509.CRLDistributionPoints).value
+    assert points[0].full_name == [x509.UniformResourceIdentifier("http://c.test/1.crl")]
+
+
+def test_the_systems_roots_and_a_file_together(issued: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Neither stands in the way of the other."""
+    main(["ca", "create", "Bundle", "--key", "ec-p256", "--out", "b.pfx", "--password", "env:PW"])
+    Certificate.load("b.pfx", password=PASSWORD).without_key().save("bundle.pem")
+    monkeypatch.setenv("SSL_CERT_FILE", str(issued / "bundle.pem"))
+    check = ["check", "server.pfx", "--password", "env:PW", "--host", "server.test"]
+    assert main([*check, "--trust", "system"]) == 1
+    assert main([*check, "--trust", "system", "--trust", "ca.cer"]) == 0
+
+
+def test_the_reasons_on_the_command_line_are_the_librarys() -> None:
+    """Written twice, so that completion imports no cryptography."""
+    assert tuple(REASONS) == cli.REASONS

@@ -9,6 +9,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -31,6 +32,7 @@ from mlsssl import (
     renew,
     renew_due,
 )
+from mlsssl._pki import pem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -88,6 +90,23 @@ def test_renew_keeps_everything_but_the_key(ca: CertificateAuthority, machine: E
         assert store[old.thumbprint].renewed_by == new.thumbprint
         assert store[new.thumbprint].renewed_by is None
         assert store[old.thumbprint].has_private_key
+
+
+def test_renew_keeps_the_address_of_the_revocation_list(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """The authority is loaded from a file, which has none; one that names another wins; another authority's is not."""
+    url = "http://crl.corp.test/ca.crl"
+
+    def address() -> str | None:
+        points = pem.find_extension(bound(machine).to_cryptography(), x509.CRLDistributionPoints)
+        return None if points is None else str((points[0].full_name or [])[0].value)
+
+    deploy(KEY, ca.with_crl_url(url).issue("a.test"), machine=machine)
+    renew(KEY, ca, machine=machine)
+    assert address() == url
+    renew(KEY, ca.with_crl_url(url + "2"), machine=machine)
+    assert address() == url + "2"
+    renew(KEY, CertificateAuthority.create("Another", key="ec-p256"), machine=machine)
+    assert address() is None
 
 
 def test_undoing_a_renewal_brings_the_old_certificate_back(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:

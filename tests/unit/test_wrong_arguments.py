@@ -162,6 +162,7 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "CertificateAuthority.create": lambda w: Call(CertificateAuthority.create, "CA", key="ec-p256"),
     "CertificateAuthority.create_intermediate": lambda w: Call(w.ca.create_intermediate, "CA 2"),
     "CertificateAuthority.crl": lambda w: Call(w.ca.crl, [w.certificate]),
+    "CertificateAuthority.with_crl_url": lambda w: Call(w.ca.with_crl_url, "http://crl.test/ca.crl"),
     "CertificateAuthority.issue": lambda w: Call(w.ca.issue, "a.test"),
     "CertificateAuthority.issue_many": lambda w: Call(w.ca.issue_many, ["a.test"]),
     "CertificateAuthority.load": lambda w: Call(CertificateAuthority.load, w.file(w.ca, "ca.pem")),

@@ -1,4 +1,4 @@
-"""`ca create`, `issue`, `check`, `show`, `explain`, `pfx`: what needs no machine."""
+"""`ca create`, `ca crl`, `issue`, `check`, `show`, `explain`, `pfx`: what needs no machine."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from cryptography.hazmat.primitives.serialization import Encoding
+
 from mlsssl import _files
 from mlsssl._commands.terminal import read_password
 from mlsssl._pki.pfx_explain import explain_pfx
-from mlsssl._store_crls import given
+from mlsssl._store_crls import given, issuer_of, number_of, thumbprint_of
 from mlsssl.authority import CertificateAuthority
 from mlsssl.certificate import Certificate
 from mlsssl.errors import ExistsError, InvalidInputError, MalformedDataError, WrongPasswordError
@@ -18,6 +20,8 @@ from mlsssl.errors import ExistsError, InvalidInputError, MalformedDataError, Wr
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
+
+    from cryptography import x509
 
     from mlsssl._commands.terminal import Terminal
     from mlsssl.certificate import TrustAnchor
@@ -107,7 +111,7 @@ def create_authority(arguments: Namespace, terminal: Terminal) -> int:
         certificate_file = free_place(arguments.certificate_out, force=arguments.force)
     _place_for_both(arguments.out, force=arguments.force, certificate_elsewhere=certificate_file is not None)
     if arguments.issuer:
-        issuer = load_authority(arguments.issuer, arguments.issuer_password)
+        issuer = load_authority(arguments.issuer, arguments.issuer_password).with_crl_url(arguments.crl_url)
         authority = issuer.create_intermediate(
             arguments.name,
             key=arguments.key,
@@ -117,6 +121,10 @@ def create_authority(arguments: Namespace, terminal: Terminal) -> int:
             excluded=arguments.excluded,
         )
     else:
+        if arguments.crl_url is not None:
+            raise InvalidInputError(
+                "--crl-url is the address of the issuer's list, and a root has no issuer; give it to issue"
+            )
         authority = CertificateAuthority.create(
             arguments.name,
             key=arguments.key or "rsa-3072",
@@ -141,10 +149,55 @@ def load_authority(path: str, source: str | None, key: str | None = None) -> Cer
     return CertificateAuthority(load(path, source, key=key, purpose=f"the password of the authority {path}"))
 
 
+def revocation_list(arguments: Namespace, terminal: Terminal) -> int:
+    """`ca crl --ca FILE --out FILE`: the authority's next revocation list."""
+    target = free_place(arguments.out, force=arguments.force)
+    previous = None
+    if arguments.previous is not None:
+        previous, *more = given(arguments.previous)
+        if more:
+            raise InvalidInputError(f"{arguments.previous} holds {1 + len(more)} lists; give the authority's one")
+    now = dt.datetime.now(dt.timezone.utc)
+    revoked = [(_serial_of(one), now, arguments.reason) for one in arguments.revoke]
+    authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key)
+    crl = authority.crl(revoked, days=arguments.days, number=arguments.number, at=now, previous=previous)
+    pem = target.suffix.lower() == ".pem"
+    _files.write(target, crl.public_bytes(Encoding.PEM if pem else Encoding.DER), private=False)
+    row = describe_crl(crl)
+    terminal.result(
+        {**row, "file": str(target)},
+        f"{row['issuer']}, number {row['number']}, current until {row['next_update']} UTC, revokes {row['entries']}\n"
+        f"Saved to {target}.",
+    )
+    return 0
+
+
+def _serial_of(given_as: str) -> int:
+    """A certificate file's serial number, or one in hexadecimal as `show` prints it; a file of such a name wins."""
+    if not Path(given_as).exists():
+        digits = given_as.replace(":", "").removeprefix("0x")
+        if digits and set(digits) <= set("0123456789abcdefABCDEF"):
+            return int(digits, 16)
+    return Certificate.load(given_as).serial_number
+
+
+def describe_crl(crl: x509.CertificateRevocationList) -> dict[str, object]:
+    """A revocation list as plain values, ready for JSON."""
+    until = crl.next_update_utc
+    return {
+        "sha1": str(thumbprint_of(crl)),
+        "issuer": issuer_of(crl),
+        "number": number_of(crl),
+        "this_update": f"{crl.last_update_utc:%Y-%m-%d %H:%M}",
+        "next_update": None if until is None else f"{until:%Y-%m-%d %H:%M}",
+        "entries": len(crl),
+    }
+
+
 def issue(arguments: Namespace, terminal: Terminal) -> int:
     """`issue NAME… --ca FILE --out FILE`."""
     _place_for_both(arguments.out, force=arguments.force)
-    authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key)
+    authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key).with_crl_url(arguments.crl_url)
     certificate = authority.issue(
         *arguments.names, key=arguments.key, days=arguments.days, common_name=arguments.common_name
     )

@@ -8,8 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl import _store_crls
-from mlsssl._commands.certificates import load
+from mlsssl._commands.certificates import describe_crl, load
 from mlsssl._commands.terminal import read_password
 from mlsssl.binding import Binding
 from mlsssl.errors import InvalidInputError, UnsupportedError, WrongPasswordError
@@ -18,8 +17,6 @@ from mlsssl.values import BindingOptions, Thumbprint, parse_binding_key
 
 if TYPE_CHECKING:
     from argparse import Namespace
-
-    from cryptography import x509
 
     from mlsssl._commands.terminal import Terminal
     from mlsssl.store import StoreEntry
@@ -109,18 +106,6 @@ def store_remove(arguments: Namespace, terminal: Terminal) -> int:
     return 0
 
 
-def _crl_row(crl: x509.CertificateRevocationList) -> dict[str, object]:
-    until = crl.next_update_utc
-    return {
-        "sha1": str(_store_crls.thumbprint_of(crl)),
-        "issuer": _store_crls.issuer_of(crl),
-        "number": _store_crls.number_of(crl),
-        "this_update": f"{crl.last_update_utc:%Y-%m-%d %H:%M}",
-        "next_update": None if until is None else f"{until:%Y-%m-%d %H:%M}",
-        "entries": len(crl),
-    }
-
-
 _CRL_COLUMNS = {
     "sha1": "SHA-1",
     "issuer": "ISSUER",
@@ -134,7 +119,7 @@ _CRL_COLUMNS = {
 def store_crls(arguments: Namespace, terminal: Terminal) -> int:
     """`store crls`."""
     with machine_of(arguments) as machine, machine.store(arguments.store, location=arguments.location) as store:
-        rows = [_crl_row(crl) for crl in store.crls()]
+        rows = [describe_crl(crl) for crl in store.crls()]
     rows.sort(key=lambda row: (str(row["issuer"]), str(row["this_update"])))
     terminal.table(
         rows, _CRL_COLUMNS, empty=f"There are no revocation lists in {arguments.location}\\{arguments.store}."
@@ -145,7 +130,7 @@ def store_crls(arguments: Namespace, terminal: Terminal) -> int:
 def store_add_crl(arguments: Namespace, terminal: Terminal) -> int:
     """`store add-crl FILE`."""
     with machine_of(arguments) as machine, machine.store(arguments.store, location=arguments.location) as store:
-        rows = [_crl_row(crl) for crl in store.add_crl(arguments.file)]
+        rows = [describe_crl(crl) for crl in store.add_crl(arguments.file)]
     lines = [f"Added the revocation list {row['sha1']} of {row['issuer']}." for row in rows]
     terminal.result(rows, "\n".join(lines) or "Nothing to add: what is in the file is there already.")
     return 0

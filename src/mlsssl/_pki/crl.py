@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -14,7 +13,7 @@ from mlsssl._pki.quiet import quiet
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Collection, Iterable, Mapping
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
 
@@ -22,10 +21,12 @@ __all__ = [
     "REASONS",
     "build_crl",
     "check_der_crl",
+    "entries_to_keep",
     "line_and_age",
     "load_crls",
     "load_der_crl",
     "newest_of_each_line",
+    "number_of",
     "revoked_serials",
 ]
 
@@ -51,6 +52,7 @@ def build_crl(
     at: datetime,
     number: int,
     days: int = 30,
+    kept: Iterable[x509.RevokedCertificate] = (),
 ) -> x509.CertificateRevocationList:
     """A full revocation list of one authority.
 
@@ -62,6 +64,7 @@ def build_crl(
         at: thisUpdate; aware.
         number: The CRL number, 0 to 2^159 - 1; must grow from list to list, which is the caller's task.
         days: How long the list is current, from 1 on; nextUpdate follows from it.
+        kept: Entries of an earlier list, as they are.
 
     Raises:
         InvalidInputError: an argument out of its range, an unknown reason, or an authority that may not sign lists.
@@ -77,6 +80,8 @@ def build_crl(
         issuer_name=issuer.subject, last_update=begin, next_update=begin + timedelta(days=days)
     ).add_extension(x509.CRLNumber(number), critical=False)
     builder = builder.add_extension(_authority_key_identifier(issuer), critical=False)
+    for entry in kept:
+        builder = builder.add_revoked_certificate(entry)
     seen: set[int] = set()
     for serial, moment, reason in revoked:
         builder = builder.add_revoked_certificate(_entry(serial, moment, reason, seen))
@@ -184,6 +189,45 @@ def _readable(crl: x509.CertificateRevocationList) -> x509.CertificateRevocation
     return crl
 
 
+def entries_to_keep(
+    previous: x509.CertificateRevocationList, issuer: x509.Certificate, *, besides: Collection[int]
+) -> tuple[x509.RevokedCertificate, ...]:
+    """The entries of an authority's list until now, which its next one has to repeat.
+
+    Args:
+        previous: That list; full, and signed by the authority.
+        issuer: The authority's certificate.
+        besides: Serial numbers that are not asked for.
+
+    Raises:
+        InvalidInputError: it is not such a list.
+        MalformedDataError: an entry cannot be read.
+    """
+    try:
+        key = issuer.public_key()
+        if previous.issuer != issuer.subject or not previous.is_signature_valid(key):  # type: ignore[arg-type]
+            raise InvalidInputError("the previous list is another authority's: it did not sign it")
+        scopes = (x509.DeltaCRLIndicator.oid, x509.IssuingDistributionPoint.oid)
+        if any(extension.oid in scopes for extension in previous.extensions):
+            raise InvalidInputError("the previous list is no full one: it has the entries of a part only")
+        kept = tuple(entry for entry in previous if entry.serial_number not in besides)
+        for entry in kept:
+            _ = entry.extensions, entry.revocation_date_utc  # read now, for they are written again later
+        return kept
+    except InvalidInputError:
+        raise
+    except Exception as error:  # noqa: BLE001 - TypeError for a key that cannot sign, ValueError for entries
+        raise MalformedDataError(f"the previous list cannot be read: {error}") from None
+
+
+def number_of(crl: x509.CertificateRevocationList) -> int:
+    """The CRL number (RFC 5280 section 5.2.3); -1 without one."""
+    try:
+        return crl.extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
+    except x509.ExtensionNotFound:
+        return -1
+
+
 def line_and_age(crl: x509.CertificateRevocationList) -> tuple[tuple[bytes, ...], tuple[datetime, int]]:
     """Which lists replace one another, and which of two is the newer.
 
@@ -195,7 +239,6 @@ def line_and_age(crl: x509.CertificateRevocationList) -> tuple[tuple[bytes, ...]
         ValueError, TypeError: the list cannot be read; `load_crls` has none such.
     """
     extensions = crl.extensions
-    number = -1
     line = [crl.issuer.public_bytes()]
     for kind in (x509.AuthorityKeyIdentifier, x509.IssuingDistributionPoint, x509.DeltaCRLIndicator):
         try:
@@ -205,9 +248,7 @@ def line_and_age(crl: x509.CertificateRevocationList) -> tuple[tuple[bytes, ...]
         else:
             # Which base a delta list is for does not matter: it is a delta list.
             line.append(b"delta" if isinstance(value, x509.DeltaCRLIndicator) else value.public_bytes())
-    with contextlib.suppress(x509.ExtensionNotFound):
-        number = extensions.get_extension_for_class(x509.CRLNumber).value.crl_number
-    return tuple(line), (crl.last_update_utc, number)
+    return tuple(line), (crl.last_update_utc, number_of(crl))
 
 
 def newest_of_each_line(crls: Iterable[x509.CertificateRevocationList]) -> list[x509.CertificateRevocationList]:

@@ -131,7 +131,7 @@ def server_certificate(
         .add_extension(signer.authority_key_identifier, critical=False)
     )
     if crl_url is not None:
-        builder = builder.add_extension(_distribution_point(crl_url), critical=False)
+        builder = builder.add_extension(distribution_point(crl_url), critical=False)
     return _sign(builder, signer.key, signer)
 
 
@@ -169,15 +169,18 @@ def authority_certificate(
         constraints = x509.NameConstraints(permitted or None, excluded or None)
         builder = builder.add_extension(constraints, critical=True)
     if crl_url is not None and signer is not None:
-        builder = builder.add_extension(_distribution_point(crl_url), critical=False)
+        builder = builder.add_extension(distribution_point(crl_url), critical=False)
     signing_key = signer.key if signer else key
     assert signing_key is not None
     return _sign(builder, signing_key, signer)
 
 
-def _distribution_point(url: str) -> x509.CRLDistributionPoints:
+def distribution_point(url: str) -> x509.CRLDistributionPoints:
+    """Where a revocation list is published, as an extension; `InvalidInputError` for what is no address."""
     try:
         where = x509.UniformResourceIdentifier(url)
+        if not url:
+            raise ValueError("it is empty")
     except (ValueError, TypeError) as error:
         raise InvalidInputError(f"a CRL's address is an ASCII URL, not {url!r}: {error}") from None
     return x509.CRLDistributionPoints([x509.DistributionPoint([where], None, None, None)])
