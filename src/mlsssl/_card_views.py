@@ -135,7 +135,9 @@ def report_card(report: Report) -> str:
 
 
 def _findings(findings: Iterable[Finding]) -> str:
-    return _cards.findings((f.severity.value, f.code, f.where, f.found, f.expected, f.remedy) for f in findings)
+    return _cards.findings(
+        (f.severity.value, f.code, f.where, f.found, f.expected, f.remedy, f.standard) for f in findings
+    )
 
 
 def plan_card(plan: Plan) -> str:

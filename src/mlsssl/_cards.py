@@ -226,8 +226,8 @@ def ordered(steps: Iterable[object]) -> str:
     return f"<ol>{items}</ol>" if items else ""
 
 
-def findings(found: Iterable[tuple[str, str, str, str, str, str]]) -> str:
-    """Findings: severity, code, where, found, expected, remedy, all text."""
+def findings(found: Iterable[tuple[str, str, str, str, str, str, str]]) -> str:
+    """Findings: severity, code, where, found, expected, remedy, standard, all text."""
     tones: dict[str, Tone] = {"error": "over", "warning": "soon", "notice": "note"}
     rows = [
         [
@@ -235,9 +235,9 @@ def findings(found: Iterable[tuple[str, str, str, str, str, str]]) -> str:
             code(name),
             escaped(where),
             f"{escaped(what)}<br><span class='faint'>expected: {escaped(expected)}</span>",
-            escaped(remedy),
+            f"{escaped(remedy)}<br><span class='faint'>{escaped(standard)}</span>",
         ]
-        for severity, name, where, what, expected, remedy in found
+        for severity, name, where, what, expected, remedy, standard in found
     ]
     shown = table(("", "code", "where", "found", "remedy"), rows, empty="no finding")
     return f'<div class="findings">{shown}</div>' if rows else ""

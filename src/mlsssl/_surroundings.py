@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlsssl._pki import pem
+from mlsssl._pki.constraints import canonical_name
 from mlsssl._pki.crl import load_der_crl
 from mlsssl._pki.view import issuer_view
 from mlsssl.errors import MalformedDataError, StoreNotFoundError
@@ -29,32 +30,32 @@ class Surroundings:
     """What was found in the stores at one moment, without what is in Disallowed.
 
     Attributes:
-        authorities: The certificates in CA, Root and AuthRoot, by the DER of their subject.
-        crls: Revocation lists, by the DER of their issuer.
+        authorities: The certificates in CA, Root and AuthRoot, by their subject in the form for comparing.
+        crls: Revocation lists, by their issuer in the same form.
         roots: Those of Root and AuthRoot.
     """
 
-    authorities: dict[bytes, list[x509.Certificate]]
-    crls: dict[bytes, list[x509.CertificateRevocationList]]
+    authorities: dict[object, list[x509.Certificate]]
+    crls: dict[object, list[x509.CertificateRevocationList]]
     roots: tuple[x509.Certificate, ...]
 
     def issuers_of(self, certificates: Iterable[x509.Certificate]) -> list[x509.Certificate]:
         """Every certificate on a way up from these, by names alone; whether signatures hold is the validator's."""
         found: list[x509.Certificate] = []
-        names: set[bytes] = set()
-        wanted = [issuer_view(certificate).issuer for certificate in certificates]
+        names: set[object] = set()
+        wanted = [_issuer(certificate) for certificate in certificates]
         while wanted:
             name = wanted.pop()
             if name not in names:
                 names.add(name)
                 for issuer in self.authorities.get(name, ()):
                     found.append(issuer)
-                    wanted.append(issuer_view(issuer).issuer)
+                    wanted.append(_issuer(issuer))
         return found
 
     def crls_for(self, certificates: Iterable[x509.Certificate]) -> list[x509.CertificateRevocationList]:
         """The lists of these certificates' issuers."""
-        names = dict.fromkeys(issuer_view(certificate).issuer for certificate in certificates)
+        names = dict.fromkeys(_issuer(certificate) for certificate in certificates)
         return [one for name in names for one in self.crls.get(name, ())]
 
 
@@ -70,7 +71,7 @@ def look_around(port: MachinePort, location: Location, *stores: str) -> Surround
         stores: Further stores to take revocation lists from.
     """
     disallowed = {der for place in _places(location) for der in _certificates(port, "Disallowed", place)}
-    authorities: dict[bytes, list[x509.Certificate]] = {}
+    authorities: dict[object, list[x509.Certificate]] = {}
     roots: dict[bytes, x509.Certificate] = {}
     for place in _places(location):
         for name in _AUTHORITIES:
@@ -88,16 +89,16 @@ def look_around_if_lists(port: MachinePort, *stores: str) -> Surroundings | None
 
 def lists_around(
     port: MachinePort, location: Location, *stores: str
-) -> dict[bytes, list[x509.CertificateRevocationList]]:
+) -> dict[object, list[x509.CertificateRevocationList]]:
     """The revocation lists alone, by the DER of their issuer."""
     names = {name.casefold(): name for name in (*_AUTHORITIES, *stores)}
-    found: dict[bytes, list[x509.CertificateRevocationList]] = {}
+    found: dict[object, list[x509.CertificateRevocationList]] = {}
     for place in _places(location):
         for name in names.values():
             for der in _in_store(port, name, place, lambda store: store.crls()):
                 with suppress(MalformedDataError):
                     one = load_der_crl(der)
-                    found.setdefault(one.issuer.public_bytes(), []).append(one)
+                    found.setdefault(canonical_name(one.issuer), []).append(one)
     return found
 
 
@@ -105,13 +106,27 @@ def _places(location: Location) -> tuple[Location, ...]:
     return ("CurrentUser", "LocalMachine") if location == "CurrentUser" else ("LocalMachine",)
 
 
-def _file(authorities: dict[bytes, list[x509.Certificate]], roots: dict[bytes, x509.Certificate], der: bytes) -> None:
+def _file(authorities: dict[object, list[x509.Certificate]], roots: dict[bytes, x509.Certificate], der: bytes) -> None:
     with suppress(MalformedDataError):
         certificate = pem.load_der(der)
-        same = authorities.setdefault(issuer_view(certificate).subject, [])
+        same = authorities.setdefault(_subject(certificate), [])
         if certificate not in same:
             same.append(certificate)
         roots.setdefault(der, certificate)
+
+
+def _subject(certificate: x509.Certificate) -> object:
+    """The subject in the form for comparing; its octets where it cannot be read."""
+    view = issuer_view(certificate)
+    return view.subject if view.name is None else canonical_name(view.name)
+
+
+def _issuer(certificate: x509.Certificate) -> object:
+    """The issuer likewise."""
+    try:
+        return canonical_name(certificate.issuer)
+    except Exception:  # noqa: BLE001 - ValueError and TypeError are known, from odd attribute types
+        return issuer_view(certificate).issuer
 
 
 def _certificates(port: MachinePort, name: str, location: Location) -> Iterator[bytes]:

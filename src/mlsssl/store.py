@@ -127,6 +127,9 @@ class Store:
     Every operation looks at the machine anew, so what another process added is seen, and a change is on disk
     when the call returns.
 
+    Another program may have put a certificate into it that cannot be read. Iterating passes it over, `thumbprints`
+    has it, `store[thumbprint]` raises the `MalformedDataError` that says why, and `remove` takes it out.
+
     Open one with `Store.open` or `machine.store`.
     """
 
@@ -218,7 +221,11 @@ class Store:
     def __iter__(self) -> Iterator[StoreEntry]:
         with closing(self._port()) as port:
             for record in port.records():
-                yield self._entry(record)
+                try:
+                    entry = self._entry(record)
+                except MalformedDataError:
+                    continue
+                yield entry
 
     def thumbprints(self) -> Iterator[Thumbprint]:
         """The thumbprints alone, in no stated order: much cheaper than the entries."""

@@ -27,7 +27,15 @@ from chains import (
     time_of,
     tlv,
 )
-from mlsssl import Certificate, CertificateAuthority, InvalidInputError, MalformedDataError, _select, _trust_findings
+from mlsssl import (
+    Certificate,
+    CertificateAuthority,
+    InvalidInputError,
+    MalformedDataError,
+    _select,
+    _trust_findings,
+    cleanup,
+)
 from mlsssl._embedded import digests
 from mlsssl._pki import pem
 from mlsssl._pki.validate import validate
@@ -233,6 +241,15 @@ def test_an_odd_name_is_indexed_and_shown_all_the_same() -> None:
             with closing(_select.port_of(machine).open_store(name_of_store, "LocalMachine", write=True)) as port:
                 port.add(der, None, friendly_name=None, exportable=False, provider=None)
         assert machine.store("MY").find(host=HOST) == good
+        assert list(machine.store("MY")) == [good]
+        assert len(machine.store("MY")) == 2
+        machine.store("MY")._repr_html_()
+        cleanup(machine=machine)
+        thumbprint = next(one for one in machine.store("MY").thumbprints() if one != good.thumbprint)
+        with pytest.raises(MalformedDataError):
+            machine.store("MY")[thumbprint]
+        machine.store("MY").remove(thumbprint)
+        assert list(machine.store("MY").thumbprints()) == [good.thumbprint]
         assert good.check(HOST, trust=["system"]).codes == ()
     problem = TrustProblem(name="CERT_TRUST_IS_UNTRUSTED_ROOT", code=0x20, text="is odd", position=1, certificate=der)
     assert next(one.found for one in _trust_findings.findings([problem])).startswith("the certificate is odd")

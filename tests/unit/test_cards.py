@@ -119,7 +119,7 @@ def test_a_report_card_shows_path_and_findings() -> None:
     assert "✓ ok" in good.words
     assert "no finding" in good.words
     assert good.words.index("CN=Root") < good.words.index("CN=Middle") < good.words.index("leaf")
-    for words in ("✗ not ok", "name-mismatch", "expired", "2 errors", "trusted", "ca.issue("):
+    for words in ("✗ not ok", "name-mismatch", "expired", "2 errors", "trusted", "ca.issue(", "RFC 9525 section 6"):
         assert words in bad.words
     untrusted = card(GOOD.check("www.example.com", trust=[]))
     assert "not trusted" in untrusted.words

@@ -159,6 +159,26 @@ def test_a_list_of_another_scope_says_nothing() -> None:
     assert of_partition(LEAF, here) == ("crl-invalid",)
 
 
+def test_an_entry_with_something_critical_and_unknown_spoils_the_list() -> None:
+    """RFC 5280 section 5.3, wherever the entry stands; what is not critical does no harm."""
+
+    def having(*, critical: bool) -> x509.CertificateRevocationList:
+        other = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55738.1"), b"\x05\x00")
+        odd = x509.RevokedCertificateBuilder(serial_number=99, revocation_date=NOW).add_extension(other, critical)
+        named = x509.RevokedCertificateBuilder(serial_number=LEAF.serial, revocation_date=NOW)
+        return x509.CertificateRevocationListBuilder(
+            issuer_name=MIDDLE.certificate().subject,
+            last_update=NOW - timedelta(days=1),
+            next_update=NOW + timedelta(days=1),
+            revoked_certificates=[named.build(), odd.build()],
+        ).sign(ec_key(2), hashes.SHA256())
+
+    assert check(having(critical=False), by_root()).codes == ("revoked",)
+    report = check(having(critical=True), by_root())
+    assert report.codes == ("crl-invalid",)
+    assert "1.3.6.1.4.1.55738.1" in report.findings[0].found
+
+
 def test_hard_without_any_list_refuses() -> None:
     """Asked to be sure and given nothing to be sure with."""
     assert check().findings == ()

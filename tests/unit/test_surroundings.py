@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from chains import NOW, ec_key, leaf, root
 from mlsssl import (
+    Certificate,
     CertificateAuthority,
     ClosedError,
     EmbeddedMachine,
@@ -16,6 +18,7 @@ from mlsssl import (
     audit,
     deploy,
 )
+from mlsssl._pki.crl import build_crl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -201,3 +204,15 @@ def test_two_lists_made_within_a_second_are_older_and_newer(machine: EmbeddedMac
         authorities.add_crl(second)
         assert entry.check("a.test").codes == ("revoked",)
         assert len(authorities.crls()) == 2
+
+
+def test_names_in_stores_compare_as_rfc_5280_says(machine: EmbeddedMachine) -> None:
+    """Without case and runs of blanks: the issuer and its list are found though their octets differ."""
+    upper = root("SPACED  Root", 60)
+    below = leaf(root("Spaced root", 60), "a.test")
+    machine.store("Root").add(Certificate.from_der(upper.der()))
+    entry = machine.store().add(Certificate.from_der(below.der()))
+    report = entry.check("a.test", at=NOW)
+    assert report.trusted
+    add_list(machine, build_crl(upper.certificate(), ec_key(60), [(below.serial, NOW, None)], at=NOW, number=1))
+    assert "revoked" in entry.check("a.test", at=NOW).codes

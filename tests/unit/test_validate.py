@@ -361,3 +361,19 @@ def test_a_reader_that_does_not_exist_is_refused() -> None:
     assert "pfx-unreadable" not in made.check(trust=[authority], profile="windows", facts=facts).codes
     with pytest.raises(InvalidInputError, match=r"a system is one of .*windows-server-2016"):
         made.check(trust=[authority], facts=ServerFacts(pfx=explained, readable_by="windows-server-1999"))
+
+
+def test_the_common_name_counts_only_where_the_profile_says_so() -> None:
+    """For old clients, and in the procedure, whose page asks for it; with a name in subjectAltName nowhere."""
+    bare = leaf(ROOT, "x", common="old.example.com")
+    without = replace(bare, extensions=tuple(one for one in bare.extensions if one.oid != "2.5.29.17"))
+
+    def refused(made: Made) -> set[str]:
+        found = {}
+        for profile in PROFILES:
+            report = validate(made.certificate(), host="old.example.com", at=NOW, expect_key=False, profile=profile)
+            found[profile] = "name-mismatch" in report.codes
+        return {profile for profile, wrong in found.items() if wrong}
+
+    assert refused(without) == {"private", "public", "windows"}
+    assert refused(leaf(ROOT, "other.example.com", common="old.example.com")) == set(PROFILES)

@@ -53,7 +53,6 @@ PROFILES = {
             name="windows",
             base="windows",
             summary="What Schannel and HTTP.sys need to use the certificate on a server.",
-            accepts_common_name=True,
         ),
         Profile(
             name="legacy",

@@ -152,12 +152,31 @@ def _problem(crl: x509.CertificateRevocationList, issuer: View, view: View) -> s
             elif extension.critical:
                 return f"its critical extension {extension.oid.dotted_string} is unknown"
         line_and_age(crl)  # what is looked at next can be read
+        unknown = _unknown_in_entries(crl)
+        if unknown is not None:
+            return f"an entry has the critical extension {unknown}, which is unknown"
     except Exception as error:  # noqa: BLE001 - TypeError for a key that cannot sign, ValueError for extensions
         return f"it cannot be read: {error}"
     usage = issuer.value(x509.KeyUsage)
     if usage is not None and not usage.crl_sign:
         return "its issuer's key usage does not allow signing lists"
     return ""
+
+
+_KNOWN_IN_ENTRIES = frozenset({x509.CRLReason.oid, x509.InvalidityDate.oid})
+_CRITICAL = b"\x01\x01\xff"  # BOOLEAN TRUE
+
+
+def _unknown_in_entries(crl: x509.CertificateRevocationList) -> str | None:
+    """A critical extension of an entry that is not processed here: the whole list is not to be used (section 5.3)."""
+    # A million entries take a second to look at one by one, and hardly any list has anything critical in it.
+    if _CRITICAL not in crl.tbs_certlist_bytes:
+        return None
+    for entry in crl:
+        for extension in entry.extensions:
+            if extension.critical and extension.oid not in _KNOWN_IN_ENTRIES:
+                return str(extension.oid.dotted_string)
+    return None
 
 
 def _out_of_scope(scope: x509.IssuingDistributionPoint, view: View) -> str:
