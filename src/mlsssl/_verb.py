@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from typing import TYPE_CHECKING, TypeVar
-
-from typing_extensions import ParamSpec
+from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from mlsssl import _execution, _select, _transaction
 from mlsssl._plan import make_plan

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import functools
 from collections import Counter
-from typing import TYPE_CHECKING, Concatenate, TypeVar, cast
-
-from typing_extensions import ParamSpec
+from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
 from mlsssl._windows.native import NULL
 

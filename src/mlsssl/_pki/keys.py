@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Literal, get_args
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from typing_extensions import TypeIs
 
 from mlsssl._arguments import check_password
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError, WrongPasswordError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+    from typing_extensions import TypeIs
 
 KeyType = Literal["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]
 """The kinds of key this library makes."""
