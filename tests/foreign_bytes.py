@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import ssl
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -11,7 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from made_certificates import make, shared_key
 from mlsssl import Certificate
-from mlsssl._pki.crl import load_crls
+from mlsssl._embedded.client_hello import ClientHelloReader
+from mlsssl._embedded.http import BadRequestError, parse_request
+from mlsssl._pki.crl import load_crls, revoked_serials
 from mlsssl._pki.csr import load_request
 from mlsssl._pki.keys import load_private_key, private_key_pem
 from mlsssl._pki.pfx import load_pfx, load_pfx_entries, serialize_pfx
@@ -65,6 +69,16 @@ def _crl() -> bytes:
     return builder.sign(ROOT.key, hashes.SHA256()).public_bytes(serialization.Encoding.DER)
 
 
+def _hello(server_name: str | None) -> bytes:
+    """What Python's own client says first."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    with contextlib.suppress(ssl.SSLWantReadError):
+        context.wrap_bio(incoming, outgoing, server_hostname=server_name).do_handshake()
+    return outgoing.read()
+
+
 def _text(parse: Callable[[str], object]) -> Callable[[bytes], object]:
     return lambda data: parse(data.decode("utf-8", "surrogateescape"))
 
@@ -73,6 +87,7 @@ EXPECTED: dict[str, tuple[type[Exception], ...]] = {
     # A private key of a kind that is not used is no malformed file.
     "certificate": (MalformedDataError, UnsupportedError),
     "private_key": (MalformedDataError, UnsupportedError),
+    "http_request": (BadRequestError,),
 }
 """What a reader may raise, where that is more than `MalformedDataError`."""
 
@@ -90,6 +105,12 @@ READERS: dict[str, tuple[Callable[[bytes], object], list[bytes]]] = {
         ],
     ),
     "load_crls": (load_crls, [_crl()]),
+    "revoked_serials": (lambda data: [revoked_serials(crl) for crl in load_crls(data)], [_crl()]),
+    "client_hello": (lambda data: ClientHelloReader().feed(data), [_hello("www.example.com"), _hello(None)]),
+    "http_request": (
+        lambda data: parse_request(bytearray(data)),
+        [b"GET /a?b=c HTTP/1.1\r\nHost: www.example.com\r\nContent-Length: 3\r\nConnection: close\r\n\r\nabc"],
+    ),
     "private_key": (lambda data: load_private_key(data, "secret"), [LEAF.pkcs8, private_key_pem(LEAF.key, None)]),
     "load_pvk": (
         lambda data: load_pvk(data, "secret"),
