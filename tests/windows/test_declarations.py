@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from typing import TYPE_CHECKING
 
@@ -103,3 +104,25 @@ def test_no_dll_is_loaded_elsewhere() -> None:
     """Off Windows the loader refuses with our own error."""
     with pytest.raises(UnsupportedError, match=r"httpapi\.dll"):
         native.load("httpapi.dll")
+
+
+_AT_THE_END_OF_MEMORY = """
+import ctypes, mmap
+from mlsssl._windows import native
+page = mmap.PAGESIZE
+memory = mmap.mmap(-1, 2 * page)
+start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+text = "host\\0".encode("utf-16-le")
+memory[page - len(text) : page] = text
+libc = ctypes.CDLL(None, use_errno=True)
+assert libc.mprotect(ctypes.c_void_p(start + page), ctypes.c_size_t(page), 0) == 0  # PROT_NONE
+assert native.text_at(native.ffi.cast("WCHAR *", start + page - len(text)), 256) == "host"
+print("read")
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="takes away the memory behind a text with mprotect")
+def test_a_text_at_the_end_of_memory_is_read_to_its_nul_and_no_further() -> None:
+    """The test doubles once took 512 bytes wherever a host name stood, and a process died of it in a thousand runs."""
+    run = subprocess.run([sys.executable, "-c", _AT_THE_END_OF_MEMORY], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stdout) == (0, "read\n"), run.stderr

@@ -488,11 +488,7 @@ def _commit(opened: OpenStore) -> None:
 
 
 def text_of(pointer: CData) -> str:
-    units = ffi.cast("WCHAR *", pointer)
-    length = 0
-    while units[length]:
-        length += 1
-    return text_at(units, length)
+    return text_at(pointer, 1 << 16)
 
 
 def _prov_info_bytes(value: ProvInfo, address: int) -> bytes:

@@ -132,16 +132,15 @@ def wide_or_null(text: str | None) -> CData:
 
 
 def text_at(pointer: CData, limit: int) -> str:
-    """The NUL-terminated UTF-16 text at `pointer`, at most `limit` code units; the NUL may be missing."""
-    return _until_nul(bytes(ffi.buffer(ffi.cast("BYTE *", pointer), 2 * limit)))
+    """The NUL-terminated UTF-16 text at `pointer`, at most `limit` code units; the NUL may be missing.
 
-
-def _until_nul(data: bytes) -> str:
-    end = len(data) & ~1
-    found = data.find(b"\0\0")
-    while found >= 0 and found % 2:  # the zero halves of two neighbouring units
-        found = data.find(b"\0\0", found + 1)
-    return data[: end if found < 0 else found].decode("utf-16-le", "surrogatepass")
+    Nothing behind the NUL is touched: the memory may end there.
+    """
+    units = ffi.cast("WCHAR *", pointer)
+    length = 0
+    while length < limit and units[length]:
+        length += 1
+    return bytes(ffi.buffer(units, 2 * length)).decode("utf-16-le", "surrogatepass")
 
 
 def address_of(pointer: CData) -> int:

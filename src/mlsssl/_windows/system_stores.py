@@ -37,7 +37,7 @@ def names(dlls: Dlls, location: Location) -> list[str]:
     found: dict[str, str] = {}
 
     def note(name: CData, *_rest: object) -> int:
-        text = _text_at(name)
+        text = text_at(name, _NAME_LIMIT)
         found.setdefault(text.casefold(), text)
         return 1  # go on
 
@@ -162,12 +162,3 @@ def _find(dlls: Dlls, store: StoreHandle, thumbprint: Thumbprint) -> CertContext
     if code != CRYPT_E_NOT_FOUND:
         raise crypto_failure("CertFindCertificateInStore", code)
     return None
-
-
-def _text_at(pointer: CData) -> str:
-    """The store name that a callback was given."""
-    units = ffi.cast("WCHAR *", pointer)
-    length = 0
-    while length < _NAME_LIMIT and units[length]:
-        length += 1
-    return text_at(units, length)
