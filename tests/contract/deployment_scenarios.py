@@ -8,6 +8,7 @@ import functools
 import os
 import shutil
 import sys
+import tempfile
 import uuid
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -37,8 +38,8 @@ def fast_place(tmp_path: Path) -> Iterator[Path]:
     if not os.access(memory, os.W_OK):
         yield tmp_path
         return
-    folder = memory / f"mlsssl-sweep-{os.getpid()}-{tmp_path.name}"
-    folder.mkdir(0o700)
+    # A name of its own: a killed session leaves its folder behind, and Wine gives process ids out again.
+    folder = Path(tempfile.mkdtemp(prefix="mlsssl-sweep-", dir=memory))
     try:
         yield folder
     finally:
