@@ -1,7 +1,8 @@
 """HTTPS for a Windows service, renewed for ever, in one call.
 
 The public names, and nothing else. Each is imported from its module on first use (PEP 562), so that importing the
-package costs next to nothing and a tool that needs one noun loads no more than that; type checkers see plain imports.
+package costs next to nothing and a tool that needs one noun loads no more than that; type checkers see plain imports,
+and nothing else.
 """
 
 from __future__ import annotations
@@ -234,15 +235,17 @@ _told_of_loading: list[Callable[[], object]] = []
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
-def __getattr__(name: str) -> object:
-    home = _HOME_OF.get(name)
-    if home is None:
-        raise AttributeError(f"module 'mlsssl' has no attribute {name!r}")
-    value = getattr(import_module(f"mlsssl.{home}"), name)
-    globals()[name] = value
-    for tell in _told_of_loading:
-        tell()
-    return value
+if not TYPE_CHECKING:  # a type checker that sees it would take every misspelt name
+
+    def __getattr__(name: str) -> object:
+        home = _HOME_OF.get(name)
+        if home is None:
+            raise AttributeError(f"module 'mlsssl' has no attribute {name!r}")
+        value = getattr(import_module(f"mlsssl.{home}"), name)
+        globals()[name] = value
+        for tell in _told_of_loading:
+            tell()
+        return value
 
 
 def __dir__() -> list[str]:
