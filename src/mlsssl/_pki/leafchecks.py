@@ -14,7 +14,7 @@ from mlsssl._pki.certchecks import check_common, check_dates
 from mlsssl._pki.hostnames import dns_problem, idna_problem, lenient_address, matches_any, to_a_labels
 from mlsssl._pki.rules import days_of
 from mlsssl._pki.suffixes import is_internal, is_public_suffix
-from mlsssl._pki.weakkeys import check_key
+from mlsssl._pki.weakkeys import check_key, for_pss_only
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -290,7 +290,7 @@ def _check_key_usage(view: View, emit: Emitter) -> None:
         emit("key-usage-ec-encipherment", part, "keyEncipherment or dataEncipherment with an EC key")
     if signs:
         return
-    if isinstance(key, rsa.RSAPublicKey) and enciphers:
+    if isinstance(key, rsa.RSAPublicKey) and enciphers and not for_pss_only(view.spki):
         emit("key-usage-no-signature", part, "keyEncipherment without digitalSignature")
     elif not (usage.key_cert_sign and _is_ca(view)):
         # An authority in the place of the leaf has a finding of its own.
