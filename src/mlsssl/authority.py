@@ -219,7 +219,9 @@ class CertificateAuthority:
         if allowed is not None and wanted > allowed:
             raise InvalidInputError(f"path_length is at most {allowed} below {self.name}, not {wanted}")
         permitted_trees = _subtrees("permitted", permitted)
+        subject = issue.common_name(common_name)
         self._check_subtrees(permitted_trees)
+        self._check_names((), subject)
         private_key = keys.make_key(keys.check_key_type(self.key_type) if key is None else key)
         moment = check_moment(at)
         if days is None:
@@ -228,7 +230,7 @@ class CertificateAuthority:
         certificate = issue.authority_certificate(
             self._signer,
             None,
-            subject=issue.common_name(common_name),
+            subject=subject,
             public_key=private_key.public_key(),
             not_before=not_before,
             not_after=not_after,
@@ -241,15 +243,32 @@ class CertificateAuthority:
         return CertificateAuthority(assemble(certificate, private_key, self._line), crl_url=crl_url)
 
     def _check_subtrees(self, wanted: Sequence[x509.GeneralName]) -> None:
+        from mlsssl._pki.constraints import subtree_within
+
         for constraint in self._constraints:
             for tree in wanted:
-                verdicts = [names.within(tree, above) for above in constraint.permitted_subtrees or ()]
+                verdicts = [subtree_within(tree, above) for above in constraint.permitted_subtrees or ()]
                 same_kind = [verdict for verdict in verdicts if verdict is not None]
                 if same_kind and not any(same_kind):
                     raise InvalidInputError(
                         f"{names.name_text(tree)} lies outside what {self.name} may issue for; "
                         "choose a part of its permitted names"
                     )
+
+    def _check_names(self, san: Sequence[x509.GeneralName], subject: x509.Name) -> None:
+        """Refuse names that the constraints of this authority, or of one above it, forbid."""
+        if not self._constraints:
+            return
+        from mlsssl._pki.constraints import Budget, BudgetExceededError, find_forbidden, names_by_kind
+
+        wanted, budget = names_by_kind(san, subject), Budget()
+        for constraint in self._constraints:
+            try:
+                forbidden = find_forbidden(wanted, constraint, budget)
+            except BudgetExceededError as error:
+                raise InvalidInputError(f"{self.name} may not issue this: {error}") from None
+            if forbidden is not None:
+                raise InvalidInputError(f"{self.name} may not issue this: {forbidden[1]} (its name constraints)")
 
     # -- issuing ------------------------------------------------------------------------------------------------
 
@@ -308,14 +327,12 @@ class CertificateAuthority:
         at: dt.datetime,
         serial: int | None,
     ) -> Certificate:
-        if self._constraints:
-            violated = names.violated_constraint(wanted, self._constraints)
-            if violated is not None:
-                raise InvalidInputError(f"{self.name} may not issue this: {violated} (its name constraints)")
+        subject = _subject(common_name, wanted)
+        self._check_names(wanted, subject)
         not_before, not_after = self._validity(at, days)
         certificate = issue.server_certificate(
             self._signer,
-            subject=_subject(common_name, wanted),
+            subject=subject,
             names=wanted,
             public_key=public_key,
             not_before=not_before,

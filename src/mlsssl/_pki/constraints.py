@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import ipaddress
 import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from mlsssl._pki.hostnames import dns_problem, lenient_address
+from mlsssl._pki.hostnames import common_name_host, dns_problem, lenient_address
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -18,10 +19,24 @@ if TYPE_CHECKING:
     from mlsssl._pki.emitter import Emitter
     from mlsssl._pki.view import View
 
-__all__ = ["Budget", "BudgetExceededError", "canonical_name", "check_form", "find_violation"]
+__all__ = [
+    "Budget",
+    "BudgetExceededError",
+    "NamesByKind",
+    "canonical_name",
+    "check_form",
+    "find_forbidden",
+    "find_violation",
+    "names_by_kind",
+    "subtree_within",
+]
 
 _PART = "nameConstraints"
 _OCTETS_PER_COMPARISON = 64
+_LONGEST_DOMAIN = 254
+
+NamesByKind = dict[type[x509.GeneralName], list[object]]
+"""Names, or subtrees of names, by kind; directory names folded for comparing."""
 
 
 class BudgetExceededError(Exception):
@@ -79,7 +94,7 @@ def check_form(view: View, emit: Emitter) -> None:
 def _form_problem(subtree: x509.GeneralName) -> str:
     if isinstance(subtree, x509.DNSName):
         value = subtree.value
-        if value and ("*" in value or dns_problem(value) not in (None, "dns-name-underscore")):
+        if value[:1] == "." or _domain(value) is None:
             return f"the DNS subtree {value!r}"
     elif isinstance(subtree, x509.IPAddress):
         if not isinstance(subtree.value, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
@@ -115,9 +130,26 @@ def find_violation(
         return None
     # Sorting names by kind costs something too, even where nothing is compared then.
     budget.compare((len(issuer.der) + len(below.der)) // _OCTETS_PER_COMPARISON)
-    permitted = _by_kind(constraints.permitted_subtrees)
-    excluded = _by_kind(constraints.excluded_subtrees)
-    names = _names(below, common_name_counts=common_name_counts and leaf)
+    san = below.value(x509.SubjectAlternativeName)
+    common = below.common_names if common_name_counts and leaf else ()
+    return find_forbidden(names_by_kind(san or (), below.name, common_names=common), constraints, budget)
+
+
+def find_forbidden(names: NamesByKind, constraints: x509.NameConstraints, budget: Budget) -> tuple[str, str] | None:
+    """The code and the description of the first of `names` that `constraints` do not allow, or None.
+
+    For what is to be issued as for what was: an authority that asked another engine would issue what is then refused.
+
+    Args:
+        names: From `names_by_kind`.
+        constraints: Of one authority above.
+        budget: Pays for the comparisons.
+
+    Raises:
+        BudgetExceededError: too many names and constraints.
+    """
+    permitted = _by_kind(constraints.permitted_subtrees or ())
+    excluded = _by_kind(constraints.excluded_subtrees or ())
     for kind, values in names.items():
         allowed, forbidden = permitted.get(kind, ()), excluded.get(kind, ())
         if not allowed and not forbidden:
@@ -136,6 +168,20 @@ def find_violation(
     return None
 
 
+def subtree_within(inner: x509.GeneralName, outer: x509.GeneralName) -> bool | None:
+    """Whether every name in the subtree `inner` is in `outer` too; None for different kinds. Domains and networks."""
+    if isinstance(inner, x509.DNSName) and isinstance(outer, x509.DNSName):
+        return _dns(inner.value, outer.value, False)
+    if isinstance(inner, x509.IPAddress) and isinstance(outer, x509.IPAddress):
+        ours, theirs = inner.value, outer.value
+        if isinstance(ours, ipaddress.IPv4Network) and isinstance(theirs, ipaddress.IPv4Network):
+            return ours.subnet_of(theirs)
+        if isinstance(ours, ipaddress.IPv6Network) and isinstance(theirs, ipaddress.IPv6Network):
+            return ours.subnet_of(theirs)
+        return False
+    return None
+
+
 def _weight(value: object) -> int:
     """How many comparisons of usual names one with this name is worth."""
     if isinstance(value, _CanonicalName):
@@ -147,11 +193,11 @@ def _text(value: object) -> str:
     return value.name.rfc4514_string() if isinstance(value, _CanonicalName) else repr(str(value))
 
 
-def _by_kind(subtrees: list[x509.GeneralName] | None) -> dict[type[x509.GeneralName], list[object]]:
-    kinds: dict[type[x509.GeneralName], list[object]] = {}
-    for subtree in subtrees or ():
-        value = subtree.value
-        kinds.setdefault(type(subtree), []).append(_CanonicalName(value) if isinstance(value, x509.Name) else value)
+def _by_kind(names: Iterable[x509.GeneralName]) -> NamesByKind:
+    kinds: NamesByKind = {}
+    for name in names:
+        value = name.value
+        kinds.setdefault(type(name), []).append(_CanonicalName(value) if isinstance(value, x509.Name) else value)
     return kinds
 
 
@@ -165,25 +211,40 @@ class _CanonicalName:
         self.rdns = canonical_name(name)
 
 
-def _names(view: View, *, common_name_counts: bool) -> dict[type[x509.GeneralName], list[object]]:
-    """Every name that constraints speak about, by kind; the subject too, as a directory name and for its mail."""
-    san = view.value(x509.SubjectAlternativeName)
-    names = _by_kind(list(san) if san is not None else None)
-    subject = view.name
-    if subject is not None and view.subject != b"\x30\x00":
+def names_by_kind(
+    san: Iterable[x509.GeneralName], subject: x509.Name | None, *, common_names: Iterable[str] = ()
+) -> NamesByKind:
+    """Every name that constraints speak about, by kind; the subject too, as a directory name and for its mail.
+
+    Args:
+        san: What stands in subjectAltName.
+        subject: The subject; None when it cannot be read.
+        common_names: Those of its common names that count as hosts if there is no host in subjectAltName.
+    """
+    names = _by_kind(san)
+    hosted = x509.DNSName in names or x509.IPAddress in names
+    if subject is not None and subject.rdns:
         names.setdefault(x509.DirectoryName, []).append(_CanonicalName(subject))
         if x509.RFC822Name not in names:
             mail = [a.value for a in subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS)]
             if mail:
                 names[x509.RFC822Name] = list(mail)
-        if common_name_counts and x509.DNSName not in names and x509.IPAddress not in names:
-            for common in view.common_names:
-                address = lenient_address(common)
-                if address is not None:
-                    names.setdefault(x509.IPAddress, []).append(address)
-                elif dns_problem(common) is None and "." in common:
-                    names.setdefault(x509.DNSName, []).append(common)
+    for common in () if hosted else common_names:
+        host = common_name_host(common)
+        if host is not None:
+            names.setdefault(x509.DNSName if isinstance(host, str) else x509.IPAddress, []).append(host)
     return names
+
+
+def _domain(subtree: str) -> str | None:
+    """A DNS subtree in lower case; None where it is no domain, with or without a leading dot."""
+    sound = len(subtree) <= _LONGEST_DOMAIN and (not subtree or _is_domain(subtree.removeprefix(".")))
+    return subtree.lower() if sound else None
+
+
+@lru_cache(maxsize=1024)
+def _is_domain(text: str) -> bool:
+    return "*" not in text and dns_problem(text) in (None, "dns-name-underscore")
 
 
 def _within(name: str, domain: str) -> bool:
@@ -191,9 +252,12 @@ def _within(name: str, domain: str) -> bool:
 
 
 def _dns(value: object, subtree: object, excluding: bool) -> bool:
-    name, domain = str(value).lower().removesuffix("."), str(subtree).lower()
+    name, domain = str(value).lower().removesuffix("."), _domain(str(subtree))
+    if domain is None:
+        # Nobody can say what it stands for: it permits nothing and excludes everything.
+        return excluding
     if domain[:1] == ".":
-        # Against RFC 5280, and common: subdomains only.
+        # RFC 5280 has no such form. OpenSSL, Go and Firefox read it alike: the names below, not the domain itself.
         return name.endswith(domain)
     if name[:2] == "*.":
         base = name[2:]

@@ -11,7 +11,14 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 from cryptography.x509.oid import NameOID
 
 from mlsssl._pki.certchecks import check_common, check_dates
-from mlsssl._pki.hostnames import dns_problem, idna_problem, lenient_address, matches_any, to_a_labels
+from mlsssl._pki.hostnames import (
+    common_name_host,
+    dns_problem,
+    idna_problem,
+    lenient_address,
+    matches_any,
+    to_a_labels,
+)
 from mlsssl._pki.rules import days_of
 from mlsssl._pki.suffixes import is_internal, is_public_suffix
 from mlsssl._pki.weakkeys import check_key, for_pss_only
@@ -96,15 +103,8 @@ def check_host(names: Names, host: str | Address, emit: Emitter) -> None:
 
 def _common_name_matches(common: Sequence[str], host: str | Address) -> bool:
     if isinstance(host, str):
-        return matches_any(host, filter(None, map(_to_a_labels, common)), ())
-    return any(lenient_address(name) == host and name == str(host) for name in common)
-
-
-def _to_a_labels(name: str) -> str:
-    try:
-        return to_a_labels(name)
-    except InvalidInputError:
-        return ""
+        return matches_any(host, (name for name in map(common_name_host, common) if isinstance(name, str)), ())
+    return any(common_name_host(name) == host and name == str(host) for name in common)
 
 
 def check_leaf(view: View, names: Names, emit: Emitter, at: datetime) -> None:
