@@ -188,6 +188,81 @@ def test_the_common_name_is_constrained_where_it_counts_as_a_host() -> None:
     assert "name-constraints-violated" not in codes(made, above, profile="private")
 
 
+@pytest.mark.parametrize("profile", ["legacy", "procedure"])
+@pytest.mark.parametrize(
+    ("common", "host", "inside"),
+    [
+        ("www.evil.test", "www.evil.test", "evil.test"),
+        ("www.evil.test.", "www.evil.test", "evil.test"),
+        ("WWW.Evil.TEST", "www.evil.test", "evil.test"),
+        ("*.evil.test", "www.evil.test", "evil.test"),
+        ("*.evil.test", "www.evil.test", "www.evil.test"),
+        ("www.b\u00fccher.test", "www.xn--bcher-kva.test", "xn--bcher-kva.test"),
+        ("\uff45\uff56\uff49\uff4c.test", "evil.test", "test"),
+        ("www\u3002evil\uff0etest", "www.evil.test", "evil.test"),
+        ("e_vil.test", "e_vil.test", "test"),
+        ("intranet", "intranet", "intranet"),
+    ],
+)
+def test_a_common_name_meets_constraints_as_the_host_it_matches(
+    common: str, host: str, inside: str, profile: str
+) -> None:
+    """Whatever spelling lets it match; the twins are the same name without constraints, and with the right ones."""
+    free = root()
+    for above, expected in (
+        (free, set()),
+        (constrained([x509.DNSName(inside)]) if "*" not in common else free, set()),
+        (constrained([x509.DNSName("example.com")]), {"name-constraints-violated"}),
+        (constrained(None, [x509.DNSName(inside)]), {"name-constraints-violated"}),
+    ):
+        made = replace(leaf(above), subject=name(common)).without(x509.SubjectAlternativeName)
+        assert codes(made, above, profile=profile, host=host) == expected
+
+
+@pytest.mark.parametrize("common", ["10.0.0.1", "0x0a.0.0.1", "\uff11\uff10.0.0.1", "10.0.0.1."])
+def test_a_common_name_that_is_an_address_in_some_spelling_is_constrained_as_one(common: str) -> None:
+    """And never matched as a DNS name of the same look, which no constraint on addresses would stop."""
+    above = constrained([x509.DNSName("example.com"), network("192.0.2.0/24")])
+    made = replace(leaf(above), subject=name(common)).without(x509.SubjectAlternativeName)
+    assert "name-constraints-violated" in codes(made, above, profile="legacy", host=common)
+    free = root()
+    unconstrained = replace(leaf(free), subject=name(common)).without(x509.SubjectAlternativeName)
+    assert codes(unconstrained, free, profile="legacy", host=common) == (
+        set() if common == "10.0.0.1" else {"name-mismatch"}
+    )
+
+
+def test_a_common_name_that_can_be_no_host_meets_no_constraint() -> None:
+    """A person's or a company's name neither matches nor breaks anything."""
+    above = constrained([x509.DNSName("example.com")])
+    made = replace(leaf(above), subject=name("Example Company")).without(x509.SubjectAlternativeName)
+    assert codes(made, above, profile="legacy") == set()
+    assert codes(made, above, profile="legacy", host="example.com") == {"name-mismatch"}
+
+
+@pytest.mark.parametrize(
+    ("dns", "permitted", "excluded"),
+    [
+        ("corp.test", False, False),
+        ("a.corp.test", True, True),
+        ("*.corp.test", True, True),
+        ("xcorp.test", False, False),
+    ],
+)
+def test_a_leading_dot_means_the_names_below(dns: str, permitted: bool, excluded: bool) -> None:
+    """RFC 5280 has no such form; OpenSSL, Go and Firefox take it for the names below, without the domain itself."""
+    below = x509.DNSName(".corp.test")
+    for above, violated in ((constrained([below]), not permitted), (constrained(None, [below]), excluded)):
+        assert ("name-constraints-violated" in codes(leaf(above, dns), above)) is violated
+
+
+@pytest.mark.parametrize("subtree", ["corp.test.", "..corp.test", "corp test", "-", "a" * 300])
+def test_a_subtree_that_is_no_domain_permits_nothing_and_excludes_everything(subtree: str) -> None:
+    """Nobody can say what its maker meant; an excluded name must not get through by that."""
+    for above in (constrained([x509.DNSName(subtree)]), constrained(None, [x509.DNSName(subtree)])):
+        assert "name-constraints-violated" in codes(leaf(above, "a.corp.test"), above)
+
+
 # Policies ----------------------------------------------------------------------------------------------------------
 
 A, B, ANY = "1.3.6.1.4.1.99999.1", "1.3.6.1.4.1.99999.2", "2.5.29.32.0"

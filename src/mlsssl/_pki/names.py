@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+
 from cryptography import x509
 
 from mlsssl.errors import InvalidInputError
