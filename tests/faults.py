@@ -162,6 +162,19 @@ def _policies(*oids: str) -> x509.CertificatePolicies:
     return x509.CertificatePolicies([x509.PolicyInformation(ObjectIdentifier(o), None) for o in oids])
 
 
+ANY_POLICY = "2.5.29.32.0"
+
+
+def _mapping(issuer: str, subject: str) -> bytes:
+    return tlv(0x30, tlv(0x30, oid(issuer), oid(subject)))
+
+
+def _distant() -> Extension:
+    """A permitted subtree with maximum 3, which cryptography reads and cannot write."""
+    subtree = tlv(0x30, tlv(0x82, b"example.com"), tlv(0x81, b"\x03"))
+    return Extension("2.5.29.30", True, tlv(0x30, tlv(0xA0, subtree)))
+
+
 def _long_chain() -> Case:
     made = [root()]
     for number in range(10):
@@ -372,8 +385,10 @@ CASES: dict[str, Callable[[], Case]] = {
     "name-constraints-unsupported": lambda: _unsupported_constraint(),
     "name-constraints-malformed": lambda: _middle_with(_constraints(excluded=(".example.org",)), critical=True),
     "name-constraints-not-critical": lambda: _middle_with(_constraints(permitted=("example.com",))),
+    "name-constraints-distance": lambda: _middle_with(_distant(), critical=True),
     "leaf-name-constraints": lambda: _leaf(_constraints(permitted=("example.com",)), critical=True),
     "policy-required": lambda: _middle_with(x509.PolicyConstraints(0, None), critical=True),
+    "policy-mappings-any": lambda: _middle_with(Extension("2.5.29.33", True, _mapping(ANY_POLICY, "1.2.3.4"))),
     # Trust
     "trust-not-asked": lambda: Case(trust=None),
     "issuer-not-found": lambda: Case(pool=()),

@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from mlsssl._pki.policies import MAPPINGS
 from mlsssl._pki.view import GENERALIZED_TIME, UTC_TIME
 
 if TYPE_CHECKING:
@@ -58,25 +59,25 @@ _PROCESSED: frozenset[type[x509.ExtensionType]] = frozenset(
         x509.KeyUsage,
         x509.ExtendedKeyUsage,
         x509.SubjectAlternativeName,
-        x509.IssuerAlternativeName,
         x509.NameConstraints,
         x509.CertificatePolicies,
         x509.PolicyConstraints,
         x509.InhibitAnyPolicy,
         x509.CRLDistributionPoints,
-        x509.TLSFeature,
         x509.OCSPNoCheck,
     }
 )
+# Those that clients need not process, and that must or should not be critical for that reason.
 _NEVER_CRITICAL: dict[type[x509.ExtensionType], str] = {
     x509.AuthorityKeyIdentifier: "authorityKeyIdentifier",
     x509.SubjectKeyIdentifier: "subjectKeyIdentifier",
     x509.AuthorityInformationAccess: "authorityInfoAccess",
     x509.SubjectInformationAccess: "subjectInfoAccess",
     x509.FreshestCRL: "freshestCRL",
+    x509.IssuerAlternativeName: "issuerAltName",
+    x509.TLSFeature: "TLS feature",
 }
 _SUBJECT_DIRECTORY_ATTRIBUTES = "2.5.29.9"
-_POLICY_MAPPINGS = "2.5.29.33"
 _NAMES_OF_EXTENSIONS = {
     "2.5.29.14": "subjectKeyIdentifier",
     "2.5.29.15": "keyUsage",
@@ -196,7 +197,7 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
     for oid, critical, _ in view.unknown:
         if critical and oid == _SUBJECT_DIRECTORY_ATTRIBUTES:
             emit("extension-critical", "extension subjectDirectoryAttributes", "a critical extension")
-        elif critical and oid != _POLICY_MAPPINGS:
+        elif critical and oid != MAPPINGS:
             emit("extension-unknown-critical", f"extension {oid}", "a critical extension of unknown meaning")
     for kind, extension in view.known.items():
         if kind in _NEVER_EMPTY and not len(extension.value):

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID
 
 from mlsssl._pki.hostnames import common_name_host, dns_problem, lenient_address
+from mlsssl._pki.view import read_tlv, split_sequence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -84,11 +85,25 @@ def check_form(view: View, emit: Emitter) -> None:
     permitted, excluded = constraints.permitted_subtrees, constraints.excluded_subtrees
     if not view.critical(x509.NameConstraints):
         emit("name-constraints-not-critical", _PART, "name constraints that are not critical")
+    if _has_distance(view):
+        emit("name-constraints-distance", _PART, "a subtree with minimum or maximum")
     for subtree in [*(permitted or ()), *(excluded or ())][:5000]:
         problem = _form_problem(subtree)
         if problem:
             emit("name-constraints-malformed", _PART, problem)
             return
+
+
+def _has_distance(view: View) -> bool:
+    """Whether a subtree has more than its base, which cryptography reads and drops."""
+    octets = view.octets(x509.NameConstraints)
+    _, start, end = read_tlv(octets, 0)
+    for _, _, first, last in split_sequence(octets, start, end):
+        for _, _, content, stop in split_sequence(octets, first, last):
+            _, _, base_end = read_tlv(octets, content)
+            if base_end != stop:
+                return True
+    return False
 
 
 def _form_problem(subtree: x509.GeneralName) -> str:

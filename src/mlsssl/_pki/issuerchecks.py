@@ -9,6 +9,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 
 from mlsssl._pki.certchecks import check_common, check_key_identifiers, check_signature_algorithm
 from mlsssl._pki.constraints import check_form
+from mlsssl._pki.policies import maps_any_policy, read_mappings
 from mlsssl._pki.weakkeys import check_key
 
 if TYPE_CHECKING:
@@ -39,9 +40,18 @@ def check_issuer(view: View, emit: Emitter, *, anchor: bool) -> None:
     if anchor:
         check_key_identifiers(view, emit, issuer=view if view.self_issued else None)
     check_form(view, emit)
+    _check_mappings(view, emit)
     for kind, name in ((x509.PolicyConstraints, "policyConstraints"), (x509.InhibitAnyPolicy, "inhibitAnyPolicy")):
         if view.value(kind) is not None and not view.critical(kind):
             emit("extension-not-critical", f"extension {name}", "an extension that is not critical")
+
+
+def _check_mappings(view: View, emit: Emitter) -> None:
+    mappings = read_mappings(view)
+    if mappings is None:
+        emit("extension-malformed", "extension policyMappings", "no list of pairs of policies")
+    elif maps_any_policy(mappings):
+        emit("policy-mappings-any", "extension policyMappings", "a mapping from or to anyPolicy")
 
 
 def _check_authority(view: View, emit: Emitter, *, anchor: bool) -> None:

@@ -742,11 +742,12 @@ _EXTENSIONS = (
     ),
     rule(
         "extension-critical",
-        "- W E - -",
-        "An extension is critical that must not be.",
+        "E E E E E",
+        "An extension is critical that must or should not be: clients need not process it, and OpenSSL, with curl, "
+        "Python, Ruby and PHP on it, refuses the certificate.",
         expected="the extension, not critical",
         remedy=_REISSUE,
-        standard="RFC 5280 sections 4.2.1.1, 4.2.1.2, 4.2.1.8, 4.2.1.15 and 4.2.2",
+        standard="RFC 5280 sections 4.2, 4.2.1.1, 4.2.1.2, 4.2.1.7, 4.2.1.8, 4.2.1.15 and 4.2.2; RFC 7633",
     ),
     rule(
         "extension-not-critical",
@@ -892,6 +893,14 @@ _CONSTRAINTS = (
         standard=f"RFC 5280 section 4.2.1.10; {_BR} section 7.1.2.10.8",
     ),
     rule(
+        "name-constraints-distance",
+        "E E E E E",
+        "A name constraint has a minimum or maximum, which clients do not process and therefore refuse.",
+        expected="subtrees without minimum and maximum",
+        remedy=_NEW_CA,
+        standard="RFC 5280 section 4.2.1.10",
+    ),
+    rule(
         "leaf-name-constraints",
         "- W E - -",
         "A certificate that is no authority has name constraints.",
@@ -906,6 +915,14 @@ _CONSTRAINTS = (
         expected="a policy that every certificate of the path names",
         remedy="issue with the policy that the authority demands",
         standard="RFC 5280 section 6.1.5 (g)",
+    ),
+    rule(
+        "policy-mappings-any",
+        "E E E E E",
+        "An issuer maps a policy to or from anyPolicy, which ends the processing of the path.",
+        expected="mappings between named policies",
+        remedy=_NEW_CA,
+        standard="RFC 5280 sections 4.2.1.5 and 6.1.4 (a)",
     ),
 )
 
