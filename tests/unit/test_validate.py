@@ -377,3 +377,28 @@ def test_the_common_name_counts_only_where_the_profile_says_so() -> None:
 
     assert refused(without) == {"private", "public", "windows"}
     assert refused(leaf(ROOT, "other.example.com", common="old.example.com")) == set(PROFILES)
+
+
+@pytest.mark.parametrize(
+    ("names", "host", "refused"),
+    [
+        (["*.s3.amazonaws.com"], "bucket.s3.amazonaws.com", True),
+        (["*.S3.amazonaws.com", "other.s3.amazonaws.com"], "bucket.s3.amazonaws.com", True),
+        (["*.s3.amazonaws.com", "bucket.s3.amazonaws.com"], "bucket.s3.amazonaws.com", False),
+        (["s3.amazonaws.com", "*.s3.amazonaws.com"], "s3.amazonaws.com", False),
+        (["*.s3.amazonaws.com", "*.bucket.s3.amazonaws.com"], "x.bucket.s3.amazonaws.com", False),
+        (["*.s3.amazonaws.com", "10.0.0.5"], "10.0.0.5", False),
+        (["*.s3.amazonaws.com"], None, False),
+    ],
+)
+def test_a_wildcard_over_a_public_suffix_counts_where_it_is_what_matches(
+    names: list[str], host: str | None, refused: bool
+) -> None:
+    """Cloud providers list their own suffix beside the exact name; a stranger's name must not rest on it."""
+    made = leaf(MIDDLE, *names)
+    report = validate(
+        made.certificate(), host=host, at=NOW, trust=TRUST, intermediates=POOL, expect_key=False, profile="public"
+    )
+    assert {f.code for f in report.errors} == ({"wildcard-public-suffix"} if refused else set())
+    other = report.filter(code="wildcard-public-suffix-unmatched")
+    assert [f.severity for f in other] == ([] if refused else [Severity.WARNING])

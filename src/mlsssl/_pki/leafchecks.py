@@ -107,13 +107,21 @@ def _common_name_matches(common: Sequence[str], host: str | Address) -> bool:
     return any(common_name_host(name) == host and name == str(host) for name in common)
 
 
-def check_leaf(view: View, names: Names, emit: Emitter, at: datetime) -> None:
-    """Everything about the leaf that needs no other certificate."""
+def check_leaf(view: View, names: Names, emit: Emitter, at: datetime, host: str | Address | None) -> None:
+    """Everything about the leaf that needs no other certificate.
+
+    Args:
+        view: The leaf.
+        names: Its names.
+        emit: Where findings go.
+        at: The moment asked about.
+        host: The name asked about, as `parse_host` gives it, or None.
+    """
     check_common(view, emit)
     check_dates(view, emit, at)
     _check_validity(view, emit, at)
     check_key(view, emit, leaf=True)
-    _check_names(view, names, emit)
+    _check_names(view, names, emit, host)
     _check_common_name(view, names, emit)
     _check_usages(view, emit)
     _check_key_usage(view, emit)
@@ -163,7 +171,7 @@ def _check_validity(view: View, emit: Emitter, at: datetime) -> None:
         emit("expires-soon", "validity", f"{left.days} days left of {days}")
 
 
-def _check_names(view: View, names: Names, emit: Emitter) -> None:
+def _check_names(view: View, names: Names, emit: Emitter, host: str | Address | None) -> None:
     if not names.dns and not names.addresses:
         if names.san:
             if view.value(x509.SubjectAlternativeName) is not None:
@@ -182,8 +190,12 @@ def _check_names(view: View, names: Names, emit: Emitter) -> None:
             emit("san-critical", _SAN, "a critical subjectAltName beside a subject")
         elif empty and not critical and view.value(x509.SubjectAlternativeName) is not None:
             emit("san-not-critical", _SAN, "a subjectAltName that is not critical, and no subject")
+    # Only one wildcard can match the host, *.<its parent>; it is what matches unless the host itself is listed.
+    decisive = f"*.{host.partition('.')[2]}" if isinstance(host, str) else None
+    if any(name.lower() == host for name in names.dns):
+        decisive = None
     for name in names.dns:
-        _check_dns_name(name, emit)
+        _check_dns_name(name, emit, decisive=name.lower() == decisive)
     for address in names.addresses:
         if not isinstance(address, (ipaddress.IPv4Address, ipaddress.IPv6Address)):
             emit("ip-malformed", _SAN, f"the address {address}")
@@ -191,7 +203,7 @@ def _check_names(view: View, names: Names, emit: Emitter) -> None:
             emit("reserved-ip", _SAN, f"the address {address}")
 
 
-def _check_dns_name(name: str, emit: Emitter) -> None:
+def _check_dns_name(name: str, emit: Emitter, *, decisive: bool) -> None:
     problem = dns_problem(name)
     if problem is not None:
         emit(problem, _SAN, f"the DNS name {name!r}")
@@ -200,7 +212,8 @@ def _check_dns_name(name: str, emit: Emitter) -> None:
     if bare[:2] == "*.":
         bare = bare[2:]
         if is_public_suffix(bare):
-            emit("wildcard-public-suffix", _SAN, f"the DNS name {name!r}; {bare!r} is a public suffix")
+            code = "wildcard-public-suffix" if decisive else "wildcard-public-suffix-unmatched"
+            emit(code, _SAN, f"the DNS name {name!r}; {bare!r} is a public suffix")
     if is_internal(bare):
         emit("internal-name", _SAN, f"the DNS name {name!r}")
     if bare.endswith(".arpa"):

@@ -417,9 +417,18 @@ _NAMES = (
     rule(
         "wildcard-public-suffix",
         "- W E - -",
-        "A wildcard stands for every name of a public suffix, under which strangers register names.",
+        "The name asked about is matched only by a wildcard for every name of a public suffix, under which strangers "
+        "register names; browsers do not let it match.",
         expected="a wildcard below a domain of your own",
         remedy='issue one for names of your own domain: ca.issue("*.corp.example")',
+        standard=f"RFC 9525 section 7.1; {_BR} section 3.2.2.6; publicsuffix.org",
+    ),
+    rule(
+        "wildcard-public-suffix-unmatched",
+        "- N W - -",
+        "A wildcard stands for every name of a public suffix; it is not what matches the name asked about, if any was.",
+        expected="wildcards below domains of your own only; who owns the suffix, such as a cloud provider, may have one",
+        remedy='leave it out, unless the suffix is yours: ca.issue("www.corp.example")',
         standard=f"{_BR} section 3.2.2.6; publicsuffix.org",
     ),
     rule(

@@ -127,7 +127,7 @@ def validate(
     _check_private_key(view, private_key, emit, expected=expect_key)
     if facts is not None:
         _check_facts(facts, emit)
-    check_leaf(view, names, emit, at)
+    check_leaf(view, names, emit, at, wanted)
     found = _find_path(view, emit, trust, intermediates, at, judge, max_depth)
     if len(found.path) == 1:
         check_key_identifiers(view, emit, issuer=view if view.self_issued else None)
