@@ -318,7 +318,8 @@ CASES: dict[str, Callable[[], Case]] = {
     # What it may be used for
     "eku-missing": lambda: Case(leaf=LEAF.without(x509.ExtendedKeyUsage)),
     "eku-server-auth-missing": lambda: _leaf(x509.ExtendedKeyUsage([Eku.CLIENT_AUTH])),
-    "eku-any": lambda: _leaf(x509.ExtendedKeyUsage([Eku.ANY_EXTENDED_KEY_USAGE])),
+    "eku-any": lambda: _leaf(x509.ExtendedKeyUsage([Eku.ANY_EXTENDED_KEY_USAGE, Eku.SERVER_AUTH])),
+    "eku-any-only": lambda: _leaf(x509.ExtendedKeyUsage([Eku.ANY_EXTENDED_KEY_USAGE])),
     "eku-other-usage": lambda: _leaf(x509.ExtendedKeyUsage([Eku.SERVER_AUTH, Eku.CODE_SIGNING])),
     "eku-client-auth": lambda: _public(
         replace(
@@ -330,7 +331,8 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
     "eku-critical": lambda: _leaf(x509.ExtendedKeyUsage([Eku.SERVER_AUTH]), critical=True),
     "issuer-eku": lambda: _middle_with(x509.ExtendedKeyUsage([Eku.EMAIL_PROTECTION])),
-    "root-eku": lambda: _root_with(x509.ExtendedKeyUsage([Eku.SERVER_AUTH]), profile="public"),
+    "issuer-eku-any": lambda: _middle_with(x509.ExtendedKeyUsage([Eku.ANY_EXTENDED_KEY_USAGE])),
+    "root-eku": lambda: _root_with(x509.ExtendedKeyUsage([Eku.SERVER_AUTH])),
     "key-usage-unsuitable": lambda: _leaf(key_usage(content_commitment=True), critical=True),
     "key-usage-no-signature": lambda: Case(
         leaf=leaf(MIDDLE, key=rsa_key(2048)).with_extension(key_usage(key_encipherment=True), critical=True)
@@ -352,6 +354,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "issuer-subject-empty": lambda: _nameless_root(),
     "issuer-empty": lambda: _nameless_root(),
     "issuer-name-encoding": lambda: Case(leaf=replace(LEAF, issuer=name("TEST  intermediate"))),
+    "anchor-aki-missing": lambda: Case(pool=(), trust=(MIDDLE.without(x509.AuthorityKeyIdentifier),)),
     "aki-missing": lambda: Case(leaf=LEAF.without(x509.AuthorityKeyIdentifier)),
     "aki-no-key-identifier": lambda: _leaf(Extension("2.5.29.35", False, tlv(0x30))),
     "aki-mismatch": lambda: _leaf(x509.AuthorityKeyIdentifier(b"x" * 20, None, None)),

@@ -218,16 +218,17 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
         emit("name-unreadable", "subject", "a name that cannot be read")
 
 
-def check_key_identifiers(view: View, emit: Emitter, *, issuer: View | None) -> None:
+def check_key_identifiers(view: View, emit: Emitter, *, issuer: View | None, anchor: bool = False) -> None:
     """The authority key identifier against the issuer's subject key identifier.
 
-    `issuer` is None when it was not found; a self-issued certificate may leave the identifier out.
+    `issuer` is None when it was not found; a self-issued certificate may leave the identifier out. Nobody looks for
+    the issuer of an `anchor`, which is trusted by itself.
     """
     part = "authorityKeyIdentifier"
     aki = view.value(x509.AuthorityKeyIdentifier)
     if aki is None:
         if not view.self_issued and not view.has(x509.AuthorityKeyIdentifier):
-            emit("aki-missing", part, "no authorityKeyIdentifier")
+            emit("anchor-aki-missing" if anchor else "aki-missing", part, "no authorityKeyIdentifier")
         return
     if aki.authority_cert_issuer is not None or aki.authority_cert_serial_number is not None:
         emit("aki-issuer-serial", part, "authorityCertIssuer and authorityCertSerialNumber")

@@ -38,7 +38,7 @@ def check_issuer(view: View, emit: Emitter, *, anchor: bool) -> None:
     if not view.has(x509.SubjectKeyIdentifier):
         emit("issuer-ski-missing", "subjectKeyIdentifier", "no subjectKeyIdentifier")
     if anchor:
-        check_key_identifiers(view, emit, issuer=view if view.self_issued else None)
+        check_key_identifiers(view, emit, issuer=view if view.self_issued else None, anchor=True)
     check_form(view, emit)
     _check_mappings(view, emit)
     for kind, name in ((x509.PolicyConstraints, "policyConstraints"), (x509.InhibitAnyPolicy, "inhibitAnyPolicy")):
@@ -81,5 +81,7 @@ def _check_usage(view: View, emit: Emitter, *, anchor: bool) -> None:
         return
     if Eku.SERVER_AUTH not in usages and Eku.ANY_EXTENDED_KEY_USAGE not in usages:
         emit("issuer-eku", "extKeyUsage", "an extKeyUsage without serverAuth")
+    elif Eku.SERVER_AUTH not in usages:
+        emit("issuer-eku-any", "extKeyUsage", "anyExtendedKeyUsage without serverAuth")
     if anchor and view.self_issued:
         emit("root-eku", "extKeyUsage", "an extKeyUsage in a root")

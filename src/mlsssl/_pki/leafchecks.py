@@ -270,7 +270,8 @@ def _check_usages(view: View, emit: Emitter) -> None:
         return
     present = set(usages)
     if Eku.ANY_EXTENDED_KEY_USAGE in present:
-        emit("eku-any", part, "anyExtendedKeyUsage")
+        alone = Eku.SERVER_AUTH not in present
+        emit("eku-any-only" if alone else "eku-any", part, "anyExtendedKeyUsage" + (", no serverAuth" if alone else ""))
     elif Eku.SERVER_AUTH not in present:
         listed = sorted(_NAMED_USAGES.get(usage, usage.dotted_string) for usage in present)
         emit("eku-server-auth-missing", part, f"only {', '.join(listed) or 'nothing'}")

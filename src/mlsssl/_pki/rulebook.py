@@ -427,7 +427,7 @@ _NAMES = (
         "wildcard-public-suffix-unmatched",
         "- N W - -",
         "A wildcard stands for every name of a public suffix; it is not what matches the name asked about, if any was.",
-        expected="wildcards below domains of your own only; who owns the suffix, such as a cloud provider, may have one",
+        expected="wildcards below domains of your own; the owner of the suffix, such as a cloud provider, may have one",
         remedy='leave it out, unless the suffix is yours: ca.issue("www.corp.example")',
         standard=f"{_BR} section 3.2.2.6; publicsuffix.org",
     ),
@@ -487,6 +487,15 @@ _USAGE = (
         standard=f"{_BR} section 7.1.2.7.10",
     ),
     rule(
+        "eku-any-only",
+        "E E E N N",
+        "The extended key usage allows everything (anyExtendedKeyUsage) and does not name TLS servers; OpenSSL, with "
+        "curl and Python on it, refuses that.",
+        expected="serverAuth",
+        remedy="issue a new certificate: ca.issue(...) sets serverAuth",
+        standard=f"RFC 5280 section 4.2.1.12; {_BR} section 7.1.2.7.10; openssl-verification-options(1)",
+    ),
+    rule(
         "eku-other-usage",
         "- W E - -",
         "The extended key usage also allows signing code, mail, time stamps or OCSP answers.",
@@ -520,12 +529,23 @@ _USAGE = (
         standard=f"{_BR} section 7.1.2.10.6; Windows: CertGetEnhancedKeyUsage",
     ),
     rule(
+        "issuer-eku-any",
+        "W E E W W",
+        "An issuer's extended key usage allows everything (anyExtendedKeyUsage) and does not name TLS servers; OpenSSL "
+        "refuses what is below it.",
+        expected="no extendedKeyUsage in the issuer, or one with serverAuth",
+        remedy="make an intermediate without that limit: ca.create_intermediate(...)",
+        standard=f"{_BR} section 7.1.2.10.6; openssl-verification-options(1)",
+    ),
+    rule(
         "root-eku",
-        "- - E - -",
-        "The root has an extended key usage, which roots must not have.",
+        "- N E N -",
+        "The root has an extended key usage: OpenSSL and Windows hold everything below to it, and public roots must "
+        "not have one.",
         expected="a root without extendedKeyUsage",
         remedy=_NEW_CA,
-        standard=f"{_BR} section 7.1.2.1.2",
+        standard=f"{_BR} section 7.1.2.1.2; RFC 5280 section 4.2.1.12; openssl-verification-options(1); "
+        "Windows: CertGetEnhancedKeyUsage",
     ),
     rule(
         "key-usage-unsuitable",
@@ -681,6 +701,15 @@ _ISSUERS = (
         expected="authorityKeyIdentifier with the issuer's key identifier",
         remedy="issue a new certificate: ca.issue(...) sets it",
         standard="RFC 5280 section 4.2.1.1",
+    ),
+    rule(
+        "anchor-aki-missing",
+        "- N N - -",
+        "A certificate that is trusted by itself, and did not sign itself, does not say which key signed it; nobody "
+        "looks for that key, since the path ends here.",
+        expected="trust in the root, or a trusted certificate with authorityKeyIdentifier",
+        remedy="trust the root instead: check(..., trust=[ca])",
+        standard="RFC 5280 sections 4.2.1.1 and 6.1.1 (d)",
     ),
     rule(
         "aki-no-key-identifier",

@@ -130,7 +130,7 @@ def validate(
     check_leaf(view, names, emit, at, wanted)
     found = _find_path(view, emit, trust, intermediates, at, judge, max_depth)
     if len(found.path) == 1:
-        check_key_identifiers(view, emit, issuer=view if view.self_issued else None)
+        check_key_identifiers(view, emit, issuer=view if view.self_issued else None, anchor=found.trusted)
     if not (len(found.path) == 1 and found.trusted):
         check_signature_algorithm(view, emit)
     if served is not None:
