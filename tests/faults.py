@@ -330,6 +330,7 @@ CASES: dict[str, Callable[[], Case]] = {
         at=datetime(2027, 3, 20, tzinfo=timezone.utc),
     ),
     "eku-critical": lambda: _leaf(x509.ExtendedKeyUsage([Eku.SERVER_AUTH]), critical=True),
+    "netscape-type": lambda: _leaf(Extension("2.16.840.1.113730.1.1", False, tlv(0x03, b"\x05\x20"))),
     "issuer-eku": lambda: _middle_with(x509.ExtendedKeyUsage([Eku.EMAIL_PROTECTION])),
     "issuer-eku-any": lambda: _middle_with(x509.ExtendedKeyUsage([Eku.ANY_EXTENDED_KEY_USAGE])),
     "root-eku": lambda: _root_with(x509.ExtendedKeyUsage([Eku.SERVER_AUTH])),
@@ -374,6 +375,10 @@ CASES: dict[str, Callable[[], Case]] = {
     "extension-not-critical": lambda: _middle_with(x509.InhibitAnyPolicy(1)),
     "precertificate": lambda: _leaf(x509.PrecertPoison(), critical=True),
     "version": lambda: Case(leaf=replace(LEAF, version=1, extensions=()), host=None, profile="public"),
+    "version-extensions": lambda: Case(leaf=replace(LEAF, version=1)),
+    "proxy-certificate": lambda: _leaf(
+        Extension("1.3.6.1.5.5.7.1.14", False, tlv(0x30, tlv(0x30, oid("1.3.6.1.5.5.7.21.1"))))
+    ),
     "serial-not-positive": lambda: Case(leaf=replace(LEAF, serial=0)),
     "serial-too-long": lambda: Case(leaf=replace(LEAF, serial=2**161)),
     "serial-predictable": lambda: Case(leaf=replace(LEAF, serial=1)),

@@ -8,6 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from mlsssl._pki.constraints import canonical_name
 from mlsssl._pki.policies import MAPPINGS
 from mlsssl._pki.view import GENERALIZED_TIME, UTC_TIME
 
@@ -78,6 +79,7 @@ _NEVER_CRITICAL: dict[type[x509.ExtensionType], str] = {
     x509.TLSFeature: "TLS feature",
 }
 _SUBJECT_DIRECTORY_ATTRIBUTES = "2.5.29.9"
+_PROXY_CERTIFICATE_INFORMATION = "1.3.6.1.5.5.7.1.14"
 _NAMES_OF_EXTENSIONS = {
     "2.5.29.14": "subjectKeyIdentifier",
     "2.5.29.15": "keyUsage",
@@ -182,7 +184,8 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
             f"{view.outer_algorithm.hex()} outside, {view.inner_algorithm.hex()} inside",
         )
     if view.version != 3:
-        emit("version", "version", f"version {view.version}")
+        extended = view.known or view.unknown or view.problems
+        emit("version-extensions" if extended else "version", "version", f"version {view.version}")
     if anchor:
         pass
     elif view.serial <= 0:
@@ -199,6 +202,8 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
             emit("extension-critical", "extension subjectDirectoryAttributes", "a critical extension")
         elif critical and oid != MAPPINGS:
             emit("extension-unknown-critical", f"extension {oid}", "a critical extension of unknown meaning")
+        elif oid == _PROXY_CERTIFICATE_INFORMATION:
+            emit("proxy-certificate", "extension proxyCertInfo", "a proxy certificate")
     for kind, extension in view.known.items():
         if kind in _NEVER_EMPTY and not len(extension.value):
             emit("extension-malformed", f"extension {_named(extension.oid.dotted_string)}", "an empty list")
@@ -248,4 +253,15 @@ def aki_mismatch(aki: x509.AuthorityKeyIdentifier, issuer: View) -> str:
     serial = aki.authority_cert_serial_number
     if serial is not None and serial != issuer.serial:
         return f"authorityCertSerialNumber {serial:x}, the issuer's is {issuer.serial:x}"
+    # As OpenSSL does it: of several names the first directory name counts, other kinds say nothing.
+    named = next((name.value for name in aki.authority_cert_issuer or () if isinstance(name, x509.DirectoryName)), None)
+    if named is not None and not _is_issued_by(issuer, named):
+        return f"authorityCertIssuer {named.rfc4514_string()[:200]}, the issuer was issued by {issuer.issuer_text}"
     return ""
+
+
+def _is_issued_by(view: View, name: x509.Name) -> bool:
+    try:
+        return canonical_name(view.certificate.issuer) == canonical_name(name)
+    except Exception:  # noqa: BLE001 - an unreadable name is nobody's name
+        return False

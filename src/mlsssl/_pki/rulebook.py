@@ -329,7 +329,8 @@ _NAMES = (
     rule(
         "san-not-critical",
         "- W E - -",
-        "The subject is empty and the subjectAltName is not critical.",
+        "The subject is empty and the subjectAltName is not critical; strict OpenSSL (Python 3.13 and later) refuses "
+        "that.",
         expected="a critical subjectAltName when the subject is empty",
         remedy=_REISSUE,
         standard="RFC 5280 sections 4.1.2.6 and 4.2.1.6",
@@ -521,6 +522,14 @@ _USAGE = (
         standard=f"{_BR} section 7.1.2.7.6",
     ),
     rule(
+        "netscape-type",
+        "W E E W W",
+        "The Netscape certificate type does not allow TLS servers, and OpenSSL still looks at it.",
+        expected="a certificate without that extension of the nineties, or one with the bit for TLS servers",
+        remedy="issue a new certificate: ca.issue(...)",
+        standard="openssl-verification-options(1), Certificate Extensions",
+    ),
+    rule(
         "issuer-eku",
         "E E E E W",
         "An issuer's extended key usage does not allow issuing for TLS servers.",
@@ -582,7 +591,8 @@ _USAGE = (
     rule(
         "key-usage-cert-sign",
         "- W E - -",
-        "The key usage of a server allows signing certificates or revocation lists.",
+        "The key usage of a server allows signing certificates or revocation lists; strict OpenSSL (Python 3.13 and "
+        "later) refuses the former.",
         expected="neither keyCertSign nor cRLSign",
         remedy="issue a new certificate: ca.issue(...) sets what a server needs",
         standard=f"RFC 5280 section 4.2.1.9; {_BR} section 7.1.2.7.11",
@@ -641,7 +651,7 @@ _ISSUERS = (
     rule(
         "basic-constraints-not-critical",
         "- W E - -",
-        "The basic constraints of an authority are not critical.",
+        "The basic constraints of an authority are not critical; strict OpenSSL (Python 3.13 and later) refuses that.",
         expected="critical basicConstraints",
         remedy=_NEW_CA,
         standard="RFC 5280 section 4.2.1.9",
@@ -665,7 +675,7 @@ _ISSUERS = (
     rule(
         "issuer-key-usage-missing",
         "- W E - -",
-        "An issuer does not say what its key is for.",
+        "An issuer does not say what its key is for; strict OpenSSL (Python 3.13 and later) refuses that.",
         expected="critical keyUsage with keyCertSign and cRLSign",
         remedy=_NEW_CA,
         standard=f"RFC 5280 section 4.2.1.3; {_BR} section 7.1.2.1.2",
@@ -714,7 +724,7 @@ _ISSUERS = (
     rule(
         "aki-no-key-identifier",
         "- W E - -",
-        "The authority key identifier has no key identifier.",
+        "The authority key identifier has no key identifier; strict OpenSSL (Python 3.13 and later) refuses that.",
         expected="authorityKeyIdentifier with keyIdentifier",
         remedy="issue a new certificate: ca.issue(...) sets it",
         standard="RFC 5280 section 4.2.1.1",
@@ -738,7 +748,7 @@ _ISSUERS = (
     rule(
         "issuer-ski-missing",
         "- W E - -",
-        "An issuer has no subject key identifier.",
+        "An issuer has no subject key identifier; strict OpenSSL (Python 3.13 and later) refuses that.",
         expected="subjectKeyIdentifier in every issuer",
         remedy=_NEW_CA,
         standard="RFC 5280 section 4.2.1.2",
@@ -810,6 +820,23 @@ _EXTENSIONS = (
         expected="version 3",
         remedy=_REISSUE,
         standard="RFC 5280 section 4.1.2.1",
+    ),
+    rule(
+        "version-extensions",
+        "W E E W W",
+        "The certificate has extensions, and says that it is of a version without them; strict OpenSSL (Python 3.13 "
+        "and later) and cryptography refuse it.",
+        expected="version 3",
+        remedy=_REISSUE,
+        standard="RFC 5280 sections 4.1.2.1 and 4.1.2.9",
+    ),
+    rule(
+        "proxy-certificate",
+        "W E E W W",
+        "The certificate is a proxy certificate, which OpenSSL refuses as a server's and as an authority's.",
+        expected="a certificate without proxyCertInfo",
+        remedy=_REISSUE,
+        standard="RFC 3820 sections 3.8 and 4.1; openssl-verification-options(1)",
     ),
     rule(
         "serial-not-positive",
