@@ -256,9 +256,19 @@ def test_a_constraint_with_a_leading_dot_is_for_the_names_below() -> None:
         assert authority.issue(host, at=NOON).check("a.corp.test", trust=[authority], at=NOON)
     with pytest.raises(InvalidInputError, match=r"'corp\.test' is in no permitted subtree"):
         authority.issue("corp.test", at=NOON)
-    assert authority.create_intermediate("Below", permitted=["a.corp.test"], at=NOON).issue("a.corp.test", at=NOON).names
+    assert (
+        authority.create_intermediate("Below", permitted=["a.corp.test"], at=NOON).issue("a.corp.test", at=NOON).names
+    )
     with pytest.raises(InvalidInputError, match="outside"):
         authority.create_intermediate("Beside", permitted=["corp.test"], at=NOON)
+
+
+@pytest.mark.parametrize("argument", ["permitted", "excluded"])
+def test_a_leading_dot_is_not_dropped_in_silence(argument: str) -> None:
+    """Without it the domain itself would be meant too; the twin says so."""
+    with pytest.raises(InvalidInputError, match="no leading dot"):
+        CertificateAuthority.create("Dotted", key="ec-p256", **{argument: [".corp.test"]})  # type: ignore[arg-type]
+    assert CertificateAuthority.create("Plain", key="ec-p256", **{argument: ["corp.test"]}).certificate.is_ca  # type: ignore[arg-type]
 
 
 def test_more_names_and_constraints_than_a_check_compares_are_not_issued() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
@@ -11,6 +12,9 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 from chains import NOW, Extension, Made, extension, general_names, intermediate, leaf, name, oid, root, tlv
 from mlsssl._pki.validate import validate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HOST = "www.example.com"
 
@@ -117,6 +121,29 @@ def test_mail_subtrees_are_a_box_a_host_or_a_domain(subtree: str, address: str, 
     above = constrained([mail(subtree)])
     made = leaf(above).with_extension(x509.SubjectAlternativeName([x509.DNSName(HOST), mail(address)]))
     assert ("name-constraints-violated" not in codes(made, above)) is allowed
+
+
+@pytest.mark.parametrize(
+    ("name_of", "subtree", "value"),
+    [
+        (mail, "example.org", "any@example.org."),
+        (mail, "example.org", "any@EXAMPLE.ORG."),
+        (mail, "example.org", "any@[192.0.2.1]"),
+        (uri, "example.org", "https://example.org./"),
+        (uri, "example.org", "https://ex%61mple.org/"),
+    ],
+)
+def test_a_host_that_cannot_be_compared_is_never_permitted_and_always_excluded(
+    name_of: Callable[[str], x509.GeneralName], subtree: str, value: str
+) -> None:
+    """A trailing dot or an escape is no way past; the twin is another host, in plain letters."""
+    san = x509.SubjectAlternativeName([x509.DNSName(HOST), name_of(value)])
+    for above in (constrained([name_of(subtree)]), constrained(None, [name_of(subtree)])):
+        assert codes(leaf(above).with_extension(san), above) == {"name-constraints-violated"}
+    plain = "any@example.net" if name_of is mail else "https://example.net/"
+    above = constrained(None, [name_of(subtree)])
+    other = x509.SubjectAlternativeName([x509.DNSName(HOST), name_of(plain)])
+    assert codes(leaf(above).with_extension(other), above) == set()
 
 
 def test_mail_in_the_subject_counts_when_there_is_none_in_the_san() -> None:

@@ -34,7 +34,7 @@ __all__ = [
 
 _PART = "nameConstraints"
 _OCTETS_PER_COMPARISON = 64
-_LONGEST_DOMAIN = 254
+_LONGEST_HOST = 253
 
 NamesByKind = dict[type[x509.GeneralName], list[object]]
 """Names, or subtrees of names, by kind; directory names folded for comparing."""
@@ -253,12 +253,16 @@ def names_by_kind(
 
 def _domain(subtree: str) -> str | None:
     """A DNS subtree in lower case; None where it is no domain, with or without a leading dot."""
-    sound = len(subtree) <= _LONGEST_DOMAIN and (not subtree or _is_domain(subtree.removeprefix(".")))
-    return subtree.lower() if sound else None
+    return subtree.lower() if not subtree or _is_host(subtree.removeprefix(".")) else None
+
+
+def _is_host(text: str) -> bool:
+    """Whether it is a DNS name without wildcard; what a constraint meets is one, or cannot be compared."""
+    return len(text) <= _LONGEST_HOST and _is_short_host(text)
 
 
 @lru_cache(maxsize=1024)
-def _is_domain(text: str) -> bool:
+def _is_short_host(text: str) -> bool:
     return "*" not in text and dns_problem(text) in (None, "dns-name-underscore")
 
 
@@ -292,7 +296,7 @@ def _ip(value: object, subtree: object, excluding: bool) -> bool:
 
 def _mail(value: object, subtree: object, excluding: bool) -> bool:
     local, at, host = str(value).rpartition("@")
-    if not at:
+    if not at or not _is_host(host):
         return excluding
     wanted = str(subtree)
     wanted_local, wanted_at, wanted_host = wanted.rpartition("@")
@@ -307,7 +311,7 @@ def _uri(value: object, subtree: object, excluding: bool) -> bool:
         host = urlsplit(str(value)).hostname
     except ValueError:
         host = None
-    if not host or lenient_address(host) is not None or ":" in host:
+    if not host or lenient_address(host) is not None or not _is_host(host):
         # RFC 5280: a URI without a host name, or with an address, is to be refused when URIs are constrained.
         return excluding
     wanted, host = str(subtree).lower(), host.lower()

@@ -112,7 +112,8 @@ def parse_subtree(text: str) -> x509.DNSName | x509.IPAddress:
     """A name-constraint subtree: a DNS domain (`corp.test`: itself and all below) or a network (`10.0.0.0/8`).
 
     Raises:
-        InvalidInputError: it is neither, or a network with host bits set.
+        InvalidInputError: it is neither, or a network with host bits set, or a domain with a leading dot, which RFC
+            5280 does not have and which means the names below alone to those who read it.
     """
     if not isinstance(text, str) or not text:
         raise InvalidInputError(f"a name constraint is a domain or a network as text, not {text!r}")
@@ -123,4 +124,8 @@ def parse_subtree(text: str) -> x509.DNSName | x509.IPAddress:
             raise InvalidInputError(f"{text!r} is not a network: {error}") from None
     if "*" in text:
         raise InvalidInputError(f"{text!r}: a constraint has no wildcard; {text.lstrip('*.')!r} covers all below it")
-    return x509.DNSName(dns_name(text.removeprefix(".")))
+    if text[0] == ".":
+        raise InvalidInputError(
+            f"{text!r}: a constraint has no leading dot; {text.lstrip('.')!r} covers all below it, too"
+        )
+    return x509.DNSName(dns_name(text))
