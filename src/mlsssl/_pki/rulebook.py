@@ -419,10 +419,10 @@ _NAMES = (
         "wildcard-public-suffix",
         "- W E - -",
         "The name asked about is matched only by a wildcard for every name of a public suffix, under which strangers "
-        "register names; browsers do not let it match.",
+        "register names.",
         expected="a wildcard below a domain of your own",
         remedy='issue one for names of your own domain: ca.issue("*.corp.example")',
-        standard=f"RFC 9525 section 7.1; {_BR} section 3.2.2.6; publicsuffix.org",
+        standard=f"{_BR} section 3.2.2.6; publicsuffix.org",
     ),
     rule(
         "wildcard-public-suffix-unmatched",
