@@ -234,7 +234,7 @@ class View:
             _, first, last = read_tlv(der, wrapped)
             for _, _, content, stop in split_sequence(der, first, last):
                 parts = split_sequence(der, content, stop)
-                if dotted_oid(der[parts[0][2] : parts[0][3]]) == kind.oid.dotted_string:
+                if parts and dotted_oid(der[parts[0][2] : parts[0][3]]) == kind.oid.dotted_string:
                     return der[parts[-1][2] : parts[-1][3]]
         return b""
 
