@@ -391,6 +391,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "sct-missing": lambda: _public(),
     # Constraints
     "name-constraints-violated": lambda: _middle_with(_constraints(permitted=("example.org",)), critical=True),
+    "name-constraints-common-name": lambda: _constrained_common_name(),
     "name-constraints-unsupported": lambda: _unsupported_constraint(),
     "name-constraints-malformed": lambda: _middle_with(_constraints(excluded=(".example.org",)), critical=True),
     "name-constraints-not-critical": lambda: _middle_with(_constraints(permitted=("example.com",))),
@@ -454,6 +455,11 @@ def _long_common_name() -> Case:
     long = "a" * 60 + ".example.com"
     subject = tlv(0x30, tlv(0x31, tlv(0x30, oid("2.5.4.3"), tlv(0x0C, long.encode()))))
     return Case(leaf=replace(_san(long), subject=subject), host=long)
+
+
+def _constrained_common_name() -> Case:
+    above = root().with_extension(_constraints(permitted=("example.com",)), critical=True)
+    return Case(leaf=leaf(above, "10.0.0.5", common="10.0.0.5"), pool=(), trust=(above,), host="10.0.0.5")
 
 
 def _unsupported_constraint() -> Case:

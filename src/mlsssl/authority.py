@@ -221,7 +221,7 @@ class CertificateAuthority:
         permitted_trees = _subtrees("permitted", permitted)
         subject = issue.common_name(common_name)
         self._check_subtrees(permitted_trees)
-        self._check_names((), subject)
+        self._refuse(self._forbidden((), subject))
         private_key = keys.make_key(keys.check_key_type(self.key_type) if key is None else key)
         moment = check_moment(at)
         if days is None:
@@ -255,20 +255,26 @@ class CertificateAuthority:
                         "choose a part of its permitted names"
                     )
 
-    def _check_names(self, san: Sequence[x509.GeneralName], subject: x509.Name) -> None:
-        """Refuse names that the constraints of this authority, or of one above it, forbid."""
+    def _forbidden(self, san: Sequence[x509.GeneralName], subject: x509.Name) -> tuple[str, str] | None:
+        """The code and the reason of what `check` would find against these names below this authority, or None."""
         if not self._constraints:
-            return
+            return None
         from mlsssl._pki.constraints import Budget, BudgetExceededError, find_forbidden, names_by_kind
 
+        common = [str(attribute.value) for attribute in subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
         wanted, budget = names_by_kind(san, subject), Budget()
         for constraint in self._constraints:
             try:
-                forbidden = find_forbidden(wanted, constraint, budget)
+                forbidden = find_forbidden(wanted, constraint, budget, common_names=common if san else ())
             except BudgetExceededError as error:
-                raise InvalidInputError(f"{self.name} may not issue this: {error}") from None
+                return "work-limit-exceeded", str(error)
             if forbidden is not None:
-                raise InvalidInputError(f"{self.name} may not issue this: {forbidden[1]} (its name constraints)")
+                return forbidden
+        return None
+
+    def _refuse(self, forbidden: tuple[str, str] | None) -> None:
+        if forbidden is not None:
+            raise InvalidInputError(f"{self.name} may not issue this: {forbidden[1]} (its name constraints)")
 
     # -- issuing ------------------------------------------------------------------------------------------------
 
@@ -298,7 +304,8 @@ class CertificateAuthority:
                 same curve below an EC one.
             days: Validity in days of 86,400 seconds; 199 unless said, which every client accepts until 2027.
             common_name: The subject's common name, which must be one of the names. When not given, the first
-                name that fits into 64 characters; `""` for an empty subject.
+                name that fits into 64 characters, or none for addresses alone below an authority with DNS
+                constraints, which OpenSSL would hold against it; `""` for an empty subject.
             at: The moment of issuing, aware; now when not given. Validity starts one hour before it, but not
                 before the authority's.
             serial: The serial number, 1 to 2**159 - 1; 159 random bits when not given.
@@ -328,7 +335,12 @@ class CertificateAuthority:
         serial: int | None,
     ) -> Certificate:
         subject = _subject(common_name, wanted)
-        self._check_names(wanted, subject)
+        forbidden = self._forbidden(wanted, subject)
+        if forbidden is not None and forbidden[0] == "name-constraints-common-name" and common_name is None:
+            # Nobody asked for one, and OpenSSL takes an address in it for a DNS name.
+            subject = issue.common_name("")
+            forbidden = self._forbidden(wanted, subject)
+        self._refuse(forbidden)
         not_before, not_after = self._validity(at, days)
         certificate = issue.server_certificate(
             self._signer,

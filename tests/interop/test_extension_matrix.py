@@ -17,6 +17,7 @@ import cryptography
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import verification
 from cryptography.x509.oid import (
     AuthorityInformationAccessOID,
@@ -44,8 +45,9 @@ from chains import (
     spki_of,
     tlv,
 )
+from mlsssl import CertificateAuthority
 from mlsssl._pki.validate import validate
-from mlsssl.errors import MlssslError
+from mlsssl.errors import InvalidInputError, MlssslError
 from programs import output, run
 
 if TYPE_CHECKING:
@@ -477,3 +479,35 @@ def test_an_odd_field_is_judged_as_other_programs_judge_it(odd: str, tmp_path: P
     for places, difference in expected.items():
         for place in places:
             _judge(tmp_path, _changed(place, change), difference)
+
+
+@pytest.mark.parametrize(
+    "common",
+    ["evil.test", "10.0.0.5", "e_vil.test", "example.com", "www.example.com", "intranet", "evil.test.", "*.evil.test",
+     "-x.test", "x-.test", "x.-y.test", "a..test", "Example Company", "evil.test, Inc.", "\u00fc.test", "a.b"],
+)  # fmt: skip
+def test_a_common_name_beside_an_address_is_constrained_as_openssl_does_it(common: str, tmp_path: Path) -> None:
+    """OpenSSL takes it for a DNS name by its characters; so the addresses of a constrained authority need none."""
+    constraints = x509.NameConstraints([x509.DNSName("example.com")], None)
+    above = root().with_extension(constraints, critical=True)
+    end = leaf(above, "10.0.0.5", common=common)
+    report = validate(end.certificate(), host="10.0.0.5", at=NOW, trust=[above.certificate()], expect_key=False)
+    for file, made in (("root", above), ("leaf", end)):
+        (tmp_path / file).write_bytes(made.certificate().public_bytes(Encoding.PEM))
+    result = run(
+        "openssl", "verify", "-x509_strict", "-purpose", "sslserver", "-verify_ip", "10.0.0.5",
+        "-attime", str(int(NOW.timestamp())), "-CAfile", tmp_path / "root", tmp_path / "leaf",
+    )  # fmt: skip
+    assert report.ok is (result.returncode == 0), output(result)
+
+
+def test_openssl_takes_what_a_constrained_authority_issues_for_an_address(tmp_path: Path) -> None:
+    """From both ends: issued by the public method, judged by the other program; the twin is another network's."""
+    ca = CertificateAuthority.create("Constrained", key="ec-p256", permitted=["corp.test", "10.0.0.0/8"])
+    ca.certificate.save(tmp_path / "root.crt")
+    for hosts in (("10.0.0.5",), ("10.0.0.5", "a.corp.test"), ("a.corp.test",), ("*.corp.test", "10.0.0.6")):
+        (tmp_path / "leaf").write_bytes(ca.issue(*hosts).to_pem())
+        result = run("openssl", "verify", "-x509_strict", "-CAfile", tmp_path / "root.crt", tmp_path / "leaf")
+        assert result.returncode == 0, output(result)
+    with pytest.raises(InvalidInputError):
+        ca.issue("11.0.0.5")

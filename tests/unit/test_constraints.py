@@ -146,6 +146,15 @@ def test_a_host_that_cannot_be_compared_is_never_permitted_and_always_excluded(
     assert codes(leaf(above).with_extension(other), above) == set()
 
 
+def test_mail_in_the_subject_counts_beside_mail_in_the_san() -> None:
+    """OpenSSL looks at both; the twin has the right one in both places."""
+    above = constrained([mail("example.com")])
+    san = x509.SubjectAlternativeName([x509.DNSName(HOST), mail("any@example.com")])
+    for address, expected in (("any@example.com", set()), ("any@example.org", {"name-constraints-violated"})):
+        subject = x509.Name([x509.NameAttribute(NameOID.EMAIL_ADDRESS, address)]).public_bytes()
+        assert codes(replace(leaf(above), subject=subject).with_extension(san), above) == expected
+
+
 def test_mail_in_the_subject_counts_when_there_is_none_in_the_san() -> None:
     """RFC 5280 section 4.2.1.10 for certificates of old."""
     above = constrained([mail("example.com")])
@@ -257,6 +266,35 @@ def test_a_common_name_that_is_an_address_in_some_spelling_is_constrained_as_one
     assert codes(unconstrained, free, profile="legacy", host=common) == (
         set() if common == "10.0.0.1" else {"name-mismatch"}
     )
+
+
+@pytest.mark.parametrize(
+    ("common", "read"),
+    [
+        ("evil.test", True),
+        ("10.0.0.5", True),
+        ("e_vil.test", True),
+        ("example.com", False),
+        ("intranet", False),
+        ("evil.test.", False),
+        ("*.evil.test", False),
+        ("-x.test", False),
+        ("x-.test", False),
+        ("a..test", False),
+        ("Example Company", False),
+        ("evil.test, Inc.", False),
+    ],
+)
+def test_a_common_name_beside_addresses_alone_is_constrained_as_openssl_reads_it(common: str, read: bool) -> None:
+    """By its characters, where there is no DNS name in subjectAltName; beside a DNS name it says nothing."""
+    above = constrained([x509.DNSName("example.com")])
+    expected = {"name-constraints-common-name"} if read else set()
+    assert codes(leaf(above, "10.0.0.5", common=common), above, host="10.0.0.5") == expected
+    named = leaf(above, "www.example.com", "10.0.0.5", common=common)
+    assert codes(named, above, host="10.0.0.5") == set()
+    excluding = constrained(None, [x509.DNSName("test")])
+    excluded = expected if common.endswith("test") else set()
+    assert codes(leaf(excluding, "10.0.0.5", common=common), excluding, host="10.0.0.5") == excluded
 
 
 def test_a_common_name_that_can_be_no_host_meets_no_constraint() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import unicodedata
 from functools import lru_cache
 from typing import TYPE_CHECKING
@@ -15,7 +16,7 @@ from mlsssl._pki.hostnames import common_name_host, dns_problem, lenient_address
 from mlsssl._pki.view import read_tlv, split_sequence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from mlsssl._pki.emitter import Emitter
     from mlsssl._pki.view import View
@@ -35,6 +36,11 @@ __all__ = [
 _PART = "nameConstraints"
 _OCTETS_PER_COMPARISON = 64
 _LONGEST_HOST = 253
+
+# What OpenSSL takes for a DNS name in a common name, addresses included: two labels or more, by characters alone
+# (cn2dnsid in crypto/x509/v3_ncons.c).
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
+_READ_AS_DNS_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
 
 NamesByKind = dict[type[x509.GeneralName], list[object]]
 """Names, or subtrees of names, by kind; directory names folded for comparing."""
@@ -146,11 +152,14 @@ def find_violation(
     # Sorting names by kind costs something too, even where nothing is compared then.
     budget.compare((len(issuer.der) + len(below.der)) // _OCTETS_PER_COMPARISON)
     san = below.value(x509.SubjectAlternativeName)
-    common = below.common_names if common_name_counts and leaf else ()
-    return find_forbidden(names_by_kind(san or (), below.name, common_names=common), constraints, budget)
+    common = below.common_names if leaf else ()
+    names = names_by_kind(san or (), below.name, common_names=common if common_name_counts else ())
+    return find_forbidden(names, constraints, budget, common_names=common)
 
 
-def find_forbidden(names: NamesByKind, constraints: x509.NameConstraints, budget: Budget) -> tuple[str, str] | None:
+def find_forbidden(
+    names: NamesByKind, constraints: x509.NameConstraints, budget: Budget, *, common_names: Iterable[str] = ()
+) -> tuple[str, str] | None:
     """The code and the description of the first of `names` that `constraints` do not allow, or None.
 
     For what is to be issued as for what was: an authority that asked another engine would issue what is then refused.
@@ -159,6 +168,7 @@ def find_forbidden(names: NamesByKind, constraints: x509.NameConstraints, budget
         names: From `names_by_kind`.
         constraints: Of one authority above.
         budget: Pays for the comparisons.
+        common_names: The leaf's, which OpenSSL holds against DNS constraints where `names` have no DNS name.
 
     Raises:
         BudgetExceededError: too many names and constraints.
@@ -166,20 +176,37 @@ def find_forbidden(names: NamesByKind, constraints: x509.NameConstraints, budget
     permitted = _by_kind(constraints.permitted_subtrees or ())
     excluded = _by_kind(constraints.excluded_subtrees or ())
     for kind, values in names.items():
-        allowed, forbidden = permitted.get(kind, ()), excluded.get(kind, ())
-        if not allowed and not forbidden:
-            continue
-        budget.compare(sum(map(_weight, values)) * (len(allowed) + len(forbidden)))
-        matcher = _MATCHERS.get(kind)
-        if matcher is None:
-            return "name-constraints-unsupported", f"a name of the kind {kind.__name__}"
-        for value in values:
-            for subtree in forbidden:
-                if matcher(value, subtree, True):
-                    return "name-constraints-violated", f"{_text(value)} is within the excluded {_text(subtree)}"
-            if allowed and not any(matcher(value, subtree, False) for subtree in allowed):
-                shown = ", ".join(map(_text, allowed[:10])) + (f" and {len(allowed) - 10} more" if allowed[10:] else "")
-                return "name-constraints-violated", f"{_text(value)} is in no permitted subtree ({shown})"
+        found = _compare(kind, values, permitted.get(kind, ()), excluded.get(kind, ()), budget)
+        if found is not None:
+            return found
+    if x509.DNSName not in names:
+        read = [common for common in common_names if _READ_AS_DNS_NAME.fullmatch(common)]
+        found = _compare(x509.DNSName, read, permitted.get(x509.DNSName, ()), excluded.get(x509.DNSName, ()), budget)
+        if found is not None:
+            return "name-constraints-common-name", f"the common name {found[1]}"
+    return None
+
+
+def _compare(
+    kind: type[x509.GeneralName],
+    values: Sequence[object],
+    allowed: Sequence[object],
+    forbidden: Sequence[object],
+    budget: Budget,
+) -> tuple[str, str] | None:
+    if not allowed and not forbidden:
+        return None
+    budget.compare(sum(map(_weight, values)) * (len(allowed) + len(forbidden)))
+    matcher = _MATCHERS.get(kind)
+    if matcher is None:
+        return "name-constraints-unsupported", f"a name of the kind {kind.__name__}"
+    for value in values:
+        for subtree in forbidden:
+            if matcher(value, subtree, True):
+                return "name-constraints-violated", f"{_text(value)} is within the excluded {_text(subtree)}"
+        if allowed and not any(matcher(value, subtree, False) for subtree in allowed):
+            shown = ", ".join(map(_text, allowed[:10])) + (f" and {len(allowed) - 10} more" if allowed[10:] else "")
+            return "name-constraints-violated", f"{_text(value)} is in no permitted subtree ({shown})"
     return None
 
 
@@ -240,10 +267,10 @@ def names_by_kind(
     hosted = x509.DNSName in names or x509.IPAddress in names
     if subject is not None and subject.rdns:
         names.setdefault(x509.DirectoryName, []).append(_CanonicalName(subject))
-        if x509.RFC822Name not in names:
-            mail = [a.value for a in subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS)]
-            if mail:
-                names[x509.RFC822Name] = list(mail)
+        mail = [a.value for a in subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS)]
+        if mail:
+            # RFC 5280 asks for it where subjectAltName has none; OpenSSL looks at it in any case.
+            names.setdefault(x509.RFC822Name, []).extend(mail)
     for common in () if hosted else common_names:
         host = common_name_host(common)
         if host is not None:

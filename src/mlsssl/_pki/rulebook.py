@@ -934,6 +934,15 @@ _CONSTRAINTS = (
         standard="RFC 5280 sections 4.2.1.10 and 6.1.3 (b), (c)",
     ),
     rule(
+        "name-constraints-common-name",
+        "W E E W W",
+        "The common name looks like a DNS name that an issuer may not issue for; OpenSSL, with curl and Python on it, "
+        "reads it so where subjectAltName has no DNS name, an address included.",
+        expected="no common name, or one within the issuer's name constraints",
+        remedy='issue without a common name: ca.issue("10.0.0.5", common_name="")',
+        standard="RFC 5280 section 4.2.1.10; RFC 6125 section 6.4.4; OpenSSL: NAME_CONSTRAINTS_check_CN",
+    ),
+    rule(
         "name-constraints-unsupported",
         "E E E E E",
         "An issuer constrains a kind of name that cannot be compared, and a certificate below has such a name.",
