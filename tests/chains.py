@@ -21,6 +21,10 @@ NOW = datetime(2026, 11, 23, 12, tzinfo=timezone.utc)
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 ECDSA_SHA256 = bytes.fromhex("300a06082a8648ce3d040302")
 RSA_SHA256 = bytes.fromhex("300d06092a864886f70d01010b0500")
+PSS_SHA256 = bytes.fromhex(
+    "304106092a864886f70d01010a3034a00f300d06096086480165030402010500"
+    "a11c301a06092a864886f70d010108300d06096086480165030402010500a203020120"
+)
 
 
 def tlv(tag: int, *parts: bytes) -> bytes:
@@ -186,7 +190,8 @@ class Made:
             tlv(0xA3, tlv(0x30, *extensions)) if extensions else b"",
         )
         if isinstance(self.signer, rsa.RSAPrivateKey):
-            signature = self.signer.sign(signed, padding.PKCS1v15(), self.digest())
+            pss = padding.PSS(padding.MGF1(self.digest()), self.digest().digest_size)
+            signature = self.signer.sign(signed, pss if algorithm == PSS_SHA256 else padding.PKCS1v15(), self.digest())
         else:
             signature = self.signer.sign(signed, ec.ECDSA(self.digest()))
         if self.break_signature:

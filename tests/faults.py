@@ -162,6 +162,19 @@ def _policies(*oids: str) -> x509.CertificatePolicies:
     return x509.CertificatePolicies([x509.PolicyInformation(ObjectIdentifier(o), None) for o in oids])
 
 
+ANY_POLICY = "2.5.29.32.0"
+
+
+def _mapping(issuer: str, subject: str) -> bytes:
+    return tlv(0x30, tlv(0x30, oid(issuer), oid(subject)))
+
+
+def _distant() -> Extension:
+    """A permitted subtree with maximum 3, which cryptography reads and cannot write."""
+    subtree = tlv(0x30, tlv(0x82, b"example.com"), tlv(0x81, b"\x03"))
+    return Extension("2.5.29.30", True, tlv(0x30, tlv(0xA0, subtree)))
+
+
 def _long_chain() -> Case:
     made = [root()]
     for number in range(10):
@@ -297,14 +310,16 @@ CASES: dict[str, Callable[[], Case]] = {
     ),
     "wildcard-malformed": lambda: Case(leaf=_san(HOST, "w*.example.com")),
     "wildcard-top-level": lambda: Case(leaf=_san(HOST, "*.com")),
-    "wildcard-public-suffix": lambda: Case(leaf=_san(HOST, "*.co.uk")),
+    "wildcard-public-suffix": lambda: Case(leaf=_san("*.co.uk"), host="www.co.uk"),
+    "wildcard-public-suffix-unmatched": lambda: Case(leaf=_san(HOST, "*.co.uk")),
     "internal-name": lambda: _public(_san(HOST, "server.corp")),
     "reserved-ip": lambda: _public(_san(HOST, "10.0.0.5")),
     "reverse-zone-name": lambda: _public(_san(HOST, "5.0.0.10.in-addr.arpa")),
     # What it may be used for
     "eku-missing": lambda: Case(leaf=LEAF.without(x509.ExtendedKeyUsage)),
     "eku-server-auth-missing": lambda: _leaf(x509.ExtendedKeyUsage([Eku.CLIENT_AUTH])),
-    "eku-any": lambda: _leaf(x509.ExtendedKeyUsage([Eku.ANY_EXTENDED_KEY_USAGE])),
+    "eku-any": lambda: _leaf(x509.ExtendedKeyUsage([Eku.ANY_EXTENDED_KEY_USAGE, Eku.SERVER_AUTH])),
+    "eku-any-only": lambda: _leaf(x509.ExtendedKeyUsage([Eku.ANY_EXTENDED_KEY_USAGE])),
     "eku-other-usage": lambda: _leaf(x509.ExtendedKeyUsage([Eku.SERVER_AUTH, Eku.CODE_SIGNING])),
     "eku-client-auth": lambda: _public(
         replace(
@@ -315,8 +330,10 @@ CASES: dict[str, Callable[[], Case]] = {
         at=datetime(2027, 3, 20, tzinfo=timezone.utc),
     ),
     "eku-critical": lambda: _leaf(x509.ExtendedKeyUsage([Eku.SERVER_AUTH]), critical=True),
+    "netscape-type": lambda: _leaf(Extension("2.16.840.1.113730.1.1", False, tlv(0x03, b"\x05\x20"))),
     "issuer-eku": lambda: _middle_with(x509.ExtendedKeyUsage([Eku.EMAIL_PROTECTION])),
-    "root-eku": lambda: _root_with(x509.ExtendedKeyUsage([Eku.SERVER_AUTH]), profile="public"),
+    "issuer-eku-any": lambda: _middle_with(x509.ExtendedKeyUsage([Eku.ANY_EXTENDED_KEY_USAGE])),
+    "root-eku": lambda: _root_with(x509.ExtendedKeyUsage([Eku.SERVER_AUTH])),
     "key-usage-unsuitable": lambda: _leaf(key_usage(content_commitment=True), critical=True),
     "key-usage-no-signature": lambda: Case(
         leaf=leaf(MIDDLE, key=rsa_key(2048)).with_extension(key_usage(key_encipherment=True), critical=True)
@@ -338,6 +355,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "issuer-subject-empty": lambda: _nameless_root(),
     "issuer-empty": lambda: _nameless_root(),
     "issuer-name-encoding": lambda: Case(leaf=replace(LEAF, issuer=name("TEST  intermediate"))),
+    "anchor-aki-missing": lambda: Case(pool=(), trust=(MIDDLE.without(x509.AuthorityKeyIdentifier),)),
     "aki-missing": lambda: Case(leaf=LEAF.without(x509.AuthorityKeyIdentifier)),
     "aki-no-key-identifier": lambda: _leaf(Extension("2.5.29.35", False, tlv(0x30))),
     "aki-mismatch": lambda: _leaf(x509.AuthorityKeyIdentifier(b"x" * 20, None, None)),
@@ -357,6 +375,10 @@ CASES: dict[str, Callable[[], Case]] = {
     "extension-not-critical": lambda: _middle_with(x509.InhibitAnyPolicy(1)),
     "precertificate": lambda: _leaf(x509.PrecertPoison(), critical=True),
     "version": lambda: Case(leaf=replace(LEAF, version=1, extensions=()), host=None, profile="public"),
+    "version-extensions": lambda: Case(leaf=replace(LEAF, version=1)),
+    "proxy-certificate": lambda: _leaf(
+        Extension("1.3.6.1.5.5.7.1.14", False, tlv(0x30, tlv(0x30, oid("1.3.6.1.5.5.7.21.1"))))
+    ),
     "serial-not-positive": lambda: Case(leaf=replace(LEAF, serial=0)),
     "serial-too-long": lambda: Case(leaf=replace(LEAF, serial=2**161)),
     "serial-predictable": lambda: Case(leaf=replace(LEAF, serial=1)),
@@ -369,11 +391,14 @@ CASES: dict[str, Callable[[], Case]] = {
     "sct-missing": lambda: _public(),
     # Constraints
     "name-constraints-violated": lambda: _middle_with(_constraints(permitted=("example.org",)), critical=True),
+    "name-constraints-common-name": lambda: _constrained_common_name(),
     "name-constraints-unsupported": lambda: _unsupported_constraint(),
     "name-constraints-malformed": lambda: _middle_with(_constraints(excluded=(".example.org",)), critical=True),
     "name-constraints-not-critical": lambda: _middle_with(_constraints(permitted=("example.com",))),
+    "name-constraints-distance": lambda: _middle_with(_distant(), critical=True),
     "leaf-name-constraints": lambda: _leaf(_constraints(permitted=("example.com",)), critical=True),
     "policy-required": lambda: _middle_with(x509.PolicyConstraints(0, None), critical=True),
+    "policy-mappings-any": lambda: _middle_with(Extension("2.5.29.33", True, _mapping(ANY_POLICY, "1.2.3.4"))),
     # Trust
     "trust-not-asked": lambda: Case(trust=None),
     "issuer-not-found": lambda: Case(pool=()),
@@ -430,6 +455,11 @@ def _long_common_name() -> Case:
     long = "a" * 60 + ".example.com"
     subject = tlv(0x30, tlv(0x31, tlv(0x30, oid("2.5.4.3"), tlv(0x0C, long.encode()))))
     return Case(leaf=replace(_san(long), subject=subject), host=long)
+
+
+def _constrained_common_name() -> Case:
+    above = root().with_extension(_constraints(permitted=("example.com",)), critical=True)
+    return Case(leaf=leaf(above, "10.0.0.5", common="10.0.0.5"), pool=(), trust=(above,), host="10.0.0.5")
 
 
 def _unsupported_constraint() -> Case:

@@ -18,6 +18,16 @@ if TYPE_CHECKING:
 SILENCED = {"trust-not-asked": "Windows' own chain engine was asked"}
 """What the validator says when it is given no roots."""
 
+NO_PATH = frozenset(
+    {
+        0x20,  # CERT_TRUST_IS_UNTRUSTED_ROOT
+        0x10000,  # CERT_TRUST_IS_PARTIAL_CHAIN
+        0x800B0109,  # CERT_E_UNTRUSTEDROOT, the first of these as the TLS policy says it
+        0x800B010A,  # CERT_E_CHAINING, the second likewise
+    }
+)
+"""The codes that mean only that Windows knows no way to a root; roots of one's own may be the way. All others stand."""
+
 _STANDARD = "Windows: CERT_TRUST_STATUS and CERT_CHAIN_POLICY_SSL (learn.microsoft.com)"
 _REMEDIES = {
     "CERT_TRUST_IS_UNTRUSTED_ROOT": "put the root where Windows trusts it: Store.open('Root').add(ca.certificate)",

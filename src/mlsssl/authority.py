@@ -219,7 +219,9 @@ class CertificateAuthority:
         if allowed is not None and wanted > allowed:
             raise InvalidInputError(f"path_length is at most {allowed} below {self.name}, not {wanted}")
         permitted_trees = _subtrees("permitted", permitted)
+        subject = issue.common_name(common_name)
         self._check_subtrees(permitted_trees)
+        self._refuse(self._forbidden((), subject))
         private_key = keys.make_key(keys.check_key_type(self.key_type) if key is None else key)
         moment = check_moment(at)
         if days is None:
@@ -228,7 +230,7 @@ class CertificateAuthority:
         certificate = issue.authority_certificate(
             self._signer,
             None,
-            subject=issue.common_name(common_name),
+            subject=subject,
             public_key=private_key.public_key(),
             not_before=not_before,
             not_after=not_after,
@@ -241,15 +243,38 @@ class CertificateAuthority:
         return CertificateAuthority(assemble(certificate, private_key, self._line), crl_url=crl_url)
 
     def _check_subtrees(self, wanted: Sequence[x509.GeneralName]) -> None:
+        from mlsssl._pki.constraints import subtree_within
+
         for constraint in self._constraints:
             for tree in wanted:
-                verdicts = [names.within(tree, above) for above in constraint.permitted_subtrees or ()]
+                verdicts = [subtree_within(tree, above) for above in constraint.permitted_subtrees or ()]
                 same_kind = [verdict for verdict in verdicts if verdict is not None]
                 if same_kind and not any(same_kind):
                     raise InvalidInputError(
                         f"{names.name_text(tree)} lies outside what {self.name} may issue for; "
                         "choose a part of its permitted names"
                     )
+
+    def _forbidden(self, san: Sequence[x509.GeneralName], subject: x509.Name) -> tuple[str, str] | None:
+        """The code and the reason of what `check` would find against these names below this authority, or None."""
+        if not self._constraints:
+            return None
+        from mlsssl._pki.constraints import Budget, BudgetExceededError, find_forbidden, names_by_kind
+
+        common = [str(attribute.value) for attribute in subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
+        wanted, budget = names_by_kind(san, subject), Budget()
+        for constraint in self._constraints:
+            try:
+                forbidden = find_forbidden(wanted, constraint, budget, common_names=common if san else ())
+            except BudgetExceededError as error:
+                return "work-limit-exceeded", str(error)
+            if forbidden is not None:
+                return forbidden
+        return None
+
+    def _refuse(self, forbidden: tuple[str, str] | None) -> None:
+        if forbidden is not None:
+            raise InvalidInputError(f"{self.name} may not issue this: {forbidden[1]} (its name constraints)")
 
     # -- issuing ------------------------------------------------------------------------------------------------
 
@@ -279,7 +304,8 @@ class CertificateAuthority:
                 same curve below an EC one.
             days: Validity in days of 86,400 seconds; 199 unless said, which every client accepts until 2027.
             common_name: The subject's common name, which must be one of the names. When not given, the first
-                name that fits into 64 characters; `""` for an empty subject.
+                name that fits into 64 characters, or none for addresses alone below an authority with DNS
+                constraints, which OpenSSL would hold against it; `""` for an empty subject.
             at: The moment of issuing, aware; now when not given. Validity starts one hour before it, but not
                 before the authority's.
             serial: The serial number, 1 to 2**159 - 1; 159 random bits when not given.
@@ -308,14 +334,17 @@ class CertificateAuthority:
         at: dt.datetime,
         serial: int | None,
     ) -> Certificate:
-        if self._constraints:
-            violated = names.violated_constraint(wanted, self._constraints)
-            if violated is not None:
-                raise InvalidInputError(f"{self.name} may not issue this: {violated} (its name constraints)")
+        subject = _subject(common_name, wanted)
+        forbidden = self._forbidden(wanted, subject)
+        if forbidden is not None and forbidden[0] == "name-constraints-common-name" and common_name is None:
+            # Nobody asked for one, and OpenSSL takes an address in it for a DNS name.
+            subject = issue.common_name("")
+            forbidden = self._forbidden(wanted, subject)
+        self._refuse(forbidden)
         not_before, not_after = self._validity(at, days)
         certificate = issue.server_certificate(
             self._signer,
-            subject=_subject(common_name, wanted),
+            subject=subject,
             names=wanted,
             public_key=public_key,
             not_before=not_before,

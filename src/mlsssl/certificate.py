@@ -599,8 +599,9 @@ class Certificate:
 
         With `trust="system"` on Windows it is Windows' own chain engine that judges (its findings have the codes
         `windows-...`, after its own names), and it may fetch missing issuers; elsewhere the validator judges, with the
-        roots of the operating system's CA bundle. With both, what Windows does not trust is judged by the validator
-        with the roots given and those of the store Root.
+        roots of the operating system's CA bundle. With both, a certificate for which Windows finds no way to a root, or
+        only to one that it does not trust, is judged by the validator with the roots given, and with no others;
+        whatever else Windows holds against it, such as a place in Disallowed or a signature too weak, stands.
 
         Not checked: anything that needs the network. Standards: RFC 5280, RFC 9525, and what each finding names.
         """
@@ -614,11 +615,16 @@ class Certificate:
         intermediates = self._chain
         problems: tuple[TrustProblem, ...] = ()
         if system is not None:
-            chain = [pem.to_der(certificate) for certificate in self._chain]
+            given = [anchor for anchor in anchors or () if anchor != "system"]
+            # The roots given go along, so that Windows looks at them too; to be at hand is not to be trusted.
+            chain = [pem.to_der(certificate) for certificate in (*self._chain, *given)]
             problems = system(pem.to_der(self._certificate), chain, host, moment)
-            judged_by_system = not problems or anchors == ["system"]
-        if judged_by_system:
+            judged_by_system = not given or all(problem.code not in _trust_findings.NO_PATH for problem in problems)
+            if not judged_by_system:
+                anchors = [*given]
+                problems = tuple(problem for problem in problems if problem.code not in _trust_findings.NO_PATH)
             extra_rules = (*check_extra_rules(extra_rules), lambda _context: _trust_findings.findings(problems))
+        if judged_by_system:
             silence = {**_trust_findings.SILENCED, **check_silence(silence)}
             if crls or revocation == "hard":  # whose signatures are checked with their issuers' keys
                 intermediates = (*self._chain, *(trusted_roots("system") or ()))
@@ -638,7 +644,9 @@ class Certificate:
             extra_rules=extra_rules,
             max_depth=max_depth,
         )
-        return replace(report, trusted=not problems) if judged_by_system else report
+        if system is None:
+            return report
+        return replace(report, trusted=(judged_by_system or report.trusted) and not problems)
 
     def ssl_context(self) -> ssl.SSLContext:
         """A TLS server context with this certificate, its chain and key: TLS 1.2 and newer, Python's defaults.

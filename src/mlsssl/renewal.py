@@ -232,7 +232,8 @@ def _issue(
     if reuse_key and key_type is not None:
         raise InvalidInputError("reuse_key keeps the key, so key_type cannot choose another")
     made = old.private_key if reuse_key else key_type or keys.check_key_type(old.key_type)
-    common_name = old.common_name if old.common_name in hosts else None
+    # The first name is what an authority takes anyway, except for an address that its constraints would stop there.
+    common_name = old.common_name if old.common_name in hosts[1:] else None
     if days is None:
         lifetime = old.not_after - old.not_before
         days = max(1, min(_LONGEST, round(lifetime / dt.timedelta(days=1))))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import ipaddress
 import time
 import warnings
 from dataclasses import replace
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 
 from chains import NOW, Made, ec_key, intermediate, leaf, root
 from faults import CASES, HOST, LEAF, MIDDLE, ROOT
+from mlsssl._pki.constraints import Budget, find_forbidden, names_by_kind
 from mlsssl._pki.hostnames import dns_problem, matches_any, parse_host
+from mlsssl._pki.leafchecks import _common_name_matches
 from mlsssl._pki.report import Report
 from mlsssl._pki.rules import PROFILE_NAMES
 from mlsssl._pki.validate import validate
@@ -34,6 +37,36 @@ def _seeds() -> list[bytes]:
         warnings.simplefilter("ignore")
         cases = [make() for make in CASES.values()]
         return sorted({made.der() for case in cases for made in (case.leaf, *case.pool)})
+
+
+_LABELS = st.text("aZ09-_*.\u3002\uff0e\uff21\uff11\u00fcx[]: ", min_size=1, max_size=12)
+_COMMON_NAMES = st.one_of(
+    st.tuples(_LABELS, st.sampled_from(["", ".test", ".TEST.", ".b\u00fccher.test", ".1", "\u3002test"])).map("".join),
+    st.sampled_from(["0x7f.1", "127.0.0.1.", "[::1]", "1", "*.test", "*.a.test", "a.test..", "\uff11.2.3.4"]),
+)
+
+
+@settings(max_examples=500, deadline=None)
+@given(common=_COMMON_NAMES, asked=st.data())
+def test_no_spelling_of_a_common_name_matches_a_host_that_constraints_do_not_see(
+    common: str, asked: st.DataObject
+) -> None:
+    """Whatever host a common name matches, an exclusion of that host stops it, and a permission of another one does."""
+    text = asked.draw(st.one_of(st.just(common), st.just(common.replace("*", "w")), _COMMON_NAMES), label="host")
+    try:
+        host = parse_host(text)
+        subject = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, common)])
+    except (InvalidInputError, ValueError):
+        return
+    if not _common_name_matches([common], host):
+        return
+    names = names_by_kind((), subject, common_names=[common])
+    tree = x509.DNSName(host) if isinstance(host, str) else x509.IPAddress(ipaddress.ip_network(host))
+    other = x509.DNSName("other.invalid"), x509.IPAddress(ipaddress.ip_network("192.0.2.77/32"))
+    for constraints in (x509.NameConstraints(None, [tree]), x509.NameConstraints(other, None)):
+        forbidden = find_forbidden(names, constraints, Budget())
+        assert forbidden is not None
+        assert forbidden[0] == "name-constraints-violated"
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])

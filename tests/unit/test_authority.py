@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -199,6 +200,97 @@ def test_name_constraints_are_kept(host: str, allowed: bool) -> None:
         else:
             with pytest.raises(InvalidInputError, match=r"permitted|excluded"):
                 authority.issue(host)
+
+
+def _foreign(constraints: x509.NameConstraints | None) -> CertificateAuthority:
+    """An authority that another program made, with constraints in forms that we do not write."""
+    key = ec.derive_private_key(5, ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "Foreign Root")])
+    builder = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(NOON - DAY)
+        .not_valid_after(NOON + 3000 * DAY)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    )
+    if constraints is not None:
+        builder = builder.add_extension(constraints, critical=True)
+    return CertificateAuthority(Certificate(builder.sign(key, hashes.SHA256()), private_key=key))
+
+
+@pytest.mark.parametrize(
+    ("permitted", "excluded"),
+    [
+        ([x509.DNSName(".corp.test")], None),
+        ([x509.DNSName("CORP.test")], None),
+        (None, [x509.DNSName(".corp.test")]),
+        (None, [x509.DNSName("corp.test.")]),
+        ([x509.DNSName("corp.test."), x509.DNSName("")], None),
+        ([x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Corp")]))], None),
+        ([x509.UniformResourceIdentifier("corp.test")], None),
+    ],
+)
+@pytest.mark.parametrize("host", ["corp.test", "a.corp.test", "*.corp.test", "other.test", "10.0.0.5"])
+def test_an_authority_issues_what_its_own_check_accepts_and_nothing_else(
+    permitted: list[x509.GeneralName] | None, excluded: list[x509.GeneralName] | None, host: str
+) -> None:
+    """By one engine, whatever another program wrote into its constraints; judged beside an unconstrained twin."""
+    authority = _foreign(x509.NameConstraints(permitted, excluded))
+    report = _foreign(None).issue(host, at=NOON).check(trust=[authority], at=NOON)
+    accepted = not report.filter(code="name-constraints-violated")
+    if accepted:
+        assert authority.issue(host, at=NOON).check(host.replace("*", "x"), trust=[authority], at=NOON)
+    else:
+        with pytest.raises(InvalidInputError, match=r"name constraints"):
+            authority.issue(host, at=NOON)
+
+
+def test_a_constraint_with_a_leading_dot_is_for_the_names_below() -> None:
+    """Neither the domain itself nor an authority for all of it; the twins below it are issued."""
+    authority = _foreign(x509.NameConstraints([x509.DNSName(".corp.test")], None))
+    for host in ("a.corp.test", "*.corp.test"):
+        assert authority.issue(host, at=NOON).check("a.corp.test", trust=[authority], at=NOON)
+    with pytest.raises(InvalidInputError, match=r"'corp\.test' is in no permitted subtree"):
+        authority.issue("corp.test", at=NOON)
+    assert (
+        authority.create_intermediate("Below", permitted=["a.corp.test"], at=NOON).issue("a.corp.test", at=NOON).names
+    )
+    with pytest.raises(InvalidInputError, match="outside"):
+        authority.create_intermediate("Beside", permitted=["corp.test"], at=NOON)
+
+
+def test_an_address_below_dns_constraints_gets_no_common_name_that_openssl_refuses() -> None:
+    """Nobody asked for one; who does is told why not. The twins: a DNS name beside it, no DNS constraints."""
+    networks = ["10.0.0.0/8"]
+    bound = CertificateAuthority.create("Bound", key="ec-p256", permitted=["corp.test", *networks])
+    assert bound.issue("10.0.0.5").common_name is None
+    assert bound.issue("10.0.0.5").check("10.0.0.5", trust=[bound])
+    assert bound.issue("10.0.0.5", "a.corp.test").common_name == "10.0.0.5"
+    with pytest.raises(InvalidInputError, match=r"the common name '10\.0\.0\.5' is in no permitted subtree"):
+        bound.issue("10.0.0.5", common_name="10.0.0.5")
+    free = CertificateAuthority.create("Free", key="ec-p256", permitted=networks)
+    assert free.issue("10.0.0.5").common_name == "10.0.0.5"
+
+
+@pytest.mark.parametrize("argument", ["permitted", "excluded"])
+def test_a_leading_dot_is_not_dropped_in_silence(argument: str) -> None:
+    """Without it the domain itself would be meant too; the twin says so."""
+    with pytest.raises(InvalidInputError, match="no leading dot"):
+        CertificateAuthority.create("Dotted", key="ec-p256", **{argument: [".corp.test"]})  # type: ignore[arg-type]
+    assert CertificateAuthority.create("Plain", key="ec-p256", **{argument: ["corp.test"]}).certificate.is_ca  # type: ignore[arg-type]
+
+
+def test_more_names_and_constraints_than_a_check_compares_are_not_issued() -> None:
+    """The same budget on both sides; a tenth of them is fine."""
+    domains = [x509.DNSName(f"d{number}.corp.test") for number in range(600)]
+    authority = _foreign(x509.NameConstraints(domains, None))
+    assert authority.issue(*(f"x.d{number}.corp.test" for number in range(60)), at=NOON).names
+    with pytest.raises(InvalidInputError, match="more names and name constraints"):
+        authority.issue(*(f"x.d{number}.corp.test" for number in range(600)), at=NOON)
 
 
 def test_an_intermediate_cannot_widen_its_issuers_constraints() -> None:

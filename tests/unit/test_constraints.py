@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
@@ -11,6 +12,9 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 from chains import NOW, Extension, Made, extension, general_names, intermediate, leaf, name, oid, root, tlv
 from mlsssl._pki.validate import validate
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 HOST = "www.example.com"
 
@@ -119,6 +123,38 @@ def test_mail_subtrees_are_a_box_a_host_or_a_domain(subtree: str, address: str, 
     assert ("name-constraints-violated" not in codes(made, above)) is allowed
 
 
+@pytest.mark.parametrize(
+    ("name_of", "subtree", "value"),
+    [
+        (mail, "example.org", "any@example.org."),
+        (mail, "example.org", "any@EXAMPLE.ORG."),
+        (mail, "example.org", "any@[192.0.2.1]"),
+        (uri, "example.org", "https://example.org./"),
+        (uri, "example.org", "https://ex%61mple.org/"),
+    ],
+)
+def test_a_host_that_cannot_be_compared_is_never_permitted_and_always_excluded(
+    name_of: Callable[[str], x509.GeneralName], subtree: str, value: str
+) -> None:
+    """A trailing dot or an escape is no way past; the twin is another host, in plain letters."""
+    san = x509.SubjectAlternativeName([x509.DNSName(HOST), name_of(value)])
+    for above in (constrained([name_of(subtree)]), constrained(None, [name_of(subtree)])):
+        assert codes(leaf(above).with_extension(san), above) == {"name-constraints-violated"}
+    plain = "any@example.net" if name_of is mail else "https://example.net/"
+    above = constrained(None, [name_of(subtree)])
+    other = x509.SubjectAlternativeName([x509.DNSName(HOST), name_of(plain)])
+    assert codes(leaf(above).with_extension(other), above) == set()
+
+
+def test_mail_in_the_subject_counts_beside_mail_in_the_san() -> None:
+    """OpenSSL looks at both; the twin has the right one in both places."""
+    above = constrained([mail("example.com")])
+    san = x509.SubjectAlternativeName([x509.DNSName(HOST), mail("any@example.com")])
+    for address, expected in (("any@example.com", set()), ("any@example.org", {"name-constraints-violated"})):
+        subject = x509.Name([x509.NameAttribute(NameOID.EMAIL_ADDRESS, address)]).public_bytes()
+        assert codes(replace(leaf(above), subject=subject).with_extension(san), above) == expected
+
+
 def test_mail_in_the_subject_counts_when_there_is_none_in_the_san() -> None:
     """RFC 5280 section 4.2.1.10 for certificates of old."""
     above = constrained([mail("example.com")])
@@ -186,6 +222,110 @@ def test_the_common_name_is_constrained_where_it_counts_as_a_host() -> None:
     made = replace(leaf(above), subject=name("evil.test")).without(x509.SubjectAlternativeName)
     assert "name-constraints-violated" in codes(made, above, profile="legacy")
     assert "name-constraints-violated" not in codes(made, above, profile="private")
+
+
+@pytest.mark.parametrize("profile", ["legacy", "procedure"])
+@pytest.mark.parametrize(
+    ("common", "host", "inside"),
+    [
+        ("www.evil.test", "www.evil.test", "evil.test"),
+        ("www.evil.test.", "www.evil.test", "evil.test"),
+        ("WWW.Evil.TEST", "www.evil.test", "evil.test"),
+        ("*.evil.test", "www.evil.test", "evil.test"),
+        ("*.evil.test", "www.evil.test", "www.evil.test"),
+        ("www.b\u00fccher.test", "www.xn--bcher-kva.test", "xn--bcher-kva.test"),
+        ("\uff45\uff56\uff49\uff4c.test", "evil.test", "test"),
+        ("www\u3002evil\uff0etest", "www.evil.test", "evil.test"),
+        ("e_vil.test", "e_vil.test", "test"),
+        ("intranet", "intranet", "intranet"),
+    ],
+)
+def test_a_common_name_meets_constraints_as_the_host_it_matches(
+    common: str, host: str, inside: str, profile: str
+) -> None:
+    """Whatever spelling lets it match; the twins are the same name without constraints, and with the right ones."""
+    free = root()
+    for above, expected in (
+        (free, set()),
+        (constrained([x509.DNSName(inside)]) if "*" not in common else free, set()),
+        (constrained([x509.DNSName("example.com")]), {"name-constraints-violated"}),
+        (constrained(None, [x509.DNSName(inside)]), {"name-constraints-violated"}),
+    ):
+        made = replace(leaf(above), subject=name(common)).without(x509.SubjectAlternativeName)
+        assert codes(made, above, profile=profile, host=host) == expected
+
+
+@pytest.mark.parametrize("common", ["10.0.0.1", "0x0a.0.0.1", "\uff11\uff10.0.0.1", "10.0.0.1."])
+def test_a_common_name_that_is_an_address_in_some_spelling_is_constrained_as_one(common: str) -> None:
+    """And never matched as a DNS name of the same look, which no constraint on addresses would stop."""
+    above = constrained([x509.DNSName("example.com"), network("192.0.2.0/24")])
+    made = replace(leaf(above), subject=name(common)).without(x509.SubjectAlternativeName)
+    assert "name-constraints-violated" in codes(made, above, profile="legacy", host=common)
+    free = root()
+    unconstrained = replace(leaf(free), subject=name(common)).without(x509.SubjectAlternativeName)
+    assert codes(unconstrained, free, profile="legacy", host=common) == (
+        set() if common == "10.0.0.1" else {"name-mismatch"}
+    )
+
+
+@pytest.mark.parametrize(
+    ("common", "read"),
+    [
+        ("evil.test", True),
+        ("10.0.0.5", True),
+        ("e_vil.test", True),
+        ("example.com", False),
+        ("intranet", False),
+        ("evil.test.", False),
+        ("*.evil.test", False),
+        ("-x.test", False),
+        ("x-.test", False),
+        ("a..test", False),
+        ("Example Company", False),
+        ("evil.test, Inc.", False),
+    ],
+)
+def test_a_common_name_beside_addresses_alone_is_constrained_as_openssl_reads_it(common: str, read: bool) -> None:
+    """By its characters, where there is no DNS name in subjectAltName; beside a DNS name it says nothing."""
+    above = constrained([x509.DNSName("example.com")])
+    expected = {"name-constraints-common-name"} if read else set()
+    assert codes(leaf(above, "10.0.0.5", common=common), above, host="10.0.0.5") == expected
+    named = leaf(above, "www.example.com", "10.0.0.5", common=common)
+    assert codes(named, above, host="10.0.0.5") == set()
+    excluding = constrained(None, [x509.DNSName("test")])
+    excluded = expected if common.endswith("test") else set()
+    assert codes(leaf(excluding, "10.0.0.5", common=common), excluding, host="10.0.0.5") == excluded
+
+
+def test_a_common_name_that_can_be_no_host_meets_no_constraint() -> None:
+    """A person's or a company's name neither matches nor breaks anything."""
+    above = constrained([x509.DNSName("example.com")])
+    made = replace(leaf(above), subject=name("Example Company")).without(x509.SubjectAlternativeName)
+    assert codes(made, above, profile="legacy") == set()
+    assert codes(made, above, profile="legacy", host="example.com") == {"name-mismatch"}
+
+
+@pytest.mark.parametrize(
+    ("dns", "permitted", "excluded"),
+    [
+        ("corp.test", False, False),
+        ("a.corp.test", True, True),
+        ("*.corp.test", True, True),
+        ("xcorp.test", False, False),
+    ],
+)
+def test_a_leading_dot_means_the_names_below(dns: str, permitted: bool, excluded: bool) -> None:
+    """RFC 5280 has no such form; OpenSSL, Go and Firefox take it for the names below, without the domain itself."""
+    below = x509.DNSName(".corp.test")
+    for above, violated in ((constrained([below]), not permitted), (constrained(None, [below]), excluded)):
+        assert ("name-constraints-violated" in codes(leaf(above, dns), above)) is violated
+
+
+@pytest.mark.parametrize("subtree", ["corp.test.", "..corp.test", "corp test", "-", "a" * 300])
+def test_a_subtree_that_is_no_domain_permits_nothing_and_excludes_everything(subtree: str) -> None:
+    """Nobody can say what its maker meant; an excluded name must not get through by that."""
+    for above in (constrained([x509.DNSName(subtree)]), constrained(None, [x509.DNSName(subtree)])):
+        assert "name-constraints-violated" in codes(leaf(above, "a.corp.test"), above)
 
 
 # Policies ----------------------------------------------------------------------------------------------------------

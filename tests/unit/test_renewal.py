@@ -109,6 +109,17 @@ def test_renew_keeps_the_address_of_the_revocation_list(ca: CertificateAuthority
     assert address() is None
 
 
+def test_a_renewal_drops_a_common_name_that_openssl_would_refuse(machine: EmbeddedMachine) -> None:
+    """An address in it, below an authority with DNS constraints, from before; other common names are kept."""
+    ca = CertificateAuthority.create("Constrained", key="ec-p256", permitted=["corp.test", "10.0.0.0/8"])
+    for hosts, expected in ((("10.0.0.5",), None), (("a.corp.test", "10.0.0.5"), "a.corp.test")):
+        old = CertificateAuthority.create("Free", key="ec-p256").issue(*hosts)
+        assert old.common_name == hosts[0]
+        deploy(KEY, old, machine=machine)
+        renew(KEY, ca, machine=machine)
+        assert (bound(machine).names, bound(machine).common_name) == (hosts, expected)
+
+
 def test_undoing_a_renewal_brings_the_old_certificate_back(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
     """Binding and mark; the new certificate is gone."""
     old = ca.issue("a.test")

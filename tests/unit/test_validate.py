@@ -10,6 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 
 from chains import NOW, Made, ec_key, integer, intermediate, leaf, oid, root, rsa_key, tlv
 from mlsssl import CertificateAuthority, ServerFacts, explain_pfx
@@ -377,3 +378,124 @@ def test_the_common_name_counts_only_where_the_profile_says_so() -> None:
 
     assert refused(without) == {"private", "public", "windows"}
     assert refused(leaf(ROOT, "other.example.com", common="old.example.com")) == set(PROFILES)
+
+
+@pytest.mark.parametrize(
+    ("names", "host", "refused"),
+    [
+        (["*.s3.amazonaws.com"], "bucket.s3.amazonaws.com", True),
+        (["*.S3.amazonaws.com", "other.s3.amazonaws.com"], "bucket.s3.amazonaws.com", True),
+        (["*.s3.amazonaws.com", "bucket.s3.amazonaws.com"], "bucket.s3.amazonaws.com", False),
+        (["s3.amazonaws.com", "*.s3.amazonaws.com"], "s3.amazonaws.com", False),
+        (["*.s3.amazonaws.com", "*.bucket.s3.amazonaws.com"], "x.bucket.s3.amazonaws.com", False),
+        (["*.s3.amazonaws.com", "10.0.0.5"], "10.0.0.5", False),
+        (["*.s3.amazonaws.com"], None, False),
+    ],
+)
+def test_a_wildcard_over_a_public_suffix_counts_where_it_is_what_matches(
+    names: list[str], host: str | None, refused: bool
+) -> None:
+    """Cloud providers list their own suffix beside the exact name; a stranger's name must not rest on it."""
+    made = leaf(MIDDLE, *names)
+    report = validate(
+        made.certificate(), host=host, at=NOW, trust=TRUST, intermediates=POOL, expect_key=False, profile="public"
+    )
+    assert {f.code for f in report.errors} == ({"wildcard-public-suffix"} if refused else set())
+    other = report.filter(code="wildcard-public-suffix-unmatched")
+    assert [f.severity for f in other] == ([] if refused else [Severity.WARNING])
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_a_trusted_certificate_is_not_asked_who_signed_it(profile: str) -> None:
+    """An intermediate, or the leaf, that is trusted by itself needs no authorityKeyIdentifier; untrusted, it does."""
+    for made in (MIDDLE, LEAF):
+        bare = made.without(x509.AuthorityKeyIdentifier)
+        below = LEAF if made is MIDDLE else bare
+        report = validate(
+            below.certificate(), host=HOST, at=NOW, trust=[bare.certificate()], expect_key=False, profile=profile
+        )
+        assert report.ok
+        assert report.trusted
+        expected = {"anchor-aki-missing": Severity.NOTICE} if profile in ("private", "public") else {}
+        assert {f.code: f.severity for f in report.findings if "aki" in f.code} == expected
+        pool = [bare.certificate()] if made is MIDDLE else POOL
+        judged = validate(
+            below.certificate(),
+            host=HOST,
+            at=NOW,
+            trust=TRUST,
+            intermediates=pool,
+            expect_key=False,
+            profile=profile,
+        )
+        severity = RULES["aki-missing"].severities.get(profile)
+        assert [f.severity for f in judged.filter(code="aki-missing")] == ([severity] if severity else [])
+        assert not judged.filter(code="anchor-aki-missing")
+
+
+SERVER, CLIENT, EVERYTHING = Eku.SERVER_AUTH, Eku.CLIENT_AUTH, Eku.ANY_EXTENDED_KEY_USAGE
+
+
+@pytest.mark.parametrize(
+    ("usages", "in_root", "in_middle", "in_leaf"),
+    [
+        ([SERVER], {"root-eku"}, set(), set()),
+        ([SERVER, CLIENT], {"root-eku"}, set(), set()),
+        ([SERVER, EVERYTHING], {"root-eku"}, set(), {"eku-any"}),
+        ([EVERYTHING], {"root-eku", "issuer-eku-any"}, {"issuer-eku-any"}, {"eku-any-only"}),
+        ([CLIENT], {"root-eku", "issuer-eku"}, {"issuer-eku"}, {"eku-server-auth-missing"}),
+    ],
+)
+def test_extended_key_usages_hold_in_every_place_of_the_path(
+    usages: list[x509.ObjectIdentifier], in_root: set[str], in_middle: set[str], in_leaf: set[str]
+) -> None:
+    """In private: a notice in a root, nothing in an intermediate; without serverAuth an error wherever it stands."""
+    value = x509.ExtendedKeyUsage(usages)
+    for place, expected in (("root", in_root), ("middle", in_middle), ("leaf", in_leaf)):
+        above = root().with_extension(value) if place == "root" else root()
+        middle = intermediate(above).with_extension(value) if place == "middle" else intermediate(above)
+        made = leaf(middle).with_extension(value) if place == "leaf" else leaf(middle)
+        report = validate(
+            made.certificate(),
+            host=HOST,
+            at=NOW,
+            trust=[above.certificate()],
+            intermediates=[middle.certificate()],
+            expect_key=False,
+        )
+        assert set(report.codes) == expected
+        assert report.ok is (SERVER in usages)
+        assert all(f.severity is Severity.NOTICE for f in report.filter(code="root-eku"))
+
+
+def test_a_missing_extended_key_usage_is_judged_as_each_profile_documents() -> None:
+    """RFC 5280 and Windows take it for every usage; Apple, the Baseline Requirements and the procedure do not."""
+    bare = LEAF.without(x509.ExtendedKeyUsage)
+    found = {}
+    for profile in PROFILES:
+        for moment in (NOW, datetime(2019, 7, 1, tzinfo=timezone.utc)):
+            made = replace(bare, not_before=moment - timedelta(hours=1), not_after=moment + timedelta(days=90))
+            above = replace(MIDDLE, not_before=moment - timedelta(days=1))
+            top = replace(ROOT, not_before=moment - timedelta(days=1))
+            report = validate(
+                made.certificate(),
+                host=HOST,
+                at=moment,
+                trust=[top.certificate()],
+                intermediates=[above.certificate()],
+                expect_key=False,
+                profile=profile,
+            )
+            found[profile, moment.year] = [str(f.severity) for f in report.filter(code="eku-missing")]
+    assert found == {
+        ("procedure", 2026): ["error"],
+        ("procedure", 2019): ["error"],
+        ("private", 2026): ["error"],
+        ("private", 2019): ["notice"],
+        ("public", 2026): ["error"],
+        ("public", 2019): ["error"],
+        ("windows", 2026): ["warning"],
+        ("windows", 2019): ["warning"],
+        ("legacy", 2026): ["warning"],
+        ("legacy", 2019): ["warning"],
+    }

@@ -14,6 +14,7 @@ from made_certificates import Made, make, shared_key
 from mlsssl import _select
 from mlsssl._fakes.computer import LOCAL_MACHINE, Entry
 from mlsssl._fakes.dlls import FakeDlls
+from mlsssl._ports import TrustProblem
 from mlsssl._windows import trust
 from mlsssl._windows.dlls import SystemDlls
 from mlsssl.authority import CertificateAuthority
@@ -182,6 +183,63 @@ def test_the_system_and_roots_of_ones_own_together(monkeypatch: pytest.MonkeyPat
     assert not certificate.check("one.example", trust=["system", stranger], key_expected=False)
     fakes.computer.stores[LOCAL_MACHINE, "root"].entries.append(Entry(ROOT.der))
     assert certificate.check("one.example", trust=["system", stranger], key_expected=False).trusted
+
+
+def _judge_saying(*codes: int, asked: list[tuple[bytes, ...]] | None = None) -> object:
+    """A chain engine that holds these against the leaf."""
+
+    def judge(leaf: bytes, others: list[bytes], host: str | None, at: dt.datetime) -> tuple[TrustProblem, ...]:
+        del host, at
+        if asked is not None:
+            asked.append(tuple(others))
+        named = (trust.STATUS.get(code, (f"CODE_{code:X}", "is refused")) for code in codes)
+        return tuple(
+            TrustProblem(code=code, name=name, position=0, certificate=leaf, text=text)
+            for code, (name, text) in zip(codes, named, strict=True)
+        )
+
+    return judge
+
+
+PATH_ENDED = {0x20, 0x10000, 0x800B0109, 0x800B010A}
+POLICY = (0x800B0109, 0x800B010A, 0x800B010F, 0x800B0110, 0x80096004, 0x80096019, 0x800B0101, 0x40000000)
+
+
+@pytest.mark.parametrize("code", [*trust.STATUS, *POLICY], ids=hex)
+def test_roots_of_ones_own_answer_only_that_windows_knows_no_way(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """Distrust, revocation, weak signatures and all the rest stand, alone and beside an unknown root."""
+    root = Certificate.from_der(ROOT.der)
+    certificate = Certificate.from_pem(LEAF.pem + MIDDLE.pem)
+    for said in ((code,), (code, 0x20)):
+        monkeypatch.setattr(_select, "system_judge", lambda said=said: _judge_saying(*said))
+        report = certificate.check("one.example", trust=["system", root], key_expected=False)
+        assert (report.trusted, bool(report)) == (code in PATH_ENDED,) * 2, report.codes
+        told = [finding for finding in report.findings if f"{code:#x})" in finding.found]
+        assert len(told) == (code not in PATH_ENDED)
+
+
+@pytest.mark.parametrize("code", sorted(PATH_ENDED), ids=hex)
+def test_where_windows_knows_no_way_only_the_roots_given_are_one(monkeypatch: pytest.MonkeyPatch, code: int) -> None:
+    """Not those of the store Root, which Windows' engine has just passed over; the twin gives the right root."""
+    stranger = CertificateAuthority.create("Stranger", key="ec-p256")
+    certificate = Certificate.from_pem(LEAF.pem + MIDDLE.pem)
+    monkeypatch.setattr(_select, "system_judge", lambda: _judge_saying(code))
+    monkeypatch.setattr(_select, "system_roots", lambda: [ROOT.der])
+    report = certificate.check("one.example", trust=["system", stranger], key_expected=False)
+    assert not report.trusted
+    assert report.codes == ("issuer-not-found",)
+    root = Certificate.from_der(ROOT.der)
+    assert certificate.check("one.example", trust=["system", stranger, root], key_expected=False).trusted
+
+
+def test_windows_sees_the_roots_given_and_may_distrust_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A root in Disallowed that the server does not send is looked at all the same."""
+    asked: list[tuple[bytes, ...]] = []
+    monkeypatch.setattr(_select, "system_judge", lambda: _judge_saying(0x20, asked=asked))
+    certificate = Certificate.from_pem(LEAF.pem + MIDDLE.pem)
+    assert certificate.check("one.example", trust=["system", Certificate.from_der(ROOT.der)], key_expected=False)
+    certificate.check("one.example", trust="system", key_expected=False)
+    assert asked == [(MIDDLE.der, ROOT.der), (MIDDLE.der,)]
 
 
 def test_revocation_lists_count_where_windows_judges_trust(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from mlsssl._pki.constraints import canonical_name
+from mlsssl._pki.policies import MAPPINGS
 from mlsssl._pki.view import GENERALIZED_TIME, UTC_TIME
 
 if TYPE_CHECKING:
@@ -58,25 +60,26 @@ _PROCESSED: frozenset[type[x509.ExtensionType]] = frozenset(
         x509.KeyUsage,
         x509.ExtendedKeyUsage,
         x509.SubjectAlternativeName,
-        x509.IssuerAlternativeName,
         x509.NameConstraints,
         x509.CertificatePolicies,
         x509.PolicyConstraints,
         x509.InhibitAnyPolicy,
         x509.CRLDistributionPoints,
-        x509.TLSFeature,
         x509.OCSPNoCheck,
     }
 )
+# Those that clients need not process, and that must or should not be critical for that reason.
 _NEVER_CRITICAL: dict[type[x509.ExtensionType], str] = {
     x509.AuthorityKeyIdentifier: "authorityKeyIdentifier",
     x509.SubjectKeyIdentifier: "subjectKeyIdentifier",
     x509.AuthorityInformationAccess: "authorityInfoAccess",
     x509.SubjectInformationAccess: "subjectInfoAccess",
     x509.FreshestCRL: "freshestCRL",
+    x509.IssuerAlternativeName: "issuerAltName",
+    x509.TLSFeature: "TLS feature",
 }
 _SUBJECT_DIRECTORY_ATTRIBUTES = "2.5.29.9"
-_POLICY_MAPPINGS = "2.5.29.33"
+_PROXY_CERTIFICATE_INFORMATION = "1.3.6.1.5.5.7.1.14"
 _NAMES_OF_EXTENSIONS = {
     "2.5.29.14": "subjectKeyIdentifier",
     "2.5.29.15": "keyUsage",
@@ -181,7 +184,8 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
             f"{view.outer_algorithm.hex()} outside, {view.inner_algorithm.hex()} inside",
         )
     if view.version != 3:
-        emit("version", "version", f"version {view.version}")
+        extended = view.known or view.unknown or view.problems
+        emit("version-extensions" if extended else "version", "version", f"version {view.version}")
     if anchor:
         pass
     elif view.serial <= 0:
@@ -196,8 +200,10 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
     for oid, critical, _ in view.unknown:
         if critical and oid == _SUBJECT_DIRECTORY_ATTRIBUTES:
             emit("extension-critical", "extension subjectDirectoryAttributes", "a critical extension")
-        elif critical and oid != _POLICY_MAPPINGS:
+        elif critical and oid != MAPPINGS:
             emit("extension-unknown-critical", f"extension {oid}", "a critical extension of unknown meaning")
+        elif oid == _PROXY_CERTIFICATE_INFORMATION:
+            emit("proxy-certificate", "extension proxyCertInfo", "a proxy certificate")
     for kind, extension in view.known.items():
         if kind in _NEVER_EMPTY and not len(extension.value):
             emit("extension-malformed", f"extension {_named(extension.oid.dotted_string)}", "an empty list")
@@ -217,16 +223,17 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
         emit("name-unreadable", "subject", "a name that cannot be read")
 
 
-def check_key_identifiers(view: View, emit: Emitter, *, issuer: View | None) -> None:
+def check_key_identifiers(view: View, emit: Emitter, *, issuer: View | None, anchor: bool = False) -> None:
     """The authority key identifier against the issuer's subject key identifier.
 
-    `issuer` is None when it was not found; a self-issued certificate may leave the identifier out.
+    `issuer` is None when it was not found; a self-issued certificate may leave the identifier out. Nobody looks for
+    the issuer of an `anchor`, which is trusted by itself.
     """
     part = "authorityKeyIdentifier"
     aki = view.value(x509.AuthorityKeyIdentifier)
     if aki is None:
         if not view.self_issued and not view.has(x509.AuthorityKeyIdentifier):
-            emit("aki-missing", part, "no authorityKeyIdentifier")
+            emit("anchor-aki-missing" if anchor else "aki-missing", part, "no authorityKeyIdentifier")
         return
     if aki.authority_cert_issuer is not None or aki.authority_cert_serial_number is not None:
         emit("aki-issuer-serial", part, "authorityCertIssuer and authorityCertSerialNumber")
@@ -246,4 +253,15 @@ def aki_mismatch(aki: x509.AuthorityKeyIdentifier, issuer: View) -> str:
     serial = aki.authority_cert_serial_number
     if serial is not None and serial != issuer.serial:
         return f"authorityCertSerialNumber {serial:x}, the issuer's is {issuer.serial:x}"
+    # As OpenSSL does it: of several names the first directory name counts, other kinds say nothing.
+    named = next((name.value for name in aki.authority_cert_issuer or () if isinstance(name, x509.DirectoryName)), None)
+    if named is not None and not _is_issued_by(issuer, named):
+        return f"authorityCertIssuer {named.rfc4514_string()[:200]}, the issuer was issued by {issuer.issuer_text}"
     return ""
+
+
+def _is_issued_by(view: View, name: x509.Name) -> bool:
+    try:
+        return canonical_name(view.certificate.issuer) == canonical_name(name)
+    except Exception:  # noqa: BLE001 - an unreadable name is nobody's name
+        return False

@@ -3,25 +3,47 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 import unicodedata
+from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
-from mlsssl._pki.hostnames import dns_problem, lenient_address
+from mlsssl._pki.hostnames import common_name_host, dns_problem, lenient_address
+from mlsssl._pki.view import read_tlv, split_sequence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from mlsssl._pki.emitter import Emitter
     from mlsssl._pki.view import View
 
-__all__ = ["Budget", "BudgetExceededError", "canonical_name", "check_form", "find_violation"]
+__all__ = [
+    "Budget",
+    "BudgetExceededError",
+    "NamesByKind",
+    "canonical_name",
+    "check_form",
+    "find_forbidden",
+    "find_violation",
+    "names_by_kind",
+    "subtree_within",
+]
 
 _PART = "nameConstraints"
 _OCTETS_PER_COMPARISON = 64
+_LONGEST_HOST = 253
+
+# What OpenSSL takes for a DNS name in a common name, addresses included: two labels or more, by characters alone
+# (cn2dnsid in crypto/x509/v3_ncons.c).
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
+_READ_AS_DNS_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
+
+NamesByKind = dict[type[x509.GeneralName], list[object]]
+"""Names, or subtrees of names, by kind; directory names folded for comparing."""
 
 
 class BudgetExceededError(Exception):
@@ -69,6 +91,8 @@ def check_form(view: View, emit: Emitter) -> None:
     permitted, excluded = constraints.permitted_subtrees, constraints.excluded_subtrees
     if not view.critical(x509.NameConstraints):
         emit("name-constraints-not-critical", _PART, "name constraints that are not critical")
+    if _has_distance(view):
+        emit("name-constraints-distance", _PART, "a subtree with minimum or maximum")
     for subtree in [*(permitted or ()), *(excluded or ())][:5000]:
         problem = _form_problem(subtree)
         if problem:
@@ -76,10 +100,22 @@ def check_form(view: View, emit: Emitter) -> None:
             return
 
 
+def _has_distance(view: View) -> bool:
+    """Whether a subtree has more than its base, which cryptography reads and drops."""
+    octets = view.octets(x509.NameConstraints)
+    _, start, end = read_tlv(octets, 0)
+    for _, _, first, last in split_sequence(octets, start, end):
+        for _, _, content, stop in split_sequence(octets, first, last):
+            _, _, base_end = read_tlv(octets, content)
+            if base_end != stop:
+                return True
+    return False
+
+
 def _form_problem(subtree: x509.GeneralName) -> str:
     if isinstance(subtree, x509.DNSName):
         value = subtree.value
-        if value and ("*" in value or dns_problem(value) not in (None, "dns-name-underscore")):
+        if value[:1] == "." or _domain(value) is None:
             return f"the DNS subtree {value!r}"
     elif isinstance(subtree, x509.IPAddress):
         if not isinstance(subtree.value, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
@@ -115,24 +151,76 @@ def find_violation(
         return None
     # Sorting names by kind costs something too, even where nothing is compared then.
     budget.compare((len(issuer.der) + len(below.der)) // _OCTETS_PER_COMPARISON)
-    permitted = _by_kind(constraints.permitted_subtrees)
-    excluded = _by_kind(constraints.excluded_subtrees)
-    names = _names(below, common_name_counts=common_name_counts and leaf)
+    san = below.value(x509.SubjectAlternativeName)
+    common = below.common_names if leaf else ()
+    names = names_by_kind(san or (), below.name, common_names=common if common_name_counts else ())
+    return find_forbidden(names, constraints, budget, common_names=common)
+
+
+def find_forbidden(
+    names: NamesByKind, constraints: x509.NameConstraints, budget: Budget, *, common_names: Iterable[str] = ()
+) -> tuple[str, str] | None:
+    """The code and the description of the first of `names` that `constraints` do not allow, or None.
+
+    For what is to be issued as for what was: an authority that asked another engine would issue what is then refused.
+
+    Args:
+        names: From `names_by_kind`.
+        constraints: Of one authority above.
+        budget: Pays for the comparisons.
+        common_names: The leaf's, which OpenSSL holds against DNS constraints where `names` have no DNS name.
+
+    Raises:
+        BudgetExceededError: too many names and constraints.
+    """
+    permitted = _by_kind(constraints.permitted_subtrees or ())
+    excluded = _by_kind(constraints.excluded_subtrees or ())
     for kind, values in names.items():
-        allowed, forbidden = permitted.get(kind, ()), excluded.get(kind, ())
-        if not allowed and not forbidden:
-            continue
-        budget.compare(sum(map(_weight, values)) * (len(allowed) + len(forbidden)))
-        matcher = _MATCHERS.get(kind)
-        if matcher is None:
-            return "name-constraints-unsupported", f"a name of the kind {kind.__name__}"
-        for value in values:
-            for subtree in forbidden:
-                if matcher(value, subtree, True):
-                    return "name-constraints-violated", f"{_text(value)} is within the excluded {_text(subtree)}"
-            if allowed and not any(matcher(value, subtree, False) for subtree in allowed):
-                shown = ", ".join(map(_text, allowed[:10])) + (f" and {len(allowed) - 10} more" if allowed[10:] else "")
-                return "name-constraints-violated", f"{_text(value)} is in no permitted subtree ({shown})"
+        found = _compare(kind, values, permitted.get(kind, ()), excluded.get(kind, ()), budget)
+        if found is not None:
+            return found
+    if x509.DNSName not in names:
+        read = [common for common in common_names if _READ_AS_DNS_NAME.fullmatch(common)]
+        found = _compare(x509.DNSName, read, permitted.get(x509.DNSName, ()), excluded.get(x509.DNSName, ()), budget)
+        if found is not None:
+            return "name-constraints-common-name", f"the common name {found[1]}"
+    return None
+
+
+def _compare(
+    kind: type[x509.GeneralName],
+    values: Sequence[object],
+    allowed: Sequence[object],
+    forbidden: Sequence[object],
+    budget: Budget,
+) -> tuple[str, str] | None:
+    if not allowed and not forbidden:
+        return None
+    budget.compare(sum(map(_weight, values)) * (len(allowed) + len(forbidden)))
+    matcher = _MATCHERS.get(kind)
+    if matcher is None:
+        return "name-constraints-unsupported", f"a name of the kind {kind.__name__}"
+    for value in values:
+        for subtree in forbidden:
+            if matcher(value, subtree, True):
+                return "name-constraints-violated", f"{_text(value)} is within the excluded {_text(subtree)}"
+        if allowed and not any(matcher(value, subtree, False) for subtree in allowed):
+            shown = ", ".join(map(_text, allowed[:10])) + (f" and {len(allowed) - 10} more" if allowed[10:] else "")
+            return "name-constraints-violated", f"{_text(value)} is in no permitted subtree ({shown})"
+    return None
+
+
+def subtree_within(inner: x509.GeneralName, outer: x509.GeneralName) -> bool | None:
+    """Whether every name in the subtree `inner` is in `outer` too; None for different kinds. Domains and networks."""
+    if isinstance(inner, x509.DNSName) and isinstance(outer, x509.DNSName):
+        return _dns(inner.value, outer.value, False)
+    if isinstance(inner, x509.IPAddress) and isinstance(outer, x509.IPAddress):
+        ours, theirs = inner.value, outer.value
+        if isinstance(ours, ipaddress.IPv4Network) and isinstance(theirs, ipaddress.IPv4Network):
+            return ours.subnet_of(theirs)
+        if isinstance(ours, ipaddress.IPv6Network) and isinstance(theirs, ipaddress.IPv6Network):
+            return ours.subnet_of(theirs)
+        return False
     return None
 
 
@@ -147,11 +235,11 @@ def _text(value: object) -> str:
     return value.name.rfc4514_string() if isinstance(value, _CanonicalName) else repr(str(value))
 
 
-def _by_kind(subtrees: list[x509.GeneralName] | None) -> dict[type[x509.GeneralName], list[object]]:
-    kinds: dict[type[x509.GeneralName], list[object]] = {}
-    for subtree in subtrees or ():
-        value = subtree.value
-        kinds.setdefault(type(subtree), []).append(_CanonicalName(value) if isinstance(value, x509.Name) else value)
+def _by_kind(names: Iterable[x509.GeneralName]) -> NamesByKind:
+    kinds: NamesByKind = {}
+    for name in names:
+        value = name.value
+        kinds.setdefault(type(name), []).append(_CanonicalName(value) if isinstance(value, x509.Name) else value)
     return kinds
 
 
@@ -165,25 +253,44 @@ class _CanonicalName:
         self.rdns = canonical_name(name)
 
 
-def _names(view: View, *, common_name_counts: bool) -> dict[type[x509.GeneralName], list[object]]:
-    """Every name that constraints speak about, by kind; the subject too, as a directory name and for its mail."""
-    san = view.value(x509.SubjectAlternativeName)
-    names = _by_kind(list(san) if san is not None else None)
-    subject = view.name
-    if subject is not None and view.subject != b"\x30\x00":
+def names_by_kind(
+    san: Iterable[x509.GeneralName], subject: x509.Name | None, *, common_names: Iterable[str] = ()
+) -> NamesByKind:
+    """Every name that constraints speak about, by kind; the subject too, as a directory name and for its mail.
+
+    Args:
+        san: What stands in subjectAltName.
+        subject: The subject; None when it cannot be read.
+        common_names: Those of its common names that count as hosts if there is no host in subjectAltName.
+    """
+    names = _by_kind(san)
+    hosted = x509.DNSName in names or x509.IPAddress in names
+    if subject is not None and subject.rdns:
         names.setdefault(x509.DirectoryName, []).append(_CanonicalName(subject))
-        if x509.RFC822Name not in names:
-            mail = [a.value for a in subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS)]
-            if mail:
-                names[x509.RFC822Name] = list(mail)
-        if common_name_counts and x509.DNSName not in names and x509.IPAddress not in names:
-            for common in view.common_names:
-                address = lenient_address(common)
-                if address is not None:
-                    names.setdefault(x509.IPAddress, []).append(address)
-                elif dns_problem(common) is None and "." in common:
-                    names.setdefault(x509.DNSName, []).append(common)
+        mail = [a.value for a in subject.get_attributes_for_oid(NameOID.EMAIL_ADDRESS)]
+        if mail:
+            # RFC 5280 asks for it where subjectAltName has none; OpenSSL looks at it in any case.
+            names.setdefault(x509.RFC822Name, []).extend(mail)
+    for common in () if hosted else common_names:
+        host = common_name_host(common)
+        if host is not None:
+            names.setdefault(x509.DNSName if isinstance(host, str) else x509.IPAddress, []).append(host)
     return names
+
+
+def _domain(subtree: str) -> str | None:
+    """A DNS subtree in lower case; None where it is no domain, with or without a leading dot."""
+    return subtree.lower() if not subtree or _is_host(subtree.removeprefix(".")) else None
+
+
+def _is_host(text: str) -> bool:
+    """Whether it is a DNS name without wildcard; what a constraint meets is one, or cannot be compared."""
+    return len(text) <= _LONGEST_HOST and _is_short_host(text)
+
+
+@lru_cache(maxsize=1024)
+def _is_short_host(text: str) -> bool:
+    return "*" not in text and dns_problem(text) in (None, "dns-name-underscore")
 
 
 def _within(name: str, domain: str) -> bool:
@@ -191,9 +298,12 @@ def _within(name: str, domain: str) -> bool:
 
 
 def _dns(value: object, subtree: object, excluding: bool) -> bool:
-    name, domain = str(value).lower().removesuffix("."), str(subtree).lower()
+    name, domain = str(value).lower().removesuffix("."), _domain(str(subtree))
+    if domain is None:
+        # Nobody can say what it stands for: it permits nothing and excludes everything.
+        return excluding
     if domain[:1] == ".":
-        # Against RFC 5280, and common: subdomains only.
+        # RFC 5280 has no such form. OpenSSL, Go and Firefox read it alike: the names below, not the domain itself.
         return name.endswith(domain)
     if name[:2] == "*.":
         base = name[2:]
@@ -213,7 +323,7 @@ def _ip(value: object, subtree: object, excluding: bool) -> bool:
 
 def _mail(value: object, subtree: object, excluding: bool) -> bool:
     local, at, host = str(value).rpartition("@")
-    if not at:
+    if not at or not _is_host(host):
         return excluding
     wanted = str(subtree)
     wanted_local, wanted_at, wanted_host = wanted.rpartition("@")
@@ -228,7 +338,7 @@ def _uri(value: object, subtree: object, excluding: bool) -> bool:
         host = urlsplit(str(value)).hostname
     except ValueError:
         host = None
-    if not host or lenient_address(host) is not None or ":" in host:
+    if not host or lenient_address(host) is not None or not _is_host(host):
         # RFC 5280: a URI without a host name, or with an address, is to be refused when URIs are constrained.
         return excluding
     wanted, host = str(subtree).lower(), host.lower()

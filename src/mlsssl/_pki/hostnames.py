@@ -11,7 +11,16 @@ from mlsssl.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Address", "dns_problem", "idna_problem", "lenient_address", "matches_any", "parse_host", "to_a_labels"]
+__all__ = [
+    "Address",
+    "common_name_host",
+    "dns_problem",
+    "idna_problem",
+    "lenient_address",
+    "matches_any",
+    "parse_host",
+    "to_a_labels",
+]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -31,16 +40,29 @@ def parse_host(host: str) -> str | Address:
     if not isinstance(host, str) or not host or len(host) > 1000:
         raise InvalidInputError(f"a host is a DNS name or an IP address, not {host!r:.80}")
     bare = host[1:-1] if host[0] == "[" and host[-1] == "]" else host
-    if ":" in bare or bare[-1:].isdigit():
+    name = bare if ":" in bare else to_a_labels(bare)  # which makes digits of other scripts ASCII
+    if ":" in name or name[-1:].isdigit():
         try:
-            return ipaddress.ip_address(bare)
+            return ipaddress.ip_address(name)
         except ValueError:
-            if ":" in bare:
+            if ":" in name:
                 raise InvalidInputError(f"{host!r} is not an IPv6 address, and a host has no port here") from None
-    name = to_a_labels(bare)
     if not name or _NO_HOST.search(name):
         raise InvalidInputError(f"{host!r} is not a DNS name")
     return name
+
+
+def common_name_host(text: str) -> str | Address | None:
+    """The host that a client which takes common names for hosts sees in one; None where there is none.
+
+    Matching and name constraints both ask here, for what they read differently would be a way past the constraints:
+    a trailing dot, letters of other widths, U-labels, an address in octal.
+    """
+    try:
+        host = parse_host(text)
+    except InvalidInputError:
+        return None
+    return (lenient_address(host) or host) if isinstance(host, str) else host
 
 
 def to_a_labels(name: str) -> str:

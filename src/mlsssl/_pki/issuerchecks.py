@@ -9,6 +9,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 
 from mlsssl._pki.certchecks import check_common, check_key_identifiers, check_signature_algorithm
 from mlsssl._pki.constraints import check_form
+from mlsssl._pki.policies import maps_any_policy, read_mappings
 from mlsssl._pki.weakkeys import check_key
 
 if TYPE_CHECKING:
@@ -37,11 +38,20 @@ def check_issuer(view: View, emit: Emitter, *, anchor: bool) -> None:
     if not view.has(x509.SubjectKeyIdentifier):
         emit("issuer-ski-missing", "subjectKeyIdentifier", "no subjectKeyIdentifier")
     if anchor:
-        check_key_identifiers(view, emit, issuer=view if view.self_issued else None)
+        check_key_identifiers(view, emit, issuer=view if view.self_issued else None, anchor=True)
     check_form(view, emit)
+    _check_mappings(view, emit)
     for kind, name in ((x509.PolicyConstraints, "policyConstraints"), (x509.InhibitAnyPolicy, "inhibitAnyPolicy")):
         if view.value(kind) is not None and not view.critical(kind):
             emit("extension-not-critical", f"extension {name}", "an extension that is not critical")
+
+
+def _check_mappings(view: View, emit: Emitter) -> None:
+    mappings = read_mappings(view)
+    if mappings is None:
+        emit("extension-malformed", "extension policyMappings", "no list of pairs of policies")
+    elif maps_any_policy(mappings):
+        emit("policy-mappings-any", "extension policyMappings", "a mapping from or to anyPolicy")
 
 
 def _check_authority(view: View, emit: Emitter, *, anchor: bool) -> None:
@@ -71,5 +81,7 @@ def _check_usage(view: View, emit: Emitter, *, anchor: bool) -> None:
         return
     if Eku.SERVER_AUTH not in usages and Eku.ANY_EXTENDED_KEY_USAGE not in usages:
         emit("issuer-eku", "extKeyUsage", "an extKeyUsage without serverAuth")
+    elif Eku.SERVER_AUTH not in usages:
+        emit("issuer-eku-any", "extKeyUsage", "anyExtendedKeyUsage without serverAuth")
     if anchor and view.self_issued:
         emit("root-eku", "extKeyUsage", "an extKeyUsage in a root")

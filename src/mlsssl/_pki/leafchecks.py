@@ -11,10 +11,17 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 from cryptography.x509.oid import NameOID
 
 from mlsssl._pki.certchecks import check_common, check_dates
-from mlsssl._pki.hostnames import dns_problem, idna_problem, lenient_address, matches_any, to_a_labels
+from mlsssl._pki.hostnames import (
+    common_name_host,
+    dns_problem,
+    idna_problem,
+    lenient_address,
+    matches_any,
+    to_a_labels,
+)
 from mlsssl._pki.rules import days_of
 from mlsssl._pki.suffixes import is_internal, is_public_suffix
-from mlsssl._pki.weakkeys import check_key
+from mlsssl._pki.weakkeys import check_key, for_pss_only
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -28,6 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Names", "check_host", "check_leaf", "names_of"]
 
 _SAN = "subjectAltName"
+_NETSCAPE_TYPE = "2.16.840.1.113730.1.1"
 _OTHER_USAGES = {
     Eku.CODE_SIGNING: "codeSigning",
     Eku.EMAIL_PROTECTION: "emailProtection",
@@ -96,27 +104,30 @@ def check_host(names: Names, host: str | Address, emit: Emitter) -> None:
 
 def _common_name_matches(common: Sequence[str], host: str | Address) -> bool:
     if isinstance(host, str):
-        return matches_any(host, filter(None, map(_to_a_labels, common)), ())
-    return any(lenient_address(name) == host and name == str(host) for name in common)
+        return matches_any(host, (name for name in map(common_name_host, common) if isinstance(name, str)), ())
+    return any(common_name_host(name) == host and name == str(host) for name in common)
 
 
-def _to_a_labels(name: str) -> str:
-    try:
-        return to_a_labels(name)
-    except InvalidInputError:
-        return ""
+def check_leaf(view: View, names: Names, emit: Emitter, at: datetime, host: str | Address | None) -> None:
+    """Everything about the leaf that needs no other certificate.
 
-
-def check_leaf(view: View, names: Names, emit: Emitter, at: datetime) -> None:
-    """Everything about the leaf that needs no other certificate."""
+    Args:
+        view: The leaf.
+        names: Its names.
+        emit: Where findings go.
+        at: The moment asked about.
+        host: The name asked about, as `parse_host` gives it, or None.
+    """
     check_common(view, emit)
     check_dates(view, emit, at)
     _check_validity(view, emit, at)
     check_key(view, emit, leaf=True)
-    _check_names(view, names, emit)
+    _check_names(view, names, emit, host)
     _check_common_name(view, names, emit)
     _check_usages(view, emit)
     _check_key_usage(view, emit)
+    if any(oid == _NETSCAPE_TYPE and not _has_netscape_server_bit(value) for oid, _, value in view.unknown):
+        emit("netscape-type", "extension netscapeCertType", "no bit for TLS servers")
     constraints = view.value(x509.BasicConstraints)
     if constraints is not None and constraints.ca:
         emit("leaf-is-ca", "basicConstraints", "CA:TRUE")
@@ -163,7 +174,7 @@ def _check_validity(view: View, emit: Emitter, at: datetime) -> None:
         emit("expires-soon", "validity", f"{left.days} days left of {days}")
 
 
-def _check_names(view: View, names: Names, emit: Emitter) -> None:
+def _check_names(view: View, names: Names, emit: Emitter, host: str | Address | None) -> None:
     if not names.dns and not names.addresses:
         if names.san:
             if view.value(x509.SubjectAlternativeName) is not None:
@@ -182,8 +193,12 @@ def _check_names(view: View, names: Names, emit: Emitter) -> None:
             emit("san-critical", _SAN, "a critical subjectAltName beside a subject")
         elif empty and not critical and view.value(x509.SubjectAlternativeName) is not None:
             emit("san-not-critical", _SAN, "a subjectAltName that is not critical, and no subject")
+    # Only one wildcard can match the host, *.<its parent>; it is what matches unless the host itself is listed.
+    decisive = f"*.{host.partition('.')[2]}" if isinstance(host, str) else None
+    if any(name.lower() == host for name in names.dns):
+        decisive = None
     for name in names.dns:
-        _check_dns_name(name, emit)
+        _check_dns_name(name, emit, decisive=name.lower() == decisive)
     for address in names.addresses:
         if not isinstance(address, (ipaddress.IPv4Address, ipaddress.IPv6Address)):
             emit("ip-malformed", _SAN, f"the address {address}")
@@ -191,7 +206,7 @@ def _check_names(view: View, names: Names, emit: Emitter) -> None:
             emit("reserved-ip", _SAN, f"the address {address}")
 
 
-def _check_dns_name(name: str, emit: Emitter) -> None:
+def _check_dns_name(name: str, emit: Emitter, *, decisive: bool) -> None:
     problem = dns_problem(name)
     if problem is not None:
         emit(problem, _SAN, f"the DNS name {name!r}")
@@ -200,7 +215,8 @@ def _check_dns_name(name: str, emit: Emitter) -> None:
     if bare[:2] == "*.":
         bare = bare[2:]
         if is_public_suffix(bare):
-            emit("wildcard-public-suffix", _SAN, f"the DNS name {name!r}; {bare!r} is a public suffix")
+            code = "wildcard-public-suffix" if decisive else "wildcard-public-suffix-unmatched"
+            emit(code, _SAN, f"the DNS name {name!r}; {bare!r} is a public suffix")
     if is_internal(bare):
         emit("internal-name", _SAN, f"the DNS name {name!r}")
     if bare.endswith(".arpa"):
@@ -257,7 +273,8 @@ def _check_usages(view: View, emit: Emitter) -> None:
         return
     present = set(usages)
     if Eku.ANY_EXTENDED_KEY_USAGE in present:
-        emit("eku-any", part, "anyExtendedKeyUsage")
+        alone = Eku.SERVER_AUTH not in present
+        emit("eku-any-only" if alone else "eku-any", part, "anyExtendedKeyUsage" + (", no serverAuth" if alone else ""))
     elif Eku.SERVER_AUTH not in present:
         listed = sorted(_NAMED_USAGES.get(usage, usage.dotted_string) for usage in present)
         emit("eku-server-auth-missing", part, f"only {', '.join(listed) or 'nothing'}")
@@ -268,6 +285,11 @@ def _check_usages(view: View, emit: Emitter) -> None:
         emit("eku-client-auth", part, "clientAuth beside serverAuth")
     if view.critical(x509.ExtendedKeyUsage):
         emit("eku-critical", part, "a critical extKeyUsage")
+
+
+def _has_netscape_server_bit(value: bytes) -> bool:
+    """Whether a netscapeCertType, a BIT STRING, has bit 1; what cannot be read has no bits."""
+    return value[:1] == b"\x03" and len(value) > 3 and value[3] & 0x40 != 0
 
 
 def _check_key_usage(view: View, emit: Emitter) -> None:
@@ -290,7 +312,7 @@ def _check_key_usage(view: View, emit: Emitter) -> None:
         emit("key-usage-ec-encipherment", part, "keyEncipherment or dataEncipherment with an EC key")
     if signs:
         return
-    if isinstance(key, rsa.RSAPublicKey) and enciphers:
+    if isinstance(key, rsa.RSAPublicKey) and enciphers and not for_pss_only(view.spki):
         emit("key-usage-no-signature", part, "keyEncipherment without digitalSignature")
     elif not (usage.key_cert_sign and _is_ca(view)):
         # An authority in the place of the leaf has a finding of its own.

@@ -1,16 +1,12 @@
-"""Host names and IP addresses as they stand in certificates, and the name constraints over them (RFC 5280)."""
+"""Host names, IP addresses and subtrees of them as people write them, in the form that certificates carry."""
 
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
 
 from cryptography import x509
 
 from mlsssl.errors import InvalidInputError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
 
 _LDH = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 
@@ -116,7 +112,8 @@ def parse_subtree(text: str) -> x509.DNSName | x509.IPAddress:
     """A name-constraint subtree: a DNS domain (`corp.test`: itself and all below) or a network (`10.0.0.0/8`).
 
     Raises:
-        InvalidInputError: it is neither, or a network with host bits set.
+        InvalidInputError: it is neither, or a network with host bits set, or a domain with a leading dot, which RFC
+            5280 does not have and which means the names below alone to those who read it.
     """
     if not isinstance(text, str) or not text:
         raise InvalidInputError(f"a name constraint is a domain or a network as text, not {text!r}")
@@ -127,49 +124,8 @@ def parse_subtree(text: str) -> x509.DNSName | x509.IPAddress:
             raise InvalidInputError(f"{text!r} is not a network: {error}") from None
     if "*" in text:
         raise InvalidInputError(f"{text!r}: a constraint has no wildcard; {text.lstrip('*.')!r} covers all below it")
-    return x509.DNSName(dns_name(text.removeprefix(".")))
-
-
-def within(name: x509.GeneralName, subtree: x509.GeneralName) -> bool | None:
-    """Whether `name` lies in `subtree`; None when they are of different kinds (RFC 5280 section 4.2.1.10)."""
-    if isinstance(name, x509.DNSName) and isinstance(subtree, x509.DNSName):
-        base = subtree.value.lower().removeprefix(".")
-        host = name.value.lower().removeprefix("*.")
-        return not base or host == base or host.endswith(f".{base}")
-    if isinstance(name, x509.IPAddress) and isinstance(subtree, x509.IPAddress):
-        network = subtree.value
-        if isinstance(network, (ipaddress.IPv4Network, ipaddress.IPv6Network)):
-            if isinstance(name.value, (ipaddress.IPv4Address, ipaddress.IPv6Address)):
-                return name.value.version == network.version and name.value in network
-            return name.value.version == network.version and name.value.subnet_of(network)  # type: ignore[arg-type]
-    return None
-
-
-def _wildcard_reaches(name: x509.GeneralName, subtree: x509.GeneralName) -> bool:
-    """Whether a wildcard name matches a host in the subtree: `*.example.com` reaches into `a.example.com`."""
-    if not (isinstance(name, x509.DNSName) and isinstance(subtree, x509.DNSName) and name.value.startswith("*.")):
-        return False
-    parent = subtree.value.lower().removeprefix(".").partition(".")[2]
-    return parent == name.value.lower()[2:]
-
-
-def violated_constraint(names: Iterable[x509.GeneralName], constraints: Sequence[x509.NameConstraints]) -> str | None:
-    """The first name that an issuer's constraints forbid, in words; None when all are allowed.
-
-    Args:
-        names: What is to be issued.
-        constraints: Those of every authority above, in any order; each must allow every name.
-    """
-    for name in names:
-        for constraint in constraints:
-            for subtree in constraint.excluded_subtrees or ():
-                if within(name, subtree) or _wildcard_reaches(name, subtree):
-                    return f"{name_text(name)} lies in the excluded {name_text(subtree)}"
-            verdicts = [within(name, subtree) for subtree in constraint.permitted_subtrees or ()]
-            same_kind = [verdict for verdict in verdicts if verdict is not None]
-            if same_kind and not any(same_kind):
-                allowed = ", ".join(
-                    name_text(s) for s in constraint.permitted_subtrees or () if within(name, s) is not None
-                )
-                return f"{name_text(name)} lies outside the permitted {allowed}"
-    return None
+    if text[0] == ".":
+        raise InvalidInputError(
+            f"{text!r}: a constraint has no leading dot; {text.lstrip('.')!r} covers all below it, too"
+        )
+    return x509.DNSName(dns_name(text))

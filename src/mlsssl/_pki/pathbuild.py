@@ -29,6 +29,7 @@ from mlsssl._pki.issuerchecks import check_issuer
 from mlsssl._pki.policies import missing_policy
 from mlsssl._pki.report import Attempt, Severity
 from mlsssl._pki.view import issuer_view
+from mlsssl._pki.weakkeys import for_pss_only
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -476,6 +477,8 @@ def signature_problem(child: View, issuer: View) -> str:
         if parameters is None and digest is not None:
             # cryptography gives none for MD5 and SHA-1, which old profiles still want to hear verified.
             parameters = ec.ECDSA(digest) if child.signature_oid in _OLD_ECDSA else padding.PKCS1v15()
+        if for_pss_only(issuer.spki) and not isinstance(parameters, padding.PSS):
+            return f"the key of {issuer.subject_text} is for RSASSA-PSS signatures only, and this is none"
         if isinstance(key, rsa.RSAPublicKey) and isinstance(parameters, (padding.PKCS1v15, padding.PSS)) and digest:
             key.verify(signature, signed, parameters, digest)
         elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(parameters, ec.ECDSA):

@@ -19,10 +19,11 @@ if TYPE_CHECKING:
 
     from mlsssl._pki.view import View
 
-__all__ = ["missing_policy"]
+__all__ = ["MAPPINGS", "maps_any_policy", "missing_policy", "read_mappings"]
 
 _ANY = "2.5.29.32.0"
-_MAPPINGS = "2.5.29.33"
+MAPPINGS = "2.5.29.33"
+_SEQUENCE, _OID = 0x30, 0x06
 
 
 def missing_policy(path: Sequence[View]) -> str:
@@ -80,30 +81,40 @@ def _next_set(view: View, valid: set[str] | None, *, accept_any: bool) -> set[st
 
 
 def _map(view: View, valid: set[str] | None, *, allowed: bool) -> set[str] | None:
-    mappings = _mappings(view)
+    mappings = read_mappings(view)
     if not valid or not mappings:
         return valid
-    result = set(valid)
-    for issuer_policy in {pair[0] for pair in mappings}:
-        if issuer_policy in valid or _ANY in valid:
-            result.discard(issuer_policy)
-            if allowed:
-                result |= {subject for issuer, subject in mappings if issuer == issuer_policy}
+    mapped = mappings.keys() & valid if _ANY not in valid else set(mappings)
+    result = valid - mapped
+    if allowed:
+        result.update(*(mappings[policy] for policy in mapped))
     return result or None
 
 
-def _mappings(view: View) -> list[tuple[str, str]]:
-    """The pairs of policyMappings, which cryptography has no class for; unreadable ones map nothing."""
-    der = next((value for oid, _, value in view.unknown if oid == _MAPPINGS), b"")
+def read_mappings(view: View) -> dict[str, set[str]] | None:
+    """The policyMappings, which cryptography has no class for: policies of the issuer to those of the subject.
+
+    Empty where there are none; None where they cannot be read, which map nothing.
+    """
+    der = next((value for oid, _, value in view.unknown if oid == MAPPINGS), None)
+    if der is None:
+        return {}
+    mappings: dict[str, set[str]] = {}
     try:
-        if not der:
-            return []
-        _, start, end = read_tlv(der, 0)
-        return [_pair(der, first, stop) for _, _, first, stop in split_sequence(der, start, end)[:200]]
+        tag, start, end = read_tlv(der, 0)
+        if tag != _SEQUENCE or end != len(der):
+            return None
+        for pair_tag, _, first, last in split_sequence(der, start, end):
+            left, right = split_sequence(der, first, last)
+            if (pair_tag, left[0], right[0]) != (_SEQUENCE, _OID, _OID):
+                return None
+            issuer, subject = (dotted_oid(der[part[2] : part[3]]) for part in (left, right))
+            mappings.setdefault(issuer, set()).add(subject)
     except (MalformedDataError, ValueError):
-        return []
+        return None
+    return mappings or None  # RFC 5280 section 4.2.1.5: at least one pair
 
 
-def _pair(der: bytes, start: int, end: int) -> tuple[str, str]:
-    left, right = split_sequence(der, start, end)
-    return dotted_oid(der[left[2] : left[3]]), dotted_oid(der[right[2] : right[3]])
+def maps_any_policy(mappings: dict[str, set[str]]) -> bool:
+    """Whether anyPolicy is mapped, or mapped to (RFC 5280 section 6.1.4 (a))."""
+    return _ANY in mappings or any(_ANY in subjects for subjects in mappings.values())

@@ -329,7 +329,8 @@ _NAMES = (
     rule(
         "san-not-critical",
         "- W E - -",
-        "The subject is empty and the subjectAltName is not critical.",
+        "The subject is empty and the subjectAltName is not critical; strict OpenSSL (Python 3.13 and later) refuses "
+        "that.",
         expected="a critical subjectAltName when the subject is empty",
         remedy=_REISSUE,
         standard="RFC 5280 sections 4.1.2.6 and 4.2.1.6",
@@ -417,9 +418,18 @@ _NAMES = (
     rule(
         "wildcard-public-suffix",
         "- W E - -",
-        "A wildcard stands for every name of a public suffix, under which strangers register names.",
+        "The name asked about is matched only by a wildcard for every name of a public suffix, under which strangers "
+        "register names.",
         expected="a wildcard below a domain of your own",
         remedy='issue one for names of your own domain: ca.issue("*.corp.example")',
+        standard=f"{_BR} section 3.2.2.6; publicsuffix.org",
+    ),
+    rule(
+        "wildcard-public-suffix-unmatched",
+        "- N W - -",
+        "A wildcard stands for every name of a public suffix; it is not what matches the name asked about, if any was.",
+        expected="wildcards below domains of your own; the owner of the suffix, such as a cloud provider, may have one",
+        remedy='leave it out, unless the suffix is yours: ca.issue("www.corp.example")',
         standard=f"{_BR} section 3.2.2.6; publicsuffix.org",
     ),
     rule(
@@ -478,6 +488,15 @@ _USAGE = (
         standard=f"{_BR} section 7.1.2.7.10",
     ),
     rule(
+        "eku-any-only",
+        "E E E N N",
+        "The extended key usage allows everything (anyExtendedKeyUsage) and does not name TLS servers; OpenSSL, with "
+        "curl and Python on it, refuses that.",
+        expected="serverAuth",
+        remedy="issue a new certificate: ca.issue(...) sets serverAuth",
+        standard=f"RFC 5280 section 4.2.1.12; {_BR} section 7.1.2.7.10; openssl-verification-options(1)",
+    ),
+    rule(
         "eku-other-usage",
         "- W E - -",
         "The extended key usage also allows signing code, mail, time stamps or OCSP answers.",
@@ -503,6 +522,14 @@ _USAGE = (
         standard=f"{_BR} section 7.1.2.7.6",
     ),
     rule(
+        "netscape-type",
+        "W E E W W",
+        "The Netscape certificate type does not allow TLS servers, and OpenSSL still looks at it.",
+        expected="a certificate without that extension of the nineties, or one with the bit for TLS servers",
+        remedy="issue a new certificate: ca.issue(...)",
+        standard="openssl-verification-options(1), Certificate Extensions",
+    ),
+    rule(
         "issuer-eku",
         "E E E E W",
         "An issuer's extended key usage does not allow issuing for TLS servers.",
@@ -511,12 +538,23 @@ _USAGE = (
         standard=f"{_BR} section 7.1.2.10.6; Windows: CertGetEnhancedKeyUsage",
     ),
     rule(
+        "issuer-eku-any",
+        "W E E W W",
+        "An issuer's extended key usage allows everything (anyExtendedKeyUsage) and does not name TLS servers; OpenSSL "
+        "refuses what is below it.",
+        expected="no extendedKeyUsage in the issuer, or one with serverAuth",
+        remedy="make an intermediate without that limit: ca.create_intermediate(...)",
+        standard=f"{_BR} section 7.1.2.10.6; openssl-verification-options(1)",
+    ),
+    rule(
         "root-eku",
-        "- - E - -",
-        "The root has an extended key usage, which roots must not have.",
+        "- N E N -",
+        "The root has an extended key usage: OpenSSL and Windows hold everything below to it, and public roots must "
+        "not have one.",
         expected="a root without extendedKeyUsage",
         remedy=_NEW_CA,
-        standard=f"{_BR} section 7.1.2.1.2",
+        standard=f"{_BR} section 7.1.2.1.2; RFC 5280 section 4.2.1.12; openssl-verification-options(1); "
+        "Windows: CertGetEnhancedKeyUsage",
     ),
     rule(
         "key-usage-unsuitable",
@@ -553,7 +591,8 @@ _USAGE = (
     rule(
         "key-usage-cert-sign",
         "- W E - -",
-        "The key usage of a server allows signing certificates or revocation lists.",
+        "The key usage of a server allows signing certificates or revocation lists; strict OpenSSL (Python 3.13 and "
+        "later) refuses the former.",
         expected="neither keyCertSign nor cRLSign",
         remedy="issue a new certificate: ca.issue(...) sets what a server needs",
         standard=f"RFC 5280 section 4.2.1.9; {_BR} section 7.1.2.7.11",
@@ -612,7 +651,7 @@ _ISSUERS = (
     rule(
         "basic-constraints-not-critical",
         "- W E - -",
-        "The basic constraints of an authority are not critical.",
+        "The basic constraints of an authority are not critical; strict OpenSSL (Python 3.13 and later) refuses that.",
         expected="critical basicConstraints",
         remedy=_NEW_CA,
         standard="RFC 5280 section 4.2.1.9",
@@ -636,7 +675,7 @@ _ISSUERS = (
     rule(
         "issuer-key-usage-missing",
         "- W E - -",
-        "An issuer does not say what its key is for.",
+        "An issuer does not say what its key is for; strict OpenSSL (Python 3.13 and later) refuses that.",
         expected="critical keyUsage with keyCertSign and cRLSign",
         remedy=_NEW_CA,
         standard=f"RFC 5280 section 4.2.1.3; {_BR} section 7.1.2.1.2",
@@ -674,9 +713,18 @@ _ISSUERS = (
         standard="RFC 5280 section 4.2.1.1",
     ),
     rule(
+        "anchor-aki-missing",
+        "- N N - -",
+        "A certificate that is trusted by itself, and did not sign itself, does not say which key signed it; nobody "
+        "looks for that key, since the path ends here.",
+        expected="trust in the root, or a trusted certificate with authorityKeyIdentifier",
+        remedy="trust the root instead: check(..., trust=[ca])",
+        standard="RFC 5280 sections 4.2.1.1 and 6.1.1 (d)",
+    ),
+    rule(
         "aki-no-key-identifier",
         "- W E - -",
-        "The authority key identifier has no key identifier.",
+        "The authority key identifier has no key identifier; strict OpenSSL (Python 3.13 and later) refuses that.",
         expected="authorityKeyIdentifier with keyIdentifier",
         remedy="issue a new certificate: ca.issue(...) sets it",
         standard="RFC 5280 section 4.2.1.1",
@@ -700,7 +748,7 @@ _ISSUERS = (
     rule(
         "issuer-ski-missing",
         "- W E - -",
-        "An issuer has no subject key identifier.",
+        "An issuer has no subject key identifier; strict OpenSSL (Python 3.13 and later) refuses that.",
         expected="subjectKeyIdentifier in every issuer",
         remedy=_NEW_CA,
         standard="RFC 5280 section 4.2.1.2",
@@ -742,11 +790,12 @@ _EXTENSIONS = (
     ),
     rule(
         "extension-critical",
-        "- W E - -",
-        "An extension is critical that must not be.",
+        "E E E E E",
+        "An extension is critical that must or should not be: clients need not process it, and OpenSSL, with curl, "
+        "Python, Ruby and PHP on it, refuses the certificate.",
         expected="the extension, not critical",
         remedy=_REISSUE,
-        standard="RFC 5280 sections 4.2.1.1, 4.2.1.2, 4.2.1.8, 4.2.1.15 and 4.2.2",
+        standard="RFC 5280 sections 4.2, 4.2.1.1, 4.2.1.2, 4.2.1.7, 4.2.1.8, 4.2.1.15 and 4.2.2; RFC 7633",
     ),
     rule(
         "extension-not-critical",
@@ -771,6 +820,23 @@ _EXTENSIONS = (
         expected="version 3",
         remedy=_REISSUE,
         standard="RFC 5280 section 4.1.2.1",
+    ),
+    rule(
+        "version-extensions",
+        "W E E W W",
+        "The certificate has extensions, and says that it is of a version without them; strict OpenSSL (Python 3.13 "
+        "and later) and cryptography refuse it.",
+        expected="version 3",
+        remedy=_REISSUE,
+        standard="RFC 5280 sections 4.1.2.1 and 4.1.2.9",
+    ),
+    rule(
+        "proxy-certificate",
+        "W E E W W",
+        "The certificate is a proxy certificate, which OpenSSL refuses as a server's and as an authority's.",
+        expected="a certificate without proxyCertInfo",
+        remedy=_REISSUE,
+        standard="RFC 3820 sections 3.8 and 4.1; openssl-verification-options(1)",
     ),
     rule(
         "serial-not-positive",
@@ -868,6 +934,15 @@ _CONSTRAINTS = (
         standard="RFC 5280 sections 4.2.1.10 and 6.1.3 (b), (c)",
     ),
     rule(
+        "name-constraints-common-name",
+        "W E E W W",
+        "The common name looks like a DNS name that an issuer may not issue for; OpenSSL, with curl and Python on it, "
+        "reads it so where subjectAltName has no DNS name, an address included.",
+        expected="no common name, or one within the issuer's name constraints",
+        remedy='issue without a common name: ca.issue("10.0.0.5", common_name="")',
+        standard="RFC 5280 section 4.2.1.10; RFC 6125 section 6.4.4; OpenSSL: NAME_CONSTRAINTS_check_CN",
+    ),
+    rule(
         "name-constraints-unsupported",
         "E E E E E",
         "An issuer constrains a kind of name that cannot be compared, and a certificate below has such a name.",
@@ -892,6 +967,14 @@ _CONSTRAINTS = (
         standard=f"RFC 5280 section 4.2.1.10; {_BR} section 7.1.2.10.8",
     ),
     rule(
+        "name-constraints-distance",
+        "E E E E E",
+        "A name constraint has a minimum or maximum, which clients do not process and therefore refuse.",
+        expected="subtrees without minimum and maximum",
+        remedy=_NEW_CA,
+        standard="RFC 5280 section 4.2.1.10",
+    ),
+    rule(
         "leaf-name-constraints",
         "- W E - -",
         "A certificate that is no authority has name constraints.",
@@ -906,6 +989,14 @@ _CONSTRAINTS = (
         expected="a policy that every certificate of the path names",
         remedy="issue with the policy that the authority demands",
         standard="RFC 5280 section 6.1.5 (g)",
+    ),
+    rule(
+        "policy-mappings-any",
+        "E E E E E",
+        "An issuer maps a policy to or from anyPolicy, which ends the processing of the path.",
+        expected="mappings between named policies",
+        remedy=_NEW_CA,
+        standard="RFC 5280 sections 4.2.1.5 and 6.1.4 (a)",
     ),
 )
 

@@ -127,10 +127,10 @@ def validate(
     _check_private_key(view, private_key, emit, expected=expect_key)
     if facts is not None:
         _check_facts(facts, emit)
-    check_leaf(view, names, emit, at)
+    check_leaf(view, names, emit, at, wanted)
     found = _find_path(view, emit, trust, intermediates, at, judge, max_depth)
     if len(found.path) == 1:
-        check_key_identifiers(view, emit, issuer=view if view.self_issued else None)
+        check_key_identifiers(view, emit, issuer=view if view.self_issued else None, anchor=found.trusted)
     if not (len(found.path) == 1 and found.trusted):
         check_signature_algorithm(view, emit)
     if served is not None:

@@ -220,6 +220,24 @@ class View:
         extension = self._by_type.get(kind)
         return None if extension is None else cast("E", extension.value)
 
+    def octets(self, kind: type[x509.ExtensionType]) -> bytes:
+        """The value of the extension of this kind as it stands, for what cryptography drops; empty when it is absent.
+
+        Raises:
+            MalformedDataError: the extensions cannot be taken apart.
+        """
+        der = self.der
+        _, start, end = read_tlv(der, read_tlv(der, 0)[1])
+        for tag, _, wrapped, _ in split_sequence(der, start, end):
+            if tag != 0xA3:
+                continue
+            _, first, last = read_tlv(der, wrapped)
+            for _, _, content, stop in split_sequence(der, first, last):
+                parts = split_sequence(der, content, stop)
+                if parts and dotted_oid(der[parts[0][2] : parts[0][3]]) == kind.oid.dotted_string:
+                    return der[parts[-1][2] : parts[-1][3]]
+        return b""
+
     def critical(self, kind: type[x509.ExtensionType]) -> bool:
         """Whether the extension of this kind is there, readable and critical."""
         extension = self._by_type.get(kind)

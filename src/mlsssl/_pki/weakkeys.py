@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from mlsssl._pki.knownkeys import find_collection, number_of
+from mlsssl._pki.report import Severity
 from mlsssl._pki.view import read_tlv, split_sequence
 from mlsssl.errors import MalformedDataError
 
@@ -19,14 +20,16 @@ if TYPE_CHECKING:
     from mlsssl._pki.emitter import Emitter
     from mlsssl._pki.view import View
 
-__all__ = ["check_key", "find_close_primes", "has_roca_fingerprint", "rsa_numbers"]
+__all__ = ["check_key", "find_close_primes", "for_pss_only", "has_roca_fingerprint", "rsa_numbers"]
 
 _PART = "subjectPublicKeyInfo"
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
 # AlgorithmIdentifier { rsaEncryption, NULL }: BR section 7.1.3.1.1 demands these octets.
 _RSA_IDENTIFIER = bytes.fromhex("300d06092a864886f70d0101010500")
 _OID_TAG = 0x06
+# rsaEncryption, and id-RSASSA-PSS of RFC 4055 section 1.2: the same two numbers, for PSS signatures alone.
 _RSA_OID = bytes.fromhex("06092a864886f70d010101")
+_PSS_OID = bytes.fromhex("06092a864886f70d01010a")
 
 
 def _primes_below(limit: int) -> list[int]:
@@ -102,7 +105,7 @@ def rsa_numbers(spki: bytes) -> tuple[int, int] | None:
     try:
         _, start, end = read_tlv(spki, 0)
         algorithm, bits = split_sequence(spki, start, end)[:2]
-        if not spki[algorithm[2] : algorithm[3]].startswith(_RSA_OID):
+        if not spki[algorithm[2] : algorithm[3]].startswith((_RSA_OID, _PSS_OID)):
             return None
         _, start, end = read_tlv(spki, bits[2] + 1)
         modulus, exponent = split_sequence(spki, start, end)[:2]
@@ -112,6 +115,16 @@ def rsa_numbers(spki: bytes) -> tuple[int, int] | None:
         int.from_bytes(spki[modulus[2] : modulus[3]], "big", signed=True),
         int.from_bytes(spki[exponent[2] : exponent[3]], "big", signed=True),
     )
+
+
+def for_pss_only(spki: bytes) -> bool:
+    """Whether a SubjectPublicKeyInfo is of an RSA key for RSASSA-PSS signatures alone (RFC 4055 section 1.2)."""
+    try:
+        _, start, _ = read_tlv(spki, 0)
+        _, start, end = read_tlv(spki, start)
+    except MalformedDataError:
+        return False
+    return spki[start:end].startswith(_PSS_OID)
 
 
 def _has_named_curve(spki: bytes) -> bool:
@@ -125,6 +138,10 @@ def _has_named_curve(spki: bytes) -> bool:
 def check_key(view: View, emit: Emitter, *, leaf: bool) -> None:
     """Report what is wrong with the public key by itself, and whether it is known to be in other hands."""
     numbers = rsa_numbers(view.spki)
+    key = None if numbers is not None else view.public_key
+    if isinstance(key, rsa.RSAPublicKey):
+        # Under whatever identifier it stands: what clients use as an RSA key is judged as one.
+        numbers = (key.public_numbers().n, key.public_numbers().e)
     _check_numbers(numbers, view, emit, leaf=leaf)
     collection = find_collection(lambda: number_of(view.public_key) if numbers is None else numbers[0])
     if collection is not None:
@@ -133,8 +150,9 @@ def check_key(view: View, emit: Emitter, *, leaf: bool) -> None:
 
 def _check_numbers(numbers: tuple[int, int] | None, view: View, emit: Emitter, *, leaf: bool) -> None:
     if numbers is not None:
+        before = len(emit.findings)
         _check_rsa(*numbers, view, emit)
-        if view.public_key is None and not emit.findings:
+        if view.public_key is None and all(f.severity is not Severity.ERROR for f in emit.findings[before:]):
             emit("key-unreadable", _PART, view.key_problem)
         return
     key = view.public_key
@@ -150,7 +168,7 @@ def _check_numbers(numbers: tuple[int, int] | None, view: View, emit: Emitter, *
             emit("ec-curve-p521", _PART, "the curve P-521")
     elif isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)):
         emit("key-type-eddsa", _PART, "an Ed25519 or Ed448 key")
-    elif not isinstance(key, rsa.RSAPublicKey):
+    else:
         emit("key-type", _PART, f"a {type(key).__name__.removesuffix('PublicKey').lstrip('_') or 'foreign'} key")
 
 
