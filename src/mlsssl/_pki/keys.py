@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._arguments import check_password
+from mlsssl._pki.foreign import call
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError, WrongPasswordError
 
 if TYPE_CHECKING:
@@ -113,7 +114,7 @@ def load_private_key(data: bytes, password: str | None) -> PrivateKey:
     load = serialization.load_pem_private_key if b"-----BEGIN" in data else serialization.load_der_private_key
     secret = password.encode("utf-8", "surrogatepass") if password else None
     try:
-        key = load(data, secret)
+        key = call(load, data, secret)
     except TypeError:
         # cryptography's word both for "encrypted, no password given" and for "password given, not encrypted".
         if secret is None:

@@ -10,6 +10,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
 from mlsssl._pki import _asn1, _pbe
+from mlsssl._pki.keys import spki
+from mlsssl._pki.pem import public_key_bytes
 from mlsssl._pki.pfx_targets import find_target
 from mlsssl.errors import InvalidInputError
 
@@ -81,7 +83,8 @@ def serialize_pfx(
         raise InvalidInputError("a friendly name has at most 1000 characters and no NUL")
     if private_key is None and certificate is None and not chain:
         raise InvalidInputError("there is nothing to write: neither a private key nor a certificate")
-    if private_key is not None and certificate is not None and private_key.public_key() != certificate.public_key():
+    public = None if private_key is None or certificate is None else spki(private_key.public_key())
+    if public is not None and certificate is not None and public != public_key_bytes(certificate):
         raise InvalidInputError("this private key does not belong to this certificate")
     if not ours and random is secrets.token_bytes and certificate is not None:
         assert password is not None
