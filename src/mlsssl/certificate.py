@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mlsssl import _files
-from mlsssl._arguments import check_data, check_number, check_password, check_type, items_of
+from mlsssl._arguments import check_data, check_number, check_password, check_type, items_of, shown
 from mlsssl._pki import foreign, keys, names, pem
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import Thumbprint, check_friendly_name, check_moment
@@ -321,7 +321,11 @@ class Certificate:
         if self._key is not None and not password:
             raise InvalidInputError("a PFX with a private key needs a password")
         if provider is not None:
-            check_type(provider, str, "provider is the name of a key storage provider, or None")
+            expected = "provider is the name of a key storage provider, or None"
+            try:
+                check_type(provider, str, expected).encode()
+            except UnicodeEncodeError:  # half a surrogate pair
+                raise InvalidInputError(f"{expected}, not {shown(provider)}") from None
         name = self._friendly_name if friendly_name is None else check_friendly_name(friendly_name)
         return pfx.serialize_pfx(
             self._key,
