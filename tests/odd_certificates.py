@@ -6,8 +6,7 @@ from dataclasses import replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa, x448, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, x448, x25519
 
 from chains import (
     ECDSA_SHA256,
@@ -20,7 +19,6 @@ from chains import (
     integer,
     key_usage,
     leaf,
-    name,
     oid,
     root,
     rsa_spki,
@@ -67,8 +65,9 @@ def _names() -> Iterator[tuple[str, bytes]]:
     yield "country-of-none", _rdns((country, 0x13, b""))
     yield "nul", _rdns((common, 0x0C, b"odd\0.example.com"))
     yield "controls", _rdns((common, 0x0C, "a\x1b]0;x\x07\r\n\u202e\u2028b".encode()))
-    yield "several-in-one-rdn", tlv(
-        0x30, tlv(0x31, *(tlv(0x30, oid(common), tlv(0x0C, text)) for text in (b"a", b"b", HOST.encode())))
+    yield (
+        "several-in-one-rdn",
+        tlv(0x30, tlv(0x31, *(tlv(0x30, oid(common), tlv(0x0C, text)) for text in (b"a", b"b", HOST.encode())))),
     )
     yield "hundred-rdns", _rdns(*((common, 0x0C, b"%d" % number) for number in range(100)))
     yield "long", _rdns((common, 0x0C, b"x" * 70_000))
@@ -275,11 +274,14 @@ def _made() -> Iterator[tuple[str, Made]]:
         for tag in (0x17, 0x18):
             yield f"ends-{year}-{tag:x}", replace(PLAIN, not_after=moment, time_tags=(None, tag))
             yield f"begins-{year}-{tag:x}", replace(PLAIN, not_before=moment, time_tags=(tag, None))
-    yield "for-ever", replace(
-        PLAIN,
-        not_before=datetime(1000, 1, 1, tzinfo=timezone.utc),
-        not_after=datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc),
-        time_tags=(0x18, 0x18),
+    yield (
+        "for-ever",
+        replace(
+            PLAIN,
+            not_before=datetime(1000, 1, 1, tzinfo=timezone.utc),
+            not_after=datetime(9999, 12, 31, 23, 59, 59, tzinfo=timezone.utc),
+            time_tags=(0x18, 0x18),
+        ),
     )
     yield "version-1", replace(PLAIN, version=1)
     yield "version-1-bare", replace(PLAIN, version=1, extensions=())
@@ -290,8 +292,11 @@ def _made() -> Iterator[tuple[str, Made]]:
     san = extension(general_names(HOST))
     yield "san-twice", replace(PLAIN, extensions=(*PLAIN.extensions, san))
     yield "unknown-twice", replace(PLAIN, extensions=(*PLAIN.extensions, *[Extension("1.2.3", False, b"")] * 2))
-    yield "hundreds-of-extensions", replace(
-        PLAIN, extensions=(*PLAIN.extensions, *(Extension(f"1.2.3.{number}", False, b"") for number in range(500)))
+    yield (
+        "hundreds-of-extensions",
+        replace(
+            PLAIN, extensions=(*PLAIN.extensions, *(Extension(f"1.2.3.{number}", False, b"") for number in range(500)))
+        ),
     )
     yield "usage-encipher-only", PLAIN.with_extension(key_usage(encipher_only=True, key_agreement=True))
 
