@@ -82,5 +82,8 @@ def check_number(value: float, lowest: float, highest: float, expected: str, *, 
 
 def shown(value: object) -> str:
     """`repr`, cut at 100 characters."""
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python writes no number of more than 4300 digits out (sys.set_int_max_str_digits)
+        text = f"{type(value).__name__} of thousands of digits"
     return text if len(text) <= 100 else f"{text[:99]}…"

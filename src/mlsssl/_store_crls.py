@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -11,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl import _files
 from mlsssl._pki.crl import line_and_age, load_crls, load_der_crl, newest_of_each_line
+from mlsssl._pki.foreign import name_text, read, read_or
 from mlsssl._text import printable
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreNotFoundError
 from mlsssl.values import Thumbprint
@@ -69,10 +71,7 @@ def add(port: StorePort, crls: Iterable[x509.CertificateRevocationList]) -> tupl
 
 
 def _newest(crls: Iterable[x509.CertificateRevocationList]) -> list[x509.CertificateRevocationList]:
-    try:
-        return newest_of_each_line(crls)
-    except Exception as error:  # noqa: BLE001 - what `cryptography` raises for an object made elsewhere is open
-        raise MalformedDataError(f"the revocation list cannot be read: {error}") from None
+    return read("the revocation list cannot be read", newest_of_each_line, crls)
 
 
 def _line(
@@ -139,10 +138,8 @@ def number_of(crl: x509.CertificateRevocationList) -> int | None:
 
 def issuer_of(crl: x509.CertificateRevocationList) -> str:
     """The issuer's name as RFC 4514 text, for people."""
-    try:
-        return printable(crl.issuer.rfc4514_string()) or "(empty name)"
-    except Exception:  # noqa: BLE001 - some odd names cannot be written so
-        return "(unreadable name)"
+    name: x509.Name | None = read_or(None, attrgetter("issuer"), crl)
+    return "(unreadable name)" if name is None else printable(name_text(name)) or "(empty name)"
 
 
 def _der(crl: x509.CertificateRevocationList) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import json
 
-from mlsssl._arguments import check_type
+from mlsssl._arguments import check_number, check_type
 
 
 def printable(text: str) -> str:
@@ -28,5 +28,6 @@ def escaped(text: object, *, limit: int = 400) -> str:
 def to_json(data: dict[str, object], indent: int | None) -> str:
     """`data` as ASCII JSON, on one line or indented by so many blanks."""
     if indent is not None:
-        check_type(indent, int, "indent is a number of blanks, or None for one line")
+        expected = "indent is a number of blanks from 0 to 1000, or None for one line"
+        check_number(check_type(indent, int, expected), 0, 1000, expected)
     return json.dumps(data, indent=indent)

@@ -55,8 +55,11 @@ def load_der(context: ssl.SSLContext, chain: Sequence[bytes], private_key: bytes
         return
     from cryptography.hazmat.primitives import serialization
 
+    from mlsssl._pki.foreign import read
+
     password = secrets.token_urlsafe(32)
-    key = serialization.load_der_private_key(private_key, None, unsafe_skip_rsa_key_validation=True)
+    load = serialization.load_der_private_key
+    key = read("this is no private key", load, private_key, None, unsafe_skip_rsa_key_validation=True)
     encrypted = key.private_bytes(
         serialization.Encoding.PEM,
         serialization.PrivateFormat.PKCS8,

@@ -12,14 +12,14 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-
 from mlsssl import _journal, _trail
-from mlsssl._pki.pem import FOREIGN_ERRORS
-from mlsssl.errors import BindingNotFoundError, MlssslError, StoreNotFoundError
+from mlsssl._pki import pem
+from mlsssl.errors import BindingNotFoundError, MalformedDataError, MlssslError, StoreNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from cryptography import x509
 
     from mlsssl._journal import Addition, Change, Journal
     from mlsssl._ports import BindingRecord, BindingsPort, MachinePort, StorePort, StoreRecord
@@ -213,7 +213,7 @@ def _user_of(port: MachinePort, change: Change, addition: Addition, record: Stor
             return f"{binding.key} is bound to it"
     if addition.role == "leaf":
         return None
-    subject = x509.load_der_x509_certificate(record.certificate).subject
+    subject = pem.load_der(record.certificate).subject
     for binding in bindings:
         assert binding.thumbprint is not None
         if binding.thumbprint in change.bound:
@@ -227,8 +227,8 @@ def _user_of(port: MachinePort, change: Change, addition: Addition, record: Stor
 
 def _issuer(record: StoreRecord) -> x509.Name | None:
     try:
-        return x509.load_der_x509_certificate(record.certificate).issuer
-    except FOREIGN_ERRORS:
+        return pem.load_der(record.certificate).issuer
+    except MalformedDataError:
         return None  # somebody else's damaged certificate
 
 

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-
-from mlsssl._pki.pem import FOREIGN_ERRORS
-from mlsssl._pki.quiet import quiet
+from mlsssl._pki import pem
 from mlsssl._pki.report import Finding, Severity
+from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -54,7 +52,6 @@ def findings(problems: Iterable[TrustProblem]) -> Iterator[Finding]:
 
 def _subject(der: bytes) -> str:
     try:
-        with quiet():
-            return x509.load_der_x509_certificate(der).subject.rfc4514_string() or "the certificate"
-    except FOREIGN_ERRORS:
+        return pem.load_der(der).subject.rfc4514_string() or "the certificate"
+    except MalformedDataError:
         return "the certificate"

@@ -265,7 +265,11 @@ class Bindings:
     def __contains__(self, key: object) -> bool:
         if not isinstance(key, (str, IpPort, HostnamePort, CcsPort, ScopedCcs)):
             return False
-        return Binding.find(key, machine=self._machine) is not None
+        try:
+            wanted = parse_binding_key(key) if isinstance(key, str) else key
+        except InvalidInputError:  # what is no key is bound nowhere
+            return False
+        return Binding.find(wanted, machine=self._machine) is not None
 
     def __iter__(self) -> Iterator[Binding]:
         return iter(Binding.all(machine=self._machine))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 from dataclasses import replace
+from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
@@ -13,8 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mlsssl import _files
-from mlsssl._arguments import check_data, check_number, check_password, check_type, items_of
-from mlsssl._pki import keys, names, pem
+from mlsssl._arguments import check_data, check_number, check_password, check_type, items_of, shown
+from mlsssl._pki import foreign, keys, names, pem
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import Thumbprint, check_friendly_name, check_moment
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Literal, TypeAlias
+
+    from cryptography.hazmat.primitives import hashes
 
     from mlsssl._pki.keys import PrivateKey
     from mlsssl._pki.report import Report
@@ -34,6 +37,8 @@ if TYPE_CHECKING:
     TrustAnchor: TypeAlias = 'CertificateAuthority | Certificate | x509.Certificate | Literal["system"]'
 
 __all__ = ["Certificate"]
+
+_signature_hash_of = attrgetter("signature_hash_algorithm")
 
 _EKU_NAMES = {
     ExtendedKeyUsageOID.SERVER_AUTH: "serverAuth",
@@ -316,7 +321,11 @@ class Certificate:
         if self._key is not None and not password:
             raise InvalidInputError("a PFX with a private key needs a password")
         if provider is not None:
-            check_type(provider, str, "provider is the name of a key storage provider, or None")
+            expected = "provider is the name of a key storage provider, or None"
+            try:
+                check_type(provider, str, expected).encode()
+            except UnicodeEncodeError:  # half a surrogate pair
+                raise InvalidInputError(f"{expected}, not {shown(provider)}") from None
         name = self._friendly_name if friendly_name is None else check_friendly_name(friendly_name)
         return pfx.serialize_pfx(
             self._key,
@@ -429,12 +438,12 @@ class Certificate:
     @property
     def subject(self) -> str:
         """The subject as RFC 4514 text; empty when there is none."""
-        return self._certificate.subject.rfc4514_string()
+        return foreign.name_text(self._certificate.subject)
 
     @property
     def issuer(self) -> str:
         """The issuer as RFC 4514 text."""
-        return self._certificate.issuer.rfc4514_string()
+        return foreign.name_text(self._certificate.issuer)
 
     @property
     def common_name(self) -> str | None:
@@ -444,7 +453,8 @@ class Certificate:
     @property
     def serial_number(self) -> int:
         """The serial number."""
-        return self._certificate.serial_number
+        number: int = foreign.read("the serial number cannot be read", foreign.serial_of, self._certificate)
+        return number
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -478,18 +488,12 @@ class Certificate:
     @property
     def key_type(self) -> str:
         """What key it certifies: `rsa-2048`, `ec-p256` and so on."""
-        try:
-            return keys.key_type_name(self._certificate.public_key())
-        except pem.FOREIGN_ERRORS as error:
-            raise MalformedDataError(f"this certificate's public key cannot be read: {error}") from None
+        return keys.key_type_name(foreign.public_key_of(self._certificate))
 
     @property
     def signature_hash(self) -> str | None:
         """The hash it was signed with (`sha256`), or None when the signature has none (Ed25519)."""
-        try:
-            algorithm = self._certificate.signature_hash_algorithm
-        except pem.FOREIGN_ERRORS:
-            return None
+        algorithm: hashes.HashAlgorithm | None = foreign.read_or(None, _signature_hash_of, self._certificate)
         return None if algorithm is None else algorithm.name
 
     @property

@@ -34,7 +34,7 @@ def progress_bar(
         UnsupportedError: tqdm is not installed.
     """
     if total is not None:
-        check_number(total, 0, float("inf"), "total is a number from 0 up, or None")
+        check_number(total, 0, 2**53, "total is a number from 0 up to 2^53, or None")  # tqdm divides as float does
     check_type(description, str, "description is text")
     check_type(unit, str, "unit is text")
     try:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mlsssl import _files
 from mlsssl._arguments import check_data
-from mlsssl._pki import csr, issue, keys, names
+from mlsssl._pki import csr, foreign, issue, keys, names, pem
 from mlsssl._pki.csr import RequestPolicy
 from mlsssl.certificate import check_certificate
 from mlsssl.errors import InvalidInputError
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from mlsssl.certificate import Certificate
 
 __all__ = ["CertificateRequest", "RequestPolicy"]
+
+
+_KEY = "the request's public key cannot be read"
 
 
 class CertificateRequest:
@@ -54,7 +57,7 @@ class CertificateRequest:
         if private_key is not None:
             if not keys.is_private_key(private_key):
                 raise InvalidInputError(f"a private key is RSA or EC, not {type(private_key).__name__}")
-            if keys.spki(private_key.public_key()) != keys.spki(request.public_key()):
+            if keys.spki(private_key.public_key()) != keys.spki(foreign.read(_KEY, request.public_key)):
                 raise InvalidInputError("the private key is not this request's: their public keys differ")
         object.__setattr__(self, "_request", request)
         object.__setattr__(self, "_key", private_key)
@@ -207,7 +210,7 @@ class CertificateRequest:
     @property
     def key_type(self) -> str:
         """`rsa-2048`, `ec-p256` and so on."""
-        return keys.key_type_name(self._request.public_key())
+        return keys.key_type_name(foreign.read(_KEY, self._request.public_key))
 
     @property
     def private_key(self) -> PrivateKey | None:
@@ -216,8 +219,8 @@ class CertificateRequest:
 
     def matches(self, certificate: Certificate) -> bool:
         """Whether `certificate` is for this request's key. Names are not compared: authorities may change them."""
-        theirs = check_certificate(certificate).to_cryptography()
-        return keys.spki(self._request.public_key()) == keys.spki(theirs.public_key())
+        theirs = pem.public_key_bytes(check_certificate(certificate).to_cryptography())
+        return keys.spki(foreign.read(_KEY, self._request.public_key)) == theirs
 
     def complete(self, certificate: Certificate) -> Certificate:
         """What the authority sent back, joined with the private key of this request.

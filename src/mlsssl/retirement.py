@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,6 @@ from mlsssl.store import Store
 from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterator
 
     from mlsssl._ledger import Superseded
@@ -36,6 +36,9 @@ class Kept:
 
     entry: StoreEntry
     reason: str
+
+
+_LAST = dt.datetime.max.replace(tzinfo=dt.timezone.utc)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,9 +171,11 @@ def _reason_to_keep(
         return f"the newer certificate {entry.renewed_by} is not there with a usable key"
     start = Certificate.from_der(newer.certificate).not_before if since is None else since.at
     length = grace if grace is not None else GRACE if since is None else since.grace
-    if at < start + length:
-        return f"its grace lasts until {start + length:%Y-%m-%d %H:%M} UTC"
-    return None
+    if at - start >= length:
+        return None
+    if length > _LAST - start:  # whoever says `timedelta.max` wants it kept for ever
+        return "its grace lasts beyond the year 9999"
+    return f"its grace lasts until {start + length:%Y-%m-%d %H:%M} UTC"
 
 
 def _find_newer(port: MachinePort, thumbprint: Thumbprint) -> StoreRecord | None:

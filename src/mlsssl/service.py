@@ -8,6 +8,7 @@ Service" and "Stopping a Service".
 from __future__ import annotations
 
 import contextlib
+import threading
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -298,7 +299,8 @@ class Service:
 
 
 def _check_timeout(timeout: float) -> None:
-    check_number(timeout, 0, float("inf"), "timeout is a number of seconds above 0", above=True)
+    # The longest that Python itself waits for anything is 292 years.
+    check_number(timeout, 0, threading.TIMEOUT_MAX, "timeout is a number of seconds above 0", above=True)
 
 
 def _refused(name: str, why: str, state: ServiceState) -> ServiceError:

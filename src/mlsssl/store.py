@@ -210,7 +210,12 @@ class Store:
     def __contains__(self, thumbprint: object) -> bool:
         if not isinstance(thumbprint, (str, bytes)):
             return False
-        return self.find(thumbprint=Thumbprint(thumbprint)) is not None
+        try:
+            wanted = Thumbprint(thumbprint)
+        except InvalidInputError:  # what is no thumbprint is in no store
+            return False
+        with closing(self._port()) as port:
+            return port.find(wanted) is not None
 
     def __len__(self) -> int:
         return sum(1 for _ in self.thumbprints())

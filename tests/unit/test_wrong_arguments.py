@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import enum
 import inspect
 import itertools
@@ -28,6 +29,7 @@ from mlsssl import (
     ccs,
     netsh,
 )
+from mlsssl._arguments import shown
 from mlsssl.testing import memory_machine, tls_server
 
 if TYPE_CHECKING:
@@ -36,7 +38,14 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-RUBBISH: tuple[object, ...] = (None, 5, "", b"", object(), [], [object()], float("nan"))
+RUBBISH: tuple[object, ...] = (
+    *(None, 5, "", b"", object(), [], [object()], float("nan")),
+    # The ends of what each kind can be: no float is as large, and UTCTime begins in 1950.
+    *(-1, 10**400, float("inf"), float("-inf"), "\0", "\ud800"),
+    *(dt.timedelta.max, dt.timedelta.min, dt.datetime(1940, 1, 1, tzinfo=dt.timezone.utc)),
+    dt.datetime.max.replace(tzinfo=dt.timezone(-dt.timedelta(hours=12))),
+    *(dt.datetime.max.replace(tzinfo=dt.timezone.utc), dt.datetime.min.replace(tzinfo=dt.timezone.utc)),
+)
 KEY, PASSWORD, COMMAND = "0.0.0.0:443", "secret", "netsh http show sslcert ipport=0.0.0.0:443"
 
 
@@ -295,7 +304,7 @@ def _offences(name: str, call: Callable[[], Call]) -> list[str]:
             except MlssslError:
                 continue
             except Exception as error:  # noqa: BLE001 -- whatever it is, it should not have come out
-                found.append(f"{name}({argument}={rubbish!r}): {type(error).__name__}: {error}")
+                found.append(f"{name}({argument}={shown(rubbish)}): {type(error).__name__}: {error}")
     return found
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from mlsssl._commands.certificates import describe_crl, load
 from mlsssl._commands.terminal import read_password
 from mlsssl.binding import Binding
-from mlsssl.errors import InvalidInputError, UnsupportedError, WrongPasswordError
+from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError, WrongPasswordError
 from mlsssl.machine import EmbeddedMachine, Machine
 from mlsssl.values import BindingOptions, Thumbprint, parse_binding_key
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from mlsssl._commands.terminal import Terminal
+    from mlsssl.certificate import Certificate
     from mlsssl.store import StoreEntry
 
 
@@ -27,11 +28,19 @@ def machine_of(arguments: Namespace) -> Machine:
     return Machine.local() if arguments.machine is None else EmbeddedMachine(arguments.machine)
 
 
+def _names(certificate: Certificate) -> list[str]:
+    """Its names for a list: none where they cannot be read, for the others are to be listed all the same."""
+    try:
+        return list(certificate.names)
+    except MalformedDataError:
+        return []
+
+
 def _entry_row(entry: StoreEntry) -> dict[str, object]:
     certificate = entry.certificate
     return {
         "thumbprint": str(entry.thumbprint),
-        "names": list(certificate.names) or [certificate.subject],
+        "names": _names(certificate) or [certificate.subject],
         "friendly_name": entry.friendly_name,
         "not_after": f"{certificate.not_after:%Y-%m-%d}",
         "days_left": certificate.days_left,
@@ -160,11 +169,13 @@ _BINDING_COLUMNS = {
 
 
 def _binding_row(binding: Binding) -> dict[str, object]:
-    certificate = binding.certificate
+    certificate = None
+    with contextlib.suppress(MalformedDataError):  # the others are to be listed all the same
+        certificate = binding.certificate
     return {
         **binding.to_dict(),
         "owner": binding.owner or f"{{{binding.app_id}}}",
-        "names": None if certificate is None else list(certificate.names),
+        "names": None if certificate is None else _names(certificate),
         "days_left": None if certificate is None else certificate.days_left,
         "options_text": _options_text(binding.options),
     }

@@ -92,7 +92,10 @@ class Wanted:
         if self.begin is None and self.end is None and self.months is None:
             return None, days
         begin = self.begin or dt.datetime.now(dt.timezone.utc)
-        end = self.end or (_add_months(begin, self.months) if self.months else begin + dt.timedelta(days=days))
+        try:
+            end = self.end or (_add_months(begin, self.months) if self.months else begin + dt.timedelta(days=days))
+        except (OverflowError, ValueError):
+            raise InvalidInputError(f"the validity from {begin:%m/%d/%Y} would end after the year 9999") from None
         if end <= begin:
             raise InvalidInputError(f"the validity would end ({end:%m/%d/%Y}) before it begins ({begin:%m/%d/%Y})")
         # The library starts an hour before `at`, for clocks that are slow.

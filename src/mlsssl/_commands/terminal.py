@@ -133,7 +133,7 @@ def read_password(source: str | None, purpose: str, *, confirm: bool = False) ->
 
 def _first_line(data: bytes, where: str) -> str:
     try:
-        return data.decode("utf-8-sig").splitlines()[0] if data else ""
+        return (data.decode("utf-8-sig").splitlines() or [""])[0]
     except UnicodeDecodeError:
         raise InvalidInputError(f"{where} is not UTF-8 text") from None
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
-
 from mlsssl._embedded.digests import issuer_digest, subject_digest
+from mlsssl._pki import foreign
+from mlsssl._pki.pem import load_der
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
+
+    from cryptography import x509
 
     from mlsssl._embedded.database import Database
 
@@ -48,7 +49,7 @@ def find_chain(database: Database, leaf: x509.Certificate) -> list[x509.Certific
             " WHERE subject = ? AND location = 'LocalMachine' AND folded <> 'DISALLOWED' LIMIT 50",
             (issuer_digest(certificate),),
         )
-        return [x509.load_der_x509_certificate(der) for (der,) in rows]
+        return [load_der(der) for (der,) in rows]
 
     return build_chain(leaf, candidates)
 
@@ -59,8 +60,8 @@ def _names_itself(certificate: x509.Certificate) -> bool:
 
 def _is_issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
     try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm):
+        foreign.call(certificate.verify_directly_issued_by, issuer)
+    except foreign.UNREADABLE:  # InvalidSignature among them
         return False
     return True
 

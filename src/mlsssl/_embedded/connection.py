@@ -12,13 +12,12 @@ from datetime import datetime, timezone
 from email.utils import format_datetime
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-
 from mlsssl._embedded import http
 from mlsssl._embedded.client_hello import ClientHelloReader
 from mlsssl._embedded.page import Session, error_page, status_page
 from mlsssl._embedded.serving import INTERNAL_ERROR, RefusedError
-from mlsssl._pki.pem import FOREIGN_ERRORS
+from mlsssl._pki import pem
+from mlsssl._pki.foreign import name_text
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
@@ -302,6 +301,6 @@ def _client_subject(tls: ssl.SSLObject) -> str | None:
     if not der:
         return None
     try:
-        return x509.load_der_x509_certificate(der).subject.rfc4514_string() or "empty"
-    except FOREIGN_ERRORS:
+        return name_text(pem.load_der(der).subject) or "empty"
+    except MalformedDataError:
         return "unreadable"

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from operator import attrgetter
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
-from mlsssl._pki.pem import FOREIGN_ERRORS
+from mlsssl._pki import foreign, pem
+from mlsssl._pki.keys import spki
 from mlsssl.errors import MalformedDataError
 from mlsssl.values import Thumbprint
-
-if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,10 +32,7 @@ class Digests:
 
 def digests(certificate: bytes) -> Digests:
     """The index entries of a DER certificate; `MalformedDataError` when it is none."""
-    try:
-        parsed = x509.load_der_x509_certificate(certificate)
-    except FOREIGN_ERRORS as error:
-        raise MalformedDataError(f"not a DER certificate: {error}") from None
+    parsed = foreign.read("not a DER certificate", x509.load_der_x509_certificate, certificate)
     return Digests(
         thumbprint=Thumbprint(hashlib.sha1(certificate, usedforsecurity=False).digest()),
         public_key=_public_key_digest(parsed),
@@ -49,25 +43,19 @@ def digests(certificate: bytes) -> Digests:
 def _public_key_digest(certificate: x509.Certificate) -> bytes:
     # Encoded again rather than cut out: a certificate may name its RSA key as RSASSA-PSS (RFC 4055), its PKCS#8
     # as plain RSA, and it is one key.
-    try:
-        return _digest_of_key(certificate.public_key())
-    except FOREIGN_ERRORS:
-        # A kind of key that we cannot read: stored all the same, equal to no private key.
-        return hashlib.sha256(b"unreadable" + certificate.tbs_certificate_bytes).digest()
-
-
-def _digest_of_key(key: PublicKeyTypes) -> bytes:
-    der = key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-    return hashlib.sha256(der).digest()
+    octets = pem.public_key_bytes(certificate)
+    # A kind of key that we cannot read: stored all the same, equal to no private key.
+    return hashlib.sha256(b"unreadable" + certificate.tbs_certificate_bytes if octets is None else octets).digest()
 
 
 def private_key_digest(pkcs8: bytes) -> bytes:
     """The digest of the public half of a PKCS#8 key; `MalformedDataError` when it is none."""
     try:
         # The numbers were checked by whoever made or loaded this key; checking them again costs 32 ms for RSA.
-        key = serialization.load_der_private_key(pkcs8, None, unsafe_skip_rsa_key_validation=True)
-        return _digest_of_key(key.public_key())
-    except (ValueError, TypeError, UnsupportedAlgorithm) as error:
+        load = serialization.load_der_private_key
+        key = foreign.call(load, pkcs8, None, unsafe_skip_rsa_key_validation=True)
+        return hashlib.sha256(spki(key.public_key())).digest()
+    except foreign.UNREADABLE as error:
         raise MalformedDataError(f"not a PKCS#8 private key: {type(error).__name__}") from None
 
 
@@ -82,7 +70,6 @@ def issuer_digest(certificate: x509.Certificate) -> bytes:
 
 
 def _name_digest(certificate: x509.Certificate, *, issuer: bool) -> bytes:
-    try:
-        return hashlib.sha256((certificate.issuer if issuer else certificate.subject).public_bytes()).digest()
-    except FOREIGN_ERRORS:
-        return b""
+    name: x509.Name | None = foreign.read_or(None, attrgetter("issuer" if issuer else "subject"), certificate)
+    octets = None if name is None else foreign.read_or(None, name.public_bytes)
+    return b"" if octets is None else hashlib.sha256(octets).digest()

@@ -10,7 +10,9 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 
-from mlsssl._pki.pem import FOREIGN_ERRORS
+from mlsssl._pki.foreign import name_text
+from mlsssl._pki.pem import find_extension
+from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
     from mlsssl._embedded.serving import Answer
@@ -81,16 +83,15 @@ def _left(certificate: x509.Certificate, now: datetime) -> str:
 
 
 def _subject(certificate: x509.Certificate) -> str:
-    try:
-        return certificate.subject.rfc4514_string() or "empty"
-    except FOREIGN_ERRORS:
-        return "unreadable"
+    return name_text(certificate.subject) or "empty"
 
 
 def _names(certificate: x509.Certificate) -> list[str]:
     try:
-        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
-    except (x509.ExtensionNotFound, *FOREIGN_ERRORS):
+        names = find_extension(certificate, x509.SubjectAlternativeName)
+    except MalformedDataError:
+        return []
+    if names is None:
         return []
     return [
         *names.get_values_for_type(x509.DNSName),

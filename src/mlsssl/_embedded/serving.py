@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from mlsssl._embedded import schema
@@ -14,12 +13,15 @@ from mlsssl._embedded.central_store import CentralStore, read_central_store
 from mlsssl._embedded.chains import client_roots, find_chain
 from mlsssl._embedded.contexts import Identity, NoVersionLeftError, make_context
 from mlsssl._embedded.selection import by_port
+from mlsssl._pki.pem import load_der
 from mlsssl.errors import ListenerError, MlssslError
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Collection
     from pathlib import Path
+
+    from cryptography import x509
 
     from mlsssl._embedded.database import Database
     from mlsssl._embedded.selection import PortBindings
@@ -156,7 +158,7 @@ class Serving:
                 "with a usable key any more"
             )
         der, container = row
-        certificate = x509.load_der_x509_certificate(der)
+        certificate = load_der(der)
         chain = tuple(
             issuer.public_bytes(serialization.Encoding.DER) for issuer in find_chain(self._database, certificate)
         )
@@ -170,9 +172,7 @@ class Serving:
         if path is None:
             raise RefusedError(f"{store.folder} has no file for {host}", alert=UNRECOGNIZED_NAME)
         identity = self._load_file(store, path)
-        return self._finished(
-            record, x509.load_der_x509_certificate(identity.chain[0]), (identity.chain,), identity=identity
-        )
+        return self._finished(record, load_der(identity.chain[0]), (identity.chain,), identity=identity)
 
     def _load_file(self, store: CentralStore, path: Path) -> Identity:
         try:

@@ -16,7 +16,6 @@ from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from mlsssl._pki import _asn1, _ber
 from mlsssl._pki._old_ciphers import rc2_cbc_decrypt, rc4
-from mlsssl._pki.quiet import quiet
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
@@ -273,8 +272,7 @@ def _decrypt(cipher: CipherName, key: bytes, iv: bytes, data: bytes) -> bytes | 
 def _block_cipher(cipher: CipherName, key: bytes) -> algorithms.AES | TripleDES:
     if cipher.startswith("AES"):
         return algorithms.AES(key)
-    with quiet():  # cryptography warns about two-key 3DES; it is being read, not chosen
-        return TripleDES(key if len(key) == 24 else key + key[:8])
+    return TripleDES(key if len(key) == 24 else key + key[:8])  # it warns of two keys only where it is given two
 
 
 def _unpad(padded: bytes, size: int) -> bytes | None:

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime, timedelta, timezone
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 
-from mlsssl._pki.quiet import quiet
+from mlsssl._arguments import shown
+from mlsssl._pki.foreign import public_key_of, read, serial_of
+from mlsssl._pki.issue import check_encodable
+from mlsssl._pki.pem import find_extension
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
@@ -42,6 +46,7 @@ REASONS: Mapping[str, x509.ReasonFlags] = {
 """Reasons for revoking, by their names in RFC 5280 section 5.3.1; `unspecified` is said by giving none."""
 
 _LARGEST = 2**159
+_LAST = datetime.max.replace(tzinfo=timezone.utc)
 
 
 def build_crl(
@@ -69,13 +74,15 @@ def build_crl(
     Raises:
         InvalidInputError: an argument out of its range, an unknown reason, or an authority that may not sign lists.
     """
-    _check_aware(at)
+    check_encodable(at, "at")
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < _LARGEST:
-        raise InvalidInputError(f"a CRL number is a number from 0 to 2^159 - 1, not {number!r}")
+        raise InvalidInputError(f"a CRL number is a number from 0 to 2^159 - 1, not {shown(number)}")
     if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= 36_500:
-        raise InvalidInputError(f"a list is current for 1 to 36500 days, not {days!r}")
+        raise InvalidInputError(f"a list is current for 1 to 36500 days, not {shown(days)}")
     _check_issuer(issuer, key)
-    begin = at.replace(microsecond=0)
+    begin = at.astimezone(timezone.utc).replace(microsecond=0)
+    if begin > _LAST - timedelta(days=days):
+        raise InvalidInputError(f"{days} days from {at} is beyond the year 9999")
     builder = x509.CertificateRevocationListBuilder(
         issuer_name=issuer.subject, last_update=begin, next_update=begin + timedelta(days=days)
     ).add_extension(x509.CRLNumber(number), critical=False)
@@ -88,37 +95,29 @@ def build_crl(
     return builder.sign(key, _hash_for(key))
 
 
-def _check_aware(moment: datetime) -> None:
-    if not isinstance(moment, datetime) or moment.utcoffset() is None:
-        raise InvalidInputError("a moment must be an aware datetime, for example datetime.now(timezone.utc)")
-
-
 def _check_issuer(issuer: x509.Certificate, key: CertificateIssuerPrivateKeyTypes) -> None:
     try:
-        usage = issuer.extensions.get_extension_for_class(x509.KeyUsage).value
-        may_sign = usage.crl_sign
-    except x509.ExtensionNotFound:
-        may_sign = True
-    except Exception as error:  # noqa: BLE001 - an authority's certificate that cannot be read
+        usage = find_extension(issuer, x509.KeyUsage)
+        public_key = public_key_of(issuer)
+    except MalformedDataError as error:
         raise InvalidInputError(f"the authority's certificate cannot be read: {error}") from None
-    if not may_sign:
+    if usage is not None and not usage.crl_sign:
         raise InvalidInputError("the authority's key usage does not have cRLSign, so that nobody believes its lists")
-    if key.public_key() != issuer.public_key():
+    if key.public_key() != public_key:
         raise InvalidInputError("the key is not the one of the authority's certificate")
 
 
 def _authority_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
-    try:
-        ski = issuer.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    except x509.ExtensionNotFound:
+    ski = find_extension(issuer, x509.SubjectKeyIdentifier)
+    if ski is None:
         return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())  # type: ignore[arg-type]
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ski)
 
 
 def _entry(serial: int, moment: datetime, reason: str | None, seen: set[int]) -> x509.RevokedCertificate:
-    _check_aware(moment)
+    check_encodable(moment, "the moment of a revocation")
     if isinstance(serial, bool) or not isinstance(serial, int) or not 0 < serial < 2**160:
-        raise InvalidInputError(f"a serial number is a number from 1 to 2^160 - 1, not {serial!r}")
+        raise InvalidInputError(f"a serial number is a number from 1 to 2^160 - 1, not {shown(serial)}")
     if serial in seen:
         raise InvalidInputError(f"the serial number {serial:x} is given twice")
     seen.add(serial)
@@ -147,14 +146,9 @@ def load_crls(data: bytes) -> tuple[x509.CertificateRevocationList, ...]:
     marker = b"-----BEGIN X509 CRL-----"
     if marker not in data:
         return (load_der_crl(data),)
-    try:
-        blocks = data.split(marker)[1:]
-        end = b"-----END X509 CRL-----"
-        return tuple(
-            _readable(x509.load_pem_x509_crl(marker + block.partition(end)[0] + end + b"\n")) for block in blocks
-        )
-    except Exception as error:  # noqa: BLE001 - ValueError by contract, others from odd content
-        raise MalformedDataError(f"this is no revocation list that can be read: {error}") from None
+    end = b"-----END X509 CRL-----"
+    blocks = (marker + block.partition(end)[0] + end + b"\n" for block in data.split(marker)[1:])
+    return tuple(_readable(read(_NO_CRL, x509.load_pem_x509_crl, block)) for block in blocks)
 
 
 def load_der_crl(data: bytes) -> x509.CertificateRevocationList:
@@ -163,11 +157,7 @@ def load_der_crl(data: bytes) -> x509.CertificateRevocationList:
     Raises:
         MalformedDataError: it is none, or its name, times or extensions cannot be read.
     """
-    try:
-        with quiet():
-            return _readable(x509.load_der_x509_crl(data))
-    except Exception as error:  # noqa: BLE001 - ValueError by contract, others from odd content
-        raise MalformedDataError(f"this is no revocation list that can be read: {error}") from None
+    return _readable(read(_NO_CRL, x509.load_der_x509_crl, data))
 
 
 def check_der_crl(data: bytes) -> None:
@@ -176,16 +166,17 @@ def check_der_crl(data: bytes) -> None:
     Raises:
         MalformedDataError: it is none.
     """
-    try:
-        with quiet():
-            x509.load_der_x509_crl(data)
-    except Exception as error:  # noqa: BLE001 - ValueError by contract, others from odd content
-        raise MalformedDataError(f"not a DER revocation list: {error}") from None
+    read("not a DER revocation list", x509.load_der_x509_crl, data)
+
+
+_NO_CRL = "this is no revocation list that can be read"
+_needed_fields = attrgetter("issuer", "extensions", "last_update_utc", "next_update_utc")
+_of_entry = attrgetter("serial_number", "extensions", "revocation_date_utc")
 
 
 def _readable(crl: x509.CertificateRevocationList) -> x509.CertificateRevocationList:
     """The list itself, after reading what is read lazily, so that nothing raises later."""
-    _ = crl.issuer, crl.extensions, crl.last_update_utc, crl.next_update_utc
+    read(_NO_CRL, _needed_fields, crl)
     return crl
 
 
@@ -203,21 +194,15 @@ def entries_to_keep(
         InvalidInputError: it is not such a list.
         MalformedDataError: an entry cannot be read.
     """
-    try:
-        key = issuer.public_key()
-        if previous.issuer != issuer.subject or not previous.is_signature_valid(key):  # type: ignore[arg-type]
-            raise InvalidInputError("the previous list is another authority's: it did not sign it")
-        scopes = (x509.DeltaCRLIndicator.oid, x509.IssuingDistributionPoint.oid)
-        if any(extension.oid in scopes for extension in previous.extensions):
-            raise InvalidInputError("the previous list is no full one: it has the entries of a part only")
-        kept = tuple(entry for entry in previous if entry.serial_number not in besides)
-        for entry in kept:
-            _ = entry.extensions, entry.revocation_date_utc  # read now, for they are written again later
-        return kept
-    except InvalidInputError:
-        raise
-    except Exception as error:  # noqa: BLE001 - TypeError for a key that cannot sign, ValueError for entries
-        raise MalformedDataError(f"the previous list cannot be read: {error}") from None
+    what = "the previous list cannot be read"
+    name, extensions, _, _ = read(what, _needed_fields, previous)
+    if name != issuer.subject or not read(what, previous.is_signature_valid, public_key_of(issuer)):  # type: ignore[arg-type]
+        raise InvalidInputError("the previous list is another authority's: it did not sign it")
+    scopes = (x509.DeltaCRLIndicator.oid, x509.IssuingDistributionPoint.oid)
+    if any(extension.oid in scopes for extension in extensions):
+        raise InvalidInputError("the previous list is no full one: it has the entries of a part only")
+    # Every part is read now, for they are written again later.
+    return tuple(entry for entry in read(what, list, previous) if read(what, _of_entry, entry)[0] not in besides)
 
 
 def number_of(crl: x509.CertificateRevocationList) -> int:
@@ -272,7 +257,5 @@ def revoked_serials(crl: x509.CertificateRevocationList) -> tuple[int, ...]:
     Raises:
         MalformedDataError: an entry cannot be read.
     """
-    try:
-        return tuple(entry.serial_number for entry in crl)
-    except Exception as error:  # noqa: BLE001
-        raise MalformedDataError(f"the revocation list has an entry that cannot be read: {error}") from None
+    what = "the revocation list has an entry that cannot be read"
+    return tuple(read(what, serial_of, entry) for entry in read(what, list, crl))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal
 
 from cryptography import x509
@@ -12,9 +13,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mlsssl._arguments import check_number, check_type
+from mlsssl._pki.foreign import extensions_of, read
 from mlsssl._pki.keys import PrivateKey, hash_for, key_type_name
 from mlsssl._pki.names import name_text, parse_name
-from mlsssl._pki.pem import FOREIGN_ERRORS
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ _SIZE_LIMIT = 1024 * 1024
 _PEM_LABELS = (b"CERTIFICATE REQUEST", b"NEW CERTIFICATE REQUEST")
 # Microsoft's szOID_ENROLL_CERTTYPE_EXTENSION: the template that AD Certificate Services is to use.
 _TEMPLATE = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2")
-_FOREIGN_ERRORS = (*FOREIGN_ERRORS, KeyError)
 
 
 def build_request(
@@ -83,17 +83,18 @@ def load_request(data: bytes) -> x509.CertificateSigningRequest:
     """
     if len(data) > _SIZE_LIMIT:
         raise MalformedDataError(f"{len(data)} bytes are too many for a certificate request")
-    try:
-        request = x509.load_der_x509_csr(_unarmour(data))
-        fits = request.is_signature_valid
-        for extension in request.extensions:
-            repr(extension.value)  # decodes it
-        request.subject.rfc4514_string()
-    except _FOREIGN_ERRORS as error:
-        raise MalformedDataError(f"this is not a certificate request that can be read: {_first_line(error)}") from None
+    what = "this is not a certificate request that can be read"
+    request = read(what, x509.load_der_x509_csr, read(what, _unarmour, data))
+    fits: bool = read(what, _fits_of, request)
+    read(what, repr, read(what, extensions_of, request))  # decodes them
+    read(what, read(what, _subject_of, request).rfc4514_string)
     if not fits:
         raise MalformedDataError("the request's signature does not fit its public key: it was changed, or is a forgery")
     return request
+
+
+_fits_of = attrgetter("is_signature_valid")
+_subject_of = attrgetter("subject")
 
 
 def _unarmour(data: bytes) -> bytes:
@@ -103,10 +104,6 @@ def _unarmour(data: bytes) -> bytes:
         if begin and end:
             return base64.b64decode(b"".join(body.split()), validate=True)
     return data
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 def to_pem(request: x509.CertificateSigningRequest) -> bytes:
@@ -197,9 +194,9 @@ def honour(request: x509.CertificateSigningRequest, policy: RequestPolicy) -> Ho
 
 def _acceptable_key(request: x509.CertificateSigningRequest, policy: RequestPolicy) -> PublicKey:
     try:
-        key = request.public_key()
-    except _FOREIGN_ERRORS as error:
-        raise InvalidInputError(f"the request's public key cannot be used: {_first_line(error)}") from None
+        key = read("the request's public key cannot be used", request.public_key)
+    except MalformedDataError as error:
+        raise InvalidInputError(str(error)) from None
     if isinstance(key, rsa.RSAPublicKey):
         exponent = key.public_numbers().e
         if key.key_size < policy.minimum_rsa_bits or exponent < 3 or exponent % 2 == 0:

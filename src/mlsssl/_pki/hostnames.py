@@ -24,7 +24,7 @@ __all__ = [
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_NO_HOST = re.compile(r"[\s/@\[\]]")
+_NO_HOST = re.compile(r"[\s\x00-\x1f\x7f/@\[\]]")
 _LDH_UNDERSCORE = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII)
 
 

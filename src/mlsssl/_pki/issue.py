@@ -14,7 +14,9 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from mlsssl._arguments import shown
 from mlsssl._pki.keys import PrivateKey, hash_for
+from mlsssl._pki.pem import find_extension
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -64,9 +66,8 @@ class Signer:
         self.name = certificate.subject
         self.key = key
         self.algorithm = hash_for(key)
-        try:
-            ski = certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-        except x509.ExtensionNotFound:  # MakeCert's roots have none
+        ski = find_extension(certificate, x509.SubjectKeyIdentifier)
+        if ski is None:  # MakeCert's roots have none
             self.authority_key_identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
         else:
             # RFC 5280 section 4.2.1.1: the issuer's SKI as it stands, whatever method made it.
@@ -92,7 +93,7 @@ def common_name(text: str) -> x509.Name:
 def check_serial(serial: int) -> int:
     """Return a serial number that RFC 5280 allows: positive, at most 20 octets with the sign bit clear."""
     if isinstance(serial, bool) or not isinstance(serial, int) or not 0 < serial < 1 << 159:
-        raise InvalidInputError(f"a serial number is a whole number from 1 to 2**159 - 1, not {serial!r}")
+        raise InvalidInputError(f"a serial number is a whole number from 1 to 2**159 - 1, not {shown(serial)}")
     return serial
 
 
@@ -196,6 +197,26 @@ def _sign(builder: x509.CertificateBuilder, key: PrivateKey, signer: Signer | No
         return builder.sign(key, algorithm)
 
 
+_BACKDATED = dt.timedelta(hours=1)
+_EARLIEST = dt.datetime(1950, 1, 1, tzinfo=dt.timezone.utc)
+
+
+def check_encodable(moment: dt.datetime, what: str, *, room: dt.timedelta = dt.timedelta(0)) -> None:
+    """`InvalidInputError` unless it is an aware moment from 1950 on: UTCTime has no earlier year (RFC 5280, 4.1.2.5.1).
+
+    `cryptography` raises ValueError for some of those, and for others its Rust half panics.
+
+    Args:
+        moment: It.
+        what: Whose it is, for the message.
+        room: How much before it there has to be as well.
+    """
+    if not isinstance(moment, dt.datetime) or moment.utcoffset() is None:
+        raise InvalidInputError(f"{what} is an aware datetime, for example datetime.now(timezone.utc), not {moment!r}")
+    if moment < _EARLIEST + room:
+        raise InvalidInputError(f"{what} lies before 1950, where the dates of certificates begin: {moment}")
+
+
 def validity(at: dt.datetime, days: int, *, earliest: dt.datetime | None = None) -> tuple[dt.datetime, dt.datetime]:
     """First and last second of validity: from an hour before `at`, for `days` days of 86,400 seconds, inclusive.
 
@@ -209,12 +230,11 @@ def validity(at: dt.datetime, days: int, *, earliest: dt.datetime | None = None)
     Raises:
         InvalidInputError: `at` is naive, or `days` is out of range or leaves the calendar.
     """
-    if at.tzinfo is None:
-        raise InvalidInputError("a moment needs a time zone: datetime.now(timezone.utc), not datetime.now()")
+    check_encodable(at, "at", room=_BACKDATED)
     if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= 36_500:
-        raise InvalidInputError(f"days is a whole number from 1 to 36500, not {days!r}")
+        raise InvalidInputError(f"days is a whole number from 1 to 36500, not {shown(days)}")
     try:
-        start = at.astimezone(dt.timezone.utc).replace(microsecond=0) - dt.timedelta(hours=1)
+        start = at.astimezone(dt.timezone.utc).replace(microsecond=0) - _BACKDATED
         if earliest is not None and start < earliest <= at:
             start = earliest
         return start, start + dt.timedelta(days=days, seconds=-1)

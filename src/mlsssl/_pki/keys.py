@@ -8,7 +8,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from mlsssl._arguments import check_password
+from mlsssl._arguments import check_password, shown
+from mlsssl._pki.foreign import call
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError, WrongPasswordError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def check_key_type(name: str) -> KeyType:
     for known in get_args(KeyType):
         if name == known:
             return name  # type: ignore[return-value]  # get_args loses the Literal
-    raise InvalidInputError(f"key is one of {', '.join(get_args(KeyType))}, or a private key; not {name!r}")
+    raise InvalidInputError(f"key is one of {', '.join(get_args(KeyType))}, or a private key; not {shown(name)}")
 
 
 def make_key(kind: KeyType | PrivateKey) -> PrivateKey:
@@ -43,7 +44,7 @@ def make_key(kind: KeyType | PrivateKey) -> PrivateKey:
     if not isinstance(kind, str):
         if is_private_key(kind):
             return kind
-        raise InvalidInputError(f"key is the name of a key type, or an RSA or EC private key; not {kind!r}")
+        raise InvalidInputError(f"key is the name of a key type, or an RSA or EC private key; not {shown(kind)}")
     curve = _CURVES.get(check_key_type(kind))
     if curve is not None:
         return ec.generate_private_key(curve)
@@ -113,7 +114,7 @@ def load_private_key(data: bytes, password: str | None) -> PrivateKey:
     load = serialization.load_pem_private_key if b"-----BEGIN" in data else serialization.load_der_private_key
     secret = password.encode("utf-8", "surrogatepass") if password else None
     try:
-        key = load(data, secret)
+        key = call(load, data, secret)
     except TypeError:
         # cryptography's word both for "encrypted, no password given" and for "password given, not encrypted".
         if secret is None:

@@ -6,6 +6,7 @@ import ipaddress
 
 from cryptography import x509
 
+from mlsssl._pki import foreign
 from mlsssl.errors import InvalidInputError
 
 _LDH = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -89,7 +90,7 @@ def name_text(name: x509.GeneralName) -> str:
     if isinstance(name, x509.IPAddress):
         return str(name.value)
     if isinstance(name, x509.DirectoryName):
-        return f"dirName:{name.value.rfc4514_string()}"
+        return f"dirName:{foreign.name_text(name.value)}"
     kind = {x509.RFC822Name: "email", x509.UniformResourceIdentifier: "URI"}.get(type(name), type(name).__name__)
     return f"{kind}:{name.value}"
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, TypeVar
 
 from cryptography import x509
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from mlsssl._pki.foreign import extensions_of, public_key_of, read, read_or
 from mlsssl._pki.keys import load_private_key, spki
-from mlsssl._pki.quiet import quiet
+from mlsssl._pki.view import EXTENSIONS, View
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
@@ -23,16 +24,6 @@ _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----")
 _PEM_LIMIT = 1000
 
 ExtensionType = TypeVar("ExtensionType", bound=x509.ExtensionType)
-
-FOREIGN_ERRORS = (
-    ValueError,
-    TypeError,
-    UnsupportedAlgorithm,
-    x509.InvalidVersion,
-    x509.DuplicateExtension,
-    x509.UnsupportedGeneralNameType,
-)
-"""What cryptography raises on odd bytes; TypeError comes from names with unexpected string types."""
 
 
 def format_of(data: bytes) -> Literal["pem", "pfx", "pkcs7", "certificate"]:
@@ -55,11 +46,7 @@ def format_of(data: bytes) -> Literal["pem", "pfx", "pkcs7", "certificate"]:
 
 def load_der(data: bytes) -> x509.Certificate:
     """One certificate from DER. `MalformedDataError` when it is none."""
-    try:
-        with quiet():
-            certificate = x509.load_der_x509_certificate(data)
-    except FOREIGN_ERRORS as error:
-        raise MalformedDataError(f"this is no certificate that can be read: {_first_line(error)}") from None
+    certificate = read("this is no certificate that can be read", x509.load_der_x509_certificate, data)
     probe(certificate)
     return certificate
 
@@ -79,12 +66,10 @@ def probe(certificate: x509.Certificate) -> None:
     Raises:
         MalformedDataError: a name, a date or the serial number cannot be read.
     """
-    try:
-        with quiet():
-            certificate.subject, certificate.issuer, certificate.serial_number  # noqa: B018
-            certificate.not_valid_before_utc, certificate.not_valid_after_utc  # noqa: B018
-    except FOREIGN_ERRORS as error:
-        raise MalformedDataError(f"a field of this certificate cannot be read: {_first_line(error)}") from None
+    read("a field of this certificate cannot be read", _needed_fields, certificate)
+
+
+_needed_fields = attrgetter("subject", "issuer", "serial_number", "not_valid_before_utc", "not_valid_after_utc")
 
 
 def load_pem(data: bytes, password: str | None) -> tuple[list[x509.Certificate], PrivateKey | None]:
@@ -98,12 +83,9 @@ def load_pem(data: bytes, password: str | None) -> tuple[list[x509.Certificate],
     key: PrivateKey | None = None
     for count, (label, block) in enumerate(_armoured(data)):
         if label in (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"):
-            try:
-                with quiet():
-                    certificates.append(x509.load_pem_x509_certificate(block))
-                probe(certificates[-1])
-            except FOREIGN_ERRORS as error:
-                raise MalformedDataError(f"PEM block {count + 1} is no certificate: {_first_line(error)}") from None
+            what = f"PEM block {count + 1} is no certificate"
+            certificates.append(read(what, x509.load_pem_x509_certificate, block))
+            read(what, _needed_fields, certificates[-1])
         elif label.endswith(b"PRIVATE KEY") and key is None:
             key = load_private_key(block, password)
     if not certificates and key is None:
@@ -164,10 +146,7 @@ def find_leaf(certificates: Sequence[x509.Certificate], key: PrivateKey | None) 
 
 def public_key_bytes(certificate: x509.Certificate) -> bytes | None:
     """The certificate's SubjectPublicKeyInfo, or None when its key cannot be read."""
-    try:
-        return spki(certificate.public_key())
-    except FOREIGN_ERRORS:
-        return None
+    return read_or(None, lambda: spki(public_key_of(certificate)))
 
 
 def order_chain(leaf: x509.Certificate, others: Iterable[x509.Certificate]) -> tuple[x509.Certificate, ...]:
@@ -195,15 +174,15 @@ def order_chain(leaf: x509.Certificate, others: Iterable[x509.Certificate]) -> t
 
 
 def find_extension(certificate: x509.Certificate, kind: type[ExtensionType]) -> ExtensionType | None:
-    """The extension of this kind, or None. `MalformedDataError` when the extensions cannot be read."""
+    """The extension of this kind, or None. `MalformedDataError` when it cannot be read, or is there more than once."""
+    extensions: x509.Extensions | None = read_or(None, extensions_of, certificate)
+    if extensions is None:  # for cryptography one that cannot be read spoils them all
+        view = View(certificate)
+        for problem in view.problems:
+            if problem.oid in (kind.oid.dotted_string, EXTENSIONS):
+                raise MalformedDataError(f"an extension of this certificate cannot be read: {problem.reason}")
+        return view.value(kind)
     try:
-        with quiet():
-            return certificate.extensions.get_extension_for_class(kind).value
+        return extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
-    except FOREIGN_ERRORS as error:
-        raise MalformedDataError(f"an extension of this certificate cannot be read: {_first_line(error)}") from None
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]

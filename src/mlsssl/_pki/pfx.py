@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key, pkcs12
 
-from mlsssl._pki import _pbe, _pkcs12
+from mlsssl._pki import _pbe, _pkcs12, foreign
 from mlsssl._pki.keytypes import PRIVATE_KEY_TYPES, PrivateKey
-from mlsssl._pki.pem import load_der, probe
+from mlsssl._pki.pem import load_der, probe, public_key_bytes
 from mlsssl._pki.pfx_write import serialize_pfx
-from mlsssl._pki.quiet import quiet
 from mlsssl.errors import MalformedDataError, WrongPasswordError
 
 if TYPE_CHECKING:
@@ -112,10 +111,10 @@ def _bounded_for_openssl(data: bytes, structure: Structure, password: str | None
 def _load_with_openssl(data: bytes, password: str | None, structure: Structure) -> LoadedPfx | None:
     """The quick way; None when OpenSSL does not take it, for whatever reason: `load_entries` finds out."""
     try:
-        with quiet():  # cryptography warns about BER, which RFC 7292 allows
-            loaded = pkcs12.load_pkcs12(data, None if password is None else password.encode())
-            if not isinstance(loaded.key, PRIVATE_KEY_TYPES):
-                return None
+        # cryptography warns about BER, which RFC 7292 allows
+        loaded = foreign.call(pkcs12.load_pkcs12, data, None if password is None else password.encode())
+        if not isinstance(loaded.key, PRIVATE_KEY_TYPES):
+            return None
     except (ValueError, TypeError, UnsupportedAlgorithm):
         return None
     additional = tuple(other.certificate for other in loaded.additional_certs)
@@ -210,11 +209,12 @@ def _load_key(bag: Bag, password: str | None) -> PrivateKey:
     """The key of a bag. OpenSSL checks an RSA key's arithmetic while it loads; nothing loads it twice."""
     if bag.encryption and password:
         with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
-            return _checked(load_der_private_key(bag.value, password.encode()))  # its own decryption is quicker
+            # Its own decryption is quicker.
+            return _checked(foreign.call(load_der_private_key, bag.value, password.encode()))
     reason = None
     for plain in bag.private_keys(password):
         try:
-            key = load_der_private_key(plain, None)
+            key = foreign.call(load_der_private_key, plain, None)
         except (ValueError, TypeError, UnsupportedAlgorithm) as error:
             reason = str(error).split("\n")[0][:200]
             continue
@@ -237,15 +237,8 @@ def _certificate_of(
 ) -> tuple[Bag, x509.Certificate] | None:
     """The certificate with the public half of `key`; of several, the one with the same localKeyID, else the first."""
     public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    matches = [pair for pair in certificates if _public_bytes(pair[1]) == public]
+    matches = [pair for pair in certificates if public_key_bytes(pair[1]) == public]
     for pair in matches:
         if bag.local_key_id is not None and pair[0].local_key_id == bag.local_key_id:
             return pair
     return matches[0] if matches else None
-
-
-def _public_bytes(certificate: x509.Certificate) -> bytes | None:
-    try:
-        return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return None

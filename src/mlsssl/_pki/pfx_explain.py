@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._arguments import check_data
 from mlsssl._pki import _pbe, _pkcs12
+from mlsssl._pki.foreign import name_text
 from mlsssl._pki.pfx import load_entries
 from mlsssl._pki.pfx_targets import TARGETS, Feature
 from mlsssl._text import printable
@@ -183,7 +184,7 @@ def explain_pfx(data: bytes, password: str | None = None) -> PfxExplanation:
         iterations=tuple(_iterations(structure, safes)),
         password=verdict,
         key=_describe_key(main.private_key) if main and main.private_key else None,
-        certificates=tuple(c.subject.rfc4514_string() or "(empty subject)" for c in certificates if c is not None),
+        certificates=tuple(name_text(c.subject) or "(empty subject)" for c in certificates if c is not None),
         findings=tuple(findings),
         readers=tuple(_reader(target, features) for target in TARGETS.values()),
     )
@@ -283,7 +284,7 @@ def _chain_findings(leaf: x509.Certificate, others: tuple[x509.Certificate, ...]
         seen += 1
     if current.issuer == current.subject:
         return []
-    return [f"its chain ends at {current.subject.rfc4514_string()!r}; the issuer of that is not in the file"]
+    return [f"its chain ends at {name_text(current.subject)!r}; the issuer of that is not in the file"]
 
 
 def _describe_key(key: object) -> str:

@@ -10,12 +10,13 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mlsssl._pki.quiet import quiet
+from mlsssl._pki import foreign
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
@@ -30,7 +31,14 @@ __all__ = ["ExtensionProblem", "View", "dotted_oid", "issuer_view", "read_tlv", 
 _SEQUENCE, _SET, _INTEGER, _BOOLEAN, _OID, _OCTETS, _BITS = 0x30, 0x31, 0x02, 0x01, 0x06, 0x04, 0x03
 UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
 
+EXTENSIONS = "2.5.29"
+"""What an `ExtensionProblem` is about when no extension can be told from another."""
+
 E = TypeVar("E", bound=x509.ExtensionType)
+
+_dates_of = attrgetter("not_valid_before_utc", "not_valid_after_utc")
+_signature_oid_of = attrgetter("signature_algorithm_oid.dotted_string")
+_subject_of = attrgetter("subject")
 
 
 def read_tlv(data: bytes, position: int) -> tuple[int, int, int]:
@@ -131,13 +139,9 @@ class View:
 
     def __init__(self, certificate: x509.Certificate) -> None:
         self.certificate = certificate
-        try:
-            der = certificate.public_bytes(Encoding.DER)
-            self.not_before: datetime = certificate.not_valid_before_utc
-            self.not_after: datetime = certificate.not_valid_after_utc
-        except Exception as error:  # noqa: BLE001 - whatever it is, the certificate is what is wrong
-            raise MalformedDataError(f"the certificate cannot be read: {error}") from None
-        self.der = der
+        self.der = der = certificate.public_bytes(Encoding.DER)
+        dates: tuple[datetime, datetime] = foreign.read("the certificate cannot be read", _dates_of, certificate)
+        self.not_before, self.not_after = dates
         _, start, end = read_tlv(der, 0)
         outer = split_sequence(der, start, end)
         if len(outer) != 3:
@@ -162,20 +166,16 @@ class View:
         self.time_tags = tuple(element[0] for element in split_sequence(der, validity[2], validity[3]))
         self._public_key: CertificatePublicKeyTypes | str | None = None
         self._subject_text: str | None = None
-        try:
-            self.signature_oid = certificate.signature_algorithm_oid.dotted_string
-        except Exception:  # noqa: BLE001
-            self.signature_oid = "unreadable"
+        self.signature_oid: str = foreign.read_or("unreadable", _signature_oid_of, certificate)
         # What was found about it as an issuer by itself, for whom; see pathbuild.
         self.judged: tuple[object, bool, list[Finding]] | None = None
         self.problems: tuple[ExtensionProblem, ...] = ()
         self._by_type: dict[type[x509.ExtensionType], x509.Extension[Any]] = {}
         self.unknown: list[tuple[str, bool, bytes]] = []
-        try:
-            with quiet():
-                self._take(certificate.extensions)
-        except Exception:  # noqa: BLE001 - one unreadable extension makes the whole list unreadable
-            self._by_type, self.unknown = {}, []
+        extensions: x509.Extensions | None = foreign.read_or(None, foreign.extensions_of, certificate)
+        if extensions is not None:
+            self._take(extensions)
+        else:  # one unreadable extension makes the whole list unreadable
             self._read_one_by_one(fields)
 
     def _take(self, extensions: x509.Extensions) -> None:
@@ -191,7 +191,7 @@ class View:
         der = self.der
         wrapped = next((field for field in fields if field[0] == 0xA3), None)
         if wrapped is None:
-            self.problems = (ExtensionProblem("2.5.29", False, "the extensions cannot be read"),)
+            self.problems = (ExtensionProblem(EXTENSIONS, False, "the extensions cannot be read"),)
             return
         _, start, end = read_tlv(der, wrapped[2])
         shell = b"\xa0\x03\x02\x01\x02" + b"\x02\x01\x01" + b"".join(der[f[1] : f[3]] for f in fields[1:6])
@@ -210,9 +210,9 @@ class View:
             alone = _element(0xA3, _element(_SEQUENCE, der[first:stop]))
             probe = _element(_SEQUENCE, _element(_SEQUENCE, shell + alone) + self.outer_algorithm + b"\x03\x02\x00\x00")
             try:
-                self._take(x509.load_der_x509_certificate(probe).extensions)
-            except Exception as error:  # noqa: BLE001 - cryptography has several classes for this
-                problems.append(ExtensionProblem(dotted_oid(oid), critical, str(error) or type(error).__name__))
+                self._take(foreign.call(foreign.extensions_of, foreign.call(x509.load_der_x509_certificate, probe)))
+            except foreign.UNREADABLE as error:
+                problems.append(ExtensionProblem(dotted_oid(oid), critical, foreign.reason(error)))
         self.problems = tuple(problems)
 
     def value(self, kind: type[E]) -> E | None:
@@ -260,10 +260,8 @@ class View:
     @property
     def name(self) -> x509.Name | None:
         """The subject, or None when it cannot be read."""
-        try:
-            return self.certificate.subject
-        except Exception:  # noqa: BLE001 - ValueError and TypeError are known, from odd attribute types
-            return None
+        name: x509.Name | None = foreign.read_or(None, _subject_of, self.certificate)
+        return name
 
     @property
     def common_names(self) -> list[str]:
@@ -291,9 +289,9 @@ class View:
         """The key, or None when it cannot be read; then `key_problem` says why."""
         if self._public_key is None:
             try:
-                self._public_key = self.certificate.public_key()
-            except Exception as error:  # noqa: BLE001 - ValueError, UnsupportedAlgorithm, InvalidKey, ...
-                self._public_key = str(error) or type(error).__name__
+                self._public_key = foreign.call(self.certificate.public_key)
+            except foreign.UNREADABLE as error:
+                self._public_key = foreign.reason(error)
         return None if isinstance(self._public_key, str) else self._public_key
 
     @property
@@ -309,11 +307,8 @@ class View:
 
 def name_text(certificate: x509.Certificate, which: str) -> str:
     """Subject or issuer as RFC 4514 text, `(empty name)`, or `(unreadable name)`; at most 200 characters."""
-    try:
-        name: x509.Name = getattr(certificate, which)
-        text = name.rfc4514_string()
-    except Exception:  # noqa: BLE001
-        return "(unreadable name)"
+    name: x509.Name | None = foreign.read_or(None, attrgetter(which), certificate)
+    text = "(unreadable name)" if name is None else foreign.name_text(name)
     if not text:
         return "(empty name)"
     return text if len(text) <= 200 else f"{text[:200]}…"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
+from mlsssl._arguments import shown
 from mlsssl.errors import InvalidInputError
 
 
@@ -38,12 +39,17 @@ class FrozenClock:
 
         Raises:
             InvalidInputError: that would be backward, which no clock of a computer may be trusted not to do, but
-                which a test should say with a new clock.
+                which a test should say with a new clock; beyond the year 9999; or no number.
         """
-        step = (duration or dt.timedelta(0)) + dt.timedelta(days=days, seconds=seconds)
+        try:
+            step = (duration or dt.timedelta(0)) + dt.timedelta(days=days, seconds=seconds)
+            later = self._now + step
+        except (OverflowError, ValueError, TypeError):
+            given = ", ".join(map(shown, (duration, days, seconds)))
+            raise InvalidInputError(f"a FrozenClock goes forward up to the year 9999, not by {given}") from None
         if step < dt.timedelta(0):
             raise InvalidInputError("a FrozenClock goes forward only; make a new one for an earlier moment")
-        self._now += step
+        self._now = later
         return self._now
 
     def monotonic(self) -> float:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, cast
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from mlsssl._pki import foreign
 from mlsssl._windows import key_blobs
 from mlsssl._windows.contexts import MACHINE_KEYSET, KeyLink, closing
 from mlsssl._windows.crypto_codes import NO_SUCH_KEY, NTE_NO_MORE_ITEMS, NTE_NOT_SUPPORTED, crypto_failure
@@ -209,7 +210,9 @@ def _export_encrypted(dlls: Dlls, key: CngKey) -> key_blobs.PrivateKey:
     parameters.cBuffers, parameters.pBuffers = 3, buffers
     sealed = bytes(_export(dlls, key, "PKCS8_PRIVATEKEY", parameters))
     try:
-        opened = serialization.load_der_private_key(sealed, password.encode(), unsafe_skip_rsa_key_validation=True)
+        opened = foreign.call(
+            serialization.load_der_private_key, sealed, password.encode(), unsafe_skip_rsa_key_validation=True
+        )
     except (ValueError, TypeError) as error:
         raise MalformedDataError(f"CNG exported a key that cannot be read: {type(error).__name__}") from None
     if isinstance(opened, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey)):

@@ -17,7 +17,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from mlsssl._pki.quiet import quiet
+from mlsssl._pki import foreign
 from mlsssl.errors import MalformedDataError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -61,7 +61,8 @@ def load_private_key(pkcs8: bytes) -> PrivateKey:
     key: object
     try:
         # Made or loaded, and so validated, by this library; validating an RSA key again costs some 30 ms.
-        key = serialization.load_der_private_key(pkcs8, None, unsafe_skip_rsa_key_validation=True)
+        load = serialization.load_der_private_key
+        key = foreign.call(load, pkcs8, None, unsafe_skip_rsa_key_validation=True)
     except (ValueError, TypeError) as error:
         raise MalformedDataError(f"not a PKCS#8 private key: {type(error).__name__}") from None
     except UnsupportedAlgorithm:
@@ -99,9 +100,8 @@ def certificate_identity(der: bytes) -> bytes | None:
     as plain RSA, and it is one key.
     """
     try:
-        with quiet():
-            key = x509.load_der_x509_certificate(der).public_key()
-    except (ValueError, UnsupportedAlgorithm):
+        key = foreign.public_key_of(foreign.read("", x509.load_der_x509_certificate, der))
+    except MalformedDataError:
         return None
     return public_identity(key) if isinstance(key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)) else None
 

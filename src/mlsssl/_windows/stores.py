@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from mlsssl._pki import foreign
 from mlsssl._pki.crl import check_der_crl
-from mlsssl._pki.quiet import quiet
 from mlsssl._ports import StoreRecord
 from mlsssl._windows import contexts, crls, key_blobs, keys, system_stores
 from mlsssl._windows.pending import Pending, PendingKeys, digest
@@ -431,11 +431,7 @@ def _thumbprint(certificate: bytes) -> Thumbprint:
 
 
 def _check_certificate(certificate: bytes) -> None:
-    try:
-        with quiet():
-            x509.load_der_x509_certificate(certificate)
-    except (ValueError, TypeError) as error:
-        raise MalformedDataError(f"not a DER certificate: {error}") from None
+    foreign.read("not a DER certificate", x509.load_der_x509_certificate, certificate)
 
 
 def _readable(name: str | None) -> str | None:
