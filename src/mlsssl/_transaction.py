@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 from mlsssl import _journal, _trail
+from mlsssl._foreign_text import clean_logger
 from mlsssl._pki.pem import FOREIGN_ERRORS
 from mlsssl.errors import BindingNotFoundError, MlssslError, StoreNotFoundError
 
@@ -54,10 +55,8 @@ def changing(port: MachinePort, *, timeout: float = LOCK_TIMEOUT) -> Iterator[Jo
         journal = journal_of(port)
         recovered = recover(port, journal)
         if recovered.done or recovered.problems:
-            import logging
-
             for line in (*recovered.done, *recovered.problems):
-                logging.getLogger("mlsssl").warning("%s: %s", port.description, line)
+                clean_logger("mlsssl").warning("%s: %s", port.description, line)
         yield journal
 
 

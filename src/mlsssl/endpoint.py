@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
+from mlsssl._foreign_text import printable
 from mlsssl._pki.hostnames import parse_host
 from mlsssl.certificate import Certificate, assemble, trusted_roots
 from mlsssl.errors import EndpointError, InvalidInputError, MalformedDataError, UnsupportedError
@@ -77,7 +78,7 @@ class EndpointReport:
         head = (
             f"{self.endpoint} ({self.address}), asked for {self.server_name}: {self.protocol}, {self.cipher}, {count}"
         )
-        return f"{head}\n{self.report.to_text()}"
+        return f"{printable(head)}\n{self.report.to_text()}"
 
     def __str__(self) -> str:
         return self.to_text()
