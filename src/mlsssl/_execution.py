@@ -383,15 +383,12 @@ def _served(port: MachinePort, record: BindingRecord) -> _probe.Served | None:
     address = port.served_at(record.key)
     if address is None or record.options.reject_connections:
         return None
-    others = [one.key for one in port.bindings.all() if one.key != record.key]
-    # A record for this very address, or for the name we would ask for, answers instead: nothing to learn then.
-    if any(_answers_here(other, address[0]) for other, _ in _shadow.hidden_by(record.key, others)):
+    name = _probe.server_name(record.key)
+    keys = [one.key for one in port.bindings.all()]
+    # A record for this very address, or for the name we would ask for, may answer instead: nothing to learn then.
+    if _shadow.answering(keys, record.key.port, address[0], name) not in (None, record.key):
         return None
-    return _probe.ask(address, _probe.server_name(record.key))
-
-
-def _answers_here(other: BindingKey, host: str) -> bool:
-    return _shadow.rank(other) > 0 or _probe.local_address(other)[0] == host
+    return _probe.ask(address, name)
 
 
 def _served_finding(after: Binding, served: _probe.Served) -> Finding:
