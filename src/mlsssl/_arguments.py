@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, TypeVar
 
+from mlsssl._foreign_text import shown
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -78,12 +79,3 @@ def check_number(value: float, lowest: float, highest: float, expected: str, *, 
     if number and lowest <= value <= highest and (value > lowest or not above):
         return value
     raise InvalidInputError(f"{expected}, not {shown(value)}")
-
-
-def shown(value: object) -> str:
-    """`repr`, cut at 100 characters."""
-    try:
-        text = repr(value)
-    except ValueError:  # Python writes no number of more than 4300 digits out (sys.set_int_max_str_digits)
-        text = f"{type(value).__name__} of thousands of digits"
-    return text if len(text) <= 100 else f"{text[:99]}…"

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from mlsssl import _journal, _probe, _select, _shadow, _trail, _transaction
+from mlsssl._foreign_text import printable, printable_lines
 from mlsssl._pki import keys
 from mlsssl._pki.report import Finding, Severity
 from mlsssl._text import to_json
@@ -55,7 +56,7 @@ class Failure:
         lines += [f"  to do:  {line}" for line in self.to_do]
         if not self.to_do:
             lines.append(f"  to do:  nothing; the {self.state} binding is in force and the machine is as it was")
-        return "\n".join(lines)
+        return printable_lines("\n".join(lines))  # a reason may be an error's message of several lines
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
@@ -148,7 +149,7 @@ class Outcome:
         lines += [f"  {finding}" for finding in self.findings]
         if self.verified:
             lines.append("  a fresh TLS handshake showed the bound certificate")
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
 
 def _shown(binding: Binding | None) -> str:
@@ -382,15 +383,12 @@ def _served(port: MachinePort, record: BindingRecord) -> _probe.Served | None:
     address = port.served_at(record.key)
     if address is None or record.options.reject_connections:
         return None
-    others = [one.key for one in port.bindings.all() if one.key != record.key]
-    # A record for this very address, or for the name we would ask for, answers instead: nothing to learn then.
-    if any(_answers_here(other, address[0]) for other, _ in _shadow.hidden_by(record.key, others)):
+    name = _probe.server_name(record.key)
+    keys = [one.key for one in port.bindings.all()]
+    # A record for this very address, or for the name we would ask for, may answer instead: nothing to learn then.
+    if _shadow.answering(keys, record.key.port, address[0], name) not in (None, record.key):
         return None
-    return _probe.ask(address, _probe.server_name(record.key))
-
-
-def _answers_here(other: BindingKey, host: str) -> bool:
-    return _shadow.rank(other) > 0 or _probe.local_address(other)[0] == host
+    return _probe.ask(address, name)
 
 
 def _served_finding(after: Binding, served: _probe.Served) -> Finding:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from mlsssl import _execution, _journal, _ledger, _preflight, _select, _trail, _transaction
 from mlsssl._arguments import check_type, items_of
+from mlsssl._foreign_text import printable
 from mlsssl._pki.report import Finding, Report, Severity
 from mlsssl._ports import BindingRecord
 from mlsssl._surroundings import look_around_if_lists
@@ -197,7 +198,7 @@ class Plan:
             lines += [f"  - {name}: {old}"] if old is not None else []
             lines += [f"  + {name}: {new}"] if new is not None else []
         lines += [f"  {finding}" for finding in self.findings]
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
 
 def _fields(binding: Binding | None) -> dict[str, str | None]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, Protocol
 
+from mlsssl._foreign_text import printable
 from mlsssl.errors import InvalidInputError
 from mlsssl.values import BindingFamily, BindingKey, BindingOptions, Location, Thumbprint, check_store_name
 
@@ -147,7 +148,7 @@ class Diagnosis:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.found} → {self.remedy}"
+        return printable(f"{self.found} → {self.remedy}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

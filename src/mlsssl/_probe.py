@@ -1,8 +1,7 @@
-"""One fresh TLS handshake with what listens on this computer: which certificate does it serve?"""
+"""A client for TLS handshakes with any server, and one with what listens on this computer: what does it serve?"""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import socket
 import ssl
@@ -45,16 +44,27 @@ def server_name(key: BindingKey) -> str | None:
     return f"mlsssl-probe.{key.host[2:]}" if key.host.startswith("*.") else key.host
 
 
+def any_server_context() -> ssl.SSLContext:
+    """A client that accepts whatever a server can send: which certificate it is, good or bad, is the question."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    # Python's own default is TLS 1.2, and a server that speaks nothing newer than TLS 1.1 is to be told so.
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    try:
+        # OpenSSL's security levels refuse small keys, SHA-1 and old protocols before anyone has seen them.
+        context.set_ciphers("ALL:@SECLEVEL=0")
+    except ssl.SSLError:
+        context.set_ciphers("DEFAULT")
+    return context
+
+
 def ask(address: tuple[str, int], name: str | None, *, timeout: float = TIMEOUT) -> Served | None:
     """Shake hands, without resuming a session and without trusting anything; None when nothing listens there.
 
     A client certificate that the server may ask for is not given. Nothing is sent after the handshake.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE  # the certificate is what we ask for; the binding says what it should be
-    with contextlib.suppress(ssl.SSLError):
-        context.set_ciphers("DEFAULT:@SECLEVEL=0")  # old keys too: whether they are good is the validator's affair
+    context = any_server_context()
     try:
         connection = socket.create_connection(address, timeout=timeout)
     except OSError:

@@ -3,55 +3,82 @@
 The order is the one that Microsoft's AD FS documentation gives ("Troubleshooting TLS/SSL bindings") and that
 HTTP_SERVICE_CONFIG_SSL_KEY's page agrees with: a concrete address; the host name the client sends (SNI); the Central
 Certificate Store; `[::]`, for IPv6 clients; `0.0.0.0`, for clients of either kind.
+
+What it leaves open is decided here like this, and has not been seen on a real Windows: among host names the more
+specific comes first, whatever the family: the name itself, then `*.example.com` (one label in place of the star), then
+`*`; of one host name, an SNI record comes before a scoped CCS record; CCS records are passed over when the client
+sends no name, for they have nothing to look up then.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard
 
-from mlsssl.values import BindingFamily, CcsPort, HostnamePort, IpPort, ScopedCcs
+from mlsssl.values import BindingFamily, CcsPort, IpPort
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from mlsssl.values import BindingKey
 
+Slot: TypeAlias = "tuple[BindingFamily, str]"
+"""A key without its port: its family, and the address or host name in it (`""` for `ccs=`)."""
 
-def rank(key: BindingKey) -> int:
-    """Its place in the order; the smallest that matches a client answers."""
+
+def slot_of(key: BindingKey) -> Slot:
+    """The slot of a key."""
     if isinstance(key, IpPort):
-        if not key.is_wildcard:
-            return 0
-        return 4 if key.ip.version == 6 else 5
-    return {BindingFamily.HOSTNAME_PORT: 1, BindingFamily.SCOPED_CCS: 2, BindingFamily.CCS: 3}[key.family]
+        return key.family, key.address
+    return key.family, "" if isinstance(key, CcsPort) else key.host
+
+
+def slots(address: str, name: str | None) -> Iterator[Slot]:
+    """What can answer a client, in the order of precedence: the first that there is a record for does.
+
+    Args:
+        address: The address that the client connected to, in its shortest form.
+        name: What it asked for by SNI, lower case, no trailing dot; None without. Nothing else is taken for granted.
+    """
+    yield BindingFamily.IP_PORT, address
+    if name is not None:
+        for host in (name, f"*.{name.partition('.')[2]}", "*"):
+            yield BindingFamily.HOSTNAME_PORT, host
+            yield BindingFamily.SCOPED_CCS, host
+        yield BindingFamily.CCS, ""
+    if ":" in address:
+        yield BindingFamily.IP_PORT, "::"
+    yield BindingFamily.IP_PORT, "0.0.0.0"  # noqa: S104 -- a slot, not an address to listen on
+
+
+def answering(keys: Iterable[BindingKey], port: int, address: str, name: str | None) -> BindingKey | None:
+    """Which of the keys answers a client of this port; the other arguments as for `slots`."""
+    there = {slot_of(key): key for key in keys if key.port == port}
+    return next((there[slot] for slot in slots(address, name) if slot in there), None)
 
 
 def hides(winner: BindingKey, loser: BindingKey) -> str | None:
     """For which clients `winner` answers although `loser` matches them too, in words; None when for none."""
-    if winner.port != loser.port or winner == loser or rank(winner) >= rank(loser):
+    if winner.port != loser.port or winner == loser:
         return None
-    if isinstance(winner, IpPort) and not winner.is_wildcard:
-        return _concrete_hides(winner, loser)
-    if isinstance(winner, IpPort):  # [::], and so the loser is 0.0.0.0
-        return "clients that connect by IPv6"
+    # One client is enough: whoever both match is met by the narrower host name and the concrete address among them.
+    address = next((key.address for key in (winner, loser) if _is_concrete(key)), "2001:db8::1")
+    hosts = [key.host for key in (winner, loser) if not isinstance(key, (IpPort, CcsPort)) and key.host != "*"]
+    name = hosts[0] if hosts else "name.invalid"
+    order = slots(address, f"name{name[1:]}" if name.startswith("*.") else name)
+    return _clients_of(winner) if slot_of(winner) in order and slot_of(loser) in order else None  # in this order
+
+
+def _is_concrete(key: BindingKey) -> TypeGuard[IpPort]:
+    return isinstance(key, IpPort) and not key.is_wildcard
+
+
+def _clients_of(winner: BindingKey) -> str:
     if isinstance(winner, CcsPort):
         return "every client whose host name the Central Certificate Store knows"
-    if isinstance(loser, (HostnamePort, ScopedCcs)) and not _host_overlaps(winner.host, loser.host):
-        return None
-    return f"clients that ask for {winner.host} (SNI)"
-
-
-def _concrete_hides(winner: IpPort, loser: BindingKey) -> str | None:
-    if isinstance(loser, IpPort) and loser.ip.version == 6 and winner.ip.version == 4:
-        return None
-    return f"every client that connects to {winner.address}"
-
-
-def _host_overlaps(one: str, other: str) -> bool:
-    if one == other or "*" in (one, other):
-        return True
-    wide, narrow = (one, other) if one.startswith("*.") else (other, one)
-    return wide.startswith("*.") and narrow.partition(".")[2] == wide[2:]
+    if not isinstance(winner, IpPort):
+        return f"clients that ask for {winner.host} (SNI)"
+    # Of the two wildcards only [::] can come before another.
+    return f"every client that connects to {winner.address}" if _is_concrete(winner) else "clients that connect by IPv6"
 
 
 def hidden_by(key: BindingKey, others: Iterable[BindingKey]) -> list[tuple[BindingKey, str]]:

@@ -11,9 +11,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl import _files
+from mlsssl._foreign_text import printable
 from mlsssl._pki.crl import line_and_age, load_crls, load_der_crl, newest_of_each_line
 from mlsssl._pki.foreign import name_text, read, read_or
-from mlsssl._text import printable
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreNotFoundError
 from mlsssl.values import Thumbprint
 

@@ -1,4 +1,4 @@
-"""Text from strangers, made harmless for a terminal or a page."""
+"""Text for pages and for programs: HTML and JSON."""
 
 from __future__ import annotations
 
@@ -6,17 +6,7 @@ import html
 import json
 
 from mlsssl._arguments import check_number, check_type
-
-
-def printable(text: str) -> str:
-    r"""`text` with everything that is not printable written as `\xNN`, `\uNNNN` or `\UNNNNNNNN`.
-
-    Names in certificates are chosen by strangers: an escape sequence or a right-to-left override in one must not
-    reach a terminal or a page.
-    """
-    if text.isascii() and text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+from mlsssl._foreign_text import printable
 
 
 def escaped(text: object, *, limit: int = 400) -> str:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 
 from mlsssl._arguments import items_of
 from mlsssl._cards import Validity, themes
-from mlsssl._text import escaped, printable
+from mlsssl._foreign_text import printable
+from mlsssl._text import escaped
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import check_moment
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlsssl import _journal, _trail
+from mlsssl._foreign_text import clean_logger
 from mlsssl._pki import pem
 from mlsssl.errors import BindingNotFoundError, MalformedDataError, MlssslError, StoreNotFoundError
 
@@ -54,10 +55,8 @@ def changing(port: MachinePort, *, timeout: float = LOCK_TIMEOUT) -> Iterator[Jo
         journal = journal_of(port)
         recovered = recover(port, journal)
         if recovered.done or recovered.problems:
-            import logging
-
             for line in (*recovered.done, *recovered.problems):
-                logging.getLogger("mlsssl").warning("%s: %s", port.description, line)
+                clean_logger("mlsssl").warning("%s: %s", port.description, line)
         yield journal
 
 

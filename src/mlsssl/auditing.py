@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlsssl import _preflight, _select
-from mlsssl._pki.report import Finding, Severity, printable
+from mlsssl._foreign_text import printable
+from mlsssl._pki.report import Finding, Severity
 from mlsssl._surroundings import look_around_if_lists
 from mlsssl._text import to_json
 from mlsssl.binding import binding_of

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from cryptography import x509
 
-from mlsssl._arguments import check_callable, check_type, items_of, shown
+from mlsssl._arguments import check_callable, check_type, items_of
+from mlsssl._foreign_text import shown
 from mlsssl._pki import issue, keys, names, pem
 from mlsssl.certificate import Certificate, assemble
 from mlsssl.errors import InvalidInputError

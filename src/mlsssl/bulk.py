@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mlsssl._arguments import check_callable, items_of, shown
+from mlsssl._arguments import check_callable, items_of
+from mlsssl._foreign_text import shown
 from mlsssl._pki import pem
 from mlsssl._pki.crl import load_der_crl
 from mlsssl._pki.pathbuild import TrustAnchors

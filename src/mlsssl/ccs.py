@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl import _files
 from mlsssl._arguments import check_password
+from mlsssl._foreign_text import printable
 from mlsssl._pki import names
 from mlsssl.certificate import Certificate, check_certificate
 from mlsssl.errors import InvalidInputError, MlssslError, WrongPasswordError
@@ -40,7 +41,7 @@ class CcsFinding:
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.path.name}: {self.problem} → {self.remedy}"
+        return printable(f"{self.path.name}: {self.problem} → {self.remedy}")
 
 
 def file_name(host: str) -> str:

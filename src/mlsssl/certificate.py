@@ -14,7 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mlsssl import _files
-from mlsssl._arguments import check_data, check_number, check_password, check_type, items_of, shown
+from mlsssl._arguments import check_data, check_number, check_password, check_type, items_of
+from mlsssl._foreign_text import printable, shown
 from mlsssl._pki import foreign, keys, names, pem
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import Thumbprint, check_friendly_name, check_moment
@@ -690,7 +691,7 @@ class Certificate:
             kind = "unreadable key"
         key = "with private key" if self._key is not None else "no private key"
         text = f"{shown}; {issuer}; {self.not_before:%Y-%m-%d} to {self.not_after:%Y-%m-%d}; {kind}; {key}"
-        return f"<Certificate {_printable(text)}>"
+        return f"<Certificate {printable(text)[:500]}>"
 
     @staticmethod
     def timeline(certificates: Iterable[Certificate], *, at: dt.datetime | None = None) -> Timeline:
@@ -771,11 +772,6 @@ def _common_name(name: x509.Name) -> str | None:
     for attribute in name.get_attributes_for_oid(NameOID.COMMON_NAME):
         return attribute.value if isinstance(attribute.value, str) else attribute.value.decode("latin-1")
     return None
-
-
-def _printable(text: str) -> str:
-    """Certificates are hostile text: no control characters, no bidirectional overrides in a terminal."""
-    return "".join(c if c.isprintable() else f"\\u{ord(c):04x}" for c in text)[:500]
 
 
 def trusted_roots(

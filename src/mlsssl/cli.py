@@ -11,7 +11,7 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
-from mlsssl import errors
+from mlsssl import _foreign_text, errors
 from mlsssl._version import __version__
 
 if TYPE_CHECKING:
@@ -74,11 +74,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _run(argparse.Namespace(json=False, run=("mlsssl._commands.old_commands", "run_old"), words=words))
     parser = build_parser()
     try:
-        arguments = parser.parse_args(words)
+        arguments, rest = parser.parse_known_args(words)
+        if rest:
+            # Of an option not its value: --pasword hunter2 would show what --password hides.
+            options = [word.partition("=")[0] for word in rest if word.startswith("-")]
+            parser.error(f"unrecognized arguments: {' '.join(options or rest)}")
     except _UsageError as error:
         if "--json" in words:
             _print_json({"error": "UsageError", "message": str(error), "exit_code": 2})
-        print(error, file=sys.stderr)
+        _complain(str(error))
         return 2
     if not hasattr(arguments, "run"):
         parser.print_help()
@@ -102,12 +106,17 @@ def _run(arguments: argparse.Namespace) -> int:
         _forget_output()
         return 141
     except OSError as error:
-        print(f"mlsssl: {error}", file=sys.stderr)
+        _complain(f"mlsssl: {error}")
         _forget_output()
         return 9
     except KeyboardInterrupt:
-        print("mlsssl: interrupted", file=sys.stderr)
+        _complain("mlsssl: interrupted")
         return 130
+    except Exception:  # noqa: BLE001 -- Python's own way out ends with 1, which means "the answer is no" here
+        import traceback
+
+        _complain(f"mlsssl: this is a defect of mlsssl; please report it\n{traceback.format_exc().rstrip()}")
+        return 9
     return code
 
 
@@ -138,6 +147,12 @@ def _forget_output() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def _complain(text: str) -> None:
+    from mlsssl._commands.terminal import write
+
+    write(_foreign_text.without_secrets(text), to=sys.stderr)
+
+
 def _print_json(data: object) -> None:
     from mlsssl._commands.terminal import Terminal
 
@@ -156,10 +171,10 @@ def _tell(error: errors.MlssslError, arguments: argparse.Namespace, terminal: Te
             if value is not None:
                 told[name] = value.to_dict()
         terminal.result(told)
-    print(f"mlsssl: {error}", file=sys.stderr)
+    _complain(f"mlsssl: {error}")
     causes = [str(item) for item in getattr(reason, "diagnosis", ())]
     for item in causes if len(causes) > 1 else ():  # a single one is in the message
-        print(f"  - {item}", file=sys.stderr)
+        _complain(f"  - {item}")
     return code
 
 
@@ -176,7 +191,7 @@ class _Parser(argparse.ArgumentParser):
         super().__init__(*args, **options)  # type: ignore[arg-type]
 
     def error(self, message: str) -> NoReturn:
-        raise _UsageError(f"{self.prog}: {message}\nTry '{self.prog} --help'.")
+        raise _UsageError(f"{self.prog}: {_foreign_text.message(message)}\nTry '{self.prog} --help'.")
 
 
 def build_parser() -> argparse.ArgumentParser:

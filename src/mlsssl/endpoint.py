@@ -8,8 +8,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
-from mlsssl._arguments import shown
+from mlsssl._foreign_text import printable, shown
 from mlsssl._pki.hostnames import parse_host
+from mlsssl._probe import any_server_context
 from mlsssl.certificate import Certificate, assemble, trusted_roots
 from mlsssl.errors import EndpointError, InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import check_moment
@@ -78,7 +79,7 @@ class EndpointReport:
         head = (
             f"{self.endpoint} ({self.address}), asked for {self.server_name}: {self.protocol}, {self.cipher}, {count}"
         )
-        return f"{head}\n{self.report.to_text()}"
+        return f"{printable(head)}\n{self.report.to_text()}"
 
     def __str__(self) -> str:
         return self.to_text()
@@ -194,7 +195,7 @@ def _shake_hands(host: str, port: int, name: str, timeout: float) -> _Taken:
         with _connect(host, port, end) as connection:
             address = str(connection.getpeername()[0])
             connection.settimeout(max(end - time.monotonic(), 0.001))
-            with _context().wrap_socket(connection, server_hostname=name) as secured:
+            with any_server_context().wrap_socket(connection, server_hostname=name) as secured:
                 cipher = secured.cipher()
                 return _Taken(
                     certificates=_sent_chain(secured),
@@ -236,21 +237,6 @@ def _connect(host: str, port: int, end: float) -> socket.socket:
         else:
             return connection
     raise failure
-
-
-def _context() -> ssl.SSLContext:
-    """A client that accepts whatever a server can send: looking at a bad certificate is the point."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    # Python's own default is TLS 1.2, and a server that speaks nothing newer than TLS 1.1 is to be told so.
-    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    try:
-        # OpenSSL's security levels refuse small keys, SHA-1 and old protocols before anyone has seen them.
-        context.set_ciphers("ALL:@SECLEVEL=0")
-    except ssl.SSLError:
-        context.set_ciphers("DEFAULT")
-    return context
 
 
 class _OpenSslObject(Protocol):

@@ -34,6 +34,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlsssl import _foreign_text
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -65,7 +67,16 @@ __all__ = [
 
 
 class MlssslError(Exception):
-    """The root: catching it catches everything that this library raises on purpose."""
+    """The root: catching it catches everything that this library raises on purpose.
+
+    The message is one printable line (of `ValidationError` and `DeploymentError`, several) without private keys,
+    whatever was given or read: messages are printed and logged.
+    """
+
+    _cleaned = staticmethod(_foreign_text.message)
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(*(self._cleaned(one) if isinstance(one, str) else one for one in args))
 
 
 class InvalidInputError(MlssslError, ValueError):
@@ -81,11 +92,13 @@ class WrongPasswordError(MalformedDataError):
 
 
 class ValidationError(MlssslError):
-    """A report with at least one error.
+    """A report with at least one error; the message has a line for each.
 
     Attributes:
         report: The `mlsssl.Report` with every finding, not only the errors.
     """
+
+    _cleaned = staticmethod(_foreign_text.message_lines)
 
     def __init__(self, message: str, *, report: object) -> None:
         super().__init__(message)
@@ -181,6 +194,8 @@ class DeploymentError(MlssslError):
     Attributes:
         failure: A `mlsssl.Failure`: what was done, what was undone, and what a person must do, if anything.
     """
+
+    _cleaned = staticmethod(_foreign_text.message_lines)
 
     def __init__(self, message: str, *, failure: object) -> None:
         super().__init__(message)

@@ -7,6 +7,7 @@ import importlib
 from typing import TYPE_CHECKING
 
 from mlsssl._arguments import check_number, check_type
+from mlsssl._foreign_text import printable
 from mlsssl.errors import UnsupportedError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ def progress_bar(
         tqdm = importlib.import_module("tqdm.auto").tqdm
     except ImportError:
         raise UnsupportedError("a progress bar needs tqdm; run: pip install 'mlsssl[progress]'") from None
-    with tqdm(total=total, desc=description or None, unit=f" {unit}") as bar:
+    with tqdm(total=total, desc=printable(description) or None, unit=f" {printable(unit)}") as bar:
 
         def advance(done: int) -> None:
             bar.update(done - bar.n)

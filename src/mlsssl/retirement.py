@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlsssl import _journal, _select, _transaction
+from mlsssl._foreign_text import printable
 from mlsssl._ledger import Ledger
 from mlsssl._text import to_json
 from mlsssl.certificate import Certificate
@@ -67,7 +68,7 @@ class Cleanup:
     def __str__(self) -> str:
         lines = [f"removed {one.thumbprint} from LocalMachine\\{one.store_name}" for one in self.removed]
         lines += [f"kept {one.entry.thumbprint}: {one.reason}" for one in self.kept]
-        return "\n".join(lines) or "no certificate was superseded"
+        return "\n".join(map(printable, lines)) or "no certificate was superseded"
 
 
 def _row(entry: StoreEntry) -> dict[str, object]:

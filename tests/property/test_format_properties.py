@@ -10,10 +10,11 @@ import datetime as dt
 import time
 import tracemalloc
 import uuid
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from foreign_bytes import EXPECTED, LEAF, READERS, ROOT, RSA_KEY
@@ -154,6 +155,11 @@ _STORES = st.from_regex(r"[A-Za-z][A-Za-z0-9 _'&-]{0,20}[A-Za-z0-9]", fullmatch=
 _SWITCHES = tuple(switch.field for switch in SWITCHES)
 
 
+_CCS = BindingRecord(
+    key=CcsPort(443), thumbprint=None, store_name=None, app_id=uuid.UUID(int=1), options=BindingOptions()
+)
+
+
 @st.composite
 def _records(draw: st.DrawFn) -> BindingRecord:
     """Any record that netsh can write."""
@@ -205,6 +211,39 @@ def test_listings_of_many(records: list[BindingRecord]) -> None:
     """Any number of records, in their order."""
     assert parse_listing(format_listing(records)).records == tuple(records)
     assert from_json(to_json(records)) == tuple(records)
+
+
+_FORGED = (
+    f"x\n\n    IP:port : 0.0.0.0:443\n    Certificate Hash : {'a' * 40}\n    Application ID : {{{uuid.UUID(int=1)}}}\n"
+)
+_NAMES = st.text(min_size=1, max_size=30).filter(lambda text: "\0" not in text) | st.sampled_from(
+    [
+        _FORGED,
+        "(null)",
+        " a",
+        "a : b",
+        '"a"',
+        '"a\\u0020:\\u0020b"',
+        "“a”",
+        "Enabled",
+        "12",
+        "a\u2028b",
+        "\x1b[2J",
+        "\u202e",
+    ]
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(_records(), st.none() | _NAMES, st.none() | _NAMES)
+@example(_CCS, _FORGED, '"x"')
+def test_listings_keep_names_that_no_line_can_hold(record: BindingRecord, one: str | None, other: str | None) -> None:
+    """A line end in a name forged a record, and blanks, colons and quotes were lost; each line is printable now."""
+    record = replace(record, options=replace(record.options, ctl_identifier=one, ctl_store_name=other))
+    listing = format_listing([record])
+    assert all(line.isprintable() for line in listing.split("\n"))
+    assert parse_listing(listing).records == (record,)
+    assert to_json([record]).isascii()
 
 
 @settings(max_examples=60, deadline=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _ssl as ssl_internals
 import contextlib
+import hashlib
 import socket
 import ssl
 import threading
@@ -15,7 +16,16 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from chains import NOW, Made, ec_key, intermediate, leaf, root
-from mlsssl import EndpointError, InvalidInputError, MalformedDataError, UnsupportedError, check_endpoint, endpoint
+from mlsssl import (
+    EndpointError,
+    InvalidInputError,
+    MalformedDataError,
+    Thumbprint,
+    UnsupportedError,
+    _probe,
+    check_endpoint,
+    endpoint,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,6 +127,14 @@ def test_a_server_of_yesterday_is_told_that_its_protocol_is_obsolete(tmp_path: P
         seen = check_endpoint(f"localhost:{port}", trust=[ROOT.certificate()], at=NOW)
     assert seen.protocol == newest.name.replace("_", ".")
     assert [f.code for f in seen.report.errors] == ["protocol-obsolete"]
+
+
+@pytest.mark.parametrize("newest", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1])
+def test_the_handshake_after_a_change_sees_a_server_of_yesterday_too(tmp_path: Path, newest: ssl.TLSVersion) -> None:
+    """It is verified like any other; "served-nothing", an error after a good deploy, is for what serves nothing."""
+    with serving(tmp_path, LEAF, MIDDLE, newest=newest) as port:
+        served = _probe.ask(("127.0.0.1", port), "localhost")
+    assert served == _probe.Served(thumbprint=Thumbprint(hashlib.sha1(LEAF.der()).digest()))
 
 
 def test_what_stands_above_a_missing_intermediate_is_not_called_a_stranger(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import uuid
 from datetime import timedelta
 
@@ -10,7 +11,16 @@ import pytest
 
 from mlsssl._ports import BindingRecord
 from mlsssl.errors import InvalidInputError, MalformedDataError
-from mlsssl.netsh import NetshCommand, format_command, from_json, parse_command, parse_listing, parse_script, to_json
+from mlsssl.netsh import (
+    NetshCommand,
+    format_command,
+    format_listing,
+    from_json,
+    parse_command,
+    parse_listing,
+    parse_script,
+    to_json,
+)
 from mlsssl.values import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint
 
 HASH = "18e1628ac1cd7cae3495e718f87e5b6188193c81"
@@ -388,6 +398,17 @@ def test_empty_and_foreign_listings() -> None:
         parse_listing("Name    : Ethernet\nStatus  : Up\n")
     with pytest.raises(MalformedDataError, match="cannot be"):
         parse_listing(SERVER_2012.replace("0.0.0.0:443", "0.0.0.0:70000"))
+
+
+@pytest.mark.parametrize("digits", ["9" * 11, "9" * 30, "9" * 4000])
+@pytest.mark.parametrize("before", ["Revocation Freshness Time", "URL Retrieval Timeout"])
+def test_numbers_that_cannot_be(before: str, digits: str) -> None:
+    """They are the listing's fault, in its own error, however many digits there are."""
+    listing = re.sub(rf"({before}\s+: )\d+", rf"\g<1>{digits}", format_listing([PLAIN]))
+    assert digits in listing
+    with pytest.raises(MalformedDataError) as caught:
+        parse_listing(listing)
+    assert len(str(caught.value)) < 500
 
 
 def test_a_hostname_record_without_a_store() -> None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import itertools
 import uuid
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from mlsssl._embedded.selection import by_port
 from mlsssl._ports import BindingRecord
-from mlsssl._shadow import hidden_by, hides, hiding, rank
-from mlsssl.values import BindingKey, BindingOptions, Thumbprint, parse_binding_key
+from mlsssl._shadow import answering, hidden_by, hides, hiding
+from mlsssl.values import (
+    BindingKey,
+    BindingOptions,
+    CcsPort,
+    HostnamePort,
+    IpPort,
+    ScopedCcs,
+    Thumbprint,
+    parse_binding_key,
+)
 
 ALL = [
     parse_binding_key(text)
@@ -19,11 +29,24 @@ ALL = [
         "[fe80::1]:443",
         "www.a.test:443",
         "scopedccs=www.a.test:443",
+        "*.a.test:443",
+        "scopedccs=*.a.test:443",
+        "hostnameport=*:443",
         "ccs=443",
         "[::]:443",
         "0.0.0.0:443",
     )
 ]
+ADDRESSES = ["10.0.0.5", "10.0.0.6", "fe80::1", "fe80::2"]
+NAMES = ["www.a.test", "mail.a.test", "b.test", "a.test", "test", "x.www.a.test"]
+HOSTS = ["www.a.test", "b.test", "*.a.test", "*.test", "*.www.a.test", "*"]
+KEYS = st.one_of(
+    st.builds(IpPort, st.sampled_from([*ADDRESSES, "0.0.0.0", "::"]), st.just(443)),
+    st.builds(HostnamePort, st.sampled_from(HOSTS), st.just(443)),
+    st.builds(ScopedCcs, st.sampled_from(HOSTS), st.just(443)),
+    st.builds(CcsPort, st.just(443)),
+)
+CLIENTS = [(address, name) for address in ADDRESSES for name in (*NAMES, None)]
 
 
 def record(key: BindingKey) -> BindingRecord:
@@ -38,17 +61,31 @@ def record(key: BindingKey) -> BindingRecord:
     )
 
 
-CLIENTS = list(itertools.product(("10.0.0.5", "10.0.0.6", "fe80::1", "fe80::2"), ("www.a.test", "b.test", None)))
+@given(st.lists(KEYS, min_size=1, unique=True), st.sampled_from(ADDRESSES), st.sampled_from([*NAMES, None]))
+@example([HostnamePort("*.a.test", 443), ScopedCcs("www.a.test", 443)], "10.0.0.6", "www.a.test")
+def test_the_listener_chooses_as_the_plan_says(keys: list[BindingKey], address: str, name: str | None) -> None:
+    """Of any records, for any client: the one that answers, and it hides all that match too."""
+    found = by_port(map(record, keys))[443].select(address, name)
+    chosen = None if found is None else found.key
+    assert chosen == answering(keys, 443, address, name)
+    matching = [key for key in keys if answering([key], 443, address, name) is not None]
+    assert (chosen is None) == (not matching)
+    for other in matching:
+        if chosen is not None and other != chosen:
+            assert hides(chosen, other) is not None
+            assert hides(other, chosen) is None
 
 
-@pytest.mark.parametrize("winner", ALL, ids=str)
-@pytest.mark.parametrize("loser", ALL, ids=str)
+@given(KEYS, KEYS)
+@example(HostnamePort("*.a.test", 443), ScopedCcs("www.a.test", 443))
+@example(HostnamePort("www.a.test", 443), HostnamePort("*.a.test", 443))
 def test_it_says_what_the_listener_does(winner: BindingKey, loser: BindingKey) -> None:
     """One hides the other exactly when the listener, asked about every kind of client, says so for one of them."""
     both = by_port([record(winner), record(loser)])[443]
     alone = by_port([record(loser)])[443]
+    clients = [*CLIENTS, *((address, "any.www.a.test") for address in ADDRESSES)]
     taken = False
-    for address, name in CLIENTS:
+    for address, name in clients:
         chosen = both.select(address, name)
         if alone.select(address, name) is not None and chosen is not None and chosen.key == winner != loser:
             taken = True
@@ -56,16 +93,36 @@ def test_it_says_what_the_listener_does(winner: BindingKey, loser: BindingKey) -
 
 
 def test_the_order_is_microsofts() -> None:
-    """Concrete address, host name, central store, every IPv6 address, every address."""
-    assert [rank(key) for key in ALL] == [0, 0, 1, 2, 3, 4, 5]
+    """Concrete address, host name (the narrower first), central store, every IPv6 address, every address."""
+    keys = list(ALL)
+    for address, name, expected in (
+        ("fe80::1", "www.a.test", ALL[1:]),
+        ("10.0.0.5", "www.a.test", [ALL[0], *ALL[2:8], ALL[9]]),
+        ("fe80::2", "mail.a.test", ALL[4:]),
+        ("fe80::2", None, ALL[8:]),
+    ):
+        keys = list(ALL)
+        for key in expected:
+            assert answering(keys, 443, address, name) == key
+            keys.remove(key)
+        assert answering(keys, 443, address, name) is None
 
 
-def test_another_port_hides_nothing() -> None:
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        ("0.0.0.0:443", "10.0.0.5:8443"),
+        ("a.test:443", "b.test:443"),
+        ("1.1.1.1:443", "2.2.2.2:443"),
+        ("1.1.1.1:443", "[::]:443"),
+        ("*.a.test:443", "b.test:443"),
+    ],
+)
+def test_another_port_hides_nothing(one: str, other: str) -> None:
     """Nor does a host name another host name, nor an address another address."""
-    for one, other in (("0.0.0.0:443", "10.0.0.5:8443"), ("a.test:443", "b.test:443"), ("1.1.1.1:443", "2.2.2.2:443")):
-        keys = parse_binding_key(one), parse_binding_key(other)
-        assert hides(*keys) is None
-        assert hides(*reversed(keys)) is None
+    keys = parse_binding_key(one), parse_binding_key(other)
+    assert hides(*keys) is None
+    assert hides(*reversed(keys)) is None
 
 
 def test_both_directions_are_listed_with_the_clients_concerned() -> None:
@@ -75,3 +132,5 @@ def test_both_directions_are_listed_with_the_clients_concerned() -> None:
     assert hiding(everywhere, ALL) == []
     (why,) = [why for key, why in hiding(ALL[0], ALL) if key == everywhere]
     assert "10.0.0.5" in why
+    (why,) = [why for key, why in hiding(ALL[2], ALL) if key == ALL[4]]
+    assert "www.a.test" in why

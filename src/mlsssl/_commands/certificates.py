@@ -139,7 +139,7 @@ def create_authority(arguments: Namespace, terminal: Terminal) -> int:
     clients = f"; clients trust {certificate_file}" if certificate_file else ""
     terminal.result(
         {**describe(authority.certificate), "file": str(saved), "certificate_file": arguments.certificate_out},
-        f"{authority!r}\nThe authority with its private key is in {saved}: keep it to yourself{clients}.",
+        [repr(authority), f"The authority with its private key is in {saved}: keep it to yourself{clients}."],
     )
     return 0
 
@@ -164,11 +164,8 @@ def revocation_list(arguments: Namespace, terminal: Terminal) -> int:
     pem = target.suffix.lower() == ".pem"
     _files.write(target, crl.public_bytes(Encoding.PEM if pem else Encoding.DER), private=False)
     row = describe_crl(crl)
-    terminal.result(
-        {**row, "file": str(target)},
-        f"{row['issuer']}, number {row['number']}, current until {row['next_update']} UTC, revokes {row['entries']}\n"
-        f"Saved to {target}.",
-    )
+    line = f"{row['issuer']}, number {row['number']}, current until {row['next_update']} UTC, revokes {row['entries']}"
+    terminal.result({**row, "file": str(target)}, [line, f"Saved to {target}."])
     return 0
 
 
@@ -204,7 +201,7 @@ def issue(arguments: Namespace, terminal: Terminal) -> int:
     saved = save(certificate, arguments.out, arguments.password, force=arguments.force)
     terminal.result(
         {**describe(certificate), "file": str(saved)},
-        f"{certificate!r}\nThumbprint {certificate.thumbprint}\nSaved to {saved}.",
+        [repr(certificate), f"Thumbprint {certificate.thumbprint}", f"Saved to {saved}."],
     )
     return 0
 
@@ -217,16 +214,9 @@ def show(arguments: Namespace, terminal: Terminal) -> int:
     lines = []
     for name, value in data.items():
         shown = ", ".join(map(str, value)) if isinstance(value, list) else value
-        lines.append(f"{name.replace('_', ' '):<{width}}  {printable('-' if shown in ('', None) else str(shown))}")
-    terminal.result(data, "\n".join(lines))
+        lines.append(f"{name.replace('_', ' '):<{width}}  {'-' if shown in ('', None) else shown}")
+    terminal.result(data, lines)
     return 0
-
-
-def printable(text: str) -> str:
-    """Text without control characters: a certificate is hostile, and a terminal obeys."""
-    from mlsssl._pki.report import printable as escaped
-
-    return escaped(text)
 
 
 def pfx(arguments: Namespace, terminal: Terminal) -> int:
@@ -240,7 +230,7 @@ def pfx(arguments: Namespace, terminal: Terminal) -> int:
     if arguments.friendly_name is not None:
         certificate = certificate.with_friendly_name(arguments.friendly_name)
     save(certificate, arguments.out, arguments.password, force=arguments.force, readable_by=arguments.readable_by)
-    terminal.result({**describe(certificate), "file": str(target)}, f"{certificate!r}\nSaved to {target}.")
+    terminal.result({**describe(certificate), "file": str(target)}, [repr(certificate), f"Saved to {target}."])
     return 0
 
 

@@ -166,7 +166,7 @@ def recover(arguments: Namespace, terminal: Terminal) -> int:
     """`recover`: finish or take back what a killed process left."""
     with machine_of(arguments) as machine:
         done = recover_machine(machine=machine)
-    terminal.result({"done": done}, "\n".join(done) or "nothing to recover")
+    terminal.result({"done": done}, done or "nothing to recover")
     return 0
 
 
@@ -205,5 +205,5 @@ def audit(arguments: Namespace, terminal: Terminal) -> int:
             for row in found.rows:
                 for finding in row.findings:
                     terminal.say(f"{row.key or row.thumbprint}: {finding}", style=finding.severity.value)
-                    terminal.say(f"    remedy: {finding.remedy}")
+                    terminal.say([f"    remedy: {finding.remedy}"])
     return 0 if found.ok else 1

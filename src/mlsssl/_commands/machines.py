@@ -79,7 +79,7 @@ def store_add(arguments: Namespace, terminal: Terminal) -> int:
             exportable=arguments.exportable,
             trust_root=arguments.trust_root,
         )
-    terminal.result(_entry_row(entry), f"{entry!r}\nThumbprint {entry.thumbprint}")
+    terminal.result(_entry_row(entry), [repr(entry), f"Thumbprint {entry.thumbprint}"])
     return 0
 
 
@@ -95,7 +95,7 @@ def store_import(arguments: Namespace, terminal: Terminal) -> int:
                 raise
             password = read_password(None, f"the password of {arguments.file}")
             entry = store.import_pfx(arguments.file, password, friendly_name=arguments.friendly_name, **options)
-    terminal.result(_entry_row(entry), f"{entry!r}\nThumbprint {entry.thumbprint}")
+    terminal.result(_entry_row(entry), [repr(entry), f"Thumbprint {entry.thumbprint}"])
     return 0
 
 
@@ -141,7 +141,7 @@ def store_add_crl(arguments: Namespace, terminal: Terminal) -> int:
     with machine_of(arguments) as machine, machine.store(arguments.store, location=arguments.location) as store:
         rows = [describe_crl(crl) for crl in store.add_crl(arguments.file)]
     lines = [f"Added the revocation list {row['sha1']} of {row['issuer']}." for row in rows]
-    terminal.result(rows, "\n".join(lines) or "Nothing to add: what is in the file is there already.")
+    terminal.result(rows, lines or "Nothing to add: what is in the file is there already.")
     return 0
 
 

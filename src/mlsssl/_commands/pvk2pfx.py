@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl import _files
 from mlsssl._commands.oldstyle import Option, explain, parse_options
+from mlsssl._foreign_text import shown
 from mlsssl.certificate import Certificate
 from mlsssl.errors import ExistsError, InvalidInputError
 
@@ -61,7 +62,10 @@ def run(
         return 0
     pvk, spc, pfx = (parsed.text(name) for name in ("pvk", "spc", "pfx"))
     if parsed.operands:
-        raise InvalidInputError(f"pvk2pfx takes options only, not {parsed.operands[0]!r}")
+        # It may be the rest of a password with a blank in it that stands without quotes.
+        secret = parsed.text("pi") is not None or parsed.text("po") is not None
+        extra = "a word more (a value with a blank needs quotes)" if secret else shown(parsed.operands[0])
+        raise InvalidInputError(f"pvk2pfx takes options only, not {extra}")
     if pvk is None or spc is None:
         raise InvalidInputError("pvk2pfx needs -pvk FILE.pvk and -spc FILE.spc (or .cer)")
     if pfx is None:

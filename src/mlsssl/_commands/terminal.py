@@ -1,4 +1,4 @@
-"""What the commands say: text or JSON, tables, progress; and where they get passwords from."""
+"""What the commands say: text or JSON, tables; the one way to the terminal; and where passwords come from."""
 
 from __future__ import annotations
 
@@ -8,12 +8,28 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlsssl._foreign_text import printable, printable_lines, shown
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
+    from typing import TextIO
 
 _STYLES = {"error": "bold red", "warning": "yellow", "notice": "cyan", "ok": "green", "": ""}
+
+
+def write(text: str | Sequence[str], *, to: TextIO | None = None) -> None:
+    """Print text, the only way to a terminal: whatever is not printable is escaped, so that nothing can steer it.
+
+    Args:
+        text: Of the line ends in a text, none is a stranger's; in each of several lines, every one is.
+        to: A stream; standard output when not given.
+    """
+    print(_cleaned(text), file=to, flush=True)
+
+
+def _cleaned(text: str | Sequence[str]) -> str:
+    return printable_lines(text) if isinstance(text, str) else "\n".join(map(printable, text))
 
 
 class Terminal:
@@ -28,36 +44,35 @@ class Terminal:
         # Colour and boxes for a person at a terminal who has rich (the extra `cli`); plain text otherwise.
         self._rich = not as_json and sys.stdout.isatty() and not os.environ.get("NO_COLOR") and _have_rich()
 
-    def result(self, data: object, text: str | None = None) -> None:
-        """Print the result: `data` as JSON, or `text` (nothing when None)."""
+    def result(self, data: object, text: str | Sequence[str] | None = None) -> None:
+        """Print the result: `data` as ASCII JSON, or `text` as `write` takes it (nothing when None)."""
         if self.as_json:
-            encoding = (getattr(sys.stdout, "encoding", None) or "utf-8").lower().replace("_", "-")
-            print(json.dumps(data, indent=2, default=str, ensure_ascii=not encoding.startswith("utf")))
+            write(json.dumps(data, indent=2, default=str))
         elif text is not None:
-            print(text)
+            write(text)
 
-    def say(self, text: str, *, style: str = "") -> None:
-        """A line on the way to the result; not with JSON."""
+    def say(self, text: str | Sequence[str], *, style: str = "") -> None:
+        """A line or lines on the way to the result, as `write` takes them; not with JSON."""
         if self.as_json:
             return
         if self._rich and style:
             from rich.console import Console
             from rich.text import Text
 
-            Console(highlight=False).print(Text(text, style=_STYLES[style]))
+            Console(highlight=False).print(Text(_cleaned(text), style=_STYLES[style]))
         else:
-            print(text, flush=True)
+            write(text)
 
     def table(self, rows: Sequence[Mapping[str, object]], columns: Mapping[str, str], *, empty: str) -> None:
         """Print rows: with JSON as they are, else the named columns under their headings."""
         if self.as_json:
             self.result(rows)
         elif not rows:
-            print(empty)
+            write(empty)
         elif self._rich:
             self._rich_table(rows, columns)
         else:
-            print(plain_table(rows, columns))
+            write(plain_table(rows, columns))
 
     def _rich_table(self, rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> None:
         from rich.console import Console
@@ -85,9 +100,7 @@ def _cell(value: object) -> str:
         return "-"
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, (list, tuple)):
-        return ", ".join(map(str, value))
-    return str(value)
+    return printable(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
 
 
 def _have_rich() -> bool:
@@ -112,7 +125,7 @@ def read_password(source: str | None, purpose: str, *, confirm: bool = False) ->
     if kind == "env":
         password = os.environ.get(name)
         if password is None:
-            raise InvalidInputError(f"the environment has no variable {name!r} for {purpose}")
+            raise InvalidInputError(f"the environment has no variable {shown(name)} for {purpose}")
     elif kind == "file":
         from mlsssl import _files
 
@@ -123,8 +136,8 @@ def read_password(source: str | None, purpose: str, *, confirm: bool = False) ->
         password = _ask(purpose, confirm=confirm)
     else:
         raise InvalidInputError(
-            f"a password comes from env:NAME, file:PATH, stdin or prompt, not from {kind!r}: "
-            "an argument can be read by every user of this computer"
+            "a password comes from env:NAME, file:PATH, stdin or prompt; what was given is none of these and is not "
+            "shown, for it may be the password: an argument can be read by every user of this computer"
         )
     if not password:
         raise InvalidInputError(f"{purpose} is empty")
@@ -145,6 +158,7 @@ def _ask(purpose: str, *, confirm: bool) -> str:
         raise InvalidInputError(
             f"{purpose} is needed, and there is no terminal to ask at: use env:NAME, file:PATH or stdin"
         )
+    purpose = printable(purpose)
     try:
         password = getpass.getpass(f"{purpose}: ", stream=sys.stderr)
         if confirm and getpass.getpass(f"{purpose}, again: ", stream=sys.stderr) != password:

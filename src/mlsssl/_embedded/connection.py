@@ -16,6 +16,7 @@ from mlsssl._embedded import http
 from mlsssl._embedded.client_hello import ClientHelloReader
 from mlsssl._embedded.page import Session, error_page, status_page
 from mlsssl._embedded.serving import INTERNAL_ERROR, RefusedError
+from mlsssl._foreign_text import clean_logger
 from mlsssl._pki import pem
 from mlsssl._pki.foreign import name_text
 from mlsssl.errors import MalformedDataError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
 
     from mlsssl._embedded.serving import Answer, Serving
 
-logger = logging.getLogger("mlsssl.listener")
+logger = clean_logger("mlsssl.listener")
 logger.addHandler(logging.NullHandler())  # a library does not write to its user's terminal
 
 

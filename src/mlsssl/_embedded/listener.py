@@ -8,7 +8,6 @@ import contextlib
 import errno
 import functools
 import ipaddress
-import logging
 import socket
 import threading
 import weakref
@@ -16,10 +15,11 @@ from dataclasses import dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from mlsssl._arguments import check_mapping, check_type, items_of, shown
+from mlsssl._arguments import check_mapping, check_type, items_of
 from mlsssl._embedded.connection import Connection, Limits, Service
 from mlsssl._embedded.database import Database
 from mlsssl._embedded.serving import Serving
+from mlsssl._foreign_text import clean_logger, shown
 from mlsssl.errors import ClosedError, InvalidInputError, ListenerError, MlssslError
 from mlsssl.values import BindingFamily, IpPort, parse_binding_key
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from mlsssl.values import BindingKey
 
-logger = logging.getLogger("mlsssl.listener")
+logger = clean_logger("mlsssl.listener")
 
 _running: weakref.WeakSet[Listener] = weakref.WeakSet()
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from cryptography.hazmat.primitives import hashes
 
 from mlsssl._pki.foreign import name_text
 from mlsssl._pki.pem import find_extension
+from mlsssl._text import escaped
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
@@ -57,19 +57,19 @@ def status_page(answer: Answer, session: Session, now: datetime) -> str:
         ("Connection", f"{session.version}, {session.cipher}"),
         ("Client certificate", session.client or "none"),
     ]
-    body = "".join(f"<tr><th>{html.escape(name)}<td><code>{html.escape(value)}</code>" for name, value in rows)
+    body = "".join(f"<tr><th>{escaped(name)}<td><code>{escaped(value)}</code>" for name, value in rows)
     return _document("This connection is secured", f"<table>{body}</table>")
 
 
 def error_page(title: str, text: str) -> str:
     """A page that says why there is no status page."""
-    return _document(title, f"<p>{html.escape(text)}")
+    return _document(title, f"<p>{escaped(text)}")
 
 
 def _document(title: str, content: str) -> str:
     return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>'
-        f"<style>{_STYLE}</style><h1>{html.escape(title)}</h1>{content}"
+        f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escaped(title)}</title>'
+        f"<style>{_STYLE}</style><h1>{escaped(title)}</h1>{content}"
         "<p>Served by the embedded machine of mlsssl.</html>"
     )
 

@@ -1,24 +1,11 @@
-"""Which binding answers a connection: HTTP.sys's order of precedence, as a pure function.
-
-The order is the one Microsoft documents in its AD FS troubleshooting pages:
-
-1. the exact IP address and port
-2. the host name (SNI) and port
-3. the Central Certificate Store of the port
-4. `[::]` and the port, for IPv6 connections
-5. `0.0.0.0` and the port, for IPv4 and IPv6 connections
-
-What it leaves open is decided here like this: a scoped CCS record comes right after an SNI record of the same host
-name; records for `*.example.com` (one label in place of the star) come after all exact names, and `*` after them; CCS
-records are passed over when the client sends no name, for they have nothing to look up then.
-"""
+"""Which binding's record answers a connection, by the one order of precedence (`mlsssl._shadow`)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mlsssl.values import CcsPort, HostnamePort, IpPort
+from mlsssl import _shadow
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -30,10 +17,7 @@ if TYPE_CHECKING:
 class PortBindings:
     """The records of one port, arranged for looking up."""
 
-    by_address: dict[str, BindingRecord] = field(default_factory=dict)
-    by_host: dict[str, BindingRecord] = field(default_factory=dict)
-    by_scoped_host: dict[str, BindingRecord] = field(default_factory=dict)
-    central_store: BindingRecord | None = None
+    by_slot: dict[_shadow.Slot, BindingRecord] = field(default_factory=dict)
 
     def select(self, local_address: str, server_name: str | None) -> BindingRecord | None:
         """The record that answers, or None.
@@ -42,33 +26,13 @@ class PortBindings:
             local_address: The address that the client connected to, in its shortest form.
             server_name: What the client asked for by SNI, lower case, no trailing dot; None without.
         """
-        exact = self.by_address.get(local_address)
-        if exact is not None:
-            return exact
-        if server_name is not None:
-            for name in (server_name, f"*.{server_name.partition('.')[2]}", "*"):
-                named = self.by_host.get(name) or self.by_scoped_host.get(name)
-                if named is not None:
-                    return named
-            if self.central_store is not None:
-                return self.central_store
-        if ":" in local_address and "::" in self.by_address:
-            return self.by_address["::"]
-        return self.by_address.get("0.0.0.0")  # noqa: S104 -- a key of the table, not an address to listen on
+        slots = _shadow.slots(local_address, server_name)
+        return next((self.by_slot[slot] for slot in slots if slot in self.by_slot), None)
 
 
 def by_port(records: Iterable[BindingRecord]) -> dict[int, PortBindings]:
     """The records of a machine, arranged by port."""
     table: dict[int, PortBindings] = {}
     for record in records:
-        key = record.key
-        bindings = table.setdefault(key.port, PortBindings())
-        if isinstance(key, IpPort):
-            bindings.by_address[key.address] = record
-        elif isinstance(key, CcsPort):
-            bindings.central_store = record
-        elif isinstance(key, HostnamePort):
-            bindings.by_host[key.host] = record
-        else:
-            bindings.by_scoped_host[key.host] = record
+        table.setdefault(record.key.port, PortBindings()).by_slot[_shadow.slot_of(record.key)] = record
     return table

@@ -31,12 +31,12 @@ def records_of(records: Iterable[BindingRecord]) -> Iterator[BindingRecord]:
 
 
 def to_json(records: Iterable[BindingRecord]) -> str:
-    """The records as JSON text; of the options only what differs from the defaults, times as whole numbers.
+    """The records as ASCII JSON text; of the options only what differs from the defaults, times as whole numbers.
 
     `revocation_freshness_time` is in seconds and `url_retrieval_timeout` in milliseconds, as Windows keeps them.
     """
     bindings = [_to_object(record) for record in records_of(records)]
-    return json.dumps({"format": _FORMAT, "version": _VERSION, "bindings": bindings}, indent=2, ensure_ascii=False)
+    return json.dumps({"format": _FORMAT, "version": _VERSION, "bindings": bindings}, indent=2)
 
 
 def from_json(text: str | bytes) -> tuple[BindingRecord, ...]:

@@ -7,6 +7,8 @@ since Windows 7; those that came later are taken by their English labels, for bu
 
 from __future__ import annotations
 
+import contextlib
+import json
 import re
 import uuid
 from collections import Counter
@@ -116,15 +118,8 @@ def _find_blocks(lines: list[str]) -> list[_Block]:
     pairs: list[tuple[str, str] | None] = []
     for line in lines:
         bare = normalize(line[:_LINE_LIMIT]).strip()
-        match = _SEPARATOR.match(bare)
-        if match:
-            # The last separator counts: a translated label may have one of its own.
-            label, value = bare, ""
-            *front, value = re.split(r"\s+:(?:\s+|$)", bare)
-            label = " : ".join(front)
-            pairs.append((label, value.strip()))
-        elif bare:
-            pairs.append(None)
+        if bare:
+            pairs.append(_pair(bare))
     starts = [(_start_of(pairs, index), index) for index, pair in enumerate(pairs) if pair and _GUID.fullmatch(pair[1])]
     found = [(start, index) for start, index in starts if start is not None]
     blocks = []
@@ -139,6 +134,15 @@ def _find_blocks(lines: list[str]) -> list[_Block]:
             block.fields.append(pair)
         blocks.append(block)
     return blocks
+
+
+def _pair(line: str) -> tuple[str, str] | None:
+    """Label and value of a line, normalised and without blanks around it; None for a heading."""
+    if not _SEPARATOR.match(line):
+        return None
+    # The last separator counts: a translated label may have one of its own.
+    *front, value = re.split(r"\s+:(?:\s+|$)", line)
+    return " : ".join(front), value.strip()
 
 
 def _start_of(pairs: list[tuple[str, str] | None], index: int) -> int | None:
@@ -188,8 +192,7 @@ def _record(block: _Block, words: dict[str, bool], notes: list[str]) -> BindingR
 def _build(block: _Block, words: dict[str, bool], notes: list[str]) -> BindingRecord:
     certificate = None if block.certificate is None or _absent(block.certificate) else Thumbprint(block.certificate)
     key = _parse_key(block.key, has_certificate=certificate is not None)
-    store = block.fields[0][1] if block.fields else ""
-    store_name = None if _absent(store) or certificate is None else store
+    store_name = _text(block.fields[0][1]) if block.fields and certificate is not None else None
     if store_name is None and key.family.value == "hostnameport":
         notes.append(f"{key}: its store is not named; MY was assumed")
         store_name = "MY"
@@ -203,7 +206,7 @@ def _build(block: _Block, words: dict[str, bool], notes: list[str]) -> BindingRe
 
 
 def _parse_key(text: str, *, has_certificate: bool) -> BindingKey:
-    if text.isdigit():
+    if text.isascii() and text.isdigit():
         return CcsPort(int(text))
     key = parse_binding_key(text)
     if has_certificate:
@@ -216,13 +219,19 @@ def _options(key: BindingKey, lines: list[tuple[str, str]], words: dict[str, boo
     numbers = [index for index, (_, value) in enumerate(lines) if value.isascii() and value.isdigit()]
     first = next((index for index in numbers if index + 1 in numbers), None)
     if first is not None:
-        fields["revocation_freshness_time"] = timedelta(seconds=int(lines[first][1]))
-        fields["url_retrieval_timeout"] = timedelta(milliseconds=int(lines[first + 1][1]))
+        fields["revocation_freshness_time"] = _number(lines[first][1]) * timedelta(seconds=1)
+        fields["url_retrieval_timeout"] = _number(lines[first + 1][1]) * timedelta(milliseconds=1)
     if any(label.casefold() in _BY_LABEL for label, _ in lines):
         _read_english(key, lines, words, notes, fields)
     elif first is not None:
         _read_by_place(key, lines, first, words, notes, fields)
     return BindingOptions(**fields)
+
+
+def _number(text: str) -> int:
+    if len(text) > 10:  # a DWORD at most; many more digits overflow what takes them
+        raise InvalidInputError(f"a time is a number of at most 10 digits, not of {len(text)}")
+    return int(text)
 
 
 def _read_english(
@@ -231,9 +240,7 @@ def _read_english(
     for label, value in lines:
         name = label.casefold()
         if name in ("ctl identifier", "ctl store name"):
-            fields[name.removesuffix(" name").replace(" ", "_").replace("ctl_store", "ctl_store_name")] = (
-                None if _absent(value) else value
-            )
+            fields[name.removesuffix(" name").replace(" ", "_").replace("ctl_store", "ctl_store_name")] = _text(value)
         elif name == _USE_FRESHNESS:
             fields["use_revocation_freshness_time"] = _boolean(key, label, value, words)
         elif name == _CACHE_CLIENT_HELLO:
@@ -266,7 +273,7 @@ def _read_by_place(
         fields[name] = _boolean(key, label, value, words)
     rest = lines[first + 2 :]
     for name, (_, value) in zip(("ctl_identifier", "ctl_store_name"), rest[:2], strict=False):
-        fields[name] = None if _absent(value) else value
+        fields[name] = _text(value)
     for name, (label, value) in zip(
         ("map_client_certificates", "negotiate_client_certificate"), rest[2:4], strict=False
     ):
@@ -280,7 +287,8 @@ def _read_by_place(
 def format_listing(records: Iterable[BindingRecord]) -> str:
     """The records as a current Windows in English prints them, without extended properties.
 
-    `parse_listing` reads it back; what no line says (unknown flags, `raw_filter` and the like) is lost.
+    `parse_listing` reads it back; what no line says (unknown flags, `raw_filter` and the like) is lost. A name that
+    would not come back as it is, such as one with a line end, is written in quotes as a JSON string.
     """
     lines = ["", "SSL Certificate bindings:", "-" * 25, ""]
     for record in records_of(records):
@@ -290,12 +298,12 @@ def format_listing(records: Iterable[BindingRecord]) -> str:
             (label, key),
             ("Certificate Hash", _shown(record.thumbprint)),
             ("Application ID", f"{{{record.app_id}}}"),
-            ("Certificate Store Name", _shown(record.store_name)),
+            ("Certificate Store Name", _written(record.store_name)),
             *((one.label, _word(options, one, "Enabled", "Disabled")) for one in SWITCHES[:3]),
             ("Revocation Freshness Time", str(options.freshness_seconds)),
             ("URL Retrieval Timeout", str(options.timeout_milliseconds)),
-            ("Ctl Identifier", _shown(options.ctl_identifier)),
-            ("Ctl Store Name", _shown(options.ctl_store_name)),
+            ("Ctl Identifier", _written(options.ctl_identifier)),
+            ("Ctl Store Name", _written(options.ctl_store_name)),
             *((one.label, _word(options, one, "Enabled", "Disabled")) for one in SWITCHES[3:6]),
             *((one.label, _word(options, one, "Set", "Not Set")) for one in SWITCHES[6:]),
             ("Enable Caching Client Hello", "Set" if options.cache_client_hello else "Not Set"),
@@ -313,6 +321,29 @@ _KEY_LABELS = {
     "ccs": "Central Certificate Store",
     "scopedccs": "Scoped Central Certificate Store",
 }
+
+
+def _written(value: str | None) -> str:
+    if value is None or (_fits_a_line(value) and _text(value) == value):
+        return _shown(value)
+    return json.dumps(value).replace(" ", "\\u0020")  # a blank before a colon would end the label
+
+
+def _text(value: str) -> str | None:
+    """A name as a line has it: nothing, the name itself, or `_written`'s JSON string of one that no line can hold."""
+    if _absent(value):
+        return None
+    if value.startswith('"') and value.endswith('"'):
+        with contextlib.suppress(ValueError):
+            name = json.loads(value)
+            if isinstance(name, str) and (not _fits_a_line(name) or _text(name) != name):
+                return name
+    return value
+
+
+def _fits_a_line(value: str) -> bool:
+    line = f"Name : {value}"
+    return line.splitlines() == [line] == [normalize(line)] and value.isprintable() and _pair(line) == ("Name", value)
 
 
 def _shown(value: object) -> str:

@@ -10,7 +10,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 
-from mlsssl._arguments import shown
+from mlsssl._foreign_text import shown
 from mlsssl._pki.foreign import public_key_of, read, serial_of
 from mlsssl._pki.issue import check_encodable
 from mlsssl._pki.pem import find_extension

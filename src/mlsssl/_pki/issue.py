@@ -14,7 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mlsssl._arguments import shown
+from mlsssl._foreign_text import shown
 from mlsssl._pki.keys import PrivateKey, hash_for
 from mlsssl._pki.pem import find_extension
 from mlsssl.errors import InvalidInputError

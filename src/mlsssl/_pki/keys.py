@@ -8,7 +8,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from mlsssl._arguments import check_password, shown
+from mlsssl._arguments import check_password
+from mlsssl._foreign_text import shown
 from mlsssl._pki.foreign import call
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError, WrongPasswordError
 

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Literal
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._arguments import check_data
+from mlsssl._foreign_text import printable
 from mlsssl._pki import _pbe, _pkcs12
 from mlsssl._pki.foreign import name_text
 from mlsssl._pki.pfx import load_entries
 from mlsssl._pki.pfx_targets import TARGETS, Feature
-from mlsssl._text import printable
 from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
 
 if TYPE_CHECKING:

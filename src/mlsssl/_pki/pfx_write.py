@@ -9,7 +9,7 @@ from asn1crypto import core
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
-from mlsssl._arguments import shown
+from mlsssl._foreign_text import shown
 from mlsssl._pki import _asn1, _pbe
 from mlsssl._pki.keys import spki
 from mlsssl._pki.pem import public_key_bytes

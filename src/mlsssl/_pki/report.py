@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from mlsssl._text import printable, to_json
+from mlsssl._foreign_text import printable
+from mlsssl._text import to_json
 from mlsssl.errors import InvalidInputError, ValidationError
 
 if TYPE_CHECKING:
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from mlsssl._cards import Printer
 
-__all__ = ["Attempt", "Finding", "PathStep", "Report", "Severity", "Silenced", "printable"]
+__all__ = ["Attempt", "Finding", "PathStep", "Report", "Severity", "Silenced"]
 
 
 class Severity(str, Enum):

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 from cryptography import x509
 
-from mlsssl._arguments import check_callable, check_mapping, check_type, items_of, shown
+from mlsssl._arguments import check_callable, check_mapping, check_type, items_of
+from mlsssl._foreign_text import shown
 from mlsssl._pki.certchecks import check_key_identifiers, check_signature_algorithm
 from mlsssl._pki.constraints import Budget
 from mlsssl._pki.emitter import Emitter

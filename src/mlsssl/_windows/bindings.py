@@ -12,6 +12,7 @@ import contextlib
 import time
 from typing import TYPE_CHECKING
 
+from mlsssl._foreign_text import clean_logger
 from mlsssl._windows import binding_records as codec
 from mlsssl._windows.codes import binding_failure, native_error
 from mlsssl._windows.native import NULL, Buffer, exports, ffi
@@ -272,6 +273,4 @@ def _enumerate(api: HttpApi, family: codec.Family) -> Iterator[BindingRecord]:
 
 
 def _log() -> logging.Logger:
-    import logging  # rarely needed, and not free to import
-
-    return logging.getLogger("mlsssl")
+    return clean_logger("mlsssl")

@@ -1,0 +1,112 @@
+"""Text from elsewhere in messages, in logs and on terminals: on its line, without control characters and secrets."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import re
+import uuid
+from pathlib import PurePath
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import logging
+
+_SHOWN_LIMIT = 100
+_MESSAGE_LIMIT = 4000
+
+# A PEM block, whole or cut; with its line ends, or with those of a repr (\n as two characters). Whatever the text, each
+# character is looked at a few times only.
+_BODY = r"-----BEGIN [-\sA-Za-z0-9+/=:,\\]*"
+_PEM = re.compile(rf"{_BODY}?-----END [A-Z0-9 ]*-----|{_BODY}", re.IGNORECASE)
+# A piece of one, without its first line: two thirds of a line of base64 and more.
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]|\\{1,4}[nr](?=[A-Za-z0-9+/])){32,}={0,2}")
+_LONG = re.compile(r"\S{400,}")  # longer than any file's name or host's name
+_PLAIN_TYPES = (str, int, float, type(None), dt.date, dt.timedelta, dt.tzinfo, uuid.UUID, PurePath, enum.Enum)
+
+
+def printable(text: str) -> str:
+    r"""`text` on one line, with everything that is not printable written as `\xNN`, `\n`, `\uNNNN` or `\UNNNNNNNN`.
+
+    Names in certificates, in requests of clients and of files are chosen by strangers: a line end or an escape
+    sequence in one, or a right-to-left override, must not reach a terminal, a log or a page. Doing it twice changes
+    nothing more.
+    """
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def printable_lines(text: str) -> str:
+    """`text` with its line ends, and each line `printable`."""
+    return "\n".join(map(printable, text.split("\n")))
+
+
+def without_secrets(text: str) -> str:
+    """`text` without what may be a private key: PEM blocks, whole or cut, and runs of base64 that only keys have."""
+    if len(text) < 32:
+        return text
+    return _BASE64.sub(_unless_key, _PEM.sub("(PEM text, not shown)", text))
+
+
+def _unless_key(match: re.Match[str]) -> str:
+    # Thumbprints, identifiers and paths are made of the same letters; they lack one kind, or have many slashes.
+    found = match.group()
+    kinds = any(c.islower() for c in found), any(c.isupper() for c in found), any(c.isdigit() for c in found)
+    if not all(kinds) or found.count("/") * 10 > len(found) or not found.strip("0123456789abcdefABCDEF"):
+        return found
+    return "(base64 text, not shown)"
+
+
+def message(text: str) -> str:
+    """A message of an error or a log: one printable line without secrets; a very long word in it, or all, is cut."""
+    text = _LONG.sub(lambda found: f"{found[0][:100]}…{found[0][-20:]}", printable(without_secrets(text)))
+    return text if len(text) <= _MESSAGE_LIMIT else f"{text[: _MESSAGE_LIMIT - 1000]} … {text[-900:]}"
+
+
+def message_lines(text: str) -> str:
+    """A message of several lines, none of whose line ends is a stranger's; each as `message`."""
+    return "\n".join(map(message, text.split("\n")))
+
+
+def shown(value: object) -> str:
+    """What a caller gave, for a message: its `repr` without secrets, cut at 100 characters.
+
+    Of what is no text, number, date, path or the like only the type is shown: a `repr` of somebody else's object may
+    hold a password, be very long, or fail.
+    """
+    if not isinstance(value, _PLAIN_TYPES):
+        return type(value).__name__
+    if isinstance(value, str):
+        return _cut(repr(without_secrets(value[:10_000])))
+    try:
+        return _cut(without_secrets(repr(value)))
+    except ValueError:  # a whole number of more digits than Python writes (sys.set_int_max_str_digits)
+        return f"{type(value).__name__} that is too long to show"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _SHOWN_LIMIT else f"{text[: _SHOWN_LIMIT - 1]}…"
+
+
+def clean_logger(name: str) -> logging.Logger:
+    """The logger of this name, whose records are cleaned before any handler sees them."""
+    import logging  # rarely needed, and not free to import
+
+    found = logging.getLogger(name)
+    found.addFilter(_clean)  # adds it once only
+    return found
+
+
+def _clean(record: logging.LogRecord) -> bool:
+    """Make a record harmless: a client chooses its server name, and a line end in it would begin a forged record."""
+    record.msg = message(str(record.msg))
+    if isinstance(record.args, tuple):
+        record.args = tuple(one if isinstance(one, (int, float)) else message(str(one)) for one in record.args)
+    if record.exc_info and not record.exc_text:
+        import traceback
+
+        text = "".join(traceback.format_exception(*record.exc_info)).rstrip("\n")
+        # Formatters take the text that is there already. Indented, no line of it can pass for the next record.
+        record.exc_text = "\n".join(f"  {line}" for line in printable_lines(without_secrets(text)).split("\n"))
+    return True
