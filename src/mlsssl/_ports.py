@@ -119,6 +119,16 @@ class BindingRecord:
             raise InvalidInputError(f"an application id is a uuid.UUID, not {self.app_id!r}")
 
 
+def refuse_ccs_options(record: BindingRecord) -> None:
+    """Refuse to write a plain CCS record that has options: `InvalidInputError`, before any machine is asked.
+
+    HTTP.sys has no place for them there: it answers 87, or keeps what nobody honours (the makers of SslCertBinding.Net
+    refuse them too). A scoped CCS record takes them.
+    """
+    if record.key.family is BindingFamily.CCS and record.options != BindingOptions():
+        raise InvalidInputError(f"a binding for {record.key} takes no options; {record.options!r} was given")
+
+
 class Cause(str, Enum):
     """The known causes of 1312, in the order in which they are worth looking at."""
 
@@ -303,7 +313,12 @@ class StorePort(Protocol):
 
 
 class BindingsPort(Protocol):
-    """The TLS records of HTTP.sys. One record per key and family."""
+    """The TLS records of HTTP.sys. One record per key and family.
+
+    A host name that another program wrote in another spelling stays in it: records come with keys `as_stored`, and go
+    back as they came. Such a key means the record in its spelling; any other key means the record in the normalised
+    spelling, else the first one in any other.
+    """
 
     @property
     def atomic_update(self) -> bool:
@@ -323,7 +338,11 @@ class BindingsPort(Protocol):
         ...
 
     def add(self, record: BindingRecord) -> None:
-        """Add. `BindingExistsError` (183), `UnusableCertificateError` (1312) with its diagnosis, `UnsupportedError`."""
+        """Add. `BindingExistsError` (183), `UnusableCertificateError` (1312) with its diagnosis, `UnsupportedError`.
+
+        A key that was not read from a machine exists in whatever spelling its host is there. A plain CCS record has
+        no options: `InvalidInputError`.
+        """
         ...
 
     def update(self, record: BindingRecord) -> None:
