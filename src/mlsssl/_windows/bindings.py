@@ -223,7 +223,7 @@ class WindowsBindings:
         """The first record of the same host in another spelling, for a key that is not bound in its own; else None.
 
         Other programs write U-labels (IIS converts to Unicode), upper case and trailing dots, and whether HTTP.sys
-        takes two spellings for one is not documented. A key that was read from HTTP.sys means that one record and no other.
+        takes two spellings for one is not documented. A key that was read from HTTP.sys means that one record only.
         """
         if not isinstance(key, (HostnamePort, ScopedCcs)) or key.stored_host is not None or self._is_bound(api, key):
             return None
