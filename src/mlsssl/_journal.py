@@ -229,7 +229,8 @@ def _key_to_dict(key: BindingKey | None) -> dict[str, object]:
     if key is None:
         return {"key": None}
     stored = key.stored_host if isinstance(key, (HostnamePort, ScopedCcs)) else None
-    return {"key": key_text(key)} | ({} if stored is None else {"stored_host": stored})
+    spelling = {} if stored is None else {"stored_host": stored}
+    return {"key": key_text(key), **spelling}
 
 
 def _key_from_dict(data: Mapping[str, object]) -> BindingKey:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from mlsssl.errors import InvalidInputError
+from mlsssl.errors import InvalidInputError, UnsupportedError
 from mlsssl.values import BindingFamily, BindingKey, BindingOptions, Location, Thumbprint, check_store_name
 
 if TYPE_CHECKING:
@@ -140,11 +140,12 @@ class Cause(str, Enum):
     USER_KEYSET = "user-keyset"
     KEY_NOT_PERSISTED = "key-not-persisted"
     KEY_MISMATCH = "key-mismatch"
+    UNUSABLE_CTL = "unusable-ctl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """One cause of 1312 that was checked and holds.
+    """One cause of 1312 that was checked and holds; `UNUSABLE_CTL` is what is left when no other does.
 
     Attributes:
         cause: Which.
@@ -219,7 +220,7 @@ class StorePort(Protocol):
         exportability), gives a missing or unusable one the key that came now, and sets the friendly name if one
         is given. Other properties stay. The caller has checked that the key belongs to the certificate. In
         LocalMachine the key goes among the machine's keys. Killed at any moment: all of it or nothing, and no
-        orphan key that `MachinePort.recover` would not find.
+        orphan key that `MachinePort.recover` would not find. What goes into CurrentUser's Root: `refuse_users_roots`.
 
         Args:
             certificate: DER.
@@ -355,6 +356,20 @@ class BindingsPort(Protocol):
     def remove(self, key: BindingKey) -> None:
         """Remove. `BindingNotFoundError` (2)."""
         ...
+
+
+def refuse_users_roots(name: str, location: Location) -> None:
+    """Refuse to put a certificate into CurrentUser's Root, or to take one out: `UnsupportedError`.
+
+    Windows asks the user in a dialog, whatever flags a program gives; in a service, where nobody sees it, for ever.
+    The machine's own Root needs no dialog, only an administrator.
+    """
+    if location == "CurrentUser" and name.casefold() == "root":
+        raise UnsupportedError(
+            "Windows asks in a dialog before a certificate goes into or out of CurrentUser\\Root, so no program can do "
+            "it alone; as administrator use Store.open('Root') of LocalMachine, or let the user do it: "
+            "certutil -user -addstore Root FILE (-delstore Root THUMBPRINT)"
+        )
 
 
 class ServiceState(Enum):

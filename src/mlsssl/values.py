@@ -8,7 +8,7 @@ import uuid
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, Literal, TypeVar, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
 from mlsssl.errors import InvalidInputError
 
@@ -280,7 +280,9 @@ class HostnamePort:
         Raises:
             InvalidInputError: one of them is not that.
         """
-        return _as_stored(cls, host, port)
+        made = cls.__new__(cls)
+        _fill_as_stored(made, host, port)
+        return made
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -334,26 +336,23 @@ class ScopedCcs:
     @classmethod
     def as_stored(cls, host: str, port: int) -> Self:
         """As `HostnamePort.as_stored`."""
-        return _as_stored(cls, host, port)
+        made = cls.__new__(cls)
+        _fill_as_stored(made, host, port)
+        return made
 
     def __str__(self) -> str:
         return f"scopedccs={self.host}:{self.port}"
 
 
-_HostKeyT = TypeVar("_HostKeyT", HostnamePort, ScopedCcs)
-
-
-def _as_stored(kind: type[_HostKeyT], host: str, port: int) -> _HostKeyT:
+def _fill_as_stored(made: HostnamePort | ScopedCcs, host: str, port: int) -> None:
     if not isinstance(host, str) or not host or any(unicodedata.category(c) == "Cs" for c in host):
         raise InvalidInputError(f"a stored host name is one or more whole characters, not {host!r}")
     try:
         name = _check_host(host)
     except InvalidInputError:
         name = host
-    made = kind.__new__(kind)
     for attribute, value in (("host", name), ("port", _check_port(port)), ("stored_host", host)):
         object.__setattr__(made, attribute, value)
-    return made
 
 
 def is_host_name(host: str) -> bool:

@@ -13,6 +13,7 @@ import time
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mlsssl._diagnosis import about_ctl
 from mlsssl._ports import refuse_ccs_options
 from mlsssl._windows import binding_records as codec
 from mlsssl._windows.codes import binding_failure, native_error
@@ -244,6 +245,8 @@ class WindowsBindings:
         diagnosis: tuple[Diagnosis, ...] = ()
         try:
             diagnosis = self._diagnose(record.thumbprint, store_name)
+            if not diagnosis and code == _NO_SUCH_LOGON_SESSION:
+                diagnosis = about_ctl(record.options)
         except MlssslError as error:
             why = f"looking for the cause failed: {error}"
         else:

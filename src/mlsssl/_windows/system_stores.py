@@ -125,8 +125,8 @@ def look_everywhere(
     if unread:
         import logging
 
-        for where, error in unread.items():
-            logging.getLogger("mlsssl").warning("%s was not looked into: %s", where, error)
+        for where, why in unread.items():
+            logging.getLogger("mlsssl").warning("%s was not looked into: %s", where, why)
     return results, unread
 
 
