@@ -9,7 +9,7 @@ from mlsssl._ports import Cause, Diagnosis
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlsssl.values import Location
+    from mlsssl.values import BindingOptions, Location
 
 
 def about_place(places: Sequence[tuple[Location, str]], store_name: str) -> tuple[Diagnosis, ...]:
@@ -101,3 +101,26 @@ def about_key(
             )
         )
     return tuple(found)
+
+
+def about_ctl(options: BindingOptions) -> tuple[Diagnosis, ...]:
+    """For a certificate with which nothing is wrong: the trust list of client issuers that the binding names, if any.
+
+    HTTP.sys answers 1312 to a list or a store of that name that it cannot use, too (KB 981506).
+    """
+    if options.ctl_identifier is None and options.ctl_store_name is None:
+        return ()
+    return (
+        Diagnosis(
+            cause=Cause.UNUSABLE_CTL,
+            found=(
+                "nothing is wrong with the certificate and its key; the binding names the trust list "
+                f"{options.ctl_identifier!r} in the LocalMachine store {options.ctl_store_name!r}, "
+                "which HTTP.sys may be unable to use"
+            ),
+            remedy=(
+                "see that the store exists and holds a trust list of that identifier, or leave both out: "
+                "BindingOptions(ctl_identifier=None, ctl_store_name=None)"
+            ),
+        ),
+    )

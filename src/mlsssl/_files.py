@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsssl.errors import (
+    WINDOWS_ACCESS_DENIED,
     AccessDeniedError,
     BindingError,
     InvalidInputError,
@@ -105,6 +106,11 @@ def _unnamed(function: str, path: Path, error: OSError | ValueError) -> MlssslEr
     """The error for what went wrong with a path in a way that has no branch of its own."""
     if isinstance(error, MlssslError):
         return error
+    if getattr(error, "winerror", None) in WINDOWS_ACCESS_DENIED:
+        return AccessDeniedError(
+            f"this user may not do this with {path} ({error}); run it in an elevated process (Run as administrator)",
+            right="administrator",
+        )
     if not isinstance(error, OSError) or error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL):
         # ValueError: a NUL in the path. Windows answers EINVAL for characters that no path may have.
         return InvalidInputError(f"{str(path)!r} cannot be the path of a file: {error}")

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from mlsssl import _files
 from mlsssl._ports import BindingRecord
 from mlsssl.errors import MalformedDataError, MlssslError, NativeError, NotFoundError
-from mlsssl.values import BindingKey, BindingOptions, HostnamePort, IpPort, Thumbprint, parse_binding_key
+from mlsssl.values import BindingKey, BindingOptions, HostnamePort, IpPort, ScopedCcs, Thumbprint, parse_binding_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -224,11 +224,30 @@ def key_text(key: BindingKey) -> str:
     return f"{key.family.value}={key}" if isinstance(key, (IpPort, HostnamePort)) else str(key)
 
 
+def _key_to_dict(key: BindingKey | None) -> dict[str, object]:
+    """A key as plain values: its text, and the spelling that the machine has it in."""
+    if key is None:
+        return {"key": None}
+    stored = key.stored_host if isinstance(key, (HostnamePort, ScopedCcs)) else None
+    spelling = {} if stored is None else {"stored_host": stored}
+    return {"key": key_text(key), **spelling}
+
+
+def _key_from_dict(data: Mapping[str, object]) -> BindingKey:
+    """The key behind `_key_to_dict`."""
+    text, stored = _str(data["key"]), _optional(data.get("stored_host"))
+    if stored is None:
+        return parse_binding_key(text)
+    family, _, rest = text.partition("=")
+    kind = {one.family.value: one for one in (HostnamePort, ScopedCcs)}[family]
+    return kind.as_stored(stored, int(rest.rpartition(":")[2]))
+
+
 def record_to_dict(record: BindingRecord) -> dict[str, object]:
     """A binding record as plain values; nothing is lost."""
     options = record.options
     return {
-        "key": key_text(record.key),
+        **_key_to_dict(record.key),
         "thumbprint": _optional_text(record.thumbprint),
         "store": record.store_name,
         "app_id": str(record.app_id),
@@ -244,7 +263,7 @@ def record_to_dict(record: BindingRecord) -> dict[str, object]:
 def record_from_dict(data: Mapping[str, object]) -> BindingRecord:
     """The record behind `record_to_dict`. KeyError, TypeError or a MlssslError when it is none."""
     return BindingRecord(
-        key=parse_binding_key(_str(data["key"])),
+        key=_key_from_dict(data),
         thumbprint=_thumbprint(data["thumbprint"]),
         store_name=_optional(data["store"]),
         app_id=uuid.UUID(_str(data["app_id"])),
@@ -263,7 +282,7 @@ def _text(change: Change) -> bytes:
     data = {
         "version": VERSION,
         "verb": change.verb,
-        "key": None if change.key is None else key_text(change.key),
+        **_key_to_dict(change.key),
         "before": None if change.before is None else record_to_dict(change.before),
         "after": None if change.after is None else record_to_dict(change.after),
         "additions": [
@@ -305,7 +324,7 @@ def _parse(data: bytes, path: Path) -> Change:
             raise MalformedDataError(f"{path} was written by a later version of mlsssl; use that one to recover")
         return Change(
             verb=_str(read["verb"]),
-            key=None if read["key"] is None else parse_binding_key(_str(read["key"])),
+            key=None if read["key"] is None else _key_from_dict(read),
             before=None if read["before"] is None else record_from_dict(read["before"]),
             after=None if read["after"] is None else record_from_dict(read["after"]),
             additions=tuple(_addition(one) for one in read["additions"]),

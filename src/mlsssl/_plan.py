@@ -14,11 +14,11 @@ from mlsssl._pki.report import Finding, Report, Severity
 from mlsssl._ports import BindingRecord
 from mlsssl._surroundings import look_around_if_lists
 from mlsssl._text import to_json
-from mlsssl.binding import Binding, application_id, binding_of, check_options, thumbprint_of
+from mlsssl.binding import Binding, application_id, binding_of, bound_key, check_options, thumbprint_of
 from mlsssl.certificate import Certificate
 from mlsssl.errors import BindingError, BindingExistsError, InvalidInputError, StoreNotFoundError
 from mlsssl.store import StoreEntry
-from mlsssl.values import BindingOptions, check_friendly_name, check_moment, check_store_name, parse_binding_key
+from mlsssl.values import BindingOptions, check_friendly_name, check_moment, check_store_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -274,7 +274,7 @@ def make_wish(
     grace: dt.timedelta | None = None,
 ) -> Wish:
     """Check the arguments. `InvalidInputError` for each that cannot be; nothing is looked at on the machine."""
-    parsed = parse_binding_key(key)
+    parsed = bound_key(key, machine)
     if not parsed.family.has_certificate:
         raise InvalidInputError(
             f"{parsed} names no certificate: the Central Certificate Store is a folder; put the file there"
@@ -353,7 +353,7 @@ def make_plan(wish: Wish, *, app_id: uuid.UUID | None = None) -> Plan:
         findings = [finding for finding in findings if finding.code != "owner-changes"]
     change = _journal.begun(
         wish.verb,
-        wish.key,
+        wish.key if before is None else before.key,  # in the spelling that the machine has
         before=before,
         after=after,
         additions=additions,

@@ -13,7 +13,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from mlsssl._foreign_text import printable
-from mlsssl.errors import InvalidInputError
+from mlsssl.errors import InvalidInputError, UnsupportedError
 from mlsssl.values import BindingFamily, BindingKey, BindingOptions, Location, Thumbprint, check_store_name
 
 if TYPE_CHECKING:
@@ -120,6 +120,16 @@ class BindingRecord:
             raise InvalidInputError(f"an application id is a uuid.UUID, not {self.app_id!r}")
 
 
+def refuse_ccs_options(record: BindingRecord) -> None:
+    """Refuse to write a plain CCS record that has options: `InvalidInputError`, before any machine is asked.
+
+    HTTP.sys has no place for them there: it answers 87, or keeps what nobody honours (the makers of SslCertBinding.Net
+    refuse them too). A scoped CCS record takes them.
+    """
+    if record.key.family is BindingFamily.CCS and record.options != BindingOptions():
+        raise InvalidInputError(f"a binding for {record.key} takes no options; {record.options!r} was given")
+
+
 class Cause(str, Enum):
     """The known causes of 1312, in the order in which they are worth looking at."""
 
@@ -131,11 +141,12 @@ class Cause(str, Enum):
     USER_KEYSET = "user-keyset"
     KEY_NOT_PERSISTED = "key-not-persisted"
     KEY_MISMATCH = "key-mismatch"
+    UNUSABLE_CTL = "unusable-ctl"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Diagnosis:
-    """One cause of 1312 that was checked and holds.
+    """One cause of 1312 that was checked and holds; `UNUSABLE_CTL` is what is left when no other does.
 
     Attributes:
         cause: Which.
@@ -210,7 +221,7 @@ class StorePort(Protocol):
         exportability), gives a missing or unusable one the key that came now, and sets the friendly name if one
         is given. Other properties stay. The caller has checked that the key belongs to the certificate. In
         LocalMachine the key goes among the machine's keys. Killed at any moment: all of it or nothing, and no
-        orphan key that `MachinePort.recover` would not find.
+        orphan key that `MachinePort.recover` would not find. What goes into CurrentUser's Root: `refuse_users_roots`.
 
         Args:
             certificate: DER.
@@ -304,7 +315,12 @@ class StorePort(Protocol):
 
 
 class BindingsPort(Protocol):
-    """The TLS records of HTTP.sys. One record per key and family."""
+    """The TLS records of HTTP.sys. One record per key and family.
+
+    A host name that another program wrote in another spelling stays in it: records come with keys `as_stored`, and go
+    back as they came. Such a key means the record in its spelling; any other key means the record in the normalised
+    spelling, else the first one in any other.
+    """
 
     @property
     def atomic_update(self) -> bool:
@@ -324,7 +340,11 @@ class BindingsPort(Protocol):
         ...
 
     def add(self, record: BindingRecord) -> None:
-        """Add. `BindingExistsError` (183), `UnusableCertificateError` (1312) with its diagnosis, `UnsupportedError`."""
+        """Add. `BindingExistsError` (183), `UnusableCertificateError` (1312) with its diagnosis, `UnsupportedError`.
+
+        A key that was not read from a machine exists in whatever spelling its host is there. A plain CCS record has
+        no options: `InvalidInputError`.
+        """
         ...
 
     def update(self, record: BindingRecord) -> None:
@@ -337,6 +357,20 @@ class BindingsPort(Protocol):
     def remove(self, key: BindingKey) -> None:
         """Remove. `BindingNotFoundError` (2)."""
         ...
+
+
+def refuse_users_roots(name: str, location: Location) -> None:
+    """Refuse to put a certificate into CurrentUser's Root, or to take one out: `UnsupportedError`.
+
+    Windows asks the user in a dialog, whatever flags a program gives; in a service, where nobody sees it, for ever.
+    The machine's own Root needs no dialog, only an administrator.
+    """
+    if location == "CurrentUser" and name.casefold() == "root":
+        raise UnsupportedError(
+            "Windows asks in a dialog before a certificate goes into or out of CurrentUser\\Root, so no program can do "
+            "it alone; as administrator use Store.open('Root') of LocalMachine, or let the user do it: "
+            "certutil -user -addstore Root FILE (-delstore Root THUMBPRINT)"
+        )
 
 
 class ServiceState(Enum):

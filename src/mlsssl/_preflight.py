@@ -8,7 +8,7 @@ from mlsssl import _shadow
 from mlsssl._pki import names
 from mlsssl._pki.report import Finding, Severity
 from mlsssl.errors import MalformedDataError
-from mlsssl.values import HostnamePort, IpPort, well_known_application
+from mlsssl.values import HostnamePort, IpPort, is_host_name, well_known_application
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -166,8 +166,8 @@ def _severity(winner: BindingKey, loser: BindingKey) -> Severity:
 
 
 def host_of(key: BindingKey, host: str | None) -> str | None:
-    """The name to check against: the one given, else the one that the key itself names."""
-    if host is not None or not isinstance(key, HostnamePort) or key.host == "*":
+    """The name to check against: the one given, else the one that the key itself names, if that is a name."""
+    if host is not None or not isinstance(key, HostnamePort) or key.host == "*" or not is_host_name(key.host):
         return host
     return f"any.{key.host[2:]}" if key.host.startswith("*.") else key.host
 

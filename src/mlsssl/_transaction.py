@@ -9,12 +9,13 @@ from __future__ import annotations
 
 import contextlib
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlsssl import _journal, _trail
 from mlsssl._foreign_text import clean_logger
 from mlsssl._pki import pem
+from mlsssl._ports import refuse_ccs_options
 from mlsssl.errors import BindingNotFoundError, MalformedDataError, MlssslError, StoreNotFoundError
 
 if TYPE_CHECKING:
@@ -82,6 +83,9 @@ def replace_record(port: MachinePort, record: BindingRecord) -> None:
         before = port.bindings.find(record.key)
         if before is None:
             raise BindingNotFoundError(f"nothing is bound to {record.key} (2, ERROR_FILE_NOT_FOUND); add it instead")
+        record = replace(record, key=before.key)  # in the spelling that the machine has
+        for one in (before, record):
+            refuse_ccs_options(one)  # what could not be put back is not taken away
         change = _journal.begun("update", record.key, before=before, after=record)
         journal.begin(change)
         try:

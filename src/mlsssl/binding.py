@@ -130,12 +130,16 @@ class Binding:
     def get(cls, key: BindingKey | str, *, machine: _select.HasPort | None = None) -> Binding:
         """The binding of this key.
 
+        A host name is found in whatever spelling other programs wrote it (`HostnamePort.as_stored`). Where a machine
+        has several spellings of one host, a name finds the normalised one, else the first of a listing; the keys that
+        the listing itself gives find each its own.
+
         Raises:
             BindingNotFoundError: nothing is bound to it; the message lists what is bound to the same port.
             UnsupportedError: this Windows does not know the family.
             InvalidInputError: the key is none.
         """
-        parsed = parse_binding_key(key)
+        parsed = bound_key(key, machine)
         binding = cls.find(parsed, machine=machine)
         if binding is None:
             near = [str(b.key) for b in cls.all(machine=machine) if b.key.port == parsed.port]
@@ -146,7 +150,7 @@ class Binding:
     @classmethod
     def find(cls, key: BindingKey | str, *, machine: _select.HasPort | None = None) -> Binding | None:
         """The binding of this key, or None; errors as `get`."""
-        record = _select.port_of(machine).bindings.find(parse_binding_key(key))
+        record = _select.port_of(machine).bindings.find(bound_key(key, machine))
         return None if record is None else binding_of(record, machine)
 
     @classmethod
@@ -304,6 +308,18 @@ class Bindings:
 
     def __repr__(self) -> str:
         return f"<Bindings: {', '.join(str(binding.key) for binding in self) or 'none'}>"
+
+
+def bound_key(key: BindingKey | str, machine: _select.HasPort | None) -> BindingKey:
+    """`parse_binding_key`, which also knows the text of a key that other programs bound to no host name. Private."""
+    try:
+        return parse_binding_key(key)
+    except InvalidInputError:
+        if isinstance(key, str):
+            for record in _select.port_of(machine).bindings.all():
+                if key.strip() in (str(record.key), f"{record.key.family.value}={record.key}"):
+                    return record.key
+        raise
 
 
 def binding_of(record: BindingRecord, machine: _select.HasPort | None) -> Binding:

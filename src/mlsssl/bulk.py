@@ -27,7 +27,7 @@ from mlsssl._pki.pathbuild import TrustAnchors
 from mlsssl._pki.profiles import find_profile
 from mlsssl._pki.report import Finding, PathStep, Report
 from mlsssl._pki.validate import check_crls, check_extra_rules, check_silence, check_strictness, validate
-from mlsssl.certificate import Certificate, check_certificate, trusted_roots
+from mlsssl.certificate import Certificate, asked_of, assemble, check_certificate, check_for
 from mlsssl.errors import InvalidInputError, UnsupportedError
 from mlsssl.values import check_moment
 
@@ -49,6 +49,7 @@ _BATCH = 128
 _FEWEST = 64
 
 _Item = tuple[bytes, tuple[bytes, ...], "str | None"]
+_Anchors = TrustAnchors | list["x509.Certificate | Literal['system']"] | None
 _Packed = tuple[
     "tuple[tuple[Any, ...], ...]",
     str,
@@ -99,6 +100,7 @@ def check_many(
             its turn for a certificate or a host name.
         MalformedDataError: a certificate whose fields cannot be read at all, in its turn.
         NotFoundError: `trust="system"`, and no CA bundle is installed.
+        NativeError: `trust="system"` on Windows, and its chain engine could not build a chain at all, in its turn.
         UnsupportedError: worker processes cannot run here; `workers=1` can.
 
     On Windows and macOS, and wherever this process has several threads, workers are started afresh and import the
@@ -107,9 +109,9 @@ def check_many(
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 1024):
         raise InvalidInputError(f"workers is a number from 1 to 1024, not {shown(workers)}")
     check_callable(progress, "progress is a function of the number of reports so far")
-    anchors = trusted_roots(trust)
+    anchors = asked_of(trust)
     common = _Common(
-        trust=None if anchors is None else tuple(pem.to_der(anchor) for anchor in anchors),
+        trust=None if anchors is None else tuple("system" if isinstance(a, str) else pem.to_der(a) for a in anchors),
         at=check_moment(at).astimezone(timezone.utc),
         profile=find_profile(profile),
         crls=tuple(crl.public_bytes(Encoding.DER) for crl in check_crls(crls)),
@@ -135,7 +137,7 @@ def check_many(
 class _Common:
     """What is the same for all certificates of one call."""
 
-    trust: tuple[bytes, ...] | None
+    trust: tuple[bytes | Literal["system"], ...] | None
     at: dt.datetime
     profile: Profile
     crls: tuple[bytes, ...]
@@ -143,13 +145,30 @@ class _Common:
     silence: dict[str, str]
     extra_rules: tuple[UserRule, ...]
 
-    def anchors(self) -> TrustAnchors | None:
+    def anchors(self) -> _Anchors:
         """What is trusted, parsed and indexed: once in each process."""
-        return None if self.trust is None else TrustAnchors(map(pem.load_der, self.trust))
+        if self.trust is None:
+            return None
+        if "system" not in self.trust:
+            return TrustAnchors(pem.load_der(one) for one in self.trust if one != "system")
+        return ["system" if isinstance(one, str) else pem.load_der(one) for one in self.trust]
 
-    def check(self, item: _Item, anchors: TrustAnchors | None) -> Report:
+    def check(self, item: _Item, anchors: _Anchors) -> Report:
         """One report."""
         der, chain, host = item
+        if isinstance(anchors, list):  # the operating system judges each one itself
+            return check_for(
+                assemble(pem.load_der(der), None, tuple([_load(one) for one in chain])),
+                host,
+                trust=anchors,
+                at=self.at,
+                profile=self.profile,
+                key_expected=False,
+                crls=[_load_crl(one) for one in self.crls],
+                revocation=self.revocation,
+                silence=self.silence,
+                extra_rules=self.extra_rules,
+            )
         return validate(
             pem.load_der(der),
             host=host,
@@ -296,7 +315,7 @@ def _known_step(role: str, subject: str, sha256: str, der: bytes) -> PathStep:
     return PathStep(role=role, subject=subject, sha256=sha256, der=der)
 
 
-_common: tuple[_Common, TrustAnchors | None] | None = None
+_common: tuple[_Common, _Anchors] | None = None
 
 
 def _start(common: _Common) -> None:

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mlsssl._pki.keys import PrivateKey
     from mlsssl._pki.report import Report
     from mlsssl._pki.rules import Profile, UserRule
+    from mlsssl._pki.served import Served
     from mlsssl._pki.validate import ServerFacts
     from mlsssl._ports import TrustProblem
     from mlsssl._timeline import Timeline
@@ -610,6 +611,37 @@ class Certificate:
 
         Not checked: anything that needs the network. Standards: RFC 5280, RFC 9525, and what each finding names.
         """
+        return self._check(
+            host,
+            trust=trust,
+            at=at,
+            profile=profile,
+            key_expected=key_expected,
+            crls=crls,
+            revocation=revocation,
+            facts=facts,
+            silence=silence,
+            extra_rules=extra_rules,
+            max_depth=max_depth,
+        )
+
+    def _check(
+        self,
+        host: str | None,
+        *,
+        trust: Iterable[TrustAnchor] | Literal["system"] | None,
+        at: dt.datetime | None,
+        profile: str | Profile,
+        key_expected: bool,
+        crls: Sequence[x509.CertificateRevocationList],
+        revocation: Literal["soft", "hard"],
+        facts: ServerFacts | None = None,
+        served: Served | None = None,
+        silence: Mapping[str, str] | None,
+        extra_rules: Sequence[UserRule],
+        max_depth: int = 8,
+    ) -> Report:
+        """`check`, also for `check_many` and, with what a handshake showed, `check_endpoint`: decides who judges."""
         from mlsssl import _select, _trust_findings
         from mlsssl._pki.validate import check_extra_rules, check_silence, validate
 
@@ -645,6 +677,7 @@ class Certificate:
             crls=crls,
             revocation=revocation,
             facts=facts,
+            served=served,
             silence=silence,
             extra_rules=extra_rules,
             max_depth=max_depth,
@@ -790,6 +823,25 @@ def trusted_roots(
         else:
             roots.append(anchor)
     return roots
+
+
+check_for = Certificate._check  # noqa: SLF001 -- one module's affair
+"""`Certificate.check` with `served`, for what checks certificates in other modules. Private."""
+
+
+def asked_of(
+    trust: Iterable[TrustAnchor] | Literal["system"] | None,
+) -> list[x509.Certificate | Literal["system"]] | None:
+    """Whom `trust=` asks, for several checks: the operating system's roots are read here, unless it judges itself.
+
+    Where it does, "system" stays in the list, for `check_for`. Private.
+    """
+    from mlsssl import _select
+
+    anchors = _anchors(trust)
+    if anchors is None or "system" not in anchors or _select.system_judge() is not None:
+        return anchors
+    return [*(trusted_roots(anchors) or ())]
 
 
 def _anchors(

@@ -8,8 +8,8 @@ from mlsssl import _execution, _select, _transaction
 from mlsssl._execution import Failure, Outcome
 from mlsssl._plan import OnConflict, Plan, Step, Wish, make_wish
 from mlsssl._verb import doing, saying
+from mlsssl.binding import bound_key
 from mlsssl.errors import DeploymentError
-from mlsssl.values import parse_binding_key
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -181,4 +181,4 @@ def last_outcome(key: BindingKey | str, *, machine: _select.HasPort | None = Non
 
     None when there is none, or it was undone. `MalformedDataError` when what was kept is damaged.
     """
-    return _execution.last_outcome(parse_binding_key(key), machine)
+    return _execution.last_outcome(bound_key(key, machine), machine)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 from mlsssl._foreign_text import printable, shown
 from mlsssl._pki.hostnames import parse_host
 from mlsssl._probe import any_server_context
-from mlsssl.certificate import Certificate, assemble, trusted_roots
+from mlsssl.certificate import Certificate, asked_of, assemble, check_for
 from mlsssl.errors import EndpointError, InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import check_moment
 
@@ -119,37 +119,38 @@ def check_endpoint(
 
     Returns:
         What was sent, and the report on it. Only certificates that the server sent take part in the path, besides
-        the trusted ones, so that a missing intermediate is a finding even where this computer happens to have it.
+        the trusted ones, so that a missing intermediate is a finding even where this computer happens to have it
+        (unless Windows itself judges, as in `Certificate.check` with `trust="system"`: it may find one elsewhere).
 
     Raises:
         InvalidInputError: an endpoint, a name or another argument that means nothing.
         EndpointError: no such host, no connection, no TLS handshake, or not in time.
         MalformedDataError: the server sent something that is no certificate.
         NotFoundError: `trust="system"`, and no CA bundle is installed.
+        NativeError: `trust="system"` on Windows, and its chain engine could not build a chain at all.
         UnsupportedError: this Python cannot give the chain as it was sent.
 
     Not checked: other names and other certificates of the same server (one handshake sees one), stapled revocation
     answers, and what the server speaks besides the protocol agreed on. Standards: RFC 8446, RFC 5280, RFC 9525.
     """
     from mlsssl._pki.served import Served
-    from mlsssl._pki.validate import validate
 
     where, port = _parse(endpoint)
     name = str(parse_host(host if host is not None else where))
     if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0 < timeout <= 3600:
         raise InvalidInputError(f"timeout is a number of seconds above 0 and up to 3600, not {shown(timeout)}")
     moment = check_moment(at)
-    anchors = trusted_roots(trust)
+    asked = asked_of(trust)
     taken = _shake_hands(where, port, name, float(timeout))
     leaf, *chain = [Certificate.from_der(der).to_cryptography() for der in taken.certificates]
-    report = validate(
-        leaf,
-        host=name,
+    certificate = assemble(leaf, None, tuple(chain))
+    report = check_for(
+        certificate,
+        name,
+        trust=asked,
         at=moment,
-        trust=anchors,
-        intermediates=chain,
-        expect_key=False,
         profile=profile,
+        key_expected=False,
         crls=crls,
         revocation=revocation,
         served=Served(chain=tuple(chain), protocol=taken.protocol),
@@ -162,7 +163,7 @@ def check_endpoint(
         server_name=name,
         protocol=taken.protocol,
         cipher=taken.cipher,
-        certificate=assemble(leaf, None, tuple(chain)),
+        certificate=certificate,
         report=report,
     )
 

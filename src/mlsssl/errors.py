@@ -66,6 +66,15 @@ __all__ = [
 ]
 
 
+WINDOWS_ACCESS_DENIED = frozenset({5, 740, 1300, 1307, 1314})
+"""Win32 codes that all mean that this user lacks a right. Private.
+
+winerror.h: ERROR_ACCESS_DENIED, _ELEVATION_REQUIRED, _NOT_ALL_ASSIGNED, _INVALID_OWNER (what making something for an
+owner that this user may not name is answered, KB 245153), _PRIVILEGE_NOT_HELD. Python makes an OSError with EINVAL, not
+a PermissionError, of all but the first.
+"""
+
+
 class MlssslError(Exception):
     """The root: catching it catches everything that this library raises on purpose.
 
@@ -203,7 +212,7 @@ class DeploymentError(MlssslError):
 
 
 class AccessDeniedError(MlssslError, PermissionError):
-    """The caller lacks a right (Windows: 5, ERROR_ACCESS_DENIED).
+    """The caller lacks a right (Windows: 5, ERROR_ACCESS_DENIED, and the codes for a privilege).
 
     Attributes:
         right: What is missing, in words: `"administrator"`, or the file permission.

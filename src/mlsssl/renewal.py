@@ -19,7 +19,7 @@ from mlsssl.binding import Binding
 from mlsssl.certificate import Certificate
 from mlsssl.errors import InvalidInputError, MlssslError, StoreNotFoundError
 from mlsssl.store import Store
-from mlsssl.values import check_moment, parse_binding_key
+from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -107,8 +107,7 @@ class _Renew:
         check_grace(grace)
         if at is not None:
             check_moment(at)
-        parsed = parse_binding_key(key)
-        binding = Binding.get(parsed, machine=machine)
+        binding = Binding.get(key, machine=machine)
         entry = _bound_entry(binding, machine)
         old = entry.certificate
         if reuse_key:
@@ -116,7 +115,7 @@ class _Renew:
         new = _obtain(source, old, key_type=key_type, reuse_key=reuse_key, days=days, at=at)
         return make_wish(
             "renew",
-            parsed,
+            binding.key,
             new,
             machine=machine,
             store=binding.store_name or "MY",

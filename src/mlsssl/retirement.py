@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,6 +12,7 @@ from mlsssl._foreign_text import printable
 from mlsssl._ledger import Ledger
 from mlsssl._text import to_json
 from mlsssl.certificate import Certificate
+from mlsssl.errors import MlssslError
 from mlsssl.renewal import GRACE, check_grace
 from mlsssl.store import Store
 from mlsssl.values import check_moment
@@ -182,11 +184,14 @@ def _reason_to_keep(
 def _find_newer(port: MachinePort, thumbprint: Thumbprint) -> StoreRecord | None:
     best: StoreRecord | None = None
     for name in port.store_names("LocalMachine"):
-        store = port.open_store(name, "LocalMachine")
         try:
-            found = store.find(thumbprint)
-        finally:
-            store.close()
+            with closing(port.open_store(name, "LocalMachine")) as store:
+                found = store.find(thumbprint)
+        except MlssslError as error:  # where it is not found, the older one stays
+            import logging
+
+            logging.getLogger("mlsssl").warning("LocalMachine\\%s was not looked into: %s", name, error)
+            continue
         if found is not None and (best is None or (found.key is not None and found.key.usable)):
             best = found
     return best

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mlsssl import _files, _select, _store_crls
 from mlsssl._arguments import check_type
 from mlsssl._pki import keys, names, pem
+from mlsssl._ports import refuse_users_roots
 from mlsssl._surroundings import look_around
 from mlsssl.certificate import Certificate, trusted_roots
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreClosedError, StoreNotFoundError
@@ -307,7 +308,7 @@ class Store:
             exportable: Whether the private key may be read back out of the machine later.
             provider: `"cng"` or `"csp"` where one is needed; the machine chooses otherwise.
             trust_root: Put the self-signed root of its chain into the store Root: every program on this machine
-                will trust whatever it signs.
+                will trust whatever it signs. Not from a CurrentUser store.
 
         Returns:
             The entry as it is now.
@@ -316,13 +317,15 @@ class Store:
             InvalidInputError: it is no `Certificate`.
             StoreClosedError: the store is closed.
             AccessDeniedError: this user may not change it.
-            UnsupportedError: the machine cannot keep such a key.
+            UnsupportedError: the machine cannot keep such a key; or something would go into CurrentUser's Root, for
+                which Windows asks the user in a dialog, in a service without end.
         """
         if not isinstance(certificate, Certificate):
             raise InvalidInputError(
                 f"a Certificate is needed, not {type(certificate).__name__}; Certificate.load reads one from a file, "
                 "import_pfx takes a PFX as it is"
             )
+        refuse_users_roots("Root" if trust_root else self._name, self._location)
         self._add_chain((c.to_der() for c in certificate.chain), trust_root=trust_root)
         private_key = certificate.private_key
         with closing(self._port(write=True)) as port:
@@ -360,12 +363,13 @@ class Store:
             WrongPasswordError: the password does not open it.
             MalformedDataError: it is damaged, or no PFX.
             UnsupportedError: this Windows cannot read its encryption; `Certificate.to_pfx(readable_by=...)`
-                writes one that it can.
+                writes one that it can. Or CurrentUser's Root, as in `add`.
             NotFoundError: a path was given, and there is no such file.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             data = _files.read(_files.path_of(data))
         content = bytes(data)
+        refuse_users_roots("Root" if trust_root else self._name, self._location)
         with closing(self._port(write=True)) as port:
             record, others = port.import_pfx(content, password, exportable=exportable, friendly_name=friendly_name)
         self._add_chain(others, trust_root=trust_root)
@@ -408,6 +412,7 @@ class Store:
         Raises:
             StoreNotFoundError: it is not there.
             AccessDeniedError: this user may not change the store.
+            UnsupportedError: it is in CurrentUser's Root, as in `add`.
         """
         with closing(self._port(write=True)) as port:
             port.remove(Thumbprint(thumbprint), delete_key=delete_key)

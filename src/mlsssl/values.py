@@ -5,7 +5,7 @@ from __future__ import annotations
 import ipaddress
 import unicodedata
 import uuid
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
@@ -250,17 +250,41 @@ class HostnamePort:
             dot are dropped. `*.example.com` is accepted; whether a Windows release honours it is its own affair.
         port: 1 to 65535.
 
+    Attributes:
+        stored_host: For a key that was read from a machine, the host in the very spelling that it has there
+            (`as_stored`); None for any other. It does not count when keys are compared.
+
     Raises:
         InvalidInputError: one of them is not what it must be.
     """
 
     host: str
     port: int
+    stored_host: str | None = field(default=None, init=False, compare=False, repr=False)
     family: ClassVar[BindingFamily] = BindingFamily.HOSTNAME_PORT
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "host", _check_host(self.host))
         _check_port(self.port)
+
+    @classmethod
+    def as_stored(cls, host: str, port: int) -> Self:
+        """The key of a record that a machine has, in the spelling in which it has it.
+
+        Other programs write host names as they were typed: `Bücher.example`, `WWW.example.com`, `example.com.`, or
+        something that is no host name at all. Such a key equals the key of the same name in any other spelling, and
+        `stored_host` keeps the one that the machine must be told; what is no host name is `host` as it is.
+
+        Args:
+            host: As it was read; one or more characters, no half surrogate pairs.
+            port: 1 to 65535.
+
+        Raises:
+            InvalidInputError: one of them is not that.
+        """
+        made = cls.__new__(cls)
+        _fill_as_stored(made, host, port)
+        return made
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -295,20 +319,55 @@ class ScopedCcs:
         host: As in `HostnamePort`.
         port: 1 to 65535.
 
+    Attributes:
+        stored_host: As in `HostnamePort`.
+
     Raises:
         InvalidInputError: one of them is not what it must be.
     """
 
     host: str
     port: int
+    stored_host: str | None = field(default=None, init=False, compare=False, repr=False)
     family: ClassVar[BindingFamily] = BindingFamily.SCOPED_CCS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "host", _check_host(self.host))
         _check_port(self.port)
 
+    @classmethod
+    def as_stored(cls, host: str, port: int) -> Self:
+        """As `HostnamePort.as_stored`."""
+        made = cls.__new__(cls)
+        _fill_as_stored(made, host, port)
+        return made
+
     def __str__(self) -> str:
         return f"scopedccs={self.host}:{self.port}"
+
+
+def _fill_as_stored(made: HostnamePort | ScopedCcs, host: str, port: int) -> None:
+    if not isinstance(host, str) or not host or any(unicodedata.category(c) == "Cs" for c in host):
+        raise InvalidInputError(f"a stored host name is one or more whole characters, not {host!r}")
+    try:
+        name = _check_host(host)
+    except InvalidInputError:
+        name = host
+    for attribute, value in (("host", name), ("port", _check_port(port)), ("stored_host", host)):
+        object.__setattr__(made, attribute, value)
+
+
+def is_host_name(host: str) -> bool:
+    """Whether a key's host is a name: what other programs bound (`as_stored`) need not be one."""
+    try:
+        return _check_host(host) == host
+    except InvalidInputError:
+        return False
+
+
+def written_host(key: HostnamePort | ScopedCcs) -> str:
+    """The host of a key as a machine must be told it: as it was read there, else normalised."""
+    return key.host if key.stored_host is None else key.stored_host
 
 
 BindingKey = IpPort | HostnamePort | CcsPort | ScopedCcs

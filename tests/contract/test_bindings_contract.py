@@ -30,6 +30,7 @@ from mlsssl.values import (
     IpPort,
     ScopedCcs,
     Thumbprint,
+    is_host_name,
 )
 
 if TYPE_CHECKING:
@@ -51,6 +52,17 @@ KEYS: tuple[BindingKey, ...] = (
     ScopedCcs("www.contract.example", 44301),
     ScopedCcs("a.contract.example", 44301),
 )
+SPELLINGS: tuple[HostnamePort | ScopedCcs, ...] = (
+    HostnamePort.as_stored("WWW.Contract.Example", 44301),
+    HostnamePort.as_stored("bücher.contract.example", 1),
+    HostnamePort.as_stored("www.contract.example.", 44301),
+    HostnamePort.as_stored("*.Contract.example", 44301),
+    HostnamePort.as_stored("a b.contract.example", 44301),
+    HostnamePort.as_stored("10.0.0.1", 44301),
+    ScopedCcs.as_stored("BÜCHER.contract.example.", 44301),
+    ScopedCcs.as_stored("-no name-", 44301),
+)
+"""As other programs write host names: typed upper case, U-labels (IIS converts to them), a dot at the end, anything."""
 NOWHERE = Thumbprint(bytes(range(20)))
 BOOLEANS = [field.name for field in fields(BindingOptions) if field.type == "bool"]
 
@@ -58,7 +70,7 @@ BOOLEANS = [field.name for field in fields(BindingOptions) if field.type == "boo
 @pytest.fixture(name="subject")
 def _subject(bindings_subject: BindingsSubject) -> Iterator[BindingsSubject]:
     yield bindings_subject
-    for key in KEYS:
+    for key in (*KEYS, *SPELLINGS):
         with contextlib.suppress(BindingNotFoundError):
             bindings_subject.bindings.remove(key)
 
@@ -289,3 +301,80 @@ def test_a_record_without_its_certificate_cannot_be_written() -> None:
     """The value itself refuses, before any machine is asked."""
     with pytest.raises(InvalidInputError, match="needs a certificate"):
         BindingRecord(key=KEYS[0], thumbprint=None, store_name="MY", app_id=APP_ID, options=BindingOptions())
+
+
+def by_name(key: HostnamePort | ScopedCcs) -> BindingKey:
+    """The key that a caller makes from the host's name; what is no name can only come from the machine."""
+    return type(key)(key.host, key.port) if is_host_name(key.host) else key
+
+
+@pytest.mark.parametrize("key", SPELLINGS, ids=lambda key: f"{key.stored_host!r}".encode("ascii", "replace").decode())
+def test_a_host_in_a_foreign_spelling_is_found_changed_and_removed(
+    subject: BindingsSubject, key: HostnamePort | ScopedCcs
+) -> None:
+    """By the name as by the key of a listing, and the machine keeps the spelling that it was told."""
+    added = record(subject, key)
+    subject.bindings.add(added)
+    assert [found.key.stored_host for found in same_host(subject, key)] == [key.stored_host]
+    for asked in (key, by_name(key)):
+        found = subject.bindings.find(asked)
+        assert found == added
+        assert found is not None
+        assert isinstance(found.key, (HostnamePort, ScopedCcs))
+        assert found.key.stored_host == key.stored_host
+    changed = replace(added, key=by_name(key), app_id=uuid.UUID(int=1))
+    if subject.bindings.atomic_update:
+        subject.bindings.update(changed)
+    else:
+        subject.bindings.remove(by_name(key))
+        subject.bindings.add(replace(changed, key=key))
+    assert [found.key.stored_host for found in same_host(subject, key)] == [key.stored_host]
+    assert subject.bindings.find(key) == changed
+    subject.bindings.remove(by_name(key))
+    assert subject.bindings.find(key) is None
+    assert subject.bindings.find(by_name(key)) is None
+    assert same_host(subject, key) == []
+
+
+def same_host(subject: BindingsSubject, key: HostnamePort | ScopedCcs) -> list[Any]:
+    """Every record of the host, in any spelling."""
+    return [found for found in subject.bindings.all() if found.key == key]
+
+
+def test_a_name_that_is_bound_in_another_spelling_is_bound(subject: BindingsSubject) -> None:
+    """No second record beside it, for which of the two answers nobody could say."""
+    subject.bindings.add(record(subject, SPELLINGS[0]))
+    with pytest.raises(BindingExistsError, match="www"):
+        subject.bindings.add(record(subject, KEYS[5]))
+    assert len(same_host(subject, SPELLINGS[0])) == 1
+
+
+def test_two_spellings_of_one_host_are_two_records(subject: BindingsSubject) -> None:
+    """Where other programs left both: a name means the normalised one, each listed key its own and no other."""
+    upper, dotted, plain = SPELLINGS[0], SPELLINGS[2], HostnamePort.as_stored("www.contract.example", 44301)
+    for key in (upper, dotted, plain):
+        subject.bindings.add(replace(record(subject, key), app_id=uuid.uuid5(APP_ID, str(key.stored_host))))
+    listed = [found.key.stored_host for found in same_host(subject, upper)]
+    assert listed == ["WWW.Contract.Example", "www.contract.example", "www.contract.example."]
+    for key in (upper, dotted, plain):
+        found = subject.bindings.find(key)
+        assert found is not None
+        assert found.app_id == uuid.uuid5(APP_ID, str(key.stored_host))
+    subject.bindings.remove(KEYS[5])
+    with pytest.raises(BindingNotFoundError):
+        subject.bindings.remove(plain)
+    by_the_name = subject.bindings.find(KEYS[5])
+    assert by_the_name is not None
+    assert by_the_name.app_id == uuid.uuid5(APP_ID, "WWW.Contract.Example")
+    subject.bindings.remove(upper)
+    assert [found.key.stored_host for found in same_host(subject, upper)] == ["www.contract.example."]
+
+
+def test_a_central_store_port_that_has_options_is_refused_before_it_is_asked(subject: BindingsSubject) -> None:
+    """Whatever a Windows would do with them; and nothing else of the port changes."""
+    plain = record(subject, CcsPort(44301))
+    subject.bindings.add(plain)
+    if subject.bindings.atomic_update:
+        with pytest.raises(InvalidInputError, match="no options"):
+            subject.bindings.update(replace(plain, options=BindingOptions(tls12=False)))
+    assert subject.bindings.find(CcsPort(44301)) == plain

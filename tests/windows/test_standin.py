@@ -26,6 +26,7 @@ OK = 0
 NOT_FOUND = 2
 ACCESS_DENIED = 5
 INVALID_HANDLE = 6
+FILE_NOT_FOUND = 2
 INVALID_PARAMETER = 87
 INSUFFICIENT_BUFFER = 122
 ALREADY_EXISTS = 183
@@ -438,15 +439,20 @@ def test_a_host_without_its_end_is_refused(api: StandIn, memory: Memory) -> None
     assert api.set(SCOPED_CCS, structure) == INVALID_PARAMETER
 
 
-def test_hosts_are_compared_without_regard_to_case(api: StandIn, memory: Memory) -> None:
-    """DNS names are; another host and another port are other records."""
+def test_hosts_are_compared_byte_by_byte(api: StandIn, memory: Memory) -> None:
+    """Another spelling, another host and another port are other records."""
     assert api.set(SCOPED_CCS, raw_httpapi.set_structure(memory, SCOPED_CCS, host="A.example")) == OK
-    again = raw_httpapi.set_structure(memory, SCOPED_CCS, host="a.EXAMPLE")
+    again = raw_httpapi.set_structure(memory, SCOPED_CCS, host="A.example")
     assert api.set(SCOPED_CCS, again) == ALREADY_EXISTS
+    asked = raw_httpapi.query_structure(memory, SCOPED_CCS, host="a.example")
+    assert api.read(SCOPED_CCS, asked)[0] == FILE_NOT_FOUND
+    assert api.set(SCOPED_CCS, raw_httpapi.set_structure(memory, SCOPED_CCS, host="a.example.")) == OK
+    assert api.set(SCOPED_CCS, raw_httpapi.set_structure(memory, SCOPED_CCS, host="b\u00fccher.example")) == OK
     assert api.set(SCOPED_CCS, raw_httpapi.set_structure(memory, SCOPED_CCS, host="b.example")) == OK
     assert api.set(SCOPED_CCS, raw_httpapi.set_structure(memory, SCOPED_CCS, port=444)) == OK
-    code, found = api.read(SCOPED_CCS, raw_httpapi.query_structure(memory, SCOPED_CCS, host="a.example"))
-    assert (code, found and found.host) == (OK, "A.example")
+    for host in ("A.example", "a.example.", "b\u00fccher.example"):
+        code, found = api.read(SCOPED_CCS, raw_httpapi.query_structure(memory, SCOPED_CCS, host=host))
+        assert (code, found and found.host) == (OK, host)
 
 
 # ---- parameters --------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from mlsssl._commands.terminal import read_password
 from mlsssl.binding import Binding
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError, WrongPasswordError
 from mlsssl.machine import EmbeddedMachine, Machine
-from mlsssl.values import BindingOptions, Thumbprint, parse_binding_key
+from mlsssl.values import BindingOptions, Thumbprint
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -272,7 +272,7 @@ def binding_update(arguments: Namespace, terminal: Terminal) -> int:
 def binding_remove(arguments: Namespace, terminal: Terminal) -> int:
     """`binding remove KEY`."""
     with machine_of(arguments) as machine:
-        binding = machine.bindings[parse_binding_key(arguments.key)]
+        binding = machine.bindings[arguments.key]
         binding.remove()
         terminal.result({"removed": str(binding.key)}, f"Removed {binding.key}.")
     return 0

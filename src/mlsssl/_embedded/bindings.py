@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import unicodedata
 import uuid
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlsssl._embedded.diagnosis import diagnose
-from mlsssl._ports import BindingRecord
+from mlsssl._ports import BindingRecord, refuse_ccs_options
 from mlsssl.errors import (
     BindingExistsError,
     BindingNotFoundError,
@@ -16,7 +17,16 @@ from mlsssl.errors import (
     UnsupportedError,
     UnusableCertificateError,
 )
-from mlsssl.values import BindingFamily, BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint
+from mlsssl.values import (
+    BindingFamily,
+    BindingOptions,
+    CcsPort,
+    HostnamePort,
+    IpPort,
+    ScopedCcs,
+    Thumbprint,
+    written_host,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection
@@ -60,7 +70,7 @@ class EmbeddedBindings:
         self._check_family(key.family)
         row = self._database.query_one(
             f"SELECT {_COLUMNS} FROM bindings WHERE family = ? AND host = ? AND port = ?",  # noqa: S608
-            _filed_under(key),
+            _filed_under(self._as_stored(key)),
         )
         return None if row is None else _record(row)
 
@@ -70,14 +80,14 @@ class EmbeddedBindings:
         return [
             record
             for family in self._families
-            for record in sorted((r for r in found if r.key.family is family), key=lambda r: _filed_under(r.key))
+            for record in sorted((r for r in found if r.key.family is family), key=lambda r: _order(r.key))
         ]
 
     def add(self, record: BindingRecord) -> None:
         """Add; see `BindingsPort.add`."""
         row = self._checked_row(record)
         with self._database.transaction():
-            if self._is_bound(record.key):
+            if self._is_bound(self._as_stored(record.key)):
                 raise BindingExistsError(
                     f"{record.key} is bound already (183, ERROR_ALREADY_EXISTS); update it, or remove it first"
                 )
@@ -91,8 +101,9 @@ class EmbeddedBindings:
         """Replace the whole record; see `BindingsPort.update`."""
         if not self._atomic_update:
             raise UnsupportedError("this machine has no HttpUpdateServiceConfiguration; remove the binding and add it")
-        row = self._checked_row(record)
         with self._database.transaction():
+            record = replace(record, key=self._as_stored(record.key))
+            row = self._checked_row(record)
             if not self._is_bound(record.key):
                 raise _not_bound(record.key)
             self._check_certificate(record)
@@ -105,9 +116,20 @@ class EmbeddedBindings:
         """Remove; see `BindingsPort.remove`."""
         self._check_family(key.family)
         with self._database.transaction():
+            key = self._as_stored(key)
             if not self._is_bound(key):
                 raise _not_bound(key)
             self._database.query("DELETE FROM bindings WHERE family = ? AND host = ? AND port = ?", _filed_under(key))
+
+    def _as_stored(self, key: BindingKey) -> BindingKey:
+        """The key as the file has it: of what is bound under another spelling of the host, that spelling."""
+        if isinstance(key, (IpPort, CcsPort)) or key.stored_host is not None or self._is_bound(key):
+            return key
+        rows = self._database.query(
+            "SELECT host FROM bindings WHERE family = ? AND port = ? ORDER BY host", (key.family.value, key.port)
+        )
+        spellings = (_key(key.family, str(host), key.port) for (host,) in rows)
+        return next((other for other in spellings if other == key), key)
 
     def _is_bound(self, key: BindingKey) -> bool:
         return bool(
@@ -121,9 +143,7 @@ class EmbeddedBindings:
     def _checked_row(self, record: BindingRecord) -> tuple[Value, ...]:
         self._check_family(record.key.family)
         options = record.options
-        if record.key.family is BindingFamily.CCS and options != BindingOptions():
-            # HttpSetServiceConfiguration answers 87 to any option of a plain CCS record.
-            raise InvalidInputError(f"a binding for {record.key} takes no options; {options!r} was given")
+        refuse_ccs_options(record)
         for text in (options.ctl_identifier, options.ctl_store_name):
             if any(unicodedata.category(c) == "Cs" for c in text or ""):
                 raise InvalidInputError(f"{text!r} holds half a character (a lone surrogate)")
@@ -157,12 +177,18 @@ def _not_bound(key: BindingKey) -> BindingNotFoundError:
     return BindingNotFoundError(f"nothing is bound to {key} (2, ERROR_FILE_NOT_FOUND)")
 
 
+def _order(key: BindingKey) -> tuple[str, int, str]:
+    """As the keys order themselves, and spellings of one host after that."""
+    _, stored, port = _filed_under(key)
+    return (key.host if isinstance(key, (HostnamePort, ScopedCcs)) else stored), port, stored
+
+
 def _filed_under(key: BindingKey) -> tuple[str, str, int]:
     if isinstance(key, IpPort):
         return key.family.value, key.address, key.port
     if isinstance(key, CcsPort):
         return key.family.value, "", key.port
-    return key.family.value, key.host, key.port
+    return key.family.value, written_host(key), key.port
 
 
 def _record(row: Row) -> BindingRecord:
@@ -194,7 +220,7 @@ def _key(family: BindingFamily, host: str, port: int) -> BindingKey:
     if family is BindingFamily.IP_PORT:
         return IpPort(host, port)
     if family is BindingFamily.HOSTNAME_PORT:
-        return HostnamePort(host, port)
+        return HostnamePort.as_stored(host, port)
     if family is BindingFamily.SCOPED_CCS:
-        return ScopedCcs(host, port)
+        return ScopedCcs.as_stored(host, port)
     return CcsPort(port)

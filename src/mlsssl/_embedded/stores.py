@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives import serialization
 from mlsssl._embedded import crls, keys
 from mlsssl._embedded.digests import Digests, digests, private_key_digest
 from mlsssl._pki.pfx import load_pfx
-from mlsssl._ports import Cause, NewCertificate, StoreRecord
+from mlsssl._ports import Cause, NewCertificate, StoreRecord, refuse_users_roots
 from mlsssl.errors import (
     AccessDeniedError,
     InvalidInputError,
@@ -160,6 +160,7 @@ class EmbeddedStore:
     def remove(self, thumbprint: Thumbprint, *, delete_key: bool) -> None:
         """Take a certificate out; see `StorePort.remove`."""
         database = self._changing()
+        refuse_users_roots(self._name, self._location)
         with database.transaction():
             row = database.query_one(
                 "SELECT id, container FROM certificates WHERE store = ? AND thumbprint = ?",
@@ -280,6 +281,7 @@ class EmbeddedStore:
 
     def _insert(self, item: _Item) -> None:
         """One certificate, inside the caller's transaction."""
+        refuse_users_roots(self._name, self._location)
         database = self._open()
         before = database.query_one(
             f"SELECT certificates.id, certificates.public_key, {keys.STATE_COLUMNS} {_FROM}"

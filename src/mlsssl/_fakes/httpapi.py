@@ -62,8 +62,8 @@ class SslRecord:
 
     @property
     def key(self) -> tuple[int, bytes, str]:
-        """What it is filed under; host names compare without case."""
-        return self.config_id, self.address, (self.host or "").casefold()
+        """What it is filed under; host names compare byte by byte (the stricter side: nothing documents more)."""
+        return self.config_id, self.address, self.host or ""
 
 
 class FakeHttpApi(Fake):

@@ -24,7 +24,7 @@ BAD_DATA, BAD_FLAGS, NTE_EXISTS, NTE_PERM = 0x80090005, 0x80090009, 0x8009000F, 
 BAD_KEYSET, INVALID_PARAMETER, BUFFER_TOO_SMALL = 0x80090016, 0x80090027, 0x80090028
 NOT_SUPPORTED, NO_MORE_ITEMS, BAD_KEY_STATE = 0x80090029, 0x8009002A, 0x8009000B
 
-MACHINE, SILENT = 0x20, 0x40
+MACHINE, SILENT, PERSIST = 0x20, 0x40, 0x80000000
 PROVIDER = "Microsoft Software Key Storage Provider"
 ALGORITHMS = {"RSA", "ECDSA_P256", "ECDSA_P384", "ECDSA_P521"}
 CURVES: dict[bytes, ec.EllipticCurve] = {b"2": ec.SECP256R1(), b"4": ec.SECP384R1(), b"6": ec.SECP521R1()}
@@ -108,11 +108,15 @@ class FakeNCrypt(Fake):
         return 0
 
     @returns_code
-    def NCryptSetProperty(self, key: CngKey, name: CData, data: CData, size: int, _flags: int, /) -> int:
-        """Before finalising: the private blob, and the export policy."""
+    def NCryptSetProperty(self, key: CngKey, name: CData, data: CData, size: int, flags: int, /) -> int:
+        """Before finalising: the private blob, and the export policy, which is kept only if persisted (strict side)."""
         draft = self._keys.get(key)
         if draft.key is not None:
             return BAD_KEY_STATE
+        if flags & ~(PERSIST | SILENT):
+            return BAD_FLAGS
+        if text_of(name) == "Export Policy" and not flags & PERSIST:
+            return 0
         draft.properties[text_of(name)] = bytes(ffi.buffer(data, size))
         return 0
 

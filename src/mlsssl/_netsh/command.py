@@ -13,7 +13,16 @@ from mlsssl._arguments import check_type, items_of
 from mlsssl._netsh.options import SWITCHES, SWITCHES_BY_PARAMETER, UNSPEAKABLE
 from mlsssl._ports import BindingRecord
 from mlsssl.errors import InvalidInputError, MalformedDataError
-from mlsssl.values import BindingFamily, BindingKey, BindingOptions, Thumbprint, parse_binding_key
+from mlsssl.values import (
+    BindingFamily,
+    BindingKey,
+    BindingOptions,
+    HostnamePort,
+    ScopedCcs,
+    Thumbprint,
+    parse_binding_key,
+    written_host,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -308,8 +317,9 @@ def _parse_options(parameters: dict[str, str]) -> BindingOptions:
 
 
 def _key_pair(key: BindingKey) -> tuple[str, str]:
-    text = str(key)
-    return key.family.value, text.split("=", 1)[1] if not key.family.has_certificate else text
+    if isinstance(key, (HostnamePort, ScopedCcs)):
+        return key.family.value, f"{written_host(key)}:{key.port}"  # netsh finds no other spelling than the stored one
+    return key.family.value, str(key).removeprefix("ccs=")
 
 
 def _record_pairs(record: BindingRecord) -> list[tuple[str, str]]:

@@ -22,6 +22,7 @@ from mlsssl.values import (
     IpPort,
     ScopedCcs,
     Thumbprint,
+    written_host,
 )
 
 if TYPE_CHECKING:
@@ -57,11 +58,11 @@ FAMILIES = {
 }
 
 
-def sort_key(key: BindingKey) -> tuple[str, int]:
-    """What orders keys of one family, as the keys themselves do."""
+def sort_key(key: BindingKey) -> tuple[str, int, str]:
+    """What orders keys of one family, as the keys themselves do, and spellings of one host after that."""
     if isinstance(key, IpPort):
-        return key.address, key.port
-    return ("" if isinstance(key, CcsPort) else key.host), key.port
+        return key.address, key.port, ""
+    return ("", key.port, "") if isinstance(key, CcsPort) else (key.host, key.port, written_host(key))
 
 
 def encode_query(key: BindingKey) -> tuple[CData, list[CData]]:
@@ -110,7 +111,7 @@ def _fill_key(desc: CData, key: BindingKey) -> list[CData]:
     inline.sin_family, inline.sin_port = AF_INET, key.port.to_bytes(2, "big")
     if isinstance(key, CcsPort):
         return []
-    host = wide(key.host)
+    host = wide(written_host(key))
     desc.Host = host
     return [host]
 
@@ -170,7 +171,7 @@ def _read_key(desc: CData, buffer: Buffer, name: BindingFamily) -> BindingKey:
     if name is BindingFamily.CCS:
         return CcsPort(port)
     host = buffer.text_at(desc.Host) or ""
-    return HostnamePort(host, port) if name is BindingFamily.HOSTNAME_PORT else ScopedCcs(host, port)
+    return (HostnamePort if name is BindingFamily.HOSTNAME_PORT else ScopedCcs).as_stored(host, port)
 
 
 def _read_address(pointer: CData, buffer: Buffer) -> IpPort:

@@ -10,20 +10,23 @@ from __future__ import annotations
 
 import contextlib
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mlsssl._diagnosis import about_ctl
 from mlsssl._foreign_text import clean_logger
+from mlsssl._ports import refuse_ccs_options
 from mlsssl._windows import binding_records as codec
 from mlsssl._windows.codes import binding_failure, native_error
 from mlsssl._windows.native import NULL, Buffer, exports, ffi
 from mlsssl.errors import (
-    InvalidInputError,
+    BindingExistsError,
     MalformedDataError,
     MlssslError,
     UnsupportedError,
     UnusableCertificateError,
 )
-from mlsssl.values import BindingFamily, BindingKey, BindingOptions, Thumbprint
+from mlsssl.values import BindingFamily, BindingKey, HostnamePort, ScopedCcs, Thumbprint
 
 if TYPE_CHECKING:
     import logging
@@ -109,7 +112,7 @@ class WindowsBindings:
             query.QueryDesc = _QUERY_EXACT
             code, buffer = _query(api, family, query)
             if code == _FILE_NOT_FOUND:
-                return None
+                return self._in_another_spelling(api, key)
             if code:
                 raise binding_failure(_QUERY, code, key)
             return codec.decode(buffer, family)
@@ -124,29 +127,34 @@ class WindowsBindings:
         with self._session() as api:
             for name in BindingFamily:
                 if self._knows(api, name):
-                    found = {record.key: record for record in _enumerate(api, codec.FAMILIES[name])}
-                    records += sorted(found.values(), key=lambda record: codec.sort_key(record.key))
+                    found = {codec.sort_key(record.key): record for record in _enumerate(api, codec.FAMILIES[name])}
+                    records += [found[key] for key in sorted(found)]
         return records
 
     def add(self, record: BindingRecord) -> None:
-        """HttpSetServiceConfiguration: a record for a key that has none."""
+        """HttpSetServiceConfiguration: a record for a key that has none, in no spelling of its host."""
         with self._session() as api:
+            self._require(api, record.key)
+            if self._in_another_spelling(api, record.key) is not None:
+                raise BindingExistsError(
+                    f"{record.key} is bound already, in another spelling of its host: update it, or remove it first"
+                )
             self._write(api, _SET, api.HttpSetServiceConfiguration, record)
 
     def update(self, record: BindingRecord) -> None:
-        """HttpUpdateServiceConfiguration: the whole record, at once."""
+        """HttpUpdateServiceConfiguration: the whole record, at once, under the key as HTTP.sys has it."""
         if not self.atomic_update:
             raise UnsupportedError(
                 f"this Windows has no {_UPDATE} (Server 2016 and older): remove the binding and add it again"
             )
         with self._session() as api:
+            record = replace(record, key=self._as_stored(api, record.key))
             self._write(api, _UPDATE, api.HttpUpdateServiceConfiguration, record)
 
     def remove(self, key: BindingKey) -> None:
         """HttpDeleteServiceConfiguration."""
         with self._session() as api:
-            self._require(api, key)
-            structure, _owners = codec.encode_key(key)
+            structure, _owners = codec.encode_key(self._as_stored(api, key))
             size = ffi.sizeof(codec.FAMILIES[key.family].set_type)
             code = api.HttpDeleteServiceConfiguration(NULL, codec.FAMILIES[key.family].config_id, structure, size, NULL)
             if code:
@@ -185,7 +193,7 @@ class WindowsBindings:
 
     def _write(self, api: HttpApi, function: str, call: Write, record: BindingRecord) -> None:
         key = record.key
-        self._require(api, key)
+        refuse_ccs_options(record)
         structure, _owners = codec.encode(record)
         family = codec.FAMILIES[key.family]
         size = ffi.sizeof(family.set_type)
@@ -199,10 +207,6 @@ class WindowsBindings:
                     break
         if not code:
             return
-        if code == _INVALID_PARAMETER and key.family is BindingFamily.CCS and record.options != BindingOptions():
-            raise InvalidInputError(
-                f"a binding for {key} takes no options; {record.options!r} was given"
-            ) from native_error(function, code)
         if record.thumbprint is not None:
             if code == _NO_SUCH_LOGON_SESSION:
                 self._refuse_unusable(function, code, record)
@@ -210,6 +214,23 @@ class WindowsBindings:
             if code == _FILE_NOT_FOUND and (function == _SET or self._is_bound(api, key)):
                 self._refuse_unusable(function, code, record)
         raise binding_failure(function, code, key)
+
+    def _as_stored(self, api: HttpApi, key: BindingKey) -> BindingKey:
+        """The key as HTTP.sys has it: of what is bound under another spelling of the host, that spelling."""
+        self._require(api, key)
+        other = self._in_another_spelling(api, key)
+        return key if other is None else other.key
+
+    def _in_another_spelling(self, api: HttpApi, key: BindingKey) -> BindingRecord | None:
+        """The first record of the same host in another spelling, for a key that is not bound in its own; else None.
+
+        Other programs write U-labels (IIS converts to Unicode), upper case and trailing dots, and whether HTTP.sys
+        takes two spellings for one is not documented. A key that was read from HTTP.sys means that one record only.
+        """
+        if not isinstance(key, (HostnamePort, ScopedCcs)) or key.stored_host is not None or self._is_bound(api, key):
+            return None
+        same = (record for record in _enumerate(api, codec.FAMILIES[key.family]) if record.key == key)
+        return min(same, key=lambda record: codec.sort_key(record.key), default=None)
 
     def _is_bound(self, api: HttpApi, key: BindingKey) -> bool:
         query, _owners = codec.encode_query(key)
@@ -225,6 +246,8 @@ class WindowsBindings:
         diagnosis: tuple[Diagnosis, ...] = ()
         try:
             diagnosis = self._diagnose(record.thumbprint, store_name)
+            if not diagnosis and code == _NO_SUCH_LOGON_SESSION:
+                diagnosis = about_ctl(record.options)
         except MlssslError as error:
             why = f"looking for the cause failed: {error}"
         else:

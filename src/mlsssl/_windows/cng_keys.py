@@ -27,6 +27,9 @@ PROVIDER = "Microsoft Software Key Storage Provider"  # MS_KEY_STORAGE_PROVIDER
 
 # ncrypt.h
 _SILENT = 0x40
+# NCRYPT_PERSIST_FLAG: keep the property with the key (learn.microsoft.com, NCryptSetProperty; .NET's CngKey.Create sets
+# the export policy so, before it finalises). Without it a key that is opened again may have the default policy.
+_PERSIST = 0x80000000
 _ALLOW_EXPORT, _ALLOW_PLAINTEXT_EXPORT = 0x1, 0x2
 _EXPORT_POLICY = "Export Policy"
 _PKCS_ALG_OID, _PKCS_ALG_PARAM, _PKCS_SECRET = 41, 42, 46  # NCRYPTBUFFER_*
@@ -64,7 +67,7 @@ def create(dlls: Dlls, name: str, key: key_blobs.PrivateKey, *, machine: bool, e
             value = ffi.cast("BYTE *", policy)
             _check(
                 "NCryptSetProperty",
-                ncrypt.NCryptSetProperty(made, wide(_EXPORT_POLICY), value, 4, 0),
+                ncrypt.NCryptSetProperty(made, wide(_EXPORT_POLICY), value, 4, _PERSIST),
                 _EXPORT_POLICY,
             )
             _check("NCryptFinalizeKey", ncrypt.NCryptFinalizeKey(made, _SILENT), name)

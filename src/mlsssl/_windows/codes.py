@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlsssl.errors import (
+    WINDOWS_ACCESS_DENIED,
     AccessDeniedError,
     BindingExistsError,
     BindingNotFoundError,
@@ -21,6 +22,8 @@ from mlsssl.errors import (
 
 if TYPE_CHECKING:
     from mlsssl.values import BindingKey
+
+NTE_PERM = 0x80090010
 
 NAMES = {
     0: "ERROR_SUCCESS",
@@ -69,10 +72,15 @@ NAMES = {
     1115: "ERROR_SHUTDOWN_IN_PROGRESS",
     1168: "ERROR_NOT_FOUND",
     1244: "ERROR_NOT_AUTHENTICATED",
+    1300: "ERROR_NOT_ALL_ASSIGNED",
+    1307: "ERROR_INVALID_OWNER",
     1312: "ERROR_NO_SUCH_LOGON_SESSION",
+    1314: "ERROR_PRIVILEGE_NOT_HELD",
+    1355: "ERROR_NO_SUCH_DOMAIN",
     1359: "ERROR_INTERNAL_ERROR",
     1450: "ERROR_NO_SYSTEM_RESOURCES",
     1722: "RPC_S_SERVER_UNAVAILABLE",
+    8250: "ERROR_DS_SERVER_DOWN",
     0x80004005: "E_FAIL",
     0x80070005: "E_ACCESSDENIED",
     0x80090005: "NTE_BAD_DATA",
@@ -145,6 +153,13 @@ def code_name(code: int) -> str:
     return NAMES.get(code, "")
 
 
+def is_access_denied(code: int) -> bool:
+    """Whether a code, of whichever of the three number spaces, means that this user lacks a right."""
+    code &= 0xFFFF_FFFF
+    win32 = code & 0xFFFF if code >> 16 == 0x8007 else code
+    return win32 in WINDOWS_ACCESS_DENIED or code == NTE_PERM
+
+
 def native_error(function: str, code: int, hint: str = "") -> NativeError:
     """The failure of a call that has no better name in our tree."""
     return NativeError(function, code, code_name(code), hint)
@@ -162,7 +177,7 @@ def binding_failure(function: str, code: int, key: BindingKey | None = None) -> 
     """
     cause = native_error(function, code, f"while working on {key}" if key else "")
     error: MlssslError = cause
-    if code == 5:
+    if is_access_denied(code):
         error = AccessDeniedError(
             "only an administrator may do this to HTTP.sys: run it in an elevated process (Run as administrator)",
             right="administrator",
@@ -201,7 +216,7 @@ def service_failure(function: str, code: int, name: str, state: str | None = Non
     """What a code of the service control manager means for the service `name`, last seen in `state`."""
     cause = native_error(function, code)
     error: MlssslError
-    if code == 5:
+    if is_access_denied(code):
         error = AccessDeniedError(
             f"this user may not do this to the service {name!r}: run it in an elevated process (Run as administrator)",
             right="administrator",

@@ -4,21 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlsssl._windows.codes import code_name, native_error
+from mlsssl._windows.codes import code_name, is_access_denied, native_error
 from mlsssl.errors import AccessDeniedError, NativeError, StoreNotFoundError
 
 if TYPE_CHECKING:
     from mlsssl.errors import MlssslError
 
-ERROR_FILE_NOT_FOUND, ERROR_ACCESS_DENIED, ERROR_MORE_DATA, ERROR_NO_MORE_ITEMS = 2, 5, 234, 259
-E_ACCESSDENIED = 0x80070005
-NTE_NO_KEY, NTE_PERM, NTE_NOT_FOUND = 0x8009000D, 0x80090010, 0x80090011
+ERROR_FILE_NOT_FOUND, ERROR_MORE_DATA, ERROR_NO_MORE_ITEMS = 2, 234, 259
+NTE_NO_KEY, NTE_NOT_FOUND = 0x8009000D, 0x80090011
 NTE_BAD_KEYSET, NTE_KEYSET_NOT_DEF = 0x80090016, 0x80090019
 NTE_NOT_SUPPORTED, NTE_NO_MORE_ITEMS = 0x80090029, 0x8009002A
 CRYPT_E_NOT_FOUND, CRYPT_E_EXISTS = 0x80092004, 0x80092005
-
-ACCESS_DENIED = frozenset({ERROR_ACCESS_DENIED, E_ACCESSDENIED, NTE_PERM})
-"""The same refusal in the three number spaces."""
 
 NO_SUCH_KEY = frozenset({NTE_BAD_KEYSET, NTE_NO_KEY, NTE_NOT_FOUND, NTE_KEYSET_NOT_DEF, ERROR_FILE_NOT_FOUND})
 """There is no key of that name. NTE_KEYSET_NOT_DEF is the older providers' word for an unknown provider."""
@@ -36,7 +32,7 @@ def crypto_failure(function: str, code: int, hint: str = "", *, store: str | Non
     code &= 0xFFFF_FFFF
     cause = native_error(function, code, hint)
     error: MlssslError = cause
-    if code in ACCESS_DENIED:
+    if is_access_denied(code):
         error = AccessDeniedError(
             f"this user may not do this{': ' + hint if hint else ''}; "
             "run it in an elevated process (Run as administrator)",

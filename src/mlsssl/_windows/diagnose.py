@@ -12,8 +12,9 @@ from mlsssl.errors import MalformedDataError, MlssslError, StoreNotFoundError
 if TYPE_CHECKING:
     from mlsssl._ports import Diagnosis
     from mlsssl._windows.contexts import StoredCertificate
+    from mlsssl._windows.crypto_dlls import StoreHandle
     from mlsssl._windows.dlls import Dlls
-    from mlsssl.values import Location, Thumbprint
+    from mlsssl.values import Thumbprint
 
 
 def diagnose(dlls: Dlls, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
@@ -22,25 +23,26 @@ def diagnose(dlls: Dlls, thumbprint: Thumbprint, store_name: str) -> tuple[Diagn
     Looks into LocalMachine's store of that name; only when the certificate is not there, into all others. What this
     user may open is not quite what HTTP.sys may: that goes through LSASS, which is SYSTEM.
     """
-    certificate = _find(dlls, thumbprint, store_name, "LocalMachine")
+    certificate = _find(dlls, thumbprint, store_name)
     if certificate is not None:
         return _about_key(dlls, certificate)
-    places: list[tuple[Location, str]] = [
-        (location, name)
-        for location in keys.LOCATIONS
-        for name in system_stores.names(dlls, location)
-        if _find(dlls, thumbprint, name, location) is not None
-    ]
+
+    def has_it(store: StoreHandle) -> bool:
+        with system_stores.found(dlls, store, thumbprint) as context:
+            return context is not None
+
+    looked_at, _ = system_stores.look_everywhere(dlls, has_it)
+    places = [(location, name) for location, name, there in looked_at if there]
     # A user's store shows what the machine's store of that name has (all but MY): there it is said already.
     machine = {name.casefold() for location, name in places if location == "LocalMachine"}
     apart = [(at, name) for at, name in places if at == "LocalMachine" or name.casefold() not in machine]
     return about_place(apart, store_name)
 
 
-def _find(dlls: Dlls, thumbprint: Thumbprint, name: str, location: Location) -> StoredCertificate | None:
+def _find(dlls: Dlls, thumbprint: Thumbprint, name: str) -> StoredCertificate | None:
     try:
         with (
-            system_stores.opened(dlls, name, location) as store,
+            system_stores.opened(dlls, name, "LocalMachine") as store,
             system_stores.found(dlls, store, thumbprint) as context,
         ):
             return None if context is None else contexts.read(dlls, context)

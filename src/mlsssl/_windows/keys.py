@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import uuid
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
@@ -18,10 +18,8 @@ from mlsssl.errors import (
     MlssslError,
     NativeError,
     StoreError,
-    StoreNotFoundError,
     UnsupportedError,
 )
-from mlsssl.values import Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,10 +29,9 @@ if TYPE_CHECKING:
     from mlsssl._windows.contexts import KeyLink
     from mlsssl._windows.crypto_dlls import CertContext
     from mlsssl._windows.dlls import Dlls
+    from mlsssl.values import Location
 
     ResultT = TypeVar("ResultT")
-
-LOCATIONS = get_args(Location)
 
 NAME_PREFIX = "mlsssl-"
 """How the container names begin that this library made up: nobody else's key has such a name."""
@@ -198,22 +195,24 @@ def containers(dlls: Dlls, *, machine: bool) -> list[KeyLink]:
     return found + csp_keys.containers(dlls, machine=machine)
 
 
-def places_in_use(dlls: Dlls) -> frozenset[tuple[str, bool, bool]]:
-    """`KeyLink.place` of every key that a certificate of this computer names."""
-    links = _everywhere(dlls, contexts.key_link)
-    return frozenset(link.place for link in links if link is not None)
+def places_in_use(dlls: Dlls) -> tuple[frozenset[tuple[str, bool, bool]], dict[str, MlssslError]]:
+    """`KeyLink.place` of every key that a certificate of this computer names.
+
+    And, by name, each store that was not looked into: what is not in the first value may be in use there.
+    """
+    links, unread = _everywhere(dlls, contexts.key_link)
+    return frozenset(link.place for link in links if link is not None), unread
 
 
 def serves_another(dlls: Dlls, link: KeyLink, certificate: bytes) -> bool:
-    """Whether a certificate other than this one needs the key behind its link.
+    """Whether a certificate other than this one needs the key behind its link, as far as the stores can be read.
 
     It does when it names the container, or when it has the same key and names none: so a renewal that kept its key
     may look.
     """
     identity = key_blobs.certificate_identity(certificate)
-    for other_link, other in _everywhere(
-        dlls, lambda dlls, context: (contexts.key_link(dlls, context), contexts.encoded(context))
-    ):
+    others, _ = _everywhere(dlls, lambda dlls, context: (contexts.key_link(dlls, context), contexts.encoded(context)))
+    for other_link, other in others:
         if other == certificate:
             continue
         if other_link.place == link.place if other_link else key_blobs.certificate_identity(other) == identity:
@@ -221,12 +220,11 @@ def serves_another(dlls: Dlls, link: KeyLink, certificate: bytes) -> bool:
     return False
 
 
-def _everywhere(dlls: Dlls, look_at: Callable[[Dlls, CertContext], ResultT]) -> list[ResultT]:
-    """What `look_at` makes of every certificate of every store, archived ones included."""
-    results: list[ResultT] = []
-    for location in LOCATIONS:
-        for name in system_stores.names(dlls, location):
-            # A store may have been removed since it was listed.
-            with contextlib.suppress(StoreNotFoundError), system_stores.opened(dlls, name, location) as store:
-                results += system_stores.all_of(dlls, store, lambda context: look_at(dlls, context))
-    return results
+def _everywhere(
+    dlls: Dlls, look_at: Callable[[Dlls, CertContext], ResultT]
+) -> tuple[list[ResultT], dict[str, MlssslError]]:
+    """What `look_at` makes of every certificate of every store, archived ones included; and the stores not read."""
+    found, unread = system_stores.look_everywhere(
+        dlls, lambda store: system_stores.all_of(dlls, store, lambda context: look_at(dlls, context))
+    )
+    return [result for _, _, results in found for result in results], unread

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING
 from mlsssl import _files
 from mlsssl._windows import keys
 from mlsssl._windows.contexts import KeyLink
-from mlsssl.errors import MlssslError, StoreError
+from mlsssl._windows.crypto_codes import NTE_NOT_SUPPORTED, code_of
+from mlsssl.errors import MlssslError, StoreError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -142,8 +143,8 @@ class PendingKeys:
         return done
 
     def _see_through(self, path: Path, pending: Pending) -> list[str]:
-        used = keys.places_in_use(self._dlls)
-        done = []
+        used, unread = keys.places_in_use(self._dlls)
+        done, kept = [], False
         for link in (*pending.links, *self._imported(pending)):
             if link.place in used:
                 continue
@@ -152,10 +153,26 @@ class PendingKeys:
                 identity = keys.identity(self._dlls, link)
                 if identity is None or digest(identity) != pending.public:
                     continue
+            if unread:
+                # A certificate in there may name it, so it stays, and the note with it: the next recovery looks again.
+                if self._may_be_there(link):
+                    kept = True
+                    done.append(
+                        f"left the private key {link.container} ({link.provider}): a certificate may need it in "
+                        + ", ".join(f"{where}, which was not looked into ({error})" for where, error in unread.items())
+                    )
+                continue
             if keys.delete(self._dlls, link):
                 done.append(f"deleted the private key {link.container} ({link.provider}), which no certificate names")
-        path.unlink(missing_ok=True)
+        if not kept:
+            path.unlink(missing_ok=True)
         return done
+
+    def _may_be_there(self, link: KeyLink) -> bool:
+        try:
+            return keys.identity(self._dlls, link) is not None
+        except MlssslError as error:  # unless this Windows has no such storage, or one that opens no key by its name
+            return not (isinstance(error, UnsupportedError) or code_of(error) == NTE_NOT_SUPPORTED)
 
     def _imported(self, pending: Pending) -> list[KeyLink]:
         if pending.before is None:

@@ -54,13 +54,14 @@ def import_key(
         link = next((item.link for item in imported if item.der == certificate), None)
         if link is None:
             continue
-        taken = keys.places_in_use(dlls)
+        taken, unread = keys.places_in_use(dlls)
         # As it is named and, should that be wrong, where it was asked to go.
         asked = replace(link, flags=link.flags | MACHINE_KEYSET) if location == "LocalMachine" else link
         before = note.pending.before or frozenset()
         fresh = {candidate for candidate in (link, asked) if candidate.container not in before}
         note.write(replace(note.pending, links=(*note.pending.links, *sorted(fresh, key=repr))))
-        if link.place not in taken and keys.fits(keys.state(dlls, link, certificate), location):
+        unknown = bool(unread) and link.container in before
+        if link.place not in taken and not unknown and keys.fits(keys.state(dlls, link, certificate), location):
             return link
         return None
     return None

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._pki import foreign
 from mlsssl._pki.crl import check_der_crl
-from mlsssl._ports import StoreRecord
+from mlsssl._ports import StoreRecord, refuse_users_roots
 from mlsssl._windows import contexts, crls, key_blobs, keys, system_stores
 from mlsssl._windows.pending import Pending, PendingKeys, digest
 from mlsssl.errors import (
@@ -221,6 +221,7 @@ class WindowsStore:
         certificate without its key is broken.
         """
         self._check_changing()
+        refuse_users_roots(self._name, self._location)
         with self._pending.changing():
             before = self._read(thumbprint)
             if before is None:
@@ -319,6 +320,7 @@ class WindowsStore:
         )
 
     def _add(self, certificate: bytes, friendly_name: str | None, new: _NewKey | None) -> StoreRecord:
+        refuse_users_roots(self._name, self._location)
         thumbprint = _thumbprint(certificate)
         with self._pending.changing():
             before = self._read(thumbprint)

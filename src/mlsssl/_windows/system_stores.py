@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, cast, get_args
 
 from mlsssl._windows import contexts
 from mlsssl._windows.contexts import ENCODING
 from mlsssl._windows.crypto_codes import CRYPT_E_EXISTS, CRYPT_E_NOT_FOUND, ERROR_FILE_NOT_FOUND, crypto_failure
 from mlsssl._windows.native import NULL, ffi, text_at, wide
+from mlsssl.errors import MlssslError, StoreNotFoundError
+from mlsssl.values import Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from mlsssl._windows.crypto_dlls import CertContext, StoreHandle
     from mlsssl._windows.dlls import Dlls
     from mlsssl._windows.native import CData
-    from mlsssl.values import Location, Thumbprint
+    from mlsssl.values import Thumbprint
 
     ResultT = TypeVar("ResultT")
 
@@ -90,6 +92,42 @@ def opened(
             # changed something looks at it again through a fresh handle. Forced, because changing a property of
             # a stored context need not mark its store as changed.
             dlls.crypt32.CertControlStore(store, _FORCE, _COMMIT, cast("CData", NULL))
+
+
+def look_everywhere(
+    dlls: Dlls, look: Callable[[StoreHandle], ResultT]
+) -> tuple[list[tuple[Location, str, ResultT]], dict[str, MlssslError]]:
+    """What `look` makes of every store of this computer; and, by name, why it was not asked about the others.
+
+    A store may not open although it exists: one of a domain whose controller is away (UserDS), one whose registry key
+    is denied. That is no reason to do without the others, so it is said to the log `mlsssl`, and whoever deletes
+    something because nobody needs it looks at the second value.
+    """
+    results: list[tuple[Location, str, ResultT]] = []
+    unread: dict[str, MlssslError] = {}
+    location: Location
+    for location in get_args(Location):
+        try:
+            listed = names(dlls, location)
+        except MlssslError as error:
+            unread[location] = error
+            continue
+        for name in listed:
+            try:
+                with opened(dlls, name, location) as store:
+                    result = look(store)
+            except StoreNotFoundError:  # removed since it was listed
+                continue
+            except MlssslError as error:
+                unread[f"{location}\\{name}"] = error
+            else:
+                results.append((location, name, result))
+    if unread:
+        import logging
+
+        for where, why in unread.items():
+            logging.getLogger("mlsssl").warning("%s was not looked into: %s", where, why)
+    return results, unread
 
 
 def closing_store(dlls: Dlls, store: StoreHandle) -> contextlib.AbstractContextManager[None]:

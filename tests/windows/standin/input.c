@@ -204,7 +204,8 @@ ULONG read_param(const FAMILY *family, const HTTP_SERVICE_CONFIG_SSL_PARAM *para
     return NO_ERROR;
 }
 
-/* The record's name in the registry. Those names are compared without regard to case, as host names are. */
+/* The record's name in the registry, where names are compared without regard to case. Hosts are compared byte by byte
+   here (the strict side: Windows' way is not documented), so of a host each character is written as a number. */
 void record_name(const RECORD *record, WCHAR *name)
 {
     SOCKADDR_IN v4;
@@ -212,7 +213,11 @@ void record_name(const RECORD *record, WCHAR *name)
     memcpy(&v4, record->address, sizeof v4);
     memcpy(&v6, record->address, sizeof v6);
     if (record->text_at[HOST] != NO_TEXT) {
-        _snwprintf(name, NAME_LENGTH, L"%ls:%u", &record->text[record->text_at[HOST]], ntohs(v4.sin_port));
+        const WCHAR *host = &record->text[record->text_at[HOST]];
+        int at = 0;
+        for (; *host != 0; host++)
+            at += _snwprintf(name + at, NAME_LENGTH - at, L"%04x", *host);
+        _snwprintf(name + at, NAME_LENGTH - at, L":%u", ntohs(v4.sin_port));
     } else if (v4.sin_family == AF_INET) {
         const BYTE *part = (const BYTE *)&v4.sin_addr;
         _snwprintf(name, NAME_LENGTH, L"%u.%u.%u.%u:%u", part[0], part[1], part[2], part[3], ntohs(v4.sin_port));

@@ -7,7 +7,7 @@
 #define HOST_LENGTH 255            /* longest DNS name, without its NUL */
 #define CTL_IDENTIFIER_LENGTH 1024 /* our own limit: Windows documents none */
 #define TEXT_LENGTH (HOST_LENGTH + 2 * SSL_STORE_NAME_LENGTH + CTL_IDENTIFIER_LENGTH + 4)
-#define NAME_LENGTH 400 /* of a record in the registry: a host and a port, or an address and a port */
+#define NAME_LENGTH 1100 /* of a record in the registry: a host in hexadecimal and a port, or an address and a port */
 
 /* One kind of record: where its parts lie in the structures of its callers. */
 typedef struct {
