@@ -87,7 +87,7 @@ def write_central_store(database: Database, store: CentralStore | None) -> None:
     """
     values: list[tuple[str, str]] = []
     if store is not None:
-        folder = store.folder.absolute()
+        folder = _files.absolute(store.folder)
         if not folder.is_dir():
             raise NotFoundError(f"there is no folder {folder} for the Central Certificate Store")
         values.append((_FOLDER, str(folder)))

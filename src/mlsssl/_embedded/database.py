@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import stat
 import sys
 import threading
 import time
@@ -259,7 +258,11 @@ if sys.platform != "win32":
 
 
 def _make_private_file(path: Path) -> None:
-    """Make the file for its owner only, before SQLite writes to it; its -wal and -shm take over its mode."""
+    """Make the file for its owner only, before SQLite writes to it; its -wal and -shm take over its mode.
+
+    What SQLite would read back is looked at first: the file, its write-ahead log and index, and a rollback journal,
+    which SQLite would play back even into a file that uses none.
+    """
     try:
         if not path.parent.is_dir():
             _files.private_folder(path.parent)
@@ -268,13 +271,14 @@ def _make_private_file(path: Path) -> None:
                 f"{path} is a folder; the machine is one file, for example {path / 'machine.sqlite'}"
             )
         _files.make_private_file(path)
-        if not path.is_file():
-            raise InvalidInputError(f"{path} is no ordinary file, so it cannot hold a machine")
-        if sys.platform != "win32" and path.stat().st_mode & stat.S_IRWXO:
-            _refuse_foreign(path)
-            raise AccessDeniedError(
-                f"{path} holds private keys, and every user may read it; run: chmod 600 {path}", right="private file"
-            )
+        try:
+            _files.check_private(path, secret=True)
+        except AccessDeniedError as error:
+            if error.right == "private file":
+                _refuse_foreign(path)
+            raise
+        for companion in _companions(path):
+            _files.check_private(companion, secret=True)
     except PermissionError as error:
         if isinstance(error, MlssslError):
             raise
@@ -283,6 +287,11 @@ def _make_private_file(path: Path) -> None:
         if isinstance(error, MlssslError):
             raise
         raise StoreError(f"{path} cannot be made: {error}") from None
+
+
+def _companions(path: Path) -> list[Path]:
+    """What SQLite keeps beside the file (sqlite.org/tempfiles.html)."""
+    return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")]
 
 
 def _refuse_foreign(path: Path) -> None:

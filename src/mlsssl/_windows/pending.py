@@ -112,7 +112,7 @@ class PendingKeys:
                 self._see_through(note.path, note.pending)
             raise
         if note.settled:
-            note.path.unlink(missing_ok=True)
+            _files.remove(note.path)
         else:
             self._see_through(note.path, note.pending)
 
@@ -131,7 +131,7 @@ class PendingKeys:
         folder = self._folder() / "keys"
         for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
             try:
-                done += self._see_through(path, Pending.from_json(_files.read(path)))
+                done += self._see_through(path, Pending.from_json(_files.read_private(path)))
             except MlssslError as error:
                 failure = failure or error
             except (ValueError, KeyError, TypeError):
@@ -154,7 +154,7 @@ class PendingKeys:
                     continue
             if keys.delete(self._dlls, link):
                 done.append(f"deleted the private key {link.container} ({link.provider}), which no certificate names")
-        path.unlink(missing_ok=True)
+        _files.remove(path)
         return done
 
     def _imported(self, pending: Pending) -> list[KeyLink]:
