@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 _LINKS = 40  # followed in one path before it is taken for a loop, as Linux does
 
 _PATIENCE = 2.0
-"""Seconds to try a rename or a deletion again on Windows, where a virus scanner may hold a new file for a moment."""
+"""Seconds to try a rename, a deletion or a look again on Windows, where a virus scanner may hold a new file."""
 
 _SCANNED = (5, 32)
 """What Windows then answers: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION."""
@@ -176,7 +176,7 @@ def _replace(source: Path, target: Path) -> None:
 
 
 def _patiently(action: Callable[[], object]) -> None:
-    """Do it, again for a while where Windows says that somebody has the file open just now."""
+    """Do it, again for a while where Windows says that somebody has the file open, or is deleting it, just now."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
@@ -252,12 +252,17 @@ def check_private(path: Path, *, secret: bool = False) -> None:
         InvalidInputError: it is no ordinary file.
         NotFoundError, NativeError: its folder cannot be looked into.
     """
-    with _translated("stat", path, right="read"):
+
+    def look() -> None:
         try:
             status = path.lstat()
+            owner = _owner(path, status)
         except FileNotFoundError:
             return
-        _check_file(path, status, _owner(path, status), secret=secret)
+        _check_file(path, status, owner, secret=secret)
+
+    with _translated("stat", path, right="read"):
+        _patiently(look)  # Windows denies access to a file that is just being deleted
 
 
 def resolved(given: str | os.PathLike[str]) -> Path:
@@ -280,7 +285,7 @@ def resolved(given: str | os.PathLike[str]) -> Path:
         step = done.parent if part == ".." else done / part
         try:
             status = step.lstat()
-            target = Path(os.readlink(step)) if stat.S_ISLNK(status.st_mode) else None
+            target = step.readlink() if stat.S_ISLNK(status.st_mode) else None
         except OSError:  # not there yet, or not ours to look at: whoever opens it says so
             return step.joinpath(*left)
         if target is None:
@@ -468,8 +473,8 @@ def lock(path: Path, *, timeout: float) -> Iterator[None]:
 def _no_locks(path: Path, error: OSError) -> MlssslError:
     name = errno.errorcode.get(error.errno or 0, str(error.errno))
     return UnsupportedError(
-        f"{path} cannot be locked: its file system answers {name} ({error.strerror or error}), so it has no locks; keep "
-        "the machine's file and its state folder on a local disk"
+        f"{path} cannot be locked: its file system answers {name} ({error.strerror or error}), so it has no locks; "
+        "keep the machine's file and its state folder on a local disk"
     )
 
 
@@ -506,9 +511,11 @@ if sys.platform == "win32":
         try:
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         except OSError as error:
-            if error.errno in (errno.EACCES, errno.EDEADLK):
-                return False
-            raise _no_locks(path, error) from None
+            # The C runtime says EACCES for a lock of somebody else's, EINVAL for what it has no name for, such as
+            # ERROR_NOT_SUPPORTED. (Wine says 0 for a lock of somebody else's.)
+            if error.errno in (errno.EINVAL, errno.ENOSYS, errno.EBADF):
+                raise _no_locks(path, error) from None
+            return False
         return True
 
     def _write_holder(descriptor: int) -> None:

@@ -204,7 +204,7 @@ if sys.platform == "win32":
             _kernel32.LocalFree(descriptor)
 
     def account_name(sid: str) -> str:
-        """An account as people know it, with its SID: `HOST\\name (S-1-5-...)`."""
+        r"""An account as people know it, with its SID: `HOST\name (S-1-5-...)`."""
         binary = ctypes.c_void_p()
         if not _advapi32.ConvertStringSidToSidW(sid, ctypes.byref(binary)):
             return sid

@@ -93,7 +93,7 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytes
 
     folder = tmp_path / "folder"
     folder.mkdir()
-    monkeypatch.setattr(_files_windows, "_owner", lambda _path: "S-1-5-21-1-2-3-1001")
+    monkeypatch.setattr(_files_windows, "owner_of", lambda _path: "S-1-5-21-1-2-3-1001")
     with pytest.raises(AccessDeniedError, match="S-1-5-21-1-2-3-1001"):
         _files.private_folder(folder, administrators=True)
 

@@ -73,9 +73,11 @@ class CentralStore:
 
 def read_central_store(database: Database) -> CentralStore | None:
     """The machine's Central Certificate Store, or None when it has none."""
-    rows = database.query("SELECT name, value FROM settings WHERE name IN (?, ?)", (_FOLDER, _PASSWORD))
+    rows = database.query("SELECT name, value FROM settings WHERE name IN (?, ?)", (_FOLDER, _PASSWORD), columns="tt")
     found: dict[str, str] = dict(rows)
-    return CentralStore(folder=Path(found[_FOLDER]), password=found.get(_PASSWORD)) if _FOLDER in found else None
+    return (
+        CentralStore(folder=_files.path_of(found[_FOLDER]), password=found.get(_PASSWORD)) if _FOLDER in found else None
+    )
 
 
 def write_central_store(database: Database, store: CentralStore | None) -> None:

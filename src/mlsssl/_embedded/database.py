@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Row = tuple[Any, ...]
+_KINDS: dict[str, tuple[type, ...]] = {"t": (str,), "b": (bytes,), "i": (int,), "r": (int, float)}
+_KINDS.update({letter.upper(): (*kinds, type(None)) for letter, kinds in list(_KINDS.items())})
 Value = str | bytes | int | float | None
 
 # Statements keep to what SQLite 3.31 (2020) knows: Python brings its own on Windows and macOS, but takes the system's
@@ -72,20 +74,37 @@ class Database:
             self._opened()
         _databases.add(self)
 
-    def query(self, statement: str, parameters: Sequence[Value] = ()) -> list[Row]:
-        """Run one statement; every row of its answer."""
+    def query(self, statement: str, parameters: Sequence[Value] = (), *, columns: str = "") -> list[Row]:
+        """Run one statement; every row of its answer.
+
+        Args:
+            statement: SQL.
+            parameters: For its question marks.
+            columns: What stands in each column, a letter each: `t` text, `b` bytes, `i` an integer, `r` a number, as
+                a capital when it may be NULL. SQLite puts anything into any column, so a file damaged in one place
+                still answers.
+
+        Raises:
+            MalformedDataError: the file is damaged; or a column holds something else.
+            AccessDeniedError, StoreError: as the class says.
+            ClosedError: the machine was closed.
+        """
         with self._lock:
             connection = self._opened()
             try:
                 if self._on_statement is not None:
                     self._on_statement(statement)
-                return connection.execute(statement, parameters).fetchall()
-            except sqlite3.Error as error:
+                rows = connection.execute(statement, parameters).fetchall()
+            except _FAILURES as error:
                 raise self._translated(error) from None
+        kinds = tuple(_KINDS[letter] for letter in columns)
+        if kinds and not all(all(map(isinstance, row, kinds)) for row in rows):
+            raise MalformedDataError(f"{self.path} is damaged: something else stands where a text or a number should")
+        return rows
 
-    def query_one(self, statement: str, parameters: Sequence[Value] = ()) -> Row | None:
-        """Run one statement; the first row of its answer, or None."""
-        rows = self.query(statement, parameters)
+    def query_one(self, statement: str, parameters: Sequence[Value] = (), *, columns: str = "") -> Row | None:
+        """Run one statement; the first row of its answer, or None. As `query`."""
+        rows = self.query(statement, parameters, columns=columns)
         return rows[0] if rows else None
 
     @contextlib.contextmanager
@@ -105,7 +124,7 @@ class Database:
                 self.query("COMMIT")
             except BaseException:
                 # A failed COMMIT (disk full) leaves the transaction open; some errors have rolled it back already.
-                with contextlib.suppress(MlssslError, sqlite3.Error):
+                with contextlib.suppress(MlssslError, *_FAILURES):
                     if self._connection is not None and self._connection.in_transaction:
                         self._connection.rollback()
                 raise
@@ -164,7 +183,7 @@ class Database:
         except BaseException as error:
             if connection is not None:
                 connection.close()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, _FAILURES):
                 raise self._translated(error) from None
             raise
         return connection
@@ -212,7 +231,7 @@ class Database:
             raise MalformedDataError(f"{self.path} says it is a machine of mlsssl, but its tables are missing")
         return int(version)
 
-    def _translated(self, error: sqlite3.Error) -> MlssslError:
+    def _translated(self, error: sqlite3.Error | UnicodeDecodeError) -> MlssslError:
         return _translate(error, self.path, self._busy_timeout)
 
     def _before_fork(self) -> None:
@@ -308,7 +327,7 @@ def _refuse_foreign(path: Path) -> None:
                 (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
             except sqlite3.OperationalError:
                 raise
-            except sqlite3.DatabaseError:
+            except (sqlite3.DatabaseError, UnicodeDecodeError):
                 raise MalformedDataError(f"{path} is not a machine of mlsssl: it is no SQLite file") from None
         if objects and owner != schema.APPLICATION_ID:
             raise MalformedDataError(f"{path} is an SQLite file of another program, not a machine of mlsssl")
@@ -360,6 +379,9 @@ _CODES = {
     23: "authorization denied",
     26: "file is not a database",
 }
+_FAILURES = (sqlite3.Error, UnicodeDecodeError)
+"""What the sqlite3 module raises: the second when SQLite's own message quotes a damaged name."""
+
 _BUSY = frozenset({5, 6, 15})
 _FORBIDDEN = frozenset({3, 8, 23})
 
@@ -371,7 +393,10 @@ def _code(error: sqlite3.Error) -> int:
     return next((number for number, text in _CODES.items() if text in str(error)), 1)
 
 
-def _translate(error: sqlite3.Error, path: Path, timeout: float) -> MlssslError:
+def _translate(error: sqlite3.Error | UnicodeDecodeError, path: Path, timeout: float) -> MlssslError:
+    if isinstance(error, UnicodeDecodeError) or "Could not decode" in str(error):
+        # Python's sqlite3 shows the text that it could not decode, which may be a password.
+        return MalformedDataError(f"{path} is not a machine of mlsssl, or it is damaged: a text in it is no UTF-8")
     code = _code(error)
     if code in _BUSY:
         return StoreError(f"{path} has been locked by another process for {timeout:g} seconds; try again later")

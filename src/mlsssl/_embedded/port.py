@@ -104,7 +104,7 @@ class EmbeddedPort:
     def store_names(self, location: Location) -> list[str]:
         """The stores that exist there, sorted without case."""
         rows = self._database.query(
-            "SELECT name FROM stores WHERE location = ? ORDER BY folded", (check_location(location),)
+            "SELECT name FROM stores WHERE location = ? ORDER BY folded", (check_location(location),), columns="t"
         )
         return [row[0] for row in rows]
 
@@ -132,7 +132,7 @@ class EmbeddedPort:
 
     def _find_store(self, name: str, location: str) -> int | None:
         row = self._database.query_one(
-            "SELECT id FROM stores WHERE location = ? AND folded = ?", (location, schema.folded(name))
+            "SELECT id FROM stores WHERE location = ? AND folded = ?", (location, schema.folded(name)), columns="i"
         )
         return None if row is None else int(row[0])
 
@@ -217,7 +217,8 @@ class EmbeddedPort:
         with self._database.transaction():
             rows = self._database.query(
                 "SELECT container FROM keys WHERE NOT kept AND container NOT IN"
-                " (SELECT container FROM certificates WHERE container IS NOT NULL)"
+                " (SELECT container FROM certificates WHERE container IS NOT NULL)",
+                columns="t",
             )
             for row in rows:
                 self._database.query("DELETE FROM keys WHERE container = ?", row)

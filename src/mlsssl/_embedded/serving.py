@@ -14,6 +14,7 @@ from mlsssl._embedded.central_store import CentralStore, read_central_store
 from mlsssl._embedded.chains import client_roots, find_chain
 from mlsssl._embedded.contexts import Identity, NoVersionLeftError, make_context
 from mlsssl._embedded.selection import by_port
+from mlsssl._pki.pem import FOREIGN_ERRORS
 from mlsssl.errors import ListenerError, MlssslError
 
 if TYPE_CHECKING:
@@ -112,6 +113,10 @@ class Serving:
             raise RefusedError(str(error), alert=PROTOCOL_VERSION) from None
         except MlssslError as error:
             raise RefusedError(str(error), alert=INTERNAL_ERROR) from None
+        except FOREIGN_ERRORS as error:
+            raise RefusedError(
+                f"{self._database.path} is damaged: {type(error).__name__}", alert=INTERNAL_ERROR
+            ) from None
 
     def _refresh(self) -> None:
         version = self._database.data_version()
@@ -148,6 +153,7 @@ class Serving:
             " WHERE location = 'LocalMachine' AND folded = ? AND thumbprint = ? AND persisted"
             " AND machine_keyset",
             (schema.folded(store), bytes(record.thumbprint or b"")),
+            columns="bt",
         )
         if row is None:
             # HTTP.sys reports this in the event log as 15021 and ends the connection.
@@ -211,7 +217,7 @@ class Serving:
         return Answer(record=record, certificate=certificate, context=context)
 
     def _load_identity(self, chain: tuple[bytes, ...], container: str | None) -> Identity:
-        row = self._database.query_one("SELECT pkcs8 FROM key_material WHERE container = ?", (container,))
+        row = self._database.query_one("SELECT pkcs8 FROM key_material WHERE container = ?", (container,), columns="b")
         if row is None:
             raise ListenerError("the private key was removed just now")
         return Identity(chain=chain, private_key=row[0])
