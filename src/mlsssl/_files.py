@@ -65,6 +65,32 @@ def absolute(given: str | os.PathLike[str]) -> Path:
         raise NotFoundError(f"{path} is relative, and the working folder is gone; give a whole path") from None
 
 
+def is_folder(path: Path) -> bool:
+    """Whether a folder is there; False, and no error, for a path that cannot be or cannot be looked at."""
+    return os.path.isdir(path)  # noqa: PTH112 -- Path.is_dir raises for a name too long and for a closed folder
+
+
+def is_file(path: Path) -> bool:
+    """Whether a file is there; False, and no error, for a path that cannot be or cannot be looked at."""
+    return os.path.isfile(path)  # noqa: PTH113 -- as above
+
+
+def entries(folder: Path) -> list[Path]:
+    """What is in a folder, sorted.
+
+    Raises:
+        NotFoundError: it is not there.
+        InvalidInputError: it is no folder, or no path that can be.
+        AccessDeniedError: this user may not look into it.
+        NativeError: it cannot be read for another reason.
+    """
+    with _translated("scandir", folder, right="read"):
+        try:
+            return sorted(folder.iterdir())
+        except NotADirectoryError:
+            raise InvalidInputError(f"{folder} is not a folder") from None
+
+
 def read(path: Path, *, limit: int = 64 * 1024 * 1024) -> bytes:
     """The bytes of a file that the caller named; whose it is does not matter.
 
@@ -170,7 +196,7 @@ def remove(path: Path) -> None:
 
 
 def _replace(source: Path, target: Path) -> None:
-    if target.is_dir():  # Windows says ACCESS_DENIED here too
+    if is_folder(target):  # Windows says ACCESS_DENIED here too
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
     _patiently(lambda: source.replace(target))
 
@@ -209,7 +235,7 @@ def _translated(function: str, path: Path, *, right: Literal["read", "write"]) -
     except IsADirectoryError:
         raise InvalidInputError(f"{path} is a folder, not a file") from None
     except PermissionError:
-        if path.is_dir():  # what Windows answers for a folder
+        if function in ("open", "write") and is_folder(path):  # what Windows answers for a folder
             raise InvalidInputError(f"{path} is a folder, not a file") from None
         raise AccessDeniedError(f"this user may not {right} {path}", right=right) from None
     except (OSError, ValueError) as error:
@@ -589,6 +615,13 @@ if sys.platform == "win32":
 
         return _files_windows.program_data()
 
+    def share_as(path: Path, other: Path) -> None:
+        """Let those read and write `path`, which SQLite has made, who may do so with `other`."""
+        from mlsssl import _files_windows
+
+        with contextlib.suppress(OSError):  # another process did it, and this one may not; or there are no lists here
+            _files_windows.copy_access_list(other, path)
+
     def _sync_folder(path: Path) -> None:
         """Windows has no such call; the rename is journalled by NTFS."""
 
@@ -620,6 +653,9 @@ else:
     def _make_folder(path: Path, *, administrators: bool) -> None:
         path.mkdir(0o700)
         path.chmod(0o700)  # mkdir's mode is cut by the umask, which may cut the owner's own bits
+
+    def share_as(path: Path, other: Path) -> None:
+        """Nothing: SQLite itself gives what it makes the mode of its database."""
 
     def _close_folder(path: Path, *, administrators: bool) -> None:
         """Nothing: that nobody else may write in it was looked at, and names alone are no secret."""

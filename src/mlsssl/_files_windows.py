@@ -72,6 +72,13 @@ if sys.platform == "win32":
         ctypes.c_void_p,
     )
     _advapi32.SetFileSecurityW.argtypes = (wintypes.LPCWSTR, wintypes.DWORD, ctypes.c_void_p)
+    _advapi32.GetFileSecurityW.argtypes = (
+        wintypes.LPCWSTR,
+        wintypes.DWORD,
+        ctypes.c_void_p,
+        wintypes.DWORD,
+        ctypes.POINTER(wintypes.DWORD),
+    )
     _advapi32.GetSecurityInfo.argtypes = (
         ctypes.c_void_p,
         ctypes.c_int,
@@ -157,7 +164,7 @@ if sys.platform == "win32":
                 raise _failed(path)
 
     def close_folder(path: Path, sddl: str) -> None:
-        """Give a folder, or a file, that was there before this access list.
+        """Give a folder that was there before this access list.
 
         Raises:
             OSError: the system refuses.
@@ -166,6 +173,20 @@ if sys.platform == "win32":
             wanted = _DACL | _PROTECTED_DACL
             if not _advapi32.SetFileSecurityW(str(path), wanted, attributes.lpSecurityDescriptor):
                 raise _failed(path)
+
+    def copy_access_list(source: Path, target: Path) -> None:
+        """Give a file the access list of another one.
+
+        Raises:
+            OSError: the system refuses.
+        """
+        needed = wintypes.DWORD()
+        _advapi32.GetFileSecurityW(str(source), _DACL, None, 0, ctypes.byref(needed))
+        buffer = ctypes.create_string_buffer(needed.value)
+        if not _advapi32.GetFileSecurityW(str(source), _DACL, buffer, needed, ctypes.byref(needed)):
+            raise _failed(source)
+        if not _advapi32.SetFileSecurityW(str(target), _DACL | _PROTECTED_DACL, buffer):
+            raise _failed(target)
 
     def is_link(status: os.stat_result) -> bool:
         """Whether `os.lstat` saw a link or a junction."""

@@ -59,9 +59,9 @@ def check(trail: str | Path | None) -> Path | None:
     if trail is None:
         return None
     path = _files.absolute(trail)
-    if path.is_dir():
+    if _files.is_folder(path):
         raise InvalidInputError(f"{path} is a folder; the audit trail is a file")
-    if not path.parent.is_dir():
+    if not _files.is_folder(path.parent):
         raise NotFoundError(f"there is no folder {path.parent} for the audit trail; make it first")
     _files.check_private(path)
     return path

@@ -194,6 +194,8 @@ class Database:
         version = self._version(connection)
         connection.execute("COMMIT")
         _set_write_ahead_log(connection, self._busy_timeout)
+        for companion in _companions(self.path)[:2]:
+            _files.share_as(companion, self.path)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")  # a deleted key is overwritten, not only forgotten
         connection.execute("PRAGMA trusted_schema = OFF")
@@ -283,9 +285,9 @@ def _make_private_file(path: Path) -> None:
     which SQLite would play back even into a file that uses none.
     """
     try:
-        if not path.parent.is_dir():
+        if not _files.is_folder(path.parent):
             _files.private_folder(path.parent)
-        if path.is_dir():
+        if _files.is_folder(path):
             raise InvalidInputError(
                 f"{path} is a folder; the machine is one file, for example {path / 'machine.sqlite'}"
             )
@@ -317,18 +319,19 @@ def _refuse_foreign(path: Path) -> None:
     """Refuse another program's file, before anybody is told to change its mode.
 
     Through SQLite, never through open(): closing a file drops every lock that this process has on it (POSIX), and
-    with it those of the machine's other connections.
+    with it those of the machine's other connections. As immutable, so that SQLite makes nothing beside it: a write-ahead
+    log would get the very mode that is refused, and be left behind.
     """
-    with contextlib.suppress(sqlite3.OperationalError):  # in use or not readable: it may well be ours
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
+    with contextlib.suppress(*_FAILURES):  # in use, half a change seen, or not readable: it may well be ours
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
         with contextlib.closing(connection):
             try:
                 (owner,) = connection.execute("PRAGMA application_id").fetchone()
                 (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            except sqlite3.OperationalError:
+            except sqlite3.DatabaseError as error:
+                if _code(error) == _NO_DATABASE:
+                    raise MalformedDataError(f"{path} is not a machine of mlsssl: it is no SQLite file") from None
                 raise
-            except (sqlite3.DatabaseError, UnicodeDecodeError):
-                raise MalformedDataError(f"{path} is not a machine of mlsssl: it is no SQLite file") from None
         if objects and owner != schema.APPLICATION_ID:
             raise MalformedDataError(f"{path} is an SQLite file of another program, not a machine of mlsssl")
 
@@ -383,6 +386,7 @@ _FAILURES = (sqlite3.Error, UnicodeDecodeError)
 """What the sqlite3 module raises: the second when SQLite's own message quotes a damaged name."""
 
 _BUSY = frozenset({5, 6, 15})
+_NO_DATABASE = 26
 _FORBIDDEN = frozenset({3, 8, 23})
 
 
