@@ -98,7 +98,7 @@ if sys.platform != "win32":
         path.chmod(0o600)
         script = """
             import os, sys
-            from mlsssl._embedded.port import EmbeddedPort  # now: that account may not be let into this interpreter's folder
+            from mlsssl._embedded.port import EmbeddedPort  # now: that account may not read it
             os.setgroups([])
             os.setgid(65534)
             os.setuid(65534)

@@ -319,8 +319,8 @@ def _refuse_foreign(path: Path) -> None:
     """Refuse another program's file, before anybody is told to change its mode.
 
     Through SQLite, never through open(): closing a file drops every lock that this process has on it (POSIX), and
-    with it those of the machine's other connections. As immutable, so that SQLite makes nothing beside it: a write-ahead
-    log would get the very mode that is refused, and be left behind.
+    with it those of the machine's other connections. As immutable, so that SQLite makes nothing beside it: a
+    write-ahead log would get the very mode that is refused, and be left behind.
     """
     with contextlib.suppress(*_FAILURES):  # in use, half a change seen, or not readable: it may well be ours
         connection = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
