@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mlsssl import Binding, CertificateAuthority, EmbeddedMachine, Store, audit, deploy, recover
+from mlsssl._embedded.port import EmbeddedPort
 from mlsssl.errors import MalformedDataError, MlssslError
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         deploy(KEY, ca.issue("a.test", key="ec-p256"), machine=machine, verify=False)
         machine.define_service("First")
         machine.define_service("Second", depends_on=["First"], running=True)
-        machine.port.set_central_store(folder, PASSWORD)
+        port_of(machine).set_central_store(folder, PASSWORD)
         with Store.open("CA", machine=machine) as store:
             store.add_crl(ca.crl([]))
     with closing(sqlite3.connect(folder / "m.sqlite")) as connection:
@@ -43,6 +44,11 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "m.sqlite"
+
+
+def port_of(machine: EmbeddedMachine) -> EmbeddedPort:
+    assert isinstance(machine.port, EmbeddedPort)
+    return machine.port
 
 
 def put(path: Path, content: bytes) -> None:
@@ -61,17 +67,18 @@ def stores(machine: EmbeddedMachine) -> None:
 
 
 def services(machine: EmbeddedMachine) -> None:
-    for name in machine.port.services.names():
-        machine.port.services.query(name)
-        machine.port.services.active_dependents(name)
-        machine.port.services.request_start(name)
+    known = port_of(machine).services
+    for name in known.names():
+        known.query(name)
+        known.active_dependents(name)
+        known.request_start(name)
 
 
 USES: dict[str, Callable[[EmbeddedMachine], object]] = {
     "stores": stores,
     "services": services,
     "bindings": lambda machine: [binding.to_dict() for binding in Binding.all(machine=machine)],
-    "central store": lambda machine: machine.port.central_store,
+    "central store": lambda machine: port_of(machine).central_store,
     "audit": lambda machine: audit(machine=machine),
     "recover": lambda machine: recover(machine=machine),
     "keys": lambda machine: machine.port.recover(),
@@ -142,7 +149,7 @@ def test_a_text_that_is_none_is_not_shown(whole: bytes, path: Path) -> None:
         text = PASSWORD.encode() + b"\xff"
         connection.execute("UPDATE settings SET value = CAST(? AS TEXT) WHERE name = 'ccs_password'", (text,))
     with closing(EmbeddedMachine(path)) as machine, pytest.raises(MalformedDataError, match="damaged") as caught:
-        assert machine.port.central_store
+        assert port_of(machine).central_store
     assert PASSWORD not in str(caught.value)
 
 

@@ -252,11 +252,12 @@ def test_what_a_virus_scanner_holds_is_tried_again(tmp_path: Path, monkeypatch: 
 
         return action
 
-    for name, use in (
+    uses: list[tuple[str, Callable[[], None]]] = [
         ("replace", lambda: write(tmp_path / "a", b"new", private=True)),
         ("replace", lambda: _files.replace(tmp_path / "a", tmp_path / "b")),
         ("unlink", lambda: _files.remove(tmp_path / "b")),
-    ):
+    ]
+    for name, use in uses:
         attempts.clear()
         with monkeypatch.context() as patched:
             patched.setattr(Path, name, holding(getattr(Path, name), times=3))

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import tempfile
 import textwrap
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -209,7 +210,7 @@ if sys.platform != "win32":
         linked, owned = shared / "linked.jsonl", shared / "owned.jsonl"
         as_nobody('ln -s "$3" "$1" && : > "$2"', linked, owned, precious)
         for path in (linked, owned):
-            refused(path, lambda path=path: deploy(KEY, certificate, machine=machine, verify=False, trail=path))
+            refused(path, partial(deploy, KEY, certificate, machine=machine, verify=False, trail=path))
         assert precious.read_text() == "precious\n"
         assert owned.read_bytes() == b""
         assert Binding.get(KEY, machine=machine).record == before

@@ -194,14 +194,14 @@ class Database:
         version = self._version(connection)
         connection.execute("COMMIT")
         _set_write_ahead_log(connection, self._busy_timeout)
-        for companion in _companions(self.path)[:2]:
-            _files.share_as(companion, self.path)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")  # a deleted key is overwritten, not only forgotten
         connection.execute("PRAGMA trusted_schema = OFF")
         connection.execute("PRAGMA cache_size = -16384")  # KiB, at most: the indexes of 100,000 certificates fit in
         if version < schema.VERSION:
             self._upgrade(connection, version)
+        for companion in _companions(self.path)[:2]:  # which are there now, and hold no key of a new file yet
+            _files.share_as(companion, self.path)
 
     def _upgrade(self, connection: sqlite3.Connection, version: int) -> None:
         """Bring the file to this version in one transaction: killed in it, the file is what it was."""
