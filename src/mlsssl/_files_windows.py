@@ -1,4 +1,4 @@
-"""Windows' half of `_files`: files and folders whose access list is set as they are made, not after.
+"""Windows' half of `_files`: files and folders whose access list is set as they are made; whose a file is.
 
 Through ctypes, for `_files` lies below the Windows storey and importing mlsssl must not load cffi. Python's own mode
 bits do nothing for files on Windows, and for folders only since 3.12.4. Only Windows has anything in here.
@@ -13,28 +13,31 @@ if sys.platform == "win32":
     import ctypes
     import msvcrt
     import os
+    import stat
     from ctypes import wintypes
+    from functools import lru_cache
     from pathlib import Path
     from typing import TYPE_CHECKING
-
-    from mlsssl.errors import AccessDeniedError
 
     if TYPE_CHECKING:
         from collections.abc import Iterator
 
     # Security descriptor strings (SDDL). P: what the parent would hand down stays out. FA: full access.
-    # OW, BA, SY: owner rights, the administrators' group, LocalSystem. OICI: handed down to what is made inside.
-    PRIVATE_FILE = "D:P(A;;FA;;;OW)(A;;FA;;;BA)(A;;FA;;;SY)"
-    PRIVATE_FOLDER = "D:P(A;OICI;FA;;;OW)(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)"
+    # BA, SY: the administrators' group, LocalSystem. OICI: handed down to what is made inside. The user is named by
+    # SID, not as owner (OW): what an elevated process makes belongs to the administrators' group, to which the same
+    # user does not belong unelevated.
     ADMINISTRATORS_FOLDER = "O:BAD:P(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)"
 
-    _ADMINISTRATORS, _SYSTEM = "S-1-5-32-544", "S-1-5-18"
-    _GENERIC_WRITE, _CREATE_NEW, _FILE_ATTRIBUTE_NORMAL = 0x4000_0000, 1, 0x80
+    ADMINISTRATORS, SYSTEM = "S-1-5-32-544", "S-1-5-18"
+    _GENERIC_READ, _GENERIC_WRITE, _FILE_APPEND_DATA = 0x8000_0000, 0x4000_0000, 0x4
+    _READ_CONTROL, _SYNCHRONIZE = 0x2_0000, 0x10_0000
+    _CREATE_NEW, _OPEN_EXISTING, _OPEN_ALWAYS = 1, 3, 4
+    _FILE_ATTRIBUTE_NORMAL, _OPEN_REPARSE_POINT, _BACKUP_SEMANTICS = 0x80, 0x20_0000, 0x200_0000
     _INVALID_HANDLE = ctypes.c_void_p(-1).value
     _OWNER, _DACL, _PROTECTED_DACL = 0x1, 0x4, 0x8000_0000  # SECURITY_INFORMATION
     _SE_FILE_OBJECT = 1
     _TOKEN_QUERY, _TOKEN_USER = 0x8, 1
-    _REPARSE_POINT = 0x400  # FILE_ATTRIBUTE_REPARSE_POINT: a link or junction
+    _NAME_SURROGATE = 0x2000_0000  # IsReparseTagNameSurrogate: a link or junction, not a file kept in another way
     _PROGRAM_DATA = "{62AB5D82-FDC1-4DC3-A9DD-070D1D495D97}"  # FOLDERID_ProgramData
 
     # System32 only, as for every DLL; these three are in each process or among Windows' known DLLs anyway.
@@ -69,8 +72,15 @@ if sys.platform == "win32":
         ctypes.c_void_p,
     )
     _advapi32.SetFileSecurityW.argtypes = (wintypes.LPCWSTR, wintypes.DWORD, ctypes.c_void_p)
-    _advapi32.GetNamedSecurityInfoW.argtypes = (
+    _advapi32.GetFileSecurityW.argtypes = (
         wintypes.LPCWSTR,
+        wintypes.DWORD,
+        ctypes.c_void_p,
+        wintypes.DWORD,
+        ctypes.POINTER(wintypes.DWORD),
+    )
+    _advapi32.GetSecurityInfo.argtypes = (
+        ctypes.c_void_p,
         ctypes.c_int,
         wintypes.DWORD,
         ctypes.POINTER(ctypes.c_void_p),
@@ -78,6 +88,16 @@ if sys.platform == "win32":
         ctypes.c_void_p,
         ctypes.c_void_p,
         ctypes.POINTER(ctypes.c_void_p),
+    )
+    _advapi32.ConvertStringSidToSidW.argtypes = (wintypes.LPCWSTR, ctypes.POINTER(ctypes.c_void_p))
+    _advapi32.LookupAccountSidW.argtypes = (
+        wintypes.LPCWSTR,
+        ctypes.c_void_p,
+        wintypes.LPWSTR,
+        ctypes.POINTER(wintypes.DWORD),
+        wintypes.LPWSTR,
+        ctypes.POINTER(wintypes.DWORD),
+        ctypes.POINTER(ctypes.c_int),
     )
     _advapi32.ConvertSidToStringSidW.argtypes = (ctypes.c_void_p, ctypes.POINTER(ctypes.c_void_p))
     _advapi32.OpenProcessToken.argtypes = (ctypes.c_void_p, wintypes.DWORD, ctypes.POINTER(ctypes.c_void_p))
@@ -93,25 +113,47 @@ if sys.platform == "win32":
     # turn away another process that opens the same machine now: SQLite then opens it read-only, and stays so.
     _SHARED = 0x1 | 0x2 | 0x4
 
+    def private_file_list() -> str:
+        """The access list of a file for this user, administrators and SYSTEM."""
+        return f"D:P(A;;FA;;;{user()})(A;;FA;;;BA)(A;;FA;;;SY)"
+
+    def private_folder_list() -> str:
+        """The same for a folder, handed down to what is made inside."""
+        return f"D:P(A;OICI;FA;;;{user()})(A;OICI;FA;;;BA)(A;OICI;FA;;;SY)"
+
     def create_private(path: Path) -> int:
-        """Make a new file for its owner, administrators and SYSTEM; a descriptor open for writing.
+        """Make a new file for this user, administrators and SYSTEM; a descriptor open for writing.
 
         Raises:
             OSError: the subclass that Python's `open` would raise.
         """
-        with _descriptor(PRIVATE_FILE) as attributes:
-            handle = _kernel32.CreateFileW(
-                str(path), _GENERIC_WRITE, _SHARED, attributes, _CREATE_NEW, _FILE_ATTRIBUTE_NORMAL, None
-            )
-            if handle == _INVALID_HANDLE:
-                raise _failed(path)
-        try:
-            return msvcrt.open_osfhandle(handle, os.O_WRONLY | os.O_BINARY | os.O_NOINHERIT)
-        except BaseException:
-            _kernel32.CloseHandle(handle)
-            raise
+        return _opened(path, _GENERIC_WRITE, _CREATE_NEW, _FILE_ATTRIBUTE_NORMAL, os.O_WRONLY)
 
-    def make_private_folder(path: Path, sddl: str = PRIVATE_FOLDER) -> None:
+    def open_private(path: Path, flags: int) -> int:
+        """Open a file without following a link in its place; made as by `create_private` when missing.
+
+        Args:
+            path: The file.
+            flags: As for `os.open`: O_RDONLY, or O_CREAT with O_RDWR or with O_WRONLY and O_APPEND.
+
+        Raises:
+            OSError: the subclass that Python's `open` would raise.
+        """
+        if flags & os.O_APPEND:
+            access = _FILE_APPEND_DATA | _SYNCHRONIZE
+        else:
+            access = _GENERIC_READ | (_GENERIC_WRITE if flags & os.O_RDWR else 0)
+        how = _FILE_ATTRIBUTE_NORMAL
+        with contextlib.suppress(OSError):
+            # A file that a file system filter keeps in another place (deduplication) is no link, but opened past the
+            # filter it would be empty.
+            status = path.lstat()
+            how |= _OPEN_REPARSE_POINT if is_link(status) or not status.st_reparse_tag else 0
+        kept = flags & (os.O_RDWR | os.O_WRONLY | os.O_APPEND)
+        disposition = _OPEN_ALWAYS if flags & os.O_CREAT else _OPEN_EXISTING
+        return _opened(path, access | _READ_CONTROL, disposition, how, kept)
+
+    def make_private_folder(path: Path, sddl: str) -> None:
         """Make a folder with this access list.
 
         Raises:
@@ -121,26 +163,83 @@ if sys.platform == "win32":
             if not _kernel32.CreateDirectoryW(str(path), attributes):
                 raise _failed(path)
 
-    def claim_folder(path: Path) -> None:
-        """Make a folder that was there before safe for administrators' use, or refuse it.
-
-        Everybody may make folders in %ProgramData%, so one made by somebody else before us could be a trap: its
-        owner can always let himself in.
+    def close_folder(path: Path, sddl: str) -> None:
+        """Give a folder that was there before this access list.
 
         Raises:
-            AccessDeniedError: it belongs to somebody else, or is a link to another place.
+            OSError: the system refuses.
         """
-        if path.lstat().st_file_attributes & _REPARSE_POINT:
-            raise AccessDeniedError(f"{path} is a link to another place; remove it", right="owner")
-        owner = _owner(path)
-        if owner not in (_ADMINISTRATORS, _SYSTEM, _this_user()):
-            raise AccessDeniedError(
-                f"{path} belongs to somebody else ({owner}); look into it and remove it", right="owner"
-            )
-        with _descriptor(ADMINISTRATORS_FOLDER) as attributes:
+        with _descriptor(sddl) as attributes:
             wanted = _DACL | _PROTECTED_DACL
             if not _advapi32.SetFileSecurityW(str(path), wanted, attributes.lpSecurityDescriptor):
                 raise _failed(path)
+
+    def copy_access_list(source: Path, target: Path) -> None:
+        """Give a file the access list of another one.
+
+        Raises:
+            OSError: the system refuses.
+        """
+        needed = wintypes.DWORD()
+        _advapi32.GetFileSecurityW(str(source), _DACL, None, 0, ctypes.byref(needed))
+        buffer = ctypes.create_string_buffer(needed.value)
+        if not _advapi32.GetFileSecurityW(str(source), _DACL, buffer, needed, ctypes.byref(needed)):
+            raise _failed(source)
+        if not _advapi32.SetFileSecurityW(str(target), _DACL | _PROTECTED_DACL, buffer):
+            raise _failed(target)
+
+    def is_link(status: os.stat_result) -> bool:
+        """Whether `os.lstat` saw a link or a junction."""
+        return stat.S_ISLNK(status.st_mode) or bool(status.st_reparse_tag & _NAME_SURROGATE)
+
+    def owner_of(path: Path) -> str:
+        """The owner's SID of a file or folder; of a link itself, not of what it leads to.
+
+        Raises:
+            OSError: the system refuses.
+        """
+        how = _OPEN_REPARSE_POINT | _BACKUP_SEMANTICS
+        handle = _kernel32.CreateFileW(str(path), _READ_CONTROL, _SHARED, None, _OPEN_EXISTING, how, None)
+        if handle == _INVALID_HANDLE:
+            raise _failed(path)
+        try:
+            return owner_of_handle(handle)
+        finally:
+            _kernel32.CloseHandle(handle)
+
+    def owner_of_handle(handle: int) -> str:
+        """The owner's SID of an open file or folder.
+
+        Raises:
+            OSError: the system refuses.
+        """
+        owner, descriptor = ctypes.c_void_p(), ctypes.c_void_p()
+        code = _advapi32.GetSecurityInfo(
+            handle, _SE_FILE_OBJECT, _OWNER, ctypes.byref(owner), None, None, None, ctypes.byref(descriptor)
+        )
+        if code:
+            raise ctypes.WinError(code)
+        try:
+            return _sid_text(owner)
+        finally:
+            _kernel32.LocalFree(descriptor)
+
+    def account_name(sid: str) -> str:
+        r"""An account as people know it, with its SID: `HOST\name (S-1-5-...)`."""
+        binary = ctypes.c_void_p()
+        if not _advapi32.ConvertStringSidToSidW(sid, ctypes.byref(binary)):
+            return sid
+        try:
+            name, domain = ctypes.create_unicode_buffer(257), ctypes.create_unicode_buffer(257)
+            lengths = wintypes.DWORD(257), wintypes.DWORD(257)
+            use = ctypes.c_int()
+            if not _advapi32.LookupAccountSidW(
+                None, binary, name, ctypes.byref(lengths[0]), domain, ctypes.byref(lengths[1]), ctypes.byref(use)
+            ):
+                return sid
+            return f"{domain.value}\\{name.value} ({sid})"
+        finally:
+            _kernel32.LocalFree(binary)
 
     def program_data() -> Path:
         """The folder for data of all users, %ProgramData%, as the system says it, not the environment."""
@@ -169,19 +268,20 @@ if sys.platform == "win32":
         finally:
             _kernel32.LocalFree(descriptor)
 
-    def _owner(path: Path) -> str:
-        owner, descriptor = ctypes.c_void_p(), ctypes.c_void_p()
-        code = _advapi32.GetNamedSecurityInfoW(
-            str(path), _SE_FILE_OBJECT, _OWNER, ctypes.byref(owner), None, None, None, ctypes.byref(descriptor)
-        )
-        if code:
-            raise ctypes.WinError(code)
+    def _opened(path: Path, access: int, disposition: int, how: int, flags: int) -> int:
+        with _descriptor(private_file_list()) as attributes:
+            handle = _kernel32.CreateFileW(str(path), access, _SHARED, attributes, disposition, how, None)
+            if handle == _INVALID_HANDLE:
+                raise _failed(path)
         try:
-            return _sid_text(owner)
-        finally:
-            _kernel32.LocalFree(descriptor)
+            return msvcrt.open_osfhandle(handle, flags | os.O_BINARY | os.O_NOINHERIT)
+        except BaseException:
+            _kernel32.CloseHandle(handle)
+            raise
 
-    def _this_user() -> str:
+    @lru_cache(maxsize=1)
+    def user() -> str:
+        """This process's user as a SID."""
         token = ctypes.c_void_p()
         if not _advapi32.OpenProcessToken(_kernel32.GetCurrentProcess(), _TOKEN_QUERY, ctypes.byref(token)):
             raise ctypes.WinError(ctypes.get_last_error())

@@ -160,7 +160,7 @@ class Journal:
             MalformedDataError: the file is damaged, or of a later version.
         """
         try:
-            data = _files.read(self._running)
+            data = _files.read_private(self._running)
         except NotFoundError:
             return None
         return _parse(data, self._running)
@@ -180,15 +180,15 @@ class Journal:
         """It is done: keep it as the last change of its key, or (`keep` False) forget it."""
         with on_disk("rename"):
             if keep and change.key is not None:
-                self._running.replace(self._last(change.key))
+                _files.replace(self._running, self._last(change.key))
             else:
-                self._running.unlink(missing_ok=True)
+                _files.remove(self._running)
 
     def last(self, key: BindingKey) -> Change | None:
         """The last change of this key that was kept, or None. `MalformedDataError` when the file is damaged."""
         path = self._last(key)
         try:
-            data = _files.read(path)
+            data = _files.read_private(path)
         except NotFoundError:
             return None
         return _parse(data, path)
@@ -196,7 +196,7 @@ class Journal:
     def forget(self, key: BindingKey) -> None:
         """Forget the last change of this key."""
         with on_disk("unlink"):
-            self._last(key).unlink(missing_ok=True)
+            _files.remove(self._last(key))
 
     def _last(self, key: BindingKey) -> Path:
         digest = hashlib.sha256(key_text(key).encode()).hexdigest()[:16]

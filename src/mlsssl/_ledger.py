@@ -50,7 +50,7 @@ class Ledger:
     def read(self) -> dict[tuple[str, Thumbprint], Superseded]:
         """Every entry, by store (case folded) and thumbprint. `MalformedDataError` when the file is damaged."""
         try:
-            data = _files.read(self._path)
+            data = _files.read_private(self._path)
         except NotFoundError:
             return {}
         try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import errno
 import getpass
 import json
 import os
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl import _files
 from mlsssl._journal import record_to_dict
-from mlsssl.errors import AccessDeniedError, InvalidInputError, NativeError, NotFoundError
+from mlsssl.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -26,8 +25,8 @@ def add(change: Change, *, result: str, reason: str | None = None) -> None:
 
     Raises:
         NotFoundError: its folder does not exist.
-        AccessDeniedError: this user may not write it.
-        InvalidInputError: a folder is in its place.
+        AccessDeniedError: this user may not write it, or it is a link, another account's, or open to others' writing.
+        InvalidInputError: no ordinary file is in its place.
         NativeError: the disk is full, or otherwise refuses.
     """
     trail = change.trail
@@ -49,34 +48,22 @@ def add(change: Change, *, result: str, reason: str | None = None) -> None:
         "added": [f"{one.store}/{one.thumbprint}" for one in change.additions],
     }
     line = json.dumps(entry).encode("ascii") + b"\n"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
     try:
-        descriptor = os.open(trail, flags, 0o600)
-        try:
-            os.write(descriptor, line)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-    except FileNotFoundError:
+        _files.append_private(trail, line)
+    except NotFoundError:
         raise NotFoundError(f"there is no folder {trail.parent} for the audit trail; make it first") from None
-    except IsADirectoryError:
-        raise InvalidInputError(f"{trail} is a folder; the audit trail is a file") from None
-    except PermissionError:
-        raise AccessDeniedError(f"this user may not write the audit trail {trail}", right="write") from None
-    except OSError as error:
-        code = error.errno or 0
-        raise NativeError("write", code, errno.errorcode.get(code, ""), f"the audit trail {trail}") from None
 
 
 def check(trail: str | Path | None) -> Path | None:
     """The trail as a path; refused now when its folder is missing, for later the change would be done already."""
     if trail is None:
         return None
-    path = _files.path_of(trail).absolute()
-    if path.is_dir():
+    path = _files.absolute(trail)
+    if _files.is_folder(path):
         raise InvalidInputError(f"{path} is a folder; the audit trail is a file")
-    if not path.parent.is_dir():
+    if not _files.is_folder(path.parent):
         raise NotFoundError(f"there is no folder {path.parent} for the audit trail; make it first")
+    _files.check_private(path)
     return path
 
 

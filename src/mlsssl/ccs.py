@@ -109,20 +109,21 @@ def check_folder(folder: str | Path, password: str | None, *, at: dt.datetime | 
 
     Raises:
         InvalidInputError: it is no folder, or `at` is naive.
+        AccessDeniedError: this user may not look into it.
     """
     where = _files.path_of(folder)
-    if not where.is_dir():
+    if not _files.is_folder(where):
         raise InvalidInputError(f"{where} is not a folder")
     check_password(password)
     moment = check_moment(at)
-    return tuple(finding for path in sorted(where.iterdir()) for finding in _check_file(path, password, moment))
+    return tuple(finding for path in _files.entries(where) for finding in _check_file(path, password, moment))
 
 
 def _check_file(path: Path, password: str | None, moment: dt.datetime) -> Iterator[CcsFinding]:
     def found(problem: str, remedy: str) -> CcsFinding:
         return CcsFinding(path=path, problem=problem, remedy=remedy)
 
-    if path.is_dir():
+    if _files.is_folder(path):
         return
     host = _host_of(path)
     if host is None:

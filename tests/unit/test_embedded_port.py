@@ -13,8 +13,10 @@ import pytest
 
 from mlsssl._embedded.port import EmbeddedPort, default_path
 from mlsssl._embedded.services import EmbeddedServices
+from mlsssl._journal import Journal, begun
 from mlsssl._ports import ServiceState
 from mlsssl.errors import (
+    AccessDeniedError,
     BindingError,
     ClosedError,
     ExistsError,
@@ -22,6 +24,7 @@ from mlsssl.errors import (
     ServiceError,
     ServiceNotFoundError,
 )
+from mlsssl.values import IpPort
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,6 +38,49 @@ def machine(tmp_path: Path) -> Iterator[EmbeddedPort]:
     port = EmbeddedPort(tmp_path / "machine.sqlite")
     yield port
     port.close()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="links take a right there; spellings have a test of their own")
+def test_one_file_under_two_names_has_one_lock_and_one_record(
+    machine: EmbeddedPort, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a link, a link to its folder, and a relative path: what one began the other recovers, and they take turns."""
+    (tmp_path / "link.sqlite").symlink_to("machine.sqlite")
+    (tmp_path / "folder").symlink_to(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    for name in ("link.sqlite", "folder/link.sqlite", f"../{tmp_path.name}/machine.sqlite", "machine.sqlite"):
+        other = EmbeddedPort(name)
+        assert other.path == machine.path
+        journal = Journal(machine.state_folder)
+        journal.begin(begun("deploy", IpPort("0.0.0.0", 443)))
+        assert Journal(other.state_folder).pending() is not None
+        journal.finish(begun("deploy", IpPort("0.0.0.0", 443)), keep=False)
+        with (
+            machine.lock("change", timeout=1),
+            pytest.raises(BindingError, match="somebody else is changing"),
+            other.lock("change", timeout=0.05),
+        ):
+            pass
+        other.close()
+    assert sorted(path.name for path in tmp_path.glob("*.state")) == ["machine.sqlite.state"]
+
+
+def test_a_file_with_two_names_is_no_machine(machine: EmbeddedPort, tmp_path: Path) -> None:
+    """By a hard link it would have two write-ahead logs, and SQLite could not recover the one from the other."""
+    machine.close()
+    os.link(machine.path, tmp_path / "other.sqlite")
+    for name in ("machine.sqlite", "other.sqlite"):
+        with pytest.raises(AccessDeniedError, match="has 2 names"):
+            EmbeddedPort(tmp_path / name)
+    (tmp_path / "other.sqlite").unlink()
+    EmbeddedPort(tmp_path / "machine.sqlite").close()
+
+
+def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
+    """NUL, and half a character where names are UTF-8; also from the environment."""
+    for text in ("a\0b", "a\ud800b") if sys.platform != "win32" else ("a\0b",):
+        with pytest.raises(InvalidInputError, match="cannot be the path of a file"):
+            EmbeddedPort(tmp_path / text)
 
 
 def test_it_is_a_machine_port(machine: EmbeddedPort) -> None:

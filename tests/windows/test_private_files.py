@@ -93,9 +93,118 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytes
 
     folder = tmp_path / "folder"
     folder.mkdir()
-    monkeypatch.setattr(_files_windows, "_owner", lambda _path: "S-1-5-21-1-2-3-1001")
+    monkeypatch.setattr(_files_windows, "owner_of", lambda _path: "S-1-5-21-1-2-3-1001")
     with pytest.raises(AccessDeniedError, match="S-1-5-21-1-2-3-1001"):
         _files.private_folder(folder, administrators=True)
+
+
+def test_what_is_added_to_and_locked_is_closed_to_others(tmp_path: Path) -> None:
+    """The audit log and the lock, which are made when first needed, in a folder that hands its openness down."""
+    if sys.platform != "win32":  # pragma: no cover - for the type checker
+        raise AssertionError
+    from mlsssl import _files_windows
+
+    folder = tmp_path / "open"
+    _files_windows.make_private_folder(folder, "D:(A;OICI;FA;;;WD)")
+    for _ in range(2):
+        _files.append_private(folder / "log", b"line\n")
+    assert _files.read_private(folder / "log") == b"line\nline\n"
+    with _files.lock(folder / "lock", timeout=1):
+        pass
+    assert not open_to_others(folder / "log")
+    assert not open_to_others(folder / "lock")
+
+
+def test_the_audit_log_is_closed_to_others(tmp_path: Path) -> None:
+    """As `deploy` writes it."""
+    if sys.platform != "win32":  # pragma: no cover - for the type checker
+        raise AssertionError
+    from mlsssl import CertificateAuthority, EmbeddedMachine, _files_windows, deploy
+
+    folder = tmp_path / "open"
+    _files_windows.make_private_folder(folder, "D:(A;OICI;FA;;;WD)")
+    certificate = CertificateAuthority.create("R", key="ec-p256").issue("a.test", key="ec-p256")
+    machine = EmbeddedMachine(tmp_path / "m.sqlite")
+    deploy("0.0.0.0:443", certificate, machine=machine, verify=False, trail=folder / "log.jsonl")
+    machine.close()
+    assert (folder / "log.jsonl").read_bytes().count(b"\n") == 1
+    assert not open_to_others(folder / "log.jsonl")
+
+
+def test_what_sqlite_makes_beside_a_machine_is_closed_to_others(tmp_path: Path) -> None:
+    """The write-ahead log holds the keys before the file does, and would take what the folder hands down."""
+    if sys.platform != "win32":  # pragma: no cover - for the type checker
+        raise AssertionError
+    from mlsssl import EmbeddedMachine, _files_windows
+
+    folder = tmp_path / "open"
+    _files_windows.make_private_folder(folder, "D:(A;OICI;FA;;;WD)")
+    machine = EmbeddedMachine(folder / "m.sqlite")
+    for name in ("m.sqlite", "m.sqlite-wal", "m.sqlite-shm"):
+        assert not open_to_others(folder / name), name
+    machine.close()
+
+
+def test_the_user_is_named_in_the_access_list(tmp_path: Path) -> None:
+    """Not only as owner: what is made elevated belongs to the administrators, which the user is not unelevated."""
+    if sys.platform != "win32":  # pragma: no cover - for the type checker
+        raise AssertionError
+    from mlsssl import _files_windows
+
+    _files.write(tmp_path / "file", b"key", private=True)
+    _files.private_folder(tmp_path / "folder")
+    for text in (
+        _files_windows.private_file_list(),
+        _files_windows.private_folder_list(),
+        access_list(tmp_path / "file"),
+        access_list(tmp_path / "folder"),
+    ):
+        assert f";;;{_files_windows.user()})" in text
+        assert ";;;OW)" not in text
+
+
+@pytest.mark.parametrize("owner", ["S-1-5-32-544", "S-1-5-18", "S-1-5-21-1-2-3-1001"])
+def test_a_file_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, owner: str) -> None:
+    """Read, added to, locked, or left to SQLite; what administrators or SYSTEM made is taken."""
+    if sys.platform != "win32":  # pragma: no cover - for the type checker
+        raise AssertionError
+    from mlsssl import EmbeddedMachine, _files_windows
+
+    EmbeddedMachine(tmp_path / "m.sqlite").close()
+    path = tmp_path / "file"
+    _files.write(path, b"", private=True)
+
+    def lock() -> None:
+        with _files.lock(path, timeout=1):
+            pass
+
+    monkeypatch.setattr(_files_windows, "owner_of_handle", lambda _handle: owner)
+    for use in (
+        lambda: _files.read_private(path),
+        lambda: _files.append_private(path, b""),
+        lambda: _files.check_private(path),
+        lambda: EmbeddedMachine(tmp_path / "m.sqlite").close(),
+        lock,
+    ):
+        if not owner.endswith("-1001"):
+            use()
+            continue
+        with pytest.raises(AccessDeniedError, match=owner) as caught:
+            use()
+        assert caught.value.right == "owner"
+
+
+def test_one_file_in_two_spellings_is_one_machine(tmp_path: Path) -> None:
+    """Windows compares names without case; the path is the one that the file was made under."""
+    from mlsssl import EmbeddedMachine
+
+    machine = EmbeddedMachine(tmp_path / "Machine.sqlite")
+    other = EmbeddedMachine(str(tmp_path / "MACHINE.SQLITE").upper())
+    assert other.path == machine.path
+    assert str(other.path) == str(machine.path)
+    assert str(other.state_folder) == str(machine.state_folder)
+    machine.close()
+    other.close()
 
 
 def test_files_in_the_way_and_missing_folders(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def _folder(keep: str | None) -> Iterator[Path]:
     chosen = Path(keep)
     if chosen.is_dir() and any(chosen.iterdir()):
         raise ExistsError(f"{chosen} is not empty; quickstart writes keys, and replaces none: name a new folder")
-    yield _files.private_folder(chosen)
+    yield chosen if chosen.is_dir() else _files.private_folder(chosen)
 
 
 def _run(name: str, key: KeyType, folder: Path, steps: _Steps) -> None:

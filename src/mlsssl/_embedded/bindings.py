@@ -200,6 +200,9 @@ def _record(row: Row) -> BindingRecord:
 
 def _parse(row: Row) -> BindingRecord:
     family, host, port, thumbprint, store_name, app_id, flags, check_mode, freshness, timeout, ctl, ctl_store = row
+    for text in (store_name, ctl, ctl_store):
+        if not isinstance(text, (str, type(None))):
+            raise TypeError("text expected")
     return BindingRecord(
         key=_key(BindingFamily(family), host, port),
         thumbprint=None if thumbprint is None else Thumbprint(thumbprint),

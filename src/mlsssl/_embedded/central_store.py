@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
@@ -16,6 +15,8 @@ from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError
 from mlsssl.values import HostnamePort
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from mlsssl._embedded.database import Database
 
 _FOLDER, _PASSWORD = "ccs_folder", "ccs_password"
@@ -48,7 +49,7 @@ class CentralStore:
             return None
         for stem in (name, f"_.{name.partition('.')[2]}"):
             path = self.folder / f"{stem}.pfx"
-            if path.is_file():
+            if _files.is_file(path):
                 return path
         return None
 
@@ -73,9 +74,11 @@ class CentralStore:
 
 def read_central_store(database: Database) -> CentralStore | None:
     """The machine's Central Certificate Store, or None when it has none."""
-    rows = database.query("SELECT name, value FROM settings WHERE name IN (?, ?)", (_FOLDER, _PASSWORD))
+    rows = database.query("SELECT name, value FROM settings WHERE name IN (?, ?)", (_FOLDER, _PASSWORD), columns="tt")
     found: dict[str, str] = dict(rows)
-    return CentralStore(folder=Path(found[_FOLDER]), password=found.get(_PASSWORD)) if _FOLDER in found else None
+    return (
+        CentralStore(folder=_files.path_of(found[_FOLDER]), password=found.get(_PASSWORD)) if _FOLDER in found else None
+    )
 
 
 def write_central_store(database: Database, store: CentralStore | None) -> None:
@@ -87,8 +90,8 @@ def write_central_store(database: Database, store: CentralStore | None) -> None:
     """
     values: list[tuple[str, str]] = []
     if store is not None:
-        folder = store.folder.absolute()
-        if not folder.is_dir():
+        folder = _files.absolute(store.folder)
+        if not _files.is_folder(folder):
             raise NotFoundError(f"there is no folder {folder} for the Central Certificate Store")
         values.append((_FOLDER, str(folder)))
         if store.password is not None:

@@ -48,6 +48,7 @@ def find_chain(database: Database, leaf: x509.Certificate) -> list[x509.Certific
             "SELECT DISTINCT der FROM certificates JOIN stores ON stores.id = store"
             " WHERE subject = ? AND location = 'LocalMachine' AND folded <> 'DISALLOWED' LIMIT 50",
             (issuer_digest(certificate),),
+            columns="b",
         )
         return [load_der(der) for (der,) in rows]
 
@@ -72,6 +73,7 @@ def client_roots(database: Database) -> tuple[bytes, ...]:
         "SELECT DISTINCT der FROM certificates JOIN stores ON stores.id = store"
         " WHERE location = 'LocalMachine' AND folded IN ('ROOT', 'AUTHROOT') AND NOT archived"
         " AND thumbprint NOT IN (SELECT thumbprint FROM certificates JOIN stores ON stores.id = store"
-        " WHERE folded = 'DISALLOWED') ORDER BY thumbprint"
+        " WHERE folded = 'DISALLOWED') ORDER BY thumbprint",
+        columns="b",
     )
     return tuple(row[0] for row in rows)

@@ -19,7 +19,8 @@ def all_of(database: Database, store: int) -> list[bytes]:
         # A file of version 1 that this user may only read has no such table.
         if database.query_one("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'crls'") is None:
             return []
-        return [row[0] for row in database.query("SELECT der FROM crls WHERE store = ? ORDER BY digest", (store,))]
+        rows = database.query("SELECT der FROM crls WHERE store = ? ORDER BY digest", (store,), columns="b")
+        return [row[0] for row in rows]
 
 
 def add(database: Database, store: int, crl: bytes, replacing: Collection[bytes]) -> None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-import stat
 import sys
 import threading
 import time
@@ -29,6 +28,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 Row = tuple[Any, ...]
+_KINDS: dict[str, tuple[type, ...]] = {"t": (str,), "b": (bytes,), "i": (int,), "r": (int, float)}
+_KINDS.update({letter.upper(): (*kinds, type(None)) for letter, kinds in list(_KINDS.items())})
 Value = str | bytes | int | float | None
 
 # Statements keep to what SQLite 3.31 (2020) knows: Python brings its own on Windows and macOS, but takes the system's
@@ -73,20 +74,37 @@ class Database:
             self._opened()
         _databases.add(self)
 
-    def query(self, statement: str, parameters: Sequence[Value] = ()) -> list[Row]:
-        """Run one statement; every row of its answer."""
+    def query(self, statement: str, parameters: Sequence[Value] = (), *, columns: str = "") -> list[Row]:
+        """Run one statement; every row of its answer.
+
+        Args:
+            statement: SQL.
+            parameters: For its question marks.
+            columns: What stands in each column, a letter each: `t` text, `b` bytes, `i` an integer, `r` a number, as
+                a capital when it may be NULL. SQLite puts anything into any column, so a file damaged in one place
+                still answers.
+
+        Raises:
+            MalformedDataError: the file is damaged; or a column holds something else.
+            AccessDeniedError, StoreError: as the class says.
+            ClosedError: the machine was closed.
+        """
         with self._lock:
             connection = self._opened()
             try:
                 if self._on_statement is not None:
                     self._on_statement(statement)
-                return connection.execute(statement, parameters).fetchall()
-            except sqlite3.Error as error:
+                rows = connection.execute(statement, parameters).fetchall()
+            except _FAILURES as error:
                 raise self._translated(error) from None
+        kinds = tuple(_KINDS[letter] for letter in columns)
+        if kinds and not all(all(map(isinstance, row, kinds)) for row in rows):
+            raise MalformedDataError(f"{self.path} is damaged: something else stands where a text or a number should")
+        return rows
 
-    def query_one(self, statement: str, parameters: Sequence[Value] = ()) -> Row | None:
-        """Run one statement; the first row of its answer, or None."""
-        rows = self.query(statement, parameters)
+    def query_one(self, statement: str, parameters: Sequence[Value] = (), *, columns: str = "") -> Row | None:
+        """Run one statement; the first row of its answer, or None. As `query`."""
+        rows = self.query(statement, parameters, columns=columns)
         return rows[0] if rows else None
 
     @contextlib.contextmanager
@@ -106,7 +124,7 @@ class Database:
                 self.query("COMMIT")
             except BaseException:
                 # A failed COMMIT (disk full) leaves the transaction open; some errors have rolled it back already.
-                with contextlib.suppress(MlssslError, sqlite3.Error):
+                with contextlib.suppress(MlssslError, *_FAILURES):
                     if self._connection is not None and self._connection.in_transaction:
                         self._connection.rollback()
                 raise
@@ -165,7 +183,7 @@ class Database:
         except BaseException as error:
             if connection is not None:
                 connection.close()
-            if isinstance(error, sqlite3.Error):
+            if isinstance(error, _FAILURES):
                 raise self._translated(error) from None
             raise
         return connection
@@ -182,6 +200,8 @@ class Database:
         connection.execute("PRAGMA cache_size = -16384")  # KiB, at most: the indexes of 100,000 certificates fit in
         if version < schema.VERSION:
             self._upgrade(connection, version)
+        for companion in _companions(self.path)[:2]:  # which are there now, and hold no key of a new file yet
+            _files.share_as(companion, self.path)
 
     def _upgrade(self, connection: sqlite3.Connection, version: int) -> None:
         """Bring the file to this version in one transaction: killed in it, the file is what it was."""
@@ -213,7 +233,7 @@ class Database:
             raise MalformedDataError(f"{self.path} says it is a machine of mlsssl, but its tables are missing")
         return int(version)
 
-    def _translated(self, error: sqlite3.Error) -> MlssslError:
+    def _translated(self, error: sqlite3.Error | UnicodeDecodeError) -> MlssslError:
         return _translate(error, self.path, self._busy_timeout)
 
     def _before_fork(self) -> None:
@@ -259,22 +279,27 @@ if sys.platform != "win32":
 
 
 def _make_private_file(path: Path) -> None:
-    """Make the file for its owner only, before SQLite writes to it; its -wal and -shm take over its mode."""
+    """Make the file for its owner only, before SQLite writes to it; its -wal and -shm take over its mode.
+
+    What SQLite would read back is looked at first: the file, its write-ahead log and index, and a rollback journal,
+    which SQLite would play back even into a file that uses none.
+    """
     try:
-        if not path.parent.is_dir():
+        if not _files.is_folder(path.parent):
             _files.private_folder(path.parent)
-        if path.is_dir():
+        if _files.is_folder(path):
             raise InvalidInputError(
                 f"{path} is a folder; the machine is one file, for example {path / 'machine.sqlite'}"
             )
         _files.make_private_file(path)
-        if not path.is_file():
-            raise InvalidInputError(f"{path} is no ordinary file, so it cannot hold a machine")
-        if sys.platform != "win32" and path.stat().st_mode & stat.S_IRWXO:
-            _refuse_foreign(path)
-            raise AccessDeniedError(
-                f"{path} holds private keys, and every user may read it; run: chmod 600 {path}", right="private file"
-            )
+        try:
+            _files.check_private(path, secret=True)
+        except AccessDeniedError as error:
+            if error.right == "private file":
+                _refuse_foreign(path)
+            raise
+        for companion in _companions(path):
+            _files.check_private(companion, secret=True)
     except PermissionError as error:
         if isinstance(error, MlssslError):
             raise
@@ -285,22 +310,28 @@ def _make_private_file(path: Path) -> None:
         raise StoreError(f"{path} cannot be made: {error}") from None
 
 
+def _companions(path: Path) -> list[Path]:
+    """What SQLite keeps beside the file (sqlite.org/tempfiles.html)."""
+    return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")]
+
+
 def _refuse_foreign(path: Path) -> None:
     """Refuse another program's file, before anybody is told to change its mode.
 
     Through SQLite, never through open(): closing a file drops every lock that this process has on it (POSIX), and
-    with it those of the machine's other connections.
+    with it those of the machine's other connections. As immutable, so that SQLite makes nothing beside it: a
+    write-ahead log would get the very mode that is refused, and be left behind.
     """
-    with contextlib.suppress(sqlite3.OperationalError):  # in use or not readable: it may well be ours
-        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, isolation_level=None)
+    with contextlib.suppress(*_FAILURES):  # in use, half a change seen, or not readable: it may well be ours
+        connection = sqlite3.connect(f"{path.as_uri()}?mode=ro&immutable=1", uri=True, isolation_level=None)
         with contextlib.closing(connection):
             try:
                 (owner,) = connection.execute("PRAGMA application_id").fetchone()
                 (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-            except sqlite3.OperationalError:
+            except sqlite3.DatabaseError as error:
+                if _code(error) == _NO_DATABASE:
+                    raise MalformedDataError(f"{path} is not a machine of mlsssl: it is no SQLite file") from None
                 raise
-            except sqlite3.DatabaseError:
-                raise MalformedDataError(f"{path} is not a machine of mlsssl: it is no SQLite file") from None
         if objects and owner != schema.APPLICATION_ID:
             raise MalformedDataError(f"{path} is an SQLite file of another program, not a machine of mlsssl")
 
@@ -351,7 +382,11 @@ _CODES = {
     23: "authorization denied",
     26: "file is not a database",
 }
+_FAILURES = (sqlite3.Error, UnicodeDecodeError)
+"""What the sqlite3 module raises: the second when SQLite's own message quotes a damaged name."""
+
 _BUSY = frozenset({5, 6, 15})
+_NO_DATABASE = 26
 _FORBIDDEN = frozenset({3, 8, 23})
 
 
@@ -362,7 +397,10 @@ def _code(error: sqlite3.Error) -> int:
     return next((number for number, text in _CODES.items() if text in str(error)), 1)
 
 
-def _translate(error: sqlite3.Error, path: Path, timeout: float) -> MlssslError:
+def _translate(error: sqlite3.Error | UnicodeDecodeError, path: Path, timeout: float) -> MlssslError:
+    if isinstance(error, UnicodeDecodeError) or "Could not decode" in str(error):
+        # Python's sqlite3 shows the text that it could not decode, which may be a password.
+        return MalformedDataError(f"{path} is not a machine of mlsssl, or it is damaged: a text in it is no UTF-8")
     code = _code(error)
     if code in _BUSY:
         return StoreError(f"{path} has been locked by another process for {timeout:g} seconds; try again later")

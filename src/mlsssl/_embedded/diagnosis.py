@@ -24,6 +24,7 @@ def diagnose(database: Database, thumbprint: Thumbprint, store_name: str) -> tup
         " FROM certificates JOIN stores ON stores.id = store LEFT JOIN keys USING (container)"
         " WHERE thumbprint = ? ORDER BY location DESC, name",
         (bytes(thumbprint),),
+        columns="tttbTTIBI",
     )
     wanted = schema.folded(store_name)
     for location, _, folded, certificate_key, container, provider, machine_keyset, public_key, persisted in rows:

@@ -18,6 +18,9 @@ CSP = "mlsssl Embedded Cryptographic Provider"
 STATE_COLUMNS = "container, provider, machine_keyset, exportable, keys.public_key, persisted"
 """What `key_state` needs, from certificates LEFT JOIN keys USING (container)."""
 
+STATE_KINDS = "TTIIBI"
+"""Their kinds, as `Database.query` takes them."""
+
 
 def provider_name(provider: KeyProvider | None) -> str:
     """The full name of the embedded provider that stands for CNG (the machine's own choice) or the older CSP."""
@@ -89,6 +92,7 @@ def store_key(
         "SELECT container FROM keys WHERE public_key = ? AND provider = ? AND machine_keyset = ? AND exportable = ?"
         " AND persisted",
         (public_key, provider, machine_keyset, exportable),
+        columns="t",
     )
     if same is not None:
         database.query("UPDATE keys SET kept = 0 WHERE container = ? AND kept", same)

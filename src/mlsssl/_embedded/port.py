@@ -14,7 +14,7 @@ from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.database import Database
 from mlsssl._embedded.services import EmbeddedServices
 from mlsssl._embedded.stores import EmbeddedStore
-from mlsssl.errors import AccessDeniedError, InvalidInputError, StoreNotFoundError
+from mlsssl.errors import AccessDeniedError, StoreNotFoundError
 from mlsssl.values import BindingFamily, check_location, check_store_name
 
 if TYPE_CHECKING:
@@ -60,10 +60,10 @@ class EmbeddedPort:
         busy_timeout: float = 30.0,
         on_statement: Callable[[str], None] | None = None,
     ) -> None:
-        # Absolute, so that a later chdir does not lead to another file, and so that no name has a meaning to SQLite.
-        self._path = (default_path() if path is None else _files.path_of(path)).absolute()
-        if "\0" in str(self._path):
-            raise InvalidInputError("a path cannot hold a NUL character")
+        # Resolved, so that a later chdir does not lead to another file, so that no name has a meaning to SQLite, and so
+        # that one file has one state folder and one write-ahead log under whatever name it was reached
+        # (sqlite.org/howtocorrupt.html, "Multiple links to the same file").
+        self._path = _files.resolved(default_path() if path is None else path)
         self._database = Database(self._path, busy_timeout=busy_timeout, on_statement=on_statement)
         self._bindings = EmbeddedBindings(self._database, atomic_update=atomic_update, families=families)
         self._services = EmbeddedServices(self._database)
@@ -104,7 +104,7 @@ class EmbeddedPort:
     def store_names(self, location: Location) -> list[str]:
         """The stores that exist there, sorted without case."""
         rows = self._database.query(
-            "SELECT name FROM stores WHERE location = ? ORDER BY folded", (check_location(location),)
+            "SELECT name FROM stores WHERE location = ? ORDER BY folded", (check_location(location),), columns="t"
         )
         return [row[0] for row in rows]
 
@@ -132,7 +132,7 @@ class EmbeddedPort:
 
     def _find_store(self, name: str, location: str) -> int | None:
         row = self._database.query_one(
-            "SELECT id FROM stores WHERE location = ? AND folded = ?", (location, schema.folded(name))
+            "SELECT id FROM stores WHERE location = ? AND folded = ?", (location, schema.folded(name)), columns="i"
         )
         return None if row is None else int(row[0])
 
@@ -217,7 +217,8 @@ class EmbeddedPort:
         with self._database.transaction():
             rows = self._database.query(
                 "SELECT container FROM keys WHERE NOT kept AND container NOT IN"
-                " (SELECT container FROM certificates WHERE container IS NOT NULL)"
+                " (SELECT container FROM certificates WHERE container IS NOT NULL)",
+                columns="t",
             )
             for row in rows:
                 self._database.query("DELETE FROM keys WHERE container = ?", row)

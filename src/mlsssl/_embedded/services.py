@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl._arguments import items_of
 from mlsssl._ports import ServiceState, ServiceStatus, refuse_http_driver
-from mlsssl.errors import ExistsError, InvalidInputError, ServiceError, ServiceNotFoundError
+from mlsssl.errors import ExistsError, InvalidInputError, MalformedDataError, ServiceError, ServiceNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from mlsssl._embedded.database import Database
 
 _PENDING = {ServiceState.RUNNING: ServiceState.START_PENDING, ServiceState.STOPPED: ServiceState.STOP_PENDING}
+_LONGEST = 1e9  # seconds that a service is on its way: thirty years
 
 
 class EmbeddedServices:
@@ -53,14 +54,14 @@ class EmbeddedServices:
             start_error: Not 0 makes every start end in STOPPED with this Win32 exit code.
 
         Raises:
-            InvalidInputError: the name cannot be one, or a number is negative.
+            InvalidInputError: the name cannot be one, or a number is negative or endless.
             ExistsError: there is such a service.
             ServiceNotFoundError: one that it depends on is not there.
         """
         _check_name(name)
         depends_on = tuple(items_of(depends_on, "depends_on is a list of services' key names"))
-        if takes < 0 or not 0 <= start_error <= 0xFFFF_FFFF:
-            raise InvalidInputError("takes and start_error are not negative")
+        if not 0 <= takes <= _LONGEST or not 0 <= start_error <= 0xFFFF_FFFF:
+            raise InvalidInputError("takes and start_error are not negative, nor beyond all measure")
         needed = list(depends_on)
         state = ServiceState.RUNNING if running else ServiceState.STOPPED
         with self._database.transaction():
@@ -87,7 +88,7 @@ class EmbeddedServices:
 
     def names(self) -> list[str]:
         """Every service, sorted."""
-        return [row[0] for row in self._database.query("SELECT name FROM services ORDER BY name")]
+        return [row[0] for row in self._database.query("SELECT name FROM services ORDER BY name", columns="t")]
 
     def query(self, name: str) -> ServiceStatus:
         """Look; see `ServicesPort.query`."""
@@ -132,7 +133,9 @@ class EmbeddedServices:
             self._move(name, ServiceState.STOPPED, exit_code=0)
             return True
 
-    def _start(self, name: str) -> bool:
+    def _start(self, name: str, *, above: tuple[str, ...] = ()) -> bool:
+        if name in above:
+            raise MalformedDataError(f"{self._database.path} is damaged: the service {name!r} needs itself")
         status = self._status(name)
         if status.state in (ServiceState.RUNNING, ServiceState.START_PENDING):
             return False  # 1056, ERROR_SERVICE_ALREADY_RUNNING, is the answer to both
@@ -140,15 +143,16 @@ class EmbeddedServices:
             raise ServiceError(
                 f"{name} is {status.state.name}; wait until it has stopped", service=name, state=status.state.name
             )
-        for (needed,) in self._database.query("SELECT needs FROM dependencies WHERE service = ?", (name,)):
-            self._start(needed)
+        needs = self._database.query("SELECT needs FROM dependencies WHERE service = ?", (name,), columns="t")
+        for (needed,) in needs:
+            self._start(needed, above=(*above, name))
             if self._status(needed).state is ServiceState.STOPPED:
                 raise ServiceError(
                     f"{name} did not start: {needed}, which it needs, failed (1068, ERROR_SERVICE_DEPENDENCY_FAIL)",
                     service=name,
                     state="STOPPED",
                 )
-        row = self._database.query_one("SELECT start_error FROM services WHERE name = ?", (name,))
+        row = self._database.query_one("SELECT start_error FROM services WHERE name = ?", (name,), columns="i")
         error = int(row[0]) if row else 0
         self._move(name, ServiceState.STOPPED if error else ServiceState.RUNNING, exit_code=error)
         return True
@@ -162,7 +166,7 @@ class EmbeddedServices:
     def _status(self, name: str) -> ServiceStatus:
         _check_name(name)
         row = self._database.query_one(
-            "SELECT state, changed_at, takes, exit_code FROM services WHERE name = ?", (name,)
+            "SELECT state, changed_at, takes, exit_code FROM services WHERE name = ?", (name,), columns="irri"
         )
         if row is None:
             raise ServiceNotFoundError(
@@ -170,8 +174,10 @@ class EmbeddedServices:
                 "service has to be defined first",
                 service=name,
             )
-        goal = ServiceState(row[0])
-        changed_at, takes, exit_code = float(row[1]), float(row[2]), int(row[3])
+        number, changed_at, takes, exit_code = row
+        goal = next((state for state in _PENDING if state.value == number), None)
+        if goal is None or not 0 <= takes <= _LONGEST or not 0 <= exit_code <= 0xFFFF_FFFF:
+            raise MalformedDataError(f"{self._database.path} is damaged: the service {name!r} cannot be as it says")
         # A start that is going to fail is a START_PENDING that ends in STOPPED.
         under_way = ServiceState.START_PENDING if exit_code else _PENDING[goal]
         elapsed = self._clock() - changed_at
@@ -194,12 +200,18 @@ class EmbeddedServices:
     def _dependents(self, name: str) -> list[str]:
         """All levels, each service before those it needs."""
         found: list[str] = []
+        seen: set[str] = set()  # a damaged file may have services that need one another
 
         def visit(needed: str) -> None:
-            rows = self._database.query("SELECT service FROM dependencies WHERE needs = ? ORDER BY service", (needed,))
+            if needed in seen:
+                return
+            seen.add(needed)
+            rows = self._database.query(
+                "SELECT service FROM dependencies WHERE needs = ? ORDER BY service", (needed,), columns="t"
+            )
             for (service,) in rows:
+                visit(service)
                 if service not in found:
-                    visit(service)
                     found.append(service)
 
         visit(name)

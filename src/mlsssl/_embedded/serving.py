@@ -150,6 +150,7 @@ class Serving:
             " WHERE location = 'LocalMachine' AND folded = ? AND thumbprint = ? AND persisted"
             " AND machine_keyset",
             (schema.folded(store), bytes(record.thumbprint or b"")),
+            columns="bt",
         )
         if row is None:
             # HTTP.sys reports this in the event log as 15021 and ends the connection.
@@ -211,7 +212,7 @@ class Serving:
         return Answer(record=record, certificate=certificate, context=context)
 
     def _load_identity(self, chain: tuple[bytes, ...], container: str | None) -> Identity:
-        row = self._database.query_one("SELECT pkcs8 FROM key_material WHERE container = ?", (container,))
+        row = self._database.query_one("SELECT pkcs8 FROM key_material WHERE container = ?", (container,), columns="b")
         if row is None:
             raise ListenerError("the private key was removed just now")
         return Identity(chain=chain, private_key=row[0])

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from mlsssl.values import Location
 
 _COLUMNS = f"der, friendly_name, archived, renewed_by, certificates.public_key, {keys.STATE_COLUMNS}"
+_KINDS = "bTiBb" + keys.STATE_KINDS
 _FROM = "FROM certificates LEFT JOIN keys USING (container)"
 
 _PAGE = 500  # certificates read at once: a listing of any length costs about a megabyte
@@ -61,12 +62,12 @@ class EmbeddedStore:
 
     def thumbprints(self) -> Iterator[Thumbprint]:
         """Every listed certificate's thumbprint, in the order of their bytes."""
-        for row in self._pages("thumbprint"):
+        for row in self._pages("thumbprint", "b"):
             yield Thumbprint(row[0])
 
     def records(self) -> Iterator[StoreRecord]:
         """The records behind `thumbprints`."""
-        for row in self._pages(_COLUMNS):
+        for row in self._pages(_COLUMNS, _KINDS):
             yield self._record(row)
 
     def find(self, thumbprint: Thumbprint) -> StoreRecord | None:
@@ -139,7 +140,9 @@ class EmbeddedStore:
                 f"the private key of {thumbprint} may not leave the machine; it was added without exportable=True",
                 right="exportable key",
             )
-        row = self._open().query_one("SELECT pkcs8 FROM key_material WHERE container = ?", (record.key.container,))
+        row = self._open().query_one(
+            "SELECT pkcs8 FROM key_material WHERE container = ?", (record.key.container,), columns="b"
+        )
         if row is None:  # removed by somebody else since the line above
             raise StoreNotFoundError(f"the private key of {thumbprint} in {self._where} is gone")
         return bytes(row[0])
@@ -165,6 +168,7 @@ class EmbeddedStore:
             row = database.query_one(
                 "SELECT id, container FROM certificates WHERE store = ? AND thumbprint = ?",
                 (self._number, bytes(thumbprint)),
+                columns="iT",
             )
             if row is None:
                 raise self._missing(thumbprint)
@@ -228,7 +232,7 @@ class EmbeddedStore:
             raise AccessDeniedError(f"the store {self._where} was opened for reading only", right="write")
         return self._open()
 
-    def _pages(self, columns: str) -> Iterator[Row]:
+    def _pages(self, columns: str, kinds: str) -> Iterator[Row]:
         # By keyset, not by cursor: nothing stays open between two pages, so callers may change what they list.
         after = b""
         while True:
@@ -236,6 +240,7 @@ class EmbeddedStore:
                 f"SELECT {columns}, thumbprint {_FROM} WHERE store = ? AND thumbprint > ? AND NOT archived"
                 " ORDER BY thumbprint LIMIT ?",
                 (self._number, after, _PAGE),
+                columns=kinds + "b",
             )
             yield from page
             if len(page) < _PAGE:
@@ -246,6 +251,7 @@ class EmbeddedStore:
         rows = self._open().query(
             f"SELECT {_COLUMNS} {_FROM} WHERE store = ? AND thumbprint = ?",
             (self._number, bytes(thumbprint)),
+            columns=_KINDS,
         )
         return rows[0] if rows else None
 
@@ -287,6 +293,7 @@ class EmbeddedStore:
             f"SELECT certificates.id, certificates.public_key, {keys.STATE_COLUMNS} {_FROM}"
             " WHERE store = ? AND thumbprint = ?",
             (self._number, bytes(item.digests.thumbprint)),
+            columns="ib" + keys.STATE_KINDS,
         )
         if before is None:
             database.query(

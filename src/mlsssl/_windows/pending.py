@@ -113,7 +113,7 @@ class PendingKeys:
                 self._see_through(note.path, note.pending)
             raise
         if note.settled:
-            note.path.unlink(missing_ok=True)
+            _files.remove(note.path)
         else:
             self._see_through(note.path, note.pending)
 
@@ -130,12 +130,14 @@ class PendingKeys:
         done: list[str] = []
         failure: MlssslError | None = None
         folder = self._folder() / "keys"
-        for path in sorted(folder.glob("*.json")) if folder.is_dir() else ():
+        for path in _files.entries(folder) if _files.is_folder(folder) else ():
+            if path.suffix != ".json":  # half written, by a process that was killed
+                continue
             try:
-                done += self._see_through(path, Pending.from_json(_files.read(path)))
+                done += self._see_through(path, Pending.from_json(_files.read_private(path)))
             except MlssslError as error:
                 failure = failure or error
-            except (ValueError, KeyError, TypeError):
+            except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
                 # Files are written whole or not at all, so this is none of ours; what it meant nobody knows.
                 done.append(f"left {path} alone: it does not say which key it is about")
         if failure is not None:
@@ -165,7 +167,7 @@ class PendingKeys:
             if keys.delete(self._dlls, link):
                 done.append(f"deleted the private key {link.container} ({link.provider}), which no certificate names")
         if not kept:
-            path.unlink(missing_ok=True)
+            _files.remove(path)
         return done
 
     def _may_be_there(self, link: KeyLink) -> bool:
