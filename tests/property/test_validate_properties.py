@@ -46,7 +46,7 @@ _COMMON_NAMES = st.one_of(
 )
 
 
-@settings(max_examples=500, deadline=None)
+@settings(max_examples=200, deadline=None)
 @given(common=_COMMON_NAMES, asked=st.data())
 def test_no_spelling_of_a_common_name_matches_a_host_that_constraints_do_not_see(
     common: str, asked: st.DataObject
