@@ -448,6 +448,14 @@ ODD: dict[str, tuple[Callable[[Made], Made], dict[tuple[str, ...], Difference | 
         _with("2.16.840.1.113730.1.1", tlv(0x03, b"\x05\xa0")),
         {("leaf",): Difference(NO, NO, YES, "OpenSSL still looks at it")},
     ),
+    "netscape type with a bit that its length leaves out": (
+        _with("2.16.840.1.113730.1.1", tlv(0x03, b"\x07\x40")),
+        {("leaf",): Difference(NO, NO, YES, "OpenSSL still looks at it")},
+    ),
+    "netscape type that is no bit string": (
+        _with("2.16.840.1.113730.1.1", tlv(0x02, b"\x40")),
+        {PLACES: Difference(NO, NO, YES, MALFORMED)},
+    ),
     "constraints with a minimum": (
         _constrained(0xA0, b"example.com", tlv(0x80, b"\x01")),
         {("intermediate", "root"): Difference(NO, NO, YES, "cryptography reads it and drops it")},

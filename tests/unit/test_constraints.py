@@ -196,6 +196,18 @@ def test_directory_subtrees_are_prefixes_compared_by_rfc_5280() -> None:
     assert "name-constraints-violated" in codes(replace(leaf(above), subject=backwards), above)
 
 
+@pytest.mark.parametrize("blank", [" ", "   ", "\t", "\u00a0", "\u3000"])
+@pytest.mark.parametrize("other", ["\x1c", "\x1f", "", "_", "\u200b"])
+def test_only_blanks_are_blanks_in_a_name(blank: str, other: str) -> None:
+    """RFC 4518 section 2.2; a separator of records is none, and must not make a permitted name of another one."""
+    above = constrained(
+        [x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, "Test Company")]))]
+    )
+    for between, allowed in ((blank, True), (other, False)):
+        subject = x509.Name([x509.NameAttribute(NameOID.ORGANIZATION_NAME, f"Test{between}Company")]).public_bytes()
+        assert (not codes(replace(leaf(above), subject=subject), above)) is allowed
+
+
 def test_what_is_permitted_is_told_with_what_is_not() -> None:
     """The constraint that stopped it, not only the name; of many constraints the first ten."""
     for count, shown in ((2, "('n0.test', 'n1.test')"), (12, "'n9.test' and 2 more)")):

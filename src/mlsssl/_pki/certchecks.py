@@ -18,7 +18,16 @@ if TYPE_CHECKING:
     from mlsssl._pki.emitter import Emitter
     from mlsssl._pki.view import View
 
-__all__ = ["check_common", "check_dates", "check_signature_algorithm"]
+__all__ = [
+    "NETSCAPE_TYPE",
+    "aki_mismatch",
+    "check_common",
+    "check_dates",
+    "check_ecdsa_hash",
+    "check_key_identifiers",
+    "check_signature_algorithm",
+    "netscape_bits",
+]
 
 _BROKEN_HASHES = {
     "1.2.840.113549.1.1.2": "MD2",
@@ -79,6 +88,7 @@ _NEVER_CRITICAL: dict[type[x509.ExtensionType], str] = {
     x509.TLSFeature: "TLS feature",
 }
 _SUBJECT_DIRECTORY_ATTRIBUTES = "2.5.29.9"
+NETSCAPE_TYPE = "2.16.840.1.113730.1.1"
 _PROXY_CERTIFICATE_INFORMATION = "1.3.6.1.5.5.7.1.14"
 _NAMES_OF_EXTENSIONS = {
     "2.5.29.14": "subjectKeyIdentifier",
@@ -116,6 +126,13 @@ _NEVER_EMPTY: frozenset[type[x509.ExtensionType]] = frozenset(
 
 def _named(oid: str) -> str:
     return _NAMES_OF_EXTENSIONS.get(oid, oid)
+
+
+def netscape_bits(value: bytes) -> int:
+    """The octet of bits in a netscapeCertType, the first one highest; -1 where it cannot be read."""
+    if len(value) != 4 or value[:2] != b"\x03\x02" or value[2] > 7:
+        return -1
+    return value[3] & 0xFF << value[2] & 0xFF
 
 
 def check_dates(view: View, emit: Emitter, at: datetime) -> None:
@@ -197,7 +214,9 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
     for problem in view.problems:
         part = f"extension {_named(problem.oid)}"
         emit("extension-duplicate" if problem.duplicate else "extension-malformed", part, problem.reason)
-    for oid, critical, _ in view.unknown:
+    for oid, critical, value in view.unknown:
+        if oid == NETSCAPE_TYPE and netscape_bits(value) < 0:
+            emit("extension-malformed", "extension netscapeCertType", "no BIT STRING of one octet")
         if critical and oid == _SUBJECT_DIRECTORY_ATTRIBUTES:
             emit("extension-critical", "extension subjectDirectoryAttributes", "a critical extension")
         elif critical and oid != MAPPINGS:

@@ -42,6 +42,9 @@ _LONGEST_HOST = 253
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]*[A-Za-z0-9_])?"
 _READ_AS_DNS_NAME = re.compile(rf"{_LABEL}(?:\.{_LABEL})+")
 
+# RFC 4518 section 2.2; Python takes the separators U+001C to U+001F for blanks too, which nobody else does.
+_BLANKS = re.compile(r"[^\S\x1c-\x1f]+")
+
 NamesByKind = dict[type[x509.GeneralName], list[object]]
 """Names, or subtrees of names, by kind; directory names folded for comparing."""
 
@@ -374,4 +377,4 @@ def _rdns(name: x509.Name) -> Iterable[x509.RelativeDistinguishedName]:
 def _folded(value: str | bytes) -> str | bytes:
     if isinstance(value, bytes):
         return value
-    return " ".join(unicodedata.normalize("NFKC", value).casefold().split())
+    return _BLANKS.sub(" ", unicodedata.normalize("NFKC", value).casefold()).strip(" ")

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 from cryptography.x509.oid import NameOID
 
-from mlsssl._pki.certchecks import check_common, check_dates
+from mlsssl._pki.certchecks import NETSCAPE_TYPE, check_common, check_dates, netscape_bits
 from mlsssl._pki.hostnames import (
     common_name_host,
     dns_problem,
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["Names", "check_host", "check_leaf", "names_of"]
 
 _SAN = "subjectAltName"
-_NETSCAPE_TYPE = "2.16.840.1.113730.1.1"
+_SSL_SERVER = 0x40  # bit 1 of netscapeCertType
 _OTHER_USAGES = {
     Eku.CODE_SIGNING: "codeSigning",
     Eku.EMAIL_PROTECTION: "emailProtection",
@@ -126,7 +126,7 @@ def check_leaf(view: View, names: Names, emit: Emitter, at: datetime, host: str 
     _check_common_name(view, names, emit)
     _check_usages(view, emit)
     _check_key_usage(view, emit)
-    if any(oid == _NETSCAPE_TYPE and not _has_netscape_server_bit(value) for oid, _, value in view.unknown):
+    if any(oid == NETSCAPE_TYPE and not netscape_bits(value) & _SSL_SERVER for oid, _, value in view.unknown):
         emit("netscape-type", "extension netscapeCertType", "no bit for TLS servers")
     constraints = view.value(x509.BasicConstraints)
     if constraints is not None and constraints.ca:
@@ -285,11 +285,6 @@ def _check_usages(view: View, emit: Emitter) -> None:
         emit("eku-client-auth", part, "clientAuth beside serverAuth")
     if view.critical(x509.ExtendedKeyUsage):
         emit("eku-critical", part, "a critical extKeyUsage")
-
-
-def _has_netscape_server_bit(value: bytes) -> bool:
-    """Whether a netscapeCertType, a BIT STRING, has bit 1; what cannot be read has no bits."""
-    return value[:1] == b"\x03" and len(value) > 3 and value[3] & 0x40 != 0
 
 
 def _check_key_usage(view: View, emit: Emitter) -> None:
