@@ -615,6 +615,10 @@ if sys.platform == "win32":
 
         return _files_windows.program_data()
 
+    def others_may_add_beside(path: Path) -> bool:
+        """False: the access list of the folder is not looked at."""
+        return False
+
     def share_as(path: Path, other: Path) -> None:
         """Let those read and write `path`, which SQLite has made, who may do so with `other`."""
         from mlsssl import _files_windows
@@ -653,6 +657,12 @@ else:
     def _make_folder(path: Path, *, administrators: bool) -> None:
         path.mkdir(0o700)
         path.chmod(0o700)  # mkdir's mode is cut by the umask, which may cut the owner's own bits
+
+    def others_may_add_beside(path: Path) -> bool:
+        """Whether another account may make entries in the folder of a file of this user's."""
+        folder = path.parent.stat()
+        exposed = folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or folder.st_uid not in (0, os.geteuid())
+        return bool(exposed) and path.stat().st_uid == os.geteuid()
 
     def share_as(path: Path, other: Path) -> None:
         """Nothing: SQLite itself gives what it makes the mode of its database."""
