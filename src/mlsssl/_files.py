@@ -336,10 +336,15 @@ def resolved(given: str | os.PathLike[str]) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class _Owner:
-    """Whose a file is, in words, and whether that is this user or the system."""
+    """Whose a file is, as number or SID, and whether that is this user or the system."""
 
-    name: str
+    account: str
     ours: bool
+
+    @property
+    def name(self) -> str:
+        """In words. Asked for when something is wrong only, for a directory of accounts may be far away."""
+        return _account_name(self.account)
 
 
 def _check_file(path: Path, status: os.stat_result, owner: _Owner, *, secret: bool = False) -> None:
@@ -594,12 +599,17 @@ if sys.platform == "win32":
     def _named(sid: str) -> _Owner:
         from mlsssl import _files_windows as windows
 
-        return _Owner(windows.account_name(sid), ours=sid in (windows.ADMINISTRATORS, windows.SYSTEM, windows.user()))
+        return _Owner(sid, ours=sid in (windows.ADMINISTRATORS, windows.SYSTEM, windows.user()))
 
     def _this_account() -> str:
         from mlsssl import _files_windows as windows
 
         return windows.account_name(windows.user())
+
+    def _account_name(account: str) -> str:
+        from mlsssl import _files_windows
+
+        return _files_windows.account_name(account)
 
     def _group_name(number: int) -> str:
         return str(number)
@@ -631,7 +641,6 @@ if sys.platform == "win32":
 
 else:
     import fcntl
-    import pwd
 
     def _try_lock(descriptor: int, path: Path) -> bool:
         try:
@@ -692,16 +701,18 @@ else:
         return descriptor
 
     def _owner(path: Path, status: os.stat_result) -> _Owner:
-        return _Owner(_user_name(status.st_uid), ours=status.st_uid in (0, os.geteuid()))
+        return _Owner(str(status.st_uid), ours=status.st_uid in (0, os.geteuid()))
 
     def _this_account() -> str:
-        return _user_name(os.geteuid())
+        return _account_name(str(os.geteuid()))
 
-    def _user_name(number: int) -> str:
+    def _account_name(account: str) -> str:
+        import pwd
+
         try:
-            return f"{pwd.getpwuid(number).pw_name} (uid {number})"
+            return f"{pwd.getpwuid(int(account)).pw_name} (uid {account})"
         except (KeyError, OverflowError):
-            return f"uid {number}"
+            return f"uid {account}"
 
     def _group_name(number: int) -> str:
         import grp
