@@ -342,10 +342,15 @@ def resolved(given: str | os.PathLike[str]) -> Path:
 
 @dataclass(frozen=True, slots=True)
 class _Owner:
-    """Whose a file is, in words, and whether that is this user or the system."""
+    """Whose a file is, as number or SID, and whether that is this user or the system."""
 
-    name: str
+    account: str
     ours: bool
+
+    @property
+    def name(self) -> str:
+        """In words. Asked for when something is wrong only, for a directory of accounts may be far away."""
+        return _account_name(self.account)
 
 
 def _check_file(path: Path, status: os.stat_result, owner: _Owner, *, secret: bool = False) -> None:
@@ -600,12 +605,17 @@ if sys.platform == "win32":
     def _named(sid: str) -> _Owner:
         from mlsssl import _files_windows as windows
 
-        return _Owner(windows.account_name(sid), ours=sid in (windows.ADMINISTRATORS, windows.SYSTEM, windows.user()))
+        return _Owner(sid, ours=sid in (windows.ADMINISTRATORS, windows.SYSTEM, windows.user()))
 
     def _this_account() -> str:
         from mlsssl import _files_windows as windows
 
         return windows.account_name(windows.user())
+
+    def _account_name(account: str) -> str:
+        from mlsssl import _files_windows
+
+        return _files_windows.account_name(account)
 
     def _group_name(number: int) -> str:
         return str(number)
@@ -621,6 +631,10 @@ if sys.platform == "win32":
 
         return _files_windows.program_data()
 
+    def others_may_add_beside(path: Path) -> bool:
+        """False: the access list of the folder is not looked at."""
+        return False
+
     def share_as(path: Path, other: Path) -> None:
         """Let those read and write `path`, which SQLite has made, who may do so with `other`."""
         from mlsssl import _files_windows
@@ -633,7 +647,6 @@ if sys.platform == "win32":
 
 else:
     import fcntl
-    import pwd
 
     def _try_lock(descriptor: int, path: Path) -> bool:
         try:
@@ -659,6 +672,12 @@ else:
     def _make_folder(path: Path, *, administrators: bool) -> None:
         path.mkdir(0o700)
         path.chmod(0o700)  # mkdir's mode is cut by the umask, which may cut the owner's own bits
+
+    def others_may_add_beside(path: Path) -> bool:
+        """Whether another account may make entries in the folder of a file of this user's."""
+        folder = path.parent.stat()
+        exposed = folder.st_mode & (stat.S_IWGRP | stat.S_IWOTH) or folder.st_uid not in (0, os.geteuid())
+        return bool(exposed) and path.stat().st_uid == os.geteuid()
 
     def share_as(path: Path, other: Path) -> None:
         """Nothing: SQLite itself gives what it makes the mode of its database."""
@@ -688,16 +707,18 @@ else:
         return descriptor
 
     def _owner(path: Path, status: os.stat_result) -> _Owner:
-        return _Owner(_user_name(status.st_uid), ours=status.st_uid in (0, os.geteuid()))
+        return _Owner(str(status.st_uid), ours=status.st_uid in (0, os.geteuid()))
 
     def _this_account() -> str:
-        return _user_name(os.geteuid())
+        return _account_name(str(os.geteuid()))
 
-    def _user_name(number: int) -> str:
+    def _account_name(account: str) -> str:
+        import pwd
+
         try:
-            return f"{pwd.getpwuid(number).pw_name} (uid {number})"
+            return f"{pwd.getpwuid(int(account)).pw_name} (uid {account})"
         except (KeyError, OverflowError):
-            return f"uid {number}"
+            return f"uid {account}"
 
     def _group_name(number: int) -> str:
         import grp

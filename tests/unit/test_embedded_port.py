@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mlsssl._embedded.central_store import CentralStore
 from mlsssl._embedded.port import EmbeddedPort, default_path
 from mlsssl._embedded.services import EmbeddedServices
 from mlsssl._journal import Journal, begun
@@ -81,6 +82,16 @@ def test_a_path_that_no_file_can_have_is_refused(tmp_path: Path) -> None:
     for text in ("a\0b", "a\ud800b") if sys.platform != "win32" else ("a\0b",):
         with pytest.raises(InvalidInputError, match="cannot be the path of a file"):
             EmbeddedPort(tmp_path / text)
+
+
+def test_a_host_name_longer_than_any_file_name_has_no_file(tmp_path: Path) -> None:
+    """A client may ask for 253 characters; with `.pfx` that is more than a file's name can have."""
+    host = ".".join(["a" * 62] * 4)
+    store = CentralStore(folder=tmp_path, password=None)
+    assert len(host) == 251
+    assert store.find(f"aa.{host}"[:253]) is None
+    (tmp_path / "www.example.com.pfx").write_bytes(b"")
+    assert store.find("www.example.com") == tmp_path / "www.example.com.pfx"
 
 
 def test_it_is_a_machine_port(machine: EmbeddedPort) -> None:

@@ -9,17 +9,20 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import textwrap
+from contextlib import closing
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from mlsssl import Binding, CertificateAuthority, EmbeddedMachine, cleanup, deploy, recover, renew
+from mlsssl._embedded import database
 from mlsssl._journal import Journal, begun
 from mlsssl._ledger import Ledger
 from mlsssl.errors import AccessDeniedError, InvalidInputError
@@ -134,6 +137,46 @@ if sys.platform != "win32":
             return
         refused(companion, lambda: EmbeddedMachine(shared / "m.sqlite"))
         assert precious.read_text() == "precious\n"
+
+    @pytest.mark.parametrize("suffix", ["-wal", "-journal"])
+    def test_sqlite_meets_nothing_that_was_put_there_in_the_last_moment(
+        shared: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+    ) -> None:
+        """The other account waits until everything was looked at; the names are taken by then."""
+        path = shared / "m.sqlite"
+        with closing(EmbeddedMachine(path)) as machine, machine.store("MY"):
+            pass
+        real = sqlite3.connect
+        outcomes: list[bool] = []
+
+        def connect(*arguments: object, **options: object) -> sqlite3.Connection:
+            try:
+                as_nobody('set -C; echo planted > "$1"', shared / f"m.sqlite{suffix}")
+                outcomes.append(True)
+            except subprocess.CalledProcessError:
+                outcomes.append(False)
+            return real(*arguments, **options)  # type: ignore[call-overload, no-any-return]
+
+        monkeypatch.setattr(sqlite3, "connect", connect)
+        for _ in range(2):
+            with closing(EmbeddedMachine(path)) as machine:
+                assert "MY" in machine.store_names()
+        assert outcomes == [False, False]
+
+    @pytest.mark.parametrize("suffix", ["-wal", "-shm"])
+    def test_what_sqlite_has_opened_is_looked_at_once_more(
+        shared: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+    ) -> None:
+        """Before a new machine's first key is written to it."""
+        companion = shared / f"m.sqlite{suffix}"
+        real = database._do_steps
+
+        def steps(*arguments: Any) -> None:
+            real(*arguments)
+            given_away(companion)  # as if it had been there first
+
+        monkeypatch.setattr(database, "_do_steps", steps)
+        refused(companion, lambda: EmbeddedMachine(shared / "m.sqlite"))
 
     def test_a_state_folder_that_another_account_made_is_refused(
         shared: Path, precious: Path, ca: CertificateAuthority

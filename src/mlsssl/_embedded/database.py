@@ -200,6 +200,7 @@ class Database:
         connection.execute("PRAGMA cache_size = -16384")  # KiB, at most: the indexes of 100,000 certificates fit in
         if version < schema.VERSION:
             self._upgrade(connection, version)
+        _check_companions(self.path)  # once more, as opened, before anything of ours is written to them
         for companion in _companions(self.path)[:2]:  # which are there now, and hold no key of a new file yet
             _files.share_as(companion, self.path)
 
@@ -298,8 +299,12 @@ def _make_private_file(path: Path) -> None:
             if error.right == "private file":
                 _refuse_foreign(path)
             raise
-        for companion in _companions(path):
-            _files.check_private(companion, secret=True)
+        if path.stat().st_size and _files.others_may_add_beside(path):
+            # Ours from now on, so SQLite cannot meet another one in the moment between the look and its opening them.
+            # Empty, they mean nothing to it. (Beside an empty file it would delete them, and believe none anyway.)
+            for companion in (_companions(path)[0], _companions(path)[2]):
+                _files.make_private_file(companion)
+        _check_companions(path)
     except PermissionError as error:
         if isinstance(error, MlssslError):
             raise
@@ -310,8 +315,13 @@ def _make_private_file(path: Path) -> None:
         raise StoreError(f"{path} cannot be made: {error}") from None
 
 
+def _check_companions(path: Path) -> None:
+    for companion in _companions(path):
+        _files.check_private(companion, secret=True)
+
+
 def _companions(path: Path) -> list[Path]:
-    """What SQLite keeps beside the file (sqlite.org/tempfiles.html)."""
+    """What SQLite keeps beside the file (sqlite.org/tempfiles.html): log, index, rollback journal."""
     return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")]
 
 
