@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import uuid
 from dataclasses import dataclass, field, replace
@@ -15,7 +16,7 @@ from mlsssl._surroundings import look_around_if_lists
 from mlsssl._text import to_json
 from mlsssl.binding import Binding, application_id, binding_of, check_options, thumbprint_of
 from mlsssl.certificate import Certificate
-from mlsssl.errors import BindingError, BindingExistsError, InvalidInputError, StoreNotFoundError
+from mlsssl.errors import BindingError, BindingExistsError, InvalidInputError, MalformedDataError, StoreNotFoundError
 from mlsssl.store import StoreEntry
 from mlsssl.values import BindingOptions, check_friendly_name, check_moment, check_store_name, parse_binding_key
 
@@ -497,7 +498,8 @@ def _findings(
     bound = None
     if before is not None and before.thumbprint is not None:
         old = _find(port, before.store_name or "MY", before.thumbprint) if _exists(port, before.store_name) else None
-        bound = None if old is None else Certificate.from_der(old.certificate)
+        with contextlib.suppress(MalformedDataError):  # it goes, and can be compared with nothing
+            bound = None if old is None else Certificate.from_der(old.certificate)
     host, around = _preflight.host_of(wish.key, wish.host), look_around_if_lists(port, store)
     yield from _preflight.about_certificate(certificate, host, at, wish.profile, around)
     yield from _preflight.about_replacement(certificate, bound)

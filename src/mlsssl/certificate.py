@@ -782,7 +782,7 @@ def trusted_roots(
     roots: list[x509.Certificate] = []
     for anchor in anchors:
         if anchor == "system":
-            roots += [*map(pem.load_der, _select.system_roots()), *besides_system]
+            roots += [*pem.readable(_select.system_roots()), *besides_system]
         else:
             roots.append(anchor)
     return roots

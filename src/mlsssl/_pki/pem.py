@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from contextlib import suppress
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -49,6 +50,13 @@ def load_der(data: bytes) -> x509.Certificate:
     certificate = read("this is no certificate that can be read", x509.load_der_x509_certificate, data)
     probe(certificate)
     return certificate
+
+
+def readable(ders: Iterable[bytes]) -> Iterator[x509.Certificate]:
+    """The certificates among these that can be read: somebody else's damaged one is no reason to stop."""
+    for der in ders:
+        with suppress(MalformedDataError):
+            yield load_der(der)
 
 
 def blocks(data: bytes, label: bytes) -> Iterator[bytes]:
