@@ -458,13 +458,16 @@ class Certificate:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every subjectAltName entry as text, in order: host names and addresses bare, other kinds marked."""
+        """Every subjectAltName entry as text, in order: host names and addresses bare, other kinds marked.
+
+        `MalformedDataError` when the extension cannot be read.
+        """
         san = pem.find_extension(self._certificate, x509.SubjectAlternativeName)
         return tuple(names.name_text(name) for name in san) if san is not None else ()
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """The host names and IP addresses among `names`: what a client may connect to."""
+        """The host names and IP addresses among `names`: what a client may connect to. Errors as `names`."""
         san = pem.find_extension(self._certificate, x509.SubjectAlternativeName)
         wanted = (x509.DNSName, x509.IPAddress)
         return tuple(names.name_text(name) for name in san if isinstance(name, wanted)) if san is not None else ()
@@ -487,7 +490,7 @@ class Certificate:
 
     @property
     def key_type(self) -> str:
-        """What key it certifies: `rsa-2048`, `ec-p256` and so on."""
+        """What key it certifies: `rsa-2048`, `ec-p256` and so on. `MalformedDataError` when it cannot be read."""
         return keys.key_type_name(foreign.public_key_of(self._certificate))
 
     @property
@@ -498,19 +501,22 @@ class Certificate:
 
     @property
     def key_usages(self) -> tuple[str, ...]:
-        """RFC 5280's names of the key usages it allows; empty when it does not say."""
+        """RFC 5280's names of the key usages it allows; empty when it does not say. Errors as `names`."""
         usage = pem.find_extension(self._certificate, x509.KeyUsage)
         return () if usage is None else tuple(name for name, attribute in _KEY_USAGES if getattr(usage, attribute))
 
     @property
     def extended_key_usages(self) -> tuple[str, ...]:
-        """Names (`serverAuth`) or dotted numbers of the purposes it allows; empty when it does not say."""
+        """Names (`serverAuth`) or dotted numbers of the purposes it allows; empty when it does not say.
+
+        Errors as `names`.
+        """
         usage = pem.find_extension(self._certificate, x509.ExtendedKeyUsage)
         return () if usage is None else tuple(_EKU_NAMES.get(oid, oid.dotted_string) for oid in usage)
 
     @property
     def is_ca(self) -> bool:
-        """Whether its basicConstraints say that it may issue certificates."""
+        """Whether its basicConstraints say that it may issue certificates. Errors as `names`."""
         constraints = pem.find_extension(self._certificate, x509.BasicConstraints)
         return constraints is not None and constraints.ca
 
