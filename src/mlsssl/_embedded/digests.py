@@ -10,6 +10,7 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 
+from mlsssl._pki.keys import public_key_of
 from mlsssl._pki.pem import FOREIGN_ERRORS
 from mlsssl.errors import MalformedDataError
 from mlsssl.values import Thumbprint
@@ -50,7 +51,7 @@ def _public_key_digest(certificate: x509.Certificate) -> bytes:
     # Encoded again rather than cut out: a certificate may name its RSA key as RSASSA-PSS (RFC 4055), its PKCS#8
     # as plain RSA, and it is one key.
     try:
-        return _digest_of_key(certificate.public_key())
+        return _digest_of_key(public_key_of(certificate))
     except FOREIGN_ERRORS:
         # A kind of key that we cannot read: stored all the same, equal to no private key.
         return hashlib.sha256(b"unreadable" + certificate.tbs_certificate_bytes).digest()

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mlsssl._arguments import check_number, check_type
-from mlsssl._pki.keys import PrivateKey, hash_for, key_type_name
+from mlsssl._pki.keys import PrivateKey, hash_for, key_type_name, public_key_of
 from mlsssl._pki.names import name_text, parse_name
 from mlsssl._pki.pem import FOREIGN_ERRORS
 from mlsssl.errors import InvalidInputError, MalformedDataError
@@ -85,6 +85,7 @@ def load_request(data: bytes) -> x509.CertificateSigningRequest:
         raise MalformedDataError(f"{len(data)} bytes are too many for a certificate request")
     try:
         request = x509.load_der_x509_csr(_unarmour(data))
+        public_key_of(request)  # before the signature is checked with it
         fits = request.is_signature_valid
         for extension in request.extensions:
             repr(extension.value)  # decodes it
@@ -197,7 +198,7 @@ def honour(request: x509.CertificateSigningRequest, policy: RequestPolicy) -> Ho
 
 def _acceptable_key(request: x509.CertificateSigningRequest, policy: RequestPolicy) -> PublicKey:
     try:
-        key = request.public_key()
+        key = public_key_of(request)
     except _FOREIGN_ERRORS as error:
         raise InvalidInputError(f"the request's public key cannot be used: {_first_line(error)}") from None
     if isinstance(key, rsa.RSAPublicKey):

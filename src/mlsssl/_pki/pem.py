@@ -10,13 +10,14 @@ from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mlsssl._pki.keys import load_private_key, spki
+from mlsssl._pki.keys import load_private_key, public_key_of, spki
 from mlsssl._pki.quiet import quiet
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from mlsssl._pki.budget import WorkBudget
     from mlsssl._pki.keys import PrivateKey
 
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----")
@@ -87,8 +88,10 @@ def probe(certificate: x509.Certificate) -> None:
         raise MalformedDataError(f"a field of this certificate cannot be read: {_first_line(error)}") from None
 
 
-def load_pem(data: bytes, password: str | None) -> tuple[list[x509.Certificate], PrivateKey | None]:
-    """The certificates in file order, and the first private key if there is one.
+def load_pem(
+    data: bytes, password: str | None, budget: WorkBudget | None = None
+) -> tuple[list[x509.Certificate], PrivateKey | None]:
+    """The certificates in file order, and the first private key if there is one, paid for from the budget.
 
     Raises:
         WrongPasswordError: the key is encrypted, and the password is missing or wrong.
@@ -105,7 +108,7 @@ def load_pem(data: bytes, password: str | None) -> tuple[list[x509.Certificate],
             except FOREIGN_ERRORS as error:
                 raise MalformedDataError(f"PEM block {count + 1} is no certificate: {_first_line(error)}") from None
         elif label.endswith(b"PRIVATE KEY") and key is None:
-            key = load_private_key(block, password)
+            key = load_private_key(block, password, budget)
     if not certificates and key is None:
         raise MalformedDataError("no certificate and no private key between BEGIN and END lines in this PEM text")
     return certificates, key
@@ -165,7 +168,7 @@ def find_leaf(certificates: Sequence[x509.Certificate], key: PrivateKey | None) 
 def public_key_bytes(certificate: x509.Certificate) -> bytes | None:
     """The certificate's SubjectPublicKeyInfo, or None when its key cannot be read."""
     try:
-        return spki(certificate.public_key())
+        return spki(public_key_of(certificate))
     except FOREIGN_ERRORS:
         return None
 

@@ -6,11 +6,10 @@ import base64
 from typing import TYPE_CHECKING, Literal
 
 from asn1crypto import core
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
 
 from mlsssl._pki import _asn1
-from mlsssl._pki.pem import load_der
+from mlsssl._pki.pem import load_der, public_key_bytes
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
@@ -75,18 +74,10 @@ def find_leaf(certificates: Sequence[x509.Certificate], private_key: PrivateKey)
         MalformedDataError: none has.
     """
     wanted = private_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    matches = [certificate for certificate in certificates if public_bytes(certificate) == wanted]
+    matches = [certificate for certificate in certificates if public_key_bytes(certificate) == wanted]
     if not matches:
         raise MalformedDataError(f"none of the {len(certificates)} certificates belongs to this private key")
     return max(matches, key=lambda certificate: certificate.not_valid_after_utc)
-
-
-def public_bytes(certificate: x509.Certificate) -> bytes | None:
-    """The SubjectPublicKeyInfo of a certificate, or None when its key is of a kind that is not read."""
-    try:
-        return certificate.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return None
 
 
 def _unarmour(data: bytes) -> bytes:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from mlsssl._pki.keys import public_key_of
 from mlsssl._pki.quiet import quiet
 from mlsssl.errors import MalformedDataError
 
@@ -273,7 +274,7 @@ class View:
         """The key, or None when it cannot be read; then `key_problem` says why."""
         if self._public_key is None:
             try:
-                self._public_key = self.certificate.public_key()
+                self._public_key = public_key_of(self.certificate)
             except Exception as error:  # noqa: BLE001 - ValueError, UnsupportedAlgorithm, InvalidKey, ...
                 self._public_key = str(error) or type(error).__name__
         return None if isinstance(self._public_key, str) else self._public_key

@@ -17,6 +17,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from mlsssl._pki.keys import public_key_of
 from mlsssl._pki.quiet import quiet
 from mlsssl.errors import MalformedDataError, UnsupportedError
 
@@ -100,7 +101,7 @@ def certificate_identity(der: bytes) -> bytes | None:
     """
     try:
         with quiet():
-            key = x509.load_der_x509_certificate(der).public_key()
+            key = public_key_of(x509.load_der_x509_certificate(der))
     except (ValueError, UnsupportedAlgorithm):
         return None
     return public_identity(key) if isinstance(key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)) else None
