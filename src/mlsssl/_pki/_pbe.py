@@ -161,7 +161,7 @@ class KeyDerivation:
     def cost(self, length: int) -> int:
         """Nanoseconds that deriving `length` bytes takes, as `WorkBudget` counts."""
         if self.kind == "scrypt":
-            return (self.iterations + 2) * self.block_size * self.parallelization * SCRYPT
+            return (self.iterations + 4) * self.block_size * self.parallelization * SCRYPT
         if self.kind == "PBKDF1":
             return self.iterations * PKCS12[self.hash_name]
         size = _HASHES[self.hash_name](b"").digest_size
@@ -224,13 +224,16 @@ class Encryption:
         """Nanoseconds that one attempt at the password takes, as `WorkBudget` counts; without what grows with the data."""
         if self.kdf is None or self.cipher is None:
             return 0
-        iv_cost = self.kdf.cost(8) if self.iv is None else 0
+        iv_cost = self.kdf.cost(8) if self._iv_from_password else 0
         return self.kdf.cost(_KEY_BYTES[self.cipher]) + iv_cost + ATTEMPT
 
     def outside(self, of_one: int) -> int:
-        """The same where others derive key and initialization vector, at `of_one` nanoseconds a round (PBES1, 3DES)."""
-        assert self.kdf is not None
-        return 3 * self.kdf.iterations * of_one + ATTEMPT
+        """The same where others do PKCS#12's key derivation, at `of_one` nanoseconds a round."""
+        return self.cost * of_one // PKCS12["SHA-1"]
+
+    @property
+    def _iv_from_password(self) -> bool:
+        return self.iv is None and self.cipher not in ("RC4-128", "RC4-40")
 
     def attempts(self, data: bytes, password: str | None, budget: WorkBudget) -> Iterator[bytes]:
         """Every plaintext that some encoding of `password` gives with a valid padding, likeliest first.
@@ -245,10 +248,12 @@ class Encryption:
         if self.kdf is None or self.cipher is None:
             raise MalformedDataError(f"it is encrypted with {self.refusal}, which this library does not read")
         of_data = len(data) * CIPHER.get(self.cipher[:3], 0)
-        for encoded in self.kdf.passwords(password):
+        for number, encoded in enumerate(self.kdf.passwords(password)):
+            if number and not budget.affords(self.cost + of_data):
+                return  # honest files with so many rounds are of today, when there is one spelling
             budget.spend(self.cost + of_data, self)
             key = self.kdf.derive(encoded, _KEY_BYTES[self.cipher], 1)
-            iv = self.kdf.derive(encoded, 8, 2) if self.iv is None else self.iv
+            iv = self.kdf.derive(encoded, 8, 2) if self._iv_from_password else self.iv or b""
             plain = _decrypt(self.cipher, key, iv, data)
             if plain is not None:
                 yield plain
@@ -453,7 +458,9 @@ class Mac:
             raise MalformedDataError(f"its MAC uses {self.refusal}, which this library does not check")
         name = self.hash_name.replace("-", "").lower()
         length = self._key_length()
-        for encoded in self.kdf.passwords(password):
+        for number, encoded in enumerate(self.kdf.passwords(password)):
+            if number and not budget.affords(self.cost):
+                break  # as in `Encryption.attempts`
             budget.spend(self.cost, self)
             key = self.kdf.derive(encoded, length, 3)
             if hmac.compare_digest(hmac.digest(key, data, name), self.digest):

@@ -344,9 +344,10 @@ def _own_key() -> bytes:
 
 
 def quicker_outside(encryption: _pbe.Encryption) -> bool:
-    """Whether this is PBES1 with 3DES, and so many rounds that the loops of `_pbe` are too slow (NSS, GnuTLS: 600 000)."""
+    """Whether so many rounds of PKCS#12's derivation that the loops of `_pbe` are too slow (NSS, GnuTLS: 600 000)."""
     kdf = encryption.kdf
-    return kdf is not None and encryption.cipher == "3DES-CBC" and kdf.kind == "PKCS12" and kdf.iterations > _MANY
+    common = encryption.cipher in ("3DES-CBC", "RC2-40-CBC")
+    return kdf is not None and kdf.kind == "PKCS12" and common and kdf.iterations > _MANY
 
 
 def password_opens_a_part(structure: Structure, password: str | None, budget: WorkBudget) -> bool:
