@@ -111,7 +111,7 @@ def _request(data: bytes, password: str) -> object:
     Path("request.csr").write_bytes(data)
     request = CertificateRequest.load("request.csr")
     authority = CertificateAuthority.create("Root", key="ec-p256")
-    return repr(request), repr(authority.sign_request(request))
+    return repr(request), repr(authority.sign(request))
 
 
 def _lists(data: bytes, password: str) -> object:

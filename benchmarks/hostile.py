@@ -74,7 +74,9 @@ def oid(dotted: str) -> bytes:
 
 def pem(label: str, der: bytes, headers: str = "") -> bytes:
     """PEM with one long line."""
-    return f"-----BEGIN {label}-----\n{headers}".encode() + base64.encodebytes(der) + f"-----END {label}-----\n".encode()
+    return (
+        f"-----BEGIN {label}-----\n{headers}".encode() + base64.encodebytes(der) + f"-----END {label}-----\n".encode()
+    )
 
 
 # ---- primes by formula ----
@@ -199,7 +201,11 @@ def keys() -> Iterator[tuple[str, bytes]]:
 
 # ---- PFX ----
 
-_BAGS = {"key": "1.2.840.113549.1.12.10.1.1", "sealed": "1.2.840.113549.1.12.10.1.2", "cert": "1.2.840.113549.1.12.10.1.3"}
+_BAGS = {
+    "key": "1.2.840.113549.1.12.10.1.1",
+    "sealed": "1.2.840.113549.1.12.10.1.2",
+    "cert": "1.2.840.113549.1.12.10.1.3",
+}
 
 
 def _bag(kind: str, value: bytes, *attributes: bytes) -> bytes:
@@ -232,15 +238,15 @@ def _encrypt(algorithm: bytes, plain: bytes, password: str) -> bytes:
     return encryption.encrypt(plain, password)
 
 
-def certificate(key_info: bytes, *extensions: bytes, number: int = 1, subject: bytes = b"", issuer: bytes = b"") -> bytes:
+def certificate(
+    key_info: bytes, *extensions: bytes, number: int = 1, subject: bytes = b"", issuer: bytes = b""
+) -> bytes:
     """A certificate that nobody signed."""
     algorithm = seq(oid(SHA256_RSA), tlv(5))
     times = seq(tlv(0x17, b"260101000000Z"), tlv(0x17, b"360101000000Z"))
     name = seq(tlv(0x31, seq(oid("2.5.4.3"), tlv(0x0C, b"Issuer"))))
     wrapped = tlv(0xA3, seq(*extensions)) if extensions else b""
-    signed = seq(
-        tlv(0xA0, num(2)), num(number), algorithm, issuer or name, times, subject or name, key_info, wrapped
-    )
+    signed = seq(tlv(0xA0, num(2)), num(number), algorithm, issuer or name, times, subject or name, key_info, wrapped)
     return seq(signed, algorithm, tlv(0x03, b"\0", bytes(256)))
 
 
@@ -274,8 +280,9 @@ def pfx_files() -> Iterator[tuple[str, bytes]]:
     one = LIMIT // PKCS12["SHA-1"]
     yield "PFX, MAC two thousand million rounds", _pfx(_info(seq(_bag("cert", cert))), mac=_mac(2**31 - 1))
     yield "PFX, MAC just affordable", _pfx(_info(seq(_bag("cert", cert))), mac=_mac(one - 2000))
-    yield "PFX, MAC SHA-512 half affordable", _pfx(
-        _info(seq(_bag("cert", cert))), mac=_mac(LIMIT // PKCS12["SHA-512"] // 2, "2.16.840.1.101.3.4.2.3", 64)
+    yield (
+        "PFX, MAC SHA-512 half affordable",
+        _pfx(_info(seq(_bag("cert", cert))), mac=_mac(LIMIT // PKCS12["SHA-512"] // 2, "2.16.840.1.101.3.4.2.3", 64)),
     )
     parts = [_sealed_info(_pbes1(_3DES, one // 60), bytes(64))] * 15
     yield "PFX, 15 parts, together just affordable", _pfx(*parts, mac=_mac(one // 5))
@@ -308,9 +315,9 @@ def _digest(kdf: _pbe.KeyDerivation, data: bytes) -> bytes:
 
 def pvk_files() -> Iterator[tuple[str, bytes]]:
     """PVK files."""
-    for bits in (8192, 16384):
-        yield f"PVK, RSA-{bits}", pvk.serialize_pvk(huge_rsa(bits), None)
-        yield f"PVK, RSA-{bits}, encrypted", pvk.serialize_pvk(huge_rsa(bits), "secret")
+    for name, key in (("RSA-8192", huge_rsa(8192)), ("RSA-8192 with a composite", huge_rsa(8192, spoiled=True))):
+        yield f"PVK, {name}", pvk.serialize_pvk(key, None)
+        yield f"PVK, {name}, encrypted", pvk.serialize_pvk(key, "secret")
 
 
 # ---- certificates, lists, requests ----
@@ -357,10 +364,14 @@ def certificates() -> Iterator[tuple[str, bytes]]:
     access = [seq(oid("1.3.6.1.5.5.7.48.1"), tlv(0x86, b"http://a/")) for _ in range(35_000)]
     yield "certificate, access descriptions", certificate(info, _extension("1.3.6.1.5.5.7.1.1", seq(*access)))
     yield "certificate, subject", certificate(info, subject=seq(*[rdn] * 70_000))
-    yield "certificate, subject of one RDN", certificate(
-        info, subject=seq(tlv(0x31, *[seq(oid("2.5.4.3"), tlv(0x0C, b"a%d" % n)) for n in range(55_000)]))
+    yield (
+        "certificate, subject of one RDN",
+        certificate(info, subject=seq(tlv(0x31, *[seq(oid("2.5.4.3"), tlv(0x0C, b"a%d" % n)) for n in range(55_000)]))),
     )
-    yield "certificate, a long common name", certificate(info, subject=seq(tlv(0x31, seq(oid("2.5.4.3"), tlv(0x0C, b"a" * 900_000)))))
+    yield (
+        "certificate, a long common name",
+        certificate(info, subject=seq(tlv(0x31, seq(oid("2.5.4.3"), tlv(0x0C, b"a" * 900_000))))),
+    )
     yield "certificate, a long serial number", certificate(info, number=2**7_000_000)
     modulus = seq(seq(oid(RSA), tlv(5)), tlv(0x03, b"\0", seq(num(2**7_000_000 + 1), num(65537))))
     yield "certificate, a modulus of a megabyte", certificate(modulus)
@@ -380,7 +391,10 @@ def bundles() -> Iterator[tuple[str, bytes]]:
     yield "PEM, 999 certificates", b"".join(pem("CERTIFICATE", one) for one in many[:999])
     yield "PEM, a megabyte of beginnings", b"-----BEGIN CERTIFICATE-----\n" * 30_000
     yield "PEM, hyphens", b"-" * 900_000 + b"-----BEGIN CERTIFICATE-----"
-    yield "PEM, a key before certificates", pem("PRIVATE KEY", pkcs8(huge_rsa(16384))) + pem("CERTIFICATE", many[0]) * 900
+    yield (
+        "PEM, a key before certificates",
+        pem("PRIVATE KEY", pkcs8(huge_rsa(16384))) + pem("CERTIFICATE", many[0]) * 900,
+    )
 
     def bag(*members: bytes) -> bytes:
         signed = seq(num(1), tlv(0x31), seq(oid(DATA)), tlv(0xA0, *members), tlv(0x31))
@@ -390,7 +404,10 @@ def bundles() -> Iterator[tuple[str, bytes]]:
     yield "PKCS#7, 200 Diffie-Hellman certificates", bag(*[certificate(dh_info(16384), number=n) for n in range(200)])
     yield "PKCS#7, other things", bag(*[tlv(0xA1, b"")] * 400_000)
     yield "PKCS#7, nested", b"\x30\x80\x06\x01\x2a" + b"\xa0\x80" * 400_000
-    yield "PKCS#7, one huge certificate", bag(certificate(info, _extension("2.5.29.17", seq(*[tlv(0x82, b"a.b")] * 170_000))))
+    yield (
+        "PKCS#7, one huge certificate",
+        bag(certificate(info, _extension("2.5.29.17", seq(*[tlv(0x82, b"a.b")] * 170_000)))),
+    )
 
 
 def requests() -> Iterator[tuple[str, bytes]]:
@@ -407,8 +424,9 @@ def requests() -> Iterator[tuple[str, bytes]]:
 
     own = key_info(key)
     yield "request, DNS names", request(own, _extension("2.5.29.17", seq(*[tlv(0x82, b"a.b")] * 170_000)), signer=key)
-    yield "request, different DNS names", request(
-        own, _extension("2.5.29.17", seq(*[tlv(0x82, b"h%d.example" % n) for n in range(60_000)])), signer=key
+    yield (
+        "request, different DNS names",
+        request(own, _extension("2.5.29.17", seq(*[tlv(0x82, b"h%d.example" % n) for n in range(60_000)])), signer=key),
     )
     yield "request, extensions", request(own, *[_extension(f"1.2.3.{n}", b"\5\0") for n in range(60_000)], signer=key)
     for bits in (16384, 32768):
@@ -453,7 +471,7 @@ def chain_of(count: int, *, bits: int = 0) -> tuple[bytes, list[bytes]]:
     return leaf, issuers
 
 
-__all__ = ["MOST", "WRONG", "WorkBudget", "padding", "Cipher", "algorithms", "modes"]
+__all__ = ["MOST", "WRONG", "Cipher", "WorkBudget", "algorithms", "modes", "padding"]
 
 
 _FAMILY_KEY = ec.derive_private_key(7, ec.SECP256R1())

@@ -15,8 +15,8 @@ from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from mlsssl._pki import _asn1, _ber
-from mlsssl._pki.budget import ATTEMPT, CIPHER, PBKDF2, PKCS12, SCRYPT, SCRYPT_MEMORY
 from mlsssl._pki._old_ciphers import rc2_cbc_decrypt, rc4
+from mlsssl._pki.budget import ATTEMPT, CIPHER, PBKDF2, PKCS12, SCRYPT, SCRYPT_MEMORY
 from mlsssl._pki.quiet import quiet
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
@@ -221,7 +221,7 @@ class Encryption:
 
     @property
     def cost(self) -> int:
-        """Nanoseconds that one attempt at the password takes, as `WorkBudget` counts; without what grows with the data."""
+        """Nanoseconds that one attempt at the password takes, as `WorkBudget` counts; the data apart."""
         if self.kdf is None or self.cipher is None:
             return 0
         iv_cost = self.kdf.cost(8) if self._iv_from_password else 0

@@ -1,9 +1,9 @@
 """Private keys out of PEM and DER: told apart before OpenSSL sees them, and tried out instead of proved.
 
 OpenSSL proves on loading that the primes of an RSA key are prime: 50 ms for RSA-2048, 5 s for RSA-8192, 34 s for
-RSA-16384. What has to be known here is that the numbers belong together and that the key does what its public half
-says: a few divisions and one signature tell, at a fiftieth of the cost. A composite "prime" that came through would be a
-key that signs and decrypts all the same.
+RSA-16384. What has to be known here is that the numbers belong together and that the key does what its public half says:
+a few divisions and one signature tell, at a fiftieth of the cost. A composite "prime" that came through would be a key
+that signs and decrypts all the same.
 """
 
 from __future__ import annotations
@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
     from mlsssl._pki._pbe import Encryption
-    from mlsssl._pki._pbe import read_encryption
-from mlsssl._pki.budget import WorkBudget
+    from mlsssl._pki.budget import WorkBudget
 
 __all__ = ["KEY_ERRORS", "check_size", "load_plain_key", "looks_like_key", "read_private_key", "rsa_problem", "try_out"]
 
@@ -55,9 +54,7 @@ _LARGEST_EXPONENT = 256  # bits: FIPS 186-5, appendix A.1.1; honest ones have 2 
 def check_size(size: int) -> None:
     """`MalformedDataError` for more bytes than any private key has."""
     if size > KEY_BYTES:
-        raise MalformedDataError(
-            f"a private key of {size} bytes; at most {KEY_BYTES} are read (RSA: {RSA_BITS} bits)"
-        )
+        raise MalformedDataError(f"a private key of {size} bytes; at most {KEY_BYTES} are read (RSA: {RSA_BITS} bits)")
 
 
 def read_private_key(data: bytes, password: str | None, budget: WorkBudget) -> PrivateKeyTypes:

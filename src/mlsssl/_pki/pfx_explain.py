@@ -203,7 +203,12 @@ def _try(
         safes = open_safes(structure, password, budget)
         entries = load_entries(safes, password, budget)
     except WrongPasswordError as error:
-        return ("not given" if password is None else "wrong", structure.safes, (), None if password is None else str(error))
+        return (
+            "not given" if password is None else "wrong",
+            structure.safes,
+            (),
+            None if password is None else str(error),
+        )
     except MalformedDataError as error:
         return "unknown", structure.safes, (), str(error)
     if not protected:
