@@ -1,8 +1,8 @@
 """Every reader over files that were made to cost: two seconds of processor time and 200 MB for less than a megabyte.
 
-Each file is read in a process of its own, by each reader that takes such files, with the right password and with a wrong
-one outside ASCII. Counted are the processor time of the one call, and all the memory that the process ever had. What a
-reader says does not matter here, as long as it is an answer or an error of ours.
+Each file is read in a process of its own, by each reader that takes such files, with the right password and with a
+wrong one outside ASCII. Counted are the processor time of the call, or of the dearest of several, and all the memory
+that the process ever had. What a reader says does not matter, as long as it is an answer or an error of ours.
 
 `python benchmarks/bench_hostile_files.py WORD` reads only the files with that word in their names.
 """
@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,141 +24,146 @@ MEGABYTES = 200.0
 PASSWORDS = ("secret", "wörng")
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 
-# ---- in the child ----
+# ---- in the child: a reader yields after each of its calls ----
 
 
-def _certificate(data: bytes, password: str) -> object:
+def _certificate(data: bytes, password: str) -> Iterator[object]:
     from mlsssl import Certificate
 
-    certificate = Certificate.from_bytes(data, password=password)
-    return repr(certificate), certificate._repr_html_(), certificate.names, certificate.key_type
+    yield (certificate := Certificate.from_bytes(data, password=password))
+    yield repr(certificate)
+    yield certificate._repr_html_()
+    yield certificate.names, certificate.hosts, certificate.key_type
 
 
-def _check(data: bytes, password: str) -> object:
+def _check(data: bytes, password: str) -> Iterator[object]:
     from mlsssl import Certificate
 
-    certificate = Certificate.from_bytes(data, password=password)
+    yield (certificate := Certificate.from_bytes(data, password=password))
     trust = [certificate.chain[-1] if certificate.chain else certificate]
-    return certificate.check("www.example.com", trust=trust).to_text()
+    yield certificate.check("www.example.com", trust=trust).to_text()
 
 
-def _check_below(data: bytes, password: str) -> object:
+def _check_below(data: bytes, password: str) -> Iterator[object]:
     """As the issuer of another certificate."""
     from mlsssl import Certificate
 
-    certificate = Certificate.from_bytes(data, password=password)
-    return certificate.with_chain([certificate]).check("www.example.com", trust=[certificate]).to_json()
+    yield (certificate := Certificate.from_bytes(data, password=password))
+    yield certificate.with_chain([certificate]).check("www.example.com", trust=[certificate]).to_json()
 
 
-def _key(data: bytes, password: str) -> object:
+def _key(data: bytes, password: str) -> Iterator[object]:
     from mlsssl import Certificate, CertificateAuthority
 
     own = CertificateAuthority.create("Root", key="ec-p256").certificate
-    return Certificate.from_bytes(own.to_pem(), key=data, key_password=password)
+    yield Certificate.from_bytes(own.to_pem(), key=data, key_password=password)
 
 
-def _request_key(data: bytes, password: str) -> object:
+def _request_key(data: bytes, password: str) -> Iterator[object]:
     from mlsssl import CertificateRequest
 
     Path("request.csr").write_bytes(CertificateRequest.create("www.example.com", key="ec-p256").to_pem())
     Path("request.key").write_bytes(data)
-    return CertificateRequest.load("request.csr", key="request.key", key_password=password)
+    yield CertificateRequest.load("request.csr", key="request.key", key_password=password)
 
 
-def _authority(data: bytes, password: str) -> object:
+def _authority(data: bytes, password: str) -> Iterator[object]:
     from mlsssl import CertificateAuthority
 
     Path("authority").write_bytes(data)
-    return CertificateAuthority.load("authority", password=password)
+    yield CertificateAuthority.load("authority", password=password)
 
 
-def _explain(data: bytes, password: str) -> object:
+def _explain(data: bytes, password: str) -> Iterator[object]:
     from mlsssl import explain_pfx
 
-    return str(explain_pfx(data, password))
+    yield str(explain_pfx(data, password))
 
 
-def _import(data: bytes, password: str) -> object:
+def _import(data: bytes, password: str) -> Iterator[object]:
     from mlsssl.testing import memory_machine
 
     with memory_machine() as machine, machine.store("MY") as store:
-        return repr(store.import_pfx(data, password))
+        yield repr(store.import_pfx(data, password))
 
 
-def _store(data: bytes, password: str) -> object:
+def _store(data: bytes, password: str) -> Iterator[object]:
     from mlsssl import Certificate
     from mlsssl.testing import memory_machine
 
     with memory_machine() as machine, machine.store("MY") as store:
-        store.add(Certificate.from_bytes(data, password=password))
-        return repr(list(store)), store.find_all(host="www.example.com")
+        yield (certificate := Certificate.from_bytes(data, password=password))
+        yield store.add(certificate)
+        yield list(store)
+        yield store.find_all(host="www.example.com")
 
 
-def _folder(data: bytes, password: str) -> object:
+def _folder(data: bytes, password: str) -> Iterator[object]:
     from mlsssl import ccs
 
     Path("share").mkdir()
     Path("share/www.example.com.pfx").write_bytes(data)
-    return ccs.check_folder("share", password)
+    yield ccs.check_folder("share", password)
 
 
-def _request(data: bytes, password: str) -> object:
+def _request(data: bytes, password: str) -> Iterator[object]:
     from mlsssl import CertificateAuthority, CertificateRequest
 
     del password
     Path("request.csr").write_bytes(data)
-    request = CertificateRequest.load("request.csr")
-    authority = CertificateAuthority.create("Root", key="ec-p256")
-    return repr(request), repr(authority.sign(request))
+    yield (request := CertificateRequest.load("request.csr"))
+    yield repr(request)
+    yield CertificateAuthority.create("Root", key="ec-p256").sign(request)
 
 
-def _lists(data: bytes, password: str) -> object:
+def _lists(data: bytes, password: str) -> Iterator[object]:
     from mlsssl.testing import memory_machine
 
     del password
     with memory_machine() as machine, machine.store("CA") as store:
-        store.add_crl(data)
-        return repr(store.crls())
+        yield store.add_crl(data)
+        yield store.crls()
 
 
-def _revoked(data: bytes, password: str) -> object:
+def _revoked(data: bytes, password: str) -> Iterator[object]:
     import hostile
 
     from mlsssl import Certificate
     from mlsssl._pki.crl import load_crls, revoked_serials
 
     del password
-    lists = load_crls(data)
+    yield (lists := load_crls(data))
     leaf, root = map(Certificate.from_der, hostile.family())
-    return leaf.check("www.example.com", trust=[root], crls=lists).to_text(), revoked_serials(lists[0])
+    yield leaf.check("www.example.com", trust=[root], crls=lists).to_text()
+    yield revoked_serials(lists[0])
 
 
-def _netsh(data: bytes, password: str) -> object:
+def _netsh(data: bytes, password: str) -> Iterator[object]:
     from mlsssl import netsh
 
     del password
-    return netsh.parse_listing(data)
+    yield netsh.parse_listing(data)
 
 
-def _script(data: bytes, password: str) -> object:
+def _script(data: bytes, password: str) -> Iterator[object]:
     from mlsssl import netsh
 
     del password
-    return netsh.parse_script(data.decode("utf-8", "replace"))
+    yield netsh.parse_script(data.decode("utf-8", "replace"))
 
 
-def _password_file(data: bytes, password: str) -> object:
+def _password_file(data: bytes, password: str) -> Iterator[object]:
     from mlsssl.cli import main
 
     del password
     Path("password").write_bytes(data)
-    return main(["ca", "create", "Root", "--key", "ec-p256", "--out", "root.pfx", "--password", "file:password"])
+    yield main(["ca", "create", "Root", "--key", "ec-p256", "--out", "root.pfx", "--password", "file:password"])
 
 
-READERS: dict[str, tuple[Callable[[bytes, str], object], ...]] = {
+READERS: dict[str, tuple[Callable[[bytes, str], Iterator[object]], ...]] = {
     "key": (_key, _request_key),
     "PFX": (_certificate, _authority, _explain, _import, _folder),
     "PVK": (_key,),
@@ -177,15 +183,17 @@ def child(reader: str, path: str, password: str) -> None:
     from mlsssl.errors import MlssslError
 
     data = Path(path).read_bytes()
-    begin = time.process_time()
+    times = [time.process_time()]
     try:
-        globals()[reader](data, password)
+        for _ in globals()[reader](data, password):
+            times.append(time.process_time())  # noqa: PERF401 -- the moment counts
         word = "read"
     except MlssslError as error:
         word = f"{type(error).__name__}: {error}"
     except BaseException as error:  # noqa: BLE001 - what must not happen is told, too
         word = f"FOREIGN {type(error).__name__}: {error}"
-    seconds = time.process_time() - begin
+    times.append(time.process_time())
+    seconds = max(after - before for before, after in pairwise(times))
     try:
         import resource
     except ImportError:  # Windows

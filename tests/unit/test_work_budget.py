@@ -1,4 +1,4 @@
-"""Passwords and keys that were made to cost: counted before they are paid for, and refused with the number that is too large."""
+"""Passwords and keys that were made to cost: counted before they are paid for, and refused by the number at fault."""
 
 from __future__ import annotations
 
@@ -91,7 +91,7 @@ def test_rounds_that_cost_too_much_are_refused_by_number(name: str, armour: Call
 @pytest.mark.parametrize("armour", [bytes, _pem], ids=["DER", "PEM"])
 def test_scrypt_that_takes_too_much_memory_is_refused_by_number(armour: Callable[[bytes], bytes]) -> None:
     """N = 2^18 and r = 8 are 256 MiB."""
-    with pytest.raises(UnsupportedError, match="N=262144, r=8, p=1 .at most 130 MiB"):
+    with pytest.raises(UnsupportedError, match=r"N=262144, r=8, p=1 .at most 130 MiB"):
         load_private_key(armour(_sealed(_scrypt(2**18, 8, 1))), "secret")
 
 
@@ -242,7 +242,7 @@ def test_an_rsa_key_that_is_too_large_is_refused_by_its_size() -> None:
     huge |= dict.fromkeys(("d", "dmp1", "dmq1", "iqmp"), 3)
     with pytest.raises(MalformedDataError, match="an RSA key of 16381 bits; at most 8192 are read"):
         load_private_key(_pkcs8(huge), None)
-    with pytest.raises(MalformedDataError, match="a private key of [0-9]+ bytes; at most 6144 are read"):
+    with pytest.raises(MalformedDataError, match=r"a private key of [0-9]+ bytes; at most 6144 are read"):
         load_private_key(_pkcs8(huge | {"d": 2**16_000}), None)
 
 
@@ -296,7 +296,7 @@ def test_many_keys_in_a_pfx_are_counted_before_they_are_read(monkeypatch: pytest
         return RSA_KEY
 
     monkeypatch.setattr(pfx, "load_plain_key", load)
-    with pytest.raises(MalformedDataError, match="holds 700 private keys .* and 680 more"):
+    with pytest.raises(MalformedDataError, match=r"holds 700 private keys .* and 680 more"):
         load_pfx(data, None)
     assert read == []
     with pytest.raises(MalformedDataError, match="costs too much work: a private key"):

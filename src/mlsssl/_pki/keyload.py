@@ -1,9 +1,9 @@
 """Private keys out of PEM and DER: told apart before OpenSSL sees them, and tried out instead of proved.
 
 OpenSSL proves on loading that the primes of an RSA key are prime: 50 ms for RSA-2048, 5 s for RSA-8192, 34 s for
-RSA-16384. What has to be known here is that the numbers belong together and that the key does what its public half says:
-a few divisions and one signature tell, at a fiftieth of the cost. A composite "prime" that came through would be a key
-that signs and decrypts all the same.
+RSA-16384. What has to be known here is that the numbers belong together and that the key does what its public half
+says: a few divisions and one signature tell, at a fiftieth of the cost. A composite "prime" that came through would be
+a key that signs and decrypts all the same.
 """
 
 from __future__ import annotations

@@ -203,12 +203,9 @@ def _try(
         safes = open_safes(structure, password, budget)
         entries = load_entries(safes, password, budget)
     except WrongPasswordError as error:
-        return (
-            "not given" if password is None else "wrong",
-            structure.safes,
-            (),
-            None if password is None else str(error),
-        )
+        if password is None:
+            return "not given", structure.safes, (), None
+        return "wrong", structure.safes, (), str(error)
     except MalformedDataError as error:
         return "unknown", structure.safes, (), str(error)
     if not protected:
