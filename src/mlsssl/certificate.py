@@ -16,6 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from mlsssl import _files
 from mlsssl._arguments import check_data, check_number, check_password, check_type, items_of, shown
 from mlsssl._pki import foreign, keys, names, pem
+from mlsssl._pki.budget import WorkBudget
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import Thumbprint, check_friendly_name, check_moment
 
@@ -170,16 +171,17 @@ class Certificate:
         from mlsssl._pki import pfx, pkcs7
 
         data = check_data(data, "bytes are needed (Certificate.load takes a path)")
+        budget = WorkBudget()
         found: list[x509.Certificate] = []
         private_key: PrivateKey | None = None
         friendly_name: str | None = None
         match pem.format_of(data):
             case "pem":
-                found, private_key = pem.load_pem(data, password)
+                found, private_key = pem.load_pem(data, password, budget)
             case "pkcs7":
                 found = pkcs7.load_pkcs7(data)
             case "pfx":
-                loaded = pfx.load_pfx(data, password)
+                loaded = pfx.load_pfx(data, password, budget)
                 private_key, friendly_name = _usable_key(loaded.private_key), loaded.friendly_name
                 found = [*([loaded.certificate] if loaded.certificate else []), *loaded.additional]
             case _:
@@ -188,7 +190,7 @@ class Certificate:
                 except MalformedDataError as error:
                     raise MalformedDataError(f"not PEM, PFX or PKCS#7; as DER, {error}") from None
         if key is not None:
-            private_key = _load_key(key, password if key_password is None else key_password)
+            private_key = _load_key(key, password if key_password is None else key_password, budget)
         if not found:
             raise MalformedDataError("there is a private key in this file, but no certificate")
         leaf = pem.find_leaf(found, private_key)
@@ -750,12 +752,14 @@ def _fill(
     put(made, "_der", None)
 
 
-def _load_key(data: bytes, password: str | None) -> PrivateKey:
+def _load_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:
     from mlsssl._pki import pvk
 
     data = check_data(data, "a private key's file is bytes (Certificate.load takes paths)")
     check_password(password)
-    return pvk.load_pvk(data, password).private_key if pvk.is_pvk(data) else keys.load_private_key(data, password)
+    if pvk.is_pvk(data):
+        return pvk.load_pvk(data, password, budget).private_key
+    return keys.load_private_key(data, password, budget)
 
 
 def _usable_key(key: object) -> PrivateKey | None:

@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mlsssl._arguments import check_number, check_type
 from mlsssl._pki.foreign import extensions_of, read
-from mlsssl._pki.keys import PrivateKey, hash_for, key_type_name
+from mlsssl._pki.keys import PrivateKey, hash_for, key_type_name, public_key_of
 from mlsssl._pki.names import name_text, parse_name
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
@@ -85,6 +85,7 @@ def load_request(data: bytes) -> x509.CertificateSigningRequest:
         raise MalformedDataError(f"{len(data)} bytes are too many for a certificate request")
     what = "this is not a certificate request that can be read"
     request = read(what, x509.load_der_x509_csr, read(what, _unarmour, data))
+    read(what, public_key_of, request)  # before the signature is checked with it
     fits: bool = read(what, _fits_of, request)
     read(what, repr, read(what, extensions_of, request))  # decodes them
     read(what, read(what, _subject_of, request).rfc4514_string)
@@ -194,7 +195,7 @@ def honour(request: x509.CertificateSigningRequest, policy: RequestPolicy) -> Ho
 
 def _acceptable_key(request: x509.CertificateSigningRequest, policy: RequestPolicy) -> PublicKey:
     try:
-        key = read("the request's public key cannot be used", request.public_key)
+        key = read("the request's public key cannot be used", public_key_of, request)
     except MalformedDataError as error:
         raise InvalidInputError(str(error)) from None
     if isinstance(key, rsa.RSAPublicKey):

@@ -19,6 +19,7 @@ from mlsssl.errors import MalformedDataError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from mlsssl._pki.budget import WorkBudget
     from mlsssl._pki.keys import PrivateKey
 
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----")
@@ -80,8 +81,10 @@ def probe(certificate: x509.Certificate) -> None:
 _needed_fields = attrgetter("subject", "issuer", "serial_number", "not_valid_before_utc", "not_valid_after_utc")
 
 
-def load_pem(data: bytes, password: str | None) -> tuple[list[x509.Certificate], PrivateKey | None]:
-    """The certificates in file order, and the first private key if there is one.
+def load_pem(
+    data: bytes, password: str | None, budget: WorkBudget | None = None
+) -> tuple[list[x509.Certificate], PrivateKey | None]:
+    """The certificates in file order, and the first private key if there is one, paid for from the budget.
 
     Raises:
         WrongPasswordError: the key is encrypted, and the password is missing or wrong.
@@ -95,7 +98,7 @@ def load_pem(data: bytes, password: str | None) -> tuple[list[x509.Certificate],
             certificates.append(read(what, x509.load_pem_x509_certificate, block))
             read(what, _needed_fields, certificates[-1])
         elif label.endswith(b"PRIVATE KEY") and key is None:
-            key = load_private_key(block, password)
+            key = load_private_key(block, password, budget)
     if not certificates and key is None:
         raise MalformedDataError("no certificate and no private key between BEGIN and END lines in this PEM text")
     return certificates, key
