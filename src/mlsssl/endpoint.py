@@ -8,7 +8,6 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
-from mlsssl._arguments import shown
 from mlsssl._pki.hostnames import parse_host
 from mlsssl.certificate import Certificate, assemble, trusted_roots
 from mlsssl.errors import EndpointError, InvalidInputError, MalformedDataError, UnsupportedError
@@ -136,7 +135,7 @@ def check_endpoint(
     where, port = _parse(endpoint)
     name = str(parse_host(host if host is not None else where))
     if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0 < timeout <= 3600:
-        raise InvalidInputError(f"timeout is a number of seconds above 0 and up to 3600, not {shown(timeout)}")
+        raise InvalidInputError(f"timeout is a number of seconds above 0 and up to 3600, not {timeout!r}")
     moment = check_moment(at)
     anchors = trusted_roots(trust)
     taken = _shake_hands(where, port, name, float(timeout))
@@ -175,7 +174,7 @@ def _parse(endpoint: str) -> tuple[str, int]:
     elif ":" in endpoint:
         host, _, port = endpoint.rpartition(":")
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
-        raise InvalidInputError(f"a port is a number from 1 to 65535, not {shown(port)} as in {endpoint!r}")
+        raise InvalidInputError(f"a port is a number from 1 to 65535, not {port!r} as in {endpoint!r}")
     return str(parse_host(host)), int(port)
 
 

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
-from mlsssl._arguments import shown
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -54,8 +53,7 @@ def check_moment(at: datetime | None) -> datetime:
     if at is None:
         return datetime.now(timezone.utc)
     if not isinstance(at, datetime) or at.utcoffset() is None:
-        expected = "at is an aware datetime, with a time zone: datetime.now(timezone.utc)"
-        raise InvalidInputError(f"{expected}, not {shown(at)}")
+        raise InvalidInputError(f"at is an aware datetime, with a time zone: datetime.now(timezone.utc), not {at!r}")
     try:
         at.astimezone(timezone.utc)
     except OverflowError:
@@ -161,7 +159,7 @@ class BindingFamily(str, Enum):
 
 def _check_port(port: int) -> int:
     if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
-        raise InvalidInputError(f"a port is a number from 1 to 65535, not {shown(port)}")
+        raise InvalidInputError(f"a port is a number from 1 to 65535, not {port!r}")
     return port
 
 
@@ -478,8 +476,7 @@ class BindingOptions:
         """The options behind the numbers of an HTTP_SERVICE_CONFIG_SSL_PARAM, 0 to 2³²-1 each; no bit is lost."""
         for number in (flags, check_mode, freshness_seconds, timeout_milliseconds):
             if not isinstance(number, int) or not 0 <= number <= _DWORD:
-                expected = f"the numbers of a record are whole ones from 0 to {_DWORD}"
-                raise InvalidInputError(f"{expected}, not {shown(number)}")
+                raise InvalidInputError(f"the numbers of a record are whole ones from 0 to {_DWORD}, not {number!r}")
         named = {name: bool(flags & bit) != inverted for name, bit, inverted in _FLAG_BITS}
         modes = {name: bool(check_mode & bit) != inverted for name, bit, inverted in _CHECK_MODE_BITS}
         return cls(
@@ -527,7 +524,7 @@ class BindingOptions:
 def _check_duration(name: str, value: timedelta, unit: timedelta) -> None:
     if not isinstance(value, timedelta) or value % unit or not 0 <= value // unit <= _DWORD:
         word = "seconds" if unit >= timedelta(seconds=1) else "milliseconds"
-        raise InvalidInputError(f"{name} is a timedelta of 0 to {_DWORD} whole {word}, not {shown(value)}")
+        raise InvalidInputError(f"{name} is a timedelta of 0 to {_DWORD} whole {word}, not {value!r}")
 
 
 WELL_KNOWN_APPLICATION_IDS = {

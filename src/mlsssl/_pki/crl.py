@@ -10,7 +10,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 
-from mlsssl._arguments import shown
 from mlsssl._pki.foreign import public_key_of, read, serial_of
 from mlsssl._pki.issue import check_encodable
 from mlsssl._pki.pem import find_extension
@@ -76,9 +75,9 @@ def build_crl(
     """
     check_encodable(at, "at")
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < _LARGEST:
-        raise InvalidInputError(f"a CRL number is a number from 0 to 2^159 - 1, not {shown(number)}")
+        raise InvalidInputError(f"a CRL number is a number from 0 to 2^159 - 1, not {number!r}")
     if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= 36_500:
-        raise InvalidInputError(f"a list is current for 1 to 36500 days, not {shown(days)}")
+        raise InvalidInputError(f"a list is current for 1 to 36500 days, not {days!r}")
     _check_issuer(issuer, key)
     begin = at.astimezone(timezone.utc).replace(microsecond=0)
     if begin > _LAST - timedelta(days=days):
@@ -117,7 +116,7 @@ def _authority_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIden
 def _entry(serial: int, moment: datetime, reason: str | None, seen: set[int]) -> x509.RevokedCertificate:
     check_encodable(moment, "the moment of a revocation")
     if isinstance(serial, bool) or not isinstance(serial, int) or not 0 < serial < 2**160:
-        raise InvalidInputError(f"a serial number is a number from 1 to 2^160 - 1, not {shown(serial)}")
+        raise InvalidInputError(f"a serial number is a number from 1 to 2^160 - 1, not {serial!r}")
     if serial in seen:
         raise InvalidInputError(f"the serial number {serial:x} is given twice")
     seen.add(serial)

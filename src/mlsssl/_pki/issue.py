@@ -14,7 +14,6 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mlsssl._arguments import shown
 from mlsssl._pki.keys import PrivateKey, hash_for
 from mlsssl._pki.pem import find_extension
 from mlsssl.errors import InvalidInputError
@@ -93,7 +92,7 @@ def common_name(text: str) -> x509.Name:
 def check_serial(serial: int) -> int:
     """Return a serial number that RFC 5280 allows: positive, at most 20 octets with the sign bit clear."""
     if isinstance(serial, bool) or not isinstance(serial, int) or not 0 < serial < 1 << 159:
-        raise InvalidInputError(f"a serial number is a whole number from 1 to 2**159 - 1, not {shown(serial)}")
+        raise InvalidInputError(f"a serial number is a whole number from 1 to 2**159 - 1, not {serial!r}")
     return serial
 
 
@@ -232,7 +231,7 @@ def validity(at: dt.datetime, days: int, *, earliest: dt.datetime | None = None)
     """
     check_encodable(at, "at", room=_BACKDATED)
     if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= 36_500:
-        raise InvalidInputError(f"days is a whole number from 1 to 36500, not {shown(days)}")
+        raise InvalidInputError(f"days is a whole number from 1 to 36500, not {days!r}")
     try:
         start = at.astimezone(dt.timezone.utc).replace(microsecond=0) - _BACKDATED
         if earliest is not None and start < earliest <= at:

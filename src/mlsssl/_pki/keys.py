@@ -8,7 +8,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from mlsssl._arguments import check_password, shown
+from mlsssl._arguments import check_password
 from mlsssl._pki.budget import WorkBudget
 from mlsssl.errors import InvalidInputError, UnsupportedError
 
@@ -39,7 +39,7 @@ def check_key_type(name: str) -> KeyType:
     for known in get_args(KeyType):
         if name == known:
             return name  # type: ignore[return-value]  # get_args loses the Literal
-    raise InvalidInputError(f"key is one of {', '.join(get_args(KeyType))}, or a private key; not {shown(name)}")
+    raise InvalidInputError(f"key is one of {', '.join(get_args(KeyType))}, or a private key; not {name!r}")
 
 
 def make_key(kind: KeyType | PrivateKey) -> PrivateKey:
@@ -47,7 +47,7 @@ def make_key(kind: KeyType | PrivateKey) -> PrivateKey:
     if not isinstance(kind, str):
         if is_private_key(kind):
             return kind
-        raise InvalidInputError(f"key is the name of a key type, or an RSA or EC private key; not {shown(kind)}")
+        raise InvalidInputError(f"key is the name of a key type, or an RSA or EC private key; not {kind!r}")
     curve = _CURVES.get(check_key_type(kind))
     if curve is not None:
         return ec.generate_private_key(curve)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cryptography import x509
 
-from mlsssl._arguments import check_callable, check_mapping, check_type, items_of, shown
+from mlsssl._arguments import check_callable, check_mapping, check_type, items_of
 from mlsssl._pki.certchecks import check_key_identifiers, check_signature_algorithm
 from mlsssl._pki.constraints import Budget
 from mlsssl._pki.emitter import Emitter
@@ -109,7 +109,7 @@ def validate(
         raise InvalidInputError("at= must be an aware datetime, for example datetime.now(timezone.utc)")
     at = at.astimezone(timezone.utc)
     if isinstance(max_depth, bool) or not isinstance(max_depth, int) or not 0 <= max_depth <= 255:
-        raise InvalidInputError(f"max_depth is a number from 0 to 255, not {shown(max_depth)}")
+        raise InvalidInputError(f"max_depth is a number from 0 to 255, not {max_depth!r}")
     check_strictness(revocation)
     judge = find_profile(profile)
     crls = check_crls(crls)
