@@ -12,9 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mlsssl._arguments import check_number, check_type
-from mlsssl._pki.keys import PrivateKey, hash_for, key_type_name, public_key_of
+from mlsssl._pki.keys import PrivateKey, check_public_kind, hash_for, key_type_name
 from mlsssl._pki.names import name_text, parse_name
 from mlsssl._pki.pem import FOREIGN_ERRORS
+from mlsssl._pki.view import dotted_oid, read_tlv, split_sequence
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ _SIZE_LIMIT = 1024 * 1024
 _PEM_LABELS = (b"CERTIFICATE REQUEST", b"NEW CERTIFICATE REQUEST")
 # Microsoft's szOID_ENROLL_CERTTYPE_EXTENSION: the template that AD Certificate Services is to use.
 _TEMPLATE = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2")
-_FOREIGN_ERRORS = (*FOREIGN_ERRORS, KeyError)
+_FOREIGN_ERRORS = (*FOREIGN_ERRORS, KeyError, IndexError)
 
 
 def build_request(
@@ -85,7 +86,7 @@ def load_request(data: bytes) -> x509.CertificateSigningRequest:
         raise MalformedDataError(f"{len(data)} bytes are too many for a certificate request")
     try:
         request = x509.load_der_x509_csr(_unarmour(data))
-        public_key_of(request)  # before the signature is checked with it
+        _check_kind_of_key(request.tbs_certrequest_bytes)  # before the signature is checked with it
         fits = request.is_signature_valid
         for extension in request.extensions:
             repr(extension.value)  # decodes it
@@ -95,6 +96,15 @@ def load_request(data: bytes) -> x509.CertificateSigningRequest:
     if not fits:
         raise MalformedDataError("the request's signature does not fit its public key: it was changed, or is a forgery")
     return request
+
+
+def _check_kind_of_key(signed: bytes) -> None:
+    """See `check_public_kind`. The key is the third field of what the request's author signed."""
+    _, start, end = read_tlv(signed, 0)
+    key = split_sequence(signed, start, end)[2]
+    algorithm = split_sequence(signed, key[2], key[3])[0]
+    _, start, end = read_tlv(signed, algorithm[2])
+    check_public_kind(dotted_oid(signed[start:end]))
 
 
 def _unarmour(data: bytes) -> bytes:
@@ -198,7 +208,7 @@ def honour(request: x509.CertificateSigningRequest, policy: RequestPolicy) -> Ho
 
 def _acceptable_key(request: x509.CertificateSigningRequest, policy: RequestPolicy) -> PublicKey:
     try:
-        key = public_key_of(request)
+        key = request.public_key()
     except _FOREIGN_ERRORS as error:
         raise InvalidInputError(f"the request's public key cannot be used: {_first_line(error)}") from None
     if isinstance(key, rsa.RSAPublicKey):
