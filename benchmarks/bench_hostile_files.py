@@ -194,13 +194,17 @@ def child(reader: str, path: str, password: str) -> None:
         word = f"FOREIGN {type(error).__name__}: {error}"
     times.append(time.process_time())
     seconds = max(after - before for before, after in pairwise(times))
+    print(json.dumps([seconds, peak_memory(), word[:200]]))
+
+
+def peak_memory() -> float:
+    """Megabytes that this process had at most; 0 where nobody tells (Windows)."""
     try:
-        import resource
-    except ImportError:  # Windows
-        peak = 0.0
-    else:
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
-    print(json.dumps([seconds, peak, word[:200]]))
+        # Not getrusage: what it tells on Linux begins with the parent's.
+        status = Path("/proc/self/status").read_text()
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1e3
+    except OSError:
+        return 0.0
 
 
 # ---- in the parent ----

@@ -109,7 +109,7 @@ HONEST = {
 def test_what_honest_programs_write_is_read(name: str) -> None:
     """With the right password; with a wrong one it says that it is wrong, in the same budget."""
     algorithm = HONEST[name]
-    plain = keys.private_key_der(LEAF.key)  # type: ignore[arg-type]
+    plain = keys.private_key_der(LEAF.key)
     encrypted = _pbe.read_encryption(_ber.only(algorithm)).encrypt(plain, "pässword")
     data = _pem(_sealed(algorithm, encrypted))
     assert keys.spki(load_private_key(data, "pässword").public_key()) == keys.spki(LEAF.key.public_key())
@@ -203,7 +203,7 @@ def _composite() -> dict[str, int]:
 def test_a_wrong_number_in_an_rsa_key_is_found(name: str) -> None:
     """As OpenSSL's proof found it: in a file alone, and in a PFX."""
     whole = _numbers(RSA_KEY)
-    assert load_private_key(_pkcs8(whole), None).private_numbers() == RSA_KEY.private_numbers()  # type: ignore[union-attr]
+    assert load_private_key(_pkcs8(whole), None).private_numbers() == RSA_KEY.private_numbers()
     damaged = _pkcs8(whole | {name: whole[name] + 2})
     for data in (damaged, _pem(damaged, "PRIVATE KEY")):
         with pytest.raises(MalformedDataError):

@@ -14,8 +14,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mlsssl._arguments import check_number, check_type
 from mlsssl._pki.foreign import extensions_of, read
-from mlsssl._pki.keys import PrivateKey, hash_for, key_type_name, public_key_of
+from mlsssl._pki.keys import PrivateKey, check_public_kind, hash_for, key_type_name
 from mlsssl._pki.names import name_text, parse_name
+from mlsssl._pki.view import dotted_oid, read_tlv, split_sequence
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def load_request(data: bytes) -> x509.CertificateSigningRequest:
         raise MalformedDataError(f"{len(data)} bytes are too many for a certificate request")
     what = "this is not a certificate request that can be read"
     request = read(what, x509.load_der_x509_csr, read(what, _unarmour, data))
-    read(what, public_key_of, request)  # before the signature is checked with it
+    read(what, _check_kind_of_key, request.tbs_certrequest_bytes)  # before the signature is checked with it
     fits: bool = read(what, _fits_of, request)
     read(what, repr, read(what, extensions_of, request))  # decodes them
     read(what, read(what, _subject_of, request).rfc4514_string)
@@ -96,6 +97,15 @@ def load_request(data: bytes) -> x509.CertificateSigningRequest:
 
 _fits_of = attrgetter("is_signature_valid")
 _subject_of = attrgetter("subject")
+
+
+def _check_kind_of_key(signed: bytes) -> None:
+    """See `check_public_kind`. The key is the third field of what the request's author signed."""
+    _, start, end = read_tlv(signed, 0)
+    key = split_sequence(signed, start, end)[2]
+    algorithm = split_sequence(signed, key[2], key[3])[0]
+    _, start, end = read_tlv(signed, algorithm[2])
+    check_public_kind(dotted_oid(signed[start:end]))
 
 
 def _unarmour(data: bytes) -> bytes:
@@ -195,7 +205,7 @@ def honour(request: x509.CertificateSigningRequest, policy: RequestPolicy) -> Ho
 
 def _acceptable_key(request: x509.CertificateSigningRequest, policy: RequestPolicy) -> PublicKey:
     try:
-        key = read("the request's public key cannot be used", public_key_of, request)
+        key = read("the request's public key cannot be used", request.public_key)
     except MalformedDataError as error:
         raise InvalidInputError(str(error)) from None
     if isinstance(key, rsa.RSAPublicKey):

@@ -100,17 +100,26 @@ def password_bytes(password: str) -> bytes:
     return encoded
 
 
-def public_key_of(source: x509.Certificate | x509.CertificateSigningRequest) -> CertificatePublicKeyTypes:
-    """The public key of a certificate or request that somebody else made.
+def public_key_of(certificate: x509.Certificate) -> CertificatePublicKeyTypes:
+    """The public key of a certificate that somebody else made.
 
     Raises:
-        UnsupportedAlgorithm: it is for Diffie-Hellman: OpenSSL looks for square roots in it, seconds at 16 384 bits,
-            and nothing can be signed or served with it.
+        UnsupportedAlgorithm: as `check_public_kind`.
         ValueError, TypeError, UnsupportedAlgorithm, InternalError: cryptography's word on an odd key.
     """
-    if source.public_key_algorithm_oid.dotted_string in DIFFIE_HELLMAN:
+    check_public_kind(certificate.public_key_algorithm_oid.dotted_string)
+    return certificate.public_key()
+
+
+def check_public_kind(algorithm: str) -> None:
+    """Refuse to have a public key read that is dear and good for nothing.
+
+    Raises:
+        UnsupportedAlgorithm: it is for Diffie-Hellman. OpenSSL computes with it on reading, seconds at 16 384 bits,
+            and nothing can be signed or served with it.
+    """
+    if algorithm in DIFFIE_HELLMAN:
         raise UnsupportedAlgorithm("a Diffie-Hellman key, which signs and serves nothing")
-    return source.public_key()  # type: ignore[return-value]  # of a request, Diffie-Hellman apart, the same kinds
 
 
 def load_private_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:
