@@ -194,12 +194,16 @@ def bindings_card(title: str, bindings: Sequence[Binding]) -> str:
     """Every binding with the certificate that it names and how long that lasts."""
     rows = []
     for binding in bindings:
-        found = binding.certificate
+        found, trouble = None, f"not in {binding.store_name}"
+        try:
+            found = binding.certificate
+        except MlssslError:  # the others are to be shown all the same
+            trouble = "cannot be read"
         options = repr(binding.options).removeprefix("BindingOptions(").removesuffix(")")
         if binding.thumbprint is None:
             what, left = "<span class='faint'>from the central store</span>", ""
         elif found is None:
-            what, left = sign("over", f"not in {binding.store_name}"), ""
+            what, left = sign("over", trouble), ""
         else:
             what, left = escaped(_name(found)), _validity(found).bar
         rows.append(

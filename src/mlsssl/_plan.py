@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import uuid
 from dataclasses import dataclass, field, replace
@@ -9,14 +10,14 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from mlsssl import _execution, _journal, _ledger, _preflight, _select, _trail, _transaction
 from mlsssl._arguments import check_type, items_of
-from mlsssl._foreign_text import printable
+from mlsssl._foreign_text import printable, shown
 from mlsssl._pki.report import Finding, Report, Severity
 from mlsssl._ports import BindingRecord
 from mlsssl._surroundings import look_around_if_lists
 from mlsssl._text import to_json
 from mlsssl.binding import Binding, application_id, binding_of, bound_key, check_options, thumbprint_of
 from mlsssl.certificate import Certificate
-from mlsssl.errors import BindingError, BindingExistsError, InvalidInputError, StoreNotFoundError
+from mlsssl.errors import BindingError, BindingExistsError, InvalidInputError, MalformedDataError, StoreNotFoundError
 from mlsssl.store import StoreEntry
 from mlsssl.values import BindingOptions, check_friendly_name, check_moment, check_store_name
 
@@ -280,7 +281,7 @@ def make_wish(
             f"{parsed} names no certificate: the Central Certificate Store is a folder; put the file there"
         )
     if on_conflict not in get_args(OnConflict):
-        raise InvalidInputError(f"on_conflict is one of {', '.join(get_args(OnConflict))}, not {on_conflict!r}")
+        raise InvalidInputError(f"on_conflict is one of {', '.join(get_args(OnConflict))}, not {shown(on_conflict)}")
     if on_conflict == "replace-if-same-app" and app_id is None:
         raise InvalidInputError("on_conflict='replace-if-same-app' needs the app_id to compare with")
     services = tuple(items_of(restart, "restart is a list of service names, such as ['W3SVC']"))
@@ -498,7 +499,8 @@ def _findings(
     bound = None
     if before is not None and before.thumbprint is not None:
         old = _find(port, before.store_name or "MY", before.thumbprint) if _exists(port, before.store_name) else None
-        bound = None if old is None else Certificate.from_der(old.certificate)
+        with contextlib.suppress(MalformedDataError):  # it goes, and can be compared with nothing
+            bound = None if old is None else Certificate.from_der(old.certificate)
     host, around = _preflight.host_of(wish.key, wish.host), look_around_if_lists(port, store)
     yield from _preflight.about_certificate(certificate, host, at, wish.profile, around)
     yield from _preflight.about_replacement(certificate, bound)

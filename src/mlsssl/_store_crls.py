@@ -148,9 +148,8 @@ def _der(crl: x509.CertificateRevocationList) -> bytes:
 
 def _described(crl: x509.CertificateRevocationList) -> str:
     words = f"of {issuer_of(crl)}"
-    try:
-        number = number_of(crl)
-        words += f" of {crl.last_update_utc:%Y-%m-%d %H:%M:%S}Z"
-    except Exception:  # noqa: BLE001 - given as an object, it may be one that nobody can read
+    age: tuple[datetime, int] | None = read_or(None, _age, crl)  # given as an object, nobody may be able to read it
+    if age is None:
         return words
-    return words if number is None else f"{words}, number {number}"
+    words += f" of {age[0]:%Y-%m-%d %H:%M:%S}Z"
+    return words if age[1] < 0 else f"{words}, number {age[1]}"

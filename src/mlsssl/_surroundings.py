@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from contextlib import closing, suppress
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from mlsssl._pki import pem
 from mlsssl._pki.constraints import canonical_name
 from mlsssl._pki.crl import load_der_crl
+from mlsssl._pki.foreign import read_or
 from mlsssl._pki.view import issuer_view
 from mlsssl.errors import MalformedDataError, StoreNotFoundError
 
@@ -123,10 +125,8 @@ def _subject(certificate: x509.Certificate) -> object:
 
 def _issuer(certificate: x509.Certificate) -> object:
     """The issuer likewise."""
-    try:
-        return canonical_name(certificate.issuer)
-    except Exception:  # noqa: BLE001 - ValueError and TypeError are known, from odd attribute types
-        return issuer_view(certificate).issuer
+    name: x509.Name | None = read_or(None, attrgetter("issuer"), certificate)
+    return issuer_view(certificate).issuer if name is None else canonical_name(name)
 
 
 def _certificates(port: MachinePort, name: str, location: Location) -> Iterator[bytes]:

@@ -633,6 +633,6 @@ def _subject(common_name: str | None, wanted: Sequence[x509.GeneralName]) -> x50
         return issue.common_name(next((text for text in texts if len(text) <= issue.COMMON_NAME_LIMIT), ""))
     if common_name and names.parse_name(common_name) not in wanted:
         raise InvalidInputError(
-            f"the common name {common_name!r} is not among the names; clients look at those, so name it there too"
+            f"the common name {shown(common_name)} is not among the names; clients look at those, so name it there too"
         )
     return issue.common_name(names.name_text(names.parse_name(common_name)) if common_name else "")

@@ -27,6 +27,7 @@ from mlsssl._pki.pathbuild import TrustAnchors
 from mlsssl._pki.profiles import find_profile
 from mlsssl._pki.report import Finding, PathStep, Report
 from mlsssl._pki.validate import check_crls, check_extra_rules, check_silence, check_strictness, validate
+from mlsssl._pki.view import LARGEST_KEPT, MOST_KEPT
 from mlsssl.certificate import Certificate, asked_of, assemble, check_certificate, check_for
 from mlsssl.errors import InvalidInputError, UnsupportedError
 from mlsssl.values import check_moment
@@ -50,6 +51,7 @@ _FEWEST = 64
 
 _Item = tuple[bytes, tuple[bytes, ...], "str | None"]
 _Anchors = TrustAnchors | list["x509.Certificate | Literal['system']"] | None
+_Parsed = tuple[_Anchors, "list[x509.CertificateRevocationList]"]
 _Packed = tuple[
     "tuple[tuple[Any, ...], ...]",
     str,
@@ -145,17 +147,21 @@ class _Common:
     silence: dict[str, str]
     extra_rules: tuple[UserRule, ...]
 
-    def anchors(self) -> _Anchors:
-        """What is trusted, parsed and indexed: once in each process."""
+    def parsed(self) -> _Parsed:
+        """What is trusted and revoked, parsed and indexed: once in each process."""
+        return self._anchors(), [load_der_crl(crl) for crl in self.crls]
+
+    def _anchors(self) -> _Anchors:
         if self.trust is None:
             return None
         if "system" not in self.trust:
             return TrustAnchors(pem.load_der(one) for one in self.trust if one != "system")
         return ["system" if isinstance(one, str) else pem.load_der(one) for one in self.trust]
 
-    def check(self, item: _Item, anchors: _Anchors) -> Report:
+    def check(self, item: _Item, parsed: _Parsed) -> Report:
         """One report."""
         der, chain, host = item
+        anchors, crls = parsed
         if isinstance(anchors, list):  # the operating system judges each one itself
             return check_for(
                 assemble(pem.load_der(der), None, tuple([_load(one) for one in chain])),
@@ -164,7 +170,7 @@ class _Common:
                 at=self.at,
                 profile=self.profile,
                 key_expected=False,
-                crls=[_load_crl(one) for one in self.crls],
+                crls=crls,
                 revocation=self.revocation,
                 silence=self.silence,
                 extra_rules=self.extra_rules,
@@ -177,7 +183,7 @@ class _Common:
             intermediates=[_load(one) for one in chain],
             expect_key=False,
             profile=self.profile,
-            crls=[_load_crl(one) for one in self.crls],
+            crls=crls,
             revocation=self.revocation,
             silence=self.silence,
             extra_rules=self.extra_rules,
@@ -198,9 +204,9 @@ def _item(given: Certificate | tuple[Certificate, str | None]) -> _Item:
 
 
 def _here(common: _Common, items: Iterable[_Item], progress: Callable[[int], object] | None) -> Iterator[Report]:
-    anchors = common.anchors()
+    parsed = common.parsed()
     for number, item in enumerate(items, 1):
-        report = common.check(item, anchors)
+        report = common.check(item, parsed)
         if progress is not None:
             progress(number)
         yield report
@@ -244,20 +250,23 @@ def _context() -> multiprocessing.context.BaseContext:
     return multiprocessing.get_context("spawn")
 
 
-@lru_cache(maxsize=2048)
 def _load(der: bytes) -> x509.Certificate:
     """An issuer, parsed once: most certificates of one call have the same ones."""
+    return _kept(der) if len(der) <= LARGEST_KEPT else pem.load_der(der)
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _kept(der: bytes) -> x509.Certificate:
     return pem.load_der(der)
 
 
-@lru_cache(maxsize=2048)
-def _load_crl(der: bytes) -> x509.CertificateRevocationList:
-    return load_der_crl(der)
-
-
-@lru_cache(maxsize=2048)
 def _der(certificate: x509.Certificate) -> bytes:
     """An issuer, encoded once; and since it is one object, pickle writes it once for each batch."""
+    return _kept_der(certificate) if len(certificate.tbs_certificate_bytes) <= LARGEST_KEPT else pem.to_der(certificate)
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _kept_der(certificate: x509.Certificate) -> bytes:
     return pem.to_der(certificate)
 
 
@@ -309,22 +318,27 @@ def _unpack(packed: _Packed, item: _Item, common: _Common) -> Report:
     )
 
 
-@lru_cache(maxsize=2048)
 def _known_step(role: str, subject: str, sha256: str, der: bytes) -> PathStep:
     """One object for each issuer, which pickle writes once for each batch."""
+    make = _kept_step if len(der) <= LARGEST_KEPT else PathStep
+    return make(role=role, subject=subject, sha256=sha256, der=der)
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _kept_step(*, role: str, subject: str, sha256: str, der: bytes) -> PathStep:
     return PathStep(role=role, subject=subject, sha256=sha256, der=der)
 
 
-_common: tuple[_Common, _Anchors] | None = None
+_common: tuple[_Common, _Parsed] | None = None
 
 
 def _start(common: _Common) -> None:
     """In a worker: keep what is the same for all certificates."""
     global _common
-    _common = common, common.anchors()
+    _common = common, common.parsed()
 
 
 def _check_batch(batch: list[_Item]) -> list[_Packed]:
     assert _common is not None
-    common, anchors = _common
-    return [_pack(common.check(item, anchors)) for item in batch]
+    common, parsed = _common
+    return [_pack(common.check(item, parsed)) for item in batch]

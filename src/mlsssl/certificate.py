@@ -17,6 +17,7 @@ from mlsssl import _files
 from mlsssl._arguments import check_data, check_number, check_password, check_type, items_of
 from mlsssl._foreign_text import printable, shown
 from mlsssl._pki import foreign, keys, names, pem
+from mlsssl._pki.budget import WorkBudget
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import Thumbprint, check_friendly_name, check_moment
 
@@ -172,16 +173,17 @@ class Certificate:
         from mlsssl._pki import pfx, pkcs7
 
         data = check_data(data, "bytes are needed (Certificate.load takes a path)")
+        budget = WorkBudget()
         found: list[x509.Certificate] = []
         private_key: PrivateKey | None = None
         friendly_name: str | None = None
         match pem.format_of(data):
             case "pem":
-                found, private_key = pem.load_pem(data, password)
+                found, private_key = pem.load_pem(data, password, budget)
             case "pkcs7":
                 found = pkcs7.load_pkcs7(data)
             case "pfx":
-                loaded = pfx.load_pfx(data, password)
+                loaded = pfx.load_pfx(data, password, budget)
                 private_key, friendly_name = _usable_key(loaded.private_key), loaded.friendly_name
                 found = [*([loaded.certificate] if loaded.certificate else []), *loaded.additional]
             case _:
@@ -190,7 +192,7 @@ class Certificate:
                 except MalformedDataError as error:
                     raise MalformedDataError(f"not PEM, PFX or PKCS#7; as DER, {error}") from None
         if key is not None:
-            private_key = _load_key(key, password if key_password is None else key_password)
+            private_key = _load_key(key, password if key_password is None else key_password, budget)
         if not found:
             raise MalformedDataError("there is a private key in this file, but no certificate")
         leaf = pem.find_leaf(found, private_key)
@@ -273,7 +275,7 @@ class Certificate:
                 data = self.to_pem(chain=True) if suffix == ".crt" else self.to_der()
         else:
             known = ".pfx .p12 .pem .crt .cer .der .key .pvk .p7b .spc"
-            raise InvalidInputError(f"the suffix chooses the format; {suffix or 'none'!r} is not one of {known}")
+            raise InvalidInputError(f"the suffix chooses the format; {shown(suffix or 'none')} is not one of {known}")
         _files.write(target, data, private=private)
         return target
 
@@ -460,13 +462,16 @@ class Certificate:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Every subjectAltName entry as text, in order: host names and addresses bare, other kinds marked."""
+        """Every subjectAltName entry as text, in order: host names and addresses bare, other kinds marked.
+
+        `MalformedDataError` when the extension cannot be read.
+        """
         san = pem.find_extension(self._certificate, x509.SubjectAlternativeName)
         return tuple(names.name_text(name) for name in san) if san is not None else ()
 
     @property
     def hosts(self) -> tuple[str, ...]:
-        """The host names and IP addresses among `names`: what a client may connect to."""
+        """The host names and IP addresses among `names`: what a client may connect to. Errors as `names`."""
         san = pem.find_extension(self._certificate, x509.SubjectAlternativeName)
         wanted = (x509.DNSName, x509.IPAddress)
         return tuple(names.name_text(name) for name in san if isinstance(name, wanted)) if san is not None else ()
@@ -489,7 +494,7 @@ class Certificate:
 
     @property
     def key_type(self) -> str:
-        """What key it certifies: `rsa-2048`, `ec-p256` and so on."""
+        """What key it certifies: `rsa-2048`, `ec-p256` and so on. `MalformedDataError` when it cannot be read."""
         return keys.key_type_name(foreign.public_key_of(self._certificate))
 
     @property
@@ -500,19 +505,22 @@ class Certificate:
 
     @property
     def key_usages(self) -> tuple[str, ...]:
-        """RFC 5280's names of the key usages it allows; empty when it does not say."""
+        """RFC 5280's names of the key usages it allows; empty when it does not say. Errors as `names`."""
         usage = pem.find_extension(self._certificate, x509.KeyUsage)
         return () if usage is None else tuple(name for name, attribute in _KEY_USAGES if getattr(usage, attribute))
 
     @property
     def extended_key_usages(self) -> tuple[str, ...]:
-        """Names (`serverAuth`) or dotted numbers of the purposes it allows; empty when it does not say."""
+        """Names (`serverAuth`) or dotted numbers of the purposes it allows; empty when it does not say.
+
+        Errors as `names`.
+        """
         usage = pem.find_extension(self._certificate, x509.ExtendedKeyUsage)
         return () if usage is None else tuple(_EKU_NAMES.get(oid, oid.dotted_string) for oid in usage)
 
     @property
     def is_ca(self) -> bool:
-        """Whether its basicConstraints say that it may issue certificates."""
+        """Whether its basicConstraints say that it may issue certificates. Errors as `names`."""
         constraints = pem.find_extension(self._certificate, x509.BasicConstraints)
         return constraints is not None and constraints.ca
 
@@ -786,12 +794,14 @@ def _fill(
     put(made, "_der", None)
 
 
-def _load_key(data: bytes, password: str | None) -> PrivateKey:
+def _load_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:
     from mlsssl._pki import pvk
 
     data = check_data(data, "a private key's file is bytes (Certificate.load takes paths)")
     check_password(password)
-    return pvk.load_pvk(data, password).private_key if pvk.is_pvk(data) else keys.load_private_key(data, password)
+    if pvk.is_pvk(data):
+        return pvk.load_pvk(data, password, budget).private_key
+    return keys.load_private_key(data, password, budget)
 
 
 def _usable_key(key: object) -> PrivateKey | None:
@@ -819,7 +829,7 @@ def trusted_roots(
     roots: list[x509.Certificate] = []
     for anchor in anchors:
         if anchor == "system":
-            roots += [*map(pem.load_der, _select.system_roots()), *besides_system]
+            roots += [*pem.readable(_select.system_roots()), *besides_system]
         else:
             roots.append(anchor)
     return roots
@@ -852,7 +862,7 @@ def _anchors(
         return None
     if isinstance(trust, str):
         if trust != "system":
-            raise InvalidInputError(f"trust is a list of authorities, 'system' or None, not {trust!r}")
+            raise InvalidInputError(f"trust is a list of authorities, 'system' or None, not {shown(trust)}")
         return ["system"]
     expected = "trust is a list of authorities or certificates, 'system' or None"
     return ["system" if anchor == "system" else _x509_of(anchor) for anchor in items_of(trust, expected)]

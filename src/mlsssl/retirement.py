@@ -12,7 +12,7 @@ from mlsssl._foreign_text import printable
 from mlsssl._ledger import Ledger
 from mlsssl._text import to_json
 from mlsssl.certificate import Certificate
-from mlsssl.errors import MlssslError
+from mlsssl.errors import MalformedDataError, MlssslError
 from mlsssl.renewal import GRACE, check_grace
 from mlsssl.store import Store
 from mlsssl.values import check_moment
@@ -172,7 +172,10 @@ def _reason_to_keep(
     newer = _find_newer(port, entry.renewed_by)
     if newer is None or newer.key is None or not newer.key.usable:
         return f"the newer certificate {entry.renewed_by} is not there with a usable key"
-    start = Certificate.from_der(newer.certificate).not_before if since is None else since.at
+    try:
+        start = Certificate.from_der(newer.certificate).not_before if since is None else since.at
+    except MalformedDataError as error:
+        return f"the newer certificate {entry.renewed_by} cannot be read: {error}"
     length = grace if grace is not None else GRACE if since is None else since.grace
     if at - start >= length:
         return None

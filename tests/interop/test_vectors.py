@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from mlsssl import Certificate
+from mlsssl._pki.keys import load_private_key
 from mlsssl._pki.pfx import load_pfx, load_pfx_entries, serialize_pfx
 from mlsssl._pki.pfx_explain import explain_pfx
 from mlsssl._pki.pfx_targets import TARGETS
@@ -195,6 +196,34 @@ def test_keytools_trust_store(made: Material, tmp_path: Path) -> None:
     assert result.returncode == 0, output(result)
     loaded = load_pfx(store.read_bytes(), "store-secret")
     assert (loaded.private_key, loaded.additional, loaded.friendly_name) == (None, (made.root,), "root")
+
+
+def test_openssl_private_keys(made: Material) -> None:
+    """Each encryption of PKCS#8 and of old PEM that OpenSSL writes and this library reads."""
+    kinds = [
+        ("pkcs8", "-topk8"),
+        ("pkcs8", "-topk8", "-v2", "aes-128-cbc", "-v2prf", "hmacWithSHA512", "-iter", "210000"),
+        ("pkcs8", "-topk8", "-v2", "des3"),
+        ("pkcs8", "-topk8", "-iter", "1000000"),
+        ("pkcs8", "-topk8", "-scrypt"),
+        ("pkcs8", "-topk8", "-v1", "PBE-SHA1-3DES"),
+        ("pkcs8", "-topk8", "-v1", "PBE-SHA1-RC2-40"),
+        ("pkcs8", "-topk8", "-v1", "PBE-SHA1-RC4-128"),
+        ("pkcs8", "-topk8", "-v1", "PBE-MD5-DES"),
+        ("rsa", "-traditional", "-aes256"),
+        ("rsa", "-traditional", "-des3"),
+    ]
+    for kind in kinds:
+        for form in ("PEM", "DER") if kind[0] == "pkcs8" else ("PEM",):
+            out = made.file("encrypted.key")
+            result = run(
+                "openssl", *kind, "-in", made.file("leaf.key"), "-out", out, "-outform", form, "-passout",
+                f"file:{made.file('password')}", *BOTH,
+            )  # fmt: skip
+            assert result.returncode == 0, output(result)
+            assert load_private_key(out.read_bytes(), PASSWORD).private_numbers() == made.key.private_numbers(), kind
+            with pytest.raises(WrongPasswordError):
+                load_private_key(out.read_bytes(), "wrong")
 
 
 def test_gnutls_ciphers(made: Material) -> None:

@@ -260,11 +260,11 @@ def test_hostile_iteration_counts_cost_nothing(where: str) -> None:
     data = _hostile(where)
     began = time.perf_counter()
     for call in (load_pfx, load_pfx_entries):
-        with pytest.raises(MalformedDataError, match="rounds of hashing"):
+        with pytest.raises(MalformedDataError, match="costs too much work"):
             call(data, "secret")
-    if where != "hidden key":
-        with pytest.raises(MalformedDataError, match="rounds of hashing"):
-            explain_pfx(data, "secret")
+    explained = explain_pfx(data, "secret")
+    assert explained.password == "unknown"
+    assert "costs too much work" in explained.findings[0]
     assert time.perf_counter() - began < 2
 
 
@@ -309,16 +309,16 @@ def _with_count(source: bytes, count: int, where: str) -> bytes:
 
 
 def test_a_hostile_key_hidden_beside_an_open_one() -> None:
-    """OpenSSL is handed an order in which it never touches the hidden one; our own reading refuses it."""
+    """It was passed over where OpenSSL met the open one first, and a file with two keys counted as one with one."""
     source = serialize_pfx(LEAF.key, LEAF.certificate, [], "secret", iterations=10)
     kdf = _pbe.KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"12345678", iterations=10)
     outer = _pbe.Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
     hidden = rebuild(_with_count(source, 2**31 - 1, "key"), encryption=outer, password="secret", kdf=kdf)
     data = rebuild(hidden, extra=source, password="secret")
     began = time.perf_counter()
-    assert load_pfx(data, "secret").certificate == LEAF.certificate
-    with pytest.raises(MalformedDataError, match="rounds of hashing"):
-        load_pfx_entries(data, "secret")
+    for call in (load_pfx, load_pfx_entries):
+        with pytest.raises(MalformedDataError, match="costs too much work"):
+            call(data, "secret")
     assert time.perf_counter() - began < 2
 
 

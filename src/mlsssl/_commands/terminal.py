@@ -42,7 +42,9 @@ class Terminal:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         # Colour and boxes for a person at a terminal who has rich (the extra `cli`); plain text otherwise.
-        self._rich = not as_json and sys.stdout.isatty() and not os.environ.get("NO_COLOR") and _have_rich()
+        # Started with a closed standard output, Python has None for it.
+        person = not as_json and sys.stdout is not None and sys.stdout.isatty()
+        self._rich = person and not os.environ.get("NO_COLOR") and _have_rich()
 
     def result(self, data: object, text: str | Sequence[str] | None = None) -> None:
         """Print the result: `data` as ASCII JSON, or `text` as `write` takes it (nothing when None)."""
@@ -131,6 +133,8 @@ def read_password(source: str | None, purpose: str, *, confirm: bool = False) ->
 
         password = _first_line(_files.read(Path(name), limit=65536), f"the file {name}")
     elif kind == "stdin":
+        if sys.stdin is None:
+            raise InvalidInputError(f"{purpose} is to come from standard input, which is closed")
         password = _first_line(sys.stdin.buffer.readline(65536), "standard input")
     elif kind == "prompt":
         password = _ask(purpose, confirm=confirm)
@@ -154,7 +158,7 @@ def _first_line(data: bytes, where: str) -> str:
 def _ask(purpose: str, *, confirm: bool) -> str:
     import getpass
 
-    if not sys.stdin.isatty():
+    if sys.stdin is None or not sys.stdin.isatty():
         raise InvalidInputError(
             f"{purpose} is needed, and there is no terminal to ask at: use env:NAME, file:PATH or stdin"
         )

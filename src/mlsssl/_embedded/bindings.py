@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlsssl._embedded.diagnosis import diagnose
+from mlsssl._foreign_text import shown
 from mlsssl._ports import BindingRecord, refuse_ccs_options
 from mlsssl.errors import (
     BindingExistsError,
@@ -146,7 +147,7 @@ class EmbeddedBindings:
         refuse_ccs_options(record)
         for text in (options.ctl_identifier, options.ctl_store_name):
             if any(unicodedata.category(c) == "Cs" for c in text or ""):
-                raise InvalidInputError(f"{text!r} holds half a character (a lone surrogate)")
+                raise InvalidInputError(f"{shown(text)} holds half a character (a lone surrogate)")
         return (
             *_filed_under(record.key),
             None if record.thumbprint is None else bytes(record.thumbprint),

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl._embedded.digests import issuer_digest, subject_digest
 from mlsssl._pki import foreign
-from mlsssl._pki.pem import load_der
+from mlsssl._pki.pem import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -50,7 +50,7 @@ def find_chain(database: Database, leaf: x509.Certificate) -> list[x509.Certific
             (issuer_digest(certificate),),
             columns="b",
         )
-        return [load_der(der) for (der,) in rows]
+        return list(readable(der for (der,) in rows))
 
     return build_chain(leaf, candidates)
 

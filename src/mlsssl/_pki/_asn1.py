@@ -1,4 +1,4 @@
-"""The one door to the ASN.1 library: the structures of PFX and PKCS#7, and a decoder that raises our error only.
+"""The one door to the ASN.1 library: the structures of PFX, and a decoder that raises our error only.
 
 asn1crypto reads BER as well as DER, which PFX allows (RFC 7292, section 3), and puts structures off until they are
 asked for. Only its core is imported: its own `pkcs12` module brings certificates, revocation lists and OCSP with
@@ -205,25 +205,6 @@ class ScryptParameters(core.Sequence):
     ]
 
 
-class CertificateSet(core.SetOf):
-    """RFC 5652, section 10.2.3."""
-
-    _child_spec = core.Any
-
-
-class SignedData(core.Sequence):
-    """RFC 5652, section 5.1, with what a bag of certificates does not use left as it is."""
-
-    _fields = [
-        ("version", core.Integer),
-        ("digest_algorithms", core.SetOf, {"spec": core.Any}),
-        ("content", ContentInfo),
-        ("certificates", CertificateSet, {"implicit": 0, "optional": True}),
-        ("crls", CertificateSet, {"implicit": 1, "optional": True}),
-        ("signers", core.SetOf, {"spec": core.Any}),
-    ]
-
-
 def oid(value: Any) -> str:
     """The dotted form of a decoded object identifier."""
     return str(value.dotted)
@@ -242,11 +223,6 @@ def number(value: Any) -> int:
     if len(value.contents) > 8:
         raise MalformedDataError(f"an INTEGER of {len(value.contents)} bytes stands where a small number belongs")
     return int(value.native)
-
-
-def parse(spec: type[Any], data: bytes) -> Any:
-    """Decode all of `data` as `spec`; call it inside `decoding`."""
-    return spec.load(data, strict=True)
 
 
 def as_octets(value: Any) -> bytes:

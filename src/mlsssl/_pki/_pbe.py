@@ -16,20 +16,17 @@ from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
 from mlsssl._pki import _asn1, _ber
 from mlsssl._pki._old_ciphers import rc2_cbc_decrypt, rc4
+from mlsssl._pki.budget import ATTEMPT, CIPHER, PBKDF2, PKCS12, SCRYPT, SCRYPT_MEMORY
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterator
 
     from mlsssl._pki._ber import Element
-
-WORK_LIMIT = 10_000_000
-"""Hash blocks that one file may cost, all its parts together: some seconds. Ordinary files cost 10 000 to 100 000;
-NSS's 600 000 iterations, the most that a known program writes by itself, are far below."""
-
-_SCRYPT_MEMORY_LIMIT = 64 * 1024 * 1024
+    from mlsssl._pki.budget import WorkBudget
 
 _HASHES: dict[str, Callable[[bytes], Any]] = {
+    "MD5": hashlib.md5,
     "SHA-1": hashlib.sha1,
     "SHA-224": hashlib.sha224,
     "SHA-256": hashlib.sha256,
@@ -59,6 +56,7 @@ _HMAC_OIDS = {
 }
 _PBES2 = "1.2.840.113549.1.5.13"
 _PBMAC1 = "1.2.840.113549.1.5.14"
+_MD5_AND_DES = "1.2.840.113549.1.5.3"  # what "openssl pkcs8 -topk8" wrote before 1.1.0
 _PBKDF2 = "1.2.840.113549.1.5.12"
 _SCRYPT = "1.3.6.1.4.1.11591.4.11"
 
@@ -72,6 +70,7 @@ CipherName = Literal[
     "RC2-40-CBC",
     "RC4-128",
     "RC4-40",
+    "DES-CBC",
 ]
 _KEY_BYTES: dict[CipherName, int] = {
     "AES-128-CBC": 16,
@@ -83,6 +82,7 @@ _KEY_BYTES: dict[CipherName, int] = {
     "RC2-40-CBC": 5,
     "RC4-128": 16,
     "RC4-40": 5,
+    "DES-CBC": 8,
 }
 # RFC 7292, appendix C: the older kind, each with SHA-1.
 _PKCS12_SCHEMES: dict[str, CipherName] = {
@@ -102,7 +102,6 @@ _PBES2_SCHEMES: dict[str, CipherName] = {
 # Known by name, to be able to say what is not read. Their keys are made from MD2, MD5 or weak DES.
 _REFUSED_SCHEMES = {
     "1.2.840.113549.1.5.1": "PBES1 with MD2 and DES",
-    "1.2.840.113549.1.5.3": "PBES1 with MD5 and DES",
     "1.2.840.113549.1.5.4": "PBES1 with MD2 and RC2",
     "1.2.840.113549.1.5.6": "PBES1 with MD5 and RC2",
     "1.2.840.113549.1.5.10": "PBES1 with SHA-1 and DES",
@@ -118,15 +117,15 @@ def pkcs12_passwords(password: str | None) -> list[bytes]:
     """
     if not password:
         return [b"", b"\0\0"] if password is None else [b"\0\0", b""]
-    spellings = [password.encode("utf-16-be") + b"\0\0"]
+    spellings = [password.encode("utf-16-be", "surrogatepass") + b"\0\0"]
     if not password.isascii():
-        spellings.append(password.encode().decode("latin-1").encode("utf-16-be") + b"\0\0")
+        spellings.append(password.encode("utf-8", "surrogatepass").decode("latin-1").encode("utf-16-be") + b"\0\0")
     return spellings
 
 
 def pkcs5_passwords(password: str | None) -> list[bytes]:
     """The same for PBKDF2 and scrypt: UTF-8 by RFC 8018, section 3; NSS used to take PKCS#12's form here too."""
-    return list(dict.fromkeys([(password or "").encode(), *pkcs12_passwords(password)]))
+    return list(dict.fromkeys([(password or "").encode("utf-8", "surrogatepass"), *pkcs12_passwords(password)]))
 
 
 def check_password(password: str | None) -> None:
@@ -144,26 +143,29 @@ class KeyDerivation:
     """How a key is made from the password.
 
     Attributes:
-        kind: `PKCS12` (RFC 7292, appendix B), `PBKDF2` or `scrypt`.
+        kind: `PKCS12` (RFC 7292, appendix B), `PBKDF1`, `PBKDF2` or `scrypt`.
         hash_name: `SHA-1`, `SHA-256` …; for scrypt `SHA-256`.
         salt: As found.
         iterations: As found; for scrypt its cost parameter N.
         block_size, parallelization: scrypt's r and p.
     """
 
-    kind: Literal["PKCS12", "PBKDF2", "scrypt"]
+    kind: Literal["PKCS12", "PBKDF1", "PBKDF2", "scrypt"]
     hash_name: str
     salt: bytes = field(repr=False)
     iterations: int
     block_size: int = 1
     parallelization: int = 1
 
-    def work(self, length: int) -> int:
-        """Hash blocks that deriving `length` bytes costs (for scrypt: a number of the same scale)."""
+    def cost(self, length: int) -> int:
+        """Nanoseconds that deriving `length` bytes takes, as `WorkBudget` counts."""
         if self.kind == "scrypt":
-            return self.iterations * self.block_size * self.parallelization
+            return (self.iterations + 4) * self.block_size * self.parallelization * SCRYPT
+        if self.kind == "PBKDF1":
+            return self.iterations * PKCS12[self.hash_name]
         size = _HASHES[self.hash_name](b"").digest_size
-        return self.iterations * -(-length // int(size))
+        of_one = (PKCS12 if self.kind == "PKCS12" else PBKDF2)[self.hash_name]
+        return self.iterations * -(-length // int(size)) * of_one
 
     def passwords(self, password: str | None) -> list[bytes]:
         """The encodings of `password` to try."""
@@ -173,6 +175,12 @@ class KeyDerivation:
         """`length` bytes; `purpose` is PKCS#12's id byte: 1 key, 2 IV, 3 MAC key."""
         if self.kind == "PKCS12":
             return pkcs12_kdf(self.hash_name, password, self.salt, self.iterations, purpose=purpose, length=length)
+        if self.kind == "PBKDF1":
+            derived = self.salt  # RFC 8018, section 5.1
+            derived = _HASHES[self.hash_name](password + derived).digest()
+            for _ in repeat(None, self.iterations - 1):
+                derived = _HASHES[self.hash_name](derived).digest()
+            return bytes(derived[:8] if purpose == 1 else derived[8:16])
         if self.kind == "PBKDF2":
             # cryptography's OpenSSL is newer than Python's on most machines, and a third faster here.
             return PBKDF2HMAC(_CRYPTOGRAPHY_HASHES[self.hash_name], length, self.salt, self.iterations).derive(password)
@@ -182,7 +190,7 @@ class KeyDerivation:
             n=self.iterations,
             r=self.block_size,
             p=self.parallelization,
-            maxmem=2 * _SCRYPT_MEMORY_LIMIT,
+            maxmem=SCRYPT_MEMORY + 1024 * 1024,
             dklen=length,
         )
 
@@ -197,7 +205,7 @@ class Encryption:
     """One encryption by password, as its AlgorithmIdentifier describes it.
 
     Attributes:
-        scheme: `PBES1` (with PKCS#12's key derivation) or `PBES2`.
+        scheme: `PBES1` (also with PKCS#12's key derivation) or `PBES2`.
         cipher: The cipher's name, or None when this library cannot read it; then `refusal` says what it is.
         kdf: How the key is made; None exactly when `cipher` is.
         iv: The initialization vector; None when it comes from the password (PBES1).
@@ -211,27 +219,40 @@ class Encryption:
     refusal: str | None = None
 
     @property
-    def work(self) -> int:
-        """Hash blocks that one attempt at the password costs."""
+    def cost(self) -> int:
+        """Nanoseconds that one attempt at the password takes, as `WorkBudget` counts; the data apart."""
         if self.kdf is None or self.cipher is None:
             return 0
-        iv_work = self.kdf.work(8) if self.scheme == "PBES1" else 0
-        return self.kdf.work(_KEY_BYTES[self.cipher]) + iv_work
+        iv_cost = self.kdf.cost(8) if self._iv_from_password else 0
+        return self.kdf.cost(_KEY_BYTES[self.cipher]) + iv_cost + ATTEMPT
 
-    def attempts(self, data: bytes, password: str | None) -> Iterator[bytes]:
+    def outside(self, of_one: int) -> int:
+        """The same where others do PKCS#12's key derivation, at `of_one` nanoseconds a round."""
+        return self.cost * of_one // PKCS12["SHA-1"]
+
+    @property
+    def _iv_from_password(self) -> bool:
+        return self.iv is None and self.cipher not in ("RC4-128", "RC4-40")
+
+    def attempts(self, data: bytes, password: str | None, budget: WorkBudget) -> Iterator[bytes]:
         """Every plaintext that some encoding of `password` gives with a valid padding, likeliest first.
 
         A padding is valid by chance once in 256 times: the caller's parser has the last word. None at all means
         that the password is wrong or the data damaged.
 
         Raises:
-            MalformedDataError: a cipher that is not read, or data that no cipher can have made.
+            MalformedDataError: a cipher that is not read, data that no cipher can have made, or more work than the
+                budget allows.
         """
         if self.kdf is None or self.cipher is None:
             raise MalformedDataError(f"it is encrypted with {self.refusal}, which this library does not read")
-        for encoded in self.kdf.passwords(password):
+        of_data = len(data) * CIPHER.get(self.cipher[:3], 0)
+        for number, encoded in enumerate(self.kdf.passwords(password)):
+            if number and not budget.affords(self.cost + of_data):
+                return  # honest files with so many rounds are of today, when there is one spelling
+            budget.spend(self.cost + of_data, self)
             key = self.kdf.derive(encoded, _KEY_BYTES[self.cipher], 1)
-            iv = self.kdf.derive(encoded, 8, 2) if self.iv is None else self.iv
+            iv = self.kdf.derive(encoded, 8, 2) if self._iv_from_password else self.iv or b""
             plain = _decrypt(self.cipher, key, iv, data)
             if plain is not None:
                 yield plain
@@ -272,7 +293,8 @@ def _decrypt(cipher: CipherName, key: bytes, iv: bytes, data: bytes) -> bytes | 
 def _block_cipher(cipher: CipherName, key: bytes) -> algorithms.AES | TripleDES:
     if cipher.startswith("AES"):
         return algorithms.AES(key)
-    return TripleDES(key if len(key) == 24 else key + key[:8])  # it warns of two keys only where it is given two
+    # With one key three times it is DES. It warns of too few keys only where it is given too few.
+    return TripleDES((key + key + key)[:24])
 
 
 def _unpad(padded: bytes, size: int) -> bytes | None:
@@ -336,6 +358,12 @@ def read_encryption(algorithm: Element) -> Encryption:
         )
         fields.end()
         return Encryption(scheme="PBES1", cipher=_PKCS12_SCHEMES[identifier], kdf=kdf)
+    if identifier == _MD5_AND_DES:
+        fields = _fields(parameters)
+        salt, iterations = _ber.octets(fields.take()), _positive(fields.take())
+        fields.end()
+        old = KeyDerivation(kind="PBKDF1", hash_name="MD5", salt=salt, iterations=iterations)
+        return Encryption(scheme="PBES1", cipher="DES-CBC", kdf=old)
     if identifier != _PBES2:
         refusal = _REFUSED_SCHEMES.get(identifier, f"the algorithm {identifier}")
         return Encryption(scheme="PBES1", cipher=None, kdf=None, refusal=refusal)
@@ -372,8 +400,9 @@ def read_key_derivation(algorithm: Element) -> KeyDerivation | str:
         cost, block, parallel = (_positive(fields.take()) for _ in range(3))
         fields.optional(_ber.INTEGER)
         fields.end()
-        if cost & (cost - 1) or cost < 2 or 128 * block * (cost + parallel + 2) > _SCRYPT_MEMORY_LIMIT:
-            return f"scrypt with N={cost}, r={block}, p={parallel} (at most 64 MiB of memory are spent on it)"
+        if cost & (cost - 1) or cost < 2 or 128 * block * (cost + parallel + 2) > SCRYPT_MEMORY:
+            memory = f"at most {SCRYPT_MEMORY >> 20} MiB of memory are spent on it"
+            return f"scrypt with N={cost}, r={block}, p={parallel} ({memory})"
         return KeyDerivation(
             kind="scrypt",
             hash_name="SHA-256",
@@ -411,20 +440,27 @@ class Mac:
     refusal: str | None = None
 
     @property
-    def work(self) -> int:
-        """Hash blocks that one attempt at the password costs."""
-        return self.kdf.work(self._key_length()) if self.kdf else 0
+    def cost(self) -> int:
+        """Nanoseconds that one attempt at the password takes, as `WorkBudget` counts."""
+        return self.kdf.cost(self._key_length()) + ATTEMPT if self.kdf else 0
 
     def _key_length(self) -> int:
         return int(_HASHES[self.hash_name](b"").digest_size)
 
-    def fits(self, data: bytes, password: str | None) -> bool:
-        """Whether `password` and `data` make this MAC."""
+    def fits(self, data: bytes, password: str | None, budget: WorkBudget) -> bool:
+        """Whether `password` and `data` make this MAC.
+
+        Raises:
+            MalformedDataError: it cannot be checked, or that would take more work than the budget allows.
+        """
         if self.kdf is None:
             raise MalformedDataError(f"its MAC uses {self.refusal}, which this library does not check")
         name = self.hash_name.replace("-", "").lower()
         length = self._key_length()
-        for encoded in self.kdf.passwords(password):
+        for number, encoded in enumerate(self.kdf.passwords(password)):
+            if number and not budget.affords(self.cost):
+                break  # as in `Encryption.attempts`
+            budget.spend(self.cost, self)
             key = self.kdf.derive(encoded, length, 3)
             if hmac.compare_digest(hmac.digest(key, data, name), self.digest):
                 return True
@@ -479,16 +515,6 @@ def write_mac(kdf: KeyDerivation, data: bytes, password: str | None) -> Any:
         "salt": kdf.salt,
         "iterations": kdf.iterations,
     }
-
-
-def check_work(parts: Iterable[int]) -> None:
-    """`MalformedDataError` when the parts together cost more than `WORK_LIMIT`."""
-    work = sum(parts)
-    if work > WORK_LIMIT:
-        raise MalformedDataError(
-            f"opening this file would take {work} rounds of hashing, more than the {WORK_LIMIT} allowed; "
-            f"its iteration counts are hostile or damaged"
-        )
 
 
 def pkcs12_kdf(hash_name: str, password: bytes, salt: bytes, iterations: int, *, purpose: int, length: int) -> bytes:

@@ -124,7 +124,7 @@ def _entry(serial: int, moment: datetime, reason: str | None, seen: set[int]) ->
     builder = x509.RevokedCertificateBuilder(serial_number=serial, revocation_date=moment.replace(microsecond=0))
     if reason is not None:
         if reason not in REASONS:
-            raise InvalidInputError(f"a reason is one of {', '.join(REASONS)}, or None, not {reason!r}")
+            raise InvalidInputError(f"a reason is one of {', '.join(REASONS)}, or None, not {shown(reason)}")
         builder = builder.add_extension(x509.CRLReason(REASONS[reason]), critical=False)
     return builder.build()
 

@@ -13,9 +13,11 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mlsssl._arguments import check_number, check_type
+from mlsssl._foreign_text import shown
 from mlsssl._pki.foreign import extensions_of, read
-from mlsssl._pki.keys import PrivateKey, hash_for, key_type_name
+from mlsssl._pki.keys import PrivateKey, check_public_kind, hash_for, key_type_name
 from mlsssl._pki.names import name_text, parse_name
+from mlsssl._pki.view import dotted_oid, read_tlv, split_sequence
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ def load_request(data: bytes) -> x509.CertificateSigningRequest:
         raise MalformedDataError(f"{len(data)} bytes are too many for a certificate request")
     what = "this is not a certificate request that can be read"
     request = read(what, x509.load_der_x509_csr, read(what, _unarmour, data))
+    read(what, _check_kind_of_key, request.tbs_certrequest_bytes)  # before the signature is checked with it
     fits: bool = read(what, _fits_of, request)
     read(what, repr, read(what, extensions_of, request))  # decodes them
     read(what, read(what, _subject_of, request).rfc4514_string)
@@ -95,6 +98,15 @@ def load_request(data: bytes) -> x509.CertificateSigningRequest:
 
 _fits_of = attrgetter("is_signature_valid")
 _subject_of = attrgetter("subject")
+
+
+def _check_kind_of_key(signed: bytes) -> None:
+    """See `check_public_kind`. The key is the third field of what the request's author signed."""
+    _, start, end = read_tlv(signed, 0)
+    key = split_sequence(signed, start, end)[2]
+    algorithm = split_sequence(signed, key[2], key[3])[0]
+    _, start, end = read_tlv(signed, algorithm[2])
+    check_public_kind(dotted_oid(signed[start:end]))
 
 
 def _unarmour(data: bytes) -> bytes:
@@ -147,7 +159,7 @@ class RequestPolicy:
 
     def __post_init__(self) -> None:
         if self.other_requests not in ("ignore", "refuse"):
-            raise InvalidInputError(f"other_requests is 'ignore' or 'refuse', not {self.other_requests!r}")
+            raise InvalidInputError(f"other_requests is 'ignore' or 'refuse', not {shown(self.other_requests)}")
         check_number(self.minimum_rsa_bits, 2048, 8192, "minimum_rsa_bits is a number from 2048 to 8192")
 
 

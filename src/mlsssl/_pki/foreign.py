@@ -13,14 +13,15 @@ from operator import attrgetter
 from types import FunctionType
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 
+from mlsssl._pki import keys
 from mlsssl.errors import MalformedDataError, MlssslError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 P = ParamSpec("P")
@@ -99,12 +100,10 @@ extensions_of = attrgetter("extensions")
 serial_of = attrgetter("serial_number")
 """Likewise the serial number, which `cryptography` warns of where it is not positive."""
 
-_public_key: Callable[[x509.Certificate], CertificatePublicKeyTypes] = x509.Certificate.public_key
-
 
 def public_key_of(certificate: x509.Certificate) -> CertificatePublicKeyTypes:
     """The public key. `MalformedDataError` when it cannot be read."""
-    return read("this certificate's public key cannot be read", _public_key, certificate)
+    return read("this certificate's public key cannot be read", keys.public_key_of, certificate)
 
 
 def name_text(name: x509.Name) -> str:

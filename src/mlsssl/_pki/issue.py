@@ -87,7 +87,7 @@ def common_name(text: str) -> x509.Name:
     try:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
     except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"{text!r} cannot be a common name: {error}") from None
+        raise InvalidInputError(f"{shown(text)} cannot be a common name: {error}") from None
 
 
 def check_serial(serial: int) -> int:
@@ -183,7 +183,7 @@ def distribution_point(url: str) -> x509.CRLDistributionPoints:
         if not url:
             raise ValueError("it is empty")
     except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"a CRL's address is an ASCII URL, not {url!r}: {error}") from None
+        raise InvalidInputError(f"a CRL's address is an ASCII URL, not {shown(url)}: {error}") from None
     return x509.CRLDistributionPoints([x509.DistributionPoint([where], None, None, None)])
 
 

@@ -10,11 +10,12 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._arguments import check_password
 from mlsssl._foreign_text import shown
-from mlsssl._pki.foreign import call
-from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError, WrongPasswordError
+from mlsssl._pki.budget import WorkBudget
+from mlsssl.errors import InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
-    from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
+    from cryptography import x509
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes, PublicKeyTypes
     from typing_extensions import TypeIs
 
 KeyType = Literal["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]
@@ -24,6 +25,8 @@ PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
 """The kinds of private key this library signs and serves with."""
 
 _CURVES: dict[str, ec.EllipticCurve] = {"ec-p256": ec.SECP256R1(), "ec-p384": ec.SECP384R1()}
+DIFFIE_HELLMAN = ("1.2.840.113549.1.3.1", "1.2.840.10046.2.1")
+"""The object identifiers of PKCS#3 and ANSI X9.42."""
 _CURVE_NAMES = {"secp256r1": "ec-p256", "secp384r1": "ec-p384", "secp521r1": "ec-p521"}
 
 
@@ -98,35 +101,46 @@ def password_bytes(password: str) -> bytes:
     return encoded
 
 
-def load_private_key(data: bytes, password: str | None) -> PrivateKey:
+def public_key_of(certificate: x509.Certificate) -> CertificatePublicKeyTypes:
+    """The public key of a certificate that somebody else made.
+
+    Raises:
+        UnsupportedAlgorithm: as `check_public_kind`.
+        ValueError, TypeError, UnsupportedAlgorithm, InternalError: cryptography's word on an odd key.
+    """
+    check_public_kind(certificate.public_key_algorithm_oid.dotted_string)
+    return certificate.public_key()
+
+
+def check_public_kind(algorithm: str) -> None:
+    """Refuse to have a public key read that is dear and good for nothing.
+
+    Raises:
+        UnsupportedAlgorithm: it is for Diffie-Hellman. OpenSSL computes with it on reading, seconds at 16 384 bits,
+            and nothing can be signed or served with it.
+    """
+    if algorithm in DIFFIE_HELLMAN:
+        raise UnsupportedAlgorithm("a Diffie-Hellman key, which signs and serves nothing")
+
+
+def load_private_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:
     """A private key from PEM or DER (PKCS#8, PKCS#1, SEC 1).
 
     Args:
-        data: The file's bytes.
+        data: The file's bytes; of several keys in PEM the first is read.
         password: None for an unencrypted key. A password given for an unencrypted key is ignored.
+        budget: Pays for the work; one of its own when not given.
 
     Raises:
         InvalidInputError: the password is not text.
         WrongPasswordError: it is encrypted, and the password is missing or wrong.
-        MalformedDataError: it is no private key.
-        UnsupportedError: it is a key of another kind than RSA and EC.
+        MalformedDataError: it is no private key, or costs more work than the budget allows.
+        UnsupportedError: it is a key of another kind than RSA and EC, or encrypted by what is not read.
     """
+    from mlsssl._pki.keyload import read_private_key  # takes as long to import as all the rest here
+
     check_password(password)
-    load = serialization.load_pem_private_key if b"-----BEGIN" in data else serialization.load_der_private_key
-    secret = password.encode("utf-8", "surrogatepass") if password else None
-    try:
-        key = call(load, data, secret)
-    except TypeError:
-        # cryptography's word both for "encrypted, no password given" and for "password given, not encrypted".
-        if secret is None:
-            raise WrongPasswordError("the private key is encrypted; give its password") from None
-        return load_private_key(data, None)
-    except UnsupportedAlgorithm as error:
-        raise UnsupportedError(f"the private key is of a kind that cannot be read here: {error}") from None
-    except ValueError as error:
-        if secret is not None and b"ENCRYPTED" in data:
-            raise WrongPasswordError("this password does not open the private key (or the key is damaged)") from None
-        raise MalformedDataError(f"this is no private key that can be read: {str(error).splitlines()[0]}") from None
+    key = read_private_key(data, password, budget or WorkBudget())
     if is_private_key(key):
         return key
     raise UnsupportedError(f"the private key is {key_type_name(key.public_key())}; RSA and EC keys can be used")

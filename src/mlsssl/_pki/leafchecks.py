@@ -66,11 +66,12 @@ class Names:
         self.common = view.common_names
 
     def __str__(self) -> str:
-        listed = [*self.dns, *map(str, self.addresses)]
-        if not listed:
+        count = len(self.dns) + len(self.addresses)
+        if not count:
             return "no name"
-        shown = ", ".join(name if len(name) <= 255 else f"{name[:255]}…" for name in listed[:20])
-        return shown if len(listed) <= 20 else f"{shown} and {len(listed) - 20} more"
+        listed = [*self.dns[:20], *map(str, self.addresses[:20])][:20]
+        shown = ", ".join(name if len(name) <= 255 else f"{name[:255]}…" for name in listed)
+        return shown if count <= 20 else f"{shown} and {count - 20} more"
 
 
 def names_of(view: View) -> Names:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import deque
+from contextlib import suppress
 from operator import attrgetter
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -18,6 +19,7 @@ from mlsssl.errors import MalformedDataError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
+    from mlsssl._pki.budget import WorkBudget
     from mlsssl._pki.keys import PrivateKey
 
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----")
@@ -51,6 +53,13 @@ def load_der(data: bytes) -> x509.Certificate:
     return certificate
 
 
+def readable(ders: Iterable[bytes]) -> Iterator[x509.Certificate]:
+    """The certificates among these that can be read: somebody else's damaged one is no reason to stop."""
+    for der in ders:
+        with suppress(MalformedDataError):
+            yield load_der(der)
+
+
 def blocks(data: bytes, label: bytes) -> Iterator[bytes]:
     """The PEM blocks with this label, armour and all, unread."""
     begin, end = b"-----BEGIN " + label + b"-----", b"-----END " + label + b"-----"
@@ -72,8 +81,10 @@ def probe(certificate: x509.Certificate) -> None:
 _needed_fields = attrgetter("subject", "issuer", "serial_number", "not_valid_before_utc", "not_valid_after_utc")
 
 
-def load_pem(data: bytes, password: str | None) -> tuple[list[x509.Certificate], PrivateKey | None]:
-    """The certificates in file order, and the first private key if there is one.
+def load_pem(
+    data: bytes, password: str | None, budget: WorkBudget | None = None
+) -> tuple[list[x509.Certificate], PrivateKey | None]:
+    """The certificates in file order, and the first private key if there is one, paid for from the budget.
 
     Raises:
         WrongPasswordError: the key is encrypted, and the password is missing or wrong.
@@ -87,7 +98,7 @@ def load_pem(data: bytes, password: str | None) -> tuple[list[x509.Certificate],
             certificates.append(read(what, x509.load_pem_x509_certificate, block))
             read(what, _needed_fields, certificates[-1])
         elif label.endswith(b"PRIVATE KEY") and key is None:
-            key = load_private_key(block, password)
+            key = load_private_key(block, password, budget)
     if not certificates and key is None:
         raise MalformedDataError("no certificate and no private key between BEGIN and END lines in this PEM text")
     return certificates, key

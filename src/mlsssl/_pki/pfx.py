@@ -6,21 +6,24 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryptography.exceptions import UnsupportedAlgorithm
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key, pkcs12
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 
-from mlsssl._pki import _pbe, _pkcs12, foreign
+from mlsssl._pki import _pbe, _pkcs12
+from mlsssl._pki.budget import DSA_BYTES, KEY, PKCS12_CRYPTOGRAPHY, PKCS12_OPENSSL, WorkBudget
+from mlsssl._pki.foreign import UNREADABLE, call
+from mlsssl._pki.keyload import load_plain_key, try_out
 from mlsssl._pki.keytypes import PRIVATE_KEY_TYPES, PrivateKey
-from mlsssl._pki.pem import load_der, probe, public_key_bytes
+from mlsssl._pki.pem import load_der, public_key_bytes
 from mlsssl._pki.pfx_write import serialize_pfx
-from mlsssl.errors import MalformedDataError, WrongPasswordError
+from mlsssl.errors import MalformedDataError, UnsupportedError, WrongPasswordError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cryptography import x509
 
-    from mlsssl._pki._pkcs12 import Bag, Structure
+    from mlsssl._pki._pkcs12 import Bag, Safe, Structure
 
 __all__ = ["LoadedPfx", "PrivateKey", "load_pfx", "load_pfx_entries", "serialize_pfx"]
 
@@ -42,7 +45,7 @@ class LoadedPfx:
     friendly_name: str | None
 
 
-def load_pfx(data: bytes, password: str | None) -> LoadedPfx:
+def load_pfx(data: bytes, password: str | None, budget: WorkBudget | None = None) -> LoadedPfx:
     """Read a PFX that holds one private key, or none.
 
     DER and BER are read; MACs of RFC 7292 and RFC 9579 (PBMAC1), or none at all; AES, 3DES, RC2 and RC4. What the
@@ -52,99 +55,96 @@ def load_pfx(data: bytes, password: str | None) -> LoadedPfx:
         data: The whole file.
         password: None when there is none. Programs write an empty one for that, so both are tried. A password
             outside ASCII is tried in the encodings that programs have used.
+        budget: Pays for the work; one of its own when not given.
 
     Raises:
         InvalidInputError: the password contains NUL or half a surrogate pair.
         WrongPasswordError: the file is whole, and this password does not open it.
-        MalformedDataError: it is not a PFX, or damaged, or larger than 16 MiB, or its iteration counts are hostile,
-            or it uses what is not read, or it holds several private keys (`load_pfx_entries` gives each); the
-            message says which.
+        MalformedDataError: it is not a PFX, or damaged, or larger than 16 MiB, or costs more work than the budget
+            allows, or it uses what is not read, or it holds several private keys (`load_pfx_entries` gives each);
+            the message says which.
     """
+    budget = budget or WorkBudget()
     structure = _structure(data, password)
-    bounded = _bounded_for_openssl(data, structure, password)
-    loaded = None if bounded is None else _load_with_openssl(bounded, password, structure)
-    if loaded is not None:
-        return loaded
-    entries = load_entries(structure, password)
-    if len(entries) > 1:
-        names = ", ".join(repr(entry.friendly_name) for entry in entries)
+    # With one key in sight the encrypted parts are asked for certificates only.
+    visible = [bag for bag in structure.bags if bag.kind in _KEY_KINDS]
+    if len(visible) == 1 and structure.mac is not None:
+        loaded = _load_quickly(structure, visible[0], password, budget)
+        if loaded is not None:
+            return loaded
+    bags = _bags(open_safes(structure, password, budget))
+    keys = [bag for bag in bags if bag.kind in _KEY_KINDS]
+    if len(keys) > 1:
+        names = ", ".join(repr(key.friendly_name) for key in keys[:_MOST_NAMES])
+        more = f" and {len(keys) - _MOST_NAMES} more" if len(keys) > _MOST_NAMES else ""
         raise MalformedDataError(
-            f"this PFX holds {len(entries)} private keys ({names}), and one is wanted; export the right one alone"
+            f"this PFX holds {len(keys)} private keys ({names}{more}), and one is wanted; export the right one alone"
         )
-    return entries[0]
+    return _entries(bags, password, budget)[0]
 
 
-def load_pfx_entries(data: bytes, password: str | None) -> tuple[LoadedPfx, ...]:
+def load_pfx_entries(data: bytes, password: str | None, budget: WorkBudget | None = None) -> tuple[LoadedPfx, ...]:
     """Read a PFX with any number of private keys: one entry for each, or one without a key when there is none.
 
     Certificates that belong to no key are in `additional` of every entry. Arguments and errors as in `load_pfx`.
     """
-    return load_entries(_structure(data, password), password)
+    budget = budget or WorkBudget()
+    return load_entries(open_safes(_structure(data, password), password, budget), password, budget)
+
+
+_KEY_KINDS = ("key", "encrypted key")
+_MOST_NAMES = 20
 
 
 def _structure(data: bytes, password: str | None) -> Structure:
     _pbe.check_password(password)
-    structure = _pkcs12.read_structure(data)
-    _pbe.check_work(structure.works)
-    return structure
+    return _pkcs12.read_structure(data)
 
 
-def _bounded_for_openssl(data: bytes, structure: Structure, password: str | None) -> bytes | None:
-    """The file, or an equal one, on which OpenSSL can do no work that `check_work` has not seen; None if there is none.
-
-    An encrypted part may hide an encrypted key with an iteration count of its own. OpenSSL decrypts the first key it
-    meets and skips the others, so nothing is hidden from us when the one key lies open to view in front of every
-    encrypted part. Windows writes so. Most others put the certificates first: then the parts change places, and the
-    MAC, which is about their order, is checked here.
-    """
-    keys = [safe for safe in structure.safes for bag in safe.bags if "key" in bag.kind]
-    encrypted = [safe for safe in structure.safes if safe.encryption is not None]
-    if any(safe.refusal for safe in structure.safes) or len(keys) > 1 or (encrypted and not keys):
+def _load_quickly(structure: Structure, bag: Bag, password: str | None, budget: WorkBudget) -> LoadedPfx | None:
+    """What `load_pfx` gives for very many rounds, with OpenSSL's help; None when it does not help, for any reason."""
+    parts = [safe.encryption for safe in structure.safes if safe.encryption]
+    assert structure.mac is not None
+    if not parts or not all(map(_pkcs12.quicker_outside, parts)) or any(safe.refusal for safe in structure.safes):
         return None
-    if not encrypted or structure.safes.index(keys[0]) < structure.safes.index(encrypted[0]):
-        return data
-    if structure.mac is None or structure.mac.kdf is None or not structure.mac.fits(structure.authenticated, password):
-        return None  # `load_entries` says why
-    return _pkcs12.with_open_safes_first(structure)
-
-
-def _load_with_openssl(data: bytes, password: str | None, structure: Structure) -> LoadedPfx | None:
-    """The quick way; None when OpenSSL does not take it, for whatever reason: `load_entries` finds out."""
-    try:
-        # cryptography warns about BER, which RFC 7292 allows
-        loaded = foreign.call(pkcs12.load_pkcs12, data, None if password is None else password.encode())
-        if not isinstance(loaded.key, PRIVATE_KEY_TYPES):
+    costs = [(structure.mac.cost, structure.mac), *((part.outside(PKCS12_OPENSSL), part) for part in parts)]
+    if bag.encryption:
+        costs.append((bag.encryption.outside(PKCS12_CRYPTOGRAPHY), bag.encryption))
+    budget.foresee(costs)
+    if not structure.mac.fits(structure.authenticated, password, budget):
+        raise _wrong(password)
+    bags: list[Bag] = []
+    for safe in structure.safes:
+        opened = _pkcs12.open_certificates(safe, password, budget)
+        if opened is None:
             return None
-    except (ValueError, TypeError, UnsupportedAlgorithm):
-        return None
-    additional = tuple(other.certificate for other in loaded.additional_certs)
-    for certificate in (loaded.cert.certificate, *additional) if loaded.cert else additional:
-        probe(certificate)
-    name = loaded.cert.friendly_name if loaded.cert else None
-    # OpenSSL drops a name with characters outside the Basic Multilingual Plane; the key's says the same.
-    key_name = next((bag.friendly_name for bag in structure.bags if "key" in bag.kind), None)
-    return LoadedPfx(
-        private_key=loaded.key,
-        certificate=loaded.cert.certificate if loaded.cert else None,
-        additional=additional,
-        friendly_name=name.decode("utf-8", "replace") if name else key_name,
-    )
+        bags += opened.bags
+    entry = _entries(bags, password, budget)[0]
+    own = None if entry.certificate is None else public_key_bytes(entry.certificate)
+    if own is not None and own in map(public_key_bytes, entry.additional):
+        return None  # which of two certificates is the key's own, an attribute says
+    return entry
 
 
-def load_entries(structure: Structure, password: str | None) -> tuple[LoadedPfx, ...]:
-    """What `load_pfx_entries` gives, from a structure whose work was checked."""
-    bags = _open(structure, password)
+def load_entries(safes: Sequence[Safe], password: str | None, budget: WorkBudget) -> tuple[LoadedPfx, ...]:
+    """What `load_pfx_entries` gives, from safes that `open_safes` opened."""
+    return _entries(_bags(safes), password, budget)
+
+
+def _bags(safes: Sequence[Safe]) -> list[Bag]:
+    return [bag for safe in safes for bag in safe.bags]
+
+
+def _entries(bags: Sequence[Bag], password: str | None, budget: WorkBudget) -> tuple[LoadedPfx, ...]:
     certificates = [(bag, _load_certificate(bag)) for bag in bags if bag.kind == "certificate"]
-    keys = [(bag, _load_key(bag, password)) for bag in bags if bag.kind in ("key", "encrypted key")]
+    keys = [(bag, _load_key(bag, password, budget)) for bag in bags if bag.kind in _KEY_KINDS]
     if not keys and not certificates:
         raise MalformedDataError("this PFX holds neither a private key nor a certificate")
-    own: list[x509.Certificate] = []
-    found = []
-    for bag, key in keys:
-        match = _certificate_of(bag, key, certificates)
-        if match:
-            own.append(match[1])
-        found.append((bag, key, match))
+    by_key: dict[bytes | None, list[tuple[Bag, x509.Certificate]]] = {}
+    for pair in certificates if keys else ():
+        by_key.setdefault(public_key_bytes(pair[1]), []).append(pair)
+    found = [(bag, key, _certificate_of(bag, key, by_key)) for bag, key in keys]
+    own = {match[1] for _, _, match in found if match}
     others = tuple(certificate for _, certificate in certificates if certificate not in own)
     if not found:
         names = [bag.friendly_name for bag, _ in certificates]
@@ -167,24 +167,33 @@ def load_entries(structure: Structure, password: str | None) -> tuple[LoadedPfx,
     )
 
 
-def _open(structure: Structure, password: str | None) -> list[Bag]:
-    """Every bag, after the MAC has been checked and every safe opened."""
-    mac_fits = structure.mac is None or structure.mac.fits(structure.authenticated, password)
+def open_safes(structure: Structure, password: str | None, budget: WorkBudget) -> list[Safe]:
+    """Every safe opened, after the MAC has been checked; what the keys in them will cost was looked at, too.
+
+    Raises:
+        WrongPasswordError, MalformedDataError: as `load_pfx`.
+    """
+    budget.foresee(structure.costs)
+    mac_fits = structure.mac is None or structure.mac.fits(structure.authenticated, password, budget)
     if not mac_fits:
-        if _pkcs12.password_opens_a_part(structure, password):
+        if _pkcs12.password_opens_a_part(structure, password, budget):
             raise MalformedDataError("this password is right, but the PFX was damaged: its MAC does not fit")
-        raise WrongPasswordError(
-            "this password does not open the PFX"
-            if password is not None
-            else "the PFX is protected by a password, and none was given"
-        )
+        raise _wrong(password)
     try:
-        bags = [bag for safe in structure.safes for bag in _pkcs12.open_safe(safe, password).bags]
+        safes = [_pkcs12.open_safe(safe, password, budget) for safe in structure.safes]
     except WrongPasswordError:
         raise _not_decrypted(structure) from None
     # Now that everything shows, also what the encrypted safes hid.
-    _pbe.check_work([*structure.works, *(bag.encryption.work for bag in bags if bag.encryption)])
-    return bags
+    budget.foresee((bag.encryption.cost, bag.encryption) for bag in _bags(safes) if bag.encryption)
+    return safes
+
+
+def _wrong(password: str | None) -> WrongPasswordError:
+    return WrongPasswordError(
+        "this password does not open the PFX"
+        if password is not None
+        else "the PFX is protected by a password, and none was given"
+    )
 
 
 def _not_decrypted(structure: Structure) -> WrongPasswordError:
@@ -205,20 +214,22 @@ def _load_certificate(bag: Bag) -> x509.Certificate:
         raise MalformedDataError(f"a certificate in the PFX is damaged: {error}") from None
 
 
-def _load_key(bag: Bag, password: str | None) -> PrivateKey:
-    """The key of a bag. OpenSSL checks an RSA key's arithmetic while it loads; nothing loads it twice."""
-    if bag.encryption and password:
-        with contextlib.suppress(ValueError, TypeError, UnsupportedAlgorithm):
-            # Its own decryption is quicker.
-            return _checked(foreign.call(load_der_private_key, bag.value, password.encode()))
+def _load_key(bag: Bag, password: str | None, budget: WorkBudget) -> PrivateKey:
+    if bag.encryption and password and _pkcs12.quicker_outside(bag.encryption) and len(bag.value) <= DSA_BYTES:
+        budget.spend(bag.encryption.outside(PKCS12_CRYPTOGRAPHY) + KEY, bag.encryption)
+        with contextlib.suppress(*UNREADABLE):
+            found = call(load_der_private_key, bag.value, password.encode(), unsafe_skip_rsa_key_validation=True)
+            if isinstance(found, RSAPrivateKey):
+                try_out(found, budget)
+            return _checked(found)
     reason = None
-    for plain in bag.private_keys(password):
+    for plain in bag.private_keys(password, budget):
         try:
-            key = foreign.call(load_der_private_key, plain, None)
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            reason = str(error).split("\n")[0][:200]
-            continue
-        return _checked(key)
+            return _checked(load_plain_key(plain, budget))
+        except (MalformedDataError, UnsupportedError) as error:
+            if budget.exhausted:
+                raise
+            reason = reason or error
     if reason is None:
         raise WrongPasswordError(
             "this password opens the PFX, but not the private key in it, which has a password of its own"
@@ -233,11 +244,11 @@ def _checked(key: object) -> PrivateKey:
 
 
 def _certificate_of(
-    bag: Bag, key: PrivateKey, certificates: Sequence[tuple[Bag, x509.Certificate]]
+    bag: Bag, key: PrivateKey, by_key: dict[bytes | None, list[tuple[Bag, x509.Certificate]]]
 ) -> tuple[Bag, x509.Certificate] | None:
     """The certificate with the public half of `key`; of several, the one with the same localKeyID, else the first."""
     public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    matches = [pair for pair in certificates if public_key_bytes(pair[1]) == public]
+    matches = by_key.get(public, [])
     for pair in matches:
         if bag.local_key_id is not None and pair[0].local_key_id == bag.local_key_id:
             return pair

@@ -8,14 +8,17 @@ from typing import TYPE_CHECKING, Literal
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._arguments import check_data
-from mlsssl._foreign_text import printable
+from mlsssl._foreign_text import printable, shown
 from mlsssl._pki import _pbe, _pkcs12
+from mlsssl._pki.budget import WorkBudget
 from mlsssl._pki.foreign import name_text
-from mlsssl._pki.pfx import load_entries
+from mlsssl._pki.pfx import load_entries, open_safes
 from mlsssl._pki.pfx_targets import TARGETS, Feature
 from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from cryptography import x509
 
     from mlsssl._pki._pkcs12 import Bag, Safe, Structure
@@ -111,7 +114,7 @@ class PfxExplanation:
             if reader.name == name:
                 return reader.reads
         known = ", ".join(reader.name for reader in self.readers)
-        raise InvalidInputError(f"a system is one of {known}; not {name!r}")
+        raise InvalidInputError(f"a system is one of {known}; not {shown(name)}")
 
     def __str__(self) -> str:
         lines = [f"PFX (PKCS#12), {self.size} bytes", f"MAC: {self.mac or 'none'}", f"password: {self.password}"]
@@ -162,14 +165,13 @@ def explain_pfx(data: bytes, password: str | None = None) -> PfxExplanation:
 
     Raises:
         InvalidInputError: no bytes; or the password contains NUL or half a surrogate pair.
-        MalformedDataError: not a PFX, or damaged, or its iteration counts are hostile.
+        MalformedDataError: not a PFX, or damaged. Iteration counts that cost too much are a finding, too.
     """
     data = check_data(data, "the bytes of a PFX are needed (Path.read_bytes reads a file)")
     _pbe.check_password(password)
     structure = _pkcs12.read_structure(data)
-    _pbe.check_work(structure.works)
-    verdict, entries, trouble = _try(structure, password)
-    safes = [_opened(safe, password) if verdict in ("right", "not needed") else safe for safe in structure.safes]
+    budget = WorkBudget()
+    verdict, safes, entries, trouble = _try(structure, password, budget)
     parts = tuple(_part(safe) for safe in safes)
     findings = [*_weaknesses(structure, safes), *_holdings(entries)]
     if trouble:
@@ -190,26 +192,26 @@ def explain_pfx(data: bytes, password: str | None = None) -> PfxExplanation:
     )
 
 
+_Verdict = Literal["right", "wrong", "not needed", "not given", "unknown"]
+
+
 def _try(
-    structure: Structure, password: str | None
-) -> tuple[Literal["right", "wrong", "not needed", "not given", "unknown"], tuple[LoadedPfx, ...], str | None]:
+    structure: Structure, password: str | None, budget: WorkBudget
+) -> tuple[_Verdict, Sequence[Safe], tuple[LoadedPfx, ...], str | None]:
+    """What the password does, the safes as far as it opens them, what was in them, and what is wrong."""
     protected = any(safe.encryption for safe in structure.safes) or any(bag.encryption for bag in structure.bags)
     try:
-        entries = load_entries(structure, password)
+        safes = open_safes(structure, password, budget)
+        entries = load_entries(safes, password, budget)
     except WrongPasswordError as error:
-        return ("not given", (), None) if password is None else ("wrong", (), str(error))
+        if password is None:
+            return "not given", structure.safes, (), None
+        return "wrong", structure.safes, (), str(error)
     except MalformedDataError as error:
-        return "unknown", (), str(error)
+        return "unknown", structure.safes, (), str(error)
     if not protected:
-        return "not needed", entries, None
-    return "right", entries, "its password is empty" if not password else None
-
-
-def _opened(safe: Safe, password: str | None) -> Safe:
-    try:
-        return _pkcs12.open_safe(safe, password)
-    except MalformedDataError:
-        return safe
+        return "not needed", safes, entries, None
+    return "right", safes, entries, "its password is empty" if not password else None
 
 
 def _part(safe: Safe) -> PfxPart:
@@ -232,12 +234,12 @@ def _bag(bag: Bag) -> PfxBag:
     )
 
 
-def _encryptions(safes: list[Safe]) -> list[_pbe.Encryption]:
+def _encryptions(safes: Sequence[Safe]) -> list[_pbe.Encryption]:
     of_safes = [safe.encryption for safe in safes if safe.encryption]
     return of_safes + [bag.encryption for safe in safes for bag in safe.bags if bag.encryption]
 
 
-def _iterations(structure: Structure, safes: list[Safe]) -> list[int]:
+def _iterations(structure: Structure, safes: Sequence[Safe]) -> list[int]:
     kdfs = [structure.mac.kdf if structure.mac else None, *(found.kdf for found in _encryptions(safes))]
     return [kdf.iterations for kdf in kdfs if kdf]
 
@@ -245,7 +247,7 @@ def _iterations(structure: Structure, safes: list[Safe]) -> list[int]:
 _WEAK = ("RC2-40-CBC", "RC4-40", "RC2-128-CBC", "RC4-128", "2-key 3DES-CBC")
 
 
-def _weaknesses(structure: Structure, safes: list[Safe]) -> list[str]:
+def _weaknesses(structure: Structure, safes: Sequence[Safe]) -> list[str]:
     weak = sorted({e.cipher for e in _encryptions(safes) if e.cipher in _WEAK})
     found = [f"{cipher} is broken or nearly so; write the file anew" for cipher in weak]
     if structure.mac is None:
@@ -295,7 +297,7 @@ def _describe_key(key: object) -> str:
     return type(key).__name__.removesuffix("PrivateKey")
 
 
-def _features(structure: Structure, safes: list[Safe]) -> list[Feature | str]:
+def _features(structure: Structure, safes: Sequence[Safe]) -> list[Feature | str]:
     """What reading it takes, as `pfx_targets` calls it; anything else is something that no table knows."""
     found: list[Feature | str] = []
     mac = structure.mac

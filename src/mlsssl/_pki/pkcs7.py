@@ -5,10 +5,9 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Literal
 
-from asn1crypto import core
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
 
-from mlsssl._pki import _asn1
+from mlsssl._pki import _asn1, _ber
 from mlsssl._pki.pem import load_der, public_key_bytes
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
@@ -36,17 +35,17 @@ def load_pkcs7(data: bytes) -> list[x509.Certificate]:
         raise MalformedDataError(f"{len(data)} bytes are too many for a bag of certificates")
     der = _unarmour(data)
     with _asn1.decoding("PKCS#7 (.p7b, .spc)"):
-        info = _asn1.parse(_asn1.ContentInfo, der)
-        if _asn1.oid(info["content_type"]) != _asn1.SIGNED_DATA:
+        info = _ber.Fields(_ber.only(der))
+        if _ber.oid(info.take()) != _asn1.SIGNED_DATA:
             raise MalformedDataError("this PKCS#7 file is encrypted or something else, not a bag of certificates")
-        signed = info["content"].parse(_asn1.SignedData)
-        found = signed["certificates"]
-        members = [] if isinstance(found, core.Void) else list(found)
-        if len(members) > _COUNT_LIMIT:
-            raise MalformedDataError(f"{len(members)} certificates are more than the {_COUNT_LIMIT} read")
+        signed = _ber.Fields(_ber.inside(info.take()))
+        for tag in (_ber.INTEGER, _ber.SET, _ber.SEQUENCE):  # version, digests, what was signed
+            signed.take(tag)
+        found = signed.optional(_ber.EXPLICIT_0)  # implicit, in truth: the same octets
+        members = [] if found is None else _ber.members(found, _ber.EXPLICIT_0, most=_COUNT_LIMIT)
         # RFC 5652, section 10.2.2: plain certificates carry no tag of their own; the other choices are obsolete.
-        ders = [bytes(member.dump()) for member in members]
-    certificates = [_load(one) for one in ders if one[:1] == b"\x30"]
+        ders = [member.raw for member in members if member.tag == _ber.SEQUENCE]
+    certificates = [_load(one) for one in ders]
     if not certificates:
         raise MalformedDataError("this PKCS#7 file holds no certificate")
     return certificates

@@ -14,11 +14,13 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mlsssl._pki import _pbe
 from mlsssl._pki._old_ciphers import rc4
+from mlsssl._pki.budget import RSA_BITS, WorkBudget
+from mlsssl._pki.foreign import UNREADABLE, call
+from mlsssl._pki.keyload import rsa_problem, try_out
 from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
 
 if TYPE_CHECKING:
@@ -40,9 +42,8 @@ _ALGORITHMS: dict[int, KeySpec] = {0x0000A400: "exchange", 0x00002400: "signatur
 _KEY_SPECS: dict[int, KeySpec] = {1: "exchange", 2: "signature"}
 _SALT_LENGTH = 16
 _SALT_LIMIT = 1024
-# OpenSSL proves the primes of what it loads: seconds at 8192 bits, minutes at the 16384 that MakeCert could write.
-_BITS = range(512, 8192 + 1)
-_BLOB_LIMIT = 20 + 8192 // 8 * 9 // 2 + 64
+_BITS = range(512, RSA_BITS + 1)
+_BLOB_LIMIT = 20 + RSA_BITS // 8 * 9 // 2 + 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,22 +66,24 @@ def is_pvk(data: bytes) -> bool:
     return data[:4] == _MAGIC.to_bytes(4, "little")
 
 
-def load_pvk(data: bytes, password: str | None) -> LoadedPvk:
+def load_pvk(data: bytes, password: str | None, budget: WorkBudget | None = None) -> LoadedPvk:
     """Read a PVK.
 
     Args:
         data: The whole file.
         password: None when there is none. It is tried in UTF-8 and, outside ASCII, in Windows-1252: MakeCert took
             the bytes of the machine's own code page.
+        budget: Pays for the work; one of its own when not given.
 
     Raises:
         WrongPasswordError: it is encrypted, and this password does not open it.
         MalformedDataError: it is not a PVK; a length in it is wrong; its numbers are not an RSA key; or it holds a
             DSA key.
     """
+    budget = budget or WorkBudget()
     encrypted, salt, blob, file_spec = _split(data)
     if not encrypted:
-        key, blob_spec = _read_blob(blob)
+        key, blob_spec = _read_blob(blob, budget)
         _check_spec(file_spec, blob_spec)
         return LoadedPvk(private_key=key, key_spec=blob_spec, protection="none")
     if password is None:
@@ -92,7 +95,7 @@ def load_pvk(data: bytes, password: str | None) -> LoadedPvk:
         for protection in protections:
             plain = rc4(derived if protection == "strong" else _weakened(derived), hidden)
             if _is_key(plain):
-                key, blob_spec = _read_blob(clear + plain)
+                key, blob_spec = _read_blob(clear + plain, budget)
                 _check_spec(file_spec, blob_spec)
                 return LoadedPvk(private_key=key, key_spec=blob_spec, protection=protection)
     _check_header(clear)
@@ -205,7 +208,7 @@ def _check_header(data: bytes) -> KeySpec:
     return _ALGORITHMS[algorithm]
 
 
-def _read_blob(blob: bytes) -> tuple[rsa.RSAPrivateKey, KeySpec]:
+def _read_blob(blob: bytes, budget: WorkBudget) -> tuple[rsa.RSAPrivateKey, KeySpec]:
     """Decode a PRIVATEKEYBLOB and check the key in it."""
     start = _BLOB_HEADER.size + _PUBLIC_KEY.size
     if len(blob) < start:
@@ -231,26 +234,23 @@ def _read_blob(blob: bytes) -> tuple[rsa.RSAPrivateKey, KeySpec]:
     modulus, p, q, dmp1, dmq1, iqmp, d = numbers
     if modulus.bit_length() != bits:
         raise MalformedDataError(f"this PVK is damaged: its modulus has {modulus.bit_length()} bits instead of {bits}")
-    return _checked_key(exponent, modulus, p, q, d, (dmp1, dmq1, iqmp)), spec
+    public = rsa.RSAPublicNumbers(exponent, modulus)
+    return _checked_key(rsa.RSAPrivateNumbers(p, q, d, dmp1, dmq1, iqmp, public), budget), spec
 
 
-def _checked_key(e: int, n: int, p: int, q: int, d: int, crt: tuple[int, int, int]) -> rsa.RSAPrivateKey:
-    """The key, if its numbers belong together (RFC 8017, section 3.2)."""
-    dmp1, dmq1, iqmp = crt
-    problem = None
-    if p * q != n or min(p, q) < 3:
-        problem = "its modulus is not the product of its primes"
-    elif dmp1 != d % (p - 1) or dmq1 != d % (q - 1) or (iqmp * q) % p != 1 or not 0 < iqmp < p:
-        problem = "its CRT values do not fit its primes"
-    elif (e * dmp1) % (p - 1) != 1 or (e * dmq1) % (q - 1) != 1:
-        problem = "its private exponent does not fit its public exponent"
-    if problem is None:
-        public = rsa.RSAPublicNumbers(e, n)
-        try:
-            # OpenSSL checks here that p and q are prime.
-            return rsa.RSAPrivateNumbers(p, q, d, dmp1, dmq1, iqmp, public).private_key()
-        except (ValueError, TypeError, UnsupportedAlgorithm) as error:
-            problem = str(error).split("\n")[0][:200]
+def _checked_key(numbers: rsa.RSAPrivateNumbers, budget: WorkBudget) -> rsa.RSAPrivateKey:
+    """The key, if its numbers belong together and it works."""
+    try:
+        # Before cryptography's own look at the numbers, whose words are fewer.
+        problem = rsa_problem(numbers)
+        if problem is None:
+            key = call(numbers.private_key, unsafe_skip_rsa_key_validation=True)
+            try_out(key, budget)
+            return key
+    except UNREADABLE as error:
+        if budget.exhausted:
+            raise
+        problem = str(error).split("\n")[0][:200]
     raise MalformedDataError(f"this PVK is damaged: its numbers are not an RSA key: {problem}")
 
 

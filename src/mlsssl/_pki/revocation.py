@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from datetime import timedelta
 from itertools import zip_longest
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
+from mlsssl._pki import foreign
 from mlsssl._pki.constraints import canonical_name
 from mlsssl._pki.crl import line_and_age, newest_of_each_line
 from mlsssl._pki.view import name_text
@@ -100,8 +102,8 @@ def _look_up(view: View, crls: Sequence[x509.CertificateRevocationList], at: dat
             found = f"the list of {view.issuer_text} holds from {begin:%Y-%m-%d %H:%M:%S} to {until}"
             emit("crl-expired", _PART, found)
         try:
-            entry = _entry_of(view.serial, crl)
-        except Exception as error:  # noqa: BLE001 - entries are read when asked for
+            entry = foreign.call(_entry_of, view.serial, crl)
+        except foreign.UNREADABLE as error:  # entries are read when asked for
             emit("crl-invalid", _PART, f"the list of {view.issuer_text} has an unreadable entry: {error}")
             continue
         if entry is not None:
@@ -110,13 +112,15 @@ def _look_up(view: View, crls: Sequence[x509.CertificateRevocationList], at: dat
                 emit("revoked", _PART, f"revoked on {entry.revocation_date_utc:%Y-%m-%d %H:%M:%S UTC}, reason {reason}")
 
 
+_issuer_of = attrgetter("issuer")
+
+
 def _issued_by(crl: x509.CertificateRevocationList, view: View) -> bool:
-    try:
-        if crl.issuer.public_bytes() == view.issuer:
-            return True
-        return canonical_name(crl.issuer) == canonical_name(view.certificate.issuer)
-    except Exception:  # noqa: BLE001 - a name that cannot be read is nobody's
+    theirs: x509.Name | None = foreign.read_or(None, _issuer_of, crl)
+    ours: x509.Name | None = foreign.read_or(None, _issuer_of, view.certificate)
+    if theirs is None or ours is None:  # a name that cannot be read is nobody's
         return False
+    return foreign.read_or(None, theirs.public_bytes) == view.issuer or canonical_name(theirs) == canonical_name(ours)
 
 
 def _entry_of(serial: int, crl: x509.CertificateRevocationList) -> x509.RevokedCertificate | None:
@@ -127,40 +131,44 @@ def _entry_of(serial: int, crl: x509.CertificateRevocationList) -> x509.RevokedC
 
 
 def _reason(entry: x509.RevokedCertificate) -> str:
+    extensions: x509.Extensions | None = foreign.read_or(None, foreign.extensions_of, entry)
+    if extensions is None:  # an unreadable reason is still a revocation
+        return "unreadable"
     try:
-        return entry.extensions.get_extension_for_class(x509.CRLReason).value.reason.value
+        return extensions.get_extension_for_class(x509.CRLReason).value.reason.value
     except x509.ExtensionNotFound:
         return "not given"
-    except Exception:  # noqa: BLE001 - an unreadable reason is still a revocation
-        return "unreadable"
 
 
 def _problem(crl: x509.CertificateRevocationList, issuer: View, view: View) -> str:
     """Why this list says nothing about this certificate, or an empty text."""
-    key = issuer.public_key
     try:
-        if key is None or not crl.is_signature_valid(key):  # type: ignore[arg-type]
-            return f"{name_text(issuer.certificate, 'subject')} did not sign it"
-        for extension in crl.extensions:
-            value = extension.value
-            if isinstance(value, x509.IssuingDistributionPoint):
-                problem = _out_of_scope(value, view)
-                if problem:
-                    return problem
-            elif isinstance(value, x509.DeltaCRLIndicator):
-                return "it is a delta list, which needs its base"
-            elif extension.critical:
-                return f"its critical extension {extension.oid.dotted_string} is unknown"
-        line_and_age(crl)  # what is looked at next can be read
-        unknown = _unknown_in_entries(crl)
-        if unknown is not None:
-            return f"an entry has the critical extension {unknown}, which is unknown"
-    except Exception as error:  # noqa: BLE001 - TypeError for a key that cannot sign, ValueError for extensions
-        return f"it cannot be read: {error}"
+        problem = foreign.call(_problem_of_readable, crl, issuer, view)
+    except foreign.UNREADABLE as error:  # TypeError for a key that cannot sign, ValueError for extensions
+        return f"it cannot be read: {foreign.reason(error)}"
     usage = issuer.value(x509.KeyUsage)
-    if usage is not None and not usage.crl_sign:
+    if not problem and usage is not None and not usage.crl_sign:
         return "its issuer's key usage does not allow signing lists"
-    return ""
+    return problem
+
+
+def _problem_of_readable(crl: x509.CertificateRevocationList, issuer: View, view: View) -> str:
+    key = issuer.public_key
+    if key is None or not crl.is_signature_valid(key):  # type: ignore[arg-type]
+        return f"{name_text(issuer.certificate, 'subject')} did not sign it"
+    for extension in crl.extensions:
+        value = extension.value
+        if isinstance(value, x509.IssuingDistributionPoint):
+            problem = _out_of_scope(value, view)
+            if problem:
+                return problem
+        elif isinstance(value, x509.DeltaCRLIndicator):
+            return "it is a delta list, which needs its base"
+        elif extension.critical:
+            return f"its critical extension {extension.oid.dotted_string} is unknown"
+    line_and_age(crl)  # what is looked at next can be read
+    unknown = _unknown_in_entries(crl)
+    return "" if unknown is None else f"an entry has the critical extension {unknown}, which is unknown"
 
 
 _KNOWN_IN_ENTRIES = frozenset({x509.CRLReason.oid, x509.InvalidityDate.oid})

@@ -174,7 +174,7 @@ def check_crls(crls: Iterable[x509.CertificateRevocationList]) -> tuple[x509.Cer
 def check_strictness(revocation: Literal["soft", "hard"]) -> Literal["soft", "hard"]:
     """How strict; `InvalidInputError` for something else."""
     if revocation not in ("soft", "hard"):
-        raise InvalidInputError(f"revocation is 'soft' or 'hard', not {revocation!r}")
+        raise InvalidInputError(f"revocation is 'soft' or 'hard', not {shown(revocation)}")
     return revocation
 
 
@@ -197,9 +197,9 @@ def _check_codes(silence: Mapping[str, str], *, own_codes: bool) -> dict[str, st
     for code, reason in silence.items():
         check_code(code)
         if code not in RULES and not own_codes:
-            raise InvalidInputError(f"there is no finding code {code!r} to silence")
+            raise InvalidInputError(f"there is no finding code {shown(code)} to silence")
         if not isinstance(reason, str) or not reason.strip():
-            raise InvalidInputError(f"silencing {code!r} needs a reason, such as 'the clients are all ours'")
+            raise InvalidInputError(f"silencing {shown(code)} needs a reason, such as 'the clients are all ours'")
     return dict(silence)
 
 

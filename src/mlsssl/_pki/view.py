@@ -17,6 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._pki import foreign
+from mlsssl._pki.keys import public_key_of
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
@@ -289,7 +290,7 @@ class View:
         """The key, or None when it cannot be read; then `key_problem` says why."""
         if self._public_key is None:
             try:
-                self._public_key = foreign.call(self.certificate.public_key)
+                self._public_key = foreign.call(public_key_of, self.certificate)
             except foreign.UNREADABLE as error:
                 self._public_key = foreign.reason(error)
         return None if isinstance(self._public_key, str) else self._public_key
@@ -330,16 +331,17 @@ def dotted_oid(content: bytes) -> str:
 
 
 def issuer_view(certificate: x509.Certificate) -> View:
-    """The view of an issuer; kept, since one root stands above ten thousand leaves and parses slower than it checks.
-
-    No honest issuer has this size, and two thousand hostile ones must not fill the memory for good.
-    """
-    return _kept_view(certificate) if len(certificate.tbs_certificate_bytes) <= _LARGEST_KEPT else View(certificate)
+    """The view of an issuer; kept, since one root stands above ten thousand leaves and parses slower than it checks."""
+    return _kept_view(certificate) if len(certificate.tbs_certificate_bytes) <= LARGEST_KEPT else View(certificate)
 
 
-_LARGEST_KEPT = 16 * 1024
+MOST_KEPT = 512
+"""Issuers that are kept parsed; operating systems trust 150 to 450 roots."""
+LARGEST_KEPT = 3 * 1024
+"""Bytes of the largest of them: honest ones have 1 000 to 2 000. Parsed, each byte of a hostile one takes fifty, and
+what was looked at once must not fill a service's memory for good: here it is 75 MB at most."""
 
 
-@lru_cache(maxsize=2048)
+@lru_cache(maxsize=MOST_KEPT)
 def _kept_view(certificate: x509.Certificate) -> View:
     return View(certificate)
