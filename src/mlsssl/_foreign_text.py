@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     import logging
 
-_SHOWN_LIMIT = 100
+_SHOWN_LIMIT = 300  # a host's name has up to 253 characters
 _MESSAGE_LIMIT = 4000
 
 # A PEM block, whole or cut; with its line ends, or with those of a repr (\n as two characters). Whatever the text, each
@@ -20,7 +20,7 @@ _MESSAGE_LIMIT = 4000
 _BODY = r"-----BEGIN [-\sA-Za-z0-9+/=:,\\]*"
 _PEM = re.compile(rf"{_BODY}?-----END [A-Z0-9 ]*-----|{_BODY}", re.IGNORECASE)
 # A piece of one, without its first line: two thirds of a line of base64 and more.
-_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]|\\{1,4}[nr](?=[A-Za-z0-9+/])){32,}={0,2}")
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]|(?:\\{1,4}[nr]|[\r\n])(?=[A-Za-z0-9+/])){32,}={0,2}")
 _LONG = re.compile(r"\S{400,}")  # longer than any file's name or host's name
 _PLAIN_TYPES = (str, int, float, type(None), dt.date, dt.timedelta, dt.tzinfo, uuid.UUID, PurePath, enum.Enum)
 
@@ -70,7 +70,7 @@ def message_lines(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """What a caller gave, for a message: its `repr` without secrets, cut at 100 characters.
+    """What a caller gave, for a message: its `repr` without secrets, cut at 300 characters.
 
     Of what is no text, number, date, path or the like only the type is shown: a `repr` of somebody else's object may
     hold a password, be very long, or fail.

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from mlsssl import _execution, _journal, _ledger, _preflight, _select, _trail, _transaction
 from mlsssl._arguments import check_type, items_of
-from mlsssl._foreign_text import printable
+from mlsssl._foreign_text import printable, shown
 from mlsssl._pki.report import Finding, Report, Severity
 from mlsssl._ports import BindingRecord
 from mlsssl._surroundings import look_around_if_lists
@@ -280,7 +280,7 @@ def make_wish(
             f"{parsed} names no certificate: the Central Certificate Store is a folder; put the file there"
         )
     if on_conflict not in get_args(OnConflict):
-        raise InvalidInputError(f"on_conflict is one of {', '.join(get_args(OnConflict))}, not {on_conflict!r}")
+        raise InvalidInputError(f"on_conflict is one of {', '.join(get_args(OnConflict))}, not {shown(on_conflict)}")
     if on_conflict == "replace-if-same-app" and app_id is None:
         raise InvalidInputError("on_conflict='replace-if-same-app' needs the app_id to compare with")
     services = tuple(items_of(restart, "restart is a list of service names, such as ['W3SVC']"))

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from mlsssl._foreign_text import printable
+from mlsssl._foreign_text import printable, shown
 from mlsssl.errors import InvalidInputError
 from mlsssl.values import BindingFamily, BindingKey, BindingOptions, Location, Thumbprint, check_store_name
 
@@ -117,7 +117,7 @@ class BindingRecord:
         if self.store_name is not None:
             check_store_name(self.store_name)
         if not isinstance(self.app_id, uuid.UUID):
-            raise InvalidInputError(f"an application id is a uuid.UUID, not {self.app_id!r}")
+            raise InvalidInputError(f"an application id is a uuid.UUID, not {shown(self.app_id)}")
 
 
 class Cause(str, Enum):

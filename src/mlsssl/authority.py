@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 from cryptography import x509
 
 from mlsssl._arguments import check_callable, check_type, items_of
+from mlsssl._foreign_text import shown
 from mlsssl._pki import issue, keys, names, pem
 from mlsssl.certificate import Certificate, assemble
 from mlsssl.errors import InvalidInputError
@@ -448,7 +449,7 @@ class CertificateAuthority:
 
         count = (os.cpu_count() or 1) if workers is None else workers
         if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 1024:
-            raise InvalidInputError(f"workers is a whole number from 1 to 1024, not {workers!r}")
+            raise InvalidInputError(f"workers is a whole number from 1 to 1024, not {shown(workers)}")
         moment = check_moment(at)
         check_callable(progress, "progress is a function of the number issued so far")
         expected = "names is a list with a name, or a list of names, for each certificate"
@@ -570,7 +571,7 @@ def _check_path_length(path_length: int | None) -> int | None:
     if path_length is None:
         return None
     if isinstance(path_length, bool) or not isinstance(path_length, int) or not 0 <= path_length <= 99:
-        raise InvalidInputError(f"path_length is None or a whole number from 0 to 99, not {path_length!r}")
+        raise InvalidInputError(f"path_length is None or a whole number from 0 to 99, not {shown(path_length)}")
     return path_length
 
 
@@ -603,6 +604,6 @@ def _subject(common_name: str | None, wanted: Sequence[x509.GeneralName]) -> x50
         return issue.common_name(next((text for text in texts if len(text) <= issue.COMMON_NAME_LIMIT), ""))
     if common_name and names.parse_name(common_name) not in wanted:
         raise InvalidInputError(
-            f"the common name {common_name!r} is not among the names; clients look at those, so name it there too"
+            f"the common name {shown(common_name)} is not among the names; clients look at those, so name it there too"
         )
     return issue.common_name(names.name_text(names.parse_name(common_name)) if common_name else "")

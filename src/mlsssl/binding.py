@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl import _select
 from mlsssl._arguments import check_type
+from mlsssl._foreign_text import shown
 from mlsssl._ports import BindingRecord
 from mlsssl._transaction import replace_record
 from mlsssl.certificate import Certificate
@@ -161,7 +162,7 @@ class Binding:
             wanted = BindingFamily(family)
         except ValueError:
             known = ", ".join(f.value for f in BindingFamily)
-            raise InvalidInputError(f"a family is one of {known}, not {family!r}") from None
+            raise InvalidInputError(f"a family is one of {known}, not {shown(family)}") from None
         return _select.port_of(machine).bindings.supports(wanted)
 
     # -- changing -----------------------------------------------------------------------------------------------
@@ -346,5 +347,5 @@ def application_id(app_id: uuid.UUID | str | None) -> uuid.UUID:
         return uuid.UUID(app_id)
     except (ValueError, AttributeError, TypeError):
         raise InvalidInputError(
-            f"an application id is a GUID such as '{{4dc3e181-e14b-4a21-b022-59fc669b0914}}', not {app_id!r}"
+            f"an application id is a GUID such as '{{4dc3e181-e14b-4a21-b022-59fc669b0914}}', not {shown(app_id)}"
         ) from None

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._arguments import check_callable, items_of
+from mlsssl._foreign_text import shown
 from mlsssl._pki import pem
 from mlsssl._pki.crl import load_der_crl
 from mlsssl._pki.pathbuild import TrustAnchors
@@ -104,7 +105,7 @@ def check_many(
     main script: that needs its `if __name__ == "__main__":`, as everything with processes does in Python.
     """
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 1024):
-        raise InvalidInputError(f"workers is a number from 1 to 1024, not {workers!r}")
+        raise InvalidInputError(f"workers is a number from 1 to 1024, not {shown(workers)}")
     check_callable(progress, "progress is a function of the number of reports so far")
     anchors = trusted_roots(trust)
     common = _Common(

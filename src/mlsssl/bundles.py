@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from mlsssl import _files
 from mlsssl._arguments import check_type, items_of
+from mlsssl._foreign_text import shown
 from mlsssl.certificate import check_certificate
 from mlsssl.errors import InvalidInputError
 
@@ -43,9 +44,9 @@ def pem_files(
         InvalidInputError: no private key, an unknown server, a name with a path in it, a password for HAProxy.
     """
     if server not in get_args(Server):
-        raise InvalidInputError(f"server is one of {', '.join(get_args(Server))}, not {server!r}")
+        raise InvalidInputError(f"server is one of {', '.join(get_args(Server))}, not {shown(server)}")
     if not check_type(name, str, "name is a file's name without a path") or Path(name).name != name or "\\" in name:
-        raise InvalidInputError(f"name is a file's name without a path, not {name!r}")
+        raise InvalidInputError(f"name is a file's name without a path, not {shown(name)}")
     if server == "haproxy" and password is not None:
         raise InvalidInputError("HAProxy reads the private key unencrypted only; protect the file instead")
     key = check_certificate(certificate).private_key_pem(password)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl import _files
 from mlsssl._arguments import check_password
-from mlsssl._foreign_text import printable
+from mlsssl._foreign_text import printable, shown
 from mlsssl._pki import names
 from mlsssl.certificate import Certificate, check_certificate
 from mlsssl.errors import InvalidInputError, MlssslError, WrongPasswordError
@@ -56,7 +56,7 @@ def file_name(host: str) -> str:
     name = names.parse_name(host)
     text = names.name_text(name)
     if text != names.dns_name(host):
-        raise InvalidInputError(f"{host!r} is an address; the Central Certificate Store goes by host names only")
+        raise InvalidInputError(f"{shown(host)} is an address; the Central Certificate Store goes by host names only")
     return f"{text.replace('*', '_', 1)}.pfx"
 
 

@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mlsssl import _files
 from mlsssl._arguments import check_data, check_number, check_password, check_type, items_of
-from mlsssl._foreign_text import printable
+from mlsssl._foreign_text import printable, shown
 from mlsssl._pki import keys, names, pem
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import Thumbprint, check_friendly_name, check_moment
@@ -267,7 +267,7 @@ class Certificate:
                 data = self.to_pem(chain=True) if suffix == ".crt" else self.to_der()
         else:
             known = ".pfx .p12 .pem .crt .cer .der .key .pvk .p7b .spc"
-            raise InvalidInputError(f"the suffix chooses the format; {suffix or 'none'!r} is not one of {known}")
+            raise InvalidInputError(f"the suffix chooses the format; {shown(suffix or 'none')} is not one of {known}")
         _files.write(target, data, private=private)
         return target
 
@@ -788,7 +788,7 @@ def _anchors(
         return None
     if isinstance(trust, str):
         if trust != "system":
-            raise InvalidInputError(f"trust is a list of authorities, 'system' or None, not {trust!r}")
+            raise InvalidInputError(f"trust is a list of authorities, 'system' or None, not {shown(trust)}")
         return ["system"]
     expected = "trust is a list of authorities or certificates, 'system' or None"
     return ["system" if anchor == "system" else _x509_of(anchor) for anchor in items_of(trust, expected)]

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
-from mlsssl._foreign_text import printable
+from mlsssl._foreign_text import printable, shown
 from mlsssl._pki.hostnames import parse_host
 from mlsssl._probe import any_server_context
 from mlsssl.certificate import Certificate, assemble, trusted_roots
@@ -137,7 +137,7 @@ def check_endpoint(
     where, port = _parse(endpoint)
     name = str(parse_host(host if host is not None else where))
     if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0 < timeout <= 3600:
-        raise InvalidInputError(f"timeout is a number of seconds above 0 and up to 3600, not {timeout!r}")
+        raise InvalidInputError(f"timeout is a number of seconds above 0 and up to 3600, not {shown(timeout)}")
     moment = check_moment(at)
     anchors = trusted_roots(trust)
     taken = _shake_hands(where, port, name, float(timeout))
@@ -169,14 +169,14 @@ def check_endpoint(
 
 def _parse(endpoint: str) -> tuple[str, int]:
     if not isinstance(endpoint, str) or "/" in endpoint:
-        raise InvalidInputError(f"an endpoint is host:port, for example 'server-name.com:443', not {endpoint!r}")
+        raise InvalidInputError(f"an endpoint is host:port, for example 'server-name.com:443', not {shown(endpoint)}")
     host, port = endpoint, "443"
     if endpoint.endswith("]") or (endpoint.count(":") > 1 and not endpoint.startswith("[")):
         pass  # an IPv6 address alone, with or without brackets
     elif ":" in endpoint:
         host, _, port = endpoint.rpartition(":")
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
-        raise InvalidInputError(f"a port is a number from 1 to 65535, not {port!r} as in {endpoint!r}")
+        raise InvalidInputError(f"a port is a number from 1 to 65535, not {shown(port)} as in {shown(endpoint)}")
     return str(parse_host(host)), int(port)
 
 
@@ -206,12 +206,12 @@ def _shake_hands(host: str, port: int, name: str, timeout: float) -> _Taken:
     except TimeoutError:
         raise EndpointError(f"{endpoint} did not finish a TLS handshake in {timeout:g} s", endpoint=endpoint) from None
     except socket.gaierror as error:
-        raise EndpointError(f"there is no host {host!r}: {error.strerror or error}", endpoint=endpoint) from None
+        raise EndpointError(f"there is no host {shown(host)}: {error.strerror or error}", endpoint=endpoint) from None
     except ssl.SSLError as error:
         reason = error.reason or str(error)
         raise EndpointError(
             f"{endpoint} was reached, and the TLS handshake failed: {reason}; is it a TLS port, does a certificate "
-            f"answer to the name {name!r}, and does the server do without a client certificate?",
+            f"answer to the name {shown(name)}, and does the server do without a client certificate?",
             endpoint=endpoint,
         ) from None
     except ConnectionRefusedError:

@@ -11,6 +11,7 @@ from cryptography import x509
 
 from mlsssl import _select
 from mlsssl._arguments import check_type, items_of
+from mlsssl._foreign_text import shown
 from mlsssl._pki import keys, pem
 from mlsssl._plan import Wish, make_wish
 from mlsssl._verb import doing, saying
@@ -164,7 +165,7 @@ renew = _Renew()
 def check_grace(grace: dt.timedelta) -> None:
     """`InvalidInputError` for what is no time to keep a certificate. Private."""
     if not isinstance(grace, dt.timedelta) or grace < dt.timedelta(0):
-        raise InvalidInputError(f"grace is a timedelta from 0 up, not {grace!r}")
+        raise InvalidInputError(f"grace is a timedelta from 0 up, not {shown(grace)}")
 
 
 def _bound_entry(binding: Binding, machine: _select.HasPort | None) -> StoreEntry:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from mlsssl import _files
 from mlsssl._arguments import check_data
+from mlsssl._foreign_text import shown
 from mlsssl._pki import csr, issue, keys, names
 from mlsssl._pki.csr import RequestPolicy
 from mlsssl.certificate import check_certificate
@@ -90,7 +91,7 @@ class CertificateRequest:
         if template is not None and not (
             isinstance(template, str) and template and template.isascii() and len(template) <= 255
         ):
-            raise InvalidInputError(f"a template's name has 1 to 255 ASCII characters, not {template!r}")
+            raise InvalidInputError(f"a template's name has 1 to 255 ASCII characters, not {shown(template)}")
         wanted: list[x509.GeneralName] = list(dict.fromkeys(names.parse_name(host) for host in hosts))
         if common_name is None:
             texts = (names.name_text(name) for name in wanted)

@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
+from mlsssl._foreign_text import shown
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -41,11 +42,11 @@ Location = Literal["LocalMachine", "CurrentUser"]
 def check_location(location: str) -> Location:
     """Return `location` if it is one of the two names Windows has; `InvalidInputError` otherwise."""
     if not isinstance(location, str):
-        raise InvalidInputError(f"location must be 'LocalMachine' or 'CurrentUser', not {location!r}")
+        raise InvalidInputError(f"location must be 'LocalMachine' or 'CurrentUser', not {shown(location)}")
     for known in get_args(Location):
         if location.casefold() == known.casefold():
             return known  # type: ignore[no-any-return]
-    raise InvalidInputError(f"location must be 'LocalMachine' or 'CurrentUser', not {location!r}")
+    raise InvalidInputError(f"location must be 'LocalMachine' or 'CurrentUser', not {shown(location)}")
 
 
 def check_moment(at: datetime | None) -> datetime:
@@ -53,11 +54,13 @@ def check_moment(at: datetime | None) -> datetime:
     if at is None:
         return datetime.now(timezone.utc)
     if not isinstance(at, datetime) or at.utcoffset() is None:
-        raise InvalidInputError(f"at is an aware datetime, with a time zone: datetime.now(timezone.utc), not {at!r}")
+        raise InvalidInputError(
+            f"at is an aware datetime, with a time zone: datetime.now(timezone.utc), not {shown(at)}"
+        )
     try:
         at.astimezone(timezone.utc)
     except OverflowError:
-        raise InvalidInputError(f"at lies outside the years 1 to 9999 of UTC: {at!r}") from None
+        raise InvalidInputError(f"at lies outside the years 1 to 9999 of UTC: {shown(at)}") from None
     return at
 
 
@@ -71,9 +74,9 @@ def check_store_name(name: str) -> str:
     Windows compares store names without case; the spelling given is kept.
     """
     if not isinstance(name, str) or not name or len(name) > _STORE_NAME_LIMIT:
-        raise InvalidInputError(f"a store name has 1 to {_STORE_NAME_LIMIT} characters, not {name!r}")
+        raise InvalidInputError(f"a store name has 1 to {_STORE_NAME_LIMIT} characters, not {shown(name)}")
     if "\\" in name or any(unicodedata.category(c).startswith("C") for c in name):
-        raise InvalidInputError(f"a store name has no backslash and no control characters: {name!r}")
+        raise InvalidInputError(f"a store name has no backslash and no control characters: {shown(name)}")
     return name
 
 
@@ -85,7 +88,9 @@ def check_friendly_name(name: str | None) -> str | None:
         except UnicodeEncodeError:  # half a surrogate pair
             readable = False
         if not readable:
-            raise InvalidInputError(f"a friendly name is one or more characters without NUL, or None; not {name!r}")
+            raise InvalidInputError(
+                f"a friendly name is one or more characters without NUL, or None; not {shown(name)}"
+            )
     return name
 
 
@@ -124,10 +129,10 @@ class Thumbprint(bytes):
         digits = digits[2:] if digits[:2] in ("0x", "0X") else digits
         wrong = sorted({c for c in digits if c not in "0123456789abcdefABCDEF"})
         if wrong:
-            raise InvalidInputError(f"a thumbprint is 40 hex digits; {text!r} has {', '.join(map(repr, wrong))}")
+            raise InvalidInputError(f"a thumbprint is 40 hex digits; {shown(text)} has {', '.join(map(repr, wrong))}")
         if len(digits) != 40:
             hint = "; that is the length of a SHA-256, HTTP.sys wants the SHA-1" if len(digits) == 64 else ""
-            raise InvalidInputError(f"a thumbprint is 40 hex digits; {text!r} has {len(digits)}{hint}")
+            raise InvalidInputError(f"a thumbprint is 40 hex digits; {shown(text)} has {len(digits)}{hint}")
         return bytes.fromhex(digits)
 
     def __str__(self) -> str:
@@ -159,13 +164,13 @@ class BindingFamily(str, Enum):
 
 def _check_port(port: int) -> int:
     if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
-        raise InvalidInputError(f"a port is a number from 1 to 65535, not {port!r}")
+        raise InvalidInputError(f"a port is a number from 1 to 65535, not {shown(port)}")
     return port
 
 
 def _parse_port(text: str, whole: str) -> int:
     if not (text.isascii() and text.isdigit() and len(text) <= 5):
-        raise InvalidInputError(f"{whole!r} has no port: write it as host:port, for example '0.0.0.0:443'")
+        raise InvalidInputError(f"{shown(whole)} has no port: write it as host:port, for example '0.0.0.0:443'")
     return _check_port(int(text))
 
 
@@ -184,18 +189,18 @@ def _check_host(host: str) -> str:
             wildcard, bare = ("*.", name[2:]) if name.startswith("*.") else ("", name)
             name = wildcard + idna.encode(bare, uts46=True).decode("ascii")
         except idna.IDNAError as error:
-            raise InvalidInputError(f"{host!r} is not an internationalised host name: {error}") from None
+            raise InvalidInputError(f"{shown(host)} is not an internationalised host name: {error}") from None
     name = name.lower().removesuffix(".")
     if not name or len(name) > _HOST_LIMIT:
-        raise InvalidInputError(f"a host name has 1 to {_HOST_LIMIT} characters, not {host!r}")
+        raise InvalidInputError(f"a host name has 1 to {_HOST_LIMIT} characters, not {shown(host)}")
     labels = name.removeprefix("*.").split(".") if name != "*" else []
     for label in labels:
         if not 1 <= len(label) <= 63 or not all(c.isalnum() or c in "-_" for c in label):
             raise InvalidInputError(
-                f"{host!r} is not a host name: each label has 1 to 63 letters, digits, hyphens or underscores"
+                f"{shown(host)} is not a host name: each label has 1 to 63 letters, digits, hyphens or underscores"
             )
     if labels and labels[-1].isdigit():
-        raise InvalidInputError(f"{host!r} looks like an IP address; a host name's last label is not a number")
+        raise InvalidInputError(f"{shown(host)} looks like an IP address; a host name's last label is not a number")
     return name
 
 
@@ -221,7 +226,8 @@ class IpPort:
                 raise ValueError("a scope id cannot be part of a binding")
             parsed = ipaddress.ip_address(self.address)
         except ValueError as error:
-            raise InvalidInputError(f"{self.address!r} is not an IPv4 or IPv6 address: {error}") from None
+            why = f": {error}" if isinstance(self.address, str) else ""
+            raise InvalidInputError(f"{shown(self.address)} is not an IPv4 or IPv6 address{why}") from None
         object.__setattr__(self, "address", str(parsed))
         _check_port(self.port)
 
@@ -332,21 +338,21 @@ def parse_binding_key(key: BindingKey | str) -> BindingKey:
     family, equals, text = key.strip().rpartition("=")
     family = family.strip().lower()
     if equals and family not in {f.value for f in BindingFamily}:
-        raise InvalidInputError(f"{key!r}: the family is ipport, hostnameport, ccs or scopedccs")
+        raise InvalidInputError(f"{shown(key)}: the family is ipport, hostnameport, ccs or scopedccs")
     if family == "ccs":
         return CcsPort(_parse_port(text.strip(), key))
     host, _, digits = text.strip().rpartition(":")
     port = _parse_port(digits, key)
     if not host:
-        raise InvalidInputError(f"{key!r} is a port alone; write 0.0.0.0:{port} for every address")
+        raise InvalidInputError(f"{shown(key)} is a port alone; write 0.0.0.0:{port} for every address")
     if family == "scopedccs":
         return ScopedCcs(host, port)
     if host.startswith("[") and host.endswith("]") and family != "hostnameport":
         return IpPort(host[1:-1], port)
     if ":" in host:
-        raise InvalidInputError(f"{key!r}: an IPv6 address goes into brackets, for example '[::1]:443'")
+        raise InvalidInputError(f"{shown(key)}: an IPv6 address goes into brackets, for example '[::1]:443'")
     if host == "*" and family != "hostnameport":
-        raise InvalidInputError(f"{key!r}: write 0.0.0.0:{port} for every address")
+        raise InvalidInputError(f"{shown(key)}: write 0.0.0.0:{port} for every address")
     if family == "ipport" or (not family and host.replace(".", "").isdigit()):
         return IpPort(host, port)
     return HostnamePort(host, port)
@@ -456,11 +462,11 @@ class BindingOptions:
         for name, known in (("unknown_flags", _KNOWN_FLAGS), ("unknown_check_modes", _KNOWN_CHECK_MODES)):
             bits = getattr(self, name)
             if not isinstance(bits, int) or not 0 <= bits <= _DWORD or bits & known:
-                raise InvalidInputError(f"{name} holds bits without a name only, not {bits!r}")
+                raise InvalidInputError(f"{name} holds bits without a name only, not {shown(bits)}")
         for name in ("ctl_identifier", "ctl_store_name"):
             text = getattr(self, name)
             if text is not None and (not isinstance(text, str) or not text or "\0" in text):
-                raise InvalidInputError(f"{name} is None or text without NUL, not {text!r}")
+                raise InvalidInputError(f"{name} is None or text without NUL, not {shown(text)}")
 
     @classmethod
     def from_numbers(
@@ -476,7 +482,9 @@ class BindingOptions:
         """The options behind the numbers of an HTTP_SERVICE_CONFIG_SSL_PARAM, 0 to 2³²-1 each; no bit is lost."""
         for number in (flags, check_mode, freshness_seconds, timeout_milliseconds):
             if not isinstance(number, int) or not 0 <= number <= _DWORD:
-                raise InvalidInputError(f"the numbers of a record are whole ones from 0 to {_DWORD}, not {number!r}")
+                raise InvalidInputError(
+                    f"the numbers of a record are whole ones from 0 to {_DWORD}, not {shown(number)}"
+                )
         named = {name: bool(flags & bit) != inverted for name, bit, inverted in _FLAG_BITS}
         modes = {name: bool(check_mode & bit) != inverted for name, bit, inverted in _CHECK_MODE_BITS}
         return cls(
@@ -524,7 +532,7 @@ class BindingOptions:
 def _check_duration(name: str, value: timedelta, unit: timedelta) -> None:
     if not isinstance(value, timedelta) or value % unit or not 0 <= value // unit <= _DWORD:
         word = "seconds" if unit >= timedelta(seconds=1) else "milliseconds"
-        raise InvalidInputError(f"{name} is a timedelta of 0 to {_DWORD} whole {word}, not {value!r}")
+        raise InvalidInputError(f"{name} is a timedelta of 0 to {_DWORD} whole {word}, not {shown(value)}")
 
 
 WELL_KNOWN_APPLICATION_IDS = {

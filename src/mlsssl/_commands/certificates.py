@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl import _files
 from mlsssl._commands.terminal import read_password
+from mlsssl._foreign_text import shown
 from mlsssl._pki.pfx_explain import explain_pfx
 from mlsssl._store_crls import given, issuer_of, number_of, thumbprint_of
 from mlsssl.authority import CertificateAuthority
@@ -68,7 +69,7 @@ def free_place(out: str, *, force: bool) -> Path:
     """Where a file may be written: nothing is there, or `force` says to replace it."""
     target = Path(out)
     if not out or target.is_dir():
-        raise InvalidInputError(f"{out!r} is a folder; name a file" if out else "a file's name is needed, not ''")
+        raise InvalidInputError(f"{shown(out)} is a folder; name a file" if out else "a file's name is needed, not ''")
     if target.exists() and not force:
         raise ExistsError(f"{target} is there already; --force replaces it, and the private key in it is lost")
     return target
@@ -302,5 +303,7 @@ def _parse_moment(text: str | None) -> dt.datetime | None:
     try:
         moment = dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
-        raise InvalidInputError(f"a moment is written as 2027-01-31 or 2027-01-31T12:00:00Z, not {text!r}") from None
+        raise InvalidInputError(
+            f"a moment is written as 2027-01-31 or 2027-01-31T12:00:00Z, not {shown(text)}"
+        ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.timezone.utc)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl._commands.certificates import describe_crl, load
 from mlsssl._commands.terminal import read_password
+from mlsssl._foreign_text import shown
 from mlsssl.binding import Binding
 from mlsssl.errors import InvalidInputError, UnsupportedError, WrongPasswordError
 from mlsssl.machine import EmbeddedMachine, Machine
@@ -210,14 +211,16 @@ def parse_options(settings: list[str], start: BindingOptions) -> BindingOptions:
         name, equals, value = setting.partition("=")
         name = name.replace("-", "_")
         if not equals or name not in known:
-            raise InvalidInputError(f"an option is written name=value, with one of {', '.join(known)}; not {setting!r}")
+            raise InvalidInputError(
+                f"an option is written name=value, with one of {', '.join(known)}; not {shown(setting)}"
+            )
         if isinstance(known[name], bool):
             if value.lower() not in ("yes", "no", "true", "false", "on", "off"):
-                raise InvalidInputError(f"{name} is yes or no, not {value!r}")
+                raise InvalidInputError(f"{name} is yes or no, not {shown(value)}")
             changes[name] = value.lower() in ("yes", "true", "on")
         elif isinstance(known[name], (timedelta, int)):
             if not (value.isascii() and value.isdigit()):
-                raise InvalidInputError(f"{name} is a whole number, not {value!r}")
+                raise InvalidInputError(f"{name} is a whole number, not {shown(value)}")
             unit = _UNITS.get(name)
             if len(value) > len(str(2**32)):  # a DWORD at most; more digits overflow timedelta
                 raise InvalidInputError(f"{name} is at most {2**32 - 1}, not {value}")
@@ -301,6 +304,6 @@ def _parse_ports(words: list[str]) -> dict[int, int] | None:
     for word in words:
         bound, _, actual = word.partition("=")
         if not (bound.isdecimal() and actual.isdecimal()):
-            raise InvalidInputError(f"a port is mapped as BOUND=ACTUAL, for example 443=8443; not {word!r}")
+            raise InvalidInputError(f"a port is mapped as BOUND=ACTUAL, for example 443=8443; not {shown(word)}")
         ports[int(bound)] = int(actual)
     return ports or None

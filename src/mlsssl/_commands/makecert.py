@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mlsssl._commands.makecert_line import OPTIONS, check
 from mlsssl._commands.oldstyle import explain, parse_options
+from mlsssl._foreign_text import shown
 from mlsssl._pki import keys
 from mlsssl.authority import CertificateAuthority
 from mlsssl.certificate import Certificate
@@ -161,7 +162,7 @@ def _issuer(parsed: Parsed, machine: Machine | None, ask_password: AskPassword) 
         found = [entry for entry in store if entry.certificate.is_ca and name in (None, entry.certificate.common_name)]
         if len(found) != 1:
             raise NotFoundError(
-                f"{len(found)} authorities in {location}\\{store.name} fit -in {name!r}; exactly one has to"
+                f"{len(found)} authorities in {location}\\{store.name} fit -in {shown(name)}; exactly one has to"
             )
         return CertificateAuthority(store.export(found[0].thumbprint))
 

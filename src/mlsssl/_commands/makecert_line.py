@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
 from mlsssl._commands.oldstyle import Option, Parsed
+from mlsssl._foreign_text import shown
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def _one_of(parsed: Parsed, name: str, words: tuple[str, ...]) -> str | None:
     if value is None:
         return None
     if value.lower() not in words:
-        raise InvalidInputError(f"makecert -{name} is {' or '.join(words)}, not {value!r}")
+        raise InvalidInputError(f"makecert -{name} is {' or '.join(words)}, not {shown(value)}")
     return value.lower()
 
 
@@ -187,7 +188,7 @@ def _number(parsed: Parsed, name: str, low: int, high: int) -> int | None:
     if value is None:
         return None
     if not (value.isascii() and value.isdigit() and low <= int(value[:20]) <= high):
-        raise InvalidInputError(f"makecert -{name} is a number from {low} to {high}, not {value!r}")
+        raise InvalidInputError(f"makecert -{name} is a number from {low} to {high}, not {shown(value)}")
     return int(value)
 
 
@@ -198,7 +199,7 @@ def _date(parsed: Parsed, name: str) -> dt.datetime | None:
     try:
         return dt.datetime.strptime(value, "%m/%d/%Y").replace(tzinfo=dt.timezone.utc)
     except ValueError:
-        raise InvalidInputError(f"makecert -{name} is a date mm/dd/yyyy, not {value!r}") from None
+        raise InvalidInputError(f"makecert -{name} is a date mm/dd/yyyy, not {shown(value)}") from None
 
 
 def _add_months(begin: dt.datetime, months: int) -> dt.datetime:
@@ -220,7 +221,7 @@ def _common_names(text: str | None) -> tuple[str, ...]:
     try:
         name = x509.Name.from_rfc4514_string(text.strip())
     except ValueError:
-        raise InvalidInputError(f'makecert -n is a name such as "CN=www.example.com", not {text!r}') from None
+        raise InvalidInputError(f'makecert -n is a name such as "CN=www.example.com", not {shown(text)}') from None
     attributes = list(name)[::-1]
     others = [one.rfc4514_string() for one in attributes if one.oid != x509.NameOID.COMMON_NAME]
     if others or not attributes:

@@ -7,6 +7,7 @@ import uuid
 from typing import TYPE_CHECKING
 
 from mlsssl._embedded.diagnosis import diagnose
+from mlsssl._foreign_text import shown
 from mlsssl._ports import BindingRecord
 from mlsssl.errors import (
     BindingExistsError,
@@ -126,7 +127,7 @@ class EmbeddedBindings:
             raise InvalidInputError(f"a binding for {record.key} takes no options; {options!r} was given")
         for text in (options.ctl_identifier, options.ctl_store_name):
             if any(unicodedata.category(c) == "Cs" for c in text or ""):
-                raise InvalidInputError(f"{text!r} holds half a character (a lone surrogate)")
+                raise InvalidInputError(f"{shown(text)} holds half a character (a lone surrogate)")
         return (
             *_filed_under(record.key),
             None if record.thumbprint is None else bytes(record.thumbprint),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
+from mlsssl._foreign_text import shown
 from mlsssl._ports import KeyState
 from mlsssl.errors import InvalidInputError, UnsupportedError
 
@@ -25,7 +26,7 @@ def provider_name(provider: KeyProvider | None) -> str:
         return CNG
     if provider == "csp":
         return CSP
-    raise InvalidInputError(f"a key provider is 'cng', 'csp' or None, not {provider!r}")
+    raise InvalidInputError(f"a key provider is 'cng', 'csp' or None, not {shown(provider)}")
 
 
 def check_provider(provider: KeyProvider | None, pkcs8: bytes) -> str:

@@ -11,6 +11,7 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 from mlsssl._arguments import items_of
+from mlsssl._foreign_text import shown
 from mlsssl._ports import ServiceState, ServiceStatus, refuse_http_driver
 from mlsssl.errors import ExistsError, InvalidInputError, ServiceError, ServiceNotFoundError
 
@@ -65,7 +66,7 @@ class EmbeddedServices:
         state = ServiceState.RUNNING if running else ServiceState.STOPPED
         with self._database.transaction():
             if self._database.query("SELECT 1 FROM services WHERE name = ?", (name,)):
-                raise ExistsError(f"there is a service {name!r} already")
+                raise ExistsError(f"there is a service {shown(name)} already")
             for other in needed:
                 self._status(other)
             self._database.query(
@@ -166,7 +167,7 @@ class EmbeddedServices:
         )
         if row is None:
             raise ServiceNotFoundError(
-                f"there is no service {name!r} (1060, ERROR_SERVICE_DOES_NOT_EXIST); on the embedded machine a "
+                f"there is no service {shown(name)} (1060, ERROR_SERVICE_DOES_NOT_EXIST); on the embedded machine a "
                 "service has to be defined first",
                 service=name,
             )
@@ -210,4 +211,4 @@ def _check_name(name: str) -> None:
     # CreateServiceW: at most 256 characters, no slash of either kind.
     valid = isinstance(name, str) and 1 <= len(name) <= 256 and not any(c in "/\\\0" for c in name)
     if not valid or any(unicodedata.category(c) == "Cs" for c in name):
-        raise InvalidInputError(f"a service name has 1 to 256 characters and no slash, not {name!r}")
+        raise InvalidInputError(f"a service name has 1 to 256 characters and no slash, not {shown(name)}")

@@ -9,6 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlsssl._arguments import check_data, check_type, items_of
+from mlsssl._foreign_text import shown
 from mlsssl._ports import BindingRecord
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import BindingOptions, Thumbprint, parse_binding_key
@@ -54,7 +55,7 @@ def from_json(text: str | bytes) -> tuple[BindingRecord, ...]:
         if not isinstance(document, dict) or document.get("format") != _FORMAT:
             raise MalformedDataError(f'this JSON does not say that it holds bindings ("format": "{_FORMAT}")')
         if document.get("version") != _VERSION:
-            raise MalformedDataError(f"version {document.get('version')!r} of the form is not known; 1 is")
+            raise MalformedDataError(f"version {shown(document.get('version'))} of the form is not known; 1 is")
         bindings = document.get("bindings")
         if not isinstance(bindings, list):
             raise MalformedDataError("its bindings are not a list")
@@ -117,8 +118,8 @@ def _option(name: str, value: Any) -> Any:
     default = getattr(BindingOptions(), name)
     if name in _UNITS:
         if isinstance(value, bool) or not isinstance(value, int):
-            raise InvalidInputError(f"{name} is a whole number, not {value!r}")
+            raise InvalidInputError(f"{name} is a whole number, not {shown(value)}")
         return value * _UNITS[name]
     if isinstance(default, bool) != isinstance(value, bool):
-        raise InvalidInputError(f"{name} cannot be {value!r}")
+        raise InvalidInputError(f"{name} cannot be {shown(value)}")
     return value

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mlsssl._arguments import check_type, items_of
+from mlsssl._foreign_text import shown
 from mlsssl._netsh.options import SWITCHES, SWITCHES_BY_PARAMETER, UNSPEAKABLE
 from mlsssl._ports import BindingRecord
 from mlsssl.errors import InvalidInputError, MalformedDataError
@@ -123,7 +124,7 @@ def format_command(command: NetshCommand, *, shell: Shell = "cmd") -> str:
         InvalidInputError: the record has something that netsh has no parameter for; the message names it.
     """
     if shell not in get_args(Shell):
-        raise InvalidInputError(f"shell is 'cmd' or 'powershell', not {shell!r}")
+        raise InvalidInputError(f"shell is 'cmd' or 'powershell', not {shown(shell)}")
     check_type(command, NetshCommand, "a NetshCommand is needed (parse_command makes one)")
     words = ["netsh", "http", command.verb, "sslcert"]
     pairs = [] if command.key is None else [_key_pair(command.key)]
@@ -228,9 +229,9 @@ def _split_verb(words: list[str]) -> tuple[Verb, list[str]]:
         raise InvalidInputError("it ends before add, update, delete or show sslcert")
     verbs = [verb for verb in get_args(Verb) if len(rest[0]) >= 2 and verb.startswith(rest[0].lower())]
     if not verbs:
-        raise InvalidInputError(f"the verb is add, update, delete or show, not {rest[0]!r}")
+        raise InvalidInputError(f"the verb is add, update, delete or show, not {shown(rest[0])}")
     if rest[1].lower() != "sslcert":
-        raise InvalidInputError(f"{rest[1]!r} stands where sslcert belongs; other netsh contexts are not read")
+        raise InvalidInputError(f"{shown(rest[1])} stands where sslcert belongs; other netsh contexts are not read")
     return verbs[0], rest[2:]
 
 
@@ -240,9 +241,9 @@ def _split_parameters(words: list[str]) -> dict[str, str]:
         name, equals, value = word.partition("=")
         name = name.strip().lower()
         if not equals:
-            raise InvalidInputError(f"{word!r} is not of the form name=value")
+            raise InvalidInputError(f"{shown(word)} is not of the form name=value")
         if name not in _PARAMETERS:
-            raise InvalidInputError(f"netsh has no parameter {name!r}; it has {', '.join(_PARAMETERS)}")
+            raise InvalidInputError(f"netsh has no parameter {shown(name)}; it has {', '.join(_PARAMETERS)}")
         if name in parameters:
             raise InvalidInputError(f"{name} is given twice")
         if re.search(r"\$\w|\$\{|%\w+%", value):
@@ -282,7 +283,7 @@ def _build(verb: Verb, parameters: dict[str, str]) -> NetshCommand:
 def _parse_guid(text: str) -> uuid.UUID:
     bare = text.strip().removeprefix("{").removesuffix("}").strip()
     if not re.fullmatch(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", bare):
-        raise InvalidInputError(f"appid is a GUID such as {{4dc3e181-e14b-4a21-b022-59fc669b0914}}, not {text!r}")
+        raise InvalidInputError(f"appid is a GUID such as {{4dc3e181-e14b-4a21-b022-59fc669b0914}}, not {shown(text)}")
     return uuid.UUID(bare)
 
 
@@ -292,14 +293,14 @@ def _parse_options(parameters: dict[str, str]) -> BindingOptions:
         if name in _NUMBERS:
             field, unit = _NUMBERS[name]
             if not (value.isascii() and value.isdigit() and len(value) <= 10):
-                raise InvalidInputError(f"{name} is a whole number, not {value!r}")
+                raise InvalidInputError(f"{name} is a whole number, not {shown(value)}")
             fields[field] = int(value) * unit
         elif name in _TEXTS:
             fields[_TEXTS[name]] = value or None
         else:
             switch = SWITCHES_BY_PARAMETER[name]
             if value.lower() not in ("enable", "disable"):
-                raise InvalidInputError(f"{name} is enable or disable, not {value!r}")
+                raise InvalidInputError(f"{name} is enable or disable, not {shown(value)}")
             fields[switch.field] = (value.lower() == "enable") != switch.inverted
     return BindingOptions(**fields)
 
@@ -316,7 +317,7 @@ def _record_pairs(record: BindingRecord) -> list[tuple[str, str]]:
     options, default = record.options, BindingOptions()
     for field, unset in UNSPEAKABLE:
         if getattr(options, field) != unset:
-            raise InvalidInputError(f"netsh has no parameter for {field}={getattr(options, field)!r}")
+            raise InvalidInputError(f"netsh has no parameter for {field}={shown(getattr(options, field))}")
     if options.use_revocation_freshness_time != bool(options.revocation_freshness_time):
         raise InvalidInputError(
             "netsh sets use_revocation_freshness_time exactly when revocationfreshnesstime is given"
@@ -342,11 +343,11 @@ def _record_pairs(record: BindingRecord) -> list[tuple[str, str]]:
 
 def _quote(name: str, value: str, shell: Shell) -> str:
     if any(unicodedata.category(c).startswith("C") for c in value) or '"' in value or value != normalize(value):
-        raise InvalidInputError(f"{name}={value!r} cannot be written on a command line")
+        raise InvalidInputError(f"{name}={shown(value)} cannot be written on a command line")
     if shell == "powershell":
         # Single quotes keep everything as it is; braces unquoted start a script block.
         plain = re.fullmatch(r"[A-Za-z0-9.:_*\[\]\-]+", value)
         return f"{name}={value}" if plain else f"'{name}={value.replace(chr(39), chr(39) * 2)}'"
     if "%" in value:
-        raise InvalidInputError(f"{name}={value!r}: cmd would take % for a variable")
+        raise InvalidInputError(f"{name}={shown(value)}: cmd would take % for a variable")
     return f"{name}={value}" if re.fullmatch(r"[^\s&|<>^()'`,;=]+", value) else f'{name}="{value}"'

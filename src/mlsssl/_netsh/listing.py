@@ -17,6 +17,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlsssl._arguments import check_data
+from mlsssl._foreign_text import shown
 from mlsssl._netsh.as_json import records_of
 from mlsssl._netsh.command import normalize
 from mlsssl._netsh.options import SWITCHES, Switch
@@ -186,7 +187,7 @@ def _record(block: _Block, words: dict[str, bool], notes: list[str]) -> BindingR
     try:
         return _build(block, words, notes)
     except InvalidInputError as error:
-        raise MalformedDataError(f"the record for {block.key!r} cannot be: {error}") from None
+        raise MalformedDataError(f"the record for {shown(block.key)} cannot be: {error}") from None
 
 
 def _build(block: _Block, words: dict[str, bool], notes: list[str]) -> BindingRecord:
@@ -255,7 +256,7 @@ def _read_english(
 def _boolean(key: BindingKey, label: str, value: str, words: dict[str, bool]) -> bool:
     found = words.get(value.casefold())
     if found is None:
-        raise MalformedDataError(f"{key}: {label!r} is {value!r}, which means neither on nor off")
+        raise MalformedDataError(f"{key}: {shown(label)} is {shown(value)}, which means neither on nor off")
     return found
 
 

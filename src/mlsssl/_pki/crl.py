@@ -9,6 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 
+from mlsssl._foreign_text import shown
 from mlsssl._pki.quiet import quiet
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
@@ -71,9 +72,9 @@ def build_crl(
     """
     _check_aware(at)
     if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < _LARGEST:
-        raise InvalidInputError(f"a CRL number is a number from 0 to 2^159 - 1, not {number!r}")
+        raise InvalidInputError(f"a CRL number is a number from 0 to 2^159 - 1, not {shown(number)}")
     if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= 36_500:
-        raise InvalidInputError(f"a list is current for 1 to 36500 days, not {days!r}")
+        raise InvalidInputError(f"a list is current for 1 to 36500 days, not {shown(days)}")
     _check_issuer(issuer, key)
     begin = at.replace(microsecond=0)
     builder = x509.CertificateRevocationListBuilder(
@@ -118,14 +119,14 @@ def _authority_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIden
 def _entry(serial: int, moment: datetime, reason: str | None, seen: set[int]) -> x509.RevokedCertificate:
     _check_aware(moment)
     if isinstance(serial, bool) or not isinstance(serial, int) or not 0 < serial < 2**160:
-        raise InvalidInputError(f"a serial number is a number from 1 to 2^160 - 1, not {serial!r}")
+        raise InvalidInputError(f"a serial number is a number from 1 to 2^160 - 1, not {shown(serial)}")
     if serial in seen:
         raise InvalidInputError(f"the serial number {serial:x} is given twice")
     seen.add(serial)
     builder = x509.RevokedCertificateBuilder(serial_number=serial, revocation_date=moment.replace(microsecond=0))
     if reason is not None:
         if reason not in REASONS:
-            raise InvalidInputError(f"a reason is one of {', '.join(REASONS)}, or None, not {reason!r}")
+            raise InvalidInputError(f"a reason is one of {', '.join(REASONS)}, or None, not {shown(reason)}")
         builder = builder.add_extension(x509.CRLReason(REASONS[reason]), critical=False)
     return builder.build()
 

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mlsssl._arguments import check_number, check_type
+from mlsssl._foreign_text import shown
 from mlsssl._pki.keys import PrivateKey, hash_for, key_type_name
 from mlsssl._pki.names import name_text, parse_name
 from mlsssl._pki.pem import FOREIGN_ERRORS
@@ -150,7 +151,7 @@ class RequestPolicy:
 
     def __post_init__(self) -> None:
         if self.other_requests not in ("ignore", "refuse"):
-            raise InvalidInputError(f"other_requests is 'ignore' or 'refuse', not {self.other_requests!r}")
+            raise InvalidInputError(f"other_requests is 'ignore' or 'refuse', not {shown(self.other_requests)}")
         check_number(self.minimum_rsa_bits, 2048, 8192, "minimum_rsa_bits is a number from 2048 to 8192")
 
 

@@ -6,6 +6,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
+from mlsssl._foreign_text import shown
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -36,10 +37,10 @@ def parse_host(host: str) -> str | Address:
             return ipaddress.ip_address(bare)
         except ValueError:
             if ":" in bare:
-                raise InvalidInputError(f"{host!r} is not an IPv6 address, and a host has no port here") from None
+                raise InvalidInputError(f"{shown(host)} is not an IPv6 address, and a host has no port here") from None
     name = to_a_labels(bare)
     if not name or _NO_HOST.search(name):
-        raise InvalidInputError(f"{host!r} is not a DNS name")
+        raise InvalidInputError(f"{shown(host)} is not a DNS name")
     return name
 
 
@@ -56,7 +57,7 @@ def to_a_labels(name: str) -> str:
     try:
         return idna.encode(name, uts46=True).decode("ascii").lower().removesuffix(".")
     except (idna.IDNAError, UnicodeError) as error:
-        raise InvalidInputError(f"{name!r} is not an internationalised host name: {error}") from None
+        raise InvalidInputError(f"{shown(name)} is not an internationalised host name: {error}") from None
 
 
 def dns_problem(name: str) -> str | None:

@@ -14,6 +14,7 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from mlsssl._foreign_text import shown
 from mlsssl._pki.keys import PrivateKey, hash_for
 from mlsssl.errors import InvalidInputError
 
@@ -82,17 +83,19 @@ def common_name(text: str) -> x509.Name:
     if not text:
         return _EMPTY_NAME
     if not isinstance(text, str) or len(text) > COMMON_NAME_LIMIT:
-        raise InvalidInputError(f"a common name has at most {COMMON_NAME_LIMIT} characters (RFC 5280), not {text!r}")
+        raise InvalidInputError(
+            f"a common name has at most {COMMON_NAME_LIMIT} characters (RFC 5280), not {shown(text)}"
+        )
     try:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
     except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"{text!r} cannot be a common name: {error}") from None
+        raise InvalidInputError(f"{shown(text)} cannot be a common name: {error}") from None
 
 
 def check_serial(serial: int) -> int:
     """Return a serial number that RFC 5280 allows: positive, at most 20 octets with the sign bit clear."""
     if isinstance(serial, bool) or not isinstance(serial, int) or not 0 < serial < 1 << 159:
-        raise InvalidInputError(f"a serial number is a whole number from 1 to 2**159 - 1, not {serial!r}")
+        raise InvalidInputError(f"a serial number is a whole number from 1 to 2**159 - 1, not {shown(serial)}")
     return serial
 
 
@@ -182,7 +185,7 @@ def distribution_point(url: str) -> x509.CRLDistributionPoints:
         if not url:
             raise ValueError("it is empty")
     except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"a CRL's address is an ASCII URL, not {url!r}: {error}") from None
+        raise InvalidInputError(f"a CRL's address is an ASCII URL, not {shown(url)}: {error}") from None
     return x509.CRLDistributionPoints([x509.DistributionPoint([where], None, None, None)])
 
 
@@ -212,7 +215,7 @@ def validity(at: dt.datetime, days: int, *, earliest: dt.datetime | None = None)
     if at.tzinfo is None:
         raise InvalidInputError("a moment needs a time zone: datetime.now(timezone.utc), not datetime.now()")
     if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= 36_500:
-        raise InvalidInputError(f"days is a whole number from 1 to 36500, not {days!r}")
+        raise InvalidInputError(f"days is a whole number from 1 to 36500, not {shown(days)}")
     try:
         start = at.astimezone(dt.timezone.utc).replace(microsecond=0) - dt.timedelta(hours=1)
         if earliest is not None and start < earliest <= at:

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._arguments import check_password
+from mlsssl._foreign_text import shown
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError, WrongPasswordError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def check_key_type(name: str) -> KeyType:
     for known in get_args(KeyType):
         if name == known:
             return name  # type: ignore[return-value]  # get_args loses the Literal
-    raise InvalidInputError(f"key is one of {', '.join(get_args(KeyType))}, or a private key; not {name!r}")
+    raise InvalidInputError(f"key is one of {', '.join(get_args(KeyType))}, or a private key; not {shown(name)}")
 
 
 def make_key(kind: KeyType | PrivateKey) -> PrivateKey:
@@ -43,7 +44,7 @@ def make_key(kind: KeyType | PrivateKey) -> PrivateKey:
     if not isinstance(kind, str):
         if is_private_key(kind):
             return kind
-        raise InvalidInputError(f"key is the name of a key type, or an RSA or EC private key; not {kind!r}")
+        raise InvalidInputError(f"key is the name of a key type, or an RSA or EC private key; not {shown(kind)}")
     curve = _CURVES.get(check_key_type(kind))
     if curve is not None:
         return ec.generate_private_key(curve)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
+from mlsssl._foreign_text import shown
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ def parse_name(text: str) -> x509.DNSName | x509.IPAddress:
         InvalidInputError: it is none of these; the message says why.
     """
     if not isinstance(text, str):
-        raise InvalidInputError(f"a name is text, not {type(text).__name__}: {text!r}")
+        raise InvalidInputError(f"a name is text, not {type(text).__name__}: {shown(text)}")
     address = _parse_address(text)
     return x509.IPAddress(address) if address else x509.DNSName(dns_name(text))
 
@@ -42,7 +43,7 @@ def _parse_address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address |
     except ValueError:
         return None
     if isinstance(address, ipaddress.IPv6Address) and address.scope_id:
-        raise InvalidInputError(f"{text!r}: a certificate cannot carry an IPv6 scope id")
+        raise InvalidInputError(f"{shown(text)}: a certificate cannot carry an IPv6 scope id")
     return address
 
 
@@ -59,22 +60,24 @@ def dns_name(text: str) -> str:
         raise InvalidInputError(f"a DNS name has at most 253 characters; this one has {len(host) + 2 * wildcard}")
     for label in labels:
         if not 1 <= len(label) <= 63:
-            raise InvalidInputError(f"{text!r}: each label of a DNS name has 1 to 63 characters")
+            raise InvalidInputError(f"{shown(text)}: each label of a DNS name has 1 to 63 characters")
         if not _LDH.issuperset(label) or label[0] == "-" or label[-1] == "-":
             raise InvalidInputError(_explain_label(text, label))
     if labels[-1].isdigit():
-        raise InvalidInputError(f"{text!r} is not an IP address, and a DNS name's last label is not a number")
+        raise InvalidInputError(f"{shown(text)} is not an IP address, and a DNS name's last label is not a number")
     if wildcard and len(labels) < 2:
-        raise InvalidInputError(f"{text!r}: clients ignore a wildcard directly under a top-level label; name the host")
+        raise InvalidInputError(
+            f"{shown(text)}: clients ignore a wildcard directly under a top-level label; name the host"
+        )
     return f"*.{host}" if wildcard else host
 
 
 def _explain_label(text: str, label: str) -> str:
     if "*" in label:
-        return f"{text!r}: a wildcard is the whole first label, as in *.example.com (RFC 9525 section 6.3)"
+        return f"{shown(text)}: a wildcard is the whole first label, as in *.example.com (RFC 9525 section 6.3)"
     if ":" in text or "/" in text:
-        return f"{text!r} is not a DNS name; give the host alone, without scheme, port or path"
-    return f"{text!r}: the label {label!r} may have letters, digits and inner hyphens only"
+        return f"{shown(text)} is not a DNS name; give the host alone, without scheme, port or path"
+    return f"{shown(text)}: the label {shown(label)} may have letters, digits and inner hyphens only"
 
 
 def _to_a_labels(host: str, text: str) -> str:
@@ -83,7 +86,7 @@ def _to_a_labels(host: str, text: str) -> str:
     try:
         return idna.encode(host, uts46=True, transitional=False).decode("ascii")
     except (idna.IDNAError, UnicodeError) as error:
-        raise InvalidInputError(f"{text!r} is not an internationalised name that can be used: {error}") from None
+        raise InvalidInputError(f"{shown(text)} is not an internationalised name that can be used: {error}") from None
 
 
 def name_text(name: x509.GeneralName) -> str:
@@ -119,14 +122,16 @@ def parse_subtree(text: str) -> x509.DNSName | x509.IPAddress:
         InvalidInputError: it is neither, or a network with host bits set.
     """
     if not isinstance(text, str) or not text:
-        raise InvalidInputError(f"a name constraint is a domain or a network as text, not {text!r}")
+        raise InvalidInputError(f"a name constraint is a domain or a network as text, not {shown(text)}")
     if "/" in text or _parse_address(text):
         try:
             return x509.IPAddress(ipaddress.ip_network(text))
         except ValueError as error:
-            raise InvalidInputError(f"{text!r} is not a network: {error}") from None
+            raise InvalidInputError(f"{shown(text)} is not a network: {error}") from None
     if "*" in text:
-        raise InvalidInputError(f"{text!r}: a constraint has no wildcard; {text.lstrip('*.')!r} covers all below it")
+        raise InvalidInputError(
+            f"{shown(text)}: a constraint has no wildcard; {shown(text.lstrip('*.'))} covers all below it"
+        )
     return x509.DNSName(dns_name(text.removeprefix(".")))
 
 

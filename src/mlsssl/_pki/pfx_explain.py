@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._arguments import check_data
-from mlsssl._foreign_text import printable
+from mlsssl._foreign_text import printable, shown
 from mlsssl._pki import _pbe, _pkcs12
 from mlsssl._pki.pfx import load_entries
 from mlsssl._pki.pfx_targets import TARGETS, Feature
@@ -110,7 +110,7 @@ class PfxExplanation:
             if reader.name == name:
                 return reader.reads
         known = ", ".join(reader.name for reader in self.readers)
-        raise InvalidInputError(f"a system is one of {known}; not {name!r}")
+        raise InvalidInputError(f"a system is one of {known}; not {shown(name)}")
 
     def __str__(self) -> str:
         lines = [f"PFX (PKCS#12), {self.size} bytes", f"MAC: {self.mac or 'none'}", f"password: {self.password}"]

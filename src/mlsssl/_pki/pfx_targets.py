@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from mlsssl._foreign_text import shown
 from mlsssl.errors import InvalidInputError
 
 Feature = Literal[
@@ -183,5 +184,5 @@ def find_target(name: str) -> Target:
     """
     target = TARGETS.get(name.strip().lower()) if isinstance(name, str) else None
     if target is None:
-        raise InvalidInputError(f"readable_by is one of {', '.join(TARGETS)}; not {name!r}")
+        raise InvalidInputError(f"readable_by is one of {', '.join(TARGETS)}; not {shown(name)}")
     return target

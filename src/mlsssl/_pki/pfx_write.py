@@ -9,6 +9,7 @@ from asn1crypto import core
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
 
+from mlsssl._foreign_text import shown
 from mlsssl._pki import _asn1, _pbe
 from mlsssl._pki.pfx_targets import find_target
 from mlsssl.errors import InvalidInputError
@@ -76,7 +77,7 @@ def serialize_pfx(
     if iterations is None:
         iterations = MODERN_ROUNDS if aes else COMPATIBLE_ROUNDS
     if isinstance(iterations, bool) or not isinstance(iterations, int) or not 1 <= iterations <= _MOST_ITERATIONS:
-        raise InvalidInputError(f"iterations is a number from 1 to {_MOST_ITERATIONS}, not {iterations!r}")
+        raise InvalidInputError(f"iterations is a number from 1 to {_MOST_ITERATIONS}, not {shown(iterations)}")
     if friendly_name is not None and (len(friendly_name) > 1000 or "\0" in friendly_name):
         raise InvalidInputError("a friendly name has at most 1000 characters and no NUL")
     if private_key is None and certificate is None and not chain:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 
+from mlsssl._foreign_text import shown
 from mlsssl._pki.rules import PROFILE_NAMES, Profile, ValidityLimit
 from mlsssl.errors import InvalidInputError
 
@@ -76,5 +77,5 @@ def find_profile(profile: str | Profile) -> Profile:
         return profile
     found = PROFILES.get(profile) if isinstance(profile, str) else None
     if found is None:
-        raise InvalidInputError(f"a profile is one of {', '.join(PROFILES)}, or a Profile, not {profile!r}")
+        raise InvalidInputError(f"a profile is one of {', '.join(PROFILES)}, or a Profile, not {shown(profile)}")
     return found

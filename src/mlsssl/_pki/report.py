@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING
 
-from mlsssl._foreign_text import printable
+from mlsssl._foreign_text import printable, shown
 from mlsssl._text import to_json
 from mlsssl.errors import InvalidInputError, ValidationError
 
@@ -196,7 +196,7 @@ class Report:
             try:
                 severity = Severity(severity)
             except ValueError:
-                raise InvalidInputError(f"a severity is error, warning or notice, not {severity!r}") from None
+                raise InvalidInputError(f"a severity is error, warning or notice, not {shown(severity)}") from None
         return tuple(
             finding
             for finding in self.findings

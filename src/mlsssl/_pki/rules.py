@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
+from mlsssl._foreign_text import shown
 from mlsssl._pki.report import Finding, Severity
 from mlsssl.errors import InvalidInputError
 
@@ -24,7 +25,7 @@ _CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 def check_code(code: str) -> str:
     """Return `code` if it is kebab-case ASCII; `InvalidInputError` otherwise."""
     if not isinstance(code, str) or not _CODE.fullmatch(code) or len(code) > 60:
-        raise InvalidInputError(f"a finding code is lower-case words joined by hyphens, not {code!r}")
+        raise InvalidInputError(f"a finding code is lower-case words joined by hyphens, not {shown(code)}")
     return code
 
 
@@ -156,8 +157,9 @@ class Profile:
                 check_code(code.replace("_", "-")): None if severity is None else Severity(severity)
                 for code, severity in overrides.items()
             }
-        except ValueError as error:
-            raise InvalidInputError(f"a severity is error, warning, notice or None: {error}") from None
+        except ValueError:
+            wrong = ", ".join(map(shown, overrides.values()))
+            raise InvalidInputError(f"a severity is error, warning, notice or None, not {wrong}") from None
         return Profile(
             name=name,
             base=self.base,

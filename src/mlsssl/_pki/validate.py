@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 from cryptography import x509
 
 from mlsssl._arguments import check_callable, check_mapping, check_type, items_of
+from mlsssl._foreign_text import shown
 from mlsssl._pki.certchecks import check_key_identifiers, check_signature_algorithm
 from mlsssl._pki.constraints import Budget
 from mlsssl._pki.emitter import Emitter
@@ -109,7 +110,7 @@ def validate(
         raise InvalidInputError("at= must be an aware datetime, for example datetime.now(timezone.utc)")
     at = at.astimezone(timezone.utc)
     if isinstance(max_depth, bool) or not isinstance(max_depth, int) or not 0 <= max_depth <= 255:
-        raise InvalidInputError(f"max_depth is a number from 0 to 255, not {max_depth!r}")
+        raise InvalidInputError(f"max_depth is a number from 0 to 255, not {shown(max_depth)}")
     check_strictness(revocation)
     judge = find_profile(profile)
     crls = check_crls(crls)
@@ -173,7 +174,7 @@ def check_crls(crls: Iterable[x509.CertificateRevocationList]) -> tuple[x509.Cer
 def check_strictness(revocation: Literal["soft", "hard"]) -> Literal["soft", "hard"]:
     """How strict; `InvalidInputError` for something else."""
     if revocation not in ("soft", "hard"):
-        raise InvalidInputError(f"revocation is 'soft' or 'hard', not {revocation!r}")
+        raise InvalidInputError(f"revocation is 'soft' or 'hard', not {shown(revocation)}")
     return revocation
 
 
@@ -196,9 +197,9 @@ def _check_codes(silence: Mapping[str, str], *, own_codes: bool) -> dict[str, st
     for code, reason in silence.items():
         check_code(code)
         if code not in RULES and not own_codes:
-            raise InvalidInputError(f"there is no finding code {code!r} to silence")
+            raise InvalidInputError(f"there is no finding code {shown(code)} to silence")
         if not isinstance(reason, str) or not reason.strip():
-            raise InvalidInputError(f"silencing {code!r} needs a reason, such as 'the clients are all ours'")
+            raise InvalidInputError(f"silencing {shown(code)} needs a reason, such as 'the clients are all ours'")
     return dict(silence)
 
 

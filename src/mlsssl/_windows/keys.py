@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, get_args
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from mlsssl._foreign_text import shown
 from mlsssl._ports import KeyState
 from mlsssl._windows import cng_keys, contexts, csp_keys, key_blobs, system_stores
 from mlsssl._windows.crypto_codes import NO_SUCH_KEY, NTE_NOT_SUPPORTED, code_of, in_words
@@ -53,7 +54,7 @@ def possible_links(name: str, *, machine: bool) -> list[KeyLink]:
 def check_provider(provider: KeyProvider | None, key: key_blobs.PrivateKey | None) -> None:
     """Refuse a provider that does not exist, or that cannot have this key."""
     if provider not in (None, "cng", "csp"):
-        raise InvalidInputError(f"a key provider is 'cng', 'csp' or None, not {provider!r}")
+        raise InvalidInputError(f"a key provider is 'cng', 'csp' or None, not {shown(provider)}")
     if provider == "csp" and key is not None and not isinstance(key, rsa.RSAPrivateKey):
         raise UnsupportedError("the CSP key storage knows RSA keys only; leave the provider out, or say 'cng'")
 

@@ -11,6 +11,7 @@ import sys
 import uuid
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from mlsssl._foreign_text import shown
 from mlsssl._windows import _generated
 from mlsssl._windows.codes import native_error
 from mlsssl.errors import InvalidInputError, UnsupportedError
@@ -121,7 +122,7 @@ def wide(text: str) -> CData:
         InvalidInputError: it has a NUL inside, at which Windows would cut it off.
     """
     if "\0" in text:
-        raise InvalidInputError(f"text for Windows cannot hold a NUL character: {text!r}")
+        raise InvalidInputError(f"text for Windows cannot hold a NUL character: {shown(text)}")
     # surrogatepass: Windows' text may hold half surrogate pairs, and what it gave must go back unchanged.
     return ffi.from_buffer("WCHAR[]", (text + "\0").encode("utf-16-le", "surrogatepass"))
 

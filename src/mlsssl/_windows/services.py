@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
+from mlsssl._foreign_text import shown
 from mlsssl._ports import ServiceState, ServiceStatus, refuse_http_driver
 from mlsssl._windows.codes import native_error, service_failure
 from mlsssl._windows.native import NULL, Buffer, ffi, wide
@@ -112,7 +113,7 @@ class WindowsServices:
         try:
             state = ServiceState(status.dwCurrentState)
         except ValueError:
-            raise native_error(function, 13, f"service {name!r} is in state {status.dwCurrentState}") from None
+            raise native_error(function, 13, f"service {shown(name)} is in state {status.dwCurrentState}") from None
         return ServiceStatus(
             state=state,
             accepts_stop=bool(status.dwControlsAccepted & _SERVICE_ACCEPT_STOP),
@@ -127,7 +128,7 @@ class WindowsServices:
     def _service(self, name: str, rights: int) -> Iterator[ServiceHandle]:
         api = self._dlls.advapi32_services
         if not isinstance(name, str) or not name:
-            raise InvalidInputError(f"a service is named by its key name, for example 'W3SVC', not {name!r}")
+            raise InvalidInputError(f"a service is named by its key name, for example 'W3SVC', not {shown(name)}")
         text = wide(name)
         manager = api.OpenSCManagerW(NULL, NULL, _SC_MANAGER_CONNECT)
         if not manager:
