@@ -28,9 +28,13 @@ if TYPE_CHECKING:
 def path_of(given: str | os.PathLike[str]) -> Path:
     """What a caller gave as a path; `InvalidInputError` when it is none."""
     try:
-        return Path(given)
+        path = Path(given)
     except TypeError:
         raise InvalidInputError(f"the path of a file is needed, not {type(given).__name__}") from None
+    # The text of a key, say: the system's own error would show it whole.
+    if any(len(part) > 255 for part in path.parts) or (os.name != "nt" and len(str(path)) > 4095):
+        raise InvalidInputError(f"{str(path)!r} cannot be the path of a file: it is too long")
+    return path
 
 
 def read(path: Path, *, limit: int = 64 * 1024 * 1024) -> bytes:
