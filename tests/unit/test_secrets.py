@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
-from test_wrong_arguments import CALLS, Call, World
-from test_wrong_arguments import _world as _world  # the fixture
 
 from mlsssl import MlssslError
 from mlsssl._foreign_text import message, shown, without_secrets
 from mlsssl.cli import build_parser, main
+from unit.test_wrong_arguments import CALLS, Call, World
+from unit.test_wrong_arguments import _world as _world  # the fixture
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
