@@ -43,6 +43,9 @@ def path_of(given: str | os.PathLike[str]) -> Path:
         path = Path(given)
     except TypeError:
         raise InvalidInputError(f"the path of a file is needed, not {type(given).__name__}") from None
+    # The text of a key, say: the system's own error would show it whole.
+    if any(len(part) > 255 for part in path.parts) or (os.name != "nt" and len(str(path)) > 4095):
+        raise InvalidInputError(f"{str(path)!r} cannot be the path of a file: it is too long")
     try:
         os.fsencode(path)
     except UnicodeEncodeError:

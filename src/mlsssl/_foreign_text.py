@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import enum
 import re
-import uuid
-from pathlib import PurePath
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import logging
 
-_SHOWN_LIMIT = 100
+_SHOWN_LIMIT = 300  # a host's name has up to 253 characters
 _MESSAGE_LIMIT = 4000
 
 # A PEM block, whole or cut; with its line ends, or with those of a repr (\n as two characters). Whatever the text, each
@@ -20,9 +17,8 @@ _MESSAGE_LIMIT = 4000
 _BODY = r"-----BEGIN [-\sA-Za-z0-9+/=:,\\]*"
 _PEM = re.compile(rf"{_BODY}?-----END [A-Z0-9 ]*-----|{_BODY}", re.IGNORECASE)
 # A piece of one, without its first line: two thirds of a line of base64 and more.
-_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]|\\{1,4}[nr](?=[A-Za-z0-9+/])){32,}={0,2}")
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]|(?:\\{1,4}[nr]|[\r\n])(?=[A-Za-z0-9+/])){32,}={0,2}")
 _LONG = re.compile(r"\S{400,}")  # longer than any file's name or host's name
-_PLAIN_TYPES = (str, int, float, type(None), dt.date, dt.timedelta, dt.tzinfo, uuid.UUID, PurePath, enum.Enum)
 
 
 def printable(text: str) -> str:
@@ -70,15 +66,21 @@ def message_lines(text: str) -> str:
 
 
 def shown(value: object) -> str:
-    """What a caller gave, for a message: its `repr` without secrets, cut at 100 characters.
+    """What a caller gave, for a message: its `repr` without secrets, cut at 300 characters.
 
     Of what is no text, number, date, path or the like only the type is shown: a `repr` of somebody else's object may
     hold a password, be very long, or fail.
     """
-    if not isinstance(value, _PLAIN_TYPES):
-        return type(value).__name__
     if isinstance(value, str):
         return _cut(repr(without_secrets(value[:10_000])))
+    # Here, for `mlsssl --version` needs none of them.
+    import datetime as dt
+    import uuid
+    from pathlib import PurePath
+
+    plain = (int, float, type(None), dt.date, dt.timedelta, dt.tzinfo, uuid.UUID, PurePath, enum.Enum)
+    if not isinstance(value, plain):
+        return type(value).__name__
     try:
         return _cut(without_secrets(repr(value)))
     except ValueError:  # a whole number of more digits than Python writes (sys.set_int_max_str_digits)

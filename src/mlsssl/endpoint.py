@@ -177,7 +177,7 @@ def _parse(endpoint: str) -> tuple[str, int]:
     elif ":" in endpoint:
         host, _, port = endpoint.rpartition(":")
     if not (port.isascii() and port.isdigit() and len(port) <= 5 and 1 <= int(port) <= 65535):
-        raise InvalidInputError(f"a port is a number from 1 to 65535, not {port!r} as in {endpoint!r}")
+        raise InvalidInputError(f"a port is a number from 1 to 65535, not {shown(port)} as in {shown(endpoint)}")
     return str(parse_host(host)), int(port)
 
 

@@ -46,7 +46,7 @@ def check_location(location: str) -> Location:
     for known in get_args(Location):
         if location.casefold() == known.casefold():
             return known  # type: ignore[no-any-return]
-    raise InvalidInputError(f"location must be 'LocalMachine' or 'CurrentUser', not {location!r}")
+    raise InvalidInputError(f"location must be 'LocalMachine' or 'CurrentUser', not {shown(location)}")
 
 
 def check_moment(at: datetime | None) -> datetime:
@@ -54,7 +54,9 @@ def check_moment(at: datetime | None) -> datetime:
     if at is None:
         return datetime.now(timezone.utc)
     if not isinstance(at, datetime) or at.utcoffset() is None:
-        raise InvalidInputError(f"at is an aware datetime, with a time zone: datetime.now(timezone.utc), not {at!r}")
+        raise InvalidInputError(
+            f"at is an aware datetime, with a time zone: datetime.now(timezone.utc), not {shown(at)}"
+        )
     try:
         at.astimezone(timezone.utc)
     except OverflowError:
@@ -86,7 +88,9 @@ def check_friendly_name(name: str | None) -> str | None:
         except UnicodeEncodeError:  # half a surrogate pair
             readable = False
         if not readable:
-            raise InvalidInputError(f"a friendly name is one or more characters without NUL, or None; not {name!r}")
+            raise InvalidInputError(
+                f"a friendly name is one or more characters without NUL, or None; not {shown(name)}"
+            )
     return name
 
 
@@ -222,7 +226,8 @@ class IpPort:
                 raise ValueError("a scope id cannot be part of a binding")
             parsed = ipaddress.ip_address(self.address)
         except ValueError as error:
-            raise InvalidInputError(f"{self.address!r} is not an IPv4 or IPv6 address: {error}") from None
+            why = f": {error}" if isinstance(self.address, str) else ""
+            raise InvalidInputError(f"{shown(self.address)} is not an IPv4 or IPv6 address{why}") from None
         object.__setattr__(self, "address", str(parsed))
         _check_port(self.port)
 
@@ -536,7 +541,9 @@ class BindingOptions:
         """The options behind the numbers of an HTTP_SERVICE_CONFIG_SSL_PARAM, 0 to 2³²-1 each; no bit is lost."""
         for number in (flags, check_mode, freshness_seconds, timeout_milliseconds):
             if not isinstance(number, int) or not 0 <= number <= _DWORD:
-                raise InvalidInputError(f"the numbers of a record are whole ones from 0 to {_DWORD}, not {number!r}")
+                raise InvalidInputError(
+                    f"the numbers of a record are whole ones from 0 to {_DWORD}, not {shown(number)}"
+                )
         named = {name: bool(flags & bit) != inverted for name, bit, inverted in _FLAG_BITS}
         modes = {name: bool(check_mode & bit) != inverted for name, bit, inverted in _CHECK_MODE_BITS}
         return cls(

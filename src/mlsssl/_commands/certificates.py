@@ -303,5 +303,7 @@ def _parse_moment(text: str | None) -> dt.datetime | None:
     try:
         moment = dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
     except ValueError:
-        raise InvalidInputError(f"a moment is written as 2027-01-31 or 2027-01-31T12:00:00Z, not {text!r}") from None
+        raise InvalidInputError(
+            f"a moment is written as 2027-01-31 or 2027-01-31T12:00:00Z, not {shown(text)}"
+        ) from None
     return moment if moment.tzinfo else moment.replace(tzinfo=dt.timezone.utc)

@@ -222,7 +222,9 @@ def parse_options(settings: list[str], start: BindingOptions) -> BindingOptions:
         name, equals, value = setting.partition("=")
         name = name.replace("-", "_")
         if not equals or name not in known:
-            raise InvalidInputError(f"an option is written name=value, with one of {', '.join(known)}; not {setting!r}")
+            raise InvalidInputError(
+                f"an option is written name=value, with one of {', '.join(known)}; not {shown(setting)}"
+            )
         if isinstance(known[name], bool):
             if value.lower() not in ("yes", "no", "true", "false", "on", "off"):
                 raise InvalidInputError(f"{name} is yes or no, not {shown(value)}")

@@ -256,7 +256,7 @@ def _read_english(
 def _boolean(key: BindingKey, label: str, value: str, words: dict[str, bool]) -> bool:
     found = words.get(value.casefold())
     if found is None:
-        raise MalformedDataError(f"{key}: {label!r} is {value!r}, which means neither on nor off")
+        raise MalformedDataError(f"{key}: {shown(label)} is {shown(value)}, which means neither on nor off")
     return found
 
 

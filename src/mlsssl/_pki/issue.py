@@ -83,7 +83,9 @@ def common_name(text: str) -> x509.Name:
     if not text:
         return _EMPTY_NAME
     if not isinstance(text, str) or len(text) > COMMON_NAME_LIMIT:
-        raise InvalidInputError(f"a common name has at most {COMMON_NAME_LIMIT} characters (RFC 5280), not {text!r}")
+        raise InvalidInputError(
+            f"a common name has at most {COMMON_NAME_LIMIT} characters (RFC 5280), not {shown(text)}"
+        )
     try:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
     except (ValueError, TypeError) as error:

@@ -63,7 +63,9 @@ def dns_name(text: str) -> str:
     if labels[-1].isdigit():
         raise InvalidInputError(f"{shown(text)} is not an IP address, and a DNS name's last label is not a number")
     if wildcard and len(labels) < 2:
-        raise InvalidInputError(f"{text!r}: clients ignore a wildcard directly under a top-level label; name the host")
+        raise InvalidInputError(
+            f"{shown(text)}: clients ignore a wildcard directly under a top-level label; name the host"
+        )
     return f"*.{host}" if wildcard else host
 
 
@@ -72,7 +74,7 @@ def _explain_label(text: str, label: str) -> str:
         return f"{shown(text)}: a wildcard is the whole first label, as in *.example.com (RFC 9525 section 6.3)"
     if ":" in text or "/" in text:
         return f"{shown(text)} is not a DNS name; give the host alone, without scheme, port or path"
-    return f"{text!r}: the label {label!r} may have letters, digits and inner hyphens only"
+    return f"{shown(text)}: the label {shown(label)} may have letters, digits and inner hyphens only"
 
 
 def _to_a_labels(host: str, text: str) -> str:
@@ -125,9 +127,11 @@ def parse_subtree(text: str) -> x509.DNSName | x509.IPAddress:
         except ValueError as error:
             raise InvalidInputError(f"{shown(text)} is not a network: {error}") from None
     if "*" in text:
-        raise InvalidInputError(f"{text!r}: a constraint has no wildcard; {text.lstrip('*.')!r} covers all below it")
+        raise InvalidInputError(
+            f"{shown(text)}: a constraint has no wildcard; {shown(text.lstrip('*.'))} covers all below it"
+        )
     if text[0] == ".":
         raise InvalidInputError(
-            f"{text!r}: a constraint has no leading dot; {text.lstrip('.')!r} covers all below it, too"
+            f"{shown(text)}: a constraint has no leading dot; {shown(text.lstrip('.'))} covers all below it, too"
         )
     return x509.DNSName(dns_name(text))

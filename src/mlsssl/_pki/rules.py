@@ -157,8 +157,9 @@ class Profile:
                 check_code(code.replace("_", "-")): None if severity is None else Severity(severity)
                 for code, severity in overrides.items()
             }
-        except ValueError as error:
-            raise InvalidInputError(f"a severity is error, warning, notice or None: {error}") from None
+        except ValueError:
+            wrong = ", ".join(map(shown, overrides.values()))
+            raise InvalidInputError(f"a severity is error, warning, notice or None, not {wrong}") from None
         return Profile(
             name=name,
             base=self.base,
