@@ -635,7 +635,7 @@ class Certificate:
         extra_rules: Sequence[UserRule],
         max_depth: int = 8,
     ) -> Report:
-        """`check`, also for `check_many`, and `check_endpoint` with what a handshake showed: here is decided who judges."""
+        """`check`, also for `check_many` and, with what a handshake showed, `check_endpoint`."""
         from mlsssl import _select, _trust_findings
         from mlsssl._pki.validate import check_extra_rules, check_silence, validate
 
