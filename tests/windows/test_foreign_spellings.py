@@ -71,7 +71,7 @@ def bound(folder: Path, *hosts: str) -> Computer:
     return computer
 
 
-def hosts_of(computer: Computer) -> list[str | None]:
+def hosts_of(computer: Computer) -> list[str]:
     """The spellings that HTTP.sys has."""
     return sorted(record.host for record in computer.bindings.values() if record.host is not None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -14,6 +14,7 @@ from mlsssl._fakes.computer import CURRENT_USER, LOCAL_MACHINE, Computer, FakeKe
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._ports import Cause
 from mlsssl._windows import pending as pending_module
+from mlsssl._windows.native import NULL, text_at
 from mlsssl.errors import (
     AccessDeniedError,
     MalformedDataError,
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlsssl._ports import StoreRecord
+    from mlsssl._windows.crypto_dlls import CngKey, StoreHandle
+    from mlsssl._windows.native import CData
     from mlsssl._windows.stores import WindowsStore
 
 CSP = "Microsoft Enhanced RSA and AES Cryptographic Provider"
@@ -379,10 +382,20 @@ UNOPENED = (1355, 0x8007203A, 5)
 
 
 @pytest.fixture(params=UNOPENED, ids=hex)
-def unopened(dlls: FakeDlls, request: pytest.FixtureRequest) -> None:
-    """One store of the user exists and does not open."""
+def unopened(dlls: FakeDlls, request: pytest.FixtureRequest) -> set[str]:
+    """The stores that exist and do not open: one of the user's, until it is taken out of this set."""
     dlls.computer.stores[USERDS] = FakeStore("UserDS")
-    dlls.computer.unopened[USERDS] = request.param
+    names = {"UserDS"}
+    opening = dlls.crypt32.CertOpenStore
+
+    def open_store(provider: CData, encoding: int, legacy: CData, flags: int, name: CData) -> StoreHandle:
+        if name and text_at(name, 64) in names:
+            dlls.calls.last_error = request.param
+            return cast("StoreHandle", NULL)
+        return opening(provider, encoding, legacy, flags, name)
+
+    dlls.crypt32.CertOpenStore = open_store  # type: ignore[method-assign]
+    return names
 
 
 @pytest.mark.usefixtures("unopened")
@@ -400,9 +413,8 @@ def test_a_store_that_does_not_open_stops_no_import(
     assert machine.recover() == []
 
 
-@pytest.mark.usefixtures("unopened")
 def test_a_key_stays_while_a_store_does_not_open_that_may_need_it(
-    machine: WindowsStoresMachine, dlls: FakeDlls, tmp_path: Path
+    machine: WindowsStoresMachine, dlls: FakeDlls, unopened: set[str], tmp_path: Path
 ) -> None:
     """The certificate goes at once; the key when it is known that nobody else names it, and never before."""
     store = my(machine)
@@ -415,21 +427,22 @@ def test_a_key_stays_while_a_store_does_not_open_that_may_need_it(
         assert "left the private key mlsssl-" in line
         assert "CurrentUser\\UserDS, which was not looked into" in line
     assert len(dlls.computer.containers) == 1
-    dlls.computer.unopened.clear()
+    unopened.clear()
     (line,) = machine.recover()
     assert line.startswith("deleted the private key mlsssl-")
     assert dlls.computer.containers == set()
     assert list((tmp_path / "keys").glob("*.json")) == []
 
 
-@pytest.mark.usefixtures("unopened")
-def test_a_key_that_the_unopened_store_needs_is_kept_for_good(machine: WindowsStoresMachine, dlls: FakeDlls) -> None:
+def test_a_key_that_the_unopened_store_needs_is_kept_for_good(
+    machine: WindowsStoresMachine, dlls: FakeDlls, unopened: set[str]
+) -> None:
     """Its certificate there names the same container."""
     store = my(machine)
     add(store, ONE)
     dlls.computer.stores[USERDS].entries.append(dlls.computer.stores[LOCAL_MACHINE, "my"].entries[0].copy())
     store.remove(ONE.thumbprint, delete_key=True)
-    dlls.computer.unopened.clear()
+    unopened.clear()
     assert machine.recover() == []
     assert len(dlls.computer.containers) == 1
 
@@ -465,12 +478,20 @@ def test_a_location_whose_stores_cannot_be_listed_keeps_keys(machine: WindowsSto
 
 def test_an_export_policy_is_kept_with_the_key(machine: WindowsStoresMachine, dlls: FakeDlls) -> None:
     """NCRYPT_PERSIST_FLAG, before the key is finalised: another process reads back what was set."""
+    setting = dlls.ncrypt.NCryptSetProperty
+    flags: dict[str, int] = {}
+
+    def note(key: CngKey, name: CData, data: CData, size: int, given: int) -> int:
+        flags[text_at(name, 64)] = given
+        return setting(key, name, data, size, given)
+
+    dlls.ncrypt.NCryptSetProperty = note  # type: ignore[method-assign]
     made = add(my(machine), EC, exportable=True)
     assert made.key is not None
     assert made.key.exportable is True
     another = WindowsStoresMachine(FakeDlls(dlls.computer), machine.stores.pending["LocalMachine"]._folder())
     assert my(another).export_key(EC.thumbprint) == EC.pkcs8
-    assert dlls.calls.names.index("NCryptSetProperty") < dlls.calls.names.index("NCryptFinalizeKey")
+    assert flags == {"ECCPRIVATEBLOB": 0, "Export Policy": 0x80000000}
 
 
 def test_a_users_store_that_was_never_used_says_what_to_do(machine: WindowsStoresMachine, dlls: FakeDlls) -> None:

@@ -76,7 +76,6 @@ class Computer:
             and no EC keys, and puts every key into one container named after the user.
         administrator: False may not change what is the machine's.
         bindings: HTTP.sys' records, by the fake httpapi's keys.
-        unopened: Stores that exist and do not open, by location flag and lower-case name, with the code that says so.
     """
 
     stores: dict[tuple[int, str], FakeStore] = field(default_factory=dict)
@@ -89,7 +88,6 @@ class Computer:
     pfx: Literal["2019", "2016", "wine"] = "2019"
     administrator: bool = True
     bindings: dict[tuple[int, bytes, str], SslRecord] = field(default_factory=dict)
-    unopened: dict[tuple[int, str], int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         for name in ("My", "Root", "CA", "Trust", "Disallowed"):

@@ -90,8 +90,6 @@ class FakeCrypt32(Fake):
         if location not in (CURRENT_USER, LOCAL_MACHINE):
             return E_INVALIDARG
         text = text_of(name)
-        if code := self.computer.unopened.get((location, text.casefold())):
-            return code
         store = self.computer.stores.get((location, text.casefold()))
         if store is None:
             if flags & OPEN_EXISTING:
