@@ -502,3 +502,11 @@ def test_a_users_store_that_was_never_used_says_what_to_do(machine: WindowsStore
     with pytest.raises(StoreNotFoundError, match=r"CurrentUser\\MY"):
         machine.open_store("MY", "CurrentUser", write=True)
     assert list(machine.open_store("MY", "CurrentUser", create=True).thumbprints()) == []
+
+
+def test_an_import_looks_through_all_stores_once(machine: WindowsStoresMachine, dlls: FakeDlls) -> None:
+    """A machine may have thousands: a container that was not there before can serve nobody else."""
+    record, _ = my(machine).import_pfx(ONE.pfx("x"), "x", exportable=False, friendly_name=None)
+    assert record.key is not None
+    assert record.key.usable
+    assert dlls.calls.names.count("CertEnumSystemStore") == 2  # the machine's and the user's
