@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -13,7 +13,7 @@ from mlsssl._foreign_text import shown
 from mlsssl._ports import BindingRecord
 from mlsssl._transaction import replace_record
 from mlsssl.certificate import Certificate
-from mlsssl.errors import BindingNotFoundError, InvalidInputError, StoreNotFoundError
+from mlsssl.errors import BindingNotFoundError, InvalidInputError, MlssslError, StoreNotFoundError
 from mlsssl.store import StoreEntry
 from mlsssl.values import (
     BindingFamily,
@@ -317,9 +317,10 @@ def bound_key(key: BindingKey | str, machine: _select.HasPort | None) -> Binding
         return parse_binding_key(key)
     except InvalidInputError:
         if isinstance(key, str):
-            for record in _select.port_of(machine).bindings.all():
-                if key.strip() in (str(record.key), f"{record.key.family.value}={record.key}"):
-                    return record.key
+            with suppress(MlssslError):  # of the two errors the first is the one to tell
+                for record in _select.port_of(machine).bindings.all():
+                    if key.strip() in (str(record.key), f"{record.key.family.value}={record.key}"):
+                        return record.key
         raise
 
 

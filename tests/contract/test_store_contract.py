@@ -699,3 +699,20 @@ def test_each_place_has_its_diagnosis(stores_subject: StoresSubject) -> None:
     assert causes("Root") == [Cause.WRONG_STORE]
     assert causes("NoSuchStore") == [Cause.WRONG_STORE]
     store.remove(one().thumbprint, delete_key=True)
+
+
+def test_the_users_root_is_refused(stores_subject: StoresSubject) -> None:
+    """Windows asks the user in a dialog, for which a service would wait without end."""
+    machine = stores_subject.machine
+    store = machine.open_store("root", "CurrentUser", create=True, write=True)
+    before = set(store.thumbprints())
+    asked: list[Callable[[], object]] = [
+        lambda: store.add(one().der, None, friendly_name=None, exportable=False, provider=None),
+        lambda: store.add_many([NewCertificate(certificate=one().der)], exportable=False),
+        lambda: store.import_pfx(one().pfx("x"), "x", exportable=False, friendly_name=None),
+        lambda: store.remove(one().thumbprint, delete_key=True),
+    ]
+    for ask in asked:
+        with pytest.raises(UnsupportedError, match="dialog"):
+            ask()
+    assert set(store.thumbprints()) == before

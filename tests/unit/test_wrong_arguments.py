@@ -146,6 +146,8 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "HostnamePort": lambda w: Call(mlsssl.HostnamePort, "a.test", 443),
     "IpPort": lambda w: Call(mlsssl.IpPort, "0.0.0.0", 443),
     "ScopedCcs": lambda w: Call(mlsssl.ScopedCcs, "a.test", 443),
+    "HostnamePort.as_stored": lambda w: Call(mlsssl.HostnamePort.as_stored, "A.test.", 443),
+    "ScopedCcs.as_stored": lambda w: Call(mlsssl.ScopedCcs.as_stored, "A.test.", 443),
     "Thumbprint": lambda w: Call(mlsssl.Thumbprint, bytes(20)),
     # certificates
     "Certificate": lambda w: Call(Certificate, w.certificate.to_cryptography()),

@@ -13,10 +13,13 @@ from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._fakes.httpapi import CCS, IP, SCOPED_CCS, SNI, FakeHttpApi, SslRecord
 from mlsssl._ports import BindingRecord, Cause, Diagnosis
 from mlsssl._windows.bindings import RETRY_DELAYS, WindowsBindings
+from mlsssl._windows.codes import binding_failure, service_failure
+from mlsssl._windows.crypto_codes import crypto_failure
 from mlsssl._windows.native import ffi
 from mlsssl.errors import (
     AccessDeniedError,
     BindingError,
+    InvalidInputError,
     MalformedDataError,
     NativeError,
     UnsupportedError,
@@ -261,6 +264,62 @@ def test_1312_carries_the_diagnosis() -> None:
     assert caught.value.diagnosis == (CAUSE,)
     assert isinstance(caught.value.__cause__, NativeError)
     assert caught.value.__cause__.code_name == "ERROR_NO_SUCH_LOGON_SESSION"
+    assert dlls.calls.leaks == {}
+
+
+def test_1312_may_come_from_the_trust_list_that_the_binding_names() -> None:
+    """Said when nothing is wrong with the certificate; a cause that holds goes before what may be."""
+    for options in (BindingOptions(ctl_identifier="Clients"), BindingOptions(ctl_store_name="Issuers")):
+        dlls = fakes()
+        refusing(dlls, 1312, 1312, 1312)
+        record = replace(RECORD, options=options)
+        with pytest.raises(UnusableCertificateError, match="trust list") as caught:
+            machine(dlls).add(record)
+        (cause,) = caught.value.diagnosis
+        assert isinstance(cause, Diagnosis)
+        assert cause.cause is Cause.UNUSABLE_CTL
+        with pytest.raises(UnusableCertificateError) as caught:
+            machine(dlls, diagnosis=(CAUSE,)).add(record)
+        assert caught.value.diagnosis == (CAUSE,)
+        with pytest.raises(UnusableCertificateError) as caught:
+            machine(dlls).add(RECORD)
+        assert caught.value.diagnosis == ()
+
+
+@pytest.mark.parametrize("code", [5, 740, 1300, 1307, 1314, 0x80070005, 0x80070522, 0x80090010])
+def test_every_code_for_a_missing_right_is_one_error(code: int) -> None:
+    """Of bindings, services, stores and files; the call that said so is the cause."""
+    for failure in (
+        binding_failure("f", code),
+        binding_failure("f", code, RECORD.key),
+        service_failure("f", code, "W3SVC"),
+        crypto_failure("f", code),
+        crypto_failure("f", code, store="LocalMachine\\MY"),
+    ):
+        assert isinstance(failure, AccessDeniedError)
+        assert failure.right == "administrator"
+        assert isinstance(failure.__cause__, NativeError)
+        assert failure.__cause__.code == code
+
+
+def test_other_codes_are_no_missing_right() -> None:
+    """Nor is what only looks alike: 5 in another number space."""
+    for code in (6, 1312, 0x80090005, 0x80040005):
+        assert not isinstance(binding_failure("f", code), AccessDeniedError)
+        assert not isinstance(crypto_failure("f", code), AccessDeniedError)
+
+
+def test_central_store_options_are_refused_before_windows_is_asked() -> None:
+    """A Windows might keep what nobody honours."""
+    dlls = fakes()
+    bindings = machine(dlls)
+    record = replace(RECORD, key=CcsPort(443), thumbprint=None, store_name=None)
+    bindings.add(record)
+    for change in (bindings.add, bindings.update):
+        with pytest.raises(InvalidInputError, match="no options"):
+            change(replace(record, options=BindingOptions(http2=False)))
+    assert dlls.calls.names.count("HttpSetServiceConfiguration") == 1
+    assert "HttpUpdateServiceConfiguration" not in dlls.calls.names
     assert dlls.calls.leaks == {}
 
 

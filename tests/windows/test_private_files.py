@@ -207,6 +207,24 @@ def test_one_file_in_two_spellings_is_one_machine(tmp_path: Path) -> None:
     other.close()
 
 
+def test_a_user_who_may_not_make_the_administrators_owner_is_told_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """ERROR_INVALID_OWNER, of which Python makes an OSError with EINVAL."""
+    if sys.platform != "win32":  # pragma: no cover - for the type checker
+        raise AssertionError
+    import ctypes
+
+    from mlsssl import _files_windows
+
+    def refuse(*_: object) -> None:
+        raise ctypes.WinError(1307)
+
+    monkeypatch.setattr(_files_windows, "make_private_folder", refuse)
+    with pytest.raises(AccessDeniedError, match="Run as administrator"):
+        _files.private_folder(tmp_path / "state", administrators=True)
+
+
 def test_files_in_the_way_and_missing_folders(tmp_path: Path) -> None:
     """The same errors as elsewhere."""
     (tmp_path / "file").write_bytes(b"")

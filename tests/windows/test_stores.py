@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from made_certificates import Made, make, shared_key
 from mlsssl import _files
-from mlsssl._fakes.computer import LOCAL_MACHINE, Computer, FakeKey, ProvInfo
+from mlsssl._fakes.computer import CURRENT_USER, LOCAL_MACHINE, Computer, FakeKey, FakeStore, ProvInfo
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._ports import Cause
 from mlsssl._windows import pending as pending_module
-from mlsssl.errors import AccessDeniedError, MalformedDataError, NativeError, StoreError, UnsupportedError
+from mlsssl._windows.native import NULL, text_at
+from mlsssl.errors import (
+    AccessDeniedError,
+    MalformedDataError,
+    NativeError,
+    StoreError,
+    StoreNotFoundError,
+    UnsupportedError,
+)
 from windows.stores_machine import WindowsStoresMachine
 
 if TYPE_CHECKING:
@@ -22,6 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlsssl._ports import StoreRecord
+    from mlsssl._windows.crypto_dlls import CngKey, StoreHandle
+    from mlsssl._windows.native import CData
     from mlsssl._windows.stores import WindowsStore
 
 CSP = "Microsoft Enhanced RSA and AES Cryptographic Provider"
@@ -364,3 +374,139 @@ def test_where_containers_cannot_be_listed_windows_does_not_import(tmp_path: Pat
     assert record.key is not None
     assert record.key.container.startswith("mlsssl-")
     assert "PFXImportCertStore" not in dlls.calls.names
+
+
+USERDS = (CURRENT_USER, "userds")
+UNOPENED = (1355, 0x8007203A, 5)
+"""ERROR_NO_SUCH_DOMAIN and ERROR_DS_SERVER_DOWN of a domain's store without its controller, ERROR_ACCESS_DENIED."""
+
+
+@pytest.fixture(params=UNOPENED, ids=hex)
+def unopened(dlls: FakeDlls, request: pytest.FixtureRequest) -> set[str]:
+    """The stores that exist and do not open: one of the user's, until it is taken out of this set."""
+    dlls.computer.stores[USERDS] = FakeStore("UserDS")
+    names = {"UserDS"}
+    opening = dlls.crypt32.CertOpenStore
+
+    def open_store(provider: CData, encoding: int, legacy: CData, flags: int, name: CData) -> StoreHandle:
+        if name and text_at(name, 64) in names:
+            dlls.calls.last_error = request.param
+            return cast("StoreHandle", NULL)
+        return opening(provider, encoding, legacy, flags, name)
+
+    dlls.crypt32.CertOpenStore = open_store  # type: ignore[method-assign]
+    return names
+
+
+@pytest.mark.usefixtures("unopened")
+def test_a_store_that_does_not_open_stops_no_import(
+    machine: WindowsStoresMachine, dlls: FakeDlls, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The others tell enough; which one was not looked into is said."""
+    store = my(machine)
+    record, _ = store.import_pfx(ONE.pfx("x"), "x", exportable=False, friendly_name=None)
+    assert record.key is not None
+    assert record.key.usable
+    assert len(dlls.computer.containers) == 1
+    assert "CurrentUser\\UserDS was not looked into" in caplog.text
+    assert add(store, TWO).key is not None
+    assert machine.recover() == []
+
+
+def test_a_key_stays_while_a_store_does_not_open_that_may_need_it(
+    machine: WindowsStoresMachine, dlls: FakeDlls, unopened: set[str], tmp_path: Path
+) -> None:
+    """The certificate goes at once; the key when it is known that nobody else names it, and never before."""
+    store = my(machine)
+    add(store, ONE)
+    store.remove(ONE.thumbprint, delete_key=True)
+    assert store.find(ONE.thumbprint) is None
+    assert len(dlls.computer.containers) == 1
+    for _ in range(2):
+        (line,) = machine.recover()
+        assert "left the private key mlsssl-" in line
+        assert "CurrentUser\\UserDS, which was not looked into" in line
+    assert len(dlls.computer.containers) == 1
+    unopened.clear()
+    (line,) = machine.recover()
+    assert line.startswith("deleted the private key mlsssl-")
+    assert dlls.computer.containers == set()
+    assert list((tmp_path / "keys").glob("*.json")) == []
+
+
+def test_a_key_that_the_unopened_store_needs_is_kept_for_good(
+    machine: WindowsStoresMachine, dlls: FakeDlls, unopened: set[str]
+) -> None:
+    """Its certificate there names the same container."""
+    store = my(machine)
+    add(store, ONE)
+    dlls.computer.stores[USERDS].entries.append(dlls.computer.stores[LOCAL_MACHINE, "my"].entries[0].copy())
+    store.remove(ONE.thumbprint, delete_key=True)
+    unopened.clear()
+    assert machine.recover() == []
+    assert len(dlls.computer.containers) == 1
+
+
+@pytest.mark.usefixtures("unopened")
+def test_a_store_that_does_not_open_hides_no_cause(machine: WindowsStoresMachine) -> None:
+    """The certificate is found where it is, in the stores that open."""
+    machine.open_store("CA", "LocalMachine", write=True).add(
+        ONE.der, None, friendly_name=None, exportable=False, provider=None
+    )
+    (found,) = machine.diagnose(ONE.thumbprint, "MY")
+    assert found.cause is Cause.WRONG_STORE
+
+
+def test_a_location_whose_stores_cannot_be_listed_keeps_keys(machine: WindowsStoresMachine, dlls: FakeDlls) -> None:
+    """As a store that does not open."""
+    store = my(machine)
+    add(store, ONE)
+    listing = dlls.crypt32.CertEnumSystemStore
+
+    def refuse_the_user(location: int, *rest: object) -> int:
+        if location == CURRENT_USER:
+            dlls.calls.last_error = 5
+            return 0
+        return listing(location, *rest)  # type: ignore[arg-type]
+
+    dlls.crypt32.CertEnumSystemStore = refuse_the_user  # type: ignore[method-assign]
+    store.remove(ONE.thumbprint, delete_key=True)
+    assert len(dlls.computer.containers) == 1
+    (line,) = machine.recover()
+    assert "CurrentUser, which was not looked into" in line
+
+
+def test_an_export_policy_is_kept_with_the_key(machine: WindowsStoresMachine, dlls: FakeDlls) -> None:
+    """NCRYPT_PERSIST_FLAG, before the key is finalised: another process reads back what was set."""
+    setting = dlls.ncrypt.NCryptSetProperty
+    flags: dict[str, int] = {}
+
+    def note(key: CngKey, name: CData, data: CData, size: int, given: int) -> int:
+        flags[text_at(name, 64)] = given
+        return setting(key, name, data, size, given)
+
+    dlls.ncrypt.NCryptSetProperty = note  # type: ignore[method-assign]
+    made = add(my(machine), EC, exportable=True)
+    assert made.key is not None
+    assert made.key.exportable is True
+    another = WindowsStoresMachine(FakeDlls(dlls.computer), machine.stores.pending["LocalMachine"]._folder())
+    assert my(another).export_key(EC.thumbprint) == EC.pkcs8
+    assert flags == {"ECCPRIVATEBLOB": 0, "Export Policy": 0x80000000}
+
+
+def test_a_users_store_that_was_never_used_says_what_to_do(machine: WindowsStoresMachine, dlls: FakeDlls) -> None:
+    """A fresh profile has no MY until something is put in."""
+    del dlls.computer.stores[CURRENT_USER, "my"]
+    with pytest.raises(StoreNotFoundError, match=r"CurrentUser\\MY.*create=True"):
+        machine.open_store("MY", "CurrentUser")
+    with pytest.raises(StoreNotFoundError, match=r"CurrentUser\\MY"):
+        machine.open_store("MY", "CurrentUser", write=True)
+    assert list(machine.open_store("MY", "CurrentUser", create=True).thumbprints()) == []
+
+
+def test_an_import_looks_through_all_stores_once(machine: WindowsStoresMachine, dlls: FakeDlls) -> None:
+    """A machine may have thousands: a container that was not there before can serve nobody else."""
+    record, _ = my(machine).import_pfx(ONE.pfx("x"), "x", exportable=False, friendly_name=None)
+    assert record.key is not None
+    assert record.key.usable
+    assert dlls.calls.names.count("CertEnumSystemStore") == 2  # the machine's and the user's

@@ -11,7 +11,7 @@ import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from made_certificates import Made, make, shared_key
-from mlsssl import _select
+from mlsssl import _select, check_endpoint, check_many, endpoint
 from mlsssl._fakes.computer import LOCAL_MACHINE, Entry
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._ports import TrustProblem
@@ -240,6 +240,52 @@ def test_windows_sees_the_roots_given_and_may_distrust_them(monkeypatch: pytest.
     assert certificate.check("one.example", trust=["system", Certificate.from_der(ROOT.der)], key_expected=False)
     certificate.check("one.example", trust="system", key_expected=False)
     assert asked == [(MIDDLE.der, ROOT.der), (MIDDLE.der,)]
+
+
+def distrusting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A Windows whose roots have ROOT, and whose engine nevertheless holds something against its certificates."""
+    fakes = FakeDlls()
+    fakes.computer.stores[LOCAL_MACHINE, "root"].entries.append(Entry(ROOT.der))
+
+    def judge(leaf: bytes, *_rest: object) -> tuple[TrustProblem, ...]:
+        name, text = trust.STATUS[0x4000000]
+        return (TrustProblem(code=0x4000000, name=name, position=0, certificate=leaf, text=text),)
+
+    monkeypatch.setattr(_select, "system_judge", lambda: judge)
+    monkeypatch.setattr(_select, "system_roots", lambda: trust.roots(fakes))
+
+
+def test_many_certificates_are_judged_by_the_chain_engine_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each one; a list of Windows' roots would know nothing of what Windows distrusts on purpose."""
+    certificate = Certificate.from_pem(LEAF.pem + MIDDLE.pem)
+    distrusting(monkeypatch)
+    for asked in ("system", ["system"]):
+        (report,) = check_many([(certificate, "one.example")], trust=asked, workers=1)  # type: ignore[arg-type]
+        assert report.codes == ("windows-cert-trust-is-explicit-distrust",)
+        assert not report.trusted
+        assert report == certificate.check("one.example", trust=asked, key_expected=False, at=report.at)  # type: ignore[arg-type]
+    monkeypatch.setattr(_select, "system_judge", lambda: lambda *_: ())
+    (report,) = check_many([(certificate, "one.example")], workers=1)
+    assert report.trusted
+    assert report.ok
+
+
+def test_a_live_server_is_judged_by_the_chain_engine_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With what it sent, and under the name that was asked for."""
+    taken = endpoint._Taken(
+        certificates=[LEAF.der, MIDDLE.der], address="127.0.0.1", protocol="TLSv1.3", cipher="TLS_AES_128_GCM_SHA256"
+    )
+    monkeypatch.setattr(endpoint, "_shake_hands", lambda *_: taken)
+    distrusting(monkeypatch)
+    report = check_endpoint("one.example:443").report
+    assert report.codes == ("windows-cert-trust-is-explicit-distrust",)
+    assert not report.trusted
+    fakes = FakeDlls()
+    monkeypatch.setattr(_select, "system_judge", lambda: functools.partial(trust.verify, fakes))
+    assert check_endpoint("one.example:443").report.codes == ("windows-cert-trust-is-partial-chain",)
+    fakes.computer.stores[LOCAL_MACHINE, "root"].entries.append(Entry(ROOT.der))
+    assert check_endpoint("one.example:443").ok
+    assert fakes.calls.leaks == {}
 
 
 def test_revocation_lists_count_where_windows_judges_trust(monkeypatch: pytest.MonkeyPatch) -> None:

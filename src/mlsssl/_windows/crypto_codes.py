@@ -39,7 +39,9 @@ def crypto_failure(function: str, code: int, hint: str = "", *, store: str | Non
             right="administrator",
         )
     elif store is not None and code == ERROR_FILE_NOT_FOUND:
-        error = StoreNotFoundError(f"there is no store {store} on this computer")
+        error = StoreNotFoundError(
+            f"there is no store {store} on this computer; Windows makes one when it is first opened with create=True"
+        )
     if error is not cause:
         error.__cause__ = cause
     return error

@@ -54,14 +54,16 @@ def import_key(
         link = next((item.link for item in imported if item.der == certificate), None)
         if link is None:
             continue
-        taken, unread = keys.places_in_use(dlls)
         # As it is named and, should that be wrong, where it was asked to go.
         asked = replace(link, flags=link.flags | MACHINE_KEYSET) if location == "LocalMachine" else link
         before = note.pending.before or frozenset()
+        shared = False
+        if link.container in before:  # a container that was there may serve another certificate; a new one cannot
+            taken, unread = keys.places_in_use(dlls)
+            shared = bool(unread) or link.place in taken
         fresh = {candidate for candidate in (link, asked) if candidate.container not in before}
         note.write(replace(note.pending, links=(*note.pending.links, *sorted(fresh, key=repr))))
-        unknown = bool(unread) and link.container in before
-        if link.place not in taken and not unknown and keys.fits(keys.state(dlls, link, certificate), location):
+        if not shared and keys.fits(keys.state(dlls, link, certificate), location):
             return link
         return None
     return None

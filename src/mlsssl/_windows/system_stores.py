@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from typing import TYPE_CHECKING, cast, get_args
+from typing import TYPE_CHECKING, cast
 
 from mlsssl._windows import contexts
 from mlsssl._windows.contexts import ENCODING
 from mlsssl._windows.crypto_codes import CRYPT_E_EXISTS, CRYPT_E_NOT_FOUND, ERROR_FILE_NOT_FOUND, crypto_failure
 from mlsssl._windows.native import NULL, ffi, text_at, wide
 from mlsssl.errors import MlssslError, StoreNotFoundError
-from mlsssl.values import Location
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
     from mlsssl._windows.crypto_dlls import CertContext, StoreHandle
     from mlsssl._windows.dlls import Dlls
     from mlsssl._windows.native import CData
-    from mlsssl.values import Thumbprint
+    from mlsssl.values import Location, Thumbprint
 
     ResultT = TypeVar("ResultT")
 
@@ -105,8 +104,7 @@ def look_everywhere(
     """
     results: list[tuple[Location, str, ResultT]] = []
     unread: dict[str, MlssslError] = {}
-    location: Location
-    for location in get_args(Location):
+    for location in _LOCATIONS:
         try:
             listed = names(dlls, location)
         except MlssslError as error:
