@@ -123,8 +123,8 @@ def files() -> Ratio:
 def loading() -> list[Ratio]:
     """Reading a PFX: RSA, whose primes OpenSSL proves and we do not; and EC, where what we do in Python shows.
 
-    PKCS#12's own key derivation is a loop in Python here, seven times 2,048 rounds in a file with 3DES: ten milliseconds.
-    Only so is everything seen that an encrypted part hides, before any of it costs. EC's bounds are what was reached.
+    PKCS#12's own key derivation is a loop in Python here, seven times 2,048 rounds in a file with 3DES: ten
+    milliseconds. Only so is everything seen that an encrypted part hides. EC's bounds are what was reached.
     """
     ratios = []
     for key_type, bounds in (("rsa-2048", (0.4, 0.4, 0.4)), ("ec-p256", (7.0, 1.4, 7.0))):
