@@ -229,14 +229,16 @@ def _encrypt(algorithm: bytes, plain: bytes, password: str) -> bytes:
     return encryption.encrypt(plain, password)
 
 
-def certificate(key_info: bytes, *extensions: bytes, number: int = 1, subject: bytes = b"") -> bytes:
+def certificate(
+    key_info: bytes, *extensions: bytes, number: int = 1, subject: bytes = b"", signature: bytes = bytes(256)
+) -> bytes:
     """A certificate that nobody signed."""
     algorithm = seq(oid(SHA256_RSA), tlv(5))
     times = seq(tlv(0x17, b"260101000000Z"), tlv(0x17, b"360101000000Z"))
     name = seq(tlv(0x31, seq(oid("2.5.4.3"), tlv(0x0C, b"Issuer"))))
     wrapped = tlv(0xA3, seq(*extensions)) if extensions else b""
     signed = seq(tlv(0xA0, num(2)), num(number), algorithm, name, times, subject or name, key_info, wrapped)
-    return seq(signed, algorithm, tlv(0x03, b"\0", bytes(256)))
+    return seq(signed, algorithm, tlv(0x03, b"\0", signature))
 
 
 def key_info(key: rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey) -> bytes:
@@ -454,7 +456,7 @@ def chain_of(count: int, *, bits: int = 0) -> tuple[bytes, list[bytes]]:
 
     issuers = [certificate(info(n), basic, usage, number=n + 1, subject=subject) for n in range(count)]
     names = _extension("2.5.29.17", seq(tlv(0x82, b"www.example.com")))
-    leaf = certificate(info(count), names, number=count + 1, subject=seq())
+    leaf = certificate(info(count), names, number=count + 1, subject=seq(), signature=b"\1" * (bits // 8))
     return leaf, issuers
 
 
