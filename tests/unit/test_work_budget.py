@@ -336,7 +336,7 @@ def test_very_many_rounds_of_gnutls_and_nss_are_read() -> None:
 
 
 def test_a_megabyte_under_an_old_cipher_is_refused() -> None:
-    """RC2 is lines of Python: a second for 400 kB, and again for each spelling."""
+    """RC2 is lines of Python: a second for 200 kB, and again for each spelling."""
     algorithm = _pbes1("1.2.840.113549.1.12.1.5", 1)
     content = _seq(_oid(_asn1.DATA), algorithm, tlv(0x80, bytes(600_000)))
     info = _seq(_oid(_asn1.ENCRYPTED_DATA), tlv(0xA0, _seq(_number(0), content)))

@@ -10,7 +10,7 @@ import struct
 
 from mlsssl.errors import MalformedDataError
 
-# Pure Python: about 3 MB/s for RC4 and 0.4 MB/s for RC2. A key with its certificates has some thousand bytes.
+# Pure Python: about 3 MB/s for RC4 and 0.2 MB/s for RC2. A key with its certificates has some thousand bytes.
 _LIMIT = 1 << 20
 
 

@@ -78,7 +78,7 @@ def _read_old_pem(block: bytes, password: str | None, budget: WorkBudget) -> Pri
     """OpenSSL's own encryption of PEM (RFC 1421): one round of MD5, so that nothing needs to be counted but the key."""
     if not password:
         raise WrongPasswordError("the private key is encrypted; give its password")
-    check_size(len(block) // 2)
+    check_size(len(block) * 3 // 4)
     budget.spend(KEY, "a private key")
     try:
         secret = password.encode("utf-8", "surrogatepass")
