@@ -400,9 +400,8 @@ def _after_failure(
     try:
         new = _transaction.settle(port, replace(change, back=True), say=undone.append)
     except _transaction.FAILURES as second:
-        to_do.append(
-            f"taking it back stopped too ({str(second) or type(second).__name__}): run `mlsssl recover`, which goes on from here; {_give_up(change)}"
-        )
+        stopped = f"taking it back stopped too ({str(second) or type(second).__name__})"
+        to_do.append(f"{stopped}: run `mlsssl recover`, which goes on from here; {_give_up(change)}")
     else:
         if new:
             to_do.append(f"the new binding of {change.key} is in force: look whether it should be")

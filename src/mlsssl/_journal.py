@@ -3,8 +3,8 @@
 One file for each binding's key, `change-<digest of the key>.json` in the machine's state folder, exists exactly while a
 change of it runs. It says what was there before and what shall be there after, whole; what was done in between is found
 by looking at the machine. No secret is in it. When a deploy or renew is done the file becomes
-`last-<digest of the key>.json`, which `undo` reads. Each key has its own, so that a change which can be neither finished
-nor taken back is in nobody else's way.
+`last-<digest of the key>.json`, which `undo` reads. Each key has its own, so that a change which can be neither
+finished nor taken back is in nobody else's way.
 """
 
 from __future__ import annotations
@@ -204,9 +204,9 @@ class Journal:
         Raises:
             NativeError: the folder cannot be read. A record that cannot is in the result, with its error.
         """
-        with on_disk("listdir"):
-            names = sorted(os.listdir(self._folder))
-        found = (self._pending(self._folder / name) for name in names if is_record(name))
+        with on_disk("iterdir"):
+            paths = sorted(path for path in self._folder.iterdir() if is_record(path.name))
+        found = map(self._pending, paths)
         return tuple(one for one in found if one is not None)
 
     @staticmethod

@@ -43,9 +43,7 @@ def journal_of(port: MachinePort) -> Journal:
 
 
 @contextlib.contextmanager
-def changing(
-    port: MachinePort, key: BindingKey | None = None, *, timeout: float = LOCK_TIMEOUT
-) -> Iterator[Journal]:
+def changing(port: MachinePort, key: BindingKey | None = None, *, timeout: float = LOCK_TIMEOUT) -> Iterator[Journal]:
     """Hold the machine's lock, with whatever a killed change left finished or taken back first, as far as that goes.
 
     Args:

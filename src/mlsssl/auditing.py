@@ -33,7 +33,7 @@ __all__ = ["Audit", "AuditRow", "audit"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRow:
-    """One binding joined with its certificate and key; or one certificate that nothing is bound to; or a pending change.
+    """One binding joined with its certificate and key; or one certificate that nothing is bound to.
 
     A pending change has a row of its own, with its finding and at most its key, where nothing is bound to that key.
 

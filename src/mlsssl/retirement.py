@@ -87,8 +87,9 @@ def cleanup(
     """Take out certificates that were renewed long enough ago, with their private keys.
 
     A certificate is superseded when it has the mark CERT_RENEWAL. It stays while any binding of any family names
-    it, while the newer one is not there with a usable key, while a pending change needs it, and until its grace is over. Its key stays when another
-    certificate uses it. Killed at any moment, the next change of the machine removes a key that was left alone.
+    it, while the newer one is not there with a usable key, while a pending change needs it, and until
+    its grace is over. Its key stays when another certificate uses it. Killed at any moment, the next change of the
+    machine removes a key that was left alone.
 
     Args:
         machine: Which machine; this computer when not given.
