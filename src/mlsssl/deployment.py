@@ -178,9 +178,7 @@ def recover(*, machine: _select.HasPort | None = None, abandon: BindingKey | str
         except MlssslError as error:
             problems.append(str(error))
     if problems:
-        failure = Failure(
-            verb="recover", key="", reason="; ".join(problems), done=tuple(done), to_do=tuple(problems)
-        )
+        failure = Failure(verb="recover", key="", reason="; ".join(problems), done=tuple(done), to_do=tuple(problems))
         text = "".join(f"\n  {line}" for line in (*done, *problems))
         raise DeploymentError(f"not everything is well again:{text}", failure=failure) from (
             recovered.stuck[0].error if recovered.stuck else None
