@@ -150,7 +150,7 @@ def _tell_renewals(results: list[Renewal], terminal: Terminal) -> int:
     terminal.result({"exit_code": code, "results": [one.to_dict() for one in results]})
     for one in results:
         if one.error is not None:
-            terminal.say(f"{one.key}: failed: {one.error}", style="error")
+            terminal.say(f"{one.key or 'a pending change'}: failed: {one.error}", style="error")
         elif one.outcome is not None:
             terminal.say(str(one.outcome), style="" if one.outcome.verified is not False else "error")
         elif one.plan is not None:
