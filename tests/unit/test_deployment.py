@@ -623,7 +623,7 @@ def test_a_record_that_nobody_can_read_is_in_nobody_elses_way_and_can_be_given_u
     assert deploy(OTHER_KEY, ca.issue("b.test"), machine=machine).changed
     with pytest.raises(BindingError, match=f"mlsssl recover --abandon {record.name}"):
         deploy(KEY, ca.issue("a.test"), machine=machine)
-    with pytest.raises(DeploymentError, match="damaged|later version") as caught:
+    with pytest.raises(DeploymentError, match=r"damaged|later version") as caught:
         recover(machine=machine)
     assert isinstance(caught.value.__cause__, MalformedDataError)
     assert pending(machine) == [record]
