@@ -89,8 +89,8 @@ def left_over(port: MachinePort) -> tuple[tuple[Pending, ...], bool]:
         return journal.pending(), True
 
 
-def still_pending(port: MachinePort, *, only_look: bool) -> dict[BindingKey | None, BindingError]:
-    """What is left for a person to see to: an error for each pending change, by its key (None: it has none to read).
+def still_pending(port: MachinePort, *, only_look: bool) -> list[tuple[BindingKey | None, BindingError]]:
+    """What is left for a person to see to: each pending change's key (None: it has none to read) and an error.
 
     Args:
         port: The machine.
@@ -102,16 +102,16 @@ def still_pending(port: MachinePort, *, only_look: bool) -> dict[BindingKey | No
     if only_look:
         with contextlib.suppress(AccessDeniedError):  # who may not look there could not see to it either
             found = [(one, f"{one.title} has begun and not ended: run `mlsssl recover`") for one in left_over(port)[0]]
-            return _by_key(found)
-        return {}
+            return _with_keys(found)
+        return []
     with port.lock(LOCK, timeout=LOCK_TIMEOUT):
         recovered = recover(port, journal_of(port))
     _log(port, recovered)
-    return _by_key([(one.pending, one.text) for one in recovered.stuck])
+    return _with_keys([(one.pending, one.text) for one in recovered.stuck])
 
 
-def _by_key(found: list[tuple[Pending, str]]) -> dict[BindingKey | None, BindingError]:
-    return {None if one.change is None else one.change.key: BindingError(text) for one, text in found}
+def _with_keys(found: list[tuple[Pending, str]]) -> list[tuple[BindingKey | None, BindingError]]:
+    return [(None if one.change is None else one.change.key, BindingError(text)) for one, text in found]
 
 
 def same_store(one: str | None, other: str | None) -> bool:

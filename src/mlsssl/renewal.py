@@ -357,8 +357,9 @@ def renew_due(
         results = []
         for binding in bindings:
             try:
-                if (error := pending.pop(binding.key, None)) is not None:
-                    raise error
+                for key, error in pending:
+                    if key == binding.key:
+                        raise error
                 why = _why_not(binding, authority, moment, machine, due_only, any_issuer, fraction, jitter)
                 if why is not None:
                     results.append(Renewal(key=binding.key, skipped=why))
@@ -381,7 +382,8 @@ def renew_due(
             except MlssslError as error:
                 results.append(Renewal(key=binding.key, error=error))
         if keys_given is None:
-            results += [Renewal(key=key, error=error) for key, error in pending.items()]
+            told = {binding.key for binding in bindings}
+            results += [Renewal(key=key, error=error) for key, error in pending if key not in told]
     return results
 
 
