@@ -29,8 +29,7 @@ def add(change: Change, *, result: str, reason: str | None = None) -> None:
         InvalidInputError: no ordinary file is in its place.
         NativeError: the disk is full, or otherwise refuses.
     """
-    trail = change.trail
-    if trail is None:
+    if change.trail is None:
         return
     before, after = change.before, change.after
     if change.verb == "undo":  # which runs a change the other way round
@@ -47,7 +46,16 @@ def add(change: Change, *, result: str, reason: str | None = None) -> None:
         "after": None if after is None else record_to_dict(after),
         "added": [f"{one.store}/{one.thumbprint}" for one in change.additions],
     }
-    line = json.dumps(entry).encode("ascii") + b"\n"
+    _append(change.trail, json.dumps(entry).encode("ascii") + b"\n")
+
+
+def try_to_open(trail: Path | None) -> None:
+    """Raise what `add` would raise, as far as that can be known before: the file is made, and nothing is written."""
+    if trail is not None:
+        _append(trail, b"")
+
+
+def _append(trail: Path, line: bytes) -> None:
     try:
         _files.append_private(trail, line)
     except NotFoundError:

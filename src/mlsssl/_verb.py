@@ -32,7 +32,7 @@ def doing(wish: Callable[Concatenate[V, P], Wish]) -> Callable[Concatenate[V, P]
 
     def call(self: V, /, *args: P.args, **kwargs: P.kwargs) -> Outcome:
         wanted = wish(self, *args, **kwargs)
-        with _transaction.changing(_select.port_of(wanted.machine)) as journal:
+        with _transaction.changing(_select.port_of(wanted.machine), wanted.key) as journal:
             plan = make_plan(wanted)
             outcome = plan.execute(journal)
         return _execution.look(plan.task, outcome)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from cryptography import x509
 
-from mlsssl import _select
+from mlsssl import _select, _transaction
 from mlsssl._arguments import check_type, items_of
 from mlsssl._foreign_text import shown
 from mlsssl._pki import keys, pem
@@ -267,14 +267,14 @@ class Renewal:
     """What `renew_due` did about one binding.
 
     Attributes:
-        key: The binding.
+        key: The binding; None for a pending change whose record does not say of which binding it is.
         outcome: What was done; None when nothing was, or it failed.
         plan: With `dry_run`, what would be done; None otherwise.
         error: Why it failed; None when it did not.
         skipped: Why nothing was done, in words; None when something was tried.
     """
 
-    key: BindingKey
+    key: BindingKey | None
     outcome: Outcome | None = None
     plan: Plan | None = None
     error: MlssslError | None = None
@@ -284,7 +284,7 @@ class Renewal:
         """Plain values, ready for JSON."""
         result = "failed" if self.error else "skipped" if self.skipped else "planned" if self.plan else "renewed"
         return {
-            "key": str(self.key),
+            "key": None if self.key is None else str(self.key),
             "result": result,
             "skipped": self.skipped,
             "error": None if self.error is None else {"type": type(self.error).__name__, "message": str(self.error)},
@@ -334,7 +334,9 @@ def renew_due(
             applied; the others are then to be made again.
 
     Returns:
-        A result for each binding that names a certificate, in the order of `Binding.all`.
+        A result for each binding that names a certificate, in the order of `Binding.all`; then, without `only`, one
+        for each other change that a killed process left and that could be neither finished nor taken back. A binding
+        with such a change is not renewed; `.error` says what to do.
 
     Raises:
         BindingError: another `renew_due` runs on this machine; the message says which process.
@@ -347,6 +349,7 @@ def renew_due(
     keys_given = None if only is None else tuple(items_of(only, "only is a list of binding keys"))
     port = _select.port_of(machine)
     with contextlib.nullcontext() if dry_run else port.lock("renew", timeout=0):
+        pending = _transaction.still_pending(port, only_look=dry_run)
         if keys_given is None:
             bindings = [one for one in Binding.all(machine=machine) if one.thumbprint is not None]
         else:
@@ -355,6 +358,9 @@ def renew_due(
         results = []
         for binding in bindings:
             try:
+                for key, error in pending:
+                    if key == binding.key:
+                        raise error
                 why = _why_not(binding, authority, moment, machine, due_only, any_issuer, fraction, jitter)
                 if why is not None:
                     results.append(Renewal(key=binding.key, skipped=why))
@@ -376,6 +382,9 @@ def renew_due(
                 results.append(result)
             except MlssslError as error:
                 results.append(Renewal(key=binding.key, error=error))
+        if keys_given is None:
+            told = {binding.key for binding in bindings}
+            results += [Renewal(key=key, error=error) for key, error in pending if key not in told]
     return results
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, deploy
+from mlsssl._journal import Journal, begun
 from mlsssl.cli import main
 
 if TYPE_CHECKING:
@@ -206,3 +207,29 @@ def test_the_trail_is_written(capsys: pytest.CaptureFixture[str], place: Path) -
     run(capsys, "renew", KEY, "--ca", "ca.pfx", "--ca-password", "env:PW", "--trail", "trail.jsonl")
     lines = [json.loads(line) for line in (place / "trail.jsonl").read_text().splitlines()]
     assert [line["verb"] for line in lines] == ["deploy", "renew"]
+
+
+def test_recover_says_what_is_left_and_gives_one_change_up(capsys: pytest.CaptureFixture[str]) -> None:
+    """Not 0 while something is pending, by recover, audit and renew alike; --abandon is told, and does it."""
+    assert run(capsys, *DEPLOY)[0] == 0
+    with EmbeddedMachine() as machine:
+        key = Binding.get(KEY).key
+        journal = Journal(machine.state_folder)
+        journal.begin(begun("deploy", key))
+        next(machine.state_folder.glob("change-*.json")).write_bytes(b"{")
+    code, told = run_json(capsys, "recover")
+    assert (code, told["error"]) == (6, "DeploymentError")
+    (line,) = told["failure"]["to_do"]
+    assert "mlsssl recover --abandon change-" in line
+    assert "--abandon" in run(capsys, "recover")[2]
+    code, found = run_json(capsys, "audit")
+    assert (code, found["ok"]) == (1, False)
+    assert run(capsys, *RENEW)[0] == 9
+    assert run(capsys, "recover", "--abandon", "nonsense")[0] == 2
+    assert run(capsys, "recover", "--abandon", "0.0.0.0:1")[0] == 6
+    code, done = run_json(capsys, "recover", "--abandon", KEY)
+    assert code == 0
+    assert "gave up" in done["done"][0]
+    assert run(capsys, "recover", "--abandon", KEY)[0] == 3
+    assert run(capsys, "audit")[0] == 0
+    assert run(capsys, *RENEW)[0] == 10

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mlsssl import (
+    AccessDeniedError,
     Binding,
     BindingExistsError,
     BindingOptions,
@@ -27,6 +28,7 @@ from mlsssl import (
     MalformedDataError,
     NativeError,
     NotFoundError,
+    Outcome,
     ServiceError,
     ServiceNotFoundError,
     StoreError,
@@ -34,9 +36,12 @@ from mlsssl import (
     Thumbprint,
     UnusableCertificateError,
     ValidationError,
+    audit,
+    cleanup,
     deploy,
     last_outcome,
     recover,
+    renew_due,
 )
 from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.port import EmbeddedPort
@@ -48,10 +53,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
+    from mlsssl._journal import Change
     from mlsssl._ports import BindingRecord
     from mlsssl._select import HasPort
 
 KEY = "0.0.0.0:443"
+OTHER_KEY = "0.0.0.0:8443"
+AS_IT_IS = "the machine was left as it is"
 STRANGE = BindingOptions(tls13=False, negotiate_client_certificate=True, unknown_flags=0x4000_0000)
 
 
@@ -83,6 +91,44 @@ def everything(machine: EmbeddedMachine) -> dict[str, list[tuple[object, ...]]]:
 def flaky(path: Path, fault: Callable[[str], None]) -> Machine:
     """The machine at `path`, with a fault injected into its statements."""
     return Machine(EmbeddedPort(path, on_statement=fault))
+
+
+def pending(machine: Machine) -> list[Path]:
+    """The records of changes that have begun and not ended."""
+    return sorted(machine.state_folder.glob("change*.json"))
+
+
+def over_a_dead_binding(ca: CertificateAuthority, machine: EmbeddedMachine, *, trail: Path | None = None) -> Outcome:
+    """Deploy to a key whose certificate was taken out of the store."""
+    old = ca.issue("a.test")
+    deploy(KEY, old, machine=machine)
+    machine.store().remove(old.thumbprint)
+    return deploy(KEY, ca.issue("a.test"), machine=machine, trail=trail)
+
+
+def left_behind(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """A deploy that was killed before it did anything."""
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    record = Binding.get(KEY, machine=machine).record
+    after = replace(record, thumbprint=Thumbprint(bytes(20)))
+    Journal(machine.state_folder).begin(begun("deploy", record.key, before=record, after=after))
+
+
+def stuck(ca: CertificateAuthority, machine: EmbeddedMachine) -> tuple[Certificate, Certificate]:
+    """An update that was killed after it had deleted, and both its certificates are gone; the old and the new one."""
+    old, new = ca.issue("a.test"), ca.issue("a.test")
+    deploy(KEY, old, machine=machine)
+    before = Binding.get(KEY, machine=machine).record
+    after = replace(before, thumbprint=new.thumbprint)
+    Journal(machine.state_folder).begin(begun("update", before.key, before=before, after=after))
+    machine.port.bindings.remove(before.key)
+    machine.store().remove(old.thumbprint)
+    return old, new
+
+
+def healthy(folder: Path) -> EmbeddedMachine:
+    """Another machine, with nothing pending."""
+    return EmbeddedMachine(folder / "healthy.sqlite")
 
 
 # -- doing it -------------------------------------------------------------------------------------------------------
@@ -423,25 +469,63 @@ def test_undo_refuses_when_somebody_has_changed_the_binding_since(
 
 
 @pytest.mark.parametrize("atomic", [True, False])
-def test_undo_whose_old_certificate_is_gone_says_so_and_goes_on_later(
+def test_undo_whose_old_certificate_is_gone_is_refused_before_anything_is_written(
     ca: CertificateAuthority, tmp_path: Path, atomic: bool
 ) -> None:
-    """The new binding stays in force, and once the certificate is back the next call finishes the undo."""
+    """Nothing is pending, every other call goes on, and once the certificate is back the undo can be done."""
     machine = EmbeddedMachine(tmp_path / "machine.sqlite", atomic_update=atomic)
     old, new = ca.issue("a.test"), ca.issue("a.test")
     deploy(KEY, old, machine=machine)
     outcome = deploy(KEY, new, machine=machine)
     with machine.store() as store:
         store.remove(old.thumbprint)
-        with pytest.raises(DeploymentError) as caught:
+        before = everything(machine)
+        with pytest.raises(UnusableCertificateError, match="Nothing was undone") as caught:
             outcome.undo()
-        failure = caught.value.failure
-        assert isinstance(failure, Failure)
-        assert (failure.state, len(failure.to_do)) == ("new", 1)
-        assert isinstance(caught.value.__cause__, UnusableCertificateError)
-        assert Binding.get(KEY, machine=machine).thumbprint == new.thumbprint
+        assert caught.value.diagnosis == machine.port.diagnose(old.thumbprint, "MY") != ()
+        assert everything(machine) == before
+        assert pending(machine) == []
+        assert recover(machine=machine) == []
+        assert deploy(OTHER_KEY, ca.issue("b.test"), machine=machine).changed
         store.add(old)
-    assert recover(machine=machine)
+    assert outcome.undo().changed
+    assert Binding.get(KEY, machine=machine).thumbprint == old.thumbprint
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_deploy_over_a_binding_whose_certificate_is_gone_is_not_undone(
+    ca: CertificateAuthority, tmp_path: Path, atomic: bool
+) -> None:
+    """What was broken before cannot be set again: the undo is refused, and another deploy is not."""
+    machine = EmbeddedMachine(tmp_path / "machine.sqlite", atomic_update=atomic)
+    outcome = over_a_dead_binding(ca, machine)
+    with pytest.raises(UnusableCertificateError, match="deploy another one"):
+        outcome.undo()
+    assert pending(machine) == []
+    assert deploy(KEY, ca.issue("a.test"), machine=machine).changed
+
+
+def test_an_undo_that_the_machine_refuses_leaves_nothing_pending(
+    ca: CertificateAuthority, machine: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The binding comes first: when that is refused, nothing else was touched, and the undo can be done again."""
+    old = ca.issue("a.test")
+    deploy(KEY, old, machine=machine)
+    outcome = deploy(KEY, ca.issue("a.test"), machine=machine)
+    before = everything(machine)
+
+    def refuse(*_: object) -> None:
+        raise NativeError("HttpUpdateServiceConfiguration", 1359, "ERROR_INTERNAL_ERROR")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbeddedBindings, "update", refuse)
+        with pytest.raises(DeploymentError, match="1359") as caught:
+            outcome.undo()
+    assert isinstance(caught.value.failure, Failure)
+    assert (caught.value.failure.state, caught.value.failure.to_do) == ("new", ())
+    assert everything(machine) == before
+    assert pending(machine) == []
+    assert outcome.undo().changed
     assert Binding.get(KEY, machine=machine).thumbprint == old.thumbprint
 
 
@@ -523,21 +607,119 @@ def test_an_interrupt_is_taken_back_and_stays_an_interrupt(ca: CertificateAuthor
     assert everything(machine) == before
 
 
-def test_a_damaged_journal_stops_everything_with_a_clear_message(
-    ca: CertificateAuthority, machine: EmbeddedMachine
+@pytest.mark.parametrize(
+    "damage",
+    [b"", b"{", b"[]", b'{"version": 1}', b'{"version": 1, "verb": 2}', b"\xff", b"[" * 100_000, b'{"version": 2}'],
+    ids=range(8),
+)
+def test_a_record_that_nobody_can_read_is_in_nobody_elses_way_and_can_be_given_up(
+    ca: CertificateAuthority, machine: EmbeddedMachine, damage: bytes
 ) -> None:
-    """Nobody knows what was going on, so nothing is guessed; a later version's journal is not read either."""
-    journal = machine.state_folder / "change.json"
-    for damage in (b"", b"{", b"[]", b'{"version": 1}', b'{"version": 1, "verb": 2}', b"\xff", b"[" * 100_000):
-        journal.write_bytes(damage)
-        with pytest.raises(MalformedDataError, match=r"change\.json is damaged"):
-            deploy(KEY, ca.issue("a.test"), machine=machine)
-    journal.write_bytes(b'{"version": 2}')
-    with pytest.raises(MalformedDataError, match="later version"):
+    """Damaged or of a later version: nothing is guessed. The name of the file says which key it is of."""
+    left_behind(ca, machine)
+    (record,) = pending(machine)
+    record.write_bytes(damage)
+    assert deploy(OTHER_KEY, ca.issue("b.test"), machine=machine).changed
+    with pytest.raises(BindingError, match=f"mlsssl recover --abandon {record.name}"):
+        deploy(KEY, ca.issue("a.test"), machine=machine)
+    with pytest.raises(DeploymentError, match=r"damaged|later version") as caught:
         recover(machine=machine)
-    assert Binding.find(KEY, machine=machine) is None
-    journal.unlink()
+    assert isinstance(caught.value.__cause__, MalformedDataError)
+    assert pending(machine) == [record]
+    assert any("gave up" in line for line in recover(machine=machine, abandon=KEY))
+    assert pending(machine) == []
     assert deploy(KEY, ca.issue("a.test"), machine=machine).changed
+
+
+def test_a_record_of_an_earlier_version_is_recovered(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """It was one file for all keys; damaged, it is in nobody's way, and its name gives it up."""
+    left_behind(ca, machine)
+    (record,) = pending(machine)
+    former = record.rename(record.with_name("change.json"))
+    assert recover(machine=machine)[0].startswith("took back the deploy")
+    assert not former.exists()
+    former.write_bytes(b"{")
+    assert deploy(KEY, ca.issue("a.test"), machine=machine).changed
+    with pytest.raises(DeploymentError, match=r"mlsssl recover --abandon change\.json"):
+        recover(machine=machine)
+    assert recover(machine=machine, abandon="change.json") == [f"gave up the change in {former}; {AS_IT_IS}"]
+    assert recover(machine=machine) == []
+
+
+def test_a_change_that_cannot_be_ended_is_in_the_way_of_its_own_key_only(
+    ca: CertificateAuthority, tmp_path: Path
+) -> None:
+    """Killed between deleting and setting, and both certificates gone: nothing can be bound until it is given up."""
+    machine = EmbeddedMachine(tmp_path / "m.sqlite", atomic_update=False)
+    old, new = stuck(ca, machine)
+    assert deploy(OTHER_KEY, ca.issue("b.test"), machine=machine).changed
+    with pytest.raises(BindingError, match=f"nothing was done: the update of {KEY}.*--abandon {KEY}"):
+        deploy(KEY, ca.issue("a.test"), machine=machine)
+    with pytest.raises(DeploymentError, match=f"--abandon {KEY}") as caught:
+        recover(machine=machine)
+    assert isinstance(caught.value.__cause__, UnusableCertificateError)
+    with pytest.raises(NotFoundError, match="no change of"):
+        recover(machine=healthy(tmp_path), abandon=KEY)
+    with pytest.raises(InvalidInputError):
+        recover(machine=machine, abandon="nonsense")
+    lines = recover(machine=machine, abandon=KEY)
+    assert any(line.startswith("gave up the update") and "nothing is bound" in line for line in lines)
+    assert recover(machine=machine) == []
+    assert deploy(KEY, ca.issue("a.test"), machine=machine).changed
+    assert old != new
+
+
+def test_a_killed_change_whose_old_certificate_is_gone_goes_forwards(ca: CertificateAuthority, tmp_path: Path) -> None:
+    """Neither is bound, and the new one can be: better that than a dead port."""
+    machine = EmbeddedMachine(tmp_path / "m.sqlite", atomic_update=False)
+    old, new = stuck(ca, machine)
+    with machine.store() as store:
+        store.add(new)
+    assert recover(machine=machine)[0].startswith("finished the update")
+    assert Binding.get(KEY, machine=machine).thumbprint == new.thumbprint
+    assert old.thumbprint not in machine.store()
+
+
+def test_what_a_pending_change_needs_is_not_cleaned_up(ca: CertificateAuthority, tmp_path: Path) -> None:
+    """The old certificate is superseded and unbound, and taking back needs it."""
+    machine = EmbeddedMachine(tmp_path / "m.sqlite", atomic_update=False)
+    old, new = stuck(ca, machine)
+    later = ca.issue("a.test")
+    with machine.store() as store:
+        store.add(later)
+        store.add(Certificate.from_der(old.to_der()))  # without its key: still nothing that could be bound
+        machine.port.open_store("MY", "LocalMachine", write=True).set_renewed_by(old.thumbprint, later.thumbprint)
+        done = cleanup(machine=machine, grace=dt.timedelta(0))
+        assert done.removed == ()
+        assert "is pending and needs it" in done.kept[0].reason
+        recover(machine=machine, abandon=KEY)
+        assert [one.thumbprint for one in cleanup(machine=machine, grace=dt.timedelta(0)).removed] == [old.thumbprint]
+    assert new != later
+
+
+def test_audit_and_renew_due_tell_what_is_pending(ca: CertificateAuthority, tmp_path: Path) -> None:
+    """An error, also where nothing is bound; a notice while somebody is changing the machine, for it may be that."""
+    machine = EmbeddedMachine(tmp_path / "m.sqlite", atomic_update=False)
+    stuck(ca, machine)
+    (row,) = audit(machine=machine).rows
+    assert (str(row.key), [one.code for one in row.findings]) == (KEY, ["change-pending"])
+    assert f"--abandon {KEY}" in row.findings[0].remedy
+    assert not audit(machine=machine).ok
+    for dry_run in (True, False):
+        (result,) = renew_due(ca, machine=machine, dry_run=dry_run)
+        assert str(result.key) == KEY
+        assert "mlsssl recover" in str(result.error)
+    with machine.port.lock("change", timeout=0):
+        assert audit(machine=machine).ok
+    (record,) = pending(machine)
+    record.rename(record.with_name("change.json")).write_bytes(b"{")
+    (row,) = audit(machine=machine).rows
+    assert (row.key, row.findings[0].where) == (None, "change.json")
+    (result,) = renew_due(ca, machine=machine)
+    assert result.to_dict()["key"] is None
+    recover(machine=machine, abandon="change.json")
+    assert audit(machine=machine).ok
+    assert renew_due(ca, machine=machine) == []
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders are not writable by mode bits on Windows")
@@ -661,6 +843,83 @@ def test_a_trail_that_cannot_be_kept_stops_the_change(ca: CertificateAuthority, 
     assert Binding.find(KEY, machine=machine) is None
 
 
+@pytest.mark.parametrize("name", ["a\0b.jsonl", "\ud800.jsonl", "x" * 300], ids=["nul", "surrogate", "long"])
+def test_a_trail_that_can_be_no_file_is_refused_before_anything_is_done(
+    ca: CertificateAuthority, machine: EmbeddedMachine, name: str
+) -> None:
+    """A NUL, half a surrogate, a name too long: our own error, and the next deploy finds nothing in its way."""
+    if name.startswith("\ud800") and sys.platform == "win32":
+        pytest.skip("Windows takes half a surrogate")
+    before = everything(machine)
+    with pytest.raises(InvalidInputError, match="audit trail"):
+        deploy(KEY, ca.issue("a.test"), machine=machine, trail=f"{machine.path.parent}/{name}")
+    assert everything(machine) == before
+    assert pending(machine) == []
+    assert deploy(KEY, ca.issue("a.test"), machine=machine).changed
+
+
+def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From now on no line can be added to a trail, though it can be opened."""
+
+    def refuse(change: Change, **_: object) -> None:
+        if change.trail is not None:
+            raise AccessDeniedError("this user may not write the audit trail", right="write")
+
+    monkeypatch.setattr("mlsssl._trail.add", refuse)
+
+
+def test_a_trail_that_fails_at_the_end_leaves_nothing_pending(
+    ca: CertificateAuthority, machine: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is taken back, and the failure says so and nothing else."""
+    before = everything(machine)
+    refusing(monkeypatch)
+    with pytest.raises(DeploymentError) as caught:
+        deploy(KEY, ca.issue("a.test"), machine=machine, trail=machine.path.with_name("trail"))
+    failure = caught.value.failure
+    assert isinstance(failure, Failure)
+    assert (failure.state, failure.to_do, len(failure.undone)) == ("old", (), 2)
+    assert everything(machine) == before
+    assert pending(machine) == []
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+def test_a_trail_that_fails_over_a_binding_whose_certificate_is_gone_keeps_the_new_one(
+    ca: CertificateAuthority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, atomic: bool
+) -> None:
+    """It cannot be taken back, so it is finished, and a person is told."""
+    machine = EmbeddedMachine(tmp_path / "m.sqlite", atomic_update=atomic)
+    refusing(monkeypatch)
+    with pytest.raises(DeploymentError) as caught:
+        over_a_dead_binding(ca, machine, trail=tmp_path / "trail")
+    failure = caught.value.failure
+    assert isinstance(failure, Failure)
+    assert failure.state == "new"
+    assert any("is in force" in line for line in failure.to_do)
+    assert Binding.get(KEY, machine=machine).diagnose() == ()
+    assert pending(machine) == []
+
+
+def test_an_undo_without_its_trail_is_refused_or_told(
+    ca: CertificateAuthority, machine: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before, when the trail's folder is gone; afterwards, when only its last line cannot be written."""
+    trail = machine.path.parent / "logs" / "trail"
+    trail.parent.mkdir()
+    outcome = deploy(KEY, ca.issue("a.test"), machine=machine, trail=trail)
+    away = trail.parent.rename(trail.parent.with_name("away"))
+    with pytest.raises(NotFoundError, match="audit trail"):
+        outcome.undo()
+    assert Binding.find(KEY, machine=machine) is not None
+    away.rename(trail.parent)
+    refusing(monkeypatch)
+    with pytest.raises(DeploymentError, match="the undo is done, but not in the audit trail"):
+        outcome.undo()
+    assert Binding.find(KEY, machine=machine) is None
+    assert pending(machine) == []
+    assert last_outcome(KEY, machine=machine) is None
+
+
 # -- Binding.update -------------------------------------------------------------------------------------------------
 
 
@@ -683,6 +942,21 @@ def test_loading_and_deploying_a_pfx_is_the_whole_procedure(
     """What the manual page needs forty steps for."""
     path = ca.issue("server-name.com").save(tmp_path / "x.pfx", password="secret")
     assert deploy(KEY, Certificate.load(path, password="secret"), machine=machine, host="server-name.com").changed
+
+
+def test_a_recovered_update_is_not_what_undo_takes_back(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """As one that was not killed: the deploy before it is."""
+    new = ca.issue("a.test")
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    machine.store().add(new)
+    before = Binding.get(KEY, machine=machine).record
+    after = replace(before, thumbprint=new.thumbprint)
+    Journal(machine.state_folder).begin(begun("update", before.key, before=before, after=after))
+    machine.port.bindings.update(after)
+    assert recover(machine=machine)[0].startswith("finished the update")
+    outcome = last_outcome(KEY, machine=machine)
+    assert outcome is not None
+    assert outcome.verb == "deploy"
 
 
 # -- systems with a mind of their own -------------------------------------------------------------------------------

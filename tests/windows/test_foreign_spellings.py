@@ -204,8 +204,9 @@ def test_a_journal_on_disk_keeps_the_spelling(tmp_path: Path) -> None:
     """Of the change's own key too, by which a killed change is looked for."""
     key = HostnamePort.as_stored("a b.Example.", 443)
     record = Binding(key, bytes(20)).record
-    Journal(tmp_path).begin(begun("update", key, before=record, after=record))
-    read = Journal(tmp_path).pending()
+    Journal(tmp_path).begin(begun("deploy", key, before=record, after=record))
+    (pending,) = Journal(tmp_path).pending()
+    read = pending.change
     assert read is not None
     assert isinstance(read.key, HostnamePort)
     assert (read.key, read.key.stored_host) == (key, "a b.Example.")

@@ -150,7 +150,7 @@ def _tell_renewals(results: list[Renewal], terminal: Terminal) -> int:
     terminal.result({"exit_code": code, "results": [one.to_dict() for one in results]})
     for one in results:
         if one.error is not None:
-            terminal.say(f"{one.key}: failed: {one.error}", style="error")
+            terminal.say(f"{one.key or 'a pending change'}: failed: {one.error}", style="error")
         elif one.outcome is not None:
             terminal.say(str(one.outcome), style="" if one.outcome.verified is not False else "error")
         elif one.plan is not None:
@@ -163,10 +163,10 @@ def _tell_renewals(results: list[Renewal], terminal: Terminal) -> int:
 
 
 def recover(arguments: Namespace, terminal: Terminal) -> int:
-    """`recover`: finish or take back what a killed process left."""
+    """`recover`: finish or take back what a killed process left, or give it up."""
     with machine_of(arguments) as machine:
-        done = recover_machine(machine=machine)
-    terminal.result({"done": done}, done or "nothing to recover")
+        done = recover_machine(machine=machine, abandon=arguments.abandon)
+    terminal.result({"done": done}, "\n".join(done) or "nothing to recover")
     return 0
 
 
