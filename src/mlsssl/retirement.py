@@ -93,7 +93,7 @@ def cleanup(
         machine: Which machine; this computer when not given.
         grace: How long to keep each, from the moment it was replaced; when not given what `renew` was told, or 30
             days.
-        dry_run: Only say what would be done.
+        dry_run: Only say what would be done; nothing is changed, and nothing cleared up either.
         at: The moment to count to, aware; now when not given.
 
     Returns:
@@ -102,7 +102,8 @@ def cleanup(
     Raises:
         InvalidInputError: a negative grace, or a naive `at`.
         AccessDeniedError: this user may not change the store.
-        BindingError: somebody is changing the machine right now.
+        BindingError: somebody is changing the machine right now; or, with `dry_run`, a change is not finished, since
+            its process was killed: `recover` first.
     """
     if grace is not None:
         check_grace(grace)
@@ -110,7 +111,7 @@ def cleanup(
     port = _select.port_of(machine)
     removed: list[StoreEntry] = []
     kept: list[Kept] = []
-    with _transaction.changing(port) as journal:
+    with (_transaction.looking if dry_run else _transaction.changing)(port) as journal:
         ledger = Ledger(port.state_folder)
         known = ledger.read()
         judged = []
