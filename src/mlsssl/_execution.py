@@ -12,7 +12,7 @@ from mlsssl._pki import keys
 from mlsssl._pki.report import Finding, Severity
 from mlsssl._text import to_json
 from mlsssl.binding import Binding, binding_of
-from mlsssl.errors import BindingError, DeploymentError, InvalidInputError, MlssslError
+from mlsssl.errors import BindingError, DeploymentError, InvalidInputError, MlssslError, UnusableCertificateError
 from mlsssl.service import Services
 
 if TYPE_CHECKING:
@@ -114,7 +114,11 @@ class Outcome:
             The outcome of the undoing, with `before` and `after` the other way round.
 
         Raises:
-            BindingError: somebody has changed the binding since; nothing was done.
+            BindingError: somebody has changed the binding since, or another change of it is pending; nothing was done.
+            UnusableCertificateError: the old binding cannot be set again, for its certificate or key is gone;
+                `.diagnosis` says why, and nothing was done.
+            NotFoundError, AccessDeniedError, InvalidInputError, NativeError: the audit trail that the deployment was
+                given cannot be written any more; nothing was done.
             DeploymentError: it stopped in the middle; `.failure` says what is left.
             InvalidInputError: this is itself the outcome of an undo: deploy again instead.
         """
@@ -230,31 +234,81 @@ def undo_change(machine: _select.HasPort | None, change: Change) -> Outcome:
     port = _select.port_of(machine)
     assert change.key is not None
     done: list[str] = []
-    with _transaction.changing(port) as journal:
+    with _transaction.changing(port, change.key) as journal:
         current = port.bindings.find(change.key)
         if current != change.before and not _transaction.has_happened(change, current):
             raise BindingError(f"{change.key} was changed since {change.title}; nothing was undone")
+        if current != change.before:
+            _refuse_hopeless(port, change)
+        _trail.try_to_open(change.trail)
         turned = journal.turn_back(replace(change, verb="undo", services=()))
         try:
-            _transaction.take_back(port, turned, say=done.append)
-            _trail.add(turned, result="done")
-            journal.finish(turned, keep=False)
-            journal.forget(change.key)
+            if _transaction.settle(port, turned, say=done.append):
+                raise BindingError(done.pop())  # the old certificate went while we looked
         except _transaction.FAILURES as error:
             if not isinstance(error, Exception):
                 raise
-            failure = Failure(
-                verb="undo",
-                key=str(change.key),
-                reason=str(error),
-                done=tuple(done),
-                to_do=("run `mlsssl recover` (or any deploy or renew): it goes on with the undo",),
-                state=_state(port, change),
-            )
+            failure = _undo_stopped(port, journal, turned, error, done)
             raise DeploymentError(str(failure), failure=failure) from error
+        _end_undo(port, journal, turned, done)
     before, after = _binding(change.after, machine), _binding(change.before, machine)
     key = change.key
     return Outcome(verb="undo", key=key, changed=bool(done), before=before, after=after, done=tuple(done))
+
+
+def _refuse_hopeless(port: MachinePort, change: Change) -> None:
+    """Raise when the machine would not have the old binding again."""
+    diagnosis = _transaction.why_not_back(port, change)
+    if diagnosis:
+        assert change.before is not None
+        raise UnusableCertificateError(
+            f"{change.title} cannot be undone, for the old binding with {change.before.thumbprint} cannot be set again "
+            f"(1312): {diagnosis[0]}. Nothing was undone. Without that certificate, deploy another one to {change.key}",
+            diagnosis=diagnosis,
+        )
+
+
+def _undo_stopped(port: MachinePort, journal: Journal, turned: Change, error: Exception, done: list[str]) -> Failure:
+    """What to say about an undo that stopped; it is forgotten when it had not begun to show."""
+    state = _state(port, turned)
+    to_do = [f"run `mlsssl recover`, which goes on with the undo; {_give_up(turned)}"]
+    if state == "new":  # the binding comes first, so nothing else was touched
+        with contextlib.suppress(MlssslError):
+            journal.finish(turned, keep=False)
+            to_do = []
+    return Failure(
+        verb="undo", key=str(turned.key), reason=str(error), done=tuple(done), to_do=tuple(to_do), state=state
+    )
+
+
+def _end_undo(port: MachinePort, journal: Journal, turned: Change, done: list[str]) -> None:
+    """Tell the trail, and forget the undo and what it undid; both are tried, for the undo is done."""
+    assert turned.key is not None
+    to_do, first = [], None
+    try:
+        _trail.add(turned, result="done")
+    except MlssslError as error:
+        to_do, first = [f"the undo is done, but not in the audit trail: {error}"], error
+    try:
+        journal.finish(turned, keep=False)
+        journal.forget(turned.key)
+    except MlssslError as error:
+        to_do.append(f"the undo is done, but its record stays ({error}): run `mlsssl recover`; {_give_up(turned)}")
+        first = first or error
+    if first is not None:
+        failure = Failure(
+            verb="undo",
+            key=str(turned.key),
+            reason=str(first),
+            done=tuple(done),
+            to_do=tuple(to_do),
+            state=_state(port, turned),
+        )
+        raise DeploymentError(str(failure), failure=failure) from first
+
+
+def _give_up(change: Change) -> str:
+    return f"when that cannot be, `mlsssl recover --abandon {change.key}` leaves the machine as it is"
 
 
 # -- the steps ----------------------------------------------------------------------------------------------------
@@ -344,12 +398,18 @@ def _after_failure(
     with contextlib.suppress(MlssslError):
         journal.turn_back(change)
     try:
-        _transaction.take_back(port, change, say=undone.append)
-        undone += port.recover()
-        _trail.add(change, result="failed", reason=reason)
-        journal.finish(change, keep=False)
+        new = _transaction.settle(port, replace(change, back=True), say=undone.append)
     except _transaction.FAILURES as second:
-        to_do.append(f"taking it back stopped too ({second}): run `mlsssl recover`, which goes on from here")
+        stopped = f"taking it back stopped too ({str(second) or type(second).__name__})"
+        to_do.append(f"{stopped}: run `mlsssl recover`, which goes on from here; {_give_up(change)}")
+    else:
+        if new:
+            to_do.append(f"the new binding of {change.key} is in force: look whether it should be")
+        to_do += _end_failed(journal, change, reason, new)
+        try:
+            undone += port.recover()
+        except MlssslError as third:
+            to_do.append(f"private keys that no certificate uses may be left ({third}): run `mlsssl recover`")
     started, down = _transaction.start_services(port, change)
     undone += started
     to_do += down
@@ -362,6 +422,21 @@ def _after_failure(
         to_do=tuple(to_do),
         state=_state(port, change),
     )
+
+
+def _end_failed(journal: Journal, change: Change, reason: str, new: bool) -> list[str]:
+    """Tell the trail of a failure that was dealt with, and end the change; what is left of that for a person."""
+    to_do = []
+    try:
+        _trail.add(change, result="done" if new else "failed", reason=reason)
+    except MlssslError as error:
+        if str(error) != reason:  # else it is what stopped the change, and said already
+            to_do.append(f"it is not in the audit trail: {error}")
+    try:
+        journal.finish(change, keep=new)
+    except MlssslError as error:
+        to_do.append(f"its record stays ({error}): run `mlsssl recover`; {_give_up(change)}")
+    return to_do
 
 
 def _state(port: MachinePort, change: Change) -> Literal["old", "new", "unknown"]:

@@ -1,8 +1,10 @@
 """What a change of a machine set out to do, on disk before it starts: so that a killed one can be finished or undone.
 
-One file, `change.json` in the machine's state folder, exists exactly while a change runs. It says what was there
-before and what shall be there after, whole; what was done in between is found by looking at the machine. No secret
-is in it. When the change is done the file becomes `last-<digest of the key>.json`, which `undo` reads.
+One file for each binding's key, `change-<digest of the key>.json` in the machine's state folder, exists exactly while a
+change of it runs. It says what was there before and what shall be there after, whole; what was done in between is found
+by looking at the machine. No secret is in it. When a deploy or renew is done the file becomes
+`last-<digest of the key>.json`, which `undo` reads. Each key has its own, so that a change which can be neither
+finished nor taken back is in nobody else's way.
 """
 
 from __future__ import annotations
@@ -28,6 +30,9 @@ if TYPE_CHECKING:
 
 VERSION = 1
 """Of the files' format; a later one is refused, not guessed at."""
+
+FORMER_NAME = "change.json"
+"""What the one record of all keys was called before each had its own; one that was left then is recovered still."""
 
 Was = Literal["absent", "without-key", "unusable-key", "whole"]
 """How a certificate was found before it was added."""
@@ -113,6 +118,11 @@ class Change:
         about = "" if self.key is None else f" of {self.key}"
         return f"the {self.verb}{about} begun {self.started:%Y-%m-%d %H:%M:%S} UTC by process {self.process}"
 
+    @property
+    def undoable(self) -> bool:
+        """Whether it is kept for `undo` when it is done."""
+        return self.key is not None and self.verb in ("deploy", "renew")
+
 
 def begun(
     verb: str,
@@ -142,8 +152,44 @@ def begun(
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A record whose change has begun and not ended: it runs, or a killed process left it.
+
+    Attributes:
+        path: The record's file.
+        change: The change; None when the file cannot be read, for which `error` says why.
+        error: Why not.
+    """
+
+    path: Path
+    change: Change | None = None
+    error: MlssslError | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it: the key, or the file's name when it has none that can be read."""
+        return self.path.name if self.change is None or self.change.key is None else str(self.change.key)
+
+    @property
+    def title(self) -> str:
+        """What to call it in messages."""
+        return f"the change in {self.path}" if self.change is None else self.change.title
+
+    def is_about(self, key: BindingKey | str | None) -> bool:
+        """Whether it is the change of this key, which the file's name says when nothing else can be read.
+
+        As text `key` is the name of the file itself.
+        """
+        if key is None or isinstance(key, str):
+            return self.path.name == key
+        if self.change is not None:
+            return self.change.key == key
+        return self.path.name == _name("change", key)
+
+
 class Journal:
-    """The journal in one state folder. Only the holder of the machine's lock writes it.
+    """The records in one state folder. Only the holder of the machine's lock writes them.
 
     Args:
         folder: The machine's state folder.
@@ -151,24 +197,31 @@ class Journal:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
-        self._running = folder / "change.json"
 
-    def pending(self) -> Change | None:
-        """The change that is running, or that a killed process left; None when there is none.
+    def pending(self) -> tuple[Pending, ...]:
+        """The changes that are running, or that killed processes left.
 
         Raises:
-            MalformedDataError: the file is damaged, or of a later version.
+            NativeError: the folder cannot be read. A record that cannot is in the result, with its error.
         """
+        with on_disk("iterdir"):
+            paths = sorted(path for path in self._folder.iterdir() if is_record(path.name))
+        found = map(self._pending, paths)
+        return tuple(one for one in found if one is not None)
+
+    @staticmethod
+    def _pending(path: Path) -> Pending | None:
         try:
-            data = _files.read(self._running)
+            return Pending(path=path, change=_parse(_files.read(path), path))
         except NotFoundError:
-            return None
-        return _parse(data, self._running)
+            return None  # it has ended meanwhile, for who holds no lock
+        except MlssslError as error:
+            return Pending(path=path, error=error)
 
     def begin(self, change: Change) -> None:
-        """Write it down; it is on the disk when this returns."""
+        """Write it down; it is on the disk when this returns. The key has no other that is pending."""
         with on_disk("write"):
-            _files.write(self._running, _text(change), private=True)
+            _files.write(self._folder / _name("change", change.key), _text(change), private=True)
 
     def turn_back(self, change: Change) -> Change:
         """Write down that it is being taken back, whatever happens next."""
@@ -176,13 +229,25 @@ class Journal:
         self.begin(turned)
         return turned
 
-    def finish(self, change: Change, *, keep: bool = True) -> None:
-        """It is done: keep it as the last change of its key, or (`keep` False) forget it."""
+    def finish(self, change: Change, *, keep: bool = True, path: Path | None = None) -> None:
+        """It is done: keep it as what `undo` takes back, if it is such a change, or (`keep` False) forget it.
+
+        Args:
+            change: What was begun.
+            keep: Whether it did what it set out to do.
+            path: Its record, when that is not where `begin` writes it.
+        """
+        record = path or self._folder / _name("change", change.key)
         with on_disk("rename"):
-            if keep and change.key is not None:
-                self._running.replace(self._last(change.key))
+            if keep and change.undoable:
+                record.replace(self._last(change.key))
             else:
-                self._running.unlink(missing_ok=True)
+                record.unlink(missing_ok=True)
+
+    def abandon(self, pending: Pending) -> None:
+        """Forget it, however it ended; the machine stays as it is."""
+        with on_disk("unlink"):
+            pending.path.unlink(missing_ok=True)
 
     def last(self, key: BindingKey) -> Change | None:
         """The last change of this key that was kept, or None. `MalformedDataError` when the file is damaged."""
@@ -198,9 +263,18 @@ class Journal:
         with on_disk("unlink"):
             self._last(key).unlink(missing_ok=True)
 
-    def _last(self, key: BindingKey) -> Path:
-        digest = hashlib.sha256(key_text(key).encode()).hexdigest()[:16]
-        return self._folder / f"last-{digest}.json"
+    def _last(self, key: BindingKey | None) -> Path:
+        return self._folder / _name("last", key)
+
+
+def _name(kind: Literal["change", "last"], key: BindingKey | None) -> str:
+    text = "" if key is None else key_text(key)
+    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+
+
+def is_record(name: str) -> bool:
+    """Whether a file of this name is the record of a pending change."""
+    return name == FORMER_NAME or (name.startswith("change-") and name.endswith(".json"))
 
 
 @contextmanager
@@ -302,7 +376,7 @@ def _parse(data: bytes, path: Path) -> Change:
     try:
         read = json.loads(data)
         if _int(read["version"]) > VERSION:
-            raise MalformedDataError(f"{path} was written by a later version of mlsssl; use that one to recover")
+            raise MalformedDataError(f"{path} was written by a later version of mlsssl, which can read it")
         return Change(
             verb=_str(read["verb"]),
             key=None if read["key"] is None else parse_binding_key(_str(read["key"])),
@@ -329,7 +403,7 @@ def _parse(data: bytes, path: Path) -> Change:
         if isinstance(error, MalformedDataError):
             raise
         raise MalformedDataError(
-            f"{path} is damaged ({type(error).__name__}); compare the binding with what it should be, then delete it"
+            f"{path} is damaged ({type(error).__name__}): look whether the binding is what it should be"
         ) from None
 
 

@@ -124,11 +124,14 @@ class Plan:
         Raises:
             BindingExistsError: the key has a binding, and `on_conflict` says to leave it.
             ValidationError: a finding is an error; `.report` has them all. `force=True` goes on all the same.
-            BindingError: somebody has changed the binding or the store since; plan again.
+            BindingError: somebody has changed the binding or the store since; plan again. Or an earlier change of this
+                binding is pending.
+            NotFoundError, AccessDeniedError, InvalidInputError, NativeError: the audit trail cannot be written;
+                nothing was done.
             DeploymentError: it stopped in the middle; `.failure` says what was done, what was undone and what is
                 left.
         """
-        with _transaction.changing(_select.port_of(self._wish.machine)) as journal:
+        with _transaction.changing(_select.port_of(self._wish.machine), self.key) as journal:
             planned = self._task.change.after
             now = make_plan(self._wish, app_id=None if planned is None else planned.app_id)
             same = (now.before, now.after, now.steps) == (self.before, self.after, self.steps)
@@ -147,6 +150,7 @@ class Plan:
         if not self._wish.force and not kept:
             self.report.raise_for_errors()
         if self.changes:
+            _trail.try_to_open(self._wish.trail)
             self._note_superseded()
         return _execution.run(self._task, journal)
 

@@ -7,6 +7,8 @@ import errno
 import getpass
 import json
 import os
+import stat
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from mlsssl import _files
@@ -14,6 +16,7 @@ from mlsssl._journal import record_to_dict
 from mlsssl.errors import AccessDeniedError, InvalidInputError, NativeError, NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from mlsssl._journal import Change
@@ -27,11 +30,10 @@ def add(change: Change, *, result: str, reason: str | None = None) -> None:
     Raises:
         NotFoundError: its folder does not exist.
         AccessDeniedError: this user may not write it.
-        InvalidInputError: a folder is in its place.
+        InvalidInputError: a folder is in its place, or it is no path that can be.
         NativeError: the disk is full, or otherwise refuses.
     """
-    trail = change.trail
-    if trail is None:
+    if change.trail is None:
         return
     before, after = change.before, change.after
     if change.verb == "undo":  # which runs a change the other way round
@@ -48,36 +50,63 @@ def add(change: Change, *, result: str, reason: str | None = None) -> None:
         "after": None if after is None else record_to_dict(after),
         "added": [f"{one.store}/{one.thumbprint}" for one in change.additions],
     }
-    line = json.dumps(entry).encode("ascii") + b"\n"
+    _append(change.trail, json.dumps(entry).encode("ascii") + b"\n")
+
+
+def try_to_open(trail: Path | None) -> None:
+    """Raise what `add` would raise, as far as that can be known before: the file is made, and nothing is written."""
+    if trail is not None:
+        _append(trail, b"")
+
+
+def _append(trail: Path, line: bytes) -> None:
     flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
-    try:
+    with _in_our_words(trail):
         descriptor = os.open(trail, flags, 0o600)
         try:
-            os.write(descriptor, line)
+            if os.write(descriptor, line) != len(line):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
-    except FileNotFoundError:
+
+
+def check(trail: str | Path | None) -> Path | None:
+    """The trail as a path; refused now when it cannot be one, for later the change would be done already.
+
+    Raises:
+        NotFoundError, AccessDeniedError, InvalidInputError, NativeError: as `add`.
+    """
+    if trail is None:
+        return None
+    path = _files.path_of(trail)
+    with _in_our_words(path):
+        path = path.absolute()
+        with suppress(FileNotFoundError):
+            if stat.S_ISDIR(path.stat().st_mode):
+                raise IsADirectoryError
+        if not path.parent.is_dir():
+            raise FileNotFoundError
+    return path
+
+
+@contextmanager
+def _in_our_words(trail: Path) -> Iterator[None]:
+    """What the system, or Python before it asks the system, says to the path of a trail."""
+    try:
+        yield
+    except (FileNotFoundError, NotADirectoryError):
         raise NotFoundError(f"there is no folder {trail.parent} for the audit trail; make it first") from None
     except IsADirectoryError:
         raise InvalidInputError(f"{trail} is a folder; the audit trail is a file") from None
     except PermissionError:
         raise AccessDeniedError(f"this user may not write the audit trail {trail}", right="write") from None
-    except OSError as error:
+    except (OSError, ValueError) as error:
+        # A ValueError: a NUL, or half a surrogate. Windows answers EINVAL for characters that no path may have.
+        if isinstance(error, ValueError) or error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL):
+            raise InvalidInputError(f"{str(trail)!r} cannot be the path of the audit trail: {error}") from None
         code = error.errno or 0
         raise NativeError("write", code, errno.errorcode.get(code, ""), f"the audit trail {trail}") from None
-
-
-def check(trail: str | Path | None) -> Path | None:
-    """The trail as a path; refused now when its folder is missing, for later the change would be done already."""
-    if trail is None:
-        return None
-    path = _files.path_of(trail).absolute()
-    if path.is_dir():
-        raise InvalidInputError(f"{path} is a folder; the audit trail is a file")
-    if not path.parent.is_dir():
-        raise NotFoundError(f"there is no folder {path.parent} for the audit trail; make it first")
-    return path
 
 
 def _user() -> str:

@@ -2,7 +2,7 @@
 
 The point of no return is the binding: once it is the new record the change is finished forwards, before that it is
 taken back. Both are done by looking at the machine, not by believing how far the killed process came, so both may be
-done twice.
+done twice. One that the machine lets nobody do either way stays pending, in the way of its own key only.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from mlsssl.errors import AccessDeniedError, BindingError, BindingNotFoundError,
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mlsssl._journal import Addition, Change, Journal
-    from mlsssl._ports import BindingRecord, BindingsPort, MachinePort, StorePort, StoreRecord
+    from mlsssl._journal import Addition, Change, Journal, Pending
+    from mlsssl._ports import BindingRecord, BindingsPort, Diagnosis, MachinePort, StorePort, StoreRecord
     from mlsssl.values import BindingKey, Thumbprint
 
 LOCK = "change"
@@ -43,60 +43,86 @@ def journal_of(port: MachinePort) -> Journal:
 
 
 @contextlib.contextmanager
-def changing(port: MachinePort, *, timeout: float = LOCK_TIMEOUT) -> Iterator[Journal]:
-    """Hold the machine's lock, with whatever a killed change left finished or taken back first.
+def changing(port: MachinePort, key: BindingKey | None = None, *, timeout: float = LOCK_TIMEOUT) -> Iterator[Journal]:
+    """Hold the machine's lock, with whatever a killed change left finished or taken back first, as far as that goes.
+
+    Args:
+        port: The machine.
+        key: What is to be changed; None for what concerns no key or a change that is not written down.
+        timeout: Seconds to wait for the lock.
 
     Raises:
-        BindingError: somebody else holds the lock for longer than `timeout` seconds.
-        MlssslError: what was left could not be cleared up; nothing else was done.
+        BindingError: somebody else holds the lock for longer than `timeout` seconds; or a change of this very key is
+            pending and can be neither finished nor taken back. Nothing was done.
     """
     with port.lock(LOCK, timeout=timeout):
         journal = journal_of(port)
         recovered = recover(port, journal)
-        if recovered.done or recovered.problems:
-            import logging
-
-            for line in (*recovered.done, *recovered.problems):
-                logging.getLogger("mlsssl").warning("%s: %s", port.description, line)
+        _log(port, recovered)
+        mine = next((one for one in recovered.stuck if one.pending.is_about(key)), None)
+        if mine is not None:
+            raise BindingError(f"nothing was done: {mine.text}") from mine.error
         yield journal
 
 
 @contextlib.contextmanager
 def looking(port: MachinePort) -> Iterator[Journal]:
-    """As `changing`, for who may change nothing: what a killed change left is an error, and stays.
+    """Hold the machine's lock for who may change nothing: what a killed change left stays, in the journal to be read.
 
     Raises:
-        BindingError: somebody else holds the lock; or a change is not finished.
-        MalformedDataError: the journal is damaged.
+        BindingError: somebody else holds the lock for longer than `LOCK_TIMEOUT` seconds.
     """
     with port.lock(LOCK, timeout=LOCK_TIMEOUT):
-        if (found := unsettled(port)) is not None:
-            raise found[0]
         yield journal_of(port)
 
 
-def unsettled(port: MachinePort) -> tuple[BindingError, BindingKey | None] | None:
-    """For who may only look, and clears nothing up: an error that tells of an unfinished change, and the key of that.
+def _log(port: MachinePort, recovered: Recovery) -> None:
+    """Say what was recovered on the way to something else."""
+    for line in (*recovered.done, *recovered.problems, *(one.text for one in recovered.stuck)):
+        import logging  # as a rule there is nothing to say
 
-    None when there is none. The key's binding is not what it will be then, and without an atomic update there may be
-    none at all for the moment. A user who may not read the state folder (on Windows: no administrator) is not told,
-    and could not change anything either.
+        logging.getLogger("mlsssl").warning("%s: %s", port.description, line)
+
+
+def left_over(port: MachinePort) -> tuple[tuple[Pending, ...], bool]:
+    """For who only looks: the changes that are pending, and whether one of them may be running right now.
 
     Raises:
-        MalformedDataError: the journal is damaged.
+        AccessDeniedError: this user may not look into the state folder.
     """
+    journal = journal_of(port)
+    if not journal.pending():
+        return (), False
     try:
-        change = journal_of(port).pending()
-    except AccessDeniedError:
-        return None
-    if change is None:
-        return None
-    error = BindingError(
-        f"{change.title} is not finished: it still runs, or its process has ended. What is found now may be neither "
-        "the old state nor the new one; run `mlsssl recover` (the next deploy, renew or update does the same), then "
-        "look again"
-    )
-    return error, change.key
+        with port.lock(LOCK, timeout=0):
+            return journal.pending(), False
+    except (BindingError, AccessDeniedError):
+        return journal.pending(), True
+
+
+def still_pending(port: MachinePort, *, only_look: bool) -> dict[BindingKey | None, BindingError]:
+    """What is left for a person to see to: an error for each pending change, by its key (None: it has none to read).
+
+    Args:
+        port: The machine.
+        only_look: Whether nothing may be changed. Else what can be recovered is recovered first.
+
+    Raises:
+        BindingError: somebody else holds the lock for longer than `LOCK_TIMEOUT` seconds.
+    """
+    if only_look:
+        with contextlib.suppress(AccessDeniedError):  # who may not look there could not see to it either
+            found = [(one, f"{one.title} has begun and not ended: run `mlsssl recover`") for one in left_over(port)[0]]
+            return _by_key(found)
+        return {}
+    with port.lock(LOCK, timeout=LOCK_TIMEOUT):
+        recovered = recover(port, journal_of(port))
+    _log(port, recovered)
+    return _by_key([(one.pending, one.text) for one in recovered.stuck])
+
+
+def _by_key(found: list[tuple[Pending, str]]) -> dict[BindingKey | None, BindingError]:
+    return {None if one.change is None else one.change.key: BindingError(text) for one, text in found}
 
 
 def same_store(one: str | None, other: str | None) -> bool:
@@ -127,6 +153,11 @@ def remove_record(port: MachinePort, key: BindingKey) -> None:
         port.bindings.remove(key)
 
 
+def key_written_down(port: MachinePort, key: BindingKey) -> BindingKey | None:
+    """For `changing`: the key of an exchange, where that is written down. What is done at once is in nobody's way."""
+    return None if port.bindings.atomic_update else key
+
+
 def replace_record(port: MachinePort, record: BindingRecord, *, expected: BindingRecord | None = None) -> None:
     """Replace the record of a key, under the machine's lock.
 
@@ -140,7 +171,7 @@ def replace_record(port: MachinePort, record: BindingRecord, *, expected: Bindin
         BindingError: somebody else is changing the machine's bindings; or the record is not as expected.
         MlssslError: as `exchange`.
     """
-    with changing(port) as journal:
+    with changing(port, key_written_down(port, record.key)) as journal:
         if expected is None and port.bindings.atomic_update:
             port.bindings.update(record)  # looks for nothing first: a record that cannot be read can be replaced
             return
@@ -331,7 +362,10 @@ def _user_of(port: MachinePort, change: Change, addition: Addition, record: Stor
             return f"{binding.key} is bound to it"
     if addition.role == "leaf":
         return None
-    subject = x509.load_der_x509_certificate(record.certificate).subject
+    try:
+        subject = x509.load_der_x509_certificate(record.certificate).subject
+    except FOREIGN_ERRORS:
+        return "whom it issued cannot be read"
     for binding in bindings:
         assert binding.thumbprint is not None
         if binding.thumbprint in change.bound:
@@ -371,6 +405,69 @@ def finish_forwards(port: MachinePort, change: Change) -> None:
         _set_mark(port, mark.store, mark.thumbprint, expected=mark.before, wanted=mark.after)
 
 
+def why_not_back(port: MachinePort, change: Change) -> tuple[Diagnosis, ...]:
+    """Why the machine would refuse the old binding of `change`, likeliest cause first; empty when it would not."""
+    return _why_unusable(port, change.before)
+
+
+def _why_unusable(port: MachinePort, record: BindingRecord | None) -> tuple[Diagnosis, ...]:
+    if record is None or record.thumbprint is None:
+        return ()
+    return port.diagnose(record.thumbprint, record.store_name or "MY")
+
+
+def settle(port: MachinePort, change: Change, *, say: Callable[[str], None] = NOTHING) -> bool:
+    """Finish `change` or take it back, whichever leaves a binding that works; may be called again.
+
+    Forwards once the binding is the new one, unless it is being taken back; also then, when the old binding cannot be
+    set again, for its certificate or key is gone. Back otherwise.
+
+    Returns:
+        Whether the new binding is in force: it was finished, or (an undo) has come to nothing.
+
+    Raises:
+        MlssslError: the machine refused something; the rest was not tried.
+    """
+    current = None if change.key is None else port.bindings.find(change.key)
+    forwards = has_happened(change, current)
+    unbound = current is None and change.before is not None and change.after is not None
+    if (forwards and change.back) or unbound:
+        hopeless = why_not_back(port, change) if change.before != change.after else ()
+        forwards = bool(hopeless) and not (unbound and _why_unusable(port, change.after))
+        if forwards:
+            say(f"kept the new binding of {change.key}, for the old one cannot be set again: {hopeless[0]}")
+    if not forwards:
+        take_back(port, change, say=say)
+        return False
+    if current is None and change.after is not None:
+        port.bindings.add(change.after)
+        say(f"bound {change.key} to {change.after.thumbprint}")
+    finish_forwards(port, change)
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stuck:
+    """A pending change that could not be brought to an end, neither forwards nor back.
+
+    Attributes:
+        pending: It.
+        error: What stopped it.
+    """
+
+    pending: Pending
+    error: Exception
+
+    @property
+    def text(self) -> str:
+        """What is the matter and what to do, in one sentence."""
+        return (
+            f"{self.pending.title} is still pending: {str(self.error) or type(self.error).__name__}; remove the reason "
+            f"and run `mlsssl recover`, or give it up and leave the machine as it is with "
+            f"`mlsssl recover --abandon {self.pending.name}`"
+        )
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
     """What `recover` did.
@@ -378,44 +475,94 @@ class Recovery:
     Attributes:
         done: A line for each thing done.
         problems: What a person must look after: a service that does not start, an audit trail that is gone. Not
-            reasons to keep the journal, for doing it again would not help.
+            reasons to keep a change pending, for doing it again would not help.
+        stuck: What is still pending.
+        pending: What was pending before.
     """
 
     done: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    stuck: tuple[Stuck, ...] = ()
+    pending: tuple[Pending, ...] = ()
 
 
-def recover(port: MachinePort, journal: Journal) -> Recovery:
-    """Finish or take back what a killed process left. The caller holds the lock.
+def recover(port: MachinePort, journal: Journal, *, abandon: BindingKey | str | None = None) -> Recovery:
+    """Finish or take back what killed processes left, each change by itself. The caller holds the lock.
+
+    Args:
+        port: The machine.
+        journal: Its journal.
+        abandon: The change to forget if it can be neither finished nor taken back: its key or its file's name.
 
     Raises:
-        MalformedDataError: the journal is damaged.
-        MlssslError: the machine refused; the journal is still there, and the next call tries again.
+        MlssslError: the journal's folder cannot be read. What goes wrong with one change is in the result.
     """
-    change = journal.pending()
-    if change is None:
-        return Recovery()
     done: list[str] = []
-    current = None if change.key is None else port.bindings.find(change.key)
-    forwards = not change.back and has_happened(change, current)
-    if forwards:
-        finish_forwards(port, change)
-        done.append(f"finished {change.title}")
-    else:
-        take_back(port, change, say=done.append)
-        done.insert(0, f"took back {change.title}" if change.verb != "undo" else f"finished {change.title}")
-    done += port.recover()  # the keys of a killed `add`
-    started, problems = start_services(port, change)
-    done += started
-    succeeded = forwards or change.verb == "undo"
+    problems: list[str] = []
+    stuck: list[Stuck] = []
+    pending = journal.pending()
+    for one in pending:
+        try:
+            try:
+                _recover_one(port, journal, one, done, problems)
+            except Exception:
+                if not one.is_about(abandon):
+                    raise
+                done.append(_abandon(port, journal, one, problems))
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is told, and in no other change's way
+            stuck.append(Stuck(pending=one, error=error))
+    if pending:
+        try:
+            done += port.recover()  # the keys of a killed `add`
+        except MlssslError as error:
+            problems.append(str(error))
+    return Recovery(done=tuple(done), problems=tuple(problems), stuck=tuple(stuck), pending=pending)
+
+
+def _recover_one(port: MachinePort, journal: Journal, one: Pending, done: list[str], problems: list[str]) -> None:
+    change = one.change
+    if change is None:
+        assert one.error is not None
+        raise one.error
+    lines: list[str] = []
+    undo = change.verb == "undo"
     try:
-        _trail.add(change, result="done" if succeeded else "failed", reason="recovered after the process had ended")
+        new = settle(port, change, say=lines.append)
+        ended = "gave up" if new and undo else "finished" if new or undo else "took back"
+        lines.insert(0, f"{ended} {change.title}")
+    finally:
+        # What stands still for a change runs again, whatever becomes of the change.
+        started, down = start_services(port, change)
+        done += [*lines, *started]
+        problems += down
+    _tell_trail(change, problems, result="failed" if new == undo else "done")
+    journal.finish(change, keep=new, path=one.path)
+    if undo and not new and change.key is not None:
+        journal.forget(change.key)
+
+
+def _tell_trail(change: Change, problems: list[str], *, result: str) -> None:
+    try:
+        _trail.add(change, result=result, reason="recovered after the process had ended")
     except MlssslError as error:
         problems.append(str(error))
-    journal.finish(change, keep=forwards)
-    if change.verb == "undo" and change.key is not None:
-        journal.forget(change.key)
-    return Recovery(done=tuple(done), problems=tuple(problems))
+
+
+def _abandon(port: MachinePort, journal: Journal, one: Pending, problems: list[str]) -> str:
+    """Forget a change and leave the machine as it is; what that is, in words."""
+    journal.abandon(one)
+    change = one.change
+    if change is None or change.key is None:
+        return f"gave up {one.title}; the machine was left as it is"
+    _tell_trail(change, problems, result="abandoned")
+    try:
+        current = port.bindings.find(change.key)
+        left = f"{change.key} is bound to {current.thumbprint}" if current else f"nothing is bound to {change.key}"
+    except MlssslError as error:
+        left = f"what is bound to {change.key} cannot be read ({error})"
+    added = [f"{addition.thumbprint} in LocalMachine\\{addition.store}" for addition in change.additions]
+    more = f"; what it was to add was left as it is: {', '.join(added)}" if added else ""
+    return f"gave up {change.title}; {left}{more}"
 
 
 def start_services(port: MachinePort, change: Change) -> tuple[list[str], list[str]]:

@@ -34,10 +34,10 @@ def doing(wish: Callable[Concatenate[V, P], Wish | Draft]) -> Callable[Concatena
         wanted = wish(self, *args, **kwargs)
         port = _select.port_of(wanted.machine)
         if isinstance(wanted, Draft):
-            with _transaction.changing(port):  # what a killed change left is no state to read
+            with _transaction.changing(port, wanted.key):  # what a killed change left is no state to read
                 complete = wanted.read()
             wanted = complete()
-        with _transaction.changing(port) as journal:
+        with _transaction.changing(port, wanted.key) as journal:
             plan = make_plan(wanted)
             outcome = plan.execute(journal)
         return _execution.look(plan.task, outcome)
@@ -55,9 +55,9 @@ def saying(wish: Callable[Concatenate[V, P], Wish | Draft], words: str) -> Calla
 
     def plan(self: V, /, *args: P.args, **kwargs: P.kwargs) -> Plan:
         wanted = wish(self, *args, **kwargs)
-        found = _transaction.unsettled(_select.port_of(wanted.machine))
-        if found is not None and found[1] == wanted.key:
-            raise found[0]
+        error = _transaction.still_pending(_select.port_of(wanted.machine), only_look=True).get(wanted.key)
+        if error is not None:
+            raise error
         return make_plan(wanted.read()() if isinstance(wanted, Draft) else wanted)
 
     return _like(wish, plan, name="plan", returned="Plan", words=words)

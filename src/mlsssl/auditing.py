@@ -7,13 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mlsssl import _preflight, _select
+from mlsssl import _preflight, _select, _transaction
 from mlsssl._pki.report import Finding, Severity, printable
 from mlsssl._surroundings import look_around_if_lists
 from mlsssl._text import to_json
 from mlsssl.binding import binding_of
 from mlsssl.certificate import Certificate
-from mlsssl.errors import MalformedDataError, StoreNotFoundError
+from mlsssl.errors import AccessDeniedError, MalformedDataError, StoreNotFoundError
 from mlsssl.store import Store
 from mlsssl.values import check_moment, well_known_application
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlsssl._cards import Printer
+    from mlsssl._journal import Pending
     from mlsssl._pki.rules import Profile
     from mlsssl._ports import BindingRecord, MachinePort, StoreRecord
     from mlsssl._surroundings import Surroundings
@@ -33,6 +34,8 @@ __all__ = ["Audit", "AuditRow", "audit"]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditRow:
     """One binding joined with its certificate and key; or one certificate that nothing is bound to.
+
+    A pending change has a row of its own, with its finding and at most its key, where nothing is bound to that key.
 
     Attributes:
         key: The binding's key; None for a certificate that is not bound.
@@ -111,7 +114,8 @@ class Audit:
     Attributes:
         machine: What to call the machine.
         at: The moment asked about, UTC.
-        rows: Bindings family by family, sorted by key; then certificates that nothing is bound to, if asked for.
+        rows: Bindings family by family, sorted by key; then pending changes of what is not bound; then certificates
+            that nothing is bound to, if asked for.
     """
 
     machine: str
@@ -172,6 +176,8 @@ def audit(
 ) -> Audit:
     """Look at every binding of a machine, its certificate, key and owner; nothing is changed.
 
+    A change that a killed process left half-done is an error, `change-pending`: `recover` sees to it.
+
     Args:
         machine: Which machine; this computer when not given.
         at: The moment to judge dates by, aware; now when not given.
@@ -202,6 +208,7 @@ def audit(
     )
     keys = [record.key for record in records]
     rows = [look.row_of_binding(record, [key for key in keys if key != record.key]) for record in records]
+    rows = look.with_pending(rows)
     if unbound:
         rows += look.rows_of_unbound(records)
     return Audit(machine=look.port.description, at=look.at, rows=tuple(rows))
@@ -238,6 +245,23 @@ class _Look:
             stored,
             findings,
         )
+
+    def with_pending(self, rows: list[AuditRow]) -> list[AuditRow]:
+        """The rows with what is pending: a finding of its binding, or a row of its own where nothing is bound."""
+        try:
+            pending, running = _transaction.left_over(self.port)
+        except AccessDeniedError:
+            return rows  # who may not look there could not see to it either
+        found = {one.name: _about_pending(one, running) for one in pending}
+        keyed = {str(one.change.key): one.change.key for one in pending if one.change is not None and one.change.key}
+        for number, row in enumerate(rows):
+            finding = found.pop(str(row.key), None)
+            if finding is not None:
+                rows[number] = replace(row, findings=_sorted([*row.findings, finding]))
+        return rows + [
+            AuditRow(key=keyed.get(name), app_id=None, owner=None, thumbprint=None, store=None, findings=(finding,))
+            for name, finding in found.items()
+        ]
 
     def rows_of_unbound(self, records: list[BindingRecord]) -> Iterator[AuditRow]:
         """A row for each certificate with a key that no binding names."""
@@ -304,6 +328,23 @@ class _Look:
             return None
         with closing(port):
             return port.find(thumbprint)
+
+
+def _about_pending(pending: Pending, running: bool) -> Finding:
+    left = f"{pending.title} has begun and not ended"
+    if pending.error is not None:
+        left += f": {pending.error}"
+    return Finding(
+        code="change-pending",
+        severity=Severity.NOTICE if running else Severity.ERROR,
+        where=pending.name,
+        found=f"{left}; the machine is being changed right now, so it may just be running" if running else left,
+        expected="every change finished or taken back",
+        remedy="look again in a minute"
+        if running
+        else f"mlsssl recover; if that cannot, mlsssl recover --abandon {pending.name} leaves the machine as it is",
+        standard="mlsssl: what is atomic",
+    )
 
 
 def _finding(code: str, severity: Severity, row: AuditRow, found: str, remedy: str) -> Finding:

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING
 from mlsssl import _select
 from mlsssl._arguments import check_type
 from mlsssl._ports import BindingRecord
-from mlsssl._transaction import add_record, changing, exchange, remove_record, replace_record
+from mlsssl._transaction import (
+    add_record,
+    changing,
+    exchange,
+    key_written_down,
+    remove_record,
+    replace_record,
+)
 from mlsssl.certificate import Certificate
 from mlsssl.errors import BindingNotFoundError, InvalidInputError, StoreNotFoundError
 from mlsssl.store import StoreEntry
@@ -340,7 +347,7 @@ def change_binding(
         MlssslError: as `Binding.get` and `Binding.update`.
     """
     port = _select.port_of(machine)
-    with changing(port) as journal:
+    with changing(port, key_written_down(port, parse_binding_key(key))) as journal:
         before = Binding.get(key, machine=machine)
         after = change(before).record
         exchange(port, journal, before.record, after)

@@ -441,7 +441,14 @@ def _add_deployment_commands(commands: Commands) -> None:
 
     parser = _command(commands, "undo", f"{room}:undo", "take the last deploy or renew of a key back", machine=True)
     parser.add_argument("key", metavar="KEY", help=key_help)
-    _command(commands, "recover", f"{room}:recover", "finish or take back what a killed process left", machine=True)
+    parser = _command(
+        commands, "recover", f"{room}:recover", "finish or take back what a killed process left", machine=True
+    )
+    parser.add_argument(
+        "--abandon",
+        metavar="KEY",
+        help="give the change of this key up if it can be neither finished nor taken back; the machine stays as it is",
+    )
     parser = _command(commands, "cleanup", f"{room}:cleanup", "remove superseded certificates and keys", machine=True)
     parser.add_argument("--grace", type=float, metavar="DAYS", help="since they were replaced; as renew was told")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")

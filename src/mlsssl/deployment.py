@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlsssl import _execution, _select, _transaction
+from mlsssl import _execution, _journal, _select, _transaction
 from mlsssl._execution import Failure, Outcome
 from mlsssl._plan import OnConflict, Plan, Step, Wish, make_wish
 from mlsssl._verb import doing, saying
-from mlsssl.errors import DeploymentError
+from mlsssl.errors import DeploymentError, MlssslError, NotFoundError
 from mlsssl.values import parse_binding_key
 
 if TYPE_CHECKING:
@@ -90,9 +90,12 @@ class _Deploy:
 
         Raises:
             InvalidInputError: an argument that cannot be, or a CCS key, which names no certificate.
+            NotFoundError, AccessDeniedError, NativeError: the file of `trail` cannot be written; nothing was done.
             ValidationError: the preflight found an error; `.report` has every finding, and nothing was done. What is
                 bound already is checked too.
             BindingExistsError: the key has another binding, and `on_conflict` says so.
+            BindingError: somebody else is changing this machine's bindings; or an earlier change of this key is pending
+                and can be neither finished nor taken back. Nothing was done; the message says what to do.
             StoreNotFoundError: no such store, or a thumbprint that is not in it.
             ServiceNotFoundError: a service in `restart` does not exist.
             DeploymentError: it stopped in the middle and was taken back; `.failure` says what was done, what was
@@ -146,37 +149,46 @@ class _Deploy:
 deploy = _Deploy()
 
 
-def recover(*, machine: _select.HasPort | None = None) -> list[str]:
+def recover(*, machine: _select.HasPort | None = None, abandon: BindingKey | str | None = None) -> list[str]:
     """Finish or take back what a killed deploy, renew or update left; a line for each thing done.
 
-    Every deploy, renew and undo does this first, so it is needed only when none follows.
+    Every deploy, renew and undo does this first, so it is needed only when none follows. A change that can be neither
+    finished nor taken back, since the old certificate is gone, say, stays pending; other bindings can be changed
+    meanwhile, its own cannot.
 
     Args:
         machine: Which machine; this computer when not given.
+        abandon: A change to give up, if it can be neither finished nor taken back: the key of its binding, or the
+            name of its file (`"change.json"`) where nobody can read of which binding it is. The machine stays as it
+            is, and a line says how that is.
 
     Raises:
         BindingError: somebody is changing the machine right now.
-        MalformedDataError: the journal is damaged.
-        DeploymentError: the machine is whole again, but a service that had been stopped does not start, or the
-            audit trail could not be told; `.failure` says which.
-        MlssslError: the machine refused; call again when its reason is gone.
+        InvalidInputError: `abandon` is neither a key nor such a name.
+        NotFoundError: no change of `abandon` was pending.
+        DeploymentError: not everything is well again: a change is still pending, a service that had been stopped does
+            not start, or the audit trail could not be told. `.failure` says what was done and what is to do, and
+            `__cause__` is what stopped the first change that is pending.
     """
+    wanted = abandon
+    if isinstance(abandon, str) and not _journal.is_record(abandon):
+        wanted = parse_binding_key(abandon)
     port = _select.port_of(machine)
     with port.lock(_transaction.LOCK, timeout=_transaction.LOCK_TIMEOUT):
-        recovered = _transaction.recover(port, _transaction.journal_of(port))
-        done = [*recovered.done, *port.recover()]
-    if recovered.problems:
-        text = "; ".join((*done, *recovered.problems))
-        raise DeploymentError(
-            f"recovered, but a person must look: {text}",
-            failure=Failure(
-                verb="recover",
-                key="",
-                reason="; ".join(recovered.problems),
-                done=tuple(done),
-                to_do=recovered.problems,
-            ),
+        recovered = _transaction.recover(port, _transaction.journal_of(port), abandon=wanted)
+        done, problems = [*recovered.done], [*recovered.problems, *(one.text for one in recovered.stuck)]
+        try:
+            done += port.recover()
+        except MlssslError as error:
+            problems.append(str(error))
+    if problems:
+        failure = Failure(verb="recover", key="", reason="; ".join(problems), done=tuple(done), to_do=tuple(problems))
+        text = "".join(f"\n  {line}" for line in (*done, *problems))
+        raise DeploymentError(f"not everything is well again:{text}", failure=failure) from (
+            recovered.stuck[0].error if recovered.stuck else None
         )
+    if abandon is not None and not any(one.is_about(wanted) for one in recovered.pending):
+        raise NotFoundError(f"no change of {abandon} is pending")
     return done
 
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlsssl._pki.keys import KeyType
     from mlsssl._pki.rules import Profile
     from mlsssl._plan import Plan, Wish
-    from mlsssl._ports import KeyProvider, MachinePort
+    from mlsssl._ports import KeyProvider
     from mlsssl.store import StoreEntry
     from mlsssl.values import BindingKey, Thumbprint
 
@@ -276,14 +276,14 @@ class Renewal:
     """What `renew_due` did about one binding.
 
     Attributes:
-        key: The binding.
+        key: The binding; None for a pending change whose record does not say of which binding it is.
         outcome: What was done; None when nothing was, or it failed.
         plan: With `dry_run`, what would be done; None otherwise.
         error: Why it failed; None when it did not.
         skipped: Why nothing was done, in words; None when something was tried.
     """
 
-    key: BindingKey
+    key: BindingKey | None
     outcome: Outcome | None = None
     plan: Plan | None = None
     error: MlssslError | None = None
@@ -293,7 +293,7 @@ class Renewal:
         """Plain values, ready for JSON."""
         result = "failed" if self.error else "skipped" if self.skipped else "planned" if self.plan else "renewed"
         return {
-            "key": str(self.key),
+            "key": None if self.key is None else str(self.key),
             "result": result,
             "skipped": self.skipped,
             "error": None if self.error is None else {"type": type(self.error).__name__, "message": str(self.error)},
@@ -344,8 +344,9 @@ def renew_due(
             certificate, one can be applied; the others are then to be made again.
 
     Returns:
-        A result for each binding that names a certificate, in the order of `Binding.all` or `only`; then one for a key
-        that has no binding at the moment, since its change is not finished (with `dry_run`).
+        A result for each binding that names a certificate, in the order of `Binding.all` or `only`; then one for each
+        other change (of a key in `only`) that a killed process left and that could be neither finished nor taken back
+        (with `dry_run`: that is not finished). A binding with such a change is not renewed; `.error` says what to do.
 
     Raises:
         BindingError: another `renew_due` runs on this machine; the message says which process. Or somebody else has
@@ -360,7 +361,7 @@ def renew_due(
     wanted = None if given is None else [parse_binding_key(key) for key in given]
     port = _select.port_of(machine)
     with contextlib.nullcontext() if dry_run else port.lock("renew", timeout=0):
-        pending = _pending(port) if dry_run else {}
+        pending = _transaction.still_pending(port, only_look=dry_run)
         with contextlib.nullcontext() if dry_run else _transaction.changing(port):
             bindings = _bindings_of(machine, wanted, pending)
         made: dict[Thumbprint, Certificate] = {}
@@ -397,14 +398,8 @@ def renew_due(
     return results
 
 
-def _pending(port: MachinePort) -> dict[BindingKey, BindingError]:
-    """For who clears nothing up: what is wrong with a binding that is in the middle of a change."""
-    found = _transaction.unsettled(port)
-    return {} if found is None or found[1] is None else {found[1]: found[0]}
-
-
 def _bindings_of(
-    machine: _select.HasPort | None, wanted: list[BindingKey] | None, pending: Collection[BindingKey]
+    machine: _select.HasPort | None, wanted: list[BindingKey] | None, pending: Collection[BindingKey | None]
 ) -> list[Binding]:
     """The bindings to look at: those wanted, or all. One with a pending change may have no record at the moment."""
     if wanted is None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator
 
+    from mlsssl._journal import Journal
     from mlsssl._ledger import Superseded
     from mlsssl._ports import MachinePort, StoreRecord
     from mlsssl.store import StoreEntry
@@ -86,8 +87,9 @@ def cleanup(
     """Take out certificates that were renewed long enough ago, with their private keys.
 
     A certificate is superseded when it has the mark CERT_RENEWAL. It stays while any binding of any family names
-    it, while the newer one is not there with a usable key, and until its grace is over. Its key stays when another
-    certificate uses it. Killed at any moment, the next change of the machine removes a key that was left alone.
+    it, while the newer one is not there with a usable key, while a pending change needs it, and until
+    its grace is over. Its key stays when another certificate uses it. Killed at any moment, the next change of the
+    machine removes a key that was left alone.
 
     Args:
         machine: Which machine; this computer when not given.
@@ -102,8 +104,7 @@ def cleanup(
     Raises:
         InvalidInputError: a negative grace, or a naive `at`.
         AccessDeniedError: this user may not change the store.
-        BindingError: somebody is changing the machine right now; or, with `dry_run`, a change is not finished, since
-            its process was killed: `recover` first.
+        BindingError: somebody is changing the machine right now.
     """
     if grace is not None:
         check_grace(grace)
@@ -114,11 +115,12 @@ def cleanup(
     with (_transaction.looking if dry_run else _transaction.changing)(port) as journal:
         ledger = Ledger(port.state_folder)
         known = ledger.read()
+        needed = _needed(journal)
         judged = []
         for entry in _candidates(port, machine, known):
             since = known.get((entry.store_name.casefold(), entry.thumbprint))
             # All before the first is removed: the one that replaced it may itself be among those to go.
-            judged.append((entry, _reason_to_keep(port, entry, since, grace, moment)))
+            judged.append((entry, needed.get(entry.thumbprint) or _reason_to_keep(port, entry, since, grace, moment)))
         change = _journal.begun("cleanup", None)
         for entry, reason in judged:
             if reason is not None:
@@ -133,6 +135,17 @@ def cleanup(
             ledger.remove(entry.store_name, entry.thumbprint)
             journal.finish(change, keep=False)
     return Cleanup(removed=tuple(removed), kept=tuple(kept))
+
+
+def _needed(journal: Journal) -> dict[Thumbprint, str]:
+    """The certificates without which a pending change could never be finished or taken back, with which change."""
+    return {
+        record.thumbprint: f"{one.title} is pending and needs it: mlsssl recover"
+        for one in journal.pending()
+        if one.change is not None
+        for record in (one.change.before, one.change.after)
+        if record is not None and record.thumbprint is not None
+    }
 
 
 def _candidates(

@@ -157,9 +157,9 @@ def _tell_renewals(results: list[Renewal], terminal: Terminal) -> int:
 
 
 def recover(arguments: Namespace, terminal: Terminal) -> int:
-    """`recover`: finish or take back what a killed process left."""
+    """`recover`: finish or take back what a killed process left, or give it up."""
     with machine_of(arguments) as machine:
-        done = recover_machine(machine=machine)
+        done = recover_machine(machine=machine, abandon=arguments.abandon)
     terminal.result({"done": done}, "\n".join(done) or "nothing to recover")
     return 0
 
