@@ -17,9 +17,10 @@ from mlsssl._transaction import (
     key_written_down,
     remove_record,
     replace_record,
+    still_pending,
 )
 from mlsssl.certificate import Certificate
-from mlsssl.errors import BindingNotFoundError, InvalidInputError, StoreNotFoundError
+from mlsssl.errors import BindingError, BindingNotFoundError, InvalidInputError, StoreNotFoundError
 from mlsssl.store import StoreEntry
 from mlsssl.values import (
     BindingFamily,
@@ -140,14 +141,17 @@ class Binding:
         """The binding of this key.
 
         Raises:
-            BindingNotFoundError: nothing is bound to it; the message lists what is bound to the same port.
+            BindingNotFoundError: nothing is bound to it; the message lists what is bound to the same port, or tells of
+                a change of this binding that is not finished.
             UnsupportedError: this Windows does not know the family.
             InvalidInputError: the key is none.
         """
         parsed = parse_binding_key(key)
         binding = cls.find(parsed, machine=machine)
         if binding is None:
-            near = [str(b.key) for b in cls.all(machine=machine) if b.key.port == parsed.port]
+            if error := _unfinished(parsed, machine):
+                raise BindingNotFoundError(f"nothing is bound to {parsed} now: {error}")
+            near = [str(b.key) for b in cls.all(machine=machine) if b.key.port == parsed.port and b.key != parsed]
             hint = f"; bound to that port: {', '.join(near)}" if near else "; nothing is bound to that port"
             raise BindingNotFoundError(f"nothing is bound to {parsed}{hint}")
         return binding
@@ -336,6 +340,14 @@ def binding_of(record: BindingRecord, machine: _select.HasPort | None) -> Bindin
     made = Binding.__new__(Binding)
     _fill(made, record, machine, record)
     return made
+
+
+def _unfinished(key: BindingKey, machine: _select.HasPort | None) -> BindingError | None:
+    """What there is to say about a key without a record on a machine that deletes a record before it sets another."""
+    port = _select.port_of(machine)
+    if port.bindings.atomic_update:
+        return None
+    return still_pending(port, only_look=True).get(key)
 
 
 def change_binding(

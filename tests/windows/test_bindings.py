@@ -313,6 +313,8 @@ def test_waiting_for_a_key_ends() -> None:
         (IpPort("0.0.0.0", 443), r"127\.\d+\.\d+\.\d+:1022"),
         (IpPort("::", 443), r"127\.\d+\.\d+\.\d+:1022"),
         (HostnamePort("a.test", 443), r"[0-9a-f]{16}\.invalid:1022"),
+        (CcsPort(443), "ccs=1022"),
+        (ScopedCcs("a.test", 443), r"scopedccs=[0-9a-f]{16}\.invalid:1022"),
     ],
 )
 def test_a_record_is_tried_out_under_a_key_that_answers_nobody(
@@ -333,20 +335,14 @@ def test_a_record_is_tried_out_under_a_key_that_answers_nobody(
         return delete(handle, number, structure, length, overlapped)
 
     monkeypatch.setattr(dlls.httpapi, "HttpDeleteServiceConfiguration", look)
-    wanted = replace(RECORD, key=key, options=BindingOptions(http2=False))
+    named = key.family.has_certificate
+    wanted = replace(RECORD, key=key, thumbprint=THUMBPRINT if named else None, store_name="MY" if named else None)
     bindings.try_out(wanted)
     (trial,) = seen
     assert re.fullmatch(shown, str(trial.key))
     assert replace(trial, key=key, app_id=wanted.app_id) == wanted
     assert bindings.all() == before
     assert dlls.calls.leaks == {}
-
-
-def test_a_record_without_a_certificate_needs_no_trial() -> None:
-    """What HTTP.sys would look at is not in it."""
-    dlls = fakes()
-    machine(dlls).try_out(replace(RECORD, key=CcsPort(443), thumbprint=None, store_name=None))
-    assert dlls.calls.names == []
 
 
 def test_a_trial_waits_for_a_new_key_and_tells_of_the_key_that_is_wanted() -> None:

@@ -25,7 +25,16 @@ from mlsssl.errors import (
     UnsupportedError,
     UnusableCertificateError,
 )
-from mlsssl.values import BindingFamily, BindingKey, BindingOptions, HostnamePort, IpPort, Thumbprint
+from mlsssl.values import (
+    BindingFamily,
+    BindingKey,
+    BindingOptions,
+    CcsPort,
+    HostnamePort,
+    IpPort,
+    ScopedCcs,
+    Thumbprint,
+)
 
 if TYPE_CHECKING:
     import logging
@@ -150,8 +159,6 @@ class WindowsBindings:
         one that no name server knows (`.invalid`, RFC 6761). A record by itself opens no port: that takes a program
         that registers a URL there.
         """
-        if record.thumbprint is None:
-            return  # nothing in it has to be found or opened
         trial = replace(record, key=_trial_key(record.key, self.all()), app_id=TRIAL_APPLICATION)
         with self._session() as api:
             self._write(api, _SET, api.HttpSetServiceConfiguration, trial, wanted=record)
@@ -290,11 +297,14 @@ class WindowsBindings:
 def _trial_key(key: BindingKey, records: Sequence[BindingRecord]) -> BindingKey:
     """A key to try a record out under that is for `key`; see `WindowsBindings.try_out`."""
     used = {record.key.port for record in records}
-    # A thousand ports in use are no reason to stop: the address or name is a random one.
+    # A thousand ports in use are no reason to stop: the address or name is a random one, and 183 does no harm here.
     port = next((port for port in _TRIAL_PORTS if port not in used), _TRIAL_PORTS[0])
+    host = f"{secrets.token_hex(8)}.invalid"
     if isinstance(key, IpPort):
         return IpPort(f"127.{secrets.randbelow(254) + 1}.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}", port)
-    return HostnamePort(f"{secrets.token_hex(8)}.invalid", port)
+    if isinstance(key, CcsPort):
+        return CcsPort(port)
+    return HostnamePort(host, port) if isinstance(key, HostnamePort) else ScopedCcs(host, port)
 
 
 def _delete(api: HttpApi, key: BindingKey) -> int:
