@@ -7,7 +7,7 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
-from mlsssl import _journal, _probe, _select, _shadow, _trail, _transaction
+from mlsssl import _probe, _select, _shadow, _trail, _transaction
 from mlsssl._foreign_text import printable, printable_lines
 from mlsssl._pki import keys
 from mlsssl._pki.report import Finding, Severity
@@ -502,7 +502,8 @@ def _binding(record: BindingRecord | None, machine: _select.HasPort | None) -> B
 def last_outcome(key: BindingKey, machine: _select.HasPort | None) -> Outcome | None:
     """The outcome of the last change of this key that can be undone, also of an earlier process; None without."""
     port = _select.port_of(machine)
-    change = _journal.Journal(port.state_folder).last(key)
+    with _transaction.changing(port) as journal:  # a killed change of this key is the last one, or none
+        change = journal.last(key)
     if change is None:
         return None
     return Outcome(

@@ -22,8 +22,9 @@ from mlsssl.store import StoreEntry
 from mlsssl.values import BindingOptions, check_friendly_name, check_moment, check_store_name
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+    from typing import TypeAlias
 
     from mlsssl._cards import Printer
     from mlsssl._execution import Outcome, Task
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     from mlsssl._ports import KeyProvider, MachinePort, StoreRecord
     from mlsssl.binding import CertificateReference
     from mlsssl.values import BindingKey, Thumbprint
+
+    OptionsWanted: TypeAlias = BindingOptions | Callable[[BindingOptions], BindingOptions]
 
 __all__ = ["OnConflict", "Plan", "Step"]
 
@@ -224,7 +227,8 @@ class Wish:
 
     Attributes:
         older: For a renewal: the certificate that is renewed.
-        expected: For a renewal: the binding whose certificate it is.
+        expected: For a renewal: the binding whose certificate it is. The new one names no other; its options and its
+            owner are whatever they are when it is replaced.
         grace: For a renewal: how long to keep that certificate.
         Others: As in `deploy`.
     """
@@ -235,7 +239,7 @@ class Wish:
     certificate: CertificateReference
     store: str | None
     app_id: uuid.UUID | None
-    options: BindingOptions | None
+    options: OptionsWanted | None
     on_conflict: OnConflict
     trust_root: bool
     friendly_name: str | None
@@ -253,6 +257,22 @@ class Wish:
     grace: dt.timedelta | None = None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Draft:
+    """A wish that depends on what the machine has.
+
+    Attributes:
+        machine: Which machine.
+        key: The binding in question.
+        read: Looks at the machine, under its lock where something will be done. What it returns makes the wish, and is
+            called without the lock, for it may take its time.
+    """
+
+    machine: _select.HasPort | None
+    key: BindingKey
+    read: Callable[[], Callable[[], Wish]]
+
+
 def make_wish(
     verb: Literal["deploy", "renew"],
     key: BindingKey | str,
@@ -261,7 +281,7 @@ def make_wish(
     machine: _select.HasPort | None,
     store: str | None,
     app_id: uuid.UUID | str | None = None,
-    options: BindingOptions | None = None,
+    options: OptionsWanted | None = None,
     on_conflict: OnConflict = "replace",
     trust_root: bool = False,
     friendly_name: str | None,
@@ -300,7 +320,7 @@ def make_wish(
         certificate=certificate,
         store=None if store is None else check_store_name(store),
         app_id=None if app_id is None else application_id(app_id),
-        options=None if options is None else check_options(options),
+        options=options if options is None or callable(options) else check_options(options),
         on_conflict=on_conflict,
         trust_root=trust_root,
         friendly_name=check_friendly_name(friendly_name),
@@ -327,14 +347,14 @@ def make_plan(wish: Wish, *, app_id: uuid.UUID | None = None) -> Plan:
         app_id: The new owner's GUID for a key that has no binding; a random one when not given.
 
     Raises:
-        BindingError: the binding to renew is another by now.
+        BindingError: the binding to renew names another certificate by now.
         StoreNotFoundError: the store does not exist, or a thumbprint was given that is not in it.
         UnsupportedError: the machine does not know the family.
         ServiceNotFoundError: a service to restart does not exist.
     """
     port = _select.port_of(wish.machine)
     before = port.bindings.find(wish.key)
-    if wish.expected is not None and before != wish.expected:
+    if wish.expected is not None and not _same_certificate(before, wish.expected):
         raise BindingError(f"{wish.key} was changed while its new certificate was made; nothing was done")
     store = wish.store or "MY"
     certificate, stored = _resolve(port, wish, store)
@@ -460,25 +480,36 @@ def _additions(
         )
 
 
+def _same_certificate(one: BindingRecord | None, other: BindingRecord) -> bool:
+    return (
+        one is not None
+        and one.thumbprint == other.thumbprint
+        and _transaction.same_store(one.store_name, other.store_name)
+    )
+
+
 def _after(
     wish: Wish, before: BindingRecord | None, thumbprint: Thumbprint, store: str, app_id: uuid.UUID | None
 ) -> BindingRecord:
     """The record that is wanted: what was not said stays as it is."""
-    options = wish.options
+    present = BindingOptions() if before is None else before.options
+    options = present if wish.options is None else wish.options
+    if callable(options):
+        options = check_options(options(present))
     if before is None:
         return BindingRecord(
             key=wish.key,
             thumbprint=thumbprint,
             store_name=store,
             app_id=wish.app_id or app_id or uuid.uuid4(),
-            options=BindingOptions() if options is None else options,
+            options=options,
         )
     return replace(
         before,
         thumbprint=thumbprint,
         store_name=before.store_name if _transaction.same_store(before.store_name, store) else store,
         app_id=before.app_id if wish.app_id is None else wish.app_id,
-        options=before.options if options is None else options,
+        options=options,
     )
 
 

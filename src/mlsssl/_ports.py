@@ -339,12 +339,29 @@ class BindingsPort(Protocol):
         """Every record of every family this machine knows, family by family, sorted by key."""
         ...
 
-    def add(self, record: BindingRecord) -> None:
+    def add(self, record: BindingRecord, *, retry: bool = True) -> None:
         """Add. `BindingExistsError` (183), `UnusableCertificateError` (1312) with its diagnosis, `UnsupportedError`.
 
         A key that was not read from a machine exists in whatever spelling its host is there. A plain CCS record has
         no options: `InvalidInputError`.
+
+        Args:
+            record: What to add.
+            retry: Whether a refusal that may pass by itself (87 on Windows, while the key is new) is waited out, for
+                some ten seconds. False where clients would wait too: while a record is being replaced.
         """
+        ...
+
+    def try_out(self, record: BindingRecord) -> None:
+        """Raise what `add` would raise if nothing were bound to the key; what clients are served stays as it is.
+
+        Waits as `add` does. Only between `Journal.begin` and `finish`, holding the machine's lock: a machine may have
+        to set the record under another key for a moment, and after a kill `recover` has to remove that.
+        """
+        ...
+
+    def recover(self) -> list[str]:
+        """Remove what a killed `try_out` left; a line for each thing. `MachinePort.recover` does it too."""
         ...
 
     def update(self, record: BindingRecord) -> None:
@@ -500,7 +517,7 @@ class MachinePort(Protocol):
         ...
 
     def recover(self) -> list[str]:
-        """Clean up what a killed `add` left (keys without a certificate); a line per thing done."""
+        """Clean up what a killed `add` (keys without a certificate) or `try_out` left; a line per thing done."""
         ...
 
     def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:

@@ -74,6 +74,17 @@ def changing(port: MachinePort, key: BindingKey | None = None, *, timeout: float
         yield journal
 
 
+@contextlib.contextmanager
+def looking(port: MachinePort) -> Iterator[Journal]:
+    """Hold the machine's lock for who may change nothing: what a killed change left stays, in the journal to be read.
+
+    Raises:
+        BindingError: somebody else holds the lock for longer than `LOCK_TIMEOUT` seconds.
+    """
+    with port.lock(LOCK, timeout=LOCK_TIMEOUT):
+        yield journal_of(port)
+
+
 def _log(port: MachinePort, recovered: Recovery) -> None:
     """Say what was recovered on the way to something else."""
     for line in (*recovered.done, *recovered.problems, *(one.text for one in recovered.stuck)):
@@ -117,6 +128,11 @@ def still_pending(port: MachinePort, *, only_look: bool) -> list[tuple[BindingKe
     return _with_keys([(one.pending, one.text) for one in recovered.stuck])
 
 
+def pending_of(port: MachinePort, key: BindingKey) -> BindingError | None:
+    """For who only looks: what there is to say about a change of this key that has begun and not ended, or None."""
+    return next((error for one, error in still_pending(port, only_look=True) if one == key), None)
+
+
 def _with_keys(found: list[tuple[Pending, str]]) -> list[tuple[BindingKey | None, BindingError]]:
     return [(None if one.change is None else one.change.key, BindingError(text)) for one, text in found]
 
@@ -129,39 +145,120 @@ def same_store(one: str | None, other: str | None) -> bool:
 # -- replacing a binding ------------------------------------------------------------------------------------------
 
 
-def replace_record(port: MachinePort, record: BindingRecord) -> None:
-    """Replace the record of a key: atomically where the machine can, else delete and set under the journal.
+def add_record(port: MachinePort, record: BindingRecord) -> None:
+    """`BindingsPort.add` under the machine's lock.
+
+    Raises:
+        BindingError: somebody else is changing the machine's bindings; and all that `BindingsPort.add` raises.
+    """
+    with changing(port):
+        port.bindings.add(record)
+
+
+def remove_record(port: MachinePort, key: BindingKey) -> None:
+    """`BindingsPort.remove` under the machine's lock.
+
+    Raises:
+        BindingError: somebody else is changing the machine's bindings; and all that `BindingsPort.remove` raises.
+    """
+    with changing(port):
+        port.bindings.remove(key)
+
+
+def key_written_down(port: MachinePort, key: BindingKey) -> BindingKey | None:
+    """For `changing`: the key of an exchange, where that is written down. What is done at once is in nobody's way."""
+    return None if port.bindings.atomic_update else key
+
+
+def replace_record(port: MachinePort, record: BindingRecord, *, expected: BindingRecord | None = None) -> None:
+    """Replace the record of a key, under the machine's lock.
+
+    Args:
+        port: The machine.
+        record: What it shall be.
+        expected: What it must be now; anything when not given.
 
     Raises:
         BindingNotFoundError: nothing is bound to the key.
-        MlssslError: as `BindingsPort.add`; the old record is back, or the journal has it.
+        BindingError: somebody else is changing the machine's bindings; or the record is not as expected.
+        MlssslError: as `exchange`.
     """
-    if port.bindings.atomic_update:
-        port.bindings.update(record)
-        return
-    with changing(port, record.key) as journal:
+    with changing(port, key_written_down(port, record.key)) as journal:
+        if expected is None and port.bindings.atomic_update:
+            port.bindings.update(record)  # looks for nothing first: a record that cannot be read can be replaced
+            return
         before = port.bindings.find(record.key)
         if before is None:
             raise BindingNotFoundError(f"nothing is bound to {record.key} (2, ERROR_FILE_NOT_FOUND); add it instead")
-        record = replace(record, key=before.key)  # in the spelling that the machine has
-        for one in (before, record):
-            refuse_ccs_options(one)  # what could not be put back is not taken away
-        change = _journal.begun("update", record.key, before=before, after=record)
-        journal.begin(change)
+        if expected is not None and before != expected:
+            raise BindingError(
+                f"{record.key} was changed since this binding was read; nothing was done, for that change would be "
+                "lost: read the binding again and change that one"
+            )
+        exchange(port, journal, before, record)
+
+
+def exchange(port: MachinePort, journal: Journal, before: BindingRecord, after: BindingRecord) -> None:
+    """Make `before`, which is there now, into `after`; the caller holds the machine's lock.
+
+    At once where the machine can, else by deleting and setting under the journal.
+
+    Raises:
+        BindingError: it failed, and so did taking it back: the message says what is bound now and what to do.
+        MlssslError: as `BindingsPort.add`; the old record is in force.
+    """
+    if port.bindings.atomic_update:
+        port.bindings.update(after)
+        return
+    after = replace(after, key=before.key)  # in the spelling that the machine has
+    for one in (before, after):
+        refuse_ccs_options(one)  # what could not be put back is not taken away
+    change = _journal.begun("update", before.key, before=before, after=after)
+    journal.begin(change)
+    try:
+        put(port.bindings, before, after)
+    except FAILURES as error:
         try:
-            put(port.bindings, before, record)
-        except FAILURES:
             take_back(port, change)
             journal.finish(change, keep=False)
-            raise
-        journal.finish(change, keep=False)
+        except MlssslError as second:
+            message = _left(port, change, error, second)
+            if isinstance(error, Exception):
+                raise BindingError(message) from error
+            # KeyboardInterrupt and SystemExit are the caller's own.
+            clean_logger("mlsssl").error("%s: %s", port.description, message)
+        raise
+    journal.finish(change, keep=False)
+
+
+def _left(port: MachinePort, change: Change, error: BaseException, second: MlssslError) -> str:
+    """What to say when an update failed and could not be taken back either."""
+    assert change.key is not None
+    try:
+        current = port.bindings.find(change.key)
+    except MlssslError:
+        state = f"what is bound to {change.key} now cannot be read"
+    else:
+        state = f"{change.key} has another binding now"
+        if current is None:
+            state = f"nothing is bound to {change.key} now"
+        elif current == change.before:
+            state = f"the old binding of {change.key} is in force"
+        elif has_happened(change, current):
+            state = f"the new binding of {change.key} is in force"
+    return (
+        f"{state}: the update failed ({str(error) or type(error).__name__}), and taking it back failed too ({second}). "
+        f"The old record is kept in {port.state_folder}; once the reason is gone, run `mlsssl recover`, which puts it "
+        "back (the next deploy, renew or update does the same)"
+    )
 
 
 def put(bindings: BindingsPort, before: BindingRecord | None, after: BindingRecord | None) -> None:
     """Make `before`, which is there now, into `after`; each may be None for nothing.
 
-    Where the machine has no atomic update there is a moment with nothing bound, so the caller's journal has both. A
-    machine that then refuses `after` (its certificate has been taken out of the store, say) gets `before` back at once.
+    Where the machine has no atomic update there is a moment with nothing bound, so the caller's journal has both. All
+    waiting, and whatever refusal can be known before, comes before that moment. A machine that then refuses `after`
+    all the same gets `before` back at once.
     """
     if before is None:
         if after is not None:
@@ -171,9 +268,10 @@ def put(bindings: BindingsPort, before: BindingRecord | None, after: BindingReco
     elif bindings.atomic_update:
         bindings.update(after)
     else:
+        bindings.try_out(after)
         bindings.remove(before.key)
         try:
-            bindings.add(after)
+            bindings.add(after, retry=False)
         except FAILURES:
             with contextlib.suppress(MlssslError):  # the first error says more, and the journal has both
                 bindings.add(before)
@@ -212,6 +310,8 @@ def take_back(port: MachinePort, change: Change, *, say: Callable[[str], None] =
         MlssslError: the machine refused something; the rest was not tried.
     """
     if change.key is not None and change.before != change.after:
+        for line in port.bindings.recover():  # first, for it names the certificate that is to go
+            say(line)
         current = port.bindings.find(change.key)
         if current is None and change.before is not None:
             port.bindings.add(change.before)

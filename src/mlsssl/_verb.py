@@ -10,7 +10,7 @@ import inspect
 from typing import TYPE_CHECKING, ParamSpec, TypeVar
 
 from mlsssl import _execution, _select, _transaction
-from mlsssl._plan import make_plan
+from mlsssl._plan import Draft, make_plan
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ P = ParamSpec("P")
 V = TypeVar("V")
 
 
-def doing(wish: Callable[Concatenate[V, P], Wish]) -> Callable[Concatenate[V, P], Outcome]:
+def doing(wish: Callable[Concatenate[V, P], Wish | Draft]) -> Callable[Concatenate[V, P], Outcome]:
     """The method that carries out what `wish` works out: planned and done under the machine's lock, then looked at.
 
     Args:
@@ -32,7 +32,12 @@ def doing(wish: Callable[Concatenate[V, P], Wish]) -> Callable[Concatenate[V, P]
 
     def call(self: V, /, *args: P.args, **kwargs: P.kwargs) -> Outcome:
         wanted = wish(self, *args, **kwargs)
-        with _transaction.changing(_select.port_of(wanted.machine), wanted.key) as journal:
+        port = _select.port_of(wanted.machine)
+        if isinstance(wanted, Draft):
+            with _transaction.changing(port, wanted.key):  # what a killed change left is no state to read
+                complete = wanted.read()
+            wanted = complete()
+        with _transaction.changing(port, wanted.key) as journal:
             plan = make_plan(wanted)
             outcome = plan.execute(journal)
         return _execution.look(plan.task, outcome)
@@ -40,7 +45,7 @@ def doing(wish: Callable[Concatenate[V, P], Wish]) -> Callable[Concatenate[V, P]
     return _like(wish, call, name="__call__", returned="Outcome", words=wish.__doc__)
 
 
-def saying(wish: Callable[Concatenate[V, P], Wish], words: str) -> Callable[Concatenate[V, P], Plan]:
+def saying(wish: Callable[Concatenate[V, P], Wish | Draft], words: str) -> Callable[Concatenate[V, P], Plan]:
     """The method that makes a plan of what `wish` works out, and does nothing.
 
     Args:
@@ -49,7 +54,11 @@ def saying(wish: Callable[Concatenate[V, P], Wish], words: str) -> Callable[Conc
     """
 
     def plan(self: V, /, *args: P.args, **kwargs: P.kwargs) -> Plan:
-        return make_plan(wish(self, *args, **kwargs))
+        wanted = wish(self, *args, **kwargs)
+        error = _transaction.pending_of(_select.port_of(wanted.machine), wanted.key)
+        if error is not None:
+            raise error
+        return make_plan(wanted.read()() if isinstance(wanted, Draft) else wanted)
 
     return _like(wish, plan, name="plan", returned="Plan", words=words)
 
@@ -59,7 +68,7 @@ T = TypeVar("T")
 
 
 def _like(
-    wish: Callable[Q, Wish], method: Callable[Q, T], *, name: str, returned: str, words: str | None
+    wish: Callable[Q, Wish | Draft], method: Callable[Q, T], *, name: str, returned: str, words: str | None
 ) -> Callable[Q, T]:
     """`method` with the arguments of `wish`, and a name, a result and words of its own."""
     functools.update_wrapper(method, wish)

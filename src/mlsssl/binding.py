@@ -11,9 +11,17 @@ from mlsssl import _select
 from mlsssl._arguments import check_type
 from mlsssl._foreign_text import shown
 from mlsssl._ports import BindingRecord
-from mlsssl._transaction import replace_record
+from mlsssl._transaction import (
+    add_record,
+    changing,
+    exchange,
+    key_written_down,
+    pending_of,
+    remove_record,
+    replace_record,
+)
 from mlsssl.certificate import Certificate
-from mlsssl.errors import BindingNotFoundError, InvalidInputError, MlssslError, StoreNotFoundError
+from mlsssl.errors import BindingError, BindingNotFoundError, InvalidInputError, MlssslError, StoreNotFoundError
 from mlsssl.store import StoreEntry
 from mlsssl.values import (
     BindingFamily,
@@ -30,11 +38,11 @@ from mlsssl.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import TypeAlias
 
     from mlsssl._cards import Printer
-    from mlsssl._ports import BindingsPort, Diagnosis
+    from mlsssl._ports import Diagnosis
 
     CertificateReference: TypeAlias = Certificate | StoreEntry | Thumbprint | bytes | str
 
@@ -65,6 +73,8 @@ class Binding:
     app_id: uuid.UUID
     options: BindingOptions
     _machine: _select.HasPort | None = field(repr=False, compare=False)
+    _known: BindingRecord | None = field(repr=False, compare=False)
+    """What the machine had when this, or what it was made from, was read or written; None for one of the caller's."""
 
     def __init__(
         self,
@@ -89,7 +99,7 @@ class Binding:
             app_id=application_id(app_id),
             options=BindingOptions() if options is None else check_options(options),
         )
-        _fill(self, record, machine)
+        _fill(self, record, machine, None)
 
     @property
     def family(self) -> BindingFamily:
@@ -136,14 +146,17 @@ class Binding:
         the listing itself gives find each its own.
 
         Raises:
-            BindingNotFoundError: nothing is bound to it; the message lists what is bound to the same port.
+            BindingNotFoundError: nothing is bound to it; the message lists what is bound to the same port, or tells of
+                a change of this binding that is not finished.
             UnsupportedError: this Windows does not know the family.
             InvalidInputError: the key is none.
         """
         parsed = bound_key(key, machine)
         binding = cls.find(parsed, machine=machine)
         if binding is None:
-            near = [str(b.key) for b in cls.all(machine=machine) if b.key.port == parsed.port]
+            if error := _unfinished(parsed, machine):
+                raise BindingNotFoundError(f"nothing is bound to {parsed} now: {error}")
+            near = [str(b.key) for b in cls.all(machine=machine) if b.key.port == parsed.port and b.key != parsed]
             hint = f"; bound to that port: {', '.join(near)}" if near else "; nothing is bound to that port"
             raise BindingNotFoundError(f"nothing is bound to {parsed}{hint}")
         return binding
@@ -174,28 +187,43 @@ class Binding:
     def add(self) -> Binding:
         """Write the record (`netsh http add sslcert`); returns itself.
 
+        As every change of bindings here it waits for others of this machine, also of other processes, and clears up
+        what a killed one left.
+
         Raises:
             BindingExistsError: something is bound to this key already: `update` replaces it.
             UnusableCertificateError: HTTP.sys could not use the certificate (1312); `.diagnosis` says why.
             AccessDeniedError: not administrator.
             UnsupportedError: this Windows does not know the family or an option.
+            BindingError: somebody else has been changing this machine's bindings for a minute.
         """
-        self._port.add(self.record)
+        add_record(_select.port_of(self._machine), self.record)
+        self._note_written()
         return self
 
     def update(self) -> Binding:
         """Replace the whole record of this key (`netsh http update sslcert`); returns itself.
 
-        Atomic where the system can (Windows 10 1703, Server 2019 and newer, the embedded machine). Elsewhere the
-        old record is on disk before it is deleted and the new one set: when that fails it is put back, and when the
-        process is killed in between, `mlsssl recover` or the next deploy, renew or update does it.
+        What is written is this record, whole. One that was read (`get`, `find`, `all`) and then changed
+        (`with_certificate`, `with_options`) replaces only what it was read as: where the key has another record by
+        now, a renewal's, say, that change would be lost, and a BindingError says so. One that you made, or that you
+        did not change since it was read, replaces whatever is there.
+
+        Atomic where the system can (Windows 10 1703, Server 2019 and newer, the embedded machine). Elsewhere the new
+        record is tried out under a key that answers nobody, then the old record is deleted and the new one set: when
+        that fails the old one is put back, and when the process is killed in between, `mlsssl recover` or the next
+        deploy, renew or update does it.
 
         Raises:
             BindingNotFoundError: nothing is bound to this key: `add` does it.
             UnusableCertificateError, AccessDeniedError, UnsupportedError: as `add`.
-            BindingError: without an atomic update: somebody else is changing this machine's bindings right now.
+            BindingError: the record was changed since it was read; or somebody else has been changing this machine's
+                bindings for a minute; or, without an atomic update, it failed and the old record could not be put
+                back: the message says what is bound now and what to do.
         """
-        replace_record(_select.port_of(self._machine), self.record)
+        expected = None if self._known == self.record else self._known
+        replace_record(_select.port_of(self._machine), self.record, expected=expected)
+        self._note_written()
         return self
 
     def remove(self) -> None:
@@ -204,12 +232,12 @@ class Binding:
         Raises:
             BindingNotFoundError: nothing is bound to this key.
             AccessDeniedError: not administrator.
+            BindingError: somebody else has been changing this machine's bindings for a minute.
         """
-        self._port.remove(self.key)
+        remove_record(_select.port_of(self._machine), self.key)
 
-    @property
-    def _port(self) -> BindingsPort:
-        return _select.port_of(self._machine).bindings
+    def _note_written(self) -> None:
+        object.__setattr__(self, "_known", self.record)
 
     def diagnose(self) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use the certificate, likeliest cause first; empty when it can."""
@@ -222,11 +250,16 @@ class Binding:
         if store is None:
             store = certificate.store_name if isinstance(certificate, StoreEntry) else self.store_name
         record = replace(self.record, thumbprint=thumbprint_of(certificate), store_name=store)
-        return binding_of(record, self._machine)
+        return self._changed(record)
 
     def with_options(self, options: BindingOptions) -> Binding:
         """The same binding with other options."""
-        return binding_of(replace(self.record, options=check_options(options)), self._machine)
+        return self._changed(replace(self.record, options=check_options(options)))
+
+    def _changed(self, record: BindingRecord) -> Binding:
+        made = Binding.__new__(Binding)
+        _fill(made, record, self._machine, self._known)
+        return made
 
     def __repr__(self) -> str:
         # What can be typed back: the arguments, not the fields. As text, "*:443" would be taken for an address.
@@ -325,13 +358,38 @@ def bound_key(key: BindingKey | str, machine: _select.HasPort | None) -> Binding
 
 
 def binding_of(record: BindingRecord, machine: _select.HasPort | None) -> Binding:
-    """The noun around a record. Private."""
+    """The noun around a record that the machine has. Private."""
     made = Binding.__new__(Binding)
-    _fill(made, record, machine)
+    _fill(made, record, machine, record)
     return made
 
 
-def _fill(made: Binding, record: BindingRecord, machine: _select.HasPort | None) -> None:
+def _unfinished(key: BindingKey, machine: _select.HasPort | None) -> BindingError | None:
+    """What there is to say about a key without a record on a machine that deletes a record before it sets another."""
+    port = _select.port_of(machine)
+    if port.bindings.atomic_update:
+        return None
+    return pending_of(port, key)
+
+
+def change_binding(
+    key: BindingKey | str, change: Callable[[Binding], Binding], *, machine: _select.HasPort | None
+) -> Binding:
+    """Read a binding, let `change` make another of it, and write that, all under the machine's lock. Private.
+
+    Raises:
+        MlssslError: as `Binding.get` and `Binding.update`.
+    """
+    port = _select.port_of(machine)
+    key = bound_key(key, machine)
+    with changing(port, key_written_down(port, key)) as journal:
+        before = Binding.get(key, machine=machine)
+        after = change(before).record
+        exchange(port, journal, before.record, after)
+    return binding_of(after, machine)
+
+
+def _fill(made: Binding, record: BindingRecord, machine: _select.HasPort | None, known: BindingRecord | None) -> None:
     put = object.__setattr__
     put(made, "key", record.key)
     put(made, "thumbprint", record.thumbprint)
@@ -339,6 +397,7 @@ def _fill(made: Binding, record: BindingRecord, machine: _select.HasPort | None)
     put(made, "app_id", record.app_id)
     put(made, "options", record.options)
     put(made, "_machine", machine)
+    put(made, "_known", known)
 
 
 def thumbprint_of(certificate: CertificateReference) -> Thumbprint:

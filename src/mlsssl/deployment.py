@@ -15,7 +15,7 @@ from mlsssl.values import parse_binding_key
 if TYPE_CHECKING:
     import datetime as dt
     import uuid
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from pathlib import Path
 
     from mlsssl._pki.rules import Profile
@@ -39,7 +39,7 @@ class _Deploy:
         machine: _select.HasPort | None = None,
         store: str | None = None,
         app_id: uuid.UUID | str | None = None,
-        options: BindingOptions | None = None,
+        options: BindingOptions | Callable[[BindingOptions], BindingOptions] | None = None,
         on_conflict: OnConflict = "replace",
         trust_root: bool = False,
         friendly_name: str | None = None,
@@ -67,7 +67,9 @@ class _Deploy:
             machine: Which machine; this computer when not given.
             store: The LocalMachine store; an entry's own, else `MY`, when not given.
             app_id: The owner's GUID; when not given the binding's present owner, or a new random one.
-            options: The binding's options, all of them; when not given those it has, or the defaults.
+            options: The binding's options, all of them, or a function that is given those it has (the defaults when
+                nothing is bound) and returns those it shall have; when not given those it has, or the defaults. The
+                function is called while the machine is locked, so that nobody's change of the options is lost.
             on_conflict: When the key has another binding: `replace` it, `fail`, `keep` it and do nothing, or
                 `replace-if-same-app`: replace when it belongs to `app_id`, else fail.
             trust_root: Put the self-signed root of the chain into the store Root: every program on this machine
@@ -134,6 +136,8 @@ class _Deploy:
         Raises:
             InvalidInputError, StoreNotFoundError, ServiceNotFoundError, UnsupportedError: as `deploy`. What the
                 preflight finds is in `plan.findings` instead.
+            BindingError: a change of this binding is not finished, by another process that still runs or that was
+                killed: `recover` first, for a plan clears nothing up.
         """,
     )
 
@@ -192,6 +196,11 @@ def recover(*, machine: _select.HasPort | None = None, abandon: BindingKey | str
 def last_outcome(key: BindingKey | str, *, machine: _select.HasPort | None = None) -> Outcome | None:
     """The outcome of the last deploy or renew of this key, also by an earlier process, for its `undo()`.
 
-    None when there is none, or it was undone. `MalformedDataError` when what was kept is damaged.
+    None when there is none, or it was undone. What a killed process left is cleared up first, as by `recover`.
+
+    Raises:
+        MalformedDataError: what was kept is damaged.
+        BindingError: somebody else has been changing the machine for a minute.
+        MlssslError: what was left could not be cleared up.
     """
     return _execution.last_outcome(bound_key(key, machine), machine)

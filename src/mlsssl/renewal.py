@@ -13,23 +13,23 @@ from mlsssl import _select, _transaction
 from mlsssl._arguments import check_type, items_of
 from mlsssl._foreign_text import shown
 from mlsssl._pki import keys, pem
-from mlsssl._plan import Wish, make_wish
+from mlsssl._plan import Draft, make_wish
 from mlsssl._verb import doing, saying
 from mlsssl.authority import CertificateAuthority
-from mlsssl.binding import Binding
+from mlsssl.binding import Binding, bound_key
 from mlsssl.certificate import Certificate
-from mlsssl.errors import InvalidInputError, MlssslError, StoreNotFoundError
+from mlsssl.errors import BindingError, InvalidInputError, MlssslError, StoreNotFoundError
 from mlsssl.store import Store
 from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
     from mlsssl._execution import Outcome
     from mlsssl._pki.keys import KeyType
     from mlsssl._pki.rules import Profile
-    from mlsssl._plan import Plan
+    from mlsssl._plan import Plan, Wish
     from mlsssl._ports import KeyProvider
     from mlsssl.store import StoreEntry
     from mlsssl.values import BindingKey, Thumbprint
@@ -66,14 +66,15 @@ class _Renew:
         verify: bool = True,
         trail: str | Path | None = None,
         at: dt.datetime | None = None,
-    ) -> Wish:
+    ) -> Draft:
         """Replace the certificate of a binding by a new one for the same names; everything else stays as it is.
 
         Names, key type, the address of the revocation list, whether the key may be exported, its kind of key storage,
         friendly name, store, owner and options (with unknown bits) are the old one's. The key is a new one. The old
         certificate gets the mark CERT_RENEWAL, which IIS' automatic rebind reads, and stays in the store until
         `cleanup` takes it out after its grace. The binding is never without a certificate where the system can update
-        it in one step.
+        it in one step. What a killed change left is cleared up before anything is read; options and owner that are
+        changed while the new certificate is made stay so.
 
         Args:
             key: The binding; it must exist.
@@ -101,39 +102,47 @@ class _Renew:
             StoreNotFoundError: the bound certificate is not in its store, so nobody knows its names: `deploy`.
             AccessDeniedError: `reuse_key`, and the key is not exportable.
             ValidationError: the preflight found an error in the new certificate; nothing was done.
-            BindingError: somebody changed the binding meanwhile; nothing was done.
+            BindingError: the binding was given another certificate meanwhile; nothing was done. Or somebody else has
+                been changing this machine's bindings for a minute.
             DeploymentError: it stopped in the middle and was taken back, as in `deploy`.
             Exception: whatever a function given as `source` raises; nothing was done.
         """
         check_grace(grace)
         if at is not None:
             check_moment(at)
-        binding = Binding.get(key, machine=machine)
-        entry = _bound_entry(binding, machine)
-        old = entry.certificate
-        if reuse_key:
-            old = _with_key(entry, machine)
-        new = _obtain(source, old, key_type=key_type, reuse_key=reuse_key, days=days, at=at)
-        return make_wish(
-            "renew",
-            binding.key,
-            new,
-            machine=machine,
-            store=binding.store_name or "MY",
-            friendly_name=new.friendly_name if new.friendly_name is not None else entry.friendly_name,
-            exportable=entry.key is not None and entry.key.exportable is True,
-            provider=_provider(entry, new),
-            restart=restart,
-            host=None,
-            profile=profile,
-            force=force,
-            verify=verify,
-            trail=trail,
-            at=at,
-            older=old,
-            expected=binding.record,
-            grace=grace,
-        )
+        parsed = bound_key(key, machine)
+
+        def read() -> Callable[[], Wish]:
+            binding = Binding.get(parsed, machine=machine)
+            entry = _bound_entry(binding, machine)
+            old = _with_key(entry, machine) if reuse_key else entry.certificate
+
+            def complete() -> Wish:
+                new = _obtain(source, old, key_type=key_type, reuse_key=reuse_key, days=days, at=at)
+                return make_wish(
+                    "renew",
+                    binding.key,
+                    new,
+                    machine=machine,
+                    store=binding.store_name or "MY",
+                    friendly_name=new.friendly_name if new.friendly_name is not None else entry.friendly_name,
+                    exportable=entry.key is not None and entry.key.exportable is True,
+                    provider=_provider(entry, new),
+                    restart=restart,
+                    host=None,
+                    profile=profile,
+                    force=force,
+                    verify=verify,
+                    trail=trail,
+                    at=at,
+                    older=old,
+                    expected=binding.record,
+                    grace=grace,
+                )
+
+            return complete
+
+        return Draft(machine=machine, key=parsed, read=read)
 
     __call__ = doing(_wish)
     plan = saying(
@@ -147,8 +156,10 @@ class _Renew:
             The steps, the findings and the difference; `plan.apply()` does it.
 
         Raises:
-            InvalidInputError, BindingNotFoundError, StoreNotFoundError, AccessDeniedError, BindingError, Exception: as
-                `renew`. What the preflight finds is in `plan.findings` instead.
+            InvalidInputError, BindingNotFoundError, StoreNotFoundError, AccessDeniedError, Exception: as `renew`. What
+                the preflight finds is in `plan.findings` instead.
+            BindingError: as `renew`; or a change of this binding is not finished, by another process that still runs
+                or that was killed: `recover` first, for a plan clears nothing up.
         """,
     )
 
@@ -313,7 +324,7 @@ def renew_due(
     """Renew every binding whose certificate is due, for a scheduled task; one failure does not stop the others.
 
     Bindings that share a certificate share the new one. Certificates that another authority has issued are left
-    alone, for whoever issued them renews them.
+    alone, for whoever issued them renews them. What a killed change left is cleared up before anything is read.
 
     Args:
         authority: Issues the new ones.
@@ -330,30 +341,31 @@ def renew_due(
         trail: As in `renew`.
         at: As in `renew`; also the moment to be due at.
         dry_run: Only say what would be done, as `renew.plan` does: the machine is only looked at, and what the
-            authority issues for the plans is kept nowhere else. Of plans that share a certificate, one can be
-            applied; the others are then to be made again.
+            authority issues for the plans is kept nowhere else. A binding with a change that is not finished, since
+            its process was killed, say, is a failure, also when nothing is bound to its key now. Of plans that share a
+            certificate, one can be applied; the others are then to be made again.
 
     Returns:
-        A result for each binding that names a certificate, in the order of `Binding.all`; then, without `only`, one
-        for each other change that a killed process left and that could be neither finished nor taken back. A binding
-        with such a change is not renewed; `.error` says what to do.
+        A result for each binding that names a certificate, in the order of `Binding.all` or `only`; then one for each
+        other change (of a key in `only`) that a killed process left and that could be neither finished nor taken back
+        (with `dry_run`: that is not finished). A binding with such a change is not renewed; `.error` says what to do.
 
     Raises:
-        BindingError: another `renew_due` runs on this machine; the message says which process.
+        BindingError: another `renew_due` runs on this machine; the message says which process. Or somebody else has
+            been changing its bindings for a minute.
         BindingNotFoundError: a key in `only` is not bound.
         InvalidInputError: an argument that cannot be.
     """
     check_type(authority, CertificateAuthority, "an authority is needed (CertificateAuthority.load reads one)")
     check_grace(grace)
     moment = check_moment(at)
-    keys_given = None if only is None else tuple(items_of(only, "only is a list of binding keys"))
+    given = None if only is None else items_of(only, "only is a list of binding keys")
+    wanted = None if given is None else [bound_key(key, machine) for key in given]
     port = _select.port_of(machine)
     with contextlib.nullcontext() if dry_run else port.lock("renew", timeout=0):
         pending = _transaction.still_pending(port, only_look=dry_run)
-        if keys_given is None:
-            bindings = [one for one in Binding.all(machine=machine) if one.thumbprint is not None]
-        else:
-            bindings = [Binding.get(key, machine=machine) for key in keys_given]
+        with contextlib.nullcontext() if dry_run else _transaction.changing(port):
+            bindings = _bindings_of(machine, wanted, {key for key, _ in pending})
         made: dict[Thumbprint, Certificate] = {}
         results = []
         for binding in bindings:
@@ -370,22 +382,52 @@ def renew_due(
                 if new is None:
                     old = _bound_entry(binding, machine).certificate
                     new = _issue(authority, old, key_type=key_type, reuse_key=False, days=days, at=at)
+                source = _only_for(binding.thumbprint, new)
                 if dry_run:
                     plan = renew.plan(
-                        binding.key, new, machine=machine, grace=grace, restart=restart, trail=trail, at=at
+                        binding.key, source, machine=machine, grace=grace, restart=restart, trail=trail, at=at
                     )
                     result = Renewal(key=binding.key, plan=plan)
                 else:
-                    outcome = renew(binding.key, new, machine=machine, grace=grace, restart=restart, trail=trail, at=at)
+                    outcome = renew(
+                        binding.key, source, machine=machine, grace=grace, restart=restart, trail=trail, at=at
+                    )
                     result = Renewal(key=binding.key, outcome=outcome)
                 made[binding.thumbprint] = new
                 results.append(result)
             except MlssslError as error:
                 results.append(Renewal(key=binding.key, error=error))
-        if keys_given is None:
-            told = {binding.key for binding in bindings}
-            results += [Renewal(key=key, error=error) for key, error in pending if key not in told]
+        told = {binding.key for binding in bindings}
+        results += [
+            Renewal(key=key, error=error)
+            for key, error in pending
+            if key not in told and (wanted is None or key in wanted)
+        ]
     return results
+
+
+def _bindings_of(
+    machine: _select.HasPort | None, wanted: list[BindingKey] | None, pending: Collection[BindingKey | None]
+) -> list[Binding]:
+    """The bindings to look at: those wanted, or all. One with a pending change may have no record at the moment."""
+    if wanted is None:
+        return [one for one in Binding.all(machine=machine) if one.thumbprint is not None]
+    return [
+        Binding.get(key, machine=machine)
+        for key in wanted
+        if key not in pending or Binding.find(key, machine=machine) is not None
+    ]
+
+
+def _only_for(thumbprint: Thumbprint, new: Certificate) -> Callable[[Certificate], Certificate]:
+    """A source of `new`, for a binding that still has the certificate which was judged to be due."""
+
+    def source(old: Certificate) -> Certificate:
+        if old.thumbprint != thumbprint:
+            raise BindingError(f"the binding was given {old.thumbprint} meanwhile; nothing was done")
+        return new
+
+    return source
 
 
 def _why_not(

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlsssl import _journal, _select, _transaction
-from mlsssl._foreign_text import printable
+from mlsssl._foreign_text import clean_logger, printable
 from mlsssl._ledger import Ledger
 from mlsssl._text import to_json
 from mlsssl.certificate import Certificate
@@ -101,7 +101,7 @@ def cleanup(
         machine: Which machine; this computer when not given.
         grace: How long to keep each, from the moment it was replaced; when not given what `renew` was told, or 30
             days.
-        dry_run: Only say what would be done.
+        dry_run: Only say what would be done; nothing is changed, and nothing cleared up either.
         at: The moment to count to, aware; now when not given.
 
     Returns:
@@ -118,7 +118,7 @@ def cleanup(
     port = _select.port_of(machine)
     removed: list[StoreEntry] = []
     kept: list[Kept] = []
-    with _transaction.changing(port) as journal:
+    with (_transaction.looking if dry_run else _transaction.changing)(port) as journal:
         ledger = Ledger(port.state_folder)
         known = ledger.read()
         needed = _needed(journal)
@@ -205,9 +205,7 @@ def _find_newer(port: MachinePort, thumbprint: Thumbprint) -> StoreRecord | None
             with closing(port.open_store(name, "LocalMachine")) as store:
                 found = store.find(thumbprint)
         except MlssslError as error:  # where it is not found, the older one stays
-            import logging
-
-            logging.getLogger("mlsssl").warning("LocalMachine\\%s was not looked into: %s", name, error)
+            clean_logger("mlsssl").warning("LocalMachine\\%s was not looked into: %s", name, error)
             continue
         if found is not None and (best is None or (found.key is not None and found.key.usable)):
             best = found

@@ -186,6 +186,7 @@ def check_whole(
     recover(machine=machine)
     now = picture(port)
     assert now.without_owner in (before.without_owner, after.without_owner)
+    assert {str(record.key) for record in port.bindings.all()} <= {KEY}, "a record that was only tried out was left"
     assert port.recover() == [], "an orphan key was left"
     assert count_keys() == len(now.keyed), "an orphan key was left"
     assert recover(machine=machine) == []

@@ -169,6 +169,34 @@ def test_an_update_replaces_the_whole_record(subject: BindingsSubject, key: Bind
     assert ours(subject) == [newer]
 
 
+@pytest.mark.parametrize("key", [KEYS[0], KEYS[1], KEYS[5], KEYS[7], KEYS[9]], ids=str)
+def test_a_record_that_is_tried_out_changes_nothing(subject: BindingsSubject, key: BindingKey) -> None:
+    """While the key has another one, and while it has none; nothing is left to be cleaned up."""
+    for old in ([], [record(subject, key)]):
+        for one in old:
+            subject.bindings.add(one)
+        before = subject.bindings.all()
+        subject.bindings.try_out(replace(record(subject, key), app_id=uuid.UUID(int=1)))
+        assert subject.bindings.all() == before
+        assert ours(subject) == old
+        assert subject.bindings.recover() == []
+
+
+def test_trying_a_record_out_says_what_adding_it_would(subject: BindingsSubject) -> None:
+    """The key that was meant is named, and nothing is left."""
+    unusable = replace(record(subject, KEYS[0]), thumbprint=NOWHERE)
+    refused = record(subject, CcsPort(44302), BindingOptions(http2=False))
+    before = subject.bindings.all()
+    for wanted in (unusable, refused):
+        with pytest.raises((UnusableCertificateError, InvalidInputError)) as adding:
+            subject.bindings.add(wanted)
+        with pytest.raises(type(adding.value)) as trying:
+            subject.bindings.try_out(wanted)
+        assert str(trying.value) == str(adding.value)
+    assert subject.bindings.all() == before
+    assert subject.bindings.recover() == []
+
+
 def test_a_machine_without_updates_says_so(subject: BindingsSubject) -> None:
     """Server 2016 has no such call: nothing is half done."""
     if subject.bindings.atomic_update:

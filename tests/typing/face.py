@@ -6,6 +6,7 @@ import datetime as dt
 import ssl
 import uuid
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 from cryptography import x509
@@ -117,6 +118,7 @@ def verbs(certificate: Certificate, ca: CertificateAuthority, machine: EmbeddedM
     assert_type(plan.apply(), Outcome)
     outcome = deploy("0.0.0.0:443", certificate, machine=machine, restart=["Demo"])
     assert_type(outcome, Outcome)
+    assert_type(deploy("0.0.0.0:443", certificate, options=lambda present: replace(present, tls13=False)), Outcome)
     assert_type(outcome.changed, bool)
     assert_type(outcome.before, Binding | None)
     assert_type(outcome.undo(), Outcome)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import pytest
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._fakes.httpapi import CCS, IP, SCOPED_CCS, SNI, FakeHttpApi, SslRecord
 from mlsssl._ports import BindingRecord, Cause, Diagnosis
-from mlsssl._windows.bindings import RETRY_DELAYS, WindowsBindings
+from mlsssl._windows.bindings import RETRY_DELAYS, TRIAL_APPLICATION, WindowsBindings
 from mlsssl._windows.codes import binding_failure, service_failure
 from mlsssl._windows.crypto_codes import crypto_failure
 from mlsssl._windows.native import ffi
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from mlsssl._windows.native import CData
+    from mlsssl.values import BindingKey
 
 THUMBPRINT = Thumbprint(bytes(range(100, 120)))
 V4_443 = b"\2\0\x01\xbb" + bytes(12)
@@ -362,6 +364,78 @@ def test_waiting_for_a_key_ends() -> None:
         machine(dlls, waits=waits).add(RECORD)
     assert (caught.value.function, caught.value.code) == ("HttpSetServiceConfiguration", 87)
     assert waits == list(RETRY_DELAYS)
+
+
+@pytest.mark.parametrize(
+    ("key", "shown"),
+    [
+        (IpPort("0.0.0.0", 443), r"127\.\d+\.\d+\.\d+:1022"),
+        (IpPort("::", 443), r"127\.\d+\.\d+\.\d+:1022"),
+        (HostnamePort("a.test", 443), r"[0-9a-f]{16}\.invalid:1022"),
+        (CcsPort(443), "ccs=1022"),
+        (ScopedCcs("a.test", 443), r"scopedccs=[0-9a-f]{16}\.invalid:1022"),
+    ],
+)
+def test_a_record_is_tried_out_under_a_key_that_answers_nobody(
+    key: BindingKey, shown: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where no record is for the port: on an address of this computer alone, or for a name that cannot be found.
+
+    The certificate and everything else is what HTTP.sys is to look at, and the record is gone afterwards.
+    """
+    dlls = fakes()
+    bindings = machine(dlls)
+    bindings.add(replace(RECORD, key=CcsPort(1023), thumbprint=None, store_name=None))
+    before, seen = bindings.all(), list[BindingRecord]()
+    delete = dlls.httpapi.HttpDeleteServiceConfiguration
+
+    def look(handle: CData, number: int, structure: CData, length: int, overlapped: CData) -> int:
+        seen.extend(record for record in machine(dlls).all() if record not in before)
+        return delete(handle, number, structure, length, overlapped)
+
+    monkeypatch.setattr(dlls.httpapi, "HttpDeleteServiceConfiguration", look)
+    named = key.family.has_certificate
+    wanted = replace(RECORD, key=key, thumbprint=THUMBPRINT if named else None, store_name="MY" if named else None)
+    bindings.try_out(wanted)
+    (trial,) = seen
+    assert re.fullmatch(shown, str(trial.key))
+    assert replace(trial, key=key, app_id=wanted.app_id) == wanted
+    assert bindings.all() == before
+    assert dlls.calls.leaks == {}
+
+
+def test_a_trial_waits_for_a_new_key_and_tells_of_the_key_that_is_wanted() -> None:
+    """As `add` does, and with its errors; nothing is left when it ends."""
+    dlls, waits = fakes(), list[float]()
+    refusing(dlls, 87, 87)
+    machine(dlls, waits=waits).try_out(RECORD)
+    assert waits == list(RETRY_DELAYS[:2])
+    dlls = fakes()
+    refusing(dlls, 87)
+    with pytest.raises(UnusableCertificateError, match=r"for 0\.0\.0\.0:443: no key"):
+        machine(dlls, diagnosis=(CAUSE,)).try_out(RECORD)
+    assert machine(dlls).all() == []
+
+
+def test_recovery_takes_out_what_was_only_tried() -> None:
+    """By its owner, which nobody else has; records of others stay, and again is nothing."""
+    dlls = fakes()
+    bindings = machine(dlls)
+    bindings.add(RECORD)
+    left = replace(RECORD, key=IpPort("127.9.9.9", 1023), app_id=TRIAL_APPLICATION)
+    bindings.add(left)
+    assert bindings.recover() == ["removed the record of 127.9.9.9:1023, which only tried a certificate out"]
+    assert bindings.all() == [RECORD]
+    assert bindings.recover() == []
+
+
+def test_who_adds_while_a_record_is_being_replaced_does_not_wait() -> None:
+    """Clients would wait too."""
+    dlls, waits = fakes(), list[float]()
+    refusing(dlls, 87)
+    with pytest.raises(NativeError, match="87"):
+        machine(dlls, waits=waits).add(RECORD, retry=False)
+    assert waits == []
 
 
 def test_87_with_a_known_cause_is_not_waited_for() -> None:

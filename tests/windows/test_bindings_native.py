@@ -183,6 +183,35 @@ def test_each_call_fails_in_turn(standin: raw_httpapi.StandIn, thumbprint: Thumb
     assert len(functions) >= 4
 
 
+def test_a_trial_that_fails_anywhere_leaves_what_recovery_takes_out(
+    standin: raw_httpapi.StandIn, thumbprint: Thumbprint
+) -> None:
+    """Each call fails in turn: the record that is bound stays as it is, and no other one does."""
+    old = record(KEYS[0], thumbprint)
+    functions: list[str] = []
+    for number in range(1, 50):
+        standin.reset()
+        machine().add(old)
+        before = standin.open_count()
+        standin.fail_call(number, 1359)
+        try:
+            machine().try_out(replace(old, options=BindingOptions()))
+        except MlssslError:
+            failed = standin.failed_function()
+            assert failed is not None
+            functions.append(failed)
+        else:
+            break
+        finally:
+            standin.fail_call(0, 0)
+            while standin.open_count() > before:  # a termination that failed did nothing: end it here
+                assert standin.terminate() == 0
+        assert len(machine().recover()) == (failed == "HttpDeleteServiceConfiguration")
+        assert machine().all() == [old]
+    assert {"HttpSetServiceConfiguration", "HttpDeleteServiceConfiguration"} <= set(functions)
+    assert machine().all() == [old]
+
+
 def test_not_an_administrator(
     standin: raw_httpapi.StandIn, thumbprint: Thumbprint, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,22 +8,20 @@ from typing import TYPE_CHECKING
 from mlsssl._commands.certificates import load, load_authority
 from mlsssl._commands.machines import machine_of, parse_options
 from mlsssl.auditing import audit as look
-from mlsssl.binding import Binding
+from mlsssl.deployment import Plan, last_outcome
 from mlsssl.deployment import deploy as deploy_to
-from mlsssl.deployment import last_outcome
 from mlsssl.deployment import recover as recover_machine
 from mlsssl.errors import InvalidInputError, NotFoundError
 from mlsssl.renewal import renew as renew_binding
 from mlsssl.renewal import renew_due
 from mlsssl.retirement import cleanup as clean
-from mlsssl.values import BindingOptions, Thumbprint
+from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from mlsssl._commands.terminal import Terminal
     from mlsssl._execution import Outcome
-    from mlsssl._plan import Plan
     from mlsssl.certificate import Certificate
     from mlsssl.machine import Machine
     from mlsssl.renewal import Renewal
@@ -42,42 +40,35 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
             certificate = Thumbprint(arguments.thumbprint)
         else:
             certificate = load(arguments.file, arguments.password, key=arguments.key_file)
-        plan = deploy_to.plan(
-            arguments.key,
-            certificate,
-            machine=machine,
-            store=arguments.store,
-            app_id=arguments.app_id,
-            options=_options(arguments, machine),
-            on_conflict=arguments.on_conflict,
-            trust_root=arguments.trust_root,
-            friendly_name=arguments.friendly_name,
-            exportable=arguments.exportable,
-            restart=arguments.restart,
-            host=arguments.host,
-            profile=arguments.profile,
-            force=arguments.force,
-            verify=not arguments.no_verify,
-            trail=arguments.trail,
+        verb = deploy_to.plan if arguments.plan else deploy_to
+        return _tell(
+            verb(
+                arguments.key,
+                certificate,
+                machine=machine,
+                store=arguments.store,
+                app_id=arguments.app_id,
+                options=(lambda present: parse_options(arguments.option, present)) if arguments.option else None,
+                on_conflict=arguments.on_conflict,
+                trust_root=arguments.trust_root,
+                friendly_name=arguments.friendly_name,
+                exportable=arguments.exportable,
+                restart=arguments.restart,
+                host=arguments.host,
+                profile=arguments.profile,
+                force=arguments.force,
+                verify=not arguments.no_verify,
+                trail=arguments.trail,
+            ),
+            terminal,
         )
-        return _show(plan, terminal) if arguments.plan else _tell(plan.apply(), terminal)
 
 
-def _options(arguments: Namespace, machine: Machine) -> BindingOptions | None:
-    if not arguments.option:
-        return None
-    bound = Binding.find(arguments.key, machine=machine)
-    return parse_options(arguments.option, BindingOptions() if bound is None else bound.options)
-
-
-def _show(plan: Plan, terminal: Terminal) -> int:
-    terminal.result(plan.to_dict(), str(plan))
-    return 0 if plan.ok else 1
-
-
-def _tell(outcome: Outcome, terminal: Terminal) -> int:
-    terminal.result(outcome.to_dict(), str(outcome))
-    return NOT_VERIFIED if outcome.verified is False else 0
+def _tell(done: Outcome | Plan, terminal: Terminal) -> int:
+    terminal.result(done.to_dict(), str(done))
+    if isinstance(done, Plan):
+        return 0 if done.ok else 1
+    return NOT_VERIFIED if done.verified is False else 0
 
 
 def _days(number: float) -> dt.timedelta:
@@ -128,15 +119,18 @@ def _renew_with(arguments: Namespace, machine: Machine, terminal: Terminal) -> i
         raise InvalidInputError("--certificate renews one binding, now: renew KEY --certificate FILE")
     if arguments.key is not None or arguments.days is not None:
         raise InvalidInputError("--key and --days are for --ca, which makes the certificate; here it is given")
-    plan = renew_binding.plan(
-        arguments.keys[0],
-        load(arguments.certificate, arguments.password),
-        machine=machine,
-        grace=_days(arguments.grace),
-        restart=arguments.restart,
-        trail=arguments.trail,
+    verb = renew_binding.plan if arguments.plan else renew_binding
+    return _tell(
+        verb(
+            arguments.keys[0],
+            load(arguments.certificate, arguments.password),
+            machine=machine,
+            grace=_days(arguments.grace),
+            restart=arguments.restart,
+            trail=arguments.trail,
+        ),
+        terminal,
     )
-    return _show(plan, terminal) if arguments.plan else _tell(plan.apply(), terminal)
 
 
 def _tell_renewals(results: list[Renewal], terminal: Terminal) -> int:

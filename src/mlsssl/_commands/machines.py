@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from mlsssl._commands.certificates import describe_crl, load
 from mlsssl._commands.terminal import read_password
 from mlsssl._foreign_text import shown
-from mlsssl.binding import Binding
+from mlsssl._transaction import changing
+from mlsssl.binding import Binding, bound_key, change_binding
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError, WrongPasswordError
 from mlsssl.machine import EmbeddedMachine, Machine
 from mlsssl.values import BindingOptions, Thumbprint
@@ -103,13 +104,16 @@ def store_import(arguments: Namespace, terminal: Terminal) -> int:
 def store_remove(arguments: Namespace, terminal: Terminal) -> int:
     """`store remove THUMBPRINT`."""
     with machine_of(arguments) as machine, machine.store(arguments.store, location=arguments.location) as store:
-        entry = store[arguments.thumbprint]
-        bound = [str(b.key) for b in machine.bindings if b.thumbprint == entry.thumbprint]
-        if bound and not arguments.force:
-            raise InvalidInputError(
-                f"{entry.thumbprint} is bound to {', '.join(bound)}; --force removes it all the same"
-            )
-        store.remove(entry.thumbprint, delete_key=not arguments.keep_key)
+        # So that it is not bound between the look and the removal; a user's own store holds nothing that is bound.
+        machine_wide = arguments.location == "LocalMachine"
+        with changing(machine.port) if machine_wide else contextlib.nullcontext():
+            entry = store[arguments.thumbprint]
+            bound = [str(b.key) for b in machine.bindings if b.thumbprint == entry.thumbprint]
+            if bound and not arguments.force:
+                raise InvalidInputError(
+                    f"{entry.thumbprint} is bound to {', '.join(bound)}; --force removes it all the same"
+                )
+            store.remove(entry.thumbprint, delete_key=not arguments.keep_key)
     terminal.result(
         {"removed": str(entry.thumbprint), "key_deleted": not arguments.keep_key}, f"Removed {entry.thumbprint}."
     )
@@ -260,14 +264,17 @@ def binding_add(arguments: Namespace, terminal: Terminal) -> int:
 
 def binding_update(arguments: Namespace, terminal: Terminal) -> int:
     """`binding update KEY`: what is not named stays as it is."""
-    with machine_of(arguments) as machine:
-        binding = machine.bindings[arguments.key]
+
+    def changed(binding: Binding) -> Binding:
         wanted = arguments.thumbprint or binding.thumbprint
         if wanted is not None and (arguments.thumbprint is not None or arguments.store is not None):
             binding = binding.with_certificate(wanted, store=arguments.store)
         elif arguments.store is not None:
             raise InvalidInputError(f"a binding for {binding.key} names no certificate, so no store either")
-        binding = binding.with_options(parse_options(arguments.option, binding.options)).update()
+        return binding.with_options(parse_options(arguments.option, binding.options))
+
+    with machine_of(arguments) as machine:
+        binding = change_binding(arguments.key, changed, machine=machine)
         terminal.result(_binding_row(binding), f"Updated {binding.key}.")
     return 0
 
@@ -275,7 +282,8 @@ def binding_update(arguments: Namespace, terminal: Terminal) -> int:
 def binding_remove(arguments: Namespace, terminal: Terminal) -> int:
     """`binding remove KEY`."""
     with machine_of(arguments) as machine:
-        binding = machine.bindings[arguments.key]
+        with changing(machine.port):  # what a killed change left is no state to read
+            binding = machine.bindings[bound_key(arguments.key, machine)]
         binding.remove()
         terminal.result({"removed": str(binding.key)}, f"Removed {binding.key}.")
     return 0

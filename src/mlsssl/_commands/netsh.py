@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl import _select
 from mlsssl._commands.oldstyle import explain
-from mlsssl._transaction import replace_record
+from mlsssl._transaction import add_record, remove_record, replace_record
 from mlsssl.errors import BindingNotFoundError
 from mlsssl.netsh import NetshCommand, format_listing, parse_command
 
@@ -47,20 +47,21 @@ def run(
     if explain_only:
         _explain(command, out)
         return 0
-    port = _select.port_of(machine).bindings
+    port = _select.port_of(machine)
     if command.verb == "show":
-        records = port.all() if command.key is None else [record for record in [port.find(command.key)] if record]
+        found = port.bindings
+        records = found.all() if command.key is None else [record for record in [found.find(command.key)] if record]
         if command.key is not None and not records:
             raise BindingNotFoundError(f"The system cannot find the file specified: nothing is bound to {command.key}")
         out(format_listing(records))
         return 0
     assert command.key is not None
     if command.verb == "delete":
-        port.remove(command.key)
+        remove_record(port, command.key)
     elif command.record is not None and command.verb == "add":
-        port.add(command.record)
+        add_record(port, command.record)
     elif command.record is not None:
-        replace_record(_select.port_of(machine), command.record)
+        replace_record(port, command.record)
     out(f"SSL Certificate successfully {_DONE[command.verb]}")
     return 0
 

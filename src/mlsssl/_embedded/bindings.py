@@ -84,8 +84,8 @@ class EmbeddedBindings:
             for record in sorted((r for r in found if r.key.family is family), key=lambda r: _order(r.key))
         ]
 
-    def add(self, record: BindingRecord) -> None:
-        """Add; see `BindingsPort.add`."""
+    def add(self, record: BindingRecord, *, retry: bool = True) -> None:
+        """Add; see `BindingsPort.add`. Nothing passes by itself here, so `retry` changes nothing."""
         row = self._checked_row(record)
         with self._database.transaction():
             if self._is_bound(self._as_stored(record.key)):
@@ -97,6 +97,16 @@ class EmbeddedBindings:
                 f"INSERT INTO bindings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
                 row,
             )
+
+    def try_out(self, record: BindingRecord) -> None:
+        """What `add` would say; see `BindingsPort.try_out`."""
+        self._checked_row(record)
+        with self._database.transaction():
+            self._check_certificate(record)
+
+    def recover(self) -> list[str]:
+        """Nothing: trying a record out leaves nothing here."""
+        return []
 
     def update(self, record: BindingRecord) -> None:
         """Replace the whole record; see `BindingsPort.update`."""

@@ -9,7 +9,9 @@ it matters.
 from __future__ import annotations
 
 import contextlib
+import secrets
 import time
+import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -26,7 +28,15 @@ from mlsssl.errors import (
     UnsupportedError,
     UnusableCertificateError,
 )
-from mlsssl.values import BindingFamily, BindingKey, HostnamePort, ScopedCcs, Thumbprint
+from mlsssl.values import (
+    BindingFamily,
+    BindingKey,
+    CcsPort,
+    HostnamePort,
+    IpPort,
+    ScopedCcs,
+    Thumbprint,
+)
 
 if TYPE_CHECKING:
     import logging
@@ -67,6 +77,13 @@ RETRY_DELAYS = (0.3, 0.7, 1.5, 3.0, 5.0)
 For some seconds after a CNG key was installed HTTP.sys answers so; seen on Server 2019 to 2025 by the makers of
 tokentimer, whose agent retries in like steps.
 """
+
+TRIAL_APPLICATION = uuid.UUID("6f0f3c5e-0d5b-4a53-9d0c-7a1c2f9be2d4")
+"""The owner of a record that only tries a certificate out; what it owns outside of a `try_out` a kill has left."""
+
+_TRIAL_PORTS = range(1023, 0, -1)
+# From above: IANA lists TCP 1023 as reserved, 1022 and 1021 as for experiments (RFC 4727), and assigns no service to
+# the ten below.
 
 
 class WindowsBindings:
@@ -131,15 +148,41 @@ class WindowsBindings:
                     records += [found[key] for key in sorted(found)]
         return records
 
-    def add(self, record: BindingRecord) -> None:
+    def add(self, record: BindingRecord, *, retry: bool = True) -> None:
         """HttpSetServiceConfiguration: a record for a key that has none, in no spelling of its host."""
         with self._session() as api:
-            self._require(api, record.key)
             if self._in_another_spelling(api, record.key) is not None:
                 raise BindingExistsError(
                     f"{record.key} is bound already, in another spelling of its host: update it, or remove it first"
                 )
-            self._write(api, _SET, api.HttpSetServiceConfiguration, record)
+            self._write(api, _SET, api.HttpSetServiceConfiguration, record, retry=retry)
+
+    def try_out(self, record: BindingRecord) -> None:
+        """HttpSetServiceConfiguration and HttpDelete… under a key of the same family that answers no client.
+
+        There is no call that only asks. The trial key has a port for which no record is, so that HTTP.sys has served
+        no TLS there; and its address is one of 127.0.0.0/8, which is reached from this computer only, its host name
+        one that no name server knows (`.invalid`, RFC 6761). A record by itself opens no port: that takes a program
+        that registers a URL there.
+        """
+        trial = replace(record, key=_trial_key(record.key, self.all()), app_id=TRIAL_APPLICATION)
+        with self._session() as api:
+            self._write(api, _SET, api.HttpSetServiceConfiguration, trial, wanted=record)
+            self._delete_trial(api, trial.key)
+
+    def recover(self) -> list[str]:
+        """Remove what a `try_out` left that was killed; a line for each record."""
+        left = [record.key for record in self.all() if record.app_id == TRIAL_APPLICATION]
+        if left:
+            with self._session() as api:
+                for key in left:
+                    self._delete_trial(api, key)
+        return [f"removed the record of {key}, which only tried a certificate out" for key in left]
+
+    def _delete_trial(self, api: HttpApi, key: BindingKey) -> None:
+        code = _delete(api, key)
+        if code not in (0, _FILE_NOT_FOUND):  # another process' recovery may have been faster
+            raise binding_failure(_DELETE, code, key)
 
     def update(self, record: BindingRecord) -> None:
         """HttpUpdateServiceConfiguration: the whole record, at once, under the key as HTTP.sys has it."""
@@ -154,10 +197,7 @@ class WindowsBindings:
     def remove(self, key: BindingKey) -> None:
         """HttpDeleteServiceConfiguration."""
         with self._session() as api:
-            structure, _owners = codec.encode_key(self._as_stored(api, key))
-            size = ffi.sizeof(codec.FAMILIES[key.family].set_type)
-            code = api.HttpDeleteServiceConfiguration(NULL, codec.FAMILIES[key.family].config_id, structure, size, NULL)
-            if code:
+            if code := _delete(api, self._as_stored(api, key)):
                 raise binding_failure(_DELETE, code, key)
 
     @contextlib.contextmanager
@@ -191,16 +231,28 @@ class WindowsBindings:
         if not self._knows(api, key.family):
             raise UnsupportedError(f"this Windows has no {key.family.value} bindings, so none for {key}")
 
-    def _write(self, api: HttpApi, function: str, call: Write, record: BindingRecord) -> None:
-        key = record.key
+    def _write(
+        self,
+        api: HttpApi,
+        function: str,
+        call: Write,
+        record: BindingRecord,
+        *,
+        retry: bool = True,
+        wanted: BindingRecord | None = None,
+    ) -> None:
+        """Set or update `record`; errors tell of `wanted`, where that is another one."""
         refuse_ccs_options(record)
+        self._require(api, record.key)
         structure, _owners = codec.encode(record)
+        record = wanted or record
+        key = record.key
         family = codec.FAMILIES[key.family]
         size = ffi.sizeof(family.set_type)
         code = call(NULL, family.config_id, structure, size, NULL)
         if code == _INVALID_PARAMETER and record.thumbprint is not None:
             self._refuse_unusable(function, code, record, only_if_diagnosed=True)
-            for delay in self._retry_delays:
+            for delay in self._retry_delays if retry else ():
                 _log().info("%s: 87 for %s; its key may be new, trying again in %s s", function, key, delay)
                 self._sleep(delay)
                 if (code := call(NULL, family.config_id, structure, size, NULL)) != _INVALID_PARAMETER:
@@ -262,6 +314,25 @@ class WindowsBindings:
             f"for {record.key}: {why}",
             diagnosis=diagnosis,
         ) from native_error(function, code)
+
+
+def _trial_key(key: BindingKey, records: Sequence[BindingRecord]) -> BindingKey:
+    """A key to try a record out under that is for `key`; see `WindowsBindings.try_out`."""
+    used = {record.key.port for record in records}
+    # A thousand ports in use are no reason to stop: the address or name is a random one, and 183 does no harm here.
+    port = next((port for port in _TRIAL_PORTS if port not in used), _TRIAL_PORTS[0])
+    host = f"{secrets.token_hex(8)}.invalid"
+    if isinstance(key, IpPort):
+        return IpPort(f"127.{secrets.randbelow(254) + 1}.{secrets.randbelow(256)}.{secrets.randbelow(254) + 1}", port)
+    if isinstance(key, CcsPort):
+        return CcsPort(port)
+    return HostnamePort(host, port) if isinstance(key, HostnamePort) else ScopedCcs(host, port)
+
+
+def _delete(api: HttpApi, key: BindingKey) -> int:
+    structure, _owners = codec.encode_key(key)
+    family = codec.FAMILIES[key.family]
+    return api.HttpDeleteServiceConfiguration(NULL, family.config_id, structure, ffi.sizeof(family.set_type), NULL)
 
 
 def _query(api: HttpApi, family: codec.Family, query: CData) -> tuple[int, Buffer]:

@@ -103,8 +103,8 @@ class WindowsPort:
         return _probe.local_address(key)
 
     def recover(self) -> list[str]:
-        """Clean up what a killed `add` left; a line per thing done."""
-        return self._stores.recover()
+        """Clean up what a killed `add` or `try_out` left; a line per thing done."""
+        return [*self._bindings.recover(), *self._stores.recover()]
 
     def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:
         """Hold a named lock across processes and threads."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, cast
 
+from mlsssl._foreign_text import clean_logger
 from mlsssl._windows import contexts
 from mlsssl._windows.contexts import ENCODING
 from mlsssl._windows.crypto_codes import CRYPT_E_EXISTS, CRYPT_E_NOT_FOUND, ERROR_FILE_NOT_FOUND, crypto_failure
@@ -121,10 +122,8 @@ def look_everywhere(
             else:
                 results.append((location, name, result))
     if unread:
-        import logging
-
         for where, why in unread.items():
-            logging.getLogger("mlsssl").warning("%s was not looked into: %s", where, why)
+            clean_logger("mlsssl").warning("%s was not looked into: %s", where, why)
     return results, unread
 
 
