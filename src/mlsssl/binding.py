@@ -304,7 +304,7 @@ class Bindings:
         if not isinstance(key, (str, IpPort, HostnamePort, CcsPort, ScopedCcs)):
             return False
         try:
-            wanted = parse_binding_key(key) if isinstance(key, str) else key
+            wanted = bound_key(key, self._machine)
         except InvalidInputError:  # what is no key is bound nowhere
             return False
         return Binding.find(wanted, machine=self._machine) is not None

@@ -352,7 +352,7 @@ class ScopedCcs:
 
 def _fill_as_stored(made: HostnamePort | ScopedCcs, host: str, port: int) -> None:
     if not isinstance(host, str) or not host or any(unicodedata.category(c) == "Cs" for c in host):
-        raise InvalidInputError(f"a stored host name is one or more whole characters, not {host!r}")
+        raise InvalidInputError(f"a stored host name is one or more whole characters, not {shown(host)}")
     try:
         name = _check_host(host)
     except InvalidInputError:
