@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 
 from mlsssl import _execution, _journal, _select, _transaction
 from mlsssl._execution import Failure, Outcome
+from mlsssl._foreign_text import shown
 from mlsssl._plan import OnConflict, Plan, Step, Wish, make_wish
 from mlsssl._verb import doing, saying
 from mlsssl.binding import bound_key
 from mlsssl.errors import DeploymentError, MlssslError, NotFoundError
-from mlsssl.values import parse_binding_key
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -173,7 +173,7 @@ def recover(*, machine: _select.HasPort | None = None, abandon: BindingKey | str
     """
     wanted = abandon
     if isinstance(abandon, str) and not _journal.is_record(abandon):
-        wanted = parse_binding_key(abandon)
+        wanted = bound_key(abandon, machine)
     port = _select.port_of(machine)
     with port.lock(_transaction.LOCK, timeout=_transaction.LOCK_TIMEOUT):
         recovered = _transaction.recover(port, _transaction.journal_of(port), abandon=wanted)
@@ -189,7 +189,7 @@ def recover(*, machine: _select.HasPort | None = None, abandon: BindingKey | str
             recovered.stuck[0].error if recovered.stuck else None
         )
     if abandon is not None and not any(one.is_about(wanted) for one in recovered.pending):
-        raise NotFoundError(f"no change of {abandon} is pending")
+        raise NotFoundError(f"no change of {shown(abandon)} is pending")
     return done
 
 

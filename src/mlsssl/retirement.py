@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlsssl import _journal, _select, _transaction
-from mlsssl._foreign_text import clean_logger, printable
+from mlsssl._foreign_text import printable
 from mlsssl._ledger import Ledger
 from mlsssl._text import to_json
 from mlsssl.certificate import Certificate
@@ -183,9 +183,10 @@ def _reason_to_keep(
     if users:
         return f"bound to {', '.join(users)}"
     assert entry.renewed_by is not None
-    newer = _find_newer(port, entry.renewed_by)
+    newer, unread = _find_newer(port, entry.renewed_by)
     if newer is None or newer.key is None or not newer.key.usable:
-        return f"the newer certificate {entry.renewed_by} is not there with a usable key"
+        there = "".join(f"; LocalMachine\\{name} was not looked into: {error}" for name, error in unread.items())
+        return f"the newer certificate {entry.renewed_by} is not there with a usable key{there}"
     try:
         start = Certificate.from_der(newer.certificate).not_before if since is None else since.at
     except MalformedDataError as error:
@@ -198,15 +199,17 @@ def _reason_to_keep(
     return f"its grace lasts until {start + length:%Y-%m-%d %H:%M} UTC"
 
 
-def _find_newer(port: MachinePort, thumbprint: Thumbprint) -> StoreRecord | None:
+def _find_newer(port: MachinePort, thumbprint: Thumbprint) -> tuple[StoreRecord | None, dict[str, MlssslError]]:
+    """The certificate, with a usable key rather than without; and the stores that cannot be opened, with why."""
     best: StoreRecord | None = None
+    unread: dict[str, MlssslError] = {}
     for name in port.store_names("LocalMachine"):
         try:
             with closing(port.open_store(name, "LocalMachine")) as store:
                 found = store.find(thumbprint)
-        except MlssslError as error:  # where it is not found, the older one stays
-            clean_logger("mlsssl").warning("LocalMachine\\%s was not looked into: %s", name, error)
+        except MlssslError as error:
+            unread[name] = error
             continue
         if found is not None and (best is None or (found.key is not None and found.key.usable)):
             best = found
-    return best
+    return best, unread

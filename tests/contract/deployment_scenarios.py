@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsssl import Binding, BindingOptions, CertificateAuthority, cleanup, deploy, last_outcome, recover, renew
+from mlsssl.errors import StoreError
 from mlsssl.machine import Machine
 
 if TYPE_CHECKING:
@@ -108,7 +109,9 @@ def _undo(machine: Machine) -> None:
 
 
 def _cleanup(machine: Machine) -> None:
-    cleanup(machine=machine, grace=dt.timedelta(0))
+    for kept in cleanup(machine=machine, grace=dt.timedelta(0)).kept:
+        if "was not looked into" in kept.reason:
+            raise StoreError(kept.reason)  # said, as an error would say it
 
 
 def _update(machine: Machine) -> None:

@@ -25,7 +25,7 @@ from mlsssl import Binding, CertificateAuthority, EmbeddedMachine, cleanup, depl
 from mlsssl._embedded import database
 from mlsssl._journal import Journal, begun
 from mlsssl._ledger import Ledger
-from mlsssl.errors import AccessDeniedError, InvalidInputError
+from mlsssl.errors import AccessDeniedError, DeploymentError, InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -201,11 +201,11 @@ if sys.platform != "win32":
         folder = shared / "elsewhere"
         folder.mkdir()
         Journal(folder).begin(begun("deploy", record.key, after=record))
-        data = json.loads((folder / "change.json").read_text()) | {"back": True}
-        as_nobody(
-            'mkdir -m 0777 "$1" && printf %s "$2" > "$1/change.json"', shared / "m.sqlite.state", json.dumps(data)
-        )
-        refused(shared / "m.sqlite.state", lambda: recover(machine=machine))
+        (made,) = folder.iterdir()
+        data = json.loads(made.read_text()) | {"back": True}
+        state = shared / "m.sqlite.state"
+        as_nobody('mkdir -m 0777 "$1" && printf %s "$2" > "$3"', state, json.dumps(data), state / made.name)
+        refused(state, lambda: recover(machine=machine))
         assert Binding.get(KEY, machine=machine).record == record
         assert len(machine.store("MY")) == 1
         machine.close()
@@ -218,15 +218,25 @@ if sys.platform != "win32":
         renew(KEY, ca, machine=machine, verify=False)
         (last,) = folder.glob("last-*.json")
         record = Binding.get(KEY, machine=machine).record
+        Journal(folder).begin(begun("deploy", record.key, after=record))
+        (pending,) = folder.glob("change-*.json")
+        pending.unlink()
+
+        def recovered() -> None:
+            with pytest.raises(DeploymentError) as told:  # of one record, which is in no other's way
+                recover(machine=machine)
+            assert told.value.__cause__ is not None
+            raise told.value.__cause__
+
         uses: dict[str, Callable[[], object]] = {
-            "change.json": lambda: recover(machine=machine),
+            pending.name: recovered,
             "change.lock": lambda: recover(machine=machine),
             last.name: lambda: Journal(folder).last(record.key),
             "superseded.json": lambda: cleanup(machine=machine),
         }
         for name, use in uses.items():
             path = folder / name
-            if name == "change.json":
+            if name == pending.name:
                 Journal(folder).begin(begun("deploy", record.key, after=record))
             given_away(path)
             refused(path, use)
@@ -239,7 +249,7 @@ if sys.platform != "win32":
             assert precious.read_text() == "precious\n"
             path.write_bytes(kept)
             path.chmod(0o600)
-            if name == "change.json":
+            if name == pending.name:
                 path.unlink()
         assert Binding.get(KEY, machine=machine).record == record
         assert Ledger(folder).read()  # ours again, and taken

@@ -151,6 +151,7 @@ class WindowsBindings:
     def add(self, record: BindingRecord, *, retry: bool = True) -> None:
         """HttpSetServiceConfiguration: a record for a key that has none, in no spelling of its host."""
         with self._session() as api:
+            self._require(api, record.key)
             if self._in_another_spelling(api, record.key) is not None:
                 raise BindingExistsError(
                     f"{record.key} is bound already, in another spelling of its host: update it, or remove it first"
@@ -242,7 +243,7 @@ class WindowsBindings:
         wanted: BindingRecord | None = None,
     ) -> None:
         """Set or update `record`; errors tell of `wanted`, where that is another one."""
-        refuse_ccs_options(record)
+        refuse_ccs_options(wanted or record)
         self._require(api, record.key)
         structure, _owners = codec.encode(record)
         record = wanted or record
