@@ -57,7 +57,9 @@ def oid(dotted: str) -> bytes:
 def time_of(moment: datetime, tag: int | None = None) -> bytes:
     """A DER time, encoded as its year demands unless a tag is given."""
     tag = tag or (0x17 if moment.year < 2050 else 0x18)
-    return tlv(tag, moment.strftime("%y%m%d%H%M%SZ" if tag == 0x17 else "%Y%m%d%H%M%SZ").encode())
+    # Not by strftime alone: Windows' refuses years before 1900.
+    year = f"{moment.year % 100:02}" if tag == 0x17 else f"{moment.year:04}"
+    return tlv(tag, f"{year}{moment:%m%d%H%M%S}Z".encode())
 
 
 @functools.cache
