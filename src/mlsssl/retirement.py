@@ -121,7 +121,7 @@ def cleanup(
     with (_transaction.looking if dry_run else _transaction.changing)(port) as journal:
         ledger = Ledger(port.state_folder)
         known = ledger.read()
-        needed = _needed(journal)
+        needed = needed_by_pending(journal)
         judged = []
         for entry in _candidates(port, machine, known):
             since = known.get((entry.store_name.casefold(), entry.thumbprint))
@@ -143,8 +143,8 @@ def cleanup(
     return Cleanup(removed=tuple(removed), kept=tuple(kept))
 
 
-def _needed(journal: Journal) -> dict[Thumbprint, str]:
-    """The certificates without which a pending change could never be finished or taken back, with which change."""
+def needed_by_pending(journal: Journal) -> dict[Thumbprint, str]:
+    """The certificates without which a pending change could never be finished or taken back, and why. Private."""
     return {
         record.thumbprint: f"{one.title} is pending and needs it: mlsssl recover"
         for one in journal.pending()
