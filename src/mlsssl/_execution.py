@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from mlsssl import _probe, _select, _shadow, _trail, _transaction
-from mlsssl._foreign_text import printable, printable_lines
+from mlsssl._foreign_text import clean_logger, printable, printable_lines
 from mlsssl._pki import keys
 from mlsssl._pki.report import Finding, Severity
 from mlsssl._text import to_json
@@ -211,8 +211,10 @@ def run(task: Task, journal: Journal) -> Outcome:
         journal.finish(change)
     except _transaction.FAILURES as error:
         failure = _after_failure(port, journal, change, error, done)
-        if not isinstance(error, Exception):
-            raise  # KeyboardInterrupt and SystemExit are the caller's own
+        if not isinstance(error, Exception):  # KeyboardInterrupt and SystemExit are the caller's own
+            if failure.to_do:
+                clean_logger("mlsssl").error("%s: %s", port.description, failure)
+            raise
         raise DeploymentError(str(failure), failure=failure) from error
     return _outcome(replace(task, change=change), changed=True, done=tuple(done))
 

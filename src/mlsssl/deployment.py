@@ -183,7 +183,8 @@ def recover(*, machine: _select.HasPort | None = None, abandon: BindingKey | str
         try:
             done += port.recover()
         except MlssslError as error:
-            problems.append(str(error))
+            if str(error) not in problems:
+                problems.append(str(error))
     if problems:
         failure = Failure(verb="recover", key="", reason="; ".join(problems), done=tuple(done), to_do=tuple(problems))
         text = "".join(f"\n  {line}" for line in (*done, *problems))

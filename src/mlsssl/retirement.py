@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from contextlib import closing
 from dataclasses import dataclass
@@ -136,9 +137,14 @@ def cleanup(
             if dry_run:
                 continue
             journal.begin(change)  # so that a key left by a kill in here is looked for
-            with Store.open(entry.store_name, machine=machine) as store:
-                store.remove(entry.thumbprint, delete_key=True)
-            ledger.remove(entry.store_name, entry.thumbprint)
+            try:
+                with Store.open(entry.store_name, machine=machine) as store:
+                    store.remove(entry.thumbprint, delete_key=True)
+                ledger.remove(entry.store_name, entry.thumbprint)
+            except _transaction.FAILURES:
+                with contextlib.suppress(MlssslError):  # the first error is the one to tell
+                    journal.finish(change, keep=False)
+                raise
             journal.finish(change, keep=False)
     return Cleanup(removed=tuple(removed), kept=tuple(kept))
 

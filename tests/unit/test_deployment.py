@@ -42,10 +42,12 @@ from mlsssl import (
     deploy,
     last_outcome,
     recover,
+    renew,
     renew_due,
 )
 from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.port import EmbeddedPort
+from mlsssl._embedded.stores import EmbeddedStore
 from mlsssl._journal import Addition, Journal, begun
 from mlsssl.errors import BindingError
 from mlsssl.machine import Machine
@@ -752,6 +754,44 @@ def test_a_failure_that_leaves_nothing_bound_says_so(
         with pytest.raises(DeploymentError, match=f"still pending: nothing is bound to {KEY} now"):
             recover(machine=machine)
     assert any(line.startswith(f"bound {KEY}") for line in recover(machine=machine))
+
+
+def test_an_interrupt_that_leaves_nothing_bound_is_logged(
+    ca: CertificateAuthority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The interrupt itself says nothing of the port."""
+    machine = EmbeddedMachine(tmp_path / "m.sqlite", atomic_update=False)
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+
+    def interrupt(*_: object, retry: bool = True) -> None:
+        if retry:
+            raise NativeError("HttpSetServiceConfiguration", 1359, "ERROR_INTERNAL_ERROR")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(EmbeddedBindings, "add", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        deploy(KEY, ca.issue("a.test"), machine=machine)
+    assert f"nothing is bound to {KEY} now" in caplog.text
+    assert "mlsssl recover" in caplog.text
+
+
+def test_a_cleanup_that_fails_leaves_nothing_pending(
+    ca: CertificateAuthority, machine: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody was killed, and there is nothing to recover."""
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    renew(KEY, ca, machine=machine)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AccessDeniedError("this user may not delete the private key", right="delete")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbeddedStore, "remove", refuse)
+        with pytest.raises(AccessDeniedError, match="private key"):
+            cleanup(machine=machine, grace=dt.timedelta(0))
+    assert pending(machine) == []
+    assert audit(machine=machine).ok
+    assert len(cleanup(machine=machine, grace=dt.timedelta(0)).removed) == 1
 
 
 def test_what_a_recovery_finishes_can_be_undone_in_the_spelling_of_the_system(
