@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal
 
 from mlsssl import _probe, _select, _shadow, _trail, _transaction
-from mlsssl._foreign_text import printable, printable_lines
+from mlsssl._foreign_text import clean_logger, printable, printable_lines
 from mlsssl._pki import keys
 from mlsssl._pki.report import Finding, Severity
 from mlsssl._text import to_json
@@ -115,7 +115,8 @@ class Outcome:
             The outcome of the undoing, with `before` and `after` the other way round.
 
         Raises:
-            BindingError: somebody has changed the binding since, or another change of it is pending; nothing was done.
+            BindingError: somebody has changed the binding since, be it its options only, or another change of it is
+                pending; nothing was done.
             UnusableCertificateError: the old binding cannot be set again, for its certificate or key is gone;
                 `.diagnosis` says why, and nothing was done.
             NotFoundError, AccessDeniedError, InvalidInputError, NativeError: the audit trail that the deployment was
@@ -210,8 +211,10 @@ def run(task: Task, journal: Journal) -> Outcome:
         journal.finish(change)
     except _transaction.FAILURES as error:
         failure = _after_failure(port, journal, change, error, done)
-        if not isinstance(error, Exception):
-            raise  # KeyboardInterrupt and SystemExit are the caller's own
+        if not isinstance(error, Exception):  # KeyboardInterrupt and SystemExit are the caller's own
+            if failure.to_do:
+                clean_logger("mlsssl").error("%s: %s", port.description, failure)
+            raise
         raise DeploymentError(str(failure), failure=failure) from error
     return _outcome(replace(task, change=change), changed=True, done=tuple(done))
 
@@ -237,8 +240,11 @@ def undo_change(machine: _select.HasPort | None, change: Change) -> Outcome:
     done: list[str] = []
     with _transaction.changing(port, change.key) as journal:
         current = port.bindings.find(change.key)
-        if current != change.before and not _transaction.has_happened(change, current):
-            raise BindingError(f"{change.key} was changed since {change.title}; nothing was undone")
+        if current not in (change.before, change.after):  # what was set was read back, so any difference is a change
+            raise BindingError(
+                f"{change.key} was changed since {change.title}; nothing was undone, for that change would be lost: "
+                "deploy the certificate that it shall have instead, which keeps its options"
+            )
         if current != change.before:
             _refuse_hopeless(port, change)
         _trail.try_to_open(change.trail)
@@ -272,7 +278,8 @@ def _refuse_hopeless(port: MachinePort, change: Change) -> None:
 def _undo_stopped(port: MachinePort, journal: Journal, turned: Change, error: Exception, done: list[str]) -> Failure:
     """What to say about an undo that stopped; it is forgotten when it had not begun to show."""
     state = _state(port, turned)
-    to_do = [f"run `mlsssl recover`, which goes on with the undo; {_give_up(turned)}"]
+    now = _transaction.in_force(port, turned)
+    to_do = [f"{now}: run `mlsssl recover`, which goes on with the undo; {_give_up(turned)}"]
     if state == "new":  # the binding comes first, so nothing else was touched
         with contextlib.suppress(MlssslError):
             journal.finish(turned, keep=False)
@@ -402,6 +409,7 @@ def _after_failure(
         new = _transaction.settle(port, replace(change, back=True), say=undone.append)
     except _transaction.FAILURES as second:
         stopped = f"taking it back stopped too ({str(second) or type(second).__name__})"
+        stopped += f", and {_transaction.in_force(port, change)}"
         to_do.append(f"{stopped}: run `mlsssl recover`, which goes on from here; {_give_up(change)}")
     else:
         if new:

@@ -127,7 +127,9 @@ def read_private(path: Path, *, limit: int = 64 * 1024 * 1024) -> bytes:
 
 
 def append_private(path: Path, data: bytes) -> None:
-    """Add `data` to the end of a file in one write, and flush it to disk; the file is made private when missing.
+    """Add lines to the end of a file in one write, and flush them to disk; the file is made private when missing.
+
+    What a full disk has cut short before stays, on a line of its own: who else adds lines may have gone on after it.
 
     Raises:
         NotFoundError: its folder does not exist.
@@ -136,8 +138,11 @@ def append_private(path: Path, data: bytes) -> None:
         NativeError: the disk is full, or otherwise refuses.
     """
     with _translated("write", path, right="write"):
-        descriptor = _open_private(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        descriptor = _open_private(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
         try:
+            if data and os.fstat(descriptor).st_size:
+                os.lseek(descriptor, -1, os.SEEK_END)
+                data = data if os.read(descriptor, 1) == b"\n" else b"\n" + data
             if os.write(descriptor, data) != len(data):
                 raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
             os.fsync(descriptor)

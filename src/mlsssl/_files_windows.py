@@ -134,13 +134,13 @@ if sys.platform == "win32":
 
         Args:
             path: The file.
-            flags: As for `os.open`: O_RDONLY, or O_CREAT with O_RDWR or with O_WRONLY and O_APPEND.
+            flags: As for `os.open`: O_RDONLY, or O_CREAT with O_RDWR, and O_APPEND with those.
 
         Raises:
             OSError: the subclass that Python's `open` would raise.
         """
         if flags & os.O_APPEND:
-            access = _FILE_APPEND_DATA | _SYNCHRONIZE
+            access = _GENERIC_READ | _FILE_APPEND_DATA | _SYNCHRONIZE
         else:
             access = _GENERIC_READ | (_GENERIC_WRITE if flags & os.O_RDWR else 0)
         how = _FILE_ATTRIBUTE_NORMAL

@@ -179,10 +179,10 @@ class Pending:
     def is_about(self, key: BindingKey | str | None) -> bool:
         """Whether it is the change of this key, which the file's name says when nothing else can be read.
 
-        As text `key` is the name of the file itself.
+        As text `key` is `name`, which may be that of a stranger's key that no host name is; or the name of the file.
         """
         if key is None or isinstance(key, str):
-            return self.path.name == key
+            return key in (self.name, self.path.name)
         if self.change is not None:
             return self.change.key == key
         return self.path.name == _name("change", key)
@@ -218,10 +218,15 @@ class Journal:
         except MlssslError as error:
             return Pending(path=path, error=error)
 
-    def begin(self, change: Change) -> None:
-        """Write it down; it is on the disk when this returns. The key has no other that is pending."""
+    def begin(self, change: Change, *, path: Path | None = None) -> None:
+        """Write it down; it is on the disk when this returns. The key has no other that is pending.
+
+        Args:
+            change: What is begun.
+            path: Its record, when it has one already that is not at the usual place.
+        """
         with on_disk("write"):
-            _files.write(self._folder / _name("change", change.key), _text(change), private=True)
+            _files.write(path or self._folder / _name("change", change.key), _text(change), private=True)
 
     def turn_back(self, change: Change) -> Change:
         """Write down that it is being taken back, whatever happens next."""

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 def add(change: Change, *, result: str, reason: str | None = None) -> None:
     """Add a line: when, who, which key, before, after, and how it ended. Nothing when the change has no trail.
 
-    Lines are added whole (one write to a file opened for appending), so several processes may share a trail.
+    Lines are added whole (one write to a file opened for appending), so several processes may share a trail. A line
+    that a full disk has cut short, whose change was taken back then, stays and spoils no other.
 
     Raises:
         NotFoundError: its folder does not exist.

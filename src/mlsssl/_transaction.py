@@ -57,7 +57,7 @@ def changing(port: MachinePort, key: BindingKey | None = None, *, timeout: float
 
     Args:
         port: The machine.
-        key: What is to be changed; None for what concerns no key or a change that is not written down.
+        key: What is to be changed; None for what concerns no key.
         timeout: Seconds to wait for the lock.
 
     Raises:
@@ -107,30 +107,30 @@ def left_over(port: MachinePort) -> tuple[tuple[Pending, ...], bool]:
         return journal.pending(), True
 
 
-def still_pending(port: MachinePort, *, only_look: bool) -> list[tuple[BindingKey | None, BindingError]]:
-    """What is left for a person to see to: each pending change's key (None: it has none to read) and an error.
-
-    Args:
-        port: The machine.
-        only_look: Whether nothing may be changed. Else what can be recovered is recovered first.
+@contextlib.contextmanager
+def recovered_first(port: MachinePort) -> Iterator[list[tuple[BindingKey | None, BindingError]]]:
+    """Hold the machine's lock, after recovering what can be; what is still pending is as of `not_ended`.
 
     Raises:
         BindingError: somebody else holds the lock for longer than `LOCK_TIMEOUT` seconds.
     """
-    if only_look:
-        with contextlib.suppress(AccessDeniedError):  # who may not look there could not see to it either
-            found = [(one, f"{one.title} has begun and not ended: run `mlsssl recover`") for one in left_over(port)[0]]
-            return _with_keys(found)
-        return []
     with port.lock(LOCK, timeout=LOCK_TIMEOUT):
         recovered = recover(port, journal_of(port))
-    _log(port, recovered)
-    return _with_keys([(one.pending, one.text) for one in recovered.stuck])
+        _log(port, recovered)
+        yield _with_keys([(one.pending, one.text) for one in recovered.stuck])
+
+
+def not_ended(port: MachinePort) -> list[tuple[BindingKey | None, BindingError]]:
+    """For who only looks: each pending change's key (None: it has none to read) and an error that tells of it."""
+    with contextlib.suppress(AccessDeniedError):  # who may not look there could not see to it either
+        found = [(one, f"{one.title} has begun and not ended: run `mlsssl recover`") for one in left_over(port)[0]]
+        return _with_keys(found)
+    return []
 
 
 def pending_of(port: MachinePort, key: BindingKey) -> BindingError | None:
     """For who only looks: what there is to say about a change of this key that has begun and not ended, or None."""
-    return next((error for one, error in still_pending(port, only_look=True) if one == key), None)
+    return next((error for one, error in not_ended(port) if one == key), None)
 
 
 def _with_keys(found: list[tuple[Pending, str]]) -> list[tuple[BindingKey | None, BindingError]]:
@@ -149,9 +149,9 @@ def add_record(port: MachinePort, record: BindingRecord) -> None:
     """`BindingsPort.add` under the machine's lock.
 
     Raises:
-        BindingError: somebody else is changing the machine's bindings; and all that `BindingsPort.add` raises.
+        BindingError: as `changing`; and all that `BindingsPort.add` raises.
     """
-    with changing(port):
+    with changing(port, record.key):
         port.bindings.add(record)
 
 
@@ -159,15 +159,10 @@ def remove_record(port: MachinePort, key: BindingKey) -> None:
     """`BindingsPort.remove` under the machine's lock.
 
     Raises:
-        BindingError: somebody else is changing the machine's bindings; and all that `BindingsPort.remove` raises.
+        BindingError: as `changing`; and all that `BindingsPort.remove` raises.
     """
-    with changing(port):
+    with changing(port, key):
         port.bindings.remove(key)
-
-
-def key_written_down(port: MachinePort, key: BindingKey) -> BindingKey | None:
-    """For `changing`: the key of an exchange, where that is written down. What is done at once is in nobody's way."""
-    return None if port.bindings.atomic_update else key
 
 
 def replace_record(port: MachinePort, record: BindingRecord, *, expected: BindingRecord | None = None) -> None:
@@ -180,10 +175,10 @@ def replace_record(port: MachinePort, record: BindingRecord, *, expected: Bindin
 
     Raises:
         BindingNotFoundError: nothing is bound to the key.
-        BindingError: somebody else is changing the machine's bindings; or the record is not as expected.
+        BindingError: as `changing`; or the record is not as expected.
         MlssslError: as `exchange`.
     """
-    with changing(port, key_written_down(port, record.key)) as journal:
+    with changing(port, record.key) as journal:
         if expected is None and port.bindings.atomic_update:
             port.bindings.update(record)  # looks for nothing first: a record that cannot be read can be replaced
             return
@@ -231,25 +226,28 @@ def exchange(port: MachinePort, journal: Journal, before: BindingRecord, after: 
     journal.finish(change, keep=False)
 
 
-def _left(port: MachinePort, change: Change, error: BaseException, second: MlssslError) -> str:
-    """What to say when an update failed and could not be taken back either."""
+def in_force(port: MachinePort, change: Change) -> str:
+    """Which binding is in force after a change that has stopped half-way, in words."""
     assert change.key is not None
     try:
         current = port.bindings.find(change.key)
     except MlssslError:
-        state = f"what is bound to {change.key} now cannot be read"
-    else:
-        state = f"{change.key} has another binding now"
-        if current is None:
-            state = f"nothing is bound to {change.key} now"
-        elif current == change.before:
-            state = f"the old binding of {change.key} is in force"
-        elif has_happened(change, current):
-            state = f"the new binding of {change.key} is in force"
+        return f"what is bound to {change.key} now cannot be read"
+    if current is None:
+        return f"nothing is bound to {change.key} now"
+    if current == change.before:
+        return f"the old binding of {change.key} is in force"
+    if has_happened(change, current):
+        return f"the new binding of {change.key} is in force"
+    return f"{change.key} has another binding now"
+
+
+def _left(port: MachinePort, change: Change, error: BaseException, second: MlssslError) -> str:
+    """What to say when an update failed and could not be taken back either."""
     return (
-        f"{state}: the update failed ({str(error) or type(error).__name__}), and taking it back failed too ({second}). "
-        f"The old record is kept in {port.state_folder}; once the reason is gone, run `mlsssl recover`, which puts it "
-        "back (the next deploy, renew or update does the same)"
+        f"{in_force(port, change)}: the update failed ({str(error) or type(error).__name__}), and taking it back "
+        f"failed too ({second}). The old record is kept in {port.state_folder}; once the reason is gone, run "
+        "`mlsssl recover`, which puts it back (the next deploy, renew or update does the same)"
     )
 
 
@@ -467,16 +465,20 @@ class Stuck:
     Attributes:
         pending: It.
         error: What stopped it.
+        state: Which binding is in force, in words; None where the change is of none that can be read.
     """
 
     pending: Pending
     error: Exception
+    state: str | None = None
 
     @property
     def text(self) -> str:
         """What is the matter and what to do, in one sentence."""
+        state = "" if self.state is None else f"{self.state}; "
         return (
-            f"{self.pending.title} is still pending: {str(self.error) or type(self.error).__name__}; remove the reason "
+            f"{self.pending.title} is still pending: {state}{str(self.error) or type(self.error).__name__}; "
+            f"remove the reason "
             f"and run `mlsssl recover`, or give it up and leave the machine as it is with "
             f"`mlsssl recover --abandon {self.pending.name}`"
         )
@@ -524,7 +526,9 @@ def recover(port: MachinePort, journal: Journal, *, abandon: BindingKey | str | 
                     raise
                 done.append(_abandon(port, journal, one, problems))
         except Exception as error:  # noqa: BLE001  # whatever it is, it is told, and in no other change's way
-            stuck.append(Stuck(pending=one, error=error))
+            change = one.change
+            state = None if change is None or change.key is None else in_force(port, change)
+            stuck.append(Stuck(pending=one, error=error, state=state))
     if pending:
         try:
             done += port.recover()  # the keys of a killed `add`
@@ -550,6 +554,10 @@ def _recover_one(port: MachinePort, journal: Journal, one: Pending, done: list[s
         done += [*lines, *started]
         problems += down
     _tell_trail(change, problems, result="failed" if new == undo else "done")
+    if new and change.undoable and change.key is not None:
+        current = port.bindings.find(change.key)
+        if current != change.after:  # in the spelling that the system has: undo will know no other
+            journal.begin(replace(change, after=current), path=one.path)
     journal.finish(change, keep=new, path=one.path)
     if undo and not new and change.key is not None:
         journal.forget(change.key)

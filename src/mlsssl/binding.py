@@ -15,7 +15,6 @@ from mlsssl._transaction import (
     add_record,
     changing,
     exchange,
-    key_written_down,
     pending_of,
     remove_record,
     replace_record,
@@ -195,7 +194,8 @@ class Binding:
             UnusableCertificateError: HTTP.sys could not use the certificate (1312); `.diagnosis` says why.
             AccessDeniedError: not administrator.
             UnsupportedError: this Windows does not know the family or an option.
-            BindingError: somebody else has been changing this machine's bindings for a minute.
+            BindingError: somebody else has been changing this machine's bindings for a minute; or an earlier change of
+                this key is pending and can be neither finished nor taken back: the message says how to give it up.
         """
         add_record(_select.port_of(self._machine), self.record)
         self._note_written()
@@ -217,9 +217,8 @@ class Binding:
         Raises:
             BindingNotFoundError: nothing is bound to this key: `add` does it.
             UnusableCertificateError, AccessDeniedError, UnsupportedError: as `add`.
-            BindingError: the record was changed since it was read; or somebody else has been changing this machine's
-                bindings for a minute; or, without an atomic update, it failed and the old record could not be put
-                back: the message says what is bound now and what to do.
+            BindingError: the record was changed since it was read; or as `add`; or, without an atomic update, it failed
+                and the old record could not be put back: the message says what is bound now and what to do.
         """
         expected = None if self._known == self.record else self._known
         replace_record(_select.port_of(self._machine), self.record, expected=expected)
@@ -232,7 +231,8 @@ class Binding:
         Raises:
             BindingNotFoundError: nothing is bound to this key.
             AccessDeniedError: not administrator.
-            BindingError: somebody else has been changing this machine's bindings for a minute.
+            BindingError: somebody else has been changing this machine's bindings for a minute; or an earlier change of
+                this key is pending and can be neither finished nor taken back: the message says how to give it up.
         """
         remove_record(_select.port_of(self._machine), self.key)
 
@@ -382,7 +382,7 @@ def change_binding(
     """
     port = _select.port_of(machine)
     key = bound_key(key, machine)
-    with changing(port, key_written_down(port, key)) as journal:
+    with changing(port, key) as journal:
         before = Binding.get(key, machine=machine)
         after = change(before).record
         exchange(port, journal, before.record, after)

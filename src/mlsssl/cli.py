@@ -369,7 +369,9 @@ def _add_machine_commands(commands: Commands) -> None:
     parsers["add"].add_argument("--key", metavar="FILE", help="the private key, when that is a file of its own")
     parsers["remove"].add_argument("thumbprint")
     parsers["remove"].add_argument("--keep-key", action="store_true", help="leave the private key on the machine")
-    parsers["remove"].add_argument("--force", action="store_true", help="also when a binding uses it")
+    parsers["remove"].add_argument(
+        "--force", action="store_true", help="also when a binding uses it or a pending change needs it"
+    )
 
     binding = _group(commands, "binding", "TLS bindings of HTTP.sys")
     _command(binding, "list", f"{room}:binding_list", "list every binding", machine=True)

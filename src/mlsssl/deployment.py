@@ -172,16 +172,19 @@ def recover(*, machine: _select.HasPort | None = None, abandon: BindingKey | str
             `__cause__` is what stopped the first change that is pending.
     """
     wanted = abandon
-    if isinstance(abandon, str) and not _journal.is_record(abandon):
-        wanted = bound_key(abandon, machine)
     port = _select.port_of(machine)
     with port.lock(_transaction.LOCK, timeout=_transaction.LOCK_TIMEOUT):
-        recovered = _transaction.recover(port, _transaction.journal_of(port), abandon=wanted)
+        journal = _transaction.journal_of(port)
+        names = {one.name for one in journal.pending()}  # a stranger's key is known by no other text
+        if isinstance(abandon, str) and abandon not in names and not _journal.is_record(abandon):
+            wanted = bound_key(abandon, machine)
+        recovered = _transaction.recover(port, journal, abandon=wanted)
         done, problems = [*recovered.done], [*recovered.problems, *(one.text for one in recovered.stuck)]
         try:
             done += port.recover()
         except MlssslError as error:
-            problems.append(str(error))
+            if str(error) not in problems:
+                problems.append(str(error))
     if problems:
         failure = Failure(verb="recover", key="", reason="; ".join(problems), done=tuple(done), to_do=tuple(problems))
         text = "".join(f"\n  {line}" for line in (*done, *problems))

@@ -363,8 +363,8 @@ def renew_due(
     wanted = None if given is None else [bound_key(key, machine) for key in given]
     port = _select.port_of(machine)
     with contextlib.nullcontext() if dry_run else port.lock("renew", timeout=0):
-        pending = _transaction.still_pending(port, only_look=dry_run)
-        with contextlib.nullcontext() if dry_run else _transaction.changing(port):
+        ready = contextlib.nullcontext(_transaction.not_ended(port)) if dry_run else _transaction.recovered_first(port)
+        with ready as pending:
             bindings = _bindings_of(machine, wanted, {key for key, _ in pending})
         made: dict[Thumbprint, Certificate] = {}
         results = []

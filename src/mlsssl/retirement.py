@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from contextlib import closing
 from dataclasses import dataclass
@@ -121,7 +122,7 @@ def cleanup(
     with (_transaction.looking if dry_run else _transaction.changing)(port) as journal:
         ledger = Ledger(port.state_folder)
         known = ledger.read()
-        needed = _needed(journal)
+        needed = needed_by_pending(journal)
         judged = []
         for entry in _candidates(port, machine, known):
             since = known.get((entry.store_name.casefold(), entry.thumbprint))
@@ -136,15 +137,20 @@ def cleanup(
             if dry_run:
                 continue
             journal.begin(change)  # so that a key left by a kill in here is looked for
-            with Store.open(entry.store_name, machine=machine) as store:
-                store.remove(entry.thumbprint, delete_key=True)
-            ledger.remove(entry.store_name, entry.thumbprint)
+            try:
+                with Store.open(entry.store_name, machine=machine) as store:
+                    store.remove(entry.thumbprint, delete_key=True)
+                ledger.remove(entry.store_name, entry.thumbprint)
+            except _transaction.FAILURES:
+                with contextlib.suppress(MlssslError):  # the first error is the one to tell
+                    journal.finish(change, keep=False)
+                raise
             journal.finish(change, keep=False)
     return Cleanup(removed=tuple(removed), kept=tuple(kept))
 
 
-def _needed(journal: Journal) -> dict[Thumbprint, str]:
-    """The certificates without which a pending change could never be finished or taken back, with which change."""
+def needed_by_pending(journal: Journal) -> dict[Thumbprint, str]:
+    """The certificates without which a pending change could never be finished or taken back, and why. Private."""
     return {
         record.thumbprint: f"{one.title} is pending and needs it: mlsssl recover"
         for one in journal.pending()

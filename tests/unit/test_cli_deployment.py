@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, deploy
+from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, Thumbprint, deploy
 from mlsssl._journal import Journal, begun
 from mlsssl.cli import main
 
@@ -233,3 +234,22 @@ def test_recover_says_what_is_left_and_gives_one_change_up(capsys: pytest.Captur
     assert run(capsys, "recover", "--abandon", KEY)[0] == 3
     assert run(capsys, "audit")[0] == 0
     assert run(capsys, *RENEW)[0] == 10
+
+
+def test_store_remove_keeps_what_a_pending_change_needs(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without it the change could never be taken back; as of what is bound, --force removes it all the same."""
+    assert run(capsys, *DEPLOY)[0] == 0
+    with EmbeddedMachine() as machine:
+        record = Binding.get(KEY).record
+        assert record.thumbprint is not None
+        Journal(machine.state_folder).begin(
+            begun("update", record.key, before=record, after=replace(record, thumbprint=Thumbprint(bytes(20))))
+        )
+        machine.port.bindings.remove(record.key)
+        certificate = machine.store()[record.thumbprint].certificate
+        machine.store().remove(record.thumbprint)
+        machine.store().add(Certificate.from_der(certificate.to_der()))  # without its key: the change stays pending
+    code, _, told = run(capsys, "store", "remove", str(record.thumbprint))
+    assert code == 2
+    assert "is pending and needs it: mlsssl recover; --force" in told
+    assert run(capsys, "store", "remove", str(record.thumbprint), "--force")[0] == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import json
 import sqlite3
@@ -41,10 +42,12 @@ from mlsssl import (
     deploy,
     last_outcome,
     recover,
+    renew,
     renew_due,
 )
 from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.port import EmbeddedPort
+from mlsssl._embedded.stores import EmbeddedStore
 from mlsssl._journal import Addition, Journal, begun
 from mlsssl.errors import BindingError
 from mlsssl.machine import Machine
@@ -505,6 +508,24 @@ def test_a_deploy_over_a_binding_whose_certificate_is_gone_is_not_undone(
     assert deploy(KEY, ca.issue("a.test"), machine=machine).changed
 
 
+@pytest.mark.parametrize("atomic", [True, False])
+def test_an_undo_does_not_drop_options_that_somebody_has_changed_since(
+    ca: CertificateAuthority, tmp_path: Path, atomic: bool
+) -> None:
+    """They were acknowledged, and the record that the undo puts back has others; another deploy keeps them."""
+    machine = EmbeddedMachine(tmp_path / "machine.sqlite", atomic_update=atomic)
+    old = ca.issue("a.test")
+    deploy(KEY, old, machine=machine)
+    outcome = deploy(KEY, ca.issue("a.test"), machine=machine)
+    mine = Binding.get(KEY, machine=machine).with_options(STRANGE).update()
+    with pytest.raises(BindingError, match="that change would be lost"):
+        outcome.undo()
+    assert Binding.get(KEY, machine=machine) == mine
+    assert pending(machine) == []
+    assert deploy(KEY, old, machine=machine).changed
+    assert Binding.get(KEY, machine=machine) == mine.with_certificate(old)
+
+
 def test_an_undo_that_the_machine_refuses_leaves_nothing_pending(
     ca: CertificateAuthority, machine: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -667,6 +688,131 @@ def test_a_change_that_cannot_be_ended_is_in_the_way_of_its_own_key_only(
     assert recover(machine=machine) == []
     assert deploy(KEY, ca.issue("a.test"), machine=machine).changed
     assert old != new
+
+
+@pytest.mark.parametrize("atomic", [True, False])
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda binding: binding.with_options(STRANGE).update(),
+        lambda binding: binding.remove(),
+        lambda binding: Binding(KEY, binding.thumbprint, options=STRANGE, machine=binding._machine).add(),
+    ],
+    ids=["update", "remove", "add"],
+)
+def test_no_change_of_a_key_is_acknowledged_that_a_later_recovery_would_undo(
+    ca: CertificateAuthority, tmp_path: Path, atomic: bool, change: Callable[[Binding], object]
+) -> None:
+    """While one that is to be taken back is stuck, every other is refused; once it is given up, it is not."""
+    machine = EmbeddedMachine(tmp_path / "m.sqlite", atomic_update=atomic)
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    binding = Binding.get(KEY, machine=machine)
+    journal = Journal(machine.state_folder)
+    journal.begin(begun("deploy", binding.key, before=replace(binding.record, store_name="NONE"), after=binding.record))
+    (record,) = pending(machine)
+    record.write_bytes(record.read_bytes().replace(b'"version": 1', b'"version": 2'))
+    before = everything(machine)
+    with pytest.raises(BindingError, match=f"nothing was done: .*--abandon {record.name}"):
+        change(binding)
+    assert everything(machine) == before
+    recover(machine=machine, abandon=KEY)
+    with contextlib.suppress(BindingExistsError):  # of `add`, which says so as ever
+        change(binding)
+        assert everything(machine) != before
+
+
+def test_what_is_told_to_give_up_a_strangers_key_gives_it_up(ca: CertificateAuthority, tmp_path: Path) -> None:
+    """Other programs bind what is no host name; its text is then all that there is to call it by."""
+    machine = EmbeddedMachine(tmp_path / "m.sqlite", atomic_update=False)
+    certificate = ca.issue("a.test")
+    key = HostnamePort.as_stored("no..host", 443)
+    before = replace(Binding("a.test:443", certificate).record, key=key)
+    after = replace(before, thumbprint=Thumbprint(bytes(20)))
+    Journal(machine.state_folder).begin(begun("update", key, before=before, after=after))
+    with pytest.raises(DeploymentError, match=r"nothing is bound to no\.\.host:443 now.*--abandon no\.\.host:443"):
+        recover(machine=machine)
+    assert recover(machine=machine, abandon="no..host:443")[0].startswith("gave up the update of no..host:443")
+    assert recover(machine=machine) == []
+    with pytest.raises(InvalidInputError):  # it is known no longer
+        recover(machine=machine, abandon="no..host:443")
+
+
+def test_a_failure_that_leaves_nothing_bound_says_so(
+    ca: CertificateAuthority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without an atomic update, and the machine sets nothing any more: the port is dead, and that is what matters."""
+    machine = EmbeddedMachine(tmp_path / "m.sqlite", atomic_update=False)
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise NativeError("HttpSetServiceConfiguration", 1359, "ERROR_INTERNAL_ERROR")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbeddedBindings, "add", refuse)
+        with pytest.raises(DeploymentError, match=f"nothing is bound to {KEY} now.*mlsssl recover"):
+            deploy(KEY, ca.issue("a.test"), machine=machine)
+        with pytest.raises(DeploymentError, match=f"still pending: nothing is bound to {KEY} now"):
+            recover(machine=machine)
+    assert any(line.startswith(f"bound {KEY}") for line in recover(machine=machine))
+
+
+def test_an_interrupt_that_leaves_nothing_bound_is_logged(
+    ca: CertificateAuthority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The interrupt itself says nothing of the port."""
+    machine = EmbeddedMachine(tmp_path / "m.sqlite", atomic_update=False)
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+
+    def interrupt(*_: object, retry: bool = True) -> None:
+        if retry:
+            raise NativeError("HttpSetServiceConfiguration", 1359, "ERROR_INTERNAL_ERROR")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(EmbeddedBindings, "add", interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        deploy(KEY, ca.issue("a.test"), machine=machine)
+    assert f"nothing is bound to {KEY} now" in caplog.text
+    assert "mlsssl recover" in caplog.text
+
+
+def test_a_cleanup_that_fails_leaves_nothing_pending(
+    ca: CertificateAuthority, machine: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody was killed, and there is nothing to recover."""
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    renew(KEY, ca, machine=machine)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise AccessDeniedError("this user may not delete the private key", right="delete")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EmbeddedStore, "remove", refuse)
+        with pytest.raises(AccessDeniedError, match="private key"):
+            cleanup(machine=machine, grace=dt.timedelta(0))
+    assert pending(machine) == []
+    assert audit(machine=machine).ok
+    assert len(cleanup(machine=machine, grace=dt.timedelta(0)).removed) == 1
+
+
+def test_what_a_recovery_finishes_can_be_undone_in_the_spelling_of_the_system(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """Killed before it was read back: what the system made of the record is what was set."""
+    old, new = ca.issue("a.test"), ca.issue("a.test")
+    deploy(KEY, old, machine=machine)
+    machine.store().add(new)
+    before = Binding.get(KEY, machine=machine)
+    after = before.with_certificate(new).with_options(STRANGE)
+    Journal(machine.state_folder).begin(begun("deploy", before.key, before=before.record, after=after.record))
+    machine.port.bindings.update(after.with_options(BindingOptions(tls13=False)).record)
+    (record,) = pending(machine)
+    record.rename(record.with_name("change.json"))  # wherever it is
+    assert recover(machine=machine)[0].startswith("finished the deploy")
+    outcome = last_outcome(KEY, machine=machine)
+    assert outcome is not None
+    assert outcome.after == Binding.get(KEY, machine=machine)
+    assert outcome.undo().changed
+    assert Binding.get(KEY, machine=machine) == before
 
 
 def test_a_killed_change_whose_old_certificate_is_gone_goes_forwards(ca: CertificateAuthority, tmp_path: Path) -> None:

@@ -59,6 +59,22 @@ def test_a_private_file_of_ours_is_taken(tmp_path: Path, use: Callable[[Path], b
     use(tmp_path / "lock")
 
 
+def test_a_line_that_a_full_disk_has_cut_short_spoils_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was told as an error; the next line begins on a line of its own."""
+    path = tmp_path / "log"
+    appended(path)
+    whole = os.write
+    with monkeypatch.context() as patch:
+        patch.setattr("mlsssl._files.os.write", lambda descriptor, data: whole(descriptor, data[:2]))
+        with pytest.raises(NativeError, match="ENOSPC"):
+            appended(path)
+    append_private(path, b"")  # nothing to add, nothing added
+    assert path.read_bytes() == b"line\nli"
+    appended(path)
+    appended(path)
+    assert path.read_bytes() == b"line\nli\nline\nline\n"
+
+
 @posix
 @USES
 def test_a_link_is_not_followed(tmp_path: Path, use: Callable[[Path], bytes]) -> None:

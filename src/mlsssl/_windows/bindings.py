@@ -93,7 +93,7 @@ class WindowsBindings:
         dlls: The DLLs.
         diagnose: Asked when HTTP.sys refuses a certificate.
         retry_delays: As `RETRY_DELAYS`.
-        sleep: Waits that long.
+        sleep: Waits that long; `time.sleep` when not given.
     """
 
     def __init__(
@@ -102,12 +102,12 @@ class WindowsBindings:
         diagnose: Diagnose,
         *,
         retry_delays: Sequence[float] = RETRY_DELAYS,
-        sleep: Callable[[float], None] = time.sleep,
+        sleep: Callable[[float], None] | None = None,
     ) -> None:
         self._dlls = dlls
         self._diagnose = diagnose
         self._retry_delays = tuple(retry_delays)
-        self._sleep = sleep
+        self._sleep = sleep or time.sleep  # looked up now, so that tests can replace it
         self._supported: dict[BindingFamily, bool] = {}
 
     @property
