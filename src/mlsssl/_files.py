@@ -79,6 +79,11 @@ def is_file(path: Path) -> bool:
     return os.path.isfile(path)  # noqa: PTH113 -- as above
 
 
+def exists(path: Path) -> bool:
+    """Whether anything is there; False, and no error, for a path that cannot be or cannot be looked at."""
+    return os.path.exists(path)  # noqa: PTH110 -- as above
+
+
 def entries(folder: Path) -> list[Path]:
     """What is in a folder, sorted.
 
@@ -107,6 +112,13 @@ def read(path: Path, *, limit: int = 64 * 1024 * 1024) -> bytes:
     with _translated("open", path, right="read"), path.open("rb") as file:
         data = file.read(limit + 1)
     return _limited(path, data, limit)
+
+
+def read_found(path: Path) -> bytes:
+    """The bytes of a file that was found in a folder, where a pipe or a device would hold us up; errors as `read`."""
+    if exists(path) and not is_file(path):
+        raise InvalidInputError(f"{path} is no ordinary file")
+    return read(path)
 
 
 def read_private(path: Path, *, limit: int = 64 * 1024 * 1024) -> bytes:

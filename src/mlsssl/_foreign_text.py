@@ -18,6 +18,7 @@ _BODY = r"-----BEGIN [-\sA-Za-z0-9+/=:,\\]*"
 _PEM = re.compile(rf"{_BODY}?-----END [A-Z0-9 ]*-----|{_BODY}", re.IGNORECASE)
 # A piece of one, without its first line: two thirds of a line of base64 and more.
 _BASE64 = re.compile(r"(?:[A-Za-z0-9+/]|(?:\\{1,4}[nr]|[\r\n])(?=[A-Za-z0-9+/])){32,}={0,2}")
+_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _LONG = re.compile(r"\S{400,}")  # longer than any file's name or host's name
 
 
@@ -46,10 +47,13 @@ def without_secrets(text: str) -> str:
 
 
 def _unless_key(match: re.Match[str]) -> str:
-    # Thumbprints, identifiers and paths are made of the same letters; they lack one kind, or have many slashes.
+    # Thumbprints, identifiers, paths and host names are made of the same letters; they lack one kind, or have many
+    # slashes, or are made of words; what passes for a word in base64 of random octets has two characters on average.
     found = match.group()
     kinds = any(c.islower() for c in found), any(c.isupper() for c in found), any(c.isdigit() for c in found)
     if not all(kinds) or found.count("/") * 10 > len(found) or not found.strip("0123456789abcdefABCDEF"):
+        return found
+    if len(_WORD.findall(found)) * 4 < len(found):
         return found
     return "(base64 text, not shown)"
 

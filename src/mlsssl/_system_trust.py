@@ -37,13 +37,13 @@ def system_roots() -> list[bytes]:
         files = [Path(named)] if named else []
     else:
         candidates = [Path(p) for p in (paths.openssl_cafile, *_BUNDLES)]
-        files = [path for path in candidates if path.is_file()][:1]
+        files = [path for path in candidates if _files.is_file(path)][:1]
         folder = paths.openssl_capath if not files else None
     if folder:
         # Hash-named links, as OpenSSL's own look-up by subject wants them; several folders may be listed.
         for one in folder.split(os.pathsep):
-            if Path(one).is_dir():
-                files += sorted(path for path in Path(one).iterdir() if _HASHED_NAME.fullmatch(path.name))
+            with contextlib.suppress(MlssslError):  # as OpenSSL, which passes over a folder that it cannot read
+                files += [path for path in _files.entries(Path(one)) if _HASHED_NAME.fullmatch(path.name)]
     roots: dict[bytes, None] = {}
     for file in files:
         for der in _read(file):
@@ -58,7 +58,7 @@ def system_roots() -> list[bytes]:
 
 def _read(path: Path) -> list[bytes]:
     try:
-        data = _files.read(path)
+        data = _files.read_found(path)
     except MlssslError:
         return []  # a dangling link in a folder of hashes is common, and takes no other root away
     roots = []

@@ -15,7 +15,7 @@ from mlsssl._arguments import check_password
 from mlsssl._foreign_text import printable, shown
 from mlsssl._pki import names
 from mlsssl.certificate import Certificate, check_certificate
-from mlsssl.errors import InvalidInputError, MlssslError, WrongPasswordError
+from mlsssl.errors import InvalidInputError, MlssslError, NotFoundError, WrongPasswordError
 from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
@@ -112,11 +112,13 @@ def check_folder(folder: str | Path, password: str | None, *, at: dt.datetime | 
         AccessDeniedError: this user may not look into it.
     """
     where = _files.path_of(folder)
-    if not _files.is_folder(where):
-        raise InvalidInputError(f"{where} is not a folder")
     check_password(password)
     moment = check_moment(at)
-    return tuple(finding for path in _files.entries(where) for finding in _check_file(path, password, moment))
+    try:
+        paths = _files.entries(where)
+    except NotFoundError:
+        raise InvalidInputError(f"{where} is not a folder") from None
+    return tuple(finding for path in paths for finding in _check_file(path, password, moment))
 
 
 def _check_file(path: Path, password: str | None, moment: dt.datetime) -> Iterator[CcsFinding]:
@@ -130,7 +132,7 @@ def _check_file(path: Path, password: str | None, moment: dt.datetime) -> Iterat
         yield found("the name is not HOST.pfx, so the store never reads it", "rename it, or take it out of the folder")
         return
     try:
-        certificate = Certificate.from_pfx(_files.read(path), password)
+        certificate = Certificate.from_pfx(_files.read_found(path), password)
     except WrongPasswordError as error:
         yield found(str(error), "write it anew with the store's password: mlsssl.ccs.write_files")
         return

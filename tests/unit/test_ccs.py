@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 import stat
 import sys
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ import pytest
 from made_certificates import make, shared_key
 from mlsssl import Certificate
 from mlsssl.ccs import check_folder, file_name, write_files
-from mlsssl.errors import InvalidInputError, NotFoundError
+from mlsssl.errors import AccessDeniedError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -83,6 +84,32 @@ def test_what_can_be_wrong(tmp_path: Path) -> None:
     assert "PFX" in found["damaged.test.pfx"]
     assert "never reads it" in found["notes.txt"]
     assert "no private key" in found["keyless.test.pfx"]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes in folders")
+def test_a_pipe_in_the_folder_is_not_waited_for(tmp_path: Path) -> None:
+    """Somebody else who may write there would hold up the check for ever; nor is a device read."""
+    write_files(tmp_path, _certificate("right.test"), "secret")
+    if sys.platform != "win32":
+        os.mkfifo(tmp_path / "pipe.test.pfx")
+    (tmp_path / "zeros.test.pfx").symlink_to("/dev/zero")
+    found = check_folder(tmp_path, "secret")
+    assert [finding.path.name for finding in found] == ["pipe.test.pfx", "zeros.test.pfx"]
+    assert all("is no ordinary file" in finding.problem for finding in found)
+
+
+@pytest.mark.skipif(sys.platform == "win32" or os.geteuid() != 0, reason="needs to become another user")
+def test_a_closed_folder_is_told_as_such(tmp_path: Path) -> None:
+    """Not as one that is none."""
+    (tmp_path / "closed" / "store").mkdir(parents=True)
+    (tmp_path / "closed").chmod(0o700)
+    if sys.platform != "win32":
+        os.seteuid(65534)
+        try:
+            with pytest.raises(AccessDeniedError):
+                check_folder(tmp_path / "closed" / "store", "secret")
+        finally:
+            os.seteuid(0)
 
 
 def test_a_wildcards_file(tmp_path: Path) -> None:

@@ -8,9 +8,35 @@ from types import ModuleType
 
 import pytest
 
-from mlsssl._pki import suffixes
+from made_certificates import make, shared_key
+from mlsssl import Certificate, _preflight
+from mlsssl._pki import names, suffixes
 from mlsssl._pki.hostnames import dns_problem, idna_problem, lenient_address, matches_any, parse_host
 from mlsssl.errors import InvalidInputError
+
+
+@pytest.mark.parametrize("presented", ["www.example.com", "WWW.example.com", "www.example.com.", "*.example.com", "*."])
+@pytest.mark.parametrize("asked", ["www.example.com", "www.example.com.", "example.com", "com"])
+def test_stores_are_searched_by_the_rule_of_the_validator(presented: str, asked: str) -> None:
+    """What `Store.find` gives for a host is for this host."""
+    found = names.host_matches(presented, names.parse_name(asked))
+    assert found == matches_any(parse_host(asked), [presented], [])
+
+
+def test_odd_names_of_the_bound_certificate_do_not_stop_a_change() -> None:
+    """No client can ask for them, so nobody misses them; the others are missed."""
+    older = Certificate(make("a b", "*", "www.example.com", key=shared_key()).certificate)
+    same = Certificate(make("www.example.com", key=shared_key()).certificate)
+    other = Certificate(make("other.example.com", key=shared_key()).certificate)
+    assert list(_preflight.about_lost_names(same, older)) == []
+    (finding,) = _preflight.about_lost_names(other, older)
+    assert "not for www.example.com, as" in finding.found
+
+
+def test_a_wildcard_is_found_by_its_own_name() -> None:
+    """Though no client asks for it."""
+    assert names.host_matches("*.Example.com", names.parse_name("*.example.com"))
+    assert not names.host_matches("*.example.com", names.parse_name("*.example.org"))
 
 
 @pytest.mark.parametrize(

@@ -250,6 +250,27 @@ def test_the_command_line_about_each(command: str, tmp_path: Path, capsys: pytes
     assert "Traceback" not in capsys.readouterr().err
 
 
+@pytest.mark.parametrize(
+    ("command", "code"),
+    [
+        (["show", "NAME"], 2),
+        (["check", "NAME:443"], 9),
+        (["ca", "create", "Test", "--out", "NAME.pem", "--password", "env:PASSWORD"], 2),
+        (["store", "remove-crl", "NAME"], 2),
+        (["pvk2pfx", "-pvk", "a.pvk", "-spc", "a.cer", "-pfx", "NAME"], 3),
+    ],
+)
+def test_the_command_line_with_a_name_that_no_file_has(
+    command: list[str], code: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Too long for the system, whose own error would end as a defect of ours."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLSSSL_MACHINE", str(tmp_path / "machine.sqlite"))
+    monkeypatch.setenv("PASSWORD", "secret")
+    assert main([word.replace("NAME", "n" * 300) for word in command]) == code
+    assert "File name too long" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("stream", ["stdin", "stdout", "stderr"])
 def test_the_command_line_with_a_closed_stream(
     stream: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]

@@ -186,6 +186,10 @@ def test_the_rest_of_a_password_without_quotes_is_not_echoed(here: Path, capsys:
         "/home/User/Documents/Projects2/Company/Certificates/Production/Server1/www",
         r"C:\ProgramData\mlsssl\machine1\state\journal.json",
         "HttpServiceConfigSslScopedCcsCertInfoEx",
+        "/Users/erika/Certificates2026/ProductionServers/new",
+        r"C:\Users\x\TempFolderForTheProductionSystem2026Backup\a.pfx",
+        "MyVeryLongServiceName2ForProductionEnvironment.example.com",
+        "https://pki.example.com/very/LongPathSegments2026/WithManyLettersAndDigits99/crl.crl",
     ],
 )
 def test_thumbprints_paths_and_names_are_shown(text: str) -> None:

@@ -45,6 +45,16 @@ def test_folders_of_hash_named_files_are_trusted(tmp_path: Path, monkeypatch: py
     assert _system_trust.system_roots() == [CA.certificate.to_der()]
 
 
+def test_a_folder_that_cannot_be_takes_no_other_root_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A name too long, or a pipe under a hashed name, which would be waited for."""
+    (tmp_path / "0a1b2c3d.0").write_bytes(CA.certificate.to_pem())
+    if sys.platform != "win32":
+        os.mkfifo(tmp_path / "0a1b2c3d.1")
+    monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join(["n" * 300, str(tmp_path)]))
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    assert _system_trust.system_roots() == [CA.certificate.to_der()]
+
+
 def test_without_a_bundle_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Instead of trusting nothing, which would read like a fault of the certificate."""
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "nowhere.pem"))

@@ -68,9 +68,9 @@ def load(path: str, source: str | None, *, key: str | None = None, purpose: str 
 def free_place(out: str, *, force: bool) -> Path:
     """Where a file may be written: nothing is there, or `force` says to replace it."""
     target = Path(out)
-    if not out or target.is_dir():
+    if not out or _files.is_folder(target):
         raise InvalidInputError(f"{shown(out)} is a folder; name a file" if out else "a file's name is needed, not ''")
-    if target.exists() and not force:
+    if _files.exists(target) and not force:
         raise ExistsError(f"{target} is there already; --force replaces it, and the private key in it is lost")
     return target
 
@@ -172,7 +172,7 @@ def revocation_list(arguments: Namespace, terminal: Terminal) -> int:
 
 def _serial_of(given_as: str) -> int:
     """A certificate file's serial number, or one in hexadecimal as `show` prints it; a file of such a name wins."""
-    if not Path(given_as).exists():
+    if not _files.exists(Path(given_as)):
         digits = given_as.replace(":", "").removeprefix("0x")
         if digits and set(digits) <= set("0123456789abcdefABCDEF"):
             return int(digits, 16)
@@ -256,7 +256,7 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
     at = _parse_moment(arguments.at)
     trust = [root for path in arguments.trust or ["system"] for root in _load_anchors(path)]
     crls = [crl for path in arguments.crl for crl in given(path)]
-    if _ENDPOINT.fullmatch(arguments.target) and not Path(arguments.target).exists():
+    if _ENDPOINT.fullmatch(arguments.target) and not _files.exists(Path(arguments.target)):
         from mlsssl.endpoint import check_endpoint
 
         seen = check_endpoint(

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlsssl import _files
 from mlsssl._commands.certificates import describe_crl, load
 from mlsssl._commands.terminal import read_password
 from mlsssl._foreign_text import shown
@@ -158,7 +159,7 @@ def store_add_crl(arguments: Namespace, terminal: Terminal) -> int:
 def store_remove_crl(arguments: Namespace, terminal: Terminal) -> int:
     """`store remove-crl SHA1|FILE`: a file of such a name wins."""
     wanted: Thumbprint | str = arguments.crl
-    if not Path(arguments.crl).exists():
+    if not _files.exists(Path(arguments.crl)):
         with contextlib.suppress(InvalidInputError):
             wanted = Thumbprint(arguments.crl)
     with machine_of(arguments) as machine, machine.store(arguments.store, location=arguments.location) as store:

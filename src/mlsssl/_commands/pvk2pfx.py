@@ -79,7 +79,7 @@ def run(
                 f"warning: a password on the command line (-{name}) can be read by every user of this computer and "
                 "stays in the shell's history; leave it out to be asked, or use --password env:NAME"
             )
-    if Path(pfx).exists() and not parsed.flag("f"):
+    if _files.exists(Path(pfx)) and not parsed.flag("f"):
         raise ExistsError(f"{pfx} is there already; pvk2pfx -f replaces it")
     key = _files.read(Path(pvk))
     encrypted = key[:4] == b"\x1e\xf1\xb5\xb0" and key[12:16] != bytes(4)

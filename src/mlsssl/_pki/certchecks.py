@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
+from mlsssl._pki import foreign
 from mlsssl._pki.constraints import canonical_name
 from mlsssl._pki.policies import MAPPINGS
 from mlsssl._pki.view import GENERALIZED_TIME, UTC_TIME
@@ -173,10 +175,9 @@ def check_signature_algorithm(view: View, emit: Emitter) -> None:
 
 
 def _pss_over_sha1(view: View) -> bool:
-    try:
-        return isinstance(view.certificate.signature_hash_algorithm, hashes.SHA1)
-    except Exception:  # noqa: BLE001 - an algorithm that cryptography does not know raises one of several errors
-        return False
+    # An algorithm that cryptography does not know raises one of several errors.
+    digest = foreign.read_or(None, attrgetter("signature_hash_algorithm"), view.certificate)
+    return isinstance(digest, hashes.SHA1)
 
 
 def check_ecdsa_hash(view: View, issuer: View, emit: Emitter) -> None:
@@ -280,7 +281,5 @@ def aki_mismatch(aki: x509.AuthorityKeyIdentifier, issuer: View) -> str:
 
 
 def _is_issued_by(view: View, name: x509.Name) -> bool:
-    try:
-        return canonical_name(view.certificate.issuer) == canonical_name(name)
-    except Exception:  # noqa: BLE001 - an unreadable name is nobody's name
-        return False
+    issuer = foreign.read_or(None, attrgetter("issuer"), view.certificate)
+    return issuer is not None and canonical_name(issuer) == canonical_name(name)  # an unreadable name is nobody's

@@ -7,7 +7,7 @@ import ipaddress
 from cryptography import x509
 
 from mlsssl._foreign_text import shown
-from mlsssl._pki import foreign
+from mlsssl._pki import foreign, hostnames
 from mlsssl.errors import InvalidInputError
 
 _LDH = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
@@ -106,10 +106,8 @@ def host_matches(pattern: str, wanted: x509.DNSName | x509.IPAddress) -> bool:
     if isinstance(wanted, x509.IPAddress):
         address = _parse_address(pattern)
         return address is not None and address == wanted.value
-    pattern = pattern.lower().removesuffix(".")
-    if pattern.startswith("*."):
-        return wanted.value.partition(".")[2] == pattern[2:]
-    return wanted.value == pattern
+    # The same rule as check's; and a wildcard is looked for by its own name.
+    return pattern.lower() == wanted.value or hostnames.matches_any(wanted.value, (pattern,), ())
 
 
 def parse_subtree(text: str) -> x509.DNSName | x509.IPAddress:

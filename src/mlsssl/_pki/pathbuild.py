@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -17,6 +18,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
+from mlsssl._pki import foreign
 from mlsssl._pki.certchecks import (
     aki_mismatch,
     check_dates,
@@ -340,11 +342,8 @@ class _Search:
         """Issuers whose name is the same by RFC 5280 section 7.1 though written in other octets."""
         if self._canonical is None:
             self._canonical = _canonical_index(self.pool)
-        try:
-            wanted = view.certificate.issuer
-        except Exception:  # noqa: BLE001 - an unreadable name is nobody's name
-            return []
-        if not wanted.rdns:
+        wanted = foreign.read_or(None, attrgetter("issuer"), view.certificate)
+        if wanted is None or not wanted.rdns:  # an unreadable name is nobody's name
             return []
         name = canonical_name(wanted)
         return [*self._others(self.anchors.canonical.get(name, ())), *self._canonical.get(name, ())]
