@@ -15,6 +15,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from made_certificates import make, shared_key
 from mlsssl import Certificate
 from mlsssl._pki import _asn1, _ber, _pbe
+from mlsssl._pki.keys import private_key_der
 from mlsssl._pki.pfx import load_pfx, load_pfx_entries, serialize_pfx
 from mlsssl._pki.pfx_explain import explain_pfx
 from mlsssl._pki.pfx_targets import TARGETS
@@ -320,6 +321,46 @@ def test_a_hostile_key_hidden_beside_an_open_one() -> None:
         with pytest.raises(MalformedDataError, match="costs too much work"):
             call(data, "secret")
     assert time.perf_counter() - began < 2
+
+
+@pytest.mark.parametrize("small_first", [True, False])
+@pytest.mark.parametrize("hidden", ["sealed", "open", "sealed with endless rounds"])
+def test_no_key_in_an_encrypted_part_is_passed_over(hidden: str, *, small_first: bool) -> None:
+    """OpenSSL tells of one key only: it opens a part that leaves no room for another, and no other part."""
+    source = serialize_pfx(OTHER.key, OTHER.certificate, [], None if hidden == "open" else "secret", iterations=10)
+    if hidden == "sealed with endless rounds":
+        source = _with_count(source, 2**31 - 1, "key")
+    kdf = _pbe.KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"12345678", iterations=10)
+    outer = _pbe.Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
+    part = rebuild(source, encryption=outer, password="secret", kdf=kdf)
+    small = serialize_pfx(LEAF.key, None, [], "secret", iterations=10)
+    first, second = (small, part) if small_first else (part, small)
+    began = time.process_time()
+    with pytest.raises(MalformedDataError, match=r"2 private keys|costs too much work"):
+        load_pfx(rebuild(first, extra=second, password="secret", kdf=kdf), "secret")
+    assert time.process_time() - began < 2
+
+
+@pytest.mark.parametrize("as_written", [True, False])
+def test_a_small_key_and_its_certificates_are_opened_by_openssl(
+    monkeypatch: pytest.MonkeyPatch, *, as_written: bool
+) -> None:
+    """Seven times 2048 rounds in Python took ten milliseconds, which OpenSSL does in one."""
+    source = serialize_pfx(LEAF.key, LEAF.certificate, [ROOT.certificate], "secret", friendly_name="wéb")
+    infos = list(_asn1.ContentInfos.load(_asn1.Pfx.load(source)["auth_safe"]["content"].parse(core.OctetString).native))
+    kdf = _pbe.KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"12345678", iterations=10)
+    data = source if as_written else rebuild(source, safes=infos[::-1], password="secret", kdf=kdf)
+    slowly = load_pfx_entries(data, "secret")[0]
+    monkeypatch.setattr(_pbe, "pkcs12_kdf", None)
+    loaded = load_pfx(data, "secret")
+    assert (loaded.certificate, loaded.additional, loaded.friendly_name) == (
+        slowly.certificate,
+        slowly.additional,
+        slowly.friendly_name,
+    )
+    assert loaded.private_key is not None
+    assert slowly.private_key is not None
+    assert private_key_der(loaded.private_key) == private_key_der(slowly.private_key)  # type: ignore[arg-type]
 
 
 def test_sizes_are_bounded() -> None:

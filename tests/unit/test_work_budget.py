@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 from asn1crypto import core
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from chains import ECDSA_SHA256, NOW, leaf, root, tlv
+from chains import ECDSA_SHA256, NOW, Extension, leaf, root, tlv
 from made_certificates import make, shared_key
 from mlsssl import Certificate, MalformedDataError, UnsupportedError, WrongPasswordError, explain_pfx
 from mlsssl._pki import _asn1, _ber, _pbe, budget, csr, keyload, keys, pem, pfx, pvk, view
@@ -354,3 +356,31 @@ def test_what_is_kept_of_hostile_issuers_is_bounded() -> None:
     assert view._kept_view.cache_info().maxsize == view.MOST_KEPT
     usual = leaf(root()).certificate()
     assert view.issuer_view(usual) is view.issuer_view(usual)
+
+
+def test_thousands_of_extensions_are_not_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fifty thousand with one of them twice took four seconds in two calls; the path is refused all the same."""
+    top = root()
+    made = leaf(top)
+    anchor = Certificate.from_der(top.certificate().public_bytes(Encoding.DER))
+    twice = made.extensions[3]
+    for count, looked_into in ((view.MOST_READ_SINGLY - 20, True), (view.MOST_READ_SINGLY + 1, False)):
+        many = [Extension(f"1.2.3.{number}", False, b"\5\0") for number in range(count)]
+        odd = replace(made, extensions=(*made.extensions, twice, *many)).certificate()
+        found = view.View(odd)
+        assert (found.value(x509.BasicConstraints) is not None) is looked_into
+        certificate = Certificate.from_der(odd.public_bytes(Encoding.DER))
+        assert not certificate.check("www.example.com", trust=[anchor], at=NOW).ok
+
+
+def test_large_dsa_keys_are_paid_for_when_cryptography_decrypts_them() -> None:
+    """What the key is shows only afterwards: each took half a second and counted as two milliseconds."""
+    p, x = 2**13_000 + 1, 3**5_500
+    parameters = _seq(_number(p), _number(2**127 + 1), _number(2))
+    dsa = _seq(_number(0), _seq(_oid("1.2.840.10040.4.1"), parameters), _octets(_number(x)))
+    kdf = _pbe.KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=SALT, iterations=10)
+    encryption = _pbe.Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
+    info = _seq(_pbes1("1.2.840.113549.1.12.1.3", 10), _octets(encryption.encrypt(dsa, "secret")))
+    bag = _seq(_oid(_asn1.ENCRYPTED_KEY_BAG), tlv(0xA0, info))
+    with pytest.raises(MalformedDataError, match="costs too much work: a large key that is not RSA"):
+        load_pfx_entries(_pfx_of(*[bag] * 20), "secret")

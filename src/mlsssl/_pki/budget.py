@@ -55,7 +55,7 @@ none; public keys may have 16 384, which is where OpenSSL stops (OPENSSL_RSA_MAX
 KEY_BYTES = 6 * 1024
 """Bytes of a private key as DER; RSA-8192 has 4 700 as PKCS#8."""
 
-DSA_BYTES = 3 * 1024
+DSA_BYTES = 2 * 1024
 """The same for DSA, whose parameters may have any size; DSA-3072, the largest of FIPS 186-4, has 900."""
 
 # Nanoseconds for one round. PKCS#12's own derivation is a loop in Python here (and so is PBKDF1, with MD5); PBKDF2 and

@@ -10,11 +10,11 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
 
 from mlsssl._pki import _pbe, _pkcs12
-from mlsssl._pki.budget import DSA_BYTES, KEY, PKCS12_CRYPTOGRAPHY, PKCS12_OPENSSL, WorkBudget
+from mlsssl._pki.budget import DSA, DSA_BYTES, KEY, PKCS12_CRYPTOGRAPHY, PKCS12_OPENSSL, WorkBudget
 from mlsssl._pki.foreign import UNREADABLE, call
 from mlsssl._pki.keyload import load_plain_key, try_out
 from mlsssl._pki.keytypes import PRIVATE_KEY_TYPES, PrivateKey
-from mlsssl._pki.pem import load_der, public_key_bytes
+from mlsssl._pki.pem import load_der, probe, public_key_bytes
 from mlsssl._pki.pfx_write import serialize_pfx
 from mlsssl.errors import MalformedDataError, UnsupportedError, WrongPasswordError
 
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from cryptography import x509
+    from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12KeyAndCertificates
 
     from mlsssl._pki._pkcs12 import Bag, Safe, Structure
 
@@ -68,8 +69,8 @@ def load_pfx(data: bytes, password: str | None, budget: WorkBudget | None = None
     structure = _structure(data, password)
     # With one key in sight the encrypted parts are asked for certificates only.
     visible = [bag for bag in structure.bags if bag.kind in _KEY_KINDS]
-    if len(visible) == 1 and structure.mac is not None:
-        loaded = _load_quickly(structure, visible[0], password, budget)
+    if len(visible) == 1 and structure.mac is not None and password:
+        loaded = _load_quickly(data, structure, visible[0], password, budget)
         if loaded is not None:
             return loaded
     bags = _bags(open_safes(structure, password, budget))
@@ -94,6 +95,7 @@ def load_pfx_entries(data: bytes, password: str | None, budget: WorkBudget | Non
 
 _KEY_KINDS = ("key", "encrypted key")
 _MOST_NAMES = 20
+_OUTSIDE_BYTES = 3 * 1024  # RSA-4096 has 2 400; what costs at this size is DSA
 
 
 def _structure(data: bytes, password: str | None) -> Structure:
@@ -101,29 +103,65 @@ def _structure(data: bytes, password: str | None) -> Structure:
     return _pkcs12.read_structure(data)
 
 
-def _load_quickly(structure: Structure, bag: Bag, password: str | None, budget: WorkBudget) -> LoadedPfx | None:
-    """What `load_pfx` gives for very many rounds, with OpenSSL's help; None when it does not help, for any reason."""
+def _load_quickly(data: bytes, structure: Structure, bag: Bag, password: str, budget: WorkBudget) -> LoadedPfx | None:
+    """What `load_pfx` gives for PKCS#12's own derivation, by OpenSSL; None when it does not help, for any reason."""
     parts = [safe.encryption for safe in structure.safes if safe.encryption]
-    assert structure.mac is not None
+    mac = structure.mac
+    assert mac is not None
     if not parts or not all(map(_pkcs12.quicker_outside, parts)) or any(safe.refusal for safe in structure.safes):
         return None
-    costs = [(structure.mac.cost, structure.mac), *((part.outside(PKCS12_OPENSSL), part) for part in parts)]
+    costs = [(mac.cost, mac), *((part.outside(PKCS12_OPENSSL), part) for part in parts)]
     if bag.encryption:
         costs.append((bag.encryption.outside(PKCS12_CRYPTOGRAPHY), bag.encryption))
     budget.foresee(costs)
-    if not structure.mac.fits(structure.authenticated, password, budget):
+    small = _pkcs12.is_small_alone(structure, bag)
+    key_safe = next(safe for safe in structure.safes if safe.bags) if small else None
+    # Where OpenSSL looks at the MAC, too, the slow way must remain: it knows why something is refused.
+    slow = sum(nanoseconds for nanoseconds, _ in structure.costs)
+    with_mac = small and mac.kdf is not None and mac.kdf.kind == "PKCS12" and budget.affords(2 * slow)
+    if with_mac:
+        budget.spend(mac.cost, mac)
+        first = structure.safes[0]
+        if first.encryption and not _certificates(first, _pkcs12.load_outside(first, password, budget)):
+            return None  # it would meet a hidden key first
+    elif not mac.fits(structure.authenticated, password, budget):
         raise _wrong(password)
+    if small and bag.encryption:
+        budget.spend(bag.encryption.outside(PKCS12_OPENSSL) + KEY, bag.encryption)
     bags: list[Bag] = []
+    loaded: PKCS12KeyAndCertificates | None = None
     for safe in structure.safes:
-        opened = _pkcs12.open_certificates(safe, password, budget)
-        if opened is None:
+        if safe.encryption is None:
+            bags += safe.bags
+            continue
+        loaded = _pkcs12.load_outside(safe, password, budget, key_safe=key_safe, whole=data if with_mac else None)
+        opened = _certificates(safe, loaded)
+        if not opened:
             return None
-        bags += opened.bags
-    entry = _entries(bags, password, budget)[0]
+        bags += opened
+    entry = _entry(loaded, bag) if small and loaded is not None else _entries(bags, password, budget)[0]
     own = None if entry.certificate is None else public_key_bytes(entry.certificate)
-    if own is not None and own in map(public_key_bytes, entry.additional):
+    if own is not None and sum(own in bag.value for bag in bags if bag.kind == "certificate") != 1:
         return None  # which of two certificates is the key's own, an attribute says
     return entry
+
+
+def _certificates(safe: Safe, loaded: PKCS12KeyAndCertificates | None) -> list[Bag] | None:
+    return None if loaded is None else _pkcs12.certificates_alone(safe, loaded)
+
+
+def _entry(loaded: PKCS12KeyAndCertificates, bag: Bag) -> LoadedPfx:
+    additional = tuple(one.certificate for one in loaded.additional_certs)
+    certificate = None if loaded.cert is None else loaded.cert.certificate
+    for each in additional if certificate is None else (certificate, *additional):
+        probe(each)
+    name = loaded.cert.friendly_name if loaded.cert else None
+    return LoadedPfx(
+        private_key=_checked(loaded.key),
+        certificate=certificate,
+        additional=additional,
+        friendly_name=name.decode("utf-8", "replace") if name else bag.friendly_name,
+    )
 
 
 def load_entries(safes: Sequence[Safe], password: str | None, budget: WorkBudget) -> tuple[LoadedPfx, ...]:
@@ -215,12 +253,17 @@ def _load_certificate(bag: Bag) -> x509.Certificate:
 
 
 def _load_key(bag: Bag, password: str | None, budget: WorkBudget) -> PrivateKey:
-    if bag.encryption and password and _pkcs12.quicker_outside(bag.encryption) and len(bag.value) <= DSA_BYTES:
+    if bag.encryption and password and _pkcs12.quicker_outside(bag.encryption) and len(bag.value) <= _OUTSIDE_BYTES:
         budget.spend(bag.encryption.outside(PKCS12_CRYPTOGRAPHY) + KEY, bag.encryption)
+        found: object = None
         with contextlib.suppress(*UNREADABLE):
             found = call(load_der_private_key, bag.value, password.encode(), unsafe_skip_rsa_key_validation=True)
             if isinstance(found, RSAPrivateKey):
                 try_out(found, budget)
+                return found
+        if len(bag.value) > DSA_BYTES // 2:  # what it was shows only now
+            budget.spend(DSA if len(bag.value) <= DSA_BYTES else 2 * DSA, "a large key that is not RSA")
+        if found is not None:
             return _checked(found)
     reason = None
     for plain in bag.private_keys(password, budget):

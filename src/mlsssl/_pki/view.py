@@ -35,6 +35,9 @@ UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
 EXTENSIONS = "2.5.29"
 """What an `ExtensionProblem` is about when no extension can be told from another."""
 
+MOST_READ_SINGLY = 1_000
+"""Extensions that are read one by one where one of them is unreadable; honest certificates have ten."""
+
 E = TypeVar("E", bound=x509.ExtensionType)
 
 _dates_of = attrgetter("not_valid_before_utc", "not_valid_after_utc")
@@ -198,7 +201,12 @@ class View:
         shell = b"\xa0\x03\x02\x01\x02" + b"\x02\x01\x01" + b"".join(der[f[1] : f[3]] for f in fields[1:6])
         problems: list[ExtensionProblem] = []
         seen: set[bytes] = set()
-        for _, first, content, stop in split_sequence(der, start, end):
+        found = split_sequence(der, start, end)
+        if len(found) > MOST_READ_SINGLY:
+            text = f"{len(found)} extensions, of which some cannot be read; at most {MOST_READ_SINGLY} are looked into"
+            self.problems = (ExtensionProblem(EXTENSIONS, False, text),)
+            return
+        for _, first, content, stop in found:
             parts = split_sequence(der, content, stop)
             oid = der[parts[0][2] : parts[0][3]] if parts else b""
             critical = len(parts) > 2
