@@ -190,6 +190,16 @@ class _Parser(argparse.ArgumentParser):
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(*args, **options)  # type: ignore[arg-type]
 
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        # argparse would take the value of an option that it does not know for the command's name, and show it.
+        for word in args or () if self._subparsers is not None else ():
+            name = word.partition("=")[0]
+            if not word.startswith("-") or word == "--":
+                break
+            if name not in self._option_string_actions:
+                self.error(f"{name} is no option here; options follow the command: {self.prog} COMMAND {name} ...")
+        return super().parse_known_args(args, namespace)
+
     def error(self, message: str) -> NoReturn:
         raise _UsageError(f"{self.prog}: {_foreign_text.message(message)}\nTry '{self.prog} --help'.")
 

@@ -166,6 +166,21 @@ def test_a_password_given_as_such_is_not_echoed(here: Path, capsys: pytest.Captu
         assert "--pasword" in said.err or "env:NAME" in said.err
 
 
+@pytest.mark.parametrize("groups", [[], ["ca"], ["store"]])
+@pytest.mark.parametrize("option", ["--password", "--password=", "--pasword"])
+def test_a_password_in_front_of_the_command_is_not_taken_for_it(
+    here: Path, capsys: pytest.CaptureFixture[str], groups: list[str], option: str
+) -> None:
+    """It was shown as a command that is none; what the error names is the option, and where it belongs."""
+    words = [f"{option}hunter2"] if option.endswith("=") else [option, "hunter2"]
+    assert main([*groups, *words, "show", "ca.pem"]) == 2
+    said = capsys.readouterr()
+    assert "hunter2" not in said.out + said.err
+    assert f"COMMAND {option.rstrip('=')} ..." in said.err
+    assert main([*groups, "--json", "nonsense"]) == 2
+    assert "nonsense" in capsys.readouterr().err
+
+
 def test_the_rest_of_a_password_without_quotes_is_not_echoed(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A word more than the old command has is shown, unless it may belong to a password."""
     assert main(["pvk2pfx", "-pvk", "a.pvk", "-po", "my", "hunter2", "-spc", "a.cer", "-pfx", "a.pfx"]) == 2
