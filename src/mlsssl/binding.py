@@ -74,6 +74,8 @@ class Binding:
     _machine: _select.HasPort | None = field(repr=False, compare=False)
     _known: BindingRecord | None = field(repr=False, compare=False)
     """What the machine had when this, or what it was made from, was read or written; None for one of the caller's."""
+    _replaces: BindingRecord | None = field(repr=False, compare=False)
+    """The only record that `update` may replace; None for any."""
 
     def __init__(
         self,
@@ -98,7 +100,7 @@ class Binding:
             app_id=application_id(app_id),
             options=BindingOptions() if options is None else check_options(options),
         )
-        _fill(self, record, machine, None)
+        _fill(self, record, machine, known=None)
 
     @property
     def family(self) -> BindingFamily:
@@ -205,9 +207,9 @@ class Binding:
         """Replace the whole record of this key (`netsh http update sslcert`); returns itself.
 
         What is written is this record, whole. One that was read (`get`, `find`, `all`) and then changed
-        (`with_certificate`, `with_options`) replaces only what it was read as: where the key has another record by
-        now, a renewal's, say, that change would be lost, and a BindingError says so. One that you made, or that you
-        did not change since it was read, replaces whatever is there.
+        (`with_certificate`, `with_options`, be it to what it had) replaces only what it was read as: where the key has
+        another record by now, a renewal's, say, that change would be lost, and a BindingError says so. One that you
+        made, or the very one that was read, replaces whatever is there.
 
         Atomic where the system can (Windows 10 1703, Server 2019 and newer, the embedded machine). Elsewhere the new
         record is tried out under a key that answers nobody, then the old record is deleted and the new one set: when
@@ -220,8 +222,7 @@ class Binding:
             BindingError: the record was changed since it was read; or as `add`; or, without an atomic update, it failed
                 and the old record could not be put back: the message says what is bound now and what to do.
         """
-        expected = None if self._known == self.record else self._known
-        replace_record(_select.port_of(self._machine), self.record, expected=expected)
+        replace_record(_select.port_of(self._machine), self.record, expected=self._replaces)
         self._note_written()
         return self
 
@@ -238,6 +239,7 @@ class Binding:
 
     def _note_written(self) -> None:
         object.__setattr__(self, "_known", self.record)
+        object.__setattr__(self, "_replaces", None)
 
     def diagnose(self) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use the certificate, likeliest cause first; empty when it can."""
@@ -258,7 +260,8 @@ class Binding:
 
     def _changed(self, record: BindingRecord) -> Binding:
         made = Binding.__new__(Binding)
-        _fill(made, record, self._machine, self._known)
+        # Also when nothing differs: who sets an option to what it was means that option, not the old certificate.
+        _fill(made, record, self._machine, known=self._known, replaces=self._known)
         return made
 
     def __repr__(self) -> str:
@@ -360,7 +363,7 @@ def bound_key(key: BindingKey | str, machine: _select.HasPort | None) -> Binding
 def binding_of(record: BindingRecord, machine: _select.HasPort | None) -> Binding:
     """The noun around a record that the machine has. Private."""
     made = Binding.__new__(Binding)
-    _fill(made, record, machine, record)
+    _fill(made, record, machine, known=record)
     return made
 
 
@@ -389,7 +392,14 @@ def change_binding(
     return binding_of(after, machine)
 
 
-def _fill(made: Binding, record: BindingRecord, machine: _select.HasPort | None, known: BindingRecord | None) -> None:
+def _fill(
+    made: Binding,
+    record: BindingRecord,
+    machine: _select.HasPort | None,
+    *,
+    known: BindingRecord | None,
+    replaces: BindingRecord | None = None,
+) -> None:
     put = object.__setattr__
     put(made, "key", record.key)
     put(made, "thumbprint", record.thumbprint)
@@ -398,6 +408,7 @@ def _fill(made: Binding, record: BindingRecord, machine: _select.HasPort | None,
     put(made, "options", record.options)
     put(made, "_machine", machine)
     put(made, "_known", known)
+    put(made, "_replaces", replaces)
 
 
 def thumbprint_of(certificate: CertificateReference) -> Thumbprint:

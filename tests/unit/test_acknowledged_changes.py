@@ -207,6 +207,8 @@ def test_a_change_of_a_record_that_is_no_more_is_refused(machine: EmbeddedMachin
         with_option(stale, http2=False).update()
     with pytest.raises(BindingError, match="read the binding again"):
         stale.with_certificate(ca.issue("a.test").thumbprint).update()
+    with pytest.raises(BindingError, match="read the binding again"):
+        stale.with_options(stale.options).update()  # set to what they were: still only the options are meant
     assert Binding.get(KEY, machine=machine) == new
     changed = with_option(new, http2=False)
     assert changed.update() is changed
