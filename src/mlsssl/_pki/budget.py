@@ -131,8 +131,9 @@ def rsa_cost(p: int, q: int) -> int:
 def _refusal(nanoseconds: int, what: object) -> MalformedDataError:
     return MalformedDataError(
         f"reading this costs too much work: {what} brings it to {_seconds(nanoseconds)} of processor time, and one "
-        f"call spends at most {_seconds(LIMIT)} on all passwords and keys. It may be hostile or damaged; if you trust it, "
-        "write it anew with fewer rounds or keys: 'openssl pkcs8 -topk8' for a key, 'openssl pkcs12 -export' for a PFX"
+        f"call spends at most {_seconds(LIMIT)} on all passwords and keys. It may be hostile or damaged; if you trust "
+        "it, write it anew with fewer rounds or keys: 'openssl pkcs8 -topk8' for a key, 'openssl pkcs12 -export' for a "
+        "PFX"
     )
 
 
