@@ -105,10 +105,10 @@ def windows(session: nox.Session) -> None:
     if not session.posargs:
         session.run("pytest", "tests/windows/test_wine.py")  # the harness itself, from outside
     chosen = session.posargs or ["tests"]
-    session.run(*WINE, "run", "--timeout", "1200", "--", "-m", "pytest", *chosen)
+    session.run(*WINE, "run", "--timeout", "2400", "--", "-m", "pytest", *chosen)
     if not session.posargs:
         # Once more as on Server 2016, where httpapi.dll has no HttpUpdateServiceConfiguration.
-        session.run(*WINE, "run", "--httpapi", "2016", "--timeout", "600", "--", "-m", "pytest", "tests/contract")
+        session.run(*WINE, "run", "--httpapi", "2016", "--timeout", "1200", "--", "-m", "pytest", "tests/contract")
 
 
 @nox.session

@@ -52,7 +52,7 @@ GOOD = CA.issue("good.example.com")
 DEAR = 16  # what costs tens of milliseconds sees one odd certificate in so many, another call the next ones
 DEAR_CALLS = (
     *("bundles.", "ccs.", "deploy", "renew", "Certificate.from_pfx", "Certificate.load", "Certificate.save"),
-    *("Certificate.to_pfx", "explain_pfx", "PfxExplanation.", "Store.import_pfx", "CertificateAuthority."),
+    *("Certificate.to_pfx", "explain_pfx", "PfxExplanation.", "Store.import_pfx", "CertificateAuthority.", "Listener."),
 )
 
 
