@@ -8,7 +8,7 @@ import tempfile
 import uuid
 from pathlib import Path
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlsssl._journal import Addition, Change, Journal, Mark, key_text, record_from_dict, record_to_dict
@@ -109,6 +109,7 @@ def test_no_bit_of_a_record_is_lost(record: BindingRecord) -> None:
     assert record_from_dict(json.loads(json.dumps(record_to_dict(record)))) == record
 
 
+@settings(deadline=None)  # each example waits for the disk several times
 @given(changes)
 def test_a_change_is_read_back_as_it_was_written(change: Change) -> None:
     """While it runs, when it is turned back, and as the last one of its key."""
