@@ -26,7 +26,7 @@ class Superseded:
 
     Attributes:
         store: Its LocalMachine store.
-        thumbprint: It.
+        thumbprint: The superseded certificate.
         at: When it was replaced, UTC.
         grace: How long it is to be kept from then on.
     """

@@ -298,7 +298,7 @@ class StorePort(Protocol):
         ...
 
     def add_crl(self, crl: bytes, *, replacing: Collection[bytes] = ()) -> None:
-        """Put a revocation list (DER) in beside the others; the very same list again is nothing.
+        """Put a revocation list (DER) in beside the others; idempotent for the very same list.
 
         Then take out those of `replacing` that are there. Killed at any moment, the new list is in or nothing is
         out. `MalformedDataError` when it is no list. Neither its signature nor its age is looked at.
@@ -310,7 +310,7 @@ class StorePort(Protocol):
         ...
 
     def close(self) -> None:
-        """Give the handle back; again is nothing."""
+        """Give the handle back; idempotent."""
         ...
 
 
@@ -529,5 +529,5 @@ class MachinePort(Protocol):
         ...
 
     def close(self) -> None:
-        """Release what the machine holds; again is nothing."""
+        """Release what the machine holds; idempotent."""
         ...

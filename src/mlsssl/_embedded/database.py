@@ -142,7 +142,7 @@ class Database:
         return self._closed
 
     def close(self) -> None:
-        """Close the file; again is nothing."""
+        """Close the file; idempotent."""
         with self._lock:
             self._closed = True
             self._disconnect()

@@ -142,7 +142,7 @@ class Listener:
         return self
 
     def close(self, timeout: float = 5.0) -> None:
-        """Stop accepting, let answers under way be sent, close; again is nothing.
+        """Stop accepting, let answers under way be sent, close; idempotent.
 
         Args:
             timeout: Seconds to wait for clients that do not take their answers.

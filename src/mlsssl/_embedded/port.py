@@ -229,5 +229,5 @@ class EmbeddedPort:
         return _files.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
 
     def close(self) -> None:
-        """Close the file; again is nothing."""
+        """Close the file; idempotent."""
         self._database.close()

@@ -214,7 +214,7 @@ class EmbeddedStore:
             database.query(statement, (record.key.container,))
 
     def close(self) -> None:
-        """Refuse everything from now on; again is nothing."""
+        """Refuse everything from now on; idempotent."""
         self._closed = True
 
     @property

@@ -209,7 +209,7 @@ def check_encodable(moment: dt.datetime, what: str, *, room: dt.timedelta = dt.t
     `cryptography` raises ValueError for some of those, and for others its Rust half panics.
 
     Args:
-        moment: It.
+        moment: The moment to encode.
         what: Whose it is, for the message.
         room: How much before it there has to be as well.
     """
