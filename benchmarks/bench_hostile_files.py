@@ -132,7 +132,7 @@ def _revoked(data: bytes, password: str) -> Iterator[object]:
     import hostile
 
     from mlsssl import Certificate
-    from mlsssl._pki.crl import load_crls, revoked_serials
+    from mlsssl._formats.crl import load_crls, revoked_serials
 
     del password
     yield (lists := load_crls(data))

@@ -26,8 +26,8 @@ from ratios import Ratio, report
 
 from mlsssl import CertificateAuthority
 from mlsssl._embedded.port import EmbeddedPort
-from mlsssl._ports import BindingRecord
-from mlsssl._tls import load_der
+from mlsssl._machine.context_keys import load_der
+from mlsssl._machine.ports import BindingRecord
 from mlsssl.values import BindingKey, BindingOptions, HostnamePort, IpPort, Thumbprint
 
 BOUND = 0.9

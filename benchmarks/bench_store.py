@@ -22,7 +22,7 @@ from cryptography.x509.oid import NameOID
 from ratios import Ratio, report
 
 from mlsssl._embedded.port import EmbeddedPort
-from mlsssl._ports import NewCertificate
+from mlsssl._machine.ports import NewCertificate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -19,7 +19,7 @@ from cryptography.x509.verification import PolicyBuilder, Store
 from ratios import Ratio, report
 
 from mlsssl import CertificateAuthority, check_many
-from mlsssl._pki.validate import validate
+from mlsssl._validator.validate import validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -22,8 +22,9 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from mlsssl._pki import _asn1, _ber, _pbe, pvk
-from mlsssl._pki.budget import LIMIT, PBKDF2, PKCS12
+from mlsssl._formats import asn1, ber, pvk
+from mlsssl._formats.budget import LIMIT, PBKDF2, PKCS12
+from mlsssl._formats.pkcs12.encryption import KeyDerivation, read_encryption
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -198,7 +199,7 @@ def keys() -> Iterator[tuple[str, bytes]]:
 
 # ---- PFX ----
 
-_BAGS = {"key": _asn1.KEY_BAG, "sealed": _asn1.ENCRYPTED_KEY_BAG, "cert": _asn1.CERTIFICATE_BAG}
+_BAGS = {"key": asn1.KEY_BAG, "sealed": asn1.ENCRYPTED_KEY_BAG, "cert": asn1.CERTIFICATE_BAG}
 
 
 def _bag(kind: str, value: bytes, *attributes: bytes) -> bytes:
@@ -225,7 +226,7 @@ def _mac(iterations: int, identifier: str = "1.3.14.3.2.26", size: int = 20) -> 
 
 
 def _encrypt(algorithm: bytes, plain: bytes, password: str) -> bytes:
-    encryption = _pbe.read_encryption(_ber.only(algorithm))
+    encryption = read_encryption(ber.only(algorithm))
     return encryption.encrypt(plain, password)
 
 
@@ -287,7 +288,7 @@ def pfx_files() -> Iterator[tuple[str, bytes]]:
         inside = _encrypt(_pbes1(_3DES, rounds), seq(_bag("cert", cert), hidden), "secret")
         visible = seq(_bag("key", pkcs8(point)))
         authenticated = seq(_info(visible), _sealed_info(_pbes1(_3DES, rounds), inside))
-        kdf = _pbe.KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"saltsalt", iterations=rounds)
+        kdf = KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"saltsalt", iterations=rounds)
         digest = _digest(kdf, authenticated)
         mac = seq(seq(seq(oid("1.3.14.3.2.26"), tlv(5)), octets(digest)), octets(b"saltsalt"), num(rounds))
         yield f"PFX, a key with endless rounds behind {rounds} of them", seq(num(3), _info(authenticated), mac)
@@ -298,7 +299,7 @@ def pfx_files() -> Iterator[tuple[str, bytes]]:
     yield "PFX, empty parts", _pfx(*[_info(seq())] * 9_900)
 
 
-def _digest(kdf: _pbe.KeyDerivation, data: bytes) -> bytes:
+def _digest(kdf: KeyDerivation, data: bytes) -> bytes:
     return bytes(hmac.digest(kdf.derive("secret".encode("utf-16-be") + b"\0\0", 20, 3), data, "sha1"))
 
 

@@ -54,8 +54,8 @@ def import_cost(module: str) -> float:
 
 def main() -> int:
     """Measure and judge."""
-    from mlsssl._ports import BindingRecord
-    from mlsssl._windows import binding_records as codec
+    from mlsssl._machine.ports import BindingRecord
+    from mlsssl._windows import records as codec
     from mlsssl._windows.bindings import WindowsBindings
     from mlsssl._windows.dlls import SystemDlls
     from mlsssl._windows.native import NULL, ffi

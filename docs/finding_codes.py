@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from mlsssl._pki.profiles import PROFILES
-from mlsssl._pki.rulebook import RULE_GROUPS, RULES
-from mlsssl._pki.rules import PROFILE_NAMES, Rule
+from mlsssl._validator.catalogue import RULE_GROUPS, RULES
+from mlsssl._validator.profiles import PROFILES
+from mlsssl._validator.rules import PROFILE_NAMES, Rule
 from mlsssl._windows.trust import STATUS
 
 PAGE = Path(__file__).with_name("finding-codes.md")

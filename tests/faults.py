@@ -32,16 +32,16 @@ from chains import (
     spki_of,
     tlv,
 )
-from mlsssl._pki import knownkeys
-from mlsssl._pki.crl import build_crl
-from mlsssl._pki.pfx_explain import PfxExplanation, PfxReader
-from mlsssl._pki.served import Served
-from mlsssl._pki.validate import ServerFacts, validate
+from mlsssl._formats.crl import build_crl
+from mlsssl._formats.pkcs12.explain import PfxExplanation, PfxReader
+from mlsssl._validator import known_keys
+from mlsssl._validator.served import Served
+from mlsssl._validator.validate import ServerFacts, validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from mlsssl._pki.report import Report
+    from mlsssl._validator.report import Report
 
 HOST = "www.example.com"
 ROOT = root()
@@ -89,7 +89,7 @@ class KnownKeyCase(Case):
         def lookup(number: int) -> object:
             return {"subtest": "debianssl"} if number == known else False
 
-        with mock.patch.object(knownkeys, "_listed", return_value=lookup):
+        with mock.patch.object(known_keys, "_listed", return_value=lookup):
             return super().check()
 
 
@@ -138,7 +138,7 @@ _GOOD_MODULUS: int = rsa_key(2048).public_key().public_numbers().n
 
 def _roca_modulus() -> int:
     """A modulus with the fingerprint: one that is 65537 modulo every prime of the test, and 1 modulo 2."""
-    from mlsssl._pki.weakkeys import _ROCA_PRIMES
+    from mlsssl._validator.weak_keys import _ROCA_PRIMES
 
     product: int = 2
     for prime in _ROCA_PRIMES:

@@ -13,15 +13,15 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from made_certificates import make, shared_key
 from mlsssl import Certificate
-from mlsssl._embedded.client_hello import ClientHelloReader
-from mlsssl._embedded.http import BadRequestError, parse_request
-from mlsssl._pki.crl import load_crls, revoked_serials
-from mlsssl._pki.csr import load_request
-from mlsssl._pki.keys import load_private_key, private_key_pem
-from mlsssl._pki.pfx import load_pfx, load_pfx_entries, serialize_pfx
-from mlsssl._pki.pfx_explain import explain_pfx
-from mlsssl._pki.pkcs7 import load_pkcs7, serialize_pkcs7
-from mlsssl._pki.pvk import load_pvk, serialize_pvk
+from mlsssl._embedded.listener.client_hello import ClientHelloReader
+from mlsssl._embedded.listener.http import BadRequestError, parse_request
+from mlsssl._formats.crl import load_crls, revoked_serials
+from mlsssl._formats.csr import load_request
+from mlsssl._formats.keys import load_private_key, private_key_pem
+from mlsssl._formats.pkcs7 import load_pkcs7, serialize_pkcs7
+from mlsssl._formats.pkcs12.explain import explain_pfx
+from mlsssl._formats.pkcs12.read import load_pfx, load_pfx_entries, serialize_pfx
+from mlsssl._formats.pvk import load_pvk, serialize_pvk
 from mlsssl.errors import MalformedDataError, UnsupportedError
 from mlsssl.netsh import from_json, parse_command, parse_listing, parse_script, to_json
 from mlsssl.request import CertificateRequest

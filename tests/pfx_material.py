@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from asn1crypto import core
 
-from mlsssl._pki import _asn1, _pbe
+from mlsssl._formats import asn1
+from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, write_encryption, write_mac
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -21,9 +22,9 @@ def rebuild(
     mac_iterations: int | None = None,
     safes: Sequence[Any] | None = None,
     extra: bytes | None = None,
-    encryption: _pbe.Encryption | None = None,
+    encryption: Encryption | None = None,
     password: str | None = None,
-    kdf: _pbe.KeyDerivation | None = None,
+    kdf: KeyDerivation | None = None,
 ) -> bytes:
     """`data` with something changed; with a password the MAC is made anew, else it is kept.
 
@@ -40,44 +41,44 @@ def rebuild(
     old = None
     if encryption is not None:
         contents = data if data[:2] != _pfx_start(data) else safe_contents(data)
-        algorithm = _pbe.write_encryption(encryption)
+        algorithm = write_encryption(encryption)
         sealed = encryption.encrypt(contents, password or "")
-        content = {"content_type": _asn1.DATA, "algorithm": algorithm, "content": sealed}
-        encrypted = _asn1.EncryptedData({"version": 0, "content": content})
-        infos: list[Any] = [{"content_type": _asn1.ENCRYPTED_DATA, "content": _asn1.explicit(encrypted)}]
+        content = {"content_type": asn1.DATA, "algorithm": algorithm, "content": sealed}
+        encrypted = asn1.EncryptedData({"version": 0, "content": content})
+        infos: list[Any] = [{"content_type": asn1.ENCRYPTED_DATA, "content": asn1.explicit(encrypted)}]
     else:
-        old = _asn1.Pfx.load(data)
+        old = asn1.Pfx.load(data)
         infos = list(safes) if safes is not None else list(_infos(data))
     if extra is not None:
         infos += list(_infos(extra))
-    authenticated = _asn1.ContentInfos(infos).dump()
+    authenticated = asn1.ContentInfos(infos).dump()
     wanted: dict[str, Any] = {
         "version": 3,
         "auth_safe": {
-            "content_type": _asn1.DATA,
-            "content": _asn1.explicit(core.OctetString(authenticated)),
+            "content_type": asn1.DATA,
+            "content": asn1.explicit(core.OctetString(authenticated)),
         },
     }
     if mac and password is not None:
-        kdf = kdf or _pbe.KeyDerivation(kind="PKCS12", hash_name="SHA-256", salt=b"12345678", iterations=3)
-        wanted["mac_data"] = _pbe.write_mac(kdf, authenticated, password)
+        kdf = kdf or KeyDerivation(kind="PKCS12", hash_name="SHA-256", salt=b"12345678", iterations=3)
+        wanted["mac_data"] = write_mac(kdf, authenticated, password)
     elif mac and old is not None:
         wanted["mac_data"] = {
             "mac": old["mac_data"]["mac"],
             "salt": old["mac_data"]["salt"],
             "iterations": mac_iterations or old["mac_data"]["iterations"],
         }
-    return bytes(_asn1.Pfx(wanted).dump())
+    return bytes(asn1.Pfx(wanted).dump())
 
 
 def _infos(data: bytes) -> Any:
-    return _asn1.ContentInfos.load(_asn1.octets(_asn1.Pfx.load(data)["auth_safe"]["content"].parse(core.OctetString)))
+    return asn1.ContentInfos.load(asn1.octets(asn1.Pfx.load(data)["auth_safe"]["content"].parse(core.OctetString)))
 
 
 def _pfx_start(data: bytes) -> bytes:
     """The first two bytes, if `data` is a PFX and not SafeContents."""
     try:
-        _asn1.Pfx.load(data)["version"].native  # noqa: B018 -- decoding is the test
+        asn1.Pfx.load(data)["version"].native  # noqa: B018 -- decoding is the test
     except (ValueError, TypeError):
         return b""
     return data[:2]
@@ -87,9 +88,9 @@ def safe_contents(data: bytes) -> bytes:
     """All bags of the parts of a PFX that lie open, as one SafeContents."""
     bags = []
     for info in _infos(data):
-        if _asn1.oid(info["content_type"]) == _asn1.DATA:
-            bags += list(_asn1.SafeContents.load(_asn1.as_octets(info["content"])))
-    return bytes(_asn1.SafeContents(bags).dump())
+        if asn1.oid(info["content_type"]) == asn1.DATA:
+            bags += list(asn1.SafeContents.load(asn1.as_octets(info["content"])))
+    return bytes(asn1.SafeContents(bags).dump())
 
 
 def ber(data: bytes, *, depth: int = 99) -> bytes:
@@ -133,20 +134,20 @@ def _element(data: bytes, at: int) -> tuple[int, bytes, int]:
 
 def pbmac1(data: bytes, password: str, *, iterations: int = 100) -> bytes:
     """`data` with a MAC by PBMAC1 (RFC 9879) in place of its own: PBKDF2 and HMAC, both with SHA-256."""
-    pfx = _asn1.Pfx.load(data)
-    authenticated = _asn1.as_octets(pfx["auth_safe"]["content"])
+    pfx = asn1.Pfx.load(data)
+    authenticated = asn1.as_octets(pfx["auth_safe"]["content"])
     key = hashlib.pbkdf2_hmac("sha256", password.encode(), b"salt-of-pbmac1", iterations, 32)
     sha256 = {"algorithm": "1.2.840.113549.2.9", "parameters": core.Null()}
-    pbkdf2 = _asn1.Pbkdf2Parameters(
+    pbkdf2 = asn1.Pbkdf2Parameters(
         {"salt": b"salt-of-pbmac1", "iterations": iterations, "key_length": 32, "prf": sha256}
     )
-    parameters = _asn1.Pbes2Parameters(
+    parameters = asn1.Pbes2Parameters(
         {"kdf": {"algorithm": "1.2.840.113549.1.5.12", "parameters": pbkdf2}, "scheme": sha256}
     )
     algorithm = {"algorithm": "1.2.840.113549.1.5.14", "parameters": parameters}
     digest = hmac.digest(key, authenticated, "sha256")
     # RFC 9879, section 5: salt and count of the old derivation are there for old parsers only.
     mac = {"mac": {"algorithm": algorithm, "digest": digest}, "salt": b"NOT USED", "iterations": 1}
-    content = _asn1.explicit(core.OctetString(authenticated))
-    auth_safe = {"content_type": _asn1.DATA, "content": content}
-    return bytes(_asn1.Pfx({"version": 3, "auth_safe": auth_safe, "mac_data": mac}).dump())
+    content = asn1.explicit(core.OctetString(authenticated))
+    auth_safe = {"content_type": asn1.DATA, "content": content}
+    return bytes(asn1.Pfx({"version": 3, "auth_safe": auth_safe, "mac_data": mac}).dump())

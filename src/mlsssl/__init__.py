@@ -15,17 +15,17 @@ from mlsssl._version import __version__
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mlsssl._embedded.connection import Limits
-    from mlsssl._embedded.listener import Listener
-    from mlsssl._pki.csr import RequestPolicy
-    from mlsssl._pki.keys import KeyType
-    from mlsssl._pki.pfx_explain import PfxExplanation, explain_pfx
-    from mlsssl._pki.profiles import PROFILES
-    from mlsssl._pki.report import Finding, Report, Severity
-    from mlsssl._pki.rules import Profile, RuleContext, UserRule
-    from mlsssl._pki.validate import ServerFacts
-    from mlsssl._ports import Cause, Diagnosis, KeyState, ServiceState, ServiceStatus
-    from mlsssl._timeline import Timeline, timeline
+    from mlsssl._embedded.listener.connection import Limits
+    from mlsssl._embedded.listener.listener import Listener
+    from mlsssl._formats.csr import RequestPolicy
+    from mlsssl._formats.keys import KeyType
+    from mlsssl._formats.pkcs12.explain import PfxExplanation, explain_pfx
+    from mlsssl._machine.ports import Cause, Diagnosis, KeyState, ServiceState, ServiceStatus
+    from mlsssl._notebook.timeline import Timeline, timeline
+    from mlsssl._validator.profiles import PROFILES
+    from mlsssl._validator.report import Finding, Report, Severity
+    from mlsssl._validator.rules import Profile, RuleContext, UserRule
+    from mlsssl._validator.validate import ServerFacts
     from mlsssl.auditing import Audit, AuditRow, audit
     from mlsssl.authority import CertificateAuthority
     from mlsssl.binding import Binding, Bindings
@@ -62,9 +62,9 @@ if TYPE_CHECKING:
     from mlsssl.progress import progress_bar
     from mlsssl.renewal import Renewal, renew, renew_due
     from mlsssl.request import CertificateRequest
-    from mlsssl.retirement import Cleanup, Kept, cleanup
     from mlsssl.service import Service, Services
     from mlsssl.store import Store, StoreEntry
+    from mlsssl.superseded import Cleanup, Kept, cleanup
     from mlsssl.values import (
         BindingFamily,
         BindingKey,
@@ -168,18 +168,18 @@ __all__ = [
 ]
 
 _HOMES = {
-    "_embedded.connection": ("Limits",),
-    "_embedded.listener": ("Listener",),
-    "_pki.validate": ("ServerFacts",),
-    "_pki.rules": ("Profile", "RuleContext", "UserRule"),
-    "_pki.pfx_explain": ("PfxExplanation", "explain_pfx"),
+    "_embedded.listener.connection": ("Limits",),
+    "_embedded.listener.listener": ("Listener",),
+    "_validator.validate": ("ServerFacts",),
+    "_validator.rules": ("Profile", "RuleContext", "UserRule"),
+    "_formats.pkcs12.explain": ("PfxExplanation", "explain_pfx"),
     "request": ("CertificateRequest",),
-    "_pki.csr": ("RequestPolicy",),
-    "_pki.keys": ("KeyType",),
-    "_pki.profiles": ("PROFILES",),
-    "_pki.report": ("Finding", "Report", "Severity"),
-    "_timeline": ("Timeline", "timeline"),
-    "_ports": ("Cause", "Diagnosis", "KeyState", "ServiceState", "ServiceStatus"),
+    "_formats.csr": ("RequestPolicy",),
+    "_formats.keys": ("KeyType",),
+    "_validator.profiles": ("PROFILES",),
+    "_validator.report": ("Finding", "Report", "Severity"),
+    "_notebook.timeline": ("Timeline", "timeline"),
+    "_machine.ports": ("Cause", "Diagnosis", "KeyState", "ServiceState", "ServiceStatus"),
     "auditing": ("Audit", "AuditRow", "audit"),
     "authority": ("CertificateAuthority",),
     "binding": ("Binding", "Bindings"),
@@ -215,7 +215,7 @@ _HOMES = {
     "machine": ("EmbeddedMachine", "Machine", "WindowsMachine"),
     "progress": ("progress_bar",),
     "renewal": ("Renewal", "renew", "renew_due"),
-    "retirement": ("Cleanup", "Kept", "cleanup"),
+    "superseded": ("Cleanup", "Kept", "cleanup"),
     "service": ("Service", "Services"),
     "store": ("Store", "StoreEntry"),
     "values": (

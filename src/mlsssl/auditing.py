@@ -7,11 +7,13 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mlsssl import _preflight, _select, _transaction
-from mlsssl._foreign_text import printable
-from mlsssl._pki.report import Finding, Severity
-from mlsssl._surroundings import look_around_if_lists
-from mlsssl._text import to_json
+from mlsssl._changes import recovery
+from mlsssl._deploy import preflight
+from mlsssl._machine.authorities import look_around_if_lists
+from mlsssl._messages.foreign_text import printable
+from mlsssl._messages.output import to_json
+from mlsssl._select.ports import HasPort, port_of
+from mlsssl._validator.report import Finding, Severity
 from mlsssl.binding import binding_of
 from mlsssl.certificate import Certificate
 from mlsssl.errors import AccessDeniedError, MalformedDataError, StoreNotFoundError
@@ -22,11 +24,11 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Iterator
 
-    from mlsssl._cards import Printer
-    from mlsssl._journal import Pending
-    from mlsssl._pki.rules import Profile
-    from mlsssl._ports import BindingRecord, MachinePort, StoreRecord
-    from mlsssl._surroundings import Surroundings
+    from mlsssl._changes.record import Pending
+    from mlsssl._machine.authorities import Surroundings
+    from mlsssl._machine.ports import BindingRecord, MachinePort, StoreRecord
+    from mlsssl._notebook.cards import Printer
+    from mlsssl._validator.rules import Profile
     from mlsssl.values import BindingKey, Thumbprint
 
 __all__ = ["Audit", "AuditRow", "audit"]
@@ -149,7 +151,7 @@ class Audit:
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        from mlsssl._card_views import audit_card
+        from mlsssl._notebook.views import audit_card
 
         return audit_card(self)
 
@@ -168,7 +170,7 @@ def _cell(value: object) -> str:
 
 def audit(
     *,
-    machine: _select.HasPort | None = None,
+    machine: HasPort | None = None,
     at: dt.datetime | None = None,
     profile: str | Profile = "private",
     fraction: float = 2 / 3,
@@ -196,7 +198,7 @@ def audit(
         InvalidInputError: a naive moment, an unknown profile, or a share out of its range.
         AccessDeniedError: this user may not look.
     """
-    port = _select.port_of(machine)
+    port = port_of(machine)
     records = port.bindings.all()
     look = _Look(
         port=port,
@@ -221,7 +223,7 @@ class _Look:
 
     port: MachinePort
     around: Surroundings | None
-    machine: _select.HasPort | None
+    machine: HasPort | None
     at: dt.datetime
     profile: str | Profile
     fraction: float
@@ -229,7 +231,7 @@ class _Look:
 
     def row_of_binding(self, record: BindingRecord, others: list[BindingKey]) -> AuditRow:
         """The row of one binding."""
-        findings = [*_preflight.about_shadows(record.key, others)]
+        findings = [*preflight.about_shadows(record.key, others)]
         stored = None
         if record.thumbprint is not None:
             stored = self._find(record.store_name or "MY", record.thumbprint)
@@ -250,7 +252,7 @@ class _Look:
     def with_pending(self, rows: list[AuditRow]) -> list[AuditRow]:
         """The rows with what is pending: a finding of its binding, or a row of its own where nothing is bound."""
         try:
-            pending, running = _transaction.left_over(self.port)
+            pending, running = recovery.left_over(self.port)
         except AccessDeniedError:
             return rows  # who may not look there could not see to it either
         found = {one.name: _about_pending(one, running) for one in pending}
@@ -289,8 +291,8 @@ class _Look:
         except MalformedDataError as error:
             findings.append(_finding("certificate-unreadable", Severity.ERROR, row, str(error), "issue a new one"))
             return replace(row, findings=_sorted(findings))
-        host = None if row.key is None else _preflight.host_of(row.key, None)
-        findings += _preflight.about_certificate(certificate, host, self.at, self.profile, self.around)
+        host = None if row.key is None else preflight.host_of(row.key, None)
+        findings += preflight.about_certificate(certificate, host, self.at, self.profile, self.around)
         renew_from = certificate.renewal_time(self.fraction, jitter=self.jitter)
         if row.key is not None and self.at >= renew_from:
             found = f"it should have been renewed from {renew_from:%Y-%m-%d %H:%M} UTC on"

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, NoReturn
 
 from cryptography import x509
 
-from mlsssl._arguments import check_callable, check_type, items_of
-from mlsssl._foreign_text import shown
-from mlsssl._pki import issue, keys, names, pem
+from mlsssl._formats import keys, names, pem
+from mlsssl._issue import certificates
+from mlsssl._messages.arguments import check_callable, check_type, items_of
+from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import Certificate, assemble
 from mlsssl.errors import InvalidInputError
 from mlsssl.values import check_moment
@@ -20,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from mlsssl._pki.csr import RequestPolicy
-    from mlsssl._pki.issue import PublicKey
-    from mlsssl._pki.keys import KeyType, PrivateKey
+    from mlsssl._formats.csr import RequestPolicy
+    from mlsssl._formats.keys import KeyType, PrivateKey
+    from mlsssl._issue.certificates import PublicKey
     from mlsssl.request import CertificateRequest
 
 __all__ = ["CertificateAuthority"]
@@ -58,7 +59,7 @@ class CertificateAuthority:
     _key: PrivateKey
     _line: tuple[x509.Certificate, ...]
     _path_length: int | None
-    _signer: issue.Signer
+    _signer: certificates.Signer
     crl_url: str | None
 
     def __init__(self, certificate: Certificate, *, crl_url: str | None = None) -> None:
@@ -76,11 +77,11 @@ class CertificateAuthority:
         if certificate.key_usages and "keyCertSign" not in certificate.key_usages:
             raise InvalidInputError(f"{certificate!r} may not issue: its keyUsage lacks keyCertSign")
         if crl_url is not None:
-            issue.distribution_point(crl_url)  # refused now, not when something is issued
+            certificates.distribution_point(crl_url)  # refused now, not when something is issued
         put = object.__setattr__
         put(self, "_certificate", certificate)
         put(self, "_key", key)
-        put(self, "_signer", issue.Signer(certificate.to_cryptography(), key))
+        put(self, "_signer", certificates.Signer(certificate.to_cryptography(), key))
         # What stands above the certificates it issues: itself, then its own chain.
         line = [certificate.to_cryptography(), *(c.to_cryptography() for c in certificate.chain)]
         constraints = (pem.find_extension(one, x509.NameConstraints) for one in line)
@@ -133,11 +134,11 @@ class CertificateAuthority:
         if not common_name:
             raise InvalidInputError("an authority needs a name: RFC 5280 section 4.1.2.6 wants a subject in every CA")
         private_key = keys.make_key(key)
-        not_before, not_after = issue.validity(check_moment(at), days)
-        certificate = issue.authority_certificate(
+        not_before, not_after = certificates.validity(check_moment(at), days)
+        certificate = certificates.authority_certificate(
             None,
             private_key,
-            subject=issue.common_name(common_name),
+            subject=certificates.common_name(common_name),
             public_key=private_key.public_key(),
             not_before=not_before,
             not_after=not_after,
@@ -220,7 +221,7 @@ class CertificateAuthority:
         if allowed is not None and wanted > allowed:
             raise InvalidInputError(f"path_length is at most {allowed} below {self.name}, not {wanted}")
         permitted_trees = _subtrees("permitted", permitted)
-        subject = issue.common_name(common_name)
+        subject = certificates.common_name(common_name)
         self._check_subtrees(permitted_trees)
         self._refuse(self._forbidden((), subject))
         private_key = keys.make_key(keys.check_key_type(self.key_type) if key is None else key)
@@ -228,7 +229,7 @@ class CertificateAuthority:
         if days is None:
             days = max(1, min(_AUTHORITY_DAYS // 2, (self._certificate.not_after - moment).days))
         not_before, not_after = self._validity(moment, days)
-        certificate = issue.authority_certificate(
+        certificate = certificates.authority_certificate(
             self._signer,
             None,
             subject=subject,
@@ -244,7 +245,7 @@ class CertificateAuthority:
         return CertificateAuthority(assemble(certificate, private_key, self._line), crl_url=crl_url)
 
     def _check_subtrees(self, wanted: Sequence[x509.GeneralName]) -> None:
-        from mlsssl._pki.constraints import subtree_within
+        from mlsssl._validator.constraints import subtree_within
 
         for constraint in self._constraints:
             for tree in wanted:
@@ -260,7 +261,7 @@ class CertificateAuthority:
         """The code and the reason of what `check` would find against these names below this authority, or None."""
         if not self._constraints:
             return None
-        from mlsssl._pki.constraints import Budget, BudgetExceededError, find_forbidden, names_by_kind
+        from mlsssl._validator.constraints import Budget, BudgetExceededError, find_forbidden, names_by_kind
 
         common = [str(attribute.value) for attribute in subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
         wanted, budget = names_by_kind(san, subject), Budget()
@@ -339,11 +340,11 @@ class CertificateAuthority:
         forbidden = self._forbidden(wanted, subject)
         if forbidden is not None and forbidden[0] == "name-constraints-common-name" and common_name is None:
             # Nobody asked for one, and OpenSSL takes an address in it for a DNS name.
-            subject = issue.common_name("")
+            subject = certificates.common_name("")
             forbidden = self._forbidden(wanted, subject)
         self._refuse(forbidden)
         not_before, not_after = self._validity(at, days)
-        certificate = issue.server_certificate(
+        certificate = certificates.server_certificate(
             self._signer,
             subject=subject,
             names=wanted,
@@ -382,7 +383,7 @@ class CertificateAuthority:
         Raises:
             InvalidInputError: the policy refuses the request, or as `issue`.
         """
-        from mlsssl._pki.csr import RequestPolicy
+        from mlsssl._formats.csr import RequestPolicy
         from mlsssl.request import CertificateRequest
 
         check_type(request, CertificateRequest, "a CertificateRequest is needed (CertificateRequest.load reads one)")
@@ -421,7 +422,7 @@ class CertificateAuthority:
                 another authority's, or no full list.
             MalformedDataError: `previous` has an entry that cannot be read.
         """
-        from mlsssl._pki.crl import build_crl, entries_to_keep, number_of
+        from mlsssl._formats.crl import build_crl, entries_to_keep, number_of
 
         moment = check_moment(at)
         entries: list[tuple[int, dt.datetime, str | None]] = []
@@ -512,7 +513,7 @@ class CertificateAuthority:
 
     def _validity(self, at: dt.datetime, days: int) -> tuple[dt.datetime, dt.datetime]:
         mine = self._certificate
-        not_before, not_after = issue.validity(at, days, earliest=mine.not_before)
+        not_before, not_after = certificates.validity(at, days, earliest=mine.not_before)
         if not_before < mine.not_before:
             raise InvalidInputError(f"{self.name} is not valid before {mine.not_before:%Y-%m-%d %H:%M} UTC")
         if not_after > mine.not_after:
@@ -575,7 +576,7 @@ class CertificateAuthority:
         return hash(self._certificate)
 
     def _repr_html_(self) -> str:
-        from mlsssl._card_views import certificate_card
+        from mlsssl._notebook.views import certificate_card
 
         return certificate_card(self._certificate)
 
@@ -593,7 +594,7 @@ def _is_old_root(certificate: Certificate) -> bool:
 
 
 def _serial(serial: int | None) -> int:
-    return issue.random_serial() if serial is None else issue.check_serial(serial)
+    return certificates.random_serial() if serial is None else certificates.check_serial(serial)
 
 
 def _check_path_length(path_length: int | None) -> int | None:
@@ -630,9 +631,11 @@ def _parse_hosts(hosts: tuple[str, ...]) -> list[x509.GeneralName]:
 def _subject(common_name: str | None, wanted: Sequence[x509.GeneralName]) -> x509.Name:
     if common_name is None:
         texts = (names.name_text(name) for name in wanted)
-        return issue.common_name(next((text for text in texts if len(text) <= issue.COMMON_NAME_LIMIT), ""))
+        return certificates.common_name(
+            next((text for text in texts if len(text) <= certificates.COMMON_NAME_LIMIT), "")
+        )
     if common_name and names.parse_name(common_name) not in wanted:
         raise InvalidInputError(
             f"the common name {shown(common_name)} is not among the names; clients look at those, so name it there too"
         )
-    return issue.common_name(names.name_text(names.parse_name(common_name)) if common_name else "")
+    return certificates.common_name(names.name_text(names.parse_name(common_name)) if common_name else "")

@@ -7,11 +7,7 @@ from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from mlsssl import _select
-from mlsssl._arguments import check_type
-from mlsssl._foreign_text import shown
-from mlsssl._ports import BindingRecord
-from mlsssl._transaction import (
+from mlsssl._changes.recovery import (
     add_record,
     changing,
     exchange,
@@ -19,6 +15,10 @@ from mlsssl._transaction import (
     remove_record,
     replace_record,
 )
+from mlsssl._machine.ports import BindingRecord
+from mlsssl._messages.arguments import check_type
+from mlsssl._messages.foreign_text import shown
+from mlsssl._select.ports import HasPort, port_of
 from mlsssl.certificate import Certificate
 from mlsssl.errors import BindingError, BindingNotFoundError, InvalidInputError, MlssslError, StoreNotFoundError
 from mlsssl.store import StoreEntry
@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeAlias
 
-    from mlsssl._cards import Printer
-    from mlsssl._ports import Diagnosis
+    from mlsssl._machine.ports import Diagnosis
+    from mlsssl._notebook.cards import Printer
 
     CertificateReference: TypeAlias = Certificate | StoreEntry | Thumbprint | bytes | str
 
@@ -71,7 +71,7 @@ class Binding:
     store_name: str | None
     app_id: uuid.UUID
     options: BindingOptions
-    _machine: _select.HasPort | None = field(repr=False, compare=False)
+    _machine: HasPort | None = field(repr=False, compare=False)
     _known: BindingRecord | None = field(repr=False, compare=False)
     """What the machine had when this, or what it was made from, was read or written; None for one of the caller's."""
     _replaces: BindingRecord | None = field(repr=False, compare=False)
@@ -85,7 +85,7 @@ class Binding:
         store: str | None = None,
         app_id: uuid.UUID | str | None = None,
         options: BindingOptions | None = None,
-        machine: _select.HasPort | None = None,
+        machine: HasPort | None = None,
     ) -> None:
         parsed = parse_binding_key(key)
         thumbprint = None if certificate is None else thumbprint_of(certificate)
@@ -129,7 +129,7 @@ class Binding:
         if self.thumbprint is None:
             return None
         try:
-            port = _select.port_of(self._machine).open_store(self.store_name or "MY", "LocalMachine")
+            port = port_of(self._machine).open_store(self.store_name or "MY", "LocalMachine")
         except StoreNotFoundError:
             return None
         with closing(port):
@@ -139,7 +139,7 @@ class Binding:
     # -- reading ------------------------------------------------------------------------------------------------
 
     @classmethod
-    def get(cls, key: BindingKey | str, *, machine: _select.HasPort | None = None) -> Binding:
+    def get(cls, key: BindingKey | str, *, machine: HasPort | None = None) -> Binding:
         """The binding of this key.
 
         A host name is found in whatever spelling other programs wrote it (`HostnamePort.as_stored`). Where a machine
@@ -163,25 +163,25 @@ class Binding:
         return binding
 
     @classmethod
-    def find(cls, key: BindingKey | str, *, machine: _select.HasPort | None = None) -> Binding | None:
+    def find(cls, key: BindingKey | str, *, machine: HasPort | None = None) -> Binding | None:
         """The binding of this key, or None; errors as `get`."""
-        record = _select.port_of(machine).bindings.find(bound_key(key, machine))
+        record = port_of(machine).bindings.find(bound_key(key, machine))
         return None if record is None else binding_of(record, machine)
 
     @classmethod
-    def all(cls, *, machine: _select.HasPort | None = None) -> list[Binding]:
+    def all(cls, *, machine: HasPort | None = None) -> list[Binding]:
         """Every binding of every family that this machine knows, family by family, sorted by key."""
-        return [binding_of(record, machine) for record in _select.port_of(machine).bindings.all()]
+        return [binding_of(record, machine) for record in port_of(machine).bindings.all()]
 
     @classmethod
-    def supports(cls, family: BindingFamily | str, *, machine: _select.HasPort | None = None) -> bool:
+    def supports(cls, family: BindingFamily | str, *, machine: HasPort | None = None) -> bool:
         """Whether this machine knows a family; asked of the machine, not guessed from its version."""
         try:
             wanted = BindingFamily(family)
         except ValueError:
             known = ", ".join(f.value for f in BindingFamily)
             raise InvalidInputError(f"a family is one of {known}, not {shown(family)}") from None
-        return _select.port_of(machine).bindings.supports(wanted)
+        return port_of(machine).bindings.supports(wanted)
 
     # -- changing -----------------------------------------------------------------------------------------------
 
@@ -199,7 +199,7 @@ class Binding:
             BindingError: somebody else has been changing this machine's bindings for a minute; or an earlier change of
                 this key is pending and can be neither finished nor taken back: the message says how to give it up.
         """
-        add_record(_select.port_of(self._machine), self.record)
+        add_record(port_of(self._machine), self.record)
         self._note_written()
         return self
 
@@ -222,7 +222,7 @@ class Binding:
             BindingError: the record was changed since it was read; or as `add`; or, without an atomic update, it failed
                 and the old record could not be put back: the message says what is bound now and what to do.
         """
-        replace_record(_select.port_of(self._machine), self.record, expected=self._replaces)
+        replace_record(port_of(self._machine), self.record, expected=self._replaces)
         self._note_written()
         return self
 
@@ -235,7 +235,7 @@ class Binding:
             BindingError: somebody else has been changing this machine's bindings for a minute; or an earlier change of
                 this key is pending and can be neither finished nor taken back: the message says how to give it up.
         """
-        remove_record(_select.port_of(self._machine), self.key)
+        remove_record(port_of(self._machine), self.key)
 
     def _note_written(self) -> None:
         object.__setattr__(self, "_known", self.record)
@@ -245,7 +245,7 @@ class Binding:
         """Why HTTP.sys could not use the certificate, likeliest cause first; empty when it can."""
         if self.thumbprint is None:
             return ()
-        return _select.port_of(self._machine).diagnose(self.thumbprint, self.store_name or "MY")
+        return port_of(self._machine).diagnose(self.thumbprint, self.store_name or "MY")
 
     def with_certificate(self, certificate: CertificateReference, *, store: str | None = None) -> Binding:
         """The same binding with another certificate; everything else is kept, unknown bits too."""
@@ -297,7 +297,7 @@ class Binding:
 class Bindings:
     """The bindings of one machine, by key: `machine.bindings["0.0.0.0:443"]`."""
 
-    def __init__(self, machine: _select.HasPort | None) -> None:
+    def __init__(self, machine: HasPort | None) -> None:
         self._machine = machine
 
     def __getitem__(self, key: BindingKey | str) -> Binding:
@@ -339,51 +339,49 @@ class Bindings:
         printer.text("\n".join([f"{len(self)} bindings", *(f"  {one.key}  {one.thumbprint or '-'}" for one in self)]))
 
     def _repr_html_(self) -> str:
-        from mlsssl._card_views import bindings_card
+        from mlsssl._notebook.views import bindings_card
 
-        return bindings_card(f"bindings of {_select.port_of(self._machine).description}", tuple(self))
+        return bindings_card(f"bindings of {port_of(self._machine).description}", tuple(self))
 
     def __repr__(self) -> str:
         return f"<Bindings: {', '.join(str(binding.key) for binding in self) or 'none'}>"
 
 
-def bound_key(key: BindingKey | str, machine: _select.HasPort | None) -> BindingKey:
+def bound_key(key: BindingKey | str, machine: HasPort | None) -> BindingKey:
     """`parse_binding_key`, which also knows the text of a key that other programs bound to no host name. Private."""
     try:
         return parse_binding_key(key)
     except InvalidInputError:
         if isinstance(key, str):
             with suppress(MlssslError):  # of the two errors the first is the one to tell
-                for record in _select.port_of(machine).bindings.all():
+                for record in port_of(machine).bindings.all():
                     if key.strip() in (str(record.key), f"{record.key.family.value}={record.key}"):
                         return record.key
         raise
 
 
-def binding_of(record: BindingRecord, machine: _select.HasPort | None) -> Binding:
+def binding_of(record: BindingRecord, machine: HasPort | None) -> Binding:
     """The noun around a record that the machine has. Private."""
     made = Binding.__new__(Binding)
     _fill(made, record, machine, known=record)
     return made
 
 
-def _unfinished(key: BindingKey, machine: _select.HasPort | None) -> BindingError | None:
+def _unfinished(key: BindingKey, machine: HasPort | None) -> BindingError | None:
     """What there is to say about a key without a record on a machine that deletes a record before it sets another."""
-    port = _select.port_of(machine)
+    port = port_of(machine)
     if port.bindings.atomic_update:
         return None
     return pending_of(port, key)
 
 
-def change_binding(
-    key: BindingKey | str, change: Callable[[Binding], Binding], *, machine: _select.HasPort | None
-) -> Binding:
+def change_binding(key: BindingKey | str, change: Callable[[Binding], Binding], *, machine: HasPort | None) -> Binding:
     """Read a binding, let `change` make another of it, and write that, all under the machine's lock. Private.
 
     Raises:
         MlssslError: as `Binding.get` and `Binding.update`.
     """
-    port = _select.port_of(machine)
+    port = port_of(machine)
     key = bound_key(key, machine)
     with changing(port, key) as journal:
         before = Binding.get(key, machine=machine)
@@ -395,7 +393,7 @@ def change_binding(
 def _fill(
     made: Binding,
     record: BindingRecord,
-    machine: _select.HasPort | None,
+    machine: HasPort | None,
     *,
     known: BindingRecord | None,
     replaces: BindingRecord | None = None,

@@ -19,15 +19,15 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mlsssl._arguments import check_callable, items_of
-from mlsssl._foreign_text import shown
-from mlsssl._pki import pem
-from mlsssl._pki.crl import load_der_crl
-from mlsssl._pki.pathbuild import TrustAnchors
-from mlsssl._pki.profiles import find_profile
-from mlsssl._pki.report import Finding, PathStep, Report
-from mlsssl._pki.validate import check_crls, check_extra_rules, check_silence, check_strictness, validate
-from mlsssl._pki.view import LARGEST_KEPT, MOST_KEPT
+from mlsssl._formats import pem
+from mlsssl._formats.crl import load_der_crl
+from mlsssl._formats.parsed import LARGEST_KEPT, MOST_KEPT
+from mlsssl._messages.arguments import check_callable, items_of
+from mlsssl._messages.foreign_text import shown
+from mlsssl._validator.path import TrustAnchors
+from mlsssl._validator.profiles import find_profile
+from mlsssl._validator.report import Finding, PathStep, Report
+from mlsssl._validator.validate import check_crls, check_extra_rules, check_silence, check_strictness, validate
 from mlsssl.certificate import Certificate, asked_of, assemble, check_certificate, check_for
 from mlsssl.errors import InvalidInputError, UnsupportedError
 from mlsssl.values import check_moment
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from mlsssl._pki.report import Attempt, Severity, Silenced
-    from mlsssl._pki.rules import Profile, UserRule
+    from mlsssl._validator.report import Attempt, Severity, Silenced
+    from mlsssl._validator.rules import Profile, UserRule
     from mlsssl.certificate import TrustAnchor
 
 __all__ = ["check_many"]

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from mlsssl import _files
-from mlsssl._arguments import check_type, items_of
-from mlsssl._foreign_text import shown
+from mlsssl._machine.files import path_of, write
+from mlsssl._messages.arguments import check_type, items_of
+from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import check_certificate
 from mlsssl.errors import InvalidInputError
 
@@ -71,11 +71,11 @@ def write_pem_files(
         AccessDeniedError: it may not be written.
     """
     files = pem_files(certificate, server, name=name, password=password)
-    where = _files.path_of(folder)
+    where = path_of(folder)
     paths = []
     for file, data in files.items():
         path = where / file
-        _files.write(path, data, private=b"PRIVATE KEY-----" in data)
+        write(path, data, private=b"PRIVATE KEY-----" in data)
         paths.append(path)
     return tuple(paths)
 
@@ -99,8 +99,8 @@ def java_trust_store(
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
 
-    from mlsssl._pki._pbe import check_password
-    from mlsssl._pki.pfx_targets import find_target
+    from mlsssl._formats.pkcs12.encryption import check_password
+    from mlsssl._formats.pkcs12.targets import find_target
 
     check_password(password)
     if not isinstance(password, str) or len(password) < 6:

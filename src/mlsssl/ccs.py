@@ -10,10 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlsssl import _files
-from mlsssl._arguments import check_password
-from mlsssl._foreign_text import printable, shown
-from mlsssl._pki import names
+from mlsssl._formats import names
+from mlsssl._machine import files
+from mlsssl._messages.arguments import check_password
+from mlsssl._messages.foreign_text import printable, shown
 from mlsssl.certificate import Certificate, check_certificate
 from mlsssl.errors import InvalidInputError, MlssslError, NotFoundError, WrongPasswordError
 from mlsssl.values import check_moment
@@ -79,7 +79,7 @@ def write_files(
         NotFoundError: the folder is not there.
         AccessDeniedError: it may not be written.
     """
-    where = _files.path_of(folder)
+    where = files.path_of(folder)
     if not check_certificate(certificate).has_private_key:
         raise InvalidInputError(f"there is no private key with {certificate!r}; the store needs it in every file")
     hosts = [host for host in certificate.hosts if _is_dns(host)]
@@ -88,7 +88,7 @@ def write_files(
     data = certificate.to_pfx(password, readable_by=readable_by)
     paths = tuple(where / file_name(host) for host in hosts)
     for path in paths:
-        _files.write(path, data, private=True)
+        files.write(path, data, private=True)
     return paths
 
 
@@ -111,11 +111,11 @@ def check_folder(folder: str | Path, password: str | None, *, at: dt.datetime | 
         InvalidInputError: it is no folder, or `at` is naive.
         AccessDeniedError: this user may not look into it.
     """
-    where = _files.path_of(folder)
+    where = files.path_of(folder)
     check_password(password)
     moment = check_moment(at)
     try:
-        paths = _files.entries(where)
+        paths = files.entries(where)
     except NotFoundError:
         raise InvalidInputError(f"{where} is not a folder") from None
     return tuple(finding for path in paths for finding in _check_file(path, password, moment))
@@ -125,14 +125,14 @@ def _check_file(path: Path, password: str | None, moment: dt.datetime) -> Iterat
     def found(problem: str, remedy: str) -> CcsFinding:
         return CcsFinding(path=path, problem=problem, remedy=remedy)
 
-    if _files.is_folder(path):
+    if files.is_folder(path):
         return
     host = _host_of(path)
     if host is None:
         yield found("the name is not HOST.pfx, so the store never reads it", "rename it, or take it out of the folder")
         return
     try:
-        certificate = Certificate.from_pfx(_files.read_found(path), password)
+        certificate = Certificate.from_pfx(files.read_found(path), password)
     except WrongPasswordError as error:
         yield found(str(error), "write it anew with the store's password: mlsssl.ccs.write_files")
         return

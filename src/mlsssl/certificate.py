@@ -13,11 +13,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mlsssl import _files
-from mlsssl._arguments import check_data, check_number, check_password, check_type, items_of
-from mlsssl._foreign_text import printable, shown
-from mlsssl._pki import foreign, keys, names, pem
-from mlsssl._pki.budget import WorkBudget
+from mlsssl._formats import foreign, keys, names, pem
+from mlsssl._formats.budget import WorkBudget
+from mlsssl._machine.files import path_of, read, write
+from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
+from mlsssl._messages.foreign_text import printable, shown
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import Thumbprint, check_friendly_name, check_moment
 
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives import hashes
 
-    from mlsssl._pki.keys import PrivateKey
-    from mlsssl._pki.report import Report
-    from mlsssl._pki.rules import Profile, UserRule
-    from mlsssl._pki.served import Served
-    from mlsssl._pki.validate import ServerFacts
-    from mlsssl._ports import TrustProblem
-    from mlsssl._timeline import Timeline
+    from mlsssl._formats.keys import PrivateKey
+    from mlsssl._machine.ports import TrustProblem
+    from mlsssl._notebook.timeline import Timeline
+    from mlsssl._validator.report import Report
+    from mlsssl._validator.rules import Profile, UserRule
+    from mlsssl._validator.served import Served
+    from mlsssl._validator.validate import ServerFacts
     from mlsssl.authority import CertificateAuthority
 
     TrustAnchor: TypeAlias = 'CertificateAuthority | Certificate | x509.Certificate | Literal["system"]'
@@ -152,8 +152,8 @@ class Certificate:
             MalformedDataError: the bytes are none of these formats, or the key belongs to no certificate.
             UnsupportedError: a private key that is neither RSA nor EC.
         """
-        data = _files.read(_files.path_of(path))
-        key_data = None if key is None else _files.read(_files.path_of(key))
+        data = read(path_of(path))
+        key_data = None if key is None else read(path_of(key))
         try:
             return cls.from_bytes(data, password=password, key=key_data, key_password=key_password)
         except MalformedDataError as error:
@@ -170,7 +170,8 @@ class Certificate:
         key_password: str | None = None,
     ) -> Certificate:
         """As `load`, from bytes."""
-        from mlsssl._pki import pfx, pkcs7
+        from mlsssl._formats import pkcs7
+        from mlsssl._formats.pkcs12 import read
 
         data = check_data(data, "bytes are needed (Certificate.load takes a path)")
         budget = WorkBudget()
@@ -183,7 +184,7 @@ class Certificate:
             case "pkcs7":
                 found = pkcs7.load_pkcs7(data)
             case "pfx":
-                loaded = pfx.load_pfx(data, password, budget)
+                loaded = read.load_pfx(data, password, budget)
                 private_key, friendly_name = _usable_key(loaded.private_key), loaded.friendly_name
                 found = [*([loaded.certificate] if loaded.certificate else []), *loaded.additional]
             case _:
@@ -254,7 +255,7 @@ class Certificate:
             AccessDeniedError: it may not be written.
             NativeError: it cannot be written for another reason, such as a full disk.
         """
-        target = _files.path_of(path)
+        target = path_of(path)
         suffix = target.suffix.lower()
         if suffix in (".pfx", ".p12"):
             data, private = self.to_pfx(password, readable_by=readable_by), True
@@ -276,7 +277,7 @@ class Certificate:
         else:
             known = ".pfx .p12 .pem .crt .cer .der .key .pvk .p7b .spc"
             raise InvalidInputError(f"the suffix chooses the format; {shown(suffix or 'none')} is not one of {known}")
-        _files.write(target, data, private=private)
+        write(target, data, private=private)
         return target
 
     def to_der(self) -> bytes:
@@ -292,7 +293,7 @@ class Certificate:
 
     def to_pkcs7(self) -> bytes:
         """Certificate and chain as a certificates-only PKCS#7 SignedData (RFC 2315), DER: what `.p7b` holds."""
-        from mlsssl._pki import pkcs7
+        from mlsssl._formats import pkcs7
 
         return pkcs7.serialize_pkcs7((self._certificate, *self._chain))
 
@@ -320,7 +321,7 @@ class Certificate:
             InvalidInputError: no password for a private key, a friendly name that lists cannot show, or an unknown
                 target.
         """
-        from mlsssl._pki import pfx
+        from mlsssl._formats.pkcs12 import read
 
         if self._key is not None and not password:
             raise InvalidInputError("a PFX with a private key needs a password")
@@ -331,7 +332,7 @@ class Certificate:
             except UnicodeEncodeError:  # half a surrogate pair
                 raise InvalidInputError(f"{expected}, not {shown(provider)}") from None
         name = self._friendly_name if friendly_name is None else check_friendly_name(friendly_name)
-        return pfx.serialize_pfx(
+        return read.serialize_pfx(
             self._key,
             self._certificate,
             self._chain,
@@ -356,7 +357,7 @@ class Certificate:
         Raises:
             InvalidInputError: there is no private key, or it is not RSA.
         """
-        from mlsssl._pki import pvk
+        from mlsssl._formats import pvk
 
         key = self._need_key()
         if not isinstance(key, rsa.RSAPrivateKey):
@@ -381,7 +382,7 @@ class Certificate:
         """
         check_password(password)
         if isinstance(key, (str, Path)):
-            key = _files.read(Path(key))
+            key = read(Path(key))
         if isinstance(key, bytes):
             key = _load_key(key, password)
         return Certificate(self._certificate, private_key=key, chain=self._chain, friendly_name=self._friendly_name)
@@ -650,12 +651,13 @@ class Certificate:
         max_depth: int = 8,
     ) -> Report:
         """`check`, also for `check_many` and, with what a handshake showed, `check_endpoint`: decides who judges."""
-        from mlsssl import _select, _trust_findings
-        from mlsssl._pki.validate import check_extra_rules, check_silence, validate
+        from mlsssl._machine.trust import NO_PATH, SILENCED, findings
+        from mlsssl._select import ports
+        from mlsssl._validator.validate import check_extra_rules, check_silence, validate
 
         moment = check_moment(at)
         anchors = _anchors(trust)
-        system = None if anchors is None or "system" not in anchors else _select.system_judge()
+        system = None if anchors is None or "system" not in anchors else ports.system_judge()
         judged_by_system = False
         intermediates = self._chain
         problems: tuple[TrustProblem, ...] = ()
@@ -664,13 +666,13 @@ class Certificate:
             # The roots given go along, so that Windows looks at them too; to be at hand is not to be trusted.
             chain = [pem.to_der(certificate) for certificate in (*self._chain, *given)]
             problems = system(pem.to_der(self._certificate), chain, host, moment)
-            judged_by_system = not given or all(problem.code not in _trust_findings.NO_PATH for problem in problems)
+            judged_by_system = not given or all(problem.code not in NO_PATH for problem in problems)
             if not judged_by_system:
                 anchors = [*given]
-                problems = tuple(problem for problem in problems if problem.code not in _trust_findings.NO_PATH)
-            extra_rules = (*check_extra_rules(extra_rules), lambda _context: _trust_findings.findings(problems))
+                problems = tuple(problem for problem in problems if problem.code not in NO_PATH)
+            extra_rules = (*check_extra_rules(extra_rules), lambda _context: findings(problems))
         if judged_by_system:
-            silence = {**_trust_findings.SILENCED, **check_silence(silence)}
+            silence = {**SILENCED, **check_silence(silence)}
             if crls or revocation == "hard":  # whose signatures are checked with their issuers' keys
                 intermediates = (*self._chain, *(trusted_roots("system") or ()))
         report = validate(
@@ -703,12 +705,12 @@ class Certificate:
         """
         import ssl
 
-        from mlsssl import _tls
+        from mlsssl._machine import context_keys
 
         key = self._need_key()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        _tls.load_key_and_chain(context, key, (self._certificate, *self._sent_chain()))
+        context_keys.load_key_and_chain(context, key, (self._certificate, *self._sent_chain()))
         return context
 
     def _sent_chain(self) -> tuple[x509.Certificate, ...]:
@@ -737,13 +739,13 @@ class Certificate:
     @staticmethod
     def timeline(certificates: Iterable[Certificate], *, at: dt.datetime | None = None) -> Timeline:
         """Certificates on one axis of time; as `mlsssl.timeline`."""
-        from mlsssl._timeline import timeline
+        from mlsssl._notebook.timeline import timeline
 
         return timeline(certificates, at=at)
 
     def _repr_html_(self) -> str:
         """A card for notebooks, with the chain as a tree; never the private key."""
-        from mlsssl._card_views import certificate_card
+        from mlsssl._notebook.views import certificate_card
 
         return certificate_card(self)
 
@@ -795,7 +797,7 @@ def _fill(
 
 
 def _load_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:
-    from mlsssl._pki import pvk
+    from mlsssl._formats import pvk
 
     data = check_data(data, "a private key's file is bytes (Certificate.load takes paths)")
     check_password(password)
@@ -824,12 +826,12 @@ def trusted_roots(
     anchors = _anchors(trust)
     if anchors is None:
         return None
-    from mlsssl import _select
+    from mlsssl._select import ports
 
     roots: list[x509.Certificate] = []
     for anchor in anchors:
         if anchor == "system":
-            roots += [*pem.readable(_select.system_roots()), *besides_system]
+            roots += [*pem.readable(ports.system_roots()), *besides_system]
         else:
             roots.append(anchor)
     return roots
@@ -846,10 +848,10 @@ def asked_of(
 
     Where it does, "system" stays in the list, for `check_for`. Private.
     """
-    from mlsssl import _select
+    from mlsssl._select import ports
 
     anchors = _anchors(trust)
-    if anchors is None or "system" not in anchors or _select.system_judge() is not None:
+    if anchors is None or "system" not in anchors or ports.system_judge() is not None:
         return anchors
     return [*(trusted_roots(anchors) or ())]
 

@@ -11,7 +11,8 @@ import sys
 from importlib import import_module
 from typing import TYPE_CHECKING, NoReturn
 
-from mlsssl import _foreign_text, errors
+from mlsssl import errors
+from mlsssl._messages import foreign_text
 from mlsssl._version import __version__
 
 if TYPE_CHECKING:
@@ -71,7 +72,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     _write_what_the_terminal_can()
     if words and words[0] in OLD_COMMANDS:
         # Their words are not argparse's: -opt, /opt, name=value, typographic dashes.
-        return _run(argparse.Namespace(json=False, run=("mlsssl._commands.old_commands", "run_old"), words=words))
+        return _run(argparse.Namespace(json=False, run=("mlsssl._commands.old_tools.scripts", "run_old"), words=words))
     parser = build_parser()
     try:
         arguments, rest = parser.parse_known_args(words)
@@ -150,7 +151,7 @@ def _forget_output() -> None:
 def _complain(text: str) -> None:
     from mlsssl._commands.terminal import write
 
-    write(_foreign_text.without_secrets(text), to=sys.stderr)
+    write(foreign_text.without_secrets(text), to=sys.stderr)
 
 
 def _print_json(data: object) -> None:
@@ -201,7 +202,7 @@ class _Parser(argparse.ArgumentParser):
         return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
-        raise _UsageError(f"{self.prog}: {_foreign_text.message(message)}\nTry '{self.prog} --help'.")
+        raise _UsageError(f"{self.prog}: {foreign_text.message(message)}\nTry '{self.prog} --help'.")
 
 
 def build_parser() -> argparse.ArgumentParser:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlsssl import _execution, _journal, _select, _transaction
-from mlsssl._execution import Failure, Outcome
-from mlsssl._foreign_text import shown
-from mlsssl._plan import OnConflict, Plan, Step, Wish, make_wish
-from mlsssl._verb import doing, saying
+from mlsssl._changes import record, recovery
+from mlsssl._deploy import apply
+from mlsssl._deploy.apply import Failure, Outcome
+from mlsssl._deploy.plan import OnConflict, Plan, Step, Wish, make_wish
+from mlsssl._deploy.verb import doing, saying
+from mlsssl._messages.foreign_text import shown
+from mlsssl._select.ports import HasPort, port_of
 from mlsssl.binding import bound_key
 from mlsssl.errors import DeploymentError, MlssslError, NotFoundError
 
@@ -18,8 +20,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
-    from mlsssl._pki.rules import Profile
-    from mlsssl._ports import KeyProvider
+    from mlsssl._machine.ports import KeyProvider
+    from mlsssl._validator.rules import Profile
     from mlsssl.binding import CertificateReference
     from mlsssl.values import BindingKey, BindingOptions
 
@@ -36,7 +38,7 @@ class _Deploy:
         key: BindingKey | str,
         certificate: CertificateReference,
         *,
-        machine: _select.HasPort | None = None,
+        machine: HasPort | None = None,
         store: str | None = None,
         app_id: uuid.UUID | str | None = None,
         options: BindingOptions | Callable[[BindingOptions], BindingOptions] | None = None,
@@ -150,7 +152,7 @@ class _Deploy:
 deploy = _Deploy()
 
 
-def recover(*, machine: _select.HasPort | None = None, abandon: BindingKey | str | None = None) -> list[str]:
+def recover(*, machine: HasPort | None = None, abandon: BindingKey | str | None = None) -> list[str]:
     """Finish or take back what a killed deploy, renew or update left; a line for each thing done.
 
     Every deploy, renew and undo does this first, so it is needed only when none follows. A change that can be neither
@@ -172,13 +174,13 @@ def recover(*, machine: _select.HasPort | None = None, abandon: BindingKey | str
             `__cause__` is what stopped the first change that is pending.
     """
     wanted = abandon
-    port = _select.port_of(machine)
-    with port.lock(_transaction.LOCK, timeout=_transaction.LOCK_TIMEOUT):
-        journal = _transaction.journal_of(port)
+    port = port_of(machine)
+    with port.lock(recovery.LOCK, timeout=recovery.LOCK_TIMEOUT):
+        journal = recovery.journal_of(port)
         names = {one.name for one in journal.pending()}  # a stranger's key is known by no other text
-        if isinstance(abandon, str) and abandon not in names and not _journal.is_record(abandon):
+        if isinstance(abandon, str) and abandon not in names and not record.is_record(abandon):
             wanted = bound_key(abandon, machine)
-        recovered = _transaction.recover(port, journal, abandon=wanted)
+        recovered = recovery.recover(port, journal, abandon=wanted)
         done, problems = [*recovered.done], [*recovered.problems, *(one.text for one in recovered.stuck)]
         try:
             done += port.recover()
@@ -196,7 +198,7 @@ def recover(*, machine: _select.HasPort | None = None, abandon: BindingKey | str
     return done
 
 
-def last_outcome(key: BindingKey | str, *, machine: _select.HasPort | None = None) -> Outcome | None:
+def last_outcome(key: BindingKey | str, *, machine: HasPort | None = None) -> Outcome | None:
     """The outcome of the last deploy or renew of this key, also by an earlier process, for its `undo()`.
 
     None when there is none, or it was undone. What a killed process left is cleared up first, as by `recover`.
@@ -206,4 +208,4 @@ def last_outcome(key: BindingKey | str, *, machine: _select.HasPort | None = Non
         BindingError: somebody else has been changing the machine for a minute.
         MlssslError: what was left could not be cleared up.
     """
-    return _execution.last_outcome(bound_key(key, machine), machine)
+    return apply.last_outcome(bound_key(key, machine), machine)

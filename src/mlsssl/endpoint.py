@@ -8,9 +8,9 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol, cast
 
-from mlsssl._foreign_text import printable, shown
-from mlsssl._pki.hostnames import parse_host
-from mlsssl._probe import any_server_context
+from mlsssl._formats.hosts import parse_host
+from mlsssl._machine.handshake import any_server_context
+from mlsssl._messages.foreign_text import printable, shown
 from mlsssl.certificate import Certificate, asked_of, assemble, check_for
 from mlsssl.errors import EndpointError, InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import check_moment
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from mlsssl._pki.report import Report
-    from mlsssl._pki.rules import Profile, UserRule
+    from mlsssl._validator.report import Report
+    from mlsssl._validator.rules import Profile, UserRule
     from mlsssl.certificate import TrustAnchor
 
 __all__ = ["EndpointReport", "check_endpoint"]
@@ -133,7 +133,7 @@ def check_endpoint(
     Not checked: other names and other certificates of the same server (one handshake sees one), stapled revocation
     answers, and what the server speaks besides the protocol agreed on. Standards: RFC 8446, RFC 5280, RFC 9525.
     """
-    from mlsssl._pki.served import Served
+    from mlsssl._validator.served import Served
 
     where, port = _parse(endpoint)
     name = str(parse_host(host if host is not None else where))

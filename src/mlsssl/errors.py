@@ -34,7 +34,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlsssl import _foreign_text
+from mlsssl._messages import foreign_text
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,7 +82,7 @@ class MlssslError(Exception):
     whatever was given or read: messages are printed and logged.
     """
 
-    _cleaned = staticmethod(_foreign_text.message)
+    _cleaned = staticmethod(foreign_text.message)
 
     def __init__(self, *args: object) -> None:
         super().__init__(*(self._cleaned(one) if isinstance(one, str) else one for one in args))
@@ -107,7 +107,7 @@ class ValidationError(MlssslError):
         report: The `mlsssl.Report` with every finding, not only the errors.
     """
 
-    _cleaned = staticmethod(_foreign_text.message_lines)
+    _cleaned = staticmethod(foreign_text.message_lines)
 
     def __init__(self, message: str, *, report: object) -> None:
         super().__init__(message)
@@ -204,7 +204,7 @@ class DeploymentError(MlssslError):
         failure: A `mlsssl.Failure`: what was done, what was undone, and what a person must do, if anything.
     """
 
-    _cleaned = staticmethod(_foreign_text.message_lines)
+    _cleaned = staticmethod(foreign_text.message_lines)
 
     def __init__(self, message: str, *, failure: object) -> None:
         super().__init__(message)

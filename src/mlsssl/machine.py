@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlsssl import _select
+from mlsssl._select import ports
 from mlsssl.binding import Bindings
 from mlsssl.errors import UnsupportedError
 from mlsssl.service import Services
@@ -18,10 +18,10 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-    from mlsssl._embedded.connection import Limits
-    from mlsssl._embedded.listener import Listener
+    from mlsssl._embedded.listener.connection import Limits
+    from mlsssl._embedded.listener.listener import Listener
     from mlsssl._embedded.port import EmbeddedPort
-    from mlsssl._ports import MachinePort
+    from mlsssl._machine.ports import MachinePort
     from mlsssl.values import Location
 
 __all__ = ["EmbeddedMachine", "Machine", "WindowsMachine"]
@@ -48,7 +48,7 @@ class Machine:
         Raises:
             AccessDeniedError, MalformedDataError, UnsupportedError: the embedded machine's file cannot be used.
         """
-        return EmbeddedMachine() if _select.local_is_embedded() else WindowsMachine()
+        return EmbeddedMachine() if ports.local_is_embedded() else WindowsMachine()
 
     @property
     def port(self) -> MachinePort:
@@ -122,7 +122,7 @@ class EmbeddedMachine(Machine):
     _port: EmbeddedPort
 
     def __init__(self, path: str | Path | None = None, *, atomic_update: bool = True) -> None:
-        super().__init__(_select.embedded_port(path, atomic_update=atomic_update))
+        super().__init__(ports.embedded_port(path, atomic_update=atomic_update))
 
     @property
     def path(self) -> Path:
@@ -201,4 +201,4 @@ class WindowsMachine(Machine):
 
         if sys.platform != "win32":
             raise UnsupportedError("WindowsMachine runs on Windows only; EmbeddedMachine runs anywhere")
-        super().__init__(_select.windows_port())
+        super().__init__(ports.windows_port())

@@ -6,8 +6,8 @@ import contextlib
 import importlib
 from typing import TYPE_CHECKING
 
-from mlsssl._arguments import check_number, check_type
-from mlsssl._foreign_text import printable
+from mlsssl._messages.arguments import check_number, check_type
+from mlsssl._messages.foreign_text import printable
 from mlsssl.errors import UnsupportedError
 
 if TYPE_CHECKING:

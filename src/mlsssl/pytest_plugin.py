@@ -1,7 +1,7 @@
 """The pytest plugin: fixtures `ca`, `server_certificate`, `machine`, `tls_server` and friends.
 
 pytest loads this at its start in every project that has mlsssl installed, so it imports nothing but pytest. The
-fixtures are in `mlsssl._pytest_fixtures`; `--no-mlsssl`, `mlsssl_fixtures = false` in the configuration, or pytest's
+fixtures are in `mlsssl._testing.fixtures`; `--no-mlsssl`, `mlsssl_fixtures = false` in the configuration, or pytest's
 own `-p no:mlsssl` leaves them out. A fixture of the same name in a project's own tests goes before one of these.
 """
 
@@ -25,6 +25,6 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure(config: pytest.Config) -> None:
     """Define the fixtures, unless they are switched off."""
     if not config.getoption(_OPTION) and config.getini(_INI):
-        from mlsssl import _pytest_fixtures
+        from mlsssl._testing import fixtures
 
-        config.pluginmanager.register(_pytest_fixtures, "mlsssl_fixtures")
+        config.pluginmanager.register(fixtures, "mlsssl_fixtures")

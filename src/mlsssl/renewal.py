@@ -9,12 +9,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from cryptography import x509
 
-from mlsssl import _select, _transaction
-from mlsssl._arguments import check_type, items_of
-from mlsssl._foreign_text import shown
-from mlsssl._pki import keys, pem
-from mlsssl._plan import Draft, make_wish
-from mlsssl._verb import doing, saying
+from mlsssl._changes import recovery
+from mlsssl._deploy.plan import Draft, make_wish
+from mlsssl._deploy.verb import doing, saying
+from mlsssl._formats import keys, pem
+from mlsssl._messages.arguments import check_type, items_of
+from mlsssl._messages.foreign_text import shown
+from mlsssl._select.ports import HasPort, port_of
 from mlsssl.authority import CertificateAuthority
 from mlsssl.binding import Binding, bound_key
 from mlsssl.certificate import Certificate
@@ -26,11 +27,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Sequence
     from pathlib import Path
 
-    from mlsssl._execution import Outcome
-    from mlsssl._pki.keys import KeyType
-    from mlsssl._pki.rules import Profile
-    from mlsssl._plan import Plan, Wish
-    from mlsssl._ports import KeyProvider
+    from mlsssl._deploy.apply import Outcome
+    from mlsssl._deploy.plan import Plan, Wish
+    from mlsssl._formats.keys import KeyType
+    from mlsssl._machine.ports import KeyProvider
+    from mlsssl._validator.rules import Profile
     from mlsssl.store import StoreEntry
     from mlsssl.values import BindingKey, Thumbprint
 
@@ -55,7 +56,7 @@ class _Renew:
         key: BindingKey | str,
         source: RenewalSource,
         *,
-        machine: _select.HasPort | None = None,
+        machine: HasPort | None = None,
         key_type: KeyType | None = None,
         reuse_key: bool = False,
         days: int | None = None,
@@ -178,7 +179,7 @@ def check_grace(grace: dt.timedelta) -> None:
         raise InvalidInputError(f"grace is a timedelta from 0 up, not {shown(grace)}")
 
 
-def _bound_entry(binding: Binding, machine: _select.HasPort | None) -> StoreEntry:
+def _bound_entry(binding: Binding, machine: HasPort | None) -> StoreEntry:
     if binding.thumbprint is None:
         raise InvalidInputError(f"{binding.key} names no certificate: renew the file in the Central Certificate Store")
     with Store.open(binding.store_name or "MY", machine=machine) as store:
@@ -191,7 +192,7 @@ def _bound_entry(binding: Binding, machine: _select.HasPort | None) -> StoreEntr
     return found
 
 
-def _with_key(entry: StoreEntry, machine: _select.HasPort | None) -> Certificate:
+def _with_key(entry: StoreEntry, machine: HasPort | None) -> Certificate:
     with Store.open(entry.store_name, machine=machine) as store:
         return store.export(entry.thumbprint)
 
@@ -307,7 +308,7 @@ class Renewal:
 def renew_due(
     authority: CertificateAuthority,
     *,
-    machine: _select.HasPort | None = None,
+    machine: HasPort | None = None,
     only: Iterable[BindingKey | str] | None = None,
     due_only: bool = True,
     any_issuer: bool = False,
@@ -361,9 +362,9 @@ def renew_due(
     moment = check_moment(at)
     given = None if only is None else items_of(only, "only is a list of binding keys")
     wanted = None if given is None else [bound_key(key, machine) for key in given]
-    port = _select.port_of(machine)
+    port = port_of(machine)
     with contextlib.nullcontext() if dry_run else port.lock("renew", timeout=0):
-        ready = contextlib.nullcontext(_transaction.not_ended(port)) if dry_run else _transaction.recovered_first(port)
+        ready = contextlib.nullcontext(recovery.not_ended(port)) if dry_run else recovery.recovered_first(port)
         with ready as pending:
             bindings = _bindings_of(machine, wanted, {key for key, _ in pending})
         made: dict[Thumbprint, Certificate] = {}
@@ -407,7 +408,7 @@ def renew_due(
 
 
 def _bindings_of(
-    machine: _select.HasPort | None, wanted: list[BindingKey] | None, pending: Collection[BindingKey | None]
+    machine: HasPort | None, wanted: list[BindingKey] | None, pending: Collection[BindingKey | None]
 ) -> list[Binding]:
     """The bindings to look at: those wanted, or all. One with a pending change may have no record at the moment."""
     if wanted is None:
@@ -434,7 +435,7 @@ def _why_not(
     binding: Binding,
     authority: CertificateAuthority,
     at: dt.datetime,
-    machine: _select.HasPort | None,
+    machine: HasPort | None,
     due_only: bool,
     any_issuer: bool,
     fraction: float,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from mlsssl import _files
-from mlsssl._arguments import check_data
-from mlsssl._foreign_text import shown
-from mlsssl._pki import csr, foreign, issue, keys, names, pem
-from mlsssl._pki.csr import RequestPolicy
+from mlsssl._formats import csr, foreign, keys, names, pem
+from mlsssl._formats.csr import RequestPolicy
+from mlsssl._issue import certificates
+from mlsssl._machine import files
+from mlsssl._messages.arguments import check_data
+from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import check_certificate
 from mlsssl.errors import InvalidInputError
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from mlsssl._pki.keys import KeyType, PrivateKey
+    from mlsssl._formats.keys import KeyType, PrivateKey
     from mlsssl.certificate import Certificate
 
 __all__ = ["CertificateRequest", "RequestPolicy"]
@@ -98,9 +99,11 @@ class CertificateRequest:
         wanted: list[x509.GeneralName] = list(dict.fromkeys(names.parse_name(host) for host in hosts))
         if common_name is None:
             texts = (names.name_text(name) for name in wanted)
-            common_name = next((text for text in texts if len(text) <= issue.COMMON_NAME_LIMIT), "")
+            common_name = next((text for text in texts if len(text) <= certificates.COMMON_NAME_LIMIT), "")
         private_key = keys.make_key(key)
-        request = csr.build_request(wanted, private_key, subject=issue.common_name(common_name), template=template)
+        request = csr.build_request(
+            wanted, private_key, subject=certificates.common_name(common_name), template=template
+        )
         return _assemble(request, private_key)
 
     @classmethod
@@ -141,8 +144,8 @@ class CertificateRequest:
             WrongPasswordError: the key's password is missing or wrong.
             InvalidInputError: the private key is not this request's.
         """
-        key_data = None if key is None else _files.read(_files.path_of(key))
-        return cls.from_bytes(_files.read(_files.path_of(path)), key=key_data, key_password=key_password)
+        key_data = None if key is None else files.read(files.path_of(key))
+        return cls.from_bytes(files.read(files.path_of(path)), key=key_data, key_password=key_password)
 
     @classmethod
     def from_bytes(
@@ -177,9 +180,9 @@ class CertificateRequest:
             NotFoundError: the folder is not there.
             AccessDeniedError: it may not be written.
         """
-        target = _files.path_of(path)
+        target = files.path_of(path)
         data = self.to_der() if target.suffix.lower() == ".der" else self.to_pem()
-        _files.write(target, data, private=False)
+        files.write(target, data, private=False)
         return target
 
     def save_key(self, path: str | Path, *, password: str | None = None) -> Path:
@@ -192,8 +195,8 @@ class CertificateRequest:
         """
         if self._key is None:
             raise InvalidInputError(f"there is no private key with {self!r}")
-        target = _files.path_of(path)
-        _files.write(target, keys.private_key_pem(self._key, password), private=True)
+        target = files.path_of(path)
+        files.write(target, keys.private_key_pem(self._key, password), private=True)
         return target
 
     # -- what it says -------------------------------------------------------------------------------------------

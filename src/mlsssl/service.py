@@ -13,14 +13,14 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlsssl._arguments import check_number
-from mlsssl._ports import ServiceState, ServiceStatus, refuse_http_driver
+from mlsssl._machine.ports import ServiceState, ServiceStatus, refuse_http_driver
+from mlsssl._messages.arguments import check_number
 from mlsssl.errors import InvalidInputError, MlssslError, ServiceError, ServiceNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-    from mlsssl._ports import ServicesPort
+    from mlsssl._machine.ports import ServicesPort
 
 __all__ = ["Service", "ServiceState", "ServiceStatus", "Services"]
 

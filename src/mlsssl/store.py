@@ -7,11 +7,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mlsssl import _files, _select, _store_crls
-from mlsssl._arguments import check_type
-from mlsssl._pki import keys, names, pem
-from mlsssl._ports import refuse_users_roots
-from mlsssl._surroundings import look_around
+from mlsssl._formats import keys, names, pem
+from mlsssl._machine import files, revocation_lists
+from mlsssl._machine.authorities import look_around
+from mlsssl._machine.ports import refuse_users_roots
+from mlsssl._messages.arguments import check_type
+from mlsssl._select.ports import HasPort, port_of
 from mlsssl.certificate import Certificate, trusted_roots
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreClosedError, StoreNotFoundError
 from mlsssl.values import Location, Thumbprint, check_location, check_moment, check_store_name
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
     from cryptography import x509
     from typing_extensions import Self
 
-    from mlsssl._cards import Printer
-    from mlsssl._pki.report import Report
-    from mlsssl._pki.rules import Profile, UserRule
-    from mlsssl._ports import KeyProvider, KeyState, MachinePort, StorePort, StoreRecord
+    from mlsssl._machine.ports import KeyProvider, KeyState, MachinePort, StorePort, StoreRecord
+    from mlsssl._notebook.cards import Printer
+    from mlsssl._validator.report import Report
+    from mlsssl._validator.rules import Profile, UserRule
     from mlsssl.certificate import TrustAnchor
 
 __all__ = ["Store", "StoreEntry"]
@@ -88,7 +89,7 @@ class StoreEntry:
         Raises:
             ClosedError: the machine was closed since.
         """
-        from mlsssl._pki.validate import ServerFacts, check_crls
+        from mlsssl._validator.validate import ServerFacts, check_crls
 
         facts = None
         if self.key is not None:
@@ -134,7 +135,7 @@ class Store:
     Open one with `Store.open` or `machine.store`.
     """
 
-    def __init__(self, name: str, location: Location, machine: _select.HasPort | None) -> None:
+    def __init__(self, name: str, location: Location, machine: HasPort | None) -> None:
         self._name = name
         self._location = location
         self._machine = machine
@@ -146,7 +147,7 @@ class Store:
         name: str = "MY",
         *,
         location: Location = "LocalMachine",
-        machine: _select.HasPort | None = None,
+        machine: HasPort | None = None,
         create: bool = False,
     ) -> Store:
         """Open a store.
@@ -180,7 +181,7 @@ class Store:
     def _port(self, *, write: bool = False, create: bool = False) -> StorePort:
         if self._closed:
             raise StoreClosedError(f"the store {self._location}\\{self._name} is closed; open it again")
-        return _select.port_of(self._machine).open_store(self._name, self._location, create=create, write=write)
+        return port_of(self._machine).open_store(self._name, self._location, create=create, write=write)
 
     def _entry(self, record: StoreRecord) -> StoreEntry:
         certificate = Certificate.from_der(record.certificate).with_friendly_name(record.friendly_name)
@@ -194,7 +195,7 @@ class Store:
             key=record.key,
             renewed_by=record.renewed_by,
         )
-        object.__setattr__(entry, "_port", partial(_select.port_of, self._machine))
+        object.__setattr__(entry, "_port", partial(port_of, self._machine))
         return entry
 
     # -- looking ------------------------------------------------------------------------------------------------
@@ -367,7 +368,7 @@ class Store:
             NotFoundError: a path was given, and there is no such file.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
-            data = _files.read(_files.path_of(data))
+            data = files.read(files.path_of(data))
         content = bytes(data)
         refuse_users_roots("Root" if trust_root else self._name, self._location)
         with closing(self._port(write=True)) as port:
@@ -376,7 +377,7 @@ class Store:
         return self._entry(record)
 
     def _add_chain(self, chain: Iterable[bytes], *, trust_root: bool) -> None:
-        machine = _select.port_of(self._machine)
+        machine = port_of(self._machine)
         for der in chain:
             certificate = pem.load_der(der)
             self_issued = certificate.subject == certificate.issuer
@@ -440,7 +441,7 @@ class Store:
         Lists that cannot be read are left out, so that somebody else's damaged one is no reason to stop.
         """
         with closing(self._port()) as port:
-            return _store_crls.readable(port)
+            return revocation_lists.readable(port)
 
     def add_crl(
         self, crl: x509.CertificateRevocationList | bytes | str | Path
@@ -470,9 +471,9 @@ class Store:
             AccessDeniedError: this user may not change the store, or not read the file.
             StoreClosedError: the store is closed.
         """
-        lists = _store_crls.given(crl)
+        lists = revocation_lists.given(crl)
         with closing(self._port(write=True)) as port:
-            return _store_crls.add(port, lists)
+            return revocation_lists.add(port, lists)
 
     def remove_crl(self, crl: x509.CertificateRevocationList | Thumbprint | bytes | str | Path) -> None:
         """Take exactly this revocation list out.
@@ -489,7 +490,7 @@ class Store:
             StoreClosedError: the store is closed.
         """
         with closing(self._port(write=True)) as port:
-            _store_crls.remove(port, crl)
+            revocation_lists.remove(port, crl)
 
     # -- closing ------------------------------------------------------------------------------------------------
 
@@ -512,6 +513,6 @@ class Store:
         printer.text("\n".join([repr(self), *(() if self._closed else (f"  {entry!r}" for entry in self))]))
 
     def _repr_html_(self) -> str:
-        from mlsssl._card_views import store_card
+        from mlsssl._notebook.views import store_card
 
         return store_card(f"{self._location}\\{self._name}", () if self._closed else tuple(self))

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Literal, get_args
 
-from mlsssl._foreign_text import shown
+from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:

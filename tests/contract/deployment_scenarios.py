@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mlsssl import Certificate, KeyType
-    from mlsssl._ports import BindingRecord, MachinePort
+    from mlsssl._machine.ports import BindingRecord, MachinePort
     from mlsssl.values import Thumbprint
 
 KEY = "0.0.0.0:443"

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mlsssl._ports import BindingRecord, Diagnosis
+from mlsssl._machine.ports import BindingRecord, Diagnosis
 from mlsssl.errors import (
     BindingExistsError,
     BindingNotFoundError,

@@ -30,8 +30,9 @@ from contract.deployment_scenarios import (
     fast_place,
     picture,
 )
-from mlsssl import MlssslError, ServiceState, _files, deploy
+from mlsssl import MlssslError, ServiceState, deploy
 from mlsssl._embedded.port import EmbeddedPort
+from mlsssl._machine import files
 from mlsssl.machine import Machine
 from sweeps import points
 
@@ -71,7 +72,7 @@ class Sabotage:
 @contextlib.contextmanager
 def watched_files(hit: Callable[[str], None]) -> Iterator[None]:
     """Count the journal's writes and renames too: before each, and after each."""
-    write, replace, unlink = _files.write, Path.replace, Path.unlink
+    write, replace, unlink = files.write, Path.replace, Path.unlink
 
     def counted_write(path: Path, data: bytes, *, private: bool) -> None:
         hit("file write")
@@ -87,7 +88,7 @@ def watched_files(hit: Callable[[str], None]) -> Iterator[None]:
         unlink(self, missing_ok=missing_ok)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_files, "write", counted_write)
+        patch.setattr(files, "write", counted_write)
         patch.setattr(Path, "replace", counted_replace)
         patch.setattr(Path, "unlink", counted_unlink)
         yield

@@ -36,7 +36,7 @@ from made_certificates import Made, crl_der, make, make_crl
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.dlls import FakeDlls
-from mlsssl._ports import BindingRecord, NewCertificate, StoreRecord
+from mlsssl._machine.ports import BindingRecord, NewCertificate, StoreRecord
 from mlsssl._windows.machine import WindowsPort
 from mlsssl.errors import MlssslError, UnusableCertificateError
 from mlsssl.values import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs
@@ -45,7 +45,7 @@ from windows.wine_limits import under_wine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mlsssl._ports import MachinePort, StorePort
+    from mlsssl._machine.ports import MachinePort, StorePort
     from mlsssl.values import BindingKey, Thumbprint
 
 REAL = sys.platform == "win32"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlsssl._ports import ServiceState
+from mlsssl._machine.ports import ServiceState
 from mlsssl.errors import InvalidInputError, ServiceNotFoundError
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from made_certificates import CRL_MOMENT, Made, crl_der, make, make_crl, shared_key
-from mlsssl._ports import Cause, NewCertificate, StoreRecord
+from mlsssl._machine.ports import Cause, NewCertificate, StoreRecord
 from mlsssl.errors import (
     AccessDeniedError,
     InvalidInputError,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from contract.subjects.kinds import StoresSubject
-    from mlsssl._ports import StorePort
+    from mlsssl._machine.ports import StorePort
     from mlsssl.values import Location
 
 MISSING = Thumbprint("00" * 20)

@@ -46,7 +46,7 @@ from chains import (
     tlv,
 )
 from mlsssl import CertificateAuthority
-from mlsssl._pki.validate import validate
+from mlsssl._validator.validate import validate
 from mlsssl.errors import InvalidInputError, MlssslError
 from programs import output, run
 

@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from made_certificates import make, shared_key
 from mlsssl._embedded.port import EmbeddedPort
-from mlsssl._ports import BindingRecord, NewCertificate
+from mlsssl._machine.ports import BindingRecord, NewCertificate
 from mlsssl.errors import (
     AccessDeniedError,
     BindingExistsError,

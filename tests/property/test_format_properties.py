@@ -19,11 +19,11 @@ from hypothesis import strategies as st
 
 from foreign_bytes import EXPECTED, LEAF, READERS, ROOT, RSA_KEY
 from mlsssl import Binding, BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint
+from mlsssl._formats.pkcs12.read import load_pfx, load_pfx_entries, serialize_pfx
+from mlsssl._formats.pkcs12.targets import TARGETS
+from mlsssl._formats.pvk import load_pvk, serialize_pvk
+from mlsssl._machine.ports import BindingRecord
 from mlsssl._netsh.options import SWITCHES
-from mlsssl._pki.pfx import load_pfx, load_pfx_entries, serialize_pfx
-from mlsssl._pki.pfx_targets import TARGETS
-from mlsssl._pki.pvk import load_pvk, serialize_pvk
-from mlsssl._ports import BindingRecord
 from mlsssl.errors import MalformedDataError
 from mlsssl.netsh import (
     NetshCommand,

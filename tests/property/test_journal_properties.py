@@ -11,8 +11,8 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlsssl._journal import Addition, Change, Journal, Mark, key_text, record_from_dict, record_to_dict
-from mlsssl._ports import BindingRecord
+from mlsssl._changes.record import Addition, Change, Journal, Mark, key_text, record_from_dict, record_to_dict
+from mlsssl._machine.ports import BindingRecord
 from mlsssl.errors import MalformedDataError
 from mlsssl.values import (
     BindingOptions,

@@ -12,7 +12,19 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlsssl._windows import key_blobs
+from mlsssl._windows.keys.blobs import (
+    cng_algorithm,
+    cng_private,
+    cng_public_identity,
+    csp_private,
+    csp_public_identity,
+    from_cng_private,
+    from_csp_private,
+    load_private_key,
+    public_identity,
+    to_pkcs8,
+    wiped,
+)
 from mlsssl.errors import MalformedDataError, UnsupportedError
 from programs import require
 
@@ -35,21 +47,21 @@ EC_KEYS = [ec.derive_private_key(1000003, curve) for curve in (ec.SECP256R1(), e
 def test_an_rsa_key_goes_through_both_layouts(bits: int) -> None:
     """Also one whose modulus fills no whole number of 16-bit units."""
     key = rsa_key(bits)
-    assert key_blobs.from_cng_private(key_blobs.cng_private(key)).private_numbers() == key.private_numbers()
-    assert key_blobs.from_csp_private(key_blobs.csp_private(key)).private_numbers() == key.private_numbers()
-    assert key_blobs.load_private_key(key_blobs.to_pkcs8(key)).private_numbers() == key.private_numbers()
+    assert from_cng_private(cng_private(key)).private_numbers() == key.private_numbers()
+    assert from_csp_private(csp_private(key)).private_numbers() == key.private_numbers()
+    assert load_private_key(to_pkcs8(key)).private_numbers() == key.private_numbers()
 
 
 @pytest.mark.parametrize("key", EC_KEYS, ids=lambda key: key.curve.name)
 def test_an_ec_key_goes_through_the_layout(key: ec.EllipticCurvePrivateKey) -> None:
     """With leading zeroes in its numbers, for the small private value has many."""
-    blob = key_blobs.cng_private(key)
-    assert key_blobs.from_cng_private(blob).private_numbers() == key.private_numbers()
-    assert key_blobs.cng_algorithm(key) == (f"ECDSA_P{key.key_size}", "ECCPRIVATEBLOB")
+    blob = cng_private(key)
+    assert from_cng_private(blob).private_numbers() == key.private_numbers()
+    assert cng_algorithm(key) == (f"ECDSA_P{key.key_size}", "ECCPRIVATEBLOB")
     public = blob[:3] + bytes([blob[3] - 1]) + blob[4 : -((key.key_size + 7) // 8)]
-    assert key_blobs.cng_public_identity(bytes(public)) == key_blobs.public_identity(key.public_key())
+    assert cng_public_identity(bytes(public)) == public_identity(key.public_key())
     agreement = bytes(public).replace(b"ECS", b"ECK", 1)  # what Windows makes of many imported keys
-    assert key_blobs.cng_public_identity(agreement) == key_blobs.public_identity(key.public_key())
+    assert cng_public_identity(agreement) == public_identity(key.public_key())
 
 
 @pytest.mark.parametrize("bits", SIZES)
@@ -63,10 +75,10 @@ def test_the_older_layout_is_what_openssl_writes(bits: int, tmp_path: Path) -> N
     )
     command = [openssl, "rsa", "-in", str(source), "-outform", "MSBLOB", "-out", str(target)]
     subprocess.run(command, check=True, capture_output=True)
-    assert key_blobs.csp_private(key) == target.read_bytes()
+    assert csp_private(key) == target.read_bytes()
     public = [openssl, "rsa", "-in", str(source), "-pubout", "-outform", "MSBLOB", "-out", str(target)]
     subprocess.run(public, check=True, capture_output=True)
-    assert key_blobs.csp_public_identity(target.read_bytes()) == key_blobs.public_identity(key.public_key())
+    assert csp_public_identity(target.read_bytes()) == public_identity(key.public_key())
 
 
 def test_a_key_that_windows_keeps_not_is_refused() -> None:
@@ -80,7 +92,7 @@ def test_a_key_that_windows_keeps_not_is_refused() -> None:
             serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
         with pytest.raises(UnsupportedError, match="P-256"):
-            key_blobs.load_private_key(pkcs8)
+            load_private_key(pkcs8)
 
 
 def test_what_the_older_providers_cannot_hold_is_refused() -> None:
@@ -94,23 +106,23 @@ def test_what_the_older_providers_cannot_hold_is_refused() -> None:
     parts = (d % (p - 1), d % (q - 1), numbers.iqmp)
     odd = rsa.RSAPrivateNumbers(p, q, d, *parts, public).private_key(unsafe_skip_rsa_key_validation=True)
     with pytest.raises(UnsupportedError, match="exponent"):
-        key_blobs.csp_private(odd)
-    assert key_blobs.from_cng_private(key_blobs.cng_private(odd)).private_numbers() == odd.private_numbers()
+        csp_private(odd)
+    assert from_cng_private(cng_private(odd)).private_numbers() == odd.private_numbers()
 
 
 READERS: list[Callable[[bytes], object]] = [
-    key_blobs.from_cng_private,
-    key_blobs.from_csp_private,
-    key_blobs.cng_public_identity,
-    key_blobs.csp_public_identity,
-    key_blobs.load_private_key,
+    from_cng_private,
+    from_csp_private,
+    cng_public_identity,
+    csp_public_identity,
+    load_private_key,
 ]
 
 
 def blobs() -> list[bytes]:
     key = rsa_key(1024)
-    found = [bytes(key_blobs.cng_private(key)), bytes(key_blobs.csp_private(key)), key_blobs.to_pkcs8(key)]
-    return found + [bytes(key_blobs.cng_private(other)) for other in EC_KEYS]
+    found = [bytes(cng_private(key)), bytes(csp_private(key)), to_pkcs8(key)]
+    return found + [bytes(cng_private(other)) for other in EC_KEYS]
 
 
 @given(st.binary(max_size=300))
@@ -140,8 +152,8 @@ def test_a_damaged_blob_is_refused_or_another_key(data: st.DataObject) -> None:
 def test_numbers_that_do_not_belong_together_are_malformed() -> None:
     """A modulus that is not the product of the primes."""
     for blob, reader in (
-        (key_blobs.cng_private(rsa_key(1024)), key_blobs.from_cng_private),
-        (key_blobs.csp_private(rsa_key(1024)), key_blobs.from_csp_private),
+        (cng_private(rsa_key(1024)), from_cng_private),
+        (csp_private(rsa_key(1024)), from_csp_private),
     ):
         blob[40] ^= 1
         with pytest.raises(MalformedDataError, match="belong together"):
@@ -150,7 +162,7 @@ def test_numbers_that_do_not_belong_together_are_malformed() -> None:
 
 def test_a_lent_blob_is_zeroed_also_after_an_error() -> None:
     """So that no copy of the key outlives its use in memory that we own."""
-    blob = key_blobs.cng_private(rsa_key(1024))
-    with pytest.raises(RuntimeError), key_blobs.wiped(blob):
+    blob = cng_private(rsa_key(1024))
+    with pytest.raises(RuntimeError), wiped(blob):
         raise RuntimeError
     assert set(blob) == {0}

@@ -47,7 +47,7 @@ from mlsssl.machine import Machine
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mlsssl._ports import MachinePort
+    from mlsssl._machine.ports import MachinePort
 
 SEQUENCES = int(os.environ.get("MLSSSL_SEQUENCES", "40"))
 STEPS = 12

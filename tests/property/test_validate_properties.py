@@ -17,13 +17,13 @@ from hypothesis import strategies as st
 
 from chains import NOW, Made, ec_key, intermediate, leaf, root
 from faults import CASES, HOST, LEAF, MIDDLE, ROOT
-from mlsssl._pki.constraints import Budget, find_forbidden, names_by_kind
-from mlsssl._pki.hostnames import dns_problem, matches_any, parse_host
-from mlsssl._pki.leafchecks import _common_name_matches
-from mlsssl._pki.report import Report
-from mlsssl._pki.rules import PROFILE_NAMES
-from mlsssl._pki.validate import validate
-from mlsssl._pki.weakkeys import find_close_primes, has_roca_fingerprint
+from mlsssl._formats.hosts import dns_problem, matches_any, parse_host
+from mlsssl._validator.constraints import Budget, find_forbidden, names_by_kind
+from mlsssl._validator.leaf import _common_name_matches
+from mlsssl._validator.report import Report
+from mlsssl._validator.rules import PROFILE_NAMES
+from mlsssl._validator.validate import validate
+from mlsssl._validator.weak_keys import find_close_primes, has_roca_fingerprint
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 TRUST = [ROOT.certificate()]

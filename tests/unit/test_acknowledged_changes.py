@@ -24,8 +24,9 @@ from mlsssl import (
     deploy,
     renew,
 )
-from mlsssl._commands import machines, netsh
-from mlsssl._transaction import LOCK
+from mlsssl._changes.recovery import LOCK
+from mlsssl._commands import machines
+from mlsssl._commands.old_tools import netsh
 from mlsssl.cli import main
 from mlsssl.testing import fake_windows_machine
 
@@ -155,7 +156,7 @@ def test_an_update_that_comes_while_a_renewal_is_at_work_is_kept(
         during(machine, threads)
         return iter(())
 
-    monkeypatch.setattr("mlsssl._preflight.about_owner", begin)  # in the middle of the planning
+    monkeypatch.setattr("mlsssl._deploy.preflight.about_owner", begin)  # in the middle of the planning
     renew(KEY, ca, machine=machine)
     for thread in threads:
         thread.join(PATIENCE)

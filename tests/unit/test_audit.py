@@ -21,7 +21,7 @@ from mlsssl import (
     deploy,
     renew,
 )
-from mlsssl._ports import Cause
+from mlsssl._machine.ports import Cause
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

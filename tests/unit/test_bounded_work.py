@@ -27,20 +27,14 @@ from chains import (
     time_of,
     tlv,
 )
-from mlsssl import (
-    Certificate,
-    CertificateAuthority,
-    InvalidInputError,
-    MalformedDataError,
-    _select,
-    _trust_findings,
-    cleanup,
-)
+from mlsssl import Certificate, CertificateAuthority, InvalidInputError, MalformedDataError, cleanup
 from mlsssl._embedded import digests
-from mlsssl._pki import pem
-from mlsssl._pki.validate import validate
-from mlsssl._pki.view import issuer_view
-from mlsssl._ports import TrustProblem
+from mlsssl._formats import pem
+from mlsssl._formats.parsed import issuer_view
+from mlsssl._machine import trust
+from mlsssl._machine.ports import TrustProblem
+from mlsssl._select.ports import port_of
+from mlsssl._validator.validate import validate
 from mlsssl.testing import memory_machine
 
 ROOT = root()
@@ -239,7 +233,7 @@ def test_an_odd_name_is_indexed_and_shown_all_the_same() -> None:
         authority = CertificateAuthority.create("Root", key="ec-p256")
         good = machine.store("MY").add(authority.issue(HOST), trust_root=True)
         for name_of_store in ("MY", "CA", "Root"):
-            with closing(_select.port_of(machine).open_store(name_of_store, "LocalMachine", write=True)) as port:
+            with closing(port_of(machine).open_store(name_of_store, "LocalMachine", write=True)) as port:
                 port.add(der, None, friendly_name=None, exportable=False, provider=None)
         assert machine.store("MY").find(host=HOST) == good
         assert list(machine.store("MY")) == [good]
@@ -253,4 +247,4 @@ def test_an_odd_name_is_indexed_and_shown_all_the_same() -> None:
         assert list(machine.store("MY").thumbprints()) == [good.thumbprint]
         assert good.check(HOST, trust=["system"]).codes == ()
     problem = TrustProblem(name="CERT_TRUST_IS_UNTRUSTED_ROOT", code=0x20, text="is odd", position=1, certificate=der)
-    assert next(one.found for one in _trust_findings.findings([problem])).startswith("the certificate is odd")
+    assert next(one.found for one in trust.findings([problem])).startswith("the certificate is odd")

@@ -11,15 +11,15 @@ import pytest
 from chains import NOW, ec_key, intermediate, leaf, root
 from faults import HOST
 from mlsssl import Certificate, InvalidInputError, check_many
-from mlsssl._pki.crl import build_crl
-from mlsssl._pki.report import Finding, Severity
+from mlsssl._formats.crl import build_crl
+from mlsssl._validator.report import Finding, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cryptography import x509
 
-    from mlsssl._pki.rules import RuleContext
+    from mlsssl._validator.rules import RuleContext
 
 ROOT = root()
 MIDDLE = intermediate(ROOT)

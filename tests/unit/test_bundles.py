@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import serialization
 
 from made_certificates import shared_key
 from mlsssl import Certificate, CertificateAuthority
-from mlsssl._pki.pfx import load_pfx
+from mlsssl._formats.pkcs12.read import load_pfx
 from mlsssl.bundles import Server, java_trust_store, pem_files, write_pem_files
 from mlsssl.errors import InvalidInputError
 

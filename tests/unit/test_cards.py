@@ -16,10 +16,11 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlsssl import _cards, strategies, testing
-from mlsssl._cards import Validity
-from mlsssl._text import escaped
-from mlsssl._timeline import timeline
+from mlsssl import strategies, testing
+from mlsssl._messages.output import escaped
+from mlsssl._notebook import cards
+from mlsssl._notebook.cards import Validity
+from mlsssl._notebook.timeline import timeline
 from mlsssl.auditing import audit
 from mlsssl.authority import CertificateAuthority
 from mlsssl.certificate import Certificate
@@ -291,16 +292,16 @@ def test_a_validity_of_no_length() -> None:
 
 def test_long_tables_say_how_much_is_missing() -> None:
     """A store of thousands does not drown the notebook."""
-    page = Page(_cards.table(("a",), [["x"]] * (_cards.ROW_LIMIT + 23), empty=""))
-    assert page.tags.count("td") == _cards.ROW_LIMIT
+    page = Page(cards.table(("a",), [["x"]] * (cards.ROW_LIMIT + 23), empty=""))
+    assert page.tags.count("td") == cards.ROW_LIMIT
     assert "and 23 more" in page.words
 
 
 def test_tones_differ_without_colour() -> None:
     """For print and for colour-blind readers: another sign for each tone, and another pattern for each bar."""
-    signs = {tone: _cards.sign(cast("Any", tone), "") for tone in ("ok", "soon", "over")}
+    signs = {tone: cards.sign(cast("Any", tone), "") for tone in ("ok", "soon", "over")}
     assert len({re.sub(r'class="\w+"', "", text) for text in signs.values()}) == 3
-    style = _cards.card("")
+    style = cards.card("")
     for pattern in (".bar.soon i{background:repeating-linear-gradient(45deg", ".bar.over{background:repeating-linear"):
         assert pattern in style
 
@@ -311,7 +312,7 @@ def _luminance(colour: str) -> float:
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
 
-@pytest.mark.parametrize("theme", [_cards._LIGHT, _cards._DARK], ids=["light", "dark"])
+@pytest.mark.parametrize("theme", [cards._LIGHT, cards._DARK], ids=["light", "dark"])
 def test_words_can_be_read(theme: str) -> None:
     """Every colour of text has the contrast 4.5 to its ground that WCAG 2.1 asks for (criterion 1.4.3)."""
     colours = dict(re.findall(r"--m-(\w+):(#[0-9a-f]{3,6})", theme))
@@ -324,7 +325,7 @@ def test_words_can_be_read(theme: str) -> None:
 
 def test_cards_follow_light_and_dark() -> None:
     """The reader's system, JupyterLab's theme, VS Code's, and paper."""
-    style = _cards.themes("mlsssl")
+    style = cards.themes("mlsssl")
     for where in ("prefers-color-scheme:dark", "data-jp-theme-light=false", "vscode-dark", "@media print"):
         assert where in style
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, Thumbprint, deploy
-from mlsssl._journal import Journal, begun
+from mlsssl._changes.record import Journal, begun
 from mlsssl.cli import main
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.x509.oid import NameOID, ObjectIdentifier
 
 from chains import NOW, Extension, Made, extension, general_names, intermediate, leaf, name, oid, root, tlv
-from mlsssl._pki.validate import validate
+from mlsssl._validator.validate import validate
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -12,13 +12,13 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from chains import NOW, ec_key, intermediate, key_usage, leaf, root, rsa_key
-from mlsssl._pki.crl import build_crl, load_crls, revoked_serials
-from mlsssl._pki.validate import validate
+from mlsssl._formats.crl import build_crl, load_crls, revoked_serials
+from mlsssl._validator.validate import validate
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
     from chains import Made
-    from mlsssl._pki.report import Report
+    from mlsssl._validator.report import Report
 
 ROOT = root()
 MIDDLE = intermediate(ROOT)

@@ -45,10 +45,10 @@ from mlsssl import (
     renew,
     renew_due,
 )
+from mlsssl._changes.record import Addition, Journal, begun
 from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl._embedded.stores import EmbeddedStore
-from mlsssl._journal import Addition, Journal, begun
 from mlsssl.errors import BindingError
 from mlsssl.machine import Machine
 
@@ -56,9 +56,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from mlsssl._journal import Change
-    from mlsssl._ports import BindingRecord
-    from mlsssl._select import HasPort
+    from mlsssl._changes.record import Change
+    from mlsssl._machine.ports import BindingRecord
+    from mlsssl._select.ports import HasPort
 
 KEY = "0.0.0.0:443"
 OTHER_KEY = "0.0.0.0:8443"
@@ -878,7 +878,7 @@ def test_a_journal_that_cannot_be_written_stops_it_before_anything_is_done(
     def full(*_args: object, **_options: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("mlsssl._files.write", full)
+    monkeypatch.setattr("mlsssl._machine.files.write", full)
     with pytest.raises(DeploymentError, match="No space left") as caught:
         deploy(KEY, ca.issue("a.test"), machine=machine)
     assert isinstance(caught.value.__cause__, NativeError)
@@ -1011,7 +1011,7 @@ def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
         if change.trail is not None:
             raise AccessDeniedError("this user may not write the audit trail", right="write")
 
-    monkeypatch.setattr("mlsssl._trail.add", refuse)
+    monkeypatch.setattr("mlsssl._changes.audit_log.add", refuse)
 
 
 def test_a_trail_that_fails_at_the_end_leaves_nothing_pending(

@@ -9,7 +9,10 @@ from mlsssl import Cause
 
 ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "howto-replace-live.md"
-SOURCES = [ROOT / "src" / "mlsssl" / name for name in ("_preflight.py", "_plan.py", "_execution.py", "auditing.py")]
+SOURCES = [
+    ROOT / "src" / "mlsssl" / name
+    for name in ("_deploy/preflight.py", "_deploy/plan.py", "_deploy/apply.py", "auditing.py")
+]
 _CODE = r"\"([a-z]+(?:-[a-z]+)+)\""
 _USES = re.compile(rf"code={_CODE}(?: if [^\n]* else {_CODE})?|(?:_error|_finding)\(\s*{_CODE}")
 

@@ -11,7 +11,7 @@ import pytest
 
 from made_certificates import make, shared_key
 from mlsssl._embedded.port import EmbeddedPort
-from mlsssl._ports import BindingRecord, Cause, Diagnosis
+from mlsssl._machine.ports import BindingRecord, Cause, Diagnosis
 from mlsssl.errors import (
     BindingExistsError,
     BindingNotFoundError,

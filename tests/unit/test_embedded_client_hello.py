@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlsssl._embedded.client_hello import LIMIT, ClientHello, ClientHelloReader
+from mlsssl._embedded.listener.client_hello import LIMIT, ClientHello, ClientHelloReader
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:

@@ -8,7 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlsssl._embedded.http import HEAD_LIMIT, BadRequestError, Request, looks_like_http, parse_request, response
+from mlsssl._embedded.listener.http import (
+    HEAD_LIMIT,
+    BadRequestError,
+    Request,
+    looks_like_http,
+    parse_request,
+    response,
+)
 
 GOOD = b"GET /a?b HTTP/1.1\r\nHost: x\r\n\r\n"
 

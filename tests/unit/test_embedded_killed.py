@@ -16,7 +16,7 @@ import pytest
 
 from made_certificates import Made, make, shared_key
 from mlsssl._embedded.port import EmbeddedPort
-from mlsssl._ports import BindingRecord
+from mlsssl._machine.ports import BindingRecord
 from mlsssl.values import BindingOptions, HostnamePort, IpPort
 
 if TYPE_CHECKING:
@@ -28,7 +28,7 @@ ROUNDS = 12
 WRITER = """
 import os, pickle, sys, uuid
 from mlsssl._embedded.port import EmbeddedPort
-from mlsssl._ports import BindingRecord, NewCertificate
+from mlsssl._machine.ports import BindingRecord, NewCertificate
 from mlsssl.values import BindingOptions, HostnamePort, IpPort, Thumbprint
 
 path, work, start = sys.argv[1], sys.argv[2], int(sys.argv[3])

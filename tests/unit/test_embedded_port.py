@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mlsssl._changes.record import Journal, begun
 from mlsssl._embedded.central_store import CentralStore
 from mlsssl._embedded.port import EmbeddedPort, default_path
 from mlsssl._embedded.services import EmbeddedServices
-from mlsssl._journal import Journal, begun
-from mlsssl._ports import ServiceState
+from mlsssl._machine.ports import ServiceState
 from mlsssl.errors import (
     AccessDeniedError,
     BindingError,
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from mlsssl._ports import MachinePort
+    from mlsssl._machine.ports import MachinePort
 
 
 @pytest.fixture

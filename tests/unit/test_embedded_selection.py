@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlsssl._embedded.selection import by_port
-from mlsssl._ports import BindingRecord
+from mlsssl._machine.ports import BindingRecord
 from mlsssl.values import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint, parse_binding_key
 
 if TYPE_CHECKING:

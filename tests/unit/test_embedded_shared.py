@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from made_certificates import make, shared_key
 from mlsssl._embedded.port import EmbeddedPort
-from mlsssl._ports import BindingRecord
+from mlsssl._machine.ports import BindingRecord
 from mlsssl.values import BindingOptions, HostnamePort, IpPort
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ PROCESSES, THREADS, EACH = 3, 3, 8
 WORKER = """
 import json, pickle, sys, threading, uuid
 from mlsssl._embedded.port import EmbeddedPort
-from mlsssl._ports import BindingRecord
+from mlsssl._machine.ports import BindingRecord
 from mlsssl.errors import BindingExistsError
 from mlsssl.values import BindingOptions, HostnamePort, IpPort, Thumbprint
 

@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from made_certificates import Made, make, shared_key
 from mlsssl._embedded.port import EmbeddedPort
-from mlsssl._ports import Cause, NewCertificate, StoreRecord
+from mlsssl._machine.ports import Cause, NewCertificate, StoreRecord
 from mlsssl.errors import (
     AccessDeniedError,
     InvalidInputError,

@@ -22,10 +22,10 @@ from mlsssl import (
     MalformedDataError,
     Thumbprint,
     UnsupportedError,
-    _probe,
     check_endpoint,
     endpoint,
 )
+from mlsssl._machine import handshake
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -133,8 +133,8 @@ def test_a_server_of_yesterday_is_told_that_its_protocol_is_obsolete(tmp_path: P
 def test_the_handshake_after_a_change_sees_a_server_of_yesterday_too(tmp_path: Path, newest: ssl.TLSVersion) -> None:
     """It is verified like any other; "served-nothing", an error after a good deploy, is for what serves nothing."""
     with serving(tmp_path, LEAF, MIDDLE, newest=newest) as port:
-        served = _probe.ask(("127.0.0.1", port), "localhost")
-    assert served == _probe.Served(thumbprint=Thumbprint(hashlib.sha1(LEAF.der()).digest()))
+        served = handshake.ask(("127.0.0.1", port), "localhost")
+    assert served == handshake.Served(thumbprint=Thumbprint(hashlib.sha1(LEAF.der()).digest()))
 
 
 def test_what_stands_above_a_missing_intermediate_is_not_called_a_stranger(tmp_path: Path) -> None:

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlsssl import Certificate, CertificateAuthority, _files
-from mlsssl._files import append_private, check_private, lock, path_of, private_folder, read_private, write
+from mlsssl import Certificate, CertificateAuthority
+from mlsssl._machine import files
+from mlsssl._machine.files import append_private, check_private, lock, path_of, private_folder, read_private, write
 from mlsssl.errors import (
     AccessDeniedError,
     InvalidInputError,
@@ -65,7 +66,7 @@ def test_a_line_that_a_full_disk_has_cut_short_spoils_no_other(tmp_path: Path, m
     appended(path)
     whole = os.write
     with monkeypatch.context() as patch:
-        patch.setattr("mlsssl._files.os.write", lambda descriptor, data: whole(descriptor, data[:2]))
+        patch.setattr("mlsssl._machine.files.os.write", lambda descriptor, data: whole(descriptor, data[:2]))
         with pytest.raises(NativeError, match="ENOSPC"):
             appended(path)
     append_private(path, b"")  # nothing to add, nothing added
@@ -270,8 +271,8 @@ def test_what_a_virus_scanner_holds_is_tried_again(tmp_path: Path, monkeypatch: 
 
     uses: list[tuple[str, Callable[[], None]]] = [
         ("replace", lambda: write(tmp_path / "a", b"new", private=True)),
-        ("replace", lambda: _files.replace(tmp_path / "a", tmp_path / "b")),
-        ("unlink", lambda: _files.remove(tmp_path / "b")),
+        ("replace", lambda: files.replace(tmp_path / "a", tmp_path / "b")),
+        ("unlink", lambda: files.remove(tmp_path / "b")),
     ]
     for name, use in uses:
         attempts.clear()
@@ -282,7 +283,7 @@ def test_what_a_virus_scanner_holds_is_tried_again(tmp_path: Path, monkeypatch: 
     assert list(tmp_path.iterdir()) == []
 
     # For good: an error of ours, in bounded time, and nothing is left over.
-    monkeypatch.setattr(_files, "_PATIENCE", 0.1)
+    monkeypatch.setattr(files, "_PATIENCE", 0.1)
     with monkeypatch.context() as patched:
         patched.setattr(Path, "replace", holding(Path.replace, times=10_000))
         with pytest.raises(AccessDeniedError, match="may not write"):
@@ -296,10 +297,10 @@ def test_an_error_that_does_not_pass_is_not_tried_again(tmp_path: Path) -> None:
     start = time.monotonic()
     with pytest.raises(InvalidInputError, match="is a folder"):
         write(tmp_path / "folder", b"", private=True)
-    assert time.monotonic() - start < _files._PATIENCE / 2
+    assert time.monotonic() - start < files._PATIENCE / 2
     with pytest.raises(NotFoundError):
-        _files.replace(tmp_path / "nothing", tmp_path / "b")
-    _files.remove(tmp_path / "nothing")
+        files.replace(tmp_path / "nothing", tmp_path / "b")
+    files.remove(tmp_path / "nothing")
 
 
 @posix
@@ -314,9 +315,9 @@ def test_a_user_without_home_is_told_what_to_set(monkeypatch: pytest.MonkeyPatch
         monkeypatch.delenv(variable, raising=False)
     monkeypatch.setattr(pwd, "getpwuid", unknown)
     with pytest.raises(NotFoundError, match="set HOME"):
-        _files.user_data_folder()
+        files.user_data_folder()
     monkeypatch.setenv("XDG_DATA_HOME", "/data")
-    assert _files.user_data_folder() == Path("/data")
+    assert files.user_data_folder() == Path("/data")
 
 
 @posix
@@ -327,8 +328,8 @@ def test_a_relative_path_without_working_folder_is_refused(tmp_path: Path, monke
     monkeypatch.chdir(gone)
     gone.rmdir()
     with pytest.raises(NotFoundError, match="working folder is gone"):
-        _files.absolute("file")
-    assert _files.absolute(tmp_path) == tmp_path
+        files.absolute("file")
+    assert files.absolute(tmp_path) == tmp_path
 
 
 @posix
@@ -343,10 +344,10 @@ def test_a_path_is_resolved_to_the_file_itself(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "loop").symlink_to("loop")
     monkeypatch.chdir(tmp_path)
     for given in ("real/file", "file", "again", "folder/../file", tmp_path / "folder" / ".." / "file", real / "file"):
-        assert _files.resolved(given) == real / "file", given
-    assert _files.resolved("folder/new/er") == real / "inner" / "new" / "er"
+        assert files.resolved(given) == real / "file", given
+    assert files.resolved("folder/new/er") == real / "inner" / "new" / "er"
     with pytest.raises(InvalidInputError, match="circle"):
-        _files.resolved("loop/file")
+        files.resolved("loop/file")
 
 
 @posix
@@ -373,10 +374,10 @@ def test_a_folder_that_cannot_be_listed_is_an_error_of_ours(tmp_path: Path) -> N
     """Missing, a file, or a name too long."""
     (tmp_path / "b").write_bytes(b"")
     (tmp_path / "a").mkdir()
-    assert _files.entries(tmp_path) == [tmp_path / "a", tmp_path / "b"]
+    assert files.entries(tmp_path) == [tmp_path / "a", tmp_path / "b"]
     with pytest.raises(NotFoundError):
-        _files.entries(tmp_path / "nothing")
+        files.entries(tmp_path / "nothing")
     with pytest.raises((InvalidInputError, NotFoundError)):
-        _files.entries(tmp_path / "b")
-    assert not _files.is_folder(tmp_path / ("n" * 300))
-    assert not _files.is_file(tmp_path / ("n" * 300))
+        files.entries(tmp_path / "b")
+    assert not files.is_folder(tmp_path / ("n" * 300))
+    assert not files.is_file(tmp_path / ("n" * 300))

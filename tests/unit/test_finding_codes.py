@@ -12,10 +12,10 @@ import pytest
 
 import mlsssl
 from faults import CASES, NOT_PUBLIC, Case
-from mlsssl._pki.profiles import PROFILES
-from mlsssl._pki.report import Severity
-from mlsssl._pki.rulebook import RULES
-from mlsssl._pki.rules import PROFILE_NAMES
+from mlsssl._validator.catalogue import RULES
+from mlsssl._validator.profiles import PROFILES
+from mlsssl._validator.report import Severity
+from mlsssl._validator.rules import PROFILE_NAMES
 
 # Faults that cannot come alone: the codes that their examples have besides their own.
 COMPANIONS: dict[str, set[str]] = {

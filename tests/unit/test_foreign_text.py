@@ -22,9 +22,9 @@ from hypothesis import strategies as st
 
 import mlsssl
 from mlsssl import Binding, CertificateAuthority, EmbeddedMachine, MlssslError, deploy
-from mlsssl._embedded.page import error_page
-from mlsssl._foreign_text import clean_logger, message, printable, printable_lines
-from mlsssl._text import escaped
+from mlsssl._embedded.listener.page import error_page
+from mlsssl._messages.foreign_text import clean_logger, message, printable, printable_lines
+from mlsssl._messages.output import escaped
 from mlsssl.cli import main
 
 if TYPE_CHECKING:
@@ -204,7 +204,7 @@ def test_there_is_one_way_to_the_terminal_and_one_to_the_log() -> None:
                 called = ast.unparse(node.func)
                 if called in ("print", "logging.getLogger", "sys.stdout.write", "sys.stderr.write", "warnings.warn"):
                     found.add((file.relative_to(SOURCE).as_posix(), called))
-    assert found == {("_commands/terminal.py", "print"), ("_foreign_text.py", "logging.getLogger")}
+    assert found == {("_commands/terminal.py", "print"), ("_messages/foreign_text.py", "logging.getLogger")}
 
 
 @given(st.text())

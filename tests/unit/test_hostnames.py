@@ -9,9 +9,11 @@ from types import ModuleType
 import pytest
 
 from made_certificates import make, shared_key
-from mlsssl import Certificate, _preflight
-from mlsssl._pki import names, suffixes
-from mlsssl._pki.hostnames import dns_problem, idna_problem, lenient_address, matches_any, parse_host
+from mlsssl import Certificate
+from mlsssl._deploy import preflight
+from mlsssl._formats import names
+from mlsssl._formats.hosts import dns_problem, idna_problem, lenient_address, matches_any, parse_host
+from mlsssl._validator import suffixes
 from mlsssl.errors import InvalidInputError
 
 
@@ -28,8 +30,8 @@ def test_odd_names_of_the_bound_certificate_do_not_stop_a_change() -> None:
     older = Certificate(make("a b", "*", "www.example.com", key=shared_key()).certificate)
     same = Certificate(make("www.example.com", key=shared_key()).certificate)
     other = Certificate(make("other.example.com", key=shared_key()).certificate)
-    assert list(_preflight.about_lost_names(same, older)) == []
-    (finding,) = _preflight.about_lost_names(other, older)
+    assert list(preflight.about_lost_names(same, older)) == []
+    (finding,) = preflight.about_lost_names(other, older)
     assert "not for www.example.com, as" in finding.found
 
 

@@ -9,7 +9,7 @@ from datetime import timedelta
 
 import pytest
 
-from mlsssl._ports import BindingRecord
+from mlsssl._machine.ports import BindingRecord
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.netsh import (
     NetshCommand,

@@ -15,10 +15,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from made_certificates import make, shared_key
 from mlsssl import Binding, BindingOptions, Certificate, CertificateAuthority, EmbeddedMachine, IpPort
-from mlsssl._commands import makecert, netsh, pvk2pfx
-from mlsssl._commands.makecert_line import OPTIONS
-from mlsssl._commands.oldstyle import parse_options
-from mlsssl._pki.pvk import load_pvk, serialize_pvk
+from mlsssl._commands.old_tools import makecert, netsh, pvk2pfx
+from mlsssl._commands.old_tools.command_lines import parse_options
+from mlsssl._commands.old_tools.makecert_line import OPTIONS
+from mlsssl._formats.pvk import load_pvk, serialize_pvk
 from mlsssl.cli import main
 from mlsssl.errors import (
     BindingExistsError,

@@ -22,9 +22,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mlsssl import Binding, CertificateAuthority, EmbeddedMachine, cleanup, deploy, recover, renew
+from mlsssl._changes.record import Journal, begun
+from mlsssl._changes.superseded import Ledger
 from mlsssl._embedded import database
-from mlsssl._journal import Journal, begun
-from mlsssl._ledger import Ledger
 from mlsssl.errors import AccessDeniedError, DeploymentError, InvalidInputError
 
 if TYPE_CHECKING:

@@ -36,7 +36,7 @@ from mlsssl import (
     timeline,
 )
 from mlsssl._fakes.computer import LOCAL_MACHINE, Entry
-from mlsssl._pki import foreign
+from mlsssl._formats import foreign
 from mlsssl.cli import main
 from mlsssl.testing import FrozenClock, fake_windows_machine, memory_machine
 from unit.test_wrong_arguments import CALLS, World

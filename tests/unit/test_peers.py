@@ -29,10 +29,10 @@ from chains import (
     spki_of,
     tlv,
 )
-from mlsssl._pki.validate import validate
+from mlsssl._validator.validate import validate
 
 if TYPE_CHECKING:
-    from mlsssl._pki.report import Report
+    from mlsssl._validator.report import Report
 
 HOST = "server.example.com"
 

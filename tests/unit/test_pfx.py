@@ -14,11 +14,13 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 
 from made_certificates import make, shared_key
 from mlsssl import Certificate
-from mlsssl._pki import _asn1, _ber, _pbe
-from mlsssl._pki.keys import private_key_der
-from mlsssl._pki.pfx import load_pfx, load_pfx_entries, serialize_pfx
-from mlsssl._pki.pfx_explain import explain_pfx
-from mlsssl._pki.pfx_targets import TARGETS
+from mlsssl._formats import asn1
+from mlsssl._formats.ber import SEQUENCE, members, octets, only
+from mlsssl._formats.keys import private_key_der
+from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation
+from mlsssl._formats.pkcs12.explain import explain_pfx
+from mlsssl._formats.pkcs12.read import load_pfx, load_pfx_entries, serialize_pfx
+from mlsssl._formats.pkcs12.targets import TARGETS
 from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
 from pfx_material import ber, rebuild, safe_contents
 
@@ -116,7 +118,7 @@ def test_damage_is_told_from_a_wrong_password() -> None:
 
 
 def _digest_of(data: bytes) -> bytes:
-    return bytes(_asn1.Pfx.load(data)["mac_data"]["mac"]["digest"].native)
+    return bytes(asn1.Pfx.load(data)["mac_data"]["mac"]["digest"].native)
 
 
 @pytest.mark.parametrize("data", [b"", b"\x30", b"0\x80", b"not a pfx", b"\x30\x03\x02\x01\x03", b"\0" * 1000])
@@ -170,10 +172,10 @@ def test_empty_and_absent_password() -> None:
 
 
 def _with_empty_password(encoded: bytes) -> bytes:
-    kdf = _pbe.KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"12345678", iterations=10)
-    encryption = _pbe.Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
+    kdf = KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"12345678", iterations=10)
+    encryption = Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_pbe, "pkcs12_passwords", lambda _: [encoded])
+        patch.setattr("mlsssl._formats.pkcs12.encryption.pkcs12_passwords", lambda _: [encoded])
         plain = safe_contents(serialize_pfx(LEAF.key, LEAF.certificate, [], None, iterations=10))
         return rebuild(plain, encryption=encryption, password="", kdf=kdf)
 
@@ -275,36 +277,36 @@ def _hostile(where: str) -> bytes:
     if where == "mac":
         return rebuild(source, mac_iterations=many)
     if where == "hidden key":
-        kdf = _pbe.KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"12345678", iterations=10)
-        outer = _pbe.Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
+        kdf = KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"12345678", iterations=10)
+        outer = Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
         return rebuild(_with_count(source, many, "key"), encryption=outer, password="secret", kdf=kdf)
     return _with_count(source, many, where)
 
 
 def _with_count(source: bytes, count: int, where: str) -> bytes:
-    safes = _asn1.ContentInfos.load(_asn1.Pfx.load(source)["auth_safe"]["content"].parse(core.OctetString).native)
+    safes = asn1.ContentInfos.load(asn1.Pfx.load(source)["auth_safe"]["content"].parse(core.OctetString).native)
     changed = list(safes)
     if where == "safe":
-        encrypted = safes[1]["content"].parse(_asn1.EncryptedData)
+        encrypted = safes[1]["content"].parse(asn1.EncryptedData)
         algorithm = encrypted["content"]["algorithm"]
-        algorithm["parameters"] = _asn1.PbeParameters({"salt": b"12345678", "iterations": count})
-        changed[1] = {"content_type": _asn1.ENCRYPTED_DATA, "content": _asn1.explicit(encrypted.untag())}
+        algorithm["parameters"] = asn1.PbeParameters({"salt": b"12345678", "iterations": count})
+        changed[1] = {"content_type": asn1.ENCRYPTED_DATA, "content": asn1.explicit(encrypted.untag())}
     else:
-        bags = _asn1.SafeContents.load(safes[0]["content"].parse(core.OctetString).native)
-        info = bags[0]["value"].parse(_asn1.EncryptedPrivateKeyInfo)
-        value = _asn1.EncryptedPrivateKeyInfo(
+        bags = asn1.SafeContents.load(safes[0]["content"].parse(core.OctetString).native)
+        info = bags[0]["value"].parse(asn1.EncryptedPrivateKeyInfo)
+        value = asn1.EncryptedPrivateKeyInfo(
             {
                 "algorithm": {
                     "algorithm": info["algorithm"]["algorithm"],
-                    "parameters": _asn1.PbeParameters({"salt": b"12345678", "iterations": count}),
+                    "parameters": asn1.PbeParameters({"salt": b"12345678", "iterations": count}),
                 },
                 "data": info["data"],
             }
         )
-        contents = _asn1.SafeContents([{"bag_id": _asn1.ENCRYPTED_KEY_BAG, "value": _asn1.explicit(value)}])
+        contents = asn1.SafeContents([{"bag_id": asn1.ENCRYPTED_KEY_BAG, "value": asn1.explicit(value)}])
         changed[0] = {
-            "content_type": _asn1.DATA,
-            "content": _asn1.explicit(core.OctetString(contents.dump())),
+            "content_type": asn1.DATA,
+            "content": asn1.explicit(core.OctetString(contents.dump())),
         }
     return rebuild(source, safes=changed, password="secret")
 
@@ -312,8 +314,8 @@ def _with_count(source: bytes, count: int, where: str) -> bytes:
 def test_a_hostile_key_hidden_beside_an_open_one() -> None:
     """It was passed over where OpenSSL met the open one first, and a file with two keys counted as one with one."""
     source = serialize_pfx(LEAF.key, LEAF.certificate, [], "secret", iterations=10)
-    kdf = _pbe.KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"12345678", iterations=10)
-    outer = _pbe.Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
+    kdf = KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"12345678", iterations=10)
+    outer = Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
     hidden = rebuild(_with_count(source, 2**31 - 1, "key"), encryption=outer, password="secret", kdf=kdf)
     data = rebuild(hidden, extra=source, password="secret")
     began = time.perf_counter()
@@ -330,8 +332,8 @@ def test_no_key_in_an_encrypted_part_is_passed_over(hidden: str, *, small_first:
     source = serialize_pfx(OTHER.key, OTHER.certificate, [], None if hidden == "open" else "secret", iterations=10)
     if hidden == "sealed with endless rounds":
         source = _with_count(source, 2**31 - 1, "key")
-    kdf = _pbe.KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"12345678", iterations=10)
-    outer = _pbe.Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
+    kdf = KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"12345678", iterations=10)
+    outer = Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
     part = rebuild(source, encryption=outer, password="secret", kdf=kdf)
     small = serialize_pfx(LEAF.key, None, [], "secret", iterations=10)
     first, second = (small, part) if small_first else (part, small)
@@ -347,11 +349,11 @@ def test_a_small_key_and_its_certificates_are_opened_by_openssl(
 ) -> None:
     """Seven times 2048 rounds in Python took ten milliseconds, which OpenSSL does in one."""
     source = serialize_pfx(LEAF.key, LEAF.certificate, [ROOT.certificate], "secret", friendly_name="wéb")
-    infos = list(_asn1.ContentInfos.load(_asn1.Pfx.load(source)["auth_safe"]["content"].parse(core.OctetString).native))
-    kdf = _pbe.KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"12345678", iterations=10)
+    infos = list(asn1.ContentInfos.load(asn1.Pfx.load(source)["auth_safe"]["content"].parse(core.OctetString).native))
+    kdf = KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"12345678", iterations=10)
     data = source if as_written else rebuild(source, safes=infos[::-1], password="secret", kdf=kdf)
     slowly = load_pfx_entries(data, "secret")[0]
-    monkeypatch.setattr(_pbe, "pkcs12_kdf", None)
+    monkeypatch.setattr("mlsssl._formats.pkcs12.encryption.pkcs12_kdf", None)
     loaded = load_pfx(data, "secret")
     assert (loaded.certificate, loaded.additional, loaded.friendly_name) == (
         slowly.certificate,
@@ -381,10 +383,10 @@ def _pfx_of(parts: bytes) -> bytes:
 def _open_part(contents: bytes) -> bytes:
     """A ContentInfo of type data."""
     octets = bytes(parser.emit(0, 0, 4, contents))
-    return _sequence(bytes(core.ObjectIdentifier(_asn1.DATA).dump()) + bytes(parser.emit(2, 1, 0, octets)))
+    return _sequence(bytes(core.ObjectIdentifier(asn1.DATA).dump()) + bytes(parser.emit(2, 1, 0, octets)))
 
 
-_BAG = bytes(core.ObjectIdentifier(_asn1.SECRET_BAG).dump()) + b"\xa0\x02\x05\0"
+_BAG = bytes(core.ObjectIdentifier(asn1.SECRET_BAG).dump()) + b"\xa0\x02\x05\0"
 _MANY: dict[str, Callable[[int], bytes]] = {
     "parts": lambda count: _pfx_of(_sequence(_sequence(b"") * count)),
     "members": lambda count: _sequence(b"\x05\0" * count),
@@ -395,7 +397,7 @@ _MANY: dict[str, Callable[[int], bytes]] = {
     "pieces": lambda count: _sequence(
         b"\x02\x01\x03"
         + _sequence(
-            bytes(core.ObjectIdentifier(_asn1.DATA).dump())
+            bytes(core.ObjectIdentifier(asn1.DATA).dump())
             + bytes(parser.emit(2, 1, 0, bytes(parser.emit(0, 1, 4, b"\x04\0" * count))))
         )
     ),
@@ -421,14 +423,14 @@ def test_long_elements_are_read_whole() -> None:
     """Elements of all lengths around those at which the reader looks again, one after the other, and cut short."""
     for size in (4_080, 4_096, 4_100, 65_530, 65_536, 1_048_570, 1_048_580, 2_000_000):
         elements = [bytes(parser.emit(0, 0, 4, bytes([number]) * size)) for number in range(3)]
-        whole = _ber.only(_sequence(b"".join(elements)))
-        found = _ber.members(whole, _ber.SEQUENCE, most=3)
+        whole = only(_sequence(b"".join(elements)))
+        found = members(whole, SEQUENCE, most=3)
         assert [element.raw for element in found] == elements
-        assert _ber.octets(found[2]) == b"\2" * size
+        assert octets(found[2]) == b"\2" * size
         with pytest.raises(ValueError, match="more than 2"):
-            _ber.members(whole, _ber.SEQUENCE, most=2)
+            members(whole, SEQUENCE, most=2)
         with pytest.raises(ValueError, match="nsufficient data"):
-            _ber.only(_sequence(b"".join(elements))[:-1])
+            only(_sequence(b"".join(elements))[:-1])
 
 
 @pytest.mark.parametrize("password", ["with\0nul", "half \ud800 pair"])

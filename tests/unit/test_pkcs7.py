@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.serialization import pkcs7
 
 from made_certificates import make, shared_key
-from mlsssl._pki.pkcs7 import find_leaf, load_pkcs7, serialize_pkcs7
+from mlsssl._formats.pkcs7 import find_leaf, load_pkcs7, serialize_pkcs7
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from pfx_material import ber
 

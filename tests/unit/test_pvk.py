@@ -8,8 +8,8 @@ import struct
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from mlsssl._pki._old_ciphers import rc2_cbc_decrypt, rc4
-from mlsssl._pki.pvk import KeySpec, Protection, is_pvk, load_pvk, serialize_pvk
+from mlsssl._formats.old_ciphers import rc2_cbc_decrypt, rc4
+from mlsssl._formats.pvk import KeySpec, Protection, is_pvk, load_pvk, serialize_pvk
 from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
 
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlsssl import Certificate
-    from mlsssl._ports import BindingRecord
+    from mlsssl._machine.ports import BindingRecord
     from mlsssl.values import BindingKey
 
 KEY, OTHER = "0.0.0.0:443", "0.0.0.0:444"
@@ -115,7 +115,7 @@ def test_the_last_outcome_is_looked_up_after_clearing_up(
     """A renewal that died when its record was set is finished, so it is the last one, and undo takes it back."""
     recover(machine=machine)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("mlsssl._transaction.finish_forwards", end_of_process)
+        patch.setattr("mlsssl._changes.recovery.finish_forwards", end_of_process)
         with pytest.raises(EndOfProcess):
             renew(KEY, ca, machine=machine)
     outcome = last_outcome(KEY, machine=machine)

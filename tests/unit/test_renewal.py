@@ -32,7 +32,7 @@ from mlsssl import (
     renew,
     renew_due,
 )
-from mlsssl._pki import pem
+from mlsssl._formats import pem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

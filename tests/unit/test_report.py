@@ -8,7 +8,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from mlsssl._pki.report import Attempt, Finding, PathStep, Report, Severity, Silenced
+from mlsssl._validator.report import Attempt, Finding, PathStep, Report, Severity, Silenced
 from mlsssl.errors import InvalidInputError, ValidationError
 
 AT = datetime(2026, 11, 23, tzinfo=timezone.utc)

@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from mlsssl import MlssslError
-from mlsssl._foreign_text import message, shown, without_secrets
+from mlsssl._messages.foreign_text import message, shown, without_secrets
 from mlsssl.cli import build_parser, main
 from unit.test_wrong_arguments import CALLS, Call, World
 from unit.test_wrong_arguments import _world as _world  # the fixture

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from mlsssl._ports import ServiceState, ServiceStatus, refuse_http_driver
+from mlsssl._machine.ports import ServiceState, ServiceStatus, refuse_http_driver
 from mlsssl.errors import InvalidInputError, ServiceError, ServiceNotFoundError
 from mlsssl.service import Service, Services, Timing
 

@@ -9,8 +9,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from mlsssl._embedded.selection import by_port
-from mlsssl._ports import BindingRecord
-from mlsssl._shadow import answering, hidden_by, hides, hiding
+from mlsssl._machine.ports import BindingRecord
+from mlsssl._machine.precedence import answering, hidden_by, hides, hiding
 from mlsssl.values import (
     BindingKey,
     BindingOptions,

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from mlsssl import strategies
-from mlsssl._pki.names import parse_name
+from mlsssl._formats.names import parse_name
 from mlsssl._strategies import pool
 from mlsssl._strategies.chain import FAULTS, _signed_anew_with_sha1
 from mlsssl.authority import CertificateAuthority
@@ -391,8 +391,8 @@ def test_nonsense_is_refused_when_drawn(make: Callable[[], SearchStrategy[object
 _ENTRY_POINT = """
 import sys
 {first}
-from mlsssl import _hypothesis
-_hypothesis.register()
+from mlsssl._strategies import registration
+registration.register()
 heavy = [name for name in ("cryptography", "mlsssl.strategies", "mlsssl.certificate") if name in sys.modules]
 assert {loaded} or not heavy, heavy
 from hypothesis import find, settings, strategies as st

@@ -18,7 +18,7 @@ from mlsssl import (
     audit,
     deploy,
 )
-from mlsssl._pki.crl import build_crl
+from mlsssl._formats.crl import build_crl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlsssl import CertificateAuthority, NotFoundError, _system_trust
+from mlsssl import CertificateAuthority, NotFoundError
+from mlsssl._machine import system_roots
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +43,7 @@ def test_folders_of_hash_named_files_are_trusted(tmp_path: Path, monkeypatch: py
     (folder / "ffffffff.0").symlink_to(tmp_path / "nowhere")
     monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join([str(folder), str(tmp_path / "missing")]))
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    assert _system_trust.system_roots() == [CA.certificate.to_der()]
+    assert system_roots.system_roots() == [CA.certificate.to_der()]
 
 
 def test_a_folder_that_cannot_be_takes_no_other_root_away(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -52,7 +53,7 @@ def test_a_folder_that_cannot_be_takes_no_other_root_away(tmp_path: Path, monkey
         os.mkfifo(tmp_path / "0a1b2c3d.1")
     monkeypatch.setenv("SSL_CERT_DIR", os.pathsep.join(["n" * 300, str(tmp_path)]))
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
-    assert _system_trust.system_roots() == [CA.certificate.to_der()]
+    assert system_roots.system_roots() == [CA.certificate.to_der()]
 
 
 def test_without_a_bundle_it_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -68,7 +69,7 @@ def test_the_systems_own_bundle_is_found(monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.delenv("SSL_CERT_FILE", raising=False)
     monkeypatch.delenv("SSL_CERT_DIR", raising=False)
     try:
-        roots = _system_trust.system_roots()
+        roots = system_roots.system_roots()
     except NotFoundError:
         pytest.skip("no CA bundle is installed here")
     assert len(roots) > 50

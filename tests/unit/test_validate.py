@@ -14,18 +14,18 @@ from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 
 from chains import NOW, Made, ec_key, integer, intermediate, leaf, oid, root, rsa_key, tlv
 from mlsssl import CertificateAuthority, ServerFacts, explain_pfx
-from mlsssl._pki.pathbuild import TrustAnchors
-from mlsssl._pki.profiles import PROFILES
-from mlsssl._pki.report import Finding, Report, Severity
-from mlsssl._pki.rulebook import RULES
-from mlsssl._pki.rules import days_of
-from mlsssl._pki.validate import validate
+from mlsssl._validator.catalogue import RULES
+from mlsssl._validator.path import TrustAnchors
+from mlsssl._validator.profiles import PROFILES
+from mlsssl._validator.report import Finding, Report, Severity
+from mlsssl._validator.rules import days_of
+from mlsssl._validator.validate import validate
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlsssl._pki.rules import RuleContext
+    from mlsssl._validator.rules import RuleContext
 
 ROOT = root()
 MIDDLE = intermediate(ROOT)

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlsssl import AccessDeniedError, InvalidInputError, _files
+from mlsssl import AccessDeniedError, InvalidInputError
+from mlsssl._machine import files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -28,11 +29,11 @@ def answering(code: int) -> Callable[..., int]:
 @pytest.mark.parametrize("code", [740, 1300, 1307, 1314])
 def test_a_missing_privilege_is_a_missing_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     """1307 is what a user who is no administrator is answered who makes a folder for the administrators."""
-    monkeypatch.setattr(_files, "_make_folder", answering(code))
-    monkeypatch.setattr(_files, "_create", answering(code))
+    monkeypatch.setattr(files, "_make_folder", answering(code))
+    monkeypatch.setattr(files, "_create", answering(code))
     asked: list[Callable[[], object]] = [
-        lambda: _files.private_folder(tmp_path / "state", administrators=True),
-        lambda: _files.write(tmp_path / "note.json", b"{}", private=True),
+        lambda: files.private_folder(tmp_path / "state", administrators=True),
+        lambda: files.write(tmp_path / "note.json", b"{}", private=True),
     ]
     for ask in asked:
         with pytest.raises(AccessDeniedError, match="Run as administrator") as caught:
@@ -43,6 +44,6 @@ def test_a_missing_privilege_is_a_missing_right(tmp_path: Path, monkeypatch: pyt
 
 def test_a_name_that_windows_refuses_is_still_a_wrong_argument(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """123, ERROR_INVALID_NAME, is EINVAL too."""
-    monkeypatch.setattr(_files, "_create", answering(123))
+    monkeypatch.setattr(files, "_create", answering(123))
     with pytest.raises(InvalidInputError, match="cannot be the path"):
-        _files.write(tmp_path / "a", b"", private=True)
+        files.write(tmp_path / "a", b"", private=True)

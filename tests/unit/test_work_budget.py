@@ -15,10 +15,12 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from chains import ECDSA_SHA256, NOW, Extension, leaf, root, tlv
 from made_certificates import make, shared_key
 from mlsssl import Certificate, MalformedDataError, UnsupportedError, WrongPasswordError, explain_pfx
-from mlsssl._pki import _asn1, _ber, _pbe, budget, csr, keyload, keys, pem, pfx, pvk, view
-from mlsssl._pki.budget import LIMIT, WorkBudget, rsa_cost
-from mlsssl._pki.keys import load_private_key, private_key_pem
-from mlsssl._pki.pfx import load_pfx, load_pfx_entries, serialize_pfx
+from mlsssl._formats import asn1, ber, budget, csr, key_files, keys, parsed, pem, pvk
+from mlsssl._formats.budget import LIMIT, WorkBudget, rsa_cost
+from mlsssl._formats.keys import load_private_key, private_key_pem
+from mlsssl._formats.pkcs12 import read as pfx_reader
+from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, pkcs5_passwords, read_encryption
+from mlsssl._formats.pkcs12.read import load_pfx, load_pfx_entries, serialize_pfx
 from pfx_material import rebuild
 
 if TYPE_CHECKING:
@@ -112,7 +114,7 @@ def test_what_honest_programs_write_is_read(name: str) -> None:
     """With the right password; with a wrong one it says that it is wrong, in the same budget."""
     algorithm = HONEST[name]
     plain = keys.private_key_der(LEAF.key)
-    encrypted = _pbe.read_encryption(_ber.only(algorithm)).encrypt(plain, "pässword")
+    encrypted = read_encryption(ber.only(algorithm)).encrypt(plain, "pässword")
     data = _pem(_sealed(algorithm, encrypted))
     assert keys.spki(load_private_key(data, "pässword").public_key()) == keys.spki(LEAF.key.public_key())
     for wrong in ("wrong", "wröng"):
@@ -126,16 +128,16 @@ def test_every_spelling_of_a_password_is_counted(monkeypatch: pytest.MonkeyPatch
     """Three spellings of half the limit each made one and a half; the third is not tried any more."""
     derived: list[bytes] = []
 
-    def derive(self: _pbe.KeyDerivation, password: bytes, length: int, purpose: int) -> bytes:
+    def derive(self: KeyDerivation, password: bytes, length: int, purpose: int) -> bytes:
         derived.append(password)
         return bytes(length)
 
-    monkeypatch.setattr(_pbe.KeyDerivation, "derive", derive)
+    monkeypatch.setattr(KeyDerivation, "derive", derive)
     rounds = LIMIT * 2 // 5 // budget.PBKDF2["SHA-256"]
     account = WorkBudget()
     with pytest.raises(WrongPasswordError):
         load_private_key(_sealed(_pbkdf2(rounds)), "wröng", account)
-    assert len(_pbe.pkcs5_passwords("wröng")) == 3
+    assert len(pkcs5_passwords("wröng")) == 3
     assert len(derived) == 2
     assert 0 <= account.left < LIMIT * 2 // 5
 
@@ -144,12 +146,12 @@ def test_all_parts_and_layers_of_one_call_have_one_budget(monkeypatch: pytest.Mo
     """A PFX, and the key beside it, each just affordable."""
     derived: list[int] = []
 
-    def derive(self: _pbe.KeyDerivation, password: bytes, length: int, purpose: int) -> bytes:
+    def derive(self: KeyDerivation, password: bytes, length: int, purpose: int) -> bytes:
         derived.append(self.iterations)
         return bytes(length)
 
-    monkeypatch.setattr(_pbe.KeyDerivation, "derive", derive)
-    kdf = _pbe.KeyDerivation(kind="PKCS12", hash_name="SHA-256", salt=SALT, iterations=LIMIT * 3 // 5 // 700)
+    monkeypatch.setattr(KeyDerivation, "derive", derive)
+    kdf = KeyDerivation(kind="PKCS12", hash_name="SHA-256", salt=SALT, iterations=LIMIT * 3 // 5 // 700)
     plain = serialize_pfx(None, LEAF.certificate, [], None)
     data = rebuild(plain, password="secret", kdf=kdf)
     rounds = LIMIT * 3 // 5 // budget.PBKDF2["SHA-256"]
@@ -223,7 +225,7 @@ def test_a_composite_prime_is_found_by_trying() -> None:
     private = rsa.RSAPrivateNumbers(
         **{n: numbers[n] for n in ("p", "q", "d", "dmp1", "dmq1", "iqmp")}, public_numbers=public
     )
-    assert keyload.rsa_problem(private) is None
+    assert key_files.rsa_problem(private) is None
 
 
 def test_a_large_rsa_key_costs_what_the_budget_says() -> None:
@@ -277,12 +279,12 @@ def test_a_diffie_hellman_key_is_refused_unread() -> None:
 
 
 def _key_bag(pkcs8: bytes) -> bytes:
-    return _seq(_oid(_asn1.KEY_BAG), tlv(0xA0, pkcs8))
+    return _seq(_oid(asn1.KEY_BAG), tlv(0xA0, pkcs8))
 
 
 def _pfx_of(*bags: bytes) -> bytes:
     def info(contents: bytes) -> bytes:
-        return _seq(_oid(_asn1.DATA), tlv(0xA0, _octets(contents)))
+        return _seq(_oid(asn1.DATA), tlv(0xA0, _octets(contents)))
 
     return _seq(_number(3), info(_seq(info(_seq(*bags)))))
 
@@ -297,7 +299,7 @@ def test_many_keys_in_a_pfx_are_counted_before_they_are_read(monkeypatch: pytest
         account.spend(budget.KEY, "a private key")
         return RSA_KEY
 
-    monkeypatch.setattr(pfx, "load_plain_key", load)
+    monkeypatch.setattr(pfx_reader, "load_plain_key", load)
     with pytest.raises(MalformedDataError, match=r"holds 700 private keys .* and 680 more"):
         load_pfx(data, None)
     assert read == []
@@ -318,7 +320,7 @@ def test_a_key_is_found_among_many_certificates_by_one_look(monkeypatch: pytest.
         asked.append(certificate)
         return original(certificate)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(pfx, "public_key_bytes", public_key_bytes)
+    monkeypatch.setattr(pfx_reader, "public_key_bytes", public_key_bytes)
     one = serialize_pfx(LEAF.key, LEAF.certificate, [], None)
     other = make("other.example.com", key=shared_key(3))
     data = rebuild(one, extra=serialize_pfx(other.key, other.certificate, [LEAF.certificate], None), mac=False)
@@ -340,9 +342,9 @@ def test_very_many_rounds_of_gnutls_and_nss_are_read() -> None:
 def test_a_megabyte_under_an_old_cipher_is_refused() -> None:
     """RC2 is lines of Python: a second for 200 kB, and again for each spelling."""
     algorithm = _pbes1("1.2.840.113549.1.12.1.5", 1)
-    content = _seq(_oid(_asn1.DATA), algorithm, tlv(0x80, bytes(600_000)))
-    info = _seq(_oid(_asn1.ENCRYPTED_DATA), tlv(0xA0, _seq(_number(0), content)))
-    data = _seq(_number(3), _seq(_oid(_asn1.DATA), tlv(0xA0, _octets(_seq(info)))))
+    content = _seq(_oid(asn1.DATA), algorithm, tlv(0x80, bytes(600_000)))
+    info = _seq(_oid(asn1.ENCRYPTED_DATA), tlv(0xA0, _seq(_number(0), content)))
+    data = _seq(_number(3), _seq(_oid(asn1.DATA), tlv(0xA0, _octets(_seq(info)))))
     with pytest.raises(MalformedDataError, match="costs too much work: PBES1, RC2-128-CBC"):
         load_pfx(data, "secret")
 
@@ -352,10 +354,10 @@ def test_a_megabyte_under_an_old_cipher_is_refused() -> None:
 
 def test_what_is_kept_of_hostile_issuers_is_bounded() -> None:
     """Two thousand issuers of 16 kB stayed in memory with 390 MB."""
-    assert view.MOST_KEPT * view.LARGEST_KEPT <= 2 * 1024 * 1024
-    assert view._kept_view.cache_info().maxsize == view.MOST_KEPT
+    assert parsed.MOST_KEPT * parsed.LARGEST_KEPT <= 2 * 1024 * 1024
+    assert parsed._kept_view.cache_info().maxsize == parsed.MOST_KEPT
     usual = leaf(root()).certificate()
-    assert view.issuer_view(usual) is view.issuer_view(usual)
+    assert parsed.issuer_view(usual) is parsed.issuer_view(usual)
 
 
 def test_thousands_of_extensions_are_not_read_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -364,10 +366,10 @@ def test_thousands_of_extensions_are_not_read_one_by_one(monkeypatch: pytest.Mon
     made = leaf(top)
     anchor = Certificate.from_der(top.certificate().public_bytes(Encoding.DER))
     twice = made.extensions[3]
-    for count, looked_into in ((view.MOST_READ_SINGLY - 20, True), (view.MOST_READ_SINGLY + 1, False)):
+    for count, looked_into in ((parsed.MOST_READ_SINGLY - 20, True), (parsed.MOST_READ_SINGLY + 1, False)):
         many = [Extension(f"1.2.3.{number}", False, b"\5\0") for number in range(count)]
         odd = replace(made, extensions=(*made.extensions, twice, *many)).certificate()
-        found = view.View(odd)
+        found = parsed.View(odd)
         assert (found.value(x509.BasicConstraints) is not None) is looked_into
         certificate = Certificate.from_der(odd.public_bytes(Encoding.DER))
         assert not certificate.check("www.example.com", trust=[anchor], at=NOW).ok
@@ -378,9 +380,9 @@ def test_large_dsa_keys_are_paid_for_when_cryptography_decrypts_them() -> None:
     p, x = 2**13_000 + 1, 3**5_500
     parameters = _seq(_number(p), _number(2**127 + 1), _number(2))
     dsa = _seq(_number(0), _seq(_oid("1.2.840.10040.4.1"), parameters), _octets(_number(x)))
-    kdf = _pbe.KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=SALT, iterations=10)
-    encryption = _pbe.Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
+    kdf = KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=SALT, iterations=10)
+    encryption = Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
     info = _seq(_pbes1("1.2.840.113549.1.12.1.3", 10), _octets(encryption.encrypt(dsa, "secret")))
-    bag = _seq(_oid(_asn1.ENCRYPTED_KEY_BAG), tlv(0xA0, info))
+    bag = _seq(_oid(asn1.ENCRYPTED_KEY_BAG), tlv(0xA0, info))
     with pytest.raises(MalformedDataError, match="costs too much work: a large key that is not RSA"):
         load_pfx_entries(_pfx_of(*[bag] * 20), "secret")

@@ -29,7 +29,7 @@ from mlsssl import (
     ccs,
     netsh,
 )
-from mlsssl._foreign_text import shown
+from mlsssl._messages.foreign_text import shown
 from mlsssl.testing import memory_machine, tls_server
 
 if TYPE_CHECKING:

@@ -9,7 +9,7 @@ from mlsssl._windows.stores import WindowsStores
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlsssl._ports import Diagnosis
+    from mlsssl._machine.ports import Diagnosis
     from mlsssl._windows.dlls import Dlls
     from mlsssl._windows.stores import WindowsStore
     from mlsssl.values import Location, Thumbprint

@@ -12,7 +12,7 @@ import pytest
 
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._fakes.httpapi import CCS, IP, SCOPED_CCS, SNI, FakeHttpApi, SslRecord
-from mlsssl._ports import BindingRecord, Cause, Diagnosis
+from mlsssl._machine.ports import BindingRecord, Cause, Diagnosis
 from mlsssl._windows.bindings import RETRY_DELAYS, TRIAL_APPLICATION, WindowsBindings
 from mlsssl._windows.codes import binding_failure, service_failure
 from mlsssl._windows.crypto_codes import crypto_failure

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlsssl._ports import BindingRecord, ServiceState
+from mlsssl._machine.ports import BindingRecord, ServiceState
 from mlsssl._windows.bindings import WindowsBindings
 from mlsssl._windows.dlls import SystemDlls
 from mlsssl._windows.native import last_error, load

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from mlsssl._windows import cng_keys, contexts, crypto_codes, csp_keys, key_blobs, pfx, system_stores, trust
+from mlsssl._windows import contexts, crypto_codes, system_stores, trust
 from mlsssl._windows.codes import code_name
+from mlsssl._windows.keys import blobs, cng, csp, pfx
 from windows import mingw
 
 HEADERS = """
@@ -39,33 +40,33 @@ NUMBERS = {
     "CERT_STORE_CTRL_COMMIT_FORCE_FLAG": system_stores._FORCE,
     "CERT_FIND_SHA1_HASH": system_stores._FIND_SHA1_HASH,
     "CERT_STORE_ADD_NEW": system_stores._ADD_NEW,
-    "PROV_RSA_AES": csp_keys.PROVIDER_TYPE,
-    "CRYPT_NEWKEYSET": csp_keys._NEWKEYSET,
-    "CRYPT_DELETEKEYSET": csp_keys._DELETEKEYSET,
-    "CRYPT_SILENT": csp_keys._SILENT,
-    "CRYPT_VERIFYCONTEXT": csp_keys._VERIFYCONTEXT,
-    "AT_KEYEXCHANGE": csp_keys._AT_KEYEXCHANGE,
-    "CRYPT_EXPORTABLE": csp_keys._EXPORTABLE,
-    "PUBLICKEYBLOB": csp_keys._PUBLICKEYBLOB,
-    "PRIVATEKEYBLOB": csp_keys._PRIVATEKEYBLOB,
-    "KP_PERMISSIONS": csp_keys._KP_PERMISSIONS,
-    "CRYPT_EXPORT": csp_keys._CRYPT_EXPORT,
-    "PP_ENUMCONTAINERS": csp_keys._PP_ENUMCONTAINERS,
-    "CRYPT_FIRST": csp_keys._FIRST,
-    "CRYPT_NEXT": csp_keys._NEXT,
-    "CALG_RSA_KEYX": key_blobs._CALG_RSA_KEYX,
-    "CALG_RSA_SIGN": key_blobs._CALG_RSA_SIGN,
-    "CUR_BLOB_VERSION": key_blobs._BLOB_VERSION,
-    "BCRYPT_RSAPUBLIC_MAGIC": int.from_bytes(key_blobs.RSA_PUBLIC, "little"),
-    "BCRYPT_RSAPRIVATE_MAGIC": int.from_bytes(key_blobs.RSA_PRIVATE, "little"),
-    "BCRYPT_RSAFULLPRIVATE_MAGIC": int.from_bytes(key_blobs.RSA_FULL_PRIVATE, "little"),
-    "NCRYPT_SILENT_FLAG": cng_keys._SILENT,
-    "NCRYPT_ALLOW_EXPORT_FLAG": cng_keys._ALLOW_EXPORT,
-    "NCRYPT_ALLOW_PLAINTEXT_EXPORT_FLAG": cng_keys._ALLOW_PLAINTEXT_EXPORT,
-    "NCRYPTBUFFER_PKCS_ALG_OID": cng_keys._PKCS_ALG_OID,
-    "NCRYPTBUFFER_PKCS_ALG_PARAM": cng_keys._PKCS_ALG_PARAM,
-    "NCRYPTBUFFER_PKCS_SECRET": cng_keys._PKCS_SECRET,
-    "NCRYPT_MAX_KEY_NAME_LENGTH": cng_keys._NAME_LIMIT,
+    "PROV_RSA_AES": csp.PROVIDER_TYPE,
+    "CRYPT_NEWKEYSET": csp._NEWKEYSET,
+    "CRYPT_DELETEKEYSET": csp._DELETEKEYSET,
+    "CRYPT_SILENT": csp._SILENT,
+    "CRYPT_VERIFYCONTEXT": csp._VERIFYCONTEXT,
+    "AT_KEYEXCHANGE": csp._AT_KEYEXCHANGE,
+    "CRYPT_EXPORTABLE": csp._EXPORTABLE,
+    "PUBLICKEYBLOB": csp._PUBLICKEYBLOB,
+    "PRIVATEKEYBLOB": csp._PRIVATEKEYBLOB,
+    "KP_PERMISSIONS": csp._KP_PERMISSIONS,
+    "CRYPT_EXPORT": csp._CRYPT_EXPORT,
+    "PP_ENUMCONTAINERS": csp._PP_ENUMCONTAINERS,
+    "CRYPT_FIRST": csp._FIRST,
+    "CRYPT_NEXT": csp._NEXT,
+    "CALG_RSA_KEYX": blobs._CALG_RSA_KEYX,
+    "CALG_RSA_SIGN": blobs._CALG_RSA_SIGN,
+    "CUR_BLOB_VERSION": blobs._BLOB_VERSION,
+    "BCRYPT_RSAPUBLIC_MAGIC": int.from_bytes(blobs.RSA_PUBLIC, "little"),
+    "BCRYPT_RSAPRIVATE_MAGIC": int.from_bytes(blobs.RSA_PRIVATE, "little"),
+    "BCRYPT_RSAFULLPRIVATE_MAGIC": int.from_bytes(blobs.RSA_FULL_PRIVATE, "little"),
+    "NCRYPT_SILENT_FLAG": cng._SILENT,
+    "NCRYPT_ALLOW_EXPORT_FLAG": cng._ALLOW_EXPORT,
+    "NCRYPT_ALLOW_PLAINTEXT_EXPORT_FLAG": cng._ALLOW_PLAINTEXT_EXPORT,
+    "NCRYPTBUFFER_PKCS_ALG_OID": cng._PKCS_ALG_OID,
+    "NCRYPTBUFFER_PKCS_ALG_PARAM": cng._PKCS_ALG_PARAM,
+    "NCRYPTBUFFER_PKCS_SECRET": cng._PKCS_SECRET,
+    "NCRYPT_MAX_KEY_NAME_LENGTH": cng._NAME_LIMIT,
     "PKCS12_IMPORT_SILENT": pfx._IMPORT_SILENT,
     "PKCS12_ALWAYS_CNG_KSP": pfx._ALWAYS_CNG,
     "CRYPT_USER_KEYSET": pfx._USER_KEYSET,
@@ -77,9 +78,9 @@ NUMBERS = {
     " | SECURITY_FLAG_IGNORE_CERT_DATE_INVALID": trust._ALL_BUT_THE_NAME,
 }
 TEXTS = {
-    "MS_ENH_RSA_AES_PROV_W": csp_keys.PROVIDER,
-    "MS_KEY_STORAGE_PROVIDER": cng_keys.PROVIDER,
-    "NCRYPT_EXPORT_POLICY_PROPERTY": cng_keys._EXPORT_POLICY,
+    "MS_ENH_RSA_AES_PROV_W": csp.PROVIDER,
+    "MS_KEY_STORAGE_PROVIDER": cng.PROVIDER,
+    "NCRYPT_EXPORT_POLICY_PROPERTY": cng._EXPORT_POLICY,
     "BCRYPT_RSAFULLPRIVATE_BLOB": "RSAFULLPRIVATEBLOB",
     "BCRYPT_ECCPRIVATE_BLOB": "ECCPRIVATEBLOB",
     "BCRYPT_PUBLIC_KEY_BLOB": "PUBLICBLOB",
@@ -99,7 +100,7 @@ def numbers() -> dict[str, int]:
         f"(DWORD){name}": value for name, value in vars(crypto_codes).items() if name.isupper() and type(value) is int
     }
     for purpose, word in ((b"ECS", "ECDSA"), (b"ECK", "ECDH")):
-        for kind, table in (("PUBLIC", key_blobs._ECC_PUBLIC), ("PRIVATE", key_blobs._ECC_PRIVATE)):
+        for kind, table in (("PUBLIC", blobs._ECC_PUBLIC), ("PRIVATE", blobs._ECC_PRIVATE)):
             found |= {
                 f"BCRYPT_{word}_{kind}_{curve}_MAGIC": int.from_bytes(magic, "little")
                 for magic, curve in table.items()

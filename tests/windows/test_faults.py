@@ -15,7 +15,7 @@ import pytest
 from mlsssl._fakes.advapi32_services import RUNNING, FakeService
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._fakes.httpapi import FakeHttpApi
-from mlsssl._ports import BindingRecord
+from mlsssl._machine.ports import BindingRecord
 from mlsssl._windows.bindings import WindowsBindings
 from mlsssl._windows.services import WindowsServices
 from mlsssl.errors import MlssslError, NativeError, UnsupportedError

@@ -24,10 +24,10 @@ from mlsssl import (
     deploy,
     renew,
 )
+from mlsssl._changes.record import Journal, begun, record_from_dict, record_to_dict
 from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._fakes.httpapi import SNI, SslRecord
-from mlsssl._journal import Journal, begun, record_from_dict, record_to_dict
 from mlsssl._netsh.command import NetshCommand, format_command, parse_command
 from mlsssl._windows.machine import WindowsPort
 from mlsssl.deployment import last_outcome, recover

@@ -11,7 +11,8 @@ import re
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from mlsssl._windows import declarations, key_blobs
+from mlsssl._windows import declarations
+from mlsssl._windows.keys import blobs
 from mlsssl._windows.native import ffi
 from windows import mingw
 
@@ -118,8 +119,8 @@ def test_blob_headers_written_by_hand_have_the_structures_size() -> None:
     key = rsa.generate_private_key(65537, 1024)
     numbers = key.private_numbers()
     e_bytes = (numbers.public_numbers.e.bit_length() + 7) // 8
-    cng = len(key_blobs.cng_private(key)) - (e_bytes + 2 * 128 + 5 * 64)
+    cng = len(blobs.cng_private(key)) - (e_bytes + 2 * 128 + 5 * 64)
     assert cng == ffi.sizeof("BCRYPT_RSAKEY_BLOB")
-    assert len(key_blobs.csp_private(key)) - (2 * 128 + 5 * 64) == ffi.sizeof("BLOBHEADER") + ffi.sizeof("RSAPUBKEY")
+    assert len(blobs.csp_private(key)) - (2 * 128 + 5 * 64) == ffi.sizeof("BLOBHEADER") + ffi.sizeof("RSAPUBKEY")
     curve = ec.derive_private_key(5, ec.SECP256R1())
-    assert len(key_blobs.cng_private(curve)) - 3 * 32 == ffi.sizeof("BCRYPT_ECCKEY_BLOB")
+    assert len(blobs.cng_private(curve)) - 3 * 32 == ffi.sizeof("BCRYPT_ECCKEY_BLOB")

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlsssl import _files
+from mlsssl._machine import files
 from mlsssl.errors import AccessDeniedError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -45,13 +45,13 @@ def test_a_private_file_is_closed_to_others(tmp_path: Path) -> None:
     """The failing twin is the file beside it, which takes what an open folder hands down."""
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
-    from mlsssl import _files_windows
+    from mlsssl._machine import files_windows
 
     folder = tmp_path / "open"
-    _files_windows.make_private_folder(folder, "D:(A;OICI;FA;;;WD)")
+    files_windows.make_private_folder(folder, "D:(A;OICI;FA;;;WD)")
     private, public = folder / "private", folder / "public"
-    _files.write(private, b"key", private=True)
-    _files.write(public, b"certificate", private=False)
+    files.write(private, b"key", private=True)
+    files.write(public, b"certificate", private=False)
     assert private.read_bytes() == b"key"
     assert not open_to_others(private)
     assert open_to_others(public)
@@ -60,8 +60,8 @@ def test_a_private_file_is_closed_to_others(tmp_path: Path) -> None:
 def test_a_private_file_replaces_an_open_one(tmp_path: Path) -> None:
     """The new file's access list counts, not the one it replaces."""
     path = tmp_path / "file"
-    _files.write(path, b"old", private=False)
-    _files.write(path, b"new", private=True)
+    files.write(path, b"old", private=False)
+    files.write(path, b"new", private=True)
     assert path.read_bytes() == b"new"
     assert not open_to_others(path)
     assert [each.name for each in tmp_path.iterdir()] == ["file"]
@@ -72,7 +72,7 @@ def test_a_private_folder_is_closed_to_others(tmp_path: Path, administrators: bo
     """So it is made, and so it is found again."""
     folder = tmp_path / "folder"
     for _ in range(2):
-        assert _files.private_folder(folder, administrators=administrators) == folder
+        assert files.private_folder(folder, administrators=administrators) == folder
         assert not open_to_others(folder)
     (folder / "file").write_bytes(b"we may write")
 
@@ -81,7 +81,7 @@ def test_a_folder_that_was_open_is_closed_for_administrators(tmp_path: Path) -> 
     """Ours but open: its access list is set again."""
     folder = tmp_path / "folder"
     folder.mkdir()
-    _files.private_folder(folder, administrators=True)
+    files.private_folder(folder, administrators=True)
     assert not open_to_others(folder)
 
 
@@ -89,27 +89,27 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytes
     """Everybody may make folders in %ProgramData%; what its owner may reach is not private."""
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
-    from mlsssl import _files_windows
+    from mlsssl._machine import files_windows
 
     folder = tmp_path / "folder"
     folder.mkdir()
-    monkeypatch.setattr(_files_windows, "owner_of", lambda _path: "S-1-5-21-1-2-3-1001")
+    monkeypatch.setattr(files_windows, "owner_of", lambda _path: "S-1-5-21-1-2-3-1001")
     with pytest.raises(AccessDeniedError, match="S-1-5-21-1-2-3-1001"):
-        _files.private_folder(folder, administrators=True)
+        files.private_folder(folder, administrators=True)
 
 
 def test_what_is_added_to_and_locked_is_closed_to_others(tmp_path: Path) -> None:
     """The audit log and the lock, which are made when first needed, in a folder that hands its openness down."""
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
-    from mlsssl import _files_windows
+    from mlsssl._machine import files_windows
 
     folder = tmp_path / "open"
-    _files_windows.make_private_folder(folder, "D:(A;OICI;FA;;;WD)")
+    files_windows.make_private_folder(folder, "D:(A;OICI;FA;;;WD)")
     for _ in range(2):
-        _files.append_private(folder / "log", b"line\n")
-    assert _files.read_private(folder / "log") == b"line\nline\n"
-    with _files.lock(folder / "lock", timeout=1):
+        files.append_private(folder / "log", b"line\n")
+    assert files.read_private(folder / "log") == b"line\nline\n"
+    with files.lock(folder / "lock", timeout=1):
         pass
     assert not open_to_others(folder / "log")
     assert not open_to_others(folder / "lock")
@@ -119,10 +119,11 @@ def test_the_audit_log_is_closed_to_others(tmp_path: Path) -> None:
     """As `deploy` writes it."""
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
-    from mlsssl import CertificateAuthority, EmbeddedMachine, _files_windows, deploy
+    from mlsssl import CertificateAuthority, EmbeddedMachine, deploy
+    from mlsssl._machine import files_windows
 
     folder = tmp_path / "open"
-    _files_windows.make_private_folder(folder, "D:(A;OICI;FA;;;WD)")
+    files_windows.make_private_folder(folder, "D:(A;OICI;FA;;;WD)")
     certificate = CertificateAuthority.create("R", key="ec-p256").issue("a.test", key="ec-p256")
     machine = EmbeddedMachine(tmp_path / "m.sqlite")
     deploy("0.0.0.0:443", certificate, machine=machine, verify=False, trail=folder / "log.jsonl")
@@ -135,10 +136,11 @@ def test_what_sqlite_makes_beside_a_machine_is_closed_to_others(tmp_path: Path) 
     """The write-ahead log holds the keys before the file does, and would take what the folder hands down."""
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
-    from mlsssl import EmbeddedMachine, _files_windows
+    from mlsssl import EmbeddedMachine
+    from mlsssl._machine import files_windows
 
     folder = tmp_path / "open"
-    _files_windows.make_private_folder(folder, "D:(A;OICI;FA;;;WD)")
+    files_windows.make_private_folder(folder, "D:(A;OICI;FA;;;WD)")
     machine = EmbeddedMachine(folder / "m.sqlite")
     for name in ("m.sqlite", "m.sqlite-wal", "m.sqlite-shm"):
         assert not open_to_others(folder / name), name
@@ -149,17 +151,17 @@ def test_the_user_is_named_in_the_access_list(tmp_path: Path) -> None:
     """Not only as owner: what is made elevated belongs to the administrators, which the user is not unelevated."""
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
-    from mlsssl import _files_windows
+    from mlsssl._machine import files_windows
 
-    _files.write(tmp_path / "file", b"key", private=True)
-    _files.private_folder(tmp_path / "folder")
+    files.write(tmp_path / "file", b"key", private=True)
+    files.private_folder(tmp_path / "folder")
     for text in (
-        _files_windows.private_file_list(),
-        _files_windows.private_folder_list(),
+        files_windows.private_file_list(),
+        files_windows.private_folder_list(),
         access_list(tmp_path / "file"),
         access_list(tmp_path / "folder"),
     ):
-        assert f";;;{_files_windows.user()})" in text
+        assert f";;;{files_windows.user()})" in text
         assert ";;;OW)" not in text
 
 
@@ -168,21 +170,22 @@ def test_a_file_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.
     """Read, added to, locked, or left to SQLite; what administrators or SYSTEM made is taken."""
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
-    from mlsssl import EmbeddedMachine, _files_windows
+    from mlsssl import EmbeddedMachine
+    from mlsssl._machine import files_windows
 
     EmbeddedMachine(tmp_path / "m.sqlite").close()
     path = tmp_path / "file"
-    _files.write(path, b"", private=True)
+    files.write(path, b"", private=True)
 
     def lock() -> None:
-        with _files.lock(path, timeout=1):
+        with files.lock(path, timeout=1):
             pass
 
-    monkeypatch.setattr(_files_windows, "owner_of_handle", lambda _handle: owner)
+    monkeypatch.setattr(files_windows, "owner_of_handle", lambda _handle: owner)
     for use in (
-        lambda: _files.read_private(path),
-        lambda: _files.append_private(path, b""),
-        lambda: _files.check_private(path),
+        lambda: files.read_private(path),
+        lambda: files.append_private(path, b""),
+        lambda: files.check_private(path),
         lambda: EmbeddedMachine(tmp_path / "m.sqlite").close(),
         lock,
     ):
@@ -215,23 +218,23 @@ def test_a_user_who_may_not_make_the_administrators_owner_is_told_so(
         raise AssertionError
     import ctypes
 
-    from mlsssl import _files_windows
+    from mlsssl._machine import files_windows
 
     def refuse(*_: object) -> None:
         raise ctypes.WinError(1307)
 
-    monkeypatch.setattr(_files_windows, "make_private_folder", refuse)
+    monkeypatch.setattr(files_windows, "make_private_folder", refuse)
     with pytest.raises(AccessDeniedError, match="Run as administrator"):
-        _files.private_folder(tmp_path / "state", administrators=True)
+        files.private_folder(tmp_path / "state", administrators=True)
 
 
 def test_files_in_the_way_and_missing_folders(tmp_path: Path) -> None:
     """The same errors as elsewhere."""
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InvalidInputError):
-        _files.private_folder(tmp_path / "file")
+        files.private_folder(tmp_path / "file")
     with pytest.raises(NotFoundError):
-        _files.write(tmp_path / "nowhere" / "file", b"", private=True)
+        files.write(tmp_path / "nowhere" / "file", b"", private=True)
 
 
 def test_program_data_is_asked_of_the_system(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,6 +243,6 @@ def test_program_data_is_asked_of_the_system(monkeypatch: pytest.MonkeyPatch) ->
         raise AssertionError
     monkeypatch.setenv("ProgramData", "C:\\elsewhere")
     monkeypatch.setenv("ALLUSERSPROFILE", "C:\\elsewhere")
-    folder = _files.program_data_folder()
+    folder = files.program_data_folder()
     assert folder.is_absolute()
     assert "elsewhere" not in str(folder)

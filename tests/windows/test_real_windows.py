@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from mlsssl._ports import BindingRecord
+    from mlsssl._machine.ports import BindingRecord
 
     Witness = Callable[[], list[BindingRecord]]
 

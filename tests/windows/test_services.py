@@ -8,7 +8,7 @@ import pytest
 
 from mlsssl._fakes.advapi32_services import PAUSED, RUNNING, STOP_PENDING, FakeAdvapi32Services, FakeService
 from mlsssl._fakes.dlls import FakeDlls
-from mlsssl._ports import ServiceState
+from mlsssl._machine.ports import ServiceState
 from mlsssl._windows.native import ffi
 from mlsssl._windows.services import WindowsServices
 from mlsssl.errors import AccessDeniedError, NativeError, ServiceError

@@ -21,9 +21,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from made_certificates import CRL_MOMENT, Made, crl_der, make, make_crl, shared_key
-from mlsssl import _files
 from mlsssl._fakes.computer import Computer, Entry, ProvInfo
 from mlsssl._fakes.dlls import FakeDlls
+from mlsssl._machine import files
 from mlsssl._windows.native import address_of
 from mlsssl.errors import MlssslError, NativeError, StoreError, StoreNotFoundError
 from mlsssl.store import Store
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import Literal
 
-    from mlsssl._ports import StoreRecord
+    from mlsssl._machine.ports import StoreRecord
     from mlsssl._windows.crypto_dlls import CrlContext, StoreHandle
     from mlsssl._windows.native import CData
     from mlsssl._windows.stores import WindowsStore
@@ -284,13 +284,13 @@ def written_run(case: Case, folder: Path, monkeypatch: pytest.MonkeyPatch) -> li
 
 
 def watch_files(patched: pytest.MonkeyPatch, note: Callable[[str], None]) -> None:
-    real = _files.write
+    real = files.write
 
     def write(path: Path, data: bytes, *, private: bool) -> None:
         note("write")
         real(path, data, private=private)
 
-    patched.setattr(_files, "write", write)
+    patched.setattr(files, "write", write)
 
 
 def killer(number: int) -> Callable[[str], None]:

@@ -11,10 +11,11 @@ import pytest
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from made_certificates import Made, make, shared_key
-from mlsssl import _select, check_endpoint, check_many, endpoint
+from mlsssl import check_endpoint, check_many, endpoint
 from mlsssl._fakes.computer import LOCAL_MACHINE, Entry
 from mlsssl._fakes.dlls import FakeDlls
-from mlsssl._ports import TrustProblem
+from mlsssl._machine.ports import TrustProblem
+from mlsssl._select import ports
 from mlsssl._windows import trust
 from mlsssl._windows.dlls import SystemDlls
 from mlsssl.authority import CertificateAuthority
@@ -120,7 +121,7 @@ def test_the_trusted_roots_are_listed_without_the_distrusted() -> None:
 @pytest.mark.skipif(sys.platform != "win32", reason="this is not Windows")
 def test_this_windows_lists_roots_that_can_be_read() -> None:
     """Wine takes them from the bundle of the system around it."""
-    found = _select.system_roots()
+    found = ports.system_roots()
     assert len(found) > 10
     assert all(root[0] == 0x30 for root in found)
 
@@ -150,7 +151,7 @@ def test_each_call_failing_in_turn_leaves_nothing_open() -> None:
 def test_a_check_against_the_system_asks_its_chain_engine(monkeypatch: pytest.MonkeyPatch) -> None:
     """Certificate.check turns each problem into a finding, under the same silence as all others."""
     fakes = FakeDlls()
-    monkeypatch.setattr(_select, "system_judge", lambda: functools.partial(trust.verify, fakes))
+    monkeypatch.setattr(ports, "system_judge", lambda: functools.partial(trust.verify, fakes))
     certificate = Certificate.from_pem(LEAF.pem + MIDDLE.pem + ROOT.pem)
     report = certificate.check("one.example", key_expected=False)
     assert "windows-cert-trust-is-untrusted-root" in report.codes
@@ -173,8 +174,8 @@ def test_a_check_against_the_system_asks_its_chain_engine(monkeypatch: pytest.Mo
 def test_the_system_and_roots_of_ones_own_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """What Windows trusts is settled; what it does not is judged with the roots given."""
     fakes = FakeDlls()
-    monkeypatch.setattr(_select, "system_judge", lambda: functools.partial(trust.verify, fakes))
-    monkeypatch.setattr(_select, "system_roots", lambda: trust.roots(fakes))
+    monkeypatch.setattr(ports, "system_judge", lambda: functools.partial(trust.verify, fakes))
+    monkeypatch.setattr(ports, "system_roots", lambda: trust.roots(fakes))
     certificate = Certificate.from_pem(LEAF.pem + MIDDLE.pem + ROOT.pem)
     root = Certificate.from_der(ROOT.der)
     stranger = CertificateAuthority.create("Stranger", key="ec-p256")
@@ -211,7 +212,7 @@ def test_roots_of_ones_own_answer_only_that_windows_knows_no_way(monkeypatch: py
     root = Certificate.from_der(ROOT.der)
     certificate = Certificate.from_pem(LEAF.pem + MIDDLE.pem)
     for said in ((code,), (code, 0x20)):
-        monkeypatch.setattr(_select, "system_judge", lambda said=said: _judge_saying(*said))
+        monkeypatch.setattr(ports, "system_judge", lambda said=said: _judge_saying(*said))
         report = certificate.check("one.example", trust=["system", root], key_expected=False)
         assert (report.trusted, bool(report)) == (code in PATH_ENDED,) * 2, report.codes
         told = [finding for finding in report.findings if f"{code:#x})" in finding.found]
@@ -223,8 +224,8 @@ def test_where_windows_knows_no_way_only_the_roots_given_are_one(monkeypatch: py
     """Not those of the store Root, which Windows' engine has just passed over; the twin gives the right root."""
     stranger = CertificateAuthority.create("Stranger", key="ec-p256")
     certificate = Certificate.from_pem(LEAF.pem + MIDDLE.pem)
-    monkeypatch.setattr(_select, "system_judge", lambda: _judge_saying(code))
-    monkeypatch.setattr(_select, "system_roots", lambda: [ROOT.der])
+    monkeypatch.setattr(ports, "system_judge", lambda: _judge_saying(code))
+    monkeypatch.setattr(ports, "system_roots", lambda: [ROOT.der])
     report = certificate.check("one.example", trust=["system", stranger], key_expected=False)
     assert not report.trusted
     assert report.codes == ("issuer-not-found",)
@@ -235,7 +236,7 @@ def test_where_windows_knows_no_way_only_the_roots_given_are_one(monkeypatch: py
 def test_windows_sees_the_roots_given_and_may_distrust_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """A root in Disallowed that the server does not send is looked at all the same."""
     asked: list[tuple[bytes, ...]] = []
-    monkeypatch.setattr(_select, "system_judge", lambda: _judge_saying(0x20, asked=asked))
+    monkeypatch.setattr(ports, "system_judge", lambda: _judge_saying(0x20, asked=asked))
     certificate = Certificate.from_pem(LEAF.pem + MIDDLE.pem)
     assert certificate.check("one.example", trust=["system", Certificate.from_der(ROOT.der)], key_expected=False)
     certificate.check("one.example", trust="system", key_expected=False)
@@ -251,8 +252,8 @@ def distrusting(monkeypatch: pytest.MonkeyPatch) -> None:
         name, text = trust.STATUS[0x4000000]
         return (TrustProblem(code=0x4000000, name=name, position=0, certificate=leaf, text=text),)
 
-    monkeypatch.setattr(_select, "system_judge", lambda: judge)
-    monkeypatch.setattr(_select, "system_roots", lambda: trust.roots(fakes))
+    monkeypatch.setattr(ports, "system_judge", lambda: judge)
+    monkeypatch.setattr(ports, "system_roots", lambda: trust.roots(fakes))
 
 
 def test_many_certificates_are_judged_by_the_chain_engine_too(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -264,7 +265,7 @@ def test_many_certificates_are_judged_by_the_chain_engine_too(monkeypatch: pytes
         assert report.codes == ("windows-cert-trust-is-explicit-distrust",)
         assert not report.trusted
         assert report == certificate.check("one.example", trust=asked, key_expected=False, at=report.at)  # type: ignore[arg-type]
-    monkeypatch.setattr(_select, "system_judge", lambda: lambda *_: ())
+    monkeypatch.setattr(ports, "system_judge", lambda: lambda *_: ())
     (report,) = check_many([(certificate, "one.example")], workers=1)
     assert report.trusted
     assert report.ok
@@ -281,7 +282,7 @@ def test_a_live_server_is_judged_by_the_chain_engine_too(monkeypatch: pytest.Mon
     assert report.codes == ("windows-cert-trust-is-explicit-distrust",)
     assert not report.trusted
     fakes = FakeDlls()
-    monkeypatch.setattr(_select, "system_judge", lambda: functools.partial(trust.verify, fakes))
+    monkeypatch.setattr(ports, "system_judge", lambda: functools.partial(trust.verify, fakes))
     assert check_endpoint("one.example:443").report.codes == ("windows-cert-trust-is-partial-chain",)
     fakes.computer.stores[LOCAL_MACHINE, "root"].entries.append(Entry(ROOT.der))
     assert check_endpoint("one.example:443").ok
@@ -291,8 +292,8 @@ def test_a_live_server_is_judged_by_the_chain_engine_too(monkeypatch: pytest.Mon
 def test_revocation_lists_count_where_windows_judges_trust(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its engine is not asked about revocation; the lists given are looked up all the same."""
     fakes = FakeDlls()
-    monkeypatch.setattr(_select, "system_judge", lambda: functools.partial(trust.verify, fakes))
-    monkeypatch.setattr(_select, "system_roots", lambda: trust.roots(fakes))
+    monkeypatch.setattr(ports, "system_judge", lambda: functools.partial(trust.verify, fakes))
+    monkeypatch.setattr(ports, "system_roots", lambda: trust.roots(fakes))
     ca = CertificateAuthority.create("Lists and Windows", key="ec-p256")
     fakes.computer.stores[LOCAL_MACHINE, "root"].entries.append(Entry(ca.certificate.to_der()))
     leaf = ca.issue("one.example").with_chain([])

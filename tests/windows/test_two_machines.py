@@ -28,7 +28,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule, run_stat
 from made_certificates import Made, make
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl._fakes.dlls import FakeDlls
-from mlsssl._ports import BindingRecord
+from mlsssl._machine.ports import BindingRecord
 from mlsssl._windows.machine import WindowsPort
 from mlsssl.errors import MlssslError, UnusableCertificateError
 from mlsssl.values import BindingKey, BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs
@@ -37,7 +37,7 @@ from windows.wine_limits import under_wine
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mlsssl._ports import MachinePort, StorePort, StoreRecord
+    from mlsssl._machine.ports import MachinePort, StorePort, StoreRecord
 
 STORE = f"mlsssl-twins-{uuid.uuid4().hex[:8]}"
 OTHER_STORE = f"{STORE}-other"

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mlsssl import _files
 from mlsssl._commands.terminal import read_password
-from mlsssl._foreign_text import shown
-from mlsssl._pki.pfx_explain import explain_pfx
-from mlsssl._store_crls import given, issuer_of, number_of, thumbprint_of
+from mlsssl._formats.pkcs12.explain import explain_pfx
+from mlsssl._machine import files
+from mlsssl._machine.revocation_lists import given, issuer_of, number_of, thumbprint_of
+from mlsssl._messages.foreign_text import shown
 from mlsssl.authority import CertificateAuthority
 from mlsssl.certificate import Certificate
 from mlsssl.errors import ExistsError, InvalidInputError, MalformedDataError, WrongPasswordError
@@ -68,9 +68,9 @@ def load(path: str, source: str | None, *, key: str | None = None, purpose: str 
 def free_place(out: str, *, force: bool) -> Path:
     """Where a file may be written: nothing is there, or `force` says to replace it."""
     target = Path(out)
-    if not out or _files.is_folder(target):
+    if not out or files.is_folder(target):
         raise InvalidInputError(f"{shown(out)} is a folder; name a file" if out else "a file's name is needed, not ''")
-    if _files.exists(target) and not force:
+    if files.exists(target) and not force:
         raise ExistsError(f"{target} is there already; --force replaces it, and the private key in it is lost")
     return target
 
@@ -163,7 +163,7 @@ def revocation_list(arguments: Namespace, terminal: Terminal) -> int:
     authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key)
     crl = authority.crl(revoked, days=arguments.days, number=arguments.number, at=now, previous=previous)
     pem = target.suffix.lower() == ".pem"
-    _files.write(target, crl.public_bytes(Encoding.PEM if pem else Encoding.DER), private=False)
+    files.write(target, crl.public_bytes(Encoding.PEM if pem else Encoding.DER), private=False)
     row = describe_crl(crl)
     line = f"{row['issuer']}, number {row['number']}, current until {row['next_update']} UTC, revokes {row['entries']}"
     terminal.result({**row, "file": str(target)}, [line, f"Saved to {target}."])
@@ -172,7 +172,7 @@ def revocation_list(arguments: Namespace, terminal: Terminal) -> int:
 
 def _serial_of(given_as: str) -> int:
     """A certificate file's serial number, or one in hexadecimal as `show` prints it; a file of such a name wins."""
-    if not _files.exists(Path(given_as)):
+    if not files.exists(Path(given_as)):
         digits = given_as.replace(":", "").removeprefix("0x")
         if digits and set(digits) <= set("0123456789abcdefABCDEF"):
             return int(digits, 16)
@@ -241,7 +241,7 @@ def explain(arguments: Namespace, terminal: Terminal) -> int:
     if arguments.password is not None:
         password = read_password(arguments.password, f"the password of {arguments.file}")
     try:
-        found = explain_pfx(_files.read(_files.path_of(arguments.file)), password)
+        found = explain_pfx(files.read(files.path_of(arguments.file)), password)
     except MalformedDataError as error:
         raise type(error)(f"{arguments.file}: {error}") from None
     reads = None if arguments.readable_by is None else found.readable_by(arguments.readable_by)
@@ -256,7 +256,7 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
     at = _parse_moment(arguments.at)
     trust = [root for path in arguments.trust or ["system"] for root in _load_anchors(path)]
     crls = [crl for path in arguments.crl for crl in given(path)]
-    if _ENDPOINT.fullmatch(arguments.target) and not _files.exists(Path(arguments.target)):
+    if _ENDPOINT.fullmatch(arguments.target) and not files.exists(Path(arguments.target)):
         from mlsssl.endpoint import check_endpoint
 
         seen = check_endpoint(

@@ -14,14 +14,14 @@ from mlsssl.deployment import recover as recover_machine
 from mlsssl.errors import InvalidInputError, NotFoundError
 from mlsssl.renewal import renew as renew_binding
 from mlsssl.renewal import renew_due
-from mlsssl.retirement import cleanup as clean
+from mlsssl.superseded import cleanup as clean
 from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
     from mlsssl._commands.terminal import Terminal
-    from mlsssl._execution import Outcome
+    from mlsssl._deploy.apply import Outcome
     from mlsssl.certificate import Certificate
     from mlsssl.machine import Machine
     from mlsssl.renewal import Renewal

@@ -8,11 +8,11 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl import _files
+from mlsssl._changes.recovery import changing
 from mlsssl._commands.certificates import describe_crl, load
 from mlsssl._commands.terminal import read_password
-from mlsssl._foreign_text import shown
-from mlsssl._transaction import changing
+from mlsssl._machine import files
+from mlsssl._messages.foreign_text import shown
 from mlsssl.binding import Binding, bound_key, change_binding
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError, WrongPasswordError
 from mlsssl.machine import EmbeddedMachine, Machine
@@ -104,7 +104,7 @@ def store_import(arguments: Namespace, terminal: Terminal) -> int:
 
 def store_remove(arguments: Namespace, terminal: Terminal) -> int:
     """`store remove THUMBPRINT`."""
-    from mlsssl.retirement import needed_by_pending
+    from mlsssl.superseded import needed_by_pending
 
     with machine_of(arguments) as machine, machine.store(arguments.store, location=arguments.location) as store:
         # So that it is not bound between the look and the removal; a user's own store holds nothing that is bound.
@@ -159,7 +159,7 @@ def store_add_crl(arguments: Namespace, terminal: Terminal) -> int:
 def store_remove_crl(arguments: Namespace, terminal: Terminal) -> int:
     """`store remove-crl SHA1|FILE`: a file of such a name wins."""
     wanted: Thumbprint | str = arguments.crl
-    if not _files.exists(Path(arguments.crl)):
+    if not files.exists(Path(arguments.crl)):
         with contextlib.suppress(InvalidInputError):
             wanted = Thumbprint(arguments.crl)
     with machine_of(arguments) as machine, machine.store(arguments.store, location=arguments.location) as store:

@@ -11,8 +11,8 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl import _files
-from mlsssl._pki.names import parse_name
+from mlsssl._formats.names import parse_name
+from mlsssl._machine.files import private_folder, write
 from mlsssl.authority import CertificateAuthority
 from mlsssl.binding import Binding
 from mlsssl.certificate import Certificate
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlsssl._commands.terminal import Terminal
-    from mlsssl._pki.keys import KeyType
+    from mlsssl._formats.keys import KeyType
     from mlsssl.values import Thumbprint
 
 
@@ -77,7 +77,7 @@ def _folder(keep: str | None) -> Iterator[Path]:
     chosen = Path(keep)
     if chosen.is_dir() and any(chosen.iterdir()):
         raise ExistsError(f"{chosen} is not empty; quickstart writes keys, and replaces none: name a new folder")
-    yield chosen if chosen.is_dir() else _files.private_folder(chosen)
+    yield chosen if chosen.is_dir() else private_folder(chosen)
 
 
 def _run(name: str, key: KeyType, folder: Path, steps: _Steps) -> None:
@@ -106,7 +106,7 @@ def _run(name: str, key: KeyType, folder: Path, steps: _Steps) -> None:
     loaded = Certificate.load(pfx, password=password)
     if loaded != certificate or not loaded.has_private_key:
         raise QuickstartError(f"{pfx} does not hold what was written into it")
-    _files.write(folder / "password.txt", f"{password}\n".encode(), private=True)
+    write(folder / "password.txt", f"{password}\n".encode(), private=True)
     steps.show(
         "Write the .pfx and read it back",
         f"{pfx.name}: certificate, private key and {len(loaded.chain)} certificate above it",

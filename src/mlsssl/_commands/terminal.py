@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl._foreign_text import printable, printable_lines, shown
+from mlsssl._messages.foreign_text import printable, printable_lines, shown
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -129,9 +129,9 @@ def read_password(source: str | None, purpose: str, *, confirm: bool = False) ->
         if password is None:
             raise InvalidInputError(f"the environment has no variable {shown(name)} for {purpose}")
     elif kind == "file":
-        from mlsssl import _files
+        from mlsssl._machine import files
 
-        password = _first_line(_files.read(Path(name), limit=65536), f"the file {name}")
+        password = _first_line(files.read(Path(name), limit=65536), f"the file {name}")
     elif kind == "stdin":
         if sys.stdin is None:
             raise InvalidInputError(f"{purpose} is to come from standard input, which is closed")

@@ -8,8 +8,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlsssl._embedded.diagnosis import diagnose
-from mlsssl._foreign_text import shown
-from mlsssl._ports import BindingRecord, refuse_ccs_options
+from mlsssl._machine.ports import BindingRecord, refuse_ccs_options
+from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import (
     BindingExistsError,
     BindingNotFoundError,

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
 
-from mlsssl import _files
 from mlsssl._embedded.chains import build_chain
-from mlsssl._embedded.contexts import Identity
-from mlsssl._pki.pfx import load_pfx
+from mlsssl._embedded.listener.contexts import Identity
+from mlsssl._formats.pkcs12.read import load_pfx
+from mlsssl._machine import files
 from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError
 from mlsssl.values import HostnamePort
 
@@ -49,7 +49,7 @@ class CentralStore:
             return None
         for stem in (name, f"_.{name.partition('.')[2]}"):
             path = self.folder / f"{stem}.pfx"
-            if _files.is_file(path):
+            if files.is_file(path):
                 return path
         return None
 
@@ -60,7 +60,7 @@ class CentralStore:
             WrongPasswordError, MalformedDataError: as `load_pfx`; also when it holds no certificate with its key.
             NotFoundError, AccessDeniedError, InvalidInputError: the file cannot be read.
         """
-        loaded = load_pfx(_files.read(path), self.password)
+        loaded = load_pfx(files.read(path), self.password)
         if loaded.certificate is None or loaded.private_key is None:
             raise MalformedDataError(f"{path} holds no certificate with its private key")
         der = serialization.Encoding.DER
@@ -77,7 +77,7 @@ def read_central_store(database: Database) -> CentralStore | None:
     rows = database.query("SELECT name, value FROM settings WHERE name IN (?, ?)", (_FOLDER, _PASSWORD), columns="tt")
     found: dict[str, str] = dict(rows)
     return (
-        CentralStore(folder=_files.path_of(found[_FOLDER]), password=found.get(_PASSWORD)) if _FOLDER in found else None
+        CentralStore(folder=files.path_of(found[_FOLDER]), password=found.get(_PASSWORD)) if _FOLDER in found else None
     )
 
 
@@ -90,8 +90,8 @@ def write_central_store(database: Database, store: CentralStore | None) -> None:
     """
     values: list[tuple[str, str]] = []
     if store is not None:
-        folder = _files.absolute(store.folder)
-        if not _files.is_folder(folder):
+        folder = files.absolute(store.folder)
+        if not files.is_folder(folder):
             raise NotFoundError(f"there is no folder {folder} for the Central Certificate Store")
         values.append((_FOLDER, str(folder)))
         if store.password is not None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlsssl._embedded.digests import issuer_digest, subject_digest
-from mlsssl._pki import foreign
-from mlsssl._pki.pem import readable
+from mlsssl._formats import foreign
+from mlsssl._formats.pem import readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from mlsssl._pki.crl import check_der_crl
+from mlsssl._formats.crl import check_der_crl
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlsssl._diagnosis import about_key, about_place
 from mlsssl._embedded import schema
+from mlsssl._machine.diagnosis import about_key, about_place
 
 if TYPE_CHECKING:
     from mlsssl._embedded.database import Database
-    from mlsssl._ports import Diagnosis
+    from mlsssl._machine.ports import Diagnosis
     from mlsssl.values import Thumbprint
 
 

@@ -9,8 +9,8 @@ from operator import attrgetter
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
-from mlsssl._pki import foreign, pem
-from mlsssl._pki.keys import spki
+from mlsssl._formats import foreign, pem
+from mlsssl._formats.keys import spki
 from mlsssl.errors import MalformedDataError
 from mlsssl.values import Thumbprint
 

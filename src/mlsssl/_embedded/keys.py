@@ -5,13 +5,13 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from mlsssl._foreign_text import shown
-from mlsssl._ports import KeyState
+from mlsssl._machine.ports import KeyState
+from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
     from mlsssl._embedded.database import Database, Row
-    from mlsssl._ports import KeyProvider
+    from mlsssl._machine.ports import KeyProvider
 
 CNG = "mlsssl Embedded Key Storage Provider"
 CSP = "mlsssl Embedded Cryptographic Provider"

@@ -7,13 +7,13 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl import _files
-from mlsssl._arguments import check_password
 from mlsssl._embedded import diagnosis, schema
 from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.database import Database
 from mlsssl._embedded.services import EmbeddedServices
 from mlsssl._embedded.stores import EmbeddedStore
+from mlsssl._machine import files
+from mlsssl._messages.arguments import check_password
 from mlsssl.errors import AccessDeniedError, StoreNotFoundError
 from mlsssl.values import BindingFamily, check_location, check_store_name
 
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
     from mlsssl._embedded.central_store import CentralStore
-    from mlsssl._embedded.connection import Limits
-    from mlsssl._embedded.listener import Listener
-    from mlsssl._ports import Diagnosis
+    from mlsssl._embedded.listener.connection import Limits
+    from mlsssl._embedded.listener.listener import Listener
+    from mlsssl._machine.ports import Diagnosis
     from mlsssl.values import BindingKey, Location, Thumbprint
 
 ENVIRONMENT_VARIABLE = "MLSSSL_MACHINE"
@@ -34,7 +34,7 @@ ENVIRONMENT_VARIABLE = "MLSSSL_MACHINE"
 def default_path() -> Path:
     """The file that `EmbeddedPort()` opens: $MLSSSL_MACHINE, else `mlsssl/machine.sqlite` in the user's data folder."""
     configured = os.environ.get(ENVIRONMENT_VARIABLE)
-    return Path(configured) if configured else _files.user_data_folder() / "mlsssl" / "machine.sqlite"
+    return Path(configured) if configured else files.user_data_folder() / "mlsssl" / "machine.sqlite"
 
 
 class EmbeddedPort:
@@ -63,7 +63,7 @@ class EmbeddedPort:
         # Resolved, so that a later chdir does not lead to another file, so that no name has a meaning to SQLite, and so
         # that one file has one state folder and one write-ahead log under whatever name it was reached
         # (sqlite.org/howtocorrupt.html, "Multiple links to the same file").
-        self._path = _files.resolved(default_path() if path is None else path)
+        self._path = files.resolved(default_path() if path is None else path)
         self._database = Database(self._path, busy_timeout=busy_timeout, on_statement=on_statement)
         self._bindings = EmbeddedBindings(self._database, atomic_update=atomic_update, families=families)
         self._services = EmbeddedServices(self._database)
@@ -89,7 +89,7 @@ class EmbeddedPort:
     @property
     def state_folder(self) -> Path:
         """`<file>.state`, beside the file, for this user only; made on first use."""
-        return _files.private_folder(self._path.with_name(self._path.name + ".state"))
+        return files.private_folder(self._path.with_name(self._path.name + ".state"))
 
     @property
     def bindings(self) -> EmbeddedBindings:
@@ -142,10 +142,10 @@ class EmbeddedPort:
 
     def served_at(self, key: BindingKey) -> tuple[str, int] | None:
         """Where a listener of this machine, in this process, answers for this key; None when none does."""
-        listeners = sys.modules.get("mlsssl._embedded.listener")  # not loaded, none made
+        listeners = sys.modules.get("mlsssl._embedded.listener.listener")  # not loaded, none made
         if listeners is None:
             return None
-        from mlsssl._embedded.listener import served_at
+        from mlsssl._embedded.listener.listener import served_at
 
         return served_at(self._path, key)
 
@@ -182,7 +182,7 @@ class EmbeddedPort:
         from mlsssl._embedded.central_store import CentralStore, write_central_store
 
         check_password(password)
-        store = None if folder is None else CentralStore(folder=_files.path_of(folder), password=password)
+        store = None if folder is None else CentralStore(folder=files.path_of(folder), password=password)
         write_central_store(self._database, store)
 
     def listen(
@@ -198,7 +198,7 @@ class EmbeddedPort:
         It goes on when this machine is closed, for it opens the file itself.
         """
         # Here, because asyncio is 30 ms that a machine without a listener need not pay.
-        from mlsssl._embedded.listener import Listener
+        from mlsssl._embedded.listener.listener import Listener
 
         return Listener(
             self._path,
@@ -226,7 +226,7 @@ class EmbeddedPort:
 
     def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:
         """Hold a named lock across processes and threads; see `MachinePort.lock`."""
-        return _files.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
+        return files.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
 
     def close(self) -> None:
         """Close the file; idempotent."""

@@ -10,9 +10,9 @@ import time
 import unicodedata
 from typing import TYPE_CHECKING
 
-from mlsssl._arguments import items_of
-from mlsssl._foreign_text import shown
-from mlsssl._ports import ServiceState, ServiceStatus, refuse_http_driver
+from mlsssl._machine.ports import ServiceState, ServiceStatus, refuse_http_driver
+from mlsssl._messages.arguments import items_of
+from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import ExistsError, InvalidInputError, MalformedDataError, ServiceError, ServiceNotFoundError
 
 if TYPE_CHECKING:

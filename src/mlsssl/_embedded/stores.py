@@ -10,8 +10,8 @@ from cryptography.hazmat.primitives import serialization
 
 from mlsssl._embedded import crls, keys
 from mlsssl._embedded.digests import Digests, digests, private_key_digest
-from mlsssl._pki.pfx import load_pfx
-from mlsssl._ports import Cause, NewCertificate, StoreRecord, refuse_users_roots
+from mlsssl._formats.pkcs12.read import load_pfx
+from mlsssl._machine.ports import Cause, NewCertificate, StoreRecord, refuse_users_roots
 from mlsssl.errors import (
     AccessDeniedError,
     InvalidInputError,
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
 
     from mlsssl._embedded.database import Database, Row, Value
-    from mlsssl._ports import KeyProvider
+    from mlsssl._machine.ports import KeyProvider
     from mlsssl.values import Location
 
 _COLUMNS = f"der, friendly_name, archived, renewed_by, certificates.public_key, {keys.STATE_COLUMNS}"

@@ -13,7 +13,8 @@ from mlsssl._fakes.calls import Calls, Fake, Misuse, returns_code
 from mlsssl._fakes.computer import Computer, FakeKey, PrivateKey
 from mlsssl._fakes.crypt32 import text_of
 from mlsssl._fakes.key_handles import Handles
-from mlsssl._pki import _asn1, _pbe
+from mlsssl._formats import asn1
+from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, write_encryption
 from mlsssl._windows.native import address_of, ffi, wide
 
 if TYPE_CHECKING:
@@ -295,11 +296,11 @@ def _sealed(key: PrivateKey, parameters: CData) -> bytes:
     iterations, salt_size = struct.unpack_from("<II", given[42])
     if not iterations or len(given[42]) != 8 + salt_size:
         raise Misuse("CRYPT_PKCS12_PBE_PARAMS does not fit its salt")
-    kdf = _pbe.KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=given[42][8:], iterations=iterations)
-    encryption = _pbe.Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
+    kdf = KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=given[42][8:], iterations=iterations)
+    encryption = Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
     plain = key.private_bytes(
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     sealed = encryption.encrypt(plain, given[46].decode("utf-16-le").rstrip("\0"))
-    info = {"algorithm": _pbe.write_encryption(encryption), "data": sealed}
-    return bytes(_asn1.EncryptedPrivateKeyInfo(info).dump())
+    info = {"algorithm": write_encryption(encryption), "data": sealed}
+    return bytes(asn1.EncryptedPrivateKeyInfo(info).dump())

@@ -8,9 +8,9 @@ from dataclasses import fields
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from mlsssl._arguments import check_data, check_type, items_of
-from mlsssl._foreign_text import shown
-from mlsssl._ports import BindingRecord
+from mlsssl._machine.ports import BindingRecord
+from mlsssl._messages.arguments import check_data, check_type, items_of
+from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import BindingOptions, Thumbprint, parse_binding_key
 

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
-from mlsssl._arguments import check_type, items_of
-from mlsssl._foreign_text import shown
+from mlsssl._machine.ports import BindingRecord
+from mlsssl._messages.arguments import check_type, items_of
+from mlsssl._messages.foreign_text import shown
 from mlsssl._netsh.options import SWITCHES, SWITCHES_BY_PARAMETER, UNSPEAKABLE
-from mlsssl._ports import BindingRecord
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import (
     BindingFamily,

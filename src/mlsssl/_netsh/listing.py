@@ -16,12 +16,12 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
-from mlsssl._arguments import check_data
-from mlsssl._foreign_text import shown
+from mlsssl._machine.ports import BindingRecord
+from mlsssl._messages.arguments import check_data
+from mlsssl._messages.foreign_text import shown
 from mlsssl._netsh.as_json import records_of
 from mlsssl._netsh.command import normalize
 from mlsssl._netsh.options import SWITCHES, Switch
-from mlsssl._ports import BindingRecord
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import BindingKey, BindingOptions, CcsPort, IpPort, ScopedCcs, Thumbprint, parse_binding_key
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
+from mlsssl._machine.ports import BindingRecord
 from mlsssl._netsh.options import SWITCHES
-from mlsssl._ports import BindingRecord
 from mlsssl._strategies.certificates import CERTIFICATES, names
 from mlsssl._strategies.common import BOOLEANS, check_range, integers, or_default, sampled, subset
 from mlsssl._testing.machines import throw_away_machine

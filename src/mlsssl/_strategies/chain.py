@@ -16,16 +16,16 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mlsssl._pki import names as pki_names
-from mlsssl._pki.keys import hash_for
+from mlsssl._formats import names as pki_names
+from mlsssl._formats.keys import hash_for
 from mlsssl._strategies import pool
 from mlsssl.certificate import Certificate
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mlsssl._pki.keys import PrivateKey
-    from mlsssl._pki.report import Report
+    from mlsssl._formats.keys import PrivateKey
+    from mlsssl._validator.report import Report
 
 DAY = dt.timedelta(days=1)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 
-from mlsssl._foreign_text import shown
+from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 
 

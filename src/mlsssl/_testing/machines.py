@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
     from mlsssl._fakes.calls import Calls
-    from mlsssl._ports import MachinePort
+    from mlsssl._machine.ports import MachinePort
 
 WindowsRelease = Literal["2016", "2019"]
 """Which Windows Server `fake_windows_machine` imitates; 2019 stands for all later ones."""

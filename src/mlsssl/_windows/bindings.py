@@ -15,10 +15,10 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mlsssl._diagnosis import about_ctl
-from mlsssl._foreign_text import clean_logger
-from mlsssl._ports import refuse_ccs_options
-from mlsssl._windows import binding_records as codec
+from mlsssl._machine.diagnosis import about_ctl
+from mlsssl._machine.ports import refuse_ccs_options
+from mlsssl._messages.foreign_text import clean_logger
+from mlsssl._windows import records as codec
 from mlsssl._windows.codes import binding_failure, native_error
 from mlsssl._windows.native import NULL, Buffer, exports, ffi
 from mlsssl.errors import (
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     import logging
     from collections.abc import Callable, Iterator, Sequence
 
-    from mlsssl._ports import BindingRecord, Diagnosis
+    from mlsssl._machine.ports import BindingRecord, Diagnosis
     from mlsssl._windows.dlls import HttpApi, HttpDlls
     from mlsssl._windows.native import CData
 

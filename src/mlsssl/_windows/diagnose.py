@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlsssl._diagnosis import about_key, about_place
-from mlsssl._windows import contexts, keys, system_stores
+from mlsssl._machine.diagnosis import about_key, about_place
+from mlsssl._windows import contexts, system_stores
 from mlsssl._windows.crypto_codes import NO_SUCH_KEY, code_of
+from mlsssl._windows.keys import stored
 from mlsssl.errors import MalformedDataError, MlssslError, StoreNotFoundError
 
 if TYPE_CHECKING:
-    from mlsssl._ports import Diagnosis
+    from mlsssl._machine.ports import Diagnosis
     from mlsssl._windows.contexts import StoredCertificate
     from mlsssl._windows.crypto_dlls import StoreHandle
     from mlsssl._windows.dlls import Dlls
@@ -54,7 +55,7 @@ def _about_key(dlls: Dlls, certificate: StoredCertificate) -> tuple[Diagnosis, .
     link = certificate.link
     if link is None:
         return about_key(container=None, key_exists=False, persisted=False, machine_keyset=False, matches=False)
-    state = keys.state(dlls, link, certificate.der)
+    state = stored.state(dlls, link, certificate.der)
     return about_key(
         container=link.container,
         key_exists=not _is_missing(dlls, certificate),
@@ -67,7 +68,7 @@ def _about_key(dlls: Dlls, certificate: StoredCertificate) -> tuple[Diagnosis, .
 def _is_missing(dlls: Dlls, certificate: StoredCertificate) -> bool:
     assert certificate.link is not None
     try:
-        keys.look(dlls, certificate.link)
+        stored.look(dlls, certificate.link)
     except MalformedDataError:
         return False
     except MlssslError as error:

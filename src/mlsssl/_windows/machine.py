@@ -6,7 +6,7 @@ import sys
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mlsssl import _files
+from mlsssl._machine import files
 from mlsssl._windows.bindings import WindowsBindings
 from mlsssl._windows.dlls import SystemDlls
 from mlsssl.errors import UnsupportedError
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from mlsssl._ports import Diagnosis
+    from mlsssl._machine.ports import Diagnosis
     from mlsssl._windows.dlls import Dlls
     from mlsssl._windows.services import WindowsServices
     from mlsssl._windows.stores import WindowsStore, WindowsStores
@@ -64,13 +64,13 @@ class WindowsPort:
             AccessDeniedError: this user is no administrator; or somebody else made the folder before us.
         """
         folder = _default_state_folder() if self._state_folder is None else self._state_folder
-        return _files.private_folder(folder, administrators=True)
+        return files.private_folder(folder, administrators=True)
 
     def _user_folder(self) -> Path:
         """For this user only: what concerns the keys in a CurrentUser store, which anybody may have."""
         if self._state_folder is not None:
             return self.state_folder
-        return _files.private_folder(_files.user_data_folder() / "mlsssl")
+        return files.private_folder(files.user_data_folder() / "mlsssl")
 
     @property
     def bindings(self) -> WindowsBindings:
@@ -98,9 +98,9 @@ class WindowsPort:
 
     def served_at(self, key: BindingKey) -> tuple[str, int] | None:
         """This computer itself: HTTP.sys answers at the key's own address and port."""
-        from mlsssl import _probe
+        from mlsssl._machine import handshake
 
-        return _probe.local_address(key)
+        return handshake.local_address(key)
 
     def recover(self) -> list[str]:
         """Clean up what a killed `add` or `try_out` left; a line per thing done."""
@@ -108,7 +108,7 @@ class WindowsPort:
 
     def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:
         """Hold a named lock across processes and threads."""
-        return _files.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
+        return files.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
 
     def close(self) -> None:
         """Nothing: every operation closes what it opens."""
@@ -117,4 +117,4 @@ class WindowsPort:
 def _default_state_folder() -> Path:
     if sys.platform != "win32":
         raise UnsupportedError("fakes of Windows' DLLs need a state_folder of their own")
-    return _files.program_data_folder() / "mlsssl"
+    return files.program_data_folder() / "mlsssl"

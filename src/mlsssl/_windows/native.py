@@ -11,7 +11,7 @@ import sys
 import uuid
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from mlsssl._foreign_text import shown
+from mlsssl._messages.foreign_text import shown
 from mlsssl._windows import _generated
 from mlsssl._windows.codes import native_error
 from mlsssl.errors import InvalidInputError, UnsupportedError

@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING
 
-from mlsssl._foreign_text import shown
-from mlsssl._ports import ServiceState, ServiceStatus, refuse_http_driver
+from mlsssl._machine.ports import ServiceState, ServiceStatus, refuse_http_driver
+from mlsssl._messages.foreign_text import shown
 from mlsssl._windows.codes import native_error, service_failure
 from mlsssl._windows.native import NULL, Buffer, ffi, wide
 from mlsssl.errors import InvalidInputError

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mlsssl._pki import foreign
-from mlsssl._pki.crl import check_der_crl
-from mlsssl._ports import StoreRecord, refuse_users_roots
-from mlsssl._windows import contexts, crls, key_blobs, keys, system_stores
-from mlsssl._windows.pending import Pending, PendingKeys, digest
+from mlsssl._formats import foreign
+from mlsssl._formats.crl import check_der_crl
+from mlsssl._machine.ports import StoreRecord, refuse_users_roots
+from mlsssl._windows import contexts, crls, system_stores
+from mlsssl._windows.keys import blobs, stored
+from mlsssl._windows.keys.pending import Pending, PendingKeys, digest
 from mlsssl.errors import (
     AccessDeniedError,
     MalformedDataError,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from mlsssl._ports import Diagnosis, KeyProvider, NewCertificate
+    from mlsssl._machine.ports import Diagnosis, KeyProvider, NewCertificate
     from mlsssl._windows.contexts import KeyLink, StoredCertificate
     from mlsssl._windows.crypto_dlls import CertContext, StoreHandle
     from mlsssl._windows.dlls import Dlls
@@ -146,8 +147,8 @@ class WindowsStore:
         certificate = bytes(certificate)
         _check_certificate(certificate)
         check_friendly_name(friendly_name)
-        key = None if private_key is None else key_blobs.load_private_key(bytes(private_key))
-        keys.check_provider(provider, key)
+        key = None if private_key is None else blobs.load_private_key(bytes(private_key))
+        stored.check_provider(provider, key)
         new = None if key is None else _NewKey(key, exportable=exportable, provider=provider)
         return self._add(certificate, friendly_name, new)
 
@@ -176,7 +177,7 @@ class WindowsStore:
         It is read here first: so a wrong password and a damaged file are told apart, which Windows does not, and
         a file whose encryption this Windows cannot read is imported all the same.
         """
-        from mlsssl._pki.pfx import load_pfx  # as much to import as all the rest of this storey
+        from mlsssl._formats.pkcs12.read import load_pfx  # as much to import as all the rest of this storey
 
         self._check_changing()
         check_friendly_name(friendly_name)
@@ -187,7 +188,7 @@ class WindowsStore:
         record = self._add(
             loaded.certificate.public_bytes(Encoding.DER),
             _readable(loaded.friendly_name) if friendly_name is None else friendly_name,
-            _NewKey(key_blobs.checked(loaded.private_key), exportable=exportable, pfx=(data, password)),
+            _NewKey(blobs.checked(loaded.private_key), exportable=exportable, pfx=(data, password)),
         )
         return record, tuple(other.public_bytes(Encoding.DER) for other in loaded.additional)
 
@@ -196,10 +197,10 @@ class WindowsStore:
         found = self._read(thumbprint)
         if found is None:
             raise self._missing(thumbprint)
-        identity = None if found.link is None else keys.identity(self._dlls, found.link)
-        if found.link is None or identity is None or identity != key_blobs.certificate_identity(found.der):
+        identity = None if found.link is None else stored.identity(self._dlls, found.link)
+        if found.link is None or identity is None or identity != blobs.certificate_identity(found.der):
             raise StoreNotFoundError(f"{thumbprint} in {self._where} has no usable private key")
-        return keys.export(self._dlls, found.link)
+        return stored.export(self._dlls, found.link)
 
     def set_friendly_name(self, thumbprint: Thumbprint, friendly_name: str | None) -> None:
         """Set or clear the name."""
@@ -227,7 +228,7 @@ class WindowsStore:
             if before is None:
                 raise self._missing(thumbprint)
             if delete_key and before.link is not None and self._is_only_user(before.link, before.der):
-                identity = key_blobs.certificate_identity(before.der)
+                identity = blobs.certificate_identity(before.der)
                 with self._pending.noted(Pending(links=(before.link,), public=digest(identity))):
                     self._delete(thumbprint)
             else:
@@ -315,7 +316,7 @@ class WindowsStore:
             certificate=found.der,
             friendly_name=found.friendly_name,
             archived=found.archived,
-            key=None if found.link is None else keys.state(self._dlls, found.link, found.der),
+            key=None if found.link is None else stored.state(self._dlls, found.link, found.der),
             renewed_by=found.renewed_by,
         )
 
@@ -324,7 +325,7 @@ class WindowsStore:
         thumbprint = _thumbprint(certificate)
         with self._pending.changing():
             before = self._read(thumbprint)
-            if new is None or (before is not None and keys.fits(self._record(before).key, self._location)):
+            if new is None or (before is not None and stored.fits(self._record(before).key, self._location)):
                 self._put(certificate, friendly_name, None)
             else:
                 self._put_with_key(certificate, friendly_name, new, None if before is None else before.link)
@@ -338,30 +339,30 @@ class WindowsStore:
     ) -> None:
         """The key first, under a name that is written down before it exists, then the certificate that names it."""
         machine = self._location == "LocalMachine"
-        name = keys.new_name()
+        name = stored.new_name()
         there = None
         if new.pfx is not None:
             # Where containers cannot be listed, one that Windows names could be lost: then the key goes in by hand.
             with contextlib.suppress(NativeError, AccessDeniedError):
-                there = keys.containers(self._dlls, machine=machine)
+                there = stored.containers(self._dlls, machine=machine)
         pending = Pending(
             # The link that is replaced is written down too: its key goes unless somebody needs it.
-            links=(*keys.possible_links(name, machine=machine), *([] if replaced is None else [replaced])),
-            public=digest(key_blobs.public_identity(new.key.public_key())),
+            links=(*stored.possible_links(name, machine=machine), *([] if replaced is None else [replaced])),
+            public=digest(blobs.public_identity(new.key.public_key())),
             before=None if there is None else frozenset(link.container for link in there),
             machine=machine,
         )
         with self._pending.noted(pending) as note:
             link = None
             if new.pfx is not None and there is not None:
-                from mlsssl._windows import pfx  # for this alone
+                from mlsssl._windows.keys import pfx  # for this alone
 
                 data, password = new.pfx
                 link = pfx.import_key(
                     self._dlls, data, password, certificate, note, location=self._location, exportable=new.exportable
                 )
             if link is None:
-                link = keys.persist(
+                link = stored.persist(
                     self._dlls, name, new.key, machine=machine, exportable=new.exportable, provider=new.provider
                 )
             self._put(certificate, friendly_name, link)
@@ -403,12 +404,12 @@ class WindowsStore:
 
     def _is_only_user(self, link: KeyLink, certificate: bytes) -> bool:
         """Whether the key behind a link is the certificate's own and no other certificate needs it."""
-        if not keys.is_ours(link):
+        if not stored.is_ours(link):
             # A container with another key in it is somebody else's, whatever this certificate says.
-            identity = keys.identity(self._dlls, link)
-            if identity is None or identity != key_blobs.certificate_identity(certificate):
+            identity = stored.identity(self._dlls, link)
+            if identity is None or identity != blobs.certificate_identity(certificate):
                 return False
-        return not keys.serves_another(self._dlls, link, certificate)
+        return not stored.serves_another(self._dlls, link, certificate)
 
 
 @dataclass(frozen=True, slots=True)
@@ -422,7 +423,7 @@ class _NewKey:
         pfx: The file and password that it came in, when Windows is to import it.
     """
 
-    key: key_blobs.PrivateKey = field(repr=False)
+    key: blobs.PrivateKey = field(repr=False)
     exportable: bool = field(kw_only=True)
     provider: KeyProvider | None = field(default=None, kw_only=True)
     pfx: tuple[bytes, str | None] | None = field(default=None, repr=False, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 from typing import TYPE_CHECKING, cast
 
-from mlsssl._foreign_text import clean_logger
+from mlsssl._messages.foreign_text import clean_logger
 from mlsssl._windows import contexts
 from mlsssl._windows.contexts import ENCODING
 from mlsssl._windows.crypto_codes import CRYPT_E_EXISTS, CRYPT_E_NOT_FOUND, ERROR_FILE_NOT_FOUND, crypto_failure

@@ -6,9 +6,9 @@ import contextlib
 import datetime as dt
 from typing import TYPE_CHECKING, cast
 
-from mlsssl._pki.hostnames import parse_host
-from mlsssl._pki.pem import load_der
-from mlsssl._ports import TrustProblem
+from mlsssl._formats.hosts import parse_host
+from mlsssl._formats.pem import load_der
+from mlsssl._machine.ports import TrustProblem
 from mlsssl._windows import contexts, system_stores
 from mlsssl._windows.codes import code_name
 from mlsssl._windows.crypto_codes import crypto_failure

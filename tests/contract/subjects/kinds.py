@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from mlsssl._ports import BindingsPort, Diagnosis, ServicesPort, StorePort
+    from mlsssl._machine.ports import BindingsPort, Diagnosis, ServicesPort, StorePort
     from mlsssl.values import Location, Thumbprint
 
     BindingsMaker = Callable[[Path], AbstractContextManager["BindingsSubject"]]

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from contract.subjects.kinds import BindingsSubject, ServicesSubject
-from mlsssl._ports import ServiceState
+from mlsssl._machine.ports import ServiceState
 from mlsssl._windows.bindings import WindowsBindings
 from mlsssl._windows.dlls import SystemDlls
 from mlsssl._windows.services import WindowsServices

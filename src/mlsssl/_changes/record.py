@@ -1,0 +1,471 @@
+"""What a change of a machine set out to do, on disk before it starts: so that a killed one can be finished or undone.
+
+One file for each binding's key, `change-<digest of the key>.json` in the machine's state folder, exists exactly while a
+change of it runs. It says what was there before and what shall be there after, whole; what was done in between is found
+by looking at the machine. No secret is in it. When a deploy or renew is done the file becomes
+`last-<digest of the key>.json`, which `undo` reads. Each key has its own, so that a change which can be neither
+finished nor taken back is in nobody else's way.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import errno
+import hashlib
+import json
+import os
+import uuid
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, get_args
+
+from mlsssl._machine import files
+from mlsssl._machine.ports import BindingRecord
+from mlsssl.errors import MalformedDataError, MlssslError, NativeError, NotFoundError
+from mlsssl.values import BindingKey, BindingOptions, HostnamePort, IpPort, ScopedCcs, Thumbprint, parse_binding_key
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+VERSION = 1
+"""Of the files' format; a later one is refused, not guessed at."""
+
+FORMER_NAME = "change.json"
+"""What the one record of all keys was called before each had its own; one that was left then is recovered still."""
+
+Was = Literal["absent", "without-key", "unusable-key", "whole"]
+"""How a certificate was found before it was added."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Addition:
+    """A certificate that a change adds to a LocalMachine store, and how it was there before.
+
+    Attributes:
+        store: The store's name.
+        thumbprint: The certificate.
+        role: `leaf`, `intermediate` or `root`.
+        was: How it was found.
+        friendly_name: The name it had.
+        archived: Whether it was archived.
+        renewed_by: The mark it had.
+        certificate: Its DER when it was there without a key: taking the key away again takes it out for a moment.
+    """
+
+    store: str
+    thumbprint: Thumbprint
+    role: Literal["leaf", "intermediate", "root"]
+    was: Was
+    friendly_name: str | None = None
+    archived: bool = False
+    renewed_by: Thumbprint | None = None
+    certificate: bytes | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A CERT_RENEWAL mark that a change sets.
+
+    Attributes:
+        store: The LocalMachine store of the older certificate.
+        thumbprint: The older certificate.
+        before: The mark it had.
+        after: The newer certificate.
+    """
+
+    store: str
+    thumbprint: Thumbprint
+    before: Thumbprint | None
+    after: Thumbprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One change of a machine, whole: enough to finish it or to take it back.
+
+    Attributes:
+        verb: What was asked for: `deploy`, `renew`, `undo`, `update`, `cleanup`.
+        key: The binding's key; None for a change that touches no binding.
+        before: The binding as it was.
+        after: The binding as it shall be.
+        additions: In the order in which they are added.
+        marks: Renewal marks to set.
+        services: Services that ran and are stopped meanwhile.
+        started: When, UTC.
+        process: Who.
+        back: Whether it is being taken back.
+        trail: The audit trail to tell, or None.
+        bound: Every certificate that was bound before: what it did without then, it does without again.
+    """
+
+    verb: str
+    key: BindingKey | None
+    before: BindingRecord | None = None
+    after: BindingRecord | None = None
+    additions: tuple[Addition, ...] = ()
+    marks: tuple[Mark, ...] = ()
+    services: tuple[str, ...] = ()
+    started: dt.datetime
+    process: int
+    back: bool = False
+    trail: Path | None = None
+    bound: tuple[Thumbprint, ...] = ()
+
+    @property
+    def title(self) -> str:
+        """What to call it in messages."""
+        about = "" if self.key is None else f" of {self.key}"
+        return f"the {self.verb}{about} begun {self.started:%Y-%m-%d %H:%M:%S} UTC by process {self.process}"
+
+    @property
+    def undoable(self) -> bool:
+        """Whether it is kept for `undo` when it is done."""
+        return self.key is not None and self.verb in ("deploy", "renew")
+
+
+def begun(
+    verb: str,
+    key: BindingKey | None,
+    *,
+    before: BindingRecord | None = None,
+    after: BindingRecord | None = None,
+    additions: tuple[Addition, ...] = (),
+    marks: tuple[Mark, ...] = (),
+    services: tuple[str, ...] = (),
+    trail: Path | None = None,
+    bound: tuple[Thumbprint, ...] = (),
+) -> Change:
+    """A change that this process begins now."""
+    return Change(
+        verb=verb,
+        key=key,
+        before=before,
+        after=after,
+        additions=additions,
+        marks=marks,
+        services=services,
+        started=dt.datetime.now(dt.timezone.utc),
+        process=os.getpid(),
+        trail=trail,
+        bound=bound,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pending:
+    """A record whose change has begun and not ended: it runs, or a killed process left it.
+
+    Attributes:
+        path: The record's file.
+        change: The change; None when the file cannot be read, for which `error` says why.
+        error: Why not.
+    """
+
+    path: Path
+    change: Change | None = None
+    error: MlssslError | None = None
+
+    @property
+    def name(self) -> str:
+        """What to call it: the key, or the file's name when it has none that can be read."""
+        return self.path.name if self.change is None or self.change.key is None else str(self.change.key)
+
+    @property
+    def title(self) -> str:
+        """What to call it in messages."""
+        return f"the change in {self.path}" if self.change is None else self.change.title
+
+    def is_about(self, key: BindingKey | str | None) -> bool:
+        """Whether it is the change of this key, which the file's name says when nothing else can be read.
+
+        As text `key` is `name`, which may be that of a stranger's key that no host name is; or the name of the file.
+        """
+        if key is None or isinstance(key, str):
+            return key in (self.name, self.path.name)
+        if self.change is not None:
+            return self.change.key == key
+        return self.path.name == _name("change", key)
+
+
+class Journal:
+    """The records in one state folder. Only the holder of the machine's lock writes them.
+
+    Args:
+        folder: The machine's state folder.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def pending(self) -> tuple[Pending, ...]:
+        """The changes that are running, or that killed processes left.
+
+        Raises:
+            NativeError: the folder cannot be read. A record that cannot is in the result, with its error.
+        """
+        with on_disk("iterdir"):
+            paths = sorted(path for path in self._folder.iterdir() if is_record(path.name))
+        found = map(self._pending, paths)
+        return tuple(one for one in found if one is not None)
+
+    @staticmethod
+    def _pending(path: Path) -> Pending | None:
+        try:
+            return Pending(path=path, change=_parse(files.read_private(path), path))
+        except NotFoundError:
+            return None  # it has ended meanwhile, for who holds no lock
+        except MlssslError as error:
+            return Pending(path=path, error=error)
+
+    def begin(self, change: Change, *, path: Path | None = None) -> None:
+        """Write it down; it is on the disk when this returns. The key has no other that is pending.
+
+        Args:
+            change: What is begun.
+            path: Its record, when it has one already that is not at the usual place.
+        """
+        with on_disk("write"):
+            files.write(path or self._folder / _name("change", change.key), _text(change), private=True)
+
+    def turn_back(self, change: Change) -> Change:
+        """Write down that it is being taken back, whatever happens next."""
+        turned = replace(change, back=True)
+        self.begin(turned)
+        return turned
+
+    def finish(self, change: Change, *, keep: bool = True, path: Path | None = None) -> None:
+        """It is done: keep it as what `undo` takes back, if it is such a change, or (`keep` False) forget it.
+
+        Args:
+            change: What was begun.
+            keep: Whether it did what it set out to do.
+            path: Its record, when that is not where `begin` writes it.
+        """
+        record = path or self._folder / _name("change", change.key)
+        with on_disk("rename"):
+            if keep and change.undoable:
+                files.replace(record, self._last(change.key))
+            else:
+                files.remove(record)
+
+    def abandon(self, pending: Pending) -> None:
+        """Forget it, however it ended; the machine stays as it is."""
+        with on_disk("unlink"):
+            files.remove(pending.path)
+
+    def last(self, key: BindingKey) -> Change | None:
+        """The last change of this key that was kept, or None. `MalformedDataError` when the file is damaged."""
+        path = self._last(key)
+        try:
+            data = files.read_private(path)
+        except NotFoundError:
+            return None
+        return _parse(data, path)
+
+    def forget(self, key: BindingKey) -> None:
+        """Forget the last change of this key."""
+        with on_disk("unlink"):
+            files.remove(self._last(key))
+
+    def _last(self, key: BindingKey | None) -> Path:
+        return self._folder / _name("last", key)
+
+
+def _name(kind: Literal["change", "last"], key: BindingKey | None) -> str:
+    text = "" if key is None else key_text(key)
+    return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
+
+
+def is_record(name: str) -> bool:
+    """Whether a file of this name is the record of a pending change."""
+    return name == FORMER_NAME or (name.startswith("change-") and name.endswith(".json"))
+
+
+@contextmanager
+def on_disk(function: str) -> Iterator[None]:
+    """What the system says to a write, in our words: a full disk is no OSError of anybody's."""
+    try:
+        yield
+    except MlssslError:
+        raise
+    except OSError as error:
+        code = error.errno or 0
+        hint = f"the journal cannot be kept: {error.strerror or error}"
+        raise NativeError(function, code, errno.errorcode.get(code, ""), hint) from None
+
+
+# -- as JSON ----------------------------------------------------------------------------------------------------
+
+
+def key_text(key: BindingKey) -> str:
+    """A key as text that `parse_binding_key` reads as the same key, whatever its family."""
+    return f"{key.family.value}={key}" if isinstance(key, (IpPort, HostnamePort)) else str(key)
+
+
+def _key_to_dict(key: BindingKey | None) -> dict[str, object]:
+    """A key as plain values: its text, and the spelling that the machine has it in."""
+    if key is None:
+        return {"key": None}
+    stored = key.stored_host if isinstance(key, (HostnamePort, ScopedCcs)) else None
+    spelling = {} if stored is None else {"stored_host": stored}
+    return {"key": key_text(key), **spelling}
+
+
+def _key_from_dict(data: Mapping[str, object]) -> BindingKey:
+    """The key behind `_key_to_dict`."""
+    text, stored = _str(data["key"]), _optional(data.get("stored_host"))
+    if stored is None:
+        return parse_binding_key(text)
+    family, _, rest = text.partition("=")
+    kind = {one.family.value: one for one in (HostnamePort, ScopedCcs)}[family]
+    return kind.as_stored(stored, int(rest.rpartition(":")[2]))
+
+
+def record_to_dict(record: BindingRecord) -> dict[str, object]:
+    """A binding record as plain values; nothing is lost."""
+    options = record.options
+    return {
+        **_key_to_dict(record.key),
+        "thumbprint": _optional_text(record.thumbprint),
+        "store": record.store_name,
+        "app_id": str(record.app_id),
+        "flags": options.flags,
+        "check_mode": options.check_mode,
+        "freshness_seconds": options.freshness_seconds,
+        "timeout_milliseconds": options.timeout_milliseconds,
+        "ctl_identifier": options.ctl_identifier,
+        "ctl_store_name": options.ctl_store_name,
+    }
+
+
+def record_from_dict(data: Mapping[str, object]) -> BindingRecord:
+    """The record behind `record_to_dict`. KeyError, TypeError or a MlssslError when it is none."""
+    return BindingRecord(
+        key=_key_from_dict(data),
+        thumbprint=_thumbprint(data["thumbprint"]),
+        store_name=_optional(data["store"]),
+        app_id=uuid.UUID(_str(data["app_id"])),
+        options=BindingOptions.from_numbers(
+            flags=_int(data["flags"]),
+            check_mode=_int(data["check_mode"]),
+            freshness_seconds=_int(data["freshness_seconds"]),
+            timeout_milliseconds=_int(data["timeout_milliseconds"]),
+            ctl_identifier=_optional(data["ctl_identifier"]),
+            ctl_store_name=_optional(data["ctl_store_name"]),
+        ),
+    )
+
+
+def _text(change: Change) -> bytes:
+    data = {
+        "version": VERSION,
+        "verb": change.verb,
+        **_key_to_dict(change.key),
+        "before": None if change.before is None else record_to_dict(change.before),
+        "after": None if change.after is None else record_to_dict(change.after),
+        "additions": [
+            {
+                "store": one.store,
+                "thumbprint": str(one.thumbprint),
+                "role": one.role,
+                "was": one.was,
+                "friendly_name": one.friendly_name,
+                "archived": one.archived,
+                "renewed_by": _optional_text(one.renewed_by),
+                "certificate": None if one.certificate is None else one.certificate.hex(),
+            }
+            for one in change.additions
+        ],
+        "marks": [
+            {
+                "store": one.store,
+                "thumbprint": str(one.thumbprint),
+                "before": _optional_text(one.before),
+                "after": str(one.after),
+            }
+            for one in change.marks
+        ],
+        "services": list(change.services),
+        "started": change.started.isoformat(),
+        "process": change.process,
+        "back": change.back,
+        "trail": None if change.trail is None else str(change.trail),
+        "bound": [str(one) for one in change.bound],
+    }
+    return json.dumps(data, indent=1).encode("ascii") + b"\n"
+
+
+def _parse(data: bytes, path: Path) -> Change:
+    try:
+        read = json.loads(data)
+        if _int(read["version"]) > VERSION:
+            raise MalformedDataError(f"{path} was written by a later version of mlsssl, which can read it")
+        return Change(
+            verb=_str(read["verb"]),
+            key=None if read["key"] is None else _key_from_dict(read),
+            before=None if read["before"] is None else record_from_dict(read["before"]),
+            after=None if read["after"] is None else record_from_dict(read["after"]),
+            additions=tuple(_addition(one) for one in read["additions"]),
+            marks=tuple(
+                Mark(
+                    store=_str(one["store"]),
+                    thumbprint=Thumbprint(_str(one["thumbprint"])),
+                    before=_thumbprint(one["before"]),
+                    after=Thumbprint(_str(one["after"])),
+                )
+                for one in read["marks"]
+            ),
+            services=tuple(_str(one) for one in read["services"]),
+            started=dt.datetime.fromisoformat(_str(read["started"])),
+            process=_int(read["process"]),
+            back=bool(read["back"]),
+            trail=None if read["trail"] is None else Path(_str(read["trail"])),
+            bound=tuple(Thumbprint(_str(one)) for one in read["bound"]),
+        )
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
+        if isinstance(error, MalformedDataError):
+            raise
+        raise MalformedDataError(
+            f"{path} is damaged ({type(error).__name__}): look whether the binding is what it should be"
+        ) from None
+
+
+def _addition(read: Mapping[str, object]) -> Addition:
+    was, role = _str(read["was"]), _str(read["role"])
+    if was not in get_args(Was) or role not in ("leaf", "intermediate", "root"):
+        raise ValueError(was)
+    return Addition(
+        store=_str(read["store"]),
+        thumbprint=Thumbprint(_str(read["thumbprint"])),
+        role=role,  # type: ignore[arg-type]  # looked at two lines above
+        was=was,  # type: ignore[arg-type]
+        friendly_name=_optional(read["friendly_name"]),
+        archived=bool(read["archived"]),
+        renewed_by=_thumbprint(read["renewed_by"]),
+        certificate=None if read["certificate"] is None else bytes.fromhex(_str(read["certificate"])),
+    )
+
+
+def _optional_text(thumbprint: Thumbprint | None) -> str | None:
+    return None if thumbprint is None else str(thumbprint)
+
+
+def _thumbprint(value: object) -> Thumbprint | None:
+    return None if value is None else Thumbprint(_str(value))
+
+
+def _optional(value: object) -> str | None:
+    return None if value is None else _str(value)
+
+
+def _str(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError("text expected")
+    return value
+
+
+def _int(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError("number expected")
+    return value

@@ -1,0 +1,600 @@
+"""Changes of a machine that are whole whatever happens: the one way in which a binding is replaced, and the way back.
+
+The point of no return is the binding: once it is the new record the change is finished forwards, before that it is
+taken back. Both are done by looking at the machine, not by believing how far the killed process came, so both may be
+done twice. One that the machine lets nobody do either way stays pending, in the way of its own key only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import closing
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mlsssl._changes import audit_log
+from mlsssl._changes.record import Journal, begun
+from mlsssl._formats import pem
+from mlsssl._machine.ports import refuse_ccs_options
+from mlsssl._messages.foreign_text import clean_logger
+from mlsssl.errors import (
+    AccessDeniedError,
+    BindingError,
+    BindingNotFoundError,
+    MalformedDataError,
+    MlssslError,
+    StoreNotFoundError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from cryptography import x509
+
+    from mlsssl._changes.record import Addition, Change, Pending
+    from mlsssl._machine.ports import BindingRecord, BindingsPort, Diagnosis, MachinePort, StorePort, StoreRecord
+    from mlsssl.values import BindingKey, Thumbprint
+
+LOCK = "change"
+"""The machine's lock that every change of bindings by this library holds."""
+
+LOCK_TIMEOUT = 60.0
+"""Seconds to wait for somebody else's change."""
+
+FAILURES: tuple[type[BaseException], ...] = (Exception, KeyboardInterrupt, SystemExit)
+"""What is undone at once. Anything else is the end of the process, which touches nothing more on its way out."""
+
+NOTHING: Callable[[str], None] = lambda line: None  # noqa: E731  # a default argument
+
+
+def journal_of(port: MachinePort) -> Journal:
+    """The machine's journal."""
+    return Journal(port.state_folder)
+
+
+@contextlib.contextmanager
+def changing(port: MachinePort, key: BindingKey | None = None, *, timeout: float = LOCK_TIMEOUT) -> Iterator[Journal]:
+    """Hold the machine's lock, with whatever a killed change left finished or taken back first, as far as that goes.
+
+    Args:
+        port: The machine.
+        key: What is to be changed; None for what concerns no key.
+        timeout: Seconds to wait for the lock.
+
+    Raises:
+        BindingError: somebody else holds the lock for longer than `timeout` seconds; or a change of this very key is
+            pending and can be neither finished nor taken back. Nothing was done.
+    """
+    with port.lock(LOCK, timeout=timeout):
+        journal = journal_of(port)
+        recovered = recover(port, journal)
+        _log(port, recovered)
+        mine = next((one for one in recovered.stuck if one.pending.is_about(key)), None)
+        if mine is not None:
+            raise BindingError(f"nothing was done: {mine.text}") from mine.error
+        yield journal
+
+
+@contextlib.contextmanager
+def looking(port: MachinePort) -> Iterator[Journal]:
+    """Hold the machine's lock for who may change nothing: what a killed change left stays, in the journal to be read.
+
+    Raises:
+        BindingError: somebody else holds the lock for longer than `LOCK_TIMEOUT` seconds.
+    """
+    with port.lock(LOCK, timeout=LOCK_TIMEOUT):
+        yield journal_of(port)
+
+
+def _log(port: MachinePort, recovered: Recovery) -> None:
+    """Say what was recovered on the way to something else."""
+    for line in (*recovered.done, *recovered.problems, *(one.text for one in recovered.stuck)):
+        clean_logger("mlsssl").warning("%s: %s", port.description, line)
+
+
+def left_over(port: MachinePort) -> tuple[tuple[Pending, ...], bool]:
+    """For who only looks: the changes that are pending, and whether one of them may be running right now.
+
+    Raises:
+        AccessDeniedError: this user may not look into the state folder.
+    """
+    journal = journal_of(port)
+    if not journal.pending():
+        return (), False
+    try:
+        with port.lock(LOCK, timeout=0):
+            return journal.pending(), False
+    except (BindingError, AccessDeniedError):
+        return journal.pending(), True
+
+
+@contextlib.contextmanager
+def recovered_first(port: MachinePort) -> Iterator[list[tuple[BindingKey | None, BindingError]]]:
+    """Hold the machine's lock, after recovering what can be; what is still pending is as of `not_ended`.
+
+    Raises:
+        BindingError: somebody else holds the lock for longer than `LOCK_TIMEOUT` seconds.
+    """
+    with port.lock(LOCK, timeout=LOCK_TIMEOUT):
+        recovered = recover(port, journal_of(port))
+        _log(port, recovered)
+        yield _with_keys([(one.pending, one.text) for one in recovered.stuck])
+
+
+def not_ended(port: MachinePort) -> list[tuple[BindingKey | None, BindingError]]:
+    """For who only looks: each pending change's key (None: it has none to read) and an error that tells of it."""
+    with contextlib.suppress(AccessDeniedError):  # who may not look there could not see to it either
+        found = [(one, f"{one.title} has begun and not ended: run `mlsssl recover`") for one in left_over(port)[0]]
+        return _with_keys(found)
+    return []
+
+
+def pending_of(port: MachinePort, key: BindingKey) -> BindingError | None:
+    """For who only looks: what there is to say about a change of this key that has begun and not ended, or None."""
+    return next((error for one, error in not_ended(port) if one == key), None)
+
+
+def _with_keys(found: list[tuple[Pending, str]]) -> list[tuple[BindingKey | None, BindingError]]:
+    return [(None if one.change is None else one.change.key, BindingError(text)) for one, text in found]
+
+
+def same_store(one: str | None, other: str | None) -> bool:
+    """Whether two store names of binding records mean the same store: no name is MY, and case does not count."""
+    return (one or "MY").casefold() == (other or "MY").casefold()
+
+
+# -- replacing a binding ------------------------------------------------------------------------------------------
+
+
+def add_record(port: MachinePort, record: BindingRecord) -> None:
+    """`BindingsPort.add` under the machine's lock.
+
+    Raises:
+        BindingError: as `changing`; and all that `BindingsPort.add` raises.
+    """
+    with changing(port, record.key):
+        port.bindings.add(record)
+
+
+def remove_record(port: MachinePort, key: BindingKey) -> None:
+    """`BindingsPort.remove` under the machine's lock.
+
+    Raises:
+        BindingError: as `changing`; and all that `BindingsPort.remove` raises.
+    """
+    with changing(port, key):
+        port.bindings.remove(key)
+
+
+def replace_record(port: MachinePort, record: BindingRecord, *, expected: BindingRecord | None = None) -> None:
+    """Replace the record of a key, under the machine's lock.
+
+    Args:
+        port: The machine.
+        record: What it shall be.
+        expected: What it must be now; anything when not given.
+
+    Raises:
+        BindingNotFoundError: nothing is bound to the key.
+        BindingError: as `changing`; or the record is not as expected.
+        MlssslError: as `exchange`.
+    """
+    with changing(port, record.key) as journal:
+        if expected is None and port.bindings.atomic_update:
+            port.bindings.update(record)  # looks for nothing first: a record that cannot be read can be replaced
+            return
+        before = port.bindings.find(record.key)
+        if before is None:
+            raise BindingNotFoundError(f"nothing is bound to {record.key} (2, ERROR_FILE_NOT_FOUND); add it instead")
+        if expected is not None and before != expected:
+            raise BindingError(
+                f"{record.key} was changed since this binding was read; nothing was done, for that change would be "
+                "lost: read the binding again and change that one"
+            )
+        exchange(port, journal, before, record)
+
+
+def exchange(port: MachinePort, journal: Journal, before: BindingRecord, after: BindingRecord) -> None:
+    """Make `before`, which is there now, into `after`; the caller holds the machine's lock.
+
+    At once where the machine can, else by deleting and setting under the journal.
+
+    Raises:
+        BindingError: it failed, and so did taking it back: the message says what is bound now and what to do.
+        MlssslError: as `BindingsPort.add`; the old record is in force.
+    """
+    if port.bindings.atomic_update:
+        port.bindings.update(after)
+        return
+    after = replace(after, key=before.key)  # in the spelling that the machine has
+    for one in (before, after):
+        refuse_ccs_options(one)  # what could not be put back is not taken away
+    change = begun("update", before.key, before=before, after=after)
+    journal.begin(change)
+    try:
+        put(port.bindings, before, after)
+    except FAILURES as error:
+        try:
+            take_back(port, change)
+            journal.finish(change, keep=False)
+        except MlssslError as second:
+            message = _left(port, change, error, second)
+            if isinstance(error, Exception):
+                raise BindingError(message) from error
+            # KeyboardInterrupt and SystemExit are the caller's own.
+            clean_logger("mlsssl").error("%s: %s", port.description, message)
+        raise
+    journal.finish(change, keep=False)
+
+
+def in_force(port: MachinePort, change: Change) -> str:
+    """Which binding is in force after a change that has stopped half-way, in words."""
+    assert change.key is not None
+    try:
+        current = port.bindings.find(change.key)
+    except MlssslError:
+        return f"what is bound to {change.key} now cannot be read"
+    if current is None:
+        return f"nothing is bound to {change.key} now"
+    if current == change.before:
+        return f"the old binding of {change.key} is in force"
+    if has_happened(change, current):
+        return f"the new binding of {change.key} is in force"
+    return f"{change.key} has another binding now"
+
+
+def _left(port: MachinePort, change: Change, error: BaseException, second: MlssslError) -> str:
+    """What to say when an update failed and could not be taken back either."""
+    return (
+        f"{in_force(port, change)}: the update failed ({str(error) or type(error).__name__}), and taking it back "
+        f"failed too ({second}). The old record is kept in {port.state_folder}; once the reason is gone, run "
+        "`mlsssl recover`, which puts it back (the next deploy, renew or update does the same)"
+    )
+
+
+def put(bindings: BindingsPort, before: BindingRecord | None, after: BindingRecord | None) -> None:
+    """Make `before`, which is there now, into `after`; each may be None for nothing.
+
+    Where the machine has no atomic update there is a moment with nothing bound, so the caller's journal has both. All
+    waiting, and whatever refusal can be known before, comes before that moment. A machine that then refuses `after`
+    all the same gets `before` back at once.
+    """
+    if before is None:
+        if after is not None:
+            bindings.add(after)
+    elif after is None:
+        bindings.remove(before.key)
+    elif bindings.atomic_update:
+        bindings.update(after)
+    else:
+        bindings.try_out(after)
+        bindings.remove(before.key)
+        try:
+            bindings.add(after, retry=False)
+        except FAILURES:
+            with contextlib.suppress(MlssslError):  # the first error says more, and the journal has both
+                bindings.add(before)
+            raise
+
+
+def has_happened(change: Change, current: BindingRecord | None) -> bool:
+    """Whether the binding is the one that `change` has set.
+
+    Its certificate decides when that is a new one: a system may give a record back in another spelling than it took
+    (an option that it does not know, say), and that is still our record.
+    """
+    if current is None or change.after is None or current == change.before:
+        return False
+    if current == change.after:
+        return True
+    before = None if change.before is None else change.before.thumbprint
+    return current.thumbprint == change.after.thumbprint != before and current.app_id == change.after.app_id
+
+
+# -- taking back --------------------------------------------------------------------------------------------------
+
+
+def take_back(port: MachinePort, change: Change, *, say: Callable[[str], None] = NOTHING) -> None:
+    """Bring the machine back to how it was before `change`; may be called again after it failed or was killed.
+
+    Certificates that the change added go with their keys, unless a binding uses them meanwhile. A binding that
+    somebody else has changed since is left as it is. A key that was linked but unusable before stays usable.
+
+    Args:
+        port: The machine.
+        change: What to take back.
+        say: Called with a line for each thing done.
+
+    Raises:
+        MlssslError: the machine refused something; the rest was not tried.
+    """
+    if change.key is not None and change.before != change.after:
+        for line in port.bindings.recover():  # first, for it names the certificate that is to go
+            say(line)
+        current = port.bindings.find(change.key)
+        if current is None and change.before is not None:
+            port.bindings.add(change.before)
+            say(f"bound {change.key} to {change.before.thumbprint} again")
+        elif current is not None and has_happened(change, current):
+            put(port.bindings, current, change.before)
+            gone = change.before is None
+            say(
+                f"unbound {change.key}"
+                if gone
+                else f"bound {change.key} to {change.before and change.before.thumbprint} again"
+            )
+        elif current != change.before:
+            say(f"left {change.key} alone: somebody else has changed it since")
+    for mark in reversed(change.marks):
+        _set_mark(port, mark.store, mark.thumbprint, expected=mark.after, wanted=mark.before)
+    for addition in reversed(change.additions):
+        _take_back_addition(port, change, addition, say)
+
+
+def _set_mark(
+    port: MachinePort, store: str, thumbprint: Thumbprint, *, expected: Thumbprint | None, wanted: Thumbprint | None
+) -> None:
+    with opened(port, store) as found:
+        record = found.find(thumbprint) if found is not None else None
+        if found is not None and record is not None and record.renewed_by == expected != wanted:
+            found.set_renewed_by(thumbprint, wanted)
+
+
+def _take_back_addition(port: MachinePort, change: Change, addition: Addition, say: Callable[[str], None]) -> None:
+    with opened(port, addition.store) as store:
+        record = store.find(addition.thumbprint) if store is not None else None
+        if store is None or (record is None and addition.certificate is None):
+            return
+        where = f"LocalMachine\\{addition.store}"
+        user = None if record is None else _user_of(port, change, addition, record)
+        if addition.was == "absent":
+            if user is not None:
+                say(f"left {addition.thumbprint} in {where}: {user}")
+                return
+            store.remove(addition.thumbprint, delete_key=True)
+            say(f"removed {addition.thumbprint} from {where}")
+        elif addition.certificate is not None and user is None:
+            # The only way to take a key from a certificate: out, and in again without one.
+            if record is not None and record.key is not None:
+                store.remove(addition.thumbprint, delete_key=True)
+                say(f"took the private key of {addition.thumbprint} in {where} away again")
+            name = addition.friendly_name
+            store.add(addition.certificate, None, friendly_name=name, exportable=False, provider=None)
+            store.set_friendly_name(addition.thumbprint, name)
+            store.set_archived(addition.thumbprint, addition.archived)
+            store.set_renewed_by(addition.thumbprint, addition.renewed_by)
+        elif record is not None and record.friendly_name != addition.friendly_name:
+            store.set_friendly_name(addition.thumbprint, addition.friendly_name)
+
+
+def _user_of(port: MachinePort, change: Change, addition: Addition, record: StoreRecord) -> str | None:
+    """Who uses an added certificate now, in words, or None."""
+    bindings = [one for one in port.bindings.all() if one.thumbprint is not None]
+    for binding in bindings:
+        if binding.thumbprint == addition.thumbprint:
+            return f"{binding.key} is bound to it"
+    if addition.role == "leaf":
+        return None
+    try:
+        subject = pem.load_der(record.certificate).subject
+    except MalformedDataError:
+        return "whom it issued cannot be read"
+    for binding in bindings:
+        assert binding.thumbprint is not None
+        if binding.thumbprint in change.bound:
+            continue
+        with opened(port, binding.store_name or "MY") as store:
+            served = store.find(binding.thumbprint) if store is not None else None
+        if served is not None and _issuer(served) == subject:
+            return f"it issued the certificate of {binding.key}"
+    return None
+
+
+def _issuer(record: StoreRecord) -> x509.Name | None:
+    try:
+        return pem.load_der(record.certificate).issuer
+    except MalformedDataError:
+        return None  # somebody else's damaged certificate
+
+
+@contextlib.contextmanager
+def opened(port: MachinePort, name: str) -> Iterator[StorePort | None]:
+    """A LocalMachine store opened for changing; None when it does not exist."""
+    try:
+        store = port.open_store(name, "LocalMachine", write=True)
+    except StoreNotFoundError:
+        yield None
+        return
+    with closing(store):
+        yield store
+
+
+# -- finishing ----------------------------------------------------------------------------------------------------
+
+
+def finish_forwards(port: MachinePort, change: Change) -> None:
+    """What is left to do once the binding is the new one: the renewal marks."""
+    for mark in change.marks:
+        _set_mark(port, mark.store, mark.thumbprint, expected=mark.before, wanted=mark.after)
+
+
+def why_not_back(port: MachinePort, change: Change) -> tuple[Diagnosis, ...]:
+    """Why the machine would refuse the old binding of `change`, likeliest cause first; empty when it would not."""
+    return _why_unusable(port, change.before)
+
+
+def _why_unusable(port: MachinePort, record: BindingRecord | None) -> tuple[Diagnosis, ...]:
+    if record is None or record.thumbprint is None:
+        return ()
+    return port.diagnose(record.thumbprint, record.store_name or "MY")
+
+
+def settle(port: MachinePort, change: Change, *, say: Callable[[str], None] = NOTHING) -> bool:
+    """Finish `change` or take it back, whichever leaves a binding that works; may be called again.
+
+    Forwards once the binding is the new one, unless it is being taken back; also then, when the old binding cannot be
+    set again, for its certificate or key is gone. Back otherwise.
+
+    Returns:
+        Whether the new binding is in force: it was finished, or (an undo) has come to nothing.
+
+    Raises:
+        MlssslError: the machine refused something; the rest was not tried.
+    """
+    current = None if change.key is None else port.bindings.find(change.key)
+    forwards = has_happened(change, current)
+    unbound = current is None and change.before is not None and change.after is not None
+    if (forwards and change.back) or unbound:
+        hopeless = why_not_back(port, change) if change.before != change.after else ()
+        forwards = bool(hopeless) and not (unbound and _why_unusable(port, change.after))
+        if forwards:
+            say(f"kept the new binding of {change.key}, for the old one cannot be set again: {hopeless[0]}")
+    if not forwards:
+        take_back(port, change, say=say)
+        return False
+    if current is None and change.after is not None:
+        port.bindings.add(change.after)
+        say(f"bound {change.key} to {change.after.thumbprint}")
+    finish_forwards(port, change)
+    return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stuck:
+    """A pending change that could not be brought to an end, neither forwards nor back.
+
+    Attributes:
+        pending: It.
+        error: What stopped it.
+        state: Which binding is in force, in words; None where the change is of none that can be read.
+    """
+
+    pending: Pending
+    error: Exception
+    state: str | None = None
+
+    @property
+    def text(self) -> str:
+        """What is the matter and what to do, in one sentence."""
+        state = "" if self.state is None else f"{self.state}; "
+        return (
+            f"{self.pending.title} is still pending: {state}{str(self.error) or type(self.error).__name__}; "
+            f"remove the reason "
+            f"and run `mlsssl recover`, or give it up and leave the machine as it is with "
+            f"`mlsssl recover --abandon {self.pending.name}`"
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Recovery:
+    """What `recover` did.
+
+    Attributes:
+        done: A line for each thing done.
+        problems: What a person must look after: a service that does not start, an audit trail that is gone. Not
+            reasons to keep a change pending, for doing it again would not help.
+        stuck: What is still pending.
+        pending: What was pending before.
+    """
+
+    done: tuple[str, ...] = ()
+    problems: tuple[str, ...] = ()
+    stuck: tuple[Stuck, ...] = ()
+    pending: tuple[Pending, ...] = ()
+
+
+def recover(port: MachinePort, journal: Journal, *, abandon: BindingKey | str | None = None) -> Recovery:
+    """Finish or take back what killed processes left, each change by itself. The caller holds the lock.
+
+    Args:
+        port: The machine.
+        journal: Its journal.
+        abandon: The change to forget if it can be neither finished nor taken back: its key or its file's name.
+
+    Raises:
+        MlssslError: the journal's folder cannot be read. What goes wrong with one change is in the result.
+    """
+    done: list[str] = []
+    problems: list[str] = []
+    stuck: list[Stuck] = []
+    pending = journal.pending()
+    for one in pending:
+        try:
+            try:
+                _recover_one(port, journal, one, done, problems)
+            except Exception:
+                if not one.is_about(abandon):
+                    raise
+                done.append(_abandon(port, journal, one, problems))
+        except Exception as error:  # noqa: BLE001  # whatever it is, it is told, and in no other change's way
+            change = one.change
+            state = None if change is None or change.key is None else in_force(port, change)
+            stuck.append(Stuck(pending=one, error=error, state=state))
+    if pending:
+        try:
+            done += port.recover()  # the keys of a killed `add`
+        except MlssslError as error:
+            problems.append(str(error))
+    return Recovery(done=tuple(done), problems=tuple(problems), stuck=tuple(stuck), pending=pending)
+
+
+def _recover_one(port: MachinePort, journal: Journal, one: Pending, done: list[str], problems: list[str]) -> None:
+    change = one.change
+    if change is None:
+        assert one.error is not None
+        raise one.error
+    lines: list[str] = []
+    undo = change.verb == "undo"
+    try:
+        new = settle(port, change, say=lines.append)
+        ended = "gave up" if new and undo else "finished" if new or undo else "took back"
+        lines.insert(0, f"{ended} {change.title}")
+    finally:
+        # What stands still for a change runs again, whatever becomes of the change.
+        started, down = start_services(port, change)
+        done += [*lines, *started]
+        problems += down
+    _tell_trail(change, problems, result="failed" if new == undo else "done")
+    if new and change.undoable and change.key is not None:
+        current = port.bindings.find(change.key)
+        if current != change.after:  # in the spelling that the system has: undo will know no other
+            journal.begin(replace(change, after=current), path=one.path)
+    journal.finish(change, keep=new, path=one.path)
+    if undo and not new and change.key is not None:
+        journal.forget(change.key)
+
+
+def _tell_trail(change: Change, problems: list[str], *, result: str) -> None:
+    try:
+        audit_log.add(change, result=result, reason="recovered after the process had ended")
+    except MlssslError as error:
+        problems.append(str(error))
+
+
+def _abandon(port: MachinePort, journal: Journal, one: Pending, problems: list[str]) -> str:
+    """Forget a change and leave the machine as it is; what that is, in words."""
+    journal.abandon(one)
+    change = one.change
+    if change is None or change.key is None:
+        return f"gave up {one.title}; the machine was left as it is"
+    _tell_trail(change, problems, result="abandoned")
+    try:
+        current = port.bindings.find(change.key)
+        left = f"{change.key} is bound to {current.thumbprint}" if current else f"nothing is bound to {change.key}"
+    except MlssslError as error:
+        left = f"what is bound to {change.key} cannot be read ({error})"
+    added = [f"{addition.thumbprint} in LocalMachine\\{addition.store}" for addition in change.additions]
+    more = f"; what it was to add was left as it is: {', '.join(added)}" if added else ""
+    return f"gave up {change.title}; {left}{more}"
+
+
+def start_services(port: MachinePort, change: Change) -> tuple[list[str], list[str]]:
+    """Ask every service that the change stopped to start: a line for each that was not running, and that refused."""
+    started, down = [], []
+    for name in reversed(change.services):
+        try:
+            if port.services.request_start(name):
+                started.append(f"started the service {name}")
+        except MlssslError as error:
+            down.append(f"the service {name} does not start: {error}")
+    return started, down

@@ -1,0 +1,1 @@
+"""The steps of deploying and renewing: what is asked, what is found, what is planned, and doing it."""

@@ -1,0 +1,527 @@
+"""Carrying a prepared change out: add, bind, mark, look; and what to say when it went well or did not."""
+
+from __future__ import annotations
+
+import contextlib
+from contextlib import closing
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Literal
+
+from mlsssl._changes import audit_log, recovery
+from mlsssl._formats import keys
+from mlsssl._machine import handshake, precedence
+from mlsssl._messages.foreign_text import clean_logger, printable, printable_lines
+from mlsssl._messages.output import to_json
+from mlsssl._select.ports import HasPort, port_of
+from mlsssl._validator.report import Finding, Severity
+from mlsssl.binding import Binding, binding_of
+from mlsssl.errors import BindingError, DeploymentError, InvalidInputError, MlssslError, UnusableCertificateError
+from mlsssl.service import Services
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlsssl._changes.record import Addition, Change, Journal
+    from mlsssl._machine.ports import BindingRecord, KeyProvider, MachinePort
+    from mlsssl.certificate import Certificate
+    from mlsssl.values import BindingKey, Thumbprint
+
+__all__ = ["Failure", "Outcome"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Failure:
+    """What a deployment that stopped has left; `DeploymentError.failure`.
+
+    Attributes:
+        verb: What was asked for: `deploy`, `renew`, `undo`.
+        key: The binding's key, as text.
+        reason: What went wrong, as one sentence or more.
+        done: What had been done when it went wrong, in order.
+        undone: What was taken back, in order.
+        to_do: What a person must do; empty when the machine is as it was.
+        state: Which binding is in force: `old`, `new` or, when the machine could not be asked, `unknown`.
+    """
+
+    verb: str
+    key: str
+    reason: str
+    done: tuple[str, ...] = ()
+    undone: tuple[str, ...] = ()
+    to_do: tuple[str, ...] = ()
+    state: Literal["old", "new", "unknown"] = "unknown"
+
+    def __str__(self) -> str:
+        lines = [f"{self.verb} of {self.key} stopped: {self.reason}"]
+        lines += [f"  done:   {line}" for line in self.done]
+        lines += [f"  undone: {line}" for line in self.undone]
+        lines += [f"  to do:  {line}" for line in self.to_do]
+        if not self.to_do:
+            lines.append(f"  to do:  nothing; the {self.state} binding is in force and the machine is as it was")
+        return printable_lines("\n".join(lines))  # a reason may be an error's message of several lines
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, ready for JSON."""
+        return {
+            "verb": self.verb,
+            "key": self.key,
+            "reason": self.reason,
+            "done": list(self.done),
+            "undone": list(self.undone),
+            "to_do": list(self.to_do),
+            "state": self.state,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """What `deploy` or `renew` did.
+
+    Attributes:
+        verb: `deploy`, `renew` or `undo`.
+        key: The binding's key.
+        changed: Whether anything on the machine is another than before.
+        before: The binding as it was; None when nothing was bound.
+        after: The binding as it is now.
+        done: What was done, in order; empty when nothing was.
+        served: The certificate that a fresh TLS handshake showed afterwards; None when nothing listens, when
+            another binding answers on this computer, or when it was not asked for.
+        findings: What was found before (warnings and notices of the preflight) and after (the handshake).
+    """
+
+    verb: str
+    key: BindingKey
+    changed: bool
+    before: Binding | None
+    after: Binding | None
+    done: tuple[str, ...] = ()
+    served: Thumbprint | None = None
+    findings: tuple[Finding, ...] = ()
+    _machine: HasPort | None = field(default=None, repr=False, compare=False)
+    _change: Change | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def verified(self) -> bool | None:
+        """Whether the handshake showed the bound certificate; None when there was no handshake to look at."""
+        if any(finding.code.startswith("served-") for finding in self.findings):
+            return False
+        return None if self.served is None else True
+
+    def undo(self) -> Outcome:
+        """Bring back exactly what was there before; again changes nothing.
+
+        The binding comes back whole, with its options and unknown bits. Certificates that this deployment added
+        go with their keys, unless a binding uses them meanwhile; what was there before stays. Nothing is stopped.
+
+        Returns:
+            The outcome of the undoing, with `before` and `after` the other way round.
+
+        Raises:
+            BindingError: somebody has changed the binding since, be it its options only, or another change of it is
+                pending; nothing was done.
+            UnusableCertificateError: the old binding cannot be set again, for its certificate or key is gone;
+                `.diagnosis` says why, and nothing was done.
+            NotFoundError, AccessDeniedError, InvalidInputError, NativeError: the audit trail that the deployment was
+                given cannot be written any more; nothing was done.
+            DeploymentError: it stopped in the middle; `.failure` says what is left.
+            InvalidInputError: this is itself the outcome of an undo: deploy again instead.
+        """
+        if self.verb == "undo":
+            raise InvalidInputError("an undo is not undone; deploy again")
+        if self._change is None:
+            return replace(self, verb="undo", changed=False, before=self.after, after=self.after, done=(), findings=())
+        return undo_change(self._machine, self._change)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, ready for JSON."""
+        return {
+            "verb": self.verb,
+            "key": str(self.key),
+            "changed": self.changed,
+            "before": None if self.before is None else self.before.to_dict(),
+            "after": None if self.after is None else self.after.to_dict(),
+            "done": list(self.done),
+            "served": None if self.served is None else str(self.served),
+            "verified": self.verified,
+            "findings": [finding.to_dict() for finding in self.findings],
+        }
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""
+        return to_json(self.to_dict(), indent)
+
+    def __str__(self) -> str:
+        shown = f"{_shown(self.before)} → {_shown(self.after)}" if self.changed else "nothing to change"
+        lines = [f"{self.verb} of {self.key}: {shown}", *(f"  {line}" for line in self.done)]
+        lines += [f"  {finding}" for finding in self.findings]
+        if self.verified:
+            lines.append("  a fresh TLS handshake showed the bound certificate")
+        return "\n".join(map(printable, lines))
+
+
+def _shown(binding: Binding | None) -> str:
+    return "unbound" if binding is None else str(binding.thumbprint)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Task:
+    """A change, prepared: what `run` needs, and what a plan shows.
+
+    Attributes:
+        machine: Whose; None for this computer.
+        change: What will be written into the journal; its additions, before and after say what to do.
+        certificates: The certificates behind `change.additions`, by thumbprint, with private keys at hand.
+        friendly_name: For the leaf; None leaves it.
+        exportable: Whether the private key may be read back.
+        provider: Which key storage, or None.
+        services: Services to stop for the moment of the change.
+        verify: Whether to shake hands afterwards.
+        findings: Of the preflight.
+    """
+
+    machine: HasPort | None
+    change: Change
+    certificates: dict[Thumbprint, Certificate] = field(repr=False)
+    friendly_name: str | None = None
+    exportable: bool = False
+    provider: KeyProvider | None = None
+    services: tuple[str, ...] = ()
+    verify: bool = True
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def changes(self) -> bool:
+        """Whether there is anything to do."""
+        return bool(self.change.additions or self.change.marks or self.change.before != self.change.after)
+
+
+def run(task: Task, journal: Journal) -> Outcome:
+    """Carry it out. The caller holds the lock, and has made the task under it.
+
+    Raises:
+        DeploymentError: it stopped; the machine is as it was, or the failure says what is to do.
+    """
+    port = port_of(task.machine)
+    if not task.changes:
+        return _outcome(task, changed=False, done=())
+    change = _with_running_services(port, task)
+    done: list[str] = []
+    try:
+        journal.begin(change)
+        change = _carry_out(port, journal, task, change, done.append)
+        audit_log.add(change, result="done")  # who keeps a trail wants no change that is not in it
+        journal.finish(change)
+    except recovery.FAILURES as error:
+        failure = _after_failure(port, journal, change, error, done)
+        if not isinstance(error, Exception):  # KeyboardInterrupt and SystemExit are the caller's own
+            if failure.to_do:
+                clean_logger("mlsssl").error("%s: %s", port.description, failure)
+            raise
+        raise DeploymentError(str(failure), failure=failure) from error
+    return _outcome(replace(task, change=change), changed=True, done=tuple(done))
+
+
+def look(task: Task, outcome: Outcome) -> Outcome:
+    """The outcome with what a fresh handshake shows; outside the lock, for it may wait for a slow listener."""
+    if not task.verify or outcome.after is None or outcome.after.thumbprint is None:
+        return outcome
+    port = port_of(task.machine)
+    served = _served(port, outcome.after.record)
+    if served is None:
+        return outcome
+    if served.thumbprint == outcome.after.thumbprint:
+        return replace(outcome, served=served.thumbprint)
+    finding = _served_finding(outcome.after, served)
+    return replace(outcome, served=served.thumbprint, findings=(*outcome.findings, finding))
+
+
+def undo_change(machine: HasPort | None, change: Change) -> Outcome:
+    """Take a finished change back; see `Outcome.undo`."""
+    port = port_of(machine)
+    assert change.key is not None
+    done: list[str] = []
+    with recovery.changing(port, change.key) as journal:
+        current = port.bindings.find(change.key)
+        if current not in (change.before, change.after):  # what was set was read back, so any difference is a change
+            raise BindingError(
+                f"{change.key} was changed since {change.title}; nothing was undone, for that change would be lost: "
+                "deploy the certificate that it shall have instead, which keeps its options"
+            )
+        if current != change.before:
+            _refuse_hopeless(port, change)
+        audit_log.try_to_open(change.trail)
+        turned = journal.turn_back(replace(change, verb="undo", services=()))
+        try:
+            if recovery.settle(port, turned, say=done.append):
+                raise BindingError(done.pop())  # the old certificate went while we looked
+        except recovery.FAILURES as error:
+            if not isinstance(error, Exception):
+                raise
+            failure = _undo_stopped(port, journal, turned, error, done)
+            raise DeploymentError(str(failure), failure=failure) from error
+        _end_undo(port, journal, turned, done)
+    before, after = _binding(change.after, machine), _binding(change.before, machine)
+    key = change.key
+    return Outcome(verb="undo", key=key, changed=bool(done), before=before, after=after, done=tuple(done))
+
+
+def _refuse_hopeless(port: MachinePort, change: Change) -> None:
+    """Raise when the machine would not have the old binding again."""
+    diagnosis = recovery.why_not_back(port, change)
+    if diagnosis:
+        assert change.before is not None
+        raise UnusableCertificateError(
+            f"{change.title} cannot be undone, for the old binding with {change.before.thumbprint} cannot be set again "
+            f"(1312): {diagnosis[0]}. Nothing was undone. Without that certificate, deploy another one to {change.key}",
+            diagnosis=diagnosis,
+        )
+
+
+def _undo_stopped(port: MachinePort, journal: Journal, turned: Change, error: Exception, done: list[str]) -> Failure:
+    """What to say about an undo that stopped; it is forgotten when it had not begun to show."""
+    state = _state(port, turned)
+    now = recovery.in_force(port, turned)
+    to_do = [f"{now}: run `mlsssl recover`, which goes on with the undo; {_give_up(turned)}"]
+    if state == "new":  # the binding comes first, so nothing else was touched
+        with contextlib.suppress(MlssslError):
+            journal.finish(turned, keep=False)
+            to_do = []
+    return Failure(
+        verb="undo", key=str(turned.key), reason=str(error), done=tuple(done), to_do=tuple(to_do), state=state
+    )
+
+
+def _end_undo(port: MachinePort, journal: Journal, turned: Change, done: list[str]) -> None:
+    """Tell the trail, and forget the undo and what it undid; both are tried, for the undo is done."""
+    assert turned.key is not None
+    to_do, first = [], None
+    try:
+        audit_log.add(turned, result="done")
+    except MlssslError as error:
+        to_do, first = [f"the undo is done, but not in the audit trail: {error}"], error
+    try:
+        journal.finish(turned, keep=False)
+        journal.forget(turned.key)
+    except MlssslError as error:
+        to_do.append(f"the undo is done, but its record stays ({error}): run `mlsssl recover`; {_give_up(turned)}")
+        first = first or error
+    if first is not None:
+        failure = Failure(
+            verb="undo",
+            key=str(turned.key),
+            reason=str(first),
+            done=tuple(done),
+            to_do=tuple(to_do),
+            state=_state(port, turned),
+        )
+        raise DeploymentError(str(failure), failure=failure) from first
+
+
+def _give_up(change: Change) -> str:
+    return f"when that cannot be, `mlsssl recover --abandon {change.key}` leaves the machine as it is"
+
+
+# -- the steps ----------------------------------------------------------------------------------------------------
+
+
+def _carry_out(port: MachinePort, journal: Journal, task: Task, change: Change, say: Callable[[str], None]) -> Change:
+    """Every step; the change as it turned out."""
+    for addition in change.additions:
+        _add(port, task, addition)
+        say(f"added {addition.role} {addition.thumbprint} to LocalMachine\\{addition.store}")
+    assert change.key is not None
+    if change.before != change.after:
+        with contextlib.ExitStack() as stack:
+            services = Services(port.services)
+            for name in task.services:
+                stack.enter_context(services[name].stopped())
+                say(f"stopped the service {name}")
+            recovery.put(port.bindings, change.before, change.after)
+            say(f"bound {change.key} to {change.after and change.after.thumbprint}")
+            change = _read_back(port, journal, change, say)
+        for name in task.services:
+            say(f"started the service {name}")
+    recovery.finish_forwards(port, change)
+    for mark in change.marks:
+        say(f"marked {mark.thumbprint} as renewed by {mark.after}")
+    return change
+
+
+def _read_back(port: MachinePort, journal: Journal, change: Change, say: Callable[[str], None]) -> Change:
+    """Whether the record is there: a success code is not proof.
+
+    A system may give it back in another spelling than it took, an option that it does not know, say. Then that is
+    what was set, and what `undo` will look for.
+    """
+    found = None if change.key is None else port.bindings.find(change.key)
+    wanted = change.after
+    if found == wanted:
+        return change
+    if found is None or wanted is None or (found.thumbprint, found.app_id) != (wanted.thumbprint, wanted.app_id):
+        raise BindingError(f"{change.key} was set, but reads back as {found!r}; somebody else changes it too")
+    change = replace(change, after=found)
+    journal.begin(change)
+    say(f"{change.key} reads back with {found.options!r} in LocalMachine\\{found.store_name or 'MY'}")
+    return change
+
+
+def _add(port: MachinePort, task: Task, addition: Addition) -> None:
+    certificate = task.certificates[addition.thumbprint]
+    leaf = addition.role == "leaf"
+    private_key = certificate.private_key if leaf else None
+    create = is_standard(addition.store)
+    with closing(port.open_store(addition.store, "LocalMachine", create=create, write=True)) as store:
+        store.add(
+            certificate.to_der(),
+            None if private_key is None else keys.private_key_der(private_key),
+            friendly_name=task.friendly_name if leaf else None,
+            exportable=task.exportable and leaf,
+            provider=task.provider if leaf else None,
+        )
+
+
+def is_standard(store: str) -> bool:
+    """Whether every Windows has this store, be it that nothing was ever put in."""
+    return store.casefold() in ("my", "ca", "root")
+
+
+def _with_running_services(port: MachinePort, task: Task) -> Change:
+    """The change with every service that will be stopped for it, in the order of stopping."""
+    if task.change.before == task.change.after:
+        return task.change
+    names: list[str] = []
+    for name in task.services:
+        if port.services.query(name).process_id or port.services.query(name).state.name != "STOPPED":
+            names += [one for one in (*port.services.active_dependents(name), name) if one not in names]
+    return replace(task.change, services=tuple(names))
+
+
+def _after_failure(
+    port: MachinePort, journal: Journal, change: Change, error: BaseException, done: list[str]
+) -> Failure:
+    """Take back what was done, and say what is left."""
+    undone: list[str] = []
+    to_do: list[str] = []
+    reason = str(error) or type(error).__name__
+    # A kill from here on should lead back too, for the caller will be told that it failed. When not even that can
+    # be written down, taking back is tried all the same.
+    with contextlib.suppress(MlssslError):
+        journal.turn_back(change)
+    try:
+        new = recovery.settle(port, replace(change, back=True), say=undone.append)
+    except recovery.FAILURES as second:
+        stopped = f"taking it back stopped too ({str(second) or type(second).__name__})"
+        stopped += f", and {recovery.in_force(port, change)}"
+        to_do.append(f"{stopped}: run `mlsssl recover`, which goes on from here; {_give_up(change)}")
+    else:
+        if new:
+            to_do.append(f"the new binding of {change.key} is in force: look whether it should be")
+        to_do += _end_failed(journal, change, reason, new)
+        try:
+            undone += port.recover()
+        except MlssslError as third:
+            to_do.append(f"private keys that no certificate uses may be left ({third}): run `mlsssl recover`")
+    started, down = recovery.start_services(port, change)
+    undone += started
+    to_do += down
+    return Failure(
+        verb=change.verb,
+        key=str(change.key),
+        reason=reason,
+        done=tuple(done),
+        undone=tuple(undone),
+        to_do=tuple(to_do),
+        state=_state(port, change),
+    )
+
+
+def _end_failed(journal: Journal, change: Change, reason: str, new: bool) -> list[str]:
+    """Tell the trail of a failure that was dealt with, and end the change; what is left of that for a person."""
+    to_do = []
+    try:
+        audit_log.add(change, result="done" if new else "failed", reason=reason)
+    except MlssslError as error:
+        if str(error) != reason:  # else it is what stopped the change, and said already
+            to_do.append(f"it is not in the audit trail: {error}")
+    try:
+        journal.finish(change, keep=new)
+    except MlssslError as error:
+        to_do.append(f"its record stays ({error}): run `mlsssl recover`; {_give_up(change)}")
+    return to_do
+
+
+def _state(port: MachinePort, change: Change) -> Literal["old", "new", "unknown"]:
+    assert change.key is not None
+    try:
+        current = port.bindings.find(change.key)
+    except MlssslError:
+        return "unknown"
+    if current == change.before:
+        return "old"
+    return "new" if recovery.has_happened(change, current) else "unknown"
+
+
+# -- looking ------------------------------------------------------------------------------------------------------
+
+
+def _served(port: MachinePort, record: BindingRecord) -> handshake.Served | None:
+    address = port.served_at(record.key)
+    if address is None or record.options.reject_connections:
+        return None
+    name = handshake.server_name(record.key)
+    keys = [one.key for one in port.bindings.all()]
+    # A record for this very address, or for the name we would ask for, may answer instead: nothing to learn then.
+    if precedence.answering(keys, record.key.port, address[0], name) not in (None, record.key):
+        return None
+    return handshake.ask(address, name)
+
+
+def _served_finding(after: Binding, served: handshake.Served) -> Finding:
+    what = served.problem or f"a fresh handshake was served {served.thumbprint}"
+    return Finding(
+        code="served-nothing" if served.thumbprint is None else "served-another",
+        severity=Severity.ERROR,
+        where=f"{after.key}",
+        found=what,
+        expected=f"the bound certificate {after.thumbprint}",
+        remedy="restart the service that listens there (restart=[...]), or look whether it uses HTTP.sys at all",
+        standard="HTTP Server API: HttpSetServiceConfiguration",
+    )
+
+
+def _outcome(task: Task, *, changed: bool, done: tuple[str, ...]) -> Outcome:
+    change = task.change
+    assert change.key is not None
+    return Outcome(
+        verb=change.verb,
+        key=change.key,
+        changed=changed,
+        before=_binding(change.before, task.machine),
+        after=_binding(change.after, task.machine),
+        done=done,
+        findings=task.findings,
+        _machine=task.machine,
+        _change=change if changed else None,
+    )
+
+
+def _binding(record: BindingRecord | None, machine: HasPort | None) -> Binding | None:
+    return None if record is None else binding_of(record, machine)
+
+
+def last_outcome(key: BindingKey, machine: HasPort | None) -> Outcome | None:
+    """The outcome of the last change of this key that can be undone, also of an earlier process; None without."""
+    port = port_of(machine)
+    with recovery.changing(port) as journal:  # a killed change of this key is the last one, or none
+        change = journal.last(key)
+    if change is None:
+        return None
+    return Outcome(
+        verb=change.verb,
+        key=key,
+        changed=True,
+        before=_binding(change.before, machine),
+        after=_binding(change.after, machine),
+        _machine=machine,
+        _change=change,
+    )

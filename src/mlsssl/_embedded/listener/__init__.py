@@ -1,0 +1,1 @@
+"""The embedded machine's TLS listener: connections, ClientHello, HTTP, and what answers."""

@@ -1,0 +1,223 @@
+"""From a connection to what answers it: the binding, its certificate and a context, always as the file says now."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from cryptography.hazmat.primitives import serialization
+
+from mlsssl._embedded import schema
+from mlsssl._embedded.bindings import DEFAULT_STORE, EmbeddedBindings
+from mlsssl._embedded.central_store import CentralStore, read_central_store
+from mlsssl._embedded.chains import client_roots, find_chain
+from mlsssl._embedded.listener.contexts import Identity, NoVersionLeftError, make_context
+from mlsssl._embedded.selection import by_port
+from mlsssl._formats.pem import load_der
+from mlsssl.errors import ListenerError, MlssslError
+
+if TYPE_CHECKING:
+    import ssl
+    from collections.abc import Collection
+    from pathlib import Path
+
+    from cryptography import x509
+
+    from mlsssl._embedded.database import Database
+    from mlsssl._embedded.selection import PortBindings
+    from mlsssl._machine.ports import BindingRecord
+    from mlsssl.values import BindingFamily, BindingKey
+
+# Alert descriptions of RFC 8446 section 6.
+HANDSHAKE_FAILURE, PROTOCOL_VERSION, INTERNAL_ERROR, UNRECOGNIZED_NAME = 40, 70, 80, 112
+
+_ATTEMPTS = 20
+_CONTEXTS = 1000  # kept; a context takes some 100 KB
+
+
+class RefusedError(MlssslError):
+    """No handshake for this connection; never leaves the package.
+
+    Attributes:
+        alert: The TLS alert to send, or None to end the connection without a word.
+    """
+
+    def __init__(self, message: str, *, alert: int | None) -> None:
+        super().__init__(message)
+        self.alert = alert
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """What answers a connection.
+
+    Attributes:
+        record: The binding.
+        certificate: What it serves.
+        context: With certificate, chain, key and the binding's options in it.
+    """
+
+    record: BindingRecord
+    certificate: x509.Certificate
+    context: ssl.SSLContext
+
+
+class Serving:
+    """Chooses answers. Used by one thread.
+
+    Everything is read once and kept until the file changes (PRAGMA data_version tells, for a few microseconds per
+    handshake); contexts outlive changes that do not concern them, for loading a key is what costs.
+
+    Args:
+        database: A connection of its own that never writes, so that every change is one by somebody else.
+        families: The binding families that the machine knows.
+        allow_legacy_tls: As in `make_context`.
+    """
+
+    def __init__(self, database: Database, *, families: Collection[BindingFamily], allow_legacy_tls: bool) -> None:
+        self._database = database
+        self._bindings = EmbeddedBindings(database, atomic_update=True, families=families)
+        self._allow_legacy_tls = allow_legacy_tls
+        self._version: int | None = None
+        self._ports: dict[int, PortBindings] = {}
+        self._central_store: CentralStore | None = None
+        self._client_roots: tuple[bytes, ...] | None = None
+        self._answers: dict[BindingKey, Answer] = {}
+        self._contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
+        self._files: dict[Path, tuple[object, Identity]] = {}
+
+    def ports(self) -> list[int]:
+        """Every port that something is bound to."""
+        self._refresh()
+        return sorted(self._ports)
+
+    def answer(self, port: int, local_address: str, server_name: str | None) -> Answer:
+        """What answers a connection to this port of the binding table.
+
+        Raises:
+            RefusedError: nothing does.
+        """
+        try:
+            for _ in range(_ATTEMPTS):
+                self._refresh()
+                try:
+                    return self._answer(port, local_address, server_name)
+                except MlssslError:
+                    # A renewal may have moved the binding and taken the old certificate away since the binding was
+                    # read. Then it was never unbound, and the answer is the new one.
+                    if self._database.data_version() == self._version:
+                        raise
+            raise ListenerError("the bindings change faster than they can be read")
+        except RefusedError:
+            raise
+        except NoVersionLeftError as error:
+            raise RefusedError(str(error), alert=PROTOCOL_VERSION) from None
+        except MlssslError as error:
+            raise RefusedError(str(error), alert=INTERNAL_ERROR) from None
+
+    def _refresh(self) -> None:
+        version = self._database.data_version()
+        if version == self._version:
+            return
+        with self._database.transaction(write=False):
+            self._ports = by_port(self._bindings.all())
+            self._central_store = read_central_store(self._database)
+        self._client_roots = None
+        self._answers.clear()
+        self._version = version
+
+    def _answer(self, port: int, local_address: str, server_name: str | None) -> Answer:
+        bindings = self._ports.get(port)
+        record = None if bindings is None else bindings.select(local_address, server_name)
+        if record is None:
+            raise RefusedError(
+                f"nothing is bound to port {port} for {server_name or 'a client that names no host'}",
+                alert=HANDSHAKE_FAILURE if server_name is None else UNRECOGNIZED_NAME,
+            )
+        if record.options.reject_connections:
+            raise RefusedError(f"{record.key} rejects connections", alert=None)
+        if not record.key.family.has_certificate:
+            return self._answer_from_central_store(record, server_name or "")
+        known = self._answers.get(record.key)
+        if known is None or not record.options.session_id:
+            known = self._answers[record.key] = self._answer_from_store(record)
+        return known
+
+    def _answer_from_store(self, record: BindingRecord) -> Answer:
+        store = record.store_name or DEFAULT_STORE
+        row = self._database.query_one(
+            "SELECT der, container FROM certificates JOIN stores ON stores.id = store JOIN keys USING (container)"
+            " WHERE location = 'LocalMachine' AND folded = ? AND thumbprint = ? AND persisted"
+            " AND machine_keyset",
+            (schema.folded(store), bytes(record.thumbprint or b"")),
+            columns="bt",
+        )
+        if row is None:
+            # HTTP.sys reports this in the event log as 15021 and ends the connection.
+            raise ListenerError(
+                f"{record.key} names the certificate {record.thumbprint}, which is not in LocalMachine\\{store} "
+                "with a usable key any more"
+            )
+        der, container = row
+        certificate = load_der(der)
+        chain = tuple(
+            issuer.public_bytes(serialization.Encoding.DER) for issuer in find_chain(self._database, certificate)
+        )
+        return self._finished(record, certificate, (chain, container), container=container)
+
+    def _answer_from_central_store(self, record: BindingRecord, host: str) -> Answer:
+        store = self._central_store
+        if store is None:
+            raise ListenerError(f"{record.key} needs a Central Certificate Store, and this machine has none")
+        path = store.find(host)
+        if path is None:
+            raise RefusedError(f"{store.folder} has no file for {host}", alert=UNRECOGNIZED_NAME)
+        identity = self._load_file(store, path)
+        return self._finished(record, load_der(identity.chain[0]), (identity.chain,), identity=identity)
+
+    def _load_file(self, store: CentralStore, path: Path) -> Identity:
+        try:
+            status = path.stat()
+        except OSError as error:
+            raise ListenerError(f"{path} cannot be read: {error}") from None
+        mark = (status.st_mtime_ns, status.st_size, status.st_ino, store.password)
+        known = self._files.get(path)
+        if known is None or known[0] != mark:
+            if len(self._files) >= _CONTEXTS:
+                self._files.clear()
+            known = self._files[path] = (mark, store.load(path))
+        return known[1]
+
+    def _finished(
+        self,
+        record: BindingRecord,
+        certificate: x509.Certificate,
+        source: tuple[object, ...],
+        *,
+        container: str | None = None,
+        identity: Identity | None = None,
+    ) -> Answer:
+        options = record.options
+        roots = self._roots() if options.negotiate_client_certificate else ()
+        key = (source, options, roots)
+        context = self._contexts.get(key)
+        # Sessions are remembered by the context, and Python cannot switch that off: a new one remembers nothing.
+        if context is None or not options.session_id:
+            if identity is None:
+                identity = self._load_identity(source[0], container)  # type: ignore[arg-type]
+            context = make_context(identity, options, client_roots=roots, allow_legacy_tls=self._allow_legacy_tls)
+            if len(self._contexts) >= _CONTEXTS:
+                self._contexts.clear()
+            self._contexts[key] = context
+        return Answer(record=record, certificate=certificate, context=context)
+
+    def _load_identity(self, chain: tuple[bytes, ...], container: str | None) -> Identity:
+        row = self._database.query_one("SELECT pkcs8 FROM key_material WHERE container = ?", (container,), columns="b")
+        if row is None:
+            raise ListenerError("the private key was removed just now")
+        return Identity(chain=chain, private_key=row[0])
+
+    def _roots(self) -> tuple[bytes, ...]:
+        if self._client_roots is None:
+            self._client_roots = client_roots(self._database)
+        return self._client_roots

@@ -1,0 +1,1 @@
+"""PKCS#12 (RFC 7292), the format of .pfx and .p12 files."""

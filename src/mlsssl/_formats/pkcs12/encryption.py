@@ -1,0 +1,548 @@
+"""Encryption and MACs from a password: PKCS#12's own (RFC 7292, appendices B and C) and PKCS#5's (RFC 8018)."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import TYPE_CHECKING, Any, Literal
+
+from asn1crypto import core
+from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
+from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
+
+from mlsssl._formats import asn1, ber
+from mlsssl._formats.budget import ATTEMPT, CIPHER, PBKDF2, PKCS12, SCRYPT, SCRYPT_MEMORY
+from mlsssl._formats.old_ciphers import rc2_cbc_decrypt, rc4
+from mlsssl.errors import InvalidInputError, MalformedDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mlsssl._formats.ber import Element
+    from mlsssl._formats.budget import WorkBudget
+
+_HASHES: dict[str, Callable[[bytes], Any]] = {
+    "MD5": hashlib.md5,
+    "SHA-1": hashlib.sha1,
+    "SHA-224": hashlib.sha224,
+    "SHA-256": hashlib.sha256,
+    "SHA-384": hashlib.sha384,
+    "SHA-512": hashlib.sha512,
+}
+_CRYPTOGRAPHY_HASHES: dict[str, hashes.HashAlgorithm] = {
+    "SHA-1": hashes.SHA1(),  # noqa: S303 -- to read what others wrote
+    "SHA-224": hashes.SHA224(),
+    "SHA-256": hashes.SHA256(),
+    "SHA-384": hashes.SHA384(),
+    "SHA-512": hashes.SHA512(),
+}
+_DIGEST_OIDS = {
+    "1.3.14.3.2.26": "SHA-1",
+    "2.16.840.1.101.3.4.2.4": "SHA-224",
+    "2.16.840.1.101.3.4.2.1": "SHA-256",
+    "2.16.840.1.101.3.4.2.2": "SHA-384",
+    "2.16.840.1.101.3.4.2.3": "SHA-512",
+}
+_HMAC_OIDS = {
+    "1.2.840.113549.2.7": "SHA-1",
+    "1.2.840.113549.2.8": "SHA-224",
+    "1.2.840.113549.2.9": "SHA-256",
+    "1.2.840.113549.2.10": "SHA-384",
+    "1.2.840.113549.2.11": "SHA-512",
+}
+_PBES2 = "1.2.840.113549.1.5.13"
+_PBMAC1 = "1.2.840.113549.1.5.14"
+_MD5_AND_DES = "1.2.840.113549.1.5.3"  # what "openssl pkcs8 -topk8" wrote before 1.1.0
+_PBKDF2 = "1.2.840.113549.1.5.12"
+_SCRYPT = "1.3.6.1.4.1.11591.4.11"
+
+CipherName = Literal[
+    "AES-128-CBC",
+    "AES-192-CBC",
+    "AES-256-CBC",
+    "3DES-CBC",
+    "2-key 3DES-CBC",
+    "RC2-128-CBC",
+    "RC2-40-CBC",
+    "RC4-128",
+    "RC4-40",
+    "DES-CBC",
+]
+_KEY_BYTES: dict[CipherName, int] = {
+    "AES-128-CBC": 16,
+    "AES-192-CBC": 24,
+    "AES-256-CBC": 32,
+    "3DES-CBC": 24,
+    "2-key 3DES-CBC": 16,
+    "RC2-128-CBC": 16,
+    "RC2-40-CBC": 5,
+    "RC4-128": 16,
+    "RC4-40": 5,
+    "DES-CBC": 8,
+}
+# RFC 7292, appendix C: the older kind, each with SHA-1.
+_PKCS12_SCHEMES: dict[str, CipherName] = {
+    "1.2.840.113549.1.12.1.1": "RC4-128",
+    "1.2.840.113549.1.12.1.2": "RC4-40",
+    "1.2.840.113549.1.12.1.3": "3DES-CBC",
+    "1.2.840.113549.1.12.1.4": "2-key 3DES-CBC",
+    "1.2.840.113549.1.12.1.5": "RC2-128-CBC",
+    "1.2.840.113549.1.12.1.6": "RC2-40-CBC",
+}
+_PBES2_SCHEMES: dict[str, CipherName] = {
+    "2.16.840.1.101.3.4.1.2": "AES-128-CBC",
+    "2.16.840.1.101.3.4.1.22": "AES-192-CBC",
+    "2.16.840.1.101.3.4.1.42": "AES-256-CBC",
+    "1.2.840.113549.3.7": "3DES-CBC",
+}
+# Known by name, to be able to say what is not read. Their keys are made from MD2, MD5 or weak DES.
+_REFUSED_SCHEMES = {
+    "1.2.840.113549.1.5.1": "PBES1 with MD2 and DES",
+    "1.2.840.113549.1.5.4": "PBES1 with MD2 and RC2",
+    "1.2.840.113549.1.5.6": "PBES1 with MD5 and RC2",
+    "1.2.840.113549.1.5.10": "PBES1 with SHA-1 and DES",
+    "1.2.840.113549.1.5.11": "PBES1 with SHA-1 and RC2",
+}
+
+
+def pkcs12_passwords(password: str | None) -> list[bytes]:
+    """How `password` may have been fed to PKCS#12's own key derivation, likeliest first.
+
+    RFC 7292, appendix B.1 wants UTF-16BE with a terminating NUL. None and "" were never told apart: some programs
+    use nothing at all, some the NUL. OpenSSL before 1.1.0 put a zero in front of each byte it was given.
+    """
+    if not password:
+        return [b"", b"\0\0"] if password is None else [b"\0\0", b""]
+    spellings = [password.encode("utf-16-be", "surrogatepass") + b"\0\0"]
+    if not password.isascii():
+        spellings.append(password.encode("utf-8", "surrogatepass").decode("latin-1").encode("utf-16-be") + b"\0\0")
+    return spellings
+
+
+def pkcs5_passwords(password: str | None) -> list[bytes]:
+    """The same for PBKDF2 and scrypt: UTF-8 by RFC 8018, section 3; NSS used to take PKCS#12's form here too."""
+    return list(dict.fromkeys([(password or "").encode("utf-8", "surrogatepass"), *pkcs12_passwords(password)]))
+
+
+def check_password(password: str | None) -> None:
+    """`InvalidInputError` for what no encoding can carry: a NUL, half a surrogate pair."""
+    if password is None:
+        return
+    if not isinstance(password, str):
+        raise InvalidInputError(f"a password is text or None, not {type(password).__name__}")
+    if "\0" in password or any("\ud800" <= c <= "\udfff" for c in password):
+        raise InvalidInputError("a password cannot contain NUL or half a surrogate pair")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyDerivation:
+    """How a key is made from the password.
+
+    Attributes:
+        kind: `PKCS12` (RFC 7292, appendix B), `PBKDF1`, `PBKDF2` or `scrypt`.
+        hash_name: `SHA-1`, `SHA-256` …; for scrypt `SHA-256`.
+        salt: As found.
+        iterations: As found; for scrypt its cost parameter N.
+        block_size, parallelization: scrypt's r and p.
+    """
+
+    kind: Literal["PKCS12", "PBKDF1", "PBKDF2", "scrypt"]
+    hash_name: str
+    salt: bytes = field(repr=False)
+    iterations: int
+    block_size: int = 1
+    parallelization: int = 1
+
+    def cost(self, length: int) -> int:
+        """Nanoseconds that deriving `length` bytes takes, as `WorkBudget` counts."""
+        if self.kind == "scrypt":
+            return (self.iterations + 4) * self.block_size * self.parallelization * SCRYPT
+        if self.kind == "PBKDF1":
+            return self.iterations * PKCS12[self.hash_name]
+        size = _HASHES[self.hash_name](b"").digest_size
+        of_one = (PKCS12 if self.kind == "PKCS12" else PBKDF2)[self.hash_name]
+        return self.iterations * -(-length // int(size)) * of_one
+
+    def passwords(self, password: str | None) -> list[bytes]:
+        """The encodings of `password` to try."""
+        return pkcs12_passwords(password) if self.kind == "PKCS12" else pkcs5_passwords(password)
+
+    def derive(self, password: bytes, length: int, purpose: int) -> bytes:
+        """`length` bytes; `purpose` is PKCS#12's id byte: 1 key, 2 IV, 3 MAC key."""
+        if self.kind == "PKCS12":
+            return pkcs12_kdf(self.hash_name, password, self.salt, self.iterations, purpose=purpose, length=length)
+        if self.kind == "PBKDF1":
+            derived = self.salt  # RFC 8018, section 5.1
+            derived = _HASHES[self.hash_name](password + derived).digest()
+            for _ in repeat(None, self.iterations - 1):
+                derived = _HASHES[self.hash_name](derived).digest()
+            return bytes(derived[:8] if purpose == 1 else derived[8:16])
+        if self.kind == "PBKDF2":
+            # cryptography's OpenSSL is newer than Python's on most machines, and a third faster here.
+            return PBKDF2HMAC(_CRYPTOGRAPHY_HASHES[self.hash_name], length, self.salt, self.iterations).derive(password)
+        return hashlib.scrypt(
+            password,
+            salt=self.salt,
+            n=self.iterations,
+            r=self.block_size,
+            p=self.parallelization,
+            maxmem=SCRYPT_MEMORY + 1024 * 1024,
+            dklen=length,
+        )
+
+    def __str__(self) -> str:
+        if self.kind == "scrypt":
+            return f"scrypt with N={self.iterations}, r={self.block_size}, p={self.parallelization}"
+        return f"{self.kind} with {self.hash_name}, {self.iterations} iterations"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Encryption:
+    """One encryption by password, as its AlgorithmIdentifier describes it.
+
+    Attributes:
+        scheme: `PBES1` (also with PKCS#12's key derivation) or `PBES2`.
+        cipher: The cipher's name, or None when this library cannot read it; then `refusal` says what it is.
+        kdf: How the key is made; None exactly when `cipher` is.
+        iv: The initialization vector; None when it comes from the password (PBES1).
+        refusal: Why it is not read.
+    """
+
+    scheme: Literal["PBES1", "PBES2"]
+    cipher: CipherName | None
+    kdf: KeyDerivation | None
+    iv: bytes | None = field(default=None, repr=False)
+    refusal: str | None = None
+
+    @property
+    def cost(self) -> int:
+        """Nanoseconds that one attempt at the password takes, as `WorkBudget` counts; the data apart."""
+        if self.kdf is None or self.cipher is None:
+            return 0
+        iv_cost = self.kdf.cost(8) if self._iv_from_password else 0
+        return self.kdf.cost(_KEY_BYTES[self.cipher]) + iv_cost + ATTEMPT
+
+    def outside(self, of_one: int) -> int:
+        """The same where others do PKCS#12's key derivation, at `of_one` nanoseconds a round."""
+        return self.cost * of_one // PKCS12["SHA-1"]
+
+    @property
+    def _iv_from_password(self) -> bool:
+        return self.iv is None and self.cipher not in ("RC4-128", "RC4-40")
+
+    def attempts(self, data: bytes, password: str | None, budget: WorkBudget) -> Iterator[bytes]:
+        """Every plaintext that some encoding of `password` gives with a valid padding, likeliest first.
+
+        A padding is valid by chance once in 256 times: the caller's parser has the last word. None at all means
+        that the password is wrong or the data damaged.
+
+        Raises:
+            MalformedDataError: a cipher that is not read, data that no cipher can have made, or more work than the
+                budget allows.
+        """
+        if self.kdf is None or self.cipher is None:
+            raise MalformedDataError(f"it is encrypted with {self.refusal}, which this library does not read")
+        of_data = len(data) * CIPHER.get(self.cipher[:3], 0)
+        for number, encoded in enumerate(self.kdf.passwords(password)):
+            if number and not budget.affords(self.cost + of_data):
+                return  # honest files with so many rounds are of today, when there is one spelling
+            budget.spend(self.cost + of_data, self)
+            key = self.kdf.derive(encoded, _KEY_BYTES[self.cipher], 1)
+            iv = self.kdf.derive(encoded, 8, 2) if self._iv_from_password else self.iv or b""
+            plain = _decrypt(self.cipher, key, iv, data)
+            if plain is not None:
+                yield plain
+
+    def encrypt(self, data: bytes, password: str) -> bytes:
+        """The way out; only for AES and three-key 3DES."""
+        assert self.kdf is not None
+        assert self.cipher is not None
+        encoded = self.kdf.passwords(password)[0]
+        algorithm = _block_cipher(self.cipher, self.kdf.derive(encoded, _KEY_BYTES[self.cipher], 1))
+        iv = self.kdf.derive(encoded, 8, 2) if self.iv is None else self.iv
+        size = algorithm.block_size // 8
+        count = size - len(data) % size
+        encryptor = Cipher(algorithm, modes.CBC(iv)).encryptor()
+        return encryptor.update(data + bytes([count]) * count) + encryptor.finalize()
+
+    def __str__(self) -> str:
+        if self.kdf is None:
+            return str(self.refusal)
+        return f"{self.scheme}, {self.cipher}, key by {self.kdf}"
+
+
+def _decrypt(cipher: CipherName, key: bytes, iv: bytes, data: bytes) -> bytes | None:
+    """The plaintext without its padding; None when the padding is wrong."""
+    if cipher in ("RC4-128", "RC4-40"):
+        return rc4(key, data)
+    if cipher in ("RC2-128-CBC", "RC2-40-CBC"):
+        padded = rc2_cbc_decrypt(key, iv, data, effective_bits=8 * len(key))
+        return _unpad(padded, 8)
+    algorithm = _block_cipher(cipher, key)
+    size = algorithm.block_size // 8
+    if not data or len(data) % size or len(iv) != size:
+        raise MalformedDataError("encrypted data is not a whole number of cipher blocks")
+    decryptor = Cipher(algorithm, modes.CBC(iv)).decryptor()
+    return _unpad(decryptor.update(data) + decryptor.finalize(), size)
+
+
+def _block_cipher(cipher: CipherName, key: bytes) -> algorithms.AES | TripleDES:
+    if cipher.startswith("AES"):
+        return algorithms.AES(key)
+    # With one key three times it is DES. It warns of too few keys only where it is given too few.
+    return TripleDES((key + key + key)[:24])
+
+
+def _unpad(padded: bytes, size: int) -> bytes | None:
+    """RFC 8018, section 6.1.1, step 4, backwards. Not in constant time: the reader holds the password already."""
+    count = padded[-1] if padded else 0
+    if not 1 <= count <= size or padded[-count:] != bytes([count]) * count:
+        return None
+    return padded[:-count]
+
+
+def write_encryption(encryption: Encryption) -> Any:
+    """The AlgorithmIdentifier that describes `encryption`, which is AES by PBES2 or 3DES by PBES1."""
+    kdf = encryption.kdf
+    assert kdf is not None
+    if encryption.scheme == "PBES1":
+        scheme = next(oid for oid, cipher in _PKCS12_SCHEMES.items() if cipher == encryption.cipher)
+        pbe = asn1.PbeParameters({"salt": kdf.salt, "iterations": kdf.iterations})
+        return {"algorithm": scheme, "parameters": pbe}
+    prf = next(oid for oid, name in _HMAC_OIDS.items() if name == kdf.hash_name)
+    pbkdf2 = asn1.Pbkdf2Parameters(
+        {
+            "salt": kdf.salt,
+            "iterations": kdf.iterations,
+            "prf": {"algorithm": prf, "parameters": core.Null()},
+        }
+    )
+    scheme = next(oid for oid, cipher in _PBES2_SCHEMES.items() if cipher == encryption.cipher)
+    parameters = asn1.Pbes2Parameters(
+        {
+            "kdf": {"algorithm": _PBKDF2, "parameters": pbkdf2},
+            "scheme": {"algorithm": scheme, "parameters": core.OctetString(encryption.iv)},
+        }
+    )
+    return {"algorithm": _PBES2, "parameters": parameters}
+
+
+def _read_algorithm(algorithm: Element) -> tuple[str, Element | None]:
+    """An AlgorithmIdentifier (RFC 5280, section 4.1.1.2): its OID, and its parameters if there are any."""
+    fields = ber.Fields(algorithm)
+    identifier, parameters = ber.oid(fields.take()), fields.optional()
+    fields.end()
+    return identifier, parameters
+
+
+def _fields(parameters: Element | None) -> ber.Fields:
+    if parameters is None:
+        raise MalformedDataError("an algorithm lacks its parameters")
+    return ber.Fields(parameters)
+
+
+def read_encryption(algorithm: Element) -> Encryption:
+    """What the AlgorithmIdentifier of an encryption says. Call it inside `asn1.decoding`."""
+    identifier, parameters = _read_algorithm(algorithm)
+    if identifier in _PKCS12_SCHEMES:
+        fields = _fields(parameters)
+        kdf = KeyDerivation(
+            kind="PKCS12",
+            hash_name="SHA-1",
+            salt=ber.octets(fields.take()),
+            iterations=_positive(fields.take()),
+        )
+        fields.end()
+        return Encryption(scheme="PBES1", cipher=_PKCS12_SCHEMES[identifier], kdf=kdf)
+    if identifier == _MD5_AND_DES:
+        fields = _fields(parameters)
+        salt, iterations = ber.octets(fields.take()), _positive(fields.take())
+        fields.end()
+        old = KeyDerivation(kind="PBKDF1", hash_name="MD5", salt=salt, iterations=iterations)
+        return Encryption(scheme="PBES1", cipher="DES-CBC", kdf=old)
+    if identifier != _PBES2:
+        refusal = _REFUSED_SCHEMES.get(identifier, f"the algorithm {identifier}")
+        return Encryption(scheme="PBES1", cipher=None, kdf=None, refusal=refusal)
+    fields = _fields(parameters)
+    kdf_or_refusal = read_key_derivation(fields.take())
+    scheme, iv = _read_algorithm(fields.take())
+    fields.end()
+    cipher = _PBES2_SCHEMES.get(scheme)
+    if isinstance(kdf_or_refusal, str):
+        return Encryption(scheme="PBES2", cipher=None, kdf=None, refusal=kdf_or_refusal)
+    if cipher is None:
+        return Encryption(scheme="PBES2", cipher=None, kdf=None, refusal=f"the cipher {scheme}")
+    if iv is None:
+        raise MalformedDataError(f"the cipher {cipher} lacks its initialization vector")
+    return Encryption(scheme="PBES2", cipher=cipher, kdf=kdf_or_refusal, iv=ber.octets(iv))
+
+
+def read_key_derivation(algorithm: Element) -> KeyDerivation | str:
+    """PBKDF2 or scrypt from an AlgorithmIdentifier, or the name of what it is instead."""
+    identifier, parameters = _read_algorithm(algorithm)
+    if identifier == _PBKDF2:
+        fields = _fields(parameters)
+        salt, iterations = ber.octets(fields.take()), _positive(fields.take())
+        fields.optional(ber.INTEGER)  # the length of the key, which the cipher says too
+        prf = fields.optional(ber.SEQUENCE)
+        fields.end()
+        prf_oid = "1.2.840.113549.2.7" if prf is None else _read_algorithm(prf)[0]
+        if prf_oid not in _HMAC_OIDS:
+            return f"PBKDF2 with the function {prf_oid}"
+        return KeyDerivation(kind="PBKDF2", hash_name=_HMAC_OIDS[prf_oid], salt=salt, iterations=iterations)
+    if identifier == _SCRYPT:
+        fields = _fields(parameters)
+        salt = ber.octets(fields.take())
+        cost, block, parallel = (_positive(fields.take()) for _ in range(3))
+        fields.optional(ber.INTEGER)
+        fields.end()
+        if cost & (cost - 1) or cost < 2 or 128 * block * (cost + parallel + 2) > SCRYPT_MEMORY:
+            memory = f"at most {SCRYPT_MEMORY >> 20} MiB of memory are spent on it"
+            return f"scrypt with N={cost}, r={block}, p={parallel} ({memory})"
+        return KeyDerivation(
+            kind="scrypt",
+            hash_name="SHA-256",
+            salt=salt,
+            iterations=cost,
+            block_size=block,
+            parallelization=parallel,
+        )
+    return f"the key derivation {identifier}"
+
+
+def _positive(element: Element) -> int:
+    found = ber.number(element)
+    if found < 1:
+        raise MalformedDataError(f"a count of {found} stands where at least 1 belongs")
+    return found
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mac:
+    """A PFX's MAC.
+
+    Attributes:
+        scheme: `HMAC` (RFC 7292) or `PBMAC1` (RFC 9579).
+        hash_name: Of the HMAC.
+        kdf: How its key is made; None when this library cannot check it; then `refusal` says why.
+        digest: The value to compare with.
+        refusal: Why it cannot be checked.
+    """
+
+    scheme: Literal["HMAC", "PBMAC1"]
+    hash_name: str
+    kdf: KeyDerivation | None
+    digest: bytes = field(repr=False)
+    refusal: str | None = None
+
+    @property
+    def cost(self) -> int:
+        """Nanoseconds that one attempt at the password takes, as `WorkBudget` counts."""
+        return self.kdf.cost(self._key_length()) + ATTEMPT if self.kdf else 0
+
+    def _key_length(self) -> int:
+        return int(_HASHES[self.hash_name](b"").digest_size)
+
+    def fits(self, data: bytes, password: str | None, budget: WorkBudget) -> bool:
+        """Whether `password` and `data` make this MAC.
+
+        Raises:
+            MalformedDataError: it cannot be checked, or that would take more work than the budget allows.
+        """
+        if self.kdf is None:
+            raise MalformedDataError(f"its MAC uses {self.refusal}, which this library does not check")
+        name = self.hash_name.replace("-", "").lower()
+        length = self._key_length()
+        for number, encoded in enumerate(self.kdf.passwords(password)):
+            if number and not budget.affords(self.cost):
+                break  # as in `Encryption.attempts`
+            budget.spend(self.cost, self)
+            key = self.kdf.derive(encoded, length, 3)
+            if hmac.compare_digest(hmac.digest(key, data, name), self.digest):
+                return True
+        return False
+
+    def __str__(self) -> str:
+        if self.kdf is None:
+            return f"{self.scheme} with {self.refusal}"
+        return f"{self.scheme} with {self.hash_name}, key by {self.kdf}"
+
+
+def read_mac(data: Element) -> Mac:
+    """What a MacData (RFC 7292, section 4) says. Call it inside `asn1.decoding`."""
+    fields = ber.Fields(data)
+    info, salt, count = ber.Fields(fields.take()), ber.octets(fields.take()), fields.optional()
+    fields.end()
+    identifier, parameters = _read_algorithm(info.take())
+    digest = ber.octets(info.take())
+    info.end()
+    if identifier in _DIGEST_OIDS:
+        hash_name = _DIGEST_OIDS[identifier]
+        iterations = 1 if count is None else _positive(count)
+        kdf = KeyDerivation(kind="PKCS12", hash_name=hash_name, salt=salt, iterations=iterations)
+        return Mac(scheme="HMAC", hash_name=hash_name, kdf=kdf, digest=digest)
+    if identifier != _PBMAC1:
+        return Mac(scheme="HMAC", hash_name="SHA-1", kdf=None, digest=digest, refusal=f"the algorithm {identifier}")
+    fields = _fields(parameters)
+    found = read_key_derivation(fields.take())
+    mac_oid, _ = _read_algorithm(fields.take())
+    fields.end()
+    refusal = found if isinstance(found, str) else None if mac_oid in _HMAC_OIDS else f"the function {mac_oid}"
+    return Mac(
+        scheme="PBMAC1",
+        hash_name=_HMAC_OIDS.get(mac_oid, "SHA-256"),
+        kdf=None if isinstance(found, str) or refusal else found,
+        digest=digest,
+        refusal=refusal,
+    )
+
+
+def write_mac(kdf: KeyDerivation, data: bytes, password: str | None) -> Any:
+    """The MacData over `data`. What other programs write for "no password" is an empty one, NUL included."""
+    hash_name = kdf.hash_name
+    length = int(_HASHES[hash_name](b"").digest_size)
+    key = kdf.derive(pkcs12_passwords(password or "")[0], length, 3)
+    algorithm = next(oid for oid, name in _DIGEST_OIDS.items() if name == hash_name)
+    return {
+        "mac": {
+            "algorithm": {"algorithm": algorithm, "parameters": core.Null()},
+            "digest": hmac.digest(key, data, hash_name.replace("-", "").lower()),
+        },
+        "salt": kdf.salt,
+        "iterations": kdf.iterations,
+    }
+
+
+def pkcs12_kdf(hash_name: str, password: bytes, salt: bytes, iterations: int, *, purpose: int, length: int) -> bytes:
+    """RFC 7292, appendix B.2; `password` is in its encoded form, `purpose` 1 (key), 2 (IV) or 3 (MAC key)."""
+    make = _HASHES[hash_name]
+    block = int(make(b"").block_size)
+    mask = (1 << (8 * block)) - 1
+    diversifier = bytes([purpose]) * block
+    source = bytearray(_fill(salt, block) + _fill(password, block))
+    out = b""
+    while True:
+        digest: bytes = make(diversifier + source).digest()
+        eights, rest = divmod(iterations - 1, 8)
+        for _ in repeat(None, eights):  # a fifth faster than one hash for each turn of the loop
+            digest = make(make(make(make(digest).digest()).digest()).digest()).digest()
+            digest = make(make(make(make(digest).digest()).digest()).digest()).digest()
+        for _ in repeat(None, rest):
+            digest = make(digest).digest()
+        out += digest
+        if len(out) >= length:
+            return out[:length]
+        addend = int.from_bytes(_fill(digest, block)[:block], "big") + 1
+        for start in range(0, len(source), block):
+            total = int.from_bytes(source[start : start + block], "big") + addend
+            source[start : start + block] = (total & mask).to_bytes(block, "big")
+
+
+def _fill(data: bytes, block: int) -> bytes:
+    """`data` repeated up to the next multiple of `block`; nothing stays nothing."""
+    size = block * -(-len(data) // block)
+    return (data * (size // len(data) + 1))[:size] if data else b""

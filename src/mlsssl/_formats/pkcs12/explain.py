@@ -1,0 +1,333 @@
+"""What is in a PFX and who can read it, without importing it anywhere."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal
+
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from mlsssl._formats.budget import WorkBudget
+from mlsssl._formats.foreign import name_text
+from mlsssl._formats.pkcs12.encryption import Encryption, check_password
+from mlsssl._formats.pkcs12.read import load_entries, open_safes
+from mlsssl._formats.pkcs12.structure import read_structure
+from mlsssl._formats.pkcs12.targets import TARGETS, Feature
+from mlsssl._messages.arguments import check_data
+from mlsssl._messages.foreign_text import printable, shown
+from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography import x509
+
+    from mlsssl._formats.pkcs12.read import LoadedPfx
+    from mlsssl._formats.pkcs12.structure import Bag, Safe, Structure
+    from mlsssl._formats.pkcs12.targets import Target
+
+__all__ = ["PfxBag", "PfxExplanation", "PfxPart", "PfxReader", "explain_pfx"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PfxBag:
+    """One bag: a key, a certificate, or something else.
+
+    Attributes:
+        kind: `key`, `encrypted key`, `certificate`, `revocation list`, `secret` or `other`.
+        friendly_name: Its name, or None.
+        encryption: Of an encrypted key, in words; else None.
+        provider: The key storage provider that Windows is to use, or None.
+        machine_keyset: Whether Windows is asked to put the key among the machine's.
+    """
+
+    kind: str
+    friendly_name: str | None
+    encryption: str | None
+    provider: str | None
+    machine_keyset: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PfxPart:
+    """One part of a PFX, encrypted as a whole or not at all.
+
+    Attributes:
+        encryption: In words, or None when it lies open.
+        bags: What is in it; None when it could not be opened.
+    """
+
+    encryption: str | None
+    bags: tuple[PfxBag, ...] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PfxReader:
+    """Whether one system reads the file.
+
+    Attributes:
+        name: The name that `readable_by` takes.
+        title: What people call it.
+        reads: True, False, or None when it is not known.
+        reason: What stands in the way, and what the system says; empty when nothing does.
+    """
+
+    name: str
+    title: str
+    reads: bool | None
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PfxExplanation:
+    """What `explain_pfx` found; `str` renders it for people.
+
+    Attributes:
+        size: Bytes.
+        mac: The MAC in words, or None when there is none.
+        parts: In the order of the file.
+        iterations: The iteration counts found, MAC first.
+        password: `right`, `wrong`, `not needed` (anyone can read everything), `not given`, or `unknown` (the file
+            has something that this library does not read).
+        key: The private key in words, such as `RSA, 2048 bits`, or None.
+        certificates: The subjects, the key's own certificate first.
+        findings: What a person should know: weak ciphers, several keys, a chain that is not in order, and so on.
+        readers: Every known system.
+    """
+
+    size: int
+    mac: str | None
+    parts: tuple[PfxPart, ...]
+    iterations: tuple[int, ...]
+    password: Literal["right", "wrong", "not needed", "not given", "unknown"]
+    key: str | None
+    certificates: tuple[str, ...]
+    findings: tuple[str, ...]
+    readers: tuple[PfxReader, ...]
+
+    def readable_by(self, name: str) -> bool | None:
+        """Whether the system of this name reads the file; None when it is not known.
+
+        Raises:
+            InvalidInputError: there is no such name; the message lists all.
+        """
+        for reader in self.readers:
+            if reader.name == name:
+                return reader.reads
+        known = ", ".join(reader.name for reader in self.readers)
+        raise InvalidInputError(f"a system is one of {known}; not {shown(name)}")
+
+    def __str__(self) -> str:
+        lines = [f"PFX (PKCS#12), {self.size} bytes", f"MAC: {self.mac or 'none'}", f"password: {self.password}"]
+        for index, part in enumerate(self.parts, 1):
+            lines.append(f"part {index}: {part.encryption or 'not encrypted'}")
+            lines += [f"  {_describe(bag)}" for bag in part.bags or ()]
+            if part.bags is None:
+                lines.append("  closed without the password")
+        if self.key:
+            lines.append(f"private key: {self.key}")
+        lines += [f"certificate: {subject}" for subject in self.certificates]
+        lines += [f"note: {finding}" for finding in self.findings]
+        for word, verdict in (("read by", True), ("not read by", False), ("not known", None)):
+            titles = [
+                reader.title + (f": {reader.reason}" if reader.reason else "")
+                for reader in self.readers
+                if reader.reads is verdict
+            ]
+            if titles:
+                lines += [f"{word}:", *(f"  {title}" for title in titles)]
+        return "\n".join(map(printable, lines))
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, ready for JSON: every attribute by its name, those of parts, bags and readers too."""
+        return asdict(self)
+
+
+def _describe(bag: PfxBag) -> str:
+    words = [bag.kind]
+    if bag.friendly_name:
+        words.append(f"named {bag.friendly_name!r}")
+    if bag.encryption:
+        words.append(f"by {bag.encryption}")
+    if bag.provider:
+        words.append(f"for the provider {bag.provider!r}")
+    if bag.machine_keyset:
+        words.append("for the machine's keys")
+    return ", ".join(words)
+
+
+def explain_pfx(data: bytes, password: str | None = None) -> PfxExplanation:
+    """Take a PFX apart and say what is in it, how it is protected and who can read it. Nothing is imported.
+
+    Args:
+        data: The whole file.
+        password: Opens what is encrypted. With None, what lies open is explained, and whether the password is
+            simply empty. A wrong password is no error here but a finding.
+
+    Raises:
+        InvalidInputError: no bytes; or the password contains NUL or half a surrogate pair.
+        MalformedDataError: not a PFX, or damaged. Iteration counts that cost too much are a finding, too.
+    """
+    data = check_data(data, "the bytes of a PFX are needed (Path.read_bytes reads a file)")
+    check_password(password)
+    structure = read_structure(data)
+    budget = WorkBudget()
+    verdict, safes, entries, trouble = _try(structure, password, budget)
+    parts = tuple(_part(safe) for safe in safes)
+    findings = [*_weaknesses(structure, safes), *_holdings(entries)]
+    if trouble:
+        findings.insert(0, trouble)
+    main = entries[0] if entries else None
+    certificates = [] if main is None else [main.certificate, *main.additional]
+    features = _features(structure, safes)
+    return PfxExplanation(
+        size=len(data),
+        mac=str(structure.mac) if structure.mac else None,
+        parts=parts,
+        iterations=tuple(_iterations(structure, safes)),
+        password=verdict,
+        key=_describe_key(main.private_key) if main and main.private_key else None,
+        certificates=tuple(name_text(c.subject) or "(empty subject)" for c in certificates if c is not None),
+        findings=tuple(findings),
+        readers=tuple(_reader(target, features) for target in TARGETS.values()),
+    )
+
+
+_Verdict = Literal["right", "wrong", "not needed", "not given", "unknown"]
+
+
+def _try(
+    structure: Structure, password: str | None, budget: WorkBudget
+) -> tuple[_Verdict, Sequence[Safe], tuple[LoadedPfx, ...], str | None]:
+    """What the password does, the safes as far as it opens them, what was in them, and what is wrong."""
+    protected = any(safe.encryption for safe in structure.safes) or any(bag.encryption for bag in structure.bags)
+    try:
+        safes = open_safes(structure, password, budget)
+        entries = load_entries(safes, password, budget)
+    except WrongPasswordError as error:
+        if password is None:
+            return "not given", structure.safes, (), None
+        return "wrong", structure.safes, (), str(error)
+    except MalformedDataError as error:
+        return "unknown", structure.safes, (), str(error)
+    if not protected:
+        return "not needed", safes, entries, None
+    return "right", safes, entries, "its password is empty" if not password else None
+
+
+def _part(safe: Safe) -> PfxPart:
+    if safe.refusal:
+        return PfxPart(encryption=safe.refusal, bags=None)
+    closed = safe.encryption is not None and not safe.bags
+    return PfxPart(
+        encryption=str(safe.encryption) if safe.encryption else None,
+        bags=None if closed else tuple(_bag(bag) for bag in safe.bags),
+    )
+
+
+def _bag(bag: Bag) -> PfxBag:
+    return PfxBag(
+        kind=bag.kind,
+        friendly_name=bag.friendly_name,
+        encryption=str(bag.encryption) if bag.encryption else None,
+        provider=bag.provider,
+        machine_keyset=bag.machine_keyset,
+    )
+
+
+def _encryptions(safes: Sequence[Safe]) -> list[Encryption]:
+    of_safes = [safe.encryption for safe in safes if safe.encryption]
+    return of_safes + [bag.encryption for safe in safes for bag in safe.bags if bag.encryption]
+
+
+def _iterations(structure: Structure, safes: Sequence[Safe]) -> list[int]:
+    kdfs = [structure.mac.kdf if structure.mac else None, *(found.kdf for found in _encryptions(safes))]
+    return [kdf.iterations for kdf in kdfs if kdf]
+
+
+_WEAK = ("RC2-40-CBC", "RC4-40", "RC2-128-CBC", "RC4-128", "2-key 3DES-CBC")
+
+
+def _weaknesses(structure: Structure, safes: Sequence[Safe]) -> list[str]:
+    weak = sorted({e.cipher for e in _encryptions(safes) if e.cipher in _WEAK})
+    found = [f"{cipher} is broken or nearly so; write the file anew" for cipher in weak]
+    if structure.mac is None:
+        found.append("it has no MAC: a wrong password cannot be told from damage")
+    iterations = _iterations(structure, safes)
+    if iterations and min(iterations) < 1000:
+        found.append(f"{min(iterations)} iterations are so few that a password is guessed quickly")
+    if any(bag.kind == "key" for safe in safes for bag in safe.bags):
+        found.append("a private key lies in it without encryption: whoever has the file has the key")
+    if structure.version != 3:
+        found.append(f"its version is {structure.version} instead of 3")
+    return found
+
+
+def _holdings(entries: tuple[LoadedPfx, ...]) -> list[str]:
+    if not entries:
+        return []
+    found = []
+    if len(entries) > 1:
+        found.append(f"it holds {len(entries)} private keys; Windows imports all of them, a server wants one")
+    main = entries[0]
+    if main.private_key is None:
+        found.append("it holds no private key; a server's certificate needs one")
+    elif main.certificate is None:
+        found.append("no certificate in it belongs to its private key")
+    elif main.certificate.subject != main.certificate.issuer:
+        found.extend(_chain_findings(main.certificate, main.additional))
+    return found
+
+
+def _chain_findings(leaf: x509.Certificate, others: tuple[x509.Certificate, ...]) -> list[str]:
+    by_subject = {other.subject: other for other in others}
+    current, seen = leaf, 0
+    while current.issuer != current.subject and current.issuer in by_subject and seen <= len(others):
+        current = by_subject[current.issuer]
+        seen += 1
+    if current.issuer == current.subject:
+        return []
+    return [f"its chain ends at {name_text(current.subject)!r}; the issuer of that is not in the file"]
+
+
+def _describe_key(key: object) -> str:
+    if isinstance(key, rsa.RSAPrivateKey):
+        return f"RSA, {key.key_size} bits"
+    if isinstance(key, ec.EllipticCurvePrivateKey):
+        return f"EC, {key.curve.name}"
+    return type(key).__name__.removesuffix("PrivateKey")
+
+
+def _features(structure: Structure, safes: Sequence[Safe]) -> list[Feature | str]:
+    """What reading it takes, as `pfx_targets` calls it; anything else is something that no table knows."""
+    found: list[Feature | str] = []
+    mac = structure.mac
+    if mac is None:
+        found.append("no MAC")
+    elif mac.scheme == "PBMAC1":
+        found.append("PBMAC1")
+    elif mac.refusal:
+        found.append(f"MAC with {mac.refusal}")
+    else:
+        found.append("MAC SHA-1" if mac.hash_name == "SHA-1" else "MAC SHA-2")
+    for encryption in _encryptions(safes):
+        if encryption.cipher is None:
+            found.append(str(encryption.refusal))
+        else:
+            found.append("AES-CBC" if encryption.cipher.startswith("AES") else encryption.cipher)
+        if encryption.kdf and encryption.kdf.kind == "scrypt":
+            found.append("scrypt")
+    found += [safe.refusal for safe in safes if safe.refusal]
+    return list(dict.fromkeys(found))
+
+
+def _reader(target: Target, features: list[Feature | str]) -> PfxReader:
+    refused = [feature for feature in features if feature in target.refuses]
+    unknown = [feature for feature in features if feature not in target.reads and feature not in target.refuses]
+    reads = False if refused else None if unknown else True
+    reason = ""
+    if refused:
+        reason = f"{', '.join(refused)}; it says {target.symptom!r} although the password is right"
+    elif unknown:
+        reason = ", ".join(unknown)
+    return PfxReader(name=target.name, title=target.title, reads=reads, reason=reason)

@@ -1,0 +1,405 @@
+"""A PFX taken apart: its safes, bags, MAC and ciphers, as far as they show without and with the password."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Literal
+
+from asn1crypto import core
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
+
+from mlsssl._formats import asn1, ber
+from mlsssl._formats.budget import PKCS12_OPENSSL
+from mlsssl._formats.foreign import UNREADABLE, call
+from mlsssl._formats.key_files import check_size, looks_like_key
+from mlsssl._formats.pkcs12.encryption import Encryption, Mac, read_encryption, read_mac
+from mlsssl.errors import MalformedDataError, WrongPasswordError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlsssl._formats.ber import Element
+    from mlsssl._formats.budget import Cost, WorkBudget
+
+SIZE_LIMIT = 16 * 1024 * 1024
+"""Bytes of a PFX. A key with a long chain has some ten thousand."""
+_BAG_LIMIT = 10_000
+_DEPTH_LIMIT = 4
+_SMALL_KEY = 350
+_SMALLEST_KEY_BAG = 60
+_CERTIFICATE_BAG = 45
+_NAME = 19
+_DATA = bytes(core.ObjectIdentifier(asn1.DATA).dump())
+_MOST_ATTRIBUTES = 1_000
+
+BagKind = Literal["key", "encrypted key", "certificate", "revocation list", "secret", "other"]
+_BAG_KINDS: dict[str, BagKind] = {
+    asn1.KEY_BAG: "key",
+    asn1.ENCRYPTED_KEY_BAG: "encrypted key",
+    asn1.CERTIFICATE_BAG: "certificate",
+    asn1.REVOCATION_LIST_BAG: "revocation list",
+    asn1.SECRET_BAG: "secret",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bag:
+    """One bag.
+
+    Attributes:
+        kind: What is in it.
+        value: PKCS#8 DER of a key, EncryptedPrivateKeyInfo of an encrypted one, DER of a certificate; empty for
+            the others.
+        encryption: Of an encrypted key.
+        encrypted_key: The encrypted octets of an encrypted key.
+        friendly_name, local_key_id, provider, machine_keyset: Its attributes (RFC 7292, section 4.2, and
+            Microsoft's two), or None and False.
+        other_attributes: The object identifiers of all further attributes.
+    """
+
+    kind: BagKind
+    value: bytes = field(repr=False)
+    encryption: Encryption | None = None
+    encrypted_key: bytes = field(default=b"", repr=False)
+    friendly_name: str | None = None
+    local_key_id: bytes | None = None
+    provider: str | None = None
+    machine_keyset: bool = False
+    other_attributes: tuple[str, ...] = ()
+
+    def private_keys(self, password: str | None, budget: WorkBudget) -> Iterator[bytes]:
+        """What may be the PKCS#8 DER of the key in it, likeliest first."""
+        if self.encryption is None:
+            yield self.value
+        else:
+            yield from self.encryption.attempts(self.encrypted_key, password, budget)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Safe:
+    """One ContentInfo of the AuthenticatedSafe.
+
+    Attributes:
+        encryption: None when it lies open.
+        bags: Its bags; of an encrypted one only after `open_safe`.
+        encrypted: Its encrypted octets; empty when it lies open.
+        refusal: Why it cannot be opened at all (it is encrypted to a certificate), or None.
+        raw: The whole ContentInfo as it stands in the file.
+    """
+
+    encryption: Encryption | None
+    bags: tuple[Bag, ...]
+    encrypted: bytes = field(default=b"", repr=False)
+    refusal: str | None = None
+    raw: bytes = field(default=b"", repr=False)
+
+    @property
+    def costs(self) -> Iterator[Cost]:
+        """What each part of it costs that is protected by the password, for one spelling of it."""
+        for encryption in (self.encryption, *(bag.encryption for bag in self.bags)):
+            if encryption is not None:
+                yield encryption.cost, encryption
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Structure:
+    """A PFX without its password.
+
+    Attributes:
+        version: 3 by RFC 7292.
+        safes: In the order of the file.
+        mac: None when there is none.
+        authenticated: What the MAC is about.
+    """
+
+    version: int
+    safes: tuple[Safe, ...]
+    mac: Mac | None
+    authenticated: bytes = field(repr=False)
+
+    @property
+    def bags(self) -> list[Bag]:
+        """Every bag that shows."""
+        return [bag for safe in self.safes for bag in safe.bags]
+
+    @property
+    def costs(self) -> Iterator[Cost]:
+        """What each part costs that is protected by the password, for one spelling of it."""
+        if self.mac is not None:
+            yield self.mac.cost, self.mac
+        for safe in self.safes:
+            yield from safe.costs
+
+
+def read_structure(data: bytes) -> Structure:
+    """Take a PFX apart as far as it goes without a password. No hashing is done.
+
+    Raises:
+        MalformedDataError: too large, not a PFX, damaged, or protected by a certificate instead of a password.
+    """
+    if len(data) > SIZE_LIMIT:
+        raise MalformedDataError(f"{len(data)} bytes are too many for a PFX; at most {SIZE_LIMIT} are read")
+    with asn1.decoding("a PFX (PKCS#12)"):
+        pfx = ber.Fields(ber.only(data))
+        version = ber.number(pfx.take())
+        content_type, content = _read_content_info(pfx.take())
+        if content_type == asn1.SIGNED_DATA:
+            raise MalformedDataError(
+                "this PFX is protected by a signature instead of a password, which this library does not read"
+            )
+        if content_type != asn1.DATA:
+            raise MalformedDataError(f"this is not a PFX (PKCS#12): its content is {content_type}")
+        mac_data = pfx.optional()
+        pfx.end()
+        authenticated = ber.octets(_given(content))
+        mac = None if mac_data is None else read_mac(mac_data)
+        infos = ber.members(ber.only(authenticated), ber.SEQUENCE, most=_BAG_LIMIT)
+        safes: list[Safe] = []
+        count = 0
+        for info in infos:
+            safes.append(_read_safe(info))
+            count += len(safes[-1].bags)
+            if count > _BAG_LIMIT:
+                raise MalformedDataError(f"this PFX has more than the {_BAG_LIMIT} bags allowed")
+    return Structure(version=version, safes=tuple(safes), mac=mac, authenticated=authenticated)
+
+
+def _read_content_info(info: Element) -> tuple[str, Element | None]:
+    fields = ber.Fields(info)
+    content_type = ber.oid(fields.take())
+    content = fields.optional()
+    fields.end()
+    return content_type, None if content is None else ber.inside(content)
+
+
+def _given(content: Element | None) -> Element:
+    if content is None:
+        raise MalformedDataError("this PFX lacks a content")
+    return content
+
+
+def _read_safe(info: Element) -> Safe:
+    content_type, content = _read_content_info(info)
+    if content_type == asn1.DATA:
+        return Safe(encryption=None, bags=_read_bags(ber.octets(_given(content))), raw=info.raw)
+    if content_type == asn1.ENCRYPTED_DATA:
+        data = ber.Fields(_given(content))
+        ber.number(data.take())
+        encrypted = ber.Fields(data.take())
+        data.optional(ber.CONTEXT_1, ber.CONTEXT_1 | ber.CONSTRUCTED)  # attributes, which are not protected
+        data.end()
+        ber.oid(encrypted.take())
+        encryption = read_encryption(encrypted.take())
+        octets = ber.octets(encrypted.take(), ber.CONTEXT_0)
+        encrypted.end()
+        return Safe(encryption=encryption, bags=(), encrypted=octets, raw=info.raw)
+    if content_type == asn1.ENVELOPED_DATA:
+        refusal = "a part of it is encrypted to a certificate, not by a password"
+        return Safe(encryption=None, bags=(), refusal=refusal)
+    return Safe(encryption=None, bags=(), refusal=f"a part of it has the unknown type {content_type}")
+
+
+def _read_bags(data: bytes) -> tuple[Bag, ...]:
+    bags = tuple(islice(_walk_bags(ber.only(data), depth=0), _BAG_LIMIT + 1))
+    if len(bags) > _BAG_LIMIT:
+        raise MalformedDataError(f"this PFX has more than the {_BAG_LIMIT} bags allowed")
+    return bags
+
+
+def _walk_bags(contents: Element, depth: int) -> Iterator[Bag]:
+    if depth > _DEPTH_LIMIT:
+        raise MalformedDataError("this PFX has bags nested too deep")
+    for bag in ber.members(contents, ber.SEQUENCE, most=_BAG_LIMIT):
+        fields = ber.Fields(bag)
+        identifier, value, attributes = ber.oid(fields.take()), ber.inside(fields.take()), fields.optional()
+        fields.end()
+        if identifier == asn1.SAFE_CONTENTS_BAG:
+            yield from _walk_bags(value, depth + 1)
+        else:
+            yield _read_bag(_BAG_KINDS.get(identifier, "other"), value, attributes)
+
+
+def _read_bag(kind: BagKind, content: Element, attributes: Element | None) -> Bag:
+    value = b""
+    encryption = None
+    encrypted_key = b""
+    if kind == "key":
+        ber.Fields(content)
+        value = content.raw
+    elif kind == "encrypted key":
+        info = ber.Fields(content)
+        value = content.raw
+        encryption = read_encryption(info.take())
+        encrypted_key = ber.octets(info.take())
+        info.end()
+    elif kind == "certificate":
+        certificate = ber.Fields(content)
+        identifier, inner = ber.oid(certificate.take()), ber.inside(certificate.take())
+        certificate.end()
+        if identifier == asn1.X509_CERTIFICATE:
+            value = ber.octets(inner)
+        else:
+            kind = "other"  # an SDSI certificate
+    if "key" in kind:
+        check_size(len(value))
+    names = {} if attributes is None else _read_attributes(attributes)
+    return Bag(kind=kind, value=value, encryption=encryption, encrypted_key=encrypted_key, **names)
+
+
+def _read_attributes(attributes: Element) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    others: list[str] = []
+    for attribute in ber.members(attributes, ber.SET, most=_MOST_ATTRIBUTES):
+        fields = ber.Fields(attribute)
+        identifier = ber.oid(fields.take())
+        values = ber.members(fields.take(), ber.SET, most=_MOST_ATTRIBUTES)
+        fields.end()
+        if identifier == asn1.MACHINE_KEYSET:
+            found["machine_keyset"] = True
+        elif identifier == asn1.FRIENDLY_NAME and values:
+            found["friendly_name"] = _text(values[0])
+        elif identifier == asn1.PROVIDER_NAME and values:
+            found["provider"] = _text(values[0])
+        elif identifier == asn1.LOCAL_KEY_ID and values:
+            found["local_key_id"] = ber.octets(values[0])
+        else:
+            others.append(identifier)
+    found["other_attributes"] = tuple(others)
+    return found
+
+
+def _text(value: Element) -> str:
+    """A BMPString, with surrogate pairs as Windows writes them; half of one becomes U+FFFD."""
+    if value.tag != ber.BMP_STRING:
+        raise ValueError("a name is no BMPString")
+    return value.contents.decode("utf-16-be", "replace").removesuffix("\0")
+
+
+def open_safe(safe: Safe, password: str | None, budget: WorkBudget) -> Safe:
+    """The safe with its bags.
+
+    Raises:
+        WrongPasswordError: this password does not open it, or it is damaged: without the MAC nobody can say.
+        MalformedDataError: it cannot be opened by a password, or with a cipher that is not read, or not with the work
+            that the budget allows.
+    """
+    if safe.refusal:
+        raise MalformedDataError(safe.refusal)
+    if safe.encryption is None:
+        return safe
+    for plain in safe.encryption.attempts(safe.encrypted, password, budget):
+        try:
+            with asn1.decoding("the contents of a PFX"):
+                bags = _read_bags(plain)
+        except MalformedDataError:
+            continue
+        return Safe(encryption=safe.encryption, bags=bags, encrypted=safe.encrypted)
+    raise WrongPasswordError("this password does not open the PFX")
+
+
+def is_small_alone(structure: Structure, bag: Bag) -> bool:
+    """Whether OpenSSL may be given this key: too small for primes that take long to prove, one of two parts by itself.
+
+    The other part is encrypted.
+    """
+    return (
+        len(bag.value) <= _SMALL_KEY
+        and (bag.encryption is None or quicker_outside(bag.encryption))
+        and sorted((safe.encryption is not None, len(safe.bags)) for safe in structure.safes) == [(False, 1), (True, 0)]
+    )
+
+
+def load_outside(
+    safe: Safe, password: str, budget: WorkBudget, *, key_safe: Safe | None = None, whole: bytes | None = None
+) -> pkcs12.PKCS12KeyAndCertificates | None:
+    """What OpenSSL finds in a part that is `quicker_outside`, in a fifth of our time, behind a key in the open.
+
+    OpenSSL proves RSA keys and derives what it likes, so that it gets the one part alone, behind an unencrypted key of
+    ours or a small one of the file: having one, it looks at no other. `certificates_alone` says whether there is more.
+
+    Args:
+        safe: The part.
+        password: Not empty.
+        budget: Pays for it.
+        key_safe: The part with the file's one key, which `is_small_alone`; without it there is a key of ours.
+        whole: The file, when OpenSSL meets no other key in it before: then its MAC is looked at, too.
+
+    Returns:
+        What was found, or None when OpenSSL does not take it.
+
+    Raises:
+        MalformedDataError: more work than the budget allows.
+    """
+    assert safe.encryption is not None
+    budget.spend(safe.encryption.outside(PKCS12_OPENSSL), safe.encryption)
+    if whole is None:
+        authenticated = asn1.sequence(_own_key() if key_safe is None else key_safe.raw, safe.raw)
+        auth_safe = asn1.sequence(_DATA, asn1.explicit_der(asn1.octet_string(authenticated)))
+        whole = asn1.sequence(b"\x02\x01\x03", auth_safe)
+    try:
+        # cryptography warns about BER, which RFC 7292 allows
+        return call(pkcs12.load_pkcs12, whole, password.encode())
+    except UNREADABLE:
+        return None
+
+
+def certificates_alone(safe: Safe, loaded: pkcs12.PKCS12KeyAndCertificates) -> list[Bag] | None:
+    """The certificates that `load_outside` found in a part; None when they leave room for a key.
+
+    OpenSSL tells of no second key, and none may be passed over. Other bags stay unknown, and the certificates'
+    attributes but the name; ask it only where that does not matter.
+    """
+    certificates = loaded.additional_certs if loaded.cert is None else [loaded.cert, *loaded.additional_certs]
+    bags = [
+        Bag(
+            kind="certificate",
+            value=one.certificate.public_bytes(Encoding.DER),
+            friendly_name=one.friendly_name.decode("utf-8", "replace") if one.friendly_name else None,
+        )
+        for one in certificates
+    ]
+    return bags if len(safe.encrypted) - sum(map(_least_size, bags)) < _SMALLEST_KEY_BAG else None
+
+
+def _least_size(bag: Bag) -> int:
+    """Bytes that a certificate takes at least with its bag; a localKeyID besides is smaller than a key."""
+    name = 0 if bag.friendly_name is None else _NAME + len(bag.friendly_name.encode("utf-16-be", "replace"))
+    return len(bag.value) + _CERTIFICATE_BAG + name
+
+
+@lru_cache(maxsize=1)
+def _own_key() -> bytes:
+    """A ContentInfo with an unencrypted private key in it: Ed25519 (RFC 8410, section 7), which is loaded quickest."""
+    pkcs8 = bytes.fromhex("302e020100300506032b657004220420") + bytes(range(32))
+    bag = asn1.sequence(core.ObjectIdentifier(asn1.KEY_BAG).dump(), asn1.explicit_der(pkcs8))
+    return asn1.sequence(_DATA, asn1.explicit_der(asn1.octet_string(asn1.sequence(bag))))
+
+
+def quicker_outside(encryption: Encryption) -> bool:
+    """Whether it is PKCS#12's derivation, a loop in Python here, with a cipher that OpenSSL has in every build."""
+    kdf = encryption.kdf
+    return kdf is not None and kdf.kind == "PKCS12" and encryption.cipher in ("3DES-CBC", "RC2-40-CBC")
+
+
+def password_opens_a_part(structure: Structure, password: str | None, budget: WorkBudget) -> bool:
+    """Whether anything in the file decrypts to what it should be: proof of the password when the MAC fails."""
+    encrypted_keys = [bag for bag in structure.bags if bag.encryption]
+    return any(_opens_safe(safe, password, budget) for safe in structure.safes if safe.encryption) or any(
+        _opens_key(bag, password, budget) for bag in encrypted_keys
+    )
+
+
+def _opens_safe(safe: Safe, password: str | None, budget: WorkBudget) -> bool:
+    try:
+        return bool(open_safe(safe, password, budget).bags)
+    except MalformedDataError:
+        return False
+
+
+def _opens_key(bag: Bag, password: str | None, budget: WorkBudget) -> bool:
+    try:
+        return any(looks_like_key(plain) for plain in bag.private_keys(password, budget))
+    except MalformedDataError:
+        return False

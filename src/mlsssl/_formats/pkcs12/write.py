@@ -1,0 +1,216 @@
+"""PFX (PKCS#12, RFC 7292) out: a key with its certificates to the bytes that a given system can read."""
+
+from __future__ import annotations
+
+import secrets
+from typing import TYPE_CHECKING, Any
+
+from asn1crypto import core
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, pkcs12
+
+from mlsssl._formats import asn1
+from mlsssl._formats.keys import spki
+from mlsssl._formats.pem import public_key_bytes
+from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, check_password, write_encryption, write_mac
+from mlsssl._formats.pkcs12.targets import find_target
+from mlsssl._messages.foreign_text import shown
+from mlsssl.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from cryptography import x509
+
+    from mlsssl._formats.keytypes import PrivateKey
+
+COMPATIBLE_ROUNDS = 2_048
+"""Rounds of PKCS#12's own derivation: what Windows and OpenSSL write. More would not help, for the MAC that
+`cryptography` writes has as many, and the cheapest is what a guesser attacks; a long random password does."""
+MODERN_ROUNDS = 20_000
+"""Rounds of PBKDF2 with AES: `cryptography`'s own default."""
+_MOST_ITERATIONS = 600_000
+
+
+def serialize_pfx(
+    private_key: PrivateKey | None,
+    certificate: x509.Certificate | None,
+    chain: Sequence[x509.Certificate] = (),
+    password: str | None = None,
+    *,
+    friendly_name: str | None = None,
+    readable_by: str | None = None,
+    iterations: int | None = None,
+    provider: str | None = None,
+    machine_keyset: bool = False,
+    random: Callable[[int], bytes] = secrets.token_bytes,
+) -> bytes:
+    """Write a PFX: the key, its certificate, then the chain in the order given.
+
+    Without `readable_by` it is encrypted with three-key 3DES and carries an HMAC-SHA-1, both with keys by PKCS#12's
+    own derivation. That is the one combination that every supported Windows reads: Server 2016, supported until
+    2027-01-12, answers "the password is incorrect" to AES. Name a newer system to get AES-256 with PBKDF2 and
+    HMAC-SHA-256. Either way the password is what protects the key: make it long and random.
+
+    Args:
+        private_key: The private key, or None for certificates only.
+        certificate: Its certificate, or None.
+        chain: Further certificates.
+        password: One or more characters, or None to write everything readable by anyone, with a MAC against
+            accidents only.
+        friendly_name: Shown in lists of certificates; at most 1000 characters.
+        readable_by: A name in `pfx_targets.TARGETS`, without regard to case.
+        iterations: 1 to 600 000, of every key derivation and the MAC. When not given, `COMPATIBLE_ROUNDS` with 3DES
+            and `MODERN_ROUNDS` with AES.
+        provider: The key storage provider that Windows is to put the key into, such as
+            `Microsoft Software Key Storage Provider` (attribute 1.3.6.1.4.1.311.17.1).
+        machine_keyset: Whether Windows is asked to put the key among the machine's (attribute
+            1.3.6.1.4.1.311.17.2); the import call decides in the end.
+        random: Gives as many random bytes as asked; salts and initialization vectors come from it.
+
+    Raises:
+        InvalidInputError: nothing to write, an empty password, a name that is no target, a number out of range, or
+            a key that does not belong to the certificate.
+    """
+    check_password(password)
+    if password == "":
+        raise InvalidInputError("an empty password protects nothing; give None to write the PFX without encryption")
+    ours = iterations is not None or password is None or provider is not None or machine_keyset
+    aes = find_target(readable_by).aes if readable_by is not None else False
+    if iterations is None:
+        iterations = MODERN_ROUNDS if aes else COMPATIBLE_ROUNDS
+    if isinstance(iterations, bool) or not isinstance(iterations, int) or not 1 <= iterations <= _MOST_ITERATIONS:
+        raise InvalidInputError(f"iterations is a number from 1 to {_MOST_ITERATIONS}, not {shown(iterations)}")
+    if friendly_name is not None and (len(friendly_name) > 1000 or "\0" in friendly_name):
+        raise InvalidInputError("a friendly name has at most 1000 characters and no NUL")
+    if private_key is None and certificate is None and not chain:
+        raise InvalidInputError("there is nothing to write: neither a private key nor a certificate")
+    public = None if private_key is None or certificate is None else spki(private_key.public_key())
+    if public is not None and certificate is not None and public != public_key_bytes(certificate):
+        raise InvalidInputError("this private key does not belong to this certificate")
+    if not ours and random is secrets.token_bytes and certificate is not None:
+        assert password is not None
+        return _serialize(private_key, certificate, chain, password, friendly_name, aes=aes)
+    writer = _Writer(password=password, aes=aes, iterations=iterations, random=random)
+    key_id = certificate.fingerprint(hashes.SHA1()) if certificate is not None else b"\1"  # noqa: S303 -- a label
+    safes = []
+    if private_key is not None:
+        attributes = writer.attributes(
+            friendly_name=friendly_name, key_id=key_id, provider=provider, machine_keyset=machine_keyset
+        )
+        pkcs8 = private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+        safes.append(writer.open_safe([writer.key_bag(pkcs8, attributes)]))
+    bags = []
+    if certificate is not None:
+        own = key_id if private_key is not None else None
+        attributes = writer.attributes(friendly_name=friendly_name, key_id=own)
+        bags.append(writer.certificate_bag(certificate.public_bytes(Encoding.DER), attributes))
+    bags.extend(writer.certificate_bag(other.public_bytes(Encoding.DER), []) for other in chain)
+    if bags:
+        safes.append(writer.safe(bags))
+    return writer.pfx(safes)
+
+
+def _serialize(
+    private_key: PrivateKey | None,
+    certificate: x509.Certificate,
+    chain: Sequence[x509.Certificate],
+    password: str,
+    friendly_name: str | None,
+    *,
+    aes: bool,
+) -> bytes:
+    """By `cryptography`, which does all of it but Microsoft's attributes and other rounds, ten times as fast."""
+    builder = PrivateFormat.PKCS12.encryption_builder()
+    if aes:
+        algorithm, mac = pkcs12.PBES.PBESv2SHA256AndAES256CBC, hashes.SHA256()
+        builder = builder.kdf_rounds(MODERN_ROUNDS).key_cert_algorithm(algorithm).hmac_hash(mac)
+    else:
+        algorithm = pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC
+        builder = builder.kdf_rounds(COMPATIBLE_ROUNDS).key_cert_algorithm(algorithm)
+        builder = builder.hmac_hash(hashes.SHA1())  # noqa: S303 -- the only MAC that Server 2016 checks
+    name = None if friendly_name is None else friendly_name.encode("utf-8")
+    try:
+        return pkcs12.serialize_key_and_certificates(
+            name, private_key, certificate, list(chain) or None, builder.build(password.encode("utf-8"))
+        )
+    except (ValueError, TypeError) as error:
+        raise InvalidInputError(f"this cannot be written as a PFX: {error}") from None
+
+
+class _Writer:
+    """The pieces of a PFX, all protected by one password in one way."""
+
+    def __init__(self, *, password: str | None, aes: bool, iterations: int, random: Callable[[int], bytes]) -> None:
+        self._password = password
+        self._aes = aes
+        self._iterations = iterations
+        self._random = random
+
+    def pfx(self, safes: list[Any]) -> bytes:
+        authenticated = asn1.ContentInfos(safes).dump()
+        kdf = self._pkcs12_derivation("SHA-256" if self._aes else "SHA-1")
+        mac = write_mac(kdf, authenticated, self._password)
+        auth_safe = {"content_type": asn1.DATA, "content": asn1.explicit(core.OctetString(authenticated))}
+        return bytes(asn1.Pfx({"version": 3, "auth_safe": auth_safe, "mac_data": mac}).dump())
+
+    def open_safe(self, bags: list[Any]) -> dict[str, Any]:
+        """A ContentInfo that anyone can read (keys in it are encrypted one by one)."""
+        contents = core.OctetString(asn1.SafeContents(bags).dump())
+        return {"content_type": asn1.DATA, "content": asn1.explicit(contents)}
+
+    def safe(self, bags: list[Any]) -> dict[str, Any]:
+        """A ContentInfo encrypted with the password, if there is one."""
+        if self._password is None:
+            return self.open_safe(bags)
+        algorithm, encrypted = self._encrypt(asn1.SafeContents(bags).dump())
+        content = {"content_type": asn1.DATA, "algorithm": algorithm, "content": encrypted}
+        data = asn1.EncryptedData({"version": 0, "content": content})
+        return {"content_type": asn1.ENCRYPTED_DATA, "content": asn1.explicit(data)}
+
+    def key_bag(self, pkcs8: bytes, attributes: list[Any]) -> dict[str, Any]:
+        if self._password is None:
+            value = core.Sequence.load(pkcs8)
+            return {"bag_id": asn1.KEY_BAG, "value": asn1.explicit(value), "attributes": attributes}
+        algorithm, encrypted = self._encrypt(pkcs8)
+        value = asn1.EncryptedPrivateKeyInfo({"algorithm": algorithm, "data": encrypted})
+        return {"bag_id": asn1.ENCRYPTED_KEY_BAG, "value": asn1.explicit(value), "attributes": attributes}
+
+    def certificate_bag(self, der: bytes, attributes: list[Any]) -> dict[str, Any]:
+        value = asn1.CertBag({"id": asn1.X509_CERTIFICATE, "value": asn1.explicit(core.OctetString(der))})
+        bag = {"bag_id": asn1.CERTIFICATE_BAG, "value": asn1.explicit(value)}
+        return bag | {"attributes": attributes} if attributes else bag
+
+    def attributes(
+        self,
+        *,
+        friendly_name: str | None,
+        key_id: bytes | None,
+        provider: str | None = None,
+        machine_keyset: bool = False,
+    ) -> list[Any]:
+        found: list[Any] = []
+        if friendly_name:
+            found.append({"type": asn1.FRIENDLY_NAME, "values": [asn1.bmp_string(friendly_name)]})
+        if key_id is not None:
+            found.append({"type": asn1.LOCAL_KEY_ID, "values": [core.OctetString(key_id)]})
+        if provider:
+            found.append({"type": asn1.PROVIDER_NAME, "values": [asn1.bmp_string(provider)]})
+        if machine_keyset:
+            found.append({"type": asn1.MACHINE_KEYSET, "values": []})
+        return found
+
+    def _encrypt(self, data: bytes) -> tuple[Any, bytes]:
+        """An AlgorithmIdentifier with a salt of its own, and the encrypted bytes."""
+        assert self._password is not None
+        if self._aes:
+            kdf = KeyDerivation(kind="PBKDF2", hash_name="SHA-256", salt=self._random(16), iterations=self._iterations)
+            encryption = Encryption(scheme="PBES2", cipher="AES-256-CBC", kdf=kdf, iv=self._random(16))
+        else:
+            kdf = self._pkcs12_derivation("SHA-1")
+            encryption = Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
+        return write_encryption(encryption), encryption.encrypt(data, self._password)
+
+    def _pkcs12_derivation(self, hash_name: str) -> KeyDerivation:
+        # 8 bytes: what Windows, OpenSSL and NSS write for this derivation, whose RFC recommends as much as a block.
+        return KeyDerivation(kind="PKCS12", hash_name=hash_name, salt=self._random(8), iterations=self._iterations)

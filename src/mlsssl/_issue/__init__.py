@@ -1,0 +1,1 @@
+"""Making certificates, keys, requests and revocation lists: pure, from values given."""

@@ -1,0 +1,96 @@
+"""Keys into an `ssl.SSLContext`, which takes them from files only, without leaving one where others can read it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import ssl
+import sys
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlsssl.errors import UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from cryptography import x509
+
+    from mlsssl._formats.keys import PrivateKey
+
+
+def load_key_and_chain(context: ssl.SSLContext, key: PrivateKey, chain: tuple[x509.Certificate, ...]) -> None:
+    """Give a context its certificate (the first of `chain`), the chain to send, and the private key.
+
+    Raises:
+        UnsupportedError: this OpenSSL refuses the key or certificate (a security level that forbids it).
+    """
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from mlsssl._formats.keys import private_key_der
+
+    try:
+        load_der(context, [certificate.public_bytes(Encoding.DER) for certificate in chain], private_key_der(key))
+    except ssl.SSLError as error:
+        raise UnsupportedError(f"OpenSSL refuses this certificate or key: {error}") from None
+
+
+def load_der(context: ssl.SSLContext, chain: Sequence[bytes], private_key: bytes) -> None:
+    """Give a context its certificate, chain and key.
+
+    On Linux the file is one without a name, in memory (memfd_create), that this process alone has open. Elsewhere it
+    lies in a new folder for this user only, the key encrypted under a random password, and is deleted at once.
+
+    Args:
+        context: A server's, or a client's that has a certificate.
+        chain: DER certificates, the key's own first.
+        private_key: PKCS#8 DER, unencrypted.
+
+    Raises:
+        ssl.SSLError: OpenSSL does not like them, or they do not belong together.
+    """
+    certificates = "".join(ssl.DER_cert_to_PEM_cert(der) for der in chain).encode()
+    if sys.platform == "linux" and _load_from_memory(context, certificates, private_key):
+        return
+    from cryptography.hazmat.primitives import serialization
+
+    from mlsssl._formats.foreign import read
+
+    password = secrets.token_urlsafe(32)
+    load = serialization.load_der_private_key
+    key = read("this is no private key", load, private_key, None, unsafe_skip_rsa_key_validation=True)
+    encrypted = key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(password.encode()),
+    )
+    with tempfile.TemporaryDirectory(prefix="mlsssl-") as folder:  # 0700 from creation
+        path = Path(folder) / "key.pem"
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(encrypted + certificates)
+        context.load_cert_chain(path, password=password)
+
+
+if sys.platform == "linux":
+
+    def _load_from_memory(context: ssl.SSLContext, certificates: bytes, private_key: bytes) -> bool:
+        """Whether it worked: not without /proc."""
+        descriptor = os.memfd_create("mlsssl", os.MFD_CLOEXEC)
+        with os.fdopen(descriptor, "wb") as file:
+            os.fchmod(descriptor, 0o600)
+            path = f"/proc/self/fd/{descriptor}"
+            if not Path(path).exists():
+                return False
+            # PEM's armour around the bytes as they are (RFC 7468): parsing an RSA key only for that costs milliseconds.
+            armoured = ssl.DER_cert_to_PEM_cert(private_key).replace("CERTIFICATE", "PRIVATE KEY")
+            file.write(armoured.encode() + certificates)
+            file.flush()
+            context.load_cert_chain(path)
+        return True
+
+else:
+
+    def _load_from_memory(context: ssl.SSLContext, certificates: bytes, private_key: bytes) -> bool:
+        """Not on this platform."""
+        return False

@@ -1,0 +1,533 @@
+"""The seam: what a *machine* keeps, as Protocols and plain records. Two machines stand behind it.
+
+Everything that crosses is a plain value: DER bytes, `Thumbprint`, text, the frozen records below. What the two
+machines must have in common is written here once, beside the method it is about, and the contract suite
+(`tests/contract`) holds both to it.
+"""
+
+from __future__ import annotations
+
+import uuid
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from mlsssl._messages.foreign_text import printable, shown
+from mlsssl.errors import InvalidInputError, UnsupportedError
+from mlsssl.values import BindingFamily, BindingKey, BindingOptions, Location, Thumbprint, check_store_name
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterable, Iterator
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+KeyProvider = Literal["cng", "csp"]
+"""Which of Windows' two key storages: CNG (`ncrypt.dll`) or the older CryptoAPI provider (type 24)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyState:
+    """What was found on opening the private key that a stored certificate is linked to.
+
+    Attributes:
+        provider: The provider's full name, as Windows writes it.
+        container: The key's name in that provider.
+        machine_keyset: Whether it lies among the machine's keys; HTTP.sys needs that.
+        persisted: Whether it opens again by its name.
+        matches: Whether its public half is the certificate's; None when it could not be opened.
+        exportable: Whether the private key may leave the machine; None when it could not be opened.
+        problem: Why it could not be opened, in words with the code; None when it could.
+    """
+
+    provider: str
+    container: str
+    machine_keyset: bool
+    persisted: bool
+    matches: bool | None
+    exportable: bool | None
+    problem: str | None = None
+
+    @property
+    def usable(self) -> bool:
+        """Whether it opens and matches: what `has_private_key` means."""
+        return self.persisted and self.matches is True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoreRecord:
+    """One certificate in a store, with its properties.
+
+    Attributes:
+        certificate: The DER bytes.
+        friendly_name: The name shown in lists, or None.
+        archived: Hidden from listings on Windows, still found by thumbprint.
+        key: The linked private key as it was found; None when none is linked.
+        renewed_by: The certificate that replaced this one (the CERT_RENEWAL property), or None.
+    """
+
+    certificate: bytes
+    friendly_name: str | None = None
+    archived: bool = False
+    key: KeyState | None = None
+    renewed_by: Thumbprint | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewCertificate:
+    """One item of `StorePort.add_many`; the fields are `StorePort.add`'s.
+
+    Attributes:
+        certificate: DER.
+        private_key: PKCS#8 DER, unencrypted, or None.
+        friendly_name: None leaves what is there.
+    """
+
+    certificate: bytes
+    private_key: bytes | None = field(default=None, repr=False)
+    friendly_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BindingRecord:
+    """One TLS record of HTTP.sys.
+
+    Attributes:
+        key: What it is filed under.
+        thumbprint: The certificate; None exactly for the two CCS families.
+        store_name: The LocalMachine store that holds it. None means MY, for IP keys only; None for CCS.
+        app_id: The owner's GUID.
+        options: All the rest.
+    """
+
+    key: BindingKey
+    thumbprint: Thumbprint | None
+    store_name: str | None
+    app_id: uuid.UUID
+    options: BindingOptions
+
+    def __post_init__(self) -> None:
+        if self.key.family.has_certificate:
+            if self.thumbprint is None:
+                raise InvalidInputError(f"a binding for {self.key} needs a certificate")
+            if self.store_name is None and self.key.family is BindingFamily.HOSTNAME_PORT:
+                # `netsh http add sslcert help`: certstorename is required for hostnameport.
+                raise InvalidInputError(f"a binding for {self.key} needs a store name, usually 'MY'")
+        elif self.thumbprint is not None or self.store_name is not None:
+            raise InvalidInputError(f"a binding for {self.key} names no certificate: CCS finds it by host name")
+        if self.store_name is not None:
+            check_store_name(self.store_name)
+        if not isinstance(self.app_id, uuid.UUID):
+            raise InvalidInputError(f"an application id is a uuid.UUID, not {shown(self.app_id)}")
+
+
+def refuse_ccs_options(record: BindingRecord) -> None:
+    """Refuse to write a plain CCS record that has options: `InvalidInputError`, before any machine is asked.
+
+    HTTP.sys has no place for them there: it answers 87, or keeps what nobody honours (the makers of SslCertBinding.Net
+    refuse them too). A scoped CCS record takes them.
+    """
+    if record.key.family is BindingFamily.CCS and record.options != BindingOptions():
+        raise InvalidInputError(f"a binding for {record.key} takes no options; {record.options!r} was given")
+
+
+class Cause(str, Enum):
+    """The known causes of 1312, in the order in which they are worth looking at."""
+
+    NOT_IN_STORE = "not-in-store"
+    WRONG_STORE = "wrong-store"
+    WRONG_LOCATION = "wrong-location"
+    NO_KEY = "no-key"
+    KEY_NOT_FOUND = "key-not-found"
+    USER_KEYSET = "user-keyset"
+    KEY_NOT_PERSISTED = "key-not-persisted"
+    KEY_MISMATCH = "key-mismatch"
+    UNUSABLE_CTL = "unusable-ctl"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Diagnosis:
+    """One cause of 1312 that was checked and holds; `UNUSABLE_CTL` is what is left when no other does.
+
+    Attributes:
+        cause: Which.
+        found: What was seen.
+        remedy: What to do, with the mlsssl call that does it.
+    """
+
+    cause: Cause
+    found: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return printable(f"{self.found} → {self.remedy}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrustProblem:
+    """One thing that the operating system's own chain engine holds against a certificate.
+
+    Attributes:
+        code: The system's number: a bit of CERT_TRUST_STATUS.dwErrorStatus, or an HRESULT of its TLS policy.
+        name: That number's name in the system's headers.
+        position: Which certificate of the chain; 0 is the leaf.
+        certificate: That certificate's DER; empty when there is no chain at all.
+        text: What is wrong, in words that continue "the certificate".
+    """
+
+    code: int
+    name: str
+    position: int
+    certificate: bytes
+    text: str
+
+
+class StorePort(Protocol):
+    """One open certificate store. Its owner closes it; used after that it raises `StoreClosedError`."""
+
+    @property
+    def name(self) -> str:
+        """The store's name as it was opened."""
+        ...
+
+    @property
+    def location(self) -> Location:
+        """LocalMachine or CurrentUser."""
+        ...
+
+    def thumbprints(self) -> Iterator[Thumbprint]:
+        """Every certificate's thumbprint that a listing shows (archived ones are left out), in no stated order."""
+        ...
+
+    def records(self) -> Iterator[StoreRecord]:
+        """The records behind `thumbprints`; the key of each is opened and compared."""
+        ...
+
+    def find(self, thumbprint: Thumbprint) -> StoreRecord | None:
+        """The record, archived or not, or None."""
+        ...
+
+    def add(
+        self,
+        certificate: bytes,
+        private_key: bytes | None,
+        *,
+        friendly_name: str | None,
+        exportable: bool,
+        provider: KeyProvider | None,
+    ) -> StoreRecord:
+        """Put a certificate in, with its private key (PKCS#8 DER, unencrypted) if one is given.
+
+        The certificate is there once, whatever was there: adding it again keeps a usable key (and its
+        exportability), gives a missing or unusable one the key that came now, and sets the friendly name if one
+        is given. Other properties stay. The caller has checked that the key belongs to the certificate. In
+        LocalMachine the key goes among the machine's keys. Killed at any moment: all of it or nothing, and no
+        orphan key that `MachinePort.recover` would not find. What goes into CurrentUser's Root: `refuse_users_roots`.
+
+        Args:
+            certificate: DER.
+            private_key: PKCS#8 DER or None.
+            friendly_name: None leaves what is there.
+            exportable: Whether the private key may be read back.
+            provider: Which key storage; None lets the machine choose.
+        """
+        ...
+
+    def add_many(
+        self, items: Iterable[NewCertificate], *, exportable: bool, provider: KeyProvider | None = None
+    ) -> int:
+        """Put many certificates in: for each what `add` does, for all of them in bounded memory.
+
+        A machine may do several in one transaction, or simply call `add` in a loop (Windows has nothing better).
+        Whatever stops it, an error of an item or of the iterator or the end of the process, leaves some first
+        items in, each whole, and the rest out; doing it again does the rest.
+
+        Args:
+            items: Taken one after the other; may be a generator, and may read from this machine.
+            exportable: As in `add`, for all of them.
+            provider: As in `add`, for all of them.
+
+        Returns:
+            How many items were taken.
+        """
+        ...
+
+    def import_pfx(
+        self, data: bytes, password: str | None, *, exportable: bool, friendly_name: str | None
+    ) -> tuple[StoreRecord, tuple[bytes, ...]]:
+        """Take a PFX as the import wizard does; the certificate with the key lands in this store.
+
+        Returns:
+            The record, and the DER of the other certificates in the file, which were *not* put anywhere.
+
+        Raises:
+            WrongPasswordError, MalformedDataError, UnsupportedError: told apart as the machine can.
+        """
+        ...
+
+    def export_key(self, thumbprint: Thumbprint) -> bytes:
+        """The private key as PKCS#8 DER.
+
+        Raises:
+            StoreNotFoundError: no such certificate, or no usable key.
+            AccessDeniedError: the key is not exportable.
+        """
+        ...
+
+    def set_friendly_name(self, thumbprint: Thumbprint, friendly_name: str | None) -> None:
+        """Set or clear the name. `StoreNotFoundError` when the certificate is not there."""
+        ...
+
+    def set_archived(self, thumbprint: Thumbprint, archived: bool) -> None:
+        """Hide from or show in listings. `StoreNotFoundError` when the certificate is not there."""
+        ...
+
+    def set_renewed_by(self, thumbprint: Thumbprint, newer: Thumbprint | None) -> None:
+        """Set or clear the CERT_RENEWAL mark. `StoreNotFoundError` when the certificate is not there."""
+        ...
+
+    def remove(self, thumbprint: Thumbprint, *, delete_key: bool) -> None:
+        """Take a certificate out; with `delete_key` its private key too, unless another certificate uses it.
+
+        As on Windows, a certificate that a binding names is removed all the same.
+        `StoreNotFoundError` when the certificate is not there.
+        """
+        ...
+
+    def crls(self) -> list[bytes]:
+        """Every revocation list in it, DER, each once, in no stated order."""
+        ...
+
+    def add_crl(self, crl: bytes, *, replacing: Collection[bytes] = ()) -> None:
+        """Put a revocation list (DER) in beside the others; idempotent for the very same list.
+
+        Then take out those of `replacing` that are there. Killed at any moment, the new list is in or nothing is
+        out. `MalformedDataError` when it is no list. Neither its signature nor its age is looked at.
+        """
+        ...
+
+    def remove_crl(self, crl: bytes) -> None:
+        """Take exactly this list (DER) out. `StoreNotFoundError` when it is not there."""
+        ...
+
+    def close(self) -> None:
+        """Give the handle back; idempotent."""
+        ...
+
+
+class BindingsPort(Protocol):
+    """The TLS records of HTTP.sys. One record per key and family.
+
+    A host name that another program wrote in another spelling stays in it: records come with keys `as_stored`, and go
+    back as they came. Such a key means the record in its spelling; any other key means the record in the normalised
+    spelling, else the first one in any other.
+    """
+
+    @property
+    def atomic_update(self) -> bool:
+        """Whether `update` exists here (HttpUpdateServiceConfiguration: not on Server 2016)."""
+        ...
+
+    def supports(self, family: BindingFamily) -> bool:
+        """Whether this machine knows the family."""
+        ...
+
+    def find(self, key: BindingKey) -> BindingRecord | None:
+        """The record, or None. `UnsupportedError` for an unknown family."""
+        ...
+
+    def all(self) -> list[BindingRecord]:
+        """Every record of every family this machine knows, family by family, sorted by key."""
+        ...
+
+    def add(self, record: BindingRecord, *, retry: bool = True) -> None:
+        """Add. `BindingExistsError` (183), `UnusableCertificateError` (1312) with its diagnosis, `UnsupportedError`.
+
+        A key that was not read from a machine exists in whatever spelling its host is there. A plain CCS record has
+        no options: `InvalidInputError`.
+
+        Args:
+            record: What to add.
+            retry: Whether a refusal that may pass by itself (87 on Windows, while the key is new) is waited out, for
+                some ten seconds. False where clients would wait too: while a record is being replaced.
+        """
+        ...
+
+    def try_out(self, record: BindingRecord) -> None:
+        """Raise what `add` would raise if nothing were bound to the key; what clients are served stays as it is.
+
+        Waits as `add` does. Only between `Journal.begin` and `finish`, holding the machine's lock: a machine may have
+        to set the record under another key for a moment, and after a kill `recover` has to remove that.
+        """
+        ...
+
+    def recover(self) -> list[str]:
+        """Remove what a killed `try_out` left; a line for each thing. `MachinePort.recover` does it too."""
+        ...
+
+    def update(self, record: BindingRecord) -> None:
+        """Replace the whole record at once.
+
+        `BindingNotFoundError` (2), `UnusableCertificateError` (1312); `UnsupportedError` without `atomic_update`.
+        """
+        ...
+
+    def remove(self, key: BindingKey) -> None:
+        """Remove. `BindingNotFoundError` (2)."""
+        ...
+
+
+def refuse_users_roots(name: str, location: Location) -> None:
+    """Refuse to put a certificate into CurrentUser's Root, or to take one out: `UnsupportedError`.
+
+    Windows asks the user in a dialog, whatever flags a program gives; in a service, where nobody sees it, for ever.
+    The machine's own Root needs no dialog, only an administrator.
+    """
+    if location == "CurrentUser" and name.casefold() == "root":
+        raise UnsupportedError(
+            "Windows asks in a dialog before a certificate goes into or out of CurrentUser\\Root, so no program can do "
+            "it alone; as administrator use Store.open('Root') of LocalMachine, or let the user do it: "
+            "certutil -user -addstore Root FILE (-delstore Root THUMBPRINT)"
+        )
+
+
+class ServiceState(Enum):
+    """A service's state; names and numbers are SERVICE_STATUS_PROCESS.dwCurrentState's."""
+
+    STOPPED = 1
+    START_PENDING = 2
+    STOP_PENDING = 3
+    RUNNING = 4
+    CONTINUE_PENDING = 5
+    PAUSE_PENDING = 6
+    PAUSED = 7
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServiceStatus:
+    """One look at a service (SERVICE_STATUS_PROCESS).
+
+    Attributes:
+        state: Where it is.
+        accepts_stop: Whether it takes a stop now.
+        exit_code: dwWin32ExitCode; 1066 means see `specific_exit_code`.
+        specific_exit_code: dwServiceSpecificExitCode.
+        check_point: Grows while a pending state makes progress.
+        wait_hint: Milliseconds the service says its next step takes.
+        process_id: 0 when not running.
+    """
+
+    state: ServiceState
+    accepts_stop: bool
+    exit_code: int = 0
+    specific_exit_code: int = 0
+    check_point: int = 0
+    wait_hint: int = 0
+    process_id: int = 0
+
+
+def refuse_http_driver(name: str) -> None:
+    """Refuse to stop or start the HTTP driver service, `HTTP`.
+
+    Stopping it takes down everything on the machine that listens through HTTP.sys (IIS, WinRM and others), and no
+    change of a binding needs it: new handshakes use the new record at once.
+
+    Raises:
+        InvalidInputError: `name` is that service's.
+    """
+    if name.strip().casefold() == "http":
+        raise InvalidInputError(
+            "the HTTP driver service is not stopped or started here: every program that listens through HTTP.sys "
+            "would go down with it, and no change of a binding needs it"
+        )
+
+
+class ServicesPort(Protocol):
+    """The service manager, one primitive per method; waiting and ordering are done above the seam."""
+
+    def query(self, name: str) -> ServiceStatus:
+        """Look. `ServiceNotFoundError` (1060), `InvalidInputError` (123)."""
+        ...
+
+    def active_dependents(self, name: str) -> tuple[str, ...]:
+        """Services that need this one and are not stopped, in the order in which to stop them."""
+        ...
+
+    def request_start(self, name: str) -> bool:
+        """Ask it to start; False when it ran already (1056). `ServiceError` otherwise."""
+        ...
+
+    def request_stop(self, name: str) -> bool:
+        """Ask it to stop; False when it was stopped already (1062). `ServiceError` otherwise."""
+        ...
+
+
+class MachinePort(Protocol):
+    """A machine: stores, bindings, services, and a folder for what must survive a crash."""
+
+    @property
+    def description(self) -> str:
+        """What to call it in messages: `this computer`, `the embedded machine at /path`."""
+        ...
+
+    @property
+    def is_this_windows(self) -> bool:
+        """Whether it is the Windows that this process runs on, whose chain engine judges trust.
+
+        On any other machine the roots in its own stores say what it trusts.
+        """
+        ...
+
+    @property
+    def state_folder(self) -> Path:
+        """Where journals and locks live: made on first use, for this user (or administrators) only."""
+        ...
+
+    @property
+    def bindings(self) -> BindingsPort:
+        """The TLS records."""
+        ...
+
+    @property
+    def services(self) -> ServicesPort:
+        """The service manager."""
+        ...
+
+    def store_names(self, location: Location) -> list[str]:
+        """The stores that exist there, sorted."""
+        ...
+
+    def open_store(self, name: str, location: Location, *, create: bool = False, write: bool = False) -> StorePort:
+        """Open a store; the caller closes it.
+
+        Raises:
+            StoreNotFoundError: it does not exist and `create` is False.
+            AccessDeniedError: `write` is True and the caller may not.
+        """
+        ...
+
+    def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
+        """Why HTTP.sys could not use this certificate, likeliest cause first; empty when it can."""
+        ...
+
+    def served_at(self, key: BindingKey) -> tuple[str, int] | None:
+        """Where a TLS client on this computer reaches what answers for this key: address and port.
+
+        None when nothing here could answer; that something listens there is not promised.
+        """
+        ...
+
+    def recover(self) -> list[str]:
+        """Clean up what a killed `add` (keys without a certificate) or `try_out` left; a line per thing done."""
+        ...
+
+    def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:
+        """Hold a named lock across processes and threads; `timeout` in seconds.
+
+        Raises:
+            BindingError: somebody else holds it for longer than `timeout`; the message says who, if known.
+        """
+        ...
+
+    def close(self) -> None:
+        """Release what the machine holds; idempotent."""
+        ...

@@ -1,0 +1,68 @@
+"""The roots that the operating system trusts, as DER, off Windows: the CA bundle that its OpenSSL reads."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import ssl
+from pathlib import Path
+
+from mlsssl._formats import pem
+from mlsssl._machine.files import entries, is_file, read_found
+from mlsssl.errors import MalformedDataError, MlssslError, NotFoundError
+
+# Where distributions keep the bundle, for Pythons whose OpenSSL was built to look elsewhere (pyenv, conda):
+# Debian and Ubuntu, Fedora and RHEL, openSUSE, Alpine and macOS, FreeBSD.
+_BUNDLES = (
+    "/etc/ssl/certs/ca-certificates.crt",
+    "/etc/pki/tls/certs/ca-bundle.crt",
+    "/etc/ssl/ca-bundle.pem",
+    "/etc/ssl/cert.pem",
+    "/usr/local/share/certs/ca-root-nss.crt",
+)
+_HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+
+
+def system_roots() -> list[bytes]:
+    """The trusted roots: of `SSL_CERT_FILE` and `SSL_CERT_DIR` when set, else of OpenSSL's and the usual places.
+
+    Raises:
+        NotFoundError: no bundle was found; the message lists where it was looked for.
+    """
+    paths = ssl.get_default_verify_paths()
+    named = os.environ.get(paths.openssl_cafile_env)
+    folder = os.environ.get(paths.openssl_capath_env)
+    if named or folder:
+        files = [Path(named)] if named else []
+    else:
+        candidates = [Path(p) for p in (paths.openssl_cafile, *_BUNDLES)]
+        files = [path for path in candidates if is_file(path)][:1]
+        folder = paths.openssl_capath if not files else None
+    if folder:
+        # Hash-named links, as OpenSSL's own look-up by subject wants them; several folders may be listed.
+        for one in folder.split(os.pathsep):
+            with contextlib.suppress(MlssslError):  # as OpenSSL, which passes over a folder that it cannot read
+                files += [path for path in entries(Path(one)) if _HASHED_NAME.fullmatch(path.name)]
+    roots: dict[bytes, None] = {}
+    for file in files:
+        for der in _read(file):
+            roots.setdefault(der)
+    if not roots:
+        raise NotFoundError(
+            "the operating system's CA bundle was not found; install the package ca-certificates, or name the file "
+            f"in {paths.openssl_cafile_env} (looked at {', '.join(map(str, files or _BUNDLES))})"
+        )
+    return list(roots)
+
+
+def _read(path: Path) -> list[bytes]:
+    try:
+        data = read_found(path)
+    except MlssslError:
+        return []  # a dangling link in a folder of hashes is common, and takes no other root away
+    roots = []
+    for block in pem.blocks(data, b"CERTIFICATE"):
+        with contextlib.suppress(MalformedDataError):  # likewise a root that cannot be read here
+            roots += [pem.to_der(one) for one in pem.load_pem(block, None)[0]]
+    return roots

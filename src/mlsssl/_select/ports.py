@@ -1,0 +1,107 @@
+"""Which machine: the one given, else this platform's. The storeys are imported here, inside the functions."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import TYPE_CHECKING, Protocol
+
+from mlsssl.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from mlsssl._embedded.port import EmbeddedPort
+    from mlsssl._machine.ports import MachinePort, TrustProblem
+
+MACHINE_VARIABLE = "MLSSSL_MACHINE"
+"""Environment variable: the path of an embedded machine to use where no machine is given, on any platform."""
+
+
+class HasPort(Protocol):
+    """What the nouns need of a `Machine`."""
+
+    @property
+    def port(self) -> MachinePort:
+        """The seam to the machine."""
+        ...
+
+
+_local: tuple[str | None, int, MachinePort] | None = None
+
+
+def port_of(machine: HasPort | None) -> MachinePort:
+    """The given machine's port, or this computer's."""
+    if machine is None:
+        return local_port()
+    try:
+        return machine.port
+    except AttributeError:
+        raise InvalidInputError(
+            f"machine is a Machine, such as EmbeddedMachine(path), not {type(machine).__name__}"
+        ) from None
+
+
+def local_port() -> MachinePort:
+    """This computer's port, shared by everything in the process that names no machine.
+
+    Opened on first use and never closed; another one when `MLSSSL_MACHINE` changes or after a fork.
+    """
+    global _local  # a cache; losing it costs an open
+    wanted = os.environ.get(MACHINE_VARIABLE) or None
+    if _local is None or _local[:2] != (wanted, os.getpid()):
+        _local = (wanted, os.getpid(), embedded_port(None) if local_is_embedded() else windows_port())
+    return _local[2]
+
+
+def local_is_embedded() -> bool:
+    """Whether this computer's machine is the embedded one: off Windows, or where `MLSSSL_MACHINE` names a file."""
+    return sys.platform != "win32" or bool(os.environ.get(MACHINE_VARIABLE))
+
+
+def embedded_port(path: str | Path | None, *, atomic_update: bool = True) -> EmbeddedPort:
+    """The embedded machine in this file; its default place when None."""
+    from mlsssl._embedded.port import EmbeddedPort
+
+    return EmbeddedPort(path, atomic_update=atomic_update)
+
+
+def windows_port() -> MachinePort:
+    """This Windows computer."""
+    from mlsssl._windows.machine import WindowsPort
+
+    return WindowsPort()
+
+
+class SystemJudge(Protocol):
+    """An operating system's own verdict on a server certificate."""
+
+    def __call__(
+        self, leaf: bytes, intermediates: Sequence[bytes], host: str | None, at: datetime, /
+    ) -> tuple[TrustProblem, ...]:
+        """Everything that it holds against it; see `_windows.trust.verify`."""
+        ...
+
+
+def system_judge() -> SystemJudge | None:
+    """This operating system's chain engine; None where there is none to ask, only roots (`system_roots`)."""
+    if sys.platform != "win32":
+        return None
+    from functools import partial
+
+    from mlsssl._windows import dlls, trust
+
+    return partial(trust.verify, dlls.SystemDlls())
+
+
+def system_roots() -> list[bytes]:
+    """The roots that this operating system trusts, DER. `NotFoundError` when none are found."""
+    if sys.platform == "win32":
+        from mlsssl._windows import dlls, trust
+
+        return trust.roots(dlls.SystemDlls())
+    from mlsssl._machine.system_roots import system_roots
+
+    return system_roots()

@@ -1,0 +1,285 @@
+"""What every certificate of a path must be by itself, leaf or issuer: dates, signature algorithm, serial, form."""
+
+from __future__ import annotations
+
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
+
+from mlsssl._formats import foreign
+from mlsssl._formats.parsed import GENERALIZED_TIME, UTC_TIME
+from mlsssl._validator.constraints import canonical_name
+from mlsssl._validator.policies import MAPPINGS
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from mlsssl._formats.parsed import View
+    from mlsssl._validator.emitter import Emitter
+
+__all__ = [
+    "NETSCAPE_TYPE",
+    "aki_mismatch",
+    "check_common",
+    "check_dates",
+    "check_ecdsa_hash",
+    "check_key_identifiers",
+    "check_signature_algorithm",
+    "netscape_bits",
+]
+
+_BROKEN_HASHES = {
+    "1.2.840.113549.1.1.2": "MD2",
+    "1.2.840.113549.1.1.3": "MD4",
+    "1.2.840.113549.1.1.4": "MD5",
+}
+_SHA1 = frozenset(
+    {
+        "1.2.840.113549.1.1.5",  # sha1WithRSAEncryption
+        "1.3.14.3.2.29",  # the same under OIW's number
+        "1.2.840.10045.4.1",  # ecdsa-with-SHA1
+        "1.2.840.10040.4.3",  # dsa-with-SHA1
+    }
+)
+# The octets of the AlgorithmIdentifiers that BR section 7.1.3.2 allows, by the name of their hash.
+_PSS = (
+    "304106092a864886f70d01010a3034a00f300d060960864801650304020{h}0500a11c301a06092a864886f70d010108300d06096086480165"
+)
+_LISTED = {
+    bytes.fromhex(text): name
+    for text, name in (
+        ("300d06092a864886f70d01010b0500", "RSA SHA-256"),
+        ("300d06092a864886f70d01010c0500", "RSA SHA-384"),
+        ("300d06092a864886f70d01010d0500", "RSA SHA-512"),
+        (_PSS.format(h="1") + "0304020" + "10500a203020120", "PSS SHA-256"),
+        (_PSS.format(h="2") + "0304020" + "20500a203020130", "PSS SHA-384"),
+        (_PSS.format(h="3") + "0304020" + "30500a203020140", "PSS SHA-512"),
+        ("300a06082a8648ce3d040302", "ECDSA SHA-256"),
+        ("300a06082a8648ce3d040303", "ECDSA SHA-384"),
+        ("300a06082a8648ce3d040304", "ECDSA SHA-512"),
+    )
+}
+_HASH_OF_CURVE = {"secp256r1": "ECDSA SHA-256", "secp384r1": "ECDSA SHA-384", "secp521r1": "ECDSA SHA-512"}
+
+# Critical extensions that this validator, like its clients, processes or knows to be harmless.
+_PROCESSED: frozenset[type[x509.ExtensionType]] = frozenset(
+    {
+        x509.BasicConstraints,
+        x509.KeyUsage,
+        x509.ExtendedKeyUsage,
+        x509.SubjectAlternativeName,
+        x509.NameConstraints,
+        x509.CertificatePolicies,
+        x509.PolicyConstraints,
+        x509.InhibitAnyPolicy,
+        x509.CRLDistributionPoints,
+        x509.OCSPNoCheck,
+    }
+)
+# Those that clients need not process, and that must or should not be critical for that reason.
+_NEVER_CRITICAL: dict[type[x509.ExtensionType], str] = {
+    x509.AuthorityKeyIdentifier: "authorityKeyIdentifier",
+    x509.SubjectKeyIdentifier: "subjectKeyIdentifier",
+    x509.AuthorityInformationAccess: "authorityInfoAccess",
+    x509.SubjectInformationAccess: "subjectInfoAccess",
+    x509.FreshestCRL: "freshestCRL",
+    x509.IssuerAlternativeName: "issuerAltName",
+    x509.TLSFeature: "TLS feature",
+}
+_SUBJECT_DIRECTORY_ATTRIBUTES = "2.5.29.9"
+NETSCAPE_TYPE = "2.16.840.1.113730.1.1"
+_PROXY_CERTIFICATE_INFORMATION = "1.3.6.1.5.5.7.1.14"
+_NAMES_OF_EXTENSIONS = {
+    "2.5.29.14": "subjectKeyIdentifier",
+    "2.5.29.15": "keyUsage",
+    "2.5.29.17": "subjectAltName",
+    "2.5.29.18": "issuerAltName",
+    "2.5.29.19": "basicConstraints",
+    "2.5.29.30": "nameConstraints",
+    "2.5.29.31": "cRLDistributionPoints",
+    "2.5.29.32": "certificatePolicies",
+    "2.5.29.33": "policyMappings",
+    "2.5.29.35": "authorityKeyIdentifier",
+    "2.5.29.36": "policyConstraints",
+    "2.5.29.37": "extKeyUsage",
+    "2.5.29.46": "freshestCRL",
+    "2.5.29.54": "inhibitAnyPolicy",
+    "1.3.6.1.5.5.7.1.1": "authorityInfoAccess",
+}
+
+
+# RFC 5280 gives their lists the size 1 to MAX; cryptography reads some of them empty.
+_NEVER_EMPTY: frozenset[type[x509.ExtensionType]] = frozenset(
+    {
+        x509.AuthorityInformationAccess,
+        x509.CertificatePolicies,
+        x509.CRLDistributionPoints,
+        x509.ExtendedKeyUsage,
+        x509.FreshestCRL,
+        x509.IssuerAlternativeName,
+        x509.SubjectAlternativeName,
+        x509.SubjectInformationAccess,
+    }
+)
+
+
+def _named(oid: str) -> str:
+    return _NAMES_OF_EXTENSIONS.get(oid, oid)
+
+
+def netscape_bits(value: bytes) -> int:
+    """The octet of bits in a netscapeCertType, the first one highest; -1 where it cannot be read."""
+    if len(value) != 4 or value[:2] != b"\x03\x02" or value[2] > 7:
+        return -1
+    return value[3] & 0xFF << value[2] & 0xFF
+
+
+def check_dates(view: View, emit: Emitter, at: datetime) -> None:
+    """Validity at this moment, and dates that make sense; whole seconds, since certificates have no fractions."""
+    moment = at.replace(microsecond=0)
+    begin, end = view.not_before, view.not_after
+    if end < begin:
+        emit("dates-reversed", "validity", f"from {_day(begin)} to {_day(end)}")
+    elif moment > end:
+        emit("expired", "validity", f"valid until {_day(end)}, asked for {_day(moment)}")
+    elif moment < begin:
+        emit("not-yet-valid", "validity", f"valid from {_day(begin)}, asked for {_day(moment)}")
+    for tag, moment in zip(view.time_tags, (begin, end), strict=False):
+        wanted = UTC_TIME if moment.year < 2050 else GENERALIZED_TIME
+        if tag != wanted:
+            form = "UTCTime" if tag == UTC_TIME else "GeneralizedTime"
+            emit("date-encoding", "validity", f"{_day(moment)} as {form}")
+
+
+def _day(moment: datetime) -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def check_signature_algorithm(view: View, emit: Emitter) -> None:
+    """The algorithm that the issuer signed with; not asked of trust anchors, whose signature proves nothing."""
+    part = "signatureAlgorithm"
+    if view.outer_algorithm in _LISTED:
+        return
+    oid = view.signature_oid
+    broken = _BROKEN_HASHES.get(oid)
+    if broken:
+        emit("signature-hash-broken", part, broken)
+        return
+    if oid in _SHA1 or _pss_over_sha1(view):
+        emit("signature-hash", part, "SHA-1")
+        return
+    emit("signature-algorithm", part, f"the algorithm {oid}, encoded as {view.outer_algorithm[:64].hex()}")
+
+
+def _pss_over_sha1(view: View) -> bool:
+    # An algorithm that cryptography does not know raises one of several errors.
+    digest = foreign.read_or(None, attrgetter("signature_hash_algorithm"), view.certificate)
+    return isinstance(digest, hashes.SHA1)
+
+
+def check_ecdsa_hash(view: View, issuer: View, emit: Emitter) -> None:
+    """Whether the hash fits the curve of the issuer's key."""
+    key = issuer.public_key
+    if isinstance(key, ec.EllipticCurvePublicKey):
+        used = _LISTED.get(view.outer_algorithm)
+        wanted = _HASH_OF_CURVE.get(key.curve.name)
+        if used and wanted and used != wanted:
+            emit("ecdsa-hash", "signatureAlgorithm", f"{used} by a key on {key.curve.name}")
+
+
+def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
+    """Version, serial number, names and extensions: what holds for every certificate, whatever it is for.
+
+    The serial number of an anchor is never looked up anywhere, and some old roots have the number 0.
+    """
+    if view.inner_algorithm != view.outer_algorithm:
+        emit(
+            "signature-algorithm-mismatch",
+            "signatureAlgorithm",
+            f"{view.outer_algorithm.hex()} outside, {view.inner_algorithm.hex()} inside",
+        )
+    if view.version != 3:
+        extended = view.known or view.unknown or view.problems
+        emit("version-extensions" if extended else "version", "version", f"version {view.version}")
+    if anchor:
+        pass
+    elif view.serial <= 0:
+        emit("serial-not-positive", "serialNumber", f"the number {'0' if view.serial == 0 else 'is negative'}")
+    elif view.serial_octets > 20:
+        emit("serial-too-long", "serialNumber", f"{view.serial_octets} octets")
+    if view.has_unique_id:
+        emit("unique-id", "issuerUniqueID, subjectUniqueID", "a unique identifier")
+    for problem in view.problems:
+        part = f"extension {_named(problem.oid)}"
+        emit("extension-duplicate" if problem.duplicate else "extension-malformed", part, problem.reason)
+    for oid, critical, value in view.unknown:
+        if oid == NETSCAPE_TYPE and netscape_bits(value) < 0:
+            emit("extension-malformed", "extension netscapeCertType", "no BIT STRING of one octet")
+        if critical and oid == _SUBJECT_DIRECTORY_ATTRIBUTES:
+            emit("extension-critical", "extension subjectDirectoryAttributes", "a critical extension")
+        elif critical and oid != MAPPINGS:
+            emit("extension-unknown-critical", f"extension {oid}", "a critical extension of unknown meaning")
+        elif oid == _PROXY_CERTIFICATE_INFORMATION:
+            emit("proxy-certificate", "extension proxyCertInfo", "a proxy certificate")
+    for kind, extension in view.known.items():
+        if kind in _NEVER_EMPTY and not len(extension.value):
+            emit("extension-malformed", f"extension {_named(extension.oid.dotted_string)}", "an empty list")
+        if not extension.critical:
+            continue
+        if kind in _NEVER_CRITICAL:
+            emit("extension-critical", f"extension {_NEVER_CRITICAL[kind]}", "a critical extension")
+        elif kind is x509.PrecertPoison:
+            emit("precertificate", f"extension {x509.PrecertPoison.oid.dotted_string}", "the poison extension")
+        elif kind not in _PROCESSED:
+            oid = extension.oid.dotted_string
+            emit("extension-unknown-critical", f"extension {oid}", "a critical extension that is not processed")
+    if view.issuer == b"\x30\x00":
+        emit("issuer-empty", "issuer", "an empty name")
+    if view.name is None:
+        # The issuer's name is looked at where it is the subject of a certificate of its own.
+        emit("name-unreadable", "subject", "a name that cannot be read")
+
+
+def check_key_identifiers(view: View, emit: Emitter, *, issuer: View | None, anchor: bool = False) -> None:
+    """The authority key identifier against the issuer's subject key identifier.
+
+    `issuer` is None when it was not found; a self-issued certificate may leave the identifier out. Nobody looks for
+    the issuer of an `anchor`, which is trusted by itself.
+    """
+    part = "authorityKeyIdentifier"
+    aki = view.value(x509.AuthorityKeyIdentifier)
+    if aki is None:
+        if not view.self_issued and not view.has(x509.AuthorityKeyIdentifier):
+            emit("anchor-aki-missing" if anchor else "aki-missing", part, "no authorityKeyIdentifier")
+        return
+    if aki.authority_cert_issuer is not None or aki.authority_cert_serial_number is not None:
+        emit("aki-issuer-serial", part, "authorityCertIssuer and authorityCertSerialNumber")
+    if aki.key_identifier is None:
+        emit("aki-no-key-identifier", part, "no keyIdentifier")
+    if issuer is not None:
+        problem = aki_mismatch(aki, issuer)
+        if problem:
+            emit("aki-mismatch", part, problem)
+
+
+def aki_mismatch(aki: x509.AuthorityKeyIdentifier, issuer: View) -> str:
+    """Why this identifier cannot mean this issuer, or an empty text; what is absent on either side cannot differ."""
+    ski = issuer.value(x509.SubjectKeyIdentifier)
+    if aki.key_identifier is not None and ski is not None and aki.key_identifier != ski.digest:
+        return f"keyIdentifier {aki.key_identifier.hex()}, the issuer's is {ski.digest.hex()}"
+    serial = aki.authority_cert_serial_number
+    if serial is not None and serial != issuer.serial:
+        return f"authorityCertSerialNumber {serial:x}, the issuer's is {issuer.serial:x}"
+    # As OpenSSL does it: of several names the first directory name counts, other kinds say nothing.
+    named = next((name.value for name in aki.authority_cert_issuer or () if isinstance(name, x509.DirectoryName)), None)
+    if named is not None and not _is_issued_by(issuer, named):
+        return f"authorityCertIssuer {named.rfc4514_string()[:200]}, the issuer was issued by {issuer.issuer_text}"
+    return ""
+
+
+def _is_issued_by(view: View, name: x509.Name) -> bool:
+    issuer = foreign.read_or(None, attrgetter("issuer"), view.certificate)
+    return issuer is not None and canonical_name(issuer) == canonical_name(name)  # an unreadable name is nobody's

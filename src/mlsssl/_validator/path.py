@@ -1,0 +1,493 @@
+"""Finding the way from a leaf to a trusted root among certificates in any order (RFC 4158, RFC 5280 section 6).
+
+The search goes up from the leaf. A first pass follows only issuers without any error, so that an expired
+cross-sign or a constraint on one way does not hide another way that is whole. When no way is whole, a second pass
+follows names and signatures only and picks the way with the fewest errors, so that the report can name all of them.
+Both passes together pay from one budget: hundreds of cross-signed issuers stop at a count.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from operator import attrgetter
+from typing import TYPE_CHECKING
+
+from cryptography import x509
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.x509.oid import AuthorityInformationAccessOID
+
+from mlsssl._formats import foreign
+from mlsssl._formats.parsed import issuer_view
+from mlsssl._validator.constraints import BudgetExceededError, canonical_name, find_violation
+from mlsssl._validator.emitter import Emitter
+from mlsssl._validator.every_certificate import (
+    aki_mismatch,
+    check_dates,
+    check_ecdsa_hash,
+    check_key_identifiers,
+)
+from mlsssl._validator.issuers import check_issuer
+from mlsssl._validator.policies import missing_policy
+from mlsssl._validator.report import Attempt, Severity
+from mlsssl._validator.weak_keys import for_pss_only
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from mlsssl._formats.parsed import View
+    from mlsssl._validator.constraints import Budget
+    from mlsssl._validator.report import Finding
+    from mlsssl._validator.rules import Profile
+
+__all__ = ["PathResult", "build_path", "link_issuers"]
+
+_MOST_ATTEMPTS = 20
+_MOST_TOLERATED = 24
+_DEEPEST = 255
+_MOST_NAMES = 5000
+_OLD_ECDSA = frozenset({"1.2.840.10045.4.1"})  # ecdsa-with-SHA1
+
+
+@dataclass(slots=True, kw_only=True)
+class PathResult:
+    """What the search ended with: the path leaf first, its findings, and the attempts when no way was whole."""
+
+    path: tuple[View, ...]
+    trusted: bool
+    findings: list[Finding] = field(default_factory=list)
+    attempts: tuple[Attempt, ...] = ()
+
+
+@dataclass(slots=True)
+class _Step:
+    """An issuer on the current way, with what was found about it and about its link to the one below."""
+
+    view: View
+    anchor: bool
+    findings: list[Finding]
+
+
+@dataclass(slots=True)
+class _DeadEnd:
+    """Where a way ended, and the finding that says why."""
+
+    path: tuple[View, ...]
+    findings: list[Finding]
+    reason: Finding
+
+    @property
+    def rank(self) -> tuple[int, int]:
+        """The best dead end: the longest way, then the fewest errors."""
+        return (-len(self.path), sum(f.severity is Severity.ERROR for f in self.findings))
+
+
+class TrustAnchors:
+    """What the caller trusts, indexed by name: once for ten thousand leaves instead of for each of them.
+
+    Attributes:
+        views: Each certificate once, in the order given.
+        ders: Their DER.
+        by_subject: The views by the octets of their subject.
+    """
+
+    __slots__ = ("_canonical", "by_subject", "ders", "views")
+
+    def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
+        found = {view.der: view for view in map(issuer_view, certificates)}
+        self.views = tuple(found.values())
+        self.ders = found.keys()
+        self.by_subject: dict[bytes, list[View]] = {}
+        for view in self.views:
+            self.by_subject.setdefault(view.subject, []).append(view)
+        self._canonical: dict[object, list[View]] | None = None
+
+    @property
+    def canonical(self) -> dict[object, list[View]]:
+        """The views by their canonical subject; made when a name is first missed."""
+        if self._canonical is None:
+            self._canonical = _canonical_index(self.views)
+        return self._canonical
+
+
+def _canonical_index(views: Sequence[View]) -> dict[object, list[View]]:
+    found: dict[object, list[View]] = {}
+    for view in views[:_MOST_NAMES]:
+        if view.name is not None:
+            found.setdefault(canonical_name(view.name), []).append(view)
+    return found
+
+
+def build_path(
+    leaf: View,
+    *,
+    anchors: TrustAnchors,
+    pool: Sequence[View],
+    at: datetime,
+    profile: Profile,
+    max_depth: int,
+    budget: Budget,
+) -> PathResult:
+    """The best path from `leaf` to one of `anchors`.
+
+    Args:
+        leaf: The certificate in question; itself trusted when it is among the anchors.
+        anchors: What the caller trusts.
+        pool: Certificates that may lie in between, in any order.
+        at: The moment asked about.
+        profile: Whose rules judge issuers.
+        max_depth: How many intermediates there may be between leaf and anchor.
+        budget: What the search may spend.
+    """
+    search = _Search(leaf, anchors, pool, at, profile, min(max_depth, _DEEPEST), budget)
+    return search.run()
+
+
+def link_issuers(leaf: View, pool: Sequence[View], *, max_depth: int, budget: Budget) -> tuple[View, ...]:
+    """`leaf` and its issuers in `pool`, by names and signatures alone: nothing is judged, nothing is trusted.
+
+    For looking revocation up where trust is not asked, or was asked elsewhere. Of several certificates of one
+    issuer the first whose key made the signature is followed; they share that key, and so their lists.
+
+    Args:
+        leaf: Where to begin.
+        pool: Certificates in any order.
+        max_depth: How many intermediates there may be below the last one.
+        budget: What may be spent; when it is spent, what was found until then is returned.
+    """
+    path = [leaf]
+    try:
+        while len(path) <= max_depth + 1 and not path[-1].self_issued:
+            below = path[-1]
+            for candidate in pool:
+                budget.step()
+                if candidate.subject != below.issuer or any(candidate.der == view.der for view in path):
+                    continue
+                budget.sign()
+                if not signature_problem(below, candidate):
+                    path.append(candidate)
+                    break
+            else:
+                break
+    except BudgetExceededError:
+        pass
+    return tuple(path)
+
+
+class _Search:
+    def __init__(
+        self,
+        leaf: View,
+        anchors: TrustAnchors,
+        pool: Sequence[View],
+        at: datetime,
+        profile: Profile,
+        max_depth: int,
+        budget: Budget,
+    ) -> None:
+        self.leaf, self.at, self.profile, self.max_depth, self.budget = leaf, at, profile, max_depth, budget
+        self.anchors = anchors
+        self.pool: list[View] = []
+        self.pool_by_subject: dict[bytes, list[View]] = {}
+        seen = {leaf.der}
+        for view in pool:
+            if view.der not in seen and view.der not in anchors.ders:
+                seen.add(view.der)
+                self.pool.append(view)
+                self.pool_by_subject.setdefault(view.subject, []).append(view)
+        self._canonical: dict[object, list[View]] | None = None
+        self._distances: dict[bytes, int] | None = None
+        self._own: dict[bytes, list[Finding]] = {}
+        self._signatures: dict[tuple[bytes, bytes], str] = {}
+        self.attempts: list[Attempt] = []
+        self.whole: list[tuple[int, list[_Step]]] = []
+        self.dead_ends: list[_DeadEnd] = []
+
+    def run(self) -> PathResult:
+        exhausted: Finding | None = None
+        try:
+            if self._climb([], strict=True):
+                return self._result(self.whole[0][1])
+        except BudgetExceededError as error:
+            exhausted = self._about(self.leaf, "work-limit-exceeded", "path", str(error))
+        if self.leaf.der in self.anchors.ders:
+            return self._leaf_is_anchor()
+        if exhausted is None:
+            try:
+                self._climb([], strict=False)
+            except BudgetExceededError as error:
+                exhausted = self._about(self.leaf, "work-limit-exceeded", "path", str(error))
+        attempts = tuple(dict.fromkeys(self.attempts))[:_MOST_ATTEMPTS]
+        if self.whole:
+            result = self._result(min(self.whole, key=lambda entry: entry[0])[1])
+            result.attempts = attempts
+        else:
+            best = min(self.dead_ends, key=lambda end: end.rank) if self.dead_ends else None
+            result = PathResult(path=best.path if best else (self.leaf,), trusted=False, attempts=attempts)
+            if best is not None:
+                result.findings = [*best.findings, best.reason]
+        if exhausted is not None:
+            result.findings.append(exhausted)
+        return result
+
+    def _result(self, steps: list[_Step]) -> PathResult:
+        findings = [finding for step in steps for finding in step.findings]
+        return PathResult(path=(self.leaf, *(step.view for step in steps)), trusted=True, findings=findings)
+
+    def _leaf_is_anchor(self) -> PathResult:
+        code = "self-signed-leaf" if self.leaf.self_issued else "leaf-is-anchor"
+        found = "a self-signed certificate that is trusted" if self.leaf.self_issued else "a trusted certificate"
+        return PathResult(path=(self.leaf,), trusted=True, findings=[self._about(self.leaf, code, "trust", found)])
+
+    # The way up --------------------------------------------------------------------------------------------------
+
+    def _climb(self, steps: list[_Step], *, strict: bool) -> bool:
+        """Extend the way by each issuer of its last certificate; true when the search is over."""
+        top = steps[-1].view if steps else self.leaf
+        on_way = {(view.subject, view.spki) for view in (self.leaf, *(step.view for step in steps))}
+        tried = self._candidates(top)
+        failure: Finding | None = None
+        followed = False
+        for candidate in tried:
+            self.budget.step()
+            if (candidate.subject, candidate.spki) in on_way:
+                continue
+            anchor = candidate.der in self.anchors.ders
+            if not anchor and len(steps) >= self.max_depth:
+                found = f"{self.max_depth} intermediates, and {candidate.subject_text} would be one more"
+                failure = self._about(top, "path-too-long", "issuer", found)
+                continue
+            findings = [*self._own_findings(candidate, anchor=anchor), *self._link(candidate, anchor, steps)]
+            error = next((f for f in findings if f.severity is Severity.ERROR), None)
+            if strict and error is not None:
+                self._note(steps, candidate, f"{error.code}: {error.found}")
+                failure = error
+                continue
+            problem = self._signature_problem(top, candidate)
+            if problem:
+                self._note(steps, candidate, f"signature-invalid: {problem}")
+                failure = self._about(top, "signature-invalid", "signature", problem)
+                continue
+            followed = True
+            step = _Step(candidate, anchor, findings)
+            steps.append(step)
+            try:
+                if self._arrive(steps, strict=strict) if anchor else self._climb(steps, strict=strict):
+                    return True
+            finally:
+                # The list is one for the whole search; a finished way was copied.
+                steps.pop()
+        if not strict and not followed:
+            self._dead_end(steps, top, failure)
+        elif strict and not tried:
+            self._note(steps, None, f"no certificate of the issuer {top.issuer_text}")
+        return False
+
+    def _arrive(self, steps: list[_Step], *, strict: bool) -> bool:
+        """The way has reached an anchor: look at what only a whole path can tell."""
+        missing = missing_policy([self.leaf, *(step.view for step in steps)])
+        if missing:
+            steps[-1].findings = [*steps[-1].findings, self._about(self.leaf, "policy-required", "policies", missing)]
+        errors = sum(f.severity is Severity.ERROR for step in steps for f in step.findings)
+        if strict and errors:
+            self._note(steps, None, f"policy-required: {missing}")
+            return False
+        self.whole.append((errors, [_Step(s.view, s.anchor, s.findings) for s in steps]))
+        return strict or len(self.whole) >= _MOST_TOLERATED
+
+    def _candidates(self, view: View) -> list[View]:
+        """The certificates that bear the issuer's name; the likeliest first."""
+        named = self._others(self.anchors.by_subject.get(view.issuer, ()))
+        named += self.pool_by_subject.get(view.issuer, ())
+        if not named:
+            named = self._by_canonical(view)
+        if len(named) < 2:
+            return named
+        aki = view.value(x509.AuthorityKeyIdentifier)
+
+        def order(candidate: View) -> tuple[bool, bool, int]:
+            differs = aki is not None and bool(aki_mismatch(aki, candidate))
+            stale = not candidate.not_before <= self.at <= candidate.not_after
+            return (differs, stale, self._distance(candidate))
+
+        return sorted(named, key=order)
+
+    def _distance(self, candidate: View) -> int:
+        """How many certificates, by their names alone, lie between this one and the nearest anchor."""
+        if candidate.der in self.anchors.ders:
+            return 0
+        if self._distances is None:
+            below: dict[bytes, set[bytes]] = {}
+            anchors = self._others(self.anchors.views)
+            for view in (*anchors, *self.pool):
+                below.setdefault(view.issuer, set()).add(view.subject)
+            reached = {view.subject: 0 for view in anchors}
+            frontier = deque(reached)
+            while frontier:
+                name = frontier.popleft()
+                for subject in below.get(name, ()):
+                    if subject not in reached:
+                        reached[subject] = reached[name] + 1
+                        frontier.append(subject)
+            self._distances = reached
+        return 1 + self._distances.get(candidate.issuer, len(self.anchors.views) + len(self.pool))
+
+    def _others(self, views: Iterable[View]) -> list[View]:
+        """Without the leaf, which issues nothing here even where it is trusted."""
+        return [view for view in views if view.der != self.leaf.der]
+
+    def _by_canonical(self, view: View) -> list[View]:
+        """Issuers whose name is the same by RFC 5280 section 7.1 though written in other octets."""
+        if self._canonical is None:
+            self._canonical = _canonical_index(self.pool)
+        wanted = foreign.read_or(None, attrgetter("issuer"), view.certificate)
+        if wanted is None or not wanted.rdns:  # an unreadable name is nobody's name
+            return []
+        name = canonical_name(wanted)
+        return [*self._others(self.anchors.canonical.get(name, ())), *self._canonical.get(name, ())]
+
+    # What is found about one candidate ---------------------------------------------------------------------------
+
+    def _own_findings(self, view: View, *, anchor: bool) -> list[Finding]:
+        known = self._own.get(view.der)
+        if known is None:
+            dates = self._emitter(view, anchor=anchor)
+            check_dates(view, dates, self.at)
+            # Apart from its dates, an issuer is judged once for all the leaves below it.
+            judged = view.judged
+            if judged is None or judged[0] is not self.profile or judged[1] is not anchor:
+                emit = self._emitter(view, anchor=anchor)
+                check_issuer(view, emit, anchor=anchor)
+                judged = view.judged = (self.profile, anchor, emit.findings)
+            known = self._own[view.der] = [*dates.findings, *judged[2]]
+        return known
+
+    def _link(self, issuer: View, anchor: bool, steps: list[_Step]) -> list[Finding]:
+        """What is wrong between an issuer and what stands below it."""
+        below = steps[-1].view if steps else self.leaf
+        emit = self._emitter(below, anchor=False)
+        if issuer.subject != below.issuer:
+            emit("issuer-name-encoding", "issuer", f"{below.issuer_text} in other octets than in the issuer")
+        check_key_identifiers(below, emit, issuer=issuer)
+        check_ecdsa_hash(below, issuer, emit)
+        if below.not_after > issuer.not_after:
+            emit(
+                "outlives-issuer",
+                "validity",
+                f"valid until {below.not_after:%Y-%m-%d}, the issuer until {issuer.not_after:%Y-%m-%d}",
+            )
+        above = self._emitter(issuer, anchor=anchor)
+        constraints = issuer.value(x509.BasicConstraints)
+        if constraints is not None and constraints.path_length is not None:
+            between = sum(not step.view.self_issued for step in steps)
+            if between > constraints.path_length:
+                above(
+                    "path-length-exceeded",
+                    "basicConstraints",
+                    f"{between} intermediates below, and pathLenConstraint {constraints.path_length}",
+                )
+        if issuer.value(x509.NameConstraints) is not None:
+            self._check_constraints(issuer, steps, above)
+        return [*emit.findings, *above.findings]
+
+    def _check_constraints(self, issuer: View, steps: list[_Step], emit: Emitter) -> None:
+        counts = self.profile.accepts_common_name
+        for position, view in enumerate((self.leaf, *(step.view for step in steps))):
+            violation = find_violation(issuer, view, self.budget, leaf=position == 0, common_name_counts=counts)
+            if violation is not None:
+                code, text = violation
+                emit(code, "nameConstraints", f"{text}, of {view.subject_text}")
+
+    def _signature_problem(self, child: View, issuer: View) -> str:
+        known = self._signatures.get((child.der, issuer.der))
+        if known is None:
+            self.budget.sign()
+            known = self._signatures[child.der, issuer.der] = signature_problem(child, issuer)
+        return known
+
+    # What is told about ways that ended ----------------------------------------------------------------------------
+
+    def _emitter(self, view: View, *, anchor: bool) -> Emitter:
+        if view is self.leaf:
+            label = "leaf"
+        else:
+            label = f'{"root" if anchor else "intermediate"} "{view.subject_text}"'
+        return Emitter(self.profile, label, view.not_before.date())
+
+    def _about(self, view: View, code: str, part: str, found: str, *, remedy: str | None = None) -> Finding:
+        emit = self._emitter(view, anchor=view.der in self.anchors.ders)
+        emit(code, part, found, remedy=remedy)
+        return emit.findings[0]
+
+    def _note(self, steps: list[_Step], candidate: View | None, reason: str) -> None:
+        if len(self.attempts) < 4 * _MOST_ATTEMPTS:
+            views = [self.leaf, *(step.view for step in steps), *([candidate] if candidate else [])]
+            self.attempts.append(Attempt(subjects=tuple(v.subject_text for v in views), stopped_by=reason))
+
+    def _dead_end(self, steps: list[_Step], top: View, failure: Finding | None) -> None:
+        if len(self.dead_ends) >= 4 * _MOST_TOLERATED:
+            return
+        findings = [finding for step in steps for finding in step.findings]
+        if failure is None:
+            failure = self._ending(top)
+        path = (self.leaf, *(step.view for step in steps))
+        self.dead_ends.append(_DeadEnd(path, findings, failure))
+
+    def _ending(self, top: View) -> Finding:
+        """Why there is nothing above `top`."""
+        if top.self_issued and not signature_problem(top, top):
+            if top is self.leaf:
+                return self._about(top, "self-signed-not-trusted", "issuer", "a self-signed certificate")
+            return self._about(top, "root-not-trusted", "trust", f"the root {top.subject_text} is not trusted")
+        where = _fetch_hint(top)
+        return self._about(
+            top,
+            "issuer-not-found",
+            "issuer",
+            f"no certificate of the issuer {top.issuer_text} was given",
+            remedy=f"add the certificate of {top.issuer_text} to the chain{where}, cert.with_chain([...]), or to "
+            "trust=[...] if it is the root",
+        )
+
+
+def _fetch_hint(view: View) -> str:
+    access = view.value(x509.AuthorityInformationAccess)
+    for description in access if access is not None else ():
+        location = description.access_location
+        if description.access_method == AuthorityInformationAccessOID.CA_ISSUERS and isinstance(
+            location, x509.UniformResourceIdentifier
+        ):
+            return f" (its authority offers it at {location.value[:200]})"
+    return ""
+
+
+def signature_problem(child: View, issuer: View) -> str:
+    """Why `issuer`'s key did not make `child`'s signature, or an empty text when it did."""
+    key = issuer.public_key
+    if key is None:
+        return f"the key of {issuer.subject_text} cannot be read"
+    certificate = child.certificate
+    try:
+        signature, signed = certificate.signature, certificate.tbs_certificate_bytes
+        parameters = certificate.signature_algorithm_parameters
+        digest = certificate.signature_hash_algorithm
+        if parameters is None and digest is not None:
+            # cryptography gives none for MD5 and SHA-1, which old profiles still want to hear verified.
+            parameters = ec.ECDSA(digest) if child.signature_oid in _OLD_ECDSA else padding.PKCS1v15()
+        if for_pss_only(issuer.spki) and not isinstance(parameters, padding.PSS):
+            return f"the key of {issuer.subject_text} is for RSASSA-PSS signatures only, and this is none"
+        if isinstance(key, rsa.RSAPublicKey) and isinstance(parameters, (padding.PKCS1v15, padding.PSS)) and digest:
+            key.verify(signature, signed, parameters, digest)
+        elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(parameters, ec.ECDSA):
+            key.verify(signature, signed, parameters)
+        elif isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)) and digest is None:
+            key.verify(signature, signed)
+        else:
+            return f"the key of {issuer.subject_text} is of another kind than the signature"
+    except InvalidSignature:
+        return f"the key of {issuer.subject_text} did not make the signature"
+    except Exception as error:  # noqa: BLE001 - UnsupportedAlgorithm, ValueError, TypeError: all mean "not verified"
+        return f"the signature cannot be checked: {str(error) or type(error).__name__}"
+    return ""

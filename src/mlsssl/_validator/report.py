@@ -1,0 +1,271 @@
+"""What a validation found: findings, and the report that holds all of them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING
+
+from mlsssl._messages.foreign_text import printable, shown
+from mlsssl._messages.output import to_json
+from mlsssl.errors import InvalidInputError, ValidationError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+    from mlsssl._notebook.cards import Printer
+
+__all__ = ["Attempt", "Finding", "PathStep", "Report", "Severity", "Silenced"]
+
+
+class Severity(str, Enum):
+    """How much a finding matters.
+
+    An error makes the certificate unusable, or a client or authority that keeps to the profile refuse it. A
+    warning breaks a requirement that clients let pass today, or that only some clients enforce. A notice is worth
+    knowing and needs no action.
+    """
+
+    ERROR = "error"
+    WARNING = "warning"
+    NOTICE = "notice"
+
+    def __str__(self) -> str:
+        return self.value
+
+    @property
+    def rank(self) -> int:
+        """0 for an error, 1 for a warning, 2 for a notice: the order in which reports list them."""
+        return _RANKS[self.value]
+
+
+_RANKS = {"error": 0, "warning": 1, "notice": 2}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that a validation found.
+
+    Attributes:
+        code: Stable kebab-case name of the rule, documented one by one in the table of finding codes.
+        severity: How much it matters under the profile that was asked for.
+        where: Which certificate of the path, and which part of it: `"leaf: subjectAltName"`.
+        found: What is there.
+        expected: What should be there.
+        remedy: What to do, with the mlsssl call that does it.
+        standard: The standard, or the vendor's page, behind the rule.
+    """
+
+    code: str
+    severity: Severity
+    where: str
+    found: str
+    expected: str
+    remedy: str
+    standard: str
+
+    def __str__(self) -> str:
+        text = f"{self.severity} {self.code} [{self.where}]: {self.found}; expected {self.expected}"
+        return printable(text)
+
+    def to_dict(self) -> dict[str, str]:
+        """The seven fields as text, ready for JSON."""
+        return {
+            "code": self.code,
+            "severity": self.severity.value,
+            "where": self.where,
+            "found": self.found,
+            "expected": self.expected,
+            "remedy": self.remedy,
+            "standard": self.standard,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PathStep:
+    """One certificate of the path that was found.
+
+    Attributes:
+        role: `"leaf"`, `"intermediate"` or `"root"` (the trust anchor, whether or not it is self-signed).
+        subject: Its subject as RFC 4514 text, or a stand-in when the name cannot be read.
+        sha256: SHA-256 of its DER, 64 hex digits.
+        der: The certificate itself.
+    """
+
+    role: str
+    subject: str
+    sha256: str
+    der: bytes
+
+    def __repr__(self) -> str:
+        return f"PathStep(role={self.role!r}, subject={self.subject!r}, sha256={self.sha256!r})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """One way that path building tried, and what stopped it.
+
+    Attributes:
+        subjects: The subjects from the leaf to where it ended.
+        stopped_by: Why it went no further, as one sentence without a full stop.
+    """
+
+    subjects: tuple[str, ...]
+    stopped_by: str
+
+    def __str__(self) -> str:
+        return printable(f"{' <- '.join(self.subjects)}: {self.stopped_by}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silenced:
+    """A finding that the caller chose not to hear, with the reason given for it."""
+
+    finding: Finding
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Every finding of one validation; true when none of them is an error.
+
+    Attributes:
+        findings: All findings, errors first; within one severity in the order of the path, leaf first.
+        profile: Name of the profile that judged.
+        host: The name asked about, or None when no name was.
+        at: The moment asked about; aware.
+        subject: The leaf's subject, or the names it is for.
+        path: The certificates from the leaf to the trust anchor; only what was found when no path was.
+        trusted: Whether the path ends at a certificate that the caller trusts.
+        attempts: When no path was found without error: the ways that were tried.
+        silenced: Findings left out on the caller's wish, with the reasons.
+    """
+
+    findings: tuple[Finding, ...]
+    profile: str
+    host: str | None
+    at: datetime
+    subject: str = ""
+    path: tuple[PathStep, ...] = ()
+    trusted: bool = False
+    attempts: tuple[Attempt, ...] = ()
+    silenced: tuple[Silenced, ...] = ()
+
+    def __bool__(self) -> bool:
+        return self.ok
+
+    def __iter__(self) -> Iterator[Finding]:
+        return iter(self.findings)
+
+    def __len__(self) -> int:
+        return len(self.findings)
+
+    @property
+    def ok(self) -> bool:
+        """Whether no finding is an error; warnings and notices may be there."""
+        return not self.errors
+
+    @property
+    def errors(self) -> tuple[Finding, ...]:
+        """The findings of severity error."""
+        return self.filter(severity=Severity.ERROR)
+
+    @property
+    def warnings(self) -> tuple[Finding, ...]:
+        """The findings of severity warning."""
+        return self.filter(severity=Severity.WARNING)
+
+    @property
+    def notices(self) -> tuple[Finding, ...]:
+        """The findings of severity notice."""
+        return self.filter(severity=Severity.NOTICE)
+
+    @property
+    def codes(self) -> tuple[str, ...]:
+        """The code of each finding, in order, without repetition."""
+        return tuple(dict.fromkeys(finding.code for finding in self.findings))
+
+    def filter(self, *, severity: Severity | str | None = None, code: str | None = None) -> tuple[Finding, ...]:
+        """The findings with this severity, this code, or both.
+
+        Raises:
+            InvalidInputError: `severity` is none of error, warning, notice.
+        """
+        if severity is not None:
+            try:
+                severity = Severity(severity)
+            except ValueError:
+                raise InvalidInputError(f"a severity is error, warning or notice, not {shown(severity)}") from None
+        return tuple(
+            finding
+            for finding in self.findings
+            if (severity is None or finding.severity is severity) and (code is None or finding.code == code)
+        )
+
+    def raise_for_errors(self) -> Report:
+        """Return the report itself when it has no error.
+
+        Raises:
+            ValidationError: it has one; the message names every error, `.report` is this report.
+        """
+        errors = self.errors
+        if not errors:
+            return self
+        lines = "\n".join(f"- {finding}. {printable(finding.remedy)}" for finding in errors)
+        count = "1 error" if len(errors) == 1 else f"{len(errors)} errors"
+        raise ValidationError(f"{self._headline()}: {count}\n{lines}", report=self)
+
+    def _headline(self) -> str:
+        about = f" for {self.host!r}" if self.host is not None else ""
+        return printable(f"{self.subject or 'certificate'}{about}, profile {self.profile}")
+
+    def to_text(self) -> str:
+        """The report as lines of plain text, without any control character from a certificate."""
+        count = len(self.findings)
+        found = "no finding" if count == 0 else "1 finding" if count == 1 else f"{count} findings"
+        lines = [f"{'ok' if self.ok else 'NOT ok'}: {self._headline()}, at {self.at.isoformat()}: {found}"]
+        lines += [f"  {step.role:<12} {printable(step.subject)}" for step in self.path]
+        for finding in self.findings:
+            lines += [
+                f"{finding.severity}: {finding.code} [{printable(finding.where)}]",
+                f"    found:    {printable(finding.found)}",
+                f"    expected: {printable(finding.expected)}",
+                f"    remedy:   {printable(finding.remedy)}",
+                f"    standard: {printable(finding.standard)}",
+            ]
+        if self.attempts:
+            lines += ["tried:", *(f"    {attempt}" for attempt in self.attempts)]
+        lines += [f"silenced: {s.finding.code}: {printable(s.reason)}" for s in self.silenced]
+        return "\n".join(lines)
+
+    def __str__(self) -> str:
+        return self.to_text()
+
+    def to_dict(self) -> dict[str, object]:
+        """The report as dicts, lists, text and booleans, ready for JSON."""
+        return {
+            "ok": self.ok,
+            "profile": self.profile,
+            "host": self.host,
+            "at": self.at.isoformat(),
+            "subject": self.subject,
+            "trusted": self.trusted,
+            "path": [{"role": s.role, "subject": s.subject, "sha256": s.sha256} for s in self.path],
+            "findings": [finding.to_dict() for finding in self.findings],
+            "attempts": [{"subjects": list(a.subjects), "stopped_by": a.stopped_by} for a in self.attempts],
+            "silenced": [{**s.finding.to_dict(), "reason": s.reason} for s in self.silenced],
+        }
+
+    def to_json(self, *, indent: int | None = None) -> str:
+        """The report as ASCII JSON; `indent` as in `json.dumps`."""
+        return to_json(self.to_dict(), indent)
+
+    def _repr_pretty_(self, printer: Printer, cycle: bool) -> None:
+        printer.text(str(self))
+
+    def _repr_html_(self) -> str:
+        """A card for notebooks: nothing from a certificate reaches the page unescaped."""
+        from mlsssl._notebook.views import report_card
+
+        return report_card(self)

@@ -1,0 +1,81 @@
+"""What a server was seen to send: its chain as sent, and the protocol it chose."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING
+
+from mlsssl._formats.parsed import issuer_view
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+    from mlsssl._formats.parsed import View
+    from mlsssl._validator.emitter import Emitter
+
+__all__ = ["Served", "check_served"]
+
+_OBSOLETE = frozenset({"SSLv2", "SSLv3", "TLSv1", "TLSv1.1"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """What came out of one handshake.
+
+    Attributes:
+        chain: The certificates after the leaf, in the order in which they were sent.
+        protocol: `"TLSv1.3"` and so on, as Python's ssl module names it.
+    """
+
+    chain: tuple[x509.Certificate, ...]
+    protocol: str
+
+
+def check_served(leaf: View, served: Served, emit: Emitter, *, complete: bool) -> None:
+    """Report on the order and the content of the chain as sent.
+
+    Args:
+        leaf: The server's own certificate.
+        served: What it sent.
+        emit: Where findings go.
+        complete: Whether path building came to a trusted root. If not, a certificate without relation to the leaf may
+            stand above one that is missing.
+    """
+    part = "chain as sent"
+    if served.protocol in _OBSOLETE:
+        emit("protocol-obsolete", "protocol", served.protocol)
+    views = [leaf, *map(issuer_view, served.chain)]
+    issuers = {leaf.issuer}
+    related = {leaf.der}
+    # Whoever issued a related certificate is related: a walk over names, however they were sorted.
+    grown = True
+    while grown:
+        grown = False
+        for view in views:
+            if view.der not in related and view.subject in issuers:
+                related.add(view.der)
+                issuers.add(view.issuer)
+                grown = True
+    strangers = [view for view in views[1:] if view.der not in related or view.der == leaf.der]
+    ordered = [leaf, *(view for view in views[1:] if view not in strangers)]
+    subjects = {view.subject for view in ordered}
+    missing = next((view.issuer_text for view in ordered if view.issuer not in subjects), "")
+    for stranger in strangers:
+        if stranger.der == leaf.der:
+            emit("chain-unrelated", part, "the leaf once more")
+        elif complete or not missing:
+            emit("chain-unrelated", part, stranger.subject_text)
+        else:
+            emit(
+                "chain-unrelated",
+                part,
+                f"{stranger.subject_text}, unless it stands above {missing}, which is not sent",
+                remedy=f"send the certificate of {missing} first, cert.with_chain([...]); leave this one out if it has "
+                "nothing to do with the chain then",
+            )
+    if any(below.issuer != above.subject for below, above in pairwise(ordered)):
+        emit("chain-order", part, " | ".join(view.subject_text for view in ordered))
+    for view in ordered[1:]:
+        if view.self_issued:
+            emit("chain-sends-root", part, view.subject_text)

@@ -1,0 +1,316 @@
+"""Will this certificate work, for these clients, on this server, and if not, why and what to do: the whole check."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields, replace
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING, Literal
+
+from cryptography import x509
+
+from mlsssl._formats.hosts import parse_host
+from mlsssl._formats.parsed import View, issuer_view
+from mlsssl._messages.arguments import check_callable, check_mapping, check_type, items_of
+from mlsssl._messages.foreign_text import shown
+from mlsssl._validator.catalogue import RULES
+from mlsssl._validator.constraints import Budget
+from mlsssl._validator.emitter import Emitter
+from mlsssl._validator.every_certificate import check_key_identifiers, check_signature_algorithm
+from mlsssl._validator.leaf import check_host, check_leaf, names_of
+from mlsssl._validator.path import PathResult, TrustAnchors, build_path, link_issuers
+from mlsssl._validator.profiles import find_profile
+from mlsssl._validator.report import Finding, PathStep, Report, Severity, Silenced
+from mlsssl._validator.revocation import check_pointers, check_revocation
+from mlsssl._validator.rules import Profile, RuleContext, UserRule, check_code
+from mlsssl._validator.served import Served, check_served
+from mlsssl.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+
+    from mlsssl._formats.pkcs12.explain import PfxExplanation
+
+__all__ = ["ServerFacts", "validate"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerFacts:
+    """What is known about the place where the certificate is to work; None where nothing is.
+
+    Attributes:
+        key_persisted: Whether Windows keeps the private key in a container.
+        key_of_machine: Whether that container belongs to the machine and not to one user.
+        from_pfx: Whether certificate and key came as a .pfx.
+        pfx: What `explain_pfx` says about that .pfx.
+        readable_by: Who will import it: a name that `Certificate.save(..., readable_by=...)` takes, such as
+            `"windows-server-2016"`.
+    """
+
+    key_persisted: bool | None = None
+    key_of_machine: bool | None = None
+    from_pfx: bool | None = None
+    pfx: PfxExplanation | None = None
+    readable_by: str | None = None
+
+
+def validate(
+    leaf: x509.Certificate,
+    *,
+    host: str | None = None,
+    at: datetime,
+    trust: Sequence[x509.Certificate] | TrustAnchors | None = None,
+    intermediates: Sequence[x509.Certificate] = (),
+    private_key: PrivateKeyTypes | None = None,
+    expect_key: bool = True,
+    profile: str | Profile = "private",
+    crls: Sequence[x509.CertificateRevocationList] = (),
+    revocation: Literal["soft", "hard"] = "soft",
+    facts: ServerFacts | None = None,
+    served: Served | None = None,
+    silence: Mapping[str, str] | None = None,
+    extra_rules: Sequence[UserRule] = (),
+    max_depth: int = 8,
+) -> Report:
+    """Check a server's certificate and report every finding.
+
+    Args:
+        leaf: The server's certificate.
+        host: The name that clients use, a DNS name or an IP address; None leaves the name out of the question.
+        at: The moment to judge for; aware.
+        trust: What clients trust; None leaves trust out of the question, an empty sequence trusts nothing.
+            `TrustAnchors` when many certificates are checked against the same.
+        intermediates: Certificates that the server has besides the leaf, in any order; roots do no harm.
+        private_key: The leaf's key, or None when it is not at hand.
+        expect_key: Whether a missing key is worth a finding.
+        profile: Whose rules judge: `"procedure"`, `"private"`, `"public"`, `"windows"`, `"legacy"`, or a `Profile`.
+        crls: Revocation lists in any order. Without `trust` they are looked at as far up as `intermediates` lead.
+        revocation: `"soft"`: a list that is missing, stale or unusable is a warning, and without any list nothing
+            is looked up; `"hard"`: an error, also when no list is given.
+        facts: What is known about key storage and .pfx, for `procedure` and `windows`.
+        served: What the server was seen to send, for a check of a live server.
+        silence: Codes of findings to leave out, each with the reason, which the report keeps.
+        extra_rules: Rules of the caller's own.
+        max_depth: How many intermediates a path may have; 0 to 255.
+
+    Returns:
+        The report; see `Report`. What the profile does not ask is not in it.
+
+    Raises:
+        InvalidInputError: an argument that cannot mean anything: a naive `at`, an unknown profile, no host name.
+        MalformedDataError: a certificate cannot be read at all, so that there is nothing to find fault with.
+
+    Not checked: revocation beyond the lists given, certificate transparency logs, published keys such as Debian's weak
+    ones without badkeys and its list, and whether clients of a certain make have rules of their own beyond the
+    profile's. Work is bounded: hostile chains end with the finding `work-limit-exceeded`. Standards: RFC 5280, RFC
+    9525, and those that each finding names.
+    """
+    if at.tzinfo is None or at.utcoffset() is None:
+        raise InvalidInputError("at= must be an aware datetime, for example datetime.now(timezone.utc)")
+    at = at.astimezone(timezone.utc)
+    if isinstance(max_depth, bool) or not isinstance(max_depth, int) or not 0 <= max_depth <= 255:
+        raise InvalidInputError(f"max_depth is a number from 0 to 255, not {shown(max_depth)}")
+    check_strictness(revocation)
+    judge = find_profile(profile)
+    crls = check_crls(crls)
+    extra_rules = check_extra_rules(extra_rules)
+    silence = _check_codes(check_silence(silence), own_codes=bool(extra_rules))
+    if facts is not None:
+        check_type(facts, ServerFacts, "facts are ServerFacts")
+    wanted = parse_host(host) if host is not None else None
+
+    view = View(leaf)
+    emit = Emitter(judge, "leaf", view.not_before.date())
+    names = names_of(view)
+    if wanted is not None:
+        check_host(names, wanted, emit)
+    _check_private_key(view, private_key, emit, expected=expect_key)
+    if facts is not None:
+        _check_facts(facts, emit)
+    check_leaf(view, names, emit, at, wanted)
+    found = _find_path(view, emit, trust, intermediates, at, judge, max_depth)
+    if len(found.path) == 1:
+        check_key_identifiers(view, emit, issuer=view if view.self_issued else None, anchor=found.trusted)
+    if not (len(found.path) == 1 and found.trusted):
+        check_signature_algorithm(view, emit)
+    if served is not None:
+        check_served(view, served, emit, complete=found.trusted)
+    findings = [*emit.findings, *found.findings]
+    if crls or revocation == "hard" or judge.has(RULES["revocation-pointer-missing"]):
+        if trust is None:
+            pool = [issuer_view(certificate) for certificate in intermediates]
+            found = replace(found, path=link_issuers(view, pool, max_depth=max_depth, budget=Budget()))
+        findings += _revocation_findings(found, crls, at, judge, hard=revocation == "hard")
+    if extra_rules:
+        context = RuleContext(
+            certificate=leaf, path=tuple(step.certificate for step in found.path), host=host, at=at, profile=judge
+        )
+        for rule in extra_rules:
+            findings += _run_user_rule(rule, context, emit)
+    silenced = [Silenced(finding=f, reason=silence[f.code]) for f in findings if f.code in silence]
+    kept = [f for f in dict.fromkeys(findings) if f.code not in silence]
+    return Report(
+        findings=tuple(sorted(kept, key=lambda f: f.severity.rank)),
+        profile=judge.name,
+        host=host,
+        at=at,
+        subject=view.subject_text if view.subject != b"\x30\x00" else str(names),
+        path=tuple(_steps(found)),
+        trusted=found.trusted,
+        attempts=found.attempts,
+        silenced=tuple(silenced),
+    )
+
+
+def check_crls(crls: Iterable[x509.CertificateRevocationList]) -> tuple[x509.CertificateRevocationList, ...]:
+    """The revocation lists; `InvalidInputError` for something else."""
+    expected = "crls is a list of revocation lists, each a cryptography.x509.CertificateRevocationList"
+    if isinstance(crls, x509.CertificateRevocationList):  # which is itself a sequence, of what is revoked: often empty
+        raise InvalidInputError(f"{expected}, not one alone; put it into a list")
+    return tuple(check_type(one, x509.CertificateRevocationList, expected) for one in items_of(crls, expected))
+
+
+def check_strictness(revocation: Literal["soft", "hard"]) -> Literal["soft", "hard"]:
+    """How strict; `InvalidInputError` for something else."""
+    if revocation not in ("soft", "hard"):
+        raise InvalidInputError(f"revocation is 'soft' or 'hard', not {shown(revocation)}")
+    return revocation
+
+
+def check_extra_rules(extra_rules: Iterable[UserRule]) -> tuple[UserRule, ...]:
+    """The caller's rules; `InvalidInputError` for something else."""
+    expected = "extra_rules is a list of functions of a RuleContext"
+    rules = tuple(items_of(extra_rules, expected))
+    for rule in rules:
+        check_callable(rule, expected)
+    return rules
+
+
+def check_silence(silence: Mapping[str, str] | None) -> dict[str, str]:
+    """What to silence; `InvalidInputError` for something else. The codes and reasons are not looked at."""
+    expected = "silence is a mapping of finding codes to reasons, such as {'expired': 'a museum piece'}"
+    return {} if silence is None else check_mapping(silence, expected)
+
+
+def _check_codes(silence: Mapping[str, str], *, own_codes: bool) -> dict[str, str]:
+    for code, reason in silence.items():
+        check_code(code)
+        if code not in RULES and not own_codes:
+            raise InvalidInputError(f"there is no finding code {shown(code)} to silence")
+        if not isinstance(reason, str) or not reason.strip():
+            raise InvalidInputError(f"silencing {shown(code)} needs a reason, such as 'the clients are all ours'")
+    return dict(silence)
+
+
+def _check_private_key(view: View, key: PrivateKeyTypes | None, emit: Emitter, *, expected: bool) -> None:
+    if key is None:
+        if expected:
+            emit("key-missing", "private key", "no private key")
+        return
+    try:
+        matches = view.public_key is not None and key.public_key() == view.public_key
+    except Exception as error:  # noqa: BLE001 - a key of a kind without public half, or one that is broken
+        emit("key-mismatch", "private key", f"a private key that cannot be compared: {error}")
+        return
+    if not matches:
+        emit("key-mismatch", "private key", "the key of another certificate")
+
+
+def _check_facts(facts: ServerFacts, emit: Emitter) -> None:
+    if facts.key_persisted is False:
+        emit("key-not-persisted", "private key", "a key that lives only in memory")
+    if facts.key_of_machine is False:
+        emit("key-not-machine", "private key", "a key in a container of one user")
+    if facts.from_pfx is False:
+        emit("not-a-pfx", "file", "a file that is no .pfx")
+    if facts.pfx is None or facts.readable_by is None:
+        return
+    wanted = facts.readable_by.strip().lower()
+    facts.pfx.readable_by(wanted)  # which refuses a name that there is not
+    for reader in facts.pfx.readers:
+        if reader.name == wanted and reader.reads is False:
+            remedy = f'save it for that release: cert.save("server.pfx", password=..., readable_by="{wanted}")'
+            emit("pfx-unreadable", "file", f"{reader.title}: {reader.reason}", remedy=remedy)
+
+
+def _find_path(
+    view: View,
+    emit: Emitter,
+    trust: Sequence[x509.Certificate] | TrustAnchors | None,
+    intermediates: Sequence[x509.Certificate],
+    at: datetime,
+    judge: Profile,
+    max_depth: int,
+) -> PathResult:
+    if trust is None:
+        emit("trust-not-asked", "trust", "no trusted root given")
+        return PathResult(path=(view,), trusted=False)
+    return build_path(
+        view,
+        anchors=trust if isinstance(trust, TrustAnchors) else TrustAnchors(trust),
+        pool=[issuer_view(certificate) for certificate in intermediates],
+        at=at,
+        profile=judge,
+        max_depth=max_depth,
+        budget=Budget(),
+    )
+
+
+def _revocation_findings(
+    found: PathResult,
+    crls: Sequence[x509.CertificateRevocationList],
+    at: datetime,
+    judge: Profile,
+    *,
+    hard: bool,
+) -> list[Finding]:
+    emitters: list[Emitter] = []
+
+    def emitter(view: View) -> Emitter:
+        label = "leaf" if view is found.path[0] else f'intermediate "{view.subject_text}"'
+        emitters.append(Emitter(judge, label, view.not_before.date()))
+        return emitters[-1]
+
+    check_pointers(found.path, emitter, trusted=found.trusted)
+    pointers = [finding for one in emitters for finding in one.findings]
+    emitters.clear()
+    if crls or hard:
+        check_revocation(found.path, crls, at, emitter, trusted=found.trusted)
+    looked_up = [finding for one in emitters for finding in one.findings]
+    if hard:
+        looked_up = [replace(f, severity=Severity.ERROR) if f.severity is Severity.WARNING else f for f in looked_up]
+    return [*pointers, *looked_up]
+
+
+def _run_user_rule(rule: UserRule, context: RuleContext, emit: Emitter) -> list[Finding]:
+    """What a rule of the caller's yields; an exception in it is a finding, so that the rest of the report stays."""
+    name = getattr(rule, "__name__", type(rule).__name__)
+    before = len(emit.findings)
+    try:
+        findings = [_check_own(finding) for finding in rule(context)]
+    except Exception as error:  # noqa: BLE001 - whatever the caller's rule raises
+        emit("user-rule-failed", f"rule {name}", f"{type(error).__name__}: {error}")
+        return emit.findings[before:]
+    return findings
+
+
+def _check_own(finding: object) -> Finding:
+    """A finding of a caller's rule, fit for a report; TypeError and ValueError say why it is not."""
+    if not isinstance(finding, Finding):
+        raise TypeError(f"it yielded {type(finding).__name__} instead of Finding")
+    check_code(finding.code)
+    if finding.code in RULES:
+        raise ValueError(f"the code {finding.code!r} is taken")
+    for field in fields(finding):
+        value = getattr(finding, field.name)
+        if not isinstance(value, str):
+            raise TypeError(f"{field.name} is text, not {type(value).__name__}")
+    return replace(finding, severity=Severity(finding.severity))  # which may be its name: "error"
+
+
+def _steps(found: PathResult) -> Iterable[PathStep]:
+    last = len(found.path) - 1
+    for position, view in enumerate(found.path):
+        role = "leaf" if position == 0 else "root" if position == last and found.trusted else "intermediate"
+        yield PathStep(role=role, subject=view.subject_text, sha256=view.sha256, der=view.der)

@@ -1,0 +1,286 @@
+"""Private and public keys as the byte layouts of CNG and of the older providers, and back. Pure.
+
+CNG: BCRYPT_RSAKEY_BLOB and BCRYPT_ECCKEY_BLOB (bcrypt.h), numbers big-endian. The older providers:
+BLOBHEADER, RSAPUBKEY and numbers little-endian (learn.microsoft.com, "RSA/Schannel key BLOBs").
+
+What holds a private key is a bytearray here, so that `wiped` can zero it; Python's integers cannot be.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import struct
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
+
+from cryptography import x509
+from cryptography.exceptions import UnsupportedAlgorithm
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from mlsssl._formats import foreign
+from mlsssl.errors import MalformedDataError, UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PrivateKey: TypeAlias = "rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey"
+BufferT = TypeVar("BufferT", bound=bytearray)
+
+RSA_PUBLIC, RSA_PRIVATE, RSA_FULL_PRIVATE = b"RSA1", b"RSA2", b"RSA3"
+
+# bcrypt.h: BCRYPT_ECDSA_{PUBLIC,PRIVATE}_P*_MAGIC and the same for ECDH; the bytes spell it out.
+_CURVES: dict[str, ec.EllipticCurve] = {"P256": ec.SECP256R1(), "P384": ec.SECP384R1(), "P521": ec.SECP521R1()}
+_CURVE_LETTERS = {"P256": b"12", "P384": b"34", "P521": b"56"}  # public, private
+_ECC_PUBLIC = {
+    purpose + letters[:1]: curve for purpose in (b"ECS", b"ECK") for curve, letters in _CURVE_LETTERS.items()
+}
+_ECC_PRIVATE = {
+    purpose + letters[1:]: curve for purpose in (b"ECS", b"ECK") for curve, letters in _CURVE_LETTERS.items()
+}
+
+_PUBLICKEYBLOB, _PRIVATEKEYBLOB, _BLOB_VERSION = 6, 7, 2  # wincrypt.h: PUBLICKEYBLOB, PRIVATEKEYBLOB, CUR_BLOB_VERSION
+_CALG_RSA_KEYX, _CALG_RSA_SIGN = 0xA400, 0x2400
+
+
+@contextlib.contextmanager
+def wiped(buffer: BufferT) -> Iterator[BufferT]:
+    """Lend out `buffer` and zero it afterwards, whatever happens."""
+    try:
+        yield buffer
+    finally:
+        buffer[:] = bytes(len(buffer))
+
+
+def load_private_key(pkcs8: bytes) -> PrivateKey:
+    """The key in a PKCS#8 DER.
+
+    Raises:
+        MalformedDataError: it is no such thing.
+        UnsupportedError: neither RSA nor one of the curves that Windows keeps (P-256, P-384, P-521).
+    """
+    key: object
+    try:
+        # Made or loaded, and so validated, by this library; validating an RSA key again costs some 30 ms.
+        load = serialization.load_der_private_key
+        key = foreign.call(load, pkcs8, None, unsafe_skip_rsa_key_validation=True)
+    except (ValueError, TypeError) as error:
+        raise MalformedDataError(f"not a PKCS#8 private key: {type(error).__name__}") from None
+    except UnsupportedAlgorithm:
+        raise UnsupportedError(
+            "Windows keeps RSA keys and EC keys on P-256, P-384 and P-521; this is another"
+        ) from None
+    return checked(key)
+
+
+def checked(key: object) -> PrivateKey:
+    """The key, if Windows keeps such keys; `UnsupportedError` otherwise."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        return key
+    if isinstance(key, ec.EllipticCurvePrivateKey) and _curve_name(key.curve) is not None:
+        return key
+    raise UnsupportedError("Windows keeps RSA keys and EC keys on P-256, P-384 and P-521; this is another")
+
+
+def to_pkcs8(key: PrivateKey) -> bytes:
+    """The key as unencrypted PKCS#8 DER."""
+    return key.private_bytes(
+        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+
+
+def public_identity(key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> bytes:
+    """What two keys are compared by: the SubjectPublicKeyInfo, written by one encoder."""
+    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def certificate_identity(der: bytes) -> bytes | None:
+    """`public_identity` of a certificate's key; None when nobody here can read it.
+
+    Encoded again rather than cut out: a certificate may name its RSA key as RSASSA-PSS (RFC 4055), its container
+    as plain RSA, and it is one key.
+    """
+    try:
+        key = foreign.public_key_of(foreign.read("", x509.load_der_x509_certificate, der))
+    except MalformedDataError:
+        return None
+    return public_identity(key) if isinstance(key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)) else None
+
+
+# ---- CNG ----
+
+
+def cng_algorithm(key: PrivateKey) -> tuple[str, str]:
+    """The algorithm to create it under (BCRYPT_*_ALGORITHM), and the type of its private blob."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        return "RSA", "RSAFULLPRIVATEBLOB"
+    return f"ECDSA_{_curve_name(key.curve)}", "ECCPRIVATEBLOB"
+
+
+def cng_private(key: PrivateKey) -> bytearray:
+    """BCRYPT_RSAFULLPRIVATE_BLOB or BCRYPT_ECCPRIVATE_BLOB."""
+    if isinstance(key, rsa.RSAPrivateKey):
+        numbers = key.private_numbers()
+        public = numbers.public_numbers
+        p, q = _bytes_of(numbers.p), _bytes_of(numbers.q)
+        e, n = _bytes_of(public.e), _bytes_of(public.n)
+        blob = bytearray(struct.pack("<4s5I", RSA_FULL_PRIVATE, public.n.bit_length(), e, n, p, q))
+        fields = [(public.e, e), (public.n, n), (numbers.p, p), (numbers.q, q)]
+        fields += [(numbers.dmp1, p), (numbers.dmq1, q), (numbers.iqmp, p), (numbers.d, n)]
+    else:
+        curve = _curve_name(key.curve)
+        assert curve is not None
+        secret = key.private_numbers()
+        point = secret.public_numbers
+        size = -(-key.curve.key_size // 8)
+        blob = bytearray(struct.pack("<4sI", b"ECS" + _CURVE_LETTERS[curve][1:], size))
+        fields = [(point.x, size), (point.y, size), (secret.private_value, size)]
+    for value, length in fields:
+        blob += value.to_bytes(length, "big")
+    return blob
+
+
+def from_cng_private(blob: bytes | bytearray) -> PrivateKey:
+    """The key in a private blob as CNG exports it.
+
+    Raises:
+        MalformedDataError: it is no such blob, or its numbers do not belong together.
+        UnsupportedError: a curve that we do not know.
+    """
+    magic = bytes(blob[:4])
+    if magic == RSA_FULL_PRIVATE:
+        e, n, p, q, dp, dq, qi, d = _cut(blob, _rsa_lengths(blob, full=True), start=24)
+        return _rsa_key(n, e, p, q, d, dp, dq, qi)
+    if magic in _ECC_PRIVATE:
+        x, y, secret = _cut(blob, [_word(blob, 4)] * 3, start=8)
+        curve = _CURVES[_ECC_PRIVATE[magic]]
+        try:
+            point = ec.EllipticCurvePublicNumbers(x, y, curve)
+            return ec.EllipticCurvePrivateNumbers(secret, point).private_key()
+        except ValueError:
+            raise MalformedDataError("the numbers of this EC key do not belong together") from None
+    raise _unknown(magic)
+
+
+def cng_public_identity(blob: bytes) -> bytes:
+    """`public_identity` of a public blob as CNG exports it. Raises as `from_cng_private`."""
+    magic = blob[:4]
+    if magic == RSA_PUBLIC:
+        e, n = _cut(blob, _rsa_lengths(blob, full=False), start=24)
+        return _rsa_identity(n, e)
+    if magic in _ECC_PUBLIC:
+        x, y = _cut(blob, [_word(blob, 4)] * 2, start=8)
+        try:
+            return public_identity(ec.EllipticCurvePublicNumbers(x, y, _CURVES[_ECC_PUBLIC[magic]]).public_key())
+        except ValueError:
+            raise MalformedDataError("this EC key is not a point of its curve") from None
+    raise _unknown(magic)
+
+
+# ---- the older providers: RSA only ----
+
+
+def csp_private(key: rsa.RSAPrivateKey) -> bytearray:
+    """PRIVATEKEYBLOB, as a key for key exchange: the kind that TLS servers of Windows have.
+
+    Raises:
+        UnsupportedError: the public exponent has more than the 32 bits of RSAPUBKEY.pubexp.
+    """
+    numbers = key.private_numbers()
+    n, e = numbers.public_numbers.n, numbers.public_numbers.e
+    if e.bit_length() > 32:
+        raise UnsupportedError("the older key storage holds RSA keys with a public exponent of at most 32 bits")
+    bits = n.bit_length()
+    whole, half = _csp_lengths(bits)
+    if max(numbers.p.bit_length(), numbers.q.bit_length()) > 8 * half:
+        raise UnsupportedError("the older key storage holds RSA keys whose two primes are of equal length")
+    blob = bytearray(struct.pack("<BBHI", _PRIVATEKEYBLOB, _BLOB_VERSION, 0, _CALG_RSA_KEYX))
+    blob += struct.pack("<4sII", RSA_PRIVATE, bits, e)
+    fields = [(n, whole), (numbers.p, half), (numbers.q, half), (numbers.dmp1, half), (numbers.dmq1, half)]
+    fields += [(numbers.iqmp, half), (numbers.d, whole)]
+    for value, length in fields:
+        blob += value.to_bytes(length, "little")
+    return blob
+
+
+def from_csp_private(blob: bytes | bytearray) -> rsa.RSAPrivateKey:
+    """The key in a PRIVATEKEYBLOB. Raises as `from_cng_private`."""
+    bits, e = _csp_header(blob, _PRIVATEKEYBLOB, RSA_PRIVATE)
+    whole, half = _csp_lengths(bits)
+    n, p, q, dp, dq, qi, d = _cut(blob, [whole, *[half] * 5, whole], start=20, order="little")
+    return _rsa_key(n, e, p, q, d, dp, dq, qi)
+
+
+def csp_public_identity(blob: bytes) -> bytes:
+    """`public_identity` of a PUBLICKEYBLOB. Raises as `from_cng_private`."""
+    bits, e = _csp_header(blob, _PUBLICKEYBLOB, RSA_PUBLIC)
+    (n,) = _cut(blob, [_csp_lengths(bits)[0]], start=20, order="little")
+    return _rsa_identity(n, e)
+
+
+# ---- parts ----
+
+
+def _curve_name(curve: ec.EllipticCurve) -> str | None:
+    return next((name for name, known in _CURVES.items() if known.name == curve.name), None)
+
+
+def _bytes_of(value: int) -> int:
+    return -(-value.bit_length() // 8)
+
+
+def _csp_lengths(bits: int) -> tuple[int, int]:
+    return -(-bits // 8), -(-bits // 16)
+
+
+def _word(blob: bytes | bytearray, offset: int) -> int:
+    return int.from_bytes(blob[offset : offset + 4], "little")
+
+
+def _rsa_lengths(blob: bytes | bytearray, *, full: bool) -> list[int]:
+    e, n, p, q = (_word(blob, offset) for offset in (8, 12, 16, 20))
+    return [e, n, p, q, p, q, p, n] if full else [e, n]
+
+
+def _cut(blob: bytes | bytearray, lengths: list[int], *, start: int, order: str = "big") -> Iterator[int]:
+    """The numbers that follow the header; the blob must end with the last of them."""
+    if len(blob) != start + sum(lengths):
+        raise MalformedDataError(f"a key blob of {start + sum(lengths)} bytes was announced, {len(blob)} are here")
+    values = []
+    for length in lengths:
+        values.append(int.from_bytes(blob[start : start + length], "little" if order == "little" else "big"))
+        start += length
+    return iter(values)
+
+
+def _csp_header(blob: bytes | bytearray, kind: int, magic: bytes) -> tuple[int, int]:
+    if len(blob) < 20:
+        raise MalformedDataError(f"a key blob has at least 20 bytes, not {len(blob)}")
+    found, version, _, algorithm = struct.unpack_from("<BBHI", blob)
+    if (found, version) != (kind, _BLOB_VERSION) or algorithm not in (_CALG_RSA_KEYX, _CALG_RSA_SIGN):
+        raise MalformedDataError(f"not an RSA key blob of type {kind}: {bytes(blob[:8]).hex()}")
+    if blob[8:12] != magic:
+        raise _unknown(bytes(blob[8:12]))
+    return _word(blob, 12), _word(blob, 16)
+
+
+def _rsa_key(n: int, e: int, p: int, q: int, d: int, dp: int, dq: int, qi: int) -> rsa.RSAPrivateKey:
+    numbers = rsa.RSAPrivateNumbers(p, q, d, dp, dq, qi, rsa.RSAPublicNumbers(e, n))
+    try:
+        if p * q != n:
+            raise ValueError
+        return numbers.private_key(unsafe_skip_rsa_key_validation=True)
+    except ValueError:
+        raise MalformedDataError("the numbers of this RSA key do not belong together") from None
+
+
+def _rsa_identity(n: int, e: int) -> bytes:
+    try:
+        return public_identity(rsa.RSAPublicNumbers(e, n).public_key())
+    except ValueError:
+        raise MalformedDataError("these numbers are no RSA key") from None
+
+
+def _unknown(magic: bytes) -> MalformedDataError | UnsupportedError:
+    if magic[:3] in (b"ECS", b"ECK", b"ECD"):
+        return UnsupportedError(f"an EC key on a curve that is not P-256, P-384 or P-521 ({magic.decode()})")
+    return MalformedDataError(f"not a key blob that we know: it begins with {magic.hex() or 'nothing'}")

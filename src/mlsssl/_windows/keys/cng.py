@@ -1,0 +1,234 @@
+"""Keys in Microsoft's software key storage provider (CNG)."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from typing import TYPE_CHECKING, cast
+
+from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from mlsssl._formats import foreign
+from mlsssl._windows.contexts import MACHINE_KEYSET, KeyLink, closing
+from mlsssl._windows.crypto_codes import NO_SUCH_KEY, NTE_NO_MORE_ITEMS, NTE_NOT_SUPPORTED, crypto_failure
+from mlsssl._windows.keys import blobs
+from mlsssl._windows.native import NULL, Buffer, ffi, text_at, wide
+from mlsssl.errors import MalformedDataError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlsssl._windows.crypto_dlls import CngKey, CngProvider
+    from mlsssl._windows.dlls import Dlls
+    from mlsssl._windows.native import CData
+
+PROVIDER = "Microsoft Software Key Storage Provider"  # MS_KEY_STORAGE_PROVIDER
+
+# ncrypt.h
+_SILENT = 0x40
+# NCRYPT_PERSIST_FLAG: keep the property with the key (learn.microsoft.com, NCryptSetProperty; .NET's CngKey.Create sets
+# the export policy so, before it finalises). Without it a key that is opened again may have the default policy.
+_PERSIST = 0x80000000
+_ALLOW_EXPORT, _ALLOW_PLAINTEXT_EXPORT = 0x1, 0x2
+_EXPORT_POLICY = "Export Policy"
+_PKCS_ALG_OID, _PKCS_ALG_PARAM, _PKCS_SECRET = 41, 42, 46  # NCRYPTBUFFER_*
+_NAME_LIMIT = 512  # NCRYPT_MAX_KEY_NAME_LENGTH
+
+
+def link_to(name: str, *, machine: bool) -> KeyLink:
+    """The link to a key of this name, whether or not there is one."""
+    return KeyLink(
+        container=name, provider=PROVIDER, provider_type=0, flags=MACHINE_KEYSET if machine else 0, key_spec=0
+    )
+
+
+def create(dlls: Dlls, name: str, key: blobs.PrivateKey, *, machine: bool, exportable: bool) -> KeyLink:
+    """Persist this key under this name; NTE_EXISTS when there is one already.
+
+    That every call succeeded does not mean that the key is kept: open it again to know.
+    """
+    link = link_to(name, machine=machine)
+    ncrypt = dlls.ncrypt
+    algorithm, blob_type = blobs.cng_algorithm(key)
+    policy = ffi.new("DWORD *", _ALLOW_EXPORT | _ALLOW_PLAINTEXT_EXPORT if exportable else 0)
+    handle = ffi.new("NCRYPT_KEY_HANDLE *")
+    with _provider(dlls, PROVIDER) as provider:
+        # No NCRYPT_OVERWRITE_KEY_FLAG: a key that is there is never ours to replace.
+        _check(
+            "NCryptCreatePersistedKey",
+            ncrypt.NCryptCreatePersistedKey(provider, handle, wide(algorithm), wide(name), 0, link.flags),
+            name,
+        )
+        made: CngKey = handle[0]
+        with _closing(dlls, made), blobs.wiped(blobs.cng_private(key)) as blob:
+            view = ffi.from_buffer("BYTE[]", blob)
+            _check("NCryptSetProperty", ncrypt.NCryptSetProperty(made, wide(blob_type), view, len(blob), 0), blob_type)
+            value = ffi.cast("BYTE *", policy)
+            _check(
+                "NCryptSetProperty",
+                ncrypt.NCryptSetProperty(made, wide(_EXPORT_POLICY), value, 4, _PERSIST),
+                _EXPORT_POLICY,
+            )
+            _check("NCryptFinalizeKey", ncrypt.NCryptFinalizeKey(made, _SILENT), name)
+    return link
+
+
+def look(dlls: Dlls, link: KeyLink) -> tuple[bytes, bool]:
+    """The public half (`blobs.public_identity`) of the key that a link names, and whether it may leave."""
+    with _key(dlls, link) as key:
+        public = blobs.cng_public_identity(bytes(_export(dlls, key, "PUBLICBLOB")))
+        return public, bool(_policy(dlls, key) & (_ALLOW_EXPORT | _ALLOW_PLAINTEXT_EXPORT))
+
+
+def export(dlls: Dlls, link: KeyLink) -> blobs.PrivateKey:
+    """The private key itself; NTE_NOT_SUPPORTED or NTE_PERM when it may not leave."""
+    with _key(dlls, link) as key:
+        if _policy(dlls, key) & _ALLOW_PLAINTEXT_EXPORT:
+            public = bytes(_export(dlls, key, "PUBLICBLOB"))
+            blob_type = "RSAFULLPRIVATEBLOB" if public[:4] == blobs.RSA_PUBLIC else "ECCPRIVATEBLOB"
+            with blobs.wiped(_export(dlls, key, blob_type)) as blob:
+                return blobs.from_cng_private(blob)
+        return _export_encrypted(dlls, key)
+
+
+def delete(dlls: Dlls, link: KeyLink) -> bool:
+    """Delete the key; False when there is none."""
+    # NTE_NOT_SUPPORTED: a provider that opens no key by its name has kept none.
+    with _provider(dlls, link.provider) as provider:
+        handle = ffi.new("NCRYPT_KEY_HANDLE *")
+        flags = _SILENT | (link.flags & MACHINE_KEYSET)
+        code = dlls.ncrypt.NCryptOpenKey(provider, handle, wide(link.container), _spec(link), flags) & 0xFFFF_FFFF
+        if code in (*NO_SUCH_KEY, NTE_NOT_SUPPORTED):
+            return False
+        _check("NCryptOpenKey", code, link.container)
+        key: CngKey = handle[0]
+        code = dlls.ncrypt.NCryptDeleteKey(key, _SILENT)
+        if code:  # the handle is freed only by success
+            with _closing(dlls, key):
+                _check("NCryptDeleteKey", code, link.container)
+        return True
+
+
+def containers(dlls: Dlls, *, machine: bool) -> list[KeyLink]:
+    """A link to every key of the user or the machine in this provider."""
+    ncrypt = dlls.ncrypt
+    found: list[KeyLink] = []
+    state = ffi.new("void **")
+    with _provider(dlls, PROVIDER) as provider:
+        try:
+            while True:
+                name = ffi.new("NCryptKeyName **")
+                flags = _SILENT | (MACHINE_KEYSET if machine else 0)
+                code = ncrypt.NCryptEnumKeys(provider, NULL, name, state, flags) & 0xFFFF_FFFF
+                if code == NTE_NO_MORE_ITEMS:
+                    return found
+                _check("NCryptEnumKeys", code)
+                key_spec, text = name[0].dwLegacyKeySpec, _text(name[0].pszName)
+                _check("NCryptFreeBuffer", ncrypt.NCryptFreeBuffer(ffi.cast("void *", name[0])))
+                if key_spec == 0:  # the others are the older providers' keys, which they list themselves
+                    found.append(link_to(text, machine=machine))
+        finally:
+            if state[0]:
+                ncrypt.NCryptFreeBuffer(state[0])
+
+
+def _spec(link: KeyLink) -> int:
+    """AT_KEYEXCHANGE or AT_SIGNATURE for an older provider's key that CNG shows; everything else means none."""
+    return link.key_spec if link.key_spec in (1, 2) else 0
+
+
+def _text(pointer: CData) -> str:
+    length = 0
+    while length < _NAME_LIMIT and pointer[length]:
+        length += 1
+    return text_at(pointer, length)
+
+
+@contextlib.contextmanager
+def _provider(dlls: Dlls, name: str) -> Iterator[CngProvider]:
+    handle = ffi.new("NCRYPT_PROV_HANDLE *")
+    _check("NCryptOpenStorageProvider", dlls.ncrypt.NCryptOpenStorageProvider(handle, wide(name), 0), name)
+    with _closing(dlls, handle[0]):
+        yield handle[0]
+
+
+@contextlib.contextmanager
+def _key(dlls: Dlls, link: KeyLink) -> Iterator[CngKey]:
+    handle = ffi.new("NCRYPT_KEY_HANDLE *")
+    flags = _SILENT | (link.flags & MACHINE_KEYSET)
+    with _provider(dlls, link.provider) as provider:
+        code = dlls.ncrypt.NCryptOpenKey(provider, handle, wide(link.container), _spec(link), flags)
+        _check("NCryptOpenKey", code, link.container)
+        with _closing(dlls, handle[0]):
+            yield handle[0]
+
+
+def _closing(dlls: Dlls, handle: CngProvider | CngKey) -> contextlib.AbstractContextManager[None]:
+    return closing(lambda: _check("NCryptFreeObject", dlls.ncrypt.NCryptFreeObject(handle)))
+
+
+def _policy(dlls: Dlls, key: CngKey) -> int:
+    buffer = Buffer("NCryptGetProperty", 4)
+    size = ffi.new("DWORD *")
+    pointer = ffi.cast("BYTE *", buffer.memory)
+    code = dlls.ncrypt.NCryptGetProperty(key, wide(_EXPORT_POLICY), pointer, 4, size, _SILENT)
+    _check("NCryptGetProperty", code, _EXPORT_POLICY)
+    return int(buffer.view("DWORD")[0])
+
+
+def _export(dlls: Dlls, key: CngKey, blob_type: str, parameters: CData | None = None) -> bytearray:
+    size = ffi.new("DWORD *")
+    kind = wide(blob_type)
+    list_ = cast("CData", NULL) if parameters is None else parameters
+    code = dlls.ncrypt.NCryptExportKey(key, NULL, kind, list_, NULL, 0, size, _SILENT)
+    _check("NCryptExportKey", code, blob_type)
+    buffer = bytearray(size[0])
+    memory = ffi.from_buffer("BYTE[]", buffer)
+    code = dlls.ncrypt.NCryptExportKey(key, NULL, kind, list_, memory, len(buffer), size, _SILENT)
+    _check("NCryptExportKey", code, blob_type)
+    ffi.release(memory)  # so that the bytearray may be resized
+    del buffer[size[0] :]
+    return buffer
+
+
+def _export_encrypted(dlls: Dlls, key: CngKey) -> blobs.PrivateKey:
+    """A key whose policy allows export, but not in plain: the import wizard's "mark this key as exportable".
+
+    It comes as PKCS#8 under a password made up here (learn.microsoft.com, NCryptExportKey,
+    NCRYPT_PKCS8_PRIVATE_KEY_BLOB), with the one scheme that every Windows writes.
+    """
+    password = secrets.token_urlsafe(24)
+    secret = wide(password)
+    oid = ffi.new("char[]", b"1.2.840.113549.1.12.1.3")  # pbeWithSHAAnd3-KeyTripleDES-CBC (RFC 7292)
+    salted = ffi.from_buffer("BYTE[]", _pbe_parameters())  # ffi.new would add a NUL
+    buffers = ffi.new("NCryptBuffer[3]")
+    for buffer, (kind, data) in zip(
+        (buffers[0], buffers[1], buffers[2]),
+        ((_PKCS_ALG_OID, oid), (_PKCS_ALG_PARAM, salted), (_PKCS_SECRET, secret)),
+        strict=True,
+    ):
+        buffer.BufferType, buffer.cbBuffer, buffer.pvBuffer = kind, ffi.sizeof(data), ffi.cast("void *", data)
+    parameters = ffi.new("NCryptBufferDesc *")
+    parameters.cBuffers, parameters.pBuffers = 3, buffers
+    sealed = bytes(_export(dlls, key, "PKCS8_PRIVATEKEY", parameters))
+    try:
+        opened = foreign.call(
+            serialization.load_der_private_key, sealed, password.encode(), unsafe_skip_rsa_key_validation=True
+        )
+    except (ValueError, TypeError) as error:
+        raise MalformedDataError(f"CNG exported a key that cannot be read: {type(error).__name__}") from None
+    if isinstance(opened, (rsa.RSAPrivateKey, ec.EllipticCurvePrivateKey)):
+        return opened
+    raise MalformedDataError("CNG exported a key of a kind that was not asked for")
+
+
+def _pbe_parameters() -> bytes:
+    """CRYPT_PKCS12_PBE_PARAMS (wincrypt.h: iterations, length of the salt), and the salt behind it."""
+    salt = secrets.token_bytes(8)
+    return (2048).to_bytes(4, "little") + len(salt).to_bytes(4, "little") + salt
+
+
+def _check(function: str, code: int, hint: str = "") -> None:
+    if code:
+        raise crypto_failure(function, code, hint)

@@ -1,0 +1,165 @@
+"""Keys of the older providers (CryptoAPI): named containers, RSA only."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from typing import TYPE_CHECKING
+
+from mlsssl._windows.contexts import MACHINE_KEYSET, KeyLink, closing
+from mlsssl._windows.crypto_codes import ERROR_NO_MORE_ITEMS, NO_SUCH_KEY, crypto_failure
+from mlsssl._windows.keys import blobs
+from mlsssl._windows.native import NULL, ffi, wide, wide_or_null
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from cryptography.hazmat.primitives.asymmetric import rsa
+
+    from mlsssl._windows.crypto_dlls import CspKey, ProviderHandle
+    from mlsssl._windows.dlls import Dlls
+
+# The only one of Microsoft's older providers that signs with SHA-2 (MS_ENH_RSA_AES_PROV_W, PROV_RSA_AES).
+PROVIDER, PROVIDER_TYPE = "Microsoft Enhanced RSA and AES Cryptographic Provider", 24
+
+# wincrypt.h
+_NEWKEYSET, _DELETEKEYSET, _SILENT, _VERIFYCONTEXT = 0x8, 0x10, 0x40, 0xF0000000
+_AT_KEYEXCHANGE = 1
+_EXPORTABLE = 0x1
+_PUBLICKEYBLOB, _PRIVATEKEYBLOB = 6, 7
+_KP_PERMISSIONS, _CRYPT_EXPORT = 6, 0x4
+_PP_ENUMCONTAINERS, _FIRST, _NEXT = 2, 1, 2
+_ANSI = "mbcs" if sys.platform == "win32" else "utf-8"
+_BUSY = (107, 170)  # what the documentation of CryptAcquireContext prints for ERROR_BUSY, and what it is
+
+
+def link_to(name: str, *, machine: bool) -> KeyLink:
+    """The link to a container of this name, whether or not there is one."""
+    return KeyLink(
+        container=name,
+        provider=PROVIDER,
+        provider_type=PROVIDER_TYPE,
+        flags=MACHINE_KEYSET if machine else 0,
+        key_spec=_AT_KEYEXCHANGE,
+    )
+
+
+def create(dlls: Dlls, name: str, key: rsa.RSAPrivateKey, *, machine: bool, exportable: bool) -> KeyLink:
+    """Make a container of this name with this key in it; NTE_EXISTS when there is one already."""
+    link = link_to(name, machine=machine)
+    handle = ffi.new("HCRYPTKEY *")
+    with blobs.wiped(blobs.csp_private(key)) as blob, _container(dlls, link, _NEWKEYSET) as provider:
+        view = ffi.from_buffer("BYTE[]", blob)
+        flags = _EXPORTABLE if exportable else 0
+        if not dlls.advapi32_crypto.CryptImportKey(provider, view, len(blob), NULL, flags, handle):
+            raise crypto_failure("CryptImportKey", dlls.last_error(), name)
+        with _closing_key(dlls, handle[0]):
+            pass
+    return link
+
+
+def look(dlls: Dlls, link: KeyLink) -> tuple[bytes, bool]:
+    """The public half (`blobs.public_identity`) of the key that a link names, and whether it may leave."""
+    with _key(dlls, link) as key:
+        public = blobs.csp_public_identity(bytes(_export(dlls, key, _PUBLICKEYBLOB)))
+        permissions, size = ffi.new("DWORD *"), ffi.new("DWORD *", 4)
+        pointer = ffi.cast("BYTE *", permissions)
+        if not dlls.advapi32_crypto.CryptGetKeyParam(key, _KP_PERMISSIONS, pointer, size, 0):
+            raise crypto_failure("CryptGetKeyParam", dlls.last_error(), link.container)
+        return public, bool(permissions[0] & _CRYPT_EXPORT)
+
+
+def export(dlls: Dlls, link: KeyLink) -> blobs.PrivateKey:
+    """The private key itself; NTE_BAD_KEY_STATE when it may not leave."""
+    with _key(dlls, link) as key, blobs.wiped(_export(dlls, key, _PRIVATEKEYBLOB)) as blob:
+        return blobs.from_csp_private(blob)
+
+
+def delete(dlls: Dlls, link: KeyLink) -> bool:
+    """Delete the container with the keys in it; False when there is none."""
+    if not link.container:  # for CRYPT_DELETEKEYSET a NULL or empty name means the default container: somebody's key
+        return False
+    handle = ffi.new("HCRYPTPROV *")
+    flags = _DELETEKEYSET | _SILENT | (link.flags & MACHINE_KEYSET)
+    if dlls.advapi32_crypto.CryptAcquireContextW(
+        handle, wide(link.container), wide(link.provider), link.provider_type, flags
+    ):
+        return True  # the handle is undefined after this and not to be released
+    code = dlls.last_error()
+    if code in NO_SUCH_KEY:
+        return False
+    hint = "a program is using it; try again later" if code in _BUSY else ""
+    raise crypto_failure("CryptAcquireContextW", code, f"while deleting the key {link.container} {hint}".strip())
+
+
+def containers(dlls: Dlls, *, machine: bool) -> list[KeyLink]:
+    """A link to every container of the user or the machine, as far as this provider tells."""
+    found: list[KeyLink] = []
+    with _container(dlls, link_to("", machine=machine), _VERIFYCONTEXT) as provider:
+        size = ffi.new("DWORD *")
+        name = ffi.new("BYTE[]", 1024)
+        while True:
+            size[0] = len(name)
+            step = _NEXT if found else _FIRST
+            if not dlls.advapi32_crypto.CryptGetProvParam(provider, _PP_ENUMCONTAINERS, name, size, step):
+                code = dlls.last_error()
+                if code == ERROR_NO_MORE_ITEMS:
+                    return found
+                raise crypto_failure("CryptGetProvParam", code)
+            # Listed in the ANSI code page, whatever function is asked.
+            text = bytes(ffi.buffer(name)).partition(b"\0")[0].decode(_ANSI, "replace")
+            found.append(link_to(text, machine=machine))
+
+
+@contextlib.contextmanager
+def _container(dlls: Dlls, link: KeyLink, extra_flags: int = 0) -> Iterator[ProviderHandle]:
+    handle = ffi.new("HCRYPTPROV *")
+    flags = extra_flags | _SILENT | (link.flags & MACHINE_KEYSET)
+    container, provider = wide_or_null(link.container or None), wide(link.provider)
+    if not dlls.advapi32_crypto.CryptAcquireContextW(handle, container, provider, link.provider_type, flags):
+        raise crypto_failure("CryptAcquireContextW", dlls.last_error(), link.container)
+    opened: ProviderHandle = handle[0]
+
+    def close() -> None:
+        if not dlls.advapi32_crypto.CryptReleaseContext(opened, 0):
+            raise crypto_failure("CryptReleaseContext", dlls.last_error())
+
+    with closing(close):
+        yield opened
+
+
+@contextlib.contextmanager
+def _key(dlls: Dlls, link: KeyLink) -> Iterator[CspKey]:
+    # An empty name would open the default container: somebody's key, not the one that was meant.
+    if not link.container:
+        raise crypto_failure("CryptAcquireContextW", 0x80090016, "the certificate names no container")
+    # AT_KEYEXCHANGE and AT_SIGNATURE are the two keys that a container can hold; some importers write neither.
+    key_spec = link.key_spec if link.key_spec in (1, 2) else _AT_KEYEXCHANGE
+    with _container(dlls, link) as provider:
+        handle = ffi.new("HCRYPTKEY *")
+        if not dlls.advapi32_crypto.CryptGetUserKey(provider, key_spec, handle):
+            raise crypto_failure("CryptGetUserKey", dlls.last_error(), link.container)
+        with _closing_key(dlls, handle[0]):
+            yield handle[0]
+
+
+def _closing_key(dlls: Dlls, key: CspKey) -> contextlib.AbstractContextManager[None]:
+    def close() -> None:
+        if not dlls.advapi32_crypto.CryptDestroyKey(key):
+            raise crypto_failure("CryptDestroyKey", dlls.last_error())
+
+    return closing(close)
+
+
+def _export(dlls: Dlls, key: CspKey, kind: int) -> bytearray:
+    """A key blob, in memory that the caller can zero."""
+    size = ffi.new("DWORD *")
+    if not dlls.advapi32_crypto.CryptExportKey(key, NULL, kind, 0, NULL, size):
+        raise crypto_failure("CryptExportKey", dlls.last_error())
+    blob = bytearray(size[0])
+    memory = ffi.from_buffer("BYTE[]", blob)
+    if not dlls.advapi32_crypto.CryptExportKey(key, NULL, kind, 0, memory, size):
+        raise crypto_failure("CryptExportKey", dlls.last_error())
+    ffi.release(memory)  # so that the bytearray may be cut
+    del blob[size[0] :]
+    return blob
