@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlsssl._changes import recovery
 from mlsssl._deploy import preflight
-from mlsssl._machine.authorities import look_around_if_lists
+from mlsssl._machine import find
+from mlsssl._machine.authorities import read_authorities_if_crls
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import to_json
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl._validator.report import Finding, Severity
 from mlsssl.binding import binding_of
 from mlsssl.certificate import Certificate
-from mlsssl.errors import AccessDeniedError, MalformedDataError, StoreNotFoundError
+from mlsssl.errors import AccessDeniedError, MalformedDataError
 from mlsssl.store import Store
 from mlsssl.values import check_moment, well_known_application
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlsssl._changes.record import Pending
-    from mlsssl._machine.authorities import Surroundings
+    from mlsssl._machine.authorities import Authorities
     from mlsssl._machine.ports import BindingRecord, MachinePort, StoreRecord
     from mlsssl._notebook.cards import Printer
     from mlsssl._validator.rules import Profile
@@ -202,7 +202,7 @@ def audit(
     records = port.bindings.all()
     look = _Look(
         port=port,
-        around=look_around_if_lists(port, *(record.store_name or "MY" for record in records)),
+        authorities=read_authorities_if_crls(port, *(record.store_name or "MY" for record in records)),
         machine=machine,
         at=check_moment(at).astimezone(dt.timezone.utc),
         profile=profile,
@@ -222,7 +222,7 @@ class _Look:
     """The arguments of one audit, and the looking."""
 
     port: MachinePort
-    around: Surroundings | None
+    authorities: Authorities | None
     machine: HasPort | None
     at: dt.datetime
     profile: str | Profile
@@ -231,10 +231,10 @@ class _Look:
 
     def row_of_binding(self, record: BindingRecord, others: list[BindingKey]) -> AuditRow:
         """The row of one binding."""
-        findings = [*preflight.about_shadows(record.key, others)]
+        findings = [*preflight.about_precedence(record.key, others)]
         stored = None
         if record.thumbprint is not None:
-            stored = self._find(record.store_name or "MY", record.thumbprint)
+            stored = find.certificate(self.port, record.store_name or "MY", record.thumbprint)
             findings += self._about_use(record)
         app_id = record.app_id
         return self._row(
@@ -276,7 +276,7 @@ class _Look:
                 entries = [entry for entry in store if entry.key is not None and entry.thumbprint not in bound]
             for entry in sorted(entries, key=lambda one: one.certificate.not_after):
                 row = AuditRow(key=None, app_id=None, owner=None, thumbprint=entry.thumbprint, store=entry.store_name)
-                yield self._row(row, self._find(entry.store_name, entry.thumbprint), [])
+                yield self._row(row, find.certificate(self.port, entry.store_name, entry.thumbprint), [])
 
     def _row(self, row: AuditRow, stored: StoreRecord | None, findings: list[Finding]) -> AuditRow:
         if stored is None:
@@ -292,7 +292,7 @@ class _Look:
             findings.append(_finding("certificate-unreadable", Severity.ERROR, row, str(error), "issue a new one"))
             return replace(row, findings=_sorted(findings))
         host = None if row.key is None else preflight.host_of(row.key, None)
-        findings += preflight.about_certificate(certificate, host, self.at, self.profile, self.around)
+        findings += preflight.about_certificate(certificate, host, self.at, self.profile, self.authorities)
         renew_from = certificate.renewal_time(self.fraction, jitter=self.jitter)
         if row.key is not None and self.at >= renew_from:
             found = f"it should have been renewed from {renew_from:%Y-%m-%d %H:%M} UTC on"
@@ -323,14 +323,6 @@ class _Look:
                 remedy=diagnosis.remedy,
                 standard="HTTP Server API: ERROR_NO_SUCH_LOGON_SESSION (1312)",
             )
-
-    def _find(self, store: str, thumbprint: Thumbprint) -> StoreRecord | None:
-        try:
-            port = self.port.open_store(store, "LocalMachine")
-        except StoreNotFoundError:
-            return None
-        with closing(port):
-            return port.find(thumbprint)
 
 
 def _about_pending(pending: Pending, running: bool) -> Finding:

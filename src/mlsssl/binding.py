@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -15,12 +15,13 @@ from mlsssl._changes.recovery import (
     remove_record,
     replace_record,
 )
+from mlsssl._machine import find
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_type
 from mlsssl._messages.foreign_text import shown
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl.certificate import Certificate
-from mlsssl.errors import BindingError, BindingNotFoundError, InvalidInputError, MlssslError, StoreNotFoundError
+from mlsssl.errors import BindingError, BindingNotFoundError, InvalidInputError, MlssslError
 from mlsssl.store import StoreEntry
 from mlsssl.values import (
     BindingFamily,
@@ -128,12 +129,7 @@ class Binding:
         """The certificate, read from the store it is said to be in; None when it is not there, and for CCS."""
         if self.thumbprint is None:
             return None
-        try:
-            port = port_of(self._machine).open_store(self.store_name or "MY", "LocalMachine")
-        except StoreNotFoundError:
-            return None
-        with closing(port):
-            found = port.find(self.thumbprint)
+        found = find.certificate(port_of(self._machine), self.store_name or "MY", self.thumbprint)
         return None if found is None else Certificate.from_der(found.certificate)
 
     # -- reading ------------------------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl._formats import keys, names, pem
 from mlsssl._machine import files, revocation_lists
-from mlsssl._machine.authorities import look_around
+from mlsssl._machine.authorities import read_authorities
 from mlsssl._machine.ports import refuse_users_roots
 from mlsssl._messages.arguments import check_type
 from mlsssl._select.ports import HasPort, port_of
@@ -97,12 +97,12 @@ class StoreEntry:
         certificate = self.certificate
         if self._port is not None:
             port = self._port()
-            around = look_around(port, self.location, self.store_name)
-            chain = around.issuers_of([certificate.to_cryptography()])
+            authorities = read_authorities(port, self.location, self.store_name)
+            chain = authorities.issuers_of([certificate.to_cryptography()])
             certificate = certificate.with_chain(chain)
-            crls = [*check_crls(crls), *around.crls_for([certificate.to_cryptography(), *chain])]
+            crls = [*check_crls(crls), *authorities.crls_for([certificate.to_cryptography(), *chain])]
             if not port.is_this_windows:
-                trust = trusted_roots(trust, besides_system=around.roots)
+                trust = trusted_roots(trust, besides_system=authorities.roots)
         return certificate.check(
             host,
             trust=trust,

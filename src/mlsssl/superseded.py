@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlsssl._changes import recovery
 from mlsssl._changes.record import begun
 from mlsssl._changes.superseded import Ledger
+from mlsssl._machine import find
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import to_json
 from mlsssl._select.ports import HasPort, port_of
@@ -213,8 +213,7 @@ def _find_newer(port: MachinePort, thumbprint: Thumbprint) -> tuple[StoreRecord 
     unread: dict[str, MlssslError] = {}
     for name in port.store_names("LocalMachine"):
         try:
-            with closing(port.open_store(name, "LocalMachine")) as store:
-                found = store.find(thumbprint)
+            found = find.certificate(port, name, thumbprint)
         except MlssslError as error:
             unread[name] = error
             continue

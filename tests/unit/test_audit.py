@@ -70,7 +70,7 @@ def test_a_good_binding_has_no_findings(ca: CertificateAuthority, machine: Embed
 
 
 def test_what_is_wrong_is_found(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
-    """No key, no certificate, over, due, shadowed: each with its code, and `ok` is False."""
+    """No key, no certificate, over, due, hidden by another: each with its code, and `ok` is False."""
     certificate = ca.issue("a.test", days=100)
     deploy(KEY, certificate, machine=machine)
     now = dt.datetime.now(dt.timezone.utc)

@@ -386,7 +386,7 @@ def test_the_preflight_compares_the_host_of_an_sni_key(ca: CertificateAuthority,
     assert deploy(KEY, certificate, machine=machine, host="a.test").changed
 
 
-def test_the_preflight_names_what_shadows_what(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+def test_the_preflight_names_what_takes_precedence(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
     """A concrete address over a host name is a warning, in both directions; another port is nothing."""
     certificate = ca.issue("a.test", "10.0.0.5")
     deploy(HostnamePort("a.test", 443), certificate, machine=machine)

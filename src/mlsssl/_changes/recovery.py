@@ -8,13 +8,13 @@ done twice. One that the machine lets nobody do either way stays pending, in the
 from __future__ import annotations
 
 import contextlib
-from contextlib import closing
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from mlsssl._changes import audit_log
 from mlsssl._changes.record import Journal, begun
 from mlsssl._formats import pem
+from mlsssl._machine import find
 from mlsssl._machine.ports import refuse_ccs_options
 from mlsssl._messages.foreign_text import clean_logger
 from mlsssl.errors import (
@@ -23,7 +23,6 @@ from mlsssl.errors import (
     BindingNotFoundError,
     MalformedDataError,
     MlssslError,
-    StoreNotFoundError,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from mlsssl._changes.record import Addition, Change, Pending
-    from mlsssl._machine.ports import BindingRecord, BindingsPort, Diagnosis, MachinePort, StorePort, StoreRecord
+    from mlsssl._machine.ports import BindingRecord, BindingsPort, Diagnosis, MachinePort, StoreRecord
     from mlsssl.values import BindingKey, Thumbprint
 
 LOCK = "change"
@@ -334,14 +333,14 @@ def take_back(port: MachinePort, change: Change, *, say: Callable[[str], None] =
 def _set_mark(
     port: MachinePort, store: str, thumbprint: Thumbprint, *, expected: Thumbprint | None, wanted: Thumbprint | None
 ) -> None:
-    with opened(port, store) as found:
+    with find.opened(port, store, write=True) as found:
         record = found.find(thumbprint) if found is not None else None
         if found is not None and record is not None and record.renewed_by == expected != wanted:
             found.set_renewed_by(thumbprint, wanted)
 
 
 def _take_back_addition(port: MachinePort, change: Change, addition: Addition, say: Callable[[str], None]) -> None:
-    with opened(port, addition.store) as store:
+    with find.opened(port, addition.store, write=True) as store:
         record = store.find(addition.thumbprint) if store is not None else None
         if store is None or (record is None and addition.certificate is None):
             return
@@ -383,8 +382,7 @@ def _user_of(port: MachinePort, change: Change, addition: Addition, record: Stor
         assert binding.thumbprint is not None
         if binding.thumbprint in change.bound:
             continue
-        with opened(port, binding.store_name or "MY") as store:
-            served = store.find(binding.thumbprint) if store is not None else None
+        served = find.certificate(port, binding.store_name or "MY", binding.thumbprint)
         if served is not None and _issuer(served) == subject:
             return f"it issued the certificate of {binding.key}"
     return None
@@ -395,18 +393,6 @@ def _issuer(record: StoreRecord) -> x509.Name | None:
         return pem.load_der(record.certificate).issuer
     except MalformedDataError:
         return None  # somebody else's damaged certificate
-
-
-@contextlib.contextmanager
-def opened(port: MachinePort, name: str) -> Iterator[StorePort | None]:
-    """A LocalMachine store opened for changing; None when it does not exist."""
-    try:
-        store = port.open_store(name, "LocalMachine", write=True)
-    except StoreNotFoundError:
-        yield None
-        return
-    with closing(store):
-        yield store
 
 
 # -- finishing ----------------------------------------------------------------------------------------------------

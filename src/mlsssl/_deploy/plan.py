@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import uuid
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -13,7 +14,8 @@ from mlsssl._changes.record import Addition, Journal, Mark, Was, begun
 from mlsssl._changes.superseded import Ledger, Superseded
 from mlsssl._deploy import preflight
 from mlsssl._deploy.apply import Task, is_standard, look, run
-from mlsssl._machine.authorities import look_around_if_lists
+from mlsssl._machine import find
+from mlsssl._machine.authorities import read_authorities_if_crls
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import printable, shown
@@ -427,16 +429,10 @@ def _resolve(port: MachinePort, wish: Wish, store: str) -> tuple[Certificate, St
 
 
 def _find(port: MachinePort, store: str, thumbprint: Thumbprint) -> StoreRecord | None:
-    try:
-        opened = port.open_store(store, "LocalMachine")
-    except StoreNotFoundError:
-        if not is_standard(store):
-            raise
-        return None  # a system so new that nothing was in it yet
-    try:
+    if is_standard(store):  # a system so new that nothing was in it yet may lack it
+        return find.certificate(port, store, thumbprint)
+    with closing(port.open_store(store, "LocalMachine")) as opened:
         return opened.find(thumbprint)
-    finally:
-        opened.close()
 
 
 def _additions(
@@ -538,14 +534,14 @@ def _findings(
         old = _find(port, before.store_name or "MY", before.thumbprint) if _exists(port, before.store_name) else None
         with contextlib.suppress(MalformedDataError):  # it goes, and can be compared with nothing
             bound = None if old is None else Certificate.from_der(old.certificate)
-    host, around = preflight.host_of(wish.key, wish.host), look_around_if_lists(port, store)
-    yield from preflight.about_certificate(certificate, host, at, wish.profile, around)
+    host, authorities = preflight.host_of(wish.key, wish.host), read_authorities_if_crls(port, store)
+    yield from preflight.about_certificate(certificate, host, at, wish.profile, authorities)
     yield from preflight.about_replacement(certificate, bound)
     yield from preflight.about_lost_names(certificate, wish.older)
     yield from preflight.about_key(certificate, stored, store)
     yield from preflight.about_owner(before, wish.app_id)
     others = [record.key for record in port.bindings.all() if record.key != wish.key]
-    yield from preflight.about_shadows(wish.key, others)
+    yield from preflight.about_precedence(wish.key, others)
 
 
 def _exists(port: MachinePort, store: str | None) -> bool:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from mlsssl._machine.authorities import Surroundings
+    from mlsssl._machine.authorities import Authorities
     from mlsssl._machine.ports import BindingRecord, StoreRecord
     from mlsssl._validator.rules import Profile
     from mlsssl.certificate import Certificate
@@ -28,18 +28,18 @@ _PRECEDENCE = "AD FS documentation: precedence of TLS bindings in HTTP.sys"
 
 
 def about_certificate(
-    certificate: Certificate, host: str | None, at: dt.datetime, profile: str | Profile, around: Surroundings | None
+    certificate: Certificate, host: str | None, at: dt.datetime, profile: str | Profile, authorities: Authorities | None
 ) -> Iterator[Finding]:
     """What the validator says to the certificate itself; trust is the clients' question, not this machine's.
 
-    With `around`, what the machine's stores know, it is looked up in the revocation lists there.
+    With `authorities`, what the machine's stores know, it is looked up in the revocation lists there.
     """
     crls: list[x509.CertificateRevocationList] = []
     try:
-        if around is not None:
+        if authorities is not None:
             chain = [one.to_cryptography() for one in certificate.chain]
-            chain += around.issuers_of([certificate.to_cryptography(), *chain])
-            crls = around.crls_for([certificate.to_cryptography(), *chain])
+            chain += authorities.issuers_of([certificate.to_cryptography(), *chain])
+            crls = authorities.crls_for([certificate.to_cryptography(), *chain])
             certificate = certificate.with_chain(chain)
         report = certificate.check(host, trust=None, at=at, profile=profile, key_expected=False, crls=crls)
         yield from (finding for finding in report if finding.code != "trust-not-asked")
@@ -137,7 +137,7 @@ def about_owner(before: BindingRecord | None, app_id: uuid.UUID | None) -> Itera
         )
 
 
-def about_shadows(key: BindingKey, others: Sequence[BindingKey]) -> Iterator[Finding]:
+def about_precedence(key: BindingKey, others: Sequence[BindingKey]) -> Iterator[Finding]:
     """Records that answer in this one's stead, and those in whose stead it will answer."""
     for other, clients in precedence.hidden_by(key, others):
         yield Finding(

@@ -1,8 +1,8 @@
-"""What a machine's stores know around a certificate: its issuers, their revocation lists, and trusted roots."""
+"""The certificate authorities in a machine's stores: issuers, their revocation lists, trusted roots."""
 
 from __future__ import annotations
 
-from contextlib import closing, suppress
+from contextlib import suppress
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -11,8 +11,9 @@ from mlsssl._formats import pem
 from mlsssl._formats.crl import load_der_crl
 from mlsssl._formats.foreign import read_or
 from mlsssl._formats.parsed import issuer_view
+from mlsssl._machine import find
 from mlsssl._validator.constraints import canonical_name
-from mlsssl.errors import MalformedDataError, StoreNotFoundError
+from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -28,16 +29,16 @@ _AUTHORITIES = ("CA", *_ROOTS)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What was found in the stores at one moment, without what is in Disallowed.
+class Authorities:
+    """What the stores held at one moment, without what is in Disallowed.
 
     Attributes:
-        authorities: The certificates in CA, Root and AuthRoot, by their subject in the form for comparing.
+        certificates: Those in CA, Root and AuthRoot, by their subject in the form for comparing.
         crls: Revocation lists, by their issuer in the same form.
         roots: Those of Root and AuthRoot.
     """
 
-    authorities: dict[object, list[x509.Certificate]]
+    certificates: dict[object, list[x509.Certificate]]
     crls: dict[object, list[x509.CertificateRevocationList]]
     roots: tuple[x509.Certificate, ...]
 
@@ -50,7 +51,7 @@ class Surroundings:
             name = wanted.pop()
             if name not in names:
                 names.add(name)
-                for issuer in self.authorities.get(name, ()):
+                for issuer in self.certificates.get(name, ()):
                     found.append(issuer)
                     wanted.append(_issuer(issuer))
         return found
@@ -61,7 +62,7 @@ class Surroundings:
         return [one for name in names for one in self.crls.get(name, ())]
 
 
-def look_around(port: MachinePort, location: Location, *stores: str) -> Surroundings:
+def read_authorities(port: MachinePort, location: Location, *stores: str) -> Authorities:
     """Read the stores that hold authorities, and the revocation lists in them and in `stores`.
 
     A user's stores stand in front of the machine's, as on Windows. What cannot be read is passed over: it is
@@ -72,6 +73,18 @@ def look_around(port: MachinePort, location: Location, *stores: str) -> Surround
         location: Of the certificates in question.
         stores: Further stores to take revocation lists from.
     """
+    return _authorities(port, location, read_crls(port, location, *stores))
+
+
+def read_authorities_if_crls(port: MachinePort, *stores: str) -> Authorities | None:
+    """`read_authorities` in LocalMachine, or None where no revocation list is: then there is nothing to look up."""
+    crls = read_crls(port, "LocalMachine", *stores)
+    return _authorities(port, "LocalMachine", crls) if crls else None
+
+
+def _authorities(
+    port: MachinePort, location: Location, crls: dict[object, list[x509.CertificateRevocationList]]
+) -> Authorities:
     disallowed = {der for place in _places(location) for der in _certificates(port, "Disallowed", place)}
     authorities: dict[object, list[x509.Certificate]] = {}
     roots: dict[bytes, x509.Certificate] = {}
@@ -80,16 +93,10 @@ def look_around(port: MachinePort, location: Location, *stores: str) -> Surround
             for der in _certificates(port, name, place):
                 if der not in disallowed:
                     _file(authorities, roots if name in _ROOTS else {}, der)
-    crls = lists_around(port, location, *stores)
-    return Surroundings(authorities=authorities, crls=crls, roots=tuple(roots.values()))
+    return Authorities(certificates=authorities, crls=crls, roots=tuple(roots.values()))
 
 
-def look_around_if_lists(port: MachinePort, *stores: str) -> Surroundings | None:
-    """`look_around` in LocalMachine, or None where no revocation list is: then there is nothing to look up."""
-    return look_around(port, "LocalMachine", *stores) if lists_around(port, "LocalMachine", *stores) else None
-
-
-def lists_around(
+def read_crls(
     port: MachinePort, location: Location, *stores: str
 ) -> dict[object, list[x509.CertificateRevocationList]]:
     """The revocation lists alone, by the DER of their issuer."""
@@ -136,10 +143,6 @@ def _certificates(port: MachinePort, name: str, location: Location) -> Iterator[
 def _in_store(
     port: MachinePort, name: str, location: Location, take: Callable[[StorePort], list[bytes]]
 ) -> Iterator[bytes]:
-    """Nothing, where there is no such store: a Windows on which nothing was ever distrusted may have none."""
-    try:
-        store = port.open_store(name, location)
-    except StoreNotFoundError:
-        return
-    with closing(store):
-        yield from take(store)
+    with find.opened(port, name, location) as store:
+        if store is not None:
+            yield from take(store)

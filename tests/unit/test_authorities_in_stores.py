@@ -1,4 +1,4 @@
-"""What a machine's stores know around a certificate: issuers, revocation lists and roots, in every check of it."""
+"""What a machine's stores know of a certificate: issuers, revocation lists and roots, in every check of it."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ if TYPE_CHECKING:
 
     from mlsssl.values import Location
 
-ROOT = CertificateAuthority.create("Surroundings Root", key="ec-p256")
-ISSUER = ROOT.create_intermediate("Surroundings Issuer", key="ec-p256")
-STRANGER = CertificateAuthority.create("Surroundings Issuer", key="ec-p256")  # the same name, another key
+ROOT = CertificateAuthority.create("Stored Root", key="ec-p256")
+ISSUER = ROOT.create_intermediate("Stored Issuer", key="ec-p256")
+STRANGER = CertificateAuthority.create("Stored Issuer", key="ec-p256")  # the same name, another key
 LEAF = ISSUER.issue("a.test")
 
 
@@ -123,7 +123,7 @@ def test_a_revoked_issuer_is_found_too(machine: EmbeddedMachine) -> None:
     add_list(machine, ISSUER.crl())
     add_list(machine, ROOT.crl([ISSUER.certificate]))
     (error,) = entry.check("a.test").errors
-    assert (error.code, "Surroundings Issuer" in error.where) == ("revoked", True)
+    assert (error.code, "Stored Issuer" in error.where) == ("revoked", True)
 
 
 def test_without_lists_hard_refuses_and_given_ones_count(machine: EmbeddedMachine) -> None:
