@@ -705,12 +705,12 @@ class Certificate:
         """
         import ssl
 
-        from mlsssl._machine import context_keys
+        from mlsssl._machine import tls_contexts
 
         key = self._need_key()
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context_keys.load_key_and_chain(context, key, (self._certificate, *self._sent_chain()))
+        tls_contexts.load_key_and_chain(context, key, (self._certificate, *self._sent_chain()))
         return context
 
     def _sent_chain(self) -> tuple[x509.Certificate, ...]:

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import socket
 import ssl
 import tempfile
+import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsssl._formats.names import parse_name
+from mlsssl._machine import handshake
 from mlsssl._machine.files import private_folder, write
 from mlsssl.authority import CertificateAuthority
 from mlsssl.binding import Binding
@@ -182,12 +183,9 @@ def _renew(binding: Binding, ca: CertificateAuthority, machine: EmbeddedMachine)
 
 
 def _connect(context: ssl.SSLContext, host: str, port: int) -> ssl.SSLSocket:
-    raw = socket.create_connection(("127.0.0.1", port), timeout=10)
-    try:
-        return context.wrap_socket(raw, server_hostname=host)
-    except BaseException:
-        raw.close()
-        raise
+    deadline = time.monotonic() + 10
+    connection = handshake.connect("127.0.0.1", port, deadline=deadline)
+    return handshake.shake(connection, host, context, deadline=deadline)
 
 
 def _answers(connection: ssl.SSLSocket, host: str) -> bool:
