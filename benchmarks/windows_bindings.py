@@ -55,10 +55,10 @@ def import_cost(module: str) -> float:
 def main() -> int:
     """Measure and judge."""
     from mlsssl._machine.ports import BindingRecord
+    from mlsssl._native.cdata import NULL, ffi
     from mlsssl._windows import records as codec
     from mlsssl._windows.bindings import WindowsBindings
     from mlsssl._windows.dlls import SystemDlls
-    from mlsssl._windows.native import NULL, ffi
     from mlsssl.values import BindingFamily, BindingOptions, ScopedCcs
 
     def record(port: int) -> BindingRecord:

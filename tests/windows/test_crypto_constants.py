@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mlsssl._windows import contexts, crypto_codes, system_stores, trust
-from mlsssl._windows.codes import code_name
+from mlsssl._native.codes import code_name
+from mlsssl._windows import contexts, failures, system_stores, trust
 from mlsssl._windows.keys import blobs, cng, csp, pfx
 from windows import mingw
 
@@ -97,7 +97,7 @@ def numbers() -> dict[str, int]:
     found = dict(NUMBERS)
     found |= {name: bit for bit, (name, _) in trust.STATUS.items()}
     found |= {
-        f"(DWORD){name}": value for name, value in vars(crypto_codes).items() if name.isupper() and type(value) is int
+        f"(DWORD){name}": value for name, value in vars(failures).items() if name.isupper() and type(value) is int
     }
     for purpose, word in ((b"ECS", "ECDSA"), (b"ECK", "ECDH")):
         for kind, table in (("PUBLIC", blobs._ECC_PUBLIC), ("PRIVATE", blobs._ECC_PRIVATE)):
@@ -136,6 +136,6 @@ def test_a_wrong_number_is_noticed() -> None:
 
 def test_every_code_that_is_looked_for_has_its_name() -> None:
     """So that no message of a store or key shows a bare number."""
-    found = {name: value for name, value in vars(crypto_codes).items() if name.isupper() and type(value) is int}
+    found = {name: value for name, value in vars(failures).items() if name.isupper() and type(value) is int}
     assert len(found) > 10
     assert {name: code_name(value) for name, value in found.items()} == {name: name for name in found}

@@ -11,8 +11,8 @@ import re
 
 import pytest
 
-from mlsssl._windows import declarations
-from mlsssl._windows.native import ffi
+from mlsssl._native import declarations
+from mlsssl._native.cdata import ffi
 from windows import mingw
 
 # structure: (size, {field: offset}), each number as x64, or as (x64, x86) where they differ

@@ -9,14 +9,14 @@ import pytest
 from mlsssl._fakes.advapi32_services import PAUSED, RUNNING, STOP_PENDING, FakeAdvapi32Services, FakeService
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._machine.ports import ServiceState
-from mlsssl._windows.native import ffi
+from mlsssl._native.cdata import ffi
 from mlsssl._windows.services import WindowsServices
 from mlsssl.errors import AccessDeniedError, NativeError, ServiceError
 from mlsssl.service import Services, Timing
 
 if TYPE_CHECKING:
+    from mlsssl._native.cdata import CData
     from mlsssl._windows.dlls import ServiceHandle
-    from mlsssl._windows.native import CData
 
 
 def machine(*services: FakeService) -> tuple[FakeDlls, WindowsServices]:

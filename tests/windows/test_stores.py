@@ -13,8 +13,8 @@ from mlsssl._fakes.computer import CURRENT_USER, LOCAL_MACHINE, Computer, FakeKe
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._machine import files
 from mlsssl._machine.ports import Cause
+from mlsssl._native.cdata import NULL, text_at
 from mlsssl._windows.keys import pending as pending_module
-from mlsssl._windows.native import NULL, text_at
 from mlsssl.errors import (
     AccessDeniedError,
     MalformedDataError,
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlsssl._machine.ports import StoreRecord
-    from mlsssl._windows.crypto_dlls import CngKey, StoreHandle
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
+    from mlsssl._windows.dlls import CngKey, StoreHandle
     from mlsssl._windows.stores import WindowsStore
 
 CSP = "Microsoft Enhanced RSA and AES Cryptographic Provider"

@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING
 from mlsssl._machine.diagnosis import about_ctl
 from mlsssl._machine.ports import refuse_ccs_options
 from mlsssl._messages.foreign_text import clean_logger
+from mlsssl._native.cdata import NULL, Buffer, exports, ffi
+from mlsssl._native.codes import native_error
 from mlsssl._windows import records as codec
-from mlsssl._windows.codes import binding_failure, native_error
-from mlsssl._windows.native import NULL, Buffer, exports, ffi
+from mlsssl._windows.failures import binding_failure
 from mlsssl.errors import (
     BindingExistsError,
     MalformedDataError,
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mlsssl._machine.ports import BindingRecord, Diagnosis
+    from mlsssl._native.cdata import CData
     from mlsssl._windows.dlls import HttpApi, HttpDlls
-    from mlsssl._windows.native import CData
 
     Diagnose = Callable[[Thumbprint, str], tuple[Diagnosis, ...]]
     """Why HTTP.sys could not use the certificate of this thumbprint in this LocalMachine store."""

@@ -6,17 +6,16 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from mlsssl._windows.crypto_codes import CRYPT_E_NOT_FOUND, ERROR_MORE_DATA, crypto_failure
-from mlsssl._windows.native import NULL, Buffer, ffi, wide
+from mlsssl._native.cdata import NULL, Buffer, ffi, wide
+from mlsssl._windows.failures import CRYPT_E_NOT_FOUND, ERROR_MORE_DATA, crypto_failure
 from mlsssl.errors import NativeError
 from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mlsssl._windows.crypto_dlls import CertContext
-    from mlsssl._windows.dlls import Dlls
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
+    from mlsssl._windows.dlls import CertContext, Dlls
 
 ENCODING = 0x10001  # X509_ASN_ENCODING | PKCS_7_ASN_ENCODING
 

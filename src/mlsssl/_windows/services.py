@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 from mlsssl._machine.ports import ServiceState, ServiceStatus, refuse_http_driver
 from mlsssl._messages.foreign_text import shown
-from mlsssl._windows.codes import native_error, service_failure
-from mlsssl._windows.native import NULL, Buffer, ffi, wide
+from mlsssl._native.cdata import NULL, Buffer, ffi, wide
+from mlsssl._native.codes import native_error
+from mlsssl._windows.failures import service_failure
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:

@@ -33,8 +33,7 @@ if TYPE_CHECKING:
 
     from mlsssl._machine.ports import Diagnosis, KeyProvider, NewCertificate
     from mlsssl._windows.contexts import KeyLink, StoredCertificate
-    from mlsssl._windows.crypto_dlls import CertContext, StoreHandle
-    from mlsssl._windows.dlls import Dlls
+    from mlsssl._windows.dlls import CertContext, Dlls, StoreHandle
     from mlsssl.values import Location
 
 
@@ -69,7 +68,7 @@ class WindowsStores:
 
     def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use this certificate; empty when it can."""
-        from mlsssl._windows.diagnose import diagnose  # asked for when something is wrong
+        from mlsssl._windows.diagnosis import diagnose  # asked for when something is wrong
 
         return diagnose(self.dlls, thumbprint, check_store_name(store_name))
 

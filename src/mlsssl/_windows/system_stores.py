@@ -6,19 +6,18 @@ import contextlib
 from typing import TYPE_CHECKING, cast
 
 from mlsssl._messages.foreign_text import clean_logger
+from mlsssl._native.cdata import NULL, ffi, text_at, wide
 from mlsssl._windows import contexts
 from mlsssl._windows.contexts import ENCODING
-from mlsssl._windows.crypto_codes import CRYPT_E_EXISTS, CRYPT_E_NOT_FOUND, ERROR_FILE_NOT_FOUND, crypto_failure
-from mlsssl._windows.native import NULL, ffi, text_at, wide
+from mlsssl._windows.failures import CRYPT_E_EXISTS, CRYPT_E_NOT_FOUND, ERROR_FILE_NOT_FOUND, crypto_failure
 from mlsssl.errors import MlssslError, StoreNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeVar
 
-    from mlsssl._windows.crypto_dlls import CertContext, StoreHandle
-    from mlsssl._windows.dlls import Dlls
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
+    from mlsssl._windows.dlls import CertContext, Dlls, StoreHandle
     from mlsssl.values import Location, Thumbprint
 
     ResultT = TypeVar("ResultT")

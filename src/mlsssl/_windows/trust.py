@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, cast
 from mlsssl._formats.hosts import parse_host
 from mlsssl._formats.pem import load_der
 from mlsssl._machine.ports import TrustProblem
+from mlsssl._native.cdata import NULL, ffi, wide
+from mlsssl._native.codes import code_name
 from mlsssl._windows import contexts, system_stores
-from mlsssl._windows.codes import code_name
-from mlsssl._windows.crypto_codes import crypto_failure
-from mlsssl._windows.native import NULL, ffi, wide
+from mlsssl._windows.failures import crypto_failure
 from mlsssl.errors import InvalidInputError, StoreNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mlsssl._windows.crypto_dlls import CertContext, ChainContext, ChainEngine, StoreHandle
-    from mlsssl._windows.dlls import Dlls
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
+    from mlsssl._windows.dlls import CertContext, ChainContext, ChainEngine, Dlls, StoreHandle
 
 # wincrypt.h
 _PROVIDER_MEMORY = 2  # CERT_STORE_PROV_MEMORY

@@ -10,18 +10,17 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._formats import foreign
+from mlsssl._native.cdata import NULL, Buffer, ffi, text_at, wide
 from mlsssl._windows.contexts import MACHINE_KEYSET, KeyLink, closing
-from mlsssl._windows.crypto_codes import NO_SUCH_KEY, NTE_NO_MORE_ITEMS, NTE_NOT_SUPPORTED, crypto_failure
+from mlsssl._windows.failures import NO_SUCH_KEY, NTE_NO_MORE_ITEMS, NTE_NOT_SUPPORTED, crypto_failure
 from mlsssl._windows.keys import blobs
-from mlsssl._windows.native import NULL, Buffer, ffi, text_at, wide
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlsssl._windows.crypto_dlls import CngKey, CngProvider
-    from mlsssl._windows.dlls import Dlls
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
+    from mlsssl._windows.dlls import CngKey, CngProvider, Dlls
 
 PROVIDER = "Microsoft Software Key Storage Provider"  # MS_KEY_STORAGE_PROVIDER
 

@@ -6,18 +6,17 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
+from mlsssl._native.cdata import NULL, ffi, wide, wide_or_null
 from mlsssl._windows.contexts import MACHINE_KEYSET, KeyLink, closing
-from mlsssl._windows.crypto_codes import ERROR_NO_MORE_ITEMS, NO_SUCH_KEY, crypto_failure
+from mlsssl._windows.failures import ERROR_NO_MORE_ITEMS, NO_SUCH_KEY, crypto_failure
 from mlsssl._windows.keys import blobs
-from mlsssl._windows.native import NULL, ffi, wide, wide_or_null
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from cryptography.hazmat.primitives.asymmetric import rsa
 
-    from mlsssl._windows.crypto_dlls import CspKey, ProviderHandle
-    from mlsssl._windows.dlls import Dlls
+    from mlsssl._windows.dlls import CspKey, Dlls, ProviderHandle
 
 # The only one of Microsoft's older providers that signs with SHA-2 (MS_ENH_RSA_AES_PROV_W, PROV_RSA_AES).
 PROVIDER, PROVIDER_TYPE = "Microsoft Enhanced RSA and AES Cryptographic Provider", 24

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl._machine import files
 from mlsssl._windows.contexts import KeyLink
-from mlsssl._windows.crypto_codes import NTE_NOT_SUPPORTED, code_of
+from mlsssl._windows.failures import NTE_NOT_SUPPORTED, code_of
 from mlsssl._windows.keys import stored
 from mlsssl.errors import MlssslError, StoreError, UnsupportedError
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from mlsssl._native.cdata import ffi, wide_or_null
 from mlsssl._windows import contexts, system_stores
 from mlsssl._windows.contexts import MACHINE_KEYSET
 from mlsssl._windows.keys import stored
-from mlsssl._windows.native import ffi, wide_or_null
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

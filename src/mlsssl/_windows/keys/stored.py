@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from mlsssl._machine.ports import KeyState
 from mlsssl._messages.foreign_text import shown
 from mlsssl._windows import contexts, system_stores
-from mlsssl._windows.crypto_codes import NO_SUCH_KEY, NTE_NOT_SUPPORTED, code_of, in_words
+from mlsssl._windows.failures import NO_SUCH_KEY, NTE_NOT_SUPPORTED, code_of, in_words
 from mlsssl._windows.keys import blobs, cng, csp
 from mlsssl.errors import (
     AccessDeniedError,
@@ -29,8 +29,7 @@ if TYPE_CHECKING:
 
     from mlsssl._machine.ports import KeyProvider
     from mlsssl._windows.contexts import KeyLink
-    from mlsssl._windows.crypto_dlls import CertContext
-    from mlsssl._windows.dlls import Dlls
+    from mlsssl._windows.dlls import CertContext, Dlls
     from mlsssl.values import Location
 
     ResultT = TypeVar("ResultT")

@@ -1,6 +1,6 @@
-"""The floor of the Windows storey: the one cffi FFI, what its objects are to the type checker, text, GUIDs, DLLs.
+"""C data and DLLs through cffi: the one FFI, what its objects are to the type checker, text, GUIDs, loading a DLL.
 
-Rules that the rest of the storey keeps: a pointer stored in a structure does not own what it points to, so the
+Rules that whoever uses it keeps: a pointer stored in a structure does not own what it points to, so the
 owner (what `ffi.new` and `wide` return) stays in a local variable until the call is over; what a call returned in
 a buffer is copied out of it by `Buffer`, which follows no pointer that leaves the buffer.
 """
@@ -12,8 +12,8 @@ import uuid
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from mlsssl._messages.foreign_text import shown
-from mlsssl._windows import _generated
-from mlsssl._windows.codes import native_error
+from mlsssl._native import _generated
+from mlsssl._native.codes import native_error
 from mlsssl.errors import InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ class CData:
 
     A name for annotations only, nothing is ever an instance of it. Fields are what `declarations/*.h` says; no
     checker can follow that, so reading one gives Any, here and nowhere else. Each kind of handle is a subclass
-    (in `dlls.py`), so one given for another is an error to mypy as it is to cffi.
+    (in `_windows/dlls.py`), so one given for another is an error to mypy as it is to cffi.
     """
 
     if TYPE_CHECKING:
@@ -40,7 +40,7 @@ class CData:
 
 
 class ForeignFunctions(Protocol):
-    """The part of cffi's FFI that this storey uses."""
+    """The part of cffi's FFI that is used here."""
 
     @property
     def NULL(self) -> Any:
