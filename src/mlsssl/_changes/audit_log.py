@@ -9,7 +9,7 @@ import os
 from typing import TYPE_CHECKING
 
 from mlsssl._changes.record import record_to_dict
-from mlsssl._machine import files
+from mlsssl._machine import files, private_files
 from mlsssl.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -58,7 +58,7 @@ def try_to_open(trail: Path | None) -> None:
 
 def _append(trail: Path, line: bytes) -> None:
     try:
-        files.append_private(trail, line)
+        private_files.append_private(trail, line)
     except NotFoundError:
         raise NotFoundError(f"there is no folder {trail.parent} for the audit trail; make it first") from None
 
@@ -72,7 +72,7 @@ def check(trail: str | Path | None) -> Path | None:
         raise InvalidInputError(f"{path} is a folder; the audit trail is a file")
     if not files.is_folder(path.parent):
         raise NotFoundError(f"there is no folder {path.parent} for the audit trail; make it first")
-    files.check_private(path)
+    private_files.check_private(path)
     return path
 
 

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 
 from mlsssl._formats.names import parse_name
 from mlsssl._machine import handshake
-from mlsssl._machine.files import private_folder, write
+from mlsssl._machine.files import write
+from mlsssl._machine.private_files import private_folder
 from mlsssl.authority import CertificateAuthority
 from mlsssl.binding import Binding
 from mlsssl.certificate import Certificate

@@ -18,6 +18,7 @@ from mlsssl.errors import InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 class CData:
@@ -238,5 +239,15 @@ def _system_folder() -> str:
 
 def last_error() -> int:
     """GetLastError's code, unsigned, as cffi kept it right after this thread's last call; Windows only."""
-    read = cast("Callable[[], tuple[int, str]]", getattr(ffi, "getwinerror"))  # noqa: B009 - not there off Windows
-    return read()[0] & 0xFFFF_FFFF
+    return _windows_error()[0] & 0xFFFF_FFFF
+
+
+def os_error(path: Path | None, code: int | None = None) -> OSError:
+    """The error that Python's own functions raise for a code of Windows (by default `last_error`); Windows only."""
+    number, text = _windows_error() if code is None else _windows_error(code)
+    return OSError(0, text, None if path is None else str(path), number)
+
+
+def _windows_error(*code: int) -> tuple[int, str]:
+    read = cast("Callable[..., tuple[int, str]]", getattr(ffi, "getwinerror"))  # noqa: B009 - not there off Windows
+    return read(*code)

@@ -192,11 +192,13 @@ def tls_client(
         ListenerError: there was no handshake; the message has OpenSSL's reason (`certificate has expired`).
         InvalidInputError: `trust` has something that is no certificate.
     """
-    anchors = [getattr(one, "certificate", one) for one in trust]
-    for one in anchors:
-        if not isinstance(one, Certificate):
+    anchors = []
+    for one in trust:
+        anchor = getattr(one, "certificate", one)
+        if not isinstance(anchor, Certificate):
             raise InvalidInputError(f"trust is authorities or certificates, not {type(one).__name__}")
-    context = tls_contexts.trusting((anchor.to_der() for anchor in anchors), partial_chain=True)
+        anchors.append(anchor.to_der())
+    context = tls_contexts.trusting(anchors, partial_chain=True)
     name = address[0] if host is None else host
     with contextlib.ExitStack() as stack:
         try:
