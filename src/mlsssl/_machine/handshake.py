@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 import socket
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from mlsssl._machine import tls_contexts
+from mlsssl._machine.find import thumbprint_of
 from mlsssl.errors import MalformedDataError, UnsupportedError
 from mlsssl.values import BindingKey, CcsPort, IpPort, Thumbprint
 
@@ -148,4 +148,4 @@ def ask(address: tuple[str, int], name: str | None, *, timeout: float = _LOCAL_T
         return Served(problem=f"no TLS handshake with {address[0]}:{address[1]}: {error}")
     if not der:
         return Served(problem=f"{address[0]}:{address[1]} served no certificate")
-    return Served(thumbprint=Thumbprint(hashlib.sha1(der, usedforsecurity=False).digest()))
+    return Served(thumbprint=thumbprint_of(der))
