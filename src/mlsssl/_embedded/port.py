@@ -13,6 +13,7 @@ from mlsssl._embedded.database import Database
 from mlsssl._embedded.services import EmbeddedServices
 from mlsssl._embedded.stores import EmbeddedStore
 from mlsssl._machine import files, locks, private_files
+from mlsssl._machine.ports import MACHINE_VARIABLE
 from mlsssl._messages.arguments import check_password
 from mlsssl.errors import AccessDeniedError, StoreNotFoundError
 from mlsssl.values import BindingFamily, check_location, check_store_name
@@ -27,13 +28,10 @@ if TYPE_CHECKING:
     from mlsssl._machine.ports import Diagnosis
     from mlsssl.values import BindingKey, Location, Thumbprint
 
-ENVIRONMENT_VARIABLE = "MLSSSL_MACHINE"
-"""Where the machine's file is, for those who say nothing else."""
-
 
 def default_path() -> Path:
     """The file that `EmbeddedPort()` opens: $MLSSSL_MACHINE, else `mlsssl/machine.sqlite` in the user's data folder."""
-    configured = os.environ.get(ENVIRONMENT_VARIABLE)
+    configured = os.environ.get(MACHINE_VARIABLE)
     return Path(configured) if configured else files.user_data_folder() / "mlsssl" / "machine.sqlite"
 
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 
 from mlsssl._embedded import crls, keys
 from mlsssl._embedded.digests import Digests, digests, private_key_digest
-from mlsssl._formats.keys import private_key_der
 from mlsssl._machine.open_store import OpenStore, read_pfx
 from mlsssl._machine.ports import Cause, NewCertificate, StoreRecord, refuse_users_roots
 from mlsssl.errors import (
@@ -98,7 +97,7 @@ class EmbeddedStore(OpenStore):
         content = read_pfx(data, password)
         record = self.add(
             content.certificate,
-            private_key_der(content.private_key),
+            content.pkcs8,
             friendly_name=content.friendly_name if friendly_name is None else friendly_name,
             exportable=exportable,
             provider=None,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 from mlsssl.errors import AccessDeniedError, MalformedDataError, StoreClosedError, StoreNotFoundError
 
@@ -76,6 +76,11 @@ class PfxContent(NamedTuple):
     private_key: PrivateKey
     friendly_name: str | None
     others: tuple[bytes, ...]
+
+    @property
+    def pkcs8(self) -> bytes:
+        """The key as unencrypted PKCS#8 DER."""
+        return self.private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
 def read_pfx(data: bytes, password: str | None) -> PfxContent:

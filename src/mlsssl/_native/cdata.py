@@ -80,16 +80,8 @@ class ForeignFunctions(Protocol):
         """The NUL-terminated bytes at a char pointer."""
         ...
 
-    def unpack(self, cdata: CData, length: int, /) -> Any:
-        """`length` items as bytes or a list."""
-        ...
-
     def sizeof(self, cdata: str | CData, /) -> int:
         """Bytes of a type or of an owned object."""
-        ...
-
-    def alignof(self, cdecl: str, /) -> int:
-        """Its alignment in bytes."""
         ...
 
     def offsetof(self, cdecl: str, /, *fields: str) -> int:

@@ -58,13 +58,6 @@ FAMILIES = {
 }
 
 
-def sort_key(key: BindingKey) -> tuple[str, int, str]:
-    """What orders keys of one family, as the keys themselves do, and spellings of one host after that."""
-    if isinstance(key, IpPort):
-        return key.address, key.port, ""
-    return ("", key.port, "") if isinstance(key, CcsPort) else (key.host, key.port, written_host(key))
-
-
 def encode_query(key: BindingKey) -> tuple[CData, list[CData]]:
     """A QUERY structure with its key filled in, and what must stay alive beside it."""
     query = ffi.new(f"{FAMILIES[key.family].query_type} *")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 
 from mlsssl._embedded import schema
-from mlsssl._embedded.bindings import DEFAULT_STORE, EmbeddedBindings
+from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.central_store import CentralStore, read_central_store
 from mlsssl._embedded.chains import client_roots, find_chain
 from mlsssl._embedded.listener.contexts import Identity, NoVersionLeftError, make_context
@@ -142,18 +142,17 @@ class Serving:
         return known
 
     def _answer_from_store(self, record: BindingRecord) -> Answer:
-        store = record.store_name or DEFAULT_STORE
         row = self._database.query_one(
             "SELECT der, container FROM certificates JOIN stores ON stores.id = store JOIN keys USING (container)"
             " WHERE location = 'LocalMachine' AND folded = ? AND thumbprint = ? AND persisted"
             " AND machine_keyset",
-            (schema.folded(store), bytes(record.thumbprint or b"")),
+            (schema.folded(record.store), bytes(record.thumbprint or b"")),
             columns="bt",
         )
         if row is None:
             # HTTP.sys reports this in the event log as 15021 and ends the connection.
             raise ListenerError(
-                f"{record.key} names the certificate {record.thumbprint}, which is not in LocalMachine\\{store} "
+                f"{record.key} names the certificate {record.thumbprint}, which is not in LocalMachine\\{record.store} "
                 "with a usable key any more"
             )
         der, container = row
