@@ -314,7 +314,7 @@ def _checked(new: NewCertificate, *, exportable: bool, provider: KeyProvider | N
         digests=digests(new.certificate),
         private_key_digest=b"" if key is None else private_key_digest(key),
         exportable=bool(exportable),
-        provider=keys.provider_name(provider) if key is None else keys.check_provider(provider, key),
+        provider=keys.provider_name(provider, key),
     )
 
 

@@ -38,6 +38,19 @@ KeyProvider = Literal["cng", "csp"]
 """Which of Windows' two key storages: CNG (`ncrypt.dll`) or the older CryptoAPI provider (type 24)."""
 
 
+def check_provider(provider: KeyProvider | None, *, is_rsa: bool) -> None:
+    """Refuse a key storage that does not exist, or that cannot have the key.
+
+    Raises:
+        InvalidInputError: there is no such storage.
+        UnsupportedError: the older one, for a key that is not RSA.
+    """
+    if provider not in (None, "cng", "csp"):
+        raise InvalidInputError(f"a key provider is 'cng', 'csp' or None, not {shown(provider)}")
+    if provider == "csp" and not is_rsa:
+        raise UnsupportedError("the CSP key storage knows RSA keys only; leave the provider out, or say 'cng'")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyState:
     """What was found on opening the private key that a stored certificate is linked to.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, cast
 
 from mlsssl._native.cdata import NULL, ffi
 from mlsssl._windows.contexts import ENCODING
-from mlsssl._windows.failures import crypto_failure
+from mlsssl._windows.failures import crypto_failure, require
 from mlsssl._windows.system_stores import END_OF_LIST
 
 if TYPE_CHECKING:
@@ -43,8 +43,8 @@ def delete(dlls: Dlls, store: StoreHandle, crl: bytes) -> bool:
             context = _next(dlls, store, context)
         if context is None:  # one deletion took several
             break
-        if not dlls.crypt32.CertDeleteCRLFromStore(context):  # frees the context in any case
-            raise crypto_failure("CertDeleteCRLFromStore", dlls.last_error())
+        # Frees the context in any case.
+        require(dlls, "CertDeleteCRLFromStore", dlls.crypt32.CertDeleteCRLFromStore(context))
     return copies > 0
 
 

@@ -416,16 +416,20 @@ class HttpDlls(Protocol):
         ...
 
 
-class ServiceDlls(Protocol):
+class LastError(Protocol):
+    """What knows why a call failed."""
+
+    def last_error(self) -> int:
+        """GetLastError's code after the last call that failed, unsigned."""
+        ...
+
+
+class ServiceDlls(LastError, Protocol):
     """What services need of `Dlls`."""
 
     @property
     def advapi32_services(self) -> Advapi32Services:
         """The service control manager."""
-        ...
-
-    def last_error(self) -> int:
-        """GetLastError's code after the last call that failed, unsigned."""
         ...
 
 

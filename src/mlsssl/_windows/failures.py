@@ -6,6 +6,7 @@ name) is its `__cause__`, so the failing call can always be read off.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 from mlsssl._native.codes import code_name, is_access_denied, native_error
@@ -21,6 +22,9 @@ from mlsssl.errors import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from mlsssl._windows.dlls import LastError
     from mlsssl.errors import MlssslError
     from mlsssl.values import BindingKey
 
@@ -146,3 +150,21 @@ def code_of(error: BaseException) -> int:
     """The code of the call behind an error; 0 when no call is behind it."""
     cause = error if isinstance(error, NativeError) else error.__cause__
     return cause.code if isinstance(cause, NativeError) else 0
+
+
+def require(dlls: LastError, function: str, done: object, hint: str = "") -> None:
+    """Raise `crypto_failure` unless a call answered something: 0 and NULL mean failure."""
+    if not done:
+        raise crypto_failure(function, dlls.last_error(), hint)
+
+
+@contextlib.contextmanager
+def closing(close: Callable[[], None]) -> Iterator[None]:
+    """Call `close` at the end. What it raises counts, unless something else is being raised already."""
+    try:
+        yield
+    except BaseException:
+        with contextlib.suppress(NativeError):
+            close()
+        raise
+    close()

@@ -7,12 +7,13 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mlsssl._formats import foreign
 from mlsssl._formats.crl import check_der_crl
 from mlsssl._machine.find import thumbprint_of
 from mlsssl._machine.open_store import OpenStore, read_pfx
-from mlsssl._machine.ports import StoreRecord, refuse_users_roots
+from mlsssl._machine.ports import StoreRecord, check_provider, refuse_users_roots
 from mlsssl._windows import contexts, crls, system_stores
 from mlsssl._windows.keys import blobs, stored
 from mlsssl._windows.keys.pending import Pending, PendingKeys, digest
@@ -129,7 +130,7 @@ class WindowsStore(OpenStore):
         _check_certificate(certificate)
         check_friendly_name(friendly_name)
         key = None if private_key is None else blobs.load_private_key(bytes(private_key))
-        stored.check_provider(provider, key)
+        check_provider(provider, is_rsa=key is None or isinstance(key, rsa.RSAPrivateKey))
         new = None if key is None else _NewKey(key, exportable=exportable, provider=provider)
         return self._add(certificate, friendly_name, new)
 

@@ -9,7 +9,14 @@ from mlsssl._messages.foreign_text import clean_logger
 from mlsssl._native.cdata import NULL, ffi, text_at, wide
 from mlsssl._windows import contexts
 from mlsssl._windows.contexts import ENCODING
-from mlsssl._windows.failures import CRYPT_E_EXISTS, CRYPT_E_NOT_FOUND, ERROR_FILE_NOT_FOUND, crypto_failure
+from mlsssl._windows.failures import (
+    CRYPT_E_EXISTS,
+    CRYPT_E_NOT_FOUND,
+    ERROR_FILE_NOT_FOUND,
+    closing,
+    crypto_failure,
+    require,
+)
 from mlsssl.errors import MlssslError, StoreNotFoundError
 
 if TYPE_CHECKING:
@@ -128,12 +135,7 @@ def look_everywhere(
 
 def closing_store(dlls: Dlls, store: StoreHandle) -> contextlib.AbstractContextManager[None]:
     """Close `store` at the end."""
-
-    def close() -> None:
-        if not dlls.crypt32.CertCloseStore(store, 0):
-            raise crypto_failure("CertCloseStore", dlls.last_error())
-
-    return contexts.closing(close)
+    return closing(lambda: require(dlls, "CertCloseStore", dlls.crypt32.CertCloseStore(store, 0)))
 
 
 @contextlib.contextmanager
@@ -180,8 +182,8 @@ def delete(dlls: Dlls, store: StoreHandle, thumbprint: Thumbprint) -> bool:
     context = _find(dlls, store, thumbprint)
     if context is None:
         return False
-    if not dlls.crypt32.CertDeleteCertificateFromStore(context):  # frees the context in any case
-        raise crypto_failure("CertDeleteCertificateFromStore", dlls.last_error())
+    # Frees the context in any case.
+    require(dlls, "CertDeleteCertificateFromStore", dlls.crypt32.CertDeleteCertificateFromStore(context))
     return True
 
 

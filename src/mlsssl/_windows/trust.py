@@ -12,7 +12,7 @@ from mlsssl._machine.ports import TrustProblem
 from mlsssl._native.cdata import NULL, ffi, wide
 from mlsssl._native.codes import code_name
 from mlsssl._windows import contexts, system_stores
-from mlsssl._windows.failures import crypto_failure
+from mlsssl._windows.failures import require
 from mlsssl.errors import InvalidInputError, StoreNotFoundError
 
 if TYPE_CHECKING:
@@ -161,8 +161,8 @@ def _policy(dlls: Dlls, chain: ChainContext, host: str | None) -> int:
     status = ffi.new("CERT_CHAIN_POLICY_STATUS *")
     status.cbSize = ffi.sizeof("CERT_CHAIN_POLICY_STATUS")
     # FALSE is "could not check", which a zero dwError must not hide.
-    if not dlls.crypt32.CertVerifyCertificateChainPolicy(ffi.cast("char *", _POLICY_SSL), chain, para, status):
-        raise crypto_failure("CertVerifyCertificateChainPolicy", dlls.last_error())
+    done = dlls.crypt32.CertVerifyCertificateChainPolicy(ffi.cast("char *", _POLICY_SSL), chain, para, status)
+    require(dlls, "CertVerifyCertificateChainPolicy", done)
     return int(status.dwError)
 
 
@@ -177,10 +177,9 @@ def _chain(
     para.RequestedUsage.Usage.cUsageIdentifier, para.RequestedUsage.Usage.rgpszUsageIdentifier = 1, usages
     para.dwUrlRetrievalTimeout = _URL_TIMEOUT
     result = ffi.new("CERT_CHAIN_CONTEXT **")
-    if not dlls.crypt32.CertGetCertificateChain(
-        engine, leaf, _filetime(at), additional, para, 0, cast("CData", NULL), result
-    ):
-        raise crypto_failure("CertGetCertificateChain", dlls.last_error())
+    nothing = cast("CData", NULL)
+    done = dlls.crypt32.CertGetCertificateChain(engine, leaf, _filetime(at), additional, para, 0, nothing, result)
+    require(dlls, "CertGetCertificateChain", done)
     chain: ChainContext = result[0]
     try:
         yield chain
@@ -202,8 +201,8 @@ def _engine(dlls: Dlls, roots: Sequence[bytes] | None) -> Iterator[ChainEngine]:
             config.cbSize = ffi.sizeof("CERT_CHAIN_ENGINE_CONFIG")
             config.dwExclusiveFlags = _EXCLUSIVE_ENABLE_CA
         result = ffi.new("HCERTCHAINENGINE *")
-        if not dlls.crypt32.CertCreateCertificateChainEngine(config, result):
-            raise crypto_failure("CertCreateCertificateChainEngine", dlls.last_error())
+        done = dlls.crypt32.CertCreateCertificateChainEngine(config, result)
+        require(dlls, "CertCreateCertificateChainEngine", done)
         engine: ChainEngine = result[0]
         try:
             yield engine
@@ -214,8 +213,7 @@ def _engine(dlls: Dlls, roots: Sequence[bytes] | None) -> Iterator[ChainEngine]:
 @contextlib.contextmanager
 def _memory_store(dlls: Dlls, certificates: Sequence[bytes]) -> Iterator[StoreHandle]:
     store = dlls.crypt32.CertOpenStore(ffi.cast("char *", _PROVIDER_MEMORY), 0, NULL, 0, NULL)
-    if not store:
-        raise crypto_failure("CertOpenStore", dlls.last_error())
+    require(dlls, "CertOpenStore", store)
     with system_stores.closing_store(dlls, store):
         for der in certificates:
             with contexts.created(dlls, der) as context:

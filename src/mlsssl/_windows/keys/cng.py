@@ -11,8 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._formats import foreign
 from mlsssl._native.cdata import NULL, Buffer, ffi, text_at, wide
-from mlsssl._windows.contexts import MACHINE_KEYSET, KeyLink, closing
-from mlsssl._windows.failures import NO_SUCH_KEY, NTE_NO_MORE_ITEMS, NTE_NOT_SUPPORTED, crypto_failure
+from mlsssl._windows.contexts import MACHINE_KEYSET, KeyLink
+from mlsssl._windows.failures import NO_SUCH_KEY, NTE_NO_MORE_ITEMS, NTE_NOT_SUPPORTED, closing, crypto_failure
 from mlsssl._windows.keys import blobs
 from mlsssl.errors import MalformedDataError
 
@@ -123,7 +123,7 @@ def containers(dlls: Dlls, *, machine: bool) -> list[KeyLink]:
                 if code == NTE_NO_MORE_ITEMS:
                     return found
                 _check("NCryptEnumKeys", code)
-                key_spec, text = name[0].dwLegacyKeySpec, _text(name[0].pszName)
+                key_spec, text = name[0].dwLegacyKeySpec, text_at(name[0].pszName, _NAME_LIMIT)
                 _check("NCryptFreeBuffer", ncrypt.NCryptFreeBuffer(ffi.cast("void *", name[0])))
                 if key_spec == 0:  # the others are the older providers' keys, which they list themselves
                     found.append(link_to(text, machine=machine))
@@ -135,13 +135,6 @@ def containers(dlls: Dlls, *, machine: bool) -> list[KeyLink]:
 def _spec(link: KeyLink) -> int:
     """AT_KEYEXCHANGE or AT_SIGNATURE for an older provider's key that CNG shows; everything else means none."""
     return link.key_spec if link.key_spec in (1, 2) else 0
-
-
-def _text(pointer: CData) -> str:
-    length = 0
-    while length < _NAME_LIMIT and pointer[length]:
-        length += 1
-    return text_at(pointer, length)
 
 
 @contextlib.contextmanager

@@ -8,14 +8,12 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from mlsssl._machine.ports import KeyState
-from mlsssl._messages.foreign_text import shown
+from mlsssl._machine.ports import KeyState, check_provider
 from mlsssl._windows import contexts, system_stores
 from mlsssl._windows.failures import NO_SUCH_KEY, NTE_NOT_SUPPORTED, code_of, in_words
 from mlsssl._windows.keys import blobs, cng, csp
 from mlsssl.errors import (
     AccessDeniedError,
-    InvalidInputError,
     MalformedDataError,
     MlssslError,
     NativeError,
@@ -48,14 +46,6 @@ def possible_links(name: str, *, machine: bool) -> list[KeyLink]:
     return [cng.link_to(name, machine=machine), csp.link_to(name, machine=machine)]
 
 
-def check_provider(provider: KeyProvider | None, key: blobs.PrivateKey | None) -> None:
-    """Refuse a provider that does not exist, or that cannot have this key."""
-    if provider not in (None, "cng", "csp"):
-        raise InvalidInputError(f"a key provider is 'cng', 'csp' or None, not {shown(provider)}")
-    if provider == "csp" and key is not None and not isinstance(key, rsa.RSAPrivateKey):
-        raise UnsupportedError("the CSP key storage knows RSA keys only; leave the provider out, or say 'cng'")
-
-
 def persist(
     dlls: Dlls,
     name: str,
@@ -80,7 +70,7 @@ def persist(
         UnsupportedError: no storage of this Windows keeps such a key.
         NativeError: a call failed.
     """
-    check_provider(provider, key)
+    check_provider(provider, is_rsa=isinstance(key, rsa.RSAPrivateKey))
     refusal: MlssslError | None = None
     if provider != "csp":
         try:
@@ -118,25 +108,19 @@ def look(dlls: Dlls, link: KeyLink) -> tuple[bytes, bool]:
 
 def state(dlls: Dlls, link: KeyLink, certificate: bytes) -> KeyState:
     """What is found at the end of a certificate's link."""
+    public, exportable, problem = None, None, None
     try:
         public, exportable = look(dlls, link)
     except (NativeError, AccessDeniedError, UnsupportedError, MalformedDataError) as error:
-        return KeyState(
-            provider=link.provider,
-            container=link.container,
-            machine_keyset=link.is_machine,
-            persisted=False,
-            matches=None,
-            exportable=None,
-            problem=in_words(error),
-        )
+        problem = in_words(error)
     return KeyState(
         provider=link.provider,
         container=link.container,
         machine_keyset=link.is_machine,
-        persisted=True,
-        matches=public == blobs.certificate_identity(certificate),
+        persisted=problem is None,
+        matches=None if public is None else public == blobs.certificate_identity(certificate),
         exportable=exportable,
+        problem=problem,
     )
 
 
