@@ -1,7 +1,9 @@
 """The rule table: every finding code, what it means under each profile, and the standard behind it.
 
 It is data: no rule is repeated elsewhere, and the documentation's table of finding codes is generated from it. The
-five letters of a rule are its severity under procedure, private, public, windows and legacy.
+five letters of a rule are its severity under procedure, private, public, windows and legacy; what is found about a
+machine weighs the same under each, and has one letter. A standard that begins with `mlsssl: docs/` is a page of this
+library's documentation, where no standard says so.
 """
 
 from __future__ import annotations
@@ -10,7 +12,7 @@ from datetime import date
 
 from mlsssl._validator.rules import Rule, rule
 
-__all__ = ["RULES", "RULE_GROUPS"]
+__all__ = ["MACHINE_RULES", "MACHINE_RULE_GROUPS", "RULES", "RULE_GROUPS", "WINDOWS_VERDICT"]
 
 _BR = "CA/Browser Forum TLS BR"
 _APPLE = "Apple support article 103769"
@@ -255,7 +257,7 @@ _DATES = (
         "Less than a tenth of the certificate's validity is left.",
         expected="a renewal after two thirds of the validity",
         remedy="renew it: renew(binding, ca)",
-        standard="RFC 9773 section 1",
+        standard="mlsssl: docs/howto-renew-for-ever",
     ),
     rule(
         "outlives-issuer",
@@ -1192,9 +1194,197 @@ _OWN = (
         "A rule that the caller added raised an exception.",
         expected="a rule that yields findings",
         remedy="mend the rule",
-        standard="mlsssl",
+        standard="mlsssl: docs/validator",
     ),
 )
+
+_SSL_PARAM = "HTTP Server API: HTTP_SERVICE_CONFIG_SSL_PARAM, AppId"
+_EXISTS = "HTTP Server API: HttpSetServiceConfiguration, ERROR_ALREADY_EXISTS (183)"
+_1312 = (
+    "HTTP Server API: HttpSetServiceConfiguration, ERROR_NO_SUCH_LOGON_SESSION (1312); mlsssl: docs/explanation-1312"
+)
+_PRECEDENCE = "AD FS documentation: precedence of TLS bindings in HTTP.sys; mlsssl: docs/explanation-http-sys"
+_AGAIN = "add the certificate again together with its private key: store.add(certificate)"
+
+_DEPLOYMENTS = (
+    rule(
+        "no-private-key",
+        "E",
+        "The certificate comes without its private key, and the store has none.",
+        expected="a private key among the machine's keys, linked to the certificate",
+        remedy="give the certificate together with its private key (Certificate.load of the .pfx, or with_key)",
+        standard=_1312,
+    ),
+    rule(
+        "private-key-unusable",
+        "E",
+        "The private key in the store does not open, or lies among a user's keys.",
+        expected="a private key among the machine's keys, linked to the certificate",
+        remedy="give the certificate together with its private key (Certificate.load of the .pfx, or with_key)",
+        standard=_1312,
+    ),
+    rule(
+        "certificate-unreadable",
+        "E",
+        "A field of the certificate cannot be read.",
+        expected="a certificate that can be read",
+        remedy="issue a new one",
+        standard="RFC 5280 section 4.1",
+    ),
+    rule(
+        "names-lost",
+        "E",
+        "A renewal would lose a name that the old certificate has.",
+        expected="every name of the certificate that it renews",
+        remedy="issue one for these names too",
+        standard="RFC 9525 section 6",
+    ),
+    rule(
+        "binding-exists",
+        "E",
+        "The key has another binding, and on_conflict says to leave it.",
+        expected="no other binding",
+        remedy="on_conflict='replace' replaces it",
+        standard=_EXISTS,
+    ),
+    rule(
+        "binding-kept",
+        "N",
+        "The key has another binding, and with on_conflict='keep' nothing is done.",
+        expected="no other binding",
+        remedy="on_conflict='replace' replaces it",
+        standard=_EXISTS,
+    ),
+    rule(
+        "owner-changes",
+        "W",
+        "The binding would get another owner: tools find their record by it.",
+        expected="a binding of the owner given",
+        remedy="leave app_id out to keep the owner: tools find their record by it; or on_conflict='fail'",
+        standard=_SSL_PARAM,
+    ),
+    rule(
+        "owner-known",
+        "N",
+        "The binding belongs to IIS, AD FS or another known program.",
+        expected="a change that its owner knows of",
+        remedy="look at it in that program afterwards; it may write its own record again",
+        standard=_SSL_PARAM,
+    ),
+    rule(
+        "binding-shadowed",
+        "N",
+        "Another record answers some clients in place of this one; a warning for an address over a host name.",
+        expected="a binding that answers all that it matches",
+        remedy="remove the other if nobody needs it, or deploy to it too",
+        standard=_PRECEDENCE,
+    ),
+    rule(
+        "binding-shadows",
+        "N",
+        "This record answers some clients in place of another; a warning for an address over a host name.",
+        expected="a binding in whose place no other answers",
+        remedy="bind to a narrower key if that is not meant",
+        standard=_PRECEDENCE,
+    ),
+    rule(
+        "ends-before-the-old-one",
+        "W",
+        "The new certificate ends before the bound one.",
+        expected="a certificate that lasts longer than the one it replaces",
+        remedy="look whether the two were mixed up",
+        standard="mlsssl: docs/howto-replace-live",
+    ),
+    rule(
+        "served-another",
+        "E",
+        "A handshake after the change showed another certificate.",
+        expected="the bound certificate",
+        remedy="restart the service that listens there (restart=[...]), or look whether it uses HTTP.sys at all",
+        standard="mlsssl: docs/explanation-http-sys",
+    ),
+    rule(
+        "served-nothing",
+        "E",
+        "Something listens there after the change, but there was no handshake.",
+        expected="the bound certificate",
+        remedy="restart the service that listens there (restart=[...]), or look whether it uses HTTP.sys at all",
+        standard="mlsssl: docs/explanation-http-sys",
+    ),
+)
+
+_AUDITS = (
+    rule(
+        "renewal-due",
+        "W",
+        "The bound certificate should have been renewed by now.",
+        expected="a certificate that is renewed in time",
+        remedy="mlsssl renew --all --due, or renew(key, authority)",
+        standard="mlsssl: docs/howto-renew-for-ever",
+    ),
+    rule(
+        "superseded-bound",
+        "N",
+        "The certificate was renewed, but is still bound.",
+        expected="the certificate that renewed it",
+        remedy="deploy the newer one here too",
+        standard="Windows: CERT_RENEWAL_PROP_ID; mlsssl: docs/howto-renew-for-ever",
+    ),
+    rule(
+        "change-pending",
+        "E",
+        "A change was killed and is not recovered; a notice while another process is changing the machine, for it may "
+        "be that change.",
+        expected="every change finished or taken back",
+        remedy="mlsssl recover",
+        standard="mlsssl: docs/explanation-atomic",
+    ),
+)
+
+
+def _cause(code: str, title: str, remedy: str) -> Rule:
+    expected = "a certificate that HTTP.sys can use"
+    return rule(code, "E", title, expected=expected, remedy=remedy, standard=_1312)
+
+
+_CAUSES = (
+    _cause(
+        "not-in-store",
+        "The certificate is in no store of this machine.",
+        "add it with its private key: store.add(certificate)",
+    ),
+    _cause(
+        "wrong-store",
+        "The certificate is in LocalMachine, but in another store than the binding names.",
+        "name that store in the binding, or add the certificate to the store that the binding names",
+    ),
+    _cause(
+        "wrong-location",
+        "The certificate is in CurrentUser, where HTTP.sys never looks.",
+        "add it to LocalMachine with its private key: store.add(certificate)",
+    ),
+    _cause("no-key", "The certificate is in the store, without a private key.", _AGAIN),
+    _cause("key-not-found", "The certificate names a private key that is gone.", _AGAIN),
+    _cause("user-keyset", "The private key lies among a user's keys, which HTTP.sys cannot open.", _AGAIN),
+    _cause("key-not-persisted", "The private key ended with the process that loaded it.", _AGAIN),
+    _cause("key-mismatch", "The private key that the certificate names is another certificate's.", _AGAIN),
+    _cause(
+        "unusable-ctl",
+        "Nothing is wrong with the certificate and its key, and the binding names a trust list of client issuers; "
+        "found only when a record is set.",
+        "see that the store holds that list, or leave it out: BindingOptions(ctl_identifier=None, ctl_store_name=None)",
+    ),
+)
+
+WINDOWS_VERDICT = rule(
+    "windows-verdict",
+    "E",
+    "Windows' own chain engine holds something against the certificate; the code has Windows' name for it.",
+    expected="a chain that this Windows trusts for TLS servers",
+    remedy=_REISSUE,
+    standard="Windows: CERT_TRUST_STATUS and CERT_CHAIN_POLICY_SSL (learn.microsoft.com)",
+)
+"""The rule behind every code `windows-...`."""
 
 RULE_GROUPS: dict[str, tuple[Rule, ...]] = {
     "The key": _KEY,
@@ -1215,3 +1405,13 @@ RULE_GROUPS: dict[str, tuple[Rule, ...]] = {
 
 RULES: dict[str, Rule] = {entry.code: entry for group in RULE_GROUPS.values() for entry in group}
 """Every rule by its code."""
+
+MACHINE_RULE_GROUPS: dict[str, tuple[Rule, ...]] = {
+    "What a deployment can find, before and after": _DEPLOYMENTS,
+    "What an audit can find": _AUDITS,
+    "Causes of 1312": _CAUSES,
+}
+"""The rules about bindings, changes and machines, under the headings of the documentation, in its order."""
+
+MACHINE_RULES: dict[str, Rule] = {entry.code: entry for group in MACHINE_RULE_GROUPS.values() for entry in group}
+"""Every one of these by its code; two causes of 1312 have the code of a rule about certificates."""

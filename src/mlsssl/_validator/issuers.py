@@ -14,7 +14,7 @@ from mlsssl._validator.weak_keys import check_key
 
 if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
-    from mlsssl._validator.emitter import Emitter
+    from mlsssl._validator.findings import Emitter
 
 __all__ = ["check_issuer"]
 

@@ -19,7 +19,7 @@ from mlsssl._formats.hosts import (
     to_a_labels,
 )
 from mlsssl._validator.every_certificate import NETSCAPE_TYPE, check_common, check_dates, netscape_bits
-from mlsssl._validator.rules import days_of
+from mlsssl._validator.profiles import days_of
 from mlsssl._validator.suffixes import is_internal, is_public_suffix
 from mlsssl._validator.weak_keys import check_key, for_pss_only
 from mlsssl.errors import InvalidInputError
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.hosts import Address
     from mlsssl._formats.parsed import View
-    from mlsssl._validator.emitter import Emitter
+    from mlsssl._validator.findings import Emitter
 
 __all__ = ["Names", "check_host", "check_leaf", "names_of"]
 

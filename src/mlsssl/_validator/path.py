@@ -21,13 +21,13 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 from mlsssl._formats import foreign
 from mlsssl._formats.parsed import issuer_view
 from mlsssl._validator.constraints import BudgetExceededError, canonical_name, find_violation
-from mlsssl._validator.emitter import Emitter
 from mlsssl._validator.every_certificate import (
     aki_mismatch,
     check_dates,
     check_ecdsa_hash,
     check_key_identifiers,
 )
+from mlsssl._validator.findings import Emitter
 from mlsssl._validator.issuers import check_issuer
 from mlsssl._validator.policies import missing_policy
 from mlsssl._validator.report import Attempt, Severity
@@ -39,8 +39,8 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.parsed import View
     from mlsssl._validator.constraints import Budget
+    from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Finding
-    from mlsssl._validator.rules import Profile
 
 __all__ = ["PathResult", "build_path", "link_issuers"]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Literal
 
@@ -10,19 +10,20 @@ from cryptography import x509
 
 from mlsssl._formats.hosts import parse_host
 from mlsssl._formats.parsed import View, issuer_view
-from mlsssl._messages.arguments import check_callable, check_mapping, check_type, items_of
+from mlsssl._messages.arguments import check_mapping, check_type, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._validator.catalogue import RULES
 from mlsssl._validator.constraints import Budget
-from mlsssl._validator.emitter import Emitter
 from mlsssl._validator.every_certificate import check_key_identifiers, check_signature_algorithm
+from mlsssl._validator.findings import Emitter
 from mlsssl._validator.leaf import check_host, check_leaf, names_of
 from mlsssl._validator.path import PathResult, TrustAnchors, build_path, link_issuers
 from mlsssl._validator.profiles import find_profile
-from mlsssl._validator.report import Finding, PathStep, Report, Severity, Silenced
+from mlsssl._validator.report import PathStep, Report, Severity, Silenced
 from mlsssl._validator.revocation import check_pointers, check_revocation
-from mlsssl._validator.rules import Profile, RuleContext, UserRule, check_code
+from mlsssl._validator.rules import check_code
 from mlsssl._validator.served import Served, check_served
+from mlsssl._validator.user_rules import RuleContext, check_extra_rules, run_user_rule
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
     from mlsssl._formats.pkcs12.explain import PfxExplanation
+    from mlsssl._validator.profiles import Profile
+    from mlsssl._validator.report import Finding
+    from mlsssl._validator.user_rules import UserRule
 
 __all__ = ["ServerFacts", "validate"]
 
@@ -147,7 +151,7 @@ def validate(
             certificate=leaf, path=tuple(step.certificate for step in found.path), host=host, at=at, profile=judge
         )
         for rule in extra_rules:
-            findings += _run_user_rule(rule, context, emit)
+            findings += run_user_rule(rule, context, emit)
     silenced = [Silenced(finding=f, reason=silence[f.code]) for f in findings if f.code in silence]
     kept = [f for f in dict.fromkeys(findings) if f.code not in silence]
     return Report(
@@ -176,15 +180,6 @@ def check_strictness(revocation: Literal["soft", "hard"]) -> Literal["soft", "ha
     if revocation not in ("soft", "hard"):
         raise InvalidInputError(f"revocation is 'soft' or 'hard', not {shown(revocation)}")
     return revocation
-
-
-def check_extra_rules(extra_rules: Iterable[UserRule]) -> tuple[UserRule, ...]:
-    """The caller's rules; `InvalidInputError` for something else."""
-    expected = "extra_rules is a list of functions of a RuleContext"
-    rules = tuple(items_of(extra_rules, expected))
-    for rule in rules:
-        check_callable(rule, expected)
-    return rules
 
 
 def check_silence(silence: Mapping[str, str] | None) -> dict[str, str]:
@@ -281,32 +276,6 @@ def _revocation_findings(
     if hard:
         looked_up = [replace(f, severity=Severity.ERROR) if f.severity is Severity.WARNING else f for f in looked_up]
     return [*pointers, *looked_up]
-
-
-def _run_user_rule(rule: UserRule, context: RuleContext, emit: Emitter) -> list[Finding]:
-    """What a rule of the caller's yields; an exception in it is a finding, so that the rest of the report stays."""
-    name = getattr(rule, "__name__", type(rule).__name__)
-    before = len(emit.findings)
-    try:
-        findings = [_check_own(finding) for finding in rule(context)]
-    except Exception as error:  # noqa: BLE001 - whatever the caller's rule raises
-        emit("user-rule-failed", f"rule {name}", f"{type(error).__name__}: {error}")
-        return emit.findings[before:]
-    return findings
-
-
-def _check_own(finding: object) -> Finding:
-    """A finding of a caller's rule, fit for a report; TypeError and ValueError say why it is not."""
-    if not isinstance(finding, Finding):
-        raise TypeError(f"it yielded {type(finding).__name__} instead of Finding")
-    check_code(finding.code)
-    if finding.code in RULES:
-        raise ValueError(f"the code {finding.code!r} is taken")
-    for field in fields(finding):
-        value = getattr(finding, field.name)
-        if not isinstance(value, str):
-            raise TypeError(f"{field.name} is text, not {type(value).__name__}")
-    return replace(finding, severity=Severity(finding.severity))  # which may be its name: "error"
 
 
 def _steps(found: PathResult) -> Iterable[PathStep]:

@@ -18,7 +18,7 @@ from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
-    from mlsssl._validator.emitter import Emitter
+    from mlsssl._validator.findings import Emitter
 
 __all__ = ["check_key", "find_close_primes", "for_pss_only", "has_roca_fingerprint", "rsa_numbers"]
 
