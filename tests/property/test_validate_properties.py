@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from chains import NOW, Made, ec_key, intermediate, leaf, root
 from faults import CASES, HOST, LEAF, MIDDLE, ROOT
 from mlsssl._formats.hosts import dns_problem, matches_any, parse_host
-from mlsssl._validator.constraints import Budget, find_forbidden, names_by_kind
 from mlsssl._validator.leaf import _common_name_matches
+from mlsssl._validator.name_constraints import Budget, find_forbidden, names_by_kind
 from mlsssl._validator.report import Report
 from mlsssl._validator.rules import PROFILE_NAMES
 from mlsssl._validator.validate import validate

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from mlsssl._formats import foreign
 from mlsssl._formats.parsed import GENERALIZED_TIME, UTC_TIME
-from mlsssl._validator.constraints import canonical_name
+from mlsssl._validator.name_constraints import canonical_name
 from mlsssl._validator.policies import MAPPINGS
 
 if TYPE_CHECKING:

@@ -20,7 +20,7 @@ from mlsssl._formats.hosts import (
 )
 from mlsssl._validator.every_certificate import NETSCAPE_TYPE, check_common, check_dates, netscape_bits
 from mlsssl._validator.profiles import days_of
-from mlsssl._validator.suffixes import is_internal, is_public_suffix
+from mlsssl._validator.public_suffixes import is_internal, is_public_suffix
 from mlsssl._validator.weak_keys import check_key, for_pss_only
 from mlsssl.errors import InvalidInputError
 
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
     from mlsssl._validator.findings import Emitter
 
-__all__ = ["Names", "check_host", "check_leaf", "names_of"]
+__all__ = ["Names", "check_host", "check_leaf"]
 
 _SAN = "subjectAltName"
 _SSL_SERVER = 0x40  # bit 1 of netscapeCertType
@@ -72,11 +72,6 @@ class Names:
         listed = [*self.dns[:20], *map(str, self.addresses[:20])][:20]
         shown = ", ".join(name if len(name) <= 255 else f"{name[:255]}…" for name in listed)
         return shown if count <= 20 else f"{shown} and {count - 20} more"
-
-
-def names_of(view: View) -> Names:
-    """The names of a certificate."""
-    return Names(view)
 
 
 def check_host(names: Names, host: str | Address, emit: Emitter) -> None:

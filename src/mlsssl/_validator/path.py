@@ -20,7 +20,6 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from mlsssl._formats import foreign
 from mlsssl._formats.parsed import issuer_view
-from mlsssl._validator.constraints import BudgetExceededError, canonical_name, find_violation
 from mlsssl._validator.every_certificate import (
     aki_mismatch,
     check_dates,
@@ -29,6 +28,7 @@ from mlsssl._validator.every_certificate import (
 )
 from mlsssl._validator.findings import Emitter
 from mlsssl._validator.issuers import check_issuer
+from mlsssl._validator.name_constraints import BudgetExceededError, canonical_name, find_violation
 from mlsssl._validator.policies import missing_policy
 from mlsssl._validator.report import Attempt, Severity
 from mlsssl._validator.weak_keys import for_pss_only
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mlsssl._formats.parsed import View
-    from mlsssl._validator.constraints import Budget
+    from mlsssl._validator.name_constraints import Budget
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Finding
 

@@ -13,10 +13,10 @@ from mlsssl._formats.parsed import View, issuer_view
 from mlsssl._messages.arguments import check_mapping, check_type, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._validator.catalogue import RULES
-from mlsssl._validator.constraints import Budget
 from mlsssl._validator.every_certificate import check_key_identifiers, check_signature_algorithm
 from mlsssl._validator.findings import Emitter
-from mlsssl._validator.leaf import check_host, check_leaf, names_of
+from mlsssl._validator.leaf import Names, check_host, check_leaf
+from mlsssl._validator.name_constraints import Budget
 from mlsssl._validator.path import PathResult, TrustAnchors, build_path, link_issuers
 from mlsssl._validator.profiles import find_profile
 from mlsssl._validator.report import PathStep, Report, Severity, Silenced
@@ -126,7 +126,7 @@ def validate(
 
     view = View(leaf)
     emit = Emitter(judge, "leaf", view.not_before.date())
-    names = names_of(view)
+    names = Names(view)
     if wanted is not None:
         check_host(names, wanted, emit)
     _check_private_key(view, private_key, emit, expected=expect_key)

@@ -1,6 +1,7 @@
 """Public keys that are weak by their numbers: small, even exponent, small factors, close primes, ROCA, odd curves.
 
-Keys that are weak because others have them are the matter of `knownkeys`. Not checked: primes shared with other keys.
+Keys that are weak because others have them are the matter of `published_keys`. Not checked: primes that two keys
+share.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
 from mlsssl._formats.parsed import read_tlv, split_sequence
-from mlsssl._validator.known_keys import find_collection, number_of
+from mlsssl._validator.published_keys import find_collection, number_of
 from mlsssl._validator.report import Severity
 from mlsssl.errors import MalformedDataError
 
