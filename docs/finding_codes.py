@@ -41,8 +41,7 @@ chain is an error with Windows' own name, under every profile. A bit without a n
 |---|---|
 """
 
-_BINDINGS = """(bindings)=
-## Bindings
+_BINDINGS = """## Bindings
 
 What [plans, deployments](howto-replace-live.md) and audits find about bindings, changes and the machine.
 """

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     from mlsssl._notebook.timeline import Timeline, timeline
     from mlsssl._validator.profiles import PROFILES, Profile
     from mlsssl._validator.report import Finding, Report, Severity
-    from mlsssl._validator.user_rules import RuleContext, UserRule
-    from mlsssl._validator.validate import ServerFacts
+    from mlsssl._validator.validate import RuleContext, ServerFacts, UserRule
     from mlsssl.auditing import Audit, AuditRow, audit
     from mlsssl.authority import CertificateAuthority
     from mlsssl.binding import Binding, Bindings
@@ -170,8 +169,7 @@ __all__ = [
 _HOMES = {
     "_embedded.listener.connection": ("Limits",),
     "_embedded.listener.listener": ("Listener",),
-    "_validator.validate": ("ServerFacts",),
-    "_validator.user_rules": ("RuleContext", "UserRule"),
+    "_validator.validate": ("RuleContext", "ServerFacts", "UserRule"),
     "_formats.pkcs12.explain": ("PfxExplanation", "explain_pfx"),
     "request": ("CertificateRequest",),
     "_formats.csr": ("RequestPolicy",),

@@ -27,8 +27,7 @@ from mlsssl._messages.foreign_text import shown
 from mlsssl._validator.path import TrustAnchors
 from mlsssl._validator.profiles import find_profile
 from mlsssl._validator.report import Finding, PathStep, Report
-from mlsssl._validator.user_rules import check_extra_rules
-from mlsssl._validator.validate import check_crls, check_silence, check_strictness, validate
+from mlsssl._validator.validate import check_crls, check_extra_rules, check_silence, check_strictness, validate
 from mlsssl.certificate import Certificate, asked_of, assemble, check_certificate, check_for
 from mlsssl.errors import InvalidInputError, UnsupportedError
 from mlsssl.values import check_moment
@@ -41,7 +40,7 @@ if TYPE_CHECKING:
 
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Attempt, Severity, Silenced
-    from mlsssl._validator.user_rules import UserRule
+    from mlsssl._validator.validate import UserRule
     from mlsssl.certificate import TrustAnchor
 
 __all__ = ["check_many"]

@@ -34,8 +34,7 @@ if TYPE_CHECKING:
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.served import Served
-    from mlsssl._validator.user_rules import UserRule
-    from mlsssl._validator.validate import ServerFacts
+    from mlsssl._validator.validate import ServerFacts, UserRule
     from mlsssl.authority import CertificateAuthority
 
     TrustAnchor: TypeAlias = 'CertificateAuthority | Certificate | x509.Certificate | Literal["system"]'
@@ -654,8 +653,7 @@ class Certificate:
         """`check`, also for `check_many` and, with what a handshake showed, `check_endpoint`: decides who judges."""
         from mlsssl._machine.trust import NO_PATH, SILENCED, findings
         from mlsssl._select import ports
-        from mlsssl._validator.user_rules import check_extra_rules
-        from mlsssl._validator.validate import check_silence, validate
+        from mlsssl._validator.validate import check_extra_rules, check_silence, validate
 
         moment = check_moment(at)
         anchors = _anchors(trust)

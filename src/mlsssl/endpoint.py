@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
-    from mlsssl._validator.user_rules import UserRule
+    from mlsssl._validator.validate import UserRule
     from mlsssl.certificate import TrustAnchor
 
 __all__ = ["EndpointReport", "check_endpoint"]

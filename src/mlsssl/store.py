@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from mlsssl._notebook.cards import Printer
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
-    from mlsssl._validator.user_rules import UserRule
+    from mlsssl._validator.validate import UserRule
     from mlsssl.certificate import TrustAnchor
 
 __all__ = ["Store", "StoreEntry"]

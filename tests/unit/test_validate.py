@@ -24,7 +24,7 @@ from mlsssl.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlsssl._validator.user_rules import RuleContext
+    from mlsssl._validator.validate import RuleContext
 
 ROOT = root()
 MIDDLE = intermediate(ROOT)

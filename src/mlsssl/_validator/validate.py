@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Literal
 
@@ -10,7 +11,7 @@ from cryptography import x509
 
 from mlsssl._formats.hosts import parse_host
 from mlsssl._formats.parsed import View, issuer_view
-from mlsssl._messages.arguments import check_mapping, check_type, items_of
+from mlsssl._messages.arguments import check_callable, check_mapping, check_type, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._validator.catalogue import RULES
 from mlsssl._validator.every_certificate import check_key_identifiers, check_signature_algorithm
@@ -19,24 +20,21 @@ from mlsssl._validator.leaf import Names, check_host, check_leaf
 from mlsssl._validator.name_constraints import Budget
 from mlsssl._validator.path import PathResult, TrustAnchors, build_path, link_issuers
 from mlsssl._validator.profiles import find_profile
-from mlsssl._validator.report import PathStep, Report, Severity, Silenced
+from mlsssl._validator.report import Finding, PathStep, Report, Severity, Silenced
 from mlsssl._validator.revocation import check_pointers, check_revocation
 from mlsssl._validator.rules import check_code
 from mlsssl._validator.served import Served, check_served
-from mlsssl._validator.user_rules import RuleContext, check_extra_rules, run_user_rule
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
     from mlsssl._formats.pkcs12.explain import PfxExplanation
     from mlsssl._validator.profiles import Profile
-    from mlsssl._validator.report import Finding
-    from mlsssl._validator.user_rules import UserRule
 
-__all__ = ["ServerFacts", "validate"]
+__all__ = ["RuleContext", "ServerFacts", "UserRule", "validate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +55,29 @@ class ServerFacts:
     from_pfx: bool | None = None
     pfx: PfxExplanation | None = None
     readable_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleContext:
+    """What a rule of the user's own sees.
+
+    Attributes:
+        certificate: The leaf.
+        path: The certificates from the leaf to the trust anchor, as far as they were found.
+        host: The name asked about, or None.
+        at: The moment asked about.
+        profile: The profile that judges.
+    """
+
+    certificate: x509.Certificate
+    path: tuple[x509.Certificate, ...]
+    host: str | None
+    at: datetime
+    profile: Profile
+
+
+UserRule = Callable[[RuleContext], Iterable[Finding]]
+"""A rule of the user's own: takes a `RuleContext`, yields findings with codes of its own."""
 
 
 def validate(
@@ -151,7 +172,7 @@ def validate(
             certificate=leaf, path=tuple(step.certificate for step in found.path), host=host, at=at, profile=judge
         )
         for rule in extra_rules:
-            findings += run_user_rule(rule, context, emit)
+            findings += _run_user_rule(rule, context, emit)
     silenced = [Silenced(finding=f, reason=silence[f.code]) for f in findings if f.code in silence]
     kept = [f for f in dict.fromkeys(findings) if f.code not in silence]
     return Report(
@@ -180,6 +201,15 @@ def check_strictness(revocation: Literal["soft", "hard"]) -> Literal["soft", "ha
     if revocation not in ("soft", "hard"):
         raise InvalidInputError(f"revocation is 'soft' or 'hard', not {shown(revocation)}")
     return revocation
+
+
+def check_extra_rules(extra_rules: Iterable[UserRule]) -> tuple[UserRule, ...]:
+    """The caller's rules; `InvalidInputError` for something else."""
+    expected = "extra_rules is a list of functions of a RuleContext"
+    rules = tuple(items_of(extra_rules, expected))
+    for rule in rules:
+        check_callable(rule, expected)
+    return rules
 
 
 def check_silence(silence: Mapping[str, str] | None) -> dict[str, str]:
@@ -276,6 +306,32 @@ def _revocation_findings(
     if hard:
         looked_up = [replace(f, severity=Severity.ERROR) if f.severity is Severity.WARNING else f for f in looked_up]
     return [*pointers, *looked_up]
+
+
+def _run_user_rule(rule: UserRule, context: RuleContext, emit: Emitter) -> list[Finding]:
+    """What a rule of the caller's yields; an exception in it is a finding, so that the rest of the report stays."""
+    name = getattr(rule, "__name__", type(rule).__name__)
+    before = len(emit.findings)
+    try:
+        findings = [_check_own(finding) for finding in rule(context)]
+    except Exception as error:  # noqa: BLE001 - whatever the caller's rule raises
+        emit("user-rule-failed", f"rule {name}", f"{type(error).__name__}: {error}")
+        return emit.findings[before:]
+    return findings
+
+
+def _check_own(finding: object) -> Finding:
+    """A finding of a caller's rule, fit for a report; TypeError and ValueError say why it is not."""
+    if not isinstance(finding, Finding):
+        raise TypeError(f"it yielded {type(finding).__name__} instead of Finding")
+    check_code(finding.code)
+    if finding.code in RULES:
+        raise ValueError(f"the code {finding.code!r} is taken")
+    for field in fields(finding):
+        value = getattr(finding, field.name)
+        if not isinstance(value, str):
+            raise TypeError(f"{field.name} is text, not {type(value).__name__}")
+    return replace(finding, severity=Severity(finding.severity))  # which may be its name: "error"
 
 
 def _steps(found: PathResult) -> Iterable[PathStep]:
