@@ -16,7 +16,6 @@ __all__ = ["MACHINE_RULES", "MACHINE_RULE_GROUPS", "RULES", "RULE_GROUPS", "WIND
 
 _BR = "CA/Browser Forum TLS BR"
 _APPLE = "Apple support article 103769"
-_REISSUE = "issue a new certificate: ca.issue(...)"
 _NEW_CA = "make a new authority with CertificateAuthority.create(...) and issue from it"
 _BR_START = {"public": date(2012, 7, 1)}
 
@@ -42,7 +41,6 @@ _KEY = (
         "E E E E E",
         "The public key is of a kind or an encoding that cannot be read.",
         expected="an RSA or EC public key, encoded as RFC 3279 and RFC 5480 say",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.1.2.7",
     ),
     rule(
@@ -157,7 +155,6 @@ _SIGNATURE = (
         "W E E W W",
         "The signature is over SHA-1, for which collisions are made in practice.",
         expected="SHA-256, SHA-384 or SHA-512",
-        remedy=_REISSUE,
         standard=f"{_BR} section 7.1.3.2; {_APPLE}",
     ),
     rule(
@@ -165,7 +162,6 @@ _SIGNATURE = (
         "W E E E E",
         "The signature is over MD2, MD4 or MD5, which anyone can forge.",
         expected="SHA-256, SHA-384 or SHA-512",
-        remedy=_REISSUE,
         standard=f"RFC 6151; {_BR} section 7.1.3.2",
     ),
     rule(
@@ -181,7 +177,6 @@ _SIGNATURE = (
         "E E E E E",
         "The certificate names two different signature algorithms, inside and outside its signed part.",
         expected="the same algorithm in signatureAlgorithm and in the signed part",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.1.1.2",
     ),
     rule(
@@ -189,7 +184,6 @@ _SIGNATURE = (
         "- - W - -",
         "The hash of an ECDSA signature does not fit the issuer's curve.",
         expected="SHA-256 from P-256, SHA-384 from P-384, SHA-512 from P-521",
-        remedy=_REISSUE,
         standard=f"{_BR} section 7.1.3.2.2",
     ),
     rule(
@@ -224,7 +218,6 @@ _DATES = (
         "E E E E E",
         "The certificate ends before it begins.",
         expected="notAfter after notBefore",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.1.2.5",
     ),
     rule(
@@ -264,7 +257,6 @@ _DATES = (
         "- W W N -",
         "The certificate is valid for longer than the authority that issued it.",
         expected="a notAfter not later than the issuer's",
-        remedy=_REISSUE,
         standard="RFC 5280 section 6.1.3 (a)(2)",
     ),
     rule(
@@ -272,7 +264,6 @@ _DATES = (
         "- W E - -",
         "A date is not encoded as its year demands.",
         expected="UTCTime until 2049, GeneralizedTime from 2050",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.1.2.5",
     ),
 )
@@ -325,7 +316,6 @@ _NAMES = (
         "- N E - -",
         "The subjectAltName is critical although there is a subject.",
         expected="a subjectAltName that is critical only when the subject is empty",
-        remedy=_REISSUE,
         standard=f"RFC 5280 section 4.2.1.6; {_BR} section 7.1.2.7.12",
     ),
     rule(
@@ -334,7 +324,6 @@ _NAMES = (
         "The subject is empty and the subjectAltName is not critical; strict OpenSSL (Python 3.13 and later) refuses "
         "that.",
         expected="a critical subjectAltName when the subject is empty",
-        remedy=_REISSUE,
         standard="RFC 5280 sections 4.1.2.6 and 4.2.1.6",
     ),
     rule(
@@ -520,7 +509,6 @@ _USAGE = (
         "- N E - -",
         "The extended key usage is critical.",
         expected="extendedKeyUsage that is not critical",
-        remedy=_REISSUE,
         standard=f"{_BR} section 7.1.2.7.6",
     ),
     rule(
@@ -528,7 +516,6 @@ _USAGE = (
         "W E E W W",
         "The Netscape certificate type does not allow TLS servers, and OpenSSL still looks at it.",
         expected="a certificate without that extension of the nineties, or one with the bit for TLS servers",
-        remedy="issue a new certificate: ca.issue(...)",
         standard="openssl-verification-options(1), Certificate Extensions",
     ),
     rule(
@@ -612,7 +599,6 @@ _USAGE = (
         "- N W - -",
         "The key usage is not critical.",
         expected="a critical keyUsage",
-        remedy=_REISSUE,
         standard=f"RFC 5280 section 4.2.1.3; {_BR} section 7.1.2.7.6",
     ),
     rule(
@@ -620,7 +606,6 @@ _USAGE = (
         "W E E W W",
         "The server's certificate is an authority: Firefox refuses it, and whoever steals its key can issue.",
         expected="basicConstraints with CA:FALSE",
-        remedy="issue a new certificate: ca.issue(...)",
         standard=f"RFC 5280 section 4.2.1.9; {_BR} section 7.1.2.7.8",
     ),
 )
@@ -695,7 +680,6 @@ _ISSUERS = (
         "W E E W W",
         "The certificate does not name its issuer.",
         expected="the issuer's name",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.1.2.4",
     ),
     rule(
@@ -703,7 +687,6 @@ _ISSUERS = (
         "- W E - -",
         "The issuer's name is encoded in another way than in the issuer's own certificate.",
         expected="the octets of the issuer's subject",
-        remedy=_REISSUE,
         standard=f"RFC 5280 section 4.1.2.6; {_BR} section 7.1.4.1",
     ),
     rule(
@@ -771,7 +754,6 @@ _EXTENSIONS = (
         "E E E E E",
         "An extension cannot be read.",
         expected="an extension encoded as its standard says",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.2",
     ),
     rule(
@@ -779,7 +761,6 @@ _EXTENSIONS = (
         "E E E E E",
         "An extension is there more than once.",
         expected="each extension at most once",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.2",
     ),
     rule(
@@ -796,7 +777,6 @@ _EXTENSIONS = (
         "An extension is critical that must or should not be: clients need not process it, and OpenSSL, with curl, "
         "Python, Ruby and PHP on it, refuses the certificate.",
         expected="the extension, not critical",
-        remedy=_REISSUE,
         standard="RFC 5280 sections 4.2, 4.2.1.1, 4.2.1.2, 4.2.1.7, 4.2.1.8, 4.2.1.15 and 4.2.2; RFC 7633",
     ),
     rule(
@@ -820,7 +800,6 @@ _EXTENSIONS = (
         "- W E - -",
         "The certificate is not of version 3.",
         expected="version 3",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.1.2.1",
     ),
     rule(
@@ -829,7 +808,6 @@ _EXTENSIONS = (
         "The certificate has extensions, and says that it is of a version without them; strict OpenSSL (Python 3.13 "
         "and later) and cryptography refuse it.",
         expected="version 3",
-        remedy=_REISSUE,
         standard="RFC 5280 sections 4.1.2.1 and 4.1.2.9",
     ),
     rule(
@@ -837,7 +815,6 @@ _EXTENSIONS = (
         "W E E W W",
         "The certificate is a proxy certificate, which OpenSSL refuses as a server's and as an authority's.",
         expected="a certificate without proxyCertInfo",
-        remedy=_REISSUE,
         standard="RFC 3820 sections 3.8 and 4.1; openssl-verification-options(1)",
     ),
     rule(
@@ -845,7 +822,6 @@ _EXTENSIONS = (
         "W E E W W",
         "The serial number is zero or negative.",
         expected="a positive serial number",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.1.2.2",
     ),
     rule(
@@ -853,7 +829,6 @@ _EXTENSIONS = (
         "- W E - -",
         "The serial number is longer than 20 octets.",
         expected="at most 20 octets",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.1.2.2",
     ),
     rule(
@@ -869,7 +844,6 @@ _EXTENSIONS = (
         "- W E - -",
         "The certificate has an issuer or subject unique identifier.",
         expected="neither of these fields of X.509 version 2",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.1.2.8",
     ),
     rule(
@@ -877,7 +851,6 @@ _EXTENSIONS = (
         "W E E W W",
         "The subject cannot be read.",
         expected="a distinguished name encoded as X.501 says",
-        remedy=_REISSUE,
         standard="RFC 5280 sections 4.1.2.4 and 4.1.2.6",
     ),
     rule(
@@ -893,7 +866,6 @@ _EXTENSIONS = (
         "- - E - -",
         "The subject has an organizational unit.",
         expected="no organizationalUnitName",
-        remedy=_REISSUE,
         standard=f"{_BR} section 7.1.2.7.4",
         since={"public": date(2022, 9, 1)},
     ),
@@ -981,7 +953,6 @@ _CONSTRAINTS = (
         "- W E - -",
         "A certificate that is no authority has name constraints.",
         expected="nameConstraints in authorities only",
-        remedy=_REISSUE,
         standard=f"RFC 5280 section 4.2.1.10; {_BR} section 7.1.2.7.6",
     ),
     rule(
@@ -1204,7 +1175,6 @@ _1312 = (
     "HTTP Server API: HttpSetServiceConfiguration, ERROR_NO_SUCH_LOGON_SESSION (1312); mlsssl: docs/explanation-1312"
 )
 _PRECEDENCE = "AD FS documentation: precedence of TLS bindings in HTTP.sys; mlsssl: docs/explanation-http-sys"
-_AGAIN = "add the certificate again together with its private key: store.add(certificate)"
 
 _DEPLOYMENTS = (
     rule(
@@ -1342,38 +1312,27 @@ _AUDITS = (
 )
 
 
-def _cause(code: str, title: str, remedy: str) -> Rule:
-    expected = "a certificate that HTTP.sys can use"
-    return rule(code, "E", title, expected=expected, remedy=remedy, standard=_1312)
-
-
-_CAUSES = (
-    _cause(
-        "not-in-store",
-        "The certificate is in no store of this machine.",
-        "add it with its private key: store.add(certificate)",
-    ),
-    _cause(
-        "wrong-store",
-        "The certificate is in LocalMachine, but in another store than the binding names.",
-        "name that store in the binding, or add the certificate to the store that the binding names",
-    ),
-    _cause(
-        "wrong-location",
-        "The certificate is in CurrentUser, where HTTP.sys never looks.",
-        "add it to LocalMachine with its private key: store.add(certificate)",
-    ),
-    _cause("no-key", "The certificate is in the store, without a private key.", _AGAIN),
-    _cause("key-not-found", "The certificate names a private key that is gone.", _AGAIN),
-    _cause("user-keyset", "The private key lies among a user's keys, which HTTP.sys cannot open.", _AGAIN),
-    _cause("key-not-persisted", "The private key ended with the process that loaded it.", _AGAIN),
-    _cause("key-mismatch", "The private key that the certificate names is another certificate's.", _AGAIN),
-    _cause(
-        "unusable-ctl",
-        "Nothing is wrong with the certificate and its key, and the binding names a trust list of client issuers; "
-        "found only when a record is set.",
-        "see that the store holds that list, or leave it out: BindingOptions(ctl_identifier=None, ctl_store_name=None)",
-    ),
+# What is wrong in each case, and what to do about it exactly, is told by the machine that looked.
+_CAUSES = tuple(
+    rule(
+        code,
+        "E",
+        title,
+        expected="a certificate that HTTP.sys can use",
+        remedy="add the certificate again together with its private key: store.add(certificate)",
+        standard=_1312,
+    )
+    for code, title in (
+        ("not-in-store", "The certificate is in no store of this machine."),
+        ("wrong-store", "The certificate is in LocalMachine, but in another store than the binding names."),
+        ("wrong-location", "The certificate is in CurrentUser, where HTTP.sys never looks."),
+        ("no-key", "The certificate is in the store, without a private key."),
+        ("key-not-found", "The certificate names a private key that is gone."),
+        ("user-keyset", "The private key lies among a user's keys, which HTTP.sys cannot open."),
+        ("key-not-persisted", "The private key ended with the process that loaded it."),
+        ("key-mismatch", "The private key that the certificate names is another certificate's."),
+        ("unusable-ctl", "None of these, and the binding names a trust list; found only when a record is set."),
+    )
 )
 
 WINDOWS_VERDICT = rule(
@@ -1381,7 +1340,6 @@ WINDOWS_VERDICT = rule(
     "E",
     "Windows' own chain engine holds something against the certificate; the code has Windows' name for it.",
     expected="a chain that this Windows trusts for TLS servers",
-    remedy=_REISSUE,
     standard="Windows: CERT_TRUST_STATUS and CERT_CHAIN_POLICY_SSL (learn.microsoft.com)",
 )
 """The rule behind every code `windows-...`."""

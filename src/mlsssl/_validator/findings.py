@@ -8,8 +8,7 @@ from mlsssl._validator.catalogue import MACHINE_RULES, RULES
 from mlsssl._validator.report import Finding
 
 if TYPE_CHECKING:
-    from datetime import date
-
+    from mlsssl._formats.parsed import View
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Severity
     from mlsssl._validator.rules import Rule
@@ -73,16 +72,21 @@ class Emitter:
 
     Args:
         profile: Decides on severities.
-        label: Which certificate of the path, for `Finding.where`: `"leaf"`, `'root "CN=x"'`.
+        view: The certificate.
+        role: What it is in the path: `"leaf"`, `"intermediate"` or `"root"`.
+
+    Attributes:
+        profile: As given.
         issued: Its day of issue, since many rules hold from a day on.
+        findings: What was found until now.
     """
 
-    __slots__ = ("_counts", "findings", "issued", "label", "profile")
+    __slots__ = ("_counts", "_label", "findings", "issued", "profile")
 
-    def __init__(self, profile: Profile, label: str, issued: date) -> None:
+    def __init__(self, profile: Profile, view: View, role: str) -> None:
         self.profile = profile
-        self.label = label
-        self.issued = issued
+        self.issued = view.not_before.date()
+        self._label = role if role == "leaf" else f'{role} "{view.subject_text}"'
         self.findings: list[Finding] = []
         self._counts: dict[str, int] = {}
 
@@ -109,7 +113,7 @@ class Emitter:
             found = f"{found[:_LONGEST_FOUND]} (more of the same are left out)"
         elif len(found) > _LONGEST_FOUND:
             found = f"{found[:_LONGEST_FOUND]}…"
-        part = f"{self.label}: {part}"
+        part = f"{self._label}: {part}"
         self.findings.append(
             make_finding(rule, severity, part, found, expected=expected, remedy=remedy, standard=standard)
         )

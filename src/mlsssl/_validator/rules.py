@@ -58,8 +58,8 @@ def rule(
     title: str,
     *,
     expected: str,
-    remedy: str,
     standard: str,
+    remedy: str = "issue a new certificate: ca.issue(...)",
     since: Mapping[str, date] | None = None,
 ) -> Rule:
     """A rule from one letter for each of `PROFILE_NAMES`: E, W, N, or - where the profile does not have it.

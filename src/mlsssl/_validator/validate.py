@@ -146,7 +146,7 @@ def validate(
     wanted = parse_host(host) if host is not None else None
 
     view = View(leaf)
-    emit = Emitter(judge, "leaf", view.not_before.date())
+    emit = Emitter(judge, view, "leaf")
     names = Names(view)
     if wanted is not None:
         check_host(names, wanted, emit)
@@ -293,8 +293,7 @@ def _revocation_findings(
     emitters: list[Emitter] = []
 
     def emitter(view: View) -> Emitter:
-        label = "leaf" if view is found.path[0] else f'intermediate "{view.subject_text}"'
-        emitters.append(Emitter(judge, label, view.not_before.date()))
+        emitters.append(Emitter(judge, view, "leaf" if view is found.path[0] else "intermediate"))
         return emitters[-1]
 
     check_pointers(found.path, emitter, trusted=found.trusted)
