@@ -411,7 +411,9 @@ def _prepare_prefix(opened: Session) -> None:
     (opened.prefix / "mlsssl.begun").touch()
     _wine_tool(opened, "wineboot", "-i")
     _wine_tool(opened, "wine", "winecfg", "-v", "win10")  # a fresh prefix says Windows 7
+    _end_processes(opened)  # its service manager began before the registry was whole: it may start nothing (1053, 1055)
     stamp.touch()
+    _wine_tool(opened, "wineboot")
 
 
 def _wine_tool(opened: Session, *command: str) -> None:
