@@ -104,11 +104,9 @@ def windows(session: nox.Session) -> None:
     session.run(*WINE, "prepare", "--install")
     if not session.posargs:
         session.run("pytest", "tests/windows/test_wine.py")  # the harness itself, from outside
-    chosen = session.posargs or ["tests"]
-    session.run(*WINE, "run", "--timeout", "2400", "--", "-m", "pytest", *chosen)
-    if not session.posargs:
-        # Once more as on Server 2016, where httpapi.dll has no HttpUpdateServiceConfiguration.
-        session.run(*WINE, "run", "--httpapi", "2016", "--timeout", "1200", "--", "-m", "pytest", "tests/contract")
+        session.run(*WINE, "suite", "--timeout", "2000", "--", "--durations=10")
+    else:
+        session.run(*WINE, "run", "--timeout", "2000", "--", "-m", "pytest", *session.posargs)
 
 
 @nox.session
