@@ -513,8 +513,9 @@ def run_suite(parts: Sequence[Part], *, timeout: float, jobs: int, options: Sequ
     finally:
         for one in running.values():
             one.process.terminate()  # which ends its Wine
-        for one in running.values():
+        for part, one in running.items():
             one.process.wait()
+            _write(f"==== {part.name}\n{one.output()}==== {part.name}: ended from outside\n\n")
     _write("".join(f"{part.name}: {results.get(part, 'FAILED, no time was left to begin')}\n" for part in parts))
     return 0 if all(results.get(part, "").startswith("passed") for part in parts) else 1
 
