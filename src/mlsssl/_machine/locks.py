@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl._machine.files import translated
 from mlsssl._machine.private_files import open_private, read_private
+from mlsssl._messages.foreign_text import system_reason
 from mlsssl.errors import BindingError, InvalidInputError, MlssslError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -53,7 +54,7 @@ def lock(path: Path, *, timeout: float) -> Iterator[None]:
 def _no_locks(path: Path, error: OSError) -> MlssslError:
     name = errno.errorcode.get(error.errno or 0, str(error.errno))
     return UnsupportedError(
-        f"{path} cannot be locked: its file system answers {name} ({error.strerror or error}), so it has no locks; "
+        f"{path} cannot be locked: its file system answers {name} ({system_reason(error)}), so it has no locks; "
         "keep the machine's file and its state folder on a local disk"
     )
 
