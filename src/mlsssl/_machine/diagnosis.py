@@ -1,4 +1,4 @@
-"""The known causes of 1312 in words, the same for every machine: from where a certificate and its key are found."""
+"""Why HTTP.sys cannot use a certificate (error 1312): the known causes in words, the same for every machine."""
 
 from __future__ import annotations
 

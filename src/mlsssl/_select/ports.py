@@ -1,4 +1,4 @@
-"""Which machine: the one given, else this platform's. The storeys are imported here, inside the functions."""
+"""Which machine: the one given, else this platform's. Machines are imported inside the functions."""
 
 from __future__ import annotations
 

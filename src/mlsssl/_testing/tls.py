@@ -71,7 +71,7 @@ class TlsServer:
         self._context = certificate.ssl_context()
 
     def close(self) -> None:
-        """Stop, cut open connections, wait for the threads; again is nothing."""
+        """Stop, cut open connections, wait for the threads; idempotent."""
         self._closing.set()
         self._thread.join()
         with self._lock:

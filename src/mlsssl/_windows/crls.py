@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, cast
 
 from mlsssl._native.cdata import NULL, ffi
-from mlsssl._windows.contexts import ENCODING
+from mlsssl._windows.certificates import ENCODING
 from mlsssl._windows.failures import crypto_failure, require
 from mlsssl._windows.system_stores import END_OF_LIST
 

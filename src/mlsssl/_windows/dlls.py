@@ -1,4 +1,4 @@
-"""The DLLs as Protocols: what the storey's code is typed against, what the real ones are and fakes imitate.
+"""The DLLs as Protocols: what the Windows machine is typed against, what the real ones are and fakes imitate.
 
 Names and argument order are the declarations' (`declarations/*.h`). A function that a Windows release may lack is
 asked for with `cdata.exports` first. Each kind of handle and pointer is a type of its own, to mypy as to cffi.
@@ -434,7 +434,7 @@ class ServiceDlls(LastError, Protocol):
 
 
 class Dlls(HttpDlls, ServiceDlls, Protocol):
-    """All DLLs of the storey and the thread's last error; real (`SystemDlls`) or fakes."""
+    """All DLLs of the Windows machine and the thread's last error; real (`SystemDlls`) or fakes."""
 
     @property
     def crypt32(self) -> Crypt32:

@@ -42,7 +42,7 @@ class WindowsPort:
 
     @cached_property
     def _stores(self) -> WindowsStores:
-        from mlsssl._windows.stores import WindowsStores  # with it come two thirds of this storey; bindings need none
+        from mlsssl._windows.stores import WindowsStores  # with it come two thirds of this machine; bindings need none
 
         return WindowsStores(self._dlls, lambda: self.state_folder, self._user_folder)
 

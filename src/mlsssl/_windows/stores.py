@@ -14,7 +14,7 @@ from mlsssl._formats.crl import check_der_crl
 from mlsssl._machine.find import thumbprint_of
 from mlsssl._machine.open_store import OpenStore, read_pfx
 from mlsssl._machine.ports import StoreRecord, check_provider, refuse_users_roots
-from mlsssl._windows import contexts, crls, system_stores
+from mlsssl._windows import certificates, crls, system_stores
 from mlsssl._windows.keys import blobs, stored
 from mlsssl._windows.keys.pending import Pending, PendingKeys, digest
 from mlsssl.errors import (
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlsssl._machine.ports import Diagnosis, KeyProvider, NewCertificate
-    from mlsssl._windows.contexts import KeyLink, StoredCertificate
+    from mlsssl._windows.certificates import KeyLink, StoredCertificate
     from mlsssl._windows.dlls import CertContext, Dlls, StoreHandle
     from mlsssl.values import Location
 
@@ -93,7 +93,9 @@ class WindowsStore(OpenStore):
         self._check_open()
 
         def look(context: CertContext) -> Thumbprint | None:
-            return None if contexts.is_archived(self._dlls, context) else thumbprint_of(contexts.encoded(context))
+            return (
+                None if certificates.is_archived(self._dlls, context) else thumbprint_of(certificates.encoded(context))
+            )
 
         with self._opened() as store:
             found = system_stores.all_of(self._dlls, store, look)
@@ -105,7 +107,7 @@ class WindowsStore(OpenStore):
         """The records behind `thumbprints`; each key is opened when its record is asked for."""
         self._check_open()
         with self._opened() as store:
-            found = system_stores.all_of(self._dlls, store, lambda context: contexts.read(self._dlls, context))
+            found = system_stores.all_of(self._dlls, store, lambda context: certificates.read(self._dlls, context))
         for item in found:
             if not item.archived:
                 yield self._record(item)
@@ -183,15 +185,15 @@ class WindowsStore(OpenStore):
     def set_friendly_name(self, thumbprint: Thumbprint, friendly_name: str | None) -> None:
         """Set or clear the name."""
         check_friendly_name(friendly_name)
-        self._change(thumbprint, lambda context: contexts.set_friendly_name(self._dlls, context, friendly_name))
+        self._change(thumbprint, lambda context: certificates.set_friendly_name(self._dlls, context, friendly_name))
 
     def set_archived(self, thumbprint: Thumbprint, archived: bool) -> None:
         """Hide from or show in listings."""
-        self._change(thumbprint, lambda context: contexts.set_archived(self._dlls, context, archived))
+        self._change(thumbprint, lambda context: certificates.set_archived(self._dlls, context, archived))
 
     def set_renewed_by(self, thumbprint: Thumbprint, newer: Thumbprint | None) -> None:
         """Set or clear the CERT_RENEWAL mark."""
-        self._change(thumbprint, lambda context: contexts.set_renewed_by(self._dlls, context, newer))
+        self._change(thumbprint, lambda context: certificates.set_renewed_by(self._dlls, context, newer))
 
     def remove(self, thumbprint: Thumbprint, *, delete_key: bool) -> None:
         """Take a certificate out; see `StorePort.remove`.
@@ -267,7 +269,7 @@ class WindowsStore(OpenStore):
     def _read(self, thumbprint: Thumbprint) -> StoredCertificate | None:
         self._check_open()
         with self._opened() as store, system_stores.found(self._dlls, store, thumbprint) as context:
-            return None if context is None else contexts.read(self._dlls, context)
+            return None if context is None else certificates.read(self._dlls, context)
 
     def _record(self, found: StoredCertificate) -> StoreRecord:
         return StoreRecord(
@@ -332,11 +334,11 @@ class WindowsStore(OpenStore):
 
         def describe(context: CertContext) -> None:
             if friendly_name is not None:
-                contexts.set_friendly_name(self._dlls, context, friendly_name)
+                certificates.set_friendly_name(self._dlls, context, friendly_name)
             if link is not None:  # last, for it is what the rest is about
-                contexts.set_key_link(self._dlls, context, link)
+                certificates.set_key_link(self._dlls, context, link)
 
-        with self._opened(write=True) as store, contexts.created(self._dlls, certificate) as context:
+        with self._opened(write=True) as store, certificates.created(self._dlls, certificate) as context:
             describe(context)
             # Never a replacing disposition: it drops the other properties.
             if not system_stores.add_new(self._dlls, store, context):

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, cast
 
 from mlsssl._messages.foreign_text import clean_logger
 from mlsssl._native.cdata import NULL, ffi, text_at, wide
-from mlsssl._windows import contexts
-from mlsssl._windows.contexts import ENCODING
+from mlsssl._windows import certificates
+from mlsssl._windows.certificates import ENCODING
 from mlsssl._windows.failures import (
     CRYPT_E_EXISTS,
     CRYPT_E_NOT_FOUND,
@@ -146,7 +146,7 @@ def found(dlls: Dlls, store: StoreHandle, thumbprint: Thumbprint) -> Iterator[Ce
         yield context
     finally:
         if context is not None:
-            contexts.free(dlls, context)
+            certificates.free(dlls, context)
 
 
 def all_of(dlls: Dlls, store: StoreHandle, look: Callable[[CertContext], ResultT]) -> list[ResultT]:
@@ -163,7 +163,7 @@ def all_of(dlls: Dlls, store: StoreHandle, look: Callable[[CertContext], ResultT
         try:
             results.append(look(context))
         except BaseException:
-            contexts.free(dlls, context)
+            certificates.free(dlls, context)
             raise
 
 

@@ -11,7 +11,7 @@ from mlsssl._formats.pem import load_der
 from mlsssl._machine.ports import TrustProblem
 from mlsssl._native.cdata import NULL, ffi, wide
 from mlsssl._native.codes import code_name
-from mlsssl._windows import contexts, system_stores
+from mlsssl._windows import certificates, system_stores
 from mlsssl._windows.failures import require
 from mlsssl.errors import InvalidInputError, StoreNotFoundError
 
@@ -101,7 +101,7 @@ def verify(
     wanted = None if host is None else parse_host(host)
     name = wanted if isinstance(wanted, str) else None  # for an address the documentation of the policy says nothing
     with (
-        contexts.created(dlls, leaf) as context,
+        certificates.created(dlls, leaf) as context,
         _memory_store(dlls, intermediates) as additional,
         _engine(dlls, roots) as engine,
         _chain(dlls, engine, context, additional, at) as chain,
@@ -124,7 +124,7 @@ def roots(dlls: Dlls) -> list[bytes]:
     for name in ("Root", "Disallowed"):
         # A Windows on which nothing was ever distrusted may have no such store.
         with contextlib.suppress(StoreNotFoundError), system_stores.opened(dlls, name, "LocalMachine") as store:
-            found[name] = system_stores.all_of(dlls, store, contexts.encoded)
+            found[name] = system_stores.all_of(dlls, store, certificates.encoded)
     return [root for root in dict.fromkeys(found.get("Root", ())) if root not in found.get("Disallowed", ())]
 
 
@@ -136,7 +136,7 @@ def _read(chain: ChainContext) -> Iterator[TrustProblem]:
         simple = chain.rgpChain[number]
         for index in range(simple.cElement):
             element = simple.rgpElement[index]
-            last = contexts.encoded(element.pCertContext)
+            last = certificates.encoded(element.pCertContext)
             said |= element.TrustStatus.dwErrorStatus
             yield from _problems(element.TrustStatus.dwErrorStatus, position, last)
             position += 1
@@ -211,12 +211,12 @@ def _engine(dlls: Dlls, roots: Sequence[bytes] | None) -> Iterator[ChainEngine]:
 
 
 @contextlib.contextmanager
-def _memory_store(dlls: Dlls, certificates: Sequence[bytes]) -> Iterator[StoreHandle]:
+def _memory_store(dlls: Dlls, ders: Sequence[bytes]) -> Iterator[StoreHandle]:
     store = dlls.crypt32.CertOpenStore(ffi.cast("char *", _PROVIDER_MEMORY), 0, NULL, 0, NULL)
     require(dlls, "CertOpenStore", store)
     with system_stores.closing_store(dlls, store):
-        for der in certificates:
-            with contexts.created(dlls, der) as context:
+        for der in ders:
+            with certificates.created(dlls, der) as context:
                 system_stores.add_new(dlls, store, context)
         yield store
 

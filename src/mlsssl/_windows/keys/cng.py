@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._formats import foreign
 from mlsssl._native.cdata import NULL, Buffer, ffi, text_at, wide
-from mlsssl._windows.contexts import MACHINE_KEYSET, KeyLink
+from mlsssl._windows.certificates import MACHINE_KEYSET, KeyLink
 from mlsssl._windows.failures import NO_SUCH_KEY, NTE_NO_MORE_ITEMS, NTE_NOT_SUPPORTED, closing, crypto_failure
 from mlsssl._windows.keys import blobs
 from mlsssl.errors import MalformedDataError

@@ -7,7 +7,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from mlsssl._native.cdata import NULL, ffi, wide, wide_or_null
-from mlsssl._windows.contexts import MACHINE_KEYSET, KeyLink
+from mlsssl._windows.certificates import MACHINE_KEYSET, KeyLink
 from mlsssl._windows.failures import ERROR_NO_MORE_ITEMS, NO_SUCH_KEY, closing, crypto_failure, require
 from mlsssl._windows.keys import blobs
 

@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 from mlsssl._machine import files, locks, private_files
-from mlsssl._windows.contexts import KeyLink
+from mlsssl._windows.certificates import KeyLink
 from mlsssl._windows.failures import NTE_NOT_SUPPORTED, code_of
 from mlsssl._windows.keys import stored
 from mlsssl.errors import MlssslError, StoreError, UnsupportedError

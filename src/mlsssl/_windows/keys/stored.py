@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mlsssl._machine.ports import KeyState, check_provider
-from mlsssl._windows import contexts, system_stores
+from mlsssl._windows import certificates, system_stores
 from mlsssl._windows.failures import NO_SUCH_KEY, NTE_NOT_SUPPORTED, code_of, in_words
 from mlsssl._windows.keys import blobs, cng, csp
 from mlsssl.errors import (
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from mlsssl._machine.ports import KeyProvider
-    from mlsssl._windows.contexts import KeyLink
+    from mlsssl._windows.certificates import KeyLink
     from mlsssl._windows.dlls import CertContext, Dlls
     from mlsssl.values import Location
 
@@ -185,7 +185,7 @@ def places_in_use(dlls: Dlls) -> tuple[frozenset[tuple[str, bool, bool]], dict[s
 
     And, by name, each store that was not looked into: what is not in the first value may be in use there.
     """
-    links, unread = _everywhere(dlls, contexts.key_link)
+    links, unread = _everywhere(dlls, certificates.key_link)
     return frozenset(link.place for link in links if link is not None), unread
 
 
@@ -196,7 +196,9 @@ def serves_another(dlls: Dlls, link: KeyLink, certificate: bytes) -> bool:
     may look.
     """
     identity = blobs.certificate_identity(certificate)
-    others, _ = _everywhere(dlls, lambda dlls, context: (contexts.key_link(dlls, context), contexts.encoded(context)))
+    others, _ = _everywhere(
+        dlls, lambda dlls, context: (certificates.key_link(dlls, context), certificates.encoded(context))
+    )
     for other_link, other in others:
         if other == certificate:
             continue

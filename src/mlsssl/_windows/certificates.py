@@ -1,4 +1,4 @@
-"""Certificate contexts: their bytes and properties as plain values, and back."""
+"""Certificates as Crypt32 has them (contexts): their bytes and properties as plain values, and back."""
 
 from __future__ import annotations
 
