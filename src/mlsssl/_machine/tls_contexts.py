@@ -1,6 +1,6 @@
-"""Contexts for TLS (`ssl.SSLContext`): clients' by what they trust; private keys into any, though it takes only files.
+"""Contexts for TLS (`ssl.SSLContext`): clients by what they trust, servers by what they serve; how keys get in.
 
-A key is never left in a file that others can read.
+A context takes keys from files only; none is left where others can read it.
 """
 
 from __future__ import annotations
@@ -53,8 +53,8 @@ def trusting(anchors: Iterable[bytes], *, partial_chain: bool) -> ssl.SSLContext
     return context
 
 
-def load_key_and_chain(context: ssl.SSLContext, key: PrivateKey, chain: tuple[x509.Certificate, ...]) -> None:
-    """Give a context its certificate (the first of `chain`), the chain to send, and the private key.
+def serving(key: PrivateKey, chain: Sequence[x509.Certificate]) -> ssl.SSLContext:
+    """A server with this key, its certificate (the first of `chain`) and the chain to send: TLS 1.2 and newer.
 
     Raises:
         UnsupportedError: this OpenSSL refuses the key or certificate (a security level that forbids it).
@@ -63,10 +63,13 @@ def load_key_and_chain(context: ssl.SSLContext, key: PrivateKey, chain: tuple[x5
 
     from mlsssl._formats.keys import private_key_der
 
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         load_der(context, [certificate.public_bytes(Encoding.DER) for certificate in chain], private_key_der(key))
     except ssl.SSLError as error:
         raise UnsupportedError(f"OpenSSL refuses this certificate or key: {error}") from None
+    return context
 
 
 def load_der(context: ssl.SSLContext, chain: Sequence[bytes], private_key: bytes) -> None:
