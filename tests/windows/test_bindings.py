@@ -1,4 +1,4 @@
-"""The Windows storey's bindings over a fake httpapi.dll: what the contract cannot see from outside."""
+"""The Windows machine's bindings over a fake httpapi.dll: what the contract cannot see from outside."""
 
 from __future__ import annotations
 
