@@ -29,7 +29,8 @@ if sys.platform == "win32":
         crypt32 = ctypes.WinDLL("crypt32")
         crypt32.CertOpenSystemStoreW.restype = ctypes.c_void_p
         crypt32.CertCloseStore(ctypes.c_void_p(crypt32.CertOpenSystemStoreW(None, "Root")), 0)
-    held = ctypes.WinDLL("kernel32").CreateSemaphoreW(None, 1, 1_000_000, "crypt32_root_semaphore")
+    # A thousand at once: a process that is killed while it has it takes nobody else along.
+    held = ctypes.WinDLL("kernel32").CreateSemaphoreW(None, 1000, 1_000_000, "crypt32_root_semaphore")
     for name in roots()[KEPT:]:
         winreg.DeleteKey(winreg.HKEY_LOCAL_MACHINE, f"{path}\\{name}")
     sys.stdout.write(f"{len(roots())} roots\n")
