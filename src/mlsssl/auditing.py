@@ -17,7 +17,7 @@ from mlsssl._validator.report import Finding, Severity
 from mlsssl.binding import binding_of
 from mlsssl.certificate import Certificate
 from mlsssl.errors import AccessDeniedError, MalformedDataError, StoreNotFoundError
-from mlsssl.store import Store
+from mlsssl.store import Store, key_words
 from mlsssl.values import check_moment, well_known_application
 
 if TYPE_CHECKING:
@@ -151,9 +151,22 @@ class Audit:
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        from mlsssl._notebook.views import audit_card
+        from mlsssl._notebook.views import audit_card, audit_row
 
-        return audit_card(self)
+        rows = [
+            audit_row(
+                row.key,
+                names=row.names,
+                owner=row.owner,
+                not_after=row.not_after,
+                renew_from=row.renew_from,
+                at=self.at,
+                private_key=row.private_key,
+                findings=[finding.to_dict() for finding in row.findings],
+            )
+            for row in self.rows
+        ]
+        return audit_card(self.machine, rows, at=self.at, ok=self.ok)
 
     def __str__(self) -> str:
         if not self.rows:
@@ -281,10 +294,7 @@ class _Look:
     def _row(self, row: AuditRow, stored: StoreRecord | None, findings: list[Finding]) -> AuditRow:
         if stored is None:
             return replace(row, findings=_sorted(findings))
-        private_key = "missing"
-        if stored.key is not None:
-            private_key = "usable" if stored.key.usable else stored.key.problem or "another certificate's"
-        row = replace(row, private_key=private_key, renewed_by=stored.renewed_by)
+        row = replace(row, private_key=key_words(stored.key) or "missing", renewed_by=stored.renewed_by)
         try:
             certificate = Certificate.from_der(stored.certificate)
             names, key_type = certificate.hosts, certificate.key_type

@@ -576,9 +576,7 @@ class CertificateAuthority:
         return hash(self._certificate)
 
     def _repr_html_(self) -> str:
-        from mlsssl._notebook.views import certificate_card
-
-        return certificate_card(self._certificate)
+        return self._certificate._repr_html_()
 
     def __repr__(self) -> str:
         return f"<CertificateAuthority{repr(self._certificate).removeprefix('<Certificate')}"

@@ -19,7 +19,7 @@ from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_type
 from mlsssl._messages.foreign_text import shown
 from mlsssl._select.ports import HasPort, port_of
-from mlsssl.certificate import Certificate
+from mlsssl.certificate import Certificate, card_facts
 from mlsssl.errors import BindingError, BindingNotFoundError, InvalidInputError, MlssslError, StoreNotFoundError
 from mlsssl.store import StoreEntry
 from mlsssl.values import (
@@ -341,10 +341,29 @@ class Bindings:
     def _repr_html_(self) -> str:
         from mlsssl._notebook.views import bindings_card
 
-        return bindings_card(f"bindings of {port_of(self._machine).description}", tuple(self))
+        return bindings_card(f"bindings of {port_of(self._machine).description}", [_card_row(one) for one in self])
 
     def __repr__(self) -> str:
         return f"<Bindings: {', '.join(str(binding.key) for binding in self) or 'none'}>"
+
+
+def _card_row(binding: Binding) -> list[str]:
+    from mlsssl._notebook.views import binding_row
+
+    found, trouble = None, f"not in {binding.store_name}"
+    try:
+        found = binding.certificate
+    except MlssslError:  # the others are to be shown all the same
+        trouble = "cannot be read"
+    return binding_row(
+        binding.key,
+        family=binding.family.value,
+        certificate=trouble if found is None else card_facts(found),
+        thumbprint=binding.thumbprint,
+        owner=binding.owner,
+        app_id=binding.app_id,
+        options=repr(binding.options).removeprefix("BindingOptions(").removesuffix(")"),
+    )
 
 
 def bound_key(key: BindingKey | str, machine: HasPort | None) -> BindingKey:

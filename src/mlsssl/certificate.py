@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._machine.ports import TrustProblem
     from mlsssl._notebook.timeline import Timeline
+    from mlsssl._notebook.views import CertificateFacts
     from mlsssl._validator.report import Report
     from mlsssl._validator.rules import Profile, UserRule
     from mlsssl._validator.served import Served
@@ -747,7 +748,16 @@ class Certificate:
         """A card for notebooks, with the chain as a tree; never the private key."""
         from mlsssl._notebook.views import certificate_card
 
-        return certificate_card(self)
+        return certificate_card(
+            [card_facts(one) for one in (self, *self.chain)],
+            names=lambda: self.names,
+            key_type=lambda: self.key_type,
+            usages=lambda: (*self.key_usages, *self.extended_key_usages),
+            has_private_key=self.has_private_key,
+            thumbprint=self.thumbprint,
+            sha256=self.sha256,
+            friendly_name=self.friendly_name,
+        )
 
     def _shown_names(self) -> Sequence[str]:
         try:
@@ -779,6 +789,23 @@ def assemble(
     made = Certificate.__new__(Certificate)
     _fill(made, certificate, key, chain, friendly_name)
     return made
+
+
+def card_facts(certificate: Certificate) -> CertificateFacts:
+    """What cards show of a certificate, whatever in it cannot be read. Private."""
+    from mlsssl._notebook.views import CertificateFacts
+
+    common_name = certificate.common_name
+    names: tuple[str, ...] | None = foreign.read_or(None, attrgetter("hosts"), certificate)
+    return CertificateFacts(
+        names=() if names is None else names or ((common_name,) if common_name else ()),
+        subject=certificate.subject,
+        issuer=certificate.issuer,
+        not_before=certificate.not_before,
+        not_after=certificate.not_after,
+        is_ca=foreign.read_or(False, attrgetter("is_ca"), certificate),
+        is_self_issued=certificate.is_self_issued,
+    )
 
 
 def _fill(

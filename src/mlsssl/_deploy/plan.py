@@ -199,7 +199,10 @@ class Plan:
     def _repr_html_(self) -> str:
         from mlsssl._notebook.views import plan_card
 
-        return plan_card(self)
+        findings = [finding.to_dict() for finding in self.findings]
+        return plan_card(
+            self.key, ok=self.ok, changes=self.changes, steps=self.steps, diff=self.diff, findings=findings
+        )
 
     def __str__(self) -> str:
         lines = [f"plan for {self.key} on {port_of(self._wish.machine).description}:"]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from mlsssl._messages.output import escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 Tone = Literal["ok", "soon", "over", "note", "plain"]
 
@@ -226,18 +226,18 @@ def ordered(steps: Iterable[object]) -> str:
     return f"<ol>{items}</ol>" if items else ""
 
 
-def findings(found: Iterable[tuple[str, str, str, str, str, str, str]]) -> str:
-    """Findings: severity, code, where, found, expected, remedy, standard, all text."""
+def findings(found: Iterable[Mapping[str, str]]) -> str:
+    """A table of findings, each with its seven fields by name; nothing when there is none."""
     tones: dict[str, Tone] = {"error": "over", "warning": "soon", "notice": "note"}
     rows = [
         [
-            sign(tones.get(severity, "plain"), severity),
-            code(name),
-            escaped(where),
-            f"{escaped(what)}<br><span class='faint'>expected: {escaped(expected)}</span>",
-            f"{escaped(remedy)}<br><span class='faint'>{escaped(standard)}</span>",
+            sign(tones.get(one["severity"], "plain"), one["severity"]),
+            code(one["code"]),
+            escaped(one["where"]),
+            f"{escaped(one['found'])}<br><span class='faint'>expected: {escaped(one['expected'])}</span>",
+            f"{escaped(one['remedy'])}<br><span class='faint'>{escaped(one['standard'])}</span>",
         ]
-        for severity, name, where, what, expected, remedy, standard in found
+        for one in found
     ]
     shown = table(("", "code", "where", "found", "remedy"), rows, empty="no finding")
     return f'<div class="findings">{shown}</div>' if rows else ""

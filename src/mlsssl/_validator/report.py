@@ -268,4 +268,14 @@ class Report:
         """A card for notebooks: nothing from a certificate reaches the page unescaped."""
         from mlsssl._notebook.views import report_card
 
-        return report_card(self)
+        return report_card(
+            subject=self.subject,
+            host=self.host,
+            profile=self.profile,
+            at=self.at,
+            trusted=self.trusted,
+            path=[(step.subject, step.role) for step in self.path],
+            findings=[finding.to_dict() for finding in self.findings],
+            attempts=self.attempts,
+            silenced=[(one.finding.code, one.reason) for one in self.silenced],
+        )
