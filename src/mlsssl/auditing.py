@@ -11,7 +11,7 @@ from mlsssl._changes import recovery
 from mlsssl._deploy import preflight
 from mlsssl._machine.authorities import look_around_if_lists
 from mlsssl._messages.foreign_text import printable
-from mlsssl._messages.output import to_json
+from mlsssl._messages.output import as_dict, to_json
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl._validator.report import Finding, Severity
 from mlsssl.binding import binding_of
@@ -80,21 +80,12 @@ class AuditRow:
     def to_dict(self) -> dict[str, object]:
         """Plain values, one per column: ready for JSON and for a DataFrame."""
         return {
-            "key": None if self.key is None else str(self.key),
+            **as_dict(self, "key"),
             "family": None if self.key is None else self.key.family.value,
-            "owner": self.owner,
-            "app_id": None if self.app_id is None else str(self.app_id),
-            "thumbprint": None if self.thumbprint is None else str(self.thumbprint),
-            "store": self.store,
+            **as_dict(self, "owner", "app_id", "thumbprint", "store"),
             "names": ", ".join(self.names),
-            "issuer": self.issuer,
-            "not_after": None if self.not_after is None else self.not_after.isoformat(),
-            "days_left": self.days_left,
-            "renew_from": None if self.renew_from is None else self.renew_from.isoformat(),
-            "key_type": self.key_type,
-            "private_key": self.private_key,
-            "renewed_by": None if self.renewed_by is None else str(self.renewed_by),
-            "severity": None if self.severity is None else self.severity.value,
+            **as_dict(self, "issuer", "not_after", "days_left", "renew_from", "key_type", "private_key", "renewed_by"),
+            **as_dict(self, "severity"),
             "findings": ", ".join(dict.fromkeys(finding.code for finding in self.findings)),
         }
 
@@ -136,12 +127,8 @@ class Audit:
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON; each row with its findings whole."""
-        return {
-            "machine": self.machine,
-            "at": self.at.isoformat(),
-            "ok": self.ok,
-            "rows": [{**row.to_dict(), "findings": [one.to_dict() for one in row.findings]} for row in self.rows],
-        }
+        rows = [{**row.to_dict(), **as_dict(row, "findings")} for row in self.rows]
+        return {**as_dict(self, "machine", "at", "ok"), "rows": rows}
 
     def to_json(self, *, indent: int | None = None) -> str:
         """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""

@@ -18,6 +18,7 @@ from mlsssl._changes.recovery import (
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_type
 from mlsssl._messages.foreign_text import shown
+from mlsssl._messages.output import as_dict
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl.certificate import Certificate, card_facts
 from mlsssl.errors import BindingError, BindingNotFoundError, InvalidInputError, MlssslError, StoreNotFoundError
@@ -277,12 +278,9 @@ class Binding:
         """Plain values, ready for JSON; numbers of the options as Windows keeps them."""
         options = self.options
         return {
-            "family": self.family.value,
-            "key": str(self.key),
-            "thumbprint": None if self.thumbprint is None else str(self.thumbprint),
+            **as_dict(self, "family", "key", "thumbprint"),
             "store": self.store_name,
-            "app_id": str(self.app_id),
-            "owner": self.owner,
+            **as_dict(self, "app_id", "owner"),
             "options": {
                 "flags": options.flags,
                 "check_mode": options.check_mode,

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 from mlsssl._formats.hosts import parse_host
 from mlsssl._machine.handshake import any_server_context
 from mlsssl._messages.foreign_text import printable, shown
+from mlsssl._messages.output import as_dict
 from mlsssl.certificate import Certificate, asked_of, assemble, check_for
 from mlsssl.errors import EndpointError, InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import check_moment
@@ -63,11 +64,7 @@ class EndpointReport:
     def to_dict(self) -> dict[str, object]:
         """Everything as dicts, lists, text and booleans, ready for JSON."""
         return {
-            "endpoint": self.endpoint,
-            "address": self.address,
-            "server_name": self.server_name,
-            "protocol": self.protocol,
-            "cipher": self.cipher,
+            **as_dict(self, "endpoint", "address", "server_name", "protocol", "cipher"),
             "sent": [one.sha256 for one in (self.certificate, *self.certificate.chain)],
             **self.report.to_dict(),
         }
