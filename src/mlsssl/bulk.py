@@ -24,11 +24,12 @@ from mlsssl._formats.crl import load_der_crl
 from mlsssl._formats.parsed import LARGEST_KEPT, MOST_KEPT
 from mlsssl._messages.arguments import check_callable, items_of
 from mlsssl._messages.foreign_text import shown
+from mlsssl._select.trust import read_once, report_on
 from mlsssl._validator.path import TrustAnchors
 from mlsssl._validator.profiles import find_profile
 from mlsssl._validator.report import Finding, PathStep, Report
 from mlsssl._validator.validate import check_crls, check_extra_rules, check_silence, check_strictness, validate
-from mlsssl.certificate import Certificate, asked_of, assemble, check_certificate, check_for
+from mlsssl.certificate import Certificate, check_certificate
 from mlsssl.errors import InvalidInputError, UnsupportedError
 from mlsssl.values import check_moment
 
@@ -38,9 +39,9 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.report import Attempt, Severity, Silenced
     from mlsssl._validator.rules import Profile, UserRule
-    from mlsssl.certificate import TrustAnchor
 
 __all__ = ["check_many"]
 
@@ -111,7 +112,7 @@ def check_many(
     if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 1024):
         raise InvalidInputError(f"workers is a number from 1 to 1024, not {shown(workers)}")
     check_callable(progress, "progress is a function of the number of reports so far")
-    anchors = asked_of(trust)
+    anchors = read_once(trust)
     common = _Common(
         trust=None if anchors is None else tuple("system" if isinstance(a, str) else pem.to_der(a) for a in anchors),
         at=check_moment(at).astimezone(timezone.utc),
@@ -160,27 +161,28 @@ class _Common:
 
     def check(self, item: _Item, parsed: _Parsed) -> Report:
         """One report."""
-        der, chain, host = item
+        der, issuers, host = item
+        certificate, chain = pem.load_der(der), [_load(one) for one in issuers]
         anchors, crls = parsed
         if isinstance(anchors, list):  # the operating system judges each one itself
-            return check_for(
-                assemble(pem.load_der(der), None, tuple([_load(one) for one in chain])),
+            return report_on(
+                certificate,
+                chain,
                 host,
                 trust=anchors,
                 at=self.at,
                 profile=self.profile,
-                key_expected=False,
                 crls=crls,
                 revocation=self.revocation,
                 silence=self.silence,
                 extra_rules=self.extra_rules,
             )
         return validate(
-            pem.load_der(der),
+            certificate,
             host=host,
             at=self.at,
             trust=anchors,
-            intermediates=[_load(one) for one in chain],
+            intermediates=chain,
             expect_key=False,
             profile=self.profile,
             crls=crls,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -18,27 +17,24 @@ from mlsssl._formats.budget import WorkBudget
 from mlsssl._machine.files import path_of, read, write
 from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
 from mlsssl._messages.foreign_text import printable, shown
+from mlsssl._select.trust import x509_of
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import Thumbprint, check_friendly_name, check_moment
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable, Mapping, Sequence
-    from typing import Literal, TypeAlias
+    from typing import Literal
 
     from cryptography.hazmat.primitives import hashes
 
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._machine.ports import TrustProblem
     from mlsssl._notebook.timeline import Timeline
     from mlsssl._notebook.views import CertificateFacts
+    from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.report import Report
     from mlsssl._validator.rules import Profile, UserRule
-    from mlsssl._validator.served import Served
     from mlsssl._validator.validate import ServerFacts
-    from mlsssl.authority import CertificateAuthority
-
-    TrustAnchor: TypeAlias = 'CertificateAuthority | Certificate | x509.Certificate | Literal["system"]'
 
 __all__ = ["Certificate"]
 
@@ -621,81 +617,24 @@ class Certificate:
 
         Not checked: anything that needs the network. Standards: RFC 5280, RFC 9525, and what each finding names.
         """
-        return self._check(
-            host,
-            trust=trust,
-            at=at,
-            profile=profile,
-            key_expected=key_expected,
-            crls=crls,
-            revocation=revocation,
-            facts=facts,
-            silence=silence,
-            extra_rules=extra_rules,
-            max_depth=max_depth,
-        )
+        from mlsssl._select.trust import report_on
 
-    def _check(
-        self,
-        host: str | None,
-        *,
-        trust: Iterable[TrustAnchor] | Literal["system"] | None,
-        at: dt.datetime | None,
-        profile: str | Profile,
-        key_expected: bool,
-        crls: Sequence[x509.CertificateRevocationList],
-        revocation: Literal["soft", "hard"],
-        facts: ServerFacts | None = None,
-        served: Served | None = None,
-        silence: Mapping[str, str] | None,
-        extra_rules: Sequence[UserRule],
-        max_depth: int = 8,
-    ) -> Report:
-        """`check`, also for `check_many` and, with what a handshake showed, `check_endpoint`: decides who judges."""
-        from mlsssl._machine.trust import NO_PATH, SILENCED, findings
-        from mlsssl._select import ports
-        from mlsssl._validator.validate import check_extra_rules, check_silence, validate
-
-        moment = check_moment(at)
-        anchors = _anchors(trust)
-        system = None if anchors is None or "system" not in anchors else ports.system_judge()
-        judged_by_system = False
-        intermediates = self._chain
-        problems: tuple[TrustProblem, ...] = ()
-        if system is not None:
-            given = [anchor for anchor in anchors or () if anchor != "system"]
-            # The roots given go along, so that Windows looks at them too; to be at hand is not to be trusted.
-            chain = [pem.to_der(certificate) for certificate in (*self._chain, *given)]
-            problems = system(pem.to_der(self._certificate), chain, host, moment)
-            judged_by_system = not given or all(problem.code not in NO_PATH for problem in problems)
-            if not judged_by_system:
-                anchors = [*given]
-                problems = tuple(problem for problem in problems if problem.code not in NO_PATH)
-            extra_rules = (*check_extra_rules(extra_rules), lambda _context: findings(problems))
-        if judged_by_system:
-            silence = {**SILENCED, **check_silence(silence)}
-            if crls or revocation == "hard":  # whose signatures are checked with their issuers' keys
-                intermediates = (*self._chain, *(trusted_roots("system") or ()))
-        report = validate(
+        return report_on(
             self._certificate,
-            host=host,
-            at=moment,
-            trust=None if judged_by_system else trusted_roots(anchors),
-            intermediates=intermediates,
+            self._chain,
+            host,
             private_key=self._key,
-            expect_key=key_expected,
+            key_expected=key_expected,
+            trust=trust,
+            at=check_moment(at),
             profile=profile,
             crls=crls,
             revocation=revocation,
             facts=facts,
-            served=served,
             silence=silence,
             extra_rules=extra_rules,
             max_depth=max_depth,
         )
-        if system is None:
-            return report
-        return replace(report, trusted=(judged_by_system or report.trusted) and not problems)
 
     def ssl_context(self) -> ssl.SSLContext:
         """A TLS server context with this certificate, its chain and key: TLS 1.2 and newer, Python's defaults.
@@ -846,70 +785,10 @@ def _common_name(name: x509.Name) -> str | None:
     return None
 
 
-def trusted_roots(
-    trust: Iterable[TrustAnchor] | Literal["system"] | None, *, besides_system: Iterable[x509.Certificate] = ()
-) -> list[x509.Certificate] | None:
-    """What `trust=` means, as certificates; `besides_system` is trusted where the system's roots are. Private."""
-    anchors = _anchors(trust)
-    if anchors is None:
-        return None
-    from mlsssl._select import ports
-
-    roots: list[x509.Certificate] = []
-    for anchor in anchors:
-        if anchor == "system":
-            roots += [*pem.readable(ports.system_roots()), *besides_system]
-        else:
-            roots.append(anchor)
-    return roots
-
-
-check_for = Certificate._check  # noqa: SLF001 -- one module's affair
-"""`Certificate.check` with `served`, for what checks certificates in other modules. Private."""
-
-
-def asked_of(
-    trust: Iterable[TrustAnchor] | Literal["system"] | None,
-) -> list[x509.Certificate | Literal["system"]] | None:
-    """Whom `trust=` asks, for several checks: the operating system's roots are read here, unless it judges itself.
-
-    Where it does, "system" stays in the list, for `check_for`. Private.
-    """
-    from mlsssl._select import ports
-
-    anchors = _anchors(trust)
-    if anchors is None or "system" not in anchors or ports.system_judge() is not None:
-        return anchors
-    return [*(trusted_roots(anchors) or ())]
-
-
-def _anchors(
-    trust: Iterable[TrustAnchor] | Literal["system"] | None,
-) -> list[x509.Certificate | Literal["system"]] | None:
-    """What `trust=` names, each kind in its one form."""
-    if trust is None:
-        return None
-    if isinstance(trust, str):
-        if trust != "system":
-            raise InvalidInputError(f"trust is a list of authorities, 'system' or None, not {shown(trust)}")
-        return ["system"]
-    expected = "trust is a list of authorities or certificates, 'system' or None"
-    return ["system" if anchor == "system" else _x509_of(anchor) for anchor in items_of(trust, expected)]
-
-
 def check_certificate(certificate: Certificate) -> Certificate:
     """Return `certificate` if it is one; `InvalidInputError` otherwise. Private."""
     return check_type(certificate, Certificate, "a Certificate is needed (Certificate.load reads one from a file)")
 
 
 def _all_x509(chain: Iterable[Certificate | x509.Certificate]) -> list[x509.Certificate]:
-    return [_x509_of(one) for one in items_of(chain, "a chain is a list of certificates")]
-
-
-def _x509_of(given: object) -> x509.Certificate:
-    inner = getattr(given, "certificate", given)  # a CertificateAuthority has one
-    if isinstance(inner, Certificate):
-        return inner.to_cryptography()
-    if isinstance(inner, x509.Certificate):
-        return inner
-    raise InvalidInputError(f"a certificate or an authority is needed, not {type(given).__name__}")
+    return [x509_of(one) for one in items_of(chain, "a chain is a list of certificates")]

@@ -12,7 +12,8 @@ from mlsssl._formats.hosts import parse_host
 from mlsssl._machine.handshake import any_server_context
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl._messages.output import as_dict
-from mlsssl.certificate import Certificate, asked_of, assemble, check_for
+from mlsssl._select.trust import read_once, report_on
+from mlsssl.certificate import Certificate, assemble
 from mlsssl.errors import EndpointError, InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import check_moment
 
@@ -22,9 +23,9 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.report import Report
     from mlsssl._validator.rules import Profile, UserRule
-    from mlsssl.certificate import TrustAnchor
 
 __all__ = ["EndpointReport", "check_endpoint"]
 
@@ -137,17 +138,16 @@ def check_endpoint(
     if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0 < timeout <= 3600:
         raise InvalidInputError(f"timeout is a number of seconds above 0 and up to 3600, not {shown(timeout)}")
     moment = check_moment(at)
-    asked = asked_of(trust)
+    asked = read_once(trust)
     taken = _shake_hands(where, port, name, float(timeout))
     leaf, *chain = [Certificate.from_der(der).to_cryptography() for der in taken.certificates]
-    certificate = assemble(leaf, None, tuple(chain))
-    report = check_for(
-        certificate,
+    report = report_on(
+        leaf,
+        chain,
         name,
         trust=asked,
         at=moment,
         profile=profile,
-        key_expected=False,
         crls=crls,
         revocation=revocation,
         served=Served(chain=tuple(chain), protocol=taken.protocol),
@@ -160,7 +160,7 @@ def check_endpoint(
         server_name=name,
         protocol=taken.protocol,
         cipher=taken.cipher,
-        certificate=certificate,
+        certificate=assemble(leaf, None, tuple(chain)),
         report=report,
     )
 

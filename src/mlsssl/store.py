@@ -13,7 +13,8 @@ from mlsssl._machine.authorities import look_around
 from mlsssl._machine.ports import refuse_users_roots
 from mlsssl._messages.arguments import check_type
 from mlsssl._select.ports import HasPort, port_of
-from mlsssl.certificate import Certificate, card_facts, trusted_roots
+from mlsssl._select.trust import trusted_roots
+from mlsssl.certificate import Certificate, card_facts
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreClosedError, StoreNotFoundError
 from mlsssl.values import Location, Thumbprint, check_location, check_moment, check_store_name
 
@@ -29,9 +30,9 @@ if TYPE_CHECKING:
 
     from mlsssl._machine.ports import KeyProvider, KeyState, MachinePort, StorePort, StoreRecord
     from mlsssl._notebook.cards import Printer
+    from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.report import Report
     from mlsssl._validator.rules import Profile, UserRule
-    from mlsssl.certificate import TrustAnchor
 
 __all__ = ["Store", "StoreEntry"]
 

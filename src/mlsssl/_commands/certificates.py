@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from mlsssl._commands.terminal import Terminal
-    from mlsssl.certificate import TrustAnchor
+    from mlsssl._select.trust import TrustAnchor
 
 
 # A file of such a name wins; a Windows path (C:\\x.pfx) has more than digits behind its colon.
