@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 
@@ -14,7 +14,7 @@ from mlsssl._messages.arguments import check_callable, check_type, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import Certificate, assemble
 from mlsssl.errors import InvalidInputError
-from mlsssl.values import check_moment
+from mlsssl.values import check_moment, key_holder, set_attributes
 
 if TYPE_CHECKING:
     import ssl
@@ -37,6 +37,7 @@ _SERVER_DAYS = 199
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
 
+@key_holder
 class CertificateAuthority:
     """A certification authority: its certificate, its private key, and the chain above it. Immutable.
 
@@ -78,20 +79,19 @@ class CertificateAuthority:
             raise InvalidInputError(f"{certificate!r} may not issue: its keyUsage lacks keyCertSign")
         if crl_url is not None:
             certificates.distribution_point(crl_url)  # refused now, not when something is issued
-        put = object.__setattr__
-        put(self, "_certificate", certificate)
-        put(self, "_key", key)
-        put(self, "_signer", certificates.Signer(certificate.to_cryptography(), key))
         # What stands above the certificates it issues: itself, then its own chain.
         line = [certificate.to_cryptography(), *(c.to_cryptography() for c in certificate.chain)]
         constraints = (pem.find_extension(one, x509.NameConstraints) for one in line)
-        put(self, "_constraints", tuple(one for one in constraints if one is not None))
-        put(self, "_path_length", _path_length(line))
-        put(self, "_line", tuple(line))
-        put(self, "crl_url", crl_url)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a CertificateAuthority is immutable: {name} cannot be set")
+        set_attributes(
+            self,
+            _certificate=certificate,
+            _key=key,
+            _signer=certificates.Signer(line[0], key),
+            _constraints=tuple(one for one in constraints if one is not None),
+            _path_length=_path_length(line),
+            _line=tuple(line),
+            crl_url=crl_url,
+        )
 
     # -- making one ---------------------------------------------------------------------------------------------
 
@@ -580,10 +580,6 @@ class CertificateAuthority:
 
     def __repr__(self) -> str:
         return f"<CertificateAuthority{repr(self._certificate).removeprefix('<Certificate')}"
-
-    def __getstate__(self) -> NoReturn:
-        # A pickle would carry the private key to wherever it goes, in silence.
-        raise InvalidInputError("a CertificateAuthority is not pickled, for its private key would go along")
 
 
 def _is_old_root(certificate: Certificate) -> bool:

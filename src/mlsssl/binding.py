@@ -34,6 +34,7 @@ from mlsssl.values import (
     Thumbprint,
     check_store_name,
     parse_binding_key,
+    set_attributes,
     well_known_application,
 )
 
@@ -239,8 +240,7 @@ class Binding:
         remove_record(port_of(self._machine), self.key)
 
     def _note_written(self) -> None:
-        object.__setattr__(self, "_known", self.record)
-        object.__setattr__(self, "_replaces", None)
+        set_attributes(self, _known=self.record, _replaces=None)
 
     def diagnose(self) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use the certificate, likeliest cause first; empty when it can."""
@@ -260,10 +260,8 @@ class Binding:
         return self._changed(replace(self.record, options=check_options(options)))
 
     def _changed(self, record: BindingRecord) -> Binding:
-        made = Binding.__new__(Binding)
         # Also when nothing differs: who sets an option to what it was means that option, not the old certificate.
-        _fill(made, record, self._machine, known=self._known, replaces=self._known)
-        return made
+        return _fill(Binding.__new__(Binding), record, self._machine, known=self._known, replaces=self._known)
 
     def __repr__(self) -> str:
         # What can be typed back: the arguments, not the fields. As text, "*:443" would be taken for an address.
@@ -379,9 +377,7 @@ def bound_key(key: BindingKey | str, machine: HasPort | None) -> BindingKey:
 
 def binding_of(record: BindingRecord, machine: HasPort | None) -> Binding:
     """The noun around a record that the machine has. Private."""
-    made = Binding.__new__(Binding)
-    _fill(made, record, machine, known=record)
-    return made
+    return _fill(Binding.__new__(Binding), record, machine, known=record)
 
 
 def _unfinished(key: BindingKey, machine: HasPort | None) -> BindingError | None:
@@ -414,16 +410,18 @@ def _fill(
     *,
     known: BindingRecord | None,
     replaces: BindingRecord | None = None,
-) -> None:
-    put = object.__setattr__
-    put(made, "key", record.key)
-    put(made, "thumbprint", record.thumbprint)
-    put(made, "store_name", record.store_name)
-    put(made, "app_id", record.app_id)
-    put(made, "options", record.options)
-    put(made, "_machine", machine)
-    put(made, "_known", known)
-    put(made, "_replaces", replaces)
+) -> Binding:
+    return set_attributes(
+        made,
+        key=record.key,
+        thumbprint=record.thumbprint,
+        store_name=record.store_name,
+        app_id=record.app_id,
+        options=record.options,
+        _machine=machine,
+        _known=known,
+        _replaces=replaces,
+    )
 
 
 def thumbprint_of(certificate: CertificateReference) -> Thumbprint:

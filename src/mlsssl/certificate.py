@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -19,7 +19,7 @@ from mlsssl._messages.arguments import check_data, check_number, check_password,
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl._select.trust import x509_of
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
-from mlsssl.values import Thumbprint, check_friendly_name, check_moment
+from mlsssl.values import Thumbprint, check_friendly_name, check_moment, key_holder, set_attributes
 
 if TYPE_CHECKING:
     import ssl
@@ -61,6 +61,7 @@ _KEY_USAGES = (
 )
 
 
+@key_holder
 class Certificate:
     """An X.509 certificate, with its private key and chain when they are at hand. Immutable; equal by its DER.
 
@@ -109,13 +110,8 @@ class Certificate:
                     "look for the key that was made with the certificate request"
                 )
         name = check_friendly_name(friendly_name)
-        _fill(self, certificate, private_key, pem.order_chain(certificate, _all_x509(chain)), name)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a Certificate is immutable: {name} cannot be set")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"a Certificate is immutable: {name} cannot be deleted")
+        ordered = pem.order_chain(certificate, _all_x509(chain))
+        _fill(self, certificate, private_key, ordered, name)
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -280,7 +276,7 @@ class Certificate:
     def to_der(self) -> bytes:
         """The certificate's DER."""
         if self._der is None:
-            object.__setattr__(self, "_der", pem.to_der(self._certificate))
+            set_attributes(self, _der=pem.to_der(self._certificate))
             assert self._der is not None
         return self._der
 
@@ -707,10 +703,6 @@ class Certificate:
             return (self.common_name,) if self.common_name else ()
         return shown if len(shown) <= 4 else (*shown[:3], f"… {len(shown) - 3} more")
 
-    def __getstate__(self) -> NoReturn:
-        # A pickle would carry the private key to wherever it goes, in silence.
-        raise InvalidInputError("a Certificate is not pickled, for its private key would go along; use to_der()")
-
     def __copy__(self) -> Certificate:
         return self
 
@@ -725,9 +717,7 @@ def assemble(
     friendly_name: str | None = None,
 ) -> Certificate:
     """A Certificate from parts known to fit: no checks, for they cost as much as a P-256 signature. Private."""
-    made = Certificate.__new__(Certificate)
-    _fill(made, certificate, key, chain, friendly_name)
-    return made
+    return _fill(Certificate.__new__(Certificate), certificate, key, chain, friendly_name)
 
 
 def card_facts(certificate: Certificate) -> CertificateFacts:
@@ -753,13 +743,10 @@ def _fill(
     key: PrivateKey | None,
     chain: tuple[x509.Certificate, ...],
     friendly_name: str | None,
-) -> None:
-    put = object.__setattr__
-    put(made, "_certificate", certificate)
-    put(made, "_key", key)
-    put(made, "_chain", chain)
-    put(made, "_friendly_name", friendly_name)
-    put(made, "_der", None)
+) -> Certificate:
+    return set_attributes(
+        made, _certificate=certificate, _key=key, _chain=chain, _friendly_name=friendly_name, _der=None
+    )
 
 
 def _load_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:

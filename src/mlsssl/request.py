@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from mlsssl._formats import csr, foreign, keys, names, pem
 from mlsssl._formats.csr import RequestPolicy
@@ -12,6 +12,7 @@ from mlsssl._messages.arguments import check_data
 from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import check_certificate
 from mlsssl.errors import InvalidInputError
+from mlsssl.values import key_holder, set_attributes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,7 @@ __all__ = ["CertificateRequest", "RequestPolicy"]
 _KEY = "the request's public key cannot be read"
 
 
+@key_holder
 class CertificateRequest:
     """A request for a TLS server certificate, with its private key if that is known. Immutable.
 
@@ -61,11 +63,7 @@ class CertificateRequest:
                 raise InvalidInputError(f"a private key is RSA or EC, not {type(private_key).__name__}")
             if keys.spki(private_key.public_key()) != keys.spki(foreign.read(_KEY, request.public_key)):
                 raise InvalidInputError("the private key is not this request's: their public keys differ")
-        object.__setattr__(self, "_request", request)
-        object.__setattr__(self, "_key", private_key)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a CertificateRequest is immutable: {name} cannot be set")
+        set_attributes(self, _request=request, _key=private_key)
 
     # -- making and reading -------------------------------------------------------------------------------------
 
@@ -260,14 +258,7 @@ class CertificateRequest:
         shown = ", ".join(self.names[:3]) + (" …" if len(self.names) > 3 else "")
         return f"<CertificateRequest {shown or self.subject!r}, {self.key_type}>"
 
-    def __getstate__(self) -> NoReturn:
-        # A pickle would carry the private key to wherever it goes, in silence.
-        raise InvalidInputError("a CertificateRequest is not pickled, for its private key would go along")
-
 
 def _assemble(request: x509.CertificateSigningRequest, private_key: PrivateKey | None) -> CertificateRequest:
     """A request whose parts are known to fit; nothing is verified again."""
-    made = object.__new__(CertificateRequest)
-    object.__setattr__(made, "_request", request)
-    object.__setattr__(made, "_key", private_key)
-    return made
+    return set_attributes(CertificateRequest.__new__(CertificateRequest), _request=request, _key=private_key)

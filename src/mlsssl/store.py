@@ -16,7 +16,7 @@ from mlsssl._select.ports import HasPort, port_of
 from mlsssl._select.trust import trusted_roots
 from mlsssl.certificate import Certificate, card_facts
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreClosedError, StoreNotFoundError
-from mlsssl.values import Location, Thumbprint, check_location, check_moment, check_store_name
+from mlsssl.values import Location, Thumbprint, check_location, check_moment, check_store_name, set_attributes
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -196,8 +196,7 @@ class Store:
             key=record.key,
             renewed_by=record.renewed_by,
         )
-        object.__setattr__(entry, "_port", partial(port_of, self._machine))
-        return entry
+        return set_attributes(entry, _port=partial(port_of, self._machine))
 
     # -- looking ------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""The small values that cross every floor: thumbprints, binding keys, binding options, records."""
+"""Values that every module knows: thumbprints, binding keys, binding options; and immutable classes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import uuid
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn, TypeVar, get_args
 
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
@@ -34,6 +34,38 @@ __all__ = [
     "parse_binding_key",
     "well_known_application",
 ]
+
+T = TypeVar("T")
+
+
+def key_holder(kind: type[T]) -> type[T]:
+    """Decorate a class whose objects hold a private key: they are immutable, and refuse to be pickled.
+
+    A pickle would carry the private key to wherever it goes, and nobody would be told.
+    """
+    hint = "; use to_der()" if hasattr(kind, "to_der") else ""
+
+    def refuse_to_set(_self: T, name: str, _value: object) -> NoReturn:
+        raise AttributeError(f"a {kind.__name__} is immutable: {name} cannot be set")
+
+    def refuse_to_delete(_self: T, name: str) -> NoReturn:
+        raise AttributeError(f"a {kind.__name__} is immutable: {name} cannot be deleted")
+
+    def refuse_to_pickle(_self: T) -> NoReturn:
+        raise InvalidInputError(f"a {kind.__name__} is not pickled, for its private key would go along{hint}")
+
+    methods = {"__setattr__": refuse_to_set, "__delattr__": refuse_to_delete, "__getstate__": refuse_to_pickle}
+    for name, method in methods.items():
+        setattr(kind, name, method)
+    return kind
+
+
+def set_attributes(made: T, **attributes: object) -> T:
+    """Set attributes of an immutable object that is being made, and return it."""
+    for name, value in attributes.items():
+        object.__setattr__(made, name, value)
+    return made
+
 
 Location = Literal["LocalMachine", "CurrentUser"]
 """Where a store lives. HTTP.sys reads LocalMachine only."""
@@ -228,7 +260,7 @@ class IpPort:
         except ValueError as error:
             why = f": {error}" if isinstance(self.address, str) else ""
             raise InvalidInputError(f"{shown(self.address)} is not an IPv4 or IPv6 address{why}") from None
-        object.__setattr__(self, "address", str(parsed))
+        set_attributes(self, address=str(parsed))
         _check_port(self.port)
 
     @property
@@ -268,7 +300,7 @@ class HostnamePort:
     family: ClassVar[BindingFamily] = BindingFamily.HOSTNAME_PORT
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "host", _check_host(self.host))
+        set_attributes(self, host=_check_host(self.host))
         _check_port(self.port)
 
     @classmethod
@@ -286,9 +318,7 @@ class HostnamePort:
         Raises:
             InvalidInputError: one of them is not that.
         """
-        made = cls.__new__(cls)
-        _fill_as_stored(made, host, port)
-        return made
+        return set_attributes(cls.__new__(cls), **_as_stored(host, port))
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -336,29 +366,26 @@ class ScopedCcs:
     family: ClassVar[BindingFamily] = BindingFamily.SCOPED_CCS
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "host", _check_host(self.host))
+        set_attributes(self, host=_check_host(self.host))
         _check_port(self.port)
 
     @classmethod
     def as_stored(cls, host: str, port: int) -> Self:
         """As `HostnamePort.as_stored`."""
-        made = cls.__new__(cls)
-        _fill_as_stored(made, host, port)
-        return made
+        return set_attributes(cls.__new__(cls), **_as_stored(host, port))
 
     def __str__(self) -> str:
         return f"scopedccs={self.host}:{self.port}"
 
 
-def _fill_as_stored(made: HostnamePort | ScopedCcs, host: str, port: int) -> None:
+def _as_stored(host: str, port: int) -> dict[str, object]:
     if not isinstance(host, str) or not host or any(unicodedata.category(c) == "Cs" for c in host):
         raise InvalidInputError(f"a stored host name is one or more whole characters, not {shown(host)}")
     try:
         name = _check_host(host)
     except InvalidInputError:
         name = host
-    for attribute, value in (("host", name), ("port", _check_port(port)), ("stored_host", host)):
-        object.__setattr__(made, attribute, value)
+    return {"host": name, "port": _check_port(port), "stored_host": host}
 
 
 def is_host_name(host: str) -> bool:
@@ -515,7 +542,7 @@ class BindingOptions:
 
     def __post_init__(self) -> None:
         if self.use_revocation_freshness_time is None:
-            object.__setattr__(self, "use_revocation_freshness_time", bool(self.revocation_freshness_time))
+            set_attributes(self, use_revocation_freshness_time=bool(self.revocation_freshness_time))
         _check_duration("revocation_freshness_time", self.revocation_freshness_time, timedelta(seconds=1))
         _check_duration("url_retrieval_timeout", self.url_retrieval_timeout, timedelta(milliseconds=1))
         for name, known in (("unknown_flags", _KNOWN_FLAGS), ("unknown_check_modes", _KNOWN_CHECK_MODES)):
