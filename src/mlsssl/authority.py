@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
+from itertools import islice
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 
 from mlsssl._formats import keys, names, pem
 from mlsssl._issue import certificates
-from mlsssl._messages.arguments import check_callable, check_type, items_of
+from mlsssl._messages.arguments import check_callable, check_type, check_whole, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import Certificate, assemble
 from mlsssl.errors import InvalidInputError
@@ -142,7 +143,7 @@ class CertificateAuthority:
             public_key=private_key.public_key(),
             not_before=not_before,
             not_after=not_after,
-            serial=_serial(serial),
+            serial=certificates.serial_number(serial),
             path_length=_check_path_length(path_length),
             permitted=_subtrees("permitted", permitted),
             excluded=_subtrees("excluded", excluded),
@@ -236,7 +237,7 @@ class CertificateAuthority:
             public_key=private_key.public_key(),
             not_before=not_before,
             not_after=not_after,
-            serial=_serial(serial),
+            serial=certificates.serial_number(serial),
             path_length=wanted,
             permitted=permitted_trees,
             excluded=_subtrees("excluded", excluded),
@@ -351,7 +352,7 @@ class CertificateAuthority:
             public_key=public_key,
             not_before=not_before,
             not_after=not_after,
-            serial=_serial(serial),
+            serial=certificates.serial_number(serial),
             crl_url=self.crl_url,
         )
         return assemble(certificate, private_key, self._line)
@@ -478,8 +479,7 @@ class CertificateAuthority:
         from concurrent.futures import Future, ThreadPoolExecutor
 
         count = (os.cpu_count() or 1) if workers is None else workers
-        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 1024:
-            raise InvalidInputError(f"workers is a whole number from 1 to 1024, not {shown(workers)}")
+        check_whole(count, 1, 1024, "workers is a whole number from 1 to 1024")
         moment = check_moment(at)
         check_callable(progress, "progress is a function of the number issued so far")
         expected = "names is a list with a name, or a list of names, for each certificate"
@@ -493,16 +493,10 @@ class CertificateAuthority:
         pending: deque[Future[Certificate]] = deque()
         pool = ThreadPoolExecutor(count, thread_name_prefix="mlsssl-issue")
         try:
-            for item in wanted:
-                pending.append(pool.submit(one, item))
-                if len(pending) < 4 * count:
-                    continue
-                certificate = pending.popleft().result()
-                done += 1
-                if progress is not None:
-                    progress(done)
-                yield certificate
-            while pending:
+            while True:
+                pending.extend(pool.submit(one, item) for item in islice(wanted, 4 * count - len(pending)))
+                if not pending:
+                    return
                 certificate = pending.popleft().result()
                 done += 1
                 if progress is not None:
@@ -587,16 +581,10 @@ def _is_old_root(certificate: Certificate) -> bool:
     return certificate.is_self_issued and constraints is None
 
 
-def _serial(serial: int | None) -> int:
-    return certificates.random_serial() if serial is None else certificates.check_serial(serial)
-
-
 def _check_path_length(path_length: int | None) -> int | None:
     if path_length is None:
         return None
-    if isinstance(path_length, bool) or not isinstance(path_length, int) or not 0 <= path_length <= 99:
-        raise InvalidInputError(f"path_length is None or a whole number from 0 to 99, not {shown(path_length)}")
-    return path_length
+    return check_whole(path_length, 0, 99, "path_length is None or a whole number from 0 to 99")
 
 
 def _path_length(line: Sequence[x509.Certificate]) -> int | None:
@@ -618,16 +606,12 @@ def _subtrees(argument: str, texts: Sequence[str]) -> list[x509.DNSName | x509.I
 def _parse_hosts(hosts: tuple[str, ...]) -> list[x509.GeneralName]:
     if not hosts:
         raise InvalidInputError("a server certificate needs at least one name: issue('www.example.com')")
-    wanted: list[x509.GeneralName] = [names.parse_name(host) for host in hosts]
-    return list(dict.fromkeys(wanted)) if len(wanted) > 1 else wanted
+    return list(dict.fromkeys(names.parse_name(host) for host in hosts))
 
 
 def _subject(common_name: str | None, wanted: Sequence[x509.GeneralName]) -> x509.Name:
     if common_name is None:
-        texts = (names.name_text(name) for name in wanted)
-        return certificates.common_name(
-            next((text for text in texts if len(text) <= certificates.COMMON_NAME_LIMIT), "")
-        )
+        return certificates.common_name(certificates.fitting_name(names.name_text(name) for name in wanted))
     if common_name and names.parse_name(common_name) not in wanted:
         raise InvalidInputError(
             f"the common name {shown(common_name)} is not among the names; clients look at those, so name it there too"

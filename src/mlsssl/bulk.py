@@ -22,8 +22,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from mlsssl._formats import pem
 from mlsssl._formats.crl import load_der_crl
 from mlsssl._formats.parsed import LARGEST_KEPT, MOST_KEPT
-from mlsssl._messages.arguments import check_callable, items_of
-from mlsssl._messages.foreign_text import shown
+from mlsssl._messages.arguments import check_callable, check_whole, items_of
 from mlsssl._select.trust import read_once, report_on
 from mlsssl._validator.path import TrustAnchors
 from mlsssl._validator.profiles import find_profile
@@ -109,8 +108,7 @@ def check_many(
     On Windows and macOS, and wherever this process has several threads, workers are started afresh and import the
     main script: that needs its `if __name__ == "__main__":`, as everything with processes does in Python.
     """
-    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 1024):
-        raise InvalidInputError(f"workers is a number from 1 to 1024, not {shown(workers)}")
+    count = _cores() if workers is None else check_whole(workers, 1, 1024, "workers is a number from 1 to 1024")
     check_callable(progress, "progress is a function of the number of reports so far")
     anchors = read_once(trust)
     common = _Common(
@@ -123,7 +121,6 @@ def check_many(
         extra_rules=check_extra_rules(extra_rules),
     )
     items = map(_item, items_of(certificates, "certificates is a list of them, or of (certificate, host)"))
-    count = workers or _cores()
     first = list(itertools.islice(items, _FEWEST))
     if count == 1 or len(first) < _FEWEST:
         return _here(common, itertools.chain(first, items), progress)

@@ -102,13 +102,8 @@ class Certificate:
             )
         pem.probe(certificate)
         if private_key is not None:
-            if not keys.is_private_key(private_key):
-                raise InvalidInputError(f"a private key is RSA or EC, not {type(private_key).__name__}")
-            if keys.spki(private_key.public_key()) != pem.public_key_bytes(certificate):
-                raise InvalidInputError(
-                    "the private key is not this certificate's: their public keys differ; "
-                    "look for the key that was made with the certificate request"
-                )
+            hint = "; look for the key that was made with the certificate request"
+            check_key(private_key, pem.public_key_bytes(certificate), "certificate", hint)
         name = check_friendly_name(friendly_name)
         ordered = pem.order_chain(certificate, _all_x509(chain))
         _fill(self, certificate, private_key, ordered, name)
@@ -250,26 +245,28 @@ class Certificate:
         """
         target = path_of(path)
         suffix = target.suffix.lower()
-        if suffix in (".pfx", ".p12"):
-            data, private = self.to_pfx(password, readable_by=readable_by), True
-        elif suffix == ".pvk":
-            data, private = self.private_key_pvk(password), True
-        elif suffix == ".key":
-            data, private = self.private_key_pem(password), True
-        elif suffix == ".pem":
-            private = self._key is not None
-            data = (self.private_key_pem(password) if private else b"") + self.to_pem(chain=True)
-        elif suffix in (".crt", ".cer", ".der", ".p7b", ".spc"):
-            if password is not None:
-                raise InvalidInputError(f"a {suffix} file holds no secret, so a password would do nothing")
-            private = False
-            if suffix in (".p7b", ".spc"):
+        private = suffix in (".pfx", ".p12", ".pvk", ".key") or (suffix == ".pem" and self._key is not None)
+        if password is not None and suffix in (".crt", ".cer", ".der", ".p7b", ".spc"):
+            raise InvalidInputError(f"a {suffix} file holds no secret, so a password would do nothing")
+        match suffix:
+            case ".pfx" | ".p12":
+                data = self.to_pfx(password, readable_by=readable_by)
+            case ".pvk":
+                data = self.private_key_pvk(password)
+            case ".key":
+                data = self.private_key_pem(password)
+            case ".pem":
+                data = (self.private_key_pem(password) if private else b"") + self.to_pem(chain=True)
+            case ".crt":
+                data = self.to_pem(chain=True)
+            case ".cer" | ".der":
+                data = self.to_der()
+            case ".p7b" | ".spc":
                 data = self.to_pkcs7()
-            else:
-                data = self.to_pem(chain=True) if suffix == ".crt" else self.to_der()
-        else:
-            known = ".pfx .p12 .pem .crt .cer .der .key .pvk .p7b .spc"
-            raise InvalidInputError(f"the suffix chooses the format; {shown(suffix or 'none')} is not one of {known}")
+            case _:
+                known = ".pfx .p12 .pem .crt .cer .der .key .pvk .p7b .spc"
+                what = shown(suffix or "none")
+                raise InvalidInputError(f"the suffix chooses the format; {what} is not one of {known}")
         write(target, data, private=private)
         return target
 
@@ -775,6 +772,14 @@ def _common_name(name: x509.Name) -> str | None:
 def check_certificate(certificate: Certificate) -> Certificate:
     """Return `certificate` if it is one; `InvalidInputError` otherwise. Private."""
     return check_type(certificate, Certificate, "a Certificate is needed (Certificate.load reads one from a file)")
+
+
+def check_key(private_key: PrivateKey, public_key: bytes | None, whose: str, hint: str = "") -> None:
+    """`InvalidInputError` unless it is a private key, and that of this public key (SubjectPublicKeyInfo). Private."""
+    if not keys.is_private_key(private_key):
+        raise InvalidInputError(f"a private key is RSA or EC, not {type(private_key).__name__}")
+    if keys.spki(private_key.public_key()) != public_key:
+        raise InvalidInputError(f"the private key is not this {whose}'s: their public keys differ{hint}")
 
 
 def _all_x509(chain: Iterable[Certificate | x509.Certificate]) -> list[x509.Certificate]:

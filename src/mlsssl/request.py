@@ -10,7 +10,7 @@ from mlsssl._issue import certificates
 from mlsssl._machine import files
 from mlsssl._messages.arguments import check_data
 from mlsssl._messages.foreign_text import shown
-from mlsssl.certificate import check_certificate
+from mlsssl.certificate import check_certificate, check_key
 from mlsssl.errors import InvalidInputError
 from mlsssl.values import key_holder, set_attributes
 
@@ -59,10 +59,7 @@ class CertificateRequest:
             )
         request = csr.load_request(csr.to_pem(request))
         if private_key is not None:
-            if not keys.is_private_key(private_key):
-                raise InvalidInputError(f"a private key is RSA or EC, not {type(private_key).__name__}")
-            if keys.spki(private_key.public_key()) != keys.spki(foreign.read(_KEY, request.public_key)):
-                raise InvalidInputError("the private key is not this request's: their public keys differ")
+            check_key(private_key, keys.spki(foreign.read(_KEY, request.public_key)), "request")
         set_attributes(self, _request=request, _key=private_key)
 
     # -- making and reading -------------------------------------------------------------------------------------
@@ -96,8 +93,7 @@ class CertificateRequest:
             raise InvalidInputError(f"a template's name has 1 to 255 ASCII characters, not {shown(template)}")
         wanted: list[x509.GeneralName] = list(dict.fromkeys(names.parse_name(host) for host in hosts))
         if common_name is None:
-            texts = (names.name_text(name) for name in wanted)
-            common_name = next((text for text in texts if len(text) <= certificates.COMMON_NAME_LIMIT), "")
+            common_name = certificates.fitting_name(names.name_text(name) for name in wanted)
         private_key = keys.make_key(key)
         request = csr.build_request(
             wanted, private_key, subject=certificates.common_name(common_name), template=template

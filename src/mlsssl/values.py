@@ -10,6 +10,7 @@ from datetime import datetime, timedelta, timezone
 from enum import Enum
 from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn, TypeVar, get_args
 
+from mlsssl._messages.arguments import check_whole
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 
@@ -195,9 +196,7 @@ class BindingFamily(str, Enum):
 
 
 def _check_port(port: int) -> int:
-    if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
-        raise InvalidInputError(f"a port is a number from 1 to 65535, not {shown(port)}")
-    return port
+    return check_whole(port, 1, 65535, "a port is a number from 1 to 65535")
 
 
 def _parse_port(text: str, whole: str) -> int:
