@@ -115,7 +115,7 @@ class CertificateAuthority:
         Args:
             common_name: Its name, 1 to 64 characters.
             key: A key type to make (`rsa-2048`, `rsa-3072`, `rsa-4096`, `ec-p256`, `ec-p384`), or a private key.
-            days: Validity in days of 86,400 seconds, 1 to 36,500; ten years unless said.
+            days: Validity in days of 86,400 seconds, 1 to 36,500; ten years by default.
             path_length: How many authorities may stand between it and a server certificate: 0 for none, None for
                 any number (RFC 5280 section 4.2.1.9).
             permitted: Name constraints: domains (`corp.test`, with all below) and networks (`10.0.0.0/8`) that
@@ -305,7 +305,7 @@ class CertificateAuthority:
                 and IPv6 addresses; at least one, repetitions dropped.
             key: A key type to make, or a private key; when not given, `rsa-2048` below an RSA authority and the
                 same curve below an EC one.
-            days: Validity in days of 86,400 seconds; 199 unless said, which every client accepts until 2027.
+            days: Validity in days of 86,400 seconds; 199 by default, which every client accepts until 2027.
             common_name: The subject's common name, which must be one of the names. When not given, the first
                 name that fits into 64 characters, or none for addresses alone below an authority with DNS
                 constraints, which OpenSSL would hold against it; `""` for an empty subject.
@@ -378,7 +378,7 @@ class CertificateAuthority:
             serial: As in `issue`.
 
         Returns:
-            The certificate without a private key, which has stayed with whoever asked; `request.complete` or
+            The certificate without a private key, which stays where the request was made; `request.complete` or
             `certificate.with_key` joins the two.
 
         Raises:
@@ -531,7 +531,7 @@ class CertificateAuthority:
 
     @property
     def name(self) -> str:
-        """Its common name, or its whole subject when it has none."""
+        """The common name of its certificate, or the whole subject where there is none."""
         return self._certificate.common_name or self._certificate.subject
 
     @property
@@ -559,7 +559,7 @@ class CertificateAuthority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=self._certificate.to_pem().decode("ascii"))
         if not self._certificate.is_self_issued:
-            # An intermediate as the anchor: OpenSSL wants to go on to a root unless told that this is enough.
+            # An intermediate as the anchor: OpenSSL goes on to a root unless told that this is enough.
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return context
 

@@ -1,4 +1,4 @@
-"""`Certificate`: an X.509 certificate with, perhaps, its private key and the chain above it. Immutable."""
+"""`Certificate`: an X.509 certificate, with its private key and the chain above it if they are at hand."""
 
 from __future__ import annotations
 

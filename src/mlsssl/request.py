@@ -1,4 +1,4 @@
-"""`CertificateRequest`: asking the organisation's own authority for a certificate (PKCS#10, RFC 2986)."""
+"""`CertificateRequest`: a request for a certificate (PKCS#10, RFC 2986), with its private key if that is at hand."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _KEY = "the request's public key cannot be read"
 class CertificateRequest:
     """A request for a TLS server certificate, with its private key if that is known. Immutable.
 
-    The way round: `create` it where the service runs and save its key; give the request to the authority; join what
+    How it is used: `create` it where the service runs and save its key; give the request to the authority; join what
     comes back with the key by `Certificate.load(...).with_key(...)`. The private key never leaves the machine.
 
     Args:

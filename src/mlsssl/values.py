@@ -182,7 +182,7 @@ _IGNORED_CATEGORIES = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 
 
 class BindingFamily(str, Enum):
-    """The four kinds of HTTP.sys TLS record; the values are netsh's words for them."""
+    """The four kinds of HTTP.sys TLS record, with netsh's words for them as values."""
 
     IP_PORT = "ipport"
     HOSTNAME_PORT = "hostnameport"
@@ -282,7 +282,7 @@ class HostnamePort:
 
     Args:
         host: A DNS name of at most 255 characters; internationalised names become A-labels, case and a trailing
-            dot are dropped. `*.example.com` is accepted; whether a Windows release honours it is its own affair.
+            dot are dropped. `*.example.com` is accepted; not every Windows release matches it.
         port: 1 to 65535.
 
     Attributes:
@@ -401,7 +401,7 @@ def written_host(key: HostnamePort | ScopedCcs) -> str:
 
 
 BindingKey = IpPort | HostnamePort | CcsPort | ScopedCcs
-"""What a binding is filed under; one type per family, for two families print alike in netsh."""
+"""The key of a binding; one type per family, because two families print alike in netsh."""
 
 
 def parse_binding_key(key: BindingKey | str) -> BindingKey:

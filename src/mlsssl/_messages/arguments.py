@@ -53,7 +53,7 @@ def check_callable(function: Callable[..., object] | None, expected: str) -> Non
 def items_of(values: Iterable[T], expected: str) -> Iterator[T]:
     """The items one by one; `InvalidInputError`, at once, when there are none to take, or it is a single text.
 
-    A text is refused although its letters could be taken one by one: whoever writes `permitted="corp.test"` means
+    A text is refused although its letters could be taken one by one: `permitted="corp.test"` is a slip for
     `["corp.test"]`.
     """
     if isinstance(values, (str, bytes, bytearray, memoryview)):

@@ -21,7 +21,7 @@ def escaped(text: object, *, limit: int = 400) -> str:
 
 def as_dict(thing: object, *names: str) -> dict[str, object]:
     """These attributes of `thing`, in this order, each `as_json`; without names the fields of a dataclass."""
-    chosen = names or [one.name for one in fields(thing)]  # type: ignore[arg-type]  # whoever gives no names has fields
+    chosen = names or [one.name for one in fields(thing)]  # type: ignore[arg-type]  # a dataclass, then
     return {name: as_json(getattr(thing, name)) for name in chosen}
 
 

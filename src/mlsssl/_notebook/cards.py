@@ -1,4 +1,4 @@
-"""Cards for notebooks: HTML from plain values. Nothing reaches the page unescaped, and no key ever comes here.
+"""The pieces of a notebook card: tables, bars, trees, signs, as HTML. Everything is escaped; no key comes here.
 
 A card says everything in words and signs first; colour only repeats it. The colours are of Okabe and Ito's palette,
 which colour-blind people can tell apart, and the bars differ in pattern as well, for printing in black and white.
@@ -22,7 +22,7 @@ class Printer(Protocol):
     """What IPython gives to `_repr_pretty_`, where there is no HTML."""
 
     def text(self, text: str, /) -> object:
-        """Write this."""
+        """Write `text`."""
         ...
 
 
@@ -112,7 +112,7 @@ class Validity:
 
     @property
     def share_left(self) -> float:
-        """0 to 1."""
+        """How much of the validity is left, from 0 to 1."""
         whole = (self.end - self.start).total_seconds()
         return min(1.0, max(0.0, (self.end - self.at).total_seconds() / whole)) if whole > 0 else 0.0
 

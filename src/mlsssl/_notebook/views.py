@@ -1,4 +1,4 @@
-"""Which values a notebook shows of each kind of object, and in what order. The objects give the values themselves."""
+"""The card of each kind of object: which values it shows, in what order. The objects give the values."""
 
 from __future__ import annotations
 
