@@ -132,15 +132,13 @@ class CertificateAuthority:
         Raises:
             InvalidInputError: an argument out of its range.
         """
-        if not common_name:
-            raise InvalidInputError("an authority needs a name: RFC 5280 section 4.1.2.6 wants a subject in every CA")
+        subject = _authority_name(common_name)
         private_key = keys.make_key(key)
         not_before, not_after = certificates.validity(check_moment(at), days)
         certificate = certificates.authority_certificate(
             None,
             private_key,
-            subject=certificates.common_name(common_name),
-            public_key=private_key.public_key(),
+            subject=subject,
             not_before=not_before,
             not_after=not_after,
             serial=certificates.serial_number(serial),
@@ -209,8 +207,6 @@ class CertificateAuthority:
             InvalidInputError: this authority's path length, dates or name constraints do not allow it; the
                 message says which.
         """
-        if not common_name:
-            raise InvalidInputError("an authority needs a name: RFC 5280 section 4.1.2.6 wants a subject in every CA")
         if self._path_length == 0:
             raise InvalidInputError(
                 f"{self.name} has path length 0: it may issue server certificates, but no authorities"
@@ -222,7 +218,7 @@ class CertificateAuthority:
         if allowed is not None and wanted > allowed:
             raise InvalidInputError(f"path_length is at most {allowed} below {self.name}, not {wanted}")
         permitted_trees = _subtrees("permitted", permitted)
-        subject = certificates.common_name(common_name)
+        subject = _authority_name(common_name)
         self._check_subtrees(permitted_trees)
         self._refuse(self._forbidden((), subject))
         private_key = keys.make_key(keys.check_key_type(self.key_type) if key is None else key)
@@ -232,9 +228,8 @@ class CertificateAuthority:
         not_before, not_after = self._validity(moment, days)
         certificate = certificates.authority_certificate(
             self._signer,
-            None,
+            private_key,
             subject=subject,
-            public_key=private_key.public_key(),
             not_before=not_before,
             not_after=not_after,
             serial=certificates.serial_number(serial),
@@ -574,6 +569,12 @@ class CertificateAuthority:
 
     def __repr__(self) -> str:
         return f"<CertificateAuthority{repr(self._certificate).removeprefix('<Certificate')}"
+
+
+def _authority_name(common_name: str) -> x509.Name:
+    if not common_name:
+        raise InvalidInputError("an authority needs a name: RFC 5280 section 4.1.2.6 wants a subject in every CA")
+    return certificates.common_name(common_name)
 
 
 def _is_old_root(certificate: Certificate) -> bool:

@@ -74,10 +74,8 @@ Location = Literal["LocalMachine", "CurrentUser"]
 
 def check_location(location: str) -> Location:
     """Return `location` if it is one of the two names Windows has; `InvalidInputError` otherwise."""
-    if not isinstance(location, str):
-        raise InvalidInputError(f"location must be 'LocalMachine' or 'CurrentUser', not {shown(location)}")
     for known in get_args(Location):
-        if location.casefold() == known.casefold():
+        if isinstance(location, str) and location.casefold() == known.casefold():
             return known  # type: ignore[no-any-return]
     raise InvalidInputError(f"location must be 'LocalMachine' or 'CurrentUser', not {shown(location)}")
 

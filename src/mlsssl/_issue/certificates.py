@@ -144,10 +144,9 @@ def server_certificate(
 
 def authority_certificate(
     signer: Signer | None,
-    key: PrivateKey | None,
+    key: PrivateKey,
     *,
     subject: x509.Name,
-    public_key: PublicKey,
     not_before: dt.datetime,
     not_after: dt.datetime,
     serial: int,
@@ -156,7 +155,8 @@ def authority_certificate(
     excluded: Sequence[x509.GeneralName] = (),
     crl_url: str | None = None,
 ) -> x509.Certificate:
-    """A certification authority's certificate: a root signed by `key` itself, or an intermediate by `signer`."""
+    """A certification authority's certificate: a root signed by its own `key`, or an intermediate by `signer`."""
+    public_key = key.public_key()
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -177,9 +177,7 @@ def authority_certificate(
         builder = builder.add_extension(constraints, critical=True)
     if crl_url is not None and signer is not None:
         builder = builder.add_extension(distribution_point(crl_url), critical=False)
-    signing_key = signer.key if signer else key
-    assert signing_key is not None
-    return _sign(builder, signing_key, signer)
+    return _sign(builder, signer.key if signer else key, signer)
 
 
 def distribution_point(url: str) -> x509.CRLDistributionPoints:

@@ -27,6 +27,8 @@ class Printer(Protocol):
 
 
 _SIGNS: dict[Tone, str] = {"ok": "✓", "soon": "▲", "over": "✗", "note": "i", "plain": ""}
+SEVERITIES: dict[str, Tone] = {"error": "over", "warning": "soon", "notice": "note"}
+"""The tone of each severity of a finding, worst first."""
 ROW_LIMIT = 100
 """Rows that a table shows; it says how many more there are."""
 
@@ -228,10 +230,9 @@ def ordered(steps: Iterable[object]) -> str:
 
 def findings(found: Iterable[Mapping[str, str]]) -> str:
     """A table of findings, each with its seven fields by name; nothing when there is none."""
-    tones: dict[str, Tone] = {"error": "over", "warning": "soon", "notice": "note"}
     rows = [
         [
-            sign(tones.get(one["severity"], "plain"), one["severity"]),
+            sign(SEVERITIES[one["severity"]], one["severity"]),
             code(one["code"]),
             escaped(one["where"]),
             f"{escaped(one['found'])}<br><span class='faint'>expected: {escaped(one['expected'])}</span>",

@@ -8,17 +8,11 @@ from typing import TYPE_CHECKING
 
 from mlsssl._messages.output import escaped
 from mlsssl._notebook import cards
-from mlsssl._notebook.cards import Tone, Validity, card, code, facts, level, part, sign, table, tree
+from mlsssl._notebook.cards import SEVERITIES, Tone, Validity, card, code, facts, level, part, sign, table, tree
 from mlsssl.errors import MlssslError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
-
-_MARKS: dict[str, tuple[Tone, str]] = {
-    "error": ("over", "error"),
-    "warning": ("soon", "warning"),
-    "notice": ("note", ""),
-}
 
 
 def _now() -> dt.datetime:
@@ -131,7 +125,7 @@ def report_card(
     """
     severities = [one["severity"] for one in findings]
     counts = ", ".join(
-        f"{count} {word}{'' if count == 1 else 's'}" for word in _MARKS if (count := severities.count(word))
+        f"{count} {word}{'' if count == 1 else 's'}" for word in SEVERITIES if (count := severities.count(word))
     )
     verdict = sign("over", "not ok") if "error" in severities else sign("ok", "ok")
     about = f" for {escaped(host)}" if host is not None else ""
@@ -277,5 +271,6 @@ def _days_left(end: dt.datetime, renew_from: dt.datetime | None, at: dt.datetime
 
 
 def _finding_line(finding: Mapping[str, str]) -> str:
-    tone, word = _MARKS[finding["severity"]]
-    return f"{sign(tone, word)} {code(finding['code'])} <span class='faint'>{escaped(finding['found'])}</span>"
+    severity = finding["severity"]
+    mark = sign(SEVERITIES[severity], "" if severity == "notice" else severity)
+    return f"{mark} {code(finding['code'])} <span class='faint'>{escaped(finding['found'])}</span>"
