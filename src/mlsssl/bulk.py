@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from mlsssl._select.trust import TrustAnchor
+    from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Attempt, Severity, Silenced
-    from mlsssl._validator.rules import Profile, UserRule
+    from mlsssl._validator.validate import UserRule
 
 __all__ = ["check_many"]
 

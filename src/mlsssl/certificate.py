@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from mlsssl._notebook.timeline import Timeline
     from mlsssl._notebook.views import CertificateFacts
     from mlsssl._select.trust import TrustAnchor
+    from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
-    from mlsssl._validator.rules import Profile, UserRule
-    from mlsssl._validator.validate import ServerFacts
+    from mlsssl._validator.validate import ServerFacts, UserRule
 
 __all__ = ["Certificate"]
 
