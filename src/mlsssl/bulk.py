@@ -27,7 +27,7 @@ from mlsssl._select.trust import read_once, report_on
 from mlsssl._validator.path import TrustAnchors
 from mlsssl._validator.profiles import find_profile
 from mlsssl._validator.report import Finding, PathStep, Report
-from mlsssl._validator.validate import check_crls, check_extra_rules, check_silence, check_strictness, validate
+from mlsssl._validator.validate import check_crls, check_extra_rules, check_silence, check_strictness
 from mlsssl.certificate import Certificate, check_certificate
 from mlsssl.errors import InvalidInputError, UnsupportedError
 from mlsssl.values import check_moment
@@ -159,29 +159,14 @@ class _Common:
 
     def check(self, item: _Item, parsed: _Parsed) -> Report:
         """One report."""
-        der, issuers, host = item
-        certificate, chain = pem.load_der(der), [_load(one) for one in issuers]
+        der, chain, host = item
         anchors, crls = parsed
-        if isinstance(anchors, list):  # the operating system judges each one itself
-            return report_on(
-                certificate,
-                chain,
-                host,
-                trust=anchors,
-                at=self.at,
-                profile=self.profile,
-                crls=crls,
-                revocation=self.revocation,
-                silence=self.silence,
-                extra_rules=self.extra_rules,
-            )
-        return validate(
-            certificate,
-            host=host,
-            at=self.at,
+        return report_on(
+            pem.load_der(der),
+            [_load(one) for one in chain],
+            host,
             trust=anchors,
-            intermediates=chain,
-            expect_key=False,
+            at=self.at,
             profile=self.profile,
             crls=crls,
             revocation=self.revocation,

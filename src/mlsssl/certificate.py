@@ -719,6 +719,7 @@ def assemble(
 
 def card_facts(certificate: Certificate) -> CertificateFacts:
     """What cards show of a certificate, whatever in it cannot be read. Private."""
+    from mlsssl._notebook.cards import Validity
     from mlsssl._notebook.views import CertificateFacts
 
     common_name = certificate.common_name
@@ -727,8 +728,7 @@ def card_facts(certificate: Certificate) -> CertificateFacts:
         names=() if names is None else names or ((common_name,) if common_name else ()),
         subject=certificate.subject,
         issuer=certificate.issuer,
-        not_before=certificate.not_before,
-        not_after=certificate.not_after,
+        validity=Validity(start=certificate.not_before, end=certificate.not_after, at=check_moment(None)),
         is_ca=foreign.read_or(False, attrgetter("is_ca"), certificate),
         is_self_issued=certificate.is_self_issued,
     )

@@ -15,10 +15,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.timezone.utc)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CertificateFacts:
     """What every card shows of a certificate.
@@ -27,8 +23,7 @@ class CertificateFacts:
         names: Its host names and addresses, else its common name; empty also when they cannot be read.
         subject: As text.
         issuer: As text.
-        not_before: The first second of its validity.
-        not_after: The last.
+        validity: When it is valid.
         is_ca: Whether it says, legibly, that it may issue certificates.
         is_self_issued: Whether subject and issuer are the same name.
     """
@@ -36,8 +31,7 @@ class CertificateFacts:
     names: tuple[str, ...]
     subject: str
     issuer: str
-    not_before: dt.datetime
-    not_after: dt.datetime
+    validity: Validity
     is_ca: bool
     is_self_issued: bool
 
@@ -46,11 +40,6 @@ class CertificateFacts:
         """Its first name and how many more there are, else its subject."""
         more = f" and {len(self.names) - 1} more" if len(self.names) > 1 else ""
         return f"{self.names[0]}{more}" if self.names else self.subject or "no name"
-
-    @property
-    def bar(self) -> str:
-        """A bar of what is left of its validity, and the words."""
-        return Validity(start=self.not_before, end=self.not_after, at=_now()).bar
 
 
 def certificate_card(
@@ -77,7 +66,10 @@ def certificate_card(
         friendly_name: The name that Windows shows, or None.
     """
     leaf, *above = line
-    levels = [level(one.title, "root" if one.is_self_issued else "intermediate", one.bar) for one in reversed(above)]
+    validity = leaf.validity
+    levels = [
+        level(one.title, "root" if one.is_self_issued else "intermediate", one.validity.bar) for one in reversed(above)
+    ]
     levels.append(level(leaf.title, "authority" if leaf.is_ca else "server", "this one"))
     here = sign("ok", "private key here") if has_private_key else "<span class='faint'>no private key</span>"
     return card(
@@ -87,7 +79,7 @@ def certificate_card(
                 ("names", _or_why(lambda: ", ".join(names()))),
                 ("subject", escaped(leaf.subject)),
                 ("issuer", escaped(leaf.issuer) + (" (itself)" if leaf.is_self_issued else "")),
-                ("valid", f"{leaf.not_before:%Y-%m-%d} to {leaf.not_after:%Y-%m-%d} {leaf.bar}"),
+                ("valid", f"{validity.start:%Y-%m-%d} to {validity.end:%Y-%m-%d} {validity.bar}"),
                 ("key", f"{_or_why(key_type)} · {here}"),
                 ("usages", _or_why(lambda: ", ".join(usages()))),
                 ("thumbprint", code(thumbprint)),
@@ -176,7 +168,7 @@ def store_row(
     return [
         f"{escaped(certificate.title)}{_second_line(friendly_name)}<br>{code(thumbprint, whole=True)}",
         escaped(certificate.issuer),
-        certificate.bar,
+        certificate.validity.bar,
         _key(private_key) or "<span class='faint'>none</span>",
     ]
 
@@ -215,7 +207,7 @@ def binding_row(
     elif isinstance(certificate, str):
         what, left = sign("over", certificate), ""
     else:
-        what, left = escaped(certificate.title), certificate.bar
+        what, left = escaped(certificate.title), certificate.validity.bar
     return [
         f"<strong>{escaped(key)}</strong>{_second_line(family)}",
         what + (f"<br>{code(thumbprint, whole=True)}" if thumbprint is not None else ""),

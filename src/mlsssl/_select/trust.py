@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._machine.ports import TrustProblem
+    from mlsssl._validator.path import TrustAnchors
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.served import Served
@@ -101,7 +102,7 @@ def report_on(
     *,
     private_key: PrivateKey | None = None,
     key_expected: bool = False,
-    trust: Iterable[TrustAnchor] | Literal["system"] | None,
+    trust: Iterable[TrustAnchor] | Literal["system"] | TrustAnchors | None,
     at: dt.datetime,
     profile: str | Profile,
     crls: Sequence[x509.CertificateRevocationList],
@@ -114,9 +115,11 @@ def report_on(
 ) -> Report:
     """`Certificate.check`, for all that check certificates; `served` is what a handshake showed."""
     from mlsssl._machine.trust import NO_PATH, SILENCED, findings
+    from mlsssl._validator.path import TrustAnchors
     from mlsssl._validator.validate import check_extra_rules, check_silence, validate
 
-    anchors = anchors_of(trust)
+    indexed = trust if isinstance(trust, TrustAnchors) else None
+    anchors = None if isinstance(trust, TrustAnchors) else anchors_of(trust)
     system = None if anchors is None or "system" not in anchors else ports.system_judge()
     judged_by_system = False
     intermediates = chain
@@ -138,7 +141,7 @@ def report_on(
         certificate,
         host=host,
         at=at,
-        trust=None if judged_by_system else trusted_roots(anchors),
+        trust=None if judged_by_system else trusted_roots(anchors) if indexed is None else indexed,
         intermediates=intermediates,
         private_key=private_key,
         expect_key=key_expected,
