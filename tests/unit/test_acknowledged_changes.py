@@ -25,7 +25,7 @@ from mlsssl import (
     renew,
 )
 from mlsssl._changes.recovery import LOCK
-from mlsssl._commands import machines
+from mlsssl._commands import binding as binding_commands
 from mlsssl._commands.old_tools import netsh
 from mlsssl.cli import main
 from mlsssl.testing import fake_windows_machine
@@ -265,14 +265,14 @@ def check_both_options_are_kept(
     machine: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch, words: Sequence[str]
 ) -> None:
     """Somebody changes another option when the command has read the options and works out the new ones."""
-    parse = machines.parse_options
+    parse = binding_commands.parse_options
     threads: list[threading.Thread] = []
 
     def slowly(settings: list[str], start: BindingOptions) -> BindingOptions:
         during(machine, threads)
         return parse(settings, start)
 
-    monkeypatch.setattr("mlsssl._commands.machines.parse_options", slowly)
+    monkeypatch.setattr("mlsssl._commands.binding.parse_options", slowly)
     monkeypatch.setattr("mlsssl._commands.deployment.parse_options", slowly)
     assert main([*words, "--machine", str(machine.path)]) == 0
     for thread in threads:

@@ -17,7 +17,7 @@ from made_certificates import make, shared_key
 from mlsssl import Binding, BindingOptions, Certificate, CertificateAuthority, EmbeddedMachine, IpPort
 from mlsssl._commands.old_tools import makecert, netsh, pvk2pfx
 from mlsssl._commands.old_tools.command_lines import parse_options
-from mlsssl._commands.old_tools.makecert_line import OPTIONS
+from mlsssl._commands.old_tools.makecert import OPTIONS
 from mlsssl._formats.pvk import load_pvk, serialize_pvk
 from mlsssl.cli import main
 from mlsssl.errors import (
@@ -395,6 +395,7 @@ def test_through_the_command_line(
     assert main(["pvk2pfx", "-pvk", "a.pvk", "-spc", "a.cer", "-pfx", "a.pfx", "--password", "env:KEY_PASSWORD"]) == 0
     assert Certificate.load(here / "a.pfx", password="second").names == ("a.test",)
     capsys.readouterr()
+    EmbeddedMachine("m.sqlite").close()
     assert main(["netsh", "http", "show", "sslcert", "--machine", "m.sqlite"]) == 0
     assert "SSL Certificate bindings" in capsys.readouterr().out
     assert main(["netsh", "http", "delete", "sslcert", "ipport=0.0.0.0:443", "--machine", "m.sqlite"]) == 3

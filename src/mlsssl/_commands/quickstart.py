@@ -11,22 +11,25 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl._formats.names import parse_name
+import mlsssl
+from mlsssl._commands.parser import KEY_TYPES, command
 from mlsssl._machine.files import private_folder, write
-from mlsssl.authority import CertificateAuthority
-from mlsssl.binding import Binding
-from mlsssl.certificate import Certificate
 from mlsssl.errors import ExistsError, MlssslError
-from mlsssl.machine import EmbeddedMachine
-from mlsssl.renewal import renew
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Iterator
 
+    from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
-    from mlsssl._formats.keys import KeyType
-    from mlsssl.values import Thumbprint
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the parser of this module's command."""
+    parser = command(commands, "quickstart", quickstart, "the whole procedure, shown on this computer")
+    parser.add_argument("name", metavar="NAME", help="the server's name, such as server-name.com")
+    parser.add_argument("--keep", metavar="DIR", help="keep the files in this folder")
+    parser.add_argument("--key", choices=KEY_TYPES, help="type of the server's key; rsa-2048 by default")
 
 
 def _other_name(host: str) -> str:
@@ -80,9 +83,9 @@ def _folder(keep: str | None) -> Iterator[Path]:
     yield chosen if chosen.is_dir() else private_folder(chosen)
 
 
-def _run(name: str, key: KeyType, folder: Path, steps: _Steps) -> None:
+def _run(name: str, key: mlsssl.KeyType | None, folder: Path, steps: _Steps) -> None:
     password = secrets.token_urlsafe(18)
-    ca = CertificateAuthority.create("SelfIssuedCA")
+    ca = mlsssl.CertificateAuthority.create("SelfIssuedCA")
     ca.certificate.save(folder / "SelfIssuedCA.cer")
     ca.save(folder / "SelfIssuedCA.pfx", password=password)
     steps.show(
@@ -103,7 +106,7 @@ def _run(name: str, key: KeyType, folder: Path, steps: _Steps) -> None:
     )
 
     pfx = certificate.save(folder / "SelfIssuedSSL.pfx", password=password)
-    loaded = Certificate.load(pfx, password=password)
+    loaded = mlsssl.Certificate.load(pfx, password=password)
     if loaded != certificate or not loaded.has_private_key:
         raise QuickstartError(f"{pfx} does not hold what was written into it")
     write(folder / "password.txt", f"{password}\n".encode(), private=True)
@@ -121,7 +124,7 @@ def _run(name: str, key: KeyType, folder: Path, steps: _Steps) -> None:
         instead_of='opening the certificate and reading "You have a private key that corresponds to this certificate"',
     )
 
-    with EmbeddedMachine(folder / "machine.sqlite") as machine, machine.store("MY") as store:
+    with mlsssl.EmbeddedMachine(folder / "machine.sqlite") as machine, machine.store("MY") as store:
         entry = store.import_pfx(pfx, password, friendly_name=f"{host} (quickstart)")
         if not entry.has_private_key:
             raise QuickstartError("the store holds the certificate without a usable private key")
@@ -133,7 +136,7 @@ def _run(name: str, key: KeyType, folder: Path, steps: _Steps) -> None:
         steps.show("Take its thumbprint", str(entry.thumbprint), instead_of="mmc: Details, Thumbprint, copy by hand")
 
         app_id = uuid.uuid4()
-        binding = Binding("0.0.0.0:443", entry, app_id=app_id, machine=machine).add()
+        binding = mlsssl.Binding("0.0.0.0:443", entry, app_id=app_id, machine=machine).add()
         steps.show(
             "Bind it to the port with a fresh GUID",
             f"{binding.key} answers with it; owner {{{app_id}}}",
@@ -171,9 +174,11 @@ def _run(name: str, key: KeyType, folder: Path, steps: _Steps) -> None:
             )
 
 
-def _renew(binding: Binding, ca: CertificateAuthority, machine: EmbeddedMachine) -> Thumbprint:
-    outcome = renew(binding.key, ca, machine=machine)
-    after = Binding.get(binding.key, machine=machine)
+def _renew(
+    binding: mlsssl.Binding, ca: mlsssl.CertificateAuthority, machine: mlsssl.EmbeddedMachine
+) -> mlsssl.Thumbprint:
+    outcome = mlsssl.renew(binding.key, ca, machine=machine)
+    after = mlsssl.Binding.get(binding.key, machine=machine)
     if not outcome.changed or after.thumbprint is None or after.thumbprint == binding.thumbprint:
         raise QuickstartError("the renewal left the old certificate bound")
     if (after.app_id, after.options) != (binding.app_id, binding.options):
@@ -198,19 +203,18 @@ def _answers(connection: ssl.SSLSocket, host: str) -> bool:
         return False
 
 
-def _prove(ca: CertificateAuthority, host: str, port: int, expected: Thumbprint) -> None:
+def _prove(ca: mlsssl.CertificateAuthority, host: str, port: int, expected: mlsssl.Thumbprint) -> None:
     """The right name gets the expected certificate; a wrong name and another root are refused, for that reason."""
-    parse_name(host)
     try:
         with contextlib.closing(_connect(ca.ssl_context(), host, port)) as connection:
-            served = Certificate.from_der(connection.getpeercert(binary_form=True) or b"").thumbprint
+            served = mlsssl.Certificate.from_der(connection.getpeercert(binary_form=True) or b"").thumbprint
             if served != expected:
                 raise QuickstartError(f"the listener serves {served}, not {expected}")
             if not _answers(connection, host):
                 raise QuickstartError("the listener gave no page over the connection")
     except OSError as error:
         raise QuickstartError(f"a client that trusts the root was refused: {error}") from error
-    stranger = CertificateAuthority.create("Somebody else's CA", key="ec-p256")
+    stranger = mlsssl.CertificateAuthority.create("Somebody else's CA", key="ec-p256")
     for authority, name, reason in (
         (ca, _other_name(host), "mismatch"),
         (stranger, host, "unable to get local issuer"),

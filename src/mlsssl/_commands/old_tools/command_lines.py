@@ -5,11 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from mlsssl._formats.pvk import is_pvk
 from mlsssl.errors import InvalidInputError
 from mlsssl.netsh import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
 
 
 class AskPassword(Protocol):
@@ -78,7 +80,7 @@ def parse_options(
         word = queue.pop(0)
         name = _option_name(word, known)
         if name is None:
-            parsed.operands.append(_unquote(word, queue))
+            parsed.operands.append(unquote(word, queue))
             continue
         option = known.get(name)
         if option is None:
@@ -93,7 +95,7 @@ def parse_options(
             raise InvalidInputError(f"{program} -{name} needs a value: {option.value}")
         else:
             value = queue.pop(0)
-            parsed.options[name] = value if name in raw else _unquote(value, queue)
+            parsed.options[name] = value if name in raw else unquote(value, queue)
     return parsed
 
 
@@ -105,7 +107,7 @@ def _option_name(word: str, known: Mapping[str, Option]) -> str | None:
     return name if plain.startswith("-") and len(plain) > 1 else None
 
 
-def _unquote(word: str, queue: list[str]) -> str:
+def unquote(word: str, queue: list[str]) -> str:
     """A word without the typographic quotes around it; a shell splits between those, so words are joined again."""
     plain = normalize(word)
     if plain == word or plain[:1] not in ('"', "'"):
@@ -116,6 +118,12 @@ def _unquote(word: str, queue: list[str]) -> str:
             raise InvalidInputError(f"a quote does not end: {word}")
         plain = f"{plain} {normalize(queue.pop(0))}"
     return plain[1:-1]
+
+
+def pvk_password(path: str | Path, data: bytes, ask_password: AskPassword) -> str | None:
+    """Ask for a key file's password if that says in the clear that it is encrypted; of all formats PVK alone does."""
+    encrypted = is_pvk(data) and data[12:16] != bytes(4)
+    return ask_password(f"password of {path}", new=False) if encrypted else None
 
 
 def explain(out: Callable[[str], object], *, command_line: str, python: str, better: Sequence[str]) -> None:

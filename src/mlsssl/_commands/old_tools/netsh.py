@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlsssl._changes.recovery import add_record, remove_record, replace_record
-from mlsssl._commands.old_tools.command_lines import explain
+from mlsssl._commands.old_tools.command_lines import explain, unquote
 from mlsssl._select.ports import port_of
 from mlsssl.errors import BindingNotFoundError
 from mlsssl.netsh import NetshCommand, format_listing, parse_command
@@ -68,28 +68,11 @@ def run(
 
 def _join(argv: Sequence[str]) -> list[str]:
     """Words as a shell gave them; a value in typographic quotes, which no shell knows, comes in pieces."""
-    words: list[str] = []
-    for word in argv:
-        if words and "=" in words[-1] and "=" not in word and _is_open(words[-1]):
-            words[-1] = f"{words[-1]} {word}"
-        else:
-            words.append(word)
-    return [_strip(word) for word in words]
-
-
-_OPENING, _CLOSING = "“„«‘‚‹", "”“»’‘›"
-
-
-def _is_open(word: str) -> bool:
-    value = word.partition("=")[2]
-    return value[:1] in _OPENING and value[-1:] not in _CLOSING
-
-
-def _strip(word: str) -> str:
-    name, equals, value = word.partition("=")
-    if equals and len(value) > 1 and value[0] in _OPENING and value[-1] in _CLOSING:
-        return f"{name}={value[1:-1]}"
-    return word
+    words, queue = [], list(argv)
+    while queue:
+        name, equals, value = queue.pop(0).partition("=")
+        words.append(f"{name}={unquote(value, queue)}" if equals else name)
+    return words
 
 
 def _explain(command: NetshCommand, out: Callable[[str], object]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl._commands.old_tools.command_lines import Option, explain, parse_options
+from mlsssl._commands.old_tools.command_lines import Option, explain, parse_options, pvk_password
 from mlsssl._machine import files
 from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import Certificate
@@ -82,10 +82,9 @@ def run(
     if files.exists(Path(pfx)) and not parsed.flag("f"):
         raise ExistsError(f"{pfx} is there already; pvk2pfx -f replaces it")
     key = files.read(Path(pvk))
-    encrypted = key[:4] == b"\x1e\xf1\xb5\xb0" and key[12:16] != bytes(4)
     password = parsed.text("pi")
-    if password is None and encrypted:
-        password = ask_password(f"password of {pvk}", new=False)
+    if password is None:
+        password = pvk_password(pvk, key, ask_password)
     certificate = Certificate.from_bytes(files.read(Path(spc)), key=key, key_password=password)
     new_password = parsed.text("po") or password or ask_password(f"new password for {pfx}", new=True)
     files.write(Path(pfx), certificate.to_pfx(new_password), private=True)
