@@ -176,5 +176,5 @@ def machine_of(arguments: Namespace, *, create: bool = False) -> mlsssl.Machine:
         )
     machine = mlsssl.EmbeddedMachine(arguments.machine)
     if new:
-        write([f"mlsssl: made a new embedded machine in {arguments.machine}"], to=sys.stderr)
+        write(foreign_text.message(f"mlsssl: made a new embedded machine in {arguments.machine}"), to=sys.stderr)
     return machine
