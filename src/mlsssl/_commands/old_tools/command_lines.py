@@ -13,6 +13,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
+    from mlsssl.machine import Machine
+
 
 class AskPassword(Protocol):
     """Where passwords come from: a prompt, the environment, a file, standard input."""
@@ -20,6 +22,36 @@ class AskPassword(Protocol):
     def __call__(self, purpose: str, *, new: bool) -> str | None:
         """The password for this purpose; `new` ones are asked for twice. None is "no password"."""
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What an old command works with.
+
+    Attributes:
+        machine: Whose stores and bindings are meant; this computer's when None.
+        ask_password: Asked for each file that is encrypted or that is to be.
+        out: Takes the lines to print.
+        explain_only: Print the modern call instead of doing anything.
+    """
+
+    machine: Machine | None
+    ask_password: AskPassword
+    out: Callable[[str], object]
+    explain_only: bool = False
+
+    def pvk_password(self, path: str | Path, data: bytes) -> str | None:
+        """Ask for a key file's password if that says openly that it is encrypted; of all formats PVK alone does."""
+        encrypted = is_pvk(data) and data[12:16] != bytes(4)
+        return self.ask_password(f"password of {path}", new=False) if encrypted else None
+
+    def explain(self, command_line: str, python: str, *better: str) -> int:
+        """Print the modern call, as a command line and in Python, and what is `better` about it."""
+        lines = ["The same with mlsssl:", f"  {command_line}", "In Python:"]
+        lines += [f"  {line}" for line in python.splitlines()]
+        for line in (*lines, "What is better about it:", *(f"  - {line}" for line in better)):
+            self.out(line)
+        return 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,21 +150,3 @@ def unquote(word: str, queue: list[str]) -> str:
             raise InvalidInputError(f"a quote does not end: {word}")
         plain = f"{plain} {normalize(queue.pop(0))}"
     return plain[1:-1]
-
-
-def pvk_password(path: str | Path, data: bytes, ask_password: AskPassword) -> str | None:
-    """Ask for a key file's password if that says in the clear that it is encrypted; of all formats PVK alone does."""
-    encrypted = is_pvk(data) and data[12:16] != bytes(4)
-    return ask_password(f"password of {path}", new=False) if encrypted else None
-
-
-def explain(out: Callable[[str], object], *, command_line: str, python: str, better: Sequence[str]) -> None:
-    """Print the modern call and what is better about it."""
-    out("The same with mlsssl:")
-    out(f"  {command_line}")
-    out("In Python:")
-    for line in python.splitlines():
-        out(f"  {line}")
-    out("What is better about it:")
-    for line in better:
-        out(f"  - {line}")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Literal, cast
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from mlsssl._commands.old_tools.command_lines import Option, Parsed, explain, parse_options, pvk_password
+from mlsssl._commands.old_tools.command_lines import Context, Option, Parsed, parse_options
 from mlsssl._formats import keys, pvk
 from mlsssl._machine import files
 from mlsssl._messages.foreign_text import shown
@@ -25,12 +25,10 @@ from mlsssl.errors import InvalidInputError, NotFoundError
 from mlsssl.store import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
-    from mlsssl._commands.old_tools.command_lines import AskPassword
     from mlsssl._formats.keys import KeyType, PrivateKey
     from mlsssl._formats.pvk import KeySpec
-    from mlsssl.machine import Machine
 
 _SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
 _CONTAINER = "the private key would lie in a named container of a provider; use -sv FILE.pvk, or -ss STORE"
@@ -120,22 +118,12 @@ class Request:
         return begin + dt.timedelta(hours=1), max(1, (end - begin).days)
 
 
-def run(
-    argv: Sequence[str],
-    *,
-    machine: Machine | None,
-    ask_password: AskPassword,
-    out: Callable[[str], object],
-    explain_only: bool = False,
-) -> int:
+def run(argv: Sequence[str], context: Context) -> int:
     """Run a MakeCert command line.
 
     Args:
         argv: The words after `makecert`.
-        machine: Whose stores `-ss` and `-is` mean; this computer's when None.
-        ask_password: Asked for each .pvk file that is encrypted or made.
-        out: Takes the lines to print.
-        explain_only: Print the modern call instead of doing anything.
+        context: The machine whose stores `-ss` and `-is` mean, where passwords come from, and where lines go.
 
     Returns:
         0.
@@ -144,6 +132,7 @@ def run(
         InvalidInputError: an option that is unknown, impossible or cannot be honoured; the message names it.
         MlssslError: whatever reading, issuing and writing can raise.
     """
+    out = context.out
     parsed = parse_options("makecert", argv, OPTIONS)
     if parsed.flag("?") or parsed.flag("!"):
         out("makecert [options] outputCertificateFile")
@@ -151,19 +140,18 @@ def run(
             out(f"  -{name} {option.value or ''}{' (refused)' if option.refused else ''}".rstrip())
         return 0
     request = _check(parsed)
-    if explain_only:
-        _explain(request, parsed, out)
-        return 0
-    key = _existing_key(request, ask_password)
-    certificate = _make(request, key, parsed, machine, ask_password)
+    if context.explain_only:
+        return _explain(request, parsed, context)
+    key = _existing_key(request, context)
+    certificate = _make(request, key, parsed, context)
     if request.key_file is not None and key is None:
-        _write_key(request, certificate, ask_password)
+        _write_key(request, certificate, context)
         out(f"private key: {request.key_file}")
     if request.certificate_file is not None:
         files.write(request.certificate_file, certificate.to_der(), private=False)
         out(f"certificate: {request.certificate_file}")
     if request.store is not None:
-        with Store.open(request.store, location=request.location, machine=machine, create=True) as store:
+        with Store.open(request.store, location=request.location, machine=context.machine, create=True) as store:
             store.add(certificate, exportable=request.exportable)
         out(f"store: {request.location}\\{request.store}")
         if request.location == "CurrentUser":
@@ -173,7 +161,7 @@ def run(
     return 0
 
 
-def _existing_key(request: Request, ask_password: AskPassword) -> PrivateKey | None:
+def _existing_key(request: Request, context: Context) -> PrivateKey | None:
     """The key in the file of -sv, when it is there already: MakeCert takes it."""
     if request.key_file is None:
         return None
@@ -181,18 +169,16 @@ def _existing_key(request: Request, ask_password: AskPassword) -> PrivateKey | N
         data = files.read(request.key_file)
     except NotFoundError:
         return None
-    return pvk.load_pvk(data, pvk_password(request.key_file, data, ask_password)).private_key
+    return pvk.load_pvk(data, context.pvk_password(request.key_file, data)).private_key
 
 
-def _make(
-    request: Request, key: PrivateKey | None, parsed: Parsed, machine: Machine | None, ask_password: AskPassword
-) -> Certificate:
+def _make(request: Request, key: PrivateKey | None, parsed: Parsed, context: Context) -> Certificate:
     first = request.common_names[0]
     if request.self_signed:
         private_key = key or keys.make_key(request.key_type or ("rsa-3072" if request.authority else "rsa-2048"))
         made = _self_signed(request, private_key)
     else:
-        issuer = _issuer(parsed, machine, ask_password)
+        issuer = _issuer(parsed, context)
         # A .pvk holds RSA keys only, whatever the issuer's kind.
         kind = "rsa-2048" if request.key_file else issuer.key_type
         private_key = key or keys.make_key(request.key_type or keys.check_key_type(kind))
@@ -228,18 +214,18 @@ def _self_signed(request: Request, key: PrivateKey) -> Certificate:
     return Certificate(signed.to_cryptography(), private_key=key)
 
 
-def _issuer(parsed: Parsed, machine: Machine | None, ask_password: AskPassword) -> CertificateAuthority:
+def _issuer(parsed: Parsed, context: Context) -> CertificateAuthority:
     certificate_file, key_file = parsed.text("ic"), parsed.text("iv")
     if certificate_file is not None:
         if key_file is None:
             raise InvalidInputError("makecert -ic needs -iv FILE.pvk, the issuer's private key")
-        password = pvk_password(key_file, files.read(Path(key_file)), ask_password)
+        password = context.pvk_password(key_file, files.read(Path(key_file)))
         return CertificateAuthority.load(certificate_file, key=key_file, key_password=password)
     name = parsed.text("in")
     location: Literal["LocalMachine", "CurrentUser"] = (
         "LocalMachine" if (parsed.text("ir") or "").lower() == "localmachine" else "CurrentUser"
     )
-    with Store.open(parsed.text("is") or "MY", location=location, machine=machine) as store:
+    with Store.open(parsed.text("is") or "MY", location=location, machine=context.machine) as store:
         found = [entry for entry in store if entry.certificate.is_ca and name in (None, entry.certificate.common_name)]
         if len(found) != 1:
             raise NotFoundError(
@@ -248,46 +234,39 @@ def _issuer(parsed: Parsed, machine: Machine | None, ask_password: AskPassword) 
         return CertificateAuthority(store.export(found[0].thumbprint))
 
 
-def _write_key(request: Request, certificate: Certificate, ask_password: AskPassword) -> None:
+def _write_key(request: Request, certificate: Certificate, context: Context) -> None:
     assert request.key_file is not None
     key = certificate.private_key
     if not isinstance(key, rsa.RSAPrivateKey):
         raise InvalidInputError(f"{request.key_file}: a .pvk holds RSA keys only")
-    password = ask_password(f"new password for {request.key_file}", new=True)
+    password = context.ask_password(f"new password for {request.key_file}", new=True)
     files.write(request.key_file, pvk.serialize_pvk(key, password, key_spec=request.key_spec), private=True)
 
 
-def _explain(request: Request, parsed: Parsed, out: Callable[[str], object]) -> None:
+def _explain(request: Request, parsed: Parsed, context: Context) -> int:
     first = request.common_names[0]
     names = ", ".join(f'"{name}"' for name in request.common_names)
     where = request.certificate_file or Path("certificate.cer")
     pfx = where.with_suffix(".pfx")
     if request.self_signed and request.authority:
-        explain(
-            out,
-            command_line=f'mlsssl ca create "{first}" --out {pfx} --certificate-out {where}',
-            python=f'ca = CertificateAuthority.create("{first}")\nca.save("{pfx}", password=...)',
-            better=(
-                "the root says that it is an authority (basicConstraints), which clients other than Windows want",
-                "certificate and private key are in one file, readable by its owner only",
-                "the key is encrypted after thousands of rounds of hashing; a .pvk uses RC4 after one",
-                "name constraints can limit what it may issue for (permitted=, excluded=)",
-            ),
+        return context.explain(
+            f'mlsssl ca create "{first}" --out {pfx} --certificate-out {where}',
+            f'ca = CertificateAuthority.create("{first}")\nca.save("{pfx}", password=...)',
+            "the root says that it is an authority (basicConstraints), which clients other than Windows want",
+            "certificate and private key are in one file, readable by its owner only",
+            "the key is encrypted after thousands of rounds of hashing; a .pvk uses RC4 after one",
+            "name constraints can limit what it may issue for (permitted=, excluded=)",
         )
-        return
     issuer = parsed.text("ic") or "ca.pfx"
-    explain(
-        out,
-        command_line=f"mlsssl issue {' '.join(request.common_names)} --ca {issuer}"
+    return context.explain(
+        f"mlsssl issue {' '.join(request.common_names)} --ca {issuer}"
         + (f" --ca-key {parsed.text('iv')}" if parsed.text("iv") else "")
         + f" --out {pfx}",
-        python=f'cert = ca.issue({names})\ncert.save("{pfx}", password=...)\ndeploy("0.0.0.0:443", cert)',
-        better=(
-            "the names are in subjectAltName too, where clients look; MakeCert wrote the common name only",
-            "as many names and addresses as needed: issue('www.example.com', '10.0.0.5')",
-            "199 days instead of the year 2039, which Apple's clients refuse; renew() makes the successor",
-            "no .pvk, no pvk2pfx: save('….pfx') writes what Windows imports",
-        ),
+        f'cert = ca.issue({names})\ncert.save("{pfx}", password=...)\ndeploy("0.0.0.0:443", cert)',
+        "the names are in subjectAltName too, where clients look; MakeCert wrote the common name only",
+        "as many names and addresses as needed: issue('www.example.com', '10.0.0.5')",
+        "199 days instead of the year 2039, which Apple's clients refuse; renew() makes the successor",
+        "no .pvk, no pvk2pfx: save('….pfx') writes what Windows imports",
     )
 
 

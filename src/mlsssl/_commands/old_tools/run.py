@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 from argparse import Namespace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlsssl._commands.old_tools import makecert, netsh, pvk2pfx
+from mlsssl._commands.old_tools.command_lines import Context
 from mlsssl._commands.parser import machine_of
 from mlsssl._commands.terminal import read_password
 from mlsssl.errors import InvalidInputError
 from mlsssl.netsh import normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mlsssl._commands.terminal import Terminal
 
-_TOOLS: dict[str, Callable[..., int]] = {"makecert": makecert.run, "pvk2pfx": pvk2pfx.run, "netsh": netsh.run}
+_TOOLS = {"makecert": makecert.run, "pvk2pfx": pvk2pfx.run, "netsh": netsh.run}
 
 HELP = """\
 mlsssl {name} takes the command line of {name} word for word. Ours, which may stand anywhere among its words:
@@ -57,8 +57,9 @@ def run_old(arguments: Namespace, terminal: Terminal) -> int:
             return 0
         theirs = ["-?"]
     run = _TOOLS[name]
+    context = Context(machine=None, ask_password=ask_password, out=terminal.say, explain_only=own.explain)
     if own.help or own.explain or own.machine is None:
         # Without one, the command opens this computer's machine only when it has something to do there.
-        return run(theirs, machine=None, ask_password=ask_password, out=terminal.say, explain_only=own.explain)
+        return run(theirs, context)
     with machine_of(own, create=name != "netsh") as machine:
-        return run(theirs, machine=machine, ask_password=ask_password, out=terminal.say)
+        return run(theirs, replace(context, machine=machine))
