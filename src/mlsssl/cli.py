@@ -25,6 +25,7 @@ from mlsssl._commands import (
     store,
 )
 from mlsssl._commands.parser import Parser, UsageError
+from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.terminal import Terminal, write
 from mlsssl._messages import foreign_text
 from mlsssl._version import __version__
@@ -176,8 +177,8 @@ def _tell(error: errors.MlssslError, arguments: argparse.Namespace, terminal: Te
             if value is not None:
                 told[name] = value.to_dict()
         terminal.result(told)
-    _complain(f"mlsssl: {error}")
+    _complain(in_commands(f"mlsssl: {error}"))
     causes = [str(item) for item in getattr(reason, "diagnosis", ())]
     for item in causes if len(causes) > 1 else ():  # a single one is in the message
-        _complain(f"  - {item}")
+        _complain(in_commands(f"  - {item}"))
     return code

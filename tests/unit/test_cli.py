@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -19,7 +20,9 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, KeyType
 from mlsssl._commands import authority
 from mlsssl._commands.parser import KEY_TYPES
+from mlsssl._commands.remedies import in_commands
 from mlsssl._formats.crl import REASONS
+from mlsssl._validator.catalogue import RULES
 from mlsssl.cli import main
 from mlsssl.testing import tls_server
 
@@ -552,3 +555,19 @@ def test_a_new_machine_is_told(issued: Path, capsys: pytest.CaptureFixture[str])
     json.loads(captured.out)
     assert main(add) == 0
     assert capsys.readouterr().err == ""
+
+
+def test_what_to_do_is_said_in_commands(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every remedy of the catalogue is turned; JSON keeps the library's own words, for programs."""
+    python = re.compile(r"""\(\.\.\.|=[\[{"']|=True|Store\.open|\b(ca|cert)\.|Certificate(Authority)?\.""")
+    for rule in RULES.values():
+        assert not python.search(in_commands(rule.remedy)), rule.code
+    plain = "the name ca.example.com (RFC 5280) has ipport=0.0.0.0:443"
+    assert in_commands(plain) == plain
+    check = ["check", "server.pfx", "--password", "env:PW", "--trust", "ca.cer", "--host", "other.test"]
+    assert main(check) == 1
+    assert "mlsssl issue other.test" in output(capsys)
+    assert main([*check, "--json"]) == 1
+    assert "ca.issue(" in output(capsys)
+    assert main(["binding", "add", "0.0.0.0:443", "18e1628ac1cd7cae3495e718f87e5b6188193c81"]) == 8
+    assert "mlsssl store add" in output(capsys)

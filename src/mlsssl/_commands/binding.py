@@ -11,6 +11,7 @@ import mlsssl
 from mlsssl._commands.parser import command, group, machine_of
 from mlsssl._commands.store import names_of
 from mlsssl._messages.foreign_text import shown
+from mlsssl._netsh.options import TIME_UNITS
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import BindingOptions
 
@@ -72,9 +73,6 @@ def list_bindings(arguments: Namespace, terminal: Terminal) -> int:
     return 0
 
 
-_UNITS = {"revocation_freshness_time": "seconds", "url_retrieval_timeout": "milliseconds"}
-
-
 def _options_text(options: BindingOptions) -> str:
     """What differs from the defaults, in the words that --option takes."""
     default, words = BindingOptions(), []
@@ -83,7 +81,7 @@ def _options_text(options: BindingOptions) -> str:
         if value == getattr(default, one.name):
             continue
         if isinstance(value, timedelta):
-            value = value // timedelta(**{_UNITS[one.name]: 1})
+            value = value // TIME_UNITS[one.name]
         elif isinstance(value, bool):
             value = "yes" if value else "no"
         words.append(f"{one.name}={value}")
@@ -108,10 +106,9 @@ def parse_options(settings: list[str], start: BindingOptions) -> BindingOptions:
         elif isinstance(known[name], (timedelta, int)):
             if not (value.isascii() and value.isdigit()):
                 raise InvalidInputError(f"{name} is a whole number, not {shown(value)}")
-            unit = _UNITS.get(name)
             if len(value) > len(str(2**32)):  # a DWORD at most; more digits overflow timedelta
                 raise InvalidInputError(f"{name} is at most {2**32 - 1}, not {value}")
-            changes[name] = timedelta(**{unit: int(value)}) if unit else int(value)
+            changes[name] = int(value) * TIME_UNITS.get(name, 1)
         else:
             changes[name] = value or None
     if "revocation_freshness_time" in changes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import mlsssl
 from mlsssl._commands.parser import PASSWORD_HELP, command, given
+from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.terminal import read_password
 from mlsssl._machine import files
 from mlsssl._messages.foreign_text import shown
@@ -185,11 +186,11 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
     }
     if _ENDPOINT.fullmatch(arguments.target) and not files.exists(Path(arguments.target)):
         seen = mlsssl.check_endpoint(arguments.target, **options)
-        terminal.result(seen.to_dict(), str(seen))
+        terminal.result(seen.to_dict(), in_commands(str(seen)))
         return 0 if seen.report.ok else 1
     certificate = load(arguments.target, arguments.password, key=arguments.key)
     report = certificate.check(key_expected=not arguments.no_key, **options)
-    terminal.result(report.to_dict(), str(report))
+    terminal.result(report.to_dict(), in_commands(str(report)))
     return 0 if report.ok else 1
 
 

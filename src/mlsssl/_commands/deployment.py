@@ -11,6 +11,7 @@ from mlsssl._commands.authority import load_authority
 from mlsssl._commands.binding import parse_options
 from mlsssl._commands.certificate import load
 from mlsssl._commands.parser import KEY_TYPES, PASSWORD_HELP, command, given, machine_of
+from mlsssl._commands.remedies import in_commands
 from mlsssl.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -112,7 +113,7 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
 
 
 def _tell(done: mlsssl.Outcome | mlsssl.Plan, terminal: Terminal) -> int:
-    terminal.result(done.to_dict(), str(done))
+    terminal.result(done.to_dict(), in_commands(str(done)))
     if isinstance(done, mlsssl.Plan):
         return 0 if done.ok else 1
     return NOT_VERIFIED if done.verified is False else 0
@@ -170,11 +171,11 @@ def _tell_renewals(results: list[mlsssl.Renewal], terminal: Terminal) -> int:
     terminal.result({"exit_code": code, "results": [one.to_dict() for one in results]})
     for one in results:
         if one.error is not None:
-            terminal.say(f"{one.key or 'a pending change'}: failed: {one.error}", style="error")
+            terminal.say(f"{one.key or 'a pending change'}: failed: {in_commands(str(one.error))}", style="error")
         elif one.outcome is not None:
-            terminal.say(str(one.outcome), style="" if one.outcome.verified is not False else "error")
+            terminal.say(in_commands(str(one.outcome)), style="" if one.outcome.verified is not False else "error")
         elif one.plan is not None:
-            terminal.say(str(one.plan), style="" if one.plan.ok else "error")
+            terminal.say(in_commands(str(one.plan)), style="" if one.plan.ok else "error")
         else:
             terminal.say(f"{one.key}: {one.skipped}")
     if not results:
@@ -201,28 +202,21 @@ def cleanup(arguments: Namespace, terminal: Terminal) -> int:
     return 0
 
 
-_AUDIT_COLUMNS = {
-    "key": "KEY",
-    "owner": "OWNER",
-    "names": "NAMES",
-    "days_left": "DAYS",
-    "private_key": "PRIVATE KEY",
-    "severity": "WORST",
-    "findings": "FINDINGS",
-}
-
-
 def audit(arguments: Namespace, terminal: Terminal) -> int:
     """`audit`: the joined table; 1 when a finding is an error."""
+    from mlsssl.auditing import COLUMNS
+
     with machine_of(arguments) as machine:
         found = mlsssl.audit(machine=machine, **given(arguments, "remedies"))
     if terminal.as_json:
         terminal.result(found.to_dict())
     else:
-        terminal.table(found.to_rows(), _AUDIT_COLUMNS, empty="Nothing is bound.")
+        terminal.table(found.to_rows(), COLUMNS, empty="Nothing is bound.")
         if arguments.remedies:
             for row in found.rows:
                 for finding in row.findings:
-                    terminal.say(f"{row.key or row.thumbprint}: {finding}", style=finding.severity.value)
-                    terminal.say([f"    remedy: {finding.remedy}"])
+                    terminal.say(
+                        f"{row.key or row.thumbprint}: {in_commands(str(finding))}", style=finding.severity.value
+                    )
+                    terminal.say([f"    remedy: {in_commands(finding.remedy)}"])
     return 0 if found.ok else 1

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import socket
-import ssl
 import tempfile
 import uuid
 from pathlib import Path
@@ -14,14 +12,17 @@ from typing import TYPE_CHECKING
 import mlsssl
 from mlsssl._commands.parser import KEY_TYPES, command
 from mlsssl._machine.files import private_folder, write
-from mlsssl.errors import ExistsError, MlssslError
+from mlsssl.errors import ExistsError, ListenerError, MlssslError
 
 if TYPE_CHECKING:
+    import ssl
     from argparse import Namespace
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
+    from mlsssl._testing.tls import TlsConnection
 
 
 def add_commands(commands: Commands) -> None:
@@ -157,13 +158,12 @@ def _run(name: str, key: mlsssl.KeyType | None, folder: Path, steps: _Steps) -> 
                 "a client that trusts another root refused it",
                 instead_of="a browser, once the root is in its store",
             )
-            old_connection = _connect(ca.ssl_context(), client_name, port)
-            with contextlib.closing(old_connection):
+            with _client(ca, client_name, port) as old_connection:
                 renewed = _renew(binding, ca, machine)
                 steps.show(
                     "Renew it while the listener runs",
                     f"{entry.thumbprint} → {renewed}, same names, same options, new key; the old connection "
-                    f"{'goes on' if _answers(old_connection, client_name) else 'was cut'}",
+                    f"{'goes on' if _answers(old_connection.session, client_name) else 'was cut'}",
                     instead_of="stop the service; netsh http delete sslcert ipport=0.0.0.0:443; add again; start",
                 )
             _prove(ca, client_name, port, renewed)
@@ -186,13 +186,10 @@ def _renew(
     return after.thumbprint
 
 
-def _connect(context: ssl.SSLContext, host: str, port: int) -> ssl.SSLSocket:
-    raw = socket.create_connection(("127.0.0.1", port), timeout=10)
-    try:
-        return context.wrap_socket(raw, server_hostname=host)
-    except BaseException:
-        raw.close()
-        raise
+def _client(ca: mlsssl.CertificateAuthority, host: str, port: int) -> AbstractContextManager[TlsConnection]:
+    from mlsssl._testing.tls import tls_client
+
+    return tls_client(("127.0.0.1", port), trust=[ca], host=host, timeout=10)
 
 
 def _answers(connection: ssl.SSLSocket, host: str) -> bool:
@@ -206,13 +203,12 @@ def _answers(connection: ssl.SSLSocket, host: str) -> bool:
 def _prove(ca: mlsssl.CertificateAuthority, host: str, port: int, expected: mlsssl.Thumbprint) -> None:
     """The right name gets the expected certificate; a wrong name and another root are refused, for that reason."""
     try:
-        with contextlib.closing(_connect(ca.ssl_context(), host, port)) as connection:
-            served = mlsssl.Certificate.from_der(connection.getpeercert(binary_form=True) or b"").thumbprint
-            if served != expected:
-                raise QuickstartError(f"the listener serves {served}, not {expected}")
-            if not _answers(connection, host):
+        with _client(ca, host, port) as connection:
+            if connection.certificate.thumbprint != expected:
+                raise QuickstartError(f"the listener serves {connection.certificate.thumbprint}, not {expected}")
+            if not _answers(connection.session, host):
                 raise QuickstartError("the listener gave no page over the connection")
-    except OSError as error:
+    except ListenerError as error:
         raise QuickstartError(f"a client that trusts the root was refused: {error}") from error
     stranger = mlsssl.CertificateAuthority.create("Somebody else's CA", key="ec-p256")
     for authority, name, reason in (
@@ -220,11 +216,10 @@ def _prove(ca: mlsssl.CertificateAuthority, host: str, port: int, expected: mlss
         (stranger, host, "unable to get local issuer"),
     ):
         try:
-            _connect(authority.ssl_context(), name, port).close()
-        except ssl.SSLCertVerificationError as error:
+            with _client(authority, name, port):
+                pass
+        except ListenerError as error:
             if reason not in str(error).lower():
                 raise QuickstartError(f"refused, but not for the reason it should: {error}") from error
-        except OSError as error:
-            raise QuickstartError(f"the connection that should be refused by the client broke: {error}") from error
         else:
             raise QuickstartError(f"a client that trusts {authority.name} accepted {name}, which it must refuse")

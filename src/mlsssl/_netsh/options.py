@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,9 @@ SWITCHES = (
     Switch("disablesessionid", "session_id", True, "Disable Session ID"),
 )
 SWITCHES_BY_PARAMETER = {switch.parameter: switch for switch in SWITCHES}
+
+TIME_UNITS = {"revocation_freshness_time": timedelta(seconds=1), "url_retrieval_timeout": timedelta(milliseconds=1)}
+"""The unit of each option that is a time, for text: what Windows keeps it in."""
 
 # Bits that a listing shows or a record holds, but that no parameter sets: field, value when not set.
 UNSPEAKABLE: tuple[tuple[str, object], ...] = (
