@@ -384,7 +384,7 @@ def crl_files(place: Path) -> tuple[CertificateAuthority, Certificate]:
 
 
 def test_revocation_lists_in_a_store(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Listed, added, renewed, refused when older, removed by file and by SHA-1; in the store CA unless said."""
+    """Listed, added, renewed, refused when older, removed by file and by SHA-1; in the store CA by default."""
     crl_files(place)
     assert main(["store", "crls"]) == 0
     assert r"no revocation lists in LocalMachine\CA" in output(capsys)

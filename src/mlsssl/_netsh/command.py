@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import shown
-from mlsssl._netsh.options import SWITCHES, SWITCHES_BY_PARAMETER, TIME_UNITS, UNSPEAKABLE
+from mlsssl._netsh.options import SWITCHES, SWITCHES_BY_PARAMETER, TIME_UNITS, WITHOUT_PARAMETER
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import (
     BindingFamily,
@@ -321,7 +321,7 @@ def _key_pair(key: BindingKey) -> tuple[str, str]:
 
 def _record_pairs(record: BindingRecord) -> list[tuple[str, str]]:
     options, default = record.options, BindingOptions()
-    for field, unset in UNSPEAKABLE:
+    for field, unset in WITHOUT_PARAMETER:
         if getattr(options, field) != unset:
             raise InvalidInputError(f"netsh has no parameter for {field}={shown(getattr(options, field))}")
     if options.use_revocation_freshness_time != bool(options.revocation_freshness_time):

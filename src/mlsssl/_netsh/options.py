@@ -54,7 +54,7 @@ TIME_UNITS = {"revocation_freshness_time": timedelta(seconds=1), "url_retrieval_
 """The unit of each option that is a time, for text: what Windows keeps it in."""
 
 # Bits that a listing shows or a record holds, but that no parameter sets: field, value when not set.
-UNSPEAKABLE: tuple[tuple[str, object], ...] = (
+WITHOUT_PARAMETER: tuple[tuple[str, object], ...] = (
     ("cached_urls_only", False),
     ("retrieve_client_issuers", True),
     ("raw_filter", True),

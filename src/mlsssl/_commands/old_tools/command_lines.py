@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from mlsssl._formats.pvk import is_pvk
+from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 from mlsssl.netsh import normalize
 
@@ -60,10 +61,12 @@ class Option:
 
     Attributes:
         value: What its value is called in messages, or None when it takes none.
+        words: The words that it can be, in lower case; it is taken without regard to case. None for anything.
         refused: Why it cannot be honoured, or None when it can.
     """
 
     value: str | None = None
+    words: tuple[str, ...] | None = None
     refused: str | None = None
 
 
@@ -127,7 +130,12 @@ def parse_options(
             raise InvalidInputError(f"{program} -{name} needs a value: {option.value}")
         else:
             value = queue.pop(0)
-            parsed.options[name] = value if name in raw else unquote(value, queue)
+            value = value if name in raw else unquote(value, queue)
+            if option.words is not None:
+                value = value.lower()
+                if value not in option.words:
+                    raise InvalidInputError(f"{program} -{name} is {' or '.join(option.words)}, not {shown(value)}")
+            parsed.options[name] = value
     return parsed
 
 

@@ -34,38 +34,41 @@ _SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
 _CONTAINER = "the private key would lie in a named container of a provider; use -sv FILE.pvk, or -ss STORE"
 _ISSUER_CONTAINER = "the issuer's private key is taken from -iv FILE.pvk, or from the store of -is"
 
+_LOCATION = Option(value="currentuser or localmachine", words=("currentuser", "localmachine"))
+_KEY_SPEC = Option(value="signature or exchange", words=("signature", "exchange", "1", "2"))
+
 OPTIONS: dict[str, Option] = {
     "n": Option(value="a name such as CN=www.example.com"),
     "pe": Option(),
     "sk": Option(value="a container", refused=_CONTAINER),
-    "sr": Option(value="currentuser or localmachine"),
+    "sr": _LOCATION,
     "ss": Option(value="a store"),
     "#": Option(value="a serial number"),
     "$": Option(value="individual or commercial", refused="it is about signing programs, not about servers"),
     "a": Option(value="sha256, sha384 or sha512"),
     "b": Option(value="a date mm/dd/yyyy"),
     "crl": Option(refused="this makes certificates; an authority's revocation list is another thing"),
-    "cy": Option(value="end or authority"),
+    "cy": Option(value="end or authority", words=("end", "authority")),
     "d": Option(value="a name to show"),
     "e": Option(value="a date mm/dd/yyyy"),
     "eku": Option(value="object identifiers"),
     "h": Option(value="a number of levels"),
     "ic": Option(value="the issuer's certificate file"),
     "ik": Option(value="a container", refused=_ISSUER_CONTAINER),
-    "iky": Option(value="signature or exchange"),
+    "iky": _KEY_SPEC,
     "in": Option(value="the issuer's common name"),
     "ip": Option(value="a provider", refused=_ISSUER_CONTAINER),
-    "ir": Option(value="currentuser or localmachine"),
+    "ir": _LOCATION,
     "is": Option(value="the issuer's store"),
     "iv": Option(value="the issuer's .pvk file"),
     "iy": Option(value="a provider type", refused=_ISSUER_CONTAINER),
     "l": Option(value="a link", refused="policy links are for signing programs"),
-    "len": Option(value="2048, 3072 or 4096"),
+    "len": Option(value="2048, 3072 or 4096", words=("2048", "3072", "4096")),
     "m": Option(value="a number of months"),
     "nscp": Option(refused="the Netscape extension is read by no program of today"),
     "r": Option(),
     "sc": Option(value="a file", refused="give the key itself with -sv; a public key alone comes with a request"),
-    "sky": Option(value="signature or exchange"),
+    "sky": _KEY_SPEC,
     "sp": Option(value="a provider"),
     "sv": Option(value="a .pvk file"),
     "sy": Option(value="a provider type"),
@@ -223,7 +226,7 @@ def _issuer(parsed: Parsed, context: Context) -> CertificateAuthority:
         return CertificateAuthority.load(certificate_file, key=key_file, key_password=password)
     name = parsed.text("in")
     location: Literal["LocalMachine", "CurrentUser"] = (
-        "LocalMachine" if (parsed.text("ir") or "").lower() == "localmachine" else "CurrentUser"
+        "LocalMachine" if parsed.text("ir") == "localmachine" else "CurrentUser"
     )
     with Store.open(parsed.text("is") or "MY", location=location, machine=context.machine) as store:
         found = [entry for entry in store if entry.certificate.is_ca and name in (None, entry.certificate.common_name)]
@@ -295,14 +298,14 @@ def _check(parsed: Parsed) -> Request:
             f"makecert -eku {eku} cannot be honoured: server certificates for {_SERVER_AUTH} alone are made, as "
             "clients of today want them"
         )
-    kind = _one_of(parsed, "cy", ("end", "authority"))
+    kind = parsed.text("cy")
     # -r without more is how MakeCert's users made their roots.
     authority = kind == "authority" or (kind is None and self_signed and eku is None)
     if authority and eku is not None:
         raise InvalidInputError("makecert -cy authority and -eku exclude each other: drop -eku")
-    key_length = _one_of(parsed, "len", ("2048", "3072", "4096"))
-    sky = _one_of(parsed, "sky", ("signature", "exchange", "1", "2"))
-    location = _one_of(parsed, "sr", ("currentuser", "localmachine"))
+    key_length = parsed.text("len")
+    sky = parsed.text("sky")
+    location = parsed.text("sr")
     request = Request(
         common_names=_common_names(parsed.text("n")),
         self_signed=self_signed,
@@ -339,19 +342,8 @@ def _check_words(parsed: Parsed) -> None:
         raise InvalidInputError(
             "makecert -sp and -sy cannot be honoured for this provider: the machine chooses one that Schannel can use"
         )
-    _one_of(parsed, "iky", ("signature", "exchange", "1", "2"))
-    _one_of(parsed, "ir", ("currentuser", "localmachine"))
     if parsed.text("m") and parsed.text("e"):
         raise InvalidInputError("makecert -m and -e exclude each other")
-
-
-def _one_of(parsed: Parsed, name: str, words: tuple[str, ...]) -> str | None:
-    value = parsed.text(name)
-    if value is None:
-        return None
-    if value.lower() not in words:
-        raise InvalidInputError(f"makecert -{name} is {' or '.join(words)}, not {shown(value)}")
-    return value.lower()
 
 
 def _number(parsed: Parsed, name: str, low: int, high: int) -> int | None:
