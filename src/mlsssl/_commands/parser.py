@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-import inspect
 import sys
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NoReturn
@@ -97,7 +96,9 @@ class Parser(argparse.ArgumentParser):
         raise UsageError(f"{self.prog}: {foreign_text.message(message)}\nTry '{self.prog} --help'.")
 
     def format_help(self) -> str:
-        parameters = inspect.signature(attrgetter(self.library)(mlsssl)).parameters if self.library else {}
+        from inspect import signature  # not free to import, and `--version` does without
+
+        parameters = signature(attrgetter(self.library)(mlsssl)).parameters if self.library else {}
         for action in self._actions:
             default = action.default
             if default is None and action.dest in parameters:
