@@ -10,6 +10,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import get_args
+from uuid import UUID
 
 import pytest
 from cryptography import x509
@@ -535,6 +536,7 @@ LOOK_OR_CLEAR_UP = [
     "renew --all --ca ca.pfx",
     "netsh http show sslcert",
     "netsh http delete sslcert ipport=0.0.0.0:443",
+    f"netsh http update sslcert ipport=0.0.0.0:443 certhash={'0' * 40} appid={{{UUID(int=1)}}}",
 ]
 
 

@@ -102,12 +102,12 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
     options = given(arguments, "key", "file", "thumbprint", "key_file", "password", "plan", "option")
     if arguments.option:
         options["options"] = lambda present: parse_options(arguments.option, present)
+    certificate: mlsssl.Certificate | mlsssl.Thumbprint
+    if arguments.file is None:
+        certificate = mlsssl.Thumbprint(arguments.thumbprint)
+    else:
+        certificate = load(arguments.file, arguments.password, key=arguments.key_file)
     with machine_of(arguments, create=True) as machine:
-        certificate: mlsssl.Certificate | mlsssl.Thumbprint
-        if arguments.file is None:
-            certificate = mlsssl.Thumbprint(arguments.thumbprint)
-        else:
-            certificate = load(arguments.file, arguments.password, key=arguments.key_file)
         run = mlsssl.deploy.plan if arguments.plan else mlsssl.deploy
         return _tell(run(arguments.key, certificate, machine=machine, **options), terminal)
 

@@ -16,7 +16,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mlsssl._commands.old_tools.command_lines import Context, Option, Parsed, parse_options
-from mlsssl._formats import keys, pvk
+from mlsssl._formats import pvk
+from mlsssl._formats.keys import check_key_type, make_key
 from mlsssl._machine import files
 from mlsssl._messages.foreign_text import shown
 from mlsssl.authority import CertificateAuthority
@@ -178,13 +179,13 @@ def _existing_key(request: Request, context: Context) -> PrivateKey | None:
 def _make(request: Request, key: PrivateKey | None, parsed: Parsed, context: Context) -> Certificate:
     first = request.common_names[0]
     if request.self_signed:
-        private_key = key or keys.make_key(request.key_type or ("rsa-3072" if request.authority else "rsa-2048"))
+        private_key = key or make_key(request.key_type or ("rsa-3072" if request.authority else "rsa-2048"))
         made = _self_signed(request, private_key)
     else:
         issuer = _issuer(parsed, context)
         # A .pvk holds RSA keys only, whatever the issuer's kind.
         kind = "rsa-2048" if request.key_file else issuer.key_type
-        private_key = key or keys.make_key(request.key_type or keys.check_key_type(kind))
+        private_key = key or make_key(request.key_type or check_key_type(kind))
         at, days = request.dates(1826 if request.authority else 199)
         if request.authority:
             below = issuer.create_intermediate(

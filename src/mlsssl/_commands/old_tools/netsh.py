@@ -32,7 +32,7 @@ def run(argv: Sequence[str], context: Context) -> int:
         MalformedDataError: it is no such command; the message names the parameter.
         BindingError: as `Binding.add`, `update` and `remove` raise them.
     """
-    command = parse_command(_join(argv))
+    command = read_command(argv)
     if context.explain_only:
         return _explain(command, context)
     port = port_of(context.machine)
@@ -54,13 +54,13 @@ def run(argv: Sequence[str], context: Context) -> int:
     return 0
 
 
-def _join(argv: Sequence[str]) -> list[str]:
-    """Words as a shell gave them; a value in typographic quotes, which no shell knows, comes in pieces."""
+def read_command(argv: Sequence[str]) -> NetshCommand:
+    """The command in words as a shell gave them: a value in typographic quotes, which no shell knows, is in pieces."""
     words, queue = [], list(argv)
     while queue:
         name, equals, value = queue.pop(0).partition("=")
         words.append(f"{name}={unquote(value, queue)}" if equals else name)
-    return words
+    return parse_command(words)
 
 
 def _explain(command: NetshCommand, context: Context) -> int:

@@ -61,5 +61,6 @@ def run_old(arguments: Namespace, terminal: Terminal) -> int:
     if own.help or own.explain or own.machine is None:
         # Without one, the command opens this computer's machine only when it has something to do there.
         return run(theirs, context)
-    with machine_of(own, create=name != "netsh") as machine:
+    create = name != "netsh" or netsh.read_command(theirs).verb == "add"
+    with machine_of(own, create=create) as machine:
         return run(theirs, replace(context, machine=machine))
