@@ -7,14 +7,13 @@ and nothing else.
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
 from typing import TYPE_CHECKING
 
 from mlsssl._version import __version__
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mlsssl._embedded.listener.connection import Limits
     from mlsssl._embedded.listener.listener import Listener
     from mlsssl._formats.csr import RequestPolicy
@@ -232,8 +231,6 @@ _HOMES = {
         "Thumbprint",
     ),
 }
-# Called after a name was loaded: how a tool that is imported before us learns of our types without loading them.
-_told_of_loading: list[Callable[[], object]] = []
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 
 
@@ -245,8 +242,8 @@ if not TYPE_CHECKING:  # a type checker that sees it would take every misspelt n
             raise AttributeError(f"module 'mlsssl' has no attribute {name!r}")
         value = getattr(import_module(f"mlsssl.{home}"), name)
         globals()[name] = value
-        for tell in _told_of_loading:
-            tell()
+        if sys.modules.get("hypothesis") is not None:  # it was imported before the types that it should know
+            import_module("mlsssl._strategies.registration").register()
         return value
 
 
