@@ -19,18 +19,18 @@ def cost(statement: str) -> float:
 
 
 def main() -> int:
-    """Measure `import mlsssl`, and also with the two nouns that everybody uses."""
-    peer, package, nouns = [], [], []
+    """Measure `import mlsssl`, and also with the two classes that everybody uses."""
+    peer, package, classes = [], [], []
     for _ in range(ROUNDS):
         peer.append(cost("import cryptography.x509"))
         package.append(cost("import mlsssl"))
-        nouns.append(cost("from mlsssl import Certificate, CertificateAuthority"))
+        classes.append(cost("from mlsssl import Certificate, CertificateAuthority"))
     base = statistics.median(peer)
     print(f"import cryptography.x509 takes {base * 1e3:.1f} ms here")
     return report(
         [
             Ratio("import mlsssl", statistics.median(package) / base, 0.5),
-            Ratio("from mlsssl import Certificate, CertificateAuthority", statistics.median(nouns) / base, 1.75),
+            Ratio("from mlsssl import Certificate, CertificateAuthority", statistics.median(classes) / base, 1.75),
         ]
     )
 

@@ -1,8 +1,7 @@
 """HTTPS for a Windows service, renewed for ever, in one call.
 
 The public names, and nothing else. Each is imported from its module on first use (PEP 562), so that importing the
-package costs next to nothing and a tool that needs one noun loads no more than that; type checkers see plain imports,
-and nothing else.
+package costs next to nothing and a tool that needs one class loads no more than that; type checkers see plain imports.
 """
 
 from __future__ import annotations
