@@ -18,7 +18,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mlsssl._formats import names as pki_names
 from mlsssl._formats.keys import hash_for
-from mlsssl._strategies import pool
+from mlsssl._strategies import small_keys
 from mlsssl.certificate import Certificate
 
 if TYPE_CHECKING:
@@ -212,7 +212,7 @@ def _signed_anew_with_sha1(certificate: x509.Certificate, key: PrivateKey) -> x5
 
 def _stranger(plan: Draft) -> Level:
     """A root of another name and key than the chain's, and right in itself."""
-    key = pool.ec_key(ec.SECP256R1, pool.EC_KEYS + 1)
+    key = small_keys.ec_key(ec.SECP256R1, small_keys.EC_KEYS + 1)
     return Level(
         subject=common_name("Another authority"),
         key=key,
@@ -279,7 +279,7 @@ def _common_name_only(plan: Draft) -> None:
 
 
 def _signature(plan: Draft) -> None:
-    plan.leaf.signed_with = pool.ec_key(ec.SECP256R1, pool.EC_KEYS + 2)
+    plan.leaf.signed_with = small_keys.ec_key(ec.SECP256R1, small_keys.EC_KEYS + 2)
 
 
 def _sha1(plan: Draft) -> None:
@@ -291,7 +291,7 @@ def _wrong_dns(name: str) -> Callable[[Draft], None]:
 
 
 def _aki(plan: Draft) -> None:
-    stranger = pool.ec_key(ec.SECP256R1, pool.EC_KEYS + 3).public_key()
+    stranger = small_keys.ec_key(ec.SECP256R1, small_keys.EC_KEYS + 3).public_key()
     plan.leaf.extensions["aki"] = (x509.AuthorityKeyIdentifier.from_issuer_public_key(stranger), False)
 
 
@@ -314,7 +314,7 @@ def _curve(plan: Draft) -> None:
 
 
 def _small_rsa(plan: Draft) -> None:
-    _leaf_key(plan, pool.rsa_key(1024, 0))
+    _leaf_key(plan, small_keys.rsa_key(1024, 0))
 
 
 def _leaf_key(plan: Draft, key: PrivateKey) -> None:
