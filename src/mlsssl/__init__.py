@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from mlsssl._validator.validate import ServerFacts
     from mlsssl.auditing import Audit, AuditRow, audit
     from mlsssl.authority import CertificateAuthority
-    from mlsssl.binding import Binding, Bindings
+    from mlsssl.binding import Binding, Bindings, CertificateReference
     from mlsssl.bulk import check_many
     from mlsssl.certificate import Certificate
     from mlsssl.deployment import Failure, OnConflict, Outcome, Plan, Step, deploy, last_outcome, recover
@@ -60,7 +60,7 @@ if TYPE_CHECKING:
     )
     from mlsssl.machine import EmbeddedMachine, Machine, WindowsMachine
     from mlsssl.progress import progress_bar
-    from mlsssl.renewal import Renewal, renew, renew_due
+    from mlsssl.renewal import Renewal, RenewalSource, renew, renew_due
     from mlsssl.request import CertificateRequest
     from mlsssl.service import Service, Services
     from mlsssl.store import Store, StoreEntry
@@ -94,6 +94,7 @@ __all__ = [
     "CcsPort",
     "Certificate",
     "CertificateAuthority",
+    "CertificateReference",
     "CertificateRequest",
     "Cleanup",
     "ClosedError",
@@ -126,6 +127,7 @@ __all__ = [
     "Plan",
     "Profile",
     "Renewal",
+    "RenewalSource",
     "Report",
     "RequestPolicy",
     "RuleContext",
@@ -182,7 +184,7 @@ _HOMES = {
     "_machine.ports": ("Cause", "Diagnosis", "KeyState", "ServiceState", "ServiceStatus"),
     "auditing": ("Audit", "AuditRow", "audit"),
     "authority": ("CertificateAuthority",),
-    "binding": ("Binding", "Bindings"),
+    "binding": ("Binding", "Bindings", "CertificateReference"),
     "bulk": ("check_many",),
     "certificate": ("Certificate",),
     "deployment": ("Failure", "OnConflict", "Outcome", "Plan", "Step", "deploy", "last_outcome", "recover"),
@@ -214,7 +216,7 @@ _HOMES = {
     ),
     "machine": ("EmbeddedMachine", "Machine", "WindowsMachine"),
     "progress": ("progress_bar",),
-    "renewal": ("Renewal", "renew", "renew_due"),
+    "renewal": ("Renewal", "RenewalSource", "renew", "renew_due"),
     "superseded": ("Cleanup", "Kept", "cleanup"),
     "service": ("Service", "Services"),
     "store": ("Store", "StoreEntry"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from mlsssl._changes.recovery import (
     add_record,
@@ -39,14 +39,14 @@ from mlsssl.values import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import TypeAlias
 
     from mlsssl._machine.ports import Diagnosis
     from mlsssl._notebook.cards import Printer
 
-    CertificateReference: TypeAlias = Certificate | StoreEntry | Thumbprint | bytes | str
+__all__ = ["Binding", "Bindings", "CertificateReference"]
 
-__all__ = ["Binding", "Bindings"]
+CertificateReference: TypeAlias = Certificate | StoreEntry | Thumbprint | bytes | str
+"""How a binding is told its certificate: the certificate, its store entry or its thumbprint, also as text."""
 
 
 @dataclass(frozen=True, slots=True, init=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -24,7 +25,7 @@ from mlsssl.store import Store
 from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
     from mlsssl._deploy.apply import Outcome
@@ -35,9 +36,10 @@ if TYPE_CHECKING:
     from mlsssl.store import StoreEntry
     from mlsssl.values import BindingKey, Thumbprint
 
-    RenewalSource: TypeAlias = CertificateAuthority | Certificate | Callable[[Certificate], Certificate]
+__all__ = ["GRACE", "Renewal", "RenewalSource", "renew", "renew_due"]
 
-__all__ = ["GRACE", "Renewal", "renew", "renew_due"]
+RenewalSource: TypeAlias = CertificateAuthority | Certificate | Callable[[Certificate], Certificate]
+"""Where `renew` has the new certificate from: an authority, the certificate itself, or a function of the old one."""
 
 GRACE = dt.timedelta(days=30)
 """How long a replaced certificate is kept unless said otherwise."""
