@@ -490,7 +490,8 @@ def _add_change_options(parser: _Parser) -> None:
     parser.add_argument(
         "--restart", action="append", default=[], metavar="SERVICE", help="stop it meanwhile, and start it again"
     )
-    parser.add_argument("--trail", metavar="FILE", help="add a JSON line for each change to this file")
+    parser.add_argument("--audit-log", metavar="FILE", help="add a JSON line for each change to this file")
+    parser.add_argument("--trail", dest="audit_log", metavar="FILE", help=argparse.SUPPRESS)  # its former name
 
 
 def _add_quickstart(commands: Commands) -> None:

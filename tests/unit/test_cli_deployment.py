@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, Thumbprint, deploy
-from mlsssl._changes.record import Journal, begun
+from mlsssl._changes.record import Change, ChangeRecords
 from mlsssl.cli import main
 
 if TYPE_CHECKING:
@@ -202,11 +202,11 @@ def test_audit_is_a_table_and_json_and_an_exit_code(capsys: pytest.CaptureFixtur
     assert "remedy: add it" in run(capsys, "audit", "--remedies")[1]
 
 
-def test_the_trail_is_written(capsys: pytest.CaptureFixture[str], place: Path) -> None:
+def test_the_audit_log_is_written(capsys: pytest.CaptureFixture[str], place: Path) -> None:
     """A line per change."""
-    run(capsys, *DEPLOY, "--trail", "trail.jsonl")
-    run(capsys, "renew", KEY, "--ca", "ca.pfx", "--ca-password", "env:PW", "--trail", "trail.jsonl")
-    lines = [json.loads(line) for line in (place / "trail.jsonl").read_text().splitlines()]
+    run(capsys, *DEPLOY, "--audit-log", "audit.jsonl")
+    run(capsys, "renew", KEY, "--ca", "ca.pfx", "--ca-password", "env:PW", "--trail", "audit.jsonl")  # its former name
+    lines = [json.loads(line) for line in (place / "audit.jsonl").read_text().splitlines()]
     assert [line["verb"] for line in lines] == ["deploy", "renew"]
 
 
@@ -215,8 +215,8 @@ def test_recover_says_what_is_left_and_gives_one_change_up(capsys: pytest.Captur
     assert run(capsys, *DEPLOY)[0] == 0
     with EmbeddedMachine() as machine:
         key = Binding.get(KEY).key
-        journal = Journal(machine.state_folder)
-        journal.begin(begun("deploy", key))
+        records = ChangeRecords(machine.state_folder)
+        records.begin(Change("deploy", key))
         next(machine.state_folder.glob("change-*.json")).write_bytes(b"{")
     code, told = run_json(capsys, "recover")
     assert (code, told["error"]) == (6, "DeploymentError")
@@ -242,8 +242,8 @@ def test_store_remove_keeps_what_a_pending_change_needs(capsys: pytest.CaptureFi
     with EmbeddedMachine() as machine:
         record = Binding.get(KEY).record
         assert record.thumbprint is not None
-        Journal(machine.state_folder).begin(
-            begun("update", record.key, before=record, after=replace(record, thumbprint=Thumbprint(bytes(20))))
+        ChangeRecords(machine.state_folder).begin(
+            Change("update", record.key, before=record, after=replace(record, thumbprint=Thumbprint(bytes(20))))
         )
         machine.port.bindings.remove(record.key)
         certificate = machine.store()[record.thumbprint].certificate

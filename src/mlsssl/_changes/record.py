@@ -16,7 +16,7 @@ import json
 import os
 import uuid
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -80,9 +80,9 @@ class Mark:
     after: Thumbprint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Change:
-    """One change of a machine, whole: enough to finish it or to take it back.
+    """One change of a machine, whole: enough to finish it or to take it back. By default this process begins it now.
 
     Attributes:
         verb: What was asked for: `deploy`, `renew`, `undo`, `update`, `cleanup`.
@@ -95,21 +95,22 @@ class Change:
         started: When, UTC.
         process: Who.
         back: Whether it is being taken back.
-        trail: The audit trail to tell, or None.
+        audit_log: The file that gets a line about it, or None.
         bound: Every certificate that was bound before: what it did without then, it does without again.
     """
 
     verb: str
     key: BindingKey | None
+    _: KW_ONLY
     before: BindingRecord | None = None
     after: BindingRecord | None = None
     additions: tuple[Addition, ...] = ()
     marks: tuple[Mark, ...] = ()
     services: tuple[str, ...] = ()
-    started: dt.datetime
-    process: int
+    started: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.timezone.utc))
+    process: int = field(default_factory=os.getpid)
     back: bool = False
-    trail: Path | None = None
+    audit_log: Path | None = None
     bound: tuple[Thumbprint, ...] = ()
 
     @property
@@ -122,34 +123,6 @@ class Change:
     def undoable(self) -> bool:
         """Whether it is kept for `undo` when it is done."""
         return self.key is not None and self.verb in ("deploy", "renew")
-
-
-def begun(
-    verb: str,
-    key: BindingKey | None,
-    *,
-    before: BindingRecord | None = None,
-    after: BindingRecord | None = None,
-    additions: tuple[Addition, ...] = (),
-    marks: tuple[Mark, ...] = (),
-    services: tuple[str, ...] = (),
-    trail: Path | None = None,
-    bound: tuple[Thumbprint, ...] = (),
-) -> Change:
-    """A change that this process begins now."""
-    return Change(
-        verb=verb,
-        key=key,
-        before=before,
-        after=after,
-        additions=additions,
-        marks=marks,
-        services=services,
-        started=dt.datetime.now(dt.timezone.utc),
-        process=os.getpid(),
-        trail=trail,
-        bound=bound,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -188,7 +161,7 @@ class Pending:
         return self.path.name == _name("change", key)
 
 
-class Journal:
+class ChangeRecords:
     """The records in one state folder. Only the holder of the machine's lock writes them.
 
     Args:
@@ -291,7 +264,7 @@ def on_disk(function: str) -> Iterator[None]:
         raise
     except OSError as error:
         code = error.errno or 0
-        hint = f"the journal cannot be kept: {error.strerror or error}"
+        hint = f"the record of the change cannot be kept: {error.strerror or error}"
         raise NativeError(function, code, errno.errorcode.get(code, ""), hint) from None
 
 
@@ -327,7 +300,7 @@ def record_to_dict(record: BindingRecord) -> dict[str, object]:
     options = record.options
     return {
         **_key_to_dict(record.key),
-        "thumbprint": _optional_text(record.thumbprint),
+        "thumbprint": _plain(record.thumbprint),
         "store": record.store_name,
         "app_id": str(record.app_id),
         "flags": options.flags,
@@ -358,42 +331,30 @@ def record_from_dict(data: Mapping[str, object]) -> BindingRecord:
 
 
 def _text(change: Change) -> bytes:
-    data = {
-        "version": VERSION,
-        "verb": change.verb,
-        **_key_to_dict(change.key),
-        "before": None if change.before is None else record_to_dict(change.before),
-        "after": None if change.after is None else record_to_dict(change.after),
-        "additions": [
-            {
-                "store": one.store,
-                "thumbprint": str(one.thumbprint),
-                "role": one.role,
-                "was": one.was,
-                "friendly_name": one.friendly_name,
-                "archived": one.archived,
-                "renewed_by": _optional_text(one.renewed_by),
-                "certificate": None if one.certificate is None else one.certificate.hex(),
-            }
-            for one in change.additions
-        ],
-        "marks": [
-            {
-                "store": one.store,
-                "thumbprint": str(one.thumbprint),
-                "before": _optional_text(one.before),
-                "after": str(one.after),
-            }
-            for one in change.marks
-        ],
-        "services": list(change.services),
-        "started": change.started.isoformat(),
-        "process": change.process,
-        "back": change.back,
-        "trail": None if change.trail is None else str(change.trail),
-        "bound": [str(one) for one in change.bound],
-    }
+    data = {"version": VERSION, **_plain_fields(change), **_key_to_dict(change.key)}
+    data["trail"] = data.pop("audit_log")  # its name in the files, from the first version on
     return json.dumps(data, indent=1).encode("ascii") + b"\n"
+
+
+def _plain_fields(value: Change | Addition | Mark) -> dict[str, object]:
+    return {one.name: _plain(getattr(value, one.name)) for one in fields(value) if one.name != "key"}
+
+
+def _plain(value: object) -> object:
+    """A field's value as JSON has it."""
+    if isinstance(value, BindingRecord):
+        return record_to_dict(value)
+    if isinstance(value, (Addition, Mark)):
+        return _plain_fields(value)
+    if isinstance(value, tuple):
+        return [_plain(one) for one in value]
+    if isinstance(value, dt.datetime):
+        return value.isoformat()
+    if isinstance(value, Thumbprint):
+        return str(value)
+    if isinstance(value, bytes):
+        return value.hex()
+    return str(value) if isinstance(value, Path) else value
 
 
 def _parse(data: bytes, path: Path) -> Change:
@@ -402,8 +363,8 @@ def _parse(data: bytes, path: Path) -> Change:
         if _int(read["version"]) > VERSION:
             raise MalformedDataError(f"{path} was written by a later version of mlsssl, which can read it")
         return Change(
-            verb=_str(read["verb"]),
-            key=None if read["key"] is None else _key_from_dict(read),
+            _str(read["verb"]),
+            None if read["key"] is None else _key_from_dict(read),
             before=None if read["before"] is None else record_from_dict(read["before"]),
             after=None if read["after"] is None else record_from_dict(read["after"]),
             additions=tuple(_addition(one) for one in read["additions"]),
@@ -420,7 +381,7 @@ def _parse(data: bytes, path: Path) -> Change:
             started=dt.datetime.fromisoformat(_str(read["started"])),
             process=_int(read["process"]),
             back=bool(read["back"]),
-            trail=None if read["trail"] is None else Path(_str(read["trail"])),
+            audit_log=None if read["trail"] is None else Path(_str(read["trail"])),
             bound=tuple(Thumbprint(_str(one)) for one in read["bound"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
@@ -445,10 +406,6 @@ def _addition(read: Mapping[str, object]) -> Addition:
         renewed_by=_thumbprint(read["renewed_by"]),
         certificate=None if read["certificate"] is None else bytes.fromhex(_str(read["certificate"])),
     )
-
-
-def _optional_text(thumbprint: Thumbprint | None) -> str | None:
-    return None if thumbprint is None else str(thumbprint)
 
 
 def _thumbprint(value: object) -> Thumbprint | None:

@@ -37,7 +37,7 @@ class Superseded:
     grace: dt.timedelta
 
 
-class Ledger:
+class SupersededFile:
     """The file. Only the holder of the machine's lock writes it.
 
     Args:

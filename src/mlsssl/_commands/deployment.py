@@ -58,7 +58,7 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
                 profile=arguments.profile,
                 force=arguments.force,
                 verify=not arguments.no_verify,
-                trail=arguments.trail,
+                audit_log=arguments.audit_log,
             ),
             terminal,
         )
@@ -108,7 +108,7 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
             days=arguments.days,
             grace=_days(arguments.grace),
             restart=arguments.restart,
-            trail=arguments.trail,
+            audit_log=arguments.audit_log,
             dry_run=arguments.plan,
         )
     return _tell_renewals(results, terminal)
@@ -127,7 +127,7 @@ def _renew_with(arguments: Namespace, machine: Machine, terminal: Terminal) -> i
             machine=machine,
             grace=_days(arguments.grace),
             restart=arguments.restart,
-            trail=arguments.trail,
+            audit_log=arguments.audit_log,
         ),
         terminal,
     )
