@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from mlsssl._commands.terminal import Terminal
     from mlsssl._deploy.apply import Outcome
+    from mlsssl.binding import Binding
     from mlsssl.certificate import Certificate
     from mlsssl.machine import Machine
     from mlsssl.renewal import Renewal
@@ -64,7 +65,7 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
         )
 
 
-def _tell(done: Outcome | Plan, terminal: Terminal) -> int:
+def _tell(done: Outcome[Binding | None] | Plan, terminal: Terminal) -> int:
     terminal.result(done.to_dict(), str(done))
     if isinstance(done, Plan):
         return 0 if done.ok else 1

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Generic, Literal
+
+from typing_extensions import TypeVar
 
 from mlsssl._changes import audit_log, recovery
 from mlsssl._formats import keys
@@ -74,16 +76,22 @@ class Failure:
         }
 
 
+AfterT = TypeVar("AfterT", bound="Binding | None", default=Binding, covariant=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Generic[AfterT]):
     """What `deploy` or `renew` did.
+
+    To type checkers an `Outcome` is that of a deploy or renew, after which something is bound; that of an `undo`, after
+    which nothing may be bound, is an `Outcome[Binding | None]`.
 
     Attributes:
         verb: `deploy`, `renew` or `undo`.
         key: The binding's key.
         changed: Whether anything on the machine is another than before.
         before: The binding as it was; None when nothing was bound.
-        after: The binding as it is now.
+        after: The binding as it is now; None only where the undo of a first deploy left nothing bound.
         done: What was done, in order; empty when nothing was.
         served: The certificate that a fresh TLS handshake showed afterwards; None when nothing listens, when
             another binding answers on this computer, or when it was not asked for.
@@ -94,7 +102,7 @@ class Outcome:
     key: BindingKey
     changed: bool
     before: Binding | None
-    after: Binding | None
+    after: AfterT
     done: tuple[str, ...] = ()
     served: Thumbprint | None = None
     findings: tuple[Finding, ...] = ()
@@ -108,7 +116,7 @@ class Outcome:
             return False
         return None if self.served is None else True
 
-    def undo(self) -> Outcome:
+    def undo(self) -> Outcome[Binding | None]:
         """Bring back exactly what was there before; again changes nothing.
 
         The binding comes back whole, with its options and unknown bits. Certificates that this deployment added
@@ -221,7 +229,7 @@ def run(task: Task, records: ChangeRecords) -> Outcome:
 
 def look(task: Task, outcome: Outcome) -> Outcome:
     """The outcome with what a fresh handshake shows; outside the lock, for it may wait for a slow listener."""
-    if not task.request.verify or outcome.after is None or outcome.after.thumbprint is None:
+    if not task.request.verify or outcome.after.thumbprint is None:
         return outcome
     port = port_of(task.request.machine)
     served = _served(port, outcome.after.record)
@@ -233,7 +241,7 @@ def look(task: Task, outcome: Outcome) -> Outcome:
     return replace(outcome, served=served.thumbprint, findings=(*outcome.findings, finding))
 
 
-def undo_change(machine: HasPort | None, change: Change) -> Outcome:
+def undo_change(machine: HasPort | None, change: Change) -> Outcome[Binding | None]:
     """Take a finished change back; see `Outcome.undo`."""
     port = port_of(machine)
     assert change.key is not None
@@ -494,12 +502,13 @@ def _served_finding(after: Binding, served: handshake.Served) -> Finding:
 def _outcome(task: Task, *, changed: bool, done: tuple[str, ...]) -> Outcome:
     change = task.change
     assert change.key is not None
+    assert change.after is not None
     return Outcome(
         verb=change.verb,
         key=change.key,
         changed=changed,
         before=_binding(change.before, task.request.machine),
-        after=_binding(change.after, task.request.machine),
+        after=binding_of(change.after, task.request.machine),
         done=done,
         findings=task.findings,
         _machine=task.request.machine,
@@ -516,14 +525,14 @@ def last_outcome(key: BindingKey, machine: HasPort | None) -> Outcome | None:
     port = port_of(machine)
     with recovery.changing(port) as records:  # a killed change of this key is the last one, or none
         change = records.last(key)
-    if change is None:
+    if change is None or change.after is None:  # a deploy or renew leaves something bound
         return None
     return Outcome(
         verb=change.verb,
         key=key,
         changed=True,
         before=_binding(change.before, machine),
-        after=_binding(change.after, machine),
+        after=binding_of(change.after, machine),
         _machine=machine,
         _change=change,
     )
