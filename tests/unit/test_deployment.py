@@ -872,7 +872,7 @@ def test_audit_and_renew_due_tell_what_is_pending(ca: CertificateAuthority, tmp_
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders are not writable by mode bits on Windows")
-def test_a_journal_that_cannot_be_written_stops_it_before_anything_is_done(
+def test_a_record_that_cannot_be_written_stops_it_before_anything_is_done(
     ca: CertificateAuthority, machine: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """No record, no change: a full disk is found out at the first step."""
