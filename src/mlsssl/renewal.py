@@ -14,6 +14,7 @@ from cryptography import x509
 from mlsssl._changes import audit_log, recovery
 from mlsssl._deploy.plan import carry_out, only_plan
 from mlsssl._deploy.request import checked
+from mlsssl._deploy.snapshot import Snapshot
 from mlsssl._formats import keys, pem
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import shown
@@ -26,7 +27,7 @@ from mlsssl.store import Store
 from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -201,10 +202,9 @@ def _in_place_of(binding: Binding, entry: StoreEntry, old: Certificate, new: Cer
     }
 
 
-@contextlib.contextmanager
-def _refuse_pending(port: MachinePort, key: BindingKey) -> Iterator[None]:
+def _refuse_pending(port: MachinePort, key: BindingKey) -> AbstractContextManager[None]:
     recovery.refuse_pending(port, key)
-    yield
+    return contextlib.nullcontext()
 
 
 def check_grace(grace: dt.timedelta) -> None:
@@ -404,8 +404,8 @@ def renew_due(
     with contextlib.nullcontext() if dry_run else port.lock("renew", timeout=0):
         ready = contextlib.nullcontext(recovery.not_ended(port)) if dry_run else recovery.recovered_first(port)
         with ready as pending:
-            listed = port.bindings.all()
-            bindings = _bindings_of(listed, machine, wanted, {key for key, _ in pending})
+            snapshot = Snapshot(port)
+            bindings = _bindings_of(snapshot.bindings, machine, wanted, {key for key, _ in pending})
         same = {"machine": machine, "grace": grace, "restart": restart, "audit_log": audit_log or trail, "at": at}
         made: dict[Thumbprint, Certificate] = {}
         results = []
@@ -425,9 +425,9 @@ def renew_due(
                     new = _issue(authority, old, key_type=key_type, reuse_key=False, days=days, at=at)
                 request = checked({**same, **_in_place_of(binding, entry, old, new)})
                 if dry_run:
-                    result = Renewal(key=binding.key, plan=only_plan(request, bindings=listed))
+                    result = Renewal(key=binding.key, plan=only_plan(request, snapshot=snapshot))
                 else:
-                    result = Renewal(key=binding.key, outcome=carry_out(request, bindings=listed))
+                    result = Renewal(key=binding.key, outcome=carry_out(request, snapshot=snapshot))
                 made[entry.thumbprint] = new
                 results.append(result)
             except MlssslError as error:

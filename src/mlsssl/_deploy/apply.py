@@ -342,9 +342,8 @@ def _carry_out(
     assert change.key is not None
     if change.before != change.after:
         with contextlib.ExitStack() as stack:
-            services = Services(port.services)
             for name in task.request.restart:
-                stack.enter_context(services[name].stopped())
+                stack.enter_context(Services(port.services)[name].stopped())
                 say(f"stopped the service {name}")
             recovery.put(port.bindings, change.before, change.after)
             say(f"bound {change.key} to {change.after and change.after.thumbprint}")

@@ -25,7 +25,7 @@ from mlsssl.errors import BindingError, BindingExistsError, InvalidInputError, M
 from mlsssl.values import BindingOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterator
 
     from mlsssl._changes.record import ChangeRecords
     from mlsssl._deploy.apply import Outcome
@@ -187,25 +187,24 @@ def _fields(binding: Binding | None) -> dict[str, str | None]:
     }
 
 
-def carry_out(request: Request, *, bindings: Iterable[BindingRecord] | None = None) -> Outcome:
+def carry_out(request: Request, *, snapshot: Snapshot | None = None) -> Outcome:
     """Plan the deployment and do it under the machine's lock, then look at what listens.
 
     Args:
         request: What is asked for.
-        bindings: The machine's other bindings, where they have just been listed.
+        snapshot: The machine as seen while other changes were planned; looked at anew when not given.
     """
     port = port_of(request.machine)
     with recovery.changing(port, request.key) as records:
-        plan = make_plan(request, Snapshot(port, bindings))
+        plan = make_plan(request, snapshot and snapshot.for_the_next())
         outcome = _execute(plan, records)
     return look(plan._task, outcome)  # noqa: SLF001
 
 
-def only_plan(request: Request, *, bindings: Iterable[BindingRecord] | None = None) -> Plan:
+def only_plan(request: Request, *, snapshot: Snapshot | None = None) -> Plan:
     """Plan the deployment; the machine is only looked at. `BindingError` when a change of this key is not finished."""
-    port = port_of(request.machine)
-    recovery.refuse_pending(port, request.key)
-    return make_plan(request, Snapshot(port, bindings))
+    recovery.refuse_pending(port_of(request.machine), request.key)
+    return make_plan(request, snapshot and snapshot.for_the_next())
 
 
 def _execute(plan: Plan, records: ChangeRecords) -> Outcome:

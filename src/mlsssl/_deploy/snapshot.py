@@ -12,8 +12,6 @@ from mlsssl._machine import find
 from mlsssl._machine.authorities import read_authorities_if_crls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from mlsssl._machine.authorities import Authorities
     from mlsssl._machine.ports import BindingRecord, MachinePort, StoreRecord
     from mlsssl.values import BindingKey, Thumbprint
@@ -24,14 +22,19 @@ class Snapshot:
 
     Args:
         port: The machine.
-        bindings: Its bindings, where they have just been listed; what is to be changed is read afresh all the same.
     """
 
-    def __init__(self, port: MachinePort, bindings: Iterable[BindingRecord] | None = None) -> None:
+    def __init__(self, port: MachinePort) -> None:
         self._port = port
         self._stored: dict[tuple[str, Thumbprint], StoreRecord | None] = {}
-        if bindings is not None:
-            self.bindings = tuple(bindings)
+        self._authorities: dict[str, Authorities | None] = {}
+
+    def for_the_next(self) -> Snapshot:
+        """For planning the next of several changes: the same authorities and other bindings; certificates anew."""
+        made = Snapshot(self._port)
+        made._authorities = self._authorities
+        made.bindings = self.bindings
+        return made
 
     @cached_property
     def bindings(self) -> tuple[BindingRecord, ...]:
@@ -39,7 +42,7 @@ class Snapshot:
         return tuple(self._port.bindings.all())
 
     def binding(self, key: BindingKey) -> BindingRecord | None:
-        """The binding of this key, in whatever spelling; None without."""
+        """The binding of this key, in whatever spelling, as it is now; None without."""
         return self._port.bindings.find(key)
 
     def certificate(self, store: str, thumbprint: Thumbprint) -> StoreRecord | None:
@@ -51,4 +54,7 @@ class Snapshot:
 
     def authorities(self, store: str) -> Authorities | None:
         """The authorities in the machine's stores, and the revocation lists in `store` too; None without any list."""
-        return read_authorities_if_crls(self._port, store)
+        name = store.casefold()
+        if name not in self._authorities:
+            self._authorities[name] = read_authorities_if_crls(self._port, store)
+        return self._authorities[name]

@@ -355,8 +355,8 @@ class BindingsPort(Protocol):
     def try_out(self, record: BindingRecord) -> None:
         """Raise what `add` would raise if nothing were bound to the key; what clients are served stays as it is.
 
-        Waits as `add` does. Only between `ChangeRecords.begin` and `finish`, holding the machine's lock: a machine may have
-        to set the record under another key for a moment, and after a kill `recover` has to remove that.
+        Waits as `add` does. Only between `ChangeRecords.begin` and `finish`, holding the machine's lock: a machine may
+        have to set the record under another key for a moment, and after a kill `recover` has to remove that.
         """
         ...
 
