@@ -46,7 +46,8 @@ def test_an_editor_shows_the_arguments(name: str) -> None:
     """What jedi completes with, which reads the code and does not run it."""
     jedi = pytest.importorskip("jedi")
     code = f"from mlsssl import {name.partition('.')[0]}\n{name}("
-    (signature,) = jedi.Script(code, project=jedi.Project(Path(mlsssl.__file__).parents[1])).get_signatures()
+    project = jedi.Project(Path(mlsssl.__file__).parents[1])
+    (signature,) = jedi.Script(code, project=project, environment=jedi.InterpreterEnvironment()).get_signatures()
     assert [one.name for one in signature.params] == [*inspect.signature(CALLS[name]).parameters]
 
 
