@@ -8,7 +8,7 @@ done twice. One that the machine lets nobody do either way stays pending, in the
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mlsssl._changes import audit_log
@@ -413,12 +413,8 @@ def finish_forwards(port: MachinePort, change: Change) -> None:
         _set_mark(port, mark.store, mark.thumbprint, expected=mark.before, wanted=mark.after)
 
 
-def why_not_back(port: MachinePort, change: Change) -> tuple[Diagnosis, ...]:
-    """Why the machine would refuse the old binding of `change`, likeliest cause first; empty when it would not."""
-    return _why_unusable(port, change.before)
-
-
-def _why_unusable(port: MachinePort, record: BindingRecord | None) -> tuple[Diagnosis, ...]:
+def why_unusable(port: MachinePort, record: BindingRecord | None) -> tuple[Diagnosis, ...]:
+    """Why the machine would refuse this binding, likeliest cause first; empty when it would not."""
     if record is None or record.thumbprint is None:
         return ()
     return port.diagnose(record.thumbprint, record.store_name or "MY")
@@ -440,8 +436,8 @@ def settle(port: MachinePort, change: Change, *, say: Callable[[str], None] = NO
     forwards = has_happened(change, current)
     unbound = current is None and change.before is not None and change.after is not None
     if (forwards and change.back) or unbound:
-        hopeless = why_not_back(port, change) if change.before != change.after else ()
-        forwards = bool(hopeless) and not (unbound and _why_unusable(port, change.after))
+        hopeless = why_unusable(port, change.before) if change.before != change.after else ()
+        forwards = bool(hopeless) and not (unbound and why_unusable(port, change.after))
         if forwards:
             say(f"kept the new binding of {change.key}, for the old one cannot be set again: {hopeless[0]}")
     if not forwards:
@@ -485,17 +481,17 @@ class Recovery:
     """What `recover` did.
 
     Attributes:
+        pending: What was pending before.
         done: A line for each thing done.
         problems: What a person must look after: a service that does not start, an audit log that is gone. Not
             reasons to keep a change pending, for doing it again would not help.
         stuck: What is still pending.
-        pending: What was pending before.
     """
 
-    done: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-    stuck: tuple[Stuck, ...] = ()
-    pending: tuple[Pending, ...] = ()
+    pending: tuple[Pending, ...]
+    done: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    stuck: list[Stuck] = field(default_factory=list)
 
 
 def recover(port: MachinePort, records: ChangeRecords, *, abandon: BindingKey | str | None = None) -> Recovery:
@@ -509,31 +505,28 @@ def recover(port: MachinePort, records: ChangeRecords, *, abandon: BindingKey | 
     Raises:
         MlssslError: their folder cannot be read. What goes wrong with one change is in the result.
     """
-    done: list[str] = []
-    problems: list[str] = []
-    stuck: list[Stuck] = []
-    pending = records.pending()
-    for one in pending:
+    recovery = Recovery(pending=records.pending())
+    for one in recovery.pending:
         try:
             try:
-                _recover_one(port, records, one, done, problems)
+                _recover_one(port, records, one, recovery)
             except Exception:
                 if not one.is_about(abandon):
                     raise
-                done.append(_abandon(port, records, one, problems))
+                recovery.done.append(_abandon(port, records, one, recovery))
         except Exception as error:  # noqa: BLE001  # whatever it is, it is told, and in no other change's way
             change = one.change
             state = None if change is None or change.key is None else in_force(port, change)
-            stuck.append(Stuck(pending=one, error=error, state=state))
-    if pending:
+            recovery.stuck.append(Stuck(pending=one, error=error, state=state))
+    if recovery.pending:
         try:
-            done += port.recover()  # the keys of a killed `add`
+            recovery.done.extend(port.recover())  # the keys of a killed `add`
         except MlssslError as error:
-            problems.append(str(error))
-    return Recovery(done=tuple(done), problems=tuple(problems), stuck=tuple(stuck), pending=pending)
+            recovery.problems.append(str(error))
+    return recovery
 
 
-def _recover_one(port: MachinePort, records: ChangeRecords, one: Pending, done: list[str], problems: list[str]) -> None:
+def _recover_one(port: MachinePort, records: ChangeRecords, one: Pending, recovery: Recovery) -> None:
     change = one.change
     if change is None:
         assert one.error is not None
@@ -547,9 +540,9 @@ def _recover_one(port: MachinePort, records: ChangeRecords, one: Pending, done: 
     finally:
         # What stands still for a change runs again, whatever becomes of the change.
         started, down = start_services(port, change)
-        done += [*lines, *started]
-        problems += down
-    _tell_audit_log(change, problems, result="failed" if new == undo else "done")
+        recovery.done.extend([*lines, *started])
+        recovery.problems.extend(down)
+    _tell_audit_log(change, recovery, result="failed" if new == undo else "done")
     if new and change.undoable and change.key is not None:
         current = port.bindings.find(change.key)
         if current != change.after:  # in the spelling that the system has: undo will know no other
@@ -559,20 +552,20 @@ def _recover_one(port: MachinePort, records: ChangeRecords, one: Pending, done: 
         records.forget(change.key)
 
 
-def _tell_audit_log(change: Change, problems: list[str], *, result: str) -> None:
+def _tell_audit_log(change: Change, recovery: Recovery, *, result: str) -> None:
     try:
         audit_log.add(change, result=result, reason="recovered after the process had ended")
     except MlssslError as error:
-        problems.append(str(error))
+        recovery.problems.append(str(error))
 
 
-def _abandon(port: MachinePort, records: ChangeRecords, one: Pending, problems: list[str]) -> str:
+def _abandon(port: MachinePort, records: ChangeRecords, one: Pending, recovery: Recovery) -> str:
     """Forget a change and leave the machine as it is; what that is, in words."""
     records.abandon(one)
     change = one.change
     if change is None or change.key is None:
         return f"gave up {one.title}; the machine was left as it is"
-    _tell_audit_log(change, problems, result="abandoned")
+    _tell_audit_log(change, recovery, result="abandoned")
     try:
         current = port.bindings.find(change.key)
         left = f"{change.key} is bound to {current.thumbprint}" if current else f"nothing is bound to {change.key}"

@@ -21,7 +21,7 @@ from mlsssl.errors import BindingError, DeploymentError, InvalidInputError, Mlss
 from mlsssl.service import Services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mlsssl._changes.record import Addition, Change, ChangeRecords
     from mlsssl._deploy.request import Request
@@ -273,7 +273,7 @@ def undo_change(machine: HasPort | None, change: Change) -> Outcome[Binding | No
 
 def _refuse_hopeless(port: MachinePort, change: Change) -> None:
     """Raise when the machine would not have the old binding again."""
-    diagnosis = recovery.why_not_back(port, change)
+    diagnosis = recovery.why_unusable(port, change.before)
     if diagnosis:
         assert change.before is not None
         raise UnusableCertificateError(
@@ -294,9 +294,7 @@ def _undo_stopped(
         with contextlib.suppress(MlssslError):
             records.finish(turned, keep=False)
             to_do = []
-    return Failure(
-        verb="undo", key=str(turned.key), reason=str(error), done=tuple(done), to_do=tuple(to_do), state=state
-    )
+    return _failure(port, turned, str(error), done, to_do)
 
 
 def _end_undo(port: MachinePort, records: ChangeRecords, turned: Change, done: list[str]) -> None:
@@ -314,14 +312,7 @@ def _end_undo(port: MachinePort, records: ChangeRecords, turned: Change, done: l
         to_do.append(f"the undo is done, but its record stays ({error}): run `mlsssl recover`; {_give_up(turned)}")
         first = first or error
     if first is not None:
-        failure = Failure(
-            verb="undo",
-            key=str(turned.key),
-            reason=str(first),
-            done=tuple(done),
-            to_do=tuple(to_do),
-            state=_state(port, turned),
-        )
+        failure = _failure(port, turned, str(first), done, to_do)
         raise DeploymentError(str(failure), failure=failure) from first
 
 
@@ -433,6 +424,12 @@ def _after_failure(
     started, down = recovery.start_services(port, change)
     undone += started
     to_do += down
+    return _failure(port, change, reason, done, to_do, undone)
+
+
+def _failure(
+    port: MachinePort, change: Change, reason: str, done: list[str], to_do: list[str], undone: Sequence[str] = ()
+) -> Failure:
     return Failure(
         verb=change.verb,
         key=str(change.key),
