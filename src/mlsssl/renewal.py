@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mlsssl._deploy.request import Request
     from mlsssl._formats.keys import KeyType
     from mlsssl._machine.ports import BindingRecord, KeyProvider, MachinePort
-    from mlsssl._validator.rules import Profile
+    from mlsssl._validator.profiles import Profile
     from mlsssl.store import StoreEntry
     from mlsssl.values import BindingKey, Thumbprint
 

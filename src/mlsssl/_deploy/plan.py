@@ -18,6 +18,7 @@ from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import to_json
 from mlsssl._select.ports import port_of
+from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Report, Severity
 from mlsssl.binding import Binding, binding_of, check_options, thumbprint_of
 from mlsssl.certificate import Certificate
@@ -433,16 +434,11 @@ def _conflict(request: Request, before: BindingRecord) -> Iterator[Finding]:
     kept = request.on_conflict == "keep"
     if not refused and not kept:
         return
-    yield Finding(
-        code="binding-kept" if kept else "binding-exists",
-        severity=Severity.NOTICE if kept else Severity.ERROR,
-        where=str(request.key),
-        found=f"it is bound to {before.thumbprint} by {{{before.app_id}}} already",
-        expected="no other binding"
-        if request.on_conflict != "replace-if-same-app"
-        else f"a binding of {{{request.app_id}}}",
-        remedy="on_conflict='replace' replaces it",
-        standard="HTTP Server API: HttpSetServiceConfiguration, ERROR_ALREADY_EXISTS",
+    yield machine_finding(
+        "binding-kept" if kept else "binding-exists",
+        str(request.key),
+        f"it is bound to {before.thumbprint} by {{{before.app_id}}} already",
+        expected=f"a binding of {{{request.app_id}}}" if request.on_conflict == "replace-if-same-app" else None,
     )
 
 

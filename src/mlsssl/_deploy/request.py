@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from mlsssl._machine.ports import BindingRecord, KeyProvider
     from mlsssl._select.ports import HasPort
-    from mlsssl._validator.rules import Profile
+    from mlsssl._validator.profiles import Profile
     from mlsssl.binding import CertificateReference
     from mlsssl.certificate import Certificate
     from mlsssl.values import BindingKey, BindingOptions
