@@ -22,13 +22,13 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from mlsssl._formats import pem
 from mlsssl._formats.crl import load_der_crl
 from mlsssl._formats.parsed import LARGEST_KEPT, MOST_KEPT
-from mlsssl._messages.arguments import check_callable, items_of
-from mlsssl._messages.foreign_text import shown
+from mlsssl._messages.arguments import check_callable, check_whole, items_of
+from mlsssl._select.trust import read_once, report_on
 from mlsssl._validator.path import TrustAnchors
 from mlsssl._validator.profiles import find_profile
 from mlsssl._validator.report import Finding, PathStep, Report
-from mlsssl._validator.validate import check_crls, check_extra_rules, check_silence, check_strictness, validate
-from mlsssl.certificate import Certificate, asked_of, assemble, check_certificate, check_for
+from mlsssl._validator.validate import check_crls, check_extra_rules, check_silence, check_strictness
+from mlsssl.certificate import Certificate, check_certificate
 from mlsssl.errors import InvalidInputError, UnsupportedError
 from mlsssl.values import check_moment
 
@@ -38,10 +38,10 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Attempt, Severity, Silenced
     from mlsssl._validator.validate import UserRule
-    from mlsssl.certificate import TrustAnchor
 
 __all__ = ["check_many"]
 
@@ -109,10 +109,9 @@ def check_many(
     On Windows and macOS, and wherever this process has several threads, workers are started afresh and import the
     main script: that needs its `if __name__ == "__main__":`, as everything with processes does in Python.
     """
-    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 1024):
-        raise InvalidInputError(f"workers is a number from 1 to 1024, not {shown(workers)}")
+    count = _cores() if workers is None else check_whole(workers, 1, 1024, "workers is a number from 1 to 1024")
     check_callable(progress, "progress is a function of the number of reports so far")
-    anchors = asked_of(trust)
+    anchors = read_once(trust)
     common = _Common(
         trust=None if anchors is None else tuple("system" if isinstance(a, str) else pem.to_der(a) for a in anchors),
         at=check_moment(at).astimezone(timezone.utc),
@@ -123,7 +122,6 @@ def check_many(
         extra_rules=check_extra_rules(extra_rules),
     )
     items = map(_item, items_of(certificates, "certificates is a list of them, or of (certificate, host)"))
-    count = workers or _cores()
     first = list(itertools.islice(items, _FEWEST))
     if count == 1 or len(first) < _FEWEST:
         return _here(common, itertools.chain(first, items), progress)
@@ -163,26 +161,12 @@ class _Common:
         """One report."""
         der, chain, host = item
         anchors, crls = parsed
-        if isinstance(anchors, list):  # the operating system judges each one itself
-            return check_for(
-                assemble(pem.load_der(der), None, tuple([_load(one) for one in chain])),
-                host,
-                trust=anchors,
-                at=self.at,
-                profile=self.profile,
-                key_expected=False,
-                crls=crls,
-                revocation=self.revocation,
-                silence=self.silence,
-                extra_rules=self.extra_rules,
-            )
-        return validate(
+        return report_on(
             pem.load_der(der),
-            host=host,
-            at=self.at,
+            [_load(one) for one in chain],
+            host,
             trust=anchors,
-            intermediates=[_load(one) for one in chain],
-            expect_key=False,
+            at=self.at,
             profile=self.profile,
             crls=crls,
             revocation=self.revocation,

@@ -18,6 +18,7 @@ from mlsssl._deploy.snapshot import Snapshot
 from mlsssl._formats import keys, pem
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import shown
+from mlsssl._messages.output import as_dict
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl.authority import CertificateAuthority
 from mlsssl.binding import Binding, binding_of, bound_key
@@ -330,12 +331,11 @@ class Renewal:
         """Plain values, ready for JSON."""
         result = "failed" if self.error else "skipped" if self.skipped else "planned" if self.plan else "renewed"
         return {
-            "key": None if self.key is None else str(self.key),
+            **as_dict(self, "key"),
             "result": result,
             "skipped": self.skipped,
             "error": None if self.error is None else {"type": type(self.error).__name__, "message": str(self.error)},
-            "outcome": None if self.outcome is None else self.outcome.to_dict(),
-            "plan": None if self.plan is None else self.plan.to_dict(),
+            **as_dict(self, "outcome", "plan"),
         }
 
 

@@ -16,13 +16,14 @@ import json
 import os
 import uuid
 from contextlib import contextmanager
-from dataclasses import KW_ONLY, dataclass, field, fields, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from mlsssl._machine import files
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.foreign_text import system_reason
+from mlsssl._messages.output import as_dict
 from mlsssl.errors import MalformedDataError, MlssslError, NativeError, NotFoundError
 from mlsssl.values import BindingKey, BindingOptions, HostnamePort, IpPort, ScopedCcs, Thumbprint, parse_binding_key
 
@@ -298,18 +299,13 @@ def _key_from_dict(data: Mapping[str, object]) -> BindingKey:
 
 def record_to_dict(record: BindingRecord) -> dict[str, object]:
     """A binding record as plain values; nothing is lost."""
-    options = record.options
     return {
         **_key_to_dict(record.key),
-        "thumbprint": _plain(record.thumbprint),
+        **as_dict(record, "thumbprint"),
         "store": record.store_name,
         "app_id": str(record.app_id),
-        "flags": options.flags,
-        "check_mode": options.check_mode,
-        "freshness_seconds": options.freshness_seconds,
-        "timeout_milliseconds": options.timeout_milliseconds,
-        "ctl_identifier": options.ctl_identifier,
-        "ctl_store_name": options.ctl_store_name,
+        **as_dict(record.options, "flags", "check_mode", "freshness_seconds", "timeout_milliseconds"),
+        **as_dict(record.options, "ctl_identifier", "ctl_store_name"),
     }
 
 
@@ -332,30 +328,17 @@ def record_from_dict(data: Mapping[str, object]) -> BindingRecord:
 
 
 def _text(change: Change) -> bytes:
-    data = {"version": VERSION, **_plain_fields(change), **_key_to_dict(change.key)}
+    names = ("additions", "marks", "services", "started", "process", "back", "audit_log", "bound")
+    data = {
+        "version": VERSION,
+        "verb": change.verb,
+        **_key_to_dict(change.key),
+        "before": None if change.before is None else record_to_dict(change.before),
+        "after": None if change.after is None else record_to_dict(change.after),
+        **as_dict(change, *names),
+    }
     data["trail"] = data.pop("audit_log")  # its name in the files, from the first version on
     return json.dumps(data, indent=1).encode("ascii") + b"\n"
-
-
-def _plain_fields(value: Change | Addition | Mark) -> dict[str, object]:
-    return {one.name: _plain(getattr(value, one.name)) for one in fields(value) if one.name != "key"}
-
-
-def _plain(value: object) -> object:
-    """A field's value as JSON has it."""
-    if isinstance(value, BindingRecord):
-        return record_to_dict(value)
-    if isinstance(value, (Addition, Mark)):
-        return _plain_fields(value)
-    if isinstance(value, tuple):
-        return [_plain(one) for one in value]
-    if isinstance(value, dt.datetime):
-        return value.isoformat()
-    if isinstance(value, Thumbprint):
-        return str(value)
-    if isinstance(value, bytes):
-        return value.hex()
-    return str(value) if isinstance(value, Path) else value
 
 
 def _parse(data: bytes, path: Path) -> Change:

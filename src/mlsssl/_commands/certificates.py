@@ -14,6 +14,7 @@ from mlsssl._formats.pkcs12.explain import explain_pfx
 from mlsssl._machine import files
 from mlsssl._machine.revocation_lists import given, issuer_of, number_of, thumbprint_of
 from mlsssl._messages.foreign_text import shown
+from mlsssl._messages.output import as_dict
 from mlsssl.authority import CertificateAuthority
 from mlsssl.certificate import Certificate
 from mlsssl.errors import ExistsError, InvalidInputError, MalformedDataError, WrongPasswordError
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from mlsssl._commands.terminal import Terminal
-    from mlsssl.certificate import TrustAnchor
+    from mlsssl._select.trust import TrustAnchor
 
 
 # A file of such a name wins; a Windows path (C:\\x.pfx) has more than digits behind its colon.
@@ -35,22 +36,11 @@ _ENDPOINT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\\/:]+):[0-9]{1,5}")
 def describe(certificate: Certificate) -> dict[str, object]:
     """A certificate as plain values, ready for JSON."""
     return {
-        "subject": certificate.subject,
-        "issuer": certificate.issuer,
-        "names": list(certificate.names),
+        **as_dict(certificate, "subject", "issuer", "names"),
         "serial_number": f"{certificate.serial_number:x}",
-        "not_before": certificate.not_before.isoformat(),
-        "not_after": certificate.not_after.isoformat(),
-        "days_left": certificate.days_left,
-        "key_type": certificate.key_type,
-        "signature_hash": certificate.signature_hash,
-        "key_usages": list(certificate.key_usages),
-        "extended_key_usages": list(certificate.extended_key_usages),
-        "is_ca": certificate.is_ca,
-        "has_private_key": certificate.has_private_key,
-        "friendly_name": certificate.friendly_name,
-        "thumbprint": str(certificate.thumbprint),
-        "sha256": certificate.sha256,
+        **as_dict(certificate, "not_before", "not_after", "days_left", "key_type", "signature_hash", "key_usages"),
+        **as_dict(certificate, "extended_key_usages", "is_ca", "has_private_key", "friendly_name"),
+        **as_dict(certificate, "thumbprint", "sha256"),
         "chain": [one.subject for one in certificate.chain],
     }
 
