@@ -10,8 +10,7 @@ from mlsssl._changes import recovery
 from mlsssl._deploy import preflight
 from mlsssl._machine import find
 from mlsssl._machine.authorities import read_authorities_if_crls
-from mlsssl._messages.foreign_text import printable
-from mlsssl._messages.output import as_dict, to_json
+from mlsssl._messages.output import as_dict, plain_table, to_json
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Severity
@@ -91,7 +90,7 @@ class AuditRow:
         }
 
 
-_COLUMNS = {
+COLUMNS = {
     "key": "KEY",
     "owner": "OWNER",
     "names": "NAMES",
@@ -159,14 +158,8 @@ class Audit:
     def __str__(self) -> str:
         if not self.rows:
             return f"nothing is bound on {self.machine}"
-        cells = [list(_COLUMNS.values())]
-        cells += [[_cell(row.to_dict()[name]) for name in _COLUMNS] for row in self.rows]
-        widths = [max(len(line[i]) for line in cells) for i in range(len(_COLUMNS))]
-        return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells)
-
-
-def _cell(value: object) -> str:
-    return "-" if value in (None, "") else printable(str(value))
+        rows = ({name: None if value == "" else value for name, value in row.items()} for row in self.to_rows())
+        return plain_table(rows, COLUMNS)
 
 
 def audit(

@@ -225,7 +225,7 @@ class TlsServerMaker(Protocol):
 
 
 class TlsClientMaker(Protocol):
-    """What the pytest fixture `tls_client` is: `tls_client`, which trusts the fixture `ca` when not told otherwise."""
+    """What the pytest fixture `tls_client` is: `tls_client`, which trusts the fixture `ca` by default."""
 
     def __call__(
         self,
