@@ -392,10 +392,10 @@ def change_binding(key: BindingKey | str, change: Callable[[Binding], Binding], 
     """
     port = port_of(machine)
     key = bound_key(key, machine)
-    with changing(port, key) as journal:
+    with changing(port, key) as records:
         before = Binding.get(key, machine=machine)
         after = change(before).record
-        exchange(port, journal, before.record, after)
+        exchange(port, records, before.record, after)
     return binding_of(after, machine)
 
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 from mlsssl._changes import record, recovery
 from mlsssl._deploy import apply
 from mlsssl._deploy.apply import Failure, Outcome
-from mlsssl._deploy.plan import OnConflict, Plan, Step, Wish, make_wish
-from mlsssl._deploy.verb import doing, saying
+from mlsssl._deploy.plan import Plan, Step, carry_out, only_plan
+from mlsssl._deploy.request import OnConflict, checked
 from mlsssl._messages.foreign_text import shown
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl.binding import bound_key
@@ -33,7 +33,7 @@ class _Deploy:
 
     __slots__ = ()
 
-    def _wish(
+    def __call__(
         self,
         key: BindingKey | str,
         certificate: CertificateReference,
@@ -52,13 +52,14 @@ class _Deploy:
         profile: str | Profile = "private",
         force: bool = False,
         verify: bool = True,
-        trail: str | Path | None = None,
+        audit_log: str | Path | None = None,
         at: dt.datetime | None = None,
-    ) -> Wish:
+        trail: str | Path | None = None,
+    ) -> Outcome:
         """Make this certificate the one bound to this key on this machine, whatever was there.
 
         Adds it to the store with its private key and the intermediates above it, and binds or updates the key: in
-        one step where the system can, so that there is no moment without a certificate. What is not said stays as
+        one step where the system can, so that there is no moment without a certificate. What is not given stays as
         it is (owner, options, unknown bits). Doing it again changes nothing. Killed at any moment, the machine has
         the old binding or the new one, whole; the next call or `mlsssl recover` clears up.
 
@@ -85,15 +86,16 @@ class _Deploy:
             profile: Whose rules to check it by, as in `Certificate.check`.
             force: Go on although the preflight found errors.
             verify: Shake hands with the port afterwards, when something listens, and compare the certificate.
-            trail: A file that gets one JSON line per change; its folder must exist.
+            audit_log: A file that gets one JSON line per change; its folder must exist.
             at: The moment to check the dates for, aware; now when not given.
+            trail: The former name of `audit_log`, deprecated.
 
         Returns:
             What was done; `outcome.changed` is False when there was nothing to do, `outcome.undo()` goes back.
 
         Raises:
             InvalidInputError: an argument that cannot be, or a CCS key, which names no certificate.
-            NotFoundError, AccessDeniedError, NativeError: the file of `trail` cannot be written; nothing was done.
+            NotFoundError, AccessDeniedError, NativeError: the file of `audit_log` cannot be written; nothing was done.
             ValidationError: the preflight found an error; `.report` has every finding, and nothing was done. What is
                 bound already is checked too.
             BindingExistsError: the key has another binding, and `on_conflict` says so.
@@ -105,31 +107,31 @@ class _Deploy:
                 undone and what a person must do. Its `__cause__` is the machine's own error, such as
                 `UnusableCertificateError` (1312) or `AccessDeniedError`.
         """
-        return make_wish(
-            "deploy",
-            key,
-            certificate,
-            machine=machine,
-            store=store,
-            app_id=app_id,
-            options=options,
-            on_conflict=on_conflict,
-            trust_root=trust_root,
-            friendly_name=friendly_name,
-            exportable=exportable,
-            provider=provider,
-            restart=restart,
-            host=host,
-            profile=profile,
-            force=force,
-            verify=verify,
-            trail=trail,
-            at=at,
-        )
+        return carry_out(checked(locals()))
 
-    __call__ = doing(_wish)
-    plan = saying(
-        _wish,
+    def plan(
+        self,
+        key: BindingKey | str,
+        certificate: CertificateReference,
+        *,
+        machine: HasPort | None = None,
+        store: str | None = None,
+        app_id: uuid.UUID | str | None = None,
+        options: BindingOptions | Callable[[BindingOptions], BindingOptions] | None = None,
+        on_conflict: OnConflict = "replace",
+        trust_root: bool = False,
+        friendly_name: str | None = None,
+        exportable: bool = False,
+        provider: KeyProvider | None = None,
+        restart: Sequence[str] = (),
+        host: str | None = None,
+        profile: str | Profile = "private",
+        force: bool = False,
+        verify: bool = True,
+        audit_log: str | Path | None = None,
+        at: dt.datetime | None = None,
+        trail: str | Path | None = None,
+    ) -> Plan:
         """What `deploy` with these arguments would do, and what is wrong; the machine is only looked at.
 
         Returns:
@@ -140,9 +142,10 @@ class _Deploy:
                 preflight finds is in `plan.findings` instead.
             BindingError: a change of this binding is not finished, by another process that still runs or that was
                 killed: `recover` first, for a plan clears nothing up.
-        """,
-    )
+        """
+        return only_plan(checked(locals()))
 
+    __call__.__qualname__, plan.__qualname__ = "deploy", "deploy.plan"  # what an error of a wrong call names
     __name__ = "deploy"
 
     def __repr__(self) -> str:
@@ -170,17 +173,17 @@ def recover(*, machine: HasPort | None = None, abandon: BindingKey | str | None 
         InvalidInputError: `abandon` is neither a key nor such a name.
         NotFoundError: no change of `abandon` was pending.
         DeploymentError: not everything is well again: a change is still pending, a service that had been stopped does
-            not start, or the audit trail could not be told. `.failure` says what was done and what is to do, and
+            not start, or the audit log could not be told. `.failure` says what was done and what is to do, and
             `__cause__` is what stopped the first change that is pending.
     """
     wanted = abandon
     port = port_of(machine)
     with port.lock(recovery.LOCK, timeout=recovery.LOCK_TIMEOUT):
-        journal = recovery.journal_of(port)
-        names = {one.name for one in journal.pending()}  # a stranger's key is known by no other text
+        records = recovery.records_of(port)
+        names = {one.name for one in records.pending()}  # a stranger's key is known by no other text
         if isinstance(abandon, str) and abandon not in names and not record.is_record(abandon):
             wanted = bound_key(abandon, machine)
-        recovered = recovery.recover(port, journal, abandon=wanted)
+        recovered = recovery.recover(port, records, abandon=wanted)
         done, problems = [*recovered.done], [*recovered.problems, *(one.text for one in recovered.stuck)]
         try:
             done += port.recover()

@@ -62,7 +62,7 @@ class Machine:
 
     @property
     def state_folder(self) -> Path:
-        """Where journals and locks live; only its owner (on Windows: administrators) may enter."""
+        """Where records of changes and locks live; only its owner (on Windows: administrators) may enter."""
         return self._port.state_folder
 
     def store(self, name: str = "MY", *, location: Location = "LocalMachine", create: bool = False) -> Store:

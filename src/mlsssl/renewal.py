@@ -4,35 +4,39 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cryptography import x509
 
-from mlsssl._changes import recovery
-from mlsssl._deploy.plan import Draft, make_wish
-from mlsssl._deploy.verb import doing, saying
+from mlsssl._changes import audit_log, recovery
+from mlsssl._deploy.plan import carry_out, only_plan
+from mlsssl._deploy.request import checked
+from mlsssl._deploy.snapshot import Snapshot
 from mlsssl._formats import keys, pem
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_dict
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl.authority import CertificateAuthority
-from mlsssl.binding import Binding, bound_key
+from mlsssl.binding import Binding, binding_of, bound_key
 from mlsssl.certificate import Certificate
-from mlsssl.errors import BindingError, InvalidInputError, MlssslError, StoreNotFoundError
+from mlsssl.errors import InvalidInputError, MlssslError, StoreNotFoundError
 from mlsssl.store import Store
 from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from mlsssl._deploy.apply import Outcome
-    from mlsssl._deploy.plan import Plan, Wish
+    from mlsssl._deploy.plan import Plan
+    from mlsssl._deploy.request import Request
     from mlsssl._formats.keys import KeyType
-    from mlsssl._machine.ports import KeyProvider
+    from mlsssl._machine.ports import BindingRecord, KeyProvider, MachinePort
     from mlsssl._validator.profiles import Profile
     from mlsssl.store import StoreEntry
     from mlsssl.values import BindingKey, Thumbprint
@@ -43,7 +47,7 @@ RenewalSource: TypeAlias = CertificateAuthority | Certificate | Callable[[Certif
 """Where `renew` has the new certificate from: an authority, the certificate itself, or a function of the old one."""
 
 GRACE = dt.timedelta(days=30)
-"""How long a replaced certificate is kept unless said otherwise."""
+"""How long a replaced certificate is kept by default."""
 
 _LONGEST = 199
 """Days: the longest that every client accepts until March 2027 (CA/Browser Forum ballot SC-081)."""
@@ -54,7 +58,7 @@ class _Renew:
 
     __slots__ = ()
 
-    def _wish(
+    def __call__(
         self,
         key: BindingKey | str,
         source: RenewalSource,
@@ -68,9 +72,10 @@ class _Renew:
         profile: str | Profile = "private",
         force: bool = False,
         verify: bool = True,
-        trail: str | Path | None = None,
+        audit_log: str | Path | None = None,
         at: dt.datetime | None = None,
-    ) -> Draft:
+        trail: str | Path | None = None,
+    ) -> Outcome:
         """Replace the certificate of a binding by a new one for the same names; everything else stays as it is.
 
         Names, key type, the address of the revocation list, whether the key may be exported, its kind of key storage,
@@ -94,8 +99,9 @@ class _Renew:
             profile: As in `deploy`.
             force: As in `deploy`.
             verify: As in `deploy`.
-            trail: As in `deploy`.
+            audit_log: As in `deploy`.
             at: As in `deploy`; also the moment of issuing.
+            trail: The former name of `audit_log`, deprecated.
 
         Returns:
             What was done; `outcome.undo()` goes back to the old certificate.
@@ -111,46 +117,26 @@ class _Renew:
             DeploymentError: it stopped in the middle and was taken back, as in `deploy`.
             Exception: whatever a function given as `source` raises; nothing was done.
         """
-        check_grace(grace)
-        if at is not None:
-            check_moment(at)
-        parsed = bound_key(key, machine)
+        return carry_out(_request(locals(), recovery.changing))
 
-        def read() -> Callable[[], Wish]:
-            binding = Binding.get(parsed, machine=machine)
-            entry = _bound_entry(binding, machine)
-            old = _with_key(entry, machine) if reuse_key else entry.certificate
-
-            def complete() -> Wish:
-                new = _obtain(source, old, key_type=key_type, reuse_key=reuse_key, days=days, at=at)
-                return make_wish(
-                    "renew",
-                    binding.key,
-                    new,
-                    machine=machine,
-                    store=binding.store_name or "MY",
-                    friendly_name=new.friendly_name if new.friendly_name is not None else entry.friendly_name,
-                    exportable=entry.key is not None and entry.key.exportable is True,
-                    provider=_provider(entry, new),
-                    restart=restart,
-                    host=None,
-                    profile=profile,
-                    force=force,
-                    verify=verify,
-                    trail=trail,
-                    at=at,
-                    older=old,
-                    expected=binding.record,
-                    grace=grace,
-                )
-
-            return complete
-
-        return Draft(machine=machine, key=parsed, read=read)
-
-    __call__ = doing(_wish)
-    plan = saying(
-        _wish,
+    def plan(
+        self,
+        key: BindingKey | str,
+        source: RenewalSource,
+        *,
+        machine: HasPort | None = None,
+        key_type: KeyType | None = None,
+        reuse_key: bool = False,
+        days: int | None = None,
+        grace: dt.timedelta = GRACE,
+        restart: Sequence[str] = (),
+        profile: str | Profile = "private",
+        force: bool = False,
+        verify: bool = True,
+        audit_log: str | Path | None = None,
+        at: dt.datetime | None = None,
+        trail: str | Path | None = None,
+    ) -> Plan:
         """What `renew` with these arguments would do, and what is wrong; the machine is only looked at.
 
         The source is asked: an authority issues the new certificate, a function is called. The plan holds what came
@@ -164,9 +150,10 @@ class _Renew:
                 the preflight finds is in `plan.findings` instead.
             BindingError: as `renew`; or a change of this binding is not finished, by another process that still runs
                 or that was killed: `recover` first, for a plan clears nothing up.
-        """,
-    )
+        """
+        return only_plan(_request(locals(), _refuse_pending))
 
+    __call__.__qualname__, plan.__qualname__ = "renew", "renew.plan"  # what an error of a wrong call names
     __name__ = "renew"
 
     def __repr__(self) -> str:
@@ -174,6 +161,51 @@ class _Renew:
 
 
 renew = _Renew()
+
+
+def _request(
+    arguments: Mapping[str, Any], reading: Callable[[MachinePort, BindingKey], AbstractContextManager[object]]
+) -> Request:
+    """What `renew` asks to be deployed: the source's certificate, in the place of the one that is bound.
+
+    Args:
+        arguments: Those of `renew`, by name.
+        reading: Held while the binding and its certificate are read; the source is asked afterwards.
+    """
+    machine, at, grace, reuse_key = (arguments[name] for name in ("machine", "at", "grace", "reuse_key"))
+    check_grace(grace)
+    if at is not None:
+        check_moment(at)
+    key = bound_key(arguments["key"], machine)
+    with reading(port_of(machine), key):  # what a killed change left is no state to read
+        binding = Binding.get(key, machine=machine)
+        entry = _bound_entry(binding, machine)
+        old = _with_key(entry, machine) if reuse_key else entry.certificate
+    issuing = {name: arguments[name] for name in ("key_type", "reuse_key", "days", "at")}
+    new = _obtain(arguments["source"], old, **issuing)
+    given = {name: arguments[name] for name in ("machine", "restart", "profile", "force", "verify", "at", "grace")}
+    file = audit_log.given(arguments)
+    return checked({**given, **_in_place_of(binding, entry, old, new), "audit_log": file})
+
+
+def _in_place_of(binding: Binding, entry: StoreEntry, old: Certificate, new: Certificate) -> dict[str, Any]:
+    """What of a request follows from what is bound and what shall be."""
+    return {
+        "verb": "renew",
+        "key": binding.key,
+        "certificate": new,
+        "store": binding.store_name or "MY",
+        "friendly_name": new.friendly_name if new.friendly_name is not None else entry.friendly_name,
+        "exportable": entry.key is not None and entry.key.exportable is True,
+        "provider": _provider(entry, new),
+        "older": old,
+        "expected": binding.record,
+    }
+
+
+def _refuse_pending(port: MachinePort, key: BindingKey) -> AbstractContextManager[None]:
+    recovery.refuse_pending(port, key)
+    return contextlib.nullcontext()
 
 
 def check_grace(grace: dt.timedelta) -> None:
@@ -320,9 +352,10 @@ def renew_due(
     days: int | None = None,
     grace: dt.timedelta = GRACE,
     restart: Sequence[str] = (),
-    trail: str | Path | None = None,
+    audit_log: str | Path | None = None,
     at: dt.datetime | None = None,
     dry_run: bool = False,
+    trail: str | Path | None = None,
 ) -> list[Renewal]:
     """Renew every binding whose certificate is due, for a scheduled task; one failure does not stop the others.
 
@@ -341,12 +374,13 @@ def renew_due(
         days: As in `renew`.
         grace: As in `renew`.
         restart: As in `renew`.
-        trail: As in `renew`.
+        audit_log: As in `renew`.
         at: As in `renew`; also the moment to be due at.
         dry_run: Only say what would be done, as `renew.plan` does: the machine is only looked at, and what the
             authority issues for the plans is kept nowhere else. A binding with a change that is not finished, since
             its process was killed, say, is a failure, also when nothing is bound to its key now. Of plans that share a
-            certificate, one can be applied; the others are then to be made again.
+                certificate, one can be applied; the others are then to be made again.
+        trail: The former name of `audit_log`, deprecated.
 
     Returns:
         A result for each binding that names a certificate, in the order of `Binding.all` or `only`; then one for each
@@ -362,13 +396,17 @@ def renew_due(
     check_type(authority, CertificateAuthority, "an authority is needed (CertificateAuthority.load reads one)")
     check_grace(grace)
     moment = check_moment(at)
-    given = None if only is None else items_of(only, "only is a list of binding keys")
-    wanted = None if given is None else [bound_key(key, machine) for key in given]
+    if trail is not None:
+        warnings.warn("trail= is called audit_log= now", DeprecationWarning, stacklevel=2)
+    keys_given = None if only is None else items_of(only, "only is a list of binding keys")
+    wanted = None if keys_given is None else [bound_key(key, machine) for key in keys_given]
     port = port_of(machine)
     with contextlib.nullcontext() if dry_run else port.lock("renew", timeout=0):
         ready = contextlib.nullcontext(recovery.not_ended(port)) if dry_run else recovery.recovered_first(port)
         with ready as pending:
-            bindings = _bindings_of(machine, wanted, {key for key, _ in pending})
+            snapshot = Snapshot(port)
+            bindings = _bindings_of(snapshot.bindings, machine, wanted, {key for key, _ in pending})
+        same = {"machine": machine, "grace": grace, "restart": restart, "audit_log": audit_log or trail, "at": at}
         made: dict[Thumbprint, Certificate] = {}
         results = []
         for binding in bindings:
@@ -376,27 +414,21 @@ def renew_due(
                 for key, error in pending:
                     if key == binding.key:
                         raise error
-                why = _why_not(binding, authority, moment, machine, due_only, any_issuer, fraction, jitter)
+                entry = _bound_entry(binding, machine)
+                old = entry.certificate
+                why = _why_not(old, authority, moment, due_only, any_issuer, fraction, jitter)
                 if why is not None:
                     results.append(Renewal(key=binding.key, skipped=why))
                     continue
-                assert binding.thumbprint is not None
-                new = made.get(binding.thumbprint)
+                new = made.get(entry.thumbprint)
                 if new is None:
-                    old = _bound_entry(binding, machine).certificate
                     new = _issue(authority, old, key_type=key_type, reuse_key=False, days=days, at=at)
-                source = _only_for(binding.thumbprint, new)
+                request = checked({**same, **_in_place_of(binding, entry, old, new)})
                 if dry_run:
-                    plan = renew.plan(
-                        binding.key, source, machine=machine, grace=grace, restart=restart, trail=trail, at=at
-                    )
-                    result = Renewal(key=binding.key, plan=plan)
+                    result = Renewal(key=binding.key, plan=only_plan(request, snapshot=snapshot))
                 else:
-                    outcome = renew(
-                        binding.key, source, machine=machine, grace=grace, restart=restart, trail=trail, at=at
-                    )
-                    result = Renewal(key=binding.key, outcome=outcome)
-                made[binding.thumbprint] = new
+                    result = Renewal(key=binding.key, outcome=carry_out(request, snapshot=snapshot))
+                made[entry.thumbprint] = new
                 results.append(result)
             except MlssslError as error:
                 results.append(Renewal(key=binding.key, error=error))
@@ -410,11 +442,14 @@ def renew_due(
 
 
 def _bindings_of(
-    machine: HasPort | None, wanted: list[BindingKey] | None, pending: Collection[BindingKey | None]
+    listed: Iterable[BindingRecord],
+    machine: HasPort | None,
+    wanted: list[BindingKey] | None,
+    pending: Collection[BindingKey | None],
 ) -> list[Binding]:
     """The bindings to look at: those wanted, or all. One with a pending change may have no record at the moment."""
     if wanted is None:
-        return [one for one in Binding.all(machine=machine) if one.thumbprint is not None]
+        return [binding_of(record, machine) for record in listed if record.thumbprint is not None]
     return [
         Binding.get(key, machine=machine)
         for key in wanted
@@ -422,28 +457,15 @@ def _bindings_of(
     ]
 
 
-def _only_for(thumbprint: Thumbprint, new: Certificate) -> Callable[[Certificate], Certificate]:
-    """A source of `new`, for a binding that still has the certificate which was judged to be due."""
-
-    def source(old: Certificate) -> Certificate:
-        if old.thumbprint != thumbprint:
-            raise BindingError(f"the binding was given {old.thumbprint} meanwhile; nothing was done")
-        return new
-
-    return source
-
-
 def _why_not(
-    binding: Binding,
+    old: Certificate,
     authority: CertificateAuthority,
     at: dt.datetime,
-    machine: HasPort | None,
     due_only: bool,
     any_issuer: bool,
     fraction: float,
     jitter: float,
 ) -> str | None:
-    old = _bound_entry(binding, machine).certificate
     if not any_issuer and old.to_cryptography().issuer != authority.certificate.to_cryptography().subject:
         return f"issued by {old.issuer or 'nobody'}, not by {authority.name}"
     if due_only and not old.renewal_due(fraction, at=at, jitter=jitter):

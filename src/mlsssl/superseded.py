@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlsssl._changes import recovery
-from mlsssl._changes.record import begun
-from mlsssl._changes.superseded import Ledger
+from mlsssl._changes.record import Change
+from mlsssl._changes.superseded import SupersededFile
 from mlsssl._machine import find
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import as_dict, to_json
@@ -23,7 +23,7 @@ from mlsssl.values import check_moment
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlsssl._changes.record import Journal
+    from mlsssl._changes.record import ChangeRecords
     from mlsssl._changes.superseded import Superseded
     from mlsssl._machine.ports import MachinePort, StoreRecord
     from mlsssl.store import StoreEntry
@@ -121,16 +121,16 @@ def cleanup(
     port = port_of(machine)
     removed: list[StoreEntry] = []
     kept: list[Kept] = []
-    with (recovery.looking if dry_run else recovery.changing)(port) as journal:
-        ledger = Ledger(port.state_folder)
-        known = ledger.read()
-        needed = needed_by_pending(journal)
+    with (recovery.looking if dry_run else recovery.changing)(port) as records:
+        superseded = SupersededFile(port.state_folder)
+        known = superseded.read()
+        needed = needed_by_pending(records)
         judged = []
         for entry in _candidates(port, machine, known):
             since = known.get((entry.store_name.casefold(), entry.thumbprint))
             # All before the first is removed: the one that replaced it may itself be among those to go.
             judged.append((entry, needed.get(entry.thumbprint) or _reason_to_keep(port, entry, since, grace, moment)))
-        change = begun("cleanup", None)
+        change = Change("cleanup", None)
         for entry, reason in judged:
             if reason is not None:
                 kept.append(Kept(entry=entry, reason=reason))
@@ -138,24 +138,24 @@ def cleanup(
             removed.append(entry)
             if dry_run:
                 continue
-            journal.begin(change)  # so that a key left by a kill in here is looked for
+            records.begin(change)  # so that a key left by a kill in here is looked for
             try:
                 with Store.open(entry.store_name, machine=machine) as store:
                     store.remove(entry.thumbprint, delete_key=True)
-                ledger.remove(entry.store_name, entry.thumbprint)
+                superseded.remove(entry.store_name, entry.thumbprint)
             except recovery.FAILURES:
                 with contextlib.suppress(MlssslError):  # the first error is the one to tell
-                    journal.finish(change, keep=False)
+                    records.finish(change, keep=False)
                 raise
-            journal.finish(change, keep=False)
+            records.finish(change, keep=False)
     return Cleanup(removed=tuple(removed), kept=tuple(kept))
 
 
-def needed_by_pending(journal: Journal) -> dict[Thumbprint, str]:
+def needed_by_pending(records: ChangeRecords) -> dict[Thumbprint, str]:
     """The certificates without which a pending change could never be finished or taken back, and why. Private."""
     return {
         record.thumbprint: f"{one.title} is pending and needs it: mlsssl recover"
-        for one in journal.pending()
+        for one in records.pending()
         if one.change is not None
         for record in (one.change.before, one.change.after)
         if record is not None and record.thumbprint is not None
@@ -165,7 +165,7 @@ def needed_by_pending(journal: Journal) -> dict[Thumbprint, str]:
 def _candidates(
     port: MachinePort, machine: HasPort | None, known: dict[tuple[str, Thumbprint], Superseded]
 ) -> Iterator[StoreEntry]:
-    """Every certificate with the mark, in the stores that servers' certificates are in, and those in the ledger."""
+    """Every certificate with the mark, in the stores that servers' certificates are in, and those in the superseded."""
     there = {name.casefold(): name for name in port.store_names("LocalMachine")}
     wanted = {"my", "webhosting", *(store for store, _ in known)}
     wanted |= {binding.store.casefold() for binding in port.bindings.all()}

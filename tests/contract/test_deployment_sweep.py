@@ -1,6 +1,6 @@
 """Every call of a deployment fails once with each code, and once the process is killed there: still whole.
 
-The embedded machine. Its calls are SQLite statements and the writes of the journal; the kill is a real SIGKILL of a
+The embedded machine. Its calls are SQLite statements and the writes of the record; the kill is a real SIGKILL of a
 real process, at every one of them.
 """
 
@@ -71,7 +71,7 @@ class Sabotage:
 
 @contextlib.contextmanager
 def watched_files(hit: Callable[[str], None]) -> Iterator[None]:
-    """Count the journal's writes and renames too: before each, and after each."""
+    """Count the record's writes and renames too: before each, and after each."""
     write, replace, unlink = files.write, Path.replace, Path.unlink
 
     def counted_write(path: Path, data: bytes, *, private: bool) -> None:

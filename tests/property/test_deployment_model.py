@@ -164,7 +164,7 @@ class Deployments(RuleBasedStateMachine):
             assert BELOW.certificate.thumbprint in self.machine.store("CA")
 
     @invariant()
-    def no_journal_is_left(self) -> None:
+    def no_record_is_left(self) -> None:
         assert not list(self.machine.state_folder.glob("change*.json"))
 
 

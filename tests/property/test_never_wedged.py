@@ -1,7 +1,7 @@
-"""Whatever was done, killed, taken out by hand or not written to the audit trail: another binding can still be changed.
+"""Whatever was done, killed, taken out by hand or not written to the audit log: another binding can still be changed.
 
 Random sequences of everything that changes a machine. Each step may be killed at any of its calls (an exception that
-nothing catches, after which every further call of the dead process raises it again), or may lose its audit trail there.
+nothing catches, after which every further call of the dead process raises it again), or may lose its audit log there.
 `MLSSSL_SEQUENCES` sets how many sequences each machine runs.
 """
 
@@ -118,7 +118,7 @@ class Accident:
     """What befalls a step.
 
     Attributes:
-        kill: Whether the process ends; else its audit trail can no longer be written.
+        kill: Whether the process ends; else its audit log can no longer be written.
         at: At which call.
         gone: The certificates that somebody takes out of the store before anybody else comes.
         damage: What is in the records of pending changes then, in place of what was.
@@ -151,8 +151,8 @@ class Sequences(RuleBasedStateMachine):
         type(self).made += 1
         super().__init__()
         self.folder = Path(tempfile.mkdtemp(prefix="mlsssl-wedge-", dir=MEMORY))
-        self.trail = self.folder / "logs" / "trail.jsonl"
-        self.trail.parent.mkdir()
+        self.log = self.folder / "logs" / "audit.jsonl"
+        self.log.parent.mkdir()
         self.subject = self.kind(self.folder, atomic=self.atomic)
         self.turn = 0
 
@@ -178,8 +178,8 @@ class Sequences(RuleBasedStateMachine):
             assert accident is not None
             if accident.kill:
                 raise KilledError
-            if self.trail.parent.exists():
-                self.trail.parent.rename(self.folder / "logs of yesterday")
+            if self.log.parent.exists():
+                self.log.parent.rename(self.folder / "logs of yesterday")
 
         sabotage = Sabotage(None if accident is None else accident.at, strike, lasting=True)
         with (
@@ -189,7 +189,7 @@ class Sequences(RuleBasedStateMachine):
         ):
             step(machine)
         with contextlib.suppress(FileNotFoundError):
-            (self.folder / "logs of yesterday").rename(self.trail.parent)
+            (self.folder / "logs of yesterday").rename(self.log.parent)
         if accident is not None:
             self._find_it_otherwise(accident)
 
@@ -208,20 +208,20 @@ class Sequences(RuleBasedStateMachine):
 
     @initialize(certificate=certificates)
     def begin_with_a_binding(self, certificate: Certificate) -> None:
-        self.run(lambda machine: deploy(KEYS[0], certificate, machine=machine, trail=self.trail), None)
+        self.run(lambda machine: deploy(KEYS[0], certificate, machine=machine, audit_log=self.log), None)
 
     @rule(key=keys, certificate=certificates, options=st.sampled_from(OPTIONS), logged=st.booleans(), what=accidents)
     def deploy(
         self, key: str, certificate: Certificate, options: BindingOptions, logged: bool, what: Accident | None
     ) -> None:
-        trail = self.trail if logged else None
-        self.run(lambda machine: deploy(key, certificate, machine=machine, options=options, trail=trail), what)
+        log = self.log if logged else None
+        self.run(lambda machine: deploy(key, certificate, machine=machine, options=options, audit_log=log), what)
 
     @rule(key=keys, certificate=certificates, logged=st.booleans(), what=accidents)
     def renew(self, key: str, certificate: Certificate, logged: bool, what: Accident | None) -> None:
-        trail = self.trail if logged else None
+        log = self.log if logged else None
         grace = dt.timedelta(0)
-        self.run(lambda machine: renew(key, certificate, machine=machine, grace=grace, trail=trail), what)
+        self.run(lambda machine: renew(key, certificate, machine=machine, grace=grace, audit_log=log), what)
 
     @rule(key=keys, what=accidents)
     def undo(self, key: str, what: Accident | None) -> None:

@@ -123,7 +123,19 @@ def verbs(certificate: Certificate, ca: CertificateAuthority, machine: EmbeddedM
     assert_type(deploy("0.0.0.0:443", certificate, options=lambda present: replace(present, tls13=False)), Outcome)
     assert_type(outcome.changed, bool)
     assert_type(outcome.before, Binding | None)
-    assert_type(outcome.undo(), Outcome)
+    assert_type(outcome.after, Binding)
+    assert_type(outcome.undo(), Outcome[Binding | None])
+    assert_type(outcome.undo().after, Binding | None)
+    assert_type(deploy("0.0.0.0:443", certificate).after.options, BindingOptions)
+    assert_type(renew("0.0.0.0:443", ca, machine=machine).after.certificate, Certificate | None)
+    assert_type(deploy.plan("0.0.0.0:443", certificate).apply().after.thumbprint, Thumbprint | None)
+    last = mlsssl.last_outcome("0.0.0.0:443", machine=machine)
+    if last is not None:
+        assert_type(last.after, Binding)
+    deploy()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    deploy.plan("0.0.0.0:443")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    renew("0.0.0.0:443", ca, machin=machine)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    renew.plan()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     assert_type(renew("0.0.0.0:443", ca, machine=machine), Outcome)
     assert_type(renew("0.0.0.0:443", lambda old: ca.issue(*old.hosts)), Outcome)
     assert_type(renew.plan("0.0.0.0:443", ca, machine=machine, days=90), Plan)

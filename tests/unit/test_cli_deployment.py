@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, Thumbprint, deploy
-from mlsssl._changes.record import Journal, begun
+from mlsssl._changes.record import Change, ChangeRecords
 from mlsssl.cli import main
 
 if TYPE_CHECKING:
@@ -215,8 +215,8 @@ def test_recover_says_what_is_left_and_gives_one_change_up(capsys: pytest.Captur
     assert run(capsys, *DEPLOY)[0] == 0
     with EmbeddedMachine() as machine:
         key = Binding.get(KEY).key
-        journal = Journal(machine.state_folder)
-        journal.begin(begun("deploy", key))
+        records = ChangeRecords(machine.state_folder)
+        records.begin(Change("deploy", key))
         next(machine.state_folder.glob("change-*.json")).write_bytes(b"{")
     code, told = run_json(capsys, "recover")
     assert (code, told["error"]) == (6, "DeploymentError")
@@ -242,8 +242,8 @@ def test_store_remove_keeps_what_a_pending_change_needs(capsys: pytest.CaptureFi
     with EmbeddedMachine() as machine:
         record = Binding.get(KEY).record
         assert record.thumbprint is not None
-        Journal(machine.state_folder).begin(
-            begun("update", record.key, before=record, after=replace(record, thumbprint=Thumbprint(bytes(20))))
+        ChangeRecords(machine.state_folder).begin(
+            Change("update", record.key, before=record, after=replace(record, thumbprint=Thumbprint(bytes(20))))
         )
         machine.port.bindings.remove(record.key)
         certificate = machine.store()[record.thumbprint].certificate

@@ -45,7 +45,7 @@ from mlsssl import (
     renew,
     renew_due,
 )
-from mlsssl._changes.record import Addition, Journal, begun
+from mlsssl._changes.record import Addition, Change, ChangeRecords
 from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl._embedded.stores import EmbeddedStore
@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from mlsssl._changes.record import Change
     from mlsssl._machine.ports import BindingRecord
     from mlsssl._select.ports import HasPort
 
@@ -101,12 +100,14 @@ def pending(machine: Machine) -> list[Path]:
     return sorted(machine.state_folder.glob("change*.json"))
 
 
-def over_a_dead_binding(ca: CertificateAuthority, machine: EmbeddedMachine, *, trail: Path | None = None) -> Outcome:
+def over_a_dead_binding(
+    ca: CertificateAuthority, machine: EmbeddedMachine, *, audit_log: Path | None = None
+) -> Outcome:
     """Deploy to a key whose certificate was taken out of the store."""
     old = ca.issue("a.test")
     deploy(KEY, old, machine=machine)
     machine.store().remove(old.thumbprint)
-    return deploy(KEY, ca.issue("a.test"), machine=machine, trail=trail)
+    return deploy(KEY, ca.issue("a.test"), machine=machine, audit_log=audit_log)
 
 
 def left_behind(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
@@ -114,7 +115,7 @@ def left_behind(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
     deploy(KEY, ca.issue("a.test"), machine=machine)
     record = Binding.get(KEY, machine=machine).record
     after = replace(record, thumbprint=Thumbprint(bytes(20)))
-    Journal(machine.state_folder).begin(begun("deploy", record.key, before=record, after=after))
+    ChangeRecords(machine.state_folder).begin(Change("deploy", record.key, before=record, after=after))
 
 
 def stuck(ca: CertificateAuthority, machine: EmbeddedMachine) -> tuple[Certificate, Certificate]:
@@ -123,7 +124,7 @@ def stuck(ca: CertificateAuthority, machine: EmbeddedMachine) -> tuple[Certifica
     deploy(KEY, old, machine=machine)
     before = Binding.get(KEY, machine=machine).record
     after = replace(before, thumbprint=new.thumbprint)
-    Journal(machine.state_folder).begin(begun("update", before.key, before=before, after=after))
+    ChangeRecords(machine.state_folder).begin(Change("update", before.key, before=before, after=after))
     machine.port.bindings.remove(before.key)
     machine.store().remove(old.thumbprint)
     return old, new
@@ -595,7 +596,7 @@ def test_a_failure_is_taken_back_and_told_in_one_report(ca: CertificateAuthority
 def test_a_failure_that_cannot_be_taken_back_says_what_to_do(
     ca: CertificateAuthority, machine: EmbeddedMachine
 ) -> None:
-    """The disk stays full: the journal stays too, and `recover` cleans up when there is room again."""
+    """The disk stays full: the record stays too, and `recover` cleans up when there is room again."""
     before = everything(machine)
     full = False
 
@@ -707,8 +708,10 @@ def test_no_change_of_a_key_is_acknowledged_that_a_later_recovery_would_undo(
     machine = EmbeddedMachine(tmp_path / "m.sqlite", atomic_update=atomic)
     deploy(KEY, ca.issue("a.test"), machine=machine)
     binding = Binding.get(KEY, machine=machine)
-    journal = Journal(machine.state_folder)
-    journal.begin(begun("deploy", binding.key, before=replace(binding.record, store_name="NONE"), after=binding.record))
+    records = ChangeRecords(machine.state_folder)
+    records.begin(
+        Change("deploy", binding.key, before=replace(binding.record, store_name="NONE"), after=binding.record)
+    )
     (record,) = pending(machine)
     record.write_bytes(record.read_bytes().replace(b'"version": 1', b'"version": 2'))
     before = everything(machine)
@@ -728,7 +731,7 @@ def test_what_is_told_to_give_up_a_strangers_key_gives_it_up(ca: CertificateAuth
     key = HostnamePort.as_stored("no..host", 443)
     before = replace(Binding("a.test:443", certificate).record, key=key)
     after = replace(before, thumbprint=Thumbprint(bytes(20)))
-    Journal(machine.state_folder).begin(begun("update", key, before=before, after=after))
+    ChangeRecords(machine.state_folder).begin(Change("update", key, before=before, after=after))
     with pytest.raises(DeploymentError, match=r"nothing is bound to no\.\.host:443 now.*--abandon no\.\.host:443"):
         recover(machine=machine)
     assert recover(machine=machine, abandon="no..host:443")[0].startswith("gave up the update of no..host:443")
@@ -803,7 +806,7 @@ def test_what_a_recovery_finishes_can_be_undone_in_the_spelling_of_the_system(
     machine.store().add(new)
     before = Binding.get(KEY, machine=machine)
     after = before.with_certificate(new).with_options(STRANGE)
-    Journal(machine.state_folder).begin(begun("deploy", before.key, before=before.record, after=after.record))
+    ChangeRecords(machine.state_folder).begin(Change("deploy", before.key, before=before.record, after=after.record))
     machine.port.bindings.update(after.with_options(BindingOptions(tls13=False)).record)
     (record,) = pending(machine)
     record.rename(record.with_name("change.json"))  # wherever it is
@@ -869,10 +872,10 @@ def test_audit_and_renew_due_tell_what_is_pending(ca: CertificateAuthority, tmp_
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="folders are not writable by mode bits on Windows")
-def test_a_journal_that_cannot_be_written_stops_it_before_anything_is_done(
+def test_a_record_that_cannot_be_written_stops_it_before_anything_is_done(
     ca: CertificateAuthority, machine: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """No journal, no change: a full disk is found out at the first step."""
+    """No record, no change: a full disk is found out at the first step."""
     before = everything(machine)
 
     def full(*_args: object, **_options: object) -> None:
@@ -957,17 +960,17 @@ def test_a_port_that_serves_another_certificate_is_an_error_in_the_outcome(
     assert outcome.findings[-1].code == "served-another"
 
 
-# -- the audit trail ------------------------------------------------------------------------------------------------
+# -- the audit log ------------------------------------------------------------------------------------------------
 
 
-def test_the_trail_has_a_line_for_every_change(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+def test_the_audit_log_has_a_line_for_every_change(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
     """When, who, which key, before and after; private; nothing for a deployment that changed nothing."""
-    trail = machine.path.with_name("trail.jsonl")
+    log = machine.path.with_name("audit.jsonl")
     first, second = ca.issue("a.test"), ca.issue("a.test")
-    deploy(KEY, first, machine=machine, trail=trail)
-    deploy(KEY, first, machine=machine, trail=trail)
-    deploy(KEY, second, machine=machine, trail=trail).undo()
-    lines = [json.loads(line) for line in trail.read_text().splitlines()]
+    deploy(KEY, first, machine=machine, audit_log=log)
+    deploy(KEY, first, machine=machine, audit_log=log)
+    deploy(KEY, second, machine=machine, audit_log=log).undo()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [(line["verb"], line["result"]) for line in lines] == [
         ("deploy", "done"),
         ("deploy", "done"),
@@ -977,20 +980,20 @@ def test_the_trail_has_a_line_for_every_change(ca: CertificateAuthority, machine
     assert lines[1]["after"]["thumbprint"] == str(second.thumbprint)
     assert lines[0]["user"]
     assert dt.datetime.fromisoformat(lines[0]["at"]).tzinfo is not None
-    assert sys.platform == "win32" or trail.stat().st_mode & 0o077 == 0
+    assert sys.platform == "win32" or log.stat().st_mode & 0o077 == 0
 
 
-def test_a_trail_that_cannot_be_kept_stops_the_change(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+def test_an_audit_log_that_cannot_be_kept_stops_the_change(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
     """Who wants every change recorded wants no unrecorded one."""
-    with pytest.raises(NotFoundError, match="audit trail"):
-        deploy(KEY, ca.issue("a.test"), machine=machine, trail=machine.path.with_name("none") / "trail")
+    with pytest.raises(NotFoundError, match="audit log"):
+        deploy(KEY, ca.issue("a.test"), machine=machine, audit_log=machine.path.with_name("none") / "audit.jsonl")
     with pytest.raises(InvalidInputError, match="folder"):
-        deploy(KEY, ca.issue("a.test"), machine=machine, trail=machine.path.parent)
+        deploy(KEY, ca.issue("a.test"), machine=machine, audit_log=machine.path.parent)
     assert Binding.find(KEY, machine=machine) is None
 
 
 @pytest.mark.parametrize("name", ["a\0b.jsonl", "\ud800.jsonl", "x" * 300], ids=["nul", "surrogate", "long"])
-def test_a_trail_that_can_be_no_file_is_refused_before_anything_is_done(
+def test_an_audit_log_that_can_be_no_file_is_refused_before_anything_is_done(
     ca: CertificateAuthority, machine: EmbeddedMachine, name: str
 ) -> None:
     """A NUL, half a surrogate, a name too long: our own error, and the next deploy finds nothing in its way."""
@@ -998,30 +1001,30 @@ def test_a_trail_that_can_be_no_file_is_refused_before_anything_is_done(
         pytest.skip("Windows takes half a surrogate")
     before = everything(machine)
     with pytest.raises(InvalidInputError, match="cannot be the path of a file"):
-        deploy(KEY, ca.issue("a.test"), machine=machine, trail=f"{machine.path.parent}/{name}")
+        deploy(KEY, ca.issue("a.test"), machine=machine, audit_log=f"{machine.path.parent}/{name}")
     assert everything(machine) == before
     assert pending(machine) == []
     assert deploy(KEY, ca.issue("a.test"), machine=machine).changed
 
 
 def refusing(monkeypatch: pytest.MonkeyPatch) -> None:
-    """From now on no line can be added to a trail, though it can be opened."""
+    """From now on no line can be added to an audit log, though it can be opened."""
 
     def refuse(change: Change, **_: object) -> None:
-        if change.trail is not None:
-            raise AccessDeniedError("this user may not write the audit trail", right="write")
+        if change.audit_log is not None:
+            raise AccessDeniedError("this user may not write the audit log", right="write")
 
     monkeypatch.setattr("mlsssl._changes.audit_log.add", refuse)
 
 
-def test_a_trail_that_fails_at_the_end_leaves_nothing_pending(
+def test_an_audit_log_that_fails_at_the_end_leaves_nothing_pending(
     ca: CertificateAuthority, machine: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It is taken back, and the failure says so and nothing else."""
     before = everything(machine)
     refusing(monkeypatch)
     with pytest.raises(DeploymentError) as caught:
-        deploy(KEY, ca.issue("a.test"), machine=machine, trail=machine.path.with_name("trail"))
+        deploy(KEY, ca.issue("a.test"), machine=machine, audit_log=machine.path.with_name("audit.jsonl"))
     failure = caught.value.failure
     assert isinstance(failure, Failure)
     assert (failure.state, failure.to_do, len(failure.undone)) == ("old", (), 2)
@@ -1030,14 +1033,14 @@ def test_a_trail_that_fails_at_the_end_leaves_nothing_pending(
 
 
 @pytest.mark.parametrize("atomic", [True, False])
-def test_a_trail_that_fails_over_a_binding_whose_certificate_is_gone_keeps_the_new_one(
+def test_an_audit_log_that_fails_over_a_binding_whose_certificate_is_gone_keeps_the_new_one(
     ca: CertificateAuthority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, atomic: bool
 ) -> None:
     """It cannot be taken back, so it is finished, and a person is told."""
     machine = EmbeddedMachine(tmp_path / "m.sqlite", atomic_update=atomic)
     refusing(monkeypatch)
     with pytest.raises(DeploymentError) as caught:
-        over_a_dead_binding(ca, machine, trail=tmp_path / "trail")
+        over_a_dead_binding(ca, machine, audit_log=tmp_path / "audit.jsonl")
     failure = caught.value.failure
     assert isinstance(failure, Failure)
     assert failure.state == "new"
@@ -1046,20 +1049,20 @@ def test_a_trail_that_fails_over_a_binding_whose_certificate_is_gone_keeps_the_n
     assert pending(machine) == []
 
 
-def test_an_undo_without_its_trail_is_refused_or_told(
+def test_an_undo_without_its_audit_log_is_refused_or_told(
     ca: CertificateAuthority, machine: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before, when the trail's folder is gone; afterwards, when only its last line cannot be written."""
-    trail = machine.path.parent / "logs" / "trail"
-    trail.parent.mkdir()
-    outcome = deploy(KEY, ca.issue("a.test"), machine=machine, trail=trail)
-    away = trail.parent.rename(trail.parent.with_name("away"))
-    with pytest.raises(NotFoundError, match="audit trail"):
+    """Before, when the log's folder is gone; afterwards, when only its last line cannot be written."""
+    log = machine.path.parent / "logs" / "audit.jsonl"
+    log.parent.mkdir()
+    outcome = deploy(KEY, ca.issue("a.test"), machine=machine, audit_log=log)
+    away = log.parent.rename(log.parent.with_name("away"))
+    with pytest.raises(NotFoundError, match="audit log"):
         outcome.undo()
     assert Binding.find(KEY, machine=machine) is not None
-    away.rename(trail.parent)
+    away.rename(log.parent)
     refusing(monkeypatch)
-    with pytest.raises(DeploymentError, match="the undo is done, but not in the audit trail"):
+    with pytest.raises(DeploymentError, match="the undo is done, but not in the audit log"):
         outcome.undo()
     assert Binding.find(KEY, machine=machine) is None
     assert pending(machine) == []
@@ -1070,7 +1073,7 @@ def test_an_undo_without_its_trail_is_refused_or_told(
 
 
 def test_a_failed_update_on_server_2016_puts_the_old_record_back(ca: CertificateAuthority, tmp_path: Path) -> None:
-    """`Binding.update` deletes and sets there; when the set fails the old record is back, and no journal is left."""
+    """`Binding.update` deletes and sets there; when the set fails the old record is back, and no record is left."""
     machine = EmbeddedMachine(tmp_path / "m.sqlite", atomic_update=False)
     certificate = ca.issue("a.test")
     deploy(KEY, certificate, machine=machine, options=STRANGE)
@@ -1097,7 +1100,7 @@ def test_a_recovered_update_is_not_what_undo_takes_back(ca: CertificateAuthority
     machine.store().add(new)
     before = Binding.get(KEY, machine=machine).record
     after = replace(before, thumbprint=new.thumbprint)
-    Journal(machine.state_folder).begin(begun("update", before.key, before=before, after=after))
+    ChangeRecords(machine.state_folder).begin(Change("update", before.key, before=before, after=after))
     machine.port.bindings.update(after)
     assert recover(machine=machine)[0].startswith("finished the update")
     outcome = last_outcome(KEY, machine=machine)
@@ -1146,17 +1149,17 @@ def test_a_record_that_reads_back_as_another_is_taken_back(
 def test_recovery_starts_services_and_says_what_a_person_must_see(
     ca: CertificateAuthority, machine: EmbeddedMachine
 ) -> None:
-    """What a killed process had stopped runs again; an audit trail that is gone is a person's affair, told once."""
+    """What a killed process had stopped runs again; an audit log that is gone is a person's affair, told once."""
     machine.define_service("Maps", running=False)
-    journal = Journal(machine.state_folder)
+    records = ChangeRecords(machine.state_folder)
     deploy(KEY, ca.issue("a.test"), machine=machine)
     record = Binding.get(KEY, machine=machine).record
-    journal.begin(begun("deploy", record.key, before=record, after=record, services=("Maps",)))
+    records.begin(Change("deploy", record.key, before=record, after=record, services=("Maps",)))
     assert "started the service Maps" in recover(machine=machine)
     assert machine.port.services.query("Maps").state.name == "RUNNING"
-    trail = machine.path.parent / "gone" / "trail.jsonl"
-    journal.begin(begun("deploy", record.key, before=record, after=record, services=("Maps",), trail=trail))
-    with pytest.raises(DeploymentError, match="audit trail") as caught:
+    log = machine.path.parent / "gone" / "audit.jsonl"
+    records.begin(Change("deploy", record.key, before=record, after=record, services=("Maps",), audit_log=log))
+    with pytest.raises(DeploymentError, match="audit log") as caught:
         recover(machine=machine)
     assert isinstance(caught.value.failure, Failure)
     assert len(caught.value.failure.to_do) == 1
@@ -1170,7 +1173,7 @@ def test_the_next_change_says_what_it_recovered(
     deploy(KEY, ca.issue("a.test"), machine=machine)
     assert caplog.messages == []
     record = Binding.get(KEY, machine=machine).record
-    Journal(machine.state_folder).begin(begun("deploy", record.key, before=record, after=record))
+    ChangeRecords(machine.state_folder).begin(Change("deploy", record.key, before=record, after=record))
     deploy(KEY, ca.issue("a.test"), machine=machine)
     assert any("took back the deploy of 0.0.0.0:443" in message for message in caplog.messages)
 
@@ -1184,7 +1187,9 @@ def test_what_somebody_else_has_bound_since_is_left_alone_by_recovery(
     before = Binding.get(KEY, machine=machine).record
     after = replace(before, thumbprint=new.thumbprint)
     added = Addition(store="MY", thumbprint=new.thumbprint, role="leaf", was="absent")
-    Journal(machine.state_folder).begin(begun("deploy", before.key, before=before, after=after, additions=(added,)))
+    ChangeRecords(machine.state_folder).begin(
+        Change("deploy", before.key, before=before, after=after, additions=(added,))
+    )
     with machine.store() as store:
         store.add(new)
         store.add(theirs)

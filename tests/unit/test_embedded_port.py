@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlsssl._changes.record import Journal, begun
+from mlsssl._changes.record import Change, ChangeRecords
 from mlsssl._embedded.central_store import CentralStore
 from mlsssl._embedded.port import EmbeddedPort, default_path
 from mlsssl._embedded.services import EmbeddedServices
@@ -52,10 +52,10 @@ def test_one_file_under_two_names_has_one_lock_and_one_record(
     for name in ("link.sqlite", "folder/link.sqlite", f"../{tmp_path.name}/machine.sqlite", "machine.sqlite"):
         other = EmbeddedPort(name)
         assert other.path == machine.path
-        journal = Journal(machine.state_folder)
-        journal.begin(begun("deploy", IpPort("0.0.0.0", 443)))
-        assert Journal(other.state_folder).pending() is not None
-        journal.finish(begun("deploy", IpPort("0.0.0.0", 443)), keep=False)
+        records = ChangeRecords(machine.state_folder)
+        records.begin(Change("deploy", IpPort("0.0.0.0", 443)))
+        assert ChangeRecords(other.state_folder).pending() is not None
+        records.finish(Change("deploy", IpPort("0.0.0.0", 443)), keep=False)
         with (
             machine.lock("change", timeout=1),
             pytest.raises(BindingError, match="somebody else is changing"),

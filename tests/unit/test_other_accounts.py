@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from mlsssl import Binding, CertificateAuthority, EmbeddedMachine, cleanup, deploy, recover, renew
-from mlsssl._changes.record import Journal, begun
-from mlsssl._changes.superseded import Ledger
+from mlsssl._changes.record import Change, ChangeRecords
+from mlsssl._changes.superseded import SupersededFile
 from mlsssl._embedded import database
 from mlsssl.errors import AccessDeniedError, DeploymentError, InvalidInputError
 
@@ -200,7 +200,7 @@ if sys.platform != "win32":
         record = Binding.get(KEY, machine=machine).record
         folder = shared / "elsewhere"
         folder.mkdir()
-        Journal(folder).begin(begun("deploy", record.key, after=record))
+        ChangeRecords(folder).begin(Change("deploy", record.key, after=record))
         (made,) = folder.iterdir()
         data = json.loads(made.read_text()) | {"back": True}
         state = shared / "m.sqlite.state"
@@ -218,7 +218,7 @@ if sys.platform != "win32":
         renew(KEY, ca, machine=machine, verify=False)
         (last,) = folder.glob("last-*.json")
         record = Binding.get(KEY, machine=machine).record
-        Journal(folder).begin(begun("deploy", record.key, after=record))
+        ChangeRecords(folder).begin(Change("deploy", record.key, after=record))
         (pending,) = folder.glob("change-*.json")
         pending.unlink()
 
@@ -231,13 +231,13 @@ if sys.platform != "win32":
         uses: dict[str, Callable[[], object]] = {
             pending.name: recovered,
             "change.lock": lambda: recover(machine=machine),
-            last.name: lambda: Journal(folder).last(record.key),
+            last.name: lambda: ChangeRecords(folder).last(record.key),
             "superseded.json": lambda: cleanup(machine=machine),
         }
         for name, use in uses.items():
             path = folder / name
             if name == pending.name:
-                Journal(folder).begin(begun("deploy", record.key, after=record))
+                ChangeRecords(folder).begin(Change("deploy", record.key, after=record))
             given_away(path)
             refused(path, use)
             kept = path.read_bytes()
@@ -252,7 +252,7 @@ if sys.platform != "win32":
             if name == pending.name:
                 path.unlink()
         assert Binding.get(KEY, machine=machine).record == record
-        assert Ledger(folder).read()  # ours again, and taken
+        assert SupersededFile(folder).read()  # ours again, and taken
 
     def test_an_audit_log_of_another_account_is_neither_followed_nor_written(
         machine: EmbeddedMachine, ca: CertificateAuthority, shared: Path, precious: Path
@@ -263,11 +263,11 @@ if sys.platform != "win32":
         linked, owned = shared / "linked.jsonl", shared / "owned.jsonl"
         as_nobody('ln -s "$3" "$1" && : > "$2"', linked, owned, precious)
         for path in (linked, owned):
-            refused(path, partial(deploy, KEY, certificate, machine=machine, verify=False, trail=path))
+            refused(path, partial(deploy, KEY, certificate, machine=machine, verify=False, audit_log=path))
         assert precious.read_text() == "precious\n"
         assert owned.read_bytes() == b""
         assert Binding.get(KEY, machine=machine).record == before
-        deploy(KEY, certificate, machine=machine, verify=False, trail=shared / "mine.jsonl")
+        deploy(KEY, certificate, machine=machine, verify=False, audit_log=shared / "mine.jsonl")
         assert (shared / "mine.jsonl").read_text().count("\n") == 1
 
     def test_an_audit_log_named_by_a_record_is_looked_at_too(
@@ -276,7 +276,9 @@ if sys.platform != "win32":
         """Recovery writes to the log that the record names, long after it was checked."""
         record = Binding.get(KEY, machine=machine).record
         log = shared / "log.jsonl"
-        Journal(machine.state_folder).begin(begun("deploy", record.key, before=record, after=record, trail=log))
+        ChangeRecords(machine.state_folder).begin(
+            Change("deploy", record.key, before=record, after=record, audit_log=log)
+        )
         as_nobody('ln -s "$2" "$1"', log, precious)
         with pytest.raises(Exception, match=rf"log\.jsonl is a link \(of .*uid {NOBODY}"):
             recover(machine=machine)

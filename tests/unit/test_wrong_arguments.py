@@ -310,6 +310,7 @@ def _offences(name: str, call: Callable[[], Call]) -> list[str]:
     return found
 
 
+@pytest.mark.filterwarnings("ignore:trail= is called audit_log= now:DeprecationWarning")
 @pytest.mark.parametrize("name", CALLS)
 def test_rubbish_is_refused_by_name(name: str, world: World) -> None:
     """The call is good as it stands; with rubbish for one argument it may fail with an error of mlsssl's own only."""
@@ -346,7 +347,7 @@ def test_rubbish_is_refused_by_name(name: str, world: World) -> None:
         ("timeline", {"at": "today"}, "at is an aware datetime"),
         ("renew", {"grace": 5}, "grace is a timedelta from 0 up, not 5"),
         ("deploy", {"restart": "W3SVC"}, "restart is a list of service names.* put it into a list"),
-        ("deploy", {"trail": 5}, "the path of a file is needed, not int"),
+        ("deploy", {"audit_log": 5}, "the path of a file is needed, not int"),
     ],
 )
 def test_the_message_says_what_was_expected(

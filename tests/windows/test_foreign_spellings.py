@@ -24,7 +24,7 @@ from mlsssl import (
     deploy,
     renew,
 )
-from mlsssl._changes.record import Journal, begun, record_from_dict, record_to_dict
+from mlsssl._changes.record import Change, ChangeRecords, record_from_dict, record_to_dict
 from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._fakes.httpapi import SNI, SslRecord
@@ -188,7 +188,7 @@ def test_a_program_that_writes_only_names_is_told_of_the_record(tmp_path: Path) 
     host=st.text(min_size=1, max_size=80).filter(lambda text: text.isascii() or max(text) < "\ud800"),
     port=st.integers(1, 65535),
 )
-def test_a_journal_keeps_any_spelling(host: str, port: int) -> None:
+def test_a_record_keeps_any_spelling(host: str, port: int) -> None:
     """As plain values and back: the key, and the spelling that no comparison looks at."""
     binding = Binding(HostnamePort("a.example", 1), bytes(20))
     for kind in (HostnamePort, ScopedCcs):
@@ -200,18 +200,18 @@ def test_a_journal_keeps_any_spelling(host: str, port: int) -> None:
         assert back.key.stored_host == host
 
 
-def test_a_journal_on_disk_keeps_the_spelling(tmp_path: Path) -> None:
+def test_a_record_on_disk_keeps_the_spelling(tmp_path: Path) -> None:
     """Of the change's own key too, by which a killed change is looked for."""
     key = HostnamePort.as_stored("a b.Example.", 443)
     record = Binding(key, bytes(20)).record
-    Journal(tmp_path).begin(begun("deploy", key, before=record, after=record))
-    (pending,) = Journal(tmp_path).pending()
+    ChangeRecords(tmp_path).begin(Change("deploy", key, before=record, after=record))
+    (pending,) = ChangeRecords(tmp_path).pending()
     read = pending.change
     assert read is not None
     assert isinstance(read.key, HostnamePort)
     assert (read.key, read.key.stored_host) == (key, "a b.Example.")
-    Journal(tmp_path).finish(read)
-    assert Journal(tmp_path).last(HostnamePort.as_stored("a b.Example.", 443)) is not None
+    ChangeRecords(tmp_path).finish(read)
+    assert ChangeRecords(tmp_path).last(HostnamePort.as_stored("a b.Example.", 443)) is not None
 
 
 def test_netsh_is_given_the_spelling_that_is_there() -> None:

@@ -152,7 +152,7 @@ def test_elsewhere_it_says_so() -> None:
 
 @pytest.mark.skipif(sys.platform != "win32", reason="this is not Windows")
 def test_this_windows_is_a_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What `Machine.local()` is here; its journals lie where only administrators write."""
+    """What `Machine.local()` is here; its records of changes lie where only administrators write."""
     monkeypatch.delenv("MLSSSL_MACHINE", raising=False)
     machine = Machine.local()
     assert isinstance(machine, WindowsMachine)

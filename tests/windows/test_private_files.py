@@ -125,7 +125,7 @@ def test_the_audit_log_is_closed_to_others(tmp_path: Path) -> None:
     rights_windows.make_listed_folder(folder, "D:(A;OICI;FA;;;WD)")
     certificate = CertificateAuthority.create("R", key="ec-p256").issue("a.test", key="ec-p256")
     machine = EmbeddedMachine(tmp_path / "m.sqlite")
-    deploy("0.0.0.0:443", certificate, machine=machine, verify=False, trail=folder / "log.jsonl")
+    deploy("0.0.0.0:443", certificate, machine=machine, verify=False, audit_log=folder / "log.jsonl")
     machine.close()
     assert (folder / "log.jsonl").read_bytes().count(b"\n") == 1
     assert not open_to_others(folder / "log.jsonl")

@@ -1,4 +1,4 @@
-"""The audit trail: one JSON line for each change, in a file that its owner alone can read."""
+"""The audit log: one JSON line for each change, in a file that its owner alone can read."""
 
 from __future__ import annotations
 
@@ -6,22 +6,24 @@ import datetime as dt
 import getpass
 import json
 import os
-from typing import TYPE_CHECKING
+import warnings
+from typing import TYPE_CHECKING, Any
 
 from mlsssl._changes.record import record_to_dict
 from mlsssl._machine import files, private_files
 from mlsssl.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     from mlsssl._changes.record import Change
 
 
 def add(change: Change, *, result: str, reason: str | None = None) -> None:
-    """Add a line: when, who, which key, before, after, and how it ended. Nothing when the change has no trail.
+    """Add a line: when, who, which key, before, after, and how it ended. Nothing when the change has no audit log.
 
-    Lines are added whole (one write to a file opened for appending), so several processes may share a trail. A line
+    Lines are added whole (one write to a file opened for appending), so several processes may share a file. A line
     that a full disk has cut short, whose change was taken back then, stays and spoils no other.
 
     Raises:
@@ -30,7 +32,7 @@ def add(change: Change, *, result: str, reason: str | None = None) -> None:
         InvalidInputError: no ordinary file is in its place.
         NativeError: the disk is full, or otherwise refuses.
     """
-    if change.trail is None:
+    if change.audit_log is None:
         return
     before, after = change.before, change.after
     if change.verb == "undo":  # which runs a change the other way round
@@ -47,33 +49,43 @@ def add(change: Change, *, result: str, reason: str | None = None) -> None:
         "after": None if after is None else record_to_dict(after),
         "added": [f"{one.store}/{one.thumbprint}" for one in change.additions],
     }
-    _append(change.trail, json.dumps(entry).encode("ascii") + b"\n")
+    _append(change.audit_log, json.dumps(entry).encode("ascii") + b"\n")
 
 
-def try_to_open(trail: Path | None) -> None:
+def try_to_open(path: Path | None) -> None:
     """Raise what `add` would raise, as far as that can be known before: the file is made, and nothing is written."""
-    if trail is not None:
-        _append(trail, b"")
+    if path is not None:
+        _append(path, b"")
 
 
-def _append(trail: Path, line: bytes) -> None:
+def _append(path: Path, line: bytes) -> None:
     try:
-        private_files.append_private(trail, line)
+        private_files.append_private(path, line)
     except NotFoundError:
-        raise NotFoundError(f"there is no folder {trail.parent} for the audit trail; make it first") from None
+        raise NotFoundError(f"there is no folder {path.parent} for the audit log; make it first") from None
 
 
-def check(trail: str | Path | None) -> Path | None:
-    """The trail as a path; refused now when its folder is missing, for later the change would be done already."""
-    if trail is None:
+def check(file: str | Path | None) -> Path | None:
+    """The audit log as a path; refused now when its folder is missing, for later the change would be done already."""
+    if file is None:
         return None
-    path = files.absolute(trail)
+    path = files.absolute(file)
     if files.is_folder(path):
-        raise InvalidInputError(f"{path} is a folder; the audit trail is a file")
+        raise InvalidInputError(f"{path} is a folder; the audit log is a file")
     if not files.is_folder(path.parent):
-        raise NotFoundError(f"there is no folder {path.parent} for the audit trail; make it first")
+        raise NotFoundError(f"there is no folder {path.parent} for the audit log; make it first")
     private_files.check_private(path)
     return path
+
+
+def given(arguments: Mapping[str, Any]) -> str | Path | None:
+    """The argument `audit_log`; under its former name `trail` too, with a warning for its caller's caller's caller."""
+    if arguments.get("trail") is None:
+        file: str | Path | None = arguments.get("audit_log")
+        return file
+    warnings.warn("trail= is called audit_log= now", DeprecationWarning, stacklevel=4)
+    former: str | Path = arguments["trail"]
+    return former
 
 
 def _user() -> str:

@@ -16,7 +16,7 @@ import json
 import os
 import uuid
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -82,9 +82,9 @@ class Mark:
     after: Thumbprint
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True)
 class Change:
-    """One change of a machine, whole: enough to finish it or to take it back.
+    """One change of a machine, whole: enough to finish it or to take it back. By default this process begins it now.
 
     Attributes:
         verb: What was asked for: `deploy`, `renew`, `undo`, `update`, `cleanup`.
@@ -97,21 +97,22 @@ class Change:
         started: When, UTC.
         process: Who.
         back: Whether it is being taken back.
-        trail: The audit trail to tell, or None.
+        audit_log: The file that gets a line about it, or None.
         bound: Every certificate that was bound before: what it did without then, it does without again.
     """
 
     verb: str
     key: BindingKey | None
+    _: KW_ONLY
     before: BindingRecord | None = None
     after: BindingRecord | None = None
     additions: tuple[Addition, ...] = ()
     marks: tuple[Mark, ...] = ()
     services: tuple[str, ...] = ()
-    started: dt.datetime
-    process: int
+    started: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.timezone.utc))
+    process: int = field(default_factory=os.getpid)
     back: bool = False
-    trail: Path | None = None
+    audit_log: Path | None = None
     bound: tuple[Thumbprint, ...] = ()
 
     @property
@@ -124,34 +125,6 @@ class Change:
     def undoable(self) -> bool:
         """Whether it is kept for `undo` when it is done."""
         return self.key is not None and self.verb in ("deploy", "renew")
-
-
-def begun(
-    verb: str,
-    key: BindingKey | None,
-    *,
-    before: BindingRecord | None = None,
-    after: BindingRecord | None = None,
-    additions: tuple[Addition, ...] = (),
-    marks: tuple[Mark, ...] = (),
-    services: tuple[str, ...] = (),
-    trail: Path | None = None,
-    bound: tuple[Thumbprint, ...] = (),
-) -> Change:
-    """A change that this process begins now."""
-    return Change(
-        verb=verb,
-        key=key,
-        before=before,
-        after=after,
-        additions=additions,
-        marks=marks,
-        services=services,
-        started=dt.datetime.now(dt.timezone.utc),
-        process=os.getpid(),
-        trail=trail,
-        bound=bound,
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,7 +163,7 @@ class Pending:
         return self.path.name == _name("change", key)
 
 
-class Journal:
+class ChangeRecords:
     """The records in one state folder. Only the holder of the machine's lock writes them.
 
     Args:
@@ -293,7 +266,7 @@ def on_disk(function: str) -> Iterator[None]:
         raise
     except OSError as error:
         code = error.errno or 0
-        hint = f"the journal cannot be kept: {system_reason(error)}"
+        hint = f"the record of the change cannot be kept: {system_reason(error)}"
         raise NativeError(function, code, errno.errorcode.get(code, ""), hint) from None
 
 
@@ -355,14 +328,16 @@ def record_from_dict(data: Mapping[str, object]) -> BindingRecord:
 
 
 def _text(change: Change) -> bytes:
+    names = ("additions", "marks", "services", "started", "process", "back", "audit_log", "bound")
     data = {
         "version": VERSION,
         "verb": change.verb,
         **_key_to_dict(change.key),
         "before": None if change.before is None else record_to_dict(change.before),
         "after": None if change.after is None else record_to_dict(change.after),
-        **as_dict(change, "additions", "marks", "services", "started", "process", "back", "trail", "bound"),
+        **as_dict(change, *names),
     }
+    data["trail"] = data.pop("audit_log")  # its name in the files, from the first version on
     return json.dumps(data, indent=1).encode("ascii") + b"\n"
 
 
@@ -372,8 +347,8 @@ def _parse(data: bytes, path: Path) -> Change:
         if _int(read["version"]) > VERSION:
             raise MalformedDataError(f"{path} was written by a later version of mlsssl, which can read it")
         return Change(
-            verb=_str(read["verb"]),
-            key=None if read["key"] is None else _key_from_dict(read),
+            _str(read["verb"]),
+            None if read["key"] is None else _key_from_dict(read),
             before=None if read["before"] is None else record_from_dict(read["before"]),
             after=None if read["after"] is None else record_from_dict(read["after"]),
             additions=tuple(_addition(one) for one in read["additions"]),
@@ -390,7 +365,7 @@ def _parse(data: bytes, path: Path) -> Change:
             started=dt.datetime.fromisoformat(_str(read["started"])),
             process=_int(read["process"]),
             back=bool(read["back"]),
-            trail=None if read["trail"] is None else Path(_str(read["trail"])),
+            audit_log=None if read["trail"] is None else Path(_str(read["trail"])),
             bound=tuple(Thumbprint(_str(one)) for one in read["bound"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:

@@ -8,11 +8,11 @@ done twice. One that the machine lets nobody do either way stays pending, in the
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mlsssl._changes import audit_log
-from mlsssl._changes.record import Journal, begun
+from mlsssl._changes.record import Change, ChangeRecords
 from mlsssl._formats import pem
 from mlsssl._machine import find
 from mlsssl._machine.ports import refuse_ccs_options
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from mlsssl._changes.record import Addition, Change, Pending
+    from mlsssl._changes.record import Addition, Pending
     from mlsssl._machine.ports import BindingRecord, BindingsPort, Diagnosis, MachinePort, StoreRecord
     from mlsssl.values import BindingKey, Thumbprint
 
@@ -46,13 +46,15 @@ FAILURES: tuple[type[BaseException], ...] = (Exception, KeyboardInterrupt, Syste
 NOTHING: Callable[[str], None] = lambda line: None  # noqa: E731  # a default argument
 
 
-def journal_of(port: MachinePort) -> Journal:
-    """The machine's journal."""
-    return Journal(port.state_folder)
+def records_of(port: MachinePort) -> ChangeRecords:
+    """The records of changes of this machine."""
+    return ChangeRecords(port.state_folder)
 
 
 @contextlib.contextmanager
-def changing(port: MachinePort, key: BindingKey | None = None, *, timeout: float = LOCK_TIMEOUT) -> Iterator[Journal]:
+def changing(
+    port: MachinePort, key: BindingKey | None = None, *, timeout: float = LOCK_TIMEOUT
+) -> Iterator[ChangeRecords]:
     """Hold the machine's lock, with whatever a killed change left finished or taken back first, as far as that goes.
 
     Args:
@@ -65,24 +67,24 @@ def changing(port: MachinePort, key: BindingKey | None = None, *, timeout: float
             pending and can be neither finished nor taken back. Nothing was done.
     """
     with port.lock(LOCK, timeout=timeout):
-        journal = journal_of(port)
-        recovered = recover(port, journal)
+        records = records_of(port)
+        recovered = recover(port, records)
         _log(port, recovered)
         mine = next((one for one in recovered.stuck if one.pending.is_about(key)), None)
         if mine is not None:
             raise BindingError(f"nothing was done: {mine.text}") from mine.error
-        yield journal
+        yield records
 
 
 @contextlib.contextmanager
-def looking(port: MachinePort) -> Iterator[Journal]:
-    """Hold the machine's lock for who may change nothing: what a killed change left stays, in the journal to be read.
+def looking(port: MachinePort) -> Iterator[ChangeRecords]:
+    """Hold the machine's lock for who may change nothing: what a killed change left stays in its records, to be read.
 
     Raises:
         BindingError: somebody else holds the lock for longer than `LOCK_TIMEOUT` seconds.
     """
     with port.lock(LOCK, timeout=LOCK_TIMEOUT):
-        yield journal_of(port)
+        yield records_of(port)
 
 
 def _log(port: MachinePort, recovered: Recovery) -> None:
@@ -97,14 +99,14 @@ def left_over(port: MachinePort) -> tuple[tuple[Pending, ...], bool]:
     Raises:
         AccessDeniedError: this user may not look into the state folder.
     """
-    journal = journal_of(port)
-    if not journal.pending():
+    records = records_of(port)
+    if not records.pending():
         return (), False
     try:
         with port.lock(LOCK, timeout=0):
-            return journal.pending(), False
+            return records.pending(), False
     except (BindingError, AccessDeniedError):
-        return journal.pending(), True
+        return records.pending(), True
 
 
 @contextlib.contextmanager
@@ -115,7 +117,7 @@ def recovered_first(port: MachinePort) -> Iterator[list[tuple[BindingKey | None,
         BindingError: somebody else holds the lock for longer than `LOCK_TIMEOUT` seconds.
     """
     with port.lock(LOCK, timeout=LOCK_TIMEOUT):
-        recovered = recover(port, journal_of(port))
+        recovered = recover(port, records_of(port))
         _log(port, recovered)
         yield _with_keys([(one.pending, one.text) for one in recovered.stuck])
 
@@ -126,6 +128,13 @@ def not_ended(port: MachinePort) -> list[tuple[BindingKey | None, BindingError]]
         found = [(one, f"{one.title} has begun and not ended: run `mlsssl recover`") for one in left_over(port)[0]]
         return _with_keys(found)
     return []
+
+
+def refuse_pending(port: MachinePort, key: BindingKey) -> None:
+    """For who only looks: raise what `pending_of` has to say."""
+    error = pending_of(port, key)
+    if error is not None:
+        raise error
 
 
 def pending_of(port: MachinePort, key: BindingKey) -> BindingError | None:
@@ -178,7 +187,7 @@ def replace_record(port: MachinePort, record: BindingRecord, *, expected: Bindin
         BindingError: as `changing`; or the record is not as expected.
         MlssslError: as `exchange`.
     """
-    with changing(port, record.key) as journal:
+    with changing(port, record.key) as records:
         if expected is None and port.bindings.atomic_update:
             port.bindings.update(record)  # looks for nothing first: a record that cannot be read can be replaced
             return
@@ -190,13 +199,13 @@ def replace_record(port: MachinePort, record: BindingRecord, *, expected: Bindin
                 f"{record.key} was changed since this binding was read; nothing was done, for that change would be "
                 "lost: read the binding again and change that one"
             )
-        exchange(port, journal, before, record)
+        exchange(port, records, before, record)
 
 
-def exchange(port: MachinePort, journal: Journal, before: BindingRecord, after: BindingRecord) -> None:
+def exchange(port: MachinePort, records: ChangeRecords, before: BindingRecord, after: BindingRecord) -> None:
     """Make `before`, which is there now, into `after`; the caller holds the machine's lock.
 
-    At once where the machine can, else by deleting and setting under the journal.
+    At once where the machine can, else by deleting and setting, with a record of it on disk.
 
     Raises:
         BindingError: it failed, and so did taking it back: the message says what is bound now and what to do.
@@ -208,14 +217,14 @@ def exchange(port: MachinePort, journal: Journal, before: BindingRecord, after: 
     after = replace(after, key=before.key)  # in the spelling that the machine has
     for one in (before, after):
         refuse_ccs_options(one)  # what could not be put back is not taken away
-    change = begun("update", before.key, before=before, after=after)
-    journal.begin(change)
+    change = Change("update", before.key, before=before, after=after)
+    records.begin(change)
     try:
         put(port.bindings, before, after)
     except FAILURES as error:
         try:
             take_back(port, change)
-            journal.finish(change, keep=False)
+            records.finish(change, keep=False)
         except MlssslError as second:
             message = _left(port, change, error, second)
             if isinstance(error, Exception):
@@ -223,7 +232,7 @@ def exchange(port: MachinePort, journal: Journal, before: BindingRecord, after: 
             # KeyboardInterrupt and SystemExit are the caller's own.
             clean_logger("mlsssl").error("%s: %s", port.description, message)
         raise
-    journal.finish(change, keep=False)
+    records.finish(change, keep=False)
 
 
 def in_force(port: MachinePort, change: Change) -> str:
@@ -254,7 +263,7 @@ def _left(port: MachinePort, change: Change, error: BaseException, second: Mlsss
 def put(bindings: BindingsPort, before: BindingRecord | None, after: BindingRecord | None) -> None:
     """Make `before`, which is there now, into `after`; each may be None for nothing.
 
-    Where the machine has no atomic update there is a moment with nothing bound, so the caller's journal has both. All
+    Where the machine has no atomic update there is a moment with nothing bound, so the caller's record has both. All
     waiting, and whatever refusal can be known before, comes before that moment. A machine that then refuses `after`
     all the same gets `before` back at once.
     """
@@ -271,7 +280,7 @@ def put(bindings: BindingsPort, before: BindingRecord | None, after: BindingReco
         try:
             bindings.add(after, retry=False)
         except FAILURES:
-            with contextlib.suppress(MlssslError):  # the first error says more, and the journal has both
+            with contextlib.suppress(MlssslError):  # the first error says more, and the record has both
                 bindings.add(before)
             raise
 
@@ -404,12 +413,8 @@ def finish_forwards(port: MachinePort, change: Change) -> None:
         _set_mark(port, mark.store, mark.thumbprint, expected=mark.before, wanted=mark.after)
 
 
-def why_not_back(port: MachinePort, change: Change) -> tuple[Diagnosis, ...]:
-    """Why the machine would refuse the old binding of `change`, likeliest cause first; empty when it would not."""
-    return _why_unusable(port, change.before)
-
-
-def _why_unusable(port: MachinePort, record: BindingRecord | None) -> tuple[Diagnosis, ...]:
+def why_unusable(port: MachinePort, record: BindingRecord | None) -> tuple[Diagnosis, ...]:
+    """Why the machine would refuse this binding, likeliest cause first; empty when it would not."""
     if record is None or record.thumbprint is None:
         return ()
     return port.diagnose(record.thumbprint, record.store)
@@ -431,8 +436,8 @@ def settle(port: MachinePort, change: Change, *, say: Callable[[str], None] = NO
     forwards = has_happened(change, current)
     unbound = current is None and change.before is not None and change.after is not None
     if (forwards and change.back) or unbound:
-        hopeless = why_not_back(port, change) if change.before != change.after else ()
-        forwards = bool(hopeless) and not (unbound and _why_unusable(port, change.after))
+        hopeless = why_unusable(port, change.before) if change.before != change.after else ()
+        forwards = bool(hopeless) and not (unbound and why_unusable(port, change.after))
         if forwards:
             say(f"kept the new binding of {change.key}, for the old one cannot be set again: {hopeless[0]}")
     if not forwards:
@@ -476,55 +481,52 @@ class Recovery:
     """What `recover` did.
 
     Attributes:
+        pending: What was pending before.
         done: A line for each thing done.
-        problems: What a person must look after: a service that does not start, an audit trail that is gone. Not
+        problems: What a person must look after: a service that does not start, an audit log that is gone. Not
             reasons to keep a change pending, for doing it again would not help.
         stuck: What is still pending.
-        pending: What was pending before.
     """
 
-    done: tuple[str, ...] = ()
-    problems: tuple[str, ...] = ()
-    stuck: tuple[Stuck, ...] = ()
-    pending: tuple[Pending, ...] = ()
+    pending: tuple[Pending, ...]
+    done: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    stuck: list[Stuck] = field(default_factory=list)
 
 
-def recover(port: MachinePort, journal: Journal, *, abandon: BindingKey | str | None = None) -> Recovery:
+def recover(port: MachinePort, records: ChangeRecords, *, abandon: BindingKey | str | None = None) -> Recovery:
     """Finish or take back what killed processes left, each change by itself. The caller holds the lock.
 
     Args:
         port: The machine.
-        journal: Its journal.
+        records: Its records of changes.
         abandon: The change to forget if it can be neither finished nor taken back: its key or its file's name.
 
     Raises:
-        MlssslError: the journal's folder cannot be read. What goes wrong with one change is in the result.
+        MlssslError: their folder cannot be read. What goes wrong with one change is in the result.
     """
-    done: list[str] = []
-    problems: list[str] = []
-    stuck: list[Stuck] = []
-    pending = journal.pending()
-    for one in pending:
+    recovery = Recovery(pending=records.pending())
+    for one in recovery.pending:
         try:
             try:
-                _recover_one(port, journal, one, done, problems)
+                _recover_one(port, records, one, recovery)
             except Exception:
                 if not one.is_about(abandon):
                     raise
-                done.append(_abandon(port, journal, one, problems))
+                recovery.done.append(_abandon(port, records, one, recovery))
         except Exception as error:  # noqa: BLE001  # whatever it is, it is told, and in no other change's way
             change = one.change
             state = None if change is None or change.key is None else in_force(port, change)
-            stuck.append(Stuck(pending=one, error=error, state=state))
-    if pending:
+            recovery.stuck.append(Stuck(pending=one, error=error, state=state))
+    if recovery.pending:
         try:
-            done += port.recover()  # the keys of a killed `add`
+            recovery.done.extend(port.recover())  # the keys of a killed `add`
         except MlssslError as error:
-            problems.append(str(error))
-    return Recovery(done=tuple(done), problems=tuple(problems), stuck=tuple(stuck), pending=pending)
+            recovery.problems.append(str(error))
+    return recovery
 
 
-def _recover_one(port: MachinePort, journal: Journal, one: Pending, done: list[str], problems: list[str]) -> None:
+def _recover_one(port: MachinePort, records: ChangeRecords, one: Pending, recovery: Recovery) -> None:
     change = one.change
     if change is None:
         assert one.error is not None
@@ -538,32 +540,32 @@ def _recover_one(port: MachinePort, journal: Journal, one: Pending, done: list[s
     finally:
         # What stands still for a change runs again, whatever becomes of the change.
         started, down = start_services(port, change)
-        done += [*lines, *started]
-        problems += down
-    _tell_trail(change, problems, result="failed" if new == undo else "done")
+        recovery.done.extend([*lines, *started])
+        recovery.problems.extend(down)
+    _tell_audit_log(change, recovery, result="failed" if new == undo else "done")
     if new and change.undoable and change.key is not None:
         current = port.bindings.find(change.key)
         if current != change.after:  # in the spelling that the system has: undo will know no other
-            journal.begin(replace(change, after=current), path=one.path)
-    journal.finish(change, keep=new, path=one.path)
+            records.begin(replace(change, after=current), path=one.path)
+    records.finish(change, keep=new, path=one.path)
     if undo and not new and change.key is not None:
-        journal.forget(change.key)
+        records.forget(change.key)
 
 
-def _tell_trail(change: Change, problems: list[str], *, result: str) -> None:
+def _tell_audit_log(change: Change, recovery: Recovery, *, result: str) -> None:
     try:
         audit_log.add(change, result=result, reason="recovered after the process had ended")
     except MlssslError as error:
-        problems.append(str(error))
+        recovery.problems.append(str(error))
 
 
-def _abandon(port: MachinePort, journal: Journal, one: Pending, problems: list[str]) -> str:
+def _abandon(port: MachinePort, records: ChangeRecords, one: Pending, recovery: Recovery) -> str:
     """Forget a change and leave the machine as it is; what that is, in words."""
-    journal.abandon(one)
+    records.abandon(one)
     change = one.change
     if change is None or change.key is None:
         return f"gave up {one.title}; the machine was left as it is"
-    _tell_trail(change, problems, result="abandoned")
+    _tell_audit_log(change, recovery, result="abandoned")
     try:
         current = port.bindings.find(change.key)
         left = f"{change.key} is bound to {current.thumbprint}" if current else f"nothing is bound to {change.key}"

@@ -1,7 +1,7 @@
-"""Which certificates were replaced, when, and how long each is to be kept: a small file in the state folder.
+"""The file in the state folder that notes which certificates were replaced, when, and how long each is to be kept.
 
-The store itself says *that* a certificate was renewed (CERT_RENEWAL) but not when. Without this file nothing goes
-wrong: `cleanup` then counts from the day on which the newer certificate begins.
+`cleanup` (`mlsssl.superseded`) reads it. The store itself says *that* a certificate was renewed (CERT_RENEWAL) but not
+when. Without this file nothing goes wrong: `cleanup` then counts from the day on which the newer certificate begins.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class Superseded:
     grace: dt.timedelta
 
 
-class Ledger:
+class SupersededFile:
     """The file. Only the holder of the machine's lock writes it.
 
     Args:

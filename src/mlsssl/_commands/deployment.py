@@ -112,7 +112,7 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
         return _tell(run(arguments.key, certificate, machine=machine, **options), terminal)
 
 
-def _tell(done: mlsssl.Outcome | mlsssl.Plan, terminal: Terminal) -> int:
+def _tell(done: mlsssl.Outcome[mlsssl.Binding | None] | mlsssl.Plan, terminal: Terminal) -> int:
     terminal.result(done.to_dict(), in_commands(str(done)))
     if isinstance(done, mlsssl.Plan):
         return 0 if done.ok else 1

@@ -50,8 +50,8 @@ _SHARED: dict[str, dict[str, Any]] = {
         "help": "tls13=no and so on; may be given again",
     },
     "--restart": {"action": "append", "metavar": "SERVICE", "help": "stop it meanwhile, and start it again"},
-    "--audit-log": {"dest": "trail", "metavar": "FILE", "help": "add a JSON line for each change to this file"},
-    "--trail": {"metavar": "FILE", "help": argparse.SUPPRESS},  # the old name of --audit-log
+    "--audit-log": {"metavar": "FILE", "help": "add a JSON line for each change to this file"},
+    "--trail": {"dest": "audit_log", "metavar": "FILE", "help": argparse.SUPPRESS},  # the old name of --audit-log
 }
 
 

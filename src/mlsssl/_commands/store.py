@@ -135,9 +135,9 @@ def remove(arguments: Namespace, terminal: Terminal) -> int:
     with _opened(arguments) as (machine, store):
         # So that it is not bound between the look and the removal; a user's own store holds nothing that is bound.
         machine_wide = arguments.location == "LocalMachine"
-        with changing(machine.port) if machine_wide else contextlib.nullcontext() as journal:
+        with changing(machine.port) if machine_wide else contextlib.nullcontext() as records:
             entry = store[arguments.thumbprint]
-            needed = None if journal is None else needed_by_pending(journal).get(entry.thumbprint)
+            needed = None if records is None else needed_by_pending(records).get(entry.thumbprint)
             if needed and not arguments.force:
                 raise InvalidInputError(f"{entry.thumbprint} stays: {needed}; --force removes it all the same")
             bound = [str(b.key) for b in machine.bindings if b.thumbprint == entry.thumbprint]

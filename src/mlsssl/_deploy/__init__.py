@@ -1,1 +1,1 @@
-"""The steps of deploying and renewing: what is asked, what is found, what is planned, and doing it."""
+"""The steps of deploying and renewing: the request, the snapshot of the machine, preflight, plan, and applying it."""

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 from contextlib import closing
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Generic, Literal
+
+from typing_extensions import TypeVar
 
 from mlsssl._changes import audit_log, recovery
 from mlsssl._formats import keys
@@ -19,10 +21,11 @@ from mlsssl.errors import BindingError, DeploymentError, InvalidInputError, Mlss
 from mlsssl.service import Services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from mlsssl._changes.record import Addition, Change, Journal
-    from mlsssl._machine.ports import BindingRecord, KeyProvider, MachinePort
+    from mlsssl._changes.record import Addition, Change, ChangeRecords
+    from mlsssl._deploy.request import Request
+    from mlsssl._machine.ports import BindingRecord, MachinePort
     from mlsssl._validator.report import Finding
     from mlsssl.certificate import Certificate
     from mlsssl.values import BindingKey, Thumbprint
@@ -66,16 +69,22 @@ class Failure:
         return as_dict(self)
 
 
+AfterT = TypeVar("AfterT", bound="Binding | None", default=Binding, covariant=True)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
+class Outcome(Generic[AfterT]):
     """What `deploy` or `renew` did.
+
+    To type checkers an `Outcome` is that of a deploy or renew, after which something is bound; that of an `undo`, after
+    which nothing may be bound, is an `Outcome[Binding | None]`.
 
     Attributes:
         verb: `deploy`, `renew` or `undo`.
         key: The binding's key.
         changed: Whether anything on the machine is another than before.
         before: The binding as it was; None when nothing was bound.
-        after: The binding as it is now.
+        after: The binding as it is now; None only where the undo of a first deploy left nothing bound.
         done: What was done, in order; empty when nothing was.
         served: The certificate that a fresh TLS handshake showed afterwards; None when nothing listens, when
             another binding answers on this computer, or when it was not asked for.
@@ -86,7 +95,7 @@ class Outcome:
     key: BindingKey
     changed: bool
     before: Binding | None
-    after: Binding | None
+    after: AfterT
     done: tuple[str, ...] = ()
     served: Thumbprint | None = None
     findings: tuple[Finding, ...] = ()
@@ -100,7 +109,7 @@ class Outcome:
             return False
         return None if self.served is None else True
 
-    def undo(self) -> Outcome:
+    def undo(self) -> Outcome[Binding | None]:
         """Bring back exactly what was there before; again changes nothing.
 
         The binding comes back whole, with its options and unknown bits. Certificates that this deployment added
@@ -114,7 +123,7 @@ class Outcome:
                 pending; nothing was done.
             UnusableCertificateError: the old binding cannot be set again, for its certificate or key is gone;
                 `.diagnosis` says why, and nothing was done.
-            NotFoundError, AccessDeniedError, InvalidInputError, NativeError: the audit trail that the deployment was
+            NotFoundError, AccessDeniedError, InvalidInputError, NativeError: the audit log that the deployment was
                 given cannot be written any more; nothing was done.
             DeploymentError: it stopped in the middle; `.failure` says what is left.
             InvalidInputError: this is itself the outcome of an undo: deploy again instead.
@@ -152,26 +161,23 @@ class Task:
     """A change, prepared: what `run` needs, and what a plan shows.
 
     Attributes:
-        machine: Whose; None for this computer.
-        change: What will be written into the journal; its additions, before and after say what to do.
-        certificates: The certificates behind `change.additions`, by thumbprint, with private keys at hand.
-        friendly_name: For the leaf; None leaves it.
-        exportable: Whether the private key may be read back.
-        provider: Which key storage, or None.
-        services: Services to stop for the moment of the change.
-        verify: Whether to shake hands afterwards.
+        request: What was asked for.
+        change: What will be written down; its additions, before and after say what to do.
+        certificate: The new one, with its private key at hand and the chain behind `change.additions`.
+        friendly_name: For the new one; None leaves it.
         findings: Of the preflight.
     """
 
-    machine: HasPort | None
+    request: Request
     change: Change
-    certificates: dict[Thumbprint, Certificate] = field(repr=False)
-    friendly_name: str | None = None
-    exportable: bool = False
-    provider: KeyProvider | None = None
-    services: tuple[str, ...] = ()
-    verify: bool = True
-    findings: tuple[Finding, ...] = ()
+    certificate: Certificate
+    friendly_name: str | None
+    findings: tuple[Finding, ...]
+
+    @property
+    def certificates(self) -> dict[Thumbprint, Certificate]:
+        """The certificate and its chain, by thumbprint."""
+        return {one.thumbprint: one for one in (*self.certificate.chain, self.certificate)}
 
     @property
     def changes(self) -> bool:
@@ -179,24 +185,24 @@ class Task:
         return bool(self.change.additions or self.change.marks or self.change.before != self.change.after)
 
 
-def run(task: Task, journal: Journal) -> Outcome:
+def run(task: Task, records: ChangeRecords) -> Outcome:
     """Carry it out. The caller holds the lock, and has made the task under it.
 
     Raises:
         DeploymentError: it stopped; the machine is as it was, or the failure says what is to do.
     """
-    port = port_of(task.machine)
+    port = port_of(task.request.machine)
     if not task.changes:
         return _outcome(task, changed=False, done=())
     change = _with_running_services(port, task)
     done: list[str] = []
     try:
-        journal.begin(change)
-        change = _carry_out(port, journal, task, change, done.append)
-        audit_log.add(change, result="done")  # who keeps a trail wants no change that is not in it
-        journal.finish(change)
+        records.begin(change)
+        change = _carry_out(port, records, task, change, done.append)
+        audit_log.add(change, result="done")  # who keeps an audit log wants no change that is not in it
+        records.finish(change)
     except recovery.FAILURES as error:
-        failure = _after_failure(port, journal, change, error, done)
+        failure = _after_failure(port, records, change, error, done)
         if not isinstance(error, Exception):  # KeyboardInterrupt and SystemExit are the caller's own
             if failure.to_do:
                 clean_logger("mlsssl").error("%s: %s", port.description, failure)
@@ -207,9 +213,9 @@ def run(task: Task, journal: Journal) -> Outcome:
 
 def look(task: Task, outcome: Outcome) -> Outcome:
     """The outcome with what a fresh handshake shows; outside the lock, for it may wait for a slow listener."""
-    if not task.verify or outcome.after is None or outcome.after.thumbprint is None:
+    if not task.request.verify or outcome.after.thumbprint is None:
         return outcome
-    port = port_of(task.machine)
+    port = port_of(task.request.machine)
     served = _served(port, outcome.after.record)
     if served is None:
         return outcome
@@ -219,12 +225,12 @@ def look(task: Task, outcome: Outcome) -> Outcome:
     return replace(outcome, served=served.thumbprint, findings=(*outcome.findings, finding))
 
 
-def undo_change(machine: HasPort | None, change: Change) -> Outcome:
+def undo_change(machine: HasPort | None, change: Change) -> Outcome[Binding | None]:
     """Take a finished change back; see `Outcome.undo`."""
     port = port_of(machine)
     assert change.key is not None
     done: list[str] = []
-    with recovery.changing(port, change.key) as journal:
+    with recovery.changing(port, change.key) as records:
         current = port.bindings.find(change.key)
         if current not in (change.before, change.after):  # what was set was read back, so any difference is a change
             raise BindingError(
@@ -233,17 +239,17 @@ def undo_change(machine: HasPort | None, change: Change) -> Outcome:
             )
         if current != change.before:
             _refuse_hopeless(port, change)
-        audit_log.try_to_open(change.trail)
-        turned = journal.turn_back(replace(change, verb="undo", services=()))
+        audit_log.try_to_open(change.audit_log)
+        turned = records.turn_back(replace(change, verb="undo", services=()))
         try:
             if recovery.settle(port, turned, say=done.append):
                 raise BindingError(done.pop())  # the old certificate went while we looked
         except recovery.FAILURES as error:
             if not isinstance(error, Exception):
                 raise
-            failure = _undo_stopped(port, journal, turned, error, done)
+            failure = _undo_stopped(port, records, turned, error, done)
             raise DeploymentError(str(failure), failure=failure) from error
-        _end_undo(port, journal, turned, done)
+        _end_undo(port, records, turned, done)
     before, after = _binding(change.after, machine), _binding(change.before, machine)
     key = change.key
     return Outcome(verb="undo", key=key, changed=bool(done), before=before, after=after, done=tuple(done))
@@ -251,7 +257,7 @@ def undo_change(machine: HasPort | None, change: Change) -> Outcome:
 
 def _refuse_hopeless(port: MachinePort, change: Change) -> None:
     """Raise when the machine would not have the old binding again."""
-    diagnosis = recovery.why_not_back(port, change)
+    diagnosis = recovery.why_unusable(port, change.before)
     if diagnosis:
         assert change.before is not None
         raise UnusableCertificateError(
@@ -261,43 +267,36 @@ def _refuse_hopeless(port: MachinePort, change: Change) -> None:
         )
 
 
-def _undo_stopped(port: MachinePort, journal: Journal, turned: Change, error: Exception, done: list[str]) -> Failure:
+def _undo_stopped(
+    port: MachinePort, records: ChangeRecords, turned: Change, error: Exception, done: list[str]
+) -> Failure:
     """What to say about an undo that stopped; it is forgotten when it had not begun to show."""
     state = _state(port, turned)
     now = recovery.in_force(port, turned)
     to_do = [f"{now}: run `mlsssl recover`, which goes on with the undo; {_give_up(turned)}"]
     if state == "new":  # the binding comes first, so nothing else was touched
         with contextlib.suppress(MlssslError):
-            journal.finish(turned, keep=False)
+            records.finish(turned, keep=False)
             to_do = []
-    return Failure(
-        verb="undo", key=str(turned.key), reason=str(error), done=tuple(done), to_do=tuple(to_do), state=state
-    )
+    return _failure(port, turned, str(error), done, to_do)
 
 
-def _end_undo(port: MachinePort, journal: Journal, turned: Change, done: list[str]) -> None:
-    """Tell the trail, and forget the undo and what it undid; both are tried, for the undo is done."""
+def _end_undo(port: MachinePort, records: ChangeRecords, turned: Change, done: list[str]) -> None:
+    """Tell the audit log, and forget the undo and what it undid; both are tried, for the undo is done."""
     assert turned.key is not None
     to_do, first = [], None
     try:
         audit_log.add(turned, result="done")
     except MlssslError as error:
-        to_do, first = [f"the undo is done, but not in the audit trail: {error}"], error
+        to_do, first = [f"the undo is done, but not in the audit log: {error}"], error
     try:
-        journal.finish(turned, keep=False)
-        journal.forget(turned.key)
+        records.finish(turned, keep=False)
+        records.forget(turned.key)
     except MlssslError as error:
         to_do.append(f"the undo is done, but its record stays ({error}): run `mlsssl recover`; {_give_up(turned)}")
         first = first or error
     if first is not None:
-        failure = Failure(
-            verb="undo",
-            key=str(turned.key),
-            reason=str(first),
-            done=tuple(done),
-            to_do=tuple(to_do),
-            state=_state(port, turned),
-        )
+        failure = _failure(port, turned, str(first), done, to_do)
         raise DeploymentError(str(failure), failure=failure) from first
 
 
@@ -308,7 +307,9 @@ def _give_up(change: Change) -> str:
 # -- the steps ----------------------------------------------------------------------------------------------------
 
 
-def _carry_out(port: MachinePort, journal: Journal, task: Task, change: Change, say: Callable[[str], None]) -> Change:
+def _carry_out(
+    port: MachinePort, records: ChangeRecords, task: Task, change: Change, say: Callable[[str], None]
+) -> Change:
     """Every step; the change as it turned out."""
     for addition in change.additions:
         _add(port, task, addition)
@@ -316,14 +317,13 @@ def _carry_out(port: MachinePort, journal: Journal, task: Task, change: Change, 
     assert change.key is not None
     if change.before != change.after:
         with contextlib.ExitStack() as stack:
-            services = Services(port.services)
-            for name in task.services:
-                stack.enter_context(services[name].stopped())
+            for name in task.request.restart:
+                stack.enter_context(Services(port.services)[name].stopped())
                 say(f"stopped the service {name}")
             recovery.put(port.bindings, change.before, change.after)
             say(f"bound {change.key} to {change.after and change.after.thumbprint}")
-            change = _read_back(port, journal, change, say)
-        for name in task.services:
+            change = _read_back(port, records, change, say)
+        for name in task.request.restart:
             say(f"started the service {name}")
     recovery.finish_forwards(port, change)
     for mark in change.marks:
@@ -331,7 +331,7 @@ def _carry_out(port: MachinePort, journal: Journal, task: Task, change: Change, 
     return change
 
 
-def _read_back(port: MachinePort, journal: Journal, change: Change, say: Callable[[str], None]) -> Change:
+def _read_back(port: MachinePort, records: ChangeRecords, change: Change, say: Callable[[str], None]) -> Change:
     """Whether the record is there: a success code is not proof.
 
     A system may give it back in another spelling than it took, an option that it does not know, say. Then that is
@@ -344,7 +344,7 @@ def _read_back(port: MachinePort, journal: Journal, change: Change, say: Callabl
     if found is None or wanted is None or (found.thumbprint, found.app_id) != (wanted.thumbprint, wanted.app_id):
         raise BindingError(f"{change.key} was set, but reads back as {found!r}; somebody else changes it too")
     change = replace(change, after=found)
-    journal.begin(change)
+    records.begin(change)
     say(f"{change.key} reads back with {found.options!r} in LocalMachine\\{found.store_name or 'MY'}")
     return change
 
@@ -359,8 +359,8 @@ def _add(port: MachinePort, task: Task, addition: Addition) -> None:
             certificate.to_der(),
             None if private_key is None else keys.private_key_der(private_key),
             friendly_name=task.friendly_name if leaf else None,
-            exportable=task.exportable and leaf,
-            provider=task.provider if leaf else None,
+            exportable=task.request.exportable and leaf,
+            provider=task.request.provider if leaf else None,
         )
 
 
@@ -374,14 +374,14 @@ def _with_running_services(port: MachinePort, task: Task) -> Change:
     if task.change.before == task.change.after:
         return task.change
     names: list[str] = []
-    for name in task.services:
+    for name in task.request.restart:
         if port.services.query(name).process_id or port.services.query(name).state.name != "STOPPED":
             names += [one for one in (*port.services.active_dependents(name), name) if one not in names]
     return replace(task.change, services=tuple(names))
 
 
 def _after_failure(
-    port: MachinePort, journal: Journal, change: Change, error: BaseException, done: list[str]
+    port: MachinePort, records: ChangeRecords, change: Change, error: BaseException, done: list[str]
 ) -> Failure:
     """Take back what was done, and say what is left."""
     undone: list[str] = []
@@ -390,7 +390,7 @@ def _after_failure(
     # A kill from here on should lead back too, for the caller will be told that it failed. When not even that can
     # be written down, taking back is tried all the same.
     with contextlib.suppress(MlssslError):
-        journal.turn_back(change)
+        records.turn_back(change)
     try:
         new = recovery.settle(port, replace(change, back=True), say=undone.append)
     except recovery.FAILURES as second:
@@ -400,7 +400,7 @@ def _after_failure(
     else:
         if new:
             to_do.append(f"the new binding of {change.key} is in force: look whether it should be")
-        to_do += _end_failed(journal, change, reason, new)
+        to_do += _end_failed(records, change, reason, new)
         try:
             undone += port.recover()
         except MlssslError as third:
@@ -408,6 +408,12 @@ def _after_failure(
     started, down = recovery.start_services(port, change)
     undone += started
     to_do += down
+    return _failure(port, change, reason, done, to_do, undone)
+
+
+def _failure(
+    port: MachinePort, change: Change, reason: str, done: list[str], to_do: list[str], undone: Sequence[str] = ()
+) -> Failure:
     return Failure(
         verb=change.verb,
         key=str(change.key),
@@ -419,16 +425,16 @@ def _after_failure(
     )
 
 
-def _end_failed(journal: Journal, change: Change, reason: str, new: bool) -> list[str]:
-    """Tell the trail of a failure that was dealt with, and end the change; what is left of that for a person."""
+def _end_failed(records: ChangeRecords, change: Change, reason: str, new: bool) -> list[str]:
+    """Tell the audit log of a failure that was dealt with, and end the change; what is left of that for a person."""
     to_do = []
     try:
         audit_log.add(change, result="done" if new else "failed", reason=reason)
     except MlssslError as error:
         if str(error) != reason:  # else it is what stopped the change, and said already
-            to_do.append(f"it is not in the audit trail: {error}")
+            to_do.append(f"it is not in the audit log: {error}")
     try:
-        journal.finish(change, keep=new)
+        records.finish(change, keep=new)
     except MlssslError as error:
         to_do.append(f"its record stays ({error}): run `mlsssl recover`; {_give_up(change)}")
     return to_do
@@ -469,15 +475,16 @@ def _served_finding(after: Binding, served: handshake.Served) -> Finding:
 def _outcome(task: Task, *, changed: bool, done: tuple[str, ...]) -> Outcome:
     change = task.change
     assert change.key is not None
+    assert change.after is not None
     return Outcome(
         verb=change.verb,
         key=change.key,
         changed=changed,
-        before=_binding(change.before, task.machine),
-        after=_binding(change.after, task.machine),
+        before=_binding(change.before, task.request.machine),
+        after=binding_of(change.after, task.request.machine),
         done=done,
         findings=task.findings,
-        _machine=task.machine,
+        _machine=task.request.machine,
         _change=change if changed else None,
     )
 
@@ -489,16 +496,16 @@ def _binding(record: BindingRecord | None, machine: HasPort | None) -> Binding |
 def last_outcome(key: BindingKey, machine: HasPort | None) -> Outcome | None:
     """The outcome of the last change of this key that can be undone, also of an earlier process; None without."""
     port = port_of(machine)
-    with recovery.changing(port) as journal:  # a killed change of this key is the last one, or none
-        change = journal.last(key)
-    if change is None:
+    with recovery.changing(port) as records:  # a killed change of this key is the last one, or none
+        change = records.last(key)
+    if change is None or change.after is None:  # a deploy or renew leaves something bound
         return None
     return Outcome(
         verb=change.verb,
         key=key,
         changed=True,
         before=_binding(change.before, machine),
-        after=_binding(change.after, machine),
+        after=binding_of(change.after, machine),
         _machine=machine,
         _change=change,
     )

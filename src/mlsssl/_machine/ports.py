@@ -393,8 +393,8 @@ class BindingsPort(Protocol):
     def try_out(self, record: BindingRecord) -> None:
         """Raise what `add` would raise if nothing were bound to the key; what clients are served stays as it is.
 
-        Waits as `add` does. Only between `Journal.begin` and `finish`, holding the machine's lock: a machine may have
-        to set the record under another key for a moment, and after a kill `recover` has to remove that.
+        Waits as `add` does. Only between `ChangeRecords.begin` and `finish`, holding the machine's lock: a machine may
+        have to set the record under another key for a moment, and after a kill `recover` has to remove that.
         """
         ...
 
@@ -517,7 +517,7 @@ class MachinePort(Protocol):
 
     @property
     def state_folder(self) -> Path:
-        """Where journals and locks live: made on first use, for this user (or administrators) only."""
+        """Where records of changes and locks live: made on first use, for this user (or administrators) only."""
         ...
 
     @property

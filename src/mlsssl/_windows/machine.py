@@ -27,7 +27,7 @@ class WindowsPort:
 
     Args:
         dlls: Windows' DLLs, or fakes; this Windows' own when None.
-        state_folder: Where journals and locks go; `%ProgramData%\mlsssl` when None.
+        state_folder: Where records of changes and locks go; `%ProgramData%\mlsssl` when None.
 
     Raises:
         UnsupportedError: neither on Windows nor given DLLs.

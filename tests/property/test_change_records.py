@@ -1,4 +1,4 @@
-"""The journal: whatever is written is read back whole, and whatever else lies there is refused in one way."""
+"""Records of changes: what is written is read back whole, and whatever else lies there is refused in one way."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlsssl._changes.record import Addition, Change, Journal, Mark, key_text, record_from_dict, record_to_dict
+from mlsssl._changes.record import Addition, Change, ChangeRecords, Mark, key_text, record_from_dict, record_to_dict
 from mlsssl._machine.ports import BindingRecord
 from mlsssl.errors import MalformedDataError
 from mlsssl.values import (
@@ -92,7 +92,7 @@ changes = st.builds(
     started=st.datetimes(timezones=st.just(dt.timezone.utc)),
     process=st.integers(1, 2**31),
     back=st.booleans(),
-    trail=st.none() | texts.map(lambda text: Path("/var") / text.replace("/", "_")),
+    audit_log=st.none() | texts.map(lambda text: Path("/var") / text.replace("/", "_")),
     bound=st.lists(thumbprints, max_size=3).map(tuple),
 )
 
@@ -114,20 +114,20 @@ def test_no_bit_of_a_record_is_lost(record: BindingRecord) -> None:
 def test_a_change_is_read_back_as_it_was_written(change: Change) -> None:
     """While it runs, when it is turned back, and as the last one of its key."""
     with tempfile.TemporaryDirectory() as folder:
-        journal = Journal(Path(folder))
-        assert journal.pending() == ()
-        journal.begin(change)
-        assert [one.change for one in journal.pending()] == [change]
-        turned = journal.turn_back(change)
+        kept = ChangeRecords(Path(folder))
+        assert kept.pending() == ()
+        kept.begin(change)
+        assert [one.change for one in kept.pending()] == [change]
+        turned = kept.turn_back(change)
         assert turned.back
-        assert [one.change for one in journal.pending()] == [turned]
-        journal.begin(change)
-        journal.finish(change)
-        assert journal.pending() == ()
+        assert [one.change for one in kept.pending()] == [turned]
+        kept.begin(change)
+        kept.finish(change)
+        assert kept.pending() == ()
         assert change.key is not None
-        assert journal.last(change.key) == (change if change.verb in ("deploy", "renew") else None)
-        journal.forget(change.key)
-        assert journal.last(change.key) is None
+        assert kept.last(change.key) == (change if change.verb in ("deploy", "renew") else None)
+        kept.forget(change.key)
+        assert kept.last(change.key) is None
 
 
 _SAMPLE = Change(
@@ -148,9 +148,9 @@ _SAMPLE = Change(
 
 @st.composite
 def damaged(draw: st.DrawFn) -> bytes:
-    """A journal with one thing wrong: a value replaced or removed, or the text cut or changed."""
+    """A record with one thing wrong: a value replaced or removed, or the text cut or changed."""
     with tempfile.TemporaryDirectory() as folder:
-        Journal(Path(folder)).begin(_SAMPLE)
+        ChangeRecords(Path(folder)).begin(_SAMPLE)
         text = next(Path(folder).glob("change-*.json")).read_bytes()
     if draw(st.booleans()):
         place = draw(st.integers(0, len(text) - 1))
@@ -169,14 +169,14 @@ def test_whatever_lies_there_is_read_or_refused_in_one_way(data: bytes) -> None:
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "change.json"
         path.write_bytes(data)
-        journal = Journal(Path(folder))
-        (found,) = journal.pending()
+        kept = ChangeRecords(Path(folder))
+        (found,) = kept.pending()
         assert (found.change is None) == isinstance(found.error, MalformedDataError)
         assert found.title
         if found.change is not None:
-            journal.finish(found.change, keep=False, path=found.path)
-            journal.begin(found.change)
-            assert [one.change for one in journal.pending()] == [found.change]
+            kept.finish(found.change, keep=False, path=found.path)
+            kept.begin(found.change)
+            assert [one.change for one in kept.pending()] == [found.change]
         else:
-            journal.abandon(found)
-            assert journal.pending() == ()
+            kept.abandon(found)
+            assert kept.pending() == ()

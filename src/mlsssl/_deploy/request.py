@@ -1,0 +1,106 @@
+"""What `deploy` was asked for: its arguments as one value, checked. `renew` asks for a deployment too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from mlsssl._changes import audit_log
+from mlsssl._messages.arguments import check_type, items_of
+from mlsssl._messages.foreign_text import shown
+from mlsssl.binding import application_id, bound_key, check_options
+from mlsssl.errors import InvalidInputError
+from mlsssl.store import StoreEntry
+from mlsssl.values import check_friendly_name, check_moment, check_store_name
+
+if TYPE_CHECKING:
+    import datetime as dt
+    import uuid
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
+
+    from mlsssl._machine.ports import BindingRecord, KeyProvider
+    from mlsssl._select.ports import HasPort
+    from mlsssl._validator.profiles import Profile
+    from mlsssl.binding import CertificateReference
+    from mlsssl.certificate import Certificate
+    from mlsssl.values import BindingKey, BindingOptions
+
+OnConflict = Literal["replace", "fail", "keep", "replace-if-same-app"]
+"""What to do when the key has another binding already."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """A deployment that is asked for.
+
+    Attributes:
+        verb: Who asks.
+        older: For a renewal: the certificate that is renewed.
+        expected: For a renewal: the binding whose certificate it is. The new one names no other; its options and its
+            owner are whatever they are when it is replaced.
+        grace: For a renewal: how long to keep that certificate.
+        Others: As in `deploy`.
+    """
+
+    key: BindingKey
+    certificate: CertificateReference
+    machine: HasPort | None = None
+    store: str | None = None
+    app_id: uuid.UUID | None = None
+    options: BindingOptions | Callable[[BindingOptions], BindingOptions] | None = None
+    on_conflict: OnConflict = "replace"
+    trust_root: bool = False
+    friendly_name: str | None = None
+    exportable: bool = False
+    provider: KeyProvider | None = None
+    restart: tuple[str, ...] = ()
+    host: str | None = None
+    profile: str | Profile = "private"
+    force: bool = False
+    verify: bool = True
+    audit_log: Path | None = None
+    at: dt.datetime | None = None
+    verb: Literal["deploy", "renew"] = "deploy"
+    older: Certificate | None = None
+    expected: BindingRecord | None = None
+    grace: dt.timedelta | None = None
+
+
+def checked(arguments: Mapping[str, Any]) -> Request:
+    """The request behind arguments of these names: those of `deploy`, its own `self` too, or the fields of a `Request`.
+
+    Raises:
+        InvalidInputError: an argument that cannot be; nothing was looked at on the machine.
+        NotFoundError, AccessDeniedError: no audit log can be kept there.
+    """
+    given = {name: value for name, value in arguments.items() if name not in ("self", "trail")}
+    certificate, store = given["certificate"], given.get("store")
+    app_id, options = given.get("app_id"), given.get("options")
+    key = bound_key(given["key"], given.get("machine"))
+    if not key.family.has_certificate:
+        raise InvalidInputError(
+            f"{key} names no certificate: the Central Certificate Store is a folder; put the file there"
+        )
+    on_conflict = given.get("on_conflict", "replace")
+    if on_conflict not in get_args(OnConflict):
+        raise InvalidInputError(f"on_conflict is one of {', '.join(get_args(OnConflict))}, not {shown(on_conflict)}")
+    if on_conflict == "replace-if-same-app" and app_id is None:
+        raise InvalidInputError("on_conflict='replace-if-same-app' needs the app_id to compare with")
+    restart = tuple(items_of(given.get("restart", ()), "restart is a list of service names, such as ['W3SVC']"))
+    for service in restart:
+        check_type(service, str, "a service name is text")
+    if isinstance(certificate, StoreEntry) and store is None:
+        store = certificate.store_name
+    at = given.get("at")
+    given.update(
+        key=key,
+        store=None if store is None else check_store_name(store),
+        app_id=None if app_id is None else application_id(app_id),
+        options=options if options is None or callable(options) else check_options(options),
+        friendly_name=check_friendly_name(given.get("friendly_name")),
+        restart=restart,
+        audit_log=audit_log.check(audit_log.given(arguments)),
+        at=None if at is None else check_moment(at),
+    )
+    return Request(**given)
