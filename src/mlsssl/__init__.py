@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
     from mlsssl._embedded.listener.connection import Limits
     from mlsssl._embedded.listener.listener import Listener
-    from mlsssl._formats.csr import RequestPolicy
-    from mlsssl._formats.keys import KeyType
     from mlsssl._formats.pkcs12.explain import PfxExplanation, explain_pfx
+    from mlsssl._issue.keys import KeyType
+    from mlsssl._issue.requests import RequestPolicy
     from mlsssl._machine.ports import Cause, Diagnosis, KeyState, ServiceState, ServiceStatus
     from mlsssl._notebook.timeline import Timeline, timeline
     from mlsssl._validator.profiles import PROFILES
@@ -174,8 +174,8 @@ _HOMES = {
     "_validator.rules": ("Profile", "RuleContext", "UserRule"),
     "_formats.pkcs12.explain": ("PfxExplanation", "explain_pfx"),
     "request": ("CertificateRequest",),
-    "_formats.csr": ("RequestPolicy",),
-    "_formats.keys": ("KeyType",),
+    "_issue.requests": ("RequestPolicy",),
+    "_issue.keys": ("KeyType",),
     "_validator.profiles": ("PROFILES",),
     "_validator.report": ("Finding", "Report", "Severity"),
     "_notebook.timeline": ("Timeline", "timeline"),

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, NoReturn
 
 from cryptography import x509
 
-from mlsssl._formats import keys, names, pem
+from mlsssl._formats import names, pem
 from mlsssl._issue import certificates
+from mlsssl._issue.keys import check_key_type, make_key
 from mlsssl._messages.arguments import check_callable, check_type, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import Certificate, assemble
@@ -21,9 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from mlsssl._formats.csr import RequestPolicy
-    from mlsssl._formats.keys import KeyType, PrivateKey
+    from mlsssl._formats.keys import PrivateKey
     from mlsssl._issue.certificates import PublicKey
+    from mlsssl._issue.keys import KeyType
+    from mlsssl._issue.requests import RequestPolicy
     from mlsssl.request import CertificateRequest
 
 __all__ = ["CertificateAuthority"]
@@ -133,7 +135,7 @@ class CertificateAuthority:
         """
         if not common_name:
             raise InvalidInputError("an authority needs a name: RFC 5280 section 4.1.2.6 wants a subject in every CA")
-        private_key = keys.make_key(key)
+        private_key = make_key(key)
         not_before, not_after = certificates.validity(check_moment(at), days)
         certificate = certificates.authority_certificate(
             None,
@@ -224,7 +226,7 @@ class CertificateAuthority:
         subject = certificates.common_name(common_name)
         self._check_subtrees(permitted_trees)
         self._refuse(self._forbidden((), subject))
-        private_key = keys.make_key(keys.check_key_type(self.key_type) if key is None else key)
+        private_key = make_key(check_key_type(self.key_type) if key is None else key)
         moment = check_moment(at)
         if days is None:
             days = max(1, min(_AUTHORITY_DAYS // 2, (self._certificate.not_after - moment).days))
@@ -323,7 +325,7 @@ class CertificateAuthority:
         wanted = _parse_hosts(hosts)
         if key is None:
             key = self._server_key_type()
-        private_key = keys.make_key(key)
+        private_key = make_key(key)
         return self._issue(wanted, private_key, private_key.public_key(), days, common_name, check_moment(at), serial)
 
     def _issue(
@@ -383,7 +385,7 @@ class CertificateAuthority:
         Raises:
             InvalidInputError: the policy refuses the request, or as `issue`.
         """
-        from mlsssl._formats.csr import RequestPolicy
+        from mlsssl._issue.requests import RequestPolicy
         from mlsssl.request import CertificateRequest
 
         check_type(request, CertificateRequest, "a CertificateRequest is needed (CertificateRequest.load reads one)")
@@ -422,7 +424,8 @@ class CertificateAuthority:
                 another authority's, or no full list.
             MalformedDataError: `previous` has an entry that cannot be read.
         """
-        from mlsssl._formats.crl import build_crl, entries_to_keep, number_of
+        from mlsssl._formats.crl import number_of
+        from mlsssl._issue.revocation_lists import build_crl, entries_to_keep
 
         moment = check_moment(at)
         entries: list[tuple[int, dt.datetime, str | None]] = []
@@ -526,7 +529,7 @@ class CertificateAuthority:
 
     def _server_key_type(self) -> KeyType:
         kind = self.key_type
-        return "rsa-2048" if kind.startswith("rsa") else keys.check_key_type(kind)
+        return "rsa-2048" if kind.startswith("rsa") else check_key_type(kind)
 
     # -- what it is ---------------------------------------------------------------------------------------------
 

@@ -321,7 +321,7 @@ class Certificate:
             InvalidInputError: no password for a private key, a friendly name that lists cannot show, or an unknown
                 target.
         """
-        from mlsssl._formats.pkcs12 import read
+        from mlsssl._formats.pkcs12 import write
 
         if self._key is not None and not password:
             raise InvalidInputError("a PFX with a private key needs a password")
@@ -332,7 +332,7 @@ class Certificate:
             except UnicodeEncodeError:  # half a surrogate pair
                 raise InvalidInputError(f"{expected}, not {shown(provider)}") from None
         name = self._friendly_name if friendly_name is None else check_friendly_name(friendly_name)
-        return read.serialize_pfx(
+        return write.serialize_pfx(
             self._key,
             self._certificate,
             self._chain,
@@ -798,12 +798,13 @@ def _fill(
 
 def _load_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:
     from mlsssl._formats import pvk
+    from mlsssl._formats.key_files import load_private_key  # takes as long to import as all the rest here
 
     data = check_data(data, "a private key's file is bytes (Certificate.load takes paths)")
     check_password(password)
     if pvk.is_pvk(data):
         return pvk.load_pvk(data, password, budget).private_key
-    return keys.load_private_key(data, password, budget)
+    return load_private_key(data, password, budget)
 
 
 def _usable_key(key: object) -> PrivateKey | None:

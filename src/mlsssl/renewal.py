@@ -12,7 +12,8 @@ from cryptography import x509
 from mlsssl._changes import recovery
 from mlsssl._deploy.plan import Draft, make_wish
 from mlsssl._deploy.verb import doing, saying
-from mlsssl._formats import keys, pem
+from mlsssl._formats import pem
+from mlsssl._issue.keys import check_key_type
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._select.ports import HasPort, port_of
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from mlsssl._deploy.apply import Outcome
     from mlsssl._deploy.plan import Plan, Wish
-    from mlsssl._formats.keys import KeyType
+    from mlsssl._issue.keys import KeyType
     from mlsssl._machine.ports import KeyProvider
     from mlsssl._validator.rules import Profile
     from mlsssl.store import StoreEntry
@@ -243,7 +244,7 @@ def _issue(
         hosts = (old.common_name,)  # what MakeCert wrote: no subjectAltName, the host in the subject
     if reuse_key and key_type is not None:
         raise InvalidInputError("reuse_key keeps the key, so key_type cannot choose another")
-    made = old.private_key if reuse_key else key_type or keys.check_key_type(old.key_type)
+    made = old.private_key if reuse_key else key_type or check_key_type(old.key_type)
     # The first name is what an authority takes anyway, except for an address that its constraints would stop there.
     common_name = old.common_name if old.common_name in hosts[1:] else None
     if days is None:

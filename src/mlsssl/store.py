@@ -393,10 +393,12 @@ class Store:
             StoreNotFoundError: it is not there, or has no usable private key.
             AccessDeniedError: the key is not exportable.
         """
+        from mlsssl._formats.key_files import load_private_key
+
         wanted = Thumbprint(thumbprint)
         entry = self[wanted]
         with closing(self._port()) as port:
-            key = keys.load_private_key(port.export_key(wanted), None)
+            key = load_private_key(port.export_key(wanted), None)
         return Certificate(entry.certificate.to_cryptography(), private_key=key, friendly_name=entry.friendly_name)
 
     def remove(self, thumbprint: Thumbprint | bytes | str, *, delete_key: bool = True) -> None:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, cli
-from mlsssl._formats.crl import REASONS
+from mlsssl._issue.revocation_lists import REASONS
 from mlsssl.cli import main
 from mlsssl.testing import tls_server
 

@@ -19,10 +19,11 @@ from mlsssl._formats.ber import SEQUENCE, members, octets, only
 from mlsssl._formats.keys import private_key_der
 from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation
 from mlsssl._formats.pkcs12.explain import explain_pfx
-from mlsssl._formats.pkcs12.read import load_pfx, load_pfx_entries, serialize_pfx
+from mlsssl._formats.pkcs12.read import load_pfx
 from mlsssl._formats.pkcs12.targets import TARGETS
+from mlsssl._formats.pkcs12.write import serialize_pfx
 from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
-from pfx_material import ber, rebuild, safe_contents
+from pfx_material import ber, load_pfx_entries, rebuild, safe_contents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -210,7 +211,7 @@ def test_a_certificate_whose_name_cannot_be_read() -> None:
 
 
 def test_several_keys() -> None:
-    """Two keys are one too many for `load_pfx`, which names them; `load_pfx_entries` gives both with their own."""
+    """Two keys are one too many for `load_pfx`, which names them; `explain_pfx` sees both with their own."""
     data = _two_keys()
     with pytest.raises(MalformedDataError, match=r"2 private keys .*'one'.*'two'"):
         load_pfx(data, "secret")

@@ -17,11 +17,13 @@ from made_certificates import make, shared_key
 from mlsssl import Certificate, MalformedDataError, UnsupportedError, WrongPasswordError, explain_pfx
 from mlsssl._formats import asn1, ber, budget, csr, key_files, keys, parsed, pem, pvk
 from mlsssl._formats.budget import LIMIT, WorkBudget, rsa_cost
-from mlsssl._formats.keys import load_private_key, private_key_pem
+from mlsssl._formats.key_files import load_private_key
+from mlsssl._formats.keys import private_key_pem
 from mlsssl._formats.pkcs12 import read as pfx_reader
 from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, pkcs5_passwords, read_encryption
-from mlsssl._formats.pkcs12.read import load_pfx, load_pfx_entries, serialize_pfx
-from pfx_material import rebuild
+from mlsssl._formats.pkcs12.read import load_pfx
+from mlsssl._formats.pkcs12.write import serialize_pfx
+from pfx_material import load_pfx_entries, rebuild
 
 if TYPE_CHECKING:
     from collections.abc import Callable

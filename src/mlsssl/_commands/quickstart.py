@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlsssl._commands.terminal import Terminal
-    from mlsssl._formats.keys import KeyType
+    from mlsssl._issue.keys import KeyType
     from mlsssl.values import Thumbprint
 
 

@@ -19,19 +19,19 @@ from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 
 from mlsssl._formats import asn1, ber
-from mlsssl._formats.budget import DSA, DSA_BYTES, KEY, KEY_BYTES, RSA_BITS, rsa_cost
-from mlsssl._formats.foreign import UNREADABLE, call, reason
-from mlsssl._formats.keys import DIFFIE_HELLMAN
+from mlsssl._formats.budget import DSA, DSA_BYTES, KEY, KEY_BYTES, RSA_BITS, WorkBudget, rsa_cost
+from mlsssl._formats.foreign import DIFFIE_HELLMAN, UNREADABLE, call, reason
+from mlsssl._formats.keys import PrivateKey, is_private_key, key_type_name
 from mlsssl._formats.pkcs12.encryption import read_encryption
+from mlsssl._messages.arguments import check_password
 from mlsssl.errors import MalformedDataError, UnsupportedError, WrongPasswordError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-    from mlsssl._formats.budget import WorkBudget
     from mlsssl._formats.pkcs12.encryption import Encryption
 
-__all__ = ["check_size", "load_plain_key", "looks_like_key", "read_private_key", "rsa_problem", "try_out"]
+__all__ = ["check_size", "load_plain_key", "load_private_key", "looks_like_key", "rsa_problem", "try_out"]
 
 _DSA_OID = "1.2.840.10040.4.1"
 # The others are not handed to OpenSSL at all: it computes the public half of Diffie-Hellman keys, of any size.
@@ -49,15 +49,36 @@ _BEGIN_KEY = re.compile(rb"-----BEGIN ((?:[A-Z0-9]{1,20} ){0,2}PRIVATE KEY)-----
 _LARGEST_EXPONENT = 256  # bits: FIPS 186-5, appendix A.1.1; honest ones have 2 to 32
 
 
+def load_private_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:
+    """A private key from PEM or DER (PKCS#8, PKCS#1, SEC 1).
+
+    Args:
+        data: The file's bytes; of several keys in PEM the first is read.
+        password: None for an unencrypted key. A password given for an unencrypted key is ignored.
+        budget: Pays for the work; one of its own when not given.
+
+    Raises:
+        InvalidInputError: the password is not text.
+        WrongPasswordError: it is encrypted, and the password is missing or wrong.
+        MalformedDataError: it is no private key, or costs more work than the budget allows.
+        UnsupportedError: it is a key of another kind than RSA and EC, or encrypted by what is not read.
+    """
+    check_password(password)
+    key = _read_private_key(data, password, budget or WorkBudget())
+    if is_private_key(key):
+        return key
+    raise UnsupportedError(f"the private key is {key_type_name(key.public_key())}; RSA and EC keys can be used")
+
+
+def _read_private_key(data: bytes, password: str | None, budget: WorkBudget) -> PrivateKeyTypes:
+    """A private key of any kind that is read; arguments and errors as `load_private_key`."""
+    return _read_pem(data, password, budget) if b"-----BEGIN" in data else _read_der(data, password, budget)
+
+
 def check_size(size: int) -> None:
     """`MalformedDataError` for more bytes than any private key has."""
     if size > KEY_BYTES:
         raise MalformedDataError(f"a private key of {size} bytes; at most {KEY_BYTES} are read (RSA: {RSA_BITS} bits)")
-
-
-def read_private_key(data: bytes, password: str | None, budget: WorkBudget) -> PrivateKeyTypes:
-    """A private key of any kind that is read; arguments and errors as `keys.load_private_key`."""
-    return _read_pem(data, password, budget) if b"-----BEGIN" in data else _read_der(data, password, budget)
 
 
 def _read_pem(data: bytes, password: str | None, budget: WorkBudget) -> PrivateKeyTypes:

@@ -17,7 +17,6 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats import foreign
-from mlsssl._formats.keys import public_key_of
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
@@ -25,7 +24,6 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
-    from mlsssl._validator.report import Finding
 
 __all__ = ["ExtensionProblem", "View", "dotted_oid", "issuer_view", "read_tlv", "split_sequence"]
 
@@ -172,7 +170,7 @@ class View:
         self._subject_text: str | None = None
         self.signature_oid: str = foreign.read_or("unreadable", _signature_oid_of, certificate)
         # What was found about it as an issuer by itself, for whom; see pathbuild.
-        self.judged: tuple[object, bool, list[Finding]] | None = None
+        self.judged: tuple[object, bool, list[Any]] | None = None
         self.problems: tuple[ExtensionProblem, ...] = ()
         self._by_type: dict[type[x509.ExtensionType], x509.Extension[Any]] = {}
         self.unknown: list[tuple[str, bool, bytes]] = []
@@ -298,7 +296,7 @@ class View:
         """The key, or None when it cannot be read; then `key_problem` says why."""
         if self._public_key is None:
             try:
-                self._public_key = foreign.call(public_key_of, self.certificate)
+                self._public_key = foreign.call(foreign.key_of, self.certificate)
             except foreign.UNREADABLE as error:
                 self._public_key = foreign.reason(error)
         return None if isinstance(self._public_key, str) else self._public_key

@@ -12,7 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats.foreign import extensions_of, public_key_of, read, read_or
-from mlsssl._formats.keys import load_private_key, spki
+from mlsssl._formats.keys import spki
 from mlsssl._formats.parsed import EXTENSIONS, View
 from mlsssl.errors import MalformedDataError
 
@@ -98,6 +98,8 @@ def load_pem(
             certificates.append(read(what, x509.load_pem_x509_certificate, block))
             read(what, _needed_fields, certificates[-1])
         elif label.endswith(b"PRIVATE KEY") and key is None:
+            from mlsssl._formats.key_files import load_private_key  # as much to import as all the rest here
+
             key = load_private_key(block, password, budget)
     if not certificates and key is None:
         raise MalformedDataError("no certificate and no private key between BEGIN and END lines in this PEM text")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import base64
 from typing import TYPE_CHECKING, Literal
 
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from mlsssl._formats import asn1, ber
-from mlsssl._formats.pem import load_der, public_key_bytes
+from mlsssl._formats.pem import load_der
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from mlsssl._formats.keytypes import PrivateKey
 
 _SIZE_LIMIT = 16 * 1024 * 1024
 _COUNT_LIMIT = 10_000
@@ -24,7 +23,7 @@ _PEM_LABELS = (b"PKCS7", b"PKCS #7 SIGNED DATA", b"CMS", b"CERTIFICATE")  # RFC 
 
 
 def load_pkcs7(data: bytes) -> list[x509.Certificate]:
-    """The certificates in a .spc or .p7b, in the order of the file, which means nothing: `find_leaf` knows better.
+    """The certificates in a .spc or .p7b, in the order of the file, which means nothing: `pem.find_leaf` knows better.
 
     DER, BER and PEM are read. Signatures and revocation lists in it are passed over.
 
@@ -64,19 +63,6 @@ def serialize_pkcs7(certificates: Sequence[x509.Certificate], *, encoding: Liter
     if not certificates or encoding not in ("der", "pem"):
         raise InvalidInputError("give at least one certificate, and 'der' or 'pem' as the encoding")
     return pkcs7.serialize_certificates(list(certificates), Encoding.DER if encoding == "der" else Encoding.PEM)
-
-
-def find_leaf(certificates: Sequence[x509.Certificate], private_key: PrivateKey) -> x509.Certificate:
-    """The certificate that has the public half of `private_key`; of several, the one that expires last.
-
-    Raises:
-        MalformedDataError: none has.
-    """
-    wanted = private_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    matches = [certificate for certificate in certificates if public_key_bytes(certificate) == wanted]
-    if not matches:
-        raise MalformedDataError(f"none of the {len(certificates)} certificates belongs to this private key")
-    return max(matches, key=lambda certificate: certificate.not_valid_after_utc)
 
 
 def _unarmour(data: bytes) -> bytes:

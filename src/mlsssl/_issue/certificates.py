@@ -14,14 +14,16 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mlsssl._formats.keys import PrivateKey, hash_for
 from mlsssl._formats.pem import find_extension
+from mlsssl._issue.keys import hash_for
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TypeAlias
+
+    from mlsssl._formats.keys import PrivateKey
 
     PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
@@ -45,7 +47,7 @@ def _key_usage(*, signature: bool, encipherment: bool, authority: bool) -> x509.
 
 # Built once: constructing them is a fifth of the time a P-256 certificate takes.
 _END_ENTITY = x509.BasicConstraints(ca=False, path_length=None)
-_SERVER_AUTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+SERVER_AUTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
 _RSA_SERVER_USAGE = _key_usage(signature=True, encipherment=True, authority=False)
 _EC_SERVER_USAGE = _key_usage(signature=True, encipherment=False, authority=False)
 _AUTHORITY_USAGE = _key_usage(signature=False, encipherment=False, authority=True)
@@ -92,6 +94,11 @@ def common_name(text: str) -> x509.Name:
         raise InvalidInputError(f"{shown(text)} cannot be a common name: {error}") from None
 
 
+def server_usage(key: PublicKey) -> x509.KeyUsage:
+    """The key usage that goes with a TLS server's key."""
+    return _RSA_SERVER_USAGE if isinstance(key, rsa.RSAPublicKey) else _EC_SERVER_USAGE
+
+
 def check_serial(serial: int) -> int:
     """Return a serial number that RFC 5280 allows: positive, at most 20 octets with the sign bit clear."""
     if isinstance(serial, bool) or not isinstance(serial, int) or not 0 < serial < 1 << 159:
@@ -116,7 +123,6 @@ def server_certificate(
     crl_url: str | None = None,
 ) -> x509.Certificate:
     """A TLS server certificate (RFC 5280, and the BR where they agree with it)."""
-    usage = _RSA_SERVER_USAGE if isinstance(public_key, rsa.RSAPublicKey) else _EC_SERVER_USAGE
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -126,8 +132,8 @@ def server_certificate(
         .not_valid_before(not_before)
         .not_valid_after(not_after)
         .add_extension(_END_ENTITY, critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(_SERVER_AUTH, critical=False)
+        .add_extension(server_usage(public_key), critical=True)
+        .add_extension(SERVER_AUTH, critical=False)
         # RFC 5280 section 4.2.1.6: critical when the subject is empty, and only then.
         .add_extension(x509.SubjectAlternativeName(names), critical=subject == _EMPTY_NAME)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)

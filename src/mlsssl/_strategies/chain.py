@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mlsssl._formats import names as pki_names
-from mlsssl._formats.keys import hash_for
+from mlsssl._issue.keys import hash_for
 from mlsssl._strategies import pool
 from mlsssl.certificate import Certificate
 

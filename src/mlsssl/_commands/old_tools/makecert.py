@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mlsssl._commands.old_tools.command_lines import explain, parse_options
 from mlsssl._commands.old_tools.makecert_line import OPTIONS, check
-from mlsssl._formats import keys
+from mlsssl._issue.keys import check_key_type, make_key
 from mlsssl._messages.foreign_text import shown
 from mlsssl.authority import CertificateAuthority
 from mlsssl.certificate import Certificate
@@ -103,13 +103,13 @@ def _make(
 ) -> Certificate:
     first = wanted.common_names[0]
     if wanted.self_signed:
-        private_key = key or keys.make_key(wanted.key_type or ("rsa-3072" if wanted.authority else "rsa-2048"))
+        private_key = key or make_key(wanted.key_type or ("rsa-3072" if wanted.authority else "rsa-2048"))
         made = _self_signed(wanted, private_key)
     else:
         issuer = _issuer(parsed, machine, ask_password)
         # A .pvk holds RSA keys only, whatever the issuer's kind.
         kind = "rsa-2048" if wanted.key_file else issuer.key_type
-        private_key = key or keys.make_key(wanted.key_type or keys.check_key_type(kind))
+        private_key = key or make_key(wanted.key_type or check_key_type(kind))
         at, days = wanted.dates(1826 if wanted.authority else 199)
         if wanted.authority:
             below = issuer.create_intermediate(

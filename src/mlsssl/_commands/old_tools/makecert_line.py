@@ -12,8 +12,8 @@ from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from mlsssl._formats.keys import KeyType
     from mlsssl._formats.pvk import KeySpec
+    from mlsssl._issue.keys import KeyType
 
 _SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
 _CONTAINER = "the private key would lie in a named container of a provider; use -sv FILE.pvk, or -ss STORE"

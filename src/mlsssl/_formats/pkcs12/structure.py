@@ -56,7 +56,6 @@ class Bag:
         encrypted_key: The encrypted octets of an encrypted key.
         friendly_name, local_key_id, provider, machine_keyset: Its attributes (RFC 7292, section 4.2, and
             Microsoft's two), or None and False.
-        other_attributes: The object identifiers of all further attributes.
     """
 
     kind: BagKind
@@ -67,7 +66,6 @@ class Bag:
     local_key_id: bytes | None = None
     provider: str | None = None
     machine_keyset: bool = False
-    other_attributes: tuple[str, ...] = ()
 
     def private_keys(self, password: str | None, budget: WorkBudget) -> Iterator[bytes]:
         """What may be the PKCS#8 DER of the key in it, likeliest first."""
@@ -250,7 +248,6 @@ def _read_bag(kind: BagKind, content: Element, attributes: Element | None) -> Ba
 
 def _read_attributes(attributes: Element) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    others: list[str] = []
     for attribute in ber.members(attributes, ber.SET, most=_MOST_ATTRIBUTES):
         fields = ber.Fields(attribute)
         identifier = ber.oid(fields.take())
@@ -264,9 +261,6 @@ def _read_attributes(attributes: Element) -> dict[str, Any]:
             found["provider"] = _text(values[0])
         elif identifier == asn1.LOCAL_KEY_ID and values:
             found["local_key_id"] = ber.octets(values[0])
-        else:
-            others.append(identifier)
-    found["other_attributes"] = tuple(others)
     return found
 
 

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from mlsssl._formats.keytypes import PrivateKey
+    from mlsssl._formats.keys import FilePrivateKey
 
 COMPATIBLE_ROUNDS = 2_048
 """Rounds of PKCS#12's own derivation: what Windows and OpenSSL write. More would not help, for the MAC that
@@ -33,7 +33,7 @@ _MOST_ITERATIONS = 600_000
 
 
 def serialize_pfx(
-    private_key: PrivateKey | None,
+    private_key: FilePrivateKey | None,
     certificate: x509.Certificate | None,
     chain: Sequence[x509.Certificate] = (),
     password: str | None = None,
@@ -112,7 +112,7 @@ def serialize_pfx(
 
 
 def _serialize(
-    private_key: PrivateKey | None,
+    private_key: FilePrivateKey | None,
     certificate: x509.Certificate,
     chain: Sequence[x509.Certificate],
     password: str,
