@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, NoReturn
 
 from cryptography import x509
 
-from mlsssl._formats import names, pem
+from mlsssl._formats import pem
+from mlsssl._formats.hosts import name_text, parse_name, parse_subtree
 from mlsssl._issue import certificates
 from mlsssl._issue.keys import check_key_type, make_key
 from mlsssl._messages.arguments import check_callable, check_type, items_of
@@ -255,7 +256,7 @@ class CertificateAuthority:
                 same_kind = [verdict for verdict in verdicts if verdict is not None]
                 if same_kind and not any(same_kind):
                     raise InvalidInputError(
-                        f"{names.name_text(tree)} lies outside what {self.name} may issue for; "
+                        f"{name_text(tree)} lies outside what {self.name} may issue for; "
                         "choose a part of its permitted names"
                     )
 
@@ -621,24 +622,24 @@ def _path_length(line: Sequence[x509.Certificate]) -> int | None:
 
 def _subtrees(argument: str, texts: Sequence[str]) -> list[x509.DNSName | x509.IPAddress]:
     expected = f"{argument} is a list of domains and networks, such as ['corp.test', '10.0.0.0/8']"
-    return [names.parse_subtree(text) for text in items_of(texts, expected)]
+    return [parse_subtree(text) for text in items_of(texts, expected)]
 
 
 def _parse_hosts(hosts: tuple[str, ...]) -> list[x509.GeneralName]:
     if not hosts:
         raise InvalidInputError("a server certificate needs at least one name: issue('www.example.com')")
-    wanted: list[x509.GeneralName] = [names.parse_name(host) for host in hosts]
+    wanted: list[x509.GeneralName] = [parse_name(host) for host in hosts]
     return list(dict.fromkeys(wanted)) if len(wanted) > 1 else wanted
 
 
 def _subject(common_name: str | None, wanted: Sequence[x509.GeneralName]) -> x509.Name:
     if common_name is None:
-        texts = (names.name_text(name) for name in wanted)
+        texts = (name_text(name) for name in wanted)
         return certificates.common_name(
             next((text for text in texts if len(text) <= certificates.COMMON_NAME_LIMIT), "")
         )
-    if common_name and names.parse_name(common_name) not in wanted:
+    if common_name and parse_name(common_name) not in wanted:
         raise InvalidInputError(
             f"the common name {shown(common_name)} is not among the names; clients look at those, so name it there too"
         )
-    return certificates.common_name(names.name_text(names.parse_name(common_name)) if common_name else "")
+    return certificates.common_name(name_text(parse_name(common_name)) if common_name else "")

@@ -13,8 +13,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mlsssl._formats import foreign, keys, names, pem
+from mlsssl._formats import foreign, keys, pem
 from mlsssl._formats.budget import WorkBudget
+from mlsssl._formats.hosts import name_text
 from mlsssl._machine.files import path_of, read, write
 from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
 from mlsssl._messages.foreign_text import printable, shown
@@ -468,14 +469,14 @@ class Certificate:
         `MalformedDataError` when the extension cannot be read.
         """
         san = pem.find_extension(self._certificate, x509.SubjectAlternativeName)
-        return tuple(names.name_text(name) for name in san) if san is not None else ()
+        return tuple(name_text(name) for name in san) if san is not None else ()
 
     @property
     def hosts(self) -> tuple[str, ...]:
         """The host names and IP addresses among `names`: what a client may connect to. Errors as `names`."""
         san = pem.find_extension(self._certificate, x509.SubjectAlternativeName)
         wanted = (x509.DNSName, x509.IPAddress)
-        return tuple(names.name_text(name) for name in san if isinstance(name, wanted)) if san is not None else ()
+        return tuple(name_text(name) for name in san if isinstance(name, wanted)) if san is not None else ()
 
     @property
     def not_before(self) -> dt.datetime:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NoReturn
 
-from mlsssl._formats import csr, foreign, keys, names, pem
-from mlsssl._formats.key_files import load_private_key
+from mlsssl._formats import csr, foreign, keys, pem
+from mlsssl._formats.hosts import name_text, parse_name
 from mlsssl._issue import certificates, requests
 from mlsssl._issue.keys import check_key_type, make_key
 from mlsssl._issue.requests import RequestPolicy
@@ -100,9 +100,9 @@ class CertificateRequest:
             isinstance(template, str) and template and template.isascii() and len(template) <= 255
         ):
             raise InvalidInputError(f"a template's name has 1 to 255 ASCII characters, not {shown(template)}")
-        wanted: list[x509.GeneralName] = list(dict.fromkeys(names.parse_name(host) for host in hosts))
+        wanted: list[x509.GeneralName] = list(dict.fromkeys(parse_name(host) for host in hosts))
         if common_name is None:
-            texts = (names.name_text(name) for name in wanted)
+            texts = (name_text(name) for name in wanted)
             common_name = next((text for text in texts if len(text) <= certificates.COMMON_NAME_LIMIT), "")
         private_key = make_key(key)
         request = requests.build_request(
@@ -161,6 +161,8 @@ class CertificateRequest:
         private_key = None
         if key is not None:
             key = check_data(key, "a private key's file is bytes (CertificateRequest.load takes paths)")
+            from mlsssl._formats.key_files import load_private_key  # as much to import as all the rest here
+
             private_key = load_private_key(key, key_password)
         request = csr.load_request(raw)
         return cls(request, private_key=private_key) if private_key else _assemble(request, None)
@@ -208,7 +210,7 @@ class CertificateRequest:
     @property
     def names(self) -> tuple[str, ...]:
         """The names asked for; an old tool's common name when it asks by that alone."""
-        return tuple(names.name_text(name) for name in csr.requested_names(self._request))
+        return tuple(name_text(name) for name in csr.requested_names(self._request))
 
     @property
     def subject(self) -> str:

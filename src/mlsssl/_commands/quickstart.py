@@ -11,7 +11,7 @@ import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl._formats.names import parse_name
+from mlsssl._formats.hosts import parse_name
 from mlsssl._machine.files import private_folder, write
 from mlsssl.authority import CertificateAuthority
 from mlsssl.binding import Binding

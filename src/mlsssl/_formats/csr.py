@@ -9,7 +9,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats.foreign import check_public_kind, extensions_of, read
-from mlsssl._formats.names import parse_name
+from mlsssl._formats.hosts import parse_name
 from mlsssl._formats.parsed import dotted_oid, read_tlv, split_sequence
 from mlsssl.errors import InvalidInputError, MalformedDataError
 

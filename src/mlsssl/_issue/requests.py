@@ -11,8 +11,8 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mlsssl._formats.csr import requested_names
 from mlsssl._formats.foreign import read
+from mlsssl._formats.hosts import name_text, parse_name
 from mlsssl._formats.keys import key_type_name
-from mlsssl._formats.names import name_text, parse_name
 from mlsssl._issue.certificates import SERVER_AUTH, server_usage
 from mlsssl._issue.keys import hash_for
 from mlsssl._messages.arguments import check_number, check_type

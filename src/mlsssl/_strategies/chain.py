@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mlsssl._formats import names as pki_names
+from mlsssl._formats.hosts import parse_name, parse_subtree
 from mlsssl._issue.keys import hash_for
 from mlsssl._strategies import pool
 from mlsssl.certificate import Certificate
@@ -116,7 +116,7 @@ def common_name(text: str) -> x509.Name:
 def draft(*, hosts: list[str], host: str, keys: list[PrivateKey], serial: int, days: int, at: dt.datetime) -> Draft:
     """A chain that is right in every way: a leaf and, for each further key, an authority above it."""
     begun = at - 30 * DAY
-    san = x509.SubjectAlternativeName([pki_names.parse_name(name) for name in hosts])
+    san = x509.SubjectAlternativeName([parse_name(name) for name in hosts])
     leaf = Level(
         subject=x509.Name([]),
         key=keys[0],
@@ -332,7 +332,7 @@ def _stranger_trusted(plan: Draft) -> None:
 
 
 def _constraints(plan: Draft) -> None:
-    forbidden = x509.NameConstraints(None, [pki_names.parse_subtree("forbidden.test")])
+    forbidden = x509.NameConstraints(None, [parse_subtree("forbidden.test")])
     _put(plan.issuer, "constraints", forbidden, critical=True)
     _dns(plan, "www.forbidden.test")
 
