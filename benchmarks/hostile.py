@@ -22,7 +22,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from mlsssl._formats import asn1, ber, pvk
+from mlsssl._formats import der, identifiers, pvk
 from mlsssl._formats.budget import LIMIT, PBKDF2, PKCS12
 from mlsssl._formats.pkcs12.encryption import KeyDerivation, read_encryption
 
@@ -199,7 +199,7 @@ def keys() -> Iterator[tuple[str, bytes]]:
 
 # ---- PFX ----
 
-_BAGS = {"key": asn1.KEY_BAG, "sealed": asn1.ENCRYPTED_KEY_BAG, "cert": asn1.CERTIFICATE_BAG}
+_BAGS = {"key": identifiers.KEY_BAG, "sealed": identifiers.ENCRYPTED_KEY_BAG, "cert": identifiers.CERTIFICATE_BAG}
 
 
 def _bag(kind: str, value: bytes, *attributes: bytes) -> bytes:
@@ -226,7 +226,7 @@ def _mac(iterations: int, identifier: str = "1.3.14.3.2.26", size: int = 20) -> 
 
 
 def _encrypt(algorithm: bytes, plain: bytes, password: str) -> bytes:
-    encryption = read_encryption(ber.only(algorithm))
+    encryption = read_encryption(der.only(algorithm))
     return encryption.encrypt(plain, password)
 
 

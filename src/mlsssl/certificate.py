@@ -13,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mlsssl._formats import foreign, keys, pem
+from mlsssl._formats import foreign, keys, pem, sniff
 from mlsssl._formats.budget import WorkBudget
 from mlsssl._formats.hosts import name_text
 from mlsssl._machine.files import path_of, read, write
@@ -179,9 +179,9 @@ class Certificate:
         found: list[x509.Certificate] = []
         private_key: PrivateKey | None = None
         friendly_name: str | None = None
-        match pem.format_of(data):
+        match sniff.format_of(data):
             case "pem":
-                found, private_key = pem.load_pem(data, password, budget)
+                found, private_key = sniff.load_pem(data, password, budget)
             case "pkcs7":
                 found = pkcs7.load_pkcs7(data)
             case "pfx":
@@ -221,7 +221,7 @@ class Certificate:
     def from_pfx(cls, data: bytes, password: str | None) -> Certificate:
         """From a PFX (PKCS#12, RFC 7292). Errors as `load`."""
         data = check_data(data, "bytes are needed (Certificate.load takes a path)")
-        if pem.format_of(data) != "pfx":
+        if sniff.format_of(data) != "pfx":
             raise MalformedDataError("this is not a PFX file")
         return cls.from_bytes(data, password=password)
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 from mlsssl._formats.foreign import read
+from mlsssl._formats.pem import blocks, decode
+from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -20,12 +22,13 @@ def load_crls(data: bytes) -> tuple[x509.CertificateRevocationList, ...]:
     Raises:
         MalformedDataError: there is none, or one cannot be read.
     """
-    marker = b"-----BEGIN X509 CRL-----"
-    if marker not in data:
+    begun = data.count(b"-----BEGIN X509 CRL-----")
+    if not begun:
         return (load_der_crl(data),)
-    end = b"-----END X509 CRL-----"
-    blocks = (marker + block.partition(end)[0] + end + b"\n" for block in data.split(marker)[1:])
-    return tuple(_readable(read(_NO_CRL, x509.load_pem_x509_crl, block)) for block in blocks)
+    found = [decode(text) for label, text in blocks(data) if label == b"X509 CRL"]
+    if len(found) != begun:  # none is passed over
+        raise MalformedDataError(f"{_NO_CRL}: a BEGIN without its END")
+    return tuple(map(load_der_crl, found))
 
 
 def load_der_crl(data: bytes) -> x509.CertificateRevocationList:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import base64
 from operator import attrgetter
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from mlsssl._formats.der import dotted_oid, read_tlv, split_sequence
 from mlsssl._formats.foreign import check_public_kind, extensions_of, read
 from mlsssl._formats.hosts import parse_name
-from mlsssl._formats.parsed import dotted_oid, read_tlv, split_sequence
+from mlsssl._formats.pem import decoded
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 _SIZE_LIMIT = 1024 * 1024
@@ -28,7 +28,7 @@ def load_request(data: bytes) -> x509.CertificateSigningRequest:
     if len(data) > _SIZE_LIMIT:
         raise MalformedDataError(f"{len(data)} bytes are too many for a certificate request")
     what = "this is not a certificate request that can be read"
-    request = read(what, x509.load_der_x509_csr, read(what, _unarmour, data))
+    request = read(what, x509.load_der_x509_csr, decoded(data, *_PEM_LABELS))
     read(what, _check_kind_of_key, request.tbs_certrequest_bytes)  # before the signature is checked with it
     fits: bool = read(what, _fits_of, request)
     read(what, repr, read(what, extensions_of, request))  # decodes them
@@ -49,15 +49,6 @@ def _check_kind_of_key(signed: bytes) -> None:
     algorithm = split_sequence(signed, key[2], key[3])[0]
     _, start, end = read_tlv(signed, algorithm[2])
     check_public_kind(dotted_oid(signed[start:end]))
-
-
-def _unarmour(data: bytes) -> bytes:
-    for label in _PEM_LABELS:
-        _, begin, rest = data.partition(b"-----BEGIN " + label + b"-----")
-        body, end, _ = rest.partition(b"-----END " + label + b"-----")
-        if begin and end:
-            return base64.b64decode(b"".join(body.split()), validate=True)
-    return data
 
 
 def to_pem(request: x509.CertificateSigningRequest) -> bytes:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from typing import TYPE_CHECKING, Literal
 
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from mlsssl._formats import asn1, ber
-from mlsssl._formats.pem import load_der
+from mlsssl._formats import der
+from mlsssl._formats.identifiers import SIGNED_DATA
+from mlsssl._formats.pem import decoded, load_der
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
@@ -32,18 +32,18 @@ def load_pkcs7(data: bytes) -> list[x509.Certificate]:
     """
     if len(data) > _SIZE_LIMIT:
         raise MalformedDataError(f"{len(data)} bytes are too many for a bag of certificates")
-    der = _unarmour(data)
-    with asn1.decoding("PKCS#7 (.p7b, .spc)"):
-        info = ber.Fields(ber.only(der))
-        if ber.oid(info.take()) != asn1.SIGNED_DATA:
+    encoded = decoded(data, *_PEM_LABELS)
+    with der.decoding("PKCS#7 (.p7b, .spc)"):
+        info = der.Fields(der.only(encoded))
+        if der.oid(info.take()) != SIGNED_DATA:
             raise MalformedDataError("this PKCS#7 file is encrypted or something else, not a bag of certificates")
-        signed = ber.Fields(ber.inside(info.take()))
-        for tag in (ber.INTEGER, ber.SET, ber.SEQUENCE):  # version, digests, what was signed
+        signed = der.Fields(der.inside(info.take()))
+        for tag in (der.INTEGER, der.SET, der.SEQUENCE):  # version, digests, what was signed
             signed.take(tag)
-        found = signed.optional(ber.EXPLICIT_0)  # implicit, in truth: the same octets
-        members = [] if found is None else ber.members(found, ber.EXPLICIT_0, most=_COUNT_LIMIT)
+        found = signed.optional(der.EXPLICIT_0)  # implicit, in truth: the same octets
+        members = [] if found is None else der.members(found, der.EXPLICIT_0, most=_COUNT_LIMIT)
         # RFC 5652, section 10.2.2: plain certificates carry no tag of their own; the other choices are obsolete.
-        ders = [member.raw for member in members if member.tag == ber.SEQUENCE]
+        ders = [member.raw for member in members if member.tag == der.SEQUENCE]
     certificates = [_load(one) for one in ders]
     if not certificates:
         raise MalformedDataError("this PKCS#7 file holds no certificate")
@@ -65,21 +65,8 @@ def serialize_pkcs7(certificates: Sequence[x509.Certificate], *, encoding: Liter
     return pkcs7.serialize_certificates(list(certificates), Encoding.DER if encoding == "der" else Encoding.PEM)
 
 
-def _unarmour(data: bytes) -> bytes:
-    """DER from PEM; whatever does not look like PEM is passed on as it is."""
-    for label in _PEM_LABELS:
-        _, begin, rest = data.partition(b"-----BEGIN " + label + b"-----")
-        body, end, _ = rest.partition(b"-----END " + label + b"-----")
-        if begin and end:
-            try:
-                return base64.b64decode(b"".join(body.split()), validate=True)
-            except ValueError:
-                raise MalformedDataError("this PEM file is damaged: its base64 cannot be decoded") from None
-    return data
-
-
-def _load(der: bytes) -> x509.Certificate:
+def _load(encoded: bytes) -> x509.Certificate:
     try:
-        return load_der(der)
+        return load_der(encoded)
     except MalformedDataError as error:
         raise MalformedDataError(f"a certificate in the PKCS#7 file is damaged: {error}") from None

@@ -10,6 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mlsssl._formats.csr import requested_names
+from mlsssl._formats.der import write_bmp_string
 from mlsssl._formats.foreign import read
 from mlsssl._formats.hosts import name_text, parse_name
 from mlsssl._formats.keys import key_type_name
@@ -52,10 +53,8 @@ def build_request(
         .add_extension(SERVER_AUTH, critical=False)
     )
     if template is not None:
-        from mlsssl._formats.asn1 import bmp_string
-
         builder = builder.add_extension(
-            x509.UnrecognizedExtension(_TEMPLATE, bytes(bmp_string(template).dump())), critical=False
+            x509.UnrecognizedExtension(_TEMPLATE, write_bmp_string(template)), critical=False
         )
     return builder.sign(private_key, hash_for(private_key))
 
