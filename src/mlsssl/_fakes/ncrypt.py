@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._fakes.calls import Calls, Fake, Misuse, returns_code
-from mlsssl._fakes.computer import Computer, FakeKey, PrivateKey
+from mlsssl._fakes.computer import Computer, FakeKey
 from mlsssl._fakes.crypt32 import text_of
 from mlsssl._fakes.key_handles import Handles
 from mlsssl._formats import der
@@ -18,6 +18,7 @@ from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, write_e
 from mlsssl._windows.native import address_of, ffi, wide
 
 if TYPE_CHECKING:
+    from mlsssl._formats.keys import PrivateKey
     from mlsssl._windows.crypto_dlls import CngKey, CngProvider
     from mlsssl._windows.native import CData
 
