@@ -104,11 +104,10 @@ def windows(session: nox.Session) -> None:
     session.run(*WINE, "prepare", "--install")
     if not session.posargs:
         session.run("pytest", "tests/windows/test_wine.py")  # the harness itself, from outside
-    chosen = session.posargs or ["tests"]
-    session.run(*WINE, "run", "--timeout", "2400", "--", "-m", "pytest", *chosen)
-    if not session.posargs:
-        # Once more as on Server 2016, where httpapi.dll has no HttpUpdateServiceConfiguration.
-        session.run(*WINE, "run", "--httpapi", "2016", "--timeout", "1200", "--", "-m", "pytest", "tests/contract")
+        command = [*WINE, "suite", "--timeout", "1900", "--", "--durations=10"]
+    else:
+        command = [*WINE, "run", "--timeout", "1900", "--", "-m", "pytest", *session.posargs]
+    session.run(*command, interrupt_timeout=60, terminate_timeout=60)  # Wine has to be ended first
 
 
 @nox.session

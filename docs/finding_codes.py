@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from mlsssl._validator.catalogue import RULE_GROUPS, RULES
+from mlsssl._validator.catalogue import MACHINE_RULE_GROUPS, MACHINE_RULES, RULE_GROUPS, RULES, WINDOWS_VERDICT
 from mlsssl._validator.profiles import PROFILES
 from mlsssl._validator.rules import PROFILE_NAMES, Rule
 from mlsssl._windows.trust import STATUS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 PAGE = Path(__file__).with_name("finding-codes.md")
 
@@ -22,8 +26,9 @@ and new ones come beside them. Ask a report for one with `report.filter(code="ex
 Each entry says how severe the finding is under each profile; a profile that is not named does not have the rule. A
 date is the first day of issue (notBefore) on which the rule holds for that profile; before it, a finding is a notice.
 
-What `deploy.plan` finds about the binding, such as `binding-shadowed`, has codes too; they are with [replacing a
-certificate on a live service](howto-replace-live.md).
+What `deploy.plan`, `deploy` and `audit` find about a binding, such as `binding-shadowed`, is [at the end](#bindings);
+it weighs the same whatever the profile. Where no standard says what a code says, a page of this documentation stands in
+its place: `mlsssl: docs/...`.
 """
 
 _WINDOWS = """## Windows' own verdict
@@ -36,6 +41,11 @@ chain is an error with Windows' own name, under every profile. A bit without a n
 |---|---|
 """
 
+_BINDINGS = """## Bindings
+
+What [plans, deployments](howto-replace-live.md) and audits find about bindings, changes and the machine.
+"""
+
 
 def render() -> str:
     """The whole page."""
@@ -45,7 +55,9 @@ def render() -> str:
     for title, rules in RULE_GROUPS.items():
         parts.append(f"## {title}\n")
         parts += [_entry(rule) for rule in rules]
-    parts.append(_windows())
+    parts += [_windows(), _BINDINGS]
+    for title, rules in MACHINE_RULE_GROUPS.items():
+        parts += [f"### {title}\n", _table(rules)]
     return "\n".join(parts)
 
 
@@ -53,7 +65,14 @@ def _windows() -> str:
     """The codes of `check(trust="system")` on Windows, which are Windows' own words."""
     rows = [f"| `windows-{name.lower().replace('_', '-')}` | {text} |" for name, text in STATUS.values()]
     rows.append("| `windows-cert-e-cn-no-match` | is not for this host name |")
-    return _WINDOWS + "\n".join(rows) + "\n"
+    return _WINDOWS + "\n".join(rows) + f"\n\nStandard: {WINDOWS_VERDICT.standard}.\n"
+
+
+def _table(rules: Iterable[Rule]) -> str:
+    """The codes of what is found about a machine, one a row."""
+    lines = ["| code | severity | | standard |", "|---|---|---|---|"]
+    lines += [f"| `{r.code}` | {next(iter(r.severities.values()))} | {r.title} | {r.standard} |" for r in rules]
+    return "\n".join(lines) + "\n"
 
 
 def _limits() -> str:
@@ -92,4 +111,4 @@ def _quoted(remedy: str) -> str:
 
 if __name__ == "__main__":
     PAGE.write_text(render(), encoding="utf-8")
-    print(f"{PAGE}: {len(RULES)} codes")
+    print(f"{PAGE}: {len(RULES) + len(MACHINE_RULES)} codes")

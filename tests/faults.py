@@ -34,7 +34,7 @@ from chains import (
 )
 from mlsssl._formats.pkcs12.explain import PfxExplanation, PfxReader
 from mlsssl._issue.revocation_lists import build_crl
-from mlsssl._validator import known_keys
+from mlsssl._validator import weak_keys
 from mlsssl._validator.served import Served
 from mlsssl._validator.validate import ServerFacts, validate
 
@@ -89,7 +89,7 @@ class KnownKeyCase(Case):
         def lookup(number: int) -> object:
             return {"subtest": "debianssl"} if number == known else False
 
-        with mock.patch.object(known_keys, "_listed", return_value=lookup):
+        with mock.patch.object(weak_keys, "_listed", return_value=lookup):
             return super().check()
 
 

@@ -22,10 +22,9 @@ if TYPE_CHECKING:
     from mlsssl._issue.requests import RequestPolicy
     from mlsssl._machine.ports import Cause, Diagnosis, KeyState, ServiceState, ServiceStatus
     from mlsssl._notebook.timeline import Timeline, timeline
-    from mlsssl._validator.profiles import PROFILES
+    from mlsssl._validator.profiles import PROFILES, Profile
     from mlsssl._validator.report import Finding, Report, Severity
-    from mlsssl._validator.rules import Profile, RuleContext, UserRule
-    from mlsssl._validator.validate import ServerFacts
+    from mlsssl._validator.validate import RuleContext, ServerFacts, UserRule
     from mlsssl.auditing import Audit, AuditRow, audit
     from mlsssl.authority import CertificateAuthority
     from mlsssl.binding import Binding, Bindings
@@ -170,13 +169,12 @@ __all__ = [
 _HOMES = {
     "_embedded.listener.connection": ("Limits",),
     "_embedded.listener.listener": ("Listener",),
-    "_validator.validate": ("ServerFacts",),
-    "_validator.rules": ("Profile", "RuleContext", "UserRule"),
+    "_validator.validate": ("RuleContext", "ServerFacts", "UserRule"),
     "_formats.pkcs12.explain": ("PfxExplanation", "explain_pfx"),
     "request": ("CertificateRequest",),
     "_issue.requests": ("RequestPolicy",),
     "_issue.keys": ("KeyType",),
-    "_validator.profiles": ("PROFILES",),
+    "_validator.profiles": ("PROFILES", "Profile"),
     "_validator.report": ("Finding", "Report", "Severity"),
     "_notebook.timeline": ("Timeline", "timeline"),
     "_machine.ports": ("Cause", "Diagnosis", "KeyState", "ServiceState", "ServiceStatus"),

@@ -13,6 +13,7 @@ from mlsssl._machine.authorities import look_around_if_lists
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import to_json
 from mlsssl._select.ports import HasPort, port_of
+from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Severity
 from mlsssl.binding import binding_of
 from mlsssl.certificate import Certificate
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from mlsssl._machine.authorities import Surroundings
     from mlsssl._machine.ports import BindingRecord, MachinePort, StoreRecord
     from mlsssl._notebook.cards import Printer
-    from mlsssl._validator.rules import Profile
+    from mlsssl._validator.profiles import Profile
     from mlsssl.values import BindingKey, Thumbprint
 
 __all__ = ["Audit", "AuditRow", "audit"]
@@ -285,22 +286,22 @@ class _Look:
         if stored.key is not None:
             private_key = "usable" if stored.key.usable else stored.key.problem or "another certificate's"
         row = replace(row, private_key=private_key, renewed_by=stored.renewed_by)
+        where = str(row.key or row.thumbprint)
         try:
             certificate = Certificate.from_der(stored.certificate)
             names, key_type = certificate.hosts, certificate.key_type
         except MalformedDataError as error:
-            findings.append(_finding("certificate-unreadable", Severity.ERROR, row, str(error), "issue a new one"))
+            findings.append(machine_finding("certificate-unreadable", where, str(error)))
             return replace(row, findings=_sorted(findings))
         host = None if row.key is None else preflight.host_of(row.key, None)
         findings += preflight.about_certificate(certificate, host, self.at, self.profile, self.around)
         renew_from = certificate.renewal_time(self.fraction, jitter=self.jitter)
         if row.key is not None and self.at >= renew_from:
             found = f"it should have been renewed from {renew_from:%Y-%m-%d %H:%M} UTC on"
-            remedy = "mlsssl renew --all --due, or renew(key, authority)"
-            findings.append(_finding("renewal-due", Severity.WARNING, row, found, remedy))
+            findings.append(machine_finding("renewal-due", where, found))
         if row.key is not None and stored.renewed_by is not None:
             found = f"it was renewed by {stored.renewed_by}, but is still bound"
-            findings.append(_finding("superseded-bound", Severity.NOTICE, row, found, "deploy the newer one here too"))
+            findings.append(machine_finding("superseded-bound", where, found))
         return replace(
             row,
             names=names or ((certificate.common_name,) if certificate.common_name else ()),
@@ -314,15 +315,7 @@ class _Look:
 
     def _about_use(self, record: BindingRecord) -> Iterator[Finding]:
         for diagnosis in binding_of(record, self.machine).diagnose():
-            yield Finding(
-                code=diagnosis.cause.value,
-                severity=Severity.ERROR,
-                where=str(record.key),
-                found=diagnosis.found,
-                expected="a certificate that HTTP.sys can use",
-                remedy=diagnosis.remedy,
-                standard="HTTP Server API: ERROR_NO_SUCH_LOGON_SESSION (1312)",
-            )
+            yield machine_finding(diagnosis.cause.value, str(record.key), diagnosis.found, remedy=diagnosis.remedy)
 
     def _find(self, store: str, thumbprint: Thumbprint) -> StoreRecord | None:
         try:
@@ -337,29 +330,13 @@ def _about_pending(pending: Pending, running: bool) -> Finding:
     left = f"{pending.title} has begun and not ended"
     if pending.error is not None:
         left += f": {pending.error}"
-    return Finding(
-        code="change-pending",
-        severity=Severity.NOTICE if running else Severity.ERROR,
-        where=pending.name,
-        found=f"{left}; the machine is being changed right now, so it may just be running" if running else left,
-        expected="every change finished or taken back",
-        remedy="look again in a minute"
-        if running
-        else f"mlsssl recover; if that cannot, mlsssl recover --abandon {pending.name} leaves the machine as it is",
-        standard="mlsssl: what is atomic",
-    )
-
-
-def _finding(code: str, severity: Severity, row: AuditRow, found: str, remedy: str) -> Finding:
-    return Finding(
-        code=code,
-        severity=severity,
-        where=str(row.key or row.thumbprint),
-        found=found,
-        expected="a readable certificate that is renewed in time, and the newest of its line",
-        remedy=remedy,
-        standard="RFC 5280",
-    )
+    if running:
+        left += "; the machine is being changed right now, so it may just be running"
+        remedy = "look again in a minute"
+    else:
+        remedy = f"mlsssl recover; if that cannot, mlsssl recover --abandon {pending.name} leaves the machine as it is"
+    severity = Severity.NOTICE if running else Severity.ERROR
+    return machine_finding("change-pending", pending.name, left, severity=severity, remedy=remedy)
 
 
 def _sorted(findings: list[Finding]) -> tuple[Finding, ...]:

@@ -248,7 +248,7 @@ class CertificateAuthority:
         return CertificateAuthority(assemble(certificate, private_key, self._line), crl_url=crl_url)
 
     def _check_subtrees(self, wanted: Sequence[x509.GeneralName]) -> None:
-        from mlsssl._validator.constraints import subtree_within
+        from mlsssl._validator.name_constraints import subtree_within
 
         for constraint in self._constraints:
             for tree in wanted:
@@ -264,7 +264,7 @@ class CertificateAuthority:
         """The code and the reason of what `check` would find against these names below this authority, or None."""
         if not self._constraints:
             return None
-        from mlsssl._validator.constraints import Budget, BudgetExceededError, find_forbidden, names_by_kind
+        from mlsssl._validator.name_constraints import Budget, BudgetExceededError, find_forbidden, names_by_kind
 
         common = [str(attribute.value) for attribute in subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)]
         wanted, budget = names_by_kind(san, subject), Budget()

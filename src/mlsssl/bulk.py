@@ -38,8 +38,9 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Attempt, Severity, Silenced
-    from mlsssl._validator.rules import Profile, UserRule
+    from mlsssl._validator.validate import UserRule
     from mlsssl.certificate import TrustAnchor
 
 __all__ = ["check_many"]

@@ -32,10 +32,10 @@ if TYPE_CHECKING:
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._machine.ports import TrustProblem
     from mlsssl._notebook.timeline import Timeline
+    from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
-    from mlsssl._validator.rules import Profile, UserRule
     from mlsssl._validator.served import Served
-    from mlsssl._validator.validate import ServerFacts
+    from mlsssl._validator.validate import ServerFacts, UserRule
     from mlsssl.authority import CertificateAuthority
 
     TrustAnchor: TypeAlias = 'CertificateAuthority | Certificate | x509.Certificate | Literal["system"]'

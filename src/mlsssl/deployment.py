@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlsssl._machine.ports import KeyProvider
-    from mlsssl._validator.rules import Profile
+    from mlsssl._validator.profiles import Profile
     from mlsssl.binding import CertificateReference
     from mlsssl.values import BindingKey, BindingOptions
 

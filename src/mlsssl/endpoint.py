@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 
 from mlsssl._formats.hosts import parse_host
 from mlsssl._machine.handshake import any_server_context
-from mlsssl._messages.foreign_text import printable, shown
+from mlsssl._messages.foreign_text import printable, shown, system_reason
 from mlsssl.certificate import Certificate, asked_of, assemble, check_for
 from mlsssl.errors import EndpointError, InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import check_moment
@@ -21,8 +21,9 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
-    from mlsssl._validator.rules import Profile, UserRule
+    from mlsssl._validator.validate import UserRule
     from mlsssl.certificate import TrustAnchor
 
 __all__ = ["EndpointReport", "check_endpoint"]
@@ -207,7 +208,7 @@ def _shake_hands(host: str, port: int, name: str, timeout: float) -> _Taken:
     except TimeoutError:
         raise EndpointError(f"{endpoint} did not finish a TLS handshake in {timeout:g} s", endpoint=endpoint) from None
     except socket.gaierror as error:
-        raise EndpointError(f"there is no host {shown(host)}: {error.strerror or error}", endpoint=endpoint) from None
+        raise EndpointError(f"there is no host {shown(host)}: {system_reason(error)}", endpoint=endpoint) from None
     except ssl.SSLError as error:
         reason = error.reason or str(error)
         raise EndpointError(

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mlsssl._deploy.plan import Plan, Wish
     from mlsssl._issue.keys import KeyType
     from mlsssl._machine.ports import KeyProvider
-    from mlsssl._validator.rules import Profile
+    from mlsssl._validator.profiles import Profile
     from mlsssl.store import StoreEntry
     from mlsssl.values import BindingKey, Thumbprint
 

@@ -30,8 +30,9 @@ if TYPE_CHECKING:
 
     from mlsssl._machine.ports import KeyProvider, KeyState, MachinePort, StorePort, StoreRecord
     from mlsssl._notebook.cards import Printer
+    from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
-    from mlsssl._validator.rules import Profile, UserRule
+    from mlsssl._validator.validate import UserRule
     from mlsssl.certificate import TrustAnchor
 
 __all__ = ["Store", "StoreEntry"]

@@ -9,6 +9,7 @@ import time
 from typing import TYPE_CHECKING
 
 from mlsssl import Certificate, CertificateAuthority, EmbeddedMachine, Thumbprint, deploy, renew
+from repetitions import examples
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     import pytest
 
 KEY = "0.0.0.0:443"
-CLIENTS, HANDSHAKES, RENEWALS = 4, 2000, 100
+CLIENTS, HANDSHAKES, RENEWALS = 4, examples(2000), examples(100)
 PATIENCE = 120.0  # seconds; a few are enough on two idle cores
 
 

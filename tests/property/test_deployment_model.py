@@ -26,6 +26,7 @@ from mlsssl import (
     recover,
     renew,
 )
+from repetitions import examples
 
 CA = CertificateAuthority.create("Model", key="ec-p256")
 BELOW = CA.create_intermediate("Model intermediate", key="ec-p256")
@@ -169,5 +170,5 @@ class Deployments(RuleBasedStateMachine):
 
 TestDeployments = Deployments.TestCase
 TestDeployments.settings = settings(
-    max_examples=25, stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
+    max_examples=examples(25), stateful_step_count=15, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

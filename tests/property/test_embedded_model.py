@@ -24,6 +24,7 @@ from mlsssl.errors import (
     UnusableCertificateError,
 )
 from mlsssl.values import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs
+from repetitions import examples
 
 if TYPE_CHECKING:
     from mlsssl._embedded.stores import EmbeddedStore
@@ -201,7 +202,7 @@ class EmbeddedMachineModel(RuleBasedStateMachine):
 
 
 TestEmbeddedMachine = EmbeddedMachineModel.TestCase
-TestEmbeddedMachine.settings = settings(max_examples=40, stateful_step_count=30, deadline=None)
+TestEmbeddedMachine.settings = settings(max_examples=examples(40), stateful_step_count=30, deadline=None)
 
 
 def test_the_model_notices_a_difference() -> None:

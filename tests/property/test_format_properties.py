@@ -37,6 +37,7 @@ from mlsssl.netsh import (
 )
 from mlsssl.strategies import bindings
 from pfx_material import load_pfx_entries
+from repetitions import examples
 
 SECONDS = 10
 BYTES = 128 * 1024 * 1024
@@ -67,7 +68,7 @@ def _mutations(draw: st.DrawFn, seeds: list[bytes]) -> bytes:
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(data=st.data())
 def test_changed_files_give_our_own_errors_in_bounded_time(name: str, data: st.DataObject) -> None:
     """Malformed or read: nothing else comes out, and neither time nor memory runs away."""
@@ -110,7 +111,7 @@ _TEXT = st.characters(exclude_categories=["Cs"], exclude_characters="\0")
 _PASSWORDS = st.text(_TEXT, min_size=1, max_size=40)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(
     password=_PASSWORDS,
     other=_PASSWORDS,
@@ -133,7 +134,7 @@ def test_pfx_round_trip(password: str, other: str, name: str | None, target: str
             load_pfx(data, other)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(password=st.none() | _PASSWORDS, weak=st.booleans(), exchange=st.booleans(), other=_PASSWORDS)
 def test_pvk_round_trip(password: str | None, weak: bool, exchange: bool, other: str) -> None:
     """For any password, both strengths and both key specs."""
@@ -196,7 +197,7 @@ def _records(draw: st.DrawFn) -> BindingRecord:
     return BindingRecord(key=key, thumbprint=None, store_name=None, app_id=app_id, options=options)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(record=_records(), update=st.booleans())
 def test_netsh_round_trips(record: BindingRecord, update: bool) -> None:
     """A record goes through a command line of either shell, a listing and JSON, and comes back as it was."""
@@ -207,7 +208,7 @@ def test_netsh_round_trips(record: BindingRecord, update: bool) -> None:
     assert from_json(to_json([record])) == (record,)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(records=st.lists(_records(), max_size=5, unique_by=lambda record: record.key))
 def test_listings_of_many(records: list[BindingRecord]) -> None:
     """Any number of records, in their order."""
@@ -236,7 +237,7 @@ _NAMES = st.text(min_size=1, max_size=30).filter(lambda text: "\0" not in text) 
 )
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(_records(), st.none() | _NAMES, st.none() | _NAMES)
 @example(_CCS, _FORGED, '"x"')
 def test_listings_keep_names_that_no_line_can_hold(record: BindingRecord, one: str | None, other: str | None) -> None:
@@ -248,7 +249,7 @@ def test_listings_keep_names_that_no_line_can_hold(record: BindingRecord, one: s
     assert to_json([record]).isascii()
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(flags=st.integers(0, 2**32 - 1), mode=st.integers(0, 2**32 - 1))
 def test_json_keeps_every_bit(flags: int, mode: int) -> None:
     """Also those that nobody has a name for."""

@@ -43,13 +43,14 @@ from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._windows.machine import WindowsPort
 from mlsssl.machine import Machine
+from repetitions import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mlsssl._machine.ports import MachinePort
 
-SEQUENCES = int(os.environ.get("MLSSSL_SEQUENCES", "40"))
+SEQUENCES = int(os.environ.get("MLSSSL_SEQUENCES", str(examples(40))))
 STEPS = 12
 
 CA = CertificateAuthority.create("Wedge", key="ec-p256")

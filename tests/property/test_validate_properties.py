@@ -18,13 +18,14 @@ from hypothesis import strategies as st
 from chains import NOW, Made, ec_key, intermediate, leaf, root
 from faults import CASES, HOST, LEAF, MIDDLE, ROOT
 from mlsssl._formats.hosts import dns_problem, matches_any, parse_host
-from mlsssl._validator.constraints import Budget, find_forbidden, names_by_kind
 from mlsssl._validator.leaf import _common_name_matches
+from mlsssl._validator.name_constraints import Budget, find_forbidden, names_by_kind
 from mlsssl._validator.report import Report
 from mlsssl._validator.rules import PROFILE_NAMES
 from mlsssl._validator.validate import validate
 from mlsssl._validator.weak_keys import find_close_primes, has_roca_fingerprint
 from mlsssl.errors import InvalidInputError, MalformedDataError
+from repetitions import examples
 
 TRUST = [ROOT.certificate()]
 POOL = [MIDDLE.certificate()]
@@ -46,7 +47,7 @@ _COMMON_NAMES = st.one_of(
 )
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=examples(200), deadline=None)
 @given(common=_COMMON_NAMES, asked=st.data())
 def test_no_spelling_of_a_common_name_matches_a_host_that_constraints_do_not_see(
     common: str, asked: st.DataObject
@@ -69,7 +70,7 @@ def test_no_spelling_of_a_common_name_matches_a_host_that_constraints_do_not_see
         assert forbidden[0] == "name-constraints-violated"
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(300), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(data=st.data(), profile=st.sampled_from(PROFILE_NAMES))
 def test_any_octets_give_a_report_or_malformed_data(data: st.DataObject, profile: str) -> None:
     """Mutated certificates in every role; whatever cryptography still loads must not raise anything else here."""
@@ -114,7 +115,7 @@ _LEAF_FAULTS = {
 }
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(60), deadline=None)
 @given(codes=st.sets(st.sampled_from(sorted(_LEAF_FAULTS)), min_size=1))
 def test_faults_add_up(codes: set[str]) -> None:
     """Any set of faults gives every one of their findings: none hides another."""
@@ -152,7 +153,7 @@ def test_any_text_is_a_host_or_invalid_input(text: str) -> None:
     assert matches_any(host, [text], []) in (True, False)
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(
     invalid=st.sets(st.integers(0, 11)),
     edges=st.lists(st.tuples(st.integers(-1, 3), st.integers(0, 3)), min_size=1, max_size=12),

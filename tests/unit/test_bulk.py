@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from mlsssl._validator.rules import RuleContext
+    from mlsssl._validator.validate import RuleContext
 
 ROOT = root()
 MIDDLE = intermediate(ROOT)

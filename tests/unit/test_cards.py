@@ -27,6 +27,7 @@ from mlsssl.certificate import Certificate
 from mlsssl.deployment import deploy
 from mlsssl.errors import InvalidInputError
 from mlsssl.values import BindingOptions, CcsPort
+from repetitions import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -255,7 +256,7 @@ def test_escaping_leaves_nothing_active(text: str) -> None:
     assert len(html.unescape(shown)) <= 50 if text.isprintable() else True
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(certificate=strategies.certificates(), chain=strategies.chains())
 def test_any_certificate_has_a_card(certificate: Certificate, chain: strategies.Chain) -> None:
     """Well-formed, whatever is drawn."""
@@ -356,7 +357,7 @@ def test_ticks_are_few(days: int) -> None:
     assert svg.count('class="tick"') <= 9
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(certificates=st.lists(strategies.certificates(), min_size=1, max_size=4), days=st.integers(-5000, 5000))
 def test_any_timeline_can_be_drawn(certificates: list[Certificate], days: int) -> None:
     """Well-formed, wherever today is."""

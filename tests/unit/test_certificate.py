@@ -22,6 +22,7 @@ from mlsssl import (
     UnsupportedError,
     WrongPasswordError,
 )
+from repetitions import examples
 
 CA = CertificateAuthority.create("Unit Root", key="ec-p256")
 SUB = CA.create_intermediate("Unit Intermediate")
@@ -224,7 +225,7 @@ def test_any_bytes_are_a_certificate_or_our_error(data: bytes) -> None:
         Certificate.from_bytes(data, password="x")
 
 
-@settings(max_examples=300)
+@settings(max_examples=examples(300))
 @given(st.sampled_from(["der", "pem", "pfx"]), st.data())
 def test_damaged_files_raise_our_errors_only(kind: str, data: st.DataObject) -> None:
     """A few bytes changed, cut or doubled; what still loads must also print."""

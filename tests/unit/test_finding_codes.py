@@ -1,21 +1,36 @@
-"""Every finding code has an example: a chain with that one fault, which the faultless chain does not have."""
+"""Every finding code is in the catalogue and the documentation, and each about a certificate has an example.
+
+An example is a chain with that one fault, which the faultless chain does not have.
+"""
 
 from __future__ import annotations
 
+import ast
 import importlib.util
 import inspect
 import re
 import warnings
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 import mlsssl
 from faults import CASES, NOT_PUBLIC, Case
-from mlsssl._validator.catalogue import RULES
+from mlsssl._machine.ports import Cause
+from mlsssl._validator.catalogue import MACHINE_RULES, RULES, WINDOWS_VERDICT
 from mlsssl._validator.profiles import PROFILES
 from mlsssl._validator.report import Severity
 from mlsssl._validator.rules import PROFILE_NAMES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+SRC = ROOT / "src" / "mlsssl"
+CATALOGUE = SRC / "_validator" / "catalogue.py"
+# Where a finding is made: and, for `check_many`, made again of what another process sent.
+MAKERS = {"_validator/findings.py", "bulk.py"}
 
 # Faults that cannot come alone: the codes that their examples have besides their own.
 COMPANIONS: dict[str, set[str]] = {
@@ -61,19 +76,69 @@ def test_the_fault_gives_its_finding(code: str) -> None:
 
 def test_rules_are_complete_and_speak_in_sentences() -> None:
     """Each rule concerns somebody, ends its title with a full stop, and its dates belong to its profiles."""
-    for code, rule in RULES.items():
-        assert rule.code == code
-        assert rule.severities, code
-        assert rule.title.endswith("."), code
+    for rule in (*RULES.values(), *MACHINE_RULES.values(), WINDOWS_VERDICT):
+        assert rule.severities, rule.code
+        assert rule.title.endswith("."), rule.code
         assert set(rule.severities) <= set(PROFILES)
-        assert set(rule.since) <= set(rule.severities), code
-        assert not rule.remedy.endswith("."), code
+        assert set(rule.since) <= set(rule.severities), rule.code
+        assert not rule.remedy.endswith("."), rule.code
         assert all(isinstance(severity, Severity) for severity in rule.severities.values())
+    assert all(rule.code == code for rules in (RULES, MACHINE_RULES) for code, rule in rules.items())
+
+
+def test_what_is_found_about_a_machine_weighs_the_same_for_everybody() -> None:
+    """And every cause of 1312 is among it."""
+    for rule in (*MACHINE_RULES.values(), WINDOWS_VERDICT):
+        assert set(rule.severities) == set(PROFILE_NAMES), rule.code
+        assert len(set(rule.severities.values())) == 1, rule.code
+    assert {cause.value for cause in Cause} <= set(MACHINE_RULES)
+
+
+def test_a_rule_without_a_standard_names_a_page_that_exists() -> None:
+    """`mlsssl: docs/<page>` is the one form for what only this library says."""
+    for rule in (*RULES.values(), *MACHINE_RULES.values(), WINDOWS_VERDICT):
+        pages = re.findall(r"mlsssl: docs/([a-z0-9-]+)", rule.standard)
+        assert rule.standard.count("mlsssl") == len(pages), rule.code
+        assert all((ROOT / "docs" / f"{page}.md").is_file() for page in pages), rule.code
+
+
+def _parsed() -> Iterator[tuple[str, ast.Module]]:
+    for path in SRC.rglob("*.py"):
+        if path != CATALOGUE:
+            yield path.relative_to(SRC).as_posix(), ast.parse(path.read_text(encoding="utf-8"))
+
+
+def test_findings_are_made_in_one_place() -> None:
+    """So that none has words, a severity or a citation that are not in the catalogue."""
+    made = set()
+    for name, tree in _parsed():
+        calls = (node.func for node in ast.walk(tree) if isinstance(node, ast.Call))
+        if any(getattr(call, "id", getattr(call, "attr", None)) == "Finding" for call in calls):
+            made.add(name)
+    assert made <= MAKERS
+
+
+def test_codes_of_the_sources_and_of_the_catalogue_are_the_same() -> None:
+    """A code that a check names has a rule, and a rule has a check that names its code."""
+    texts: set[str] = set()
+    emitted: dict[str, set[str]] = {"emit": set(), "machine_finding": set()}
+    for _, tree in _parsed():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str):
+                texts.add(node.value)
+            if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in emitted and node.args:
+                codes = {one.value for one in ast.walk(node.args[0]) if isinstance(one, ast.Constant)}
+                emitted[node.func.id] |= {code for code in codes if isinstance(code, str)}
+    assert emitted["emit"] <= set(RULES)
+    assert emitted["machine_finding"] <= set(MACHINE_RULES)
+    assert len(emitted["emit"]) > 80
+    assert len(emitted["machine_finding"]) > 10
+    assert set(RULES) | set(MACHINE_RULES) <= texts
 
 
 def test_the_documentation_is_what_the_rules_say() -> None:
     """docs/finding-codes.md is written by docs/finding_codes.py, and is up to date."""
-    docs = Path(__file__).parents[2] / "docs"
+    docs = ROOT / "docs"
     spec = importlib.util.spec_from_file_location("finding_codes", docs / "finding_codes.py")
     assert spec is not None
     assert spec.loader is not None
@@ -82,6 +147,7 @@ def test_the_documentation_is_what_the_rules_say() -> None:
     written = (docs / "finding-codes.md").read_text(encoding="utf-8")
     assert written == writer.render(), "run: python docs/finding_codes.py"
     assert all(f"### `{code}`" in written for code in RULES)
+    assert all(f"\n| `{code}` | " in written for code in MACHINE_RULES)
 
 
 _CALL = re.compile(r"([A-Za-z_.]+)\(([^()]*)")

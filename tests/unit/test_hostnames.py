@@ -20,7 +20,8 @@ from mlsssl._formats.hosts import (
     parse_host,
     parse_name,
 )
-from mlsssl._validator import suffixes
+from mlsssl._validator import public_suffixes
+from mlsssl._validator.leaf import is_internal
 from mlsssl.errors import InvalidInputError
 
 
@@ -143,11 +144,11 @@ def test_hosts_that_are_none_are_refused() -> None:
 
 def test_the_rule_of_thumb_for_public_suffixes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the library: customary second levels and well-known hosting domains, and nothing else."""
-    monkeypatch.setattr(suffixes, "_listed", lambda: None)
+    monkeypatch.setattr(public_suffixes, "_listed", lambda: None)
     for domain in ("com", "co.uk", "com.au", "github.io", "s3.amazonaws.com"):
-        assert suffixes.is_public_suffix(domain), domain
+        assert public_suffixes.is_public_suffix(domain), domain
     for domain in ("example.com", "corp.example", "example.co.uk", "bucket.s3.amazonaws.com", "co.example"):
-        assert not suffixes.is_public_suffix(domain), domain
+        assert not public_suffixes.is_public_suffix(domain), domain
 
 
 def test_the_library_decides_where_it_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,15 +161,15 @@ def test_the_library_decides_where_it_is_installed(monkeypatch: pytest.MonkeyPat
     module = ModuleType("publicsuffixlist")
     module.PublicSuffixList = PublicSuffixList  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "publicsuffixlist", module)
-    suffixes._listed.cache_clear()
+    public_suffixes._listed.cache_clear()
     try:
-        assert suffixes.is_public_suffix("wild.example")
-        assert not suffixes.is_public_suffix("co.uk")
+        assert public_suffixes.is_public_suffix("wild.example")
+        assert not public_suffixes.is_public_suffix("co.uk")
     finally:
-        suffixes._listed.cache_clear()
+        public_suffixes._listed.cache_clear()
 
 
 def test_internal_names_are_those_that_no_public_authority_certifies() -> None:
     """One label, and the endings that were set aside."""
-    assert all(map(suffixes.is_internal, ("server", "server.local", "a.corp", "x.home", "y.internal", "localhost")))
-    assert not any(map(suffixes.is_internal, ("server-name.com", "a.example", "x.co.uk")))
+    assert all(map(is_internal, ("server", "server.local", "a.corp", "x.home", "y.internal", "localhost")))
+    assert not any(map(is_internal, ("server-name.com", "a.example", "x.co.uk")))

@@ -39,6 +39,7 @@ from mlsssl._fakes.computer import LOCAL_MACHINE, Entry
 from mlsssl._formats import foreign
 from mlsssl.cli import main
 from mlsssl.testing import FrozenClock, fake_windows_machine, memory_machine
+from repetitions import LESS_OFTEN
 from unit.test_wrong_arguments import CALLS, World
 
 if TYPE_CHECKING:
@@ -133,7 +134,7 @@ def test_every_call_with_every_odd_certificate(name: str, world: OddWorld) -> No
         world.odd = certificate
         CALLS[name](world).make()
 
-    step = DEAR if name.startswith(DEAR_CALLS) else 2
+    step = (DEAR if name.startswith(DEAR_CALLS) else 2) * LESS_OFTEN
     calls: dict[str, Callable[[], object]] = {}
     for label, certificate in list(READABLE.items())[list(CALLS).index(name) % step :: step]:
         calls[f"{name} of {label}"] = lambda certificate=certificate: one(certificate)  # type: ignore[misc]
@@ -245,7 +246,7 @@ def test_the_command_line_about_each(command: str, tmp_path: Path, capsys: pytes
         file.write_bytes(der)
         assert main([command, str(file), *extra]) in (0, 1, 6)
 
-    some = list(odd_certificates.CERTIFICATES.items())[::5]
+    some = list(odd_certificates.CERTIFICATES.items())[:: 5 * LESS_OFTEN]
     assert _offences({label: lambda der=der: one(der) for label, der in some}) == []  # type: ignore[misc]
     assert "Traceback" not in capsys.readouterr().err
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import contextlib
+import errno
+import hashlib
+import os
 import re
 import traceback
-from pathlib import Path
+from pathlib import Path, PurePath, PurePosixPath, PureWindowsPath
 from typing import TYPE_CHECKING
 
 import pytest
@@ -14,13 +18,14 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from mlsssl import MlssslError
-from mlsssl._messages.foreign_text import message, shown, without_secrets
+from mlsssl._machine import files
+from mlsssl._messages.foreign_text import message, message_lines, shown, without_secrets
 from mlsssl.cli import build_parser, main
 from unit.test_wrong_arguments import CALLS, Call, World
 from unit.test_wrong_arguments import _world as _world  # the fixture
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
 _KEY = World.certificate.private_key
 assert _KEY is not None
@@ -57,9 +62,9 @@ def _pieces(secret: object) -> Iterator[str]:
 _PIECES = [piece.casefold() for piece in _pieces(None)]
 
 
-def _shows_a_key(text: str) -> bool:
+def _shows_a_key(text: str, pieces: Sequence[str] = _PIECES) -> bool:
     bare = re.sub(r"\\+[nr]|\s", "", text).casefold()
-    return any(piece in bare or piece in text.casefold() for piece in _PIECES)
+    return any(piece in bare or piece in text.casefold() for piece in pieces)
 
 
 def _leaks(name: str, call: Callable[[], Call]) -> list[str]:
@@ -83,6 +88,69 @@ def _leaks(name: str, call: Callable[[], Call]) -> list[str]:
 def test_no_error_shows_a_private_key(name: str, world: World) -> None:
     """Given as any argument of any public call, in any shape; causes and contexts are looked at too."""
     assert _leaks(name, lambda: CALLS[name](world)) == []
+
+
+# -- as a path, which a slash in base64 splits ------------------------------------------------------------------------
+
+_LETTERS = base64.b64encode(b"".join(hashlib.sha256(bytes([n])).digest() for n in range(9))).decode().replace("/", "a")
+_SPLITS = [
+    *([at] for at in range(40, 384, 7)),
+    *([200, 384 - last] for last in range(9, 40)),
+    *([at, at + 20, 384 - 31, 384 - 12] for at in range(48, 320, 13)),
+]
+
+
+def _split(places: list[int]) -> tuple[str, str, list[str]]:
+    """A PEM text whose base64 has slashes at these places only, what is between its armour, and what must not show."""
+    letters = list(_LETTERS)
+    for place in places:
+        letters[place] = "/"
+    text = "".join(letters)
+    body = "\n".join(text[at : at + 64] for at in range(0, 384, 64))
+    pieces = [piece[at : at + 16] for piece in text.split("/") for at in range(0, len(piece) - 15, 4)]
+    return f"-----BEGIN PRIVATE KEY-----\n{body}\n-----END PRIVATE KEY-----\n", body, [p.casefold() for p in pieces]
+
+
+@pytest.mark.parametrize("kind", [PurePosixPath, PureWindowsPath])
+@pytest.mark.parametrize("folder", ["", "/a/b/c/d/e/f/g/h/i/j/k/l", "C:/Users/erika"])
+def test_a_key_that_became_a_path_is_not_shown(kind: type[PurePath], folder: str) -> None:
+    """With Windows' separators too, and whichever part of it a message names: all, its folder, or its end."""
+    for places in _SPLITS:
+        pem, body, pieces = _split(places)
+        for text in (pem, body, pem.replace("\n", "\r\n"), pem.replace("\n", " "), pem[:-20]):
+            path = kind(folder) / text
+            for told in (
+                message(f"there is no {path}; make it first"),
+                message(f"{str(path)!r} cannot be"),
+                message(f"there is no folder {path.parent}"),
+                message(repr(f"{path!r} cannot be")),
+                message_lines(f"certificate:\n  there is no {path}"),
+                shown(path),
+            ):
+                assert not _shows_a_key(told, pieces), told
+        for told in (f"there is no {kind(folder) / pem[120:]}", f"there is no {pem.rpartition('/')[2]}"):
+            assert not _shows_a_key(message(told), pieces), told
+
+
+@pytest.mark.parametrize("refused", [errno.EINVAL, errno.ENAMETOOLONG, errno.EIO, errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("name", [name for name in CALLS if name.rpartition(".")[2] in ("save", "save_key")])
+def test_what_the_system_refuses_is_not_shown_by_its_temporary_name(
+    name: str, refused: int, world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's own error names the file beside the one asked for: a dot, what was given, and a random end."""
+
+    def refuse(path: Path, *, private: bool) -> int:
+        raise OSError(refused, os.strerror(refused), str(path))
+
+    monkeypatch.setattr(files, "_create", refuse)
+    for places in _SPLITS:
+        pem, body, pieces = _split(places)
+        for text in (pem, body):
+            call = CALLS[name](world)
+            call.bound.arguments["path"] = text
+            with pytest.raises(MlssslError) as caught:
+                call.make()
+            assert not _shows_a_key("".join(traceback.format_exception(caught.value)), pieces), str(caught.value)
 
 
 # -- the command line -------------------------------------------------------------------------------------------------

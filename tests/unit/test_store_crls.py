@@ -34,6 +34,7 @@ from mlsssl import (
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl._fakes.computer import LOCAL_MACHINE, Computer, Entry
 from mlsssl.testing import fake_windows_machine, memory_machine
+from repetitions import examples
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -291,7 +292,7 @@ MANY = {
 }
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=examples(30), deadline=None)
 @given(order=st.lists(st.tuples(st.sampled_from(sorted(MANY, key=str)), st.booleans()), max_size=12))
 def test_no_order_of_changes_rolls_a_line_back(order: list[tuple[tuple[str, int, int | None], bool]]) -> None:
     """Against a model of one list for each issuer: a newer one goes in, an older one is refused, one may be removed."""

@@ -24,6 +24,7 @@ from mlsssl.authority import CertificateAuthority
 from mlsssl.certificate import Certificate
 from mlsssl.netsh import parse_command
 from mlsssl.values import BindingFamily, BindingOptions, HostnamePort, IpPort, Thumbprint
+from repetitions import LESS_OFTEN, examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from mlsssl.strategies import Chain
 
 T = TypeVar("T")
-some = settings(max_examples=50, deadline=None)
+some = settings(max_examples=examples(50), deadline=None)
 
 
 def minimal(strategy: SearchStrategy[T], condition: Callable[[T], bool] = lambda _: True) -> T:
@@ -206,7 +207,7 @@ def test_chains_are_right(chain: Chain) -> None:
 def test_a_fault_is_found_and_nothing_else(code: str) -> None:
     """Each fault causes its code, what is said to follow from it, and no other error; without it all is well."""
 
-    @settings(max_examples=8, deadline=None, database=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=examples(8), deadline=None, database=None, suppress_health_check=list(HealthCheck))
     @given(chain=strategies.faulty_chains(codes=[code]))
     def check(chain: Chain) -> None:
         report = chain.check()
@@ -239,7 +240,7 @@ def test_a_validator_that_forgets_dates_is_found_out() -> None:
 
 
 def _never(strategy: SearchStrategy[T], condition: Callable[[T], bool]) -> None:
-    @settings(max_examples=30, deadline=None, database=None)
+    @settings(max_examples=examples(30), deadline=None, database=None)
     @given(drawn=strategy)
     def check(drawn: T) -> None:
         assert not condition(drawn)
@@ -254,7 +255,7 @@ def test_chains_of_other_keys(chain: Chain) -> None:
     assert chain.check().ok
 
 
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=examples(5), deadline=None)
 @given(pfx=strategies.pfx_files())
 def test_pfx_files_open_with_their_password_only(pfx: strategies.PfxFile) -> None:
     """What went in comes out; the repr shows no bytes of it."""
@@ -332,7 +333,7 @@ def test_netsh_lines_shrink() -> None:
     assert line.text == f"{expected} appid={{{zeros}}} certstorename=MY"
 
 
-@settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=examples(15), deadline=None, suppress_health_check=list(HealthCheck))
 @given(machine=strategies.machines())
 def test_machines_are_consistent(machine: EmbeddedMachine) -> None:
     """Every binding that names a certificate names one that is there, with its key."""
@@ -397,16 +398,20 @@ heavy = [name for name in ("cryptography", "mlsssl.strategies", "mlsssl.certific
 assert {loaded} or not heavy, heavy
 from hypothesis import find, settings, strategies as st
 import mlsssl
-assert isinstance(find(st.from_type(mlsssl.{kind}), lambda _: True, settings=settings(database=None)), mlsssl.{kind})
+for kind in {kinds}:
+    known = getattr(mlsssl, kind)
+    assert isinstance(find(st.from_type(known), lambda _: True, settings=settings(database=None)), known)
 """
+_KINDS = ["Thumbprint", "ScopedCcs", "BindingOptions", "Certificate", "Binding"]
 
 
-@pytest.mark.parametrize("kind", ["Thumbprint", "ScopedCcs", "BindingOptions", "Certificate", "Binding"])
+# A process for each; under Wine, where a process takes seconds, one for all.
+@pytest.mark.parametrize("kinds", [_KINDS] if LESS_OFTEN > 1 else [[kind] for kind in _KINDS], ids="-".join)
 @pytest.mark.parametrize("ours_first", [False, True])
-def test_types_are_known_to_hypothesis(kind: str, ours_first: bool) -> None:
+def test_types_are_known_to_hypothesis(kinds: list[str], ours_first: bool) -> None:
     """Whichever of the two is imported first; and registering loads nothing heavy by itself."""
-    first = f"import mlsssl; mlsssl.{kind}" if ours_first else "import hypothesis"
-    code = _ENTRY_POINT.format(first=first, kind=kind, loaded=ours_first)
+    first = f"import mlsssl; mlsssl.{kinds[0]}" if ours_first else "import hypothesis"
+    code = _ENTRY_POINT.format(first=first, kinds=kinds, loaded=ours_first)
     subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 

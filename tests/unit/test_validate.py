@@ -16,16 +16,15 @@ from chains import NOW, Made, ec_key, integer, intermediate, leaf, oid, root, rs
 from mlsssl import CertificateAuthority, ServerFacts, explain_pfx
 from mlsssl._validator.catalogue import RULES
 from mlsssl._validator.path import TrustAnchors
-from mlsssl._validator.profiles import PROFILES
+from mlsssl._validator.profiles import PROFILES, days_of
 from mlsssl._validator.report import Finding, Report, Severity
-from mlsssl._validator.rules import days_of
 from mlsssl._validator.validate import validate
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlsssl._validator.rules import RuleContext
+    from mlsssl._validator.validate import RuleContext
 
 ROOT = root()
 MIDDLE = intermediate(ROOT)

@@ -10,7 +10,7 @@ import pytest
 
 from chains import PSS_SHA256, Made, extension, integer, key_usage, leaf, oid, root, rsa_key, rsa_spki, spki_of, tlv
 from faults import CASES, LEAF, Case
-from mlsssl._validator import known_keys
+from mlsssl._validator import weak_keys
 from mlsssl._validator.catalogue import RULES
 from mlsssl._validator.rules import PROFILE_NAMES
 from mlsssl._validator.weak_keys import rsa_numbers
@@ -65,7 +65,7 @@ def test_a_published_key_is_known_under_the_other_identifier_too() -> None:
         def lookup(number: int, listed: int = listed) -> object:
             return {"subtest": "firmware"} if number == listed else False
 
-        with mock.patch.object(known_keys, "_listed", return_value=lookup):
+        with mock.patch.object(weak_keys, "_listed", return_value=lookup):
             assert tuple(f.code for f in Case(leaf=made).check().errors) == expected
 
 

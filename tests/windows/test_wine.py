@@ -142,6 +142,62 @@ def test_the_environment_of_this_python_stays_out(tmp_path: Path, monkeypatch: p
     assert environment["WINEPREFIX"] == str(tmp_path)
 
 
+# ---- parts -----------------------------------------------------------------------------------------------------------
+
+
+def test_every_test_is_in_one_part() -> None:
+    """None is forgotten, none runs twice; only the contract does, with the other library."""
+    *parts, again = wine.parts()
+    files = [name for part in parts for name in part.arguments]
+    assert sorted(files) == sorted(str(path.relative_to(wine.ROOT)) for path in wine.ROOT.glob("tests/**/test_*.py"))
+    assert {part.httpapi for part in parts} == {"2019"}
+    assert (again.httpapi, again.arguments[0]) == ("2016", "tests/contract")
+
+
+def a_part(name: str, code: str) -> wine.Part:
+    """A part that runs this code with this system's Python, once `here` is in force."""
+    return wine.Part(name, (code,))
+
+
+@pytest.fixture
+def here(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Parts are code for this Python, and need no Wine."""
+    monkeypatch.setattr(wine, "_command", lambda part, *_: [sys.executable, "-c", part.arguments[0]])
+
+
+@pytest.mark.usefixtures("here")
+def test_the_output_of_a_part_is_in_one_piece(capsys: pytest.CaptureFixture[str]) -> None:
+    """Two that write at once, in two prefixes; both succeed, and the end says so."""
+    code = (
+        "import os, time\nfor n in range(5): print(os.environ['MLSSSL_WINE_PREFIX'][-2:], flush=True); time.sleep(.05)"
+    )
+    assert wine.run_suite([a_part("first", code), a_part("second", code)], timeout=60, jobs=2) == 0
+    out = capsys.readouterr().out
+    assert out.count("-2\n" * 5) == 1
+    assert [line for line in out.splitlines() if line.startswith("==== ") and "passed" not in line] in (
+        ["==== first", "==== second"],
+        ["==== second", "==== first"],
+    )
+    assert "\nfirst: passed in 0 s\nsecond: passed in " in out
+
+
+@pytest.mark.usefixtures("here")
+def test_a_part_that_fails_makes_all_fail(capsys: pytest.CaptureFixture[str]) -> None:
+    """And the others run all the same."""
+    parts = [a_part("bad", "raise SystemExit(3)"), a_part("good", "print('here')")]
+    assert wine.run_suite(parts, timeout=60, jobs=1) == 1
+    assert "here\n" in (out := capsys.readouterr().out)
+    assert "bad: FAILED with 3 in 0 s\ngood: passed" in out
+
+
+@pytest.mark.usefixtures("here")
+def test_a_part_without_time_has_failed(capsys: pytest.CaptureFixture[str]) -> None:
+    """What could not begin before the limit is no success."""
+    parts = [a_part("slow", "import time; time.sleep(0.5)"), a_part("never", "print('here')")]
+    assert wine.run_suite(parts, timeout=0.1, jobs=1) == 1
+    assert "slow: passed in 1 s\nnever: FAILED, no time" in capsys.readouterr().out.replace(" 0 s", " 1 s")
+
+
 # ---- for real, where everything has been prepared ------------------------------------------------------------------
 
 
@@ -217,11 +273,10 @@ def test_the_command_line_passes_output_and_exit_code_on() -> None:
 
 @prepared
 def test_a_command_past_its_time_limit_fails() -> None:
-    """With the exit code of the harness, not with a success."""
+    """With the exit code of the harness, not with a success; the message names the test that ran."""
+    code = "import os, time; open(os.environ['MLSSSL_CURRENT_TEST'], 'w').write('test_x.py::test_y'); time.sleep(600)"
     command = [sys.executable, str(wine.HERE / "wine.py"), "run", "--timeout", "3", "--"]
-    done = subprocess.run(
-        [*command, "-c", "import time; time.sleep(600)"], capture_output=True, text=True, check=False, timeout=300
-    )
+    done = subprocess.run([*command, "-c", code], capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 2
-    assert "no end after 3 seconds" in done.stderr
+    assert "no end after 3 seconds, in test_x.py::test_y: python -c" in done.stderr
     assert processes_of(wine.prefix_folder()) == []

@@ -1,7 +1,8 @@
 """Windows on another system: prepare Wine with a real Windows CPython, and run the test suite in it.
 
 ``python tests/windows/wine.py prepare`` builds everything once; ``python tests/windows/wine.py run -- ...``
-runs Windows' Python on this repository. What Wine does and does not do: docs/windows-under-wine.md.
+runs Windows' Python on this repository; ``python tests/windows/wine.py suite`` runs all tests, in several prefixes at
+once. What Wine does and does not do: docs/windows-under-wine.md.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ import sys
 import tarfile
 import tempfile
 import threading
+import time
 import zipfile
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Literal
 
@@ -58,6 +61,7 @@ CACHE_VARIABLE = "MLSSSL_WINE_CACHE"  # folder of everything built here; default
 PREFIX_VARIABLE = "MLSSSL_WINE_PREFIX"  # Wine's own folder (C: and the registry); default: one per repository folder
 
 PREFIX_STAMP = "mlsssl.stamp"  # in the prefix, once it is complete
+CURRENT_TEST = "mlsssl.test"  # in the prefix: the test that runs, as tests/conftest.py writes it
 
 HttpApi = Literal["2019", "2016"]
 STANDIN_SOURCES = ("httpapi.c", "input.c", "records.c", "certificate.c", "faults.c")
@@ -312,6 +316,7 @@ class Session:
             "WINEDLLOVERRIDES": DLL_OVERRIDES,
             "PYTHONPATH": windows_path(ROOT / "src"),
             "PYTHONUTF8": "1",
+            "MLSSSL_CURRENT_TEST": windows_path(self.prefix / CURRENT_TEST),
             # This system's byte code of the same Python version lies beside the sources: keep the two apart.
             "PYTHONPYCACHEPREFIX": windows_path(self.prefix / "pycache"),
             **(extra or {}),
@@ -352,7 +357,13 @@ class Session:
         return subprocess.CompletedProcess(list(arguments), process.returncode, *text)
 
     def stream(self, arguments: Sequence[str], *, timeout: float | None = None) -> int:
-        """Run Windows' Python, pass its output on as it comes, and return its exit code."""
+        """Run Windows' Python, pass its output on as it comes, and return its exit code.
+
+        Raises:
+            WineError: it did not end in ``timeout`` seconds; the message names the test that it was in.
+        """
+        running = self.prefix / CURRENT_TEST
+        running.unlink(missing_ok=True)
         process = self.start(arguments, merge_errors=True)
         assert process.stdout is not None
         # A thread of its own: a process that stays behind may hold the pipe open after its parent ended.
@@ -362,7 +373,8 @@ class Session:
             code = process.wait(timeout)
         except subprocess.TimeoutExpired:
             process.kill()
-            raise WineError(f"no end after {timeout:g} seconds: python {' '.join(arguments)}") from None
+            where = f", in {running.read_text(encoding='utf-8')}" if running.exists() else ""
+            raise WineError(f"no end after {timeout:g} seconds{where}: python {' '.join(arguments)}") from None
         copier.join(timeout=10)
         return code
 
@@ -411,7 +423,9 @@ def _prepare_prefix(opened: Session) -> None:
     (opened.prefix / "mlsssl.begun").touch()
     _wine_tool(opened, "wineboot", "-i")
     _wine_tool(opened, "wine", "winecfg", "-v", "win10")  # a fresh prefix says Windows 7
+    _end_processes(opened)  # its service manager began before the registry was whole: it may start nothing (1053, 1055)
     stamp.touch()
+    _wine_tool(opened, "wineboot")
 
 
 def _wine_tool(opened: Session, *command: str) -> None:
@@ -445,6 +459,103 @@ def _end_processes(opened: Session) -> None:
         )
 
 
+# ---- all tests, in parts -----------------------------------------------------------------------------------
+
+FILES_IN_A_PART = 30
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the tests: what one run of pytest under Wine is given."""
+
+    name: str
+    arguments: tuple[str, ...]
+    httpapi: HttpApi = "2019"
+
+
+def parts(tests: Path = ROOT / "tests") -> list[Part]:
+    """Return every test in some part, those first that take longest: a folder, or thirty files of a large one."""
+    found = []
+    for folder in sorted({path.parent for path in tests.rglob("test_*.py")}):
+        files = [str(path.relative_to(tests.parent)) for path in sorted(folder.glob("test_*.py"))]
+        name = str(folder.relative_to(tests.parent))
+        for number, at in enumerate(range(0, len(files), FILES_IN_A_PART), 1):
+            several = f", {number}" if len(files) > FILES_IN_A_PART else ""
+            found.append(Part(name + several, tuple(files[at : at + FILES_IN_A_PART])))
+    found.sort(key=lambda part: ("windows" not in part.name, -len(part.arguments)))
+    # Once more as on Server 2016, where httpapi.dll has no HttpUpdateServiceConfiguration: what calls this library.
+    again = ("tests/contract", "-k", "windows-real or TestDifferential")
+    return [*found, Part("tests/contract, Server 2016", again, "2016")]
+
+
+def run_suite(parts: Sequence[Part], *, timeout: float, jobs: int, options: Sequence[str] = ()) -> int:
+    """Run the parts, ``jobs`` at once, each in a prefix of its own; return 0 when every one succeeded, else 1.
+
+    The output of a part is written when it has ended, so that it stands in one piece. ``timeout`` is for all of them:
+    what then still runs is ended, and what has not begun has failed.
+    """
+    deadline = time.monotonic() + timeout
+    prefix = prefix_folder()
+    free = [prefix, *(prefix.with_name(f"{prefix.name}-{number}") for number in range(2, jobs + 1))]
+    waiting, running, results = list(parts), dict[Part, _Running](), dict[Part, str]()
+    try:
+        while running or (waiting and time.monotonic() < deadline):
+            while waiting and free and time.monotonic() < deadline:
+                part = waiting.pop(0)
+                running[part] = _Running(part, free.pop(0), deadline - time.monotonic(), options)
+            for part, one in list(running.items()):
+                if (code := one.process.poll()) is not None:
+                    del running[part]
+                    free.append(one.prefix)
+                    results[part] = f"{'passed' if code == 0 else f'FAILED with {code}'} in {one.seconds():.0f} s"
+                    _write(f"==== {part.name}\n{one.output()}==== {part.name}: {results[part]}\n\n")
+            time.sleep(0.1)
+    finally:
+        for one in running.values():
+            one.process.terminate()  # which ends its Wine
+        for part, one in running.items():
+            one.process.wait()
+            _write(f"==== {part.name}\n{one.output()}==== {part.name}: ended from outside\n\n")
+    _write("".join(f"{part.name}: {results.get(part, 'FAILED, no time was left to begin')}\n" for part in parts))
+    return 0 if all(results.get(part, "").startswith("passed") for part in parts) else 1
+
+
+class _Running:
+    """A part in a process of its own, whose output goes into a file beside the prefix."""
+
+    def __init__(self, part: Part, prefix: Path, timeout: float, options: Sequence[str]) -> None:
+        self.prefix = prefix
+        self._file = prefix.with_name(f"{prefix.name}.log")
+        self._begun = time.monotonic()
+        prefix.parent.mkdir(parents=True, exist_ok=True)
+        with self._file.open("wb") as output:
+            self.process = subprocess.Popen(
+                _command(part, timeout, options),
+                env={**os.environ, PREFIX_VARIABLE: str(prefix)},
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def seconds(self) -> float:
+        return time.monotonic() - self._begun
+
+    def output(self) -> str:
+        """Return all that it wrote, with LF line ends."""
+        return self._file.read_bytes().decode("utf-8", "backslashreplace").replace("\r\n", "\n")
+
+
+def _command(part: Part, timeout: float, options: Sequence[str]) -> list[str]:
+    run = [sys.executable, str(HERE / "wine.py"), "run", "--httpapi", part.httpapi, "--timeout", f"{timeout:.0f}", "--"]
+    # Without pytest's cache: the parts would write the same one.
+    return [*run, "-m", "pytest", "-p", "no:cacheprovider", *options, *part.arguments]
+
+
+def _write(text: str) -> None:
+    sys.stdout.buffer.write(text.encode())  # whatever the terminal's encoding: pytest under Wine writes UTF-8
+    sys.stdout.buffer.flush()
+
+
 # ---- the command line ------------------------------------------------------------------------------------
 
 
@@ -459,6 +570,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     run.add_argument("--httpapi", choices=sorted(HTTPAPI_FILES), default="2019", help="which stand-in for HTTP.sys")
     run.add_argument("--timeout", type=float, help="seconds after which everything is ended")
     run.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of python.exe, after --")
+    suite = commands.add_parser("suite", help="run all tests, in parts: wine.py suite -- --durations=10")
+    suite.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4), help="how many parts run at once")
+    suite.add_argument("--timeout", type=float, default=1800, help="seconds after which everything is ended")
+    suite.add_argument("arguments", nargs=argparse.REMAINDER, help="more arguments of pytest, after --")
     options = parser.parse_args(arguments)
 
     signal.signal(signal.SIGTERM, _leave)  # so that Wine is ended on the way out
@@ -486,6 +601,10 @@ def _dispatch(options: argparse.Namespace) -> int:
         sys.stdout.write(f"ready: {said.stdout.strip()} for Windows in {opened.python}, prefix {opened.prefix}\n")
         return 0
     python_arguments = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
+    if options.command == "suite":
+        if missing := missing_packages():
+            raise WineError(install_hint(missing))
+        return run_suite(parts(), timeout=options.timeout, jobs=options.jobs, options=python_arguments)
     with session(httpapi=options.httpapi) as opened:
         return opened.stream(python_arguments, timeout=options.timeout)
 

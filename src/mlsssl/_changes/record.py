@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from mlsssl._machine import files
 from mlsssl._machine.ports import BindingRecord
+from mlsssl._messages.foreign_text import system_reason
 from mlsssl.errors import MalformedDataError, MlssslError, NativeError, NotFoundError
 from mlsssl.values import BindingKey, BindingOptions, HostnamePort, IpPort, ScopedCcs, Thumbprint, parse_binding_key
 
@@ -291,7 +292,7 @@ def on_disk(function: str) -> Iterator[None]:
         raise
     except OSError as error:
         code = error.errno or 0
-        hint = f"the journal cannot be kept: {error.strerror or error}"
+        hint = f"the journal cannot be kept: {system_reason(error)}"
         raise NativeError(function, code, errno.errorcode.get(code, ""), hint) from None
 
 

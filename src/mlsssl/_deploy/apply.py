@@ -13,7 +13,7 @@ from mlsssl._machine import handshake, precedence
 from mlsssl._messages.foreign_text import clean_logger, printable, printable_lines
 from mlsssl._messages.output import to_json
 from mlsssl._select.ports import HasPort, port_of
-from mlsssl._validator.report import Finding, Severity
+from mlsssl._validator.findings import machine_finding
 from mlsssl.binding import Binding, binding_of
 from mlsssl.errors import BindingError, DeploymentError, InvalidInputError, MlssslError, UnusableCertificateError
 from mlsssl.service import Services
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from mlsssl._changes.record import Addition, Change, Journal
     from mlsssl._machine.ports import BindingRecord, KeyProvider, MachinePort
+    from mlsssl._validator.report import Finding
     from mlsssl.certificate import Certificate
     from mlsssl.values import BindingKey, Thumbprint
 
@@ -478,15 +479,8 @@ def _served(port: MachinePort, record: BindingRecord) -> handshake.Served | None
 
 def _served_finding(after: Binding, served: handshake.Served) -> Finding:
     what = served.problem or f"a fresh handshake was served {served.thumbprint}"
-    return Finding(
-        code="served-nothing" if served.thumbprint is None else "served-another",
-        severity=Severity.ERROR,
-        where=f"{after.key}",
-        found=what,
-        expected=f"the bound certificate {after.thumbprint}",
-        remedy="restart the service that listens there (restart=[...]), or look whether it uses HTTP.sys at all",
-        standard="HTTP Server API: HttpSetServiceConfiguration",
-    )
+    code = "served-nothing" if served.thumbprint is None else "served-another"
+    return machine_finding(code, str(after.key), what, expected=f"the bound certificate {after.thumbprint}")
 
 
 def _outcome(task: Task, *, changed: bool, done: tuple[str, ...]) -> Outcome:

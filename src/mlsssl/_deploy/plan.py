@@ -19,6 +19,7 @@ from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl._messages.output import to_json
 from mlsssl._select.ports import HasPort, port_of
+from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Report, Severity
 from mlsssl.binding import Binding, application_id, binding_of, bound_key, check_options, thumbprint_of
 from mlsssl.certificate import Certificate
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
     from mlsssl._deploy.apply import Outcome
     from mlsssl._machine.ports import KeyProvider, MachinePort, StoreRecord
     from mlsssl._notebook.cards import Printer
-    from mlsssl._validator.rules import Profile
+    from mlsssl._validator.profiles import Profile
     from mlsssl.binding import CertificateReference
     from mlsssl.values import BindingKey, Thumbprint
 
@@ -557,14 +558,11 @@ def _conflict(wish: Wish, before: BindingRecord) -> Iterator[Finding]:
     kept = wish.on_conflict == "keep"
     if not refused and not kept:
         return
-    yield Finding(
-        code="binding-kept" if kept else "binding-exists",
-        severity=Severity.NOTICE if kept else Severity.ERROR,
-        where=str(wish.key),
-        found=f"it is bound to {before.thumbprint} by {{{before.app_id}}} already",
-        expected="no other binding" if wish.on_conflict != "replace-if-same-app" else f"a binding of {{{wish.app_id}}}",
-        remedy="on_conflict='replace' replaces it",
-        standard="HTTP Server API: HttpSetServiceConfiguration, ERROR_ALREADY_EXISTS",
+    yield machine_finding(
+        "binding-kept" if kept else "binding-exists",
+        str(wish.key),
+        f"it is bound to {before.thumbprint} by {{{before.app_id}}} already",
+        expected=f"a binding of {{{wish.app_id}}}" if wish.on_conflict == "replace-if-same-app" else None,
     )
 
 

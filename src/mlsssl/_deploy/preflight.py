@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl._formats.hosts import any_matches, parse_name
 from mlsssl._machine import precedence
+from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Severity
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import HostnamePort, IpPort, is_host_name, well_known_application
@@ -19,12 +20,9 @@ if TYPE_CHECKING:
 
     from mlsssl._machine.authorities import Surroundings
     from mlsssl._machine.ports import BindingRecord, StoreRecord
-    from mlsssl._validator.rules import Profile
+    from mlsssl._validator.profiles import Profile
     from mlsssl.certificate import Certificate
     from mlsssl.values import BindingKey
-
-_HTTP_API = "HTTP Server API: HTTP_SERVICE_CONFIG_SSL_PARAM"
-_PRECEDENCE = "AD FS documentation: precedence of TLS bindings in HTTP.sys"
 
 
 def about_certificate(
@@ -44,24 +42,15 @@ def about_certificate(
         report = certificate.check(host, trust=None, at=at, profile=profile, key_expected=False, crls=crls)
         yield from (finding for finding in report if finding.code != "trust-not-asked")
     except MalformedDataError as error:
-        yield _error(
-            "certificate-unreadable", "leaf", str(error), "a certificate that can be read", "issue a new one", _X509
-        )
+        yield machine_finding("certificate-unreadable", "leaf", str(error))
 
 
 def about_replacement(certificate: Certificate, bound: Certificate | None) -> Iterator[Finding]:
     """Whether it lasts longer than the one that is bound now."""
     if bound is None or bound == certificate or certificate.not_after >= bound.not_after:
         return
-    yield Finding(
-        code="ends-before-the-old-one",
-        severity=Severity.WARNING,
-        where="leaf: validity",
-        found=f"it ends on {certificate.not_after:%Y-%m-%d}, the bound one on {bound.not_after:%Y-%m-%d}",
-        expected="a certificate that lasts longer than the one it replaces",
-        remedy="look whether the two were mixed up",
-        standard=_X509,
-    )
+    found = f"it ends on {certificate.not_after:%Y-%m-%d}, the bound one on {bound.not_after:%Y-%m-%d}"
+    yield machine_finding("ends-before-the-old-one", "leaf: validity", found)
 
 
 def about_lost_names(certificate: Certificate, older: Certificate | None) -> Iterator[Finding]:
@@ -75,11 +64,7 @@ def about_lost_names(certificate: Certificate, older: Certificate | None) -> Ite
         return  # of the old one nobody can say what it was for; of the new one the validator has spoken
     if lost:
         found = f"it is not for {', '.join(lost)}, as the bound one is"
-        expected = "every name of the certificate that it renews"
-        yield _error("names-lost", "leaf: subjectAltName", found, expected, "issue one for these names too", _X509)
-
-
-_X509 = "RFC 5280"
+        yield machine_finding("names-lost", "leaf: subjectAltName", found)
 
 
 def _covers(hosts: Iterable[str], wanted: str) -> bool:
@@ -95,19 +80,17 @@ def about_key(certificate: Certificate, stored: StoreRecord | None, store: str) 
     if certificate.has_private_key:
         return
     where = f"LocalMachine\\{store}"
-    remedy = "give the certificate together with its private key (Certificate.load of the .pfx, or with_key)"
-    expected = "a private key among the machine's keys, linked to the certificate"
     if stored is None:
         found = f"{certificate.thumbprint} comes without its private key and is not in {where}"
-        yield _error("no-private-key", "leaf: private key", found, expected, remedy, _HTTP_API)
+        yield machine_finding("no-private-key", "leaf: private key", found)
     elif stored.key is None:
         found = f"{certificate.thumbprint} in {where} has no private key"
-        yield _error("no-private-key", "leaf: private key", found, expected, remedy, _HTTP_API)
+        yield machine_finding("no-private-key", "leaf: private key", found)
     elif not stored.key.usable or not stored.key.machine_keyset:
         found = stored.key.problem or (
             "the key is another certificate's" if stored.key.machine_keyset else "the key lies among a user's keys"
         )
-        yield _error("private-key-unusable", "leaf: private key", found, expected, remedy, _HTTP_API)
+        yield machine_finding("private-key-unusable", "leaf: private key", found)
 
 
 def about_owner(before: BindingRecord | None, app_id: uuid.UUID | None) -> Iterator[Finding]:
@@ -116,48 +99,35 @@ def about_owner(before: BindingRecord | None, app_id: uuid.UUID | None) -> Itera
         return
     owner = well_known_application(before.app_id)
     if app_id is not None and app_id != before.app_id:
-        yield Finding(
-            code="owner-changes",
-            severity=Severity.WARNING,
-            where=str(before.key),
-            found=f"the binding belongs to {owner or f'{{{before.app_id}}}'}",
-            expected=f"a binding of {{{app_id}}}",
-            remedy="leave app_id out to keep the owner: tools find their record by it; or on_conflict='fail'",
-            standard=_HTTP_API,
-        )
+        found = f"the binding belongs to {owner or f'{{{before.app_id}}}'}"
+        yield machine_finding("owner-changes", str(before.key), found, expected=f"a binding of {{{app_id}}}")
     elif owner is not None:
-        yield Finding(
-            code="owner-known",
-            severity=Severity.NOTICE,
-            where=str(before.key),
-            found=f"the binding belongs to {owner}",
-            expected="a change that its owner knows of",
+        yield machine_finding(
+            "owner-known",
+            str(before.key),
+            f"the binding belongs to {owner}",
             remedy=f"look at it in {owner} afterwards; it may write its own record again",
-            standard=_HTTP_API,
         )
 
 
 def about_shadows(key: BindingKey, others: Sequence[BindingKey]) -> Iterator[Finding]:
     """Records that answer in this one's stead, and those in whose stead it will answer."""
     for other, clients in precedence.hidden_by(key, others):
-        yield Finding(
-            code="binding-shadowed",
+        yield machine_finding(
+            "binding-shadowed",
+            str(key),
+            f"{other} answers {clients}",
             severity=_severity(other, key),
-            where=str(key),
-            found=f"{other} answers {clients}",
             expected=f"{key} answers all that it matches",
             remedy=f"remove {other} if nobody needs it, or deploy to it too",
-            standard=_PRECEDENCE,
         )
     for other, clients in precedence.hiding(key, others):
-        yield Finding(
-            code="binding-shadows",
+        yield machine_finding(
+            "binding-shadows",
+            str(key),
+            f"in place of {other} it answers {clients}",
             severity=_severity(key, other),
-            where=str(key),
-            found=f"in place of {other} it answers {clients}",
             expected=f"{other} answers all that it matches",
-            remedy="bind to a narrower key if that is not meant",
-            standard=_PRECEDENCE,
         )
 
 
@@ -173,15 +143,3 @@ def host_of(key: BindingKey, host: str | None) -> str | None:
     if host is not None or not isinstance(key, HostnamePort) or key.host == "*" or not is_host_name(key.host):
         return host
     return f"any.{key.host[2:]}" if key.host.startswith("*.") else key.host
-
-
-def _error(code: str, where: str, found: str, expected: str, remedy: str, standard: str) -> Finding:
-    return Finding(
-        code=code,
-        severity=Severity.ERROR,
-        where=where,
-        found=found,
-        expected=expected,
-        remedy=remedy,
-        standard=standard,
-    )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from mlsssl._embedded import schema
 from mlsssl._machine import files
+from mlsssl._messages.foreign_text import system_reason
 from mlsssl.errors import (
     AccessDeniedError,
     ClosedError,
@@ -312,7 +313,7 @@ def _make_private_file(path: Path) -> None:
     except (OSError, ValueError) as error:
         if isinstance(error, MlssslError):
             raise
-        raise StoreError(f"{path} cannot be made: {error}") from None
+        raise StoreError(f"{path} cannot be made: {system_reason(error)}") from None
 
 
 def _check_companions(path: Path) -> None:

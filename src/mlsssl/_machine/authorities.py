@@ -11,7 +11,7 @@ from mlsssl._formats import pem
 from mlsssl._formats.crl import load_der_crl
 from mlsssl._formats.foreign import read_or
 from mlsssl._formats.parsed import issuer_view
-from mlsssl._validator.constraints import canonical_name
+from mlsssl._validator.name_constraints import canonical_name
 from mlsssl.errors import MalformedDataError, StoreNotFoundError
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from mlsssl._messages.foreign_text import system_reason
 from mlsssl.errors import (
     WINDOWS_ACCESS_DENIED,
     AccessDeniedError,
@@ -269,18 +270,19 @@ def _unnamed(function: str, path: Path, error: OSError | ValueError) -> MlssslEr
         return error
     if getattr(error, "winerror", None) in WINDOWS_ACCESS_DENIED:
         return AccessDeniedError(
-            f"this user may not do this with {path} ({error}); run it in an elevated process (Run as administrator)",
+            f"this user may not do this with {path} ({system_reason(error)}); run it in an elevated process "
+            "(Run as administrator)",
             right="administrator",
         )
     if not isinstance(error, OSError) or error.errno in (errno.ENAMETOOLONG, errno.ELOOP, errno.EINVAL):
         # ValueError: a NUL in the path. Windows answers EINVAL for characters that no path may have.
-        return InvalidInputError(f"{str(path)!r} cannot be the path of a file: {error}")
+        return InvalidInputError(f"{str(path)!r} cannot be the path of a file: {system_reason(error)}")
     if error.errno == errno.ENOTDIR:
         return NotFoundError(f"there is no {path}: a file stands where a folder should")
     if error.errno == errno.EROFS:
         return AccessDeniedError(f"{path} is on a read-only file system", right="write")
     name = errno.errorcode.get(error.errno or 0, "")
-    return NativeError(function, error.errno or 0, name, f"{path}: {error.strerror or error}")
+    return NativeError(function, error.errno or 0, name, f"{path}: {system_reason(error)}")
 
 
 # -- whose it is ------------------------------------------------------------------------------------------------
@@ -530,7 +532,7 @@ def lock(path: Path, *, timeout: float) -> Iterator[None]:
 def _no_locks(path: Path, error: OSError) -> MlssslError:
     name = errno.errorcode.get(error.errno or 0, str(error.errno))
     return UnsupportedError(
-        f"{path} cannot be locked: its file system answers {name} ({error.strerror or error}), so it has no locks; "
+        f"{path} cannot be locked: its file system answers {name} ({system_reason(error)}), so it has no locks; "
         "keep the machine's file and its state folder on a local disk"
     )
 

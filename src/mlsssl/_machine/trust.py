@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlsssl._formats import pem
-from mlsssl._validator.report import Finding, Severity
+from mlsssl._validator.catalogue import WINDOWS_VERDICT
+from mlsssl._validator.findings import make_finding
+from mlsssl._validator.report import Severity
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from mlsssl._machine.ports import TrustProblem
+    from mlsssl._validator.report import Finding
 
 SILENCED = {"trust-not-asked": "Windows' own chain engine was asked"}
 """What the validator says when it is given no roots."""
@@ -26,7 +30,6 @@ NO_PATH = frozenset(
 )
 """The codes that mean only that Windows knows no way to a root; roots of one's own may be the way. All others stand."""
 
-_STANDARD = "Windows: CERT_TRUST_STATUS and CERT_CHAIN_POLICY_SSL (learn.microsoft.com)"
 _REMEDIES = {
     "CERT_TRUST_IS_UNTRUSTED_ROOT": "put the root where Windows trusts it: Store.open('Root').add(ca.certificate)",
     "CERT_TRUST_IS_PARTIAL_CHAIN": "give the missing issuer along, or add it: Store.open('CA').add(intermediate)",
@@ -39,15 +42,9 @@ def findings(problems: Iterable[TrustProblem]) -> Iterator[Finding]:
     """One finding per problem; codes are the system's names: `windows-cert-trust-is-untrusted-root`."""
     for problem in problems:
         where = "leaf" if problem.position == 0 else f"certificate {problem.position} above the leaf"
-        yield Finding(
-            code=f"windows-{problem.name.lower().replace('_', '-')}",
-            severity=Severity.ERROR,
-            where=f"{where}: trust",
-            found=f"{_subject(problem.certificate)} {problem.text} ({problem.name}, {problem.code:#x})",
-            expected="a chain that this Windows trusts for TLS servers",
-            remedy=_REMEDIES.get(problem.name, "issue a new certificate: ca.issue(...)"),
-            standard=_STANDARD,
-        )
+        rule = replace(WINDOWS_VERDICT, code=f"windows-{problem.name.lower().replace('_', '-')}")
+        found = f"{_subject(problem.certificate)} {problem.text} ({problem.name}, {problem.code:#x})"
+        yield make_finding(rule, Severity.ERROR, f"{where}: trust", found, remedy=_REMEDIES.get(problem.name))
 
 
 def _subject(der: bytes) -> str:

@@ -12,12 +12,16 @@ if TYPE_CHECKING:
 _SHOWN_LIMIT = 300  # a host's name has up to 253 characters
 _MESSAGE_LIMIT = 4000
 
-# A PEM block, whole or cut; with its line ends, or with those of a repr (\n as two characters). Whatever the text, each
-# character is looked at a few times only.
+# A PEM block, whole or cut at either end; with its line ends, or with those of a repr (\n as two characters). Whatever
+# the text, each character is looked at a few times only.
 _BODY = r"-----BEGIN [-\sA-Za-z0-9+/=:,\\]*"
-_PEM = re.compile(rf"{_BODY}?-----END [A-Z0-9 ]*-----|{_BODY}", re.IGNORECASE)
-# A piece of one, without its first line: two thirds of a line of base64 and more.
-_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]|(?:\\{1,4}[nr]|[\r\n])(?=[A-Za-z0-9+/])){32,}={0,2}")
+_END = r"-----END [A-Z0-9 ]*-----"
+_TAIL = r"(?<![A-Za-z0-9+/=\\\r\n])[A-Za-z0-9+/=\\\r\n]*[ ]?"
+_PEM = re.compile(rf"{_BODY}?{_END}|{_BODY}|{_TAIL}{_END}", re.IGNORECASE)
+# A piece of one, without its first line: two thirds of a line of base64 and more. As a path on Windows it has
+# backslashes for its slashes.
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]|(?:\\{1,4}|[\r\n])(?=[A-Za-z0-9+/])){32,}={0,2}")
+_LINE_OR_FOLDER = re.compile(r"[/\\\r\n]+")
 _WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
 _LONG = re.compile(r"\S{400,}")  # longer than any file's name or host's name
 
@@ -47,26 +51,26 @@ def without_secrets(text: str) -> str:
 
 
 def _unless_key(match: re.Match[str]) -> str:
-    # Thumbprints, identifiers, paths and host names are made of the same letters; they lack one kind, or have many
-    # slashes, or are made of words; what passes for a word in base64 of random octets has two characters on average.
+    # Thumbprints, identifiers, paths and host names are made of the same letters. They lack one kind, or have short
+    # folders only (or escapes, such as \U0001f600), or are made of words. What passes for a word in base64 of random
+    # octets has two characters on average, and what is between two slashes or line ends of it has sixty.
     found = match.group()
-    kinds = any(c.islower() for c in found), any(c.isupper() for c in found), any(c.isdigit() for c in found)
-    if not all(kinds) or found.count("/") * 10 > len(found) or not found.strip("0123456789abcdefABCDEF"):
-        return found
-    if len(_WORD.findall(found)) * 4 < len(found):
+    long = "".join(part for part in _LINE_OR_FOLDER.split(found) if len(part) >= 10)
+    kinds = any(c.islower() for c in long), any(c.isupper() for c in long), any(c.isdigit() for c in long)
+    if not all(kinds) or not long.strip("0123456789abcdefABCDEF") or len(_WORD.findall(long)) * 4 < len(long):
         return found
     return "(base64 text, not shown)"
 
 
 def message(text: str) -> str:
     """A message of an error or a log: one printable line without secrets; a very long word in it, or all, is cut."""
-    text = _LONG.sub(lambda found: f"{found[0][:100]}…{found[0][-20:]}", printable(without_secrets(text)))
+    text = _LONG.sub(lambda found: f"{found[0][:100]}…{found[0][-20:]}", without_secrets(printable(text)))
     return text if len(text) <= _MESSAGE_LIMIT else f"{text[: _MESSAGE_LIMIT - 1000]} … {text[-900:]}"
 
 
 def message_lines(text: str) -> str:
     """A message of several lines, none of whose line ends is a stranger's; each as `message`."""
-    return "\n".join(map(message, text.split("\n")))
+    return "\n".join(map(message, without_secrets(text).split("\n")))
 
 
 def shown(value: object) -> str:
@@ -89,6 +93,11 @@ def shown(value: object) -> str:
         return _cut(without_secrets(repr(value)))
     except ValueError:  # a whole number of more digits than Python writes (sys.set_int_max_str_digits)
         return f"{type(value).__name__} that is too long to show"
+
+
+def system_reason(error: OSError | ValueError) -> str:
+    """Why the system refused something, without the paths that it adds: they may be ours, made of what was given."""
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _cut(text: str) -> str:

@@ -1,7 +1,9 @@
 """The rule table: every finding code, what it means under each profile, and the standard behind it.
 
 It is data: no rule is repeated elsewhere, and the documentation's table of finding codes is generated from it. The
-five letters of a rule are its severity under procedure, private, public, windows and legacy.
+five letters of a rule are its severity under procedure, private, public, windows and legacy; what is found about a
+machine weighs the same under each, and has one letter. A standard that begins with `mlsssl: docs/` is a page of this
+library's documentation, where no standard says so.
 """
 
 from __future__ import annotations
@@ -10,11 +12,10 @@ from datetime import date
 
 from mlsssl._validator.rules import Rule, rule
 
-__all__ = ["RULES", "RULE_GROUPS"]
+__all__ = ["MACHINE_RULES", "MACHINE_RULE_GROUPS", "RULES", "RULE_GROUPS", "WINDOWS_VERDICT"]
 
 _BR = "CA/Browser Forum TLS BR"
 _APPLE = "Apple support article 103769"
-_REISSUE = "issue a new certificate: ca.issue(...)"
 _NEW_CA = "make a new authority with CertificateAuthority.create(...) and issue from it"
 _BR_START = {"public": date(2012, 7, 1)}
 
@@ -40,7 +41,6 @@ _KEY = (
         "E E E E E",
         "The public key is of a kind or an encoding that cannot be read.",
         expected="an RSA or EC public key, encoded as RFC 3279 and RFC 5480 say",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.1.2.7",
     ),
     rule(
@@ -155,7 +155,6 @@ _SIGNATURE = (
         "W E E W W",
         "The signature is over SHA-1, for which collisions are made in practice.",
         expected="SHA-256, SHA-384 or SHA-512",
-        remedy=_REISSUE,
         standard=f"{_BR} section 7.1.3.2; {_APPLE}",
     ),
     rule(
@@ -163,7 +162,6 @@ _SIGNATURE = (
         "W E E E E",
         "The signature is over MD2, MD4 or MD5, which anyone can forge.",
         expected="SHA-256, SHA-384 or SHA-512",
-        remedy=_REISSUE,
         standard=f"RFC 6151; {_BR} section 7.1.3.2",
     ),
     rule(
@@ -179,7 +177,6 @@ _SIGNATURE = (
         "E E E E E",
         "The certificate names two different signature algorithms, inside and outside its signed part.",
         expected="the same algorithm in signatureAlgorithm and in the signed part",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.1.1.2",
     ),
     rule(
@@ -187,7 +184,6 @@ _SIGNATURE = (
         "- - W - -",
         "The hash of an ECDSA signature does not fit the issuer's curve.",
         expected="SHA-256 from P-256, SHA-384 from P-384, SHA-512 from P-521",
-        remedy=_REISSUE,
         standard=f"{_BR} section 7.1.3.2.2",
     ),
     rule(
@@ -222,7 +218,6 @@ _DATES = (
         "E E E E E",
         "The certificate ends before it begins.",
         expected="notAfter after notBefore",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.1.2.5",
     ),
     rule(
@@ -255,14 +250,13 @@ _DATES = (
         "Less than a tenth of the certificate's validity is left.",
         expected="a renewal after two thirds of the validity",
         remedy="renew it: renew(binding, ca)",
-        standard="RFC 9773 section 1",
+        standard="mlsssl: docs/howto-renew-for-ever",
     ),
     rule(
         "outlives-issuer",
         "- W W N -",
         "The certificate is valid for longer than the authority that issued it.",
         expected="a notAfter not later than the issuer's",
-        remedy=_REISSUE,
         standard="RFC 5280 section 6.1.3 (a)(2)",
     ),
     rule(
@@ -270,7 +264,6 @@ _DATES = (
         "- W E - -",
         "A date is not encoded as its year demands.",
         expected="UTCTime until 2049, GeneralizedTime from 2050",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.1.2.5",
     ),
 )
@@ -323,7 +316,6 @@ _NAMES = (
         "- N E - -",
         "The subjectAltName is critical although there is a subject.",
         expected="a subjectAltName that is critical only when the subject is empty",
-        remedy=_REISSUE,
         standard=f"RFC 5280 section 4.2.1.6; {_BR} section 7.1.2.7.12",
     ),
     rule(
@@ -332,7 +324,6 @@ _NAMES = (
         "The subject is empty and the subjectAltName is not critical; strict OpenSSL (Python 3.13 and later) refuses "
         "that.",
         expected="a critical subjectAltName when the subject is empty",
-        remedy=_REISSUE,
         standard="RFC 5280 sections 4.1.2.6 and 4.2.1.6",
     ),
     rule(
@@ -518,7 +509,6 @@ _USAGE = (
         "- N E - -",
         "The extended key usage is critical.",
         expected="extendedKeyUsage that is not critical",
-        remedy=_REISSUE,
         standard=f"{_BR} section 7.1.2.7.6",
     ),
     rule(
@@ -526,7 +516,6 @@ _USAGE = (
         "W E E W W",
         "The Netscape certificate type does not allow TLS servers, and OpenSSL still looks at it.",
         expected="a certificate without that extension of the nineties, or one with the bit for TLS servers",
-        remedy="issue a new certificate: ca.issue(...)",
         standard="openssl-verification-options(1), Certificate Extensions",
     ),
     rule(
@@ -610,7 +599,6 @@ _USAGE = (
         "- N W - -",
         "The key usage is not critical.",
         expected="a critical keyUsage",
-        remedy=_REISSUE,
         standard=f"RFC 5280 section 4.2.1.3; {_BR} section 7.1.2.7.6",
     ),
     rule(
@@ -618,7 +606,6 @@ _USAGE = (
         "W E E W W",
         "The server's certificate is an authority: Firefox refuses it, and whoever steals its key can issue.",
         expected="basicConstraints with CA:FALSE",
-        remedy="issue a new certificate: ca.issue(...)",
         standard=f"RFC 5280 section 4.2.1.9; {_BR} section 7.1.2.7.8",
     ),
 )
@@ -693,7 +680,6 @@ _ISSUERS = (
         "W E E W W",
         "The certificate does not name its issuer.",
         expected="the issuer's name",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.1.2.4",
     ),
     rule(
@@ -701,7 +687,6 @@ _ISSUERS = (
         "- W E - -",
         "The issuer's name is encoded in another way than in the issuer's own certificate.",
         expected="the octets of the issuer's subject",
-        remedy=_REISSUE,
         standard=f"RFC 5280 section 4.1.2.6; {_BR} section 7.1.4.1",
     ),
     rule(
@@ -769,7 +754,6 @@ _EXTENSIONS = (
         "E E E E E",
         "An extension cannot be read.",
         expected="an extension encoded as its standard says",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.2",
     ),
     rule(
@@ -777,7 +761,6 @@ _EXTENSIONS = (
         "E E E E E",
         "An extension is there more than once.",
         expected="each extension at most once",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.2",
     ),
     rule(
@@ -794,7 +777,6 @@ _EXTENSIONS = (
         "An extension is critical that must or should not be: clients need not process it, and OpenSSL, with curl, "
         "Python, Ruby and PHP on it, refuses the certificate.",
         expected="the extension, not critical",
-        remedy=_REISSUE,
         standard="RFC 5280 sections 4.2, 4.2.1.1, 4.2.1.2, 4.2.1.7, 4.2.1.8, 4.2.1.15 and 4.2.2; RFC 7633",
     ),
     rule(
@@ -818,7 +800,6 @@ _EXTENSIONS = (
         "- W E - -",
         "The certificate is not of version 3.",
         expected="version 3",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.1.2.1",
     ),
     rule(
@@ -827,7 +808,6 @@ _EXTENSIONS = (
         "The certificate has extensions, and says that it is of a version without them; strict OpenSSL (Python 3.13 "
         "and later) and cryptography refuse it.",
         expected="version 3",
-        remedy=_REISSUE,
         standard="RFC 5280 sections 4.1.2.1 and 4.1.2.9",
     ),
     rule(
@@ -835,7 +815,6 @@ _EXTENSIONS = (
         "W E E W W",
         "The certificate is a proxy certificate, which OpenSSL refuses as a server's and as an authority's.",
         expected="a certificate without proxyCertInfo",
-        remedy=_REISSUE,
         standard="RFC 3820 sections 3.8 and 4.1; openssl-verification-options(1)",
     ),
     rule(
@@ -843,7 +822,6 @@ _EXTENSIONS = (
         "W E E W W",
         "The serial number is zero or negative.",
         expected="a positive serial number",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.1.2.2",
     ),
     rule(
@@ -851,7 +829,6 @@ _EXTENSIONS = (
         "- W E - -",
         "The serial number is longer than 20 octets.",
         expected="at most 20 octets",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.1.2.2",
     ),
     rule(
@@ -867,7 +844,6 @@ _EXTENSIONS = (
         "- W E - -",
         "The certificate has an issuer or subject unique identifier.",
         expected="neither of these fields of X.509 version 2",
-        remedy=_REISSUE,
         standard="RFC 5280 section 4.1.2.8",
     ),
     rule(
@@ -875,7 +851,6 @@ _EXTENSIONS = (
         "W E E W W",
         "The subject cannot be read.",
         expected="a distinguished name encoded as X.501 says",
-        remedy=_REISSUE,
         standard="RFC 5280 sections 4.1.2.4 and 4.1.2.6",
     ),
     rule(
@@ -891,7 +866,6 @@ _EXTENSIONS = (
         "- - E - -",
         "The subject has an organizational unit.",
         expected="no organizationalUnitName",
-        remedy=_REISSUE,
         standard=f"{_BR} section 7.1.2.7.4",
         since={"public": date(2022, 9, 1)},
     ),
@@ -979,7 +953,6 @@ _CONSTRAINTS = (
         "- W E - -",
         "A certificate that is no authority has name constraints.",
         expected="nameConstraints in authorities only",
-        remedy=_REISSUE,
         standard=f"RFC 5280 section 4.2.1.10; {_BR} section 7.1.2.7.6",
     ),
     rule(
@@ -1192,9 +1165,184 @@ _OWN = (
         "A rule that the caller added raised an exception.",
         expected="a rule that yields findings",
         remedy="mend the rule",
-        standard="mlsssl",
+        standard="mlsssl: docs/validator",
     ),
 )
+
+_SSL_PARAM = "HTTP Server API: HTTP_SERVICE_CONFIG_SSL_PARAM, AppId"
+_EXISTS = "HTTP Server API: HttpSetServiceConfiguration, ERROR_ALREADY_EXISTS (183)"
+_1312 = (
+    "HTTP Server API: HttpSetServiceConfiguration, ERROR_NO_SUCH_LOGON_SESSION (1312); mlsssl: docs/explanation-1312"
+)
+_PRECEDENCE = "AD FS documentation: precedence of TLS bindings in HTTP.sys; mlsssl: docs/explanation-http-sys"
+
+_DEPLOYMENTS = (
+    rule(
+        "no-private-key",
+        "E",
+        "The certificate comes without its private key, and the store has none.",
+        expected="a private key among the machine's keys, linked to the certificate",
+        remedy="give the certificate together with its private key (Certificate.load of the .pfx, or with_key)",
+        standard=_1312,
+    ),
+    rule(
+        "private-key-unusable",
+        "E",
+        "The private key in the store does not open, or lies among a user's keys.",
+        expected="a private key among the machine's keys, linked to the certificate",
+        remedy="give the certificate together with its private key (Certificate.load of the .pfx, or with_key)",
+        standard=_1312,
+    ),
+    rule(
+        "certificate-unreadable",
+        "E",
+        "A field of the certificate cannot be read.",
+        expected="a certificate that can be read",
+        remedy="issue a new one",
+        standard="RFC 5280 section 4.1",
+    ),
+    rule(
+        "names-lost",
+        "E",
+        "A renewal would lose a name that the old certificate has.",
+        expected="every name of the certificate that it renews",
+        remedy="issue one for these names too",
+        standard="RFC 9525 section 6",
+    ),
+    rule(
+        "binding-exists",
+        "E",
+        "The key has another binding, and on_conflict says to leave it.",
+        expected="no other binding",
+        remedy="on_conflict='replace' replaces it",
+        standard=_EXISTS,
+    ),
+    rule(
+        "binding-kept",
+        "N",
+        "The key has another binding, and with on_conflict='keep' nothing is done.",
+        expected="no other binding",
+        remedy="on_conflict='replace' replaces it",
+        standard=_EXISTS,
+    ),
+    rule(
+        "owner-changes",
+        "W",
+        "The binding would get another owner: tools find their record by it.",
+        expected="a binding of the owner given",
+        remedy="leave app_id out to keep the owner: tools find their record by it; or on_conflict='fail'",
+        standard=_SSL_PARAM,
+    ),
+    rule(
+        "owner-known",
+        "N",
+        "The binding belongs to IIS, AD FS or another known program.",
+        expected="a change that its owner knows of",
+        remedy="look at it in that program afterwards; it may write its own record again",
+        standard=_SSL_PARAM,
+    ),
+    rule(
+        "binding-shadowed",
+        "N",
+        "Another record answers some clients in place of this one; a warning for an address over a host name.",
+        expected="a binding that answers all that it matches",
+        remedy="remove the other if nobody needs it, or deploy to it too",
+        standard=_PRECEDENCE,
+    ),
+    rule(
+        "binding-shadows",
+        "N",
+        "This record answers some clients in place of another; a warning for an address over a host name.",
+        expected="a binding in whose place no other answers",
+        remedy="bind to a narrower key if that is not meant",
+        standard=_PRECEDENCE,
+    ),
+    rule(
+        "ends-before-the-old-one",
+        "W",
+        "The new certificate ends before the bound one.",
+        expected="a certificate that lasts longer than the one it replaces",
+        remedy="look whether the two were mixed up",
+        standard="mlsssl: docs/howto-replace-live",
+    ),
+    rule(
+        "served-another",
+        "E",
+        "A handshake after the change showed another certificate.",
+        expected="the bound certificate",
+        remedy="restart the service that listens there (restart=[...]), or look whether it uses HTTP.sys at all",
+        standard="mlsssl: docs/explanation-http-sys",
+    ),
+    rule(
+        "served-nothing",
+        "E",
+        "Something listens there after the change, but there was no handshake.",
+        expected="the bound certificate",
+        remedy="restart the service that listens there (restart=[...]), or look whether it uses HTTP.sys at all",
+        standard="mlsssl: docs/explanation-http-sys",
+    ),
+)
+
+_AUDITS = (
+    rule(
+        "renewal-due",
+        "W",
+        "The bound certificate should have been renewed by now.",
+        expected="a certificate that is renewed in time",
+        remedy="mlsssl renew --all --due, or renew(key, authority)",
+        standard="mlsssl: docs/howto-renew-for-ever",
+    ),
+    rule(
+        "superseded-bound",
+        "N",
+        "The certificate was renewed, but is still bound.",
+        expected="the certificate that renewed it",
+        remedy="deploy the newer one here too",
+        standard="Windows: CERT_RENEWAL_PROP_ID; mlsssl: docs/howto-renew-for-ever",
+    ),
+    rule(
+        "change-pending",
+        "E",
+        "A change was killed and is not recovered; a notice while another process is changing the machine, for it may "
+        "be that change.",
+        expected="every change finished or taken back",
+        remedy="mlsssl recover",
+        standard="mlsssl: docs/explanation-atomic",
+    ),
+)
+
+
+# What is wrong in each case, and what to do about it exactly, is told by the machine that looked.
+_CAUSES = tuple(
+    rule(
+        code,
+        "E",
+        title,
+        expected="a certificate that HTTP.sys can use",
+        remedy="add the certificate again together with its private key: store.add(certificate)",
+        standard=_1312,
+    )
+    for code, title in (
+        ("not-in-store", "The certificate is in no store of this machine."),
+        ("wrong-store", "The certificate is in LocalMachine, but in another store than the binding names."),
+        ("wrong-location", "The certificate is in CurrentUser, where HTTP.sys never looks."),
+        ("no-key", "The certificate is in the store, without a private key."),
+        ("key-not-found", "The certificate names a private key that is gone."),
+        ("user-keyset", "The private key lies among a user's keys, which HTTP.sys cannot open."),
+        ("key-not-persisted", "The private key ended with the process that loaded it."),
+        ("key-mismatch", "The private key that the certificate names is another certificate's."),
+        ("unusable-ctl", "None of these, and the binding names a trust list; found only when a record is set."),
+    )
+)
+
+WINDOWS_VERDICT = rule(
+    "windows-verdict",
+    "E",
+    "Windows' own chain engine holds something against the certificate; the code has Windows' name for it.",
+    expected="a chain that this Windows trusts for TLS servers",
+    standard="Windows: CERT_TRUST_STATUS and CERT_CHAIN_POLICY_SSL (learn.microsoft.com)",
+)
+"""The rule behind every code `windows-...`."""
 
 RULE_GROUPS: dict[str, tuple[Rule, ...]] = {
     "The key": _KEY,
@@ -1215,3 +1363,13 @@ RULE_GROUPS: dict[str, tuple[Rule, ...]] = {
 
 RULES: dict[str, Rule] = {entry.code: entry for group in RULE_GROUPS.values() for entry in group}
 """Every rule by its code."""
+
+MACHINE_RULE_GROUPS: dict[str, tuple[Rule, ...]] = {
+    "What a deployment can find, before and after": _DEPLOYMENTS,
+    "What an audit can find": _AUDITS,
+    "Causes of 1312": _CAUSES,
+}
+"""The rules about bindings, changes and machines, under the headings of the documentation, in its order."""
+
+MACHINE_RULES: dict[str, Rule] = {entry.code: entry for group in MACHINE_RULE_GROUPS.values() for entry in group}
+"""Every one of these by its code; two causes of 1312 have the code of a rule about certificates."""

@@ -11,14 +11,14 @@ from cryptography.hazmat.primitives.asymmetric import ec
 
 from mlsssl._formats import foreign
 from mlsssl._formats.parsed import GENERALIZED_TIME, UTC_TIME
-from mlsssl._validator.constraints import canonical_name
+from mlsssl._validator.name_constraints import canonical_name
 from mlsssl._validator.policies import MAPPINGS
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from mlsssl._formats.parsed import View
-    from mlsssl._validator.emitter import Emitter
+    from mlsssl._validator.findings import Emitter
 
 __all__ = [
     "NETSCAPE_TYPE",

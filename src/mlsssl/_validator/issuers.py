@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 
-from mlsssl._validator.constraints import check_form
 from mlsssl._validator.every_certificate import check_common, check_key_identifiers, check_signature_algorithm
+from mlsssl._validator.name_constraints import check_form
 from mlsssl._validator.policies import maps_any_policy, read_mappings
 from mlsssl._validator.weak_keys import check_key
 
 if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
-    from mlsssl._validator.emitter import Emitter
+    from mlsssl._validator.findings import Emitter
 
 __all__ = ["check_issuer"]
 

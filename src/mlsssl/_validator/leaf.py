@@ -19,8 +19,8 @@ from mlsssl._formats.hosts import (
     to_a_labels,
 )
 from mlsssl._validator.every_certificate import NETSCAPE_TYPE, check_common, check_dates, netscape_bits
-from mlsssl._validator.rules import days_of
-from mlsssl._validator.suffixes import is_internal, is_public_suffix
+from mlsssl._validator.profiles import days_of
+from mlsssl._validator.public_suffixes import is_public_suffix
 from mlsssl._validator.weak_keys import check_key, for_pss_only
 from mlsssl.errors import InvalidInputError
 
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.hosts import Address
     from mlsssl._formats.parsed import View
-    from mlsssl._validator.emitter import Emitter
+    from mlsssl._validator.findings import Emitter
 
-__all__ = ["Names", "check_host", "check_leaf", "names_of"]
+__all__ = ["Names", "check_host", "check_leaf", "is_internal"]
 
 _SAN = "subjectAltName"
 _SSL_SERVER = 0x40  # bit 1 of netscapeCertType
@@ -43,6 +43,11 @@ _OTHER_USAGES = {
     Eku.OCSP_SIGNING: "OCSPSigning",
 }
 _NAMED_USAGES = {Eku.CLIENT_AUTH: "clientAuth", **_OTHER_USAGES}
+# RFC 6761, RFC 6762 appendix G, RFC 8375, RFC 9476, and the names that ICANN will never delegate (corp, home, mail).
+_INTERNAL_TOP_LEVELS = frozenset(
+    {"alt", "corp", "domain", "home", "internal", "intranet", "invalid", "lan", "local", "localdomain", "localhost"}
+    | {"mail", "private", "test"}
+)
 
 
 class Names:
@@ -72,11 +77,6 @@ class Names:
         listed = [*self.dns[:20], *map(str, self.addresses[:20])][:20]
         shown = ", ".join(name if len(name) <= 255 else f"{name[:255]}…" for name in listed)
         return shown if count <= 20 else f"{shown} and {count - 20} more"
-
-
-def names_of(view: View) -> Names:
-    """The names of a certificate."""
-    return Names(view)
 
 
 def check_host(names: Names, host: str | Address, emit: Emitter) -> None:
@@ -205,6 +205,15 @@ def _check_names(view: View, names: Names, emit: Emitter, host: str | Address | 
             emit("ip-malformed", _SAN, f"the address {address}")
         elif not address.is_global:
             emit("reserved-ip", _SAN, f"the address {address}")
+
+
+def is_internal(name: str) -> bool:
+    """Whether `name` (lower case, without wildcard) ends in no top-level domain of the public DNS.
+
+    Names of one label, and the names reserved for private use; any other ending counts as public.
+    """
+    labels = name.split(".")
+    return len(labels) < 2 or labels[-1] in _INTERNAL_TOP_LEVELS
 
 
 def _check_dns_name(name: str, emit: Emitter, *, decisive: bool) -> None:

@@ -20,15 +20,15 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from mlsssl._formats import foreign
 from mlsssl._formats.parsed import issuer_view
-from mlsssl._validator.constraints import BudgetExceededError, canonical_name, find_violation
-from mlsssl._validator.emitter import Emitter
 from mlsssl._validator.every_certificate import (
     aki_mismatch,
     check_dates,
     check_ecdsa_hash,
     check_key_identifiers,
 )
+from mlsssl._validator.findings import Emitter
 from mlsssl._validator.issuers import check_issuer
+from mlsssl._validator.name_constraints import BudgetExceededError, canonical_name, find_violation
 from mlsssl._validator.policies import missing_policy
 from mlsssl._validator.report import Attempt, Severity
 from mlsssl._validator.weak_keys import for_pss_only
@@ -38,9 +38,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mlsssl._formats.parsed import View
-    from mlsssl._validator.constraints import Budget
+    from mlsssl._validator.name_constraints import Budget
+    from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Finding
-    from mlsssl._validator.rules import Profile
 
 __all__ = ["PathResult", "build_path", "link_issuers"]
 
@@ -84,21 +84,18 @@ class _DeadEnd:
         return (-len(self.path), sum(f.severity is Severity.ERROR for f in self.findings))
 
 
-class TrustAnchors:
-    """What the caller trusts, indexed by name: once for ten thousand leaves instead of for each of them.
+class _Candidates:
+    """Certificates that may be issuers, indexed by name.
 
     Attributes:
-        views: Each certificate once, in the order given.
-        ders: Their DER.
+        views: All of them, in the order given.
         by_subject: The views by the octets of their subject.
     """
 
-    __slots__ = ("_canonical", "by_subject", "ders", "views")
+    __slots__ = ("_canonical", "by_subject", "views")
 
-    def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
-        found = {view.der: view for view in map(issuer_view, certificates)}
-        self.views = tuple(found.values())
-        self.ders = found.keys()
+    def __init__(self, views: Iterable[View]) -> None:
+        self.views = tuple(views)
         self.by_subject: dict[bytes, list[View]] = {}
         for view in self.views:
             self.by_subject.setdefault(view.subject, []).append(view)
@@ -108,16 +105,27 @@ class TrustAnchors:
     def canonical(self) -> dict[object, list[View]]:
         """The views by their canonical subject; made when a name is first missed."""
         if self._canonical is None:
-            self._canonical = _canonical_index(self.views)
+            found: dict[object, list[View]] = {}
+            for view in self.views[:_MOST_NAMES]:
+                if view.name is not None:
+                    found.setdefault(canonical_name(view.name), []).append(view)
+            self._canonical = found
         return self._canonical
 
 
-def _canonical_index(views: Sequence[View]) -> dict[object, list[View]]:
-    found: dict[object, list[View]] = {}
-    for view in views[:_MOST_NAMES]:
-        if view.name is not None:
-            found.setdefault(canonical_name(view.name), []).append(view)
-    return found
+class TrustAnchors(_Candidates):
+    """What the caller trusts, each certificate once: indexed once for ten thousand leaves instead of for each of them.
+
+    Attributes:
+        ders: Their DER.
+    """
+
+    __slots__ = ("ders",)
+
+    def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
+        found = {view.der: view for view in map(issuer_view, certificates)}
+        super().__init__(found.values())
+        self.ders = found.keys()
 
 
 def build_path(
@@ -189,15 +197,8 @@ class _Search:
     ) -> None:
         self.leaf, self.at, self.profile, self.max_depth, self.budget = leaf, at, profile, max_depth, budget
         self.anchors = anchors
-        self.pool: list[View] = []
-        self.pool_by_subject: dict[bytes, list[View]] = {}
-        seen = {leaf.der}
-        for view in pool:
-            if view.der not in seen and view.der not in anchors.ders:
-                seen.add(view.der)
-                self.pool.append(view)
-                self.pool_by_subject.setdefault(view.subject, []).append(view)
-        self._canonical: dict[object, list[View]] | None = None
+        once = {view.der: view for view in pool if view.der != leaf.der and view.der not in anchors.ders}
+        self.pool = _Candidates(once.values())
         self._distances: dict[bytes, int] | None = None
         self._own: dict[bytes, list[Finding]] = {}
         self._signatures: dict[tuple[bytes, bytes], str] = {}
@@ -300,7 +301,7 @@ class _Search:
     def _candidates(self, view: View) -> list[View]:
         """The certificates that bear the issuer's name; the likeliest first."""
         named = self._others(self.anchors.by_subject.get(view.issuer, ()))
-        named += self.pool_by_subject.get(view.issuer, ())
+        named += self.pool.by_subject.get(view.issuer, ())
         if not named:
             named = self._by_canonical(view)
         if len(named) < 2:
@@ -321,7 +322,7 @@ class _Search:
         if self._distances is None:
             below: dict[bytes, set[bytes]] = {}
             anchors = self._others(self.anchors.views)
-            for view in (*anchors, *self.pool):
+            for view in (*anchors, *self.pool.views):
                 below.setdefault(view.issuer, set()).add(view.subject)
             reached = {view.subject: 0 for view in anchors}
             frontier = deque(reached)
@@ -332,7 +333,7 @@ class _Search:
                         reached[subject] = reached[name] + 1
                         frontier.append(subject)
             self._distances = reached
-        return 1 + self._distances.get(candidate.issuer, len(self.anchors.views) + len(self.pool))
+        return 1 + self._distances.get(candidate.issuer, len(self.anchors.views) + len(self.pool.views))
 
     def _others(self, views: Iterable[View]) -> list[View]:
         """Without the leaf, which issues nothing here even where it is trusted."""
@@ -340,13 +341,11 @@ class _Search:
 
     def _by_canonical(self, view: View) -> list[View]:
         """Issuers whose name is the same by RFC 5280 section 7.1 though written in other octets."""
-        if self._canonical is None:
-            self._canonical = _canonical_index(self.pool)
         wanted = foreign.read_or(None, attrgetter("issuer"), view.certificate)
         if wanted is None or not wanted.rdns:  # an unreadable name is nobody's name
             return []
         name = canonical_name(wanted)
-        return [*self._others(self.anchors.canonical.get(name, ())), *self._canonical.get(name, ())]
+        return [*self._others(self.anchors.canonical.get(name, ())), *self.pool.canonical.get(name, ())]
 
     # What is found about one candidate ---------------------------------------------------------------------------
 
@@ -410,11 +409,8 @@ class _Search:
     # What is told about ways that ended ----------------------------------------------------------------------------
 
     def _emitter(self, view: View, *, anchor: bool) -> Emitter:
-        if view is self.leaf:
-            label = "leaf"
-        else:
-            label = f'{"root" if anchor else "intermediate"} "{view.subject_text}"'
-        return Emitter(self.profile, label, view.not_before.date())
+        role = "leaf" if view is self.leaf else "root" if anchor else "intermediate"
+        return Emitter(self.profile, view, role)
 
     def _about(self, view: View, code: str, part: str, found: str, *, remedy: str | None = None) -> Finding:
         emit = self._emitter(view, anchor=view.der in self.anchors.ders)

@@ -1,14 +1,115 @@
-"""The five profiles: whose rules can judge a certificate, and the validity limits that come with them."""
+"""Whose rules can judge a certificate: what a profile is, and the five profiles with their validity limits."""
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from typing import TYPE_CHECKING
 
 from mlsssl._messages.foreign_text import shown
-from mlsssl._validator.rules import PROFILE_NAMES, Profile, ValidityLimit
+from mlsssl._validator.catalogue import RULES
+from mlsssl._validator.report import Severity
+from mlsssl._validator.rules import PROFILE_NAMES, check_code
 from mlsssl.errors import InvalidInputError
 
-__all__ = ["PROFILES", "find_profile"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from mlsssl._validator.rules import Rule
+
+__all__ = ["PROFILES", "Profile", "ValidityLimit", "days_of", "find_profile"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ValidityLimit:
+    """The longest validity of certificates issued from a day on.
+
+    Attributes:
+        since: First day of issue (notBefore) on which it holds.
+        days: Days at most, counted as `days_of` does.
+        recommended: Days at most as a recommendation; None when the source has none.
+        standard: Where it stands.
+    """
+
+    since: date
+    days: int
+    recommended: int | None
+    standard: str
+
+
+def days_of(not_before: datetime, not_after: datetime) -> int:
+    """Days of validity: both ends count, a day has 86,400 s, any rest is another day (BR sections 1.6.1 and 6.3.2)."""
+    return -((not_before - not_after - timedelta(seconds=1)) // timedelta(days=1))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """Whose rules judge.
+
+    Attributes:
+        name: One of `PROFILE_NAMES`, or a name of your own for a profile made with `with_severity`.
+        base: The profile of the rule table that it stands on.
+        summary: Whom it speaks for, one sentence.
+        validity_limits: Limits in the order of their dates; the last one in force on the day of issue holds.
+        accepts_common_name: Whether a name in the subject's CN counts when there is no subjectAltName.
+        overrides: Code to the severity that this profile gives it instead; None leaves the rule out.
+    """
+
+    name: str
+    base: str
+    summary: str
+    validity_limits: Sequence[ValidityLimit] = ()
+    accepts_common_name: bool = False
+    overrides: Mapping[str, Severity | None] = field(default_factory=dict)
+
+    def severity(self, checked: Rule, issued: date) -> Severity | None:
+        """How much a finding of this rule matters for a certificate issued on this day; None: not at all."""
+        if checked.code in self.overrides:
+            return self.overrides[checked.code]
+        since = checked.since.get(self.base)
+        if since is not None and issued < since:
+            return Severity.NOTICE
+        return checked.severities.get(self.base)
+
+    def has(self, checked: Rule) -> bool:
+        """Whether findings of this rule can come up at all."""
+        return self.overrides.get(checked.code, checked.severities.get(self.base)) is not None
+
+    def limit(self, issued: date) -> ValidityLimit | None:
+        """The validity limit in force on this day, or None."""
+        held = None
+        for limit in self.validity_limits:
+            if issued >= limit.since:
+                held = limit
+        return held
+
+    def with_severity(self, name: str, /, **overrides: Severity | str | None) -> Profile:
+        """A copy called `name` in which codes (hyphens written as underscores) have other severities, or none.
+
+        Raises:
+            InvalidInputError: a severity or a code that does not exist.
+        """
+        unknown = [code for code in overrides if code.replace("_", "-") not in RULES]
+        if unknown:
+            raise InvalidInputError(f"there is no finding code {unknown[0].replace('_', '-')!r} to give a severity to")
+        try:
+            changed = {
+                check_code(code.replace("_", "-")): None if severity is None else Severity(severity)
+                for code, severity in overrides.items()
+            }
+        except ValueError:
+            wrong = ", ".join(map(shown, overrides.values()))
+            raise InvalidInputError(f"a severity is error, warning, notice or None, not {wrong}") from None
+        return Profile(
+            name=name,
+            base=self.base,
+            summary=self.summary,
+            validity_limits=self.validity_limits,
+            accepts_common_name=self.accepts_common_name,
+            overrides={**self.overrides, **changed},
+        )
+
 
 _BR = "CA/Browser Forum TLS Baseline Requirements section 6.3.2"
 _BR_2012 = f"{_BR} (version 1.0)"

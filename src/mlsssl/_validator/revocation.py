@@ -13,14 +13,14 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 from mlsssl._formats import foreign
 from mlsssl._formats.crl import line_and_age, newest_of_each_line
 from mlsssl._formats.parsed import name_text
-from mlsssl._validator.constraints import canonical_name
+from mlsssl._validator.name_constraints import canonical_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from mlsssl._formats.parsed import View
-    from mlsssl._validator.emitter import Emitter
+    from mlsssl._validator.findings import Emitter
 
 __all__ = ["check_pointers", "check_revocation"]
 

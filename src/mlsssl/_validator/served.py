@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from mlsssl._formats.parsed import View
-    from mlsssl._validator.emitter import Emitter
+    from mlsssl._validator.findings import Emitter
 
 __all__ = ["Served", "check_served"]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Literal
@@ -13,26 +14,27 @@ from mlsssl._formats.parsed import View, issuer_view
 from mlsssl._messages.arguments import check_callable, check_mapping, check_type, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._validator.catalogue import RULES
-from mlsssl._validator.constraints import Budget
-from mlsssl._validator.emitter import Emitter
 from mlsssl._validator.every_certificate import check_key_identifiers, check_signature_algorithm
-from mlsssl._validator.leaf import check_host, check_leaf, names_of
+from mlsssl._validator.findings import Emitter
+from mlsssl._validator.leaf import Names, check_host, check_leaf
+from mlsssl._validator.name_constraints import Budget
 from mlsssl._validator.path import PathResult, TrustAnchors, build_path, link_issuers
 from mlsssl._validator.profiles import find_profile
 from mlsssl._validator.report import Finding, PathStep, Report, Severity, Silenced
 from mlsssl._validator.revocation import check_pointers, check_revocation
-from mlsssl._validator.rules import Profile, RuleContext, UserRule, check_code
+from mlsssl._validator.rules import check_code
 from mlsssl._validator.served import Served, check_served
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
     from mlsssl._formats.pkcs12.explain import PfxExplanation
+    from mlsssl._validator.profiles import Profile
 
-__all__ = ["ServerFacts", "validate"]
+__all__ = ["RuleContext", "ServerFacts", "UserRule", "validate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,29 @@ class ServerFacts:
     from_pfx: bool | None = None
     pfx: PfxExplanation | None = None
     readable_by: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RuleContext:
+    """What a rule of the user's own sees.
+
+    Attributes:
+        certificate: The leaf.
+        path: The certificates from the leaf to the trust anchor, as far as they were found.
+        host: The name asked about, or None.
+        at: The moment asked about.
+        profile: The profile that judges.
+    """
+
+    certificate: x509.Certificate
+    path: tuple[x509.Certificate, ...]
+    host: str | None
+    at: datetime
+    profile: Profile
+
+
+UserRule = Callable[[RuleContext], Iterable[Finding]]
+"""A rule of the user's own: takes a `RuleContext`, yields findings with codes of its own."""
 
 
 def validate(
@@ -121,8 +146,8 @@ def validate(
     wanted = parse_host(host) if host is not None else None
 
     view = View(leaf)
-    emit = Emitter(judge, "leaf", view.not_before.date())
-    names = names_of(view)
+    emit = Emitter(judge, view, "leaf")
+    names = Names(view)
     if wanted is not None:
         check_host(names, wanted, emit)
     _check_private_key(view, private_key, emit, expected=expect_key)
@@ -268,8 +293,7 @@ def _revocation_findings(
     emitters: list[Emitter] = []
 
     def emitter(view: View) -> Emitter:
-        label = "leaf" if view is found.path[0] else f'intermediate "{view.subject_text}"'
-        emitters.append(Emitter(judge, label, view.not_before.date()))
+        emitters.append(Emitter(judge, view, "leaf" if view is found.path[0] else "intermediate"))
         return emitters[-1]
 
     check_pointers(found.path, emitter, trusted=found.trusted)

@@ -19,7 +19,7 @@ from mlsssl._embedded.database import Database
 from mlsssl._embedded.listener.connection import Connection, Limits, Service
 from mlsssl._embedded.listener.serving import Serving
 from mlsssl._messages.arguments import check_mapping, check_type, items_of
-from mlsssl._messages.foreign_text import clean_logger, shown
+from mlsssl._messages.foreign_text import clean_logger, shown, system_reason
 from mlsssl.errors import ClosedError, InvalidInputError, ListenerError, MlssslError
 from mlsssl.values import BindingFamily, IpPort, parse_binding_key
 
@@ -387,4 +387,4 @@ def _advice(error: OSError, port: int) -> str:
         return f"this user may not use it; choose a port above 1023, for example ports={{{port}: {port + 8000}}}"
     if error.errno == errno.EADDRNOTAVAIL:
         return "it is no address of this computer"
-    return error.strerror or str(error)
+    return system_reason(error)

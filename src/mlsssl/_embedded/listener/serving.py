@@ -14,6 +14,7 @@ from mlsssl._embedded.chains import client_roots, find_chain
 from mlsssl._embedded.listener.contexts import Identity, NoVersionLeftError, make_context
 from mlsssl._embedded.selection import by_port
 from mlsssl._formats.pem import load_der
+from mlsssl._messages.foreign_text import system_reason
 from mlsssl.errors import ListenerError, MlssslError
 
 if TYPE_CHECKING:
@@ -179,7 +180,7 @@ class Serving:
         try:
             status = path.stat()
         except OSError as error:
-            raise ListenerError(f"{path} cannot be read: {error}") from None
+            raise ListenerError(f"{path} cannot be read: {system_reason(error)}") from None
         mark = (status.st_mtime_ns, status.st_size, status.st_ino, store.password)
         known = self._files.get(path)
         if known is None or known[0] != mark:

@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from chains import NOW, Made, ec_key, intermediate, leaf, root, rsa_key
 from faults import HOST
-from mlsssl._validator import known_keys
+from mlsssl._validator import weak_keys
 from mlsssl._validator.rules import PROFILE_NAMES
 from mlsssl._validator.validate import validate
 
@@ -77,7 +77,7 @@ def _check(cache: Path, *chains: tuple[Made, ...], before: str = "") -> tuple[li
         file = cache / f"chain{number}.pem"
         file.write_bytes(b"".join(made.certificate().public_bytes(Encoding.PEM) for made in chain))
         files.append(str(file))
-    source = str(Path(known_keys.__file__).parents[2])
+    source = str(Path(weak_keys.__file__).parents[2])
     environment = {**os.environ, "XDG_CACHE_HOME": str(cache), "PYTHONPATH": source}
     done = subprocess.run(
         [sys.executable, "-W", "error", "-c", SCRIPT.format(before=before), NOW.isoformat(), HOST, *files],
@@ -166,8 +166,8 @@ def test_what_the_library_raises_stays_inside(monkeypatch: pytest.MonkeyPatch, e
     def lookup(number: int) -> object:
         raise error
 
-    monkeypatch.setattr(known_keys, "_listed", lambda: lookup)
-    assert known_keys.find_collection(lambda: 15) is None
+    monkeypatch.setattr(weak_keys, "_listed", lambda: lookup)
+    assert weak_keys.find_collection(lambda: 15) is None
 
 
 def test_only_what_the_library_calls_found_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,25 +178,25 @@ def test_only_what_the_library_calls_found_is_found(monkeypatch: pytest.MonkeyPa
         asked.append(number)
         return {"subtest": "x" * 1000} if number == 15 else False
 
-    monkeypatch.setattr(known_keys, "_listed", lambda: lookup)
-    assert known_keys.find_collection(lambda: 15) == "x" * 60
-    assert known_keys.find_collection(lambda: 16) is None
-    assert known_keys.find_collection(lambda: None) is None
-    assert known_keys.find_collection(lambda: -15) is None
+    monkeypatch.setattr(weak_keys, "_listed", lambda: lookup)
+    assert weak_keys.find_collection(lambda: 15) == "x" * 60
+    assert weak_keys.find_collection(lambda: 16) is None
+    assert weak_keys.find_collection(lambda: None) is None
+    assert weak_keys.find_collection(lambda: -15) is None
     assert asked == [15, 16]
 
 
 def test_the_number_is_not_computed_without_a_list(monkeypatch: pytest.MonkeyPatch) -> None:
     """A check costs nothing more where there is no list."""
-    monkeypatch.setattr(known_keys, "_listed", lambda: None)
-    assert known_keys.find_collection(lambda: pytest.fail("computed")) is None
+    monkeypatch.setattr(weak_keys, "_listed", lambda: None)
+    assert weak_keys.find_collection(lambda: pytest.fail("computed")) is None
 
 
 @pytest.mark.parametrize("profile", PROFILE_NAMES)
 def test_a_listed_key_is_refused_by_every_profile(monkeypatch: pytest.MonkeyPatch, profile: str) -> None:
     """As the other weaknesses that give the private key away."""
     known = _number(ec_key(3))
-    monkeypatch.setattr(known_keys, "_listed", lambda: lambda number: {"subtest": "rfc"} if number == known else False)
+    monkeypatch.setattr(weak_keys, "_listed", lambda: lambda number: {"subtest": "rfc"} if number == known else False)
     end, between, top = (made.certificate() for made in _chain())
     report = validate(end, host=HOST, at=NOW, trust=[top], intermediates=[between], profile=profile, expect_key=False)
     assert [f.code for f in report.errors] == ["key-compromised"]

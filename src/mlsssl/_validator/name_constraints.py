@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
     from mlsssl._formats.parsed import View
-    from mlsssl._validator.emitter import Emitter
+    from mlsssl._validator.findings import Emitter
 
 __all__ = [
     "Budget",
@@ -50,7 +50,7 @@ NamesByKind = dict[type[x509.GeneralName], list[object]]
 
 
 class BudgetExceededError(Exception):
-    """Checking costs more than any honest chain does; never leaves `_pki`."""
+    """Checking costs more than any honest chain does; never leaves the validator and the authority."""
 
 
 class Budget:
@@ -367,11 +367,7 @@ _MATCHERS: dict[type[x509.GeneralName], Callable[[object, object, bool], bool]] 
 
 def canonical_name(name: x509.Name) -> tuple[frozenset[tuple[str, str | bytes]], ...]:
     """A name for comparing as RFC 5280 section 7.1 says: without case, runs of blanks as one, Unicode composed."""
-    return tuple(frozenset((a.oid.dotted_string, _folded(a.value)) for a in rdn) for rdn in _rdns(name))
-
-
-def _rdns(name: x509.Name) -> Iterable[x509.RelativeDistinguishedName]:
-    return name.rdns
+    return tuple(frozenset((a.oid.dotted_string, _folded(a.value)) for a in rdn) for rdn in name.rdns)
 
 
 def _folded(value: str | bytes) -> str | bytes:

@@ -1,4 +1,4 @@
-"""Public suffixes: domains under which strangers register names, and names that no public authority may certify.
+"""Public suffixes: domains under which strangers register names.
 
 The whole list changes weekly and belongs to a library that follows it: where `publicsuffixlist` is installed (the
 extra `mlsssl[publicsuffix]`), it decides. Without it a short, documented rule of thumb does: one label; a
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["is_internal", "is_public_suffix"]
+__all__ = ["is_public_suffix"]
 
 _SECOND_LEVELS = frozenset(
     {"ac", "asn", "biz", "co", "com", "ed", "edu", "firm", "gen", "go", "gob", "gouv", "gov", "govt", "gv", "id", "ind"}
@@ -51,11 +51,6 @@ _HOSTING = frozenset(
         "workers.dev",
     }
 )
-# RFC 6761, RFC 6762 appendix G, RFC 8375, RFC 9476, and the names that ICANN will never delegate (corp, home, mail).
-_INTERNAL_TOP_LEVELS = frozenset(
-    {"alt", "corp", "domain", "home", "internal", "intranet", "invalid", "lan", "local", "localdomain", "localhost"}
-    | {"mail", "private", "test"}
-)
 
 
 @functools.lru_cache(maxsize=1)
@@ -79,12 +74,3 @@ def is_public_suffix(domain: str) -> bool:
     if len(labels) == 2 and len(labels[1]) == 2 and labels[0] in _SECOND_LEVELS:
         return True
     return domain in _HOSTING
-
-
-def is_internal(name: str) -> bool:
-    """Whether `name` (lower case, without wildcard) ends in no top-level domain of the public DNS.
-
-    Names of one label, and the names reserved for private use; any other ending counts as public.
-    """
-    labels = name.split(".")
-    return len(labels) < 2 or labels[-1] in _INTERNAL_TOP_LEVELS
