@@ -11,7 +11,6 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING
 
-from asn1crypto import core
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -67,7 +66,7 @@ def num(value: int) -> bytes:
 
 def oid(dotted: str) -> bytes:
     """An OBJECT IDENTIFIER."""
-    return bytes(core.ObjectIdentifier(dotted).dump())
+    return der.write_oid(dotted)
 
 
 def pem(label: str, der: bytes, headers: str = "") -> bytes:

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -43,12 +42,7 @@ def _octets(contents: bytes) -> bytes:
     return tlv(0x04, contents)
 
 
-def _number(value: int) -> bytes:
-    return bytes(core.Integer(value).dump())
-
-
-def _oid(dotted: str) -> bytes:
-    return bytes(core.ObjectIdentifier(dotted).dump())
+_number, _oid = der.write_number, der.write_oid
 
 
 def _pbes2(kdf: bytes, iv: bytes = bytes(16)) -> bytes:

@@ -5,8 +5,8 @@ which it is most of the cost; `only`, `members` and `Fields` give elements, and 
 that BER allows in a PFX (RFC 7292, section 3). Work is bounded by the bytes: every count is limited by its caller, and
 an indefinite length is looked for once on each level.
 
-asn1crypto, which does this too, is not used: its parser takes bytes without a place and so copies the rest of a list
-for each member, its structures take three times as long as these elements, and it gives no places in a certificate.
+No library does it instead: asn1crypto's parser takes bytes without a place and so copies the rest of a list for each
+member, its structures take three times as long as these elements, and it gives no places in a certificate.
 
 The elements' functions raise ValueError for what they do not expect; call them inside `decoding`.
 """
