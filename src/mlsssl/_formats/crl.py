@@ -37,7 +37,9 @@ def load_der_crl(data: bytes) -> x509.CertificateRevocationList:
     Raises:
         MalformedDataError: it is none, or its name, times or extensions cannot be read.
     """
-    return _readable(read(_NO_CRL, x509.load_der_x509_crl, data))
+    crl = read(_NO_CRL, x509.load_der_x509_crl, data)
+    read(_NO_CRL, _needed_fields, crl)  # which are read lazily, so that nothing raises later
+    return crl
 
 
 def check_der_crl(data: bytes) -> None:
@@ -51,12 +53,6 @@ def check_der_crl(data: bytes) -> None:
 
 _NO_CRL = "this is no revocation list that can be read"
 _needed_fields = attrgetter("issuer", "extensions", "last_update_utc", "next_update_utc")
-
-
-def _readable(crl: x509.CertificateRevocationList) -> x509.CertificateRevocationList:
-    """The list itself, after reading what is read lazily, so that nothing raises later."""
-    read(_NO_CRL, _needed_fields, crl)
-    return crl
 
 
 def number_of(crl: x509.CertificateRevocationList) -> int:

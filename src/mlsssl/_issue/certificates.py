@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from typing import TypeAlias
 
+    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+
     from mlsssl._formats.keys import PrivateKey
 
     PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
@@ -68,12 +70,17 @@ class Signer:
         self.name = certificate.subject
         self.key = key
         self.algorithm = hash_for(key)
-        ski = find_extension(certificate, x509.SubjectKeyIdentifier)
-        if ski is None:  # MakeCert's roots have none
-            self.authority_key_identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
-        else:
-            # RFC 5280 section 4.2.1.1: the issuer's SKI as it stands, whatever method made it.
-            self.authority_key_identifier = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ski)
+        self.authority_key_identifier = authority_key_identifier(certificate, key)
+
+
+def authority_key_identifier(
+    issuer: x509.Certificate, key: CertificateIssuerPrivateKeyTypes
+) -> x509.AuthorityKeyIdentifier:
+    """What points to this issuer: its SKI as it stands, whatever method made it (RFC 5280 section 4.2.1.1)."""
+    ski = find_extension(issuer, x509.SubjectKeyIdentifier)
+    if ski is None:  # MakeCert's roots have none
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ski)
 
 
 def common_name(text: str) -> x509.Name:

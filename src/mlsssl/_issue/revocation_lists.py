@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 
 from mlsssl._formats.foreign import public_key_of, read
 from mlsssl._formats.pem import find_extension
-from mlsssl._issue.certificates import check_encodable
+from mlsssl._issue.certificates import authority_key_identifier, check_encodable
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
@@ -73,7 +73,7 @@ def build_crl(
     builder = x509.CertificateRevocationListBuilder(
         issuer_name=issuer.subject, last_update=begin, next_update=begin + timedelta(days=days)
     ).add_extension(x509.CRLNumber(number), critical=False)
-    builder = builder.add_extension(_authority_key_identifier(issuer), critical=False)
+    builder = builder.add_extension(authority_key_identifier(issuer, key), critical=False)
     for entry in kept:
         builder = builder.add_revoked_certificate(entry)
     seen: set[int] = set()
@@ -92,13 +92,6 @@ def _check_issuer(issuer: x509.Certificate, key: CertificateIssuerPrivateKeyType
         raise InvalidInputError("the authority's key usage does not have cRLSign, so that nobody believes its lists")
     if key.public_key() != public_key:
         raise InvalidInputError("the key is not the one of the authority's certificate")
-
-
-def _authority_key_identifier(issuer: x509.Certificate) -> x509.AuthorityKeyIdentifier:
-    ski = find_extension(issuer, x509.SubjectKeyIdentifier)
-    if ski is None:
-        return x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer.public_key())  # type: ignore[arg-type]
-    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ski)
 
 
 def _entry(serial: int, moment: datetime, reason: str | None, seen: set[int]) -> x509.RevokedCertificate:
