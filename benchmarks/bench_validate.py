@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from mlsssl import Certificate
-    from mlsssl.certificate import TrustAnchor
+    from mlsssl._select.trust import TrustAnchor
 
 BOUND = 5.0
 HOST = "server-name.com"

@@ -1,8 +1,8 @@
-"""Awaitable forms of the verbs that take their time: the same functions, run in a thread, nothing written twice.
+"""Awaitable forms of `deploy`, `renew`, `audit` and others: the same functions, run in a thread.
 
 Arguments, results and errors are those of the function of the same name in `mlsssl`. What changes a machine is never
 abandoned half-way: when such an `await` is cancelled, it waits until the change is done or undone, and then raises
-`asyncio.CancelledError`. An error of the change is its `__cause__`, for whoever awaits the verb itself, and
+`asyncio.CancelledError`. An error of the change is its `__cause__`, for whoever awaits the call itself, and
 `mlsssl.last_outcome(key)` says what became of it. What only looks is let go at once, and its thread ends by its own
 time-out.
 

@@ -10,15 +10,14 @@ from typing import TYPE_CHECKING
 from mlsssl._changes import recovery
 from mlsssl._deploy import preflight
 from mlsssl._machine.authorities import look_around_if_lists
-from mlsssl._messages.foreign_text import printable
-from mlsssl._messages.output import to_json
+from mlsssl._messages.output import as_dict, plain_table, to_json
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Severity
 from mlsssl.binding import binding_of
 from mlsssl.certificate import Certificate
 from mlsssl.errors import AccessDeniedError, MalformedDataError, StoreNotFoundError
-from mlsssl.store import Store
+from mlsssl.store import Store, key_words
 from mlsssl.values import check_moment, well_known_application
 
 if TYPE_CHECKING:
@@ -81,26 +80,17 @@ class AuditRow:
     def to_dict(self) -> dict[str, object]:
         """Plain values, one per column: ready for JSON and for a DataFrame."""
         return {
-            "key": None if self.key is None else str(self.key),
+            **as_dict(self, "key"),
             "family": None if self.key is None else self.key.family.value,
-            "owner": self.owner,
-            "app_id": None if self.app_id is None else str(self.app_id),
-            "thumbprint": None if self.thumbprint is None else str(self.thumbprint),
-            "store": self.store,
+            **as_dict(self, "owner", "app_id", "thumbprint", "store"),
             "names": ", ".join(self.names),
-            "issuer": self.issuer,
-            "not_after": None if self.not_after is None else self.not_after.isoformat(),
-            "days_left": self.days_left,
-            "renew_from": None if self.renew_from is None else self.renew_from.isoformat(),
-            "key_type": self.key_type,
-            "private_key": self.private_key,
-            "renewed_by": None if self.renewed_by is None else str(self.renewed_by),
-            "severity": None if self.severity is None else self.severity.value,
+            **as_dict(self, "issuer", "not_after", "days_left", "renew_from", "key_type", "private_key", "renewed_by"),
+            **as_dict(self, "severity"),
             "findings": ", ".join(dict.fromkeys(finding.code for finding in self.findings)),
         }
 
 
-_COLUMNS = {
+COLUMNS = {
     "key": "KEY",
     "owner": "OWNER",
     "names": "NAMES",
@@ -137,12 +127,8 @@ class Audit:
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON; each row with its findings whole."""
-        return {
-            "machine": self.machine,
-            "at": self.at.isoformat(),
-            "ok": self.ok,
-            "rows": [{**row.to_dict(), "findings": [one.to_dict() for one in row.findings]} for row in self.rows],
-        }
+        rows = [{**row.to_dict(), **as_dict(row, "findings")} for row in self.rows]
+        return {**as_dict(self, "machine", "at", "ok"), "rows": rows}
 
     def to_json(self, *, indent: int | None = None) -> str:
         """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""
@@ -152,21 +138,28 @@ class Audit:
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        from mlsssl._notebook.views import audit_card
+        from mlsssl._notebook.views import audit_card, audit_row
 
-        return audit_card(self)
+        rows = [
+            audit_row(
+                row.key,
+                names=row.names,
+                owner=row.owner,
+                not_after=row.not_after,
+                renew_from=row.renew_from,
+                at=self.at,
+                private_key=row.private_key,
+                findings=[finding.to_dict() for finding in row.findings],
+            )
+            for row in self.rows
+        ]
+        return audit_card(self.machine, rows, at=self.at, ok=self.ok)
 
     def __str__(self) -> str:
         if not self.rows:
             return f"nothing is bound on {self.machine}"
-        cells = [list(_COLUMNS.values())]
-        cells += [[_cell(row.to_dict()[name]) for name in _COLUMNS] for row in self.rows]
-        widths = [max(len(line[i]) for line in cells) for i in range(len(_COLUMNS))]
-        return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in cells)
-
-
-def _cell(value: object) -> str:
-    return "-" if value in (None, "") else printable(str(value))
+        rows = ({name: None if value == "" else value for name, value in row.items()} for row in self.to_rows())
+        return plain_table(rows, COLUMNS)
 
 
 def audit(
@@ -282,10 +275,7 @@ class _Look:
     def _row(self, row: AuditRow, stored: StoreRecord | None, findings: list[Finding]) -> AuditRow:
         if stored is None:
             return replace(row, findings=_sorted(findings))
-        private_key = "missing"
-        if stored.key is not None:
-            private_key = "usable" if stored.key.usable else stored.key.problem or "another certificate's"
-        row = replace(row, private_key=private_key, renewed_by=stored.renewed_by)
+        row = replace(row, private_key=key_words(stored.key) or "missing", renewed_by=stored.renewed_by)
         where = str(row.key or row.thumbprint)
         try:
             certificate = Certificate.from_der(stored.certificate)

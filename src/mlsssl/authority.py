@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
-from typing import TYPE_CHECKING, NoReturn
+from itertools import islice
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 
@@ -12,11 +13,11 @@ from mlsssl._formats import pem
 from mlsssl._formats.hosts import name_text, parse_name, parse_subtree
 from mlsssl._issue import certificates
 from mlsssl._issue.keys import check_key_type, make_key
-from mlsssl._messages.arguments import check_callable, check_type, items_of
+from mlsssl._messages.arguments import check_callable, check_type, check_whole, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import Certificate, assemble
 from mlsssl.errors import InvalidInputError
-from mlsssl.values import check_moment
+from mlsssl.values import check_moment, key_holder, set_attributes
 
 if TYPE_CHECKING:
     import ssl
@@ -40,6 +41,7 @@ _SERVER_DAYS = 199
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
 
+@key_holder
 class CertificateAuthority:
     """A certification authority: its certificate, its private key, and the chain above it. Immutable.
 
@@ -81,20 +83,19 @@ class CertificateAuthority:
             raise InvalidInputError(f"{certificate!r} may not issue: its keyUsage lacks keyCertSign")
         if crl_url is not None:
             certificates.distribution_point(crl_url)  # refused now, not when something is issued
-        put = object.__setattr__
-        put(self, "_certificate", certificate)
-        put(self, "_key", key)
-        put(self, "_signer", certificates.Signer(certificate.to_cryptography(), key))
         # What stands above the certificates it issues: itself, then its own chain.
         line = [certificate.to_cryptography(), *(c.to_cryptography() for c in certificate.chain)]
         constraints = (pem.find_extension(one, x509.NameConstraints) for one in line)
-        put(self, "_constraints", tuple(one for one in constraints if one is not None))
-        put(self, "_path_length", _path_length(line))
-        put(self, "_line", tuple(line))
-        put(self, "crl_url", crl_url)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a CertificateAuthority is immutable: {name} cannot be set")
+        set_attributes(
+            self,
+            _certificate=certificate,
+            _key=key,
+            _signer=certificates.Signer(line[0], key),
+            _constraints=tuple(one for one in constraints if one is not None),
+            _path_length=_path_length(line),
+            _line=tuple(line),
+            crl_url=crl_url,
+        )
 
     # -- making one ---------------------------------------------------------------------------------------------
 
@@ -117,7 +118,7 @@ class CertificateAuthority:
         Args:
             common_name: Its name, 1 to 64 characters.
             key: A key type to make (`rsa-2048`, `rsa-3072`, `rsa-4096`, `ec-p256`, `ec-p384`), or a private key.
-            days: Validity in days of 86,400 seconds, 1 to 36,500; ten years unless said.
+            days: Validity in days of 86,400 seconds, 1 to 36,500; ten years by default.
             path_length: How many authorities may stand between it and a server certificate: 0 for none, None for
                 any number (RFC 5280 section 4.2.1.9).
             permitted: Name constraints: domains (`corp.test`, with all below) and networks (`10.0.0.0/8`) that
@@ -134,18 +135,16 @@ class CertificateAuthority:
         Raises:
             InvalidInputError: an argument out of its range.
         """
-        if not common_name:
-            raise InvalidInputError("an authority needs a name: RFC 5280 section 4.1.2.6 wants a subject in every CA")
+        subject = _authority_name(common_name)
         private_key = make_key(key)
         not_before, not_after = certificates.validity(check_moment(at), days)
         certificate = certificates.authority_certificate(
             None,
             private_key,
-            subject=certificates.common_name(common_name),
-            public_key=private_key.public_key(),
+            subject=subject,
             not_before=not_before,
             not_after=not_after,
-            serial=_serial(serial),
+            serial=certificates.serial_number(serial),
             path_length=_check_path_length(path_length),
             permitted=_subtrees("permitted", permitted),
             excluded=_subtrees("excluded", excluded),
@@ -211,8 +210,6 @@ class CertificateAuthority:
             InvalidInputError: this authority's path length, dates or name constraints do not allow it; the
                 message says which.
         """
-        if not common_name:
-            raise InvalidInputError("an authority needs a name: RFC 5280 section 4.1.2.6 wants a subject in every CA")
         if self._path_length == 0:
             raise InvalidInputError(
                 f"{self.name} has path length 0: it may issue server certificates, but no authorities"
@@ -224,7 +221,7 @@ class CertificateAuthority:
         if allowed is not None and wanted > allowed:
             raise InvalidInputError(f"path_length is at most {allowed} below {self.name}, not {wanted}")
         permitted_trees = _subtrees("permitted", permitted)
-        subject = certificates.common_name(common_name)
+        subject = _authority_name(common_name)
         self._check_subtrees(permitted_trees)
         self._refuse(self._forbidden((), subject))
         private_key = make_key(check_key_type(self.key_type) if key is None else key)
@@ -234,12 +231,11 @@ class CertificateAuthority:
         not_before, not_after = self._validity(moment, days)
         certificate = certificates.authority_certificate(
             self._signer,
-            None,
+            private_key,
             subject=subject,
-            public_key=private_key.public_key(),
             not_before=not_before,
             not_after=not_after,
-            serial=_serial(serial),
+            serial=certificates.serial_number(serial),
             path_length=wanted,
             permitted=permitted_trees,
             excluded=_subtrees("excluded", excluded),
@@ -307,7 +303,7 @@ class CertificateAuthority:
                 and IPv6 addresses; at least one, repetitions dropped.
             key: A key type to make, or a private key; when not given, `rsa-2048` below an RSA authority and the
                 same curve below an EC one.
-            days: Validity in days of 86,400 seconds; 199 unless said, which every client accepts until 2027.
+            days: Validity in days of 86,400 seconds; 199 by default, which every client accepts until 2027.
             common_name: The subject's common name, which must be one of the names. When not given, the first
                 name that fits into 64 characters, or none for addresses alone below an authority with DNS
                 constraints, which OpenSSL would hold against it; `""` for an empty subject.
@@ -354,7 +350,7 @@ class CertificateAuthority:
             public_key=public_key,
             not_before=not_before,
             not_after=not_after,
-            serial=_serial(serial),
+            serial=certificates.serial_number(serial),
             crl_url=self.crl_url,
         )
         return assemble(certificate, private_key, self._line)
@@ -380,7 +376,7 @@ class CertificateAuthority:
             serial: As in `issue`.
 
         Returns:
-            The certificate without a private key, which has stayed with whoever asked; `request.complete` or
+            The certificate without a private key, which stays where the request was made; `request.complete` or
             `certificate.with_key` joins the two.
 
         Raises:
@@ -482,8 +478,7 @@ class CertificateAuthority:
         from concurrent.futures import Future, ThreadPoolExecutor
 
         count = (os.cpu_count() or 1) if workers is None else workers
-        if isinstance(count, bool) or not isinstance(count, int) or not 1 <= count <= 1024:
-            raise InvalidInputError(f"workers is a whole number from 1 to 1024, not {shown(workers)}")
+        check_whole(count, 1, 1024, "workers is a whole number from 1 to 1024")
         moment = check_moment(at)
         check_callable(progress, "progress is a function of the number issued so far")
         expected = "names is a list with a name, or a list of names, for each certificate"
@@ -497,16 +492,10 @@ class CertificateAuthority:
         pending: deque[Future[Certificate]] = deque()
         pool = ThreadPoolExecutor(count, thread_name_prefix="mlsssl-issue")
         try:
-            for item in wanted:
-                pending.append(pool.submit(one, item))
-                if len(pending) < 4 * count:
-                    continue
-                certificate = pending.popleft().result()
-                done += 1
-                if progress is not None:
-                    progress(done)
-                yield certificate
-            while pending:
+            while True:
+                pending.extend(pool.submit(one, item) for item in islice(wanted, 4 * count - len(pending)))
+                if not pending:
+                    return
                 certificate = pending.popleft().result()
                 done += 1
                 if progress is not None:
@@ -541,7 +530,7 @@ class CertificateAuthority:
 
     @property
     def name(self) -> str:
-        """Its common name, or its whole subject when it has none."""
+        """The common name of its certificate, or the whole subject where there is none."""
         return self._certificate.common_name or self._certificate.subject
 
     @property
@@ -569,7 +558,7 @@ class CertificateAuthority:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(cadata=self._certificate.to_pem().decode("ascii"))
         if not self._certificate.is_self_issued:
-            # An intermediate as the anchor: OpenSSL wants to go on to a root unless told that this is enough.
+            # An intermediate as the anchor: OpenSSL goes on to a root unless told that this is enough.
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
         return context
 
@@ -580,16 +569,16 @@ class CertificateAuthority:
         return hash(self._certificate)
 
     def _repr_html_(self) -> str:
-        from mlsssl._notebook.views import certificate_card
-
-        return certificate_card(self._certificate)
+        return self._certificate._repr_html_()
 
     def __repr__(self) -> str:
         return f"<CertificateAuthority{repr(self._certificate).removeprefix('<Certificate')}"
 
-    def __getstate__(self) -> NoReturn:
-        # A pickle would carry the private key to wherever it goes, in silence.
-        raise InvalidInputError("a CertificateAuthority is not pickled, for its private key would go along")
+
+def _authority_name(common_name: str) -> x509.Name:
+    if not common_name:
+        raise InvalidInputError("an authority needs a name: RFC 5280 section 4.1.2.6 wants a subject in every CA")
+    return certificates.common_name(common_name)
 
 
 def _is_old_root(certificate: Certificate) -> bool:
@@ -597,16 +586,10 @@ def _is_old_root(certificate: Certificate) -> bool:
     return certificate.is_self_issued and constraints is None
 
 
-def _serial(serial: int | None) -> int:
-    return certificates.random_serial() if serial is None else certificates.check_serial(serial)
-
-
 def _check_path_length(path_length: int | None) -> int | None:
     if path_length is None:
         return None
-    if isinstance(path_length, bool) or not isinstance(path_length, int) or not 0 <= path_length <= 99:
-        raise InvalidInputError(f"path_length is None or a whole number from 0 to 99, not {shown(path_length)}")
-    return path_length
+    return check_whole(path_length, 0, 99, "path_length is None or a whole number from 0 to 99")
 
 
 def _path_length(line: Sequence[x509.Certificate]) -> int | None:
@@ -628,16 +611,12 @@ def _subtrees(argument: str, texts: Sequence[str]) -> list[x509.DNSName | x509.I
 def _parse_hosts(hosts: tuple[str, ...]) -> list[x509.GeneralName]:
     if not hosts:
         raise InvalidInputError("a server certificate needs at least one name: issue('www.example.com')")
-    wanted: list[x509.GeneralName] = [parse_name(host) for host in hosts]
-    return list(dict.fromkeys(wanted)) if len(wanted) > 1 else wanted
+    return list(dict.fromkeys(parse_name(host) for host in hosts))
 
 
 def _subject(common_name: str | None, wanted: Sequence[x509.GeneralName]) -> x509.Name:
     if common_name is None:
-        texts = (name_text(name) for name in wanted)
-        return certificates.common_name(
-            next((text for text in texts if len(text) <= certificates.COMMON_NAME_LIMIT), "")
-        )
+        return certificates.common_name(certificates.fitting_name(name_text(name) for name in wanted))
     if common_name and parse_name(common_name) not in wanted:
         raise InvalidInputError(
             f"the common name {shown(common_name)} is not among the names; clients look at those, so name it there too"

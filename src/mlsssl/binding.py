@@ -5,7 +5,7 @@ from __future__ import annotations
 import uuid
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from mlsssl._changes.recovery import (
     add_record,
@@ -18,8 +18,9 @@ from mlsssl._changes.recovery import (
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_type
 from mlsssl._messages.foreign_text import shown
+from mlsssl._messages.output import as_dict
 from mlsssl._select.ports import HasPort, port_of
-from mlsssl.certificate import Certificate
+from mlsssl.certificate import Certificate, card_facts
 from mlsssl.errors import BindingError, BindingNotFoundError, InvalidInputError, MlssslError, StoreNotFoundError
 from mlsssl.store import StoreEntry
 from mlsssl.values import (
@@ -33,19 +34,20 @@ from mlsssl.values import (
     Thumbprint,
     check_store_name,
     parse_binding_key,
+    set_attributes,
     well_known_application,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from typing import TypeAlias
 
     from mlsssl._machine.ports import Diagnosis
     from mlsssl._notebook.cards import Printer
 
-    CertificateReference: TypeAlias = Certificate | StoreEntry | Thumbprint | bytes | str
+__all__ = ["Binding", "Bindings", "CertificateReference"]
 
-__all__ = ["Binding", "Bindings"]
+CertificateReference: TypeAlias = Certificate | StoreEntry | Thumbprint | bytes | str
+"""How a binding is told its certificate: the certificate, its store entry or its thumbprint, also as text."""
 
 
 @dataclass(frozen=True, slots=True, init=False)
@@ -238,8 +240,7 @@ class Binding:
         remove_record(port_of(self._machine), self.key)
 
     def _note_written(self) -> None:
-        object.__setattr__(self, "_known", self.record)
-        object.__setattr__(self, "_replaces", None)
+        set_attributes(self, _known=self.record, _replaces=None)
 
     def diagnose(self) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use the certificate, likeliest cause first; empty when it can."""
@@ -259,10 +260,8 @@ class Binding:
         return self._changed(replace(self.record, options=check_options(options)))
 
     def _changed(self, record: BindingRecord) -> Binding:
-        made = Binding.__new__(Binding)
         # Also when nothing differs: who sets an option to what it was means that option, not the old certificate.
-        _fill(made, record, self._machine, known=self._known, replaces=self._known)
-        return made
+        return _fill(Binding.__new__(Binding), record, self._machine, known=self._known, replaces=self._known)
 
     def __repr__(self) -> str:
         # What can be typed back: the arguments, not the fields. As text, "*:443" would be taken for an address.
@@ -277,12 +276,9 @@ class Binding:
         """Plain values, ready for JSON; numbers of the options as Windows keeps them."""
         options = self.options
         return {
-            "family": self.family.value,
-            "key": str(self.key),
-            "thumbprint": None if self.thumbprint is None else str(self.thumbprint),
+            **as_dict(self, "family", "key", "thumbprint"),
             "store": self.store_name,
-            "app_id": str(self.app_id),
-            "owner": self.owner,
+            **as_dict(self, "app_id", "owner"),
             "options": {
                 "flags": options.flags,
                 "check_mode": options.check_mode,
@@ -341,10 +337,29 @@ class Bindings:
     def _repr_html_(self) -> str:
         from mlsssl._notebook.views import bindings_card
 
-        return bindings_card(f"bindings of {port_of(self._machine).description}", tuple(self))
+        return bindings_card(f"bindings of {port_of(self._machine).description}", [_card_row(one) for one in self])
 
     def __repr__(self) -> str:
         return f"<Bindings: {', '.join(str(binding.key) for binding in self) or 'none'}>"
+
+
+def _card_row(binding: Binding) -> list[str]:
+    from mlsssl._notebook.views import binding_row
+
+    found, trouble = None, f"not in {binding.store_name}"
+    try:
+        found = binding.certificate
+    except MlssslError:  # the others are to be shown all the same
+        trouble = "cannot be read"
+    return binding_row(
+        binding.key,
+        family=binding.family.value,
+        certificate=trouble if found is None else card_facts(found),
+        thumbprint=binding.thumbprint,
+        owner=binding.owner,
+        app_id=binding.app_id,
+        options=repr(binding.options).removeprefix("BindingOptions(").removesuffix(")"),
+    )
 
 
 def bound_key(key: BindingKey | str, machine: HasPort | None) -> BindingKey:
@@ -362,9 +377,7 @@ def bound_key(key: BindingKey | str, machine: HasPort | None) -> BindingKey:
 
 def binding_of(record: BindingRecord, machine: HasPort | None) -> Binding:
     """The noun around a record that the machine has. Private."""
-    made = Binding.__new__(Binding)
-    _fill(made, record, machine, known=record)
-    return made
+    return _fill(Binding.__new__(Binding), record, machine, known=record)
 
 
 def _unfinished(key: BindingKey, machine: HasPort | None) -> BindingError | None:
@@ -397,16 +410,18 @@ def _fill(
     *,
     known: BindingRecord | None,
     replaces: BindingRecord | None = None,
-) -> None:
-    put = object.__setattr__
-    put(made, "key", record.key)
-    put(made, "thumbprint", record.thumbprint)
-    put(made, "store_name", record.store_name)
-    put(made, "app_id", record.app_id)
-    put(made, "options", record.options)
-    put(made, "_machine", machine)
-    put(made, "_known", known)
-    put(made, "_replaces", replaces)
+) -> Binding:
+    return set_attributes(
+        made,
+        key=record.key,
+        thumbprint=record.thumbprint,
+        store_name=record.store_name,
+        app_id=record.app_id,
+        options=record.options,
+        _machine=machine,
+        _known=known,
+        _replaces=replaces,
+    )
 
 
 def thumbprint_of(certificate: CertificateReference) -> Thumbprint:

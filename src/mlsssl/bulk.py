@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import multiprocessing
-import operator
 import os
 import pickle
 import sys
@@ -15,20 +14,19 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import timezone
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats import pem
 from mlsssl._formats.crl import load_der_crl
 from mlsssl._formats.parsed import LARGEST_KEPT, MOST_KEPT
-from mlsssl._messages.arguments import check_callable, items_of
-from mlsssl._messages.foreign_text import shown
+from mlsssl._messages.arguments import check_callable, check_whole, items_of
+from mlsssl._select.trust import read_once, report_on
 from mlsssl._validator.path import TrustAnchors
 from mlsssl._validator.profiles import find_profile
-from mlsssl._validator.report import Finding, PathStep, Report
-from mlsssl._validator.validate import check_crls, check_extra_rules, check_silence, check_strictness, validate
-from mlsssl.certificate import Certificate, asked_of, assemble, check_certificate, check_for
+from mlsssl._validator.validate import check_crls, check_extra_rules, check_silence, check_strictness
+from mlsssl.certificate import Certificate, check_certificate
 from mlsssl.errors import InvalidInputError, UnsupportedError
 from mlsssl.values import check_moment
 
@@ -38,10 +36,10 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.profiles import Profile
-    from mlsssl._validator.report import Attempt, Severity, Silenced
+    from mlsssl._validator.report import Report
     from mlsssl._validator.validate import UserRule
-    from mlsssl.certificate import TrustAnchor
 
 __all__ = ["check_many"]
 
@@ -53,15 +51,6 @@ _FEWEST = 64
 _Item = tuple[bytes, tuple[bytes, ...], "str | None"]
 _Anchors = TrustAnchors | list["x509.Certificate | Literal['system']"] | None
 _Parsed = tuple[_Anchors, "list[x509.CertificateRevocationList]"]
-_Packed = tuple[
-    "tuple[tuple[Any, ...], ...]",
-    str,
-    tuple[str, str, str],
-    "tuple[PathStep, ...]",
-    bool,
-    "tuple[Attempt, ...]",
-    "tuple[Silenced, ...]",
-]
 
 
 def check_many(
@@ -109,10 +98,9 @@ def check_many(
     On Windows and macOS, and wherever this process has several threads, workers are started afresh and import the
     main script: that needs its `if __name__ == "__main__":`, as everything with processes does in Python.
     """
-    if workers is not None and (isinstance(workers, bool) or not isinstance(workers, int) or not 1 <= workers <= 1024):
-        raise InvalidInputError(f"workers is a number from 1 to 1024, not {shown(workers)}")
+    count = _cores() if workers is None else check_whole(workers, 1, 1024, "workers is a number from 1 to 1024")
     check_callable(progress, "progress is a function of the number of reports so far")
-    anchors = asked_of(trust)
+    anchors = read_once(trust)
     common = _Common(
         trust=None if anchors is None else tuple("system" if isinstance(a, str) else pem.to_der(a) for a in anchors),
         at=check_moment(at).astimezone(timezone.utc),
@@ -123,7 +111,6 @@ def check_many(
         extra_rules=check_extra_rules(extra_rules),
     )
     items = map(_item, items_of(certificates, "certificates is a list of them, or of (certificate, host)"))
-    count = workers or _cores()
     first = list(itertools.islice(items, _FEWEST))
     if count == 1 or len(first) < _FEWEST:
         return _here(common, itertools.chain(first, items), progress)
@@ -163,26 +150,12 @@ class _Common:
         """One report."""
         der, chain, host = item
         anchors, crls = parsed
-        if isinstance(anchors, list):  # the operating system judges each one itself
-            return check_for(
-                assemble(pem.load_der(der), None, tuple([_load(one) for one in chain])),
-                host,
-                trust=anchors,
-                at=self.at,
-                profile=self.profile,
-                key_expected=False,
-                crls=crls,
-                revocation=self.revocation,
-                silence=self.silence,
-                extra_rules=self.extra_rules,
-            )
-        return validate(
+        return report_on(
             pem.load_der(der),
-            host=host,
-            at=self.at,
+            [_load(one) for one in chain],
+            host,
             trust=anchors,
-            intermediates=[_load(one) for one in chain],
-            expect_key=False,
+            at=self.at,
             profile=self.profile,
             crls=crls,
             revocation=self.revocation,
@@ -201,7 +174,7 @@ def _item(given: Certificate | tuple[Certificate, str | None]) -> _Item:
         raise InvalidInputError(f"a certificate with its host name is a tuple of two, not of {len(given)}")
     certificate, host = given if isinstance(given, tuple) else (given, None)
     check_certificate(certificate)
-    return certificate.to_der(), tuple([_der(one.to_cryptography()) for one in certificate.chain]), host
+    return certificate.to_der(), tuple([one.to_der() for one in certificate.chain]), host
 
 
 def _here(common: _Common, items: Iterable[_Item], progress: Callable[[int], object] | None) -> Iterator[Report]:
@@ -219,17 +192,15 @@ def _elsewhere(
     supply = iter(items)
     number = 0
     with ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start, initargs=(common,)) as pool:
-        pending: deque[tuple[list[_Item], Future[list[_Packed]]]] = deque()
+        pending: deque[Future[list[Report]]] = deque()
         try:
             while True:
                 # Two batches for each worker keep it busy, and the memory small.
                 while len(pending) < 2 * workers and (batch := list(itertools.islice(supply, _BATCH))):
-                    pending.append((batch, pool.submit(_check_batch, batch)))
+                    pending.append(pool.submit(_check_batch, batch))
                 if not pending:
                     return
-                batch, future = pending.popleft()
-                for item, packed in zip(batch, future.result(), strict=True):
-                    report = _unpack(packed, item, common)
+                for report in pending.popleft().result():
                     number += 1
                     if progress is not None:
                         progress(number)
@@ -240,7 +211,7 @@ def _elsewhere(
                 "use workers=1"
             ) from None
         finally:
-            for _, future in pending:
+            for future in pending:
                 future.cancel()
 
 
@@ -261,75 +232,6 @@ def _kept(der: bytes) -> x509.Certificate:
     return pem.load_der(der)
 
 
-def _der(certificate: x509.Certificate) -> bytes:
-    """An issuer, encoded once; and since it is one object, pickle writes it once for each batch."""
-    return _kept_der(certificate) if len(certificate.tbs_certificate_bytes) <= LARGEST_KEPT else pem.to_der(certificate)
-
-
-@lru_cache(maxsize=MOST_KEPT)
-def _kept_der(certificate: x509.Certificate) -> bytes:
-    return pem.to_der(certificate)
-
-
-_finding_fields = operator.attrgetter("code", "severity", "where", "found", "expected", "remedy", "standard")
-
-
-def _finding(
-    code: str, severity: Severity, where: str, found: str, expected: str, remedy: str, standard: str
-) -> Finding:
-    return Finding(
-        code=code,
-        severity=severity,
-        where=where,
-        found=found,
-        expected=expected,
-        remedy=remedy,
-        standard=standard,
-    )
-
-
-def _pack(report: Report) -> _Packed:
-    """What this process does not know yet, in tuples: pickle is ten times as slow with dataclasses that have slots."""
-    leaf, *others = report.path
-    return (
-        tuple([_finding_fields(finding) for finding in report.findings]),
-        report.subject,
-        (leaf.role, leaf.subject, leaf.sha256),
-        tuple([_known_step(step.role, step.subject, step.sha256, step.der) for step in others]),
-        report.trusted,
-        report.attempts,
-        report.silenced,
-    )
-
-
-def _unpack(packed: _Packed, item: _Item, common: _Common) -> Report:
-    """The report on `item` that `_pack` made small."""
-    findings, subject, (role, leaf_subject, sha256), others, trusted, attempts, silenced = packed
-    leaf = PathStep(role=role, subject=leaf_subject, sha256=sha256, der=item[0])
-    return Report(
-        findings=tuple([_finding(*fields) for fields in findings]),
-        profile=common.profile.name,
-        host=item[2],
-        at=common.at,
-        subject=subject,
-        path=(leaf, *others),
-        trusted=trusted,
-        attempts=attempts,
-        silenced=silenced,
-    )
-
-
-def _known_step(role: str, subject: str, sha256: str, der: bytes) -> PathStep:
-    """One object for each issuer, which pickle writes once for each batch."""
-    make = _kept_step if len(der) <= LARGEST_KEPT else PathStep
-    return make(role=role, subject=subject, sha256=sha256, der=der)
-
-
-@lru_cache(maxsize=MOST_KEPT)
-def _kept_step(*, role: str, subject: str, sha256: str, der: bytes) -> PathStep:
-    return PathStep(role=role, subject=subject, sha256=sha256, der=der)
-
-
 _common: tuple[_Common, _Parsed] | None = None
 
 
@@ -339,7 +241,7 @@ def _start(common: _Common) -> None:
     _common = common, common.parsed()
 
 
-def _check_batch(batch: list[_Item]) -> list[_Packed]:
+def _check_batch(batch: list[_Item]) -> list[Report]:
     assert _common is not None
     common, parsed = _common
-    return [_pack(common.check(item, parsed)) for item in batch]
+    return [common.check(item, parsed) for item in batch]

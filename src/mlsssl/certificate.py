@@ -1,13 +1,12 @@
-"""`Certificate`: an X.509 certificate with, perhaps, its private key and the chain above it. Immutable."""
+"""`Certificate`: an X.509 certificate, with its private key and the chain above it if they are at hand."""
 
 from __future__ import annotations
 
 import datetime as dt
 import hashlib
-from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -19,26 +18,24 @@ from mlsssl._formats.hosts import name_text
 from mlsssl._machine.files import path_of, read, write
 from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
 from mlsssl._messages.foreign_text import printable, shown
+from mlsssl._select.trust import x509_of
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
-from mlsssl.values import Thumbprint, check_friendly_name, check_moment
+from mlsssl.values import Thumbprint, check_friendly_name, check_moment, key_holder, set_attributes
 
 if TYPE_CHECKING:
     import ssl
     from collections.abc import Iterable, Mapping, Sequence
-    from typing import Literal, TypeAlias
+    from typing import Literal
 
     from cryptography.hazmat.primitives import hashes
 
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._machine.ports import TrustProblem
     from mlsssl._notebook.timeline import Timeline
+    from mlsssl._notebook.views import CertificateFacts
+    from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
-    from mlsssl._validator.served import Served
     from mlsssl._validator.validate import ServerFacts, UserRule
-    from mlsssl.authority import CertificateAuthority
-
-    TrustAnchor: TypeAlias = 'CertificateAuthority | Certificate | x509.Certificate | Literal["system"]'
 
 __all__ = ["Certificate"]
 
@@ -65,6 +62,7 @@ _KEY_USAGES = (
 )
 
 
+@key_holder
 class Certificate:
     """An X.509 certificate, with its private key and chain when they are at hand. Immutable; equal by its DER.
 
@@ -105,21 +103,11 @@ class Certificate:
             )
         pem.probe(certificate)
         if private_key is not None:
-            if not keys.is_private_key(private_key):
-                raise InvalidInputError(f"a private key is RSA or EC, not {type(private_key).__name__}")
-            if keys.spki(private_key.public_key()) != pem.public_key_bytes(certificate):
-                raise InvalidInputError(
-                    "the private key is not this certificate's: their public keys differ; "
-                    "look for the key that was made with the certificate request"
-                )
+            hint = "; look for the key that was made with the certificate request"
+            check_key(private_key, pem.public_key_bytes(certificate), "certificate", hint)
         name = check_friendly_name(friendly_name)
-        _fill(self, certificate, private_key, pem.order_chain(certificate, _all_x509(chain)), name)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a Certificate is immutable: {name} cannot be set")
-
-    def __delattr__(self, name: str) -> NoReturn:
-        raise AttributeError(f"a Certificate is immutable: {name} cannot be deleted")
+        ordered = pem.order_chain(certificate, _all_x509(chain))
+        _fill(self, certificate, private_key, ordered, name)
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -258,33 +246,35 @@ class Certificate:
         """
         target = path_of(path)
         suffix = target.suffix.lower()
-        if suffix in (".pfx", ".p12"):
-            data, private = self.to_pfx(password, readable_by=readable_by), True
-        elif suffix == ".pvk":
-            data, private = self.private_key_pvk(password), True
-        elif suffix == ".key":
-            data, private = self.private_key_pem(password), True
-        elif suffix == ".pem":
-            private = self._key is not None
-            data = (self.private_key_pem(password) if private else b"") + self.to_pem(chain=True)
-        elif suffix in (".crt", ".cer", ".der", ".p7b", ".spc"):
-            if password is not None:
-                raise InvalidInputError(f"a {suffix} file holds no secret, so a password would do nothing")
-            private = False
-            if suffix in (".p7b", ".spc"):
+        private = suffix in (".pfx", ".p12", ".pvk", ".key") or (suffix == ".pem" and self._key is not None)
+        if password is not None and suffix in (".crt", ".cer", ".der", ".p7b", ".spc"):
+            raise InvalidInputError(f"a {suffix} file holds no secret, so a password would do nothing")
+        match suffix:
+            case ".pfx" | ".p12":
+                data = self.to_pfx(password, readable_by=readable_by)
+            case ".pvk":
+                data = self.private_key_pvk(password)
+            case ".key":
+                data = self.private_key_pem(password)
+            case ".pem":
+                data = (self.private_key_pem(password) if private else b"") + self.to_pem(chain=True)
+            case ".crt":
+                data = self.to_pem(chain=True)
+            case ".cer" | ".der":
+                data = self.to_der()
+            case ".p7b" | ".spc":
                 data = self.to_pkcs7()
-            else:
-                data = self.to_pem(chain=True) if suffix == ".crt" else self.to_der()
-        else:
-            known = ".pfx .p12 .pem .crt .cer .der .key .pvk .p7b .spc"
-            raise InvalidInputError(f"the suffix chooses the format; {shown(suffix or 'none')} is not one of {known}")
+            case _:
+                known = ".pfx .p12 .pem .crt .cer .der .key .pvk .p7b .spc"
+                what = shown(suffix or "none")
+                raise InvalidInputError(f"the suffix chooses the format; {what} is not one of {known}")
         write(target, data, private=private)
         return target
 
     def to_der(self) -> bytes:
         """The certificate's DER."""
         if self._der is None:
-            object.__setattr__(self, "_der", pem.to_der(self._certificate))
+            set_attributes(self, _der=pem.to_der(self._certificate))
             assert self._der is not None
         return self._der
 
@@ -621,81 +611,24 @@ class Certificate:
 
         Not checked: anything that needs the network. Standards: RFC 5280, RFC 9525, and what each finding names.
         """
-        return self._check(
-            host,
-            trust=trust,
-            at=at,
-            profile=profile,
-            key_expected=key_expected,
-            crls=crls,
-            revocation=revocation,
-            facts=facts,
-            silence=silence,
-            extra_rules=extra_rules,
-            max_depth=max_depth,
-        )
+        from mlsssl._select.trust import report_on
 
-    def _check(
-        self,
-        host: str | None,
-        *,
-        trust: Iterable[TrustAnchor] | Literal["system"] | None,
-        at: dt.datetime | None,
-        profile: str | Profile,
-        key_expected: bool,
-        crls: Sequence[x509.CertificateRevocationList],
-        revocation: Literal["soft", "hard"],
-        facts: ServerFacts | None = None,
-        served: Served | None = None,
-        silence: Mapping[str, str] | None,
-        extra_rules: Sequence[UserRule],
-        max_depth: int = 8,
-    ) -> Report:
-        """`check`, also for `check_many` and, with what a handshake showed, `check_endpoint`: decides who judges."""
-        from mlsssl._machine.trust import NO_PATH, SILENCED, findings
-        from mlsssl._select import ports
-        from mlsssl._validator.validate import check_extra_rules, check_silence, validate
-
-        moment = check_moment(at)
-        anchors = _anchors(trust)
-        system = None if anchors is None or "system" not in anchors else ports.system_judge()
-        judged_by_system = False
-        intermediates = self._chain
-        problems: tuple[TrustProblem, ...] = ()
-        if system is not None:
-            given = [anchor for anchor in anchors or () if anchor != "system"]
-            # The roots given go along, so that Windows looks at them too; to be at hand is not to be trusted.
-            chain = [pem.to_der(certificate) for certificate in (*self._chain, *given)]
-            problems = system(pem.to_der(self._certificate), chain, host, moment)
-            judged_by_system = not given or all(problem.code not in NO_PATH for problem in problems)
-            if not judged_by_system:
-                anchors = [*given]
-                problems = tuple(problem for problem in problems if problem.code not in NO_PATH)
-            extra_rules = (*check_extra_rules(extra_rules), lambda _context: findings(problems))
-        if judged_by_system:
-            silence = {**SILENCED, **check_silence(silence)}
-            if crls or revocation == "hard":  # whose signatures are checked with their issuers' keys
-                intermediates = (*self._chain, *(trusted_roots("system") or ()))
-        report = validate(
+        return report_on(
             self._certificate,
-            host=host,
-            at=moment,
-            trust=None if judged_by_system else trusted_roots(anchors),
-            intermediates=intermediates,
+            self._chain,
+            host,
             private_key=self._key,
-            expect_key=key_expected,
+            key_expected=key_expected,
+            trust=trust,
+            at=check_moment(at),
             profile=profile,
             crls=crls,
             revocation=revocation,
             facts=facts,
-            served=served,
             silence=silence,
             extra_rules=extra_rules,
             max_depth=max_depth,
         )
-        if system is None:
-            return report
-        return replace(report, trusted=(judged_by_system or report.trusted) and not problems)
 
     def ssl_context(self) -> ssl.SSLContext:
         """A TLS server context with this certificate, its chain and key: TLS 1.2 and newer, Python's defaults.
@@ -748,7 +681,16 @@ class Certificate:
         """A card for notebooks, with the chain as a tree; never the private key."""
         from mlsssl._notebook.views import certificate_card
 
-        return certificate_card(self)
+        return certificate_card(
+            [card_facts(one) for one in (self, *self.chain)],
+            names=lambda: self.names,
+            key_type=lambda: self.key_type,
+            usages=lambda: (*self.key_usages, *self.extended_key_usages),
+            has_private_key=self.has_private_key,
+            thumbprint=self.thumbprint,
+            sha256=self.sha256,
+            friendly_name=self.friendly_name,
+        )
 
     def _shown_names(self) -> Sequence[str]:
         try:
@@ -758,10 +700,6 @@ class Certificate:
         if not shown:
             return (self.common_name,) if self.common_name else ()
         return shown if len(shown) <= 4 else (*shown[:3], f"… {len(shown) - 3} more")
-
-    def __getstate__(self) -> NoReturn:
-        # A pickle would carry the private key to wherever it goes, in silence.
-        raise InvalidInputError("a Certificate is not pickled, for its private key would go along; use to_der()")
 
     def __copy__(self) -> Certificate:
         return self
@@ -777,9 +715,24 @@ def assemble(
     friendly_name: str | None = None,
 ) -> Certificate:
     """A Certificate from parts known to fit: no checks, for they cost as much as a P-256 signature. Private."""
-    made = Certificate.__new__(Certificate)
-    _fill(made, certificate, key, chain, friendly_name)
-    return made
+    return _fill(Certificate.__new__(Certificate), certificate, key, chain, friendly_name)
+
+
+def card_facts(certificate: Certificate) -> CertificateFacts:
+    """What cards show of a certificate, whatever in it cannot be read. Private."""
+    from mlsssl._notebook.cards import Validity
+    from mlsssl._notebook.views import CertificateFacts
+
+    common_name = certificate.common_name
+    names: tuple[str, ...] | None = foreign.read_or(None, attrgetter("hosts"), certificate)
+    return CertificateFacts(
+        names=() if names is None else names or ((common_name,) if common_name else ()),
+        subject=certificate.subject,
+        issuer=certificate.issuer,
+        validity=Validity(start=certificate.not_before, end=certificate.not_after, at=check_moment(None)),
+        is_ca=foreign.read_or(False, attrgetter("is_ca"), certificate),
+        is_self_issued=certificate.is_self_issued,
+    )
 
 
 def _fill(
@@ -788,13 +741,10 @@ def _fill(
     key: PrivateKey | None,
     chain: tuple[x509.Certificate, ...],
     friendly_name: str | None,
-) -> None:
-    put = object.__setattr__
-    put(made, "_certificate", certificate)
-    put(made, "_key", key)
-    put(made, "_chain", chain)
-    put(made, "_friendly_name", friendly_name)
-    put(made, "_der", None)
+) -> Certificate:
+    return set_attributes(
+        made, _certificate=certificate, _key=key, _chain=chain, _friendly_name=friendly_name, _der=None
+    )
 
 
 def _load_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:
@@ -821,70 +771,18 @@ def _common_name(name: x509.Name) -> str | None:
     return None
 
 
-def trusted_roots(
-    trust: Iterable[TrustAnchor] | Literal["system"] | None, *, besides_system: Iterable[x509.Certificate] = ()
-) -> list[x509.Certificate] | None:
-    """What `trust=` means, as certificates; `besides_system` is trusted where the system's roots are. Private."""
-    anchors = _anchors(trust)
-    if anchors is None:
-        return None
-    from mlsssl._select import ports
-
-    roots: list[x509.Certificate] = []
-    for anchor in anchors:
-        if anchor == "system":
-            roots += [*pem.readable(ports.system_roots()), *besides_system]
-        else:
-            roots.append(anchor)
-    return roots
-
-
-check_for = Certificate._check  # noqa: SLF001 -- one module's affair
-"""`Certificate.check` with `served`, for what checks certificates in other modules. Private."""
-
-
-def asked_of(
-    trust: Iterable[TrustAnchor] | Literal["system"] | None,
-) -> list[x509.Certificate | Literal["system"]] | None:
-    """Whom `trust=` asks, for several checks: the operating system's roots are read here, unless it judges itself.
-
-    Where it does, "system" stays in the list, for `check_for`. Private.
-    """
-    from mlsssl._select import ports
-
-    anchors = _anchors(trust)
-    if anchors is None or "system" not in anchors or ports.system_judge() is not None:
-        return anchors
-    return [*(trusted_roots(anchors) or ())]
-
-
-def _anchors(
-    trust: Iterable[TrustAnchor] | Literal["system"] | None,
-) -> list[x509.Certificate | Literal["system"]] | None:
-    """What `trust=` names, each kind in its one form."""
-    if trust is None:
-        return None
-    if isinstance(trust, str):
-        if trust != "system":
-            raise InvalidInputError(f"trust is a list of authorities, 'system' or None, not {shown(trust)}")
-        return ["system"]
-    expected = "trust is a list of authorities or certificates, 'system' or None"
-    return ["system" if anchor == "system" else _x509_of(anchor) for anchor in items_of(trust, expected)]
-
-
 def check_certificate(certificate: Certificate) -> Certificate:
     """Return `certificate` if it is one; `InvalidInputError` otherwise. Private."""
     return check_type(certificate, Certificate, "a Certificate is needed (Certificate.load reads one from a file)")
 
 
+def check_key(private_key: PrivateKey, public_key: bytes | None, whose: str, hint: str = "") -> None:
+    """`InvalidInputError` unless it is a private key, and that of this public key (SubjectPublicKeyInfo). Private."""
+    if not keys.is_private_key(private_key):
+        raise InvalidInputError(f"a private key is RSA or EC, not {type(private_key).__name__}")
+    if keys.spki(private_key.public_key()) != public_key:
+        raise InvalidInputError(f"the private key is not this {whose}'s: their public keys differ{hint}")
+
+
 def _all_x509(chain: Iterable[Certificate | x509.Certificate]) -> list[x509.Certificate]:
-    return [_x509_of(one) for one in items_of(chain, "a chain is a list of certificates")]
-
-
-def _x509_of(given: object) -> x509.Certificate:
-    inner = getattr(given, "certificate", given)  # a CertificateAuthority has one
-    if isinstance(inner, Certificate):
-        return inner.to_cryptography()
-    if isinstance(inner, x509.Certificate):
-        return inner
-    raise InvalidInputError(f"a certificate or an authority is needed, not {type(given).__name__}")
+    return [x509_of(one) for one in items_of(chain, "a chain is a list of certificates")]

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Literal, Protocol, cast
 from mlsssl._formats.hosts import parse_host
 from mlsssl._machine.handshake import any_server_context
 from mlsssl._messages.foreign_text import printable, shown, system_reason
-from mlsssl.certificate import Certificate, asked_of, assemble, check_for
+from mlsssl._messages.output import as_dict
+from mlsssl._select.trust import read_once, report_on
+from mlsssl.certificate import Certificate, assemble
 from mlsssl.errors import EndpointError, InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import check_moment
 
@@ -21,10 +23,10 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import UserRule
-    from mlsssl.certificate import TrustAnchor
 
 __all__ = ["EndpointReport", "check_endpoint"]
 
@@ -64,11 +66,7 @@ class EndpointReport:
     def to_dict(self) -> dict[str, object]:
         """Everything as dicts, lists, text and booleans, ready for JSON."""
         return {
-            "endpoint": self.endpoint,
-            "address": self.address,
-            "server_name": self.server_name,
-            "protocol": self.protocol,
-            "cipher": self.cipher,
+            **as_dict(self, "endpoint", "address", "server_name", "protocol", "cipher"),
             "sent": [one.sha256 for one in (self.certificate, *self.certificate.chain)],
             **self.report.to_dict(),
         }
@@ -141,17 +139,16 @@ def check_endpoint(
     if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0 < timeout <= 3600:
         raise InvalidInputError(f"timeout is a number of seconds above 0 and up to 3600, not {shown(timeout)}")
     moment = check_moment(at)
-    asked = asked_of(trust)
+    asked = read_once(trust)
     taken = _shake_hands(where, port, name, float(timeout))
     leaf, *chain = [Certificate.from_der(der).to_cryptography() for der in taken.certificates]
-    certificate = assemble(leaf, None, tuple(chain))
-    report = check_for(
-        certificate,
+    report = report_on(
+        leaf,
+        chain,
         name,
         trust=asked,
         at=moment,
         profile=profile,
-        key_expected=False,
         crls=crls,
         revocation=revocation,
         served=Served(chain=tuple(chain), protocol=taken.protocol),
@@ -164,7 +161,7 @@ def check_endpoint(
         server_name=name,
         protocol=taken.protocol,
         cipher=taken.cipher,
-        certificate=certificate,
+        certificate=assemble(leaf, None, tuple(chain)),
         report=report,
     )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -16,6 +17,7 @@ from mlsssl._formats import pem
 from mlsssl._issue.keys import check_key_type
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import shown
+from mlsssl._messages.output import as_dict
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl.authority import CertificateAuthority
 from mlsssl.binding import Binding, bound_key
@@ -25,7 +27,7 @@ from mlsssl.store import Store
 from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from pathlib import Path
 
     from mlsssl._deploy.apply import Outcome
@@ -36,9 +38,10 @@ if TYPE_CHECKING:
     from mlsssl.store import StoreEntry
     from mlsssl.values import BindingKey, Thumbprint
 
-    RenewalSource: TypeAlias = CertificateAuthority | Certificate | Callable[[Certificate], Certificate]
+__all__ = ["GRACE", "Renewal", "RenewalSource", "renew", "renew_due"]
 
-__all__ = ["GRACE", "Renewal", "renew", "renew_due"]
+RenewalSource: TypeAlias = CertificateAuthority | Certificate | Callable[[Certificate], Certificate]
+"""Where `renew` has the new certificate from: an authority, the certificate itself, or a function of the old one."""
 
 GRACE = dt.timedelta(days=30)
 """How long a replaced certificate is kept unless said otherwise."""
@@ -297,12 +300,11 @@ class Renewal:
         """Plain values, ready for JSON."""
         result = "failed" if self.error else "skipped" if self.skipped else "planned" if self.plan else "renewed"
         return {
-            "key": None if self.key is None else str(self.key),
+            **as_dict(self, "key"),
             "result": result,
             "skipped": self.skipped,
             "error": None if self.error is None else {"type": type(self.error).__name__, "message": str(self.error)},
-            "outcome": None if self.outcome is None else self.outcome.to_dict(),
-            "plan": None if self.plan is None else self.plan.to_dict(),
+            **as_dict(self, "outcome", "plan"),
         }
 
 

@@ -1,8 +1,8 @@
-"""`CertificateRequest`: asking the organisation's own authority for a certificate (PKCS#10, RFC 2986)."""
+"""`CertificateRequest`: a request for a certificate (PKCS#10, RFC 2986), with its private key if that is at hand."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING
 
 from mlsssl._formats import csr, foreign, keys, pem
 from mlsssl._formats.hosts import name_text, parse_name
@@ -12,8 +12,9 @@ from mlsssl._issue.requests import RequestPolicy
 from mlsssl._machine import files
 from mlsssl._messages.arguments import check_data
 from mlsssl._messages.foreign_text import shown
-from mlsssl.certificate import check_certificate
+from mlsssl.certificate import check_certificate, check_key
 from mlsssl.errors import InvalidInputError
+from mlsssl.values import key_holder, set_attributes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -31,10 +32,11 @@ __all__ = ["CertificateRequest", "RequestPolicy"]
 _KEY = "the request's public key cannot be read"
 
 
+@key_holder
 class CertificateRequest:
     """A request for a TLS server certificate, with its private key if that is known. Immutable.
 
-    The way round: `create` it where the service runs and save its key; give the request to the authority; join what
+    How it is used: `create` it where the service runs and save its key; give the request to the authority; join what
     comes back with the key by `Certificate.load(...).with_key(...)`. The private key never leaves the machine.
 
     Args:
@@ -61,15 +63,8 @@ class CertificateRequest:
             )
         request = csr.load_request(csr.to_pem(request))
         if private_key is not None:
-            if not keys.is_private_key(private_key):
-                raise InvalidInputError(f"a private key is RSA or EC, not {type(private_key).__name__}")
-            if keys.spki(private_key.public_key()) != keys.spki(foreign.read(_KEY, request.public_key)):
-                raise InvalidInputError("the private key is not this request's: their public keys differ")
-        object.__setattr__(self, "_request", request)
-        object.__setattr__(self, "_key", private_key)
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a CertificateRequest is immutable: {name} cannot be set")
+            check_key(private_key, keys.spki(foreign.read(_KEY, request.public_key)), "request")
+        set_attributes(self, _request=request, _key=private_key)
 
     # -- making and reading -------------------------------------------------------------------------------------
 
@@ -102,8 +97,7 @@ class CertificateRequest:
             raise InvalidInputError(f"a template's name has 1 to 255 ASCII characters, not {shown(template)}")
         wanted: list[x509.GeneralName] = list(dict.fromkeys(parse_name(host) for host in hosts))
         if common_name is None:
-            texts = (name_text(name) for name in wanted)
-            common_name = next((text for text in texts if len(text) <= certificates.COMMON_NAME_LIMIT), "")
+            common_name = certificates.fitting_name(name_text(name) for name in wanted)
         private_key = make_key(key)
         request = requests.build_request(
             wanted, private_key, subject=certificates.common_name(common_name), template=template
@@ -266,14 +260,7 @@ class CertificateRequest:
         shown = ", ".join(self.names[:3]) + (" …" if len(self.names) > 3 else "")
         return f"<CertificateRequest {shown or self.subject!r}, {self.key_type}>"
 
-    def __getstate__(self) -> NoReturn:
-        # A pickle would carry the private key to wherever it goes, in silence.
-        raise InvalidInputError("a CertificateRequest is not pickled, for its private key would go along")
-
 
 def _assemble(request: x509.CertificateSigningRequest, private_key: PrivateKey | None) -> CertificateRequest:
     """A request whose parts are known to fit; nothing is verified again."""
-    made = object.__new__(CertificateRequest)
-    object.__setattr__(made, "_request", request)
-    object.__setattr__(made, "_key", private_key)
-    return made
+    return set_attributes(CertificateRequest.__new__(CertificateRequest), _request=request, _key=private_key)

@@ -14,9 +14,10 @@ from mlsssl._machine.authorities import look_around
 from mlsssl._machine.ports import refuse_users_roots
 from mlsssl._messages.arguments import check_type
 from mlsssl._select.ports import HasPort, port_of
-from mlsssl.certificate import Certificate, trusted_roots
+from mlsssl._select.trust import trusted_roots
+from mlsssl.certificate import Certificate, card_facts
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreClosedError, StoreNotFoundError
-from mlsssl.values import Location, Thumbprint, check_location, check_moment, check_store_name
+from mlsssl.values import Location, Thumbprint, check_location, check_moment, check_store_name, set_attributes
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -30,10 +31,10 @@ if TYPE_CHECKING:
 
     from mlsssl._machine.ports import KeyProvider, KeyState, MachinePort, StorePort, StoreRecord
     from mlsssl._notebook.cards import Printer
+    from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import UserRule
-    from mlsssl.certificate import TrustAnchor
 
 __all__ = ["Store", "StoreEntry"]
 
@@ -197,8 +198,7 @@ class Store:
             key=record.key,
             renewed_by=record.renewed_by,
         )
-        object.__setattr__(entry, "_port", partial(port_of, self._machine))
-        return entry
+        return set_attributes(entry, _port=partial(port_of, self._machine))
 
     # -- looking ------------------------------------------------------------------------------------------------
 
@@ -517,6 +517,21 @@ class Store:
         printer.text("\n".join([repr(self), *(() if self._closed else (f"  {entry!r}" for entry in self))]))
 
     def _repr_html_(self) -> str:
-        from mlsssl._notebook.views import store_card
+        from mlsssl._notebook.views import store_card, store_row
 
-        return store_card(f"{self._location}\\{self._name}", () if self._closed else tuple(self))
+        entries = () if self._closed else sorted(self, key=lambda entry: entry.certificate.not_after)
+        rows = [
+            store_row(
+                card_facts(entry.certificate),
+                friendly_name=entry.friendly_name,
+                thumbprint=entry.thumbprint,
+                private_key=key_words(entry.key),
+            )
+            for entry in entries
+        ]
+        return store_card(f"{self._location}\\{self._name}", rows)
+
+
+def key_words(key: KeyState | None) -> str | None:
+    """`usable`, or what is wrong with a certificate's key in a store; None when there is none. Private."""
+    return None if key is None else "usable" if key.usable else key.problem or "another certificate's"

@@ -1,11 +1,11 @@
 """Hypothesis strategies for everything this library has values for; needs the extra `testing`.
 
-All are plural nouns with keyword-only arguments, generate everything legal unless told otherwise, raise
+All have plural names and keyword-only arguments, generate everything legal by default, raise
 `hypothesis.errors.InvalidArgument` on drawing when an argument cannot mean anything, and shrink to the simplest value.
 Keys come from small numbers and signatures are deterministic, so drawing costs no key generation and an example is
 the same, byte for byte, every time. Such keys are public knowledge: never let one out of a test.
 
-Certificates are issued at `CLOCK`, a fixed moment, unless `at=` says otherwise: judge them at that moment.
+Certificates are issued at `at=`, by default `CLOCK`, a fixed moment: judge them at that moment.
 """
 
 from mlsssl._strategies.bindings import (

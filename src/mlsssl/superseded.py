@@ -12,7 +12,7 @@ from mlsssl._changes import recovery
 from mlsssl._changes.record import begun
 from mlsssl._changes.superseded import Ledger
 from mlsssl._messages.foreign_text import printable
-from mlsssl._messages.output import to_json
+from mlsssl._messages.output import as_dict, to_json
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl.certificate import Certificate
 from mlsssl.errors import MalformedDataError, MlssslError
@@ -81,8 +81,8 @@ def _row(entry: StoreEntry) -> dict[str, object]:
     return {
         "thumbprint": str(entry.thumbprint),
         "store": entry.store_name,
-        "renewed_by": None if entry.renewed_by is None else str(entry.renewed_by),
-        "not_after": entry.certificate.not_after.isoformat(),
+        **as_dict(entry, "renewed_by"),
+        **as_dict(entry.certificate, "not_after"),
     }
 
 

@@ -15,7 +15,7 @@ from mlsssl._fakes.httpapi import FakeHttpApi
 from mlsssl._fakes.ncrypt import FakeNCrypt
 from mlsssl._testing.clock import FrozenClock
 from mlsssl._testing.machines import FakeWindows, WindowsRelease, fake_windows_machine, memory_machine
-from mlsssl._testing.tls import TlsConnection, TlsServer, tls_client, tls_server
+from mlsssl._testing.tls import TlsClientMaker, TlsConnection, TlsServer, TlsServerMaker, tls_client, tls_server
 
 __all__ = [
     "Calls",
@@ -30,8 +30,10 @@ __all__ = [
     "FakeWindows",
     "FrozenClock",
     "Misuse",
+    "TlsClientMaker",
     "TlsConnection",
     "TlsServer",
+    "TlsServerMaker",
     "WindowsRelease",
     "fake_windows_machine",
     "memory_machine",

@@ -1,4 +1,4 @@
-"""The small values that cross every floor: thumbprints, binding keys, binding options, records."""
+"""Values that every module knows: thumbprints, binding keys, binding options; and immutable classes."""
 
 from __future__ import annotations
 
@@ -8,8 +8,9 @@ import uuid
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from enum import Enum
-from typing import TYPE_CHECKING, ClassVar, Literal, get_args
+from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn, TypeVar, get_args
 
+from mlsssl._messages.arguments import check_whole
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 
@@ -35,16 +36,46 @@ __all__ = [
     "well_known_application",
 ]
 
+T = TypeVar("T")
+
+
+def key_holder(kind: type[T]) -> type[T]:
+    """Decorate a class whose objects hold a private key: they are immutable, and refuse to be pickled.
+
+    A pickle would carry the private key to wherever it goes, and nobody would be told.
+    """
+    hint = "; use to_der()" if hasattr(kind, "to_der") else ""
+
+    def refuse_to_set(_self: T, name: str, _value: object) -> NoReturn:
+        raise AttributeError(f"a {kind.__name__} is immutable: {name} cannot be set")
+
+    def refuse_to_delete(_self: T, name: str) -> NoReturn:
+        raise AttributeError(f"a {kind.__name__} is immutable: {name} cannot be deleted")
+
+    def refuse_to_pickle(_self: T) -> NoReturn:
+        raise InvalidInputError(f"a {kind.__name__} is not pickled, for its private key would go along{hint}")
+
+    methods = {"__setattr__": refuse_to_set, "__delattr__": refuse_to_delete, "__getstate__": refuse_to_pickle}
+    for name, method in methods.items():
+        setattr(kind, name, method)
+    return kind
+
+
+def set_attributes(made: T, **attributes: object) -> T:
+    """Set attributes of an immutable object that is being made, and return it."""
+    for name, value in attributes.items():
+        object.__setattr__(made, name, value)
+    return made
+
+
 Location = Literal["LocalMachine", "CurrentUser"]
 """Where a store lives. HTTP.sys reads LocalMachine only."""
 
 
 def check_location(location: str) -> Location:
     """Return `location` if it is one of the two names Windows has; `InvalidInputError` otherwise."""
-    if not isinstance(location, str):
-        raise InvalidInputError(f"location must be 'LocalMachine' or 'CurrentUser', not {shown(location)}")
     for known in get_args(Location):
-        if location.casefold() == known.casefold():
+        if isinstance(location, str) and location.casefold() == known.casefold():
             return known  # type: ignore[no-any-return]
     raise InvalidInputError(f"location must be 'LocalMachine' or 'CurrentUser', not {shown(location)}")
 
@@ -149,7 +180,7 @@ _IGNORED_CATEGORIES = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 
 
 class BindingFamily(str, Enum):
-    """The four kinds of HTTP.sys TLS record; the values are netsh's words for them."""
+    """The four kinds of HTTP.sys TLS record, with netsh's words for them as values."""
 
     IP_PORT = "ipport"
     HOSTNAME_PORT = "hostnameport"
@@ -163,9 +194,7 @@ class BindingFamily(str, Enum):
 
 
 def _check_port(port: int) -> int:
-    if isinstance(port, bool) or not isinstance(port, int) or not 1 <= port <= 65535:
-        raise InvalidInputError(f"a port is a number from 1 to 65535, not {shown(port)}")
-    return port
+    return check_whole(port, 1, 65535, "a port is a number from 1 to 65535")
 
 
 def _parse_port(text: str, whole: str) -> int:
@@ -225,7 +254,7 @@ class IpPort:
         except ValueError as error:
             why = f": {error}" if isinstance(self.address, str) else ""
             raise InvalidInputError(f"{shown(self.address)} is not an IPv4 or IPv6 address{why}") from None
-        object.__setattr__(self, "address", str(parsed))
+        set_attributes(self, address=str(parsed))
         _check_port(self.port)
 
     @property
@@ -248,7 +277,7 @@ class HostnamePort:
 
     Args:
         host: A DNS name of at most 255 characters; internationalised names become A-labels, case and a trailing
-            dot are dropped. `*.example.com` is accepted; whether a Windows release honours it is its own affair.
+            dot are dropped. `*.example.com` is accepted; not every Windows release matches it.
         port: 1 to 65535.
 
     Attributes:
@@ -265,7 +294,7 @@ class HostnamePort:
     family: ClassVar[BindingFamily] = BindingFamily.HOSTNAME_PORT
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "host", _check_host(self.host))
+        set_attributes(self, host=_check_host(self.host))
         _check_port(self.port)
 
     @classmethod
@@ -283,9 +312,7 @@ class HostnamePort:
         Raises:
             InvalidInputError: one of them is not that.
         """
-        made = cls.__new__(cls)
-        _fill_as_stored(made, host, port)
-        return made
+        return set_attributes(cls.__new__(cls), **_as_stored(host, port))
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -333,29 +360,26 @@ class ScopedCcs:
     family: ClassVar[BindingFamily] = BindingFamily.SCOPED_CCS
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "host", _check_host(self.host))
+        set_attributes(self, host=_check_host(self.host))
         _check_port(self.port)
 
     @classmethod
     def as_stored(cls, host: str, port: int) -> Self:
         """As `HostnamePort.as_stored`."""
-        made = cls.__new__(cls)
-        _fill_as_stored(made, host, port)
-        return made
+        return set_attributes(cls.__new__(cls), **_as_stored(host, port))
 
     def __str__(self) -> str:
         return f"scopedccs={self.host}:{self.port}"
 
 
-def _fill_as_stored(made: HostnamePort | ScopedCcs, host: str, port: int) -> None:
+def _as_stored(host: str, port: int) -> dict[str, object]:
     if not isinstance(host, str) or not host or any(unicodedata.category(c) == "Cs" for c in host):
         raise InvalidInputError(f"a stored host name is one or more whole characters, not {shown(host)}")
     try:
         name = _check_host(host)
     except InvalidInputError:
         name = host
-    for attribute, value in (("host", name), ("port", _check_port(port)), ("stored_host", host)):
-        object.__setattr__(made, attribute, value)
+    return {"host": name, "port": _check_port(port), "stored_host": host}
 
 
 def is_host_name(host: str) -> bool:
@@ -372,7 +396,7 @@ def written_host(key: HostnamePort | ScopedCcs) -> str:
 
 
 BindingKey = IpPort | HostnamePort | CcsPort | ScopedCcs
-"""What a binding is filed under; one type per family, for two families print alike in netsh."""
+"""The key of a binding; one type per family, because two families print alike in netsh."""
 
 
 def parse_binding_key(key: BindingKey | str) -> BindingKey:
@@ -512,7 +536,7 @@ class BindingOptions:
 
     def __post_init__(self) -> None:
         if self.use_revocation_freshness_time is None:
-            object.__setattr__(self, "use_revocation_freshness_time", bool(self.revocation_freshness_time))
+            set_attributes(self, use_revocation_freshness_time=bool(self.revocation_freshness_time))
         _check_duration("revocation_freshness_time", self.revocation_freshness_time, timedelta(seconds=1))
         _check_duration("url_retrieval_timeout", self.url_retrieval_timeout, timedelta(milliseconds=1))
         for name, known in (("unknown_flags", _KNOWN_FLAGS), ("unknown_check_modes", _KNOWN_CHECK_MODES)):

@@ -21,6 +21,7 @@ from mlsssl import (
     CcsPort,
     Certificate,
     CertificateAuthority,
+    CertificateReference,
     CertificateRequest,
     Diagnosis,
     EmbeddedMachine,
@@ -34,6 +35,7 @@ from mlsssl import (
     NotFoundError,
     Outcome,
     Plan,
+    RenewalSource,
     Report,
     ScopedCcs,
     Severity,
@@ -129,6 +131,14 @@ def verbs(certificate: Certificate, ca: CertificateAuthority, machine: EmbeddedM
     with machine.listen(ports={443: 0}) as listener:
         assert_type(listener, Listener)
         assert_type(listener.port_of("0.0.0.0:443"), int)
+
+
+def wrapped(reference: CertificateReference, source: RenewalSource) -> None:
+    """What users annotate their own functions with."""
+    references: list[CertificateReference] = ["00" * 20, bytes(20), Thumbprint("00" * 20)]
+    assert_type(deploy("0.0.0.0:443", reference), Outcome)
+    assert_type([Binding("0.0.0.0:443", one) for one in references], list[Binding])
+    assert_type(renew("0.0.0.0:443", source), Outcome)
 
 
 def errors() -> None:

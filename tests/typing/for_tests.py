@@ -60,3 +60,19 @@ def doubles(certificate: Certificate, ca: CertificateAuthority) -> None:
 async def awaited(certificate: Certificate, machine: Machine) -> None:
     assert_type(await aio.deploy("0.0.0.0:443", certificate, machine=machine), Outcome)
     assert_type(await aio.check_endpoint("server-name.com:443", timeout=3), EndpointReport)
+
+
+def test_with_fixtures(
+    ca: CertificateAuthority, tls_server: testing.TlsServerMaker, tls_client: testing.TlsClientMaker
+) -> None:
+    server = tls_server(ca.issue("localhost"), host="::1")
+    assert_type(server, testing.TlsServer)
+    with tls_client(server.address) as connection:
+        assert_type(connection, testing.TlsConnection)
+    with tls_client(server.address, trust=[ca], host="localhost", timeout=2) as connection:
+        assert_type(connection.protocol, str)
+
+
+def test_on_machines(machine: EmbeddedMachine, fake_windows: testing.FakeWindows) -> None:
+    assert_type(machine.bindings["0.0.0.0:443"], Binding)
+    assert_type(fake_windows.restart(), Machine)

@@ -25,8 +25,9 @@ from mlsssl import (
     renew,
 )
 from mlsssl._changes.recovery import LOCK
-from mlsssl._commands import machines
+from mlsssl._commands import binding as binding_commands
 from mlsssl._commands.old_tools import netsh
+from mlsssl._commands.old_tools.command_lines import Context
 from mlsssl.cli import main
 from mlsssl.testing import fake_windows_machine
 
@@ -98,7 +99,7 @@ WRITERS: dict[str, Callable[[EmbeddedMachine], object]] = {
     "remove": lambda machine: Binding.get(KEY, machine=machine).remove(),
     "netsh add": lambda machine: run_netsh(machine, "add", f"ipport={FREE}"),
     "netsh update": lambda machine: run_netsh(machine, "update", f"ipport={KEY}"),
-    "netsh delete": lambda machine: netsh.run(["http", "delete", "sslcert", f"ipport={KEY}"], machine=machine, out=str),
+    "netsh delete": lambda machine: netsh.run(["http", "delete", "sslcert", f"ipport={KEY}"], context(machine)),
     "binding add": lambda machine: run_cli(machine, "binding", "add", FREE, str(thumbprint(machine))),
     "binding update": lambda machine: run_cli(machine, "binding", "update", KEY, "--option", "http2=no"),
     "binding remove": lambda machine: run_cli(machine, "binding", "remove", KEY),
@@ -107,10 +108,15 @@ WRITERS: dict[str, Callable[[EmbeddedMachine], object]] = {
 }
 
 
+def context(machine: EmbeddedMachine) -> Context:
+    """What an old command works with."""
+    return Context(machine=machine, ask_password=lambda *_, **__: None, out=str)
+
+
 def run_netsh(machine: EmbeddedMachine, verb: str, key: str) -> int:
     """A command line of netsh that writes a record."""
     words = ["http", verb, "sslcert", key, f"certhash={thumbprint(machine)}", f"appid={{{OWNER}}}"]
-    return netsh.run(words, machine=machine, out=str)
+    return netsh.run(words, context(machine))
 
 
 OWNER = "11111111-2222-3333-4444-555555555555"
@@ -265,14 +271,14 @@ def check_both_options_are_kept(
     machine: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch, words: Sequence[str]
 ) -> None:
     """Somebody changes another option when the command has read the options and works out the new ones."""
-    parse = machines.parse_options
+    parse = binding_commands.parse_options
     threads: list[threading.Thread] = []
 
     def slowly(settings: list[str], start: BindingOptions) -> BindingOptions:
         during(machine, threads)
         return parse(settings, start)
 
-    monkeypatch.setattr("mlsssl._commands.machines.parse_options", slowly)
+    monkeypatch.setattr("mlsssl._commands.binding.parse_options", slowly)
     monkeypatch.setattr("mlsssl._commands.deployment.parse_options", slowly)
     assert main([*words, "--machine", str(machine.path)]) == 0
     for thread in threads:

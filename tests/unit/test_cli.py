@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
+from uuid import UUID
 
 import pytest
 from cryptography import x509
@@ -15,8 +18,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, cli
+from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, KeyType
+from mlsssl._commands import authority
+from mlsssl._commands.parser import KEY_TYPES
+from mlsssl._commands.remedies import in_commands
 from mlsssl._issue.revocation_lists import REASONS
+from mlsssl._validator.catalogue import RULES
 from mlsssl.cli import main
 from mlsssl.testing import tls_server
 
@@ -187,6 +194,8 @@ _POSIX_MISTAKES = [
     [
         (["nonsense"], 2, "invalid choice"),
         (["issue"], 2, "required"),
+        (["issue", "a.test", "--out", "x.pem"], 2, "required: --ca"),
+        (["binding", "list", "--machine", "mistyped.sqlite"], 3, "no machine in the file 'mistyped.sqlite'"),
         (["show", "nowhere.pfx"], 3, "no file"),
         (["show", "ca.pfx", "--password", "pass:hunter-22"], 2, "an argument can be read"),
         (["show", "ca.pfx", "--password", "env:NOT_THERE"], 2, "no variable"),
@@ -376,7 +385,7 @@ def crl_files(place: Path) -> tuple[CertificateAuthority, Certificate]:
 
 
 def test_revocation_lists_in_a_store(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Listed, added, renewed, refused when older, removed by file and by SHA-1; in the store CA unless said."""
+    """Listed, added, renewed, refused when older, removed by file and by SHA-1; in the store CA by default."""
     crl_files(place)
     assert main(["store", "crls"]) == 0
     assert r"no revocation lists in LocalMachine\CA" in output(capsys)
@@ -489,6 +498,78 @@ def test_the_systems_roots_and_a_file_together(issued: Path, monkeypatch: pytest
     assert main([*check, "--trust", "system", "--trust", "ca.cer"]) == 0
 
 
-def test_the_reasons_on_the_command_line_are_the_librarys() -> None:
+def test_the_choices_on_the_command_line_are_the_librarys() -> None:
     """Written twice, so that completion imports no cryptography."""
-    assert tuple(REASONS) == cli.REASONS
+    assert tuple(REASONS) == authority.REASONS
+    assert get_args(KeyType) == KEY_TYPES
+
+
+def test_help_shows_the_defaults_of_the_library(capsys: pytest.CaptureFixture[str]) -> None:
+    """They are stated in the signatures of its functions, and nowhere else."""
+    for command, default in (
+        ("ca create", 3652),
+        ("ca crl", 30),
+        ("issue", 199),
+        ("check", "private"),
+        ("deploy", "replace"),
+        ("renew", "0.667"),
+        ("serve", "127.0.0.1"),
+        ("store list", "MY"),
+        ("store crls", "CA"),
+    ):
+        assert exit_code([*command.split(), "--help"]) == 0
+        assert f"(default: {default})" in " ".join(output(capsys).split())
+
+
+LOOK_OR_CLEAR_UP = [
+    "store list",
+    "store crls",
+    f"store remove {'0' * 40}",
+    f"store remove-crl {'0' * 40}",
+    "binding list",
+    "binding update 0.0.0.0:443",
+    "binding remove 0.0.0.0:443",
+    "audit",
+    "cleanup",
+    "recover",
+    "undo 0.0.0.0:443",
+    "renew --all --ca ca.pfx",
+    "netsh http show sslcert",
+    "netsh http delete sslcert ipport=0.0.0.0:443",
+    f"netsh http update sslcert ipport=0.0.0.0:443 certhash={'0' * 40} appid={{{UUID(int=1)}}}",
+]
+
+
+@pytest.mark.parametrize("line", LOOK_OR_CLEAR_UP)
+def test_a_mistyped_machine_is_told_and_not_made(issued: Path, capsys: pytest.CaptureFixture[str], line: str) -> None:
+    """By every command that can find nothing in a new machine."""
+    assert main([*line.split(), "--machine", "mistyped.sqlite"]) == 3
+    assert "there is no machine in the file 'mistyped.sqlite'" in output(capsys)
+    assert not (issued / "mistyped.sqlite").exists()
+
+
+def test_a_new_machine_is_told(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Once, on standard error, by a command that puts something into it."""
+    add = ["store", "add", "server.pfx", "--password", "env:PW", "--machine", "new.sqlite", "--json"]
+    assert main(add) == 0
+    captured = capsys.readouterr()
+    assert captured.err == "mlsssl: made a new embedded machine in new.sqlite\n"
+    json.loads(captured.out)
+    assert main(add) == 0
+    assert capsys.readouterr().err == ""
+
+
+def test_what_to_do_is_said_in_commands(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every remedy of the catalogue is turned; JSON keeps the library's own words, for programs."""
+    python = re.compile(r"""\(\.\.\.|=[\[{"']|=True|Store\.open|\b(ca|cert)\.|Certificate(Authority)?\.""")
+    for rule in RULES.values():
+        assert not python.search(in_commands(rule.remedy)), rule.code
+    plain = "the name ca.example.com (RFC 5280) has ipport=0.0.0.0:443"
+    assert in_commands(plain) == plain
+    check = ["check", "server.pfx", "--password", "env:PW", "--trust", "ca.cer", "--host", "other.test"]
+    assert main(check) == 1
+    assert "mlsssl issue other.test" in output(capsys)
+    assert main([*check, "--json"]) == 1
+    assert "ca.issue(" in output(capsys)
+    assert main(["binding", "add", "0.0.0.0:443", "18e1628ac1cd7cae3495e718f87e5b6188193c81"]) == 8
+    assert "mlsssl store add" in output(capsys)

@@ -202,11 +202,11 @@ def test_audit_is_a_table_and_json_and_an_exit_code(capsys: pytest.CaptureFixtur
     assert "remedy: add it" in run(capsys, "audit", "--remedies")[1]
 
 
-def test_the_trail_is_written(capsys: pytest.CaptureFixture[str], place: Path) -> None:
-    """A line per change."""
-    run(capsys, *DEPLOY, "--trail", "trail.jsonl")
-    run(capsys, "renew", KEY, "--ca", "ca.pfx", "--ca-password", "env:PW", "--trail", "trail.jsonl")
-    lines = [json.loads(line) for line in (place / "trail.jsonl").read_text().splitlines()]
+def test_the_audit_log_is_written(capsys: pytest.CaptureFixture[str], place: Path) -> None:
+    """A line per change; the option's old name goes on working."""
+    run(capsys, *DEPLOY, "--audit-log", "audit.jsonl")
+    run(capsys, "renew", KEY, "--ca", "ca.pfx", "--ca-password", "env:PW", "--trail", "audit.jsonl")
+    lines = [json.loads(line) for line in (place / "audit.jsonl").read_text().splitlines()]
     assert [line["verb"] for line in lines] == ["deploy", "renew"]
 
 

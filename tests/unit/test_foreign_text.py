@@ -232,7 +232,7 @@ def test_a_crash_is_told_as_such_and_not_as_a_no(
     def crash(*_: object) -> int:
         raise RuntimeError(EVIL)
 
-    monkeypatch.setattr("mlsssl._commands.certificates.show", crash)
+    monkeypatch.setattr("mlsssl._commands.certificate.show", crash)
     assert main(["show", "a.pem"]) == 9
     said = capsys.readouterr().err
     assert all(line.isprintable() for line in said.split("\n"))

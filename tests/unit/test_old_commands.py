@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from made_certificates import make, shared_key
 from mlsssl import Binding, BindingOptions, Certificate, CertificateAuthority, EmbeddedMachine, IpPort
 from mlsssl._commands.old_tools import makecert, netsh, pvk2pfx
-from mlsssl._commands.old_tools.command_lines import parse_options
-from mlsssl._commands.old_tools.makecert_line import OPTIONS
+from mlsssl._commands.old_tools.command_lines import Context, parse_options
+from mlsssl._commands.old_tools.makecert import OPTIONS
 from mlsssl._formats.pvk import load_pvk, serialize_pvk
 from mlsssl.cli import main
 from mlsssl.errors import (
@@ -69,9 +69,14 @@ def machine(tmp_path: Path) -> Iterator[EmbeddedMachine]:
         yield made
 
 
+def context(printed: list[str], machine: EmbeddedMachine | None = None, asked: Asked | None = None) -> Context:
+    """What the old commands work with; what they print is added to `printed`."""
+    return Context(machine=machine, ask_password=asked or Asked(), out=printed.append)
+
+
 def _makecert(line: str, machine: EmbeddedMachine | None = None, asked: Asked | None = None) -> list[str]:
     printed: list[str] = []
-    assert makecert.run(line.split(), machine=machine, ask_password=asked or Asked(), out=printed.append) == 0
+    assert makecert.run(line.split(), context(printed, machine, asked)) == 0
     return printed
 
 
@@ -158,7 +163,7 @@ def test_a_self_signed_server_certificate_in_a_store(here: Path, machine: Embedd
     printed: list[str] = []
     words = ["-r", "-pe", "-n", "CN=www.example.com", "-eku", _SERVER_AUTH, "-ss", "my", "-sr", "localMachine"]
     words += ["-sky", "exchange", "-sp", "Microsoft RSA SChannel Cryptographic Provider", "-sy", "12", "-d", "Web"]
-    makecert.run(words, machine=machine, ask_password=Asked(), out=printed.append)
+    makecert.run(words, context(printed, machine))
     with machine.store("MY") as store:
         (entry,) = store
         assert entry.has_private_key
@@ -259,7 +264,7 @@ def test_absolute_paths_are_no_options(here: Path) -> None:
 
 def _pvk2pfx(line: str, asked: Asked | None = None) -> list[str]:
     printed: list[str] = []
-    assert pvk2pfx.run(line.split(), ask_password=asked or Asked(), out=printed.append) == 0
+    assert pvk2pfx.run(line.split(), context(printed, asked=asked)) == 0
     return printed
 
 
@@ -317,7 +322,7 @@ def test_what_pvk2pfx_refuses(here: Path, line: str, error: type[MlssslError], w
 
 def _netsh(line: str, machine: EmbeddedMachine) -> list[str]:
     printed: list[str] = []
-    assert netsh.run(line.split(), machine=machine, out=printed.append) == 0
+    assert netsh.run(line.split(), context(printed, machine)) == 0
     return printed
 
 
@@ -395,6 +400,7 @@ def test_through_the_command_line(
     assert main(["pvk2pfx", "-pvk", "a.pvk", "-spc", "a.cer", "-pfx", "a.pfx", "--password", "env:KEY_PASSWORD"]) == 0
     assert Certificate.load(here / "a.pfx", password="second").names == ("a.test",)
     capsys.readouterr()
+    EmbeddedMachine("m.sqlite").close()
     assert main(["netsh", "http", "show", "sslcert", "--machine", "m.sqlite"]) == 0
     assert "SSL Certificate bindings" in capsys.readouterr().out
     assert main(["netsh", "http", "delete", "sslcert", "ipport=0.0.0.0:443", "--machine", "m.sqlite"]) == 3

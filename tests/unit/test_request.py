@@ -234,6 +234,8 @@ def test_it_is_immutable_and_keeps_its_key() -> None:
     made = CertificateRequest.create("www.example.com", key=KEY)
     with pytest.raises(AttributeError):
         made.names = ()  # type: ignore[misc]
+    with pytest.raises(AttributeError, match="deleted"):
+        del made._key
     with pytest.raises(InvalidInputError, match="pickled"):
         pickle.dumps(made)
     pem = KEY.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())

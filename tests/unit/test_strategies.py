@@ -18,7 +18,7 @@ from hypothesis.errors import InvalidArgument
 
 from mlsssl import strategies
 from mlsssl._formats.hosts import parse_name
-from mlsssl._strategies import pool
+from mlsssl._strategies import small_keys
 from mlsssl._strategies.chain import FAULTS, _signed_anew_with_sha1
 from mlsssl.authority import CertificateAuthority
 from mlsssl.certificate import Certificate
@@ -52,20 +52,20 @@ def minimal(strategy: SearchStrategy[T], condition: Callable[[T], bool] = lambda
 def test_every_rsa_key_of_the_pool_is_one(bits: int) -> None:
     """Each signs what its public half verifies, has the size it is called by, and differs from the others."""
     moduli = set()
-    for number in range(pool.rsa_keys(bits)):
-        key = pool.rsa_key(bits, number)
+    for number in range(small_keys.rsa_keys(bits)):
+        key = small_keys.rsa_key(bits, number)
         signature = key.sign(b"text", padding.PKCS1v15(), hashes.SHA256())
         key.public_key().verify(signature, b"text", padding.PKCS1v15(), hashes.SHA256())
         assert key.key_size == bits
         moduli.add(key.public_key().public_numbers().n)
-    assert len(moduli) == pool.rsa_keys(bits) >= 3
+    assert len(moduli) == small_keys.rsa_keys(bits) >= 3
 
 
 def test_the_primes_of_the_pool_are_primes() -> None:
     """OpenSSL's own check of the keys, which drawing leaves out, accepts them all."""
     for bits in (1024, 2048):
-        for number in range(pool.rsa_keys(bits)):
-            numbers = pool.rsa_key(bits, number).private_numbers()
+        for number in range(small_keys.rsa_keys(bits)):
+            numbers = small_keys.rsa_key(bits, number).private_numbers()
             assert numbers.private_key(unsafe_skip_rsa_key_validation=False).key_size == bits
             assert pow(3, numbers.p - 1, numbers.p) == pow(3, numbers.q - 1, numbers.q) == 1
 
@@ -160,7 +160,7 @@ def test_the_same_choices_give_the_same_bytes() -> None:
 def test_arguments_of_certificates(data: st.DataObject) -> None:
     """Names, keys, authorities, days and the moment are the caller's to choose."""
     at = dt.datetime(2031, 5, 6, tzinfo=dt.timezone.utc)
-    authority = CertificateAuthority.create("Mine", key=pool.key("ec-p256", 0), at=at)
+    authority = CertificateAuthority.create("Mine", key=small_keys.key("ec-p256", 0), at=at)
     drawn = strategies.certificates(
         names=st.just("www.example.com"),
         keys=strategies.keys(types=["ec-p384"]),
@@ -180,7 +180,7 @@ def test_arguments_of_certificates(data: st.DataObject) -> None:
 @given(authority=strategies.authorities(max_intermediates=2))
 def test_authorities_can_issue(authority: CertificateAuthority) -> None:
     """Whatever its name, key and depth, a drawn authority issues."""
-    certificate = authority.issue("www.example.com", key=pool.key("ec-p256", 0), at=strategies.CLOCK)
+    certificate = authority.issue("www.example.com", key=small_keys.key("ec-p256", 0), at=strategies.CLOCK)
     assert certificate.chain[0] == authority.certificate
 
 

@@ -404,7 +404,8 @@ def session(*, httpapi: HttpApi = "2019") -> Iterator[Session]:
         try:
             _prepare_prefix(opened)
             _place_httpapi(opened, standin, httpapi)
-            yield opened
+            with _few_roots(opened):
+                yield opened
         finally:
             _end_processes(opened)
 
@@ -426,6 +427,19 @@ def _prepare_prefix(opened: Session) -> None:
     _end_processes(opened)  # its service manager began before the registry was whole: it may start nothing (1053, 1055)
     stamp.touch()
     _wine_tool(opened, "wineboot")
+
+
+@contextlib.contextmanager
+def _few_roots(opened: Session) -> Iterator[None]:
+    """Have few_roots.py in force: most of the time of the native tests went into opening the store Root."""
+    with opened.start([windows_path(HERE / "few_roots.py")], merge_errors=True) as keeper:
+        assert keeper.stdout is not None
+        try:
+            if not (said := keeper.stdout.readline()).rstrip().endswith(b" roots"):
+                raise WineError(f"few_roots.py failed: {said.decode(errors='replace')}")
+            yield
+        finally:
+            keeper.kill()
 
 
 def _wine_tool(opened: Session, *command: str) -> None:

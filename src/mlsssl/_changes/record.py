@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from mlsssl._machine import files
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.foreign_text import system_reason
+from mlsssl._messages.output import as_dict
 from mlsssl.errors import MalformedDataError, MlssslError, NativeError, NotFoundError
 from mlsssl.values import BindingKey, BindingOptions, HostnamePort, IpPort, ScopedCcs, Thumbprint, parse_binding_key
 
@@ -325,18 +326,13 @@ def _key_from_dict(data: Mapping[str, object]) -> BindingKey:
 
 def record_to_dict(record: BindingRecord) -> dict[str, object]:
     """A binding record as plain values; nothing is lost."""
-    options = record.options
     return {
         **_key_to_dict(record.key),
-        "thumbprint": _optional_text(record.thumbprint),
+        **as_dict(record, "thumbprint"),
         "store": record.store_name,
         "app_id": str(record.app_id),
-        "flags": options.flags,
-        "check_mode": options.check_mode,
-        "freshness_seconds": options.freshness_seconds,
-        "timeout_milliseconds": options.timeout_milliseconds,
-        "ctl_identifier": options.ctl_identifier,
-        "ctl_store_name": options.ctl_store_name,
+        **as_dict(record.options, "flags", "check_mode", "freshness_seconds", "timeout_milliseconds"),
+        **as_dict(record.options, "ctl_identifier", "ctl_store_name"),
     }
 
 
@@ -365,34 +361,7 @@ def _text(change: Change) -> bytes:
         **_key_to_dict(change.key),
         "before": None if change.before is None else record_to_dict(change.before),
         "after": None if change.after is None else record_to_dict(change.after),
-        "additions": [
-            {
-                "store": one.store,
-                "thumbprint": str(one.thumbprint),
-                "role": one.role,
-                "was": one.was,
-                "friendly_name": one.friendly_name,
-                "archived": one.archived,
-                "renewed_by": _optional_text(one.renewed_by),
-                "certificate": None if one.certificate is None else one.certificate.hex(),
-            }
-            for one in change.additions
-        ],
-        "marks": [
-            {
-                "store": one.store,
-                "thumbprint": str(one.thumbprint),
-                "before": _optional_text(one.before),
-                "after": str(one.after),
-            }
-            for one in change.marks
-        ],
-        "services": list(change.services),
-        "started": change.started.isoformat(),
-        "process": change.process,
-        "back": change.back,
-        "trail": None if change.trail is None else str(change.trail),
-        "bound": [str(one) for one in change.bound],
+        **as_dict(change, "additions", "marks", "services", "started", "process", "back", "trail", "bound"),
     }
     return json.dumps(data, indent=1).encode("ascii") + b"\n"
 
@@ -446,10 +415,6 @@ def _addition(read: Mapping[str, object]) -> Addition:
         renewed_by=_thumbprint(read["renewed_by"]),
         certificate=None if read["certificate"] is None else bytes.fromhex(_str(read["certificate"])),
     )
-
-
-def _optional_text(thumbprint: Thumbprint | None) -> str | None:
-    return None if thumbprint is None else str(thumbprint)
 
 
 def _thumbprint(value: object) -> Thumbprint | None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl._changes.record import on_disk
 from mlsssl._machine import files
+from mlsssl._messages.output import as_dict
 from mlsssl.errors import MalformedDataError, NotFoundError
 from mlsssl.values import Thumbprint
 
@@ -92,12 +93,7 @@ class Ledger:
 
     def _write(self, known: dict[tuple[str, Thumbprint], Superseded]) -> None:
         data = [
-            {
-                "store": one.store,
-                "thumbprint": str(one.thumbprint),
-                "at": one.at.isoformat(),
-                "grace_seconds": one.grace.total_seconds(),
-            }
+            {**as_dict(one, "store", "thumbprint", "at"), "grace_seconds": one.grace.total_seconds()}
             for one in known.values()
         ]
         with on_disk("write"):

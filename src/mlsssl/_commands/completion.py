@@ -4,12 +4,26 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlsssl._commands.parser import command
 from mlsssl.errors import UnsupportedError
 
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
 
+    from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
+
+
+def add_commands(commands: Commands, whole: ArgumentParser) -> None:
+    """Add the parser of this module's command.
+
+    Args:
+        commands: Where to.
+        whole: The parser of the whole command line, which the script completes.
+    """
+    parser = command(commands, "completion", completion, "print a completion script")
+    parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    parser.set_defaults(whole=whole)
 
 
 def completion(arguments: Namespace, terminal: Terminal) -> int:
@@ -18,8 +32,7 @@ def completion(arguments: Namespace, terminal: Terminal) -> int:
         import shtab
     except ImportError:
         raise UnsupportedError("completion needs shtab: pip install 'mlsssl[cli]'") from None
-    from mlsssl.cli import build_parser
 
-    script = shtab.complete(build_parser(), arguments.shell)
+    script = shtab.complete(arguments.whole, arguments.shell)
     terminal.result({"shell": arguments.shell, "script": script}, script)
     return 0

@@ -1,87 +1,128 @@
-"""`deploy`, `renew`, `undo`, `recover`, `cleanup`: verbs that change a machine whole; `audit`, the look at it."""
+"""`deploy`, `renew`, `undo`, `recover`, `cleanup`: changes of a machine as a whole; `audit`, what is wrong with it."""
 
 from __future__ import annotations
 
+import argparse
 import datetime as dt
 from typing import TYPE_CHECKING
 
-from mlsssl._commands.certificates import load, load_authority
-from mlsssl._commands.machines import machine_of, parse_options
-from mlsssl.auditing import audit as look
-from mlsssl.deployment import Plan, last_outcome
-from mlsssl.deployment import deploy as deploy_to
-from mlsssl.deployment import recover as recover_machine
+import mlsssl
+from mlsssl._commands.authority import load_authority
+from mlsssl._commands.binding import parse_options
+from mlsssl._commands.certificate import load
+from mlsssl._commands.parser import KEY_TYPES, PASSWORD_HELP, command, given, machine_of
+from mlsssl._commands.remedies import in_commands
 from mlsssl.errors import InvalidInputError, NotFoundError
-from mlsssl.renewal import renew as renew_binding
-from mlsssl.renewal import renew_due
-from mlsssl.superseded import cleanup as clean
-from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from argparse import Namespace
 
+    from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
-    from mlsssl._deploy.apply import Outcome
-    from mlsssl.certificate import Certificate
-    from mlsssl.machine import Machine
-    from mlsssl.renewal import Renewal
 
 RENEWED, NOT_VERIFIED, FAILED, NOTHING_DUE = 0, 1, 9, 10
 """What `renew` ends with; `mlsssl renew --help` says the same."""
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the parsers of this module's commands."""
+    change = ("--machine", "--restart", "--audit-log", "--trail")
+    new = ("--friendly-name", "--exportable", "--trust-root", "--option", "--profile")
+    summary = "bind a certificate, whatever was there"
+    parser = command(commands, "deploy", deploy, summary, "key", *new, *change, library="deploy.__call__")
+    parser.share("file", nargs="?", help="the certificate with its private key")
+    parser.add_argument("--thumbprint", help="instead of FILE: one that is in the store with its key")
+    parser.share("--key", dest="key_file")
+    parser.share("--password")
+    parser.add_argument("--plan", action="store_true", help="only say what would be done; 1 when something forbids it")
+    parser.add_argument("--store", help="the LocalMachine store; MY by default")
+    parser.add_argument("--app-id", metavar="GUID", help="the owner; the present one by default, or a new random GUID")
+    parser.add_argument(
+        "--on-conflict",
+        choices=("replace", "fail", "keep", "replace-if-same-app"),
+        help="when the key has another binding",
+    )
+    parser.add_argument("--host", help="the name that clients connect to, to check the certificate for")
+    parser.share("--force", help="go on although the preflight found errors")
+    parser.add_argument(
+        "--no-verify", action="store_const", const=False, dest="verify", help="no TLS handshake afterwards"
+    )
+
+    summary = "renew bound certificates in place"
+    parser = command(commands, "renew", renew, summary, *change, library="renew_due")
+    parser.epilog = (
+        "exit codes besides the common ones:\n  0 renewed   1 renewed, but the port serves another certificate; with\n"
+        "  --plan, something forbids it\n"
+        "  9 at least one failed   10 nothing was due"
+    )
+    parser.add_argument("keys", nargs="*", metavar="KEY", help="keys of bindings, as for deploy; or --all")
+    parser.add_argument("--all", action="store_true", help="every binding whose certificate this authority issued")
+    parser.add_argument("--due", action="store_true", help="only those that are due")
+    parser.share("--ca", required=False)
+    parser.share("--ca-key", "--ca-password")
+    parser.add_argument("--certificate", metavar="FILE", help="instead of --ca: the new certificate with its key")
+    parser.share("--password", help=f"for --certificate: {PASSWORD_HELP}")
+    parser.add_argument(
+        "--key", dest="key_type", choices=KEY_TYPES, help="type of the new private key; the old one's by default"
+    )
+    parser.add_argument("--days", type=int, help="validity; the old one's by default, at most 199")
+    parser.add_argument("--grace", type=_days, metavar="DAYS", help="keep the old ones so long")
+    parser.add_argument("--fraction", type=float, help="share of the lifetime to use")
+    parser.add_argument("--jitter", type=float, help="earlier by up to this share")
+    parser.add_argument("--any-issuer", action="store_true", help="also certificates that somebody else issued")
+    parser.add_argument("--plan", action="store_true", help="only say what would be done")
+
+    command(commands, "undo", undo, "take the last deploy or renew of a key back", "key", "--machine")
+    parser = command(commands, "recover", recover, "finish or take back what a killed process left", "--machine")
+    parser.add_argument(
+        "--abandon",
+        metavar="KEY",
+        help="give the change of this key up if it can be neither finished nor taken back; the machine stays as it is",
+    )
+    parser = command(commands, "cleanup", cleanup, "remove superseded certificates and keys", "--machine")
+    parser.add_argument("--grace", type=_days, metavar="DAYS", help="since they were replaced; as renew was told")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    summary = "every binding, certificate, key and finding"
+    parser = command(commands, "audit", audit, summary, "--machine", "--profile", library="audit")
+    parser.add_argument("--unbound", action="store_true", help="also certificates that nothing is bound to")
+    parser.add_argument("--remedies", action="store_true", help="each finding in full, with what to do")
+
+
+def _days(text: str) -> dt.timedelta:
+    try:
+        return dt.timedelta(days=float(text))
+    except (ValueError, OverflowError):
+        raise argparse.ArgumentTypeError("a number of days from 0 up is needed") from None
 
 
 def deploy(arguments: Namespace, terminal: Terminal) -> int:
     """`deploy KEY FILE`."""
     if (arguments.file is None) == (arguments.thumbprint is None):
         raise InvalidInputError("deploy takes a certificate file, or --thumbprint of one that is in the store")
-    with machine_of(arguments) as machine:
-        certificate: Certificate | Thumbprint
-        if arguments.file is None:
-            certificate = Thumbprint(arguments.thumbprint)
-        else:
-            certificate = load(arguments.file, arguments.password, key=arguments.key_file)
-        verb = deploy_to.plan if arguments.plan else deploy_to
-        return _tell(
-            verb(
-                arguments.key,
-                certificate,
-                machine=machine,
-                store=arguments.store,
-                app_id=arguments.app_id,
-                options=(lambda present: parse_options(arguments.option, present)) if arguments.option else None,
-                on_conflict=arguments.on_conflict,
-                trust_root=arguments.trust_root,
-                friendly_name=arguments.friendly_name,
-                exportable=arguments.exportable,
-                restart=arguments.restart,
-                host=arguments.host,
-                profile=arguments.profile,
-                force=arguments.force,
-                verify=not arguments.no_verify,
-                trail=arguments.trail,
-            ),
-            terminal,
-        )
+    options = given(arguments, "key", "file", "thumbprint", "key_file", "password", "plan", "option")
+    if arguments.option:
+        options["options"] = lambda present: parse_options(arguments.option, present)
+    certificate: mlsssl.Certificate | mlsssl.Thumbprint
+    if arguments.file is None:
+        certificate = mlsssl.Thumbprint(arguments.thumbprint)
+    else:
+        certificate = load(arguments.file, arguments.password, key=arguments.key_file)
+    with machine_of(arguments, create=True) as machine:
+        run = mlsssl.deploy.plan if arguments.plan else mlsssl.deploy
+        return _tell(run(arguments.key, certificate, machine=machine, **options), terminal)
 
 
-def _tell(done: Outcome | Plan, terminal: Terminal) -> int:
-    terminal.result(done.to_dict(), str(done))
-    if isinstance(done, Plan):
+def _tell(done: mlsssl.Outcome | mlsssl.Plan, terminal: Terminal) -> int:
+    terminal.result(done.to_dict(), in_commands(str(done)))
+    if isinstance(done, mlsssl.Plan):
         return 0 if done.ok else 1
     return NOT_VERIFIED if done.verified is False else 0
-
-
-def _days(number: float) -> dt.timedelta:
-    try:
-        return dt.timedelta(days=number)
-    except (ValueError, OverflowError):
-        raise InvalidInputError(f"--grace is a number of days from 0 up, not {number}") from None
 
 
 def undo(arguments: Namespace, terminal: Terminal) -> int:
     """`undo KEY`: take the last deploy or renew of a key back."""
     with machine_of(arguments) as machine:
-        outcome = last_outcome(arguments.key, machine=machine)
+        outcome = mlsssl.last_outcome(arguments.key, machine=machine)
         if outcome is None:
             raise NotFoundError(f"there is no deploy or renew of {arguments.key} to undo")
         return _tell(outcome.undo(), terminal)
@@ -93,47 +134,33 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
         raise InvalidInputError("renew takes the keys of bindings, or --all")
     if (arguments.ca is None) == (arguments.certificate is None):
         raise InvalidInputError("renew takes --ca, the authority that issues, or --certificate, the new one itself")
-    with machine_of(arguments) as machine:
-        if arguments.certificate is not None:
-            return _renew_with(arguments, machine, terminal)
-        results = renew_due(
-            load_authority(arguments.ca, arguments.ca_password, arguments.ca_key),
-            machine=machine,
-            only=None if arguments.all else arguments.keys,
-            due_only=arguments.due,
-            any_issuer=arguments.any_issuer or not arguments.all,  # who names a key means it
-            key_type=arguments.key,
-            fraction=arguments.fraction,
-            jitter=arguments.jitter,
-            days=arguments.days,
-            grace=_days(arguments.grace),
-            restart=arguments.restart,
-            trail=arguments.trail,
-            dry_run=arguments.plan,
-        )
-    return _tell_renewals(results, terminal)
-
-
-def _renew_with(arguments: Namespace, machine: Machine, terminal: Terminal) -> int:
-    if arguments.all or len(arguments.keys) != 1 or arguments.due:
-        raise InvalidInputError("--certificate renews one binding, now: renew KEY --certificate FILE")
-    if arguments.key is not None or arguments.days is not None:
-        raise InvalidInputError("--key and --days are for --ca, which makes the certificate; here it is given")
-    verb = renew_binding.plan if arguments.plan else renew_binding
-    return _tell(
-        verb(
-            arguments.keys[0],
-            load(arguments.certificate, arguments.password),
-            machine=machine,
-            grace=_days(arguments.grace),
-            restart=arguments.restart,
-            trail=arguments.trail,
-        ),
-        terminal,
+    options = given(
+        arguments, "keys", "all", "due", "ca", "ca_key", "ca_password", "certificate", "password", "plan", "any_issuer"
     )
+    with machine_of(arguments) as machine:
+        if arguments.certificate is None:
+            results = mlsssl.renew_due(
+                load_authority(arguments.ca, arguments.ca_password, arguments.ca_key),
+                machine=machine,
+                only=None if arguments.all else arguments.keys,
+                due_only=arguments.due,
+                any_issuer=arguments.any_issuer or not arguments.all,  # who names a key means it
+                dry_run=arguments.plan,
+                **options,
+            )
+            return _tell_renewals(results, terminal)
+        if arguments.all or len(arguments.keys) != 1 or arguments.due:
+            raise InvalidInputError("--certificate renews one binding, now: renew KEY --certificate FILE")
+        if arguments.key_type is not None or arguments.days is not None:
+            raise InvalidInputError("--key and --days are for --ca, which makes the certificate; here it is given")
+        run = mlsssl.renew.plan if arguments.plan else mlsssl.renew
+        for name in ("fraction", "jitter"):  # of no meaning where nothing has to be due
+            options.pop(name, None)
+        certificate = load(arguments.certificate, arguments.password)
+        return _tell(run(arguments.keys[0], certificate, machine=machine, **options), terminal)
 
 
-def _tell_renewals(results: list[Renewal], terminal: Terminal) -> int:
+def _tell_renewals(results: list[mlsssl.Renewal], terminal: Terminal) -> int:
     renewed = [one for one in results if one.outcome is not None or one.plan is not None]
     failed = [one for one in results if one.error is not None]
     verified = all(
@@ -144,11 +171,11 @@ def _tell_renewals(results: list[Renewal], terminal: Terminal) -> int:
     terminal.result({"exit_code": code, "results": [one.to_dict() for one in results]})
     for one in results:
         if one.error is not None:
-            terminal.say(f"{one.key or 'a pending change'}: failed: {one.error}", style="error")
+            terminal.say(f"{one.key or 'a pending change'}: failed: {in_commands(str(one.error))}", style="error")
         elif one.outcome is not None:
-            terminal.say(str(one.outcome), style="" if one.outcome.verified is not False else "error")
+            terminal.say(in_commands(str(one.outcome)), style="" if one.outcome.verified is not False else "error")
         elif one.plan is not None:
-            terminal.say(str(one.plan), style="" if one.plan.ok else "error")
+            terminal.say(in_commands(str(one.plan)), style="" if one.plan.ok else "error")
         else:
             terminal.say(f"{one.key}: {one.skipped}")
     if not results:
@@ -159,16 +186,15 @@ def _tell_renewals(results: list[Renewal], terminal: Terminal) -> int:
 def recover(arguments: Namespace, terminal: Terminal) -> int:
     """`recover`: finish or take back what a killed process left, or give it up."""
     with machine_of(arguments) as machine:
-        done = recover_machine(machine=machine, abandon=arguments.abandon)
+        done = mlsssl.recover(machine=machine, abandon=arguments.abandon)
     terminal.result({"done": done}, "\n".join(done) or "nothing to recover")
     return 0
 
 
 def cleanup(arguments: Namespace, terminal: Terminal) -> int:
     """`cleanup`: take superseded certificates out."""
-    grace = None if arguments.grace is None else _days(arguments.grace)
     with machine_of(arguments) as machine:
-        found = clean(machine=machine, grace=grace, dry_run=arguments.dry_run)
+        found = mlsssl.cleanup(machine=machine, **given(arguments))
     text = str(found)
     terminal.result(
         {"dry_run": arguments.dry_run, **found.to_dict()}, f"only looked at:\n{text}" if arguments.dry_run else text
@@ -176,28 +202,21 @@ def cleanup(arguments: Namespace, terminal: Terminal) -> int:
     return 0
 
 
-_AUDIT_COLUMNS = {
-    "key": "KEY",
-    "owner": "OWNER",
-    "names": "NAMES",
-    "days_left": "DAYS",
-    "private_key": "PRIVATE KEY",
-    "severity": "WORST",
-    "findings": "FINDINGS",
-}
-
-
 def audit(arguments: Namespace, terminal: Terminal) -> int:
     """`audit`: the joined table; 1 when a finding is an error."""
+    from mlsssl.auditing import COLUMNS
+
     with machine_of(arguments) as machine:
-        found = look(machine=machine, profile=arguments.profile, unbound=arguments.unbound)
+        found = mlsssl.audit(machine=machine, **given(arguments, "remedies"))
     if terminal.as_json:
         terminal.result(found.to_dict())
     else:
-        terminal.table(found.to_rows(), _AUDIT_COLUMNS, empty="Nothing is bound.")
+        terminal.table(found.to_rows(), COLUMNS, empty="Nothing is bound.")
         if arguments.remedies:
             for row in found.rows:
                 for finding in row.findings:
-                    terminal.say(f"{row.key or row.thumbprint}: {finding}", style=finding.severity.value)
-                    terminal.say([f"    remedy: {finding.remedy}"])
+                    terminal.say(
+                        f"{row.key or row.thumbprint}: {in_commands(str(finding))}", style=finding.severity.value
+                    )
+                    terminal.say([f"    remedy: {in_commands(finding.remedy)}"])
     return 0 if found.ok else 1

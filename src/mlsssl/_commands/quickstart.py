@@ -4,29 +4,33 @@ from __future__ import annotations
 
 import contextlib
 import secrets
-import socket
-import ssl
 import tempfile
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl._formats.hosts import parse_name
+import mlsssl
+from mlsssl._commands.parser import KEY_TYPES, command
 from mlsssl._machine.files import private_folder, write
-from mlsssl.authority import CertificateAuthority
-from mlsssl.binding import Binding
-from mlsssl.certificate import Certificate
-from mlsssl.errors import ExistsError, MlssslError
-from mlsssl.machine import EmbeddedMachine
-from mlsssl.renewal import renew
+from mlsssl.errors import ExistsError, ListenerError, MlssslError
 
 if TYPE_CHECKING:
+    import ssl
     from argparse import Namespace
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
+    from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
-    from mlsssl._issue.keys import KeyType
-    from mlsssl.values import Thumbprint
+    from mlsssl._testing.tls import TlsConnection
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the parser of this module's command."""
+    parser = command(commands, "quickstart", quickstart, "the whole procedure, shown on this computer")
+    parser.add_argument("name", metavar="NAME", help="the server's name, such as server-name.com")
+    parser.add_argument("--keep", metavar="DIR", help="keep the files in this folder")
+    parser.add_argument("--key", choices=KEY_TYPES, help="type of the server's key; rsa-2048 by default")
 
 
 def _other_name(host: str) -> str:
@@ -80,9 +84,9 @@ def _folder(keep: str | None) -> Iterator[Path]:
     yield chosen if chosen.is_dir() else private_folder(chosen)
 
 
-def _run(name: str, key: KeyType, folder: Path, steps: _Steps) -> None:
+def _run(name: str, key: mlsssl.KeyType | None, folder: Path, steps: _Steps) -> None:
     password = secrets.token_urlsafe(18)
-    ca = CertificateAuthority.create("SelfIssuedCA")
+    ca = mlsssl.CertificateAuthority.create("SelfIssuedCA")
     ca.certificate.save(folder / "SelfIssuedCA.cer")
     ca.save(folder / "SelfIssuedCA.pfx", password=password)
     steps.show(
@@ -103,7 +107,7 @@ def _run(name: str, key: KeyType, folder: Path, steps: _Steps) -> None:
     )
 
     pfx = certificate.save(folder / "SelfIssuedSSL.pfx", password=password)
-    loaded = Certificate.load(pfx, password=password)
+    loaded = mlsssl.Certificate.load(pfx, password=password)
     if loaded != certificate or not loaded.has_private_key:
         raise QuickstartError(f"{pfx} does not hold what was written into it")
     write(folder / "password.txt", f"{password}\n".encode(), private=True)
@@ -121,7 +125,7 @@ def _run(name: str, key: KeyType, folder: Path, steps: _Steps) -> None:
         instead_of='opening the certificate and reading "You have a private key that corresponds to this certificate"',
     )
 
-    with EmbeddedMachine(folder / "machine.sqlite") as machine, machine.store("MY") as store:
+    with mlsssl.EmbeddedMachine(folder / "machine.sqlite") as machine, machine.store("MY") as store:
         entry = store.import_pfx(pfx, password, friendly_name=f"{host} (quickstart)")
         if not entry.has_private_key:
             raise QuickstartError("the store holds the certificate without a usable private key")
@@ -133,7 +137,7 @@ def _run(name: str, key: KeyType, folder: Path, steps: _Steps) -> None:
         steps.show("Take its thumbprint", str(entry.thumbprint), instead_of="mmc: Details, Thumbprint, copy by hand")
 
         app_id = uuid.uuid4()
-        binding = Binding("0.0.0.0:443", entry, app_id=app_id, machine=machine).add()
+        binding = mlsssl.Binding("0.0.0.0:443", entry, app_id=app_id, machine=machine).add()
         steps.show(
             "Bind it to the port with a fresh GUID",
             f"{binding.key} answers with it; owner {{{app_id}}}",
@@ -154,13 +158,12 @@ def _run(name: str, key: KeyType, folder: Path, steps: _Steps) -> None:
                 "a client that trusts another root refused it",
                 instead_of="a browser, once the root is in its store",
             )
-            old_connection = _connect(ca.ssl_context(), client_name, port)
-            with contextlib.closing(old_connection):
+            with _client(ca, client_name, port) as old_connection:
                 renewed = _renew(binding, ca, machine)
                 steps.show(
                     "Renew it while the listener runs",
                     f"{entry.thumbprint} → {renewed}, same names, same options, new key; the old connection "
-                    f"{'goes on' if _answers(old_connection, client_name) else 'was cut'}",
+                    f"{'goes on' if _answers(old_connection.session, client_name) else 'was cut'}",
                     instead_of="stop the service; netsh http delete sslcert ipport=0.0.0.0:443; add again; start",
                 )
             _prove(ca, client_name, port, renewed)
@@ -171,9 +174,11 @@ def _run(name: str, key: KeyType, folder: Path, steps: _Steps) -> None:
             )
 
 
-def _renew(binding: Binding, ca: CertificateAuthority, machine: EmbeddedMachine) -> Thumbprint:
-    outcome = renew(binding.key, ca, machine=machine)
-    after = Binding.get(binding.key, machine=machine)
+def _renew(
+    binding: mlsssl.Binding, ca: mlsssl.CertificateAuthority, machine: mlsssl.EmbeddedMachine
+) -> mlsssl.Thumbprint:
+    outcome = mlsssl.renew(binding.key, ca, machine=machine)
+    after = mlsssl.Binding.get(binding.key, machine=machine)
     if not outcome.changed or after.thumbprint is None or after.thumbprint == binding.thumbprint:
         raise QuickstartError("the renewal left the old certificate bound")
     if (after.app_id, after.options) != (binding.app_id, binding.options):
@@ -181,13 +186,10 @@ def _renew(binding: Binding, ca: CertificateAuthority, machine: EmbeddedMachine)
     return after.thumbprint
 
 
-def _connect(context: ssl.SSLContext, host: str, port: int) -> ssl.SSLSocket:
-    raw = socket.create_connection(("127.0.0.1", port), timeout=10)
-    try:
-        return context.wrap_socket(raw, server_hostname=host)
-    except BaseException:
-        raw.close()
-        raise
+def _client(ca: mlsssl.CertificateAuthority, host: str, port: int) -> AbstractContextManager[TlsConnection]:
+    from mlsssl._testing.tls import tls_client
+
+    return tls_client(("127.0.0.1", port), trust=[ca], host=host, timeout=10)
 
 
 def _answers(connection: ssl.SSLSocket, host: str) -> bool:
@@ -198,29 +200,26 @@ def _answers(connection: ssl.SSLSocket, host: str) -> bool:
         return False
 
 
-def _prove(ca: CertificateAuthority, host: str, port: int, expected: Thumbprint) -> None:
+def _prove(ca: mlsssl.CertificateAuthority, host: str, port: int, expected: mlsssl.Thumbprint) -> None:
     """The right name gets the expected certificate; a wrong name and another root are refused, for that reason."""
-    parse_name(host)
     try:
-        with contextlib.closing(_connect(ca.ssl_context(), host, port)) as connection:
-            served = Certificate.from_der(connection.getpeercert(binary_form=True) or b"").thumbprint
-            if served != expected:
-                raise QuickstartError(f"the listener serves {served}, not {expected}")
-            if not _answers(connection, host):
+        with _client(ca, host, port) as connection:
+            if connection.certificate.thumbprint != expected:
+                raise QuickstartError(f"the listener serves {connection.certificate.thumbprint}, not {expected}")
+            if not _answers(connection.session, host):
                 raise QuickstartError("the listener gave no page over the connection")
-    except OSError as error:
+    except ListenerError as error:
         raise QuickstartError(f"a client that trusts the root was refused: {error}") from error
-    stranger = CertificateAuthority.create("Somebody else's CA", key="ec-p256")
+    stranger = mlsssl.CertificateAuthority.create("Somebody else's CA", key="ec-p256")
     for authority, name, reason in (
         (ca, _other_name(host), "mismatch"),
         (stranger, host, "unable to get local issuer"),
     ):
         try:
-            _connect(authority.ssl_context(), name, port).close()
-        except ssl.SSLCertVerificationError as error:
+            with _client(authority, name, port):
+                pass
+        except ListenerError as error:
             if reason not in str(error).lower():
                 raise QuickstartError(f"refused, but not for the reason it should: {error}") from error
-        except OSError as error:
-            raise QuickstartError(f"the connection that should be refused by the client broke: {error}") from error
         else:
             raise QuickstartError(f"a client that trusts {authority.name} accepted {name}, which it must refuse")

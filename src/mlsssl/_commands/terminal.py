@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsssl._messages.foreign_text import printable, printable_lines, shown
+from mlsssl._messages.output import cell, plain_table
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Mapping, Sequence
     from typing import TextIO
 
 _STYLES = {"error": "bold red", "warning": "yellow", "notice": "cyan", "ok": "green", "": ""}
@@ -86,23 +87,8 @@ class Terminal:
             table.add_column(heading, overflow="fold")
         for row in rows:
             style = _STYLES.get(str(row.get("severity", "")), "")
-            table.add_row(*(Text(_cell(row.get(key)), style=style) for key in columns))
+            table.add_row(*(Text(cell(row.get(key)), style=style) for key in columns))
         Console(highlight=False).print(table)
-
-
-def plain_table(rows: Iterable[Mapping[str, object]], columns: Mapping[str, str]) -> str:
-    """Rows as aligned text, two blanks between columns."""
-    lines = [list(columns.values()), *([_cell(row.get(key)) for key in columns] for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
-
-
-def _cell(value: object) -> str:
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return printable(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))
 
 
 def _have_rich() -> bool:

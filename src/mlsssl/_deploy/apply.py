@@ -11,7 +11,7 @@ from mlsssl._changes import audit_log, recovery
 from mlsssl._formats import keys
 from mlsssl._machine import handshake, precedence
 from mlsssl._messages.foreign_text import clean_logger, printable, printable_lines
-from mlsssl._messages.output import to_json
+from mlsssl._messages.output import as_dict, to_json
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl._validator.findings import machine_finding
 from mlsssl.binding import Binding, binding_of
@@ -63,15 +63,7 @@ class Failure:
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
-        return {
-            "verb": self.verb,
-            "key": self.key,
-            "reason": self.reason,
-            "done": list(self.done),
-            "undone": list(self.undone),
-            "to_do": list(self.to_do),
-            "state": self.state,
-        }
+        return as_dict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,17 +127,8 @@ class Outcome:
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
-        return {
-            "verb": self.verb,
-            "key": str(self.key),
-            "changed": self.changed,
-            "before": None if self.before is None else self.before.to_dict(),
-            "after": None if self.after is None else self.after.to_dict(),
-            "done": list(self.done),
-            "served": None if self.served is None else str(self.served),
-            "verified": self.verified,
-            "findings": [finding.to_dict() for finding in self.findings],
-        }
+        names = ("verb", "key", "changed", "before", "after", "done", "served", "verified", "findings")
+        return as_dict(self, *names)
 
     def to_json(self, *, indent: int | None = None) -> str:
         """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""

@@ -17,7 +17,7 @@ from mlsssl._machine.authorities import look_around_if_lists
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import printable, shown
-from mlsssl._messages.output import to_json
+from mlsssl._messages.output import as_dict, to_json
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Report, Severity
@@ -179,15 +179,10 @@ class Plan:
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
         return {
-            "key": str(self.key),
-            "changes": self.changes,
-            "ok": self.ok,
-            "owner_is_new": self.owner_is_new,
-            "before": None if self.before is None else self.before.to_dict(),
-            "after": None if self.after is None else self.after.to_dict(),
+            **as_dict(self, "key", "changes", "ok", "owner_is_new", "before", "after"),
             "diff": [{"field": name, "before": old, "after": new} for name, old, new in self.diff],
-            "steps": [{"action": step.action, "what": step.what} for step in self.steps],
-            "findings": [finding.to_dict() for finding in self.findings],
+            "steps": [as_dict(step, "action", "what") for step in self.steps],
+            **as_dict(self, "findings"),
         }
 
     def to_json(self, *, indent: int | None = None) -> str:
@@ -200,7 +195,10 @@ class Plan:
     def _repr_html_(self) -> str:
         from mlsssl._notebook.views import plan_card
 
-        return plan_card(self)
+        findings = [finding.to_dict() for finding in self.findings]
+        return plan_card(
+            self.key, ok=self.ok, changes=self.changes, steps=self.steps, diff=self.diff, findings=findings
+        )
 
     def __str__(self) -> str:
         lines = [f"plan for {self.key} on {port_of(self._wish.machine).description}:"]

@@ -16,11 +16,12 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mlsssl._formats.pem import find_extension
 from mlsssl._issue.keys import hash_for
+from mlsssl._messages.arguments import check_whole
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from typing import TypeAlias
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
@@ -106,16 +107,19 @@ def server_usage(key: PublicKey) -> x509.KeyUsage:
     return _RSA_SERVER_USAGE if isinstance(key, rsa.RSAPublicKey) else _EC_SERVER_USAGE
 
 
-def check_serial(serial: int) -> int:
-    """Return a serial number that RFC 5280 allows: positive, at most 20 octets with the sign bit clear."""
-    if isinstance(serial, bool) or not isinstance(serial, int) or not 0 < serial < 1 << 159:
-        raise InvalidInputError(f"a serial number is a whole number from 1 to 2**159 - 1, not {shown(serial)}")
-    return serial
+def fitting_name(texts: Iterable[str]) -> str:
+    """The first that is short enough for a common name; `""` when none is."""
+    return next((text for text in texts if len(text) <= COMMON_NAME_LIMIT), "")
 
 
-def random_serial() -> int:
-    """159 random bits, never zero; `x509.random_serial_number` draws them from the system's generator."""
-    return x509.random_serial_number()
+def serial_number(serial: int | None) -> int:
+    """Return `serial` if RFC 5280 allows it: positive, at most 20 octets with the sign bit clear.
+
+    For None 159 random bits, never zero: `x509.random_serial_number` draws them from the system's generator.
+    """
+    if serial is None:
+        return x509.random_serial_number()
+    return check_whole(serial, 1, (1 << 159) - 1, "a serial number is a whole number from 1 to 2**159 - 1")
 
 
 def server_certificate(
@@ -153,10 +157,9 @@ def server_certificate(
 
 def authority_certificate(
     signer: Signer | None,
-    key: PrivateKey | None,
+    key: PrivateKey,
     *,
     subject: x509.Name,
-    public_key: PublicKey,
     not_before: dt.datetime,
     not_after: dt.datetime,
     serial: int,
@@ -165,7 +168,8 @@ def authority_certificate(
     excluded: Sequence[x509.GeneralName] = (),
     crl_url: str | None = None,
 ) -> x509.Certificate:
-    """A certification authority's certificate: a root signed by `key` itself, or an intermediate by `signer`."""
+    """A certification authority's certificate: a root signed by its own `key`, or an intermediate by `signer`."""
+    public_key = key.public_key()
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -186,9 +190,7 @@ def authority_certificate(
         builder = builder.add_extension(constraints, critical=True)
     if crl_url is not None and signer is not None:
         builder = builder.add_extension(distribution_point(crl_url), critical=False)
-    signing_key = signer.key if signer else key
-    assert signing_key is not None
-    return _sign(builder, signing_key, signer)
+    return _sign(builder, signer.key if signer else key, signer)
 
 
 def distribution_point(url: str) -> x509.CRLDistributionPoints:
@@ -246,8 +248,7 @@ def validity(at: dt.datetime, days: int, *, earliest: dt.datetime | None = None)
         InvalidInputError: `at` is naive, or `days` is out of range or leaves the calendar.
     """
     check_encodable(at, "at", room=_BACKDATED)
-    if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= 36_500:
-        raise InvalidInputError(f"days is a whole number from 1 to 36500, not {shown(days)}")
+    check_whole(days, 1, 36_500, "days is a whole number from 1 to 36500")
     try:
         start = at.astimezone(dt.timezone.utc).replace(microsecond=0) - _BACKDATED
         if earliest is not None and start < earliest <= at:

@@ -1,1 +1,1 @@
-"""What is said to the user: foreign text made harmless, arguments that are wrong, HTML and JSON."""
+"""Text that users see: foreign text made harmless, messages about wrong arguments, HTML and JSON."""

@@ -1,7 +1,6 @@
-"""What callers give, checked at the door: each function returns its argument, or says what was expected instead.
+"""Checks of the arguments of public functions: each returns its argument, or raises what says what was expected.
 
-Type checkers see to this before a program runs; these speak to those who do not use one, in words of the public face
-instead of a TypeError from somewhere inside.
+They are for callers without a type checker, who would otherwise see a TypeError from somewhere inside.
 """
 
 from __future__ import annotations
@@ -54,7 +53,7 @@ def check_callable(function: Callable[..., object] | None, expected: str) -> Non
 def items_of(values: Iterable[T], expected: str) -> Iterator[T]:
     """The items one by one; `InvalidInputError`, at once, when there are none to take, or it is a single text.
 
-    A text is refused although its letters could be taken one by one: whoever writes `permitted="corp.test"` means
+    A text is refused although its letters could be taken one by one: `permitted="corp.test"` is a slip for
     `["corp.test"]`.
     """
     if isinstance(values, (str, bytes, bytearray, memoryview)):
@@ -70,6 +69,13 @@ def check_mapping(values: Mapping[K, V], expected: str) -> dict[K, V]:
     if not isinstance(values, Mapping):
         raise InvalidInputError(f"{expected}, not {type(values).__name__}")
     return dict(values)
+
+
+def check_whole(value: int, lowest: int, highest: int, expected: str) -> int:
+    """Return `value` if it is a whole number from `lowest` to `highest`; True and False are none."""
+    if isinstance(value, bool) or not isinstance(value, int) or not lowest <= value <= highest:
+        raise InvalidInputError(f"{expected}, not {shown(value)}")
+    return value
 
 
 def check_number(value: float, lowest: float, highest: float, expected: str, *, above: bool = False) -> float:

@@ -1,4 +1,4 @@
-"""Text from elsewhere in messages, in logs and on terminals: on its line, without control characters and secrets."""
+"""Make foreign text safe for messages, logs and terminals: one line, no control characters, no secrets."""
 
 from __future__ import annotations
 

@@ -1,12 +1,20 @@
-"""Text for pages and for programs: HTML and JSON."""
+"""Values as text: HTML for pages, JSON for programs, tables for people."""
 
 from __future__ import annotations
 
+import datetime as dt
+import enum
 import html
 import json
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import TYPE_CHECKING
 
 from mlsssl._messages.arguments import check_number, check_type
 from mlsssl._messages.foreign_text import printable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
 
 
 def escaped(text: object, *, limit: int = 400) -> str:
@@ -15,9 +23,59 @@ def escaped(text: object, *, limit: int = 400) -> str:
     return html.escape(cleaned if len(cleaned) <= limit else f"{cleaned[: limit - 1]}…", quote=True)
 
 
+def as_dict(thing: object, *names: str) -> dict[str, object]:
+    """These attributes of `thing`, in this order, each `as_json`; without names the fields of a dataclass."""
+    chosen = names or [one.name for one in fields(thing)]  # type: ignore[arg-type]  # a dataclass, then
+    return {name: as_json(getattr(thing, name)) for name in chosen}
+
+
+def as_json(value: object) -> object:
+    """`value` as JSON has it.
+
+    Moments become ISO 8601 text, enumerations their values, octets hex digits, tuples and (sorted) sets of text lists;
+    an object becomes its `to_dict()`, a dataclass without a text of its own its fields, and everything else
+    (thumbprints, binding keys, GUIDs, paths) its text.
+    """
+    if isinstance(value, enum.Enum):
+        return value.value
+    if value is None or isinstance(value, (str, int, float)):
+        return value
+    if isinstance(value, dt.datetime):
+        return value.isoformat()
+    if type(value) is bytes:
+        return value.hex()
+    if isinstance(value, Mapping):
+        return {name: as_json(one) for name, one in value.items()}
+    if isinstance(value, (tuple, list)):
+        return [as_json(one) for one in value]
+    if isinstance(value, frozenset):
+        return sorted(map(str, value))
+    if (to_dict := getattr(value, "to_dict", None)) is not None:
+        return to_dict()
+    if is_dataclass(value) and type(value).__str__ is object.__str__:
+        return as_dict(value)
+    return str(value)
+
+
 def to_json(data: dict[str, object], indent: int | None) -> str:
     """`data` as ASCII JSON, on one line or indented by so many blanks."""
     if indent is not None:
         expected = "indent is a number of blanks from 0 to 1000, or None for one line"
         check_number(check_type(indent, int, expected), 0, 1000, expected)
     return json.dumps(data, indent=indent)
+
+
+def plain_table(rows: Iterable[Mapping[str, object]], columns: Mapping[str, str]) -> str:
+    """Rows as aligned text, two blanks between columns."""
+    lines = [list(columns.values()), *([cell(row.get(key)) for key in columns] for row in rows)]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
+    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
+
+
+def cell(value: object) -> str:
+    """A value as a table shows it."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    return printable(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))

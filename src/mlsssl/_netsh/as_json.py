@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import uuid
 from dataclasses import fields
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_data, check_type, items_of
 from mlsssl._messages.foreign_text import shown
+from mlsssl._netsh.options import TIME_UNITS
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import BindingOptions, Thumbprint, parse_binding_key
 
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 _FORMAT = "mlsssl-bindings"
 _VERSION = 1
 _SIZE_LIMIT = 16 * 1024 * 1024
-_UNITS = {"revocation_freshness_time": timedelta(seconds=1), "url_retrieval_timeout": timedelta(milliseconds=1)}
 _MEMBERS = {"key", "thumbprint", "store_name", "app_id", "options"}
 
 
@@ -76,7 +75,7 @@ def _to_object(record: BindingRecord) -> dict[str, Any]:
     for one in fields(BindingOptions):
         value = getattr(record.options, one.name)
         if value != getattr(default, one.name):
-            options[one.name] = value // _UNITS[one.name] if one.name in _UNITS else value
+            options[one.name] = value // TIME_UNITS[one.name] if one.name in TIME_UNITS else value
     # Its default depends on the time: netsh sets it exactly when that is not zero.
     used = record.options.use_revocation_freshness_time
     if used != bool(record.options.revocation_freshness_time):
@@ -116,10 +115,10 @@ def _from_object(found: Any) -> BindingRecord:
 
 def _option(name: str, value: Any) -> Any:
     default = getattr(BindingOptions(), name)
-    if name in _UNITS:
+    if name in TIME_UNITS:
         if isinstance(value, bool) or not isinstance(value, int):
             raise InvalidInputError(f"{name} is a whole number, not {shown(value)}")
-        return value * _UNITS[name]
+        return value * TIME_UNITS[name]
     if isinstance(default, bool) != isinstance(value, bool):
         raise InvalidInputError(f"{name} cannot be {shown(value)}")
     return value

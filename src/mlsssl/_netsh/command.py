@@ -6,13 +6,12 @@ import re
 import unicodedata
 import uuid
 from dataclasses import dataclass
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import shown
-from mlsssl._netsh.options import SWITCHES, SWITCHES_BY_PARAMETER, UNSPEAKABLE
+from mlsssl._netsh.options import SWITCHES, SWITCHES_BY_PARAMETER, TIME_UNITS, WITHOUT_PARAMETER
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import (
     BindingFamily,
@@ -34,10 +33,7 @@ Shell = Literal["cmd", "powershell"]
 _LINE_LIMIT = 32_768  # what CreateProcess takes
 _SCRIPT_LIMIT = 16 * 1024 * 1024
 _FAMILIES = tuple(family.value for family in BindingFamily)
-_NUMBERS: dict[str, tuple[str, timedelta]] = {
-    "revocationfreshnesstime": ("revocation_freshness_time", timedelta(seconds=1)),
-    "urlretrievaltimeout": ("url_retrieval_timeout", timedelta(milliseconds=1)),
-}
+_NUMBERS = {field.replace("_", ""): (field, unit) for field, unit in TIME_UNITS.items()}
 _TEXTS = {"sslctlidentifier": "ctl_identifier", "sslctlstorename": "ctl_store_name"}
 _PARAMETERS = (
     *_FAMILIES,
@@ -325,7 +321,7 @@ def _key_pair(key: BindingKey) -> tuple[str, str]:
 
 def _record_pairs(record: BindingRecord) -> list[tuple[str, str]]:
     options, default = record.options, BindingOptions()
-    for field, unset in UNSPEAKABLE:
+    for field, unset in WITHOUT_PARAMETER:
         if getattr(options, field) != unset:
             raise InvalidInputError(f"netsh has no parameter for {field}={shown(getattr(options, field))}")
     if options.use_revocation_freshness_time != bool(options.revocation_freshness_time):

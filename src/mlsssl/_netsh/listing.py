@@ -13,7 +13,6 @@ import re
 import uuid
 from collections import Counter
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 from mlsssl._machine.ports import BindingRecord
@@ -21,7 +20,7 @@ from mlsssl._messages.arguments import check_data
 from mlsssl._messages.foreign_text import shown
 from mlsssl._netsh.as_json import records_of
 from mlsssl._netsh.command import normalize
-from mlsssl._netsh.options import SWITCHES, Switch
+from mlsssl._netsh.options import SWITCHES, TIME_UNITS, Switch
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import BindingKey, BindingOptions, CcsPort, IpPort, ScopedCcs, Thumbprint, parse_binding_key
 
@@ -220,8 +219,8 @@ def _options(key: BindingKey, lines: list[tuple[str, str]], words: dict[str, boo
     numbers = [index for index, (_, value) in enumerate(lines) if value.isascii() and value.isdigit()]
     first = next((index for index in numbers if index + 1 in numbers), None)
     if first is not None:
-        fields["revocation_freshness_time"] = _number(lines[first][1]) * timedelta(seconds=1)
-        fields["url_retrieval_timeout"] = _number(lines[first + 1][1]) * timedelta(milliseconds=1)
+        for (name, unit), (_, value) in zip(TIME_UNITS.items(), lines[first : first + 2], strict=True):
+            fields[name] = _number(value) * unit
     if any(label.casefold() in _BY_LABEL for label, _ in lines):
         _read_english(key, lines, words, notes, fields)
     elif first is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +50,11 @@ SWITCHES = (
 )
 SWITCHES_BY_PARAMETER = {switch.parameter: switch for switch in SWITCHES}
 
+TIME_UNITS = {"revocation_freshness_time": timedelta(seconds=1), "url_retrieval_timeout": timedelta(milliseconds=1)}
+"""The unit of each option that is a time, for text: what Windows keeps it in."""
+
 # Bits that a listing shows or a record holds, but that no parameter sets: field, value when not set.
-UNSPEAKABLE: tuple[tuple[str, object], ...] = (
+WITHOUT_PARAMETER: tuple[tuple[str, object], ...] = (
     ("cached_urls_only", False),
     ("retrieve_client_issuers", True),
     ("raw_filter", True),

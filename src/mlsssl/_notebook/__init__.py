@@ -1,1 +1,1 @@
-"""What Jupyter shows: cards, their contents, and timelines; nothing here knows a public noun."""
+"""HTML and SVG for Jupyter: cards, their contents, and timelines, from plain values."""

@@ -1,4 +1,4 @@
-"""Cards for notebooks: HTML from plain values. Nothing reaches the page unescaped, and no key ever comes here.
+"""The pieces of a notebook card: tables, bars, trees, signs, as HTML. Everything is escaped; no key comes here.
 
 A card says everything in words and signs first; colour only repeats it. The colours are of Okabe and Ito's palette,
 which colour-blind people can tell apart, and the bars differ in pattern as well, for printing in black and white.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal, Protocol
 from mlsssl._messages.output import escaped
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 Tone = Literal["ok", "soon", "over", "note", "plain"]
 
@@ -22,11 +22,13 @@ class Printer(Protocol):
     """What IPython gives to `_repr_pretty_`, where there is no HTML."""
 
     def text(self, text: str, /) -> object:
-        """Write this."""
+        """Write `text`."""
         ...
 
 
 _SIGNS: dict[Tone, str] = {"ok": "✓", "soon": "▲", "over": "✗", "note": "i", "plain": ""}
+SEVERITIES: dict[str, Tone] = {"error": "over", "warning": "soon", "notice": "note"}
+"""The tone of each severity of a finding, worst first."""
 ROW_LIMIT = 100
 """Rows that a table shows; it says how many more there are."""
 
@@ -112,7 +114,7 @@ class Validity:
 
     @property
     def share_left(self) -> float:
-        """0 to 1."""
+        """How much of the validity is left, from 0 to 1."""
         whole = (self.end - self.start).total_seconds()
         return min(1.0, max(0.0, (self.end - self.at).total_seconds() / whole)) if whole > 0 else 0.0
 
@@ -226,18 +228,17 @@ def ordered(steps: Iterable[object]) -> str:
     return f"<ol>{items}</ol>" if items else ""
 
 
-def findings(found: Iterable[tuple[str, str, str, str, str, str, str]]) -> str:
-    """Findings: severity, code, where, found, expected, remedy, standard, all text."""
-    tones: dict[str, Tone] = {"error": "over", "warning": "soon", "notice": "note"}
+def findings(found: Iterable[Mapping[str, str]]) -> str:
+    """A table of findings, each with its seven fields by name; nothing when there is none."""
     rows = [
         [
-            sign(tones.get(severity, "plain"), severity),
-            code(name),
-            escaped(where),
-            f"{escaped(what)}<br><span class='faint'>expected: {escaped(expected)}</span>",
-            f"{escaped(remedy)}<br><span class='faint'>{escaped(standard)}</span>",
+            sign(SEVERITIES[one["severity"]], one["severity"]),
+            code(one["code"]),
+            escaped(one["where"]),
+            f"{escaped(one['found'])}<br><span class='faint'>expected: {escaped(one['expected'])}</span>",
+            f"{escaped(one['remedy'])}<br><span class='faint'>{escaped(one['standard'])}</span>",
         ]
-        for severity, name, where, what, expected, remedy, standard in found
+        for one in found
     ]
     shown = table(("", "code", "where", "found", "remedy"), rows, empty="no finding")
     return f'<div class="findings">{shown}</div>' if rows else ""

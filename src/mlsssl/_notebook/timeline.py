@@ -1,4 +1,4 @@
-"""Certificates on one axis of time, as SVG: when each begins and ends, and where today is."""
+"""Timelines: certificates on one axis of time, as SVG and as text, with a line for today."""
 
 from __future__ import annotations
 
@@ -42,22 +42,22 @@ class HasValidity(Protocol):
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What it is for."""
+        """The names that it is for."""
         ...
 
     @property
     def subject(self) -> str:
-        """Whose it is."""
+        """The subject as text."""
         ...
 
     @property
     def not_before(self) -> dt.datetime:
-        """Its first second."""
+        """The first second of its validity."""
         ...
 
     @property
     def not_after(self) -> dt.datetime:
-        """Its last second."""
+        """The last second of its validity."""
         ...
 
 

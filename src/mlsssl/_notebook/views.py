@@ -1,172 +1,159 @@
-"""The card of each noun: what of it a notebook shows. Never a key, and never an exception over odd bytes."""
+"""The card of each kind of object: which values it shows, in what order. The objects give the values."""
 
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlsssl._messages.output import escaped
 from mlsssl._notebook import cards
-from mlsssl._notebook.cards import Tone, Validity, card, code, facts, level, part, sign, table, tree
+from mlsssl._notebook.cards import SEVERITIES, Tone, Validity, card, code, facts, level, part, sign, table, tree
 from mlsssl.errors import MlssslError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
-
-    from mlsssl._deploy.plan import Plan
-    from mlsssl._validator.report import Finding, Report
-    from mlsssl.auditing import Audit, AuditRow
-    from mlsssl.binding import Binding
-    from mlsssl.certificate import Certificate
-    from mlsssl.store import StoreEntry
-
-_MARKS: dict[str, tuple[Tone, str]] = {
-    "error": ("over", "error"),
-    "warning": ("soon", "warning"),
-    "notice": ("note", ""),
-}
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.timezone.utc)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CertificateFacts:
+    """What every card shows of a certificate.
+
+    Attributes:
+        names: Its host names and addresses, else its common name; empty also when they cannot be read.
+        subject: As text.
+        issuer: As text.
+        validity: When it is valid.
+        is_ca: Whether it says, legibly, that it may issue certificates.
+        is_self_issued: Whether subject and issuer are the same name.
+    """
+
+    names: tuple[str, ...]
+    subject: str
+    issuer: str
+    validity: Validity
+    is_ca: bool
+    is_self_issued: bool
+
+    @property
+    def title(self) -> str:
+        """Its first name and how many more there are, else its subject."""
+        more = f" and {len(self.names) - 1} more" if len(self.names) > 1 else ""
+        return f"{self.names[0]}{more}" if self.names else self.subject or "no name"
 
 
-def _or_why(read: Callable[[], object]) -> str:
-    """What a property of a certificate says, escaped; a certificate that cannot be read has a card all the same."""
-    try:
-        value = read()
-    except MlssslError as error:
-        return sign("over", str(error))
-    if isinstance(value, tuple):
-        value = ", ".join(map(str, value))
-    return escaped("" if value is None else value)
+def certificate_card(
+    line: Sequence[CertificateFacts],
+    *,
+    names: Callable[[], Iterable[str]],
+    key_type: Callable[[], str],
+    usages: Callable[[], Iterable[str]],
+    has_private_key: bool,
+    thumbprint: object,
+    sha256: str,
+    friendly_name: str | None,
+) -> str:
+    """Names, dates with what is left, key, usages, thumbprint, and the chain as a tree.
 
-
-def _names(certificate: Certificate) -> tuple[str, ...]:
-    try:
-        return certificate.hosts or ((certificate.common_name,) if certificate.common_name else ())
-    except MlssslError:
-        return ()
-
-
-def _name(certificate: Certificate) -> str:
-    names = _names(certificate)
-    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
-    return f"{names[0]}{more}" if names else certificate.subject or "no name"
-
-
-def _validity(certificate: Certificate, at: dt.datetime | None = None) -> Validity:
-    return Validity(start=certificate.not_before, end=certificate.not_after, at=at or _now())
-
-
-def certificate_card(certificate: Certificate) -> str:
-    """Names, dates with what is left, key, usages, thumbprint, and the chain as a tree."""
-    validity = _validity(certificate)
-    line = [*reversed(certificate.chain), certificate]
-    last = len(line) - 1
+    Args:
+        line: The certificate and those above it, its issuer first.
+        names: Reads every name. Like the next two it may raise a `MlssslError`: the card then says why.
+        key_type: Reads the type of the key.
+        usages: Reads what it may be used for.
+        has_private_key: Whether its private key is there.
+        thumbprint: Its SHA-1.
+        sha256: Its SHA-256.
+        friendly_name: The name that Windows shows, or None.
+    """
+    leaf, *above = line
+    validity = leaf.validity
     levels = [
-        level(_name(one), _role(one, leaf=number == last), _validity(one).bar if number < last else "this one")
-        for number, one in enumerate(line)
+        level(one.title, "root" if one.is_self_issued else "intermediate", one.validity.bar) for one in reversed(above)
     ]
+    levels.append(level(leaf.title, "authority" if leaf.is_ca else "server", "this one"))
+    here = sign("ok", "private key here") if has_private_key else "<span class='faint'>no private key</span>"
     return card(
-        escaped(_name(certificate)),
+        escaped(leaf.title),
         facts(
             [
-                ("names", _or_why(lambda: certificate.names)),
-                ("subject", escaped(certificate.subject)),
-                ("issuer", escaped(certificate.issuer) + (" (itself)" if certificate.is_self_issued else "")),
-                ("valid", f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d} {validity.bar}"),
-                ("key", _key(certificate)),
-                ("usages", _or_why(lambda: (*certificate.key_usages, *certificate.extended_key_usages))),
-                ("thumbprint", code(certificate.thumbprint)),
-                ("SHA-256", code(certificate.sha256)),
-                ("friendly name", escaped(certificate.friendly_name or "")),
+                ("names", _or_why(lambda: ", ".join(names()))),
+                ("subject", escaped(leaf.subject)),
+                ("issuer", escaped(leaf.issuer) + (" (itself)" if leaf.is_self_issued else "")),
+                ("valid", f"{validity.start:%Y-%m-%d} to {validity.end:%Y-%m-%d} {validity.bar}"),
+                ("key", f"{_or_why(key_type)} · {here}"),
+                ("usages", _or_why(lambda: ", ".join(usages()))),
+                ("thumbprint", code(thumbprint)),
+                ("SHA-256", code(sha256)),
+                ("friendly name", escaped(friendly_name or "")),
             ]
         ),
-        part("chain", tree(levels) if last else ""),
+        part("chain", tree(levels) if above else ""),
     )
 
 
-def _key(certificate: Certificate) -> str:
-    here = (
-        sign("ok", "private key here") if certificate.has_private_key else "<span class='faint'>no private key</span>"
-    )
-    return f"{_or_why(lambda: certificate.key_type)} · {here}"
-
-
-def _role(certificate: Certificate, *, leaf: bool) -> str:
-    if leaf:
-        return "server" if not _is_ca(certificate) else "authority"
-    return "root" if certificate.is_self_issued else "intermediate"
-
-
-def _is_ca(certificate: Certificate) -> bool:
+def _or_why(read: Callable[[], str]) -> str:
+    """What `read` returns, escaped, or why it failed: a certificate that cannot be read has a card all the same."""
     try:
-        return certificate.is_ca
-    except MlssslError:
-        return False
+        return escaped(read())
+    except MlssslError as error:
+        return sign("over", str(error))
 
 
-def report_card(report: Report) -> str:
-    """The verdict, the path as a tree from the root down, and every finding with its remedy."""
-    verdict = sign("ok", "ok") if report.ok else sign("over", "not ok")
-    about = f" for {escaped(report.host)}" if report.host is not None else ""
-    trusted = {True: sign("ok", "trusted"), False: sign("over", "not trusted")}
-    steps = [
-        level(step.subject, step.role, trusted[report.trusted] if number == 0 else "")
-        for number, step in enumerate(reversed(report.path))
-    ]
-    tried = "".join(f"<p>{escaped(attempt)}</p>" for attempt in report.attempts)
-    silenced = "".join(f"<p>{code(one.finding.code)} {escaped(one.reason)}</p>" for one in report.silenced)
+def report_card(
+    *,
+    subject: str,
+    host: str | None,
+    profile: str,
+    at: dt.datetime,
+    trusted: bool,
+    path: Sequence[tuple[str, str]],
+    findings: Sequence[Mapping[str, str]],
+    attempts: Iterable[object],
+    silenced: Iterable[tuple[str, str]],
+) -> str:
+    """The verdict, the path as a tree from the root down, and every finding with its remedy.
+
+    `path` is subject and role of each certificate, the leaf first; `silenced` code and reason of each finding left out.
+    """
+    severities = [one["severity"] for one in findings]
     counts = ", ".join(
-        f"{len(found)} {word}{'' if len(found) == 1 else 's'}"
-        for word, found in (("error", report.errors), ("warning", report.warnings), ("notice", report.notices))
-        if found
+        f"{count} {word}{'' if count == 1 else 's'}" for word in SEVERITIES if (count := severities.count(word))
     )
+    verdict = sign("over", "not ok") if "error" in severities else sign("ok", "ok")
+    about = f" for {escaped(host)}" if host is not None else ""
+    root = sign("ok", "trusted") if trusted else sign("over", "not trusted")
+    steps = [level(name, role, "" if number else root) for number, (name, role) in enumerate(reversed(path))]
     return card(
-        f"{verdict} {escaped(report.subject or 'certificate')}{about}",
-        f'<p class="faint">profile {escaped(report.profile)}, at {report.at:%Y-%m-%d %H:%M} UTC: '
-        f"{counts or 'no finding'}</p>",
+        f"{verdict} {escaped(subject or 'certificate')}{about}",
+        f'<p class="faint">profile {escaped(profile)}, at {at:%Y-%m-%d %H:%M} UTC: {counts or "no finding"}</p>',
         part("path", tree(steps)),
-        part("findings", _findings(report.findings)),
-        part("ways that were tried", tried),
-        part("silenced", silenced),
+        part("findings", cards.findings(findings)),
+        part("ways that were tried", "".join(f"<p>{escaped(attempt)}</p>" for attempt in attempts)),
+        part("silenced", "".join(f"<p>{code(name)} {escaped(reason)}</p>" for name, reason in silenced)),
     )
 
 
-def _findings(findings: Iterable[Finding]) -> str:
-    return cards.findings(
-        (f.severity.value, f.code, f.where, f.found, f.expected, f.remedy, f.standard) for f in findings
-    )
-
-
-def plan_card(plan: Plan) -> str:
+def plan_card(
+    key: object,
+    *,
+    ok: bool,
+    changes: bool,
+    steps: Iterable[object],
+    diff: Iterable[tuple[str, str | None, str | None]],
+    findings: Sequence[Mapping[str, str]],
+) -> str:
     """What would be done, what changes in the record, and what speaks against it."""
-    if not plan.ok:
-        verdict = sign("over", "would be refused")
-    else:
-        verdict = sign("ok", "ready") if plan.changes else sign("note", "nothing to change")
+    ready = sign("ok", "ready") if changes else sign("note", "nothing to change")
     return card(
-        f"plan for {escaped(plan.key)} · {verdict}",
-        part("steps", cards.ordered(plan.steps)),
-        part("the binding", cards.diff(plan.diff)),
-        part("findings", _findings(plan.findings)),
+        f"plan for {escaped(key)} · {ready if ok else sign('over', 'would be refused')}",
+        part("steps", cards.ordered(steps)),
+        part("the binding", cards.diff(diff)),
+        part("findings", cards.findings(findings)),
     )
 
 
-def store_card(title: str, entries: Sequence[StoreEntry]) -> str:
-    """What is in a store, those that end first on top."""
-    rows = [
-        [
-            escaped(_name(entry.certificate))
-            + _second_line(entry.friendly_name)
-            + f"<br>{code(entry.thumbprint, whole=True)}",
-            escaped(entry.certificate.issuer),
-            _validity(entry.certificate).bar,
-            _stored_key(entry),
-        ]
-        for entry in sorted(entries, key=lambda entry: entry.certificate.not_after)
-    ]
+def store_card(title: str, rows: Sequence[Sequence[str]]) -> str:
+    """What is in a store: a `store_row` for each certificate."""
     count = f"{len(rows)} certificate{'' if len(rows) == 1 else 's'}"
     return card(
         f"{escaped(title)} · {count}",
@@ -174,90 +161,108 @@ def store_card(title: str, entries: Sequence[StoreEntry]) -> str:
     )
 
 
-def _stored_key(entry: StoreEntry) -> str:
-    if entry.key is None:
-        return "<span class='faint'>none</span>"
-    if entry.has_private_key:
-        return sign("ok", "usable")
-    return sign("over", entry.key.problem or "another certificate's")
+def store_row(
+    certificate: CertificateFacts, *, friendly_name: str | None, thumbprint: object, private_key: str | None
+) -> list[str]:
+    """A certificate in a store; `private_key` is `usable`, what is wrong with it, or None when there is none."""
+    return [
+        f"{escaped(certificate.title)}{_second_line(friendly_name)}<br>{code(thumbprint, whole=True)}",
+        escaped(certificate.issuer),
+        certificate.validity.bar,
+        _key(private_key) or "<span class='faint'>none</span>",
+    ]
 
 
-def _lines(first: str, second: str | None) -> str:
-    return escaped(first) + _second_line(second) if first else f"<span class='faint'>{escaped(second or '')}</span>"
+def _key(state: str | None) -> str:
+    return "" if state is None else sign("ok" if state == "usable" else "over", state)
 
 
 def _second_line(text: str | None) -> str:
     return f"<br><span class='faint'>{escaped(text)}</span>" if text else ""
 
 
-def bindings_card(title: str, bindings: Sequence[Binding]) -> str:
-    """Every binding with the certificate that it names and how long that lasts."""
-    rows = []
-    for binding in bindings:
-        found, trouble = None, f"not in {binding.store_name}"
-        try:
-            found = binding.certificate
-        except MlssslError:  # the others are to be shown all the same
-            trouble = "cannot be read"
-        options = repr(binding.options).removeprefix("BindingOptions(").removesuffix(")")
-        if binding.thumbprint is None:
-            what, left = "<span class='faint'>from the central store</span>", ""
-        elif found is None:
-            what, left = sign("over", trouble), ""
-        else:
-            what, left = escaped(_name(found)), _validity(found).bar
-        rows.append(
-            [
-                f"<strong>{escaped(binding.key)}</strong>{_second_line(binding.family.value)}",
-                what + (f"<br>{code(binding.thumbprint, whole=True)}" if binding.thumbprint is not None else ""),
-                left,
-                escaped(binding.owner) if binding.owner else code(f"{{{binding.app_id}}}"),
-                code(options) if options else "<span class='faint'>default</span>",
-            ]
-        )
+def bindings_card(title: str, rows: Sequence[Sequence[str]]) -> str:
+    """A `binding_row` for each binding."""
     count = f"{len(rows)} binding{'' if len(rows) == 1 else 's'}"
     heads = ("binding", "certificate", "validity", "owner", "options")
     return card(f"{escaped(title)} · {count}", table(heads, rows, empty="nothing is bound"))
 
 
-def audit_card(audit: Audit) -> str:
-    """Each binding with a bar of the days left, the state of its key, and what is wrong."""
-    verdict = sign("ok", "no error") if audit.ok else sign("over", "errors")
-    rows = [
-        [
-            f"<strong>{escaped(row.key)}</strong>" if row.key is not None else "<span class='faint'>not bound</span>",
-            _lines(", ".join(row.names), row.owner),
-            _row_validity(row, audit.at),
-            _row_key(row),
-            "<br>".join(_finding_line(finding) for finding in row.findings) or sign("ok", "nothing"),
-        ]
-        for row in audit.rows
+def binding_row(
+    key: object,
+    *,
+    family: str,
+    certificate: CertificateFacts | str,
+    thumbprint: object | None,
+    owner: str | None,
+    app_id: object,
+    options: str,
+) -> list[str]:
+    """A binding with the certificate that it names and how long that lasts.
+
+    `certificate` is a text where it cannot be shown: why. Without `thumbprint` it is the central store's.
+    """
+    if thumbprint is None:
+        what, left = "<span class='faint'>from the central store</span>", ""
+    elif isinstance(certificate, str):
+        what, left = sign("over", certificate), ""
+    else:
+        what, left = escaped(certificate.title), certificate.validity.bar
+    return [
+        f"<strong>{escaped(key)}</strong>{_second_line(family)}",
+        what + (f"<br>{code(thumbprint, whole=True)}" if thumbprint is not None else ""),
+        left,
+        escaped(owner) if owner else code(f"{{{app_id}}}"),
+        code(options) if options else "<span class='faint'>default</span>",
     ]
+
+
+def audit_card(machine: str, rows: Sequence[Sequence[str]], *, at: dt.datetime, ok: bool) -> str:
+    """An `audit_row` for each binding."""
     heads = ("binding", "names and owner", "days left", "private key", "findings")
     return card(
-        f"audit of {escaped(audit.machine)} · {verdict}",
-        f'<p class="faint">at {audit.at:%Y-%m-%d %H:%M} UTC</p>',
+        f"audit of {escaped(machine)} · {sign('ok', 'no error') if ok else sign('over', 'errors')}",
+        f'<p class="faint">at {at:%Y-%m-%d %H:%M} UTC</p>',
         table(heads, rows, empty="nothing is bound"),
     )
 
 
-def _row_validity(row: AuditRow, at: dt.datetime) -> str:
-    """The audit knows the end and when a renewal is due, not the beginning: a full bar is a year, or more."""
-    if row.not_after is None:
-        return ""
-    left = row.not_after - at
-    tone: Tone = "over" if left < dt.timedelta(0) else "soon" if row.renew_from and at >= row.renew_from else "ok"
-    words = Validity(start=min(at, row.not_after), end=row.not_after, at=at).words
+def audit_row(
+    key: object | None,
+    *,
+    names: Iterable[str],
+    owner: str | None,
+    not_after: dt.datetime | None,
+    renew_from: dt.datetime | None,
+    at: dt.datetime,
+    private_key: str | None,
+    findings: Iterable[Mapping[str, str]],
+) -> list[str]:
+    """A binding with a bar of the days left, the state of its key, and what is wrong.
+
+    Without `key` nothing is bound to the certificate, without `not_after` there is none; `private_key` as in
+    `store_row`.
+    """
+    first = escaped(", ".join(names))
+    return [
+        f"<strong>{escaped(key)}</strong>" if key is not None else "<span class='faint'>not bound</span>",
+        first + _second_line(owner) if first else f"<span class='faint'>{escaped(owner or '')}</span>",
+        "" if not_after is None else _days_left(not_after, renew_from, at),
+        _key(private_key),
+        "<br>".join(map(_finding_line, findings)) or sign("ok", "nothing"),
+    ]
+
+
+def _days_left(end: dt.datetime, renew_from: dt.datetime | None, at: dt.datetime) -> str:
+    """An audit knows the end and when a renewal is due, not the beginning: a full bar is a year, or more."""
+    left = end - at
+    tone: Tone = "over" if left < dt.timedelta(0) else "soon" if renew_from and at >= renew_from else "ok"
+    words = Validity(start=min(at, end), end=end, at=at).words
     width = 0 if tone == "over" else min(100, max(1, round(100 * left / dt.timedelta(days=365))))
     return cards.bar(width, tone, words)
 
 
-def _row_key(row: AuditRow) -> str:
-    if row.private_key is None:
-        return ""
-    return sign("ok" if row.private_key == "usable" else "over", row.private_key)
-
-
-def _finding_line(finding: Finding) -> str:
-    tone, word = _MARKS[finding.severity.value]
-    return f"{sign(tone, word)} {code(finding.code)} <span class='faint'>{escaped(finding.found)}</span>"
+def _finding_line(finding: Mapping[str, str]) -> str:
+    severity = finding["severity"]
+    mark = sign(SEVERITIES[severity], "" if severity == "notice" else severity)
+    return f"{mark} {code(finding['code'])} <span class='faint'>{escaped(finding['found'])}</span>"

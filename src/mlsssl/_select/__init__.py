@@ -1,1 +1,1 @@
-"""Which machine is meant: the one given, else this computer, else the embedded one."""
+"""Choose the machine, and who checks certificates on it."""

@@ -1,4 +1,4 @@
-"""Which machine: the one given, else this platform's. The storeys are imported here, inside the functions."""
+"""Choose the machine: the one given, else this platform's. The two machines are imported inside the functions."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class HasPort(Protocol):
 
     @property
     def port(self) -> MachinePort:
-        """The seam to the machine."""
+        """What the machine keeps, as Protocols."""
         ...
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from hypothesis import strategies as st
 
 from mlsssl._issue.keys import KeyType
-from mlsssl._strategies import pool
+from mlsssl._strategies import small_keys
 from mlsssl._strategies.chain import FAULTS, Chain, draft, finish
 from mlsssl._strategies.common import CLOCK, check_clock, check_range, integers, or_default, sampled, subset
 from mlsssl.authority import CertificateAuthority
@@ -65,8 +65,8 @@ def keys(draw: DrawFn, *, types: Iterable[KeyType] = _KEY_TYPES) -> PrivateKey:
     """
     chosen = subset(types, get_args(KeyType), "types")
     # One choice for both, with every type as likely: choices, not keys, are what a draw costs.
-    kind, number = divmod(draw(integers(0, len(chosen) * pool.EC_KEYS - 1)), pool.EC_KEYS)
-    return pool.key(chosen[kind], number % pool.key_count(chosen[kind]))
+    kind, number = divmod(draw(integers(0, len(chosen) * small_keys.EC_KEYS - 1)), small_keys.EC_KEYS)
+    return small_keys.key(chosen[kind], number % small_keys.key_count(chosen[kind]))
 
 
 @st.composite
@@ -192,7 +192,7 @@ def _root(common_name: str, key: PrivateKey, path_length: int | None, at: dt.dat
 
 # Few enough that most roots of a run are made only once; RSA-4096 signs a hundred times slower than P-256.
 _AUTHORITY_KEYS = st.sampled_from([(kind, number) for kind in _AUTHORITY_KEY_TYPES for number in range(12)]).map(
-    lambda place: pool.key(place[0], place[1] % pool.key_count(place[0]))
+    lambda place: small_keys.key(place[0], place[1] % small_keys.key_count(place[0]))
 )
 _ALL_KEYS = keys()
 _P256_KEYS = keys(types=("ec-p256",))
@@ -312,8 +312,8 @@ def _draw_chain(
     authority_count = draw(integers(least, max(least, max_intermediates + 1)))
     if keys is None:
         # All different, for a key in two places would be a second fault.
-        first = draw(integers(0, pool.EC_KEYS - 1 - authority_count))
-        chain_keys = [pool.key("ec-p256", first + height) for height in range(authority_count + 1)]
+        first = draw(integers(0, small_keys.EC_KEYS - 1 - authority_count))
+        chain_keys = [small_keys.key("ec-p256", first + height) for height in range(authority_count + 1)]
     else:
         chain_keys = [draw(or_default(keys, _P256_KEYS, "keys")) for _ in range(authority_count + 1)]
     hosts = list(dict.fromkeys(draw(wanted) for _ in range(draw(integers(1, 3)))))

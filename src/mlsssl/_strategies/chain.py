@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from mlsssl._formats import der
 from mlsssl._formats.hosts import parse_name, parse_subtree
 from mlsssl._issue.keys import hash_for
-from mlsssl._strategies import pool
+from mlsssl._strategies import small_keys
 from mlsssl.certificate import Certificate
 
 if TYPE_CHECKING:
@@ -78,10 +78,6 @@ class Draft:
     @property
     def leaf(self) -> Level:
         return self.levels[0]
-
-    @property
-    def issuer(self) -> Level:
-        return self.levels[1]
 
     @property
     def root(self) -> Level:
@@ -212,7 +208,7 @@ def _signed_anew_with_sha1(certificate: x509.Certificate, key: PrivateKey) -> x5
 
 def _stranger(plan: Draft) -> Level:
     """A root of another name and key than the chain's, and right in itself."""
-    key = pool.ec_key(ec.SECP256R1, pool.EC_KEYS + 1)
+    key = small_keys.ec_key(ec.SECP256R1, small_keys.EC_KEYS + 1)
     return Level(
         subject=common_name("Another authority"),
         key=key,
@@ -229,12 +225,23 @@ def _stranger(plan: Draft) -> Level:
 # -- the faults -------------------------------------------------------------------------------------------------------
 
 
-def _put(level: Level, name: str, value: x509.ExtensionType, *, critical: bool) -> None:
-    level.extensions[name] = (value, critical)
+def _with(
+    height: int, name: str, value: x509.ExtensionType | None, *, critical: bool = True
+) -> Callable[[Draft], None]:
+    """Give the certificate at this height (the leaf is 0, its issuer 1) this extension in place of its own, or none."""
+
+    def change(plan: Draft) -> None:
+        extensions = plan.levels[height].extensions
+        if value is None:
+            del extensions[name]
+        else:
+            extensions[name] = (value, critical)
+
+    return change
 
 
 def _san(plan: Draft, *names: x509.GeneralName) -> None:
-    _put(plan.leaf, "san", x509.SubjectAlternativeName(names), critical=plan.leaf.subject == x509.Name([]))
+    plan.leaf.extensions["san"] = (x509.SubjectAlternativeName(names), plan.leaf.subject == x509.Name([]))
 
 
 def _dns(plan: Draft, name: str) -> None:
@@ -267,26 +274,8 @@ def _common_name_only(plan: Draft) -> None:
     plan.leaf.subject = common_name(plan.host)
 
 
-def _eku(*oids: x509.ObjectIdentifier) -> Callable[[Draft], None]:
-    def change(plan: Draft) -> None:
-        if oids:
-            _put(plan.leaf, "eku", x509.ExtendedKeyUsage(oids), critical=False)
-        else:
-            del plan.leaf.extensions["eku"]
-
-    return change
-
-
-def _leaf_usage(plan: Draft) -> None:
-    _put(plan.leaf, "usage", usage("content_commitment"), critical=True)
-
-
-def _leaf_is_ca(plan: Draft) -> None:
-    _put(plan.leaf, "basic", x509.BasicConstraints(ca=True, path_length=None), critical=True)
-
-
 def _signature(plan: Draft) -> None:
-    plan.leaf.signed_with = pool.ec_key(ec.SECP256R1, pool.EC_KEYS + 2)
+    plan.leaf.signed_with = small_keys.ec_key(ec.SECP256R1, small_keys.EC_KEYS + 2)
 
 
 def _sha1(plan: Draft) -> None:
@@ -297,26 +286,9 @@ def _wrong_dns(name: str) -> Callable[[Draft], None]:
     return lambda plan: _dns(plan, name)
 
 
-def _issuer_not_ca(plan: Draft) -> None:
-    _put(plan.issuer, "basic", x509.BasicConstraints(ca=False, path_length=None), critical=True)
-
-
-def _path_length(plan: Draft) -> None:
-    """An authority too many: the one that may have none below it has the leaf's issuer there."""
-    _put(plan.levels[2], "basic", x509.BasicConstraints(ca=True, path_length=0), critical=True)
-
-
-def _issuer_usage(plan: Draft) -> None:
-    _put(plan.issuer, "usage", usage("crl_sign"), critical=True)
-
-
-def _issuer_basic_missing(plan: Draft) -> None:
-    del plan.issuer.extensions["basic"]
-
-
 def _aki(plan: Draft) -> None:
-    stranger = pool.ec_key(ec.SECP256R1, pool.EC_KEYS + 3).public_key()
-    _put(plan.leaf, "aki", x509.AuthorityKeyIdentifier.from_issuer_public_key(stranger), critical=False)
+    stranger = small_keys.ec_key(ec.SECP256R1, small_keys.EC_KEYS + 3).public_key()
+    plan.leaf.extensions["aki"] = (x509.AuthorityKeyIdentifier.from_issuer_public_key(stranger), False)
 
 
 def _left_out(plan: Draft) -> None:
@@ -329,13 +301,8 @@ def _stranger_trusted(plan: Draft) -> None:
 
 def _constraints(plan: Draft) -> None:
     forbidden = x509.NameConstraints(None, [parse_subtree("forbidden.test")])
-    _put(plan.issuer, "constraints", forbidden, critical=True)
+    plan.levels[1].extensions["constraints"] = (forbidden, True)
     _dns(plan, "www.forbidden.test")
-
-
-def _unknown_critical(plan: Draft) -> None:
-    unknown = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\x05\x00")
-    _put(plan.leaf, "unknown", unknown, critical=True)
 
 
 def _curve(plan: Draft) -> None:
@@ -343,12 +310,12 @@ def _curve(plan: Draft) -> None:
 
 
 def _small_rsa(plan: Draft) -> None:
-    _leaf_key(plan, pool.rsa_key(1024, 0))
+    _leaf_key(plan, small_keys.rsa_key(1024, 0))
 
 
 def _leaf_key(plan: Draft, key: PrivateKey) -> None:
     plan.leaf.key = key
-    _put(plan.leaf, "ski", x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    plan.leaf.extensions["ski"] = (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -366,6 +333,7 @@ class Fault:
     also: tuple[str, ...] = ()
 
 
+_UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\x05\x00")
 FAULTS: dict[str, Fault] = {
     "expired": Fault(change=_expired),
     "not-yet-valid": Fault(change=_not_yet_valid),
@@ -378,18 +346,23 @@ FAULTS: dict[str, Fault] = {
     "common-name-only": Fault(change=_common_name_only, also=("name-mismatch",)),
     "dns-name-malformed": Fault(change=_wrong_dns("-hyphen-.test")),
     "wildcard-top-level": Fault(change=_wrong_dns("*.test")),
-    "eku-missing": Fault(change=_eku()),
-    "eku-server-auth-missing": Fault(change=_eku(ExtendedKeyUsageOID.CLIENT_AUTH)),
-    "key-usage-unsuitable": Fault(change=_leaf_usage),
-    "leaf-is-ca": Fault(change=_leaf_is_ca),
+    "eku-missing": Fault(change=_with(0, "eku", None)),
+    "eku-server-auth-missing": Fault(
+        change=_with(0, "eku", x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
+    ),
+    "key-usage-unsuitable": Fault(change=_with(0, "usage", usage("content_commitment"))),
+    "leaf-is-ca": Fault(change=_with(0, "basic", x509.BasicConstraints(ca=True, path_length=None))),
     "ec-curve": Fault(change=_curve),
     "rsa-too-small": Fault(change=_small_rsa),
     "aki-mismatch": Fault(change=_aki),
-    "extension-unknown-critical": Fault(change=_unknown_critical),
-    "issuer-not-ca": Fault(change=_issuer_not_ca, authorities=2),
-    "intermediate-basic-constraints-missing": Fault(change=_issuer_basic_missing, authorities=2),
-    "issuer-key-usage": Fault(change=_issuer_usage),
-    "path-length-exceeded": Fault(change=_path_length, authorities=2),
+    "extension-unknown-critical": Fault(change=_with(0, "unknown", _UNKNOWN)),
+    "issuer-not-ca": Fault(change=_with(1, "basic", x509.BasicConstraints(ca=False, path_length=None)), authorities=2),
+    "intermediate-basic-constraints-missing": Fault(change=_with(1, "basic", None), authorities=2),
+    "issuer-key-usage": Fault(change=_with(1, "usage", usage("crl_sign"))),
+    # The authority above the leaf's issuer may have none below it, and has that issuer.
+    "path-length-exceeded": Fault(
+        change=_with(2, "basic", x509.BasicConstraints(ca=True, path_length=0)), authorities=2
+    ),
     "name-constraints-violated": Fault(change=_constraints, authorities=2),
 }
 """Finding code to what causes it, the simplest first. All are errors under the profile `private`."""

@@ -1,58 +1,47 @@
-"""Hypothesis' entry point: `strategies.from_type(mlsssl.Certificate)` works, and costs nothing until it is used.
+"""Registering the types with Hypothesis: `strategies.from_type(mlsssl.Certificate)` works, and costs nothing before.
 
-Hypothesis calls `register` while it is being imported. Types that are loaded by then are registered at once, the
-others when the package `mlsssl` loads them; the strategies themselves are imported at the first draw.
+Hypothesis takes classes, and loading ours whenever it is imported would slow down every project's tests. So those that
+are loaded are registered when Hypothesis is imported (its entry point), and after each name that the package loads
+later; the strategies themselves are imported at the first draw.
 """
 
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
-
-import mlsssl
 
 if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
-# Module and name of each type, and the strategy that draws it.
-_TYPES = {
-    ("mlsssl.values", "Thumbprint"): "thumbprints",
-    ("mlsssl.values", "IpPort"): "binding_keys",
-    ("mlsssl.values", "HostnamePort"): "binding_keys",
-    ("mlsssl.values", "CcsPort"): "binding_keys",
-    ("mlsssl.values", "ScopedCcs"): "binding_keys",
-    ("mlsssl.values", "BindingOptions"): "binding_options",
-    ("mlsssl.certificate", "Certificate"): "certificates",
-    ("mlsssl.authority", "CertificateAuthority"): "authorities",
-    ("mlsssl.binding", "Binding"): "bindings",
+# Each type that is not registered yet, and the strategy that draws it: both as module and name.
+_WAITING = {
+    ("mlsssl.values", "Thumbprint"): ("mlsssl._strategies.bindings", "thumbprints"),
+    ("mlsssl.values", "IpPort"): ("mlsssl._strategies.bindings", "binding_keys"),
+    ("mlsssl.values", "HostnamePort"): ("mlsssl._strategies.bindings", "binding_keys"),
+    ("mlsssl.values", "CcsPort"): ("mlsssl._strategies.bindings", "binding_keys"),
+    ("mlsssl.values", "ScopedCcs"): ("mlsssl._strategies.bindings", "binding_keys"),
+    ("mlsssl.values", "BindingOptions"): ("mlsssl._strategies.bindings", "binding_options"),
+    ("mlsssl.certificate", "Certificate"): ("mlsssl._strategies.certificates", "certificates"),
+    ("mlsssl.authority", "CertificateAuthority"): ("mlsssl._strategies.certificates", "authorities"),
+    ("mlsssl.binding", "Binding"): ("mlsssl._strategies.bindings", "bindings"),
 }
-_registered: set[tuple[str, str]] = set()
 
 
 def register() -> None:
-    """Register what is loaded, and whatever the package loads later."""
-    if _register_loaded not in mlsssl._told_of_loading:  # noqa: SLF001 -- made for this
-        mlsssl._told_of_loading.append(_register_loaded)  # noqa: SLF001
-    _register_loaded()
+    """Register the types that are loaded and are not registered yet."""
+    for module, name in tuple(_WAITING):
+        kind = getattr(sys.modules.get(module), name, None)
+        if kind is not None and (strategy := _WAITING.pop((module, name), None)):
+            _register_type(kind, *strategy)
 
 
-def _register_loaded() -> None:
-    for place, strategy in _TYPES.items():
-        kind = getattr(sys.modules.get(place[0]), place[1], None)
-        if kind is not None and place not in _registered:
-            _registered.add(place)
-            _register_type(kind, strategy)
-
-
-def _register_type(kind: type[Any], name: str) -> None:
+def _register_type(kind: type[Any], module: str, name: str) -> None:
     from hypothesis import strategies as st
 
     def resolve(_: type[Any]) -> SearchStrategy[Any]:
-        from mlsssl import strategies
-
-        if name == "binding_keys":
-            return strategies.binding_keys(families=[kind.family])
-        made: SearchStrategy[Any] = getattr(strategies, name)()
+        make = getattr(import_module(module), name)
+        made: SearchStrategy[Any] = make(families=[kind.family]) if name == "binding_keys" else make()
         return made
 
     st.register_type_strategy(kind, resolve)

@@ -8,17 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
-    from typing import TypeAlias
 
+    from mlsssl._testing.machines import FakeWindows
+    from mlsssl._testing.tls import TlsClientMaker, TlsConnection, TlsServer, TlsServerMaker
     from mlsssl.authority import CertificateAuthority
     from mlsssl.certificate import Certificate
     from mlsssl.machine import EmbeddedMachine
-    from mlsssl.testing import FakeWindows, TlsConnection, TlsServer
-
-    TlsServerMaker: TypeAlias = Callable[[Certificate], TlsServer]
-    TlsClientMaker: TypeAlias = Callable[..., AbstractContextManager[TlsConnection]]
 
 
 @pytest.fixture(scope="session")
@@ -38,7 +35,7 @@ def server_certificate(ca: CertificateAuthority) -> Certificate:
 @pytest.fixture
 def machine() -> Iterator[EmbeddedMachine]:
     """An empty embedded machine, gone after the test: `mlsssl.testing.memory_machine`."""
-    from mlsssl.testing import memory_machine
+    from mlsssl._testing.machines import memory_machine
 
     with memory_machine() as made:
         yield made
@@ -47,7 +44,7 @@ def machine() -> Iterator[EmbeddedMachine]:
 @pytest.fixture
 def fake_windows() -> Iterator[FakeWindows]:
     """A Windows made of fakes, empty: `mlsssl.testing.fake_windows_machine`."""
-    from mlsssl.testing import fake_windows_machine
+    from mlsssl._testing.machines import fake_windows_machine
 
     with fake_windows_machine() as made:
         yield made
@@ -56,10 +53,14 @@ def fake_windows() -> Iterator[FakeWindows]:
 @pytest.fixture
 def tls_server() -> Iterator[TlsServerMaker]:
     """A maker of TLS servers that end with the test, as `mlsssl.testing.tls_server`: give it a certificate."""
-    from mlsssl import testing
+    from mlsssl._testing import tls
 
     with contextlib.ExitStack() as stack:
-        yield lambda certificate, **options: stack.enter_context(testing.tls_server(certificate, **options))
+
+        def serve(certificate: Certificate, *, host: str = "127.0.0.1", timeout: float = 5.0) -> TlsServer:
+            return stack.enter_context(tls.tls_server(certificate, host=host, timeout=timeout))
+
+        yield serve
 
 
 @pytest.fixture
@@ -68,10 +69,15 @@ def tls_client(ca: CertificateAuthority) -> TlsClientMaker:
 
     As `mlsssl.testing.tls_client`, but for `trust`, which is `ca` when not given.
     """
-    from mlsssl import testing
+    from mlsssl._testing import tls
 
-    def connect(address: tuple[str, int], **options: object) -> AbstractContextManager[TlsConnection]:
-        chosen = {"trust": [ca], **options}
-        return testing.tls_client(address, **chosen)  # type: ignore[arg-type]  # checked there
+    def connect(
+        address: tuple[str, int],
+        *,
+        trust: Sequence[CertificateAuthority | Certificate] | None = None,
+        host: str | None = None,
+        timeout: float = 5.0,
+    ) -> AbstractContextManager[TlsConnection]:
+        return tls.tls_client(address, trust=[ca] if trust is None else trust, host=host, timeout=timeout)
 
     return connect

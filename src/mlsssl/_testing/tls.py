@@ -7,13 +7,14 @@ import socket
 import ssl
 import threading
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from mlsssl.certificate import Certificate
 from mlsssl.errors import InvalidInputError, ListenerError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from contextlib import AbstractContextManager
 
     from mlsssl.authority import CertificateAuthority
 
@@ -69,7 +70,7 @@ class TlsServer:
         self._context = certificate.ssl_context()
 
     def close(self) -> None:
-        """Stop, cut open connections, wait for the threads; again is nothing."""
+        """Stop, cut open connections, wait for the threads; idempotent."""
         self._closing.set()
         self._thread.join()
         with self._lock:
@@ -214,3 +215,24 @@ def tls_client(
             cipher=cipher[0] if cipher else "",
             session=session,
         )
+
+
+class TlsServerMaker(Protocol):
+    """What the pytest fixture `tls_server` is: `tls_server`, with the servers ended when the test ends."""
+
+    def __call__(self, certificate: Certificate, *, host: str = "127.0.0.1", timeout: float = 5.0) -> TlsServer:
+        """Start a server for this certificate."""
+
+
+class TlsClientMaker(Protocol):
+    """What the pytest fixture `tls_client` is: `tls_client`, which trusts the fixture `ca` by default."""
+
+    def __call__(
+        self,
+        address: tuple[str, int],
+        *,
+        trust: Sequence[CertificateAuthority | Certificate] | None = None,
+        host: str | None = None,
+        timeout: float = 5.0,
+    ) -> AbstractContextManager[TlsConnection]:
+        """Connect to a server at this address."""

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from mlsssl._messages.foreign_text import printable, shown
-from mlsssl._messages.output import to_json
+from mlsssl._messages.output import as_dict, to_json
 from mlsssl.errors import InvalidInputError, ValidationError
 
 if TYPE_CHECKING:
@@ -71,15 +71,7 @@ class Finding:
 
     def to_dict(self) -> dict[str, str]:
         """The seven fields as text, ready for JSON."""
-        return {
-            "code": self.code,
-            "severity": self.severity.value,
-            "where": self.where,
-            "found": self.found,
-            "expected": self.expected,
-            "remedy": self.remedy,
-            "standard": self.standard,
-        }
+        return {name: str(value) for name, value in as_dict(self).items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,16 +237,11 @@ class Report:
     def to_dict(self) -> dict[str, object]:
         """The report as dicts, lists, text and booleans, ready for JSON."""
         return {
-            "ok": self.ok,
-            "profile": self.profile,
-            "host": self.host,
-            "at": self.at.isoformat(),
-            "subject": self.subject,
-            "trusted": self.trusted,
-            "path": [{"role": s.role, "subject": s.subject, "sha256": s.sha256} for s in self.path],
-            "findings": [finding.to_dict() for finding in self.findings],
-            "attempts": [{"subjects": list(a.subjects), "stopped_by": a.stopped_by} for a in self.attempts],
-            "silenced": [{**s.finding.to_dict(), "reason": s.reason} for s in self.silenced],
+            **as_dict(self, "ok", "profile", "host", "at", "subject", "trusted"),
+            "path": [as_dict(step, "role", "subject", "sha256") for step in self.path],
+            **as_dict(self, "findings"),
+            "attempts": [as_dict(attempt) for attempt in self.attempts],
+            "silenced": [{**one.finding.to_dict(), "reason": one.reason} for one in self.silenced],
         }
 
     def to_json(self, *, indent: int | None = None) -> str:
@@ -268,4 +255,14 @@ class Report:
         """A card for notebooks: nothing from a certificate reaches the page unescaped."""
         from mlsssl._notebook.views import report_card
 
-        return report_card(self)
+        return report_card(
+            subject=self.subject,
+            host=self.host,
+            profile=self.profile,
+            at=self.at,
+            trusted=self.trusted,
+            path=[(step.subject, step.role) for step in self.path],
+            findings=[finding.to_dict() for finding in self.findings],
+            attempts=self.attempts,
+            silenced=[(one.finding.code, one.reason) for one in self.silenced],
+        )

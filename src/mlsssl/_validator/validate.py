@@ -11,7 +11,7 @@ from cryptography import x509
 
 from mlsssl._formats.hosts import parse_host
 from mlsssl._formats.parsed import View, issuer_view
-from mlsssl._messages.arguments import check_callable, check_mapping, check_type, items_of
+from mlsssl._messages.arguments import check_callable, check_mapping, check_type, check_whole, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._validator.catalogue import RULES
 from mlsssl._validator.every_certificate import check_key_identifiers, check_signature_algorithm
@@ -134,8 +134,7 @@ def validate(
     if at.tzinfo is None or at.utcoffset() is None:
         raise InvalidInputError("at= must be an aware datetime, for example datetime.now(timezone.utc)")
     at = at.astimezone(timezone.utc)
-    if isinstance(max_depth, bool) or not isinstance(max_depth, int) or not 0 <= max_depth <= 255:
-        raise InvalidInputError(f"max_depth is a number from 0 to 255, not {shown(max_depth)}")
+    check_whole(max_depth, 0, 255, "max_depth is a number from 0 to 255")
     check_strictness(revocation)
     judge = find_profile(profile)
     crls = check_crls(crls)

@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from mlsssl._formats.pvk import is_pvk
+from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 from mlsssl.netsh import normalize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+    from mlsssl.machine import Machine
 
 
 class AskPassword(Protocol):
@@ -21,15 +26,47 @@ class AskPassword(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Context:
+    """What an old command works with.
+
+    Attributes:
+        machine: Whose stores and bindings are meant; this computer's when None.
+        ask_password: Asked for each file that is encrypted or that is to be.
+        out: Takes the lines to print.
+        explain_only: Print the modern call instead of doing anything.
+    """
+
+    machine: Machine | None
+    ask_password: AskPassword
+    out: Callable[[str], object]
+    explain_only: bool = False
+
+    def pvk_password(self, path: str | Path, data: bytes) -> str | None:
+        """Ask for a key file's password if that says openly that it is encrypted; of all formats PVK alone does."""
+        encrypted = is_pvk(data) and data[12:16] != bytes(4)
+        return self.ask_password(f"password of {path}", new=False) if encrypted else None
+
+    def explain(self, command_line: str, python: str, *better: str) -> int:
+        """Print the modern call, as a command line and in Python, and what is `better` about it."""
+        lines = ["The same with mlsssl:", f"  {command_line}", "In Python:"]
+        lines += [f"  {line}" for line in python.splitlines()]
+        for line in (*lines, "What is better about it:", *(f"  - {line}" for line in better)):
+            self.out(line)
+        return 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
     """An option of an old command.
 
     Attributes:
         value: What its value is called in messages, or None when it takes none.
+        words: The words that it can be, in lower case; it is taken without regard to case. None for anything.
         refused: Why it cannot be honoured, or None when it can.
     """
 
     value: str | None = None
+    words: tuple[str, ...] | None = None
     refused: str | None = None
 
 
@@ -78,7 +115,7 @@ def parse_options(
         word = queue.pop(0)
         name = _option_name(word, known)
         if name is None:
-            parsed.operands.append(_unquote(word, queue))
+            parsed.operands.append(unquote(word, queue))
             continue
         option = known.get(name)
         if option is None:
@@ -93,7 +130,12 @@ def parse_options(
             raise InvalidInputError(f"{program} -{name} needs a value: {option.value}")
         else:
             value = queue.pop(0)
-            parsed.options[name] = value if name in raw else _unquote(value, queue)
+            value = value if name in raw else unquote(value, queue)
+            if option.words is not None:
+                value = value.lower()
+                if value not in option.words:
+                    raise InvalidInputError(f"{program} -{name} is {' or '.join(option.words)}, not {shown(value)}")
+            parsed.options[name] = value
     return parsed
 
 
@@ -105,7 +147,7 @@ def _option_name(word: str, known: Mapping[str, Option]) -> str | None:
     return name if plain.startswith("-") and len(plain) > 1 else None
 
 
-def _unquote(word: str, queue: list[str]) -> str:
+def unquote(word: str, queue: list[str]) -> str:
     """A word without the typographic quotes around it; a shell splits between those, so words are joined again."""
     plain = normalize(word)
     if plain == word or plain[:1] not in ('"', "'"):
@@ -116,15 +158,3 @@ def _unquote(word: str, queue: list[str]) -> str:
             raise InvalidInputError(f"a quote does not end: {word}")
         plain = f"{plain} {normalize(queue.pop(0))}"
     return plain[1:-1]
-
-
-def explain(out: Callable[[str], object], *, command_line: str, python: str, better: Sequence[str]) -> None:
-    """Print the modern call and what is better about it."""
-    out("The same with mlsssl:")
-    out(f"  {command_line}")
-    out("In Python:")
-    for line in python.splitlines():
-        out(f"  {line}")
-    out("What is better about it:")
-    for line in better:
-        out(f"  - {line}")

@@ -5,17 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl._commands.old_tools.command_lines import Option, explain, parse_options
+from mlsssl._commands.old_tools.command_lines import Context, Option, parse_options
 from mlsssl._machine import files
 from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import Certificate
 from mlsssl.errors import ExistsError, InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
-
-    from mlsssl._commands.old_tools.command_lines import AskPassword
-    from mlsssl.machine import Machine
+    from collections.abc import Sequence
 
 OPTIONS: dict[str, Option] = {
     "pvk": Option(value="a .pvk file"),
@@ -28,25 +25,15 @@ OPTIONS: dict[str, Option] = {
 }
 
 
-def run(
-    argv: Sequence[str],
-    *,
-    machine: Machine | None = None,
-    ask_password: AskPassword,
-    out: Callable[[str], object],
-    explain_only: bool = False,
-) -> int:
+def run(argv: Sequence[str], context: Context) -> int:
     """Run a Pvk2Pfx command line.
 
     As with the old tool, the .pfx gets the password of the .pvk unless `-po` gives another.
 
     Args:
         argv: The words after `pvk2pfx`.
-        machine: Not used; every old command takes it.
-        ask_password: Asked for the .pvk's password when it is encrypted and `-pi` is missing, and for a new one
-            when there is none to take over.
-        out: Takes the lines to print.
-        explain_only: Print the modern call instead of doing anything.
+        context: Asked for the .pvk's password when it is encrypted and `-pi` is missing, and for a new one when there
+            is none to take over.
 
     Returns:
         0.
@@ -56,6 +43,7 @@ def run(
         ExistsError: the .pfx is there, and `-f` is not given.
         MlssslError: whatever reading and writing can raise.
     """
+    out = context.out
     parsed = parse_options("pvk2pfx", argv, OPTIONS, raw=frozenset({"pi", "po"}))
     if parsed.flag("?"):
         out("pvk2pfx -pvk FILE.pvk [-pi PASSWORD] -spc FILE.spc|FILE.cer -pfx FILE.pfx [-po PASSWORD] [-f]")
@@ -70,9 +58,8 @@ def run(
         raise InvalidInputError("pvk2pfx needs -pvk FILE.pvk and -spc FILE.spc (or .cer)")
     if pfx is None:
         raise InvalidInputError("pvk2pfx without -pfx opened a wizard; give -pfx FILE.pfx")
-    if explain_only:
-        _explain(pvk, spc, pfx, out)
-        return 0
+    if context.explain_only:
+        return _explain(pvk, spc, pfx, context)
     for name in ("pi", "po"):
         if parsed.text(name) is not None:
             out(
@@ -82,27 +69,23 @@ def run(
     if files.exists(Path(pfx)) and not parsed.flag("f"):
         raise ExistsError(f"{pfx} is there already; pvk2pfx -f replaces it")
     key = files.read(Path(pvk))
-    encrypted = key[:4] == b"\x1e\xf1\xb5\xb0" and key[12:16] != bytes(4)
     password = parsed.text("pi")
-    if password is None and encrypted:
-        password = ask_password(f"password of {pvk}", new=False)
+    if password is None:
+        password = context.pvk_password(pvk, key)
     certificate = Certificate.from_bytes(files.read(Path(spc)), key=key, key_password=password)
-    new_password = parsed.text("po") or password or ask_password(f"new password for {pfx}", new=True)
+    new_password = parsed.text("po") or password or context.ask_password(f"new password for {pfx}", new=True)
     files.write(Path(pfx), certificate.to_pfx(new_password), private=True)
     out(f"pfx: {pfx}")
     out(f"thumbprint: {certificate.thumbprint}")
     return 0
 
 
-def _explain(pvk: str, spc: str, pfx: str, out: Callable[[str], object]) -> None:
-    explain(
-        out,
-        command_line=f"mlsssl pfx {spc} --key {pvk} --out {pfx}",
-        python=f'Certificate.load("{spc}", key="{pvk}", password=...).save("{pfx}", password=...)',
-        better=(
-            "the key is proved to belong to the certificate, and every number of it is checked",
-            "the password is asked for, or read from env:NAME, file:PATH or stdin; never on the command line",
-            "the chain goes along, and readable_by= chooses what the reader understands",
-            "the file is readable by its owner only, from the moment it exists",
-        ),
+def _explain(pvk: str, spc: str, pfx: str, context: Context) -> int:
+    return context.explain(
+        f"mlsssl pfx {spc} --key {pvk} --out {pfx}",
+        f'Certificate.load("{spc}", key="{pvk}", password=...).save("{pfx}", password=...)',
+        "the key is proved to belong to the certificate, and every number of it is checked",
+        "the password is asked for, or read from env:NAME, file:PATH or stdin; never on the command line",
+        "the chain goes along, and readable_by= chooses what the reader understands",
+        "the file is readable by its owner only, from the moment it exists",
     )

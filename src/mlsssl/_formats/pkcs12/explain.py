@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -15,6 +15,7 @@ from mlsssl._formats.pkcs12.structure import read_structure
 from mlsssl._formats.pkcs12.targets import TARGETS, Feature
 from mlsssl._messages.arguments import check_data
 from mlsssl._messages.foreign_text import printable, shown
+from mlsssl._messages.output import as_dict
 from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
 
 if TYPE_CHECKING:
@@ -140,7 +141,7 @@ class PfxExplanation:
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON: every attribute by its name, those of parts, bags and readers too."""
-        return asdict(self)
+        return as_dict(self)
 
 
 def _describe(bag: PfxBag) -> str:

@@ -11,10 +11,11 @@ import contextlib
 import hashlib
 import json
 import uuid
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlsssl._machine import files
+from mlsssl._messages.output import as_dict
 from mlsssl._windows.contexts import KeyLink
 from mlsssl._windows.crypto_codes import NTE_NOT_SUPPORTED, code_of
 from mlsssl._windows.keys import stored
@@ -50,8 +51,7 @@ class Pending:
 
     def to_json(self) -> bytes:
         """As it is kept: names only, nothing secret."""
-        content = asdict(self) | {"before": None if self.before is None else sorted(self.before)}
-        return json.dumps(content).encode()
+        return json.dumps(as_dict(self)).encode()
 
     @classmethod
     def from_json(cls, data: bytes) -> Pending:

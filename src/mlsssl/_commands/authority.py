@@ -1,0 +1,179 @@
+"""`ca create`, `ca crl`, `issue`: what a certification authority does."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlsssl
+from mlsssl._commands.certificate import describe, free_place, free_place_for_both, load, save
+from mlsssl._commands.parser import KEY_TYPES, PASSWORD_HELP, command, given, group
+from mlsssl._machine import files
+from mlsssl.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from cryptography import x509
+
+    from mlsssl._commands.parser import Commands, Parser
+    from mlsssl._commands.terminal import Terminal
+
+REASONS = (
+    "keyCompromise",
+    "cACompromise",
+    "affiliationChanged",
+    "superseded",
+    "cessationOfOperation",
+    "certificateHold",
+    "privilegeWithdrawn",
+)
+"""What a revocation list can give as a reason; written here too, so that completion imports no cryptography."""
+
+_AUTHORITY = ("--ca", "--ca-key", "--ca-password")
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the parsers of this module's commands."""
+    ca = group(commands, "ca", "certification authorities")
+    summary = "create a root, or an intermediate under --issuer"
+    parser = command(ca, "create", create, summary, library="CertificateAuthority.create")
+    parser.add_argument("name", help="its common name")
+    _add_new_key(parser)
+    parser.add_argument("--certificate-out", metavar="FILE", help="also write the certificate alone, for clients")
+    parser.add_argument("--days", type=int, help="validity; below an issuer at most half of the default")
+    parser.add_argument(
+        "--path-length", type=int, help="authorities that may stand below it; with --issuer one less than the issuer's"
+    )
+    for name in ("--permitted", "--excluded"):
+        parser.add_argument(name, action="append", metavar="DOMAIN|NETWORK", help="name constraint")
+    parser.add_argument("--issuer", metavar="FILE", help="the authority above it")
+    parser.add_argument("--issuer-password", metavar="SOURCE", help=PASSWORD_HELP)
+    parser.add_argument("--crl-url", metavar="URL", help="where the issuer's revocation list is published")
+
+    summary = "make an authority's revocation list"
+    parser = command(ca, "crl", revocation_list, summary, *_AUTHORITY, "--force", library="CertificateAuthority.crl")
+    parser.add_argument("--out", required=True, metavar="FILE", help="a new file: .pem, else DER")
+    parser.add_argument(
+        "--previous",
+        metavar="FILE",
+        help="its list until now: what that revokes stays revoked (else it counts as good)",
+    )
+    parser.add_argument(
+        "--revoke", action="append", default=[], metavar="FILE|SERIAL", help="revoke this one too; may be given again"
+    )
+    parser.add_argument("--reason", choices=REASONS, help="why, for all of --revoke")
+    parser.add_argument("--days", type=int, help="how long the list is current")
+    parser.add_argument("--number", type=int, help="the list's number, which must grow; made from the time by default")
+
+    summary = "issue a server certificate"
+    parser = command(commands, "issue", issue, summary, *_AUTHORITY, library="CertificateAuthority.issue")
+    parser.add_argument("names", nargs="+", metavar="NAME", help="host names and IP addresses")
+    _add_new_key(parser)
+    parser.add_argument("--days", type=int, help="validity")
+    parser.add_argument("--common-name", help="the subject; the first name by default, '' for none")
+    parser.add_argument("--crl-url", metavar="URL", help="where the authority's revocation list is published")
+
+
+def _add_new_key(parser: Parser) -> None:
+    parser.add_argument("--key", choices=KEY_TYPES, help="type of the private key to make")
+    parser.add_argument("--out", required=True, metavar="FILE", help="where to; the suffix chooses the format")
+    parser.share("--password", help=f"for --out: {PASSWORD_HELP}")
+    parser.share("--force")
+
+
+def load_authority(path: str, source: str | None, key: str | None = None) -> mlsssl.CertificateAuthority:
+    """An authority from its file, asking for its password only when it needs one."""
+    return mlsssl.CertificateAuthority(load(path, source, key=key, purpose=f"the password of the authority {path}"))
+
+
+def create(arguments: Namespace, terminal: Terminal) -> int:
+    """`ca create NAME --out FILE`."""
+    certificate_file = None
+    if arguments.certificate_out is not None:
+        certificate_file = free_place(arguments.certificate_out, force=arguments.force)
+    free_place_for_both(arguments.out, force=arguments.force, certificate_elsewhere=certificate_file is not None)
+    options = given(
+        arguments, "name", "out", "password", "force", "certificate_out", "issuer", "issuer_password", "crl_url"
+    )
+    if arguments.issuer:
+        issuer = load_authority(arguments.issuer, arguments.issuer_password).with_crl_url(arguments.crl_url)
+        authority = issuer.create_intermediate(arguments.name, **options)
+    elif arguments.crl_url is not None:
+        raise InvalidInputError(
+            "--crl-url is the address of the issuer's list, and a root has no issuer; give it to issue"
+        )
+    else:
+        authority = mlsssl.CertificateAuthority.create(arguments.name, **options)
+    saved = save(authority, arguments.out, arguments.password, force=arguments.force)
+    if certificate_file is not None:
+        save(authority.certificate, str(certificate_file), None, force=arguments.force)
+    clients = f"; clients trust {certificate_file}" if certificate_file else ""
+    terminal.result(
+        {**describe(authority.certificate), "file": str(saved), "certificate_file": arguments.certificate_out},
+        [repr(authority), f"The authority with its private key is in {saved}: keep it to yourself{clients}."],
+    )
+    return 0
+
+
+def revocation_list(arguments: Namespace, terminal: Terminal) -> int:
+    """`ca crl --ca FILE --out FILE`: the authority's next revocation list."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    from mlsssl._machine import revocation_lists
+
+    target = free_place(arguments.out, force=arguments.force)
+    options = given(arguments, "ca", "ca_key", "ca_password", "out", "force", "previous", "revoke", "reason")
+    if arguments.previous is not None:
+        options["previous"], *more = revocation_lists.given(arguments.previous)
+        if more:
+            raise InvalidInputError(f"{arguments.previous} holds {1 + len(more)} lists; give the authority's one")
+    now = dt.datetime.now(dt.timezone.utc)
+    revoked = [(_serial_of(one), now, arguments.reason) for one in arguments.revoke]
+    authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key)
+    crl = authority.crl(revoked, at=now, **options)
+    pem = target.suffix.lower() == ".pem"
+    files.write(target, crl.public_bytes(Encoding.PEM if pem else Encoding.DER), private=False)
+    row = describe_crl(crl)
+    line = f"{row['issuer']}, number {row['number']}, current until {row['next_update']} UTC, revokes {row['entries']}"
+    terminal.result({**row, "file": str(target)}, [line, f"Saved to {target}."])
+    return 0
+
+
+def _serial_of(given_as: str) -> int:
+    """A certificate file's serial number, or one in hexadecimal as `show` prints it; a file of such a name wins."""
+    if not files.exists(Path(given_as)):
+        digits = given_as.replace(":", "").removeprefix("0x")
+        if digits and set(digits) <= set("0123456789abcdefABCDEF"):
+            return int(digits, 16)
+    return mlsssl.Certificate.load(given_as).serial_number
+
+
+def describe_crl(crl: x509.CertificateRevocationList) -> dict[str, object]:
+    """A revocation list as plain values, ready for JSON."""
+    from mlsssl._machine import revocation_lists
+
+    until = crl.next_update_utc
+    return {
+        "sha1": str(revocation_lists.thumbprint_of(crl)),
+        "issuer": revocation_lists.issuer_of(crl),
+        "number": revocation_lists.number_of(crl),
+        "this_update": f"{crl.last_update_utc:%Y-%m-%d %H:%M}",
+        "next_update": None if until is None else f"{until:%Y-%m-%d %H:%M}",
+        "entries": len(crl),
+    }
+
+
+def issue(arguments: Namespace, terminal: Terminal) -> int:
+    """`issue NAME… --ca FILE --out FILE`."""
+    free_place_for_both(arguments.out, force=arguments.force)
+    authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key).with_crl_url(arguments.crl_url)
+    options = given(arguments, "names", "ca", "ca_key", "ca_password", "out", "password", "force", "crl_url")
+    certificate = authority.issue(*arguments.names, **options)
+    saved = save(certificate, arguments.out, arguments.password, force=arguments.force)
+    terminal.result(
+        {**describe(certificate), "file": str(saved)},
+        [repr(certificate), f"Thumbprint {certificate.thumbprint}", f"Saved to {saved}."],
+    )
+    return 0

@@ -1,0 +1,209 @@
+"""`check`, `show`, `explain`, `pfx`: certificate files; and how every command reads and writes one."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import mlsssl
+from mlsssl._commands.parser import PASSWORD_HELP, command, given
+from mlsssl._commands.remedies import in_commands
+from mlsssl._commands.terminal import read_password
+from mlsssl._machine import files
+from mlsssl._messages.foreign_text import shown
+from mlsssl._messages.output import as_dict
+from mlsssl.errors import ExistsError, InvalidInputError, MalformedDataError, WrongPasswordError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Sequence
+
+    from mlsssl._commands.parser import Commands
+    from mlsssl._commands.terminal import Terminal
+    from mlsssl._select.trust import TrustAnchor
+
+# A file of such a name wins; a Windows path (C:\\x.pfx) has more than digits behind its colon.
+_ENDPOINT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\\/:]+):[0-9]{1,5}")
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the parsers of this module's commands."""
+    summary = "check a certificate file, or what a server sends"
+    parser = command(commands, "check", check, summary, "--key", "--password", "--profile", library="Certificate.check")
+    parser.add_argument("target", metavar="FILE|HOST:PORT")
+    parser.add_argument("--host", help="the name that clients connect to")
+    parser.add_argument(
+        "--trust", action="append", default=[], metavar="FILE|system", help="trusted root; may be given again"
+    )
+    parser.add_argument(
+        "--crl", action="append", default=[], metavar="FILE", help="revocation list; may be given again"
+    )
+    parser.add_argument("--revocation", choices=("soft", "hard"), help="hard: a missing or stale list is an error")
+    parser.add_argument("--at", metavar="MOMENT", help="check for this moment (2027-01-31T12:00:00Z) instead of now")
+    parser.add_argument("--no-key", action="store_true", help="no private key is expected")
+
+    command(commands, "show", show, "show what a certificate file says", "file", "--key", "--password")
+
+    parser = command(commands, "explain", explain, "say what is in a PFX and who can read it")
+    parser.share("file", metavar="FILE.pfx")
+    parser.share("--password", help=f"to look inside: {PASSWORD_HELP}")
+    parser.add_argument("--readable-by", metavar="SYSTEM", help="exit code 1 if this system is not known to read it")
+
+    summary = "turn a certificate with its key into a PFX"
+    parser = command(commands, "pfx", pfx, summary, "file", "--key", "--friendly-name", "--force")
+    parser.add_argument("--in-password", metavar="SOURCE", help=f"for FILE: {PASSWORD_HELP}")
+    parser.add_argument("--out", required=True, metavar="FILE.pfx")
+    parser.share("--password", help=f"for --out: {PASSWORD_HELP}")
+    parser.add_argument("--readable-by", metavar="SYSTEM", help="the oldest system that must read it")
+
+
+def describe(certificate: mlsssl.Certificate) -> dict[str, object]:
+    """A certificate as plain values, ready for JSON."""
+    return {
+        **as_dict(certificate, "subject", "issuer", "names"),
+        "serial_number": f"{certificate.serial_number:x}",
+        **as_dict(certificate, "not_before", "not_after", "days_left", "key_type", "signature_hash", "key_usages"),
+        **as_dict(certificate, "extended_key_usages", "is_ca", "has_private_key", "friendly_name"),
+        **as_dict(certificate, "thumbprint", "sha256"),
+        "chain": [one.subject for one in certificate.chain],
+    }
+
+
+def load(path: str, source: str | None, *, key: str | None = None, purpose: str | None = None) -> mlsssl.Certificate:
+    """Load a file, asking for its password only when it needs one."""
+    if source is None:
+        try:
+            return mlsssl.Certificate.load(path, key=key)
+        except WrongPasswordError:
+            pass
+    return mlsssl.Certificate.load(path, password=read_password(source, purpose or f"the password of {path}"), key=key)
+
+
+def free_place(out: str, *, force: bool) -> Path:
+    """Where a file may be written: nothing is there, or `force` says to replace it."""
+    target = Path(out)
+    if not out or files.is_folder(target):
+        raise InvalidInputError(f"{shown(out)} is a folder; name a file" if out else "a file's name is needed, not ''")
+    if files.exists(target) and not force:
+        raise ExistsError(f"{target} is there already; --force replaces it, and the private key in it is lost")
+    return target
+
+
+def free_place_for_both(out: str, *, force: bool, certificate_elsewhere: bool = False) -> None:
+    """Refuse, before anything is made, a place that would lose the new private key or its certificate."""
+    suffix = free_place(out, force=force).suffix.lower()
+    missing = {".key": "certificate", ".pvk": "certificate"}.get(suffix) if not certificate_elsewhere else None
+    if suffix in (".crt", ".cer", ".der", ".p7b", ".spc"):
+        missing = "private key"
+    if missing is not None:
+        raise InvalidInputError(
+            f"a {suffix} file holds no {missing}, and the new one would be lost: write .pfx, .p12 or .pem, which hold "
+            "both"
+        )
+
+
+def save(
+    what: mlsssl.Certificate | mlsssl.CertificateAuthority,
+    out: str,
+    source: str | None,
+    *,
+    force: bool,
+    readable_by: str | None = None,
+) -> Path:
+    """Save, refusing to overwrite unless told to, for the file there may hold the only copy of a key."""
+    target = free_place(out, force=force)
+    password = None
+    has_key = isinstance(what, mlsssl.CertificateAuthority) or what.has_private_key
+    if source is not None or (has_key and target.suffix.lower() in (".pfx", ".p12")):
+        password = read_password(source, f"a password for {target}", confirm=True)
+    return what.save(target, password=password, readable_by=readable_by)
+
+
+def show(arguments: Namespace, terminal: Terminal) -> int:
+    """`show FILE`."""
+    data = describe(load(arguments.file, arguments.password, key=arguments.key))
+    width = max(map(len, data))
+    lines = []
+    for name, value in data.items():
+        text = ", ".join(map(str, value)) if isinstance(value, list) else value
+        lines.append(f"{name.replace('_', ' '):<{width}}  {'-' if text in ('', None) else text}")
+    terminal.result(data, lines)
+    return 0
+
+
+def pfx(arguments: Namespace, terminal: Terminal) -> int:
+    """`pfx FILE --out FILE.pfx`: any format in, PFX out."""
+    certificate = load(arguments.file, arguments.in_password, key=arguments.key)
+    target = Path(arguments.out)
+    if target.suffix.lower() not in (".pfx", ".p12"):
+        raise InvalidInputError(f"--out is a .pfx or .p12 file, not {target}")
+    if not certificate.has_private_key:
+        raise InvalidInputError(f"there is no private key with {arguments.file}; give its file with --key")
+    if arguments.friendly_name is not None:
+        certificate = certificate.with_friendly_name(arguments.friendly_name)
+    save(certificate, arguments.out, arguments.password, force=arguments.force, readable_by=arguments.readable_by)
+    terminal.result({**describe(certificate), "file": str(target)}, [repr(certificate), f"Saved to {target}."])
+    return 0
+
+
+def explain(arguments: Namespace, terminal: Terminal) -> int:
+    """`explain FILE.pfx`: 6 when the password given is wrong, 1 when `--readable-by` is not known to read it."""
+    password = None
+    if arguments.password is not None:
+        password = read_password(arguments.password, f"the password of {arguments.file}")
+    try:
+        found = mlsssl.explain_pfx(files.read(files.path_of(arguments.file)), password)
+    except MalformedDataError as error:
+        raise type(error)(f"{arguments.file}: {error}") from None
+    reads = None if arguments.readable_by is None else found.readable_by(arguments.readable_by)
+    terminal.result({"file": arguments.file, **found.to_dict()}, str(found))
+    if found.password == "wrong":  # noqa: S105 -- a verdict, no password
+        return 6  # what a wrong password is to every command, although most of it could be explained
+    return 0 if reads or arguments.readable_by is None else 1
+
+
+def check(arguments: Namespace, terminal: Terminal) -> int:
+    """`check FILE` or `check HOST:PORT`: 0 when nothing forbids the use, 1 when something does."""
+    from mlsssl._machine import revocation_lists
+
+    options = {
+        **given(arguments, "target", "crl", "key", "no_key", "password"),
+        "at": _parse_moment(arguments.at),
+        "trust": [root for path in arguments.trust or ["system"] for root in _load_anchors(path)],
+        "crls": [crl for path in arguments.crl for crl in revocation_lists.given(path)],
+    }
+    if _ENDPOINT.fullmatch(arguments.target) and not files.exists(Path(arguments.target)):
+        seen = mlsssl.check_endpoint(arguments.target, **options)
+        terminal.result(seen.to_dict(), in_commands(str(seen)))
+        return 0 if seen.report.ok else 1
+    certificate = load(arguments.target, arguments.password, key=arguments.key)
+    report = certificate.check(key_expected=not arguments.no_key, **options)
+    terminal.result(report.to_dict(), in_commands(str(report)))
+    return 0 if report.ok else 1
+
+
+def _load_anchors(path: str) -> Sequence[TrustAnchor]:
+    """Every certificate in a file without secrets, as OpenSSL takes a CAfile; `system` is the operating system's."""
+    if path == "system":
+        return ["system"]
+    try:
+        first = mlsssl.Certificate.load(path)
+    except WrongPasswordError:
+        raise InvalidInputError(
+            f"{path} is locked with a password; trust the authority's certificate file (.cer), not the one with its key"
+        ) from None
+    return [first, *first.chain]
+
+
+def _parse_moment(text: str | None) -> dt.datetime | None:
+    if text is None:
+        return None
+    try:
+        moment = dt.datetime.fromisoformat(text.replace("Z", "+00:00"))
+    except ValueError:
+        raise InvalidInputError(
+            f"a moment is written as 2027-01-31 or 2027-01-31T12:00:00Z, not {shown(text)}"
+        ) from None
+    return moment if moment.tzinfo else moment.replace(tzinfo=dt.timezone.utc)

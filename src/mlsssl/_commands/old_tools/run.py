@@ -1,0 +1,66 @@
+"""`mlsssl makecert | pvk2pfx | netsh …`: an old command line with our own options taken out, and its tool run."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from mlsssl._commands.old_tools import makecert, netsh, pvk2pfx
+from mlsssl._commands.old_tools.command_lines import Context
+from mlsssl._commands.parser import machine_of
+from mlsssl._commands.terminal import read_password
+from mlsssl.errors import InvalidInputError
+from mlsssl.netsh import normalize
+
+if TYPE_CHECKING:
+    from mlsssl._commands.terminal import Terminal
+
+_TOOLS = {"makecert": makecert.run, "pvk2pfx": pvk2pfx.run, "netsh": netsh.run}
+
+HELP = """\
+mlsssl {name} takes the command line of {name} word for word. Ours, which may stand anywhere among its words:
+  --explain          print the modern call that does the same, and what is better about it; do nothing
+  --machine FILE     an embedded machine's file, instead of this computer
+  --password SOURCE  answers what the old tool asked for: env:NAME, file:PATH, stdin, prompt, or none for no
+                     password; given again, the second answers the second question, and so on
+"""
+
+
+def run_old(arguments: Namespace, terminal: Terminal) -> int:
+    """`makecert …`, `pvk2pfx …`, `netsh …`: `arguments.words` has the command's name and everything after it."""
+    name, *rest = arguments.words
+    own = Namespace(explain=False, help=False, machine=None, password=[])
+    theirs: list[str] = []
+    while rest:
+        word = rest.pop(0)
+        option = normalize(word)
+        if option in ("--explain", "--help"):
+            setattr(own, option[2:], True)
+        elif option in ("--machine", "--password") and not rest:
+            raise InvalidInputError(f"{option} needs a value")
+        elif option == "--machine":
+            own.machine = rest.pop(0)
+        elif option == "--password":
+            own.password.append(rest.pop(0))
+        else:
+            theirs.append(word)
+
+    def ask_password(purpose: str, *, new: bool) -> str | None:
+        # The sources in the order of the questions; the last one answers all that follow.
+        source = own.password.pop(0) if len(own.password) > 1 else own.password[0] if own.password else None
+        return None if source == "none" else read_password(source, purpose, confirm=new)
+
+    if own.help:
+        terminal.say(HELP.format(name=name))
+        if name == "netsh":
+            return 0
+        theirs = ["-?"]
+    run = _TOOLS[name]
+    context = Context(machine=None, ask_password=ask_password, out=terminal.say, explain_only=own.explain)
+    if own.help or own.explain or own.machine is None:
+        # Without one, the command opens this computer's machine only when it has something to do there.
+        return run(theirs, context)
+    create = name != "netsh" or netsh.read_command(theirs).verb == "add"
+    with machine_of(own, create=create) as machine:
+        return run(theirs, replace(context, machine=machine))

@@ -1,0 +1,181 @@
+"""How a command is added to the parser, the options that several commands share, and the machine that they name."""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import sys
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import mlsssl
+from mlsssl._commands.terminal import write
+from mlsssl._machine import files
+from mlsssl._messages import foreign_text
+from mlsssl._validator.rules import PROFILE_NAMES
+from mlsssl.errors import NotFoundError
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Callable
+    from typing import TypeAlias
+
+    from mlsssl._commands.terminal import Terminal
+
+    Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001  # typeshed has no other name
+
+KEY_TYPES = ("rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384")
+"""The words of `mlsssl.KeyType`, whose module imports cryptography; completion and `--help` do without that."""
+PASSWORD_HELP = "where the password comes from: env:NAME, file:PATH, stdin or prompt (never the password itself)"  # noqa: S105
+
+_SHARED: dict[str, dict[str, Any]] = {
+    "key": {"metavar": "KEY", "help": "0.0.0.0:443, [::]:443, www.example.com:443"},
+    "file": {"metavar": "FILE"},
+    "--json": {"action": "store_true", "help": "print the result as one JSON document"},
+    "--machine": {"metavar": "FILE", "help": "an embedded machine's file, instead of this computer"},
+    "--key": {"metavar": "FILE", "help": "its private key, when that is a file of its own"},
+    "--password": {"metavar": "SOURCE", "help": PASSWORD_HELP},
+    "--force": {"action": "store_true", "help": "replace a file that is there"},
+    "--profile": {"choices": PROFILE_NAMES, "help": "whose rules to check by"},
+    "--ca": {"required": True, "metavar": "FILE", "help": "the authority, with its private key"},
+    "--ca-key": {"metavar": "FILE", "help": "its private key, when that is a file of its own (.pvk, .key)"},
+    "--ca-password": {"metavar": "SOURCE", "help": PASSWORD_HELP},
+    "--friendly-name": {"help": "the name that Windows shows in lists"},
+    "--exportable": {"action": "store_true", "help": "let the private key be read back later"},
+    "--trust-root": {"action": "store_true", "help": "put the chain's root into the store Root"},
+    "--option": {
+        "action": "append",
+        "default": [],
+        "metavar": "NAME=VALUE",
+        "help": "tls13=no and so on; may be given again",
+    },
+    "--restart": {"action": "append", "metavar": "SERVICE", "help": "stop it meanwhile, and start it again"},
+    "--audit-log": {"dest": "trail", "metavar": "FILE", "help": "add a JSON line for each change to this file"},
+    "--trail": {"metavar": "FILE", "help": argparse.SUPPRESS},  # the old name of --audit-log
+}
+
+
+class UsageError(Exception):
+    """Words that are no command line of ours; the message says where help is."""
+
+
+class Parser(argparse.ArgumentParser):
+    """An ArgumentParser that says where help is, abbreviates nothing, and shows the defaults of the library.
+
+    An option that is not given is None, and the library's function is called without it; so a default is stated in
+    one place, the function's signature.
+
+    Attributes:
+        library: The function of the library that has the defaults, as a name in `mlsssl`, or None. It is looked up
+            for help only, since that imports what the command needs.
+    """
+
+    library: str | None = None
+
+    def __init__(self, *args: object, **options: object) -> None:
+        options.setdefault("allow_abbrev", False)
+        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        super().__init__(*args, **options)  # type: ignore[arg-type]
+
+    def share(self, *names: str, **changes: Any) -> None:
+        """Add arguments that several commands have, with these `changes`."""
+        for name in names:
+            self.add_argument(name, **{**_SHARED[name], **changes})
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
+        # argparse would take the value of an option that it does not know for the command's name, and show it.
+        for word in args or () if self._subparsers is not None else ():
+            name = word.partition("=")[0]
+            if not word.startswith("-") or word == "--":
+                break
+            if name not in self._option_string_actions:
+                self.error(f"{name} is no option here; options follow the command: {self.prog} COMMAND {name} ...")
+        return super().parse_known_args(args, namespace)
+
+    def error(self, message: str) -> NoReturn:
+        raise UsageError(f"{self.prog}: {foreign_text.message(message)}\nTry '{self.prog} --help'.")
+
+    def format_help(self) -> str:
+        from inspect import signature  # not free to import, and `--version` does without
+
+        parameters = signature(attrgetter(self.library)(mlsssl)).parameters if self.library else {}
+        for action in self._actions:
+            default = action.default
+            if default is None and action.dest in parameters:
+                default = parameters[action.dest].default
+            if isinstance(default, dt.timedelta):
+                default = default.days
+            if isinstance(default, float):
+                default = f"{default:.3g}"
+            known = type(default) in (str, int) and default != argparse.SUPPRESS
+            if known and action.help and "%(default)s" not in action.help:
+                action.default = default
+                action.help += " (default: %(default)s)"
+        return super().format_help()
+
+
+def command(
+    commands: Commands,
+    name: str,
+    run: Callable[[Namespace, Terminal], int] | None,
+    summary: str,
+    *shared: str,
+    library: str | None = None,
+) -> Parser:
+    """Add a command.
+
+    Args:
+        commands: Where to.
+        name: Its name.
+        run: What carries it out and returns the exit code; None for a group of commands.
+        summary: A line for the list of commands.
+        shared: Those of its arguments that other commands have too.
+        library: As in `Parser`.
+    """
+    parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
+    if run is not None:
+        parser.set_defaults(run=run)
+    parser.library = library
+    parser.share("--json", default=argparse.SUPPRESS)  # another default would undo a --json that stood further in front
+    parser.share(*shared)
+    return parser
+
+
+def group(commands: Commands, name: str, summary: str) -> Commands:
+    """Add a group of commands, such as `store`."""
+    return command(commands, name, None, summary).add_subparsers(title="commands", metavar="COMMAND", required=True)
+
+
+def given(arguments: Namespace, *own: str) -> dict[str, Any]:
+    """The options that were given, by name, for a function of the library whose parameters have these names.
+
+    Args:
+        arguments: What was parsed.
+        own: Names that are the command's own business, besides `--json` and `--machine`.
+    """
+    own = ("json", "run", "machine", *own)
+    return {name: value for name, value in vars(arguments).items() if value is not None and name not in own}
+
+
+def machine_of(arguments: Namespace, *, create: bool = False) -> mlsssl.Machine:
+    """The machine that `--machine FILE` names, else this computer.
+
+    Args:
+        arguments: What was parsed.
+        create: Whether a machine may be made where there is none; that is told on standard error.
+
+    Raises:
+        NotFoundError: there is none, and none may be made.
+    """
+    if arguments.machine is None:
+        return mlsssl.Machine.local()
+    new = not files.exists(files.path_of(arguments.machine))
+    if new and not create:
+        raise NotFoundError(
+            f"there is no machine in the file {foreign_text.shown(arguments.machine)}; deploy, store add, store import "
+            "and binding add make one"
+        )
+    machine = mlsssl.EmbeddedMachine(arguments.machine)
+    if new:
+        write(foreign_text.message(f"mlsssl: made a new embedded machine in {arguments.machine}"), to=sys.stderr)
+    return machine

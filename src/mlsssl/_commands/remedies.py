@@ -1,0 +1,70 @@
+"""What the library's messages say to do, in the command line's words: `mlsssl issue` in place of `ca.issue(...)`."""
+
+from __future__ import annotations
+
+import re
+
+_COMMANDS = {
+    "issue": "mlsssl issue",
+    "create": "mlsssl ca create",
+    "create_intermediate": "mlsssl ca create --issuer FILE",
+    "crl": "mlsssl ca crl",
+    "check": "mlsssl check",
+    "load": "mlsssl show",
+    "save": "mlsssl pfx --out",
+    "renew": "mlsssl renew",
+    "add": "mlsssl store add",
+    "import_pfx": "mlsssl store import",
+    "add_crl": "mlsssl store add-crl",
+    "with_chain": "in its file",
+    "BindingOptions": "",
+}
+# Every piece is bounded, for names that strangers chose stand in messages too.
+_ARGUMENT = re.compile(
+    r"\b(trust|crls|chain|key|days|common_name|path_length|crl_url|readable_by|profile|on_conflict|restart|store|ports|"
+    r"exportable|tls12|tls13|ctl_identifier|ctl_store_name)="
+    r"""(\[[^\]]{0,80}\]|\{[^}]{0,80}\}|"[^"]{0,80}"|'[^']{0,80}'|\w{1,80}|\.\.\.)"""
+)
+_CALL = re.compile(
+    r"(\.)?\b(?:Store\.open\('(\w{1,80})'\)\.|[A-Za-z]{1,80}\.)?(\w{1,80})\(((?:[^()]|\([^()]{0,80}\)){0,200})\)"
+)
+_STORE = re.compile(r"Store\.open\('(\w{1,80})'\)")
+_WORDS = {"True": "yes", "False": "no", "None": ""}
+_QUOTES = "\"'"
+_NAME = re.compile(r"\b(app_id|trust_root|path_length)\b")
+
+
+def in_commands(text: str) -> str:
+    """A message for somebody at the command line: calls of Python become commands, and their arguments options."""
+    text = _STORE.sub(r"the store \1", _CALL.sub(_command, _ARGUMENT.sub(_option, text)))
+    return _NAME.sub(lambda name: f"--{name[0].replace('_', '-')}", text)
+
+
+def _option(argument: re.Match[str]) -> str:
+    name, value = argument.groups()
+    if name == "chain":
+        return "in its file"
+    if name == "ports":
+        return f"--port {value[1:-1].replace(': ', '=')}"
+    if name.startswith(("tls", "ctl")):
+        return f"--option {name}={_WORDS.get(value, value)}"
+    option = f"--{'crl' if name == 'crls' else name.replace('_', '-')}"
+    if value == "True":
+        return option
+    if value[0] == "[":
+        return f"{option} {'SERVICE' if name == 'restart' else 'FILE'}"
+    return f"{option} {value.strip(_QUOTES) or repr('')}"
+
+
+def _command(call: re.Match[str]) -> str:
+    dot, store, name, arguments = call.groups()
+    if name not in _COMMANDS:
+        return call[0]
+    words = [_COMMANDS[name]]
+    if name != "with_chain":
+        given = arguments.split(", ")
+        words += [word[1:-1] for word in given if word[:1] in ("'", '"')]
+        words += [word for word in given if word.startswith("--")]
+    if store is not None and (name, store) not in (("add", "MY"), ("import_pfx", "MY"), ("add_crl", "CA")):
+        words.append(f"--store {store}")
+    return f"{' and ' if dot else ''}{' '.join(word for word in words if word)}"

@@ -1,0 +1,194 @@
+"""`store …`: certificates and revocation lists in a machine's stores."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, get_args
+
+import mlsssl
+from mlsssl._commands.authority import describe_crl
+from mlsssl._commands.certificate import load
+from mlsssl._commands.parser import command, given, group, machine_of
+from mlsssl._commands.terminal import read_password
+from mlsssl._machine import files
+from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
+from mlsssl.values import Location
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+    from collections.abc import Iterator
+
+    from mlsssl._commands.parser import Commands
+    from mlsssl._commands.terminal import Terminal
+
+
+def add_commands(commands: Commands) -> None:
+    """Add the parsers of this module's commands."""
+    stores = group(commands, "store", "certificate stores")
+    new = ("file", "--password", "--friendly-name", "--exportable", "--trust-root")
+    command(stores, "list", list_entries, "list a store")
+    command(stores, "add", add, "add a certificate with its key and chain", *new, "--key")
+    command(stores, "import", import_pfx, "import a PFX as the wizard does", *new)
+    parser = command(stores, "remove", remove, "remove a certificate and its key")
+    parser.add_argument("thumbprint")
+    parser.add_argument("--keep-key", action="store_true", help="leave the private key on the machine")
+    parser.share("--force", help="also when a binding uses it or a pending change needs it")
+    command(stores, "crls", list_crls, "list a store's revocation lists")
+    command(stores, "add-crl", add_crl, "add revocation lists in place of older ones", "file")
+    command(stores, "remove-crl", remove_crl, "remove a revocation list").add_argument("crl", metavar="SHA1|FILE")
+    for name, parser in stores.choices.items():
+        # On Windows revocation lists lie beside the intermediates.
+        parser.add_argument("--store", default="CA" if "crl" in name else "MY", help="the store's name")
+        parser.add_argument("--location", choices=get_args(Location), default=get_args(Location)[0])
+        parser.share("--machine")
+
+
+@contextlib.contextmanager
+def _opened(arguments: Namespace, *, create: bool = False) -> Iterator[tuple[mlsssl.Machine, mlsssl.Store]]:
+    with (
+        machine_of(arguments, create=create) as machine,
+        machine.store(arguments.store, location=arguments.location) as store,
+    ):
+        yield machine, store
+
+
+def names_of(certificate: mlsssl.Certificate) -> list[str]:
+    """Its names for a list: none where they cannot be read, for the others are to be listed all the same."""
+    try:
+        return list(certificate.names)
+    except MalformedDataError:
+        return []
+
+
+def _entry_row(entry: mlsssl.StoreEntry) -> dict[str, object]:
+    certificate = entry.certificate
+    return {
+        "thumbprint": str(entry.thumbprint),
+        "names": names_of(certificate) or [certificate.subject],
+        "friendly_name": entry.friendly_name,
+        "not_after": f"{certificate.not_after:%Y-%m-%d}",
+        "days_left": certificate.days_left,
+        "has_private_key": entry.has_private_key,
+        "key_problem": entry.key.problem if entry.key else None,
+        "issuer": certificate.issuer,
+        "renewed_by": None if entry.renewed_by is None else str(entry.renewed_by),
+    }
+
+
+_ENTRY_COLUMNS = {
+    "thumbprint": "THUMBPRINT",
+    "names": "NAMES",
+    "not_after": "NOT AFTER",
+    "days_left": "DAYS",
+    "has_private_key": "KEY",
+    "friendly_name": "FRIENDLY NAME",
+}
+
+
+def list_entries(arguments: Namespace, terminal: Terminal) -> int:
+    """`store list`."""
+    with _opened(arguments) as (_, store):
+        rows = [_entry_row(entry) for entry in sorted(store, key=lambda entry: entry.certificate.not_after)]
+    terminal.table(rows, _ENTRY_COLUMNS, empty=f"{arguments.location}\\{arguments.store} is empty.")
+    return 0
+
+
+def add(arguments: Namespace, terminal: Terminal) -> int:
+    """`store add FILE`."""
+    certificate = load(arguments.file, arguments.password, key=arguments.key)
+    with _opened(arguments, create=True) as (_, store):
+        entry = store.add(certificate, **_entry_options(arguments))
+    return _tell_added(entry, terminal)
+
+
+def import_pfx(arguments: Namespace, terminal: Terminal) -> int:
+    """`store import FILE.pfx`: the file as it is, the way the import wizard takes it."""
+    with _opened(arguments, create=True) as (_, store):
+        options = _entry_options(arguments)
+        try:
+            password = None if arguments.password is None else read_password(arguments.password, "the password")
+            entry = store.import_pfx(arguments.file, password, **options)
+        except WrongPasswordError:
+            if arguments.password is not None:
+                raise
+            entry = store.import_pfx(
+                arguments.file, read_password(None, f"the password of {arguments.file}"), **options
+            )
+    return _tell_added(entry, terminal)
+
+
+def _entry_options(arguments: Namespace) -> dict[str, Any]:
+    return given(arguments, "file", "key", "password", "store", "location")
+
+
+def _tell_added(entry: mlsssl.StoreEntry, terminal: Terminal) -> int:
+    terminal.result(_entry_row(entry), [repr(entry), f"Thumbprint {entry.thumbprint}"])
+    return 0
+
+
+def remove(arguments: Namespace, terminal: Terminal) -> int:
+    """`store remove THUMBPRINT`."""
+    from mlsssl._changes.recovery import changing
+    from mlsssl.superseded import needed_by_pending
+
+    with _opened(arguments) as (machine, store):
+        # So that it is not bound between the look and the removal; a user's own store holds nothing that is bound.
+        machine_wide = arguments.location == "LocalMachine"
+        with changing(machine.port) if machine_wide else contextlib.nullcontext() as journal:
+            entry = store[arguments.thumbprint]
+            needed = None if journal is None else needed_by_pending(journal).get(entry.thumbprint)
+            if needed and not arguments.force:
+                raise InvalidInputError(f"{entry.thumbprint} stays: {needed}; --force removes it all the same")
+            bound = [str(b.key) for b in machine.bindings if b.thumbprint == entry.thumbprint]
+            if bound and not arguments.force:
+                raise InvalidInputError(
+                    f"{entry.thumbprint} is bound to {', '.join(bound)}; --force removes it all the same"
+                )
+            store.remove(entry.thumbprint, delete_key=not arguments.keep_key)
+    terminal.result(
+        {"removed": str(entry.thumbprint), "key_deleted": not arguments.keep_key}, f"Removed {entry.thumbprint}."
+    )
+    return 0
+
+
+_CRL_COLUMNS = {
+    "sha1": "SHA-1",
+    "issuer": "ISSUER",
+    "number": "NUMBER",
+    "this_update": "THIS UPDATE",
+    "next_update": "NEXT UPDATE",
+    "entries": "ENTRIES",
+}
+
+
+def list_crls(arguments: Namespace, terminal: Terminal) -> int:
+    """`store crls`."""
+    with _opened(arguments) as (_, store):
+        rows = [describe_crl(crl) for crl in store.crls()]
+    rows.sort(key=lambda row: (str(row["issuer"]), str(row["this_update"])))
+    terminal.table(
+        rows, _CRL_COLUMNS, empty=f"There are no revocation lists in {arguments.location}\\{arguments.store}."
+    )
+    return 0
+
+
+def add_crl(arguments: Namespace, terminal: Terminal) -> int:
+    """`store add-crl FILE`."""
+    with _opened(arguments, create=True) as (_, store):
+        rows = [describe_crl(crl) for crl in store.add_crl(arguments.file)]
+    lines = [f"Added the revocation list {row['sha1']} of {row['issuer']}." for row in rows]
+    terminal.result(rows, lines or "Nothing to add: what is in the file is there already.")
+    return 0
+
+
+def remove_crl(arguments: Namespace, terminal: Terminal) -> int:
+    """`store remove-crl SHA1|FILE`: a file of such a name wins."""
+    wanted: mlsssl.Thumbprint | str = arguments.crl
+    if not files.exists(Path(arguments.crl)):
+        with contextlib.suppress(InvalidInputError):
+            wanted = mlsssl.Thumbprint(arguments.crl)
+    with _opened(arguments) as (_, store):
+        store.remove_crl(wanted)
+    terminal.result({"removed": str(wanted)}, f"Removed the revocation list {wanted}.")
+    return 0

@@ -1,0 +1,159 @@
+"""What `trust=` names, and who checks a certificate by it: the operating system's chain engine or the validator."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
+
+from cryptography import x509
+
+from mlsssl._formats import pem
+from mlsssl._messages.arguments import items_of
+from mlsssl._messages.foreign_text import shown
+from mlsssl._select import ports
+from mlsssl.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    import datetime as dt
+    from collections.abc import Iterable, Mapping, Sequence
+    from typing import Literal, TypeAlias
+
+    from mlsssl._formats.keys import PrivateKey
+    from mlsssl._machine.ports import TrustProblem
+    from mlsssl._validator.path import TrustAnchors
+    from mlsssl._validator.profiles import Profile
+    from mlsssl._validator.report import Report
+    from mlsssl._validator.served import Served
+    from mlsssl._validator.validate import ServerFacts, UserRule
+
+    TrustAnchor: TypeAlias = "HasCertificate | AsCryptography | x509.Certificate | Literal['system']"
+    Roots: TypeAlias = "list[x509.Certificate | Literal['system']]"
+
+
+class AsCryptography(Protocol):
+    """A `Certificate`."""
+
+    def to_cryptography(self) -> x509.Certificate:
+        """The certificate as `cryptography` holds it."""
+        ...
+
+
+class HasCertificate(Protocol):
+    """What has a certificate, such as a `CertificateAuthority`."""
+
+    @property
+    def certificate(self) -> AsCryptography:
+        """The certificate."""
+        ...
+
+
+def x509_of(given: object) -> x509.Certificate:
+    """The certificate behind one of any kind, or behind an authority; `InvalidInputError` for something else."""
+    inner = getattr(given, "certificate", given)
+    found = inner.to_cryptography() if hasattr(inner, "to_cryptography") else inner
+    if isinstance(found, x509.Certificate):
+        return found
+    raise InvalidInputError(f"a certificate or an authority is needed, not {type(given).__name__}")
+
+
+def anchors_of(trust: Iterable[TrustAnchor] | Literal["system"] | None) -> Roots | None:
+    """What `trust=` names, each kind in its one form."""
+    if trust is None:
+        return None
+    if isinstance(trust, str):
+        if trust != "system":
+            raise InvalidInputError(f"trust is a list of authorities, 'system' or None, not {shown(trust)}")
+        return ["system"]
+    expected = "trust is a list of authorities or certificates, 'system' or None"
+    return ["system" if anchor == "system" else x509_of(anchor) for anchor in items_of(trust, expected)]
+
+
+def trusted_roots(
+    trust: Iterable[TrustAnchor] | Literal["system"] | None, *, besides_system: Iterable[x509.Certificate] = ()
+) -> list[x509.Certificate] | None:
+    """What `trust=` means, as certificates; `besides_system` is trusted where the system's roots are."""
+    anchors = anchors_of(trust)
+    if anchors is None:
+        return None
+    roots: list[x509.Certificate] = []
+    for anchor in anchors:
+        if anchor == "system":
+            roots += [*pem.readable(ports.system_roots()), *besides_system]
+        else:
+            roots.append(anchor)
+    return roots
+
+
+def read_once(trust: Iterable[TrustAnchor] | Literal["system"] | None) -> Roots | None:
+    """What `trust=` means for several checks: the operating system's roots are read here, unless it judges itself.
+
+    Where it does, "system" stays in the list, for `report_on`.
+    """
+    anchors = anchors_of(trust)
+    if anchors is None or "system" not in anchors or ports.system_judge() is not None:
+        return anchors
+    return [*(trusted_roots(anchors) or ())]
+
+
+def report_on(
+    certificate: x509.Certificate,
+    chain: Sequence[x509.Certificate],
+    host: str | None,
+    *,
+    private_key: PrivateKey | None = None,
+    key_expected: bool = False,
+    trust: Iterable[TrustAnchor] | Literal["system"] | TrustAnchors | None,
+    at: dt.datetime,
+    profile: str | Profile,
+    crls: Sequence[x509.CertificateRevocationList],
+    revocation: Literal["soft", "hard"],
+    facts: ServerFacts | None = None,
+    served: Served | None = None,
+    silence: Mapping[str, str] | None,
+    extra_rules: Sequence[UserRule],
+    max_depth: int = 8,
+) -> Report:
+    """`Certificate.check`, for all that check certificates; `served` is what a handshake showed."""
+    from mlsssl._machine.trust import NO_PATH, SILENCED, findings
+    from mlsssl._validator.path import TrustAnchors
+    from mlsssl._validator.validate import check_extra_rules, check_silence, validate
+
+    indexed = trust if isinstance(trust, TrustAnchors) else None
+    anchors = None if isinstance(trust, TrustAnchors) else anchors_of(trust)
+    system = None if anchors is None or "system" not in anchors else ports.system_judge()
+    judged_by_system = False
+    intermediates = chain
+    problems: tuple[TrustProblem, ...] = ()
+    if system is not None:
+        given = [anchor for anchor in anchors or () if anchor != "system"]
+        # The roots given go along, so that Windows looks at them too; to be at hand is not to be trusted.
+        problems = system(pem.to_der(certificate), [pem.to_der(one) for one in (*chain, *given)], host, at)
+        judged_by_system = not given or all(problem.code not in NO_PATH for problem in problems)
+        if not judged_by_system:
+            anchors = [*given]
+            problems = tuple(problem for problem in problems if problem.code not in NO_PATH)
+        extra_rules = (*check_extra_rules(extra_rules), lambda _context: findings(problems))
+    if judged_by_system:
+        silence = {**SILENCED, **check_silence(silence)}
+        if crls or revocation == "hard":  # whose signatures are checked with their issuers' keys
+            intermediates = (*chain, *(trusted_roots("system") or ()))
+    report = validate(
+        certificate,
+        host=host,
+        at=at,
+        trust=None if judged_by_system else trusted_roots(anchors) if indexed is None else indexed,
+        intermediates=intermediates,
+        private_key=private_key,
+        expect_key=key_expected,
+        profile=profile,
+        crls=crls,
+        revocation=revocation,
+        facts=facts,
+        served=served,
+        silence=silence,
+        extra_rules=extra_rules,
+        max_depth=max_depth,
+    )
+    if system is None:
+        return report
+    return replace(report, trusted=(judged_by_system or report.trusted) and not problems)
