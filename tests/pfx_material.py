@@ -148,8 +148,7 @@ def pbmac1(data: bytes, password: str, *, iterations: int = 100) -> bytes:
     # RFC 9879, section 5: salt and count of the old derivation are there for old parsers only.
     mac = der.write_sequence(
         der.write_sequence(_sequence("1.2.840.113549.1.5.14", parameters), digest),
-        der.write(der.OCTET_STRING, b"NOT USED"),
-        der.write_number(1),
+        der.write(der.OCTET_STRING, b"NOT USED"),  # and a count of 1, which is the default
     )
     return der.write_sequence(der.write_number(3), open_part(authenticated), mac)
 
