@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from mlsssl._formats.keys import private_key_der, spki
 from mlsssl._machine.ports import KeyState
 from mlsssl._messages.foreign_text import shown
 from mlsssl._windows import contexts, system_stores
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
+    from mlsssl._formats.keys import PrivateKey
     from mlsssl._machine.ports import KeyProvider
     from mlsssl._windows.contexts import KeyLink
     from mlsssl._windows.crypto_dlls import CertContext
@@ -49,7 +51,7 @@ def possible_links(name: str, *, machine: bool) -> list[KeyLink]:
     return [cng.link_to(name, machine=machine), csp.link_to(name, machine=machine)]
 
 
-def check_provider(provider: KeyProvider | None, key: blobs.PrivateKey | None) -> None:
+def check_provider(provider: KeyProvider | None, key: PrivateKey | None) -> None:
     """Refuse a provider that does not exist, or that cannot have this key."""
     if provider not in (None, "cng", "csp"):
         raise InvalidInputError(f"a key provider is 'cng', 'csp' or None, not {shown(provider)}")
@@ -60,7 +62,7 @@ def check_provider(provider: KeyProvider | None, key: blobs.PrivateKey | None) -
 def persist(
     dlls: Dlls,
     name: str,
-    key: blobs.PrivateKey,
+    key: PrivateKey,
     *,
     machine: bool,
     exportable: bool,
@@ -97,19 +99,19 @@ def persist(
     return _seen(dlls, csp.create(dlls, name, key, machine=machine, exportable=exportable), key)
 
 
-def _seen(dlls: Dlls, link: KeyLink, key: blobs.PrivateKey) -> KeyLink:
+def _seen(dlls: Dlls, link: KeyLink, key: PrivateKey) -> KeyLink:
     # Success codes are not proof: there are systems whose CNG answers 0 to everything and keeps nothing.
     try:
         public, _ = look(dlls, link)
     except NativeError as error:
         raise StoreError(f"{link.provider} reported success, yet the key does not open: {in_words(error)}") from error
-    if public != blobs.public_identity(key.public_key()):
+    if public != spki(key.public_key()):
         raise StoreError(f"{link.provider} reported success, yet the key under the name is another")
     return link
 
 
 def look(dlls: Dlls, link: KeyLink) -> tuple[bytes, bool]:
-    """Open the key that a link names: its public half (`blobs.public_identity`), and whether it may leave.
+    """Open the key that a link names: its public half (`keys.spki`), and whether it may leave.
 
     Not by CryptAcquireCertificatePrivateKey, whose search for other containers ("healing") would find a key that
     the link does not name.
@@ -159,7 +161,7 @@ def export(dlls: Dlls, link: KeyLink) -> bytes:
             f"the private key {link.container} may not leave the machine; it was added without exportable=True",
             right="exportable key",
         )
-    return blobs.to_pkcs8(cng.export(dlls, link) if link.is_cng else csp.export(dlls, link))
+    return private_key_der(cng.export(dlls, link) if link.is_cng else csp.export(dlls, link))
 
 
 def identity(dlls: Dlls, link: KeyLink) -> bytes | None:
