@@ -11,7 +11,6 @@ import hashlib
 import hmac
 from typing import TYPE_CHECKING
 
-from asn1crypto import core
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import (
@@ -22,7 +21,7 @@ from cryptography.hazmat.primitives.serialization import (
     PublicFormat,
 )
 
-from mlsssl._formats import asn1, ber, pvk
+from mlsssl._formats import der, identifiers, pvk
 from mlsssl._formats.budget import LIMIT, PBKDF2, PKCS12
 from mlsssl._formats.pkcs12.encryption import KeyDerivation, read_encryption
 
@@ -67,7 +66,7 @@ def num(value: int) -> bytes:
 
 def oid(dotted: str) -> bytes:
     """An OBJECT IDENTIFIER."""
-    return bytes(core.ObjectIdentifier(dotted).dump())
+    return der.write_oid(dotted)
 
 
 def pem(label: str, der: bytes, headers: str = "") -> bytes:
@@ -199,7 +198,7 @@ def keys() -> Iterator[tuple[str, bytes]]:
 
 # ---- PFX ----
 
-_BAGS = {"key": asn1.KEY_BAG, "sealed": asn1.ENCRYPTED_KEY_BAG, "cert": asn1.CERTIFICATE_BAG}
+_BAGS = {"key": identifiers.KEY_BAG, "sealed": identifiers.ENCRYPTED_KEY_BAG, "cert": identifiers.CERTIFICATE_BAG}
 
 
 def _bag(kind: str, value: bytes, *attributes: bytes) -> bytes:
@@ -226,7 +225,7 @@ def _mac(iterations: int, identifier: str = "1.3.14.3.2.26", size: int = 20) -> 
 
 
 def _encrypt(algorithm: bytes, plain: bytes, password: str) -> bytes:
-    encryption = read_encryption(ber.only(algorithm))
+    encryption = read_encryption(der.only(algorithm))
     return encryption.encrypt(plain, password)
 
 

@@ -32,8 +32,8 @@ from chains import (
     spki_of,
     tlv,
 )
-from mlsssl._formats.crl import build_crl
 from mlsssl._formats.pkcs12.explain import PfxExplanation, PfxReader
+from mlsssl._issue.revocation_lists import build_crl
 from mlsssl._validator import weak_keys
 from mlsssl._validator.served import Served
 from mlsssl._validator.validate import ServerFacts, validate

@@ -15,17 +15,19 @@ from made_certificates import make, shared_key
 from mlsssl import Certificate
 from mlsssl._embedded.listener.client_hello import ClientHelloReader
 from mlsssl._embedded.listener.http import BadRequestError, parse_request
-from mlsssl._formats.crl import load_crls, revoked_serials
+from mlsssl._formats.crl import load_crls
 from mlsssl._formats.csr import load_request
-from mlsssl._formats.keys import load_private_key, private_key_pem
+from mlsssl._formats.key_files import load_private_key
+from mlsssl._formats.keys import private_key_pem
 from mlsssl._formats.pkcs7 import load_pkcs7, serialize_pkcs7
 from mlsssl._formats.pkcs12.explain import explain_pfx
-from mlsssl._formats.pkcs12.read import load_pfx, load_pfx_entries, serialize_pfx
+from mlsssl._formats.pkcs12.read import load_pfx
+from mlsssl._formats.pkcs12.write import serialize_pfx
 from mlsssl._formats.pvk import load_pvk, serialize_pvk
 from mlsssl.errors import MalformedDataError, UnsupportedError
 from mlsssl.netsh import from_json, parse_command, parse_listing, parse_script, to_json
 from mlsssl.request import CertificateRequest
-from pfx_material import ber, rebuild
+from pfx_material import ber, load_pfx_entries, rebuild
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -105,7 +107,6 @@ READERS: dict[str, tuple[Callable[[bytes], object], list[bytes]]] = {
         ],
     ),
     "load_crls": (load_crls, [_crl()]),
-    "revoked_serials": (lambda data: [revoked_serials(crl) for crl in load_crls(data)], [_crl()]),
     "client_hello": (lambda data: ClientHelloReader().feed(data), [_hello("www.example.com"), _hello(None)]),
     "http_request": (
         lambda data: parse_request(bytearray(data)),

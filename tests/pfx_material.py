@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from asn1crypto import core
-
-from mlsssl._formats import asn1
-from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, write_encryption, write_mac
+from mlsssl._formats import der, identifiers
+from mlsssl._formats.budget import WorkBudget
+from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, check_password, write_encryption, write_mac
+from mlsssl._formats.pkcs12.read import LoadedPfx, load_entries, open_safes
+from mlsssl._formats.pkcs12.structure import encrypted_part, open_part, read_structure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+
+def load_pfx_entries(data: bytes, password: str | None) -> tuple[LoadedPfx, ...]:
+    """Each private key of a PFX with what belongs to it, as `explain_pfx` takes them: by our own reader throughout."""
+    check_password(password)
+    budget = WorkBudget()
+    return load_entries(open_safes(read_structure(data), password, budget), password, budget)
 
 
 def rebuild(
@@ -20,7 +28,7 @@ def rebuild(
     *,
     mac: bool = True,
     mac_iterations: int | None = None,
-    safes: Sequence[Any] | None = None,
+    safes: Sequence[bytes] | None = None,
     extra: bytes | None = None,
     encryption: Encryption | None = None,
     password: str | None = None,
@@ -38,59 +46,55 @@ def rebuild(
         password: For the MAC and the encryption.
         kdf: Of the new MAC; three rounds of SHA-256 when not given.
     """
-    old = None
     if encryption is not None:
-        contents = data if data[:2] != _pfx_start(data) else safe_contents(data)
-        algorithm = write_encryption(encryption)
-        sealed = encryption.encrypt(contents, password or "")
-        content = {"content_type": asn1.DATA, "algorithm": algorithm, "content": sealed}
-        encrypted = asn1.EncryptedData({"version": 0, "content": content})
-        infos: list[Any] = [{"content_type": asn1.ENCRYPTED_DATA, "content": asn1.explicit(encrypted)}]
+        contents = safe_contents(data) if data[:1] == b"\x30" and _is_pfx(data) else data
+        infos = [encrypted_part(write_encryption(encryption), encryption.encrypt(contents, password or ""))]
     else:
-        old = asn1.Pfx.load(data)
-        infos = list(safes) if safes is not None else list(_infos(data))
+        infos = list(safes) if safes is not None else parts_of(data)
     if extra is not None:
-        infos += list(_infos(extra))
-    authenticated = asn1.ContentInfos(infos).dump()
-    wanted: dict[str, Any] = {
-        "version": 3,
-        "auth_safe": {
-            "content_type": asn1.DATA,
-            "content": asn1.explicit(core.OctetString(authenticated)),
-        },
-    }
+        infos += parts_of(extra)
+    authenticated = der.write_sequence(*infos)
+    written = b""
     if mac and password is not None:
         kdf = kdf or KeyDerivation(kind="PKCS12", hash_name="SHA-256", salt=b"12345678", iterations=3)
-        wanted["mac_data"] = write_mac(kdf, authenticated, password)
-    elif mac and old is not None:
-        wanted["mac_data"] = {
-            "mac": old["mac_data"]["mac"],
-            "salt": old["mac_data"]["salt"],
-            "iterations": mac_iterations or old["mac_data"]["iterations"],
-        }
-    return bytes(asn1.Pfx(wanted).dump())
+        written = write_mac(kdf, authenticated, password)
+    elif mac and encryption is None:
+        digest, salt, *count = _members(_members(der.only(data))[2])
+        counts = [der.write_number(mac_iterations)] if mac_iterations else [one.raw for one in count]
+        written = der.write_sequence(digest.raw, salt.raw, *counts)
+    return der.write_sequence(der.write_number(3), open_part(authenticated), written)
 
 
-def _infos(data: bytes) -> Any:
-    return asn1.ContentInfos.load(asn1.octets(asn1.Pfx.load(data)["auth_safe"]["content"].parse(core.OctetString)))
+def _members(element: der.Element) -> list[der.Element]:
+    return der.members(element, element.tag, most=10_000)
 
 
-def _pfx_start(data: bytes) -> bytes:
-    """The first two bytes, if `data` is a PFX and not SafeContents."""
-    try:
-        asn1.Pfx.load(data)["version"].native  # noqa: B018 -- decoding is the test
-    except (ValueError, TypeError):
-        return b""
-    return data[:2]
+def _is_pfx(data: bytes) -> bool:
+    return _members(der.only(data))[0].tag == der.INTEGER
+
+
+def authenticated_safe(data: bytes) -> bytes:
+    """What the MAC of a PFX is about."""
+    return contents_of(_members(der.only(data))[1].raw)
+
+
+def parts_of(data: bytes) -> list[bytes]:
+    """The ContentInfos of a PFX."""
+    return [info.raw for info in _members(der.only(authenticated_safe(data)))]
+
+
+def contents_of(info: bytes) -> bytes:
+    """What lies in a ContentInfo of type data."""
+    return der.octets(der.inside(_members(der.only(info))[1]))
 
 
 def safe_contents(data: bytes) -> bytes:
     """All bags of the parts of a PFX that lie open, as one SafeContents."""
-    bags = []
-    for info in _infos(data):
-        if asn1.oid(info["content_type"]) == asn1.DATA:
-            bags += list(asn1.SafeContents.load(asn1.as_octets(info["content"])))
-    return bytes(asn1.SafeContents(bags).dump())
+    bags: list[bytes] = []
+    for info in parts_of(data):
+        if der.oid(_members(der.only(info))[0]) == identifiers.DATA:
+            bags += [bag.raw for bag in _members(der.only(contents_of(info)))]
+    return der.write_sequence(*bags)
 
 
 def ber(data: bytes, *, depth: int = 99) -> bytes:
@@ -134,20 +138,20 @@ def _element(data: bytes, at: int) -> tuple[int, bytes, int]:
 
 def pbmac1(data: bytes, password: str, *, iterations: int = 100) -> bytes:
     """`data` with a MAC by PBMAC1 (RFC 9879) in place of its own: PBKDF2 and HMAC, both with SHA-256."""
-    pfx = asn1.Pfx.load(data)
-    authenticated = asn1.as_octets(pfx["auth_safe"]["content"])
+    authenticated = authenticated_safe(data)
     key = hashlib.pbkdf2_hmac("sha256", password.encode(), b"salt-of-pbmac1", iterations, 32)
-    sha256 = {"algorithm": "1.2.840.113549.2.9", "parameters": core.Null()}
-    pbkdf2 = asn1.Pbkdf2Parameters(
-        {"salt": b"salt-of-pbmac1", "iterations": iterations, "key_length": 32, "prf": sha256}
-    )
-    parameters = asn1.Pbes2Parameters(
-        {"kdf": {"algorithm": "1.2.840.113549.1.5.12", "parameters": pbkdf2}, "scheme": sha256}
-    )
-    algorithm = {"algorithm": "1.2.840.113549.1.5.14", "parameters": parameters}
-    digest = hmac.digest(key, authenticated, "sha256")
+    sha256 = _sequence("1.2.840.113549.2.9", der.write(der.NULL))
+    salt = der.write(der.OCTET_STRING, b"salt-of-pbmac1")
+    pbkdf2 = der.write_sequence(salt, der.write_number(iterations), der.write_number(32), sha256)
+    parameters = der.write_sequence(_sequence("1.2.840.113549.1.5.12", pbkdf2), sha256)
+    digest = der.write(der.OCTET_STRING, hmac.digest(key, authenticated, "sha256"))
     # RFC 9879, section 5: salt and count of the old derivation are there for old parsers only.
-    mac = {"mac": {"algorithm": algorithm, "digest": digest}, "salt": b"NOT USED", "iterations": 1}
-    content = asn1.explicit(core.OctetString(authenticated))
-    auth_safe = {"content_type": asn1.DATA, "content": content}
-    return bytes(asn1.Pfx({"version": 3, "auth_safe": auth_safe, "mac_data": mac}).dump())
+    mac = der.write_sequence(
+        der.write_sequence(_sequence("1.2.840.113549.1.5.14", parameters), digest),
+        der.write(der.OCTET_STRING, b"NOT USED"),  # and a count of 1, which is the default
+    )
+    return der.write_sequence(der.write_number(3), open_part(authenticated), mac)
+
+
+def _sequence(identifier: str, rest: bytes) -> bytes:
+    return der.write_sequence(der.write_oid(identifier), rest)

@@ -3,8 +3,8 @@
 from mlsssl._version import __version__ as __version__
 from mlsssl._embedded.listener.connection import Limits as Limits
 from mlsssl._embedded.listener.listener import Listener as Listener
-from mlsssl._formats.csr import RequestPolicy as RequestPolicy
-from mlsssl._formats.keys import KeyType as KeyType
+from mlsssl._issue.requests import RequestPolicy as RequestPolicy
+from mlsssl._issue.keys import KeyType as KeyType
 from mlsssl._formats.pkcs12.explain import PfxExplanation as PfxExplanation, explain_pfx as explain_pfx
 from mlsssl._machine.ports import (
     Cause as Cause,

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from mlsssl._formats import keys, names, pem
+from mlsssl._formats import pem
+from mlsssl._formats.hosts import name_text, parse_name, parse_subtree
 from mlsssl._issue import certificates
+from mlsssl._issue.keys import check_key_type, make_key
 from mlsssl._messages.arguments import check_callable, check_type, check_whole, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import Certificate, assemble
@@ -22,9 +24,10 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from mlsssl._formats.csr import RequestPolicy
-    from mlsssl._formats.keys import KeyType, PrivateKey
+    from mlsssl._formats.keys import PrivateKey
     from mlsssl._issue.certificates import PublicKey
+    from mlsssl._issue.keys import KeyType
+    from mlsssl._issue.requests import RequestPolicy
     from mlsssl.request import CertificateRequest
 
 __all__ = ["CertificateAuthority"]
@@ -133,7 +136,7 @@ class CertificateAuthority:
             InvalidInputError: an argument out of its range.
         """
         subject = _authority_name(common_name)
-        private_key = keys.make_key(key)
+        private_key = make_key(key)
         not_before, not_after = certificates.validity(check_moment(at), days)
         certificate = certificates.authority_certificate(
             None,
@@ -221,7 +224,7 @@ class CertificateAuthority:
         subject = _authority_name(common_name)
         self._check_subtrees(permitted_trees)
         self._refuse(self._forbidden((), subject))
-        private_key = keys.make_key(keys.check_key_type(self.key_type) if key is None else key)
+        private_key = make_key(check_key_type(self.key_type) if key is None else key)
         moment = check_moment(at)
         if days is None:
             days = max(1, min(_AUTHORITY_DAYS // 2, (self._certificate.not_after - moment).days))
@@ -249,7 +252,7 @@ class CertificateAuthority:
                 same_kind = [verdict for verdict in verdicts if verdict is not None]
                 if same_kind and not any(same_kind):
                     raise InvalidInputError(
-                        f"{names.name_text(tree)} lies outside what {self.name} may issue for; "
+                        f"{name_text(tree)} lies outside what {self.name} may issue for; "
                         "choose a part of its permitted names"
                     )
 
@@ -319,7 +322,7 @@ class CertificateAuthority:
         wanted = _parse_hosts(hosts)
         if key is None:
             key = self._server_key_type()
-        private_key = keys.make_key(key)
+        private_key = make_key(key)
         return self._issue(wanted, private_key, private_key.public_key(), days, common_name, check_moment(at), serial)
 
     def _issue(
@@ -379,7 +382,7 @@ class CertificateAuthority:
         Raises:
             InvalidInputError: the policy refuses the request, or as `issue`.
         """
-        from mlsssl._formats.csr import RequestPolicy
+        from mlsssl._issue.requests import RequestPolicy
         from mlsssl.request import CertificateRequest
 
         check_type(request, CertificateRequest, "a CertificateRequest is needed (CertificateRequest.load reads one)")
@@ -418,7 +421,8 @@ class CertificateAuthority:
                 another authority's, or no full list.
             MalformedDataError: `previous` has an entry that cannot be read.
         """
-        from mlsssl._formats.crl import build_crl, entries_to_keep, number_of
+        from mlsssl._formats.crl import number_of
+        from mlsssl._issue.revocation_lists import build_crl, entries_to_keep
 
         moment = check_moment(at)
         entries: list[tuple[int, dt.datetime, str | None]] = []
@@ -515,7 +519,7 @@ class CertificateAuthority:
 
     def _server_key_type(self) -> KeyType:
         kind = self.key_type
-        return "rsa-2048" if kind.startswith("rsa") else keys.check_key_type(kind)
+        return "rsa-2048" if kind.startswith("rsa") else check_key_type(kind)
 
     # -- what it is ---------------------------------------------------------------------------------------------
 
@@ -597,20 +601,20 @@ def _path_length(line: Sequence[x509.Certificate]) -> int | None:
 
 def _subtrees(argument: str, texts: Sequence[str]) -> list[x509.DNSName | x509.IPAddress]:
     expected = f"{argument} is a list of domains and networks, such as ['corp.test', '10.0.0.0/8']"
-    return [names.parse_subtree(text) for text in items_of(texts, expected)]
+    return [parse_subtree(text) for text in items_of(texts, expected)]
 
 
 def _parse_hosts(hosts: tuple[str, ...]) -> list[x509.GeneralName]:
     if not hosts:
         raise InvalidInputError("a server certificate needs at least one name: issue('www.example.com')")
-    return list(dict.fromkeys(names.parse_name(host) for host in hosts))
+    return list(dict.fromkeys(parse_name(host) for host in hosts))
 
 
 def _subject(common_name: str | None, wanted: Sequence[x509.GeneralName]) -> x509.Name:
     if common_name is None:
-        return certificates.common_name(certificates.fitting_name(names.name_text(name) for name in wanted))
-    if common_name and names.parse_name(common_name) not in wanted:
+        return certificates.common_name(certificates.fitting_name(name_text(name) for name in wanted))
+    if common_name and parse_name(common_name) not in wanted:
         raise InvalidInputError(
             f"the common name {shown(common_name)} is not among the names; clients look at those, so name it there too"
         )
-    return certificates.common_name(names.name_text(names.parse_name(common_name)) if common_name else "")
+    return certificates.common_name(name_text(parse_name(common_name)) if common_name else "")

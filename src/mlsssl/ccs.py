@@ -10,7 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlsssl._formats import names
+from cryptography import x509
+
+from mlsssl._formats.hosts import any_matches, parse_name
 from mlsssl._machine import files
 from mlsssl._messages.arguments import check_password
 from mlsssl._messages.foreign_text import printable, shown
@@ -53,11 +55,10 @@ def file_name(host: str) -> str:
     Raises:
         InvalidInputError: no DNS name. An address has no file: a client that connects to one sends no name.
     """
-    name = names.parse_name(host)
-    text = names.name_text(name)
-    if text != names.dns_name(host):
+    name = parse_name(host)
+    if isinstance(name, x509.IPAddress):
         raise InvalidInputError(f"{shown(host)} is an address; the Central Certificate Store goes by host names only")
-    return f"{text.replace('*', '_', 1)}.pfx"
+    return f"{name.value.replace('*', '_', 1)}.pfx"
 
 
 def write_files(
@@ -141,8 +142,8 @@ def _check_file(path: Path, password: str | None, moment: dt.datetime) -> Iterat
         return
     if not certificate.has_private_key:
         yield found("it holds no private key", "export the certificate together with its key")
-    wanted = names.parse_name(host.replace("*", "any", 1))
-    if not any(names.host_matches(pattern, wanted) for pattern in certificate.hosts):
+    wanted = parse_name(host.replace("*", "any", 1))
+    if not any_matches(certificate.hosts, wanted):
         shown = ", ".join(certificate.names[:5]) or certificate.subject
         yield found(f"its certificate is for {shown}, not for {host}", "issue one for this name, or rename the file")
     if not certificate.not_before <= moment <= certificate.not_after:

@@ -12,8 +12,9 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mlsssl._formats import foreign, keys, names, pem
+from mlsssl._formats import foreign, keys, pem, sniff
 from mlsssl._formats.budget import WorkBudget
+from mlsssl._formats.hosts import name_text
 from mlsssl._machine.files import path_of, read, write
 from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
 from mlsssl._messages.foreign_text import printable, shown
@@ -166,9 +167,9 @@ class Certificate:
         found: list[x509.Certificate] = []
         private_key: PrivateKey | None = None
         friendly_name: str | None = None
-        match pem.format_of(data):
+        match sniff.format_of(data):
             case "pem":
-                found, private_key = pem.load_pem(data, password, budget)
+                found, private_key = sniff.load_pem(data, password, budget)
             case "pkcs7":
                 found = pkcs7.load_pkcs7(data)
             case "pfx":
@@ -208,7 +209,7 @@ class Certificate:
     def from_pfx(cls, data: bytes, password: str | None) -> Certificate:
         """From a PFX (PKCS#12, RFC 7292). Errors as `load`."""
         data = check_data(data, "bytes are needed (Certificate.load takes a path)")
-        if pem.format_of(data) != "pfx":
+        if sniff.format_of(data) != "pfx":
             raise MalformedDataError("this is not a PFX file")
         return cls.from_bytes(data, password=password)
 
@@ -311,7 +312,7 @@ class Certificate:
             InvalidInputError: no password for a private key, a friendly name that lists cannot show, or an unknown
                 target.
         """
-        from mlsssl._formats.pkcs12 import read
+        from mlsssl._formats.pkcs12 import write
 
         if self._key is not None and not password:
             raise InvalidInputError("a PFX with a private key needs a password")
@@ -322,7 +323,7 @@ class Certificate:
             except UnicodeEncodeError:  # half a surrogate pair
                 raise InvalidInputError(f"{expected}, not {shown(provider)}") from None
         name = self._friendly_name if friendly_name is None else check_friendly_name(friendly_name)
-        return read.serialize_pfx(
+        return write.serialize_pfx(
             self._key,
             self._certificate,
             self._chain,
@@ -458,14 +459,14 @@ class Certificate:
         `MalformedDataError` when the extension cannot be read.
         """
         san = pem.find_extension(self._certificate, x509.SubjectAlternativeName)
-        return tuple(names.name_text(name) for name in san) if san is not None else ()
+        return tuple(name_text(name) for name in san) if san is not None else ()
 
     @property
     def hosts(self) -> tuple[str, ...]:
         """The host names and IP addresses among `names`: what a client may connect to. Errors as `names`."""
         san = pem.find_extension(self._certificate, x509.SubjectAlternativeName)
         wanted = (x509.DNSName, x509.IPAddress)
-        return tuple(names.name_text(name) for name in san if isinstance(name, wanted)) if san is not None else ()
+        return tuple(name_text(name) for name in san if isinstance(name, wanted)) if san is not None else ()
 
     @property
     def not_before(self) -> dt.datetime:
@@ -742,12 +743,13 @@ def _fill(
 
 def _load_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:
     from mlsssl._formats import pvk
+    from mlsssl._formats.key_files import load_private_key  # takes as long to import as all the rest here
 
     data = check_data(data, "a private key's file is bytes (Certificate.load takes paths)")
     check_password(password)
     if pvk.is_pvk(data):
         return pvk.load_pvk(data, password, budget).private_key
-    return keys.load_private_key(data, password, budget)
+    return load_private_key(data, password, budget)
 
 
 def _usable_key(key: object) -> PrivateKey | None:

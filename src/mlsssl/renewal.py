@@ -15,7 +15,8 @@ from mlsssl._changes import audit_log, recovery
 from mlsssl._deploy.plan import carry_out, only_plan
 from mlsssl._deploy.request import checked
 from mlsssl._deploy.snapshot import Snapshot
-from mlsssl._formats import keys, pem
+from mlsssl._formats import pem
+from mlsssl._issue.keys import check_key_type
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_dict
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from mlsssl._deploy.apply import Outcome
     from mlsssl._deploy.plan import Plan
     from mlsssl._deploy.request import Request
-    from mlsssl._formats.keys import KeyType
+    from mlsssl._issue.keys import KeyType
     from mlsssl._machine.ports import BindingRecord, KeyProvider, MachinePort
     from mlsssl._validator.profiles import Profile
     from mlsssl.store import StoreEntry
@@ -278,7 +279,7 @@ def _issue(
         hosts = (old.common_name,)  # what MakeCert wrote: no subjectAltName, the host in the subject
     if reuse_key and key_type is not None:
         raise InvalidInputError("reuse_key keeps the key, so key_type cannot choose another")
-    made = old.private_key if reuse_key else key_type or keys.check_key_type(old.key_type)
+    made = old.private_key if reuse_key else key_type or check_key_type(old.key_type)
     # The first name is what an authority takes anyway, except for an address that its constraints would stop there.
     common_name = old.common_name if old.common_name in hosts[1:] else None
     if days is None:

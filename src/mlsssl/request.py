@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlsssl._formats import csr, foreign, keys, names, pem
-from mlsssl._formats.csr import RequestPolicy
-from mlsssl._issue import certificates
+from mlsssl._formats import csr, foreign, keys, pem
+from mlsssl._formats.hosts import name_text, parse_name
+from mlsssl._issue import certificates, requests
+from mlsssl._issue.keys import check_key_type, make_key
+from mlsssl._issue.requests import RequestPolicy
 from mlsssl._machine import files
 from mlsssl._messages.arguments import check_data
 from mlsssl._messages.foreign_text import shown
@@ -19,7 +21,9 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from mlsssl._formats.keys import KeyType, PrivateKey
+    from mlsssl._formats.keys import PrivateKey
+    from mlsssl._issue.keys import KeyType
+    from mlsssl._issue.requests import HonouredRequest
     from mlsssl.certificate import Certificate
 
 __all__ = ["CertificateRequest", "RequestPolicy"]
@@ -91,11 +95,11 @@ class CertificateRequest:
             isinstance(template, str) and template and template.isascii() and len(template) <= 255
         ):
             raise InvalidInputError(f"a template's name has 1 to 255 ASCII characters, not {shown(template)}")
-        wanted: list[x509.GeneralName] = list(dict.fromkeys(names.parse_name(host) for host in hosts))
+        wanted: list[x509.GeneralName] = list(dict.fromkeys(parse_name(host) for host in hosts))
         if common_name is None:
-            common_name = certificates.fitting_name(names.name_text(name) for name in wanted)
-        private_key = keys.make_key(key)
-        request = csr.build_request(
+            common_name = certificates.fitting_name(name_text(name) for name in wanted)
+        private_key = make_key(key)
+        request = requests.build_request(
             wanted, private_key, subject=certificates.common_name(common_name), template=template
         )
         return _assemble(request, private_key)
@@ -116,7 +120,7 @@ class CertificateRequest:
         """
         if not check_certificate(certificate).names:
             raise InvalidInputError(f"{certificate!r} names no host in its subjectAltName; create a request with names")
-        wanted = keys.check_key_type(certificate.key_type) if key is None else key
+        wanted = check_key_type(certificate.key_type) if key is None else key
         common_name = certificate.common_name or ""
         return cls.create(*certificate.names, key=wanted, common_name=common_name, template=template)
 
@@ -151,7 +155,9 @@ class CertificateRequest:
         private_key = None
         if key is not None:
             key = check_data(key, "a private key's file is bytes (CertificateRequest.load takes paths)")
-            private_key = keys.load_private_key(key, key_password)
+            from mlsssl._formats.key_files import load_private_key  # as much to import as all the rest here
+
+            private_key = load_private_key(key, key_password)
         request = csr.load_request(raw)
         return cls(request, private_key=private_key) if private_key else _assemble(request, None)
 
@@ -198,7 +204,7 @@ class CertificateRequest:
     @property
     def names(self) -> tuple[str, ...]:
         """The names asked for; an old tool's common name when it asks by that alone."""
-        return tuple(names.name_text(name) for name in csr.requested_names(self._request))
+        return tuple(name_text(name) for name in csr.requested_names(self._request))
 
     @property
     def subject(self) -> str:
@@ -234,13 +240,13 @@ class CertificateRequest:
         """The request as `cryptography` has it."""
         return self._request
 
-    def honoured_by(self, policy: RequestPolicy) -> csr.HonouredRequest:
+    def honoured_by(self, policy: RequestPolicy) -> HonouredRequest:
         """What an authority with this policy takes from the request: key and names.
 
         Raises:
             InvalidInputError: the policy refuses it; the message says what and why.
         """
-        return csr.honour(self._request, policy)
+        return requests.honour(self._request, policy)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, CertificateRequest):

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mlsssl._formats import keys, names, pem
+from mlsssl._formats import keys, pem
+from mlsssl._formats.hosts import any_matches, parse_name
 from mlsssl._machine import files, revocation_lists
 from mlsssl._machine.authorities import read_authorities
 from mlsssl._machine.ports import refuse_users_roots
@@ -275,7 +276,7 @@ class Store:
 
     def find_all(self, *, host: str) -> list[StoreEntry]:
         """Every listed entry whose subjectAltName matches this host, whatever its dates and key."""
-        wanted = names.parse_name(host)
+        wanted = parse_name(host)
         found = []
         with closing(self._port()) as port:
             for record in port.records():
@@ -284,7 +285,7 @@ class Store:
                     hosts = entry.certificate.hosts
                 except MalformedDataError:
                     continue  # somebody else's damaged certificate is not a match, and no reason to stop
-                if any(names.host_matches(pattern, wanted) for pattern in hosts):
+                if any_matches(hosts, wanted):
                     found.append(entry)
         return found
 
@@ -394,10 +395,12 @@ class Store:
             StoreNotFoundError: it is not there, or has no usable private key.
             AccessDeniedError: the key is not exportable.
         """
+        from mlsssl._formats.key_files import load_private_key
+
         wanted = Thumbprint(thumbprint)
         entry = self[wanted]
         with closing(self._port()) as port:
-            key = keys.load_private_key(port.export_key(wanted), None)
+            key = load_private_key(port.export_key(wanted), None)
         return Certificate(entry.certificate.to_cryptography(), private_key=key, friendly_name=entry.friendly_name)
 
     def remove(self, thumbprint: Thumbprint | bytes | str, *, delete_key: bool = True) -> None:

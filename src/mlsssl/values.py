@@ -212,13 +212,10 @@ def _check_host(host: str) -> str:
         raise InvalidInputError("a host name is needed, for example 'www.example.com'")
     name = host
     if not name.isascii():
-        import idna
+        from mlsssl._formats.hosts import to_a_labels  # which loads cryptography, and few names need it
 
-        try:
-            wildcard, bare = ("*.", name[2:]) if name.startswith("*.") else ("", name)
-            name = wildcard + idna.encode(bare, uts46=True).decode("ascii")
-        except idna.IDNAError as error:
-            raise InvalidInputError(f"{shown(host)} is not an internationalised host name: {error}") from None
+        wildcard = "*." if name.startswith("*.") else ""
+        name = wildcard + to_a_labels(name.removeprefix(wildcard))
     name = name.lower().removesuffix(".")
     if not name or len(name) > _HOST_LIMIT:
         raise InvalidInputError(f"a host name has 1 to {_HOST_LIMIT} characters, not {shown(host)}")

@@ -16,16 +16,18 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from mlsssl import Certificate
-from mlsssl._formats.keys import load_private_key
-from mlsssl._formats.pkcs7 import find_leaf, load_pkcs7, serialize_pkcs7
+from mlsssl._formats.key_files import load_private_key
+from mlsssl._formats.pem import find_leaf
+from mlsssl._formats.pkcs7 import load_pkcs7, serialize_pkcs7
 from mlsssl._formats.pkcs12.explain import explain_pfx
-from mlsssl._formats.pkcs12.read import load_pfx, load_pfx_entries, serialize_pfx
+from mlsssl._formats.pkcs12.read import load_pfx
 from mlsssl._formats.pkcs12.targets import TARGETS
+from mlsssl._formats.pkcs12.write import serialize_pfx
 from mlsssl._formats.pvk import load_pvk, serialize_pvk
 from mlsssl.bundles import java_trust_store, write_pem_files
 from mlsssl.errors import MalformedDataError, WrongPasswordError
 from mlsssl.request import CertificateRequest
-from pfx_material import pbmac1
+from pfx_material import load_pfx_entries, pbmac1
 from programs import output, run
 
 if TYPE_CHECKING:

@@ -19,8 +19,9 @@ from hypothesis import strategies as st
 
 from foreign_bytes import EXPECTED, LEAF, READERS, ROOT, RSA_KEY
 from mlsssl import Binding, BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint
-from mlsssl._formats.pkcs12.read import load_pfx, load_pfx_entries, serialize_pfx
+from mlsssl._formats.pkcs12.read import load_pfx
 from mlsssl._formats.pkcs12.targets import TARGETS
+from mlsssl._formats.pkcs12.write import serialize_pfx
 from mlsssl._formats.pvk import load_pvk, serialize_pvk
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._netsh.options import SWITCHES
@@ -35,6 +36,7 @@ from mlsssl.netsh import (
     to_json,
 )
 from mlsssl.strategies import bindings
+from pfx_material import load_pfx_entries
 from repetitions import examples
 
 SECONDS = 10

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed25519, rsa
 from hypothesis import given
 from hypothesis import strategies as st
 
+from mlsssl._formats.keys import private_key_der, spki
 from mlsssl._windows.keys.blobs import (
     cng_algorithm,
     cng_private,
@@ -21,8 +22,6 @@ from mlsssl._windows.keys.blobs import (
     from_cng_private,
     from_csp_private,
     load_private_key,
-    public_identity,
-    to_pkcs8,
     wiped,
 )
 from mlsssl.errors import MalformedDataError, UnsupportedError
@@ -49,7 +48,7 @@ def test_an_rsa_key_goes_through_both_layouts(bits: int) -> None:
     key = rsa_key(bits)
     assert from_cng_private(cng_private(key)).private_numbers() == key.private_numbers()
     assert from_csp_private(csp_private(key)).private_numbers() == key.private_numbers()
-    assert load_private_key(to_pkcs8(key)).private_numbers() == key.private_numbers()
+    assert load_private_key(private_key_der(key)).private_numbers() == key.private_numbers()
 
 
 @pytest.mark.parametrize("key", EC_KEYS, ids=lambda key: key.curve.name)
@@ -59,9 +58,9 @@ def test_an_ec_key_goes_through_the_layout(key: ec.EllipticCurvePrivateKey) -> N
     assert from_cng_private(blob).private_numbers() == key.private_numbers()
     assert cng_algorithm(key) == (f"ECDSA_P{key.key_size}", "ECCPRIVATEBLOB")
     public = blob[:3] + bytes([blob[3] - 1]) + blob[4 : -((key.key_size + 7) // 8)]
-    assert cng_public_identity(bytes(public)) == public_identity(key.public_key())
+    assert cng_public_identity(bytes(public)) == spki(key.public_key())
     agreement = bytes(public).replace(b"ECS", b"ECK", 1)  # what Windows makes of many imported keys
-    assert cng_public_identity(agreement) == public_identity(key.public_key())
+    assert cng_public_identity(agreement) == spki(key.public_key())
 
 
 @pytest.mark.parametrize("bits", SIZES)
@@ -78,7 +77,7 @@ def test_the_older_layout_is_what_openssl_writes(bits: int, tmp_path: Path) -> N
     assert csp_private(key) == target.read_bytes()
     public = [openssl, "rsa", "-in", str(source), "-pubout", "-outform", "MSBLOB", "-out", str(target)]
     subprocess.run(public, check=True, capture_output=True)
-    assert csp_public_identity(target.read_bytes()) == public_identity(key.public_key())
+    assert csp_public_identity(target.read_bytes()) == spki(key.public_key())
 
 
 def test_a_key_that_windows_keeps_not_is_refused() -> None:
@@ -121,7 +120,7 @@ READERS: list[Callable[[bytes], object]] = [
 
 def blobs() -> list[bytes]:
     key = rsa_key(1024)
-    found = [bytes(cng_private(key)), bytes(csp_private(key)), to_pkcs8(key)]
+    found = [bytes(cng_private(key)), bytes(csp_private(key)), private_key_der(key)]
     return found + [bytes(cng_private(other)) for other in EC_KEYS]
 
 

@@ -18,7 +18,7 @@ from mlsssl import (
     audit,
     deploy,
 )
-from mlsssl._formats.crl import build_crl
+from mlsssl._issue.revocation_lists import build_crl
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -115,7 +115,6 @@ def test_beginnings_without_an_end_are_cheap(data: bytes) -> None:
     begin = time.monotonic()
     with pytest.raises(MalformedDataError, match="PEM blocks"):
         Certificate.from_bytes(data)
-    assert list(pem.blocks(data, b"CERTIFICATE")) == []
     assert time.monotonic() - begin < SECONDS
 
 
@@ -125,7 +124,7 @@ def test_a_beginning_without_an_end_hides_nothing() -> None:
     for before in (b"-----BEGIN NOTHING-----\n", b"-----BEGIN NOTHING", b"x-----BEGIN NOTHING-----BEGIN A"):
         assert Certificate.from_pem(before + good.to_pem()) == good
     twice = good.to_pem() + b"-----END CERTIFICATE-----\n" + good.to_pem()
-    assert list(pem.blocks(b"?" + twice, b"CERTIFICATE")) == [good.to_pem().strip()] * 2
+    assert [text for _, text in pem.blocks(b"?" + twice)] == [good.to_pem().strip()] * 2
 
 
 def test_a_long_chain_is_put_in_order_in_no_time() -> None:

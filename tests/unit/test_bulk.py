@@ -11,7 +11,7 @@ import pytest
 from chains import NOW, ec_key, intermediate, leaf, root
 from faults import HOST
 from mlsssl import Certificate, InvalidInputError, check_many
-from mlsssl._formats.crl import build_crl
+from mlsssl._issue.revocation_lists import build_crl
 from mlsssl._validator.report import Finding, Severity
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, 
 from mlsssl._commands import authority
 from mlsssl._commands.parser import KEY_TYPES
 from mlsssl._commands.remedies import in_commands
-from mlsssl._formats.crl import REASONS
+from mlsssl._issue.revocation_lists import REASONS
 from mlsssl._validator.catalogue import RULES
 from mlsssl.cli import main
 from mlsssl.testing import tls_server

@@ -12,7 +12,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from chains import NOW, ec_key, intermediate, key_usage, leaf, root, rsa_key
-from mlsssl._formats.crl import build_crl, load_crls, revoked_serials
+from mlsssl._formats.crl import load_crls
+from mlsssl._issue.revocation_lists import build_crl
 from mlsssl._validator.validate import validate
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
@@ -231,7 +232,7 @@ def test_lists_come_back_from_der_and_pem() -> None:
         + second.public_bytes(Encoding.PEM)
     )
     assert load_crls(mixed) == (first, second)
-    assert revoked_serials(first) == (3, 4)
+    assert [entry.serial_number for entry in first] == [3, 4]
     for bad in (b"", b"\x30\x03\x02\x01\x01", LEAF.der(), b"-----BEGIN X509 CRL-----\nAAAA\n-----END X509 CRL-----\n"):
         with pytest.raises(MalformedDataError):
             load_crls(bad)

@@ -4,25 +4,26 @@ from __future__ import annotations
 
 import itertools
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from asn1crypto import core, parser
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, x25519
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from made_certificates import make, shared_key
 from mlsssl import Certificate
-from mlsssl._formats import asn1
-from mlsssl._formats.ber import SEQUENCE, members, octets, only
+from mlsssl._formats import der, identifiers
 from mlsssl._formats.keys import private_key_der
-from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation
+from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, write_encryption
 from mlsssl._formats.pkcs12.explain import explain_pfx
-from mlsssl._formats.pkcs12.read import load_pfx, load_pfx_entries, serialize_pfx
+from mlsssl._formats.pkcs12.read import load_pfx
+from mlsssl._formats.pkcs12.structure import encrypted_part, open_part, read_structure
 from mlsssl._formats.pkcs12.targets import TARGETS
+from mlsssl._formats.pkcs12.write import serialize_pfx
 from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
-from pfx_material import ber, rebuild, safe_contents
+from pfx_material import ber, load_pfx_entries, parts_of, rebuild, safe_contents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -118,7 +119,9 @@ def test_damage_is_told_from_a_wrong_password() -> None:
 
 
 def _digest_of(data: bytes) -> bytes:
-    return bytes(asn1.Pfx.load(data)["mac_data"]["mac"]["digest"].native)
+    mac = read_structure(data).mac
+    assert mac is not None
+    return mac.digest
 
 
 @pytest.mark.parametrize("data", [b"", b"\x30", b"0\x80", b"not a pfx", b"\x30\x03\x02\x01\x03", b"\0" * 1000])
@@ -210,7 +213,7 @@ def test_a_certificate_whose_name_cannot_be_read() -> None:
 
 
 def test_several_keys() -> None:
-    """Two keys are one too many for `load_pfx`, which names them; `load_pfx_entries` gives both with their own."""
+    """Two keys are one too many for `load_pfx`, which names them; `explain_pfx` sees both with their own."""
     data = _two_keys()
     with pytest.raises(MalformedDataError, match=r"2 private keys .*'one'.*'two'"):
         load_pfx(data, "secret")
@@ -284,31 +287,22 @@ def _hostile(where: str) -> bytes:
 
 
 def _with_count(source: bytes, count: int, where: str) -> bytes:
-    safes = asn1.ContentInfos.load(asn1.Pfx.load(source)["auth_safe"]["content"].parse(core.OctetString).native)
-    changed = list(safes)
+    """`source` with so many iterations for its encrypted part, or for its encrypted key."""
+
+    def counted(encryption: Encryption | None) -> bytes:
+        assert encryption is not None
+        assert encryption.kdf is not None
+        return write_encryption(replace(encryption, kdf=replace(encryption.kdf, iterations=count)))
+
+    first, second = read_structure(source).safes
     if where == "safe":
-        encrypted = safes[1]["content"].parse(asn1.EncryptedData)
-        algorithm = encrypted["content"]["algorithm"]
-        algorithm["parameters"] = asn1.PbeParameters({"salt": b"12345678", "iterations": count})
-        changed[1] = {"content_type": asn1.ENCRYPTED_DATA, "content": asn1.explicit(encrypted.untag())}
+        parts = [first.raw, encrypted_part(counted(second.encryption), second.encrypted)]
     else:
-        bags = asn1.SafeContents.load(safes[0]["content"].parse(core.OctetString).native)
-        info = bags[0]["value"].parse(asn1.EncryptedPrivateKeyInfo)
-        value = asn1.EncryptedPrivateKeyInfo(
-            {
-                "algorithm": {
-                    "algorithm": info["algorithm"]["algorithm"],
-                    "parameters": asn1.PbeParameters({"salt": b"12345678", "iterations": count}),
-                },
-                "data": info["data"],
-            }
-        )
-        contents = asn1.SafeContents([{"bag_id": asn1.ENCRYPTED_KEY_BAG, "value": asn1.explicit(value)}])
-        changed[0] = {
-            "content_type": asn1.DATA,
-            "content": asn1.explicit(core.OctetString(contents.dump())),
-        }
-    return rebuild(source, safes=changed, password="secret")
+        (key,) = first.bags
+        value = der.write_sequence(counted(key.encryption), der.write(der.OCTET_STRING, key.encrypted_key))
+        bag = der.write_sequence(der.write_oid(identifiers.ENCRYPTED_KEY_BAG), der.write(der.EXPLICIT_0, value))
+        parts = [open_part(der.write_sequence(bag)), second.raw]
+    return rebuild(source, safes=parts, password="secret")
 
 
 def test_a_hostile_key_hidden_beside_an_open_one() -> None:
@@ -349,9 +343,8 @@ def test_a_small_key_and_its_certificates_are_opened_by_openssl(
 ) -> None:
     """Seven times 2048 rounds in Python took ten milliseconds, which OpenSSL does in one."""
     source = serialize_pfx(LEAF.key, LEAF.certificate, [ROOT.certificate], "secret", friendly_name="wéb")
-    infos = list(asn1.ContentInfos.load(asn1.Pfx.load(source)["auth_safe"]["content"].parse(core.OctetString).native))
     kdf = KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=b"12345678", iterations=10)
-    data = source if as_written else rebuild(source, safes=infos[::-1], password="secret", kdf=kdf)
+    data = source if as_written else rebuild(source, safes=parts_of(source)[::-1], password="secret", kdf=kdf)
     slowly = load_pfx_entries(data, "secret")[0]
     monkeypatch.setattr("mlsssl._formats.pkcs12.encryption.pkcs12_kdf", None)
     loaded = load_pfx(data, "secret")
@@ -371,40 +364,27 @@ def test_sizes_are_bounded() -> None:
         load_pfx(bytes(16 * 1024 * 1024 + 1), "secret")
 
 
-def _sequence(contents: bytes) -> bytes:
-    return bytes(parser.emit(0, 1, 16, contents))
+_seq = der.write_sequence
 
 
 def _pfx_of(parts: bytes) -> bytes:
     """A PFX without a MAC around the ContentInfos given."""
-    return _sequence(b"\x02\x01\x03" + _open_part(parts))
+    return _seq(der.write_number(3), open_part(parts))
 
 
-def _open_part(contents: bytes) -> bytes:
-    """A ContentInfo of type data."""
-    octets = bytes(parser.emit(0, 0, 4, contents))
-    return _sequence(bytes(core.ObjectIdentifier(asn1.DATA).dump()) + bytes(parser.emit(2, 1, 0, octets)))
-
-
-_BAG = bytes(core.ObjectIdentifier(asn1.SECRET_BAG).dump()) + b"\xa0\x02\x05\0"
+_BAG = der.write_oid(identifiers.SECRET_BAG) + b"\xa0\x02\x05\0"
 _MANY: dict[str, Callable[[int], bytes]] = {
-    "parts": lambda count: _pfx_of(_sequence(_sequence(b"") * count)),
-    "members": lambda count: _sequence(b"\x05\0" * count),
-    "bags": lambda count: _pfx_of(_sequence(_open_part(_sequence(_sequence(_BAG) * (count // 10))))),
-    "bags in many parts": lambda count: _pfx_of(
-        _sequence(_open_part(_sequence(_sequence(_BAG) * 9_000)) * (count // 90_000))
-    ),
-    "pieces": lambda count: _sequence(
+    "parts": lambda count: _pfx_of(_seq(_seq(b"") * count)),
+    "members": lambda count: _seq(b"\x05\0" * count),
+    "bags": lambda count: _pfx_of(_seq(open_part(_seq(_seq(_BAG) * (count // 10))))),
+    "bags in many parts": lambda count: _pfx_of(_seq(open_part(_seq(_seq(_BAG) * 9_000)) * (count // 90_000))),
+    "pieces": lambda count: _seq(
         b"\x02\x01\x03"
-        + _sequence(
-            bytes(core.ObjectIdentifier(asn1.DATA).dump())
-            + bytes(parser.emit(2, 1, 0, bytes(parser.emit(0, 1, 4, b"\x04\0" * count))))
-        )
+        + _seq(der.write_oid(identifiers.DATA) + der.write(der.EXPLICIT_0, der.write(0x24, b"\x04\0" * count)))
     ),
-    "attributes": lambda count: _pfx_of(
-        _sequence(_open_part(_sequence(_sequence(_BAG + bytes(parser.emit(0, 1, 17, b"\x05\0" * count))))))
-    ),
+    "attributes": lambda count: _pfx_of(_seq(open_part(_seq(_seq(_BAG + der.write(der.SET, b"\x05\0" * count)))))),
     "indefinite lengths": lambda count: b"\x30\x80" * count,
+    "elements of one indefinite length": lambda count: b"\x30\x80" + b"\x05\0" * count,
 }
 
 
@@ -420,17 +400,17 @@ def test_counts_of_elements_are_bounded(what: str) -> None:
 
 
 def test_long_elements_are_read_whole() -> None:
-    """Elements of all lengths around those at which the reader looks again, one after the other, and cut short."""
+    """Elements whose lengths take two octets and more, one after the other, and cut short."""
     for size in (4_080, 4_096, 4_100, 65_530, 65_536, 1_048_570, 1_048_580, 2_000_000):
-        elements = [bytes(parser.emit(0, 0, 4, bytes([number]) * size)) for number in range(3)]
-        whole = only(_sequence(b"".join(elements)))
-        found = members(whole, SEQUENCE, most=3)
+        elements = [der.write(der.OCTET_STRING, bytes([number]) * size) for number in range(3)]
+        whole = der.only(_seq(b"".join(elements)))
+        found = der.members(whole, der.SEQUENCE, most=3)
         assert [element.raw for element in found] == elements
-        assert octets(found[2]) == b"\2" * size
+        assert der.octets(found[2]) == b"\2" * size
         with pytest.raises(ValueError, match="more than 2"):
-            members(whole, SEQUENCE, most=2)
-        with pytest.raises(ValueError, match="nsufficient data"):
-            only(_sequence(b"".join(elements))[:-1])
+            der.members(whole, der.SEQUENCE, most=2)
+        with pytest.raises(ValueError, match="longer than its container"):
+            der.only(_seq(b"".join(elements))[:-1])
 
 
 @pytest.mark.parametrize("password", ["with\0nul", "half \ud800 pair"])

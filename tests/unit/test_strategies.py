@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from hypothesis.errors import InvalidArgument
 
 from mlsssl import strategies
-from mlsssl._formats.names import parse_name
+from mlsssl._formats.hosts import parse_name
 from mlsssl._strategies import small_keys
 from mlsssl._strategies.chain import FAULTS, _signed_anew_with_sha1
 from mlsssl.authority import CertificateAuthority

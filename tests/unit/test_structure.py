@@ -16,15 +16,6 @@ if TYPE_CHECKING:
 
 SOURCE = Path(mlsssl.__file__).parent
 PROJECT = Path(__file__).parents[2]
-# Circles that are still to be broken. One that is gone must go from here, too; with the last one,
-# `exclude_type_checking_imports` in pyproject.toml becomes false.
-CIRCLES_LEFT: list[set[str]] = [
-    {
-        "mlsssl._formats.foreign",
-        "mlsssl._formats.key_files",
-        "mlsssl._formats.keys",
-    },
-]
 
 
 def root_faults(files: list[str], most: int = 27) -> list[str]:
@@ -122,7 +113,7 @@ def test_a_private_or_a_further_module_in_the_root_is_noticed() -> None:
 def test_there_are_no_circles_between_files() -> None:
     """Imports go down only, those in functions and for type checkers included."""
     found = circles(imports(sources()))
-    assert sorted(map(sorted, found)) == sorted(map(sorted, CIRCLES_LEFT))
+    assert found == []
 
 
 @pytest.mark.parametrize(
@@ -173,7 +164,7 @@ def test_the_contract_has_few_layers_and_counts_every_import() -> None:
     tomllib = pytest.importorskip("tomllib")
     asked = tomllib.loads((PROJECT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
     assert 1 <= layers(asked) <= 12
-    assert asked["exclude_type_checking_imports"] is bool(CIRCLES_LEFT)
+    assert asked["exclude_type_checking_imports"] is False
     assert layers({"contracts": [{"layers": ["a"] * 9}, {"modules": ["b"]}, {"layers": ["c"] * 4}]}) == 13
 
 

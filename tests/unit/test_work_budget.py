@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from asn1crypto import core
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -15,13 +14,15 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from chains import ECDSA_SHA256, NOW, Extension, leaf, root, tlv
 from made_certificates import make, shared_key
 from mlsssl import Certificate, MalformedDataError, UnsupportedError, WrongPasswordError, explain_pfx
-from mlsssl._formats import asn1, ber, budget, csr, key_files, keys, parsed, pem, pvk
+from mlsssl._formats import budget, csr, der, identifiers, key_files, keys, parsed, pem, pvk
 from mlsssl._formats.budget import LIMIT, WorkBudget, rsa_cost
-from mlsssl._formats.keys import load_private_key, private_key_pem
+from mlsssl._formats.key_files import load_private_key
+from mlsssl._formats.keys import private_key_pem
 from mlsssl._formats.pkcs12 import read as pfx_reader
 from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, pkcs5_passwords, read_encryption
-from mlsssl._formats.pkcs12.read import load_pfx, load_pfx_entries, serialize_pfx
-from pfx_material import rebuild
+from mlsssl._formats.pkcs12.read import load_pfx
+from mlsssl._formats.pkcs12.write import serialize_pfx
+from pfx_material import load_pfx_entries, rebuild
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,12 +42,7 @@ def _octets(contents: bytes) -> bytes:
     return tlv(0x04, contents)
 
 
-def _number(value: int) -> bytes:
-    return bytes(core.Integer(value).dump())
-
-
-def _oid(dotted: str) -> bytes:
-    return bytes(core.ObjectIdentifier(dotted).dump())
+_number, _oid = der.write_number, der.write_oid
 
 
 def _pbes2(kdf: bytes, iv: bytes = bytes(16)) -> bytes:
@@ -114,7 +110,7 @@ def test_what_honest_programs_write_is_read(name: str) -> None:
     """With the right password; with a wrong one it says that it is wrong, in the same budget."""
     algorithm = HONEST[name]
     plain = keys.private_key_der(LEAF.key)
-    encrypted = read_encryption(ber.only(algorithm)).encrypt(plain, "pässword")
+    encrypted = read_encryption(der.only(algorithm)).encrypt(plain, "pässword")
     data = _pem(_sealed(algorithm, encrypted))
     assert keys.spki(load_private_key(data, "pässword").public_key()) == keys.spki(LEAF.key.public_key())
     for wrong in ("wrong", "wröng"):
@@ -279,12 +275,12 @@ def test_a_diffie_hellman_key_is_refused_unread() -> None:
 
 
 def _key_bag(pkcs8: bytes) -> bytes:
-    return _seq(_oid(asn1.KEY_BAG), tlv(0xA0, pkcs8))
+    return _seq(_oid(identifiers.KEY_BAG), tlv(0xA0, pkcs8))
 
 
 def _pfx_of(*bags: bytes) -> bytes:
     def info(contents: bytes) -> bytes:
-        return _seq(_oid(asn1.DATA), tlv(0xA0, _octets(contents)))
+        return _seq(_oid(identifiers.DATA), tlv(0xA0, _octets(contents)))
 
     return _seq(_number(3), info(_seq(info(_seq(*bags)))))
 
@@ -342,9 +338,9 @@ def test_very_many_rounds_of_gnutls_and_nss_are_read() -> None:
 def test_a_megabyte_under_an_old_cipher_is_refused() -> None:
     """RC2 is lines of Python: a second for 200 kB, and again for each spelling."""
     algorithm = _pbes1("1.2.840.113549.1.12.1.5", 1)
-    content = _seq(_oid(asn1.DATA), algorithm, tlv(0x80, bytes(600_000)))
-    info = _seq(_oid(asn1.ENCRYPTED_DATA), tlv(0xA0, _seq(_number(0), content)))
-    data = _seq(_number(3), _seq(_oid(asn1.DATA), tlv(0xA0, _octets(_seq(info)))))
+    content = _seq(_oid(identifiers.DATA), algorithm, tlv(0x80, bytes(600_000)))
+    info = _seq(_oid(identifiers.ENCRYPTED_DATA), tlv(0xA0, _seq(_number(0), content)))
+    data = _seq(_number(3), _seq(_oid(identifiers.DATA), tlv(0xA0, _octets(_seq(info)))))
     with pytest.raises(MalformedDataError, match="costs too much work: PBES1, RC2-128-CBC"):
         load_pfx(data, "secret")
 
@@ -383,6 +379,6 @@ def test_large_dsa_keys_are_paid_for_when_cryptography_decrypts_them() -> None:
     kdf = KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=SALT, iterations=10)
     encryption = Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
     info = _seq(_pbes1("1.2.840.113549.1.12.1.3", 10), _octets(encryption.encrypt(dsa, "secret")))
-    bag = _seq(_oid(asn1.ENCRYPTED_KEY_BAG), tlv(0xA0, info))
+    bag = _seq(_oid(identifiers.ENCRYPTED_KEY_BAG), tlv(0xA0, info))
     with pytest.raises(MalformedDataError, match="costs too much work: a large key that is not RSA"):
         load_pfx_entries(_pfx_of(*[bag] * 20), "secret")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlsssl._formats import names
+from mlsssl._formats.hosts import any_matches, parse_name
 from mlsssl._machine import precedence
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Severity
@@ -69,10 +69,10 @@ def about_lost_names(certificate: Certificate, older: Certificate | None) -> Ite
 
 def _covers(hosts: Iterable[str], wanted: str) -> bool:
     try:
-        name = names.parse_name(wanted)
+        name = parse_name(wanted)
     except InvalidInputError:
         return True  # no client can ask for it, so nobody misses it
-    return wanted in hosts or any(names.host_matches(pattern, name) for pattern in hosts)
+    return wanted in hosts or any_matches(hosts, name)
 
 
 def about_key(certificate: Certificate, stored: StoreRecord | None, store: str) -> Iterator[Finding]:

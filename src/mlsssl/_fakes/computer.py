@@ -7,12 +7,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 if TYPE_CHECKING:
     from mlsssl._fakes.httpapi import SslRecord
-
-PrivateKey = rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey
+    from mlsssl._formats.keys import PrivateKey
 
 CURRENT_USER, LOCAL_MACHINE = 0x10000, 0x20000
 KEY_PROV_INFO = 2

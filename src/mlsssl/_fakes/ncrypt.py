@@ -10,14 +10,15 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._fakes.calls import Calls, Fake, Misuse, returns_code
-from mlsssl._fakes.computer import Computer, FakeKey, PrivateKey
+from mlsssl._fakes.computer import Computer, FakeKey
 from mlsssl._fakes.crypt32 import text_of
 from mlsssl._fakes.key_handles import Handles
-from mlsssl._formats import asn1
+from mlsssl._formats import der
 from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, write_encryption
 from mlsssl._native.cdata import address_of, ffi, wide
 
 if TYPE_CHECKING:
+    from mlsssl._formats.keys import PrivateKey
     from mlsssl._native.cdata import CData
     from mlsssl._windows.dlls import CngKey, CngProvider
 
@@ -302,5 +303,4 @@ def _sealed(key: PrivateKey, parameters: CData) -> bytes:
         serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
     )
     sealed = encryption.encrypt(plain, given[46].decode("utf-16-le").rstrip("\0"))
-    info = {"algorithm": write_encryption(encryption), "data": sealed}
-    return bytes(asn1.EncryptedPrivateKeyInfo(info).dump())
+    return der.write_sequence(write_encryption(encryption), der.write(der.OCTET_STRING, sealed))

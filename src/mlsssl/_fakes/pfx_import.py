@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, cast
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
-from mlsssl._fakes.computer import Computer, Entry, FakeKey, PrivateKey, ProvInfo
+from mlsssl._fakes.computer import Computer, Entry, FakeKey, ProvInfo
 
 if TYPE_CHECKING:
     from cryptography import x509
+
+    from mlsssl._formats.keys import PrivateKey
 
 INVALID_PASSWORD, BAD_ENCODE, NTE_PERM = 86, 0x80092002, 0x80090010
 

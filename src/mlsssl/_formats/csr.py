@@ -1,79 +1,21 @@
-"""Certificate requests: PKCS#10 (RFC 2986) out and in, and what an authority honours of one."""
+"""Certificate requests: PKCS#10 (RFC 2986), read and written."""
 
 from __future__ import annotations
 
-import base64
-from dataclasses import dataclass
 from operator import attrgetter
-from typing import TYPE_CHECKING, Literal
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from mlsssl._formats.foreign import extensions_of, read
-from mlsssl._formats.keys import PrivateKey, check_public_kind, hash_for, key_type_name
-from mlsssl._formats.names import name_text, parse_name
-from mlsssl._formats.parsed import dotted_oid, read_tlv, split_sequence
-from mlsssl._messages.arguments import check_number, check_type
-from mlsssl._messages.foreign_text import shown
+from mlsssl._formats.der import dotted_oid, read_tlv, split_sequence
+from mlsssl._formats.foreign import check_public_kind, extensions_of, read
+from mlsssl._formats.hosts import parse_name
+from mlsssl._formats.pem import decoded
 from mlsssl.errors import InvalidInputError, MalformedDataError
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from mlsssl._issue.certificates import PublicKey
 
 _SIZE_LIMIT = 1024 * 1024
 # "NEW CERTIFICATE REQUEST" is what certreq and old Netscape tools write (RFC 7468, section 7).
 _PEM_LABELS = (b"CERTIFICATE REQUEST", b"NEW CERTIFICATE REQUEST")
-# Microsoft's szOID_ENROLL_CERTTYPE_EXTENSION: the template that AD Certificate Services is to use.
-_TEMPLATE = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2")
-
-
-def build_request(
-    names: Sequence[x509.GeneralName],
-    private_key: PrivateKey,
-    *,
-    subject: x509.Name,
-    template: str | None = None,
-) -> x509.CertificateSigningRequest:
-    """A request for a TLS server certificate: names, serverAuth, and the key usage that goes with the key.
-
-    Args:
-        names: At least one DNS name or IP address.
-        private_key: RSA or EC; it signs the request.
-        subject: May be empty.
-        template: Name of an AD Certificate Services template, such as `WebServer`, or None.
-    """
-    usage = x509.KeyUsage(
-        digital_signature=True,
-        content_commitment=False,
-        key_encipherment=isinstance(private_key, rsa.RSAPrivateKey),
-        data_encipherment=False,
-        key_agreement=False,
-        key_cert_sign=False,
-        crl_sign=False,
-        encipher_only=False,
-        decipher_only=False,
-    )
-    builder = (
-        x509.CertificateSigningRequestBuilder()
-        .subject_name(subject)
-        .add_extension(x509.SubjectAlternativeName(names), critical=not list(subject))
-        .add_extension(usage, critical=True)
-        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
-    )
-    if template is not None:
-        builder = builder.add_extension(x509.UnrecognizedExtension(_TEMPLATE, _bmp_string(template)), critical=False)
-    return builder.sign(private_key, hash_for(private_key))
-
-
-def _bmp_string(text: str) -> bytes:
-    from mlsssl._formats.asn1 import bmp_string
-
-    return bytes(bmp_string(text).dump())
 
 
 def load_request(data: bytes) -> x509.CertificateSigningRequest:
@@ -86,7 +28,7 @@ def load_request(data: bytes) -> x509.CertificateSigningRequest:
     if len(data) > _SIZE_LIMIT:
         raise MalformedDataError(f"{len(data)} bytes are too many for a certificate request")
     what = "this is not a certificate request that can be read"
-    request = read(what, x509.load_der_x509_csr, read(what, _unarmour, data))
+    request = read(what, x509.load_der_x509_csr, decoded(data, *_PEM_LABELS))
     read(what, _check_kind_of_key, request.tbs_certrequest_bytes)  # before the signature is checked with it
     fits: bool = read(what, _fits_of, request)
     read(what, repr, read(what, extensions_of, request))  # decodes them
@@ -109,15 +51,6 @@ def _check_kind_of_key(signed: bytes) -> None:
     check_public_kind(dotted_oid(signed[start:end]))
 
 
-def _unarmour(data: bytes) -> bytes:
-    for label in _PEM_LABELS:
-        _, begin, rest = data.partition(b"-----BEGIN " + label + b"-----")
-        body, end, _ = rest.partition(b"-----END " + label + b"-----")
-        if begin and end:
-            return base64.b64decode(b"".join(body.split()), validate=True)
-    return data
-
-
 def to_pem(request: x509.CertificateSigningRequest) -> bytes:
     """PEM, as every authority takes it."""
     return request.public_bytes(Encoding.PEM)
@@ -137,107 +70,3 @@ def requested_names(request: x509.CertificateSigningRequest) -> tuple[x509.Gener
         return tuple(parse_name(str(one.value)) for one in found)
     except InvalidInputError:
         return ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RequestPolicy:
-    """What an authority honours of a request.
-
-    The public key and the host names it may take; all else is decided by the authority itself, as for any
-    certificate that it issues.
-
-    Attributes:
-        other_requests: What to do with an extension or subject field that is not honoured: `ignore` it, or
-            `refuse` the whole request. Asking to be an authority is always refused.
-        minimum_rsa_bits: 2048 to 8192.
-        wildcards: Whether `*.example.com` may be asked for.
-    """
-
-    other_requests: Literal["ignore", "refuse"] = "ignore"
-    minimum_rsa_bits: int = 2048
-    wildcards: bool = True
-
-    def __post_init__(self) -> None:
-        if self.other_requests not in ("ignore", "refuse"):
-            raise InvalidInputError(f"other_requests is 'ignore' or 'refuse', not {shown(self.other_requests)}")
-        check_number(self.minimum_rsa_bits, 2048, 8192, "minimum_rsa_bits is a number from 2048 to 8192")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HonouredRequest:
-    """What is left of a request after the policy.
-
-    Attributes:
-        public_key: RSA or EC.
-        names: DNS names and IP addresses, in the order asked for, each once.
-        ignored: What was asked for and is not honoured, in words.
-    """
-
-    public_key: PublicKey
-    names: tuple[x509.GeneralName, ...]
-    ignored: tuple[str, ...]
-
-
-def honour(request: x509.CertificateSigningRequest, policy: RequestPolicy) -> HonouredRequest:
-    """Apply a policy to a request whose signature was verified.
-
-    Raises:
-        InvalidInputError: the policy refuses it; the message says what and why.
-    """
-    check_type(policy, RequestPolicy, "a policy is a RequestPolicy")
-    names = []
-    for name in requested_names(request):
-        if not isinstance(name, (x509.DNSName, x509.IPAddress)):
-            raise InvalidInputError(
-                f"the request asks for {name_text(name)}; a server's names are DNS names and addresses"
-            )
-        names.append(parse_name(name_text(name)))
-        if name_text(name).startswith("*.") and not policy.wildcards:
-            raise InvalidInputError(f"the request asks for {name_text(name)}, and this policy allows no wildcard")
-    if not names:
-        raise InvalidInputError("the request names no host: neither a subjectAltName nor a common name that is one")
-    ignored = _not_honoured(request)
-    if ignored and policy.other_requests == "refuse":
-        raise InvalidInputError(f"the request asks for what this policy does not give: {'; '.join(ignored)}")
-    return HonouredRequest(
-        public_key=_acceptable_key(request, policy), names=tuple(dict.fromkeys(names)), ignored=tuple(ignored)
-    )
-
-
-def _acceptable_key(request: x509.CertificateSigningRequest, policy: RequestPolicy) -> PublicKey:
-    try:
-        key = read("the request's public key cannot be used", request.public_key)
-    except MalformedDataError as error:
-        raise InvalidInputError(str(error)) from None
-    if isinstance(key, rsa.RSAPublicKey):
-        exponent = key.public_numbers().e
-        if key.key_size < policy.minimum_rsa_bits or exponent < 3 or exponent % 2 == 0:
-            raise InvalidInputError(
-                f"the request's key is {key_type_name(key)} with exponent {exponent}; RSA keys have at least "
-                f"{policy.minimum_rsa_bits} bits"
-            )
-        return key
-    if isinstance(key, ec.EllipticCurvePublicKey) and key.curve.name in ("secp256r1", "secp384r1", "secp521r1"):
-        return key
-    raise InvalidInputError(f"the request's key is {key_type_name(key)}; RSA and the NIST curves are accepted")
-
-
-def _not_honoured(request: x509.CertificateSigningRequest) -> list[str]:
-    """What is asked for beyond a key and names, in words. Asking for what is given anyway is nothing."""
-    found = []
-    for extension in request.extensions:
-        value = extension.value
-        if isinstance(value, x509.BasicConstraints) and value.ca:
-            raise InvalidInputError(
-                "the request asks to be an authority (basicConstraints CA); make an intermediate instead"
-            )
-        if isinstance(value, x509.KeyUsage) and (value.key_cert_sign or value.crl_sign):
-            raise InvalidInputError("the request asks for keyCertSign or cRLSign, which only authorities have")
-        if isinstance(value, x509.ExtendedKeyUsage):
-            others = [oid.dotted_string for oid in value if oid != ExtendedKeyUsageOID.SERVER_AUTH]
-            if others:
-                found.append(f"extended key usages {', '.join(others)}")
-        elif not isinstance(value, (x509.SubjectAlternativeName, x509.BasicConstraints, x509.KeyUsage)):
-            found.append(f"the extension {extension.oid.dotted_string}")
-    fields = (attribute for attribute in request.subject if attribute.oid != x509.NameOID.COMMON_NAME)
-    return found + [f"the subject field {attribute.rfc4514_string()}" for attribute in fields]

@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
-from mlsssl._formats import keys
 from mlsssl.errors import MalformedDataError, MlssslError
 
 if TYPE_CHECKING:
@@ -27,6 +26,9 @@ if TYPE_CHECKING:
 P = ParamSpec("P")
 R = TypeVar("R")
 D = TypeVar("D")
+
+DIFFIE_HELLMAN = ("1.2.840.113549.1.3.1", "1.2.840.10046.2.1")
+"""The object identifiers of PKCS#3 and ANSI X9.42."""
 
 UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm)
 """What `call` raises over foreign bytes, and nothing else; only key readers tell them apart."""
@@ -102,8 +104,30 @@ serial_of = attrgetter("serial_number")
 
 
 def public_key_of(certificate: x509.Certificate) -> CertificatePublicKeyTypes:
-    """The public key. `MalformedDataError` when it cannot be read."""
-    return read("this certificate's public key cannot be read", keys.public_key_of, certificate)
+    """The public key. `MalformedDataError` when it cannot be read, or is a Diffie-Hellman key (`check_public_kind`)."""
+    return read("this certificate's public key cannot be read", key_of, certificate)
+
+
+def key_of(certificate: x509.Certificate) -> CertificatePublicKeyTypes:
+    """For `call` and `read_or`: the public key of a certificate, as cryptography reads it.
+
+    Raises:
+        UnsupportedAlgorithm: as `check_public_kind`.
+        ValueError, TypeError, UnsupportedAlgorithm, InternalError: cryptography's word on an odd key.
+    """
+    check_public_kind(certificate.public_key_algorithm_oid.dotted_string)
+    return certificate.public_key()
+
+
+def check_public_kind(algorithm: str) -> None:
+    """Refuse to have a public key read that is dear and good for nothing.
+
+    Raises:
+        UnsupportedAlgorithm: it is for Diffie-Hellman. OpenSSL computes with it on reading, seconds at 16 384 bits,
+            and nothing can be signed or served with it.
+    """
+    if algorithm in DIFFIE_HELLMAN:
+        raise UnsupportedAlgorithm("a Diffie-Hellman key, which signs and serves nothing")
 
 
 def name_text(name: x509.Name) -> str:

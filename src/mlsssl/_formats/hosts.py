@@ -1,4 +1,10 @@
-"""Names of servers: what a client asks for, what a certificate presents, and when the two match (RFC 9525)."""
+"""Host names, wildcards and IP addresses: read as clients, people and certificates write them, and matched (RFC 9525).
+
+One parser of addresses, one IDNA encoder, one rule for the form of a DNS name (`dns_problem`) and one match
+(`matches_any`). Who is asked for a name differs, and so does how much is forgiven: `parse_host` takes what a client may
+be asked to connect to, `parse_name` only what a certificate should carry, `lenient_address` whatever some client might
+take for an address, because what is read differently there would be a way past name constraints.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +12,9 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
+from cryptography import x509
+
+from mlsssl._formats import foreign
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 
@@ -14,12 +23,17 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Address",
+    "any_matches",
     "common_name_host",
+    "dns_name",
     "dns_problem",
     "idna_problem",
     "lenient_address",
     "matches_any",
+    "name_text",
     "parse_host",
+    "parse_name",
+    "parse_subtree",
     "to_a_labels",
 ]
 
@@ -27,6 +41,7 @@ Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NO_HOST = re.compile(r"[\s\x00-\x1f\x7f/@\[\]]")
 _LDH_UNDERSCORE = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII)
+_LONGEST = 253  # RFC 1035 section 2.3.4, as text
 
 
 def parse_host(host: str) -> str | Address:
@@ -40,17 +55,81 @@ def parse_host(host: str) -> str | Address:
     """
     if not isinstance(host, str) or not host or len(host) > 1000:
         raise InvalidInputError(f"a host is a DNS name or an IP address, not {host!r:.80}")
-    bare = host[1:-1] if host[0] == "[" and host[-1] == "]" else host
+    bare = _bare(host)
     name = bare if ":" in bare else to_a_labels(bare)  # which makes digits of other scripts ASCII
-    if ":" in name or name[-1:].isdigit():
-        try:
-            return ipaddress.ip_address(name)
-        except ValueError:
-            if ":" in name:
-                raise InvalidInputError(f"{shown(host)} is not an IPv6 address, and a host has no port here") from None
+    address = _address(name)
+    if address is not None:
+        return address
+    if ":" in name:
+        raise InvalidInputError(f"{shown(host)} is not an IPv6 address, and a host has no port here")
     if not name or _NO_HOST.search(name):
         raise InvalidInputError(f"{shown(host)} is not a DNS name")
     return name
+
+
+def parse_name(text: str) -> x509.DNSName | x509.IPAddress:
+    """The subjectAltName entry for a name as people write it.
+
+    Args:
+        text: A DNS name of at most 253 characters (RFC 1035 section 2.3.4), whose first label may be a whole
+            `*`; an internationalised name, which becomes A-labels (UTS 46, IDNA 2008); or an IPv4 or IPv6
+            address, with or without brackets. Case and a trailing dot are dropped. Underscores are accepted,
+            for Windows host names have them.
+
+    Raises:
+        InvalidInputError: it is none of these; the message says why.
+    """
+    if not isinstance(text, str):
+        raise InvalidInputError(f"a name is text, not {type(text).__name__}: {shown(text)}")
+    address = _address(text)
+    if address is None:
+        return x509.DNSName(dns_name(text))
+    if isinstance(address, ipaddress.IPv6Address) and address.scope_id:
+        raise InvalidInputError(f"{shown(text)}: a certificate cannot carry an IPv6 scope id")
+    return x509.IPAddress(address)
+
+
+def dns_name(text: str) -> str:
+    """A DNS name in the form in which a certificate carries it; the rules are `parse_name`'s."""
+    wildcard = "*." if text.startswith("*.") else ""
+    name = wildcard + to_a_labels(text.removeprefix(wildcard))
+    problem = dns_problem(name)
+    if problem not in (None, "dns-name-underscore"):
+        raise InvalidInputError(_explain(text, name, problem))
+    return name
+
+
+def _explain(text: str, name: str, problem: str) -> str:
+    if problem == "wildcard-top-level":
+        return f"{shown(text)}: clients ignore a wildcard directly under a top-level label; name the host"
+    if len(name) > _LONGEST:
+        return f"a DNS name has at most {_LONGEST} characters; this one has {len(name)}"
+    labels = name.removeprefix("*.").split(".")
+    label = next((label for label in labels if not _LDH_UNDERSCORE.fullmatch(label)), None)
+    if label is None:
+        return f"{shown(text)} is not an IP address, and a DNS name's last label is not a number"
+    if not 1 <= len(label) <= 63:
+        return f"{shown(text)}: each label of a DNS name has 1 to 63 characters"
+    if "*" in label:
+        return f"{shown(text)}: a wildcard is the whole first label, as in *.example.com (RFC 9525 section 6.3)"
+    if ":" in text or "/" in text:
+        return f"{shown(text)} is not a DNS name; give the host alone, without scheme, port or path"
+    return f"{shown(text)}: the label {shown(label)} may have letters, digits and inner hyphens only"
+
+
+def _address(text: str) -> Address | None:
+    """The address as everybody writes it, with or without brackets."""
+    bare = _bare(text)
+    if ":" not in bare and not bare[-1:].isdigit():
+        return None  # no address ends in a letter unless it has colons; spares an exception for each host name
+    try:
+        return ipaddress.ip_address(bare)
+    except ValueError:
+        return None
+
+
+def _bare(text: str) -> str:
+    return text[1:-1] if text[:1] == "[" and text[-1:] == "]" else text
 
 
 def common_name_host(text: str) -> str | Address | None:
@@ -91,23 +170,15 @@ def dns_problem(name: str) -> str | None:
             return "wildcard-malformed"
         rest = lower[2:]
     labels = rest.split(".")
-    if not all(_LDH_UNDERSCORE.fullmatch(label) for label in labels) or len(lower) > 253:
+    if not all(_LDH_UNDERSCORE.fullmatch(label) for label in labels) or len(lower) > _LONGEST:
         return "dns-name-malformed"
     if labels[-1].isdigit():
-        return "ip-as-dns-name" if _is_address(lower) else "dns-name-malformed"
+        return "ip-as-dns-name" if _address(lower) is not None else "dns-name-malformed"
     if rest != lower and len(labels) < 2:
         return "wildcard-top-level"
     if "_" in rest:
         return "dns-name-underscore"
     return None
-
-
-def _is_address(text: str) -> bool:
-    try:
-        ipaddress.ip_address(text)
-    except ValueError:
-        return False
-    return True
 
 
 def idna_problem(name: str) -> str | None:
@@ -144,13 +215,20 @@ def matches_any(host: str | Address, dns_names: Iterable[str], addresses: Iterab
     return False
 
 
+def any_matches(presented: Iterable[str], wanted: x509.DNSName | x509.IPAddress) -> bool:
+    """`matches_any` for a certificate's names as text, where a wildcard is also found by its own name."""
+    if isinstance(wanted, x509.IPAddress):
+        return matches_any(wanted.value, (), map(_address, presented))  # type: ignore[arg-type]  # never a network
+    names = [name.lower() for name in presented]
+    return wanted.value in names or matches_any(wanted.value, names, ())
+
+
 def lenient_address(text: str) -> Address | None:
     """The address that some client might read in `text`: leading zeros, octal, hexadecimal, fewer parts, brackets."""
     bare = text.strip().strip("[]")
-    try:
-        return ipaddress.ip_address(bare)
-    except ValueError:
-        pass
+    address = _address(bare)
+    if address is not None:
+        return address
     parts = bare.split(".")
     if not 1 <= len(parts) <= 4 or not bare.isascii() or len(bare) > 64:
         return None
@@ -176,3 +254,40 @@ def _lenient_number(part: str) -> int | None:
     if not part.isdigit():
         return None
     return int(part)
+
+
+def name_text(name: x509.GeneralName) -> str:
+    """A subjectAltName entry as text: `www.example.com`, `10.0.0.5`; other kinds with their kind in front."""
+    if isinstance(name, x509.DNSName):
+        return name.value
+    if isinstance(name, x509.IPAddress):
+        return str(name.value)
+    if isinstance(name, x509.DirectoryName):
+        return f"dirName:{foreign.name_text(name.value)}"
+    kind = {x509.RFC822Name: "email", x509.UniformResourceIdentifier: "URI"}.get(type(name), type(name).__name__)
+    return f"{kind}:{name.value}"
+
+
+def parse_subtree(text: str) -> x509.DNSName | x509.IPAddress:
+    """A name-constraint subtree: a DNS domain (`corp.test`: itself and all below) or a network (`10.0.0.0/8`).
+
+    Raises:
+        InvalidInputError: it is neither, or a network with host bits set, or a domain with a leading dot, which RFC
+            5280 does not have and which means the names below alone to those who read it.
+    """
+    if not isinstance(text, str) or not text:
+        raise InvalidInputError(f"a name constraint is a domain or a network as text, not {shown(text)}")
+    if "/" in text or _address(text) is not None:
+        try:
+            return x509.IPAddress(ipaddress.ip_network(text))
+        except ValueError as error:
+            raise InvalidInputError(f"{shown(text)} is not a network: {error}") from None
+    if "*" in text:
+        raise InvalidInputError(
+            f"{shown(text)}: a constraint has no wildcard; {shown(text.lstrip('*.'))} covers all below it"
+        )
+    if text[0] == ".":
+        raise InvalidInputError(
+            f"{shown(text)}: a constraint has no leading dot; {shown(text.lstrip('.'))} covers all below it, too"
+        )
+    return x509.DNSName(dns_name(text))

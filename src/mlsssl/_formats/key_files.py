@@ -8,9 +8,6 @@ a key that signs and decrypts all the same.
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from typing import TYPE_CHECKING
 
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
@@ -18,20 +15,21 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import padding, rsa
 from cryptography.hazmat.primitives.serialization import load_der_private_key, load_pem_private_key
 
-from mlsssl._formats import asn1, ber
-from mlsssl._formats.budget import DSA, DSA_BYTES, KEY, KEY_BYTES, RSA_BITS, rsa_cost
-from mlsssl._formats.foreign import UNREADABLE, call, reason
-from mlsssl._formats.keys import DIFFIE_HELLMAN
+from mlsssl._formats import der
+from mlsssl._formats.budget import DSA, DSA_BYTES, KEY, KEY_BYTES, RSA_BITS, WorkBudget, rsa_cost
+from mlsssl._formats.foreign import DIFFIE_HELLMAN, UNREADABLE, call, reason
+from mlsssl._formats.keys import PrivateKey, is_private_key, key_type_name
+from mlsssl._formats.pem import blocks, decode
 from mlsssl._formats.pkcs12.encryption import read_encryption
+from mlsssl._messages.arguments import check_password
 from mlsssl.errors import MalformedDataError, UnsupportedError, WrongPasswordError
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
-    from mlsssl._formats.budget import WorkBudget
     from mlsssl._formats.pkcs12.encryption import Encryption
 
-__all__ = ["check_size", "load_plain_key", "looks_like_key", "read_private_key", "rsa_problem", "try_out"]
+__all__ = ["check_size", "load_plain_key", "load_private_key", "looks_like_key", "rsa_problem", "try_out"]
 
 _DSA_OID = "1.2.840.10040.4.1"
 # The others are not handed to OpenSSL at all: it computes the public half of Diffie-Hellman keys, of any size.
@@ -45,8 +43,33 @@ _READ = {
     "1.3.101.113": "Ed448",
     _DSA_OID: "DSA",
 }
-_BEGIN_KEY = re.compile(rb"-----BEGIN ((?:[A-Z0-9]{1,20} ){0,2}PRIVATE KEY)-----")
 _LARGEST_EXPONENT = 256  # bits: FIPS 186-5, appendix A.1.1; honest ones have 2 to 32
+
+
+def load_private_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:
+    """A private key from PEM or DER (PKCS#8, PKCS#1, SEC 1).
+
+    Args:
+        data: The file's bytes; of several keys in PEM the first is read.
+        password: None for an unencrypted key. A password given for an unencrypted key is ignored.
+        budget: Pays for the work; one of its own when not given.
+
+    Raises:
+        InvalidInputError: the password is not text.
+        WrongPasswordError: it is encrypted, and the password is missing or wrong.
+        MalformedDataError: it is no private key, or costs more work than the budget allows.
+        UnsupportedError: it is a key of another kind than RSA and EC, or encrypted by what is not read.
+    """
+    check_password(password)
+    key = _read_private_key(data, password, budget or WorkBudget())
+    if is_private_key(key):
+        return key
+    raise UnsupportedError(f"the private key is {key_type_name(key.public_key())}; RSA and EC keys can be used")
+
+
+def _read_private_key(data: bytes, password: str | None, budget: WorkBudget) -> PrivateKeyTypes:
+    """A private key of any kind that is read; arguments and errors as `load_private_key`."""
+    return _read_pem(data, password, budget) if b"-----BEGIN" in data else _read_der(data, password, budget)
 
 
 def check_size(size: int) -> None:
@@ -55,23 +78,13 @@ def check_size(size: int) -> None:
         raise MalformedDataError(f"a private key of {size} bytes; at most {KEY_BYTES} are read (RSA: {RSA_BITS} bits)")
 
 
-def read_private_key(data: bytes, password: str | None, budget: WorkBudget) -> PrivateKeyTypes:
-    """A private key of any kind that is read; arguments and errors as `keys.load_private_key`."""
-    return _read_pem(data, password, budget) if b"-----BEGIN" in data else _read_der(data, password, budget)
-
-
 def _read_pem(data: bytes, password: str | None, budget: WorkBudget) -> PrivateKeyTypes:
-    begin = _BEGIN_KEY.search(data)
-    end = -1 if begin is None else data.find(b"-----END " + begin[1] + b"-----", begin.end())
-    if begin is None or end < 0:
+    block = next((text for label, text in blocks(data) if label.endswith(b"PRIVATE KEY")), None)
+    if block is None:
         raise MalformedDataError("this is no private key that can be read: no BEGIN and END of a PRIVATE KEY")
-    body = data[begin.end() : end]
-    if b"Proc-Type:" not in body:
-        try:
-            return _read_der(base64.b64decode(b"".join(body.split()), validate=True), password, budget)
-        except binascii.Error:
-            raise MalformedDataError("this is no private key that can be read: its base64 is damaged") from None
-    return _read_old_pem(data[begin.start() : end] + b"-----END " + begin[1] + b"-----\n", password, budget)
+    if b"Proc-Type:" in block:
+        return _read_old_pem(block + b"\n", password, budget)
+    return _read_der(decode(block), password, budget)
 
 
 def _read_old_pem(block: bytes, password: str | None, budget: WorkBudget) -> PrivateKeyTypes:
@@ -92,13 +105,13 @@ def _read_old_pem(block: bytes, password: str | None, budget: WorkBudget) -> Pri
     return key
 
 
-def _read_der(der: bytes, password: str | None, budget: WorkBudget) -> PrivateKeyTypes:
-    encrypted = _encryption_of(der)
+def _read_der(encoded: bytes, password: str | None, budget: WorkBudget) -> PrivateKeyTypes:
+    encrypted = _encryption_of(encoded)
     if encrypted is None:
-        return load_plain_key(der, budget)
+        return load_plain_key(encoded, budget)
     if not password:
         raise WrongPasswordError("the private key is encrypted; give its password")
-    check_size(len(der))
+    check_size(len(encoded))
     encryption, data = encrypted
     if encryption.cipher is None:
         raise UnsupportedError(f"the private key is encrypted with {encryption.refusal}, which is not read here")
@@ -108,14 +121,14 @@ def _read_der(der: bytes, password: str | None, budget: WorkBudget) -> PrivateKe
     raise WrongPasswordError("this password does not open the private key (or the key is damaged)")
 
 
-def _encryption_of(der: bytes) -> tuple[Encryption, bytes] | None:
+def _encryption_of(encoded: bytes) -> tuple[Encryption, bytes] | None:
     """How a PKCS#8 EncryptedPrivateKeyInfo (RFC 5958, section 3) is encrypted, and the octets; None for another key."""
-    with asn1.decoding("a private key"):
-        fields = ber.Fields(ber.only(der))
-        algorithm = fields.optional(ber.SEQUENCE)
+    with der.decoding("a private key"):
+        fields = der.Fields(der.only(encoded))
+        algorithm = fields.optional(der.SEQUENCE)
         if algorithm is None:
             return None
-        encryption, data = read_encryption(algorithm), ber.octets(fields.take())
+        encryption, data = read_encryption(algorithm), der.octets(fields.take())
         fields.end()
         return encryption, data
 
@@ -123,35 +136,35 @@ def _encryption_of(der: bytes) -> tuple[Encryption, bytes] | None:
 def looks_like_key(data: bytes) -> bool:
     """Whether decrypted bytes have the shape of a private key: then the password was right."""
     try:
-        with asn1.decoding("a private key"):
-            return len(ber.members(ber.only(data), ber.SEQUENCE, most=16)) >= 3
+        with der.decoding("a private key"):
+            return len(der.members(der.only(data), der.SEQUENCE, most=16)) >= 3
     except MalformedDataError:
         return False
 
 
-def load_plain_key(der: bytes, budget: WorkBudget) -> PrivateKeyTypes:
+def load_plain_key(encoded: bytes, budget: WorkBudget) -> PrivateKeyTypes:
     """The private key in unencrypted DER: PKCS#8, PKCS#1, SEC 1, or OpenSSL's old form of DSA.
 
     Args:
-        der: The key alone.
+        encoded: The key alone.
         budget: Pays for it.
 
     Raises:
         MalformedDataError: it is no private key, its numbers do not belong together, or it costs too much.
         UnsupportedError: it is of a kind that is not read.
     """
-    check_size(len(der))
-    identifier = _algorithm(der)
+    check_size(len(encoded))
+    identifier = _algorithm(encoded)
     if identifier is not None and identifier not in _READ:
         kind = "for Diffie-Hellman" if identifier in DIFFIE_HELLMAN else f"of the kind {identifier}"
         raise UnsupportedError(f"the private key is {kind}, which no TLS server has")
     if identifier == _DSA_OID:
-        if len(der) > DSA_BYTES:
-            raise MalformedDataError(f"a DSA key of {len(der)} bytes; at most {DSA_BYTES} are read")
+        if len(encoded) > DSA_BYTES:
+            raise MalformedDataError(f"a DSA key of {len(encoded)} bytes; at most {DSA_BYTES} are read")
         budget.spend(DSA, "a DSA key")
     budget.spend(KEY, "a private key")
     try:
-        key = call(load_der_private_key, der, None, unsafe_skip_rsa_key_validation=True)
+        key = call(load_der_private_key, encoded, None, unsafe_skip_rsa_key_validation=True)
     except UnsupportedAlgorithm as error:
         raise UnsupportedError(f"the private key is of a kind that cannot be read here: {reason(error)}") from None
     except UNREADABLE as error:
@@ -161,13 +174,13 @@ def load_plain_key(der: bytes, budget: WorkBudget) -> PrivateKeyTypes:
     return key
 
 
-def _algorithm(der: bytes) -> str | None:
+def _algorithm(encoded: bytes) -> str | None:
     """The object identifier of a PKCS#8 key; None for the older forms, which have none in that place."""
-    with asn1.decoding("a private key"):
-        fields = ber.Fields(ber.only(der))
-        fields.take(ber.INTEGER)
-        algorithm = fields.optional(ber.SEQUENCE)
-        return None if algorithm is None else ber.oid(ber.Fields(algorithm).take())
+    with der.decoding("a private key"):
+        fields = der.Fields(der.only(encoded))
+        fields.take(der.INTEGER)
+        algorithm = fields.optional(der.SEQUENCE)
+        return None if algorithm is None else der.oid(der.Fields(algorithm).take())
 
 
 def try_out(key: rsa.RSAPrivateKey, budget: WorkBudget) -> None:

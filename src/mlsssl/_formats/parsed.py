@@ -17,7 +17,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats import foreign
-from mlsssl._formats.keys import public_key_of
+from mlsssl._formats.der import dotted_oid, read_tlv, split_sequence, write, write_sequence
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
@@ -25,11 +25,9 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
-    from mlsssl._validator.report import Finding
 
-__all__ = ["ExtensionProblem", "View", "dotted_oid", "issuer_view", "read_tlv", "split_sequence"]
+__all__ = ["ExtensionProblem", "View", "issuer_view"]
 
-_SEQUENCE, _SET, _INTEGER, _BOOLEAN, _OID, _OCTETS, _BITS = 0x30, 0x31, 0x02, 0x01, 0x06, 0x04, 0x03
 UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
 
 EXTENSIONS = "2.5.29"
@@ -43,61 +41,6 @@ E = TypeVar("E", bound=x509.ExtensionType)
 _dates_of = attrgetter("not_valid_before_utc", "not_valid_after_utc")
 _signature_oid_of = attrgetter("signature_algorithm_oid.dotted_string")
 _subject_of = attrgetter("subject")
-
-
-def read_tlv(data: bytes, position: int) -> tuple[int, int, int]:
-    """The tag, the start of the content and its end, of the DER element at `position`; low tag numbers only.
-
-    Raises:
-        MalformedDataError: the element does not fit into `data`, or its length is not definite.
-    """
-    try:
-        tag, length = data[position], data[position + 1]
-        start = position + 2
-        if length >= 0x80:
-            count = length & 0x7F
-            if not 1 <= count <= 4:
-                raise MalformedDataError("a DER length is not definite or is absurdly long")
-            length = int.from_bytes(data[start : start + count], "big")
-            start += count
-    except IndexError:
-        raise MalformedDataError("DER ends in the middle of an element") from None
-    if start + length > len(data):
-        raise MalformedDataError("a DER element is longer than its container")
-    return tag, start, start + length
-
-
-def split_sequence(data: bytes, start: int, end: int) -> list[tuple[int, int, int, int]]:
-    """The elements between `start` and `end`: tag, first byte, start of content, end.
-
-    Raises:
-        MalformedDataError: one of them does not fit.
-    """
-    elements = []
-    while start < end:
-        # The two lengths that nearly every element has are read here: this loop is most of a certificate's cost.
-        if start + 4 <= end and (length := data[start + 1]) < 0x80:
-            content = start + 2
-        elif start + 4 <= end and length == 0x82:
-            content = start + 4
-            length = data[start + 2] << 8 | data[start + 3]
-        else:
-            _, content, stop = read_tlv(data, start)
-            length = stop - content
-        stop = content + length
-        if stop > end:
-            raise MalformedDataError("a DER element is longer than its container")
-        elements.append((data[start], start, content, stop))
-        start = stop
-    return elements
-
-
-def _element(tag: int, content: bytes) -> bytes:
-    size = len(content)
-    if size < 0x80:
-        return bytes((tag, size)) + content
-    length = size.to_bytes((size.bit_length() + 7) // 8, "big")
-    return bytes((tag, 0x80 | len(length))) + length + content
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +115,7 @@ class View:
         self._subject_text: str | None = None
         self.signature_oid: str = foreign.read_or("unreadable", _signature_oid_of, certificate)
         # What was found about it as an issuer by itself, for whom; see pathbuild.
-        self.judged: tuple[object, bool, list[Finding]] | None = None
+        self.judged: tuple[object, bool, list[Any]] | None = None
         self.problems: tuple[ExtensionProblem, ...] = ()
         self._by_type: dict[type[x509.ExtensionType], x509.Extension[Any]] = {}
         self.unknown: list[tuple[str, bool, bytes]] = []
@@ -216,8 +159,8 @@ class View:
                 )
                 continue
             seen.add(oid)
-            alone = _element(0xA3, _element(_SEQUENCE, der[first:stop]))
-            probe = _element(_SEQUENCE, _element(_SEQUENCE, shell + alone) + self.outer_algorithm + b"\x03\x02\x00\x00")
+            alone = write(0xA3, write_sequence(der[first:stop]))
+            probe = write_sequence(write_sequence(shell + alone) + self.outer_algorithm + b"\x03\x02\x00\x00")
             try:
                 self._take(foreign.call(foreign.extensions_of, foreign.call(x509.load_der_x509_certificate, probe)))
             except foreign.UNREADABLE as error:
@@ -298,7 +241,7 @@ class View:
         """The key, or None when it cannot be read; then `key_problem` says why."""
         if self._public_key is None:
             try:
-                self._public_key = foreign.call(public_key_of, self.certificate)
+                self._public_key = foreign.call(foreign.key_of, self.certificate)
             except foreign.UNREADABLE as error:
                 self._public_key = foreign.reason(error)
         return None if isinstance(self._public_key, str) else self._public_key
@@ -321,21 +264,6 @@ def name_text(certificate: x509.Certificate, which: str) -> str:
     if not text:
         return "(empty name)"
     return text if len(text) <= 200 else f"{text[:200]}…"
-
-
-def dotted_oid(content: bytes) -> str:
-    """An OBJECT IDENTIFIER's content as dotted text; unreadable content as hex."""
-    if not content or content[-1] & 0x80 or len(content) > 64:
-        return content[:16].hex() or "(none)"
-    arcs: list[int] = []
-    value = 0
-    for byte in content:
-        value = value << 7 | byte & 0x7F
-        if not byte & 0x80:
-            arcs.append(value)
-            value = 0
-    first = min(arcs[0] // 40, 2)
-    return ".".join(map(str, [first, arcs[0] - 40 * first, *arcs[1:]]))
 
 
 def issuer_view(certificate: x509.Certificate) -> View:

@@ -1,49 +1,73 @@
-"""Reading certificates, told apart by content: PEM with any number of blocks, or DER."""
+"""The blocks of PEM text (RFC 7468), and certificates out of PEM and DER: their leaf, chain, extensions and keys."""
 
 from __future__ import annotations
 
+import base64
+import binascii
 import re
 from collections import deque
 from contextlib import suppress
 from operator import attrgetter
-from typing import TYPE_CHECKING, Literal, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats.foreign import extensions_of, public_key_of, read, read_or
-from mlsssl._formats.keys import load_private_key, spki
+from mlsssl._formats.keys import spki
 from mlsssl._formats.parsed import EXTENSIONS, View
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from mlsssl._formats.budget import WorkBudget
     from mlsssl._formats.keys import PrivateKey
 
-_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 ]{1,64})-----")
-_PEM_LIMIT = 1000
+_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 #]{1,64})-----")
 
 ExtensionType = TypeVar("ExtensionType", bound=x509.ExtensionType)
 
 
-def format_of(data: bytes) -> Literal["pem", "pfx", "pkcs7", "certificate"]:
-    """Which format the bytes claim to be in, by their first element; `certificate` when nothing is known.
+def blocks(data: bytes, *, most: int = 1000) -> Iterator[tuple[bytes, bytes]]:
+    """Label and text of each block of PEM, armour and all; a BEGIN without its END is passed over.
 
-    All three binary ones are an ASN.1 SEQUENCE. Its first element is the version number 3 in a PFX (RFC 7292),
-    an object identifier in PKCS#7 (RFC 2315), and another SEQUENCE in a certificate (RFC 5280).
+    Each BEGIN may cost one look through the rest of the file for its END, so it is they that are counted.
+
+    Raises:
+        MalformedDataError: there are more than `most`.
     """
-    if b"-----BEGIN" in data:
-        return "pem"
-    if data[:1] == b"\x30" and len(data) > 2:
-        length_octets = data[1] & 0x7F if data[1] > 0x80 else 0
-        first = data[2 + length_octets : 5 + length_octets]
-        if first == b"\x02\x01\x03":
-            return "pfx"
-        if first[:1] == b"\x06":
-            return "pkcs7"
-    return "certificate"
+    position, begun = 0, 0
+    while (begin := _BEGIN.search(data, position)) is not None:
+        begun += 1
+        if begun > most:
+            raise MalformedDataError(f"more than {most} PEM blocks in one file")
+        label = begin.group(1)
+        end = b"-----END " + label + b"-----"
+        last = data.find(end, begin.end())
+        if last < 0:
+            position = begin.end() - 5  # whose hyphens may be another's
+        else:
+            position = last + len(end)
+            yield label, data[begin.start() : position]
+
+
+def decoded(data: bytes, *labels: bytes) -> bytes:
+    """The bytes that the first block with one of these labels stands for; what has none is DER, and returned as it is.
+
+    Raises:
+        MalformedDataError: its base64 is damaged, or there are too many blocks.
+    """
+    text = next((text for label, text in blocks(data) if label in labels), None)
+    return data if text is None else decode(text)
+
+
+def decode(block: bytes) -> bytes:
+    """The bytes that a block stands for. `MalformedDataError` when its base64 is damaged."""
+    body = block[block.index(b"-----", 5) + 5 : block.rindex(b"-----END")]
+    try:
+        return base64.b64decode(b"".join(body.split()), validate=True)
+    except binascii.Error:
+        raise MalformedDataError("this PEM text is damaged: its base64 cannot be decoded") from None
 
 
 def load_der(data: bytes) -> x509.Certificate:
@@ -60,71 +84,16 @@ def readable(ders: Iterable[bytes]) -> Iterator[x509.Certificate]:
             yield load_der(der)
 
 
-def blocks(data: bytes, label: bytes) -> Iterator[bytes]:
-    """The PEM blocks with this label, armour and all, unread."""
-    begin, end = b"-----BEGIN " + label + b"-----", b"-----END " + label + b"-----"
-    first = data.find(begin)
-    while first >= 0 and (last := data.find(end, first)) >= 0:
-        yield data[first : last + len(end)]
-        first = data.find(begin, last)
-
-
-def probe(certificate: x509.Certificate) -> None:
+def probe(certificate: x509.Certificate, what: str = "a field of this certificate cannot be read") -> None:
     """Touch what everything here relies on, for cryptography parses it lazily.
 
     Raises:
         MalformedDataError: a name, a date or the serial number cannot be read.
     """
-    read("a field of this certificate cannot be read", _needed_fields, certificate)
+    read(what, _needed_fields, certificate)
 
 
 _needed_fields = attrgetter("subject", "issuer", "serial_number", "not_valid_before_utc", "not_valid_after_utc")
-
-
-def load_pem(
-    data: bytes, password: str | None, budget: WorkBudget | None = None
-) -> tuple[list[x509.Certificate], PrivateKey | None]:
-    """The certificates in file order, and the first private key if there is one, paid for from the budget.
-
-    Raises:
-        WrongPasswordError: the key is encrypted, and the password is missing or wrong.
-        MalformedDataError: a block is damaged, or there is no certificate and no key.
-    """
-    certificates: list[x509.Certificate] = []
-    key: PrivateKey | None = None
-    for count, (label, block) in enumerate(_armoured(data)):
-        if label in (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"):
-            what = f"PEM block {count + 1} is no certificate"
-            certificates.append(read(what, x509.load_pem_x509_certificate, block))
-            read(what, _needed_fields, certificates[-1])
-        elif label.endswith(b"PRIVATE KEY") and key is None:
-            key = load_private_key(block, password, budget)
-    if not certificates and key is None:
-        raise MalformedDataError("no certificate and no private key between BEGIN and END lines in this PEM text")
-    return certificates, key
-
-
-def _armoured(data: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """Label and text of each PEM block; a BEGIN without its END is passed over.
-
-    Each BEGIN may cost one look through the rest of the file for its END, so it is they that are counted.
-
-    Raises:
-        MalformedDataError: there are too many of them.
-    """
-    position, begun = 0, 0
-    while (begin := _BEGIN.search(data, position)) is not None:
-        begun += 1
-        if begun > _PEM_LIMIT:
-            raise MalformedDataError(f"more than {_PEM_LIMIT} PEM blocks in one file")
-        label = begin.group(1)
-        end = b"-----END " + label + b"-----"
-        last = data.find(end, begin.end())
-        if last < 0:
-            position = begin.end() - 5  # whose hyphens may be another's
-        else:
-            position = last + len(end)
-            yield label, data[begin.start() : position]
 
 
 def to_pem(certificates: Iterable[x509.Certificate]) -> bytes:

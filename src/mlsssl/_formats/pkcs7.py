@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import base64
 from typing import TYPE_CHECKING, Literal
 
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, pkcs7
+from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
-from mlsssl._formats import asn1, ber
-from mlsssl._formats.pem import load_der, public_key_bytes
+from mlsssl._formats import der
+from mlsssl._formats.identifiers import SIGNED_DATA
+from mlsssl._formats.pem import decoded, load_der
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from mlsssl._formats.keytypes import PrivateKey
 
 _SIZE_LIMIT = 16 * 1024 * 1024
 _COUNT_LIMIT = 10_000
@@ -24,7 +23,7 @@ _PEM_LABELS = (b"PKCS7", b"PKCS #7 SIGNED DATA", b"CMS", b"CERTIFICATE")  # RFC 
 
 
 def load_pkcs7(data: bytes) -> list[x509.Certificate]:
-    """The certificates in a .spc or .p7b, in the order of the file, which means nothing: `find_leaf` knows better.
+    """The certificates in a .spc or .p7b, in the order of the file, which means nothing: `pem.find_leaf` knows better.
 
     DER, BER and PEM are read. Signatures and revocation lists in it are passed over.
 
@@ -33,18 +32,18 @@ def load_pkcs7(data: bytes) -> list[x509.Certificate]:
     """
     if len(data) > _SIZE_LIMIT:
         raise MalformedDataError(f"{len(data)} bytes are too many for a bag of certificates")
-    der = _unarmour(data)
-    with asn1.decoding("PKCS#7 (.p7b, .spc)"):
-        info = ber.Fields(ber.only(der))
-        if ber.oid(info.take()) != asn1.SIGNED_DATA:
+    encoded = decoded(data, *_PEM_LABELS)
+    with der.decoding("PKCS#7 (.p7b, .spc)"):
+        info = der.Fields(der.only(encoded))
+        if der.oid(info.take()) != SIGNED_DATA:
             raise MalformedDataError("this PKCS#7 file is encrypted or something else, not a bag of certificates")
-        signed = ber.Fields(ber.inside(info.take()))
-        for tag in (ber.INTEGER, ber.SET, ber.SEQUENCE):  # version, digests, what was signed
+        signed = der.Fields(der.inside(info.take()))
+        for tag in (der.INTEGER, der.SET, der.SEQUENCE):  # version, digests, what was signed
             signed.take(tag)
-        found = signed.optional(ber.EXPLICIT_0)  # implicit, in truth: the same octets
-        members = [] if found is None else ber.members(found, ber.EXPLICIT_0, most=_COUNT_LIMIT)
+        found = signed.optional(der.EXPLICIT_0)  # implicit, in truth: the same octets
+        members = [] if found is None else der.members(found, der.EXPLICIT_0, most=_COUNT_LIMIT)
         # RFC 5652, section 10.2.2: plain certificates carry no tag of their own; the other choices are obsolete.
-        ders = [member.raw for member in members if member.tag == ber.SEQUENCE]
+        ders = [member.raw for member in members if member.tag == der.SEQUENCE]
     certificates = [_load(one) for one in ders]
     if not certificates:
         raise MalformedDataError("this PKCS#7 file holds no certificate")
@@ -66,34 +65,8 @@ def serialize_pkcs7(certificates: Sequence[x509.Certificate], *, encoding: Liter
     return pkcs7.serialize_certificates(list(certificates), Encoding.DER if encoding == "der" else Encoding.PEM)
 
 
-def find_leaf(certificates: Sequence[x509.Certificate], private_key: PrivateKey) -> x509.Certificate:
-    """The certificate that has the public half of `private_key`; of several, the one that expires last.
-
-    Raises:
-        MalformedDataError: none has.
-    """
-    wanted = private_key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
-    matches = [certificate for certificate in certificates if public_key_bytes(certificate) == wanted]
-    if not matches:
-        raise MalformedDataError(f"none of the {len(certificates)} certificates belongs to this private key")
-    return max(matches, key=lambda certificate: certificate.not_valid_after_utc)
-
-
-def _unarmour(data: bytes) -> bytes:
-    """DER from PEM; whatever does not look like PEM is passed on as it is."""
-    for label in _PEM_LABELS:
-        _, begin, rest = data.partition(b"-----BEGIN " + label + b"-----")
-        body, end, _ = rest.partition(b"-----END " + label + b"-----")
-        if begin and end:
-            try:
-                return base64.b64decode(b"".join(body.split()), validate=True)
-            except ValueError:
-                raise MalformedDataError("this PEM file is damaged: its base64 cannot be decoded") from None
-    return data
-
-
-def _load(der: bytes) -> x509.Certificate:
+def _load(encoded: bytes) -> x509.Certificate:
     try:
-        return load_der(der)
+        return load_der(encoded)
     except MalformedDataError as error:
         raise MalformedDataError(f"a certificate in the PKCS#7 file is damaged: {error}") from None

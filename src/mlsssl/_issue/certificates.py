@@ -14,8 +14,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mlsssl._formats.keys import PrivateKey, hash_for
 from mlsssl._formats.pem import find_extension
+from mlsssl._issue.keys import hash_for
 from mlsssl._messages.arguments import check_whole
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
@@ -23,6 +23,10 @@ from mlsssl.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from typing import TypeAlias
+
+    from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
+
+    from mlsssl._formats.keys import PrivateKey
 
     PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
 
@@ -46,7 +50,7 @@ def _key_usage(*, signature: bool, encipherment: bool, authority: bool) -> x509.
 
 # Built once: constructing them is a fifth of the time a P-256 certificate takes.
 _END_ENTITY = x509.BasicConstraints(ca=False, path_length=None)
-_SERVER_AUTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+SERVER_AUTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
 _RSA_SERVER_USAGE = _key_usage(signature=True, encipherment=True, authority=False)
 _EC_SERVER_USAGE = _key_usage(signature=True, encipherment=False, authority=False)
 _AUTHORITY_USAGE = _key_usage(signature=False, encipherment=False, authority=True)
@@ -67,12 +71,17 @@ class Signer:
         self.name = certificate.subject
         self.key = key
         self.algorithm = hash_for(key)
-        ski = find_extension(certificate, x509.SubjectKeyIdentifier)
-        if ski is None:  # MakeCert's roots have none
-            self.authority_key_identifier = x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
-        else:
-            # RFC 5280 section 4.2.1.1: the issuer's SKI as it stands, whatever method made it.
-            self.authority_key_identifier = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ski)
+        self.authority_key_identifier = authority_key_identifier(certificate, key)
+
+
+def authority_key_identifier(
+    issuer: x509.Certificate, key: CertificateIssuerPrivateKeyTypes
+) -> x509.AuthorityKeyIdentifier:
+    """What points to this issuer: its SKI as it stands, whatever method made it (RFC 5280 section 4.2.1.1)."""
+    ski = find_extension(issuer, x509.SubjectKeyIdentifier)
+    if ski is None:  # MakeCert's roots have none
+        return x509.AuthorityKeyIdentifier.from_issuer_public_key(key.public_key())
+    return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ski)
 
 
 def common_name(text: str) -> x509.Name:
@@ -91,6 +100,11 @@ def common_name(text: str) -> x509.Name:
         return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
     except (ValueError, TypeError) as error:
         raise InvalidInputError(f"{shown(text)} cannot be a common name: {error}") from None
+
+
+def server_usage(key: PublicKey) -> x509.KeyUsage:
+    """The key usage that goes with a TLS server's key."""
+    return _RSA_SERVER_USAGE if isinstance(key, rsa.RSAPublicKey) else _EC_SERVER_USAGE
 
 
 def fitting_name(texts: Iterable[str]) -> str:
@@ -120,7 +134,6 @@ def server_certificate(
     crl_url: str | None = None,
 ) -> x509.Certificate:
     """A TLS server certificate (RFC 5280, and the BR where they agree with it)."""
-    usage = _RSA_SERVER_USAGE if isinstance(public_key, rsa.RSAPublicKey) else _EC_SERVER_USAGE
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -130,8 +143,8 @@ def server_certificate(
         .not_valid_before(not_before)
         .not_valid_after(not_after)
         .add_extension(_END_ENTITY, critical=True)
-        .add_extension(usage, critical=True)
-        .add_extension(_SERVER_AUTH, critical=False)
+        .add_extension(server_usage(public_key), critical=True)
+        .add_extension(SERVER_AUTH, critical=False)
         # RFC 5280 section 4.2.1.6: critical when the subject is empty, and only then.
         .add_extension(x509.SubjectAlternativeName(names), critical=subject == _EMPTY_NAME)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)

@@ -11,7 +11,7 @@ from mlsssl.errors import AccessDeniedError, MalformedDataError, StoreClosedErro
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mlsssl._formats.keytypes import PrivateKey
+    from mlsssl._formats.keys import FilePrivateKey
     from mlsssl.values import Location, Thumbprint
 
 
@@ -73,7 +73,7 @@ class PfxContent(NamedTuple):
     """What `StorePort.import_pfx` takes from a file; certificates are DER."""
 
     certificate: bytes
-    private_key: PrivateKey
+    private_key: FilePrivateKey
     friendly_name: str | None
     others: tuple[bytes, ...]
 

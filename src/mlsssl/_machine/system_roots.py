@@ -21,6 +21,7 @@ _BUNDLES = (
     "/etc/ssl/cert.pem",
     "/usr/local/share/certs/ca-root-nss.crt",
 )
+_MOST_ROOTS = 100_000
 _HASHED_NAME = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
 
@@ -62,7 +63,8 @@ def _read(path: Path) -> list[bytes]:
     except MlssslError:
         return []  # a dangling link in a folder of hashes is common, and takes no other root away
     roots = []
-    for block in pem.blocks(data, b"CERTIFICATE"):
+    for label, block in pem.blocks(data, most=_MOST_ROOTS):
         with contextlib.suppress(MalformedDataError):  # likewise a root that cannot be read here
-            roots += [pem.to_der(one) for one in pem.load_pem(block, None)[0]]
+            if label == b"CERTIFICATE":
+                roots.append(pem.to_der(pem.load_der(pem.decode(block))))
     return roots

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from hypothesis import strategies as st
 
-from mlsssl._formats.keys import KeyType, PrivateKey
+from mlsssl._issue.keys import KeyType
 from mlsssl._strategies import small_keys
 from mlsssl._strategies.chain import FAULTS, Chain, draft, finish
 from mlsssl._strategies.common import CLOCK, check_clock, check_range, integers, or_default, sampled, subset
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from hypothesis.strategies import DrawFn, SearchStrategy
 
+    from mlsssl._formats.keys import PrivateKey
     from mlsssl.certificate import Certificate
 
 FAULT_CODES = tuple(FAULTS)

@@ -7,17 +7,15 @@ import functools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from asn1crypto import core
-from asn1crypto import x509 as asn1_x509
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mlsssl._formats import names as pki_names
-from mlsssl._formats.keys import hash_for
+from mlsssl._formats import der
+from mlsssl._formats.hosts import parse_name, parse_subtree
+from mlsssl._issue.keys import hash_for
 from mlsssl._strategies import small_keys
 from mlsssl.certificate import Certificate
 
@@ -112,7 +110,7 @@ def common_name(text: str) -> x509.Name:
 def draft(*, hosts: list[str], host: str, keys: list[PrivateKey], serial: int, days: int, at: dt.datetime) -> Draft:
     """A chain that is right in every way: a leaf and, for each further key, an authority above it."""
     begun = at - 30 * DAY
-    san = x509.SubjectAlternativeName([pki_names.parse_name(name) for name in hosts])
+    san = x509.SubjectAlternativeName([parse_name(name) for name in hosts])
     leaf = Level(
         subject=x509.Name([]),
         key=keys[0],
@@ -195,19 +193,17 @@ def _deterministic() -> bool:
 
 def _signed_anew_with_sha1(certificate: x509.Certificate, key: PrivateKey) -> x509.Certificate:
     """The same certificate with a SHA-1 signature, which `cryptography` no longer makes for certificates."""
-    document = asn1_x509.Certificate.load(certificate.public_bytes(Encoding.DER))
     is_rsa = isinstance(key, rsa.RSAPrivateKey)
-    algorithm = {"algorithm": "sha1_rsa", "parameters": core.Null()} if is_rsa else {"algorithm": "sha1_ecdsa"}
-    document["tbs_certificate"]["signature"] = algorithm
-    document["signature_algorithm"] = algorithm
-    # Not force=True: that decodes and encodes every name anew, and Python's IDNA 2003 stumbles over xn--zca.
-    data = document["tbs_certificate"].dump()
+    with_rsa = der.write_oid("1.2.840.113549.1.1.5") + der.write(der.NULL)
+    algorithm = der.write_sequence(with_rsa if is_rsa else der.write_oid("1.2.840.10045.4.1"))
+    fields = [field.raw for field in der.members(der.only(certificate.tbs_certificate_bytes), der.SEQUENCE, most=10)]
+    data = der.write_sequence(*fields[:2], algorithm, *fields[3:])  # after the version and the serial number
     sha1 = hashes.SHA1()  # noqa: S303 -- the fault itself
     if isinstance(key, rsa.RSAPrivateKey):
-        document["signature_value"] = key.sign(data, padding.PKCS1v15(), sha1)
+        signature = key.sign(data, padding.PKCS1v15(), sha1)
     else:
-        document["signature_value"] = key.sign(data, ec.ECDSA(sha1, deterministic_signing=_deterministic()))
-    return x509.load_der_x509_certificate(document.dump())
+        signature = key.sign(data, ec.ECDSA(sha1, deterministic_signing=_deterministic()))
+    return x509.load_der_x509_certificate(der.write_sequence(data, algorithm, der.write(0x03, b"\0", signature)))
 
 
 def _stranger(plan: Draft) -> Level:
@@ -304,7 +300,7 @@ def _stranger_trusted(plan: Draft) -> None:
 
 
 def _constraints(plan: Draft) -> None:
-    forbidden = x509.NameConstraints(None, [pki_names.parse_subtree("forbidden.test")])
+    forbidden = x509.NameConstraints(None, [parse_subtree("forbidden.test")])
     plan.levels[1].extensions["constraints"] = (forbidden, True)
     _dns(plan, "www.forbidden.test")
 

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 from cryptography import x509
 from cryptography.x509.oid import NameOID
 
+from mlsssl._formats.der import read_tlv, split_sequence
 from mlsssl._formats.hosts import common_name_host, dns_problem, lenient_address
-from mlsssl._formats.parsed import read_tlv, split_sequence
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 
-from mlsssl._formats.parsed import dotted_oid, read_tlv, split_sequence
+from mlsssl._formats.der import dotted_oid, read_tlv, split_sequence
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, cast
 
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
 
-from mlsssl._formats.parsed import read_tlv, split_sequence
+from mlsssl._formats.der import read_tlv, split_sequence
 from mlsssl._validator.report import Severity
 from mlsssl.errors import MalformedDataError
 

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mlsssl._formats import foreign
 from mlsssl._formats.crl import check_der_crl
+from mlsssl._formats.keys import spki
 from mlsssl._machine.find import thumbprint_of
 from mlsssl._machine.open_store import OpenStore, read_pfx
 from mlsssl._machine.ports import StoreRecord, check_provider, refuse_users_roots
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from mlsssl._formats.keys import PrivateKey
     from mlsssl._machine.ports import Diagnosis, KeyProvider, NewCertificate
     from mlsssl._windows.certificates import KeyLink, StoredCertificate
     from mlsssl._windows.dlls import CertContext, Dlls, StoreHandle
@@ -308,7 +310,7 @@ class WindowsStore(OpenStore):
         pending = Pending(
             # The link that is replaced is written down too: its key goes unless somebody needs it.
             links=(*stored.possible_links(name, machine=machine), *([] if replaced is None else [replaced])),
-            public=digest(blobs.public_identity(new.key.public_key())),
+            public=digest(spki(new.key.public_key())),
             before=None if there is None else frozenset(link.container for link in there),
             machine=machine,
         )
@@ -383,7 +385,7 @@ class _NewKey:
         pfx: The file and password that it came in, when Windows is to import it.
     """
 
-    key: blobs.PrivateKey = field(repr=False)
+    key: PrivateKey = field(repr=False)
     exportable: bool = field(kw_only=True)
     provider: KeyProvider | None = field(default=None, kw_only=True)
     pfx: tuple[bytes, str | None] | None = field(default=None, repr=False, kw_only=True)

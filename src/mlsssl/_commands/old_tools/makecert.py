@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mlsssl._commands.old_tools.command_lines import Context, Option, Parsed, parse_options
 from mlsssl._formats import pvk
-from mlsssl._formats.keys import check_key_type, make_key
+from mlsssl._issue.keys import check_key_type, make_key
 from mlsssl._machine import files
 from mlsssl._messages.foreign_text import shown
 from mlsssl.authority import CertificateAuthority
@@ -28,8 +28,9 @@ from mlsssl.store import Store
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from mlsssl._formats.keys import KeyType, PrivateKey
+    from mlsssl._formats.keys import PrivateKey
     from mlsssl._formats.pvk import KeySpec
+    from mlsssl._issue.keys import KeyType
 
 _SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
 _CONTAINER = "the private key would lie in a named container of a provider; use -sv FILE.pvk, or -ss STORE"

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from mlsssl._formats.hosts import to_a_labels
 from mlsssl.errors import MalformedDataError
 
 LIMIT = 64 * 1024
@@ -147,5 +148,5 @@ def _host_name(content: bytes) -> str | None:
             # RFC 6066: ASCII without a trailing dot; a dot is forgiven here, as names with one mean the same.
             if not name or len(name) > 255 or not name.isascii() or b"\0" in name:
                 raise MalformedDataError("a server name that is no host name")
-            found = name.decode("ascii").lower().removesuffix(".")
+            found = to_a_labels(name.decode("ascii"))
     return found or None

@@ -8,22 +8,21 @@ from dataclasses import dataclass, field
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal
 
-from asn1crypto import core
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.ciphers import Cipher, algorithms, modes
 from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 
-from mlsssl._formats import asn1, ber
+from mlsssl._formats import der
 from mlsssl._formats.budget import ATTEMPT, CIPHER, PBKDF2, PKCS12, SCRYPT, SCRYPT_MEMORY
 from mlsssl._formats.old_ciphers import rc2_cbc_decrypt, rc4
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
-    from mlsssl._formats.ber import Element
     from mlsssl._formats.budget import WorkBudget
+    from mlsssl._formats.der import Element
 
 _HASHES: dict[str, Callable[[bytes], Any]] = {
     "MD5": hashlib.md5,
@@ -305,62 +304,61 @@ def _unpad(padded: bytes, size: int) -> bytes | None:
     return padded[:-count]
 
 
-def write_encryption(encryption: Encryption) -> Any:
+def write_encryption(encryption: Encryption) -> bytes:
     """The AlgorithmIdentifier that describes `encryption`, which is AES by PBES2 or 3DES by PBES1."""
     kdf = encryption.kdf
     assert kdf is not None
+    salt, iterations = der.write(der.OCTET_STRING, kdf.salt), der.write_number(kdf.iterations)
     if encryption.scheme == "PBES1":
-        scheme = next(oid for oid, cipher in _PKCS12_SCHEMES.items() if cipher == encryption.cipher)
-        pbe = asn1.PbeParameters({"salt": kdf.salt, "iterations": kdf.iterations})
-        return {"algorithm": scheme, "parameters": pbe}
-    prf = next(oid for oid, name in _HMAC_OIDS.items() if name == kdf.hash_name)
-    pbkdf2 = asn1.Pbkdf2Parameters(
-        {
-            "salt": kdf.salt,
-            "iterations": kdf.iterations,
-            "prf": {"algorithm": prf, "parameters": core.Null()},
-        }
-    )
-    scheme = next(oid for oid, cipher in _PBES2_SCHEMES.items() if cipher == encryption.cipher)
-    parameters = asn1.Pbes2Parameters(
-        {
-            "kdf": {"algorithm": _PBKDF2, "parameters": pbkdf2},
-            "scheme": {"algorithm": scheme, "parameters": core.OctetString(encryption.iv)},
-        }
-    )
-    return {"algorithm": _PBES2, "parameters": parameters}
+        return _write_algorithm(_name_of(_PKCS12_SCHEMES, encryption.cipher), der.write_sequence(salt, iterations))
+    prf = _write_algorithm(_name_of(_HMAC_OIDS, kdf.hash_name), _NULL)
+    pbkdf2 = _write_algorithm(_PBKDF2, der.write_sequence(salt, iterations, prf))
+    iv = der.write(der.OCTET_STRING, encryption.iv or b"")
+    cipher = _write_algorithm(_name_of(_PBES2_SCHEMES, encryption.cipher), iv)
+    return _write_algorithm(_PBES2, der.write_sequence(pbkdf2, cipher))
+
+
+_NULL = der.write(der.NULL)
+
+
+def _write_algorithm(identifier: str, parameters: bytes) -> bytes:
+    return der.write_sequence(der.write_oid(identifier), parameters)
+
+
+def _name_of(identifiers: Mapping[str, str], name: str | None) -> str:
+    return next(identifier for identifier, named in identifiers.items() if named == name)
 
 
 def _read_algorithm(algorithm: Element) -> tuple[str, Element | None]:
     """An AlgorithmIdentifier (RFC 5280, section 4.1.1.2): its OID, and its parameters if there are any."""
-    fields = ber.Fields(algorithm)
-    identifier, parameters = ber.oid(fields.take()), fields.optional()
+    fields = der.Fields(algorithm)
+    identifier, parameters = der.oid(fields.take()), fields.optional()
     fields.end()
     return identifier, parameters
 
 
-def _fields(parameters: Element | None) -> ber.Fields:
+def _fields(parameters: Element | None) -> der.Fields:
     if parameters is None:
         raise MalformedDataError("an algorithm lacks its parameters")
-    return ber.Fields(parameters)
+    return der.Fields(parameters)
 
 
 def read_encryption(algorithm: Element) -> Encryption:
-    """What the AlgorithmIdentifier of an encryption says. Call it inside `asn1.decoding`."""
+    """What the AlgorithmIdentifier of an encryption says. Call it inside `der.decoding`."""
     identifier, parameters = _read_algorithm(algorithm)
     if identifier in _PKCS12_SCHEMES:
         fields = _fields(parameters)
         kdf = KeyDerivation(
             kind="PKCS12",
             hash_name="SHA-1",
-            salt=ber.octets(fields.take()),
+            salt=der.octets(fields.take()),
             iterations=_positive(fields.take()),
         )
         fields.end()
         return Encryption(scheme="PBES1", cipher=_PKCS12_SCHEMES[identifier], kdf=kdf)
     if identifier == _MD5_AND_DES:
         fields = _fields(parameters)
-        salt, iterations = ber.octets(fields.take()), _positive(fields.take())
+        salt, iterations = der.octets(fields.take()), _positive(fields.take())
         fields.end()
         old = KeyDerivation(kind="PBKDF1", hash_name="MD5", salt=salt, iterations=iterations)
         return Encryption(scheme="PBES1", cipher="DES-CBC", kdf=old)
@@ -378,7 +376,7 @@ def read_encryption(algorithm: Element) -> Encryption:
         return Encryption(scheme="PBES2", cipher=None, kdf=None, refusal=f"the cipher {scheme}")
     if iv is None:
         raise MalformedDataError(f"the cipher {cipher} lacks its initialization vector")
-    return Encryption(scheme="PBES2", cipher=cipher, kdf=kdf_or_refusal, iv=ber.octets(iv))
+    return Encryption(scheme="PBES2", cipher=cipher, kdf=kdf_or_refusal, iv=der.octets(iv))
 
 
 def read_key_derivation(algorithm: Element) -> KeyDerivation | str:
@@ -386,9 +384,9 @@ def read_key_derivation(algorithm: Element) -> KeyDerivation | str:
     identifier, parameters = _read_algorithm(algorithm)
     if identifier == _PBKDF2:
         fields = _fields(parameters)
-        salt, iterations = ber.octets(fields.take()), _positive(fields.take())
-        fields.optional(ber.INTEGER)  # the length of the key, which the cipher says too
-        prf = fields.optional(ber.SEQUENCE)
+        salt, iterations = der.octets(fields.take()), _positive(fields.take())
+        fields.optional(der.INTEGER)  # the length of the key, which the cipher says too
+        prf = fields.optional(der.SEQUENCE)
         fields.end()
         prf_oid = "1.2.840.113549.2.7" if prf is None else _read_algorithm(prf)[0]
         if prf_oid not in _HMAC_OIDS:
@@ -396,9 +394,9 @@ def read_key_derivation(algorithm: Element) -> KeyDerivation | str:
         return KeyDerivation(kind="PBKDF2", hash_name=_HMAC_OIDS[prf_oid], salt=salt, iterations=iterations)
     if identifier == _SCRYPT:
         fields = _fields(parameters)
-        salt = ber.octets(fields.take())
+        salt = der.octets(fields.take())
         cost, block, parallel = (_positive(fields.take()) for _ in range(3))
-        fields.optional(ber.INTEGER)
+        fields.optional(der.INTEGER)
         fields.end()
         if cost & (cost - 1) or cost < 2 or 128 * block * (cost + parallel + 2) > SCRYPT_MEMORY:
             memory = f"at most {SCRYPT_MEMORY >> 20} MiB of memory are spent on it"
@@ -415,7 +413,7 @@ def read_key_derivation(algorithm: Element) -> KeyDerivation | str:
 
 
 def _positive(element: Element) -> int:
-    found = ber.number(element)
+    found = der.number(element)
     if found < 1:
         raise MalformedDataError(f"a count of {found} stands where at least 1 belongs")
     return found
@@ -473,12 +471,12 @@ class Mac:
 
 
 def read_mac(data: Element) -> Mac:
-    """What a MacData (RFC 7292, section 4) says. Call it inside `asn1.decoding`."""
-    fields = ber.Fields(data)
-    info, salt, count = ber.Fields(fields.take()), ber.octets(fields.take()), fields.optional()
+    """What a MacData (RFC 7292, section 4) says. Call it inside `der.decoding`."""
+    fields = der.Fields(data)
+    info, salt, count = der.Fields(fields.take()), der.octets(fields.take()), fields.optional()
     fields.end()
     identifier, parameters = _read_algorithm(info.take())
-    digest = ber.octets(info.take())
+    digest = der.octets(info.take())
     info.end()
     if identifier in _DIGEST_OIDS:
         hash_name = _DIGEST_OIDS[identifier]
@@ -501,20 +499,18 @@ def read_mac(data: Element) -> Mac:
     )
 
 
-def write_mac(kdf: KeyDerivation, data: bytes, password: str | None) -> Any:
+def write_mac(kdf: KeyDerivation, data: bytes, password: str | None) -> bytes:
     """The MacData over `data`. What other programs write for "no password" is an empty one, NUL included."""
     hash_name = kdf.hash_name
     length = int(_HASHES[hash_name](b"").digest_size)
     key = kdf.derive(pkcs12_passwords(password or "")[0], length, 3)
-    algorithm = next(oid for oid, name in _DIGEST_OIDS.items() if name == hash_name)
-    return {
-        "mac": {
-            "algorithm": {"algorithm": algorithm, "parameters": core.Null()},
-            "digest": hmac.digest(key, data, hash_name.replace("-", "").lower()),
-        },
-        "salt": kdf.salt,
-        "iterations": kdf.iterations,
-    }
+    digest = hmac.digest(key, data, hash_name.replace("-", "").lower())
+    algorithm = _write_algorithm(_name_of(_DIGEST_OIDS, hash_name), _NULL)
+    return der.write_sequence(
+        der.write_sequence(algorithm, der.write(der.OCTET_STRING, digest)),
+        der.write(der.OCTET_STRING, kdf.salt),
+        *([] if kdf.iterations == 1 else [der.write_number(kdf.iterations)]),  # DEFAULT 1
+    )
 
 
 def pkcs12_kdf(hash_name: str, password: bytes, salt: bytes, iterations: int, *, purpose: int, length: int) -> bytes:

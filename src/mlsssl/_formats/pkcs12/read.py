@@ -1,4 +1,10 @@
-"""PFX (PKCS#12, RFC 7292) in: bytes and a password to a key with its certificates. `pfx_write` is the way out."""
+"""PFX (PKCS#12, RFC 7292) in: bytes and a password to a key with its certificates. `write` is the way out.
+
+Two readers, one rule (`_key_for_openssl`): where every encrypted part has its key by PKCS#12's own derivation, a loop
+in Python here, and one private key lies in sight, OpenSSL is given the parts and takes a fifth of the time. Everything
+else is read here: PBES2, keys hidden in encrypted parts, several keys or none, no MAC, no password. So is what OpenSSL
+does not take or what leaves room for a second key, for it tells of one only. Both find the same.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
-from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat, load_der_private_key
+from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from mlsssl._formats.budget import DSA, DSA_BYTES, KEY, PKCS12_CRYPTOGRAPHY, PKCS12_OPENSSL, WorkBudget
 from mlsssl._formats.foreign import UNREADABLE, call
 from mlsssl._formats.key_files import load_plain_key, try_out
-from mlsssl._formats.keytypes import PRIVATE_KEY_TYPES, PrivateKey
+from mlsssl._formats.keys import FilePrivateKey, spki
 from mlsssl._formats.pem import load_der, probe, public_key_bytes
 from mlsssl._formats.pkcs12 import encryption
 from mlsssl._formats.pkcs12.structure import (
@@ -24,7 +30,6 @@ from mlsssl._formats.pkcs12.structure import (
     quicker_outside,
     read_structure,
 )
-from mlsssl._formats.pkcs12.write import serialize_pfx
 from mlsssl.errors import MalformedDataError, UnsupportedError, WrongPasswordError
 
 if TYPE_CHECKING:
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.pkcs12.structure import Bag, Safe, Structure
 
-__all__ = ["LoadedPfx", "PrivateKey", "load_pfx", "load_pfx_entries", "serialize_pfx"]
+__all__ = ["LoadedPfx", "load_entries", "load_pfx", "open_safes"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +54,7 @@ class LoadedPfx:
         friendly_name: The name on the certificate, else on the key, or None.
     """
 
-    private_key: PrivateKey | None = field(repr=False)
+    private_key: FilePrivateKey | None = field(repr=False)
     certificate: x509.Certificate | None
     additional: tuple[x509.Certificate, ...]
     friendly_name: str | None
@@ -71,15 +76,15 @@ def load_pfx(data: bytes, password: str | None, budget: WorkBudget | None = None
         InvalidInputError: the password contains NUL or half a surrogate pair.
         WrongPasswordError: the file is whole, and this password does not open it.
         MalformedDataError: it is not a PFX, or damaged, or larger than 16 MiB, or costs more work than the budget
-            allows, or it uses what is not read, or it holds several private keys (`load_pfx_entries` gives each);
+            allows, or it uses what is not read, or it holds several private keys;
             the message says which.
     """
     budget = budget or WorkBudget()
-    structure = _structure(data, password)
-    # With one key in sight the encrypted parts are asked for certificates only.
-    visible = [bag for bag in structure.bags if bag.kind in _KEY_KINDS]
-    if len(visible) == 1 and structure.mac is not None and password:
-        loaded = _load_quickly(data, structure, visible[0], password, budget)
+    encryption.check_password(password)
+    structure = read_structure(data)
+    key = _key_for_openssl(structure)
+    if key is not None and password:
+        loaded = _load_quickly(data, structure, key, password, budget)
         if loaded is not None:
             return loaded
     bags = _bags(open_safes(structure, password, budget))
@@ -93,32 +98,24 @@ def load_pfx(data: bytes, password: str | None, budget: WorkBudget | None = None
     return _entries(bags, password, budget)[0]
 
 
-def load_pfx_entries(data: bytes, password: str | None, budget: WorkBudget | None = None) -> tuple[LoadedPfx, ...]:
-    """Read a PFX with any number of private keys: one entry for each, or one without a key when there is none.
-
-    Certificates that belong to no key are in `additional` of every entry. Arguments and errors as in `load_pfx`.
-    """
-    budget = budget or WorkBudget()
-    return load_entries(open_safes(_structure(data, password), password, budget), password, budget)
-
-
 _KEY_KINDS = ("key", "encrypted key")
 _MOST_NAMES = 20
 _OUTSIDE_BYTES = 3 * 1024  # RSA-4096 has 2 400; what costs at this size is DSA
 
 
-def _structure(data: bytes, password: str | None) -> Structure:
-    encryption.check_password(password)
-    return read_structure(data)
+def _key_for_openssl(structure: Structure) -> Bag | None:
+    """The one key in sight, where OpenSSL may be asked for the rest: the encrypted parts, for their certificates."""
+    visible = [bag for bag in structure.bags if bag.kind in _KEY_KINDS]
+    parts = [safe.encryption for safe in structure.safes if safe.encryption]
+    helps = parts and all(map(quicker_outside, parts)) and not any(safe.refusal for safe in structure.safes)
+    return visible[0] if helps and len(visible) == 1 and structure.mac is not None else None
 
 
 def _load_quickly(data: bytes, structure: Structure, bag: Bag, password: str, budget: WorkBudget) -> LoadedPfx | None:
-    """What `load_pfx` gives for PKCS#12's own derivation, by OpenSSL; None when it does not help, for any reason."""
+    """What `load_pfx` gives, by OpenSSL; None when it does not help after all, for any reason."""
     parts = [safe.encryption for safe in structure.safes if safe.encryption]
     mac = structure.mac
     assert mac is not None
-    if not parts or not all(map(quicker_outside, parts)) or any(safe.refusal for safe in structure.safes):
-        return None
     costs = [(mac.cost, mac), *((part.outside(PKCS12_OPENSSL), part) for part in parts)]
     if bag.encryption:
         costs.append((bag.encryption.outside(PKCS12_CRYPTOGRAPHY), bag.encryption))
@@ -174,7 +171,10 @@ def _entry(loaded: PKCS12KeyAndCertificates, bag: Bag) -> LoadedPfx:
 
 
 def load_entries(safes: Sequence[Safe], password: str | None, budget: WorkBudget) -> tuple[LoadedPfx, ...]:
-    """What `load_pfx_entries` gives, from safes that `open_safes` opened."""
+    """Each private key with what belongs to it, or one entry without a key when there is none, from opened safes.
+
+    Certificates that belong to no key are in `additional` of every entry. Errors as in `load_pfx`.
+    """
     return _entries(_bags(safes), password, budget)
 
 
@@ -261,7 +261,7 @@ def _load_certificate(bag: Bag) -> x509.Certificate:
         raise MalformedDataError(f"a certificate in the PFX is damaged: {error}") from None
 
 
-def _load_key(bag: Bag, password: str | None, budget: WorkBudget) -> PrivateKey:
+def _load_key(bag: Bag, password: str | None, budget: WorkBudget) -> FilePrivateKey:
     if bag.encryption and password and quicker_outside(bag.encryption) and len(bag.value) <= _OUTSIDE_BYTES:
         budget.spend(bag.encryption.outside(PKCS12_CRYPTOGRAPHY) + KEY, bag.encryption)
         found: object = None
@@ -289,17 +289,17 @@ def _load_key(bag: Bag, password: str | None, budget: WorkBudget) -> PrivateKey:
     raise MalformedDataError(f"the private key in the PFX is damaged or of a kind that is not read: {reason}")
 
 
-def _checked(key: object) -> PrivateKey:
-    if isinstance(key, PRIVATE_KEY_TYPES):
+def _checked(key: object) -> FilePrivateKey:
+    if isinstance(key, FilePrivateKey):
         return key
     raise MalformedDataError(f"the PFX holds a {type(key).__name__}, which cannot be a server's key")
 
 
 def _certificate_of(
-    bag: Bag, key: PrivateKey, by_key: dict[bytes | None, list[tuple[Bag, x509.Certificate]]]
+    bag: Bag, key: FilePrivateKey, by_key: dict[bytes | None, list[tuple[Bag, x509.Certificate]]]
 ) -> tuple[Bag, x509.Certificate] | None:
     """The certificate with the public half of `key`; of several, the one with the same localKeyID, else the first."""
-    public = key.public_key().public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
+    public = spki(key.public_key())
     matches = by_key.get(public, [])
     for pair in matches:
         if bag.local_key_id is not None and pair[0].local_key_id == bag.local_key_id:

@@ -7,10 +7,9 @@ from functools import lru_cache
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Literal
 
-from asn1crypto import core
 from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
-from mlsssl._formats import asn1, ber
+from mlsssl._formats import der, identifiers
 from mlsssl._formats.budget import PKCS12_OPENSSL
 from mlsssl._formats.foreign import UNREADABLE, call
 from mlsssl._formats.key_files import check_size, looks_like_key
@@ -20,8 +19,8 @@ from mlsssl.errors import MalformedDataError, WrongPasswordError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlsssl._formats.ber import Element
     from mlsssl._formats.budget import Cost, WorkBudget
+    from mlsssl._formats.der import Element
 
 SIZE_LIMIT = 16 * 1024 * 1024
 """Bytes of a PFX. A key with a long chain has some ten thousand."""
@@ -31,16 +30,16 @@ _SMALL_KEY = 350
 _SMALLEST_KEY_BAG = 60
 _CERTIFICATE_BAG = 45
 _NAME = 19
-_DATA = bytes(core.ObjectIdentifier(asn1.DATA).dump())
+_DATA = der.write_oid(identifiers.DATA)
 _MOST_ATTRIBUTES = 1_000
 
 BagKind = Literal["key", "encrypted key", "certificate", "revocation list", "secret", "other"]
 _BAG_KINDS: dict[str, BagKind] = {
-    asn1.KEY_BAG: "key",
-    asn1.ENCRYPTED_KEY_BAG: "encrypted key",
-    asn1.CERTIFICATE_BAG: "certificate",
-    asn1.REVOCATION_LIST_BAG: "revocation list",
-    asn1.SECRET_BAG: "secret",
+    identifiers.KEY_BAG: "key",
+    identifiers.ENCRYPTED_KEY_BAG: "encrypted key",
+    identifiers.CERTIFICATE_BAG: "certificate",
+    identifiers.REVOCATION_LIST_BAG: "revocation list",
+    identifiers.SECRET_BAG: "secret",
 }
 
 
@@ -56,7 +55,6 @@ class Bag:
         encrypted_key: The encrypted octets of an encrypted key.
         friendly_name, local_key_id, provider, machine_keyset: Its attributes (RFC 7292, section 4.2, and
             Microsoft's two), or None and False.
-        other_attributes: The object identifiers of all further attributes.
     """
 
     kind: BagKind
@@ -67,7 +65,6 @@ class Bag:
     local_key_id: bytes | None = None
     provider: str | None = None
     machine_keyset: bool = False
-    other_attributes: tuple[str, ...] = ()
 
     def private_keys(self, password: str | None, budget: WorkBudget) -> Iterator[bytes]:
         """What may be the PKCS#8 DER of the key in it, likeliest first."""
@@ -141,21 +138,21 @@ def read_structure(data: bytes) -> Structure:
     """
     if len(data) > SIZE_LIMIT:
         raise MalformedDataError(f"{len(data)} bytes are too many for a PFX; at most {SIZE_LIMIT} are read")
-    with asn1.decoding("a PFX (PKCS#12)"):
-        pfx = ber.Fields(ber.only(data))
-        version = ber.number(pfx.take())
+    with der.decoding("a PFX (PKCS#12)"):
+        pfx = der.Fields(der.only(data))
+        version = der.number(pfx.take())
         content_type, content = _read_content_info(pfx.take())
-        if content_type == asn1.SIGNED_DATA:
+        if content_type == identifiers.SIGNED_DATA:
             raise MalformedDataError(
                 "this PFX is protected by a signature instead of a password, which this library does not read"
             )
-        if content_type != asn1.DATA:
+        if content_type != identifiers.DATA:
             raise MalformedDataError(f"this is not a PFX (PKCS#12): its content is {content_type}")
         mac_data = pfx.optional()
         pfx.end()
-        authenticated = ber.octets(_given(content))
+        authenticated = der.octets(_given(content))
         mac = None if mac_data is None else read_mac(mac_data)
-        infos = ber.members(ber.only(authenticated), ber.SEQUENCE, most=_BAG_LIMIT)
+        infos = der.members(der.only(authenticated), der.SEQUENCE, most=_BAG_LIMIT)
         safes: list[Safe] = []
         count = 0
         for info in infos:
@@ -167,11 +164,11 @@ def read_structure(data: bytes) -> Structure:
 
 
 def _read_content_info(info: Element) -> tuple[str, Element | None]:
-    fields = ber.Fields(info)
-    content_type = ber.oid(fields.take())
+    fields = der.Fields(info)
+    content_type = der.oid(fields.take())
     content = fields.optional()
     fields.end()
-    return content_type, None if content is None else ber.inside(content)
+    return content_type, None if content is None else der.inside(content)
 
 
 def _given(content: Element | None) -> Element:
@@ -182,27 +179,27 @@ def _given(content: Element | None) -> Element:
 
 def _read_safe(info: Element) -> Safe:
     content_type, content = _read_content_info(info)
-    if content_type == asn1.DATA:
-        return Safe(encryption=None, bags=_read_bags(ber.octets(_given(content))), raw=info.raw)
-    if content_type == asn1.ENCRYPTED_DATA:
-        data = ber.Fields(_given(content))
-        ber.number(data.take())
-        encrypted = ber.Fields(data.take())
-        data.optional(ber.CONTEXT_1, ber.CONTEXT_1 | ber.CONSTRUCTED)  # attributes, which are not protected
+    if content_type == identifiers.DATA:
+        return Safe(encryption=None, bags=_read_bags(der.octets(_given(content))), raw=info.raw)
+    if content_type == identifiers.ENCRYPTED_DATA:
+        data = der.Fields(_given(content))
+        der.number(data.take())
+        encrypted = der.Fields(data.take())
+        data.optional(der.CONTEXT_1, der.CONTEXT_1 | der.CONSTRUCTED)  # attributes, which are not protected
         data.end()
-        ber.oid(encrypted.take())
+        der.oid(encrypted.take())
         encryption = read_encryption(encrypted.take())
-        octets = ber.octets(encrypted.take(), ber.CONTEXT_0)
+        octets = der.octets(encrypted.take(), der.CONTEXT_0)
         encrypted.end()
         return Safe(encryption=encryption, bags=(), encrypted=octets, raw=info.raw)
-    if content_type == asn1.ENVELOPED_DATA:
+    if content_type == identifiers.ENVELOPED_DATA:
         refusal = "a part of it is encrypted to a certificate, not by a password"
         return Safe(encryption=None, bags=(), refusal=refusal)
     return Safe(encryption=None, bags=(), refusal=f"a part of it has the unknown type {content_type}")
 
 
 def _read_bags(data: bytes) -> tuple[Bag, ...]:
-    bags = tuple(islice(_walk_bags(ber.only(data), depth=0), _BAG_LIMIT + 1))
+    bags = tuple(islice(_walk_bags(der.only(data), depth=0), _BAG_LIMIT + 1))
     if len(bags) > _BAG_LIMIT:
         raise MalformedDataError(f"this PFX has more than the {_BAG_LIMIT} bags allowed")
     return bags
@@ -211,11 +208,11 @@ def _read_bags(data: bytes) -> tuple[Bag, ...]:
 def _walk_bags(contents: Element, depth: int) -> Iterator[Bag]:
     if depth > _DEPTH_LIMIT:
         raise MalformedDataError("this PFX has bags nested too deep")
-    for bag in ber.members(contents, ber.SEQUENCE, most=_BAG_LIMIT):
-        fields = ber.Fields(bag)
-        identifier, value, attributes = ber.oid(fields.take()), ber.inside(fields.take()), fields.optional()
+    for bag in der.members(contents, der.SEQUENCE, most=_BAG_LIMIT):
+        fields = der.Fields(bag)
+        identifier, value, attributes = der.oid(fields.take()), der.inside(fields.take()), fields.optional()
         fields.end()
-        if identifier == asn1.SAFE_CONTENTS_BAG:
+        if identifier == identifiers.SAFE_CONTENTS_BAG:
             yield from _walk_bags(value, depth + 1)
         else:
             yield _read_bag(_BAG_KINDS.get(identifier, "other"), value, attributes)
@@ -226,20 +223,20 @@ def _read_bag(kind: BagKind, content: Element, attributes: Element | None) -> Ba
     encryption = None
     encrypted_key = b""
     if kind == "key":
-        ber.Fields(content)
+        der.Fields(content)
         value = content.raw
     elif kind == "encrypted key":
-        info = ber.Fields(content)
+        info = der.Fields(content)
         value = content.raw
         encryption = read_encryption(info.take())
-        encrypted_key = ber.octets(info.take())
+        encrypted_key = der.octets(info.take())
         info.end()
     elif kind == "certificate":
-        certificate = ber.Fields(content)
-        identifier, inner = ber.oid(certificate.take()), ber.inside(certificate.take())
+        certificate = der.Fields(content)
+        identifier, inner = der.oid(certificate.take()), der.inside(certificate.take())
         certificate.end()
-        if identifier == asn1.X509_CERTIFICATE:
-            value = ber.octets(inner)
+        if identifier == identifiers.X509_CERTIFICATE:
+            value = der.octets(inner)
         else:
             kind = "other"  # an SDSI certificate
     if "key" in kind:
@@ -250,29 +247,25 @@ def _read_bag(kind: BagKind, content: Element, attributes: Element | None) -> Ba
 
 def _read_attributes(attributes: Element) -> dict[str, Any]:
     found: dict[str, Any] = {}
-    others: list[str] = []
-    for attribute in ber.members(attributes, ber.SET, most=_MOST_ATTRIBUTES):
-        fields = ber.Fields(attribute)
-        identifier = ber.oid(fields.take())
-        values = ber.members(fields.take(), ber.SET, most=_MOST_ATTRIBUTES)
+    for attribute in der.members(attributes, der.SET, most=_MOST_ATTRIBUTES):
+        fields = der.Fields(attribute)
+        identifier = der.oid(fields.take())
+        values = der.members(fields.take(), der.SET, most=_MOST_ATTRIBUTES)
         fields.end()
-        if identifier == asn1.MACHINE_KEYSET:
+        if identifier == identifiers.MACHINE_KEYSET:
             found["machine_keyset"] = True
-        elif identifier == asn1.FRIENDLY_NAME and values:
+        elif identifier == identifiers.FRIENDLY_NAME and values:
             found["friendly_name"] = _text(values[0])
-        elif identifier == asn1.PROVIDER_NAME and values:
+        elif identifier == identifiers.PROVIDER_NAME and values:
             found["provider"] = _text(values[0])
-        elif identifier == asn1.LOCAL_KEY_ID and values:
-            found["local_key_id"] = ber.octets(values[0])
-        else:
-            others.append(identifier)
-    found["other_attributes"] = tuple(others)
+        elif identifier == identifiers.LOCAL_KEY_ID and values:
+            found["local_key_id"] = der.octets(values[0])
     return found
 
 
 def _text(value: Element) -> str:
     """A BMPString, with surrogate pairs as Windows writes them; half of one becomes U+FFFD."""
-    if value.tag != ber.BMP_STRING:
+    if value.tag != der.BMP_STRING:
         raise ValueError("a name is no BMPString")
     return value.contents.decode("utf-16-be", "replace").removesuffix("\0")
 
@@ -291,7 +284,7 @@ def open_safe(safe: Safe, password: str | None, budget: WorkBudget) -> Safe:
         return safe
     for plain in safe.encryption.attempts(safe.encrypted, password, budget):
         try:
-            with asn1.decoding("the contents of a PFX"):
+            with der.decoding("the contents of a PFX"):
                 bags = _read_bags(plain)
         except MalformedDataError:
             continue
@@ -335,9 +328,8 @@ def load_outside(
     assert safe.encryption is not None
     budget.spend(safe.encryption.outside(PKCS12_OPENSSL), safe.encryption)
     if whole is None:
-        authenticated = asn1.sequence(_own_key() if key_safe is None else key_safe.raw, safe.raw)
-        auth_safe = asn1.sequence(_DATA, asn1.explicit_der(asn1.octet_string(authenticated)))
-        whole = asn1.sequence(b"\x02\x01\x03", auth_safe)
+        authenticated = der.write_sequence(_own_key() if key_safe is None else key_safe.raw, safe.raw)
+        whole = der.write_sequence(der.write_number(3), open_part(authenticated))
     try:
         # cryptography warns about BER, which RFC 7292 allows
         return call(pkcs12.load_pkcs12, whole, password.encode())
@@ -373,8 +365,20 @@ def _least_size(bag: Bag) -> int:
 def _own_key() -> bytes:
     """A ContentInfo with an unencrypted private key in it: Ed25519 (RFC 8410, section 7), which is loaded quickest."""
     pkcs8 = bytes.fromhex("302e020100300506032b657004220420") + bytes(range(32))
-    bag = asn1.sequence(core.ObjectIdentifier(asn1.KEY_BAG).dump(), asn1.explicit_der(pkcs8))
-    return asn1.sequence(_DATA, asn1.explicit_der(asn1.octet_string(asn1.sequence(bag))))
+    bag = der.write_sequence(der.write_oid(identifiers.KEY_BAG), der.write(der.EXPLICIT_0, pkcs8))
+    return open_part(der.write_sequence(bag))
+
+
+def open_part(contents: bytes) -> bytes:
+    """A ContentInfo of type data, around what is written already: it lies open."""
+    return der.write_sequence(_DATA, der.write(der.EXPLICIT_0, der.write(der.OCTET_STRING, contents)))
+
+
+def encrypted_part(algorithm: bytes, encrypted: bytes) -> bytes:
+    """A ContentInfo of type encryptedData (RFC 5652, section 8)."""
+    content = der.write_sequence(_DATA, algorithm, der.write(der.CONTEXT_0, encrypted))
+    data = der.write_sequence(der.write_number(0), content)
+    return der.write_sequence(der.write_oid(identifiers.ENCRYPTED_DATA), der.write(der.EXPLICIT_0, data))
 
 
 def quicker_outside(encryption: Encryption) -> bool:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import struct
-from typing import TYPE_CHECKING, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -18,12 +18,12 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._formats import foreign
+from mlsssl._formats.keys import PrivateKey, spki
 from mlsssl.errors import MalformedDataError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-PrivateKey: TypeAlias = "rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey"
 BufferT = TypeVar("BufferT", bound=bytearray)
 
 RSA_PUBLIC, RSA_PRIVATE, RSA_FULL_PRIVATE = b"RSA1", b"RSA2", b"RSA3"
@@ -81,20 +81,8 @@ def checked(key: object) -> PrivateKey:
     raise UnsupportedError("Windows keeps RSA keys and EC keys on P-256, P-384 and P-521; this is another")
 
 
-def to_pkcs8(key: PrivateKey) -> bytes:
-    """The key as unencrypted PKCS#8 DER."""
-    return key.private_bytes(
-        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
-
-
-def public_identity(key: rsa.RSAPublicKey | ec.EllipticCurvePublicKey) -> bytes:
-    """What two keys are compared by: the SubjectPublicKeyInfo, written by one encoder."""
-    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
-
-
 def certificate_identity(der: bytes) -> bytes | None:
-    """`public_identity` of a certificate's key; None when nobody here can read it.
+    """`spki` of a certificate's key; None when nobody here can read it.
 
     Encoded again rather than cut out: a certificate may name its RSA key as RSASSA-PSS (RFC 4055), its container
     as plain RSA, and it is one key.
@@ -103,7 +91,7 @@ def certificate_identity(der: bytes) -> bytes | None:
         key = foreign.public_key_of(foreign.read("", x509.load_der_x509_certificate, der))
     except MalformedDataError:
         return None
-    return public_identity(key) if isinstance(key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)) else None
+    return spki(key) if isinstance(key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)) else None
 
 
 # ---- CNG ----
@@ -162,7 +150,7 @@ def from_cng_private(blob: bytes | bytearray) -> PrivateKey:
 
 
 def cng_public_identity(blob: bytes) -> bytes:
-    """`public_identity` of a public blob as CNG exports it. Raises as `from_cng_private`."""
+    """`spki` of a public blob as CNG exports it. Raises as `from_cng_private`."""
     magic = blob[:4]
     if magic == RSA_PUBLIC:
         e, n = _cut(blob, _rsa_lengths(blob, full=False), start=24)
@@ -170,7 +158,7 @@ def cng_public_identity(blob: bytes) -> bytes:
     if magic in _ECC_PUBLIC:
         x, y = _cut(blob, [_word(blob, 4)] * 2, start=8)
         try:
-            return public_identity(ec.EllipticCurvePublicNumbers(x, y, _CURVES[_ECC_PUBLIC[magic]]).public_key())
+            return spki(ec.EllipticCurvePublicNumbers(x, y, _CURVES[_ECC_PUBLIC[magic]]).public_key())
         except ValueError:
             raise MalformedDataError("this EC key is not a point of its curve") from None
     raise _unknown(magic)
@@ -211,7 +199,7 @@ def from_csp_private(blob: bytes | bytearray) -> rsa.RSAPrivateKey:
 
 
 def csp_public_identity(blob: bytes) -> bytes:
-    """`public_identity` of a PUBLICKEYBLOB. Raises as `from_cng_private`."""
+    """`spki` of a PUBLICKEYBLOB. Raises as `from_cng_private`."""
     bits, e = _csp_header(blob, _PUBLICKEYBLOB, RSA_PUBLIC)
     (n,) = _cut(blob, [_csp_lengths(bits)[0]], start=20, order="little")
     return _rsa_identity(n, e)
@@ -275,12 +263,14 @@ def _rsa_key(n: int, e: int, p: int, q: int, d: int, dp: int, dq: int, qi: int) 
 
 def _rsa_identity(n: int, e: int) -> bytes:
     try:
-        return public_identity(rsa.RSAPublicNumbers(e, n).public_key())
+        return spki(rsa.RSAPublicNumbers(e, n).public_key())
     except ValueError:
         raise MalformedDataError("these numbers are no RSA key") from None
 
 
 def _unknown(magic: bytes) -> MalformedDataError | UnsupportedError:
     if magic[:3] in (b"ECS", b"ECK", b"ECD"):
-        return UnsupportedError(f"an EC key on a curve that is not P-256, P-384 or P-521 ({magic.decode()})")
+        return UnsupportedError(
+            f"an EC key on a curve that is not P-256, P-384 or P-521 ({magic.decode('ascii', 'backslashreplace')})"
+        )
     return MalformedDataError(f"not a key blob that we know: it begins with {magic.hex() or 'nothing'}")

@@ -19,6 +19,7 @@ from mlsssl.errors import MalformedDataError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from mlsssl._formats.keys import PrivateKey
     from mlsssl._native.cdata import CData
     from mlsssl._windows.dlls import CngKey, CngProvider, Dlls
 
@@ -42,7 +43,7 @@ def link_to(name: str, *, machine: bool) -> KeyLink:
     )
 
 
-def create(dlls: Dlls, name: str, key: blobs.PrivateKey, *, machine: bool, exportable: bool) -> KeyLink:
+def create(dlls: Dlls, name: str, key: PrivateKey, *, machine: bool, exportable: bool) -> KeyLink:
     """Persist this key under this name; NTE_EXISTS when there is one already.
 
     That every call succeeded does not mean that the key is kept: open it again to know.
@@ -74,13 +75,13 @@ def create(dlls: Dlls, name: str, key: blobs.PrivateKey, *, machine: bool, expor
 
 
 def look(dlls: Dlls, link: KeyLink) -> tuple[bytes, bool]:
-    """The public half (`blobs.public_identity`) of the key that a link names, and whether it may leave."""
+    """The public half (`keys.spki`) of the key that a link names, and whether it may leave."""
     with _key(dlls, link) as key:
         public = blobs.cng_public_identity(bytes(_export(dlls, key, "PUBLICBLOB")))
         return public, bool(_policy(dlls, key) & (_ALLOW_EXPORT | _ALLOW_PLAINTEXT_EXPORT))
 
 
-def export(dlls: Dlls, link: KeyLink) -> blobs.PrivateKey:
+def export(dlls: Dlls, link: KeyLink) -> PrivateKey:
     """The private key itself; NTE_NOT_SUPPORTED or NTE_PERM when it may not leave."""
     with _key(dlls, link) as key:
         if _policy(dlls, key) & _ALLOW_PLAINTEXT_EXPORT:
@@ -184,7 +185,7 @@ def _export(dlls: Dlls, key: CngKey, blob_type: str, parameters: CData | None = 
     return buffer
 
 
-def _export_encrypted(dlls: Dlls, key: CngKey) -> blobs.PrivateKey:
+def _export_encrypted(dlls: Dlls, key: CngKey) -> PrivateKey:
     """A key whose policy allows export, but not in plain: the import wizard's "mark this key as exportable".
 
     It comes as PKCS#8 under a password made up here (learn.microsoft.com, NCryptExportKey,

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric import rsa
 
+    from mlsssl._formats.keys import PrivateKey
     from mlsssl._windows.dlls import CspKey, Dlls, ProviderHandle
 
 # The only one of Microsoft's older providers that signs with SHA-2 (MS_ENH_RSA_AES_PROV_W, PROV_RSA_AES).
@@ -58,7 +59,7 @@ def create(dlls: Dlls, name: str, key: rsa.RSAPrivateKey, *, machine: bool, expo
 
 
 def look(dlls: Dlls, link: KeyLink) -> tuple[bytes, bool]:
-    """The public half (`blobs.public_identity`) of the key that a link names, and whether it may leave."""
+    """The public half (`keys.spki`) of the key that a link names, and whether it may leave."""
     with _key(dlls, link) as key:
         public = blobs.csp_public_identity(bytes(_export(dlls, key, _PUBLICKEYBLOB)))
         permissions, size = ffi.new("DWORD *"), ffi.new("DWORD *", 4)
@@ -68,7 +69,7 @@ def look(dlls: Dlls, link: KeyLink) -> tuple[bytes, bool]:
         return public, bool(permissions[0] & _CRYPT_EXPORT)
 
 
-def export(dlls: Dlls, link: KeyLink) -> blobs.PrivateKey:
+def export(dlls: Dlls, link: KeyLink) -> PrivateKey:
     """The private key itself; NTE_BAD_KEY_STATE when it may not leave."""
     with _key(dlls, link) as key, blobs.wiped(_export(dlls, key, _PRIVATEKEYBLOB)) as blob:
         return blobs.from_csp_private(blob)

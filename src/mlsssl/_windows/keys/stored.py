@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+from mlsssl._formats.keys import private_key_der, spki
 from mlsssl._machine.ports import KeyState, check_provider
 from mlsssl._windows import certificates, system_stores
 from mlsssl._windows.failures import NO_SUCH_KEY, NTE_NOT_SUPPORTED, code_of, in_words
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeVar
 
+    from mlsssl._formats.keys import PrivateKey
     from mlsssl._machine.ports import KeyProvider
     from mlsssl._windows.certificates import KeyLink
     from mlsssl._windows.dlls import CertContext, Dlls
@@ -49,7 +51,7 @@ def possible_links(name: str, *, machine: bool) -> list[KeyLink]:
 def persist(
     dlls: Dlls,
     name: str,
-    key: blobs.PrivateKey,
+    key: PrivateKey,
     *,
     machine: bool,
     exportable: bool,
@@ -86,19 +88,19 @@ def persist(
     return _seen(dlls, csp.create(dlls, name, key, machine=machine, exportable=exportable), key)
 
 
-def _seen(dlls: Dlls, link: KeyLink, key: blobs.PrivateKey) -> KeyLink:
+def _seen(dlls: Dlls, link: KeyLink, key: PrivateKey) -> KeyLink:
     # Success codes are not proof: there are systems whose CNG answers 0 to everything and keeps nothing.
     try:
         public, _ = look(dlls, link)
     except NativeError as error:
         raise StoreError(f"{link.provider} reported success, yet the key does not open: {in_words(error)}") from error
-    if public != blobs.public_identity(key.public_key()):
+    if public != spki(key.public_key()):
         raise StoreError(f"{link.provider} reported success, yet the key under the name is another")
     return link
 
 
 def look(dlls: Dlls, link: KeyLink) -> tuple[bytes, bool]:
-    """Open the key that a link names: its public half (`blobs.public_identity`), and whether it may leave.
+    """Open the key that a link names: its public half (`keys.spki`), and whether it may leave.
 
     Not by CryptAcquireCertificatePrivateKey, whose search for other containers ("healing") would find a key that
     the link does not name.
@@ -142,7 +144,7 @@ def export(dlls: Dlls, link: KeyLink) -> bytes:
             f"the private key {link.container} may not leave the machine; it was added without exportable=True",
             right="exportable key",
         )
-    return blobs.to_pkcs8(cng.export(dlls, link) if link.is_cng else csp.export(dlls, link))
+    return private_key_der(cng.export(dlls, link) if link.is_cng else csp.export(dlls, link))
 
 
 def identity(dlls: Dlls, link: KeyLink) -> bytes | None:

@@ -1,0 +1,50 @@
+"""Making private keys, and the hash that each signs with: a new key type is one line of `_MAKERS`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, get_args
+
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from mlsssl._formats.keys import PrivateKey, is_private_key
+from mlsssl._messages.foreign_text import shown
+from mlsssl.errors import InvalidInputError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+KeyType = Literal["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]
+"""The kinds of key this library makes."""
+
+_MAKERS: dict[KeyType, Callable[[], PrivateKey]] = {
+    "rsa-2048": lambda: rsa.generate_private_key(65537, 2048),
+    "rsa-3072": lambda: rsa.generate_private_key(65537, 3072),
+    "rsa-4096": lambda: rsa.generate_private_key(65537, 4096),
+    "ec-p256": lambda: ec.generate_private_key(ec.SECP256R1()),
+    "ec-p384": lambda: ec.generate_private_key(ec.SECP384R1()),
+}
+
+
+def check_key_type(name: str) -> KeyType:
+    """Return `name` if it is one of the `KeyType`s; `InvalidInputError` otherwise."""
+    for known in get_args(KeyType):
+        if name == known:
+            return name  # type: ignore[return-value]  # get_args loses the Literal
+    raise InvalidInputError(f"key is one of {', '.join(get_args(KeyType))}, or a private key; not {shown(name)}")
+
+
+def make_key(kind: KeyType | PrivateKey) -> PrivateKey:
+    """A new private key of this type; a key given is returned as it is."""
+    if not isinstance(kind, str):
+        if is_private_key(kind):
+            return kind
+        raise InvalidInputError(f"key is the name of a key type, or an RSA or EC private key; not {shown(kind)}")
+    return _MAKERS[check_key_type(kind)]()
+
+
+def hash_for(key: PrivateKey) -> hashes.SHA256 | hashes.SHA384:
+    """The hash to sign with: SHA-384 for P-384 and larger curves, SHA-256 otherwise (BR 7.1.3.2.2 pairs them so)."""
+    if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.key_size > 256:
+        return hashes.SHA384()
+    return hashes.SHA256()
