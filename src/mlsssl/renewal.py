@@ -218,8 +218,7 @@ def check_grace(grace: dt.timedelta) -> None:
 def _bound_entry(binding: Binding, machine: HasPort | None) -> StoreEntry:
     if binding.thumbprint is None:
         raise InvalidInputError(f"{binding.key} names no certificate: renew the file in the Central Certificate Store")
-    with Store.open(binding.store_name or "MY", machine=machine) as store:
-        found = store.find(thumbprint=binding.thumbprint)
+    found = Store(binding.store_name or "MY", "LocalMachine", machine).find(thumbprint=binding.thumbprint)
     if found is None:
         raise StoreNotFoundError(
             f"{binding.key} is bound to {binding.thumbprint}, which is not in "
@@ -229,8 +228,7 @@ def _bound_entry(binding: Binding, machine: HasPort | None) -> StoreEntry:
 
 
 def _with_key(entry: StoreEntry, machine: HasPort | None) -> Certificate:
-    with Store.open(entry.store_name, machine=machine) as store:
-        return store.export(entry.thumbprint)
+    return Store(entry.store_name, "LocalMachine", machine).export(entry.thumbprint)
 
 
 def _obtain(

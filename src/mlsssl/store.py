@@ -184,7 +184,9 @@ class Store:
     def _port(self, *, write: bool = False, create: bool = False) -> StorePort:
         if self._closed:
             raise StoreClosedError(f"the store {self._location}\\{self._name} is closed; open it again")
-        return port_of(self._machine).open_store(self._name, self._location, create=create, write=write)
+        return port_of(self._machine).open_store(
+            self._name, self._location, create=create, write=write, keep_open=not write
+        )
 
     def _entry(self, record: StoreRecord) -> StoreEntry:
         certificate = Certificate.from_der(record.certificate).with_friendly_name(record.friendly_name)

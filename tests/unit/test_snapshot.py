@@ -89,7 +89,7 @@ def test_a_renewal_of_what_is_due_reads_little(ca: CertificateAuthority, tmp_pat
         (result,) = renew_due(ca, machine=machine, due_only=False)
     assert result.outcome is not None
     assert calls["HttpQueryServiceConfiguration"] <= 7  # five of them the listing: each family's end is asked for
-    assert calls["CertOpenStore"] <= 21
+    assert calls["CertOpenStore"] <= 8
 
 
 def test_a_second_renewal_reads_less(ca: CertificateAuthority, tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_a_second_renewal_reads_less(ca: CertificateAuthority, tmp_path: Path) -
         results = renew_due(ca, machine=machine, due_only=False)
     assert all(one.outcome is not None for one in results)
     assert calls["HttpQueryServiceConfiguration"] <= 6 + 2 * 2
-    assert calls["CertOpenStore"] <= 21 + 14
+    assert calls["CertOpenStore"] <= 8 + 5
 
 
 def test_planning_lists_the_bindings_once(ca: CertificateAuthority, tmp_path: Path) -> None:

@@ -24,8 +24,10 @@ class WindowsStoresMachine:
     def store_names(self, location: Location) -> list[str]:
         return self.stores.names(location)
 
-    def open_store(self, name: str, location: Location, *, create: bool = False, write: bool = False) -> WindowsStore:
-        return self.stores.open(name, location, create=create, write=write)
+    def open_store(
+        self, name: str, location: Location, *, create: bool = False, write: bool = False, keep_open: bool = False
+    ) -> WindowsStore:
+        return self.stores.open(name, location, create=create, write=write, keep_open=keep_open)
 
     def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
         return self.stores.diagnose(thumbprint, store_name)

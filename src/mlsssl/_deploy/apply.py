@@ -354,7 +354,8 @@ def _add(port: MachinePort, task: Task, addition: Addition) -> None:
     leaf = addition.role == "leaf"
     private_key = certificate.private_key if leaf else None
     create = is_standard(addition.store)
-    with closing(port.open_store(addition.store, "LocalMachine", create=create, write=True)) as store:
+    store_name = addition.store
+    with closing(port.open_store(store_name, "LocalMachine", create=create, write=True, keep_open=True)) as store:
         store.add(
             certificate.to_der(),
             None if private_key is None else keys.private_key_der(private_key),

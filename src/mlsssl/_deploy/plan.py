@@ -247,8 +247,12 @@ def make_plan(request: Request, snapshot: Snapshot | None = None, *, app_id: uui
         UnsupportedError: the machine does not know the family.
         ServiceNotFoundError: a service to restart does not exist.
     """
+    with contextlib.closing(snapshot or Snapshot(port_of(request.machine))) as seen:
+        return _planned(request, seen, app_id)
+
+
+def _planned(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) -> Plan:
     port = port_of(request.machine)
-    snapshot = snapshot or Snapshot(port)
     before = snapshot.binding(request.key)
     if request.expected is not None and not _same_certificate(before, request.expected):
         raise BindingError(f"{request.key} was changed while its new certificate was made; nothing was done")

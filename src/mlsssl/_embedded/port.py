@@ -106,8 +106,13 @@ class EmbeddedPort:
         )
         return [row[0] for row in rows]
 
-    def open_store(self, name: str, location: Location, *, create: bool = False, write: bool = False) -> EmbeddedStore:
-        """Open a store; see `MachinePort.open_store`. Opened without `write` it refuses to be changed."""
+    def open_store(
+        self, name: str, location: Location, *, create: bool = False, write: bool = False, keep_open: bool = False
+    ) -> EmbeddedStore:
+        """Open a store; see `MachinePort.open_store`. Opened without `write` it refuses to be changed.
+
+        There is nothing for `keep_open` to save: the database is open.
+        """
         check_store_name(name)
         location = check_location(location)
         if write and not os.access(self._path, os.W_OK):

@@ -16,7 +16,7 @@ from mlsssl._validator.name_constraints import canonical_name
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
     from cryptography import x509
 
@@ -73,24 +73,34 @@ def read_authorities(port: MachinePort, location: Location, *stores: str) -> Aut
         location: Of the certificates in question.
         stores: Further stores to take revocation lists from.
     """
-    with _opened(port, location, stores) as opened:
+    with _opened(port, location, stores, None) as opened:
         return _authorities(port, location, opened, _crls(opened))
 
 
-def read_authorities_if_crls(port: MachinePort, *stores: str) -> Authorities | None:
-    """`read_authorities` in LocalMachine, or None where no revocation list is: then there is nothing to look up."""
-    with _opened(port, "LocalMachine", stores) as opened:
+def read_authorities_if_crls(
+    port: MachinePort, *stores: str, look: Callable[[str], StorePort | None] | None = None
+) -> Authorities | None:
+    """`read_authorities` in LocalMachine, or None where no revocation list is: then there is nothing to look up.
+
+    Args:
+        port: The machine.
+        stores: Further stores to take revocation lists from.
+        look: Gives each of the stores, open, or None without it, and closes it later; by default they are opened here.
+    """
+    with _opened(port, "LocalMachine", stores, look) as opened:
         crls = _crls(opened)
         return _authorities(port, "LocalMachine", opened, crls) if crls else None
 
 
 @contextmanager
-def _opened(port: MachinePort, location: Location, stores: Iterable[str]) -> Iterator[list[tuple[str, StorePort]]]:
+def _opened(
+    port: MachinePort, location: Location, stores: Iterable[str], look: Callable[[str], StorePort | None] | None
+) -> Iterator[list[tuple[str, StorePort]]]:
     """Every store that is there, with its name, the user's first."""
     names = {name.casefold(): name for name in (*_AUTHORITIES, *stores, *_AUTHORITIES)}  # in our spelling of those
     with ExitStack() as stack:
         opened = [
-            (name, stack.enter_context(find.opened(port, name, place)))
+            (name, stack.enter_context(find.opened(port, name, place)) if look is None else look(name))
             for place in _places(location)
             for name in names.values()
         ]

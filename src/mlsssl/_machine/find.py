@@ -21,9 +21,12 @@ if TYPE_CHECKING:
 def opened(
     port: MachinePort, name: str, location: Location = "LocalMachine", *, write: bool = False
 ) -> Iterator[StorePort | None]:
-    """A store, closed at the end; None when it does not exist (a new Windows may have no `Disallowed` yet)."""
+    """A store for what takes no time, closed at the end.
+
+    None when it does not exist: a new Windows may have no `Disallowed` yet.
+    """
     try:
-        store = port.open_store(name, location, write=write)
+        store = port.open_store(name, location, write=write, keep_open=True)
     except StoreNotFoundError:
         yield None
         return

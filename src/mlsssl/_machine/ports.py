@@ -534,12 +534,22 @@ class MachinePort(Protocol):
         """The stores that exist there, sorted."""
         ...
 
-    def open_store(self, name: str, location: Location, *, create: bool = False, write: bool = False) -> StorePort:
+    def open_store(
+        self, name: str, location: Location, *, create: bool = False, write: bool = False, keep_open: bool = False
+    ) -> StorePort:
         """Open a store; the caller closes it.
+
+        Args:
+            name: Which.
+            location: Where.
+            create: Make it when it is not there, at the latest with the first change.
+            write: Open it for changing.
+            keep_open: Look without opening it anew each time, which is cheaper. What others change meanwhile may not
+                show, so it is for what takes no time; `add` and `remove` are as safe as without.
 
         Raises:
             StoreNotFoundError: it does not exist and `create` is False.
-            AccessDeniedError: `write` is True and the caller may not.
+            AccessDeniedError: `write` is True and the caller may not; with `create` at the latest at the first change.
         """
         ...
 

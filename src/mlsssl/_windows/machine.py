@@ -88,9 +88,11 @@ class WindowsPort:
         """The stores that exist there, sorted."""
         return self._stores.names(location)
 
-    def open_store(self, name: str, location: Location, *, create: bool = False, write: bool = False) -> WindowsStore:
+    def open_store(
+        self, name: str, location: Location, *, create: bool = False, write: bool = False, keep_open: bool = False
+    ) -> WindowsStore:
         """Open a store; the caller closes it."""
-        return self._stores.open(name, location, create=create, write=write)
+        return self._stores.open(name, location, create=create, write=write, keep_open=keep_open)
 
     def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use this certificate, likeliest cause first; empty when it can."""

@@ -28,7 +28,6 @@ from mlsssl.values import Thumbprint, check_friendly_name, check_location, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from mlsssl._formats.keys import PrivateKey
@@ -59,13 +58,16 @@ class WindowsStores:
         """The stores that exist there, sorted without case."""
         return system_stores.names(self.dlls, check_location(location))
 
-    def open(self, name: str, location: Location, *, create: bool = False, write: bool = False) -> WindowsStore:
+    def open(
+        self, name: str, location: Location, *, create: bool = False, write: bool = False, keep_open: bool = False
+    ) -> WindowsStore:
         """Open a store; see `MachinePort.open_store`. That it exists, and the right to write, are tried here."""
         check_store_name(name)
         location = check_location(location)
-        with system_stores.opened(self.dlls, name, location, write=write, create=create):
-            pass
-        return WindowsStore(self, name, location, writable=write)
+        store = WindowsStore(self, name, location, writable=write, create=create, keep_open=keep_open)
+        if not (create and write):  # it is made by the first change
+            store.try_to_open()
+        return store
 
     def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use this certificate; empty when it can."""
@@ -79,16 +81,39 @@ class WindowsStores:
 
 
 class WindowsStore(OpenStore):
-    """A `StorePort` over Crypt32. It holds no handle: each operation opens the store, commits and closes it.
+    """A `StorePort` over Crypt32. Each operation opens the store, commits what it changed, and closes it.
 
     So listings are never stale, a change is on disk when its method returns, and nothing stays open when a program
-    forgets to close. Opening a store costs what reading a registry key costs.
+    forgets to close. With `keep_open` the handle stays for the next look, until something is changed or fails: a handle
+    shows no change of others.
     """
 
-    def __init__(self, stores: WindowsStores, name: str, location: Location, *, writable: bool) -> None:
+    def __init__(
+        self,
+        stores: WindowsStores,
+        name: str,
+        location: Location,
+        *,
+        writable: bool,
+        create: bool,
+        keep_open: bool,
+    ) -> None:
         super().__init__(name, location, writable=writable)
+        self._create = create
+        self._keep_open = keep_open
+        self._kept: tuple[contextlib.ExitStack, StoreHandle] | None = None
         self._dlls = stores.dlls
         self._pending = stores.pending[location]
+
+    def try_to_open(self) -> None:
+        """Open it: that it exists, and the right to write, show here."""
+        with self._opened():
+            pass
+
+    def close(self) -> None:
+        """Close the handle, if one is open; idempotent."""
+        super().close()
+        self._close_handle()
 
     def thumbprints(self) -> Iterator[Thumbprint]:
         """Every listed certificate's thumbprint, as they were when the first was asked for."""
@@ -206,6 +231,7 @@ class WindowsStore(OpenStore):
         self._check_changing()
         refuse_users_roots(self._name, self._location)
         with self._pending.changing():
+            self._close_handle()  # what it shows may have changed before the lock was ours
             before = self._read(thumbprint)
             if before is None:
                 raise self._missing(thumbprint)
@@ -261,12 +287,37 @@ class WindowsStore(OpenStore):
 
     # ---- parts ----
 
-    def _opened(self, *, write: bool = False) -> AbstractContextManager[StoreHandle]:
-        return system_stores.opened(self._dlls, self._name, self._location, write=write)
+    @contextlib.contextmanager
+    def _opened(self, *, change: bool = False) -> Iterator[StoreHandle]:
+        """The handle that was kept, or a new one; committed at the end with `change`, else kept if it shall be."""
+        kept, self._kept = self._kept, None
+        with contextlib.ExitStack() if kept is None else kept[0] as stack:
+            if kept is not None:
+                store = kept[1]
+            else:
+                opening = system_stores.opened(
+                    self._dlls, self._name, self._location, write=self._writable, create=self._create
+                )
+                store = stack.enter_context(opening)
+                self._create = False
+            yield store
+            if change:
+                system_stores.commit(self._dlls, store)
+            elif self._keep_open:
+                self._kept = stack.pop_all(), store
 
-    def _opened_registry(self) -> AbstractContextManager[StoreHandle]:
+    @contextlib.contextmanager
+    def _opened_registry(self) -> Iterator[StoreHandle]:
         # Through the collection a deletion would reach into every physical store below it, LocalMachine's too.
-        return system_stores.opened(self._dlls, self._name, self._location, write=True, registry_only=True)
+        self._close_handle()
+        with system_stores.opened(self._dlls, self._name, self._location, write=True, registry_only=True) as store:
+            yield store
+            system_stores.commit(self._dlls, store)
+
+    def _close_handle(self) -> None:
+        kept, self._kept = self._kept, None
+        if kept is not None:
+            kept[0].close()
 
     def _read(self, thumbprint: Thumbprint) -> StoredCertificate | None:
         self._check_open()
@@ -286,6 +337,7 @@ class WindowsStore(OpenStore):
         refuse_users_roots(self._name, self._location)
         thumbprint = thumbprint_of(certificate)
         with self._pending.changing():
+            self._close_handle()  # what it shows may have changed before the lock was ours
             before = self._read(thumbprint)
             if new is None or (before is not None and stored.fits(self._record(before).key, self._location)):
                 self._put(certificate, friendly_name, None)
@@ -340,7 +392,7 @@ class WindowsStore(OpenStore):
             if link is not None:  # last, for it is what the rest is about
                 certificates.set_key_link(self._dlls, context, link)
 
-        with self._opened(write=True) as store, certificates.created(self._dlls, certificate) as context:
+        with self._opened(change=True) as store, certificates.created(self._dlls, certificate) as context:
             describe(context)
             # Never a replacing disposition: it drops the other properties.
             if not system_stores.add_new(self._dlls, store, context):
@@ -352,7 +404,7 @@ class WindowsStore(OpenStore):
     def _change(self, thumbprint: Thumbprint, change: Callable[[CertContext], None]) -> None:
         self._check_changing()
         with (
-            self._opened(write=True) as store,
+            self._opened(change=True) as store,
             system_stores.found(self._dlls, store, thumbprint) as context,
         ):
             if context is None:
@@ -360,7 +412,7 @@ class WindowsStore(OpenStore):
             change(context)
 
     def _delete(self, thumbprint: Thumbprint) -> None:
-        with self._opened(write=True) as store:
+        with self._opened(change=True) as store:
             if not system_stores.delete(self._dlls, store, thumbprint):
                 raise self._missing(thumbprint)
 

@@ -67,13 +67,12 @@ def opened(
     create: bool = False,
     registry_only: bool = False,
 ) -> Iterator[StoreHandle]:
-    """A system store, committed (with `write`) and closed at the end.
+    """A system store, closed at the end; who changed something calls `commit` before.
 
     It is a collection of physical stores; with `registry_only` just the one in the registry, which is where every
     change goes, without those of group policy, or of LocalMachine below CurrentUser.
 
-    A handle is held for one operation only: an open store is a snapshot, so one held for long would neither show
-    what others change nor, on systems that write at close, keep what we changed if the process dies.
+    An open store is a snapshot: it does not show what others change from then on.
 
     Raises:
         StoreNotFoundError: it does not exist, and `create` is False.
@@ -92,12 +91,16 @@ def opened(
         raise crypto_failure("CertOpenStore", dlls.last_error(), where, store=where)
     with closing_store(dlls, store):
         yield store
-        if write or create:
-            # Registry stores of Windows write each change at once and may answer that they have nothing to
-            # commit; other implementations write here or at close. So the answer says nothing, and whoever
-            # changed something looks at it again through a fresh handle. Forced, because changing a property of
-            # a stored context need not mark its store as changed.
-            dlls.crypt32.CertControlStore(store, _FORCE, _COMMIT, cast("CData", NULL))
+
+
+def commit(dlls: Dlls, store: StoreHandle) -> None:
+    """Have what was changed through this handle written.
+
+    Registry stores of Windows write each change at once and may answer that they have nothing to commit; other
+    implementations write here or at close. So the answer says nothing, and whoever changed something looks at it again
+    through a fresh handle. Forced, because changing a property of a stored context need not mark its store as changed.
+    """
+    dlls.crypt32.CertControlStore(store, _FORCE, _COMMIT, cast("CData", NULL))
 
 
 def look_everywhere(
