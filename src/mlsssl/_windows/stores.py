@@ -126,6 +126,7 @@ class WindowsStore(OpenStore):
 
         with self._opened() as store:
             found = system_stores.all_of(self._dlls, store, look)
+        self._close_handle()  # nothing stays open while the caller goes through them
         for thumbprint in found:
             if thumbprint is not None:
                 yield thumbprint
@@ -135,6 +136,7 @@ class WindowsStore(OpenStore):
         self._check_open()
         with self._opened() as store:
             found = system_stores.all_of(self._dlls, store, lambda context: certificates.read(self._dlls, context))
+        self._close_handle()  # nothing stays open while the caller goes through them
         for item in found:
             if not item.archived:
                 yield self._record(item)
