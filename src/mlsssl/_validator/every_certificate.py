@@ -20,16 +20,6 @@ if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
     from mlsssl._validator.findings import Emitter
 
-__all__ = [
-    "NETSCAPE_TYPE",
-    "aki_mismatch",
-    "check_common",
-    "check_dates",
-    "check_ecdsa_hash",
-    "check_key_identifiers",
-    "check_signature_algorithm",
-    "netscape_bits",
-]
 
 _BROKEN_HASHES = {
     "1.2.840.113549.1.1.2": "MD2",

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from mlsssl._validator.report import Severity
     from mlsssl._validator.rules import Rule
 
-__all__ = ["Emitter", "machine_finding", "make_finding"]
 
 # A certificate can carry a hundred thousand wrong names; nobody reads more than these.
 _MOST_OF_ONE_CODE = 25

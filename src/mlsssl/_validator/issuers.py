@@ -16,8 +16,6 @@ if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
     from mlsssl._validator.findings import Emitter
 
-__all__ = ["check_issuer"]
-
 
 def check_issuer(view: View, emit: Emitter, *, anchor: bool) -> None:
     """Everything about an issuer that needs no other certificate and no clock.

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
     from mlsssl._validator.findings import Emitter
 
-__all__ = ["Names", "check_host", "check_leaf", "is_internal"]
 
 _SAN = "subjectAltName"
 _SSL_SERVER = 0x40  # bit 1 of netscapeCertType

@@ -21,17 +21,6 @@ if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
     from mlsssl._validator.findings import Emitter
 
-__all__ = [
-    "Budget",
-    "BudgetExceededError",
-    "NamesByKind",
-    "canonical_name",
-    "check_form",
-    "find_forbidden",
-    "find_violation",
-    "names_by_kind",
-    "subtree_within",
-]
 
 _PART = "nameConstraints"
 _OCTETS_PER_COMPARISON = 64

@@ -42,7 +42,6 @@ if TYPE_CHECKING:
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Finding
 
-__all__ = ["PathResult", "build_path", "link_issuers"]
 
 _MOST_ATTEMPTS = 20
 _MOST_TOLERATED = 24

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.parsed import View
 
-__all__ = ["MAPPINGS", "maps_any_policy", "missing_policy", "read_mappings"]
 
 _ANY = "2.5.29.32.0"
 MAPPINGS = "2.5.29.33"

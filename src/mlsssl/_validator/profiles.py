@@ -18,8 +18,6 @@ if TYPE_CHECKING:
 
     from mlsssl._validator.rules import Rule
 
-__all__ = ["PROFILES", "Profile", "ValidityLimit", "days_of", "find_profile"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ValidityLimit:

@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from mlsssl._notebook.cards import Printer
 
-__all__ = ["Attempt", "Finding", "PathStep", "Report", "Severity", "Silenced"]
-
 
 class Severity(str, Enum):
     """How much a finding matters.

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
     from mlsssl._validator.findings import Emitter
 
-__all__ = ["check_pointers", "check_revocation"]
 
 _PART = "revocation"
 

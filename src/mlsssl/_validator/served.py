@@ -14,7 +14,6 @@ if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
     from mlsssl._validator.findings import Emitter
 
-__all__ = ["Served", "check_served"]
 
 _OBSOLETE = frozenset({"SSLv2", "SSLv3", "TLSv1", "TLSv1.1"})
 

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from mlsssl._formats.pkcs12.explain import PfxExplanation
     from mlsssl._validator.profiles import Profile
 
-__all__ = ["RuleContext", "ServerFacts", "UserRule", "validate"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ServerFacts:

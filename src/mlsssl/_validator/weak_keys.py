@@ -29,15 +29,6 @@ if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
     from mlsssl._validator.findings import Emitter
 
-__all__ = [
-    "check_key",
-    "find_close_primes",
-    "find_collection",
-    "for_pss_only",
-    "has_roca_fingerprint",
-    "number_of",
-    "rsa_numbers",
-]
 
 _PART = "subjectPublicKeyInfo"
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
