@@ -128,15 +128,8 @@ def find_violation(
 ) -> tuple[str, str] | None:
     """The code and the description of the first name of `below` that `issuer` does not allow, or None.
 
-    Args:
-        issuer: The issuer whose constraints hold.
-        below: A certificate somewhere below it; self-issued ones are checked only as the leaf.
-        budget: Pays for the comparisons.
-        leaf: Whether `below` is the leaf.
-        common_name_counts: Whether a common name is a host name when there is no host in subjectAltName.
-
-    Raises:
-        BudgetExceededError: too many names and constraints.
+    Self-issued certificates are checked only as the leaf. `common_name_counts`: whether a common name is a host name
+    when there is no host in subjectAltName. `BudgetExceededError` for too many names and constraints.
     """
     constraints = issuer.value(x509.NameConstraints)
     if constraints is None or (below.self_issued and not leaf):
@@ -155,15 +148,8 @@ def find_forbidden(
     """The code and the description of the first of `names` that `constraints` do not allow, or None.
 
     For what is to be issued as for what was: an authority that asked another engine would issue what is then refused.
-
-    Args:
-        names: From `names_by_kind`.
-        constraints: Of one authority above.
-        budget: Pays for the comparisons.
-        common_names: The leaf's, which OpenSSL holds against DNS constraints where `names` have no DNS name.
-
-    Raises:
-        BudgetExceededError: too many names and constraints.
+    `common_names` are the leaf's, which OpenSSL holds against DNS constraints where `names` have no DNS name.
+    `BudgetExceededError` for too many names and constraints.
     """
     permitted = _by_kind(constraints.permitted_subtrees or ())
     excluded = _by_kind(constraints.excluded_subtrees or ())
@@ -250,10 +236,7 @@ def names_by_kind(
 ) -> NamesByKind:
     """Every name that constraints speak about, by kind; the subject too, as a directory name and for its mail.
 
-    Args:
-        san: What stands in subjectAltName.
-        subject: The subject; None when it cannot be read.
-        common_names: Those of its common names that count as hosts if there is no host in subjectAltName.
+    `common_names` are those of the subject's that count as hosts if there is no host in subjectAltName.
     """
     names = _by_kind(san)
     hosted = x509.DNSName in names or x509.IPAddress in names

@@ -96,33 +96,10 @@ def validate(
     extra_rules: Sequence[UserRule] = (),
     max_depth: int = 8,
 ) -> Report:
-    """Check a server's certificate and report every finding.
+    """Check a server's certificate and report every finding: `Certificate.check`, for certificates and keys as such.
 
-    Args:
-        leaf: The server's certificate.
-        host: The name that clients use, a DNS name or an IP address; None leaves the name out of the question.
-        at: The moment to judge for; aware.
-        trust: What clients trust; None leaves trust out of the question, an empty sequence trusts nothing.
-            `TrustAnchors` when many certificates are checked against the same.
-        intermediates: Certificates that the server has besides the leaf, in any order; roots do no harm.
-        private_key: The leaf's key, or None when it is not at hand.
-        expect_key: Whether a missing key is worth a finding.
-        profile: Whose rules judge: `"procedure"`, `"private"`, `"public"`, `"windows"`, `"legacy"`, or a `Profile`.
-        crls: Revocation lists in any order. Without `trust` they are looked at as far up as `intermediates` lead.
-        revocation: `"soft"`: a list that is missing, stale or unusable is a warning, and without any list nothing
-            is looked up; `"hard"`: an error, also when no list is given.
-        facts: What is known about key storage and .pfx, for `procedure` and `windows`.
-        served: What the server was seen to send, for a check of a live server.
-        silence: Codes of findings to leave out, each with the reason, which the report keeps.
-        extra_rules: Rules of the caller's own.
-        max_depth: How many intermediates a path may have; 0 to 255.
-
-    Returns:
-        The report; see `Report`. What the profile does not ask is not in it.
-
-    Raises:
-        InvalidInputError: an argument that cannot mean anything: a naive `at`, an unknown profile, no host name.
-        MalformedDataError: a certificate cannot be read at all, so that there is nothing to find fault with.
+    `trust` is what clients trust (`TrustAnchors` when many certificates are checked against the same), None leaves
+    the question out; `intermediates` may be in any order; `served` is what a live server was seen to send.
 
     Not checked: revocation beyond the lists given, certificate transparency logs, published keys such as Debian's weak
     ones without badkeys and its list, and whether clients of a certain make have rules of their own beyond the

@@ -181,8 +181,7 @@ def number_of(key: object) -> int | None:
 def find_collection(number: Callable[[], int | None]) -> str | None:
     """The name of the published collection that a key is in, such as `debianssl`, or None.
 
-    Args:
-        number: Gives the RSA modulus, or what `number_of` says; called only when there is a list to look in.
+    `number` gives the RSA modulus, or what `number_of` says; it is called only when there is a list to look in.
     """
     lookup = _listed()
     if lookup is None:
