@@ -17,8 +17,7 @@ from mlsssl._validator.catalogue import RULES
 from mlsssl._validator.every_certificate import check_key_identifiers, check_signature_algorithm
 from mlsssl._validator.findings import Emitter
 from mlsssl._validator.leaf import Names, check_host, check_leaf
-from mlsssl._validator.name_constraints import Budget
-from mlsssl._validator.path import PathResult, TrustAnchors, build_path, link_issuers
+from mlsssl._validator.path import PathResult, PathSearch, TrustAnchors, link_issuers
 from mlsssl._validator.profiles import find_profile
 from mlsssl._validator.report import Finding, PathStep, Report, Severity, Silenced
 from mlsssl._validator.revocation import check_pointers, check_revocation
@@ -128,7 +127,13 @@ def validate(
     if facts is not None:
         _check_facts(facts, emit)
     check_leaf(view, names, emit, at, wanted)
-    found = _find_path(view, emit, trust, intermediates, at, judge, max_depth)
+    if trust is None:
+        emit("trust-not-asked", "trust", "no trusted root given")
+        found = PathResult(path=(view,), trusted=False)
+    else:
+        anchors = trust if isinstance(trust, TrustAnchors) else TrustAnchors(trust)
+        pool = list(map(issuer_view, intermediates))
+        found = PathSearch(view, anchors=anchors, pool=pool, at=at, profile=judge, max_depth=max_depth).run()
     if len(found.path) == 1:
         check_key_identifiers(view, emit, issuer=view if view.self_issued else None, anchor=found.trusted)
     if not (len(found.path) == 1 and found.trusted):
@@ -138,8 +143,8 @@ def validate(
     findings = [*emit.findings, *found.findings]
     if crls or revocation == "hard" or judge.has(RULES["revocation-pointer-missing"]):
         if trust is None:
-            pool = [issuer_view(certificate) for certificate in intermediates]
-            found = replace(found, path=link_issuers(view, pool, max_depth=max_depth, budget=Budget()))
+            pool = list(map(issuer_view, intermediates))
+            found = replace(found, path=link_issuers(view, pool, max_depth=max_depth))
         findings += _revocation_findings(found, crls, at, judge, hard=revocation == "hard")
     if extra_rules:
         context = RuleContext(
@@ -231,29 +236,6 @@ def _check_facts(facts: ServerFacts, emit: Emitter) -> None:
         if reader.name == wanted and reader.reads is False:
             remedy = f'save it for that release: cert.save("server.pfx", password=..., readable_by="{wanted}")'
             emit("pfx-unreadable", "file", f"{reader.title}: {reader.reason}", remedy=remedy)
-
-
-def _find_path(
-    view: View,
-    emit: Emitter,
-    trust: Sequence[x509.Certificate] | TrustAnchors | None,
-    intermediates: Sequence[x509.Certificate],
-    at: datetime,
-    judge: Profile,
-    max_depth: int,
-) -> PathResult:
-    if trust is None:
-        emit("trust-not-asked", "trust", "no trusted root given")
-        return PathResult(path=(view,), trusted=False)
-    return build_path(
-        view,
-        anchors=trust if isinstance(trust, TrustAnchors) else TrustAnchors(trust),
-        pool=[issuer_view(certificate) for certificate in intermediates],
-        at=at,
-        profile=judge,
-        max_depth=max_depth,
-        budget=Budget(),
-    )
 
 
 def _revocation_findings(
