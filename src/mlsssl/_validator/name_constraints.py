@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -42,6 +43,7 @@ class BudgetExceededError(Exception):
     """Checking costs more than any honest chain does; never leaves the validator and the authority."""
 
 
+@dataclass(slots=True, kw_only=True)
 class Budget:
     """What path building may spend; hostile chains are stopped by counting, not by a clock.
 
@@ -49,12 +51,9 @@ class Budget:
     the largest honest certificates a few thousand comparisons of names.
     """
 
-    __slots__ = ("comparisons", "signatures", "steps")
-
-    def __init__(self, *, signatures: int = 100, steps: int = 20_000, comparisons: int = 250_000) -> None:
-        self.signatures = signatures
-        self.steps = steps
-        self.comparisons = comparisons
+    signatures: int = 100
+    steps: int = 20_000
+    comparisons: int = 250_000
 
     def sign(self) -> None:
         """One more signature to verify."""
@@ -304,8 +303,7 @@ def _mail(value: object, subtree: object, excluding: bool) -> bool:
     wanted_local, wanted_at, wanted_host = wanted.rpartition("@")
     if wanted_at:
         return local == wanted_local and host.lower() == wanted_host.lower()
-    wanted = wanted.lower()
-    return not wanted or (host.lower().endswith(wanted) if wanted[0] == "." else host.lower() == wanted)
+    return _ends_with(host, wanted)
 
 
 def _uri(value: object, subtree: object, excluding: bool) -> bool:
@@ -316,7 +314,11 @@ def _uri(value: object, subtree: object, excluding: bool) -> bool:
     if not host or lenient_address(host) is not None or not _is_host(host):
         # RFC 5280: a URI without a host name, or with an address, is to be refused when URIs are constrained.
         return excluding
-    wanted, host = str(subtree).lower(), host.lower()
+    return _ends_with(host, str(subtree))
+
+
+def _ends_with(host: str, wanted: str) -> bool:
+    wanted, host = wanted.lower(), host.lower()
     return not wanted or (host.endswith(wanted) if wanted[0] == "." else host == wanted)
 
 
