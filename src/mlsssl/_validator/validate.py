@@ -24,6 +24,7 @@ from mlsssl._validator.revocation import check_pointers, check_revocation
 from mlsssl._validator.rules import check_code
 from mlsssl._validator.served import Served, check_served
 from mlsssl.errors import InvalidInputError
+from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -105,15 +106,14 @@ def validate(
     profile's. Work is bounded: hostile chains end with the finding `work-limit-exceeded`. Standards: RFC 5280, RFC
     9525, and those that each finding names.
     """
-    if at.tzinfo is None or at.utcoffset() is None:
-        raise InvalidInputError("at= must be an aware datetime, for example datetime.now(timezone.utc)")
-    at = at.astimezone(timezone.utc)
+    at = check_moment(at).astimezone(timezone.utc)
     check_whole(max_depth, 0, 255, "max_depth is a number from 0 to 255")
     check_strictness(revocation)
     judge = find_profile(profile)
     crls = check_crls(crls)
     extra_rules = check_extra_rules(extra_rules)
-    silence = _check_codes(check_silence(silence), own_codes=bool(extra_rules))
+    silence = check_silence(silence)
+    _check_codes(silence, own_codes=bool(extra_rules))
     if facts is not None:
         check_type(facts, ServerFacts, "facts are ServerFacts")
     wanted = parse_host(host) if host is not None else None
@@ -197,14 +197,13 @@ def check_silence(silence: Mapping[str, str] | None) -> dict[str, str]:
     return {} if silence is None else check_mapping(silence, expected)
 
 
-def _check_codes(silence: Mapping[str, str], *, own_codes: bool) -> dict[str, str]:
+def _check_codes(silence: Mapping[str, str], *, own_codes: bool) -> None:
     for code, reason in silence.items():
         check_code(code)
         if code not in RULES and not own_codes:
             raise InvalidInputError(f"there is no finding code {shown(code)} to silence")
         if not isinstance(reason, str) or not reason.strip():
             raise InvalidInputError(f"silencing {shown(code)} needs a reason, such as 'the clients are all ours'")
-    return dict(silence)
 
 
 def _check_private_key(view: View, key: PrivateKeyTypes | None, emit: Emitter, *, expected: bool) -> None:
@@ -268,11 +267,10 @@ def _run_user_rule(rule: UserRule, context: RuleContext, emit: Emitter) -> list[
     name = getattr(rule, "__name__", type(rule).__name__)
     before = len(emit.findings)
     try:
-        findings = [_check_own(finding) for finding in rule(context)]
+        return [_check_own(finding) for finding in rule(context)]
     except Exception as error:  # noqa: BLE001 - whatever the caller's rule raises
         emit("user-rule-failed", f"rule {name}", f"{type(error).__name__}: {error}")
         return emit.findings[before:]
-    return findings
 
 
 def _check_own(finding: object) -> Finding:
