@@ -185,7 +185,7 @@ class Store:
         if self._closed:
             raise StoreClosedError(f"the store {self._location}\\{self._name} is closed; open it again")
         return port_of(self._machine).open_store(
-            self._name, self._location, create=create, write=write, keep_open=not write
+            self._name, self._location, create=create, write=write, keep_open=not (write or create)
         )
 
     def _entry(self, record: StoreRecord) -> StoreEntry:

@@ -542,14 +542,15 @@ class MachinePort(Protocol):
         Args:
             name: Which.
             location: Where.
-            create: Make it when it is not there, at the latest with the first change.
+            create: Make it when it is not there; with `keep_open` at the latest when it is first used.
             write: Open it for changing.
             keep_open: Look without opening it anew each time, which is cheaper. What others change meanwhile may not
                 show, so it is for what takes no time; `add` and `remove` are as safe as without.
 
         Raises:
             StoreNotFoundError: it does not exist and `create` is False.
-            AccessDeniedError: `write` is True and the caller may not; with `create` at the latest at the first change.
+            AccessDeniedError: `write` is True and the caller may not; with `create` and `keep_open` this may show
+                when it is first used.
         """
         ...
 

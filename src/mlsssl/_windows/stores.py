@@ -65,7 +65,7 @@ class WindowsStores:
         check_store_name(name)
         location = check_location(location)
         store = WindowsStore(self, name, location, writable=write, create=create, keep_open=keep_open)
-        if not (create and write):  # it is made by the first change
+        if not (create and keep_open):  # then the first look or change makes it
             store.try_to_open()
         return store
 
