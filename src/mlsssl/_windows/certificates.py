@@ -110,7 +110,7 @@ def read(dlls: Dlls, context: CertContext) -> StoredCertificate:
         der=encoded(context),
         link=key_link(dlls, context),
         friendly_name=(name.text_at(ffi.cast("WCHAR *", name.memory)) if name is not None else None) or None,
-        archived=_property(dlls, context, ARCHIVED) is not None,
+        archived=is_archived(dlls, context),
         renewed_by=_thumbprint(renewed_by),
     )
 

@@ -42,11 +42,6 @@ def binding_failure(function: str, code: int, key: BindingKey | None = None) -> 
     """What a code of httpapi.dll means for a binding.
 
     1312 is not among them: it needs a diagnosis, which `bindings.py` makes.
-
-    Args:
-        function: The call that gave the code.
-        code: It.
-        key: The binding that it was about; None when it was about none.
     """
     cause = native_error(function, code, f"while working on {key}" if key else "")
     error: MlssslError = cause
@@ -110,14 +105,7 @@ def service_failure(function: str, code: int, name: str, state: str | None = Non
 
 
 def crypto_failure(function: str, code: int, hint: str = "", *, store: str | None = None) -> MlssslError:
-    """The error for a code; the `NativeError` with function and code is the error itself or its cause.
-
-    Args:
-        function: The call that gave the code.
-        code: It.
-        hint: What the call was about.
-        store: The store that was being opened, location first; None for every other call.
-    """
+    """What a code of crypt32.dll, ncrypt.dll or advapi32.dll means; with `store` (location first) for opening it."""
     code &= 0xFFFF_FFFF
     cause = native_error(function, code, hint)
     error: MlssslError = cause

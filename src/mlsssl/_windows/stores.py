@@ -433,7 +433,7 @@ class _NewKey:
     """A key on its way in.
 
     Attributes:
-        key: It.
+        key: The private key.
         exportable: Whether it may be read back.
         provider: Which storage, or None.
         pfx: The file and password that it came in, when Windows is to import it.

@@ -35,16 +35,8 @@ def import_key(
 ) -> KeyLink | None:
     """Have Windows import a PFX that we can read, and look where it put the key.
 
-    The caller has read the file, so it is neither damaged nor is the password wrong.
-
-    Args:
-        dlls: Windows.
-        data: The file.
-        password: Its password, or None.
-        certificate: DER of the certificate with the key.
-        note: Where the containers that Windows chose are added, so that none is left over.
-        location: Whose keys it belongs among.
-        exportable: Whether it may be read back.
+    The caller has read the file, so it is neither damaged nor is the password wrong. The containers that Windows chose
+    are added to `note`, so that none is left over.
 
     Returns:
         Where the key is. None when Windows does not take the file (Server 2016 knows no AES, and calls the

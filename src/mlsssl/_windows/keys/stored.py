@@ -59,13 +59,7 @@ def persist(
 ) -> KeyLink:
     """Keep a key under a name that nothing has, and see that it is kept: opened again, it is the same key.
 
-    Args:
-        dlls: Windows.
-        name: The container's; write it down before.
-        key: The key.
-        machine: Among the machine's keys, else among the user's.
-        exportable: Whether it may be read back.
-        provider: None tries CNG, then, for RSA, the older provider.
+    The caller has written the name down before. Without `provider` CNG is tried, then, for RSA, the older provider.
 
     Raises:
         AccessDeniedError: not an administrator, for the machine's keys.
