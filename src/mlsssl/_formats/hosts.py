@@ -21,21 +21,6 @@ from mlsssl.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = [
-    "Address",
-    "any_matches",
-    "common_name_host",
-    "dns_name",
-    "dns_problem",
-    "idna_problem",
-    "lenient_address",
-    "matches_any",
-    "name_text",
-    "parse_host",
-    "parse_name",
-    "parse_subtree",
-    "to_a_labels",
-]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 

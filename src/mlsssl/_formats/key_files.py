@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.pkcs12.encryption import Encryption
 
-__all__ = ["check_size", "load_plain_key", "load_private_key", "looks_like_key", "rsa_problem", "try_out"]
 
 _DSA_OID = "1.2.840.10040.4.1"
 # The others are not handed to OpenSSL at all: it computes the public half of Diffie-Hellman keys, of any size.

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 
-__all__ = ["ExtensionProblem", "View", "issuer_view"]
-
 UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
 
 EXTENSIONS = "2.5.29"

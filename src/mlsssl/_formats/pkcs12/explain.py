@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from mlsssl._formats.pkcs12.structure import Bag, Safe, Structure
     from mlsssl._formats.pkcs12.targets import Target
 
-__all__ = ["PfxBag", "PfxExplanation", "PfxPart", "PfxReader", "explain_pfx"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PfxBag:

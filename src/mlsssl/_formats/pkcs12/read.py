@@ -40,8 +40,6 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.pkcs12.structure import Bag, Safe, Structure
 
-__all__ = ["LoadedPfx", "load_entries", "load_pfx", "open_safes"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedPfx:

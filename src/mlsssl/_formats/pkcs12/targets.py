@@ -76,6 +76,17 @@ def _windows(name: str, title: str, *, aes: bool, note: str = "") -> Target:
     )
 
 
+def _java(name: str, title: str, *, note: str = "") -> Target:
+    return Target(
+        name=name,
+        title=title,
+        reads=_ALL_OLD | _MODERN,
+        refuses=frozenset({"scrypt"}),
+        symptom=_JAVA_SYMPTOM,
+        source=_JAVA_SOURCE + note,
+    )
+
+
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
@@ -124,30 +135,9 @@ TARGETS: dict[str, Target] = {
             aes=False,
             source=_JAVA_SOURCE,
         ),
-        Target(
-            name="java-11",
-            title="Java 11.0.12 and later",
-            reads=_ALL_OLD | _MODERN,
-            refuses=frozenset({"scrypt"}),
-            symptom=_JAVA_SYMPTOM,
-            source=_JAVA_SOURCE,
-        ),
-        Target(
-            name="java-17",
-            title="Java 17",
-            reads=_ALL_OLD | _MODERN,
-            refuses=frozenset({"scrypt"}),
-            symptom=_JAVA_SYMPTOM,
-            source=_JAVA_SOURCE + "; measured with keytool 17",
-        ),
-        Target(
-            name="java-21",
-            title="Java 21",
-            reads=_ALL_OLD | _MODERN,
-            refuses=frozenset({"scrypt"}),
-            symptom=_JAVA_SYMPTOM,
-            source=_JAVA_SOURCE,
-        ),
+        _java("java-11", "Java 11.0.12 and later"),
+        _java("java-17", "Java 17", note="; measured with keytool 17"),
+        _java("java-21", "Java 21"),
         Target(
             name="nss",
             title="NSS (Firefox, pk12util)",
