@@ -70,10 +70,10 @@ def decode(block: bytes) -> bytes:
         raise MalformedDataError("this PEM text is damaged: its base64 cannot be decoded") from None
 
 
-def load_der(data: bytes) -> x509.Certificate:
-    """One certificate from DER. `MalformedDataError` when it is none."""
-    certificate = read("this is no certificate that can be read", x509.load_der_x509_certificate, data)
-    probe(certificate)
+def load_der(data: bytes, what: str = "this is no certificate that can be read") -> x509.Certificate:
+    """One certificate from DER. `MalformedDataError`, which begins with `what`, when it is none."""
+    certificate = read(what, x509.load_der_x509_certificate, data)
+    probe(certificate, what)
     return certificate
 
 
