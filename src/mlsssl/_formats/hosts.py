@@ -32,11 +32,7 @@ _LONGEST = 253  # RFC 1035 section 2.3.4, as text
 def parse_host(host: str) -> str | Address:
     """What a client means by `host`: an address, or a DNS name in lower case, as A-labels, without trailing dot.
 
-    Args:
-        host: A DNS name (internationalised or not), or an IPv4 or IPv6 address, the latter with or without brackets.
-
-    Raises:
-        InvalidInputError: it is empty, has blanks or a port, or cannot be encoded by IDNA 2008.
+    IPv6 has brackets or none. `InvalidInputError`: it is empty, has blanks or a port, or IDNA 2008 cannot encode it.
     """
     if not isinstance(host, str) or not host or len(host) > 1000:
         raise InvalidInputError(f"a host is a DNS name or an IP address, not {host!r:.80}")
@@ -53,16 +49,11 @@ def parse_host(host: str) -> str | Address:
 
 
 def parse_name(text: str) -> x509.DNSName | x509.IPAddress:
-    """The subjectAltName entry for a name as people write it.
+    """The subjectAltName entry for a name as people write it; `InvalidInputError` says why there is none.
 
-    Args:
-        text: A DNS name of at most 253 characters (RFC 1035 section 2.3.4), whose first label may be a whole
-            `*`; an internationalised name, which becomes A-labels (UTS 46, IDNA 2008); or an IPv4 or IPv6
-            address, with or without brackets. Case and a trailing dot are dropped. Underscores are accepted,
-            for Windows host names have them.
-
-    Raises:
-        InvalidInputError: it is none of these; the message says why.
+    A DNS name has at most 253 characters (RFC 1035 section 2.3.4), its first label may be a whole `*`, and an
+    internationalised one becomes A-labels (UTS 46, IDNA 2008); an IPv6 address has brackets or none. Case and a
+    trailing dot are dropped. Underscores are accepted, for Windows host names have them.
     """
     if not isinstance(text, str):
         raise InvalidInputError(f"a name is text, not {type(text).__name__}: {shown(text)}")
@@ -256,9 +247,8 @@ def name_text(name: x509.GeneralName) -> str:
 def parse_subtree(text: str) -> x509.DNSName | x509.IPAddress:
     """A name-constraint subtree: a DNS domain (`corp.test`: itself and all below) or a network (`10.0.0.0/8`).
 
-    Raises:
-        InvalidInputError: it is neither, or a network with host bits set, or a domain with a leading dot, which RFC
-            5280 does not have and which means the names below alone to those who read it.
+    Refused are a network with host bits set, and a domain with a leading dot, which RFC 5280 does not have and which
+    means the names below alone to those who read it.
     """
     if not isinstance(text, str) or not text:
         raise InvalidInputError(f"a name constraint is a domain or a network as text, not {shown(text)}")

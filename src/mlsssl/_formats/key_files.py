@@ -46,12 +46,7 @@ _LARGEST_EXPONENT = 256  # bits: FIPS 186-5, appendix A.1.1; honest ones have 2 
 
 
 def load_private_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:
-    """A private key from PEM or DER (PKCS#8, PKCS#1, SEC 1).
-
-    Args:
-        data: The file's bytes; of several keys in PEM the first is read.
-        password: None for an unencrypted key. A password given for an unencrypted key is ignored.
-        budget: Pays for the work; one of its own when not given.
+    """A private key from PEM (the first of several) or DER: PKCS#8, PKCS#1, SEC 1. An open key needs no password.
 
     Raises:
         InvalidInputError: the password is not text.
@@ -143,10 +138,6 @@ def looks_like_key(data: bytes) -> bool:
 
 def load_plain_key(encoded: bytes, budget: WorkBudget) -> PrivateKeyTypes:
     """The private key in unencrypted DER: PKCS#8, PKCS#1, SEC 1, or OpenSSL's old form of DSA.
-
-    Args:
-        encoded: The key alone.
-        budget: Pays for it.
 
     Raises:
         MalformedDataError: it is no private key, its numbers do not belong together, or it costs too much.

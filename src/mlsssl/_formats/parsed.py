@@ -52,11 +52,7 @@ class ExtensionProblem:
 
 
 class View:
-    """The parts of one certificate; see the module's docstring.
-
-    Raises:
-        MalformedDataError: the outer structure or the dates cannot be read at all.
-    """
+    """The parts of one certificate. `MalformedDataError` when its outer structure or dates cannot be read at all."""
 
     __slots__ = (
         "_by_type",

@@ -51,13 +51,7 @@ _BLOB_LIMIT = 20 + RSA_BITS // 8 * 9 // 2 + 64
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedPvk:
-    """What a PVK holds.
-
-    Attributes:
-        private_key: The RSA key, with its arithmetic checked.
-        key_spec: What CryptoAPI may use it for.
-        protection: How it was encrypted.
-    """
+    """What a PVK holds: the RSA key, checked, what CryptoAPI may use it for, and how it was encrypted."""
 
     private_key: rsa.RSAPrivateKey = field(repr=False)
     key_spec: KeySpec
@@ -72,16 +66,12 @@ def is_pvk(data: bytes) -> bool:
 def load_pvk(data: bytes, password: str | None, budget: WorkBudget | None = None) -> LoadedPvk:
     """Read a PVK.
 
-    Args:
-        data: The whole file.
-        password: None when there is none. It is tried in UTF-8 and, outside ASCII, in Windows-1252: MakeCert took
-            the bytes of the machine's own code page.
-        budget: Pays for the work; one of its own when not given.
+    The password is tried in UTF-8 and, outside ASCII, in Windows-1252: MakeCert took the bytes of the machine's code
+    page.
 
     Raises:
         WrongPasswordError: it is encrypted, and this password does not open it.
-        MalformedDataError: it is not a PVK; a length in it is wrong; its numbers are not an RSA key; or it holds a
-            DSA key.
+        MalformedDataError: no PVK, damaged, with a DSA key, or too much work.
     """
     budget = budget or WorkBudget()
     encrypted, salt, blob, file_spec = _split(data)
@@ -115,12 +105,7 @@ def serialize_pvk(
 ) -> bytes:
     """Write a PVK, for tools that take nothing newer. RC4 under one round of SHA-1 protects little: prefer a PFX.
 
-    Args:
-        private_key: RSA, a whole number of bytes long; its public exponent has at most 32 bits.
-        password: One or more characters, or None to write the key unencrypted.
-        key_spec: `exchange` for TLS servers; `signature` is MakeCert's default.
-        protection: `weak` is the export form of the 1990s, 40 bits; broken in minutes.
-        random: Gives the salt.
+    `exchange` is for TLS servers, `signature` MakeCert's default; `weak` is the export form of the 1990s, 40 bits.
 
     Raises:
         InvalidInputError: another kind of key, a size or exponent that the format cannot hold, an empty password.

@@ -116,14 +116,9 @@ def check_password(password: str | None) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyDerivation:
-    """How a key is made from the password.
+    """How a key is made from the password: RFC 7292, appendix B (`PKCS12`), RFC 8018 or RFC 7914.
 
-    Attributes:
-        kind: `PKCS12` (RFC 7292, appendix B), `PBKDF1`, `PBKDF2` or `scrypt`.
-        hash_name: `SHA-1`, `SHA-256` …; for scrypt `SHA-256`.
-        salt: As found.
-        iterations: As found; for scrypt its cost parameter N.
-        block_size, parallelization: scrypt's r and p.
+    scrypt's N is in `iterations`, its r and p in `block_size` and `parallelization`; its `hash_name` is SHA-256.
     """
 
     kind: Literal["PKCS12", "PBKDF1", "PBKDF2", "scrypt"]
@@ -178,12 +173,8 @@ class KeyDerivation:
 class Encryption:
     """One encryption by password, as its AlgorithmIdentifier describes it.
 
-    Attributes:
-        scheme: `PBES1` (also with PKCS#12's key derivation) or `PBES2`.
-        cipher: The cipher's name, or None when this library cannot read it; then `refusal` says what it is.
-        kdf: How the key is made; None exactly when `cipher` is.
-        iv: The initialization vector; None when it comes from the password (PBES1).
-        refusal: Why it is not read.
+    `PBES1` is also what has PKCS#12's key derivation; without `iv`, that comes from the password (PBES1). Without
+    `cipher` and `kdf` it is not read, and `refusal` says why.
     """
 
     scheme: Literal["PBES1", "PBES2"]
@@ -387,14 +378,9 @@ def _positive(element: Element) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mac:
-    """A PFX's MAC.
+    """A PFX's MAC: RFC 7292 (`HMAC`) or RFC 9579 (`PBMAC1`).
 
-    Attributes:
-        scheme: `HMAC` (RFC 7292) or `PBMAC1` (RFC 9579).
-        hash_name: Of the HMAC.
-        kdf: How its key is made; None when this library cannot check it; then `refusal` says why.
-        digest: The value to compare with.
-        refusal: Why it cannot be checked.
+    Without `kdf` this library cannot check it, and `refusal` says why; `digest` is what to compare with.
     """
 
     scheme: Literal["HMAC", "PBMAC1"]
