@@ -208,12 +208,9 @@ def lenient_address(text: str) -> Address | None:
     parts = bare.split(".")
     if not 1 <= len(parts) <= 4 or not bare.isascii() or len(bare) > 64:
         return None
-    numbers = []
-    for part in parts:
-        number = _lenient_number(part)
-        if number is None:
-            return None
-        numbers.append(number)
+    numbers = [number for number in map(_lenient_number, parts) if number is not None]
+    if len(numbers) != len(parts):
+        return None
     *heads, last = numbers
     if any(head > 255 for head in heads) or last >= 256 ** (4 - len(heads)):
         return None
@@ -227,9 +224,7 @@ def _lenient_number(part: str) -> int | None:
     if part[:2] in ("0x", "0X"):
         digits = part[2:]
         return int(digits, 16) if digits and all(c in "0123456789abcdefABCDEF" for c in digits) else None
-    if not part.isdigit():
-        return None
-    return int(part)
+    return int(part) if part.isdigit() else None
 
 
 def name_text(name: x509.GeneralName) -> str:

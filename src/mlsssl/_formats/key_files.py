@@ -55,15 +55,11 @@ def load_private_key(data: bytes, password: str | None, budget: WorkBudget | Non
         UnsupportedError: it is a key of another kind than RSA and EC, or encrypted by what is not read.
     """
     check_password(password)
-    key = _read_private_key(data, password, budget or WorkBudget())
+    reader = _read_pem if b"-----BEGIN" in data else _read_der
+    key = reader(data, password, budget or WorkBudget())
     if is_private_key(key):
         return key
     raise UnsupportedError(f"the private key is {key_type_name(key.public_key())}; RSA and EC keys can be used")
-
-
-def _read_private_key(data: bytes, password: str | None, budget: WorkBudget) -> PrivateKeyTypes:
-    """A private key of any kind that is read; arguments and errors as `load_private_key`."""
-    return _read_pem(data, password, budget) if b"-----BEGIN" in data else _read_der(data, password, budget)
 
 
 def check_size(size: int) -> None:

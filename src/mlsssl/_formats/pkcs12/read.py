@@ -74,7 +74,7 @@ def load_pfx(data: bytes, password: str | None, budget: WorkBudget | None = None
         loaded = _load_quickly(data, structure, key, password, budget)
         if loaded is not None:
             return loaded
-    bags = _bags(open_safes(structure, password, budget))
+    bags = bags_of(open_safes(structure, password, budget))
     keys = [bag for bag in bags if bag.kind in _KEY_KINDS]
     if len(keys) > 1:
         names = ", ".join(repr(key.friendly_name) for key in keys[:_MOST_NAMES])
@@ -82,7 +82,7 @@ def load_pfx(data: bytes, password: str | None, budget: WorkBudget | None = None
         raise MalformedDataError(
             f"this PFX holds {len(keys)} private keys ({names}{more}), and one is wanted; export the right one alone"
         )
-    return _entries(bags, password, budget)[0]
+    return load_entries(bags, password, budget)[0]
 
 
 _KEY_KINDS = ("key", "encrypted key")
@@ -133,7 +133,7 @@ def _load_quickly(data: bytes, structure: Structure, bag: Bag, password: str, bu
         if not opened:
             return None
         bags += opened
-    entry = _entry(loaded, bag) if small and loaded is not None else _entries(bags, password, budget)[0]
+    entry = _entry(loaded, bag) if small and loaded is not None else load_entries(bags, password, budget)[0]
     own = None if entry.certificate is None else public_key_bytes(entry.certificate)
     if own is not None and sum(own in bag.value for bag in bags if bag.kind == "certificate") != 1:
         return None  # which of two certificates is the key's own, an attribute says
@@ -154,19 +154,16 @@ def _entry(loaded: PKCS12KeyAndCertificates, bag: Bag) -> LoadedPfx:
     )
 
 
-def load_entries(safes: Sequence[Safe], password: str | None, budget: WorkBudget) -> tuple[LoadedPfx, ...]:
-    """Each private key with what belongs to it, or one entry without a key when there is none, from opened safes.
-
-    Certificates that belong to no key are in `additional` of every entry. Errors as in `load_pfx`.
-    """
-    return _entries(_bags(safes), password, budget)
-
-
-def _bags(safes: Sequence[Safe]) -> list[Bag]:
+def bags_of(safes: Sequence[Safe]) -> list[Bag]:
+    """Every bag that shows."""
     return [bag for safe in safes for bag in safe.bags]
 
 
-def _entries(bags: Sequence[Bag], password: str | None, budget: WorkBudget) -> tuple[LoadedPfx, ...]:
+def load_entries(bags: Sequence[Bag], password: str | None, budget: WorkBudget) -> tuple[LoadedPfx, ...]:
+    """Each private key in opened safes with what belongs to it, or one entry without a key when there is none.
+
+    Certificates that belong to no key are in `additional` of every entry. Errors as in `load_pfx`.
+    """
     certificates = [(bag, load_der(bag.value, _DAMAGED)) for bag in bags if bag.kind == "certificate"]
     keys = [(bag, _load_key(bag, password, budget)) for bag in bags if bag.kind in _KEY_KINDS]
     if not keys and not certificates:
@@ -203,7 +200,7 @@ def open_safes(structure: Structure, password: str | None, budget: WorkBudget) -
     except WrongPasswordError:
         raise _not_decrypted(structure) from None
     # Now that everything shows, also what the encrypted safes hid.
-    budget.foresee((bag.encryption.cost, bag.encryption) for bag in _bags(safes) if bag.encryption)
+    budget.foresee((bag.encryption.cost, bag.encryption) for bag in bags_of(safes) if bag.encryption)
     return safes
 
 

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 BufferT = TypeVar("BufferT", bound=bytearray)
 
+_ANOTHER = "Windows keeps RSA keys and EC keys on P-256, P-384 and P-521; this is another"
+
 RSA_PUBLIC, RSA_PRIVATE, RSA_FULL_PRIVATE = b"RSA1", b"RSA2", b"RSA3"
 
 # bcrypt.h: BCRYPT_ECDSA_{PUBLIC,PRIVATE}_P*_MAGIC and the same for ECDH; the bytes spell it out.
@@ -62,9 +64,7 @@ def load_private_key(pkcs8: bytes) -> PrivateKey:
     except (ValueError, TypeError) as error:
         raise MalformedDataError(f"not a PKCS#8 private key: {type(error).__name__}") from None
     except UnsupportedAlgorithm:
-        raise UnsupportedError(
-            "Windows keeps RSA keys and EC keys on P-256, P-384 and P-521; this is another"
-        ) from None
+        raise UnsupportedError(_ANOTHER) from None
     return checked(key)
 
 
@@ -74,7 +74,7 @@ def checked(key: object) -> PrivateKey:
         return key
     if isinstance(key, ec.EllipticCurvePrivateKey) and _curve_name(key.curve) is not None:
         return key
-    raise UnsupportedError("Windows keeps RSA keys and EC keys on P-256, P-384 and P-521; this is another")
+    raise UnsupportedError(_ANOTHER)
 
 
 def certificate_identity(der: bytes) -> bytes | None:
