@@ -48,14 +48,9 @@ def build_crl(
 ) -> x509.CertificateRevocationList:
     """A full revocation list of one authority, whose key usage must allow cRLSign.
 
-    Args:
-        issuer: The authority's certificate.
-        key: The authority's key.
-        revoked: Serial number, aware moment of revocation, and reason (a name of `REASONS`, or None) of each.
-        at: thisUpdate; aware.
-        number: The CRL number, 0 to 2^159 - 1; must grow from list to list, which is the caller's task.
-        days: How long the list is current, from 1 on; nextUpdate follows from it.
-        kept: Entries of an earlier list, as they are.
+    Each certificate is revoked by its serial number, an aware moment, and a reason (a name of `REASONS`, or None). The
+    CRL number, 0 to 2^159 - 1, must grow from list to list, which is the caller's task; `kept` are entries of an
+    earlier list, as they are.
 
     Raises:
         InvalidInputError: an argument out of its range, a serial number twice, or an authority that may not sign.

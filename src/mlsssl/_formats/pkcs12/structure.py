@@ -81,13 +81,6 @@ class Safe:
     refusal: str | None = None
     raw: bytes = field(default=b"", repr=False)
 
-    @property
-    def costs(self) -> Iterator[Cost]:
-        """What each part of it costs that is protected by the password, for one spelling of it."""
-        for encryption in (self.encryption, *(bag.encryption for bag in self.bags)):
-            if encryption is not None:
-                yield encryption.cost, encryption
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Structure:
@@ -109,7 +102,9 @@ class Structure:
         if self.mac is not None:
             yield self.mac.cost, self.mac
         for safe in self.safes:
-            yield from safe.costs
+            for encryption in (safe.encryption, *(bag.encryption for bag in safe.bags)):
+                if encryption is not None:
+                    yield encryption.cost, encryption
 
 
 def read_structure(data: bytes) -> Structure:

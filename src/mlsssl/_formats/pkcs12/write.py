@@ -54,23 +54,14 @@ def serialize_pfx(
 ) -> bytes:
     """Write a PFX: the key, its certificate, then the chain in the order given; see `Certificate.to_pfx`.
 
-    Without `readable_by` it is encrypted with three-key 3DES and carries an HMAC-SHA-1, both with keys by PKCS#12's
-    own derivation. That is the one combination that every supported Windows reads: Server 2016, supported until
-    2027-01-12, answers "the password is incorrect" to AES. Name a newer system to get AES-256 with PBKDF2 and
-    HMAC-SHA-256. Either way the password is what protects the key: make it long and random.
+    Without `readable_by` it is encrypted with three-key 3DES and carries an HMAC-SHA-1, both with keys by PKCS#12's own
+    derivation. That is the one combination that every supported Windows reads: Server 2016, supported until 2027-01-12,
+    answers "the password is incorrect" to AES. Name a newer system to get AES-256 with PBKDF2 and HMAC-SHA-256. Either
+    way the password is what protects the key: make it long and random. Without one everything lies open, with a MAC
+    against accidents only.
 
-    Args:
-        private_key: The private key, or None for certificates only.
-        certificate: Its certificate, or None.
-        chain: Further certificates.
-        password: One or more characters, or None to write everything readable by anyone, with a MAC against
-            accidents only.
-        friendly_name: Shown in lists of certificates; at most 1000 characters.
-        readable_by: A name in `targets.TARGETS`, without regard to case.
-        iterations: 1 to 600 000, of every key derivation and the MAC; by default as the constants above say.
-        provider: The key storage provider that Windows is to put the key into (attribute 1.3.6.1.4.1.311.17.1).
-        machine_keyset: Whether Windows is asked to put the key among the machine's (1.3.6.1.4.1.311.17.2).
-        random: Gives as many random bytes as asked; salts and initialization vectors come from it.
+    The key, the certificate or both may be missing. `iterations` is for every key derivation and the MAC, by default as
+    the constants above say; salts and initialization vectors come from `random`.
 
     Raises:
         InvalidInputError: nothing to write, or one of these that it cannot be.
