@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 
 class FakeWindowsPort(WindowsPort):
-    """The Windows machine over fake DLLs; nothing listens on the ports of its bindings.
-
-    Args:
-        dlls: One process's view of the computer.
-        folder: Where the state folder lies.
-    """
+    """The Windows machine over fake DLLs; nothing listens on the ports of its bindings."""
 
     def __init__(self, dlls: FakeDlls, folder: Path) -> None:
         super().__init__(dlls, state_folder=folder / "state")

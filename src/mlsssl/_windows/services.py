@@ -42,11 +42,7 @@ _LARGEST_LIST = 64_000  # bytes; page EnumDependentServicesW says 64K, and more 
 
 
 class WindowsServices:
-    """This Windows' services (`ServicesPort`).
-
-    Args:
-        dlls: The DLLs.
-    """
+    """This Windows' services (`ServicesPort`)."""
 
     def __init__(self, dlls: ServiceDlls) -> None:
         self._dlls = dlls
