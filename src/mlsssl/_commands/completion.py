@@ -15,12 +15,7 @@ if TYPE_CHECKING:
 
 
 def add_commands(commands: Commands, whole: ArgumentParser) -> None:
-    """Add the parser of this module's command.
-
-    Args:
-        commands: Where to.
-        whole: The parser of the whole command line, which the script completes.
-    """
+    """Add the parser of this module's command, whose script completes the `whole` command line."""
     parser = command(commands, "completion", completion, "print a completion script")
     parser.add_argument("shell", choices=("bash", "zsh", "tcsh"))
     parser.set_defaults(whole=whole)

@@ -8,18 +8,11 @@ from datetime import timedelta
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A parameter that is `enable` or `disable`.
-
-    Attributes:
-        parameter: netsh's word.
-        field: The field of `BindingOptions`.
-        inverted: Whether `enable` means False, as in `disablehttp2=enable`.
-        label: What an English `show sslcert` prints.
-    """
+    """A parameter that is `enable` or `disable`, its field of `BindingOptions`, and its label in an English listing."""
 
     parameter: str
     field: str
-    inverted: bool
+    inverted: bool  # `enable` means False, as in `disablehttp2=enable`
     label: str
 
 

@@ -100,13 +100,7 @@ _STYLE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validity:
-    """When a certificate is valid, and how much of that is left.
-
-    Attributes:
-        start: Its first second.
-        end: Its last second.
-        at: Now.
-    """
+    """When a certificate is valid, and how much of that is left at a moment."""
 
     start: dt.datetime
     end: dt.datetime
@@ -168,12 +162,7 @@ def code(text: object, *, whole: bool = False) -> str:
 
 
 def card(title: str, *parts: str) -> str:
-    """A whole card.
-
-    Args:
-        title: HTML.
-        *parts: HTML; empty ones are left out.
-    """
+    """A whole card; its title and parts are HTML."""
     return f'<div class="mlsssl"><style>{_STYLE}</style><h4>{title}</h4>{"".join(parts)}</div>'
 
 

@@ -55,15 +55,8 @@ def certificate_card(
 ) -> str:
     """Names, dates with what is left, key, usages, thumbprint, and the chain as a tree.
 
-    Args:
-        line: The certificate and those above it, its issuer first.
-        names: Reads every name. Like the next two it may raise a `MlssslError`: the card then says why.
-        key_type: Reads the type of the key.
-        usages: Reads what it may be used for.
-        has_private_key: Whether its private key is there.
-        thumbprint: Its SHA-1.
-        sha256: Its SHA-256.
-        friendly_name: The name that Windows shows, or None.
+    `line` is the certificate and those above it. `names`, `key_type` and `usages` read it, and may raise a
+    `MlssslError`: the card then says why.
     """
     leaf, *above = line
     validity = leaf.validity

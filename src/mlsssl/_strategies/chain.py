@@ -320,13 +320,7 @@ def _leaf_key(plan: Draft, key: PrivateKey) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One way to be wrong.
-
-    Attributes:
-        change: What it does to a draft that is right.
-        authorities: How many authorities the chain must have for it.
-        also: Codes of errors that follow from it.
-    """
+    """One way to be wrong: how it changes a draft that is right, how many authorities it needs, what else follows."""
 
     change: Callable[[Draft], None]
     authorities: int = 1

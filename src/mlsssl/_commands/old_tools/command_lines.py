@@ -18,11 +18,9 @@ if TYPE_CHECKING:
 
 
 class AskPassword(Protocol):
-    """Where passwords come from: a prompt, the environment, a file, standard input."""
+    """Gives the password for a purpose, or None for "no password"; `new` ones are asked for twice."""
 
-    def __call__(self, purpose: str, *, new: bool) -> str | None:
-        """The password for this purpose; `new` ones are asked for twice. None is "no password"."""
-        ...
+    def __call__(self, purpose: str, *, new: bool) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,12 +70,7 @@ class Option:
 
 @dataclass(slots=True)
 class Parsed:
-    """A command line taken apart.
-
-    Attributes:
-        options: Values by option name without its dash; True where an option takes none.
-        operands: Everything that is no option.
-    """
+    """A command line taken apart: values by option name, or True where it takes none; and all that is no option."""
 
     options: dict[str, str | bool] = field(default_factory=dict)
     operands: list[str] = field(default_factory=list)
@@ -97,17 +90,8 @@ def parse_options(
 ) -> Parsed:
     """Take a command line apart as Windows' old tools do: `-opt value` or `/opt value`, without regard to case.
 
-    Typographic dashes and quotes of pasted lines are understood. A word that starts with a slash is an option only
-    when there is one of that name, for paths may start so as well.
-
-    Args:
-        program: Its name, for messages.
-        words: Without the program's name.
-        known: Its options.
-        raw: Options whose value is taken as it is: passwords.
-
-    Raises:
-        InvalidInputError: an unknown option, one given twice, one without its value, or one that cannot be honoured.
+    Typographic dashes and quotes of pasted lines are understood, but in the values of `raw` options: passwords. A word
+    that starts with a slash is an option only when there is one of that name, for paths may start so as well.
     """
     parsed = Parsed()
     queue = list(words)
