@@ -19,7 +19,7 @@ from mlsssl._machine import find
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_type
 from mlsssl._messages.foreign_text import shown
-from mlsssl._messages.output import as_dict
+from mlsssl._messages.output import as_dict, escaped
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl.certificate import Certificate, card_title, card_validity
 from mlsssl.errors import BindingError, BindingNotFoundError, InvalidInputError, MlssslError
@@ -131,7 +131,7 @@ class Binding:
         """The certificate, read from the store it is said to be in; None when it is not there, and for CCS."""
         if self.thumbprint is None:
             return None
-        found = find.certificate(port_of(self._machine), self.store_name or "MY", self.thumbprint)
+        found = find.certificate(port_of(self._machine), self.record.store, self.thumbprint)
         return None if found is None else Certificate.from_der(found.certificate)
 
     # -- reading ------------------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ class Binding:
         """Why HTTP.sys could not use the certificate, likeliest cause first; empty when it can."""
         if self.thumbprint is None:
             return ()
-        return port_of(self._machine).diagnose(self.thumbprint, self.store_name or "MY")
+        return port_of(self._machine).diagnose(self.thumbprint, self.record.store)
 
     def with_certificate(self, certificate: CertificateReference, *, store: str | None = None) -> Binding:
         """The same binding with another certificate; everything else is kept, unknown bits too."""
@@ -342,7 +342,7 @@ class Bindings:
 
 
 def _card_row(binding: Binding) -> list[str]:
-    from mlsssl._notebook.cards import code, escaped, faint, second_line, sign
+    from mlsssl._notebook.cards import code, faint, second_line, sign
 
     what, left = faint("from the central store"), ""
     if binding.thumbprint is not None:

@@ -18,6 +18,7 @@ from mlsssl._formats.hosts import name_text
 from mlsssl._machine.files import path_of, read, write
 from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
 from mlsssl._messages.foreign_text import printable, shown
+from mlsssl._messages.output import escaped
 from mlsssl._select.trust import x509_of
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import Thumbprint, check_friendly_name, check_moment, key_holder, set_attributes
@@ -637,15 +638,9 @@ class Certificate:
             InvalidInputError: there is no private key.
             UnsupportedError: the OpenSSL under Python refuses the key.
         """
-        import ssl
+        from mlsssl._machine import tls_contexts
 
-        from mlsssl._machine import context_keys
-
-        key = self._need_key()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context_keys.load_key_and_chain(context, key, (self._certificate, *self._sent_chain()))
-        return context
+        return tls_contexts.serving(self._need_key(), (self._certificate, *self._sent_chain()))
 
     def _sent_chain(self) -> tuple[x509.Certificate, ...]:
         """The chain without self-signed roots, which a server need not send (RFC 8446 section 4.4.2)."""
@@ -679,7 +674,7 @@ class Certificate:
 
     def _repr_html_(self) -> str:
         """A card for notebooks, with the chain as a tree; never the private key."""
-        from mlsssl._notebook.cards import card, code, escaped, facts, faint, level, or_why, part, sign, tree
+        from mlsssl._notebook.cards import card, code, facts, faint, level, or_why, part, sign, tree
 
         validity = card_validity(self)
         levels = [

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, get_args
 
 import mlsssl
 from mlsssl._commands.parser import command
-from mlsssl._machine.files import private_folder, write
+from mlsssl._machine.files import write
+from mlsssl._machine.private_files import private_folder
 from mlsssl.errors import ExistsError, ListenerError, MlssslError
 from mlsssl.values import KeyType
 

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from mlsssl._messages.foreign_text import printable, shown
-from mlsssl._messages.output import as_dict, to_json
+from mlsssl._messages.output import as_dict, escaped, to_json
 from mlsssl.errors import InvalidInputError, ValidationError
 
 if TYPE_CHECKING:
@@ -253,7 +253,7 @@ class Report:
 
     def _repr_html_(self) -> str:
         """A card for notebooks: nothing from a certificate reaches the page unescaped."""
-        from mlsssl._notebook.cards import SEVERITIES, card, code, count, escaped, findings, level, part, sign, tree
+        from mlsssl._notebook.cards import SEVERITIES, card, code, count, findings, level, part, sign, tree
 
         severities = [finding.severity.value for finding in self.findings]
         counts = ", ".join(count(severities.count(word), word) for word in SEVERITIES if word in severities)
