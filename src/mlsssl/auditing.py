@@ -10,7 +10,7 @@ from mlsssl._changes import recovery
 from mlsssl._deploy import preflight
 from mlsssl._machine import find
 from mlsssl._machine.authorities import read_authorities_if_crls
-from mlsssl._messages.output import as_dict, plain_table, to_json
+from mlsssl._messages.output import as_dict, escaped, plain_table, to_json
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Severity
@@ -138,17 +138,7 @@ class Audit:
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        from mlsssl._notebook.cards import (
-            card,
-            days_left,
-            escaped,
-            faint,
-            finding_line,
-            key_state,
-            second_line,
-            sign,
-            table,
-        )
+        from mlsssl._notebook.cards import card, days_left, faint, finding_line, key_state, second_line, sign, table
 
         rows = []
         for row in self.rows:

@@ -13,6 +13,7 @@ from mlsssl._machine import files, revocation_lists
 from mlsssl._machine.authorities import read_authorities
 from mlsssl._machine.ports import refuse_users_roots
 from mlsssl._messages.arguments import check_type
+from mlsssl._messages.output import escaped
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl._select.trust import trusted_roots
 from mlsssl.certificate import Certificate, card_title, card_validity
@@ -517,7 +518,7 @@ class Store:
         printer.text("\n".join([repr(self), *(() if self._closed else (f"  {entry!r}" for entry in self))]))
 
     def _repr_html_(self) -> str:
-        from mlsssl._notebook.cards import code, escaped, faint, key_state, listing, second_line
+        from mlsssl._notebook.cards import code, faint, key_state, listing, second_line
 
         entries = () if self._closed else sorted(self, key=lambda entry: entry.certificate.not_after)
         rows = [
