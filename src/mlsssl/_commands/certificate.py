@@ -113,7 +113,7 @@ def save(
     force: bool,
     readable_by: str | None = None,
 ) -> Path:
-    """Save, refusing to overwrite unless told to, for the file there may hold the only copy of a key."""
+    """Save; only `force` replaces a file that is there, for it may hold the only copy of a key."""
     target = free_place(out, force=force)
     password = None
     has_key = isinstance(what, mlsssl.CertificateAuthority) or what.has_private_key

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
+from typing import Any
+
+from mlsssl.values import BindingOptions
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,3 +59,13 @@ WITHOUT_PARAMETER: tuple[tuple[str, object], ...] = (
     ("unknown_flags", 0),
     ("unknown_check_modes", 0),
 )
+
+
+def changed_options(options: BindingOptions) -> dict[str, Any]:
+    """What differs from the defaults, by the field's name; times as whole numbers."""
+    changed = {}
+    for one in fields(options):
+        value = getattr(options, one.name)
+        if value != getattr(BindingOptions(), one.name):
+            changed[one.name] = value // TIME_UNITS[one.name] if one.name in TIME_UNITS else value
+    return changed

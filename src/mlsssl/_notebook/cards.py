@@ -26,7 +26,7 @@ class Printer(Protocol):
         """Write `text`."""
 
 
-_SIGNS: dict[Tone, str] = {"ok": "✓", "soon": "▲", "over": "✗", "note": "i", "plain": ""}
+SIGNS: dict[Tone, str] = {"ok": "✓", "soon": "▲", "over": "✗", "note": "i", "plain": ""}
 SEVERITIES: dict[str, Tone] = {"error": "over", "warning": "soon", "notice": "note"}
 """The tone of each severity of a finding, worst first."""
 ROW_LIMIT = 100
@@ -152,7 +152,7 @@ def _days(duration: dt.timedelta) -> str:
 
 def sign(tone: Tone, text: str) -> str:
     """Text after the sign of its tone: nobody has to see a colour."""
-    return f'<span class="{tone}"><span class="sign">{_SIGNS[tone]}</span> {escaped(text)}</span>'
+    return f'<span class="{tone}"><span class="sign">{SIGNS[tone]}</span> {escaped(text)}</span>'
 
 
 def faint(text: object) -> str:

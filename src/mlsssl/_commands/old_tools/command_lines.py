@@ -25,19 +25,12 @@ class AskPassword(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What an old command works with.
+    """What an old command works with."""
 
-    Attributes:
-        machine: Whose stores and bindings are meant; this computer's when None.
-        ask_password: Asked for each file that is encrypted or that is to be.
-        out: Takes the lines to print.
-        explain_only: Print the modern call instead of doing anything.
-    """
-
-    machine: Machine | None
+    machine: Machine | None  # None for this computer's
     ask_password: AskPassword
     out: Callable[[str], object]
-    explain_only: bool = False
+    explain_only: bool = False  # print the modern call and do nothing else
 
     def pvk_password(self, path: str | Path, data: bytes) -> str | None:
         """Ask for a key file's password if that says openly that it is encrypted; of all formats PVK alone does."""
@@ -55,17 +48,11 @@ class Context:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """An option of an old command.
+    """An option of an old command."""
 
-    Attributes:
-        value: What its value is called in messages, or None when it takes none.
-        words: The words that it can be, in lower case; it is taken without regard to case. None for anything.
-        refused: Why it cannot be honoured, or None when it can.
-    """
-
-    value: str | None = None
-    words: tuple[str, ...] | None = None
-    refused: str | None = None
+    value: str | None = None  # what its value is called in messages; None when it takes none
+    words: tuple[str, ...] | None = None  # all that it can be, in lower case; it is taken without regard to case
+    refused: str | None = None  # why it cannot be honoured
 
 
 @dataclass(slots=True)
