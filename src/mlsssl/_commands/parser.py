@@ -117,7 +117,7 @@ def command(
     *shared: str,
     library: str | None = None,
 ) -> Parser:
-    """Add a command that `run` carries out, with those of its arguments that other commands have too."""
+    """Add a command that `run` carries out (None for a group), with its `shared` arguments, which others have too."""
     parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     if run is not None:
         parser.set_defaults(run=run)

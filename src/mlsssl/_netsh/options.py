@@ -63,9 +63,9 @@ WITHOUT_PARAMETER: tuple[tuple[str, object], ...] = (
 
 def changed_options(options: BindingOptions) -> dict[str, Any]:
     """What differs from the defaults, by the field's name; times as whole numbers."""
-    changed = {}
+    default, changed = BindingOptions(), {}
     for one in fields(options):
         value = getattr(options, one.name)
-        if value != getattr(BindingOptions(), one.name):
+        if value != getattr(default, one.name):
             changed[one.name] = value // TIME_UNITS[one.name] if one.name in TIME_UNITS else value
     return changed
