@@ -1,4 +1,4 @@
-"""Values that every module knows: thumbprints, binding keys, binding options; and immutable classes."""
+"""Values that every module knows: thumbprints, binding keys, options, words of choices; and immutable classes."""
 
 from __future__ import annotations
 
