@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._issue.certificates import PublicKey
-    from mlsssl._issue.keys import KeyType
     from mlsssl._issue.requests import RequestPolicy
     from mlsssl.request import CertificateRequest
+    from mlsssl.values import KeyType
 
 __all__ = ["CertificateAuthority"]
 

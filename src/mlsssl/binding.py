@@ -19,9 +19,9 @@ from mlsssl._machine import find
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_type
 from mlsssl._messages.foreign_text import shown
-from mlsssl._messages.output import as_dict
+from mlsssl._messages.output import as_dict, escaped
 from mlsssl._select.ports import HasPort, port_of
-from mlsssl.certificate import Certificate, card_facts
+from mlsssl.certificate import Certificate, card_title, card_validity
 from mlsssl.errors import BindingError, BindingNotFoundError, InvalidInputError, MlssslError
 from mlsssl.store import StoreEntry
 from mlsssl.values import (
@@ -331,31 +331,37 @@ class Bindings:
         printer.text("\n".join([f"{len(self)} bindings", *(f"  {one.key}  {one.thumbprint or '-'}" for one in self)]))
 
     def _repr_html_(self) -> str:
-        from mlsssl._notebook.views import bindings_card
+        from mlsssl._notebook.cards import listing
 
-        return bindings_card(f"bindings of {port_of(self._machine).description}", [_card_row(one) for one in self])
+        title = f"bindings of {port_of(self._machine).description}"
+        heads = ("binding", "certificate", "validity", "owner", "options")
+        return listing(title, "binding", heads, [_card_row(one) for one in self], empty="nothing is bound")
 
     def __repr__(self) -> str:
         return f"<Bindings: {', '.join(str(binding.key) for binding in self) or 'none'}>"
 
 
 def _card_row(binding: Binding) -> list[str]:
-    from mlsssl._notebook.views import binding_row
+    from mlsssl._notebook.cards import code, faint, second_line, sign
 
-    found, trouble = None, f"not in {binding.store_name}"
-    try:
-        found = binding.certificate
-    except MlssslError:  # the others are to be shown all the same
-        trouble = "cannot be read"
-    return binding_row(
-        binding.key,
-        family=binding.family.value,
-        certificate=trouble if found is None else card_facts(found),
-        thumbprint=binding.thumbprint,
-        owner=binding.owner,
-        app_id=binding.app_id,
-        options=repr(binding.options).removeprefix("BindingOptions(").removesuffix(")"),
-    )
+    what, left = faint("from the central store"), ""
+    if binding.thumbprint is not None:
+        found, trouble = None, f"not in {binding.store_name}"
+        try:
+            found = binding.certificate
+        except MlssslError:  # the others are to be shown all the same
+            trouble = "cannot be read"
+        what = sign("over", trouble) if found is None else escaped(card_title(found))
+        what += f"<br>{code(binding.thumbprint, whole=True)}"
+        left = "" if found is None else card_validity(found).bar
+    options = repr(binding.options).removeprefix("BindingOptions(").removesuffix(")")
+    return [
+        f"<strong>{escaped(binding.key)}</strong>{second_line(binding.family.value)}",
+        what,
+        left,
+        escaped(binding.owner) if binding.owner else code(f"{{{binding.app_id}}}"),
+        code(options) if options else faint("default"),
+    ]
 
 
 def bound_key(key: BindingKey | str, machine: HasPort | None) -> BindingKey:

@@ -36,11 +36,10 @@ if TYPE_CHECKING:
     from mlsssl._deploy.apply import Outcome
     from mlsssl._deploy.plan import Plan
     from mlsssl._deploy.request import Request
-    from mlsssl._issue.keys import KeyType
     from mlsssl._machine.ports import BindingRecord, KeyProvider, MachinePort
     from mlsssl._validator.profiles import Profile
     from mlsssl.store import StoreEntry
-    from mlsssl.values import BindingKey, Thumbprint
+    from mlsssl.values import BindingKey, KeyType, Thumbprint
 
 __all__ = ["GRACE", "Renewal", "RenewalSource", "renew", "renew_due"]
 

@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._issue.keys import KeyType
     from mlsssl._issue.requests import HonouredRequest
     from mlsssl.certificate import Certificate
+    from mlsssl.values import KeyType
 
 __all__ = ["CertificateRequest", "RequestPolicy"]
 

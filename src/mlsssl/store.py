@@ -13,9 +13,10 @@ from mlsssl._machine import files, revocation_lists
 from mlsssl._machine.authorities import read_authorities
 from mlsssl._machine.ports import refuse_users_roots
 from mlsssl._messages.arguments import check_type
+from mlsssl._messages.output import escaped
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl._select.trust import trusted_roots
-from mlsssl.certificate import Certificate, card_facts
+from mlsssl.certificate import Certificate, card_title, card_validity
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreClosedError, StoreNotFoundError
 from mlsssl.values import Location, Thumbprint, check_location, check_moment, check_store_name, set_attributes
 
@@ -517,19 +518,22 @@ class Store:
         printer.text("\n".join([repr(self), *(() if self._closed else (f"  {entry!r}" for entry in self))]))
 
     def _repr_html_(self) -> str:
-        from mlsssl._notebook.views import store_card, store_row
+        from mlsssl._notebook.cards import code, faint, key_state, listing, second_line
 
         entries = () if self._closed else sorted(self, key=lambda entry: entry.certificate.not_after)
         rows = [
-            store_row(
-                card_facts(entry.certificate),
-                friendly_name=entry.friendly_name,
-                thumbprint=entry.thumbprint,
-                private_key=key_words(entry.key),
-            )
-            for entry in entries
+            [
+                escaped(card_title(one.certificate))
+                + second_line(one.friendly_name)
+                + f"<br>{code(one.thumbprint, whole=True)}",
+                escaped(one.certificate.issuer),
+                card_validity(one.certificate).bar,
+                key_state(key_words(one.key)) or faint("none"),
+            ]
+            for one in entries
         ]
-        return store_card(f"{self._location}\\{self._name}", rows)
+        heads = ("certificate", "issuer", "validity", "private key")
+        return listing(f"{self._location}\\{self._name}", "certificate", heads, rows, empty="the store is empty")
 
 
 def key_words(key: KeyState | None) -> str | None:

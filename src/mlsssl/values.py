@@ -1,4 +1,4 @@
-"""Values that every module knows: thumbprints, binding keys, binding options; and immutable classes."""
+"""Values that every module knows: thumbprints, binding keys, options, words of choices; and immutable classes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ __all__ = [
     "CcsPort",
     "HostnamePort",
     "IpPort",
+    "KeyType",
     "Location",
+    "OnConflict",
     "ScopedCcs",
     "Thumbprint",
     "check_friendly_name",
@@ -37,6 +39,26 @@ __all__ = [
 ]
 
 T = TypeVar("T")
+
+KeyType = Literal["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]
+"""The kinds of key this library makes."""
+
+OnConflict = Literal["replace", "fail", "keep", "replace-if-same-app"]
+"""What to do when the key has another binding already."""
+
+Strictness = Literal["soft", "hard"]
+"""Whether a missing or stale revocation list is an error: with `hard` only."""
+
+REVOCATION_REASONS = (
+    "keyCompromise",
+    "cACompromise",
+    "affiliationChanged",
+    "superseded",
+    "cessationOfOperation",
+    "certificateHold",
+    "privilegeWithdrawn",
+)
+"""Reasons for revoking, by their names in RFC 5280 section 5.3.1; `unspecified` is said by giving none."""
 
 
 def key_holder(kind: type[T]) -> type[T]:

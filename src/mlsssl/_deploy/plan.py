@@ -16,7 +16,7 @@ from mlsssl._deploy.apply import Task, is_standard, look, run
 from mlsssl._deploy.snapshot import Snapshot
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.foreign_text import printable
-from mlsssl._messages.output import as_dict, to_json
+from mlsssl._messages.output import as_dict, escaped, to_json
 from mlsssl._select.ports import port_of
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Report, Severity
@@ -155,11 +155,15 @@ class Plan:
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        from mlsssl._notebook.views import plan_card
+        from mlsssl._notebook import cards
 
-        findings = [finding.to_dict() for finding in self.findings]
-        return plan_card(
-            self.key, ok=self.ok, changes=self.changes, steps=self.steps, diff=self.diff, findings=findings
+        ready = cards.sign("ok", "ready") if self.changes else cards.sign("note", "nothing to change")
+        verdict = ready if self.ok else cards.sign("over", "would be refused")
+        return cards.card(
+            f"plan for {escaped(self.key)} · {verdict}",
+            cards.part("steps", cards.ordered(self.steps)),
+            cards.part("the binding", cards.diff(self.diff)),
+            cards.part("findings", cards.findings([finding.to_dict() for finding in self.findings])),
         )
 
     def __str__(self) -> str:

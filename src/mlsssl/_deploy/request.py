@@ -11,7 +11,7 @@ from mlsssl._messages.foreign_text import shown
 from mlsssl.binding import application_id, bound_key, check_options
 from mlsssl.errors import InvalidInputError
 from mlsssl.store import StoreEntry
-from mlsssl.values import check_friendly_name, check_moment, check_store_name
+from mlsssl.values import OnConflict, check_friendly_name, check_moment, check_store_name
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -25,9 +25,6 @@ if TYPE_CHECKING:
     from mlsssl.binding import CertificateReference
     from mlsssl.certificate import Certificate
     from mlsssl.values import BindingKey, BindingOptions
-
-OnConflict = Literal["replace", "fail", "keep", "replace-if-same-app"]
-"""What to do when the key has another binding already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
