@@ -24,13 +24,8 @@ def add(change: Change, *, result: str, reason: str | None = None) -> None:
     """Add a line: when, who, which key, before, after, and how it ended. Nothing when the change has no audit log.
 
     Lines are added whole (one write to a file opened for appending), so several processes may share a file. A line
-    that a full disk has cut short, whose change was taken back then, stays and spoils no other.
-
-    Raises:
-        NotFoundError: its folder does not exist.
-        AccessDeniedError: this user may not write it, or it is a link, another account's, or open to others' writing.
-        InvalidInputError: no ordinary file is in its place.
-        NativeError: the disk is full, or otherwise refuses.
+    that a full disk has cut short, whose change was taken back then, stays and spoils no other. Errors as
+    `files.append_private`.
     """
     if change.audit_log is None:
         return

@@ -160,12 +160,7 @@ def _shown(binding: Binding | None) -> str:
 class Task:
     """A change, prepared: what `run` needs, and what a plan shows.
 
-    Attributes:
-        request: What was asked for.
-        change: What will be written down; its additions, before and after say what to do.
-        certificate: The new one, with its private key at hand and the chain behind `change.additions`.
-        friendly_name: For the new one; None leaves it.
-        findings: Of the preflight.
+    `certificate` is the new one, with the chain behind `change.additions`; a `friendly_name` of None leaves its own.
     """
 
     request: Request
@@ -186,14 +181,10 @@ class Task:
 
 
 def run(task: Task, records: ChangeRecords) -> Outcome:
-    """Carry it out. The caller holds the lock, and has made the task under it.
-
-    Raises:
-        DeploymentError: it stopped; the machine is as it was, or the failure says what is to do.
-    """
+    """Carry it out. The caller holds the lock, and has made the task under it."""
     port = port_of(task.request.machine)
     if not task.changes:
-        return _outcome(task, changed=False, done=())
+        return _outcome(task.change, task.request.machine, changed=False, findings=task.findings)
     change = _with_running_services(port, task)
     done: list[str] = []
     try:
@@ -208,20 +199,22 @@ def run(task: Task, records: ChangeRecords) -> Outcome:
                 clean_logger("mlsssl").error("%s: %s", port.description, failure)
             raise
         raise DeploymentError(str(failure), failure=failure) from error
-    return _outcome(replace(task, change=change), changed=True, done=tuple(done))
+    return _outcome(change, task.request.machine, done=tuple(done), findings=task.findings)
 
 
 def look(task: Task, outcome: Outcome) -> Outcome:
     """The outcome with what a fresh handshake shows; outside the lock, for it may wait for a slow listener."""
     if not task.request.verify or outcome.after.thumbprint is None:
         return outcome
-    port = port_of(task.request.machine)
-    served = _served(port, outcome.after.record)
+    served = _served(port_of(task.request.machine), outcome.after.record)
     if served is None:
         return outcome
     if served.thumbprint == outcome.after.thumbprint:
         return replace(outcome, served=served.thumbprint)
-    finding = _served_finding(outcome.after, served)
+    what = served.problem or f"a fresh handshake was served {served.thumbprint}"
+    code = "served-nothing" if served.thumbprint is None else "served-another"
+    expected = f"the bound certificate {outcome.after.thumbprint}"
+    finding = machine_finding(code, str(outcome.after.key), what, expected=expected)
     return replace(outcome, served=served.thumbprint, findings=(*outcome.findings, finding))
 
 
@@ -466,25 +459,25 @@ def _served(port: MachinePort, record: BindingRecord) -> handshake.Served | None
     return handshake.ask(address, name)
 
 
-def _served_finding(after: Binding, served: handshake.Served) -> Finding:
-    what = served.problem or f"a fresh handshake was served {served.thumbprint}"
-    code = "served-nothing" if served.thumbprint is None else "served-another"
-    return machine_finding(code, str(after.key), what, expected=f"the bound certificate {after.thumbprint}")
-
-
-def _outcome(task: Task, *, changed: bool, done: tuple[str, ...]) -> Outcome:
-    change = task.change
+def _outcome(
+    change: Change,
+    machine: HasPort | None,
+    *,
+    changed: bool = True,
+    done: tuple[str, ...] = (),
+    findings: tuple[Finding, ...] = (),
+) -> Outcome:
     assert change.key is not None
     assert change.after is not None
     return Outcome(
         verb=change.verb,
         key=change.key,
         changed=changed,
-        before=_binding(change.before, task.request.machine),
-        after=binding_of(change.after, task.request.machine),
+        before=_binding(change.before, machine),
+        after=binding_of(change.after, machine),
         done=done,
-        findings=task.findings,
-        _machine=task.request.machine,
+        findings=findings,
+        _machine=machine,
         _change=change if changed else None,
     )
 
@@ -500,12 +493,4 @@ def last_outcome(key: BindingKey, machine: HasPort | None) -> Outcome | None:
         change = records.last(key)
     if change is None or change.after is None:  # a deploy or renew leaves something bound
         return None
-    return Outcome(
-        verb=change.verb,
-        key=key,
-        changed=True,
-        before=_binding(change.before, machine),
-        after=binding_of(change.after, machine),
-        _machine=machine,
-        _change=change,
-    )
+    return _outcome(change, machine)

@@ -132,8 +132,7 @@ class Plan:
         with recovery.changing(port_of(task.request.machine), self.key) as records:
             planned = task.change.after
             now = make_plan(task.request, app_id=None if planned is None else planned.app_id)
-            same = (now.before, now.after, now.steps) == (self.before, self.after, self.steps)
-            if not same:
+            if (now.before, now.after, now.steps) != (self.before, self.after, self.steps):
                 raise BindingError(f"{self.key} or its certificate was changed since this plan was made; plan again")
             outcome = _execute(now, records)
         return look(task, outcome)
@@ -189,9 +188,7 @@ def _fields(binding: Binding | None) -> dict[str, str | None]:
 def carry_out(request: Request, *, snapshot: Snapshot | None = None) -> Outcome:
     """Plan the deployment and do it under the machine's lock, then look at what listens.
 
-    Args:
-        request: What is asked for.
-        snapshot: The machine as seen while other changes were planned; looked at anew when not given.
+    `snapshot` is the machine as seen while other changes were planned.
     """
     port = port_of(request.machine)
     with recovery.changing(port, request.key) as records:
@@ -234,41 +231,36 @@ def _note_superseded(request: Request, change: Change) -> None:
 
 
 def make_plan(request: Request, snapshot: Snapshot | None = None, *, app_id: uuid.UUID | None = None) -> Plan:
-    """Look at the machine and work out what the request means there.
+    """Look at the machine and work out what the request means there; errors as `Plan.apply` and `deploy`.
 
-    Args:
-        request: What is asked for.
-        snapshot: The machine; looked at now when not given.
-        app_id: The new owner's GUID for a key that has no binding; a random one when not given.
-
-    Raises:
-        BindingError: the binding to renew names another certificate by now.
-        StoreNotFoundError: the store does not exist, or a thumbprint was given that is not in it.
-        UnsupportedError: the machine does not know the family.
-        ServiceNotFoundError: a service to restart does not exist.
+    `app_id` is the new owner's GUID for a key that has no binding; a random one when not given.
     """
     port = port_of(request.machine)
     snapshot = snapshot or Snapshot(port)
     before = snapshot.binding(request.key)
-    if request.expected is not None and not _same_certificate(before, request.expected):
+    expected = request.expected
+    if expected is not None and (
+        before is None
+        or before.thumbprint != expected.thumbprint
+        or not recovery.same_store(before.store_name, expected.store_name)
+    ):
         raise BindingError(f"{request.key} was changed while its new certificate was made; nothing was done")
     store = request.store or "MY"
     certificate, stored = _resolve(port, snapshot, request, store)
     name = certificate.friendly_name if request.friendly_name is None else request.friendly_name
     additions = tuple(_additions(snapshot, request, certificate, stored, store, name))
     after: BindingRecord | None = _after(request, before, certificate.thumbprint, store, app_id)
-    conflict = before is not None and before != after
-    if conflict and request.on_conflict == "keep":
+    conflicting = None if before == after else before
+    if conflicting is not None and request.on_conflict == "keep":
         additions, after = (), before
     marks: tuple[Mark, ...] = ()
-    older = request.older
-    if older is not None and older != certificate and before is not None:
+    if request.older not in (None, certificate) and before is not None:
         marks = tuple(_marks(snapshot, before, certificate.thumbprint))
     for service in request.restart:
         port.services.query(service)  # it exists, or this raises before anything is done
     findings = [*_findings(snapshot, request, certificate, stored, before, store)]
-    if conflict and before is not None:
-        findings += _conflict(request, before)
+    if conflicting is not None:
+        findings += _conflict(request, conflicting)
     findings.sort(key=lambda finding: finding.severity.rank)
     if after == before and not additions:
         findings = [finding for finding in findings if finding.code != "owner-changes"]
@@ -359,12 +351,6 @@ def _additions(
             renewed_by=stored.renewed_by,
             certificate=stored.certificate if was == "without-key" else None,
         )
-
-
-def _same_certificate(one: BindingRecord | None, other: BindingRecord) -> bool:
-    return (
-        one is not None and one.thumbprint == other.thumbprint and recovery.same_store(one.store_name, other.store_name)
-    )
 
 
 def _after(

@@ -32,15 +32,13 @@ OnConflict = Literal["replace", "fail", "keep", "replace-if-same-app"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A deployment that is asked for.
+    """A deployment that is asked for: the arguments of `deploy`, and (from `verb` on) what a renewal adds.
 
     Attributes:
-        verb: Who asks.
-        older: For a renewal: the certificate that is renewed.
-        expected: For a renewal: the binding whose certificate it is. The new one names no other; its options and its
-            owner are whatever they are when it is replaced.
-        grace: For a renewal: how long to keep that certificate.
-        Others: As in `deploy`.
+        older: The certificate that is renewed.
+        expected: The binding whose certificate it is. The new one names no other; its options and its owner are
+            whatever they are when it is replaced.
+        grace: How long to keep that certificate.
     """
 
     key: BindingKey
@@ -70,9 +68,7 @@ class Request:
 def checked(arguments: Mapping[str, Any]) -> Request:
     """The request behind arguments of these names: those of `deploy`, its own `self` too, or the fields of a `Request`.
 
-    Raises:
-        InvalidInputError: an argument that cannot be; nothing was looked at on the machine.
-        NotFoundError, AccessDeniedError: no audit log can be kept there.
+    `InvalidInputError` for one that cannot be, and what `audit_log.check` raises; no binding or store was looked at.
     """
     given = {name: value for name, value in arguments.items() if name not in ("self", "trail")}
     certificate, store = given["certificate"], given.get("store")

@@ -18,11 +18,7 @@ if TYPE_CHECKING:
 
 
 class Snapshot:
-    """What planning has seen of a machine; each thing is read when it is first asked for, and not again.
-
-    Args:
-        port: The machine.
-    """
+    """What planning has seen of a machine; each thing is read when it is first asked for, and not again."""
 
     def __init__(self, port: MachinePort) -> None:
         self._port = port
