@@ -26,8 +26,8 @@ from ratios import Ratio, report
 
 from mlsssl import CertificateAuthority
 from mlsssl._embedded.port import EmbeddedPort
-from mlsssl._machine.context_keys import load_der
 from mlsssl._machine.ports import BindingRecord
+from mlsssl._machine.tls_contexts import load_der
 from mlsssl.values import BindingKey, BindingOptions, HostnamePort, IpPort, Thumbprint
 
 BOUND = 0.9

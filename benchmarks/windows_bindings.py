@@ -1,4 +1,4 @@
-"""What the Windows storey adds to bare cffi calls: one binding read and written, a listing, and its import.
+"""What the Windows machine adds to bare cffi calls: one binding read and written, a listing, and its import.
 
 Run it on Windows as administrator, or here under Wine:
 
@@ -39,7 +39,7 @@ def best(act: Callable[[], object], *, repeat: int = 15, number: int = 20) -> fl
 
 
 def import_cost(module: str) -> float:
-    """Seconds that a module of the storey takes on top of `import mlsssl`, in fresh processes."""
+    """Seconds that a module of the Windows machine takes on top of `import mlsssl`, in fresh processes."""
     code = (
         f"import time, mlsssl, mlsssl.machine; begin = time.perf_counter(); import {module}; "
         "print(time.perf_counter() - begin)"
@@ -55,10 +55,10 @@ def import_cost(module: str) -> float:
 def main() -> int:
     """Measure and judge."""
     from mlsssl._machine.ports import BindingRecord
+    from mlsssl._native.cdata import NULL, ffi
     from mlsssl._windows import records as codec
     from mlsssl._windows.bindings import WindowsBindings
     from mlsssl._windows.dlls import SystemDlls
-    from mlsssl._windows.native import NULL, ffi
     from mlsssl.values import BindingFamily, BindingOptions, ScopedCcs
 
     def record(port: int) -> BindingRecord:
@@ -134,9 +134,9 @@ def main() -> int:
         for each in added:
             bindings.remove(each.key)
         api.HttpTerminate(2, NULL)
-    judge("import of the storey", import_cost("mlsssl._windows.machine") * 1e3, MOST_IMPORT * 1e3, "ms")
+    judge("import of the Windows machine", import_cost("mlsssl._windows.machine") * 1e3, MOST_IMPORT * 1e3, "ms")
     stores = import_cost("mlsssl._windows.machine, mlsssl._windows.stores")
-    print(f"import of the storey and, as the first use of a store does, of its stores: {stores * 1e3:.1f} ms")
+    print(f"import of the Windows machine and, as the first use of a store does, of its stores: {stores * 1e3:.1f} ms")
     return 1 if broken else 0
 
 

@@ -196,7 +196,7 @@ def audit(
     records = port.bindings.all()
     look = _Look(
         port=port,
-        authorities=read_authorities_if_crls(port, *(record.store_name or "MY" for record in records)),
+        authorities=read_authorities_if_crls(port, *(record.store for record in records)),
         machine=machine,
         at=check_moment(at).astimezone(dt.timezone.utc),
         profile=profile,
@@ -228,7 +228,7 @@ class _Look:
         findings = [*preflight.about_precedence(record.key, others)]
         stored = None
         if record.thumbprint is not None:
-            stored = find.certificate(self.port, record.store_name or "MY", record.thumbprint)
+            stored = find.certificate(self.port, record.store, record.thumbprint)
             findings += self._about_use(record)
         app_id = record.app_id
         return self._row(
@@ -237,7 +237,7 @@ class _Look:
                 app_id=app_id,
                 owner=well_known_application(app_id) or f"{{{app_id}}}",
                 thumbprint=record.thumbprint,
-                store=(record.store_name or "MY") if record.thumbprint is not None else None,
+                store=record.store if record.thumbprint is not None else None,
             ),
             stored,
             findings,
@@ -263,7 +263,7 @@ class _Look:
     def rows_of_unbound(self, records: list[BindingRecord]) -> Iterator[AuditRow]:
         """A row for each certificate with a key that no binding names."""
         there = {name.casefold(): name for name in self.port.store_names("LocalMachine")}
-        wanted = {"my", *((record.store_name or "MY").casefold() for record in records)}
+        wanted = {"my", *(record.store.casefold() for record in records)}
         bound = {record.thumbprint for record in records}
         for folded in sorted(wanted & set(there)):
             with Store.open(there[folded], machine=self.machine) as store:

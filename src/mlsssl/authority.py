@@ -553,14 +553,10 @@ class CertificateAuthority:
 
     def ssl_context(self) -> ssl.SSLContext:
         """A TLS client context that trusts this authority alone, and checks names and dates as Python does."""
-        import ssl
+        from mlsssl._machine import tls_contexts
 
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        context.load_verify_locations(cadata=self._certificate.to_pem().decode("ascii"))
-        if not self._certificate.is_self_issued:
-            # An intermediate as the anchor: OpenSSL goes on to a root unless told that this is enough.
-            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-        return context
+        anchor = self._certificate
+        return tls_contexts.trusting([anchor.to_der()], partial_chain=not anchor.is_self_issued)
 
     def __eq__(self, other: object) -> bool:
         return self._certificate == other._certificate if isinstance(other, CertificateAuthority) else NotImplemented

@@ -131,7 +131,7 @@ class Binding:
         """The certificate, read from the store it is said to be in; None when it is not there, and for CCS."""
         if self.thumbprint is None:
             return None
-        found = find.certificate(port_of(self._machine), self.store_name or "MY", self.thumbprint)
+        found = find.certificate(port_of(self._machine), self.record.store, self.thumbprint)
         return None if found is None else Certificate.from_der(found.certificate)
 
     # -- reading ------------------------------------------------------------------------------------------------
@@ -242,7 +242,7 @@ class Binding:
         """Why HTTP.sys could not use the certificate, likeliest cause first; empty when it can."""
         if self.thumbprint is None:
             return ()
-        return port_of(self._machine).diagnose(self.thumbprint, self.store_name or "MY")
+        return port_of(self._machine).diagnose(self.thumbprint, self.record.store)
 
     def with_certificate(self, certificate: CertificateReference, *, store: str | None = None) -> Binding:
         """The same binding with another certificate; everything else is kept, unknown bits too."""

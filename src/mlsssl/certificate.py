@@ -637,15 +637,9 @@ class Certificate:
             InvalidInputError: there is no private key.
             UnsupportedError: the OpenSSL under Python refuses the key.
         """
-        import ssl
+        from mlsssl._machine import tls_contexts
 
-        from mlsssl._machine import context_keys
-
-        key = self._need_key()
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context_keys.load_key_and_chain(context, key, (self._certificate, *self._sent_chain()))
-        return context
+        return tls_contexts.serving(self._need_key(), (self._certificate, *self._sent_chain()))
 
     def _sent_chain(self) -> tuple[x509.Certificate, ...]:
         """The chain without self-signed roots, which a server need not send (RFC 8446 section 4.4.2)."""

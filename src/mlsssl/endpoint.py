@@ -6,15 +6,15 @@ import socket
 import ssl
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Literal
 
 from mlsssl._formats.hosts import parse_host
-from mlsssl._machine.handshake import any_server_context
+from mlsssl._machine import handshake, tls_contexts
 from mlsssl._messages.foreign_text import printable, shown, system_reason
 from mlsssl._messages.output import as_dict
 from mlsssl._select.trust import read_once, report_on
 from mlsssl.certificate import Certificate, assemble
-from mlsssl.errors import EndpointError, InvalidInputError, MalformedDataError, UnsupportedError
+from mlsssl.errors import EndpointError, InvalidInputError
 from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from mlsssl._validator.validate import UserRule
 
 __all__ = ["EndpointReport", "check_endpoint"]
-
-_MOST_CERTIFICATES = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -189,19 +187,18 @@ class _Taken:
 
 def _shake_hands(host: str, port: int, name: str, timeout: float) -> _Taken:
     endpoint = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
-    end = time.monotonic() + timeout
+    deadline = time.monotonic() + timeout
     try:
-        with _connect(host, port, end) as connection:
-            address = str(connection.getpeername()[0])
-            connection.settimeout(max(end - time.monotonic(), 0.001))
-            with any_server_context().wrap_socket(connection, server_hostname=name) as secured:
-                cipher = secured.cipher()
-                return _Taken(
-                    certificates=_sent_chain(secured),
-                    address=address,
-                    protocol=secured.version() or "",
-                    cipher=cipher[0] if cipher else "",
-                )
+        connection = handshake.connect(host, port, deadline=deadline)
+        address = str(connection.getpeername()[0])
+        with handshake.shake(connection, name, tls_contexts.accepting_anything(), deadline=deadline) as session:
+            cipher = session.cipher()
+            return _Taken(
+                certificates=handshake.sent_chain(session),
+                address=address,
+                protocol=session.version() or "",
+                cipher=cipher[0] if cipher else "",
+            )
     except TimeoutError:
         raise EndpointError(f"{endpoint} did not finish a TLS handshake in {timeout:g} s", endpoint=endpoint) from None
     except socket.gaierror as error:
@@ -217,52 +214,3 @@ def _shake_hands(host: str, port: int, name: str, timeout: float) -> _Taken:
         raise EndpointError(f"nothing listens on {endpoint}", endpoint=endpoint) from None
     except (OSError, UnicodeError, ValueError) as error:
         raise EndpointError(f"{endpoint} cannot be asked: {error}", endpoint=endpoint) from None
-
-
-def _connect(host: str, port: int, end: float) -> socket.socket:
-    """The first of the host's addresses that answers; all of them share the time."""
-    failure: OSError = OSError(f"{host} has no address")
-    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
-        left = end - time.monotonic()
-        if left <= 0:
-            raise TimeoutError
-        connection = socket.socket(family, kind, protocol)
-        try:
-            connection.settimeout(left)
-            connection.connect(address)
-        except OSError as error:
-            connection.close()
-            failure = error
-        else:
-            return connection
-    raise failure
-
-
-class _OpenSslObject(Protocol):
-    def get_unverified_chain(self) -> list[_OpenSslCertificate] | None: ...
-
-
-class _OpenSslCertificate(Protocol):
-    def public_bytes(self, encoding: int, /) -> bytes: ...
-
-
-_ENCODING_DER = 2  # _ssl.ENCODING_DER
-
-
-def _sent_chain(secured: ssl.SSLSocket) -> list[bytes]:
-    """The certificates as sent, leaf first.
-
-    Public since Python 3.13 (`SSLSocket.get_unverified_chain`); from 3.10 on the object below has it, under the
-    same name, which is the only way to see more than the leaf there.
-    """
-    public = getattr(secured, "get_unverified_chain", None)
-    if public is not None:
-        certificates = cast("list[bytes]", public())
-    else:
-        inner = cast("_OpenSslObject | None", getattr(secured, "_sslobj", None))
-        if inner is None or not hasattr(inner, "get_unverified_chain"):
-            raise UnsupportedError("this Python's ssl module does not give the chain that a server sent")
-        certificates = [one.public_bytes(_ENCODING_DER) for one in inner.get_unverified_chain() or ()]
-    if not certificates:
-        raise MalformedDataError("the server sent no certificate")
-    return certificates[:_MOST_CERTIFICATES]

@@ -88,7 +88,7 @@ class Machine:
         return self._port.recover()
 
     def close(self) -> None:
-        """Release what it holds open; again is nothing."""
+        """Release what it holds open; idempotent."""
         self._port.close()
 
     def __enter__(self) -> Self:

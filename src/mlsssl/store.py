@@ -499,7 +499,7 @@ class Store:
     # -- closing ------------------------------------------------------------------------------------------------
 
     def close(self) -> None:
-        """Close it; again is nothing."""
+        """Close it; idempotent."""
         self._closed = True
 
     def __enter__(self) -> Self:

@@ -168,7 +168,7 @@ def _candidates(
     """Every certificate with the mark, in the stores that servers' certificates are in, and those in the superseded."""
     there = {name.casefold(): name for name in port.store_names("LocalMachine")}
     wanted = {"my", "webhosting", *(store for store, _ in known)}
-    wanted |= {(binding.store_name or "MY").casefold() for binding in port.bindings.all()}
+    wanted |= {binding.store.casefold() for binding in port.bindings.all()}
     seen: set[tuple[str, Thumbprint]] = set()
     for folded in sorted(wanted & set(there)):
         with Store.open(there[folded], machine=machine) as store:

@@ -24,7 +24,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from made_certificates import Made, make, shared_key
 from mlsssl._embedded.listener.connection import Limits
 from mlsssl._embedded.port import EmbeddedPort
-from mlsssl._machine import context_keys
+from mlsssl._machine import tls_contexts
 from mlsssl._machine.ports import BindingRecord
 from mlsssl.errors import ClosedError, InvalidInputError, ListenerError, MalformedDataError, NotFoundError
 from mlsssl.values import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint, parse_binding_key
@@ -395,7 +395,7 @@ def test_a_client_certificate_is_asked_for_where_the_binding_says_so(machine: Em
 
     def with_certificate(made: Made) -> ssl.SSLContext:
         context = client_context()
-        context_keys.load_der(context, [made.der], made.pkcs8)
+        tls_contexts.load_der(context, [made.der], made.pkcs8)
         return context
 
     with machine.listen() as listener:
@@ -785,14 +785,14 @@ def test_a_key_is_loaded_without_a_file_that_others_can_read(monkeypatch: pytest
             assert b"BEGIN PRIVATE KEY" not in content
             super().load_cert_chain(certfile, keyfile, password)
 
-    monkeypatch.setattr(context_keys, "_load_from_memory", lambda *_: False)
+    monkeypatch.setattr(tls_contexts, "_load_from_memory", lambda *_: False)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
     context = Watched(ssl.PROTOCOL_TLS_SERVER)
-    context_keys.load_der(context, [ONE.der], ONE.pkcs8)
+    tls_contexts.load_der(context, [ONE.der], ONE.pkcs8)
     assert len(looked_at) == 1
     assert list(tmp_path.iterdir()) == []
     with pytest.raises(ssl.SSLError):
-        context_keys.load_der(context, [ONE.der], TWO.pkcs8)
+        tls_contexts.load_der(context, [ONE.der], TWO.pkcs8)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -801,9 +801,9 @@ def test_on_linux_the_key_touches_no_folder_at_all(monkeypatch: pytest.MonkeyPat
     """The way through the file system is not even taken."""
     monkeypatch.setattr("tempfile.TemporaryDirectory", None)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context_keys.load_der(context, [ONE.der], ONE.pkcs8)
+    tls_contexts.load_der(context, [ONE.der], ONE.pkcs8)
     with pytest.raises(ssl.SSLError):
-        context_keys.load_der(context, [ONE.der], TWO.pkcs8)
+        tls_contexts.load_der(context, [ONE.der], TWO.pkcs8)
 
 
 def test_a_certificate_that_openssl_will_not_serve_refuses_only_its_own_clients(machine: EmbeddedPort) -> None:

@@ -303,7 +303,7 @@ def test_a_name_that_no_service_can_have_is_refused(machine: EmbeddedPort, name:
 
 
 def test_it_runs_where_nothing_else_of_the_library_was_imported(tmp_path: Path) -> None:
-    """The storey stands alone: no cffi, and none of the nouns above it."""
+    """The machine stands alone: no cffi, and none of the nouns above it."""
     script = """
         import sys
         from mlsssl._embedded.port import EmbeddedPort

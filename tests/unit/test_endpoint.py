@@ -23,7 +23,6 @@ from mlsssl import (
     Thumbprint,
     UnsupportedError,
     check_endpoint,
-    endpoint,
 )
 from mlsssl._machine import handshake
 
@@ -223,9 +222,9 @@ def test_the_chain_is_taken_from_both_shapes_of_the_ssl_module() -> None:
     class Without:
         _sslobj = None
 
-    assert endpoint._sent_chain(New()) == [b"one", b"two"]  # type: ignore[arg-type]
-    assert endpoint._sent_chain(Old()) == [b"one", b"two"]  # type: ignore[arg-type]
+    assert handshake.sent_chain(New()) == [b"one", b"two"]  # type: ignore[arg-type]
+    assert handshake.sent_chain(Old()) == [b"one", b"two"]  # type: ignore[arg-type]
     with pytest.raises(MalformedDataError):
-        endpoint._sent_chain(Silent())  # type: ignore[arg-type]
+        handshake.sent_chain(Silent())  # type: ignore[arg-type]
     with pytest.raises(UnsupportedError):
-        endpoint._sent_chain(Without())  # type: ignore[arg-type]
+        handshake.sent_chain(Without())  # type: ignore[arg-type]

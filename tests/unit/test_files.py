@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mlsssl import Certificate, CertificateAuthority
-from mlsssl._machine import files
-from mlsssl._machine.files import append_private, check_private, lock, path_of, private_folder, read_private, write
+from mlsssl._machine import files, private_files
+from mlsssl._machine.files import path_of, write
+from mlsssl._machine.locks import lock
+from mlsssl._machine.private_files import append_private, check_private, private_folder, read_private
 from mlsssl.errors import (
     AccessDeniedError,
     InvalidInputError,
@@ -66,7 +68,7 @@ def test_a_line_that_a_full_disk_has_cut_short_spoils_no_other(tmp_path: Path, m
     appended(path)
     whole = os.write
     with monkeypatch.context() as patch:
-        patch.setattr("mlsssl._machine.files.os.write", lambda descriptor, data: whole(descriptor, data[:2]))
+        patch.setattr("mlsssl._machine.private_files.os.write", lambda descriptor, data: whole(descriptor, data[:2]))
         with pytest.raises(NativeError, match="ENOSPC"):
             appended(path)
     append_private(path, b"")  # nothing to add, nothing added
@@ -344,10 +346,10 @@ def test_a_path_is_resolved_to_the_file_itself(tmp_path: Path, monkeypatch: pyte
     (tmp_path / "loop").symlink_to("loop")
     monkeypatch.chdir(tmp_path)
     for given in ("real/file", "file", "again", "folder/../file", tmp_path / "folder" / ".." / "file", real / "file"):
-        assert files.resolved(given) == real / "file", given
-    assert files.resolved("folder/new/er") == real / "inner" / "new" / "er"
+        assert private_files.resolved(given) == real / "file", given
+    assert private_files.resolved("folder/new/er") == real / "inner" / "new" / "er"
     with pytest.raises(InvalidInputError, match="circle"):
-        files.resolved("loop/file")
+        private_files.resolved("loop/file")
 
 
 @posix

@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mlsssl._embedded.selection import by_port
-from mlsssl._machine.ports import BindingRecord
 from mlsssl._machine.precedence import answering, hidden_by, hides, hiding
 from mlsssl.values import (
     BindingKey,
-    BindingOptions,
     CcsPort,
     HostnamePort,
     IpPort,
     ScopedCcs,
-    Thumbprint,
     parse_binding_key,
 )
 
@@ -49,25 +43,11 @@ KEYS = st.one_of(
 CLIENTS = [(address, name) for address in ADDRESSES for name in (*NAMES, None)]
 
 
-def record(key: BindingKey) -> BindingRecord:
-    """A binding of this key."""
-    named = key.family.has_certificate
-    return BindingRecord(
-        key=key,
-        thumbprint=Thumbprint(bytes(20)) if named else None,
-        store_name="MY" if named else None,
-        app_id=uuid.UUID(int=1),
-        options=BindingOptions(),
-    )
-
-
 @given(st.lists(KEYS, min_size=1, unique=True), st.sampled_from(ADDRESSES), st.sampled_from([*NAMES, None]))
 @example([HostnamePort("*.a.test", 443), ScopedCcs("www.a.test", 443)], "10.0.0.6", "www.a.test")
-def test_the_listener_chooses_as_the_plan_says(keys: list[BindingKey], address: str, name: str | None) -> None:
-    """Of any records, for any client: the one that answers, and it hides all that match too."""
-    found = by_port(map(record, keys))[443].select(address, name)
-    chosen = None if found is None else found.key
-    assert chosen == answering(keys, 443, address, name)
+def test_what_answers_hides_all_that_match_too(keys: list[BindingKey], address: str, name: str | None) -> None:
+    """Of any records, for any client."""
+    chosen = answering(keys, 443, address, name)
     matching = [key for key in keys if answering([key], 443, address, name) is not None]
     assert (chosen is None) == (not matching)
     for other in matching:
@@ -81,13 +61,11 @@ def test_the_listener_chooses_as_the_plan_says(keys: list[BindingKey], address: 
 @example(HostnamePort("www.a.test", 443), HostnamePort("*.a.test", 443))
 def test_it_says_what_the_listener_does(winner: BindingKey, loser: BindingKey) -> None:
     """One hides the other exactly when the listener, asked about every kind of client, says so for one of them."""
-    both = by_port([record(winner), record(loser)])[443]
-    alone = by_port([record(loser)])[443]
     clients = [*CLIENTS, *((address, "any.www.a.test") for address in ADDRESSES)]
     taken = False
     for address, name in clients:
-        chosen = both.select(address, name)
-        if alone.select(address, name) is not None and chosen is not None and chosen.key == winner != loser:
+        chosen = answering([winner, loser], 443, address, name)
+        if answering([loser], 443, address, name) is not None and chosen == winner != loser:
             taken = True
     assert (hides(winner, loser) is not None) == taken
 

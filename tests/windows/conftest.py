@@ -1,4 +1,4 @@
-"""What the tests of the Windows storey share."""
+"""What the tests of the Windows machine share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The Windows storey's bindings over a fake httpapi.dll: what the contract cannot see from outside."""
+"""The Windows machine's bindings over a fake httpapi.dll: what the contract cannot see from outside."""
 
 from __future__ import annotations
 
@@ -13,10 +13,9 @@ import pytest
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._fakes.httpapi import CCS, IP, SCOPED_CCS, SNI, FakeHttpApi, SslRecord
 from mlsssl._machine.ports import BindingRecord, Cause, Diagnosis
+from mlsssl._native.cdata import ffi
 from mlsssl._windows.bindings import RETRY_DELAYS, TRIAL_APPLICATION, WindowsBindings
-from mlsssl._windows.codes import binding_failure, service_failure
-from mlsssl._windows.crypto_codes import crypto_failure
-from mlsssl._windows.native import ffi
+from mlsssl._windows.failures import binding_failure, crypto_failure, service_failure
 from mlsssl.errors import (
     AccessDeniedError,
     BindingError,
@@ -31,7 +30,7 @@ from mlsssl.values import BindingFamily, BindingOptions, CcsPort, HostnamePort, 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
     from mlsssl.values import BindingKey
 
 THUMBPRINT = Thumbprint(bytes(range(100, 120)))

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mlsssl._machine.ports import BindingRecord, ServiceState
+from mlsssl._native.cdata import last_error, load
 from mlsssl._windows.bindings import WindowsBindings
 from mlsssl._windows.dlls import SystemDlls
-from mlsssl._windows.native import last_error, load
 from mlsssl._windows.services import WindowsServices
 from mlsssl.errors import (
     AccessDeniedError,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlsssl._windows import codes
+from mlsssl._native import codes
 from windows import mingw
 
 

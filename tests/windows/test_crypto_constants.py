@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from mlsssl._windows import contexts, crypto_codes, system_stores, trust
-from mlsssl._windows.codes import code_name
+from mlsssl._native.codes import code_name
+from mlsssl._windows import certificates, failures, system_stores, trust
 from mlsssl._windows.keys import blobs, cng, csp, pfx
 from windows import mingw
 
@@ -22,13 +22,13 @@ HEADERS = """
 """
 
 NUMBERS = {
-    "CERT_KEY_PROV_INFO_PROP_ID": contexts.KEY_PROV_INFO,
-    "CERT_FRIENDLY_NAME_PROP_ID": contexts.FRIENDLY_NAME,
-    "CERT_ARCHIVED_PROP_ID": contexts.ARCHIVED,
-    "CERT_RENEWAL_PROP_ID": contexts.RENEWAL,
-    "X509_ASN_ENCODING | PKCS_7_ASN_ENCODING": contexts.ENCODING,
-    "CRYPT_MACHINE_KEYSET": contexts.MACHINE_KEYSET,
-    "NCRYPT_MACHINE_KEY_FLAG": contexts.MACHINE_KEYSET,
+    "CERT_KEY_PROV_INFO_PROP_ID": certificates.KEY_PROV_INFO,
+    "CERT_FRIENDLY_NAME_PROP_ID": certificates.FRIENDLY_NAME,
+    "CERT_ARCHIVED_PROP_ID": certificates.ARCHIVED,
+    "CERT_RENEWAL_PROP_ID": certificates.RENEWAL,
+    "X509_ASN_ENCODING | PKCS_7_ASN_ENCODING": certificates.ENCODING,
+    "CRYPT_MACHINE_KEYSET": certificates.MACHINE_KEYSET,
+    "NCRYPT_MACHINE_KEY_FLAG": certificates.MACHINE_KEYSET,
     "CERT_SYSTEM_STORE_CURRENT_USER": system_stores._LOCATIONS["CurrentUser"],
     "CERT_SYSTEM_STORE_LOCAL_MACHINE": system_stores._LOCATIONS["LocalMachine"],
     "(ULONG_PTR)CERT_STORE_PROV_SYSTEM_W": system_stores._PROVIDER_SYSTEM,
@@ -97,7 +97,7 @@ def numbers() -> dict[str, int]:
     found = dict(NUMBERS)
     found |= {name: bit for bit, (name, _) in trust.STATUS.items()}
     found |= {
-        f"(DWORD){name}": value for name, value in vars(crypto_codes).items() if name.isupper() and type(value) is int
+        f"(DWORD){name}": value for name, value in vars(failures).items() if name.isupper() and type(value) is int
     }
     for purpose, word in ((b"ECS", "ECDSA"), (b"ECK", "ECDH")):
         for kind, table in (("PUBLIC", blobs._ECC_PUBLIC), ("PRIVATE", blobs._ECC_PRIVATE)):
@@ -136,6 +136,6 @@ def test_a_wrong_number_is_noticed() -> None:
 
 def test_every_code_that_is_looked_for_has_its_name() -> None:
     """So that no message of a store or key shows a bare number."""
-    found = {name: value for name, value in vars(crypto_codes).items() if name.isupper() and type(value) is int}
+    found = {name: value for name, value in vars(failures).items() if name.isupper() and type(value) is int}
     assert len(found) > 10
     assert {name: code_name(value) for name, value in found.items()} == {name: name for name in found}

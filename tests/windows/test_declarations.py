@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlsssl._windows import declarations, native
-from mlsssl._windows.native import Buffer, ffi
+from mlsssl._native import cdata, declarations
+from mlsssl._native.cdata import Buffer, ffi
 from mlsssl.errors import InvalidInputError, NativeError, UnsupportedError
 
 if TYPE_CHECKING:
@@ -19,42 +19,42 @@ if TYPE_CHECKING:
 
 
 def test_generated_module_is_up_to_date() -> None:
-    """Changed a declaration? Run `python -m mlsssl._windows.declarations`."""
+    """Changed a declaration? Run `python -m mlsssl._native.declarations`."""
     assert declarations.generated_path().read_text(encoding="utf-8") == declarations.generate()
 
 
 @given(st.text(st.characters(exclude_characters="\0"), max_size=40))
 def test_text_goes_out_and_comes_back(text: str) -> None:
     """Any text without NUL, half surrogate pairs included, survives the way through UTF-16."""
-    array = native.wide(text)
+    array = cdata.wide(text)
     assert array[len(array) - 1] == 0
-    assert native.text_at(array, len(array)) == text
+    assert cdata.text_at(array, len(array)) == text
 
 
 def test_half_surrogate_pairs_survive() -> None:
     """Windows does not check its text, so neither may we."""
-    assert native.text_at(native.wide("a\ud800b"), 4) == "a\ud800b"
+    assert cdata.text_at(cdata.wide("a\ud800b"), 4) == "a\ud800b"
 
 
 def test_text_without_nul_stops_at_the_limit() -> None:
     """The reader never passes the limit it was given."""
     array = ffi.new("WCHAR[]", [0x4100, 0x41, 0x42, 0x43])
-    assert native.text_at(array, 3) == "\u4100AB"
+    assert cdata.text_at(array, 3) == "\u4100AB"
 
 
 def test_nul_inside_text_is_refused() -> None:
     """Windows would cut it off there and use another name."""
     with pytest.raises(InvalidInputError, match="NUL"):
-        native.wide("MY\0evil")
+        cdata.wide("MY\0evil")
 
 
 @given(st.uuids())
 def test_guid_round_trip(value: uuid.UUID) -> None:
     """A GUID's fields are the UUID's."""
     guid = ffi.new("GUID *")
-    native.set_guid(guid[0], value)
+    cdata.set_guid(guid[0], value)
     assert guid.Data1 == value.time_low
-    assert native.get_guid(guid[0]) == value
+    assert cdata.get_guid(guid[0]) == value
 
 
 def test_buffer_follows_no_pointer_that_leaves_it() -> None:
@@ -63,7 +63,7 @@ def test_buffer_follows_no_pointer_that_leaves_it() -> None:
     start = ffi.cast("BYTE *", buffer.memory)
     assert buffer.bytes_at(start, 16) == bytes(16)
     for shift, length in ((0, 17), (16, 1), (-1, 1), (8, 9)):
-        pointer = ffi.cast("BYTE *", native.address_of(start) + shift)
+        pointer = ffi.cast("BYTE *", cdata.address_of(start) + shift)
         with pytest.raises(NativeError, match="outside its own buffer"):
             buffer.bytes_at(pointer, length)
     with pytest.raises(NativeError):
@@ -76,7 +76,7 @@ def test_buffer_text_ends_with_the_buffer() -> None:
     units = ffi.cast("WCHAR *", buffer.memory)
     units[0], units[1], units[2], units[3] = 0x41, 0x42, 0x43, 0x44
     assert buffer.text_at(units) == "ABC"
-    assert buffer.text_at(native.NULL) is None
+    assert buffer.text_at(cdata.NULL) is None
 
 
 def test_a_missing_export_is_noticed() -> None:
@@ -86,29 +86,29 @@ def test_a_missing_export_is_noticed() -> None:
         def HttpInitialize(self) -> int:
             return 0
 
-    assert native.exports(Old(), "HttpInitialize")
-    assert not native.exports(Old(), "HttpUpdateServiceConfiguration")
+    assert cdata.exports(Old(), "HttpInitialize")
+    assert not cdata.exports(Old(), "HttpUpdateServiceConfiguration")
 
 
 def test_a_real_library_without_the_export_is_noticed() -> None:
     """Cffi has another word for it than Python."""
     library = ffi.dlopen("kernel32.dll" if sys.platform == "win32" else None)
-    assert not native.exports(library, "HttpInitialize")
-    assert not native.exports(library, "no_function_of_ours")
+    assert not cdata.exports(library, "HttpInitialize")
+    assert not cdata.exports(library, "no_function_of_ours")
     if sys.platform == "win32":
-        assert native.exports(library, "GetSystemDirectoryW")
+        assert cdata.exports(library, "GetSystemDirectoryW")
 
 
 @pytest.mark.skipif("sys.platform == 'win32'")
 def test_no_dll_is_loaded_elsewhere() -> None:
     """Off Windows the loader refuses with our own error."""
     with pytest.raises(UnsupportedError, match=r"httpapi\.dll"):
-        native.load("httpapi.dll")
+        cdata.load("httpapi.dll")
 
 
 _AT_THE_END_OF_MEMORY = """
 import ctypes, mmap
-from mlsssl._windows import native
+from mlsssl._native import cdata
 page = mmap.PAGESIZE
 memory = mmap.mmap(-1, 2 * page)
 start = ctypes.addressof(ctypes.c_char.from_buffer(memory))
@@ -116,7 +116,7 @@ text = "host\\0".encode("utf-16-le")
 memory[page - len(text) : page] = text
 libc = ctypes.CDLL(None, use_errno=True)
 assert libc.mprotect(ctypes.c_void_p(start + page), ctypes.c_size_t(page), 0) == 0  # PROT_NONE
-assert native.text_at(native.ffi.cast("WCHAR *", start + page - len(text)), 256) == "host"
+assert cdata.text_at(cdata.ffi.cast("WCHAR *", start + page - len(text)), 256) == "host"
 print("read")
 """
 

@@ -14,14 +14,14 @@ import pytest
 
 from mlsssl._fakes.calls import Calls, Misuse
 from mlsssl._fakes.httpapi import FakeHttpApi
+from mlsssl._native.cdata import NULL, exports, ffi, wide
 from mlsssl._windows.dlls import SystemDlls
-from mlsssl._windows.native import NULL, exports, ffi, wide
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mlsssl._native.cdata import CData
     from mlsssl._windows.dlls import HttpApi
-    from mlsssl._windows.native import CData
 
 SET_TYPES = {1: "SSL", 5: "SSL_SNI", 6: "SSL_CCS", 11: "SSL_SNI"}
 NOT_NULL = ffi.cast("void *", 8)

@@ -11,8 +11,8 @@ import re
 
 import pytest
 
-from mlsssl._windows import declarations
-from mlsssl._windows.native import ffi
+from mlsssl._native import declarations
+from mlsssl._native.cdata import ffi
 from windows import mingw
 
 # structure: (size, {field: offset}), each number as x64, or as (x64, x86) where they differ
@@ -52,6 +52,9 @@ PUBLISHED: dict[str, tuple[Number, dict[str, Number]]] = {
     "HTTP_SERVICE_CONFIG_SSL_CCS_KEY": (128, {"LocalAddress": 0}),
     "HTTP_SERVICE_CONFIG_SSL_CCS_SET": ((208, 184), {"KeyDesc": 0, "ParamDesc": 128}),
     "HTTP_SERVICE_CONFIG_SSL_CCS_QUERY": (144, {"QueryDesc": 0, "KeyDesc": 8, "dwToken": 136}),
+    "SECURITY_ATTRIBUTES": ((24, 12), {"nLength": 0, "lpSecurityDescriptor": (8, 4), "bInheritHandle": (16, 8)}),
+    "SID_AND_ATTRIBUTES": ((16, 8), {"Sid": 0, "Attributes": (8, 4)}),
+    "TOKEN_USER": ((16, 8), {"User": 0}),
     "SERVICE_STATUS": (
         28,
         {
@@ -80,7 +83,7 @@ PUBLISHED: dict[str, tuple[Number, dict[str, Number]]] = {
     ),
     "ENUM_SERVICE_STATUSW": ((48, 36), {"lpServiceName": 0, "lpDisplayName": (8, 4), "ServiceStatus": (16, 8)}),
 }
-TEXTS = ("common", "httpapi", "kernel32", "advapi32_services")
+TEXTS = ("common", "httpapi", "kernel32", "rights", "advapi32_services")
 # mingw-w64's http.h ends before SNI and CCS; its SSL_KEY, SSL_PARAM, SSL_SET and SSL_QUERY are complete.
 NOT_IN_HEADERS = {name for name in PUBLISHED if "_SNI_" in name or "_CCS_" in name}
 HEADERS = """

@@ -11,9 +11,9 @@ import re
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from mlsssl._windows import declarations
+from mlsssl._native import declarations
+from mlsssl._native.cdata import ffi
 from mlsssl._windows.keys import blobs
-from mlsssl._windows.native import ffi
 from windows import mingw
 
 pytestmark = pytest.mark.skipif(

@@ -76,7 +76,7 @@ def test_a_refused_certificate_is_diagnosed_by_looking(tmp_path: Path) -> None:
 
 
 def test_the_nouns_work_on_it(tmp_path: Path) -> None:
-    """The public face over the Windows storey: nothing in it knows which machine it has."""
+    """The public face over the Windows machine: nothing in it knows which machine it has."""
     dlls, port = port_over_fakes(tmp_path)
     machine = Machine(port)
     made = make("a.example", key=shared_key())

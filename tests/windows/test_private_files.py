@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlsssl._machine import files
+from mlsssl._machine import files, locks, private_files, rights
 from mlsssl.errors import AccessDeniedError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def test_a_private_file_is_closed_to_others(tmp_path: Path) -> None:
     """The failing twin is the file beside it, which takes what an open folder hands down."""
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
-    from mlsssl._machine import files_windows
+    from mlsssl._machine import rights_windows
 
     folder = tmp_path / "open"
-    files_windows.make_private_folder(folder, "D:(A;OICI;FA;;;WD)")
+    rights_windows.make_listed_folder(folder, "D:(A;OICI;FA;;;WD)")
     private, public = folder / "private", folder / "public"
     files.write(private, b"key", private=True)
     files.write(public, b"certificate", private=False)
@@ -72,7 +72,7 @@ def test_a_private_folder_is_closed_to_others(tmp_path: Path, administrators: bo
     """So it is made, and so it is found again."""
     folder = tmp_path / "folder"
     for _ in range(2):
-        assert files.private_folder(folder, administrators=administrators) == folder
+        assert private_files.private_folder(folder, administrators=administrators) == folder
         assert not open_to_others(folder)
     (folder / "file").write_bytes(b"we may write")
 
@@ -81,7 +81,7 @@ def test_a_folder_that_was_open_is_closed_for_administrators(tmp_path: Path) -> 
     """Ours but open: its access list is set again."""
     folder = tmp_path / "folder"
     folder.mkdir()
-    files.private_folder(folder, administrators=True)
+    private_files.private_folder(folder, administrators=True)
     assert not open_to_others(folder)
 
 
@@ -89,27 +89,26 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytes
     """Everybody may make folders in %ProgramData%; what its owner may reach is not private."""
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
-    from mlsssl._machine import files_windows
 
     folder = tmp_path / "folder"
     folder.mkdir()
-    monkeypatch.setattr(files_windows, "owner_of", lambda _path: "S-1-5-21-1-2-3-1001")
+    monkeypatch.setattr(rights, "owner_of", lambda *_: "S-1-5-21-1-2-3-1001")
     with pytest.raises(AccessDeniedError, match="S-1-5-21-1-2-3-1001"):
-        files.private_folder(folder, administrators=True)
+        private_files.private_folder(folder, administrators=True)
 
 
 def test_what_is_added_to_and_locked_is_closed_to_others(tmp_path: Path) -> None:
     """The audit log and the lock, which are made when first needed, in a folder that hands its openness down."""
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
-    from mlsssl._machine import files_windows
+    from mlsssl._machine import rights_windows
 
     folder = tmp_path / "open"
-    files_windows.make_private_folder(folder, "D:(A;OICI;FA;;;WD)")
+    rights_windows.make_listed_folder(folder, "D:(A;OICI;FA;;;WD)")
     for _ in range(2):
-        files.append_private(folder / "log", b"line\n")
-    assert files.read_private(folder / "log") == b"line\nline\n"
-    with files.lock(folder / "lock", timeout=1):
+        private_files.append_private(folder / "log", b"line\n")
+    assert private_files.read_private(folder / "log") == b"line\nline\n"
+    with locks.lock(folder / "lock", timeout=1):
         pass
     assert not open_to_others(folder / "log")
     assert not open_to_others(folder / "lock")
@@ -120,10 +119,10 @@ def test_the_audit_log_is_closed_to_others(tmp_path: Path) -> None:
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
     from mlsssl import CertificateAuthority, EmbeddedMachine, deploy
-    from mlsssl._machine import files_windows
+    from mlsssl._machine import rights_windows
 
     folder = tmp_path / "open"
-    files_windows.make_private_folder(folder, "D:(A;OICI;FA;;;WD)")
+    rights_windows.make_listed_folder(folder, "D:(A;OICI;FA;;;WD)")
     certificate = CertificateAuthority.create("R", key="ec-p256").issue("a.test", key="ec-p256")
     machine = EmbeddedMachine(tmp_path / "m.sqlite")
     deploy("0.0.0.0:443", certificate, machine=machine, verify=False, audit_log=folder / "log.jsonl")
@@ -137,10 +136,10 @@ def test_what_sqlite_makes_beside_a_machine_is_closed_to_others(tmp_path: Path) 
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
     from mlsssl import EmbeddedMachine
-    from mlsssl._machine import files_windows
+    from mlsssl._machine import rights_windows
 
     folder = tmp_path / "open"
-    files_windows.make_private_folder(folder, "D:(A;OICI;FA;;;WD)")
+    rights_windows.make_listed_folder(folder, "D:(A;OICI;FA;;;WD)")
     machine = EmbeddedMachine(folder / "m.sqlite")
     for name in ("m.sqlite", "m.sqlite-wal", "m.sqlite-shm"):
         assert not open_to_others(folder / name), name
@@ -151,17 +150,17 @@ def test_the_user_is_named_in_the_access_list(tmp_path: Path) -> None:
     """Not only as owner: what is made elevated belongs to the administrators, which the user is not unelevated."""
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
-    from mlsssl._machine import files_windows
+    from mlsssl._machine import rights_windows
 
     files.write(tmp_path / "file", b"key", private=True)
-    files.private_folder(tmp_path / "folder")
+    private_files.private_folder(tmp_path / "folder")
     for text in (
-        files_windows.private_file_list(),
-        files_windows.private_folder_list(),
+        rights_windows.private_file_list(),
+        rights_windows.private_folder_list(),
         access_list(tmp_path / "file"),
         access_list(tmp_path / "folder"),
     ):
-        assert f";;;{files_windows.user()})" in text
+        assert f";;;{rights_windows.user()})" in text
         assert ";;;OW)" not in text
 
 
@@ -171,21 +170,21 @@ def test_a_file_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
     from mlsssl import EmbeddedMachine
-    from mlsssl._machine import files_windows
 
     EmbeddedMachine(tmp_path / "m.sqlite").close()
     path = tmp_path / "file"
     files.write(path, b"", private=True)
 
     def lock() -> None:
-        with files.lock(path, timeout=1):
+        with locks.lock(path, timeout=1):
             pass
 
-    monkeypatch.setattr(files_windows, "owner_of_handle", lambda _handle: owner)
+    monkeypatch.setattr(rights, "owner_of", lambda *_: owner)
+    monkeypatch.setattr(rights, "owner_of_open", lambda _descriptor: owner)
     for use in (
-        lambda: files.read_private(path),
-        lambda: files.append_private(path, b""),
-        lambda: files.check_private(path),
+        lambda: private_files.read_private(path),
+        lambda: private_files.append_private(path, b""),
+        lambda: private_files.check_private(path),
         lambda: EmbeddedMachine(tmp_path / "m.sqlite").close(),
         lock,
     ):
@@ -218,21 +217,19 @@ def test_a_user_who_may_not_make_the_administrators_owner_is_told_so(
         raise AssertionError
     import ctypes
 
-    from mlsssl._machine import files_windows
-
-    def refuse(*_: object) -> None:
+    def refuse(*_: object, **__: object) -> None:
         raise ctypes.WinError(1307)
 
-    monkeypatch.setattr(files_windows, "make_private_folder", refuse)
+    monkeypatch.setattr(rights, "make_folder", refuse)
     with pytest.raises(AccessDeniedError, match="Run as administrator"):
-        files.private_folder(tmp_path / "state", administrators=True)
+        private_files.private_folder(tmp_path / "state", administrators=True)
 
 
 def test_files_in_the_way_and_missing_folders(tmp_path: Path) -> None:
     """The same errors as elsewhere."""
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(InvalidInputError):
-        files.private_folder(tmp_path / "file")
+        private_files.private_folder(tmp_path / "file")
     with pytest.raises(NotFoundError):
         files.write(tmp_path / "nowhere" / "file", b"", private=True)
 
@@ -241,8 +238,10 @@ def test_program_data_is_asked_of_the_system(monkeypatch: pytest.MonkeyPatch) ->
     """The environment is the caller's to change."""
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
+    from mlsssl._machine import rights_windows
+
     monkeypatch.setenv("ProgramData", "C:\\elsewhere")
     monkeypatch.setenv("ALLUSERSPROFILE", "C:\\elsewhere")
-    folder = files.program_data_folder()
+    folder = rights_windows.program_data()
     assert folder.is_absolute()
     assert "elsewhere" not in str(folder)

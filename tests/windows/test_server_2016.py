@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mlsssl import Certificate
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
 
 KEYS = ("0.0.0.0:443", "[::]:443", "a.test:443")
 DELETE = "HttpDeleteServiceConfiguration"

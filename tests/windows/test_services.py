@@ -1,4 +1,4 @@
-"""The Windows storey's services over a fake service manager: what the contract cannot see from outside."""
+"""The Windows machine's services over a fake service manager: what the contract cannot see from outside."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ import pytest
 from mlsssl._fakes.advapi32_services import PAUSED, RUNNING, STOP_PENDING, FakeAdvapi32Services, FakeService
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._machine.ports import ServiceState
-from mlsssl._windows.native import ffi
+from mlsssl._native.cdata import ffi
 from mlsssl._windows.services import WindowsServices
 from mlsssl.errors import AccessDeniedError, NativeError, ServiceError
 from mlsssl.service import Services, Timing
 
 if TYPE_CHECKING:
+    from mlsssl._native.cdata import CData
     from mlsssl._windows.dlls import ServiceHandle
-    from mlsssl._windows.native import CData
 
 
 def machine(*services: FakeService) -> tuple[FakeDlls, WindowsServices]:
@@ -152,7 +152,7 @@ def test_rights_are_the_least_that_do() -> None:
     assert opened == [0x1, 0x4, 0x1, 0x8, 0x1, 0x10, 0x1, 0x24]
 
 
-def test_the_whole_storey_restarts_a_chain() -> None:
+def test_the_whole_machine_restarts_a_chain() -> None:
     """Nouns over port over fake: everything runs again, nothing stays open."""
     dlls, services = machine(
         FakeService(name="web", state=RUNNING, steps=3),

@@ -24,7 +24,7 @@ from made_certificates import CRL_MOMENT, Made, crl_der, make, make_crl, shared_
 from mlsssl._fakes.computer import Computer, Entry, ProvInfo
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._machine import files
-from mlsssl._windows.native import address_of
+from mlsssl._native.cdata import address_of
 from mlsssl.errors import MlssslError, NativeError, StoreError, StoreNotFoundError
 from mlsssl.store import Store
 from sweeps import points
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from typing import Literal
 
     from mlsssl._machine.ports import StoreRecord
-    from mlsssl._windows.crypto_dlls import CrlContext, StoreHandle
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
+    from mlsssl._windows.dlls import CrlContext, StoreHandle
     from mlsssl._windows.stores import WindowsStore
 
     Operation = Callable[[WindowsStore], object]

@@ -11,10 +11,10 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from made_certificates import Made, make, shared_key
 from mlsssl._fakes.computer import CURRENT_USER, LOCAL_MACHINE, Computer, FakeKey, FakeStore, ProvInfo
 from mlsssl._fakes.dlls import FakeDlls
-from mlsssl._machine import files
+from mlsssl._machine import locks, private_files
 from mlsssl._machine.ports import Cause
+from mlsssl._native.cdata import NULL, text_at
 from mlsssl._windows.keys import pending as pending_module
-from mlsssl._windows.native import NULL, text_at
 from mlsssl.errors import (
     AccessDeniedError,
     MalformedDataError,
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlsssl._machine.ports import StoreRecord
-    from mlsssl._windows.crypto_dlls import CngKey, StoreHandle
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
+    from mlsssl._windows.dlls import CngKey, StoreHandle
     from mlsssl._windows.stores import WindowsStore
 
 CSP = "Microsoft Enhanced RSA and AES Cryptographic Provider"
@@ -105,7 +105,7 @@ def test_a_busy_lock_is_waited_for_and_then_told(
     """Somebody else adds: our error, not a time-out of Python's."""
     monkeypatch.setattr(pending_module, "LOCK_TIMEOUT", 0.05)
     store = my(machine)
-    with files.lock(tmp_path / "keys.lock", timeout=1), pytest.raises(StoreError, match="another process"):
+    with locks.lock(tmp_path / "keys.lock", timeout=1), pytest.raises(StoreError, match="another process"):
         add(store, ONE)
     assert add(store, ONE).key is not None
 
@@ -242,7 +242,7 @@ def test_recover_touches_nothing_that_it_was_not_told_of(
     """A key of a waiting request, a file that is not ours: both stay."""
     dlls.computer.cng[True, "waiting request"] = FakeKey(rsa_key(2))
     dlls.computer.key_names["waiting request"] = "waiting request"
-    folder = files.private_folder(tmp_path / "keys")
+    folder = private_files.private_folder(tmp_path / "keys")
     (folder / "odd.json").write_bytes(b"{}")
     (folder / "odder.json").write_bytes(b"\xff")
     lines = machine.recover()

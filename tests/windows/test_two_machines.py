@@ -1,6 +1,6 @@
 """The embedded machine and the Windows machine, driven alike: the same results, the same errors.
 
-Anywhere the Windows machine is the storey over fakes; under Windows' Python it is this computer: under Wine with its
+Anywhere the Windows machine is one over fakes; under Windows' Python it is this computer: under Wine with its
 real stores and keys and the stand-in for HTTP.sys. Compared is all that a caller of the seam can see, except:
 
 - the words of a message, and how the causes of 1312 are told (which causes, and their order, are compared);

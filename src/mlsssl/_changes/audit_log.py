@@ -10,7 +10,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from mlsssl._changes.record import record_to_dict
-from mlsssl._machine import files
+from mlsssl._machine import files, private_files
 from mlsssl.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ def add(change: Change, *, result: str, reason: str | None = None) -> None:
 
     Lines are added whole (one write to a file opened for appending), so several processes may share a file. A line
     that a full disk has cut short, whose change was taken back then, stays and spoils no other. Errors as
-    `files.append_private`.
+    `private_files.append_private`.
     """
     if change.audit_log is None:
         return
@@ -55,7 +55,7 @@ def try_to_open(path: Path | None) -> None:
 
 def _append(path: Path, line: bytes) -> None:
     try:
-        files.append_private(path, line)
+        private_files.append_private(path, line)
     except NotFoundError:
         raise NotFoundError(f"there is no folder {path.parent} for the audit log; make it first") from None
 
@@ -69,7 +69,7 @@ def check(file: str | Path | None) -> Path | None:
         raise InvalidInputError(f"{path} is a folder; the audit log is a file")
     if not files.is_folder(path.parent):
         raise NotFoundError(f"there is no folder {path.parent} for the audit log; make it first")
-    files.check_private(path)
+    private_files.check_private(path)
     return path
 
 

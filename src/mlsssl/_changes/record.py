@@ -20,7 +20,7 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from mlsssl._machine import files
+from mlsssl._machine import files, private_files
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.foreign_text import system_reason
 from mlsssl._messages.output import as_dict
@@ -153,7 +153,7 @@ class ChangeRecords:
     @staticmethod
     def _pending(path: Path) -> Pending | None:
         try:
-            return Pending(path=path, change=_parse(files.read_private(path), path))
+            return Pending(path=path, change=_parse(private_files.read_private(path), path))
         except NotFoundError:
             return None  # it has ended meanwhile, for who holds no lock
         except MlssslError as error:
@@ -191,7 +191,7 @@ class ChangeRecords:
         """The last change of this key that was kept, or None. `MalformedDataError` when the file is damaged."""
         path = self._last(key)
         try:
-            return _parse(files.read_private(path), path)
+            return _parse(private_files.read_private(path), path)
         except NotFoundError:
             return None
 

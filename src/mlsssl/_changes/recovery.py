@@ -324,7 +324,7 @@ def _user_of(port: MachinePort, change: Change, addition: Addition, record: Stor
         assert binding.thumbprint is not None
         if binding.thumbprint in change.bound:
             continue
-        served = find.certificate(port, binding.store_name or "MY", binding.thumbprint)
+        served = find.certificate(port, binding.store, binding.thumbprint)
         if served is not None and _issuer(served) == subject:
             return f"it issued the certificate of {binding.key}"
     return None
@@ -350,7 +350,7 @@ def why_unusable(port: MachinePort, record: BindingRecord | None) -> tuple[Diagn
     """Why the machine would refuse this binding, likeliest cause first; empty when it would not."""
     if record is None or record.thumbprint is None:
         return ()
-    return port.diagnose(record.thumbprint, record.store_name or "MY")
+    return port.diagnose(record.thumbprint, record.store)
 
 
 def settle(port: MachinePort, change: Change, *, say: Callable[[str], None] = NOTHING) -> bool:

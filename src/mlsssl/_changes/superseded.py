@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from mlsssl._changes.record import on_disk
-from mlsssl._machine import files
+from mlsssl._machine import files, private_files
 from mlsssl._messages.output import as_dict
 from mlsssl.errors import MalformedDataError, NotFoundError
 from mlsssl.values import Thumbprint
@@ -40,7 +40,7 @@ class SupersededFile:
     def read(self) -> dict[tuple[str, Thumbprint], Superseded]:
         """Every entry, by store (case folded) and thumbprint. `MalformedDataError` when the file is damaged."""
         try:
-            data = files.read_private(self._path)
+            data = private_files.read_private(self._path)
         except NotFoundError:
             return {}
         try:

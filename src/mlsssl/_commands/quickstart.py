@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import mlsssl
 from mlsssl._commands.parser import KEY_TYPES, command
-from mlsssl._machine.files import private_folder, write
+from mlsssl._machine.files import write
+from mlsssl._machine.private_files import private_folder
 from mlsssl.errors import ExistsError, ListenerError, MlssslError
 
 if TYPE_CHECKING:

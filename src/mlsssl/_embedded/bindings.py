@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlsssl._embedded.diagnosis import diagnose
-from mlsssl._machine.ports import BindingRecord, refuse_ccs_options
+from mlsssl._machine.ports import BindingRecord, refuse_ccs_options, sort_key
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import (
     BindingExistsError,
@@ -39,8 +39,6 @@ _COLUMNS = (
     "family, host, port, thumbprint, store_name, app_id, flags, check_mode, freshness_seconds,"
     " timeout_milliseconds, ctl_identifier, ctl_store_name"
 )
-DEFAULT_STORE = "MY"
-"""What HTTP.sys takes an IP record without a store name to mean (HTTP_SERVICE_CONFIG_SSL_PARAM)."""
 
 
 class EmbeddedBindings:
@@ -81,7 +79,7 @@ class EmbeddedBindings:
         return [
             record
             for family in self._families
-            for record in sorted((r for r in found if r.key.family is family), key=lambda r: _order(r.key))
+            for record in sorted((r for r in found if r.key.family is family), key=lambda r: sort_key(r.key))
         ]
 
     def add(self, record: BindingRecord, *, retry: bool = True) -> None:
@@ -175,8 +173,7 @@ class EmbeddedBindings:
         """What HTTP.sys does when a record is set: look the certificate up and open its key. In a transaction."""
         if record.thumbprint is None:
             return
-        store_name = record.store_name or DEFAULT_STORE
-        diagnosis = diagnose(self._database, record.thumbprint, store_name)
+        diagnosis = diagnose(self._database, record.thumbprint, record.store)
         if diagnosis:
             raise UnusableCertificateError(
                 f"{record.key} cannot have {record.thumbprint} (1312, ERROR_NO_SUCH_LOGON_SESSION): {diagnosis[0]}",
@@ -186,12 +183,6 @@ class EmbeddedBindings:
 
 def _not_bound(key: BindingKey) -> BindingNotFoundError:
     return BindingNotFoundError(f"nothing is bound to {key} (2, ERROR_FILE_NOT_FOUND)")
-
-
-def _order(key: BindingKey) -> tuple[str, int, str]:
-    """As the keys order themselves, and spellings of one host after that."""
-    _, stored, port = _filed_under(key)
-    return (key.host if isinstance(key, (HostnamePort, ScopedCcs)) else stored), port, stored
 
 
 def _filed_under(key: BindingKey) -> tuple[str, str, int]:

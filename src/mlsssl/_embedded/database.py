@@ -12,7 +12,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from mlsssl._embedded import schema
-from mlsssl._machine import files
+from mlsssl._machine import files, private_files, rights
 from mlsssl._messages.foreign_text import system_reason
 from mlsssl.errors import (
     AccessDeniedError,
@@ -203,7 +203,7 @@ class Database:
             self._upgrade(connection, version)
         _check_companions(self.path)  # once more, as opened, before anything of ours is written to them
         for companion in _companions(self.path)[:2]:  # which are there now, and hold no key of a new file yet
-            files.share_as(companion, self.path)
+            rights.share_as(companion, self.path)
 
     def _upgrade(self, connection: sqlite3.Connection, version: int) -> None:
         """Bring the file to this version in one transaction: killed in it, the file is what it was."""
@@ -288,23 +288,23 @@ def _make_private_file(path: Path) -> None:
     """
     try:
         if not files.is_folder(path.parent):
-            files.private_folder(path.parent)
+            private_files.private_folder(path.parent)
         if files.is_folder(path):
             raise InvalidInputError(
                 f"{path} is a folder; the machine is one file, for example {path / 'machine.sqlite'}"
             )
-        files.make_private_file(path)
+        private_files.make_private_file(path)
         try:
-            files.check_private(path, secret=True)
+            private_files.check_private(path, secret=True)
         except AccessDeniedError as error:
             if error.right == "private file":
                 _refuse_foreign(path)
             raise
-        if path.stat().st_size and files.others_may_add_beside(path):
+        if path.stat().st_size and rights.others_may_add_beside(path):
             # Ours from now on, so SQLite cannot meet another one in the moment between the look and its opening them.
             # Empty, they mean nothing to it. (Beside an empty file it would delete them, and believe none anyway.)
             for companion in (_companions(path)[0], _companions(path)[2]):
-                files.make_private_file(companion)
+                private_files.make_private_file(companion)
         _check_companions(path)
     except PermissionError as error:
         if isinstance(error, MlssslError):
@@ -318,7 +318,7 @@ def _make_private_file(path: Path) -> None:
 
 def _check_companions(path: Path) -> None:
     for companion in _companions(path):
-        files.check_private(companion, secret=True)
+        private_files.check_private(companion, secret=True)
 
 
 def _companions(path: Path) -> list[Path]:

@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from operator import attrgetter
+from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from mlsssl._formats import foreign, pem
 from mlsssl._formats.keys import spki
+from mlsssl._machine.find import thumbprint_of
 from mlsssl.errors import MalformedDataError
-from mlsssl.values import Thumbprint
+
+if TYPE_CHECKING:
+    from mlsssl.values import Thumbprint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +38,7 @@ def digests(certificate: bytes) -> Digests:
     """The index entries of a DER certificate; `MalformedDataError` when it is none."""
     parsed = foreign.read("not a DER certificate", x509.load_der_x509_certificate, certificate)
     return Digests(
-        thumbprint=Thumbprint(hashlib.sha1(certificate, usedforsecurity=False).digest()),
+        thumbprint=thumbprint_of(certificate),
         public_key=_public_key_digest(parsed),
         subject=subject_digest(parsed),
     )

@@ -5,9 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import TYPE_CHECKING
 
-from mlsssl._machine.ports import KeyState
-from mlsssl._messages.foreign_text import shown
-from mlsssl.errors import InvalidInputError, UnsupportedError
+from mlsssl._machine.ports import KeyState, check_provider
 
 if TYPE_CHECKING:
     from mlsssl._embedded.database import Database, Row
@@ -23,22 +21,15 @@ STATE_KINDS = "TTIIBI"
 """Their kinds, as `Database.query` takes them."""
 
 
-def provider_name(provider: KeyProvider | None) -> str:
-    """The full name of the embedded provider that stands for CNG (the machine's own choice) or the older CSP."""
-    if provider is None or provider == "cng":
-        return CNG
-    if provider == "csp":
-        return CSP
-    raise InvalidInputError(f"a key provider is 'cng', 'csp' or None, not {shown(provider)}")
+def provider_name(provider: KeyProvider | None, pkcs8: bytes | None) -> str:
+    """The full name of the embedded provider that stands for CNG (the machine's own choice) or the older CSP.
 
-
-def check_provider(provider: KeyProvider | None, pkcs8: bytes) -> str:
-    """`provider_name`, refusing what Windows refuses: the CSP knows no elliptic curves."""
-    name = provider_name(provider)
+    Raises:
+        InvalidInputError, UnsupportedError: as `check_provider`.
+    """
     # id-ecPublicKey (RFC 5480) in the PrivateKeyInfo's first bytes.
-    if name == CSP and bytes.fromhex("06072a8648ce3d0201") in pkcs8[:32]:
-        raise UnsupportedError("the CSP key storage knows RSA keys only; leave the provider out, or say 'cng'")
-    return name
+    check_provider(provider, is_rsa=pkcs8 is None or bytes.fromhex("06072a8648ce3d0201") not in pkcs8[:32])
+    return CSP if provider == "csp" else CNG
 
 
 def key_state(row: Row, *, certificate_key: bytes, in_machine_store: bool) -> KeyState | None:
@@ -49,33 +40,19 @@ def key_state(row: Row, *, certificate_key: bytes, in_machine_store: bool) -> Ke
     container, provider, machine_keyset, exportable, public_key, persisted = row
     if container is None:
         return None
+    problem = None
     if provider is None:
-        return KeyState(
-            provider=CNG,
-            container=container,
-            machine_keyset=in_machine_store,
-            persisted=False,
-            matches=None,
-            exportable=None,
-            problem="0x80090016 (NTE_BAD_KEYSET): there is no key of this name",
-        )
-    if not persisted:
-        return KeyState(
-            provider=provider,
-            container=container,
-            machine_keyset=bool(machine_keyset),
-            persisted=False,
-            matches=None,
-            exportable=None,
-            problem="0x80090016 (NTE_BAD_KEYSET): the key was never persisted; it ended with the process that had it",
-        )
+        problem = "0x80090016 (NTE_BAD_KEYSET): there is no key of this name"
+    elif not persisted:
+        problem = "0x80090016 (NTE_BAD_KEYSET): the key was never persisted; it ended with the process that had it"
     return KeyState(
-        provider=provider,
+        provider=provider or CNG,
         container=container,
-        machine_keyset=bool(machine_keyset),
-        persisted=True,
-        matches=public_key == certificate_key,
-        exportable=bool(exportable),
+        machine_keyset=in_machine_store if provider is None else bool(machine_keyset),
+        persisted=problem is None,
+        matches=public_key == certificate_key if problem is None else None,
+        exportable=bool(exportable) if problem is None else None,
+        problem=problem,
     )
 
 

@@ -12,7 +12,8 @@ from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.database import Database
 from mlsssl._embedded.services import EmbeddedServices
 from mlsssl._embedded.stores import EmbeddedStore
-from mlsssl._machine import files
+from mlsssl._machine import files, locks, private_files
+from mlsssl._machine.ports import MACHINE_VARIABLE
 from mlsssl._messages.arguments import check_password
 from mlsssl.errors import AccessDeniedError, StoreNotFoundError
 from mlsssl.values import BindingFamily, check_location, check_store_name
@@ -27,13 +28,10 @@ if TYPE_CHECKING:
     from mlsssl._machine.ports import Diagnosis
     from mlsssl.values import BindingKey, Location, Thumbprint
 
-ENVIRONMENT_VARIABLE = "MLSSSL_MACHINE"
-"""Where the machine's file is, for those who say nothing else."""
-
 
 def default_path() -> Path:
     """The file that `EmbeddedPort()` opens: $MLSSSL_MACHINE, else `mlsssl/machine.sqlite` in the user's data folder."""
-    configured = os.environ.get(ENVIRONMENT_VARIABLE)
+    configured = os.environ.get(MACHINE_VARIABLE)
     return Path(configured) if configured else files.user_data_folder() / "mlsssl" / "machine.sqlite"
 
 
@@ -63,7 +61,7 @@ class EmbeddedPort:
         # Resolved, so that a later chdir does not lead to another file, so that no name has a meaning to SQLite, and so
         # that one file has one state folder and one write-ahead log under whatever name it was reached
         # (sqlite.org/howtocorrupt.html, "Multiple links to the same file").
-        self._path = files.resolved(default_path() if path is None else path)
+        self._path = private_files.resolved(default_path() if path is None else path)
         self._database = Database(self._path, busy_timeout=busy_timeout, on_statement=on_statement)
         self._bindings = EmbeddedBindings(self._database, atomic_update=atomic_update, families=families)
         self._services = EmbeddedServices(self._database)
@@ -89,7 +87,7 @@ class EmbeddedPort:
     @property
     def state_folder(self) -> Path:
         """`<file>.state`, beside the file, for this user only; made on first use."""
-        return files.private_folder(self._path.with_name(self._path.name + ".state"))
+        return private_files.private_folder(self._path.with_name(self._path.name + ".state"))
 
     @property
     def bindings(self) -> EmbeddedBindings:
@@ -226,7 +224,7 @@ class EmbeddedPort:
 
     def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:
         """Hold a named lock across processes and threads; see `MachinePort.lock`."""
-        return files.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
+        return locks.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
 
     def close(self) -> None:
         """Close the file; idempotent."""

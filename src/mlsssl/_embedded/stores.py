@@ -6,17 +6,13 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives import serialization
-
 from mlsssl._embedded import crls, keys
 from mlsssl._embedded.digests import Digests, digests, private_key_digest
-from mlsssl._formats.pkcs12.read import load_pfx
+from mlsssl._machine.open_store import OpenStore, read_pfx
 from mlsssl._machine.ports import Cause, NewCertificate, StoreRecord, refuse_users_roots
 from mlsssl.errors import (
     AccessDeniedError,
     InvalidInputError,
-    MalformedDataError,
-    StoreClosedError,
     StoreNotFoundError,
 )
 from mlsssl.values import Thumbprint, check_friendly_name
@@ -36,29 +32,13 @@ _PAGE = 500  # certificates read at once: a listing of any length costs about a 
 _CHUNK = 1000  # certificates added in one transaction
 
 
-class EmbeddedStore:
+class EmbeddedStore(OpenStore):
     """A `StorePort` over the file. It holds nothing open of its own, so closing is bookkeeping."""
 
     def __init__(self, database: Database, number: int, name: str, location: Location, *, writable: bool) -> None:
+        super().__init__(name, location, writable=writable, is_machine_closed=lambda: database.closed)
         self._database = database
         self._number = number
-        self._name = name
-        self._location = location
-        self._writable = writable
-        self._closed = False
-
-    def __repr__(self) -> str:
-        return f"<EmbeddedStore {self._location}\\{self._name}{', closed' if self._closed else ''}>"
-
-    @property
-    def name(self) -> str:
-        """The store's name as it was opened."""
-        return self._name
-
-    @property
-    def location(self) -> Location:
-        """LocalMachine or CurrentUser."""
-        return self._location
 
     def thumbprints(self) -> Iterator[Thumbprint]:
         """Every listed certificate's thumbprint, in the order of their bytes."""
@@ -114,21 +94,15 @@ class EmbeddedStore:
     ) -> tuple[StoreRecord, tuple[bytes, ...]]:
         """Take a PFX; see `StorePort.import_pfx`. Without `friendly_name` the one in the file is taken."""
         self._changing()
-        loaded = load_pfx(data, password)
-        if loaded.certificate is None or loaded.private_key is None:
-            raise MalformedDataError("the PFX holds no certificate with its private key; add certificates one by one")
-        private_key = loaded.private_key.private_bytes(
-            serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-        )
+        content = read_pfx(data, password)
         record = self.add(
-            loaded.certificate.public_bytes(serialization.Encoding.DER),
-            private_key,
-            friendly_name=_readable(loaded.friendly_name) if friendly_name is None else friendly_name,
+            content.certificate,
+            content.pkcs8,
+            friendly_name=content.friendly_name if friendly_name is None else friendly_name,
             exportable=exportable,
             provider=None,
         )
-        others = tuple(other.public_bytes(serialization.Encoding.DER) for other in loaded.additional)
-        return record, others
+        return record, content.others
 
     def export_key(self, thumbprint: Thumbprint) -> bytes:
         """The private key as PKCS#8 DER; see `StorePort.export_key`."""
@@ -213,24 +187,13 @@ class EmbeddedStore:
                 raise StoreNotFoundError(f"{thumbprint} in {self._where} has no private key")
             database.query(statement, (record.key.container,))
 
-    def close(self) -> None:
-        """Refuse everything from now on; idempotent."""
-        self._closed = True
-
-    @property
-    def _where(self) -> str:
-        return f"{self._location}\\{self._name}"
-
     def _open(self) -> Database:
-        if self._closed or self._database.closed:
-            raise StoreClosedError(f"the store {self._where} was closed")
+        self._check_open()
         return self._database
 
     def _changing(self) -> Database:
-        if not self._writable:
-            # CERT_STORE_READONLY_FLAG has CertAddCertificateContextToStore answer with E_ACCESSDENIED.
-            raise AccessDeniedError(f"the store {self._where} was opened for reading only", right="write")
-        return self._open()
+        self._check_changing()
+        return self._database
 
     def _pages(self, columns: str, kinds: str) -> Iterator[Row]:
         # By keyset, not by cursor: nothing stays open between two pages, so callers may change what they list.
@@ -272,9 +235,6 @@ class EmbeddedStore:
         if record is None:
             raise self._missing(thumbprint)
         return record
-
-    def _missing(self, thumbprint: Thumbprint) -> StoreNotFoundError:
-        return StoreNotFoundError(f"there is no certificate {thumbprint} in {self._where}")
 
     def _set(self, column: str, value: Value, thumbprint: Thumbprint) -> None:
         database = self._changing()
@@ -354,7 +314,7 @@ def _checked(new: NewCertificate, *, exportable: bool, provider: KeyProvider | N
         digests=digests(new.certificate),
         private_key_digest=b"" if key is None else private_key_digest(key),
         exportable=bool(exportable),
-        provider=keys.provider_name(provider) if key is None else keys.check_provider(provider, key),
+        provider=keys.provider_name(provider, key),
     )
 
 
@@ -365,8 +325,3 @@ _IMITATIONS = {
     Cause.USER_KEYSET: "UPDATE keys SET machine_keyset = 0 WHERE container = ?",
     Cause.KEY_MISMATCH: "UPDATE keys SET public_key = zeroblob(32) WHERE container = ?",
 }
-
-
-def _readable(name: str | None) -> str | None:
-    """The name in a foreign file, without what a friendly name cannot hold."""
-    return (name or "").replace("\0", "") or None

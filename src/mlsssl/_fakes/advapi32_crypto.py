@@ -11,11 +11,11 @@ from mlsssl._fakes.calls import Calls, Fake, Misuse, returns_bool
 from mlsssl._fakes.computer import Computer, FakeKey
 from mlsssl._fakes.crypt32 import text_of
 from mlsssl._fakes.key_handles import Handles
-from mlsssl._windows.native import ffi
+from mlsssl._native.cdata import ffi
 
 if TYPE_CHECKING:
-    from mlsssl._windows.crypto_dlls import CspKey, ProviderHandle
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
+    from mlsssl._windows.dlls import CspKey, ProviderHandle
 
 INVALID_PARAMETER, MORE_DATA, NO_MORE_ITEMS = 87, 234, 259
 BAD_DATA, BAD_FLAGS, BAD_KEY_STATE, NO_KEY = 0x80090005, 0x80090009, 0x8009000B, 0x8009000D
@@ -30,7 +30,7 @@ KP_PERMISSIONS, PP_ENUMCONTAINERS = 6, 2
 
 
 class FakeAdvapi32Crypto(Fake):
-    """The key half of advapi32.dll (`mlsssl._windows.crypto_dlls.Advapi32Crypto`) over a `Computer`."""
+    """The key half of advapi32.dll (`mlsssl._windows.dlls.Advapi32Crypto`) over a `Computer`."""
 
     def __init__(self, calls: Calls, computer: Computer) -> None:
         super().__init__(calls)

@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, cast
 
 from mlsssl._fakes.calls import Calls, Fake, Misuse, returns_bool, returns_handle
-from mlsssl._windows.native import NULL, address_of, ffi, text_at
+from mlsssl._native.cdata import NULL, address_of, ffi, text_at
 
 if TYPE_CHECKING:
+    from mlsssl._native.cdata import CData
     from mlsssl._windows.dlls import ManagerHandle, ServiceHandle
-    from mlsssl._windows.native import CData
 
 STOPPED, START_PENDING, STOP_PENDING, RUNNING, PAUSED = 1, 2, 3, 4, 7
 QUERY_STATUS, ENUMERATE_DEPENDENTS, START, STOP = 0x4, 0x8, 0x10, 0x20

@@ -9,12 +9,12 @@ import functools
 from collections import Counter
 from typing import TYPE_CHECKING, Concatenate, ParamSpec, TypeVar, cast
 
-from mlsssl._windows.native import NULL
+from mlsssl._native.cdata import NULL
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
 
 
 P = ParamSpec("P")

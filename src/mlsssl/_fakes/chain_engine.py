@@ -9,14 +9,14 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
-from mlsssl._windows.native import NULL, ffi, text_at
+from mlsssl._native.cdata import NULL, ffi, text_at
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlsssl._fakes.computer import Entry
-    from mlsssl._windows.crypto_dlls import CertContext
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
+    from mlsssl._windows.dlls import CertContext
 
 TIME, SIGNATURE, USAGE, UNTRUSTED_ROOT, BASIC_CONSTRAINTS, PARTIAL_CHAIN = 0x1, 0x8, 0x10, 0x20, 0x400, 0x10000
 SELF_SIGNED = 0x8

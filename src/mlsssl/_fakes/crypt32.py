@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, Any, cast
 from mlsssl._fakes import chain_engine, pfx_import
 from mlsssl._fakes.calls import Calls, Fake, Misuse, returns_bool, returns_handle
 from mlsssl._fakes.computer import CURRENT_USER, LOCAL_MACHINE, Computer, Entry, FakeStore, ProvInfo
-from mlsssl._windows.native import NULL, address_of, ffi, text_at, wide
+from mlsssl._native.cdata import NULL, address_of, ffi, text_at, wide
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mlsssl._windows.crypto_dlls import CertContext, ChainContext, ChainEngine, CrlContext, StoreHandle
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
+    from mlsssl._windows.dlls import CertContext, ChainContext, ChainEngine, CrlContext, StoreHandle
 
 FILE_NOT_FOUND, ACCESS_DENIED, INVALID_PARAMETER, MORE_DATA = 2, 5, 87, 234
 E_INVALIDARG, ASN1_BADTAG, NOT_FOUND, EXISTS = 0x80070057, 0x8009310B, 0x80092004, 0x80092005
@@ -63,7 +63,7 @@ class OpenCrl:
 
 
 class FakeCrypt32(Fake):
-    """crypt32.dll (`mlsssl._windows.crypto_dlls.Crypt32`) over a `Computer`."""
+    """crypt32.dll (`mlsssl._windows.dlls.Crypt32`) over a `Computer`."""
 
     def __init__(self, calls: Calls, computer: Computer) -> None:
         super().__init__(calls)

@@ -1,4 +1,4 @@
-"""All fakes together, as the Windows storey takes them."""
+"""All fakes together, as the Windows machine takes them."""
 
 from __future__ import annotations
 

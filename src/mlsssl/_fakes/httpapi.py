@@ -10,12 +10,12 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mlsssl._fakes.calls import Calls, Fake, Misuse, returns_code
-from mlsssl._windows.native import NULL, address_of, ffi, get_guid, set_guid, text_at
+from mlsssl._native.cdata import NULL, address_of, ffi, get_guid, set_guid, text_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
 
     CheckCertificate = Callable[[bytes, str], int]
     """SHA-1 and LocalMachine store to the code of HTTP.sys's own check: 0, or 1312."""

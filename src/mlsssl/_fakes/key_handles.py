@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Generic, TypeVar
 
 from mlsssl._fakes.calls import Misuse
-from mlsssl._windows.native import address_of, ffi
+from mlsssl._native.cdata import address_of, ffi
 
 if TYPE_CHECKING:
     from mlsssl._fakes.calls import Calls
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
 
 ThingT = TypeVar("ThingT")
 

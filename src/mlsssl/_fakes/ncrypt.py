@@ -15,12 +15,12 @@ from mlsssl._fakes.crypt32 import text_of
 from mlsssl._fakes.key_handles import Handles
 from mlsssl._formats import der
 from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, write_encryption
-from mlsssl._windows.native import address_of, ffi, wide
+from mlsssl._native.cdata import address_of, ffi, wide
 
 if TYPE_CHECKING:
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._windows.crypto_dlls import CngKey, CngProvider
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
+    from mlsssl._windows.dlls import CngKey, CngProvider
 
 BAD_DATA, BAD_FLAGS, NTE_EXISTS, NTE_PERM = 0x80090005, 0x80090009, 0x8009000F, 0x80090010
 BAD_KEYSET, INVALID_PARAMETER, BUFFER_TOO_SMALL = 0x80090016, 0x80090027, 0x80090028
@@ -43,7 +43,7 @@ class Draft:
 
 
 class FakeNCrypt(Fake):
-    """ncrypt.dll (`mlsssl._windows.crypto_dlls.NCrypt`) over a `Computer`."""
+    """ncrypt.dll (`mlsssl._windows.dlls.NCrypt`) over a `Computer`."""
 
     def __init__(self, calls: Calls, computer: Computer) -> None:
         super().__init__(calls)

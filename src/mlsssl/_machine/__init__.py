@@ -1,1 +1,1 @@
-"""What a machine has to keep and answer, and what both machines share: files, precedence, handshakes."""
+"""What a machine has to keep and answer, and what both machines share: files, rights, locks, precedence, handshakes."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
@@ -16,7 +16,7 @@ from mlsssl._validator.name_constraints import canonical_name
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Iterable, Iterator
 
     from cryptography import x509
 
@@ -63,7 +63,7 @@ class Authorities:
 
 
 def read_authorities(port: MachinePort, location: Location, *stores: str) -> Authorities:
-    """Read the stores that hold authorities, and the revocation lists in them and in `stores`.
+    """Read the stores that hold authorities, and the revocation lists in them and in `stores`; each is opened once.
 
     A user's stores stand in front of the machine's, as on Windows. What cannot be read is passed over: it is
     somebody else's, and nobody's issuer.
@@ -73,52 +73,67 @@ def read_authorities(port: MachinePort, location: Location, *stores: str) -> Aut
         location: Of the certificates in question.
         stores: Further stores to take revocation lists from.
     """
-    return _authorities(port, location, read_crls(port, location, *stores))
+    with _opened(port, location, stores) as opened:
+        return _authorities(port, location, opened, _crls(opened))
 
 
 def read_authorities_if_crls(port: MachinePort, *stores: str) -> Authorities | None:
     """`read_authorities` in LocalMachine, or None where no revocation list is: then there is nothing to look up."""
-    crls = read_crls(port, "LocalMachine", *stores)
-    return _authorities(port, "LocalMachine", crls) if crls else None
+    with _opened(port, "LocalMachine", stores) as opened:
+        crls = _crls(opened)
+        return _authorities(port, "LocalMachine", opened, crls) if crls else None
+
+
+@contextmanager
+def _opened(port: MachinePort, location: Location, stores: Iterable[str]) -> Iterator[list[tuple[str, StorePort]]]:
+    """Every store that is there, with its name, the user's first."""
+    names = {name.casefold(): name for name in (*_AUTHORITIES, *stores, *_AUTHORITIES)}  # in our spelling of those
+    with ExitStack() as stack:
+        opened = [
+            (name, stack.enter_context(find.opened(port, name, place)))
+            for place in _places(location)
+            for name in names.values()
+        ]
+        yield [(name, store) for name, store in opened if store is not None]
+
+
+def _crls(opened: Iterable[tuple[str, StorePort]]) -> dict[object, list[x509.CertificateRevocationList]]:
+    found: dict[object, list[x509.CertificateRevocationList]] = {}
+    for _, store in opened:
+        for der in store.crls():
+            with suppress(MalformedDataError):
+                one = load_der_crl(der)
+                found.setdefault(canonical_name(one.issuer), []).append(one)
+    return found
 
 
 def _authorities(
-    port: MachinePort, location: Location, crls: dict[object, list[x509.CertificateRevocationList]]
+    port: MachinePort,
+    location: Location,
+    opened: Iterable[tuple[str, StorePort]],
+    crls: dict[object, list[x509.CertificateRevocationList]],
 ) -> Authorities:
-    disallowed = {der for place in _places(location) for der in _certificates(port, "Disallowed", place)}
-    authorities: dict[object, list[x509.Certificate]] = {}
+    disallowed: set[bytes] = set()
+    for place in _places(location):
+        with find.opened(port, "Disallowed", place) as store:
+            disallowed |= set() if store is None else {record.certificate for record in store.records()}
+    certificates: dict[object, list[x509.Certificate]] = {}
     roots: dict[bytes, x509.Certificate] = {}
-    for place in _places(location):
-        for name in _AUTHORITIES:
-            for der in _certificates(port, name, place):
-                if der not in disallowed:
-                    _file(authorities, roots if name in _ROOTS else {}, der)
-    return Authorities(certificates=authorities, crls=crls, roots=tuple(roots.values()))
-
-
-def read_crls(
-    port: MachinePort, location: Location, *stores: str
-) -> dict[object, list[x509.CertificateRevocationList]]:
-    """The revocation lists alone, by the DER of their issuer."""
-    names = {name.casefold(): name for name in (*_AUTHORITIES, *stores)}
-    found: dict[object, list[x509.CertificateRevocationList]] = {}
-    for place in _places(location):
-        for name in names.values():
-            for der in _in_store(port, name, place, lambda store: store.crls()):
-                with suppress(MalformedDataError):
-                    one = load_der_crl(der)
-                    found.setdefault(canonical_name(one.issuer), []).append(one)
-    return found
+    for name, store in opened:
+        for record in store.records() if name in _AUTHORITIES else ():
+            if record.certificate not in disallowed:
+                _file(certificates, roots if name in _ROOTS else {}, record.certificate)
+    return Authorities(certificates=certificates, crls=crls, roots=tuple(roots.values()))
 
 
 def _places(location: Location) -> tuple[Location, ...]:
     return ("CurrentUser", "LocalMachine") if location == "CurrentUser" else ("LocalMachine",)
 
 
-def _file(authorities: dict[object, list[x509.Certificate]], roots: dict[bytes, x509.Certificate], der: bytes) -> None:
+def _file(certificates: dict[object, list[x509.Certificate]], roots: dict[bytes, x509.Certificate], der: bytes) -> None:
     with suppress(MalformedDataError):
         certificate = pem.load_der(der)
-        same = authorities.setdefault(_subject(certificate), [])
+        same = certificates.setdefault(_subject(certificate), [])
         if certificate not in same:
             same.append(certificate)
         roots.setdefault(der, certificate)
@@ -134,15 +149,3 @@ def _issuer(certificate: x509.Certificate) -> object:
     """The issuer likewise."""
     name: x509.Name | None = read_or(None, attrgetter("issuer"), certificate)
     return issuer_view(certificate).issuer if name is None else canonical_name(name)
-
-
-def _certificates(port: MachinePort, name: str, location: Location) -> Iterator[bytes]:
-    return _in_store(port, name, location, lambda store: [record.certificate for record in store.records()])
-
-
-def _in_store(
-    port: MachinePort, name: str, location: Location, take: Callable[[StorePort], list[bytes]]
-) -> Iterator[bytes]:
-    with find.opened(port, name, location) as store:
-        if store is not None:
-            yield from take(store)

@@ -1,4 +1,4 @@
-"""The known causes of 1312 in words, the same for every machine: from where a certificate and its key are found."""
+"""Why HTTP.sys cannot use a certificate (error 1312): the known causes in words, the same for every machine."""
 
 from __future__ import annotations
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from mlsssl.values import BindingOptions, Location
 
 
+_AGAIN = "add the certificate again together with its private key: store.add(certificate)"
+
+
 def about_place(places: Sequence[tuple[Location, str]], store_name: str) -> tuple[Diagnosis, ...]:
     """For a certificate that is not in the LocalMachine store `store_name`: where it is instead.
 
@@ -20,36 +23,30 @@ def about_place(places: Sequence[tuple[Location, str]], store_name: str) -> tupl
         store_name: The store that the binding names.
     """
     here = f"LocalMachine\\{store_name}"
-    if not places:
-        return (
-            Diagnosis(
-                cause=Cause.NOT_IN_STORE,
-                found=f"the certificate is in no store of this machine, so not in {here}",
-                remedy=f"add it with its private key: Store.open({store_name!r}).add(certificate)",
-            ),
-        )
-    found = []
+    add = f"with its private key: Store.open({store_name!r}).add(certificate)"
     wrong_stores = [name for location, name in places if location == "LocalMachine"]
-    if wrong_stores:
-        names = " and ".join(f"LocalMachine\\{name}" for name in wrong_stores)
-        found.append(
-            Diagnosis(
-                cause=Cause.WRONG_STORE,
-                found=f"the certificate is in {names}, not in {here}",
-                remedy=f"bind it with store={wrong_stores[0]!r}, or add it to {store_name!r} with its private key",
-            )
-        )
-    wrong_locations = [name for location, name in places if location != "LocalMachine"]
-    if wrong_locations:
-        names = " and ".join(f"CurrentUser\\{name}" for name in wrong_locations)
-        found.append(
-            Diagnosis(
-                cause=Cause.WRONG_LOCATION,
-                found=f"the certificate is in {names}, where HTTP.sys never looks",
-                remedy=f"add it to {here} with its private key: Store.open({store_name!r}).add(certificate)",
-            )
-        )
-    return tuple(found)
+    machine = " and ".join(f"LocalMachine\\{name}" for name in wrong_stores)
+    user = " and ".join(f"CurrentUser\\{name}" for location, name in places if location != "LocalMachine")
+    return _those_that_hold(
+        (
+            not places,
+            Cause.NOT_IN_STORE,
+            f"the certificate is in no store of this machine, so not in {here}",
+            f"add it {add}",
+        ),
+        (
+            bool(machine),
+            Cause.WRONG_STORE,
+            f"the certificate is in {machine}, not in {here}",
+            f"bind it with store={next(iter(wrong_stores), '')!r}, or add it to {store_name!r} with its private key",
+        ),
+        (
+            bool(user),
+            Cause.WRONG_LOCATION,
+            f"the certificate is in {user}, where HTTP.sys never looks",
+            f"add it to {here} {add}",
+        ),
+    )
 
 
 def about_key(
@@ -64,43 +61,34 @@ def about_key(
         machine_keyset: Whether it is among the machine's keys.
         matches: Whether it is this certificate's key.
     """
-    again = "add the certificate again together with its private key: store.add(certificate)"
-    if container is None:
-        return (Diagnosis(cause=Cause.NO_KEY, found="the certificate in the store has no private key", remedy=again),)
-    if not key_exists:
-        return (
-            Diagnosis(
-                cause=Cause.KEY_NOT_FOUND,
-                found=f"the certificate names the private key {container}, which is not there",
-                remedy=again,
-            ),
-        )
-    found = []
-    if not machine_keyset:
-        found.append(
-            Diagnosis(
-                cause=Cause.USER_KEYSET,
-                found="the private key lies among a user's keys, which HTTP.sys cannot open",
-                remedy="add the certificate again together with its private key to a LocalMachine store",
-            )
-        )
-    if not persisted:
-        found.append(
-            Diagnosis(
-                cause=Cause.KEY_NOT_PERSISTED,
-                found="the private key was never persisted; it ended with the process that loaded it",
-                remedy=again,
-            )
-        )
-    elif not matches:
-        found.append(
-            Diagnosis(
-                cause=Cause.KEY_MISMATCH,
-                found="the private key that the certificate names is the key of another certificate",
-                remedy=again,
-            )
-        )
-    return tuple(found)
+    there = container is not None and key_exists
+    return _those_that_hold(
+        (container is None, Cause.NO_KEY, "the certificate in the store has no private key", _AGAIN),
+        (
+            container is not None and not key_exists,
+            Cause.KEY_NOT_FOUND,
+            f"the certificate names the private key {container}, which is not there",
+            _AGAIN,
+        ),
+        (
+            there and not machine_keyset,
+            Cause.USER_KEYSET,
+            "the private key lies among a user's keys, which HTTP.sys cannot open",
+            "add the certificate again together with its private key to a LocalMachine store",
+        ),
+        (
+            there and not persisted,
+            Cause.KEY_NOT_PERSISTED,
+            "the private key was never persisted; it ended with the process that loaded it",
+            _AGAIN,
+        ),
+        (
+            there and persisted and not matches,
+            Cause.KEY_MISMATCH,
+            "the private key that the certificate names is the key of another certificate",
+            _AGAIN,
+        ),
+    )
 
 
 def about_ctl(options: BindingOptions) -> tuple[Diagnosis, ...]:
@@ -110,17 +98,18 @@ def about_ctl(options: BindingOptions) -> tuple[Diagnosis, ...]:
     """
     if options.ctl_identifier is None and options.ctl_store_name is None:
         return ()
-    return (
-        Diagnosis(
-            cause=Cause.UNUSABLE_CTL,
-            found=(
-                "nothing is wrong with the certificate and its key; the binding names the trust list "
-                f"{options.ctl_identifier!r} in the LocalMachine store {options.ctl_store_name!r}, "
-                "which HTTP.sys may be unable to use"
-            ),
-            remedy=(
-                "see that the store exists and holds a trust list of that identifier, or leave both out: "
-                "BindingOptions(ctl_identifier=None, ctl_store_name=None)"
-            ),
-        ),
+    found = (
+        "nothing is wrong with the certificate and its key; the binding names the trust list "
+        f"{options.ctl_identifier!r} in the LocalMachine store {options.ctl_store_name!r}, "
+        "which HTTP.sys may be unable to use"
     )
+    remedy = (
+        "see that the store exists and holds a trust list of that identifier, or leave both out: "
+        "BindingOptions(ctl_identifier=None, ctl_store_name=None)"
+    )
+    return (Diagnosis(cause=Cause.UNUSABLE_CTL, found=found, remedy=remedy),)
+
+
+def _those_that_hold(*causes: tuple[bool, Cause, str, str]) -> tuple[Diagnosis, ...]:
+    """Of causes with whether each holds, what was found and the remedy: those that do."""
+    return tuple(Diagnosis(cause=cause, found=found, remedy=remedy) for holds, cause, found, remedy in causes if holds)

@@ -1,16 +1,106 @@
-"""A client for TLS handshakes with any server, and one with what listens on this computer: what does it serve?"""
+"""The client's side of a TLS handshake: with any server, and with what listens on this computer for a binding."""
 
 from __future__ import annotations
 
-import hashlib
 import socket
-import ssl
+import time
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol, cast
 
+from mlsssl._machine import tls_contexts
+from mlsssl._machine.find import thumbprint_of
+from mlsssl.errors import MalformedDataError, UnsupportedError
 from mlsssl.values import BindingKey, CcsPort, IpPort, Thumbprint
 
-TIMEOUT = 3.0
+if TYPE_CHECKING:
+    import ssl
+    from typing import Any
+
+_LOCAL_TIMEOUT = 3.0
 """Seconds for connecting, and for the handshake: it is this computer."""
+
+_MOST_CERTIFICATES = 100
+
+
+def connect(host: str, port: int, *, deadline: float) -> socket.socket:
+    """Connect to the first of the host's addresses that answers; all of them share the time.
+
+    Args:
+        host: Name or address.
+        port: TCP.
+        deadline: Of `time.monotonic`; resolving the name is the system's, and may take longer.
+
+    Raises:
+        OSError, UnicodeError: no such host, nothing listens, or not in time (TimeoutError).
+    """
+    failure: OSError = OSError(f"{host} has no address")
+    for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise TimeoutError
+        connection = socket.socket(family, kind, protocol)
+        try:
+            connection.settimeout(left)
+            connection.connect(address)
+        except OSError as error:
+            connection.close()
+            failure = error
+        else:
+            return connection
+    raise failure
+
+
+def shake(connection: socket.socket, name: str | None, context: ssl.SSLContext, *, deadline: float) -> ssl.SSLSocket:
+    """Do the handshake over a connection, which belongs to what is returned; closed when it fails.
+
+    Nothing is sent after it. A client certificate that the server may ask for is given when the context has one.
+
+    Args:
+        connection: As `connect` returns it.
+        name: The host name to send (SNI) and, if the context checks it, to find in the certificate; None for none.
+        context: A client's.
+        deadline: As for `connect`.
+
+    Raises:
+        OSError, ValueError: no handshake (ssl.SSLError), not in time (TimeoutError), or a name ssl cannot send.
+    """
+    with connection:  # left empty by wrap_socket, unless that refuses its arguments
+        connection.settimeout(max(deadline - time.monotonic(), 0.001))
+        return context.wrap_socket(connection, server_hostname=name)
+
+
+class _OpenSslCertificate(Protocol):
+    def public_bytes(self, encoding: int, /) -> bytes: ...
+
+
+_ENCODING_DER = 2  # _ssl.ENCODING_DER
+
+
+def sent_chain(session: ssl.SSLSocket) -> list[bytes]:
+    """The server's certificates as it sent them, DER, its own first; at most a hundred.
+
+    Public since Python 3.13 (`SSLSocket.get_unverified_chain`); from 3.10 on the object below has it, under the
+    same name, which is the only way to see more than the leaf there.
+
+    Raises:
+        UnsupportedError: this Python does not tell.
+        MalformedDataError: the server sent none.
+    """
+    public: Any = getattr(session, "get_unverified_chain", None)
+    inner: Any = getattr(getattr(session, "_sslobj", None), "get_unverified_chain", None)
+    if public is not None:
+        certificates = cast("list[bytes]", public())
+    elif inner is not None:
+        sent = cast("list[_OpenSslCertificate]", inner() or [])
+        certificates = [one.public_bytes(_ENCODING_DER) for one in sent]
+    else:
+        raise UnsupportedError("this Python's ssl module does not give the chain that a server sent")
+    if not certificates:
+        raise MalformedDataError("the server sent no certificate")
+    return certificates[:_MOST_CERTIFICATES]
+
+
+# -- what a binding serves on this computer ------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,36 +134,18 @@ def server_name(key: BindingKey) -> str | None:
     return f"mlsssl-probe.{key.host[2:]}" if key.host.startswith("*.") else key.host
 
 
-def any_server_context() -> ssl.SSLContext:
-    """A client that accepts whatever a server can send: which certificate it is, good or bad, is the question."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    # Python's own default is TLS 1.2, and a server that speaks nothing newer than TLS 1.1 is to be told so.
-    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+def ask(address: tuple[str, int], name: str | None, *, timeout: float = _LOCAL_TIMEOUT) -> Served | None:
+    """What is served there, without resuming a session and without trusting anything; None when nothing listens."""
+    context = tls_contexts.accepting_anything()
     try:
-        # OpenSSL's security levels refuse small keys, SHA-1 and old protocols before anyone has seen them.
-        context.set_ciphers("ALL:@SECLEVEL=0")
-    except ssl.SSLError:
-        context.set_ciphers("DEFAULT")
-    return context
-
-
-def ask(address: tuple[str, int], name: str | None, *, timeout: float = TIMEOUT) -> Served | None:
-    """Shake hands, without resuming a session and without trusting anything; None when nothing listens there.
-
-    A client certificate that the server may ask for is not given. Nothing is sent after the handshake.
-    """
-    context = any_server_context()
-    try:
-        connection = socket.create_connection(address, timeout=timeout)
+        connection = connect(*address, deadline=time.monotonic() + timeout)
     except OSError:
         return None
     try:
-        with connection, context.wrap_socket(connection, server_hostname=name) as session:
+        with shake(connection, name, context, deadline=time.monotonic() + timeout) as session:
             der = session.getpeercert(binary_form=True)
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError; ValueError: a name ssl cannot send
         return Served(problem=f"no TLS handshake with {address[0]}:{address[1]}: {error}")
     if not der:
         return Served(problem=f"{address[0]}:{address[1]} served no certificate")
-    return Served(thumbprint=Thumbprint(hashlib.sha1(der, usedforsecurity=False).digest()))
+    return Served(thumbprint=thumbprint_of(der))

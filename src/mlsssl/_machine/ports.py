@@ -14,15 +14,41 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl.errors import InvalidInputError, UnsupportedError
-from mlsssl.values import BindingFamily, BindingKey, BindingOptions, Location, Thumbprint, check_store_name
+from mlsssl.values import (
+    BindingFamily,
+    BindingKey,
+    BindingOptions,
+    CcsPort,
+    IpPort,
+    Location,
+    Thumbprint,
+    check_store_name,
+    written_host,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+MACHINE_VARIABLE = "MLSSSL_MACHINE"
+"""Environment variable: the path of an embedded machine to use where no machine is given, on any platform."""
+
 KeyProvider = Literal["cng", "csp"]
 """Which of Windows' two key storages: CNG (`ncrypt.dll`) or the older CryptoAPI provider (type 24)."""
+
+
+def check_provider(provider: KeyProvider | None, *, is_rsa: bool) -> None:
+    """Refuse a key storage that does not exist, or that cannot have the key.
+
+    Raises:
+        InvalidInputError: there is no such storage.
+        UnsupportedError: the older one, for a key that is not RSA.
+    """
+    if provider not in (None, "cng", "csp"):
+        raise InvalidInputError(f"a key provider is 'cng', 'csp' or None, not {shown(provider)}")
+    if provider == "csp" and not is_rsa:
+        raise UnsupportedError("the CSP key storage knows RSA keys only; leave the provider out, or say 'cng'")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +131,11 @@ class BindingRecord:
     app_id: uuid.UUID
     options: BindingOptions
 
+    @property
+    def store(self) -> str:
+        """The LocalMachine store that the certificate is in: MY when none is named (HTTP_SERVICE_CONFIG_SSL_PARAM)."""
+        return self.store_name or "MY"
+
     def __post_init__(self) -> None:
         if self.key.family.has_certificate:
             if self.thumbprint is None:
@@ -128,6 +159,13 @@ def refuse_ccs_options(record: BindingRecord) -> None:
     """
     if record.key.family is BindingFamily.CCS and record.options != BindingOptions():
         raise InvalidInputError(f"a binding for {record.key} takes no options; {record.options!r} was given")
+
+
+def sort_key(key: BindingKey) -> tuple[str, int, str]:
+    """What orders the keys of one family: as they order themselves, and spellings of one host after that."""
+    if isinstance(key, IpPort):
+        return key.address, key.port, ""
+    return ("", key.port, "") if isinstance(key, CcsPort) else (key.host, key.port, written_host(key))
 
 
 class Cause(str, Enum):

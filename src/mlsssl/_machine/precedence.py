@@ -1,4 +1,4 @@
-"""Which TLS binding answers: HTTP.sys' order of precedence, and so which records hide which.
+"""Which TLS binding answers: HTTP.sys' order of precedence, and so which records are hidden by which.
 
 The order is the one that Microsoft's AD FS documentation gives ("Troubleshooting TLS/SSL bindings") and that
 HTTP_SERVICE_CONFIG_SSL_KEY's page agrees with: a concrete address; the host name the client sends (SNI); the Central
@@ -12,48 +12,56 @@ sends no name, for they have nothing to look up then.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, TypeAlias, TypeGuard
+from typing import TYPE_CHECKING, TypeAlias, TypeGuard, TypeVar
 
 from mlsssl.values import BindingFamily, CcsPort, IpPort
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
 
     from mlsssl.values import BindingKey
 
-Slot: TypeAlias = "tuple[BindingFamily, str]"
-"""A key without its port: its family, and the address or host name in it (`""` for `ccs=`)."""
+Slot: TypeAlias = "tuple[int, BindingFamily, str]"
+"""What a key is filed under: port, family, and the address or host name in it (`""` for `ccs=`)."""
+
+FoundT = TypeVar("FoundT")
 
 
 def slot_of(key: BindingKey) -> Slot:
     """The slot of a key."""
     if isinstance(key, IpPort):
-        return key.family, key.address
-    return key.family, "" if isinstance(key, CcsPort) else key.host
+        return key.port, key.family, key.address
+    return key.port, key.family, "" if isinstance(key, CcsPort) else key.host
 
 
-def slots(address: str, name: str | None) -> Iterator[Slot]:
-    """What can answer a client, in the order of precedence: the first that there is a record for does.
+def first(by_slot: Mapping[Slot, FoundT], port: int, address: str, name: str | None) -> FoundT | None:
+    """What answers a client, or None.
 
     Args:
+        by_slot: All there is, by the slots of its keys.
+        port: Of the binding table.
         address: The address that the client connected to, in its shortest form.
         name: What it asked for by SNI, lower case, no trailing dot; None without. Nothing else is taken for granted.
     """
-    yield BindingFamily.IP_PORT, address
-    if name is not None:
-        for host in (name, f"*.{name.partition('.')[2]}", "*"):
-            yield BindingFamily.HOSTNAME_PORT, host
-            yield BindingFamily.SCOPED_CCS, host
-        yield BindingFamily.CCS, ""
-    if ":" in address:
-        yield BindingFamily.IP_PORT, "::"
-    yield BindingFamily.IP_PORT, "0.0.0.0"  # noqa: S104 -- a slot, not an address to listen on
+    return next((by_slot[slot] for slot in _slots(port, address, name) if slot in by_slot), None)
 
 
 def answering(keys: Iterable[BindingKey], port: int, address: str, name: str | None) -> BindingKey | None:
-    """Which of the keys answers a client of this port; the other arguments as for `slots`."""
-    there = {slot_of(key): key for key in keys if key.port == port}
-    return next((there[slot] for slot in slots(address, name) if slot in there), None)
+    """Which of the keys answers a client; the other arguments as for `first`."""
+    return first({slot_of(key): key for key in keys}, port, address, name)
+
+
+def _slots(port: int, address: str, name: str | None) -> Iterator[Slot]:
+    """What can answer a client, in the order of precedence."""
+    yield port, BindingFamily.IP_PORT, address
+    if name is not None:
+        for host in (name, f"*.{name.partition('.')[2]}", "*"):
+            yield port, BindingFamily.HOSTNAME_PORT, host
+            yield port, BindingFamily.SCOPED_CCS, host
+        yield port, BindingFamily.CCS, ""
+    if ":" in address:
+        yield port, BindingFamily.IP_PORT, "::"
+    yield port, BindingFamily.IP_PORT, "0.0.0.0"  # noqa: S104 -- a slot, not an address to listen on
 
 
 def hides(winner: BindingKey, loser: BindingKey) -> str | None:
@@ -64,7 +72,7 @@ def hides(winner: BindingKey, loser: BindingKey) -> str | None:
     address = next((key.address for key in (winner, loser) if _is_concrete(key)), "2001:db8::1")
     hosts = [key.host for key in (winner, loser) if not isinstance(key, (IpPort, CcsPort)) and key.host != "*"]
     name = hosts[0] if hosts else "name.invalid"
-    order = slots(address, f"name{name[1:]}" if name.startswith("*.") else name)
+    order = _slots(winner.port, address, f"name{name[1:]}" if name.startswith("*.") else name)
     return _clients_of(winner) if slot_of(winner) in order and slot_of(loser) in order else None  # in this order
 
 

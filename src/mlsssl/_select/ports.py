@@ -6,6 +6,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Protocol
 
+from mlsssl._machine.ports import MACHINE_VARIABLE
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -15,9 +16,6 @@ if TYPE_CHECKING:
 
     from mlsssl._embedded.port import EmbeddedPort
     from mlsssl._machine.ports import MachinePort, TrustProblem
-
-MACHINE_VARIABLE = "MLSSSL_MACHINE"
-"""Environment variable: the path of an embedded machine to use where no machine is given, on any platform."""
 
 
 class HasPort(Protocol):

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import ssl
 import threading
+import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from mlsssl._machine import handshake, tls_contexts
 from mlsssl.certificate import Certificate
 from mlsssl.errors import InvalidInputError, ListenerError
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Iterator, Sequence
     from contextlib import AbstractContextManager
 
@@ -182,7 +184,7 @@ def tls_client(
         address: Host and port to connect to, such as `server.address`.
         trust: The only authorities to trust. Empty trusts nobody, which no handshake survives.
         host: The name to ask for (SNI) and to find in the certificate; the address's host when not given.
-        timeout: Seconds for connecting and for each read and write.
+        timeout: Seconds for connecting with its handshake, and for each read and write.
 
     Yields:
         What the handshake gave.
@@ -191,18 +193,20 @@ def tls_client(
         ListenerError: there was no handshake; the message has OpenSSL's reason (`certificate has expired`).
         InvalidInputError: `trust` has something that is no certificate.
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    anchors = []
     for one in trust:
         anchor = getattr(one, "certificate", one)
         if not isinstance(anchor, Certificate):
             raise InvalidInputError(f"trust is authorities or certificates, not {type(one).__name__}")
-        context.load_verify_locations(cadata=anchor.to_pem().decode("ascii"))
-    context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an intermediate that is trusted needs no root
+        anchors.append(anchor.to_der())
+    context = tls_contexts.trusting(anchors, partial_chain=True)
     name = address[0] if host is None else host
     with contextlib.ExitStack() as stack:
         try:
-            connection = stack.enter_context(socket.create_connection(address, timeout=timeout))
-            session = stack.enter_context(context.wrap_socket(connection, server_hostname=name))
+            deadline = time.monotonic() + timeout
+            connection = handshake.connect(*address, deadline=deadline)
+            session = stack.enter_context(handshake.shake(connection, name, context, deadline=deadline))
+            session.settimeout(timeout)
             der = session.getpeercert(binary_form=True)
         except (OSError, ValueError) as error:
             reason = getattr(error, "verify_message", "") or str(error)

@@ -16,11 +16,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlsssl._machine.diagnosis import about_ctl
-from mlsssl._machine.ports import refuse_ccs_options
+from mlsssl._machine.ports import refuse_ccs_options, sort_key
 from mlsssl._messages.foreign_text import clean_logger
+from mlsssl._native.cdata import NULL, Buffer, exports, ffi
+from mlsssl._native.codes import native_error
 from mlsssl._windows import records as codec
-from mlsssl._windows.codes import binding_failure, native_error
-from mlsssl._windows.native import NULL, Buffer, exports, ffi
+from mlsssl._windows.failures import binding_failure
 from mlsssl.errors import (
     BindingExistsError,
     MalformedDataError,
@@ -43,8 +44,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from mlsssl._machine.ports import BindingRecord, Diagnosis
+    from mlsssl._native.cdata import CData
     from mlsssl._windows.dlls import HttpApi, HttpDlls
-    from mlsssl._windows.native import CData
 
     Diagnose = Callable[[Thumbprint, str], tuple[Diagnosis, ...]]
     """Why HTTP.sys could not use the certificate of this thumbprint in this LocalMachine store."""
@@ -144,7 +145,7 @@ class WindowsBindings:
         with self._session() as api:
             for name in BindingFamily:
                 if self._knows(api, name):
-                    found = {codec.sort_key(record.key): record for record in _enumerate(api, codec.FAMILIES[name])}
+                    found = {sort_key(record.key): record for record in _enumerate(api, codec.FAMILIES[name])}
                     records += [found[key] for key in sorted(found)]
         return records
 
@@ -283,7 +284,7 @@ class WindowsBindings:
         if not isinstance(key, (HostnamePort, ScopedCcs)) or key.stored_host is not None or self._is_bound(api, key):
             return None
         same = (record for record in _enumerate(api, codec.FAMILIES[key.family]) if record.key == key)
-        return min(same, key=lambda record: codec.sort_key(record.key), default=None)
+        return min(same, key=lambda record: sort_key(record.key), default=None)
 
     def _is_bound(self, api: HttpApi, key: BindingKey) -> bool:
         query, _owners = codec.encode_query(key)
@@ -295,10 +296,9 @@ class WindowsBindings:
         self, function: str, code: int, record: BindingRecord, *, only_if_diagnosed: bool = False
     ) -> None:
         assert record.thumbprint is not None
-        store_name = record.store_name or "MY"
         diagnosis: tuple[Diagnosis, ...] = ()
         try:
-            diagnosis = self._diagnose(record.thumbprint, store_name)
+            diagnosis = self._diagnose(record.thumbprint, record.store)
             if not diagnosis and code == _NO_SUCH_LOGON_SESSION:
                 diagnosis = about_ctl(record.options)
         except MlssslError as error:
@@ -311,7 +311,7 @@ class WindowsBindings:
         if only_if_diagnosed and not diagnosis:
             return
         raise UnusableCertificateError(
-            f"HTTP.sys cannot use certificate {record.thumbprint} of LocalMachine\\{store_name} "
+            f"HTTP.sys cannot use certificate {record.thumbprint} of LocalMachine\\{record.store} "
             f"for {record.key}: {why}",
             diagnosis=diagnosis,
         ) from native_error(function, code)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, cast
 
-from mlsssl._windows.contexts import ENCODING
-from mlsssl._windows.crypto_codes import crypto_failure
-from mlsssl._windows.native import NULL, ffi
+from mlsssl._native.cdata import NULL, ffi
+from mlsssl._windows.certificates import ENCODING
+from mlsssl._windows.failures import crypto_failure, require
 from mlsssl._windows.system_stores import END_OF_LIST
 
 if TYPE_CHECKING:
-    from mlsssl._windows.crypto_dlls import CrlContext, StoreHandle
-    from mlsssl._windows.dlls import Dlls
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
+    from mlsssl._windows.dlls import CrlContext, Dlls, StoreHandle
 
 _ADD_ALWAYS = 4  # the other dispositions look for a list that this one replaces, not for the same list
 
@@ -44,8 +43,8 @@ def delete(dlls: Dlls, store: StoreHandle, crl: bytes) -> bool:
             context = _next(dlls, store, context)
         if context is None:  # one deletion took several
             break
-        if not dlls.crypt32.CertDeleteCRLFromStore(context):  # frees the context in any case
-            raise crypto_failure("CertDeleteCRLFromStore", dlls.last_error())
+        # Frees the context in any case.
+        require(dlls, "CertDeleteCRLFromStore", dlls.crypt32.CertDeleteCRLFromStore(context))
     return copies > 0
 
 

@@ -1,7 +1,7 @@
-"""The DLLs as Protocols: what the storey's code is typed against, what the real ones are and fakes imitate.
+"""The DLLs as Protocols: what the Windows machine is typed against, what the real ones are and fakes imitate.
 
 Names and argument order are the declarations' (`declarations/*.h`). A function that a Windows release may lack is
-asked for with `native.exports` first.
+asked for with `cdata.exports` first. Each kind of handle and pointer is a type of its own, to mypy as to cffi.
 """
 
 from __future__ import annotations
@@ -9,10 +9,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING, Protocol, cast
 
-from mlsssl._windows.native import CData, last_error, load
+from mlsssl._native.cdata import CData, last_error, load
 
 if TYPE_CHECKING:
-    from mlsssl._windows.crypto_dlls import Advapi32Crypto, Crypt32, NCrypt
+    from collections.abc import Callable
 
 
 class ManagerHandle(CData):
@@ -21,6 +21,42 @@ class ManagerHandle(CData):
 
 class ServiceHandle(CData):
     """SC_HANDLE of one service."""
+
+
+class StoreHandle(CData):
+    """HCERTSTORE."""
+
+
+class CertContext(CData):
+    """PCCERT_CONTEXT."""
+
+
+class CrlContext(CData):
+    """PCCRL_CONTEXT."""
+
+
+class ChainEngine(CData):
+    """HCERTCHAINENGINE; NULL is the current user's."""
+
+
+class ChainContext(CData):
+    """PCCERT_CHAIN_CONTEXT."""
+
+
+class ProviderHandle(CData):
+    """HCRYPTPROV of an older provider: one open container, or none."""
+
+
+class CspKey(CData):
+    """HCRYPTKEY."""
+
+
+class CngProvider(CData):
+    """NCRYPT_PROV_HANDLE."""
+
+
+class CngKey(CData):
+    """NCRYPT_KEY_HANDLE."""
 
 
 class HttpApi(Protocol):
@@ -111,6 +147,266 @@ class Advapi32Services(Protocol):
         ...
 
 
+class Crypt32(Protocol):
+    """crypt32.dll. 0 and NULL mean failure; then ask `last_error`."""
+
+    def CertOpenStore(
+        self, lpszStoreProvider: CData, dwEncodingType: int, hCryptProv: CData, dwFlags: int, pvPara: CData, /
+    ) -> StoreHandle:
+        """Open a store."""
+        ...
+
+    def CertControlStore(self, hCertStore: StoreHandle, dwFlags: int, dwCtrlType: int, pvCtrlPara: CData, /) -> int:
+        """Commit, among others."""
+        ...
+
+    def CertCloseStore(self, hCertStore: StoreHandle, dwFlags: int, /) -> int:
+        """Close a store."""
+        ...
+
+    def CertEnumSystemStore(
+        self,
+        dwFlags: int,
+        pvSystemStoreLocationPara: CData,
+        pvArg: CData,
+        pfnEnum: CData | Callable[..., int],
+        /,
+    ) -> int:
+        """Call back for every system store of a location."""
+        ...
+
+    def CertEnumCertificatesInStore(self, hCertStore: StoreHandle, pPrevCertContext: CertContext, /) -> CertContext:
+        """The next certificate; frees the previous one."""
+        ...
+
+    def CertFindCertificateInStore(
+        self,
+        hCertStore: StoreHandle,
+        dwCertEncodingType: int,
+        dwFindFlags: int,
+        dwFindType: int,
+        pvFindPara: CData,
+        pPrevCertContext: CertContext,
+        /,
+    ) -> CertContext:
+        """The next certificate that fits; frees the previous one."""
+        ...
+
+    def CertCreateCertificateContext(
+        self, dwCertEncodingType: int, pbCertEncoded: CData, cbCertEncoded: int, /
+    ) -> CertContext:
+        """A context of its own, in no store."""
+        ...
+
+    def CertFreeCertificateContext(self, pCertContext: CertContext, /) -> int:
+        """One reference less."""
+        ...
+
+    def CertAddCertificateContextToStore(
+        self, hCertStore: StoreHandle, pCertContext: CertContext, dwAddDisposition: int, ppStoreContext: CData, /
+    ) -> int:
+        """Put a copy in, with its properties."""
+        ...
+
+    def CertDeleteCertificateFromStore(self, pCertContext: CertContext, /) -> int:
+        """Take it out of its store; frees it, always."""
+        ...
+
+    def CertGetCertificateContextProperty(
+        self, pCertContext: CertContext, dwPropId: int, pvData: CData, pcbData: CData, /
+    ) -> int:
+        """Read a property, or its size."""
+        ...
+
+    def CertSetCertificateContextProperty(
+        self, pCertContext: CertContext, dwPropId: int, dwFlags: int, pvData: CData, /
+    ) -> int:
+        """Set a property; NULL takes it away."""
+        ...
+
+    def CertEnumCRLsInStore(self, hCertStore: StoreHandle, pPrevCrlContext: CrlContext, /) -> CrlContext:
+        """The next revocation list; frees the previous one."""
+        ...
+
+    def CertAddEncodedCRLToStore(
+        self,
+        hCertStore: StoreHandle,
+        dwCertEncodingType: int,
+        pbCrlEncoded: CData,
+        cbCrlEncoded: int,
+        dwAddDisposition: int,
+        ppCrlContext: CData,
+        /,
+    ) -> int:
+        """Put a revocation list in."""
+        ...
+
+    def CertDeleteCRLFromStore(self, pCrlContext: CrlContext, /) -> int:
+        """Take it out of its store; frees it, always."""
+        ...
+
+    def CertFreeCRLContext(self, pCrlContext: CrlContext, /) -> int:
+        """One reference less."""
+        ...
+
+    def PFXImportCertStore(self, pPFX: CData, szPassword: CData, dwFlags: int, /) -> StoreHandle:
+        """A store in memory with what the PFX holds; its keys are persisted at once."""
+        ...
+
+    def CertCreateCertificateChainEngine(self, pConfig: CData, phChainEngine: CData, /) -> int:
+        """A chain engine with roots of its own."""
+        ...
+
+    def CertFreeCertificateChainEngine(self, hChainEngine: ChainEngine, /) -> None:
+        """Let go of it."""
+        ...
+
+    def CertGetCertificateChain(
+        self,
+        hChainEngine: ChainEngine,
+        pCertContext: CertContext,
+        pTime: CData,
+        hAdditionalStore: StoreHandle,
+        pChainPara: CData,
+        dwFlags: int,
+        pvReserved: CData,
+        ppChainContext: CData,
+        /,
+    ) -> int:
+        """Build a chain and judge it; TRUE says only that a context came out."""
+        ...
+
+    def CertFreeCertificateChain(self, pChainContext: ChainContext, /) -> None:
+        """Free it."""
+        ...
+
+    def CertVerifyCertificateChainPolicy(
+        self, pszPolicyOID: CData, pChainContext: ChainContext, pPolicyPara: CData, pPolicyStatus: CData, /
+    ) -> int:
+        """Judge a chain for a purpose; TRUE says only that the check ran."""
+        ...
+
+
+class Advapi32Crypto(Protocol):
+    """The older providers' half of advapi32.dll. 0 means failure; then ask `last_error`."""
+
+    def CryptAcquireContextW(
+        self, phProv: CData, szContainer: CData, szProvider: CData, dwProvType: int, dwFlags: int, /
+    ) -> int:
+        """Open, make or delete a key container."""
+        ...
+
+    def CryptReleaseContext(self, hProv: ProviderHandle, dwFlags: int, /) -> int:
+        """Close it."""
+        ...
+
+    def CryptGetProvParam(
+        self, hProv: ProviderHandle, dwParam: int, pbData: CData, pdwDataLen: CData, dwFlags: int, /
+    ) -> int:
+        """Ask about a provider; among others for the names of its containers."""
+        ...
+
+    def CryptGetUserKey(self, hProv: ProviderHandle, dwKeySpec: int, phUserKey: CData, /) -> int:
+        """Open one of a container's two keys."""
+        ...
+
+    def CryptImportKey(
+        self, hProv: ProviderHandle, pbData: CData, dwDataLen: int, hPubKey: CspKey, dwFlags: int, phKey: CData, /
+    ) -> int:
+        """Put a key blob into the container."""
+        ...
+
+    def CryptExportKey(
+        self, hKey: CspKey, hExpKey: CspKey, dwBlobType: int, dwFlags: int, pbData: CData, pdwDataLen: CData, /
+    ) -> int:
+        """Read a key as a blob."""
+        ...
+
+    def CryptGetKeyParam(self, hKey: CspKey, dwParam: int, pbData: CData, pdwDataLen: CData, dwFlags: int, /) -> int:
+        """Ask about a key; among others what it permits."""
+        ...
+
+    def CryptDestroyKey(self, hKey: CspKey, /) -> int:
+        """Close the handle; the key stays in its container."""
+        ...
+
+
+class NCrypt(Protocol):
+    """ncrypt.dll. Every function returns a SECURITY_STATUS; 0 is success, and `last_error` is not set."""
+
+    def NCryptOpenStorageProvider(self, phProvider: CData, pszProviderName: CData, dwFlags: int, /) -> int:
+        """Load a key storage provider."""
+        ...
+
+    def NCryptOpenKey(
+        self, hProvider: CngProvider, phKey: CData, pszKeyName: CData, dwLegacyKeySpec: int, dwFlags: int, /
+    ) -> int:
+        """Open a persisted key by its name."""
+        ...
+
+    def NCryptCreatePersistedKey(
+        self,
+        hProvider: CngProvider,
+        phKey: CData,
+        pszAlgId: CData,
+        pszKeyName: CData,
+        dwLegacyKeySpec: int,
+        dwFlags: int,
+        /,
+    ) -> int:
+        """Begin a key; it exists after NCryptFinalizeKey."""
+        ...
+
+    def NCryptGetProperty(
+        self, hObject: CngKey, pszProperty: CData, pbOutput: CData, cbOutput: int, pcbResult: CData, dwFlags: int, /
+    ) -> int:
+        """Read a key's property."""
+        ...
+
+    def NCryptSetProperty(
+        self, hObject: CngKey, pszProperty: CData, pbInput: CData, cbInput: int, dwFlags: int, /
+    ) -> int:
+        """Set a key's property."""
+        ...
+
+    def NCryptFinalizeKey(self, hKey: CngKey, dwFlags: int, /) -> int:
+        """Make the key and persist it."""
+        ...
+
+    def NCryptExportKey(
+        self,
+        hKey: CngKey,
+        hExportKey: CngKey,
+        pszBlobType: CData,
+        pParameterList: CData,
+        pbOutput: CData,
+        cbOutput: int,
+        pcbResult: CData,
+        dwFlags: int,
+        /,
+    ) -> int:
+        """Read a key as a blob."""
+        ...
+
+    def NCryptDeleteKey(self, hKey: CngKey, dwFlags: int, /) -> int:
+        """Delete the key; frees the handle when it succeeds."""
+        ...
+
+    def NCryptEnumKeys(
+        self, hProvider: CngProvider, pszScope: CData, ppKeyName: CData, ppEnumState: CData, dwFlags: int, /
+    ) -> int:
+        """The next persisted key."""
+        ...
+
+    def NCryptFreeBuffer(self, pvInput: CData, /) -> int:
+        """Free what NCryptEnumKeys allocated."""
+        ...
+
+    def NCryptFreeObject(self, hObject: CngProvider | CngKey, /) -> int:
+        """Close a provider or a key."""
+        ...
+
+
 class HttpDlls(Protocol):
     """What bindings need of `Dlls`."""
 
@@ -120,7 +416,15 @@ class HttpDlls(Protocol):
         ...
 
 
-class ServiceDlls(Protocol):
+class LastError(Protocol):
+    """What knows why a call failed."""
+
+    def last_error(self) -> int:
+        """GetLastError's code after the last call that failed, unsigned."""
+        ...
+
+
+class ServiceDlls(LastError, Protocol):
     """What services need of `Dlls`."""
 
     @property
@@ -128,23 +432,9 @@ class ServiceDlls(Protocol):
         """The service control manager."""
         ...
 
-    def last_error(self) -> int:
-        """GetLastError's code after the last call that failed, unsigned."""
-        ...
 
-
-class Dlls(Protocol):
-    """All DLLs of the storey and the thread's last error; real (`SystemDlls`) or fakes."""
-
-    @property
-    def httpapi(self) -> HttpApi:
-        """HTTP.sys configuration."""
-        ...
-
-    @property
-    def advapi32_services(self) -> Advapi32Services:
-        """The service control manager."""
-        ...
+class Dlls(HttpDlls, ServiceDlls, Protocol):
+    """All DLLs of the Windows machine and the thread's last error; real (`SystemDlls`) or fakes."""
 
     @property
     def crypt32(self) -> Crypt32:
@@ -159,10 +449,6 @@ class Dlls(Protocol):
     @property
     def advapi32_crypto(self) -> Advapi32Crypto:
         """Keys of the older providers."""
-        ...
-
-    def last_error(self) -> int:
-        """GetLastError's code after the last call that failed, unsigned."""
         ...
 
 

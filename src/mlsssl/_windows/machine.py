@@ -6,7 +6,7 @@ import sys
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mlsssl._machine import files
+from mlsssl._machine import files, locks, private_files
 from mlsssl._windows.bindings import WindowsBindings
 from mlsssl._windows.dlls import SystemDlls
 from mlsssl.errors import UnsupportedError
@@ -42,7 +42,7 @@ class WindowsPort:
 
     @cached_property
     def _stores(self) -> WindowsStores:
-        from mlsssl._windows.stores import WindowsStores  # with it come two thirds of this storey; bindings need none
+        from mlsssl._windows.stores import WindowsStores  # with it come two thirds of this machine; bindings need none
 
         return WindowsStores(self._dlls, lambda: self.state_folder, self._user_folder)
 
@@ -64,13 +64,13 @@ class WindowsPort:
             AccessDeniedError: this user is no administrator; or somebody else made the folder before us.
         """
         folder = _default_state_folder() if self._state_folder is None else self._state_folder
-        return files.private_folder(folder, administrators=True)
+        return private_files.private_folder(folder, administrators=True)
 
     def _user_folder(self) -> Path:
         """For this user only: what concerns the keys in a CurrentUser store, which anybody may have."""
         if self._state_folder is not None:
             return self.state_folder
-        return files.private_folder(files.user_data_folder() / "mlsssl")
+        return private_files.private_folder(files.user_data_folder() / "mlsssl")
 
     @property
     def bindings(self) -> WindowsBindings:
@@ -108,7 +108,7 @@ class WindowsPort:
 
     def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:
         """Hold a named lock across processes and threads."""
-        return files.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
+        return locks.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
 
     def close(self) -> None:
         """Nothing: every operation closes what it opens."""
@@ -117,4 +117,6 @@ class WindowsPort:
 def _default_state_folder() -> Path:
     if sys.platform != "win32":
         raise UnsupportedError("fakes of Windows' DLLs need a state_folder of their own")
-    return files.program_data_folder() / "mlsssl"
+    from mlsssl._machine import rights_windows
+
+    return rights_windows.program_data() / "mlsssl"

@@ -11,7 +11,7 @@ import ipaddress
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlsssl._machine.ports import BindingRecord
-from mlsssl._windows.native import NULL, address_of, ffi, get_guid, set_guid, wide, wide_or_null
+from mlsssl._native.cdata import NULL, address_of, ffi, get_guid, set_guid, wide, wide_or_null
 from mlsssl.errors import InvalidInputError, MalformedDataError, NativeError
 from mlsssl.values import (
     BindingFamily,
@@ -26,7 +26,7 @@ from mlsssl.values import (
 )
 
 if TYPE_CHECKING:
-    from mlsssl._windows.native import Buffer, CData
+    from mlsssl._native.cdata import Buffer, CData
 
 AF_INET = 2
 AF_INET6 = 23  # Windows' number; Linux' is 10
@@ -56,13 +56,6 @@ FAMILIES = {
         _family(BindingFamily.SCOPED_CCS, 11, "SSL_SNI"),
     )
 }
-
-
-def sort_key(key: BindingKey) -> tuple[str, int, str]:
-    """What orders keys of one family, as the keys themselves do, and spellings of one host after that."""
-    if isinstance(key, IpPort):
-        return key.address, key.port, ""
-    return ("", key.port, "") if isinstance(key, CcsPort) else (key.host, key.port, written_host(key))
 
 
 def encode_query(key: BindingKey) -> tuple[CData, list[CData]]:

@@ -11,12 +11,14 @@ from typing import TYPE_CHECKING
 
 from mlsssl._machine.ports import ServiceState, ServiceStatus, refuse_http_driver
 from mlsssl._messages.foreign_text import shown
-from mlsssl._windows.codes import native_error, service_failure
-from mlsssl._windows.native import NULL, Buffer, ffi, wide
+from mlsssl._native.cdata import NULL, Buffer, ffi, wide
+from mlsssl._native.codes import native_error
+from mlsssl._windows.failures import closing, service_failure
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
     from mlsssl._windows.dlls import ManagerHandle, ServiceDlls, ServiceHandle
 
@@ -140,16 +142,12 @@ class WindowsServices:
             with self._closing(service):
                 yield service
 
-    @contextlib.contextmanager
-    def _closing(self, handle: ManagerHandle | ServiceHandle) -> Iterator[None]:
-        api = self._dlls.advapi32_services
-        try:
-            yield
-        except BaseException:
-            api.CloseServiceHandle(handle)  # its code would hide the first error
-            raise
-        if not api.CloseServiceHandle(handle):
-            raise native_error("CloseServiceHandle", self._dlls.last_error(), "what was asked for was done before")
+    def _closing(self, handle: ManagerHandle | ServiceHandle) -> AbstractContextManager[None]:
+        def close() -> None:
+            if not self._dlls.advapi32_services.CloseServiceHandle(handle):
+                raise native_error("CloseServiceHandle", self._dlls.last_error(), "what was asked for was done before")
+
+        return closing(close)
 
 
 def _names(buffer: Buffer, count: int) -> tuple[str, ...]:

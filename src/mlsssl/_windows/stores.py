@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mlsssl._formats import foreign
 from mlsssl._formats.crl import check_der_crl
 from mlsssl._formats.keys import spki
-from mlsssl._machine.ports import StoreRecord, refuse_users_roots
-from mlsssl._windows import contexts, crls, system_stores
+from mlsssl._machine.find import thumbprint_of
+from mlsssl._machine.open_store import OpenStore, read_pfx
+from mlsssl._machine.ports import StoreRecord, check_provider, refuse_users_roots
+from mlsssl._windows import certificates, crls, system_stores
 from mlsssl._windows.keys import blobs, stored
 from mlsssl._windows.keys.pending import Pending, PendingKeys, digest
 from mlsssl.errors import (
     AccessDeniedError,
-    MalformedDataError,
     NativeError,
-    StoreClosedError,
     StoreError,
     StoreNotFoundError,
 )
@@ -34,9 +33,8 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._machine.ports import Diagnosis, KeyProvider, NewCertificate
-    from mlsssl._windows.contexts import KeyLink, StoredCertificate
-    from mlsssl._windows.crypto_dlls import CertContext, StoreHandle
-    from mlsssl._windows.dlls import Dlls
+    from mlsssl._windows.certificates import KeyLink, StoredCertificate
+    from mlsssl._windows.dlls import CertContext, Dlls, StoreHandle
     from mlsssl.values import Location
 
 
@@ -71,7 +69,7 @@ class WindowsStores:
 
     def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use this certificate; empty when it can."""
-        from mlsssl._windows.diagnose import diagnose  # asked for when something is wrong
+        from mlsssl._windows.diagnosis import diagnose  # asked for when something is wrong
 
         return diagnose(self.dlls, thumbprint, check_store_name(store_name))
 
@@ -80,7 +78,7 @@ class WindowsStores:
         return [line for pending in dict.fromkeys(self.pending.values()) for line in pending.recover()]
 
 
-class WindowsStore:
+class WindowsStore(OpenStore):
     """A `StorePort` over Crypt32. It holds no handle: each operation opens the store, commits and closes it.
 
     So listings are never stale, a change is on disk when its method returns, and nothing stays open when a program
@@ -88,32 +86,18 @@ class WindowsStore:
     """
 
     def __init__(self, stores: WindowsStores, name: str, location: Location, *, writable: bool) -> None:
+        super().__init__(name, location, writable=writable)
         self._dlls = stores.dlls
         self._pending = stores.pending[location]
-        self._name = name
-        self._location = location
-        self._writable = writable
-        self._closed = False
-
-    def __repr__(self) -> str:
-        return f"<WindowsStore {self._where}{', closed' if self._closed else ''}>"
-
-    @property
-    def name(self) -> str:
-        """The store's name as it was opened."""
-        return self._name
-
-    @property
-    def location(self) -> Location:
-        """LocalMachine or CurrentUser."""
-        return self._location
 
     def thumbprints(self) -> Iterator[Thumbprint]:
         """Every listed certificate's thumbprint, as they were when the first was asked for."""
         self._check_open()
 
         def look(context: CertContext) -> Thumbprint | None:
-            return None if contexts.is_archived(self._dlls, context) else _thumbprint(contexts.encoded(context))
+            return (
+                None if certificates.is_archived(self._dlls, context) else thumbprint_of(certificates.encoded(context))
+            )
 
         with self._opened() as store:
             found = system_stores.all_of(self._dlls, store, look)
@@ -125,7 +109,7 @@ class WindowsStore:
         """The records behind `thumbprints`; each key is opened when its record is asked for."""
         self._check_open()
         with self._opened() as store:
-            found = system_stores.all_of(self._dlls, store, lambda context: contexts.read(self._dlls, context))
+            found = system_stores.all_of(self._dlls, store, lambda context: certificates.read(self._dlls, context))
         for item in found:
             if not item.archived:
                 yield self._record(item)
@@ -150,7 +134,7 @@ class WindowsStore:
         _check_certificate(certificate)
         check_friendly_name(friendly_name)
         key = None if private_key is None else blobs.load_private_key(bytes(private_key))
-        stored.check_provider(provider, key)
+        check_provider(provider, is_rsa=key is None or isinstance(key, rsa.RSAPrivateKey))
         new = None if key is None else _NewKey(key, exportable=exportable, provider=provider)
         return self._add(certificate, friendly_name, new)
 
@@ -179,20 +163,16 @@ class WindowsStore:
         It is read here first: so a wrong password and a damaged file are told apart, which Windows does not, and
         a file whose encryption this Windows cannot read is imported all the same.
         """
-        from mlsssl._formats.pkcs12.read import load_pfx  # as much to import as all the rest of this storey
-
         self._check_changing()
         check_friendly_name(friendly_name)
         data = bytes(data)
-        loaded = load_pfx(data, password)
-        if loaded.certificate is None or loaded.private_key is None:
-            raise MalformedDataError("the PFX holds no certificate with its private key; add certificates one by one")
+        content = read_pfx(data, password)
         record = self._add(
-            loaded.certificate.public_bytes(Encoding.DER),
-            _readable(loaded.friendly_name) if friendly_name is None else friendly_name,
-            _NewKey(blobs.checked(loaded.private_key), exportable=exportable, pfx=(data, password)),
+            content.certificate,
+            content.friendly_name if friendly_name is None else friendly_name,
+            _NewKey(blobs.checked(content.private_key), exportable=exportable, pfx=(data, password)),
         )
-        return record, tuple(other.public_bytes(Encoding.DER) for other in loaded.additional)
+        return record, content.others
 
     def export_key(self, thumbprint: Thumbprint) -> bytes:
         """The private key as PKCS#8 DER; see `StorePort.export_key`."""
@@ -207,15 +187,15 @@ class WindowsStore:
     def set_friendly_name(self, thumbprint: Thumbprint, friendly_name: str | None) -> None:
         """Set or clear the name."""
         check_friendly_name(friendly_name)
-        self._change(thumbprint, lambda context: contexts.set_friendly_name(self._dlls, context, friendly_name))
+        self._change(thumbprint, lambda context: certificates.set_friendly_name(self._dlls, context, friendly_name))
 
     def set_archived(self, thumbprint: Thumbprint, archived: bool) -> None:
         """Hide from or show in listings."""
-        self._change(thumbprint, lambda context: contexts.set_archived(self._dlls, context, archived))
+        self._change(thumbprint, lambda context: certificates.set_archived(self._dlls, context, archived))
 
     def set_renewed_by(self, thumbprint: Thumbprint, newer: Thumbprint | None) -> None:
         """Set or clear the CERT_RENEWAL mark."""
-        self._change(thumbprint, lambda context: contexts.set_renewed_by(self._dlls, context, newer))
+        self._change(thumbprint, lambda context: certificates.set_renewed_by(self._dlls, context, newer))
 
     def remove(self, thumbprint: Thumbprint, *, delete_key: bool) -> None:
         """Take a certificate out; see `StorePort.remove`.
@@ -279,27 +259,7 @@ class WindowsStore:
         if not found:
             raise StoreNotFoundError(f"this revocation list is not in {self._where}")
 
-    def close(self) -> None:
-        """Refuse everything from now on; again is nothing."""
-        self._closed = True
-
     # ---- parts ----
-
-    @property
-    def _where(self) -> str:
-        return f"{self._location}\\{self._name}"
-
-    def _check_open(self) -> None:
-        if self._closed:
-            raise StoreClosedError(f"the store {self._where} was closed")
-
-    def _check_changing(self) -> None:
-        if not self._writable:
-            raise AccessDeniedError(f"the store {self._where} was opened for reading only", right="write")
-        self._check_open()
-
-    def _missing(self, thumbprint: Thumbprint) -> StoreNotFoundError:
-        return StoreNotFoundError(f"there is no certificate {thumbprint} in {self._where}")
 
     def _opened(self, *, write: bool = False) -> AbstractContextManager[StoreHandle]:
         return system_stores.opened(self._dlls, self._name, self._location, write=write)
@@ -311,7 +271,7 @@ class WindowsStore:
     def _read(self, thumbprint: Thumbprint) -> StoredCertificate | None:
         self._check_open()
         with self._opened() as store, system_stores.found(self._dlls, store, thumbprint) as context:
-            return None if context is None else contexts.read(self._dlls, context)
+            return None if context is None else certificates.read(self._dlls, context)
 
     def _record(self, found: StoredCertificate) -> StoreRecord:
         return StoreRecord(
@@ -324,7 +284,7 @@ class WindowsStore:
 
     def _add(self, certificate: bytes, friendly_name: str | None, new: _NewKey | None) -> StoreRecord:
         refuse_users_roots(self._name, self._location)
-        thumbprint = _thumbprint(certificate)
+        thumbprint = thumbprint_of(certificate)
         with self._pending.changing():
             before = self._read(thumbprint)
             if new is None or (before is not None and stored.fits(self._record(before).key, self._location)):
@@ -376,15 +336,15 @@ class WindowsStore:
 
         def describe(context: CertContext) -> None:
             if friendly_name is not None:
-                contexts.set_friendly_name(self._dlls, context, friendly_name)
+                certificates.set_friendly_name(self._dlls, context, friendly_name)
             if link is not None:  # last, for it is what the rest is about
-                contexts.set_key_link(self._dlls, context, link)
+                certificates.set_key_link(self._dlls, context, link)
 
-        with self._opened(write=True) as store, contexts.created(self._dlls, certificate) as context:
+        with self._opened(write=True) as store, certificates.created(self._dlls, certificate) as context:
             describe(context)
             # Never a replacing disposition: it drops the other properties.
             if not system_stores.add_new(self._dlls, store, context):
-                with system_stores.found(self._dlls, store, _thumbprint(certificate)) as stored:
+                with system_stores.found(self._dlls, store, thumbprint_of(certificate)) as stored:
                     if stored is None:
                         raise StoreError(f"somebody else is changing {self._where}; try again")
                     describe(stored)
@@ -431,14 +391,5 @@ class _NewKey:
     pfx: tuple[bytes, str | None] | None = field(default=None, repr=False, kw_only=True)
 
 
-def _thumbprint(certificate: bytes) -> Thumbprint:
-    return Thumbprint(hashlib.sha1(certificate, usedforsecurity=False).digest())
-
-
 def _check_certificate(certificate: bytes) -> None:
     foreign.read("not a DER certificate", x509.load_der_x509_certificate, certificate)
-
-
-def _readable(name: str | None) -> str | None:
-    """The name in a foreign file, without what a friendly name cannot hold."""
-    return (name or "").replace("\0", "") or None

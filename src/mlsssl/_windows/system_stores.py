@@ -6,19 +6,25 @@ import contextlib
 from typing import TYPE_CHECKING, cast
 
 from mlsssl._messages.foreign_text import clean_logger
-from mlsssl._windows import contexts
-from mlsssl._windows.contexts import ENCODING
-from mlsssl._windows.crypto_codes import CRYPT_E_EXISTS, CRYPT_E_NOT_FOUND, ERROR_FILE_NOT_FOUND, crypto_failure
-from mlsssl._windows.native import NULL, ffi, text_at, wide
+from mlsssl._native.cdata import NULL, ffi, text_at, wide
+from mlsssl._windows import certificates
+from mlsssl._windows.certificates import ENCODING
+from mlsssl._windows.failures import (
+    CRYPT_E_EXISTS,
+    CRYPT_E_NOT_FOUND,
+    ERROR_FILE_NOT_FOUND,
+    closing,
+    crypto_failure,
+    require,
+)
 from mlsssl.errors import MlssslError, StoreNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import TypeVar
 
-    from mlsssl._windows.crypto_dlls import CertContext, StoreHandle
-    from mlsssl._windows.dlls import Dlls
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
+    from mlsssl._windows.dlls import CertContext, Dlls, StoreHandle
     from mlsssl.values import Location, Thumbprint
 
     ResultT = TypeVar("ResultT")
@@ -129,12 +135,7 @@ def look_everywhere(
 
 def closing_store(dlls: Dlls, store: StoreHandle) -> contextlib.AbstractContextManager[None]:
     """Close `store` at the end."""
-
-    def close() -> None:
-        if not dlls.crypt32.CertCloseStore(store, 0):
-            raise crypto_failure("CertCloseStore", dlls.last_error())
-
-    return contexts.closing(close)
+    return closing(lambda: require(dlls, "CertCloseStore", dlls.crypt32.CertCloseStore(store, 0)))
 
 
 @contextlib.contextmanager
@@ -145,7 +146,7 @@ def found(dlls: Dlls, store: StoreHandle, thumbprint: Thumbprint) -> Iterator[Ce
         yield context
     finally:
         if context is not None:
-            contexts.free(dlls, context)
+            certificates.free(dlls, context)
 
 
 def all_of(dlls: Dlls, store: StoreHandle, look: Callable[[CertContext], ResultT]) -> list[ResultT]:
@@ -162,7 +163,7 @@ def all_of(dlls: Dlls, store: StoreHandle, look: Callable[[CertContext], ResultT
         try:
             results.append(look(context))
         except BaseException:
-            contexts.free(dlls, context)
+            certificates.free(dlls, context)
             raise
 
 
@@ -181,8 +182,8 @@ def delete(dlls: Dlls, store: StoreHandle, thumbprint: Thumbprint) -> bool:
     context = _find(dlls, store, thumbprint)
     if context is None:
         return False
-    if not dlls.crypt32.CertDeleteCertificateFromStore(context):  # frees the context in any case
-        raise crypto_failure("CertDeleteCertificateFromStore", dlls.last_error())
+    # Frees the context in any case.
+    require(dlls, "CertDeleteCertificateFromStore", dlls.crypt32.CertDeleteCertificateFromStore(context))
     return True
 
 

@@ -9,18 +9,17 @@ from typing import TYPE_CHECKING, cast
 from mlsssl._formats.hosts import parse_host
 from mlsssl._formats.pem import load_der
 from mlsssl._machine.ports import TrustProblem
-from mlsssl._windows import contexts, system_stores
-from mlsssl._windows.codes import code_name
-from mlsssl._windows.crypto_codes import crypto_failure
-from mlsssl._windows.native import NULL, ffi, wide
+from mlsssl._native.cdata import NULL, ffi, wide
+from mlsssl._native.codes import code_name
+from mlsssl._windows import certificates, system_stores
+from mlsssl._windows.failures import require
 from mlsssl.errors import InvalidInputError, StoreNotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mlsssl._windows.crypto_dlls import CertContext, ChainContext, ChainEngine, StoreHandle
-    from mlsssl._windows.dlls import Dlls
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
+    from mlsssl._windows.dlls import CertContext, ChainContext, ChainEngine, Dlls, StoreHandle
 
 # wincrypt.h
 _PROVIDER_MEMORY = 2  # CERT_STORE_PROV_MEMORY
@@ -102,7 +101,7 @@ def verify(
     wanted = None if host is None else parse_host(host)
     name = wanted if isinstance(wanted, str) else None  # for an address the documentation of the policy says nothing
     with (
-        contexts.created(dlls, leaf) as context,
+        certificates.created(dlls, leaf) as context,
         _memory_store(dlls, intermediates) as additional,
         _engine(dlls, roots) as engine,
         _chain(dlls, engine, context, additional, at) as chain,
@@ -125,7 +124,7 @@ def roots(dlls: Dlls) -> list[bytes]:
     for name in ("Root", "Disallowed"):
         # A Windows on which nothing was ever distrusted may have no such store.
         with contextlib.suppress(StoreNotFoundError), system_stores.opened(dlls, name, "LocalMachine") as store:
-            found[name] = system_stores.all_of(dlls, store, contexts.encoded)
+            found[name] = system_stores.all_of(dlls, store, certificates.encoded)
     return [root for root in dict.fromkeys(found.get("Root", ())) if root not in found.get("Disallowed", ())]
 
 
@@ -137,7 +136,7 @@ def _read(chain: ChainContext) -> Iterator[TrustProblem]:
         simple = chain.rgpChain[number]
         for index in range(simple.cElement):
             element = simple.rgpElement[index]
-            last = contexts.encoded(element.pCertContext)
+            last = certificates.encoded(element.pCertContext)
             said |= element.TrustStatus.dwErrorStatus
             yield from _problems(element.TrustStatus.dwErrorStatus, position, last)
             position += 1
@@ -162,8 +161,8 @@ def _policy(dlls: Dlls, chain: ChainContext, host: str | None) -> int:
     status = ffi.new("CERT_CHAIN_POLICY_STATUS *")
     status.cbSize = ffi.sizeof("CERT_CHAIN_POLICY_STATUS")
     # FALSE is "could not check", which a zero dwError must not hide.
-    if not dlls.crypt32.CertVerifyCertificateChainPolicy(ffi.cast("char *", _POLICY_SSL), chain, para, status):
-        raise crypto_failure("CertVerifyCertificateChainPolicy", dlls.last_error())
+    done = dlls.crypt32.CertVerifyCertificateChainPolicy(ffi.cast("char *", _POLICY_SSL), chain, para, status)
+    require(dlls, "CertVerifyCertificateChainPolicy", done)
     return int(status.dwError)
 
 
@@ -178,10 +177,9 @@ def _chain(
     para.RequestedUsage.Usage.cUsageIdentifier, para.RequestedUsage.Usage.rgpszUsageIdentifier = 1, usages
     para.dwUrlRetrievalTimeout = _URL_TIMEOUT
     result = ffi.new("CERT_CHAIN_CONTEXT **")
-    if not dlls.crypt32.CertGetCertificateChain(
-        engine, leaf, _filetime(at), additional, para, 0, cast("CData", NULL), result
-    ):
-        raise crypto_failure("CertGetCertificateChain", dlls.last_error())
+    nothing = cast("CData", NULL)
+    done = dlls.crypt32.CertGetCertificateChain(engine, leaf, _filetime(at), additional, para, 0, nothing, result)
+    require(dlls, "CertGetCertificateChain", done)
     chain: ChainContext = result[0]
     try:
         yield chain
@@ -203,8 +201,8 @@ def _engine(dlls: Dlls, roots: Sequence[bytes] | None) -> Iterator[ChainEngine]:
             config.cbSize = ffi.sizeof("CERT_CHAIN_ENGINE_CONFIG")
             config.dwExclusiveFlags = _EXCLUSIVE_ENABLE_CA
         result = ffi.new("HCERTCHAINENGINE *")
-        if not dlls.crypt32.CertCreateCertificateChainEngine(config, result):
-            raise crypto_failure("CertCreateCertificateChainEngine", dlls.last_error())
+        done = dlls.crypt32.CertCreateCertificateChainEngine(config, result)
+        require(dlls, "CertCreateCertificateChainEngine", done)
         engine: ChainEngine = result[0]
         try:
             yield engine
@@ -213,13 +211,12 @@ def _engine(dlls: Dlls, roots: Sequence[bytes] | None) -> Iterator[ChainEngine]:
 
 
 @contextlib.contextmanager
-def _memory_store(dlls: Dlls, certificates: Sequence[bytes]) -> Iterator[StoreHandle]:
+def _memory_store(dlls: Dlls, ders: Sequence[bytes]) -> Iterator[StoreHandle]:
     store = dlls.crypt32.CertOpenStore(ffi.cast("char *", _PROVIDER_MEMORY), 0, NULL, 0, NULL)
-    if not store:
-        raise crypto_failure("CertOpenStore", dlls.last_error())
+    require(dlls, "CertOpenStore", store)
     with system_stores.closing_store(dlls, store):
-        for der in certificates:
-            with contexts.created(dlls, der) as context:
+        for der in ders:
+            with certificates.created(dlls, der) as context:
                 system_stores.add_new(dlls, store, context)
         yield store
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from contract.subjects.kinds import StoresSubject
+from mlsssl._native.cdata import NULL, ffi, wide
 from mlsssl._windows.dlls import SystemDlls
-from mlsssl._windows.native import NULL, ffi, wide
 from windows.stores_machine import WindowsStoresMachine
 from windows.wine_limits import under_wine
 

@@ -6,7 +6,7 @@ import ssl
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from mlsssl._machine.context_keys import load_der
+from mlsssl._machine.tls_contexts import load_der
 from mlsssl.errors import ListenerError, MlssslError
 
 if TYPE_CHECKING:

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import serialization
 
 from mlsssl._embedded import schema
-from mlsssl._embedded.bindings import DEFAULT_STORE, EmbeddedBindings
+from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.central_store import CentralStore, read_central_store
 from mlsssl._embedded.chains import client_roots, find_chain
 from mlsssl._embedded.listener.contexts import Identity, NoVersionLeftError, make_context
-from mlsssl._embedded.selection import by_port
 from mlsssl._formats.pem import load_der
+from mlsssl._machine import precedence
 from mlsssl._messages.foreign_text import system_reason
 from mlsssl.errors import ListenerError, MlssslError
 
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from mlsssl._embedded.database import Database
-    from mlsssl._embedded.selection import PortBindings
     from mlsssl._machine.ports import BindingRecord
     from mlsssl.values import BindingFamily, BindingKey
 
@@ -80,7 +79,7 @@ class Serving:
         self._bindings = EmbeddedBindings(database, atomic_update=True, families=families)
         self._allow_legacy_tls = allow_legacy_tls
         self._version: int | None = None
-        self._ports: dict[int, PortBindings] = {}
+        self._records: dict[precedence.Slot, BindingRecord] = {}
         self._central_store: CentralStore | None = None
         self._client_roots: tuple[bytes, ...] | None = None
         self._answers: dict[BindingKey, Answer] = {}
@@ -90,7 +89,7 @@ class Serving:
     def ports(self) -> list[int]:
         """Every port that something is bound to."""
         self._refresh()
-        return sorted(self._ports)
+        return sorted({record.key.port for record in self._records.values()})
 
     def answer(self, port: int, local_address: str, server_name: str | None) -> Answer:
         """What answers a connection to this port of the binding table.
@@ -121,15 +120,14 @@ class Serving:
         if version == self._version:
             return
         with self._database.transaction(write=False):
-            self._ports = by_port(self._bindings.all())
+            self._records = {precedence.slot_of(record.key): record for record in self._bindings.all()}
             self._central_store = read_central_store(self._database)
         self._client_roots = None
         self._answers.clear()
         self._version = version
 
     def _answer(self, port: int, local_address: str, server_name: str | None) -> Answer:
-        bindings = self._ports.get(port)
-        record = None if bindings is None else bindings.select(local_address, server_name)
+        record = precedence.first(self._records, port, local_address, server_name)
         if record is None:
             raise RefusedError(
                 f"nothing is bound to port {port} for {server_name or 'a client that names no host'}",
@@ -145,18 +143,17 @@ class Serving:
         return known
 
     def _answer_from_store(self, record: BindingRecord) -> Answer:
-        store = record.store_name or DEFAULT_STORE
         row = self._database.query_one(
             "SELECT der, container FROM certificates JOIN stores ON stores.id = store JOIN keys USING (container)"
             " WHERE location = 'LocalMachine' AND folded = ? AND thumbprint = ? AND persisted"
             " AND machine_keyset",
-            (schema.folded(store), bytes(record.thumbprint or b"")),
+            (schema.folded(record.store), bytes(record.thumbprint or b"")),
             columns="bt",
         )
         if row is None:
             # HTTP.sys reports this in the event log as 15021 and ends the connection.
             raise ListenerError(
-                f"{record.key} names the certificate {record.thumbprint}, which is not in LocalMachine\\{store} "
+                f"{record.key} names the certificate {record.thumbprint}, which is not in LocalMachine\\{record.store} "
                 "with a usable key any more"
             )
         der, container = row

@@ -10,19 +10,18 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._formats import foreign
-from mlsssl._windows.contexts import MACHINE_KEYSET, KeyLink, closing
-from mlsssl._windows.crypto_codes import NO_SUCH_KEY, NTE_NO_MORE_ITEMS, NTE_NOT_SUPPORTED, crypto_failure
+from mlsssl._native.cdata import NULL, Buffer, ffi, text_at, wide
+from mlsssl._windows.certificates import MACHINE_KEYSET, KeyLink
+from mlsssl._windows.failures import NO_SUCH_KEY, NTE_NO_MORE_ITEMS, NTE_NOT_SUPPORTED, closing, crypto_failure
 from mlsssl._windows.keys import blobs
-from mlsssl._windows.native import NULL, Buffer, ffi, text_at, wide
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._windows.crypto_dlls import CngKey, CngProvider
-    from mlsssl._windows.dlls import Dlls
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
+    from mlsssl._windows.dlls import CngKey, CngProvider, Dlls
 
 PROVIDER = "Microsoft Software Key Storage Provider"  # MS_KEY_STORAGE_PROVIDER
 
@@ -125,7 +124,7 @@ def containers(dlls: Dlls, *, machine: bool) -> list[KeyLink]:
                 if code == NTE_NO_MORE_ITEMS:
                     return found
                 _check("NCryptEnumKeys", code)
-                key_spec, text = name[0].dwLegacyKeySpec, _text(name[0].pszName)
+                key_spec, text = name[0].dwLegacyKeySpec, text_at(name[0].pszName, _NAME_LIMIT)
                 _check("NCryptFreeBuffer", ncrypt.NCryptFreeBuffer(ffi.cast("void *", name[0])))
                 if key_spec == 0:  # the others are the older providers' keys, which they list themselves
                     found.append(link_to(text, machine=machine))
@@ -137,13 +136,6 @@ def containers(dlls: Dlls, *, machine: bool) -> list[KeyLink]:
 def _spec(link: KeyLink) -> int:
     """AT_KEYEXCHANGE or AT_SIGNATURE for an older provider's key that CNG shows; everything else means none."""
     return link.key_spec if link.key_spec in (1, 2) else 0
-
-
-def _text(pointer: CData) -> str:
-    length = 0
-    while length < _NAME_LIMIT and pointer[length]:
-        length += 1
-    return text_at(pointer, length)
 
 
 @contextlib.contextmanager

@@ -6,10 +6,10 @@ import contextlib
 import sys
 from typing import TYPE_CHECKING
 
-from mlsssl._windows.contexts import MACHINE_KEYSET, KeyLink, closing
-from mlsssl._windows.crypto_codes import ERROR_NO_MORE_ITEMS, NO_SUCH_KEY, crypto_failure
+from mlsssl._native.cdata import NULL, ffi, wide, wide_or_null
+from mlsssl._windows.certificates import MACHINE_KEYSET, KeyLink
+from mlsssl._windows.failures import ERROR_NO_MORE_ITEMS, NO_SUCH_KEY, closing, crypto_failure, require
 from mlsssl._windows.keys import blobs
-from mlsssl._windows.native import NULL, ffi, wide, wide_or_null
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,8 +17,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._windows.crypto_dlls import CspKey, ProviderHandle
-    from mlsssl._windows.dlls import Dlls
+    from mlsssl._windows.dlls import CspKey, Dlls, ProviderHandle
 
 # The only one of Microsoft's older providers that signs with SHA-2 (MS_ENH_RSA_AES_PROV_W, PROV_RSA_AES).
 PROVIDER, PROVIDER_TYPE = "Microsoft Enhanced RSA and AES Cryptographic Provider", 24
@@ -52,8 +51,8 @@ def create(dlls: Dlls, name: str, key: rsa.RSAPrivateKey, *, machine: bool, expo
     with blobs.wiped(blobs.csp_private(key)) as blob, _container(dlls, link, _NEWKEYSET) as provider:
         view = ffi.from_buffer("BYTE[]", blob)
         flags = _EXPORTABLE if exportable else 0
-        if not dlls.advapi32_crypto.CryptImportKey(provider, view, len(blob), NULL, flags, handle):
-            raise crypto_failure("CryptImportKey", dlls.last_error(), name)
+        done = dlls.advapi32_crypto.CryptImportKey(provider, view, len(blob), NULL, flags, handle)
+        require(dlls, "CryptImportKey", done, name)
         with _closing_key(dlls, handle[0]):
             pass
     return link
@@ -65,8 +64,8 @@ def look(dlls: Dlls, link: KeyLink) -> tuple[bytes, bool]:
         public = blobs.csp_public_identity(bytes(_export(dlls, key, _PUBLICKEYBLOB)))
         permissions, size = ffi.new("DWORD *"), ffi.new("DWORD *", 4)
         pointer = ffi.cast("BYTE *", permissions)
-        if not dlls.advapi32_crypto.CryptGetKeyParam(key, _KP_PERMISSIONS, pointer, size, 0):
-            raise crypto_failure("CryptGetKeyParam", dlls.last_error(), link.container)
+        done = dlls.advapi32_crypto.CryptGetKeyParam(key, _KP_PERMISSIONS, pointer, size, 0)
+        require(dlls, "CryptGetKeyParam", done, link.container)
         return public, bool(permissions[0] & _CRYPT_EXPORT)
 
 
@@ -120,12 +119,8 @@ def _container(dlls: Dlls, link: KeyLink, extra_flags: int = 0) -> Iterator[Prov
     if not dlls.advapi32_crypto.CryptAcquireContextW(handle, container, provider, link.provider_type, flags):
         raise crypto_failure("CryptAcquireContextW", dlls.last_error(), link.container)
     opened: ProviderHandle = handle[0]
-
-    def close() -> None:
-        if not dlls.advapi32_crypto.CryptReleaseContext(opened, 0):
-            raise crypto_failure("CryptReleaseContext", dlls.last_error())
-
-    with closing(close):
+    api = dlls.advapi32_crypto
+    with closing(lambda: require(dlls, "CryptReleaseContext", api.CryptReleaseContext(opened, 0))):
         yield opened
 
 
@@ -145,22 +140,16 @@ def _key(dlls: Dlls, link: KeyLink) -> Iterator[CspKey]:
 
 
 def _closing_key(dlls: Dlls, key: CspKey) -> contextlib.AbstractContextManager[None]:
-    def close() -> None:
-        if not dlls.advapi32_crypto.CryptDestroyKey(key):
-            raise crypto_failure("CryptDestroyKey", dlls.last_error())
-
-    return closing(close)
+    return closing(lambda: require(dlls, "CryptDestroyKey", dlls.advapi32_crypto.CryptDestroyKey(key)))
 
 
 def _export(dlls: Dlls, key: CspKey, kind: int) -> bytearray:
     """A key blob, in memory that the caller can zero."""
     size = ffi.new("DWORD *")
-    if not dlls.advapi32_crypto.CryptExportKey(key, NULL, kind, 0, NULL, size):
-        raise crypto_failure("CryptExportKey", dlls.last_error())
+    require(dlls, "CryptExportKey", dlls.advapi32_crypto.CryptExportKey(key, NULL, kind, 0, NULL, size))
     blob = bytearray(size[0])
     memory = ffi.from_buffer("BYTE[]", blob)
-    if not dlls.advapi32_crypto.CryptExportKey(key, NULL, kind, 0, memory, size):
-        raise crypto_failure("CryptExportKey", dlls.last_error())
+    require(dlls, "CryptExportKey", dlls.advapi32_crypto.CryptExportKey(key, NULL, kind, 0, memory, size))
     ffi.release(memory)  # so that the bytearray may be cut
     del blob[size[0] :]
     return blob

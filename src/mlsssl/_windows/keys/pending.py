@@ -14,10 +14,10 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlsssl._machine import files
+from mlsssl._machine import files, locks, private_files
 from mlsssl._messages.output import as_dict
-from mlsssl._windows.contexts import KeyLink
-from mlsssl._windows.crypto_codes import NTE_NOT_SUPPORTED, code_of
+from mlsssl._windows.certificates import KeyLink
+from mlsssl._windows.failures import NTE_NOT_SUPPORTED, code_of
 from mlsssl._windows.keys import stored
 from mlsssl.errors import MlssslError, StoreError, UnsupportedError
 
@@ -103,7 +103,7 @@ class PendingKeys:
         Unless the block settled it, a key that a certificate names by then stays and one that none names goes.
         When that fails too, the file stays, and the next `recover` tries again.
         """
-        folder = files.private_folder(self._folder() / "keys")
+        folder = private_files.private_folder(self._folder() / "keys")
         note = Note(folder / f"{uuid.uuid4()}.json", pending)
         try:
             yield note
@@ -121,7 +121,7 @@ class PendingKeys:
     def _locked(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(files.lock(self._folder() / "keys.lock", timeout=LOCK_TIMEOUT))
+                stack.enter_context(locks.lock(self._folder() / "keys.lock", timeout=LOCK_TIMEOUT))
             except TimeoutError as error:
                 raise StoreError(f"another process is changing private keys: {error}; try again later") from None
             yield
@@ -134,7 +134,7 @@ class PendingKeys:
             if path.suffix != ".json":  # half written, by a process that was killed
                 continue
             try:
-                done += self._see_through(path, Pending.from_json(files.read_private(path)))
+                done += self._see_through(path, Pending.from_json(private_files.read_private(path)))
             except MlssslError as error:
                 failure = failure or error
             except (ValueError, KeyError, TypeError, AttributeError, RecursionError):

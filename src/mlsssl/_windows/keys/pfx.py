@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mlsssl._windows import contexts, system_stores
-from mlsssl._windows.contexts import MACHINE_KEYSET
+from mlsssl._native.cdata import ffi, wide_or_null
+from mlsssl._windows import certificates, system_stores
+from mlsssl._windows.certificates import MACHINE_KEYSET
 from mlsssl._windows.keys import stored
-from mlsssl._windows.native import ffi, wide_or_null
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlsssl._windows.contexts import KeyLink, StoredCertificate
+    from mlsssl._windows.certificates import KeyLink, StoredCertificate
     from mlsssl._windows.dlls import Dlls
     from mlsssl._windows.keys.pending import Note
     from mlsssl.values import Location
@@ -87,5 +87,5 @@ def _attempts(
             store = dlls.crypt32.PFXImportCertStore(blob, wide_or_null(attempt), flags)
             if store:
                 with system_stores.closing_store(dlls, store):
-                    imported = system_stores.all_of(dlls, store, lambda context: contexts.read(dlls, context))
+                    imported = system_stores.all_of(dlls, store, lambda context: certificates.read(dlls, context))
                 yield imported

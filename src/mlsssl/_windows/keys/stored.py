@@ -9,14 +9,12 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mlsssl._formats.keys import private_key_der, spki
-from mlsssl._machine.ports import KeyState
-from mlsssl._messages.foreign_text import shown
-from mlsssl._windows import contexts, system_stores
-from mlsssl._windows.crypto_codes import NO_SUCH_KEY, NTE_NOT_SUPPORTED, code_of, in_words
+from mlsssl._machine.ports import KeyState, check_provider
+from mlsssl._windows import certificates, system_stores
+from mlsssl._windows.failures import NO_SUCH_KEY, NTE_NOT_SUPPORTED, code_of, in_words
 from mlsssl._windows.keys import blobs, cng, csp
 from mlsssl.errors import (
     AccessDeniedError,
-    InvalidInputError,
     MalformedDataError,
     MlssslError,
     NativeError,
@@ -30,9 +28,8 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._machine.ports import KeyProvider
-    from mlsssl._windows.contexts import KeyLink
-    from mlsssl._windows.crypto_dlls import CertContext
-    from mlsssl._windows.dlls import Dlls
+    from mlsssl._windows.certificates import KeyLink
+    from mlsssl._windows.dlls import CertContext, Dlls
     from mlsssl.values import Location
 
     ResultT = TypeVar("ResultT")
@@ -49,14 +46,6 @@ def new_name() -> str:
 def possible_links(name: str, *, machine: bool) -> list[KeyLink]:
     """Everywhere that `persist` may put a key of this name."""
     return [cng.link_to(name, machine=machine), csp.link_to(name, machine=machine)]
-
-
-def check_provider(provider: KeyProvider | None, key: PrivateKey | None) -> None:
-    """Refuse a provider that does not exist, or that cannot have this key."""
-    if provider not in (None, "cng", "csp"):
-        raise InvalidInputError(f"a key provider is 'cng', 'csp' or None, not {shown(provider)}")
-    if provider == "csp" and key is not None and not isinstance(key, rsa.RSAPrivateKey):
-        raise UnsupportedError("the CSP key storage knows RSA keys only; leave the provider out, or say 'cng'")
 
 
 def persist(
@@ -83,7 +72,7 @@ def persist(
         UnsupportedError: no storage of this Windows keeps such a key.
         NativeError: a call failed.
     """
-    check_provider(provider, key)
+    check_provider(provider, is_rsa=isinstance(key, rsa.RSAPrivateKey))
     refusal: MlssslError | None = None
     if provider != "csp":
         try:
@@ -121,25 +110,19 @@ def look(dlls: Dlls, link: KeyLink) -> tuple[bytes, bool]:
 
 def state(dlls: Dlls, link: KeyLink, certificate: bytes) -> KeyState:
     """What is found at the end of a certificate's link."""
+    public, exportable, problem = None, None, None
     try:
         public, exportable = look(dlls, link)
     except (NativeError, AccessDeniedError, UnsupportedError, MalformedDataError) as error:
-        return KeyState(
-            provider=link.provider,
-            container=link.container,
-            machine_keyset=link.is_machine,
-            persisted=False,
-            matches=None,
-            exportable=None,
-            problem=in_words(error),
-        )
+        problem = in_words(error)
     return KeyState(
         provider=link.provider,
         container=link.container,
         machine_keyset=link.is_machine,
-        persisted=True,
-        matches=public == blobs.certificate_identity(certificate),
+        persisted=problem is None,
+        matches=None if public is None else public == blobs.certificate_identity(certificate),
         exportable=exportable,
+        problem=problem,
     )
 
 
@@ -204,7 +187,7 @@ def places_in_use(dlls: Dlls) -> tuple[frozenset[tuple[str, bool, bool]], dict[s
 
     And, by name, each store that was not looked into: what is not in the first value may be in use there.
     """
-    links, unread = _everywhere(dlls, contexts.key_link)
+    links, unread = _everywhere(dlls, certificates.key_link)
     return frozenset(link.place for link in links if link is not None), unread
 
 
@@ -215,7 +198,9 @@ def serves_another(dlls: Dlls, link: KeyLink, certificate: bytes) -> bool:
     may look.
     """
     identity = blobs.certificate_identity(certificate)
-    others, _ = _everywhere(dlls, lambda dlls, context: (contexts.key_link(dlls, context), contexts.encoded(context)))
+    others, _ = _everywhere(
+        dlls, lambda dlls, context: (certificates.key_link(dlls, context), certificates.encoded(context))
+    )
     for other_link, other in others:
         if other == certificate:
             continue

@@ -1,8 +1,8 @@
-"""Write `_windows/_generated.py` anew from the C texts."""
+"""Write `_native/_generated.py` anew from the C texts."""
 
 from __future__ import annotations
 
-from mlsssl._windows.declarations import generate, generated_path
+from mlsssl._native.declarations import generate, generated_path
 
 if __name__ == "__main__":
     generated_path().write_text(generate(), encoding="utf-8", newline="\n")

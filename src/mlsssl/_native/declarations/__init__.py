@@ -1,6 +1,6 @@
 """The C declarations of Windows' DLLs, one text per DLL, and the generator of the module that holds them compiled.
 
-`python -m mlsssl._windows.declarations` writes `_windows/_generated.py` anew; a test compares the two. Generated,
+`python -m mlsssl._native.declarations` writes `_native/_generated.py` anew; a test compares the two. Generated,
 because parsing the texts at every start would cost some 60 ms (pycparser and the structures), the generated
 module 1 ms.
 """
@@ -11,11 +11,11 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 
-TEXTS = ("common", "httpapi", "kernel32", "advapi32_services", "crypt32", "ncrypt", "advapi32_crypto")
+TEXTS = ("common", "httpapi", "kernel32", "rights", "advapi32_services", "crypt32", "ncrypt", "advapi32_crypto")
 """The texts in the order in which they build on each other."""
 
 _HEADER = '''\
-"""Generated from declarations/*.h by `python -m mlsssl._windows.declarations`; do not edit."""
+"""Generated from declarations/*.h by `python -m mlsssl._native.declarations`; do not edit."""
 
 # ruff: noqa
 # mypy: ignore-errors
@@ -34,7 +34,7 @@ def generate() -> str:
     ffi = cffi.FFI()
     for name in TEXTS:
         ffi.cdef(read(name))
-    ffi.set_source("mlsssl._windows._generated", None)
+    ffi.set_source("mlsssl._native._generated", None)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "_generated.py"
         ffi.emit_python_code(str(path))

@@ -1,6 +1,6 @@
-"""The floor of the Windows storey: the one cffi FFI, what its objects are to the type checker, text, GUIDs, DLLs.
+"""C data and DLLs through cffi: the one FFI, what its objects are to the type checker, text, GUIDs, loading a DLL.
 
-Rules that the rest of the storey keeps: a pointer stored in a structure does not own what it points to, so the
+Rules that whoever uses it keeps: a pointer stored in a structure does not own what it points to, so the
 owner (what `ffi.new` and `wide` return) stays in a local variable until the call is over; what a call returned in
 a buffer is copied out of it by `Buffer`, which follows no pointer that leaves the buffer.
 """
@@ -12,12 +12,13 @@ import uuid
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from mlsssl._messages.foreign_text import shown
-from mlsssl._windows import _generated
-from mlsssl._windows.codes import native_error
+from mlsssl._native import _generated
+from mlsssl._native.codes import native_error
 from mlsssl.errors import InvalidInputError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 
 class CData:
@@ -25,7 +26,7 @@ class CData:
 
     A name for annotations only, nothing is ever an instance of it. Fields are what `declarations/*.h` says; no
     checker can follow that, so reading one gives Any, here and nowhere else. Each kind of handle is a subclass
-    (in `dlls.py`), so one given for another is an error to mypy as it is to cffi.
+    (in `_windows/dlls.py`), so one given for another is an error to mypy as it is to cffi.
     """
 
     if TYPE_CHECKING:
@@ -40,7 +41,7 @@ class CData:
 
 
 class ForeignFunctions(Protocol):
-    """The part of cffi's FFI that this storey uses."""
+    """The part of cffi's FFI that is used here."""
 
     @property
     def NULL(self) -> Any:
@@ -79,16 +80,8 @@ class ForeignFunctions(Protocol):
         """The NUL-terminated bytes at a char pointer."""
         ...
 
-    def unpack(self, cdata: CData, length: int, /) -> Any:
-        """`length` items as bytes or a list."""
-        ...
-
     def sizeof(self, cdata: str | CData, /) -> int:
         """Bytes of a type or of an owned object."""
-        ...
-
-    def alignof(self, cdecl: str, /) -> int:
-        """Its alignment in bytes."""
         ...
 
     def offsetof(self, cdecl: str, /, *fields: str) -> int:
@@ -238,5 +231,15 @@ def _system_folder() -> str:
 
 def last_error() -> int:
     """GetLastError's code, unsigned, as cffi kept it right after this thread's last call; Windows only."""
-    read = cast("Callable[[], tuple[int, str]]", getattr(ffi, "getwinerror"))  # noqa: B009 - not there off Windows
-    return read()[0] & 0xFFFF_FFFF
+    return _windows_error()[0] & 0xFFFF_FFFF
+
+
+def os_error(path: Path | None, code: int | None = None) -> OSError:
+    """The error that Python's own functions raise for a code of Windows (by default `last_error`); Windows only."""
+    number, text = _windows_error() if code is None else _windows_error(code)
+    return OSError(0, text, None if path is None else str(path), number)
+
+
+def _windows_error(*code: int) -> tuple[int, str]:
+    read = cast("Callable[..., tuple[int, str]]", getattr(ffi, "getwinerror"))  # noqa: B009 - not there off Windows
+    return read(*code)

@@ -5,16 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlsssl._machine.diagnosis import about_key, about_place
-from mlsssl._windows import contexts, system_stores
-from mlsssl._windows.crypto_codes import NO_SUCH_KEY, code_of
+from mlsssl._windows import certificates, system_stores
+from mlsssl._windows.failures import NO_SUCH_KEY, code_of
 from mlsssl._windows.keys import stored
 from mlsssl.errors import MalformedDataError, MlssslError, StoreNotFoundError
 
 if TYPE_CHECKING:
     from mlsssl._machine.ports import Diagnosis
-    from mlsssl._windows.contexts import StoredCertificate
-    from mlsssl._windows.crypto_dlls import StoreHandle
-    from mlsssl._windows.dlls import Dlls
+    from mlsssl._windows.certificates import StoredCertificate
+    from mlsssl._windows.dlls import Dlls, StoreHandle
     from mlsssl.values import Thumbprint
 
 
@@ -46,7 +45,7 @@ def _find(dlls: Dlls, thumbprint: Thumbprint, name: str) -> StoredCertificate | 
             system_stores.opened(dlls, name, "LocalMachine") as store,
             system_stores.found(dlls, store, thumbprint) as context,
         ):
-            return None if context is None else contexts.read(dlls, context)
+            return None if context is None else certificates.read(dlls, context)
     except StoreNotFoundError:
         return None
 

@@ -1,4 +1,4 @@
-"""Certificate contexts: their bytes and properties as plain values, and back."""
+"""Certificates as Crypt32 has them (contexts): their bytes and properties as plain values, and back."""
 
 from __future__ import annotations
 
@@ -6,17 +6,15 @@ import contextlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, cast
 
-from mlsssl._windows.crypto_codes import CRYPT_E_NOT_FOUND, ERROR_MORE_DATA, crypto_failure
-from mlsssl._windows.native import NULL, Buffer, ffi, wide
-from mlsssl.errors import NativeError
+from mlsssl._native.cdata import NULL, Buffer, ffi, wide
+from mlsssl._windows.failures import CRYPT_E_NOT_FOUND, ERROR_MORE_DATA, crypto_failure, require
 from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from mlsssl._windows.crypto_dlls import CertContext
-    from mlsssl._windows.dlls import Dlls
-    from mlsssl._windows.native import CData
+    from mlsssl._native.cdata import CData
+    from mlsssl._windows.dlls import CertContext, Dlls
 
 ENCODING = 0x10001  # X509_ASN_ENCODING | PKCS_7_ASN_ENCODING
 
@@ -82,18 +80,6 @@ class StoredCertificate:
     renewed_by: Thumbprint | None
 
 
-@contextlib.contextmanager
-def closing(close: Callable[[], None]) -> Iterator[None]:
-    """Call `close` at the end. What it raises counts, unless something else is being raised already."""
-    try:
-        yield
-    except BaseException:
-        with contextlib.suppress(NativeError):
-            close()
-        raise
-    close()
-
-
 def free(dlls: Dlls, context: CertContext) -> None:
     """Let go of one reference. The documentation knows no failure: the result is always TRUE."""
     dlls.crypt32.CertFreeCertificateContext(context)
@@ -104,8 +90,7 @@ def created(dlls: Dlls, der: bytes) -> Iterator[CertContext]:
     """A context of its own for DER bytes, freed at the end."""
     encoded = ffi.from_buffer("BYTE[]", der)
     context = dlls.crypt32.CertCreateCertificateContext(ENCODING, encoded, len(der))
-    if not context:
-        raise crypto_failure("CertCreateCertificateContext", dlls.last_error(), "Windows cannot read this certificate")
+    require(dlls, "CertCreateCertificateContext", context, "Windows cannot read this certificate")
     try:
         yield context
     finally:
@@ -210,5 +195,5 @@ def _set_blob(dlls: Dlls, context: CertContext, number: int, data: bytes | None)
 
 
 def _set(dlls: Dlls, context: CertContext, number: int, value: CData) -> None:
-    if not dlls.crypt32.CertSetCertificateContextProperty(context, number, 0, value):
-        raise crypto_failure("CertSetCertificateContextProperty", dlls.last_error(), f"property {number}")
+    done = dlls.crypt32.CertSetCertificateContextProperty(context, number, 0, value)
+    require(dlls, "CertSetCertificateContextProperty", done, f"property {number}")

@@ -2,36 +2,17 @@
 
 from __future__ import annotations
 
-import uuid
 from typing import TYPE_CHECKING
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlsssl._embedded.selection import by_port
-from mlsssl._machine.ports import BindingRecord
-from mlsssl.values import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint, parse_binding_key
+from mlsssl._machine.precedence import answering
+from mlsssl.values import CcsPort, HostnamePort, IpPort, ScopedCcs, parse_binding_key
 
 if TYPE_CHECKING:
     from mlsssl.values import BindingKey
-
-
-def record(key: BindingKey) -> BindingRecord:
-    named = key.family.has_certificate
-    return BindingRecord(
-        key=key,
-        thumbprint=Thumbprint(bytes(20)) if named else None,
-        store_name="MY" if named else None,
-        app_id=uuid.UUID(int=0),
-        options=BindingOptions(),
-    )
-
-
-def chosen(keys: list[BindingKey], port: int, address: str, name: str | None) -> BindingKey | None:
-    bindings = by_port(record(key) for key in keys).get(port)
-    found = None if bindings is None else bindings.select(address, name)
-    return None if found is None else found.key
 
 
 ALL = [
@@ -63,10 +44,10 @@ def test_each_record_is_hidden_by_the_ones_before_it(address: str, name: str | N
     """Taking the winner away lets the next one answer, down to none."""
     keys = [parse_binding_key(text) for text in ALL]
     for text in expected:
-        winner = chosen(keys, 443, address, name)
+        winner = answering(keys, 443, address, name)
         assert winner == parse_binding_key(text)
         keys.remove(parse_binding_key(text))
-    assert chosen(keys, 443, address, name) is None
+    assert answering(keys, 443, address, name) is None
 
 
 HOSTS = ["a.example", "b.example", "x.a.example", "*.example", "*.a.example", "*"]
@@ -111,4 +92,4 @@ def test_the_winner_has_the_best_rank(table: list[BindingKey], port: int, addres
     """And there is one exactly when some record applies."""
     ranked = [(found, key) for key in table if (found := rank(key, port, address, name)) is not None]
     expected = min(ranked, key=lambda pair: pair[0])[1] if ranked else None
-    assert chosen(table, port, address, name) == expected
+    assert answering(table, port, address, name) == expected

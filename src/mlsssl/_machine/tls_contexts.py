@@ -1,4 +1,7 @@
-"""Keys into an `ssl.SSLContext`, which takes them from files only, without leaving one where others can read it."""
+"""Contexts for TLS (`ssl.SSLContext`): clients by what they trust, servers by what they serve; how keys get in.
+
+A context takes keys from files only; none is left where others can read it.
+"""
 
 from __future__ import annotations
 
@@ -13,15 +16,45 @@ from typing import TYPE_CHECKING
 from mlsssl.errors import UnsupportedError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
     from cryptography import x509
 
     from mlsssl._formats.keys import PrivateKey
 
 
-def load_key_and_chain(context: ssl.SSLContext, key: PrivateKey, chain: tuple[x509.Certificate, ...]) -> None:
-    """Give a context its certificate (the first of `chain`), the chain to send, and the private key.
+def accepting_anything() -> ssl.SSLContext:
+    """A client that accepts whatever a server can send: which certificate it is, good or bad, is the question."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    # Python's own default is TLS 1.2, and a server that speaks nothing newer than TLS 1.1 is to be told so.
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    try:
+        # OpenSSL's security levels refuse small keys, SHA-1 and old protocols before anyone has seen them.
+        context.set_ciphers("ALL:@SECLEVEL=0")
+    except ssl.SSLError:
+        context.set_ciphers("DEFAULT")
+    return context
+
+
+def trusting(anchors: Iterable[bytes], *, partial_chain: bool) -> ssl.SSLContext:
+    """A client that trusts these certificates alone, and checks chain, names and dates as Python does.
+
+    Args:
+        anchors: DER.
+        partial_chain: Whether an intermediate among them is enough; OpenSSL wants to go on to a root by default.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    for anchor in anchors:
+        context.load_verify_locations(cadata=anchor)
+    if partial_chain:
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
+    return context
+
+
+def serving(key: PrivateKey, chain: Sequence[x509.Certificate]) -> ssl.SSLContext:
+    """A server with this key, its certificate (the first of `chain`) and the chain to send: TLS 1.2 and newer.
 
     Raises:
         UnsupportedError: this OpenSSL refuses the key or certificate (a security level that forbids it).
@@ -30,10 +63,13 @@ def load_key_and_chain(context: ssl.SSLContext, key: PrivateKey, chain: tuple[x5
 
     from mlsssl._formats.keys import private_key_der
 
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:
         load_der(context, [certificate.public_bytes(Encoding.DER) for certificate in chain], private_key_der(key))
     except ssl.SSLError as error:
         raise UnsupportedError(f"OpenSSL refuses this certificate or key: {error}") from None
+    return context
 
 
 def load_der(context: ssl.SSLContext, chain: Sequence[bytes], private_key: bytes) -> None:

@@ -1,27 +1,8 @@
-"""Windows' error codes by name, and what they mean at the borders that are ours: bindings and services.
-
-The names are winerror.h's. A code without a better name in our tree stays a `NativeError`; where there is one, the
-`NativeError` (function, code, name) is its `__cause__`, so the failing call can always be read off.
-"""
+"""Windows' error codes by the names of winerror.h, and the error for a call that failed with one."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-from mlsssl.errors import (
-    WINDOWS_ACCESS_DENIED,
-    AccessDeniedError,
-    BindingExistsError,
-    BindingNotFoundError,
-    InvalidInputError,
-    MlssslError,
-    NativeError,
-    ServiceError,
-    ServiceNotFoundError,
-)
-
-if TYPE_CHECKING:
-    from mlsssl.values import BindingKey
+from mlsssl.errors import WINDOWS_ACCESS_DENIED, NativeError
 
 NTE_PERM = 0x80090010
 
@@ -163,74 +144,3 @@ def is_access_denied(code: int) -> bool:
 def native_error(function: str, code: int, hint: str = "") -> NativeError:
     """The failure of a call that has no better name in our tree."""
     return NativeError(function, code, code_name(code), hint)
-
-
-def binding_failure(function: str, code: int, key: BindingKey | None = None) -> MlssslError:
-    """What a code of httpapi.dll means for a binding.
-
-    1312 is not among them: it needs a diagnosis, which `bindings.py` makes.
-
-    Args:
-        function: The call that gave the code.
-        code: It.
-        key: The binding that it was about; None when it was about none.
-    """
-    cause = native_error(function, code, f"while working on {key}" if key else "")
-    error: MlssslError = cause
-    if is_access_denied(code):
-        error = AccessDeniedError(
-            "only an administrator may do this to HTTP.sys: run it in an elevated process (Run as administrator)",
-            right="administrator",
-        )
-    elif key is not None and code == 2:
-        error = BindingNotFoundError(f"nothing is bound to {key}")
-    elif key is not None and code == 183:
-        error = BindingExistsError(f"{key} is bound already: update the binding, or remove it first")
-    elif key is not None and code == 87:
-        hint = "this Windows may not know one of the options, or the certificate's key was installed moments ago"
-        return native_error(function, code, f"HTTP.sys refuses the record for {key}; {hint}")
-    if error is not cause:
-        error.__cause__ = cause
-    return error
-
-
-_SERVICE_HINTS = {
-    2: "its program file is missing",
-    3: "its program file is missing",
-    1051: "services that need it are running; stop them first",
-    1052: "it does not take this control: some services cannot be stopped",
-    1053: "it did not answer the service manager in time",
-    1055: "the service database is locked; try again",
-    1057: "its account is not valid, or its password is wrong",
-    1058: "it is disabled, or a device it needs is; change its start type first",
-    1061: "it cannot take a control now; wait until it has finished what it is doing",
-    1068: "a service that it needs did not start",
-    1069: "it could not log on to its account; see to the account's password",
-    1072: "it is marked for deletion; close the Services window, or restart the computer",
-    1075: "a service that it needs does not exist or is marked for deletion",
-    1115: "the computer is shutting down",
-}
-
-
-def service_failure(function: str, code: int, name: str, state: str | None = None) -> MlssslError:
-    """What a code of the service control manager means for the service `name`, last seen in `state`."""
-    cause = native_error(function, code)
-    error: MlssslError
-    if is_access_denied(code):
-        error = AccessDeniedError(
-            f"this user may not do this to the service {name!r}: run it in an elevated process (Run as administrator)",
-            right="administrator",
-        )
-    elif code == 1060:
-        error = ServiceNotFoundError(
-            f"there is no service {name!r}; the key name is needed, not the name that the Services window shows",
-            service=name,
-        )
-    elif code == 123:
-        error = InvalidInputError(f"{name!r} cannot be the name of a service")
-    elif code in _SERVICE_HINTS:
-        error = ServiceError(f"service {name!r}: {_SERVICE_HINTS[code]}", service=name, state=state)
-    else:
-        return cause
-    error.__cause__ = cause
-    return error

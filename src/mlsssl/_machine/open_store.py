@@ -1,0 +1,102 @@
+"""What the open stores of both machines (`StorePort`) have in common: name, location, whether it may be changed."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+
+from mlsssl.errors import AccessDeniedError, MalformedDataError, StoreClosedError, StoreNotFoundError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from mlsssl._formats.keys import FilePrivateKey
+    from mlsssl.values import Location, Thumbprint
+
+
+class OpenStore:
+    """The part of a `StorePort` that no machine does in its own way.
+
+    Args:
+        name: As it was opened.
+        location: LocalMachine or CurrentUser.
+        writable: Whether it was opened for changing.
+        is_machine_closed: Whether the machine was closed since.
+    """
+
+    def __init__(
+        self, name: str, location: Location, *, writable: bool, is_machine_closed: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._name = name
+        self._location = location
+        self._writable = writable
+        self._is_machine_closed = is_machine_closed
+        self._closed = False
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self._where}{', closed' if self._closed else ''}>"
+
+    @property
+    def name(self) -> str:
+        """The store's name as it was opened."""
+        return self._name
+
+    @property
+    def location(self) -> Location:
+        """LocalMachine or CurrentUser."""
+        return self._location
+
+    def close(self) -> None:
+        """Refuse everything from now on; idempotent."""
+        self._closed = True
+
+    @property
+    def _where(self) -> str:
+        return f"{self._location}\\{self._name}"
+
+    def _check_open(self) -> None:
+        if self._closed or self._is_machine_closed():
+            raise StoreClosedError(f"the store {self._where} was closed")
+
+    def _check_changing(self) -> None:
+        if not self._writable:
+            # CERT_STORE_READONLY_FLAG has CertAddCertificateContextToStore answer with E_ACCESSDENIED.
+            raise AccessDeniedError(f"the store {self._where} was opened for reading only", right="write")
+        self._check_open()
+
+    def _missing(self, thumbprint: Thumbprint) -> StoreNotFoundError:
+        return StoreNotFoundError(f"there is no certificate {thumbprint} in {self._where}")
+
+
+class PfxContent(NamedTuple):
+    """What `StorePort.import_pfx` takes from a file; certificates are DER."""
+
+    certificate: bytes
+    private_key: FilePrivateKey
+    friendly_name: str | None
+    others: tuple[bytes, ...]
+
+    @property
+    def pkcs8(self) -> bytes:
+        """The key as unencrypted PKCS#8 DER."""
+        return self.private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
+
+def read_pfx(data: bytes, password: str | None) -> PfxContent:
+    """A PFX with a certificate and its private key.
+
+    Raises:
+        WrongPasswordError, MalformedDataError, UnsupportedError: as `load_pfx`; also when it holds no such pair.
+    """
+    from mlsssl._formats.pkcs12.read import load_pfx  # as much to import as all of a machine
+
+    loaded = load_pfx(data, password)
+    if loaded.certificate is None or loaded.private_key is None:
+        raise MalformedDataError("the PFX holds no certificate with its private key; add certificates one by one")
+    return PfxContent(
+        certificate=loaded.certificate.public_bytes(Encoding.DER),
+        private_key=loaded.private_key,
+        friendly_name=(loaded.friendly_name or "").replace("\0", "") or None,  # which no friendly name can hold
+        others=tuple(other.public_bytes(Encoding.DER) for other in loaded.additional),
+    )

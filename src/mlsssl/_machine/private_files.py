@@ -1,0 +1,250 @@
+"""Private files and folders: made for one user only, and refused when another account has made or may change them."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import stat
+import sys
+from pathlib import Path
+
+from mlsssl._machine import rights
+from mlsssl._machine.files import absolute, limited, patiently, translated, unnamed
+from mlsssl.errors import AccessDeniedError, InvalidInputError, MlssslError
+
+_LINKS = 40  # followed in one path before it is taken for a loop, as Linux does
+
+
+def read_private(path: Path, *, limit: int = 64 * 1024 * 1024) -> bytes:
+    """The bytes of a file that this library wrote and now acts on: nobody else may have made or changed it.
+
+    Raises:
+        NotFoundError: there is no such file.
+        AccessDeniedError: as `check_private`; or this user may not read it.
+        InvalidInputError: it is no ordinary file, or larger than `limit` bytes.
+        NativeError: it cannot be read for another reason, such as a failing disk.
+    """
+    with (
+        translated("open", path, right="read"),
+        os.fdopen(open_private(path, os.O_RDONLY), "rb") as file,
+    ):
+        data = file.read(limit + 1)
+    return limited(path, data, limit)
+
+
+def append_private(path: Path, data: bytes) -> None:
+    """Add lines to the end of a file in one write, and flush them to disk; the file is made private when missing.
+
+    What a full disk has cut short before stays, on a line of its own: who else adds lines may have gone on after it.
+
+    Raises:
+        NotFoundError: its folder does not exist.
+        AccessDeniedError: as `check_private`; or this user may not write it.
+        InvalidInputError: it is no ordinary file, or no path that can be.
+        NativeError: the disk is full, or otherwise refuses.
+    """
+    with translated("write", path, right="write"):
+        descriptor = open_private(path, os.O_RDWR | os.O_CREAT | os.O_APPEND)
+        try:
+            if data and os.fstat(descriptor).st_size:
+                os.lseek(descriptor, -1, os.SEEK_END)
+                data = data if os.read(descriptor, 1) == b"\n" else b"\n" + data
+            if os.write(descriptor, data) != len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+
+
+def check_private(path: Path, *, secret: bool = False) -> None:
+    """Refuse a file that another account made or may change; nothing when there is none.
+
+    For files that somebody else opens, such as SQLite; `read_private`, `append_private` and `lock` look at what they
+    have opened. The system's own account (root; on Windows administrators and SYSTEM) may make and change everything
+    anyway, so its files are taken. On Windows the owner alone is looked at, not the access list.
+
+    Args:
+        path: The file.
+        secret: Whether it also must not be readable by every account.
+
+    Raises:
+        AccessDeniedError: it is a symbolic link, belongs to another account, has a second name (a hard link), or
+            its mode lets others write it (or, when `secret`, every account read it). The message says whose it is
+            and what to do; `.right` is `owner` or `private file`.
+        InvalidInputError: it is no ordinary file.
+        NotFoundError, NativeError: its folder cannot be looked into.
+    """
+
+    def look() -> None:
+        try:
+            status = path.lstat()
+            owner = rights.owner_of(path, status)
+        except FileNotFoundError:
+            return
+        _check_file(path, status, owner, secret=secret)
+
+    with translated("stat", path, right="read"):
+        patiently(look)  # Windows denies access to a file that is just being deleted
+
+
+def resolved(given: str | os.PathLike[str]) -> Path:
+    """The one path behind every spelling of it: absolute, without links; on Windows in the case that it was made in.
+
+    Links of another account are not followed, so nobody else can lead this one to a file that he chose. (On Windows
+    that is left to the check of the file itself.)
+
+    Raises:
+        InvalidInputError: it is no path that can be, or its links go round in a circle.
+        AccessDeniedError: a link in it belongs to another account.
+        NotFoundError: as `absolute`.
+    """
+    path = absolute(given)
+    if sys.platform == "win32":
+        return Path(os.path.realpath(path))
+    done, left, links = Path(path.anchor), list(path.parts[1:]), 0
+    while left:
+        part = left.pop(0)
+        step = done.parent if part == ".." else done / part
+        try:
+            status = step.lstat()
+            target = step.readlink() if stat.S_ISLNK(status.st_mode) else None
+        except OSError:  # not there yet, or not ours to look at: whoever opens it says so
+            return step.joinpath(*left)
+        if target is None:
+            done = step
+            continue
+        links += 1
+        if links > _LINKS:
+            raise InvalidInputError(f"{path} cannot be the path of a file: its links go round in a circle")
+        owner = rights.owner_of(step, status)
+        if not rights.is_ours(owner):
+            raise AccessDeniedError(
+                f"{step} is a symbolic link that belongs to {rights.account_name(owner)}, and it is not "
+                f"followed; remove it, or give the path of what it leads to ({target})",
+                right="owner",
+            )
+        if target.is_absolute():
+            done = Path(target.anchor)
+            target = target.relative_to(done)
+        left[:0] = target.parts
+    return done
+
+
+def _check_file(path: Path, status: os.stat_result, owner: str, *, secret: bool = False) -> None:
+    if rights.is_link(status):
+        raise AccessDeniedError(
+            f"{path} is a link (of {rights.account_name(owner)}), and it is not followed; remove it, or give the file "
+            "that it leads to",
+            right="owner",
+        )
+    if stat.S_ISDIR(status.st_mode):
+        raise InvalidInputError(f"{path} is a folder, not a file")
+    if not stat.S_ISREG(status.st_mode):
+        raise InvalidInputError(f"{path} is no ordinary file")
+    _check_owner(path, owner)
+    if status.st_nlink > 1:
+        raise AccessDeniedError(
+            f"{path} has {status.st_nlink} names (hard links), so that it can be changed under another one; find "
+            "them (find -samefile) and leave it only one",
+            right="owner",
+        )
+    _check_mode(path, status, secret=secret)
+
+
+def _check_folder(path: Path, status: os.stat_result, owner: str) -> None:
+    if rights.is_link(status):
+        raise AccessDeniedError(
+            f"{path} is a link (of {rights.account_name(owner)}) to another place, and it is not followed; remove it",
+            right="owner",
+        )
+    if not stat.S_ISDIR(status.st_mode):
+        raise InvalidInputError(f"{path} is not a folder")
+    _check_owner(path, owner)
+    _check_mode(path, status)
+
+
+def _check_owner(path: Path, owner: str) -> None:
+    if not rights.is_ours(owner):
+        name = rights.account_name(owner)
+        raise AccessDeniedError(
+            f"{path} belongs to {name}, not to {rights.this_account()}; run this as {name}, or look into it and "
+            "remove it, or make it yours if you trust what is in it",
+            right="owner",
+        )
+
+
+def _check_mode(path: Path, status: os.stat_result, *, secret: bool = False) -> None:
+    why = rights.why_not_private(status, secret=secret)
+    if why is not None:
+        wanted = "700" if stat.S_ISDIR(status.st_mode) else "600"
+        raise AccessDeniedError(f"{path}: {why}; run: chmod {wanted} {path}", right="private file")
+
+
+def open_private(path: Path, flags: int) -> int:
+    """Open a file, made private when missing and `flags` (of `os.open`) say so, and refuse it as `check_private` does.
+
+    Raises:
+        OSError: as `os.open`.
+        AccessDeniedError, InvalidInputError: as `check_private`.
+    """
+    try:
+        descriptor = rights.open_private(path, flags)
+    except OSError as error:
+        # The system says only that it will not; whose the file is says more. Linux itself refuses links and files of
+        # others in folders like /tmp (fs.protected_symlinks, fs.protected_regular).
+        if sys.platform != "win32" and not isinstance(error, FileNotFoundError):
+            check_private(path)
+        raise
+    try:
+        _check_file(path, os.fstat(descriptor), rights.owner_of_open(descriptor))
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def make_private_file(path: Path) -> None:
+    """Make an empty file that only its owner may read, in the way `write` does, unless something is there.
+
+    Raises:
+        OSError: it cannot be made.
+    """
+    with contextlib.suppress(FileExistsError):
+        os.close(rights.create(path, private=True))
+
+
+def private_folder(path: Path, *, administrators: bool = False) -> Path:
+    """Make a folder that only its owner may enter (0700), with its parents; return it.
+
+    On Windows an access list says so: for the user, administrators and SYSTEM, handed down to what is made inside.
+    One that was there before is taken only if nobody else made it (or could put something in it); on Windows its
+    access list is set again.
+
+    Args:
+        path: Where.
+        administrators: On Windows for administrators and SYSTEM only. Elsewhere it changes nothing.
+
+    Raises:
+        AccessDeniedError: this user may not make it; or it was there, and is a link, belongs to another account, or
+            its mode lets others write in it. The message says whose it is.
+        InvalidInputError: something that is not a folder is there, or it is no path that can be.
+        NativeError: it cannot be made for another reason.
+    """
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            rights.make_folder(path, administrators=administrators)
+        except FileExistsError:
+            status = path.lstat()
+            _check_folder(path, status, rights.owner_of(path, status))
+            rights.close_folder(path, administrators=administrators)
+    except MlssslError:
+        raise
+    except PermissionError:
+        raise AccessDeniedError(f"this user may not make the folder {path}", right="write") from None
+    except (FileExistsError, NotADirectoryError):
+        raise InvalidInputError(f"{path} cannot be made: a file is in its way") from None
+    except (OSError, ValueError) as error:
+        raise unnamed("mkdir", path, error) from None
+    return path
