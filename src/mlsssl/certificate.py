@@ -107,7 +107,7 @@ class Certificate:
             check_key(private_key, pem.public_key_bytes(certificate), "certificate", hint)
         name = check_friendly_name(friendly_name)
         ordered = pem.order_chain(certificate, _all_x509(chain))
-        _fill(self, certificate, private_key, ordered, name)
+        assemble(certificate, private_key, ordered, name, into=self)
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -639,11 +639,9 @@ class Certificate:
         """
         from mlsssl._machine import tls_contexts
 
-        return tls_contexts.serving(self._need_key(), (self._certificate, *self._sent_chain()))
-
-    def _sent_chain(self) -> tuple[x509.Certificate, ...]:
-        """The chain without self-signed roots, which a server need not send (RFC 8446 section 4.4.2)."""
-        return tuple(c for c in self._chain if c.subject != c.issuer)
+        # Without self-signed roots, which a server need not send (RFC 8446 section 4.4.2).
+        sent = (one for one in self._chain if one.subject != one.issuer)
+        return tls_contexts.serving(self._need_key(), (self._certificate, *sent))
 
     # -- being a value ------------------------------------------------------------------------------------------
 
@@ -707,9 +705,14 @@ def assemble(
     key: PrivateKey | None,
     chain: tuple[x509.Certificate, ...],
     friendly_name: str | None = None,
+    *,
+    into: Certificate | None = None,
 ) -> Certificate:
     """A Certificate from parts known to fit: no checks, for they cost as much as a P-256 signature. Private."""
-    return _fill(Certificate.__new__(Certificate), certificate, key, chain, friendly_name)
+    made = Certificate.__new__(Certificate) if into is None else into
+    return set_attributes(
+        made, _certificate=certificate, _key=key, _chain=chain, _friendly_name=friendly_name, _der=None
+    )
 
 
 def card_facts(certificate: Certificate) -> CertificateFacts:
@@ -726,18 +729,6 @@ def card_facts(certificate: Certificate) -> CertificateFacts:
         validity=Validity(start=certificate.not_before, end=certificate.not_after, at=check_moment(None)),
         is_ca=foreign.read_or(False, attrgetter("is_ca"), certificate),
         is_self_issued=certificate.is_self_issued,
-    )
-
-
-def _fill(
-    made: Certificate,
-    certificate: x509.Certificate,
-    key: PrivateKey | None,
-    chain: tuple[x509.Certificate, ...],
-    friendly_name: str | None,
-) -> Certificate:
-    return set_attributes(
-        made, _certificate=certificate, _key=key, _chain=chain, _friendly_name=friendly_name, _der=None
     )
 
 

@@ -39,12 +39,7 @@ _SEE_SPECIFIC = 1066  # ERROR_SERVICE_SPECIFIC_ERROR: the service has a code of 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How time passes: for tests.
-
-    Attributes:
-        clock: Seconds, growing.
-        sleep: Waits.
-    """
+    """How time passes: for tests."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -183,8 +178,6 @@ class Service:
             InvalidInputError, ServiceError: as `stop` and `start`; when a start fails, the others are started all
                 the same, and the error names every service that is down.
         """
-        _check_timeout(timeout)
-        refuse_http_driver(self._name)
         dependents = self.stop(timeout=timeout)
         self._start_again(dependents, timeout, None)
 

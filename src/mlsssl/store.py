@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
     from typing import Literal
 
     from cryptography import x509
@@ -278,14 +277,9 @@ class Store:
         """Every listed entry whose subjectAltName matches this host, whatever its dates and key."""
         wanted = parse_name(host)
         found = []
-        with closing(self._port()) as port:
-            for record in port.records():
-                try:
-                    entry = self._entry(record)
-                    hosts = entry.certificate.hosts
-                except MalformedDataError:
-                    continue  # somebody else's damaged certificate is not a match, and no reason to stop
-                if any_matches(hosts, wanted):
+        for entry in self:
+            with suppress(MalformedDataError):  # somebody else's damaged certificate is not a match
+                if any_matches(entry.certificate.hosts, wanted):
                     found.append(entry)
         return found
 
@@ -300,7 +294,7 @@ class Store:
         provider: KeyProvider | None = None,
         trust_root: bool = False,
     ) -> StoreEntry:
-        """Add a certificate with its private key and chain; again is the same as once.
+        """Add a certificate with its private key and chain; idempotent.
 
         The intermediates of its chain go to the store CA of the same location. The private key goes in before the
         certificate; a process killed in between leaves nothing that `mlsssl recover` would not find.
@@ -450,7 +444,7 @@ class Store:
     def add_crl(
         self, crl: x509.CertificateRevocationList | bytes | str | Path
     ) -> tuple[x509.CertificateRevocationList, ...]:
-        """Add a revocation list in place of the older one that it renews; again is the same as once.
+        """Add a revocation list in place of the older one that it renews; idempotent.
 
         It renews a list of the same issuer with the same authorityKeyIdentifier and issuingDistributionPoint, a
         complete list a complete one and a delta list a delta one, as Windows' CERT_STORE_ADD_NEWER does. The new
@@ -505,9 +499,7 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -33,7 +33,6 @@ __all__ = [
     "check_moment",
     "check_store_name",
     "parse_binding_key",
-    "well_known_application",
 ]
 
 T = TypeVar("T")
@@ -171,9 +170,6 @@ class Thumbprint(bytes):
 
     def __repr__(self) -> str:
         return f"Thumbprint('{self.hex()}')"
-
-    def __reduce__(self) -> tuple[type[Thumbprint], tuple[bytes]]:
-        return (type(self), (bytes(self),))
 
 
 _IGNORED_CATEGORIES = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
@@ -621,8 +617,3 @@ WELL_KNOWN_APPLICATION_IDS = {
     uuid.UUID("5d89a20c-beab-4389-9447-324788eb944a"): "AD FS",
 }
 """Application ids whose owner is known; any other GUID is somebody's own."""
-
-
-def well_known_application(app_id: uuid.UUID) -> str | None:
-    """The owner of a well-known application id, or None."""
-    return WELL_KNOWN_APPLICATION_IDS.get(app_id)

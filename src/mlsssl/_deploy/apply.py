@@ -190,7 +190,8 @@ def run(task: Task, records: ChangeRecords) -> Outcome:
     try:
         records.begin(change)
         change = _carry_out(port, records, task, change, done.append)
-        audit_log.add(change, result="done")  # who keeps an audit log wants no change that is not in it
+        if change.audit_log is not None:
+            audit_log.add(change, result="done")  # who keeps one wants no change that is not in it
         records.finish(change)
     except recovery.FAILURES as error:
         failure = _after_failure(port, records, change, error, done)
@@ -232,7 +233,8 @@ def undo_change(machine: HasPort | None, change: Change) -> Outcome[Binding | No
             )
         if current != change.before:
             _refuse_hopeless(port, change)
-        audit_log.try_to_open(change.audit_log)
+        if change.audit_log is not None:
+            audit_log.try_to_open(change.audit_log)
         turned = records.turn_back(replace(change, verb="undo", services=()))
         try:
             if recovery.settle(port, turned, say=done.append):

@@ -215,7 +215,8 @@ def _execute(plan: Plan, records: ChangeRecords) -> Outcome:
     if not request.force and not kept:
         plan.report.raise_for_errors()
     if plan.changes:
-        audit_log.try_to_open(request.audit_log)
+        if request.audit_log is not None:
+            audit_log.try_to_open(request.audit_log)
         _note_superseded(request, task.change)
     return run(task, records)
 

@@ -88,7 +88,9 @@ def checked(arguments: Mapping[str, Any]) -> Request:
         check_type(service, str, "a service name is text")
     if isinstance(certificate, StoreEntry) and store is None:
         store = certificate.store_name
-    at = given.get("at")
+    at, file = given.get("at"), given.get("audit_log")
+    if file is not None or arguments.get("trail") is not None:
+        file = audit_log.check(audit_log.given(arguments))
     given.update(
         key=key,
         store=None if store is None else check_store_name(store),
@@ -96,7 +98,7 @@ def checked(arguments: Mapping[str, Any]) -> Request:
         options=options if options is None or callable(options) else check_options(options),
         friendly_name=check_friendly_name(given.get("friendly_name")),
         restart=restart,
-        audit_log=audit_log.check(audit_log.given(arguments)),
+        audit_log=file,
         at=None if at is None else check_moment(at),
     )
     return Request(**given)
