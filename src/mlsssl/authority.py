@@ -68,10 +68,7 @@ class CertificateAuthority:
     crl_url: str | None
 
     def __init__(self, certificate: Certificate, *, crl_url: str | None = None) -> None:
-        if not isinstance(certificate, Certificate):
-            raise InvalidInputError(
-                f"a Certificate is needed, not {type(certificate).__name__}; CertificateAuthority.load reads a file"
-            )
+        check_type(certificate, Certificate, "a Certificate is needed (CertificateAuthority.load reads a file)")
         key = certificate.private_key
         if key is None:
             raise InvalidInputError(f"an authority needs its private key, and there is none with {certificate!r}")

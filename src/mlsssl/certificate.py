@@ -96,11 +96,8 @@ class Certificate:
         chain: Iterable[x509.Certificate | Certificate] = (),
         friendly_name: str | None = None,
     ) -> None:
-        if not isinstance(certificate, x509.Certificate):
-            raise InvalidInputError(
-                f"a cryptography.x509.Certificate is needed, not {type(certificate).__name__}; "
-                "Certificate.load reads a file, Certificate.from_bytes bytes"
-            )
+        expected = "a cryptography.x509.Certificate is needed (Certificate.load reads a file, from_bytes bytes)"
+        check_type(certificate, x509.Certificate, expected)
         pem.probe(certificate)
         if private_key is not None:
             hint = "; look for the key that was made with the certificate request"
@@ -191,11 +188,8 @@ class Certificate:
     @classmethod
     def from_pem(cls, data: bytes | str, *, password: str | None = None) -> Certificate:
         """From PEM text: certificates in any order, and the private key if it is there. Errors as `load`."""
-        if not isinstance(data, (str, bytes, bytearray, memoryview)):
-            raise InvalidInputError(
-                f"text or bytes are needed, not {type(data).__name__}; Certificate.load takes a path"
-            )
-        text = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
+        text = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+        text = check_data(text, "text or bytes are needed (Certificate.load takes a path)")
         if b"-----BEGIN" not in text:
             raise MalformedDataError("this is not PEM: there is no line that says -----BEGIN")
         return cls.from_bytes(text, password=password)

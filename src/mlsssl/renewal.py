@@ -12,9 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from cryptography import x509
 
 from mlsssl._changes import audit_log, recovery
-from mlsssl._deploy.plan import carry_out, only_plan
+from mlsssl._deploy.plan import Snapshot, carry_out, only_plan
 from mlsssl._deploy.request import checked
-from mlsssl._deploy.snapshot import Snapshot
 from mlsssl._formats import pem
 from mlsssl._issue.keys import check_key_type
 from mlsssl._messages.arguments import check_type, items_of
@@ -191,7 +190,7 @@ def _in_place_of(binding: Binding, entry: StoreEntry, old: Certificate, new: Cer
         "verb": "renew",
         "key": binding.key,
         "certificate": new,
-        "store": binding.store_name or "MY",
+        "store": binding.record.store,
         "friendly_name": new.friendly_name if new.friendly_name is not None else entry.friendly_name,
         "exportable": entry.key is not None and entry.key.exportable is True,
         "provider": _provider(entry, new),
@@ -209,11 +208,11 @@ def check_grace(grace: dt.timedelta) -> None:
 def _bound_entry(binding: Binding, machine: HasPort | None) -> StoreEntry:
     if binding.thumbprint is None:
         raise InvalidInputError(f"{binding.key} names no certificate: renew the file in the Central Certificate Store")
-    found = Store.open(binding.store_name or "MY", machine=machine).find(thumbprint=binding.thumbprint)
+    found = Store.open(binding.record.store, machine=machine).find(thumbprint=binding.thumbprint)
     if found is None:
         raise StoreNotFoundError(
             f"{binding.key} is bound to {binding.thumbprint}, which is not in "
-            f"LocalMachine\\{binding.store_name or 'MY'}; deploy a certificate for its names instead"
+            f"LocalMachine\\{binding.record.store}; deploy a certificate for its names instead"
         )
     return found
 

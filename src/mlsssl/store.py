@@ -317,11 +317,7 @@ class Store:
             UnsupportedError: the machine cannot keep such a key; or something would go into CurrentUser's Root, for
                 which Windows asks the user in a dialog, in a service without end.
         """
-        if not isinstance(certificate, Certificate):
-            raise InvalidInputError(
-                f"a Certificate is needed, not {type(certificate).__name__}; Certificate.load reads one from a file, "
-                "import_pfx takes a PFX as it is"
-            )
+        check_type(certificate, Certificate, "a Certificate is needed (import_pfx takes a PFX as it is)")
         refuse_users_roots("Root" if trust_root else self._name, self._location)
         self._add_chain((c.to_der() for c in certificate.chain), trust_root=trust_root)
         private_key = certificate.private_key

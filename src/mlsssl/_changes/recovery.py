@@ -40,16 +40,11 @@ FAILURES: tuple[type[BaseException], ...] = (Exception, KeyboardInterrupt, Syste
 NOTHING: Callable[[str], None] = lambda line: None  # noqa: E731  # a default argument
 
 
-def records_of(port: MachinePort) -> ChangeRecords:
-    """The records of changes of this machine."""
-    return ChangeRecords(port.state_folder)
-
-
 @contextlib.contextmanager
 def looking(port: MachinePort) -> Iterator[ChangeRecords]:
     """Hold the machine's lock, with what a killed change left still in its records; `BindingError` after a minute."""
     with port.lock(LOCK, timeout=LOCK_TIMEOUT):
-        yield records_of(port)
+        yield ChangeRecords(port.state_folder)
 
 
 @contextlib.contextmanager
@@ -86,7 +81,7 @@ def left_over(port: MachinePort) -> tuple[tuple[Pending, ...], bool]:
 
     `AccessDeniedError` when this user may not look into the state folder.
     """
-    records = records_of(port)
+    records = ChangeRecords(port.state_folder)
     if not records.pending():
         return (), False
     try:
@@ -118,11 +113,6 @@ def pending_of(port: MachinePort, key: BindingKey) -> BindingError | None:
 
 def _with_keys(found: list[tuple[Pending, str]]) -> list[tuple[BindingKey | None, BindingError]]:
     return [(None if one.change is None else one.change.key, BindingError(text)) for one, text in found]
-
-
-def same_store(one: str | None, other: str | None) -> bool:
-    """Whether two store names of binding records mean the same store: no name is MY, and case does not count."""
-    return (one or "MY").casefold() == (other or "MY").casefold()
 
 
 # -- replacing a binding ------------------------------------------------------------------------------------------

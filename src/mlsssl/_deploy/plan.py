@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import uuid
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mlsssl._changes import audit_log, recovery
@@ -13,7 +14,8 @@ from mlsssl._changes.record import Addition, Change, Mark, Was
 from mlsssl._changes.superseded import Superseded, SupersededFile
 from mlsssl._deploy import preflight
 from mlsssl._deploy.apply import Task, is_standard, look, run
-from mlsssl._deploy.snapshot import Snapshot
+from mlsssl._machine import find
+from mlsssl._machine.authorities import read_authorities_if_crls
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import as_dict, to_json
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
     from mlsssl._changes.record import ChangeRecords
     from mlsssl._deploy.apply import Outcome
     from mlsssl._deploy.request import Request
+    from mlsssl._machine.authorities import Authorities
     from mlsssl._machine.ports import MachinePort, StoreRecord
     from mlsssl._notebook.cards import Printer
     from mlsssl.values import BindingKey, Thumbprint
@@ -185,6 +188,48 @@ def _fields(binding: Binding | None) -> dict[str, str | None]:
     }
 
 
+class Snapshot:
+    """What planning has seen of a machine; each thing is read when it is first asked for, and not again.
+
+    Carrying a plan out and recovering read the machine itself, late.
+    """
+
+    def __init__(self, port: MachinePort) -> None:
+        self._port = port
+        self._stored: dict[tuple[str, Thumbprint], StoreRecord | None] = {}
+        self._authorities: dict[str, Authorities | None] = {}
+
+    def for_the_next(self) -> Snapshot:
+        """For planning the next of several changes: the same authorities and other bindings; certificates anew."""
+        made = Snapshot(self._port)
+        made._authorities = self._authorities
+        made.bindings = self.bindings
+        return made
+
+    @cached_property
+    def bindings(self) -> tuple[BindingRecord, ...]:
+        """Every binding."""
+        return tuple(self._port.bindings.all())
+
+    def binding(self, key: BindingKey) -> BindingRecord | None:
+        """The binding of this key, in whatever spelling, as it is now; None without."""
+        return self._port.bindings.find(key)
+
+    def certificate(self, store: str, thumbprint: Thumbprint) -> StoreRecord | None:
+        """The certificate in a LocalMachine store; None when it, or the store, is not there."""
+        name = (store.casefold(), thumbprint)
+        if name not in self._stored:
+            self._stored[name] = find.certificate(self._port, store, thumbprint)
+        return self._stored[name]
+
+    def authorities(self, store: str) -> Authorities | None:
+        """The authorities in the machine's stores, and the revocation lists in `store` too; None without any list."""
+        name = store.casefold()
+        if name not in self._authorities:
+            self._authorities[name] = read_authorities_if_crls(self._port, store)
+        return self._authorities[name]
+
+
 def carry_out(request: Request, *, snapshot: Snapshot | None = None) -> Outcome:
     """Plan the deployment and do it under the machine's lock, then look at what listens.
 
@@ -243,7 +288,7 @@ def make_plan(request: Request, snapshot: Snapshot | None = None, *, app_id: uui
     if expected is not None and (
         before is None
         or before.thumbprint != expected.thumbprint
-        or not recovery.same_store(before.store_name, expected.store_name)
+        or before.store.casefold() != expected.store.casefold()
     ):
         raise BindingError(f"{request.key} was changed while its new certificate was made; nothing was done")
     store = request.store or "MY"
@@ -254,9 +299,7 @@ def make_plan(request: Request, snapshot: Snapshot | None = None, *, app_id: uui
     conflicting = None if before == after else before
     if conflicting is not None and request.on_conflict == "keep":
         additions, after = (), before
-    marks: tuple[Mark, ...] = ()
-    if request.older not in (None, certificate) and before is not None:
-        marks = tuple(_marks(snapshot, before, certificate.thumbprint))
+    marks = tuple(_marks(snapshot, request, before, certificate))
     for service in request.restart:
         port.services.query(service)  # it exists, or this raises before anything is done
     findings = [*_findings(snapshot, request, certificate, stored, before, store)]
@@ -373,19 +416,21 @@ def _after(
     return replace(
         before,
         thumbprint=thumbprint,
-        store_name=before.store_name if recovery.same_store(before.store_name, store) else store,
+        store_name=before.store_name if before.store.casefold() == store.casefold() else store,
         app_id=before.app_id if request.app_id is None else request.app_id,
         options=options,
     )
 
 
-def _marks(snapshot: Snapshot, before: BindingRecord, newer: Thumbprint) -> Iterator[Mark]:
-    store = before.store_name or "MY"
-    if before.thumbprint is None or before.thumbprint == newer:
+def _marks(
+    snapshot: Snapshot, request: Request, before: BindingRecord | None, certificate: Certificate
+) -> Iterator[Mark]:
+    newer = certificate.thumbprint
+    if request.older in (None, certificate) or before is None or before.thumbprint in (None, newer):
         return
-    stored = snapshot.certificate(store, before.thumbprint)
+    stored = snapshot.certificate(before.store, before.thumbprint)
     if stored is not None and stored.renewed_by != newer:
-        yield Mark(store=store, thumbprint=before.thumbprint, before=stored.renewed_by, after=newer)
+        yield Mark(store=before.store, thumbprint=before.thumbprint, before=stored.renewed_by, after=newer)
 
 
 def _findings(
@@ -399,7 +444,7 @@ def _findings(
     at = request.at or dt.datetime.now(dt.timezone.utc)
     bound = None
     if before is not None and before.thumbprint is not None:
-        old = snapshot.certificate(before.store_name or "MY", before.thumbprint)
+        old = snapshot.certificate(before.store, before.thumbprint)
         with contextlib.suppress(MalformedDataError):  # it goes, and can be compared with nothing
             bound = None if old is None else Certificate.from_der(old.certificate)
     host, authorities = preflight.host_of(request.key, request.host), snapshot.authorities(store)
