@@ -225,9 +225,7 @@ class Binding:
 
         Raises:
             BindingNotFoundError: nothing is bound to this key.
-            AccessDeniedError: not administrator.
-            BindingError: somebody else has been changing this machine's bindings for a minute; or an earlier change of
-                this key is pending and can be neither finished nor taken back: the message says how to give it up.
+            AccessDeniedError, BindingError: as `add`.
         """
         recovery.remove_record(port_of(self._machine), self.key)
 

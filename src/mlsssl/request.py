@@ -187,8 +187,7 @@ class CertificateRequest:
 
         Raises:
             InvalidInputError: there is no private key, or an empty password.
-            NotFoundError: the folder is not there.
-            AccessDeniedError: it may not be written.
+            NotFoundError, AccessDeniedError: as `save`.
         """
         if self._key is None:
             raise InvalidInputError(f"there is no private key with {self!r}")

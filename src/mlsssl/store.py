@@ -478,10 +478,7 @@ class Store:
 
         Raises:
             StoreNotFoundError: it is not there; of several, none was removed then.
-            MalformedDataError: there is no list in it, or one cannot be read.
-            NotFoundError: a path was given, and there is no such file.
-            AccessDeniedError: this user may not change the store, or not read the file.
-            StoreClosedError: the store is closed.
+            MalformedDataError, NotFoundError, AccessDeniedError, StoreClosedError: as `add_crl`.
         """
         with closing(self._port(write=True)) as port:
             revocation_lists.remove(port, crl)

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = [
-    "WELL_KNOWN_APPLICATION_IDS",
     "BindingFamily",
     "BindingKey",
     "BindingOptions",
@@ -28,11 +27,6 @@ __all__ = [
     "Location",
     "ScopedCcs",
     "Thumbprint",
-    "check_friendly_name",
-    "check_location",
-    "check_moment",
-    "check_store_name",
-    "parse_binding_key",
 ]
 
 T = TypeVar("T")

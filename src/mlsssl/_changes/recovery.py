@@ -37,8 +37,6 @@ LOCK_TIMEOUT = 60.0
 FAILURES: tuple[type[BaseException], ...] = (Exception, KeyboardInterrupt, SystemExit)
 """What is undone at once. Anything else is the end of the process, which touches nothing more on its way out."""
 
-NOTHING: Callable[[str], None] = lambda line: None  # noqa: E731  # a default argument
-
 
 @contextlib.contextmanager
 def looking(port: MachinePort) -> Iterator[ChangeRecords]:
@@ -161,11 +159,12 @@ def exchange(port: MachinePort, records: ChangeRecords, before: BindingRecord, a
         refuse_ccs_options(one)  # what could not be put back is not taken away
     change = Change("update", before.key, before=before, after=after)
     records.begin(change)
+    done: list[str] = []
     try:
         put(port.bindings, before, after)
     except FAILURES as error:
         try:
-            take_back(port, change)
+            take_back(port, change, say=done.append)
             records.finish(change, keep=False)
         except MlssslError as second:
             message = (
@@ -239,7 +238,7 @@ def has_happened(change: Change, current: BindingRecord | None) -> bool:
 # -- taking back --------------------------------------------------------------------------------------------------
 
 
-def take_back(port: MachinePort, change: Change, *, say: Callable[[str], None] = NOTHING) -> None:
+def take_back(port: MachinePort, change: Change, *, say: Callable[[str], None]) -> None:
     """Bring the machine back to how it was before `change`; may be called again after it failed or was killed.
 
     Certificates that the change added go with their keys, unless a binding uses them meanwhile. A binding that
@@ -343,7 +342,7 @@ def why_unusable(port: MachinePort, record: BindingRecord | None) -> tuple[Diagn
     return port.diagnose(record.thumbprint, record.store)
 
 
-def settle(port: MachinePort, change: Change, *, say: Callable[[str], None] = NOTHING) -> bool:
+def settle(port: MachinePort, change: Change, *, say: Callable[[str], None]) -> bool:
     """Finish `change` or take it back, whichever leaves a binding that works; may be called again.
 
     Forwards once the binding is the new one, unless it is being taken back; also then, when the old binding cannot be
@@ -382,9 +381,8 @@ class Stuck:
         """What is the matter and what to do, in one sentence."""
         state = "" if self.state is None else f"{self.state}; "
         return (
-            f"{self.pending.title} is still pending: {state}{str(self.error) or type(self.error).__name__}; "
-            f"remove the reason "
-            f"and run `mlsssl recover`, or give it up and leave the machine as it is with "
+            f"{self.pending.title} is still pending: {state}{str(self.error) or type(self.error).__name__}; remove the "
+            "reason and run `mlsssl recover`, or give it up and leave the machine as it is with "
             f"`mlsssl recover --abandon {self.pending.name}`"
         )
 

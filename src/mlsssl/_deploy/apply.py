@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from mlsssl.certificate import Certificate
     from mlsssl.values import BindingKey, Thumbprint
 
-__all__ = ["Failure", "Outcome"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
@@ -194,12 +192,12 @@ def run(task: Task, records: ChangeRecords) -> Outcome:
             audit_log.add(change, result="done")  # who keeps one wants no change that is not in it
         records.finish(change)
     except recovery.FAILURES as error:
-        failure = _after_failure(port, records, change, error, done)
-        if not isinstance(error, Exception):  # KeyboardInterrupt and SystemExit are the caller's own
-            if failure.to_do:
-                clean_logger("mlsssl").error("%s: %s", port.description, failure)
-            raise
-        raise DeploymentError(str(failure), failure=failure) from error
+        failed, to_do = _after_failure(port, records, change, error, done)
+        if isinstance(error, Exception):
+            raise failed from error
+        if to_do:
+            clean_logger("mlsssl").error("%s: %s", port.description, failed)
+        raise  # KeyboardInterrupt and SystemExit are the caller's own
     return _outcome(change, task.request.machine, done=tuple(done), findings=task.findings)
 
 
@@ -231,8 +229,14 @@ def undo_change(machine: HasPort | None, change: Change) -> Outcome[Binding | No
                 f"{change.key} was changed since {change.title}; nothing was undone, for that change would be lost: "
                 "deploy the certificate that it shall have instead, which keeps its options"
             )
-        if current != change.before:
-            _refuse_hopeless(port, change)
+        hopeless = recovery.why_unusable(port, change.before) if current != change.before else ()
+        if hopeless and change.before is not None:
+            raise UnusableCertificateError(
+                f"{change.title} cannot be undone, for the old binding with {change.before.thumbprint} cannot be set "
+                f"again (1312): {hopeless[0]}. Nothing was undone. Without that certificate, deploy another one to "
+                f"{change.key}",
+                diagnosis=hopeless,
+            )
         if change.audit_log is not None:
             audit_log.try_to_open(change.audit_log)
         turned = records.turn_back(replace(change, verb="undo", services=()))
@@ -242,34 +246,20 @@ def undo_change(machine: HasPort | None, change: Change) -> Outcome[Binding | No
         except recovery.FAILURES as error:
             if not isinstance(error, Exception):
                 raise
-            failure = _undo_stopped(port, records, turned, error, done)
-            raise DeploymentError(str(failure), failure=failure) from error
+            raise _undo_stopped(port, records, turned, error, done) from error
         _end_undo(port, records, turned, done)
     before, after = _binding(change.after, machine), _binding(change.before, machine)
     key = change.key
     return Outcome(verb="undo", key=key, changed=bool(done), before=before, after=after, done=tuple(done))
 
 
-def _refuse_hopeless(port: MachinePort, change: Change) -> None:
-    """Raise when the machine would not have the old binding again."""
-    diagnosis = recovery.why_unusable(port, change.before)
-    if diagnosis:
-        assert change.before is not None
-        raise UnusableCertificateError(
-            f"{change.title} cannot be undone, for the old binding with {change.before.thumbprint} cannot be set again "
-            f"(1312): {diagnosis[0]}. Nothing was undone. Without that certificate, deploy another one to {change.key}",
-            diagnosis=diagnosis,
-        )
-
-
 def _undo_stopped(
     port: MachinePort, records: ChangeRecords, turned: Change, error: Exception, done: list[str]
-) -> Failure:
+) -> DeploymentError:
     """What to say about an undo that stopped; it is forgotten when it had not begun to show."""
-    state = _state(port, turned)
     now = recovery.in_force(port, turned)
     to_do = [f"{now}: run `mlsssl recover`, which goes on with the undo; {_give_up(turned)}"]
-    if state == "new":  # the binding comes first, so nothing else was touched
+    if _state(port, turned) == "new":  # the binding comes first, so nothing else was touched
         with contextlib.suppress(MlssslError):
             records.finish(turned, keep=False)
             to_do = []
@@ -291,8 +281,7 @@ def _end_undo(port: MachinePort, records: ChangeRecords, turned: Change, done: l
         to_do.append(f"the undo is done, but its record stays ({error}): run `mlsssl recover`; {_give_up(turned)}")
         first = first or error
     if first is not None:
-        failure = _failure(port, turned, str(first), done, to_do)
-        raise DeploymentError(str(failure), failure=failure) from first
+        raise _failure(port, turned, str(first), done, to_do) from first
 
 
 def _give_up(change: Change) -> str:
@@ -377,8 +366,8 @@ def _with_running_services(port: MachinePort, task: Task) -> Change:
 
 def _after_failure(
     port: MachinePort, records: ChangeRecords, change: Change, error: BaseException, done: list[str]
-) -> Failure:
-    """Take back what was done, and say what is left."""
+) -> tuple[DeploymentError, list[str]]:
+    """Take back what was done, and say what is left: all of it, and what a person must do."""
     undone: list[str] = []
     to_do: list[str] = []
     reason = str(error) or type(error).__name__
@@ -403,13 +392,13 @@ def _after_failure(
     started, down = recovery.start_services(port, change)
     undone += started
     to_do += down
-    return _failure(port, change, reason, done, to_do, undone)
+    return _failure(port, change, reason, done, to_do, undone), to_do
 
 
 def _failure(
     port: MachinePort, change: Change, reason: str, done: list[str], to_do: list[str], undone: Sequence[str] = ()
-) -> Failure:
-    return Failure(
+) -> DeploymentError:
+    failure = Failure(
         verb=change.verb,
         key=str(change.key),
         reason=reason,
@@ -418,6 +407,7 @@ def _failure(
         to_do=tuple(to_do),
         state=_state(port, change),
     )
+    return DeploymentError(str(failure), failure=failure)
 
 
 def _end_failed(records: ChangeRecords, change: Change, reason: str, new: bool) -> list[str]:

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from mlsssl._notebook.cards import Printer
     from mlsssl.values import BindingKey, Thumbprint
 
-__all__ = ["Plan", "Step"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
