@@ -240,8 +240,7 @@ class Binding:
         """The same binding with another certificate; everything else is kept, unknown bits too."""
         if store is None:
             store = certificate.store_name if isinstance(certificate, StoreEntry) else self.store_name
-        record = replace(self.record, thumbprint=thumbprint_of(certificate), store_name=store)
-        return self._changed(record)
+        return self._changed(replace(self.record, thumbprint=thumbprint_of(certificate), store_name=store))
 
     def with_options(self, options: BindingOptions) -> Binding:
         """The same binding with other options."""

@@ -361,10 +361,9 @@ class Store:
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             data = files.read(files.path_of(data))
-        content = bytes(data)
         refuse_users_roots("Root" if trust_root else self._name, self._location)
         with closing(self._port(write=True)) as port:
-            record, others = port.import_pfx(content, password, exportable=exportable, friendly_name=friendly_name)
+            record, others = port.import_pfx(bytes(data), password, exportable=exportable, friendly_name=friendly_name)
         self._add_chain(others, trust_root=trust_root)
         return self._entry(record)
 
