@@ -18,7 +18,7 @@ from mlsssl.binding import binding_of
 from mlsssl.certificate import Certificate
 from mlsssl.errors import AccessDeniedError, MalformedDataError
 from mlsssl.store import Store, key_words
-from mlsssl.values import check_moment, well_known_application
+from mlsssl.values import WELL_KNOWN_APPLICATION_IDS, check_moment
 
 if TYPE_CHECKING:
     import uuid
@@ -243,7 +243,7 @@ class _Look:
             AuditRow(
                 key=record.key,
                 app_id=app_id,
-                owner=well_known_application(app_id) or f"{{{app_id}}}",
+                owner=WELL_KNOWN_APPLICATION_IDS.get(app_id) or f"{{{app_id}}}",
                 thumbprint=record.thumbprint,
                 store=record.store if record.thumbprint is not None else None,
             ),

@@ -97,18 +97,15 @@ class Certificate:
         chain: Iterable[x509.Certificate | Certificate] = (),
         friendly_name: str | None = None,
     ) -> None:
-        if not isinstance(certificate, x509.Certificate):
-            raise InvalidInputError(
-                f"a cryptography.x509.Certificate is needed, not {type(certificate).__name__}; "
-                "Certificate.load reads a file, Certificate.from_bytes bytes"
-            )
+        expected = "a cryptography.x509.Certificate is needed (Certificate.load reads a file, from_bytes bytes)"
+        check_type(certificate, x509.Certificate, expected)
         pem.probe(certificate)
         if private_key is not None:
             hint = "; look for the key that was made with the certificate request"
             check_key(private_key, pem.public_key_bytes(certificate), "certificate", hint)
         name = check_friendly_name(friendly_name)
         ordered = pem.order_chain(certificate, _all_x509(chain))
-        _fill(self, certificate, private_key, ordered, name)
+        assemble(certificate, private_key, ordered, name, into=self)
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -192,11 +189,8 @@ class Certificate:
     @classmethod
     def from_pem(cls, data: bytes | str, *, password: str | None = None) -> Certificate:
         """From PEM text: certificates in any order, and the private key if it is there. Errors as `load`."""
-        if not isinstance(data, (str, bytes, bytearray, memoryview)):
-            raise InvalidInputError(
-                f"text or bytes are needed, not {type(data).__name__}; Certificate.load takes a path"
-            )
-        text = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
+        text = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+        text = check_data(text, "text or bytes are needed (Certificate.load takes a path)")
         if b"-----BEGIN" not in text:
             raise MalformedDataError("this is not PEM: there is no line that says -----BEGIN")
         return cls.from_bytes(text, password=password)
@@ -640,11 +634,9 @@ class Certificate:
         """
         from mlsssl._machine import tls_contexts
 
-        return tls_contexts.serving(self._need_key(), (self._certificate, *self._sent_chain()))
-
-    def _sent_chain(self) -> tuple[x509.Certificate, ...]:
-        """The chain without self-signed roots, which a server need not send (RFC 8446 section 4.4.2)."""
-        return tuple(c for c in self._chain if c.subject != c.issuer)
+        # Without self-signed roots, which a server need not send (RFC 8446 section 4.4.2).
+        sent = (one for one in self._chain if one.subject != one.issuer)
+        return tls_contexts.serving(self._need_key(), (self._certificate, *sent))
 
     # -- being a value ------------------------------------------------------------------------------------------
 
@@ -718,9 +710,14 @@ def assemble(
     key: PrivateKey | None,
     chain: tuple[x509.Certificate, ...],
     friendly_name: str | None = None,
+    *,
+    into: Certificate | None = None,
 ) -> Certificate:
     """A Certificate from parts known to fit: no checks, for they cost as much as a P-256 signature. Private."""
-    return _fill(Certificate.__new__(Certificate), certificate, key, chain, friendly_name)
+    made = Certificate.__new__(Certificate) if into is None else into
+    return set_attributes(
+        made, _certificate=certificate, _key=key, _chain=chain, _friendly_name=friendly_name, _der=None
+    )
 
 
 def card_title(certificate: Certificate) -> str:
@@ -736,18 +733,6 @@ def card_validity(certificate: Certificate) -> Validity:
     from mlsssl._notebook.cards import Validity
 
     return Validity(start=certificate.not_before, end=certificate.not_after, at=check_moment(None))
-
-
-def _fill(
-    made: Certificate,
-    certificate: x509.Certificate,
-    key: PrivateKey | None,
-    chain: tuple[x509.Certificate, ...],
-    friendly_name: str | None,
-) -> Certificate:
-    return set_attributes(
-        made, _certificate=certificate, _key=key, _chain=chain, _friendly_name=friendly_name, _der=None
-    )
 
 
 def _load_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:

@@ -178,8 +178,7 @@ def recover(*, machine: HasPort | None = None, abandon: BindingKey | str | None 
     """
     wanted = abandon
     port = port_of(machine)
-    with port.lock(recovery.LOCK, timeout=recovery.LOCK_TIMEOUT):
-        records = recovery.records_of(port)
+    with recovery.looking(port) as records:
         names = {one.name for one in records.pending()}  # a stranger's key is known by no other text
         if isinstance(abandon, str) and abandon not in names and not record.is_record(abandon):
             wanted = bound_key(abandon, machine)

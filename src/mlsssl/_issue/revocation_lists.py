@@ -38,9 +38,9 @@ def build_crl(
 ) -> x509.CertificateRevocationList:
     """A full revocation list of one authority, whose key usage must allow cRLSign.
 
-    Each certificate is revoked by its serial number, an aware moment, and a reason (a name of `REVOCATION_REASONS`, or None). The
-    CRL number, 0 to 2^159 - 1, must grow from list to list, which is the caller's task; `kept` are entries of an
-    earlier list, as they are.
+    Each certificate is revoked by its serial number, an aware moment, and a reason (a name of `REVOCATION_REASONS`, or
+    None). The CRL number, 0 to 2^159 - 1, must grow from list to list, which is the caller's task; `kept` are entries
+    of an earlier list, as they are.
 
     Raises:
         InvalidInputError: an argument out of its range, a serial number twice, or an authority that may not sign.
