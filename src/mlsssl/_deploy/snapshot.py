@@ -8,7 +8,7 @@ from __future__ import annotations
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mlsssl._machine import find
+from mlsssl._machine import stores
 from mlsssl._machine.authorities import read_authorities_if_crls
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ class Snapshot:
         """The certificate in a LocalMachine store; None when it, or the store, is not there."""
         name = (store.casefold(), thumbprint)
         if name not in self._stored:
-            self._stored[name] = find.certificate(self._port, store, thumbprint)
+            self._stored[name] = stores.certificate(self._port, store, thumbprint)
         return self._stored[name]
 
     def authorities(self, store: str) -> Authorities | None:

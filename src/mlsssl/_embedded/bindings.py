@@ -7,7 +7,9 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mlsssl._embedded.diagnosis import diagnose
+from mlsssl._embedded.database import folded
+from mlsssl._embedded.stores import KEY_COLUMNS, KEY_KINDS, key_state
+from mlsssl._machine.diagnosis import about_key, about_place
 from mlsssl._machine.ports import BindingRecord, refuse_ccs_options, sort_key
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import (
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from mlsssl._embedded.database import Database, Row, Value
+    from mlsssl._machine.ports import Diagnosis
     from mlsssl.values import BindingKey
 
 _COLUMNS = (
@@ -229,3 +232,31 @@ def _key(family: BindingFamily, host: str, port: int) -> BindingKey:
     if family is BindingFamily.SCOPED_CCS:
         return ScopedCcs.as_stored(host, port)
     return CcsPort(port)
+
+
+def diagnose(database: Database, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
+    """Every cause of 1312 that holds, likeliest first; empty when HTTP.sys can use the certificate.
+
+    Two lookups by index; callers that want one consistent look hold a transaction.
+    """
+    rows = database.query(
+        f"SELECT location, name, folded, {KEY_COLUMNS}"  # noqa: S608
+        " FROM certificates JOIN stores ON stores.id = store LEFT JOIN keys USING (container)"
+        " WHERE thumbprint = ? ORDER BY location DESC, name",
+        (bytes(thumbprint),),
+        columns="ttt" + KEY_KINDS,
+    )
+    wanted = folded(store_name)
+    for location, _, compared, *key_row in rows:
+        if location == "LocalMachine" and compared == wanted:
+            key = key_state(tuple(key_row), location)
+            if key is not None and key.usable and key.machine_keyset:
+                return ()
+            return about_key(
+                container=None if key is None else key.container,
+                key_exists=key_row[2] is not None,
+                persisted=bool(key_row[6]),
+                machine_keyset=bool(key_row[3]),
+                matches=key_row[5] == key_row[0],
+            )
+    return about_place([(location, name) for location, name, *_ in rows], store_name)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlsssl._embedded.digests import issuer_digest, subject_digest
+from mlsssl._embedded.stores import issuer_digest, subject_digest
 from mlsssl._formats import foreign
 from mlsssl._formats.pem import readable
 

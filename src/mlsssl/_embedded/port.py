@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl._embedded import diagnosis, schema
-from mlsssl._embedded.bindings import EmbeddedBindings
-from mlsssl._embedded.database import Database
+from mlsssl._embedded.bindings import EmbeddedBindings, diagnose
+from mlsssl._embedded.database import Database, folded
 from mlsssl._embedded.services import EmbeddedServices
 from mlsssl._embedded.stores import EmbeddedStore
-from mlsssl._machine import files, locks, private_files
+from mlsssl._machine import files, private_files
 from mlsssl._machine.ports import MACHINE_VARIABLE
 from mlsssl._messages.arguments import check_password
 from mlsssl.errors import AccessDeniedError, StoreNotFoundError
@@ -122,7 +121,7 @@ class EmbeddedPort:
                 if number is None:
                     self._database.query(
                         "INSERT INTO stores (location, name, folded) VALUES (?, ?, ?)",
-                        (location, name, schema.folded(name)),
+                        (location, name, folded(name)),
                     )
                     number = self._find_store(name, location)
         assert number is not None
@@ -130,13 +129,13 @@ class EmbeddedPort:
 
     def _find_store(self, name: str, location: str) -> int | None:
         row = self._database.query_one(
-            "SELECT id FROM stores WHERE location = ? AND folded = ?", (location, schema.folded(name)), columns="i"
+            "SELECT id FROM stores WHERE location = ? AND folded = ?", (location, folded(name)), columns="i"
         )
         return None if row is None else int(row[0])
 
     def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use this certificate; empty when it can."""
-        return diagnosis.diagnose(self._database, thumbprint, check_store_name(store_name))
+        return diagnose(self._database, thumbprint, check_store_name(store_name))
 
     def served_at(self, key: BindingKey) -> tuple[str, int] | None:
         """Where a listener of this machine, in this process, answers for this key; None when none does."""
@@ -224,7 +223,7 @@ class EmbeddedPort:
 
     def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:
         """Hold a named lock across processes and threads; see `MachinePort.lock`."""
-        return locks.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
+        return private_files.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
 
     def close(self) -> None:
         """Close the file; idempotent."""

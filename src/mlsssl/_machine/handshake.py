@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, cast
 
 from mlsssl._machine import tls_contexts
-from mlsssl._machine.find import thumbprint_of
+from mlsssl._machine.stores import thumbprint_of
 from mlsssl.errors import MalformedDataError, UnsupportedError
 from mlsssl.values import BindingKey, CcsPort, IpPort, Thumbprint
 

@@ -12,9 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from mlsssl._formats import foreign
 from mlsssl._formats.crl import check_der_crl
 from mlsssl._formats.keys import spki
-from mlsssl._machine.find import thumbprint_of
-from mlsssl._machine.open_store import OpenStore, read_pfx
 from mlsssl._machine.ports import StoreRecord, check_provider, refuse_users_roots
+from mlsssl._machine.stores import OpenStore, read_pfx, thumbprint_of
 from mlsssl._windows import certificates, crls, system_stores
 from mlsssl._windows.keys import blobs, stored
 from mlsssl._windows.keys.pending import Pending, PendingKeys, digest

@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
 
-from mlsssl._embedded import schema
 from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.central_store import CentralStore, read_central_store
 from mlsssl._embedded.chains import client_roots, find_chain
+from mlsssl._embedded.database import folded
 from mlsssl._embedded.listener.contexts import Identity, NoVersionLeftError, make_context
 from mlsssl._formats.pem import load_der
 from mlsssl._machine import precedence
@@ -147,7 +147,7 @@ class Serving:
             "SELECT der, container FROM certificates JOIN stores ON stores.id = store JOIN keys USING (container)"
             " WHERE location = 'LocalMachine' AND folded = ? AND thumbprint = ? AND persisted"
             " AND machine_keyset",
-            (schema.folded(record.store), bytes(record.thumbprint or b"")),
+            (folded(record.store), bytes(record.thumbprint or b"")),
             columns="bt",
         )
         if row is None:
