@@ -83,11 +83,11 @@ def write_files(
     where = files.path_of(folder)
     if not check_certificate(certificate).has_private_key:
         raise InvalidInputError(f"there is no private key with {certificate!r}; the store needs it in every file")
-    hosts = [host for host in certificate.hosts if _is_dns(host)]
-    if not hosts:
+    names = [name for host in certificate.hosts if (name := _file_name(host)) is not None]
+    if not names:
         raise InvalidInputError(f"{certificate!r} has no DNS name, so there is no file to write")
     data = certificate.to_pfx(password, readable_by=readable_by)
-    paths = tuple(where / file_name(host) for host in hosts)
+    paths = tuple(where / name for name in names)
     for path in paths:
         files.write(path, data, private=True)
     return paths
@@ -157,15 +157,12 @@ def _host_of(path: Path) -> str | None:
         return None
     stem = path.name[: -len(".pfx")].lower()
     host = f"*{stem[1:]}" if stem.startswith("_.") else stem
+    return host if _file_name(host) == f"{stem}.pfx" else None
+
+
+def _file_name(host: str) -> str | None:
+    """`file_name`; None for what has no file."""
     try:
-        return host if file_name(host) == f"{stem}.pfx" else None
+        return file_name(host)
     except InvalidInputError:
         return None
-
-
-def _is_dns(host: str) -> bool:
-    try:
-        file_name(host)
-    except InvalidInputError:
-        return False
-    return True

@@ -45,23 +45,12 @@ _COLUMNS = (
 
 
 class EmbeddedBindings:
-    """A `BindingsPort` over the file.
-
-    Args:
-        database: The file.
-        atomic_update: False imitates Server 2016, which has no HttpUpdateServiceConfiguration.
-        families: Those that this machine knows; Windows 7 knew IP_PORT only.
-    """
+    """A `BindingsPort` over the file; `atomic_update` and `families` as for `EmbeddedPort`."""
 
     def __init__(self, database: Database, *, atomic_update: bool, families: Collection[BindingFamily]) -> None:
         self._database = database
-        self._atomic_update = atomic_update
+        self.atomic_update = atomic_update
         self._families = tuple(family for family in BindingFamily if family in families)
-
-    @property
-    def atomic_update(self) -> bool:
-        """Whether `update` exists here."""
-        return self._atomic_update
 
     def supports(self, family: BindingFamily) -> bool:
         """Whether this machine knows the family."""
@@ -93,11 +82,7 @@ class EmbeddedBindings:
                 raise BindingExistsError(
                     f"{record.key} is bound already (183, ERROR_ALREADY_EXISTS); update it, or remove it first"
                 )
-            self._check_certificate(record)
-            self._database.query(
-                f"INSERT INTO bindings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-                row,
-            )
+            self._put(record, row)
 
     def try_out(self, record: BindingRecord) -> None:
         """What `add` would say; see `BindingsPort.try_out`."""
@@ -111,18 +96,14 @@ class EmbeddedBindings:
 
     def update(self, record: BindingRecord) -> None:
         """Replace the whole record; see `BindingsPort.update`."""
-        if not self._atomic_update:
+        if not self.atomic_update:
             raise UnsupportedError("this machine has no HttpUpdateServiceConfiguration; remove the binding and add it")
         with self._database.transaction():
             record = replace(record, key=self._as_stored(record.key))
             row = self._checked_row(record)
             if not self._is_bound(record.key):
                 raise _not_bound(record.key)
-            self._check_certificate(record)
-            self._database.query(
-                f"INSERT OR REPLACE INTO bindings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-                row,
-            )
+            self._put(record, row)
 
     def remove(self, key: BindingKey) -> None:
         """Remove; see `BindingsPort.remove`."""
@@ -170,6 +151,13 @@ class EmbeddedBindings:
             options.timeout_milliseconds,
             options.ctl_identifier,
             options.ctl_store_name,
+        )
+
+    def _put(self, record: BindingRecord, row: tuple[Value, ...]) -> None:
+        self._check_certificate(record)
+        self._database.query(
+            f"INSERT OR REPLACE INTO bindings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            row,
         )
 
     def _check_certificate(self, record: BindingRecord) -> None:

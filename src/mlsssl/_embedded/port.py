@@ -39,14 +39,17 @@ class EmbeddedPort:
 
     Args:
         path: The file; `default_path()` when None. Made if missing, for this user only, like its folder.
-        atomic_update: False imitates Server 2016, whose bindings cannot be updated, only removed and added.
-        families: The binding families that the machine knows; fewer imitate an older Windows.
+        atomic_update: False imitates Server 2016, which has no HttpUpdateServiceConfiguration: its bindings cannot be
+            updated, only removed and added.
+        families: The binding families that the machine knows; Windows 7 knew IP_PORT only.
         busy_timeout: Seconds to wait while another process changes the file.
         on_statement: As in `Database`; for tests that make each call fail in turn.
 
     Raises:
         AccessDeniedError, InvalidInputError, MalformedDataError, StoreError, UnsupportedError: as in `Database`.
     """
+
+    is_this_windows = False
 
     def __init__(
         self,
@@ -60,43 +63,19 @@ class EmbeddedPort:
         # Resolved, so that a later chdir does not lead to another file, so that no name has a meaning to SQLite, and so
         # that one file has one state folder and one write-ahead log under whatever name it was reached
         # (sqlite.org/howtocorrupt.html, "Multiple links to the same file").
-        self._path = private_files.resolved(default_path() if path is None else path)
-        self._database = Database(self._path, busy_timeout=busy_timeout, on_statement=on_statement)
-        self._bindings = EmbeddedBindings(self._database, atomic_update=atomic_update, families=families)
-        self._services = EmbeddedServices(self._database)
+        self.path = private_files.resolved(default_path() if path is None else path)
+        self.description = f"the embedded machine at {self.path}"
+        self._database = Database(self.path, busy_timeout=busy_timeout, on_statement=on_statement)
+        self.bindings = EmbeddedBindings(self._database, atomic_update=atomic_update, families=families)
+        self.services = EmbeddedServices(self._database)
 
     def __repr__(self) -> str:
-        return f"<EmbeddedPort {self._path}>"
-
-    @property
-    def path(self) -> Path:
-        """The machine's file."""
-        return self._path
-
-    @property
-    def description(self) -> str:
-        """What to call it in messages."""
-        return f"the embedded machine at {self._path}"
-
-    @property
-    def is_this_windows(self) -> bool:
-        """It never is."""
-        return False
+        return f"<EmbeddedPort {self.path}>"
 
     @property
     def state_folder(self) -> Path:
         """`<file>.state`, beside the file, for this user only; made on first use."""
-        return private_files.private_folder(self._path.with_name(self._path.name + ".state"))
-
-    @property
-    def bindings(self) -> EmbeddedBindings:
-        """The TLS records."""
-        return self._bindings
-
-    @property
-    def services(self) -> EmbeddedServices:
-        """The imitated service manager."""
-        return self._services
+        return private_files.private_folder(self.path.with_name(self.path.name + ".state"))
 
     def store_names(self, location: Location) -> list[str]:
         """The stores that exist there, sorted without case."""
@@ -109,21 +88,17 @@ class EmbeddedPort:
         """Open a store; see `MachinePort.open_store`. Opened without `write` it refuses to be changed."""
         check_store_name(name)
         location = check_location(location)
-        if write and not os.access(self._path, os.W_OK):
-            raise AccessDeniedError(f"this user may not change {self._path}", right="write")
+        if write and not os.access(self.path, os.W_OK):
+            raise AccessDeniedError(f"this user may not change {self.path}", right="write")
         number = self._find_store(name, location)
         if number is None:
             if not create:
                 known = ", ".join(self.store_names(location))
                 raise StoreNotFoundError(f"there is no store {location}\\{name}; there are: {known}")
-            with self._database.transaction():
-                number = self._find_store(name, location)  # somebody may have been faster
-                if number is None:
-                    self._database.query(
-                        "INSERT INTO stores (location, name, folded) VALUES (?, ?, ?)",
-                        (location, name, folded(name)),
-                    )
-                    number = self._find_store(name, location)
+            self._database.query(
+                "INSERT OR IGNORE INTO stores (location, name, folded) VALUES (?, ?, ?)", (location, name, folded(name))
+            )  # ignored: somebody was faster
+            number = self._find_store(name, location)
         assert number is not None
         return EmbeddedStore(self._database, number, name, location, writable=write)
 
@@ -144,19 +119,7 @@ class EmbeddedPort:
             return None
         from mlsssl._embedded.listener.listener import served_at
 
-        return served_at(self._path, key)
-
-    def define_service(
-        self,
-        name: str,
-        *,
-        depends_on: Collection[str] = (),
-        running: bool = False,
-        takes: float = 0.0,
-        start_error: int = 0,
-    ) -> None:
-        """Make an imitated service; see `EmbeddedServices.define`."""
-        self._services.define(name, depends_on=depends_on, running=running, takes=takes, start_error=start_error)
+        return served_at(self.path, key)
 
     @property
     def central_store(self) -> CentralStore | None:
@@ -166,16 +129,7 @@ class EmbeddedPort:
         return read_central_store(self._database)
 
     def set_central_store(self, folder: str | os.PathLike[str] | None, password: str | None = None) -> None:
-        """Say where the Central Certificate Store is, for the listener's CCS bindings.
-
-        Args:
-            folder: A folder of PFX files named by host (`www.example.com.pfx`; `_.example.com.pfx` for
-                `*.example.com`), in lower case; None clears the setting.
-            password: The one password of all files, or None. It is kept in the machine's file.
-
-        Raises:
-            NotFoundError: there is no such folder.
-        """
+        """Set or clear it; see `EmbeddedMachine.set_central_store`."""
         from mlsssl._embedded.central_store import CentralStore, write_central_store
 
         check_password(password)
@@ -198,11 +152,11 @@ class EmbeddedPort:
         from mlsssl._embedded.listener.listener import Listener
 
         return Listener(
-            self._path,
+            self.path,
             host=host,
             ports=ports,
             allow_legacy_tls=allow_legacy_tls,
-            families=[family for family in BindingFamily if self._bindings.supports(family)],
+            families=[family for family in BindingFamily if self.bindings.supports(family)],
             limits=limits,
         )
 

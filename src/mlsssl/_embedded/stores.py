@@ -113,7 +113,9 @@ class EmbeddedStore(OpenStore):
         content = read_pfx(data, password)
         record = self.add(
             content.certificate,
-            content.pkcs8,
+            content.private_key.private_bytes(
+                serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            ),
             friendly_name=content.friendly_name if friendly_name is None else friendly_name,
             exportable=exportable,
             provider=None,
@@ -153,7 +155,7 @@ class EmbeddedStore(OpenStore):
     def remove(self, thumbprint: Thumbprint, *, delete_key: bool) -> None:
         """Take a certificate out; see `StorePort.remove`."""
         database = self._changing()
-        refuse_users_roots(self._name, self._location)
+        refuse_users_roots(self.name, self.location)
         with database.transaction():
             row = database.query_one(
                 "SELECT id, container FROM certificates WHERE store = ? AND thumbprint = ?",
@@ -253,7 +255,7 @@ class EmbeddedStore(OpenStore):
             certificate=der,
             friendly_name=friendly_name,
             archived=bool(archived),
-            key=key_state(row[4:11], self._location),
+            key=key_state(row[4:11], self.location),
             renewed_by=None if renewed_by is None else Thumbprint(renewed_by),
         )
 
@@ -274,7 +276,7 @@ class EmbeddedStore(OpenStore):
 
     def _insert(self, item: _Item) -> None:
         """One certificate, inside the caller's transaction."""
-        refuse_users_roots(self._name, self._location)
+        refuse_users_roots(self.name, self.location)
         database = self._open()
         new = item.new
         before = database.query_one(
@@ -298,10 +300,10 @@ class EmbeddedStore(OpenStore):
             )
             return
         number = before[0]
-        state = key_state(before[1:], self._location)
+        state = key_state(before[1:], self.location)
         if new.friendly_name is not None:
             database.query("UPDATE certificates SET friendly_name = ? WHERE id = ?", (new.friendly_name, number))
-        fit = state is not None and state.usable and (state.machine_keyset or self._location != "LocalMachine")
+        fit = state is not None and state.usable and (state.machine_keyset or self.location != "LocalMachine")
         if new.private_key is not None and not fit:
             database.query("UPDATE certificates SET container = ? WHERE id = ?", (self._store_key(item), number))
             _release_key(database, None if state is None else state.container, delete=True)
@@ -310,7 +312,7 @@ class EmbeddedStore(OpenStore):
         """Put the key in, or find it there already with the same terms; its container's name."""
         if item.new.private_key is None:
             return None
-        terms = (item.key_digest, item.provider, self._location == "LocalMachine", item.exportable)
+        terms = (item.key_digest, item.provider, self.location == "LocalMachine", item.exportable)
         same = self._database.query_one(
             "SELECT container FROM keys WHERE public_key = ? AND provider = ? AND machine_keyset = ? AND exportable = ?"
             " AND persisted",

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsssl._machine import rights
-from mlsssl._machine.files import absolute, limited, patiently, translated, unnamed
+from mlsssl._machine.files import absolute, patiently, read_limited, translated, unnamed
 from mlsssl._messages.foreign_text import system_reason
 from mlsssl.errors import AccessDeniedError, BindingError, InvalidInputError, MlssslError, UnsupportedError
 
@@ -36,8 +36,7 @@ def read_private(path: Path, *, limit: int = 64 * 1024 * 1024) -> bytes:
         translated("open", path, right="read"),
         os.fdopen(open_private(path, os.O_RDONLY), "rb") as file,
     ):
-        data = file.read(limit + 1)
-    return limited(path, data, limit)
+        return read_limited(path, file, limit)
 
 
 def append_private(path: Path, data: bytes) -> None:
@@ -212,11 +211,7 @@ def open_private(path: Path, flags: int) -> int:
 
 
 def make_private_file(path: Path) -> None:
-    """Make an empty file that only its owner may read, in the way `write` does, unless something is there.
-
-    Raises:
-        OSError: it cannot be made.
-    """
+    """Make an empty file that only its owner may read, unless something is there; `OSError` when it cannot be."""
     with contextlib.suppress(FileExistsError):
         os.close(rights.create(path, private=True))
 
@@ -291,7 +286,7 @@ def lock(path: Path, *, timeout: float) -> Iterator[None]:
         os.close(descriptor)
 
 
-def _no_locks(path: Path, error: OSError) -> MlssslError:
+def _no_locks(path: Path, error: OSError) -> UnsupportedError:
     name = errno.errorcode.get(error.errno or 0, str(error.errno))
     return UnsupportedError(
         f"{path} cannot be locked: its file system answers {name} ({system_reason(error)}), so it has no locks; "

@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl.errors import AccessDeniedError, MalformedDataError, StoreClosedError, StoreNotFoundError
 from mlsssl.values import Thumbprint
@@ -57,8 +57,8 @@ class OpenStore:
     def __init__(
         self, name: str, location: Location, *, writable: bool, is_machine_closed: Callable[[], bool] = lambda: False
     ) -> None:
-        self._name = name
-        self._location = location
+        self.name = name
+        self.location = location
         self._writable = writable
         self._is_machine_closed = is_machine_closed
         self._closed = False
@@ -66,23 +66,13 @@ class OpenStore:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._where}{', closed' if self._closed else ''}>"
 
-    @property
-    def name(self) -> str:
-        """The store's name as it was opened."""
-        return self._name
-
-    @property
-    def location(self) -> Location:
-        """LocalMachine or CurrentUser."""
-        return self._location
-
     def close(self) -> None:
         """Refuse everything from now on; idempotent."""
         self._closed = True
 
     @property
     def _where(self) -> str:
-        return f"{self._location}\\{self._name}"
+        return f"{self.location}\\{self.name}"
 
     def _check_open(self) -> None:
         if self._closed or self._is_machine_closed():
@@ -105,11 +95,6 @@ class PfxContent(NamedTuple):
     private_key: FilePrivateKey
     friendly_name: str | None
     others: tuple[bytes, ...]
-
-    @property
-    def pkcs8(self) -> bytes:
-        """The key as unencrypted PKCS#8 DER."""
-        return self.private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
 def read_pfx(data: bytes, password: str | None) -> PfxContent:

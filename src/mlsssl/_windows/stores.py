@@ -203,7 +203,7 @@ class WindowsStore(OpenStore):
         certificate without its key is broken.
         """
         self._check_changing()
-        refuse_users_roots(self._name, self._location)
+        refuse_users_roots(self.name, self.location)
         with self._pending.changing():
             before = self._read(thumbprint)
             if before is None:
@@ -261,11 +261,11 @@ class WindowsStore(OpenStore):
     # ---- parts ----
 
     def _opened(self, *, write: bool = False) -> AbstractContextManager[StoreHandle]:
-        return system_stores.opened(self._dlls, self._name, self._location, write=write)
+        return system_stores.opened(self._dlls, self.name, self.location, write=write)
 
     def _opened_registry(self) -> AbstractContextManager[StoreHandle]:
         # Through the collection a deletion would reach into every physical store below it, LocalMachine's too.
-        return system_stores.opened(self._dlls, self._name, self._location, write=True, registry_only=True)
+        return system_stores.opened(self._dlls, self.name, self.location, write=True, registry_only=True)
 
     def _read(self, thumbprint: Thumbprint) -> StoredCertificate | None:
         self._check_open()
@@ -282,11 +282,11 @@ class WindowsStore(OpenStore):
         )
 
     def _add(self, certificate: bytes, friendly_name: str | None, new: _NewKey | None) -> StoreRecord:
-        refuse_users_roots(self._name, self._location)
+        refuse_users_roots(self.name, self.location)
         thumbprint = thumbprint_of(certificate)
         with self._pending.changing():
             before = self._read(thumbprint)
-            if new is None or (before is not None and stored.fits(self._record(before).key, self._location)):
+            if new is None or (before is not None and stored.fits(self._record(before).key, self.location)):
                 self._put(certificate, friendly_name, None)
             else:
                 self._put_with_key(certificate, friendly_name, new, None if before is None else before.link)
@@ -299,7 +299,7 @@ class WindowsStore(OpenStore):
         self, certificate: bytes, friendly_name: str | None, new: _NewKey, replaced: KeyLink | None
     ) -> None:
         """The key first, under a name that is written down before it exists, then the certificate that names it."""
-        machine = self._location == "LocalMachine"
+        machine = self.location == "LocalMachine"
         name = stored.new_name()
         there = None
         if new.pfx is not None:
@@ -320,7 +320,7 @@ class WindowsStore(OpenStore):
 
                 data, password = new.pfx
                 link = pfx.import_key(
-                    self._dlls, data, password, certificate, note, location=self._location, exportable=new.exportable
+                    self._dlls, data, password, certificate, note, location=self.location, exportable=new.exportable
                 )
             if link is None:
                 link = stored.persist(
