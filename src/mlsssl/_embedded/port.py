@@ -114,8 +114,7 @@ class EmbeddedPort:
 
     def served_at(self, key: BindingKey) -> tuple[str, int] | None:
         """Where a listener of this machine, in this process, answers for this key; None when none does."""
-        listeners = sys.modules.get("mlsssl._embedded.listener.listener")  # not loaded, none made
-        if listeners is None:
+        if "mlsssl._embedded.listener.listener" not in sys.modules:  # none was made
             return None
         from mlsssl._embedded.listener.listener import served_at
 
