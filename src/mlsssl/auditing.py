@@ -229,7 +229,10 @@ class _Look:
         stored = None
         if record.thumbprint is not None:
             stored = stores.certificate(self.port, record.store, record.thumbprint)
-            findings += self._about_use(record)
+            findings += (
+                machine_finding(one.cause.value, str(record.key), one.found, remedy=one.remedy)
+                for one in binding_of(record, self.machine).diagnose()
+            )
         app_id = record.app_id
         return self._row(
             AuditRow(
@@ -302,10 +305,6 @@ class _Look:
             key_type=key_type,
             findings=_sorted(findings),
         )
-
-    def _about_use(self, record: BindingRecord) -> Iterator[Finding]:
-        for diagnosis in binding_of(record, self.machine).diagnose():
-            yield machine_finding(diagnosis.cause.value, str(record.key), diagnosis.found, remedy=diagnosis.remedy)
 
 
 def _about_pending(pending: Pending, running: bool) -> Finding:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from mlsssl._formats.hosts import parse_host
 from mlsssl._machine import handshake, tls_contexts
+from mlsssl._messages.arguments import check_number
 from mlsssl._messages.foreign_text import printable, shown, system_reason
 from mlsssl._messages.output import as_dict
 from mlsssl._select.trust import read_once, report_on
@@ -134,8 +135,7 @@ def check_endpoint(
 
     where, port = _parse(endpoint)
     name = str(parse_host(host if host is not None else where))
-    if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0 < timeout <= 3600:
-        raise InvalidInputError(f"timeout is a number of seconds above 0 and up to 3600, not {shown(timeout)}")
+    check_number(timeout, 0, 3600, "timeout is a number of seconds above 0 and up to 3600", above=True)
     moment = check_moment(at)
     asked = read_once(trust)
     taken = _shake_hands(where, port, name, float(timeout))

@@ -270,6 +270,16 @@ def test_a_profile_of_ones_own_changes_severities() -> None:
         PROFILES["private"].with_severity("house", name_missmatch="warning")
 
 
+@pytest.mark.parametrize(("trust", "rule"), [([], "root_not_trusted"), (TRUST, "issuer_not_found")])
+def test_a_profile_can_leave_out_why_a_path_ends(trust: list[x509.Certificate], rule: str) -> None:
+    """The report is without the finding, and the certificate no more trusted for it."""
+    profile = PROFILES["private"].with_severity("house", **{rule: None})
+    pool = [] if trust else [*POOL, *TRUST]
+    report = validate(LEAF.certificate(), at=NOW, trust=trust, intermediates=pool, expect_key=False, profile=profile)
+    assert not report.trusted
+    assert rule.replace("_", "-") not in report.codes
+
+
 def test_arguments_that_mean_nothing_are_refused() -> None:
     """Naive moments, unknown profiles, names that are none, depths out of range."""
     certificate = LEAF.certificate()

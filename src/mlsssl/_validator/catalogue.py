@@ -1,36 +1,39 @@
 """The rule table: every finding code, what it means under each profile, and the standard behind it.
 
-It is data: no rule is repeated elsewhere, and the documentation's table of finding codes is generated from it. The
-five letters of a rule are its severity under procedure, private, public, windows and legacy; what is found about a
-machine weighs the same under each, and has one letter. A standard that begins with `mlsssl: docs/` is a page of this
-library's documentation, where no standard says so.
+It is data: no rule is repeated elsewhere, and the documentation's table of finding codes is generated from it. A rule
+is an error under every profile by default; the five letters of its `levels` are its severity under procedure, private,
+public, windows and legacy, and a single letter is the same under each. A standard that begins with `mlsssl: docs/` is
+a page of this library's documentation, where no standard says so.
 """
 
 from __future__ import annotations
 
 from datetime import date
+from functools import partial
 
 from mlsssl._validator.rules import Rule, rule
-
-__all__ = ["MACHINE_RULES", "MACHINE_RULE_GROUPS", "RULES", "RULE_GROUPS", "WINDOWS_VERDICT"]
 
 _BR = "CA/Browser Forum TLS BR"
 _APPLE = "Apple support article 103769"
 _NEW_CA = "make a new authority with CertificateAuthority.create(...) and issue from it"
 _BR_START = {"public": date(2012, 7, 1)}
 
+_modern = partial(rule, levels="W E E W W")  # what clients of today refuse, and old ones and Windows let pass
+_strict = partial(rule, levels="- W E - -")  # what a standard demands, and only strict clients and programmes look at
+_authority = partial(rule, remedy=_NEW_CA)
+_rsa = partial(rule, remedy='issue with a new key: ca.issue(..., key="rsa-2048")')
+
 _KEY = (
     rule(
         "key-missing",
-        "E N N E N",
         "The private key is not with the certificate.",
+        levels="E N N E N",
         expected="the private key together with the certificate",
         remedy="load the .pfx instead of the .cer: Certificate.load('server.pfx', password=...)",
         standard="RFC 8446 section 4.4.3",
     ),
     rule(
         "key-mismatch",
-        "E E E E E",
         "The private key belongs to another certificate.",
         expected="the private key whose public half is in the certificate",
         remedy="load the key that was made for this certificate, or issue a new pair: ca.issue(...)",
@@ -38,14 +41,12 @@ _KEY = (
     ),
     rule(
         "key-unreadable",
-        "E E E E E",
         "The public key is of a kind or an encoding that cannot be read.",
         expected="an RSA or EC public key, encoded as RFC 3279 and RFC 5480 say",
         standard="RFC 5280 section 4.1.2.7",
     ),
-    rule(
+    _modern(
         "key-type",
-        "W E E W W",
         "The public key is of a type that TLS servers of today cannot use.",
         expected="an RSA or EC key",
         remedy='issue with another key: ca.issue(..., key="ec-p256")',
@@ -53,95 +54,81 @@ _KEY = (
     ),
     rule(
         "key-type-eddsa",
-        "W W E W W",
         "Ed25519 and Ed448 are not supported by browsers; support by Schannel is not verified.",
+        levels="W W E W W",
         expected="an RSA or EC key",
         remedy='issue with another key: ca.issue(..., key="ec-p256")',
         standard=f"{_BR} section 6.1.5",
     ),
     rule(
         "ec-curve",
-        "W E E E W",
         "The elliptic curve is not one of the NIST prime curves that TLS clients support.",
+        levels="W E E E W",
         expected="P-256 or P-384",
         remedy='issue with another key: ca.issue(..., key="ec-p256")',
         standard=f"{_BR} section 6.1.5; RFC 8446 section 4.2.3",
     ),
     rule(
         "ec-curve-p521",
-        "- W N - -",
         "Chromium-based browsers do not accept P-521 keys of servers.",
+        levels="- W N - -",
         expected="P-256 or P-384",
         remedy='issue with another key: ca.issue(..., key="ec-p384")',
         standard="RFC 8446 section 9.1",
     ),
-    rule(
+    _rsa(
         "rsa-unusable",
-        "E E E E E",
         "The RSA key has fewer than 1024 bits, which every current TLS library refuses.",
         expected="at least 2048 bits",
-        remedy='issue with a new key: ca.issue(..., key="rsa-2048")',
         standard="NIST SP 800-57 part 1; Windows security advisory 2661254",
     ),
-    rule(
+    _modern(
         "rsa-too-small",
-        "W E E W W",
         "The RSA key is too small for the clients of today.",
         expected="at least 2048 bits",
         remedy='issue with a new key: ca.issue(..., key="rsa-2048")',
         standard=f"{_BR} section 6.1.5; {_APPLE}",
     ),
-    rule(
+    _rsa(
         "rsa-modulus-bits",
-        "- N E - -",
         "The size of the RSA modulus is not a whole number of octets.",
+        levels="- N E - -",
         expected="a modulus of a multiple of 8 bits",
-        remedy='issue with a new key: ca.issue(..., key="rsa-2048")',
         standard=f"{_BR} section 6.1.5",
     ),
-    rule(
+    _rsa(
         "rsa-exponent",
-        "E E E E E",
         "The RSA public exponent is even or below 3, so that signatures are worthless.",
         expected="an odd exponent, 65537 by custom",
-        remedy='issue with a new key: ca.issue(..., key="rsa-2048")',
         standard=f"{_BR} section 6.1.6; RFC 8017 section 3.1",
     ),
-    rule(
+    _rsa(
         "rsa-exponent-small",
-        "- N W - -",
         "The RSA public exponent is smaller than recommended.",
+        levels="- N W - -",
         expected="65537 or more",
-        remedy='issue with a new key: ca.issue(..., key="rsa-2048")',
         standard=f"{_BR} section 6.1.6",
     ),
-    rule(
+    _rsa(
         "rsa-small-factor",
-        "E E E E E",
         "The RSA modulus has a small prime factor: anyone can compute the private key.",
         expected="a product of two large primes",
-        remedy='issue with a new key: ca.issue(..., key="rsa-2048")',
         standard=f"{_BR} section 6.1.6; NIST SP 800-89 section 5.3.3",
     ),
-    rule(
+    _rsa(
         "rsa-close-primes",
-        "E E E E E",
         "The primes of the RSA modulus are so close that Fermat's method finds them: the private key is public.",
         expected="two primes far apart",
-        remedy='issue with a new key: ca.issue(..., key="rsa-2048")',
         standard=f"{_BR} section 6.1.1.3; CVE-2022-26320",
     ),
-    rule(
+    _rsa(
         "rsa-roca",
-        "E E E E E",
         "The RSA modulus has the fingerprint of the ROCA weakness: the private key can be computed.",
         expected="a key from a generator without CVE-2017-15361",
-        remedy='issue with a new key: ca.issue(..., key="rsa-2048")',
         standard=f"{_BR} section 6.1.1.3; CVE-2017-15361",
     ),
     rule(
         "key-compromised",
-        "E E E E E",
         "The private key is public knowledge: one of Debian's weak keys of 2006 to 2008, or published elsewhere.",
         expected="a key that nobody else has",
         remedy='issue with a new key, and revoke what has the old one: ca.issue(..., key="rsa-2048")',
@@ -150,23 +137,21 @@ _KEY = (
 )
 
 _SIGNATURE = (
-    rule(
+    _modern(
         "signature-hash",
-        "W E E W W",
         "The signature is over SHA-1, for which collisions are made in practice.",
         expected="SHA-256, SHA-384 or SHA-512",
         standard=f"{_BR} section 7.1.3.2; {_APPLE}",
     ),
     rule(
         "signature-hash-broken",
-        "W E E E E",
         "The signature is over MD2, MD4 or MD5, which anyone can forge.",
+        levels="W E E E E",
         expected="SHA-256, SHA-384 or SHA-512",
         standard=f"RFC 6151; {_BR} section 7.1.3.2",
     ),
-    rule(
+    _strict(
         "signature-algorithm",
-        "- W E - -",
         "The signature algorithm, or the way it is encoded, is not one that clients are required to know.",
         expected="RSA (PKCS #1 v1.5 or PSS) or ECDSA with SHA-256, SHA-384 or SHA-512",
         remedy='issue from an authority with such a key: CertificateAuthority.create(..., key="ec-p256")',
@@ -174,21 +159,19 @@ _SIGNATURE = (
     ),
     rule(
         "signature-algorithm-mismatch",
-        "E E E E E",
         "The certificate names two different signature algorithms, inside and outside its signed part.",
         expected="the same algorithm in signatureAlgorithm and in the signed part",
         standard="RFC 5280 section 4.1.1.2",
     ),
     rule(
         "ecdsa-hash",
-        "- - W - -",
         "The hash of an ECDSA signature does not fit the issuer's curve.",
+        levels="- - W - -",
         expected="SHA-256 from P-256, SHA-384 from P-384, SHA-512 from P-521",
         standard=f"{_BR} section 7.1.3.2.2",
     ),
     rule(
         "signature-invalid",
-        "E E E E E",
         "The signature was not made by the key of the issuer of that name.",
         expected="a signature by the issuer's key",
         remedy="give the issuer that really signed it, chain=[...] or trust=[...], or issue a new certificate",
@@ -199,7 +182,6 @@ _SIGNATURE = (
 _DATES = (
     rule(
         "expired",
-        "E E E E E",
         "The certificate's validity is over.",
         expected="a notAfter that is not past",
         remedy="issue a new one, ca.issue(...), or renew the binding: renew(binding, ca)",
@@ -207,7 +189,6 @@ _DATES = (
     ),
     rule(
         "not-yet-valid",
-        "E E E E E",
         "The certificate's validity has not begun, or a clock is wrong.",
         expected="a notBefore that is not in the future",
         remedy="wait, or set the clock right; ca.issue(...) dates certificates one hour back for this",
@@ -215,53 +196,51 @@ _DATES = (
     ),
     rule(
         "dates-reversed",
-        "E E E E E",
         "The certificate ends before it begins.",
         expected="notAfter after notBefore",
         standard="RFC 5280 section 4.1.2.5",
     ),
     rule(
         "validity-too-long",
-        "- E E - -",
         "The certificate is valid for longer than clients accept.",
+        levels="- E E - -",
         expected="a validity within the limit of its day of issue",
         remedy="issue a shorter one: ca.issue(..., days=199)",
         standard=f"{_BR} section 6.3.2; {_APPLE}",
     ),
     rule(
         "validity-backdated",
-        "- N W - -",
         "The certificate is very long-lived, and escapes the limit only by a notBefore from before there was one.",
+        levels="- N W - -",
         expected="a notBefore that is the day of issue, and a validity within its limit",
         remedy="issue an honest one: ca.issue(..., days=199)",
         standard=f"{_BR} sections 6.3.2 and 7.1.2.7; {_APPLE}",
     ),
     rule(
         "validity-above-recommended",
-        "- - W - -",
         "The certificate is valid for exactly the limit, one day more than recommended.",
+        levels="- - W - -",
         expected="one day less than the limit, so that a leap second or a rounding breaks nothing",
         remedy="issue a shorter one: ca.issue(..., days=199)",
         standard=f"{_BR} section 6.3.2",
     ),
     rule(
         "expires-soon",
-        "N N N N N",
         "Less than a tenth of the certificate's validity is left.",
+        levels="N",
         expected="a renewal after two thirds of the validity",
         remedy="renew it: renew(binding, ca)",
         standard="mlsssl: docs/howto-renew-for-ever",
     ),
     rule(
         "outlives-issuer",
-        "- W W N -",
         "The certificate is valid for longer than the authority that issued it.",
+        levels="- W W N -",
         expected="a notAfter not later than the issuer's",
         standard="RFC 5280 section 6.1.3 (a)(2)",
     ),
-    rule(
+    _strict(
         "date-encoding",
-        "- W E - -",
         "A date is not encoded as its year demands.",
         expected="UTCTime until 2049, GeneralizedTime from 2050",
         standard="RFC 5280 section 4.1.2.5",
@@ -271,15 +250,13 @@ _DATES = (
 _NAMES = (
     rule(
         "name-mismatch",
-        "E E E E E",
         "The certificate is not for the name that clients use.",
         expected="a subjectAltName that matches the name asked about",
         remedy="issue one for this name: ca.issue(name, ...)",
         standard="RFC 9525 section 6",
     ),
-    rule(
+    _modern(
         "common-name-only",
-        "W E E W W",
         "The name stands in the subject's common name only, which clients have ignored since 2017.",
         expected="every name in subjectAltName",
         remedy="issue one for these names: ca.issue(name, ...) puts them into subjectAltName",
@@ -287,15 +264,13 @@ _NAMES = (
     ),
     rule(
         "san-missing",
-        "E E E E E",
         "The certificate has neither subjectAltName nor common name: it is for no name at all.",
         expected="every name in subjectAltName",
         remedy="issue one for its names: ca.issue(name, ...)",
         standard=f"RFC 9525 section 2; {_BR} section 7.1.2.7.12",
     ),
-    rule(
+    _modern(
         "san-without-host",
-        "W E E W W",
         "The subjectAltName holds no DNS name and no IP address.",
         expected="at least one dNSName or iPAddress",
         remedy="issue one for its names: ca.issue(name, ...)",
@@ -304,8 +279,8 @@ _NAMES = (
     ),
     rule(
         "san-type",
-        "- - E - -",
         "The subjectAltName holds something other than DNS names and IP addresses.",
+        levels="- - E - -",
         expected="only dNSName and iPAddress",
         remedy="issue one for its host names only: ca.issue(name, ...)",
         standard=f"{_BR} section 7.1.2.7.12",
@@ -313,30 +288,27 @@ _NAMES = (
     ),
     rule(
         "san-critical",
-        "- N E - -",
         "The subjectAltName is critical although there is a subject.",
+        levels="- N E - -",
         expected="a subjectAltName that is critical only when the subject is empty",
         standard=f"RFC 5280 section 4.2.1.6; {_BR} section 7.1.2.7.12",
     ),
-    rule(
+    _strict(
         "san-not-critical",
-        "- W E - -",
         "The subject is empty and the subjectAltName is not critical; strict OpenSSL (Python 3.13 and later) refuses "
         "that.",
         expected="a critical subjectAltName when the subject is empty",
         standard="RFC 5280 sections 4.1.2.6 and 4.2.1.6",
     ),
-    rule(
+    _strict(
         "common-name-spelling",
-        "- W E - -",
         "The common name is one of the certificate's names in another spelling.",
         expected="a character-for-character copy of a name in subjectAltName",
         remedy='issue without a common name, or with a listed one: ca.issue("name", common_name="name")',
         standard=f"{_BR} section 7.1.4.3",
     ),
-    rule(
+    _strict(
         "common-name-other-host",
-        "- W E - -",
         "The common name is a host that the subjectAltName does not have, so that people and clients disagree.",
         expected="a common name that is one of the names in subjectAltName",
         remedy='issue without a common name, or with a listed one: ca.issue("name", common_name="name")',
@@ -344,23 +316,21 @@ _NAMES = (
     ),
     rule(
         "common-name-not-in-san",
-        "- N W - -",
         "The common name is not one of the names in subjectAltName.",
+        levels="- N W - -",
         expected="a common name that is one of the names in subjectAltName, or none",
         remedy='issue without a common name, or with a listed one: ca.issue("name", common_name="name")',
         standard=f"{_BR} section 7.1.4.3",
     ),
-    rule(
+    _modern(
         "dns-name-malformed",
-        "W E E W W",
         "A DNS name in subjectAltName is not a host name.",
         expected="labels of 1 to 63 letters, digits and hyphens, 253 characters in all, no dot at either end",
         remedy="issue one for the right names: ca.issue(name, ...)",
         standard="RFC 5280 section 4.2.1.6; RFC 1034 section 3.5",
     ),
-    rule(
+    _strict(
         "dns-name-underscore",
-        "- W E - -",
         "A DNS name in subjectAltName has an underscore, which host names cannot have.",
         expected="letters, digits and hyphens only",
         remedy="give the server a host name without underscore and issue for it: ca.issue(name, ...)",
@@ -368,23 +338,22 @@ _NAMES = (
     ),
     rule(
         "dns-name-idna",
-        "- N W - -",
         "An internationalised DNS name in subjectAltName is not a valid A-label.",
+        levels="- N W - -",
         expected="A-labels that IDNA 2008 can decode",
         remedy="issue one for the name as people write it: ca.issue('bücher.example') encodes it",
         standard=f"RFC 5280 section 7.2; RFC 5891; {_BR} section 7.1.2.7.12",
     ),
     rule(
         "ip-as-dns-name",
-        "W W E W W",
         "An IP address stands in subjectAltName as a DNS name, where clients do not look for it.",
+        levels="W W E W W",
         expected="an IP address as iPAddress",
         remedy='issue one for the address: ca.issue("10.0.0.5") puts it into the right place',
         standard=f"RFC 9525 section 6.5; {_BR} section 7.1.4.2",
     ),
-    rule(
+    _modern(
         "ip-malformed",
-        "W E E W W",
         "An IP address in subjectAltName does not have 4 or 16 octets.",
         expected="4 octets for IPv4, 16 for IPv6, no mask",
         remedy='issue one for the address: ca.issue("10.0.0.5")',
@@ -392,23 +361,21 @@ _NAMES = (
     ),
     rule(
         "wildcard-malformed",
-        "W W E W W",
         "A wildcard is not the whole leftmost label, so that no client matches it.",
+        levels="W W E W W",
         expected="a name of the form *.example.com",
         remedy='issue one with a wildcard as the whole first label: ca.issue("*.example.com")',
         standard="RFC 9525 section 6.3",
     ),
-    rule(
+    _modern(
         "wildcard-top-level",
-        "W E E W W",
         "A wildcard stands for every name of a top-level domain; browsers refuse it.",
         expected="at least two labels after the asterisk",
         remedy='issue one for names of your own domain: ca.issue("*.corp.example")',
         standard=f"RFC 9525 section 7.1; {_BR} section 3.2.2.6",
     ),
-    rule(
+    _strict(
         "wildcard-public-suffix",
-        "- W E - -",
         "The name asked about is matched only by a wildcard for every name of a public suffix, under which strangers "
         "register names.",
         expected="a wildcard below a domain of your own",
@@ -417,16 +384,16 @@ _NAMES = (
     ),
     rule(
         "wildcard-public-suffix-unmatched",
-        "- N W - -",
         "A wildcard stands for every name of a public suffix; it is not what matches the name asked about, if any was.",
+        levels="- N W - -",
         expected="wildcards below domains of your own; the owner of the suffix, such as a cloud provider, may have one",
         remedy='leave it out, unless the suffix is yours: ca.issue("www.corp.example")',
         standard=f"{_BR} section 3.2.2.6; publicsuffix.org",
     ),
     rule(
         "internal-name",
-        "- - W - -",
         "A DNS name does not end in a public top-level domain: no public authority may issue for it.",
+        levels="- - W - -",
         expected="names that end in a public top-level domain",
         remedy='keep such names to a private authority, and check with profile="private"',
         standard=f"{_BR} section 4.2.2",
@@ -434,8 +401,8 @@ _NAMES = (
     ),
     rule(
         "reserved-ip",
-        "- - W - -",
         "An IP address is reserved for private use: no public authority may issue for it.",
+        levels="- - W - -",
         expected="addresses that are routed on the internet",
         remedy='keep such addresses to a private authority, and check with profile="private"',
         standard=f"{_BR} section 4.2.2",
@@ -443,8 +410,8 @@ _NAMES = (
     ),
     rule(
         "reverse-zone-name",
-        "- - E - -",
         "A DNS name ends in .arpa, the zone of reverse look-ups.",
+        levels="- - E - -",
         expected="names of hosts",
         remedy="issue one for the host's name: ca.issue(name, ...)",
         standard=f"{_BR} section 4.2.2 (ballot SC-085)",
@@ -455,8 +422,8 @@ _NAMES = (
 _USAGE = (
     rule(
         "eku-missing",
-        "E E E W W",
         "The certificate has no extended key usage.",
+        levels="E E E W W",
         expected="extendedKeyUsage with serverAuth (1.3.6.1.5.5.7.3.1)",
         remedy="issue a new certificate: ca.issue(...) sets serverAuth",
         standard=f"{_APPLE}; {_BR} section 7.1.2.7.10",
@@ -464,7 +431,6 @@ _USAGE = (
     ),
     rule(
         "eku-server-auth-missing",
-        "E E E E E",
         "The extended key usage does not allow TLS servers.",
         expected="extendedKeyUsage with serverAuth (1.3.6.1.5.5.7.3.1)",
         remedy="issue a new certificate: ca.issue(...) sets serverAuth",
@@ -472,24 +438,23 @@ _USAGE = (
     ),
     rule(
         "eku-any",
-        "E W E N N",
         "The extended key usage allows everything (anyExtendedKeyUsage).",
+        levels="E W E N N",
         expected="serverAuth and nothing wider",
         remedy="issue a new certificate: ca.issue(...) sets serverAuth only",
         standard=f"{_BR} section 7.1.2.7.10",
     ),
     rule(
         "eku-any-only",
-        "E E E N N",
         "The extended key usage allows everything (anyExtendedKeyUsage) and does not name TLS servers; OpenSSL, with "
         "curl and Python on it, refuses that.",
+        levels="E E E N N",
         expected="serverAuth",
         remedy="issue a new certificate: ca.issue(...) sets serverAuth",
         standard=f"RFC 5280 section 4.2.1.12; {_BR} section 7.1.2.7.10; openssl-verification-options(1)",
     ),
-    rule(
+    _strict(
         "eku-other-usage",
-        "- W E - -",
         "The extended key usage also allows signing code, mail, time stamps or OCSP answers.",
         expected="serverAuth, and clientAuth where it is needed",
         remedy="issue a new certificate: ca.issue(...) sets serverAuth only",
@@ -497,8 +462,8 @@ _USAGE = (
     ),
     rule(
         "eku-client-auth",
-        "- - W - -",
         "The extended key usage also allows TLS clients, which public programmes are ending.",
+        levels="- - W - -",
         expected="serverAuth only",
         remedy="issue a new certificate: ca.issue(...) sets serverAuth only",
         standard="Chrome Root Program Policy 1.8",
@@ -506,48 +471,44 @@ _USAGE = (
     ),
     rule(
         "eku-critical",
-        "- N E - -",
         "The extended key usage is critical.",
+        levels="- N E - -",
         expected="extendedKeyUsage that is not critical",
         standard=f"{_BR} section 7.1.2.7.6",
     ),
-    rule(
+    _modern(
         "netscape-type",
-        "W E E W W",
         "The Netscape certificate type does not allow TLS servers, and OpenSSL still looks at it.",
         expected="a certificate without that extension of the nineties, or one with the bit for TLS servers",
         standard="openssl-verification-options(1), Certificate Extensions",
     ),
     rule(
         "issuer-eku",
-        "E E E E W",
         "An issuer's extended key usage does not allow issuing for TLS servers.",
+        levels="E E E E W",
         expected="no extendedKeyUsage in the issuer, or one with serverAuth",
         remedy="make an intermediate without that limit: ca.create_intermediate(...)",
         standard=f"{_BR} section 7.1.2.10.6; Windows: CertGetEnhancedKeyUsage",
     ),
-    rule(
+    _modern(
         "issuer-eku-any",
-        "W E E W W",
         "An issuer's extended key usage allows everything (anyExtendedKeyUsage) and does not name TLS servers; OpenSSL "
         "refuses what is below it.",
         expected="no extendedKeyUsage in the issuer, or one with serverAuth",
         remedy="make an intermediate without that limit: ca.create_intermediate(...)",
         standard=f"{_BR} section 7.1.2.10.6; openssl-verification-options(1)",
     ),
-    rule(
+    _authority(
         "root-eku",
-        "- N E N -",
         "The root has an extended key usage: OpenSSL and Windows hold everything below to it, and public roots must "
         "not have one.",
+        levels="- N E N -",
         expected="a root without extendedKeyUsage",
-        remedy=_NEW_CA,
         standard=f"{_BR} section 7.1.2.1.2; RFC 5280 section 4.2.1.12; openssl-verification-options(1); "
         "Windows: CertGetEnhancedKeyUsage",
     ),
     rule(
         "key-usage-unsuitable",
-        "E E E E E",
         "The key usage forbids what a TLS server does with its key.",
         expected="digitalSignature",
         remedy="issue a new certificate: ca.issue(...) sets digitalSignature",
@@ -555,40 +516,37 @@ _USAGE = (
     ),
     rule(
         "key-usage-no-signature",
-        "W W W W N",
         "The key usage allows key encipherment only: neither TLS 1.3 nor forward secrecy is possible.",
+        levels="W W W W N",
         expected="digitalSignature as well",
         remedy="issue a new certificate: ca.issue(...) sets digitalSignature",
         standard="RFC 8446 section 4.4.2.2",
     ),
     rule(
         "key-usage-missing",
-        "- N N - -",
         "The certificate does not say what its key is for.",
+        levels="- N N - -",
         expected="keyUsage with digitalSignature",
         remedy="issue a new certificate: ca.issue(...) sets it",
         standard=f"RFC 5280 section 4.2.1.3; {_BR} section 7.1.2.7.6",
     ),
-    rule(
+    _strict(
         "key-usage-empty",
-        "- W E - -",
         "The key usage allows nothing.",
         expected="at least one bit set",
         remedy="issue a new certificate: ca.issue(...) sets digitalSignature",
         standard="RFC 5280 section 4.2.1.3",
     ),
-    rule(
+    _strict(
         "key-usage-cert-sign",
-        "- W E - -",
         "The key usage of a server allows signing certificates or revocation lists; strict OpenSSL (Python 3.13 and "
         "later) refuses the former.",
         expected="neither keyCertSign nor cRLSign",
         remedy="issue a new certificate: ca.issue(...) sets what a server needs",
         standard=f"RFC 5280 section 4.2.1.9; {_BR} section 7.1.2.7.11",
     ),
-    rule(
+    _strict(
         "key-usage-ec-encipherment",
-        "- W E - -",
         "The key usage of an EC key allows key encipherment, which EC keys cannot do.",
         expected="digitalSignature without keyEncipherment and dataEncipherment",
         remedy="issue a new certificate: ca.issue(...) sets what the key can do",
@@ -596,14 +554,13 @@ _USAGE = (
     ),
     rule(
         "key-usage-not-critical",
-        "- N W - -",
         "The key usage is not critical.",
+        levels="- N W - -",
         expected="a critical keyUsage",
         standard=f"RFC 5280 section 4.2.1.3; {_BR} section 7.1.2.7.6",
     ),
-    rule(
+    _modern(
         "leaf-is-ca",
-        "W E E W W",
         "The server's certificate is an authority: Firefox refuses it, and whoever steals its key can issue.",
         expected="basicConstraints with CA:FALSE",
         standard=f"RFC 5280 section 4.2.1.9; {_BR} section 7.1.2.7.8",
@@ -613,7 +570,6 @@ _USAGE = (
 _ISSUERS = (
     rule(
         "issuer-not-ca",
-        "E E E E E",
         "An issuer is no certification authority.",
         expected="basicConstraints with CA:TRUE in every issuer",
         remedy="issue from an authority: CertificateAuthority.create(...) or ca.create_intermediate(...)",
@@ -621,23 +577,20 @@ _ISSUERS = (
     ),
     rule(
         "intermediate-basic-constraints-missing",
-        "E E E E E",
         "An intermediate does not say that it is a certification authority.",
         expected="critical basicConstraints with CA:TRUE",
         remedy="make a new intermediate: ca.create_intermediate(...)",
         standard="RFC 5280 sections 4.2.1.9 and 6.1.4 (k)",
     ),
-    rule(
+    _modern(
         "root-basic-constraints-missing",
-        "W E E W W",
         "The root does not say that it is an authority; Firefox and strict OpenSSL (Python 3.13 and later) refuse it.",
         expected="critical basicConstraints with CA:TRUE",
         remedy=_NEW_CA,
         standard="RFC 5280 section 4.2.1.9",
     ),
-    rule(
+    _strict(
         "basic-constraints-not-critical",
-        "- W E - -",
         "The basic constraints of an authority are not critical; strict OpenSSL (Python 3.13 and later) refuses that.",
         expected="critical basicConstraints",
         remedy=_NEW_CA,
@@ -645,53 +598,45 @@ _ISSUERS = (
     ),
     rule(
         "path-length-exceeded",
-        "E E E E E",
         "There are more intermediates below an issuer than it allows.",
         expected="at most as many intermediates as pathLenConstraint says",
         remedy="issue from the authority whose path length allows it, or make one: create(..., path_length=...)",
         standard="RFC 5280 sections 4.2.1.9 and 6.1.4 (l), (m)",
     ),
-    rule(
+    _authority(
         "issuer-key-usage",
-        "E E E E E",
         "The key usage of an issuer does not allow signing certificates.",
         expected="keyUsage with keyCertSign",
-        remedy=_NEW_CA,
         standard="RFC 5280 sections 4.2.1.3 and 6.1.4 (n)",
     ),
-    rule(
+    _strict(
         "issuer-key-usage-missing",
-        "- W E - -",
         "An issuer does not say what its key is for; strict OpenSSL (Python 3.13 and later) refuses that.",
         expected="critical keyUsage with keyCertSign and cRLSign",
         remedy=_NEW_CA,
         standard=f"RFC 5280 section 4.2.1.3; {_BR} section 7.1.2.1.2",
     ),
-    rule(
+    _modern(
         "issuer-subject-empty",
-        "W E E W W",
         "An issuer has no name.",
         expected="a subject in every issuer",
         remedy=_NEW_CA,
         standard="RFC 5280 section 4.1.2.6",
     ),
-    rule(
+    _modern(
         "issuer-empty",
-        "W E E W W",
         "The certificate does not name its issuer.",
         expected="the issuer's name",
         standard="RFC 5280 section 4.1.2.4",
     ),
-    rule(
+    _strict(
         "issuer-name-encoding",
-        "- W E - -",
         "The issuer's name is encoded in another way than in the issuer's own certificate.",
         expected="the octets of the issuer's subject",
         standard=f"RFC 5280 section 4.1.2.6; {_BR} section 7.1.4.1",
     ),
-    rule(
+    _strict(
         "aki-missing",
-        "- W E - -",
         "The certificate does not say which key signed it; strict OpenSSL (Python 3.13 and later) refuses it.",
         expected="authorityKeyIdentifier with the issuer's key identifier",
         remedy="issue a new certificate: ca.issue(...) sets it",
@@ -699,16 +644,15 @@ _ISSUERS = (
     ),
     rule(
         "anchor-aki-missing",
-        "- N N - -",
         "A certificate that is trusted by itself, and did not sign itself, does not say which key signed it; nobody "
         "looks for that key, since the path ends here.",
+        levels="- N N - -",
         expected="trust in the root, or a trusted certificate with authorityKeyIdentifier",
         remedy="trust the root instead: check(..., trust=[ca])",
         standard="RFC 5280 sections 4.2.1.1 and 6.1.1 (d)",
     ),
-    rule(
+    _strict(
         "aki-no-key-identifier",
-        "- W E - -",
         "The authority key identifier has no key identifier; strict OpenSSL (Python 3.13 and later) refuses that.",
         expected="authorityKeyIdentifier with keyIdentifier",
         remedy="issue a new certificate: ca.issue(...) sets it",
@@ -716,23 +660,22 @@ _ISSUERS = (
     ),
     rule(
         "aki-mismatch",
-        "- E E W -",
         "The authority key identifier points to another issuer; OpenSSL refuses it.",
+        levels="- E E W -",
         expected="the subjectKeyIdentifier of the issuer",
         remedy="issue a new certificate: ca.issue(...) sets it",
         standard="RFC 5280 sections 4.2.1.1 and 4.2.1.2",
     ),
     rule(
         "aki-issuer-serial",
-        "- - E - -",
         "The authority key identifier names the issuer's issuer and serial number, which breaks cross-signing.",
+        levels="- - E - -",
         expected="authorityKeyIdentifier with keyIdentifier only",
         remedy="issue a new certificate: ca.issue(...) sets it",
         standard=f"{_BR} section 7.1.2.11.1",
     ),
-    rule(
+    _strict(
         "issuer-ski-missing",
-        "- W E - -",
         "An issuer has no subject key identifier; strict OpenSSL (Python 3.13 and later) refuses that.",
         expected="subjectKeyIdentifier in every issuer",
         remedy=_NEW_CA,
@@ -740,8 +683,8 @@ _ISSUERS = (
     ),
     rule(
         "leaf-ski-missing",
-        "- N - - -",
         "The certificate has no subject key identifier.",
+        levels="- N - - -",
         expected="subjectKeyIdentifier",
         remedy="issue a new certificate: ca.issue(...) sets it",
         standard="RFC 5280 section 4.2.1.2",
@@ -751,21 +694,18 @@ _ISSUERS = (
 _EXTENSIONS = (
     rule(
         "extension-malformed",
-        "E E E E E",
         "An extension cannot be read.",
         expected="an extension encoded as its standard says",
         standard="RFC 5280 section 4.2",
     ),
     rule(
         "extension-duplicate",
-        "E E E E E",
         "An extension is there more than once.",
         expected="each extension at most once",
         standard="RFC 5280 section 4.2",
     ),
     rule(
         "extension-unknown-critical",
-        "E E E E E",
         "A critical extension is unknown here, as it will be to clients.",
         expected="no critical extension that clients do not know",
         remedy="issue without it, or not critical",
@@ -773,15 +713,13 @@ _EXTENSIONS = (
     ),
     rule(
         "extension-critical",
-        "E E E E E",
         "An extension is critical that must or should not be: clients need not process it, and OpenSSL, with curl, "
         "Python, Ruby and PHP on it, refuses the certificate.",
         expected="the extension, not critical",
         standard="RFC 5280 sections 4.2, 4.2.1.1, 4.2.1.2, 4.2.1.7, 4.2.1.8, 4.2.1.15 and 4.2.2; RFC 7633",
     ),
-    rule(
+    _strict(
         "extension-not-critical",
-        "- W E - -",
         "An extension is not critical that must be.",
         expected="the extension, critical",
         remedy=_NEW_CA,
@@ -789,73 +727,64 @@ _EXTENSIONS = (
     ),
     rule(
         "precertificate",
-        "E E E E E",
         "This is a precertificate for transparency logs, not a certificate.",
         expected="the certificate that was issued after it",
         remedy="load the certificate that the authority sent at the end",
         standard="RFC 6962 section 3.1",
     ),
-    rule(
+    _strict(
         "version",
-        "- W E - -",
         "The certificate is not of version 3.",
         expected="version 3",
         standard="RFC 5280 section 4.1.2.1",
     ),
-    rule(
+    _modern(
         "version-extensions",
-        "W E E W W",
         "The certificate has extensions, and says that it is of a version without them; strict OpenSSL (Python 3.13 "
         "and later) and cryptography refuse it.",
         expected="version 3",
         standard="RFC 5280 sections 4.1.2.1 and 4.1.2.9",
     ),
-    rule(
+    _modern(
         "proxy-certificate",
-        "W E E W W",
         "The certificate is a proxy certificate, which OpenSSL refuses as a server's and as an authority's.",
         expected="a certificate without proxyCertInfo",
         standard="RFC 3820 sections 3.8 and 4.1; openssl-verification-options(1)",
     ),
-    rule(
+    _modern(
         "serial-not-positive",
-        "W E E W W",
         "The serial number is zero or negative.",
         expected="a positive serial number",
         standard="RFC 5280 section 4.1.2.2",
     ),
-    rule(
+    _strict(
         "serial-too-long",
-        "- W E - -",
         "The serial number is longer than 20 octets.",
         expected="at most 20 octets",
         standard="RFC 5280 section 4.1.2.2",
     ),
     rule(
         "serial-predictable",
-        "- N W - -",
         "The serial number is too short to hold 64 random bits.",
+        levels="- N W - -",
         expected="at least 64 bits from a random generator",
         remedy="issue a new certificate: ca.issue(...) draws 159 bits",
         standard=f"{_BR} section 7.1.2.7.1",
     ),
-    rule(
+    _strict(
         "unique-id",
-        "- W E - -",
         "The certificate has an issuer or subject unique identifier.",
         expected="neither of these fields of X.509 version 2",
         standard="RFC 5280 section 4.1.2.8",
     ),
-    rule(
+    _modern(
         "name-unreadable",
-        "W E E W W",
         "The subject cannot be read.",
         expected="a distinguished name encoded as X.501 says",
         standard="RFC 5280 sections 4.1.2.4 and 4.1.2.6",
     ),
-    rule(
+    _strict(
         "common-name-too-long",
-        "- W E - -",
         "The common name is longer than 64 characters.",
         expected="at most 64 characters; longer names belong into subjectAltName only",
         remedy="issue without a common name: ca.issue(name)",
@@ -863,16 +792,16 @@ _EXTENSIONS = (
     ),
     rule(
         "subject-ou",
-        "- - E - -",
         "The subject has an organizational unit.",
+        levels="- - E - -",
         expected="no organizationalUnitName",
         standard=f"{_BR} section 7.1.2.7.4",
         since={"public": date(2022, 9, 1)},
     ),
     rule(
         "policies-missing",
-        "- - W - -",
         "The certificate does not name the policy it was issued under.",
+        levels="- - W - -",
         expected="certificatePolicies with one of the reserved identifiers, such as 2.23.140.1.2.1",
         remedy='only a public authority can issue such a certificate; check with profile="private" otherwise',
         standard=f"{_BR} section 7.1.2.7.9",
@@ -880,8 +809,8 @@ _EXTENSIONS = (
     ),
     rule(
         "aia-missing",
-        "- - W - -",
         "The certificate does not say where its issuer's certificate can be fetched.",
+        levels="- - W - -",
         expected="authorityInfoAccess with caIssuers",
         remedy='only a public authority can issue such a certificate; check with profile="private" otherwise',
         standard=f"{_BR} section 7.1.2.7.7",
@@ -889,8 +818,8 @@ _EXTENSIONS = (
     ),
     rule(
         "sct-missing",
-        "- - W - -",
         "The certificate carries no proof of transparency; Chrome and Safari want one from public authorities.",
+        levels="- - W - -",
         expected="signed certificate timestamps of two logs, here or in the handshake",
         remedy='only a public authority can issue such a certificate; check with profile="private" otherwise',
         standard="RFC 6962 section 3.3; Chrome Certificate Transparency Policy",
@@ -901,74 +830,62 @@ _EXTENSIONS = (
 _CONSTRAINTS = (
     rule(
         "name-constraints-violated",
-        "E E E E E",
         "A name is outside the names that an issuer may issue for.",
         expected="names within the issuer's name constraints",
         remedy="issue from an authority whose name constraints allow it",
         standard="RFC 5280 sections 4.2.1.10 and 6.1.3 (b), (c)",
     ),
-    rule(
+    _modern(
         "name-constraints-common-name",
-        "W E E W W",
         "The common name looks like a DNS name that an issuer may not issue for; OpenSSL, with curl and Python on it, "
         "reads it so where subjectAltName has no DNS name, an address included.",
         expected="no common name, or one within the issuer's name constraints",
         remedy='issue without a common name: ca.issue("10.0.0.5", common_name="")',
         standard="RFC 5280 section 4.2.1.10; RFC 6125 section 6.4.4; OpenSSL: NAME_CONSTRAINTS_check_CN",
     ),
-    rule(
+    _authority(
         "name-constraints-unsupported",
-        "E E E E E",
         "An issuer constrains a kind of name that cannot be compared, and a certificate below has such a name.",
         expected="constraints on DNS names, IP addresses, mail, URIs and directory names",
-        remedy=_NEW_CA,
         standard="RFC 5280 section 4.2.1.10",
     ),
-    rule(
+    _authority(
         "name-constraints-malformed",
-        "W W E W W",
         "A name constraint is not written as its standard says.",
+        levels="W W E W W",
         expected="a domain without asterisk or leading dot, an address with a contiguous mask",
-        remedy=_NEW_CA,
         standard="RFC 5280 section 4.2.1.10",
     ),
-    rule(
+    _authority(
         "name-constraints-not-critical",
-        "- N W - -",
         "The name constraints are not critical, so that a client that does not know them lets everything pass.",
+        levels="- N W - -",
         expected="critical nameConstraints",
-        remedy=_NEW_CA,
         standard=f"RFC 5280 section 4.2.1.10; {_BR} section 7.1.2.10.8",
     ),
-    rule(
+    _authority(
         "name-constraints-distance",
-        "E E E E E",
         "A name constraint has a minimum or maximum, which clients do not process and therefore refuse.",
         expected="subtrees without minimum and maximum",
-        remedy=_NEW_CA,
         standard="RFC 5280 section 4.2.1.10",
     ),
-    rule(
+    _strict(
         "leaf-name-constraints",
-        "- W E - -",
         "A certificate that is no authority has name constraints.",
         expected="nameConstraints in authorities only",
         standard=f"RFC 5280 section 4.2.1.10; {_BR} section 7.1.2.7.6",
     ),
     rule(
         "policy-required",
-        "E E E E E",
         "An issuer demands a certificate policy that the path does not have.",
         expected="a policy that every certificate of the path names",
         remedy="issue with the policy that the authority demands",
         standard="RFC 5280 section 6.1.5 (g)",
     ),
-    rule(
+    _authority(
         "policy-mappings-any",
-        "E E E E E",
         "An issuer maps a policy to or from anyPolicy, which ends the processing of the path.",
         expected="mappings between named policies",
-        remedy=_NEW_CA,
         standard="RFC 5280 sections 4.2.1.5 and 6.1.4 (a)",
     ),
 )
@@ -976,15 +893,14 @@ _CONSTRAINTS = (
 _TRUST = (
     rule(
         "trust-not-asked",
-        "N N N N N",
         "No trusted root was given, so that the chain was not checked.",
+        levels="N",
         expected="the roots that clients trust",
         remedy='say which: check(..., trust=[ca]) or trust="system"',
         standard="RFC 5280 section 6.1.1 (d)",
     ),
     rule(
         "issuer-not-found",
-        "E E E E E",
         "The chain breaks off: an issuer's certificate is missing.",
         expected="every certificate between the leaf and a trusted root",
         remedy="add the missing certificate to the chain, cert.with_chain([...]), or to trust=[...] if it is the root",
@@ -992,7 +908,6 @@ _TRUST = (
     ),
     rule(
         "root-not-trusted",
-        "E E E E E",
         "The chain is whole, and ends at a root that is not trusted.",
         expected="a root that clients trust",
         remedy="trust the root, check(..., trust=[root]), and add it to the store Root of each client: "
@@ -1001,7 +916,6 @@ _TRUST = (
     ),
     rule(
         "self-signed-not-trusted",
-        "E E E E E",
         "The certificate signed itself and is not trusted.",
         expected="a certificate issued by an authority that clients trust",
         remedy="make an authority and issue from it: CertificateAuthority.create(...).issue(...)",
@@ -1009,23 +923,22 @@ _TRUST = (
     ),
     rule(
         "self-signed-leaf",
-        "E W E W W",
         "The certificate signed itself and is trusted on purpose: it cannot be renewed without touching every client.",
+        levels="E W E W W",
         expected="a certificate issued by an authority that clients trust",
         remedy="make an authority and issue from it: CertificateAuthority.create(...).issue(...)",
         standard="RFC 5280 section 3.2",
     ),
     rule(
         "leaf-is-anchor",
-        "N N W N N",
         "The certificate itself is trusted on purpose; its issuers were not checked.",
+        levels="N N W N N",
         expected="trust in the root only",
         remedy="trust the root instead: check(..., trust=[ca])",
         standard="RFC 5280 section 6.1.1 (d)",
     ),
     rule(
         "path-too-long",
-        "E E E E E",
         "A chain to a trusted root would need more intermediates than allowed.",
         expected="no more intermediates than the limit given",
         remedy="issue from an authority nearer to the root",
@@ -1033,7 +946,6 @@ _TRUST = (
     ),
     rule(
         "work-limit-exceeded",
-        "E E E E E",
         "Checking was given up: these certificates demand more work than any honest chain does.",
         expected="a chain that is checked within the limits",
         remedy="send only the certificates of the chain; do not trust whoever made these",
@@ -1044,7 +956,6 @@ _TRUST = (
 _REVOCATION = (
     rule(
         "revoked",
-        "E E E E E",
         "The certificate, or one of its issuers, is revoked.",
         expected="a certificate that its issuer's revocation list does not name",
         remedy="issue a new one with a new key, ca.issue(...), and bind it: renew(binding, ca)",
@@ -1052,33 +963,33 @@ _REVOCATION = (
     ),
     rule(
         "crl-not-found",
-        "W W W W W",
         "No revocation list given is by the issuer of this certificate.",
+        levels="W",
         expected="a current list by its issuer",
         remedy="give the issuer's list, crls=[ca.crl(...)], or add it: Store.open('CA').add_crl(ca.crl(...))",
         standard="RFC 5280 section 6.3.3",
     ),
     rule(
         "crl-expired",
-        "W W W W W",
         "The revocation list is not current.",
+        levels="W",
         expected="a list between its thisUpdate and nextUpdate",
         remedy="issue a new list: ca.crl(...)",
         standard="RFC 5280 sections 5.1.2.4 and 5.1.2.5",
     ),
     rule(
         "crl-invalid",
-        "W W W W W",
         "A revocation list cannot be used.",
+        levels="W",
         expected="a list signed by the issuer, without critical extensions unknown here",
         remedy="issue a new list: ca.crl(...)",
         standard="RFC 5280 section 6.3.3",
     ),
     rule(
         "revocation-pointer-missing",
-        "- - W W -",
         "The certificate does not say where its revocation can be asked; Schannel clients that check for it (curl.exe, "
         "git) stop with 0x80092012, CRYPT_E_NO_REVOCATION_CHECK.",
+        levels="- - W W -",
         expected="a CRL distribution point or an OCSP address",
         remedy="let each authority put one in, create(..., crl_url=...) or ca.create_intermediate(..., crl_url=...), "
         "and publish its ca.crl(...) there; or tell the client: "
@@ -1091,32 +1002,32 @@ _REVOCATION = (
 _WINDOWS = (
     rule(
         "key-not-persisted",
-        "E - - E -",
         "The private key is not kept by Windows, so that HTTP.sys cannot open it (1312).",
+        levels="E - - E -",
         expected="a key in a key container of the machine",
         remedy="import the .pfx into the machine's store: Store.open('MY').import_pfx(data, password=...)",
         standard="Windows: HttpSetServiceConfiguration, PFXImportCertStore",
     ),
     rule(
         "key-not-machine",
-        "E - - E -",
         "The private key is kept for one user, and services cannot open it (1312).",
+        levels="E - - E -",
         expected="a key in a key container of the machine (CRYPT_MACHINE_KEYSET)",
         remedy="import the .pfx into the machine's store: Store.open('MY').import_pfx(data, password=...)",
         standard="Windows: PFXImportCertStore",
     ),
     rule(
         "pfx-unreadable",
-        "W - - E -",
         "The .pfx is encrypted in a way that its importer cannot read; Windows then says that the password is wrong.",
+        levels="W - - E -",
         expected="encryption that the release can read",
         remedy='save it for that release: cert.save("server.pfx", password=..., readable_by="windows-server-2016")',
         standard="Windows: PFX with AES-256 and SHA-256 from Windows 10 1709 and Server 2019 on",
     ),
     rule(
         "not-a-pfx",
-        "W - - - -",
         "The certificate did not come as a .pfx, which the manual procedure needs.",
+        levels="W - - - -",
         expected="certificate, key and chain in one .pfx",
         remedy='save it as one: cert.save("server.pfx", password=...)',
         standard="RFC 7292",
@@ -1126,32 +1037,32 @@ _WINDOWS = (
 _SERVED = (
     rule(
         "chain-order",
-        "W W W W W",
         "The server sends its chain in an order in which not each certificate certifies the one before it.",
+        levels="W",
         expected="the leaf first, then its issuer, then that one's issuer",
         remedy="bind a certificate with its chain in order: Certificate.load(...) sorts it, cert.save(...) keeps it",
         standard="RFC 5246 section 7.4.2; RFC 8446 section 4.4.2",
     ),
     rule(
         "chain-unrelated",
-        "W W W W W",
         "The server sends a certificate that has nothing to do with its own.",
+        levels="W",
         expected="only certificates of its own chain",
         remedy="leave it out of the chain: cert.with_chain([...])",
         standard="RFC 5246 section 7.4.2; RFC 8446 section 4.4.2",
     ),
     rule(
         "chain-sends-root",
-        "N N N N N",
         "The server sends its root, which clients have or do not trust anyway.",
+        levels="N",
         expected="the chain without its root",
         remedy="leave it out of the chain: cert.with_chain([...])",
         standard="RFC 8446 section 4.4.2",
     ),
     rule(
         "protocol-obsolete",
-        "W E E W N",
         "The server speaks no newer protocol than TLS 1.1, which clients of today refuse.",
+        levels="W E E W N",
         expected="TLS 1.2 or TLS 1.3",
         remedy="allow it on the server: BindingOptions(tls12=True, tls13=True)",
         standard="RFC 8996",
@@ -1161,7 +1072,6 @@ _SERVED = (
 _OWN = (
     rule(
         "user-rule-failed",
-        "E E E E E",
         "A rule that the caller added raised an exception.",
         expected="a rule that yields findings",
         remedy="mend the rule",
@@ -1179,7 +1089,6 @@ _PRECEDENCE = "AD FS documentation: precedence of TLS bindings in HTTP.sys; mlss
 _DEPLOYMENTS = (
     rule(
         "no-private-key",
-        "E",
         "The certificate comes without its private key, and the store has none.",
         expected="a private key among the machine's keys, linked to the certificate",
         remedy="give the certificate together with its private key (Certificate.load of the .pfx, or with_key)",
@@ -1187,7 +1096,6 @@ _DEPLOYMENTS = (
     ),
     rule(
         "private-key-unusable",
-        "E",
         "The private key in the store does not open, or lies among a user's keys.",
         expected="a private key among the machine's keys, linked to the certificate",
         remedy="give the certificate together with its private key (Certificate.load of the .pfx, or with_key)",
@@ -1195,7 +1103,6 @@ _DEPLOYMENTS = (
     ),
     rule(
         "certificate-unreadable",
-        "E",
         "A field of the certificate cannot be read.",
         expected="a certificate that can be read",
         remedy="issue a new one",
@@ -1203,7 +1110,6 @@ _DEPLOYMENTS = (
     ),
     rule(
         "names-lost",
-        "E",
         "A renewal would lose a name that the old certificate has.",
         expected="every name of the certificate that it renews",
         remedy="issue one for these names too",
@@ -1211,7 +1117,6 @@ _DEPLOYMENTS = (
     ),
     rule(
         "binding-exists",
-        "E",
         "The key has another binding, and on_conflict says to leave it.",
         expected="no other binding",
         remedy="on_conflict='replace' replaces it",
@@ -1219,55 +1124,54 @@ _DEPLOYMENTS = (
     ),
     rule(
         "binding-kept",
-        "N",
         "The key has another binding, and with on_conflict='keep' nothing is done.",
+        levels="N",
         expected="no other binding",
         remedy="on_conflict='replace' replaces it",
         standard=_EXISTS,
     ),
     rule(
         "owner-changes",
-        "W",
         "The binding would get another owner: tools find their record by it.",
+        levels="W",
         expected="a binding of the owner given",
         remedy="leave app_id out to keep the owner: tools find their record by it; or on_conflict='fail'",
         standard=_SSL_PARAM,
     ),
     rule(
         "owner-known",
-        "N",
         "The binding belongs to IIS, AD FS or another known program.",
+        levels="N",
         expected="a change that its owner knows of",
         remedy="look at it in that program afterwards; it may write its own record again",
         standard=_SSL_PARAM,
     ),
     rule(
         "binding-shadowed",
-        "N",
         "Another record answers some clients in place of this one; a warning for an address over a host name.",
+        levels="N",
         expected="a binding that answers all that it matches",
         remedy="remove the other if nobody needs it, or deploy to it too",
         standard=_PRECEDENCE,
     ),
     rule(
         "binding-shadows",
-        "N",
         "This record answers some clients in place of another; a warning for an address over a host name.",
+        levels="N",
         expected="a binding in whose place no other answers",
         remedy="bind to a narrower key if that is not meant",
         standard=_PRECEDENCE,
     ),
     rule(
         "ends-before-the-old-one",
-        "W",
         "The new certificate ends before the bound one.",
+        levels="W",
         expected="a certificate that lasts longer than the one it replaces",
         remedy="look whether the two were mixed up",
         standard="mlsssl: docs/howto-replace-live",
     ),
     rule(
         "served-another",
-        "E",
         "A handshake after the change showed another certificate.",
         expected="the bound certificate",
         remedy="restart the service that listens there (restart=[...]), or look whether it uses HTTP.sys at all",
@@ -1275,7 +1179,6 @@ _DEPLOYMENTS = (
     ),
     rule(
         "served-nothing",
-        "E",
         "Something listens there after the change, but there was no handshake.",
         expected="the bound certificate",
         remedy="restart the service that listens there (restart=[...]), or look whether it uses HTTP.sys at all",
@@ -1286,23 +1189,22 @@ _DEPLOYMENTS = (
 _AUDITS = (
     rule(
         "renewal-due",
-        "W",
         "The bound certificate should have been renewed by now.",
+        levels="W",
         expected="a certificate that is renewed in time",
         remedy="mlsssl renew --all --due, or renew(key, authority)",
         standard="mlsssl: docs/howto-renew-for-ever",
     ),
     rule(
         "superseded-bound",
-        "N",
         "The certificate was renewed, but is still bound.",
+        levels="N",
         expected="the certificate that renewed it",
         remedy="deploy the newer one here too",
         standard="Windows: CERT_RENEWAL_PROP_ID; mlsssl: docs/howto-renew-for-ever",
     ),
     rule(
         "change-pending",
-        "E",
         "A change was killed and is not recovered; a notice while another process is changing the machine, for it may "
         "be that change.",
         expected="every change finished or taken back",
@@ -1316,7 +1218,6 @@ _AUDITS = (
 _CAUSES = tuple(
     rule(
         code,
-        "E",
         title,
         expected="a certificate that HTTP.sys can use",
         remedy="add the certificate again together with its private key: store.add(certificate)",
@@ -1337,7 +1238,6 @@ _CAUSES = tuple(
 
 WINDOWS_VERDICT = rule(
     "windows-verdict",
-    "E",
     "Windows' own chain engine holds something against the certificate; the code has Windows' name for it.",
     expected="a chain that this Windows trusts for TLS servers",
     standard="Windows: CERT_TRUST_STATUS and CERT_CHAIN_POLICY_SSL (learn.microsoft.com)",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from operator import attrgetter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -20,30 +20,17 @@ if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
     from mlsssl._validator.findings import Emitter
 
-__all__ = [
-    "NETSCAPE_TYPE",
-    "aki_mismatch",
-    "check_common",
-    "check_dates",
-    "check_ecdsa_hash",
-    "check_key_identifiers",
-    "check_signature_algorithm",
-    "netscape_bits",
-]
 
-_BROKEN_HASHES = {
-    "1.2.840.113549.1.1.2": "MD2",
-    "1.2.840.113549.1.1.3": "MD4",
-    "1.2.840.113549.1.1.4": "MD5",
+_SHA1 = ("signature-hash", "SHA-1")
+_WEAK_HASHES = {
+    "1.2.840.113549.1.1.2": ("signature-hash-broken", "MD2"),
+    "1.2.840.113549.1.1.3": ("signature-hash-broken", "MD4"),
+    "1.2.840.113549.1.1.4": ("signature-hash-broken", "MD5"),
+    "1.2.840.113549.1.1.5": _SHA1,  # sha1WithRSAEncryption
+    "1.3.14.3.2.29": _SHA1,  # the same under OIW's number
+    "1.2.840.10045.4.1": _SHA1,  # ecdsa-with-SHA1
+    "1.2.840.10040.4.3": _SHA1,  # dsa-with-SHA1
 }
-_SHA1 = frozenset(
-    {
-        "1.2.840.113549.1.1.5",  # sha1WithRSAEncryption
-        "1.3.14.3.2.29",  # the same under OIW's number
-        "1.2.840.10045.4.1",  # ecdsa-with-SHA1
-        "1.2.840.10040.4.3",  # dsa-with-SHA1
-    }
-)
 # The octets of the AlgorithmIdentifiers that BR section 7.1.3.2 allows, by the name of their hash.
 _PSS = (
     "304106092a864886f70d01010a3034a00f300d060960864801650304020{h}0500a11c301a06092a864886f70d010108300d06096086480165"
@@ -64,70 +51,38 @@ _LISTED = {
 }
 _HASH_OF_CURVE = {"secp256r1": "ECDSA SHA-256", "secp384r1": "ECDSA SHA-384", "secp521r1": "ECDSA SHA-512"}
 
-# Critical extensions that this validator, like its clients, processes or knows to be harmless.
-_PROCESSED: frozenset[type[x509.ExtensionType]] = frozenset(
-    {
-        x509.BasicConstraints,
-        x509.KeyUsage,
-        x509.ExtendedKeyUsage,
-        x509.SubjectAlternativeName,
-        x509.NameConstraints,
-        x509.CertificatePolicies,
-        x509.PolicyConstraints,
-        x509.InhibitAnyPolicy,
-        x509.CRLDistributionPoints,
-        x509.OCSPNoCheck,
-    }
-)
-# Those that clients need not process, and that must or should not be critical for that reason.
-_NEVER_CRITICAL: dict[type[x509.ExtensionType], str] = {
-    x509.AuthorityKeyIdentifier: "authorityKeyIdentifier",
-    x509.SubjectKeyIdentifier: "subjectKeyIdentifier",
-    x509.AuthorityInformationAccess: "authorityInfoAccess",
-    x509.SubjectInformationAccess: "subjectInfoAccess",
-    x509.FreshestCRL: "freshestCRL",
-    x509.IssuerAlternativeName: "issuerAltName",
-    x509.TLSFeature: "TLS feature",
+
+class _Extension(NamedTuple):
+    """What is known of a kind of extension: either it is processed, or it must or should not be critical."""
+
+    name: str
+    processed: bool = True  # or known to be harmless: here as by clients
+    never_empty: bool = False  # RFC 5280 gives its list the size 1 to MAX; cryptography reads some of them empty
+
+
+_EXTENSIONS: dict[type[x509.ExtensionType], _Extension] = {
+    x509.BasicConstraints: _Extension("basicConstraints"),
+    x509.KeyUsage: _Extension("keyUsage"),
+    x509.ExtendedKeyUsage: _Extension("extKeyUsage", never_empty=True),
+    x509.SubjectAlternativeName: _Extension("subjectAltName", never_empty=True),
+    x509.NameConstraints: _Extension("nameConstraints"),
+    x509.CertificatePolicies: _Extension("certificatePolicies", never_empty=True),
+    x509.PolicyConstraints: _Extension("policyConstraints"),
+    x509.InhibitAnyPolicy: _Extension("inhibitAnyPolicy"),
+    x509.CRLDistributionPoints: _Extension("cRLDistributionPoints", never_empty=True),
+    x509.OCSPNoCheck: _Extension("id-pkix-ocsp-nocheck"),
+    x509.AuthorityKeyIdentifier: _Extension("authorityKeyIdentifier", processed=False),
+    x509.SubjectKeyIdentifier: _Extension("subjectKeyIdentifier", processed=False),
+    x509.AuthorityInformationAccess: _Extension("authorityInfoAccess", processed=False, never_empty=True),
+    x509.SubjectInformationAccess: _Extension("subjectInfoAccess", processed=False, never_empty=True),
+    x509.FreshestCRL: _Extension("freshestCRL", processed=False, never_empty=True),
+    x509.IssuerAlternativeName: _Extension("issuerAltName", processed=False, never_empty=True),
+    x509.TLSFeature: _Extension("TLS feature", processed=False),
 }
+_NAMES = {kind.oid.dotted_string: known.name for kind, known in _EXTENSIONS.items()} | {MAPPINGS: "policyMappings"}
 _SUBJECT_DIRECTORY_ATTRIBUTES = "2.5.29.9"
 NETSCAPE_TYPE = "2.16.840.1.113730.1.1"
 _PROXY_CERTIFICATE_INFORMATION = "1.3.6.1.5.5.7.1.14"
-_NAMES_OF_EXTENSIONS = {
-    "2.5.29.14": "subjectKeyIdentifier",
-    "2.5.29.15": "keyUsage",
-    "2.5.29.17": "subjectAltName",
-    "2.5.29.18": "issuerAltName",
-    "2.5.29.19": "basicConstraints",
-    "2.5.29.30": "nameConstraints",
-    "2.5.29.31": "cRLDistributionPoints",
-    "2.5.29.32": "certificatePolicies",
-    "2.5.29.33": "policyMappings",
-    "2.5.29.35": "authorityKeyIdentifier",
-    "2.5.29.36": "policyConstraints",
-    "2.5.29.37": "extKeyUsage",
-    "2.5.29.46": "freshestCRL",
-    "2.5.29.54": "inhibitAnyPolicy",
-    "1.3.6.1.5.5.7.1.1": "authorityInfoAccess",
-}
-
-
-# RFC 5280 gives their lists the size 1 to MAX; cryptography reads some of them empty.
-_NEVER_EMPTY: frozenset[type[x509.ExtensionType]] = frozenset(
-    {
-        x509.AuthorityInformationAccess,
-        x509.CertificatePolicies,
-        x509.CRLDistributionPoints,
-        x509.ExtendedKeyUsage,
-        x509.FreshestCRL,
-        x509.IssuerAlternativeName,
-        x509.SubjectAlternativeName,
-        x509.SubjectInformationAccess,
-    }
-)
-
-
-def _named(oid: str) -> str:
-    return _NAMES_OF_EXTENSIONS.get(oid, oid)
 
 
 def netscape_bits(value: bytes) -> int:
@@ -160,24 +115,16 @@ def _day(moment: datetime) -> str:
 
 def check_signature_algorithm(view: View, emit: Emitter) -> None:
     """The algorithm that the issuer signed with; not asked of trust anchors, whose signature proves nothing."""
-    part = "signatureAlgorithm"
     if view.outer_algorithm in _LISTED:
         return
-    oid = view.signature_oid
-    broken = _BROKEN_HASHES.get(oid)
-    if broken:
-        emit("signature-hash-broken", part, broken)
-        return
-    if oid in _SHA1 or _pss_over_sha1(view):
-        emit("signature-hash", part, "SHA-1")
-        return
-    emit("signature-algorithm", part, f"the algorithm {oid}, encoded as {view.outer_algorithm[:64].hex()}")
-
-
-def _pss_over_sha1(view: View) -> bool:
-    # An algorithm that cryptography does not know raises one of several errors.
+    weak = _WEAK_HASHES.get(view.signature_oid)
+    # SHA-1 under PSS; an algorithm that cryptography does not know raises one of several errors.
     digest = foreign.read_or(None, attrgetter("signature_hash_algorithm"), view.certificate)
-    return isinstance(digest, hashes.SHA1)
+    if weak is None and isinstance(digest, hashes.SHA1):
+        weak = _SHA1
+    found = f"the algorithm {view.signature_oid}, encoded as {view.outer_algorithm[:64].hex()}"
+    code, found = weak or ("signature-algorithm", found)
+    emit(code, "signatureAlgorithm", found)
 
 
 def check_ecdsa_hash(view: View, issuer: View, emit: Emitter) -> None:
@@ -213,7 +160,7 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
     if view.has_unique_id:
         emit("unique-id", "issuerUniqueID, subjectUniqueID", "a unique identifier")
     for problem in view.problems:
-        part = f"extension {_named(problem.oid)}"
+        part = f"extension {_NAMES.get(problem.oid, problem.oid)}"
         emit("extension-duplicate" if problem.duplicate else "extension-malformed", part, problem.reason)
     for oid, critical, value in view.unknown:
         if oid == NETSCAPE_TYPE and netscape_bits(value) < 0:
@@ -225,17 +172,18 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
         elif oid == _PROXY_CERTIFICATE_INFORMATION:
             emit("proxy-certificate", "extension proxyCertInfo", "a proxy certificate")
     for kind, extension in view.known.items():
-        if kind in _NEVER_EMPTY and not len(extension.value):
-            emit("extension-malformed", f"extension {_named(extension.oid.dotted_string)}", "an empty list")
+        known = _EXTENSIONS.get(kind)
+        part = f"extension {known.name if known else extension.oid.dotted_string}"
+        if known and known.never_empty and not len(extension.value):
+            emit("extension-malformed", part, "an empty list")
         if not extension.critical:
             continue
-        if kind in _NEVER_CRITICAL:
-            emit("extension-critical", f"extension {_NEVER_CRITICAL[kind]}", "a critical extension")
-        elif kind is x509.PrecertPoison:
-            emit("precertificate", f"extension {x509.PrecertPoison.oid.dotted_string}", "the poison extension")
-        elif kind not in _PROCESSED:
-            oid = extension.oid.dotted_string
-            emit("extension-unknown-critical", f"extension {oid}", "a critical extension that is not processed")
+        if kind is x509.PrecertPoison:
+            emit("precertificate", part, "the poison extension")
+        elif known is None:
+            emit("extension-unknown-critical", part, "a critical extension that is not processed")
+        elif not known.processed:
+            emit("extension-critical", part, "a critical extension")
     if view.issuer == b"\x30\x00":
         emit("issuer-empty", "issuer", "an empty name")
     if view.name is None:

@@ -13,7 +13,6 @@ if TYPE_CHECKING:
     from mlsssl._validator.report import Severity
     from mlsssl._validator.rules import Rule
 
-__all__ = ["Emitter", "machine_finding", "make_finding"]
 
 # A certificate can carry a hundred thousand wrong names; nobody reads more than these.
 _MOST_OF_ONE_CODE = 25
@@ -52,40 +51,20 @@ def machine_finding(
     expected: str | None = None,
     remedy: str | None = None,
 ) -> Finding:
-    """A finding about a binding, a change or a machine, from `MACHINE_RULES`.
-
-    Args:
-        code: Its code.
-        where: Which binding or certificate.
-        found: What is there.
-        severity: Only where the circumstances make it another than the rule's.
-        expected: Only where it is more exact than the rule's.
-        remedy: Only where it is more exact than the rule's.
-    """
+    """A finding about a binding, a change or a machine, from `MACHINE_RULES`; the rest only where it differs there."""
     rule = MACHINE_RULES[code]
     fixed = next(iter(rule.severities.values()))  # the same under every profile
     return make_finding(rule, severity or fixed, where, found, expected=expected, remedy=remedy)
 
 
 class Emitter:
-    """Collects the findings about one certificate.
-
-    Args:
-        profile: Decides on severities.
-        view: The certificate.
-        role: What it is in the path: `"leaf"`, `"intermediate"` or `"root"`.
-
-    Attributes:
-        profile: As given.
-        issued: Its day of issue, since many rules hold from a day on.
-        findings: What was found until now.
-    """
+    """Collects the findings about one certificate, which is a `"leaf"`, an `"intermediate"` or a `"root"`."""
 
     __slots__ = ("_counts", "_label", "findings", "issued", "profile")
 
     def __init__(self, profile: Profile, view: View, role: str) -> None:
         self.profile = profile
-        self.issued = view.not_before.date()
+        self.issued = view.not_before.date()  # many rules hold from a day of issue on
         self._label = role if role == "leaf" else f'{role} "{view.subject_text}"'
         self.findings: list[Finding] = []
         self._counts: dict[str, int] = {}

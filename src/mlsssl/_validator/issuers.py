@@ -16,16 +16,11 @@ if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
     from mlsssl._validator.findings import Emitter
 
-__all__ = ["check_issuer"]
-
 
 def check_issuer(view: View, emit: Emitter, *, anchor: bool) -> None:
     """Everything about an issuer that needs no other certificate and no clock.
 
-    Args:
-        view: The issuer.
-        emit: Where findings go.
-        anchor: Whether it is trusted by itself: then nobody checks who signed it, and how.
+    An `anchor` is trusted by itself: nobody checks who signed it, and how.
     """
     check_common(view, emit, anchor=anchor)
     check_key(view, emit, leaf=False)

@@ -32,7 +32,6 @@ if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
     from mlsssl._validator.findings import Emitter
 
-__all__ = ["Names", "check_host", "check_leaf", "is_internal"]
 
 _SAN = "subjectAltName"
 _SSL_SERVER = 0x40  # bit 1 of netscapeCertType
@@ -110,15 +109,7 @@ def _common_name_matches(common: Sequence[str], host: str | Address) -> bool:
 
 
 def check_leaf(view: View, names: Names, emit: Emitter, at: datetime, host: str | Address | None) -> None:
-    """Everything about the leaf that needs no other certificate.
-
-    Args:
-        view: The leaf.
-        names: Its names.
-        emit: Where findings go.
-        at: The moment asked about.
-        host: The name asked about, as `parse_host` gives it, or None.
-    """
+    """Everything about the leaf that needs no other certificate; `host` as `parse_host` gives it."""
     check_common(view, emit)
     check_dates(view, emit, at)
     _check_validity(view, emit, at)
@@ -129,8 +120,7 @@ def check_leaf(view: View, names: Names, emit: Emitter, at: datetime, host: str 
     _check_key_usage(view, emit)
     if any(oid == NETSCAPE_TYPE and not netscape_bits(value) & _SSL_SERVER for oid, _, value in view.unknown):
         emit("netscape-type", "extension netscapeCertType", "no bit for TLS servers")
-    constraints = view.value(x509.BasicConstraints)
-    if constraints is not None and constraints.ca:
+    if _is_ca(view):
         emit("leaf-is-ca", "basicConstraints", "CA:TRUE")
     if view.has(x509.NameConstraints):
         emit("leaf-name-constraints", "nameConstraints", "name constraints")

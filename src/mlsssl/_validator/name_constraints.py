@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 import unicodedata
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -21,17 +22,6 @@ if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
     from mlsssl._validator.findings import Emitter
 
-__all__ = [
-    "Budget",
-    "BudgetExceededError",
-    "NamesByKind",
-    "canonical_name",
-    "check_form",
-    "find_forbidden",
-    "find_violation",
-    "names_by_kind",
-    "subtree_within",
-]
 
 _PART = "nameConstraints"
 _OCTETS_PER_COMPARISON = 64
@@ -53,6 +43,7 @@ class BudgetExceededError(Exception):
     """Checking costs more than any honest chain does; never leaves the validator and the authority."""
 
 
+@dataclass(slots=True, kw_only=True)
 class Budget:
     """What path building may spend; hostile chains are stopped by counting, not by a clock.
 
@@ -60,12 +51,9 @@ class Budget:
     the largest honest certificates a few thousand comparisons of names.
     """
 
-    __slots__ = ("comparisons", "signatures", "steps")
-
-    def __init__(self, *, signatures: int = 100, steps: int = 20_000, comparisons: int = 250_000) -> None:
-        self.signatures = signatures
-        self.steps = steps
-        self.comparisons = comparisons
+    signatures: int = 100
+    steps: int = 20_000
+    comparisons: int = 250_000
 
     def sign(self) -> None:
         """One more signature to verify."""
@@ -139,15 +127,8 @@ def find_violation(
 ) -> tuple[str, str] | None:
     """The code and the description of the first name of `below` that `issuer` does not allow, or None.
 
-    Args:
-        issuer: The issuer whose constraints hold.
-        below: A certificate somewhere below it; self-issued ones are checked only as the leaf.
-        budget: Pays for the comparisons.
-        leaf: Whether `below` is the leaf.
-        common_name_counts: Whether a common name is a host name when there is no host in subjectAltName.
-
-    Raises:
-        BudgetExceededError: too many names and constraints.
+    Self-issued certificates are checked only as the leaf. `common_name_counts`: whether a common name is a host name
+    when there is no host in subjectAltName. `BudgetExceededError` for too many names and constraints.
     """
     constraints = issuer.value(x509.NameConstraints)
     if constraints is None or (below.self_issued and not leaf):
@@ -166,15 +147,8 @@ def find_forbidden(
     """The code and the description of the first of `names` that `constraints` do not allow, or None.
 
     For what is to be issued as for what was: an authority that asked another engine would issue what is then refused.
-
-    Args:
-        names: From `names_by_kind`.
-        constraints: Of one authority above.
-        budget: Pays for the comparisons.
-        common_names: The leaf's, which OpenSSL holds against DNS constraints where `names` have no DNS name.
-
-    Raises:
-        BudgetExceededError: too many names and constraints.
+    `common_names` are the leaf's, which OpenSSL holds against DNS constraints where `names` have no DNS name.
+    `BudgetExceededError` for too many names and constraints.
     """
     permitted = _by_kind(constraints.permitted_subtrees or ())
     excluded = _by_kind(constraints.excluded_subtrees or ())
@@ -261,10 +235,7 @@ def names_by_kind(
 ) -> NamesByKind:
     """Every name that constraints speak about, by kind; the subject too, as a directory name and for its mail.
 
-    Args:
-        san: What stands in subjectAltName.
-        subject: The subject; None when it cannot be read.
-        common_names: Those of its common names that count as hosts if there is no host in subjectAltName.
+    `common_names` are those of the subject's that count as hosts if there is no host in subjectAltName.
     """
     names = _by_kind(san)
     hosted = x509.DNSName in names or x509.IPAddress in names
@@ -332,8 +303,7 @@ def _mail(value: object, subtree: object, excluding: bool) -> bool:
     wanted_local, wanted_at, wanted_host = wanted.rpartition("@")
     if wanted_at:
         return local == wanted_local and host.lower() == wanted_host.lower()
-    wanted = wanted.lower()
-    return not wanted or (host.lower().endswith(wanted) if wanted[0] == "." else host.lower() == wanted)
+    return _ends_with(host, wanted)
 
 
 def _uri(value: object, subtree: object, excluding: bool) -> bool:
@@ -344,7 +314,11 @@ def _uri(value: object, subtree: object, excluding: bool) -> bool:
     if not host or lenient_address(host) is not None or not _is_host(host):
         # RFC 5280: a URI without a host name, or with an address, is to be refused when URIs are constrained.
         return excluding
-    wanted, host = str(subtree).lower(), host.lower()
+    return _ends_with(host, str(subtree))
+
+
+def _ends_with(host: str, wanted: str) -> bool:
+    wanted, host = wanted.lower(), host.lower()
     return not wanted or (host.endswith(wanted) if wanted[0] == "." else host == wanted)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass, field
+from functools import cached_property
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -20,15 +21,10 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from mlsssl._formats import foreign
 from mlsssl._formats.parsed import issuer_view
-from mlsssl._validator.every_certificate import (
-    aki_mismatch,
-    check_dates,
-    check_ecdsa_hash,
-    check_key_identifiers,
-)
+from mlsssl._validator.every_certificate import aki_mismatch, check_dates, check_ecdsa_hash, check_key_identifiers
 from mlsssl._validator.findings import Emitter
 from mlsssl._validator.issuers import check_issuer
-from mlsssl._validator.name_constraints import BudgetExceededError, canonical_name, find_violation
+from mlsssl._validator.name_constraints import Budget, BudgetExceededError, canonical_name, find_violation
 from mlsssl._validator.policies import missing_policy
 from mlsssl._validator.report import Attempt, Severity
 from mlsssl._validator.weak_keys import for_pss_only
@@ -38,15 +34,12 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mlsssl._formats.parsed import View
-    from mlsssl._validator.name_constraints import Budget
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Finding
 
-__all__ = ["PathResult", "build_path", "link_issuers"]
 
 _MOST_ATTEMPTS = 20
 _MOST_TOLERATED = 24
-_DEEPEST = 255
 _MOST_NAMES = 5000
 _OLD_ECDSA = frozenset({"1.2.840.10045.4.1"})  # ecdsa-with-SHA1
 
@@ -66,61 +59,34 @@ class _Step:
     """An issuer on the current way, with what was found about it and about its link to the one below."""
 
     view: View
-    anchor: bool
     findings: list[Finding]
 
 
-@dataclass(slots=True)
-class _DeadEnd:
-    """Where a way ended, and the finding that says why."""
-
-    path: tuple[View, ...]
-    findings: list[Finding]
-    reason: Finding
-
-    @property
-    def rank(self) -> tuple[int, int]:
-        """The best dead end: the longest way, then the fewest errors."""
-        return (-len(self.path), sum(f.severity is Severity.ERROR for f in self.findings))
+def _errors(findings: Iterable[Finding]) -> int:
+    return sum(finding.severity is Severity.ERROR for finding in findings)
 
 
 class _Candidates:
-    """Certificates that may be issuers, indexed by name.
-
-    Attributes:
-        views: All of them, in the order given.
-        by_subject: The views by the octets of their subject.
-    """
-
-    __slots__ = ("_canonical", "by_subject", "views")
+    """Certificates that may be issuers, in the order given and by the octets of their subject."""
 
     def __init__(self, views: Iterable[View]) -> None:
         self.views = tuple(views)
         self.by_subject: dict[bytes, list[View]] = {}
         for view in self.views:
             self.by_subject.setdefault(view.subject, []).append(view)
-        self._canonical: dict[object, list[View]] | None = None
 
-    @property
+    @cached_property
     def canonical(self) -> dict[object, list[View]]:
         """The views by their canonical subject; made when a name is first missed."""
-        if self._canonical is None:
-            found: dict[object, list[View]] = {}
-            for view in self.views[:_MOST_NAMES]:
-                if view.name is not None:
-                    found.setdefault(canonical_name(view.name), []).append(view)
-            self._canonical = found
-        return self._canonical
+        found: dict[object, list[View]] = {}
+        for view in self.views[:_MOST_NAMES]:
+            if view.name is not None:
+                found.setdefault(canonical_name(view.name), []).append(view)
+        return found
 
 
 class TrustAnchors(_Candidates):
-    """What the caller trusts, each certificate once: indexed once for ten thousand leaves instead of for each of them.
-
-    Attributes:
-        ders: Their DER.
-    """
-
-    __slots__ = ("ders",)
+    """What the caller trusts, each certificate once: indexed once for ten thousand leaves, not for each of them."""
 
     def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
         found = {view.der: view for view in map(issuer_view, certificates)}
@@ -128,44 +94,14 @@ class TrustAnchors(_Candidates):
         self.ders = found.keys()
 
 
-def build_path(
-    leaf: View,
-    *,
-    anchors: TrustAnchors,
-    pool: Sequence[View],
-    at: datetime,
-    profile: Profile,
-    max_depth: int,
-    budget: Budget,
-) -> PathResult:
-    """The best path from `leaf` to one of `anchors`.
-
-    Args:
-        leaf: The certificate in question; itself trusted when it is among the anchors.
-        anchors: What the caller trusts.
-        pool: Certificates that may lie in between, in any order.
-        at: The moment asked about.
-        profile: Whose rules judge issuers.
-        max_depth: How many intermediates there may be between leaf and anchor.
-        budget: What the search may spend.
-    """
-    search = _Search(leaf, anchors, pool, at, profile, min(max_depth, _DEEPEST), budget)
-    return search.run()
-
-
-def link_issuers(leaf: View, pool: Sequence[View], *, max_depth: int, budget: Budget) -> tuple[View, ...]:
+def link_issuers(leaf: View, pool: Sequence[View], *, max_depth: int) -> tuple[View, ...]:
     """`leaf` and its issuers in `pool`, by names and signatures alone: nothing is judged, nothing is trusted.
 
     For looking revocation up where trust is not asked, or was asked elsewhere. Of several certificates of one
-    issuer the first whose key made the signature is followed; they share that key, and so their lists.
-
-    Args:
-        leaf: Where to begin.
-        pool: Certificates in any order.
-        max_depth: How many intermediates there may be below the last one.
-        budget: What may be spent; when it is spent, what was found until then is returned.
+    issuer the first whose key made the signature is followed; they share that key, and so their lists. When the budget
+    is spent, what was found until then is returned.
     """
-    path = [leaf]
+    path, budget = [leaf], Budget()
     try:
         while len(path) <= max_depth + 1 and not path[-1].self_issued:
             below = path[-1]
@@ -184,72 +120,74 @@ def link_issuers(leaf: View, pool: Sequence[View], *, max_depth: int, budget: Bu
     return tuple(path)
 
 
-class _Search:
+class PathSearch:
+    """The search for the best path from `leaf` to one of `anchors`, of which it may itself be one.
+
+    Certificates of the `pool` may lie in between, at most `max_depth` of them.
+    """
+
     def __init__(
         self,
         leaf: View,
+        *,
         anchors: TrustAnchors,
         pool: Sequence[View],
         at: datetime,
         profile: Profile,
         max_depth: int,
-        budget: Budget,
     ) -> None:
-        self.leaf, self.at, self.profile, self.max_depth, self.budget = leaf, at, profile, max_depth, budget
+        self.leaf, self.at, self.profile, self.max_depth, self.budget = leaf, at, profile, max_depth, Budget()
         self.anchors = anchors
         once = {view.der: view for view in pool if view.der != leaf.der and view.der not in anchors.ders}
         self.pool = _Candidates(once.values())
-        self._distances: dict[bytes, int] | None = None
         self._own: dict[bytes, list[Finding]] = {}
         self._signatures: dict[tuple[bytes, bytes], str] = {}
         self.attempts: list[Attempt] = []
-        self.whole: list[tuple[int, list[_Step]]] = []
-        self.dead_ends: list[_DeadEnd] = []
+        self.whole: list[PathResult] = []
+        self.dead_ends: list[PathResult] = []
 
     def run(self) -> PathResult:
-        exhausted: Finding | None = None
+        """The best path, or how far there is one."""
+        exhausted: list[Finding] = []
         try:
             if self._climb([], strict=True):
-                return self._result(self.whole[0][1])
+                return self.whole[0]
+            if self.leaf.der not in self.anchors.ders:
+                self._climb([], strict=False)
         except BudgetExceededError as error:
             exhausted = self._about(self.leaf, "work-limit-exceeded", "path", str(error))
         if self.leaf.der in self.anchors.ders:
             return self._leaf_is_anchor()
-        if exhausted is None:
-            try:
-                self._climb([], strict=False)
-            except BudgetExceededError as error:
-                exhausted = self._about(self.leaf, "work-limit-exceeded", "path", str(error))
-        attempts = tuple(dict.fromkeys(self.attempts))[:_MOST_ATTEMPTS]
         if self.whole:
-            result = self._result(min(self.whole, key=lambda entry: entry[0])[1])
-            result.attempts = attempts
+            result = min(self.whole, key=lambda way: _errors(way.findings))
         else:
-            best = min(self.dead_ends, key=lambda end: end.rank) if self.dead_ends else None
-            result = PathResult(path=best.path if best else (self.leaf,), trusted=False, attempts=attempts)
-            if best is not None:
-                result.findings = [*best.findings, best.reason]
-        if exhausted is not None:
-            result.findings.append(exhausted)
+            nowhere = PathResult(path=(self.leaf,), trusted=False)
+            # The longest way, then the fewest errors.
+            result = min(self.dead_ends, key=lambda end: (-len(end.path), _errors(end.findings)), default=nowhere)
+        result.attempts = tuple(dict.fromkeys(self.attempts))[:_MOST_ATTEMPTS]
+        result.findings += exhausted
         return result
 
-    def _result(self, steps: list[_Step]) -> PathResult:
+    def _way(self, steps: list[_Step], ending: list[Finding], *, trusted: bool) -> PathResult:
         findings = [finding for step in steps for finding in step.findings]
-        return PathResult(path=(self.leaf, *(step.view for step in steps)), trusted=True, findings=findings)
+        return PathResult(path=self._views(steps), trusted=trusted, findings=findings + ending)
+
+    def _views(self, steps: list[_Step]) -> tuple[View, ...]:
+        return (self.leaf, *(step.view for step in steps))
 
     def _leaf_is_anchor(self) -> PathResult:
         code = "self-signed-leaf" if self.leaf.self_issued else "leaf-is-anchor"
         found = "a self-signed certificate that is trusted" if self.leaf.self_issued else "a trusted certificate"
-        return PathResult(path=(self.leaf,), trusted=True, findings=[self._about(self.leaf, code, "trust", found)])
+        return PathResult(path=(self.leaf,), trusted=True, findings=self._about(self.leaf, code, "trust", found))
 
     # The way up --------------------------------------------------------------------------------------------------
 
     def _climb(self, steps: list[_Step], *, strict: bool) -> bool:
         """Extend the way by each issuer of its last certificate; true when the search is over."""
         top = steps[-1].view if steps else self.leaf
-        on_way = {(view.subject, view.spki) for view in (self.leaf, *(step.view for step in steps))}
+        on_way = {(view.subject, view.spki) for view in self._views(steps)}
         tried = self._candidates(top)
-        failure: Finding | None = None
+        failure: list[Finding] | None = None
         followed = False
         for candidate in tried:
             self.budget.step()
@@ -264,7 +202,6 @@ class _Search:
             error = next((f for f in findings if f.severity is Severity.ERROR), None)
             if strict and error is not None:
                 self._note(steps, candidate, f"{error.code}: {error.found}")
-                failure = error
                 continue
             problem = self._signature_problem(top, candidate)
             if problem:
@@ -272,30 +209,29 @@ class _Search:
                 failure = self._about(top, "signature-invalid", "signature", problem)
                 continue
             followed = True
-            step = _Step(candidate, anchor, findings)
-            steps.append(step)
+            steps.append(_Step(candidate, findings))
             try:
                 if self._arrive(steps, strict=strict) if anchor else self._climb(steps, strict=strict):
                     return True
             finally:
-                # The list is one for the whole search; a finished way was copied.
+                # The list is one for the whole search; a finished way is a copy.
                 steps.pop()
-        if not strict and not followed:
-            self._dead_end(steps, top, failure)
+        if not strict and not followed and len(self.dead_ends) < 4 * _MOST_TOLERATED:
+            ending = self._ending(top) if failure is None else failure
+            self.dead_ends.append(self._way(steps, ending, trusted=False))
         elif strict and not tried:
             self._note(steps, None, f"no certificate of the issuer {top.issuer_text}")
         return False
 
     def _arrive(self, steps: list[_Step], *, strict: bool) -> bool:
         """The way has reached an anchor: look at what only a whole path can tell."""
-        missing = missing_policy([self.leaf, *(step.view for step in steps)])
-        if missing:
-            steps[-1].findings = [*steps[-1].findings, self._about(self.leaf, "policy-required", "policies", missing)]
-        errors = sum(f.severity is Severity.ERROR for step in steps for f in step.findings)
-        if strict and errors:
+        missing = missing_policy(self._views(steps))
+        ending = self._about(self.leaf, "policy-required", "policies", missing) if missing else []
+        way = self._way(steps, ending, trusted=True)
+        if strict and _errors(way.findings):
             self._note(steps, None, f"policy-required: {missing}")
             return False
-        self.whole.append((errors, [_Step(s.view, s.anchor, s.findings) for s in steps]))
+        self.whole.append(way)
         return strict or len(self.whole) >= _MOST_TOLERATED
 
     def _candidates(self, view: View) -> list[View]:
@@ -319,21 +255,23 @@ class _Search:
         """How many certificates, by their names alone, lie between this one and the nearest anchor."""
         if candidate.der in self.anchors.ders:
             return 0
-        if self._distances is None:
-            below: dict[bytes, set[bytes]] = {}
-            anchors = self._others(self.anchors.views)
-            for view in (*anchors, *self.pool.views):
-                below.setdefault(view.issuer, set()).add(view.subject)
-            reached = {view.subject: 0 for view in anchors}
-            frontier = deque(reached)
-            while frontier:
-                name = frontier.popleft()
-                for subject in below.get(name, ()):
-                    if subject not in reached:
-                        reached[subject] = reached[name] + 1
-                        frontier.append(subject)
-            self._distances = reached
         return 1 + self._distances.get(candidate.issuer, len(self.anchors.views) + len(self.pool.views))
+
+    @cached_property
+    def _distances(self) -> dict[bytes, int]:
+        below: dict[bytes, set[bytes]] = {}
+        anchors = self._others(self.anchors.views)
+        for view in (*anchors, *self.pool.views):
+            below.setdefault(view.issuer, set()).add(view.subject)
+        reached = {view.subject: 0 for view in anchors}
+        frontier = deque(reached)
+        while frontier:
+            name = frontier.popleft()
+            for subject in below.get(name, ()):
+                if subject not in reached:
+                    reached[subject] = reached[name] + 1
+                    frontier.append(subject)
+        return reached
 
     def _others(self, views: Iterable[View]) -> list[View]:
         """Without the leaf, which issues nothing here even where it is trusted."""
@@ -372,28 +310,22 @@ class _Search:
         check_key_identifiers(below, emit, issuer=issuer)
         check_ecdsa_hash(below, issuer, emit)
         if below.not_after > issuer.not_after:
-            emit(
-                "outlives-issuer",
-                "validity",
-                f"valid until {below.not_after:%Y-%m-%d}, the issuer until {issuer.not_after:%Y-%m-%d}",
-            )
+            found = f"valid until {below.not_after:%Y-%m-%d}, the issuer until {issuer.not_after:%Y-%m-%d}"
+            emit("outlives-issuer", "validity", found)
         above = self._emitter(issuer, anchor=anchor)
         constraints = issuer.value(x509.BasicConstraints)
         if constraints is not None and constraints.path_length is not None:
             between = sum(not step.view.self_issued for step in steps)
             if between > constraints.path_length:
-                above(
-                    "path-length-exceeded",
-                    "basicConstraints",
-                    f"{between} intermediates below, and pathLenConstraint {constraints.path_length}",
-                )
+                found = f"{between} intermediates below, and pathLenConstraint {constraints.path_length}"
+                above("path-length-exceeded", "basicConstraints", found)
         if issuer.value(x509.NameConstraints) is not None:
             self._check_constraints(issuer, steps, above)
         return [*emit.findings, *above.findings]
 
     def _check_constraints(self, issuer: View, steps: list[_Step], emit: Emitter) -> None:
         counts = self.profile.accepts_common_name
-        for position, view in enumerate((self.leaf, *(step.view for step in steps))):
+        for position, view in enumerate(self._views(steps)):
             violation = find_violation(issuer, view, self.budget, leaf=position == 0, common_name_counts=counts)
             if violation is not None:
                 code, text = violation
@@ -406,32 +338,24 @@ class _Search:
             known = self._signatures[child.der, issuer.der] = signature_problem(child, issuer)
         return known
 
-    # What is told about ways that ended ----------------------------------------------------------------------------
+    # What is told about ways that ended --------------------------------------------------------------------------
 
     def _emitter(self, view: View, *, anchor: bool) -> Emitter:
         role = "leaf" if view is self.leaf else "root" if anchor else "intermediate"
         return Emitter(self.profile, view, role)
 
-    def _about(self, view: View, code: str, part: str, found: str, *, remedy: str | None = None) -> Finding:
+    def _about(self, view: View, code: str, part: str, found: str, *, remedy: str | None = None) -> list[Finding]:
+        """One finding; none where the profile leaves the rule out."""
         emit = self._emitter(view, anchor=view.der in self.anchors.ders)
         emit(code, part, found, remedy=remedy)
-        return emit.findings[0]
+        return emit.findings
 
     def _note(self, steps: list[_Step], candidate: View | None, reason: str) -> None:
         if len(self.attempts) < 4 * _MOST_ATTEMPTS:
-            views = [self.leaf, *(step.view for step in steps), *([candidate] if candidate else [])]
+            views = [*self._views(steps), *([candidate] if candidate else [])]
             self.attempts.append(Attempt(subjects=tuple(v.subject_text for v in views), stopped_by=reason))
 
-    def _dead_end(self, steps: list[_Step], top: View, failure: Finding | None) -> None:
-        if len(self.dead_ends) >= 4 * _MOST_TOLERATED:
-            return
-        findings = [finding for step in steps for finding in step.findings]
-        if failure is None:
-            failure = self._ending(top)
-        path = (self.leaf, *(step.view for step in steps))
-        self.dead_ends.append(_DeadEnd(path, findings, failure))
-
-    def _ending(self, top: View) -> Finding:
+    def _ending(self, top: View) -> list[Finding]:
         """Why there is nothing above `top`."""
         if top.self_issued and not signature_problem(top, top):
             if top is self.leaf:

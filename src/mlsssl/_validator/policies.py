@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.parsed import View
 
-__all__ = ["MAPPINGS", "maps_any_policy", "missing_policy", "read_mappings"]
 
 _ANY = "2.5.29.32.0"
 MAPPINGS = "2.5.29.33"
@@ -29,7 +28,7 @@ _SEQUENCE, _OID = 0x30, 0x06
 def missing_policy(path: Sequence[View]) -> str:
     """Why the policies of a path, leaf first and anchor last, are not enough; an empty text when they are."""
     below = list(reversed(path))[1:]
-    if not below or not any(_speaks(view) for view in path):
+    if not below or all(view.value(x509.PolicyConstraints) is None for view in path):
         return ""
     length = len(below)
     explicit, mapping, inhibit_any = length + 1, length + 1, length + 1
@@ -63,10 +62,6 @@ def missing_policy(path: Sequence[View]) -> str:
     if explicit == 0 and not valid:
         return f"{demanded_by} demands a policy, and no policy is valid for the whole path"
     return ""
-
-
-def _speaks(view: View) -> bool:
-    return view.value(x509.PolicyConstraints) is not None
 
 
 def _next_set(view: View, valid: set[str] | None, *, accept_any: bool) -> set[str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
 from typing import TYPE_CHECKING
 
@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mlsssl._validator.rules import Rule
-
-__all__ = ["PROFILES", "Profile", "ValidityLimit", "days_of", "find_profile"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,11 +76,7 @@ class Profile:
 
     def limit(self, issued: date) -> ValidityLimit | None:
         """The validity limit in force on this day, or None."""
-        held = None
-        for limit in self.validity_limits:
-            if issued >= limit.since:
-                held = limit
-        return held
+        return next((limit for limit in reversed(self.validity_limits) if issued >= limit.since), None)
 
     def with_severity(self, name: str, /, **overrides: Severity | str | None) -> Profile:
         """A copy called `name` in which codes (hyphens written as underscores) have other severities, or none.
@@ -101,14 +95,7 @@ class Profile:
         except ValueError:
             wrong = ", ".join(map(shown, overrides.values()))
             raise InvalidInputError(f"a severity is error, warning, notice or None, not {wrong}") from None
-        return Profile(
-            name=name,
-            base=self.base,
-            summary=self.summary,
-            validity_limits=self.validity_limits,
-            accepts_common_name=self.accepts_common_name,
-            overrides={**self.overrides, **changed},
-        )
+        return replace(self, name=name, overrides={**self.overrides, **changed})
 
 
 _BR = "CA/Browser Forum TLS Baseline Requirements section 6.3.2"
@@ -126,9 +113,7 @@ PUBLIC_LIMITS = (
     ValidityLimit(since=date(2029, 3, 15), days=47, recommended=46, standard=_SC_081),
 )
 # The later, shorter limits of Apple exempt roots that a user or administrator added.
-APPLE_LIMITS = (
-    ValidityLimit(since=date(2019, 7, 2), days=825, recommended=None, standard="Apple support article 103769"),
-)
+_APPLE = ValidityLimit(since=date(2019, 7, 2), days=825, recommended=None, standard="Apple support article 103769")
 
 PROFILES = {
     profile.name: profile
@@ -143,7 +128,7 @@ PROFILES = {
             name="private",
             base="private",
             summary="A private certification authority, and the browsers and TLS libraries of today.",
-            validity_limits=APPLE_LIMITS,
+            validity_limits=(_APPLE,),
         ),
         Profile(
             name="public",

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, cast
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["is_public_suffix"]
 
 _SECOND_LEVELS = frozenset(
     {"ac", "asn", "biz", "co", "com", "ed", "edu", "firm", "gen", "go", "gob", "gouv", "gov", "govt", "gv", "id", "ind"}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING
 
@@ -15,8 +15,6 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mlsssl._notebook.cards import Printer
-
-__all__ = ["Attempt", "Finding", "PathStep", "Report", "Severity", "Silenced"]
 
 
 class Severity(str, Enum):
@@ -88,10 +86,7 @@ class PathStep:
     role: str
     subject: str
     sha256: str
-    der: bytes
-
-    def __repr__(self) -> str:
-        return f"PathStep(role={self.role!r}, subject={self.subject!r}, sha256={self.sha256!r})"
+    der: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -131,7 +126,7 @@ class Report:
         path: The certificates from the leaf to the trust anchor; only what was found when no path was.
         trusted: Whether the path ends at a certificate that the caller trusts.
         attempts: When no path was found without error: the ways that were tried.
-        silenced: Findings left out on the caller's wish, with the reasons.
+        silenced: Findings that the caller silenced, with the reasons.
     """
 
     findings: tuple[Finding, ...]

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
     from mlsssl._validator.findings import Emitter
 
-__all__ = ["check_pointers", "check_revocation"]
 
 _PART = "revocation"
 
@@ -31,12 +30,7 @@ def check_pointers(path: Sequence[View], emitter: Callable[[View], Emitter], *, 
     """Whether each certificate below the anchor says where its revocation can be asked.
 
     Schannel asks for every certificate of the chain but the root. A leaf of at most seven days may leave it out. A
-    self-issued certificate is a root here, or a step of an authority to its next key.
-
-    Args:
-        path: Leaf first; the anchor last when the path is trusted.
-        emitter: Gives the emitter of a certificate of the path.
-        trusted: Whether the path ends at an anchor.
+    self-issued certificate is a root here, or a step of an authority to its next key. `path` as in `check_revocation`.
     """
     for position, view in enumerate(path[:-1] if trusted else path):
         if view.self_issued:
@@ -59,12 +53,8 @@ def check_revocation(
 ) -> None:
     """Look for each certificate below the anchor in the lists of its issuer.
 
-    Args:
-        path: Leaf first; the anchor last when the path is trusted.
-        crls: Lists in any order, of any issuer; of several that replace one another, only the newest counts.
-        at: The moment asked about; a list must be current then.
-        emitter: Gives the emitter of a certificate of the path.
-        trusted: Whether the path ends at an anchor, which no list can take back.
+    `path` has the leaf first, and the anchor last when it is `trusted`, which no list can take back. `crls` are in any
+    order, of any issuer; of several that replace one another, only the newest counts, and it must be current.
     """
     for view, issuer in zip_longest(path, path[1:]):
         if issuer is None and (trusted or view.self_issued):

@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-__all__ = ["PROFILE_NAMES", "Rule", "check_code", "rule"]
-
 PROFILE_NAMES = ("procedure", "private", "public", "windows", "legacy")
 _LETTERS = {"E": Severity.ERROR, "W": Severity.WARNING, "N": Severity.NOTICE}
 _CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
@@ -54,9 +52,9 @@ class Rule:
 
 def rule(
     code: str,
-    levels: str,
     title: str,
     *,
+    levels: str = "E",
     expected: str,
     standard: str,
     remedy: str = "issue a new certificate: ca.issue(...)",
@@ -67,14 +65,12 @@ def rule(
     A single letter stands for all profiles.
     """
     letters = levels.split() if len(levels) > 1 else [levels] * len(PROFILE_NAMES)
-    assert len(letters) == len(PROFILE_NAMES), code
-    severities = {name: _LETTERS[letter] for name, letter in zip(PROFILE_NAMES, letters, strict=True) if letter != "-"}
     return Rule(
         code=check_code(code),
         title=title,
         expected=expected,
         remedy=remedy,
         standard=standard,
-        severities=severities,
+        severities={name: _LETTERS[one] for name, one in zip(PROFILE_NAMES, letters, strict=True) if one != "-"},
         since=since or {},
     )

@@ -14,19 +14,13 @@ if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
     from mlsssl._validator.findings import Emitter
 
-__all__ = ["Served", "check_served"]
 
 _OBSOLETE = frozenset({"SSLv2", "SSLv3", "TLSv1", "TLSv1.1"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Served:
-    """What came out of one handshake.
-
-    Attributes:
-        chain: The certificates after the leaf, in the order in which they were sent.
-        protocol: `"TLSv1.3"` and so on, as Python's ssl module names it.
-    """
+    """What came out of one handshake: the certificates after the leaf, as sent, and the protocol as Python names it."""
 
     chain: tuple[x509.Certificate, ...]
     protocol: str
@@ -35,12 +29,8 @@ class Served:
 def check_served(leaf: View, served: Served, emit: Emitter, *, complete: bool) -> None:
     """Report on the order and the content of the chain as sent.
 
-    Args:
-        leaf: The server's own certificate.
-        served: What it sent.
-        emit: Where findings go.
-        complete: Whether path building came to a trusted root. If not, a certificate without relation to the leaf may
-            stand above one that is missing.
+    Unless path building came to a trusted root (`complete`), a certificate without relation to the leaf may stand
+    above one that is missing.
     """
     part = "chain as sent"
     if served.protocol in _OBSOLETE:

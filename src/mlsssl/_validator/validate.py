@@ -17,14 +17,14 @@ from mlsssl._validator.catalogue import RULES
 from mlsssl._validator.every_certificate import check_key_identifiers, check_signature_algorithm
 from mlsssl._validator.findings import Emitter
 from mlsssl._validator.leaf import Names, check_host, check_leaf
-from mlsssl._validator.name_constraints import Budget
-from mlsssl._validator.path import PathResult, TrustAnchors, build_path, link_issuers
+from mlsssl._validator.path import PathResult, PathSearch, TrustAnchors, link_issuers
 from mlsssl._validator.profiles import find_profile
 from mlsssl._validator.report import Finding, PathStep, Report, Severity, Silenced
 from mlsssl._validator.revocation import check_pointers, check_revocation
 from mlsssl._validator.rules import check_code
 from mlsssl._validator.served import Served, check_served
 from mlsssl.errors import InvalidInputError
+from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -33,8 +33,6 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.pkcs12.explain import PfxExplanation
     from mlsssl._validator.profiles import Profile
-
-__all__ = ["RuleContext", "ServerFacts", "UserRule", "validate"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,48 +96,24 @@ def validate(
     extra_rules: Sequence[UserRule] = (),
     max_depth: int = 8,
 ) -> Report:
-    """Check a server's certificate and report every finding.
+    """Check a server's certificate and report every finding: `Certificate.check`, for certificates and keys as such.
 
-    Args:
-        leaf: The server's certificate.
-        host: The name that clients use, a DNS name or an IP address; None leaves the name out of the question.
-        at: The moment to judge for; aware.
-        trust: What clients trust; None leaves trust out of the question, an empty sequence trusts nothing.
-            `TrustAnchors` when many certificates are checked against the same.
-        intermediates: Certificates that the server has besides the leaf, in any order; roots do no harm.
-        private_key: The leaf's key, or None when it is not at hand.
-        expect_key: Whether a missing key is worth a finding.
-        profile: Whose rules judge: `"procedure"`, `"private"`, `"public"`, `"windows"`, `"legacy"`, or a `Profile`.
-        crls: Revocation lists in any order. Without `trust` they are looked at as far up as `intermediates` lead.
-        revocation: `"soft"`: a list that is missing, stale or unusable is a warning, and without any list nothing
-            is looked up; `"hard"`: an error, also when no list is given.
-        facts: What is known about key storage and .pfx, for `procedure` and `windows`.
-        served: What the server was seen to send, for a check of a live server.
-        silence: Codes of findings to leave out, each with the reason, which the report keeps.
-        extra_rules: Rules of the caller's own.
-        max_depth: How many intermediates a path may have; 0 to 255.
-
-    Returns:
-        The report; see `Report`. What the profile does not ask is not in it.
-
-    Raises:
-        InvalidInputError: an argument that cannot mean anything: a naive `at`, an unknown profile, no host name.
-        MalformedDataError: a certificate cannot be read at all, so that there is nothing to find fault with.
+    `trust` is what clients trust (`TrustAnchors` when many certificates are checked against the same), None leaves
+    the question out; `intermediates` may be in any order; `served` is what a live server was seen to send.
 
     Not checked: revocation beyond the lists given, certificate transparency logs, published keys such as Debian's weak
     ones without badkeys and its list, and whether clients of a certain make have rules of their own beyond the
     profile's. Work is bounded: hostile chains end with the finding `work-limit-exceeded`. Standards: RFC 5280, RFC
     9525, and those that each finding names.
     """
-    if at.tzinfo is None or at.utcoffset() is None:
-        raise InvalidInputError("at= must be an aware datetime, for example datetime.now(timezone.utc)")
-    at = at.astimezone(timezone.utc)
+    at = check_moment(at).astimezone(timezone.utc)
     check_whole(max_depth, 0, 255, "max_depth is a number from 0 to 255")
     check_strictness(revocation)
     judge = find_profile(profile)
     crls = check_crls(crls)
     extra_rules = check_extra_rules(extra_rules)
-    silence = _check_codes(check_silence(silence), own_codes=bool(extra_rules))
+    silence = check_silence(silence)
+    _check_codes(silence, own_codes=bool(extra_rules))
     if facts is not None:
         check_type(facts, ServerFacts, "facts are ServerFacts")
     wanted = parse_host(host) if host is not None else None
@@ -153,7 +127,13 @@ def validate(
     if facts is not None:
         _check_facts(facts, emit)
     check_leaf(view, names, emit, at, wanted)
-    found = _find_path(view, emit, trust, intermediates, at, judge, max_depth)
+    if trust is None:
+        emit("trust-not-asked", "trust", "no trusted root given")
+        found = PathResult(path=(view,), trusted=False)
+    else:
+        anchors = trust if isinstance(trust, TrustAnchors) else TrustAnchors(trust)
+        pool = list(map(issuer_view, intermediates))
+        found = PathSearch(view, anchors=anchors, pool=pool, at=at, profile=judge, max_depth=max_depth).run()
     if len(found.path) == 1:
         check_key_identifiers(view, emit, issuer=view if view.self_issued else None, anchor=found.trusted)
     if not (len(found.path) == 1 and found.trusted):
@@ -163,8 +143,8 @@ def validate(
     findings = [*emit.findings, *found.findings]
     if crls or revocation == "hard" or judge.has(RULES["revocation-pointer-missing"]):
         if trust is None:
-            pool = [issuer_view(certificate) for certificate in intermediates]
-            found = replace(found, path=link_issuers(view, pool, max_depth=max_depth, budget=Budget()))
+            pool = list(map(issuer_view, intermediates))
+            found = replace(found, path=link_issuers(view, pool, max_depth=max_depth))
         findings += _revocation_findings(found, crls, at, judge, hard=revocation == "hard")
     if extra_rules:
         context = RuleContext(
@@ -217,14 +197,13 @@ def check_silence(silence: Mapping[str, str] | None) -> dict[str, str]:
     return {} if silence is None else check_mapping(silence, expected)
 
 
-def _check_codes(silence: Mapping[str, str], *, own_codes: bool) -> dict[str, str]:
+def _check_codes(silence: Mapping[str, str], *, own_codes: bool) -> None:
     for code, reason in silence.items():
         check_code(code)
         if code not in RULES and not own_codes:
             raise InvalidInputError(f"there is no finding code {shown(code)} to silence")
         if not isinstance(reason, str) or not reason.strip():
             raise InvalidInputError(f"silencing {shown(code)} needs a reason, such as 'the clients are all ours'")
-    return dict(silence)
 
 
 def _check_private_key(view: View, key: PrivateKeyTypes | None, emit: Emitter, *, expected: bool) -> None:
@@ -258,29 +237,6 @@ def _check_facts(facts: ServerFacts, emit: Emitter) -> None:
             emit("pfx-unreadable", "file", f"{reader.title}: {reader.reason}", remedy=remedy)
 
 
-def _find_path(
-    view: View,
-    emit: Emitter,
-    trust: Sequence[x509.Certificate] | TrustAnchors | None,
-    intermediates: Sequence[x509.Certificate],
-    at: datetime,
-    judge: Profile,
-    max_depth: int,
-) -> PathResult:
-    if trust is None:
-        emit("trust-not-asked", "trust", "no trusted root given")
-        return PathResult(path=(view,), trusted=False)
-    return build_path(
-        view,
-        anchors=trust if isinstance(trust, TrustAnchors) else TrustAnchors(trust),
-        pool=[issuer_view(certificate) for certificate in intermediates],
-        at=at,
-        profile=judge,
-        max_depth=max_depth,
-        budget=Budget(),
-    )
-
-
 def _revocation_findings(
     found: PathResult,
     crls: Sequence[x509.CertificateRevocationList],
@@ -311,11 +267,10 @@ def _run_user_rule(rule: UserRule, context: RuleContext, emit: Emitter) -> list[
     name = getattr(rule, "__name__", type(rule).__name__)
     before = len(emit.findings)
     try:
-        findings = [_check_own(finding) for finding in rule(context)]
+        return [_check_own(finding) for finding in rule(context)]
     except Exception as error:  # noqa: BLE001 - whatever the caller's rule raises
         emit("user-rule-failed", f"rule {name}", f"{type(error).__name__}: {error}")
         return emit.findings[before:]
-    return findings
 
 
 def _check_own(finding: object) -> Finding:

@@ -29,15 +29,6 @@ if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
     from mlsssl._validator.findings import Emitter
 
-__all__ = [
-    "check_key",
-    "find_close_primes",
-    "find_collection",
-    "for_pss_only",
-    "has_roca_fingerprint",
-    "number_of",
-    "rsa_numbers",
-]
 
 _PART = "subjectPublicKeyInfo"
 _CURVES = {"secp256r1": "P-256", "secp384r1": "P-384", "secp521r1": "P-521"}
@@ -190,8 +181,7 @@ def number_of(key: object) -> int | None:
 def find_collection(number: Callable[[], int | None]) -> str | None:
     """The name of the published collection that a key is in, such as `debianssl`, or None.
 
-    Args:
-        number: Gives the RSA modulus, or what `number_of` says; called only when there is a list to look in.
+    `number` gives the RSA modulus, or what `number_of` says; it is called only when there is a list to look in.
     """
     lookup = _listed()
     if lookup is None:
