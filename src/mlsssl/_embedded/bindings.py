@@ -82,7 +82,7 @@ class EmbeddedBindings:
                 raise BindingExistsError(
                     f"{record.key} is bound already (183, ERROR_ALREADY_EXISTS); update it, or remove it first"
                 )
-            self._put(record, row)
+            self._put("INSERT", record, row)
 
     def try_out(self, record: BindingRecord) -> None:
         """What `add` would say; see `BindingsPort.try_out`."""
@@ -103,7 +103,7 @@ class EmbeddedBindings:
             row = self._checked_row(record)
             if not self._is_bound(record.key):
                 raise _not_bound(record.key)
-            self._put(record, row)
+            self._put("INSERT OR REPLACE", record, row)
 
     def remove(self, key: BindingKey) -> None:
         """Remove; see `BindingsPort.remove`."""
@@ -153,10 +153,10 @@ class EmbeddedBindings:
             options.ctl_store_name,
         )
 
-    def _put(self, record: BindingRecord, row: tuple[Value, ...]) -> None:
+    def _put(self, how: str, record: BindingRecord, row: tuple[Value, ...]) -> None:
         self._check_certificate(record)
         self._database.query(
-            f"INSERT OR REPLACE INTO bindings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            f"{how} INTO bindings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
             row,
         )
 
