@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mlsssl._formats import der, identifiers
 from mlsssl._formats.budget import WorkBudget
 from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, check_password, write_encryption, write_mac
-from mlsssl._formats.pkcs12.read import LoadedPfx, load_entries, open_safes
+from mlsssl._formats.pkcs12.read import LoadedPfx, bags_of, load_entries, open_safes
 from mlsssl._formats.pkcs12.structure import encrypted_part, open_part, read_structure
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ def load_pfx_entries(data: bytes, password: str | None) -> tuple[LoadedPfx, ...]
     """Each private key of a PFX with what belongs to it, as `explain_pfx` takes them: by our own reader throughout."""
     check_password(password)
     budget = WorkBudget()
-    return load_entries(open_safes(read_structure(data), password, budget), password, budget)
+    return load_entries(bags_of(open_safes(read_structure(data), password, budget)), password, budget)
 
 
 def rebuild(

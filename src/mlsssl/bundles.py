@@ -96,11 +96,11 @@ def java_trust_store(
     Raises:
         InvalidInputError: no certificate, an alias twice (Java ignores case), a short password, an unknown target.
     """
-    from cryptography.hazmat.primitives import hashes
-    from cryptography.hazmat.primitives.serialization import PrivateFormat, pkcs12
+    from cryptography.hazmat.primitives.serialization import pkcs12
 
     from mlsssl._formats.pkcs12.encryption import check_password
     from mlsssl._formats.pkcs12.targets import find_target
+    from mlsssl._formats.pkcs12.write import MODERN_ROUNDS, encryption_for
 
     check_password(password)
     if not isinstance(password, str) or len(password) < 6:
@@ -113,14 +113,7 @@ def java_trust_store(
         raise InvalidInputError("a trust store holds at least one certificate")
     if len({alias.lower() for alias in named}) != len(named):
         raise InvalidInputError(f"Java ignores the case of aliases, and these are equal then: {', '.join(named)}")
-    aes = find_target(readable_by or "java-17").aes
-    encryption = (
-        PrivateFormat.PKCS12.encryption_builder()
-        .kdf_rounds(20_000)
-        .key_cert_algorithm(pkcs12.PBES.PBESv2SHA256AndAES256CBC if aes else pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
-        .hmac_hash(hashes.SHA256() if aes else hashes.SHA1())  # noqa: S303 -- all that old Java reads
-        .build(password.encode())
-    )
+    encryption = encryption_for(password, MODERN_ROUNDS, aes=find_target(readable_by or "java-17").aes)
     entries = [pkcs12.PKCS12Certificate(one.to_cryptography(), alias.encode()) for alias, one in named.items()]
     return pkcs12.serialize_java_truststore(entries, encryption)
 

@@ -83,7 +83,7 @@ def write_files(
     where = files.path_of(folder)
     if not check_certificate(certificate).has_private_key:
         raise InvalidInputError(f"there is no private key with {certificate!r}; the store needs it in every file")
-    names = [name for host in certificate.hosts if (name := _file_name(host)) is not None]
+    names = [name for name in map(_name_or_none, certificate.hosts) if name is not None]
     if not names:
         raise InvalidInputError(f"{certificate!r} has no DNS name, so there is no file to write")
     data = certificate.to_pfx(password, readable_by=readable_by)
@@ -157,11 +157,11 @@ def _host_of(path: Path) -> str | None:
         return None
     stem = path.name[: -len(".pfx")].lower()
     host = f"*{stem[1:]}" if stem.startswith("_.") else stem
-    return host if _file_name(host) == f"{stem}.pfx" else None
+    return host if _name_or_none(host) == f"{stem}.pfx" else None
 
 
-def _file_name(host: str) -> str | None:
-    """`file_name`; None for what has no file."""
+def _name_or_none(host: str) -> str | None:
+    """The name of the file for a host; None for what has none."""
     try:
         return file_name(host)
     except InvalidInputError:

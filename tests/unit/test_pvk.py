@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import functools
 import struct
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._formats.old_ciphers import rc2_cbc_decrypt, rc4
-from mlsssl._formats.pvk import KeySpec, Protection, is_pvk, load_pvk, serialize_pvk
+from mlsssl._formats.pvk import is_pvk, load_pvk, serialize_pvk
 from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
+
+if TYPE_CHECKING:
+    from mlsssl._formats.pvk import Protection
+    from mlsssl._formats.rsa_blobs import KeySpec
 
 
 @functools.cache

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from mlsssl._formats import rsa_blobs
 from mlsssl._native.codes import code_name
 from mlsssl._windows import certificates, failures, system_stores, trust
 from mlsssl._windows.keys import blobs, cng, csp, pfx
@@ -21,6 +22,7 @@ HEADERS = """
 #include <wchar.h>
 """
 
+_ALGORITHMS = {use: number for number, use in rsa_blobs.ALGORITHMS.items()}
 NUMBERS = {
     "CERT_KEY_PROV_INFO_PROP_ID": certificates.KEY_PROV_INFO,
     "CERT_FRIENDLY_NAME_PROP_ID": certificates.FRIENDLY_NAME,
@@ -54,9 +56,9 @@ NUMBERS = {
     "PP_ENUMCONTAINERS": csp._PP_ENUMCONTAINERS,
     "CRYPT_FIRST": csp._FIRST,
     "CRYPT_NEXT": csp._NEXT,
-    "CALG_RSA_KEYX": blobs._CALG_RSA_KEYX,
-    "CALG_RSA_SIGN": blobs._CALG_RSA_SIGN,
-    "CUR_BLOB_VERSION": blobs._BLOB_VERSION,
+    "CALG_RSA_KEYX": _ALGORITHMS["exchange"],
+    "CALG_RSA_SIGN": _ALGORITHMS["signature"],
+    "CUR_BLOB_VERSION": rsa_blobs.CUR_BLOB_VERSION,
     "BCRYPT_RSAPUBLIC_MAGIC": int.from_bytes(blobs.RSA_PUBLIC, "little"),
     "BCRYPT_RSAPRIVATE_MAGIC": int.from_bytes(blobs.RSA_PRIVATE, "little"),
     "BCRYPT_RSAFULLPRIVATE_MAGIC": int.from_bytes(blobs.RSA_FULL_PRIVATE, "little"),

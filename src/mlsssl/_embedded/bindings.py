@@ -156,7 +156,7 @@ class EmbeddedBindings:
     def _put(self, how: str, record: BindingRecord, row: tuple[Value, ...]) -> None:
         self._check_certificate(record)
         self._database.query(
-            f"{how} INTO bindings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
+            f"{how} INTO bindings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             row,
         )
 

@@ -22,25 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from typing import TypeAlias
 
-__all__ = [
-    "ATTEMPT",
-    "CIPHER",
-    "DSA",
-    "DSA_BYTES",
-    "KEY",
-    "KEY_BYTES",
-    "LIMIT",
-    "PBKDF2",
-    "PKCS12",
-    "PKCS12_CRYPTOGRAPHY",
-    "PKCS12_OPENSSL",
-    "RSA_BITS",
-    "SCRYPT",
-    "SCRYPT_MEMORY",
-    "Cost",
-    "WorkBudget",
-    "rsa_cost",
-]
 
 LIMIT = 1_300_000_000
 """Nanoseconds that one call may spend on passwords and private keys."""

@@ -17,11 +17,7 @@ if TYPE_CHECKING:
 
 
 def load_crls(data: bytes) -> tuple[x509.CertificateRevocationList, ...]:
-    """Every list in `data`: one in DER, or any number in PEM, other PEM blocks left out.
-
-    Raises:
-        MalformedDataError: there is none, or one cannot be read.
-    """
+    """Every list in `data`: one in DER, or any number in PEM, other blocks left out; `MalformedDataError` for none."""
     begun = data.count(b"-----BEGIN X509 CRL-----")
     if not begun:
         return (load_der_crl(data),)
@@ -32,22 +28,14 @@ def load_crls(data: bytes) -> tuple[x509.CertificateRevocationList, ...]:
 
 
 def load_der_crl(data: bytes) -> x509.CertificateRevocationList:
-    """The one list in DER.
-
-    Raises:
-        MalformedDataError: it is none, or its name, times or extensions cannot be read.
-    """
+    """The one list in DER; `MalformedDataError` when its name, times or extensions cannot be read."""
     crl = read(_NO_CRL, x509.load_der_x509_crl, data)
     read(_NO_CRL, _needed_fields, crl)  # which are read lazily, so that nothing raises later
     return crl
 
 
 def check_der_crl(data: bytes) -> None:
-    """Refuse what is no list in DER; a list with an extension that cannot be read is one all the same.
-
-    Raises:
-        MalformedDataError: it is none.
-    """
+    """`MalformedDataError` for what is no list in DER; one with an extension that cannot be read is one, too."""
     read("not a DER revocation list", x509.load_der_x509_crl, data)
 
 
@@ -87,11 +75,7 @@ def line_and_age(crl: x509.CertificateRevocationList) -> tuple[tuple[bytes, ...]
 
 
 def newest_of_each_line(crls: Iterable[x509.CertificateRevocationList]) -> list[x509.CertificateRevocationList]:
-    """The lists that no other one of their line replaces.
-
-    Raises:
-        ValueError, TypeError: as in `line_and_age`.
-    """
+    """The lists that no other one of their line replaces. Raises as `line_and_age`."""
     newest: dict[object, tuple[tuple[datetime, int], x509.CertificateRevocationList]] = {}
     for crl in crls:
         line, age = line_and_age(crl)

@@ -63,13 +63,7 @@ def call(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
 
 
 def read(what: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
-    """As `call`, for callers that tell nothing apart.
-
-    Args:
-        what: The beginning of the message: `"this is no certificate that can be read"`.
-        function: A function of `cryptography`.
-        *args: Its arguments.
-        **kwargs: Likewise.
+    """As `call`, for callers that tell nothing apart; `what` begins the message: `"this is no certificate"`.
 
     Raises:
         MalformedDataError: it raised.

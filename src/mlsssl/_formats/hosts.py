@@ -21,21 +21,6 @@ from mlsssl.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = [
-    "Address",
-    "any_matches",
-    "common_name_host",
-    "dns_name",
-    "dns_problem",
-    "idna_problem",
-    "lenient_address",
-    "matches_any",
-    "name_text",
-    "parse_host",
-    "parse_name",
-    "parse_subtree",
-    "to_a_labels",
-]
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -47,11 +32,7 @@ _LONGEST = 253  # RFC 1035 section 2.3.4, as text
 def parse_host(host: str) -> str | Address:
     """What a client means by `host`: an address, or a DNS name in lower case, as A-labels, without trailing dot.
 
-    Args:
-        host: A DNS name (internationalised or not), or an IPv4 or IPv6 address, the latter with or without brackets.
-
-    Raises:
-        InvalidInputError: it is empty, has blanks or a port, or cannot be encoded by IDNA 2008.
+    IPv6 has brackets or none. `InvalidInputError`: it is empty, has blanks or a port, or IDNA 2008 cannot encode it.
     """
     if not isinstance(host, str) or not host or len(host) > 1000:
         raise InvalidInputError(f"a host is a DNS name or an IP address, not {host!r:.80}")
@@ -68,16 +49,11 @@ def parse_host(host: str) -> str | Address:
 
 
 def parse_name(text: str) -> x509.DNSName | x509.IPAddress:
-    """The subjectAltName entry for a name as people write it.
+    """The subjectAltName entry for a name as people write it; `InvalidInputError` says why there is none.
 
-    Args:
-        text: A DNS name of at most 253 characters (RFC 1035 section 2.3.4), whose first label may be a whole
-            `*`; an internationalised name, which becomes A-labels (UTS 46, IDNA 2008); or an IPv4 or IPv6
-            address, with or without brackets. Case and a trailing dot are dropped. Underscores are accepted,
-            for Windows host names have them.
-
-    Raises:
-        InvalidInputError: it is none of these; the message says why.
+    A DNS name has at most 253 characters (RFC 1035 section 2.3.4), its first label may be a whole `*`, and an
+    internationalised one becomes A-labels (UTS 46, IDNA 2008); an IPv6 address has brackets or none. Case and a
+    trailing dot are dropped. Underscores are accepted, for Windows host names have them.
     """
     if not isinstance(text, str):
         raise InvalidInputError(f"a name is text, not {type(text).__name__}: {shown(text)}")
@@ -232,12 +208,9 @@ def lenient_address(text: str) -> Address | None:
     parts = bare.split(".")
     if not 1 <= len(parts) <= 4 or not bare.isascii() or len(bare) > 64:
         return None
-    numbers = []
-    for part in parts:
-        number = _lenient_number(part)
-        if number is None:
-            return None
-        numbers.append(number)
+    numbers = [number for number in map(_lenient_number, parts) if number is not None]
+    if len(numbers) != len(parts):
+        return None
     *heads, last = numbers
     if any(head > 255 for head in heads) or last >= 256 ** (4 - len(heads)):
         return None
@@ -251,9 +224,7 @@ def _lenient_number(part: str) -> int | None:
     if part[:2] in ("0x", "0X"):
         digits = part[2:]
         return int(digits, 16) if digits and all(c in "0123456789abcdefABCDEF" for c in digits) else None
-    if not part.isdigit():
-        return None
-    return int(part)
+    return int(part) if part.isdigit() else None
 
 
 def name_text(name: x509.GeneralName) -> str:
@@ -271,9 +242,8 @@ def name_text(name: x509.GeneralName) -> str:
 def parse_subtree(text: str) -> x509.DNSName | x509.IPAddress:
     """A name-constraint subtree: a DNS domain (`corp.test`: itself and all below) or a network (`10.0.0.0/8`).
 
-    Raises:
-        InvalidInputError: it is neither, or a network with host bits set, or a domain with a leading dot, which RFC
-            5280 does not have and which means the names below alone to those who read it.
+    Refused are a network with host bits set, and a domain with a leading dot, which RFC 5280 does not have and which
+    means the names below alone to those who read it.
     """
     if not isinstance(text, str) or not text:
         raise InvalidInputError(f"a name constraint is a domain or a network as text, not {shown(text)}")

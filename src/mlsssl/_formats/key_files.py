@@ -29,7 +29,6 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.pkcs12.encryption import Encryption
 
-__all__ = ["check_size", "load_plain_key", "load_private_key", "looks_like_key", "rsa_problem", "try_out"]
 
 _DSA_OID = "1.2.840.10040.4.1"
 # The others are not handed to OpenSSL at all: it computes the public half of Diffie-Hellman keys, of any size.
@@ -47,12 +46,7 @@ _LARGEST_EXPONENT = 256  # bits: FIPS 186-5, appendix A.1.1; honest ones have 2 
 
 
 def load_private_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:
-    """A private key from PEM or DER (PKCS#8, PKCS#1, SEC 1).
-
-    Args:
-        data: The file's bytes; of several keys in PEM the first is read.
-        password: None for an unencrypted key. A password given for an unencrypted key is ignored.
-        budget: Pays for the work; one of its own when not given.
+    """A private key from PEM (the first of several) or DER: PKCS#8, PKCS#1, SEC 1. An open key needs no password.
 
     Raises:
         InvalidInputError: the password is not text.
@@ -61,15 +55,11 @@ def load_private_key(data: bytes, password: str | None, budget: WorkBudget | Non
         UnsupportedError: it is a key of another kind than RSA and EC, or encrypted by what is not read.
     """
     check_password(password)
-    key = _read_private_key(data, password, budget or WorkBudget())
+    reader = _read_pem if b"-----BEGIN" in data else _read_der
+    key = reader(data, password, budget or WorkBudget())
     if is_private_key(key):
         return key
     raise UnsupportedError(f"the private key is {key_type_name(key.public_key())}; RSA and EC keys can be used")
-
-
-def _read_private_key(data: bytes, password: str | None, budget: WorkBudget) -> PrivateKeyTypes:
-    """A private key of any kind that is read; arguments and errors as `load_private_key`."""
-    return _read_pem(data, password, budget) if b"-----BEGIN" in data else _read_der(data, password, budget)
 
 
 def check_size(size: int) -> None:
@@ -144,10 +134,6 @@ def looks_like_key(data: bytes) -> bool:
 
 def load_plain_key(encoded: bytes, budget: WorkBudget) -> PrivateKeyTypes:
     """The private key in unencrypted DER: PKCS#8, PKCS#1, SEC 1, or OpenSSL's old form of DSA.
-
-    Args:
-        encoded: The key alone.
-        budget: Pays for it.
 
     Raises:
         MalformedDataError: it is no private key, its numbers do not belong together, or it costs too much.

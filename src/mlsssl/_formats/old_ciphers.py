@@ -1,5 +1,7 @@
 """RC4 and RC2, for reading old files only: OpenSSL 3 keeps both in a provider that many builds leave out.
 
+`cryptography` asks that provider, and its RC2 takes keys of 128 bits only, not the 40 effective bits of old PFX files.
+
 RC4 after its public description (the test vectors are RFC 6229's), RC2 after RFC 2268. Neither is fit for new data;
 nothing here encrypts with RC2.
 """

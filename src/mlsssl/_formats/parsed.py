@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
 
-__all__ = ["ExtensionProblem", "View", "issuer_view"]
-
 UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
 
 EXTENSIONS = "2.5.29"
@@ -54,14 +52,9 @@ class ExtensionProblem:
 
 
 class View:
-    """The parts of one certificate; see the module's docstring.
-
-    Raises:
-        MalformedDataError: the outer structure or the dates cannot be read at all.
-    """
+    """The parts of one certificate. `MalformedDataError` when its outer structure or dates cannot be read at all."""
 
     __slots__ = (
-        "_by_type",
         "_public_key",
         "_subject_text",
         "certificate",
@@ -70,6 +63,7 @@ class View:
         "inner_algorithm",
         "issuer",
         "judged",
+        "known",
         "not_after",
         "not_before",
         "outer_algorithm",
@@ -117,7 +111,8 @@ class View:
         # What was found about it as an issuer by itself, for whom; see pathbuild.
         self.judged: tuple[object, bool, list[Any]] | None = None
         self.problems: tuple[ExtensionProblem, ...] = ()
-        self._by_type: dict[type[x509.ExtensionType], x509.Extension[Any]] = {}
+        # The readable extensions by type.
+        self.known: dict[type[x509.ExtensionType], x509.Extension[Any]] = {}
         self.unknown: list[tuple[str, bool, bytes]] = []
         extensions: x509.Extensions | None = foreign.read_or(None, foreign.extensions_of, certificate)
         if extensions is not None:
@@ -131,7 +126,7 @@ class View:
             if isinstance(value, x509.UnrecognizedExtension):
                 self.unknown.append((extension.oid.dotted_string, extension.critical, value.value))
             else:
-                self._by_type[type(value)] = extension
+                self.known[type(value)] = extension
 
     def _read_one_by_one(self, fields: list[tuple[int, int, int, int]]) -> None:
         """Read each extension inside an otherwise empty certificate, so that only the unreadable ones are lost."""
@@ -169,7 +164,7 @@ class View:
 
     def value(self, kind: type[E]) -> E | None:
         """The extension of this kind, or None when it is absent or unreadable."""
-        extension = self._by_type.get(kind)
+        extension = self.known.get(kind)
         return None if extension is None else cast("E", extension.value)
 
     def octets(self, kind: type[x509.ExtensionType]) -> bytes:
@@ -192,17 +187,12 @@ class View:
 
     def critical(self, kind: type[x509.ExtensionType]) -> bool:
         """Whether the extension of this kind is there, readable and critical."""
-        extension = self._by_type.get(kind)
+        extension = self.known.get(kind)
         return extension is not None and extension.critical
 
     def has(self, kind: type[x509.ExtensionType]) -> bool:
         """Whether the extension is there at all, readable or not."""
-        return kind in self._by_type or any(p.oid == kind.oid.dotted_string for p in self.problems)
-
-    @property
-    def known(self) -> dict[type[x509.ExtensionType], x509.Extension[Any]]:
-        """The readable extensions by type."""
-        return self._by_type
+        return kind in self.known or any(p.oid == kind.oid.dotted_string for p in self.problems)
 
     @property
     def self_issued(self) -> bool:

@@ -52,11 +52,7 @@ def blocks(data: bytes, *, most: int = 1000) -> Iterator[tuple[bytes, bytes]]:
 
 
 def decoded(data: bytes, *labels: bytes) -> bytes:
-    """The bytes that the first block with one of these labels stands for; what has none is DER, and returned as it is.
-
-    Raises:
-        MalformedDataError: its base64 is damaged, or there are too many blocks.
-    """
+    """The bytes that the first block with one of these labels stands for; `data` itself, which is DER, without any."""
     text = next((text for label, text in blocks(data) if label in labels), None)
     return data if text is None else decode(text)
 
@@ -70,10 +66,10 @@ def decode(block: bytes) -> bytes:
         raise MalformedDataError("this PEM text is damaged: its base64 cannot be decoded") from None
 
 
-def load_der(data: bytes) -> x509.Certificate:
-    """One certificate from DER. `MalformedDataError` when it is none."""
-    certificate = read("this is no certificate that can be read", x509.load_der_x509_certificate, data)
-    probe(certificate)
+def load_der(data: bytes, what: str = "this is no certificate that can be read") -> x509.Certificate:
+    """One certificate from DER. `MalformedDataError`, which begins with `what`, when it is none."""
+    certificate = read(what, x509.load_der_x509_certificate, data)
+    probe(certificate, what)
     return certificate
 
 
@@ -85,11 +81,7 @@ def readable(ders: Iterable[bytes]) -> Iterator[x509.Certificate]:
 
 
 def probe(certificate: x509.Certificate, what: str = "a field of this certificate cannot be read") -> None:
-    """Touch what everything here relies on, for cryptography parses it lazily.
-
-    Raises:
-        MalformedDataError: a name, a date or the serial number cannot be read.
-    """
+    """Touch what everything here relies on, for cryptography parses it lazily; `MalformedDataError` if odd."""
     read(what, _needed_fields, certificate)
 
 
@@ -133,9 +125,6 @@ def order_chain(leaf: x509.Certificate, others: Iterable[x509.Certificate]) -> t
     """The others from the leaf's issuer upwards, by issuer names; what does not connect follows in given order.
 
     Names only: whether signatures hold is the validator's question. The leaf itself and repetitions are dropped.
-
-    Raises:
-        MalformedDataError: the name of one of them cannot be read.
     """
     left: dict[bytes, x509.Certificate] = {}
     by_subject: dict[x509.Name, deque[bytes]] = {}

@@ -25,10 +25,8 @@ _PEM_LABELS = (b"PKCS7", b"PKCS #7 SIGNED DATA", b"CMS", b"CERTIFICATE")  # RFC 
 def load_pkcs7(data: bytes) -> list[x509.Certificate]:
     """The certificates in a .spc or .p7b, in the order of the file, which means nothing: `pem.find_leaf` knows better.
 
-    DER, BER and PEM are read. Signatures and revocation lists in it are passed over.
-
-    Raises:
-        MalformedDataError: not PKCS#7 SignedData, damaged, without a certificate, or larger than 16 MiB.
+    DER, BER and PEM are read; signatures and revocation lists in it are passed over. `MalformedDataError` when it is
+    not PKCS#7 SignedData, damaged, without a certificate, or larger than 16 MiB.
     """
     if len(data) > _SIZE_LIMIT:
         raise MalformedDataError(f"{len(data)} bytes are too many for a bag of certificates")
@@ -44,29 +42,14 @@ def load_pkcs7(data: bytes) -> list[x509.Certificate]:
         members = [] if found is None else der.members(found, der.EXPLICIT_0, most=_COUNT_LIMIT)
         # RFC 5652, section 10.2.2: plain certificates carry no tag of their own; the other choices are obsolete.
         ders = [member.raw for member in members if member.tag == der.SEQUENCE]
-    certificates = [_load(one) for one in ders]
+    certificates = [load_der(one, "a certificate in the PKCS#7 file is damaged and cannot be read") for one in ders]
     if not certificates:
         raise MalformedDataError("this PKCS#7 file holds no certificate")
     return certificates
 
 
 def serialize_pkcs7(certificates: Sequence[x509.Certificate], *, encoding: Literal["der", "pem"] = "der") -> bytes:
-    """Write a bag of certificates; DER sorts them (a SET), so their order is lost.
-
-    Args:
-        certificates: At least one.
-        encoding: `der` (what Windows calls .p7b and MakeCert .spc) or `pem`.
-
-    Raises:
-        InvalidInputError: no certificate, or another encoding.
-    """
+    """A bag of certificates in DER (.p7b for Windows, .spc for MakeCert) or PEM; a SET, so their order is lost."""
     if not certificates or encoding not in ("der", "pem"):
         raise InvalidInputError("give at least one certificate, and 'der' or 'pem' as the encoding")
     return pkcs7.serialize_certificates(list(certificates), Encoding.DER if encoding == "der" else Encoding.PEM)
-
-
-def _load(encoded: bytes) -> x509.Certificate:
-    try:
-        return load_der(encoded)
-    except MalformedDataError as error:
-        raise MalformedDataError(f"a certificate in the PKCS#7 file is damaged: {error}") from None

@@ -58,12 +58,7 @@ _EMPTY_NAME = x509.Name([])
 
 
 class Signer:
-    """What an issuer contributes to each certificate: its name, key identifier, key and hash.
-
-    Args:
-        certificate: The issuer's own certificate.
-        key: Its private key.
-    """
+    """What an issuer contributes to each certificate: its name, key identifier, key and hash."""
 
     __slots__ = ("algorithm", "authority_key_identifier", "key", "name")
 
@@ -85,11 +80,7 @@ def authority_key_identifier(
 
 
 def common_name(text: str) -> x509.Name:
-    """A name with this common name alone; the empty name for `""`.
-
-    Raises:
-        InvalidInputError: longer than the 64 characters that X.520 allows.
-    """
+    """A name with this common name alone, of at most the 64 characters that X.520 allows; the empty name for `""`."""
     if not text:
         return _EMPTY_NAME
     if not isinstance(text, str) or len(text) > COMMON_NAME_LIMIT:
@@ -221,12 +212,8 @@ _EARLIEST = dt.datetime(1950, 1, 1, tzinfo=dt.timezone.utc)
 def check_encodable(moment: dt.datetime, what: str, *, room: dt.timedelta = dt.timedelta(0)) -> None:
     """`InvalidInputError` unless it is an aware moment from 1950 on: UTCTime has no earlier year (RFC 5280, 4.1.2.5.1).
 
-    `cryptography` raises ValueError for some of those, and for others its Rust half panics.
-
-    Args:
-        moment: The moment to encode.
-        what: Whose it is, for the message.
-        room: How much before it there has to be as well.
+    `cryptography` raises ValueError for some of those, and for others its Rust half panics. `what` begins the message,
+    `room` has to be before the moment as well.
     """
     if not isinstance(moment, dt.datetime) or moment.utcoffset() is None:
         raise InvalidInputError(f"{what} is an aware datetime, for example datetime.now(timezone.utc), not {moment!r}")
@@ -237,15 +224,10 @@ def check_encodable(moment: dt.datetime, what: str, *, room: dt.timedelta = dt.t
 def validity(at: dt.datetime, days: int, *, earliest: dt.datetime | None = None) -> tuple[dt.datetime, dt.datetime]:
     """First and last second of validity: from an hour before `at`, for `days` days of 86,400 seconds, inclusive.
 
-    RFC 5280 section 4.1.2.5 counts both ends, so the last second is one less than the sum.
+    RFC 5280 section 4.1.2.5 counts both ends, so the last second is one less than the sum. Fractions of a second are
+    dropped; a start before `earliest`, the issuer's own beginning, is moved to it.
 
-    Args:
-        at: The moment of issuing; aware. Fractions of a second are dropped.
-        days: 1 to 36,500.
-        earliest: The issuer's own beginning; a start before it is moved to it.
-
-    Raises:
-        InvalidInputError: `at` is naive, or `days` is out of range or leaves the calendar.
+    `InvalidInputError` when `at` is naive, or `days` is not 1 to 36,500 or leaves the calendar.
     """
     check_encodable(at, "at", room=_BACKDATED)
     check_whole(days, 1, 36_500, "days is a whole number from 1 to 36500")

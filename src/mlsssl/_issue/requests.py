@@ -37,13 +37,9 @@ def build_request(
     subject: x509.Name,
     template: str | None = None,
 ) -> x509.CertificateSigningRequest:
-    """A request for a TLS server certificate: names, serverAuth, and the key usage that goes with the key.
+    """A request for a TLS server certificate: names, serverAuth, and the key usage that goes with the key, which signs.
 
-    Args:
-        names: At least one DNS name or IP address.
-        private_key: RSA or EC; it signs the request.
-        subject: May be empty.
-        template: Name of an AD Certificate Services template, such as `WebServer`, or None.
+    The subject may be empty; `template` is the name of an AD Certificate Services template, such as `WebServer`.
     """
     builder = (
         x509.CertificateSigningRequestBuilder()

@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 from mlsssl._formats.foreign import public_key_of, read
 from mlsssl._formats.pem import find_extension
 from mlsssl._issue.certificates import authority_key_identifier, check_encodable
+from mlsssl._messages.arguments import check_whole
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
@@ -32,7 +33,6 @@ REASONS: Mapping[str, x509.ReasonFlags] = {
 }
 """Reasons for revoking, by their names in RFC 5280 section 5.3.1; `unspecified` is said by giving none."""
 
-_LARGEST = 2**159
 _LAST = datetime.max.replace(tzinfo=timezone.utc)
 
 
@@ -46,26 +46,18 @@ def build_crl(
     days: int = 30,
     kept: Iterable[x509.RevokedCertificate] = (),
 ) -> x509.CertificateRevocationList:
-    """A full revocation list of one authority.
+    """A full revocation list of one authority, whose key usage must allow cRLSign.
 
-    Args:
-        issuer: The authority's certificate; its key usage must allow cRLSign.
-        key: The authority's key.
-        revoked: For each revoked certificate its serial number, the aware moment of revocation, and the reason (a
-            name of `REASONS`, or None). Two entries with one serial number are refused.
-        at: thisUpdate; aware.
-        number: The CRL number, 0 to 2^159 - 1; must grow from list to list, which is the caller's task.
-        days: How long the list is current, from 1 on; nextUpdate follows from it.
-        kept: Entries of an earlier list, as they are.
+    Each certificate is revoked by its serial number, an aware moment, and a reason (a name of `REASONS`, or None). The
+    CRL number, 0 to 2^159 - 1, must grow from list to list, which is the caller's task; `kept` are entries of an
+    earlier list, as they are.
 
     Raises:
-        InvalidInputError: an argument out of its range, an unknown reason, or an authority that may not sign lists.
+        InvalidInputError: an argument out of its range, a serial number twice, or an authority that may not sign.
     """
     check_encodable(at, "at")
-    if isinstance(number, bool) or not isinstance(number, int) or not 0 <= number < _LARGEST:
-        raise InvalidInputError(f"a CRL number is a number from 0 to 2^159 - 1, not {shown(number)}")
-    if isinstance(days, bool) or not isinstance(days, int) or not 1 <= days <= 36_500:
-        raise InvalidInputError(f"a list is current for 1 to 36500 days, not {shown(days)}")
+    check_whole(number, 0, 2**159 - 1, "a CRL number is a number from 0 to 2^159 - 1")
+    check_whole(days, 1, 36_500, "a list is current for 1 to 36500 days")
     _check_issuer(issuer, key)
     begin = at.astimezone(timezone.utc).replace(microsecond=0)
     if begin > _LAST - timedelta(days=days):
@@ -96,8 +88,7 @@ def _check_issuer(issuer: x509.Certificate, key: CertificateIssuerPrivateKeyType
 
 def _entry(serial: int, moment: datetime, reason: str | None, seen: set[int]) -> x509.RevokedCertificate:
     check_encodable(moment, "the moment of a revocation")
-    if isinstance(serial, bool) or not isinstance(serial, int) or not 0 < serial < 2**160:
-        raise InvalidInputError(f"a serial number is a number from 1 to 2^160 - 1, not {shown(serial)}")
+    check_whole(serial, 1, 2**160 - 1, "a serial number is a number from 1 to 2^160 - 1")
     if serial in seen:
         raise InvalidInputError(f"the serial number {serial:x} is given twice")
     seen.add(serial)
@@ -120,15 +111,10 @@ def _hash_for(key: CertificateIssuerPrivateKeyTypes) -> hashes.SHA256 | hashes.S
 def entries_to_keep(
     previous: x509.CertificateRevocationList, issuer: x509.Certificate, *, besides: Collection[int]
 ) -> tuple[x509.RevokedCertificate, ...]:
-    """The entries of an authority's list until now, which its next one has to repeat.
-
-    Args:
-        previous: That list; full, and signed by the authority.
-        issuer: The authority's certificate.
-        besides: Serial numbers that are not asked for.
+    """The entries of an authority's list until now that its next one has to repeat, `besides` those with these numbers.
 
     Raises:
-        InvalidInputError: it is not such a list.
+        InvalidInputError: the list is not full, or not signed by the authority.
         MalformedDataError: an entry cannot be read.
     """
     what = "the previous list cannot be read"

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._formats.pvk import KeySpec
+    from mlsssl._formats.rsa_blobs import KeySpec
     from mlsssl._issue.keys import KeyType
 
 _SERVER_AUTH = "1.3.6.1.5.5.7.3.1"

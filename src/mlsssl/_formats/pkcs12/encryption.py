@@ -6,7 +6,7 @@ import hashlib
 import hmac
 from dataclasses import dataclass, field
 from itertools import repeat
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from cryptography.hazmat.decrepit.ciphers.algorithms import TripleDES
 from cryptography.hazmat.primitives import hashes
@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.kdf.pbkdf2 import PBKDF2HMAC
 from mlsssl._formats import der
 from mlsssl._formats.budget import ATTEMPT, CIPHER, PBKDF2, PKCS12, SCRYPT, SCRYPT_MEMORY
 from mlsssl._formats.old_ciphers import rc2_cbc_decrypt, rc4
+from mlsssl._messages import arguments
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
@@ -24,54 +25,32 @@ if TYPE_CHECKING:
     from mlsssl._formats.budget import WorkBudget
     from mlsssl._formats.der import Element
 
-_HASHES: dict[str, Callable[[bytes], Any]] = {
-    "MD5": hashlib.md5,
-    "SHA-1": hashlib.sha1,
-    "SHA-224": hashlib.sha224,
-    "SHA-256": hashlib.sha256,
-    "SHA-384": hashlib.sha384,
-    "SHA-512": hashlib.sha512,
+
+class _Hash(NamedTuple):
+    """A hash function in hashlib and in cryptography, and its object identifiers: alone, and in an HMAC."""
+
+    make: Callable[[bytes], Any]
+    primitive: hashes.HashAlgorithm
+    digest_oid: str
+    hmac_oid: str
+
+
+_HASHES = {
+    "SHA-1": _Hash(hashlib.sha1, hashes.SHA1(), "1.3.14.3.2.26", "1.2.840.113549.2.7"),  # noqa: S303 -- others wrote it
+    "SHA-224": _Hash(hashlib.sha224, hashes.SHA224(), "2.16.840.1.101.3.4.2.4", "1.2.840.113549.2.8"),
+    "SHA-256": _Hash(hashlib.sha256, hashes.SHA256(), "2.16.840.1.101.3.4.2.1", "1.2.840.113549.2.9"),
+    "SHA-384": _Hash(hashlib.sha384, hashes.SHA384(), "2.16.840.1.101.3.4.2.2", "1.2.840.113549.2.10"),
+    "SHA-512": _Hash(hashlib.sha512, hashes.SHA512(), "2.16.840.1.101.3.4.2.3", "1.2.840.113549.2.11"),
 }
-_CRYPTOGRAPHY_HASHES: dict[str, hashes.HashAlgorithm] = {
-    "SHA-1": hashes.SHA1(),  # noqa: S303 -- to read what others wrote
-    "SHA-224": hashes.SHA224(),
-    "SHA-256": hashes.SHA256(),
-    "SHA-384": hashes.SHA384(),
-    "SHA-512": hashes.SHA512(),
-}
-_DIGEST_OIDS = {
-    "1.3.14.3.2.26": "SHA-1",
-    "2.16.840.1.101.3.4.2.4": "SHA-224",
-    "2.16.840.1.101.3.4.2.1": "SHA-256",
-    "2.16.840.1.101.3.4.2.2": "SHA-384",
-    "2.16.840.1.101.3.4.2.3": "SHA-512",
-}
-_HMAC_OIDS = {
-    "1.2.840.113549.2.7": "SHA-1",
-    "1.2.840.113549.2.8": "SHA-224",
-    "1.2.840.113549.2.9": "SHA-256",
-    "1.2.840.113549.2.10": "SHA-384",
-    "1.2.840.113549.2.11": "SHA-512",
-}
+_DIGEST_OIDS = {known.digest_oid: name for name, known in _HASHES.items()}
+_HMAC_OIDS = {known.hmac_oid: name for name, known in _HASHES.items()}
 _PBES2 = "1.2.840.113549.1.5.13"
 _PBMAC1 = "1.2.840.113549.1.5.14"
-_MD5_AND_DES = "1.2.840.113549.1.5.3"  # what "openssl pkcs8 -topk8" wrote before 1.1.0
+_MD5_AND_DES = "1.2.840.113549.1.5.3"
 _PBKDF2 = "1.2.840.113549.1.5.12"
 _SCRYPT = "1.3.6.1.4.1.11591.4.11"
 
-CipherName = Literal[
-    "AES-128-CBC",
-    "AES-192-CBC",
-    "AES-256-CBC",
-    "3DES-CBC",
-    "2-key 3DES-CBC",
-    "RC2-128-CBC",
-    "RC2-40-CBC",
-    "RC4-128",
-    "RC4-40",
-    "DES-CBC",
-]
-_KEY_BYTES: dict[CipherName, int] = {
+_KEY_BYTES = {
     "AES-128-CBC": 16,
     "AES-192-CBC": 24,
     "AES-256-CBC": 32,
@@ -83,16 +62,17 @@ _KEY_BYTES: dict[CipherName, int] = {
     "RC4-40": 5,
     "DES-CBC": 8,
 }
-# RFC 7292, appendix C: the older kind, each with SHA-1.
-_PKCS12_SCHEMES: dict[str, CipherName] = {
+# RFC 7292, appendix C: the older kind, each with SHA-1; and what "openssl pkcs8 -topk8" wrote before 1.1.0.
+_PBES1_SCHEMES = {
     "1.2.840.113549.1.12.1.1": "RC4-128",
     "1.2.840.113549.1.12.1.2": "RC4-40",
     "1.2.840.113549.1.12.1.3": "3DES-CBC",
     "1.2.840.113549.1.12.1.4": "2-key 3DES-CBC",
     "1.2.840.113549.1.12.1.5": "RC2-128-CBC",
     "1.2.840.113549.1.12.1.6": "RC2-40-CBC",
+    _MD5_AND_DES: "DES-CBC",
 }
-_PBES2_SCHEMES: dict[str, CipherName] = {
+_PBES2_SCHEMES = {
     "2.16.840.1.101.3.4.1.2": "AES-128-CBC",
     "2.16.840.1.101.3.4.1.22": "AES-192-CBC",
     "2.16.840.1.101.3.4.1.42": "AES-256-CBC",
@@ -129,24 +109,16 @@ def pkcs5_passwords(password: str | None) -> list[bytes]:
 
 def check_password(password: str | None) -> None:
     """`InvalidInputError` for what no encoding can carry: a NUL, half a surrogate pair."""
-    if password is None:
-        return
-    if not isinstance(password, str):
-        raise InvalidInputError(f"a password is text or None, not {type(password).__name__}")
-    if "\0" in password or any("\ud800" <= c <= "\udfff" for c in password):
+    text = arguments.check_password(password) or ""
+    if "\0" in text or any("\ud800" <= c <= "\udfff" for c in text):
         raise InvalidInputError("a password cannot contain NUL or half a surrogate pair")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyDerivation:
-    """How a key is made from the password.
+    """How a key is made from the password: RFC 7292, appendix B (`PKCS12`), RFC 8018 or RFC 7914.
 
-    Attributes:
-        kind: `PKCS12` (RFC 7292, appendix B), `PBKDF1`, `PBKDF2` or `scrypt`.
-        hash_name: `SHA-1`, `SHA-256` …; for scrypt `SHA-256`.
-        salt: As found.
-        iterations: As found; for scrypt its cost parameter N.
-        block_size, parallelization: scrypt's r and p.
+    scrypt's N is in `iterations`, its r and p in `block_size` and `parallelization`; its `hash_name` is SHA-256.
     """
 
     kind: Literal["PKCS12", "PBKDF1", "PBKDF2", "scrypt"]
@@ -162,9 +134,8 @@ class KeyDerivation:
             return (self.iterations + 4) * self.block_size * self.parallelization * SCRYPT
         if self.kind == "PBKDF1":
             return self.iterations * PKCS12[self.hash_name]
-        size = _HASHES[self.hash_name](b"").digest_size
         of_one = (PKCS12 if self.kind == "PKCS12" else PBKDF2)[self.hash_name]
-        return self.iterations * -(-length // int(size)) * of_one
+        return self.iterations * -(-length // _HASHES[self.hash_name].primitive.digest_size) * of_one
 
     def passwords(self, password: str | None) -> list[bytes]:
         """The encodings of `password` to try."""
@@ -175,14 +146,13 @@ class KeyDerivation:
         if self.kind == "PKCS12":
             return pkcs12_kdf(self.hash_name, password, self.salt, self.iterations, purpose=purpose, length=length)
         if self.kind == "PBKDF1":
-            derived = self.salt  # RFC 8018, section 5.1
-            derived = _HASHES[self.hash_name](password + derived).digest()
-            for _ in repeat(None, self.iterations - 1):
-                derived = _HASHES[self.hash_name](derived).digest()
-            return bytes(derived[:8] if purpose == 1 else derived[8:16])
+            derived = password + self.salt  # RFC 8018, section 5.1; here with MD5 only
+            for _ in repeat(None, self.iterations):
+                derived = hashlib.md5(derived).digest()  # noqa: S324 -- to read what others wrote
+            return derived[:8] if purpose == 1 else derived[8:16]
         if self.kind == "PBKDF2":
             # cryptography's OpenSSL is newer than Python's on most machines, and a third faster here.
-            return PBKDF2HMAC(_CRYPTOGRAPHY_HASHES[self.hash_name], length, self.salt, self.iterations).derive(password)
+            return PBKDF2HMAC(_HASHES[self.hash_name].primitive, length, self.salt, self.iterations).derive(password)
         return hashlib.scrypt(
             password,
             salt=self.salt,
@@ -203,16 +173,12 @@ class KeyDerivation:
 class Encryption:
     """One encryption by password, as its AlgorithmIdentifier describes it.
 
-    Attributes:
-        scheme: `PBES1` (also with PKCS#12's key derivation) or `PBES2`.
-        cipher: The cipher's name, or None when this library cannot read it; then `refusal` says what it is.
-        kdf: How the key is made; None exactly when `cipher` is.
-        iv: The initialization vector; None when it comes from the password (PBES1).
-        refusal: Why it is not read.
+    `PBES1` is also what has PKCS#12's key derivation; without `iv`, that comes from the password (PBES1). Without
+    `cipher` and `kdf` it is not read, and `refusal` says why.
     """
 
     scheme: Literal["PBES1", "PBES2"]
-    cipher: CipherName | None
+    cipher: str | None
     kdf: KeyDerivation | None
     iv: bytes | None = field(default=None, repr=False)
     refusal: str | None = None
@@ -274,7 +240,7 @@ class Encryption:
         return f"{self.scheme}, {self.cipher}, key by {self.kdf}"
 
 
-def _decrypt(cipher: CipherName, key: bytes, iv: bytes, data: bytes) -> bytes | None:
+def _decrypt(cipher: str, key: bytes, iv: bytes, data: bytes) -> bytes | None:
     """The plaintext without its padding; None when the padding is wrong."""
     if cipher in ("RC4-128", "RC4-40"):
         return rc4(key, data)
@@ -289,7 +255,7 @@ def _decrypt(cipher: CipherName, key: bytes, iv: bytes, data: bytes) -> bytes | 
     return _unpad(decryptor.update(data) + decryptor.finalize(), size)
 
 
-def _block_cipher(cipher: CipherName, key: bytes) -> algorithms.AES | TripleDES:
+def _block_cipher(cipher: str, key: bytes) -> algorithms.AES | TripleDES:
     if cipher.startswith("AES"):
         return algorithms.AES(key)
     # With one key three times it is DES. It warns of too few keys only where it is given too few.
@@ -310,7 +276,7 @@ def write_encryption(encryption: Encryption) -> bytes:
     assert kdf is not None
     salt, iterations = der.write(der.OCTET_STRING, kdf.salt), der.write_number(kdf.iterations)
     if encryption.scheme == "PBES1":
-        return _write_algorithm(_name_of(_PKCS12_SCHEMES, encryption.cipher), der.write_sequence(salt, iterations))
+        return _write_algorithm(_name_of(_PBES1_SCHEMES, encryption.cipher), der.write_sequence(salt, iterations))
     prf = _write_algorithm(_name_of(_HMAC_OIDS, kdf.hash_name), _NULL)
     pbkdf2 = _write_algorithm(_PBKDF2, der.write_sequence(salt, iterations, prf))
     iv = der.write(der.OCTET_STRING, encryption.iv or b"")
@@ -346,37 +312,28 @@ def _fields(parameters: Element | None) -> der.Fields:
 def read_encryption(algorithm: Element) -> Encryption:
     """What the AlgorithmIdentifier of an encryption says. Call it inside `der.decoding`."""
     identifier, parameters = _read_algorithm(algorithm)
-    if identifier in _PKCS12_SCHEMES:
-        fields = _fields(parameters)
-        kdf = KeyDerivation(
-            kind="PKCS12",
-            hash_name="SHA-1",
-            salt=der.octets(fields.take()),
-            iterations=_positive(fields.take()),
-        )
-        fields.end()
-        return Encryption(scheme="PBES1", cipher=_PKCS12_SCHEMES[identifier], kdf=kdf)
-    if identifier == _MD5_AND_DES:
+    if identifier in _PBES1_SCHEMES:
         fields = _fields(parameters)
         salt, iterations = der.octets(fields.take()), _positive(fields.take())
         fields.end()
-        old = KeyDerivation(kind="PBKDF1", hash_name="MD5", salt=salt, iterations=iterations)
-        return Encryption(scheme="PBES1", cipher="DES-CBC", kdf=old)
+        kdf = KeyDerivation(kind="PKCS12", hash_name="SHA-1", salt=salt, iterations=iterations)
+        if identifier == _MD5_AND_DES:
+            kdf = KeyDerivation(kind="PBKDF1", hash_name="MD5", salt=salt, iterations=iterations)
+        return Encryption(scheme="PBES1", cipher=_PBES1_SCHEMES[identifier], kdf=kdf)
     if identifier != _PBES2:
         refusal = _REFUSED_SCHEMES.get(identifier, f"the algorithm {identifier}")
         return Encryption(scheme="PBES1", cipher=None, kdf=None, refusal=refusal)
     fields = _fields(parameters)
-    kdf_or_refusal = read_key_derivation(fields.take())
+    found = read_key_derivation(fields.take())
     scheme, iv = _read_algorithm(fields.take())
     fields.end()
     cipher = _PBES2_SCHEMES.get(scheme)
-    if isinstance(kdf_or_refusal, str):
-        return Encryption(scheme="PBES2", cipher=None, kdf=None, refusal=kdf_or_refusal)
-    if cipher is None:
-        return Encryption(scheme="PBES2", cipher=None, kdf=None, refusal=f"the cipher {scheme}")
+    if isinstance(found, str) or cipher is None:
+        refusal = found if isinstance(found, str) else f"the cipher {scheme}"
+        return Encryption(scheme="PBES2", cipher=None, kdf=None, refusal=refusal)
     if iv is None:
         raise MalformedDataError(f"the cipher {cipher} lacks its initialization vector")
-    return Encryption(scheme="PBES2", cipher=cipher, kdf=kdf_or_refusal, iv=der.octets(iv))
+    return Encryption(scheme="PBES2", cipher=cipher, kdf=found, iv=der.octets(iv))
 
 
 def read_key_derivation(algorithm: Element) -> KeyDerivation | str:
@@ -421,14 +378,9 @@ def _positive(element: Element) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mac:
-    """A PFX's MAC.
+    """A PFX's MAC: RFC 7292 (`HMAC`) or RFC 9579 (`PBMAC1`).
 
-    Attributes:
-        scheme: `HMAC` (RFC 7292) or `PBMAC1` (RFC 9579).
-        hash_name: Of the HMAC.
-        kdf: How its key is made; None when this library cannot check it; then `refusal` says why.
-        digest: The value to compare with.
-        refusal: Why it cannot be checked.
+    Without `kdf` this library cannot check it, and `refusal` says why; `digest` is what to compare with.
     """
 
     scheme: Literal["HMAC", "PBMAC1"]
@@ -440,10 +392,7 @@ class Mac:
     @property
     def cost(self) -> int:
         """Nanoseconds that one attempt at the password takes, as `WorkBudget` counts."""
-        return self.kdf.cost(self._key_length()) + ATTEMPT if self.kdf else 0
-
-    def _key_length(self) -> int:
-        return int(_HASHES[self.hash_name](b"").digest_size)
+        return self.kdf.cost(_HASHES[self.hash_name].primitive.digest_size) + ATTEMPT if self.kdf else 0
 
     def fits(self, data: bytes, password: str | None, budget: WorkBudget) -> bool:
         """Whether `password` and `data` make this MAC.
@@ -454,7 +403,7 @@ class Mac:
         if self.kdf is None:
             raise MalformedDataError(f"its MAC uses {self.refusal}, which this library does not check")
         name = self.hash_name.replace("-", "").lower()
-        length = self._key_length()
+        length = _HASHES[self.hash_name].primitive.digest_size
         for number, encoded in enumerate(self.kdf.passwords(password)):
             if number and not budget.affords(self.cost):
                 break  # as in `Encryption.attempts`
@@ -502,8 +451,7 @@ def read_mac(data: Element) -> Mac:
 def write_mac(kdf: KeyDerivation, data: bytes, password: str | None) -> bytes:
     """The MacData over `data`. What other programs write for "no password" is an empty one, NUL included."""
     hash_name = kdf.hash_name
-    length = int(_HASHES[hash_name](b"").digest_size)
-    key = kdf.derive(pkcs12_passwords(password or "")[0], length, 3)
+    key = kdf.derive(pkcs12_passwords(password or "")[0], _HASHES[hash_name].primitive.digest_size, 3)
     digest = hmac.digest(key, data, hash_name.replace("-", "").lower())
     algorithm = _write_algorithm(_name_of(_DIGEST_OIDS, hash_name), _NULL)
     return der.write_sequence(
@@ -515,7 +463,7 @@ def write_mac(kdf: KeyDerivation, data: bytes, password: str | None) -> bytes:
 
 def pkcs12_kdf(hash_name: str, password: bytes, salt: bytes, iterations: int, *, purpose: int, length: int) -> bytes:
     """RFC 7292, appendix B.2; `password` is in its encoded form, `purpose` 1 (key), 2 (IV) or 3 (MAC key)."""
-    make = _HASHES[hash_name]
+    make = _HASHES[hash_name].make
     block = int(make(b"").block_size)
     mask = (1 << (8 * block)) - 1
     diversifier = bytes([purpose]) * block

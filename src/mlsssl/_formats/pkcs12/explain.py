@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from mlsssl._formats.budget import WorkBudget
 from mlsssl._formats.foreign import name_text
 from mlsssl._formats.pkcs12.encryption import Encryption, check_password
-from mlsssl._formats.pkcs12.read import load_entries, open_safes
+from mlsssl._formats.pkcs12.read import bags_of, load_entries, open_safes
 from mlsssl._formats.pkcs12.structure import read_structure
 from mlsssl._formats.pkcs12.targets import TARGETS, Feature
 from mlsssl._messages.arguments import check_data
@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from mlsssl._formats.pkcs12.read import LoadedPfx
     from mlsssl._formats.pkcs12.structure import Bag, Safe, Structure
     from mlsssl._formats.pkcs12.targets import Target
-
-__all__ = ["PfxBag", "PfxExplanation", "PfxPart", "PfxReader", "explain_pfx"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,7 +202,7 @@ def _try(
     protected = any(safe.encryption for safe in structure.safes) or any(bag.encryption for bag in structure.bags)
     try:
         safes = open_safes(structure, password, budget)
-        entries = load_entries(safes, password, budget)
+        entries = load_entries(bags_of(safes), password, budget)
     except WrongPasswordError as error:
         if password is None:
             return "not given", structure.safes, (), None
@@ -238,7 +236,7 @@ def _bag(bag: Bag) -> PfxBag:
 
 def _encryptions(safes: Sequence[Safe]) -> list[Encryption]:
     of_safes = [safe.encryption for safe in safes if safe.encryption]
-    return of_safes + [bag.encryption for safe in safes for bag in safe.bags if bag.encryption]
+    return of_safes + [bag.encryption for bag in bags_of(safes) if bag.encryption]
 
 
 def _iterations(structure: Structure, safes: Sequence[Safe]) -> list[int]:
@@ -257,7 +255,7 @@ def _weaknesses(structure: Structure, safes: Sequence[Safe]) -> list[str]:
     iterations = _iterations(structure, safes)
     if iterations and min(iterations) < 1000:
         found.append(f"{min(iterations)} iterations are so few that a password is guessed quickly")
-    if any(bag.kind == "key" for safe in safes for bag in safe.bags):
+    if any(bag.kind == "key" for bag in bags_of(safes)):
         found.append("a private key lies in it without encryption: whoever has the file has the key")
     if structure.version != 3:
         found.append(f"its version is {structure.version} instead of 3")

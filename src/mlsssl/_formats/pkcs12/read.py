@@ -40,18 +40,12 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.pkcs12.structure import Bag, Safe, Structure
 
-__all__ = ["LoadedPfx", "load_entries", "load_pfx", "open_safes"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedPfx:
-    """One private key of a PFX with what belongs to it.
+    """One private key of a PFX, or None in a trust store, with its certificate and the others in the order of the file.
 
-    Attributes:
-        private_key: The private key, or None when the file has none (a trust store).
-        certificate: The certificate of that key, or None.
-        additional: Every other certificate, in the order of the file.
-        friendly_name: The name on the certificate, else on the key, or None.
+    The friendly name is the certificate's, else the key's.
     """
 
     private_key: FilePrivateKey | None = field(repr=False)
@@ -64,20 +58,13 @@ def load_pfx(data: bytes, password: str | None, budget: WorkBudget | None = None
     """Read a PFX that holds one private key, or none.
 
     DER and BER are read; MACs of RFC 7292 and RFC 9579 (PBMAC1), or none at all; AES, 3DES, RC2 and RC4. What the
-    password must cost is added up before any of it is spent.
-
-    Args:
-        data: The whole file.
-        password: None when there is none. Programs write an empty one for that, so both are tried. A password
-            outside ASCII is tried in the encodings that programs have used.
-        budget: Pays for the work; one of its own when not given.
+    password must cost is added up before any of it is spent. Programs write an empty password for none, so both are
+    tried; one outside ASCII is tried in the encodings that programs have used.
 
     Raises:
         InvalidInputError: the password contains NUL or half a surrogate pair.
         WrongPasswordError: the file is whole, and this password does not open it.
-        MalformedDataError: it is not a PFX, or damaged, or larger than 16 MiB, or costs more work than the budget
-            allows, or it uses what is not read, or it holds several private keys;
-            the message says which.
+        MalformedDataError: no PFX, damaged, larger than 16 MiB, too much work, by what is not read, or several keys.
     """
     budget = budget or WorkBudget()
     encryption.check_password(password)
@@ -87,7 +74,7 @@ def load_pfx(data: bytes, password: str | None, budget: WorkBudget | None = None
         loaded = _load_quickly(data, structure, key, password, budget)
         if loaded is not None:
             return loaded
-    bags = _bags(open_safes(structure, password, budget))
+    bags = bags_of(open_safes(structure, password, budget))
     keys = [bag for bag in bags if bag.kind in _KEY_KINDS]
     if len(keys) > 1:
         names = ", ".join(repr(key.friendly_name) for key in keys[:_MOST_NAMES])
@@ -95,11 +82,12 @@ def load_pfx(data: bytes, password: str | None, budget: WorkBudget | None = None
         raise MalformedDataError(
             f"this PFX holds {len(keys)} private keys ({names}{more}), and one is wanted; export the right one alone"
         )
-    return _entries(bags, password, budget)[0]
+    return load_entries(bags, password, budget)[0]
 
 
 _KEY_KINDS = ("key", "encrypted key")
 _MOST_NAMES = 20
+_DAMAGED = "a certificate in the PFX is damaged and cannot be read"
 _OUTSIDE_BYTES = 3 * 1024  # RSA-4096 has 2 400; what costs at this size is DSA
 
 
@@ -128,7 +116,7 @@ def _load_quickly(data: bytes, structure: Structure, bag: Bag, password: str, bu
     if with_mac:
         budget.spend(mac.cost, mac)
         first = structure.safes[0]
-        if first.encryption and not _certificates(first, load_outside(first, password, budget)):
+        if first.encryption and not certificates_alone(first, load_outside(first, password, budget)):
             return None  # it would meet a hidden key first
     elif not mac.fits(structure.authenticated, password, budget):
         raise _wrong(password)
@@ -141,19 +129,15 @@ def _load_quickly(data: bytes, structure: Structure, bag: Bag, password: str, bu
             bags += safe.bags
             continue
         loaded = load_outside(safe, password, budget, key_safe=key_safe, whole=data if with_mac else None)
-        opened = _certificates(safe, loaded)
+        opened = certificates_alone(safe, loaded)
         if not opened:
             return None
         bags += opened
-    entry = _entry(loaded, bag) if small and loaded is not None else _entries(bags, password, budget)[0]
+    entry = _entry(loaded, bag) if small and loaded is not None else load_entries(bags, password, budget)[0]
     own = None if entry.certificate is None else public_key_bytes(entry.certificate)
     if own is not None and sum(own in bag.value for bag in bags if bag.kind == "certificate") != 1:
         return None  # which of two certificates is the key's own, an attribute says
     return entry
-
-
-def _certificates(safe: Safe, loaded: PKCS12KeyAndCertificates | None) -> list[Bag] | None:
-    return None if loaded is None else certificates_alone(safe, loaded)
 
 
 def _entry(loaded: PKCS12KeyAndCertificates, bag: Bag) -> LoadedPfx:
@@ -170,20 +154,17 @@ def _entry(loaded: PKCS12KeyAndCertificates, bag: Bag) -> LoadedPfx:
     )
 
 
-def load_entries(safes: Sequence[Safe], password: str | None, budget: WorkBudget) -> tuple[LoadedPfx, ...]:
-    """Each private key with what belongs to it, or one entry without a key when there is none, from opened safes.
-
-    Certificates that belong to no key are in `additional` of every entry. Errors as in `load_pfx`.
-    """
-    return _entries(_bags(safes), password, budget)
-
-
-def _bags(safes: Sequence[Safe]) -> list[Bag]:
+def bags_of(safes: Sequence[Safe]) -> list[Bag]:
+    """Every bag that shows."""
     return [bag for safe in safes for bag in safe.bags]
 
 
-def _entries(bags: Sequence[Bag], password: str | None, budget: WorkBudget) -> tuple[LoadedPfx, ...]:
-    certificates = [(bag, _load_certificate(bag)) for bag in bags if bag.kind == "certificate"]
+def load_entries(bags: Sequence[Bag], password: str | None, budget: WorkBudget) -> tuple[LoadedPfx, ...]:
+    """Each private key in opened safes with what belongs to it, or one entry without a key when there is none.
+
+    Certificates that belong to no key are in `additional` of every entry. Errors as in `load_pfx`.
+    """
+    certificates = [(bag, load_der(bag.value, _DAMAGED)) for bag in bags if bag.kind == "certificate"]
     keys = [(bag, _load_key(bag, password, budget)) for bag in bags if bag.kind in _KEY_KINDS]
     if not keys and not certificates:
         raise MalformedDataError("this PFX holds neither a private key nor a certificate")
@@ -194,15 +175,8 @@ def _entries(bags: Sequence[Bag], password: str | None, budget: WorkBudget) -> t
     own = {match[1] for _, _, match in found if match}
     others = tuple(certificate for _, certificate in certificates if certificate not in own)
     if not found:
-        names = [bag.friendly_name for bag, _ in certificates]
-        return (
-            LoadedPfx(
-                private_key=None,
-                certificate=None,
-                additional=others,
-                friendly_name=names[0] if len(names) == 1 else None,
-            ),
-        )
+        name = certificates[0][0].friendly_name if len(certificates) == 1 else None
+        return (LoadedPfx(private_key=None, certificate=None, additional=others, friendly_name=name),)
     return tuple(
         LoadedPfx(
             private_key=key,
@@ -215,14 +189,9 @@ def _entries(bags: Sequence[Bag], password: str | None, budget: WorkBudget) -> t
 
 
 def open_safes(structure: Structure, password: str | None, budget: WorkBudget) -> list[Safe]:
-    """Every safe opened, after the MAC has been checked; what the keys in them will cost was looked at, too.
-
-    Raises:
-        WrongPasswordError, MalformedDataError: as `load_pfx`.
-    """
+    """Every safe opened, after the MAC has been checked; what the keys in them will cost was looked at, too."""
     budget.foresee(structure.costs)
-    mac_fits = structure.mac is None or structure.mac.fits(structure.authenticated, password, budget)
-    if not mac_fits:
+    if structure.mac is not None and not structure.mac.fits(structure.authenticated, password, budget):
         if password_opens_a_part(structure, password, budget):
             raise MalformedDataError("this password is right, but the PFX was damaged: its MAC does not fit")
         raise _wrong(password)
@@ -231,7 +200,7 @@ def open_safes(structure: Structure, password: str | None, budget: WorkBudget) -
     except WrongPasswordError:
         raise _not_decrypted(structure) from None
     # Now that everything shows, also what the encrypted safes hid.
-    budget.foresee((bag.encryption.cost, bag.encryption) for bag in _bags(safes) if bag.encryption)
+    budget.foresee((bag.encryption.cost, bag.encryption) for bag in bags_of(safes) if bag.encryption)
     return safes
 
 
@@ -252,13 +221,6 @@ def _not_decrypted(structure: Structure) -> WrongPasswordError:
         "this password fits the MAC of the PFX, but not its contents: they were encrypted with a second password "
         "(openssl pkcs12 -twopass does so)"
     )
-
-
-def _load_certificate(bag: Bag) -> x509.Certificate:
-    try:
-        return load_der(bag.value)
-    except MalformedDataError as error:
-        raise MalformedDataError(f"a certificate in the PFX is damaged: {error}") from None
 
 
 def _load_key(bag: Bag, password: str | None, budget: WorkBudget) -> FilePrivateKey:

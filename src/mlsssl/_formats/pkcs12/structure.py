@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import islice
@@ -45,16 +46,9 @@ _BAG_KINDS: dict[str, BagKind] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bag:
-    """One bag.
+    """One bag: PKCS#8 DER of a key, EncryptedPrivateKeyInfo of an encrypted one, DER of a certificate; else no value.
 
-    Attributes:
-        kind: What is in it.
-        value: PKCS#8 DER of a key, EncryptedPrivateKeyInfo of an encrypted one, DER of a certificate; empty for
-            the others.
-        encryption: Of an encrypted key.
-        encrypted_key: The encrypted octets of an encrypted key.
-        friendly_name, local_key_id, provider, machine_keyset: Its attributes (RFC 7292, section 4.2, and
-            Microsoft's two), or None and False.
+    The last four are its attributes (RFC 7292, section 4.2, and Microsoft's two).
     """
 
     kind: BagKind
@@ -76,14 +70,9 @@ class Bag:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Safe:
-    """One ContentInfo of the AuthenticatedSafe.
+    """One ContentInfo of the AuthenticatedSafe, `raw` as it stands; `encryption` is None when it lies open.
 
-    Attributes:
-        encryption: None when it lies open.
-        bags: Its bags; of an encrypted one only after `open_safe`.
-        encrypted: Its encrypted octets; empty when it lies open.
-        refusal: Why it cannot be opened at all (it is encrypted to a certificate), or None.
-        raw: The whole ContentInfo as it stands in the file.
+    An encrypted one has its bags only after `open_safe`; one encrypted to a certificate has a `refusal` and never has.
     """
 
     encryption: Encryption | None
@@ -92,24 +81,10 @@ class Safe:
     refusal: str | None = None
     raw: bytes = field(default=b"", repr=False)
 
-    @property
-    def costs(self) -> Iterator[Cost]:
-        """What each part of it costs that is protected by the password, for one spelling of it."""
-        for encryption in (self.encryption, *(bag.encryption for bag in self.bags)):
-            if encryption is not None:
-                yield encryption.cost, encryption
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Structure:
-    """A PFX without its password.
-
-    Attributes:
-        version: 3 by RFC 7292.
-        safes: In the order of the file.
-        mac: None when there is none.
-        authenticated: What the MAC is about.
-    """
+    """A PFX without its password; `authenticated` is what the MAC is about."""
 
     version: int
     safes: tuple[Safe, ...]
@@ -127,14 +102,15 @@ class Structure:
         if self.mac is not None:
             yield self.mac.cost, self.mac
         for safe in self.safes:
-            yield from safe.costs
+            for encryption in (safe.encryption, *(bag.encryption for bag in safe.bags)):
+                if encryption is not None:
+                    yield encryption.cost, encryption
 
 
 def read_structure(data: bytes) -> Structure:
     """Take a PFX apart as far as it goes without a password. No hashing is done.
 
-    Raises:
-        MalformedDataError: too large, not a PFX, damaged, or protected by a certificate instead of a password.
+    `MalformedDataError`: too large, not a PFX, damaged, or protected by a certificate instead of a password.
     """
     if len(data) > SIZE_LIMIT:
         raise MalformedDataError(f"{len(data)} bytes are too many for a PFX; at most {SIZE_LIMIT} are read")
@@ -192,10 +168,10 @@ def _read_safe(info: Element) -> Safe:
         octets = der.octets(encrypted.take(), der.CONTEXT_0)
         encrypted.end()
         return Safe(encryption=encryption, bags=(), encrypted=octets, raw=info.raw)
+    refusal = f"a part of it has the unknown type {content_type}"
     if content_type == identifiers.ENVELOPED_DATA:
         refusal = "a part of it is encrypted to a certificate, not by a password"
-        return Safe(encryption=None, bags=(), refusal=refusal)
-    return Safe(encryption=None, bags=(), refusal=f"a part of it has the unknown type {content_type}")
+    return Safe(encryption=None, bags=(), refusal=refusal)
 
 
 def _read_bags(data: bytes) -> tuple[Bag, ...]:
@@ -219,28 +195,21 @@ def _walk_bags(contents: Element, depth: int) -> Iterator[Bag]:
 
 
 def _read_bag(kind: BagKind, content: Element, attributes: Element | None) -> Bag:
-    value = b""
-    encryption = None
-    encrypted_key = b""
-    if kind == "key":
-        der.Fields(content)
-        value = content.raw
-    elif kind == "encrypted key":
-        info = der.Fields(content)
-        value = content.raw
-        encryption = read_encryption(info.take())
-        encrypted_key = der.octets(info.take())
-        info.end()
+    value, encryption, encrypted_key = b"", None, b""
+    if kind in ("key", "encrypted key"):
+        fields, value = der.Fields(content), content.raw
+        if kind == "encrypted key":
+            encryption, encrypted_key = read_encryption(fields.take()), der.octets(fields.take())
+            fields.end()
+        check_size(len(value))
     elif kind == "certificate":
-        certificate = der.Fields(content)
-        identifier, inner = der.oid(certificate.take()), der.inside(certificate.take())
-        certificate.end()
+        fields = der.Fields(content)
+        identifier, inner = der.oid(fields.take()), der.inside(fields.take())
+        fields.end()
         if identifier == identifiers.X509_CERTIFICATE:
             value = der.octets(inner)
         else:
             kind = "other"  # an SDSI certificate
-    if "key" in kind:
-        check_size(len(value))
     names = {} if attributes is None else _read_attributes(attributes)
     return Bag(kind=kind, value=value, encryption=encryption, encrypted_key=encrypted_key, **names)
 
@@ -275,8 +244,7 @@ def open_safe(safe: Safe, password: str | None, budget: WorkBudget) -> Safe:
 
     Raises:
         WrongPasswordError: this password does not open it, or it is damaged: without the MAC nobody can say.
-        MalformedDataError: it cannot be opened by a password, or with a cipher that is not read, or not with the work
-            that the budget allows.
+        MalformedDataError: no password opens it, its cipher is not read, or it costs too much work.
     """
     if safe.refusal:
         raise MalformedDataError(safe.refusal)
@@ -307,7 +275,7 @@ def is_small_alone(structure: Structure, bag: Bag) -> bool:
 def load_outside(
     safe: Safe, password: str, budget: WorkBudget, *, key_safe: Safe | None = None, whole: bytes | None = None
 ) -> pkcs12.PKCS12KeyAndCertificates | None:
-    """What OpenSSL finds in a part that is `quicker_outside`, in a fifth of our time, behind a key in the open.
+    """What OpenSSL finds in a part that is `quicker_outside`, in a fifth of our time; None when it fails.
 
     OpenSSL proves RSA keys and derives what it likes, so that it gets the one part alone, behind an unencrypted key of
     ours or a small one of the file: having one, it looks at no other. `certificates_alone` says whether there is more.
@@ -318,12 +286,6 @@ def load_outside(
         budget: Pays for it.
         key_safe: The part with the file's one key, which `is_small_alone`; without it there is a key of ours.
         whole: The file, when OpenSSL meets no other key in it before: then its MAC is looked at, too.
-
-    Returns:
-        What was found, or None when OpenSSL does not take it.
-
-    Raises:
-        MalformedDataError: more work than the budget allows.
     """
     assert safe.encryption is not None
     budget.spend(safe.encryption.outside(PKCS12_OPENSSL), safe.encryption)
@@ -337,12 +299,14 @@ def load_outside(
         return None
 
 
-def certificates_alone(safe: Safe, loaded: pkcs12.PKCS12KeyAndCertificates) -> list[Bag] | None:
-    """The certificates that `load_outside` found in a part; None when they leave room for a key.
+def certificates_alone(safe: Safe, loaded: pkcs12.PKCS12KeyAndCertificates | None) -> list[Bag] | None:
+    """The certificates that `load_outside` found in a part; None when it found nothing, or they leave room for a key.
 
     OpenSSL tells of no second key, and none may be passed over. Other bags stay unknown, and the certificates'
     attributes but the name; ask it only where that does not matter.
     """
+    if loaded is None:
+        return None
     certificates = loaded.additional_certs if loaded.cert is None else [loaded.cert, *loaded.additional_certs]
     bags = [
         Bag(
@@ -389,21 +353,12 @@ def quicker_outside(encryption: Encryption) -> bool:
 
 def password_opens_a_part(structure: Structure, password: str | None, budget: WorkBudget) -> bool:
     """Whether anything in the file decrypts to what it should be: proof of the password when the MAC fails."""
-    encrypted_keys = [bag for bag in structure.bags if bag.encryption]
-    return any(_opens_safe(safe, password, budget) for safe in structure.safes if safe.encryption) or any(
-        _opens_key(bag, password, budget) for bag in encrypted_keys
-    )
-
-
-def _opens_safe(safe: Safe, password: str | None, budget: WorkBudget) -> bool:
-    try:
-        return bool(open_safe(safe, password, budget).bags)
-    except MalformedDataError:
-        return False
-
-
-def _opens_key(bag: Bag, password: str | None, budget: WorkBudget) -> bool:
-    try:
-        return any(looks_like_key(plain) for plain in bag.private_keys(password, budget))
-    except MalformedDataError:
-        return False
+    for safe in structure.safes:
+        with contextlib.suppress(MalformedDataError):
+            if safe.encryption and open_safe(safe, password, budget).bags:
+                return True
+    for bag in structure.bags:
+        with contextlib.suppress(MalformedDataError):
+            if bag.encryption and any(map(looks_like_key, bag.private_keys(password, budget))):
+                return True
+    return False

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 from mlsssl._messages.foreign_text import shown
@@ -43,7 +43,6 @@ class Target:
         refuses: Features that it is known not to read. What is in neither set is not known.
         symptom: What it says about a PFX that it cannot read.
         aes: Whether a PFX made for it uses AES-256 and SHA-256; else 3DES and SHA-1.
-        source: Where the facts are from.
     """
 
     name: str
@@ -52,19 +51,14 @@ class Target:
     refuses: frozenset[Feature] = frozenset()
     symptom: str = ""
     aes: bool = True
-    source: str = field(repr=False)
 
 
-_WINDOWS_SOURCE = (
-    "learn.microsoft.com, Windows troubleshooting: Can't import an AES256-SHA256-encrypted PFX certificate (2025-01-15)"
-)
 _WINDOWS_SYMPTOM = "The password you entered is incorrect"
 _JAVA_SYMPTOM = "keystore password was incorrect"
-_JAVA_SOURCE = "bugs.java.com JDK-8267701 (HmacPBESHA256 new in 8u301, 11.0.12 and 12), JDK-8343232 (PBMAC1 in 26)"
-_OPENSSL_SOURCE = "OpenSSL 3.0 migration guide (RC2, RC4 in the legacy provider); OpenSSL 3.4 NEWS (PBMAC1); measured"
+_OPENSSL_SYMPTOM = "unsupported: Algorithm (RC2-40-CBC : 0)"
 
 
-def _windows(name: str, title: str, *, aes: bool, note: str = "") -> Target:
+def _windows(name: str, title: str, *, aes: bool) -> Target:
     return Target(
         name=name,
         title=title,
@@ -72,49 +66,55 @@ def _windows(name: str, title: str, *, aes: bool, note: str = "") -> Target:
         refuses=frozenset() if aes else _MODERN | {"PBMAC1", "scrypt"},
         symptom=_WINDOWS_SYMPTOM,
         aes=aes,
-        source=_WINDOWS_SOURCE + note,
+    )
+
+
+def _java(name: str, title: str) -> Target:
+    return Target(
+        name=name,
+        title=title,
+        reads=_ALL_OLD | _MODERN,
+        refuses=frozenset({"scrypt"}),
+        symptom=_JAVA_SYMPTOM,
     )
 
 
 TARGETS: dict[str, Target] = {
     target.name: target
     for target in (
+        # learn.microsoft.com, Windows troubleshooting: Can't import an AES256-SHA256-encrypted PFX certificate
+        # (2025-01-15); for Windows 10 dsccommunity/CertificateDsc issue 153 (export in 2018).
         _windows("windows-server-2012-r2", "Windows Server 2012 R2", aes=False),
         _windows("windows-server-2016", "Windows Server 2016", aes=False),
         _windows("windows-server-2019", "Windows Server 2019", aes=True),
         _windows("windows-server-2022", "Windows Server 2022", aes=True),
         _windows("windows-server-2025", "Windows Server 2025", aes=True),
-        _windows(
-            "windows-10",
-            "Windows 10, version 1809 and later",
-            aes=True,
-            note="; dsccommunity/CertificateDsc issue 153 (export in 2018)",
-        ),
+        _windows("windows-10", "Windows 10, version 1809 and later", aes=True),
         _windows("windows-11", "Windows 11", aes=True),
+        # OpenSSL 3.0 migration guide (RC2, RC4 in the legacy provider); OpenSSL 3.4 NEWS (PBMAC1); measured.
         Target(
             name="openssl-1.1",
             title="OpenSSL 1.1",
             reads=_ALL_OLD | _MODERN | {"scrypt", "no MAC"},
             refuses=frozenset({"PBMAC1"}),
             symptom="Mac verify error: invalid password?",
-            source=_OPENSSL_SOURCE,
         ),
         Target(
             name="openssl-3",
             title="OpenSSL 3.0 to 3.3, without its legacy provider",
             reads=_OPENSSL_3,
             refuses=_OPENSSL_LEGACY | {"PBMAC1"},
-            symptom="unsupported: Algorithm (RC2-40-CBC : 0)",
-            source=_OPENSSL_SOURCE,
+            symptom=_OPENSSL_SYMPTOM,
         ),
         Target(
             name="openssl-3.4",
             title="OpenSSL 3.4 and later, without its legacy provider",
             reads=_OPENSSL_3 | {"PBMAC1"},
             refuses=_OPENSSL_LEGACY,
-            symptom="unsupported: Algorithm (RC2-40-CBC : 0)",
-            source=_OPENSSL_SOURCE,
+            symptom=_OPENSSL_SYMPTOM,
         ),
+        # bugs.java.com JDK-8267701 (HmacPBESHA256 new in 8u301, 11.0.12 and 12), JDK-8343232 (PBMAC1 in 26); measured
+        # with keytool 17.
         Target(
             name="java-8",
             title="Java 8 before 8u301",
@@ -122,46 +122,24 @@ TARGETS: dict[str, Target] = {
             refuses=frozenset({"MAC SHA-2", "PBMAC1", "scrypt"}),
             symptom=_JAVA_SYMPTOM,
             aes=False,
-            source=_JAVA_SOURCE,
         ),
-        Target(
-            name="java-11",
-            title="Java 11.0.12 and later",
-            reads=_ALL_OLD | _MODERN,
-            refuses=frozenset({"scrypt"}),
-            symptom=_JAVA_SYMPTOM,
-            source=_JAVA_SOURCE,
-        ),
-        Target(
-            name="java-17",
-            title="Java 17",
-            reads=_ALL_OLD | _MODERN,
-            refuses=frozenset({"scrypt"}),
-            symptom=_JAVA_SYMPTOM,
-            source=_JAVA_SOURCE + "; measured with keytool 17",
-        ),
-        Target(
-            name="java-21",
-            title="Java 21",
-            reads=_ALL_OLD | _MODERN,
-            refuses=frozenset({"scrypt"}),
-            symptom=_JAVA_SYMPTOM,
-            source=_JAVA_SOURCE,
-        ),
+        _java("java-11", "Java 11.0.12 and later"),
+        _java("java-17", "Java 17"),
+        _java("java-21", "Java 21"),
+        # Measured with pk12util of NSS 3.87 and certtool of GnuTLS 3.7.
         Target(
             name="nss",
             title="NSS (Firefox, pk12util)",
             reads=_ALL_OLD | _MODERN,
             symptom="SEC_ERROR_BAD_PASSWORD",
-            source="measured with pk12util of NSS 3.87",
         ),
         Target(
             name="gnutls",
             title="GnuTLS",
             reads=_GNUTLS,
             symptom="MAC verification failed",
-            source="measured with certtool of GnuTLS 3.7",
         ),
+        # github.com pyca/cryptography issue 7293, ruby/openssl issue 654.
         Target(
             name="macos",
             title="macOS keychain",
@@ -169,7 +147,6 @@ TARGETS: dict[str, Target] = {
             refuses=frozenset({"MAC SHA-2", "PBMAC1"}),
             symptom="MAC verification failed during PKCS12 import (wrong password?)",
             aes=False,
-            source="github.com pyca/cryptography issue 7293, ruby/openssl issue 654",
         ),
     )
 }

@@ -8,6 +8,7 @@ password and a certificate; a file that asks for something else is written here,
 from __future__ import annotations
 
 import secrets
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import hashes
@@ -19,13 +20,14 @@ from mlsssl._formats.pem import public_key_bytes
 from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, check_password, write_encryption, write_mac
 from mlsssl._formats.pkcs12.structure import encrypted_part, open_part
 from mlsssl._formats.pkcs12.targets import find_target
-from mlsssl._messages.foreign_text import shown
+from mlsssl._messages.arguments import check_whole
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from cryptography import x509
+    from cryptography.hazmat.primitives.serialization import KeySerializationEncryption
 
     from mlsssl._formats.keys import FilePrivateKey
 
@@ -50,32 +52,19 @@ def serialize_pfx(
     machine_keyset: bool = False,
     random: Callable[[int], bytes] = secrets.token_bytes,
 ) -> bytes:
-    """Write a PFX: the key, its certificate, then the chain in the order given.
+    """Write a PFX: the key, its certificate, then the chain in the order given; see `Certificate.to_pfx`.
 
-    Without `readable_by` it is encrypted with three-key 3DES and carries an HMAC-SHA-1, both with keys by PKCS#12's
-    own derivation. That is the one combination that every supported Windows reads: Server 2016, supported until
-    2027-01-12, answers "the password is incorrect" to AES. Name a newer system to get AES-256 with PBKDF2 and
-    HMAC-SHA-256. Either way the password is what protects the key: make it long and random.
+    Without `readable_by` it is encrypted with three-key 3DES and carries an HMAC-SHA-1, both with keys by PKCS#12's own
+    derivation. That is the one combination that every supported Windows reads: Server 2016, supported until 2027-01-12,
+    answers "the password is incorrect" to AES. Name a newer system to get AES-256 with PBKDF2 and HMAC-SHA-256. Either
+    way the password is what protects the key: make it long and random. Without one everything lies open, with a MAC
+    against accidents only.
 
-    Args:
-        private_key: The private key, or None for certificates only.
-        certificate: Its certificate, or None.
-        chain: Further certificates.
-        password: One or more characters, or None to write everything readable by anyone, with a MAC against
-            accidents only.
-        friendly_name: Shown in lists of certificates; at most 1000 characters.
-        readable_by: A name in `pfx_targets.TARGETS`, without regard to case.
-        iterations: 1 to 600 000, of every key derivation and the MAC. When not given, `COMPATIBLE_ROUNDS` with 3DES
-            and `MODERN_ROUNDS` with AES.
-        provider: The key storage provider that Windows is to put the key into, such as
-            `Microsoft Software Key Storage Provider` (attribute 1.3.6.1.4.1.311.17.1).
-        machine_keyset: Whether Windows is asked to put the key among the machine's (attribute
-            1.3.6.1.4.1.311.17.2); the import call decides in the end.
-        random: Gives as many random bytes as asked; salts and initialization vectors come from it.
+    The key, the certificate or both may be missing. `iterations` is for every key derivation and the MAC, by default as
+    the constants above say; salts and initialization vectors come from `random`.
 
     Raises:
-        InvalidInputError: nothing to write, an empty password, a name that is no target, a number out of range, or
-            a key that does not belong to the certificate.
+        InvalidInputError: nothing to write, or one of these that it cannot be.
     """
     check_password(password)
     if password == "":
@@ -84,8 +73,7 @@ def serialize_pfx(
     aes = find_target(readable_by).aes if readable_by is not None else False
     if iterations is None:
         iterations = MODERN_ROUNDS if aes else COMPATIBLE_ROUNDS
-    if isinstance(iterations, bool) or not isinstance(iterations, int) or not 1 <= iterations <= _MOST_ITERATIONS:
-        raise InvalidInputError(f"iterations is a number from 1 to {_MOST_ITERATIONS}, not {shown(iterations)}")
+    check_whole(iterations, 1, _MOST_ITERATIONS, f"iterations is a number from 1 to {_MOST_ITERATIONS}")
     if friendly_name is not None and (len(friendly_name) > 1000 or "\0" in friendly_name):
         raise InvalidInputError("a friendly name has at most 1000 characters and no NUL")
     if private_key is None and certificate is None and not chain:
@@ -94,20 +82,24 @@ def serialize_pfx(
     if public is not None and certificate is not None and public != public_key_bytes(certificate):
         raise InvalidInputError("this private key does not belong to this certificate")
     if usual and password is not None and certificate is not None:  # the rule of the two writers
-        return _serialize(private_key, certificate, chain, password, friendly_name, aes=aes)
+        name = None if friendly_name is None else friendly_name.encode("utf-8")
+        protection = encryption_for(password, iterations, aes=aes)
+        try:
+            return pkcs12.serialize_key_and_certificates(
+                name, private_key, certificate, list(chain) or None, protection
+            )
+        except (ValueError, TypeError) as error:
+            raise InvalidInputError(f"this cannot be written as a PFX: {error}") from None
     writer = _Writer(password=password, aes=aes, iterations=iterations, random=random)
     key_id = certificate.fingerprint(hashes.SHA1()) if certificate is not None else b"\1"  # noqa: S303 -- a label
     safes = []
     if private_key is not None:
-        attributes = _attributes(
-            friendly_name=friendly_name, key_id=key_id, provider=provider, machine_keyset=machine_keyset
-        )
+        attributes = _attributes(friendly_name, key_id, provider, machine_keyset=machine_keyset)
         pkcs8 = private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         safes.append(open_part(der.write_sequence(writer.key_bag(pkcs8, attributes))))
     bags = []
     if certificate is not None:
-        own = key_id if private_key is not None else None
-        attributes = _attributes(friendly_name=friendly_name, key_id=own)
+        attributes = _attributes(friendly_name, key_id if private_key is not None else None)
         bags.append(_certificate_bag(certificate, attributes))
     bags.extend(map(_certificate_bag, chain))
     if bags:
@@ -115,58 +107,41 @@ def serialize_pfx(
     return writer.pfx(safes)
 
 
-def _serialize(
-    private_key: FilePrivateKey | None,
-    certificate: x509.Certificate,
-    chain: Sequence[x509.Certificate],
-    password: str,
-    friendly_name: str | None,
-    *,
-    aes: bool,
-) -> bytes:
-    """By `cryptography`, which does all of it but Microsoft's attributes and other rounds, ten times as fast."""
-    builder = PrivateFormat.PKCS12.encryption_builder()
-    if aes:
-        algorithm, mac = pkcs12.PBES.PBESv2SHA256AndAES256CBC, hashes.SHA256()
-        builder = builder.kdf_rounds(MODERN_ROUNDS).key_cert_algorithm(algorithm).hmac_hash(mac)
-    else:
-        algorithm = pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC
-        builder = builder.kdf_rounds(COMPATIBLE_ROUNDS).key_cert_algorithm(algorithm)
-        builder = builder.hmac_hash(hashes.SHA1())  # noqa: S303 -- the only MAC that Server 2016 checks
-    name = None if friendly_name is None else friendly_name.encode("utf-8")
-    try:
-        return pkcs12.serialize_key_and_certificates(
-            name, private_key, certificate, list(chain) or None, builder.build(password.encode("utf-8"))
-        )
-    except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"this cannot be written as a PFX: {error}") from None
+def encryption_for(password: str, rounds: int, *, aes: bool) -> KeySerializationEncryption:
+    """How `cryptography` is to protect a file: by AES-256 and SHA-256, or by what old readers take."""
+    return (
+        PrivateFormat.PKCS12.encryption_builder()
+        .kdf_rounds(rounds)
+        .key_cert_algorithm(pkcs12.PBES.PBESv2SHA256AndAES256CBC if aes else pkcs12.PBES.PBESv1SHA1And3KeyTripleDESCBC)
+        .hmac_hash(hashes.SHA256() if aes else hashes.SHA1())  # noqa: S303 -- all that Server 2016 and old Java check
+        .build(password.encode("utf-8"))
+    )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, repr=False)
 class _Writer:
     """The pieces of a PFX, all protected by one password in one way."""
 
-    def __init__(self, *, password: str | None, aes: bool, iterations: int, random: Callable[[int], bytes]) -> None:
-        self._password = password
-        self._aes = aes
-        self._iterations = iterations
-        self._random = random
+    password: str | None
+    aes: bool
+    iterations: int
+    random: Callable[[int], bytes]
 
     def pfx(self, safes: list[bytes]) -> bytes:
         authenticated = der.write_sequence(*safes)
-        kdf = self._pkcs12_derivation("SHA-256" if self._aes else "SHA-1")
-        mac = write_mac(kdf, authenticated, self._password)
+        kdf = self._pkcs12_derivation("SHA-256" if self.aes else "SHA-1")
+        mac = write_mac(kdf, authenticated, self.password)
         return der.write_sequence(der.write_number(3), open_part(authenticated), mac)
 
     def safe(self, bags: list[bytes]) -> bytes:
         """A ContentInfo encrypted with the password, if there is one."""
         contents = der.write_sequence(*bags)
-        if self._password is None:
+        if self.password is None:
             return open_part(contents)
-        algorithm, encrypted = self._encrypt(contents)
-        return encrypted_part(algorithm, encrypted)
+        return encrypted_part(*self._encrypt(contents))
 
     def key_bag(self, pkcs8: bytes, attributes: list[bytes]) -> bytes:
-        if self._password is None:
+        if self.password is None:
             return _bag(identifiers.KEY_BAG, pkcs8, attributes)
         algorithm, encrypted = self._encrypt(pkcs8)
         value = der.write_sequence(algorithm, der.write(der.OCTET_STRING, encrypted))
@@ -174,18 +149,18 @@ class _Writer:
 
     def _encrypt(self, data: bytes) -> tuple[bytes, bytes]:
         """An AlgorithmIdentifier with a salt of its own, and the encrypted bytes."""
-        assert self._password is not None
-        if self._aes:
-            kdf = KeyDerivation(kind="PBKDF2", hash_name="SHA-256", salt=self._random(16), iterations=self._iterations)
-            encryption = Encryption(scheme="PBES2", cipher="AES-256-CBC", kdf=kdf, iv=self._random(16))
+        assert self.password is not None
+        if self.aes:
+            kdf = KeyDerivation(kind="PBKDF2", hash_name="SHA-256", salt=self.random(16), iterations=self.iterations)
+            encryption = Encryption(scheme="PBES2", cipher="AES-256-CBC", kdf=kdf, iv=self.random(16))
         else:
             kdf = self._pkcs12_derivation("SHA-1")
             encryption = Encryption(scheme="PBES1", cipher="3DES-CBC", kdf=kdf)
-        return write_encryption(encryption), encryption.encrypt(data, self._password)
+        return write_encryption(encryption), encryption.encrypt(data, self.password)
 
     def _pkcs12_derivation(self, hash_name: str) -> KeyDerivation:
         # 8 bytes: what Windows, OpenSSL and NSS write for this derivation, whose RFC recommends as much as a block.
-        return KeyDerivation(kind="PKCS12", hash_name=hash_name, salt=self._random(8), iterations=self._iterations)
+        return KeyDerivation(kind="PKCS12", hash_name=hash_name, salt=self.random(8), iterations=self.iterations)
 
 
 def _bag(identifier: str, value: bytes, attributes: Sequence[bytes] = ()) -> bytes:
@@ -200,7 +175,7 @@ def _certificate_bag(certificate: x509.Certificate, attributes: Sequence[bytes] 
 
 
 def _attributes(
-    *, friendly_name: str | None, key_id: bytes | None, provider: str | None = None, machine_keyset: bool = False
+    friendly_name: str | None, key_id: bytes | None, provider: str | None = None, *, machine_keyset: bool = False
 ) -> list[bytes]:
     found: list[bytes] = []
     if friendly_name:

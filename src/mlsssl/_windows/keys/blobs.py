@@ -1,7 +1,6 @@
 """Private and public keys as the byte layouts of CNG and of the older providers, and back. Pure.
 
-CNG: BCRYPT_RSAKEY_BLOB and BCRYPT_ECCKEY_BLOB (bcrypt.h), numbers big-endian. The older providers:
-BLOBHEADER, RSAPUBKEY and numbers little-endian (learn.microsoft.com, "RSA/Schannel key BLOBs").
+CNG: BCRYPT_RSAKEY_BLOB and BCRYPT_ECCKEY_BLOB (bcrypt.h), numbers big-endian. The older providers: see `rsa_blobs`.
 
 What holds a private key is a bytearray here, so that `wiped` can zero it; Python's integers cannot be.
 """
@@ -19,12 +18,15 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._formats import foreign
 from mlsssl._formats.keys import PrivateKey, spki
+from mlsssl._formats.rsa_blobs import PRIVATEKEYBLOB, PUBLICKEYBLOB, cut, read_blob, write_private_blob
 from mlsssl.errors import MalformedDataError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 BufferT = TypeVar("BufferT", bound=bytearray)
+
+_ANOTHER = "Windows keeps RSA keys and EC keys on P-256, P-384 and P-521; this is another"
 
 RSA_PUBLIC, RSA_PRIVATE, RSA_FULL_PRIVATE = b"RSA1", b"RSA2", b"RSA3"
 
@@ -37,9 +39,6 @@ _ECC_PUBLIC = {
 _ECC_PRIVATE = {
     purpose + letters[1:]: curve for purpose in (b"ECS", b"ECK") for curve, letters in _CURVE_LETTERS.items()
 }
-
-_PUBLICKEYBLOB, _PRIVATEKEYBLOB, _BLOB_VERSION = 6, 7, 2  # wincrypt.h: PUBLICKEYBLOB, PRIVATEKEYBLOB, CUR_BLOB_VERSION
-_CALG_RSA_KEYX, _CALG_RSA_SIGN = 0xA400, 0x2400
 
 
 @contextlib.contextmanager
@@ -58,7 +57,6 @@ def load_private_key(pkcs8: bytes) -> PrivateKey:
         MalformedDataError: it is no such thing.
         UnsupportedError: neither RSA nor one of the curves that Windows keeps (P-256, P-384, P-521).
     """
-    key: object
     try:
         # Made or loaded, and so validated, by this library; validating an RSA key again costs some 30 ms.
         load = serialization.load_der_private_key
@@ -66,9 +64,7 @@ def load_private_key(pkcs8: bytes) -> PrivateKey:
     except (ValueError, TypeError) as error:
         raise MalformedDataError(f"not a PKCS#8 private key: {type(error).__name__}") from None
     except UnsupportedAlgorithm:
-        raise UnsupportedError(
-            "Windows keeps RSA keys and EC keys on P-256, P-384 and P-521; this is another"
-        ) from None
+        raise UnsupportedError(_ANOTHER) from None
     return checked(key)
 
 
@@ -78,7 +74,7 @@ def checked(key: object) -> PrivateKey:
         return key
     if isinstance(key, ec.EllipticCurvePrivateKey) and _curve_name(key.curve) is not None:
         return key
-    raise UnsupportedError("Windows keeps RSA keys and EC keys on P-256, P-384 and P-521; this is another")
+    raise UnsupportedError(_ANOTHER)
 
 
 def certificate_identity(der: bytes) -> bytes | None:
@@ -136,10 +132,10 @@ def from_cng_private(blob: bytes | bytearray) -> PrivateKey:
     """
     magic = bytes(blob[:4])
     if magic == RSA_FULL_PRIVATE:
-        e, n, p, q, dp, dq, qi, d = _cut(blob, _rsa_lengths(blob, full=True), start=24)
+        e, n, p, q, dp, dq, qi, d = cut(blob, _rsa_lengths(blob, full=True), start=24)
         return _rsa_key(n, e, p, q, d, dp, dq, qi)
     if magic in _ECC_PRIVATE:
-        x, y, secret = _cut(blob, [_word(blob, 4)] * 3, start=8)
+        x, y, secret = cut(blob, [_word(blob, 4)] * 3, start=8)
         curve = _CURVES[_ECC_PRIVATE[magic]]
         try:
             point = ec.EllipticCurvePublicNumbers(x, y, curve)
@@ -153,10 +149,10 @@ def cng_public_identity(blob: bytes) -> bytes:
     """`spki` of a public blob as CNG exports it. Raises as `from_cng_private`."""
     magic = blob[:4]
     if magic == RSA_PUBLIC:
-        e, n = _cut(blob, _rsa_lengths(blob, full=False), start=24)
+        e, n = cut(blob, _rsa_lengths(blob, full=False), start=24)
         return _rsa_identity(n, e)
     if magic in _ECC_PUBLIC:
-        x, y = _cut(blob, [_word(blob, 4)] * 2, start=8)
+        x, y = cut(blob, [_word(blob, 4)] * 2, start=8)
         try:
             return spki(ec.EllipticCurvePublicNumbers(x, y, _CURVES[_ECC_PUBLIC[magic]]).public_key())
         except ValueError:
@@ -168,40 +164,19 @@ def cng_public_identity(blob: bytes) -> bytes:
 
 
 def csp_private(key: rsa.RSAPrivateKey) -> bytearray:
-    """PRIVATEKEYBLOB, as a key for key exchange: the kind that TLS servers of Windows have.
-
-    Raises:
-        UnsupportedError: the public exponent has more than the 32 bits of RSAPUBKEY.pubexp.
-    """
-    numbers = key.private_numbers()
-    n, e = numbers.public_numbers.n, numbers.public_numbers.e
-    if e.bit_length() > 32:
-        raise UnsupportedError("the older key storage holds RSA keys with a public exponent of at most 32 bits")
-    bits = n.bit_length()
-    whole, half = _csp_lengths(bits)
-    if max(numbers.p.bit_length(), numbers.q.bit_length()) > 8 * half:
-        raise UnsupportedError("the older key storage holds RSA keys whose two primes are of equal length")
-    blob = bytearray(struct.pack("<BBHI", _PRIVATEKEYBLOB, _BLOB_VERSION, 0, _CALG_RSA_KEYX))
-    blob += struct.pack("<4sII", RSA_PRIVATE, bits, e)
-    fields = [(n, whole), (numbers.p, half), (numbers.q, half), (numbers.dmp1, half), (numbers.dmq1, half)]
-    fields += [(numbers.iqmp, half), (numbers.d, whole)]
-    for value, length in fields:
-        blob += value.to_bytes(length, "little")
-    return blob
+    """PRIVATEKEYBLOB, as a key for key exchange, which TLS servers of Windows have. Raises as `write_private_blob`."""
+    return write_private_blob(key, "exchange")
 
 
 def from_csp_private(blob: bytes | bytearray) -> rsa.RSAPrivateKey:
     """The key in a PRIVATEKEYBLOB. Raises as `from_cng_private`."""
-    bits, e = _csp_header(blob, _PRIVATEKEYBLOB, RSA_PRIVATE)
-    whole, half = _csp_lengths(bits)
-    n, p, q, dp, dq, qi, d = _cut(blob, [whole, *[half] * 5, whole], start=20, order="little")
+    _, _, e, (n, p, q, dp, dq, qi, d) = read_blob(blob, PRIVATEKEYBLOB)
     return _rsa_key(n, e, p, q, d, dp, dq, qi)
 
 
 def csp_public_identity(blob: bytes) -> bytes:
     """`spki` of a PUBLICKEYBLOB. Raises as `from_cng_private`."""
-    bits, e = _csp_header(blob, _PUBLICKEYBLOB, RSA_PUBLIC)
-    (n,) = _cut(blob, [_csp_lengths(bits)[0]], start=20, order="little")
+    _, _, e, (n,) = read_blob(blob, PUBLICKEYBLOB)
     return _rsa_identity(n, e)
 
 
@@ -216,10 +191,6 @@ def _bytes_of(value: int) -> int:
     return -(-value.bit_length() // 8)
 
 
-def _csp_lengths(bits: int) -> tuple[int, int]:
-    return -(-bits // 8), -(-bits // 16)
-
-
 def _word(blob: bytes | bytearray, offset: int) -> int:
     return int.from_bytes(blob[offset : offset + 4], "little")
 
@@ -227,28 +198,6 @@ def _word(blob: bytes | bytearray, offset: int) -> int:
 def _rsa_lengths(blob: bytes | bytearray, *, full: bool) -> list[int]:
     e, n, p, q = (_word(blob, offset) for offset in (8, 12, 16, 20))
     return [e, n, p, q, p, q, p, n] if full else [e, n]
-
-
-def _cut(blob: bytes | bytearray, lengths: list[int], *, start: int, order: str = "big") -> Iterator[int]:
-    """The numbers that follow the header; the blob must end with the last of them."""
-    if len(blob) != start + sum(lengths):
-        raise MalformedDataError(f"a key blob of {start + sum(lengths)} bytes was announced, {len(blob)} are here")
-    values = []
-    for length in lengths:
-        values.append(int.from_bytes(blob[start : start + length], "little" if order == "little" else "big"))
-        start += length
-    return iter(values)
-
-
-def _csp_header(blob: bytes | bytearray, kind: int, magic: bytes) -> tuple[int, int]:
-    if len(blob) < 20:
-        raise MalformedDataError(f"a key blob has at least 20 bytes, not {len(blob)}")
-    found, version, _, algorithm = struct.unpack_from("<BBHI", blob)
-    if (found, version) != (kind, _BLOB_VERSION) or algorithm not in (_CALG_RSA_KEYX, _CALG_RSA_SIGN):
-        raise MalformedDataError(f"not an RSA key blob of type {kind}: {bytes(blob[:8]).hex()}")
-    if blob[8:12] != magic:
-        raise _unknown(bytes(blob[8:12]))
-    return _word(blob, 12), _word(blob, 16)
 
 
 def _rsa_key(n: int, e: int, p: int, q: int, d: int, dp: int, dq: int, qi: int) -> rsa.RSAPrivateKey:
