@@ -4,7 +4,6 @@ from mlsssl._version import __version__ as __version__
 from mlsssl._embedded.listener.connection import Limits as Limits
 from mlsssl._embedded.listener.listener import Listener as Listener
 from mlsssl._issue.requests import RequestPolicy as RequestPolicy
-from mlsssl._issue.keys import KeyType as KeyType
 from mlsssl._formats.pkcs12.explain import PfxExplanation as PfxExplanation, explain_pfx as explain_pfx
 from mlsssl._machine.ports import (
     Cause as Cause,
@@ -24,7 +23,6 @@ from mlsssl.bulk import check_many as check_many
 from mlsssl.certificate import Certificate as Certificate
 from mlsssl.deployment import (
     Failure as Failure,
-    OnConflict as OnConflict,
     Outcome as Outcome,
     Plan as Plan,
     Step as Step,
@@ -72,7 +70,9 @@ from mlsssl.values import (
     CcsPort as CcsPort,
     HostnamePort as HostnamePort,
     IpPort as IpPort,
+    KeyType as KeyType,
     Location as Location,
+    OnConflict as OnConflict,
     ScopedCcs as ScopedCcs,
     Thumbprint as Thumbprint,
 )

@@ -10,7 +10,7 @@ from mlsssl._changes import recovery
 from mlsssl._deploy import preflight
 from mlsssl._machine import stores
 from mlsssl._machine.authorities import read_authorities_if_crls
-from mlsssl._messages.output import as_dict, plain_table, to_json
+from mlsssl._messages.output import as_dict, escaped, plain_table, to_json
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Severity
@@ -18,7 +18,7 @@ from mlsssl.binding import binding_of
 from mlsssl.certificate import Certificate
 from mlsssl.errors import AccessDeniedError, MalformedDataError
 from mlsssl.store import Store, key_words
-from mlsssl.values import check_moment, well_known_application
+from mlsssl.values import WELL_KNOWN_APPLICATION_IDS, check_moment
 
 if TYPE_CHECKING:
     import uuid
@@ -138,22 +138,27 @@ class Audit:
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        from mlsssl._notebook.views import audit_card, audit_row
+        from mlsssl._notebook.cards import card, days_left, faint, finding_line, key_state, second_line, sign, table
 
-        rows = [
-            audit_row(
-                row.key,
-                names=row.names,
-                owner=row.owner,
-                not_after=row.not_after,
-                renew_from=row.renew_from,
-                at=self.at,
-                private_key=row.private_key,
-                findings=[finding.to_dict() for finding in row.findings],
+        rows = []
+        for row in self.rows:
+            names = escaped(", ".join(row.names))
+            findings = [finding_line(finding.to_dict()) for finding in row.findings]
+            rows.append(
+                [
+                    faint("not bound") if row.key is None else f"<strong>{escaped(row.key)}</strong>",
+                    names + second_line(row.owner) if names else faint(row.owner or ""),
+                    "" if row.not_after is None else days_left(row.not_after, row.renew_from, self.at),
+                    key_state(row.private_key),
+                    "<br>".join(findings) or sign("ok", "nothing"),
+                ]
             )
-            for row in self.rows
-        ]
-        return audit_card(self.machine, rows, at=self.at, ok=self.ok)
+        heads = ("binding", "names and owner", "days left", "private key", "findings")
+        return card(
+            f"audit of {escaped(self.machine)} · {sign('ok', 'no error') if self.ok else sign('over', 'errors')}",
+            f'<p class="faint">at {self.at:%Y-%m-%d %H:%M} UTC</p>',
+            table(heads, rows, empty="nothing is bound"),
+        )
 
     def __str__(self) -> str:
         if not self.rows:
@@ -238,7 +243,7 @@ class _Look:
             AuditRow(
                 key=record.key,
                 app_id=app_id,
-                owner=well_known_application(app_id) or f"{{{app_id}}}",
+                owner=WELL_KNOWN_APPLICATION_IDS.get(app_id) or f"{{{app_id}}}",
                 thumbprint=record.thumbprint,
                 store=record.store if record.thumbprint is not None else None,
             ),

@@ -26,9 +26,9 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._issue.certificates import PublicKey
-    from mlsssl._issue.keys import KeyType
     from mlsssl._issue.requests import RequestPolicy
     from mlsssl.request import CertificateRequest
+    from mlsssl.values import KeyType
 
 __all__ = ["CertificateAuthority"]
 
@@ -36,7 +36,7 @@ __all__ = ["CertificateAuthority"]
 _AUTHORITY_DAYS = 3652
 # One day under the 200 days that public CAs may give until 2027-03-14 (CA/Browser Forum BR 6.3.2): as short as the
 # shortest rule that anyone applies today, and far under the 825 days of Apple's rule for private roots.
-_SERVER_DAYS = 199
+SERVER_DAYS = 199
 
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
@@ -68,10 +68,7 @@ class CertificateAuthority:
     crl_url: str | None
 
     def __init__(self, certificate: Certificate, *, crl_url: str | None = None) -> None:
-        if not isinstance(certificate, Certificate):
-            raise InvalidInputError(
-                f"a Certificate is needed, not {type(certificate).__name__}; CertificateAuthority.load reads a file"
-            )
+        check_type(certificate, Certificate, "a Certificate is needed (CertificateAuthority.load reads a file)")
         key = certificate.private_key
         if key is None:
             raise InvalidInputError(f"an authority needs its private key, and there is none with {certificate!r}")
@@ -145,7 +142,7 @@ class CertificateAuthority:
             not_before=not_before,
             not_after=not_after,
             serial=certificates.serial_number(serial),
-            path_length=_check_path_length(path_length),
+            path_length=None if path_length is None else _check_path_length(path_length),
             permitted=_subtrees("permitted", permitted),
             excluded=_subtrees("excluded", excluded),
         )
@@ -215,9 +212,7 @@ class CertificateAuthority:
                 f"{self.name} has path length 0: it may issue server certificates, but no authorities"
             )
         allowed = None if self._path_length is None else self._path_length - 1
-        wanted = allowed if path_length is None else _check_path_length(path_length)
-        if wanted is None:
-            wanted = 0
+        wanted = allowed or 0 if path_length is None else _check_path_length(path_length)
         if allowed is not None and wanted > allowed:
             raise InvalidInputError(f"path_length is at most {allowed} below {self.name}, not {wanted}")
         permitted_trees = _subtrees("permitted", permitted)
@@ -287,7 +282,7 @@ class CertificateAuthority:
         self,
         *hosts: str,
         key: KeyType | PrivateKey | None = None,
-        days: int = _SERVER_DAYS,
+        days: int = SERVER_DAYS,
         common_name: str | None = None,
         at: dt.datetime | None = None,
         serial: int | None = None,
@@ -319,9 +314,11 @@ class CertificateAuthority:
             InvalidInputError: no name, a name that cannot be, dates outside this authority's, or a name that its
                 constraints forbid.
         """
-        wanted = _parse_hosts(hosts)
+        if not hosts:
+            raise InvalidInputError("a server certificate needs at least one name: issue('www.example.com')")
+        wanted: list[x509.GeneralName] = list(dict.fromkeys(parse_name(host) for host in hosts))
         if key is None:
-            key = self._server_key_type()
+            key = "rsa-2048" if self.key_type.startswith("rsa") else check_key_type(self.key_type)
         private_key = make_key(key)
         return self._issue(wanted, private_key, private_key.public_key(), days, common_name, check_moment(at), serial)
 
@@ -360,7 +357,7 @@ class CertificateAuthority:
         request: CertificateRequest,
         *,
         policy: RequestPolicy | None = None,
-        days: int = _SERVER_DAYS,
+        days: int = SERVER_DAYS,
         common_name: str | None = None,
         at: dt.datetime | None = None,
         serial: int | None = None,
@@ -452,7 +449,7 @@ class CertificateAuthority:
         workers: int | None = None,
         progress: Callable[[int], object] | None = None,
         key: KeyType | None = None,
-        days: int = _SERVER_DAYS,
+        days: int = SERVER_DAYS,
         at: dt.datetime | None = None,
     ) -> Iterator[Certificate]:
         """Issue a certificate for each item, in order, using every core, a bounded number ahead of the caller.
@@ -517,10 +514,6 @@ class CertificateAuthority:
             )
         return not_before, not_after
 
-    def _server_key_type(self) -> KeyType:
-        kind = self.key_type
-        return "rsa-2048" if kind.startswith("rsa") else check_key_type(kind)
-
     # -- what it is ---------------------------------------------------------------------------------------------
 
     @property
@@ -582,9 +575,7 @@ def _is_old_root(certificate: Certificate) -> bool:
     return certificate.is_self_issued and constraints is None
 
 
-def _check_path_length(path_length: int | None) -> int | None:
-    if path_length is None:
-        return None
+def _check_path_length(path_length: int) -> int:
     return check_whole(path_length, 0, 99, "path_length is None or a whole number from 0 to 99")
 
 
@@ -602,12 +593,6 @@ def _path_length(line: Sequence[x509.Certificate]) -> int | None:
 def _subtrees(argument: str, texts: Sequence[str]) -> list[x509.DNSName | x509.IPAddress]:
     expected = f"{argument} is a list of domains and networks, such as ['corp.test', '10.0.0.0/8']"
     return [parse_subtree(text) for text in items_of(texts, expected)]
-
-
-def _parse_hosts(hosts: tuple[str, ...]) -> list[x509.GeneralName]:
-    if not hosts:
-        raise InvalidInputError("a server certificate needs at least one name: issue('www.example.com')")
-    return list(dict.fromkeys(parse_name(host) for host in hosts))
 
 
 def _subject(common_name: str | None, wanted: Sequence[x509.GeneralName]) -> x509.Name:

@@ -7,24 +7,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from mlsssl._changes.recovery import (
-    add_record,
-    changing,
-    exchange,
-    pending_of,
-    remove_record,
-    replace_record,
-)
+from mlsssl._changes import recovery
 from mlsssl._machine import stores
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_type
 from mlsssl._messages.foreign_text import shown
-from mlsssl._messages.output import as_dict
+from mlsssl._messages.output import as_dict, escaped
 from mlsssl._select.ports import HasPort, port_of
-from mlsssl.certificate import Certificate, card_facts
-from mlsssl.errors import BindingError, BindingNotFoundError, InvalidInputError, MlssslError
+from mlsssl.certificate import Certificate, card_title, card_validity
+from mlsssl.errors import BindingNotFoundError, InvalidInputError, MlssslError
 from mlsssl.store import StoreEntry
 from mlsssl.values import (
+    WELL_KNOWN_APPLICATION_IDS,
     BindingFamily,
     BindingKey,
     BindingOptions,
@@ -36,7 +30,6 @@ from mlsssl.values import (
     check_store_name,
     parse_binding_key,
     set_attributes,
-    well_known_application,
 )
 
 if TYPE_CHECKING:
@@ -113,7 +106,7 @@ class Binding:
     @property
     def owner(self) -> str | None:
         """The application behind a well-known `app_id` (IIS, AD FS …), or None."""
-        return well_known_application(self.app_id)
+        return WELL_KNOWN_APPLICATION_IDS.get(self.app_id)
 
     @property
     def record(self) -> BindingRecord:
@@ -153,7 +146,10 @@ class Binding:
         parsed = bound_key(key, machine)
         binding = cls.find(parsed, machine=machine)
         if binding is None:
-            if error := _unfinished(parsed, machine):
+            port = port_of(machine)
+            # A machine without an update in one step deletes a record before it sets another.
+            error = None if port.bindings.atomic_update else recovery.pending_of(port, parsed)
+            if error is not None:
                 raise BindingNotFoundError(f"nothing is bound to {parsed} now: {error}")
             near = [str(b.key) for b in cls.all(machine=machine) if b.key.port == parsed.port and b.key != parsed]
             hint = f"; bound to that port: {', '.join(near)}" if near else "; nothing is bound to that port"
@@ -197,7 +193,7 @@ class Binding:
             BindingError: somebody else has been changing this machine's bindings for a minute; or an earlier change of
                 this key is pending and can be neither finished nor taken back: the message says how to give it up.
         """
-        add_record(port_of(self._machine), self.record)
+        recovery.add_record(port_of(self._machine), self.record)
         self._note_written()
         return self
 
@@ -220,7 +216,7 @@ class Binding:
             BindingError: the record was changed since it was read; or as `add`; or, without an atomic update, it failed
                 and the old record could not be put back: the message says what is bound now and what to do.
         """
-        replace_record(port_of(self._machine), self.record, expected=self._replaces)
+        recovery.replace_record(port_of(self._machine), self.record, expected=self._replaces)
         self._note_written()
         return self
 
@@ -229,27 +225,22 @@ class Binding:
 
         Raises:
             BindingNotFoundError: nothing is bound to this key.
-            AccessDeniedError: not administrator.
-            BindingError: somebody else has been changing this machine's bindings for a minute; or an earlier change of
-                this key is pending and can be neither finished nor taken back: the message says how to give it up.
+            AccessDeniedError, BindingError: as `add`.
         """
-        remove_record(port_of(self._machine), self.key)
+        recovery.remove_record(port_of(self._machine), self.key)
 
     def _note_written(self) -> None:
         set_attributes(self, _known=self.record, _replaces=None)
 
     def diagnose(self) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use the certificate, likeliest cause first; empty when it can."""
-        if self.thumbprint is None:
-            return ()
-        return port_of(self._machine).diagnose(self.thumbprint, self.record.store)
+        return recovery.why_unusable(port_of(self._machine), self.record)
 
     def with_certificate(self, certificate: CertificateReference, *, store: str | None = None) -> Binding:
         """The same binding with another certificate; everything else is kept, unknown bits too."""
         if store is None:
             store = certificate.store_name if isinstance(certificate, StoreEntry) else self.store_name
-        record = replace(self.record, thumbprint=thumbprint_of(certificate), store_name=store)
-        return self._changed(record)
+        return self._changed(replace(self.record, thumbprint=thumbprint_of(certificate), store_name=store))
 
     def with_options(self, options: BindingOptions) -> Binding:
         """The same binding with other options."""
@@ -331,31 +322,37 @@ class Bindings:
         printer.text("\n".join([f"{len(self)} bindings", *(f"  {one.key}  {one.thumbprint or '-'}" for one in self)]))
 
     def _repr_html_(self) -> str:
-        from mlsssl._notebook.views import bindings_card
+        from mlsssl._notebook.cards import listing
 
-        return bindings_card(f"bindings of {port_of(self._machine).description}", [_card_row(one) for one in self])
+        title = f"bindings of {port_of(self._machine).description}"
+        heads = ("binding", "certificate", "validity", "owner", "options")
+        return listing(title, "binding", heads, [_card_row(one) for one in self], empty="nothing is bound")
 
     def __repr__(self) -> str:
         return f"<Bindings: {', '.join(str(binding.key) for binding in self) or 'none'}>"
 
 
 def _card_row(binding: Binding) -> list[str]:
-    from mlsssl._notebook.views import binding_row
+    from mlsssl._notebook.cards import code, faint, second_line, sign
 
-    found, trouble = None, f"not in {binding.store_name}"
-    try:
-        found = binding.certificate
-    except MlssslError:  # the others are to be shown all the same
-        trouble = "cannot be read"
-    return binding_row(
-        binding.key,
-        family=binding.family.value,
-        certificate=trouble if found is None else card_facts(found),
-        thumbprint=binding.thumbprint,
-        owner=binding.owner,
-        app_id=binding.app_id,
-        options=repr(binding.options).removeprefix("BindingOptions(").removesuffix(")"),
-    )
+    what, left = faint("from the central store"), ""
+    if binding.thumbprint is not None:
+        found, trouble = None, f"not in {binding.store_name}"
+        try:
+            found = binding.certificate
+        except MlssslError:  # the others are to be shown all the same
+            trouble = "cannot be read"
+        what = sign("over", trouble) if found is None else escaped(card_title(found))
+        what += f"<br>{code(binding.thumbprint, whole=True)}"
+        left = "" if found is None else card_validity(found).bar
+    options = repr(binding.options).removeprefix("BindingOptions(").removesuffix(")")
+    return [
+        f"<strong>{escaped(binding.key)}</strong>{second_line(binding.family.value)}",
+        what,
+        left,
+        escaped(binding.owner) if binding.owner else code(f"{{{binding.app_id}}}"),
+        code(options) if options else faint("default"),
+    ]
 
 
 def bound_key(key: BindingKey | str, machine: HasPort | None) -> BindingKey:
@@ -376,14 +373,6 @@ def binding_of(record: BindingRecord, machine: HasPort | None) -> Binding:
     return _fill(Binding.__new__(Binding), record, machine, known=record)
 
 
-def _unfinished(key: BindingKey, machine: HasPort | None) -> BindingError | None:
-    """What there is to say about a key without a record on a machine that deletes a record before it sets another."""
-    port = port_of(machine)
-    if port.bindings.atomic_update:
-        return None
-    return pending_of(port, key)
-
-
 def change_binding(key: BindingKey | str, change: Callable[[Binding], Binding], *, machine: HasPort | None) -> Binding:
     """Read a binding, let `change` make another of it, and write that, all under the machine's lock. Private.
 
@@ -392,10 +381,10 @@ def change_binding(key: BindingKey | str, change: Callable[[Binding], Binding], 
     """
     port = port_of(machine)
     key = bound_key(key, machine)
-    with changing(port, key) as records:
+    with recovery.changing(port, key) as records:
         before = Binding.get(key, machine=machine)
         after = change(before).record
-        exchange(port, records, before.record, after)
+        recovery.exchange(port, records, before.record, after)
     return binding_of(after, machine)
 
 

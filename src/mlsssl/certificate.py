@@ -18,6 +18,7 @@ from mlsssl._formats.hosts import name_text
 from mlsssl._machine.files import path_of, read, write
 from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
 from mlsssl._messages.foreign_text import printable, shown
+from mlsssl._messages.output import escaped
 from mlsssl._select.trust import x509_of
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import Thumbprint, check_friendly_name, check_moment, key_holder, set_attributes
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives import hashes
 
     from mlsssl._formats.keys import PrivateKey
+    from mlsssl._notebook.cards import Validity
     from mlsssl._notebook.timeline import Timeline
-    from mlsssl._notebook.views import CertificateFacts
     from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
@@ -96,18 +97,15 @@ class Certificate:
         chain: Iterable[x509.Certificate | Certificate] = (),
         friendly_name: str | None = None,
     ) -> None:
-        if not isinstance(certificate, x509.Certificate):
-            raise InvalidInputError(
-                f"a cryptography.x509.Certificate is needed, not {type(certificate).__name__}; "
-                "Certificate.load reads a file, Certificate.from_bytes bytes"
-            )
+        expected = "a cryptography.x509.Certificate is needed (Certificate.load reads a file, from_bytes bytes)"
+        check_type(certificate, x509.Certificate, expected)
         pem.probe(certificate)
         if private_key is not None:
             hint = "; look for the key that was made with the certificate request"
             check_key(private_key, pem.public_key_bytes(certificate), "certificate", hint)
         name = check_friendly_name(friendly_name)
         ordered = pem.order_chain(certificate, _all_x509(chain))
-        _fill(self, certificate, private_key, ordered, name)
+        assemble(certificate, private_key, ordered, name, into=self)
 
     # -- reading ------------------------------------------------------------------------------------------------
 
@@ -191,11 +189,8 @@ class Certificate:
     @classmethod
     def from_pem(cls, data: bytes | str, *, password: str | None = None) -> Certificate:
         """From PEM text: certificates in any order, and the private key if it is there. Errors as `load`."""
-        if not isinstance(data, (str, bytes, bytearray, memoryview)):
-            raise InvalidInputError(
-                f"text or bytes are needed, not {type(data).__name__}; Certificate.load takes a path"
-            )
-        text = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else bytes(data)
+        text = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+        text = check_data(text, "text or bytes are needed (Certificate.load takes a path)")
         if b"-----BEGIN" not in text:
             raise MalformedDataError("this is not PEM: there is no line that says -----BEGIN")
         return cls.from_bytes(text, password=password)
@@ -639,11 +634,9 @@ class Certificate:
         """
         from mlsssl._machine import tls_contexts
 
-        return tls_contexts.serving(self._need_key(), (self._certificate, *self._sent_chain()))
-
-    def _sent_chain(self) -> tuple[x509.Certificate, ...]:
-        """The chain without self-signed roots, which a server need not send (RFC 8446 section 4.4.2)."""
-        return tuple(c for c in self._chain if c.subject != c.issuer)
+        # Without self-signed roots, which a server need not send (RFC 8446 section 4.4.2).
+        sent = (one for one in self._chain if one.subject != one.issuer)
+        return tls_contexts.serving(self._need_key(), (self._certificate, *sent))
 
     # -- being a value ------------------------------------------------------------------------------------------
 
@@ -673,18 +666,28 @@ class Certificate:
 
     def _repr_html_(self) -> str:
         """A card for notebooks, with the chain as a tree; never the private key."""
-        from mlsssl._notebook.views import certificate_card
+        from mlsssl._notebook.cards import card, code, facts, faint, level, or_why, part, sign, tree
 
-        return certificate_card(
-            [card_facts(one) for one in (self, *self.chain)],
-            names=lambda: self.names,
-            key_type=lambda: self.key_type,
-            usages=lambda: (*self.key_usages, *self.extended_key_usages),
-            has_private_key=self.has_private_key,
-            thumbprint=self.thumbprint,
-            sha256=self.sha256,
-            friendly_name=self.friendly_name,
-        )
+        validity = card_validity(self)
+        levels = [
+            level(card_title(one), "root" if one.is_self_issued else "intermediate", card_validity(one).bar)
+            for one in reversed(self.chain)
+        ]
+        role = "authority" if foreign.read_or(False, attrgetter("is_ca"), self) else "server"
+        here = sign("ok", "private key here") if self.has_private_key else faint("no private key")
+        rows = [
+            ("names", or_why(lambda: ", ".join(self.names))),
+            ("subject", escaped(self.subject)),
+            ("issuer", escaped(self.issuer) + (" (itself)" if self.is_self_issued else "")),
+            ("valid", f"{validity.start:%Y-%m-%d} to {validity.end:%Y-%m-%d} {validity.bar}"),
+            ("key", f"{or_why(lambda: self.key_type)} · {here}"),
+            ("usages", or_why(lambda: ", ".join((*self.key_usages, *self.extended_key_usages)))),
+            ("thumbprint", code(self.thumbprint)),
+            ("SHA-256", code(self.sha256)),
+            ("friendly name", escaped(self.friendly_name or "")),
+        ]
+        path = tree([*levels, level(card_title(self), role, "this one")]) if levels else ""
+        return card(escaped(card_title(self)), facts(rows), part("chain", path))
 
     def _shown_names(self) -> Sequence[str]:
         try:
@@ -707,38 +710,29 @@ def assemble(
     key: PrivateKey | None,
     chain: tuple[x509.Certificate, ...],
     friendly_name: str | None = None,
+    *,
+    into: Certificate | None = None,
 ) -> Certificate:
     """A Certificate from parts known to fit: no checks, for they cost as much as a P-256 signature. Private."""
-    return _fill(Certificate.__new__(Certificate), certificate, key, chain, friendly_name)
-
-
-def card_facts(certificate: Certificate) -> CertificateFacts:
-    """What cards show of a certificate, whatever in it cannot be read. Private."""
-    from mlsssl._notebook.cards import Validity
-    from mlsssl._notebook.views import CertificateFacts
-
-    common_name = certificate.common_name
-    names: tuple[str, ...] | None = foreign.read_or(None, attrgetter("hosts"), certificate)
-    return CertificateFacts(
-        names=() if names is None else names or ((common_name,) if common_name else ()),
-        subject=certificate.subject,
-        issuer=certificate.issuer,
-        validity=Validity(start=certificate.not_before, end=certificate.not_after, at=check_moment(None)),
-        is_ca=foreign.read_or(False, attrgetter("is_ca"), certificate),
-        is_self_issued=certificate.is_self_issued,
-    )
-
-
-def _fill(
-    made: Certificate,
-    certificate: x509.Certificate,
-    key: PrivateKey | None,
-    chain: tuple[x509.Certificate, ...],
-    friendly_name: str | None,
-) -> Certificate:
+    made = Certificate.__new__(Certificate) if into is None else into
     return set_attributes(
         made, _certificate=certificate, _key=key, _chain=chain, _friendly_name=friendly_name, _der=None
     )
+
+
+def card_title(certificate: Certificate) -> str:
+    """Its first name and how many more there are, else its subject, also when names cannot be read. Private."""
+    hosts: tuple[str, ...] | None = foreign.read_or(None, attrgetter("hosts"), certificate)
+    if hosts:
+        return hosts[0] if len(hosts) == 1 else f"{hosts[0]} and {len(hosts) - 1} more"
+    return (hosts is not None and certificate.common_name) or certificate.subject or "no name"
+
+
+def card_validity(certificate: Certificate) -> Validity:
+    """When it is valid, for a card. Private."""
+    from mlsssl._notebook.cards import Validity
+
+    return Validity(start=certificate.not_before, end=certificate.not_after, at=check_moment(None))
 
 
 def _load_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:

@@ -14,17 +14,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from mlsssl import errors
-from mlsssl._commands import (
-    authority,
-    binding,
-    certificate,
-    completion,
-    deployment,
-    quickstart,
-    serve,
-    store,
-)
-from mlsssl._commands.parser import Parser, UsageError
+from mlsssl._commands import authority, binding, certificate, deployment, quickstart, serve, store
+from mlsssl._commands.parser import Parser, UsageError, command
 from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.terminal import Terminal, write
 from mlsssl._messages import foreign_text
@@ -97,8 +88,22 @@ def build_parser() -> argparse.ArgumentParser:
         module.add_commands(commands)
     for name in OLD_COMMANDS:
         commands.add_parser(name, help=f"{name}'s own command line, word for word; '{name} --help' says more")
-    completion.add_commands(commands, parser)
+    script = command(commands, "completion", _complete, "print a completion script")
+    script.add_argument("shell", choices=("bash", "zsh", "tcsh"))
+    script.set_defaults(whole=parser)
     return parser
+
+
+def _complete(arguments: argparse.Namespace, terminal: Terminal) -> int:
+    """`completion SHELL`: a static script, made by shtab, so that completing a word starts no Python at all."""
+    try:
+        import shtab
+    except ImportError:
+        raise errors.UnsupportedError("completion needs shtab: pip install 'mlsssl[cli]'") from None
+
+    script = shtab.complete(arguments.whole, arguments.shell)
+    terminal.result({"shell": arguments.shell, "script": script}, script)
+    return 0
 
 
 def _run_old(arguments: argparse.Namespace, terminal: Terminal) -> int:

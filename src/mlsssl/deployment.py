@@ -8,7 +8,7 @@ from mlsssl._changes import record, recovery
 from mlsssl._deploy import apply
 from mlsssl._deploy.apply import Failure, Outcome
 from mlsssl._deploy.plan import Plan, Step, carry_out, only_plan
-from mlsssl._deploy.request import OnConflict, checked
+from mlsssl._deploy.request import checked
 from mlsssl._messages.foreign_text import shown
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl.binding import bound_key
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from mlsssl._machine.ports import KeyProvider
     from mlsssl._validator.profiles import Profile
     from mlsssl.binding import CertificateReference
-    from mlsssl.values import BindingKey, BindingOptions
+    from mlsssl.values import BindingKey, BindingOptions, OnConflict
 
-__all__ = ["Failure", "OnConflict", "Outcome", "Plan", "Step", "deploy", "last_outcome", "recover"]
+__all__ = ["Failure", "Outcome", "Plan", "Step", "deploy", "last_outcome", "recover"]
 
 
 class _Deploy:
@@ -178,8 +178,7 @@ def recover(*, machine: HasPort | None = None, abandon: BindingKey | str | None 
     """
     wanted = abandon
     port = port_of(machine)
-    with port.lock(recovery.LOCK, timeout=recovery.LOCK_TIMEOUT):
-        records = recovery.records_of(port)
+    with recovery.looking(port) as records:
         names = {one.name for one in records.pending()}  # a stranger's key is known by no other text
         if isinstance(abandon, str) and abandon not in names and not record.is_record(abandon):
             wanted = bound_key(abandon, machine)

@@ -12,16 +12,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from cryptography import x509
 
 from mlsssl._changes import audit_log, recovery
-from mlsssl._deploy.plan import carry_out, only_plan
+from mlsssl._deploy.plan import Snapshot, carry_out, only_plan
 from mlsssl._deploy.request import checked
-from mlsssl._deploy.snapshot import Snapshot
 from mlsssl._formats import pem
 from mlsssl._issue.keys import check_key_type
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_dict
 from mlsssl._select.ports import HasPort, port_of
-from mlsssl.authority import CertificateAuthority
+from mlsssl.authority import SERVER_DAYS, CertificateAuthority
 from mlsssl.binding import Binding, binding_of, bound_key
 from mlsssl.certificate import Certificate
 from mlsssl.errors import InvalidInputError, MlssslError, StoreNotFoundError
@@ -30,17 +29,15 @@ from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
-    from contextlib import AbstractContextManager
     from pathlib import Path
 
     from mlsssl._deploy.apply import Outcome
     from mlsssl._deploy.plan import Plan
     from mlsssl._deploy.request import Request
-    from mlsssl._issue.keys import KeyType
-    from mlsssl._machine.ports import BindingRecord, KeyProvider, MachinePort
+    from mlsssl._machine.ports import BindingRecord, KeyProvider
     from mlsssl._validator.profiles import Profile
     from mlsssl.store import StoreEntry
-    from mlsssl.values import BindingKey, Thumbprint
+    from mlsssl.values import BindingKey, KeyType, Thumbprint
 
 __all__ = ["GRACE", "Renewal", "RenewalSource", "renew", "renew_due"]
 
@@ -49,9 +46,6 @@ RenewalSource: TypeAlias = CertificateAuthority | Certificate | Callable[[Certif
 
 GRACE = dt.timedelta(days=30)
 """How long a replaced certificate is kept by default."""
-
-_LONGEST = 199
-"""Days: the longest that every client accepts until March 2027 (CA/Browser Forum ballot SC-081)."""
 
 
 class _Renew:
@@ -118,7 +112,7 @@ class _Renew:
             DeploymentError: it stopped in the middle and was taken back, as in `deploy`.
             Exception: whatever a function given as `source` raises; nothing was done.
         """
-        return carry_out(_request(locals(), recovery.changing))
+        return carry_out(_request(locals()))
 
     def plan(
         self,
@@ -152,7 +146,7 @@ class _Renew:
             BindingError: as `renew`; or a change of this binding is not finished, by another process that still runs
                 or that was killed: `recover` first, for a plan clears nothing up.
         """
-        return only_plan(_request(locals(), _refuse_pending))
+        return only_plan(_request(locals(), only_looking=True))
 
     __call__.__qualname__, plan.__qualname__ = "renew", "renew.plan"  # what an error of a wrong call names
     __name__ = "renew"
@@ -164,26 +158,26 @@ class _Renew:
 renew = _Renew()
 
 
-def _request(
-    arguments: Mapping[str, Any], reading: Callable[[MachinePort, BindingKey], AbstractContextManager[object]]
-) -> Request:
-    """What `renew` asks to be deployed: the source's certificate, in the place of the one that is bound.
+def _request(arguments: Mapping[str, Any], *, only_looking: bool = False) -> Request:
+    """What `renew` with these arguments asks to be deployed: the source's certificate, in the place of the bound one.
 
-    Args:
-        arguments: Those of `renew`, by name.
-        reading: Held while the binding and its certificate are read; the source is asked afterwards.
+    The source is asked when the machine is no longer locked.
     """
     machine, at, grace, reuse_key = (arguments[name] for name in ("machine", "at", "grace", "reuse_key"))
     check_grace(grace)
     if at is not None:
         check_moment(at)
+    port = port_of(machine)
     key = bound_key(arguments["key"], machine)
-    with reading(port_of(machine), key):  # what a killed change left is no state to read
+    if only_looking:
+        recovery.refuse_pending(port, key)
+    # What a killed change left is no state to read.
+    with contextlib.nullcontext() if only_looking else recovery.changing(port, key):
         binding = Binding.get(key, machine=machine)
         entry = _bound_entry(binding, machine)
-        old = _with_key(entry, machine) if reuse_key else entry.certificate
-    issuing = {name: arguments[name] for name in ("key_type", "reuse_key", "days", "at")}
-    new = _obtain(arguments["source"], old, **issuing)
+        store = Store.open(entry.store_name, machine=machine)
+        old = store.export(entry.thumbprint) if reuse_key else entry.certificate
+    new = _obtain(arguments, old)
     given = {name: arguments[name] for name in ("machine", "restart", "profile", "force", "verify", "at", "grace")}
     file = audit_log.given(arguments)
     return checked({**given, **_in_place_of(binding, entry, old, new), "audit_log": file})
@@ -195,18 +189,13 @@ def _in_place_of(binding: Binding, entry: StoreEntry, old: Certificate, new: Cer
         "verb": "renew",
         "key": binding.key,
         "certificate": new,
-        "store": binding.store_name or "MY",
+        "store": binding.record.store,
         "friendly_name": new.friendly_name if new.friendly_name is not None else entry.friendly_name,
         "exportable": entry.key is not None and entry.key.exportable is True,
         "provider": _provider(entry, new),
         "older": old,
         "expected": binding.record,
     }
-
-
-def _refuse_pending(port: MachinePort, key: BindingKey) -> AbstractContextManager[None]:
-    recovery.refuse_pending(port, key)
-    return contextlib.nullcontext()
 
 
 def check_grace(grace: dt.timedelta) -> None:
@@ -218,32 +207,20 @@ def check_grace(grace: dt.timedelta) -> None:
 def _bound_entry(binding: Binding, machine: HasPort | None) -> StoreEntry:
     if binding.thumbprint is None:
         raise InvalidInputError(f"{binding.key} names no certificate: renew the file in the Central Certificate Store")
-    with Store.open(binding.store_name or "MY", machine=machine) as store:
-        found = store.find(thumbprint=binding.thumbprint)
+    found = Store.open(binding.record.store, machine=machine).find(thumbprint=binding.thumbprint)
     if found is None:
         raise StoreNotFoundError(
             f"{binding.key} is bound to {binding.thumbprint}, which is not in "
-            f"LocalMachine\\{binding.store_name or 'MY'}; deploy a certificate for its names instead"
+            f"LocalMachine\\{binding.record.store}; deploy a certificate for its names instead"
         )
     return found
 
 
-def _with_key(entry: StoreEntry, machine: HasPort | None) -> Certificate:
-    with Store.open(entry.store_name, machine=machine) as store:
-        return store.export(entry.thumbprint)
-
-
-def _obtain(
-    source: RenewalSource,
-    old: Certificate,
-    *,
-    key_type: KeyType | None,
-    reuse_key: bool,
-    days: int | None,
-    at: dt.datetime | None,
-) -> Certificate:
+def _obtain(arguments: Mapping[str, Any], old: Certificate) -> Certificate:
+    source: RenewalSource = arguments["source"]
+    key_type, reuse_key, days = arguments["key_type"], arguments["reuse_key"], arguments["days"]
     if isinstance(source, CertificateAuthority):
-        return _issue(source, old, key_type=key_type, reuse_key=reuse_key, days=days, at=at)
+        return _issue(source, old, key_type=key_type, reuse_key=reuse_key, days=days, at=arguments["at"])
     if key_type is not None or reuse_key or days is not None:
         raise InvalidInputError("key_type, reuse_key and days are for an authority; this source makes its own choice")
     if isinstance(source, Certificate):
@@ -284,7 +261,7 @@ def _issue(
     common_name = old.common_name if old.common_name in hosts[1:] else None
     if days is None:
         lifetime = old.not_after - old.not_before
-        days = max(1, min(_LONGEST, round(lifetime / dt.timedelta(days=1))))
+        days = max(1, min(SERVER_DAYS, round(lifetime / dt.timedelta(days=1))))
     return _with_list_of(authority, old).issue(*hosts, key=made, days=days, common_name=common_name, at=at)
 
 
@@ -421,9 +398,9 @@ def renew_due(
                 if why is not None:
                     results.append(Renewal(key=binding.key, skipped=why))
                     continue
-                new = made.get(entry.thumbprint)
-                if new is None:
-                    new = _issue(authority, old, key_type=key_type, reuse_key=False, days=days, at=at)
+                new = made.get(entry.thumbprint) or _issue(
+                    authority, old, key_type=key_type, reuse_key=False, days=days, at=at
+                )
                 request = checked({**same, **_in_place_of(binding, entry, old, new)})
                 if dry_run:
                     result = Renewal(key=binding.key, plan=only_plan(request, snapshot=snapshot))
@@ -434,11 +411,8 @@ def renew_due(
             except MlssslError as error:
                 results.append(Renewal(key=binding.key, error=error))
         told = {binding.key for binding in bindings}
-        results += [
-            Renewal(key=key, error=error)
-            for key, error in pending
-            if key not in told and (wanted is None or key in wanted)
-        ]
+        others = [one for one in pending if one[0] not in told and (wanted is None or one[0] in wanted)]
+        results += [Renewal(key=key, error=error) for key, error in others]
     return results
 
 

@@ -10,7 +10,7 @@ from mlsssl._issue import certificates, requests
 from mlsssl._issue.keys import check_key_type, make_key
 from mlsssl._issue.requests import RequestPolicy
 from mlsssl._machine import files
-from mlsssl._messages.arguments import check_data
+from mlsssl._messages.arguments import check_data, check_type
 from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import check_certificate, check_key
 from mlsssl.errors import InvalidInputError
@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._issue.keys import KeyType
     from mlsssl._issue.requests import HonouredRequest
     from mlsssl.certificate import Certificate
+    from mlsssl.values import KeyType
 
 __all__ = ["CertificateRequest", "RequestPolicy"]
 
@@ -56,11 +56,8 @@ class CertificateRequest:
     def __init__(self, request: x509.CertificateSigningRequest, *, private_key: PrivateKey | None = None) -> None:
         from cryptography import x509
 
-        if not isinstance(request, x509.CertificateSigningRequest):
-            raise InvalidInputError(
-                f"a cryptography CertificateSigningRequest is needed, not {type(request).__name__}; "
-                "CertificateRequest.load reads a file, CertificateRequest.create makes one"
-            )
+        expected = "a cryptography CertificateSigningRequest is needed (CertificateRequest.load reads a file)"
+        check_type(request, x509.CertificateSigningRequest, expected)
         request = csr.load_request(csr.to_pem(request))
         if private_key is not None:
             check_key(private_key, keys.spki(foreign.read(_KEY, request.public_key)), "request")
@@ -190,8 +187,7 @@ class CertificateRequest:
 
         Raises:
             InvalidInputError: there is no private key, or an empty password.
-            NotFoundError: the folder is not there.
-            AccessDeniedError: it may not be written.
+            NotFoundError, AccessDeniedError: as `save`.
         """
         if self._key is None:
             raise InvalidInputError(f"there is no private key with {self!r}")

@@ -39,12 +39,7 @@ _SEE_SPECIFIC = 1066  # ERROR_SERVICE_SPECIFIC_ERROR: the service has a code of 
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """How time passes: for tests.
-
-    Attributes:
-        clock: Seconds, growing.
-        sleep: Waits.
-    """
+    """How time passes: for tests."""
 
     clock: Callable[[], float] = time.monotonic
     sleep: Callable[[float], None] = time.sleep
@@ -183,8 +178,6 @@ class Service:
             InvalidInputError, ServiceError: as `stop` and `start`; when a start fails, the others are started all
                 the same, and the error names every service that is down.
         """
-        _check_timeout(timeout)
-        refuse_http_driver(self._name)
         dependents = self.stop(timeout=timeout)
         self._start_again(dependents, timeout, None)
 
@@ -284,7 +277,9 @@ class Service:
                 seen, progressed = (status.state, status.check_point), now
             starting = wanted == _RUNNING
             if starting and status.state is ServiceState.STOPPED:
-                raise _refused(name, f"stopped again while starting, with {_exit_code(status)}", status.state)
+                own = status.exit_code == _SEE_SPECIFIC
+                code = f"its own exit code {status.specific_exit_code}" if own else f"exit code {status.exit_code}"
+                raise _refused(name, f"stopped again while starting, with {code}", status.state)
             if starting and status.state is ServiceState.PAUSED:
                 raise _refused(name, "is paused; resume it", status.state)
             hint = status.wait_hint / 1000
@@ -309,9 +304,3 @@ def _refused(name: str, why: str, state: ServiceState) -> ServiceError:
 
 def _list(down: list[tuple[str, MlssslError]]) -> str:
     return "; ".join(f"{name!r} ({why})" for name, why in down)
-
-
-def _exit_code(status: ServiceStatus) -> str:
-    if status.exit_code == _SEE_SPECIFIC:
-        return f"its own exit code {status.specific_exit_code}"
-    return f"exit code {status.exit_code}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
@@ -13,9 +13,10 @@ from mlsssl._machine import files, revocation_lists
 from mlsssl._machine.authorities import read_authorities
 from mlsssl._machine.ports import refuse_users_roots
 from mlsssl._messages.arguments import check_type
+from mlsssl._messages.output import escaped
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl._select.trust import trusted_roots
-from mlsssl.certificate import Certificate, card_facts
+from mlsssl.certificate import Certificate, card_title, card_validity
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreClosedError, StoreNotFoundError
 from mlsssl.values import Location, Thumbprint, check_location, check_moment, check_store_name, set_attributes
 
@@ -23,7 +24,6 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
-    from types import TracebackType
     from typing import Literal
 
     from cryptography import x509
@@ -278,14 +278,9 @@ class Store:
         """Every listed entry whose subjectAltName matches this host, whatever its dates and key."""
         wanted = parse_name(host)
         found = []
-        with closing(self._port()) as port:
-            for record in port.records():
-                try:
-                    entry = self._entry(record)
-                    hosts = entry.certificate.hosts
-                except MalformedDataError:
-                    continue  # somebody else's damaged certificate is not a match, and no reason to stop
-                if any_matches(hosts, wanted):
+        for entry in self:
+            with suppress(MalformedDataError):  # somebody else's damaged certificate is not a match
+                if any_matches(entry.certificate.hosts, wanted):
                     found.append(entry)
         return found
 
@@ -300,7 +295,7 @@ class Store:
         provider: KeyProvider | None = None,
         trust_root: bool = False,
     ) -> StoreEntry:
-        """Add a certificate with its private key and chain; again is the same as once.
+        """Add a certificate with its private key and chain; idempotent.
 
         The intermediates of its chain go to the store CA of the same location. The private key goes in before the
         certificate; a process killed in between leaves nothing that `mlsssl recover` would not find.
@@ -323,11 +318,7 @@ class Store:
             UnsupportedError: the machine cannot keep such a key; or something would go into CurrentUser's Root, for
                 which Windows asks the user in a dialog, in a service without end.
         """
-        if not isinstance(certificate, Certificate):
-            raise InvalidInputError(
-                f"a Certificate is needed, not {type(certificate).__name__}; Certificate.load reads one from a file, "
-                "import_pfx takes a PFX as it is"
-            )
+        check_type(certificate, Certificate, "a Certificate is needed (import_pfx takes a PFX as it is)")
         refuse_users_roots("Root" if trust_root else self._name, self._location)
         self._add_chain((c.to_der() for c in certificate.chain), trust_root=trust_root)
         private_key = certificate.private_key
@@ -371,10 +362,9 @@ class Store:
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             data = files.read(files.path_of(data))
-        content = bytes(data)
         refuse_users_roots("Root" if trust_root else self._name, self._location)
         with closing(self._port(write=True)) as port:
-            record, others = port.import_pfx(content, password, exportable=exportable, friendly_name=friendly_name)
+            record, others = port.import_pfx(bytes(data), password, exportable=exportable, friendly_name=friendly_name)
         self._add_chain(others, trust_root=trust_root)
         return self._entry(record)
 
@@ -450,7 +440,7 @@ class Store:
     def add_crl(
         self, crl: x509.CertificateRevocationList | bytes | str | Path
     ) -> tuple[x509.CertificateRevocationList, ...]:
-        """Add a revocation list in place of the older one that it renews; again is the same as once.
+        """Add a revocation list in place of the older one that it renews; idempotent.
 
         It renews a list of the same issuer with the same authorityKeyIdentifier and issuingDistributionPoint, a
         complete list a complete one and a delta list a delta one, as Windows' CERT_STORE_ADD_NEWER does. The new
@@ -488,10 +478,7 @@ class Store:
 
         Raises:
             StoreNotFoundError: it is not there; of several, none was removed then.
-            MalformedDataError: there is no list in it, or one cannot be read.
-            NotFoundError: a path was given, and there is no such file.
-            AccessDeniedError: this user may not change the store, or not read the file.
-            StoreClosedError: the store is closed.
+            MalformedDataError, NotFoundError, AccessDeniedError, StoreClosedError: as `add_crl`.
         """
         with closing(self._port(write=True)) as port:
             revocation_lists.remove(port, crl)
@@ -505,9 +492,7 @@ class Store:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def __repr__(self) -> str:
@@ -517,19 +502,22 @@ class Store:
         printer.text("\n".join([repr(self), *(() if self._closed else (f"  {entry!r}" for entry in self))]))
 
     def _repr_html_(self) -> str:
-        from mlsssl._notebook.views import store_card, store_row
+        from mlsssl._notebook.cards import code, faint, key_state, listing, second_line
 
         entries = () if self._closed else sorted(self, key=lambda entry: entry.certificate.not_after)
         rows = [
-            store_row(
-                card_facts(entry.certificate),
-                friendly_name=entry.friendly_name,
-                thumbprint=entry.thumbprint,
-                private_key=key_words(entry.key),
-            )
-            for entry in entries
+            [
+                escaped(card_title(one.certificate))
+                + second_line(one.friendly_name)
+                + f"<br>{code(one.thumbprint, whole=True)}",
+                escaped(one.certificate.issuer),
+                card_validity(one.certificate).bar,
+                key_state(key_words(one.key)) or faint("none"),
+            ]
+            for one in entries
         ]
-        return store_card(f"{self._location}\\{self._name}", rows)
+        heads = ("certificate", "issuer", "validity", "private key")
+        return listing(f"{self._location}\\{self._name}", "certificate", heads, rows, empty="the store is empty")
 
 
 def key_words(key: KeyState | None) -> str | None:

@@ -37,7 +37,7 @@ class Kept:
     """A superseded certificate that stays.
 
     Attributes:
-        entry: It.
+        entry: The certificate.
         reason: Why, in words.
     """
 

@@ -1,4 +1,4 @@
-"""Values that every module knows: thumbprints, binding keys, binding options; and immutable classes."""
+"""Values that every module knows: thumbprints, binding keys, options, words of choices; and immutable classes."""
 
 from __future__ import annotations
 
@@ -18,25 +18,40 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
 __all__ = [
-    "WELL_KNOWN_APPLICATION_IDS",
     "BindingFamily",
     "BindingKey",
     "BindingOptions",
     "CcsPort",
     "HostnamePort",
     "IpPort",
+    "KeyType",
     "Location",
+    "OnConflict",
     "ScopedCcs",
     "Thumbprint",
-    "check_friendly_name",
-    "check_location",
-    "check_moment",
-    "check_store_name",
-    "parse_binding_key",
-    "well_known_application",
 ]
 
 T = TypeVar("T")
+
+KeyType = Literal["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]
+"""The kinds of key this library makes."""
+
+OnConflict = Literal["replace", "fail", "keep", "replace-if-same-app"]
+"""What to do when the key has another binding already."""
+
+Strictness = Literal["soft", "hard"]
+"""Whether a missing or stale revocation list is an error: with `hard` only."""
+
+REVOCATION_REASONS = (
+    "keyCompromise",
+    "cACompromise",
+    "affiliationChanged",
+    "superseded",
+    "cessationOfOperation",
+    "certificateHold",
+    "privilegeWithdrawn",
+)
+"""Reasons for revoking, by their names in RFC 5280 section 5.3.1; `unspecified` is said by giving none."""
 
 
 def key_holder(kind: type[T]) -> type[T]:
@@ -172,9 +187,6 @@ class Thumbprint(bytes):
     def __repr__(self) -> str:
         return f"Thumbprint('{self.hex()}')"
 
-    def __reduce__(self) -> tuple[type[Thumbprint], tuple[bytes]]:
-        return (type(self), (bytes(self),))
-
 
 _IGNORED_CATEGORIES = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 
@@ -272,26 +284,13 @@ class IpPort:
 
 
 @dataclass(frozen=True, slots=True, order=True)
-class HostnamePort:
-    """A host name and port, chosen by SNI: netsh's `hostnameport=`.
-
-    Args:
-        host: A DNS name of at most 255 characters; internationalised names become A-labels, case and a trailing
-            dot are dropped. `*.example.com` is accepted; not every Windows release matches it.
-        port: 1 to 65535.
-
-    Attributes:
-        stored_host: For a key that was read from a machine, the host in the very spelling that it has there
-            (`as_stored`); None for any other. It does not count when keys are compared.
-
-    Raises:
-        InvalidInputError: one of them is not what it must be.
-    """
+class _HostKey:
+    """What the keys with a host name have in common: the fields, and the reading of what other programs wrote."""
 
     host: str
     port: int
     stored_host: str | None = field(default=None, init=False, compare=False, repr=False)
-    family: ClassVar[BindingFamily] = BindingFamily.HOSTNAME_PORT
+    family: ClassVar[BindingFamily]
 
     def __post_init__(self) -> None:
         set_attributes(self, host=_check_host(self.host))
@@ -312,7 +311,33 @@ class HostnamePort:
         Raises:
             InvalidInputError: one of them is not that.
         """
-        return set_attributes(cls.__new__(cls), **_as_stored(host, port))
+        if not isinstance(host, str) or not host or any(unicodedata.category(c) == "Cs" for c in host):
+            raise InvalidInputError(f"a stored host name is one or more whole characters, not {shown(host)}")
+        try:
+            name = _check_host(host)
+        except InvalidInputError:
+            name = host
+        return set_attributes(cls.__new__(cls), host=name, port=_check_port(port), stored_host=host)
+
+
+class HostnamePort(_HostKey):
+    """A host name and port, chosen by SNI: netsh's `hostnameport=`.
+
+    Args:
+        host: A DNS name of at most 255 characters; internationalised names become A-labels, case and a trailing
+            dot are dropped. `*.example.com` is accepted; not every Windows release matches it.
+        port: 1 to 65535.
+
+    Attributes:
+        stored_host: For a key that was read from a machine, the host in the very spelling that it has there
+            (`as_stored`); None for any other. It does not count when keys are compared.
+
+    Raises:
+        InvalidInputError: one of them is not what it must be.
+    """
+
+    __slots__ = ()
+    family: ClassVar[BindingFamily] = BindingFamily.HOSTNAME_PORT
 
     def __str__(self) -> str:
         return f"{self.host}:{self.port}"
@@ -339,8 +364,7 @@ class CcsPort:
         return f"ccs={self.port}"
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ScopedCcs:
+class ScopedCcs(_HostKey):
     """A host name and port served from the Central Certificate Store: netsh's `scopedccs=`.
 
     Args:
@@ -354,32 +378,11 @@ class ScopedCcs:
         InvalidInputError: one of them is not what it must be.
     """
 
-    host: str
-    port: int
-    stored_host: str | None = field(default=None, init=False, compare=False, repr=False)
+    __slots__ = ()
     family: ClassVar[BindingFamily] = BindingFamily.SCOPED_CCS
-
-    def __post_init__(self) -> None:
-        set_attributes(self, host=_check_host(self.host))
-        _check_port(self.port)
-
-    @classmethod
-    def as_stored(cls, host: str, port: int) -> Self:
-        """As `HostnamePort.as_stored`."""
-        return set_attributes(cls.__new__(cls), **_as_stored(host, port))
 
     def __str__(self) -> str:
         return f"scopedccs={self.host}:{self.port}"
-
-
-def _as_stored(host: str, port: int) -> dict[str, object]:
-    if not isinstance(host, str) or not host or any(unicodedata.category(c) == "Cs" for c in host):
-        raise InvalidInputError(f"a stored host name is one or more whole characters, not {shown(host)}")
-    try:
-        name = _check_host(host)
-    except InvalidInputError:
-        name = host
-    return {"host": name, "port": _check_port(port), "stored_host": host}
 
 
 def is_host_name(host: str) -> bool:
@@ -621,8 +624,3 @@ WELL_KNOWN_APPLICATION_IDS = {
     uuid.UUID("5d89a20c-beab-4389-9447-324788eb944a"): "AD FS",
 }
 """Application ids whose owner is known; any other GUID is somebody's own."""
-
-
-def well_known_application(app_id: uuid.UUID) -> str | None:
-    """The owner of a well-known application id, or None."""
-    return WELL_KNOWN_APPLICATION_IDS.get(app_id)

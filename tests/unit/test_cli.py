@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import get_args
 from uuid import UUID
 
 import pytest
@@ -18,14 +17,12 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, KeyType
-from mlsssl._commands import authority
-from mlsssl._commands.parser import KEY_TYPES
+from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine
 from mlsssl._commands.remedies import in_commands
-from mlsssl._issue.revocation_lists import REASONS
 from mlsssl._validator.catalogue import RULES
 from mlsssl.cli import main
 from mlsssl.testing import tls_server
+from mlsssl.values import REVOCATION_REASONS
 
 PASSWORD = "hunter-22"
 
@@ -498,10 +495,9 @@ def test_the_systems_roots_and_a_file_together(issued: Path, monkeypatch: pytest
     assert main([*check, "--trust", "system", "--trust", "ca.cer"]) == 0
 
 
-def test_the_choices_on_the_command_line_are_the_librarys() -> None:
-    """Written twice, so that completion imports no cryptography."""
-    assert tuple(REASONS) == authority.REASONS
-    assert get_args(KeyType) == KEY_TYPES
+@pytest.mark.parametrize("reason", REVOCATION_REASONS)
+def test_every_reason_for_revoking_is_one_of_cryptographys(reason: str) -> None:
+    assert x509.ReasonFlags(reason).value == reason
 
 
 def test_help_shows_the_defaults_of_the_library(capsys: pytest.CaptureFixture[str]) -> None:

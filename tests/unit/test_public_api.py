@@ -60,7 +60,8 @@ def _describe(name: str, value: object) -> list[str]:
 
 
 def _bases(kind: type) -> str:
-    return ", ".join(base.__name__ for base in kind.__bases__)
+    """The public ones: what classes share through a private one is among their members."""
+    return ", ".join(base.__name__ for base in kind.__bases__ if not base.__name__.startswith("_")) or "object"
 
 
 def _members(kind: type) -> list[str]:

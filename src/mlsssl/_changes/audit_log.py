@@ -24,13 +24,8 @@ def add(change: Change, *, result: str, reason: str | None = None) -> None:
     """Add a line: when, who, which key, before, after, and how it ended. Nothing when the change has no audit log.
 
     Lines are added whole (one write to a file opened for appending), so several processes may share a file. A line
-    that a full disk has cut short, whose change was taken back then, stays and spoils no other.
-
-    Raises:
-        NotFoundError: its folder does not exist.
-        AccessDeniedError: this user may not write it, or it is a link, another account's, or open to others' writing.
-        InvalidInputError: no ordinary file is in its place.
-        NativeError: the disk is full, or otherwise refuses.
+    that a full disk has cut short, whose change was taken back then, stays and spoils no other. Errors as
+    `private_files.append_private`.
     """
     if change.audit_log is None:
         return
@@ -52,10 +47,9 @@ def add(change: Change, *, result: str, reason: str | None = None) -> None:
     _append(change.audit_log, json.dumps(entry).encode("ascii") + b"\n")
 
 
-def try_to_open(path: Path | None) -> None:
+def try_to_open(path: Path) -> None:
     """Raise what `add` would raise, as far as that can be known before: the file is made, and nothing is written."""
-    if path is not None:
-        _append(path, b"")
+    _append(path, b"")
 
 
 def _append(path: Path, line: bytes) -> None:
@@ -65,10 +59,8 @@ def _append(path: Path, line: bytes) -> None:
         raise NotFoundError(f"there is no folder {path.parent} for the audit log; make it first") from None
 
 
-def check(file: str | Path | None) -> Path | None:
+def check(file: str | Path) -> Path:
     """The audit log as a path; refused now when its folder is missing, for later the change would be done already."""
-    if file is None:
-        return None
     path = files.absolute(file)
     if files.is_folder(path):
         raise InvalidInputError(f"{path} is a folder; the audit log is a file")
@@ -78,14 +70,12 @@ def check(file: str | Path | None) -> Path | None:
     return path
 
 
-def given(arguments: Mapping[str, Any]) -> str | Path | None:
+def given(arguments: Mapping[str, Any]) -> Any:
     """The argument `audit_log`; under its former name `trail` too, with a warning for its caller's caller's caller."""
     if arguments.get("trail") is None:
-        file: str | Path | None = arguments.get("audit_log")
-        return file
+        return arguments.get("audit_log")
     warnings.warn("trail= is called audit_log= now", DeprecationWarning, stacklevel=4)
-    former: str | Path = arguments["trail"]
-    return former
+    return arguments["trail"]
 
 
 def _user() -> str:

@@ -42,18 +42,7 @@ Was = Literal["absent", "without-key", "unusable-key", "whole"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Addition:
-    """A certificate that a change adds to a LocalMachine store, and how it was there before.
-
-    Attributes:
-        store: The store's name.
-        thumbprint: The certificate.
-        role: `leaf`, `intermediate` or `root`.
-        was: How it was found.
-        friendly_name: The name it had.
-        archived: Whether it was archived.
-        renewed_by: The mark it had.
-        certificate: Its DER when it was there without a key: taking the key away again takes it out for a moment.
-    """
+    """A certificate that a change adds to a LocalMachine store, and how it was there before (from `was` on)."""
 
     store: str
     thumbprint: Thumbprint
@@ -63,18 +52,12 @@ class Addition:
     archived: bool = False
     renewed_by: Thumbprint | None = None
     certificate: bytes | None = None
+    """Its DER when it was there without a key: taking the key away again takes it out for a moment."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mark:
-    """A CERT_RENEWAL mark that a change sets.
-
-    Attributes:
-        store: The LocalMachine store of the older certificate.
-        thumbprint: The older certificate.
-        before: The mark it had.
-        after: The newer certificate.
-    """
+    """A CERT_RENEWAL mark that a change sets on the older certificate, and the mark that this one had before."""
 
     store: str
     thumbprint: Thumbprint
@@ -89,13 +72,7 @@ class Change:
     Attributes:
         verb: What was asked for: `deploy`, `renew`, `undo`, `update`, `cleanup`.
         key: The binding's key; None for a change that touches no binding.
-        before: The binding as it was.
-        after: The binding as it shall be.
-        additions: In the order in which they are added.
-        marks: Renewal marks to set.
         services: Services that ran and are stopped meanwhile.
-        started: When, UTC.
-        process: Who.
         back: Whether it is being taken back.
         audit_log: The file that gets a line about it, or None.
         bound: Every certificate that was bound before: what it did without then, it does without again.
@@ -131,10 +108,7 @@ class Change:
 class Pending:
     """A record whose change has begun and not ended: it runs, or a killed process left it.
 
-    Attributes:
-        path: The record's file.
-        change: The change; None when the file cannot be read, for which `error` says why.
-        error: Why not.
+    `change` is None when the file cannot be read, for which `error` says why.
     """
 
     path: Path
@@ -164,21 +138,13 @@ class Pending:
 
 
 class ChangeRecords:
-    """The records in one state folder. Only the holder of the machine's lock writes them.
-
-    Args:
-        folder: The machine's state folder.
-    """
+    """The records in one state folder. Only the holder of the machine's lock writes them."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
 
     def pending(self) -> tuple[Pending, ...]:
-        """The changes that are running, or that killed processes left.
-
-        Raises:
-            NativeError: the folder cannot be read. A record that cannot is in the result, with its error.
-        """
+        """The changes that are running, or that killed processes left; a record that cannot be read with its error."""
         with on_disk("iterdir"):
             paths = sorted(path for path in self._folder.iterdir() if is_record(path.name))
         found = map(self._pending, paths)
@@ -196,9 +162,7 @@ class ChangeRecords:
     def begin(self, change: Change, *, path: Path | None = None) -> None:
         """Write it down; it is on the disk when this returns. The key has no other that is pending.
 
-        Args:
-            change: What is begun.
-            path: Its record, when it has one already that is not at the usual place.
+        `path` is its record when it has one already that is not at the usual place; also in `finish`.
         """
         with on_disk("write"):
             files.write(path or self._folder / _name("change", change.key), _text(change), private=True)
@@ -210,13 +174,7 @@ class ChangeRecords:
         return turned
 
     def finish(self, change: Change, *, keep: bool = True, path: Path | None = None) -> None:
-        """It is done: keep it as what `undo` takes back, if it is such a change, or (`keep` False) forget it.
-
-        Args:
-            change: What was begun.
-            keep: Whether it did what it set out to do.
-            path: Its record, when that is not where `begin` writes it.
-        """
+        """It is done: keep it as what `undo` takes back, if it is such a change, or (`keep` False) forget it."""
         record = path or self._folder / _name("change", change.key)
         with on_disk("rename"):
             if keep and change.undoable:
@@ -233,10 +191,9 @@ class ChangeRecords:
         """The last change of this key that was kept, or None. `MalformedDataError` when the file is damaged."""
         path = self._last(key)
         try:
-            data = private_files.read_private(path)
+            return _parse(private_files.read_private(path), path)
         except NotFoundError:
             return None
-        return _parse(data, path)
 
     def forget(self, key: BindingKey) -> None:
         """Forget the last change of this key."""

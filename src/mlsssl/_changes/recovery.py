@@ -17,13 +17,7 @@ from mlsssl._formats import pem
 from mlsssl._machine import stores
 from mlsssl._machine.ports import refuse_ccs_options
 from mlsssl._messages.foreign_text import clean_logger
-from mlsssl.errors import (
-    AccessDeniedError,
-    BindingError,
-    BindingNotFoundError,
-    MalformedDataError,
-    MlssslError,
-)
+from mlsssl.errors import AccessDeniedError, BindingError, BindingNotFoundError, MalformedDataError, MlssslError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -43,33 +37,22 @@ LOCK_TIMEOUT = 60.0
 FAILURES: tuple[type[BaseException], ...] = (Exception, KeyboardInterrupt, SystemExit)
 """What is undone at once. Anything else is the end of the process, which touches nothing more on its way out."""
 
-NOTHING: Callable[[str], None] = lambda line: None  # noqa: E731  # a default argument
 
-
-def records_of(port: MachinePort) -> ChangeRecords:
-    """The records of changes of this machine."""
-    return ChangeRecords(port.state_folder)
+@contextlib.contextmanager
+def looking(port: MachinePort) -> Iterator[ChangeRecords]:
+    """Hold the machine's lock, with what a killed change left still in its records; `BindingError` after a minute."""
+    with port.lock(LOCK, timeout=LOCK_TIMEOUT):
+        yield ChangeRecords(port.state_folder)
 
 
 @contextlib.contextmanager
-def changing(
-    port: MachinePort, key: BindingKey | None = None, *, timeout: float = LOCK_TIMEOUT
-) -> Iterator[ChangeRecords]:
+def changing(port: MachinePort, key: BindingKey | None = None) -> Iterator[ChangeRecords]:
     """Hold the machine's lock, with whatever a killed change left finished or taken back first, as far as that goes.
 
-    Args:
-        port: The machine.
-        key: What is to be changed; None for what concerns no key.
-        timeout: Seconds to wait for the lock.
-
-    Raises:
-        BindingError: somebody else holds the lock for longer than `timeout` seconds; or a change of this very key is
-            pending and can be neither finished nor taken back. Nothing was done.
+    `BindingError` as `looking`, or when a change of this very key can be neither finished nor taken back.
     """
-    with port.lock(LOCK, timeout=timeout):
-        records = records_of(port)
-        recovered = recover(port, records)
-        _log(port, recovered)
+    with looking(port) as records:
+        recovered = _recover_and_log(port, records)
         mine = next((one for one in recovered.stuck if one.pending.is_about(key)), None)
         if mine is not None:
             raise BindingError(f"nothing was done: {mine.text}") from mine.error
@@ -77,29 +60,26 @@ def changing(
 
 
 @contextlib.contextmanager
-def looking(port: MachinePort) -> Iterator[ChangeRecords]:
-    """Hold the machine's lock for who may change nothing: what a killed change left stays in its records, to be read.
-
-    Raises:
-        BindingError: somebody else holds the lock for longer than `LOCK_TIMEOUT` seconds.
-    """
-    with port.lock(LOCK, timeout=LOCK_TIMEOUT):
-        yield records_of(port)
+def recovered_first(port: MachinePort) -> Iterator[list[tuple[BindingKey | None, BindingError]]]:
+    """As `changing`, whichever key is to be changed: what is still pending is told, as by `not_ended`."""
+    with looking(port) as records:
+        recovered = _recover_and_log(port, records)
+        yield _with_keys([(one.pending, one.text) for one in recovered.stuck])
 
 
-def _log(port: MachinePort, recovered: Recovery) -> None:
-    """Say what was recovered on the way to something else."""
+def _recover_and_log(port: MachinePort, records: ChangeRecords) -> Recovery:
+    recovered = recover(port, records)
     for line in (*recovered.done, *recovered.problems, *(one.text for one in recovered.stuck)):
         clean_logger("mlsssl").warning("%s: %s", port.description, line)
+    return recovered
 
 
 def left_over(port: MachinePort) -> tuple[tuple[Pending, ...], bool]:
     """For who only looks: the changes that are pending, and whether one of them may be running right now.
 
-    Raises:
-        AccessDeniedError: this user may not look into the state folder.
+    `AccessDeniedError` when this user may not look into the state folder.
     """
-    records = records_of(port)
+    records = ChangeRecords(port.state_folder)
     if not records.pending():
         return (), False
     try:
@@ -107,19 +87,6 @@ def left_over(port: MachinePort) -> tuple[tuple[Pending, ...], bool]:
             return records.pending(), False
     except (BindingError, AccessDeniedError):
         return records.pending(), True
-
-
-@contextlib.contextmanager
-def recovered_first(port: MachinePort) -> Iterator[list[tuple[BindingKey | None, BindingError]]]:
-    """Hold the machine's lock, after recovering what can be; what is still pending is as of `not_ended`.
-
-    Raises:
-        BindingError: somebody else holds the lock for longer than `LOCK_TIMEOUT` seconds.
-    """
-    with port.lock(LOCK, timeout=LOCK_TIMEOUT):
-        recovered = recover(port, records_of(port))
-        _log(port, recovered)
-        yield _with_keys([(one.pending, one.text) for one in recovered.stuck])
 
 
 def not_ended(port: MachinePort) -> list[tuple[BindingKey | None, BindingError]]:
@@ -146,47 +113,23 @@ def _with_keys(found: list[tuple[Pending, str]]) -> list[tuple[BindingKey | None
     return [(None if one.change is None else one.change.key, BindingError(text)) for one, text in found]
 
 
-def same_store(one: str | None, other: str | None) -> bool:
-    """Whether two store names of binding records mean the same store: no name is MY, and case does not count."""
-    return (one or "MY").casefold() == (other or "MY").casefold()
-
-
 # -- replacing a binding ------------------------------------------------------------------------------------------
 
 
 def add_record(port: MachinePort, record: BindingRecord) -> None:
-    """`BindingsPort.add` under the machine's lock.
-
-    Raises:
-        BindingError: as `changing`; and all that `BindingsPort.add` raises.
-    """
+    """`BindingsPort.add` under the machine's lock; errors as `changing` too."""
     with changing(port, record.key):
         port.bindings.add(record)
 
 
 def remove_record(port: MachinePort, key: BindingKey) -> None:
-    """`BindingsPort.remove` under the machine's lock.
-
-    Raises:
-        BindingError: as `changing`; and all that `BindingsPort.remove` raises.
-    """
+    """`BindingsPort.remove` under the machine's lock; errors as `changing` too."""
     with changing(port, key):
         port.bindings.remove(key)
 
 
 def replace_record(port: MachinePort, record: BindingRecord, *, expected: BindingRecord | None = None) -> None:
-    """Replace the record of a key, under the machine's lock.
-
-    Args:
-        port: The machine.
-        record: What it shall be.
-        expected: What it must be now; anything when not given.
-
-    Raises:
-        BindingNotFoundError: nothing is bound to the key.
-        BindingError: as `changing`; or the record is not as expected.
-        MlssslError: as `exchange`.
-    """
+    """Replace the record of a key, under the machine's lock; `BindingError` when it is not as `expected`."""
     with changing(port, record.key) as records:
         if expected is None and port.bindings.atomic_update:
             port.bindings.update(record)  # looks for nothing first: a record that cannot be read can be replaced
@@ -205,11 +148,8 @@ def replace_record(port: MachinePort, record: BindingRecord, *, expected: Bindin
 def exchange(port: MachinePort, records: ChangeRecords, before: BindingRecord, after: BindingRecord) -> None:
     """Make `before`, which is there now, into `after`; the caller holds the machine's lock.
 
-    At once where the machine can, else by deleting and setting, with a record of it on disk.
-
-    Raises:
-        BindingError: it failed, and so did taking it back: the message says what is bound now and what to do.
-        MlssslError: as `BindingsPort.add`; the old record is in force.
+    At once where the machine can, else by deleting and setting, with a record of it on disk. After an error the old
+    record is in force, except after a `BindingError` that says what is bound now.
     """
     if port.bindings.atomic_update:
         port.bindings.update(after)
@@ -219,14 +159,19 @@ def exchange(port: MachinePort, records: ChangeRecords, before: BindingRecord, a
         refuse_ccs_options(one)  # what could not be put back is not taken away
     change = Change("update", before.key, before=before, after=after)
     records.begin(change)
+    done: list[str] = []
     try:
         put(port.bindings, before, after)
     except FAILURES as error:
         try:
-            take_back(port, change)
+            take_back(port, change, say=done.append)
             records.finish(change, keep=False)
         except MlssslError as second:
-            message = _left(port, change, error, second)
+            message = (
+                f"{in_force(port, change)}: the update failed ({str(error) or type(error).__name__}), and taking it "
+                f"back failed too ({second}). The old record is kept in {port.state_folder}; once the reason is gone, "
+                "run `mlsssl recover`, which puts it back (the next deploy, renew or update does the same)"
+            )
             if isinstance(error, Exception):
                 raise BindingError(message) from error
             # KeyboardInterrupt and SystemExit are the caller's own.
@@ -249,15 +194,6 @@ def in_force(port: MachinePort, change: Change) -> str:
     if has_happened(change, current):
         return f"the new binding of {change.key} is in force"
     return f"{change.key} has another binding now"
-
-
-def _left(port: MachinePort, change: Change, error: BaseException, second: MlssslError) -> str:
-    """What to say when an update failed and could not be taken back either."""
-    return (
-        f"{in_force(port, change)}: the update failed ({str(error) or type(error).__name__}), and taking it back "
-        f"failed too ({second}). The old record is kept in {port.state_folder}; once the reason is gone, run "
-        "`mlsssl recover`, which puts it back (the next deploy, renew or update does the same)"
-    )
 
 
 def put(bindings: BindingsPort, before: BindingRecord | None, after: BindingRecord | None) -> None:
@@ -302,35 +238,21 @@ def has_happened(change: Change, current: BindingRecord | None) -> bool:
 # -- taking back --------------------------------------------------------------------------------------------------
 
 
-def take_back(port: MachinePort, change: Change, *, say: Callable[[str], None] = NOTHING) -> None:
+def take_back(port: MachinePort, change: Change, *, say: Callable[[str], None]) -> None:
     """Bring the machine back to how it was before `change`; may be called again after it failed or was killed.
 
     Certificates that the change added go with their keys, unless a binding uses them meanwhile. A binding that
-    somebody else has changed since is left as it is. A key that was linked but unusable before stays usable.
-
-    Args:
-        port: The machine.
-        change: What to take back.
-        say: Called with a line for each thing done.
-
-    Raises:
-        MlssslError: the machine refused something; the rest was not tried.
+    somebody else has changed since is left as it is. A key that was linked but unusable before stays usable. Stops at
+    the first refusal. `say` is called with a line for each thing done.
     """
     if change.key is not None and change.before != change.after:
         for line in port.bindings.recover():  # first, for it names the certificate that is to go
             say(line)
         current = port.bindings.find(change.key)
-        if current is None and change.before is not None:
-            port.bindings.add(change.before)
-            say(f"bound {change.key} to {change.before.thumbprint} again")
-        elif current is not None and has_happened(change, current):
+        if current != change.before and (current is None or has_happened(change, current)):
             put(port.bindings, current, change.before)
-            gone = change.before is None
-            say(
-                f"unbound {change.key}"
-                if gone
-                else f"bound {change.key} to {change.before and change.before.thumbprint} again"
-            )
+            before = change.before
+            say(f"unbound {change.key}" if before is None else f"bound {change.key} to {before.thumbprint} again")
         elif current != change.before:
             say(f"left {change.key} alone: somebody else has changed it since")
     for mark in reversed(change.marks):
@@ -420,17 +342,12 @@ def why_unusable(port: MachinePort, record: BindingRecord | None) -> tuple[Diagn
     return port.diagnose(record.thumbprint, record.store)
 
 
-def settle(port: MachinePort, change: Change, *, say: Callable[[str], None] = NOTHING) -> bool:
+def settle(port: MachinePort, change: Change, *, say: Callable[[str], None]) -> bool:
     """Finish `change` or take it back, whichever leaves a binding that works; may be called again.
 
     Forwards once the binding is the new one, unless it is being taken back; also then, when the old binding cannot be
-    set again, for its certificate or key is gone. Back otherwise.
-
-    Returns:
-        Whether the new binding is in force: it was finished, or (an undo) has come to nothing.
-
-    Raises:
-        MlssslError: the machine refused something; the rest was not tried.
+    set again, for its certificate or key is gone. Back otherwise. Stops at the first refusal. True when the new
+    binding is in force: the change was finished, or (an undo) has come to nothing.
     """
     current = None if change.key is None else port.bindings.find(change.key)
     forwards = has_happened(change, current)
@@ -452,58 +369,40 @@ def settle(port: MachinePort, change: Change, *, say: Callable[[str], None] = NO
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stuck:
-    """A pending change that could not be brought to an end, neither forwards nor back.
-
-    Attributes:
-        pending: It.
-        error: What stopped it.
-        state: Which binding is in force, in words; None where the change is of none that can be read.
-    """
+    """A pending change that could not be brought to an end, neither forwards nor back."""
 
     pending: Pending
     error: Exception
     state: str | None = None
+    """Which binding is in force, in words; None where the change is of none that can be read."""
 
     @property
     def text(self) -> str:
         """What is the matter and what to do, in one sentence."""
         state = "" if self.state is None else f"{self.state}; "
         return (
-            f"{self.pending.title} is still pending: {state}{str(self.error) or type(self.error).__name__}; "
-            f"remove the reason "
-            f"and run `mlsssl recover`, or give it up and leave the machine as it is with "
+            f"{self.pending.title} is still pending: {state}{str(self.error) or type(self.error).__name__}; remove the "
+            "reason and run `mlsssl recover`, or give it up and leave the machine as it is with "
             f"`mlsssl recover --abandon {self.pending.name}`"
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recovery:
-    """What `recover` did.
-
-    Attributes:
-        pending: What was pending before.
-        done: A line for each thing done.
-        problems: What a person must look after: a service that does not start, an audit log that is gone. Not
-            reasons to keep a change pending, for doing it again would not help.
-        stuck: What is still pending.
-    """
+    """What `recover` did: what was pending before, a line for each thing done, and what is still pending (`stuck`)."""
 
     pending: tuple[Pending, ...]
     done: list[str] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+    """What a person must look after: a service that does not start, say. To do the change again would not help."""
     stuck: list[Stuck] = field(default_factory=list)
 
 
 def recover(port: MachinePort, records: ChangeRecords, *, abandon: BindingKey | str | None = None) -> Recovery:
     """Finish or take back what killed processes left, each change by itself. The caller holds the lock.
 
-    Args:
-        port: The machine.
-        records: Its records of changes.
-        abandon: The change to forget if it can be neither finished nor taken back: its key or its file's name.
-
-    Raises:
-        MlssslError: their folder cannot be read. What goes wrong with one change is in the result.
+    `abandon` is the change to forget if it can be neither finished nor taken back: its key or its file's name. What
+    goes wrong with one change is in the result.
     """
     recovery = Recovery(pending=records.pending())
     for one in recovery.pending:

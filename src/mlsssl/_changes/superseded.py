@@ -23,14 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Superseded:
-    """One replaced certificate.
-
-    Attributes:
-        store: Its LocalMachine store.
-        thumbprint: The superseded certificate.
-        at: When it was replaced, UTC.
-        grace: How long it is to be kept from then on.
-    """
+    """A certificate that was replaced `at` that moment, and is to be kept for `grace` from then on."""
 
     store: str
     thumbprint: Thumbprint
@@ -39,11 +32,7 @@ class Superseded:
 
 
 class SupersededFile:
-    """The file. Only the holder of the machine's lock writes it.
-
-    Args:
-        folder: The machine's state folder.
-    """
+    """The file in a machine's state folder. Only the holder of the machine's lock writes it."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / "superseded.json"

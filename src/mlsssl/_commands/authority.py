@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import mlsssl
 from mlsssl._commands.certificate import describe, free_place, free_place_for_both, load, save
-from mlsssl._commands.parser import KEY_TYPES, PASSWORD_HELP, command, given, group
+from mlsssl._commands.parser import PASSWORD_HELP, command, given, group
 from mlsssl._machine import files
 from mlsssl.errors import InvalidInputError
+from mlsssl.values import REVOCATION_REASONS, KeyType
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -19,17 +20,6 @@ if TYPE_CHECKING:
 
     from mlsssl._commands.parser import Commands, Parser
     from mlsssl._commands.terminal import Terminal
-
-REASONS = (
-    "keyCompromise",
-    "cACompromise",
-    "affiliationChanged",
-    "superseded",
-    "cessationOfOperation",
-    "certificateHold",
-    "privilegeWithdrawn",
-)
-"""What a revocation list can give as a reason; written here too, so that completion imports no cryptography."""
 
 _AUTHORITY = ("--ca", "--ca-key", "--ca-password")
 
@@ -63,7 +53,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument(
         "--revoke", action="append", default=[], metavar="FILE|SERIAL", help="revoke this one too; may be given again"
     )
-    parser.add_argument("--reason", choices=REASONS, help="why, for all of --revoke")
+    parser.add_argument("--reason", choices=REVOCATION_REASONS, help="why, for all of --revoke")
     parser.add_argument("--days", type=int, help="how long the list is current")
     parser.add_argument("--number", type=int, help="the list's number, which must grow; made from the time by default")
 
@@ -77,7 +67,7 @@ def add_commands(commands: Commands) -> None:
 
 
 def _add_new_key(parser: Parser) -> None:
-    parser.add_argument("--key", choices=KEY_TYPES, help="type of the private key to make")
+    parser.add_argument("--key", choices=get_args(KeyType), help="type of the private key to make")
     parser.add_argument("--out", required=True, metavar="FILE", help="where to; the suffix chooses the format")
     parser.share("--password", help=f"for --out: {PASSWORD_HELP}")
     parser.share("--force")

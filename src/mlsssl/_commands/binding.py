@@ -11,7 +11,8 @@ import mlsssl
 from mlsssl._commands.parser import command, group, machine_of
 from mlsssl._commands.store import names_of
 from mlsssl._messages.foreign_text import shown
-from mlsssl._netsh.options import TIME_UNITS
+from mlsssl._messages.output import cell
+from mlsssl._netsh.options import TIME_UNITS, changed_options
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import BindingOptions
 
@@ -75,16 +76,9 @@ def list_bindings(arguments: Namespace, terminal: Terminal) -> int:
 
 def _options_text(options: BindingOptions) -> str:
     """What differs from the defaults, in the words that --option takes."""
-    default, words = BindingOptions(), []
-    for one in fields(options):
-        value = getattr(options, one.name)
-        if value == getattr(default, one.name):
-            continue
-        if isinstance(value, timedelta):
-            value = value // TIME_UNITS[one.name]
-        elif isinstance(value, bool):
-            value = "yes" if value else "no"
-        words.append(f"{one.name}={value}")
+    words = []
+    for name, value in changed_options(options).items():
+        words.append(f"{name}={cell(value) if isinstance(value, bool) else value}")
     return ", ".join(words) or "default"
 
 

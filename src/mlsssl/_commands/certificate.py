@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import mlsssl
 from mlsssl._commands.parser import PASSWORD_HELP, command, given
@@ -15,6 +15,7 @@ from mlsssl._machine import files
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_dict
 from mlsssl.errors import ExistsError, InvalidInputError, MalformedDataError, WrongPasswordError
+from mlsssl.values import Strictness
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -40,7 +41,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument(
         "--crl", action="append", default=[], metavar="FILE", help="revocation list; may be given again"
     )
-    parser.add_argument("--revocation", choices=("soft", "hard"), help="hard: a missing or stale list is an error")
+    parser.add_argument("--revocation", choices=get_args(Strictness), help="hard: a missing or stale list is an error")
     parser.add_argument("--at", metavar="MOMENT", help="check for this moment (2027-01-31T12:00:00Z) instead of now")
     parser.add_argument("--no-key", action="store_true", help="no private key is expected")
 
@@ -112,7 +113,7 @@ def save(
     force: bool,
     readable_by: str | None = None,
 ) -> Path:
-    """Save, refusing to overwrite unless told to, for the file there may hold the only copy of a key."""
+    """Save; only `force` replaces a file that is there, for it may hold the only copy of a key."""
     target = free_place(out, force=force)
     password = None
     has_key = isinstance(what, mlsssl.CertificateAuthority) or what.has_private_key

@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import mlsssl
 from mlsssl._commands.authority import load_authority
 from mlsssl._commands.binding import parse_options
 from mlsssl._commands.certificate import load
-from mlsssl._commands.parser import KEY_TYPES, PASSWORD_HELP, command, given, machine_of
+from mlsssl._commands.parser import PASSWORD_HELP, command, given, machine_of
 from mlsssl._commands.remedies import in_commands
 from mlsssl.errors import InvalidInputError, NotFoundError
+from mlsssl.values import KeyType, OnConflict
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -37,11 +38,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--plan", action="store_true", help="only say what would be done; 1 when something forbids it")
     parser.add_argument("--store", help="the LocalMachine store; MY by default")
     parser.add_argument("--app-id", metavar="GUID", help="the owner; the present one by default, or a new random GUID")
-    parser.add_argument(
-        "--on-conflict",
-        choices=("replace", "fail", "keep", "replace-if-same-app"),
-        help="when the key has another binding",
-    )
+    parser.add_argument("--on-conflict", choices=get_args(OnConflict), help="when the key has another binding")
     parser.add_argument("--host", help="the name that clients connect to, to check the certificate for")
     parser.share("--force", help="go on although the preflight found errors")
     parser.add_argument(
@@ -63,7 +60,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--certificate", metavar="FILE", help="instead of --ca: the new certificate with its key")
     parser.share("--password", help=f"for --certificate: {PASSWORD_HELP}")
     parser.add_argument(
-        "--key", dest="key_type", choices=KEY_TYPES, help="type of the new private key; the old one's by default"
+        "--key", dest="key_type", choices=get_args(KeyType), help="type of the new key; the old one's by default"
     )
     parser.add_argument("--days", type=int, help="validity; the old one's by default, at most 199")
     parser.add_argument("--grace", type=_days, metavar="DAYS", help="keep the old ones so long")

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001  # typeshed has no other name
 
-KEY_TYPES = ("rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384")
-"""The words of `mlsssl.KeyType`, whose module imports cryptography; completion and `--help` do without that."""
 PASSWORD_HELP = "where the password comes from: env:NAME, file:PATH, stdin or prompt (never the password itself)"  # noqa: S105
 
 _SHARED: dict[str, dict[str, Any]] = {
@@ -64,13 +62,10 @@ class Parser(argparse.ArgumentParser):
 
     An option that is not given is None, and the library's function is called without it; so a default is stated in
     one place, the function's signature.
-
-    Attributes:
-        library: The function of the library that has the defaults, as a name in `mlsssl`, or None. It is looked up
-            for help only, since that imports what the command needs.
     """
 
     library: str | None = None
+    """The name in `mlsssl` of that function; looked up for help only, since that imports what the command needs."""
 
     def __init__(self, *args: object, **options: object) -> None:
         options.setdefault("allow_abbrev", False)
@@ -122,16 +117,7 @@ def command(
     *shared: str,
     library: str | None = None,
 ) -> Parser:
-    """Add a command.
-
-    Args:
-        commands: Where to.
-        name: Its name.
-        run: What carries it out and returns the exit code; None for a group of commands.
-        summary: A line for the list of commands.
-        shared: Those of its arguments that other commands have too.
-        library: As in `Parser`.
-    """
+    """Add a command that `run` carries out (None for a group), with its `shared` arguments, which others have too."""
     parser = commands.add_parser(name, help=summary, description=f"{summary[0].upper()}{summary[1:]}.")
     if run is not None:
         parser.set_defaults(run=run)
@@ -147,26 +133,13 @@ def group(commands: Commands, name: str, summary: str) -> Commands:
 
 
 def given(arguments: Namespace, *own: str) -> dict[str, Any]:
-    """The options that were given, by name, for a function of the library whose parameters have these names.
-
-    Args:
-        arguments: What was parsed.
-        own: Names that are the command's own business, besides `--json` and `--machine`.
-    """
+    """The options that were given, for a function of the library; without `--json`, `--machine` and its `own`."""
     own = ("json", "run", "machine", *own)
     return {name: value for name, value in vars(arguments).items() if value is not None and name not in own}
 
 
 def machine_of(arguments: Namespace, *, create: bool = False) -> mlsssl.Machine:
-    """The machine that `--machine FILE` names, else this computer.
-
-    Args:
-        arguments: What was parsed.
-        create: Whether a machine may be made where there is none; that is told on standard error.
-
-    Raises:
-        NotFoundError: there is none, and none may be made.
-    """
+    """The machine that `--machine FILE` names, else this computer; `NotFoundError` unless there is one or `create`."""
     if arguments.machine is None:
         return mlsssl.Machine.local()
     new = not files.exists(files.path_of(arguments.machine))

@@ -7,13 +7,14 @@ import secrets
 import tempfile
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 import mlsssl
-from mlsssl._commands.parser import KEY_TYPES, command
+from mlsssl._commands.parser import command
 from mlsssl._machine.files import write
 from mlsssl._machine.private_files import private_folder
 from mlsssl.errors import ExistsError, ListenerError, MlssslError
+from mlsssl.values import KeyType
 
 if TYPE_CHECKING:
     import ssl
@@ -31,7 +32,7 @@ def add_commands(commands: Commands) -> None:
     parser = command(commands, "quickstart", quickstart, "the whole procedure, shown on this computer")
     parser.add_argument("name", metavar="NAME", help="the server's name, such as server-name.com")
     parser.add_argument("--keep", metavar="DIR", help="keep the files in this folder")
-    parser.add_argument("--key", choices=KEY_TYPES, help="type of the server's key; rsa-2048 by default")
+    parser.add_argument("--key", choices=get_args(KeyType), help="type of the server's key; rsa-2048 by default")
 
 
 def _other_name(host: str) -> str:

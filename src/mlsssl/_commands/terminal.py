@@ -22,9 +22,7 @@ _STYLES = {"error": "bold red", "warning": "yellow", "notice": "cyan", "ok": "gr
 def write(text: str | Sequence[str], *, to: TextIO | None = None) -> None:
     """Print text, the only way to a terminal: whatever is not printable is escaped, so that nothing can steer it.
 
-    Args:
-        text: Of the line ends in a text, none is a stranger's; in each of several lines, every one is.
-        to: A stream; standard output when not given.
+    The line ends of a text are our own; in a sequence of lines every line end is foreign, and escaped too.
     """
     print(_cleaned(text), file=to, flush=True)
 
@@ -34,11 +32,7 @@ def _cleaned(text: str | Sequence[str]) -> str:
 
 
 class Terminal:
-    """Where a command's result goes: standard output, as text for people or as one JSON document for programs.
-
-    Args:
-        as_json: Print the result as JSON, and nothing else on standard output.
-    """
+    """Where a command's result goes: standard output, as text for people or as one JSON document for programs."""
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
@@ -98,16 +92,9 @@ def _have_rich() -> bool:
 
 
 def read_password(source: str | None, purpose: str, *, confirm: bool = False) -> str:
-    """A password from where the user said; never from the command line itself, which other users can read.
+    """A password from `env:NAME`, `file:PATH` (its first line), `stdin` (one line) or `prompt`, which is the default.
 
-    Args:
-        source: `env:NAME`, `file:PATH` (its first line), `stdin` (one line), or `prompt`; None asks at the
-            terminal when there is one.
-        purpose: What it is for, shown in the prompt.
-        confirm: Ask twice.
-
-    Raises:
-        InvalidInputError: the source is none of these, is empty, or there is no terminal to ask at.
+    Never from the command line itself, which other users can read. `InvalidInputError` when there is none.
     """
     kind, _, name = (source or "prompt").partition(":")
     if kind == "env":

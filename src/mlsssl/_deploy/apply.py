@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from mlsssl.certificate import Certificate
     from mlsssl.values import BindingKey, Thumbprint
 
-__all__ = ["Failure", "Outcome"]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
@@ -160,12 +158,7 @@ def _shown(binding: Binding | None) -> str:
 class Task:
     """A change, prepared: what `run` needs, and what a plan shows.
 
-    Attributes:
-        request: What was asked for.
-        change: What will be written down; its additions, before and after say what to do.
-        certificate: The new one, with its private key at hand and the chain behind `change.additions`.
-        friendly_name: For the new one; None leaves it.
-        findings: Of the preflight.
+    `certificate` is the new one, with the chain behind `change.additions`; a `friendly_name` of None leaves its own.
     """
 
     request: Request
@@ -186,42 +179,41 @@ class Task:
 
 
 def run(task: Task, records: ChangeRecords) -> Outcome:
-    """Carry it out. The caller holds the lock, and has made the task under it.
-
-    Raises:
-        DeploymentError: it stopped; the machine is as it was, or the failure says what is to do.
-    """
+    """Carry it out. The caller holds the lock, and has made the task under it."""
     port = port_of(task.request.machine)
     if not task.changes:
-        return _outcome(task, changed=False, done=())
+        return _outcome(task.change, task.request.machine, changed=False, findings=task.findings)
     change = _with_running_services(port, task)
     done: list[str] = []
     try:
         records.begin(change)
         change = _carry_out(port, records, task, change, done.append)
-        audit_log.add(change, result="done")  # who keeps an audit log wants no change that is not in it
+        if change.audit_log is not None:
+            audit_log.add(change, result="done")  # who keeps one wants no change that is not in it
         records.finish(change)
     except recovery.FAILURES as error:
-        failure = _after_failure(port, records, change, error, done)
-        if not isinstance(error, Exception):  # KeyboardInterrupt and SystemExit are the caller's own
-            if failure.to_do:
-                clean_logger("mlsssl").error("%s: %s", port.description, failure)
-            raise
-        raise DeploymentError(str(failure), failure=failure) from error
-    return _outcome(replace(task, change=change), changed=True, done=tuple(done))
+        failed, to_do = _after_failure(port, records, change, error, done)
+        if isinstance(error, Exception):
+            raise failed from error
+        if to_do:
+            clean_logger("mlsssl").error("%s: %s", port.description, failed)
+        raise  # KeyboardInterrupt and SystemExit are the caller's own
+    return _outcome(change, task.request.machine, done=tuple(done), findings=task.findings)
 
 
 def look(task: Task, outcome: Outcome) -> Outcome:
     """The outcome with what a fresh handshake shows; outside the lock, for it may wait for a slow listener."""
     if not task.request.verify or outcome.after.thumbprint is None:
         return outcome
-    port = port_of(task.request.machine)
-    served = _served(port, outcome.after.record)
+    served = _served(port_of(task.request.machine), outcome.after.record)
     if served is None:
         return outcome
     if served.thumbprint == outcome.after.thumbprint:
         return replace(outcome, served=served.thumbprint)
-    finding = _served_finding(outcome.after, served)
+    what = served.problem or f"a fresh handshake was served {served.thumbprint}"
+    code = "served-nothing" if served.thumbprint is None else "served-another"
+    expected = f"the bound certificate {outcome.after.thumbprint}"
+    finding = machine_finding(code, str(outcome.after.key), what, expected=expected)
     return replace(outcome, served=served.thumbprint, findings=(*outcome.findings, finding))
 
 
@@ -237,9 +229,16 @@ def undo_change(machine: HasPort | None, change: Change) -> Outcome[Binding | No
                 f"{change.key} was changed since {change.title}; nothing was undone, for that change would be lost: "
                 "deploy the certificate that it shall have instead, which keeps its options"
             )
-        if current != change.before:
-            _refuse_hopeless(port, change)
-        audit_log.try_to_open(change.audit_log)
+        hopeless = recovery.why_unusable(port, change.before) if current != change.before else ()
+        if hopeless and change.before is not None:
+            raise UnusableCertificateError(
+                f"{change.title} cannot be undone, for the old binding with {change.before.thumbprint} cannot be set "
+                f"again (1312): {hopeless[0]}. Nothing was undone. Without that certificate, deploy another one to "
+                f"{change.key}",
+                diagnosis=hopeless,
+            )
+        if change.audit_log is not None:
+            audit_log.try_to_open(change.audit_log)
         turned = records.turn_back(replace(change, verb="undo", services=()))
         try:
             if recovery.settle(port, turned, say=done.append):
@@ -247,34 +246,20 @@ def undo_change(machine: HasPort | None, change: Change) -> Outcome[Binding | No
         except recovery.FAILURES as error:
             if not isinstance(error, Exception):
                 raise
-            failure = _undo_stopped(port, records, turned, error, done)
-            raise DeploymentError(str(failure), failure=failure) from error
+            raise _undo_stopped(port, records, turned, error, done) from error
         _end_undo(port, records, turned, done)
     before, after = _binding(change.after, machine), _binding(change.before, machine)
     key = change.key
     return Outcome(verb="undo", key=key, changed=bool(done), before=before, after=after, done=tuple(done))
 
 
-def _refuse_hopeless(port: MachinePort, change: Change) -> None:
-    """Raise when the machine would not have the old binding again."""
-    diagnosis = recovery.why_unusable(port, change.before)
-    if diagnosis:
-        assert change.before is not None
-        raise UnusableCertificateError(
-            f"{change.title} cannot be undone, for the old binding with {change.before.thumbprint} cannot be set again "
-            f"(1312): {diagnosis[0]}. Nothing was undone. Without that certificate, deploy another one to {change.key}",
-            diagnosis=diagnosis,
-        )
-
-
 def _undo_stopped(
     port: MachinePort, records: ChangeRecords, turned: Change, error: Exception, done: list[str]
-) -> Failure:
+) -> DeploymentError:
     """What to say about an undo that stopped; it is forgotten when it had not begun to show."""
-    state = _state(port, turned)
     now = recovery.in_force(port, turned)
     to_do = [f"{now}: run `mlsssl recover`, which goes on with the undo; {_give_up(turned)}"]
-    if state == "new":  # the binding comes first, so nothing else was touched
+    if _state(port, turned) == "new":  # the binding comes first, so nothing else was touched
         with contextlib.suppress(MlssslError):
             records.finish(turned, keep=False)
             to_do = []
@@ -296,8 +281,7 @@ def _end_undo(port: MachinePort, records: ChangeRecords, turned: Change, done: l
         to_do.append(f"the undo is done, but its record stays ({error}): run `mlsssl recover`; {_give_up(turned)}")
         first = first or error
     if first is not None:
-        failure = _failure(port, turned, str(first), done, to_do)
-        raise DeploymentError(str(failure), failure=failure) from first
+        raise _failure(port, turned, str(first), done, to_do) from first
 
 
 def _give_up(change: Change) -> str:
@@ -382,8 +366,8 @@ def _with_running_services(port: MachinePort, task: Task) -> Change:
 
 def _after_failure(
     port: MachinePort, records: ChangeRecords, change: Change, error: BaseException, done: list[str]
-) -> Failure:
-    """Take back what was done, and say what is left."""
+) -> tuple[DeploymentError, list[str]]:
+    """Take back what was done, and say what is left: all of it, and what a person must do."""
     undone: list[str] = []
     to_do: list[str] = []
     reason = str(error) or type(error).__name__
@@ -408,13 +392,13 @@ def _after_failure(
     started, down = recovery.start_services(port, change)
     undone += started
     to_do += down
-    return _failure(port, change, reason, done, to_do, undone)
+    return _failure(port, change, reason, done, to_do, undone), to_do
 
 
 def _failure(
     port: MachinePort, change: Change, reason: str, done: list[str], to_do: list[str], undone: Sequence[str] = ()
-) -> Failure:
-    return Failure(
+) -> DeploymentError:
+    failure = Failure(
         verb=change.verb,
         key=str(change.key),
         reason=reason,
@@ -423,6 +407,7 @@ def _failure(
         to_do=tuple(to_do),
         state=_state(port, change),
     )
+    return DeploymentError(str(failure), failure=failure)
 
 
 def _end_failed(records: ChangeRecords, change: Change, reason: str, new: bool) -> list[str]:
@@ -466,25 +451,25 @@ def _served(port: MachinePort, record: BindingRecord) -> handshake.Served | None
     return handshake.ask(address, name)
 
 
-def _served_finding(after: Binding, served: handshake.Served) -> Finding:
-    what = served.problem or f"a fresh handshake was served {served.thumbprint}"
-    code = "served-nothing" if served.thumbprint is None else "served-another"
-    return machine_finding(code, str(after.key), what, expected=f"the bound certificate {after.thumbprint}")
-
-
-def _outcome(task: Task, *, changed: bool, done: tuple[str, ...]) -> Outcome:
-    change = task.change
+def _outcome(
+    change: Change,
+    machine: HasPort | None,
+    *,
+    changed: bool = True,
+    done: tuple[str, ...] = (),
+    findings: tuple[Finding, ...] = (),
+) -> Outcome:
     assert change.key is not None
     assert change.after is not None
     return Outcome(
         verb=change.verb,
         key=change.key,
         changed=changed,
-        before=_binding(change.before, task.request.machine),
-        after=binding_of(change.after, task.request.machine),
+        before=_binding(change.before, machine),
+        after=binding_of(change.after, machine),
         done=done,
-        findings=task.findings,
-        _machine=task.request.machine,
+        findings=findings,
+        _machine=machine,
         _change=change if changed else None,
     )
 
@@ -500,12 +485,4 @@ def last_outcome(key: BindingKey, machine: HasPort | None) -> Outcome | None:
         change = records.last(key)
     if change is None or change.after is None:  # a deploy or renew leaves something bound
         return None
-    return Outcome(
-        verb=change.verb,
-        key=key,
-        changed=True,
-        before=_binding(change.before, machine),
-        after=binding_of(change.after, machine),
-        _machine=machine,
-        _change=change,
-    )
+    return _outcome(change, machine)

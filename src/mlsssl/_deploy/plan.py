@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 import uuid
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mlsssl._changes import audit_log, recovery
@@ -13,10 +14,11 @@ from mlsssl._changes.record import Addition, Change, Mark, Was
 from mlsssl._changes.superseded import Superseded, SupersededFile
 from mlsssl._deploy import preflight
 from mlsssl._deploy.apply import Task, is_standard, look, run
-from mlsssl._deploy.snapshot import Snapshot
+from mlsssl._machine import stores
+from mlsssl._machine.authorities import read_authorities_if_crls
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.foreign_text import printable
-from mlsssl._messages.output import as_dict, to_json
+from mlsssl._messages.output import as_dict, escaped, to_json
 from mlsssl._select.ports import port_of
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Report, Severity
@@ -31,11 +33,10 @@ if TYPE_CHECKING:
     from mlsssl._changes.record import ChangeRecords
     from mlsssl._deploy.apply import Outcome
     from mlsssl._deploy.request import Request
+    from mlsssl._machine.authorities import Authorities
     from mlsssl._machine.ports import MachinePort, StoreRecord
     from mlsssl._notebook.cards import Printer
     from mlsssl.values import BindingKey, Thumbprint
-
-__all__ = ["Plan", "Step"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -132,8 +133,7 @@ class Plan:
         with recovery.changing(port_of(task.request.machine), self.key) as records:
             planned = task.change.after
             now = make_plan(task.request, app_id=None if planned is None else planned.app_id)
-            same = (now.before, now.after, now.steps) == (self.before, self.after, self.steps)
-            if not same:
+            if (now.before, now.after, now.steps) != (self.before, self.after, self.steps):
                 raise BindingError(f"{self.key} or its certificate was changed since this plan was made; plan again")
             outcome = _execute(now, records)
         return look(task, outcome)
@@ -155,11 +155,15 @@ class Plan:
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        from mlsssl._notebook.views import plan_card
+        from mlsssl._notebook import cards
 
-        findings = [finding.to_dict() for finding in self.findings]
-        return plan_card(
-            self.key, ok=self.ok, changes=self.changes, steps=self.steps, diff=self.diff, findings=findings
+        ready = cards.sign("ok", "ready") if self.changes else cards.sign("note", "nothing to change")
+        verdict = ready if self.ok else cards.sign("over", "would be refused")
+        return cards.card(
+            f"plan for {escaped(self.key)} · {verdict}",
+            cards.part("steps", cards.ordered(self.steps)),
+            cards.part("the binding", cards.diff(self.diff)),
+            cards.part("findings", cards.findings([finding.to_dict() for finding in self.findings])),
         )
 
     def __str__(self) -> str:
@@ -186,12 +190,52 @@ def _fields(binding: Binding | None) -> dict[str, str | None]:
     }
 
 
+class Snapshot:
+    """What planning has seen of a machine; each thing is read when it is first asked for, and not again.
+
+    Carrying a plan out and recovering read the machine itself, late.
+    """
+
+    def __init__(self, port: MachinePort) -> None:
+        self._port = port
+        self._stored: dict[tuple[str, Thumbprint], StoreRecord | None] = {}
+        self._authorities: dict[str, Authorities | None] = {}
+
+    def for_the_next(self) -> Snapshot:
+        """For planning the next of several changes: the same authorities and other bindings; certificates anew."""
+        made = Snapshot(self._port)
+        made._authorities = self._authorities
+        made.bindings = self.bindings
+        return made
+
+    @cached_property
+    def bindings(self) -> tuple[BindingRecord, ...]:
+        """Every binding."""
+        return tuple(self._port.bindings.all())
+
+    def binding(self, key: BindingKey) -> BindingRecord | None:
+        """The binding of this key, in whatever spelling, as it is now; None without."""
+        return self._port.bindings.find(key)
+
+    def certificate(self, store: str, thumbprint: Thumbprint) -> StoreRecord | None:
+        """The certificate in a LocalMachine store; None when it, or the store, is not there."""
+        name = (store.casefold(), thumbprint)
+        if name not in self._stored:
+            self._stored[name] = stores.certificate(self._port, store, thumbprint)
+        return self._stored[name]
+
+    def authorities(self, store: str) -> Authorities | None:
+        """The authorities in the machine's stores, and the revocation lists in `store` too; None without any list."""
+        name = store.casefold()
+        if name not in self._authorities:
+            self._authorities[name] = read_authorities_if_crls(self._port, store)
+        return self._authorities[name]
+
+
 def carry_out(request: Request, *, snapshot: Snapshot | None = None) -> Outcome:
     """Plan the deployment and do it under the machine's lock, then look at what listens.
 
-    Args:
-        request: What is asked for.
-        snapshot: The machine as seen while other changes were planned; looked at anew when not given.
+    `snapshot` is the machine as seen while other changes were planned.
     """
     port = port_of(request.machine)
     with recovery.changing(port, request.key) as records:
@@ -218,7 +262,8 @@ def _execute(plan: Plan, records: ChangeRecords) -> Outcome:
     if not request.force and not kept:
         plan.report.raise_for_errors()
     if plan.changes:
-        audit_log.try_to_open(request.audit_log)
+        if request.audit_log is not None:
+            audit_log.try_to_open(request.audit_log)
         _note_superseded(request, task.change)
     return run(task, records)
 
@@ -234,41 +279,34 @@ def _note_superseded(request: Request, change: Change) -> None:
 
 
 def make_plan(request: Request, snapshot: Snapshot | None = None, *, app_id: uuid.UUID | None = None) -> Plan:
-    """Look at the machine and work out what the request means there.
+    """Look at the machine and work out what the request means there; errors as `Plan.apply` and `deploy`.
 
-    Args:
-        request: What is asked for.
-        snapshot: The machine; looked at now when not given.
-        app_id: The new owner's GUID for a key that has no binding; a random one when not given.
-
-    Raises:
-        BindingError: the binding to renew names another certificate by now.
-        StoreNotFoundError: the store does not exist, or a thumbprint was given that is not in it.
-        UnsupportedError: the machine does not know the family.
-        ServiceNotFoundError: a service to restart does not exist.
+    `app_id` is the new owner's GUID for a key that has no binding; a random one when not given.
     """
     port = port_of(request.machine)
     snapshot = snapshot or Snapshot(port)
     before = snapshot.binding(request.key)
-    if request.expected is not None and not _same_certificate(before, request.expected):
+    expected = request.expected
+    if expected is not None and (
+        before is None
+        or before.thumbprint != expected.thumbprint
+        or before.store.casefold() != expected.store.casefold()
+    ):
         raise BindingError(f"{request.key} was changed while its new certificate was made; nothing was done")
     store = request.store or "MY"
     certificate, stored = _resolve(port, snapshot, request, store)
     name = certificate.friendly_name if request.friendly_name is None else request.friendly_name
     additions = tuple(_additions(snapshot, request, certificate, stored, store, name))
     after: BindingRecord | None = _after(request, before, certificate.thumbprint, store, app_id)
-    conflict = before is not None and before != after
-    if conflict and request.on_conflict == "keep":
+    conflicting = None if before == after else before
+    if conflicting is not None and request.on_conflict == "keep":
         additions, after = (), before
-    marks: tuple[Mark, ...] = ()
-    older = request.older
-    if older is not None and older != certificate and before is not None:
-        marks = tuple(_marks(snapshot, before, certificate.thumbprint))
+    marks = tuple(_marks(snapshot, request, before, certificate))
     for service in request.restart:
         port.services.query(service)  # it exists, or this raises before anything is done
     findings = [*_findings(snapshot, request, certificate, stored, before, store)]
-    if conflict and before is not None:
-        findings += _conflict(request, before)
+    if conflicting is not None:
+        findings += _conflict(request, conflicting)
     findings.sort(key=lambda finding: finding.severity.rank)
     if after == before and not additions:
         findings = [finding for finding in findings if finding.code != "owner-changes"]
@@ -361,12 +399,6 @@ def _additions(
         )
 
 
-def _same_certificate(one: BindingRecord | None, other: BindingRecord) -> bool:
-    return (
-        one is not None and one.thumbprint == other.thumbprint and recovery.same_store(one.store_name, other.store_name)
-    )
-
-
 def _after(
     request: Request, before: BindingRecord | None, thumbprint: Thumbprint, store: str, app_id: uuid.UUID | None
 ) -> BindingRecord:
@@ -386,19 +418,21 @@ def _after(
     return replace(
         before,
         thumbprint=thumbprint,
-        store_name=before.store_name if recovery.same_store(before.store_name, store) else store,
+        store_name=before.store_name if before.store.casefold() == store.casefold() else store,
         app_id=before.app_id if request.app_id is None else request.app_id,
         options=options,
     )
 
 
-def _marks(snapshot: Snapshot, before: BindingRecord, newer: Thumbprint) -> Iterator[Mark]:
-    store = before.store_name or "MY"
-    if before.thumbprint is None or before.thumbprint == newer:
+def _marks(
+    snapshot: Snapshot, request: Request, before: BindingRecord | None, certificate: Certificate
+) -> Iterator[Mark]:
+    newer = certificate.thumbprint
+    if request.older in (None, certificate) or before is None or before.thumbprint in (None, newer):
         return
-    stored = snapshot.certificate(store, before.thumbprint)
+    stored = snapshot.certificate(before.store, before.thumbprint)
     if stored is not None and stored.renewed_by != newer:
-        yield Mark(store=store, thumbprint=before.thumbprint, before=stored.renewed_by, after=newer)
+        yield Mark(store=before.store, thumbprint=before.thumbprint, before=stored.renewed_by, after=newer)
 
 
 def _findings(
@@ -412,7 +446,7 @@ def _findings(
     at = request.at or dt.datetime.now(dt.timezone.utc)
     bound = None
     if before is not None and before.thumbprint is not None:
-        old = snapshot.certificate(before.store_name or "MY", before.thumbprint)
+        old = snapshot.certificate(before.store, before.thumbprint)
         with contextlib.suppress(MalformedDataError):  # it goes, and can be compared with nothing
             bound = None if old is None else Certificate.from_der(old.certificate)
     host, authorities = preflight.host_of(request.key, request.host), snapshot.authorities(store)

@@ -9,7 +9,7 @@ from mlsssl._machine import precedence
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Severity
 from mlsssl.errors import InvalidInputError, MalformedDataError
-from mlsssl.values import HostnamePort, IpPort, is_host_name, well_known_application
+from mlsssl.values import WELL_KNOWN_APPLICATION_IDS, HostnamePort, IpPort, is_host_name
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -97,7 +97,7 @@ def about_owner(before: BindingRecord | None, app_id: uuid.UUID | None) -> Itera
     """Whose record it is that will be replaced."""
     if before is None:
         return
-    owner = well_known_application(before.app_id)
+    owner = WELL_KNOWN_APPLICATION_IDS.get(before.app_id)
     if app_id is not None and app_id != before.app_id:
         found = f"the binding belongs to {owner or f'{{{before.app_id}}}'}"
         yield machine_finding("owner-changes", str(before.key), found, expected=f"a binding of {{{app_id}}}")

@@ -11,7 +11,7 @@ from mlsssl._messages.foreign_text import shown
 from mlsssl.binding import application_id, bound_key, check_options
 from mlsssl.errors import InvalidInputError
 from mlsssl.store import StoreEntry
-from mlsssl.values import check_friendly_name, check_moment, check_store_name
+from mlsssl.values import OnConflict, check_friendly_name, check_moment, check_store_name
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -26,21 +26,16 @@ if TYPE_CHECKING:
     from mlsssl.certificate import Certificate
     from mlsssl.values import BindingKey, BindingOptions
 
-OnConflict = Literal["replace", "fail", "keep", "replace-if-same-app"]
-"""What to do when the key has another binding already."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """A deployment that is asked for.
+    """A deployment that is asked for: the arguments of `deploy`, and (from `verb` on) what a renewal adds.
 
     Attributes:
-        verb: Who asks.
-        older: For a renewal: the certificate that is renewed.
-        expected: For a renewal: the binding whose certificate it is. The new one names no other; its options and its
-            owner are whatever they are when it is replaced.
-        grace: For a renewal: how long to keep that certificate.
-        Others: As in `deploy`.
+        older: The certificate that is renewed.
+        expected: The binding whose certificate it is. The new one names no other; its options and its owner are
+            whatever they are when it is replaced.
+        grace: How long to keep that certificate.
     """
 
     key: BindingKey
@@ -70,9 +65,7 @@ class Request:
 def checked(arguments: Mapping[str, Any]) -> Request:
     """The request behind arguments of these names: those of `deploy`, its own `self` too, or the fields of a `Request`.
 
-    Raises:
-        InvalidInputError: an argument that cannot be; nothing was looked at on the machine.
-        NotFoundError, AccessDeniedError: no audit log can be kept there.
+    `InvalidInputError` for one that cannot be, and what `audit_log.check` raises; no binding or store was looked at.
     """
     given = {name: value for name, value in arguments.items() if name not in ("self", "trail")}
     certificate, store = given["certificate"], given.get("store")
@@ -92,7 +85,9 @@ def checked(arguments: Mapping[str, Any]) -> Request:
         check_type(service, str, "a service name is text")
     if isinstance(certificate, StoreEntry) and store is None:
         store = certificate.store_name
-    at = given.get("at")
+    at, file = given.get("at"), given.get("audit_log")
+    if file is not None or arguments.get("trail") is not None:
+        file = audit_log.check(audit_log.given(arguments))
     given.update(
         key=key,
         store=None if store is None else check_store_name(store),
@@ -100,7 +95,7 @@ def checked(arguments: Mapping[str, Any]) -> Request:
         options=options if options is None or callable(options) else check_options(options),
         friendly_name=check_friendly_name(given.get("friendly_name")),
         restart=restart,
-        audit_log=audit_log.check(audit_log.given(arguments)),
+        audit_log=file,
         at=None if at is None else check_moment(at),
     )
     return Request(**given)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, get_args
 
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
@@ -10,12 +10,10 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from mlsssl._formats.keys import PrivateKey, is_private_key
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
+from mlsssl.values import KeyType
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-KeyType = Literal["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]
-"""The kinds of key this library makes."""
 
 _MAKERS: dict[KeyType, Callable[[], PrivateKey]] = {
     "rsa-2048": lambda: rsa.generate_private_key(65537, 2048),

@@ -16,22 +16,12 @@ from mlsssl._issue.certificates import authority_key_identifier, check_encodable
 from mlsssl._messages.arguments import check_whole
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError, MalformedDataError
+from mlsssl.values import REVOCATION_REASONS
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Mapping
+    from collections.abc import Collection, Iterable
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
-
-REASONS: Mapping[str, x509.ReasonFlags] = {
-    "keyCompromise": x509.ReasonFlags.key_compromise,
-    "cACompromise": x509.ReasonFlags.ca_compromise,
-    "affiliationChanged": x509.ReasonFlags.affiliation_changed,
-    "superseded": x509.ReasonFlags.superseded,
-    "cessationOfOperation": x509.ReasonFlags.cessation_of_operation,
-    "certificateHold": x509.ReasonFlags.certificate_hold,
-    "privilegeWithdrawn": x509.ReasonFlags.privilege_withdrawn,
-}
-"""Reasons for revoking, by their names in RFC 5280 section 5.3.1; `unspecified` is said by giving none."""
 
 _LAST = datetime.max.replace(tzinfo=timezone.utc)
 
@@ -48,9 +38,9 @@ def build_crl(
 ) -> x509.CertificateRevocationList:
     """A full revocation list of one authority, whose key usage must allow cRLSign.
 
-    Each certificate is revoked by its serial number, an aware moment, and a reason (a name of `REASONS`, or None). The
-    CRL number, 0 to 2^159 - 1, must grow from list to list, which is the caller's task; `kept` are entries of an
-    earlier list, as they are.
+    Each certificate is revoked by its serial number, an aware moment, and a reason (a name of `REVOCATION_REASONS`, or
+    None). The CRL number, 0 to 2^159 - 1, must grow from list to list, which is the caller's task; `kept` are entries
+    of an earlier list, as they are.
 
     Raises:
         InvalidInputError: an argument out of its range, a serial number twice, or an authority that may not sign.
@@ -94,9 +84,9 @@ def _entry(serial: int, moment: datetime, reason: str | None, seen: set[int]) ->
     seen.add(serial)
     builder = x509.RevokedCertificateBuilder(serial_number=serial, revocation_date=moment.replace(microsecond=0))
     if reason is not None:
-        if reason not in REASONS:
-            raise InvalidInputError(f"a reason is one of {', '.join(REASONS)}, or None, not {shown(reason)}")
-        builder = builder.add_extension(x509.CRLReason(REASONS[reason]), critical=False)
+        if reason not in REVOCATION_REASONS:
+            raise InvalidInputError(f"a reason is one of {', '.join(REVOCATION_REASONS)}, or None, not {shown(reason)}")
+        builder = builder.add_extension(x509.CRLReason(x509.ReasonFlags(reason)), critical=False)
     return builder.build()
 
 

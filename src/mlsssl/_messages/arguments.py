@@ -20,12 +20,9 @@ V = TypeVar("V")
 
 
 def check_type(value: object, kind: type[T], expected: str) -> T:
-    """Return `value` if it is a `kind`; `InvalidInputError` otherwise.
+    """Return `value` if it is a `kind`, where True and False are no numbers; `InvalidInputError` otherwise.
 
-    Args:
-        value: What was given. Only its type is shown, for it may be a secret.
-        kind: What it has to be an instance of. True and False are no numbers here.
-        expected: The beginning of the message: `"a key is bytes; load takes a path"`.
+    `expected` begins the message, which shows only the value's type, for it may be a secret.
     """
     if not isinstance(value, kind) or (isinstance(value, bool) and kind is int):
         raise InvalidInputError(f"{expected}, not {type(value).__name__}")

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from typing import TYPE_CHECKING
 
-from mlsssl._messages.arguments import check_number, check_type
+from mlsssl._messages.arguments import check_whole
 from mlsssl._messages.foreign_text import printable
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def to_json(data: dict[str, object], indent: int | None) -> str:
     """`data` as ASCII JSON, on one line or indented by so many blanks."""
     if indent is not None:
         expected = "indent is a number of blanks from 0 to 1000, or None for one line"
-        check_number(check_type(indent, int, expected), 0, 1000, expected)
+        check_whole(indent, 0, 1000, expected)
     return json.dumps(data, indent=indent)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_data, check_type, items_of
 from mlsssl._messages.foreign_text import shown
-from mlsssl._netsh.options import TIME_UNITS
+from mlsssl._netsh.options import TIME_UNITS, changed_options
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import BindingOptions, Thumbprint, parse_binding_key
 
@@ -70,12 +70,7 @@ def from_json(text: str | bytes) -> tuple[BindingRecord, ...]:
 
 
 def _to_object(record: BindingRecord) -> dict[str, Any]:
-    default = BindingOptions()
-    options: dict[str, Any] = {}
-    for one in fields(BindingOptions):
-        value = getattr(record.options, one.name)
-        if value != getattr(default, one.name):
-            options[one.name] = value // TIME_UNITS[one.name] if one.name in TIME_UNITS else value
+    options = changed_options(record.options)
     # Its default depends on the time: netsh sets it exactly when that is not zero.
     used = record.options.use_revocation_freshness_time
     if used != bool(record.options.revocation_freshness_time):

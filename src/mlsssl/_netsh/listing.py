@@ -51,9 +51,10 @@ _NO |= {
     "uitgeschakeld",
 }
 
-_BY_LABEL = {switch.label.casefold(): switch for switch in SWITCHES}
-_USE_FRESHNESS = "use revocation freshness time"
-_CACHE_CLIENT_HELLO = "enable caching client hello"
+_CACHE_CLIENT_HELLO = Switch("", "cache_client_hello", False, "Enable Caching Client Hello")
+_USE_FRESHNESS = Switch("", "use_revocation_freshness_time", False, "Use Revocation Freshness Time")
+_BY_LABEL = {switch.label.casefold(): switch for switch in (*SWITCHES, _CACHE_CLIENT_HELLO, _USE_FRESHNESS)}
+_TEXTS_BY_LABEL = {"ctl identifier": "ctl_identifier", "ctl store name": "ctl_store_name"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,10 +98,9 @@ def parse_listing(text: str | bytes) -> Listing:
     blocks = _find_blocks(lines)
     if not blocks and any(_SEPARATOR.match(line[:_LINE_LIMIT].strip()) for line in lines):
         raise MalformedDataError("this is not a listing of netsh http show sslcert: no record has an application id")
-    notes: list[str] = []
-    words = _boolean_words(blocks, notes)
-    records = tuple(_record(block, words, notes) for block in blocks)
-    return Listing(records=records, notes=tuple(dict.fromkeys(notes)))
+    reader = _Reader(blocks)
+    records = tuple(reader.record(block) for block in blocks)
+    return Listing(records=records, notes=tuple(dict.fromkeys(reader.notes)))
 
 
 def _decode(data: bytes) -> str:
@@ -162,15 +162,15 @@ def _absent(value: str) -> bool:
     return value in ("", "(null)")
 
 
-def _boolean_words(blocks: list[_Block], notes: list[str]) -> dict[str, bool]:
-    """What each word for on and off means in this listing."""
+def _words_for_on_and_off(blocks: list[_Block]) -> tuple[dict[str, bool], list[str]]:
+    """What each word for on and off means in this listing, and a note when that had to be inferred."""
     words = dict.fromkeys(_YES, True) | dict.fromkeys(_NO, False)
     # Known places: 1 verify revocation, 2 cached only, 3 usage check; by default on, off, on.
     on = Counter(block.fields[i][1].casefold() for block in blocks if len(block.fields) > 3 for i in (1, 3))
     off = Counter(block.fields[2][1].casefold() for block in blocks if len(block.fields) > 2)
     unknown = {word for word in (*on, *off) if word not in words}
     if not unknown:
-        return words
+        return words, []
     likely_on = max(on, key=lambda word: on[word], default=None)
     likely_off = max(off, key=lambda word: off[word], default=None)
     if likely_on is None or likely_off is None or likely_on == likely_off or len(unknown) > 2:
@@ -178,31 +178,80 @@ def _boolean_words(blocks: list[_Block], notes: list[str]) -> dict[str, bool]:
             f"this listing's words for on and off are not known ({', '.join(sorted(unknown))}); run netsh on a system "
             f"in English, or read the bindings with mlsssl there"
         )
-    notes.append(f"{likely_on!r} was taken for enabled and {likely_off!r} for disabled, because of where they stand")
-    return words | {likely_on: True, likely_off: False}
+    note = f"{likely_on!r} was taken for enabled and {likely_off!r} for disabled, because of where they stand"
+    return words | {likely_on: True, likely_off: False}, [note]
 
 
-def _record(block: _Block, words: dict[str, bool], notes: list[str]) -> BindingRecord:
-    try:
-        return _build(block, words, notes)
-    except InvalidInputError as error:
-        raise MalformedDataError(f"the record for {shown(block.key)} cannot be: {error}") from None
+class _Reader:
+    """Makes records of blocks, and keeps what it had to infer as notes."""
 
+    def __init__(self, blocks: list[_Block]) -> None:
+        self._words, self.notes = _words_for_on_and_off(blocks)
 
-def _build(block: _Block, words: dict[str, bool], notes: list[str]) -> BindingRecord:
-    certificate = None if block.certificate is None or _absent(block.certificate) else Thumbprint(block.certificate)
-    key = _parse_key(block.key, has_certificate=certificate is not None)
-    store_name = _text(block.fields[0][1]) if block.fields and certificate is not None else None
-    if store_name is None and key.family.value == "hostnameport":
-        notes.append(f"{key}: its store is not named; MY was assumed")
-        store_name = "MY"
-    return BindingRecord(
-        key=key,
-        thumbprint=certificate,
-        store_name=store_name,
-        app_id=uuid.UUID(block.app_id),
-        options=_options(key, block.fields[1:], words, notes),
-    )
+    def record(self, block: _Block) -> BindingRecord:
+        try:
+            return self._record(block)
+        except InvalidInputError as error:
+            raise MalformedDataError(f"the record for {shown(block.key)} cannot be: {error}") from None
+
+    def _record(self, block: _Block) -> BindingRecord:
+        certificate = None if block.certificate is None or _absent(block.certificate) else Thumbprint(block.certificate)
+        key = _parse_key(block.key, has_certificate=certificate is not None)
+        store_name = _text(block.fields[0][1]) if block.fields and certificate is not None else None
+        if store_name is None and key.family.value == "hostnameport":
+            self.notes.append(f"{key}: its store is not named; MY was assumed")
+            store_name = "MY"
+        return BindingRecord(
+            key=key,
+            thumbprint=certificate,
+            store_name=store_name,
+            app_id=uuid.UUID(block.app_id),
+            options=self._options(key, block.fields[1:]),
+        )
+
+    def _options(self, key: BindingKey, lines: list[tuple[str, str]]) -> BindingOptions:
+        fields: dict[str, Any] = {}
+        numbers = [index for index, (_, value) in enumerate(lines) if value.isascii() and value.isdigit()]
+        first = next((index for index in numbers if index + 1 in numbers), None)
+        if first is not None:
+            for (name, unit), (_, value) in zip(TIME_UNITS.items(), lines[first : first + 2], strict=True):
+                fields[name] = _number(value) * unit
+        if any(label.casefold() in _BY_LABEL for label, _ in lines):
+            fields |= self._by_label(key, lines)
+        elif first is not None:
+            fields |= self._by_place(key, lines, first)
+        return BindingOptions(**fields)
+
+    def _by_label(self, key: BindingKey, lines: list[tuple[str, str]]) -> dict[str, Any]:
+        fields: dict[str, Any] = {}
+        for label, value in lines:
+            name = label.casefold()
+            if name in _TEXTS_BY_LABEL:
+                fields[_TEXTS_BY_LABEL[name]] = _text(value)
+            elif name in _BY_LABEL:
+                fields[_BY_LABEL[name].field] = self._boolean(key, label, value) != _BY_LABEL[name].inverted
+            elif value.casefold() in self._words:
+                self.notes.append(f"{key}: the option {label!r} is not known and was left out")
+        return fields
+
+    def _by_place(self, key: BindingKey, lines: list[tuple[str, str]], first: int) -> dict[str, Any]:
+        """A translated record: three switches before the two numbers, two texts and two switches after them."""
+        rest = lines[first + 2 :]
+        texts = {name: _text(value) for name, (_, value) in zip(_TEXTS_BY_LABEL.values(), rest[:2], strict=False)}
+        switches = [*zip(SWITCHES[:3], lines[:first], strict=False), *zip(SWITCHES[3:5], rest[2:4], strict=False)]
+        # After that builds differ. By default all of it is off, in at most two words (Disabled, Not Set).
+        tail = [self._words.get(value.casefold()) for _, value in rest[4:]]
+        if any(verdict is not False for verdict in tail):
+            self.notes.append(
+                f"{key}: its last {len(tail)} options could not be read in this language; defaults were assumed"
+            )
+        return texts | {switch.field: self._boolean(key, *line) for switch, line in switches}
+
+    def _boolean(self, key: BindingKey, label: str, value: str) -> bool:
+        found = self._words.get(value.casefold())
+        if found is None:
+            raise MalformedDataError(f"{key}: {shown(label)} is {shown(value)}, which means neither on nor off")
+        return found
 
 
 def _parse_key(text: str, *, has_certificate: bool) -> BindingKey:
@@ -214,74 +263,10 @@ def _parse_key(text: str, *, has_certificate: bool) -> BindingKey:
     return CcsPort(key.port) if isinstance(key, IpPort) else ScopedCcs(getattr(key, "host"), key.port)  # noqa: B009
 
 
-def _options(key: BindingKey, lines: list[tuple[str, str]], words: dict[str, bool], notes: list[str]) -> BindingOptions:
-    fields: dict[str, Any] = {}
-    numbers = [index for index, (_, value) in enumerate(lines) if value.isascii() and value.isdigit()]
-    first = next((index for index in numbers if index + 1 in numbers), None)
-    if first is not None:
-        for (name, unit), (_, value) in zip(TIME_UNITS.items(), lines[first : first + 2], strict=True):
-            fields[name] = _number(value) * unit
-    if any(label.casefold() in _BY_LABEL for label, _ in lines):
-        _read_english(key, lines, words, notes, fields)
-    elif first is not None:
-        _read_by_place(key, lines, first, words, notes, fields)
-    return BindingOptions(**fields)
-
-
 def _number(text: str) -> int:
     if len(text) > 10:  # a DWORD at most; many more digits overflow what takes them
         raise InvalidInputError(f"a time is a number of at most 10 digits, not of {len(text)}")
     return int(text)
-
-
-def _read_english(
-    key: BindingKey, lines: list[tuple[str, str]], words: dict[str, bool], notes: list[str], fields: dict[str, Any]
-) -> None:
-    for label, value in lines:
-        name = label.casefold()
-        if name in ("ctl identifier", "ctl store name"):
-            fields[name.removesuffix(" name").replace(" ", "_").replace("ctl_store", "ctl_store_name")] = _text(value)
-        elif name == _USE_FRESHNESS:
-            fields["use_revocation_freshness_time"] = _boolean(key, label, value, words)
-        elif name == _CACHE_CLIENT_HELLO:
-            fields["cache_client_hello"] = _boolean(key, label, value, words)
-        elif name in _BY_LABEL:
-            switch = _BY_LABEL[name]
-            fields[switch.field] = _boolean(key, label, value, words) != switch.inverted
-        elif value.casefold() in words:
-            notes.append(f"{key}: the option {label!r} is not known and was left out")
-
-
-def _boolean(key: BindingKey, label: str, value: str, words: dict[str, bool]) -> bool:
-    found = words.get(value.casefold())
-    if found is None:
-        raise MalformedDataError(f"{key}: {shown(label)} is {shown(value)}, which means neither on nor off")
-    return found
-
-
-def _read_by_place(
-    key: BindingKey,
-    lines: list[tuple[str, str]],
-    first: int,
-    words: dict[str, bool],
-    notes: list[str],
-    fields: dict[str, Any],
-) -> None:
-    """A translated record: three switches before the two numbers, two texts and two switches after them."""
-    names = ("verify_client_revocation", "cached_client_revocation_only", "check_client_usage")
-    for name, (label, value) in zip(names, lines[:first], strict=False):
-        fields[name] = _boolean(key, label, value, words)
-    rest = lines[first + 2 :]
-    for name, (_, value) in zip(("ctl_identifier", "ctl_store_name"), rest[:2], strict=False):
-        fields[name] = _text(value)
-    for name, (label, value) in zip(
-        ("map_client_certificates", "negotiate_client_certificate"), rest[2:4], strict=False
-    ):
-        fields[name] = _boolean(key, label, value, words)
-    # After that builds differ. By default all of it is off, in at most two words (Disabled, Not Set).
-    tail = [words.get(value.casefold()) for _, value in rest[4:]]
-    if any(verdict is not False for verdict in tail):
-        notes.append(f"{key}: its last {len(tail)} options could not be read in this language; defaults were assumed")
 
 
 def format_listing(records: Iterable[BindingRecord]) -> str:
@@ -306,10 +291,10 @@ def format_listing(records: Iterable[BindingRecord]) -> str:
             ("Ctl Store Name", _written(options.ctl_store_name)),
             *((one.label, _word(options, one, "Enabled", "Disabled")) for one in SWITCHES[3:6]),
             *((one.label, _word(options, one, "Set", "Not Set")) for one in SWITCHES[6:]),
-            ("Enable Caching Client Hello", "Set" if options.cache_client_hello else "Not Set"),
+            (_CACHE_CLIENT_HELLO.label, _word(options, _CACHE_CLIENT_HELLO, "Set", "Not Set")),
         ]
         if options.use_revocation_freshness_time:
-            pairs.append(("Use Revocation Freshness Time", "Enabled"))
+            pairs.append((_USE_FRESHNESS.label, "Enabled"))
         lines += [f"    {name:<28} : {value}" for name, value in pairs]
         lines.append("")
     return "\n".join(lines)

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import timedelta
+from typing import Any
+
+from mlsssl.values import BindingOptions
 
 
 @dataclass(frozen=True, slots=True)
 class Switch:
-    """A parameter that is `enable` or `disable`.
-
-    Attributes:
-        parameter: netsh's word.
-        field: The field of `BindingOptions`.
-        inverted: Whether `enable` means False, as in `disablehttp2=enable`.
-        label: What an English `show sslcert` prints.
-    """
+    """A parameter that is `enable` or `disable`, its field of `BindingOptions`, and its label in an English listing."""
 
     parameter: str
     field: str
-    inverted: bool
+    inverted: bool  # `enable` means False, as in `disablehttp2=enable`
     label: str
 
 
@@ -63,3 +59,13 @@ WITHOUT_PARAMETER: tuple[tuple[str, object], ...] = (
     ("unknown_flags", 0),
     ("unknown_check_modes", 0),
 )
+
+
+def changed_options(options: BindingOptions) -> dict[str, Any]:
+    """What differs from the defaults, by the field's name; times as whole numbers."""
+    default, changed = BindingOptions(), {}
+    for one in fields(options):
+        value = getattr(options, one.name)
+        if value != getattr(default, one.name):
+            changed[one.name] = value // TIME_UNITS[one.name] if one.name in TIME_UNITS else value
+    return changed

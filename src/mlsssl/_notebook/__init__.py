@@ -1,1 +1,1 @@
-"""HTML and SVG for Jupyter: cards, their contents, and timelines, from plain values."""
+"""HTML and SVG for Jupyter: the pieces that cards are made of, and timelines, from plain values."""

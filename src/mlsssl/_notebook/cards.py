@@ -1,4 +1,4 @@
-"""The pieces of a notebook card: tables, bars, trees, signs, as HTML. Everything is escaped; no key comes here.
+"""The pieces of notebook cards: tables, bars, trees, signs, as HTML. Everything is escaped; no key comes here.
 
 A card says everything in words and signs first; colour only repeats it. The colours are of Okabe and Ito's palette,
 which colour-blind people can tell apart, and the bars differ in pattern as well, for printing in black and white.
@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from mlsssl._messages.output import escaped
+from mlsssl.errors import MlssslError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
 Tone = Literal["ok", "soon", "over", "note", "plain"]
 
@@ -23,10 +24,9 @@ class Printer(Protocol):
 
     def text(self, text: str, /) -> object:
         """Write `text`."""
-        ...
 
 
-_SIGNS: dict[Tone, str] = {"ok": "✓", "soon": "▲", "over": "✗", "note": "i", "plain": ""}
+SIGNS: dict[Tone, str] = {"ok": "✓", "soon": "▲", "over": "✗", "note": "i", "plain": ""}
 SEVERITIES: dict[str, Tone] = {"error": "over", "warning": "soon", "notice": "note"}
 """The tone of each severity of a finding, worst first."""
 ROW_LIMIT = 100
@@ -100,13 +100,7 @@ _STYLE = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Validity:
-    """When a certificate is valid, and how much of that is left.
-
-    Attributes:
-        start: Its first second.
-        end: Its last second.
-        at: Now.
-    """
+    """When a certificate is valid, and how much of that is left at a moment."""
 
     start: dt.datetime
     end: dt.datetime
@@ -158,7 +152,43 @@ def _days(duration: dt.timedelta) -> str:
 
 def sign(tone: Tone, text: str) -> str:
     """Text after the sign of its tone: nobody has to see a colour."""
-    return f'<span class="{tone}"><span class="sign">{_SIGNS[tone]}</span> {escaped(text)}</span>'
+    return f'<span class="{tone}"><span class="sign">{SIGNS[tone]}</span> {escaped(text)}</span>'
+
+
+def faint(text: object) -> str:
+    """Text that matters less."""
+    return f'<span class="faint">{escaped(text)}</span>'
+
+
+def second_line(text: str | None) -> str:
+    """Faint text on a line of its own; nothing when there is none."""
+    return f"<br>{faint(text)}" if text else ""
+
+
+def or_why(read: Callable[[], str]) -> str:
+    """What `read` returns, escaped, or why it failed: a certificate that cannot be read has a card all the same."""
+    try:
+        return escaped(read())
+    except MlssslError as error:
+        return sign("over", str(error))
+
+
+def count(number: int, noun: str) -> str:
+    """`1 error`, `2 errors`."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def days_left(end: dt.datetime, renew_from: dt.datetime | None, at: dt.datetime) -> str:
+    """A bar of the days left where the beginning is not known: a full one is a year, or more."""
+    left = end - at
+    tone: Tone = "over" if left < dt.timedelta(0) else "soon" if renew_from and at >= renew_from else "ok"
+    width = 0 if tone == "over" else min(100, max(1, round(100 * left / dt.timedelta(days=365))))
+    return bar(width, tone, Validity(start=min(at, end), end=end, at=at).words)
+
+
+def key_state(words: str | None) -> str:
+    """`usable`, or what is wrong with a private key; nothing when there is none."""
+    return "" if words is None else sign("ok" if words == "usable" else "over", words)
 
 
 def code(text: object, *, whole: bool = False) -> str:
@@ -168,13 +198,13 @@ def code(text: object, *, whole: bool = False) -> str:
 
 
 def card(title: str, *parts: str) -> str:
-    """A whole card.
-
-    Args:
-        title: HTML.
-        *parts: HTML; empty ones are left out.
-    """
+    """A whole card; its title and parts are HTML."""
     return f'<div class="mlsssl"><style>{_STYLE}</style><h4>{title}</h4>{"".join(parts)}</div>'
+
+
+def listing(title: str, noun: str, heads: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) -> str:
+    """A card of one table; its title says how many there are of the noun."""
+    return card(f"{escaped(title)} · {count(len(rows), noun)}", table(heads, rows, empty=empty))
 
 
 def part(heading: str, content: str) -> str:
@@ -208,9 +238,7 @@ def tree(levels: Sequence[str]) -> str:
 
 def level(name: str, role: str, detail: str = "") -> str:
     """One certificate of a tree: its name and role are text, the detail is HTML."""
-    return (
-        f'<strong>{escaped(name)}</strong> <span class="faint">{escaped(role)}</span>{" · " if detail else ""}{detail}'
-    )
+    return f"<strong>{escaped(name)}</strong> {faint(role)}{' · ' if detail else ''}{detail}"
 
 
 def diff(changes: Iterable[tuple[str, str | None, str | None]]) -> str:
@@ -235,10 +263,17 @@ def findings(found: Iterable[Mapping[str, str]]) -> str:
             sign(SEVERITIES[one["severity"]], one["severity"]),
             code(one["code"]),
             escaped(one["where"]),
-            f"{escaped(one['found'])}<br><span class='faint'>expected: {escaped(one['expected'])}</span>",
-            f"{escaped(one['remedy'])}<br><span class='faint'>{escaped(one['standard'])}</span>",
+            f"{escaped(one['found'])}{second_line('expected: ' + one['expected'])}",
+            f"{escaped(one['remedy'])}{second_line(one['standard'])}",
         ]
         for one in found
     ]
     shown = table(("", "code", "where", "found", "remedy"), rows, empty="no finding")
     return f'<div class="findings">{shown}</div>' if rows else ""
+
+
+def finding_line(finding: Mapping[str, str]) -> str:
+    """A finding on one line: its severity, its code, and what was found."""
+    severity = finding["severity"]
+    mark = sign(SEVERITIES[severity], "" if severity == "notice" else severity)
+    return f"{mark} {code(finding['code'])} {faint(finding['found'])}"

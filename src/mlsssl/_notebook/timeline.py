@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from mlsssl._messages.arguments import items_of
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import escaped
-from mlsssl._notebook.cards import Validity, themes
+from mlsssl._notebook.cards import SIGNS, Validity, themes
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import check_moment
 
@@ -43,22 +43,18 @@ class HasValidity(Protocol):
     @property
     def names(self) -> tuple[str, ...]:
         """The names that it is for."""
-        ...
 
     @property
     def subject(self) -> str:
         """The subject as text."""
-        ...
 
     @property
     def not_before(self) -> dt.datetime:
         """The first second of its validity."""
-        ...
 
     @property
     def not_after(self) -> dt.datetime:
         """The last second of its validity."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +123,6 @@ def _row(number: int, name: str, validity: Validity, left: float, right: float) 
     label = escaped(name, limit=60)
     width = max(2.0, right - left)
     tone = validity.tone
-    mark = {"ok": "✓", "soon": "▲", "over": "✗"}[tone]
     detail = f"{name}: {validity.start:%Y-%m-%d} to {validity.end:%Y-%m-%d}, {validity.words}"
     return [
         # An inner picture cuts off what does not fit.
@@ -136,7 +131,7 @@ def _row(number: int, name: str, validity: Validity, left: float, right: float) 
             f'<rect class="{tone}" x="{left:.1f}" y="{y + 6}" width="{width:.1f}" height="16" rx="3">'
             f"<title>{escaped(detail)}</title></rect>"
         ),
-        f'<text class="{tone}" x="{_WIDTH - _RIGHT + 10}" y="{y + 18}">{mark} {escaped(validity.words)}</text>',
+        f'<text class="{tone}" x="{_WIDTH - _RIGHT + 10}" y="{y + 18}">{SIGNS[tone]} {escaped(validity.words)}</text>',
     ]
 
 

@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from hypothesis import strategies as st
 
-from mlsssl._issue.keys import KeyType
 from mlsssl._strategies import small_keys
 from mlsssl._strategies.chain import FAULTS, Chain, draft, finish
 from mlsssl._strategies.common import CLOCK, check_clock, check_range, integers, or_default, sampled, subset
 from mlsssl.authority import CertificateAuthority
+from mlsssl.values import KeyType
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -240,6 +240,16 @@ def _with(
     return change
 
 
+def _set(**attributes: object) -> Callable[[Draft], None]:
+    """Set these attributes of the draft itself."""
+
+    def change(plan: Draft) -> None:
+        for name, value in attributes.items():
+            setattr(plan, name, value)
+
+    return change
+
+
 def _san(plan: Draft, *names: x509.GeneralName) -> None:
     plan.leaf.extensions["san"] = (x509.SubjectAlternativeName(names), plan.leaf.subject == x509.Name([]))
 
@@ -262,10 +272,6 @@ def _not_yet_valid(plan: Draft) -> None:
 
 def _too_long(plan: Draft) -> None:
     plan.leaf.not_after = plan.leaf.not_before + 826 * DAY
-
-
-def _name_mismatch(plan: Draft) -> None:
-    plan.host = "another-host.test"
 
 
 def _common_name_only(plan: Draft) -> None:
@@ -291,14 +297,6 @@ def _aki(plan: Draft) -> None:
     plan.leaf.extensions["aki"] = (x509.AuthorityKeyIdentifier.from_issuer_public_key(stranger), False)
 
 
-def _left_out(plan: Draft) -> None:
-    plan.left_out = 1
-
-
-def _stranger_trusted(plan: Draft) -> None:
-    plan.trust_stranger = True
-
-
 def _constraints(plan: Draft) -> None:
     forbidden = x509.NameConstraints(None, [parse_subtree("forbidden.test")])
     plan.levels[1].extensions["constraints"] = (forbidden, True)
@@ -320,13 +318,7 @@ def _leaf_key(plan: Draft, key: PrivateKey) -> None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One way to be wrong.
-
-    Attributes:
-        change: What it does to a draft that is right.
-        authorities: How many authorities the chain must have for it.
-        also: Codes of errors that follow from it.
-    """
+    """One way to be wrong: how it changes a draft that is right, how many authorities it needs, what else follows."""
 
     change: Callable[[Draft], None]
     authorities: int = 1
@@ -337,9 +329,9 @@ _UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1
 FAULTS: dict[str, Fault] = {
     "expired": Fault(change=_expired),
     "not-yet-valid": Fault(change=_not_yet_valid),
-    "name-mismatch": Fault(change=_name_mismatch),
-    "root-not-trusted": Fault(change=_stranger_trusted),
-    "issuer-not-found": Fault(change=_left_out, authorities=2),
+    "name-mismatch": Fault(change=_set(host="another-host.test")),
+    "root-not-trusted": Fault(change=_set(trust_stranger=True)),
+    "issuer-not-found": Fault(change=_set(left_out=1), authorities=2),
     "signature-invalid": Fault(change=_signature),
     "signature-hash": Fault(change=_sha1),
     "validity-too-long": Fault(change=_too_long),

@@ -63,10 +63,7 @@ def _kept_sampled(choices: tuple[Any, ...]) -> SearchStrategy[Any]:
     return st.sampled_from(choices)
 
 
-@functools.lru_cache(256)
-def integers(low: int, high: int) -> SearchStrategy[int]:
-    """`hypothesis.strategies.integers`."""
-    return st.integers(low, high)
-
+integers = functools.lru_cache(256)(st.integers)
+"""`hypothesis.strategies.integers`."""
 
 BOOLEANS = st.booleans()

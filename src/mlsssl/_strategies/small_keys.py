@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 if TYPE_CHECKING:
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._issue.keys import KeyType
+    from mlsssl.values import KeyType
 
 EC_KEYS = 255
 """How many keys of each curve there are: more than any test tells apart, few enough to make each only once."""

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING
 
 from mlsssl._messages.foreign_text import printable, shown
-from mlsssl._messages.output import as_dict, to_json
+from mlsssl._messages.output import as_dict, escaped, to_json
 from mlsssl.errors import InvalidInputError, ValidationError
 
 if TYPE_CHECKING:
@@ -248,16 +248,23 @@ class Report:
 
     def _repr_html_(self) -> str:
         """A card for notebooks: nothing from a certificate reaches the page unescaped."""
-        from mlsssl._notebook.views import report_card
+        from mlsssl._notebook.cards import SEVERITIES, card, code, count, findings, level, part, sign, tree
 
-        return report_card(
-            subject=self.subject,
-            host=self.host,
-            profile=self.profile,
-            at=self.at,
-            trusted=self.trusted,
-            path=[(step.subject, step.role) for step in self.path],
-            findings=[finding.to_dict() for finding in self.findings],
-            attempts=self.attempts,
-            silenced=[(one.finding.code, one.reason) for one in self.silenced],
+        severities = [finding.severity.value for finding in self.findings]
+        counts = ", ".join(count(severities.count(word), word) for word in SEVERITIES if word in severities)
+        verdict = sign("over", "not ok") if "error" in severities else sign("ok", "ok")
+        about = f" for {escaped(self.host)}" if self.host is not None else ""
+        root = sign("ok", "trusted") if self.trusted else sign("over", "not trusted")
+        steps = [
+            level(step.subject, step.role, "" if number else root) for number, step in enumerate(reversed(self.path))
+        ]
+        silenced = [f"<p>{code(one.finding.code)} {escaped(one.reason)}</p>" for one in self.silenced]
+        return card(
+            f"{verdict} {escaped(self.subject or 'certificate')}{about}",
+            f'<p class="faint">profile {escaped(self.profile)}, at {self.at:%Y-%m-%d %H:%M} UTC: '
+            f"{counts or 'no finding'}</p>",
+            part("path", tree(steps)),
+            part("findings", findings([finding.to_dict() for finding in self.findings])),
+            part("ways that were tried", "".join(f"<p>{escaped(attempt)}</p>" for attempt in self.attempts)),
+            part("silenced", "".join(silenced)),
         )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from datetime import datetime, timezone
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, get_args
 
 from cryptography import x509
 
@@ -24,7 +24,7 @@ from mlsssl._validator.revocation import check_pointers, check_revocation
 from mlsssl._validator.rules import check_code
 from mlsssl._validator.served import Served, check_served
 from mlsssl.errors import InvalidInputError
-from mlsssl.values import check_moment
+from mlsssl.values import Strictness, check_moment
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -89,7 +89,7 @@ def validate(
     expect_key: bool = True,
     profile: str | Profile = "private",
     crls: Sequence[x509.CertificateRevocationList] = (),
-    revocation: Literal["soft", "hard"] = "soft",
+    revocation: Strictness = "soft",
     facts: ServerFacts | None = None,
     served: Served | None = None,
     silence: Mapping[str, str] | None = None,
@@ -175,9 +175,9 @@ def check_crls(crls: Iterable[x509.CertificateRevocationList]) -> tuple[x509.Cer
     return tuple(check_type(one, x509.CertificateRevocationList, expected) for one in items_of(crls, expected))
 
 
-def check_strictness(revocation: Literal["soft", "hard"]) -> Literal["soft", "hard"]:
+def check_strictness(revocation: Strictness) -> Strictness:
     """How strict; `InvalidInputError` for something else."""
-    if revocation not in ("soft", "hard"):
+    if revocation not in get_args(Strictness):
         raise InvalidInputError(f"revocation is 'soft' or 'hard', not {shown(revocation)}")
     return revocation
 

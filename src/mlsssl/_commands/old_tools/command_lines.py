@@ -18,28 +18,19 @@ if TYPE_CHECKING:
 
 
 class AskPassword(Protocol):
-    """Where passwords come from: a prompt, the environment, a file, standard input."""
+    """Gives the password for a purpose, or None for "no password"; `new` ones are asked for twice."""
 
-    def __call__(self, purpose: str, *, new: bool) -> str | None:
-        """The password for this purpose; `new` ones are asked for twice. None is "no password"."""
-        ...
+    def __call__(self, purpose: str, *, new: bool) -> str | None: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Context:
-    """What an old command works with.
+    """What an old command works with."""
 
-    Attributes:
-        machine: Whose stores and bindings are meant; this computer's when None.
-        ask_password: Asked for each file that is encrypted or that is to be.
-        out: Takes the lines to print.
-        explain_only: Print the modern call instead of doing anything.
-    """
-
-    machine: Machine | None
+    machine: Machine | None  # None for this computer's
     ask_password: AskPassword
     out: Callable[[str], object]
-    explain_only: bool = False
+    explain_only: bool = False  # print the modern call and do nothing else
 
     def pvk_password(self, path: str | Path, data: bytes) -> str | None:
         """Ask for a key file's password if that says openly that it is encrypted; of all formats PVK alone does."""
@@ -57,27 +48,16 @@ class Context:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """An option of an old command.
+    """An option of an old command."""
 
-    Attributes:
-        value: What its value is called in messages, or None when it takes none.
-        words: The words that it can be, in lower case; it is taken without regard to case. None for anything.
-        refused: Why it cannot be honoured, or None when it can.
-    """
-
-    value: str | None = None
-    words: tuple[str, ...] | None = None
-    refused: str | None = None
+    value: str | None = None  # what its value is called in messages; None when it takes none
+    words: tuple[str, ...] | None = None  # all that it can be, in lower case; it is taken without regard to case
+    refused: str | None = None  # why it cannot be honoured
 
 
 @dataclass(slots=True)
 class Parsed:
-    """A command line taken apart.
-
-    Attributes:
-        options: Values by option name without its dash; True where an option takes none.
-        operands: Everything that is no option.
-    """
+    """A command line taken apart: values by option name, or True where it takes none; and all that is no option."""
 
     options: dict[str, str | bool] = field(default_factory=dict)
     operands: list[str] = field(default_factory=list)
@@ -97,17 +77,8 @@ def parse_options(
 ) -> Parsed:
     """Take a command line apart as Windows' old tools do: `-opt value` or `/opt value`, without regard to case.
 
-    Typographic dashes and quotes of pasted lines are understood. A word that starts with a slash is an option only
-    when there is one of that name, for paths may start so as well.
-
-    Args:
-        program: Its name, for messages.
-        words: Without the program's name.
-        known: Its options.
-        raw: Options whose value is taken as it is: passwords.
-
-    Raises:
-        InvalidInputError: an unknown option, one given twice, one without its value, or one that cannot be honoured.
+    Typographic dashes and quotes of pasted lines are understood, but in the values of `raw` options: passwords. A word
+    that starts with a slash is an option only when there is one of that name, for paths may start so as well.
     """
     parsed = Parsed()
     queue = list(words)

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._formats.rsa_blobs import KeySpec
-    from mlsssl._issue.keys import KeyType
+    from mlsssl.values import KeyType
 
 _SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
 _CONTAINER = "the private key would lie in a named container of a provider; use -sv FILE.pvk, or -ss STORE"
@@ -124,19 +124,7 @@ class Request:
 
 
 def run(argv: Sequence[str], context: Context) -> int:
-    """Run a MakeCert command line.
-
-    Args:
-        argv: The words after `makecert`.
-        context: The machine whose stores `-ss` and `-is` mean, where passwords come from, and where lines go.
-
-    Returns:
-        0.
-
-    Raises:
-        InvalidInputError: an option that is unknown, impossible or cannot be honoured; the message names it.
-        MlssslError: whatever reading, issuing and writing can raise.
-    """
+    """Run the words after `makecert`; `InvalidInputError` names an option that cannot be honoured."""
     out = context.out
     parsed = parse_options("makecert", argv, OPTIONS)
     if parsed.flag("?") or parsed.flag("!"):

@@ -19,19 +19,7 @@ _DONE = {"add": "added", "update": "updated", "delete": "deleted"}
 
 
 def run(argv: Sequence[str], context: Context) -> int:
-    """Run a command line of `netsh http add | update | delete | show sslcert`.
-
-    Args:
-        argv: The words after `netsh`; `http` may be missing.
-        context: The machine whose bindings are meant, and where lines go.
-
-    Returns:
-        0.
-
-    Raises:
-        MalformedDataError: it is no such command; the message names the parameter.
-        BindingError: as `Binding.add`, `update` and `remove` raise them.
-    """
+    """Run the words after `netsh` of `netsh http add | update | delete | show sslcert`; `http` may be missing."""
     command = read_command(argv)
     if context.explain_only:
         return _explain(command, context)

@@ -26,23 +26,7 @@ OPTIONS: dict[str, Option] = {
 
 
 def run(argv: Sequence[str], context: Context) -> int:
-    """Run a Pvk2Pfx command line.
-
-    As with the old tool, the .pfx gets the password of the .pvk unless `-po` gives another.
-
-    Args:
-        argv: The words after `pvk2pfx`.
-        context: Asked for the .pvk's password when it is encrypted and `-pi` is missing, and for a new one when there
-            is none to take over.
-
-    Returns:
-        0.
-
-    Raises:
-        InvalidInputError: an option that is unknown or missing.
-        ExistsError: the .pfx is there, and `-f` is not given.
-        MlssslError: whatever reading and writing can raise.
-    """
+    """Run the words after `pvk2pfx`; as with the old tool, the .pfx gets the .pvk's password by default."""
     out = context.out
     parsed = parse_options("pvk2pfx", argv, OPTIONS, raw=frozenset({"pi", "po"}))
     if parsed.flag("?"):
