@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl._changes import recovery
 from mlsssl._deploy import preflight
-from mlsssl._machine import find
+from mlsssl._machine import stores
 from mlsssl._machine.authorities import read_authorities_if_crls
 from mlsssl._messages.output import as_dict, escaped, plain_table, to_json
 from mlsssl._select.ports import HasPort, port_of
@@ -233,7 +233,7 @@ class _Look:
         findings = [*preflight.about_precedence(record.key, others)]
         stored = None
         if record.thumbprint is not None:
-            stored = find.certificate(self.port, record.store, record.thumbprint)
+            stored = stores.certificate(self.port, record.store, record.thumbprint)
             findings += (
                 machine_finding(one.cause.value, str(record.key), one.found, remedy=one.remedy)
                 for one in binding_of(record, self.machine).diagnose()
@@ -278,7 +278,7 @@ class _Look:
                 entries = [entry for entry in store if entry.key is not None and entry.thumbprint not in bound]
             for entry in sorted(entries, key=lambda one: one.certificate.not_after):
                 row = AuditRow(key=None, app_id=None, owner=None, thumbprint=entry.thumbprint, store=entry.store_name)
-                yield self._row(row, find.certificate(self.port, entry.store_name, entry.thumbprint), [])
+                yield self._row(row, stores.certificate(self.port, entry.store_name, entry.thumbprint), [])
 
     def _row(self, row: AuditRow, stored: StoreRecord | None, findings: list[Finding]) -> AuditRow:
         if stored is None:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from mlsssl._changes import recovery
-from mlsssl._machine import find
+from mlsssl._machine import stores
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_type
 from mlsssl._messages.foreign_text import shown
@@ -124,7 +124,7 @@ class Binding:
         """The certificate, read from the store it is said to be in; None when it is not there, and for CCS."""
         if self.thumbprint is None:
             return None
-        found = find.certificate(port_of(self._machine), self.record.store, self.thumbprint)
+        found = stores.certificate(port_of(self._machine), self.record.store, self.thumbprint)
         return None if found is None else Certificate.from_der(found.certificate)
 
     # -- reading ------------------------------------------------------------------------------------------------

@@ -183,7 +183,7 @@ class EmbeddedMachine(Machine):
         Raises:
             InvalidInputError: a name that is none, or that is taken, or a service it needs that is not there.
         """
-        self._port.define_service(name, depends_on=depends_on, running=running)
+        self._port.services.define(name, depends_on=depends_on, running=running)
 
 
 class WindowsMachine(Machine):

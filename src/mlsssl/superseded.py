@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from mlsssl._changes import recovery
 from mlsssl._changes.record import Change
 from mlsssl._changes.superseded import SupersededFile
-from mlsssl._machine import find
+from mlsssl._machine import stores
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import as_dict, to_json
 from mlsssl._select.ports import HasPort, port_of
@@ -213,7 +213,7 @@ def _find_newer(port: MachinePort, thumbprint: Thumbprint) -> tuple[StoreRecord 
     unread: dict[str, MlssslError] = {}
     for name in port.store_names("LocalMachine"):
         try:
-            found = find.certificate(port, name, thumbprint)
+            found = stores.certificate(port, name, thumbprint)
         except MlssslError as error:
             unread[name] = error
             continue

@@ -183,8 +183,8 @@ def _serving(machine: Machine) -> None:
     """Bound, with a service that runs and one that needs it."""
     SCENARIOS[1].prepare(machine)
     assert isinstance(machine.port, EmbeddedPort)
-    machine.port.define_service("Base", running=True)
-    machine.port.define_service("Maps", depends_on=["Base"], running=True)
+    machine.port.services.define("Base", running=True)
+    machine.port.services.define("Maps", depends_on=["Base"], running=True)
 
 
 def _deploy_and_restart(machine: Machine) -> None:

@@ -924,7 +924,7 @@ def test_a_service_that_does_not_start_again_is_told_to_a_person(
     ca: CertificateAuthority, machine: EmbeddedMachine
 ) -> None:
     """The binding is taken back, and the report names the service."""
-    machine._port.define_service("Maps", running=True, start_error=5)
+    machine._port.services.define("Maps", running=True, start_error=5)
     with pytest.raises(DeploymentError) as caught:
         deploy(KEY, ca.issue("a.test"), machine=machine, restart=["Maps"])
     assert isinstance(caught.value.__cause__, ServiceError)

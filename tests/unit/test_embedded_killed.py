@@ -78,10 +78,13 @@ def run_and_kill(machine: Path, work: Path, start: int, seconds: float) -> list[
         text=True,
     )
     assert child.stdout is not None
-    first = child.stdout.readline()
-    time.sleep(seconds)
-    child.kill()
-    rest, errors = child.communicate()
+    assert child.stderr is not None
+    with child:
+        first = child.stdout.readline()
+        time.sleep(seconds)
+        child.kill()
+        # Not `communicate`, which passes over what `readline` has read ahead.
+        rest, errors = child.stdout.read(), child.stderr.read()
     assert first, errors
     assert "Traceback" not in errors
     # A line that the kill cut short was not said.

@@ -207,9 +207,9 @@ def test_an_error_inside_a_lock_comes_out_and_frees_it(machine: EmbeddedPort) ->
 
 def test_services_start_what_they_need_and_stop_in_order(machine: EmbeddedPort) -> None:
     """Dependents are listed as they must be stopped: nobody before those that need it."""
-    machine.define_service("Base")
-    machine.define_service("Middle", depends_on=["base"])
-    machine.define_service("Top", depends_on=["Middle", "Base"])
+    machine.services.define("Base")
+    machine.services.define("Middle", depends_on=["base"])
+    machine.services.define("Top", depends_on=["Middle", "Base"])
     services = machine.services
     assert services.names() == ["Base", "Middle", "Top"]
     assert services.query("TOP").state is ServiceState.STOPPED
@@ -228,7 +228,7 @@ def test_services_start_what_they_need_and_stop_in_order(machine: EmbeddedPort) 
 
 def test_states_are_kept_in_the_file(machine: EmbeddedPort) -> None:
     """Another process sees them."""
-    machine.define_service("Web", running=True)
+    machine.services.define("Web", running=True)
     other = EmbeddedPort(machine.path)
     assert other.services.query("Web").state is ServiceState.RUNNING
     assert other.services.query("Web").accepts_stop
@@ -278,14 +278,14 @@ def test_a_service_can_fail_to_start(machine: EmbeddedPort) -> None:
 
 def test_services_are_defined_once_and_on_what_is_there(machine: EmbeddedPort) -> None:
     """And deleted only when nobody needs them."""
-    machine.define_service("Web")
+    machine.services.define("Web")
     with pytest.raises(ExistsError):
-        machine.define_service("web")
+        machine.services.define("web")
     with pytest.raises(ServiceNotFoundError, match="1060") as caught:
-        machine.define_service("Other", depends_on=["nosuch"])
+        machine.services.define("Other", depends_on=["nosuch"])
     assert caught.value.service == "nosuch"
     assert machine.services.names() == ["Web"]
-    machine.define_service("Other", depends_on=["Web"])
+    machine.services.define("Other", depends_on=["Web"])
     with pytest.raises(ServiceError, match="needed by Other"):
         machine.services.delete("Web")
     machine.services.delete("Other")
@@ -297,7 +297,7 @@ def test_services_are_defined_once_and_on_what_is_there(machine: EmbeddedPort) -
 @pytest.mark.parametrize("name", ["", "a/b", "a\\b", "x" * 257, "\ud800"])
 def test_a_name_that_no_service_can_have_is_refused(machine: EmbeddedPort, name: str) -> None:
     """By every call."""
-    for call in (machine.services.query, machine.services.request_start, machine.define_service):
+    for call in (machine.services.query, machine.services.request_start, machine.services.define):
         with pytest.raises(InvalidInputError):
             call(name)
 

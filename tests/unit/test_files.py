@@ -14,8 +14,7 @@ import pytest
 from mlsssl import Certificate, CertificateAuthority
 from mlsssl._machine import files, private_files
 from mlsssl._machine.files import path_of, write
-from mlsssl._machine.locks import lock
-from mlsssl._machine.private_files import append_private, check_private, private_folder, read_private
+from mlsssl._machine.private_files import append_private, check_private, lock, private_folder, read_private
 from mlsssl.errors import (
     AccessDeniedError,
     InvalidInputError,

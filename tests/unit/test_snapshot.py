@@ -78,7 +78,7 @@ def test_a_deployment_stays_in_few_modules(ca: CertificateAuthority, tmp_path: P
         with modules_entered() as entered:
             deploy(KEY, certificate, machine=machine)
     assert "deployment.py" in entered
-    assert len(entered) <= 47, sorted(entered)
+    assert len(entered) <= 41, sorted(entered)  # 40, and the listener when another test has loaded it
 
 
 def test_a_renewal_of_what_is_due_reads_little(ca: CertificateAuthority, tmp_path: Path) -> None:

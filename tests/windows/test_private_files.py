@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlsssl._machine import files, locks, private_files, rights
+from mlsssl._machine import files, private_files, rights
 from mlsssl.errors import AccessDeniedError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def test_what_is_added_to_and_locked_is_closed_to_others(tmp_path: Path) -> None
     for _ in range(2):
         private_files.append_private(folder / "log", b"line\n")
     assert private_files.read_private(folder / "log") == b"line\nline\n"
-    with locks.lock(folder / "lock", timeout=1):
+    with private_files.lock(folder / "lock", timeout=1):
         pass
     assert not open_to_others(folder / "log")
     assert not open_to_others(folder / "lock")
@@ -176,7 +176,7 @@ def test_a_file_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.
     files.write(path, b"", private=True)
 
     def lock() -> None:
-        with locks.lock(path, timeout=1):
+        with private_files.lock(path, timeout=1):
             pass
 
     monkeypatch.setattr(rights, "owner_of", lambda *_: owner)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from made_certificates import Made, make, shared_key
 from mlsssl._fakes.computer import CURRENT_USER, LOCAL_MACHINE, Computer, FakeKey, FakeStore, ProvInfo
 from mlsssl._fakes.dlls import FakeDlls
-from mlsssl._machine import locks, private_files
+from mlsssl._machine import private_files
 from mlsssl._machine.ports import Cause
 from mlsssl._native.cdata import NULL, text_at
 from mlsssl._windows.keys import pending as pending_module
@@ -105,7 +105,7 @@ def test_a_busy_lock_is_waited_for_and_then_told(
     """Somebody else adds: our error, not a time-out of Python's."""
     monkeypatch.setattr(pending_module, "LOCK_TIMEOUT", 0.05)
     store = my(machine)
-    with locks.lock(tmp_path / "keys.lock", timeout=1), pytest.raises(StoreError, match="another process"):
+    with private_files.lock(tmp_path / "keys.lock", timeout=1), pytest.raises(StoreError, match="another process"):
         add(store, ONE)
     assert add(store, ONE).key is not None
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from mlsssl._changes import audit_log
 from mlsssl._changes.record import Change, ChangeRecords
 from mlsssl._formats import pem
-from mlsssl._machine import find
+from mlsssl._machine import stores
 from mlsssl._machine.ports import refuse_ccs_options
 from mlsssl._messages.foreign_text import clean_logger
 from mlsssl.errors import AccessDeniedError, BindingError, BindingNotFoundError, MalformedDataError, MlssslError
@@ -264,14 +264,14 @@ def take_back(port: MachinePort, change: Change, *, say: Callable[[str], None]) 
 def _set_mark(
     port: MachinePort, store: str, thumbprint: Thumbprint, *, expected: Thumbprint | None, wanted: Thumbprint | None
 ) -> None:
-    with find.opened(port, store, write=True) as found:
+    with stores.opened(port, store, write=True) as found:
         record = found.find(thumbprint) if found is not None else None
         if found is not None and record is not None and record.renewed_by == expected != wanted:
             found.set_renewed_by(thumbprint, wanted)
 
 
 def _take_back_addition(port: MachinePort, change: Change, addition: Addition, say: Callable[[str], None]) -> None:
-    with find.opened(port, addition.store, write=True) as store:
+    with stores.opened(port, addition.store, write=True) as store:
         record = store.find(addition.thumbprint) if store is not None else None
         if store is None or (record is None and addition.certificate is None):
             return
@@ -313,7 +313,7 @@ def _user_of(port: MachinePort, change: Change, addition: Addition, record: Stor
         assert binding.thumbprint is not None
         if binding.thumbprint in change.bound:
             continue
-        served = find.certificate(port, binding.store, binding.thumbprint)
+        served = stores.certificate(port, binding.store, binding.thumbprint)
         if served is not None and _issuer(served) == subject:
             return f"it issued the certificate of {binding.key}"
     return None

@@ -14,7 +14,7 @@ from mlsssl._changes.record import Addition, Change, Mark, Was
 from mlsssl._changes.superseded import Superseded, SupersededFile
 from mlsssl._deploy import preflight
 from mlsssl._deploy.apply import Task, is_standard, look, run
-from mlsssl._machine import find
+from mlsssl._machine import stores
 from mlsssl._machine.authorities import read_authorities_if_crls
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.foreign_text import printable
@@ -241,7 +241,7 @@ class Snapshot:
     def _store(self, name: str) -> StorePort | None:
         key = name.casefold()
         if key not in self._opened:
-            self._opened[key] = self._closing.enter_context(find.opened(self._port, name))
+            self._opened[key] = self._closing.enter_context(stores.opened(self._port, name))
         return self._opened[key]
 
 

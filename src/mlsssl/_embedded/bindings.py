@@ -7,7 +7,9 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mlsssl._embedded.diagnosis import diagnose
+from mlsssl._embedded.database import folded
+from mlsssl._embedded.stores import KEY_COLUMNS, KEY_KINDS, key_state
+from mlsssl._machine.diagnosis import about_key, about_place
 from mlsssl._machine.ports import BindingRecord, refuse_ccs_options, sort_key
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import (
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection
 
     from mlsssl._embedded.database import Database, Row, Value
+    from mlsssl._machine.ports import Diagnosis
     from mlsssl.values import BindingKey
 
 _COLUMNS = (
@@ -42,23 +45,12 @@ _COLUMNS = (
 
 
 class EmbeddedBindings:
-    """A `BindingsPort` over the file.
-
-    Args:
-        database: The file.
-        atomic_update: False imitates Server 2016, which has no HttpUpdateServiceConfiguration.
-        families: Those that this machine knows; Windows 7 knew IP_PORT only.
-    """
+    """A `BindingsPort` over the file; `atomic_update` and `families` as for `EmbeddedPort`."""
 
     def __init__(self, database: Database, *, atomic_update: bool, families: Collection[BindingFamily]) -> None:
         self._database = database
-        self._atomic_update = atomic_update
+        self.atomic_update = atomic_update
         self._families = tuple(family for family in BindingFamily if family in families)
-
-    @property
-    def atomic_update(self) -> bool:
-        """Whether `update` exists here."""
-        return self._atomic_update
 
     def supports(self, family: BindingFamily) -> bool:
         """Whether this machine knows the family."""
@@ -90,11 +82,7 @@ class EmbeddedBindings:
                 raise BindingExistsError(
                     f"{record.key} is bound already (183, ERROR_ALREADY_EXISTS); update it, or remove it first"
                 )
-            self._check_certificate(record)
-            self._database.query(
-                f"INSERT INTO bindings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-                row,
-            )
+            self._put("INSERT", record, row)
 
     def try_out(self, record: BindingRecord) -> None:
         """What `add` would say; see `BindingsPort.try_out`."""
@@ -108,18 +96,14 @@ class EmbeddedBindings:
 
     def update(self, record: BindingRecord) -> None:
         """Replace the whole record; see `BindingsPort.update`."""
-        if not self._atomic_update:
+        if not self.atomic_update:
             raise UnsupportedError("this machine has no HttpUpdateServiceConfiguration; remove the binding and add it")
         with self._database.transaction():
             record = replace(record, key=self._as_stored(record.key))
             row = self._checked_row(record)
             if not self._is_bound(record.key):
                 raise _not_bound(record.key)
-            self._check_certificate(record)
-            self._database.query(
-                f"INSERT OR REPLACE INTO bindings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608
-                row,
-            )
+            self._put("INSERT OR REPLACE", record, row)
 
     def remove(self, key: BindingKey) -> None:
         """Remove; see `BindingsPort.remove`."""
@@ -167,6 +151,13 @@ class EmbeddedBindings:
             options.timeout_milliseconds,
             options.ctl_identifier,
             options.ctl_store_name,
+        )
+
+    def _put(self, how: str, record: BindingRecord, row: tuple[Value, ...]) -> None:
+        self._check_certificate(record)
+        self._database.query(
+            f"{how} INTO bindings ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            row,
         )
 
     def _check_certificate(self, record: BindingRecord) -> None:
@@ -229,3 +220,31 @@ def _key(family: BindingFamily, host: str, port: int) -> BindingKey:
     if family is BindingFamily.SCOPED_CCS:
         return ScopedCcs.as_stored(host, port)
     return CcsPort(port)
+
+
+def diagnose(database: Database, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
+    """Every cause of 1312 that holds, likeliest first; empty when HTTP.sys can use the certificate.
+
+    Two lookups by index; callers that want one consistent look hold a transaction.
+    """
+    rows = database.query(
+        f"SELECT location, name, folded, {KEY_COLUMNS}"  # noqa: S608
+        " FROM certificates JOIN stores ON stores.id = store LEFT JOIN keys USING (container)"
+        " WHERE thumbprint = ? ORDER BY location DESC, name",
+        (bytes(thumbprint),),
+        columns="ttt" + KEY_KINDS,
+    )
+    wanted = folded(store_name)
+    for location, _, compared, *key_row in rows:
+        if location == "LocalMachine" and compared == wanted:
+            key = key_state(tuple(key_row), location)
+            if key is not None and key.usable and key.machine_keyset:
+                return ()
+            return about_key(
+                container=None if key is None else key.container,
+                key_exists=key_row[2] is not None,
+                persisted=bool(key_row[6]),
+                machine_keyset=bool(key_row[3]),
+                matches=key_row[5] == key_row[0],
+            )
+    return about_place([(location, name) for location, name, *_ in rows], store_name)

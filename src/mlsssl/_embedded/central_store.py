@@ -35,11 +35,7 @@ class CentralStore:
     password: str | None = field(default=None, repr=False)
 
     def find(self, host: str) -> Path | None:
-        """The file for a host name: its own, or the one of its wildcard; None when there is neither.
-
-        Args:
-            host: As the client sent it; whatever is no host name is not found.
-        """
+        """The file for a host name as a client sent it: its own, or its wildcard's; None when there is neither."""
         try:
             # A host name has letters, digits, hyphens, underscores and dots only: it leads out of no folder.
             name = HostnamePort(host, 443).host
@@ -54,12 +50,7 @@ class CentralStore:
         return None
 
     def load(self, path: Path) -> Identity:
-        """Read one file.
-
-        Raises:
-            WrongPasswordError, MalformedDataError: as `load_pfx`; also when it holds no certificate with its key.
-            NotFoundError, AccessDeniedError, InvalidInputError: the file cannot be read.
-        """
+        """Read one file; errors as `load_pfx` and `files.read`, `MalformedDataError` without certificate or key."""
         loaded = load_pfx(files.read(path), self.password)
         if loaded.certificate is None or loaded.private_key is None:
             raise MalformedDataError(f"{path} holds no certificate with its private key")
@@ -82,12 +73,7 @@ def read_central_store(database: Database) -> CentralStore | None:
 
 
 def write_central_store(database: Database, store: CentralStore | None) -> None:
-    """Set or clear it. The password is kept in the machine's file, which only its owner may read.
-
-    Raises:
-        NotFoundError: there is no such folder.
-        InvalidInputError: the path or the password cannot be kept.
-    """
+    """Set or clear it; errors as `EmbeddedMachine.set_central_store`."""
     values: list[tuple[str, str]] = []
     if store is not None:
         folder = files.absolute(store.folder)
@@ -96,11 +82,6 @@ def write_central_store(database: Database, store: CentralStore | None) -> None:
         values.append((_FOLDER, str(folder)))
         if store.password is not None:
             values.append((_PASSWORD, store.password))
-    try:
-        for _, value in values:
-            value.encode()
-    except UnicodeEncodeError:
-        raise InvalidInputError("the folder's name and the password must be text without lone surrogates") from None
     with database.transaction():
         database.query("DELETE FROM settings WHERE name IN (?, ?)", (_FOLDER, _PASSWORD))
         for setting in values:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlsssl._embedded.digests import issuer_digest, subject_digest
+from mlsssl._embedded.stores import issuer_digest, subject_digest
 from mlsssl._formats import foreign
 from mlsssl._formats.pem import readable
 
@@ -24,11 +24,8 @@ def build_chain(
     """The leaf and its issuers, each certified by the next, without the root.
 
     A self-signed certificate ends the chain without being sent, as Schannel does it (RFC 8446 section 4.4.2 allows
-    leaving it out). Where several issuers fit, the one that is valid longest is taken.
-
-    Args:
-        leaf: The first one.
-        candidates: Gives, for a certificate, those that may have issued it.
+    leaving it out). Where several `candidates`, as they are given for a certificate, have issued it, the one that is
+    valid longest is taken.
     """
     chain = [leaf]
     while len(chain) < _LIMIT and not _names_itself(chain[-1]):

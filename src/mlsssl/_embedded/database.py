@@ -70,7 +70,7 @@ class Database:
         self._on_statement = on_statement
         self._lock = threading.RLock()
         self._in_transaction = False
-        self._closed = False
+        self.closed = False
         with self._lock:
             self._opened()
         _databases.add(self)
@@ -87,8 +87,8 @@ class Database:
 
         Raises:
             MalformedDataError: the file is damaged; or a column holds something else.
-            AccessDeniedError, StoreError: as the class says.
-            ClosedError: the machine was closed.
+            InvalidInputError: a parameter is a text that is no Unicode.
+            AccessDeniedError, StoreError, ClosedError: as the class says, or the machine was closed.
         """
         with self._lock:
             connection = self._opened()
@@ -96,6 +96,8 @@ class Database:
                 if self._on_statement is not None:
                     self._on_statement(statement)
                 rows = connection.execute(statement, parameters).fetchall()
+            except UnicodeEncodeError:  # whose message would show the text, which may be a password
+                raise InvalidInputError("a text that is to be kept holds half a character (a lone surrogate)") from None
             except _FAILURES as error:
                 raise self._translated(error) from None
         kinds = tuple(_KINDS[letter] for letter in columns)
@@ -137,15 +139,10 @@ class Database:
         row = self.query_one("PRAGMA data_version")
         return int(row[0]) if row else 0
 
-    @property
-    def closed(self) -> bool:
-        """Whether `close` was called."""
-        return self._closed
-
     def close(self) -> None:
         """Close the file; idempotent."""
         with self._lock:
-            self._closed = True
+            self.closed = True
             self._disconnect()
         _databases.discard(self)
 
@@ -159,7 +156,7 @@ class Database:
                 pass
 
     def _opened(self) -> sqlite3.Connection:
-        if self._closed:
+        if self.closed:
             raise ClosedError(f"the machine at {self.path} was closed")
         if self._connection is None:
             if self._in_transaction:
@@ -236,18 +233,33 @@ class Database:
         return int(version)
 
     def _translated(self, error: sqlite3.Error | UnicodeDecodeError) -> MlssslError:
-        return _translate(error, self.path, self._busy_timeout)
+        if isinstance(error, UnicodeDecodeError) or "Could not decode" in str(error):
+            # Python's sqlite3 shows the text that it could not decode, which may be a password.
+            return MalformedDataError(
+                f"{self.path} is not a machine of mlsssl, or it is damaged: a text in it is no UTF-8"
+            )
+        code = _code(error)
+        if code in _BUSY:
+            return StoreError(
+                f"{self.path} has been locked by another process for {self._busy_timeout:g} seconds; try again later"
+            )
+        if code in _FORBIDDEN or (code == 14 and not os.access(self.path.parent, os.W_OK)):
+            return AccessDeniedError(
+                f"this user may not change {self.path} and the files beside it: {error}", right="write"
+            )
+        if code in (11, 26):
+            return MalformedDataError(f"{self.path} is not a machine of mlsssl, or it is damaged: {error}")
+        if code == 13:
+            return StoreError(f"the disk is full: {self.path} was not changed; free some space and try again")
+        return StoreError(f"{self.path} cannot be read or changed: {error}")
 
     def _before_fork(self) -> None:
         self._lock.acquire()
         if not self._in_transaction:
             self._disconnect()
 
-    def _after_fork_in_parent(self) -> None:
-        self._lock.release()
-
-    def _after_fork_in_child(self) -> None:
-        if self._connection is not None:
+    def _after_fork(self, *, in_child: bool) -> None:
+        if in_child and self._connection is not None:
             # The forking thread is itself in a transaction. Not even closing is safe here: keep it for ever.
             _abandoned.append(self._connection)
             self._connection = None
@@ -267,10 +279,7 @@ if sys.platform != "win32":
 
     def _after_fork(in_child: bool) -> None:
         for database in _forking:
-            if in_child:
-                database._after_fork_in_child()  # noqa: SLF001
-            else:
-                database._after_fork_in_parent()  # noqa: SLF001
+            database._after_fork(in_child=in_child)  # noqa: SLF001
         _forking.clear()
 
     os.register_at_fork(
@@ -306,13 +315,11 @@ def _make_private_file(path: Path) -> None:
             for companion in (_companions(path)[0], _companions(path)[2]):
                 private_files.make_private_file(companion)
         _check_companions(path)
-    except PermissionError as error:
-        if isinstance(error, MlssslError):
-            raise
+    except MlssslError:
+        raise
+    except PermissionError:
         raise AccessDeniedError(f"this user may not make or read {path}", right="read and write") from None
     except (OSError, ValueError) as error:
-        if isinstance(error, MlssslError):
-            raise
         raise StoreError(f"{path} cannot be made: {system_reason(error)}") from None
 
 
@@ -351,18 +358,15 @@ def _set_write_ahead_log(connection: sqlite3.Connection, timeout: float) -> None
     # SQLite's own busy timeout does not cover every step of this switch, so two processes that make the file at
     # the same moment may meet here.
     deadline = time.monotonic() + timeout
-    while not _try_write_ahead_log(connection, last=time.monotonic() > deadline):
+    while True:
+        try:
+            connection.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if time.monotonic() > deadline or _code(error) not in _BUSY:
+                raise
+        else:
+            return
         time.sleep(0.01)
-
-
-def _try_write_ahead_log(connection: sqlite3.Connection, *, last: bool) -> bool:
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-    except sqlite3.OperationalError as error:
-        if last or _code(error) not in _BUSY:
-            raise
-        return False
-    return True
 
 
 def _do_steps(connection: sqlite3.Connection, version: int) -> None:
@@ -372,10 +376,15 @@ def _do_steps(connection: sqlite3.Connection, version: int) -> None:
     if version == 0:
         connection.executemany(
             "INSERT INTO stores (location, name, folded) VALUES (?, ?, ?)",
-            [(location, name, schema.folded(name)) for location, name in schema.STANDARD_STORES],
+            [(location, name, folded(name)) for location, name in schema.STANDARD_STORES],
         )
         connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+
+
+def folded(name: str) -> str:
+    """A store name as Windows compares it: upper-cased character by character, never longer than it was."""
+    return "".join(upper if len(upper := character.upper()) == 1 else character for character in name)
 
 
 # Result codes of sqlite.org/rescode.html with the text that SQLite gives each: before Python 3.11 the text is all
@@ -406,19 +415,3 @@ def _code(error: sqlite3.Error) -> int:
     if isinstance(code, int):
         return code & 0xFF  # extended codes keep the primary one in the low byte
     return next((number for number, text in _CODES.items() if text in str(error)), 1)
-
-
-def _translate(error: sqlite3.Error | UnicodeDecodeError, path: Path, timeout: float) -> MlssslError:
-    if isinstance(error, UnicodeDecodeError) or "Could not decode" in str(error):
-        # Python's sqlite3 shows the text that it could not decode, which may be a password.
-        return MalformedDataError(f"{path} is not a machine of mlsssl, or it is damaged: a text in it is no UTF-8")
-    code = _code(error)
-    if code in _BUSY:
-        return StoreError(f"{path} has been locked by another process for {timeout:g} seconds; try again later")
-    if code in _FORBIDDEN or (code == 14 and not os.access(path.parent, os.W_OK)):
-        return AccessDeniedError(f"this user may not change {path} and the files beside it: {error}", right="write")
-    if code in (11, 26):
-        return MalformedDataError(f"{path} is not a machine of mlsssl, or it is damaged: {error}")
-    if code == 13:
-        return StoreError(f"the disk is full: {path} was not changed; free some space and try again")
-    return StoreError(f"{path} cannot be read or changed: {error}")

@@ -7,12 +7,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl._embedded import diagnosis, schema
-from mlsssl._embedded.bindings import EmbeddedBindings
-from mlsssl._embedded.database import Database
+from mlsssl._embedded.bindings import EmbeddedBindings, diagnose
+from mlsssl._embedded.database import Database, folded
 from mlsssl._embedded.services import EmbeddedServices
 from mlsssl._embedded.stores import EmbeddedStore
-from mlsssl._machine import files, locks, private_files
+from mlsssl._machine import files, private_files
 from mlsssl._machine.ports import MACHINE_VARIABLE
 from mlsssl._messages.arguments import check_password
 from mlsssl.errors import AccessDeniedError, StoreNotFoundError
@@ -40,14 +39,17 @@ class EmbeddedPort:
 
     Args:
         path: The file; `default_path()` when None. Made if missing, for this user only, like its folder.
-        atomic_update: False imitates Server 2016, whose bindings cannot be updated, only removed and added.
-        families: The binding families that the machine knows; fewer imitate an older Windows.
+        atomic_update: False imitates Server 2016, which has no HttpUpdateServiceConfiguration: its bindings cannot be
+            updated, only removed and added.
+        families: The binding families that the machine knows; Windows 7 knew IP_PORT only.
         busy_timeout: Seconds to wait while another process changes the file.
         on_statement: As in `Database`; for tests that make each call fail in turn.
 
     Raises:
         AccessDeniedError, InvalidInputError, MalformedDataError, StoreError, UnsupportedError: as in `Database`.
     """
+
+    is_this_windows = False
 
     def __init__(
         self,
@@ -61,43 +63,19 @@ class EmbeddedPort:
         # Resolved, so that a later chdir does not lead to another file, so that no name has a meaning to SQLite, and so
         # that one file has one state folder and one write-ahead log under whatever name it was reached
         # (sqlite.org/howtocorrupt.html, "Multiple links to the same file").
-        self._path = private_files.resolved(default_path() if path is None else path)
-        self._database = Database(self._path, busy_timeout=busy_timeout, on_statement=on_statement)
-        self._bindings = EmbeddedBindings(self._database, atomic_update=atomic_update, families=families)
-        self._services = EmbeddedServices(self._database)
+        self.path = private_files.resolved(default_path() if path is None else path)
+        self.description = f"the embedded machine at {self.path}"
+        self._database = Database(self.path, busy_timeout=busy_timeout, on_statement=on_statement)
+        self.bindings = EmbeddedBindings(self._database, atomic_update=atomic_update, families=families)
+        self.services = EmbeddedServices(self._database)
 
     def __repr__(self) -> str:
-        return f"<EmbeddedPort {self._path}>"
-
-    @property
-    def path(self) -> Path:
-        """The machine's file."""
-        return self._path
-
-    @property
-    def description(self) -> str:
-        """What to call it in messages."""
-        return f"the embedded machine at {self._path}"
-
-    @property
-    def is_this_windows(self) -> bool:
-        """It never is."""
-        return False
+        return f"<EmbeddedPort {self.path}>"
 
     @property
     def state_folder(self) -> Path:
         """`<file>.state`, beside the file, for this user only; made on first use."""
-        return private_files.private_folder(self._path.with_name(self._path.name + ".state"))
-
-    @property
-    def bindings(self) -> EmbeddedBindings:
-        """The TLS records."""
-        return self._bindings
-
-    @property
-    def services(self) -> EmbeddedServices:
-        """The imitated service manager."""
-        return self._services
+        return private_files.private_folder(self.path.with_name(self.path.name + ".state"))
 
     def store_names(self, location: Location) -> list[str]:
         """The stores that exist there, sorted without case."""
@@ -115,54 +93,37 @@ class EmbeddedPort:
         """
         check_store_name(name)
         location = check_location(location)
-        if write and not os.access(self._path, os.W_OK):
-            raise AccessDeniedError(f"this user may not change {self._path}", right="write")
+        if write and not os.access(self.path, os.W_OK):
+            raise AccessDeniedError(f"this user may not change {self.path}", right="write")
         number = self._find_store(name, location)
         if number is None:
             if not create:
                 known = ", ".join(self.store_names(location))
                 raise StoreNotFoundError(f"there is no store {location}\\{name}; there are: {known}")
-            with self._database.transaction():
-                number = self._find_store(name, location)  # somebody may have been faster
-                if number is None:
-                    self._database.query(
-                        "INSERT INTO stores (location, name, folded) VALUES (?, ?, ?)",
-                        (location, name, schema.folded(name)),
-                    )
-                    number = self._find_store(name, location)
+            self._database.query(
+                "INSERT OR IGNORE INTO stores (location, name, folded) VALUES (?, ?, ?)", (location, name, folded(name))
+            )  # ignored: somebody was faster
+            number = self._find_store(name, location)
         assert number is not None
         return EmbeddedStore(self._database, number, name, location, writable=write)
 
     def _find_store(self, name: str, location: str) -> int | None:
         row = self._database.query_one(
-            "SELECT id FROM stores WHERE location = ? AND folded = ?", (location, schema.folded(name)), columns="i"
+            "SELECT id FROM stores WHERE location = ? AND folded = ?", (location, folded(name)), columns="i"
         )
         return None if row is None else int(row[0])
 
     def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use this certificate; empty when it can."""
-        return diagnosis.diagnose(self._database, thumbprint, check_store_name(store_name))
+        return diagnose(self._database, thumbprint, check_store_name(store_name))
 
     def served_at(self, key: BindingKey) -> tuple[str, int] | None:
         """Where a listener of this machine, in this process, answers for this key; None when none does."""
-        listeners = sys.modules.get("mlsssl._embedded.listener.listener")  # not loaded, none made
-        if listeners is None:
+        if "mlsssl._embedded.listener.listener" not in sys.modules:  # none was made
             return None
         from mlsssl._embedded.listener.listener import served_at
 
-        return served_at(self._path, key)
-
-    def define_service(
-        self,
-        name: str,
-        *,
-        depends_on: Collection[str] = (),
-        running: bool = False,
-        takes: float = 0.0,
-        start_error: int = 0,
-    ) -> None:
-        """Make an imitated service; see `EmbeddedServices.define`."""
-        self._services.define(name, depends_on=depends_on, running=running, takes=takes, start_error=start_error)
+        return served_at(self.path, key)
 
     @property
     def central_store(self) -> CentralStore | None:
@@ -172,16 +133,7 @@ class EmbeddedPort:
         return read_central_store(self._database)
 
     def set_central_store(self, folder: str | os.PathLike[str] | None, password: str | None = None) -> None:
-        """Say where the Central Certificate Store is, for the listener's CCS bindings.
-
-        Args:
-            folder: A folder of PFX files named by host (`www.example.com.pfx`; `_.example.com.pfx` for
-                `*.example.com`), in lower case; None clears the setting.
-            password: The one password of all files, or None. It is kept in the machine's file.
-
-        Raises:
-            NotFoundError: there is no such folder.
-        """
+        """Set or clear it; see `EmbeddedMachine.set_central_store`."""
         from mlsssl._embedded.central_store import CentralStore, write_central_store
 
         check_password(password)
@@ -204,11 +156,11 @@ class EmbeddedPort:
         from mlsssl._embedded.listener.listener import Listener
 
         return Listener(
-            self._path,
+            self.path,
             host=host,
             ports=ports,
             allow_legacy_tls=allow_legacy_tls,
-            families=[family for family in BindingFamily if self._bindings.supports(family)],
+            families=[family for family in BindingFamily if self.bindings.supports(family)],
             limits=limits,
         )
 
@@ -229,7 +181,7 @@ class EmbeddedPort:
 
     def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:
         """Hold a named lock across processes and threads; see `MachinePort.lock`."""
-        return locks.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
+        return private_files.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
 
     def close(self) -> None:
         """Close the file; idempotent."""

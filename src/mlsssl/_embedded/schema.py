@@ -132,8 +132,3 @@ STEPS = (_FIRST, _SECOND)
 
 VERSION = len(STEPS)
 """Of a file that all steps were done to. One with a higher number was written by a later version of this library."""
-
-
-def folded(name: str) -> str:
-    """A store name as Windows compares it: upper-cased character by character, never longer than it was."""
-    return "".join(upper if len(upper := character.upper()) == 1 else character for character in name)

@@ -7,7 +7,6 @@ that take their time or fail to start, before it meets a real one.
 from __future__ import annotations
 
 import time
-import unicodedata
 from typing import TYPE_CHECKING
 
 from mlsssl._machine.ports import ServiceState, ServiceStatus, refuse_http_driver
@@ -25,12 +24,7 @@ _LONGEST = 1e9  # seconds that a service is on its way: thirty years
 
 
 class EmbeddedServices:
-    """A `ServicesPort` over the file.
-
-    Args:
-        database: The file.
-        clock: Seconds since 1970.
-    """
+    """A `ServicesPort` over the file; `clock` gives seconds since 1970."""
 
     def __init__(self, database: Database, *, clock: Callable[[], float] = time.time) -> None:
         self._database = database
@@ -45,7 +39,7 @@ class EmbeddedServices:
         takes: float = 0.0,
         start_error: int = 0,
     ) -> None:
-        """Make a service.
+        """Make a service; see `EmbeddedMachine.define_service`.
 
         Args:
             name: Its key name: 1 to 256 characters without slashes; compared without case.
@@ -53,34 +47,28 @@ class EmbeddedServices:
             running: Whether it runs now.
             takes: Seconds it stays START_PENDING or STOP_PENDING.
             start_error: Not 0 makes every start end in STOPPED with this Win32 exit code.
-
-        Raises:
-            InvalidInputError: the name cannot be one, or a number is negative or endless.
-            ExistsError: there is such a service.
-            ServiceNotFoundError: one that it depends on is not there.
         """
         _check_name(name)
-        depends_on = tuple(items_of(depends_on, "depends_on is a list of services' key names"))
+        depends_on = list(items_of(depends_on, "depends_on is a list of services' key names"))
         if not 0 <= takes <= _LONGEST or not 0 <= start_error <= 0xFFFF_FFFF:
             raise InvalidInputError("takes and start_error are not negative, nor beyond all measure")
-        needed = list(depends_on)
         state = ServiceState.RUNNING if running else ServiceState.STOPPED
         with self._database.transaction():
             if self._database.query("SELECT 1 FROM services WHERE name = ?", (name,)):
                 raise ExistsError(f"there is a service {shown(name)} already")
-            for other in needed:
-                self._status(other)
+            for other in depends_on:
+                self.query(other)
             self._database.query(
                 "INSERT INTO services (name, state, changed_at, takes, start_error) VALUES (?, ?, 0, ?, ?)",
                 (name, state.value, float(takes), start_error),
             )
-            for other in needed:
+            for other in depends_on:
                 self._database.query("INSERT OR IGNORE INTO dependencies VALUES (?, ?)", (name, other))
 
     def delete(self, name: str) -> None:
         """Remove a service; `ServiceError` while others depend on it, `ServiceNotFoundError` when it is not there."""
         with self._database.transaction():
-            self._status(name)
+            self.query(name)
             dependents = self._dependents(name)
             if dependents:
                 raise ServiceError(f"{name} is needed by {', '.join(dependents)}", service=name)
@@ -91,14 +79,10 @@ class EmbeddedServices:
         """Every service, sorted."""
         return [row[0] for row in self._database.query("SELECT name FROM services ORDER BY name", columns="t")]
 
-    def query(self, name: str) -> ServiceStatus:
-        """Look; see `ServicesPort.query`."""
-        return self._status(name)
-
     def active_dependents(self, name: str) -> tuple[str, ...]:
         """Services that need this one and are not stopped, in the order in which to stop them."""
         with self._database.transaction(write=False):
-            self._status(name)
+            self.query(name)
             return self._active_dependents(name)
 
     def request_start(self, name: str) -> bool:
@@ -113,7 +97,7 @@ class EmbeddedServices:
         _check_name(name)
         refuse_http_driver(name)
         with self._database.transaction():
-            status = self._status(name)
+            status = self.query(name)
             if status.state is ServiceState.STOPPED:
                 return False
             if not status.accepts_stop:
@@ -137,7 +121,7 @@ class EmbeddedServices:
     def _start(self, name: str, *, above: tuple[str, ...] = ()) -> bool:
         if name in above:
             raise MalformedDataError(f"{self._database.path} is damaged: the service {name!r} needs itself")
-        status = self._status(name)
+        status = self.query(name)
         if status.state in (ServiceState.RUNNING, ServiceState.START_PENDING):
             return False  # 1056, ERROR_SERVICE_ALREADY_RUNNING, is the answer to both
         if status.state is not ServiceState.STOPPED:
@@ -147,7 +131,7 @@ class EmbeddedServices:
         needs = self._database.query("SELECT needs FROM dependencies WHERE service = ?", (name,), columns="t")
         for (needed,) in needs:
             self._start(needed, above=(*above, name))
-            if self._status(needed).state is ServiceState.STOPPED:
+            if self.query(needed).state is ServiceState.STOPPED:
                 raise ServiceError(
                     f"{name} did not start: {needed}, which it needs, failed (1068, ERROR_SERVICE_DEPENDENCY_FAIL)",
                     service=name,
@@ -164,7 +148,8 @@ class EmbeddedServices:
             (state.value, self._clock(), exit_code, name),
         )
 
-    def _status(self, name: str) -> ServiceStatus:
+    def query(self, name: str) -> ServiceStatus:
+        """Look; see `ServicesPort.query`."""
         _check_name(name)
         row = self._database.query_one(
             "SELECT state, changed_at, takes, exit_code FROM services WHERE name = ?", (name,), columns="irri"
@@ -196,7 +181,7 @@ class EmbeddedServices:
         )
 
     def _active_dependents(self, name: str) -> tuple[str, ...]:
-        return tuple(n for n in self._dependents(name) if self._status(n).state is not ServiceState.STOPPED)
+        return tuple(n for n in self._dependents(name) if self.query(n).state is not ServiceState.STOPPED)
 
     def _dependents(self, name: str) -> list[str]:
         """All levels, each service before those it needs."""
@@ -221,6 +206,5 @@ class EmbeddedServices:
 
 def _check_name(name: str) -> None:
     # CreateServiceW: at most 256 characters, no slash of either kind.
-    valid = isinstance(name, str) and 1 <= len(name) <= 256 and not any(c in "/\\\0" for c in name)
-    if not valid or any(unicodedata.category(c) == "Cs" for c in name):
+    if not isinstance(name, str) or not 1 <= len(name) <= 256 or any(c in "/\\\0" for c in name):
         raise InvalidInputError(f"a service name has 1 to 256 characters and no slash, not {shown(name)}")

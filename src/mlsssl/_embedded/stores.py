@@ -1,20 +1,23 @@
-"""One certificate store of the machine's file."""
+"""One certificate store of the machine's file: certificates, their private keys, revocation lists."""
 
 from __future__ import annotations
 
+import hashlib
 import itertools
+import uuid
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from mlsssl._embedded import crls, keys
-from mlsssl._embedded.digests import Digests, digests, private_key_digest
-from mlsssl._machine.open_store import OpenStore, read_pfx
-from mlsssl._machine.ports import Cause, NewCertificate, StoreRecord, refuse_users_roots
-from mlsssl.errors import (
-    AccessDeniedError,
-    InvalidInputError,
-    StoreNotFoundError,
-)
+from cryptography import x509
+from cryptography.hazmat.primitives import serialization
+
+from mlsssl._formats import foreign, pem
+from mlsssl._formats.crl import check_der_crl
+from mlsssl._formats.keys import spki
+from mlsssl._machine.ports import Cause, KeyState, NewCertificate, StoreRecord, check_provider, refuse_users_roots
+from mlsssl._machine.stores import OpenStore, read_pfx, thumbprint_of
+from mlsssl.errors import AccessDeniedError, InvalidInputError, MalformedDataError, StoreNotFoundError
 from mlsssl.values import Thumbprint, check_friendly_name
 
 if TYPE_CHECKING:
@@ -24,8 +27,17 @@ if TYPE_CHECKING:
     from mlsssl._machine.ports import KeyProvider
     from mlsssl.values import Location
 
-_COLUMNS = f"der, friendly_name, archived, renewed_by, certificates.public_key, {keys.STATE_COLUMNS}"
-_KINDS = "bTiBb" + keys.STATE_KINDS
+CNG = "mlsssl Embedded Key Storage Provider"
+CSP = "mlsssl Embedded Cryptographic Provider"
+
+KEY_COLUMNS = "certificates.public_key, container, provider, machine_keyset, exportable, keys.public_key, persisted"
+"""What `key_state` needs, from certificates LEFT JOIN keys USING (container)."""
+
+KEY_KINDS = "bTTIIBI"
+"""Their kinds, as `Database.query` takes them."""
+
+_COLUMNS = f"der, friendly_name, archived, renewed_by, {KEY_COLUMNS}"
+_KINDS = "bTiB" + KEY_KINDS
 _FROM = "FROM certificates LEFT JOIN keys USING (container)"
 
 _PAGE = 500  # certificates read at once: a listing of any length costs about a megabyte
@@ -52,7 +64,11 @@ class EmbeddedStore(OpenStore):
 
     def find(self, thumbprint: Thumbprint) -> StoreRecord | None:
         """The record, archived or not, or None."""
-        row = self._row(thumbprint)
+        row = self._open().query_one(
+            f"SELECT {_COLUMNS} {_FROM} WHERE store = ? AND thumbprint = ?",
+            (self._number, bytes(thumbprint)),
+            columns=_KINDS,
+        )
         return None if row is None else self._record(row)
 
     def add(
@@ -70,7 +86,7 @@ class EmbeddedStore(OpenStore):
         database = self._changing()
         with database.transaction():
             self._insert(item)
-            return self._existing(item.digests.thumbprint)
+            return self._existing(item.thumbprint)
 
     def add_many(
         self, items: Iterable[NewCertificate], *, exportable: bool, provider: KeyProvider | None = None
@@ -97,7 +113,9 @@ class EmbeddedStore(OpenStore):
         content = read_pfx(data, password)
         record = self.add(
             content.certificate,
-            content.pkcs8,
+            content.private_key.private_bytes(
+                serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+            ),
             friendly_name=content.friendly_name if friendly_name is None else friendly_name,
             exportable=exportable,
             provider=None,
@@ -137,7 +155,7 @@ class EmbeddedStore(OpenStore):
     def remove(self, thumbprint: Thumbprint, *, delete_key: bool) -> None:
         """Take a certificate out; see `StorePort.remove`."""
         database = self._changing()
-        refuse_users_roots(self._name, self._location)
+        refuse_users_roots(self.name, self.location)
         with database.transaction():
             row = database.query_one(
                 "SELECT id, container FROM certificates WHERE store = ? AND thumbprint = ?",
@@ -147,20 +165,41 @@ class EmbeddedStore(OpenStore):
             if row is None:
                 raise self._missing(thumbprint)
             database.query("DELETE FROM certificates WHERE id = ?", row[:1])
-            keys.release_key(database, row[1], delete=delete_key)
+            _release_key(database, row[1], delete=delete_key)
 
     def crls(self) -> list[bytes]:
         """Every revocation list; see `StorePort.crls`."""
-        return crls.all_of(self._open(), self._number)
+        database = self._open()
+        with database.transaction(write=False):
+            # A file of version 1 that this user may only read has no such table.
+            if database.query_one("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'crls'") is None:
+                return []
+            rows = database.query("SELECT der FROM crls WHERE store = ? ORDER BY digest", (self._number,), columns="b")
+            return [row[0] for row in rows]
 
     def add_crl(self, crl: bytes, *, replacing: Collection[bytes] = ()) -> None:
         """Put a revocation list in; see `StorePort.add_crl`."""
-        crls.add(self._changing(), self._number, bytes(crl), replacing)
+        database = self._changing()
+        check_der_crl(crl)
+        with database.transaction():
+            database.query(
+                "INSERT OR IGNORE INTO crls (store, digest, der) VALUES (?, ?, ?)", (*self._crl_row(crl), crl)
+            )
+            for other in replacing:
+                if other != crl:
+                    database.query("DELETE FROM crls WHERE store = ? AND digest = ?", self._crl_row(other))
 
     def remove_crl(self, crl: bytes) -> None:
         """Take a revocation list out; see `StorePort.remove_crl`."""
-        if not crls.remove(self._changing(), self._number, bytes(crl)):
-            raise StoreNotFoundError(f"this revocation list is not in {self._where}")
+        database = self._changing()
+        row = self._crl_row(crl)
+        with database.transaction():
+            if database.query_one("SELECT 1 FROM crls WHERE store = ? AND digest = ?", row) is None:
+                raise StoreNotFoundError(f"this revocation list is not in {self._where}")
+            database.query("DELETE FROM crls WHERE store = ? AND digest = ?", row)
+
+    def _crl_row(self, crl: bytes) -> tuple[int, bytes]:
+        return self._number, hashlib.sha256(crl).digest()
 
     def imitate(self, thumbprint: Thumbprint, cause: Cause) -> None:
         """Bring a certificate's key into one of the states that Windows is known to answer with 1312.
@@ -210,23 +249,13 @@ class EmbeddedStore(OpenStore):
                 return
             after = page[-1][-1]
 
-    def _row(self, thumbprint: Thumbprint) -> Row | None:
-        rows = self._open().query(
-            f"SELECT {_COLUMNS} {_FROM} WHERE store = ? AND thumbprint = ?",
-            (self._number, bytes(thumbprint)),
-            columns=_KINDS,
-        )
-        return rows[0] if rows else None
-
     def _record(self, row: Row) -> StoreRecord:
-        der, friendly_name, archived, renewed_by, public_key = row[:5]
+        der, friendly_name, archived, renewed_by = row[:4]
         return StoreRecord(
             certificate=der,
             friendly_name=friendly_name,
             archived=bool(archived),
-            key=keys.key_state(
-                row[5:11], certificate_key=public_key, in_machine_store=self._location == "LocalMachine"
-            ),
+            key=key_state(row[4:11], self.location),
             renewed_by=None if renewed_by is None else Thumbprint(renewed_by),
         )
 
@@ -247,13 +276,13 @@ class EmbeddedStore(OpenStore):
 
     def _insert(self, item: _Item) -> None:
         """One certificate, inside the caller's transaction."""
-        refuse_users_roots(self._name, self._location)
+        refuse_users_roots(self.name, self.location)
         database = self._open()
+        new = item.new
         before = database.query_one(
-            f"SELECT certificates.id, certificates.public_key, {keys.STATE_COLUMNS} {_FROM}"
-            " WHERE store = ? AND thumbprint = ?",
-            (self._number, bytes(item.digests.thumbprint)),
-            columns="ib" + keys.STATE_KINDS,
+            f"SELECT certificates.id, {KEY_COLUMNS} {_FROM} WHERE store = ? AND thumbprint = ?",
+            (self._number, bytes(item.thumbprint)),
+            columns="i" + KEY_KINDS,
         )
         if before is None:
             database.query(
@@ -261,60 +290,87 @@ class EmbeddedStore(OpenStore):
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
                 (
                     self._number,
-                    bytes(item.digests.thumbprint),
-                    item.digests.public_key,
-                    item.digests.subject,
-                    item.new.friendly_name,
-                    self._store_key(database, item),
-                    item.new.certificate,
+                    bytes(item.thumbprint),
+                    item.public_key,
+                    item.subject,
+                    new.friendly_name,
+                    self._store_key(item),
+                    new.certificate,
                 ),
             )
             return
-        number, public_key, *key_row = before
-        in_machine = self._location == "LocalMachine"
-        state = keys.key_state(tuple(key_row), certificate_key=public_key, in_machine_store=in_machine)
-        if item.new.friendly_name is not None:
-            database.query("UPDATE certificates SET friendly_name = ? WHERE id = ?", (item.new.friendly_name, number))
-        fit = state is not None and state.usable and (state.machine_keyset or not in_machine)
-        if item.new.private_key is not None and not fit:
-            database.query(
-                "UPDATE certificates SET container = ? WHERE id = ?", (self._store_key(database, item), number)
-            )
-            keys.release_key(database, None if state is None else state.container, delete=True)
+        number = before[0]
+        state = key_state(before[1:], self.location)
+        if new.friendly_name is not None:
+            database.query("UPDATE certificates SET friendly_name = ? WHERE id = ?", (new.friendly_name, number))
+        fit = state is not None and state.usable and (state.machine_keyset or self.location != "LocalMachine")
+        if new.private_key is not None and not fit:
+            database.query("UPDATE certificates SET container = ? WHERE id = ?", (self._store_key(item), number))
+            _release_key(database, None if state is None else state.container, delete=True)
 
-    def _store_key(self, database: Database, item: _Item) -> str | None:
+    def _store_key(self, item: _Item) -> str | None:
+        """Put the key in, or find it there already with the same terms; its container's name."""
         if item.new.private_key is None:
             return None
-        return keys.store_key(
-            database,
-            item.new.private_key,
-            public_key=item.private_key_digest,
-            provider=item.provider,
-            machine_keyset=self._location == "LocalMachine",
-            exportable=item.exportable,
+        terms = (item.key_digest, item.provider, self.location == "LocalMachine", item.exportable)
+        same = self._database.query_one(
+            "SELECT container FROM keys WHERE public_key = ? AND provider = ? AND machine_keyset = ? AND exportable = ?"
+            " AND persisted",
+            terms,
+            columns="t",
         )
+        if same is not None:
+            self._database.query("UPDATE keys SET kept = 0 WHERE container = ? AND kept", same)
+            return str(same[0])
+        container = str(uuid.uuid4())
+        self._database.query(
+            "INSERT INTO keys (public_key, provider, machine_keyset, exportable, container) VALUES (?, ?, ?, ?, ?)",
+            (*terms, container),
+        )
+        self._database.query(
+            "INSERT INTO key_material (container, pkcs8) VALUES (?, ?)", (container, item.new.private_key)
+        )
+        return container
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Item:
-    """One certificate on its way in, checked and digested before any transaction starts."""
+    """One certificate on its way in, checked and digested before any transaction starts.
+
+    Attributes:
+        new: What was given.
+        thumbprint: SHA-1 of the certificate's DER.
+        public_key: SHA-256 of its SubjectPublicKeyInfo.
+        subject: SHA-256 of its subject's DER.
+        key_digest: SHA-256 of the SubjectPublicKeyInfo that belongs to the private key; empty without one.
+        exportable: Whether the private key may be read back.
+        provider: The full name of the embedded provider that stands for CNG (the machine's own choice) or the CSP.
+    """
 
     new: NewCertificate
-    digests: Digests
-    private_key_digest: bytes
+    thumbprint: Thumbprint
+    public_key: bytes
+    subject: bytes
+    key_digest: bytes
     exportable: bool
     provider: str
 
 
 def _checked(new: NewCertificate, *, exportable: bool, provider: KeyProvider | None) -> _Item:
     check_friendly_name(new.friendly_name)
+    parsed = foreign.read("not a DER certificate", x509.load_der_x509_certificate, new.certificate)
     key = new.private_key
+    key_digest = b"" if key is None else _private_key_digest(key)
+    # id-ecPublicKey (RFC 5480) in the PrivateKeyInfo's first bytes.
+    check_provider(provider, is_rsa=key is None or bytes.fromhex("06072a8648ce3d0201") not in key[:32])
     return _Item(
         new=new,
-        digests=digests(new.certificate),
-        private_key_digest=b"" if key is None else private_key_digest(key),
+        thumbprint=thumbprint_of(new.certificate),
+        public_key=_public_key_digest(parsed),
+        subject=subject_digest(parsed),
+        key_digest=key_digest,
         exportable=bool(exportable),
-        provider=keys.provider_name(provider, key),
+        provider=CSP if provider == "csp" else CNG,
     )
 
 
@@ -325,3 +381,75 @@ _IMITATIONS = {
     Cause.USER_KEYSET: "UPDATE keys SET machine_keyset = 0 WHERE container = ?",
     Cause.KEY_MISMATCH: "UPDATE keys SET public_key = zeroblob(32) WHERE container = ?",
 }
+
+
+def key_state(row: Row, location: str) -> KeyState | None:
+    """What was found at the end of the link to its key (`KEY_COLUMNS`) of a certificate there; None without a link.
+
+    Opening and comparing is looking at two digests here: both were computed from the key itself when it came.
+    """
+    certificate_key, container, provider, machine_keyset, exportable, public_key, persisted = row
+    if container is None:
+        return None
+    problem = None
+    if provider is None:
+        problem = "0x80090016 (NTE_BAD_KEYSET): there is no key of this name"
+    elif not persisted:
+        problem = "0x80090016 (NTE_BAD_KEYSET): the key was never persisted; it ended with the process that had it"
+    return KeyState(
+        provider=provider or CNG,
+        container=container,
+        machine_keyset=location == "LocalMachine" if provider is None else bool(machine_keyset),
+        persisted=problem is None,
+        matches=public_key == certificate_key if problem is None else None,
+        exportable=bool(exportable) if problem is None else None,
+        problem=problem,
+    )
+
+
+def _release_key(database: Database, container: str | None, *, delete: bool) -> None:
+    """A certificate let go of this key: delete it, or keep it on purpose, unless another one uses it.
+
+    Inside the transaction that changed the certificate.
+    """
+    if container is None or database.query("SELECT 1 FROM certificates WHERE container = ? LIMIT 1", (container,)):
+        return
+    if delete:
+        database.query("DELETE FROM keys WHERE container = ?", (container,))
+    else:
+        database.query("UPDATE keys SET kept = 1 WHERE container = ?", (container,))
+
+
+def _public_key_digest(certificate: x509.Certificate) -> bytes:
+    # Encoded again rather than cut out: a certificate may name its RSA key as RSASSA-PSS (RFC 4055), its PKCS#8
+    # as plain RSA, and it is one key.
+    octets = pem.public_key_bytes(certificate)
+    # A kind of key that we cannot read: stored all the same, equal to no private key.
+    return hashlib.sha256(b"unreadable" + certificate.tbs_certificate_bytes if octets is None else octets).digest()
+
+
+def _private_key_digest(pkcs8: bytes) -> bytes:
+    """The digest of the public half of a PKCS#8 key; `MalformedDataError` when it is none."""
+    try:
+        # The numbers were checked by whoever made or loaded this key; checking them again costs 32 ms for RSA.
+        load = serialization.load_der_private_key
+        key = foreign.call(load, pkcs8, None, unsafe_skip_rsa_key_validation=True)
+        return hashlib.sha256(spki(key.public_key())).digest()
+    except foreign.UNREADABLE as error:
+        raise MalformedDataError(f"not a PKCS#8 private key: {type(error).__name__}") from None
+
+
+def subject_digest(certificate: x509.Certificate) -> bytes:
+    """The digest of the subject's DER; of nothing when the name cannot be read."""
+    return _name_digest(certificate, issuer=False)
+
+
+def issuer_digest(certificate: x509.Certificate) -> bytes:
+    """The digest of the issuer's DER, to be compared with `subject_digest` of the issuer."""
+    return _name_digest(certificate, issuer=True)
+
+
+def _name_digest(certificate: x509.Certificate, *, issuer: bool) -> bytes:
+    name: x509.Name | None = foreign.read_or(None, attrgetter("issuer" if issuer else "subject"), certificate)
+    octets = None if name is None else foreign.read_or(None, name.public_bytes)
+    return b"" if octets is None else hashlib.sha256(octets).digest()

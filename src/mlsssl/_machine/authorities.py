@@ -11,7 +11,7 @@ from mlsssl._formats import pem
 from mlsssl._formats.crl import load_der_crl
 from mlsssl._formats.foreign import read_or
 from mlsssl._formats.parsed import issuer_view
-from mlsssl._machine import find
+from mlsssl._machine import stores
 from mlsssl._validator.name_constraints import canonical_name
 from mlsssl.errors import MalformedDataError
 
@@ -62,8 +62,8 @@ class Authorities:
         return [one for name in names for one in self.crls.get(name, ())]
 
 
-def read_authorities(port: MachinePort, location: Location, *stores: str) -> Authorities:
-    """Read the stores that hold authorities, and the revocation lists in them and in `stores`; each is opened once.
+def read_authorities(port: MachinePort, location: Location, *further: str) -> Authorities:
+    """Read the stores that hold authorities, and the revocation lists in them and in `further`; each is opened once.
 
     A user's stores stand in front of the machine's, as on Windows. What cannot be read is passed over: it is
     somebody else's, and nobody's issuer.
@@ -71,36 +71,36 @@ def read_authorities(port: MachinePort, location: Location, *stores: str) -> Aut
     Args:
         port: The machine.
         location: Of the certificates in question.
-        stores: Further stores to take revocation lists from.
+        further: More stores to take revocation lists from.
     """
-    with _opened(port, location, stores, None) as opened:
+    with _opened(port, location, further, None) as opened:
         return _authorities(port, location, opened, _crls(opened))
 
 
 def read_authorities_if_crls(
-    port: MachinePort, *stores: str, look: Callable[[str], StorePort | None] | None = None
+    port: MachinePort, *further: str, look: Callable[[str], StorePort | None] | None = None
 ) -> Authorities | None:
     """`read_authorities` in LocalMachine, or None where no revocation list is: then there is nothing to look up.
 
     Args:
         port: The machine.
-        stores: Further stores to take revocation lists from.
+        further: More stores to take revocation lists from.
         look: Gives each of the stores, open, or None without it, and closes it later; by default they are opened here.
     """
-    with _opened(port, "LocalMachine", stores, look) as opened:
+    with _opened(port, "LocalMachine", further, look) as opened:
         crls = _crls(opened)
         return _authorities(port, "LocalMachine", opened, crls) if crls else None
 
 
 @contextmanager
 def _opened(
-    port: MachinePort, location: Location, stores: Iterable[str], look: Callable[[str], StorePort | None] | None
+    port: MachinePort, location: Location, further: Iterable[str], look: Callable[[str], StorePort | None] | None
 ) -> Iterator[list[tuple[str, StorePort]]]:
     """Every store that is there, with its name, the user's first."""
-    names = {name.casefold(): name for name in (*_AUTHORITIES, *stores, *_AUTHORITIES)}  # in our spelling of those
+    names = {name.casefold(): name for name in (*_AUTHORITIES, *further, *_AUTHORITIES)}  # in our spelling of those
     with ExitStack() as stack:
         opened = [
-            (name, stack.enter_context(find.opened(port, name, place)) if look is None else look(name))
+            (name, stack.enter_context(stores.opened(port, name, place)) if look is None else look(name))
             for place in _places(location)
             for name in names.values()
         ]
@@ -125,7 +125,7 @@ def _authorities(
 ) -> Authorities:
     disallowed: set[bytes] = set()
     for place in _places(location):
-        with find.opened(port, "Disallowed", place) as store:
+        with stores.opened(port, "Disallowed", place) as store:
             disallowed |= set() if store is None else {record.certificate for record in store.records()}
     certificates: dict[object, list[x509.Certificate]] = {}
     roots: dict[bytes, x509.Certificate] = {}

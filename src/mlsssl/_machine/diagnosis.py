@@ -16,12 +16,7 @@ _AGAIN = "add the certificate again together with its private key: store.add(cer
 
 
 def about_place(places: Sequence[tuple[Location, str]], store_name: str) -> tuple[Diagnosis, ...]:
-    """For a certificate that is not in the LocalMachine store `store_name`: where it is instead.
-
-    Args:
-        places: Location and name of each store that has it.
-        store_name: The store that the binding names.
-    """
+    """For a certificate that is not in the LocalMachine store `store_name`: the `places` (stores) that have it."""
     here = f"LocalMachine\\{store_name}"
     add = f"with its private key: Store.open({store_name!r}).add(certificate)"
     wrong_stores = [name for location, name in places if location == "LocalMachine"]
@@ -54,12 +49,7 @@ def about_key(
 ) -> tuple[Diagnosis, ...]:
     """For a certificate that is where it should be: what is wrong with its key; empty when nothing is.
 
-    Args:
-        container: The key it names, or None.
-        key_exists: Whether there is a key of that name.
-        persisted: Whether it opens.
-        machine_keyset: Whether it is among the machine's keys.
-        matches: Whether it is this certificate's key.
+    `container` is the key it names, or None; `key_exists` whether there is one of that name; the others as `KeyState`.
     """
     there = container is not None and key_exists
     return _those_that_hold(

@@ -9,7 +9,7 @@ import secrets
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from mlsssl._machine import rights
 from mlsssl._messages.foreign_text import system_reason
@@ -51,12 +51,7 @@ def path_of(given: str | os.PathLike[str]) -> Path:
 
 
 def absolute(given: str | os.PathLike[str]) -> Path:
-    """`path_of`, independent of the working folder.
-
-    Raises:
-        InvalidInputError: as `path_of`.
-        NotFoundError: it is relative, and the working folder is gone.
-    """
+    """`path_of`, independent of the working folder; `NotFoundError` when it is relative and that folder is gone."""
     path = path_of(given)
     try:
         return path.absolute()
@@ -105,8 +100,7 @@ def read(path: Path, *, limit: int = 64 * 1024 * 1024) -> bytes:
         NativeError: it cannot be read for another reason, such as a failing disk.
     """
     with translated("open", path, right="read"), path.open("rb") as file:
-        data = file.read(limit + 1)
-    return limited(path, data, limit)
+        return read_limited(path, file, limit)
 
 
 def read_found(path: Path) -> bytes:
@@ -151,21 +145,13 @@ def write(path: Path, data: bytes, *, private: bool) -> None:
 
 
 def replace(source: Path, target: Path) -> None:
-    """Rename a file over another one of the same folder.
-
-    Raises:
-        NotFoundError, InvalidInputError, AccessDeniedError, NativeError: as `write`.
-    """
+    """Rename a file over another one of the same folder; errors as `write`."""
     with translated("rename", target, right="write"):
         _replace(source, target)
 
 
 def remove(path: Path) -> None:
-    """Delete a file; nothing when it is not there.
-
-    Raises:
-        InvalidInputError, AccessDeniedError, NativeError: as `write`.
-    """
+    """Delete a file; nothing when it is not there; errors as `write`."""
     with translated("unlink", path, right="write"):
         patiently(lambda: path.unlink(missing_ok=True))
 
@@ -190,8 +176,9 @@ def patiently(action: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def limited(path: Path, data: bytes, limit: int) -> bytes:
-    """The data, unless it is more than `limit` bytes."""
+def read_limited(path: Path, file: BinaryIO, limit: int) -> bytes:
+    """All of an open file, unless it is more than `limit` bytes."""
+    data = file.read(limit + 1)
     if len(data) > limit:
         raise InvalidInputError(f"{path} is larger than {limit} bytes; no certificate file is")
     return data

@@ -5,10 +5,10 @@ from __future__ import annotations
 import socket
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol, cast
+from typing import TYPE_CHECKING
 
 from mlsssl._machine import tls_contexts
-from mlsssl._machine.find import thumbprint_of
+from mlsssl._machine.stores import thumbprint_of
 from mlsssl.errors import MalformedDataError, UnsupportedError
 from mlsssl.values import BindingKey, CcsPort, IpPort, Thumbprint
 
@@ -69,10 +69,6 @@ def shake(connection: socket.socket, name: str | None, context: ssl.SSLContext, 
         return context.wrap_socket(connection, server_hostname=name)
 
 
-class _OpenSslCertificate(Protocol):
-    def public_bytes(self, encoding: int, /) -> bytes: ...
-
-
 _ENCODING_DER = 2  # _ssl.ENCODING_DER
 
 
@@ -89,10 +85,9 @@ def sent_chain(session: ssl.SSLSocket) -> list[bytes]:
     public: Any = getattr(session, "get_unverified_chain", None)
     inner: Any = getattr(getattr(session, "_sslobj", None), "get_unverified_chain", None)
     if public is not None:
-        certificates = cast("list[bytes]", public())
+        certificates: list[bytes] = public()
     elif inner is not None:
-        sent = cast("list[_OpenSslCertificate]", inner() or [])
-        certificates = [one.public_bytes(_ENCODING_DER) for one in sent]
+        certificates = [one.public_bytes(_ENCODING_DER) for one in inner() or ()]
     else:
         raise UnsupportedError("this Python's ssl module does not give the chain that a server sent")
     if not certificates:

@@ -1,17 +1,24 @@
-"""Private files and folders: made for one user only, and refused when another account has made or may change them."""
+"""Private files, folders and locks: for one user only, refused when another account has made or may change them."""
 
 from __future__ import annotations
 
 import contextlib
 import errno
+import json
 import os
 import stat
 import sys
+import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlsssl._machine import rights
-from mlsssl._machine.files import absolute, limited, patiently, translated, unnamed
-from mlsssl.errors import AccessDeniedError, InvalidInputError, MlssslError
+from mlsssl._machine.files import absolute, patiently, read_limited, translated, unnamed
+from mlsssl._messages.foreign_text import system_reason
+from mlsssl.errors import AccessDeniedError, BindingError, InvalidInputError, MlssslError, UnsupportedError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 _LINKS = 40  # followed in one path before it is taken for a loop, as Linux does
 
@@ -29,8 +36,7 @@ def read_private(path: Path, *, limit: int = 64 * 1024 * 1024) -> bytes:
         translated("open", path, right="read"),
         os.fdopen(open_private(path, os.O_RDONLY), "rb") as file,
     ):
-        data = file.read(limit + 1)
-    return limited(path, data, limit)
+        return read_limited(path, file, limit)
 
 
 def append_private(path: Path, data: bytes) -> None:
@@ -205,11 +211,7 @@ def open_private(path: Path, flags: int) -> int:
 
 
 def make_private_file(path: Path) -> None:
-    """Make an empty file that only its owner may read, in the way `write` does, unless something is there.
-
-    Raises:
-        OSError: it cannot be made.
-    """
+    """Make an empty file that only its owner may read, unless something is there; `OSError` when it cannot be."""
     with contextlib.suppress(FileExistsError):
         os.close(rights.create(path, private=True))
 
@@ -248,3 +250,113 @@ def private_folder(path: Path, *, administrators: bool = False) -> Path:
     except (OSError, ValueError) as error:
         raise unnamed("mkdir", path, error) from None
     return path
+
+
+# -- locks between processes and threads, each a file --------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def lock(path: Path, *, timeout: float) -> Iterator[None]:
+    """Hold an exclusive lock on the file `path` (made if missing, never removed) across processes and threads.
+
+    The system drops it when the holder dies. The holder's process id is in the file, for the message.
+
+    Raises:
+        TimeoutError: somebody else held it for `timeout` seconds; the message names the process.
+        NotFoundError: its folder does not exist.
+        AccessDeniedError: as `check_private`; or this user may not write it.
+        InvalidInputError: it is no ordinary file, or no path that can be.
+        UnsupportedError: its file system has no locks.
+        NativeError: it cannot be made for another reason, such as a full disk.
+    """
+    with translated("open", path, right="write"):
+        descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
+    try:
+        deadline = time.monotonic() + timeout
+        while not _try_lock(descriptor, path):
+            if time.monotonic() >= deadline:
+                raise TimeoutError(f"{path} is locked by process {_lock_holder(path)}")
+            time.sleep(0.02)
+        _write_holder(descriptor)
+        try:
+            yield
+        finally:
+            _unlock(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _no_locks(path: Path, error: OSError) -> UnsupportedError:
+    name = errno.errorcode.get(error.errno or 0, str(error.errno))
+    return UnsupportedError(
+        f"{path} cannot be locked: its file system answers {name} ({system_reason(error)}), so it has no locks; "
+        "keep the machine's file and its state folder on a local disk"
+    )
+
+
+@contextlib.contextmanager
+def named_lock(folder: Path, name: str, *, timeout: float, description: str) -> Iterator[None]:
+    """A machine's lock (`MachinePort.lock`): the file `<name>.lock` in its state folder.
+
+    Raises:
+        InvalidInputError: `name` is not 1 to 64 ASCII letters, digits, - and _.
+        BindingError: somebody else held it for `timeout` seconds; the message says who, and what: `description`.
+    """
+    if not 1 <= len(name) <= 64 or not all(c.isascii() and (c.isalnum() or c in "-_") for c in name):
+        raise InvalidInputError(f"a lock's name has 1 to 64 ASCII letters, digits, - and _; not {name!r}")
+    with contextlib.ExitStack() as held:
+        try:
+            held.enter_context(lock(folder / f"{name}.lock", timeout=timeout))
+        except TimeoutError as error:
+            raise BindingError(f"somebody else is changing {description}: {error}; try again later") from None
+        yield
+
+
+def _lock_holder(path: Path) -> str:
+    try:
+        return str(int(json.loads(read_private(path, limit=4096))["pid"]))
+    except (MlssslError, ValueError, KeyError, TypeError, OverflowError, RecursionError):
+        return "unknown"
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _try_lock(descriptor: int, path: Path) -> bool:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        try:
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        except OSError as error:
+            # The C runtime says EACCES for a lock of somebody else's, EINVAL for what it has no name for, such as
+            # ERROR_NOT_SUPPORTED. (Wine says 0 for a lock of somebody else's.)
+            if error.errno in (errno.EINVAL, errno.ENOSYS, errno.EBADF):
+                raise _no_locks(path, error) from None
+            return False
+        return True
+
+    def _write_holder(descriptor: int) -> None:
+        """Nothing: the locked byte range cannot be read by others here, so it would help nobody."""
+
+    def _unlock(descriptor: int) -> None:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        msvcrt.locking(descriptor, msvcrt.LK_UNLCK, 1)
+
+else:
+    import fcntl
+
+    def _try_lock(descriptor: int, path: Path) -> bool:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+                return False
+            raise _no_locks(path, error) from None
+        return True
+
+    def _write_holder(descriptor: int) -> None:
+        with contextlib.suppress(OSError):  # a full disk: the lock is held all the same
+            os.ftruncate(descriptor, 0)
+            os.pwrite(descriptor, json.dumps({"pid": os.getpid()}).encode(), 0)
+
+    def _unlock(descriptor: int) -> None:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats.crl import line_and_age, load_crls, load_der_crl, newest_of_each_line
 from mlsssl._formats.foreign import name_text, read, read_or
-from mlsssl._machine import files, find
+from mlsssl._machine import files, stores
 from mlsssl._messages.foreign_text import printable
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreNotFoundError
 from mlsssl.values import Thumbprint
@@ -105,7 +105,7 @@ def remove(port: StorePort, crl: Given | Thumbprint) -> None:
     """Take lists out; see `Store.remove_crl`."""
     there = port.crls()
     if isinstance(crl, Thumbprint):
-        found = [der for der in there if find.thumbprint_of(der) == crl]
+        found = [der for der in there if stores.thumbprint_of(der) == crl]
         if not found:
             raise StoreNotFoundError(f"no revocation list {crl} in {port.location}\\{port.name}")
     else:
@@ -122,7 +122,7 @@ def remove(port: StorePort, crl: Given | Thumbprint) -> None:
 
 def thumbprint_of(crl: x509.CertificateRevocationList) -> Thumbprint:
     """What Windows calls a list: the SHA-1 of its DER."""
-    return find.thumbprint_of(_der(crl))
+    return stores.thumbprint_of(_der(crl))
 
 
 def number_of(crl: x509.CertificateRevocationList) -> int | None:

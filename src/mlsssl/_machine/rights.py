@@ -4,40 +4,8 @@ from __future__ import annotations
 
 import sys
 
-__all__ = [
-    "account_name",
-    "close_folder",
-    "create",
-    "is_link",
-    "is_ours",
-    "make_folder",
-    "open_private",
-    "others_may_add_beside",
-    "owner_of",
-    "owner_of_open",
-    "share_as",
-    "sync_folder",
-    "this_account",
-    "why_not_private",
-]
-
 if sys.platform == "win32":
-    from mlsssl._machine.rights_windows import (
-        account_name,
-        close_folder,
-        create,
-        is_link,
-        is_ours,
-        make_folder,
-        open_private,
-        others_may_add_beside,
-        owner_of,
-        owner_of_open,
-        share_as,
-        sync_folder,
-        this_account,
-        why_not_private,
-    )
+    from mlsssl._machine.rights_windows import *  # noqa: F403 -- the same functions
 else:
     import errno
     import os

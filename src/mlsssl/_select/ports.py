@@ -10,12 +10,15 @@ from mlsssl._machine.ports import MACHINE_VARIABLE
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
     from datetime import datetime
     from pathlib import Path
+    from typing import TypeAlias
 
     from mlsssl._embedded.port import EmbeddedPort
     from mlsssl._machine.ports import MachinePort, TrustProblem
+
+    SystemJudge: TypeAlias = Callable[[bytes, Sequence[bytes], str | None, datetime], tuple[TrustProblem, ...]]
 
 
 class HasPort(Protocol):
@@ -31,23 +34,18 @@ _local: tuple[str | None, int, MachinePort] | None = None
 
 
 def port_of(machine: HasPort | None) -> MachinePort:
-    """The given machine's port, or this computer's."""
-    if machine is None:
-        return local_port()
-    try:
-        return machine.port
-    except AttributeError:
-        raise InvalidInputError(
-            f"machine is a Machine, such as EmbeddedMachine(path), not {type(machine).__name__}"
-        ) from None
+    """The given machine's port, or this computer's.
 
-
-def local_port() -> MachinePort:
-    """This computer's port, shared by everything in the process that names no machine.
-
-    Opened on first use and never closed; another one when `MLSSSL_MACHINE` changes or after a fork.
+    This computer's is shared by everything in the process that names no machine: opened on first use and never closed;
+    another one when `MLSSSL_MACHINE` changes or after a fork.
     """
     global _local  # a cache; losing it costs an open
+    if machine is not None:
+        try:
+            return machine.port
+        except AttributeError:
+            given = type(machine).__name__
+            raise InvalidInputError(f"machine is a Machine, such as EmbeddedMachine(path), not {given}") from None
     wanted = os.environ.get(MACHINE_VARIABLE) or None
     if _local is None or _local[:2] != (wanted, os.getpid()):
         _local = (wanted, os.getpid(), embedded_port(None) if local_is_embedded() else windows_port())
@@ -73,18 +71,11 @@ def windows_port() -> MachinePort:
     return WindowsPort()
 
 
-class SystemJudge(Protocol):
-    """An operating system's own verdict on a server certificate."""
-
-    def __call__(
-        self, leaf: bytes, intermediates: Sequence[bytes], host: str | None, at: datetime, /
-    ) -> tuple[TrustProblem, ...]:
-        """Everything that it holds against it; see `_windows.trust.verify`."""
-        ...
-
-
 def system_judge() -> SystemJudge | None:
-    """This operating system's chain engine; None where there is none to ask, only roots (`system_roots`)."""
+    """This operating system's chain engine, as `_windows.trust.verify`: everything it holds against a certificate.
+
+    None where there is none to ask, only roots (`system_roots`).
+    """
     if sys.platform != "win32":
         return None
     from functools import partial

@@ -6,7 +6,7 @@ import sys
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from mlsssl._machine import files, locks, private_files
+from mlsssl._machine import files, private_files
 from mlsssl._windows.bindings import WindowsBindings
 from mlsssl._windows.dlls import SystemDlls
 from mlsssl.errors import UnsupportedError
@@ -110,7 +110,7 @@ class WindowsPort:
 
     def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:
         """Hold a named lock across processes and threads."""
-        return locks.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
+        return private_files.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
 
     def close(self) -> None:
         """Nothing: every operation closes what it opens."""

@@ -12,9 +12,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from mlsssl._formats import foreign
 from mlsssl._formats.crl import check_der_crl
 from mlsssl._formats.keys import spki
-from mlsssl._machine.find import thumbprint_of
-from mlsssl._machine.open_store import OpenStore, read_pfx
 from mlsssl._machine.ports import StoreRecord, check_provider, refuse_users_roots
+from mlsssl._machine.stores import OpenStore, read_pfx, thumbprint_of
 from mlsssl._windows import certificates, crls, system_stores
 from mlsssl._windows.keys import blobs, stored
 from mlsssl._windows.keys.pending import Pending, PendingKeys, digest
@@ -231,7 +230,7 @@ class WindowsStore(OpenStore):
         certificate without its key is broken.
         """
         self._check_changing()
-        refuse_users_roots(self._name, self._location)
+        refuse_users_roots(self.name, self.location)
         with self._pending.changing():
             self._close_handle()  # what it shows may have changed before the lock was ours
             before = self._read(thumbprint)
@@ -298,7 +297,7 @@ class WindowsStore(OpenStore):
                 store = kept[1]
             else:
                 opening = system_stores.opened(
-                    self._dlls, self._name, self._location, write=self._writable, create=self._create
+                    self._dlls, self.name, self.location, write=self._writable, create=self._create
                 )
                 store = stack.enter_context(opening)
                 self._create = False
@@ -312,7 +311,7 @@ class WindowsStore(OpenStore):
     def _opened_registry(self) -> Iterator[StoreHandle]:
         # Through the collection a deletion would reach into every physical store below it, LocalMachine's too.
         self._close_handle()
-        with system_stores.opened(self._dlls, self._name, self._location, write=True, registry_only=True) as store:
+        with system_stores.opened(self._dlls, self.name, self.location, write=True, registry_only=True) as store:
             yield store
             system_stores.commit(self._dlls, store)
 
@@ -336,12 +335,12 @@ class WindowsStore(OpenStore):
         )
 
     def _add(self, certificate: bytes, friendly_name: str | None, new: _NewKey | None) -> StoreRecord:
-        refuse_users_roots(self._name, self._location)
+        refuse_users_roots(self.name, self.location)
         thumbprint = thumbprint_of(certificate)
         with self._pending.changing():
             self._close_handle()  # what it shows may have changed before the lock was ours
             before = self._read(thumbprint)
-            if new is None or (before is not None and stored.fits(self._record(before).key, self._location)):
+            if new is None or (before is not None and stored.fits(self._record(before).key, self.location)):
                 self._put(certificate, friendly_name, None)
             else:
                 self._put_with_key(certificate, friendly_name, new, None if before is None else before.link)
@@ -354,7 +353,7 @@ class WindowsStore(OpenStore):
         self, certificate: bytes, friendly_name: str | None, new: _NewKey, replaced: KeyLink | None
     ) -> None:
         """The key first, under a name that is written down before it exists, then the certificate that names it."""
-        machine = self._location == "LocalMachine"
+        machine = self.location == "LocalMachine"
         name = stored.new_name()
         there = None
         if new.pfx is not None:
@@ -375,7 +374,7 @@ class WindowsStore(OpenStore):
 
                 data, password = new.pfx
                 link = pfx.import_key(
-                    self._dlls, data, password, certificate, note, location=self._location, exportable=new.exportable
+                    self._dlls, data, password, certificate, note, location=self.location, exportable=new.exportable
                 )
             if link is None:
                 link = stored.persist(

@@ -43,7 +43,7 @@ def _bindings(folder: Path) -> Iterator[BindingsSubject]:
 @contextlib.contextmanager
 def _services(folder: Path) -> Iterator[ServicesSubject]:
     with _machine(folder) as port:
-        port.define_service("Demo", takes=0.01)
+        port.services.define("Demo", takes=0.01)
 
         def settle(name: str) -> None:
             while port.services.query(name).state.name.endswith("PENDING"):

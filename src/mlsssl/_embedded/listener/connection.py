@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 from mlsssl._embedded.listener import http
 from mlsssl._embedded.listener.client_hello import ClientHelloReader
+from mlsssl._embedded.listener.contexts import INTERNAL_ERROR, RefusedError
 from mlsssl._embedded.listener.page import Session, error_page, status_page
-from mlsssl._embedded.listener.serving import INTERNAL_ERROR, RefusedError
 from mlsssl._formats import pem
 from mlsssl._formats.foreign import name_text
 from mlsssl._messages.foreign_text import clean_logger

@@ -15,6 +15,10 @@ if TYPE_CHECKING:
     from mlsssl.values import BindingOptions
 
 
+# Alert descriptions of RFC 8446 section 6.
+HANDSHAKE_FAILURE, PROTOCOL_VERSION, INTERNAL_ERROR, UNRECOGNIZED_NAME = 40, 70, 80, 112
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
     """What a server proves itself with.
@@ -28,8 +32,16 @@ class Identity:
     private_key: bytes = field(repr=False)
 
 
-class NoVersionLeftError(MlssslError):
-    """The options leave no TLS version that this listener can speak; never leaves the package."""
+class RefusedError(MlssslError):
+    """No handshake for this connection; never leaves the package.
+
+    Attributes:
+        alert: The TLS alert to send, or None to end the connection without a word.
+    """
+
+    def __init__(self, message: str, *, alert: int | None) -> None:
+        super().__init__(message)
+        self.alert = alert
 
 
 def make_context(
@@ -41,16 +53,12 @@ def make_context(
     context, for Python cannot switch the cache of sessions off. `reject_connections` never comes this far. The rest
     is about HTTP/2, HTTP/3, OCSP, revocation and accounts, none of which this listener has.
 
-    Args:
-        identity: Certificate, chain and key.
-        options: The binding's.
-        client_roots: DER certificates that client certificates must chain to, when they are asked for.
-        allow_legacy_tls: Whether TLS 1.0 and 1.1 are spoken where the binding does not forbid them. Windows has such a
-            switch too (Schannel's), above the binding's, and current releases ship with it off.
+    `client_roots` (DER) are what client certificates must chain to, when they are asked for. `allow_legacy_tls` is
+    Schannel's switch above the binding's, off in current releases: without it TLS 1.0 and 1.1 are never spoken.
 
     Raises:
         ListenerError: OpenSSL refuses the certificate or the key.
-        NoVersionLeftError: every version is switched off.
+        RefusedError: every version is switched off.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _set_versions(context, options, allow_legacy_tls=allow_legacy_tls)
@@ -80,7 +88,7 @@ def _set_versions(context: ssl.SSLContext, options: BindingOptions, *, allow_leg
     ]
     if not versions:
         # TLS 1.0 and 1.1 without 1.2 would need Python's deprecated setters, and nobody needs it.
-        raise NoVersionLeftError("TLS 1.2 and 1.3 are both switched off for this binding")
+        raise RefusedError("TLS 1.2 and 1.3 are both switched off for this binding", alert=PROTOCOL_VERSION)
     context.minimum_version, context.maximum_version = versions[0], versions[-1]
     if allow_legacy_tls and options.legacy_tls and options.tls12:
         context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED

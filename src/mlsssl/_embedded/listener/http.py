@@ -78,12 +78,12 @@ def parse_request(buffer: bytearray) -> Request | None:
         raise BadRequestError(405, "this server answers GET and HEAD")
     # A body would have to be read before the next request; nobody sends one with GET, so the connection just ends.
     has_body = b"transfer-encoding" in fields or fields.get(b"content-length", [b"0"]) != [b"0"]
-    wishes = b",".join(fields.get(b"connection", [])).lower().replace(b" ", b"").replace(b"\t", b"").split(b",")
-    persistent = matched[4] != b"0" or b"keep-alive" in wishes
+    options = b",".join(fields.get(b"connection", [])).lower().replace(b" ", b"").replace(b"\t", b"").split(b",")
+    persistent = matched[4] != b"0" or b"keep-alive" in options
     return Request(
         method=method,
         target=matched[2].decode("ascii"),
-        keep_alive=persistent and b"close" not in wishes and not has_body,
+        keep_alive=persistent and b"close" not in options and not has_body,
     )
 
 
@@ -115,15 +115,7 @@ def _parse_fields(lines: list[bytes]) -> dict[bytes, list[bytes]]:
 
 
 def response(status: int, body: str, *, keep_alive: bool, with_body: bool = True, date: str) -> bytes:
-    """A whole response with an HTML body.
-
-    Args:
-        status: One of the codes above.
-        body: HTML.
-        keep_alive: Whether to announce that the connection stays.
-        with_body: False for HEAD: the fields speak of the body, which is not sent.
-        date: For the Date field, in its form (RFC 9110 section 5.6.7).
-    """
+    """A whole response with an HTML body; not `with_body` for HEAD: the fields speak of the body, which is not sent."""
     content = body.encode()
     lines = [
         f"HTTP/1.1 {status} {_REASONS[status]}",

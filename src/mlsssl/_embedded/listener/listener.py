@@ -121,7 +121,7 @@ class Listener:
         return f"<Listener {state}>"
 
     def start(self) -> Self:
-        """Start; return when every port listens. Starting twice is nothing.
+        """Start; return when every port listens. Idempotent.
 
         Raises:
             ListenerError: a port is in use, needs a right that is missing, or the address is not this computer's.

@@ -48,7 +48,7 @@ def status_page(answer: Answer, session: Session, now: datetime) -> str:
         ("Binding", str(answer.record.key)),
         ("Application id", f"{{{answer.record.app_id}}}"),
         ("Store", f"LocalMachine\\{answer.record.store_name or 'MY'}" if answer.record.thumbprint else "CCS"),
-        ("Subject", _subject(certificate)),
+        ("Subject", name_text(certificate.subject) or "empty"),
         ("Names", ", ".join(_names(certificate)) or "none"),
         ("Thumbprint", certificate.fingerprint(hashes.SHA1()).hex()),  # noqa: S303 -- Windows' name for it
         ("SHA-256", certificate.fingerprint(hashes.SHA256()).hex()),
@@ -80,10 +80,6 @@ def _left(certificate: x509.Certificate, now: datetime) -> str:
         return "expired"
     days = left // timedelta(days=1)
     return f"{days} day{'' if days == 1 else 's'} left"
-
-
-def _subject(certificate: x509.Certificate) -> str:
-    return name_text(certificate.subject) or "empty"
 
 
 def _names(certificate: x509.Certificate) -> list[str]:

@@ -7,11 +7,18 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
 
-from mlsssl._embedded import schema
 from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.central_store import CentralStore, read_central_store
 from mlsssl._embedded.chains import client_roots, find_chain
-from mlsssl._embedded.listener.contexts import Identity, NoVersionLeftError, make_context
+from mlsssl._embedded.database import folded
+from mlsssl._embedded.listener.contexts import (
+    HANDSHAKE_FAILURE,
+    INTERNAL_ERROR,
+    UNRECOGNIZED_NAME,
+    Identity,
+    RefusedError,
+    make_context,
+)
 from mlsssl._formats.pem import load_der
 from mlsssl._machine import precedence
 from mlsssl._messages.foreign_text import system_reason
@@ -19,7 +26,7 @@ from mlsssl.errors import ListenerError, MlssslError
 
 if TYPE_CHECKING:
     import ssl
-    from collections.abc import Collection
+    from collections.abc import Callable, Collection
     from pathlib import Path
 
     from cryptography import x509
@@ -28,23 +35,8 @@ if TYPE_CHECKING:
     from mlsssl._machine.ports import BindingRecord
     from mlsssl.values import BindingFamily, BindingKey
 
-# Alert descriptions of RFC 8446 section 6.
-HANDSHAKE_FAILURE, PROTOCOL_VERSION, INTERNAL_ERROR, UNRECOGNIZED_NAME = 40, 70, 80, 112
-
 _ATTEMPTS = 20
 _CONTEXTS = 1000  # kept; a context takes some 100 KB
-
-
-class RefusedError(MlssslError):
-    """No handshake for this connection; never leaves the package.
-
-    Attributes:
-        alert: The TLS alert to send, or None to end the connection without a word.
-    """
-
-    def __init__(self, message: str, *, alert: int | None) -> None:
-        super().__init__(message)
-        self.alert = alert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,8 +102,6 @@ class Serving:
             raise ListenerError("the bindings change faster than they can be read")
         except RefusedError:
             raise
-        except NoVersionLeftError as error:
-            raise RefusedError(str(error), alert=PROTOCOL_VERSION) from None
         except MlssslError as error:
             raise RefusedError(str(error), alert=INTERNAL_ERROR) from None
 
@@ -147,7 +137,7 @@ class Serving:
             "SELECT der, container FROM certificates JOIN stores ON stores.id = store JOIN keys USING (container)"
             " WHERE location = 'LocalMachine' AND folded = ? AND thumbprint = ? AND persisted"
             " AND machine_keyset",
-            (schema.folded(record.store), bytes(record.thumbprint or b"")),
+            (folded(record.store), bytes(record.thumbprint or b"")),
             columns="bt",
         )
         if row is None:
@@ -161,7 +151,7 @@ class Serving:
         chain = tuple(
             issuer.public_bytes(serialization.Encoding.DER) for issuer in find_chain(self._database, certificate)
         )
-        return self._finished(record, certificate, (chain, container), container=container)
+        return self._finished(record, certificate, (chain, container), lambda: self._load_identity(chain, container))
 
     def _answer_from_central_store(self, record: BindingRecord, host: str) -> Answer:
         store = self._central_store
@@ -171,7 +161,7 @@ class Serving:
         if path is None:
             raise RefusedError(f"{store.folder} has no file for {host}", alert=UNRECOGNIZED_NAME)
         identity = self._load_file(store, path)
-        return self._finished(record, load_der(identity.chain[0]), (identity.chain,), identity=identity)
+        return self._finished(record, load_der(identity.chain[0]), (identity.chain,), lambda: identity)
 
     def _load_file(self, store: CentralStore, path: Path) -> Identity:
         try:
@@ -191,9 +181,7 @@ class Serving:
         record: BindingRecord,
         certificate: x509.Certificate,
         source: tuple[object, ...],
-        *,
-        container: str | None = None,
-        identity: Identity | None = None,
+        load: Callable[[], Identity],
     ) -> Answer:
         options = record.options
         roots = self._roots() if options.negotiate_client_certificate else ()
@@ -201,15 +189,13 @@ class Serving:
         context = self._contexts.get(key)
         # Sessions are remembered by the context, and Python cannot switch that off: a new one remembers nothing.
         if context is None or not options.session_id:
-            if identity is None:
-                identity = self._load_identity(source[0], container)  # type: ignore[arg-type]
-            context = make_context(identity, options, client_roots=roots, allow_legacy_tls=self._allow_legacy_tls)
+            context = make_context(load(), options, client_roots=roots, allow_legacy_tls=self._allow_legacy_tls)
             if len(self._contexts) >= _CONTEXTS:
                 self._contexts.clear()
             self._contexts[key] = context
         return Answer(record=record, certificate=certificate, context=context)
 
-    def _load_identity(self, chain: tuple[bytes, ...], container: str | None) -> Identity:
+    def _load_identity(self, chain: tuple[bytes, ...], container: str) -> Identity:
         row = self._database.query_one("SELECT pkcs8 FROM key_material WHERE container = ?", (container,), columns="b")
         if row is None:
             raise ListenerError("the private key was removed just now")

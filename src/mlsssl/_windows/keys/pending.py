@@ -14,7 +14,7 @@ import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlsssl._machine import files, locks, private_files
+from mlsssl._machine import files, private_files
 from mlsssl._messages.output import as_dict
 from mlsssl._windows.certificates import KeyLink
 from mlsssl._windows.failures import NTE_NOT_SUPPORTED, code_of
@@ -121,7 +121,7 @@ class PendingKeys:
     def _locked(self) -> Iterator[None]:
         with contextlib.ExitStack() as stack:
             try:
-                stack.enter_context(locks.lock(self._folder() / "keys.lock", timeout=LOCK_TIMEOUT))
+                stack.enter_context(private_files.lock(self._folder() / "keys.lock", timeout=LOCK_TIMEOUT))
             except TimeoutError as error:
                 raise StoreError(f"another process is changing private keys: {error}; try again later") from None
             yield

@@ -1,18 +1,50 @@
-"""What the open stores of both machines (`StorePort`) have in common: name, location, whether it may be changed."""
+"""Certificate stores of any machine: opened, looked into for one certificate, and what their ports have in common."""
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl.errors import AccessDeniedError, MalformedDataError, StoreClosedError, StoreNotFoundError
+from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mlsssl._formats.keys import FilePrivateKey
-    from mlsssl.values import Location, Thumbprint
+    from mlsssl._machine.ports import MachinePort, StorePort, StoreRecord
+    from mlsssl.values import Location
+
+
+@contextlib.contextmanager
+def opened(
+    port: MachinePort, name: str, location: Location = "LocalMachine", *, write: bool = False
+) -> Iterator[StorePort | None]:
+    """A store for what takes no time, closed at the end.
+
+    None when it does not exist: a new Windows may have no `Disallowed` yet.
+    """
+    try:
+        store = port.open_store(name, location, write=write, keep_open=True)
+    except StoreNotFoundError:
+        yield None
+        return
+    with contextlib.closing(store):
+        yield store
+
+
+def certificate(port: MachinePort, store: str, thumbprint: Thumbprint) -> StoreRecord | None:
+    """The certificate in a LocalMachine store; None when it, or the store, is not there."""
+    with opened(port, store) as found:
+        return None if found is None else found.find(thumbprint)
+
+
+def thumbprint_of(der: bytes) -> Thumbprint:
+    """What Windows finds a certificate or a revocation list by: the SHA-1 of its DER."""
+    return Thumbprint(hashlib.sha1(der, usedforsecurity=False).digest())
 
 
 class OpenStore:
@@ -28,8 +60,8 @@ class OpenStore:
     def __init__(
         self, name: str, location: Location, *, writable: bool, is_machine_closed: Callable[[], bool] = lambda: False
     ) -> None:
-        self._name = name
-        self._location = location
+        self.name = name
+        self.location = location
         self._writable = writable
         self._is_machine_closed = is_machine_closed
         self._closed = False
@@ -37,23 +69,13 @@ class OpenStore:
     def __repr__(self) -> str:
         return f"<{type(self).__name__} {self._where}{', closed' if self._closed else ''}>"
 
-    @property
-    def name(self) -> str:
-        """The store's name as it was opened."""
-        return self._name
-
-    @property
-    def location(self) -> Location:
-        """LocalMachine or CurrentUser."""
-        return self._location
-
     def close(self) -> None:
         """Refuse everything from now on; idempotent."""
         self._closed = True
 
     @property
     def _where(self) -> str:
-        return f"{self._location}\\{self._name}"
+        return f"{self.location}\\{self.name}"
 
     def _check_open(self) -> None:
         if self._closed or self._is_machine_closed():
@@ -76,11 +98,6 @@ class PfxContent(NamedTuple):
     private_key: FilePrivateKey
     friendly_name: str | None
     others: tuple[bytes, ...]
-
-    @property
-    def pkcs8(self) -> bytes:
-        """The key as unencrypted PKCS#8 DER."""
-        return self.private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
 
 
 def read_pfx(data: bytes, password: str | None) -> PfxContent:
