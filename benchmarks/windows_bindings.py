@@ -56,7 +56,7 @@ def main() -> int:
     """Measure and judge."""
     from mlsssl._machine.ports import BindingRecord
     from mlsssl._native.cdata import NULL, ffi
-    from mlsssl._windows import records as codec
+    from mlsssl._windows import binding_records as codec
     from mlsssl._windows.bindings import WindowsBindings
     from mlsssl._windows.dlls import SystemDlls
     from mlsssl.values import BindingFamily, BindingOptions, ScopedCcs

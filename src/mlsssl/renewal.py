@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from cryptography import x509
 
-from mlsssl._changes import audit_log, recovery
+from mlsssl._changes import recovery
+from mlsssl._changes.audit_log import former_name
 from mlsssl._deploy.plan import Snapshot, carry_out, only_plan
 from mlsssl._deploy.request import checked
 from mlsssl._formats import pem
@@ -179,7 +179,8 @@ def _request(arguments: Mapping[str, Any], *, only_looking: bool = False) -> Req
         old = store.export(entry.thumbprint) if reuse_key else entry.certificate
     new = _obtain(arguments, old)
     given = {name: arguments[name] for name in ("machine", "restart", "profile", "force", "verify", "at", "grace")}
-    file = audit_log.given(arguments)
+    trail = arguments["trail"]
+    file = arguments["audit_log"] if trail is None else former_name(trail, stacklevel=4)
     return checked({**given, **_in_place_of(binding, entry, old, new), "audit_log": file})
 
 
@@ -375,7 +376,7 @@ def renew_due(
     check_grace(grace)
     moment = check_moment(at)
     if trail is not None:
-        warnings.warn("trail= is called audit_log= now", DeprecationWarning, stacklevel=2)
+        audit_log = former_name(trail, stacklevel=3)
     keys_given = None if only is None else items_of(only, "only is a list of binding keys")
     wanted = None if keys_given is None else [bound_key(key, machine) for key in keys_given]
     port = port_of(machine)
@@ -384,7 +385,7 @@ def renew_due(
         with ready as pending:
             snapshot = Snapshot(port)
             bindings = _bindings_of(snapshot.bindings, machine, wanted, {key for key, _ in pending})
-        same = {"machine": machine, "grace": grace, "restart": restart, "audit_log": audit_log or trail, "at": at}
+        same = {"machine": machine, "grace": grace, "restart": restart, "audit_log": audit_log, "at": at}
         made: dict[Thumbprint, Certificate] = {}
         results = []
         for binding in bindings:

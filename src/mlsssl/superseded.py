@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl._changes import recovery
 from mlsssl._changes.record import Change
-from mlsssl._changes.superseded import SupersededFile
+from mlsssl._changes.superseded_file import SupersededFile
 from mlsssl._machine import stores
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import as_dict, to_json
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlsssl._changes.record import ChangeRecords
-    from mlsssl._changes.superseded import Superseded
+    from mlsssl._changes.superseded_file import Superseded
     from mlsssl._machine.ports import MachinePort, StoreRecord
     from mlsssl.store import StoreEntry
     from mlsssl.values import Thumbprint

@@ -23,7 +23,7 @@ import pytest
 
 from mlsssl import Binding, CertificateAuthority, EmbeddedMachine, cleanup, deploy, recover, renew
 from mlsssl._changes.record import Change, ChangeRecords
-from mlsssl._changes.superseded import SupersededFile
+from mlsssl._changes.superseded_file import SupersededFile
 from mlsssl._embedded import database
 from mlsssl.errors import AccessDeniedError, DeploymentError, InvalidInputError
 

@@ -18,7 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, NoEncryption, PrivateFormat
 
 from mlsssl import MlssslError
-from mlsssl._machine import rights
+from mlsssl._machine import file_rights
 from mlsssl._messages.foreign_text import message, message_lines, shown, without_secrets
 from mlsssl.cli import build_parser, main
 from unit.test_wrong_arguments import CALLS, Call, World
@@ -142,7 +142,7 @@ def test_what_the_system_refuses_is_not_shown_by_its_temporary_name(
     def refuse(path: Path, *, private: bool) -> int:
         raise OSError(refused, os.strerror(refused), str(path))
 
-    monkeypatch.setattr(rights, "create", refuse)
+    monkeypatch.setattr(file_rights, "create", refuse)
     for places in _SPLITS:
         pem, body, pieces = _split(places)
         for text in (pem, body):

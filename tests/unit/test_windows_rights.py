@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from mlsssl import AccessDeniedError, InvalidInputError
-from mlsssl._machine import files, private_files, rights
+from mlsssl._machine import file_rights, files, private_files
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,8 +29,8 @@ def answering(code: int) -> Callable[..., int]:
 @pytest.mark.parametrize("code", [740, 1300, 1307, 1314])
 def test_a_missing_privilege_is_a_missing_right(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int) -> None:
     """1307 is what a user who is no administrator is answered who makes a folder for the administrators."""
-    monkeypatch.setattr(rights, "make_folder", answering(code))
-    monkeypatch.setattr(rights, "create", answering(code))
+    monkeypatch.setattr(file_rights, "make_folder", answering(code))
+    monkeypatch.setattr(file_rights, "create", answering(code))
     asked: list[Callable[[], object]] = [
         lambda: private_files.private_folder(tmp_path / "state", administrators=True),
         lambda: files.write(tmp_path / "note.json", b"{}", private=True),
@@ -44,6 +44,6 @@ def test_a_missing_privilege_is_a_missing_right(tmp_path: Path, monkeypatch: pyt
 
 def test_a_name_that_windows_refuses_is_still_a_wrong_argument(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """123, ERROR_INVALID_NAME, is EINVAL too."""
-    monkeypatch.setattr(rights, "create", answering(123))
+    monkeypatch.setattr(file_rights, "create", answering(123))
     with pytest.raises(InvalidInputError, match="cannot be the path"):
         files.write(tmp_path / "a", b"", private=True)

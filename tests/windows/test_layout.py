@@ -216,11 +216,11 @@ CONSTANTS = {
 def test_constants_are_the_headers() -> None:
     """ABI mode takes no constant from a header, so each is stated by us and compared here."""
     from mlsssl._machine.ports import ServiceState
-    from mlsssl._windows import bindings, records, services
+    from mlsssl._windows import binding_records, bindings, services
 
     lines = [f'_Static_assert({name} == {value}, "{name}");' for name, value in CONSTANTS.items()]
     assert mingw.static_assert(HEADERS + "\n".join(lines) + "\n", "x86_64") is None
-    stated = {**vars(services), **vars(bindings), **vars(records)}
+    stated = {**vars(services), **vars(bindings), **vars(binding_records)}
     for name, value in CONSTANTS.items():
         ours = stated.get(f"_{name}", stated.get(name))
         if name.startswith("SERVICE_") and hasattr(ServiceState, name.removeprefix("SERVICE_")):

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlsssl._machine import files, private_files, rights
+from mlsssl._machine import file_rights, files, private_files
 from mlsssl.errors import AccessDeniedError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -45,10 +45,10 @@ def test_a_private_file_is_closed_to_others(tmp_path: Path) -> None:
     """The failing twin is the file beside it, which takes what an open folder hands down."""
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
-    from mlsssl._machine import rights_windows
+    from mlsssl._machine import file_rights_windows
 
     folder = tmp_path / "open"
-    rights_windows.make_listed_folder(folder, "D:(A;OICI;FA;;;WD)")
+    file_rights_windows.make_listed_folder(folder, "D:(A;OICI;FA;;;WD)")
     private, public = folder / "private", folder / "public"
     files.write(private, b"key", private=True)
     files.write(public, b"certificate", private=False)
@@ -92,7 +92,7 @@ def test_a_folder_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytes
 
     folder = tmp_path / "folder"
     folder.mkdir()
-    monkeypatch.setattr(rights, "owner_of", lambda *_: "S-1-5-21-1-2-3-1001")
+    monkeypatch.setattr(file_rights, "owner_of", lambda *_: "S-1-5-21-1-2-3-1001")
     with pytest.raises(AccessDeniedError, match="S-1-5-21-1-2-3-1001"):
         private_files.private_folder(folder, administrators=True)
 
@@ -101,10 +101,10 @@ def test_what_is_added_to_and_locked_is_closed_to_others(tmp_path: Path) -> None
     """The audit log and the lock, which are made when first needed, in a folder that hands its openness down."""
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
-    from mlsssl._machine import rights_windows
+    from mlsssl._machine import file_rights_windows
 
     folder = tmp_path / "open"
-    rights_windows.make_listed_folder(folder, "D:(A;OICI;FA;;;WD)")
+    file_rights_windows.make_listed_folder(folder, "D:(A;OICI;FA;;;WD)")
     for _ in range(2):
         private_files.append_private(folder / "log", b"line\n")
     assert private_files.read_private(folder / "log") == b"line\nline\n"
@@ -119,10 +119,10 @@ def test_the_audit_log_is_closed_to_others(tmp_path: Path) -> None:
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
     from mlsssl import CertificateAuthority, EmbeddedMachine, deploy
-    from mlsssl._machine import rights_windows
+    from mlsssl._machine import file_rights_windows
 
     folder = tmp_path / "open"
-    rights_windows.make_listed_folder(folder, "D:(A;OICI;FA;;;WD)")
+    file_rights_windows.make_listed_folder(folder, "D:(A;OICI;FA;;;WD)")
     certificate = CertificateAuthority.create("R", key="ec-p256").issue("a.test", key="ec-p256")
     machine = EmbeddedMachine(tmp_path / "m.sqlite")
     deploy("0.0.0.0:443", certificate, machine=machine, verify=False, audit_log=folder / "log.jsonl")
@@ -136,10 +136,10 @@ def test_what_sqlite_makes_beside_a_machine_is_closed_to_others(tmp_path: Path) 
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
     from mlsssl import EmbeddedMachine
-    from mlsssl._machine import rights_windows
+    from mlsssl._machine import file_rights_windows
 
     folder = tmp_path / "open"
-    rights_windows.make_listed_folder(folder, "D:(A;OICI;FA;;;WD)")
+    file_rights_windows.make_listed_folder(folder, "D:(A;OICI;FA;;;WD)")
     machine = EmbeddedMachine(folder / "m.sqlite")
     for name in ("m.sqlite", "m.sqlite-wal", "m.sqlite-shm"):
         assert not open_to_others(folder / name), name
@@ -150,17 +150,17 @@ def test_the_user_is_named_in_the_access_list(tmp_path: Path) -> None:
     """Not only as owner: what is made elevated belongs to the administrators, which the user is not unelevated."""
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
-    from mlsssl._machine import rights_windows
+    from mlsssl._machine import file_rights_windows
 
     files.write(tmp_path / "file", b"key", private=True)
     private_files.private_folder(tmp_path / "folder")
     for text in (
-        rights_windows.private_file_list(),
-        rights_windows.private_folder_list(),
+        file_rights_windows.private_file_list(),
+        file_rights_windows.private_folder_list(),
         access_list(tmp_path / "file"),
         access_list(tmp_path / "folder"),
     ):
-        assert f";;;{rights_windows.user()})" in text
+        assert f";;;{file_rights_windows.user()})" in text
         assert ";;;OW)" not in text
 
 
@@ -179,8 +179,8 @@ def test_a_file_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.
         with private_files.lock(path, timeout=1):
             pass
 
-    monkeypatch.setattr(rights, "owner_of", lambda *_: owner)
-    monkeypatch.setattr(rights, "owner_of_open", lambda _descriptor: owner)
+    monkeypatch.setattr(file_rights, "owner_of", lambda *_: owner)
+    monkeypatch.setattr(file_rights, "owner_of_open", lambda _descriptor: owner)
     for use in (
         lambda: private_files.read_private(path),
         lambda: private_files.append_private(path, b""),
@@ -220,7 +220,7 @@ def test_a_user_who_may_not_make_the_administrators_owner_is_told_so(
     def refuse(*_: object, **__: object) -> None:
         raise ctypes.WinError(1307)
 
-    monkeypatch.setattr(rights, "make_folder", refuse)
+    monkeypatch.setattr(file_rights, "make_folder", refuse)
     with pytest.raises(AccessDeniedError, match="Run as administrator"):
         private_files.private_folder(tmp_path / "state", administrators=True)
 
@@ -238,10 +238,10 @@ def test_program_data_is_asked_of_the_system(monkeypatch: pytest.MonkeyPatch) ->
     """The environment is the caller's to change."""
     if sys.platform != "win32":  # pragma: no cover - for the type checker
         raise AssertionError
-    from mlsssl._machine import rights_windows
+    from mlsssl._machine import file_rights_windows
 
     monkeypatch.setenv("ProgramData", "C:\\elsewhere")
     monkeypatch.setenv("ALLUSERSPROFILE", "C:\\elsewhere")
-    folder = rights_windows.program_data()
+    folder = file_rights_windows.program_data()
     assert folder.is_absolute()
     assert "elsewhere" not in str(folder)

@@ -7,17 +7,18 @@ import getpass
 import json
 import os
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, TypeVar
 
 from mlsssl._changes.record import record_to_dict
 from mlsssl._machine import files, private_files
 from mlsssl.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
     from pathlib import Path
 
     from mlsssl._changes.record import Change
+
+FileT = TypeVar("FileT", bound="str | Path")
 
 
 def add(change: Change, *, result: str, reason: str | None = None) -> None:
@@ -70,12 +71,10 @@ def check(file: str | Path) -> Path:
     return path
 
 
-def given(arguments: Mapping[str, Any]) -> Any:
-    """The argument `audit_log`; under its former name `trail` too, with a warning for its caller's caller's caller."""
-    if arguments.get("trail") is None:
-        return arguments.get("audit_log")
-    warnings.warn("trail= is called audit_log= now", DeprecationWarning, stacklevel=4)
-    return arguments["trail"]
+def former_name(trail: FileT, *, stacklevel: int) -> FileT:
+    """What was given under the former name of `audit_log`, with a warning that names the new one."""
+    warnings.warn("trail= is called audit_log= now", DeprecationWarning, stacklevel=stacklevel)
+    return trail
 
 
 def _user() -> str:

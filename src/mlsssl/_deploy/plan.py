@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl._changes import audit_log, recovery
 from mlsssl._changes.record import Addition, Change, Mark, Was
-from mlsssl._changes.superseded import Superseded, SupersededFile
+from mlsssl._changes.superseded_file import Superseded, SupersededFile
 from mlsssl._deploy import preflight
 from mlsssl._deploy.apply import Task, is_standard, look, run
 from mlsssl._machine import stores

@@ -86,8 +86,10 @@ def checked(arguments: Mapping[str, Any]) -> Request:
     if isinstance(certificate, StoreEntry) and store is None:
         store = certificate.store_name
     at, file = given.get("at"), given.get("audit_log")
-    if file is not None or arguments.get("trail") is not None:
-        file = audit_log.check(audit_log.given(arguments))
+    if arguments.get("trail") is not None:
+        file = audit_log.former_name(arguments["trail"], stacklevel=4)
+    if file is not None:
+        file = audit_log.check(file)
     given.update(
         key=key,
         store=None if store is None else check_store_name(store),

@@ -12,7 +12,7 @@ import weakref
 from typing import TYPE_CHECKING, Any
 
 from mlsssl._embedded import schema
-from mlsssl._machine import files, private_files, rights
+from mlsssl._machine import file_rights, files, private_files
 from mlsssl._messages.foreign_text import system_reason
 from mlsssl.errors import (
     AccessDeniedError,
@@ -200,7 +200,7 @@ class Database:
             self._upgrade(connection, version)
         _check_companions(self.path)  # once more, as opened, before anything of ours is written to them
         for companion in _companions(self.path)[:2]:  # which are there now, and hold no key of a new file yet
-            rights.share_as(companion, self.path)
+            file_rights.share_as(companion, self.path)
 
     def _upgrade(self, connection: sqlite3.Connection, version: int) -> None:
         """Bring the file to this version in one transaction: killed in it, the file is what it was."""
@@ -309,7 +309,7 @@ def _make_private_file(path: Path) -> None:
             if error.right == "private file":
                 _refuse_foreign(path)
             raise
-        if path.stat().st_size and rights.others_may_add_beside(path):
+        if path.stat().st_size and file_rights.others_may_add_beside(path):
             # Ours from now on, so SQLite cannot meet another one in the moment between the look and its opening them.
             # Empty, they mean nothing to it. (Beside an empty file it would delete them, and believe none anyway.)
             for companion in (_companions(path)[0], _companions(path)[2]):

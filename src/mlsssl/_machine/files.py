@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
-from mlsssl._machine import rights
+from mlsssl._machine import file_rights
 from mlsssl._messages.foreign_text import system_reason
 from mlsssl.errors import (
     WINDOWS_ACCESS_DENIED,
@@ -130,7 +130,7 @@ def write(path: Path, data: bytes, *, private: bool) -> None:
         raise InvalidInputError(f"{str(path)!r} is a folder, not a file")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     with translated("write", path, right="write"):
-        descriptor = rights.create(temporary, private=private)
+        descriptor = file_rights.create(temporary, private=private)
         try:
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
@@ -141,7 +141,7 @@ def write(path: Path, data: bytes, *, private: bool) -> None:
             with contextlib.suppress(OSError):
                 patiently(temporary.unlink)
             raise
-    rights.sync_folder(path.parent)
+    file_rights.sync_folder(path.parent)
 
 
 def replace(source: Path, target: Path) -> None:

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl._machine import rights
+from mlsssl._machine import file_rights
 from mlsssl._machine.files import absolute, patiently, read_limited, translated, unnamed
 from mlsssl._messages.foreign_text import system_reason
 from mlsssl.errors import AccessDeniedError, BindingError, InvalidInputError, MlssslError, UnsupportedError
@@ -85,7 +85,7 @@ def check_private(path: Path, *, secret: bool = False) -> None:
     def look() -> None:
         try:
             status = path.lstat()
-            owner = rights.owner_of(path, status)
+            owner = file_rights.owner_of(path, status)
         except FileNotFoundError:
             return
         _check_file(path, status, owner, secret=secret)
@@ -123,10 +123,10 @@ def resolved(given: str | os.PathLike[str]) -> Path:
         links += 1
         if links > _LINKS:
             raise InvalidInputError(f"{path} cannot be the path of a file: its links go round in a circle")
-        owner = rights.owner_of(step, status)
-        if not rights.is_ours(owner):
+        owner = file_rights.owner_of(step, status)
+        if not file_rights.is_ours(owner):
             raise AccessDeniedError(
-                f"{step} is a symbolic link that belongs to {rights.account_name(owner)}, and it is not "
+                f"{step} is a symbolic link that belongs to {file_rights.account_name(owner)}, and it is not "
                 f"followed; remove it, or give the path of what it leads to ({target})",
                 right="owner",
             )
@@ -138,10 +138,10 @@ def resolved(given: str | os.PathLike[str]) -> Path:
 
 
 def _check_file(path: Path, status: os.stat_result, owner: str, *, secret: bool = False) -> None:
-    if rights.is_link(status):
+    if file_rights.is_link(status):
         raise AccessDeniedError(
-            f"{path} is a link (of {rights.account_name(owner)}), and it is not followed; remove it, or give the file "
-            "that it leads to",
+            f"{path} is a link (of {file_rights.account_name(owner)}), and it is not followed; remove it, or give the "
+            "file that it leads to",
             right="owner",
         )
     if stat.S_ISDIR(status.st_mode):
@@ -159,9 +159,10 @@ def _check_file(path: Path, status: os.stat_result, owner: str, *, secret: bool 
 
 
 def _check_folder(path: Path, status: os.stat_result, owner: str) -> None:
-    if rights.is_link(status):
+    if file_rights.is_link(status):
         raise AccessDeniedError(
-            f"{path} is a link (of {rights.account_name(owner)}) to another place, and it is not followed; remove it",
+            f"{path} is a link (of {file_rights.account_name(owner)}) to another place, and it is not followed; "
+            "remove it",
             right="owner",
         )
     if not stat.S_ISDIR(status.st_mode):
@@ -171,17 +172,17 @@ def _check_folder(path: Path, status: os.stat_result, owner: str) -> None:
 
 
 def _check_owner(path: Path, owner: str) -> None:
-    if not rights.is_ours(owner):
-        name = rights.account_name(owner)
+    if not file_rights.is_ours(owner):
+        name = file_rights.account_name(owner)
         raise AccessDeniedError(
-            f"{path} belongs to {name}, not to {rights.this_account()}; run this as {name}, or look into it and "
+            f"{path} belongs to {name}, not to {file_rights.this_account()}; run this as {name}, or look into it and "
             "remove it, or make it yours if you trust what is in it",
             right="owner",
         )
 
 
 def _check_mode(path: Path, status: os.stat_result, *, secret: bool = False) -> None:
-    why = rights.why_not_private(status, secret=secret)
+    why = file_rights.why_not_private(status, secret=secret)
     if why is not None:
         wanted = "700" if stat.S_ISDIR(status.st_mode) else "600"
         raise AccessDeniedError(f"{path}: {why}; run: chmod {wanted} {path}", right="private file")
@@ -195,7 +196,7 @@ def open_private(path: Path, flags: int) -> int:
         AccessDeniedError, InvalidInputError: as `check_private`.
     """
     try:
-        descriptor = rights.open_private(path, flags)
+        descriptor = file_rights.open_private(path, flags)
     except OSError as error:
         # The system says only that it will not; whose the file is says more. Linux itself refuses links and files of
         # others in folders like /tmp (fs.protected_symlinks, fs.protected_regular).
@@ -203,7 +204,7 @@ def open_private(path: Path, flags: int) -> int:
             check_private(path)
         raise
     try:
-        _check_file(path, os.fstat(descriptor), rights.owner_of_open(descriptor))
+        _check_file(path, os.fstat(descriptor), file_rights.owner_of_open(descriptor))
     except BaseException:
         os.close(descriptor)
         raise
@@ -213,7 +214,7 @@ def open_private(path: Path, flags: int) -> int:
 def make_private_file(path: Path) -> None:
     """Make an empty file that only its owner may read, unless something is there; `OSError` when it cannot be."""
     with contextlib.suppress(FileExistsError):
-        os.close(rights.create(path, private=True))
+        os.close(file_rights.create(path, private=True))
 
 
 def private_folder(path: Path, *, administrators: bool = False) -> Path:
@@ -236,11 +237,11 @@ def private_folder(path: Path, *, administrators: bool = False) -> Path:
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
-            rights.make_folder(path, administrators=administrators)
+            file_rights.make_folder(path, administrators=administrators)
         except FileExistsError:
             status = path.lstat()
-            _check_folder(path, status, rights.owner_of(path, status))
-            rights.close_folder(path, administrators=administrators)
+            _check_folder(path, status, file_rights.owner_of(path, status))
+            file_rights.close_folder(path, administrators=administrators)
     except MlssslError:
         raise
     except PermissionError:

@@ -20,7 +20,7 @@ from mlsssl._machine.ports import refuse_ccs_options, sort_key
 from mlsssl._messages.foreign_text import clean_logger
 from mlsssl._native.cdata import NULL, Buffer, exports, ffi
 from mlsssl._native.codes import native_error
-from mlsssl._windows import records as codec
+from mlsssl._windows import binding_records as codec
 from mlsssl._windows.failures import binding_failure
 from mlsssl.errors import (
     BindingExistsError,

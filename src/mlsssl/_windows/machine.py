@@ -119,6 +119,6 @@ class WindowsPort:
 def _default_state_folder() -> Path:
     if sys.platform != "win32":
         raise UnsupportedError("fakes of Windows' DLLs need a state_folder of their own")
-    from mlsssl._machine import rights_windows
+    from mlsssl._machine import file_rights_windows
 
-    return rights_windows.program_data() / "mlsssl"
+    return file_rights_windows.program_data() / "mlsssl"

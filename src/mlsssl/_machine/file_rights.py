@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 
 if sys.platform == "win32":
-    from mlsssl._machine.rights_windows import *  # noqa: F403 -- the same functions
+    from mlsssl._machine.file_rights_windows import *  # noqa: F403 -- the same functions
 else:
     import errno
     import os
