@@ -210,7 +210,11 @@ def _here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.parametrize("secret", [_PEM, _TEXTS[3]], ids=["PEM", "base64"])
+# A path with a slash has a folder that is not there: without one the file is really made, and its name is told.
+_ONE_NAME = [text.replace("/", "A") for text in (_TEXTS[3], _TEXTS[2])]
+
+
+@pytest.mark.parametrize("secret", [_PEM, _TEXTS[3], *_ONE_NAME], ids=["PEM", "base64", "no slash", "PEM, no slash"])
 @pytest.mark.parametrize("words", _COMMANDS)
 def test_no_command_shows_a_private_key(
     here: Path, capsys: pytest.CaptureFixture[str], words: str, secret: str

@@ -84,7 +84,7 @@ def load(path: str, source: str | None, *, key: str | None = None, purpose: str 
 
 def free_place(out: str, *, force: bool) -> Path:
     """Where a file may be written: nothing is there, or `force` says to replace it."""
-    target = Path(out)
+    target = files.path_of(out)
     if not out or files.is_folder(target):
         raise InvalidInputError(f"{shown(out)} is a folder; name a file" if out else "a file's name is needed, not ''")
     if files.exists(target) and not force:
@@ -137,7 +137,7 @@ def show(arguments: Namespace, terminal: Terminal) -> int:
 def pfx(arguments: Namespace, terminal: Terminal) -> int:
     """`pfx FILE --out FILE.pfx`: any format in, PFX out."""
     certificate = load(arguments.file, arguments.in_password, key=arguments.key)
-    target = Path(arguments.out)
+    target = files.path_of(arguments.out)
     if target.suffix.lower() not in (".pfx", ".p12"):
         raise InvalidInputError(f"--out is a .pfx or .p12 file, not {target}")
     if not certificate.has_private_key:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from mlsssl._machine import file_rights
-from mlsssl._messages.foreign_text import system_reason
+from mlsssl._messages.foreign_text import shown, system_reason
 from mlsssl.errors import (
     WINDOWS_ACCESS_DENIED,
     AccessDeniedError,
@@ -38,7 +38,11 @@ def path_of(given: str | os.PathLike[str]) -> Path:
         path = Path(given)
     except TypeError:
         raise InvalidInputError(f"the path of a file is needed, not {type(given).__name__}") from None
-    # The text of a key, say: the system's own error would show it whole.
+    # The text of a key, say: the system's own error, and what we say of a file that was made, would show it.
+    if any(sign in str(path) for sign in ("\r", "\n", "-----BEGIN ")):
+        raise InvalidInputError(
+            f"{shown(path)} cannot be the path of a file: it is the text of one (a line break, or PEM)"
+        )
     if any(len(part) > 255 for part in path.parts) or (os.name != "nt" and len(str(path)) > 4095):
         raise InvalidInputError(f"{str(path)!r} cannot be the path of a file: it is too long")
     try:
@@ -126,7 +130,7 @@ def write(path: Path, data: bytes, *, private: bool) -> None:
         NativeError: it cannot be written for another reason, such as a full disk; or it is written, and the disk
             failed to make the folder's entry last.
     """
-    if not path.name:
+    if not path_of(path).name:
         raise InvalidInputError(f"{str(path)!r} is a folder, not a file")
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     with translated("write", path, right="write"):
