@@ -358,7 +358,7 @@ def renew_due(
         dry_run: Only say what would be done, as `renew.plan` does: the machine is only looked at, and what the
             authority issues for the plans is kept nowhere else. A binding with a change that is not finished, since
             its process was killed, say, is a failure, also when nothing is bound to its key now. Of plans that share a
-                certificate, one can be applied; the others are then to be made again.
+            certificate, one can be applied; the others are then to be made again.
         trail: The former name of `audit_log`, deprecated.
 
     Returns:

@@ -78,7 +78,8 @@ def test_a_deployment_stays_in_few_modules(ca: CertificateAuthority, tmp_path: P
         with modules_entered() as entered:
             deploy(KEY, certificate, machine=machine)
     assert "deployment.py" in entered
-    assert len(entered) <= 41, sorted(entered)  # 40, and the listener when another test has loaded it
+    # 40, the listener when another test has loaded it, and on Windows the rights of files.
+    assert len(entered) <= (42 if sys.platform == "win32" else 41), sorted(entered)
 
 
 def test_a_renewal_of_what_is_due_reads_little(ca: CertificateAuthority, tmp_path: Path) -> None:
