@@ -18,8 +18,6 @@ from mlsssl._formats.hosts import name_text
 from mlsssl._machine.files import path_of, read, write
 from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
 from mlsssl._messages.foreign_text import printable, shown
-from mlsssl._messages.output import escaped
-from mlsssl._select.trust import x509_of
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
 from mlsssl.values import Thumbprint, check_friendly_name, check_moment, key_holder, set_attributes
 
@@ -666,6 +664,7 @@ class Certificate:
 
     def _repr_html_(self) -> str:
         """A card for notebooks, with the chain as a tree; never the private key."""
+        from mlsssl._messages.output import escaped
         from mlsssl._notebook.cards import card, code, facts, faint, level, or_why, part, sign, tree
 
         validity = card_validity(self)
@@ -773,4 +772,4 @@ def check_key(private_key: PrivateKey, public_key: bytes | None, whose: str, hin
 
 
 def _all_x509(chain: Iterable[Certificate | x509.Certificate]) -> list[x509.Certificate]:
-    return [x509_of(one) for one in items_of(chain, "a chain is a list of certificates")]
+    return [pem.x509_of(one) for one in items_of(chain, "a chain is a list of certificates")]

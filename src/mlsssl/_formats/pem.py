@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from mlsssl._formats.foreign import extensions_of, public_key_of, read, read_or
 from mlsssl._formats.keys import spki
 from mlsssl._formats.parsed import EXTENSIONS, View
-from mlsssl.errors import MalformedDataError
+from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -155,3 +155,12 @@ def find_extension(certificate: x509.Certificate, kind: type[ExtensionType]) -> 
         return extensions.get_extension_for_class(kind).value
     except x509.ExtensionNotFound:
         return None
+
+
+def x509_of(given: object) -> x509.Certificate:
+    """The certificate behind one of any kind, or behind an authority; `InvalidInputError` for something else."""
+    inner = getattr(given, "certificate", given)
+    found = inner.to_cryptography() if hasattr(inner, "to_cryptography") else inner
+    if isinstance(found, x509.Certificate):
+        return found
+    raise InvalidInputError(f"a certificate or an authority is needed, not {type(given).__name__}")

@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Protocol
 
-from cryptography import x509
-
 from mlsssl._formats import pem
 from mlsssl._messages.arguments import items_of
 from mlsssl._messages.foreign_text import shown
@@ -17,6 +15,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
     from typing import Literal, TypeAlias
+
+    from cryptography import x509
 
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._machine.ports import TrustProblem
@@ -47,15 +47,6 @@ class HasCertificate(Protocol):
         ...
 
 
-def x509_of(given: object) -> x509.Certificate:
-    """The certificate behind one of any kind, or behind an authority; `InvalidInputError` for something else."""
-    inner = getattr(given, "certificate", given)
-    found = inner.to_cryptography() if hasattr(inner, "to_cryptography") else inner
-    if isinstance(found, x509.Certificate):
-        return found
-    raise InvalidInputError(f"a certificate or an authority is needed, not {type(given).__name__}")
-
-
 def anchors_of(trust: Iterable[TrustAnchor] | Literal["system"] | None) -> Roots | None:
     """What `trust=` names, each kind in its one form."""
     if trust is None:
@@ -65,7 +56,7 @@ def anchors_of(trust: Iterable[TrustAnchor] | Literal["system"] | None) -> Roots
             raise InvalidInputError(f"trust is a list of authorities, 'system' or None, not {shown(trust)}")
         return ["system"]
     expected = "trust is a list of authorities or certificates, 'system' or None"
-    return ["system" if anchor == "system" else x509_of(anchor) for anchor in items_of(trust, expected)]
+    return ["system" if anchor == "system" else pem.x509_of(anchor) for anchor in items_of(trust, expected)]
 
 
 def trusted_roots(
