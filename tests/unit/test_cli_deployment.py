@@ -91,6 +91,15 @@ def test_deploy_says_no_with_the_code_of_the_reason(capsys: pytest.CaptureFixtur
     assert run(capsys, "deploy", "[::]:443", "--thumbprint", thumbprint)[0] == 0
 
 
+@pytest.mark.parametrize("hidden", ["", "\u200e"])
+def test_a_thumbprint_where_a_file_belongs_is_told_the_option(capsys: pytest.CaptureFixture[str], hidden: str) -> None:
+    """As copied from the certificate dialogue, hidden character and all; what is no thumbprint gets no such advice."""
+    code, _, errors = run(capsys, "deploy", "0.0.0.0:443", hidden + "AB " * 20)
+    assert (code, "--thumbprint " + "ab" * 20 in errors) == (3, True)
+    code, _, errors = run(capsys, "deploy", "0.0.0.0:443", "absent.pfx")
+    assert (code, "--thumbprint" in errors) == (3, False)
+
+
 def test_a_deployment_that_stops_tells_all_and_ends_with_the_code_of_its_cause(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
 from typing import TYPE_CHECKING, get_args
 
@@ -103,7 +104,13 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
     if arguments.file is None:
         certificate = mlsssl.Thumbprint(arguments.thumbprint)
     else:
-        certificate = load(arguments.file, arguments.password, key=arguments.key_file)
+        try:
+            certificate = load(arguments.file, arguments.password, key=arguments.key_file)
+        except NotFoundError as error:
+            with contextlib.suppress(InvalidInputError):
+                thumbprint = mlsssl.Thumbprint(arguments.file)
+                raise NotFoundError(f"{error}; a thumbprint is given as --thumbprint {thumbprint}") from None
+            raise
     with machine_of(arguments, create=True) as machine:
         run = mlsssl.deploy.plan if arguments.plan else mlsssl.deploy
         return _tell(run(arguments.key, certificate, machine=machine, **options), terminal)

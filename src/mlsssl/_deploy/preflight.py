@@ -111,7 +111,7 @@ def about_owner(before: BindingRecord | None, app_id: uuid.UUID | None) -> Itera
 
 
 def about_precedence(key: BindingKey, others: Sequence[BindingKey]) -> Iterator[Finding]:
-    """Records that answer in this one's stead, and those in whose stead it will answer."""
+    """Bindings that take precedence over this one for some clients, and those that it takes precedence over."""
     for other, clients in precedence.hidden_by(key, others):
         yield machine_finding(
             "binding-shadowed",

@@ -108,7 +108,7 @@ class View:
         self._public_key: CertificatePublicKeyTypes | str | None = None
         self._subject_text: str | None = None
         self.signature_oid: str = foreign.read_or("unreadable", _signature_oid_of, certificate)
-        # What was found about it as an issuer by itself, for whom; see pathbuild.
+        # What was found about it as an issuer by itself, for whom; see `_validator/path.py`.
         self.judged: tuple[object, bool, list[Any]] | None = None
         self.problems: tuple[ExtensionProblem, ...] = ()
         # The readable extensions by type.

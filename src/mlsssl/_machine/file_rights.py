@@ -1,4 +1,4 @@
-"""Who may read, change and own a file: by modes and user ids here, by access lists on Windows (`rights_windows`)."""
+"""Who may read, change and own a file: by modes and user ids, on Windows by access lists (`file_rights_windows`)."""
 
 from __future__ import annotations
 

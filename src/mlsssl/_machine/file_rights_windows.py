@@ -1,4 +1,4 @@
-"""Who may read, change and own a file by Windows' access lists; the functions of `rights`.
+"""Who may read, change and own a file by Windows' access lists; the functions of `file_rights`.
 
 Files and folders get their list as they are made. Python's own mode bits do nothing for files on Windows, and for
 folders only since 3.12.4. Only Windows has anything in here.

@@ -90,10 +90,10 @@ def _clients_of(winner: BindingKey) -> str:
 
 
 def hidden_by(key: BindingKey, others: Iterable[BindingKey]) -> list[tuple[BindingKey, str]]:
-    """The others that answer in this key's stead for some clients, with which."""
+    """Which of the others take precedence over this key, and for which clients."""
     return [(other, why) for other in others if (why := hides(other, key)) is not None]
 
 
 def hiding(key: BindingKey, others: Iterable[BindingKey]) -> list[tuple[BindingKey, str]]:
-    """The others in whose stead this key answers for some clients, with which."""
+    """Which of the others this key takes precedence over, and for which clients."""
     return [(other, why) for other in others if (why := hides(key, other)) is not None]
