@@ -14,6 +14,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from mlsssl._formats.pem import load_der
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -165,6 +167,7 @@ class Made:
     algorithm: bytes = b""
     outer_algorithm: bytes = b""
     time_tags: tuple[int | None, int | None] = (None, None)
+    begin: bytes = b""
     unique_id: bytes = b""
     digest: type[hashes.HashAlgorithm] = hashes.SHA256
     break_signature: bool = False
@@ -185,7 +188,11 @@ class Made:
             integer(self.serial),
             algorithm,
             self.issuer,
-            tlv(0x30, time_of(self.not_before, self.time_tags[0]), time_of(self.not_after, self.time_tags[1])),
+            tlv(
+                0x30,
+                self.begin or time_of(self.not_before, self.time_tags[0]),
+                time_of(self.not_after, self.time_tags[1]),
+            ),
             self.subject,
             self.spki or spki_of(self.key),
             self.unique_id,
@@ -201,8 +208,11 @@ class Made:
         return tlv(0x30, signed, self.outer_algorithm or algorithm, tlv(0x03, b"\0", signature))
 
     def certificate(self) -> x509.Certificate:
-        """The certificate, loaded."""
-        return x509.load_der_x509_certificate(self.der())
+        """The certificate, loaded; what stands in for one that `cryptography` refuses."""
+        try:
+            return x509.load_der_x509_certificate(self.der())
+        except ValueError:
+            return load_der(self.der())
 
     def without(self, *kinds: type[x509.ExtensionType]) -> Made:
         """A copy without these extensions."""

@@ -282,6 +282,10 @@ CASES: dict[str, Callable[[], Case]] = {
     "expires-soon": lambda: Case(leaf=replace(LEAF, not_before=NOW - 180 * _DAY, not_after=NOW + 10 * _DAY)),
     "outlives-issuer": lambda: Case(pool=(replace(MIDDLE, not_after=NOW + 100 * _DAY),)),
     "date-encoding": lambda: Case(leaf=replace(LEAF, time_tags=(0x18, None))),
+    # Fields in another form
+    "encoding-odd": lambda: Case(leaf=replace(LEAF, algorithm=tlv(0x30, oid("1.2.840.10045.4.3.2"), b"\x05\0"))),
+    "encoding-broken": lambda: Case(leaf=replace(LEAF, unique_id=tlv(0x81))),
+    "date-form": lambda: Case(leaf=replace(LEAF, begin=tlv(0x17, b"261101000000+0100"))),
     # Names
     "name-mismatch": lambda: Case(host="other.example.com"),
     "common-name-only": lambda: Case(

@@ -50,6 +50,7 @@ _HOMES = {
         "StoreClosedError",
         "StoreError",
         "StoreNotFoundError",
+        "UnreadableCertificateError",
         "UnsupportedError",
         "UnusableCertificateError",
         "ValidationError",

@@ -51,6 +51,7 @@ from mlsssl.errors import (
     StoreClosedError as StoreClosedError,
     StoreError as StoreError,
     StoreNotFoundError as StoreNotFoundError,
+    UnreadableCertificateError as UnreadableCertificateError,
     UnsupportedError as UnsupportedError,
     UnusableCertificateError as UnusableCertificateError,
     ValidationError as ValidationError,

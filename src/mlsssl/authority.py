@@ -81,7 +81,7 @@ class CertificateAuthority:
         if crl_url is not None:
             certificates.distribution_point(crl_url)  # refused now, not when something is issued
         # What stands above the certificates it issues: itself, then its own chain.
-        line = [certificate.to_cryptography(), *(c.to_cryptography() for c in certificate.chain)]
+        line = [certificate.to_cryptography(), *map(pem.x509_of, certificate.chain)]
         constraints = (pem.find_extension(one, x509.NameConstraints) for one in line)
         set_attributes(
             self,
@@ -571,7 +571,7 @@ def _authority_name(common_name: str) -> x509.Name:
 
 
 def _is_old_root(certificate: Certificate) -> bool:
-    constraints = pem.find_extension(certificate.to_cryptography(), x509.BasicConstraints)
+    constraints = pem.find_extension(pem.x509_of(certificate), x509.BasicConstraints)
     return certificate.is_self_issued and constraints is None
 
 

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Certificate"]
 
+_LOST_KEY = "; look for the key that was made with the certificate request"
 _signature_hash_of = attrgetter("signature_hash_algorithm")
 
 _EKU_NAMES = {
@@ -99,8 +100,7 @@ class Certificate:
         check_type(certificate, x509.Certificate, expected)
         pem.probe(certificate)
         if private_key is not None:
-            hint = "; look for the key that was made with the certificate request"
-            check_key(private_key, pem.public_key_bytes(certificate), "certificate", hint)
+            check_key(private_key, pem.public_key_bytes(certificate), "certificate", _LOST_KEY)
         name = check_friendly_name(friendly_name)
         ordered = pem.order_chain(certificate, _all_x509(chain))
         assemble(certificate, private_key, ordered, name, into=self)
@@ -196,7 +196,8 @@ class Certificate:
     @classmethod
     def from_der(cls, data: bytes) -> Certificate:
         """From the DER of one certificate. `MalformedDataError` when it is none."""
-        return cls(pem.load_der(data))
+        data = check_data(data, "bytes are needed (Certificate.load takes a path)")
+        return assemble(pem.load_der(data), None, ())
 
     @classmethod
     def from_pfx(cls, data: bytes, password: str | None) -> Certificate:
@@ -369,7 +370,8 @@ class Certificate:
             key = read(Path(key))
         if isinstance(key, bytes):
             key = _load_key(key, password)
-        return Certificate(self._certificate, private_key=key, chain=self._chain, friendly_name=self._friendly_name)
+        check_key(key, pem.public_key_bytes(self._certificate), "certificate", _LOST_KEY)
+        return assemble(self._certificate, key, self._chain, self._friendly_name)
 
     def with_chain(self, chain: Iterable[Certificate | x509.Certificate]) -> Certificate:
         """The same certificate and key with these certificates as its chain, put into order.
@@ -391,7 +393,14 @@ class Certificate:
     # -- what it says -------------------------------------------------------------------------------------------
 
     def to_cryptography(self) -> x509.Certificate:
-        """The certificate as `cryptography` holds it."""
+        """The certificate as `cryptography` holds it.
+
+        Raises:
+            UnsupportedError: `cryptography` refuses it for one of its `encoding_faults`; `to_der` gives its bytes.
+        """
+        if not isinstance(self._certificate, x509.Certificate):
+            faults = "; ".join(self.encoding_faults)
+            raise UnsupportedError(f"cryptography refuses this certificate, whose bytes to_der() gives: {faults}")
         return self._certificate
 
     @property
@@ -438,6 +447,16 @@ class Certificate:
     def common_name(self) -> str | None:
         """The subject's (first) common name, or None."""
         return _common_name(self._certificate.subject)
+
+    @property
+    def encoding_faults(self) -> tuple[str, ...]:
+        """What is encoded otherwise than the standards say, and how it was read, in words; empty for nearly all.
+
+        Such a certificate is refused by `cryptography` and other strict readers, and most are taken by OpenSSL and
+        Windows. `check` says the same as findings, and who refuses it. Not looked into here is what stands in the
+        extensions, which are read when they are asked for.
+        """
+        return tuple(f"{fault.part}: {fault.found}" for fault in pem.faults_of(self._certificate))
 
     @property
     def serial_number(self) -> int:

@@ -8,6 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from mlsssl._formats import pem
 from mlsssl._formats.hosts import parse_host
 from mlsssl._machine import handshake, tls_contexts
 from mlsssl._messages.arguments import check_number
@@ -139,7 +140,10 @@ def check_endpoint(
     moment = check_moment(at)
     asked = read_once(trust)
     taken = _shake_hands(where, port, name, float(timeout))
-    leaf, *chain = [Certificate.from_der(der).to_cryptography() for der in taken.certificates]
+    leaf, *chain = [
+        pem.load_der(der, f"certificate {number} of those that the server sent cannot be read")
+        for number, der in enumerate(taken.certificates, 1)
+    ]
     report = report_on(
         leaf,
         chain,

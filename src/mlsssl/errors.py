@@ -4,6 +4,7 @@
 MlssslError
 ├── InvalidInputError (ValueError)         the caller's argument
 ├── MalformedDataError (ValueError)        bytes we were given
+│   ├── UnreadableCertificateError         … a certificate, one field of which cannot be read
 │   └── WrongPasswordError                 … readable, but not with this password
 ├── ValidationError                        a report with errors; `.report` has every finding
 ├── StoreError                             a certificate store
@@ -59,6 +60,7 @@ __all__ = [
     "StoreClosedError",
     "StoreError",
     "StoreNotFoundError",
+    "UnreadableCertificateError",
     "UnsupportedError",
     "UnusableCertificateError",
     "ValidationError",
@@ -94,6 +96,10 @@ class InvalidInputError(MlssslError, ValueError):
 
 class MalformedDataError(MlssslError, ValueError):
     """Bytes or text from elsewhere that are not what they should be."""
+
+
+class UnreadableCertificateError(MalformedDataError):
+    """A certificate of which a field cannot be read, not even as OpenSSL does; the message names the field."""
 
 
 class WrongPasswordError(MalformedDataError):

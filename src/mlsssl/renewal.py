@@ -271,7 +271,7 @@ def _with_list_of(authority: CertificateAuthority, old: Certificate) -> Certific
     issuer = authority.certificate
     if authority.crl_url is not None or old.issuer != issuer.subject:
         return authority
-    points = pem.find_extension(old.to_cryptography(), x509.CRLDistributionPoints)
+    points = pem.find_extension(pem.x509_of(old), x509.CRLDistributionPoints)
     for name in (name for point in points or () for name in point.full_name or ()):
         if isinstance(name, x509.UniformResourceIdentifier):
             return authority.with_crl_url(name.value)
@@ -442,7 +442,7 @@ def _why_not(
     fraction: float,
     jitter: float,
 ) -> str | None:
-    if not any_issuer and old.to_cryptography().issuer != authority.certificate.to_cryptography().subject:
+    if not any_issuer and pem.x509_of(old).issuer != pem.x509_of(authority).subject:
         return f"issued by {old.issuer or 'nobody'}, not by {authority.name}"
     if due_only and not old.renewal_due(fraction, at=at, jitter=jitter):
         return f"not due before {old.renewal_time(fraction, jitter=jitter):%Y-%m-%d %H:%M} UTC"

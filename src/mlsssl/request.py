@@ -219,7 +219,7 @@ class CertificateRequest:
 
     def matches(self, certificate: Certificate) -> bool:
         """Whether `certificate` is for this request's key. Names are not compared: authorities may change them."""
-        theirs = pem.public_key_bytes(check_certificate(certificate).to_cryptography())
+        theirs = pem.public_key_bytes(pem.x509_of(check_certificate(certificate)))
         return keys.spki(foreign.read(_KEY, self._request.public_key)) == theirs
 
     def complete(self, certificate: Certificate) -> Certificate:

@@ -101,9 +101,9 @@ class StoreEntry:
         if self._port is not None:
             port = self._port()
             authorities = read_authorities(port, self.location, self.store_name)
-            chain = authorities.issuers_of([certificate.to_cryptography()])
+            chain = authorities.issuers_of([pem.x509_of(certificate)])
             certificate = certificate.with_chain(chain)
-            crls = [*check_crls(crls), *authorities.crls_for([certificate.to_cryptography(), *chain])]
+            crls = [*check_crls(crls), *authorities.crls_for([pem.x509_of(certificate), *chain])]
             if not port.is_this_windows:
                 trust = trusted_roots(trust, besides_system=authorities.roots)
         return certificate.check(
@@ -393,7 +393,7 @@ class Store:
         entry = self[wanted]
         with closing(self._port()) as port:
             key = load_private_key(port.export_key(wanted), None)
-        return Certificate(entry.certificate.to_cryptography(), private_key=key, friendly_name=entry.friendly_name)
+        return entry.certificate.with_key(key).with_friendly_name(entry.friendly_name)
 
     def remove(self, thumbprint: Thumbprint | bytes | str, *, delete_key: bool = True) -> None:
         """Take a certificate out.

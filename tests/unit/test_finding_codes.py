@@ -34,6 +34,8 @@ MAKERS = {"_validator/findings.py", "bulk.py"}
 
 # Faults that cannot come alone: the codes that their examples have besides their own.
 COMPANIONS: dict[str, set[str]] = {
+    "encoding-odd": {"signature-algorithm"},  # which the encoding of an algorithm is another part of
+    "encoding-broken": {"unique-id"},
     "rsa-small-factor": {"rsa-modulus-bits"},
     "signature-algorithm-mismatch": {"signature-invalid"},
     "key-usage-empty": {"key-usage-unsuitable"},

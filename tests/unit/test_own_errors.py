@@ -20,6 +20,7 @@ import pytest
 from cryptography import x509
 
 import odd_certificates
+import refused_certificates
 from chains import NOW, ec_key
 from mlsssl import (
     Certificate,
@@ -67,13 +68,16 @@ def _loaded(der: bytes) -> Certificate:
 
 
 def _readable() -> Iterator[tuple[str, Certificate]]:
-    for label, der in odd_certificates.CERTIFICATES.items():
+    for label, der in CORPUS.items():
         with contextlib.suppress(MalformedDataError):
             yield label, _loaded(der)
 
 
+CORPUS = odd_certificates.CERTIFICATES | {
+    f"refused {label}": der for label, der in refused_certificates.CERTIFICATES.items()
+}
 READABLE = dict(_readable())
-UNREADABLE = {label: der for label, der in odd_certificates.CERTIFICATES.items() if label not in READABLE}
+UNREADABLE = {label: der for label, der in CORPUS.items() if label not in READABLE}
 
 
 def _offences(calls: dict[str, Callable[[], object]]) -> list[str]:
@@ -122,7 +126,7 @@ def test_the_corpus_is_what_it_says() -> None:
     """Hundreds of certificates that can be read, some that cannot, each of them different."""
     assert len(READABLE) > 400
     assert len(UNREADABLE) > 40
-    assert len(set(odd_certificates.CERTIFICATES.values())) > len(odd_certificates.CERTIFICATES) - 10
+    assert len(set(CORPUS.values())) > len(CORPUS) - 10
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -182,7 +186,7 @@ def _crowded() -> Iterator[EmbeddedMachine]:
         deploy("0.0.0.0:443", GOOD, machine=machine, verify=False)
         for number, (store, step) in enumerate({"MY": 1, "CA": 7, "Root": 7}.items()):
             with contextlib.closing(machine.port.open_store(store, "LocalMachine", write=True)) as port:
-                for der in list(odd_certificates.CERTIFICATES.values())[number::step]:
+                for der in list(CORPUS.values())[number::step]:
                     with contextlib.suppress(MalformedDataError):
                         port.add(der, None, friendly_name=None, exportable=False, provider=None)
         for certificate in list(READABLE.values())[::12]:

@@ -22,7 +22,7 @@ from mlsssl._formats.pkcs12.read import load_pfx
 from mlsssl._formats.pkcs12.structure import encrypted_part, open_part, read_structure
 from mlsssl._formats.pkcs12.targets import TARGETS
 from mlsssl._formats.pkcs12.write import serialize_pfx
-from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
+from mlsssl.errors import InvalidInputError, MalformedDataError, UnreadableCertificateError, WrongPasswordError
 from pfx_material import ber, load_pfx_entries, parts_of, rebuild, safe_contents
 
 if TYPE_CHECKING:
@@ -204,11 +204,20 @@ def test_a_key_with_a_password_of_its_own() -> None:
 
 
 def test_a_certificate_whose_name_cannot_be_read() -> None:
-    """It is damage of the file, whichever way it is read."""
+    """Latin-1 in a UTF8String, which `cryptography` refuses, is read as what it is, whichever way the file is read."""
     data = serialize_pfx(LEAF.key, LEAF.certificate, [], None, iterations=1)
     changed = rebuild(data.replace(b"www.example.com", b"www.\xffxample.com"), password="secret")
+    for found in (load_pfx(changed, "secret"), load_pfx_entries(changed, "secret")[0]):
+        assert found.certificate is not None
+        assert found.certificate.subject.rfc4514_string() == "CN=www.\xffxample.com"
+
+
+def test_a_certificate_whose_dates_cannot_be_read() -> None:
+    """It is damage of the file, whichever way it is read."""
+    data = serialize_pfx(LEAF.key, LEAF.certificate, [], None, iterations=1)
+    changed = rebuild(data.replace(b"\x17\x0d2", b"\x17\x0d?"), password="secret")
     for load in (load_pfx, load_pfx_entries):
-        with pytest.raises(MalformedDataError, match="cannot be read"):
+        with pytest.raises(UnreadableCertificateError, match="notBefore is no date"):
             load(changed, "secret")
 
 

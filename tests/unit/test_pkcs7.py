@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import pkcs7
 from made_certificates import make, shared_key
 from mlsssl._formats.pem import find_leaf
 from mlsssl._formats.pkcs7 import load_pkcs7, serialize_pkcs7
-from mlsssl.errors import InvalidInputError, MalformedDataError
+from mlsssl.errors import InvalidInputError, MalformedDataError, UnreadableCertificateError
 from pfx_material import ber
 
 ROOT = make("Root", key=shared_key(1), authority=True)
@@ -72,10 +72,17 @@ def test_every_cut_and_an_empty_bag() -> None:
         load_pkcs7(empty)
 
 
-def test_a_certificate_whose_name_cannot_be_read() -> None:
-    """Cryptography looks at names late; found by fuzzing, a UTF-8 name that is none left as a ValueError."""
-    with pytest.raises(MalformedDataError, match="a certificate in the PKCS#7 file is damaged"):
-        load_pkcs7(serialize_pkcs7([LEAF.certificate]).replace(b"www.example.com", b"www.\xffxample.com"))
+def test_a_certificate_that_cannot_be_read() -> None:
+    """It is named by its place, and the field with it."""
+    damaged = serialize_pkcs7([LEAF.certificate]).replace(b"\x17\x0d2", b"\x17\x0d?")
+    with pytest.raises(UnreadableCertificateError, match=r"certificate 1 in the PKCS#7 file .* notBefore is no date"):
+        load_pkcs7(damaged)
+
+
+def test_a_name_that_cryptography_refuses() -> None:
+    """It looks at names late; found by fuzzing, a UTF-8 name that is none left as a ValueError. It is Latin-1."""
+    (found,) = load_pkcs7(serialize_pkcs7([LEAF.certificate]).replace(b"www.example.com", b"www.\xffxample.com"))
+    assert found.subject.rfc4514_string() == "CN=www.\xffxample.com"
 
 
 def test_what_the_writer_refuses() -> None:

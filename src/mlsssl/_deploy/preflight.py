@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from mlsssl._formats import pem
 from mlsssl._formats.hosts import any_matches, parse_name
 from mlsssl._machine import precedence
 from mlsssl._validator.findings import machine_finding
@@ -35,9 +36,10 @@ def about_certificate(
     crls: list[x509.CertificateRevocationList] = []
     try:
         if authorities is not None:
-            chain = [one.to_cryptography() for one in certificate.chain]
-            chain += authorities.issuers_of([certificate.to_cryptography(), *chain])
-            crls = authorities.crls_for([certificate.to_cryptography(), *chain])
+            leaf = pem.x509_of(certificate)
+            chain = [*map(pem.x509_of, certificate.chain)]
+            chain += authorities.issuers_of([leaf, *chain])
+            crls = authorities.crls_for([leaf, *chain])
             certificate = certificate.with_chain(chain)
         report = certificate.check(host, trust=None, at=at, profile=profile, key_expected=False, crls=crls)
         yield from (finding for finding in report if finding.code != "trust-not-asked")

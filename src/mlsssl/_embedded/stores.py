@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
 from mlsssl._formats import foreign, pem
@@ -22,6 +21,8 @@ from mlsssl.values import Thumbprint, check_friendly_name
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
+
+    from cryptography import x509
 
     from mlsssl._embedded.database import Database, Row, Value
     from mlsssl._machine.ports import KeyProvider
@@ -358,7 +359,7 @@ class _Item:
 
 def _checked(new: NewCertificate, *, exportable: bool, provider: KeyProvider | None) -> _Item:
     check_friendly_name(new.friendly_name)
-    parsed = foreign.read("not a DER certificate", x509.load_der_x509_certificate, new.certificate)
+    parsed = pem.load_alone(new.certificate)
     key = new.private_key
     key_digest = b"" if key is None else _private_key_digest(key)
     # id-ecPublicKey (RFC 5480) in the PrivateKeyInfo's first bytes.

@@ -9,6 +9,7 @@ or `read_or`, with a function of `cryptography` itself (an attribute by `attrget
 from __future__ import annotations
 
 import builtins
+import re
 from operator import attrgetter
 from types import FunctionType
 from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
@@ -59,7 +60,7 @@ def call(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         # pyo3's PanicException cannot be imported; KeyboardInterrupt and SystemExit are nobody's malformed bytes.
         if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
             raise
-        raise ValueError(f"{type(error).__name__}: {reason(error)}") from None
+        raise ValueError(f"{type(error).__name__}: {error}") from None
 
 
 def read(what: str, function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -86,12 +87,113 @@ def read_or(default: D, function: Callable[P, R], /, *args: P.args, **kwargs: P.
 
 
 def reason(error: BaseException) -> str:
-    """The first line of what an error says, at most 200 characters; its class where it says nothing."""
-    return (str(error).splitlines() or [type(error).__name__])[0][:200]
+    """What an error says, in words for people: one line of at most 200 characters; its class where it says nothing.
+
+    The one place where `cryptography`'s words for foreign bytes become ours: the names in its program, the addresses of
+    its documentation, its dumps and its numbers of hundreds of digits help nobody who has a file in hand.
+    """
+    if isinstance(error, MlssslError):
+        return str(error)
+    text = (str(error)[:2000].splitlines() or [""])[0]
+    if (found := _PARSE_ERROR.search(text)) is not None:
+        return _fault_in_words(found["kind"], found["location"] or "")
+    for said, ours in _SAID.items():
+        if said in text:
+            return ours
+    text = _LONG_NUMBER.sub(lambda digits: f"a number of {len(digits[0])} digits", text)
+    if _NOT_FOR_PEOPLE.search(text):
+        return "it is damaged, or of a form that is not read"
+    return text[:200] or type(error).__name__
+
+
+_PARSE_ERROR = re.compile(r"ParseError \{ kind: (?P<kind>\w+).*?(?:, location: \[(?P<location>[^\]]*)\])? \}$")
+_KINDS = {
+    "InvalidValue": "a value that is not allowed there",
+    "InvalidTag": "something of an impossible type",
+    "InvalidLength": "a length that is not written as DER demands",
+    "UnexpectedTag": "something of another type than belongs there",
+    "ShortData": "it ends in the middle",
+    "IntegerOverflow": "a number that is too large",
+    "ExtraData": "more than belongs there",
+    "InvalidSetOrdering": "a set that is not sorted as DER demands",
+    "EncodedDefault": "a value that DER leaves out, since it is the default",
+    "InvalidSize": "a list that is too short or too long",
+    "OidTooLong": "an object identifier that is too long",
+}
+# Of the fields that a message can name; others are told by their name with spaces in it.
+_FIELDS = {
+    "BmpString": "BMPString",
+    "DNSName": "dNSName",
+    "DirectoryName": "directoryName",
+    "FullName": "fullName",
+    "IPAddress": "iPAddress",
+    "OtherName": "otherName",
+    "RFC822Name": "rfc822Name",
+    "RegisteredID": "registeredID",
+    "UniformResourceIdentifier": "URI",
+    "UtcTime": "UTCTime",
+    "Utf8String": "UTF8String",
+    "X400Address": "x400Address",
+    "base": "",
+    "ca": "cA",
+    "critical": "critical flag",
+    "csr_info": "",
+    "extn_id": "its number",
+    "extn_value": "its value",
+    "issuer_unique_id": "issuerUniqueID",
+    "next_update": "nextUpdate",
+    "not_after": "notAfter",
+    "not_before": "notBefore",
+    "oid": "its number",
+    "params": "parameters",
+    "path_length": "pathLenConstraint",
+    "raw_crl_extensions": "extensions",
+    "raw_extensions": "extensions",
+    "serial": "serial number",
+    "signature_alg": "signature algorithm",
+    "spki": "public key",
+    "subject_unique_id": "subjectUniqueID",
+    "tbs_cert": "",
+    "tbs_cert_list": "",
+    "this_update": "thisUpdate",
+    "type_id": "its type",
+    "value": "",
+}
+_SAID = {
+    "a relative distinguished name cannot be empty": "a name with an empty part",
+    "X500_UNIQUE_IDENTIFIER": "a name with bits where text belongs",
+    "does not appear to be an IP": "an iPAddress of neither 4 nor 16 octets",
+    "KeyError": "a value of unknown meaning",
+    "UnsupportedGeneralNameType": "an x400Address or ediPartyName, which are not read",
+    "TLSFeatureType": "a TLS feature of unknown meaning",
+    "path_length must be None": "a pathLenConstraint although it is no authority",
+    "must not be None": "it is empty",
+    "must be provided": "it is empty",
+    "RsaPssParameters": "parameters of RSASSA-PSS that are not allowed",
+    "explicit parameters": "an EC key whose curve is written out in numbers and is not P-256, P-384 or P-521",
+    "Could not deserialize key data": "the key is damaged, or of a kind that is not read",
+    "PEM": "the text between its BEGIN and END lines is damaged, or another thing than they say",
+}
+_LONG_NUMBER = re.compile(r"\d{40,}")
+_NOT_FOR_PEOPLE = re.compile(r"asn1|ParseError|OpenSSLError|https?://|\\x|::|_\w+\(|openssl error", re.IGNORECASE)
+
+
+def _fault_in_words(kind: str, location: str) -> str:
+    """`notBefore, UTCTime: a value that is not allowed there`."""
+    names = [part.strip().strip('"').rpartition("::")[2] for part in location.split(",")]
+    parts = [_FIELDS.get(name, name.replace("_", " ")) for name in names if not name.isdigit()]
+    fault = _KINDS.get(kind, "something that is not read")
+    where = ", ".join(dict.fromkeys(filter(None, parts)))
+    if not where and kind == "ExtraData":
+        return "there are bytes behind its end"
+    return f"{where}: {fault}" if where else fault
 
 
 extensions_of = attrgetter("extensions")
 """For `read` and `read_or`: the extensions of a certificate, request or revocation list."""
+
+needed_fields_of = attrgetter("subject", "issuer", "serial_number", "not_valid_before_utc", "not_valid_after_utc")
+"""Likewise what everything here relies on in a certificate; read all the same by `cryptography` only when asked."""
 
 serial_of = attrgetter("serial_number")
 """Likewise the serial number, which `cryptography` warns of where it is not positive."""

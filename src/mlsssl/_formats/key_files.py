@@ -87,7 +87,7 @@ def _read_old_pem(block: bytes, password: str | None, budget: WorkBudget) -> Pri
         secret = password.encode("utf-8", "surrogatepass")
         key = call(load_pem_private_key, block, secret, unsafe_skip_rsa_key_validation=True)
     except UnsupportedAlgorithm as error:
-        raise UnsupportedError(f"the private key is of a kind that cannot be read here: {error}") from None
+        raise UnsupportedError(f"the private key is of a kind that cannot be read here: {reason(error)}") from None
     except UNREADABLE:
         raise WrongPasswordError("this password does not open the private key (or the key is damaged)") from None
     if isinstance(key, rsa.RSAPrivateKey):

@@ -7,11 +7,12 @@ fields are taken from the DER here, and extensions that cannot be read together 
 
 from __future__ import annotations
 
+import base64
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
@@ -23,7 +24,9 @@ from mlsssl.errors import MalformedDataError
 if TYPE_CHECKING:
     from datetime import datetime
 
+    from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+    from typing_extensions import TypeIs
 
 
 UTC_TIME, GENERALIZED_TIME = 0x17, 0x18
@@ -35,6 +38,18 @@ MOST_READ_SINGLY = 1_000
 """Extensions that are read one by one where one of them is unreadable; honest certificates have ten."""
 
 E = TypeVar("E", bound=x509.ExtensionType)
+
+_BASIC_CONSTRAINTS = "2.5.29.19"
+_ALGORITHM = bytes.fromhex("300a06082a8648ce3d040302")  # ecdsa-with-SHA256
+_KEY = bytes.fromhex("300a 3004 06022a03 03020000")  # of an unknown kind
+_DATES = write_sequence(write(UTC_TIME, b"260101000000Z") * 2)
+
+
+def shell(*, algorithm: bytes = _ALGORITHM, spki: bytes = _KEY, extensions: bytes = b"") -> bytes:
+    """A certificate with nothing odd in it but what is given, to see whether `cryptography` takes that."""
+    fields = b"\xa0\x03\x02\x01\x02" + b"\x02\x01\x01" + algorithm + b"\x30\0" + _DATES + b"\x30\0" + spki
+    return write_sequence(write_sequence(fields, extensions), algorithm, b"\x03\x01\0")
+
 
 _dates_of = attrgetter("not_valid_before_utc", "not_valid_after_utc")
 _signature_oid_of = attrgetter("signature_algorithm_oid.dotted_string")
@@ -51,6 +66,96 @@ class ExtensionProblem:
     duplicate: bool = False
 
 
+def armour(label: bytes, data: bytes) -> bytes:
+    """The bytes as PEM (RFC 7468)."""
+    text = base64.b64encode(data)
+    lines = [text[at : at + 64] for at in range(0, len(text), 64)]
+    return b"\n".join([b"-----BEGIN %s-----" % label, *lines, b"-----END %s-----" % label, b""])
+
+
+class Fault(NamedTuple):
+    """What is encoded in a certificate otherwise than the standards say, and what was read.
+
+    Attributes:
+        part: Where: `"subject organizationName (O)"`.
+        found: What is there and what it was read as, in words.
+        code: The finding that it is.
+    """
+
+    part: str
+    found: str
+    code: str
+
+
+class OddCertificate:
+    """What stands in this library for an `x509.Certificate` where `cryptography` refuses one; `lenient` makes it.
+
+    Its bytes, its signature and what was signed are those of the file, and so is what it is equal to. Its fields are
+    read from `copy`, which `cryptography` takes, since the odd ones are written anew there. It has those attributes of
+    an `x509.Certificate` that are used here, and no others: what is not known to be right is not answered.
+    """
+
+    __slots__ = ("_der", "copy", "faults", "form", "key_problem", "signature", "tbs_certificate_bytes")
+
+    def __init__(
+        self,
+        der: bytes,
+        *,
+        copy: x509.Certificate,
+        form: bytes,
+        signed: bytes,
+        signature: bytes,
+        faults: tuple[Fault, ...],
+        key_problem: str,
+    ) -> None:
+        self._der = der
+        self.copy = copy
+        self.form = form  # the same in definite lengths
+        self.tbs_certificate_bytes = signed
+        self.signature = signature
+        self.faults = faults
+        self.key_problem = key_problem
+
+    def public_bytes(self, encoding: Encoding) -> bytes:
+        """The certificate as it was read."""
+        if encoding is Encoding.DER:
+            return self._der
+        return armour(b"CERTIFICATE", self._der)
+
+    def fingerprint(self, algorithm: hashes.HashAlgorithm) -> bytes:
+        """The digest of the certificate as it was read."""
+        return hashlib.new(algorithm.name, self._der, usedforsecurity=False).digest()
+
+    def public_key(self) -> CertificatePublicKeyTypes:
+        """The key. `ValueError` when it is of a form that is not read."""
+        if self.key_problem:
+            raise ValueError(self.key_problem)
+        return foreign.call(self.copy.public_key)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in _OF_THE_COPY:
+            raise AttributeError(f"cryptography refuses this certificate, so that there is no {name!r} of it")
+        return foreign.call(getattr, self.copy, name)  # no warning of its may come from here
+
+    def __eq__(self, other: object) -> bool:
+        return self._der == other._der if isinstance(other, OddCertificate) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._der)
+
+
+_OF_THE_COPY = {
+    *("subject", "issuer", "serial_number", "not_valid_before_utc", "not_valid_after_utc", "extensions", "version"),
+    *("signature_algorithm_oid", "signature_algorithm_parameters", "signature_hash_algorithm"),
+    "public_key_algorithm_oid",
+}
+
+
+def is_certificate(value: object) -> TypeIs[x509.Certificate]:
+    """Whether this is a certificate of `cryptography`, or stands in for one."""
+    return isinstance(value, (x509.Certificate, OddCertificate))
+
+
 class View:
     """The parts of one certificate. `MalformedDataError` when its outer structure or dates cannot be read at all."""
 
@@ -59,6 +164,8 @@ class View:
         "_subject_text",
         "certificate",
         "der",
+        "faults",
+        "form",
         "has_unique_id",
         "inner_algorithm",
         "issuer",
@@ -80,7 +187,11 @@ class View:
 
     def __init__(self, certificate: x509.Certificate) -> None:
         self.certificate = certificate
-        self.der = der = certificate.public_bytes(Encoding.DER)
+        self.der = certificate.public_bytes(Encoding.DER)
+        odd = isinstance(certificate, OddCertificate)
+        # What the places of the fields refer to: with definite lengths.
+        self.form = der = certificate.form if odd else self.der
+        self.faults: tuple[Fault, ...] = certificate.faults if odd else ()
         dates: tuple[datetime, datetime] = foreign.read("the certificate cannot be read", _dates_of, certificate)
         self.not_before, self.not_after = dates
         _, start, end = read_tlv(der, 0)
@@ -108,6 +219,9 @@ class View:
         self._public_key: CertificatePublicKeyTypes | str | None = None
         self._subject_text: str | None = None
         self.signature_oid: str = foreign.read_or("unreadable", _signature_oid_of, certificate)
+        if odd:  # the copy may have another
+            algorithm = split_sequence(der, outer[1][2], outer[1][3])
+            self.signature_oid = dotted_oid(der[algorithm[0][2] : algorithm[0][3]])
         # What was found about it as an issuer by itself, for whom; see `_validator/path.py`.
         self.judged: tuple[object, bool, list[Any]] | None = None
         self.problems: tuple[ExtensionProblem, ...] = ()
@@ -130,13 +244,12 @@ class View:
 
     def _read_one_by_one(self, fields: list[tuple[int, int, int, int]]) -> None:
         """Read each extension inside an otherwise empty certificate, so that only the unreadable ones are lost."""
-        der = self.der
+        der = self.form
         wrapped = next((field for field in fields if field[0] == 0xA3), None)
         if wrapped is None:
             self.problems = (ExtensionProblem(EXTENSIONS, False, "the extensions cannot be read"),)
             return
         _, start, end = read_tlv(der, wrapped[2])
-        shell = b"\xa0\x03\x02\x01\x02" + b"\x02\x01\x01" + b"".join(der[f[1] : f[3]] for f in fields[1:6])
         problems: list[ExtensionProblem] = []
         seen: set[bytes] = set()
         found = split_sequence(der, start, end)
@@ -154,13 +267,36 @@ class View:
                 )
                 continue
             seen.add(oid)
-            alone = write(0xA3, write_sequence(der[first:stop]))
-            probe = write_sequence(write_sequence(shell + alone) + self.outer_algorithm + b"\x03\x02\x00\x00")
             try:
-                self._take(foreign.call(foreign.extensions_of, foreign.call(x509.load_der_x509_certificate, probe)))
+                self._take_alone(der[first:stop])
             except foreign.UNREADABLE as error:
+                if dotted_oid(oid) == _BASIC_CONSTRAINTS and self._take_odd_constraints(der[first:stop], parts):
+                    continue
                 problems.append(ExtensionProblem(dotted_oid(oid), critical, foreign.reason(error)))
         self.problems = tuple(problems)
+
+    def _take_alone(self, extension: bytes) -> None:
+        probe = shell(extensions=write(0xA3, write_sequence(extension)))
+        self._take(foreign.call(foreign.extensions_of, foreign.call(x509.load_der_x509_certificate, probe)))
+
+    def _take_odd_constraints(self, extension: bytes, parts: list[tuple[int, int, int, int]]) -> bool:
+        """Read basicConstraints whose cA says FALSE in so many words, or TRUE as another number than 255.
+
+        Java's and other tools' certificates of servers have the first, and all but the strictest readers take both.
+        """
+        der, (_, first, content, stop) = self.form, parts[-1]
+        value = der[content:stop]
+        if value[:1] != b"\x30" or value[2:4] != b"\x01\x01" or len(value) != value[1] + 2:
+            return False
+        true, rest = value[4:5] != b"\0", value[5:]
+        mended = write(0x04, write_sequence(b"\x01\x01\xff" * true, rest))
+        try:
+            self._take_alone(write_sequence(der[parts[0][1] : first], mended))
+        except foreign.UNREADABLE:
+            return False
+        found = "TRUE, written as another number than 255" if true else "FALSE, written out although it is the default"
+        self.faults += (Fault("extension basicConstraints", f"cA is {found}", "encoding-odd"),)
+        return True
 
     def value(self, kind: type[E]) -> E | None:
         """The extension of this kind, or None when it is absent or unreadable."""
@@ -173,7 +309,7 @@ class View:
         Raises:
             MalformedDataError: the extensions cannot be taken apart.
         """
-        der = self.der
+        der = self.form
         _, start, end = read_tlv(der, read_tlv(der, 0)[1])
         for tag, _, wrapped, _ in split_sequence(der, start, end):
             if tag != 0xA3:

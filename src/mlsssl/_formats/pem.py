@@ -7,21 +7,21 @@ import binascii
 import re
 from collections import deque
 from contextlib import suppress
-from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mlsssl._formats.foreign import extensions_of, public_key_of, read, read_or
+from mlsssl._formats.foreign import UNREADABLE, call, extensions_of, needed_fields_of, public_key_of, read, read_or
 from mlsssl._formats.keys import spki
-from mlsssl._formats.parsed import EXTENSIONS, View
+from mlsssl._formats.parsed import EXTENSIONS, OddCertificate, View, is_certificate
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     from mlsssl._formats.keys import PrivateKey
+    from mlsssl._formats.parsed import Fault
 
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 #]{1,64})-----")
 
@@ -67,9 +67,27 @@ def decode(block: bytes) -> bytes:
 
 
 def load_der(data: bytes, what: str = "this is no certificate that can be read") -> x509.Certificate:
-    """One certificate from DER. `MalformedDataError`, which begins with `what`, when it is none."""
-    certificate = read(what, x509.load_der_x509_certificate, data)
-    probe(certificate, what)
+    """One certificate from DER; one that `cryptography` refuses is an `OddCertificate` where it can be read.
+
+    Raises:
+        MalformedDataError: it is none; the message begins with `what`.
+        UnreadableCertificateError: it is one, and a field cannot be read.
+    """
+    try:
+        certificate = call(x509.load_der_x509_certificate, data)
+        call(needed_fields_of, certificate)
+    except UNREADABLE as error:
+        from mlsssl._formats import lenient  # for these alone
+
+        return lenient.load(bytes(data), what, error)
+    return certificate
+
+
+def load_alone(data: bytes) -> x509.Certificate:
+    """The same for what a store is to keep: nothing may stand behind it."""
+    certificate = load_der(data, "not a DER certificate")
+    if len(to_der(certificate)) != len(data):
+        raise MalformedDataError("not a DER certificate: there are bytes behind its end")
     return certificate
 
 
@@ -82,10 +100,7 @@ def readable(ders: Iterable[bytes]) -> Iterator[x509.Certificate]:
 
 def probe(certificate: x509.Certificate, what: str = "a field of this certificate cannot be read") -> None:
     """Touch what everything here relies on, for cryptography parses it lazily; `MalformedDataError` if odd."""
-    read(what, _needed_fields, certificate)
-
-
-_needed_fields = attrgetter("subject", "issuer", "serial_number", "not_valid_before_utc", "not_valid_after_utc")
+    read(what, needed_fields_of, certificate)
 
 
 def to_pem(certificates: Iterable[x509.Certificate]) -> bytes:
@@ -142,6 +157,11 @@ def order_chain(leaf: x509.Certificate, others: Iterable[x509.Certificate]) -> t
     return (*ordered, *left.values())
 
 
+def faults_of(certificate: x509.Certificate) -> tuple[Fault, ...]:
+    """What is odd about its encoding; empty for all that `cryptography` reads."""
+    return certificate.faults if isinstance(certificate, OddCertificate) else ()
+
+
 def find_extension(certificate: x509.Certificate, kind: type[ExtensionType]) -> ExtensionType | None:
     """The extension of this kind, or None. `MalformedDataError` when it cannot be read, or is there more than once."""
     extensions: x509.Extensions | None = read_or(None, extensions_of, certificate)
@@ -160,7 +180,10 @@ def find_extension(certificate: x509.Certificate, kind: type[ExtensionType]) -> 
 def x509_of(given: object) -> x509.Certificate:
     """The certificate behind one of any kind, or behind an authority; `InvalidInputError` for something else."""
     inner = getattr(given, "certificate", given)
-    found = inner.to_cryptography() if hasattr(inner, "to_cryptography") else inner
-    if isinstance(found, x509.Certificate):
+    # Ours first as they are held: `Certificate.to_cryptography` refuses to give what stands in for one.
+    found = getattr(inner, "_certificate", None)
+    if found is None:
+        found = inner.to_cryptography() if hasattr(inner, "to_cryptography") else inner
+    if is_certificate(found):
         return found
     raise InvalidInputError(f"a certificate or an authority is needed, not {type(given).__name__}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats import der
-from mlsssl._formats.identifiers import SIGNED_DATA
+from mlsssl._formats.identifiers import DATA, SIGNED_DATA
+from mlsssl._formats.parsed import armour
 from mlsssl._formats.pem import decoded, load_der
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
@@ -42,7 +43,10 @@ def load_pkcs7(data: bytes) -> list[x509.Certificate]:
         members = [] if found is None else der.members(found, der.EXPLICIT_0, most=_COUNT_LIMIT)
         # RFC 5652, section 10.2.2: plain certificates carry no tag of their own; the other choices are obsolete.
         ders = [member.raw for member in members if member.tag == der.SEQUENCE]
-    certificates = [load_der(one, "a certificate in the PKCS#7 file is damaged and cannot be read") for one in ders]
+    certificates = [
+        load_der(one, f"certificate {number} in the PKCS#7 file is damaged and cannot be read")
+        for number, one in enumerate(ders, 1)
+    ]
     if not certificates:
         raise MalformedDataError("this PKCS#7 file holds no certificate")
     return certificates
@@ -52,4 +56,13 @@ def serialize_pkcs7(certificates: Sequence[x509.Certificate], *, encoding: Liter
     """A bag of certificates in DER (.p7b for Windows, .spc for MakeCert) or PEM; a SET, so their order is lost."""
     if not certificates or encoding not in ("der", "pem"):
         raise InvalidInputError("give at least one certificate, and 'der' or 'pem' as the encoding")
-    return pkcs7.serialize_certificates(list(certificates), Encoding.DER if encoding == "der" else Encoding.PEM)
+    found = sorted(certificate.public_bytes(Encoding.DER) for certificate in certificates)
+    signed = der.write_sequence(
+        der.write_number(1),
+        der.write(der.SET),
+        der.write_sequence(der.write_oid(DATA)),
+        der.write(der.EXPLICIT_0, *found),
+        der.write(der.SET),
+    )
+    whole = der.write_sequence(der.write_oid(SIGNED_DATA), der.write(der.EXPLICIT_0, signed))
+    return whole if encoding == "der" else armour(b"PKCS7", whole)

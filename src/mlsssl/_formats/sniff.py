@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Literal
 
-from cryptography import x509
-
 from mlsssl._formats import pem
-from mlsssl._formats.foreign import read
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
+    from cryptography import x509
+
     from mlsssl._formats.budget import WorkBudget
     from mlsssl._formats.keys import PrivateKey
 
@@ -47,8 +46,7 @@ def load_pem(
     for count, (label, block) in enumerate(pem.blocks(data)):
         if label in (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"):
             what = f"PEM block {count + 1} is no certificate"
-            certificates.append(read(what, x509.load_pem_x509_certificate, block))
-            pem.probe(certificates[-1], what)
+            certificates.append(pem.load_der(pem.decode(block), what))
         elif label.endswith(b"PRIVATE KEY") and key is None:
             from mlsssl._formats.key_files import load_private_key  # as much to import as all the rest here
 

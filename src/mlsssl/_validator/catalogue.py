@@ -247,6 +247,30 @@ _DATES = (
     ),
 )
 
+_ENCODING = (
+    rule(
+        "encoding-odd",
+        "A field is encoded as DER or RFC 5280 do not allow: OpenSSL takes it, and strict readers, Python's "
+        "cryptography among them, refuse the whole certificate.",
+        levels="W W E W N",
+        expected="every field encoded as DER and RFC 5280 say",
+        standard="RFC 5280 section 4.1; X.690 (DER)",
+    ),
+    rule(
+        "encoding-broken",
+        "A field is encoded so that OpenSSL, too, refuses the whole certificate.",
+        expected="every field encoded as DER and RFC 5280 say",
+        standard="RFC 5280 section 4.1; X.690 (DER)",
+    ),
+    _modern(
+        "date-form",
+        "A date has an offset, a fraction of a second or no seconds: OpenSSL shows it, and refuses the certificate "
+        "when it verifies it.",
+        expected="YYMMDDHHMMSSZ as UTCTime until 2049, YYYYMMDDHHMMSSZ as GeneralizedTime from 2050",
+        standard="RFC 5280 sections 4.1.2.5.1 and 4.1.2.5.2",
+    ),
+)
+
 _NAMES = (
     rule(
         "name-mismatch",
@@ -1248,6 +1272,7 @@ RULE_GROUPS: dict[str, tuple[Rule, ...]] = {
     "The key": _KEY,
     "The signature": _SIGNATURE,
     "The dates": _DATES,
+    "Fields in another form than the standards have": _ENCODING,
     "The names": _NAMES,
     "What it may be used for": _USAGE,
     "Issuers and the links between certificates": _ISSUERS,

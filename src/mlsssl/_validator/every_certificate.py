@@ -150,13 +150,17 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
         )
     if view.version != 3:
         extended = view.known or view.unknown or view.problems
-        emit("version-extensions" if extended else "version", "version", f"version {view.version}")
+        number = view.version if view.version < 1000 else "of many digits"
+        emit("version-extensions" if extended else "version", "version", f"version {number}")
     if anchor:
         pass
     elif view.serial <= 0:
         emit("serial-not-positive", "serialNumber", f"the number {'0' if view.serial == 0 else 'is negative'}")
     elif view.serial_octets > 20:
         emit("serial-too-long", "serialNumber", f"{view.serial_octets} octets")
+    for fault in view.faults:
+        if fault.code:
+            emit(fault.code, fault.part, fault.found)
     if view.has_unique_id:
         emit("unique-id", "issuerUniqueID, subjectUniqueID", "a unique identifier")
     for problem in view.problems:

@@ -409,5 +409,5 @@ def signature_problem(child: View, issuer: View) -> str:
     except InvalidSignature:
         return f"the key of {issuer.subject_text} did not make the signature"
     except Exception as error:  # noqa: BLE001 - UnsupportedAlgorithm, ValueError, TypeError: all mean "not verified"
-        return f"the signature cannot be checked: {str(error) or type(error).__name__}"
+        return f"the signature cannot be checked: {foreign.reason(error)}"
     return ""

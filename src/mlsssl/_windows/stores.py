@@ -6,12 +6,11 @@ import contextlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from mlsssl._formats import foreign
 from mlsssl._formats.crl import check_der_crl
 from mlsssl._formats.keys import spki
+from mlsssl._formats.pem import load_alone
 from mlsssl._machine.ports import StoreRecord, check_provider, refuse_users_roots
 from mlsssl._machine.stores import OpenStore, read_pfx, thumbprint_of
 from mlsssl._windows import certificates, crls, system_stores
@@ -445,4 +444,4 @@ class _NewKey:
 
 
 def _check_certificate(certificate: bytes) -> None:
-    foreign.read("not a DER certificate", x509.load_der_x509_certificate, certificate)
+    load_alone(certificate)

@@ -16,6 +16,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from mlsssl._formats import der, identifiers
 from mlsssl._formats.keys import spki
+from mlsssl._formats.parsed import OddCertificate
 from mlsssl._formats.pem import public_key_bytes
 from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, check_password, write_encryption, write_mac
 from mlsssl._formats.pkcs12.structure import encrypted_part, open_part
@@ -81,7 +82,8 @@ def serialize_pfx(
     public = None if private_key is None or certificate is None else spki(private_key.public_key())
     if public is not None and certificate is not None and public != public_key_bytes(certificate):
         raise InvalidInputError("this private key does not belong to this certificate")
-    if usual and password is not None and certificate is not None:  # the rule of the two writers
+    odd = [one for one in (certificate, *chain) if isinstance(one, OddCertificate)]  # which cryptography refuses
+    if usual and password is not None and certificate is not None and not odd:  # the rule of the two writers
         name = None if friendly_name is None else friendly_name.encode("utf-8")
         protection = encryption_for(password, iterations, aes=aes)
         try:

@@ -11,13 +11,13 @@ import contextlib
 import struct
 from typing import TYPE_CHECKING, TypeVar
 
-from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._formats import foreign
 from mlsssl._formats.keys import PrivateKey, spki
+from mlsssl._formats.pem import load_der
 from mlsssl._formats.rsa_blobs import PRIVATEKEYBLOB, PUBLICKEYBLOB, cut, read_blob, write_private_blob
 from mlsssl.errors import MalformedDataError, UnsupportedError
 
@@ -84,7 +84,7 @@ def certificate_identity(der: bytes) -> bytes | None:
     as plain RSA, and it is one key.
     """
     try:
-        key = foreign.public_key_of(foreign.read("", x509.load_der_x509_certificate, der))
+        key = foreign.public_key_of(load_der(der))
     except MalformedDataError:
         return None
     return spki(key) if isinstance(key, (rsa.RSAPublicKey, ec.EllipticCurvePublicKey)) else None
