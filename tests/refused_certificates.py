@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from chains import ECDSA_SHA256, NOW, general_names, integer, name, oid, spki_of, time_of, tlv
+from chains import ECDSA_SHA256, NOW, general_names, integer, name, oid, rsa_key, spki_of, time_of, tlv
 from odd_certificates import HOST, PLAIN, ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-    from chains import Key
 
 TRUE, FALSE = b"\x01\x01\xff", b"\x01\x01\x00"
 _CN, _O, _C, _DC, _MAIL = "2.5.4.3", "2.5.4.10", "2.5.4.6", "0.9.2342.19200300.100.1.25", "1.2.840.113549.1.9.1"
 _BEGIN, _END = time_of(PLAIN.not_before), time_of(PLAIN.not_after)
 
 
-def signed(*, signer: Key = ROOT.signer, **changed: bytes) -> bytes:
+def signed(**changed: bytes) -> bytes:
     """A leaf for `HOST` below `ROOT` in which these fields are the octets given; signed as it then is."""
     parts = {
         "version": tlv(0xA0, integer(2)),
@@ -39,8 +37,9 @@ def signed(*, signer: Key = ROOT.signer, **changed: bytes) -> bytes:
     parts |= changed
     assert len(parts) == 10
     content = tlv(0x30, *parts.values())
-    signature = signer.sign(content, ec.ECDSA(hashes.SHA256()))
-    return tlv(0x30, content, outer, tlv(0x03, spare, signature), behind)
+    assert isinstance(ROOT.signer, ec.EllipticCurvePrivateKey)
+    signature = ROOT.signer.sign(content, ec.ECDSA(hashes.SHA256()))
+    return tlv(0x30, content, outer, tlv(0x03, spare, signature, b"\xff" if spare != b"\0" else b""), behind)
 
 
 def _extension(dotted: str, value: bytes, critical: bool | bytes = b"") -> bytes:
@@ -248,3 +247,17 @@ def _others() -> Iterator[tuple[str, bytes]]:
 
 CERTIFICATES = dict(_others())
 """By what is odd, the DER."""
+
+
+def of_server(**changed: bytes) -> bytes:
+    """The same with an RSA key, which every machine keeps: `chains.rsa_key()`."""
+    return signed(**{"spki": spki_of(rsa_key()), **changed})
+
+
+TAKEN_BY_WINDOWS = {
+    "t61": {"subject": attributes((_O, 0x14, "Müller & Söhne".encode("latin-1")), (_CN, 0x0C, HOST.encode()))},
+    "printable": {"subject": attributes((_CN, 0x13, b"my_host*&@.example.com"))},
+    "ecdsa-null": {"algorithm": tlv(0x30, oid("1.2.840.10045.4.3.2"), b"\x05\0")},
+    "utc-offset": {"validity": tlv(0x30, tlv(0x17, b"261101000000+0100"), _END)},
+}
+"""The kinds that people have reported, as what `of_server` is given."""

@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
+import chains
 from made_certificates import CRL_MOMENT, Made, crl_der, make, make_crl, shared_key
+from mlsssl._formats.keys import private_key_der
 from mlsssl._machine.ports import Cause, NewCertificate, StoreRecord
 from mlsssl.errors import (
     AccessDeniedError,
@@ -25,6 +27,7 @@ from mlsssl.errors import (
 )
 from mlsssl.store import Store
 from mlsssl.values import Thumbprint
+from refused_certificates import TAKEN_BY_WINDOWS, of_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -716,3 +719,17 @@ def test_the_users_root_is_refused(stores_subject: StoresSubject) -> None:
         with pytest.raises(UnsupportedError, match="dialog"):
             ask()
     assert set(store.thumbprints()) == before
+
+
+@pytest.mark.parametrize("kind", TAKEN_BY_WINDOWS)
+def test_what_cryptography_refuses(stores_subject: StoresSubject, kind: str) -> None:
+    """It is kept octet for octet, with its key, which is found to be its own."""
+    der = of_server(**TAKEN_BY_WINDOWS[kind])
+    with contextlib.closing(opened(stores_subject)) as store:
+        record = store.add(der, private_key_der(chains.rsa_key()), friendly_name="odd", exportable=True, provider=None)
+        assert record.certificate == der
+        assert record.key is not None
+        assert record.key.matches
+        assert [one.certificate for one in store.records()] == [der]
+        store.remove(Thumbprint(hashlib.sha1(der, usedforsecurity=False).digest()), delete_key=True)
+        assert list(store.records()) == []

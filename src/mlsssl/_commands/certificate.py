@@ -14,7 +14,13 @@ from mlsssl._commands.terminal import read_password
 from mlsssl._machine import files
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_dict
-from mlsssl.errors import ExistsError, InvalidInputError, MalformedDataError, WrongPasswordError
+from mlsssl.errors import (
+    ExistsError,
+    InvalidInputError,
+    MalformedDataError,
+    UnreadableCertificateError,
+    WrongPasswordError,
+)
 from mlsssl.values import Strictness
 
 if TYPE_CHECKING:
@@ -69,6 +75,7 @@ def describe(certificate: mlsssl.Certificate) -> dict[str, object]:
         **as_dict(certificate, "extended_key_usages", "is_ca", "has_private_key", "friendly_name"),
         **as_dict(certificate, "thumbprint", "sha256"),
         "chain": [one.subject for one in certificate.chain],
+        **({"encoding_faults": [*certificate.encoding_faults]} if certificate.encoding_faults else {}),
     }
 
 
@@ -175,12 +182,17 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
         "trust": [root for path in arguments.trust or ["system"] for root in _load_anchors(path)],
         "crls": [crl for path in arguments.crl for crl in revocation_lists.given(path)],
     }
-    if _ENDPOINT.fullmatch(arguments.target) and not files.exists(Path(arguments.target)):
-        seen = mlsssl.check_endpoint(arguments.target, **options)
-        terminal.result(seen.to_dict(), in_commands(str(seen)))
-        return 0 if seen.report.ok else 1
-    certificate = load(arguments.target, arguments.password, key=arguments.key)
-    report = certificate.check(key_expected=not arguments.no_key, **options)
+    try:
+        if _ENDPOINT.fullmatch(arguments.target) and not files.exists(Path(arguments.target)):
+            seen = mlsssl.check_endpoint(arguments.target, **options)
+            terminal.result(seen.to_dict(), in_commands(str(seen)))
+            return 0 if seen.report.ok else 1
+        certificate = load(arguments.target, arguments.password, key=arguments.key)
+        report = certificate.check(key_expected=not arguments.no_key, **options)
+    except UnreadableCertificateError as error:
+        from mlsssl._validator.validate import report_on_unreadable
+
+        report = report_on_unreadable(str(error), **{name: options.get(name) for name in ("host", "at", "profile")})
     terminal.result(report.to_dict(), in_commands(str(report)))
     return 0 if report.ok else 1
 

@@ -6,10 +6,12 @@ import datetime as dt
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.exceptions import InvalidSignature
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
+from mlsssl._formats.parsed import View
+from mlsssl._formats.pem import load_der
 from mlsssl._native.cdata import NULL, ffi, text_at
+from mlsssl._validator.path import signature_problem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -91,8 +93,8 @@ def build(leaf: Entry, others: Sequence[Entry], roots: Sequence[Entry], time: CD
         ffi.string(para.RequestedUsage.Usage.rgpszUsageIdentifier[i]) == b"1.3.6.1.5.5.7.3.1"
         for i in range(para.RequestedUsage.Usage.cUsageIdentifier)
     )
-    known = [(entry, x509.load_der_x509_certificate(entry.der)) for entry in (*roots, *others)]
-    path = [(leaf, x509.load_der_x509_certificate(leaf.der))]
+    known = [(entry, load_der(entry.der)) for entry in (*roots, *others)]
+    path = [(leaf, load_der(leaf.der))]
     errors = [0]
     whole = 0
     while True:
@@ -129,11 +131,7 @@ def _moment(time: CData) -> dt.datetime:
 
 
 def _signed(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
-    try:
-        certificate.verify_directly_issued_by(issuer)
-    except (ValueError, TypeError, InvalidSignature):
-        return False
-    return True
+    return certificate.issuer == issuer.subject and not signature_problem(View(certificate), View(issuer))
 
 
 def _is_ca(certificate: x509.Certificate) -> bool:

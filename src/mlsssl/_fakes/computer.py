@@ -6,7 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
-from cryptography import x509
+from mlsssl._formats.pem import load_der
 
 if TYPE_CHECKING:
     from mlsssl._fakes.httpapi import SslRecord
@@ -113,4 +113,4 @@ class Computer:
             held = self.cng.get(place) if self.cng_keeps != "nothing" else None
         else:
             held = self.csp.get(place, {}).get(link.key_spec)
-        return held is not None and held.key.public_key() == x509.load_der_x509_certificate(entry.der).public_key()
+        return held is not None and held.key.public_key() == load_der(entry.der).public_key()

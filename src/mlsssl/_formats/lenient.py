@@ -239,7 +239,8 @@ class _Reader:
             year = int(found["year"])
             if date.tag == UTC_TIME:
                 year += 1900 if year >= 50 else 2000  # RFC 5280 section 4.1.2.5.1
-            moment = datetime(year, *(int(found[part] or 0) for part in _DOWN_TO_SECONDS), tzinfo=timezone.utc)
+            month, day, hour, minute, second = (int(found[part] or 0) for part in _DOWN_TO_SECONDS)
+            moment = datetime(year, month, day, hour, minute, second, tzinfo=timezone.utc)
             if found["sign"]:
                 off = timedelta(hours=int(found["hours"]), minutes=int(found["minutes"]))
                 moment += -off if found["sign"] == "+" else off

@@ -188,10 +188,10 @@ class View:
     def __init__(self, certificate: x509.Certificate) -> None:
         self.certificate = certificate
         self.der = certificate.public_bytes(Encoding.DER)
-        odd = isinstance(certificate, OddCertificate)
+        odd = certificate if isinstance(certificate, OddCertificate) else None
         # What the places of the fields refer to: with definite lengths.
-        self.form = der = certificate.form if odd else self.der
-        self.faults: tuple[Fault, ...] = certificate.faults if odd else ()
+        self.form = der = self.der if odd is None else odd.form
+        self.faults: tuple[Fault, ...] = () if odd is None else odd.faults
         dates: tuple[datetime, datetime] = foreign.read("the certificate cannot be read", _dates_of, certificate)
         self.not_before, self.not_after = dates
         _, start, end = read_tlv(der, 0)
@@ -219,7 +219,7 @@ class View:
         self._public_key: CertificatePublicKeyTypes | str | None = None
         self._subject_text: str | None = None
         self.signature_oid: str = foreign.read_or("unreadable", _signature_oid_of, certificate)
-        if odd:  # the copy may have another
+        if odd is not None:  # the copy may have another
             algorithm = split_sequence(der, outer[1][2], outer[1][3])
             self.signature_oid = dotted_oid(der[algorithm[0][2] : algorithm[0][3]])
         # What was found about it as an issuer by itself, for whom; see `_validator/path.py`.

@@ -15,7 +15,7 @@ from mlsssl._messages.arguments import check_callable, check_mapping, check_type
 from mlsssl._messages.foreign_text import shown
 from mlsssl._validator.catalogue import RULES
 from mlsssl._validator.every_certificate import check_key_identifiers, check_signature_algorithm
-from mlsssl._validator.findings import Emitter
+from mlsssl._validator.findings import Emitter, machine_finding
 from mlsssl._validator.leaf import Names, check_host, check_leaf
 from mlsssl._validator.path import PathResult, PathSearch, TrustAnchors, link_issuers
 from mlsssl._validator.profiles import find_profile
@@ -164,6 +164,17 @@ def validate(
         trusted=found.trusted,
         attempts=found.attempts,
         silenced=tuple(silenced),
+    )
+
+
+def report_on_unreadable(why: str, *, host: str | None, at: datetime | None, profile: str | Profile | None) -> Report:
+    """The report on a certificate, or a chain with one, of which a field cannot be read: that is its one finding."""
+    return Report(
+        findings=(machine_finding("certificate-unreadable", "certificate", why),),
+        profile=find_profile(profile or "private").name,
+        host=host,
+        at=check_moment(at).astimezone(timezone.utc),
+        subject="a certificate that cannot be read",
     )
 
 
