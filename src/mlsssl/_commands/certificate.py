@@ -32,13 +32,14 @@ if TYPE_CHECKING:
 
 # A file of such a name wins; a Windows path (C:\\x.pfx) has more than digits behind its colon.
 _ENDPOINT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\\/:]+):[0-9]{1,5}")
+_URL = re.compile(r"https://([^/?#@\s]+)(?:[/?#]|$)", re.IGNORECASE)
 
 
 def add_commands(commands: Commands) -> None:
     """Add the parsers of this module's commands."""
     summary = "check a certificate file, or what a server sends"
     parser = command(commands, "check", check, summary, "--key", "--password", "--profile", library="Certificate.check")
-    parser.add_argument("target", metavar="FILE|HOST:PORT")
+    parser.add_argument("target", metavar="FILE|HOST:PORT|URL")
     parser.add_argument("--host", help="the name that clients connect to")
     parser.add_argument(
         "--trust", action="append", default=[], metavar="FILE|system", help="trusted root; may be given again"
@@ -228,14 +229,22 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
         "trust": [root for path in arguments.trust or ["system"] for root in _load_anchors(path)],
         "crls": [crl for path in arguments.crl for crl in revocation_lists.given(path)],
     }
-    if _ENDPOINT.fullmatch(arguments.target) and not files.exists(Path(arguments.target)):
-        seen = mlsssl.check_endpoint(arguments.target, **options)
+    endpoint = _endpoint_of(arguments.target)
+    if endpoint is not None and not files.exists(Path(arguments.target)):
+        seen = mlsssl.check_endpoint(endpoint, **options)
         terminal.result(seen.to_dict(), in_commands(str(seen)))
         return 0 if seen.report.ok else 1
     certificate = load(arguments.target, arguments.password, key=arguments.key)
     report = certificate.check(key_expected=not arguments.no_key, **options)
     terminal.result(report.to_dict(), in_commands(str(report)))
     return 0 if report.ok else 1
+
+
+def _endpoint_of(target: str) -> str | None:
+    """`HOST:PORT`, also out of the address of a page; None for what can only be a file."""
+    if matched := _URL.match(target):
+        return matched[1] if _ENDPOINT.fullmatch(matched[1]) else f"{matched[1]}:443"
+    return target if _ENDPOINT.fullmatch(target) else None
 
 
 def _load_anchors(path: str) -> Sequence[TrustAnchor]:

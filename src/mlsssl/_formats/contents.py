@@ -48,7 +48,7 @@ def read_contents(data: bytes, password: str | None, budget: WorkBudget) -> Cont
 
 
 def read_private_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:
-    """The private key (the first of several) in PEM, DER or PVK, or any of these wrapped.
+    """The private key (the first of several) in PEM, DER, PVK or a PFX, or any of these wrapped.
 
     Raises:
         WrongPasswordError: it is encrypted, and the password is missing or wrong.
@@ -56,8 +56,15 @@ def read_private_key(data: bytes, password: str | None, budget: WorkBudget | Non
         UnsupportedError: as `read_contents`.
     """
     check_password(password)
-    item = take(data, Kind.PRIVATE_KEY, Kind.PVK)[0]
-    return _private_key(item, password, budget or WorkBudget())
+    item = take(data, Kind.PRIVATE_KEY, Kind.PVK, Kind.PFX)[0]
+    budget = budget or WorkBudget()
+    if item.kind is not Kind.PFX:
+        return _private_key(item, password, budget)
+    contents = Contents()
+    _read_pfx(item, password, budget, contents)
+    if not contents.private_keys:
+        raise MalformedDataError("this PFX holds no private key")
+    return contents.private_keys[0]
 
 
 def _private_key(item: Item, password: str | None, budget: WorkBudget) -> PrivateKey:
