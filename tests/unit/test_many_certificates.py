@@ -77,8 +77,8 @@ def test_load_all_gives_each_once_with_its_key(place: Path) -> None:
         Certificate.load_all(place / "key.pem")
 
 
-def test_add_all_returns_entries_where_they_are() -> None:
-    with EmbeddedMachine() as machine:
+def test_add_all_returns_entries_where_they_are(tmp_path: Path) -> None:
+    with EmbeddedMachine(tmp_path / "m.sqlite") as machine:
         entries = machine.store("Root").add_all([ISSUER, ROOTS[3], ROOTS[3]])
         assert [(one.store_name, one.certificate) for one in entries] == [
             ("CA", ISSUER),
