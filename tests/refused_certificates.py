@@ -237,7 +237,6 @@ def _others() -> Iterator[tuple[str, bytes]]:
     plain_der = signed()
     yield "plain", plain_der
     yield "trailing-zero", plain_der + b"\0"
-    yield "trailing-newline", plain_der + b"\r\n"
     yield "trailing-certificate", plain_der + plain_der
     yield "long-length", b"\x30\x83\0" + plain_der[2:]
     yield "indefinite", b"\x30\x80" + plain_der[4:] + b"\0\0"

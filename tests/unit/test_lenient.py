@@ -169,7 +169,7 @@ def test_openssl_reads_what_is_only_odd(label: str) -> None:
     try:
         certificate = Certificate.from_der(der)
     except MalformedDataError:
-        assert not reads or label in ("begin-year-0", "trailing-certificate")
+        assert not reads or label.startswith("trailing") or label == "begin-year-0"
         return
     faults = pem.faults_of(certificate._certificate)
     broken = any(fault.code == lenient.BROKEN for fault in faults)
@@ -244,7 +244,7 @@ def test_check_reports_a_certificate_that_cannot_be_read(
     told = capsys.readouterr().out
     assert "NOT ok" in told
     assert "error: certificate-unreadable" in told
-    assert f"{place} is no certificate" in told
+    assert f"PEM block {place} (" in told
     assert "notBefore is no date: 'notatimehere'" in told
     assert main(["show", str(file)]) == 6
     file.write_bytes(b"<html>")

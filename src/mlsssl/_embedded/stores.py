@@ -359,7 +359,7 @@ class _Item:
 
 def _checked(new: NewCertificate, *, exportable: bool, provider: KeyProvider | None) -> _Item:
     check_friendly_name(new.friendly_name)
-    parsed = pem.load_alone(new.certificate)
+    parsed = pem.load_der(new.certificate, "not a DER certificate")
     key = new.private_key
     key_digest = b"" if key is None else _private_key_digest(key)
     # id-ecPublicKey (RFC 5480) in the PrivateKeyInfo's first bytes.

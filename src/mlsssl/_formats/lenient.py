@@ -45,13 +45,13 @@ def load(data: bytes, what: str, refusal: Exception) -> x509.Certificate:
     """
     reader = _Reader()
     try:
-        whole = reader.taken_apart(data)
+        parts = reader.taken_apart(data)
     except (ValueError, RecursionError):
-        whole = None
-    if whole is None:
+        parts = None
+    if parts is None:
         raise MalformedDataError(f"{what}: {foreign.reason(refusal)}")
     try:
-        return cast("x509.Certificate", reader.read(*whole))
+        return cast("x509.Certificate", reader.read(data, *parts))
     except (ValueError, RecursionError) as error:
         known = "".join(f"; {fault.part}: {fault.found}" for fault in reader.faults[:3])
         raise UnreadableCertificateError(f"{what}: {foreign.reason(error)}{known}; {_ADVICE}") from None
@@ -68,23 +68,17 @@ class _Reader:
         if len(self.faults) < _MOST_FAULTS:
             self.faults.append(Fault(part, found, code))
 
-    def taken_apart(self, data: bytes) -> tuple[bytes, list[Element], list[Element]] | None:
-        """The certificate alone, its three parts as they stand, and in definite lengths; None when it has others."""
+    def taken_apart(self, data: bytes) -> tuple[list[Element], list[Element]] | None:
+        """The three parts of a certificate as they stand, and in definite lengths; None when it has others."""
         if len(data) > LARGEST:
             return None
-        if data[1:2] != b"\x80":
-            end = der.read_tlv(data, 0)[2]
-            behind = data[end:]
-            if behind and not behind.strip(b"\r\n\t \0"):
-                self._fault("file", f"blank bytes ({len(behind)}) behind the end of the certificate, passed over")
-                data = data[:end]
         parts = der.members(der.only(data), der.SEQUENCE, most=3)
         if [part.tag for part in parts] != [der.SEQUENCE, der.SEQUENCE, _BIT_STRING]:
             return None
         whole = _definite(der.only(data))
         if whole != data:
             self._fault("certificate", "lengths in a form of BER that DER does not have")
-        return data, parts, der.members(der.only(whole), der.SEQUENCE, most=3)
+        return parts, der.members(der.only(whole), der.SEQUENCE, most=3)
 
     def read(self, data: bytes, parts: list[Element], definite: list[Element]) -> OddCertificate:
         """The certificate. ValueError says what cannot be read."""

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mlsssl._formats.crl import check_der_crl
 from mlsssl._formats.keys import spki
-from mlsssl._formats.pem import load_alone
+from mlsssl._formats.pem import load_der
 from mlsssl._machine.ports import StoreRecord, check_provider, refuse_users_roots
 from mlsssl._machine.stores import OpenStore, read_pfx, thumbprint_of
 from mlsssl._windows import certificates, crls, system_stores
@@ -444,4 +444,4 @@ class _NewKey:
 
 
 def _check_certificate(certificate: bytes) -> None:
-    load_alone(certificate)
+    load_der(certificate, "not a DER certificate")
