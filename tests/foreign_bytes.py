@@ -28,6 +28,7 @@ from mlsssl.errors import MalformedDataError, UnsupportedError
 from mlsssl.netsh import from_json, parse_command, parse_listing, parse_script, to_json
 from mlsssl.request import CertificateRequest
 from pfx_material import ber, load_pfx_entries, rebuild
+from refused_certificates import TAKEN_BY_WINDOWS, of_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,6 +103,8 @@ READERS: dict[str, tuple[Callable[[bytes], object], list[bytes]]] = {
         [
             LEAF.der,
             LEAF.pem + private_key_pem(LEAF.key, None),
+            of_server(**TAKEN_BY_WINDOWS["t61"]),
+            of_server(**TAKEN_BY_WINDOWS["utc-offset"]),
             _PFX,
             serialize_pkcs7([LEAF.certificate, ROOT.certificate]),
         ],

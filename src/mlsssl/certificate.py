@@ -99,7 +99,7 @@ class Certificate:
     ) -> None:
         expected = "a cryptography.x509.Certificate is needed (Certificate.load reads a file, from_bytes bytes)"
         check_type(certificate, x509.Certificate, expected)
-        pem.probe(certificate)
+        certificate = pem.usable(certificate)
         if private_key is not None:
             check_key(private_key, pem.public_key_bytes(certificate), "certificate", _LOST_KEY)
         name = check_friendly_name(friendly_name)
@@ -136,6 +136,7 @@ class Certificate:
             InvalidInputError: it is a folder, larger than that, or no path that can be.
             NativeError: it cannot be read for another reason, such as a failing disk.
             WrongPasswordError: a password is missing or wrong.
+            UnreadableCertificateError: a field of a certificate cannot be read, not even as OpenSSL does.
             MalformedDataError: the bytes are none of these formats (the message names some twenty others, with the
                 command that converts them), are cut off, or the key belongs to no certificate.
             UnsupportedError: a private key that is neither RSA nor EC.
@@ -787,4 +788,4 @@ def check_key(private_key: PrivateKey, public_key: bytes | None, whose: str, hin
 
 
 def _all_x509(chain: Iterable[Certificate | x509.Certificate]) -> list[x509.Certificate]:
-    return [pem.x509_of(one) for one in items_of(chain, "a chain is a list of certificates")]
+    return [pem.usable(pem.x509_of(one)) for one in items_of(chain, "a chain is a list of certificates")]

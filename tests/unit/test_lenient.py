@@ -118,6 +118,15 @@ def test_nothing_is_handed_out_that_lies() -> None:
         certificate._certificate.tbs_precertificate_bytes  # noqa: B018
 
 
+def test_a_certificate_that_cryptography_refuses_late() -> None:
+    """It has taken the bytes, and refuses the subject when it is asked for: the constructor reads it all the same."""
+    taken = x509.load_der_x509_certificate(T61)
+    assert Certificate(taken, private_key=chains.rsa_key()) == Certificate.from_der(T61)
+    below = Certificate.from_der(PLAIN.der())
+    assert Certificate(below.to_cryptography(), chain=[taken]).chain[0].to_der() == T61
+    assert below.with_chain([Certificate.from_der(T61)]).chain[0].to_der() == T61
+
+
 def test_the_signature_is_checked_over_what_was_signed() -> None:
     """The copy was signed by nobody; and a change in the odd field is seen."""
     assert Certificate.from_der(T61).check(trust=[ANCHOR], at=NOW).trusted

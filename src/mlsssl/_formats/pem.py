@@ -52,6 +52,15 @@ def probe(certificate: x509.Certificate, what: str = "a field of this certificat
     read(what, needed_fields_of, certificate)
 
 
+def usable(certificate: x509.Certificate) -> x509.Certificate:
+    """The same, or what stands in for it where `cryptography` only now refuses a field; errors as `load_der`."""
+    try:
+        call(needed_fields_of, certificate)
+    except UNREADABLE:
+        return load_der(to_der(certificate))
+    return certificate
+
+
 def to_pem(certificates: Iterable[x509.Certificate]) -> bytes:
     """The certificates as PEM, one after another."""
     return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)

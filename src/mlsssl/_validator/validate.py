@@ -60,7 +60,8 @@ class RuleContext:
     """What a rule of the user's own sees.
 
     Attributes:
-        certificate: The leaf.
+        certificate: The leaf; for one that `cryptography` refuses what stands in for it here, with the same names for
+            its subject, issuer, serial number, dates, extensions, key, signature and bytes.
         path: The certificates from the leaf to the trust anchor, as far as they were found.
         host: The name asked about, or None.
         at: The moment asked about.
