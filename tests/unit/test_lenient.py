@@ -61,7 +61,7 @@ def odd(kind: str) -> Certificate:
         ("printable", ["subject commonName (CN): PrintableString with '_*&@', which it cannot have"]),
         (
             "ecdsa-null",
-            ["signature algorithm: NULL, as Java 11 wrote it, behind ecdsa-with-SHA256, which takes no parameters"],
+            ["signature algorithm: NULL, as Java 11 wrote it, behind ecdsa-with-SHA256, where nothing belongs"],
         ),
         ("utc-offset", ["notBefore: 261101000000+0100, a time with an offset; read as 2026-10-31 23:00:00 UTC"]),
     ],
@@ -207,6 +207,21 @@ def test_openssl_verifies_what_no_error_is_found_in(label: str, tmp_path: Path) 
     moment = str(int(NOW.timestamp()))
     said = run("openssl", "verify", "-attime", moment, "-CAfile", tmp_path / "root.pem", tmp_path / "leaf.pem")
     assert said.returncode == 0, output(said)
+
+
+@pytest.mark.parametrize("parameters", [b"", b"\x05\0", b"\x30\0", b"\x04\1a", b"\x05\1\0"])
+def test_parameters_behind_rsa_as_openssl_takes_them(parameters: bytes, tmp_path: Path) -> None:
+    """It does not look at them, whatever they are; but a NULL that is not empty it does not read."""
+    above = chains.root("RSA root", key=chains.rsa_key())
+    algorithm = chains.tlv(0x30, chains.oid("1.2.840.113549.1.1.11"), parameters)
+    certificate = Certificate.from_der(replace(chains.leaf(above, HOST), algorithm=algorithm).der())
+    (tmp_path / "root.pem").write_text(ssl.DER_cert_to_PEM_cert(above.der()))
+    (tmp_path / "leaf.pem").write_bytes(certificate.to_pem())
+    moment = str(int(NOW.timestamp()))
+    said = run("openssl", "verify", "-attime", moment, "-CAfile", tmp_path / "root.pem", tmp_path / "leaf.pem")
+    report = certificate.check(HOST, trust=[Certificate.from_der(above.der())], at=NOW, key_expected=False)
+    assert report.ok is (said.returncode == 0) is (parameters != b"\x05\1\0"), output(said)
+    assert "signature-invalid" not in report.codes
 
 
 # -- what cannot be read -----------------------------------------------------------------------------------------------

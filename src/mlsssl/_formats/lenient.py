@@ -63,6 +63,7 @@ class _Reader:
     def __init__(self) -> None:
         self.faults: list[Fault] = []
         self._key_problem = ""
+        self._algorithm_problem = ""
 
     def _fault(self, part: str, found: str, code: str = ODD) -> None:
         if len(self.faults) < _MOST_FAULTS:
@@ -120,6 +121,7 @@ class _Reader:
             signature=bits.contents[1:],
             faults=tuple(self.faults),
             key_problem=self._key_problem,
+            algorithm_problem=self._algorithm_problem,
         )
 
     def _read_field(self, what: str, reader: Callable[[_Reader, Element], bytes], field: Element) -> bytes:
@@ -165,14 +167,21 @@ class _Reader:
         if not number:
             raise ValueError("no object identifier")
         alone = der.write_sequence(members[0].raw)
-        if number in _ECDSA and len(members) == 2 and _refusal(algorithm=alone) is None:
-            what = "NULL, as Java 11 wrote it," if members[1].tag == der.NULL else "something"
-            found, mended = f"{what} behind {_ECDSA[number]}, which takes no parameters", alone
-        else:
-            found = f"parameters that do not belong behind {number}, so that the signature cannot be checked"
-            mended = _UNKNOWN_ALGORITHM
-        self._fault("signature algorithm", found)
-        return mended
+        given = members[1:]
+        full_null = any(one.tag == der.NULL and one.contents for one in given)
+        code = BROKEN if full_null or len(given) > 1 else ODD
+        if number in _WITHOUT_PARAMETERS and len(given) == 1 and _refusal(algorithm=alone) is None:
+            title, belongs = _WITHOUT_PARAMETERS[number]
+            java = given[0].tag == der.NULL and not full_null
+            what = (
+                "NULL, as Java 11 wrote it," if java else "a NULL that is not empty" if full_null else "something else"
+            )
+            self._fault("signature algorithm", f"{what} behind {title}, where {belongs} belongs", code)
+            return alone
+        self._algorithm_problem = f"parameters that do not belong behind {number}"
+        found = f"{self._algorithm_problem}, so that the signature cannot be checked"
+        self._fault("signature algorithm", found, code)
+        return _UNKNOWN_ALGORITHM
 
     def issuer(self, field: Element) -> bytes:
         return self._name("issuer", field)
@@ -292,9 +301,14 @@ _FIELDS: dict[str, Callable[[_Reader, Element], bytes]] = {
 }
 _BOOLEAN, _BIT_STRING, _UTF8_STRING, _EXPLICIT_3 = 0x01, 0x03, 0x0C, 0xA3
 _VERSION_3 = bytes.fromhex("a003020102")
-_ECDSA = {
-    "1.2.840.10045.4.1": "ecdsa-with-SHA1",
-    **{f"1.2.840.10045.4.3.{n}": f"ecdsa-with-SHA{size}" for n, size in enumerate((224, 256, 384, 512), 1)},
+_HASHES = ((224, 1, 14), (256, 2, 11), (384, 3, 12), (512, 4, 13))
+# Whose parameters OpenSSL does not look at; RSASSA-PSS has its meaning in them, Ed25519 is not verified with any.
+_WITHOUT_PARAMETERS = {
+    "1.2.840.10045.4.1": ("ecdsa-with-SHA1", "nothing"),
+    "1.2.840.113549.1.1.4": ("md5WithRSAEncryption", "NULL"),
+    "1.2.840.113549.1.1.5": ("sha1WithRSAEncryption", "NULL"),
+    **{f"1.2.840.10045.4.3.{arc}": (f"ecdsa-with-SHA{size}", "nothing") for size, arc, _ in _HASHES},
+    **{f"1.2.840.113549.1.1.{arc}": (f"sha{size}WithRSAEncryption", "NULL") for size, _, arc in _HASHES},
 }
 _PADDED = "a number with needless octets before it"
 _UNIQUE_IDENTIFIER = "2.5.4.45"

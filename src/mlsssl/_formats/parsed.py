@@ -95,7 +95,16 @@ class OddCertificate:
     an `x509.Certificate` that are used here, and no others: what is not known to be right is not answered.
     """
 
-    __slots__ = ("_der", "copy", "faults", "form", "key_problem", "signature", "tbs_certificate_bytes")
+    __slots__ = (
+        "_der",
+        "algorithm_problem",
+        "copy",
+        "faults",
+        "form",
+        "key_problem",
+        "signature",
+        "tbs_certificate_bytes",
+    )
 
     def __init__(
         self,
@@ -107,6 +116,7 @@ class OddCertificate:
         signature: bytes,
         faults: tuple[Fault, ...],
         key_problem: str,
+        algorithm_problem: str,
     ) -> None:
         self._der = der
         self.copy = copy
@@ -115,6 +125,7 @@ class OddCertificate:
         self.signature = signature
         self.faults = faults
         self.key_problem = key_problem
+        self.algorithm_problem = algorithm_problem
 
     def public_bytes(self, encoding: Encoding) -> bytes:
         """The certificate as it was read."""
@@ -135,6 +146,8 @@ class OddCertificate:
     def __getattr__(self, name: str) -> Any:
         if name not in _OF_THE_COPY:
             raise AttributeError(f"cryptography refuses this certificate, so that there is no {name!r} of it")
+        if self.algorithm_problem and name in ("signature_algorithm_parameters", "signature_hash_algorithm"):
+            raise ValueError(self.algorithm_problem)
         return foreign.call(getattr, self.copy, name)  # no warning of its may come from here
 
     def __eq__(self, other: object) -> bool:
