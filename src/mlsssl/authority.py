@@ -55,6 +55,7 @@ class CertificateAuthority:
 
     Raises:
         InvalidInputError: there is no private key, the certificate says that it is no CA, or `crl_url` is no address.
+        UnsupportedError: `Certificate.to_cryptography` refuses the certificate.
     """
 
     __slots__ = ("_certificate", "_constraints", "_key", "_line", "_path_length", "_signer", "crl_url")

@@ -94,6 +94,7 @@ def java_trust_store(
         readable_by: `java-8` for releases before 8u301; AES-256 and SHA-256 otherwise.
 
     Raises:
+        UnsupportedError: a certificate that `Certificate.to_cryptography` refuses.
         InvalidInputError: no certificate, an alias twice (Java ignores case), a short password, an unknown target.
     """
     from cryptography.hazmat.primitives.serialization import pkcs12

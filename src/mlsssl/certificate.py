@@ -725,6 +725,7 @@ class Certificate:
             ("thumbprint", code(self.thumbprint)),
             ("SHA-256", code(self.sha256)),
             ("friendly name", escaped(self.friendly_name or "")),
+            *(("encoding", escaped(fault)) for fault in self.encoding_faults),
         ]
         path = tree([*levels, level(card_title(self), role, "this one")]) if levels else ""
         return card(escaped(card_title(self)), facts(rows), part("chain", path))

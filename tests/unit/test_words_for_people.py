@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 INSIDE = re.compile(
     r"ParseError|ParseLocation|InvalidValue|ShortData|ExtraData|UnexpectedTag|EncodedDefault|InvalidSetOrdering"
     r"|kind: [A-Z]|location: \[|asn1 value|[A-Za-z]::[A-Za-z]"
-    r"|\b(?:raw|tbs|csr|extn|crl|signature|subject|issuer)_[a-z_]+"
+    r"|\b(?:raw|tbs|csr|extn|crl|signature|subject|issuer)_[a-z_]+|InvalidVersion"
     r"|OpenSSLError|openssl error|PanicException|InternalError|KeyError|TypeError|ValueError|Rust"
     r"|cryptography\.io|FAQ|https?://(?!odd|ca\.example|\[)|<[A-Za-z_.]+ object|\b[bB]'|\\x[0-9a-f]{2}.*\\x[0-9a-f]{2}"
     r"|[0-9]{41}",

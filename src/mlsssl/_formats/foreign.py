@@ -100,6 +100,7 @@ def reason(error: BaseException) -> str:
     for said, ours in _SAID.items():
         if said in text:
             return ours
+    text = text.removeprefix("InvalidVersion: ")
     text = _LONG_NUMBER.sub(lambda digits: f"a number of {len(digits[0])} digits", text)
     if _NOT_FOR_PEOPLE.search(text):
         return "it is damaged, or of a form that is not read"

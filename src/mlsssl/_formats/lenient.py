@@ -252,7 +252,7 @@ class _Reader:
         if found["second"] and not found["fraction"] and not found["sign"]:
             return date.raw
         odd = "an offset" if found["sign"] else "a fraction of a second" if found["fraction"] else "no seconds"
-        self._fault(which, f"{text[:40]}, a time with {odd}; read as {moment:%Y-%m-%d %H:%M:%S} UTC", TIME)
+        self._fault(which, f"{text[:40]}, a time with {odd}; read as {moment.isoformat(' ')[:19]} UTC", TIME)
         digits = re.sub(r"[^0-9]", "", moment.isoformat()[:19])
         if 1950 <= moment.year < 2050:
             return der.write(UTC_TIME, f"{digits[2:]}Z".encode())

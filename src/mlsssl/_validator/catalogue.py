@@ -254,12 +254,14 @@ _ENCODING = (
         "cryptography among them, refuse the whole certificate.",
         levels="W W E W N",
         expected="every field encoded as DER and RFC 5280 say",
+        remedy="have it issued anew by a tool of today: ca.issue(...)",
         standard="RFC 5280 section 4.1; X.690 (DER)",
     ),
     rule(
         "encoding-broken",
         "A field is encoded so that OpenSSL, too, refuses the whole certificate.",
         expected="every field encoded as DER and RFC 5280 say",
+        remedy="have it issued anew by a tool of today: ca.issue(...)",
         standard="RFC 5280 section 4.1; X.690 (DER)",
     ),
     _modern(
@@ -267,6 +269,7 @@ _ENCODING = (
         "A date has an offset, a fraction of a second or no seconds: OpenSSL shows it, and refuses the certificate "
         "when it verifies it.",
         expected="YYMMDDHHMMSSZ as UTCTime until 2049, YYYYMMDDHHMMSSZ as GeneralizedTime from 2050",
+        remedy="have it issued anew by a tool of today: ca.issue(...)",
         standard="RFC 5280 sections 4.1.2.5.1 and 4.1.2.5.2",
     ),
 )

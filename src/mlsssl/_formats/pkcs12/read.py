@@ -87,7 +87,6 @@ def load_pfx(data: bytes, password: str | None, budget: WorkBudget | None = None
 
 _KEY_KINDS = ("key", "encrypted key")
 _MOST_NAMES = 20
-_DAMAGED = "a certificate in the PFX is damaged and cannot be read"
 _OUTSIDE_BYTES = 3 * 1024  # RSA-4096 has 2 400; what costs at this size is DSA
 
 
@@ -164,7 +163,10 @@ def load_entries(bags: Sequence[Bag], password: str | None, budget: WorkBudget) 
 
     Certificates that belong to no key are in `additional` of every entry. Errors as in `load_pfx`.
     """
-    certificates = [(bag, load_der(bag.value, _DAMAGED)) for bag in bags if bag.kind == "certificate"]
+    certificates = [
+        (bag, load_der(bag.value, f"certificate {number} in the PFX is damaged and cannot be read"))
+        for number, bag in enumerate([bag for bag in bags if bag.kind == "certificate"], 1)
+    ]
     keys = [(bag, _load_key(bag, password, budget)) for bag in bags if bag.kind in _KEY_KINDS]
     if not keys and not certificates:
         raise MalformedDataError("this PFX holds neither a private key nor a certificate")
