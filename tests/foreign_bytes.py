@@ -28,7 +28,7 @@ from mlsssl.errors import MalformedDataError, UnsupportedError
 from mlsssl.netsh import from_json, parse_command, parse_listing, parse_script, to_json
 from mlsssl.request import CertificateRequest
 from pfx_material import ber, load_pfx_entries, rebuild
-from refused_certificates import TAKEN_BY_WINDOWS, of_server
+from refused_certificates import TAKEN_BY_WINDOWS, odd_request, of_server
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -133,6 +133,7 @@ READERS: dict[str, tuple[Callable[[bytes], object], list[bytes]]] = {
         [
             CertificateRequest.create("www.example.com", "10.0.0.5", key=LEAF.key).to_der(),
             CertificateRequest.create("www.example.com", key=LEAF.key).to_pem(),
+            odd_request(),
         ],
     ),
     "parse_listing": (parse_listing, [_LISTING]),

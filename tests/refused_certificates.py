@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from chains import ECDSA_SHA256, NOW, general_names, integer, name, oid, rsa_key, spki_of, time_of, tlv
+from chains import ECDSA_SHA256, NOW, ec_key, general_names, integer, name, oid, rsa_key, spki_of, time_of, tlv
 from odd_certificates import HOST, PLAIN, ROOT
 
 if TYPE_CHECKING:
@@ -185,14 +185,14 @@ def _others() -> Iterator[tuple[str, bytes]]:
     yield "validity-three", signed(validity=tlv(0x30, _BEGIN, _END, _END))
     key = spki_of(PLAIN.key)
     point = key[-65:]
-    ec_key, p256, rsa_key = oid("1.2.840.10045.2.1"), oid("1.2.840.10045.3.1.7"), oid("1.2.840.113549.1.1.1")
-    yield "key-ec-no-curve", signed(spki=tlv(0x30, tlv(0x30, ec_key), tlv(0x03, b"\0", point)))
-    yield "key-ec-two-curves", signed(spki=tlv(0x30, tlv(0x30, ec_key, p256, p256), tlv(0x03, b"\0", point)))
-    yield "key-more", signed(spki=tlv(0x30, tlv(0x30, ec_key, p256), tlv(0x03, b"\0", point), b"\x05\0"))
-    yield "key-no-bits", signed(spki=tlv(0x30, tlv(0x30, ec_key, p256)))
-    yield "key-spare-bits", signed(spki=tlv(0x30, tlv(0x30, ec_key, p256), tlv(0x03, b"\x03", point)))
-    yield "key-empty-bits", signed(spki=tlv(0x30, tlv(0x30, ec_key, p256), tlv(0x03)))
-    yield "key-rsa-sequence", signed(spki=tlv(0x30, tlv(0x30, rsa_key, b"\x30\0"), tlv(0x03, b"\0", b"x")))
+    ecc, p256, rsae = oid("1.2.840.10045.2.1"), oid("1.2.840.10045.3.1.7"), oid("1.2.840.113549.1.1.1")
+    yield "key-ec-no-curve", signed(spki=tlv(0x30, tlv(0x30, ecc), tlv(0x03, b"\0", point)))
+    yield "key-ec-two-curves", signed(spki=tlv(0x30, tlv(0x30, ecc, p256, p256), tlv(0x03, b"\0", point)))
+    yield "key-more", signed(spki=tlv(0x30, tlv(0x30, ecc, p256), tlv(0x03, b"\0", point), b"\x05\0"))
+    yield "key-no-bits", signed(spki=tlv(0x30, tlv(0x30, ecc, p256)))
+    yield "key-spare-bits", signed(spki=tlv(0x30, tlv(0x30, ecc, p256), tlv(0x03, b"\x03", point)))
+    yield "key-empty-bits", signed(spki=tlv(0x30, tlv(0x30, ecc, p256), tlv(0x03)))
+    yield "key-rsa-sequence", signed(spki=tlv(0x30, tlv(0x30, rsae, b"\x30\0"), tlv(0x03, b"\0", b"x")))
     yield "key-empty", signed(spki=b"\x30\0")
     yield "key-ed25519-null", signed(spki=tlv(0x30, tlv(0x30, oid(ed), b"\x05\0"), tlv(0x03, b"\0", bytes(32))))
     yield "unique-spare-bits", signed(ids=tlv(0x81, b"\x03\xff"))
@@ -260,3 +260,15 @@ TAKEN_BY_WINDOWS = {
     "utc-offset": {"validity": tlv(0x30, tlv(0x17, b"261101000000+0100"), _END)},
 }
 """The kinds that people have reported, as what `of_server` is given."""
+
+
+STAR = attributes((_O, 0x14, b"M\xfcller"), (_CN, 0x13, b"*.example.com"))
+"""Latin-1 in a TeletexString, and a `*` in a PrintableString."""
+
+
+def odd_request(subject: bytes = STAR, algorithm: bytes = ECDSA_SHA256) -> bytes:
+    """A request with this subject, rightly signed by `ec_key(3)`, in DER."""
+    key = ec_key(3)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    content = tlv(0x30, integer(0), subject, spki_of(key), tlv(0xA0))
+    return tlv(0x30, content, algorithm, tlv(0x03, b"\0", key.sign(content, ec.ECDSA(hashes.SHA256()))))

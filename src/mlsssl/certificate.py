@@ -420,8 +420,7 @@ class Certificate:
         Raises:
             UnsupportedError: `cryptography` refuses it for one of its `encoding_faults`; `to_der` gives its bytes.
         """
-        if not isinstance(self._certificate, x509.Certificate):
-            faults = "; ".join(self.encoding_faults)
+        if faults := "; ".join(self.encoding_faults):
             raise UnsupportedError(f"cryptography refuses this certificate, whose bytes to_der() gives: {faults}")
         return self._certificate
 

@@ -13,7 +13,7 @@ from mlsssl._machine import files
 from mlsssl._messages.arguments import check_data, check_type
 from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import check_certificate, check_key
-from mlsssl.errors import InvalidInputError
+from mlsssl.errors import InvalidInputError, UnsupportedError
 from mlsssl.values import key_holder, set_attributes
 
 if TYPE_CHECKING:
@@ -207,6 +207,11 @@ class CertificateRequest:
         return self._request.subject.rfc4514_string()
 
     @property
+    def encoding_faults(self) -> tuple[str, ...]:
+        """What is encoded otherwise than the standards say, and how it was read; as `Certificate.encoding_faults`."""
+        return tuple(f"{fault.part}: {fault.found}" for fault in pem.faults_of(self._request))
+
+    @property
     def key_type(self) -> str:
         """`rsa-2048`, `ec-p256` and so on."""
         return keys.key_type_name(foreign.read(_KEY, self._request.public_key))
@@ -232,7 +237,13 @@ class CertificateRequest:
         return check_certificate(certificate).with_key(self._key)
 
     def to_cryptography(self) -> x509.CertificateSigningRequest:
-        """The request as `cryptography` has it."""
+        """The request as `cryptography` has it.
+
+        Raises:
+            UnsupportedError: `cryptography` refuses it for one of its `encoding_faults`; `to_der` gives its bytes.
+        """
+        if faults := "; ".join(self.encoding_faults):
+            raise UnsupportedError(f"cryptography refuses this request, whose bytes to_der() gives: {faults}")
         return self._request
 
     def honoured_by(self, policy: RequestPolicy) -> HonouredRequest:

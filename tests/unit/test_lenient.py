@@ -22,6 +22,7 @@ from chains import NOW
 from mlsssl import (
     Certificate,
     CertificateAuthority,
+    CertificateRequest,
     MalformedDataError,
     Store,
     UnreadableCertificateError,
@@ -38,7 +39,7 @@ from mlsssl.bundles import java_trust_store
 from mlsssl.cli import main
 from odd_certificates import HOST, PLAIN, ROOT
 from programs import output, run
-from refused_certificates import CERTIFICATES, TAKEN_BY_WINDOWS, of_server, signed
+from refused_certificates import CERTIFICATES, STAR, TAKEN_BY_WINDOWS, odd_request, of_server, signed
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -222,6 +223,40 @@ def test_parameters_behind_rsa_as_openssl_takes_them(parameters: bytes, tmp_path
     report = certificate.check(HOST, trust=[Certificate.from_der(above.der())], at=NOW, key_expected=False)
     assert report.ok is (said.returncode == 0) is (parameters != b"\x05\1\0"), output(said)
     assert "signature-invalid" not in report.codes
+
+
+# -- requests ----------------------------------------------------------------------------------------------------------
+
+ECDSA_NULL = TAKEN_BY_WINDOWS["ecdsa-null"]["algorithm"]
+
+
+@pytest.mark.parametrize("algorithm", [chains.ECDSA_SHA256, ECDSA_NULL])
+def test_requests_of_old_tools(algorithm: bytes) -> None:
+    """A `*` in a PrintableString, Latin-1 in a TeletexString and NULL behind ECDSA: read, verified, and honoured."""
+    der = odd_request(STAR, algorithm)
+    assert run("openssl", "req", "-inform", "DER", "-verify", "-noout", stdin=der).returncode == 0
+    request = CertificateRequest.from_bytes(der)
+    assert request.to_der() == der
+    assert request.subject == "CN=*.example.com,O=Müller"
+    assert request.names == ("*.example.com",)
+    assert len(request.encoding_faults) == (2 if algorithm == chains.ECDSA_SHA256 else 3)
+    assert CertificateRequest.from_bytes(request.to_pem()) == request
+    with pytest.raises(UnsupportedError, match="cryptography refuses this request"):
+        request.to_cryptography()
+    issued = CertificateAuthority.create("Root", key="ec-p256").sign(request)
+    assert issued.hosts == ("*.example.com",)
+    assert request.matches(issued)
+
+
+def test_a_request_that_was_changed_or_cannot_be_read() -> None:
+    """The signature is over what was signed; and a name that is none is named."""
+    with pytest.raises(MalformedDataError, match="signature does not fit"):
+        CertificateRequest.from_bytes(odd_request(STAR).replace(b"M\xfcller", b"M\xfcllxr"))
+    pss = chains.tlv(0x30, chains.oid("1.2.840.113549.1.1.10"), b"\x05\0")
+    with pytest.raises(MalformedDataError, match="parameters that do not belong behind"):
+        CertificateRequest.from_bytes(odd_request(STAR, pss))
+    with pytest.raises(MalformedDataError, match="subject: an attribute that is not a type and a value"):
+        CertificateRequest.from_bytes(odd_request(chains.tlv(0x30, chains.tlv(0x31, chains.tlv(0x30)))))
 
 
 # -- what cannot be read -----------------------------------------------------------------------------------------------

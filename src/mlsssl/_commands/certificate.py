@@ -81,8 +81,13 @@ def describe(certificate: mlsssl.Certificate) -> dict[str, object]:
         **as_dict(certificate, "extended_key_usages", "is_ca", "has_private_key", "friendly_name"),
         **as_dict(certificate, "thumbprint", "sha256"),
         "chain": [one.subject for one in certificate.chain],
-        **({"encoding_faults": [*certificate.encoding_faults]} if certificate.encoding_faults else {}),
+        **_faults(certificate),
     }
+
+
+def _faults(what: mlsssl.Certificate | mlsssl.CertificateRequest) -> dict[str, object]:
+    """Hardly anything has any, so that they have no line of their own there."""
+    return {"encoding_faults": [*what.encoding_faults]} if what.encoding_faults else {}
 
 
 def describe_crl(crl: x509.CertificateRevocationList) -> dict[str, object]:
@@ -157,7 +162,8 @@ def show(arguments: Namespace, terminal: Terminal) -> int:
     if recognised.of(Kind.CERTIFICATE, Kind.PKCS7, Kind.PFX):
         data |= describe(load(arguments.file, arguments.password, key=arguments.key))
     elif recognised.of(Kind.REQUEST):
-        data |= as_dict(mlsssl.CertificateRequest.load(arguments.file), "subject", "names", "key_type")
+        request = mlsssl.CertificateRequest.load(arguments.file)
+        data |= {**as_dict(request, "subject", "names", "key_type"), **_faults(request)}
     elif recognised.of(Kind.REVOCATION_LIST):
         from mlsssl._machine import revocation_lists
 

@@ -8,7 +8,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats.der import dotted_oid, read_tlv, split_sequence
-from mlsssl._formats.foreign import check_public_kind, extensions_of, read
+from mlsssl._formats.foreign import UNREADABLE, call, check_public_kind, extensions_of, read
 from mlsssl._formats.hosts import parse_name
 from mlsssl._formats.sniff import Kind, take
 from mlsssl.errors import InvalidInputError, MalformedDataError
@@ -26,7 +26,14 @@ def load_request(data: bytes) -> x509.CertificateSigningRequest:
     if len(data) > _SIZE_LIMIT:
         raise MalformedDataError(f"{len(data)} bytes are too many for a certificate request")
     what = "this is not a certificate request that can be read"
-    request = read(what, x509.load_der_x509_csr, take(data, Kind.REQUEST)[0].data)
+    encoded = take(data, Kind.REQUEST)[0].data
+    try:
+        request = call(x509.load_der_x509_csr, encoded)
+        call(_subject_of, request)
+    except UNREADABLE as error:
+        from mlsssl._formats import lenient  # for these alone
+
+        request = lenient.load_request(encoded, what, error)
     read(what, _check_kind_of_key, request.tbs_certrequest_bytes)  # before the signature is checked with it
     fits: bool = read(what, _fits_of, request)
     read(what, repr, read(what, extensions_of, request))  # decodes them

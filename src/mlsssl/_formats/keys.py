@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
     from typing_extensions import TypeIs
 
@@ -39,6 +40,26 @@ def key_type_name(key: PublicKeyTypes | PrivateKey) -> str:
 def spki(key: PublicKeyTypes) -> bytes:
     """The SubjectPublicKeyInfo DER: equal for equal public keys."""
     return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+
+
+def verify(
+    key: PublicKeyTypes, signature: bytes, signed: bytes, parameters: object, digest: hashes.HashAlgorithm | None
+) -> bool:
+    """Check a signature with what `cryptography` says of its algorithm; False for another kind of key.
+
+    Raises:
+        InvalidSignature: the key did not make it.
+        ValueError, TypeError, UnsupportedAlgorithm: it cannot be checked.
+    """
+    if isinstance(key, rsa.RSAPublicKey) and isinstance(parameters, (padding.PKCS1v15, padding.PSS)) and digest:
+        key.verify(signature, signed, parameters, digest)
+    elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(parameters, ec.ECDSA):
+        key.verify(signature, signed, parameters)
+    elif isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)) and digest is None:
+        key.verify(signature, signed)
+    else:
+        return False
+    return True
 
 
 def private_key_der(key: PrivateKey) -> bytes:

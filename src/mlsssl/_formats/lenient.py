@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from cryptography import x509
 
 from mlsssl._formats import der, foreign
-from mlsssl._formats.parsed import GENERALIZED_TIME, UTC_TIME, Fault, OddCertificate, shell
+from mlsssl._formats.parsed import GENERALIZED_TIME, UTC_TIME, Fault, OddCertificate, OddRequest, shell
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import MalformedDataError, UnreadableCertificateError
 
@@ -57,13 +57,42 @@ def load(data: bytes, what: str, refusal: Exception) -> x509.Certificate:
         raise UnreadableCertificateError(f"{what}: {foreign.reason(error)}{known}; {_ADVICE}") from None
 
 
+def load_request(data: bytes, what: str, refusal: Exception) -> x509.CertificateSigningRequest:
+    """The request in `data`, which `cryptography` has refused; an `OddRequest`, which stands in for one.
+
+    Raises:
+        MalformedDataError: it cannot be read all the same; the message begins with `what`.
+    """
+    reader = _Reader()
+    try:
+        taken = reader.taken_apart(data)
+        if taken is None:
+            raise ValueError(foreign.reason(refusal))
+        (signed, _, _), (content, outer, bits) = taken
+        fields = der.members(content, der.SEQUENCE, most=_MOST_FIELDS)
+        if len(fields) < 3:
+            raise ValueError("the signed part lacks fields")
+        algorithm = reader.read_field("signature algorithm", _Reader.algorithm, outer)
+        if reader.algorithm_problem:
+            raise ValueError(f"signature algorithm: {reader.algorithm_problem}")
+        subject = reader.read_field("subject", _Reader.subject, fields[1])
+        mended = der.write_sequence(fields[0].raw, subject, *(field.raw for field in fields[2:]))
+        copy = foreign.call(x509.load_der_x509_csr, der.write_sequence(mended, algorithm, bits.raw))
+        if not reader.faults:
+            raise ValueError(foreign.reason(refusal))
+    except (ValueError, RecursionError) as error:
+        raise MalformedDataError(f"{what}: {foreign.reason(error)}") from None
+    made = OddRequest(data, copy, tuple(reader.faults), signed.raw, bits.contents[1:])
+    return cast("x509.CertificateSigningRequest", made)
+
+
 class _Reader:
     """Reads one certificate; `faults` are those found so far. Its methods give a field as it stands in the copy."""
 
     def __init__(self) -> None:
         self.faults: list[Fault] = []
         self._key_problem = ""
-        self._algorithm_problem = ""
+        self.algorithm_problem = ""
 
     def _fault(self, part: str, found: str, code: str = ODD) -> None:
         if len(self.faults) < _MOST_FAULTS:
@@ -90,7 +119,7 @@ class _Reader:
             del readers["version"]
         if len(fields) < len(readers):
             raise ValueError("the signed part lacks fields")
-        copied = [self._read_field(what, reader, fields.popleft()) for what, reader in readers.items()]
+        copied = [self.read_field(what, reader, fields.popleft()) for what, reader in readers.items()]
         for field in fields:
             if field.tag & ~der.CONSTRUCTED in (0x81, 0x82):
                 if field.tag & der.CONSTRUCTED or field.contents[:1] != b"\0":
@@ -100,12 +129,12 @@ class _Reader:
                 continue  # of which the validator speaks, and which nobody reads
             if field.tag != _EXPLICIT_3:
                 raise ValueError(f"a field with the tag {field.tag:#04x}, of which RFC 5280 does not know")
-            copied.append(self._read_field("extensions", _Reader.extensions, field))
+            copied.append(self.read_field("extensions", _Reader.extensions, field))
         if not bits.contents:
             raise ValueError("the signature is missing")
         if bits.contents[0]:
             self._fault("signature", "a signature that is no whole number of octets", BROKEN)
-        own = self._read_field("signature algorithm", _Reader.outer_algorithm, outer)
+        own = self.read_field("signature algorithm", _Reader.outer_algorithm, outer)
         copy = foreign.call(
             x509.load_der_x509_certificate,
             der.write_sequence(der.write_sequence(*copied), own, der.write(_BIT_STRING, b"\0", bits.contents[1:])),
@@ -121,10 +150,10 @@ class _Reader:
             signature=bits.contents[1:],
             faults=tuple(self.faults),
             key_problem=self._key_problem,
-            algorithm_problem=self._algorithm_problem,
+            algorithm_problem=self.algorithm_problem,
         )
 
-    def _read_field(self, what: str, reader: Callable[[_Reader, Element], bytes], field: Element) -> bytes:
+    def read_field(self, what: str, reader: Callable[[_Reader, Element], bytes], field: Element) -> bytes:
         """The field; ValueError names it."""
         try:
             return reader(self, field)
@@ -178,8 +207,8 @@ class _Reader:
             )
             self._fault("signature algorithm", f"{what} behind {title}, where {belongs} belongs", code)
             return alone
-        self._algorithm_problem = f"parameters that do not belong behind {number}"
-        found = f"{self._algorithm_problem}, so that the signature cannot be checked"
+        self.algorithm_problem = f"parameters that do not belong behind {number}"
+        found = f"{self.algorithm_problem}, so that the signature cannot be checked"
         self._fault("signature algorithm", found, code)
         return _UNKNOWN_ALGORITHM
 

@@ -15,10 +15,12 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
 
 from cryptography import x509
+from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats import foreign
 from mlsssl._formats.der import dotted_oid, read_tlv, split_sequence, write, write_sequence
+from mlsssl._formats.keys import verify
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
@@ -87,23 +89,75 @@ class Fault(NamedTuple):
     code: str
 
 
-class OddCertificate:
-    """What stands in this library for an `x509.Certificate` where `cryptography` refuses one; `lenient` makes it.
+class _Odd:
+    """What stands in this library for an object of `cryptography` where that refuses the bytes; `lenient` makes it.
 
-    Its bytes, its signature and what was signed are those of the file, and so is what it is equal to. Its fields are
-    read from `copy`, which `cryptography` takes, since the odd ones are written anew there. It has those attributes of
-    an `x509.Certificate` that are used here, and no others: what is not known to be right is not answered.
+    Its bytes are those of the file, and so is what it is equal to. Its fields are read from `copy`, which
+    `cryptography` takes, since the odd ones are written anew there. It has those attributes that are used here, and no
+    others: what is not known to be right is not answered.
     """
 
-    __slots__ = (
-        "_der",
-        "algorithm_problem",
-        "copy",
-        "faults",
-        "form",
-        "key_problem",
-        "signature",
-        "tbs_certificate_bytes",
+    __slots__ = ("_der", "copy", "faults")
+
+    _label = b""
+    _of_the_copy: frozenset[str] = frozenset()
+
+    def __init__(self, der: bytes, copy: Any, faults: tuple[Fault, ...]) -> None:
+        self._der = der
+        self.copy = copy
+        self.faults = faults
+
+    def public_bytes(self, encoding: Encoding) -> bytes:
+        """What was read, in DER or PEM."""
+        return self._der if encoding is Encoding.DER else armour(self._label, self._der)
+
+    def __getattr__(self, name: str) -> Any:
+        if name not in self._of_the_copy:
+            raise AttributeError(f"cryptography refuses this {self._label.decode().lower()}: it has no {name!r}")
+        return foreign.call(getattr, self.copy, name)  # no warning of its may come from here
+
+    def __eq__(self, other: object) -> bool:
+        return self._der == other._der if isinstance(other, _Odd) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._der)
+
+
+class OddRequest(_Odd):
+    """For an `x509.CertificateSigningRequest`."""
+
+    __slots__ = ("_signature", "tbs_certrequest_bytes")
+
+    _label = b"CERTIFICATE REQUEST"
+    _of_the_copy = frozenset(("subject", "extensions", "public_key"))
+
+    def __init__(self, der: bytes, copy: Any, faults: tuple[Fault, ...], signed: bytes, signature: bytes) -> None:
+        super().__init__(der, copy, faults)
+        self.tbs_certrequest_bytes = signed
+        self._signature = signature
+
+    @property
+    def is_signature_valid(self) -> bool:
+        """Whether its key made the signature over what was signed. Errors as `keys.verify`."""
+        copy = self.copy
+        parameters, digest = copy.signature_algorithm_parameters, copy.signature_hash_algorithm
+        try:
+            return verify(copy.public_key(), self._signature, self.tbs_certrequest_bytes, parameters, digest)
+        except InvalidSignature:
+            return False
+
+
+class OddCertificate(_Odd):
+    """For an `x509.Certificate`: its signature and what was signed are those of the file, too."""
+
+    __slots__ = ("algorithm_problem", "form", "key_problem", "signature", "tbs_certificate_bytes")
+
+    _label = b"CERTIFICATE"
+    _of_the_copy = frozenset(
+        {
+            *("subject", "issuer", "serial_number", "not_valid_before_utc", "not_valid_after_utc", "extensions"),
+            *("signature_algorithm_oid", "public_key_algorithm_oid", "version"),
+        }
     )
 
     def __init__(
@@ -118,20 +172,12 @@ class OddCertificate:
         key_problem: str,
         algorithm_problem: str,
     ) -> None:
-        self._der = der
-        self.copy = copy
+        super().__init__(der, copy, faults)
         self.form = form  # the same in definite lengths
         self.tbs_certificate_bytes = signed
         self.signature = signature
-        self.faults = faults
         self.key_problem = key_problem
         self.algorithm_problem = algorithm_problem
-
-    def public_bytes(self, encoding: Encoding) -> bytes:
-        """The certificate as it was read."""
-        if encoding is Encoding.DER:
-            return self._der
-        return armour(b"CERTIFICATE", self._der)
 
     def fingerprint(self, algorithm: hashes.HashAlgorithm) -> bytes:
         """The digest of the certificate as it was read."""
@@ -139,29 +185,23 @@ class OddCertificate:
 
     def public_key(self) -> CertificatePublicKeyTypes:
         """The key. `ValueError` when it is of a form that is not read."""
-        if self.key_problem:
-            raise ValueError(self.key_problem)
-        return foreign.call(self.copy.public_key)
+        key: CertificatePublicKeyTypes = self._unless(self.key_problem, "public_key")()
+        return key
 
-    def __getattr__(self, name: str) -> Any:
-        if name not in _OF_THE_COPY:
-            raise AttributeError(f"cryptography refuses this certificate, so that there is no {name!r} of it")
-        if self.algorithm_problem and name in ("signature_algorithm_parameters", "signature_hash_algorithm"):
-            raise ValueError(self.algorithm_problem)
-        return foreign.call(getattr, self.copy, name)  # no warning of its may come from here
+    @property
+    def signature_hash_algorithm(self) -> Any:
+        """As `cryptography` has it. `ValueError` when the algorithm is of a form that is not read."""
+        return self._unless(self.algorithm_problem, "signature_hash_algorithm")
 
-    def __eq__(self, other: object) -> bool:
-        return self._der == other._der if isinstance(other, OddCertificate) else NotImplemented
+    @property
+    def signature_algorithm_parameters(self) -> Any:
+        """Likewise."""
+        return self._unless(self.algorithm_problem, "signature_algorithm_parameters")
 
-    def __hash__(self) -> int:
-        return hash(self._der)
-
-
-_OF_THE_COPY = {
-    *("subject", "issuer", "serial_number", "not_valid_before_utc", "not_valid_after_utc", "extensions", "version"),
-    *("signature_algorithm_oid", "signature_algorithm_parameters", "signature_hash_algorithm"),
-    "public_key_algorithm_oid",
-}
+    def _unless(self, problem: str, name: str) -> Any:
+        if problem:
+            raise ValueError(problem)
+        return foreign.call(getattr, self.copy, name)
 
 
 def is_certificate(value: object) -> TypeIs[x509.Certificate]:

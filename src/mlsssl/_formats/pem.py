@@ -11,7 +11,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats.foreign import UNREADABLE, call, extensions_of, needed_fields_of, public_key_of, read, read_or
 from mlsssl._formats.keys import spki
-from mlsssl._formats.parsed import EXTENSIONS, OddCertificate, View, is_certificate
+from mlsssl._formats.parsed import EXTENSIONS, OddCertificate, OddRequest, View, is_certificate
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
@@ -115,9 +115,9 @@ def order_chain(leaf: x509.Certificate, others: Iterable[x509.Certificate]) -> t
     return (*ordered, *left.values())
 
 
-def faults_of(certificate: x509.Certificate) -> tuple[Fault, ...]:
-    """What is odd about its encoding; empty for all that `cryptography` reads."""
-    return certificate.faults if isinstance(certificate, OddCertificate) else ()
+def faults_of(read: x509.Certificate | x509.CertificateSigningRequest) -> tuple[Fault, ...]:
+    """What is odd about the encoding of a certificate or request; empty for all that `cryptography` reads."""
+    return read.faults if isinstance(read, (OddCertificate, OddRequest)) else ()
 
 
 def find_extension(certificate: x509.Certificate, kind: type[ExtensionType]) -> ExtensionType | None:

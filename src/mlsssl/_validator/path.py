@@ -16,10 +16,11 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from mlsssl._formats import foreign
+from mlsssl._formats.keys import verify
 from mlsssl._formats.parsed import issuer_view
 from mlsssl._validator.every_certificate import aki_mismatch, check_dates, check_ecdsa_hash, check_key_identifiers
 from mlsssl._validator.findings import Emitter
@@ -398,13 +399,7 @@ def signature_problem(child: View, issuer: View) -> str:
             parameters = ec.ECDSA(digest) if child.signature_oid in _OLD_ECDSA else padding.PKCS1v15()
         if for_pss_only(issuer.spki) and not isinstance(parameters, padding.PSS):
             return f"the key of {issuer.subject_text} is for RSASSA-PSS signatures only, and this is none"
-        if isinstance(key, rsa.RSAPublicKey) and isinstance(parameters, (padding.PKCS1v15, padding.PSS)) and digest:
-            key.verify(signature, signed, parameters, digest)
-        elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(parameters, ec.ECDSA):
-            key.verify(signature, signed, parameters)
-        elif isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)) and digest is None:
-            key.verify(signature, signed)
-        else:
+        if not verify(key, signature, signed, parameters, digest):
             return f"the key of {issuer.subject_text} is of another kind than the signature"
     except InvalidSignature:
         return f"the key of {issuer.subject_text} did not make the signature"
