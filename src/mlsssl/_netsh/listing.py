@@ -33,6 +33,24 @@ _SEPARATOR = re.compile(r"^(.*?\S)\s+:(?:\s+(.*))?$")
 _GUID = re.compile(r"\{[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}")
 _HASH = re.compile(r"[0-9a-fA-F]{40}")
 _KEY = re.compile(r"(?:\S+:)?\d{1,5}")
+_RULER = re.compile(r"-{5,}")
+_PROMPT = re.compile(r"(?:PS )?[A-Za-z]:\\[^>]*>.*|netsh.*>.*")  # of a session that was copied whole
+# What netsh says, after its heading or without, when nothing is bound to the key that it was asked for: Windows' text
+# of error 2, ERROR_FILE_NOT_FOUND, as far as it is known.
+_NOTHING_AT_THE_KEY = {
+    "the system cannot find the file specified.",
+    "das system kann die angegebene datei nicht finden.",
+    "le fichier spécifié est introuvable.",
+    "el sistema no puede encontrar el archivo especificado.",
+    "impossibile trovare il file specificato.",
+    "o sistema não pode encontrar o arquivo especificado.",
+    "het systeem kan het opgegeven bestand niet vinden.",
+    "nie można odnaleźć określonego pliku.",
+    "не удается найти указанный файл.",
+    "系统找不到指定的文件。",
+    "系統找不到指定的檔案。",
+    "指定されたファイルが見つかりません。",
+}
 
 # "Enabled" and "Disabled", "Set" and "Not Set" as Windows' display languages have them, as far as they are known.
 # Every other word is inferred from the defaults, with a note.
@@ -63,7 +81,8 @@ class Listing:
 
     Attributes:
         records: In the order of the listing.
-        notes: What had to be inferred or could not be read; empty for an English listing.
+        notes: What had to be inferred or could not be read, and that netsh was asked for one key and found nothing
+            there; empty for an English listing of a whole machine.
     """
 
     records: tuple[BindingRecord, ...]
@@ -81,23 +100,25 @@ class _Block:
 
 
 def parse_listing(text: str | bytes) -> Listing:
-    """Read the output of `netsh http show sslcert`.
+    """Read the output of `netsh http show sslcert`, in any display language.
+
+    A listing of a machine on which nothing is bound is a heading over a line of dashes; its `records` are empty. Text
+    with neither that nor a record is an error: an empty file, an error message, a web page.
 
     Args:
         text: The output, whole or in part. Bytes may be UTF-8 or UTF-16 with a byte order mark, else they are taken
             for an OEM code page, in which the parts that matter are ASCII.
 
     Raises:
-        MalformedDataError: no record in it, although it is not an empty listing; or a record whose values cannot
-            be; or more than 16 MiB.
+        MalformedDataError: it is no such listing; or a record has values that cannot be; or more than 16 MiB.
     """
     text = text if isinstance(text, str) else check_data(text, "a listing is text or bytes")
     if len(text) > _SIZE_LIMIT:
         raise MalformedDataError(f"a listing of {len(text)} characters is too long; at most {_SIZE_LIMIT} are read")
     lines = (_decode(text) if isinstance(text, bytes) else text).splitlines()
     blocks = _find_blocks(lines)
-    if not blocks and any(_SEPARATOR.match(line[:_LINE_LIMIT].strip()) for line in lines):
-        raise MalformedDataError("this is not a listing of netsh http show sslcert: no record has an application id")
+    if not blocks:
+        return Listing(records=(), notes=_notes_of_empty(lines))
     reader = _Reader(blocks)
     records = tuple(reader.record(block) for block in blocks)
     return Listing(records=records, notes=tuple(dict.fromkeys(reader.notes)))
@@ -111,6 +132,32 @@ def _decode(data: bytes) -> str:
         return data.decode("utf-8")
     except UnicodeDecodeError:
         return data.decode("cp437")
+
+
+def _notes_of_empty(lines: list[str]) -> tuple[str, ...]:
+    """The notes on a listing without a record; `MalformedDataError` when it is something else."""
+    bare = [line for line in (normalize(line[:_LINE_LIMIT]).strip() for line in lines) if not _is_blank(line)]
+    if not bare:
+        raise MalformedDataError(f"this is empty; {_WITHOUT_BINDINGS}")
+    # "SSL" is in the heading in every language, and tells it from that of the other lists of netsh http.
+    if "ssl" in bare[0].casefold() and any(map(_RULER.fullmatch, bare[1:2])):
+        bare = bare[2:]
+    if not bare:
+        return ()
+    if any(map(_SEPARATOR.match, bare)):
+        raise MalformedDataError("this is not a listing of netsh http show sslcert: no record has an application id")
+    if len(bare) == 1 and bare[0].casefold() in _NOTHING_AT_THE_KEY:
+        return ("netsh was asked for one key, and nothing is bound to it",)
+    raise MalformedDataError(
+        f"this is not a listing of netsh http show sslcert but says {shown(bare[0][:100])}; {_WITHOUT_BINDINGS}"
+    )
+
+
+_WITHOUT_BINDINGS = "netsh prints its heading over a line of dashes even when nothing is bound"
+
+
+def _is_blank(line: str) -> bool:
+    return not line or _PROMPT.fullmatch(line) is not None
 
 
 def _find_blocks(lines: list[str]) -> list[_Block]:
