@@ -187,6 +187,7 @@ def _read_file(path: Path, password: str | None, moment: dt.datetime, readable_b
 
     host, data, certificate = _host_of(path), b"", None
     hosts: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     trouble: tuple[str, str] | None = None
     if path.suffix.lower() in _SUFFIXES:
         try:

@@ -11,7 +11,6 @@ from mlsssl._commands.authority import describe_crl
 from mlsssl._commands.certificate import free_place, load
 from mlsssl._commands.parser import command, given, group, machine_of
 from mlsssl._commands.terminal import read_password
-from mlsssl._formats.pkcs7 import serialize_pkcs7
 from mlsssl._machine import files
 from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError, WrongPasswordError
 from mlsssl.values import Location
@@ -165,6 +164,8 @@ _FORMS: dict[str, _Form] = {".pem": "pem", ".crt": "pem", ".p7b": "p7b", ".p7c":
 
 def export(arguments: Namespace, terminal: Terminal) -> int:
     """`store export STORE --out FILE`."""
+    from mlsssl._formats.pkcs7 import serialize_pkcs7  # which loads cryptography
+
     target = free_place(arguments.out, force=arguments.force)
     form = arguments.format or _FORMS.get(target.suffix.lower())
     if form is None:
