@@ -15,6 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mlsssl._formats.text import decode_unicode
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_data
 from mlsssl._messages.foreign_text import shown
@@ -106,8 +107,8 @@ def parse_listing(text: str | bytes) -> Listing:
     with neither that nor a record is an error: an empty file, an error message, a web page.
 
     Args:
-        text: The output, whole or in part. Bytes may be UTF-8 or UTF-16 with a byte order mark, else they are taken
-            for an OEM code page, in which the parts that matter are ASCII.
+        text: The output, whole or in part. Bytes may be UTF-8 or UTF-16, with a byte order mark or without, as cmd and
+            PowerShell write them; else they are taken for an OEM code page, in which the parts that matter are ASCII.
 
     Raises:
         MalformedDataError: it is no such listing; or a record has values that cannot be; or more than 16 MiB.
@@ -115,23 +116,15 @@ def parse_listing(text: str | bytes) -> Listing:
     text = text if isinstance(text, str) else check_data(text, "a listing is text or bytes")
     if len(text) > _SIZE_LIMIT:
         raise MalformedDataError(f"a listing of {len(text)} characters is too long; at most {_SIZE_LIMIT} are read")
-    lines = (_decode(text) if isinstance(text, bytes) else text).splitlines()
+    if isinstance(text, bytes):
+        text = decode_unicode(text) or text.decode("cp437")
+    lines = text.splitlines()
     blocks = _find_blocks(lines)
     if not blocks:
         return Listing(records=(), notes=_notes_of_empty(lines))
     reader = _Reader(blocks)
     records = tuple(reader.record(block) for block in blocks)
     return Listing(records=records, notes=tuple(dict.fromkeys(reader.notes)))
-
-
-def _decode(data: bytes) -> str:
-    for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")):
-        if data.startswith(mark):
-            return data.decode(encoding, "replace")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("cp437")
 
 
 def _notes_of_empty(lines: list[str]) -> tuple[str, ...]:

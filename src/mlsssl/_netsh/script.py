@@ -6,7 +6,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from mlsssl._messages.arguments import check_type
+from mlsssl._formats.text import decode_text
+from mlsssl._messages.arguments import check_data
 from mlsssl._messages.foreign_text import printable, without_secrets
 from mlsssl._netsh.command import LINE_LIMIT, NetshCommand, abbreviates, normalize, parse_command, verb_of
 from mlsssl.errors import MalformedDataError
@@ -73,7 +74,7 @@ class Script(tuple[NetshCommand, ...]):  # noqa: SLOT001 -- a tuple has no slots
         return f"Script({commands}, passed_over={self.passed_over!r})" if self.passed_over else commands
 
 
-def parse_script(text: str) -> Script:
+def parse_script(text: str | bytes) -> Script:
     """Every `netsh http … sslcert` command in a script, in order.
 
     Batch files, PowerShell and other languages are searched line by line, also inside quotes
@@ -81,15 +82,22 @@ def parse_script(text: str) -> Script:
     (`netsh -f`) is read where its lines begin with `http`. Comments are passed over in silence, as is all that does not
     mention netsh http.
 
+    Args:
+        text: The script; its bytes may be UTF-8, UTF-16 or Windows-1252.
+
     Returns:
         A tuple of the commands; its `passed_over` has each line about netsh http that is none of them: what is only
         printed, other objects (`urlacl`), commands that are put together elsewhere.
 
     Raises:
-        MalformedDataError: such a command cannot be read, and the message names the line; or more than 16 million
-            characters.
+        MalformedDataError: such a command cannot be read, and the message names the line; bytes that are no text;
+            or more than 16 million characters.
     """
-    if len(check_type(text, str, "a script is text")) > _SCRIPT_LIMIT:
+    given = text if isinstance(text, str) else decode_text(check_data(text, "a script is text or bytes"))
+    if given is None:
+        raise MalformedDataError("these bytes are no text, and no script")
+    text = given
+    if len(text) > _SCRIPT_LIMIT:
         raise MalformedDataError(f"a script of {len(text)} characters is too long; at most {_SCRIPT_LIMIT} are read")
     found: list[NetshCommand] = []
     passed_over: list[PassedOver] = []
