@@ -68,9 +68,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             options = [word.partition("=")[0] for word in rest if word.startswith("-")]
             parser.error(f"unrecognized arguments: {' '.join(options or rest)}")
     except UsageError as error:
+        message = str(error)
+        if any(word.lower() == "-encodedcommand" for word in words):  # --app-id {…} in PowerShell
+            from mlsssl._netsh.command import split_at_braces
+
+            message = f"mlsssl: {split_at_braces(words)}"
         if "--json" in words:
-            Terminal(as_json=True).result({"error": "UsageError", "message": str(error), "exit_code": 2})
-        _complain(str(error))
+            Terminal(as_json=True).result({"error": "UsageError", "message": message, "exit_code": 2})
+        _complain(message)
         return 2
     if not hasattr(arguments, "run"):
         parser.print_help()

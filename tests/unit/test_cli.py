@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import datetime as dt
 import json
@@ -413,6 +414,19 @@ def test_revocation_lists_in_a_store(place: Path, capsys: pytest.CaptureFixture[
     assert row["issuer"] in output(capsys)
     with EmbeddedMachine() as machine:
         assert machine.store("CA").crls() == ()
+
+
+def test_braces_that_powershell_took_are_told_everywhere(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of an option of ours too, which would be said to lack its value."""
+    guid = "4dc3e181-e14b-4a21-b022-59fc669b0914"
+    for block, told in ((guid, f'"{{{guid}}}"'), ("hunter2", '"{...}"')):
+        encoded = base64.b64encode(block.encode("utf-16-le")).decode()
+        split = ["-encodedCommand", encoded, "-inputFormat", "xml", "-outputFormat", "text"]
+        assert main(["deploy", "0.0.0.0:443", "server.pfx", "--app-id", *split]) == 2
+        assert told in (said := output(capsys))
+        assert "hunter2" not in said
+    assert main(["deploy", "0.0.0.0:443", "server.pfx", "--app-id"]) == 2
+    assert "--app-id" in output(capsys)
 
 
 def test_a_store_is_exported(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:

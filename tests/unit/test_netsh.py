@@ -134,6 +134,8 @@ def test_delete_and_show() -> None:
         (f"netsh http add sslcert ipport=0.0.0.0:443 certhash={HASH} appid={APP} reject=yes", "enable or disable"),
         (f"netsh http add sslcert ipport=0.0.0.0:443 certhash={HASH} appid={APP} urlretrievaltimeout=1s", "whole"),
         ("netsh http add sslcert ipport=0.0.0.0:443 certhash=$hash appid=$guid", "variable"),
+        ("netsh http delete sslcert ipport=0.0.0.0:%%i", "variable"),
+        ("netsh http delete sslcert ipport=!ip!:443", "variable"),
         ("netsh http add sslcert 0.0.0.0:443", "appid is needed"),
         ("netsh http add sslcert all:of:them", "name=value"),
         ("netsh http add sslcert json=C:\\x.json", "json="),
@@ -268,6 +270,9 @@ def test_what_powershell_leaves_alone() -> None:
     """The same words with quotes around them are the command."""
     assert parse_command([*_SPLIT, f"appid={{{APP}}}"]).record == PLAIN
     assert parse_command(["--%", *_SPLIT, f"appid={{{APP}}}"]).record == PLAIN
+    # Single quotes are PowerShell's; in cmd they are letters.
+    assert parse_command([*_SPLIT, f"'appid={{{APP}}}'"]).record == PLAIN
+    assert parse_command([*_SPLIT, f"appid='{{{APP}}}'"]).record == PLAIN
 
 
 def test_scripts() -> None:
@@ -590,6 +595,7 @@ def test_nothing_at_the_key_that_was_asked_for(heading: str) -> None:
         "IP addresses present in the IP listen list:\n-------------------------------------------\n",
         "URL Reservations:\n-----------------\n\n    Reserved URL            : http://+:80/\n",
         "Name    : Ethernet\nStatus  : Up\n",
+        '{"SslCertBindings": []}',
         b"\x00\x01\x02\x03",
     ],
 )

@@ -34,6 +34,7 @@ _VERBS = get_args(Verb)
 Shell = Literal["cmd", "powershell"]
 
 LINE_LIMIT = 32_768  # what CreateProcess takes
+_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _FAMILIES = tuple(family.value for family in BindingFamily)
 _NUMBERS = {field.replace("_", ""): (field, unit) for field, unit in TIME_UNITS.items()}
 _TEXTS = {"sslctlidentifier": "ctl_identifier", "sslctlstorename": "ctl_store_name"}
@@ -104,7 +105,8 @@ def parse_command(command: str | Sequence[str]) -> NetshCommand:
     if isinstance(command, str):
         words = split_words(command)
     else:
-        words = [normalize(word) for word in items_of(command, "a command is text, or a list of its words")]
+        given = items_of(command, "a command is text, or a list of its words")
+        words = [_without_cmds_quotes(normalize(word)) for word in given]
     try:
         verb, rest = _split_verb(words)
         return _build(verb, _split_parameters(rest))
@@ -220,7 +222,8 @@ def _split_verb(words: list[str]) -> tuple[Verb, list[str]]:
 
 def verb_of(word: str) -> Verb | None:
     """The verb that a word is or is short for; None when it is none, or could be another."""
-    meant = [one for one in _CONTEXT if one.startswith(word.lower())]
+    folded = word.lower()
+    meant = [folded] if folded in _CONTEXT else [one for one in _CONTEXT if one.startswith(folded)]
     return next((verb for verb in _VERBS if meant == [verb]), None)
 
 
@@ -273,16 +276,39 @@ def _instead_of(name: str) -> str:
     return f"{' or '.join(near)} is meant, perhaps" if near else f"it has {', '.join(_PARAMETERS)}"
 
 
+def _without_cmds_quotes(word: str) -> str:
+    """A word without single quotes around it or its value: PowerShell's, which cmd.exe does not take for quotes."""
+    name, equals, value = word.partition("=")
+    if len(word) > 1 and word[0] == word[-1] == "'":
+        return word[1:-1]
+    return f"{name}={value[1:-1]}" if equals and len(value) > 1 and value[0] == value[-1] == "'" else word
+
+
+def split_at_braces(words: Sequence[str]) -> str | None:
+    """What PowerShell made of braces without quotes, with the word as it has to be written; None where it did not.
+
+    PowerShell hands a script block on as `-encodedCommand`, its text as UTF-16 in base64, and its formats. What is
+    neither netsh's nor a GUID is not shown, for it may be a password.
+    """
+    folded = [word.lower() for word in words]
+    if "-encodedcommand" not in folded:
+        return None
+    place = folded.index("-encodedcommand")
+    tag = words[place - 1] if place and words[place - 1].endswith("=") else ""
+    block = _script_block(words[place + 1 : place + 2])
+    return (
+        "PowerShell took the braces for a script block and put -encodedCommand in their place; with quotes it leaves "
+        f'them alone: "{tag}{{{block if tag or _GUID.fullmatch(block) else "..."}}}"'
+    )
+
+
 def _check_what_shells_do(words: list[str]) -> None:
     """Tell what PowerShell makes of braces and parentheses without quotes, and a line that another shell continues."""
+    split = split_at_braces(words)
+    if split is not None:
+        raise InvalidInputError(split)
     for place, word in enumerate(words):
-        tag, following = words[place - 1] if place else "", words[place + 1 : place + 2]
-        if word.lower() == "-encodedcommand":
-            block = _script_block(following)
-            raise InvalidInputError(
-                "PowerShell took the braces for a script block and put -encodedCommand in their place; with quotes it "
-                f'leaves them alone: "{tag if tag.endswith("=") else ""}{{{block}}}"'
-            )
+        following = words[place + 1 : place + 2]
         if word.endswith("=") and following and "=" not in following[0] and not following[0].startswith("-"):
             raise InvalidInputError(
                 f"nothing stands behind {word} and {shown(following[0])} stands alone: no blank belongs there, and "
@@ -295,8 +321,8 @@ def _check_what_shells_do(words: list[str]) -> None:
         )
 
 
-def _script_block(encoded: list[str]) -> str:
-    """What stood between the braces: PowerShell hands it on as UTF-16 in base64; dots when that is not so."""
+def _script_block(encoded: Sequence[str]) -> str:
+    """What stood between the braces; dots when that is not to be had."""
     with contextlib.suppress(ValueError):  # of both decoders
         text = base64.b64decode(encoded[0] if encoded else "", validate=True).decode("utf-16-le").strip()
         if text.isprintable():
@@ -307,7 +333,7 @@ def _script_block(encoded: list[str]) -> str:
 def _check_value(name: str, value: str) -> None:
     if not value.strip() and name not in _TEXTS:
         raise InvalidInputError(f"nothing stands behind {name}=, which is what a variable leaves that is not set")
-    if re.search(r"\$\w|\$\{|%\w+%", value):
+    if re.search(r"\$\w|\$\{|%\w+%|%%\w|!\w+!", value):
         raise InvalidInputError(f"{name}={value}: put the value in place of the variable")
     if re.match(r"\$?\(|@[({'\"\w]", value):
         raise InvalidInputError(
@@ -351,7 +377,7 @@ def _build(verb: Verb, parameters: dict[str, str]) -> NetshCommand:
 
 def _parse_guid(text: str) -> uuid.UUID:
     bare = text.strip().removeprefix("{").removesuffix("}").strip()
-    if not re.fullmatch(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", bare):
+    if not _GUID.fullmatch(bare):
         raise InvalidInputError(f"appid is a GUID such as {{4dc3e181-e14b-4a21-b022-59fc669b0914}}, not {shown(text)}")
     return uuid.UUID(bare)
 

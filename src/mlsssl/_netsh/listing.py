@@ -141,6 +141,8 @@ def _notes_of_empty(lines: list[str]) -> tuple[str, ...]:
         raise MalformedDataError("this is not a listing of netsh http show sslcert: no record has an application id")
     if len(bare) == 1 and bare[0].casefold() in _NOTHING_AT_THE_KEY:
         return ("netsh was asked for one key, and nothing is bound to it",)
+    if bare[0].startswith(("{", "[")):
+        raise MalformedDataError("this is JSON; a listing is what netsh http show sslcert prints without json=enable")
     raise MalformedDataError(
         f"this is not a listing of netsh http show sslcert but says {shown(bare[0][:100])}; {_WITHOUT_BINDINGS}"
     )
