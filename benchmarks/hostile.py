@@ -489,6 +489,7 @@ def netsh_listings() -> Iterator[tuple[str, bytes]]:
     yield "netsh, thousands of quoted commands on a line", (b'netsh "' + b"http show ssl'" * 2_300 + b"\n") * 27
     yield "netsh, lines that are passed over", b"netsh http\n" * 80_000
     yield "netsh, one line that is continued", b"netsh http^\n" * 80_000
+    yield "netsh, headings", (b"SSL" * 60 + b"\n-----\n----\n") * 4_500
     yield "netsh, words that could be it", (b"netsh " * 5_400 + b"\n") * 27
     yield "netsh, hexadecimal digits", b"    a : " + b"ab" * 450_000
     yield "netsh, quotes", b"netsh http add sslcert " + b'"' * 900_000

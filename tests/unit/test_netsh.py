@@ -11,6 +11,7 @@ from datetime import timedelta
 
 import pytest
 
+from made_certificates import make
 from mlsssl._machine.ports import BindingRecord
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.netsh import (
@@ -604,6 +605,15 @@ def test_what_is_no_listing_is_no_empty_one(text: str | bytes) -> None:
     with pytest.raises(MalformedDataError) as caught:
         parse_listing(text)
     assert len(str(caught.value)) < 400
+
+
+def test_a_file_of_another_kind_is_named_and_not_shown() -> None:
+    """What the recogniser knows is called by its name; a line that may be a password is not in the message."""
+    with pytest.raises(MalformedDataError, match="this is a certificate, not a listing"):
+        parse_listing(make("a.test").der)
+    with pytest.raises(MalformedDataError, match="not a listing") as caught:
+        parse_listing("correct horse battery staple")
+    assert "horse" not in str(caught.value)
 
 
 def test_a_record_that_cannot_be() -> None:

@@ -15,7 +15,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from mlsssl._formats.text import decode_unicode
+from mlsssl._formats.sniff import recognise
+from mlsssl._formats.text import decode_unicode, has_netsh_heading
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_data
 from mlsssl._messages.foreign_text import shown
@@ -34,7 +35,6 @@ _SEPARATOR = re.compile(r"^(.*?\S)\s+:(?:\s+(.*))?$")
 _GUID = re.compile(r"\{[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}")
 _HASH = re.compile(r"[0-9a-fA-F]{40}")
 _KEY = re.compile(r"(?:\S+:)?\d{1,5}")
-_RULER = re.compile(r"-{5,}")
 _PROMPT = re.compile(r"(?:PS )?[A-Za-z]:\\[^>]*>.*|netsh.*>.*")  # of a session that was copied whole
 # What netsh says, after its heading or without, when nothing is bound to the key that it was asked for: Windows' text
 # of error 2, ERROR_FILE_NOT_FOUND, as far as it is known.
@@ -116,24 +116,27 @@ def parse_listing(text: str | bytes) -> Listing:
     text = text if isinstance(text, str) else check_data(text, "a listing is text or bytes")
     if len(text) > _SIZE_LIMIT:
         raise MalformedDataError(f"a listing of {len(text)} characters is too long; at most {_SIZE_LIMIT} are read")
-    if isinstance(text, bytes):
-        text = decode_unicode(text) or text.decode("cp437")
-    lines = text.splitlines()
-    blocks = _find_blocks(lines)
+    decoded = text if isinstance(text, str) else _decode(text)
+    blocks = _find_blocks(decoded.splitlines())
     if not blocks:
-        return Listing(records=(), notes=_notes_of_empty(lines))
+        return Listing(records=(), notes=_notes_of_empty(decoded, text))
     reader = _Reader(blocks)
     records = tuple(reader.record(block) for block in blocks)
     return Listing(records=records, notes=tuple(dict.fromkeys(reader.notes)))
 
 
-def _notes_of_empty(lines: list[str]) -> tuple[str, ...]:
+def _decode(data: bytes) -> str:
+    text = decode_unicode(data)
+    return data.decode("cp437") if text is None else text
+
+
+def _notes_of_empty(text: str, given: str | bytes) -> tuple[str, ...]:
     """The notes on a listing without a record; `MalformedDataError` when it is something else."""
-    bare = [line for line in (normalize(line[:_LINE_LIMIT]).strip() for line in lines) if not _is_blank(line)]
+    lines = (normalize(line[:_LINE_LIMIT]).strip(" \t\x1a\0") for line in text.splitlines())
+    bare = [line for line in lines if line and not _PROMPT.fullmatch(line)]
     if not bare:
         raise MalformedDataError(f"this is empty; {_WITHOUT_BINDINGS}")
-    # "SSL" is in the heading in every language, and tells it from that of the other lists of netsh http.
-    if "ssl" in bare[0].casefold() and any(map(_RULER.fullmatch, bare[1:2])):
+    if has_netsh_heading("\n".join(bare[:2])):
         bare = bare[2:]
     if not bare:
         return ()
@@ -143,16 +146,21 @@ def _notes_of_empty(lines: list[str]) -> tuple[str, ...]:
         return ("netsh was asked for one key, and nothing is bound to it",)
     if bare[0].startswith(("{", "[")):
         raise MalformedDataError("this is JSON; a listing is what netsh http show sslcert prints without json=enable")
-    raise MalformedDataError(
-        f"this is not a listing of netsh http show sslcert but says {shown(bare[0][:100])}; {_WITHOUT_BINDINGS}"
-    )
+    raise MalformedDataError(f"this is {_what_else(given, bare[0])}; {_WITHOUT_BINDINGS}")
 
 
 _WITHOUT_BINDINGS = "netsh prints its heading over a line of dashes even when nothing is bound"
 
 
-def _is_blank(line: str) -> bool:
-    return not line or _PROMPT.fullmatch(line) is not None
+def _what_else(given: str | bytes, first: str) -> str:
+    """What a text is that is no listing. Only a sentence of it is shown, for it may be somebody's password."""
+    with contextlib.suppress(MalformedDataError):
+        return f"{recognise(given if isinstance(given, bytes) else given.encode('utf-8', 'replace'))}, not a listing"
+    if first.startswith("<"):
+        return "a web page or XML, not a listing of netsh http show sslcert"
+    sentence = re.fullmatch(r"(?:\S+ ){2,}\S*[.:,。)]|\S+。", first)
+    said = f"; it says {shown(first[:200])}" if sentence else ""
+    return f"not a listing of netsh http show sslcert{said}"
 
 
 def _find_blocks(lines: list[str]) -> list[_Block]:
