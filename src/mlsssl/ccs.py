@@ -208,7 +208,10 @@ def _read_file(path: Path, password: str | None, moment: dt.datetime, readable_b
         if not certificate.has_private_key:
             add("ccs-no-key", "it holds no private key")
         if wrong is None and not any_matches(hosts, parse_name(host.replace("*", "any", 1))):
-            add("ccs-host", f"its certificate is for {', '.join(names[:5]) or certificate.subject}, not for {host}")
+            own = next((name for name in map(_name_or_none, hosts) if name is not None), None)
+            remedy = own and f"issue one for this name, or rename the file to {own}"
+            problem = f"its certificate is for {', '.join(names[:5]) or certificate.subject}, not for {host}"
+            add("ccs-host", problem, remedy=remedy)
         if not certificate.not_before <= moment <= certificate.not_after:
             dates = f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
             add("ccs-dates", f"its certificate is valid from {dates} only")
@@ -307,6 +310,9 @@ def _meant_wildcard(stem: str, hosts: tuple[str, ...]) -> str | None:
     for spelled in (domain, domain.replace("_", "."), domain.replace("-", ".")):
         if f"*.{spelled}" in hosts:
             return f"*.{spelled}"
+    wildcards = [name for name in hosts if name.startswith("*.")]
+    if len(wildcards) == 1 and not stem[0].isalnum():
+        return wildcards[0]
     # With a certificate for others, or one that could not be read, it may be a host; not so with such a beginning.
     return f"*.{domain}" if not stem[0].isalnum() and _name_or_none(f"*.{domain}") is not None else None
 
