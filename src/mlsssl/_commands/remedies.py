@@ -6,6 +6,7 @@ import re
 
 _COMMANDS = {
     "issue": "mlsssl issue",
+    "issue_client": "mlsssl ca issue-client",
     "create": "mlsssl ca create",
     "create_intermediate": "mlsssl ca create --issuer FILE",
     "crl": "mlsssl ca crl",
