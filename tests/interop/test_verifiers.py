@@ -7,7 +7,7 @@ import json
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
@@ -121,7 +121,7 @@ _OTHERWISE = {
         "cabf.serverauth.subscriber_rsa_digitalsignature_and_keyencipherment_present",
     },
 }
-_ORGANIZATION = {"organization": "Example", "locality": "Fürth", "country": "DE"}
+_ORGANIZATION: dict[str, Any] = {"organization": "Example", "locality": "Fürth", "country": "DE"}
 
 
 def _pkilint(linter: str, *arguments: str | Path) -> set[str]:
