@@ -128,7 +128,8 @@ class CertificateAuthority:
             organization: The name of the organization, at most 64 characters. This and the next four stand in the
                 subject beside the common name (RFC 5280 section 4.1.2.6), in the order country, state, locality,
                 organization, unit, common name. Who it is issued for, and no client compares them with anything.
-            organizational_unit: A part of it, at most 64 characters.
+            organizational_unit: A part of it, at most 64 characters. Public authorities must not write one any more,
+                and the profile `public` says so.
             locality: The town, at most 128 characters.
             state: The state or province, written out; at most 128 characters.
             country: Two letters (ISO 3166-1), written in capitals.

@@ -36,6 +36,7 @@ READ = {
     "CN=grün": "CN=grün",
     "CN=*.example.com": "CN=*.example.com",
     "CN=a=b": "CN=a=b",
+    "UID=a, Description=b, phone=1, POBox=2": "2.5.4.18=2,2.5.4.20=1,2.5.4.13=b,UID=a",
 }
 
 

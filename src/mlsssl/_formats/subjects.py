@@ -46,6 +46,11 @@ _KEYS: Mapping[str, x509.ObjectIdentifier] = {
     "DC": NameOID.DOMAIN_COMPONENT,
     "SERIALNUMBER": NameOID.SERIAL_NUMBER,
     "POSTALCODE": NameOID.POSTAL_CODE,
+    "POBOX": x509.ObjectIdentifier("2.5.4.18"),
+    "PHONE": x509.ObjectIdentifier("2.5.4.20"),
+    "DESCRIPTION": x509.ObjectIdentifier("2.5.4.13"),
+    "DNQUALIFIER": NameOID.DN_QUALIFIER,
+    "UID": NameOID.USER_ID,
 }
 # The upper bounds of RFC 5280 appendix A.1, in characters, and X.520's for a street (ub-street-address).
 _LIMITS: Mapping[x509.ObjectIdentifier, int] = {
@@ -61,7 +66,7 @@ _LIMITS: Mapping[x509.ObjectIdentifier, int] = {
 }
 # What is no UTF8String but a PrintableString or IA5String (the same appendix).
 _COUNTRY = re.compile(r"[A-Za-z]{2}")
-_ASCII_ONLY = frozenset({NameOID.EMAIL_ADDRESS, NameOID.DOMAIN_COMPONENT, NameOID.SERIAL_NUMBER})
+_ASCII_ONLY = frozenset({NameOID.EMAIL_ADDRESS, NameOID.DOMAIN_COMPONENT, NameOID.SERIAL_NUMBER, NameOID.DN_QUALIFIER})
 _SURROGATE = re.compile(r"[\ud800-\udfff]")
 _OID = re.compile(r"(?:OID\.)?([0-9]{1,3}(?:\.[0-9]{1,20}){1,20})", re.IGNORECASE)
 _LONGEST = 4096

@@ -151,10 +151,10 @@ def run(argv: Sequence[str], context: Context) -> int:
             out(f"  -{name} {option.value or ''}{' (refused)' if option.refused else ''}".rstrip())
         return 0
     request = _check(parsed)
-    if context.explain_only:
-        return _explain(request, parsed, context)
     if (request.authority or request.client) and len(request.common_names) > 1:
         out(f"note: it has one common name, and these are left out: {', '.join(request.common_names[1:])}")
+    if context.explain_only:
+        return _explain(request, parsed, context)
     key = _existing_key(request, context)
     certificate = _make(request, key, parsed, context)
     if request.key_file is not None and key is None:
