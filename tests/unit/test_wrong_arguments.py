@@ -165,6 +165,7 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "Certificate.save": lambda w: Call(w.certificate.save, w.folder / "server.pfx", password=PASSWORD),
     "Certificate.timeline": lambda w: Call(Certificate.timeline, [w.certificate]),
     "Certificate.to_pem": lambda w: Call(w.certificate.to_pem),
+    "Certificate.to_pkcs7": lambda w: Call(w.certificate.to_pkcs7),
     "Certificate.to_pfx": lambda w: Call(w.certificate.to_pfx, PASSWORD),
     "Certificate.with_chain": lambda w: Call(w.certificate.with_chain, [w.ca.certificate]),
     "Certificate.with_friendly_name": lambda w: Call(w.certificate.with_friendly_name, "name"),
