@@ -17,6 +17,7 @@ from cryptography import x509
 from mlsssl._formats.hosts import any_matches, parse_name
 from mlsssl._formats.pkcs12.explain import readers_from_outside
 from mlsssl._formats.pkcs12.targets import find_target
+from mlsssl._formats.sniff import recognise
 from mlsssl._machine import files
 from mlsssl._messages.arguments import check_password
 from mlsssl._messages.foreign_text import printable, shown
@@ -24,7 +25,7 @@ from mlsssl._messages.output import as_dict
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Severity
 from mlsssl.certificate import Certificate, check_certificate
-from mlsssl.errors import InvalidInputError, MlssslError, NotFoundError, WrongPasswordError
+from mlsssl.errors import InvalidInputError, MalformedDataError, MlssslError, NotFoundError, WrongPasswordError
 from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
@@ -192,6 +193,7 @@ def _read_file(path: Path, password: str | None, moment: dt.datetime, readable_b
     if path.suffix.lower() in _SUFFIXES:
         try:
             data = files.read_found(path)
+            _check_binary(data)
             certificate = Certificate.from_pfx(data, password)
             hosts, names = certificate.hosts, certificate.names
         except WrongPasswordError as error:
@@ -218,6 +220,13 @@ def _read_file(path: Path, password: str | None, moment: dt.datetime, readable_b
         for problem, severity in _about_readers(data, readable_by):
             add("ccs-reader", problem, severity=severity)
     return CcsFile(path=path, host=host, certificate=certificate, findings=tuple(found))
+
+
+def _check_binary(data: bytes) -> None:
+    """`MalformedDataError` for a PFX inside text: `Certificate.load` reads it, the store of Windows does not."""
+    recognised = recognise(data)
+    if recognised.wrappings or recognised.items[0].place:
+        raise MalformedDataError(f"it is text with {recognised} in it, and the store reads a PFX as it is (DER) only")
 
 
 def _about_readers(data: bytes, readable_by: str | None) -> Iterator[tuple[str, Severity]]:

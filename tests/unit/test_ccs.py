@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
 import json
 import os
@@ -65,6 +66,7 @@ def test_what_can_be_wrong(tmp_path: Path) -> None:
     good = (tmp_path / "right.test.pfx").read_bytes()
     (tmp_path / "stranger.test.pfx").write_bytes(good)
     (tmp_path / "damaged.test.pfx").write_bytes(good[:100])
+    (tmp_path / "base64.test.pfx").write_bytes(base64.b64encode(good))
     (tmp_path / "not a host.pfx").write_bytes(good)
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "folder").mkdir()
@@ -76,6 +78,7 @@ def test_what_can_be_wrong(tmp_path: Path) -> None:
         "late.test.pfx",
         "stranger.test.pfx",
         "damaged.test.pfx",
+        "base64.test.pfx",
         "not a host.pfx",
         "notes.txt",
         "keyless.test.pfx",
@@ -84,6 +87,7 @@ def test_what_can_be_wrong(tmp_path: Path) -> None:
     assert "valid from" in found["late.test.pfx"]
     assert "is for right.test" in found["stranger.test.pfx"]
     assert "cut off" in found["damaged.test.pfx"]
+    assert "text with a PFX in it" in found["base64.test.pfx"]
     assert "never reads it" in found["notes.txt"]
     assert "no private key" in found["keyless.test.pfx"]
 
