@@ -12,6 +12,7 @@ from mlsssl._formats.hosts import any_matches, parse_name
 from mlsssl._machine import files, revocation_lists
 from mlsssl._machine.authorities import read_authorities
 from mlsssl._machine.ports import NewCertificate, refuse_users_roots
+from mlsssl._machine.stores import thumbprint_of
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.output import escaped
 from mlsssl._select.ports import HasPort, port_of
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import UserRule
+    from mlsssl.values import Purpose
 
 __all__ = ["Store", "StoreEntry"]
 
@@ -76,6 +78,7 @@ class StoreEntry:
         trust: Iterable[TrustAnchor] | Literal["system"] | None = "system",
         at: dt.datetime | None = None,
         profile: str | Profile = "private",
+        purpose: Purpose = "server",
         crls: Sequence[x509.CertificateRevocationList] = (),
         revocation: Literal["soft", "hard"] = "soft",
         silence: Mapping[str, str] | None = None,
@@ -111,6 +114,7 @@ class StoreEntry:
             trust=trust,
             at=at,
             profile=profile,
+            purpose=purpose,
             key_expected=not self.has_private_key,
             crls=crls,
             revocation=revocation,
@@ -410,6 +414,18 @@ class Store:
                 continue
             with closing(machine.open_store("Root" if self_issued else "CA", self._location, write=True)) as port:
                 port.add(der, None, friendly_name=None, exportable=False, provider=None)
+
+    def to_pem(self) -> bytes:
+        """Every certificate of the store as PEM, one block each, sorted by thumbprint; never a private key.
+
+        Archived certificates and such as this library cannot read are there too; revocation lists are not. Empty for
+        an empty store.
+        """
+        from ssl import DER_cert_to_PEM_cert  # which looks at nothing in it
+
+        with closing(self._port()) as port:
+            ders = sorted((record.certificate for record in port.records()), key=lambda der: str(thumbprint_of(der)))
+        return "".join(map(DER_cert_to_PEM_cert, ders)).encode("ascii")
 
     def export(self, thumbprint: Thumbprint | bytes | str) -> Certificate:
         """The certificate together with its private key, which has to be exportable.

@@ -31,6 +31,7 @@ from mlsssl import (
     audit,
     check_many,
     deploy,
+    renew,
 )
 from mlsssl._formats import lenient, pem
 from mlsssl._formats.parsed import OddCertificate
@@ -338,6 +339,28 @@ def test_it_is_deployed_and_served(kind: str) -> None:
                 context.wrap_socket(connection, server_hostname=HOST) as session,
             ):
                 assert session.getpeercert(binary_form=True) == certificate.to_der()
+
+
+def test_it_is_renewed_and_exported(tmp_path: Path) -> None:
+    """A request and a renewal keep its subject, now encoded as it should be; a store's export has its octets."""
+    certificate = Certificate.from_der(T61).with_key(chains.rsa_key())
+    request = CertificateRequest.for_renewal(certificate, key=chains.ec_key(3))
+    assert request.subject == certificate.subject
+    assert request.encoding_faults == ()
+    machine = str(tmp_path / "machine.sqlite")
+    pem_file, bundle = tmp_path / "odd.pem", tmp_path / "all.p7b"
+    pem_file.write_bytes(certificate.to_pem())
+    assert main(["store", "add", str(pem_file), "--machine", machine]) == 0
+    assert main(["store", "export", "MY", "--out", str(bundle), "--machine", machine]) == 0
+    assert Certificate.load(bundle) == certificate
+    with memory_machine() as there:
+        deploy("0.0.0.0:443", certificate, machine=there, at=NOW, verify=False)
+        authority = CertificateAuthority.create("Root", key="ec-p256")
+        renew("0.0.0.0:443", authority, machine=there, verify=False)
+        with Store.open("MY", machine=there) as store:
+            (new,) = [entry.certificate for entry in store if entry.certificate != certificate]
+        assert new.subject == certificate.subject
+        assert new.encoding_faults == ()
 
 
 def test_many_are_checked_alike() -> None:

@@ -165,6 +165,7 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "Certificate.save": lambda w: Call(w.certificate.save, w.folder / "server.pfx", password=PASSWORD),
     "Certificate.timeline": lambda w: Call(Certificate.timeline, [w.certificate]),
     "Certificate.to_pem": lambda w: Call(w.certificate.to_pem),
+    "Certificate.to_pkcs7": lambda w: Call(w.certificate.to_pkcs7),
     "Certificate.to_pfx": lambda w: Call(w.certificate.to_pfx, PASSWORD),
     "Certificate.with_chain": lambda w: Call(w.certificate.with_chain, [w.ca.certificate]),
     "Certificate.with_friendly_name": lambda w: Call(w.certificate.with_friendly_name, "name"),
@@ -176,6 +177,7 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "CertificateAuthority.crl": lambda w: Call(w.ca.crl, [w.certificate]),
     "CertificateAuthority.with_crl_url": lambda w: Call(w.ca.with_crl_url, "http://crl.test/ca.crl"),
     "CertificateAuthority.issue": lambda w: Call(w.ca.issue, "a.test"),
+    "CertificateAuthority.issue_client": lambda w: Call(w.ca.issue_client, "Alice", key="ec-p256"),
     "CertificateAuthority.issue_many": lambda w: Call(w.ca.issue_many, ["a.test"]),
     "CertificateAuthority.load": lambda w: Call(CertificateAuthority.load, w.file(w.ca, "ca.pem")),
     "CertificateAuthority.save": lambda w: Call(w.ca.save, w.folder / "ca.pfx", password=PASSWORD),
@@ -260,7 +262,7 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "netsh.from_json": lambda w: Call(netsh.from_json, netsh.to_json([w.binding.record])),
     "netsh.normalize": lambda w: Call(netsh.normalize, COMMAND),
     "netsh.parse_command": lambda w: Call(netsh.parse_command, COMMAND),
-    "netsh.parse_listing": lambda w: Call(netsh.parse_listing, ""),
+    "netsh.parse_listing": lambda w: Call(netsh.parse_listing, netsh.format_listing([])),
     "netsh.parse_script": lambda w: Call(netsh.parse_script, COMMAND),
     "netsh.to_json": lambda w: Call(netsh.to_json, [w.binding.record]),
     # files for other programs
@@ -268,6 +270,7 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "bundles.pem_files": lambda w: Call(bundles.pem_files, w.certificate, "nginx"),
     "bundles.write_pem_files": lambda w: Call(bundles.write_pem_files, w.folder, w.certificate, "nginx"),
     "ccs.check_folder": lambda w: Call(ccs.check_folder, w.folder, PASSWORD),
+    "ccs.read_folder": lambda w: Call(ccs.read_folder, w.folder, PASSWORD),
     "ccs.file_name": lambda w: Call(ccs.file_name, "a.test"),
     "ccs.write_files": lambda w: Call(ccs.write_files, w.folder, w.certificate, PASSWORD),
 }
@@ -277,7 +280,7 @@ LEFT_OUT = {
     "results and findings, which users read": (
         "Audit AuditRow Cleanup Diagnosis EndpointReport Failure Finding Kept KeyState Outcome PfxExplanation Plan"
         " Renewal Report RuleContext ServiceStatus Step StoreEntry Timeline ccs.CcsFinding"
-        " netsh.Listing netsh.NetshCommand"
+        " ccs.CcsFile netsh.Listing netsh.NetshCommand netsh.PassedOver netsh.Script"
     ),
     "made by another call, which is in the table": "Bindings Listener Machine Service Services Store Plan.execute",
     "for rules, which the library hands them": "Profile Profile.has Profile.limit Profile.severity",
@@ -339,6 +342,14 @@ def test_rubbish_is_refused_by_name(name: str, world: World) -> None:
         ("check_many", {"extra_rules": [5]}, "extra_rules is a list of functions of a RuleContext, not int"),
         ("Certificate.check", {"facts": {}}, "facts are ServerFacts, not dict"),
         ("CertificateAuthority.create", {"permitted": "corp.test"}, "not str alone; put it into a list"),
+        (
+            "CertificateAuthority.create",
+            {"country": "Germany"},
+            "country is a country's two letters, .*, not 'Germany'",
+        ),
+        ("CertificateAuthority.issue", {"organization": 5}, "organization is text of at least one character, not 5"),
+        ("CertificateAuthority.issue", {"subject": "O=x"}, "subject is a cryptography x509.Name, not str"),
+        ("CertificateAuthority.issue_client", {"emails": "a@b.test"}, "not str alone; put it into a list"),
         ("CertificateAuthority.issue_many", {"names": None}, "names is a list with a name, .*, not NoneType"),
         ("CertificateAuthority.sign", {"request": None}, r"needed \(CertificateRequest.load reads one\), not NoneType"),
         ("EmbeddedMachine.listen", {"ports": 5}, "for example {443: 8443}, not int"),

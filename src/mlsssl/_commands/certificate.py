@@ -23,7 +23,7 @@ from mlsssl.errors import (
     UnreadableCertificateError,
     WrongPasswordError,
 )
-from mlsssl.values import Strictness
+from mlsssl.values import Purpose, Strictness
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -54,6 +54,7 @@ def add_commands(commands: Commands) -> None:
         "--crl", action="append", default=[], metavar="FILE", help="revocation list; may be given again"
     )
     parser.add_argument("--revocation", choices=get_args(Strictness), help="hard: a missing or stale list is an error")
+    parser.add_argument("--purpose", choices=get_args(Purpose), help="client: it shows a server who its owner is")
     parser.add_argument("--at", metavar="MOMENT", help="check for this moment (2027-01-31T12:00:00Z) instead of now")
     parser.add_argument("--no-key", action="store_true", help="no private key is expected")
 
@@ -238,13 +239,15 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
 
     options = {
         **given(arguments, "target", "crl", "key", "no_key", "password"),
-        "at": _parse_moment(arguments.at),
+        "at": parse_moment(arguments.at),
         "trust": [root for path in arguments.trust or ["system"] for root in _load_anchors(path)],
         "crls": [crl for path in arguments.crl for crl in revocation_lists.given(path)],
     }
     endpoint = _endpoint_of(arguments.target)
     try:
         if endpoint is not None and not files.exists(Path(arguments.target)):
+            if options.pop("purpose", "server") == "client":
+                raise InvalidInputError("--purpose client is for a certificate file; what a server sends is a server's")
             seen = mlsssl.check_endpoint(endpoint, **options)
             terminal.result(seen.to_dict(), in_commands(str(seen)))
             return 0 if seen.report.ok else 1
@@ -278,7 +281,8 @@ def _load_anchors(path: str) -> Sequence[TrustAnchor]:
     return [first, *first.chain]
 
 
-def _parse_moment(text: str | None) -> dt.datetime | None:
+def parse_moment(text: str | None) -> dt.datetime | None:
+    """A moment as the command line takes it, UTC unless it says otherwise; None for none."""
     if text is None:
         return None
     try:
