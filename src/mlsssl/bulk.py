@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import UserRule
+    from mlsssl.values import ClientName
 
 __all__ = ["check_many"]
 
@@ -59,6 +60,7 @@ def check_many(
     trust: Iterable[TrustAnchor] | Literal["system"] | None = "system",
     at: dt.datetime | None = None,
     profile: str | Profile = "private",
+    client: ClientName | None = None,
     crls: Sequence[x509.CertificateRevocationList] = (),
     revocation: Literal["soft", "hard"] = "soft",
     silence: Mapping[str, str] | None = None,
@@ -76,6 +78,7 @@ def check_many(
         trust: As in `Certificate.check`, for all of them.
         at: As in `Certificate.check`; the same moment for all.
         profile: As in `Certificate.check`.
+        client: As in `Certificate.check`.
         crls: As in `Certificate.check`, for all of them.
         revocation: As in `Certificate.check`.
         silence: As in `Certificate.check`.
@@ -104,7 +107,7 @@ def check_many(
     common = _Common(
         trust=None if anchors is None else tuple("system" if isinstance(a, str) else pem.to_der(a) for a in anchors),
         at=check_moment(at).astimezone(timezone.utc),
-        profile=find_profile(profile),
+        profile=find_profile(profile, client),
         crls=tuple(crl.public_bytes(Encoding.DER) for crl in check_crls(crls)),
         revocation=check_strictness(revocation),
         silence=check_silence(silence),
@@ -157,6 +160,7 @@ class _Common:
             trust=anchors,
             at=self.at,
             profile=self.profile,
+            client=None,  # the profile is made for it already
             crls=crls,
             revocation=self.revocation,
             silence=self.silence,

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import ServerFacts, UserRule
+    from mlsssl.values import ClientName
 
 __all__ = ["Certificate"]
 
@@ -559,6 +560,7 @@ class Certificate:
         trust: Iterable[TrustAnchor] | Literal["system"] | None = "system",
         at: dt.datetime | None = None,
         profile: str | Profile = "private",
+        client: ClientName | None = None,
         key_expected: bool = True,
         crls: Sequence[x509.CertificateRevocationList] = (),
         revocation: Literal["soft", "hard"] = "soft",
@@ -576,6 +578,10 @@ class Certificate:
             at: The moment to check for; aware; now when not given.
             profile: Whose rules: `"private"` (a private authority and today's clients), `"public"` (the CA/Browser
                 Forum's), `"procedure"`, `"windows"`, `"legacy"`, or a `Profile`.
+            client: The one client to ask for, such as `"python-3.13"`: the report is ok exactly when that client takes
+                the certificate, as far as known, and `report.not_known` has the codes of which it is not. The
+                profile's other findings become warnings; of the private key, keys that others have and revocation
+                it has the last word.
             key_expected: Whether a missing private key is a finding: True for what a server will use, False for
                 what a client has received.
             crls: Revocation lists to look the chain up in, in any order. A certificate that is in a store has those
@@ -591,7 +597,7 @@ class Certificate:
             A report; true when nothing forbids the use.
 
         Raises:
-            InvalidInputError: a host name that is none, a naive moment, an unknown profile or code.
+            InvalidInputError: a host name that is none, a naive moment, an unknown profile, client or code.
             MalformedDataError: the certificate's fields cannot be read at all.
             NotFoundError: `trust="system"`, and no CA bundle is installed.
             NativeError: `trust="system"` on Windows, and its chain engine could not build a chain at all.
@@ -615,6 +621,7 @@ class Certificate:
             trust=trust,
             at=check_moment(at),
             profile=profile,
+            client=client,
             crls=crls,
             revocation=revocation,
             facts=facts,

@@ -39,6 +39,7 @@ COMPANIONS: dict[str, set[str]] = {
     "key-usage-empty": {"key-usage-unsuitable"},
     "issuer-subject-empty": {"issuer-empty"},
     "issuer-empty": {"issuer-subject-empty"},
+    "anchor-aki-missing": {"anchor-not-root"},
     "version": {"san-missing", "aki-missing", "eku-missing", "key-usage-missing"},
 }
 

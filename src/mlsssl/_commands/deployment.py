@@ -11,7 +11,7 @@ import mlsssl
 from mlsssl._commands.authority import load_authority
 from mlsssl._commands.binding import parse_options
 from mlsssl._commands.certificate import load
-from mlsssl._commands.parser import PASSWORD_HELP, command, given, machine_of
+from mlsssl._commands.parser import PASSWORD_HELP, command, given, given_profile, machine_of
 from mlsssl._commands.remedies import in_commands
 from mlsssl.errors import InvalidInputError, NotFoundError
 from mlsssl.values import KeyType, OnConflict
@@ -29,7 +29,7 @@ RENEWED, NOT_VERIFIED, FAILED, NOTHING_DUE = 0, 1, 9, 10
 def add_commands(commands: Commands) -> None:
     """Add the parsers of this module's commands."""
     change = ("--machine", "--restart", "--audit-log", "--trail")
-    new = ("--friendly-name", "--exportable", "--trust-root", "--option", "--profile")
+    new = ("--friendly-name", "--exportable", "--trust-root", "--option", "--profile", "--client")
     summary = "bind a certificate, whatever was there"
     parser = command(commands, "deploy", deploy, summary, "key", *new, *change, library="deploy.__call__")
     parser.share("file", nargs="?", help="the certificate with its private key")
@@ -81,7 +81,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--grace", type=_days, metavar="DAYS", help="since they were replaced; as renew was told")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     summary = "every binding, certificate, key and finding"
-    parser = command(commands, "audit", audit, summary, "--machine", "--profile", library="audit")
+    parser = command(commands, "audit", audit, summary, "--machine", "--profile", "--client", library="audit")
     parser.add_argument("--unbound", action="store_true", help="also certificates that nothing is bound to")
     parser.add_argument("--remedies", action="store_true", help="each finding in full, with what to do")
 
@@ -97,7 +97,7 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
     """`deploy KEY FILE`."""
     if (arguments.file is None) == (arguments.thumbprint is None):
         raise InvalidInputError("deploy takes a certificate file, or --thumbprint of one that is in the store")
-    options = given(arguments, "key", "file", "thumbprint", "key_file", "password", "plan", "option")
+    options = given_profile(given(arguments, "key", "file", "thumbprint", "key_file", "password", "plan", "option"))
     if arguments.option:
         options["options"] = lambda present: parse_options(arguments.option, present)
     certificate: mlsssl.Certificate | mlsssl.Thumbprint
@@ -211,7 +211,7 @@ def audit(arguments: Namespace, terminal: Terminal) -> int:
     from mlsssl.auditing import COLUMNS
 
     with machine_of(arguments) as machine:
-        found = mlsssl.audit(machine=machine, **given(arguments, "remedies"))
+        found = mlsssl.audit(machine=machine, **given_profile(given(arguments, "remedies")))
     if terminal.as_json:
         terminal.result(found.to_dict())
     else:

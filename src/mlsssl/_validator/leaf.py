@@ -83,7 +83,9 @@ def check_host(names: Names, host: str | Address, emit: Emitter) -> None:
     if matches_any(host, names.dns, names.addresses):
         return
     by_common_name = not names.dns and not names.addresses and _common_name_matches(names.common, host)
-    if by_common_name and emit.profile.accepts_common_name:
+    # A client that still reads the common name looks for host names there, and for no addresses.
+    reads_common_name = emit.profile.accepts_common_name and (isinstance(host, str) or emit.profile.client is None)
+    if by_common_name and reads_common_name:
         return
     carried = f"names: {names}"
     if names.common and not names.dns and not names.addresses:
@@ -121,7 +123,9 @@ def check_leaf(view: View, names: Names, emit: Emitter, at: datetime, host: str 
     if any(oid == NETSCAPE_TYPE and not netscape_bits(value) & _SSL_SERVER for oid, _, value in view.unknown):
         emit("netscape-type", "extension netscapeCertType", "no bit for TLS servers")
     if _is_ca(view):
-        emit("leaf-is-ca", "basicConstraints", "CA:TRUE")
+        usage = view.value(x509.KeyUsage)
+        serves = usage is None or usage.digital_signature or usage.key_encipherment or usage.key_agreement
+        emit("leaf-is-ca", "basicConstraints", "CA:TRUE", case="" if serves else "no server")
     if view.has(x509.NameConstraints):
         emit("leaf-name-constraints", "nameConstraints", "name constraints")
     if not view.has(x509.SubjectKeyIdentifier):
@@ -209,7 +213,7 @@ def is_internal(name: str) -> bool:
 def _check_dns_name(name: str, emit: Emitter, *, decisive: bool) -> None:
     problem = dns_problem(name)
     if problem is not None:
-        emit(problem, _SAN, f"the DNS name {name!r}")
+        emit(problem, _SAN, f"the DNS name {name!r}", case="decisive" if decisive else "")
         return
     bare = name.lower()
     if bare[:2] == "*.":
@@ -277,7 +281,7 @@ def _check_usages(view: View, emit: Emitter) -> None:
         emit("eku-any-only" if alone else "eku-any", part, "anyExtendedKeyUsage" + (", no serverAuth" if alone else ""))
     elif Eku.SERVER_AUTH not in present:
         listed = sorted(_NAMED_USAGES.get(usage, usage.dotted_string) for usage in present)
-        emit("eku-server-auth-missing", part, f"only {', '.join(listed) or 'nothing'}")
+        emit("eku-server-auth-missing", part, f"only {', '.join(listed) or 'nothing'}", case="" if listed else "empty")
     others = [name for usage, name in _OTHER_USAGES.items() if usage in present]
     if others:
         emit("eku-other-usage", part, ", ".join(others))
@@ -297,7 +301,8 @@ def _check_key_usage(view: View, emit: Emitter) -> None:
     if not view.critical(x509.KeyUsage):
         emit("key-usage-not-critical", part, "a keyUsage that is not critical")
     if usage.key_cert_sign or usage.crl_sign:
-        emit("key-usage-cert-sign", part, "keyCertSign or cRLSign")
+        alone = usage.key_cert_sign and not _is_ca(view)
+        emit("key-usage-cert-sign", part, "keyCertSign or cRLSign", case="keyCertSign" if alone else "")
     key = view.public_key
     signs, enciphers = usage.digital_signature, usage.key_encipherment
     server = signs or enciphers or usage.key_agreement or usage.content_commitment or usage.data_encipherment
@@ -311,7 +316,8 @@ def _check_key_usage(view: View, emit: Emitter) -> None:
         emit("key-usage-no-signature", part, "keyEncipherment without digitalSignature")
     elif not (usage.key_cert_sign and _is_ca(view)):
         # An authority in the place of the leaf has a finding of its own.
-        emit("key-usage-unsuitable", part, "no digitalSignature")
+        case = "key exchange" if enciphers or usage.key_agreement else "" if server or usage.key_cert_sign else "empty"
+        emit("key-usage-unsuitable", part, "no digitalSignature", case=case)
 
 
 def _is_ca(view: View) -> bool:
