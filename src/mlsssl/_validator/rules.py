@@ -55,7 +55,7 @@ class Rule:
 NEW_AUTHORITY = "make a new authority with CertificateAuthority.create(...) and issue from it"
 
 ISSUER_REMEDIES = {
-    "intermediate": "get the authority's new intermediate and put it into the chain: cert.with_chain([...]); if the "
+    "intermediate": "get the authority's new intermediate and put it into the chain, cert.with_chain([...]); if the "
     "authority is yours, make one with ca.create_intermediate(...) and issue from it",
     "root": "trust the authority's newer root: check(..., trust=[root]), and add it to the store Root of each client: "
     "Store.open('Root').add(root); if the authority is yours, make one with CertificateAuthority.create(...) and "
