@@ -74,9 +74,10 @@ else that clients look at is. `deploy`, `renew`, `audit` and whatever else takes
 `profile=PROFILES["private"].for_client("python-3.13")`, and `mlsssl deploy` and `mlsssl audit` with `--client`.
 
 Not asked of a client, and weighed as the profile weighs it: {besides}. Nor is it known what a client refuses for
-reasons that no finding has a code for: a proxy's rules, a list of blocked certificates, a group policy, a limit set by
-its administrator. A client with settings of its own (an older security level, `VERIFY_X509_STRICT` taken away) is
-another client.
+reasons that no finding has a code for: a proxy's rules, a list of blocked certificates, a limit set by its
+administrator, a critical policyConstraints that GnuTLS does not process. A client with settings of its own (a lower
+security level, `VERIFY_X509_STRICT` taken away) is another client. With `trust="system"` on Windows it is Windows that
+judges the chain, and what it holds against it stays an error whichever client is asked for.
 
 ## The clients
 """

@@ -600,9 +600,9 @@ class Certificate:
             profile: Whose rules: `"private"` (a private authority and today's clients), `"public"` (the CA/Browser
                 Forum's), `"procedure"`, `"windows"`, `"legacy"`, or a `Profile`.
             client: The one client to ask for, such as `"python-3.13"`: the report is ok exactly when that client takes
-                the certificate, as far as known, and `report.not_known` has the codes of which it is not. The
-                profile's other findings become warnings; of the private key, keys that others have and revocation
-                it has the last word.
+                the certificate, as far as known, and `report.not_known` has the codes of which it is not. What else
+                the profile calls an error is a warning then, but for what no client looks at: the private key, keys
+                that others have, revocation.
             key_expected: Whether a missing private key is a finding: True for what a server will use, False for
                 what a client has received.
             crls: Revocation lists to look the chain up in, in any order. A certificate that is in a store has those

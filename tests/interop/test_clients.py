@@ -16,9 +16,10 @@ from base64 import encodebytes
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from pathlib import Path
 from socket import create_connection, create_server, socket
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
@@ -70,6 +71,10 @@ def _at(place: str, change: Callable[[Made], Made]) -> Case:
     made = {"leaf": LEAF, "intermediate": MIDDLE, "root": ROOT}
     made[place] = change(made[place])
     return Case(leaf=made["leaf"], pool=(made["intermediate"],), trust=(made["root"],))
+
+
+def _moved(**fields: Any) -> Callable[[Made], Made]:
+    return lambda made: replace(made, **fields)
 
 
 def _critical(kind: str) -> Callable[[Made], Made]:
@@ -131,7 +136,7 @@ PLACES = ("leaf", "intermediate", "root")
 MORE: dict[str, Callable[[], Case]] = {
     "not valid yet by a day": lambda: _at("leaf", lambda made: replace(made, not_before=NOW + DAY)),
     **{
-        f"{code} {place}": lambda place=place, moved=moved: _at(place, lambda made: replace(made, **moved))
+        f"{code} {place}": partial(_at, place, _moved(**moved))
         for place in ("intermediate", "root")
         for code, moved in (
             ("expired", {"not_after": NOW - DAY}),
@@ -141,7 +146,7 @@ MORE: dict[str, Callable[[], Case]] = {
         )
     },
     **{
-        f"critical {kind} {place}": lambda kind=kind, place=place: _at(place, _critical(kind))
+        f"critical {kind} {place}": partial(_at, place, _critical(kind))
         for kind in (
             *("subjectKeyIdentifier", "issuerAltName", "authorityInfoAccess"),
             *("TLS feature", "netscape", "unknown"),
@@ -197,7 +202,7 @@ MORE: dict[str, Callable[[], Case]] = {
         "root", _with(x509.NameConstraints([x509.DNSName("example.org")], None), critical=True)
     ),
     **{
-        f"garbage in {dotted} {place}": lambda dotted=dotted, place=place: _at(place, _garbage(dotted))
+        f"garbage in {dotted} {place}": partial(_at, place, _garbage(dotted))
         for dotted in (
             *("2.5.29.35", "2.5.29.19", "2.5.29.15", "2.5.29.37", "2.5.29.31", "1.3.6.1.5.5.7.1.1", "2.5.29.32"),
             *("2.5.29.36", "2.5.29.54", "2.5.29.18", "2.5.29.46", "1.3.6.1.5.5.7.1.11"),
@@ -417,7 +422,7 @@ def test_java_takes_and_refuses_what_the_table_says(examples: dict[str, Example]
     assert compiled.returncode == 0, output(compiled)
     served = [example for example in examples.values() if example.port is not None]
     (tmp_path / "asked").write_text("".join(f"{one.port} {one.host} {one.roots}\n" for one in served))
-    command = [require("java"), "-cp", tmp_path, "TlsClient", tmp_path / "asked"]
+    command = [require("java"), "-cp", str(tmp_path), "TlsClient", str(tmp_path / "asked")]
     told = subprocess.run(command, capture_output=True, timeout=300, check=True).stdout.decode()
     verdicts = dict(zip((one.folder for one in served), told.splitlines(), strict=True))
 

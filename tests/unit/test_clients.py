@@ -6,7 +6,7 @@ import json
 import re
 from dataclasses import replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import pytest
 from cryptography import x509
@@ -91,13 +91,18 @@ def test_what_is_not_known_is_said_and_is_no_error() -> None:
     assert "not known" not in str(case.check())
 
 
+def _of_the_house(refused_by: Any) -> Finding:
+    texts = dict.fromkeys(("where", "found", "expected", "remedy", "standard"), "text")
+    fields: dict[str, Any] = {**texts, "code": "house", "severity": Severity.ERROR, "refused_by": refused_by}
+    return Finding(**fields)
+
+
 def test_silenced_findings_and_rules_of_the_caller_are_not_asked_of_the_client() -> None:
     """What was silenced is not said to be unknown; a rule of the caller's keeps its severity."""
 
     def always(context: object) -> list[Finding]:
         del context
-        texts = dict.fromkeys(("where", "found", "expected", "remedy", "standard"), "text")
-        return [Finding(code="house", severity=Severity.ERROR, refused_by=("go",), **texts)]
+        return [_of_the_house(("go",))]
 
     quiet = replace(CASES["leaf-is-ca"](), options={"client": "apple", "silence": {"leaf-is-ca": "on purpose"}})
     assert quiet.check().not_known == ()
@@ -112,8 +117,7 @@ def test_a_rule_of_the_caller_names_clients_in_a_tuple() -> None:
 
     def wrong(context: object) -> list[Finding]:
         del context
-        texts = dict.fromkeys(("where", "found", "expected", "remedy", "standard"), "text")
-        return [Finding(code="house", severity=Severity.ERROR, refused_by="go", **texts)]  # type: ignore[arg-type]
+        return [_of_the_house("go")]
 
     assert "user-rule-failed" in Case(options={"extra_rules": [wrong]}).check().codes
 
