@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any, get_args
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 
 import mlsssl
-from chains import NOW, intermediate, leaf, name, root, rsa_key
+from chains import NOW, intermediate, key_usage, leaf, name, root, rsa_key
 from faults import CASES, HOST, LEAF, MIDDLE, ROOT, Case
 from mlsssl import PROFILES, CertificateAuthority, EmbeddedMachine, Finding, Severity
 from mlsssl._validator.catalogue import RULES
@@ -258,6 +259,15 @@ def _small(place: str) -> Case:
     return Case(leaf=leaf(middle), pool=(middle,))
 
 
+def _with(value: x509.ExtensionType) -> Callable[[str], Case]:
+    def at(place: str) -> Case:
+        if place == "intermediate":
+            return Case(pool=(MIDDLE.with_extension(value, critical=True),))
+        return Case(trust=(ROOT.with_extension(value, critical=True),))
+
+    return at
+
+
 def _bare(kind: type[x509.ExtensionType]) -> Callable[[str], Case]:
     def at(place: str) -> Case:
         if place == "intermediate":
@@ -278,6 +288,8 @@ def _bare(kind: type[x509.ExtensionType]) -> Callable[[str], Case]:
         ("rsa-too-small", _small),
         ("issuer-key-usage-missing", _bare(x509.KeyUsage)),
         ("issuer-ski-missing", _bare(x509.SubjectKeyIdentifier)),
+        ("issuer-key-usage", _with(key_usage(digital_signature=True))),
+        ("issuer-eku", _with(x509.ExtendedKeyUsage([Eku.EMAIL_PROTECTION]))),
     ],
 )
 def test_a_finding_at_an_issuer_says_what_helps_there(code: str, make: Callable[[str], Case], place: str) -> None:
@@ -288,6 +300,17 @@ def test_a_finding_at_an_issuer_says_what_helps_there(code: str, make: Callable[
     if code in ("expired", "dates-reversed"):
         (at_leaf,) = CASES[code]().check().filter(code=code)
         assert at_leaf.remedy == RULES[code].remedy
+
+
+@pytest.mark.parametrize("code", ["not-yet-valid", "name-constraints-violated", "name-constraints-common-name"])
+def test_a_remedy_that_helps_at_an_issuer_too_stays(code: str) -> None:
+    """To set a clock, to leave a name out: another authority would change nothing."""
+    case = CASES[code]()
+    if code == "not-yet-valid":
+        case = Case(pool=(replace(MIDDLE, not_before=NOW + timedelta(days=1)),))
+    (finding,) = case.check().filter(code=code)
+    assert not finding.where.startswith("leaf")
+    assert finding.remedy == RULES[code].remedy
 
 
 def test_an_authority_that_outlives_its_issuer_has_its_own_remedy() -> None:

@@ -854,7 +854,7 @@ _CONSTRAINTS = (
         "The common name looks like a DNS name that an issuer may not issue for; OpenSSL, with curl and Python on it, "
         "reads it so where subjectAltName has no DNS name, an address included.",
         expected="no common name, or one within the issuer's name constraints",
-        remedy='issue without a common name: ca.issue("10.0.0.5", common_name="")',
+        remedy='leave the common name out: ca.issue("10.0.0.5", common_name="")',
         standard="RFC 5280 section 4.2.1.10; RFC 6125 section 6.4.4; OpenSSL: NAME_CONSTRAINTS_check_CN",
     ),
     _authority(
@@ -988,7 +988,7 @@ _REVOCATION = (
         "The revocation list is not current.",
         levels="W",
         expected="a list between its thisUpdate and nextUpdate",
-        remedy="issue a new list: ca.crl(...)",
+        remedy="get the issuer's current list; if the authority is yours, issue one: ca.crl(...)",
         standard="RFC 5280 sections 5.1.2.4 and 5.1.2.5",
     ),
     rule(
@@ -996,7 +996,7 @@ _REVOCATION = (
         "A revocation list cannot be used.",
         levels="W",
         expected="a list signed by the issuer, without critical extensions unknown here",
-        remedy="issue a new list: ca.crl(...)",
+        remedy="get the issuer's current list; if the authority is yours, issue one: ca.crl(...)",
         standard="RFC 5280 section 6.3.3",
     ),
     rule(

@@ -87,5 +87,5 @@ def rule(
         standard=standard,
         severities={name: _LETTERS[one] for name, one in zip(PROFILE_NAMES, letters, strict=True) if one != "-"},
         since=since or {},
-        reissues=remedy == NEW_AUTHORITY or "ca.issue(" in remedy,
+        reissues=remedy.startswith(("issue ", "make a")) and not remedy.startswith("issue from"),
     )
