@@ -190,6 +190,9 @@ MORE: dict[str, Callable[[], Case]] = {
         _at("leaf", lambda made: replace(made, subject=name("127.0.0.1")).without(x509.SubjectAlternativeName)),
         host="127.0.0.1",
     ),
+    "a common name beside an address": lambda: _at(
+        "leaf", lambda made: replace(made, subject=name(HOST)).with_extension(general_names("127.0.0.1"))
+    ),
     "another common name": lambda: _at(
         "leaf", lambda made: replace(made, subject=name(HOST)).with_extension(general_names("other.example.com"))
     ),

@@ -27,6 +27,7 @@ class Client:
         seen: The day of looking.
         accepts_common_name: Whether a host name in the subject's CN counts where the certificate has no other name;
             true also where that is not known.
+        beside_addresses: Whether it counts also beside addresses in subjectAltName.
     """
 
     title: str
@@ -34,6 +35,7 @@ class Client:
     source: str
     seen: date
     accepts_common_name: bool = False
+    beside_addresses: bool = False
 
 
 _SEEN = date(2026, 11, 29)
@@ -46,6 +48,7 @@ CLIENTS: Mapping[str, Client] = {
         source=f"{_HANDSHAKE}; python/cpython issue 107361 (flags of the default context)",
         seen=_SEEN,
         accepts_common_name=True,
+        beside_addresses=True,
     ),
     "openssl-strict": Client(
         title="OpenSSL 3 with X509_V_FLAG_X509_STRICT",
@@ -53,6 +56,7 @@ CLIENTS: Mapping[str, Client] = {
         source=f"{_HANDSHAKE}; openssl-verification-options(1)",
         seen=_SEEN,
         accepts_common_name=True,
+        beside_addresses=True,
     ),
     "openssl": Client(
         title="OpenSSL 3 as it is at security level 2 (the default from 3.2 on, and earlier in Debian and Ubuntu), and "
@@ -61,6 +65,7 @@ CLIENTS: Mapping[str, Client] = {
         source=f"{_HANDSHAKE}; openssl-verification-options(1)",
         seen=_SEEN,
         accepts_common_name=True,
+        beside_addresses=True,
     ),
     "gnutls": Client(
         title="GnuTLS 3.7, and with it Debian's wget",
@@ -82,6 +87,7 @@ CLIENTS: Mapping[str, Client] = {
         source=f"{_HANDSHAKE}; java.security: jdk.certpath.disabledAlgorithms",
         seen=_SEEN,
         accepts_common_name=True,
+        beside_addresses=True,
     ),
     "chrome": Client(
         title="Chrome and Chromium",

@@ -18,6 +18,7 @@ from mlsssl._formats.hosts import (
     matches_any,
     to_a_labels,
 )
+from mlsssl._validator.clients import CLIENTS
 from mlsssl._validator.every_certificate import NETSCAPE_TYPE, check_common, check_dates, netscape_bits
 from mlsssl._validator.profiles import days_of
 from mlsssl._validator.public_suffixes import is_public_suffix
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from mlsssl._formats.hosts import Address
     from mlsssl._formats.parsed import View
     from mlsssl._validator.findings import Emitter
+    from mlsssl._validator.profiles import Profile
 
 
 _SAN = "subjectAltName"
@@ -82,11 +84,10 @@ def check_host(names: Names, host: str | Address, emit: Emitter) -> None:
     """Whether the certificate is for the name asked about (RFC 9525 section 6)."""
     if matches_any(host, names.dns, names.addresses):
         return
-    by_common_name = not names.dns and not names.addresses and _common_name_matches(names.common, host)
-    # A client that still reads the common name looks for host names there, and for no addresses.
-    reads_common_name = emit.profile.accepts_common_name and (isinstance(host, str) or emit.profile.client is None)
-    if by_common_name and reads_common_name:
+    matches = not names.dns and _common_name_matches(names.common, host)
+    if matches and _reads_common_name(names, host, emit.profile):
         return
+    by_common_name = matches and not names.addresses
     carried = f"names: {names}"
     if names.common and not names.dns and not names.addresses:
         carried = f"no name in subjectAltName, and the common name {', '.join(names.common)}"
@@ -102,6 +103,14 @@ def check_host(names: Names, host: str | Address, emit: Emitter) -> None:
         expected=f"a name that matches {host}",
         remedy=f'issue one for this name: ca.issue("{host}")',
     )
+
+
+def _reads_common_name(names: Names, host: str | Address, profile: Profile) -> bool:
+    """Whether a name in the subject counts; a client that reads it looks for host names there, not for addresses."""
+    if profile.client is None:
+        return profile.accepts_common_name and not names.addresses
+    beside = CLIENTS[profile.client].beside_addresses or not names.addresses
+    return profile.accepts_common_name and beside and isinstance(host, str)
 
 
 def _common_name_matches(common: Sequence[str], host: str | Address) -> bool:

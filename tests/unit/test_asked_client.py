@@ -14,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 
 import mlsssl
-from chains import NOW, intermediate, key_usage, leaf, name, root, rsa_key
+from chains import NOW, general_names, intermediate, key_usage, leaf, name, root, rsa_key
 from faults import CASES, HOST, LEAF, MIDDLE, ROOT, Case
 from mlsssl import PROFILES, CertificateAuthority, EmbeddedMachine, Finding, Severity
 from mlsssl._validator.catalogue import RULES
@@ -164,6 +164,10 @@ def test_clients_that_read_the_common_name_read_host_names_there_and_no_addresse
         assert not replace(address, options={"client": client}).check().ok
     for client in ("go", "chrome", "apple"):
         assert not replace(named, options={"client": client}).check().ok
+    beside = replace(named, leaf=replace(LEAF, subject=name(HOST)).with_extension(general_names("10.0.0.5")))
+    for client, taken in (("python-3.13", True), ("java", True), ("gnutls", False), ("go", False)):
+        assert replace(beside, options={"client": client}).check().ok is taken
+    assert not replace(beside, profile="legacy").check().ok
 
 
 def test_a_client_that_there_is_not_is_told() -> None:
