@@ -237,6 +237,14 @@ def test_the_command_line_asks_for_a_client_where_a_profile_is_taken(
     assert [f["severity"] for f in found] == ["warning"]
 
 
+def test_what_every_client_refuses_is_said_without_a_list() -> None:
+    """Nine names would be noise; the fields and the JSON have them."""
+    (finding,) = CASES["expired"]().check().filter(code="expired")
+    assert finding.refused_by == get_args(ClientName)
+    assert finding.clients_text() == "refused by every client that is known here"
+    assert finding.taken_by == ()
+
+
 def test_a_card_names_the_clients() -> None:
     """Under the finding; none where none is known."""
     assert "refused by python-3.13, openssl-strict" in CASES["aki-missing"]().check()._repr_html_()

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl._messages.output import as_dict, escaped, to_json
 from mlsssl.errors import InvalidInputError, ValidationError
+from mlsssl.values import ClientName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -75,6 +76,8 @@ class Finding:
         """Which clients refuse the certificate for this and which take it; empty where none is known to refuse it."""
         if not self.refused_by:
             return ""
+        if len(self.refused_by) == len(get_args(ClientName)):
+            return "refused by every client that is known here"
         taken = f"; taken by {', '.join(self.taken_by)}" if self.taken_by else ""
         return printable(f"refused by {', '.join(self.refused_by)}{taken}")
 
