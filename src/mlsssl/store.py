@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import UserRule
-    from mlsssl.values import ClientName
+    from mlsssl.values import ClientName, Purpose
 
 __all__ = ["Store", "StoreEntry"]
 
@@ -78,6 +78,7 @@ class StoreEntry:
         at: dt.datetime | None = None,
         profile: str | Profile = "private",
         client: ClientName | None = None,
+        purpose: Purpose = "server",
         crls: Sequence[x509.CertificateRevocationList] = (),
         revocation: Literal["soft", "hard"] = "soft",
         silence: Mapping[str, str] | None = None,
@@ -114,6 +115,7 @@ class StoreEntry:
             at=at,
             profile=profile,
             client=client,
+            purpose=purpose,
             key_expected=not self.has_private_key,
             crls=crls,
             revocation=revocation,

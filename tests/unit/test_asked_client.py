@@ -132,7 +132,7 @@ def test_a_severity_of_ones_own_stands_over_the_client() -> None:
         assert report.profile == "ours"
 
 
-@pytest.mark.parametrize("code", sorted(BESIDES_CLIENTS - {"trust-not-asked"}))
+@pytest.mark.parametrize("code", sorted(BESIDES_CLIENTS - {"trust-not-asked", "eku-client-auth-missing"}))
 def test_what_no_client_looks_at_weighs_as_the_profile_weighs_it(code: str) -> None:
     """A key that others have is no better for a client that does not look."""
     case = CASES[code]()
@@ -177,6 +177,19 @@ def test_a_client_that_there_is_not_is_told() -> None:
             Case(options={"client": wrong}).check()
         with pytest.raises(InvalidInputError, match="a client is one of"):
             PROFILES["private"].for_client(wrong)  # type: ignore[arg-type]
+
+
+def test_a_clients_certificate_is_shown_to_servers_and_no_tls_client_is_asked() -> None:
+    """Whichever comes first; and its findings name no clients."""
+    ca = CertificateAuthority.create("Test CA", key="ec-p256")
+    cert = ca.issue_client("alice")
+    with pytest.raises(InvalidInputError, match="about servers' certificates only"):
+        cert.check(trust=[ca], purpose="client", client="go")
+    with pytest.raises(InvalidInputError, match="about servers' certificates only"):
+        next(mlsssl.check_many([cert], trust=[ca], purpose="client", client="go"))
+    report = ca.issue(HOST).check(trust=[], purpose="client")
+    assert not report.ok
+    assert all((finding.refused_by, finding.taken_by) == ((), ()) for finding in report)
 
 
 def test_each_way_of_checking_takes_a_client(tmp_path: Path) -> None:

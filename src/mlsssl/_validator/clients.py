@@ -118,7 +118,7 @@ BESIDES_CLIENTS = frozenset(
         *("key-missing", "key-mismatch", "key-not-persisted", "key-not-machine", "pfx-unreadable", "not-a-pfx"),
         *("rsa-exponent", "rsa-small-factor", "rsa-close-primes", "rsa-roca", "key-compromised"),
         *("revoked", "crl-not-found", "crl-expired", "crl-invalid", "revocation-pointer-missing"),
-        *("trust-not-asked", "work-limit-exceeded", "protocol-obsolete", "user-rule-failed"),
+        *("eku-client-auth-missing", "trust-not-asked", "work-limit-exceeded", "protocol-obsolete", "user-rule-failed"),
     }
 )
 """What matters whichever client asks: the server's own affairs, keys that others have, revocation, limits of ours."""

@@ -93,7 +93,9 @@ class Emitter:
         """
         rule = RULES[code]
         cases = (case, *self._cases)
-        known = opinions(code, cases, self._role, self.issued, public=self.profile.base == "public")
+        known: dict[str, bool] = {}
+        if self.profile.purpose == "server":
+            known = opinions(code, cases, self._role, self.issued, public=self.profile.base == "public")
         severity = self._weighed(rule, known)
         if severity is None:
             return

@@ -55,7 +55,8 @@ class Finding:
         remedy: What to do, with the mlsssl call that does it.
         standard: The standard, or the vendor's page, behind the rule.
         refused_by: Clients known to refuse the certificate for this, by the names that `check(client=...)` takes.
-        taken_by: Clients known to take it all the same; of those in neither it is not known.
+        taken_by: Clients known to take it all the same; of those in neither it is not known. Both are about servers'
+            certificates, and empty for a client's.
     """
 
     code: str
