@@ -43,8 +43,10 @@ ClientName = Literal["python-3.13", "openssl-strict", "openssl", "gnutls", "go",
 """A client of TLS whose refusals are known: what it is and how it was asked is in the documentation, under clients."""
 
 Strictness = Literal["soft", "hard"]
-Purpose = Literal["server", "client"]
 """Whether a missing or stale revocation list is an error: with `hard` only."""
+
+Purpose = Literal["server", "client"]
+"""What a certificate is to be used for: by a TLS server, or by a client that proves itself to one."""
 
 REVOCATION_REASONS = (
     "keyCompromise",
