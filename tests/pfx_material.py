@@ -8,19 +8,25 @@ from typing import TYPE_CHECKING
 
 from mlsssl._formats import der, identifiers
 from mlsssl._formats.budget import WorkBudget
+from mlsssl._formats.choice import Choice, choose
 from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, check_password, write_encryption, write_mac
-from mlsssl._formats.pkcs12.read import LoadedPfx, bags_of, load_entries, open_safes
+from mlsssl._formats.pkcs12.read import holdings, open_safes
 from mlsssl._formats.pkcs12.structure import encrypted_part, open_part, read_structure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
-def load_pfx_entries(data: bytes, password: str | None) -> tuple[LoadedPfx, ...]:
-    """Each private key of a PFX with what belongs to it, as `explain_pfx` takes them: by our own reader throughout."""
+def load_pfx_entries(data: bytes, password: str | None) -> tuple[Choice, ...]:
+    """Each private key of a PFX with what belongs to it, by our own reader throughout; one without a key if there is none."""
     check_password(password)
     budget = WorkBudget()
-    return load_entries(bags_of(open_safes(read_structure(data), password, budget)), password, budget)
+    structure = read_structure(data)
+    safes = open_safes(structure, password, budget)
+    certificates, keys, unread = holdings(structure, safes, password, budget)
+    if unread:
+        raise unread[0]
+    return tuple(choose(certificates, [key] if key else []) for key in keys or [None])
 
 
 def rebuild(

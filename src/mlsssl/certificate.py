@@ -12,13 +12,19 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mlsssl._formats import foreign, keys, pem, sniff
+from mlsssl._formats import choice, foreign, keys, pem, sniff
 from mlsssl._formats.budget import WorkBudget
 from mlsssl._formats.hosts import name_text
 from mlsssl._machine.files import path_of, read, write
 from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
 from mlsssl._messages.foreign_text import printable, shown
-from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
+from mlsssl.errors import (
+    InvalidInputError,
+    MalformedDataError,
+    NotFoundError,
+    UnsupportedError,
+    WrongPasswordError,
+)
 from mlsssl.values import Thumbprint, check_friendly_name, check_moment, key_holder, set_attributes
 
 if TYPE_CHECKING:
@@ -38,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Certificate"]
 
+_OTHER_KEY = "; look for the key that was made with the certificate request"
 _signature_hash_of = attrgetter("signature_hash_algorithm")
 
 _EKU_NAMES = {
@@ -79,13 +86,14 @@ class Certificate:
         MalformedDataError: a field of the certificate cannot be read.
     """
 
-    __slots__ = ("_certificate", "_chain", "_der", "_friendly_name", "_key")
+    __slots__ = ("_certificate", "_chain", "_der", "_friendly_name", "_key", "_left_out")
 
     _certificate: x509.Certificate
     _chain: tuple[x509.Certificate, ...]
     _der: bytes | None
     _friendly_name: str | None
     _key: PrivateKey | None
+    _left_out: tuple[str, ...]
 
     def __init__(
         self,
@@ -99,8 +107,7 @@ class Certificate:
         check_type(certificate, x509.Certificate, expected)
         pem.probe(certificate)
         if private_key is not None:
-            hint = "; look for the key that was made with the certificate request"
-            check_key(private_key, pem.public_key_bytes(certificate), "certificate", hint)
+            check_key(private_key, pem.public_key_bytes(certificate), "certificate", _OTHER_KEY)
         name = check_friendly_name(friendly_name)
         ordered = pem.order_chain(certificate, _all_x509(chain))
         assemble(certificate, private_key, ordered, name, into=self)
@@ -115,35 +122,45 @@ class Certificate:
         password: str | None = None,
         key: str | Path | None = None,
         key_password: str | None = None,
+        alias: str | None = None,
     ) -> Certificate:
         """Read a certificate file; the format is told by content, never by suffix.
+
+        A file may hold more than one certificate and key. A key without a certificate counts only if there is no
+        other; of two certificates for one key the one that lasts longer is taken. Certificates that may issue are the
+        `chain`; whatever else there is, `left_out` says.
 
         Args:
             path: A PEM, DER, PFX (PKCS#12) or PKCS#7 (.p7b, .spc) file of at most 64 MiB.
             password: For a PFX, or for an encrypted private key inside the file.
             key: A file with the private key (PEM, DER or PVK), when it is not in the same file.
             key_password: For that file; `password` when not given.
+            alias: Which one, where the file has several private keys with a certificate each: the friendly name
+                (Java calls it alias) of the certificate or its key, or the certificate's thumbprint.
 
         Returns:
-            The certificate that belongs to the private key, or without one the first that issued none of the
-            others; those are its `chain`.
+            The certificate that belongs to the private key, or without one the one that issued none of the others.
 
         Raises:
-            NotFoundError: there is no such file.
+            NotFoundError: there is no such file, or nothing in it has this alias.
             AccessDeniedError: it may not be read.
             InvalidInputError: it is a folder, larger than that, or no path that can be.
             NativeError: it cannot be read for another reason, such as a failing disk.
             WrongPasswordError: a password is missing or wrong.
-            MalformedDataError: the bytes are none of these formats, or the key belongs to no certificate.
+            MalformedDataError: the bytes are none of these formats, the key belongs to no certificate, or there are
+                several keys with a certificate each and no `alias`; the message lists them.
             UnsupportedError: a private key that is neither RSA nor EC.
         """
         data = read(path_of(path))
         key_data = None if key is None else read(path_of(key))
         try:
-            return cls.from_bytes(data, password=password, key=key_data, key_password=key_password)
+            return cls.from_bytes(data, password=password, key=key_data, key_password=key_password, alias=alias)
         except MalformedDataError as error:
             files = f"{path} with {key}" if key is not None else str(path)
-            raise type(error)(f"{files}: {error}") from None
+            kind = WrongPasswordError if isinstance(error, WrongPasswordError) else MalformedDataError
+            raise kind(f"{files}: {error}") from None
+        except NotFoundError as error:
+            raise NotFoundError(f"{path}: {error}") from None
 
     @classmethod
     def from_bytes(
@@ -153,45 +170,41 @@ class Certificate:
         password: str | None = None,
         key: bytes | None = None,
         key_password: str | None = None,
+        alias: str | None = None,
     ) -> Certificate:
         """As `load`, from bytes."""
-        from mlsssl._formats import pkcs7
-        from mlsssl._formats.pkcs12 import read
-
         data = check_data(data, "bytes are needed (Certificate.load takes a path)")
         budget = WorkBudget()
-        found: list[x509.Certificate] = []
-        private_key: PrivateKey | None = None
-        friendly_name: str | None = None
-        match sniff.format_of(data):
-            case "pem":
-                found, private_key = sniff.load_pem(data, password, budget)
-            case "pkcs7":
-                found = pkcs7.load_pkcs7(data)
-            case "pfx":
-                loaded = read.load_pfx(data, password, budget)
-                private_key, friendly_name = _usable_key(loaded.private_key), loaded.friendly_name
-                found = [*([loaded.certificate] if loaded.certificate else []), *loaded.additional]
-            case _:
-                try:
-                    found = [pem.load_der(data)]
-                except MalformedDataError as error:
-                    raise MalformedDataError(f"not PEM, PFX or PKCS#7; as DER, {error}") from None
-        if key is not None:
-            private_key = _load_key(key, password if key_password is None else key_password, budget)
-        if not found:
+        if key is None:
+            found = _chosen(data, password, budget, alias)
+        else:
+            certificates = _certificates(data, password, budget)
+            own = choice.HeldKey(_load_key(key, password if key_password is None else key_password, budget))
+            found = choice.choose(certificates, [own], alias=alias)
+        if found.certificate is None and not found.others:
             raise MalformedDataError("there is a private key in this file, but no certificate")
-        leaf = pem.find_leaf(found, private_key)
-        return assemble(leaf, private_key, pem.order_chain(leaf, found), friendly_name)
+        if found.certificate is None or (key is not None and found.private_key is None):
+            raise MalformedDataError(
+                "the private key belongs to none of the certificates in this file"
+                if alias is None
+                else f"the private key is not that of the certificate with the alias {shown(alias)}"
+            )
+        return assemble(
+            found.certificate,
+            _usable_key(found.private_key),
+            pem.order_chain(found.certificate, found.others),
+            found.friendly_name,
+            left_out=found.left_out,
+        )
 
     @classmethod
-    def from_pem(cls, data: bytes | str, *, password: str | None = None) -> Certificate:
-        """From PEM text: certificates in any order, and the private key if it is there. Errors as `load`."""
+    def from_pem(cls, data: bytes | str, *, password: str | None = None, alias: str | None = None) -> Certificate:
+        """From PEM text: certificates in any order, and the private key if it is there. Arguments, errors as `load`."""
         text = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
         text = check_data(text, "text or bytes are needed (Certificate.load takes a path)")
         if b"-----BEGIN" not in text:
             raise MalformedDataError("this is not PEM: there is no line that says -----BEGIN")
-        return cls.from_bytes(text, password=password)
+        return cls.from_bytes(text, password=password, alias=alias)
 
     @classmethod
     def from_der(cls, data: bytes) -> Certificate:
@@ -199,12 +212,12 @@ class Certificate:
         return cls(pem.load_der(data))
 
     @classmethod
-    def from_pfx(cls, data: bytes, password: str | None) -> Certificate:
-        """From a PFX (PKCS#12, RFC 7292). Errors as `load`."""
+    def from_pfx(cls, data: bytes, password: str | None, *, alias: str | None = None) -> Certificate:
+        """From a PFX (PKCS#12, RFC 7292). Arguments and errors as `load`."""
         data = check_data(data, "bytes are needed (Certificate.load takes a path)")
         if sniff.format_of(data) != "pfx":
             raise MalformedDataError("this is not a PFX file")
-        return cls.from_bytes(data, password=password)
+        return cls.from_bytes(data, password=password, alias=alias)
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -369,7 +382,8 @@ class Certificate:
             key = read(Path(key))
         if isinstance(key, bytes):
             key = _load_key(key, password)
-        return Certificate(self._certificate, private_key=key, chain=self._chain, friendly_name=self._friendly_name)
+        check_key(key, pem.public_key_bytes(self._certificate), "certificate", _OTHER_KEY)
+        return self._with(_key=key)
 
     def with_chain(self, chain: Iterable[Certificate | x509.Certificate]) -> Certificate:
         """The same certificate and key with these certificates as its chain, put into order.
@@ -377,16 +391,19 @@ class Certificate:
         Raises:
             InvalidInputError: something else than certificates.
         """
-        ordered = pem.order_chain(self._certificate, _all_x509(chain))
-        return assemble(self._certificate, self._key, ordered, self._friendly_name)
+        return self._with(_chain=pem.order_chain(self._certificate, _all_x509(chain)))
 
     def with_friendly_name(self, friendly_name: str | None) -> Certificate:
         """The same with another friendly name; `InvalidInputError` for one that lists cannot show."""
-        return assemble(self._certificate, self._key, self._chain, check_friendly_name(friendly_name))
+        return self._with(_friendly_name=check_friendly_name(friendly_name))
 
     def without_key(self) -> Certificate:
         """The same without the private key: what may be shown to others."""
-        return assemble(self._certificate, None, self._chain, self._friendly_name)
+        return self._with(_key=None)
+
+    def _with(self, **changes: object) -> Certificate:
+        present = {name: getattr(self, name) for name in Certificate.__slots__}
+        return set_attributes(Certificate.__new__(Certificate), **{**present, **changes})
 
     # -- what it says -------------------------------------------------------------------------------------------
 
@@ -413,6 +430,14 @@ class Certificate:
     def friendly_name(self) -> str | None:
         """The name that Windows shows for it; not part of the certificate."""
         return self._friendly_name
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What the file that it was read from holds besides, and nothing here has: a line in words for each.
+
+        Another certificate for the same key that ends sooner, one of another server, a key without a certificate.
+        """
+        return self._left_out
 
     @property
     def thumbprint(self) -> Thumbprint:
@@ -710,12 +735,19 @@ def assemble(
     chain: tuple[x509.Certificate, ...],
     friendly_name: str | None = None,
     *,
+    left_out: tuple[str, ...] = (),
     into: Certificate | None = None,
 ) -> Certificate:
     """A Certificate from parts known to fit: no checks, for they cost as much as a P-256 signature. Private."""
     made = Certificate.__new__(Certificate) if into is None else into
     return set_attributes(
-        made, _certificate=certificate, _key=key, _chain=chain, _friendly_name=friendly_name, _der=None
+        made,
+        _certificate=certificate,
+        _key=key,
+        _chain=chain,
+        _friendly_name=friendly_name,
+        _left_out=left_out,
+        _der=None,
     )
 
 
@@ -732,6 +764,40 @@ def card_validity(certificate: Certificate) -> Validity:
     from mlsssl._notebook.cards import Validity
 
     return Validity(start=certificate.not_before, end=certificate.not_after, at=check_moment(None))
+
+
+def _chosen(data: bytes, password: str | None, budget: WorkBudget, alias: str | None) -> choice.Choice:
+    """What is taken of a file of any format, with its own keys."""
+    match sniff.format_of(data):
+        case "pem":
+            certificates, keys, unread = sniff.load_pem(data, password, budget)
+            held = map(choice.HeldCertificate, certificates)
+            return choice.choose(held, map(choice.HeldKey, keys), alias=alias, unread=unread)
+        case "pfx":
+            from mlsssl._formats.pkcs12 import read
+
+            return read.load_pfx(data, password, budget, alias=alias)
+    return choice.choose(_certificates(data, password, budget), alias=alias)
+
+
+def _certificates(data: bytes, password: str | None, budget: WorkBudget) -> list[choice.HeldCertificate]:
+    """The certificates in a file of any format."""
+    from mlsssl._formats import pkcs7
+    from mlsssl._formats.pkcs12 import read
+
+    match sniff.format_of(data):
+        case "pem":
+            found, _, _ = sniff.load_pem(data, password, budget)
+        case "pkcs7":
+            found = pkcs7.load_pkcs7(data)
+        case "pfx":
+            return read.load_certificates(data, password, budget)
+        case _:
+            try:
+                found = [pem.load_der(data)]
+            except MalformedDataError as error:
+                raise MalformedDataError(f"not PEM, PFX or PKCS#7; as DER, {error}") from None
+    return [choice.HeldCertificate(one) for one in found]
 
 
 def _load_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:

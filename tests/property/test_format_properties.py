@@ -127,7 +127,7 @@ def test_pfx_round_trip(password: str, other: str, name: str | None, target: str
     (own,) = load_pfx_entries(data, password)
     for loaded in (load_pfx(data, password), own):
         assert loaded.certificate == LEAF.certificate
-        assert loaded.additional == (ROOT.certificate,)
+        assert loaded.others == (ROOT.certificate,)
         assert loaded.friendly_name == name
     if other != password:
         with pytest.raises(MalformedDataError):

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 ROOT = make("Root", key=shared_key(1), authority=True)
 LEAF = make("www.example.com", key=shared_key(2), issuer=ROOT)
 OTHER = make("other.example.com", key=shared_key(3), issuer=ROOT)
+MIDDLE = make("Intermediate", key=shared_key(4), issuer=ROOT, authority=True)
 
 PASSWORDS = ["secret", "pässwörd", "пароль", "密码", "smile😀", " ", "a" * 500]
 
@@ -56,7 +57,7 @@ def test_what_is_written_is_read(password: str | None, readable_by: str | None) 
     data = serialize_pfx(
         LEAF.key,
         LEAF.certificate,
-        [OTHER.certificate, ROOT.certificate],
+        [MIDDLE.certificate, ROOT.certificate],
         password,
         friendly_name="Wéb 😀",
         readable_by=readable_by,
@@ -66,7 +67,7 @@ def test_what_is_written_is_read(password: str | None, readable_by: str | None) 
     assert loaded.private_key is not None
     assert loaded.private_key.public_key() == LEAF.key.public_key()
     assert loaded.certificate == LEAF.certificate
-    assert loaded.additional == (OTHER.certificate, ROOT.certificate)
+    assert loaded.others == (MIDDLE.certificate, ROOT.certificate)
     assert loaded.friendly_name == "Wéb 😀"
     with pytest.raises(WrongPasswordError):
         load_pfx(data, "not it")
@@ -77,9 +78,9 @@ def test_openssls_reading_and_ours_agree() -> None:
     chain = [OTHER.certificate, ROOT.certificate]
     data = serialize_pfx(LEAF.key, LEAF.certificate, chain, "secret", friendly_name="web", iterations=10)
     quick, (own,) = load_pfx(data, "secret"), load_pfx_entries(data, "secret")
-    assert (quick.certificate, quick.additional, quick.friendly_name) == (
+    assert (quick.certificate, quick.others, quick.friendly_name) == (
         own.certificate,
-        own.additional,
+        own.others,
         own.friendly_name,
     )
 
@@ -90,7 +91,7 @@ def test_cryptographys_files_are_read(algorithm: pkcs12.PBES) -> None:
     data = _encrypted(algorithm, "pässwörd")
     for loaded in (load_pfx(data, "pässwörd"), *load_pfx_entries(data, "pässwörd")):
         assert loaded.certificate == LEAF.certificate
-        assert loaded.additional == (ROOT.certificate,)
+        assert loaded.others == (ROOT.certificate,)
         assert loaded.friendly_name == "web"
     for wrong in ("passwort", "", None):
         with pytest.raises(WrongPasswordError):
@@ -213,14 +214,17 @@ def test_a_certificate_whose_name_cannot_be_read() -> None:
 
 
 def test_several_keys() -> None:
-    """Two keys are one too many for `load_pfx`, which names them; `explain_pfx` sees both with their own."""
+    """Two keys with a certificate each need an alias, and the error names them; `explain_pfx` sees both."""
     data = _two_keys()
-    with pytest.raises(MalformedDataError, match=r"2 private keys .*'one'.*'two'"):
+    with pytest.raises(MalformedDataError, match=r"2 private keys, .*'one'.*'two'.*alias="):
         load_pfx(data, "secret")
     first, second = load_pfx_entries(data, "secret")
     assert (first.certificate, second.certificate) == (LEAF.certificate, OTHER.certificate)
     assert (first.friendly_name, second.friendly_name) == ("one", "two")
-    assert first.additional == second.additional == (ROOT.certificate,)
+    assert first.others == second.others == (ROOT.certificate,)
+    for alias, entry in (("one", first), ("TWO", second)):
+        loaded = load_pfx(data, "secret", alias=alias)
+        assert (loaded.certificate, loaded.friendly_name) == (entry.certificate, entry.friendly_name)
     assert any("2 private keys" in finding for finding in explain_pfx(data, "secret").findings)
 
 
@@ -231,11 +235,11 @@ def _two_keys() -> bytes:
 
 
 def test_trust_stores() -> None:
-    """Without a key, every certificate is additional, whatever its order."""
+    """Without a key, the one that issued none of the others is the certificate, whatever their order."""
     data = serialize_pfx(None, None, [ROOT.certificate, OTHER.certificate], "secret", iterations=10)
     loaded = load_pfx(data, "secret")
-    assert (loaded.private_key, loaded.certificate) == (None, None)
-    assert loaded.additional == (ROOT.certificate, OTHER.certificate)
+    assert (loaded.private_key, loaded.certificate) == (None, OTHER.certificate)
+    assert loaded.others == (ROOT.certificate,)
 
 
 def test_a_key_without_its_certificate() -> None:
@@ -244,7 +248,7 @@ def test_a_key_without_its_certificate() -> None:
     loaded = load_pfx(data, "secret")
     assert loaded.certificate is None
     assert loaded.private_key is not None
-    assert loaded.additional == (ROOT.certificate,)
+    assert loaded.others == (ROOT.certificate,)
     assert any("belongs to its private key" in finding for finding in explain_pfx(data, "secret").findings)
 
 
@@ -332,8 +336,14 @@ def test_no_key_in_an_encrypted_part_is_passed_over(hidden: str, *, small_first:
     small = serialize_pfx(LEAF.key, None, [], "secret", iterations=10)
     first, second = (small, part) if small_first else (part, small)
     began = time.process_time()
-    with pytest.raises(MalformedDataError, match=r"2 private keys|costs too much work"):
-        load_pfx(rebuild(first, extra=second, password="secret", kdf=kdf), "secret")
+    data = rebuild(first, extra=second, password="secret", kdf=kdf)
+    if hidden == "open":  # with its certificate, which the one in sight does not have
+        loaded = load_pfx(data, "secret")
+        assert loaded.certificate == OTHER.certificate
+        assert loaded.left_out == ("a private key (ec-p256) without a certificate",)
+    else:
+        with pytest.raises(MalformedDataError, match=r"2 private keys|costs too much work"):
+            load_pfx(data, "secret")
     assert time.process_time() - began < 2
 
 
@@ -348,9 +358,9 @@ def test_a_small_key_and_its_certificates_are_opened_by_openssl(
     slowly = load_pfx_entries(data, "secret")[0]
     monkeypatch.setattr("mlsssl._formats.pkcs12.encryption.pkcs12_kdf", None)
     loaded = load_pfx(data, "secret")
-    assert (loaded.certificate, loaded.additional, loaded.friendly_name) == (
+    assert (loaded.certificate, loaded.others, loaded.friendly_name) == (
         slowly.certificate,
-        slowly.additional,
+        slowly.others,
         slowly.friendly_name,
     )
     assert loaded.private_key is not None

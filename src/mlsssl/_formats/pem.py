@@ -19,9 +19,7 @@ from mlsssl._formats.parsed import EXTENSIONS, View
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
-
-    from mlsssl._formats.keys import PrivateKey
+    from collections.abc import Iterable, Iterator
 
 _BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 #]{1,64})-----")
 
@@ -96,24 +94,6 @@ def to_pem(certificates: Iterable[x509.Certificate]) -> bytes:
 def to_der(certificate: x509.Certificate) -> bytes:
     """The certificate's DER."""
     return certificate.public_bytes(Encoding.DER)
-
-
-def find_leaf(certificates: Sequence[x509.Certificate], key: PrivateKey | None) -> x509.Certificate:
-    """The certificate the others lead up from: the one of the key, else the first that issued none of the others.
-
-    Without a key the order would do for a server's PEM, but a PKCS#7 is a SET, sorted by its bytes.
-
-    Raises:
-        MalformedDataError: a key is given, and none of the certificates is its own.
-    """
-    if key is None:
-        issuers = {one.issuer for one in certificates if one.issuer != one.subject}
-        return next((one for one in certificates if one.subject not in issuers), certificates[0])
-    wanted = spki(key.public_key())
-    for certificate in certificates:
-        if public_key_bytes(certificate) == wanted:
-            return certificate
-    raise MalformedDataError("the private key belongs to none of the certificates in this file")
 
 
 def public_key_bytes(certificate: x509.Certificate) -> bytes | None:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Literal
 from cryptography import x509
 
 from mlsssl._formats import pem
+from mlsssl._formats.budget import WorkBudget
 from mlsssl._formats.foreign import read
-from mlsssl.errors import MalformedDataError
+from mlsssl.errors import MalformedDataError, UnsupportedError, WrongPasswordError
 
 if TYPE_CHECKING:
-    from mlsssl._formats.budget import WorkBudget
     from mlsssl._formats.keys import PrivateKey
+    from mlsssl.errors import MlssslError
 
 
 def format_of(data: bytes) -> Literal["pem", "pfx", "pkcs7", "certificate"]:
@@ -35,24 +36,32 @@ def format_of(data: bytes) -> Literal["pem", "pfx", "pkcs7", "certificate"]:
 
 def load_pem(
     data: bytes, password: str | None, budget: WorkBudget | None = None
-) -> tuple[list[x509.Certificate], PrivateKey | None]:
-    """The certificates in file order, and the first private key if there is one, paid for from the budget.
+) -> tuple[list[x509.Certificate], list[PrivateKey], list[MlssslError]]:
+    """The certificates and the private keys in file order, paid for from the budget.
+
+    Returns:
+        Third, why other private keys could not be read that are whole: a wrong password, or a kind that is not used.
+        For `choice.choose`.
 
     Raises:
-        WrongPasswordError: the key is encrypted, and the password is missing or wrong.
         MalformedDataError: a block is damaged, or there is no certificate and no key.
     """
+    budget = budget or WorkBudget()
     certificates: list[x509.Certificate] = []
-    key: PrivateKey | None = None
+    keys: list[PrivateKey] = []
+    unread: list[MlssslError] = []
     for count, (label, block) in enumerate(pem.blocks(data)):
         if label in (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"):
             what = f"PEM block {count + 1} is no certificate"
             certificates.append(read(what, x509.load_pem_x509_certificate, block))
             pem.probe(certificates[-1], what)
-        elif label.endswith(b"PRIVATE KEY") and key is None:
+        elif label.endswith(b"PRIVATE KEY"):
             from mlsssl._formats.key_files import load_private_key  # as much to import as all the rest here
 
-            key = load_private_key(block, password, budget)
-    if not certificates and key is None:
+            try:
+                keys.append(load_private_key(block, password, budget))
+            except (WrongPasswordError, UnsupportedError) as error:
+                unread.append(error)
+    if not certificates and not keys and not unread:
         raise MalformedDataError("no certificate and no private key between BEGIN and END lines in this PEM text")
-    return certificates, key
+    return certificates, keys, unread

@@ -115,5 +115,5 @@ def read_pfx(data: bytes, password: str | None) -> PfxContent:
         certificate=loaded.certificate.public_bytes(Encoding.DER),
         private_key=loaded.private_key,
         friendly_name=(loaded.friendly_name or "").replace("\0", "") or None,  # which no friendly name can hold
-        others=tuple(other.public_bytes(Encoding.DER) for other in loaded.additional),
+        others=tuple(other.public_bytes(Encoding.DER) for other in loaded.others),
     )

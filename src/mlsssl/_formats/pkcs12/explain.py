@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Literal
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._formats.budget import WorkBudget
+from mlsssl._formats.choice import choose
 from mlsssl._formats.foreign import name_text
 from mlsssl._formats.pkcs12.encryption import Encryption, check_password
-from mlsssl._formats.pkcs12.read import bags_of, load_entries, open_safes
+from mlsssl._formats.pkcs12.read import bags_of, holdings, open_safes
 from mlsssl._formats.pkcs12.structure import read_structure
 from mlsssl._formats.pkcs12.targets import TARGETS, Feature
 from mlsssl._messages.arguments import check_data
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from mlsssl._formats.pkcs12.read import LoadedPfx
+    from mlsssl._formats.choice import Choice
     from mlsssl._formats.pkcs12.structure import Bag, Safe, Structure
     from mlsssl._formats.pkcs12.targets import Target
 
@@ -155,15 +156,18 @@ def _describe(bag: PfxBag) -> str:
     return ", ".join(words)
 
 
-def explain_pfx(data: bytes, password: str | None = None) -> PfxExplanation:
+def explain_pfx(data: bytes, password: str | None = None, *, alias: str | None = None) -> PfxExplanation:
     """Take a PFX apart and say what is in it, how it is protected and who can read it. Nothing is imported.
 
     Args:
         data: The whole file.
         password: Opens what is encrypted. With None, what lies open is explained, and whether the password is
             simply empty. A wrong password is no error here but a finding.
+        alias: Of several private keys, whose `key` and `certificates` to tell, as in `Certificate.load`; the first's
+            when not given.
 
     Raises:
+        NotFoundError: the file could be opened, and nothing in it has this alias.
         InvalidInputError: no bytes; or the password contains NUL or half a surrogate pair.
         MalformedDataError: not a PFX, or damaged. Iteration counts that cost too much are a finding, too.
     """
@@ -171,13 +175,10 @@ def explain_pfx(data: bytes, password: str | None = None) -> PfxExplanation:
     check_password(password)
     structure = read_structure(data)
     budget = WorkBudget()
-    verdict, safes, entries, trouble = _try(structure, password, budget)
+    verdict, safes, main, troubles = _try(structure, password, budget, alias)
     parts = tuple(_part(safe) for safe in safes)
-    findings = [*_weaknesses(structure, safes), *_holdings(entries)]
-    if trouble:
-        findings.insert(0, trouble)
-    main = entries[0] if entries else None
-    certificates = [] if main is None else [main.certificate, *main.additional]
+    findings = [*troubles, *_weaknesses(structure, safes), *_holdings(main)]
+    certificates = [] if main is None else [main.certificate, *main.others]
     features = _features(structure, safes)
     return PfxExplanation(
         size=len(data),
@@ -196,22 +197,30 @@ _Verdict = Literal["right", "wrong", "not needed", "not given", "unknown"]
 
 
 def _try(
-    structure: Structure, password: str | None, budget: WorkBudget
-) -> tuple[_Verdict, Sequence[Safe], tuple[LoadedPfx, ...], str | None]:
-    """What the password does, the safes as far as it opens them, what was in them, and what is wrong."""
+    structure: Structure, password: str | None, budget: WorkBudget, alias: str | None
+) -> tuple[_Verdict, Sequence[Safe], Choice | None, list[str]]:
+    """What the password does, the safes as far as it opens them, what is taken of them, and what is wrong."""
     protected = any(safe.encryption for safe in structure.safes) or any(bag.encryption for bag in structure.bags)
     try:
         safes = open_safes(structure, password, budget)
-        entries = load_entries(bags_of(safes), password, budget)
+        certificates, keys, unread = holdings(structure, safes, password, budget)
+        if unread and not keys:
+            raise unread[0]
     except WrongPasswordError as error:
         if password is None:
-            return "not given", structure.safes, (), None
-        return "wrong", structure.safes, (), str(error)
+            return "not given", structure.safes, None, []
+        return "wrong", structure.safes, None, [str(error)]
     except MalformedDataError as error:
-        return "unknown", structure.safes, (), str(error)
+        return "unknown", structure.safes, None, [str(error)]
+    troubles = []
+    try:
+        main = choose(certificates, keys, alias=alias, unread=unread)
+    except MalformedDataError as error:  # several keys, and no alias to choose by
+        main = choose(certificates, keys[:1], unread=unread)
+        troubles.append(f"{error}; Windows imports all of them")
     if not protected:
-        return "not needed", safes, entries, None
-    return "right", safes, entries, "its password is empty" if not password else None
+        return "not needed", safes, main, troubles
+    return "right", safes, main, [*troubles, *(["its password is empty"] if not password else [])]
 
 
 def _part(safe: Safe) -> PfxPart:
@@ -262,19 +271,16 @@ def _weaknesses(structure: Structure, safes: Sequence[Safe]) -> list[str]:
     return found
 
 
-def _holdings(entries: tuple[LoadedPfx, ...]) -> list[str]:
-    if not entries:
+def _holdings(main: Choice | None) -> list[str]:
+    if main is None:
         return []
-    found = []
-    if len(entries) > 1:
-        found.append(f"it holds {len(entries)} private keys; Windows imports all of them, a server wants one")
-    main = entries[0]
+    found = [f"it also holds {one}" for one in main.left_out]
     if main.private_key is None:
         found.append("it holds no private key; a server's certificate needs one")
     elif main.certificate is None:
         found.append("no certificate in it belongs to its private key")
     elif main.certificate.subject != main.certificate.issuer:
-        found.extend(_chain_findings(main.certificate, main.additional))
+        found.extend(_chain_findings(main.certificate, main.others))
     return found
 
 
