@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def load_pfx_entries(data: bytes, password: str | None) -> tuple[Choice, ...]:
-    """Each private key of a PFX with what belongs to it, by our own reader throughout; one without a key if there is none."""
+    """Each private key of a PFX with what belongs to it, by our own reader throughout; one for a file without."""
     check_password(password)
     budget = WorkBudget()
     structure = read_structure(data)

@@ -156,6 +156,7 @@ class CertificateAuthority:
         password: str | None = None,
         key: str | Path | None = None,
         key_password: str | None = None,
+        alias: str | None = None,
         crl_url: str | None = None,
     ) -> CertificateAuthority:
         """Read an authority from a file with certificate and key, or from two files.
@@ -166,6 +167,7 @@ class CertificateAuthority:
             key: The private key's file (PEM, DER or PVK), when it is a file of its own:
                 `load("SelfIssuedCA.cer", key="SelfIssuedCA.pvk", password=...)` carries a MakeCert root over.
             key_password: For that file; `password` when not given.
+            alias: Which one, where the file has several private keys with a certificate each, as in `Certificate.load`.
             crl_url: As in `create`.
 
         Raises:
@@ -173,7 +175,7 @@ class CertificateAuthority:
             NotFoundError, AccessDeniedError, WrongPasswordError, MalformedDataError, UnsupportedError: as
                 `Certificate.load`.
         """
-        certificate = Certificate.load(path, password=password, key=key, key_password=key_password)
+        certificate = Certificate.load(path, password=password, key=key, key_password=key_password, alias=alias)
         return cls(certificate, crl_url=crl_url)
 
     def create_intermediate(

@@ -178,7 +178,7 @@ class Certificate:
         if key is None:
             found = _chosen(data, password, budget, alias)
         else:
-            certificates = _certificates(data, password, budget)
+            certificates = _held_certificates(data, password, budget)
             own = choice.HeldKey(_load_key(key, password if key_password is None else key_password, budget))
             found = choice.choose(certificates, [own], alias=alias)
         if found.certificate is None and not found.others:
@@ -777,10 +777,10 @@ def _chosen(data: bytes, password: str | None, budget: WorkBudget, alias: str | 
             from mlsssl._formats.pkcs12 import read
 
             return read.load_pfx(data, password, budget, alias=alias)
-    return choice.choose(_certificates(data, password, budget), alias=alias)
+    return choice.choose(_held_certificates(data, password, budget), alias=alias)
 
 
-def _certificates(data: bytes, password: str | None, budget: WorkBudget) -> list[choice.HeldCertificate]:
+def _held_certificates(data: bytes, password: str | None, budget: WorkBudget) -> list[choice.HeldCertificate]:
     """The certificates in a file of any format."""
     from mlsssl._formats import pkcs7
     from mlsssl._formats.pkcs12 import read
@@ -822,6 +822,11 @@ def _common_name(name: x509.Name) -> str | None:
     for attribute in name.get_attributes_for_oid(NameOID.COMMON_NAME):
         return attribute.value if isinstance(attribute.value, str) else attribute.value.decode("latin-1")
     return None
+
+
+def certificates_in(data: bytes) -> list[Certificate]:
+    """Every certificate in a file of any format that no password locks, in the order of the file. Private."""
+    return [Certificate(one.certificate) for one in _held_certificates(data, None, WorkBudget())]
 
 
 def check_certificate(certificate: Certificate) -> Certificate:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from mlsssl._commands.parser import Commands, Parser
     from mlsssl._commands.terminal import Terminal
 
-_AUTHORITY = ("--ca", "--ca-key", "--ca-password")
+_AUTHORITY = ("--ca", "--ca-key", "--ca-password", "--ca-alias")
 
 
 def add_commands(commands: Commands) -> None:
@@ -40,6 +40,7 @@ def add_commands(commands: Commands) -> None:
         parser.add_argument(name, action="append", metavar="DOMAIN|NETWORK", help="name constraint")
     parser.add_argument("--issuer", metavar="FILE", help="the authority above it")
     parser.add_argument("--issuer-password", metavar="SOURCE", help=PASSWORD_HELP)
+    parser.add_argument("--issuer-alias", metavar="NAME", help="which one, where the issuer's file has several")
     parser.add_argument("--crl-url", metavar="URL", help="where the issuer's revocation list is published")
 
     summary = "make an authority's revocation list"
@@ -73,9 +74,12 @@ def _add_new_key(parser: Parser) -> None:
     parser.share("--force")
 
 
-def load_authority(path: str, source: str | None, key: str | None = None) -> mlsssl.CertificateAuthority:
-    """An authority from its file, asking for its password only when it needs one."""
-    return mlsssl.CertificateAuthority(load(path, source, key=key, purpose=f"the password of the authority {path}"))
+def load_authority(
+    path: str, source: str | None, key: str | None = None, alias: str | None = None, *, option: str = "ca_alias"
+) -> mlsssl.CertificateAuthority:
+    """An authority from its file, asking for its password only when it needs one; `option` as for `load`."""
+    purpose = f"the password of the authority {path}"
+    return mlsssl.CertificateAuthority(load(path, source, key=key, alias=alias, purpose=purpose, option=option))
 
 
 def create(arguments: Namespace, terminal: Terminal) -> int:
@@ -84,12 +88,13 @@ def create(arguments: Namespace, terminal: Terminal) -> int:
     if arguments.certificate_out is not None:
         certificate_file = free_place(arguments.certificate_out, force=arguments.force)
     free_place_for_both(arguments.out, force=arguments.force, certificate_elsewhere=certificate_file is not None)
-    options = given(
-        arguments, "name", "out", "password", "force", "certificate_out", "issuer", "issuer_password", "crl_url"
-    )
+    own = ("name", "out", "password", "force", "certificate_out", "crl_url")
+    options = given(arguments, *own, "issuer", "issuer_password", "issuer_alias")
     if arguments.issuer:
-        issuer = load_authority(arguments.issuer, arguments.issuer_password).with_crl_url(arguments.crl_url)
-        authority = issuer.create_intermediate(arguments.name, **options)
+        issuer = load_authority(
+            arguments.issuer, arguments.issuer_password, alias=arguments.issuer_alias, option="issuer_alias"
+        )
+        authority = issuer.with_crl_url(arguments.crl_url).create_intermediate(arguments.name, **options)
     elif arguments.crl_url is not None:
         raise InvalidInputError(
             "--crl-url is the address of the issuer's list, and a root has no issuer; give it to issue"
@@ -114,14 +119,15 @@ def revocation_list(arguments: Namespace, terminal: Terminal) -> int:
     from mlsssl._machine import revocation_lists
 
     target = free_place(arguments.out, force=arguments.force)
-    options = given(arguments, "ca", "ca_key", "ca_password", "out", "force", "previous", "revoke", "reason")
+    own = ("ca", "ca_key", "ca_password", "ca_alias", "out", "force", "previous", "revoke", "reason")
+    options = given(arguments, *own)
     if arguments.previous is not None:
         options["previous"], *more = revocation_lists.given(arguments.previous)
         if more:
             raise InvalidInputError(f"{arguments.previous} holds {1 + len(more)} lists; give the authority's one")
     now = dt.datetime.now(dt.timezone.utc)
     revoked = [(_serial_of(one), now, arguments.reason) for one in arguments.revoke]
-    authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key)
+    authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias)
     crl = authority.crl(revoked, at=now, **options)
     pem = target.suffix.lower() == ".pem"
     files.write(target, crl.public_bytes(Encoding.PEM if pem else Encoding.DER), private=False)
@@ -158,8 +164,10 @@ def describe_crl(crl: x509.CertificateRevocationList) -> dict[str, object]:
 def issue(arguments: Namespace, terminal: Terminal) -> int:
     """`issue NAME… --ca FILE --out FILE`."""
     free_place_for_both(arguments.out, force=arguments.force)
-    authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key).with_crl_url(arguments.crl_url)
-    options = given(arguments, "names", "ca", "ca_key", "ca_password", "out", "password", "force", "crl_url")
+    authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias)
+    authority = authority.with_crl_url(arguments.crl_url)
+    own = ("names", "ca", "ca_key", "ca_password", "ca_alias", "out", "password", "force", "crl_url")
+    options = given(arguments, *own)
     certificate = authority.issue(*arguments.names, **options)
     saved = save(certificate, arguments.out, arguments.password, force=arguments.force)
     terminal.result(

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import mlsssl
 from mlsssl._commands.parser import PASSWORD_HELP, command, given
 from mlsssl._commands.remedies import in_commands
-from mlsssl._commands.terminal import read_password
+from mlsssl._commands.terminal import read_password, write
 from mlsssl._machine import files
-from mlsssl._messages.foreign_text import shown
+from mlsssl._messages.foreign_text import message, shown
 from mlsssl._messages.output import as_dict
-from mlsssl.errors import ExistsError, InvalidInputError, MalformedDataError, WrongPasswordError
+from mlsssl.errors import ExistsError, InvalidInputError, MalformedDataError, NotFoundError, WrongPasswordError
 from mlsssl.values import Strictness
 
 if TYPE_CHECKING:
@@ -28,11 +29,14 @@ if TYPE_CHECKING:
 # A file of such a name wins; a Windows path (C:\\x.pfx) has more than digits behind its colon.
 _ENDPOINT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\\/:]+):[0-9]{1,5}")
 
+_MOST_LEFT_OUT = 20
+
 
 def add_commands(commands: Commands) -> None:
     """Add the parsers of this module's commands."""
     summary = "check a certificate file, or what a server sends"
-    parser = command(commands, "check", check, summary, "--key", "--password", "--profile", library="Certificate.check")
+    parser = command(commands, "check", check, summary, "--key", "--password", "--alias", library="Certificate.check")
+    parser.share("--profile")
     parser.add_argument("target", metavar="FILE|HOST:PORT")
     parser.add_argument("--host", help="the name that clients connect to")
     parser.add_argument(
@@ -45,15 +49,16 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--at", metavar="MOMENT", help="check for this moment (2027-01-31T12:00:00Z) instead of now")
     parser.add_argument("--no-key", action="store_true", help="no private key is expected")
 
-    command(commands, "show", show, "show what a certificate file says", "file", "--key", "--password")
+    command(commands, "show", show, "show what a certificate file says", "file", "--key", "--password", "--alias")
 
     parser = command(commands, "explain", explain, "say what is in a PFX and who can read it")
     parser.share("file", metavar="FILE.pfx")
     parser.share("--password", help=f"to look inside: {PASSWORD_HELP}")
+    parser.share("--alias", help="of several private keys, whose to tell: friendly name (Java: alias) or thumbprint")
     parser.add_argument("--readable-by", metavar="SYSTEM", help="exit code 1 if this system is not known to read it")
 
     summary = "turn a certificate with its key into a PFX"
-    parser = command(commands, "pfx", pfx, summary, "file", "--key", "--friendly-name", "--force")
+    parser = command(commands, "pfx", pfx, summary, "file", "--key", "--alias", "--friendly-name", "--force")
     parser.add_argument("--in-password", metavar="SOURCE", help=f"for FILE: {PASSWORD_HELP}")
     parser.add_argument("--out", required=True, metavar="FILE.pfx")
     parser.share("--password", help=f"for --out: {PASSWORD_HELP}")
@@ -72,14 +77,43 @@ def describe(certificate: mlsssl.Certificate) -> dict[str, object]:
     }
 
 
-def load(path: str, source: str | None, *, key: str | None = None, purpose: str | None = None) -> mlsssl.Certificate:
-    """Load a file, asking for its password only when it needs one."""
+def load(
+    path: str,
+    source: str | None,
+    *,
+    key: str | None = None,
+    alias: str | None = None,
+    purpose: str | None = None,
+    option: str = "alias",
+) -> mlsssl.Certificate:
+    """Load a file, asking for its password only when it needs one, and say what of it is left out.
+
+    `option` is what `--alias` is called in the command, for its errors.
+    """
+    try:
+        certificate = _load(path, source, key, alias, purpose)
+    except MalformedDataError as error:
+        raise type(error)(str(error).replace(" alias=...", f" {option}=...")) from None
+    tell_left_out(path, certificate)
+    return certificate
+
+
+def _load(path: str, source: str | None, key: str | None, alias: str | None, purpose: str | None) -> mlsssl.Certificate:
     if source is None:
         try:
-            return mlsssl.Certificate.load(path, key=key)
+            return mlsssl.Certificate.load(path, key=key, alias=alias)
         except WrongPasswordError:
             pass
-    return mlsssl.Certificate.load(path, password=read_password(source, purpose or f"the password of {path}"), key=key)
+    password = read_password(source, purpose or f"the password of {path}")
+    return mlsssl.Certificate.load(path, password=password, key=key, alias=alias)
+
+
+def tell_left_out(path: str, certificate: mlsssl.Certificate) -> None:
+    """Name what the file holds besides, on standard error."""
+    left_out = certificate.left_out
+    more = [f"and {len(left_out) - _MOST_LEFT_OUT} more"] if len(left_out) > _MOST_LEFT_OUT else []
+    for one in (*left_out[:_MOST_LEFT_OUT], *more):
+        write(message(f"mlsssl: {path}: left out: {one}"), to=sys.stderr)
 
 
 def free_place(out: str, *, force: bool) -> Path:
@@ -124,19 +158,20 @@ def save(
 
 def show(arguments: Namespace, terminal: Terminal) -> int:
     """`show FILE`."""
-    data = describe(load(arguments.file, arguments.password, key=arguments.key))
+    certificate = load(arguments.file, arguments.password, key=arguments.key, alias=arguments.alias)
+    data = describe(certificate)
     width = max(map(len, data))
     lines = []
     for name, value in data.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else value
         lines.append(f"{name.replace('_', ' '):<{width}}  {'-' if text in ('', None) else text}")
-    terminal.result(data, lines)
+    terminal.result({**data, "left_out": list(certificate.left_out)}, lines)
     return 0
 
 
 def pfx(arguments: Namespace, terminal: Terminal) -> int:
     """`pfx FILE --out FILE.pfx`: any format in, PFX out."""
-    certificate = load(arguments.file, arguments.in_password, key=arguments.key)
+    certificate = load(arguments.file, arguments.in_password, key=arguments.key, alias=arguments.alias)
     target = files.path_of(arguments.out)
     if target.suffix.lower() not in (".pfx", ".p12"):
         raise InvalidInputError(f"--out is a .pfx or .p12 file, not {target}")
@@ -155,8 +190,8 @@ def explain(arguments: Namespace, terminal: Terminal) -> int:
     if arguments.password is not None:
         password = read_password(arguments.password, f"the password of {arguments.file}")
     try:
-        found = mlsssl.explain_pfx(files.read(files.path_of(arguments.file)), password)
-    except MalformedDataError as error:
+        found = mlsssl.explain_pfx(files.read(files.path_of(arguments.file)), password, alias=arguments.alias)
+    except (MalformedDataError, NotFoundError) as error:
         raise type(error)(f"{arguments.file}: {error}") from None
     reads = None if arguments.readable_by is None else found.readable_by(arguments.readable_by)
     terminal.result({"file": arguments.file, **found.to_dict()}, str(found))
@@ -170,7 +205,7 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
     from mlsssl._machine import revocation_lists
 
     options = {
-        **given(arguments, "target", "crl", "key", "no_key", "password"),
+        **given(arguments, "target", "crl", "key", "no_key", "password", "alias"),
         "at": _parse_moment(arguments.at),
         "trust": [root for path in arguments.trust or ["system"] for root in _load_anchors(path)],
         "crls": [crl for path in arguments.crl for crl in revocation_lists.given(path)],
@@ -179,7 +214,7 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
         seen = mlsssl.check_endpoint(arguments.target, **options)
         terminal.result(seen.to_dict(), in_commands(str(seen)))
         return 0 if seen.report.ok else 1
-    certificate = load(arguments.target, arguments.password, key=arguments.key)
+    certificate = load(arguments.target, arguments.password, key=arguments.key, alias=arguments.alias)
     report = certificate.check(key_expected=not arguments.no_key, **options)
     terminal.result(report.to_dict(), in_commands(str(report)))
     return 0 if report.ok else 1
@@ -189,13 +224,16 @@ def _load_anchors(path: str) -> Sequence[TrustAnchor]:
     """Every certificate in a file without secrets, as OpenSSL takes a CAfile; `system` is the operating system's."""
     if path == "system":
         return ["system"]
+    from mlsssl.certificate import certificates_in
+
     try:
-        first = mlsssl.Certificate.load(path)
+        return certificates_in(files.read(files.path_of(path)))
     except WrongPasswordError:
         raise InvalidInputError(
             f"{path} is locked with a password; trust the authority's certificate file (.cer), not the one with its key"
         ) from None
-    return [first, *first.chain]
+    except MalformedDataError as error:
+        raise MalformedDataError(f"{path}: {error}") from None
 
 
 def _parse_moment(text: str | None) -> dt.datetime | None:

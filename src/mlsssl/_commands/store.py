@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, get_args
 
 import mlsssl
 from mlsssl._commands.authority import describe_crl
-from mlsssl._commands.certificate import load
+from mlsssl._commands.certificate import load, tell_left_out
 from mlsssl._commands.parser import command, given, group, machine_of
 from mlsssl._commands.terminal import read_password
 from mlsssl._machine import files
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def add_commands(commands: Commands) -> None:
     """Add the parsers of this module's commands."""
     stores = group(commands, "store", "certificate stores")
-    new = ("file", "--password", "--friendly-name", "--exportable", "--trust-root")
+    new = ("file", "--password", "--alias", "--friendly-name", "--exportable", "--trust-root")
     command(stores, "list", list_entries, "list a store")
     command(stores, "add", add, "add a certificate with its key and chain", *new, "--key")
     command(stores, "import", import_pfx, "import a PFX as the wizard does", *new)
@@ -96,7 +96,7 @@ def list_entries(arguments: Namespace, terminal: Terminal) -> int:
 
 def add(arguments: Namespace, terminal: Terminal) -> int:
     """`store add FILE`."""
-    certificate = load(arguments.file, arguments.password, key=arguments.key)
+    certificate = load(arguments.file, arguments.password, key=arguments.key, alias=arguments.alias)
     with _opened(arguments, create=True) as (_, store):
         entry = store.add(certificate, **_entry_options(arguments))
     return _tell_added(entry, terminal)
@@ -105,21 +105,23 @@ def add(arguments: Namespace, terminal: Terminal) -> int:
 def import_pfx(arguments: Namespace, terminal: Terminal) -> int:
     """`store import FILE.pfx`: the file as it is, the way the import wizard takes it."""
     with _opened(arguments, create=True) as (_, store):
-        options = _entry_options(arguments)
+        options = {**_entry_options(arguments), "alias": arguments.alias}
+        password = None
         try:
-            password = None if arguments.password is None else read_password(arguments.password, "the password")
+            if arguments.password is not None:
+                password = read_password(arguments.password, "the password")
             entry = store.import_pfx(arguments.file, password, **options)
         except WrongPasswordError:
             if arguments.password is not None:
                 raise
-            entry = store.import_pfx(
-                arguments.file, read_password(None, f"the password of {arguments.file}"), **options
-            )
+            password = read_password(None, f"the password of {arguments.file}")
+            entry = store.import_pfx(arguments.file, password, **options)
+    tell_left_out(arguments.file, mlsssl.Certificate.load(arguments.file, password=password, alias=arguments.alias))
     return _tell_added(entry, terminal)
 
 
 def _entry_options(arguments: Namespace) -> dict[str, Any]:
-    return given(arguments, "file", "key", "password", "store", "location")
+    return given(arguments, "file", "key", "password", "alias", "store", "location")
 
 
 def _tell_added(entry: mlsssl.StoreEntry, terminal: Terminal) -> int:
