@@ -538,13 +538,20 @@ class CertificateAuthority:
         """How many authorities may stand below it, its own chain taken into account; None for any number."""
         return self._path_length
 
-    def save(self, path: str | Path, *, password: str | None = None, readable_by: str | None = None) -> Path:
+    def save(
+        self,
+        path: str | Path,
+        *,
+        password: str | None = None,
+        no_password: bool = False,
+        readable_by: str | None = None,
+    ) -> Path:
         """Write it, private key and all, readable by its owner only; formats and errors as `Certificate.save`."""
-        return self._certificate.save(path, password=password, readable_by=readable_by)
+        return self._certificate.save(path, password=password, no_password=no_password, readable_by=readable_by)
 
-    def to_pfx(self, password: str, *, readable_by: str | None = None) -> bytes:
+    def to_pfx(self, password: str | None, *, no_password: bool = False, readable_by: str | None = None) -> bytes:
         """Certificate, private key and chain as a PFX; as `Certificate.to_pfx`."""
-        return self._certificate.to_pfx(password, readable_by=readable_by)
+        return self._certificate.to_pfx(password, no_password=no_password, readable_by=readable_by)
 
     def ssl_context(self) -> ssl.SSLContext:
         """A TLS client context that trusts this authority alone, and checks names and dates as Python does."""

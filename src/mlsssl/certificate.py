@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Certificate"]
 
+_BOTH_PASSWORDS = "no_password is to write without a password, and one is given"
 _OTHER_KEY = "; look for the key that was made with the certificate request"
 _signature_hash_of = attrgetter("signature_hash_algorithm")
 
@@ -226,6 +227,7 @@ class Certificate:
         path: str | Path,
         *,
         password: str | None = None,
+        no_password: bool = False,
         readable_by: str | None = None,
     ) -> Path:
         """Write a file whole or not at all; whatever holds a private key is readable by its owner only.
@@ -236,8 +238,9 @@ class Certificate:
                 certificate alone, DER. `.key`: the private key alone, PKCS#8 PEM. `.pvk`: the private key
                 alone, Microsoft's old format. `.p7b`, `.spc`: certificate and chain, PKCS#7 DER. A file that is
                 there is replaced.
-            password: Encrypts the private key. A `.pfx` with a key needs one; `.pem`, `.key` and `.pvk` may do
-                without.
+            password: Encrypts the private key. A `.pfx` with a key needs one, or `no_password`; `.pem`, `.key` and
+                `.pvk` may do without.
+            no_password: Write a private key so that everybody who gets the file can read it; as in `to_pfx`.
             readable_by: With `.pfx` and `.p12`: the oldest system that must read it, as in `to_pfx`.
 
         Returns:
@@ -253,11 +256,13 @@ class Certificate:
         target = path_of(path)
         suffix = target.suffix.lower()
         private = suffix in (".pfx", ".p12", ".pvk", ".key") or (suffix == ".pem" and self._key is not None)
-        if password is not None and suffix in (".crt", ".cer", ".der", ".p7b", ".spc"):
+        if (password is not None or no_password) and suffix in (".crt", ".cer", ".der", ".p7b", ".spc"):
             raise InvalidInputError(f"a {suffix} file holds no secret, so a password would do nothing")
+        if password is not None and no_password:
+            raise InvalidInputError(_BOTH_PASSWORDS)
         match suffix:
             case ".pfx" | ".p12":
-                data = self.to_pfx(password, readable_by=readable_by)
+                data = self.to_pfx(password, no_password=no_password, readable_by=readable_by)
             case ".pvk":
                 data = self.private_key_pvk(password)
             case ".key":
@@ -298,6 +303,7 @@ class Certificate:
         self,
         password: str | None,
         *,
+        no_password: bool = False,
         friendly_name: str | None = None,
         readable_by: str | None = None,
         provider: str | None = None,
@@ -306,7 +312,11 @@ class Certificate:
         """Certificate, private key and chain as a PFX (PKCS#12, RFC 7292).
 
         Args:
-            password: Any Unicode text. None only when there is no private key.
+            password: Any Unicode text; for Java printable ASCII. None only when there is no private key, or with
+                `no_password`.
+            no_password: Write private key and all so that everybody who gets the file can read it: encrypted with the
+                empty password, which is what other programs write for none (`openssl pkcs12 -passout pass:`, Azure Key
+                Vault) and read when they are given none. For tools that take no other; keep such a file off every disk.
             friendly_name: What Windows will show; the certificate's own `friendly_name` when not given.
             readable_by: The oldest system that must read it, such as `"windows-server-2016"` or `"openssl-3"`;
                 an unknown name's error lists all. Not given: every supported Windows.
@@ -315,13 +325,21 @@ class Certificate:
             machine_keyset: Ask Windows to put the key among the machine's (1.3.6.1.4.1.311.17.2).
 
         Raises:
-            InvalidInputError: no password for a private key, a friendly name that lists cannot show, or an unknown
-                target.
+            InvalidInputError: no password for a private key, one that this system does not take, one together with
+                `no_password`, a friendly name that lists cannot show, or an unknown target.
         """
         from mlsssl._formats.pkcs12 import write
 
-        if self._key is not None and not password:
-            raise InvalidInputError("a PFX with a private key needs a password")
+        if no_password:
+            if password is not None:
+                raise InvalidInputError(_BOTH_PASSWORDS)
+            password = ""
+        elif self._key is not None and not password:
+            raise InvalidInputError(
+                "a PFX with a private key needs a password; no_password=True writes one that everybody can open"
+            )
+        elif password == "":
+            raise InvalidInputError("an empty password protects nothing; None writes certificates without encryption")
         if provider is not None:
             expected = "provider is the name of a key storage provider, or None"
             try:

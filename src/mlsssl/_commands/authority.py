@@ -71,7 +71,7 @@ def _add_new_key(parser: Parser) -> None:
     parser.add_argument("--key", choices=get_args(KeyType), help="type of the private key to make")
     parser.add_argument("--out", required=True, metavar="FILE", help="where to; the suffix chooses the format")
     parser.share("--password", help=f"for --out: {PASSWORD_HELP}")
-    parser.share("--force")
+    parser.share("--no-password", "--force")
 
 
 def load_authority(
@@ -88,7 +88,7 @@ def create(arguments: Namespace, terminal: Terminal) -> int:
     if arguments.certificate_out is not None:
         certificate_file = free_place(arguments.certificate_out, force=arguments.force)
     free_place_for_both(arguments.out, force=arguments.force, certificate_elsewhere=certificate_file is not None)
-    own = ("name", "out", "password", "force", "certificate_out", "crl_url")
+    own = ("name", "out", "password", "no_password", "force", "certificate_out", "crl_url")
     options = given(arguments, *own, "issuer", "issuer_password", "issuer_alias")
     if arguments.issuer:
         issuer = load_authority(
@@ -101,7 +101,7 @@ def create(arguments: Namespace, terminal: Terminal) -> int:
         )
     else:
         authority = mlsssl.CertificateAuthority.create(arguments.name, **options)
-    saved = save(authority, arguments.out, arguments.password, force=arguments.force)
+    saved = save(authority, arguments.out, arguments.password, force=arguments.force, no_password=arguments.no_password)
     if certificate_file is not None:
         save(authority.certificate, str(certificate_file), None, force=arguments.force)
     clients = f"; clients trust {certificate_file}" if certificate_file else ""
@@ -166,10 +166,12 @@ def issue(arguments: Namespace, terminal: Terminal) -> int:
     free_place_for_both(arguments.out, force=arguments.force)
     authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias)
     authority = authority.with_crl_url(arguments.crl_url)
-    own = ("names", "ca", "ca_key", "ca_password", "ca_alias", "out", "password", "force", "crl_url")
-    options = given(arguments, *own)
+    own = ("names", "ca", "ca_key", "ca_password", "ca_alias", "out", "password", "no_password", "force")
+    options = given(arguments, *own, "crl_url")
     certificate = authority.issue(*arguments.names, **options)
-    saved = save(certificate, arguments.out, arguments.password, force=arguments.force)
+    saved = save(
+        certificate, arguments.out, arguments.password, force=arguments.force, no_password=arguments.no_password
+    )
     terminal.result(
         {**describe(certificate), "file": str(saved)},
         [repr(certificate), f"Thumbprint {certificate.thumbprint}", f"Saved to {saved}."],

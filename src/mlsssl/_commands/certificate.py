@@ -62,6 +62,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--in-password", metavar="SOURCE", help=f"for FILE: {PASSWORD_HELP}")
     parser.add_argument("--out", required=True, metavar="FILE.pfx")
     parser.share("--password", help=f"for --out: {PASSWORD_HELP}")
+    parser.share("--no-password")
     parser.add_argument("--readable-by", metavar="SYSTEM", help="the oldest system that must read it")
 
 
@@ -145,15 +146,19 @@ def save(
     source: str | None,
     *,
     force: bool,
+    no_password: bool = False,
     readable_by: str | None = None,
 ) -> Path:
     """Save; only `force` replaces a file that is there, for it may hold the only copy of a key."""
     target = free_place(out, force=force)
     password = None
     has_key = isinstance(what, mlsssl.CertificateAuthority) or what.has_private_key
-    if source is not None or (has_key and target.suffix.lower() in (".pfx", ".p12")):
-        password = read_password(source, f"a password for {target}", confirm=True)
-    return what.save(target, password=password, readable_by=readable_by)
+    if source is not None and no_password:
+        raise InvalidInputError("--no-password is to write without a password, and --password gives one")
+    if source is not None or (has_key and target.suffix.lower() in (".pfx", ".p12") and not no_password):
+        instead = "; --no-password writes a file that everybody can read"
+        password = read_password(source, f"a password for {target}", new=True, instead=instead)
+    return what.save(target, password=password, no_password=no_password, readable_by=readable_by)
 
 
 def show(arguments: Namespace, terminal: Terminal) -> int:
@@ -179,7 +184,8 @@ def pfx(arguments: Namespace, terminal: Terminal) -> int:
         raise InvalidInputError(f"there is no private key with {arguments.file}; give its file with --key")
     if arguments.friendly_name is not None:
         certificate = certificate.with_friendly_name(arguments.friendly_name)
-    save(certificate, arguments.out, arguments.password, force=arguments.force, readable_by=arguments.readable_by)
+    options = {"no_password": arguments.no_password, "readable_by": arguments.readable_by}
+    save(certificate, arguments.out, arguments.password, force=arguments.force, **options)
     terminal.result({**describe(certificate), "file": str(target)}, [repr(certificate), f"Saved to {target}."])
     return 0
 

@@ -33,6 +33,7 @@ _SHARED: dict[str, dict[str, Any]] = {
     "--machine": {"metavar": "FILE", "help": "an embedded machine's file, instead of this computer"},
     "--key": {"metavar": "FILE", "help": "its private key, when that is a file of its own"},
     "--password": {"metavar": "SOURCE", "help": PASSWORD_HELP},
+    "--no-password": {"action": "store_true", "help": "write a private key so that everybody can read it"},
     "--alias": {
         "metavar": "NAME",
         "help": "which one of several keys with certificates in the file: friendly name (Java: alias) or thumbprint",

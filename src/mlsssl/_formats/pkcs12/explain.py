@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from mlsssl._formats.budget import WorkBudget
+from mlsssl._formats.budget import SHA3, WorkBudget
 from mlsssl._formats.choice import choose
 from mlsssl._formats.foreign import name_text
 from mlsssl._formats.pkcs12.encryption import Encryption, check_password
 from mlsssl._formats.pkcs12.read import bags_of, holdings, open_safes
 from mlsssl._formats.pkcs12.structure import read_structure
-from mlsssl._formats.pkcs12.targets import TARGETS, Feature
+from mlsssl._formats.pkcs12.targets import TARGETS, Feature, is_plain
 from mlsssl._messages.arguments import check_data
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl._messages.output import as_dict
@@ -180,6 +180,7 @@ def explain_pfx(data: bytes, password: str | None = None, *, alias: str | None =
     findings = [*troubles, *_weaknesses(structure, safes), *_holdings(main)]
     certificates = [] if main is None else [main.certificate, *main.others]
     features = _features(structure, safes)
+    foreign = verdict == "right" and password is not None and not is_plain(password)
     return PfxExplanation(
         size=len(data),
         mac=str(structure.mac) if structure.mac else None,
@@ -189,7 +190,7 @@ def explain_pfx(data: bytes, password: str | None = None, *, alias: str | None =
         key=_describe_key(main.private_key) if main and main.private_key else None,
         certificates=tuple(name_text(c.subject) or "(empty subject)" for c in certificates if c is not None),
         findings=tuple(findings),
-        readers=tuple(_reader(target, features) for target in TARGETS.values()),
+        readers=tuple(_reader(target, features, foreign=foreign) for target in TARGETS.values()),
     )
 
 
@@ -303,18 +304,27 @@ def _describe_key(key: object) -> str:
     return type(key).__name__.removesuffix("PrivateKey")
 
 
+_MAC_FEATURES: dict[str, Feature] = {
+    "SHA-1": "MAC SHA-1",
+    "SHA-512/224": "MAC SHA-512/t",
+    "SHA-512/256": "MAC SHA-512/t",
+    **dict.fromkeys(SHA3, "MAC SHA-3"),
+}
+
+
 def _features(structure: Structure, safes: Sequence[Safe]) -> list[Feature | str]:
     """What reading it takes, as `pfx_targets` calls it; anything else is something that no table knows."""
     found: list[Feature | str] = []
     mac = structure.mac
     if mac is None:
         found.append("no MAC")
-    elif mac.scheme == "PBMAC1":
-        found.append("PBMAC1")
     elif mac.refusal:
         found.append(f"MAC with {mac.refusal}")
+    elif mac.scheme == "PBMAC1":
+        # github.com openssl/openssl issue 30246: it has room for so many.
+        found.append("PBMAC1" if mac.key_length <= 64 else f"PBMAC1 with a key of {mac.key_length} bytes")
     else:
-        found.append("MAC SHA-1" if mac.hash_name == "SHA-1" else "MAC SHA-2")
+        found.append(_MAC_FEATURES.get(mac.hash_name, "MAC SHA-2"))
     for encryption in _encryptions(safes):
         if encryption.cipher is None:
             found.append(str(encryption.refusal))
@@ -326,8 +336,10 @@ def _features(structure: Structure, safes: Sequence[Safe]) -> list[Feature | str
     return list(dict.fromkeys(found))
 
 
-def _reader(target: Target, features: list[Feature | str]) -> PfxReader:
-    refused = [feature for feature in features if feature in target.refuses]
+def _reader(target: Target, features: list[Feature | str], *, foreign: bool) -> PfxReader:
+    refused: list[str] = [feature for feature in features if feature in target.refuses]
+    if foreign and target.plain_passwords:
+        refused.append("a password outside ASCII")
     unknown = [feature for feature in features if feature not in target.reads and feature not in target.refuses]
     reads = False if refused else None if unknown else True
     reason = ""
