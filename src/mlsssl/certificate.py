@@ -12,19 +12,14 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mlsssl._formats import choice, foreign, keys, pem, sniff
+from mlsssl._formats import contents, foreign, keys, pem, sniff
 from mlsssl._formats.budget import WorkBudget
 from mlsssl._formats.hosts import name_text
+from mlsssl._formats.text import decode_text
 from mlsssl._machine.files import path_of, read, write
 from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
 from mlsssl._messages.foreign_text import printable, shown
-from mlsssl.errors import (
-    InvalidInputError,
-    MalformedDataError,
-    NotFoundError,
-    UnsupportedError,
-    WrongPasswordError,
-)
+from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError, WrongPasswordError
 from mlsssl.values import Thumbprint, check_friendly_name, check_moment, key_holder, set_attributes
 
 if TYPE_CHECKING:
@@ -132,7 +127,8 @@ class Certificate:
         `chain`; whatever else there is, `left_out` says.
 
         Args:
-            path: A PEM, DER, PFX (PKCS#12) or PKCS#7 (.p7b, .spc) file of at most 64 MiB.
+            path: A PEM, DER, PFX (PKCS#12) or PKCS#7 (.p7b, .spc) file of at most 64 MiB, also in UTF-16, bare base64,
+                JSON and what else people wrap around one.
             password: For a PFX, or for an encrypted private key inside the file.
             key: A file with the private key (PEM, DER or PVK), when it is not in the same file.
             key_password: For that file; `password` when not given.
@@ -148,8 +144,9 @@ class Certificate:
             InvalidInputError: it is a folder, larger than that, or no path that can be.
             NativeError: it cannot be read for another reason, such as a failing disk.
             WrongPasswordError: a password is missing or wrong.
-            MalformedDataError: the bytes are none of these formats, the key belongs to no certificate, or there are
-                several keys with a certificate each and no `alias`; the message lists them.
+            MalformedDataError: the bytes are none of these formats (the message names some twenty others, with the
+                command that converts them), are cut off, the key belongs to no certificate, or there are several keys
+                with a certificate each and no `alias`; the message lists them.
             UnsupportedError: a private key that is neither RSA nor EC.
         """
         data = read(path_of(path))
@@ -164,6 +161,31 @@ class Certificate:
             raise NotFoundError(f"{path}: {error}") from None
 
     @classmethod
+    def load_all(cls, path: str | Path, *, password: str | None = None) -> tuple[Certificate, ...]:
+        """Read every certificate in a file, such as a bundle of roots, each by itself and once.
+
+        Args:
+            path: As in `load`.
+            password: As in `load`.
+
+        Returns:
+            The certificates in the file's order, without chains; one whose private key is in the file has it.
+
+        Raises:
+            As `load`; a private key that belongs to none of the certificates is passed over.
+        """
+        data = read(path_of(path))
+        try:
+            found = contents.read_contents(data, password, WorkBudget())
+        except MalformedDataError as error:
+            raise type(error)(f"{path}: {error}") from None
+        if not found.certificates:
+            raise MalformedDataError(f"{path}: there is a private key in this file, but no certificate")
+        owners = {keys.spki(one.key.public_key()): contents.usable(one.key) for one in found.private_keys}
+        certificates = dict.fromkeys(one.certificate for one in found.certificates)
+        return tuple(assemble(one, owners.get(pem.public_key_bytes(one) or b""), ()) for one in certificates)
+
+    @classmethod
     def from_bytes(
         cls,
         data: bytes,
@@ -176,35 +198,38 @@ class Certificate:
         """As `load`, from bytes."""
         data = check_data(data, "bytes are needed (Certificate.load takes a path)")
         budget = WorkBudget()
-        if key is None:
-            found = _chosen(data, password, budget, alias)
-        else:
-            certificates = _held_certificates(data, password, budget)
-            own = choice.HeldKey(_load_key(key, password if key_password is None else key_password, budget))
-            found = choice.choose(certificates, [own], alias=alias)
-        if found.certificate is None and not found.others:
+        found = contents.read_contents(data, password, budget)
+        if key is not None:
+            key = check_data(key, "a private key's file is bytes (Certificate.load takes paths)")
+            own = contents.read_private_keys(key, password if key_password is None else key_password, budget)
+            found.private_keys, found.unread = own.private_keys, own.unread
+        if not found.certificates:
             raise MalformedDataError("there is a private key in this file, but no certificate")
-        if found.certificate is None or (key is not None and found.private_key is None):
+        chosen = found.chosen(alias)
+        if chosen.certificate is None or (key is not None and chosen.private_key is None):
             raise MalformedDataError(
                 "the private key belongs to none of the certificates in this file"
                 if alias is None
-                else f"the private key is not that of the certificate with the alias {shown(alias)}"
+                else f"there is no certificate with its private key that has the alias {shown(alias)}"
             )
         return assemble(
-            found.certificate,
-            _usable_key(found.private_key),
-            pem.order_chain(found.certificate, found.others),
-            found.friendly_name,
-            left_out=found.left_out,
+            chosen.certificate,
+            None if chosen.private_key is None else contents.usable(chosen.private_key),
+            pem.order_chain(chosen.certificate, chosen.others),
+            chosen.friendly_name,
+            left_out=chosen.left_out,
         )
 
     @classmethod
     def from_pem(cls, data: bytes | str, *, password: str | None = None, alias: str | None = None) -> Certificate:
-        """From PEM text: certificates in any order, and the private key if it is there. Arguments, errors as `load`."""
+        """From text, pasted or read: certificates in any order, and private keys if there are any. Errors as `load`.
+
+        PEM, also as mails and programs have it; bare base64; JSON.
+        """
         text = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
         text = check_data(text, "text or bytes are needed (Certificate.load takes a path)")
-        if b"-----BEGIN" not in text:
-            raise MalformedDataError("this is not PEM: there is no line that says -----BEGIN")
+        if decode_text(text) is None:
+            raise MalformedDataError("this is not PEM: it is no text (Certificate.from_bytes reads every format)")
         return cls.from_bytes(text, password=password, alias=alias)
 
     @classmethod
@@ -216,8 +241,7 @@ class Certificate:
     def from_pfx(cls, data: bytes, password: str | None, *, alias: str | None = None) -> Certificate:
         """From a PFX (PKCS#12, RFC 7292). Arguments and errors as `load`."""
         data = check_data(data, "bytes are needed (Certificate.load takes a path)")
-        if sniff.format_of(data) != "pfx":
-            raise MalformedDataError("this is not a PFX file")
+        sniff.take(data, sniff.Kind.PFX)
         return cls.from_bytes(data, password=password, alias=alias)
 
     # -- writing ------------------------------------------------------------------------------------------------
@@ -399,7 +423,7 @@ class Certificate:
         if isinstance(key, (str, Path)):
             key = read(Path(key))
         if isinstance(key, bytes):
-            key = _load_key(key, password)
+            key = contents.read_private_key(key, password)
         check_key(key, pem.public_key_bytes(self._certificate), "certificate", _OTHER_KEY)
         return self._with(_key=key)
 
@@ -784,67 +808,10 @@ def card_validity(certificate: Certificate) -> Validity:
     return Validity(start=certificate.not_before, end=certificate.not_after, at=check_moment(None))
 
 
-def _chosen(data: bytes, password: str | None, budget: WorkBudget, alias: str | None) -> choice.Choice:
-    """What is taken of a file of any format, with its own keys."""
-    match sniff.format_of(data):
-        case "pem":
-            certificates, keys, unread = sniff.load_pem(data, password, budget)
-            held = map(choice.HeldCertificate, certificates)
-            return choice.choose(held, map(choice.HeldKey, keys), alias=alias, unread=unread)
-        case "pfx":
-            from mlsssl._formats.pkcs12 import read
-
-            return read.load_pfx(data, password, budget, alias=alias)
-    return choice.choose(_held_certificates(data, password, budget), alias=alias)
-
-
-def _held_certificates(data: bytes, password: str | None, budget: WorkBudget) -> list[choice.HeldCertificate]:
-    """The certificates in a file of any format."""
-    from mlsssl._formats import pkcs7
-    from mlsssl._formats.pkcs12 import read
-
-    match sniff.format_of(data):
-        case "pem":
-            found, _, _ = sniff.load_pem(data, password, budget)
-        case "pkcs7":
-            found = pkcs7.load_pkcs7(data)
-        case "pfx":
-            return read.load_certificates(data, password, budget)
-        case _:
-            try:
-                found = [pem.load_der(data)]
-            except MalformedDataError as error:
-                raise MalformedDataError(f"not PEM, PFX or PKCS#7; as DER, {error}") from None
-    return [choice.HeldCertificate(one) for one in found]
-
-
-def _load_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:
-    from mlsssl._formats import pvk
-    from mlsssl._formats.key_files import load_private_key  # takes as long to import as all the rest here
-
-    data = check_data(data, "a private key's file is bytes (Certificate.load takes paths)")
-    check_password(password)
-    if pvk.is_pvk(data):
-        return pvk.load_pvk(data, password, budget).private_key
-    return load_private_key(data, password, budget)
-
-
-def _usable_key(key: object) -> PrivateKey | None:
-    if key is None or keys.is_private_key(key):
-        return key
-    kind = type(key).__name__.removesuffix("PrivateKey")
-    raise UnsupportedError(f"the private key is {kind}; RSA and EC keys can be used")
-
-
 def _common_name(name: x509.Name) -> str | None:
     for attribute in name.get_attributes_for_oid(NameOID.COMMON_NAME):
         return attribute.value if isinstance(attribute.value, str) else attribute.value.decode("latin-1")
     return None
-
-
-def certificates_in(data: bytes) -> list[Certificate]:
-    """Every certificate in a file of any format that no password locks, in the order of the file. Private."""
-    return [Certificate(one.certificate) for one in _held_certificates(data, None, WorkBudget())]
 
 
 def check_certificate(certificate: Certificate) -> Certificate:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import mlsssl
-from mlsssl._commands.authority import describe_crl
-from mlsssl._commands.certificate import load, tell_left_out
+from mlsssl._commands.certificate import describe_crl, load_quietly, tell_left_out
 from mlsssl._commands.parser import command, given, group, machine_of
 from mlsssl._commands.terminal import read_password
 from mlsssl._machine import files
@@ -17,7 +17,7 @@ from mlsssl.values import Location
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
@@ -96,10 +96,37 @@ def list_entries(arguments: Namespace, terminal: Terminal) -> int:
 
 def add(arguments: Namespace, terminal: Terminal) -> int:
     """`store add FILE`."""
-    certificate = load(arguments.file, arguments.password, key=arguments.key, alias=arguments.alias)
+    certificate = load_quietly(arguments.file, arguments.password, key=arguments.key, alias=arguments.alias)
+    if _is_bundle(certificate, arguments):
+        return _add_bundle(mlsssl.Certificate.load_all(arguments.file), arguments, terminal)
+    tell_left_out(arguments.file, certificate)
     with _opened(arguments, create=True) as (_, store):
         entry = store.add(certificate, **_entry_options(arguments))
     return _tell_added(entry, terminal)
+
+
+def _is_bundle(certificate: mlsssl.Certificate, arguments: Namespace) -> bool:
+    """Whether all of a file is to go in, and not one certificate with what stands above it."""
+    if certificate.has_private_key or arguments.friendly_name is not None or arguments.alias is not None:
+        return False
+    several = arguments.store.upper() != "MY" or not _is_one_chain(certificate)
+    return bool(certificate.left_out) or (bool(certificate.chain) and several)
+
+
+def _is_one_chain(certificate: mlsssl.Certificate) -> bool:
+    """Whether each certificate above it issued the one below."""
+    path = (certificate, *certificate.chain)
+    return all(lower.issuer == upper.subject for lower, upper in itertools.pairwise(path))
+
+
+def _add_bundle(bundle: Sequence[mlsssl.Certificate], arguments: Namespace, terminal: Terminal) -> int:
+    with _opened(arguments, create=True) as (_, store):
+        entries = store.add_all(bundle)
+    lines = [f"Added {entry.thumbprint} to {entry.store_name}: {entry.certificate.subject}" for entry in entries]
+    if moved := sum(entry.store_name != arguments.store for entry in entries):
+        lines.append(f"{moved} of them are not self-signed, and went to CA: IIS wants none such in Root.")
+    terminal.result([_entry_row(entry) for entry in entries], lines)
+    return 0
 
 
 def import_pfx(arguments: Namespace, terminal: Terminal) -> int:

@@ -14,6 +14,7 @@ from mlsssl._formats.pkcs12.encryption import Encryption, check_password
 from mlsssl._formats.pkcs12.read import bags_of, holdings, open_safes
 from mlsssl._formats.pkcs12.structure import read_structure
 from mlsssl._formats.pkcs12.targets import TARGETS, Feature, is_plain
+from mlsssl._formats.sniff import Kind, recognise
 from mlsssl._messages.arguments import check_data
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl._messages.output import as_dict
@@ -83,7 +84,7 @@ class PfxExplanation:
     """What `explain_pfx` found; `str` renders it for people.
 
     Attributes:
-        size: Bytes.
+        size: Bytes of the PFX itself, without what is wrapped around it or stands behind its end.
         mac: The MAC in words, or None when there is none.
         parts: In the order of the file.
         iterations: The iteration counts found, MAC first.
@@ -160,7 +161,7 @@ def explain_pfx(data: bytes, password: str | None = None, *, alias: str | None =
     """Take a PFX apart and say what is in it, how it is protected and who can read it. Nothing is imported.
 
     Args:
-        data: The whole file.
+        data: The whole file; base64 and the like around a PFX, and bytes behind its end, are findings.
         password: Opens what is encrypted. With None, what lies open is explained, and whether the password is
             simply empty. A wrong password is no error here but a finding.
         alias: Of several private keys, whose `key` and `certificates` to tell, as in `Certificate.load`; the first's
@@ -169,20 +170,21 @@ def explain_pfx(data: bytes, password: str | None = None, *, alias: str | None =
     Raises:
         NotFoundError: the file could be opened, and nothing in it has this alias.
         InvalidInputError: no bytes; or the password contains NUL or half a surrogate pair.
-        MalformedDataError: not a PFX, or damaged. Iteration counts that cost too much are a finding, too.
+        MalformedDataError: no PFX, and the message says what it is instead; or damaged. Iteration counts that cost too much are a finding, too.
     """
     data = check_data(data, "the bytes of a PFX are needed (Path.read_bytes reads a file)")
     check_password(password)
-    structure = read_structure(data)
+    pfx, around = _unwrapped(data)
+    structure = read_structure(pfx)
     budget = WorkBudget()
     verdict, safes, main, troubles = _try(structure, password, budget, alias)
     parts = tuple(_part(safe) for safe in safes)
-    findings = [*troubles, *_weaknesses(structure, safes), *_holdings(main)]
+    findings = [*troubles, *around, *_weaknesses(structure, safes), *_holdings(main)]
     certificates = [] if main is None else [main.certificate, *main.others]
     features = _features(structure, safes)
     foreign = verdict == "right" and password is not None and not is_plain(password)
     return PfxExplanation(
-        size=len(data),
+        size=len(pfx),
         mac=str(structure.mac) if structure.mac else None,
         parts=parts,
         iterations=tuple(_iterations(structure, safes)),
@@ -192,6 +194,27 @@ def explain_pfx(data: bytes, password: str | None = None, *, alias: str | None =
         findings=tuple(findings),
         readers=tuple(_reader(target, features, foreign=foreign) for target in TARGETS.values()),
     )
+
+
+def _unwrapped(data: bytes) -> tuple[bytes, list[str]]:
+    """The PFX itself, and what is to be said about the rest of the file."""
+    recognised = recognise(data)
+    found = recognised.of(Kind.PFX)
+    if not found:
+        raise MalformedDataError(f"this is no PFX but {recognised}; Certificate.load(...) reads it")
+    around = []
+    if recognised.wrappings:
+        around.append(f"it is wrapped in {', '.join(recognised.wrappings)}, which few programs read")
+    if len(recognised.items) > 1:
+        around.append(f"the file holds {recognised}; the first PFX is told of here")
+    trailing = found[0].trailing if recognised.wrappings else len(data) - len(found[0].data)
+    if trailing and len(recognised.items) == 1:
+        what = "1 byte stands" if trailing == 1 else f"{trailing} bytes stand"
+        around.append(
+            f"{what} behind its end, as where a shorter file was written over a longer one; the first "
+            f"{len(found[0].data)} bytes are the PFX"
+        )
+    return found[0].data, around
 
 
 _Verdict = Literal["right", "wrong", "not needed", "not given", "unknown"]

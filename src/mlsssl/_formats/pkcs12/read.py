@@ -34,6 +34,7 @@ from mlsssl.errors import MalformedDataError, UnsupportedError, WrongPasswordErr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypeAlias
 
     from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12KeyAndCertificates
 
@@ -67,22 +68,24 @@ def load_pfx(
         MalformedDataError: no PFX, damaged, larger than 16 MiB, too much work, or by what is not read.
         NotFoundError, MalformedDataError: as `choose`.
     """
-    budget = budget or WorkBudget()
-    encryption.check_password(password)
-    structure = read_structure(data)
-    visible = _key_for_openssl(structure)
-    if visible is not None and password and alias is None:
-        loaded = _load_quickly(data, structure, visible, password, budget)
-        if loaded is not None:
-            return loaded
-    certificates, keys, unread = holdings(structure, open_safes(structure, password, budget), password, budget)
+    certificates, keys, unread = load_held(data, password, budget or WorkBudget())
     return choose(certificates, keys, alias=alias, unread=unread)
 
 
-def load_certificates(data: bytes, password: str | None, budget: WorkBudget) -> list[HeldCertificate]:
-    """Those in a PFX, in the order of the file; errors as `load_pfx`, but keys are not looked at."""
+Held: TypeAlias = "tuple[list[HeldCertificate], list[HeldKey], list[MlssslError]]"
+"""The certificates and keys of a PFX in its order, and why other keys could not be read: for `choose`."""
+
+
+def load_held(data: bytes, password: str | None, budget: WorkBudget) -> Held:
+    """What a PFX holds; arguments and errors as `load_pfx`, but nothing is chosen."""
     encryption.check_password(password)
-    return _certificates(bags_of(open_safes(read_structure(data), password, budget)))
+    structure = read_structure(data)
+    visible = _key_for_openssl(structure)
+    if visible is not None and password:
+        held = _load_quickly(data, structure, visible, password, budget)
+        if held is not None:
+            return held
+    return holdings(structure, open_safes(structure, password, budget), password, budget)
 
 
 _KEY_KINDS = ("key", "encrypted key")
@@ -98,8 +101,8 @@ def _key_for_openssl(structure: Structure) -> Bag | None:
     return visible[0] if helps and len(visible) == 1 and structure.mac is not None else None
 
 
-def _load_quickly(data: bytes, structure: Structure, bag: Bag, password: str, budget: WorkBudget) -> Choice | None:
-    """What `load_pfx` gives, by OpenSSL; None when it does not help after all, for any reason."""
+def _load_quickly(data: bytes, structure: Structure, bag: Bag, password: str, budget: WorkBudget) -> Held | None:
+    """What `load_held` gives, by OpenSSL; None when it does not help after all, for any reason."""
     parts = [safe.encryption for safe in structure.safes if safe.encryption]
     mac = structure.mac
     assert mac is not None
@@ -132,20 +135,17 @@ def _load_quickly(data: bytes, structure: Structure, bag: Bag, password: str, bu
         if not opened:
             return None
         bags += opened
-    if small and loaded is not None:
-        return _chosen(loaded, bag)
-    certificates, keys, unread = _held(bags, password, budget, proven=True)
-    return choose(certificates, keys, unread=unread)
+    return _found(loaded, bag) if small and loaded is not None else _held(bags, password, budget, proven=True)
 
 
-def _chosen(loaded: PKCS12KeyAndCertificates, bag: Bag) -> Choice:
+def _found(loaded: PKCS12KeyAndCertificates, bag: Bag) -> Held:
     found = [loaded.cert, *loaded.additional_certs] if loaded.cert else loaded.additional_certs
     certificates = []
     for one in found:
         probe(one.certificate)
         name = one.friendly_name.decode("utf-8", "replace") if one.friendly_name else None
         certificates.append(HeldCertificate(one.certificate, name))
-    return choose(certificates, [HeldKey(_checked(loaded.key), bag.friendly_name, bag.local_key_id)])
+    return certificates, [HeldKey(_checked(loaded.key), bag.friendly_name, bag.local_key_id)], []
 
 
 def bags_of(safes: Sequence[Safe]) -> list[Bag]:
@@ -153,21 +153,14 @@ def bags_of(safes: Sequence[Safe]) -> list[Bag]:
     return [bag for safe in safes for bag in safe.bags]
 
 
-def holdings(
-    structure: Structure, safes: Sequence[Safe], password: str | None, budget: WorkBudget
-) -> tuple[list[HeldCertificate], list[HeldKey], list[MlssslError]]:
-    """The certificates and keys in opened safes, and why other keys could not be read: for `choose`.
-
-    `MalformedDataError` when there is none of them, or one is damaged.
-    """
+def holdings(structure: Structure, safes: Sequence[Safe], password: str | None, budget: WorkBudget) -> Held:
+    """What opened safes hold. `MalformedDataError` when that is nothing, or something is damaged."""
     # A MAC has been checked, and no encrypted part opens by chance.
     proven = structure.mac is not None or any(safe.encryption for safe in structure.safes)
     return _held(bags_of(safes), password, budget, proven=proven)
 
 
-def _held(
-    bags: Sequence[Bag], password: str | None, budget: WorkBudget, *, proven: bool
-) -> tuple[list[HeldCertificate], list[HeldKey], list[MlssslError]]:
+def _held(bags: Sequence[Bag], password: str | None, budget: WorkBudget, *, proven: bool) -> Held:
     certificates = _certificates(bags)
     keys: list[HeldKey] = []
     unread: list[MlssslError] = []
