@@ -213,7 +213,7 @@ def _vectors() -> Iterator[Vector]:
     yield Vector("NSS", "certificates open", partial(_made, _nss, "-C", "NONE"))
 
     for algorithm in pkcs12.PBES:
-        for function in (hashes.SHA1(), hashes.SHA256(), hashes.SHA512(), hashes.SHA3_256(), hashes.SHA512_256()):
+        for function in (hashes.SHA1(), hashes.SHA256(), hashes.SHA512()):
             name = f"{algorithm.name}, {function.name}"
             yield Vector("cryptography", name, partial(_cryptography, algorithm=algorithm, hash_function=function))
 
@@ -276,7 +276,7 @@ def _pbmac1_vectors() -> Iterator[Vector]:
         "iteration count -1": {"said_iterations": -1},
         "another HMAC": {"said_hash": "sha224"},
         "another PRF": {"said_prf": "sha224"},
-        "MD5": {"hash_name": "md5", "said_length": 20},
+        "HMAC with MD5": {"hash_name": "md5", "prf": "sha256", "said_length": 20},
         "no digest": {"digest": lambda _: b""},
         "half a digest": {"digest": lambda whole: whole[:16]},
         "a digest too long": {"digest": lambda whole: whole + b"\0"},
@@ -340,15 +340,17 @@ def _with_a_changed_bit(data: bytes) -> bytes:
 @pytest.mark.parametrize("vector", [one for one in VECTORS if one.group in ("PBMAC1", "MAC")], ids=str)
 def test_openssl_thinks_the_same(vector: Vector, tmp_path: Path) -> None:
     """Of the files that no program writes: that of the OpenSSL in cryptography, which has read PBMAC1 since 3.4."""
-    if vector.name == "a key of 256 bytes":
-        pytest.skip("OpenSSL has room for 64 bytes (its issue 30246)")
+    theirs = {
+        "a key of 256 bytes": "refused",  # it has room for 64 bytes (OpenSSL issue 30246)
+        "HMAC with MD5": "taken",  # which RFC 8018 does not list
+    }
     data = vector.make(tmp_path)
     try:
         pkcs12.load_pkcs12(data, PASSWORD.encode())
         verdict = "taken"
     except ValueError:
         verdict = "refused"
-    assert verdict == vector.verdict
+    assert verdict == theirs.get(vector.name, vector.verdict)
 
 
 def test_the_figures_in_the_documentation() -> None:

@@ -170,7 +170,8 @@ def explain_pfx(data: bytes, password: str | None = None, *, alias: str | None =
     Raises:
         NotFoundError: the file could be opened, and nothing in it has this alias.
         InvalidInputError: no bytes; or the password contains NUL or half a surrogate pair.
-        MalformedDataError: no PFX, and the message says what it is instead; or damaged. Iteration counts that cost too much are a finding, too.
+        MalformedDataError: no PFX, and the message says what it is instead; or damaged. Iteration counts that cost too
+            much are a finding, too.
     """
     data = check_data(data, "the bytes of a PFX are needed (Path.read_bytes reads a file)")
     check_password(password)
@@ -198,7 +199,10 @@ def explain_pfx(data: bytes, password: str | None = None, *, alias: str | None =
 
 def _unwrapped(data: bytes) -> tuple[bytes, list[str]]:
     """The PFX itself, and what is to be said about the rest of the file."""
-    recognised = recognise(data)
+    try:
+        recognised = recognise(data)
+    except MalformedDataError as error:
+        raise MalformedDataError(f"this is no PFX: {error}") from None
     found = recognised.of(Kind.PFX)
     if not found:
         raise MalformedDataError(f"this is no PFX but {recognised}; Certificate.load(...) reads it")
