@@ -186,8 +186,11 @@ def _vectors() -> Iterator[Vector]:
     yield Vector("OpenSSL", "empty password", partial(_made_empty, _openssl), password="")
     yield Vector("OpenSSL", "umlauts", partial(_made_with, _openssl, "pässwörd"), password="pässwörd")
 
-    for cipher in ("3des-pkcs12", "aes-128", "aes-192", "aes-256", "rc2-40", "arcfour"):
+    for cipher in ("aes-128", "aes-192", "aes-256", "rc2-40"):
         yield Vector("GnuTLS", cipher, partial(_made, _certtool, "--pkcs-cipher", cipher))
+    for cipher in ("3des-pkcs12", "arcfour"):
+        # Each certificate in a part of its own, of 600 000 rounds of PKCS#12's derivation: more than the budget.
+        yield Vector("GnuTLS", cipher, partial(_made, _certtool, "--pkcs-cipher", cipher), "refused")
     yield Vector("GnuTLS", "empty password", partial(_certtool_with, ("--empty-password",)), password="")
     yield Vector("GnuTLS", "null password", partial(_certtool_with, ("--null-password",)), password=None)
 

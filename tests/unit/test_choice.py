@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -21,6 +20,7 @@ from pfx_material import rebuild
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
 ROOT = make("Root", key=shared_key(1), authority=True)
 MIDDLE = make("Middle", key=shared_key(2), authority=True, issuer=ROOT)

@@ -602,7 +602,7 @@ def test_an_empty_password(issued: Path, capsys: pytest.CaptureFixture[str], mon
 def test_a_file_with_several(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """`--alias` chooses, under the name that it has in the command; what is left out is named on standard error."""
     ca = CertificateAuthority.load("ca.pfx", password=PASSWORD)
-    one, two = ca.issue("one.test", key="ec-p256"), ca.issue("two.test", key="ec-p256")
+    one, two = ca.issue("one.test", "two.test", key="ec-p256"), ca.issue("two.test", key="ec-p256")
     text = b"".join(each.private_key_pem() + each.to_pem() for each in (one, two))
     Path("two.pem").write_bytes(text + ca.certificate.to_pem())
     alias = str(two.thumbprint)
