@@ -124,7 +124,8 @@ import java.security.KeyStore;
 class Reads {
     public static void main(String[] words) throws Exception {
         KeyStore store = KeyStore.getInstance("PKCS12");
-        char[] password = words[1].equals("none") ? null : words[1].equals("empty") ? new char[0] : "p\\u00e4ss".toCharArray();
+        char[] password = words[1].equals("none") ? null
+            : words[1].equals("empty") ? new char[0] : "p\\u00e4ss".toCharArray();
         store.load(new FileInputStream(words[0]), password);
         String alias = store.aliases().nextElement();
         System.out.println("key " + (store.getKey(alias, password == null ? new char[0] : password) != null));
@@ -167,10 +168,11 @@ def test_java_takes_no_password_outside_ascii(
     file.write_bytes(issued.leaf.to_pfx("p\u00e4ss", readable_by=target))
     source = tmp_path / "Reads.java"
     source.write_text(_READS_BY_JAVA)
+    secret = _secret(tmp_path, "p\u00e4ss")
     refused = run("java", source, file, "umlaut")
     assert refused.returncode != 0
     assert "Password is not ASCII" in output(refused)
-    read = run("openssl", "pkcs12", "-in", file, "-noout", "-passin", f"file:{_secret(tmp_path, 'p\u00e4ss')}")
+    read = run("openssl", "pkcs12", "-in", file, "-noout", "-passin", f"file:{secret}")
     assert read.returncode == 0, output(read)
 
 
