@@ -26,7 +26,7 @@ def load_pfx_entries(data: bytes, password: str | None) -> tuple[Choice, ...]:
     certificates, keys, unread = holdings(structure, safes, password, budget)
     if unread:
         raise unread[0]
-    return tuple(choose(certificates, [key] if key else []) for key in keys or [None])
+    return tuple(choose(certificates, one) for one in ([[key] for key in keys] or [[]]))
 
 
 def rebuild(

@@ -317,11 +317,18 @@ class Certificate:
         """The certificate as PEM, with `chain` the certificates above it too; never the private key."""
         return pem.to_pem((self._certificate, *self._chain) if chain else (self._certificate,))
 
-    def to_pkcs7(self) -> bytes:
-        """Certificate and chain as a certificates-only PKCS#7 SignedData (RFC 2315), DER: what `.p7b` holds."""
+    def to_pkcs7(self, *, encoding: Literal["der", "pem"] = "der") -> bytes:
+        """Certificate and chain as a certificates-only PKCS#7 SignedData (RFC 2315): what `.p7b` and `.spc` hold.
+
+        Args:
+            encoding: `der`, which every reader takes and `save` writes, or `pem` (BEGIN PKCS7).
+
+        Raises:
+            InvalidInputError: another encoding.
+        """
         from mlsssl._formats import pkcs7
 
-        return pkcs7.serialize_pkcs7((self._certificate, *self._chain))
+        return pkcs7.serialize_pkcs7((self._certificate, *self._chain), encoding=encoding)
 
     def to_pfx(
         self,

@@ -170,8 +170,7 @@ def _vectors() -> Iterator[Vector]:
     for cipher in read:
         yield Vector("OpenSSL", cipher, partial(_made, _openssl, "-keypbe", cipher, "-certpbe", cipher))
     for cipher in ("CAMELLIA-256-CBC", "ARIA-128-CBC", "BF-CBC", "CAST5-CBC", "SEED-CBC", "PBE-MD5-RC2-64"):
-        options = ("-keypbe", cipher, "-certpbe", cipher)
-        yield Vector("OpenSSL", cipher, partial(_made, _openssl, *options), "refused")
+        yield Vector("OpenSSL", cipher, partial(_made, _openssl, "-keypbe", cipher, "-certpbe", cipher), "refused")
     sha2 = ("sha1", "sha224", "sha256", "sha384", "sha512", "sha512-224", "sha512-256")
     for mac in (*sha2, "sha3-224", "sha3-256", "sha3-384", "sha3-512"):
         yield Vector("OpenSSL", f"MAC {mac}", partial(_made, _openssl, "-macalg", mac))
@@ -194,7 +193,7 @@ def _vectors() -> Iterator[Vector]:
     yield Vector("GnuTLS", "empty password", partial(_certtool_with, ("--empty-password",)), password="")
     yield Vector("GnuTLS", "null password", partial(_certtool_with, ("--null-password",)), password=None)
 
-    properties = {
+    properties: dict[str, tuple[str, ...]] = {
         "as it comes": (),
         "legacy": ("-J-Dkeystore.pkcs12.legacy",),
         "MAC HmacPBESHA512": ("-J-Dkeystore.pkcs12.macAlgorithm=HmacPBESHA512",),

@@ -63,6 +63,17 @@ def test_certificates_that_are_no_chain_all_go_in(place: Path) -> None:
     assert _held(place, "MY") == {LEAF.subject, ROOTS[2].subject, ROOTS[3].subject}
 
 
+def test_pkcs7_is_written_in_both_encodings(place: Path) -> None:
+    """`openssl pkcs7` reads both; see tests/interop."""
+    joined = LEAF.with_chain([ISSUER])
+    pem, der = joined.to_pkcs7(encoding="pem"), joined.to_pkcs7()
+    assert pem.startswith(b"-----BEGIN PKCS7-----")
+    assert Certificate.from_bytes(pem) == Certificate.from_bytes(der) == LEAF
+    assert Certificate.from_bytes(pem).chain == (ISSUER,)
+    with pytest.raises(InvalidInputError, match="encoding"):
+        joined.to_pkcs7(encoding="PEM")  # type: ignore[arg-type]
+
+
 def test_load_all_gives_each_once_with_its_key(place: Path) -> None:
     whole = leaf(_ISSUER)
     owner = Certificate(whole.certificate(), private_key=whole.key)

@@ -111,6 +111,7 @@ WRAPPINGS: dict[str, Callable[[str], bytes]] = {
     "a Kubernetes secret in YAML": lambda text: (
         f"kind: Secret\ndata:\n  tls.crt: {base64.b64encode(text.encode()).decode()}\n".encode()
     ),
+    "an attribute in XML": lambda text: f"<add value='{text}'/>".replace("\n", "&#xA;").encode(),
     "an HTTP header": lambda text: quote(text).encode(),
     "a mail in quoted-printable": lambda text: quopri.encodestring(text.encode()),
     "a JSON field": lambda text: json.dumps({"data": {"certificate": text, "serial_number": "39:dd:2e"}}).encode(),
@@ -162,11 +163,29 @@ def test_text_is_unwrapped(kind: Kind, label: str, wrapping: str) -> None:
         lambda data: b"\xff\xfe" + base64.b64encode(data).decode().encode("utf-16-le"),
         lambda data: data.hex().encode(),
         lambda data: data.hex(" ", 1).encode(),
+        lambda data: ", ".join(f"0x{one:02x}" for one in data).encode(),
+        lambda data: "\r\n".join(map(str, data)).encode("utf-16"),
+        lambda data: b"data:application/octet-stream;base64," + base64.b64encode(data),
+        lambda data: b"Content-Transfer-Encoding: base64\r\n\r\n" + base64.encodebytes(data),
         lambda data: json.dumps(
             {"value": base64.b64encode(data).decode(), "contentType": "application/x-pkcs12"}
         ).encode(),
     ],
-    ids=["one line", "lines", "letters of URLs", "no padding", "quotes", "UTF-16", "hex", "hex bytes", "key vault"],
+    ids=[
+        "one line",
+        "lines",
+        "letters of URLs",
+        "no padding",
+        "quotes",
+        "UTF-16",
+        "hex",
+        "hex bytes",
+        "C",
+        "PowerShell",
+        "data URL",
+        "mail",
+        "key vault",
+    ],
 )
 def test_bare_base64_is_decoded(kind: Kind, encode: Callable[[bytes], bytes]) -> None:
     """As a key vault, `certutil -encode` and web forms give it."""
@@ -252,6 +271,11 @@ NOT_READ: dict[str, tuple[bytes, str]] = {
     "XML": (b"<?xml version='1.0'?><a/>", "X509Certificate"),
     "JSON": (b'{"errors": ["permission denied, sorry"]}', "JSON without"),
     "a URL": (b"https://example.com/ca.crt\n", "URL"),
+    "registry": ("Windows Registry Editor Version 5.00\r\n".encode("utf-16"), "export of the registry"),
+    "certreq's instructions": (b"[NewRequest]\r\nSubject=CN=a\r\n", "certreq -new"),
+    "text of OpenSSL": (b"Certificate:\n    Data:\n        Version: 3 (0x2)\n", "openssl x509 gives it as PEM"),
+    "a PowerShell type": (b"System.Byte[]\r\n", "WriteAllBytes"),
+    "JWK": (b'{"kty": "RSA", "n": "AQAB"}', "JSON Web Key"),
     "prose": (b"The certificate is attached.", "text, but no PEM"),
     "no hyphens": (b"BEGIN CERTIFICATE\nMIIB\nEND CERTIFICATE\n", "lost its hyphens"),
     "no END": (PEM.partition("-----END")[0].encode(), "begins in line 1 and does not end"),
@@ -353,6 +377,10 @@ TABLE: dict[str, tuple[bytes, str]] = {
     "UTF-16 (PowerShell 5.1's `>`)": (PEM.encode("utf-16"), "UTF-16 text"),
     "base64 of PEM": (base64.b64encode(PEM.encode()), "base64"),
     "hexadecimal digits": (CERTIFICATE.hex(" ").encode(), "hexadecimal"),
+    "PowerShell 5.1's `$certificate.RawData > FILE`": (
+        "\r\n".join(map(str, CERTIFICATE)).encode("utf-16"),
+        "decimal numbers",
+    ),
     "JSON of a vault or a cloud manager": (json.dumps({"certificate": PEM}).encode(), "JSON"),
     "Kubernetes secret, YAML": (WRAPPINGS["a Kubernetes secret in YAML"](PEM), "base64"),
     "SAML metadata": (
@@ -366,6 +394,10 @@ TABLE: dict[str, tuple[bytes, str]] = {
     "OpenSSH private key": (*NOT_READ["OpenSSH"][:1], "ssh-keygen -p -m PEM"),
     "PuTTY private key": (*NOT_READ["PuTTY"][:1], "puttygen"),
     "SSH public key": (*NOT_READ["SSH public"][:1], "an SSH public key, which is no certificate"),
+    "export of the registry (`.reg`)": (*NOT_READ["registry"][:1], "an export of the registry"),
+    "certreq's instructions (`.inf`)": (*NOT_READ["certreq's instructions"][:1], "certreq -new FILE request.csr"),
+    "what `openssl x509 -text` prints": (*NOT_READ["text of OpenSSL"][:1], "openssl x509 gives it as PEM"),
+    "JSON Web Key": (*NOT_READ["JWK"][:1], "a JSON Web Key (RFC 7517)"),
     "OpenPGP key or message": (*NOT_READ["OpenPGP"][:1], "OpenPGP"),
     "Microsoft's MSBLOB": (*NOT_READ["MSBLOB, private"][:1], "openssl rsa -inform MSBLOB"),
     "Windows' `BCRYPT_RSAPRIVATE_BLOB`": (b"RSA2" + bytes(20), "export it as a PFX or as PKCS#8"),
@@ -374,7 +406,10 @@ TABLE: dict[str, tuple[bytes, str]] = {
     "OCSP response": (bytes.fromhex("30090a0100a0043002 0500"), "an OCSP response"),
     "ZIP, gzip, 7-Zip, cabinet": (*NOT_READ["ZIP"][:1], "unpack it, and give the file inside"),
     "PDF, picture, Office document, program": (*NOT_READ["PDF"][:1], "a PDF document"),
-    "an embedded machine's file": (*NOT_READ["SQLite"][:1], "a machine of mlsssl is given with --machine"),
+    "an embedded machine's file, NSS's `cert9.db`": (
+        *NOT_READ["SQLite"][:1],
+        "an embedded machine, given with --machine",
+    ),
     "HTML page in place of a download": (*NOT_READ["an HTML page"][:1], "a server answered with a page"),
     "a URL": (*NOT_READ["a URL"][:1], "download it first"),
     "empty, blanks or zero bytes": (b"", "the file is empty"),

@@ -235,7 +235,7 @@ class _Held:
             own = self.certificates_of(other)
             if other != chosen_key and not own:
                 name = next((f" {shown(one.name)}" for one in ones if one.name), "")
-                left_out.append(f"a private key{name} ({key_type_name(ones[0].key)}) without a certificate")
+                left_out.append(f"a private key{name} ({_kind(ones)}) without a certificate")
             elif other != chosen_key and all(one in others for one in own):
                 left_out.append(f"the private key of {self._described(own[0])}")
         return tuple(others), left_out
@@ -250,7 +250,11 @@ class _Held:
 
     def _described_key(self, public: bytes) -> str:
         own = self.certificates_of(public)
-        return self._described(own[0], public) if own else f"a private key ({key_type_name(self.keys[public][0].key)})"
+        return (
+            self._described(own[0], public)
+            if own
+            else f"a private key ({key_type_name(self.keys[public][0].key.public_key())})"
+        )
 
 
 def is_container(name: str) -> bool:
@@ -308,6 +312,10 @@ def _raw_public_key(certificate: x509.Certificate) -> bytes:
     fields = split_sequence(tbs, start, end)
     _, first, _, last = fields[6 if fields[0][0] == EXPLICIT_0 else 5]
     return tbs[first:last]
+
+
+def _kind(ones: Sequence[HeldKey]) -> str:
+    return key_type_name(ones[0].key.public_key())
 
 
 def _thumbprint(certificate: x509.Certificate) -> Thumbprint:

@@ -16,6 +16,7 @@ import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from enum import Enum
+from html import unescape
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -167,7 +168,7 @@ _FOREIGN: tuple[tuple[bytes, str], ...] = (
     (b"\x89PNG", "a picture (PNG)"),
     (b"MZ", "a Windows program"),
     (b"\x7fELF", "a Linux program"),
-    (b"SQLite format 3\0", "a SQLite database; a machine of mlsssl is given with --machine"),
+    (b"SQLite format 3\0", "a SQLite database: an embedded machine, given with --machine, or NSS's (pk12util -o)"),
     (b"\xd0\xcf\x11\xe0", "an old Microsoft Office document"),
 )
 _PVK_MAGIC = b"\x1e\xf1\xb5\xb0"
@@ -308,7 +309,9 @@ def _signed_kind(inner: list[tuple[int, int, int, int]]) -> Kind:
 
 # ---- text --------------------------------------------------------------------------------------------------
 
-_HEX = re.compile(r"(?:[0-9A-Fa-f]{2}[\s:]*){16,}")
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){16,}")
+_HEX_MARKS = re.compile(r"0x|[\s:,\\]")
+_DECIMAL = re.compile(r"(?:[0-9]{1,3}[\s,]+){16,}[0-9]{1,3}")
 _PERCENT = re.compile(r"-----BEGIN(?:%20|\+)[A-Z0-9%+]{1,80}-----%0")
 _BASE64_OF_PEM = re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/_-]{20,}={0,2}")
 _CERTIFICATE_ELEMENT = re.compile(r"<(?:\w{1,40}:)?X509Certificate>([^<]{1,1000000})</")
@@ -316,6 +319,8 @@ _CERTIFICATE_ELEMENT = re.compile(r"<(?:\w{1,40}:)?X509Certificate>([^<]{1,10000
 
 def _from_text(text: str, wrappings: tuple[str, ...], depth: int) -> Recognised:
     text = texts.cleaned(text)
+    if "&#" in text:  # as XML writes line ends inside of attributes and elements
+        text = unescape(text)
     stripped = text.strip()
     if not stripped:
         raise MalformedDataError("the file holds only blanks")
@@ -328,19 +333,49 @@ def _from_text(text: str, wrappings: tuple[str, ...], depth: int) -> Recognised:
     if _PERCENT.search(text):  # as proxies hand certificates on in HTTP headers
         plain = unquote(text.replace("BEGIN+", "BEGIN ").replace("END+", "END ")).replace("+CERT", " CERT")
         return _from_text(plain, (*wrappings, "percent-encoding"), depth + 1)
-    bare = "".join(line.strip().strip("\"',") for line in stripped.splitlines())
-    if len(bare) >= 16 and texts.BASE64.fullmatch(bare):
-        # Hexadecimal digits are base64 too; DER in hexadecimal always begins with 30.
-        if _HEX.fullmatch(bare) and bare.startswith("30"):
-            return _unwrap(bytes.fromhex(bare), (*wrappings, "hexadecimal"), depth + 1)
-        if (inner := texts.base64_bytes(bare)) is not None:
-            return _unwrap(inner, (*wrappings, "base64"), depth + 1)
-    if _HEX.fullmatch(stripped) and stripped.startswith("30"):
-        return _unwrap(bytes.fromhex(re.sub(r"[\s:]", "", stripped)), (*wrappings, "hexadecimal"), depth + 1)
+    for how, decode in (("hexadecimal", _from_hex), ("decimal numbers", _from_decimal), ("base64", _from_base64)):
+        if (inner := decode(stripped)) is not None:
+            return _unwrap(inner, (*wrappings, how), depth + 1)
     if encoded := _BASE64_OF_PEM.findall(text):  # a Kubernetes secret in YAML, an environment file
         items = [item for one in encoded[: texts.MOST_BLOCKS] for item in _unwrap(one.encode(), (), depth + 1).items]
         return Recognised(tuple(_once(items)), (*wrappings, "base64"))
     raise _unknown_text(stripped)
+
+
+def _from_hex(text: str) -> bytes | None:
+    """The bytes of hexadecimal digits, also as C and the registry write them; DER always begins with 30."""
+    digits = _HEX_MARKS.sub("", text)
+    return bytes.fromhex(digits) if digits.startswith("30") and _HEX.fullmatch(digits) else None
+
+
+def _from_decimal(text: str) -> bytes | None:
+    """The bytes of decimal numbers, a line each: what `$certificate.RawData > FILE` writes in PowerShell 5.1."""
+    if not text.startswith("48") or not _DECIMAL.fullmatch(text):
+        return None
+    numbers = [int(word) for word in text.replace(",", " ").split()]
+    return bytes(numbers) if max(numbers) < 256 else None
+
+
+def _from_base64(text: str) -> bytes | None:
+    """The bytes of bare base64, also behind the headers of a mail's part (RFC 2045) or in a data: URL (RFC 2397)."""
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    lines = text.splitlines()
+    if texts.HEADER.match(lines[0]) and "" in lines:
+        lines = lines[lines.index("") :]
+    bare = "".join(line.strip().strip("\"',") for line in lines)
+    return texts.base64_bytes(bare) if len(bare) >= 16 and texts.BASE64.fullmatch(bare) else None
+
+
+_TEXTS: tuple[tuple[str, str], ...] = (
+    ("Windows Registry Editor", "an export of the registry (.reg), which certificates are not taken from"),
+    ("[NewRequest]", "certreq's instructions (.inf), not a request; certreq -new FILE request.csr makes one"),
+    ("[Version]", "certreq's instructions (.inf), not a request; certreq -new FILE request.csr makes one"),
+    ("Certificate:", "the text that openssl x509 -text prints, without the certificate; openssl x509 gives it as PEM"),
+    ("Certificate Request:", "the text that openssl req -text prints, without the request; openssl req gives it"),
+    ("X509 Certificate:", "the text that certutil -dump prints, without the certificate itself"),
+    ("System.Byte[]", "the name of a PowerShell type in place of bytes; write them by [IO.File]::WriteAllBytes"),
+)
 
 
 def _unknown_text(text: str) -> MalformedDataError:
@@ -353,6 +388,9 @@ def _unknown_text(text: str) -> MalformedDataError:
         return MalformedDataError("this is an SSH public key, which is no certificate")
     if first.startswith("PuTTY-User-Key-File-"):
         return MalformedDataError(f"this is a PuTTY private key; {_PUTTY}")
+    for beginning, what in _TEXTS:
+        if first.startswith(beginning):
+            return MalformedDataError(f"this is {what}")
     if match := texts.DASHES_MISSING.search(text):
         return MalformedDataError(
             f"the line BEGIN {match[1].strip()} has lost its hyphens: five stand before and behind it"
@@ -384,6 +422,8 @@ def _from_json(document: object, wrappings: tuple[str, ...], depth: int) -> Reco
         )
         if len(items) > texts.MOST_BLOCKS:
             raise MalformedDataError(f"more than {texts.MOST_BLOCKS} certificates and keys in one file")
+    if not items and isinstance(document, dict) and "kty" in document:
+        raise MalformedDataError("this is a JSON Web Key (RFC 7517) without a certificate (x5c)")
     if not items:
         raise MalformedDataError("this is JSON without a certificate or key in any of its strings")
     return Recognised(tuple(_once(items)), (*wrappings, "JSON"))
