@@ -83,6 +83,17 @@ def test_the_end_of_a_chain_is_no_authority() -> None:
 
 
 @pytest.mark.parametrize("write", FORMATS)
+def test_an_authority_with_the_key_of_its_server(write: Callable[..., bytes]) -> None:
+    """It lasts longer, and is the issuer all the same."""
+    leaf = make("www.example.com", key=ROOT.key, issuer=ROOT, days=1)
+    for order in ((ROOT, leaf), (leaf, ROOT)):
+        loaded = Certificate.from_bytes(write(*order, keys=(ROOT.key,)), password="secret")
+        assert loaded.to_cryptography() == leaf.certificate
+        assert [one.to_cryptography() for one in loaded.chain] == [ROOT.certificate]
+        assert loaded.left_out == ()
+
+
+@pytest.mark.parametrize("write", FORMATS)
 def test_twice_the_same_is_one(write: Callable[..., bytes]) -> None:
     """Key and certificate."""
     loaded = Certificate.from_bytes(write(NEW, NEW, keys=(NEW.key, NEW.key)), password="secret")

@@ -636,7 +636,8 @@ def test_a_file_with_several(issued: Path, capsys: pytest.CaptureFixture[str]) -
     create = ["ca", "create", "Below", "--issuer", "cas.pem", "--out", "below.pem"]
     assert main(create) == 6
     assert "--issuer-alias ..." in output(capsys)
-    assert main([*create, "--issuer-alias", str(ca.certificate.thumbprint)]) == 0
+    assert main([*create, "--issuer-alias", str(ca.certificate.thumbprint)]) == 2
+    assert "CLI Root has path length 0" in output(capsys)  # that one, then
 
 
 def test_a_bundle_of_certificates_that_may_not_issue_is_taken_whole(

@@ -107,7 +107,7 @@ def choose(
     if public is None and unread:
         raise unread[0]  # it may be the one
     if public is not None:
-        own = held.certificates_of(public)
+        own = _ends(held.certificates_of(public))
         if certificate is None and own:
             certificate = max(own, key=lambda one: held.length(one, public))
     elif certificate is None and held.certificates:
@@ -174,7 +174,7 @@ class _Held:
             )
         if not several:
             return max(found, key=self.length), None
-        own = [one for one in found if one in self._key_of]
+        own = _ends([one for one in found if one in self._key_of])
         return (max(own, key=lambda one: self.length(one, several[0])) if own else None), several[0]
 
     def _fitting(self, alias: str) -> tuple[list[x509.Certificate], list[bytes]]:
@@ -271,13 +271,18 @@ def may_issue(certificate: x509.Certificate) -> bool:
     return constraints is not None and constraints.ca
 
 
+def _ends(certificates: Sequence[x509.Certificate]) -> Sequence[x509.Certificate]:
+    """Those that issued none of the others: an authority may have its server's key."""
+    issuers = {one.issuer for one in certificates if one.issuer != one.subject}
+    return [one for one in certificates if one.subject not in issuers] or certificates[:1]
+
+
 def _end_of_chain(certificates: Sequence[x509.Certificate]) -> x509.Certificate:
     """The one that the others lead up from: it issued none of them, and of such one that may not issue.
 
     The order would do for a server's PEM, but a PKCS#7 is a SET, sorted by its bytes.
     """
-    issuers = {one.issuer for one in certificates if one.issuer != one.subject}
-    ends = [one for one in certificates if one.subject not in issuers] or certificates[:1]
+    ends = _ends(certificates)
     first = next((one for one in ends if not may_issue(one)), ends[0])
     public = _raw_public_key(first)
     same = [one for one in ends if _raw_public_key(one) == public]
