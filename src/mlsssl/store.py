@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import UserRule
-    from mlsssl.values import Purpose
+    from mlsssl.values import ClientName, Purpose
 
 __all__ = ["Store", "StoreEntry"]
 
@@ -79,6 +79,7 @@ class StoreEntry:
         trust: Iterable[TrustAnchor] | Literal["system"] | None = "system",
         at: dt.datetime | None = None,
         profile: str | Profile = "private",
+        client: ClientName | None = None,
         purpose: Purpose = "server",
         crls: Sequence[x509.CertificateRevocationList] = (),
         revocation: Literal["soft", "hard"] = "soft",
@@ -115,6 +116,7 @@ class StoreEntry:
             trust=trust,
             at=at,
             profile=profile,
+            client=client,
             purpose=purpose,
             key_expected=not self.has_private_key,
             crls=crls,

@@ -42,8 +42,8 @@ _MOST_LEFT_OUT = 20
 def add_commands(commands: Commands) -> None:
     """Add the parsers of this module's commands."""
     summary = "check a certificate file, or what a server sends"
-    parser = command(commands, "check", check, summary, "--key", "--password", "--alias", library="Certificate.check")
-    parser.share("--profile")
+    shared = ("--key", "--password", "--alias", "--profile", "--client")
+    parser = command(commands, "check", check, summary, *shared, library="Certificate.check")
     parser.add_argument("target", metavar="FILE|HOST:PORT|URL")
     parser.add_argument("--host", help="the name that clients connect to")
     parser.add_argument(
