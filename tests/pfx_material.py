@@ -8,19 +8,25 @@ from typing import TYPE_CHECKING
 
 from mlsssl._formats import der, identifiers
 from mlsssl._formats.budget import WorkBudget
+from mlsssl._formats.choice import Choice, choose
 from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, check_password, write_encryption, write_mac
-from mlsssl._formats.pkcs12.read import LoadedPfx, bags_of, load_entries, open_safes
+from mlsssl._formats.pkcs12.read import holdings, open_safes
 from mlsssl._formats.pkcs12.structure import encrypted_part, open_part, read_structure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 
-def load_pfx_entries(data: bytes, password: str | None) -> tuple[LoadedPfx, ...]:
-    """Each private key of a PFX with what belongs to it, as `explain_pfx` takes them: by our own reader throughout."""
+def load_pfx_entries(data: bytes, password: str | None) -> tuple[Choice, ...]:
+    """Each private key of a PFX with what belongs to it, by our own reader throughout; one for a file without."""
     check_password(password)
     budget = WorkBudget()
-    return load_entries(bags_of(open_safes(read_structure(data), password, budget)), password, budget)
+    structure = read_structure(data)
+    safes = open_safes(structure, password, budget)
+    certificates, keys, unread = holdings(structure, safes, password, budget)
+    if unread:
+        raise unread[0]
+    return tuple(choose(certificates, one) for one in ([[key] for key in keys] or [[]]))
 
 
 def rebuild(
@@ -136,21 +142,87 @@ def _element(data: bytes, at: int) -> tuple[int, bytes, int]:
     return tag, data[at : at + size], at + size
 
 
-def pbmac1(data: bytes, password: str, *, iterations: int = 100) -> bytes:
-    """`data` with a MAC by PBMAC1 (RFC 9879) in place of its own: PBKDF2 and HMAC, both with SHA-256."""
+def pbmac1(
+    data: bytes,
+    password: str,
+    *,
+    iterations: int = 100,
+    hash_name: str = "sha256",
+    prf: str | None = None,
+    said_length: int | None = 32,
+    length: int | None = None,
+    said_iterations: int | None = None,
+    said_salt: bytes = b"salt-of-pbmac1",
+    said_hash: str | None = None,
+    said_prf: str | None = None,
+    digest: Callable[[bytes], bytes] = bytes,
+) -> bytes:
+    """`data` with a MAC by PBMAC1 (RFC 9879) in place of its own: PBKDF2 and HMAC.
+
+    Args:
+        data: A PFX.
+        password: The MAC's.
+        iterations: Of PBKDF2.
+        hash_name: Of the HMAC.
+        prf: Of PBKDF2; the same when not given.
+        said_length: The keyLength that is written; None leaves it out.
+        length: The length of the key that is used, when that is another.
+        said_iterations: Written in place of the true one, and so with `said_salt`, `said_hash` and `said_prf`.
+        said_salt: See above.
+        said_hash: See above.
+        said_prf: See above.
+        digest: What becomes of the digest.
+    """
     authenticated = authenticated_safe(data)
-    key = hashlib.pbkdf2_hmac("sha256", password.encode(), b"salt-of-pbmac1", iterations, 32)
-    sha256 = _sequence("1.2.840.113549.2.9", der.write(der.NULL))
-    salt = der.write(der.OCTET_STRING, b"salt-of-pbmac1")
-    pbkdf2 = der.write_sequence(salt, der.write_number(iterations), der.write_number(32), sha256)
-    parameters = der.write_sequence(_sequence("1.2.840.113549.1.5.12", pbkdf2), sha256)
-    digest = der.write(der.OCTET_STRING, hmac.digest(key, authenticated, "sha256"))
+    used = length if length is not None else said_length if said_length is not None else 32
+    key = pbkdf2(prf or hash_name, password.encode(), b"salt-of-pbmac1", iterations, used)
+    written = [] if said_length is None else [_integer(said_length)]
+    function = _sequence(HMAC_OIDS[said_prf or prf or hash_name], der.write(der.NULL))
+    rounds = iterations if said_iterations is None else said_iterations
+    parameters = der.write_sequence(der.write(der.OCTET_STRING, said_salt), _integer(rounds), *written, function)
+    hmac_function = _sequence(HMAC_OIDS[said_hash or hash_name], der.write(der.NULL))
+    both = der.write_sequence(_sequence("1.2.840.113549.1.5.12", parameters), hmac_function)
+    made = digest(hmac.digest(key, authenticated, hash_name))
     # RFC 9879, section 5: salt and count of the old derivation are there for old parsers only.
     mac = der.write_sequence(
-        der.write_sequence(_sequence("1.2.840.113549.1.5.14", parameters), digest),
+        der.write_sequence(_sequence("1.2.840.113549.1.5.14", both), der.write(der.OCTET_STRING, made)),
         der.write(der.OCTET_STRING, b"NOT USED"),  # and a count of 1, which is the default
     )
     return der.write_sequence(der.write_number(3), open_part(authenticated), mac)
+
+
+# RFC 8018, appendix B.1.2, and NIST's list (csrc.nist.gov, Computer Security Objects Register).
+HMAC_OIDS = {
+    "sha1": "1.2.840.113549.2.7",
+    "sha224": "1.2.840.113549.2.8",
+    "sha256": "1.2.840.113549.2.9",
+    "sha384": "1.2.840.113549.2.10",
+    "sha512": "1.2.840.113549.2.11",
+    "sha512_224": "1.2.840.113549.2.12",
+    "sha512_256": "1.2.840.113549.2.13",
+    "sha3_224": "2.16.840.1.101.3.4.2.13",
+    "sha3_256": "2.16.840.1.101.3.4.2.14",
+    "sha3_384": "2.16.840.1.101.3.4.2.15",
+    "sha3_512": "2.16.840.1.101.3.4.2.16",
+    "md5": "1.2.840.113549.2.6",
+}
+
+
+def pbkdf2(hash_name: str, password: bytes, salt: bytes, iterations: int, length: int) -> bytes:
+    """RFC 8018, section 5.2, word for word: a second opinion on what others compute."""
+    out = b""
+    for block in range(1, -(-length // hashlib.new(hash_name).digest_size) + 1):
+        turn = hmac.digest(password, salt + block.to_bytes(4, "big"), hash_name)
+        total = int.from_bytes(turn, "big")
+        for _ in range(iterations - 1):
+            turn = hmac.digest(password, turn, hash_name)
+            total ^= int.from_bytes(turn, "big")
+        out += total.to_bytes(len(turn), "big")
+    return out[:length]
+
+
+def _integer(number: int) -> bytes:
+    return der.write(der.INTEGER, number.to_bytes(number.bit_length() // 8 + 1, "big", signed=True))
 
 
 def _sequence(identifier: str, rest: bytes) -> bytes:

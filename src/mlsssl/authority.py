@@ -175,6 +175,7 @@ class CertificateAuthority:
         password: str | None = None,
         key: str | Path | None = None,
         key_password: str | None = None,
+        alias: str | None = None,
         crl_url: str | None = None,
     ) -> CertificateAuthority:
         """Read an authority from a file with certificate and key, or from two files.
@@ -185,6 +186,7 @@ class CertificateAuthority:
             key: The private key's file (PEM, DER or PVK), when it is a file of its own:
                 `load("SelfIssuedCA.cer", key="SelfIssuedCA.pvk", password=...)` carries a MakeCert root over.
             key_password: For that file; `password` when not given.
+            alias: Which one, where the file has several private keys with a certificate each, as in `Certificate.load`.
             crl_url: As in `create`.
 
         Raises:
@@ -192,7 +194,7 @@ class CertificateAuthority:
             NotFoundError, AccessDeniedError, WrongPasswordError, MalformedDataError, UnsupportedError: as
                 `Certificate.load`.
         """
-        certificate = Certificate.load(path, password=password, key=key, key_password=key_password)
+        certificate = Certificate.load(path, password=password, key=key, key_password=key_password, alias=alias)
         return cls(certificate, crl_url=crl_url)
 
     def create_intermediate(
@@ -689,13 +691,20 @@ class CertificateAuthority:
         """How many authorities may stand below it, its own chain taken into account; None for any number."""
         return self._path_length
 
-    def save(self, path: str | Path, *, password: str | None = None, readable_by: str | None = None) -> Path:
+    def save(
+        self,
+        path: str | Path,
+        *,
+        password: str | None = None,
+        no_password: bool = False,
+        readable_by: str | None = None,
+    ) -> Path:
         """Write it, private key and all, readable by its owner only; formats and errors as `Certificate.save`."""
-        return self._certificate.save(path, password=password, readable_by=readable_by)
+        return self._certificate.save(path, password=password, no_password=no_password, readable_by=readable_by)
 
-    def to_pfx(self, password: str, *, readable_by: str | None = None) -> bytes:
+    def to_pfx(self, password: str | None, *, no_password: bool = False, readable_by: str | None = None) -> bytes:
         """Certificate, private key and chain as a PFX; as `Certificate.to_pfx`."""
-        return self._certificate.to_pfx(password, readable_by=readable_by)
+        return self._certificate.to_pfx(password, no_password=no_password, readable_by=readable_by)
 
     def ssl_context(self) -> ssl.SSLContext:
         """A TLS client context that trusts this authority alone, and checks names and dates as Python does."""

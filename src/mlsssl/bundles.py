@@ -90,22 +90,25 @@ def java_trust_store(
 
     Args:
         certificates: Roots, or other certificates to trust, by alias; without aliases each gets its common name.
-        password: At least six characters, as keytool demands.
+        password: At least six characters, as keytool demands, and of printable ASCII, or Java does not open it.
         readable_by: `java-8` for releases before 8u301; AES-256 and SHA-256 otherwise.
 
     Raises:
         UnsupportedError: a certificate that `Certificate.to_cryptography` refuses.
-        InvalidInputError: no certificate, an alias twice (Java ignores case), a short password, an unknown target.
+        InvalidInputError: no certificate, an alias twice (Java ignores case), a short password or one outside ASCII, an
+            unknown target.
     """
     from cryptography.hazmat.primitives.serialization import pkcs12
 
     from mlsssl._formats.pkcs12.encryption import check_password
-    from mlsssl._formats.pkcs12.targets import find_target
+    from mlsssl._formats.pkcs12.targets import check_readable, find_target
     from mlsssl._formats.pkcs12.write import MODERN_ROUNDS, encryption_for
 
     check_password(password)
     if not isinstance(password, str) or len(password) < 6:
         raise InvalidInputError("a Java key store's password has at least six characters")
+    target = find_target(readable_by or "java-17")
+    check_readable(password, target)
     named = dict(certificates) if isinstance(certificates, Mapping) else _by_common_name(certificates)
     for alias, one in named.items():
         check_type(alias, str, "an alias is text")
@@ -114,7 +117,7 @@ def java_trust_store(
         raise InvalidInputError("a trust store holds at least one certificate")
     if len({alias.lower() for alias in named}) != len(named):
         raise InvalidInputError(f"Java ignores the case of aliases, and these are equal then: {', '.join(named)}")
-    encryption = encryption_for(password, MODERN_ROUNDS, aes=find_target(readable_by or "java-17").aes)
+    encryption = encryption_for(password, MODERN_ROUNDS, aes=target.aes)
     entries = [pkcs12.PKCS12Certificate(one.to_cryptography(), alias.encode()) for alias, one in named.items()]
     return pkcs12.serialize_java_truststore(entries, encryption)
 

@@ -19,7 +19,14 @@ from mlsssl._formats.text import decode_text
 from mlsssl._machine.files import path_of, read, write
 from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
 from mlsssl._messages.foreign_text import printable, shown
-from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
+from mlsssl.errors import (
+    InvalidInputError,
+    MalformedDataError,
+    NotFoundError,
+    UnreadableCertificateError,
+    UnsupportedError,
+    WrongPasswordError,
+)
 from mlsssl.values import Thumbprint, check_friendly_name, check_moment, key_holder, set_attributes
 
 if TYPE_CHECKING:
@@ -40,7 +47,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Certificate"]
 
-_LOST_KEY = "; look for the key that was made with the certificate request"
+_BOTH_PASSWORDS = "no_password is to write without a password, and one is given"
+_OTHER_KEY = "; look for the key that was made with the certificate request"
 _signature_hash_of = attrgetter("signature_hash_algorithm")
 
 _EKU_NAMES = {
@@ -82,13 +90,14 @@ class Certificate:
         MalformedDataError: a field of the certificate cannot be read.
     """
 
-    __slots__ = ("_certificate", "_chain", "_der", "_friendly_name", "_key")
+    __slots__ = ("_certificate", "_chain", "_der", "_friendly_name", "_key", "_left_out")
 
     _certificate: x509.Certificate
     _chain: tuple[x509.Certificate, ...]
     _der: bytes | None
     _friendly_name: str | None
     _key: PrivateKey | None
+    _left_out: tuple[str, ...]
 
     def __init__(
         self,
@@ -102,7 +111,7 @@ class Certificate:
         check_type(certificate, x509.Certificate, expected)
         certificate = pem.usable(certificate)
         if private_key is not None:
-            check_key(private_key, pem.public_key_bytes(certificate), "certificate", _LOST_KEY)
+            check_key(private_key, pem.public_key_bytes(certificate), "certificate", _OTHER_KEY)
         name = check_friendly_name(friendly_name)
         ordered = pem.order_chain(certificate, _all_x509(chain))
         assemble(certificate, private_key, ordered, name, into=self)
@@ -117,8 +126,13 @@ class Certificate:
         password: str | None = None,
         key: str | Path | None = None,
         key_password: str | None = None,
+        alias: str | None = None,
     ) -> Certificate:
         """Read a certificate file; the format is told by content, never by suffix.
+
+        A file may hold more than one certificate and key. A key without a certificate counts only if there is no
+        other; of two certificates for one key the one that lasts longer is taken. Certificates that may issue are the
+        `chain`; whatever else there is, `left_out` says.
 
         Args:
             path: A PEM, DER, PFX (PKCS#12) or PKCS#7 (.p7b, .spc) file of at most 64 MiB, also in UTF-16, bare base64,
@@ -126,29 +140,35 @@ class Certificate:
             password: For a PFX, or for an encrypted private key inside the file.
             key: A file with the private key (PEM, DER or PVK), when it is not in the same file.
             key_password: For that file; `password` when not given.
+            alias: Which one, where the file has several private keys with a certificate each: the friendly name
+                (Java calls it alias) of the certificate or its key, or the certificate's thumbprint.
 
         Returns:
-            The certificate that belongs to the private key, or without one the first that issued none of the
-            others; those are its `chain`.
+            The certificate that belongs to the private key, or without one the one that issued none of the others.
 
         Raises:
-            NotFoundError: there is no such file.
+            NotFoundError: there is no such file, or nothing in it has this alias.
             AccessDeniedError: it may not be read.
             InvalidInputError: it is a folder, larger than that, or no path that can be.
             NativeError: it cannot be read for another reason, such as a failing disk.
             WrongPasswordError: a password is missing or wrong.
             UnreadableCertificateError: a field of a certificate cannot be read, not even as OpenSSL does.
             MalformedDataError: the bytes are none of these formats (the message names some twenty others, with the
-                command that converts them), are cut off, or the key belongs to no certificate.
+                command that converts them), are cut off, the key belongs to no certificate, or there are several keys
+                with a certificate each and no `alias`; the message lists them.
             UnsupportedError: a private key that is neither RSA nor EC.
         """
         data = read(path_of(path))
         key_data = None if key is None else read(path_of(key))
         try:
-            return cls.from_bytes(data, password=password, key=key_data, key_password=key_password)
+            return cls.from_bytes(data, password=password, key=key_data, key_password=key_password, alias=alias)
         except MalformedDataError as error:
             files = f"{path} with {key}" if key is not None else str(path)
-            raise type(error)(f"{files}: {error}") from None
+            kinds = (WrongPasswordError, UnreadableCertificateError, MalformedDataError)  # no private ones
+            kind = next(kind for kind in kinds if isinstance(error, kind))
+            raise kind(f"{files}: {error}") from None
+        except NotFoundError as error:
+            raise NotFoundError(f"{path}: {error}") from None
 
     @classmethod
     def load_all(cls, path: str | Path, *, password: str | None = None) -> tuple[Certificate, ...]:
@@ -171,10 +191,9 @@ class Certificate:
             raise type(error)(f"{path}: {error}") from None
         if not found.certificates:
             raise MalformedDataError(f"{path}: there is a private key in this file, but no certificate")
-        owners = {keys.spki(key.public_key()): key for key in found.private_keys}
-        return tuple(
-            assemble(one, owners.get(pem.public_key_bytes(one) or b""), ()) for one in dict.fromkeys(found.certificates)
-        )
+        owners = {keys.spki(one.key.public_key()): contents.usable(one.key) for one in found.private_keys}
+        certificates = dict.fromkeys(one.certificate for one in found.certificates)
+        return tuple(assemble(one, owners.get(pem.public_key_bytes(one) or b""), ()) for one in certificates)
 
     @classmethod
     def from_bytes(
@@ -184,23 +203,36 @@ class Certificate:
         password: str | None = None,
         key: bytes | None = None,
         key_password: str | None = None,
+        alias: str | None = None,
     ) -> Certificate:
         """As `load`, from bytes."""
         data = check_data(data, "bytes are needed (Certificate.load takes a path)")
         budget = WorkBudget()
         found = contents.read_contents(data, password, budget)
-        private_key = found.private_keys[0] if found.private_keys else None
         if key is not None:
             key = check_data(key, "a private key's file is bytes (Certificate.load takes paths)")
-            private_key = contents.read_private_key(key, password if key_password is None else key_password, budget)
+            own = contents.read_private_keys(key, password if key_password is None else key_password, budget)
+            found.private_keys, found.unread = own.private_keys, own.unread
         if not found.certificates:
             raise MalformedDataError("there is a private key in this file, but no certificate")
-        leaf = pem.find_leaf(found.certificates, private_key)
-        return assemble(leaf, private_key, pem.order_chain(leaf, found.certificates), found.friendly_name)
+        chosen = found.chosen(alias)
+        if chosen.certificate is None or (key is not None and chosen.private_key is None):
+            raise MalformedDataError(
+                "the private key belongs to none of the certificates in this file"
+                if alias is None
+                else f"there is no certificate with its private key that has the alias {shown(alias)}"
+            )
+        return assemble(
+            chosen.certificate,
+            None if chosen.private_key is None else contents.usable(chosen.private_key),
+            pem.order_chain(chosen.certificate, chosen.others),
+            chosen.friendly_name,
+            left_out=chosen.left_out,
+        )
 
     @classmethod
-    def from_pem(cls, data: bytes | str, *, password: str | None = None) -> Certificate:
-        """From text, pasted or read: certificates in any order, and the private key if it is there. Errors as `load`.
+    def from_pem(cls, data: bytes | str, *, password: str | None = None, alias: str | None = None) -> Certificate:
+        """From text, pasted or read: certificates in any order, and private keys if there are any. Errors as `load`.
 
         PEM, also as mails and programs have it; bare base64; JSON.
         """
@@ -208,7 +240,7 @@ class Certificate:
         text = check_data(text, "text or bytes are needed (Certificate.load takes a path)")
         if decode_text(text) is None:
             raise MalformedDataError("this is not PEM: it is no text (Certificate.from_bytes reads every format)")
-        return cls.from_bytes(text, password=password)
+        return cls.from_bytes(text, password=password, alias=alias)
 
     @classmethod
     def from_der(cls, data: bytes) -> Certificate:
@@ -217,11 +249,11 @@ class Certificate:
         return assemble(pem.load_der(data), None, ())
 
     @classmethod
-    def from_pfx(cls, data: bytes, password: str | None) -> Certificate:
-        """From a PFX (PKCS#12, RFC 7292). Errors as `load`."""
+    def from_pfx(cls, data: bytes, password: str | None, *, alias: str | None = None) -> Certificate:
+        """From a PFX (PKCS#12, RFC 7292). Arguments and errors as `load`."""
         data = check_data(data, "bytes are needed (Certificate.load takes a path)")
         sniff.take(data, sniff.Kind.PFX)
-        return cls.from_bytes(data, password=password)
+        return cls.from_bytes(data, password=password, alias=alias)
 
     # -- writing ------------------------------------------------------------------------------------------------
 
@@ -230,6 +262,7 @@ class Certificate:
         path: str | Path,
         *,
         password: str | None = None,
+        no_password: bool = False,
         readable_by: str | None = None,
     ) -> Path:
         """Write a file whole or not at all; whatever holds a private key is readable by its owner only.
@@ -240,8 +273,9 @@ class Certificate:
                 certificate alone, DER. `.key`: the private key alone, PKCS#8 PEM. `.pvk`: the private key
                 alone, Microsoft's old format. `.p7b`, `.spc`: certificate and chain, PKCS#7 DER. A file that is
                 there is replaced.
-            password: Encrypts the private key. A `.pfx` with a key needs one; `.pem`, `.key` and `.pvk` may do
-                without.
+            password: Encrypts the private key. A `.pfx` with a key needs one, or `no_password`; `.pem`, `.key` and
+                `.pvk` may do without.
+            no_password: Write a private key so that everybody who gets the file can read it; as in `to_pfx`.
             readable_by: With `.pfx` and `.p12`: the oldest system that must read it, as in `to_pfx`.
 
         Returns:
@@ -257,11 +291,13 @@ class Certificate:
         target = path_of(path)
         suffix = target.suffix.lower()
         private = suffix in (".pfx", ".p12", ".pvk", ".key") or (suffix == ".pem" and self._key is not None)
-        if password is not None and suffix in (".crt", ".cer", ".der", ".p7b", ".spc"):
+        if (password is not None or no_password) and suffix in (".crt", ".cer", ".der", ".p7b", ".spc"):
             raise InvalidInputError(f"a {suffix} file holds no secret, so a password would do nothing")
+        if password is not None and no_password:
+            raise InvalidInputError(_BOTH_PASSWORDS)
         match suffix:
             case ".pfx" | ".p12":
-                data = self.to_pfx(password, readable_by=readable_by)
+                data = self.to_pfx(password, no_password=no_password, readable_by=readable_by)
             case ".pvk":
                 data = self.private_key_pvk(password)
             case ".key":
@@ -309,6 +345,7 @@ class Certificate:
         self,
         password: str | None,
         *,
+        no_password: bool = False,
         friendly_name: str | None = None,
         readable_by: str | None = None,
         provider: str | None = None,
@@ -317,7 +354,11 @@ class Certificate:
         """Certificate, private key and chain as a PFX (PKCS#12, RFC 7292).
 
         Args:
-            password: Any Unicode text. None only when there is no private key.
+            password: Any Unicode text; for Java printable ASCII. None only when there is no private key, or with
+                `no_password`.
+            no_password: Write private key and all so that everybody who gets the file can read it: encrypted with the
+                empty password, which is what other programs write for none (`openssl pkcs12 -passout pass:`, Azure Key
+                Vault) and read when they are given none. For tools that take no other; keep such a file off every disk.
             friendly_name: What Windows will show; the certificate's own `friendly_name` when not given.
             readable_by: The oldest system that must read it, such as `"windows-server-2016"` or `"openssl-3"`;
                 an unknown name's error lists all. Not given: every supported Windows.
@@ -326,13 +367,21 @@ class Certificate:
             machine_keyset: Ask Windows to put the key among the machine's (1.3.6.1.4.1.311.17.2).
 
         Raises:
-            InvalidInputError: no password for a private key, a friendly name that lists cannot show, or an unknown
-                target.
+            InvalidInputError: no password for a private key, one that this system does not take, one together with
+                `no_password`, a friendly name that lists cannot show, or an unknown target.
         """
         from mlsssl._formats.pkcs12 import write
 
-        if self._key is not None and not password:
-            raise InvalidInputError("a PFX with a private key needs a password")
+        if no_password:
+            if password is not None:
+                raise InvalidInputError(_BOTH_PASSWORDS)
+            password = ""
+        elif self._key is not None and not password:
+            raise InvalidInputError(
+                "a PFX with a private key needs a password; no_password=True writes one that everybody can open"
+            )
+        elif password == "":
+            raise InvalidInputError("an empty password protects nothing; None writes certificates without encryption")
         if provider is not None:
             expected = "provider is the name of a key storage provider, or None"
             try:
@@ -393,8 +442,8 @@ class Certificate:
             key = read(Path(key))
         if isinstance(key, bytes):
             key = contents.read_private_key(key, password)
-        check_key(key, pem.public_key_bytes(self._certificate), "certificate", _LOST_KEY)
-        return assemble(self._certificate, key, self._chain, self._friendly_name)
+        check_key(key, pem.public_key_bytes(self._certificate), "certificate", _OTHER_KEY)
+        return self._with(_key=key)
 
     def with_chain(self, chain: Iterable[Certificate | x509.Certificate]) -> Certificate:
         """The same certificate and key with these certificates as its chain, put into order.
@@ -402,16 +451,19 @@ class Certificate:
         Raises:
             InvalidInputError: something else than certificates.
         """
-        ordered = pem.order_chain(self._certificate, _all_x509(chain))
-        return assemble(self._certificate, self._key, ordered, self._friendly_name)
+        return self._with(_chain=pem.order_chain(self._certificate, _all_x509(chain)))
 
     def with_friendly_name(self, friendly_name: str | None) -> Certificate:
         """The same with another friendly name; `InvalidInputError` for one that lists cannot show."""
-        return assemble(self._certificate, self._key, self._chain, check_friendly_name(friendly_name))
+        return self._with(_friendly_name=check_friendly_name(friendly_name))
 
     def without_key(self) -> Certificate:
         """The same without the private key: what may be shown to others."""
-        return assemble(self._certificate, None, self._chain, self._friendly_name)
+        return self._with(_key=None)
+
+    def _with(self, **changes: object) -> Certificate:
+        present = {name: getattr(self, name) for name in Certificate.__slots__}
+        return set_attributes(Certificate.__new__(Certificate), **{**present, **changes})
 
     # -- what it says -------------------------------------------------------------------------------------------
 
@@ -444,6 +496,14 @@ class Certificate:
     def friendly_name(self) -> str | None:
         """The name that Windows shows for it; not part of the certificate."""
         return self._friendly_name
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What the file that it was read from holds besides, and nothing here has: a line in words for each.
+
+        Another certificate for the same key that ends sooner, one of another server, a key without a certificate.
+        """
+        return self._left_out
 
     @property
     def thumbprint(self) -> Thumbprint:
@@ -764,12 +824,19 @@ def assemble(
     chain: tuple[x509.Certificate, ...],
     friendly_name: str | None = None,
     *,
+    left_out: tuple[str, ...] = (),
     into: Certificate | None = None,
 ) -> Certificate:
     """A Certificate from parts known to fit: no checks, for they cost as much as a P-256 signature. Private."""
     made = Certificate.__new__(Certificate) if into is None else into
     return set_attributes(
-        made, _certificate=certificate, _key=key, _chain=chain, _friendly_name=friendly_name, _der=None
+        made,
+        _certificate=certificate,
+        _key=key,
+        _chain=chain,
+        _friendly_name=friendly_name,
+        _left_out=left_out,
+        _der=None,
     )
 
 

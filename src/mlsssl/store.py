@@ -8,6 +8,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 from mlsssl._formats import keys, pem, sniff
+from mlsssl._formats.choice import may_issue
 from mlsssl._formats.hosts import any_matches, parse_name
 from mlsssl._machine import files, revocation_lists
 from mlsssl._machine.authorities import read_authorities
@@ -305,8 +306,9 @@ class Store:
     ) -> StoreEntry:
         """Add a certificate with its private key and chain; idempotent.
 
-        The intermediates of its chain go to the store CA of the same location. The private key goes in before the
-        certificate; a process killed in between leaves nothing that `mlsssl recover` would not find.
+        The intermediates of its chain go to the store CA of the same location, which are those whose basicConstraints
+        let them issue. The private key goes in before the certificate; a process killed in between leaves nothing that
+        `mlsssl recover` would not find.
 
         Args:
             certificate: The certificate; its private key and chain go along when they are at hand.
@@ -375,6 +377,7 @@ class Store:
         data: bytes | str | Path,
         password: str | None,
         *,
+        alias: str | None = None,
         friendly_name: str | None = None,
         exportable: bool = False,
         trust_root: bool = False,
@@ -384,6 +387,8 @@ class Store:
         Args:
             data: The file's bytes, or its path.
             password: As the file was written; None when there is none.
+            alias: Which one, where the file has several private keys with a certificate each, as in `Certificate.load`;
+                what is not taken then is in that certificate's `left_out`.
             friendly_name: Shown in lists; what the file says when not given.
             exportable: As in `add`.
             trust_root: As in `add`.
@@ -393,17 +398,19 @@ class Store:
 
         Raises:
             WrongPasswordError: the password does not open it.
-            MalformedDataError: it is damaged, or no PFX.
+            MalformedDataError: it is damaged, or no PFX; or it has several keys, and no `alias` says which.
             UnsupportedError: this Windows cannot read its encryption; `Certificate.to_pfx(readable_by=...)`
                 writes one that it can. Or CurrentUser's Root, as in `add`.
-            NotFoundError: a path was given, and there is no such file.
+            NotFoundError: a path was given, and there is no such file; or nothing in the file has this alias.
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             data = files.read(files.path_of(data))
         data = sniff.take(bytes(data), sniff.Kind.PFX)[0].data
         refuse_users_roots("Root" if trust_root else self._name, self._location)
         with closing(self._port(write=True)) as port:
-            record, others = port.import_pfx(data, password, exportable=exportable, friendly_name=friendly_name)
+            record, others = port.import_pfx(
+                data, password, exportable=exportable, friendly_name=friendly_name, alias=alias
+            )
         self._add_chain(others, trust_root=trust_root)
         return self._entry(record)
 
@@ -412,7 +419,7 @@ class Store:
         for der in chain:
             certificate = pem.load_der(der)
             self_issued = certificate.subject == certificate.issuer
-            if self_issued and not trust_root:
+            if not trust_root if self_issued else not may_issue(certificate):
                 continue
             with closing(machine.open_store("Root" if self_issued else "CA", self._location, write=True)) as port:
                 port.add(der, None, friendly_name=None, exportable=False, provider=None)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from interop.conftest import PASSWORD
-from mlsssl import Certificate, WrongPasswordError
+from mlsssl import Certificate, InvalidInputError, WrongPasswordError, explain_pfx
 from programs import output, run
 
 if TYPE_CHECKING:
@@ -116,3 +116,90 @@ def test_keytool_reads_ours_and_we_read_theirs(issued: Issued, tmp_path: Path) -
     )  # fmt: skip
     assert copied.returncode == 0, output(copied)
     assert Certificate.load(theirs, password=plain) == issued.leaf
+
+
+_READS_BY_JAVA = """
+import java.io.FileInputStream;
+import java.security.KeyStore;
+class Reads {
+    public static void main(String[] words) throws Exception {
+        KeyStore store = KeyStore.getInstance("PKCS12");
+        char[] password = words[1].equals("none") ? null
+            : words[1].equals("empty") ? new char[0] : "p\\u00e4ss".toCharArray();
+        store.load(new FileInputStream(words[0]), password);
+        String alias = store.aliases().nextElement();
+        System.out.println("key " + (store.getKey(alias, password == null ? new char[0] : password) != null));
+    }
+}
+"""
+
+
+@pytest.mark.parametrize("target", [None, "openssl-3", "java-17"])
+def test_others_read_what_we_write_without_a_password(issued: Issued, tmp_path: Path, target: str | None) -> None:
+    """With none and with the empty one; and not with another."""
+    file = issued.leaf.with_friendly_name("open").save(tmp_path / "open.pfx", no_password=True, readable_by=target)
+    for password, code in (("", 0), ("x", 1)):
+        done = run("openssl", "pkcs12", "-in", file, "-nodes", "-passin", f"pass:{password}")
+        assert (done.returncode, b"BEGIN PRIVATE KEY" in done.stdout) == (code, code == 0)
+    listed = run("certtool", "--p12-info", "--inder", "--infile", file, "--empty-password")
+    assert b"BEGIN CERTIFICATE" in listed.stdout, output(listed)
+    database = f"sql:{tmp_path}"
+    assert run("certutil", "-N", "-d", database, "--empty-password").returncode == 0
+    assert run("pk12util", "-i", file, "-d", database, "-W", "x").returncode != 0
+    taken = run("pk12util", "-i", file, "-d", database, "-W", "")
+    assert taken.returncode == 0, output(taken)
+    source = tmp_path / "Reads.java"
+    source.write_text(_READS_BY_JAVA)
+    for word in ("none", "empty"):
+        done = run("java", source, file, word)
+        assert b"key true" in done.stdout, output(done)
+    assert b"key true" not in run("java", source, file, "other").stdout
+
+
+@pytest.mark.parametrize("target", ["java-8", "java-17"])
+def test_java_takes_no_password_outside_ascii(
+    issued: Issued, tmp_path: Path, target: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What we refuse to write for it, it does not read; OpenSSL does."""
+    with pytest.raises(InvalidInputError, match="ASCII"):
+        issued.leaf.to_pfx("p\u00e4ss", readable_by=target)
+    monkeypatch.setattr("mlsssl._formats.pkcs12.write.check_readable", lambda *_: None)
+    file = tmp_path / "umlaut.pfx"
+    file.write_bytes(issued.leaf.to_pfx("p\u00e4ss", readable_by=target))
+    source = tmp_path / "Reads.java"
+    source.write_text(_READS_BY_JAVA)
+    secret = _secret(tmp_path, "p\u00e4ss")
+    refused = run("java", source, file, "umlaut")
+    assert refused.returncode != 0
+    assert "Password is not ASCII" in output(refused)
+    read = run("openssl", "pkcs12", "-in", file, "-noout", "-passin", f"file:{secret}")
+    assert read.returncode == 0, output(read)
+
+
+@pytest.mark.parametrize(
+    ("mac", "openssl", "java", "gnutls"),
+    [("sha512-256", True, True, False), ("sha3-256", True, False, False), ("sha256", True, True, True)],
+)
+def test_who_reads_rare_macs(
+    issued: Issued, tmp_path: Path, mac: str, *, openssl: bool, java: bool, gnutls: bool
+) -> None:
+    """The table of targets says what the programs do."""
+    file, secret = tmp_path / "mac.p12", _secret(tmp_path, "keytool-56")
+    made = run(
+        "openssl", "pkcs12", "-export", "-inkey", issued.file("leaf.key"), "-in", issued.file("leaf.crt"), "-name", "x",
+        "-macalg", mac, "-out", file, "-passout", f"file:{secret}",
+    )  # fmt: skip
+    assert made.returncode == 0, output(made)
+    explained = explain_pfx(file.read_bytes(), "keytool-56")
+    assert run("openssl", "pkcs12", "-in", file, "-noout", "-passin", f"file:{secret}").returncode == 0
+    assert explained.readable_by("openssl-3") is openssl
+    listed = run(
+        "keytool", "-list", "-keystore", file, "-storepass:env", "STOREPASS", environment={"STOREPASS": "keytool-56"}
+    )
+    assert (listed.returncode == 0) is java is explained.readable_by("java-17")
+    info = run("certtool", "--p12-info", "--inder", "--infile", file, "--password", "keytool-56")
+    assert ("verify_mac" not in output(info)) is gnutls is explained.readable_by("gnutls")
+    database = f"sql:{tmp_path}"
+    assert run("certutil", "-N", "-d", database, "--empty-password").returncode == 0
+    taken = run("pk12util", "-i", file, "-d", database, "-w", secret)
+    assert (taken.returncode == 0) is gnutls is explained.readable_by("nss")

@@ -16,8 +16,8 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 
 from mlsssl import Certificate
+from mlsssl._formats.choice import HeldCertificate, HeldKey, choose
 from mlsssl._formats.key_files import load_private_key
-from mlsssl._formats.pem import find_leaf
 from mlsssl._formats.pkcs7 import load_pkcs7, serialize_pkcs7
 from mlsssl._formats.pkcs12.explain import explain_pfx
 from mlsssl._formats.pkcs12.read import load_pfx
@@ -103,7 +103,7 @@ def test_every_cipher_of_openssl(made: Material, cipher: str) -> None:
     """For key and certificates, by OpenSSL and by our own decryption; a wrong password is told."""
     data = _openssl_pfx(made, "-keypbe", cipher, "-certpbe", cipher)
     for loaded in (load_pfx(data, PASSWORD), *load_pfx_entries(data, PASSWORD)):
-        assert (loaded.certificate, loaded.additional, loaded.friendly_name) == (made.leaf, (made.root,), "Wéb")
+        assert (loaded.certificate, loaded.others, loaded.friendly_name) == (made.leaf, (made.root,), "Wéb")
         assert loaded.private_key is not None
         assert loaded.private_key.public_key() == made.key.public_key()
     assert explain_pfx(data, PASSWORD).password == "right"
@@ -197,7 +197,7 @@ def test_keytools_trust_store(made: Material, tmp_path: Path) -> None:
     )  # fmt: skip
     assert result.returncode == 0, output(result)
     loaded = load_pfx(store.read_bytes(), "store-secret")
-    assert (loaded.private_key, loaded.additional, loaded.friendly_name) == (None, (made.root,), "root")
+    assert (loaded.private_key, loaded.certificate, loaded.friendly_name) == (None, made.root, "root")
 
 
 def test_openssl_private_keys(made: Material) -> None:
@@ -259,7 +259,7 @@ def test_nss_ciphers(made: Material, tmp_path: Path) -> None:
         )  # fmt: skip
         assert given.returncode == 0, output(given)
         loaded = load_pfx(theirs.read_bytes(), PASSWORD)
-        assert (loaded.certificate, loaded.additional) == (made.leaf, (made.root,))
+        assert (loaded.certificate, loaded.others) == (made.leaf, (made.root,))
         with pytest.raises(WrongPasswordError):
             load_pfx(theirs.read_bytes(), "wrong")
 
@@ -320,7 +320,7 @@ def test_pkcs7_of_openssl(made: Material, encoding: str) -> None:
     assert written.returncode == 0, output(written)
     found = load_pkcs7(out.read_bytes())
     assert set(found) == {made.leaf, made.root}
-    assert find_leaf(found, made.key) == made.leaf
+    assert choose(map(HeldCertificate, found), [HeldKey(made.key)]).certificate == made.leaf
     ours = made.file("ours.p7b")
     lower: Any = encoding.lower()
     ours.write_bytes(serialize_pkcs7([made.leaf, made.root], encoding=lower))

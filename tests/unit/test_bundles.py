@@ -83,7 +83,7 @@ def test_trust_stores() -> None:
         data = java_trust_store([ROOT.certificate, BELOW.certificate], "secret-word", readable_by=target)
         loaded = load_pfx(data, "secret-word")
         assert loaded.private_key is None
-        assert set(loaded.additional) == {
+        assert {loaded.certificate, *loaded.others} == {
             ROOT.certificate.to_cryptography(),
             BELOW.certificate.to_cryptography(),
         }

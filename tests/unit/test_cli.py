@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding
 
+import made_certificates
 from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine
 from mlsssl._commands.remedies import in_commands
 from mlsssl._validator.catalogue import RULES
@@ -699,3 +700,82 @@ def test_what_to_do_is_said_in_commands(issued: Path, capsys: pytest.CaptureFixt
     assert "ca.issue(" in output(capsys)
     assert main(["binding", "add", "0.0.0.0:443", "18e1628ac1cd7cae3495e718f87e5b6188193c81"]) == 8
     assert "mlsssl store add" in output(capsys)
+
+
+def test_an_empty_password(issued: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    """It opens a file without one, from every source; a file is written without one by that option alone."""
+    monkeypatch.setenv("EMPTY", "")
+    Path("empty.txt").write_text("\n")
+    pfx = ["pfx", "server.pfx", "--in-password", "env:PW", "--out", "open.pfx"]
+    assert main([*pfx, "--password", "env:EMPTY"]) == 2
+    assert "is empty; --no-password writes" in output(capsys)
+    assert main([*pfx, "--password", "env:PW", "--no-password"]) == 2
+    assert not Path("open.pfx").exists()
+    assert main([*pfx, "--no-password"]) == 0
+    for source in ("env:EMPTY", "file:empty.txt"):
+        assert main(["show", "open.pfx", "--password", source]) == 0
+        assert main(["store", "import", "open.pfx", "--password", source]) == 0
+        assert main(["deploy", "0.0.0.0:443", "open.pfx", "--password", source]) == 0
+        assert main(["explain", "open.pfx", "--password", source]) == 0
+    assert main(["show", "open.pfx"]) == 0
+    capsys.readouterr()
+    assert main(["show", "server.pfx", "--password", "env:EMPTY"]) == 6
+    assert "protected by a password, and the one that was given is empty" in output(capsys)
+    assert main(["ca", "create", "Open", "--key", "ec-p256", "--out", "open-ca.pfx", "--no-password"]) == 0
+    issue = ["issue", "x.test", "--ca", "open-ca.pfx", "--ca-password", "env:EMPTY", "--out", "x.p12", "--no-password"]
+    assert main(issue) == 0
+    assert Certificate.load("x.p12").has_private_key
+
+
+def test_a_file_with_several(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`--alias` chooses, under the name that it has in the command; what is left out is named on standard error."""
+    ca = CertificateAuthority.load("ca.pfx", password=PASSWORD)
+    one, two = ca.issue("one.test", "two.test", key="ec-p256"), ca.issue("two.test", key="ec-p256")
+    text = b"".join(each.private_key_pem() + each.to_pem() for each in (one, two))
+    Path("two.pem").write_bytes(text + ca.certificate.to_pem())
+    alias = str(two.thumbprint)
+    for words in (["show", "two.pem"], ["deploy", "0.0.0.0:443", "two.pem"], ["store", "add", "two.pem"]):
+        assert main(words) == 6
+        assert f"{alias}); say which is wanted with --alias ..." in output(capsys).replace(alias, f"{alias})")
+        assert main([*words, "--alias", alias]) == 0
+        captured = capsys.readouterr()
+        assert f"two.pem: left out: CN=one.test, until {one.not_after:%Y-%m-%d}, {one.thumbprint}" in captured.err
+    assert main(["check", "two.pem", "--trust", "ca.cer", "--host", "two.test", "--alias", alias]) == 0
+    assert main(["pfx", "two.pem", "--out", "two.pfx", "--password", "env:PW", "--alias", alias]) == 0
+    assert main(["explain", "two.pfx", "--password", "env:PW", "--alias", alias]) == 0
+    assert main(["store", "import", "two.pfx", "--password", "env:PW", "--alias", alias]) == 0
+    renew = ["renew", "0.0.0.0:443", "--certificate", "two.pem", "--alias"]
+    assert main([*renew, str(one.thumbprint)]) == 0
+    capsys.readouterr()
+    assert main(["show", "two.pem", "--alias", "nobody"]) == 3
+    assert "nothing in this file has the alias 'nobody'" in output(capsys)
+    assert main(["--json", "show", "two.pem", "--alias", alias]) == 0
+    assert len(json.loads(capsys.readouterr().out)["left_out"]) == 1
+    authorities = b"".join(
+        each._certificate.private_key_pem() + each.certificate.to_pem()
+        for each in (ca, CertificateAuthority.create("Second", key="ec-p256"))
+    )
+    Path("cas.pem").write_bytes(authorities)
+    issue = ["issue", "x.test", "--ca", "cas.pem", "--out", "x.pem"]
+    assert main(issue) == 6
+    assert "--ca-alias ..." in output(capsys)
+    assert main([*issue, "--ca-alias", str(ca.certificate.thumbprint)]) == 0
+    assert Certificate.load("x.pem").issuer == "CN=CLI Root"
+    create = ["ca", "create", "Below", "--issuer", "cas.pem", "--out", "below.pem"]
+    assert main(create) == 6
+    assert "--issuer-alias ..." in output(capsys)
+    assert main([*create, "--issuer-alias", str(ca.certificate.thumbprint)]) == 0
+
+
+def test_a_bundle_of_certificates_that_may_not_issue_is_taken_whole(
+    issued: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Self-signed server certificates are trusted each by itself; MakeCert's roots had no basicConstraints either."""
+    first, second = (made_certificates.make(name) for name in ("one.test", "two.test"))
+    Path("both.pem").write_bytes(first.pem + second.pem)
+    Path("second.pem").write_bytes(second.pem)
+    assert main(["check", "second.pem", "--trust", "both.pem", "--no-key"]) == 0
+    assert main(["store", "add", "both.pem", "--store", "Root"]) == 0
+    assert "left out" not in output(capsys)
+    with EmbeddedMachine(os.environ["MLSSSL_MACHINE"]) as machine:
+        assert {entry.thumbprint for entry in machine.store("Root")} == {first.thumbprint, second.thumbprint}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import time
 from dataclasses import replace
@@ -16,21 +17,31 @@ from made_certificates import make, shared_key
 from mlsssl import Certificate
 from mlsssl._formats import der, identifiers
 from mlsssl._formats.keys import private_key_der
+from mlsssl._formats.pkcs7 import serialize_pkcs7
 from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, write_encryption
 from mlsssl._formats.pkcs12.explain import explain_pfx
 from mlsssl._formats.pkcs12.read import load_pfx
 from mlsssl._formats.pkcs12.structure import encrypted_part, open_part, read_structure
 from mlsssl._formats.pkcs12.targets import TARGETS
 from mlsssl._formats.pkcs12.write import serialize_pfx
-from mlsssl.errors import InvalidInputError, MalformedDataError, UnreadableCertificateError, WrongPasswordError
+from mlsssl.bundles import java_trust_store
+from mlsssl.errors import (
+    InvalidInputError,
+    MalformedDataError,
+    NotFoundError,
+    UnreadableCertificateError,
+    WrongPasswordError,
+)
 from pfx_material import ber, load_pfx_entries, parts_of, rebuild, safe_contents
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
+    from pathlib import Path
 
 ROOT = make("Root", key=shared_key(1), authority=True)
 LEAF = make("www.example.com", key=shared_key(2), issuer=ROOT)
 OTHER = make("other.example.com", key=shared_key(3), issuer=ROOT)
+MIDDLE = make("Intermediate", key=shared_key(4), issuer=ROOT, authority=True)
 
 PASSWORDS = ["secret", "pässwörd", "пароль", "密码", "smile😀", " ", "a" * 500]
 
@@ -56,7 +67,7 @@ def test_what_is_written_is_read(password: str | None, readable_by: str | None) 
     data = serialize_pfx(
         LEAF.key,
         LEAF.certificate,
-        [OTHER.certificate, ROOT.certificate],
+        [MIDDLE.certificate, ROOT.certificate],
         password,
         friendly_name="Wéb 😀",
         readable_by=readable_by,
@@ -66,7 +77,7 @@ def test_what_is_written_is_read(password: str | None, readable_by: str | None) 
     assert loaded.private_key is not None
     assert loaded.private_key.public_key() == LEAF.key.public_key()
     assert loaded.certificate == LEAF.certificate
-    assert loaded.additional == (OTHER.certificate, ROOT.certificate)
+    assert loaded.others == (MIDDLE.certificate, ROOT.certificate)
     assert loaded.friendly_name == "Wéb 😀"
     with pytest.raises(WrongPasswordError):
         load_pfx(data, "not it")
@@ -77,9 +88,9 @@ def test_openssls_reading_and_ours_agree() -> None:
     chain = [OTHER.certificate, ROOT.certificate]
     data = serialize_pfx(LEAF.key, LEAF.certificate, chain, "secret", friendly_name="web", iterations=10)
     quick, (own,) = load_pfx(data, "secret"), load_pfx_entries(data, "secret")
-    assert (quick.certificate, quick.additional, quick.friendly_name) == (
+    assert (quick.certificate, quick.others, quick.friendly_name) == (
         own.certificate,
-        own.additional,
+        own.others,
         own.friendly_name,
     )
 
@@ -90,7 +101,7 @@ def test_cryptographys_files_are_read(algorithm: pkcs12.PBES) -> None:
     data = _encrypted(algorithm, "pässwörd")
     for loaded in (load_pfx(data, "pässwörd"), *load_pfx_entries(data, "pässwörd")):
         assert loaded.certificate == LEAF.certificate
-        assert loaded.additional == (ROOT.certificate,)
+        assert loaded.others == (ROOT.certificate,)
         assert loaded.friendly_name == "web"
     for wrong in ("passwort", "", None):
         with pytest.raises(WrongPasswordError):
@@ -183,6 +194,118 @@ def _with_empty_password(encoded: bytes) -> bytes:
         return rebuild(plain, encryption=encryption, password="", kdf=kdf)
 
 
+@pytest.mark.parametrize("readable_by", [None, "java-17"])
+def test_a_pfx_without_a_password_is_written_when_asked_for(tmp_path: Path, readable_by: str | None) -> None:
+    """In so many words, and never together with a password; what is written is encrypted with the empty one."""
+    certificate = Certificate(LEAF.certificate, private_key=LEAF.key, chain=[ROOT.certificate])
+    data = certificate.to_pfx(None, no_password=True, readable_by=readable_by)
+    assert LEAF.pkcs8 not in data
+    for password in (None, ""):
+        loaded = Certificate.from_pfx(data, password)
+        assert (loaded, loaded.has_private_key, loaded.chain) == (certificate, True, certificate.chain)
+    assert pkcs12.load_pkcs12(data, b"").cert is not None
+    with pytest.raises(WrongPasswordError):
+        Certificate.from_pfx(data, "secret")
+    for name in ("x.pfx", "x.p12", "x.pem", "x.key"):
+        file = certificate.save(tmp_path / name, no_password=True, readable_by=readable_by)
+        assert file.stat().st_size
+    assert Certificate.load(tmp_path / "x.pfx").has_private_key
+    for call in (
+        lambda: certificate.to_pfx(None),
+        lambda: certificate.to_pfx(""),
+        lambda: certificate.to_pfx("secret", no_password=True),
+        lambda: certificate.to_pfx("", no_password=True),
+        lambda: certificate.save(tmp_path / "y.pfx"),
+        lambda: certificate.save(tmp_path / "y.pfx", password="secret", no_password=True),
+        lambda: certificate.save(tmp_path / "y.pem", password="secret", no_password=True),
+        lambda: certificate.save(tmp_path / "y.crt", no_password=True),
+        lambda: certificate.without_key().to_pfx(""),
+    ):
+        with pytest.raises(InvalidInputError, match="password"):
+            call()
+    assert not list(tmp_path.glob("y.*"))
+
+
+def test_an_encrypted_key_without_a_mac_and_encrypted_certificates() -> None:
+    """Java 18 writes such files; nothing proves a password, so nothing but the password is spoken of."""
+    key = serialize_pfx(LEAF.key, None, [], "secret", iterations=10)
+    data = rebuild(serialize_pfx(None, LEAF.certificate, [], None), extra=key, mac=False)
+    assert load_pfx(data, "secret").private_key is not None
+    for password, words in (
+        (None, "is encrypted, and no password was given"),
+        ("", "the password that was given is empty"),
+        *(
+            (f"wrong {number}", "does not open the private key in the PFX, or the PFX is damaged")
+            for number in range(300)
+        ),
+    ):
+        with pytest.raises(WrongPasswordError, match=words):
+            load_pfx(data, password)
+    whole = rebuild(serialize_pfx(LEAF.key, LEAF.certificate, [], "secret", iterations=10), mac=False)
+    with pytest.raises(WrongPasswordError, match="the PFX is encrypted, and no password was given"):
+        load_pfx(whole, None)
+    with pytest.raises(WrongPasswordError, match="protected by a password, and the one that was given is empty"):
+        load_pfx(serialize_pfx(LEAF.key, LEAF.certificate, [], "secret", iterations=10), "")
+
+
+@pytest.mark.parametrize("password", ["pässwörd", "пароль", "tab\there", "delete\x7f"])
+def test_java_takes_printable_ascii_only(password: str) -> None:
+    """Refused on writing without showing it, and told by the explanation; other readers take it."""
+    certificate = Certificate(LEAF.certificate, private_key=LEAF.key)
+    for target in ("java-8", "java-11", "java-17", "java-21"):
+        with pytest.raises(InvalidInputError, match="ASCII") as caught:
+            certificate.to_pfx(password, readable_by=target)
+        assert password not in str(caught.value)
+        assert certificate.to_pfx("plain ~!", readable_by=target)
+    data = certificate.to_pfx(password, readable_by="openssl-3")
+    explained = explain_pfx(data, password)
+    assert (explained.readable_by("java-17"), explained.readable_by("openssl-3")) == (False, True)
+    assert "a password outside ASCII" in str(explained)
+    assert explain_pfx(data, "wrong").readable_by("java-17") is True  # of a password that nobody has told
+    with pytest.raises(InvalidInputError, match="ASCII"):
+        java_trust_store([Certificate(ROOT.certificate)], password)
+
+
+@pytest.mark.parametrize("number", [1, 2, 40])
+@pytest.mark.parametrize("form", ["der", "ber"])
+def test_bytes_behind_the_end_are_counted(number: int, form: str) -> None:
+    """As where a shorter file was written over a longer one."""
+    data = _encrypted()
+    data = ber(data) if form == "ber" else data
+    explained = explain_pfx(data + b"\x01" * number, "secret")
+    assert explained.size == len(data)
+    assert f"{number} byte{'s stand' if number > 1 else ' stands'} behind its end" in explained.findings[0]
+    with pytest.raises(MalformedDataError, match=f"{number} byte.* behind the end of the PFX"):
+        Certificate.from_pfx(data + b"\x01" * number, "secret")
+    assert not any("behind" in finding for finding in explain_pfx(data, "secret").findings)
+
+
+def test_what_is_no_pfx_is_named() -> None:
+    """And what is wrapped around one."""
+    for data, words in (
+        (LEAF.der, "no PFX but a certificate"),
+        (LEAF.pem + ROOT.pem, "no PFX but 2 certificates"),
+        (serialize_pkcs7([LEAF.certificate]), "no PFX but a PKCS#7 file"),
+        (LEAF.pkcs8, "no PFX but a private key"),
+        (b"\xfe\xed\xfe\xed\0\0\0\2", "no PFX: this is a Java keystore"),
+        (b"", "no PFX: the file is empty"),
+    ):
+        with pytest.raises(MalformedDataError, match=words):
+            explain_pfx(data)
+    wrapped = explain_pfx(base64.encodebytes(_encrypted()), "secret")
+    assert (wrapped.size, wrapped.password) == (len(_encrypted()), "right")
+    assert "wrapped in base64" in wrapped.findings[0]
+
+
+def test_an_explanation_of_one_alias() -> None:
+    """Of several keys, whose to tell."""
+    data = _two_keys()
+    assert explain_pfx(data, "secret", alias="two").certificates[0] == "CN=other.example.com"
+    assert explain_pfx(data, "secret", alias="one").certificates[0] == "CN=www.example.com"
+    with pytest.raises(NotFoundError, match="'three'"):
+        explain_pfx(data, "secret", alias="three")
+
+
 def test_two_passwords() -> None:
     """`openssl pkcs12 -twopass`: one for the MAC, one inside; the message says so."""
     data = rebuild(serialize_pfx(LEAF.key, LEAF.certificate, [], "inner", iterations=10), password="outer")
@@ -222,14 +345,17 @@ def test_a_certificate_whose_dates_cannot_be_read() -> None:
 
 
 def test_several_keys() -> None:
-    """Two keys are one too many for `load_pfx`, which names them; `explain_pfx` sees both with their own."""
+    """Two keys with a certificate each need an alias, and the error names them; `explain_pfx` sees both."""
     data = _two_keys()
-    with pytest.raises(MalformedDataError, match=r"2 private keys .*'one'.*'two'"):
+    with pytest.raises(MalformedDataError, match=r"2 private keys, .*'one'.*'two'.*alias="):
         load_pfx(data, "secret")
     first, second = load_pfx_entries(data, "secret")
     assert (first.certificate, second.certificate) == (LEAF.certificate, OTHER.certificate)
     assert (first.friendly_name, second.friendly_name) == ("one", "two")
-    assert first.additional == second.additional == (ROOT.certificate,)
+    assert first.others == second.others == (ROOT.certificate,)
+    for alias, entry in (("one", first), ("TWO", second)):
+        loaded = load_pfx(data, "secret", alias=alias)
+        assert (loaded.certificate, loaded.friendly_name) == (entry.certificate, entry.friendly_name)
     assert any("2 private keys" in finding for finding in explain_pfx(data, "secret").findings)
 
 
@@ -240,11 +366,11 @@ def _two_keys() -> bytes:
 
 
 def test_trust_stores() -> None:
-    """Without a key, every certificate is additional, whatever its order."""
+    """Without a key, the one that issued none of the others is the certificate, whatever their order."""
     data = serialize_pfx(None, None, [ROOT.certificate, OTHER.certificate], "secret", iterations=10)
     loaded = load_pfx(data, "secret")
-    assert (loaded.private_key, loaded.certificate) == (None, None)
-    assert loaded.additional == (ROOT.certificate, OTHER.certificate)
+    assert (loaded.private_key, loaded.certificate) == (None, OTHER.certificate)
+    assert loaded.others == (ROOT.certificate,)
 
 
 def test_a_key_without_its_certificate() -> None:
@@ -253,7 +379,7 @@ def test_a_key_without_its_certificate() -> None:
     loaded = load_pfx(data, "secret")
     assert loaded.certificate is None
     assert loaded.private_key is not None
-    assert loaded.additional == (ROOT.certificate,)
+    assert loaded.others == (ROOT.certificate,)
     assert any("belongs to its private key" in finding for finding in explain_pfx(data, "secret").findings)
 
 
@@ -341,8 +467,14 @@ def test_no_key_in_an_encrypted_part_is_passed_over(hidden: str, *, small_first:
     small = serialize_pfx(LEAF.key, None, [], "secret", iterations=10)
     first, second = (small, part) if small_first else (part, small)
     began = time.process_time()
-    with pytest.raises(MalformedDataError, match=r"2 private keys|costs too much work"):
-        load_pfx(rebuild(first, extra=second, password="secret", kdf=kdf), "secret")
+    data = rebuild(first, extra=second, password="secret", kdf=kdf)
+    if hidden == "open":  # with its certificate, which the one in sight does not have
+        loaded = load_pfx(data, "secret")
+        assert loaded.certificate == OTHER.certificate
+        assert loaded.left_out == ("a private key (ec-p256) without a certificate",)
+    else:
+        with pytest.raises(MalformedDataError, match=r"2 private keys|costs too much work"):
+            load_pfx(data, "secret")
     assert time.process_time() - began < 2
 
 
@@ -357,9 +489,9 @@ def test_a_small_key_and_its_certificates_are_opened_by_openssl(
     slowly = load_pfx_entries(data, "secret")[0]
     monkeypatch.setattr("mlsssl._formats.pkcs12.encryption.pkcs12_kdf", None)
     loaded = load_pfx(data, "secret")
-    assert (loaded.certificate, loaded.additional, loaded.friendly_name) == (
+    assert (loaded.certificate, loaded.others, loaded.friendly_name) == (
         slowly.certificate,
-        slowly.additional,
+        slowly.others,
         slowly.friendly_name,
     )
     assert loaded.private_key is not None
@@ -432,9 +564,8 @@ def test_passwords_that_no_file_can_have(password: str) -> None:
 
 
 def test_what_the_writer_refuses() -> None:
-    """An empty password, nothing to write, a stranger's key, numbers out of range, and unknown targets."""
+    """Nothing to write, a stranger's key, numbers out of range, and unknown targets."""
     for arguments, words in (
-        ((LEAF.key, LEAF.certificate, [], ""), "empty password"),
         ((None, None, [], "secret"), "nothing to write"),
         ((OTHER.key, LEAF.certificate, [], "secret"), "does not belong"),
     ):

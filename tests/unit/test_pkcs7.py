@@ -9,7 +9,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.serialization import pkcs7
 
 from made_certificates import make, shared_key
-from mlsssl._formats.pem import find_leaf
+from mlsssl._formats.choice import HeldCertificate, HeldKey, choose
 from mlsssl._formats.pkcs7 import load_pkcs7, serialize_pkcs7
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnreadableCertificateError
 from pfx_material import ber
@@ -25,10 +25,11 @@ def test_both_ways(encoding: str) -> None:
     data = serialize_pkcs7(CERTIFICATES, encoding=encoding)  # type: ignore[arg-type]
     found = load_pkcs7(data)
     assert set(found) == set(CERTIFICATES)
-    assert find_leaf(found, LEAF.key) == LEAF.certificate
-    assert find_leaf(found, ROOT.key) == ROOT.certificate
-    with pytest.raises(MalformedDataError, match="belongs to none"):
-        find_leaf(found, shared_key(3))
+    held = [HeldCertificate(one) for one in found]
+    assert choose(held).certificate == LEAF.certificate
+    assert choose(held, [HeldKey(LEAF.key)]).certificate == LEAF.certificate
+    assert choose(held, [HeldKey(ROOT.key)]).certificate == ROOT.certificate
+    assert choose(held, [HeldKey(shared_key(3))]).certificate is None
 
 
 @pytest.mark.parametrize("label", ["PKCS7", "CMS", "PKCS #7 SIGNED DATA", "CERTIFICATE"])

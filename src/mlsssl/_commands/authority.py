@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlsssl._commands.parser import Commands, Parser
     from mlsssl._commands.terminal import Terminal
 
-_AUTHORITY = ("--ca", "--ca-key", "--ca-password")
+_AUTHORITY = ("--ca", "--ca-key", "--ca-password", "--ca-alias")
 
 
 def add_commands(commands: Commands) -> None:
@@ -42,6 +42,7 @@ def add_commands(commands: Commands) -> None:
         parser.add_argument(name, action="append", metavar="DOMAIN|NETWORK", help="name constraint")
     parser.add_argument("--issuer", metavar="FILE", help="the authority above it")
     parser.add_argument("--issuer-password", metavar="SOURCE", help=PASSWORD_HELP)
+    parser.add_argument("--issuer-alias", metavar="NAME", help="which one, where the issuer's file has several")
     parser.add_argument("--crl-url", metavar="URL", help="where the issuer's revocation list is published")
 
     summary = "issue a client certificate, with which a person or program shows a server who it is"
@@ -87,12 +88,15 @@ def _add_new_key(parser: Parser) -> None:
     parser.add_argument("--key", choices=get_args(KeyType), help="type of the private key to make")
     parser.add_argument("--out", required=True, metavar="FILE", help="where to; the suffix chooses the format")
     parser.share("--password", help=f"for --out: {PASSWORD_HELP}")
-    parser.share("--force")
+    parser.share("--no-password", "--force")
 
 
-def load_authority(path: str, source: str | None, key: str | None = None) -> mlsssl.CertificateAuthority:
-    """An authority from its file, asking for its password only when it needs one."""
-    return mlsssl.CertificateAuthority(load(path, source, key=key, purpose=f"the password of the authority {path}"))
+def load_authority(
+    path: str, source: str | None, key: str | None = None, alias: str | None = None, *, option: str = "ca_alias"
+) -> mlsssl.CertificateAuthority:
+    """An authority from its file, asking for its password only when it needs one; `option` as for `load`."""
+    purpose = f"the password of the authority {path}"
+    return mlsssl.CertificateAuthority(load(path, source, key=key, alias=alias, purpose=purpose, option=option))
 
 
 def create(arguments: Namespace, terminal: Terminal) -> int:
@@ -101,19 +105,20 @@ def create(arguments: Namespace, terminal: Terminal) -> int:
     if arguments.certificate_out is not None:
         certificate_file = free_place(arguments.certificate_out, force=arguments.force)
     free_place_for_both(arguments.out, force=arguments.force, certificate_elsewhere=certificate_file is not None)
-    options = given(
-        arguments, "name", "out", "password", "force", "certificate_out", "issuer", "issuer_password", "crl_url"
-    )
+    own = ("name", "out", "password", "no_password", "force", "certificate_out", "crl_url")
+    options = given(arguments, *own, "issuer", "issuer_password", "issuer_alias")
     if arguments.issuer:
-        issuer = load_authority(arguments.issuer, arguments.issuer_password).with_crl_url(arguments.crl_url)
-        authority = issuer.create_intermediate(arguments.name, **options)
+        issuer = load_authority(
+            arguments.issuer, arguments.issuer_password, alias=arguments.issuer_alias, option="issuer_alias"
+        )
+        authority = issuer.with_crl_url(arguments.crl_url).create_intermediate(arguments.name, **options)
     elif arguments.crl_url is not None:
         raise InvalidInputError(
             "--crl-url is the address of the issuer's list, and a root has no issuer; give it to issue"
         )
     else:
         authority = mlsssl.CertificateAuthority.create(arguments.name, **options)
-    saved = save(authority, arguments.out, arguments.password, force=arguments.force)
+    saved = save(authority, arguments.out, arguments.password, force=arguments.force, no_password=arguments.no_password)
     if certificate_file is not None:
         save(authority.certificate, str(certificate_file), None, force=arguments.force)
     clients = f"; clients trust {certificate_file}" if certificate_file else ""
@@ -131,14 +136,15 @@ def revocation_list(arguments: Namespace, terminal: Terminal) -> int:
     from mlsssl._machine import revocation_lists
 
     target = free_place(arguments.out, force=arguments.force)
-    options = given(arguments, "ca", "ca_key", "ca_password", "out", "force", "previous", "revoke", "reason")
+    own = ("ca", "ca_key", "ca_password", "ca_alias", "out", "force", "previous", "revoke", "reason")
+    options = given(arguments, *own)
     if arguments.previous is not None:
         options["previous"], *more = revocation_lists.given(arguments.previous)
         if more:
             raise InvalidInputError(f"{arguments.previous} holds {1 + len(more)} lists; give the authority's one")
     now = dt.datetime.now(dt.timezone.utc)
     revoked = [(_serial_of(one), now, arguments.reason) for one in arguments.revoke]
-    authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key)
+    authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias)
     crl = authority.crl(revoked, at=now, **options)
     pem = target.suffix.lower() == ".pem"
     files.write(target, crl.public_bytes(Encoding.PEM if pem else Encoding.DER), private=False)
@@ -174,11 +180,12 @@ def _issue(
     make: Callable[[mlsssl.CertificateAuthority, dict[str, Any]], mlsssl.Certificate],
 ) -> int:
     free_place_for_both(arguments.out, force=arguments.force)
-    authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key).with_crl_url(arguments.crl_url)
-    certificate = make(
-        authority, given(arguments, names, "ca", "ca_key", "ca_password", "out", "password", "force", "crl_url")
+    authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias)
+    own = (names, "ca", "ca_key", "ca_password", "ca_alias", "out", "password", "no_password", "force", "crl_url")
+    certificate = make(authority.with_crl_url(arguments.crl_url), given(arguments, *own))
+    saved = save(
+        certificate, arguments.out, arguments.password, force=arguments.force, no_password=arguments.no_password
     )
-    saved = save(certificate, arguments.out, arguments.password, force=arguments.force)
     terminal.result(
         {**describe(certificate), "file": str(saved)},
         [repr(certificate), f"Thumbprint {certificate.thumbprint}", f"Saved to {saved}."],

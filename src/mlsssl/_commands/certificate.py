@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import re
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import mlsssl
 from mlsssl._commands.parser import PASSWORD_HELP, command, given
 from mlsssl._commands.remedies import in_commands
-from mlsssl._commands.terminal import read_password
+from mlsssl._commands.terminal import read_password, write
 from mlsssl._formats import sniff
 from mlsssl._formats.sniff import Kind
 from mlsssl._machine import files
-from mlsssl._messages.foreign_text import shown
+from mlsssl._messages.foreign_text import message, shown
 from mlsssl._messages.output import as_dict
 from mlsssl.errors import (
     ExistsError,
     InvalidInputError,
     MalformedDataError,
+    NotFoundError,
     UnreadableCertificateError,
     WrongPasswordError,
 )
@@ -40,11 +43,13 @@ if TYPE_CHECKING:
 _ENDPOINT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\\/:]+):[0-9]{1,5}")
 _URL = re.compile(r"https://([^/?#@\s]+)(?:[/?#]|$)", re.IGNORECASE)
 
+_MOST_LEFT_OUT = 20
+
 
 def add_commands(commands: Commands) -> None:
     """Add the parsers of this module's commands."""
     summary = "check a certificate file, or what a server sends"
-    shared = ("--key", "--password", "--profile", "--client")
+    shared = ("--key", "--password", "--alias", "--profile", "--client")
     parser = command(commands, "check", check, summary, *shared, library="Certificate.check")
     parser.add_argument("target", metavar="FILE|HOST:PORT|URL")
     parser.add_argument("--host", help="the name that clients connect to")
@@ -59,18 +64,20 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--at", metavar="MOMENT", help="check for this moment (2027-01-31T12:00:00Z) instead of now")
     parser.add_argument("--no-key", action="store_true", help="no private key is expected")
 
-    command(commands, "show", show, "show what a certificate file says", "file", "--key", "--password")
+    command(commands, "show", show, "show what a certificate file says", "file", "--key", "--password", "--alias")
 
     parser = command(commands, "explain", explain, "say what is in a PFX and who can read it")
     parser.share("file", metavar="FILE.pfx")
     parser.share("--password", help=f"to look inside: {PASSWORD_HELP}")
+    parser.share("--alias", help="of several private keys, whose to tell: friendly name (Java: alias) or thumbprint")
     parser.add_argument("--readable-by", metavar="SYSTEM", help="exit code 1 if this system is not known to read it")
 
     summary = "turn a certificate with its key into a PFX"
-    parser = command(commands, "pfx", pfx, summary, "file", "--key", "--friendly-name", "--force")
+    parser = command(commands, "pfx", pfx, summary, "file", "--key", "--alias", "--friendly-name", "--force")
     parser.add_argument("--in-password", metavar="SOURCE", help=f"for FILE: {PASSWORD_HELP}")
     parser.add_argument("--out", required=True, metavar="FILE.pfx")
     parser.share("--password", help=f"for --out: {PASSWORD_HELP}")
+    parser.share("--no-password")
     parser.add_argument("--readable-by", metavar="SYSTEM", help="the oldest system that must read it")
 
 
@@ -107,14 +114,50 @@ def describe_crl(crl: x509.CertificateRevocationList) -> dict[str, object]:
     }
 
 
-def load(path: str, source: str | None, *, key: str | None = None, purpose: str | None = None) -> mlsssl.Certificate:
-    """Load a file, asking for its password only when it needs one."""
+def load(
+    path: str,
+    source: str | None,
+    *,
+    key: str | None = None,
+    alias: str | None = None,
+    purpose: str | None = None,
+    option: str = "alias",
+) -> mlsssl.Certificate:
+    """Load a file, asking for its password only when it needs one, and say what of it is left out.
+
+    `option` is what `--alias` is called in the command, for its errors.
+    """
+    try:
+        certificate = load_quietly(path, source, key=key, alias=alias, purpose=purpose)
+    except MalformedDataError as error:
+        raise type(error)(str(error).replace(" alias=...", f" {option}=...")) from None
+    tell_left_out(path, certificate)
+    return certificate
+
+
+def load_quietly(
+    path: str, source: str | None, *, key: str | None = None, alias: str | None = None, purpose: str | None = None
+) -> mlsssl.Certificate:
+    """As `load`, for who says himself what is left out."""
+    locked = path
     if source is None:
         try:
-            return mlsssl.Certificate.load(path, key=key)
+            return mlsssl.Certificate.load(path, key=key, alias=alias)
         except WrongPasswordError:
-            pass
-    return mlsssl.Certificate.load(path, password=read_password(source, purpose or f"the password of {path}"), key=key)
+            if key is not None:
+                with contextlib.suppress(WrongPasswordError):
+                    mlsssl.Certificate.load(path, alias=alias)
+                    locked = key
+    password = read_password(source, purpose or f"the password of {locked}")
+    return mlsssl.Certificate.load(path, password=password, key=key, alias=alias)
+
+
+def tell_left_out(path: str, certificate: mlsssl.Certificate) -> None:
+    """Name what the file holds besides, on standard error."""
+    left_out = certificate.left_out
+    more = [f"and {len(left_out) - _MOST_LEFT_OUT} more"] if len(left_out) > _MOST_LEFT_OUT else []
+    for one in (*left_out[:_MOST_LEFT_OUT], *more):
+        write(message(f"mlsssl: {path}: left out: {one}"), to=sys.stderr)
 
 
 def free_place(out: str, *, force: bool) -> Path:
@@ -146,23 +189,30 @@ def save(
     source: str | None,
     *,
     force: bool,
+    no_password: bool = False,
     readable_by: str | None = None,
 ) -> Path:
     """Save; only `force` replaces a file that is there, for it may hold the only copy of a key."""
     target = free_place(out, force=force)
     password = None
     has_key = isinstance(what, mlsssl.CertificateAuthority) or what.has_private_key
-    if source is not None or (has_key and target.suffix.lower() in (".pfx", ".p12")):
-        password = read_password(source, f"a password for {target}", confirm=True)
-    return what.save(target, password=password, readable_by=readable_by)
+    if source is not None and no_password:
+        raise InvalidInputError("--no-password is to write without a password, and --password gives one")
+    if source is not None or (has_key and target.suffix.lower() in (".pfx", ".p12") and not no_password):
+        instead = "; --no-password writes a file that everybody can read"
+        password = read_password(source, f"a password for {target}", new=True, instead=instead)
+    return what.save(target, password=password, no_password=no_password, readable_by=readable_by)
 
 
 def show(arguments: Namespace, terminal: Terminal) -> int:
     """`show FILE`: what the file is, and what the certificate, request, key or revocation list in it says."""
     recognised = recognise(arguments.file)
     data: dict[str, object] = {}
+    left_out: tuple[str, ...] = ()
     if recognised.of(Kind.CERTIFICATE, Kind.PKCS7, Kind.PFX):
-        data |= describe(load(arguments.file, arguments.password, key=arguments.key))
+        certificate = load(arguments.file, arguments.password, key=arguments.key, alias=arguments.alias)
+        data |= describe(certificate)
+        left_out = certificate.left_out
     elif recognised.of(Kind.REQUEST):
         request = mlsssl.CertificateRequest.load(arguments.file)
         data |= {**as_dict(request, "subject", "names", "key_type"), **_faults(request)}
@@ -178,7 +228,7 @@ def show(arguments: Namespace, terminal: Terminal) -> int:
     for name, value in data.items():
         text = ", ".join(map(str, value)) if isinstance(value, list) else value
         lines.append(f"{name.replace('_', ' '):<{width}}  {'-' if text in ('', None) else text}")
-    terminal.result(data, lines)
+    terminal.result({**data, "left_out": list(left_out)}, lines)
     return 0
 
 
@@ -205,7 +255,7 @@ def _key_type(path: str, source: str | None) -> str:
 
 def pfx(arguments: Namespace, terminal: Terminal) -> int:
     """`pfx FILE --out FILE.pfx`: any format in, PFX out."""
-    certificate = load(arguments.file, arguments.in_password, key=arguments.key)
+    certificate = load(arguments.file, arguments.in_password, key=arguments.key, alias=arguments.alias)
     target = files.path_of(arguments.out)
     if target.suffix.lower() not in (".pfx", ".p12"):
         raise InvalidInputError(f"--out is a .pfx or .p12 file, not {target}")
@@ -213,7 +263,8 @@ def pfx(arguments: Namespace, terminal: Terminal) -> int:
         raise InvalidInputError(f"there is no private key with {arguments.file}; give its file with --key")
     if arguments.friendly_name is not None:
         certificate = certificate.with_friendly_name(arguments.friendly_name)
-    save(certificate, arguments.out, arguments.password, force=arguments.force, readable_by=arguments.readable_by)
+    options = {"no_password": arguments.no_password, "readable_by": arguments.readable_by}
+    save(certificate, arguments.out, arguments.password, force=arguments.force, **options)
     terminal.result({**describe(certificate), "file": str(target)}, [repr(certificate), f"Saved to {target}."])
     return 0
 
@@ -224,8 +275,8 @@ def explain(arguments: Namespace, terminal: Terminal) -> int:
     if arguments.password is not None:
         password = read_password(arguments.password, f"the password of {arguments.file}")
     try:
-        found = mlsssl.explain_pfx(files.read(files.path_of(arguments.file)), password)
-    except MalformedDataError as error:
+        found = mlsssl.explain_pfx(files.read(files.path_of(arguments.file)), password, alias=arguments.alias)
+    except (MalformedDataError, NotFoundError) as error:
         raise type(error)(f"{arguments.file}: {error}") from None
     reads = None if arguments.readable_by is None else found.readable_by(arguments.readable_by)
     terminal.result({"file": arguments.file, **found.to_dict()}, str(found))
@@ -239,7 +290,7 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
     from mlsssl._machine import revocation_lists
 
     options = {
-        **given(arguments, "target", "crl", "key", "no_key", "password"),
+        **given(arguments, "target", "crl", "key", "no_key", "password", "alias"),
         "at": parse_moment(arguments.at),
         "trust": [root for path in arguments.trust or ["system"] for root in _load_anchors(path)],
         "crls": [crl for path in arguments.crl for crl in revocation_lists.given(path)],
@@ -252,7 +303,7 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
             seen = mlsssl.check_endpoint(endpoint, **options)
             terminal.result(seen.to_dict(), in_commands(str(seen)))
             return 0 if seen.report.ok else 1
-        certificate = load(arguments.target, arguments.password, key=arguments.key)
+        certificate = load(arguments.target, arguments.password, key=arguments.key, alias=arguments.alias)
         report = certificate.check(key_expected=not arguments.no_key, **options)
     except UnreadableCertificateError as error:
         from mlsssl._validator.validate import report_on_unreadable
@@ -274,12 +325,11 @@ def _load_anchors(path: str) -> Sequence[TrustAnchor]:
     if path == "system":
         return ["system"]
     try:
-        first = mlsssl.Certificate.load(path)
+        return mlsssl.Certificate.load_all(path)
     except WrongPasswordError:
         raise InvalidInputError(
             f"{path} is locked with a password; trust the authority's certificate file (.cer), not the one with its key"
         ) from None
-    return [first, *first.chain]
 
 
 def parse_moment(text: str | None) -> dt.datetime | None:

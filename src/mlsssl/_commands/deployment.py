@@ -37,7 +37,7 @@ def add_commands(commands: Commands) -> None:
     parser.share("file", nargs="?", help="the certificate with its private key")
     parser.add_argument("--thumbprint", help="instead of FILE: one that is in the store with its key")
     parser.share("--key", dest="key_file")
-    parser.share("--password")
+    parser.share("--password", "--alias")
     parser.add_argument("--plan", action="store_true", help="only say what would be done; 1 when something forbids it")
     parser.add_argument("--store", help="the LocalMachine store; MY by default")
     parser.add_argument("--app-id", metavar="GUID", help="the owner; the present one by default, or a new random GUID")
@@ -59,9 +59,10 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--all", action="store_true", help="every binding whose certificate this authority issued")
     parser.add_argument("--due", action="store_true", help="only those that are due")
     parser.share("--ca", required=False)
-    parser.share("--ca-key", "--ca-password")
+    parser.share("--ca-key", "--ca-password", "--ca-alias")
     parser.add_argument("--certificate", metavar="FILE", help="instead of --ca: the new certificate with its key")
     parser.share("--password", help=f"for --certificate: {PASSWORD_HELP}")
+    parser.share("--alias")
     parser.add_argument(
         "--key", dest="key_type", choices=get_args(KeyType), help="type of the new key; the old one's by default"
     )
@@ -106,7 +107,8 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
     """`deploy KEY FILE`."""
     if (arguments.file is None) == (arguments.thumbprint is None):
         raise InvalidInputError("deploy takes a certificate file, or --thumbprint of one that is in the store")
-    options = given_profile(given(arguments, "key", "file", "thumbprint", "key_file", "password", "plan", "option"))
+    own = ("key", "file", "thumbprint", "key_file", "password", "alias", "plan", "option")
+    options = given_profile(given(arguments, *own))
     if arguments.option:
         options["options"] = lambda present: parse_options(arguments.option, present)
     certificate: mlsssl.Certificate | mlsssl.Thumbprint
@@ -114,7 +116,7 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
         certificate = mlsssl.Thumbprint(arguments.thumbprint)
     else:
         try:
-            certificate = load(arguments.file, arguments.password, key=arguments.key_file)
+            certificate = load(arguments.file, arguments.password, key=arguments.key_file, alias=arguments.alias)
         except NotFoundError as error:
             with contextlib.suppress(InvalidInputError):
                 thumbprint = mlsssl.Thumbprint(arguments.file)
@@ -147,13 +149,12 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
         raise InvalidInputError("renew takes the keys of bindings, or --all")
     if (arguments.ca is None) == (arguments.certificate is None):
         raise InvalidInputError("renew takes --ca, the authority that issues, or --certificate, the new one itself")
-    options = given(
-        arguments, "keys", "all", "due", "ca", "ca_key", "ca_password", "certificate", "password", "plan", "any_issuer"
-    )
+    own = ("keys", "all", "due", "ca", "ca_key", "ca_password", "ca_alias", "certificate", "password", "alias", "plan")
+    options = given(arguments, *own, "any_issuer")
     with machine_of(arguments) as machine:
         if arguments.certificate is None:
             results = mlsssl.renew_due(
-                load_authority(arguments.ca, arguments.ca_password, arguments.ca_key),
+                load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias),
                 machine=machine,
                 only=None if arguments.all else arguments.keys,
                 due_only=arguments.due,
@@ -169,7 +170,7 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
         run = mlsssl.renew.plan if arguments.plan else mlsssl.renew
         for name in ("fraction", "jitter"):  # of no meaning where nothing has to be due
             options.pop(name, None)
-        certificate = load(arguments.certificate, arguments.password)
+        certificate = load(arguments.certificate, arguments.password, alias=arguments.alias)
         return _tell(run(arguments.keys[0], certificate, machine=machine, **options), terminal)
 
 

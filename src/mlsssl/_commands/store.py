@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import mlsssl
-from mlsssl._commands.certificate import describe_crl, free_place, load
+from mlsssl._commands.certificate import describe_crl, free_place, load_quietly, tell_left_out
 from mlsssl._commands.parser import command, given, group, machine_of
 from mlsssl._commands.terminal import read_password
 from mlsssl._machine import files
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def add_commands(commands: Commands) -> None:
     """Add the parsers of this module's commands."""
     stores = group(commands, "store", "certificate stores")
-    new = ("file", "--password", "--friendly-name", "--exportable", "--trust-root")
+    new = ("file", "--password", "--alias", "--friendly-name", "--exportable", "--trust-root")
     command(stores, "list", list_entries, "list a store")
     command(stores, "add", add, "add a certificate with its key and chain", *new, "--key")
     command(stores, "import", import_pfx, "import a PFX as the wizard does", *new)
@@ -102,14 +102,21 @@ def list_entries(arguments: Namespace, terminal: Terminal) -> int:
 
 def add(arguments: Namespace, terminal: Terminal) -> int:
     """`store add FILE`."""
-    certificate = load(arguments.file, arguments.password, key=arguments.key)
-    if not certificate.has_private_key and certificate.chain and arguments.friendly_name is None:
-        bundle = mlsssl.Certificate.load_all(arguments.file)
-        if arguments.store.upper() != "MY" or not _is_one_chain(certificate):
-            return _add_bundle(bundle, arguments, terminal)
+    certificate = load_quietly(arguments.file, arguments.password, key=arguments.key, alias=arguments.alias)
+    if _is_bundle(certificate, arguments):
+        return _add_bundle(mlsssl.Certificate.load_all(arguments.file), arguments, terminal)
+    tell_left_out(arguments.file, certificate)
     with _opened(arguments, create=True) as (_, store):
         entry = store.add(certificate, **_entry_options(arguments))
     return _tell_added(entry, terminal)
+
+
+def _is_bundle(certificate: mlsssl.Certificate, arguments: Namespace) -> bool:
+    """Whether all of a file is to go in, and not one certificate with what stands above it."""
+    if certificate.has_private_key or arguments.friendly_name is not None or arguments.alias is not None:
+        return False
+    several = arguments.store.upper() != "MY" or not _is_one_chain(certificate)
+    return bool(certificate.left_out) or (bool(certificate.chain) and several)
 
 
 def _is_one_chain(certificate: mlsssl.Certificate) -> bool:
@@ -131,21 +138,23 @@ def _add_bundle(bundle: Sequence[mlsssl.Certificate], arguments: Namespace, term
 def import_pfx(arguments: Namespace, terminal: Terminal) -> int:
     """`store import FILE.pfx`: the file as it is, the way the import wizard takes it."""
     with _opened(arguments, create=True) as (_, store):
-        options = _entry_options(arguments)
+        options = {**_entry_options(arguments), "alias": arguments.alias}
+        password = None
         try:
-            password = None if arguments.password is None else read_password(arguments.password, "the password")
+            if arguments.password is not None:
+                password = read_password(arguments.password, "the password")
             entry = store.import_pfx(arguments.file, password, **options)
         except WrongPasswordError:
             if arguments.password is not None:
                 raise
-            entry = store.import_pfx(
-                arguments.file, read_password(None, f"the password of {arguments.file}"), **options
-            )
+            password = read_password(None, f"the password of {arguments.file}")
+            entry = store.import_pfx(arguments.file, password, **options)
+    tell_left_out(arguments.file, mlsssl.Certificate.load(arguments.file, password=password, alias=arguments.alias))
     return _tell_added(entry, terminal)
 
 
 def _entry_options(arguments: Namespace) -> dict[str, Any]:
-    return given(arguments, "file", "key", "password", "store", "location")
+    return given(arguments, "file", "key", "password", "alias", "store", "location")
 
 
 def _tell_added(entry: mlsssl.StoreEntry, terminal: Terminal) -> int:

@@ -92,10 +92,14 @@ def _have_rich() -> bool:
     return find_spec("rich") is not None
 
 
-def read_password(source: str | None, purpose: str, *, confirm: bool = False) -> str:
+def read_password(source: str | None, purpose: str, *, new: bool = False, instead: str = "") -> str:
     """A password from `env:NAME`, `file:PATH` (its first line), `stdin` (one line) or `prompt`, which is the default.
 
-    Never from the command line itself, which other users can read. `InvalidInputError` when there is none.
+    Never from the command line itself, which other users can read. It may be empty, as those of files without one are;
+    a `new` one, which is asked for twice, may not, and its error says what to do `instead`.
+
+    Raises:
+        InvalidInputError: there is no such source, or a new one is empty.
     """
     kind, _, name = (source or "prompt").partition(":")
     if kind == "env":
@@ -111,14 +115,14 @@ def read_password(source: str | None, purpose: str, *, confirm: bool = False) ->
             raise InvalidInputError(f"{purpose} is to come from standard input, which is closed")
         password = _first_line(sys.stdin.buffer.readline(65536), "standard input")
     elif kind == "prompt":
-        password = _ask(purpose, confirm=confirm)
+        password = _ask(purpose, confirm=new)
     else:
         raise InvalidInputError(
             "a password comes from env:NAME, file:PATH, stdin or prompt; what was given is none of these and is not "
             "shown, for it may be the password: an argument can be read by every user of this computer"
         )
-    if not password:
-        raise InvalidInputError(f"{purpose} is empty")
+    if new and not password:
+        raise InvalidInputError(f"{purpose} is empty{instead}")
     return password
 
 

@@ -14,6 +14,7 @@ from mlsssl._changes.record import Addition, Change, Mark, Was
 from mlsssl._changes.superseded_file import Superseded, SupersededFile
 from mlsssl._deploy import preflight
 from mlsssl._deploy.apply import Task, is_standard, look, run
+from mlsssl._formats.choice import may_issue
 from mlsssl._machine import stores
 from mlsssl._machine.authorities import read_authorities_if_crls
 from mlsssl._machine.ports import BindingRecord
@@ -381,7 +382,7 @@ def _additions(
 ) -> Iterator[Addition]:
     above = certificate.chain
     for one in above:
-        if one.is_self_issued:
+        if one.is_self_issued or not may_issue(one.to_cryptography()):
             continue
         if snapshot.certificate("CA", one.thumbprint) is None:
             yield Addition(store="CA", thumbprint=one.thumbprint, role="intermediate", was="absent")

@@ -56,7 +56,7 @@ class CentralStore:
             raise MalformedDataError(f"{path} holds no certificate with its private key")
         der = serialization.Encoding.DER
         return Identity(
-            chain=tuple(c.public_bytes(der) for c in build_chain(loaded.certificate, lambda _: loaded.additional)),
+            chain=tuple(c.public_bytes(der) for c in build_chain(loaded.certificate, lambda _: loaded.others)),
             private_key=loaded.private_key.private_bytes(
                 der, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
             ),

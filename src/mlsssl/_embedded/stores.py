@@ -107,11 +107,17 @@ class EmbeddedStore(OpenStore):
         return count
 
     def import_pfx(
-        self, data: bytes, password: str | None, *, exportable: bool, friendly_name: str | None
+        self,
+        data: bytes,
+        password: str | None,
+        *,
+        exportable: bool,
+        friendly_name: str | None,
+        alias: str | None = None,
     ) -> tuple[StoreRecord, tuple[bytes, ...]]:
         """Take a PFX; see `StorePort.import_pfx`. Without `friendly_name` the one in the file is taken."""
         self._changing()
-        content = read_pfx(data, password)
+        content = read_pfx(data, password, alias)
         record = self.add(
             content.certificate,
             content.private_key.private_bytes(

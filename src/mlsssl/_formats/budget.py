@@ -39,10 +39,14 @@ KEY_BYTES = 6 * 1024
 DSA_BYTES = 2 * 1024
 """The same for DSA, whose parameters may have any size; DSA-3072, the largest of FIPS 186-4, has 900."""
 
+SHA3 = ("SHA3-224", "SHA3-256", "SHA3-384", "SHA3-512")
+
 # Nanoseconds for one round. PKCS#12's own derivation is a loop in Python here (and so is PBKDF1, with MD5); PBKDF2 and
 # scrypt are OpenSSL's.
 PKCS12 = {"MD5": 650, "SHA-1": 650, "SHA-224": 700, "SHA-256": 700, "SHA-384": 900, "SHA-512": 1350}
+PKCS12 |= {"SHA-512/224": 1900, "SHA-512/256": 1900, **dict.fromkeys(SHA3, 1600)}
 PBKDF2 = {"SHA-1": 230, "SHA-224": 230, "SHA-256": 230, "SHA-384": 1000, "SHA-512": 1000}
+PBKDF2 |= {"SHA-512/224": 1000, "SHA-512/256": 1000, **dict.fromkeys(SHA3, 1500)}
 PKCS12_OPENSSL = 100
 """One round of PKCS#12's derivation with SHA-1 where OpenSSL can be given the whole part."""
 PKCS12_CRYPTOGRAPHY = 300

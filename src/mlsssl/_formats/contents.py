@@ -7,101 +7,114 @@ from typing import TYPE_CHECKING
 
 from mlsssl._formats import keys, pem
 from mlsssl._formats.budget import WorkBudget
+from mlsssl._formats.choice import HeldCertificate, HeldKey, choose
 from mlsssl._formats.sniff import Kind, recognise, take
 from mlsssl._messages.arguments import check_password
-from mlsssl.errors import MalformedDataError, UnsupportedError
+from mlsssl.errors import MalformedDataError, UnsupportedError, WrongPasswordError
 
 if TYPE_CHECKING:
-    from cryptography import x509
+    from collections.abc import Sequence
 
+    from mlsssl._formats.choice import Choice
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._formats.sniff import Item
+    from mlsssl.errors import MlssslError
 
 
 @dataclass(slots=True)
 class Contents:
-    """What was read: certificates and keys in the order of the file, and the name that a PFX gives its certificate."""
+    """What was read, in the order of the file; `unread`: why other private keys could not be, for `choose`."""
 
-    certificates: list[x509.Certificate] = field(default_factory=list)
-    private_keys: list[PrivateKey] = field(default_factory=list)
-    friendly_name: str | None = None
+    certificates: list[HeldCertificate] = field(default_factory=list)
+    private_keys: list[HeldKey] = field(default_factory=list)
+    unread: list[MlssslError] = field(default_factory=list)
+
+    def chosen(self, alias: str | None) -> Choice:
+        """What is taken of it; errors as `choose`."""
+        return choose(self.certificates, self.private_keys, alias=alias, unread=self.unread)
 
 
 def read_contents(data: bytes, password: str | None, budget: WorkBudget) -> Contents:
     """All certificates and private keys, paid for from the budget; requests, revocation lists and so on are left out.
 
     Raises:
-        WrongPasswordError: something in it is encrypted, and the password is missing or wrong.
+        WrongPasswordError: a PFX does not open.
         MalformedDataError: as `sniff.recognise`, or a part is damaged, or there is no certificate and no private key.
-        UnsupportedError: a private key that is neither RSA nor EC, or encrypted by what is not read.
     """
     check_password(password)
     recognised = recognise(data)
-    contents = Contents()
-    for item in recognised.items:
-        if item.kind in _READERS:
-            item.check_end()
-            _READERS[item.kind](item, password, budget, contents)
-    if not contents.certificates and not contents.private_keys:
+    contents = _read([item for item in recognised.items if item.kind in _READERS], password, budget)
+    if not contents.certificates and not contents.private_keys and not contents.unread:
         raise MalformedDataError(f"a certificate is needed, and this is {recognised}")
     return contents
 
 
-def read_private_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:
-    """The private key (the first of several) in PEM, DER, PVK or a PFX, or any of these wrapped.
+def read_private_keys(data: bytes, password: str | None, budget: WorkBudget) -> Contents:
+    """The private keys in PEM, DER, PVK or a PFX, or any of these wrapped, without certificates.
 
     Raises:
-        WrongPasswordError: it is encrypted, and the password is missing or wrong.
-        MalformedDataError: there is none, or it is damaged, or costs more work than the budget allows.
-        UnsupportedError: as `read_contents`.
+        WrongPasswordError: all of them are encrypted, and the password is missing or wrong.
+        MalformedDataError: there is none, or one is damaged, or costs more work than the budget allows.
+        UnsupportedError: all of them are neither RSA nor EC, or encrypted by what is not read.
     """
     check_password(password)
-    item = take(data, Kind.PRIVATE_KEY, Kind.PVK, Kind.PFX)[0]
-    budget = budget or WorkBudget()
-    if item.kind is not Kind.PFX:
-        return _private_key(item, password, budget)
-    contents = Contents()
-    _read_pfx(item, password, budget, contents)
+    contents = _read(take(data, Kind.PRIVATE_KEY, Kind.PVK, Kind.PFX), password, budget)
     if not contents.private_keys:
-        raise MalformedDataError("this PFX holds no private key")
-    return contents.private_keys[0]
+        raise contents.unread[0] if contents.unread else MalformedDataError("this PFX holds no private key")
+    return Contents(private_keys=contents.private_keys, unread=contents.unread)
 
 
-def _private_key(item: Item, password: str | None, budget: WorkBudget) -> PrivateKey:
-    if item.kind is Kind.PVK:
-        from mlsssl._formats import pvk
+def read_private_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:
+    """The private key in such a file; errors as `read_private_keys`, and `MalformedDataError` for several."""
+    found = read_private_keys(data, password, budget or WorkBudget()).private_keys
+    count = len({keys.spki(one.key.public_key()) for one in found})
+    if count > 1:
+        raise MalformedDataError(f"this file holds {count} private keys, and one is wanted; give the right one alone")
+    return usable(found[0].key)
 
-        return pvk.load_pvk(item.data, password, budget).private_key
-    from mlsssl._formats.key_files import load_private_key  # takes as long to import as all the rest here
 
-    return load_private_key(item.data, password, budget)
+def _read(items: Sequence[Item], password: str | None, budget: WorkBudget) -> Contents:
+    contents = Contents()
+    for item in items:
+        item.check_end()
+        _READERS[item.kind](item, password, budget, contents)
+    return contents
 
 
 def _read_certificate(item: Item, _password: str | None, _budget: WorkBudget, contents: Contents) -> None:
-    what = (
-        f"{item.place} is no certificate that can be read" if item.place else "this is no certificate that can be read"
-    )
-    contents.certificates.append(pem.load_der(item.data, what))
+    what = f"{item.place or 'this'} is no certificate that can be read"
+    contents.certificates.append(HeldCertificate(pem.load_der(item.data, what)))
 
 
 def _read_pkcs7(item: Item, _password: str | None, _budget: WorkBudget, contents: Contents) -> None:
     from mlsssl._formats import pkcs7
 
-    contents.certificates += pkcs7.load_pkcs7(item.data)
+    contents.certificates += map(HeldCertificate, pkcs7.load_pkcs7(item.data))
 
 
 def _read_pfx(item: Item, password: str | None, budget: WorkBudget, contents: Contents) -> None:
     from mlsssl._formats.pkcs12 import read
 
-    loaded = read.load_pfx(item.data, password, budget)
-    if loaded.private_key is not None:
-        contents.private_keys.append(_usable(loaded.private_key))
-    contents.certificates += [*([loaded.certificate] if loaded.certificate else []), *loaded.additional]
-    contents.friendly_name = contents.friendly_name or loaded.friendly_name
+    certificates, private_keys, unread = read.load_held(item.data, password, budget)
+    contents.certificates += certificates
+    contents.private_keys += private_keys
+    contents.unread += unread
 
 
 def _read_key(item: Item, password: str | None, budget: WorkBudget, contents: Contents) -> None:
-    contents.private_keys.append(_private_key(item, password, budget))
+    try:
+        if item.kind is Kind.PVK:
+            from mlsssl._formats import pvk
+
+            key: PrivateKey = pvk.load_pvk(item.data, password, budget).private_key
+        else:
+            from mlsssl._formats.key_files import load_private_key  # takes as long to import as all the rest here
+
+            key = load_private_key(item.data, password, budget)
+    except (WrongPasswordError, UnsupportedError) as error:
+        contents.unread.append(error)
+    else:
+        contents.private_keys.append(HeldKey(key))
 
 
 _READERS = {
@@ -113,7 +126,8 @@ _READERS = {
 }
 
 
-def _usable(key: object) -> PrivateKey:
+def usable(key: object) -> PrivateKey:
+    """`UnsupportedError` for a private key of another kind than those that we use."""
     if keys.is_private_key(key):
         return key
     kind = type(key).__name__.removesuffix("PrivateKey")

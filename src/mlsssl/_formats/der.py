@@ -162,6 +162,11 @@ def only(data: bytes) -> Element:
     return found[0]
 
 
+def end_of(data: bytes) -> int:
+    """Where the first element ends. `ValueError` when that cannot be told."""
+    return _bounds(data, 0)[2]
+
+
 def members(element: Element, tag: int, *, most: int) -> list[Element]:
     """What stands in an element that must have this tag; `ValueError` when it is more than `most`."""
     return _split(_tagged(element, tag).contents, most)

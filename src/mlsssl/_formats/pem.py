@@ -15,9 +15,8 @@ from mlsssl._formats.parsed import EXTENSIONS, OddCertificate, OddRequest, View,
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Iterator
 
-    from mlsssl._formats.keys import PrivateKey
     from mlsssl._formats.parsed import Fault
 
 ExtensionType = TypeVar("ExtensionType", bound=x509.ExtensionType)
@@ -69,24 +68,6 @@ def to_pem(certificates: Iterable[x509.Certificate]) -> bytes:
 def to_der(certificate: x509.Certificate) -> bytes:
     """The certificate's DER."""
     return certificate.public_bytes(Encoding.DER)
-
-
-def find_leaf(certificates: Sequence[x509.Certificate], key: PrivateKey | None) -> x509.Certificate:
-    """The certificate the others lead up from: the one of the key, else the first that issued none of the others.
-
-    Without a key the order would do for a server's PEM, but a PKCS#7 is a SET, sorted by its bytes.
-
-    Raises:
-        MalformedDataError: a key is given, and none of the certificates is its own.
-    """
-    if key is None:
-        issuers = {one.issuer for one in certificates if one.issuer != one.subject}
-        return next((one for one in certificates if one.subject not in issuers), certificates[0])
-    wanted = spki(key.public_key())
-    for certificate in certificates:
-        if public_key_bytes(certificate) == wanted:
-            return certificate
-    raise MalformedDataError("the private key belongs to none of the certificates in this file")
 
 
 def public_key_bytes(certificate: x509.Certificate) -> bytes | None:

@@ -24,7 +24,7 @@ _COUNT_LIMIT = 10_000
 
 
 def load_pkcs7(data: bytes) -> list[x509.Certificate]:
-    """The certificates in a .spc or .p7b, in the order of the file, which means nothing: `pem.find_leaf` knows better.
+    """The certificates in a .spc or .p7b, in the order of the file, which means nothing: `choice.choose` knows better.
 
     DER, BER and PEM are read; signatures and revocation lists in it are passed over. `MalformedDataError` when it is
     not PKCS#7 SignedData, damaged, without a certificate, or larger than 16 MiB.

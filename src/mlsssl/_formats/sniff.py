@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from mlsssl._formats import text as texts
-from mlsssl._formats.der import read_tlv, split_sequence
+from mlsssl._formats.der import end_of, read_tlv, split_sequence
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import MalformedDataError
 
@@ -213,9 +213,15 @@ def _binary(data: bytes) -> Item | None:
 
 def _der_item(data: bytes) -> Item | None:
     """The item that begins `data`, or None when no ASN.1 SEQUENCE does (text may begin with the same byte)."""
-    if data[1:2] == b"\x80":  # BER of indefinite length: PKCS#7 and PFX are written so, hardly anything else is
+    if data[1:2] == b"\x80":  # BER of indefinite length: PKCS#7 and PFX are written so, hardly anything else
         kind = {b"\x06": Kind.PKCS7, b"\x02": Kind.PFX, b"\x30": Kind.CERTIFICATE}.get(data[2:3])
-        return None if kind is None else Item(kind, data)
+        if kind is None:
+            return None
+        try:
+            end = end_of(data)
+        except ValueError:
+            end = len(data)  # the readers say what is wrong with it
+        return Item(kind, data[:end], trailing=len(data) - end)
     try:
         _, start, end = read_tlv(data, 0)
     except MalformedDataError:

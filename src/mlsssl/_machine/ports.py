@@ -290,7 +290,13 @@ class StorePort(Protocol):
         ...
 
     def import_pfx(
-        self, data: bytes, password: str | None, *, exportable: bool, friendly_name: str | None
+        self,
+        data: bytes,
+        password: str | None,
+        *,
+        exportable: bool,
+        friendly_name: str | None,
+        alias: str | None = None,
     ) -> tuple[StoreRecord, tuple[bytes, ...]]:
         """Take a PFX as the import wizard does; the certificate with the key lands in this store.
 
@@ -299,6 +305,7 @@ class StorePort(Protocol):
 
         Raises:
             WrongPasswordError, MalformedDataError, UnsupportedError: told apart as the machine can.
+            NotFoundError: nothing in it has this alias (`Certificate.load`).
         """
         ...
 

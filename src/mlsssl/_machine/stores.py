@@ -92,28 +92,31 @@ class OpenStore:
 
 
 class PfxContent(NamedTuple):
-    """What `StorePort.import_pfx` takes from a file; certificates are DER."""
+    """What `StorePort.import_pfx` takes from a file; certificates are DER. `in_part`: there is more in it."""
 
     certificate: bytes
     private_key: FilePrivateKey
     friendly_name: str | None
     others: tuple[bytes, ...]
+    in_part: bool
 
 
-def read_pfx(data: bytes, password: str | None) -> PfxContent:
+def read_pfx(data: bytes, password: str | None, alias: str | None = None) -> PfxContent:
     """A PFX with a certificate and its private key.
 
     Raises:
         WrongPasswordError, MalformedDataError, UnsupportedError: as `load_pfx`; also when it holds no such pair.
+        NotFoundError: nothing in it has this alias.
     """
     from mlsssl._formats.pkcs12.read import load_pfx  # as much to import as all of a machine
 
-    loaded = load_pfx(data, password)
+    loaded = load_pfx(data, password, alias=alias)
     if loaded.certificate is None or loaded.private_key is None:
         raise MalformedDataError("the PFX holds no certificate with its private key; add certificates one by one")
     return PfxContent(
         certificate=loaded.certificate.public_bytes(Encoding.DER),
         private_key=loaded.private_key,
         friendly_name=(loaded.friendly_name or "").replace("\0", "") or None,  # which no friendly name can hold
-        others=tuple(other.public_bytes(Encoding.DER) for other in loaded.additional),
+        others=tuple(other.public_bytes(Encoding.DER) for other in loaded.others),
+        in_part=bool(loaded.left_out),
     )

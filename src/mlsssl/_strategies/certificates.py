@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from hypothesis import strategies as st
 
+from mlsssl._formats.pkcs12.targets import find_target
 from mlsssl._strategies import small_keys
 from mlsssl._strategies.chain import FAULTS, Chain, draft, finish
 from mlsssl._strategies.common import CLOCK, check_clock, check_range, integers, or_default, sampled, subset
@@ -361,12 +362,13 @@ def pfx_files(
 
     Args:
         certificates: What goes in; must have private keys.
-        passwords: Any Unicode text of at least one character.
+        passwords: Any Unicode text of at least one character; for Java of printable ASCII.
         readable_by: Which targets of `Certificate.to_pfx`; its default alone when not given.
     """
     target = None if readable_by is None else draw(sampled(tuple(readable_by) or (None,)))
     certificate = draw(or_default(certificates, CERTIFICATES, "certificates"))
-    password = draw(or_default(passwords, _PASSWORDS, "passwords"))
+    plain = target is not None and find_target(target).plain_passwords
+    password = draw(or_default(passwords, _PLAIN_PASSWORDS if plain else _PASSWORDS, "passwords"))
     data = certificate.to_pfx(password, readable_by=target)
     return PfxFile(data=data, password=password, certificate=certificate)
 
@@ -374,3 +376,4 @@ def pfx_files(
 CERTIFICATES = certificates()
 # No NUL, which ends a BMPString password for Windows; no surrogates, which UTF-16 cannot spell alone.
 _PASSWORDS = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=32)
+_PLAIN_PASSWORDS = st.text(st.characters(min_codepoint=0x20, max_codepoint=0x7E), min_size=1, max_size=32)

@@ -181,21 +181,32 @@ class WindowsStore(OpenStore):
         return count
 
     def import_pfx(
-        self, data: bytes, password: str | None, *, exportable: bool, friendly_name: str | None
+        self,
+        data: bytes,
+        password: str | None,
+        *,
+        exportable: bool,
+        friendly_name: str | None,
+        alias: str | None = None,
     ) -> tuple[StoreRecord, tuple[bytes, ...]]:
         """Take a PFX; see `StorePort.import_pfx`. Without `friendly_name` the one in the file is taken.
 
         It is read here first: so a wrong password and a damaged file are told apart, which Windows does not, and
-        a file whose encryption this Windows cannot read is imported all the same.
+        a file whose encryption this Windows cannot read is imported all the same. Of a file with more in it than is
+        taken Windows is given nothing, for it would import every key.
         """
         self._check_changing()
         check_friendly_name(friendly_name)
         data = bytes(data)
-        content = read_pfx(data, password)
+        content = read_pfx(data, password, alias)
         record = self._add(
             content.certificate,
             content.friendly_name if friendly_name is None else friendly_name,
-            _NewKey(blobs.checked(content.private_key), exportable=exportable, pfx=(data, password)),
+            _NewKey(
+                blobs.checked(content.private_key),
+                exportable=exportable,
+                pfx=None if content.in_part else (data, password),
+            ),
         )
         return record, content.others
 

@@ -49,7 +49,7 @@ def run_old(arguments: Namespace, terminal: Terminal) -> int:
     def ask_password(purpose: str, *, new: bool) -> str | None:
         # The sources in the order of the questions; the last one answers all that follow.
         source = own.password.pop(0) if len(own.password) > 1 else own.password[0] if own.password else None
-        return None if source == "none" else read_password(source, purpose, confirm=new)
+        return None if source == "none" else read_password(source, purpose, new=new)
 
     if name == "netsh" and theirs[-1:] and theirs[-1].lower() in ("?", "/?", "-?", "help"):
         own.help = True

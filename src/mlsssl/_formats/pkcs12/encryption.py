@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import repeat
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -27,20 +28,33 @@ if TYPE_CHECKING:
 
 
 class _Hash(NamedTuple):
-    """A hash function in hashlib and in cryptography, and its object identifiers: alone, and in an HMAC."""
+    """A hash function: hashlib's name for it, cryptography's, and its object identifiers: alone, and in an HMAC."""
 
-    make: Callable[[bytes], Any]
+    name: str
     primitive: hashes.HashAlgorithm
     digest_oid: str
     hmac_oid: str
 
+    @property
+    def make(self) -> Callable[[bytes], Any]:
+        """Its constructor; that of OpenSSL's own ones is twice as slow."""
+        return getattr(hashlib, self.name, None) or partial(hashlib.new, self.name)
 
+
+_NIST = "2.16.840.1.101.3.4.2"
+_RSA = "1.2.840.113549.2"
 _HASHES = {
-    "SHA-1": _Hash(hashlib.sha1, hashes.SHA1(), "1.3.14.3.2.26", "1.2.840.113549.2.7"),  # noqa: S303 -- others wrote it
-    "SHA-224": _Hash(hashlib.sha224, hashes.SHA224(), "2.16.840.1.101.3.4.2.4", "1.2.840.113549.2.8"),
-    "SHA-256": _Hash(hashlib.sha256, hashes.SHA256(), "2.16.840.1.101.3.4.2.1", "1.2.840.113549.2.9"),
-    "SHA-384": _Hash(hashlib.sha384, hashes.SHA384(), "2.16.840.1.101.3.4.2.2", "1.2.840.113549.2.10"),
-    "SHA-512": _Hash(hashlib.sha512, hashes.SHA512(), "2.16.840.1.101.3.4.2.3", "1.2.840.113549.2.11"),
+    "SHA-1": _Hash("sha1", hashes.SHA1(), "1.3.14.3.2.26", f"{_RSA}.7"),  # noqa: S303 -- others wrote it
+    "SHA-224": _Hash("sha224", hashes.SHA224(), f"{_NIST}.4", f"{_RSA}.8"),
+    "SHA-256": _Hash("sha256", hashes.SHA256(), f"{_NIST}.1", f"{_RSA}.9"),
+    "SHA-384": _Hash("sha384", hashes.SHA384(), f"{_NIST}.2", f"{_RSA}.10"),
+    "SHA-512": _Hash("sha512", hashes.SHA512(), f"{_NIST}.3", f"{_RSA}.11"),
+    "SHA-512/224": _Hash("sha512_224", hashes.SHA512_224(), f"{_NIST}.5", f"{_RSA}.12"),
+    "SHA-512/256": _Hash("sha512_256", hashes.SHA512_256(), f"{_NIST}.6", f"{_RSA}.13"),
+    "SHA3-224": _Hash("sha3_224", hashes.SHA3_224(), f"{_NIST}.7", f"{_NIST}.13"),
+    "SHA3-256": _Hash("sha3_256", hashes.SHA3_256(), f"{_NIST}.8", f"{_NIST}.14"),
+    "SHA3-384": _Hash("sha3_384", hashes.SHA3_384(), f"{_NIST}.9", f"{_NIST}.15"),
+    "SHA3-512": _Hash("sha3_512", hashes.SHA3_512(), f"{_NIST}.10", f"{_NIST}.16"),
 }
 _DIGEST_OIDS = {known.digest_oid: name for name, known in _HASHES.items()}
 _HMAC_OIDS = {known.hmac_oid: name for name, known in _HASHES.items()}
@@ -50,6 +64,7 @@ _MD5_AND_DES = "1.2.840.113549.1.5.3"
 _PBKDF2 = "1.2.840.113549.1.5.12"
 _SCRYPT = "1.3.6.1.4.1.11591.4.11"
 
+_SHORTEST_MAC_KEY, _LONGEST_MAC_KEY = 20, 64 * 1024
 _KEY_BYTES = {
     "AES-128-CBC": 16,
     "AES-192-CBC": 24,
@@ -119,6 +134,7 @@ class KeyDerivation:
     """How a key is made from the password: RFC 7292, appendix B (`PKCS12`), RFC 8018 or RFC 7914.
 
     scrypt's N is in `iterations`, its r and p in `block_size` and `parallelization`; its `hash_name` is SHA-256.
+    `key_length` is how many bytes it says that it is for, if it does.
     """
 
     kind: Literal["PKCS12", "PBKDF1", "PBKDF2", "scrypt"]
@@ -127,6 +143,7 @@ class KeyDerivation:
     iterations: int
     block_size: int = 1
     parallelization: int = 1
+    key_length: int | None = None
 
     def cost(self, length: int) -> int:
         """Nanoseconds that deriving `length` bytes takes, as `WorkBudget` counts."""
@@ -342,18 +359,19 @@ def read_key_derivation(algorithm: Element) -> KeyDerivation | str:
     if identifier == _PBKDF2:
         fields = _fields(parameters)
         salt, iterations = der.octets(fields.take()), _positive(fields.take())
-        fields.optional(der.INTEGER)  # the length of the key, which the cipher says too
+        length = _optional_length(fields)  # which for encryption the cipher says too
         prf = fields.optional(der.SEQUENCE)
         fields.end()
         prf_oid = "1.2.840.113549.2.7" if prf is None else _read_algorithm(prf)[0]
         if prf_oid not in _HMAC_OIDS:
             return f"PBKDF2 with the function {prf_oid}"
-        return KeyDerivation(kind="PBKDF2", hash_name=_HMAC_OIDS[prf_oid], salt=salt, iterations=iterations)
+        hash_name = _HMAC_OIDS[prf_oid]
+        return KeyDerivation(kind="PBKDF2", hash_name=hash_name, salt=salt, iterations=iterations, key_length=length)
     if identifier == _SCRYPT:
         fields = _fields(parameters)
         salt = der.octets(fields.take())
         cost, block, parallel = (_positive(fields.take()) for _ in range(3))
-        fields.optional(der.INTEGER)
+        length = _optional_length(fields)
         fields.end()
         if cost & (cost - 1) or cost < 2 or 128 * block * (cost + parallel + 2) > SCRYPT_MEMORY:
             memory = f"at most {SCRYPT_MEMORY >> 20} MiB of memory are spent on it"
@@ -365,8 +383,14 @@ def read_key_derivation(algorithm: Element) -> KeyDerivation | str:
             iterations=cost,
             block_size=block,
             parallelization=parallel,
+            key_length=length,
         )
     return f"the key derivation {identifier}"
+
+
+def _optional_length(fields: der.Fields) -> int | None:
+    found = fields.optional(der.INTEGER)
+    return None if found is None else der.number(found)
 
 
 def _positive(element: Element) -> int:
@@ -378,7 +402,7 @@ def _positive(element: Element) -> int:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mac:
-    """A PFX's MAC: RFC 7292 (`HMAC`) or RFC 9579 (`PBMAC1`).
+    """A PFX's MAC: RFC 7292 (`HMAC`) or RFC 9879 (`PBMAC1`).
 
     Without `kdf` this library cannot check it, and `refusal` says why; `digest` is what to compare with.
     """
@@ -392,7 +416,13 @@ class Mac:
     @property
     def cost(self) -> int:
         """Nanoseconds that one attempt at the password takes, as `WorkBudget` counts."""
-        return self.kdf.cost(_HASHES[self.hash_name].primitive.digest_size) + ATTEMPT if self.kdf else 0
+        return self.kdf.cost(self.key_length) + ATTEMPT if self.kdf else 0
+
+    @property
+    def key_length(self) -> int:
+        """Bytes of the key: as many as the hash has, unless it is said, as PBMAC1 does."""
+        said = self.kdf.key_length if self.kdf else None
+        return _HASHES[self.hash_name].primitive.digest_size if said is None else said
 
     def fits(self, data: bytes, password: str | None, budget: WorkBudget) -> bool:
         """Whether `password` and `data` make this MAC.
@@ -402,13 +432,12 @@ class Mac:
         """
         if self.kdf is None:
             raise MalformedDataError(f"its MAC uses {self.refusal}, which this library does not check")
-        name = self.hash_name.replace("-", "").lower()
-        length = _HASHES[self.hash_name].primitive.digest_size
+        name = _HASHES[self.hash_name].name
         for number, encoded in enumerate(self.kdf.passwords(password)):
             if number and not budget.affords(self.cost):
                 break  # as in `Encryption.attempts`
             budget.spend(self.cost, self)
-            key = self.kdf.derive(encoded, length, 3)
+            key = self.kdf.derive(encoded, self.key_length, 3)
             if hmac.compare_digest(hmac.digest(key, data, name), self.digest):
                 return True
         return False
@@ -438,7 +467,12 @@ def read_mac(data: Element) -> Mac:
     found = read_key_derivation(fields.take())
     mac_oid, _ = _read_algorithm(fields.take())
     fields.end()
-    refusal = found if isinstance(found, str) else None if mac_oid in _HMAC_OIDS else f"the function {mac_oid}"
+    if isinstance(found, str):
+        refusal: str | None = found
+    elif mac_oid not in _HMAC_OIDS:
+        refusal = f"the function {mac_oid}"
+    else:
+        refusal = _length_refusal(found.key_length)
     return Mac(
         scheme="PBMAC1",
         hash_name=_HMAC_OIDS.get(mac_oid, "SHA-256"),
@@ -448,11 +482,20 @@ def read_mac(data: Element) -> Mac:
     )
 
 
+def _length_refusal(length: int | None) -> str | None:
+    """RFC 9879: keyLength is there, and is the size of the HMAC's key; fewer than 20 bytes are easy to guess."""
+    if length is None:
+        return "PBMAC1 without keyLength, the size of its key, which RFC 9879 requires"
+    if not _SHORTEST_MAC_KEY <= length <= _LONGEST_MAC_KEY:
+        return f"PBMAC1 with a key of {length} bytes, where {_SHORTEST_MAC_KEY} to {_LONGEST_MAC_KEY} make sense"
+    return None
+
+
 def write_mac(kdf: KeyDerivation, data: bytes, password: str | None) -> bytes:
     """The MacData over `data`. What other programs write for "no password" is an empty one, NUL included."""
     hash_name = kdf.hash_name
     key = kdf.derive(pkcs12_passwords(password or "")[0], _HASHES[hash_name].primitive.digest_size, 3)
-    digest = hmac.digest(key, data, hash_name.replace("-", "").lower())
+    digest = hmac.digest(key, data, _HASHES[hash_name].name)
     algorithm = _write_algorithm(_name_of(_DIGEST_OIDS, hash_name), _NULL)
     return der.write_sequence(
         der.write_sequence(algorithm, der.write(der.OCTET_STRING, digest)),

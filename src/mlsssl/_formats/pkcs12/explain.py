@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Literal
 
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from mlsssl._formats.budget import WorkBudget
+from mlsssl._formats.budget import SHA3, WorkBudget
+from mlsssl._formats.choice import choose
 from mlsssl._formats.foreign import name_text
 from mlsssl._formats.pkcs12.encryption import Encryption, check_password
-from mlsssl._formats.pkcs12.read import bags_of, load_entries, open_safes
+from mlsssl._formats.pkcs12.read import bags_of, holdings, open_safes
 from mlsssl._formats.pkcs12.structure import read_structure
-from mlsssl._formats.pkcs12.targets import TARGETS, Feature
+from mlsssl._formats.pkcs12.targets import TARGETS, Feature, is_plain
+from mlsssl._formats.sniff import Kind, recognise
 from mlsssl._messages.arguments import check_data
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl._messages.output import as_dict
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from mlsssl._formats.pkcs12.read import LoadedPfx
+    from mlsssl._formats.choice import Choice
     from mlsssl._formats.pkcs12.structure import Bag, Safe, Structure
     from mlsssl._formats.pkcs12.targets import Target
 
@@ -82,7 +84,7 @@ class PfxExplanation:
     """What `explain_pfx` found; `str` renders it for people.
 
     Attributes:
-        size: Bytes.
+        size: Bytes of the PFX itself, without what is wrapped around it or stands behind its end.
         mac: The MAC in words, or None when there is none.
         parts: In the order of the file.
         iterations: The iteration counts found, MAC first.
@@ -155,32 +157,35 @@ def _describe(bag: PfxBag) -> str:
     return ", ".join(words)
 
 
-def explain_pfx(data: bytes, password: str | None = None) -> PfxExplanation:
+def explain_pfx(data: bytes, password: str | None = None, *, alias: str | None = None) -> PfxExplanation:
     """Take a PFX apart and say what is in it, how it is protected and who can read it. Nothing is imported.
 
     Args:
-        data: The whole file.
+        data: The whole file; base64 and the like around a PFX, and bytes behind its end, are findings.
         password: Opens what is encrypted. With None, what lies open is explained, and whether the password is
             simply empty. A wrong password is no error here but a finding.
+        alias: Of several private keys, whose `key` and `certificates` to tell, as in `Certificate.load`; the first's
+            when not given.
 
     Raises:
+        NotFoundError: the file could be opened, and nothing in it has this alias.
         InvalidInputError: no bytes; or the password contains NUL or half a surrogate pair.
-        MalformedDataError: not a PFX, or damaged. Iteration counts that cost too much are a finding, too.
+        MalformedDataError: no PFX, and the message says what it is instead; or damaged. Iteration counts that cost too
+            much are a finding, too.
     """
     data = check_data(data, "the bytes of a PFX are needed (Path.read_bytes reads a file)")
     check_password(password)
-    structure = read_structure(data)
+    pfx, around = _unwrapped(data)
+    structure = read_structure(pfx)
     budget = WorkBudget()
-    verdict, safes, entries, trouble = _try(structure, password, budget)
+    verdict, safes, main, troubles = _try(structure, password, budget, alias)
     parts = tuple(_part(safe) for safe in safes)
-    findings = [*_weaknesses(structure, safes), *_holdings(entries)]
-    if trouble:
-        findings.insert(0, trouble)
-    main = entries[0] if entries else None
-    certificates = [] if main is None else [main.certificate, *main.additional]
+    findings = [*troubles, *around, *_weaknesses(structure, safes), *_holdings(main)]
+    certificates = [] if main is None else [main.certificate, *main.others]
     features = _features(structure, safes)
+    foreign = verdict == "right" and password is not None and not is_plain(password)
     return PfxExplanation(
-        size=len(data),
+        size=len(pfx),
         mac=str(structure.mac) if structure.mac else None,
         parts=parts,
         iterations=tuple(_iterations(structure, safes)),
@@ -188,8 +193,32 @@ def explain_pfx(data: bytes, password: str | None = None) -> PfxExplanation:
         key=_describe_key(main.private_key) if main and main.private_key else None,
         certificates=tuple(name_text(c.subject) or "(empty subject)" for c in certificates if c is not None),
         findings=tuple(findings),
-        readers=tuple(_reader(target, features) for target in TARGETS.values()),
+        readers=tuple(_reader(target, features, foreign=foreign) for target in TARGETS.values()),
     )
+
+
+def _unwrapped(data: bytes) -> tuple[bytes, list[str]]:
+    """The PFX itself, and what is to be said about the rest of the file."""
+    try:
+        recognised = recognise(data)
+    except MalformedDataError as error:
+        raise MalformedDataError(f"this is no PFX: {error}") from None
+    found = recognised.of(Kind.PFX)
+    if not found:
+        raise MalformedDataError(f"this is no PFX but {recognised}; Certificate.load(...) reads it")
+    around = []
+    if recognised.wrappings:
+        around.append(f"it is wrapped in {', '.join(recognised.wrappings)}, which few programs read")
+    if len(recognised.items) > 1:
+        around.append(f"the file holds {recognised}; the first PFX is told of here")
+    trailing = found[0].trailing if recognised.wrappings else len(data) - len(found[0].data)
+    if trailing and len(recognised.items) == 1:
+        what = "1 byte stands" if trailing == 1 else f"{trailing} bytes stand"
+        around.append(
+            f"{what} behind its end, as where a shorter file was written over a longer one; the first "
+            f"{len(found[0].data)} bytes are the PFX"
+        )
+    return found[0].data, around
 
 
 def readers_from_outside(data: bytes) -> tuple[PfxReader, ...]:
@@ -199,29 +228,37 @@ def readers_from_outside(data: bytes) -> tuple[PfxReader, ...]:
     """
     structure = read_structure(data)
     features = _features(structure, structure.safes)
-    return tuple(_reader(target, features) for target in TARGETS.values())
+    return tuple(_reader(target, features, foreign=False) for target in TARGETS.values())
 
 
 _Verdict = Literal["right", "wrong", "not needed", "not given", "unknown"]
 
 
 def _try(
-    structure: Structure, password: str | None, budget: WorkBudget
-) -> tuple[_Verdict, Sequence[Safe], tuple[LoadedPfx, ...], str | None]:
-    """What the password does, the safes as far as it opens them, what was in them, and what is wrong."""
+    structure: Structure, password: str | None, budget: WorkBudget, alias: str | None
+) -> tuple[_Verdict, Sequence[Safe], Choice | None, list[str]]:
+    """What the password does, the safes as far as it opens them, what is taken of them, and what is wrong."""
     protected = any(safe.encryption for safe in structure.safes) or any(bag.encryption for bag in structure.bags)
     try:
         safes = open_safes(structure, password, budget)
-        entries = load_entries(bags_of(safes), password, budget)
+        certificates, keys, unread = holdings(structure, safes, password, budget)
+        if unread and not keys:
+            raise unread[0]
     except WrongPasswordError as error:
         if password is None:
-            return "not given", structure.safes, (), None
-        return "wrong", structure.safes, (), str(error)
+            return "not given", structure.safes, None, []
+        return "wrong", structure.safes, None, [str(error)]
     except MalformedDataError as error:
-        return "unknown", structure.safes, (), str(error)
+        return "unknown", structure.safes, None, [str(error)]
+    troubles = []
+    try:
+        main = choose(certificates, keys, alias=alias, unread=unread)
+    except MalformedDataError as error:  # several keys, and no alias to choose by
+        main = choose(certificates, keys[:1], unread=unread)
+        troubles.append(f"{error}; Windows imports all of them")
     if not protected:
-        return "not needed", safes, entries, None
-    return "right", safes, entries, "its password is empty" if not password else None
+        return "not needed", safes, main, troubles
+    return "right", safes, main, [*troubles, *(["its password is empty"] if not password else [])]
 
 
 def _part(safe: Safe) -> PfxPart:
@@ -272,19 +309,16 @@ def _weaknesses(structure: Structure, safes: Sequence[Safe]) -> list[str]:
     return found
 
 
-def _holdings(entries: tuple[LoadedPfx, ...]) -> list[str]:
-    if not entries:
+def _holdings(main: Choice | None) -> list[str]:
+    if main is None:
         return []
-    found = []
-    if len(entries) > 1:
-        found.append(f"it holds {len(entries)} private keys; Windows imports all of them, a server wants one")
-    main = entries[0]
+    found = [f"it also holds {one}" for one in main.left_out]
     if main.private_key is None:
         found.append("it holds no private key; a server's certificate needs one")
     elif main.certificate is None:
         found.append("no certificate in it belongs to its private key")
     elif main.certificate.subject != main.certificate.issuer:
-        found.extend(_chain_findings(main.certificate, main.additional))
+        found.extend(_chain_findings(main.certificate, main.others))
     return found
 
 
@@ -307,18 +341,27 @@ def _describe_key(key: object) -> str:
     return type(key).__name__.removesuffix("PrivateKey")
 
 
+_MAC_FEATURES: dict[str, Feature] = {
+    "SHA-1": "MAC SHA-1",
+    "SHA-512/224": "MAC SHA-512/t",
+    "SHA-512/256": "MAC SHA-512/t",
+    **dict.fromkeys(SHA3, "MAC SHA-3"),
+}
+
+
 def _features(structure: Structure, safes: Sequence[Safe]) -> list[Feature | str]:
     """What reading it takes, as `pfx_targets` calls it; anything else is something that no table knows."""
     found: list[Feature | str] = []
     mac = structure.mac
     if mac is None:
         found.append("no MAC")
-    elif mac.scheme == "PBMAC1":
-        found.append("PBMAC1")
     elif mac.refusal:
         found.append(f"MAC with {mac.refusal}")
+    elif mac.scheme == "PBMAC1":
+        # github.com openssl/openssl issue 30246: it has room for so many.
+        found.append("PBMAC1" if mac.key_length <= 64 else f"PBMAC1 with a key of {mac.key_length} bytes")
     else:
-        found.append("MAC SHA-1" if mac.hash_name == "SHA-1" else "MAC SHA-2")
+        found.append(_MAC_FEATURES.get(mac.hash_name, "MAC SHA-2"))
     for encryption in _encryptions(safes):
         if encryption.cipher is None:
             found.append(str(encryption.refusal))
@@ -330,8 +373,10 @@ def _features(structure: Structure, safes: Sequence[Safe]) -> list[Feature | str
     return list(dict.fromkeys(found))
 
 
-def _reader(target: Target, features: list[Feature | str]) -> PfxReader:
-    refused = [feature for feature in features if feature in target.refuses]
+def _reader(target: Target, features: list[Feature | str], *, foreign: bool) -> PfxReader:
+    refused: list[str] = [feature for feature in features if feature in target.refuses]
+    if foreign and target.plain_passwords:
+        refused.append("a password outside ASCII")
     unknown = [feature for feature in features if feature not in target.reads and feature not in target.refuses]
     reads = False if refused else None if unknown else True
     reason = ""

@@ -9,17 +9,17 @@ does not take or what leaves room for a second key, for it tells of one only. Bo
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.serialization import load_der_private_key
 
 from mlsssl._formats.budget import DSA, DSA_BYTES, KEY, PKCS12_CRYPTOGRAPHY, PKCS12_OPENSSL, WorkBudget
+from mlsssl._formats.choice import HeldCertificate, HeldKey, choose
 from mlsssl._formats.foreign import UNREADABLE, call
-from mlsssl._formats.key_files import load_plain_key, try_out
-from mlsssl._formats.keys import FilePrivateKey, spki
-from mlsssl._formats.pem import load_der, probe, public_key_bytes
+from mlsssl._formats.key_files import load_plain_key, looks_like_key, try_out
+from mlsssl._formats.keys import FilePrivateKey
+from mlsssl._formats.pem import load_der, probe
 from mlsssl._formats.pkcs12 import encryption
 from mlsssl._formats.pkcs12.structure import (
     certificates_alone,
@@ -34,59 +34,61 @@ from mlsssl.errors import MalformedDataError, UnsupportedError, WrongPasswordErr
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from typing import TypeAlias
 
-    from cryptography import x509
     from cryptography.hazmat.primitives.serialization.pkcs12 import PKCS12KeyAndCertificates
 
+    from mlsssl._formats.choice import Choice
     from mlsssl._formats.pkcs12.structure import Bag, Safe, Structure
+    from mlsssl.errors import MlssslError
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LoadedPfx:
-    """One private key of a PFX, or None in a trust store, with its certificate and the others in the order of the file.
+def load_pfx(
+    data: bytes,
+    password: str | None,
+    budget: WorkBudget | None = None,
+    *,
+    alias: str | None = None,
+) -> Choice:
+    """Read a PFX, and choose among what it holds as `choose` does.
 
-    The friendly name is the certificate's, else the key's.
-    """
-
-    private_key: FilePrivateKey | None = field(repr=False)
-    certificate: x509.Certificate | None
-    additional: tuple[x509.Certificate, ...]
-    friendly_name: str | None
-
-
-def load_pfx(data: bytes, password: str | None, budget: WorkBudget | None = None) -> LoadedPfx:
-    """Read a PFX that holds one private key, or none.
-
-    DER and BER are read; MACs of RFC 7292 and RFC 9579 (PBMAC1), or none at all; AES, 3DES, RC2 and RC4. What the
+    DER and BER are read; MACs of RFC 7292 and RFC 9879 (PBMAC1), or none at all; AES, 3DES, RC2 and RC4. What the
     password must cost is added up before any of it is spent. Programs write an empty password for none, so both are
     tried; one outside ASCII is tried in the encodings that programs have used.
+
+    Args:
+        data: The whole file.
+        password: None when none is known.
+        budget: Pays for it; a new one when not given.
+        alias: As in `choose`.
 
     Raises:
         InvalidInputError: the password contains NUL or half a surrogate pair.
         WrongPasswordError: the file is whole, and this password does not open it.
-        MalformedDataError: no PFX, damaged, larger than 16 MiB, too much work, by what is not read, or several keys.
+        MalformedDataError: no PFX, damaged, larger than 16 MiB, too much work, or by what is not read.
+        NotFoundError, MalformedDataError: as `choose`.
     """
-    budget = budget or WorkBudget()
+    certificates, keys, unread = load_held(data, password, budget or WorkBudget())
+    return choose(certificates, keys, alias=alias, unread=unread)
+
+
+Held: TypeAlias = "tuple[list[HeldCertificate], list[HeldKey], list[MlssslError]]"
+"""The certificates and keys of a PFX in its order, and why other keys could not be read: for `choose`."""
+
+
+def load_held(data: bytes, password: str | None, budget: WorkBudget) -> Held:
+    """What a PFX holds; arguments and errors as `load_pfx`, but nothing is chosen."""
     encryption.check_password(password)
     structure = read_structure(data)
-    key = _key_for_openssl(structure)
-    if key is not None and password:
-        loaded = _load_quickly(data, structure, key, password, budget)
-        if loaded is not None:
-            return loaded
-    bags = bags_of(open_safes(structure, password, budget))
-    keys = [bag for bag in bags if bag.kind in _KEY_KINDS]
-    if len(keys) > 1:
-        names = ", ".join(repr(key.friendly_name) for key in keys[:_MOST_NAMES])
-        more = f" and {len(keys) - _MOST_NAMES} more" if len(keys) > _MOST_NAMES else ""
-        raise MalformedDataError(
-            f"this PFX holds {len(keys)} private keys ({names}{more}), and one is wanted; export the right one alone"
-        )
-    return load_entries(bags, password, budget)[0]
+    visible = _key_for_openssl(structure)
+    if visible is not None and password:
+        held = _load_quickly(data, structure, visible, password, budget)
+        if held is not None:
+            return held
+    return holdings(structure, open_safes(structure, password, budget), password, budget)
 
 
 _KEY_KINDS = ("key", "encrypted key")
-_MOST_NAMES = 20
 _OUTSIDE_BYTES = 3 * 1024  # RSA-4096 has 2 400; what costs at this size is DSA
 
 
@@ -98,8 +100,8 @@ def _key_for_openssl(structure: Structure) -> Bag | None:
     return visible[0] if helps and len(visible) == 1 and structure.mac is not None else None
 
 
-def _load_quickly(data: bytes, structure: Structure, bag: Bag, password: str, budget: WorkBudget) -> LoadedPfx | None:
-    """What `load_pfx` gives, by OpenSSL; None when it does not help after all, for any reason."""
+def _load_quickly(data: bytes, structure: Structure, bag: Bag, password: str, budget: WorkBudget) -> Held | None:
+    """What `load_held` gives, by OpenSSL; None when it does not help after all, for any reason."""
     parts = [safe.encryption for safe in structure.safes if safe.encryption]
     mac = structure.mac
     assert mac is not None
@@ -132,25 +134,17 @@ def _load_quickly(data: bytes, structure: Structure, bag: Bag, password: str, bu
         if not opened:
             return None
         bags += opened
-    entry = _entry(loaded, bag) if small and loaded is not None else load_entries(bags, password, budget)[0]
-    own = None if entry.certificate is None else public_key_bytes(entry.certificate)
-    if own is not None and sum(own in bag.value for bag in bags if bag.kind == "certificate") != 1:
-        return None  # which of two certificates is the key's own, an attribute says
-    return entry
+    return _found(loaded, bag) if small and loaded is not None else _held(bags, password, budget, proven=True)
 
 
-def _entry(loaded: PKCS12KeyAndCertificates, bag: Bag) -> LoadedPfx:
-    additional = tuple(one.certificate for one in loaded.additional_certs)
-    certificate = None if loaded.cert is None else loaded.cert.certificate
-    for each in additional if certificate is None else (certificate, *additional):
-        probe(each)
-    name = loaded.cert.friendly_name if loaded.cert else None
-    return LoadedPfx(
-        private_key=_checked(loaded.key),
-        certificate=certificate,
-        additional=additional,
-        friendly_name=name.decode("utf-8", "replace") if name else bag.friendly_name,
-    )
+def _found(loaded: PKCS12KeyAndCertificates, bag: Bag) -> Held:
+    found = [loaded.cert, *loaded.additional_certs] if loaded.cert else loaded.additional_certs
+    certificates = []
+    for one in found:
+        probe(one.certificate)
+        name = one.friendly_name.decode("utf-8", "replace") if one.friendly_name else None
+        certificates.append(HeldCertificate(one.certificate, name))
+    return certificates, [HeldKey(_checked(loaded.key), bag.friendly_name, bag.local_key_id)], []
 
 
 def bags_of(safes: Sequence[Safe]) -> list[Bag]:
@@ -158,36 +152,43 @@ def bags_of(safes: Sequence[Safe]) -> list[Bag]:
     return [bag for safe in safes for bag in safe.bags]
 
 
-def load_entries(bags: Sequence[Bag], password: str | None, budget: WorkBudget) -> tuple[LoadedPfx, ...]:
-    """Each private key in opened safes with what belongs to it, or one entry without a key when there is none.
+def holdings(structure: Structure, safes: Sequence[Safe], password: str | None, budget: WorkBudget) -> Held:
+    """What opened safes hold. `MalformedDataError` when that is nothing, or something is damaged."""
+    # A MAC has been checked, and no encrypted part opens by chance.
+    proven = structure.mac is not None or any(safe.encryption for safe in structure.safes)
+    return _held(bags_of(safes), password, budget, proven=proven)
 
-    Certificates that belong to no key are in `additional` of every entry. Errors as in `load_pfx`.
-    """
-    certificates = [
-        (bag, load_der(bag.value, f"certificate {number} in the PFX is damaged and cannot be read"))
+
+def _held(bags: Sequence[Bag], password: str | None, budget: WorkBudget, *, proven: bool) -> Held:
+    certificates = _certificates(bags)
+    keys: list[HeldKey] = []
+    unread: list[MlssslError] = []
+    for bag in bags:
+        if bag.kind in _KEY_KINDS:
+            try:
+                key = _load_key(bag, password, budget, proven=proven)
+            except (WrongPasswordError, _UnusableKeyError) as error:
+                unread.append(error)
+            else:
+                keys.append(HeldKey(key, bag.friendly_name, bag.local_key_id))
+    if not keys and not certificates and not unread:
+        raise MalformedDataError("this PFX holds neither a private key nor a certificate")
+    return certificates, keys, unread
+
+
+def _certificates(bags: Sequence[Bag]) -> list[HeldCertificate]:
+    return [
+        HeldCertificate(
+            load_der(bag.value, f"certificate {number} in the PFX is damaged and cannot be read"),
+            bag.friendly_name,
+            bag.local_key_id,
+        )
         for number, bag in enumerate([bag for bag in bags if bag.kind == "certificate"], 1)
     ]
-    keys = [(bag, _load_key(bag, password, budget)) for bag in bags if bag.kind in _KEY_KINDS]
-    if not keys and not certificates:
-        raise MalformedDataError("this PFX holds neither a private key nor a certificate")
-    by_key: dict[bytes | None, list[tuple[Bag, x509.Certificate]]] = {}
-    for pair in certificates if keys else ():
-        by_key.setdefault(public_key_bytes(pair[1]), []).append(pair)
-    found = [(bag, key, _certificate_of(bag, key, by_key)) for bag, key in keys]
-    own = {match[1] for _, _, match in found if match}
-    others = tuple(certificate for _, certificate in certificates if certificate not in own)
-    if not found:
-        name = certificates[0][0].friendly_name if len(certificates) == 1 else None
-        return (LoadedPfx(private_key=None, certificate=None, additional=others, friendly_name=name),)
-    return tuple(
-        LoadedPfx(
-            private_key=key,
-            certificate=match[1] if match else None,
-            additional=others,
-            friendly_name=(match[0].friendly_name if match else None) or bag.friendly_name,
-        )
-        for bag, key, match in found
-    )
+
+
+class _UnusableKeyError(MalformedDataError):
+    """A private key of a kind that no server has."""
 
 
 def open_safes(structure: Structure, password: str | None, budget: WorkBudget) -> list[Safe]:
@@ -200,32 +201,39 @@ def open_safes(structure: Structure, password: str | None, budget: WorkBudget) -
     try:
         safes = [open_safe(safe, password, budget) for safe in structure.safes]
     except WrongPasswordError:
-        raise _not_decrypted(structure) from None
+        raise _not_decrypted(structure, password) from None
     # Now that everything shows, also what the encrypted safes hid.
     budget.foresee((bag.encryption.cost, bag.encryption) for bag in bags_of(safes) if bag.encryption)
     return safes
 
 
 def _wrong(password: str | None) -> WrongPasswordError:
-    return WrongPasswordError(
-        "this password does not open the PFX"
-        if password is not None
-        else "the PFX is protected by a password, and none was given"
-    )
+    if password:
+        return WrongPasswordError("this password does not open the PFX")
+    given = "none was given" if password is None else "the one that was given is empty"
+    return WrongPasswordError(f"the PFX is protected by a password, and {given}")
 
 
-def _not_decrypted(structure: Structure) -> WrongPasswordError:
+def _not_decrypted(structure: Structure, password: str | None) -> WrongPasswordError:
     if structure.mac is None:
-        return WrongPasswordError(
-            "this password does not open the PFX, or the PFX is damaged: it has no MAC, so nobody can tell"
-        )
+        return _unproven("PFX", password)
     return WrongPasswordError(
         "this password fits the MAC of the PFX, but not its contents: they were encrypted with a second password "
         "(openssl pkcs12 -twopass does so)"
     )
 
 
-def _load_key(bag: Bag, password: str | None, budget: WorkBudget) -> FilePrivateKey:
+def _unproven(what: str, password: str | None) -> WrongPasswordError:
+    if password:
+        return WrongPasswordError(
+            f"this password does not open the {what}, or the PFX is damaged: it has no MAC, so nobody can tell"
+        )
+    given = "no password was given" if password is None else "the password that was given is empty"
+    return WrongPasswordError(f"the {what} is encrypted, and {given} (it has no MAC that would tell of damage)")
+
+
+def _load_key(bag: Bag, password: str | None, budget: WorkBudget, *, proven: bool) -> FilePrivateKey:
+    """The key in a bag; `proven` says that this password has opened something else in the file."""
     if bag.encryption and password and quicker_outside(bag.encryption) and len(bag.value) <= _OUTSIDE_BYTES:
         budget.spend(bag.encryption.outside(PKCS12_CRYPTOGRAPHY) + KEY, bag.encryption)
         found: object = None
@@ -240,32 +248,26 @@ def _load_key(bag: Bag, password: str | None, budget: WorkBudget) -> FilePrivate
             return _checked(found)
     reason = None
     for plain in bag.private_keys(password, budget):
+        if bag.encryption and not proven and not looks_like_key(plain):
+            continue  # a padding fits by chance once in 256 times
         try:
             return _checked(load_plain_key(plain, budget))
         except (MalformedDataError, UnsupportedError) as error:
             if budget.exhausted:
                 raise
             reason = reason or error
+    if reason is None and not proven:
+        raise _unproven("private key in the PFX", password)
     if reason is None:
         raise WrongPasswordError(
             "this password opens the PFX, but not the private key in it, which has a password of its own"
         )
-    raise MalformedDataError(f"the private key in the PFX is damaged or of a kind that is not read: {reason}")
+    if isinstance(reason, (UnsupportedError, _UnusableKeyError)):
+        raise _UnusableKeyError(f"the private key in the PFX is of a kind that is not read: {reason}")
+    raise MalformedDataError(f"the private key in the PFX is damaged: {reason}")
 
 
 def _checked(key: object) -> FilePrivateKey:
     if isinstance(key, FilePrivateKey):
         return key
-    raise MalformedDataError(f"the PFX holds a {type(key).__name__}, which cannot be a server's key")
-
-
-def _certificate_of(
-    bag: Bag, key: FilePrivateKey, by_key: dict[bytes | None, list[tuple[Bag, x509.Certificate]]]
-) -> tuple[Bag, x509.Certificate] | None:
-    """The certificate with the public half of `key`; of several, the one with the same localKeyID, else the first."""
-    public = spki(key.public_key())
-    matches = by_key.get(public, [])
-    for pair in matches:
-        if bag.local_key_id is not None and pair[0].local_key_id == bag.local_key_id:
-            return pair
-    return matches[0] if matches else None
+    raise _UnusableKeyError(f"the PFX holds a {type(key).__name__}, which cannot be a server's key")

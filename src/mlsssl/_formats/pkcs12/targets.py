@@ -19,6 +19,8 @@ Feature = Literal[
     "scrypt",
     "MAC SHA-1",
     "MAC SHA-2",
+    "MAC SHA-3",
+    "MAC SHA-512/t",
     "PBMAC1",
     "no MAC",
 ]
@@ -27,7 +29,9 @@ Feature = Literal[
 _OLD: frozenset[Feature] = frozenset({"3DES-CBC", "2-key 3DES-CBC", "RC2-40-CBC", "RC2-128-CBC", "RC4-40", "RC4-128"})
 _ALL_OLD: frozenset[Feature] = _OLD | {"MAC SHA-1"}
 _MODERN: frozenset[Feature] = frozenset({"AES-CBC", "MAC SHA-2"})
-_OPENSSL_3: frozenset[Feature] = _MODERN | {"3DES-CBC", "2-key 3DES-CBC", "MAC SHA-1", "scrypt", "no MAC"}
+_OPENSSL_3: frozenset[Feature] = _MODERN | {
+    *("3DES-CBC", "2-key 3DES-CBC", "MAC SHA-1", "MAC SHA-3", "MAC SHA-512/t", "scrypt", "no MAC")
+}
 _OPENSSL_LEGACY: frozenset[Feature] = frozenset({"RC2-40-CBC", "RC2-128-CBC", "RC4-40", "RC4-128"})
 _GNUTLS: frozenset[Feature] = _MODERN | {"3DES-CBC", "RC2-40-CBC", "RC4-128", "MAC SHA-1"}
 
@@ -42,6 +46,7 @@ class Target:
         reads: Features that it is known to read.
         refuses: Features that it is known not to read. What is in neither set is not known.
         symptom: What it says about a PFX that it cannot read.
+        plain_passwords: Whether it takes passwords of printable ASCII only.
         aes: Whether a PFX made for it uses AES-256 and SHA-256; else 3DES and SHA-1.
     """
 
@@ -50,6 +55,7 @@ class Target:
     reads: frozenset[Feature]
     refuses: frozenset[Feature] = frozenset()
     symptom: str = ""
+    plain_passwords: bool = False
     aes: bool = True
 
 
@@ -73,9 +79,10 @@ def _java(name: str, title: str) -> Target:
     return Target(
         name=name,
         title=title,
-        reads=_ALL_OLD | _MODERN,
-        refuses=frozenset({"scrypt"}),
+        reads=_ALL_OLD | _MODERN | {"MAC SHA-512/t"},
+        refuses=frozenset({"scrypt", "MAC SHA-3"}),
         symptom=_JAVA_SYMPTOM,
+        plain_passwords=True,
     )
 
 
@@ -114,13 +121,14 @@ TARGETS: dict[str, Target] = {
             symptom=_OPENSSL_SYMPTOM,
         ),
         # bugs.java.com JDK-8267701 (HmacPBESHA256 new in 8u301, 11.0.12 and 12), JDK-8343232 (PBMAC1 in 26); measured
-        # with keytool 17.
+        # with keytool 17, whose PBEKey says "Password is not ASCII" to the password of a key or of certificates.
         Target(
             name="java-8",
             title="Java 8 before 8u301",
             reads=_ALL_OLD,
-            refuses=frozenset({"MAC SHA-2", "PBMAC1", "scrypt"}),
+            refuses=frozenset({"MAC SHA-2", "MAC SHA-3", "MAC SHA-512/t", "PBMAC1", "scrypt"}),
             symptom=_JAVA_SYMPTOM,
+            plain_passwords=True,
             aes=False,
         ),
         _java("java-11", "Java 11.0.12 and later"),
@@ -131,12 +139,14 @@ TARGETS: dict[str, Target] = {
             name="nss",
             title="NSS (Firefox, pk12util)",
             reads=_ALL_OLD | _MODERN,
+            refuses=frozenset({"MAC SHA-3", "MAC SHA-512/t"}),
             symptom="SEC_ERROR_BAD_PASSWORD",
         ),
         Target(
             name="gnutls",
             title="GnuTLS",
             reads=_GNUTLS,
+            refuses=frozenset({"MAC SHA-3", "MAC SHA-512/t"}),
             symptom="MAC verification failed",
         ),
         # github.com pyca/cryptography issue 7293, ruby/openssl issue 654.
@@ -163,3 +173,17 @@ def find_target(name: str) -> Target:
     if target is None:
         raise InvalidInputError(f"readable_by is one of {', '.join(TARGETS)}; not {shown(name)}")
     return target
+
+
+def is_plain(password: str) -> bool:
+    """Whether it is of printable ASCII only, which is all that Java takes (`plain_passwords`)."""
+    return password.isascii() and password.isprintable()
+
+
+def check_readable(password: str | None, target: Target) -> None:
+    """`InvalidInputError` for a password that this system does not take."""
+    if password and target.plain_passwords and not is_plain(password):
+        raise InvalidInputError(
+            f"{target.title} reads no file whose password has other characters than the printable ones of ASCII; it "
+            f"says {target.symptom!r}. Choose another password, or another system with readable_by=..."
+        )

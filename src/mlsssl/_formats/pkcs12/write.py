@@ -20,7 +20,7 @@ from mlsssl._formats.parsed import OddCertificate
 from mlsssl._formats.pem import public_key_bytes
 from mlsssl._formats.pkcs12.encryption import Encryption, KeyDerivation, check_password, write_encryption, write_mac
 from mlsssl._formats.pkcs12.structure import encrypted_part, open_part
-from mlsssl._formats.pkcs12.targets import find_target
+from mlsssl._formats.pkcs12.targets import check_readable, find_target
 from mlsssl._messages.arguments import check_whole
 from mlsssl.errors import InvalidInputError
 
@@ -58,8 +58,9 @@ def serialize_pfx(
     Without `readable_by` it is encrypted with three-key 3DES and carries an HMAC-SHA-1, both with keys by PKCS#12's own
     derivation. That is the one combination that every supported Windows reads: Server 2016, supported until 2027-01-12,
     answers "the password is incorrect" to AES. Name a newer system to get AES-256 with PBKDF2 and HMAC-SHA-256. Either
-    way the password is what protects the key: make it long and random. Without one everything lies open, with a MAC
-    against accidents only.
+    way the password is what protects the key: make it long and random. Encrypted with an empty one is what other
+    programs write for "no password", and all of them read; without one everything lies open, with a MAC against
+    accidents only, and Java finds nothing in it.
 
     The key, the certificate or both may be missing. `iterations` is for every key derivation and the MAC, by default as
     the constants above say; salts and initialization vectors come from `random`.
@@ -68,10 +69,11 @@ def serialize_pfx(
         InvalidInputError: nothing to write, or one of these that it cannot be.
     """
     check_password(password)
-    if password == "":
-        raise InvalidInputError("an empty password protects nothing; give None to write the PFX without encryption")
     usual = iterations is None and provider is None and not machine_keyset and random is secrets.token_bytes
-    aes = find_target(readable_by).aes if readable_by is not None else False
+    target = None if readable_by is None else find_target(readable_by)
+    if target is not None:
+        check_readable(password, target)
+    aes = target is not None and target.aes
     if iterations is None:
         iterations = MODERN_ROUNDS if aes else COMPATIBLE_ROUNDS
     check_whole(iterations, 1, _MOST_ITERATIONS, f"iterations is a number from 1 to {_MOST_ITERATIONS}")
@@ -83,7 +85,7 @@ def serialize_pfx(
     if public is not None and certificate is not None and public != public_key_bytes(certificate):
         raise InvalidInputError("this private key does not belong to this certificate")
     odd = [one for one in (certificate, *chain) if isinstance(one, OddCertificate)]  # which cryptography refuses
-    if usual and password is not None and certificate is not None and not odd:  # the rule of the two writers
+    if usual and password and certificate is not None and not odd:  # the rule of the two writers
         name = None if friendly_name is None else friendly_name.encode("utf-8")
         protection = encryption_for(password, iterations, aes=aes)
         try:
