@@ -19,7 +19,7 @@ from mlsssl._issue.keys import check_key_type
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_dict
-from mlsssl._select.ports import HasPort, port_of
+from mlsssl._select.ports import HasPort, existing_port_of
 from mlsssl.authority import SERVER_DAYS, CertificateAuthority
 from mlsssl.binding import Binding, binding_of, bound_key
 from mlsssl.certificate import Certificate
@@ -104,6 +104,7 @@ class _Renew:
         Raises:
             InvalidInputError: the source cannot make such a certificate; or an argument that cannot be.
             BindingNotFoundError: nothing is bound to this key: `deploy` does it.
+            NotFoundError: no machine is given, and this computer has no embedded machine where it would be.
             StoreNotFoundError: the bound certificate is not in its store, so nobody knows its names: `deploy`.
             AccessDeniedError: `reuse_key`, and the key is not exportable.
             ValidationError: the preflight found an error in the new certificate; nothing was done.
@@ -167,7 +168,7 @@ def _request(arguments: Mapping[str, Any], *, only_looking: bool = False) -> Req
     check_grace(grace)
     if at is not None:
         check_moment(at)
-    port = port_of(machine)
+    port = existing_port_of(machine)
     key = bound_key(arguments["key"], machine)
     if only_looking:
         recovery.refuse_pending(port, key)
@@ -370,6 +371,7 @@ def renew_due(
         BindingError: another `renew_due` runs on this machine; the message says which process. Or somebody else has
             been changing its bindings for a minute.
         BindingNotFoundError: a key in `only` is not bound.
+        NotFoundError: as `renew`.
         InvalidInputError: an argument that cannot be.
     """
     check_type(authority, CertificateAuthority, "an authority is needed (CertificateAuthority.load reads one)")
@@ -379,7 +381,7 @@ def renew_due(
         audit_log = former_name(trail, stacklevel=3)
     keys_given = None if only is None else items_of(only, "only is a list of binding keys")
     wanted = None if keys_given is None else [bound_key(key, machine) for key in keys_given]
-    port = port_of(machine)
+    port = existing_port_of(machine)
     with contextlib.nullcontext() if dry_run else port.lock("renew", timeout=0):
         ready = contextlib.nullcontext(recovery.not_ended(port)) if dry_run else recovery.recovered_first(port)
         with ready as pending:

@@ -9,7 +9,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 from cryptography import x509
@@ -33,6 +32,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLSSSL_MACHINE", str(tmp_path / "state" / "machine.sqlite"))
     monkeypatch.setenv("PW", PASSWORD)
+    EmbeddedMachine().close()
     monkeypatch.setenv("WRONG", "not the password")
     return tmp_path
 
@@ -515,44 +515,6 @@ def test_help_shows_the_defaults_of_the_library(capsys: pytest.CaptureFixture[st
     ):
         assert exit_code([*command.split(), "--help"]) == 0
         assert f"(default: {default})" in " ".join(output(capsys).split())
-
-
-LOOK_OR_CLEAR_UP = [
-    "store list",
-    "store crls",
-    f"store remove {'0' * 40}",
-    f"store remove-crl {'0' * 40}",
-    "binding list",
-    "binding update 0.0.0.0:443",
-    "binding remove 0.0.0.0:443",
-    "audit",
-    "cleanup",
-    "recover",
-    "undo 0.0.0.0:443",
-    "renew --all --ca ca.pfx",
-    "netsh http show sslcert",
-    "netsh http delete sslcert ipport=0.0.0.0:443",
-    f"netsh http update sslcert ipport=0.0.0.0:443 certhash={'0' * 40} appid={{{UUID(int=1)}}}",
-]
-
-
-@pytest.mark.parametrize("line", LOOK_OR_CLEAR_UP)
-def test_a_mistyped_machine_is_told_and_not_made(issued: Path, capsys: pytest.CaptureFixture[str], line: str) -> None:
-    """By every command that can find nothing in a new machine."""
-    assert main([*line.split(), "--machine", "mistyped.sqlite"]) == 3
-    assert "there is no machine in the file 'mistyped.sqlite'" in output(capsys)
-    assert not (issued / "mistyped.sqlite").exists()
-
-
-def test_a_new_machine_is_told(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Once, on standard error, by a command that puts something into it."""
-    add = ["store", "add", "server.pfx", "--password", "env:PW", "--machine", "new.sqlite", "--json"]
-    assert main(add) == 0
-    captured = capsys.readouterr()
-    assert captured.err == "mlsssl: made a new embedded machine in new.sqlite\n"
-    json.loads(captured.out)
-    assert main(add) == 0
-    assert capsys.readouterr().err == ""
 
 
 def test_what_to_do_is_said_in_commands(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:

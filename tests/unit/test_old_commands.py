@@ -71,7 +71,17 @@ def machine(tmp_path: Path) -> Iterator[EmbeddedMachine]:
 
 def context(printed: list[str], machine: EmbeddedMachine | None = None, asked: Asked | None = None) -> Context:
     """What the old commands work with; what they print is added to `printed`."""
-    return Context(machine=machine, ask_password=asked or Asked(), out=printed.append)
+
+    def opened() -> EmbeddedMachine:
+        assert machine is not None
+        return machine
+
+    return Context(
+        machine=opened,
+        add_to_machine=lambda add: add(opened()),
+        ask_password=asked or Asked(),
+        out=printed.append,
+    )
 
 
 def _makecert(line: str, machine: EmbeddedMachine | None = None, asked: Asked | None = None) -> list[str]:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import mlsssl
 from mlsssl._commands.authority import describe_crl
 from mlsssl._commands.certificate import load
-from mlsssl._commands.parser import command, given, group, machine_of
+from mlsssl._commands.parser import command, given, group, machine_of, machine_to_add_to
 from mlsssl._commands.terminal import read_password
 from mlsssl._machine import files
 from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
@@ -17,10 +17,12 @@ from mlsssl.values import Location
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
+
+_Added = TypeVar("_Added")
 
 
 def add_commands(commands: Commands) -> None:
@@ -45,12 +47,21 @@ def add_commands(commands: Commands) -> None:
 
 
 @contextlib.contextmanager
-def _opened(arguments: Namespace, *, create: bool = False) -> Iterator[tuple[mlsssl.Machine, mlsssl.Store]]:
+def _opened(arguments: Namespace) -> Iterator[tuple[mlsssl.Machine, mlsssl.Store]]:
     with (
-        machine_of(arguments, create=create) as machine,
+        machine_of(arguments) as machine,
         machine.store(arguments.store, location=arguments.location) as store,
     ):
         yield machine, store
+
+
+def _added(arguments: Namespace, add: Callable[[mlsssl.Store], _Added]) -> _Added:
+    def add_to(machine: mlsssl.Machine) -> _Added:
+        with machine.store(arguments.store, location=arguments.location) as store:
+            return add(store)
+
+    with machine_to_add_to(arguments, add_to) as machine:
+        return add_to(machine)
 
 
 def names_of(certificate: mlsssl.Certificate) -> list[str]:
@@ -97,25 +108,27 @@ def list_entries(arguments: Namespace, terminal: Terminal) -> int:
 def add(arguments: Namespace, terminal: Terminal) -> int:
     """`store add FILE`."""
     certificate = load(arguments.file, arguments.password, key=arguments.key)
-    with _opened(arguments, create=True) as (_, store):
-        entry = store.add(certificate, **_entry_options(arguments))
-    return _tell_added(entry, terminal)
+    options = _entry_options(arguments)
+    return _tell_added(_added(arguments, lambda store: store.add(certificate, **options)), terminal)
 
 
 def import_pfx(arguments: Namespace, terminal: Terminal) -> int:
     """`store import FILE.pfx`: the file as it is, the way the import wizard takes it."""
-    with _opened(arguments, create=True) as (_, store):
-        options = _entry_options(arguments)
+    options = _entry_options(arguments)
+    source = arguments.password
+    password = None if source is None else read_password(source, "the password")
+
+    def add_to(store: mlsssl.Store) -> mlsssl.StoreEntry:
+        nonlocal password
         try:
-            password = None if arguments.password is None else read_password(arguments.password, "the password")
-            entry = store.import_pfx(arguments.file, password, **options)
+            return store.import_pfx(arguments.file, password, **options)
         except WrongPasswordError:
-            if arguments.password is not None:
+            if password is not None:
                 raise
-            entry = store.import_pfx(
-                arguments.file, read_password(None, f"the password of {arguments.file}"), **options
-            )
-    return _tell_added(entry, terminal)
+            password = read_password(None, f"the password of {arguments.file}")
+            return store.import_pfx(arguments.file, password, **options)
+
+    return _tell_added(_added(arguments, add_to), terminal)
 
 
 def _entry_options(arguments: Namespace) -> dict[str, Any]:
@@ -175,8 +188,7 @@ def list_crls(arguments: Namespace, terminal: Terminal) -> int:
 
 def add_crl(arguments: Namespace, terminal: Terminal) -> int:
     """`store add-crl FILE`."""
-    with _opened(arguments, create=True) as (_, store):
-        rows = [describe_crl(crl) for crl in store.add_crl(arguments.file)]
+    rows = [describe_crl(crl) for crl in _added(arguments, lambda store: store.add_crl(arguments.file))]
     lines = [f"Added the revocation list {row['sha1']} of {row['issuer']}." for row in rows]
     terminal.result(rows, lines or "Nothing to add: what is in the file is there already.")
     return 0

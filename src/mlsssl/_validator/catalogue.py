@@ -1109,6 +1109,15 @@ _DEPLOYMENTS = (
         standard="RFC 5280 section 4.1",
     ),
     rule(
+        "issuer-not-found",
+        "An issuer is neither with the certificate nor in the machine's stores: clients that do not fetch it refuse.",
+        levels="W",
+        expected="every certificate between this one and a root that clients trust",
+        remedy="get the issuer's certificate from the authority, and give it with the certificate, in one file; or "
+        "add it to the store CA: Store.open('CA').add(issuer)",
+        standard="RFC 8446 section 4.4.2; RFC 5280 section 6.1",
+    ),
+    rule(
         "names-lost",
         "A renewal would lose a name that the old certificate has.",
         expected="every name of the certificate that it renews",

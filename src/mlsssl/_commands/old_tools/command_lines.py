@@ -27,7 +27,8 @@ class AskPassword(Protocol):
 class Context:
     """What an old command works with."""
 
-    machine: Machine | None  # None for this computer's
+    machine: Callable[[], Machine]  # opens the one that is meant; NotFoundError unless it is there
+    add_to_machine: Callable[[Callable[[Machine], object]], object]  # the same for what may make a new one
     ask_password: AskPassword
     out: Callable[[str], object]
     explain_only: bool = False  # print the modern call and do nothing else

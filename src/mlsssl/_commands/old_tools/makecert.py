@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._formats.rsa_blobs import KeySpec
+    from mlsssl.machine import Machine
     from mlsssl.values import KeyType
 
 _SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
@@ -144,14 +145,19 @@ def run(argv: Sequence[str], context: Context) -> int:
         files.write(request.certificate_file, certificate.to_der(), private=False)
         out(f"certificate: {request.certificate_file}")
     if request.store is not None:
-        with Store.open(request.store, location=request.location, machine=context.machine, create=True) as store:
-            store.add(certificate, exportable=request.exportable)
+        context.add_to_machine(lambda machine: _add(request, certificate, machine))
         out(f"store: {request.location}\\{request.store}")
         if request.location == "CurrentUser":
             out("note: HTTP.sys reads LocalMachine only; say -sr localmachine for a server certificate")
     out(f"thumbprint: {certificate.thumbprint}")
     out("Succeeded")
     return 0
+
+
+def _add(request: Request, certificate: Certificate, machine: Machine) -> None:
+    assert request.store is not None
+    with machine.store(request.store, location=request.location, create=True) as store:
+        store.add(certificate, exportable=request.exportable)
 
 
 def _existing_key(request: Request, context: Context) -> PrivateKey | None:
@@ -218,7 +224,7 @@ def _issuer(parsed: Parsed, context: Context) -> CertificateAuthority:
     location: Literal["LocalMachine", "CurrentUser"] = (
         "LocalMachine" if parsed.text("ir") == "localmachine" else "CurrentUser"
     )
-    with Store.open(parsed.text("is") or "MY", location=location, machine=context.machine) as store:
+    with Store.open(parsed.text("is") or "MY", location=location, machine=context.machine()) as store:
         found = [entry for entry in store if entry.certificate.is_ca and name in (None, entry.certificate.common_name)]
         if len(found) != 1:
             raise NotFoundError(

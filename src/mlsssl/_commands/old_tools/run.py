@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 from argparse import Namespace
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlsssl._commands.old_tools import makecert, netsh, pvk2pfx
 from mlsssl._commands.old_tools.command_lines import Context
-from mlsssl._commands.parser import machine_of
+from mlsssl._commands.parser import machine_of, machine_to_add_to
 from mlsssl._commands.terminal import read_password
 from mlsssl.errors import InvalidInputError
 from mlsssl.netsh import normalize
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mlsssl._commands.terminal import Terminal
+    from mlsssl.machine import Machine
 
 _TOOLS = {"makecert": makecert.run, "pvk2pfx": pvk2pfx.run, "netsh": netsh.run}
 
@@ -57,10 +60,17 @@ def run_old(arguments: Namespace, terminal: Terminal) -> int:
             return 0
         theirs = ["-?"]
     run = _TOOLS[name]
-    context = Context(machine=None, ask_password=ask_password, out=terminal.say, explain_only=own.explain)
-    if own.help or own.explain or own.machine is None:
-        # Without one, the command opens this computer's machine only when it has something to do there.
+    with contextlib.ExitStack() as stack:
+
+        def add_to_machine(add: Callable[[Machine], object]) -> object:
+            with machine_to_add_to(own, add) as machine:
+                return add(machine)
+
+        context = Context(
+            machine=lambda: stack.enter_context(machine_of(own)),
+            add_to_machine=add_to_machine,
+            ask_password=ask_password,
+            out=terminal.say,
+            explain_only=own.explain,
+        )
         return run(theirs, context)
-    create = name != "netsh" or netsh.read_command(theirs).verb == "add"
-    with machine_of(own, create=create) as machine:
-        return run(theirs, replace(context, machine=machine))
