@@ -531,3 +531,43 @@ def test_what_to_do_is_said_in_commands(issued: Path, capsys: pytest.CaptureFixt
     assert "ca.issue(" in output(capsys)
     assert main(["binding", "add", "0.0.0.0:443", "18e1628ac1cd7cae3495e718f87e5b6188193c81"]) == 8
     assert "mlsssl store add" in output(capsys)
+
+
+def test_the_question_names_the_file_that_is_locked(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The certificate's file, that of its key, or both with a password each; nobody is asked about an open one."""
+    certificate = CertificateAuthority.create("Authority", key="ec-p256").issue("a.test")
+    certificate.save("open.crt")
+    certificate.save("locked.key", password="key's")
+    certificate.save("locked.pfx", password="pfx's")
+    certificate.save("locked.pem", password="pem's")
+    show = ["show", "open.crt", "--key", "locked.key"]
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(show) == 2
+    assert "the password of locked.key is needed" in output(capsys)
+    assert main(["issue", "b.test", "--ca", "open.crt", "--ca-key", "locked.key", "--out", "b.pem"]) == 2
+    assert "the password of locked.key is needed" in output(capsys)
+
+    asked: list[str] = []
+    answers = {"locked.key": "key's", "locked.pfx": "pfx's", "locked.pem": "pem's"}
+
+    def ask(purpose: str, *, confirm: bool) -> str:
+        assert not confirm
+        asked.append(purpose.removeprefix("the password of "))
+        return answers[asked[-1]]
+
+    monkeypatch.setattr("mlsssl._commands.terminal._ask", ask)
+    for words, questions in (
+        (show, ["locked.key"]),
+        (["show", "locked.pfx"], ["locked.pfx"]),
+        (["show", "locked.pfx", "--key", "locked.key"], ["locked.pfx", "locked.key"]),
+        (["show", "locked.pem"], ["locked.pem"]),
+        (["show", "open.crt"], []),
+    ):
+        asked.clear()
+        assert main(words) == 0, words
+        assert asked == questions
+    answers["locked.key"] = "another"
+    assert main(show) == 6
+    assert asked == ["locked.key"]

@@ -73,13 +73,28 @@ def describe(certificate: mlsssl.Certificate) -> dict[str, object]:
 
 
 def load(path: str, source: str | None, *, key: str | None = None, purpose: str | None = None) -> mlsssl.Certificate:
-    """Load a file, asking for its password only when it needs one."""
-    if source is None:
+    """Load a file, asking for its password, and for that of the file with its key, only where one is needed."""
+    purpose = purpose or f"the password of {path}"
+    if source is not None:
+        return mlsssl.Certificate.load(path, password=read_password(source, purpose), key=key)
+    passwords: dict[str, str] = {}
+    while True:
         try:
-            return mlsssl.Certificate.load(path, key=key)
+            return mlsssl.Certificate.load(path, key=key, **passwords)
         except WrongPasswordError:
-            pass
-    return mlsssl.Certificate.load(path, password=read_password(source, purpose or f"the password of {path}"), key=key)
+            of_key = key is not None and _opens(path, passwords.get("password"))
+            locked = "key_password" if of_key else "password"
+            if locked in passwords:
+                raise
+            passwords[locked] = read_password(None, f"the password of {key}" if of_key else purpose)
+
+
+def _opens(path: str, password: str | None) -> bool:
+    try:
+        mlsssl.Certificate.load(path, password=password)
+    except WrongPasswordError:
+        return False
+    return True
 
 
 def free_place(out: str, *, force: bool) -> Path:
