@@ -536,9 +536,16 @@ class CertificateAuthority:
         """How many authorities may stand below it, its own chain taken into account; None for any number."""
         return self._path_length
 
-    def save(self, path: str | Path, *, password: str | None = None, readable_by: str | None = None) -> Path:
-        """Write it, private key and all, readable by its owner only; formats and errors as `Certificate.save`."""
-        return self._certificate.save(path, password=password, readable_by=readable_by)
+    def save(
+        self,
+        path: str | Path,
+        *,
+        password: str | None = None,
+        readable_by: str | None = None,
+        overwrite: bool = False,
+    ) -> Path:
+        """Write it, private key and all, readable by its owner only; all as `Certificate.save`."""
+        return self._certificate.save(path, password=password, readable_by=readable_by, overwrite=overwrite)
 
     def to_pfx(self, password: str, *, readable_by: str | None = None) -> bytes:
         """Certificate, private key and chain as a PFX; as `Certificate.to_pfx`."""

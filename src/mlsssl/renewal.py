@@ -23,7 +23,7 @@ from mlsssl._select.ports import HasPort, existing_port_of
 from mlsssl.authority import SERVER_DAYS, CertificateAuthority
 from mlsssl.binding import Binding, binding_of, bound_key
 from mlsssl.certificate import Certificate
-from mlsssl.errors import InvalidInputError, MlssslError, StoreNotFoundError
+from mlsssl.errors import BindingError, InvalidInputError, MlssslError, StoreNotFoundError
 from mlsssl.store import Store
 from mlsssl.values import check_moment
 
@@ -340,7 +340,8 @@ def renew_due(
     """Renew every binding whose certificate is due, for a scheduled task; one failure does not stop the others.
 
     Bindings that share a certificate share the new one. Certificates that another authority has issued are left
-    alone, for whoever issued them renews them. What a killed change left is cleared up before anything is read.
+    alone, for whoever issued them renews them; one that is over already was not renewed, and is a failure. What
+    a killed change left is cleared up before anything is read.
 
     Args:
         authority: Issues the new ones.
@@ -404,7 +405,8 @@ def renew_due(
                 new = made.get(entry.thumbprint) or _issue(
                     authority, old, key_type=key_type, reuse_key=False, days=days, at=at
                 )
-                request = checked({**same, **_in_place_of(binding, entry, old, new)})
+                together = tuple(one.key for one in bindings if one.thumbprint == entry.thumbprint)
+                request = checked({**same, **_in_place_of(binding, entry, old, new), "together": together})
                 if dry_run:
                     result = Renewal(key=binding.key, plan=only_plan(request, snapshot=snapshot))
                 else:
@@ -445,6 +447,11 @@ def _why_not(
     jitter: float,
 ) -> str | None:
     if not any_issuer and old.to_cryptography().issuer != authority.certificate.to_cryptography().subject:
+        if at > old.not_after:
+            raise BindingError(
+                f"its certificate is over since {old.not_after:%Y-%m-%d %H:%M} UTC, and who issued it "
+                f"({old.issuer or 'nobody'}) has not renewed it; any_issuer=True renews it from {authority.name}"
+            )
         return f"issued by {old.issuer or 'nobody'}, not by {authority.name}"
     if due_only and not old.renewal_due(fraction, at=at, jitter=jitter):
         return f"not due before {old.renewal_time(fraction, jitter=jitter):%Y-%m-%d %H:%M} UTC"

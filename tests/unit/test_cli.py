@@ -198,7 +198,7 @@ _POSIX_MISTAKES = [
         (["show", "ca.pfx", "--password", "env:NOT_THERE"], 2, "no variable"),
         (["show", "ca.pfx"], 2, "no terminal"),
         (["check", "server.pfx", "--password", "env:PW", "--trust", "ca.pfx"], 2, r"trust the authority's certificate"),
-        (["ca", "create", "Again", "--out", "ca.pfx", "--password", "env:PW"], 4, "--force"),
+        (["ca", "create", "Again", "--out", "ca.pfx", "--password", "env:PW"], 4, "--overwrite"),
         (["issue", "a b", "--ca", "ca.pfx", "--ca-password", "env:PW", "--out", "x.pem"], 2, "letters, digits"),
         (["pfx", "ca.cer", "--out", "x.pfx", "--password", "env:PW"], 2, "--key"),
         (["binding", "add", "example.test", "00"], 2, "no port"),

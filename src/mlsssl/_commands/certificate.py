@@ -53,7 +53,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--readable-by", metavar="SYSTEM", help="exit code 1 if this system is not known to read it")
 
     summary = "turn a certificate with its key into a PFX"
-    parser = command(commands, "pfx", pfx, summary, "file", "--key", "--friendly-name", "--force")
+    parser = command(commands, "pfx", pfx, summary, "file", "--key", "--friendly-name", "--overwrite", "--force")
     parser.add_argument("--in-password", metavar="SOURCE", help=f"for FILE: {PASSWORD_HELP}")
     parser.add_argument("--out", required=True, metavar="FILE.pfx")
     parser.share("--password", help=f"for --out: {PASSWORD_HELP}")
@@ -103,7 +103,7 @@ def free_place(out: str, *, force: bool) -> Path:
     if not out or files.is_folder(target):
         raise InvalidInputError(f"{shown(out)} is a folder; name a file" if out else "a file's name is needed, not ''")
     if files.exists(target) and not force:
-        raise ExistsError(f"{target} is there already; --force replaces it, and the private key in it is lost")
+        raise ExistsError(f"{target} is there already; --overwrite replaces it, and a private key in it is lost")
     return target
 
 
@@ -134,7 +134,7 @@ def save(
     has_key = isinstance(what, mlsssl.CertificateAuthority) or what.has_private_key
     if source is not None or (has_key and target.suffix.lower() in (".pfx", ".p12")):
         password = read_password(source, f"a password for {target}", confirm=True)
-    return what.save(target, password=password, readable_by=readable_by)
+    return what.save(target, password=password, readable_by=readable_by, overwrite=force)
 
 
 def show(arguments: Namespace, terminal: Terminal) -> int:

@@ -11,6 +11,8 @@ import contextlib
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from cryptography import x509
+
 from mlsssl._changes.roots_file import RootsFile
 from mlsssl._formats import pem
 from mlsssl._formats.parsed import View, issuer_view
@@ -25,8 +27,6 @@ from mlsssl.errors import MalformedDataError, MlssslError
 if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterator, Sequence
-
-    from cryptography import x509
 
     from mlsssl._machine.ports import MachinePort
     from mlsssl._validator.path import PathResult
@@ -55,6 +55,11 @@ class KnownIssuers:
             known = [*known, *certificates]
             found = _search(leaf, known, roots, at)
         return found
+
+    def trusts(self, root: View) -> bool:
+        """Whether this machine, or its operating system, trusts this root."""
+        ders = {issuer_view(one).der for one in self._stored[1]}
+        return root.der in ders or root.der in {issuer_view(one).der for one in self._system[0]}
 
     @cached_property
     def _stored(self) -> tuple[list[x509.Certificate], tuple[x509.Certificate, ...]]:
@@ -122,3 +127,36 @@ def about_issuers(
         "to the machine: Store.open('CA').add(issuer). If it is a root that all clients have, add it to the machine "
         "too, and this ends: Store.open('Root').add(root)",
     )
+
+
+def about_new_issuer(
+    certificate: Certificate, older: Certificate | None, issuers: KnownIssuers, at: dt.datetime
+) -> Iterator[Finding]:
+    """Whether a renewal comes from an authority that clients may not trust."""
+    if older is None or older == certificate:
+        return
+    try:
+        new, old = View(certificate.to_cryptography()), View(older.to_cryptography())
+        if _same_issuer(new, old):
+            return
+        found, before = issuers.way_up(certificate, at), issuers.way_up(older.with_chain(certificate.chain), at)
+        if found.trusted:
+            root, former = found.path[-1], before.path[-1]
+            same = before.trusted and (root.subject, root.spki) == (former.subject, former.spki)
+            if same or issuers.trusts(root):
+                return
+    except MalformedDataError:
+        return  # of the new one the validator has spoken; of the old one nobody can say who issued it
+    under = f"under the root {found.path[-1].subject_text}, which this machine does not trust either"
+    by = "another authority of that name" if new.issuer == old.issuer else new.issuer_text
+    text = f"the old one was issued by {old.issuer_text}, this one by {by}"
+    text += f", {under}" if found.trusted else ""
+    yield machine_finding(
+        "issuer-changes", "leaf: issuer", f"{text}: clients that trust only the old one's root will refuse it"
+    )
+
+
+def _same_issuer(new: View, old: View) -> bool:
+    """The same name, and the same key where both say which."""
+    keys = {one.key_identifier for view in (new, old) if (one := view.value(x509.AuthorityKeyIdentifier)) is not None}
+    return new.issuer == old.issuer and len(keys - {None}) <= 1

@@ -15,7 +15,7 @@ from mlsssl._changes.roots_file import RootsFile
 from mlsssl._changes.superseded_file import Superseded, SupersededFile
 from mlsssl._deploy import preflight
 from mlsssl._deploy.apply import Task, is_standard, look, run
-from mlsssl._deploy.issuers import KnownIssuers, about_issuers
+from mlsssl._deploy.issuers import KnownIssuers, about_issuers, about_new_issuer
 from mlsssl._machine import stores
 from mlsssl._machine.authorities import read_authorities_if_crls
 from mlsssl._machine.ports import BindingRecord
@@ -494,10 +494,13 @@ def _findings(
     host, authorities = preflight.host_of(request.key, request.host), snapshot.authorities(store)
     yield from preflight.about_certificate(certificate, host, at, request.profile, authorities)
     yield from about_issuers(certificate, snapshot.issuers, at, request.profile)
+    yield from about_new_issuer(certificate, request.older, snapshot.issuers, at)
     yield from preflight.about_replacement(certificate, bound)
     yield from preflight.about_lost_names(certificate, request.older)
     yield from preflight.about_key(certificate, stored, store)
     yield from preflight.about_owner(before, request.app_id)
+    if request.older is not None:
+        yield from preflight.about_superseded(request.key, request.older, snapshot.bindings, request.together)
     others = [record.key for record in snapshot.bindings if record.key != request.key]
     yield from preflight.about_precedence(request.key, others)
 

@@ -19,6 +19,7 @@ from mlsssl._commands.old_tools.command_lines import Context, Option, Parsed, pa
 from mlsssl._formats import pvk
 from mlsssl._issue.keys import check_key_type, make_key
 from mlsssl._machine import files
+from mlsssl._machine.kept_keys import refuse_to_lose_a_key
 from mlsssl._messages.foreign_text import shown
 from mlsssl.authority import CertificateAuthority
 from mlsssl.certificate import Certificate
@@ -137,6 +138,10 @@ def run(argv: Sequence[str], context: Context) -> int:
     if context.explain_only:
         return _explain(request, parsed, context)
     key = _existing_key(request, context)
+    if request.certificate_file is not None and request.certificate_file == request.key_file:
+        raise InvalidInputError("makecert -sv and the output file are two files: one would replace the other")
+    if request.certificate_file is not None and not context.overwrite:
+        refuse_to_lose_a_key(request.certificate_file, key=None, password=None)
     certificate = _make(request, key, parsed, context)
     if request.key_file is not None and key is None:
         _write_key(request, certificate, context)

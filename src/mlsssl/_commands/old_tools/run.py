@@ -24,6 +24,7 @@ _TOOLS = {"makecert": makecert.run, "pvk2pfx": pvk2pfx.run, "netsh": netsh.run}
 HELP = """\
 mlsssl {name} takes the command line of {name} word for word. Ours, which may stand anywhere among its words:
   --explain          print the modern call that does the same, and what is better about it; do nothing
+  --overwrite        replace a file that is there although the private key in it is lost by that
   --machine FILE     an embedded machine's file, instead of this computer
   --password SOURCE  answers what the old tool asked for: env:NAME, file:PATH, stdin, prompt, or none for no
                      password; given again, the second answers the second question, and so on
@@ -33,12 +34,12 @@ mlsssl {name} takes the command line of {name} word for word. Ours, which may st
 def run_old(arguments: Namespace, terminal: Terminal) -> int:
     """`makecert …`, `pvk2pfx …`, `netsh …`: `arguments.words` has the command's name and everything after it."""
     name, *rest = arguments.words
-    own = Namespace(explain=False, help=False, machine=None, password=[])
+    own = Namespace(explain=False, help=False, overwrite=False, machine=None, password=[])
     theirs: list[str] = []
     while rest:
         word = rest.pop(0)
         option = normalize(word)
-        if option in ("--explain", "--help"):
+        if option in ("--explain", "--help", "--overwrite"):
             setattr(own, option[2:], True)
         elif option in ("--machine", "--password") and not rest:
             raise InvalidInputError(f"{option} needs a value")
@@ -71,6 +72,7 @@ def run_old(arguments: Namespace, terminal: Terminal) -> int:
             add_to_machine=add_to_machine,
             ask_password=ask_password,
             out=terminal.say,
+            overwrite=own.overwrite,
             explain_only=own.explain,
         )
         return run(theirs, context)
