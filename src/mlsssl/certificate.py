@@ -12,14 +12,15 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mlsssl._formats import foreign, keys, pem, sniff
+from mlsssl._formats import contents, foreign, keys, pem, sniff
 from mlsssl._formats.budget import WorkBudget
 from mlsssl._formats.hosts import name_text
+from mlsssl._formats.text import decode_text
 from mlsssl._machine.files import path_of, read, write
 from mlsssl._machine.kept_keys import refuse_to_lose_a_key
 from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
 from mlsssl._messages.foreign_text import printable, shown
-from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError
+from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import Thumbprint, check_friendly_name, check_moment, key_holder, set_attributes
 
 if TYPE_CHECKING:
@@ -120,7 +121,8 @@ class Certificate:
         """Read a certificate file; the format is told by content, never by suffix.
 
         Args:
-            path: A PEM, DER, PFX (PKCS#12) or PKCS#7 (.p7b, .spc) file of at most 64 MiB.
+            path: A PEM, DER, PFX (PKCS#12) or PKCS#7 (.p7b, .spc) file of at most 64 MiB, also in UTF-16, bare base64,
+                JSON and what else people wrap around one.
             password: For a PFX, or for an encrypted private key inside the file.
             key: A file with the private key (PEM, DER or PVK), when it is not in the same file.
             key_password: For that file; `password` when not given.
@@ -135,7 +137,8 @@ class Certificate:
             InvalidInputError: it is a folder, larger than that, or no path that can be.
             NativeError: it cannot be read for another reason, such as a failing disk.
             WrongPasswordError: a password is missing or wrong.
-            MalformedDataError: the bytes are none of these formats, or the key belongs to no certificate.
+            MalformedDataError: the bytes are none of these formats (the message names some twenty others, with the
+                command that converts them), are cut off, or the key belongs to no certificate.
             UnsupportedError: a private key that is neither RSA nor EC.
         """
         data = read(path_of(path))
@@ -147,6 +150,32 @@ class Certificate:
             raise type(error)(f"{files}: {error}") from None
 
     @classmethod
+    def load_all(cls, path: str | Path, *, password: str | None = None) -> tuple[Certificate, ...]:
+        """Read every certificate in a file, such as a bundle of roots, each by itself and once.
+
+        Args:
+            path: As in `load`.
+            password: As in `load`.
+
+        Returns:
+            The certificates in the file's order, without chains; one whose private key is in the file has it.
+
+        Raises:
+            As `load`; a private key that belongs to none of the certificates is passed over.
+        """
+        data = read(path_of(path))
+        try:
+            found = contents.read_contents(data, password, WorkBudget())
+        except MalformedDataError as error:
+            raise type(error)(f"{path}: {error}") from None
+        if not found.certificates:
+            raise MalformedDataError(f"{path}: there is a private key in this file, but no certificate")
+        owners = {keys.spki(key.public_key()): key for key in found.private_keys}
+        return tuple(
+            assemble(one, owners.get(pem.public_key_bytes(one) or b""), ()) for one in dict.fromkeys(found.certificates)
+        )
+
+    @classmethod
     def from_bytes(
         cls,
         data: bytes,
@@ -156,42 +185,28 @@ class Certificate:
         key_password: str | None = None,
     ) -> Certificate:
         """As `load`, from bytes."""
-        from mlsssl._formats import pkcs7
-        from mlsssl._formats.pkcs12 import read
-
         data = check_data(data, "bytes are needed (Certificate.load takes a path)")
         budget = WorkBudget()
-        found: list[x509.Certificate] = []
-        private_key: PrivateKey | None = None
-        friendly_name: str | None = None
-        match sniff.format_of(data):
-            case "pem":
-                found, private_key = sniff.load_pem(data, password, budget)
-            case "pkcs7":
-                found = pkcs7.load_pkcs7(data)
-            case "pfx":
-                loaded = read.load_pfx(data, password, budget)
-                private_key, friendly_name = _usable_key(loaded.private_key), loaded.friendly_name
-                found = [*([loaded.certificate] if loaded.certificate else []), *loaded.additional]
-            case _:
-                try:
-                    found = [pem.load_der(data)]
-                except MalformedDataError as error:
-                    raise MalformedDataError(f"not PEM, PFX or PKCS#7; as DER, {error}") from None
+        found = contents.read_contents(data, password, budget)
+        private_key = found.private_keys[0] if found.private_keys else None
         if key is not None:
-            private_key = _load_key(key, password if key_password is None else key_password, budget)
-        if not found:
+            key = check_data(key, "a private key's file is bytes (Certificate.load takes paths)")
+            private_key = contents.read_private_key(key, password if key_password is None else key_password, budget)
+        if not found.certificates:
             raise MalformedDataError("there is a private key in this file, but no certificate")
-        leaf = pem.find_leaf(found, private_key)
-        return assemble(leaf, private_key, pem.order_chain(leaf, found), friendly_name)
+        leaf = pem.find_leaf(found.certificates, private_key)
+        return assemble(leaf, private_key, pem.order_chain(leaf, found.certificates), found.friendly_name)
 
     @classmethod
     def from_pem(cls, data: bytes | str, *, password: str | None = None) -> Certificate:
-        """From PEM text: certificates in any order, and the private key if it is there. Errors as `load`."""
+        """From text, pasted or read: certificates in any order, and the private key if it is there. Errors as `load`.
+
+        PEM, also as mails and programs have it; bare base64; JSON.
+        """
         text = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
         text = check_data(text, "text or bytes are needed (Certificate.load takes a path)")
-        if b"-----BEGIN" not in text:
-            raise MalformedDataError("this is not PEM: there is no line that says -----BEGIN")
+        if decode_text(text) is None:
+            raise MalformedDataError("this is not PEM: it is no text (Certificate.from_bytes reads every format)")
         return cls.from_bytes(text, password=password)
 
     @classmethod
@@ -203,8 +218,7 @@ class Certificate:
     def from_pfx(cls, data: bytes, password: str | None) -> Certificate:
         """From a PFX (PKCS#12, RFC 7292). Errors as `load`."""
         data = check_data(data, "bytes are needed (Certificate.load takes a path)")
-        if sniff.format_of(data) != "pfx":
-            raise MalformedDataError("this is not a PFX file")
+        sniff.take(data, sniff.Kind.PFX)
         return cls.from_bytes(data, password=password)
 
     # -- writing ------------------------------------------------------------------------------------------------
@@ -283,11 +297,18 @@ class Certificate:
         """The certificate as PEM, with `chain` the certificates above it too; never the private key."""
         return pem.to_pem((self._certificate, *self._chain) if chain else (self._certificate,))
 
-    def to_pkcs7(self) -> bytes:
-        """Certificate and chain as a certificates-only PKCS#7 SignedData (RFC 2315), DER: what `.p7b` holds."""
+    def to_pkcs7(self, *, encoding: Literal["der", "pem"] = "der") -> bytes:
+        """Certificate and chain as a certificates-only PKCS#7 SignedData (RFC 2315): what `.p7b` and `.spc` hold.
+
+        Args:
+            encoding: `der`, which every reader takes and `save` writes, or `pem` (BEGIN PKCS7).
+
+        Raises:
+            InvalidInputError: another encoding.
+        """
         from mlsssl._formats import pkcs7
 
-        return pkcs7.serialize_pkcs7((self._certificate, *self._chain))
+        return pkcs7.serialize_pkcs7((self._certificate, *self._chain), encoding=encoding)
 
     def to_pfx(
         self,
@@ -376,7 +397,7 @@ class Certificate:
         if isinstance(key, (str, Path)):
             key = read(Path(key))
         if isinstance(key, bytes):
-            key = _load_key(key, password)
+            key = contents.read_private_key(key, password)
         return Certificate(self._certificate, private_key=key, chain=self._chain, friendly_name=self._friendly_name)
 
     def with_chain(self, chain: Iterable[Certificate | x509.Certificate]) -> Certificate:
@@ -740,24 +761,6 @@ def card_validity(certificate: Certificate) -> Validity:
     from mlsssl._notebook.cards import Validity
 
     return Validity(start=certificate.not_before, end=certificate.not_after, at=check_moment(None))
-
-
-def _load_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:
-    from mlsssl._formats import pvk
-    from mlsssl._formats.key_files import load_private_key  # takes as long to import as all the rest here
-
-    data = check_data(data, "a private key's file is bytes (Certificate.load takes paths)")
-    check_password(password)
-    if pvk.is_pvk(data):
-        return pvk.load_pvk(data, password, budget).private_key
-    return load_private_key(data, password, budget)
-
-
-def _usable_key(key: object) -> PrivateKey | None:
-    if key is None or keys.is_private_key(key):
-        return key
-    kind = type(key).__name__.removesuffix("PrivateKey")
-    raise UnsupportedError(f"the private key is {kind}; RSA and EC keys can be used")
 
 
 def _common_name(name: x509.Name) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlsssl._formats import csr, foreign, keys, pem
+from mlsssl._formats import contents, csr, foreign, keys, pem
 from mlsssl._formats.hosts import name_text, parse_name
 from mlsssl._issue import certificates, requests
 from mlsssl._issue.keys import check_key_type, make_key
@@ -129,8 +129,9 @@ class CertificateRequest:
         """Read a request from a file, and its private key from another.
 
         Args:
-            path: PEM (also certreq's `NEW CERTIFICATE REQUEST`) or DER, told by content.
-            key: The private key's file (PEM or DER), or None.
+            path: PEM (also certreq's `NEW CERTIFICATE REQUEST`) or DER, told by content, wrapped as
+                `Certificate.load` takes it.
+            key: The private key's file (PEM, DER or PVK), or None.
             key_password: For an encrypted private key.
 
         Raises:
@@ -153,9 +154,7 @@ class CertificateRequest:
         private_key = None
         if key is not None:
             key = check_data(key, "a private key's file is bytes (CertificateRequest.load takes paths)")
-            from mlsssl._formats.key_files import load_private_key  # as much to import as all the rest here
-
-            private_key = load_private_key(key, key_password)
+            private_key = contents.read_private_key(key, key_password)
         request = csr.load_request(raw)
         return cls(request, private_key=private_key) if private_key else _assemble(request, None)
 

@@ -7,12 +7,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mlsssl._formats import keys, pem
+from mlsssl._formats import keys, pem, sniff
 from mlsssl._formats.hosts import any_matches, parse_name
 from mlsssl._machine import files, revocation_lists
 from mlsssl._machine.authorities import read_authorities
-from mlsssl._machine.ports import refuse_users_roots
-from mlsssl._messages.arguments import check_type
+from mlsssl._machine.ports import NewCertificate, refuse_users_roots
+from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.output import escaped
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl._select.trust import trusted_roots
@@ -334,6 +334,36 @@ class Store:
             )
         return self._entry(record)
 
+    def add_all(self, certificates: Iterable[Certificate]) -> tuple[StoreEntry, ...]:
+        """Add every certificate of a bundle by itself, without private keys and chains; idempotent.
+
+        Into Root go self-issued certificates only, and the others into CA of the same location: IIS refuses clients
+        while Root holds a certificate that is not self-signed (Microsoft's article 2802568).
+
+        Args:
+            certificates: As `Certificate.load_all` gives them.
+
+        Returns:
+            The entries, in the given order.
+
+        Raises:
+            InvalidInputError: something else than certificates.
+            StoreClosedError: the store is closed.
+            AccessDeniedError: this user may not change it.
+            UnsupportedError: something would go into CurrentUser's Root, as in `add`.
+        """
+        expected = "a list of certificates is needed (Certificate.load_all reads a bundle)"
+        given = [check_type(one, Certificate, expected) for one in items_of(certificates, expected)]
+        refuse_users_roots(self._name, self._location)
+        ours = [one for one in given if self._name.lower() != "root" or one.is_self_issued]
+        with closing(self._port(write=True)) as port:
+            port.add_many((NewCertificate(certificate=one.to_der()) for one in ours), exportable=False)
+        entries = {one: self[one.thumbprint] for one in ours}
+        if others := [one for one in given if one not in entries]:
+            intermediates = Store("CA", self._location, self._machine)
+            entries |= zip(others, intermediates.add_all(others), strict=True)
+        return tuple(entries[one] for one in given)
+
     def import_pfx(
         self,
         data: bytes | str | Path,
@@ -364,9 +394,10 @@ class Store:
         """
         if not isinstance(data, (bytes, bytearray, memoryview)):
             data = files.read(files.path_of(data))
+        data = sniff.take(bytes(data), sniff.Kind.PFX)[0].data
         refuse_users_roots("Root" if trust_root else self._name, self._location)
         with closing(self._port(write=True)) as port:
-            record, others = port.import_pfx(bytes(data), password, exportable=exportable, friendly_name=friendly_name)
+            record, others = port.import_pfx(data, password, exportable=exportable, friendly_name=friendly_name)
         self._add_chain(others, trust_root=trust_root)
         return self._entry(record)
 

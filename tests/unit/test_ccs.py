@@ -81,7 +81,7 @@ def test_what_can_be_wrong(tmp_path: Path) -> None:
     assert "password" in found["password.test.pfx"]
     assert "valid from" in found["late.test.pfx"]
     assert "is for right.test" in found["stranger.test.pfx"]
-    assert "PFX" in found["damaged.test.pfx"]
+    assert "cut off" in found["damaged.test.pfx"]
     assert "never reads it" in found["notes.txt"]
     assert "no private key" in found["keyless.test.pfx"]
 

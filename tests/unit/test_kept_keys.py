@@ -65,14 +65,14 @@ HOLDING: dict[str, tuple[bytes, bool]] = {
     "putty": (b"PuTTY-User-Key-File-3: ssh-rsa\n", False),
     "utf-16": (PEM.decode().encode("utf-16"), True),
     "utf-8 with mark": (b"\xef\xbb\xbf" + PEM, True),
-    "a hyphen lost": (PEM.replace(b"-----BEGIN", b"----BEGIN"), False),
+    "a hyphen lost": (PEM.replace(b"-----BEGIN", b"----BEGIN"), True),
     "cut off": (PEM[:400], False),
-    "literal line ends": (PEM.replace(b"\n", b"\\n"), False),
+    "literal line ends": (PEM.replace(b"\n", b"\\n"), True),
     "base64 of a pfx": (base64.b64encode(PFX), True),
     "base64 of a pfx, in lines": (base64.encodebytes(PFX), True),
     "base64 of pem": (base64.b64encode(PEM), True),
     "json of a vault": (json.dumps({"id": "x", "value": base64.b64encode(PFX).decode()}).encode(), True),
-    "json with pem": (json.dumps({"key": PEM.decode()}).encode(), False),
+    "json with pem": (json.dumps({"key": PEM.decode()}).encode(), True),
 }
 HOLDING_NONE: dict[str, bytes] = {
     "nothing": b"",

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import mlsssl
-from mlsssl._commands.certificate import describe, free_place, free_place_for_both, load, save
+from mlsssl._commands.certificate import describe, describe_crl, free_place, free_place_for_both, load, save
 from mlsssl._commands.parser import PASSWORD_HELP, command, given, group
 from mlsssl._machine import files
 from mlsssl.errors import InvalidInputError
@@ -15,8 +15,6 @@ from mlsssl.values import REVOCATION_REASONS, KeyType
 
 if TYPE_CHECKING:
     from argparse import Namespace
-
-    from cryptography import x509
 
     from mlsssl._commands.parser import Commands, Parser
     from mlsssl._commands.terminal import Terminal
@@ -142,21 +140,6 @@ def _serial_of(given_as: str) -> int:
         if digits and set(digits) <= set("0123456789abcdefABCDEF"):
             return int(digits, 16)
     return mlsssl.Certificate.load(given_as).serial_number
-
-
-def describe_crl(crl: x509.CertificateRevocationList) -> dict[str, object]:
-    """A revocation list as plain values, ready for JSON."""
-    from mlsssl._machine import revocation_lists
-
-    until = crl.next_update_utc
-    return {
-        "sha1": str(revocation_lists.thumbprint_of(crl)),
-        "issuer": revocation_lists.issuer_of(crl),
-        "number": revocation_lists.number_of(crl),
-        "this_update": f"{crl.last_update_utc:%Y-%m-%d %H:%M}",
-        "next_update": None if until is None else f"{until:%Y-%m-%d %H:%M}",
-        "entries": len(crl),
-    }
 
 
 def issue(arguments: Namespace, terminal: Terminal) -> int:

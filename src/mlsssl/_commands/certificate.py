@@ -11,6 +11,8 @@ import mlsssl
 from mlsssl._commands.parser import PASSWORD_HELP, command, given
 from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.terminal import read_password
+from mlsssl._formats import sniff
+from mlsssl._formats.sniff import Kind
 from mlsssl._machine import files
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_dict
@@ -21,19 +23,23 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
 
+    from cryptography import x509
+
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
+    from mlsssl._formats.sniff import Recognised
     from mlsssl._select.trust import TrustAnchor
 
 # A file of such a name wins; a Windows path (C:\\x.pfx) has more than digits behind its colon.
 _ENDPOINT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\\/:]+):[0-9]{1,5}")
+_URL = re.compile(r"https://([^/?#@\s]+)(?:[/?#]|$)", re.IGNORECASE)
 
 
 def add_commands(commands: Commands) -> None:
     """Add the parsers of this module's commands."""
     summary = "check a certificate file, or what a server sends"
     parser = command(commands, "check", check, summary, "--key", "--password", "--profile", library="Certificate.check")
-    parser.add_argument("target", metavar="FILE|HOST:PORT")
+    parser.add_argument("target", metavar="FILE|HOST:PORT|URL")
     parser.add_argument("--host", help="the name that clients connect to")
     parser.add_argument(
         "--trust", action="append", default=[], metavar="FILE|system", help="trusted root; may be given again"
@@ -69,6 +75,21 @@ def describe(certificate: mlsssl.Certificate) -> dict[str, object]:
         **as_dict(certificate, "extended_key_usages", "is_ca", "has_private_key", "friendly_name"),
         **as_dict(certificate, "thumbprint", "sha256"),
         "chain": [one.subject for one in certificate.chain],
+    }
+
+
+def describe_crl(crl: x509.CertificateRevocationList) -> dict[str, object]:
+    """A revocation list as plain values, ready for JSON."""
+    from mlsssl._machine import revocation_lists
+
+    until = crl.next_update_utc
+    return {
+        "sha1": str(revocation_lists.thumbprint_of(crl)),
+        "issuer": revocation_lists.issuer_of(crl),
+        "number": revocation_lists.number_of(crl),
+        "this_update": f"{crl.last_update_utc:%Y-%m-%d %H:%M}",
+        "next_update": None if until is None else f"{until:%Y-%m-%d %H:%M}",
+        "entries": len(crl),
     }
 
 
@@ -138,8 +159,20 @@ def save(
 
 
 def show(arguments: Namespace, terminal: Terminal) -> int:
-    """`show FILE`."""
-    data = describe(load(arguments.file, arguments.password, key=arguments.key))
+    """`show FILE`: what the file is, and what the certificate, request, key or revocation list in it says."""
+    recognised = recognise(arguments.file)
+    data: dict[str, object] = {}
+    if recognised.of(Kind.CERTIFICATE, Kind.PKCS7, Kind.PFX):
+        data |= describe(load(arguments.file, arguments.password, key=arguments.key))
+    elif recognised.of(Kind.REQUEST):
+        data |= as_dict(mlsssl.CertificateRequest.load(arguments.file), "subject", "names", "key_type")
+    elif recognised.of(Kind.REVOCATION_LIST):
+        from mlsssl._machine import revocation_lists
+
+        data["revocation_lists"] = [describe_crl(crl) for crl in revocation_lists.given(Path(arguments.file))]
+    elif recognised.of(Kind.PRIVATE_KEY, Kind.PVK):
+        data["key_type"] = _key_type(arguments.file, arguments.password)
+    data |= {"file": arguments.file, "holds": str(recognised), "wrapped_in": list(recognised.wrappings)}
     width = max(map(len, data))
     lines = []
     for name, value in data.items():
@@ -147,6 +180,27 @@ def show(arguments: Namespace, terminal: Terminal) -> int:
         lines.append(f"{name.replace('_', ' '):<{width}}  {'-' if text in ('', None) else text}")
     terminal.result(data, lines)
     return 0
+
+
+def recognise(path: str) -> Recognised:
+    """What a file is; the error for one that is not read names it."""
+    try:
+        return sniff.recognise(files.read(files.path_of(path)))
+    except MalformedDataError as error:
+        raise type(error)(f"{path}: {error}") from None
+
+
+def _key_type(path: str, source: str | None) -> str:
+    from mlsssl._formats.contents import read_private_key
+    from mlsssl._formats.keys import key_type_name
+
+    data = files.read(files.path_of(path))
+    if source is None:
+        try:
+            return key_type_name(read_private_key(data, None).public_key())
+        except WrongPasswordError:
+            pass
+    return key_type_name(read_private_key(data, read_password(source, f"the password of {path}")).public_key())
 
 
 def pfx(arguments: Namespace, terminal: Terminal) -> int:
@@ -190,14 +244,22 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
         "trust": [root for path in arguments.trust or ["system"] for root in _load_anchors(path)],
         "crls": [crl for path in arguments.crl for crl in revocation_lists.given(path)],
     }
-    if _ENDPOINT.fullmatch(arguments.target) and not files.exists(Path(arguments.target)):
-        seen = mlsssl.check_endpoint(arguments.target, **options)
+    endpoint = _endpoint_of(arguments.target)
+    if endpoint is not None and not files.exists(Path(arguments.target)):
+        seen = mlsssl.check_endpoint(endpoint, **options)
         terminal.result(seen.to_dict(), in_commands(str(seen)))
         return 0 if seen.report.ok else 1
     certificate = load(arguments.target, arguments.password, key=arguments.key)
     report = certificate.check(key_expected=not arguments.no_key, **options)
     terminal.result(report.to_dict(), in_commands(str(report)))
     return 0 if report.ok else 1
+
+
+def _endpoint_of(target: str) -> str | None:
+    """`HOST:PORT`, also out of the address of a page; None for what can only be a file."""
+    if matched := _URL.match(target):
+        return matched[1] if _ENDPOINT.fullmatch(matched[1]) else f"{matched[1]}:443"
+    return target if _ENDPOINT.fullmatch(target) else None
 
 
 def _load_anchors(path: str) -> Sequence[TrustAnchor]:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar, get_args
 
 import mlsssl
-from mlsssl._commands.authority import describe_crl
-from mlsssl._commands.certificate import load
+from mlsssl._commands.certificate import describe_crl, load
 from mlsssl._commands.parser import command, given, group, machine_of, machine_to_add_to
 from mlsssl._commands.terminal import read_password
 from mlsssl._machine import files
@@ -17,7 +17,7 @@ from mlsssl.values import Location
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
@@ -108,8 +108,27 @@ def list_entries(arguments: Namespace, terminal: Terminal) -> int:
 def add(arguments: Namespace, terminal: Terminal) -> int:
     """`store add FILE`."""
     certificate = load(arguments.file, arguments.password, key=arguments.key)
+    if not certificate.has_private_key and certificate.chain and arguments.friendly_name is None:
+        bundle = mlsssl.Certificate.load_all(arguments.file)
+        if arguments.store.upper() != "MY" or not _is_one_chain(certificate):
+            return _add_bundle(bundle, arguments, terminal)
     options = _entry_options(arguments)
     return _tell_added(_added(arguments, lambda store: store.add(certificate, **options)), terminal)
+
+
+def _is_one_chain(certificate: mlsssl.Certificate) -> bool:
+    """Whether each certificate above it issued the one below."""
+    path = (certificate, *certificate.chain)
+    return all(lower.issuer == upper.subject for lower, upper in itertools.pairwise(path))
+
+
+def _add_bundle(bundle: Sequence[mlsssl.Certificate], arguments: Namespace, terminal: Terminal) -> int:
+    entries = _added(arguments, lambda store: store.add_all(bundle))
+    lines = [f"Added {entry.thumbprint} to {entry.store_name}: {entry.certificate.subject}" for entry in entries]
+    if moved := sum(entry.store_name != arguments.store for entry in entries):
+        lines.append(f"{moved} of them are not self-signed, and went to CA: IIS wants none such in Root.")
+    terminal.result([_entry_row(entry) for entry in entries], lines)
+    return 0
 
 
 def import_pfx(arguments: Namespace, terminal: Terminal) -> int:

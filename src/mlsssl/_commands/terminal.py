@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlsssl._formats.text import decode_unicode
 from mlsssl._messages.foreign_text import printable, printable_lines, shown
 from mlsssl._messages.output import cell, plain_table
 from mlsssl.errors import InvalidInputError
@@ -122,10 +123,10 @@ def read_password(source: str | None, purpose: str, *, confirm: bool = False) ->
 
 
 def _first_line(data: bytes, where: str) -> str:
-    try:
-        return (data.decode("utf-8-sig").splitlines() or [""])[0]
-    except UnicodeDecodeError:
-        raise InvalidInputError(f"{where} is not UTF-8 text") from None
+    text = decode_unicode(data[:-1] if data.endswith(b"\n") else data)  # a line of UTF-16 may end in half a character
+    if text is None:
+        raise InvalidInputError(f"{where} is not UTF-8 or UTF-16 text, so its password is not known for certain")
+    return (text.splitlines() or [""])[0]
 
 
 def _ask(purpose: str, *, confirm: bool) -> str:

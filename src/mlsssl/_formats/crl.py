@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 from mlsssl._formats.foreign import read
-from mlsssl._formats.pem import blocks, decode
-from mlsssl.errors import MalformedDataError
+from mlsssl._formats.sniff import Kind, take
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -17,14 +16,8 @@ if TYPE_CHECKING:
 
 
 def load_crls(data: bytes) -> tuple[x509.CertificateRevocationList, ...]:
-    """Every list in `data`: one in DER, or any number in PEM, other blocks left out; `MalformedDataError` for none."""
-    begun = data.count(b"-----BEGIN X509 CRL-----")
-    if not begun:
-        return (load_der_crl(data),)
-    found = [decode(text) for label, text in blocks(data) if label == b"X509 CRL"]
-    if len(found) != begun:  # none is passed over
-        raise MalformedDataError(f"{_NO_CRL}: a BEGIN without its END")
-    return tuple(map(load_der_crl, found))
+    """Every list in `data`; what else is in it is left out. `MalformedDataError` for none."""
+    return tuple(load_der_crl(item.data) for item in take(data, Kind.REVOCATION_LIST))
 
 
 def load_der_crl(data: bytes) -> x509.CertificateRevocationList:

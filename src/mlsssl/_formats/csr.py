@@ -10,16 +10,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from mlsssl._formats.der import dotted_oid, read_tlv, split_sequence
 from mlsssl._formats.foreign import check_public_kind, extensions_of, read
 from mlsssl._formats.hosts import parse_name
-from mlsssl._formats.pem import decoded
+from mlsssl._formats.sniff import Kind, take
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 _SIZE_LIMIT = 1024 * 1024
-# "NEW CERTIFICATE REQUEST" is what certreq and old Netscape tools write (RFC 7468, section 7).
-_PEM_LABELS = (b"CERTIFICATE REQUEST", b"NEW CERTIFICATE REQUEST")
 
 
 def load_request(data: bytes) -> x509.CertificateSigningRequest:
-    """A request from PEM or DER, its signature verified: whoever made it has the private key.
+    """The request (the first of several) in a file, its signature verified: whoever made it has the private key.
 
     Raises:
         MalformedDataError: no request, a signature that does not fit or cannot be checked, extensions that cannot be
@@ -28,7 +26,7 @@ def load_request(data: bytes) -> x509.CertificateSigningRequest:
     if len(data) > _SIZE_LIMIT:
         raise MalformedDataError(f"{len(data)} bytes are too many for a certificate request")
     what = "this is not a certificate request that can be read"
-    request = read(what, x509.load_der_x509_csr, decoded(data, *_PEM_LABELS))
+    request = read(what, x509.load_der_x509_csr, take(data, Kind.REQUEST)[0].data)
     read(what, _check_kind_of_key, request.tbs_certrequest_bytes)  # before the signature is checked with it
     fits: bool = read(what, _fits_of, request)
     read(what, repr, read(what, extensions_of, request))  # decodes them

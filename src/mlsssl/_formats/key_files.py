@@ -19,8 +19,8 @@ from mlsssl._formats import der
 from mlsssl._formats.budget import DSA, DSA_BYTES, KEY, KEY_BYTES, RSA_BITS, WorkBudget, rsa_cost
 from mlsssl._formats.foreign import DIFFIE_HELLMAN, UNREADABLE, call, reason
 from mlsssl._formats.keys import PrivateKey, is_private_key, key_type_name
-from mlsssl._formats.pem import blocks, decode
 from mlsssl._formats.pkcs12.encryption import read_encryption
+from mlsssl._formats.sniff import Kind, take
 from mlsssl._messages.arguments import check_password
 from mlsssl.errors import MalformedDataError, UnsupportedError, WrongPasswordError
 
@@ -55,8 +55,9 @@ def load_private_key(data: bytes, password: str | None, budget: WorkBudget | Non
         UnsupportedError: it is a key of another kind than RSA and EC, or encrypted by what is not read.
     """
     check_password(password)
-    reader = _read_pem if b"-----BEGIN" in data else _read_der
-    key = reader(data, password, budget or WorkBudget())
+    found = take(data, Kind.PRIVATE_KEY)[0].data
+    reader = _read_old_pem if found.startswith(b"-----BEGIN") else _read_der
+    key = reader(found, password, budget or WorkBudget())
     if is_private_key(key):
         return key
     raise UnsupportedError(f"the private key is {key_type_name(key.public_key())}; RSA and EC keys can be used")
@@ -66,15 +67,6 @@ def check_size(size: int) -> None:
     """`MalformedDataError` for more bytes than any private key has."""
     if size > KEY_BYTES:
         raise MalformedDataError(f"a private key of {size} bytes; at most {KEY_BYTES} are read (RSA: {RSA_BITS} bits)")
-
-
-def _read_pem(data: bytes, password: str | None, budget: WorkBudget) -> PrivateKeyTypes:
-    block = next((text for label, text in blocks(data) if label.endswith(b"PRIVATE KEY")), None)
-    if block is None:
-        raise MalformedDataError("this is no private key that can be read: no BEGIN and END of a PRIVATE KEY")
-    if b"Proc-Type:" in block:
-        return _read_old_pem(block + b"\n", password, budget)
-    return _read_der(decode(block), password, budget)
 
 
 def _read_old_pem(block: bytes, password: str | None, budget: WorkBudget) -> PrivateKeyTypes:

@@ -1,10 +1,7 @@
-"""The blocks of PEM text (RFC 7468), and certificates out of PEM and DER: their leaf, chain, extensions and keys."""
+"""Certificates as `cryptography` has them: out of DER, into PEM; their leaf, chain, extensions and keys."""
 
 from __future__ import annotations
 
-import base64
-import binascii
-import re
 from collections import deque
 from contextlib import suppress
 from operator import attrgetter
@@ -23,47 +20,7 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.keys import PrivateKey
 
-_BEGIN = re.compile(rb"-----BEGIN ([A-Z0-9 #]{1,64})-----")
-
 ExtensionType = TypeVar("ExtensionType", bound=x509.ExtensionType)
-
-
-def blocks(data: bytes, *, most: int = 1000) -> Iterator[tuple[bytes, bytes]]:
-    """Label and text of each block of PEM, armour and all; a BEGIN without its END is passed over.
-
-    Each BEGIN may cost one look through the rest of the file for its END, so it is they that are counted.
-
-    Raises:
-        MalformedDataError: there are more than `most`.
-    """
-    position, begun = 0, 0
-    while (begin := _BEGIN.search(data, position)) is not None:
-        begun += 1
-        if begun > most:
-            raise MalformedDataError(f"more than {most} PEM blocks in one file")
-        label = begin.group(1)
-        end = b"-----END " + label + b"-----"
-        last = data.find(end, begin.end())
-        if last < 0:
-            position = begin.end() - 5  # whose hyphens may be another's
-        else:
-            position = last + len(end)
-            yield label, data[begin.start() : position]
-
-
-def decoded(data: bytes, *labels: bytes) -> bytes:
-    """The bytes that the first block with one of these labels stands for; `data` itself, which is DER, without any."""
-    text = next((text for label, text in blocks(data) if label in labels), None)
-    return data if text is None else decode(text)
-
-
-def decode(block: bytes) -> bytes:
-    """The bytes that a block stands for. `MalformedDataError` when its base64 is damaged."""
-    body = block[block.index(b"-----", 5) + 5 : block.rindex(b"-----END")]
-    try:
-        return base64.b64decode(b"".join(body.split()), validate=True)
-    except binascii.Error:
-        raise MalformedDataError("this PEM text is damaged: its base64 cannot be decoded") from None
 
 
 def load_der(data: bytes, what: str = "this is no certificate that can be read") -> x509.Certificate:

@@ -8,7 +8,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs7
 
 from mlsssl._formats import der
 from mlsssl._formats.identifiers import SIGNED_DATA
-from mlsssl._formats.pem import decoded, load_der
+from mlsssl._formats.pem import load_der
+from mlsssl._formats.sniff import Kind, take
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
 
 _SIZE_LIMIT = 16 * 1024 * 1024
 _COUNT_LIMIT = 10_000
-_PEM_LABELS = (b"PKCS7", b"PKCS #7 SIGNED DATA", b"CMS", b"CERTIFICATE")  # RFC 7468, section 8, and older ones
 
 
 def load_pkcs7(data: bytes) -> list[x509.Certificate]:
@@ -30,7 +30,7 @@ def load_pkcs7(data: bytes) -> list[x509.Certificate]:
     """
     if len(data) > _SIZE_LIMIT:
         raise MalformedDataError(f"{len(data)} bytes are too many for a bag of certificates")
-    encoded = decoded(data, *_PEM_LABELS)
+    encoded = take(data, Kind.PKCS7)[0].data
     with der.decoding("PKCS#7 (.p7b, .spc)"):
         info = der.Fields(der.only(encoded))
         if der.oid(info.take()) != SIGNED_DATA:

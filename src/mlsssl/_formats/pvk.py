@@ -32,6 +32,7 @@ from mlsssl._formats.rsa_blobs import (
     read_blob,
     write_private_blob,
 )
+from mlsssl._formats.sniff import Kind, take
 from mlsssl.errors import InvalidInputError, MalformedDataError, UnsupportedError, WrongPasswordError
 
 if TYPE_CHECKING:
@@ -58,11 +59,6 @@ class LoadedPvk:
     protection: Protection
 
 
-def is_pvk(data: bytes) -> bool:
-    """Whether `data` starts as a PVK does."""
-    return data[:4] == _MAGIC.to_bytes(4, "little")
-
-
 def load_pvk(data: bytes, password: str | None, budget: WorkBudget | None = None) -> LoadedPvk:
     """Read a PVK.
 
@@ -74,6 +70,7 @@ def load_pvk(data: bytes, password: str | None, budget: WorkBudget | None = None
         MalformedDataError: no PVK, damaged, with a DSA key, or too much work.
     """
     budget = budget or WorkBudget()
+    data = take(data, Kind.PVK)[0].data
     encrypted, salt, blob, file_spec = _split(data)
     if not encrypted:
         return LoadedPvk(private_key=_read_blob(blob, file_spec, budget), key_spec=file_spec, protection="none")
@@ -164,9 +161,7 @@ def _split(data: bytes) -> tuple[bool, bytes, bytes, KeySpec]:
     """Header, salt and blob, with every length checked before anything is sliced by it."""
     if len(data) < _HEADER.size:
         raise MalformedDataError(f"this is not a PVK: it has {len(data)} bytes, and the header alone has 24")
-    magic, reserved, spec_number, encrypted, salt_length, blob_length = _HEADER.unpack_from(data)
-    if magic != _MAGIC:
-        raise MalformedDataError(f"this is not a PVK: it starts with {magic:#010x} instead of {_MAGIC:#010x}")
+    _magic, reserved, spec_number, encrypted, salt_length, blob_length = _HEADER.unpack_from(data)
     if reserved != 0 or encrypted > 1:
         raise _damaged("its header has a reserved field or flag that it cannot have")
     if spec_number not in _KEY_SPECS:

@@ -1,58 +1,528 @@
-"""What a file really is, told by its content; and PEM text, which may hold certificates and a private key alike."""
+"""What is this file really? Bytes in; the certificates, keys and other things found in them out, through any wrapping.
+
+Every reader of a file begins here, so that a certificate is one whether it came as DER, as PEM, as base64 from a key
+vault, as UTF-16 from PowerShell's `>`, inside JSON, or pasted from a mail. What is found is told by its content; a PEM
+label is believed only where the content leaves it open (RFC 7468, section 2, wants parsers to be tolerant, and the
+labels of PKCS#7 and keys are mixed up by well-known tools). What cannot be read is named, with the command that helps.
+
+Work is bounded by the size of the data: each layer of wrapping makes it smaller, there are at most `_LAYERS` of
+them, and at most `text.MOST_BLOCKS` PEM blocks.
+"""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+import json
+import re
+from collections import Counter
+from dataclasses import dataclass, replace
+from enum import Enum
+from html import unescape
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
 
-from cryptography import x509
-
-from mlsssl._formats import pem
-from mlsssl._formats.foreign import read
+from mlsssl._formats import text as texts
+from mlsssl._formats.der import read_tlv, split_sequence
+from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
-    from mlsssl._formats.budget import WorkBudget
-    from mlsssl._formats.keys import PrivateKey
+    from collections.abc import Iterable, Iterator
+
+_LAYERS = 5
+_PADDING = b"\0 \t\r\n\x1a"  # ends of blocks of a disk, line ends of an editor, DOS's end of text
 
 
-def format_of(data: bytes) -> Literal["pem", "pfx", "pkcs7", "certificate"]:
-    """Which format the bytes claim to be in, by their first element; `certificate` when nothing is known.
+class Kind(str, Enum):
+    """What an item is."""
 
-    All three binary ones are an ASN.1 SEQUENCE. Its first element is the version number 3 in a PFX (RFC 7292),
-    an object identifier in PKCS#7 (RFC 2315), and another SEQUENCE in a certificate (RFC 5280).
+    CERTIFICATE = "certificate"
+    REQUEST = "certificate request"
+    REVOCATION_LIST = "revocation list"
+    PKCS7 = "PKCS#7 file"
+    PFX = "PFX"
+    PRIVATE_KEY = "private key"
+    PVK = "PVK private key"
+    PUBLIC_KEY = "public key"
+    PARAMETERS = "key parameters"
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One thing that was found.
+
+    Attributes:
+        kind: What it is.
+        data: Its DER (PVK: its bytes); for a private key with PEM headers, which say how it is encrypted, the PEM text.
+        place: Where it stood, for messages: `PEM block 2 (CERTIFICATE, line 31)`; empty when it is the whole file.
+        trailing: Number of bytes behind its end.
     """
-    if b"-----BEGIN" in data:
-        return "pem"
-    if data[:1] == b"\x30" and len(data) > 2:
-        length_octets = data[1] & 0x7F if data[1] > 0x80 else 0
-        first = data[2 + length_octets : 5 + length_octets]
-        if first == b"\x02\x01\x03":
-            return "pfx"
-        if first[:1] == b"\x06":
-            return "pkcs7"
-    return "certificate"
+
+    kind: Kind
+    data: bytes
+    place: str = ""
+    trailing: int = 0
+
+    def check_end(self) -> None:
+        """`MalformedDataError` for bytes behind the end, as where a shorter file was written over a longer one."""
+        if self.trailing:
+            place = f"{self.place}: " if self.place else ""
+            what = "1 byte stands" if self.trailing == 1 else f"{self.trailing} bytes stand"
+            raise MalformedDataError(f"{place}{what} behind the end of the {self.kind.value}")
 
 
-def load_pem(
-    data: bytes, password: str | None, budget: WorkBudget | None = None
-) -> tuple[list[x509.Certificate], PrivateKey | None]:
-    """The certificates in file order, and the first private key if there is one, paid for from the budget.
+@dataclass(frozen=True, slots=True)
+class Recognised:
+    """What a file holds.
+
+    Attributes:
+        items: In the order of the file; at least one.
+        wrappings: What was unwrapped, from outside in, in words: `UTF-16 text`, `base64`, `JSON`.
+    """
+
+    items: tuple[Item, ...]
+    wrappings: tuple[str, ...] = ()
+
+    def of(self, *kinds: Kind) -> list[Item]:
+        """The items of these kinds."""
+        return [item for item in self.items if item.kind in kinds]
+
+    def __str__(self) -> str:
+        """What the file holds, in words: `2 certificates and a private key`."""
+        counts = Counter(item.kind for item in self.items)
+        words = [f"a {kind.value}" if number == 1 else f"{number} {kind.value}s" for kind, number in counts.items()]
+        return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"
+
+
+def take(data: bytes, *kinds: Kind) -> list[Item]:
+    """The items of these kinds in `data`; others in it are passed over.
 
     Raises:
-        WrongPasswordError: the key is encrypted, and the password is missing or wrong.
-        MalformedDataError: a block is damaged, or there is no certificate and no key.
+        MalformedDataError: as `recognise`, or there is none of these kinds, or bytes stand behind the end of one.
     """
-    certificates: list[x509.Certificate] = []
-    key: PrivateKey | None = None
-    for count, (label, block) in enumerate(pem.blocks(data)):
-        if label in (b"CERTIFICATE", b"X509 CERTIFICATE", b"TRUSTED CERTIFICATE"):
-            what = f"PEM block {count + 1} is no certificate"
-            certificates.append(read(what, x509.load_pem_x509_certificate, block))
-            pem.probe(certificates[-1], what)
-        elif label.endswith(b"PRIVATE KEY") and key is None:
-            from mlsssl._formats.key_files import load_private_key  # as much to import as all the rest here
+    recognised = recognise(data)
+    found = recognised.of(*kinds)
+    if not found:
+        raise MalformedDataError(f"a {kinds[0].value} is needed, and this is {recognised}")
+    for item in found:
+        item.check_end()
+    return found
 
-            key = load_private_key(block, password, budget)
-    if not certificates and key is None:
-        raise MalformedDataError("no certificate and no private key between BEGIN and END lines in this PEM text")
-    return certificates, key
+
+def recognise(data: bytes) -> Recognised:
+    """Find out what `data` is, and unwrap it.
+
+    Raises:
+        MalformedDataError: it is empty, cut off, or nothing that is read; the message says what it is or looks like,
+            and how to convert it.
+    """
+    return _unwrap(bytes(data), (), 0)
+
+
+def _unwrap(data: bytes, wrappings: tuple[str, ...], depth: int) -> Recognised:
+    if not data.strip(_PADDING):
+        raise MalformedDataError(_emptiness(data))
+    if items := _binary_items(data):
+        return Recognised(items, wrappings)
+    text = texts.decode_text(data)
+    if text is None:
+        raise MalformedDataError(f"these {len(data)} bytes are neither text nor a format that is known here")
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:2]:
+        wrappings = (*wrappings, "UTF-16 text")
+    if depth >= _LAYERS:
+        raise MalformedDataError(f"more than {_LAYERS} layers of text around one another")
+    return _from_text(text, wrappings, depth)
+
+
+def _emptiness(data: bytes) -> str:
+    if not data:
+        return "the file is empty"
+    return (
+        "the file holds only zero bytes, as after a copy that failed" if b"\0" in data else "the file holds only blanks"
+    )
+
+
+# ---- binary ------------------------------------------------------------------------------------------------
+
+_KEYTOOL = "convert it: keytool -importkeystore -srckeystore FILE -destkeystore new.p12 -deststoretype PKCS12"
+_OPENSSH = "an OpenSSH private key; convert a copy of it: ssh-keygen -p -m PEM -f COPY"
+_PUTTY = "convert it: puttygen FILE -O private-openssh -o COPY, then ssh-keygen -p -m PEM -f COPY"
+_SST = (
+    "a serialized certificate store (.sst); in PowerShell: $all = [Security.Cryptography.X509Certificates."
+    "X509Certificate2Collection]::new(); $all.Import('FILE'); [IO.File]::WriteAllBytes('new.p7b', $all.Export('Pkcs7'))"
+)
+_MSBLOB = "convert it: openssl rsa -inform MSBLOB -in FILE -out key.pem"
+_FOREIGN: tuple[tuple[bytes, str], ...] = (
+    (b"\xfe\xed\xfe\xed", f"a Java keystore (JKS); {_KEYTOOL}"),
+    (b"\xce\xce\xce\xce", f"a Java keystore (JCEKS); {_KEYTOOL} -srcstoretype JCEKS"),
+    (b"\0\0\0\0CERT", _SST),
+    (b"openssh-key-v1\0", _OPENSSH),
+    (b"\x07\x02\0\0", f"a private key as Microsoft's MSBLOB; {_MSBLOB}"),
+    (b"\x06\x02\0\0", "a public key as Microsoft's MSBLOB, without a certificate"),
+    (b"RSA2", "a private key as Windows' BCRYPT_RSAPRIVATE_BLOB; export it as a PFX or as PKCS#8"),
+    (b"RSA3", "a private key as Windows' BCRYPT_RSAFULLPRIVATE_BLOB; export it as a PFX or as PKCS#8"),
+    (b"PK\x03\x04", "a ZIP archive; unpack it, and give the file inside"),
+    (b"\x1f\x8b", "a gzip archive; unpack it, and give the file inside"),
+    (b"MSCF", "a Windows cabinet; unpack it, and give the file inside"),
+    (b"7z\xbc\xaf", "a 7-Zip archive; unpack it, and give the file inside"),
+    (b"%PDF", "a PDF document"),
+    (b"\x89PNG", "a picture (PNG)"),
+    (b"MZ", "a Windows program"),
+    (b"\x7fELF", "a Linux program"),
+    (b"SQLite format 3\0", "a SQLite database: an embedded machine, given with --machine, or NSS's (pk12util -o)"),
+    (b"\xd0\xcf\x11\xe0", "an old Microsoft Office document"),
+)
+_PVK_MAGIC = b"\x1e\xf1\xb5\xb0"
+
+
+def _binary_items(data: bytes) -> tuple[Item, ...]:
+    """The items of binary data, of which several may follow one another (`copy /b a.cer+b.cer both.cer`)."""
+    items: list[Item] = []
+    rest = data
+    while len(items) < texts.MOST_BLOCKS and (item := _binary(rest)) is not None:
+        items.append(item)
+        rest = data[len(data) - item.trailing :] if item.trailing else b""
+        if not rest.strip(_PADDING):
+            items[-1] = replace(item, trailing=0)
+            break
+        if rest[:1] != b"\x30" or not _is_whole(rest):
+            break
+        items[-1] = replace(item, trailing=0)
+    return tuple(items)
+
+
+def _is_whole(data: bytes) -> bool:
+    """Whether something that is known begins here and ends before the data does."""
+    try:
+        _, start, end = read_tlv(data, 0)
+        return _kind_of(data, start, end) is not None
+    except MalformedDataError:
+        return False
+
+
+def _binary(data: bytes) -> Item | None:
+    """The one item that binary data is, or None when it is no format known by its first bytes."""
+    if data[:1] == b"\x30" and (found := _der_item(data)) is not None:
+        return found
+    if data.startswith(_PVK_MAGIC):
+        return Item(Kind.PVK, data)
+    for magic, what in _FOREIGN:
+        if data.startswith(magic):
+            raise MalformedDataError(f"this is {what}")
+    return None
+
+
+def _der_item(data: bytes) -> Item | None:
+    """The item that begins `data`, or None when no ASN.1 SEQUENCE does (text may begin with the same byte)."""
+    if data[1:2] == b"\x80":  # BER of indefinite length: PKCS#7 and PFX are written so, nothing else is
+        kind = {b"\x06": Kind.PKCS7, b"\x02": Kind.PFX}.get(data[2:3])
+        return None if kind is None else Item(kind, data)
+    try:
+        _, start, end = read_tlv(data, 0)
+    except MalformedDataError:
+        if texts.decode_text(data) is not None or len(data) < 4:
+            return None
+        missing = _missing(data)
+        raise MalformedDataError(
+            f"the file is cut off: {missing} bytes are missing at its end"
+            if missing
+            else "this is no DER that can be read"
+        ) from None
+    found = _kind_of(data, start, end)
+    return None if found is None else Item(found, data[:end], trailing=len(data) - end)
+
+
+def _missing(data: bytes) -> int:
+    count = data[1] & 0x7F if data[1] > 0x80 else 0
+    if count > 4:
+        return 0
+    length = int.from_bytes(data[2 : 2 + count], "big") if count else data[1]
+    return max(0, 2 + count + length - len(data))
+
+
+_INTEGER, _BITS, _OCTETS, _OID, _SEQUENCE, _CONTEXT0 = 0x02, 0x03, 0x04, 0x06, 0x30, 0xA0
+_TIMES = (0x17, 0x18)
+_SIGNED_DATA = bytes.fromhex("2a864886f70d010702")
+_CONTENT_TYPES = {
+    bytes.fromhex("2a864886f70d010701"): "data",
+    bytes.fromhex("2a864886f70d010703"): "encrypted (enveloped) data",
+    bytes.fromhex("2a864886f70d010706"): "encrypted data",
+}
+
+
+def _kind_of(data: bytes, start: int, end: int) -> Kind | None:
+    """Which structure a SEQUENCE is, by the tags of its first elements (RFC 5280, 2986, 5652, 7292, 5208, 8017)."""
+    try:
+        parts = split_sequence(data, start, end)
+        inner = split_sequence(data, parts[0][2], parts[0][3]) if parts and parts[0][0] == _SEQUENCE else []
+    except MalformedDataError:
+        return _by_first(data, start)
+    tags = tuple(tag for tag, *_ in parts)
+    if tags == (_SEQUENCE, _SEQUENCE, _BITS):
+        return _signed_kind(inner)
+    if tags[:1] == (_OID,):
+        oid = data[parts[0][2] : parts[0][3]]
+        if oid == _SIGNED_DATA:
+            return Kind.PKCS7
+        if oid in _CONTENT_TYPES:
+            raise MalformedDataError(
+                f"this is PKCS#7 (CMS) with {_CONTENT_TYPES[oid]}, which holds no readable certificate"
+            )
+        return Kind.PARAMETERS if len(parts) == 1 else None
+    if tags[:2] == (_INTEGER, _SEQUENCE):
+        version = data[parts[0][2] : parts[0][3]]
+        return Kind.PFX if version == b"\x03" else Kind.PRIVATE_KEY
+    if tags == (_SEQUENCE, _OCTETS) or tags[:2] == (_INTEGER, _OCTETS) or tags[:9] == (_INTEGER,) * 9:
+        return Kind.PRIVATE_KEY
+    if tags == (_SEQUENCE, _BITS) or tags == (_INTEGER, _INTEGER):
+        return Kind.PUBLIC_KEY
+    if tags[:5] == (_INTEGER,) * 5:
+        return Kind.PRIVATE_KEY  # DSA's own form (OpenSSL): version, p, q, g, y, x
+    if tags == (0x0A, _CONTEXT0):
+        raise MalformedDataError("this is an OCSP response, which holds no certificate to use")
+    return None
+
+
+def _by_first(data: bytes, start: int) -> Kind | None:
+    """For what is damaged further on: the readers say what is wrong with it."""
+    if data[start : start + 3] == b"\x02\x01\x03":
+        return Kind.PFX
+    return {_SEQUENCE: Kind.CERTIFICATE, _OID: Kind.PKCS7}.get(data[start] if start < len(data) else 0)
+
+
+def _signed_kind(inner: list[tuple[int, int, int, int]]) -> Kind:
+    """Certificate, request or revocation list: all are something, an algorithm and a signature."""
+    tags = [tag for tag, *_ in inner]
+    if tags[:1] == [_CONTEXT0] or tags[:6] == [_INTEGER, *[_SEQUENCE] * 5]:
+        return Kind.CERTIFICATE
+    if tags[:3] == [_INTEGER, _SEQUENCE, _SEQUENCE] and tags[3:4] in ([_CONTEXT0], []):
+        return Kind.REQUEST
+    if any(tag in _TIMES for tag in tags[2:4]):
+        return Kind.REVOCATION_LIST
+    return Kind.CERTIFICATE
+
+
+# ---- text --------------------------------------------------------------------------------------------------
+
+_HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){16,}")
+_HEX_MARKS = re.compile(r"0x|[\s:,\\]")
+_DECIMAL = re.compile(r"(?:[0-9]{1,3}[\s,]+){16,}[0-9]{1,3}")
+_PERCENT = re.compile(r"-----BEGIN(?:%20|\+)[A-Z0-9%+]{1,80}-----%0")
+_BASE64_OF_PEM = re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/_-]{20,}={0,2}")
+_CERTIFICATE_ELEMENT = re.compile(r"<(?:\w{1,40}:)?X509Certificate>([^<]{1,1000000})</")
+
+
+def _from_text(text: str, wrappings: tuple[str, ...], depth: int) -> Recognised:
+    text = texts.cleaned(text)
+    if "&#" in text:  # as XML writes line ends inside of attributes and elements
+        text = unescape(text)
+    stripped = text.strip()
+    if not stripped:
+        raise MalformedDataError("the file holds only blanks")
+    if stripped[0] in "{[" and (document := _json_of(stripped)) is not None:
+        return _from_json(document, wrappings, depth)
+    if texts.BOUNDARY.search(text):
+        return _from_pem(text, wrappings, depth)
+    if stripped[:1] == "<":
+        return _from_markup(stripped, wrappings, depth)
+    if _PERCENT.search(text):  # as proxies hand certificates on in HTTP headers
+        plain = unquote(text.replace("BEGIN+", "BEGIN ").replace("END+", "END ")).replace("+CERT", " CERT")
+        return _from_text(plain, (*wrappings, "percent-encoding"), depth + 1)
+    for how, decode in (("hexadecimal", _from_hex), ("decimal numbers", _from_decimal), ("base64", _from_base64)):
+        if (inner := decode(stripped)) is not None:
+            return _unwrap(inner, (*wrappings, how), depth + 1)
+    if encoded := _BASE64_OF_PEM.findall(text):  # a Kubernetes secret in YAML, an environment file
+        items = [item for one in encoded[: texts.MOST_BLOCKS] for item in _unwrap(one.encode(), (), depth + 1).items]
+        return Recognised(tuple(_once(items)), (*wrappings, "base64"))
+    raise _unknown_text(stripped)
+
+
+def _from_hex(text: str) -> bytes | None:
+    """The bytes of hexadecimal digits, also as C and the registry write them; DER always begins with 30."""
+    digits = _HEX_MARKS.sub("", text)
+    return bytes.fromhex(digits) if digits.startswith("30") and _HEX.fullmatch(digits) else None
+
+
+def _from_decimal(text: str) -> bytes | None:
+    """The bytes of decimal numbers, a line each: what `$certificate.RawData > FILE` writes in PowerShell 5.1."""
+    if not text.startswith("48") or not _DECIMAL.fullmatch(text):
+        return None
+    numbers = [int(word) for word in text.replace(",", " ").split()]
+    return bytes(numbers) if max(numbers) < 256 else None
+
+
+def _from_base64(text: str) -> bytes | None:
+    """The bytes of bare base64, also behind the headers of a mail's part (RFC 2045) or in a data: URL (RFC 2397)."""
+    if text.startswith("data:"):
+        text = text.partition(",")[2]
+    lines = text.splitlines()
+    if texts.HEADER.match(lines[0]) and "" in lines:
+        lines = lines[lines.index("") :]
+    bare = "".join(line.strip().strip("\"',") for line in lines)
+    return texts.base64_bytes(bare) if len(bare) >= 16 and texts.BASE64.fullmatch(bare) else None
+
+
+_TEXTS: tuple[tuple[str, str], ...] = (
+    ("Windows Registry Editor", "an export of the registry (.reg), which certificates are not taken from"),
+    ("[NewRequest]", "certreq's instructions (.inf), not a request; certreq -new FILE request.csr makes one"),
+    ("[Version]", "certreq's instructions (.inf), not a request; certreq -new FILE request.csr makes one"),
+    ("Certificate:", "the text that openssl x509 -text prints, without the certificate; openssl x509 gives it as PEM"),
+    ("Certificate Request:", "the text that openssl req -text prints, without the request; openssl req gives it"),
+    ("X509 Certificate:", "the text that certutil -dump prints, without the certificate itself"),
+    ("System.Byte[]", "the name of a PowerShell type in place of bytes; write them by [IO.File]::WriteAllBytes"),
+)
+
+
+def _unknown_text(text: str) -> MalformedDataError:
+    """What else it is. None of it is shown: it may be somebody's password."""
+    first = text.split("\n", 1)[0].strip()[:2000]
+    if match := re.match(r"([a-z][a-z0-9+.-]{1,20})://(?:[^/@\s]{1,200}@)?([^/?#\s]{1,300})\S*$", first):
+        where = shown(f"{match[1]}://{match[2]}/")
+        return MalformedDataError(f"this is a URL (at {where}), not the file that lies there; download it first")
+    if re.match(r"(ssh-(rsa|dss|ed25519)|ecdsa-sha2-\S+) AAAA", first):
+        return MalformedDataError("this is an SSH public key, which is no certificate")
+    if first.startswith("PuTTY-User-Key-File-"):
+        return MalformedDataError(f"this is a PuTTY private key; {_PUTTY}")
+    for beginning, what in _TEXTS:
+        if first.startswith(beginning):
+            return MalformedDataError(f"this is {what}")
+    if match := texts.DASHES_MISSING.search(text):
+        return MalformedDataError(
+            f"the line BEGIN {match[1].strip()} has lost its hyphens: five stand before and behind it"
+        )
+    return MalformedDataError("this is text, but no PEM, base64 or JSON with a certificate or key in it")
+
+
+def _json_of(text: str) -> object:
+    """The JSON document, or None when it is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _from_json(document: object, wrappings: tuple[str, ...], depth: int) -> Recognised:
+    """Every item in any string of a JSON document: Vault, cloud managers, `kubectl get secret -o json`."""
+    items: list[Item] = []
+    for name, value in _strings(document):
+        try:
+            inner = _unwrap(value.encode("utf-8", "replace"), (), depth + 1)
+        except MalformedDataError:
+            if "-----BEGIN" in value:  # else it is some other string of the document
+                raise
+            continue
+        items += (
+            replace(item, place=f"JSON field {shown(name)}" + (f", {item.place}" if item.place else ""))
+            for item in inner.items
+        )
+        if len(items) > texts.MOST_BLOCKS:
+            raise MalformedDataError(f"more than {texts.MOST_BLOCKS} certificates and keys in one file")
+    if not items and isinstance(document, dict) and "kty" in document:
+        raise MalformedDataError("this is a JSON Web Key (RFC 7517) without a certificate (x5c)")
+    if not items:
+        raise MalformedDataError("this is JSON without a certificate or key in any of its strings")
+    return Recognised(tuple(_once(items)), (*wrappings, "JSON"))
+
+
+def _once(items: Iterable[Item]) -> Iterator[Item]:
+    """Each thing once: a vault's answer has a certificate alone and again in its chain."""
+    seen: set[tuple[Kind, bytes]] = set()
+    for item in items:
+        if (item.kind, item.data) not in seen:
+            seen.add((item.kind, item.data))
+            yield item
+
+
+def _strings(document: object) -> Iterator[tuple[str, str]]:
+    """Every string of a JSON document with the name of its field, in the document's order."""
+    waiting: list[tuple[str, object]] = [("", document)]
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, str):
+            if len(value) >= 16:
+                yield name, value
+        elif isinstance(value, dict):
+            waiting += [(str(key), inner) for key, inner in reversed(value.items())]
+        elif isinstance(value, list):
+            waiting += [(name, inner) for inner in reversed(value)]
+
+
+def _from_markup(text: str, wrappings: tuple[str, ...], depth: int) -> Recognised:
+    found = _CERTIFICATE_ELEMENT.findall(text)
+    if found:
+        items = [item for one in found[: texts.MOST_BLOCKS] for item in _unwrap(one.encode(), (), depth + 1).items]
+        return Recognised(tuple(_once(items)), (*wrappings, "XML"))
+    if re.match(r"<(!doctype html|html|head|body)\b", text, re.IGNORECASE):
+        title = re.search(r"<title[^>]{0,200}>([^<]{1,200})", text, re.IGNORECASE)
+        named = f" ({shown(' '.join(title.group(1).split()))})" if title else ""
+        raise MalformedDataError(
+            f"this is an HTML page{named}, not a certificate: a server answered with a page; download it again"
+        )
+    raise MalformedDataError("this is XML without an X509Certificate element")
+
+
+# ---- PEM ---------------------------------------------------------------------------------------------------
+
+_NAMED_LABELS = {
+    "OPENSSH PRIVATE KEY": _OPENSSH,
+    "SSH2 ENCRYPTED PRIVATE KEY": "an SSH2 private key; convert it: ssh-keygen -i -f FILE",
+    "SSH2 PUBLIC KEY": "an SSH public key, which is no certificate",
+    "PGP PUBLIC KEY BLOCK": "an OpenPGP key, which is no X.509 certificate",
+    "PGP PRIVATE KEY BLOCK": "an OpenPGP key, which is no X.509 certificate",
+    "PGP MESSAGE": "an OpenPGP message",
+    "PGP SIGNED MESSAGE": "an OpenPGP message",
+    "ATTRIBUTE CERTIFICATE": "an attribute certificate (RFC 5755), which no server can use",
+}
+
+
+_OURS = re.compile(r"CERT|KEY|CRL|PKCS|CMS|SIGNED|REQUEST")
+"""Labels of blocks that are never passed over."""
+
+
+def _from_pem(text: str, wrappings: tuple[str, ...], depth: int) -> Recognised:
+    """The items of all PEM blocks; text before, between and behind them is passed over (RFC 7468, section 2)."""
+    if "\\n" in text:  # an environment variable or a JSON string, written down as it was quoted
+        text = text.replace("\\r", "").replace("\\n", "\n")
+        wrappings = (*wrappings, "backslash-n instead of line breaks")
+    items: list[Item] = []
+    unsupported: list[str] = []
+    for number, (label, line, body) in enumerate(texts.blocks(text), 1):
+        place = f"PEM block {number} ({label}, line {line})"
+        if label in _NAMED_LABELS:
+            unsupported.append(f"{place} is {_NAMED_LABELS[label]}")
+            if "PRIVATE KEY" in label:  # which is never passed over
+                break
+            continue
+        headers, encoded = texts.split_headers(body, place)
+        if any(header.startswith("Proc-Type:") for header in headers):
+            lines = [encoded[at : at + 64] for at in range(0, len(encoded), 64)]
+            armoured = [f"-----BEGIN {label}-----", *headers, "", *lines, f"-----END {label}-----", ""]
+            items.append(Item(Kind.PRIVATE_KEY, "\n".join(armoured).encode(), place))
+            continue
+        items += _block_items(encoded, label, place, depth)
+    if items and not any("private key" in one for one in unsupported):
+        return Recognised(tuple(items), wrappings)
+    raise MalformedDataError(unsupported[-1] if unsupported else "no certificate and no private key in this PEM text")
+
+
+def _block_items(encoded: str, label: str, place: str, depth: int) -> list[Item]:
+    data = texts.base64_bytes(encoded)
+    if not data:
+        raise MalformedDataError(
+            f"{place} is empty or no base64 that can be read: characters are missing or were added"
+        )
+    if b"-----BEGIN" in data[:200]:  # base64 of PEM, in PEM again
+        inner = _unwrap(data, (), depth + 1).items
+        return [replace(item, place=f"{place}, {item.place}") for item in inner]
+    try:
+        item = _binary(data)
+    except MalformedDataError as error:
+        raise MalformedDataError(f"{place}: {error}") from None
+    if item is None and label.endswith("PARAMETERS"):
+        item = Item(Kind.PARAMETERS, data)
+    if item is None and not _OURS.search(label):
+        return []
+    if item is None:
+        raise MalformedDataError(f"{place} holds nothing that is known: neither a certificate nor a key nor a list")
+    # OpenSSL writes its trust settings behind the certificate of a TRUSTED CERTIFICATE.
+    trailing = 0 if label == "TRUSTED CERTIFICATE" else item.trailing
+    return [replace(item, place=place, trailing=trailing)]

@@ -8,7 +8,7 @@ import re
 import ssl
 from pathlib import Path
 
-from mlsssl._formats import pem
+from mlsssl._formats import pem, text
 from mlsssl._machine.files import entries, is_file, read_found
 from mlsssl.errors import MalformedDataError, MlssslError, NotFoundError
 
@@ -63,8 +63,9 @@ def _read(path: Path) -> list[bytes]:
     except MlssslError:
         return []  # a dangling link in a folder of hashes is common, and takes no other root away
     roots = []
-    for label, block in pem.blocks(data, most=_MOST_ROOTS):
-        with contextlib.suppress(MalformedDataError):  # likewise a root that cannot be read here
-            if label == b"CERTIFICATE":
-                roots.append(pem.to_der(pem.load_der(pem.decode(block))))
+    with contextlib.suppress(MalformedDataError):  # a block without its end: what stood before it counts
+        for label, _line, body in text.blocks(data.decode("latin-1"), most=_MOST_ROOTS):
+            with contextlib.suppress(MalformedDataError):  # likewise a root that cannot be read here
+                if label == "CERTIFICATE" and (root := text.base64_bytes("".join(body.split()))):
+                    roots.append(pem.to_der(pem.load_der(root)))
     return roots

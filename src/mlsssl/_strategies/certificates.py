@@ -87,7 +87,8 @@ def names(draw: DrawFn, *, kinds: Iterable[NameKind] = _NAME_KINDS) -> str:
     labels = [draw(_IDN_LABELS) if kind == "idn" else _label(draw(_LABELS))]
     labels += [_label(draw(_LABELS)) for _ in range(further)]
     if kind == "underscore":
-        labels[0] = f"{labels[0][:31]}_{labels[0][:31]}"
+        half = labels[0][:31].rstrip("-")
+        labels[0] = f"{half}_{half}"
     name = ".".join([*labels, top])
     return f"*.{name}" if kind == "wildcard" else name
 

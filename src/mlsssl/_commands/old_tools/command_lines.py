@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from mlsssl._formats.pvk import is_pvk
+from mlsssl._formats.contents import read_private_key
 from mlsssl._messages.foreign_text import shown
-from mlsssl.errors import InvalidInputError
+from mlsssl.errors import InvalidInputError, MlssslError, WrongPasswordError
 from mlsssl.netsh import normalize
 
 if TYPE_CHECKING:
@@ -35,9 +35,14 @@ class Context:
     explain_only: bool = False  # print the modern call and do nothing else
 
     def pvk_password(self, path: str | Path, data: bytes) -> str | None:
-        """Ask for a key file's password if that says openly that it is encrypted; of all formats PVK alone does."""
-        encrypted = is_pvk(data) and data[12:16] != bytes(4)
-        return self.ask_password(f"password of {path}", new=False) if encrypted else None
+        """Ask for a key file's password if it needs one; another fault of the file is found where it is read."""
+        try:
+            read_private_key(data, None)
+        except WrongPasswordError:
+            return self.ask_password(f"password of {path}", new=False)
+        except MlssslError:
+            pass
+        return None
 
     def explain(self, command_line: str, python: str, *better: str) -> int:
         """Print the modern call, as a command line and in Python, and what is `better` about it."""
