@@ -44,6 +44,14 @@ ABOVE = (ISSUER.certificate, POLICY.certificate, ROOT.certificate)
 STRANGER = CertificateAuthority.create("Far Issuer", key="ec-p256")  # the same name, another key
 
 
+@pytest.fixture(autouse=True)
+def _few_system_roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that issued nothing here: reading the operating system's 140 takes longer than a test."""
+    bundle = tmp_path / "system.pem"
+    bundle.write_bytes(CertificateAuthority.create("System", key="ec-p256").certificate.to_pem())
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+
+
 @pytest.fixture(name="machine", params=["embedded", "windows", "windows-2016"])
 def _machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
     if request.param == "embedded":
@@ -219,9 +227,10 @@ def test_a_renewal_and_its_plan_say_so(machine: Machine) -> None:
 def test_a_damaged_or_forbidden_file_of_roots_stops_nothing(machine: Machine) -> None:
     """It is a note; the worst without it is a warning more, and the next deployment writes it again."""
     deploy(KEY, LEAF, machine=machine)
-    file = machine.state_folder / "roots.pem"
-    file.write_bytes(b"-----BEGIN CERTIFICATE-----\nnothing\n")
-    assert [one.where for one in audited(machine)] == ['intermediate "CN=Far Policy": issuer']
+    file = machine.state_folder / "roots.json"
+    for damaged in (b"", b"[", b"7", b"[7]", b'["?"]', b'["AAAA"]'):
+        file.write_bytes(damaged)
+        assert [one.where for one in audited(machine)] == ['intermediate "CN=Far Policy": issuer']
     deploy(KEY, POLICY.issue("a.test"), machine=machine)
     assert audited(machine) == []
 

@@ -34,6 +34,14 @@ NAMESAKE = CertificateAuthority.create("First Root", key="ec-p256")
 LATER = dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=300)
 
 
+@pytest.fixture(autouse=True)
+def _few_system_roots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One that issued nothing here: reading the operating system's 140 takes longer than a test."""
+    bundle = tmp_path / "system.pem"
+    bundle.write_bytes(CertificateAuthority.create("System", key="ec-p256").certificate.to_pem())
+    monkeypatch.setenv("SSL_CERT_FILE", str(bundle))
+
+
 @pytest.fixture(name="machine", params=["embedded", "windows"])
 def _machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
     if request.param == "embedded":

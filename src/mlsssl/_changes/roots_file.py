@@ -6,12 +6,13 @@ tells a root that clients have from an intermediate that is missing.
 
 from __future__ import annotations
 
+import base64
+import json
 from typing import TYPE_CHECKING
 
 from mlsssl._changes.record import on_disk
-from mlsssl._formats import pem
 from mlsssl._machine import files, private_files
-from mlsssl.errors import MalformedDataError, NotFoundError
+from mlsssl.errors import NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -25,14 +26,13 @@ class RootsFile:
     """The file in a machine's state folder. Only the holder of the machine's lock writes it."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "roots.pem"
+        self._path = folder / "roots.json"
 
     def read(self) -> list[bytes]:
         """The roots, DER, oldest first; what cannot be read is left out. Errors as `private_files.read_private`."""
         try:
-            data = private_files.read_private(self._path)
-            return [pem.decode(block) for label, block in pem.blocks(data) if label == b"CERTIFICATE"]
-        except (NotFoundError, MalformedDataError):
+            return [base64.b64decode(one) for one in json.loads(private_files.read_private(self._path))]
+        except (NotFoundError, ValueError, TypeError, RecursionError):
             return []
 
     def add(self, roots: Iterable[bytes]) -> None:
@@ -40,6 +40,6 @@ class RootsFile:
         known = self.read()
         new = [one for one in dict.fromkeys(roots) if one not in known]
         if new:
-            kept = pem.readable([*known, *new][-_MOST:])
+            kept = [base64.b64encode(one).decode("ascii") for one in (*known, *new)][-_MOST:]
             with on_disk("write"):
-                files.write(self._path, pem.to_pem(kept), private=True)
+                files.write(self._path, json.dumps(kept, indent=1).encode("ascii") + b"\n", private=True)
