@@ -55,6 +55,11 @@ def certificates() -> None:
     certificate = ca.issue("server-name.com", "10.0.0.5", days=90, at=dt.datetime.now(dt.timezone.utc))
     assert_type(certificate, Certificate)
     assert_type(certificate.save("SelfIssuedSSL.pfx", password="secret"), Path)
+    assert_type(ca.save("SelfIssuedCA.pfx", password="secret", overwrite=True), Path)
+    assert_type(EmbeddedMachine("machine.sqlite", create=False), EmbeddedMachine)
+    assert_type(Machine.local(create=False), Machine)
+    certificate.save("SelfIssuedSSL.pfx", overwrite="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    EmbeddedMachine("machine.sqlite", False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     assert_type(Certificate.load(Path("SelfIssuedSSL.pfx"), password="secret"), Certificate)
     assert_type(certificate.names, tuple[str, ...])
     assert_type(certificate.chain, tuple[Certificate, ...])

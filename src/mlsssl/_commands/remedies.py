@@ -13,7 +13,7 @@ _COMMANDS = {
     "load": "mlsssl show",
     "save": "mlsssl pfx --out",
     "renew": "mlsssl renew",
-    "add": "mlsssl store add",
+    "add": "mlsssl store add FILE",
     "import_pfx": "mlsssl store import",
     "add_crl": "mlsssl store add-crl",
     "with_chain": "in its file",
