@@ -59,9 +59,10 @@ class _Deploy:
         """Make this certificate the one bound to this key on this machine, whatever was there.
 
         Adds it to the store with its private key and the intermediates above it, and binds or updates the key: in
-        one step where the system can, so that there is no moment without a certificate. What is not given stays as
-        it is (owner, options, unknown bits). Doing it again changes nothing. Killed at any moment, the machine has
-        the old binding or the new one, whole; the next call or `mlsssl recover` clears up.
+        one step where the system can, so that there is no moment without a certificate. An issuer that is neither
+        with it nor in the machine's stores is a warning, `issuer-not-found`: clients that do not fetch it refuse. What
+        is not given stays as it is (owner, options, unknown bits). Doing it again changes nothing. Killed at any
+        moment, the machine has the old binding or the new one, whole; the next call or `mlsssl recover` clears up.
 
         Args:
             key: `0.0.0.0:443`, `[::]:443`, `www.example.com:443` (SNI), or an `IpPort` or `HostnamePort`.
