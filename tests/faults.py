@@ -35,6 +35,7 @@ from chains import (
 from mlsssl._formats.pkcs12.explain import PfxExplanation, PfxReader
 from mlsssl._issue.revocation_lists import build_crl
 from mlsssl._validator import weak_keys
+from mlsssl._validator.profiles import for_purpose
 from mlsssl._validator.served import Served
 from mlsssl._validator.validate import ServerFacts, validate
 
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from mlsssl._validator.report import Report
+    from mlsssl.values import Purpose
 
 HOST = "www.example.com"
 ROOT = root()
@@ -61,6 +63,7 @@ class Case:
     trust: tuple[Made, ...] | None = (ROOT,)
     host: str | None = HOST
     profile: str = "private"
+    purpose: Purpose = "server"
     at: datetime = NOW
     options: Mapping[str, Any] = field(default_factory=dict)
 
@@ -73,7 +76,7 @@ class Case:
             at=self.at,
             trust=None if self.trust is None else [made.certificate() for made in self.trust],
             intermediates=[made.certificate() for made in self.pool],
-            profile=self.profile,
+            profile=for_purpose(self.profile, self.purpose),
             **options,
         )
 
@@ -318,6 +321,7 @@ CASES: dict[str, Callable[[], Case]] = {
     # What it may be used for
     "eku-missing": lambda: Case(leaf=LEAF.without(x509.ExtendedKeyUsage)),
     "eku-server-auth-missing": lambda: _leaf(x509.ExtendedKeyUsage([Eku.CLIENT_AUTH])),
+    "eku-client-auth-missing": lambda: Case(leaf=leaf(ROOT), pool=(), host=None, purpose="client"),
     "eku-any": lambda: _leaf(x509.ExtendedKeyUsage([Eku.ANY_EXTENDED_KEY_USAGE, Eku.SERVER_AUTH])),
     "eku-any-only": lambda: _leaf(x509.ExtendedKeyUsage([Eku.ANY_EXTENDED_KEY_USAGE])),
     "eku-other-usage": lambda: _leaf(x509.ExtendedKeyUsage([Eku.SERVER_AUTH, Eku.CODE_SIGNING])),

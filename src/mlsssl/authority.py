@@ -11,7 +11,7 @@ from cryptography import x509
 
 from mlsssl._formats import pem
 from mlsssl._formats.hosts import name_text, parse_name, parse_subtree
-from mlsssl._issue import certificates
+from mlsssl._issue import certificates, subjects
 from mlsssl._issue.keys import check_key_type, make_key
 from mlsssl._messages.arguments import check_callable, check_type, check_whole, items_of
 from mlsssl._messages.foreign_text import shown
@@ -103,7 +103,13 @@ class CertificateAuthority:
         *,
         key: KeyType | PrivateKey = "rsa-3072",
         days: int = _AUTHORITY_DAYS,
-        path_length: int | None = 1,
+        path_length: int | None = None,
+        organization: str | None = None,
+        organizational_unit: str | None = None,
+        locality: str | None = None,
+        state: str | None = None,
+        country: str | None = None,
+        subject: x509.Name | None = None,
         permitted: Sequence[str] = (),
         excluded: Sequence[str] = (),
         crl_url: str | None = None,
@@ -117,7 +123,18 @@ class CertificateAuthority:
             key: A key type to make (`rsa-2048`, `rsa-3072`, `rsa-4096`, `ec-p256`, `ec-p384`), or a private key.
             days: Validity in days of 86,400 seconds, 1 to 36,500; ten years by default.
             path_length: How many authorities may stand between it and a server certificate: 0 for none, None for
-                any number (RFC 5280 section 4.2.1.9).
+                any number (RFC 5280 section 4.2.1.9). An intermediate has its own limit, 0 by default; on a root
+                none is recommended (CA/Browser Forum BR 7.1.2.1.4), and clients need not honour it there.
+            organization: The name of the organization, at most 64 characters. This and the next four stand in the
+                subject beside the common name (RFC 5280 section 4.1.2.6), in the order country, state, locality,
+                organization, unit, common name. Who it is issued for, and no client compares them with anything.
+            organizational_unit: A part of it, at most 64 characters. Public authorities must not write one any more,
+                and the profile `public` says so.
+            locality: The town, at most 128 characters.
+            state: The state or province, written out; at most 128 characters.
+            country: Two letters (ISO 3166-1), written in capitals.
+            subject: Instead of these five a whole name, for other fields or another order. The common name takes the
+                place of the one in it, or the last one.
             permitted: Name constraints: domains (`corp.test`, with all below) and networks (`10.0.0.0/8`) that
                 it may issue for. Kinds that are not mentioned stay free. Clients need not honour constraints on a
                 *root* (RFC 5280 section 6.1 starts below it); to bind every client, constrain an intermediate.
@@ -132,13 +149,14 @@ class CertificateAuthority:
         Raises:
             InvalidInputError: an argument out of its range.
         """
-        subject = _authority_name(common_name)
+        others = subjects.beside(organization, organizational_unit, locality, state, country, subject)
+        name = _authority_name(common_name, others)
         private_key = make_key(key)
         not_before, not_after = certificates.validity(check_moment(at), days)
         certificate = certificates.authority_certificate(
             None,
             private_key,
-            subject=subject,
+            subject=name,
             not_before=not_before,
             not_after=not_after,
             serial=certificates.serial_number(serial),
@@ -183,6 +201,12 @@ class CertificateAuthority:
         key: KeyType | PrivateKey | None = None,
         days: int | None = None,
         path_length: int | None = None,
+        organization: str | None = None,
+        organizational_unit: str | None = None,
+        locality: str | None = None,
+        state: str | None = None,
+        country: str | None = None,
+        subject: x509.Name | None = None,
         permitted: Sequence[str] = (),
         excluded: Sequence[str] = (),
         crl_url: str | None = None,
@@ -196,6 +220,12 @@ class CertificateAuthority:
             key: As in `create`; a key of this authority's type when not given.
             days: Validity in days; half of ten years, or as long as this authority lives, when not given.
             path_length: As in `create`; one less than this authority's when not given (0 under one without).
+            organization: As in `create`.
+            organizational_unit: As in `create`.
+            locality: As in `create`.
+            state: As in `create`.
+            country: As in `create`.
+            subject: As in `create`.
             permitted: As in `create`; must lie within what this authority may issue for.
             excluded: As in `create`.
             crl_url: Address of the new authority's own revocation list, to be put into what it issues; its own
@@ -216,9 +246,10 @@ class CertificateAuthority:
         if allowed is not None and wanted > allowed:
             raise InvalidInputError(f"path_length is at most {allowed} below {self.name}, not {wanted}")
         permitted_trees = _subtrees("permitted", permitted)
-        subject = _authority_name(common_name)
+        others = subjects.beside(organization, organizational_unit, locality, state, country, subject)
+        name = _authority_name(common_name, others)
         self._check_subtrees(permitted_trees)
-        self._refuse(self._forbidden((), subject))
+        self._refuse(self._forbidden((), name))
         private_key = make_key(check_key_type(self.key_type) if key is None else key)
         moment = check_moment(at)
         if days is None:
@@ -227,7 +258,7 @@ class CertificateAuthority:
         certificate = certificates.authority_certificate(
             self._signer,
             private_key,
-            subject=subject,
+            subject=name,
             not_before=not_before,
             not_after=not_after,
             serial=certificates.serial_number(serial),
@@ -284,6 +315,12 @@ class CertificateAuthority:
         key: KeyType | PrivateKey | None = None,
         days: int = SERVER_DAYS,
         common_name: str | None = None,
+        organization: str | None = None,
+        organizational_unit: str | None = None,
+        locality: str | None = None,
+        state: str | None = None,
+        country: str | None = None,
+        subject: x509.Name | None = None,
         at: dt.datetime | None = None,
         serial: int | None = None,
     ) -> Certificate:
@@ -301,7 +338,13 @@ class CertificateAuthority:
             days: Validity in days of 86,400 seconds; 199 by default, which every client accepts until 2027.
             common_name: The subject's common name, which must be one of the names. When not given, the first
                 name that fits into 64 characters, or none for addresses alone below an authority with DNS
-                constraints, which OpenSSL would hold against it; `""` for an empty subject.
+                constraints, which OpenSSL would hold against it; `""` for none.
+            organization: As in `create`.
+            organizational_unit: As in `create`.
+            locality: As in `create`.
+            state: As in `create`.
+            country: As in `create`.
+            subject: As in `create`.
             at: The moment of issuing, aware; now when not given. Validity starts one hour before it, but not
                 before the authority's.
             serial: The serial number, 1 to 2**159 - 1; 159 random bits when not given.
@@ -317,10 +360,11 @@ class CertificateAuthority:
         if not hosts:
             raise InvalidInputError("a server certificate needs at least one name: issue('www.example.com')")
         wanted: list[x509.GeneralName] = list(dict.fromkeys(parse_name(host) for host in hosts))
-        if key is None:
-            key = "rsa-2048" if self.key_type.startswith("rsa") else check_key_type(self.key_type)
-        private_key = make_key(key)
-        return self._issue(wanted, private_key, private_key.public_key(), days, common_name, check_moment(at), serial)
+        private_key = self._new_key(key)
+        others = subjects.beside(organization, organizational_unit, locality, state, country, subject)
+        return self._issue(
+            wanted, private_key, private_key.public_key(), days, common_name, others, check_moment(at), serial
+        )
 
     def _issue(
         self,
@@ -329,18 +373,33 @@ class CertificateAuthority:
         public_key: PublicKey,
         days: int,
         common_name: str | None,
+        others: x509.Name,
         at: dt.datetime,
         serial: int | None,
     ) -> Certificate:
-        subject = _subject(common_name, wanted)
+        subject = _subject(common_name, wanted, others)
         forbidden = self._forbidden(wanted, subject)
         if forbidden is not None and forbidden[0] == "name-constraints-common-name" and common_name is None:
             # Nobody asked for one, and OpenSSL takes an address in it for a DNS name.
-            subject = certificates.common_name("")
+            subject = subjects.named("", others)
             forbidden = self._forbidden(wanted, subject)
         self._refuse(forbidden)
+        return self._end_entity(subject, wanted, private_key, public_key, days, at, serial)
+
+    def _end_entity(
+        self,
+        subject: x509.Name,
+        wanted: Sequence[x509.GeneralName],
+        private_key: PrivateKey | None,
+        public_key: PublicKey,
+        days: int,
+        at: dt.datetime,
+        serial: int | None,
+        *,
+        client: bool = False,
+    ) -> Certificate:
         not_before, not_after = self._validity(at, days)
-        certificate = certificates.server_certificate(
+        certificate = certificates.end_entity_certificate(
             self._signer,
             subject=subject,
             names=wanted,
@@ -349,8 +408,73 @@ class CertificateAuthority:
             not_after=not_after,
             serial=certificates.serial_number(serial),
             crl_url=self.crl_url,
+            client=client,
         )
         return assemble(certificate, private_key, self._line)
+
+    def issue_client(
+        self,
+        common_name: str,
+        *,
+        emails: Sequence[str] = (),
+        hosts: Sequence[str] = (),
+        user_principal_name: str | None = None,
+        key: KeyType | PrivateKey | None = None,
+        days: int = SERVER_DAYS,
+        organization: str | None = None,
+        organizational_unit: str | None = None,
+        locality: str | None = None,
+        state: str | None = None,
+        country: str | None = None,
+        subject: x509.Name | None = None,
+        at: dt.datetime | None = None,
+        serial: int | None = None,
+    ) -> Certificate:
+        """Issue a TLS client certificate, with which a person or a program shows a server who it is (mutual TLS).
+
+        It carries what `issue` gives a server, but extendedKeyUsage clientAuth alone, keyUsage digitalSignature alone,
+        and a subjectAltName only if there is a name for it. What a server takes the client for is the server's choice:
+        most look at the common name or the whole subject, Windows and IIS at the user principal name.
+
+        Args:
+            common_name: Whom it is for, such as `"Alice Example"` or `"build-server-7"`; 1 to 64 characters.
+            emails: Mail addresses, of ASCII characters before the `@`; the domain becomes A-labels.
+            hosts: DNS names and IP addresses of the client's computer, as in `issue`.
+            user_principal_name: The name by which Active Directory knows the account, `user@domain`; put into
+                subjectAltName as Microsoft's other name 1.3.6.1.4.1.311.20.2.3. At most 1024 characters.
+            key: As in `issue`.
+            days: As in `issue`.
+            organization: As in `create`.
+            organizational_unit: As in `create`.
+            locality: As in `create`.
+            state: As in `create`.
+            country: As in `create`.
+            subject: As in `create`.
+            at: As in `issue`.
+            serial: As in `issue`.
+
+        Returns:
+            The certificate with its private key and chain; `check(purpose="client")` judges it.
+
+        Raises:
+            InvalidInputError: an argument out of its range, a name that cannot be, dates outside this authority's, or
+                a name that its constraints forbid.
+        """
+        if not common_name:
+            raise InvalidInputError("a client certificate needs a name: issue_client('Alice Example')")
+        others = subjects.beside(organization, organizational_unit, locality, state, country, subject)
+        name = subjects.named(common_name, others)
+        wanted = subjects.client_names(emails, hosts, user_principal_name)
+        self._refuse(self._forbidden(wanted, name))
+        private_key = self._new_key(key)
+        return self._end_entity(
+            name, wanted, private_key, private_key.public_key(), days, check_moment(at), serial, client=True
+        )
+
+    def _new_key(self, key: KeyType | PrivateKey | None) -> PrivateKey:
+        if key is None:
+            key = "rsa-2048" if self.key_type.startswith("rsa") else check_key_type(self.key_type)
+        return make_key(key)
 
     def sign(
         self,
@@ -359,6 +483,12 @@ class CertificateAuthority:
         policy: RequestPolicy | None = None,
         days: int = SERVER_DAYS,
         common_name: str | None = None,
+        organization: str | None = None,
+        organizational_unit: str | None = None,
+        locality: str | None = None,
+        state: str | None = None,
+        country: str | None = None,
+        subject: x509.Name | None = None,
         at: dt.datetime | None = None,
         serial: int | None = None,
     ) -> Certificate:
@@ -369,6 +499,12 @@ class CertificateAuthority:
             policy: What is refused and what is passed over; the usual one when not given.
             days: As in `issue`.
             common_name: As in `issue`.
+            organization: As in `create`.
+            organizational_unit: As in `create`.
+            locality: As in `create`.
+            state: As in `create`.
+            country: As in `create`.
+            subject: As in `create`.
             at: As in `issue`.
             serial: As in `issue`.
 
@@ -384,7 +520,10 @@ class CertificateAuthority:
 
         check_type(request, CertificateRequest, "a CertificateRequest is needed (CertificateRequest.load reads one)")
         honoured = request.honoured_by(RequestPolicy() if policy is None else policy)
-        return self._issue(list(honoured.names), None, honoured.public_key, days, common_name, check_moment(at), serial)
+        others = subjects.beside(organization, organizational_unit, locality, state, country, subject)
+        return self._issue(
+            list(honoured.names), None, honoured.public_key, days, common_name, others, check_moment(at), serial
+        )
 
     def crl(
         self,
@@ -450,6 +589,12 @@ class CertificateAuthority:
         progress: Callable[[int], object] | None = None,
         key: KeyType | None = None,
         days: int = SERVER_DAYS,
+        organization: str | None = None,
+        organizational_unit: str | None = None,
+        locality: str | None = None,
+        state: str | None = None,
+        country: str | None = None,
+        subject: x509.Name | None = None,
         at: dt.datetime | None = None,
     ) -> Iterator[Certificate]:
         """Issue a certificate for each item, in order, using every core, a bounded number ahead of the caller.
@@ -463,6 +608,12 @@ class CertificateAuthority:
             progress: Called in the caller's thread with the number issued so far, after each.
             key: As in `issue`; each certificate has a key of its own.
             days: As in `issue`.
+            organization: As in `create`.
+            organizational_unit: As in `create`.
+            locality: As in `create`.
+            state: As in `create`.
+            country: As in `create`.
+            subject: As in `create`.
             at: As in `issue`.
 
         Yields:
@@ -477,13 +628,14 @@ class CertificateAuthority:
         count = (os.cpu_count() or 1) if workers is None else workers
         check_whole(count, 1, 1024, "workers is a whole number from 1 to 1024")
         moment = check_moment(at)
+        others = subjects.beside(organization, organizational_unit, locality, state, country, subject)
         check_callable(progress, "progress is a function of the number issued so far")
         expected = "names is a list with a name, or a list of names, for each certificate"
         wanted = items_of(names, expected)
 
         def one(item: str | Sequence[str]) -> Certificate:
             hosts = (item,) if isinstance(item, str) else tuple(items_of(item, expected))
-            return self.issue(*hosts, key=key, days=days, at=moment)
+            return self.issue(*hosts, key=key, days=days, subject=others, at=moment)
 
         done = 0
         pending: deque[Future[Certificate]] = deque()
@@ -571,10 +723,10 @@ class CertificateAuthority:
         return f"<CertificateAuthority{repr(self._certificate).removeprefix('<Certificate')}"
 
 
-def _authority_name(common_name: str) -> x509.Name:
+def _authority_name(common_name: str, others: x509.Name) -> x509.Name:
     if not common_name:
         raise InvalidInputError("an authority needs a name: RFC 5280 section 4.1.2.6 wants a subject in every CA")
-    return certificates.common_name(common_name)
+    return subjects.named(common_name, others)
 
 
 def _is_old_root(certificate: Certificate) -> bool:
@@ -602,11 +754,11 @@ def _subtrees(argument: str, texts: Sequence[str]) -> list[x509.DNSName | x509.I
     return [parse_subtree(text) for text in items_of(texts, expected)]
 
 
-def _subject(common_name: str | None, wanted: Sequence[x509.GeneralName]) -> x509.Name:
+def _subject(common_name: str | None, wanted: Sequence[x509.GeneralName], others: x509.Name) -> x509.Name:
     if common_name is None:
-        return certificates.common_name(certificates.fitting_name(name_text(name) for name in wanted))
+        return subjects.named(subjects.fitting(name_text(name) for name in wanted), others)
     if common_name and parse_name(common_name) not in wanted:
         raise InvalidInputError(
             f"the common name {shown(common_name)} is not among the names; clients look at those, so name it there too"
         )
-    return certificates.common_name(name_text(parse_name(common_name)) if common_name else "")
+    return subjects.named(name_text(parse_name(common_name)) if common_name else "", others)

@@ -24,7 +24,7 @@ from mlsssl._formats.parsed import LARGEST_KEPT, MOST_KEPT
 from mlsssl._messages.arguments import check_callable, check_whole, items_of
 from mlsssl._select.trust import read_once, report_on
 from mlsssl._validator.path import TrustAnchors
-from mlsssl._validator.profiles import find_profile
+from mlsssl._validator.profiles import for_purpose
 from mlsssl._validator.validate import check_crls, check_extra_rules, check_silence, check_strictness
 from mlsssl.certificate import Certificate, check_certificate
 from mlsssl.errors import InvalidInputError, UnsupportedError
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import UserRule
+    from mlsssl.values import Purpose
 
 __all__ = ["check_many"]
 
@@ -59,6 +60,7 @@ def check_many(
     trust: Iterable[TrustAnchor] | Literal["system"] | None = "system",
     at: dt.datetime | None = None,
     profile: str | Profile = "private",
+    purpose: Purpose = "server",
     crls: Sequence[x509.CertificateRevocationList] = (),
     revocation: Literal["soft", "hard"] = "soft",
     silence: Mapping[str, str] | None = None,
@@ -76,6 +78,7 @@ def check_many(
         trust: As in `Certificate.check`, for all of them.
         at: As in `Certificate.check`; the same moment for all.
         profile: As in `Certificate.check`.
+        purpose: As in `Certificate.check`, for all of them.
         crls: As in `Certificate.check`, for all of them.
         revocation: As in `Certificate.check`.
         silence: As in `Certificate.check`.
@@ -104,7 +107,7 @@ def check_many(
     common = _Common(
         trust=None if anchors is None else tuple("system" if isinstance(a, str) else pem.to_der(a) for a in anchors),
         at=check_moment(at).astimezone(timezone.utc),
-        profile=find_profile(profile),
+        profile=for_purpose(profile, purpose),
         crls=tuple(crl.public_bytes(Encoding.DER) for crl in check_crls(crls)),
         revocation=check_strictness(revocation),
         silence=check_silence(silence),

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import ServerFacts, UserRule
+    from mlsssl.values import Purpose
 
 __all__ = ["Certificate"]
 
@@ -588,6 +589,7 @@ class Certificate:
         trust: Iterable[TrustAnchor] | Literal["system"] | None = "system",
         at: dt.datetime | None = None,
         profile: str | Profile = "private",
+        purpose: Purpose = "server",
         key_expected: bool = True,
         crls: Sequence[x509.CertificateRevocationList] = (),
         revocation: Literal["soft", "hard"] = "soft",
@@ -605,6 +607,8 @@ class Certificate:
             at: The moment to check for; aware; now when not given.
             profile: Whose rules: `"private"` (a private authority and today's clients), `"public"` (the CA/Browser
                 Forum's), `"procedure"`, `"windows"`, `"legacy"`, or a `Profile`.
+            purpose: `"server"`, or `"client"` for the certificate with which a client shows a server who it is: without
+                a host, and without the rules about names of hosts and lifetimes that hold for servers alone.
             key_expected: Whether a missing private key is a finding: True for what a server will use, False for
                 what a client has received.
             crls: Revocation lists to look the chain up in, in any order. A certificate that is in a store has those
@@ -620,7 +624,8 @@ class Certificate:
             A report; true when nothing forbids the use.
 
         Raises:
-            InvalidInputError: a host name that is none, a naive moment, an unknown profile or code.
+            InvalidInputError: a host name that is none, a naive moment, an unknown profile, purpose or code; a host
+                for a client's certificate.
             MalformedDataError: the certificate's fields cannot be read at all.
             NotFoundError: `trust="system"`, and no CA bundle is installed.
             NativeError: `trust="system"` on Windows, and its chain engine could not build a chain at all.
@@ -634,6 +639,7 @@ class Certificate:
         Not checked: anything that needs the network. Standards: RFC 5280, RFC 9525, and what each finding names.
         """
         from mlsssl._select.trust import report_on
+        from mlsssl._validator.profiles import for_purpose
 
         return report_on(
             self._certificate,
@@ -643,7 +649,7 @@ class Certificate:
             key_expected=key_expected,
             trust=trust,
             at=check_moment(at),
-            profile=profile,
+            profile=for_purpose(profile, purpose),
             crls=crls,
             revocation=revocation,
             facts=facts,

@@ -73,9 +73,10 @@ class _Renew:
     ) -> Outcome:
         """Replace the certificate of a binding by a new one for the same names; everything else stays as it is.
 
-        Names, key type, the address of the revocation list, whether the key may be exported, its kind of key storage,
-        friendly name, store, owner and options (with unknown bits) are the old one's. The key is a new one. The old
-        certificate gets the mark CERT_RENEWAL, which IIS' automatic rebind reads, and stays in the store until
+        Names, subject, key type, the address of the revocation list, whether the key may be exported, its kind of key
+        storage, friendly name, store, owner and options (with unknown bits) are the old one's; a common name that is
+        none of the names gives way to the first of them. The key is a new one. The old certificate gets the mark
+        CERT_RENEWAL, which IIS' automatic rebind reads, and stays in the store until
         `cleanup` takes it out after its grace. The binding is never without a certificate where the system can update
         it in one step. What a killed change left is cleared up before anything is read; options and owner that are
         changed while the new certificate is made stay so.
@@ -260,11 +261,14 @@ def _issue(
         raise InvalidInputError("reuse_key keeps the key, so key_type cannot choose another")
     made = old.private_key if reuse_key else key_type or check_key_type(old.key_type)
     # The first name is what an authority takes anyway, except for an address that its constraints would stop there.
-    common_name = old.common_name if old.common_name in hosts[1:] else None
+    common_name = old.common_name if old.common_name in hosts[1:] else None if old.common_name else ""
     if days is None:
         lifetime = old.not_after - old.not_before
         days = max(1, min(SERVER_DAYS, round(lifetime / dt.timedelta(days=1))))
-    return _with_list_of(authority, old).issue(*hosts, key=made, days=days, common_name=common_name, at=at)
+    subject = old.to_cryptography().subject
+    return _with_list_of(authority, old).issue(
+        *hosts, key=made, days=days, common_name=common_name, subject=subject, at=at
+    )
 
 
 def _with_list_of(authority: CertificateAuthority, old: Certificate) -> CertificateAuthority:

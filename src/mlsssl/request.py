@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl._formats import contents, csr, foreign, keys, pem
 from mlsssl._formats.hosts import name_text, parse_name
-from mlsssl._issue import certificates, requests
+from mlsssl._issue import requests, subjects
 from mlsssl._issue.keys import check_key_type, make_key
 from mlsssl._issue.requests import RequestPolicy
 from mlsssl._machine import files
@@ -72,6 +72,12 @@ class CertificateRequest:
         *hosts: str,
         key: KeyType | PrivateKey = "rsa-2048",
         common_name: str | None = None,
+        organization: str | None = None,
+        organizational_unit: str | None = None,
+        locality: str | None = None,
+        state: str | None = None,
+        country: str | None = None,
+        subject: x509.Name | None = None,
         template: str | None = None,
     ) -> CertificateRequest:
         """Make a request, and a new private key unless one is given.
@@ -81,7 +87,14 @@ class CertificateRequest:
                 at least one, repetitions dropped.
             key: A key type to make (`rsa-2048`, `rsa-3072`, `rsa-4096`, `ec-p256`, `ec-p384`), or a private key.
             common_name: The subject's common name. When not given, the first name that fits into 64 characters;
-                `""` for an empty subject.
+                `""` for none.
+            organization: As in `CertificateAuthority.create`, like the next five. A public authority puts there what it
+                has verified, or nothing.
+            organizational_unit: As in `CertificateAuthority.create`.
+            locality: As in `CertificateAuthority.create`.
+            state: As in `CertificateAuthority.create`.
+            country: As in `CertificateAuthority.create`.
+            subject: As in `CertificateAuthority.create`.
             template: For AD Certificate Services: the name of the template, such as `WebServer`.
 
         Raises:
@@ -93,12 +106,13 @@ class CertificateRequest:
             isinstance(template, str) and template and template.isascii() and len(template) <= 255
         ):
             raise InvalidInputError(f"a template's name has 1 to 255 ASCII characters, not {shown(template)}")
+        others = subjects.beside(organization, organizational_unit, locality, state, country, subject)
         wanted: list[x509.GeneralName] = list(dict.fromkeys(parse_name(host) for host in hosts))
         if common_name is None:
-            common_name = certificates.fitting_name(name_text(name) for name in wanted)
+            common_name = subjects.fitting(name_text(name) for name in wanted)
         private_key = make_key(key)
         request = requests.build_request(
-            wanted, private_key, subject=certificates.common_name(common_name), template=template
+            wanted, private_key, subject=subjects.named(common_name, others), template=template
         )
         return _assemble(request, private_key)
 
@@ -106,7 +120,7 @@ class CertificateRequest:
     def for_renewal(
         cls, certificate: Certificate, *, key: KeyType | PrivateKey | None = None, template: str | None = None
     ) -> CertificateRequest:
-        """A request for the successor of a certificate: the same names and common name, a new private key.
+        """A request for the successor of a certificate: the same names and subject, a new private key.
 
         Args:
             certificate: What is to be renewed; it must name at least one host.
@@ -120,7 +134,8 @@ class CertificateRequest:
             raise InvalidInputError(f"{certificate!r} names no host in its subjectAltName; create a request with names")
         wanted = check_key_type(certificate.key_type) if key is None else key
         common_name = certificate.common_name or ""
-        return cls.create(*certificate.names, key=wanted, common_name=common_name, template=template)
+        subject = certificate.to_cryptography().subject
+        return cls.create(*certificate.names, key=wanted, common_name=common_name, subject=subject, template=template)
 
     @classmethod
     def load(

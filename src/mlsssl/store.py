@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import UserRule
+    from mlsssl.values import Purpose
 
 __all__ = ["Store", "StoreEntry"]
 
@@ -76,6 +77,7 @@ class StoreEntry:
         trust: Iterable[TrustAnchor] | Literal["system"] | None = "system",
         at: dt.datetime | None = None,
         profile: str | Profile = "private",
+        purpose: Purpose = "server",
         crls: Sequence[x509.CertificateRevocationList] = (),
         revocation: Literal["soft", "hard"] = "soft",
         silence: Mapping[str, str] | None = None,
@@ -111,6 +113,7 @@ class StoreEntry:
             trust=trust,
             at=at,
             profile=profile,
+            purpose=purpose,
             key_expected=not self.has_private_key,
             crls=crls,
             revocation=revocation,

@@ -40,6 +40,7 @@ OnConflict = Literal["replace", "fail", "keep", "replace-if-same-app"]
 """What to do when the key has another binding already."""
 
 Strictness = Literal["soft", "hard"]
+Purpose = Literal["server", "client"]
 """Whether a missing or stale revocation list is an error: with `hard` only."""
 
 REVOCATION_REASONS = (

@@ -54,6 +54,12 @@ def certificates() -> None:
     ca = CertificateAuthority.create("SelfIssuedCA", key="ec-p256", permitted=["corp.test"])
     certificate = ca.issue("server-name.com", "10.0.0.5", days=90, at=dt.datetime.now(dt.timezone.utc))
     assert_type(certificate, Certificate)
+    organization = CertificateAuthority.create("Root", organization="Example", country="DE", subject=None)
+    client = organization.issue_client("Alice", emails=["alice@example.com"], user_principal_name="alice@corp.test")
+    assert_type(client, Certificate)
+    assert_type(client.check(trust=[organization], purpose="client"), Report)
+    assert_type(CertificateRequest.create("a.test", organization="Example"), CertificateRequest)
+    assert_type(ca.issue("a.test", subject=x509.Name([])), Certificate)
     assert_type(certificate.save("SelfIssuedSSL.pfx", password="secret"), Path)
     assert_type(ca.save("SelfIssuedCA.pfx", password="secret", overwrite=True), Path)
     assert_type(EmbeddedMachine("machine.sqlite", create=False), EmbeddedMachine)
@@ -137,6 +143,10 @@ def verbs(certificate: Certificate, ca: CertificateAuthority, machine: EmbeddedM
     last = mlsssl.last_outcome("0.0.0.0:443", machine=machine)
     if last is not None:
         assert_type(last.after, Binding)
+    ca.issue_client()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    ca.issue("a.test", organisation="Example")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    ca.issue("a.test", country=49)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ca.issue("a.test").check(purpose="clients")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     deploy()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     deploy.plan("0.0.0.0:443")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     renew("0.0.0.0:443", ca, machin=machine)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

@@ -46,15 +46,20 @@ def ca() -> CertificateAuthority:
 
 @pytest.mark.parametrize("key", ["rsa-2048", "rsa-3072", "ec-p256", "ec-p384"])
 def test_a_root_is_what_rfc_5280_wants(key: KeyType) -> None:
-    """Critical basicConstraints with a path length, critical keyUsage, SKI; ten years."""
+    """Critical basicConstraints without a path length, critical keyUsage, both key identifiers; ten years."""
     root = CertificateAuthority.create("Root", key=key, at=NOON).certificate
     assert root.key_type == key
     constraints = extension(root, x509.BasicConstraints)
-    assert (constraints.critical, constraints.value) == (True, x509.BasicConstraints(ca=True, path_length=1))
+    assert (constraints.critical, constraints.value) == (True, x509.BasicConstraints(ca=True, path_length=None))
     assert extension(root, x509.KeyUsage).critical
     assert root.key_usages == ("keyCertSign", "cRLSign")
     ski = x509.SubjectKeyIdentifier.from_public_key(root.to_cryptography().public_key())
     assert extension(root, x509.SubjectKeyIdentifier).value == ski
+    pointer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ski)
+    assert (extension(root, x509.AuthorityKeyIdentifier).critical, pointer) == (
+        False,
+        extension(root, x509.AuthorityKeyIdentifier).value,
+    )
     assert root.not_before == NOON - HOUR
     assert 3650 * DAY < root.not_after - root.not_before < 3653 * DAY
     assert root.signature_hash == ("sha384" if key == "ec-p384" else "sha256")
@@ -153,16 +158,18 @@ def test_a_fresh_authority_can_issue_at_once() -> None:
     assert leaf.not_before == root.certificate.not_before
 
 
-def test_path_lengths_stay_consistent(ca: CertificateAuthority) -> None:
-    """1 → 0 → no further; more than allowed is refused."""
+def test_path_lengths_stay_consistent() -> None:
+    """1 → 0 → no further; more than allowed is refused; a root without a limit gives 0 unless more is asked for."""
+    ca = CertificateAuthority.create("One", key="ec-p256", path_length=1)
     below = ca.create_intermediate("Below")
     assert below.path_length == 0
     with pytest.raises(InvalidInputError, match="path length 0"):
         below.create_intermediate("Too deep")
     with pytest.raises(InvalidInputError, match="at most 0"):
         ca.create_intermediate("Too long", path_length=1)
-    unlimited = CertificateAuthority.create("Free", key="ec-p256", path_length=None)
+    unlimited = CertificateAuthority.create("Free", key="ec-p256")
     assert unlimited.path_length is None
+    assert unlimited.create_intermediate("Shallow").path_length == 0
     assert unlimited.create_intermediate("Deep", path_length=5).create_intermediate("Deeper").path_length == 4
 
 

@@ -270,6 +270,31 @@ def test_quickstart_does_the_whole_procedure(place: Path, capsys: pytest.Capture
     assert main(["quickstart", "server-name.com", "--keep", "kept"]) == 4
 
 
+_SUBJECT = ["--organization", "Example & Söhne", "--organizational-unit", "IT", "--locality", "Fürth"]
+_SUBJECT += ["--state", "Bayern", "--country", "de"]
+_BESIDE = "OU=IT,O=Example & Söhne,L=Fürth,ST=Bayern,C=DE"
+
+
+def test_subjects_have_fields(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """In roots, intermediates, server and client certificates, and in all that quickstart makes and renews."""
+    made = ["--password", "env:PW", *_SUBJECT]
+    assert main(["ca", "create", "Root", "--key", "ec-p256", "--out", "r.pfx", *made]) == 0
+    authority = ["--issuer", "r.pfx", "--issuer-password", "env:PW"]
+    assert main(["ca", "create", "Middle", "--out", "m.pfx", *authority, *made]) == 0
+    authority = ["--ca", "m.pfx", "--ca-password", "env:PW"]
+    assert main(["issue", "www.example.com", "--out", "w.pfx", *authority, *made]) == 0
+    assert main(["ca", "issue-client", "Alice", "--out", "a.pfx", *authority, *made]) == 0
+    for file, common in (("r", "Root"), ("m", "Middle"), ("w", "www.example.com"), ("a", "Alice")):
+        assert Certificate.load(f"{file}.pfx", password=PASSWORD).subject == f"CN={common},{_BESIDE}"
+    assert main(["ca", "create", "Root", "--out", "x.pfx", "--password", "env:PW", "--country", "Germany"]) == 2
+    assert "two letters" in capsys.readouterr().err
+    assert not Path("x.pfx").exists()
+    assert main(["quickstart", "server-name.com", "--key", "ec-p256", "--keep", "kept", *_SUBJECT]) == 0
+    with EmbeddedMachine("kept/machine.sqlite") as machine, machine.store("MY") as store:
+        assert {entry.certificate.subject for entry in store} == {f"CN=server-name.com,{_BESIDE}"}
+        assert {entry.certificate.issuer for entry in store} == {f"CN=SelfIssuedCA,{_BESIDE}"}
+
+
 @pytest.mark.parametrize("name", ["some-other-name.example", "*.other.example", "::1"])
 def test_quickstart_takes_every_name(place: Path, capsys: pytest.CaptureFixture[str], name: str) -> None:
     """Even the one that it uses as the wrong one."""

@@ -6,6 +6,7 @@ import datetime as dt
 import stat
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
 # Made once: RSA keys take their time.
 _KEY = rsa.generate_private_key(65537, 2048)
 _SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
+_CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
 
 
 class Asked:
@@ -226,11 +228,14 @@ def test_a_note_when_http_sys_cannot_see_it(here: Path, machine: EmbeddedMachine
         ("-r -n CN=a.test -a sha1 -sv a.pvk a.cer", "forged"),
         ("-r -n CN=a.test -a md5 -sv a.pvk a.cer", "forged"),
         ("-r -n CN=a.test -len 1024 -sv a.pvk a.cer", "2048"),
-        ("-r -n CN=a.test -eku 1.3.6.1.5.5.7.3.3 -sv a.pvk a.cer", "server certificates"),
+        ("-r -n CN=a.test -eku 1.3.6.1.5.5.7.3.3 -sv a.pvk a.cer", "for servers"),
+        ("-r -n CN=a.test -eku 1.3.6.1.5.5.7.3.1,1.3.6.1.5.5.7.3.2 -sv a.pvk a.cer", "each for one alone"),
         ("-r -n CN=a.test -ic root.cer -sv a.pvk a.cer", "no meaning"),
         ("-ic root.cer -n CN=a.test -sv a.pvk a.cer", "needs -iv"),
         ("-r -n a.test -sv a.pvk a.cer", "is a name such as"),
-        ("-r -n CN=a.test,O=Example -sv a.pvk a.cer", "O=Example"),
+        ("-r -n O=Example -sv a.pvk a.cer", "needs a common name"),
+        ("-r -n CN=a.test,X=Example -sv a.pvk a.cer", "no key of a subject"),
+        ("-r -n CN=a.test,C=USA -sv a.pvk a.cer", "two letters"),
         ("-r -n CN=a.test -sk container a.cer", "-sk cannot be honoured"),
         ("-r -n CN=a.test -crl -sv a.pvk a.cer", "-crl cannot be honoured"),
         ("-r -n CN=a.test -nscp -sv a.pvk a.cer", "-nscp cannot be honoured"),
@@ -255,6 +260,86 @@ def test_what_makecert_is_refused(here: Path, line: str, words: str) -> None:
     with pytest.raises(InvalidInputError, match=words):
         _makecert(line)
     assert sorted(here.iterdir()) == before
+
+
+@pytest.mark.parametrize(
+    ("name", "subject"),
+    [
+        ("CN=Example Root, O=Example, C=US", "C=US,O=Example,CN=Example Root"),
+        ("CN=Example Root;O=Example;C=US", "C=US,O=Example,CN=Example Root"),
+        ("O=Example, CN=Example Root", "CN=Example Root,O=Example"),
+        ("cn = Example Root", "CN=Example Root"),
+        ('CN="Example, Inc. Root";OU=a,OU=b', "OU=b,OU=a,CN=Example\\, Inc. Root"),
+        (
+            "CN=Example Root,S=Utah,L=Here,E=it@example.com",
+            "1.2.840.113549.1.9.1=it@example.com,L=Here,ST=Utah,CN=Example Root",
+        ),
+    ],
+)
+def test_names_in_makecerts_own_syntax(here: Path, name: str, subject: str) -> None:
+    """All fields stay, in the order written: in a root, and in an authority and a client below it."""
+    makecert.run(["-n", name, "-r", "-sv", "ready.pvk", "root.cer"], context([]))
+    assert Certificate.load(here / "root.cer").subject == subject
+    for options in (["-cy", "authority"], ["-eku", _CLIENT_AUTH]):
+        line = ["-n", name, *options, "-ic", "root.cer", "-iv", "ready.pvk", "-sv", "ready.pvk", "below.cer"]
+        makecert.run(line, context([]))
+        below = Certificate.load(here / "below.cer")
+        assert (below.subject, below.issuer) == (subject, subject)
+
+
+def test_a_server_certificate_keeps_its_subject_too(here: Path) -> None:
+    """Every common name is a name of the server; the first stays where it stood."""
+    printed: list[str] = []
+    makecert.run(
+        ["-r", "-n", "O=Example; CN=a.test, CN=b.test, C=DE", "-eku", _SERVER_AUTH, "-sv", "ready.pvk", "a.cer"],
+        context(printed),
+    )
+    made = Certificate.load(here / "a.cer")
+    assert (made.subject, made.names) == ("C=DE,CN=a.test,O=Example", ("a.test", "b.test"))
+    assert not any("left out" in line for line in printed)
+    with pytest.raises(InvalidInputError, match="inner hyphens only"):
+        makecert.run(["-r", "-n", "CN=no host", "-eku", _SERVER_AUTH, "-sv", "ready.pvk", "b.cer"], context([]))
+
+
+def test_what_a_name_loses_is_said(here: Path) -> None:
+    """An authority and a client have one common name."""
+    printed = _makecert("-r -n CN=One,CN=Two -sv ready.pvk root.cer")
+    assert any("left out: Two" in line for line in printed)
+    assert Certificate.load(here / "root.cer").subject == "CN=One"
+
+
+def test_a_client_certificate(here: Path) -> None:
+    """-eku 1.3.6.1.5.5.7.3.2 alone, below an issuer and self-signed; it is none for a server."""
+    _makecert("-r -n CN=Root -sv ready.pvk root.cer")
+    _makecert(f"-n CN=Alice -eku {_CLIENT_AUTH} -ic root.cer -iv ready.pvk -sv ready.pvk alice.cer")
+    root, alice = Certificate.load(here / "root.cer"), Certificate.load(here / "alice.cer")
+    assert (alice.extended_key_usages, alice.key_usages) == (("clientAuth",), ("digitalSignature",))
+    assert alice.check(trust=[root], purpose="client", key_expected=False).ok
+    assert "eku-server-auth-missing" in alice.check(trust=[root], key_expected=False).codes
+    _makecert(f"-r -n CN=Bob -eku {_CLIENT_AUTH} -sv ready.pvk bob.cer")
+    bob = Certificate.load(here / "bob.cer")
+    assert bob.is_self_issued
+    assert not bob.is_ca
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("-r", 'ca create "a.test" --organization "E, Inc." --country "DE" --out a.pfx'),
+        ("-ic ca.cer -iv ca.pvk", 'issue a.test --organization "E, Inc." --country "DE" --ca ca.cer --ca-key ca.pvk'),
+        ("-ic ca.cer -iv ca.pvk -eku " + _CLIENT_AUTH, 'ca issue-client "a.test" --organization "E, Inc." --country'),
+    ],
+)
+def test_the_modern_call_keeps_the_subject(line: str, command: str) -> None:
+    """Fields as options and arguments; what has none is said."""
+    printed: list[str] = []
+    made = replace(context(printed), explain_only=True)
+    words = [*line.split(), "-n", 'CN=a.test;O="E, Inc.";OU=x;OU=y;C=DE;E=i@a.test', "-sv", "a.pvk", "a.cer"]
+    makecert.run(words, made)
+    text = "\n".join(printed)
+    assert command.replace('Inc." --country', 'Inc." --organizational-unit "x" --country') in text
+    assert 'organization="E, Inc.", organizational_unit="x", country="DE"' in text
+    assert "OU=y, 1.2.840.113549.1.9.1=i@a.test give a whole name" in text
 
 
 def test_lines_as_pasted_from_web_pages(here: Path) -> None:

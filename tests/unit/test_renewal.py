@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import ec
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,6 +35,7 @@ from mlsssl import (
     renew_due,
 )
 from mlsssl._formats import pem
+from mlsssl._formats.subjects import parse_subject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -90,6 +93,49 @@ def test_renew_keeps_everything_but_the_key(ca: CertificateAuthority, machine: E
         assert store[old.thumbprint].renewed_by == new.thumbprint
         assert store[new.thumbprint].renewed_by is None
         assert store[old.thumbprint].has_private_key
+
+
+@pytest.mark.parametrize(
+    ("line", "kept"),
+    [
+        ("C=DE, ST=Bayern, L=Fürth, O=Example, OU=IT, CN=a.test", None),
+        ("CN=a.test; O=Example; OU=one; OU=two; E=it@a.test; DC=test", None),
+        ("O=Example, CN=10.0.0.5", None),
+        ("O=Example", None),
+        ("O=Example, CN=My Server, C=DE", "O=Example, CN=a.test, C=DE"),
+    ],
+)
+@pytest.mark.parametrize("due", [False, True])
+def test_renew_keeps_the_subject(
+    ca: CertificateAuthority, machine: EmbeddedMachine, line: str, kept: str | None, due: bool
+) -> None:
+    """Every field in its order; only a common name that is none of the names gives way to the first of them."""
+    subject = parse_subject(line)
+    common = subject.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
+    old = ca.issue("a.test", "10.0.0.5", common_name="a.test" if common else "", subject=subject)
+    if common:  # as another authority, or MakeCert, wrote it
+        old = _with_subject(ca, old, subject)
+    deploy(KEY, old, machine=machine)
+    if due:
+        (result,) = renew_due(ca, machine=machine, due_only=False)
+        assert result.error is None
+    else:
+        renew(KEY, ca, machine=machine)
+    assert bound(machine).thumbprint != old.thumbprint
+    assert bound(machine).to_cryptography().subject == parse_subject(kept or line)
+
+
+def _with_subject(ca: CertificateAuthority, old: Certificate, subject: x509.Name) -> Certificate:
+    """The same certificate with another subject, signed by the same authority."""
+    plain = old.to_cryptography()
+    issuer = ca._certificate.private_key
+    assert isinstance(issuer, ec.EllipticCurvePrivateKey)
+    builder = x509.CertificateBuilder(
+        plain.issuer, subject, plain.public_key(), 5, plain.not_valid_before_utc, plain.not_valid_after_utc
+    )
+    for extension in plain.extensions:
+        builder = builder.add_extension(extension.value, extension.critical)
+    return Certificate(builder.sign(issuer, hashes.SHA256()), private_key=old.private_key, chain=old.chain)
 
 
 def test_renew_keeps_the_address_of_the_revocation_list(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:

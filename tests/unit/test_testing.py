@@ -386,3 +386,27 @@ def test_a_renewal_that_fails_at_a_chosen_call_changes_nothing() -> None:
             renew("0.0.0.0:443", AUTHORITY, machine=windows.machine)
         windows.calls.before = None
         assert windows.machine.bindings["0.0.0.0:443"].certificate == LOCALHOST
+
+
+def test_wrong_arguments_of_mutual_tls() -> None:
+    """Who may be a client is authorities or certificates; who shows a certificate needs its key."""
+    for clients in ([5], "ca", None):
+        with pytest.raises(InvalidInputError, match="clients is"), testing.tls_server(LOCALHOST, clients=clients):  # type: ignore[arg-type]  # the mistake
+            pass
+    with (
+        testing.tls_server(LOCALHOST, clients=[AUTHORITY]) as server,
+        pytest.raises(InvalidInputError, match="needs its private key"),
+        testing.tls_client(server.address, trust=[AUTHORITY], certificate=LOCALHOST.without_key()),
+    ):
+        pass
+
+
+def test_another_certificate_is_served_to_the_same_clients() -> None:
+    """`use` keeps asking."""
+    client = AUTHORITY.issue_client("Alice")
+    with testing.tls_server(LOCALHOST, clients=[AUTHORITY]) as server:
+        server.use(AUTHORITY.issue("localhost"))
+        with testing.tls_client(server.address, trust=[AUTHORITY], certificate=client, host="localhost") as connection:
+            connection.session.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert connection.session.recv(64).startswith(b"HTTP/1.1 200")
+        assert server.client_certificates == [client]

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlsssl._windows.dlls import Dlls
+    from mlsssl.values import Purpose
 
 ROOT = make("root", authority=True, key=shared_key(1))
 MIDDLE = make("middle", issuer=ROOT, authority=True, key=shared_key(2))
@@ -171,6 +172,22 @@ def test_a_check_against_the_system_asks_its_chain_engine(monkeypatch: pytest.Mo
     assert fakes.calls.leaks == {}
 
 
+def test_a_clients_certificate_is_judged_for_clients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Windows is asked for the usage clientAuth; a server's certificate is refused for it, and the other way round."""
+    fakes = FakeDlls()
+    fakes.computer.stores[LOCAL_MACHINE, "root"].entries.append(Entry(ROOT.der))
+    monkeypatch.setattr(ports, "system_judge", lambda: functools.partial(trust.verify, fakes))
+    client = make("client", issuer=MIDDLE, key=shared_key(4), usage=ExtendedKeyUsageOID.CLIENT_AUTH)
+    certificate = Certificate.from_pem(client.pem + MIDDLE.pem)
+    report = certificate.check(purpose="client", key_expected=False)
+    assert (report.errors, report.trusted) == ((), True)
+    wrong = "windows-cert-trust-is-not-valid-for-usage"
+    assert {wrong, "eku-server-auth-missing"} <= set(certificate.check(key_expected=False).codes)
+    server = Certificate.from_pem(LEAF.pem + MIDDLE.pem)
+    assert {wrong, "eku-client-auth-missing"} <= set(server.check(purpose="client", key_expected=False).codes)
+    assert fakes.calls.leaks == {}
+
+
 def test_the_system_and_roots_of_ones_own_together(monkeypatch: pytest.MonkeyPatch) -> None:
     """What Windows trusts is settled; what it does not is judged with the roots given."""
     fakes = FakeDlls()
@@ -189,8 +206,10 @@ def test_the_system_and_roots_of_ones_own_together(monkeypatch: pytest.MonkeyPat
 def _judge_saying(*codes: int, asked: list[tuple[bytes, ...]] | None = None) -> object:
     """A chain engine that holds these against the leaf."""
 
-    def judge(leaf: bytes, others: list[bytes], host: str | None, at: dt.datetime) -> tuple[TrustProblem, ...]:
-        del host, at
+    def judge(
+        leaf: bytes, others: list[bytes], host: str | None, at: dt.datetime, purpose: Purpose
+    ) -> tuple[TrustProblem, ...]:
+        del host, at, purpose
         if asked is not None:
             asked.append(tuple(others))
         named = (trust.STATUS.get(code, (f"CODE_{code:X}", "is refused")) for code in codes)

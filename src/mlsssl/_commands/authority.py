@@ -1,20 +1,21 @@
-"""`ca create`, `ca crl`, `issue`: what a certification authority does."""
+"""`ca create`, `ca issue-client`, `ca crl`, `issue`: what a certification authority does."""
 
 from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import mlsssl
 from mlsssl._commands.certificate import describe, describe_crl, free_place, free_place_for_both, load, save
-from mlsssl._commands.parser import PASSWORD_HELP, command, given, group
+from mlsssl._commands.parser import PASSWORD_HELP, SUBJECT, command, given, group
 from mlsssl._machine import files
 from mlsssl.errors import InvalidInputError
 from mlsssl.values import REVOCATION_REASONS, KeyType
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
     from mlsssl._commands.parser import Commands, Parser
     from mlsssl._commands.terminal import Terminal
@@ -28,17 +29,34 @@ def add_commands(commands: Commands) -> None:
     summary = "create a root, or an intermediate under --issuer"
     parser = command(ca, "create", create, summary, library="CertificateAuthority.create")
     parser.add_argument("name", help="its common name")
+    parser.share(*SUBJECT)
     _add_new_key(parser)
     parser.add_argument("--certificate-out", metavar="FILE", help="also write the certificate alone, for clients")
     parser.add_argument("--days", type=int, help="validity; below an issuer at most half of the default")
     parser.add_argument(
-        "--path-length", type=int, help="authorities that may stand below it; with --issuer one less than the issuer's"
+        "--path-length",
+        type=int,
+        help="authorities that may stand below it; any number, or with --issuer one less than the issuer's or 0",
     )
     for name in ("--permitted", "--excluded"):
         parser.add_argument(name, action="append", metavar="DOMAIN|NETWORK", help="name constraint")
     parser.add_argument("--issuer", metavar="FILE", help="the authority above it")
     parser.add_argument("--issuer-password", metavar="SOURCE", help=PASSWORD_HELP)
     parser.add_argument("--crl-url", metavar="URL", help="where the issuer's revocation list is published")
+
+    summary = "issue a client certificate, with which a person or program shows a server who it is"
+    library = "CertificateAuthority.issue_client"
+    parser = command(ca, "issue-client", issue_client, summary, *_AUTHORITY, library=library)
+    parser.add_argument("name", help="its common name: whom it is for")
+    parser.add_argument("--email", action="append", dest="emails", metavar="ADDRESS", help="may be given again")
+    parser.add_argument(
+        "--host", action="append", dest="hosts", metavar="NAME", help="of its computer; may be repeated"
+    )
+    parser.add_argument("--user-principal-name", metavar="USER@DOMAIN", help="of its account in Active Directory")
+    parser.share(*SUBJECT)
+    _add_new_key(parser)
+    parser.add_argument("--days", type=int, help="validity")
+    parser.add_argument("--crl-url", metavar="URL", help="where the authority's revocation list is published")
 
     summary = "make an authority's revocation list"
     parser = command(
@@ -62,7 +80,8 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("names", nargs="+", metavar="NAME", help="host names and IP addresses")
     _add_new_key(parser)
     parser.add_argument("--days", type=int, help="validity")
-    parser.add_argument("--common-name", help="the subject; the first name by default, '' for none")
+    parser.add_argument("--common-name", help="the common name; the first name by default, '' for none")
+    parser.share(*SUBJECT)
     parser.add_argument("--crl-url", metavar="URL", help="where the authority's revocation list is published")
 
 
@@ -144,10 +163,25 @@ def _serial_of(given_as: str) -> int:
 
 def issue(arguments: Namespace, terminal: Terminal) -> int:
     """`issue NAME… --ca FILE --out FILE`."""
+    return _issue(arguments, terminal, "names", lambda ca, options: ca.issue(*arguments.names, **options))
+
+
+def issue_client(arguments: Namespace, terminal: Terminal) -> int:
+    """`ca issue-client NAME --ca FILE --out FILE`."""
+    return _issue(arguments, terminal, "name", lambda ca, options: ca.issue_client(arguments.name, **options))
+
+
+def _issue(
+    arguments: Namespace,
+    terminal: Terminal,
+    names: str,
+    make: Callable[[mlsssl.CertificateAuthority, dict[str, Any]], mlsssl.Certificate],
+) -> int:
     free_place_for_both(arguments.out, force=arguments.force)
     authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key).with_crl_url(arguments.crl_url)
-    options = given(arguments, "names", "ca", "ca_key", "ca_password", "out", "password", "force", "crl_url")
-    certificate = authority.issue(*arguments.names, **options)
+    certificate = make(
+        authority, given(arguments, names, "ca", "ca_key", "ca_password", "out", "password", "force", "crl_url")
+    )
     saved = save(certificate, arguments.out, arguments.password, force=arguments.force)
     terminal.result(
         {**describe(certificate), "file": str(saved)},

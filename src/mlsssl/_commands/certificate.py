@@ -17,7 +17,7 @@ from mlsssl._machine import files
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_dict
 from mlsssl.errors import ExistsError, InvalidInputError, MalformedDataError, WrongPasswordError
-from mlsssl.values import Strictness
+from mlsssl.values import Purpose, Strictness
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -48,6 +48,7 @@ def add_commands(commands: Commands) -> None:
         "--crl", action="append", default=[], metavar="FILE", help="revocation list; may be given again"
     )
     parser.add_argument("--revocation", choices=get_args(Strictness), help="hard: a missing or stale list is an error")
+    parser.add_argument("--purpose", choices=get_args(Purpose), help="client: it shows a server who its owner is")
     parser.add_argument("--at", metavar="MOMENT", help="check for this moment (2027-01-31T12:00:00Z) instead of now")
     parser.add_argument("--no-key", action="store_true", help="no private key is expected")
 
@@ -246,6 +247,8 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
     }
     endpoint = _endpoint_of(arguments.target)
     if endpoint is not None and not files.exists(Path(arguments.target)):
+        if options.pop("purpose", "server") == "client":
+            raise InvalidInputError("--purpose client is for a certificate file; what a server sends is a server's")
         seen = mlsssl.check_endpoint(endpoint, **options)
         terminal.result(seen.to_dict(), in_commands(str(seen)))
         return 0 if seen.report.ok else 1

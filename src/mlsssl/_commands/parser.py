@@ -41,6 +41,11 @@ _SHARED: dict[str, dict[str, Any]] = {
     "--ca": {"required": True, "metavar": "FILE", "help": "the authority, with its private key"},
     "--ca-key": {"metavar": "FILE", "help": "its private key, when that is a file of its own (.pvk, .key)"},
     "--ca-password": {"metavar": "SOURCE", "help": PASSWORD_HELP},
+    "--organization": {"metavar": "NAME", "help": "organization in the subject (O), at most 64 characters"},
+    "--organizational-unit": {"metavar": "NAME", "help": "unit in the subject (OU), at most 64 characters"},
+    "--locality": {"metavar": "TOWN", "help": "town in the subject (L), at most 128 characters"},
+    "--state": {"metavar": "STATE", "help": "state or province in the subject (ST), written out"},
+    "--country": {"metavar": "XX", "help": "country in the subject (C), two letters"},
     "--friendly-name": {"help": "the name that Windows shows in lists"},
     "--exportable": {"action": "store_true", "help": "let the private key be read back later"},
     "--trust-root": {"action": "store_true", "help": "put the chain's root into the store Root"},
@@ -54,6 +59,9 @@ _SHARED: dict[str, dict[str, Any]] = {
     "--audit-log": {"metavar": "FILE", "help": "add a JSON line for each change to this file"},
     "--trail": {"dest": "audit_log", "metavar": "FILE", "help": argparse.SUPPRESS},  # the old name of --audit-log
 }
+
+SUBJECT = ("--organization", "--organizational-unit", "--locality", "--state", "--country")
+"""The shared options for what stands beside the common name of a subject."""
 
 
 class UsageError(Exception):

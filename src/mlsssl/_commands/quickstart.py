@@ -7,10 +7,10 @@ import secrets
 import tempfile
 import uuid
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, Any, get_args
 
 import mlsssl
-from mlsssl._commands.parser import command
+from mlsssl._commands.parser import SUBJECT, command, given
 from mlsssl._machine.files import write
 from mlsssl._machine.private_files import private_folder
 from mlsssl.errors import ExistsError, ListenerError, MlssslError
@@ -33,6 +33,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("name", metavar="NAME", help="the server's name, such as server-name.com")
     parser.add_argument("--keep", metavar="DIR", help="keep the files in this folder")
     parser.add_argument("--key", choices=get_args(KeyType), help="type of the server's key; rsa-2048 by default")
+    parser.share(*SUBJECT)
 
 
 def _other_name(host: str) -> str:
@@ -63,7 +64,7 @@ def quickstart(arguments: Namespace, terminal: Terminal) -> int:
     """Run every step of the procedure; any failure is an error with its reason."""
     with _folder(arguments.keep) as folder:
         steps = _Steps(terminal)
-        _run(arguments.name, arguments.key, folder, steps)
+        _run(arguments.name, arguments.key, folder, steps, given(arguments, "name", "keep", "key"))
         files = sorted(str(file) for file in folder.iterdir() if file.is_file())
         kept = arguments.keep is not None
         if kept:
@@ -86,9 +87,9 @@ def _folder(keep: str | None) -> Iterator[Path]:
     yield chosen if chosen.is_dir() else private_folder(chosen)
 
 
-def _run(name: str, key: mlsssl.KeyType | None, folder: Path, steps: _Steps) -> None:
+def _run(name: str, key: mlsssl.KeyType | None, folder: Path, steps: _Steps, subject: dict[str, Any]) -> None:
     password = secrets.token_urlsafe(18)
-    ca = mlsssl.CertificateAuthority.create("SelfIssuedCA")
+    ca = mlsssl.CertificateAuthority.create("SelfIssuedCA", **subject)
     ca.certificate.save(folder / "SelfIssuedCA.cer")
     ca.save(folder / "SelfIssuedCA.pfx", password=password)
     steps.show(
@@ -97,7 +98,7 @@ def _run(name: str, key: mlsssl.KeyType | None, folder: Path, steps: _Steps) -> 
         instead_of='makecert -n "CN=SelfIssuedCA" -a sha256 -r -sv SelfIssuedCA.pvk SelfIssuedCA.cer',
     )
 
-    certificate = ca.issue(name, key=key)
+    certificate = ca.issue(name, key=key, **subject)
     host = certificate.hosts[0]
     # What a client connects to: a wildcard stands for any one label.
     client_name = f"www{host[1:]}" if host.startswith("*.") else host

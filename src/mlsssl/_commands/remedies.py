@@ -6,6 +6,7 @@ import re
 
 _COMMANDS = {
     "issue": "mlsssl issue",
+    "issue_client": "mlsssl ca issue-client",
     "create": "mlsssl ca create",
     "create_intermediate": "mlsssl ca create --issuer FILE",
     "crl": "mlsssl ca crl",
@@ -31,7 +32,7 @@ _CALL = re.compile(
 _STORE = re.compile(r"Store\.open\('(\w{1,80})'\)")
 _WORDS = {"True": "yes", "False": "no", "None": ""}
 _QUOTES = "\"'"
-_NAME = re.compile(r"\b(app_id|trust_root|path_length)\b")
+_NAME = re.compile(r"\b(app_id|trust_root|path_length|organizational_unit)\b")
 
 
 def in_commands(text: str) -> str:

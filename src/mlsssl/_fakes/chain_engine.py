@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mlsssl._native.cdata import NULL, ffi, text_at
 
@@ -87,10 +86,10 @@ class BuiltChain:
 def build(leaf: Entry, others: Sequence[Entry], roots: Sequence[Entry], time: CData, para: CData) -> BuiltChain:
     """The path from a leaf towards a root, as far as it goes, and what is wrong with it."""
     at = _moment(time) if time != NULL else dt.datetime.now(dt.timezone.utc)
-    wants_server = any(
-        ffi.string(para.RequestedUsage.Usage.rgpszUsageIdentifier[i]) == b"1.3.6.1.5.5.7.3.1"
+    wanted = {
+        ffi.string(para.RequestedUsage.Usage.rgpszUsageIdentifier[i]).decode("ascii")
         for i in range(para.RequestedUsage.Usage.cUsageIdentifier)
-    )
+    }
     known = [(entry, x509.load_der_x509_certificate(entry.der)) for entry in (*roots, *others)]
     path = [(leaf, x509.load_der_x509_certificate(leaf.der))]
     errors = [0]
@@ -116,7 +115,7 @@ def build(leaf: Entry, others: Sequence[Entry], roots: Sequence[Entry], time: CD
     for i, (_, certificate) in enumerate(path):
         if not certificate.not_valid_before_utc <= at <= certificate.not_valid_after_utc:
             errors[i] |= TIME
-    if wants_server and not _may_serve(path[0][1]):
+    if not wanted <= _usages(path[0][1], wanted):
         errors[0] |= USAGE
     for found in errors:
         whole |= found
@@ -143,12 +142,13 @@ def _is_ca(certificate: x509.Certificate) -> bool:
         return False
 
 
-def _may_serve(certificate: x509.Certificate) -> bool:
+def _usages(certificate: x509.Certificate, wanted: set[str]) -> set[str]:
+    """What it may be used for; without any extended key usage all that is `wanted`."""
     try:
         usage = certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value
     except x509.ExtensionNotFound:
-        return True
-    return ExtendedKeyUsageOID.SERVER_AUTH in usage
+        return wanted
+    return {oid.dotted_string for oid in usage}
 
 
 def _has_name(certificate: x509.Certificate, host: str) -> bool:

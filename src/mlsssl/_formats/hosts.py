@@ -15,12 +15,16 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 
 from mlsssl._formats import foreign
+from mlsssl._formats.der import read_tlv
 from mlsssl._messages.foreign_text import shown
-from mlsssl.errors import InvalidInputError
+from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+
+USER_PRINCIPAL_NAME = x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3")  # szOID_NT_PRINCIPAL_NAME of wincrypt.h
+UTF8_STRING = 0x0C
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -235,8 +239,17 @@ def name_text(name: x509.GeneralName) -> str:
         return str(name.value)
     if isinstance(name, x509.DirectoryName):
         return f"dirName:{foreign.name_text(name.value)}"
+    if isinstance(name, x509.OtherName) and name.type_id == USER_PRINCIPAL_NAME:
+        return f"UPN:{foreign.read_or(repr(name.value), _utf8_string, name.value)}"
     kind = {x509.RFC822Name: "email", x509.UniformResourceIdentifier: "URI"}.get(type(name), type(name).__name__)
     return f"{kind}:{name.value}"
+
+
+def _utf8_string(data: bytes) -> str:
+    tag, start, end = read_tlv(data, 0)
+    if tag != UTF8_STRING or end != len(data):
+        raise MalformedDataError("no UTF8String")
+    return data[start:end].decode()
 
 
 def parse_subtree(text: str) -> x509.DNSName | x509.IPAddress:

@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from mlsssl._formats.pem import find_extension
 from mlsssl._issue.keys import hash_for
+from mlsssl._issue.subjects import EMPTY
 from mlsssl._messages.arguments import check_whole
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
     from typing import TypeAlias
 
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
@@ -29,9 +30,6 @@ if TYPE_CHECKING:
     from mlsssl._formats.keys import PrivateKey
 
     PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
-
-# X.520's ub-common-name, in characters (RFC 5280 appendix A.1).
-COMMON_NAME_LIMIT = 64
 
 
 def _key_usage(*, signature: bool, encipherment: bool, authority: bool) -> x509.KeyUsage:
@@ -51,10 +49,10 @@ def _key_usage(*, signature: bool, encipherment: bool, authority: bool) -> x509.
 # Built once: constructing them is a fifth of the time a P-256 certificate takes.
 _END_ENTITY = x509.BasicConstraints(ca=False, path_length=None)
 SERVER_AUTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+_CLIENT_AUTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
 _RSA_SERVER_USAGE = _key_usage(signature=True, encipherment=True, authority=False)
-_EC_SERVER_USAGE = _key_usage(signature=True, encipherment=False, authority=False)
+_SIGNING_USAGE = _key_usage(signature=True, encipherment=False, authority=False)
 _AUTHORITY_USAGE = _key_usage(signature=False, encipherment=False, authority=True)
-_EMPTY_NAME = x509.Name([])
 
 
 class Signer:
@@ -79,28 +77,13 @@ def authority_key_identifier(
     return x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(ski)
 
 
-def common_name(text: str) -> x509.Name:
-    """A name with this common name alone, of at most the 64 characters that X.520 allows; the empty name for `""`."""
-    if not text:
-        return _EMPTY_NAME
-    if not isinstance(text, str) or len(text) > COMMON_NAME_LIMIT:
-        raise InvalidInputError(
-            f"a common name has at most {COMMON_NAME_LIMIT} characters (RFC 5280), not {shown(text)}"
-        )
-    try:
-        return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
-    except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"{shown(text)} cannot be a common name: {error}") from None
-
-
 def server_usage(key: PublicKey) -> x509.KeyUsage:
-    """The key usage that goes with a TLS server's key."""
-    return _RSA_SERVER_USAGE if isinstance(key, rsa.RSAPublicKey) else _EC_SERVER_USAGE
+    """The key usage that goes with a TLS server's key.
 
-
-def fitting_name(texts: Iterable[str]) -> str:
-    """The first that is short enough for a common name; `""` when none is."""
-    return next((text for text in texts if len(text) <= COMMON_NAME_LIMIT), "")
+    With RSA it has keyEncipherment too, which the BR (7.1.2.7.11) advise against: TLS 1.2 without Diffie-Hellman, SQL
+    Server and other Windows services want it, and MakeCert's `-sky exchange` means it.
+    """
+    return _RSA_SERVER_USAGE if isinstance(key, rsa.RSAPublicKey) else _SIGNING_USAGE
 
 
 def serial_number(serial: int | None) -> int:
@@ -113,7 +96,7 @@ def serial_number(serial: int | None) -> int:
     return check_whole(serial, 1, (1 << 159) - 1, "a serial number is a whole number from 1 to 2**159 - 1")
 
 
-def server_certificate(
+def end_entity_certificate(
     signer: Signer,
     *,
     subject: x509.Name,
@@ -123,8 +106,12 @@ def server_certificate(
     not_after: dt.datetime,
     serial: int,
     crl_url: str | None = None,
+    client: bool = False,
 ) -> x509.Certificate:
-    """A TLS server certificate (RFC 5280, and the BR where they agree with it)."""
+    """A TLS server's certificate, or a `client`'s (RFC 5280, and the BR where they agree with it).
+
+    It has a subjectKeyIdentifier, as RFC 5280 section 4.2.1.2 recommends for every certificate and the BR do not.
+    """
     builder = (
         x509.CertificateBuilder()
         .subject_name(subject)
@@ -134,13 +121,15 @@ def server_certificate(
         .not_valid_before(not_before)
         .not_valid_after(not_after)
         .add_extension(_END_ENTITY, critical=True)
-        .add_extension(server_usage(public_key), critical=True)
-        .add_extension(SERVER_AUTH, critical=False)
-        # RFC 5280 section 4.2.1.6: critical when the subject is empty, and only then.
-        .add_extension(x509.SubjectAlternativeName(names), critical=subject == _EMPTY_NAME)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-        .add_extension(signer.authority_key_identifier, critical=False)
+        # A client signs, whatever its key is.
+        .add_extension(_SIGNING_USAGE if client else server_usage(public_key), critical=True)
+        .add_extension(_CLIENT_AUTH if client else SERVER_AUTH, critical=False)
     )
+    if names:
+        # RFC 5280 section 4.2.1.6: critical when the subject is empty, and only then.
+        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=subject == EMPTY)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
+    builder = builder.add_extension(signer.authority_key_identifier, critical=False)
     if crl_url is not None:
         builder = builder.add_extension(distribution_point(crl_url), critical=False)
     return _sign(builder, signer.key, signer)
@@ -173,9 +162,9 @@ def authority_certificate(
         .add_extension(_AUTHORITY_USAGE, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     )
-    if signer is not None:
-        # Of an intermediate only: on a self-signed root the pair of identifiers says nothing (RFC 5280, 4.2.1.1).
-        builder = builder.add_extension(signer.authority_key_identifier, critical=False)
+    # A root's points to itself: RFC 5280 section 4.2.1.1 lets it be left out, BR 7.1.2.1.2 recommends it.
+    own = x509.AuthorityKeyIdentifier.from_issuer_public_key(public_key)
+    builder = builder.add_extension(signer.authority_key_identifier if signer else own, critical=False)
     if permitted or excluded:
         constraints = x509.NameConstraints(permitted or None, excluded or None)
         builder = builder.add_extension(constraints, critical=True)

@@ -46,11 +46,17 @@ def trusting(anchors: Iterable[bytes], *, partial_chain: bool) -> ssl.SSLContext
         partial_chain: Whether an intermediate among them is enough; OpenSSL wants to go on to a root by default.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trust(context, anchors, partial_chain=partial_chain)
+    return context
+
+
+def trust(context: ssl.SSLContext, anchors: Iterable[bytes], *, partial_chain: bool) -> None:
+    """Have a context check the other side by these certificates; a server then asks each client for one."""
     for anchor in anchors:
         context.load_verify_locations(cadata=anchor)
     if partial_chain:
         context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
-    return context
+    context.verify_mode = ssl.CERT_REQUIRED
 
 
 def serving(key: PrivateKey, chain: Sequence[x509.Certificate]) -> ssl.SSLContext:

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from mlsssl._embedded.port import EmbeddedPort
     from mlsssl._machine.ports import MachinePort, TrustProblem
+    from mlsssl.values import Purpose
 
-    SystemJudge: TypeAlias = Callable[[bytes, Sequence[bytes], str | None, datetime], tuple[TrustProblem, ...]]
+    SystemJudge: TypeAlias = Callable[[bytes, Sequence[bytes], str | None, datetime, Purpose], tuple[TrustProblem, ...]]
 
 
 class HasPort(Protocol):

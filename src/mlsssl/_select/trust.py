@@ -107,6 +107,7 @@ def report_on(
     """`Certificate.check`, for all that check certificates; `served` is what a handshake showed."""
     from mlsssl._machine.trust import NO_PATH, SILENCED, findings
     from mlsssl._validator.path import TrustAnchors
+    from mlsssl._validator.profiles import find_profile
     from mlsssl._validator.validate import check_extra_rules, check_silence, validate
 
     indexed = trust if isinstance(trust, TrustAnchors) else None
@@ -118,7 +119,8 @@ def report_on(
     if system is not None:
         given = [anchor for anchor in anchors or () if anchor != "system"]
         # The roots given go along, so that Windows looks at them too; to be at hand is not to be trusted.
-        problems = system(pem.to_der(certificate), [pem.to_der(one) for one in (*chain, *given)], host, at)
+        others = [pem.to_der(one) for one in (*chain, *given)]
+        problems = system(pem.to_der(certificate), others, host, at, find_profile(profile).purpose)
         judged_by_system = not given or all(problem.code not in NO_PATH for problem in problems)
         if not judged_by_system:
             anchors = [*given]

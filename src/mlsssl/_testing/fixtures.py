@@ -57,8 +57,14 @@ def tls_server() -> Iterator[TlsServerMaker]:
 
     with contextlib.ExitStack() as stack:
 
-        def serve(certificate: Certificate, *, host: str = "127.0.0.1", timeout: float = 5.0) -> TlsServer:
-            return stack.enter_context(tls.tls_server(certificate, host=host, timeout=timeout))
+        def serve(
+            certificate: Certificate,
+            *,
+            clients: Sequence[CertificateAuthority | Certificate] = (),
+            host: str = "127.0.0.1",
+            timeout: float = 5.0,
+        ) -> TlsServer:
+            return stack.enter_context(tls.tls_server(certificate, clients=clients, host=host, timeout=timeout))
 
         yield serve
 
@@ -75,9 +81,11 @@ def tls_client(ca: CertificateAuthority) -> TlsClientMaker:
         address: tuple[str, int],
         *,
         trust: Sequence[CertificateAuthority | Certificate] | None = None,
+        certificate: Certificate | None = None,
         host: str | None = None,
         timeout: float = 5.0,
     ) -> AbstractContextManager[TlsConnection]:
-        return tls.tls_client(address, trust=[ca] if trust is None else trust, host=host, timeout=timeout)
+        anchors = [ca] if trust is None else trust
+        return tls.tls_client(address, trust=anchors, certificate=certificate, host=host, timeout=timeout)
 
     return connect

@@ -9,7 +9,9 @@ import time
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from mlsssl._formats.keys import private_key_der
 from mlsssl._machine import handshake, tls_contexts
+from mlsssl._messages.arguments import items_of
 from mlsssl.certificate import Certificate
 from mlsssl.errors import InvalidInputError, ListenerError
 
@@ -32,10 +34,14 @@ class TlsServer:
         port: The port, which the system chose.
         handshakes: How many handshakes succeeded.
         failures: Why the others failed, in the words of OpenSSL; a list of at most 1,000.
+        client_certificates: What clients showed, where they are asked for one; a list of at most 1,000.
     """
 
-    def __init__(self, certificate: Certificate, host: str, timeout: float) -> None:
-        self._context = certificate.ssl_context()
+    def __init__(
+        self, certificate: Certificate, host: str, timeout: float, clients: Sequence[CertificateAuthority | Certificate]
+    ) -> None:
+        self._clients = _anchors("clients", clients)
+        self.use(certificate)
         self._timeout = timeout
         self._closing = threading.Event()
         self._lock = threading.Lock()
@@ -49,6 +55,7 @@ class TlsServer:
         self.port: int = self._socket.getsockname()[1]
         self.handshakes = 0
         self.failures: list[str] = []
+        self.client_certificates: list[Certificate] = []
         self._thread = threading.Thread(target=self._accept, name="mlsssl-tls-server", daemon=True)
         self._thread.start()
 
@@ -64,12 +71,15 @@ class TlsServer:
         return f"https://{host}:{self.port}/"
 
     def use(self, certificate: Certificate) -> None:
-        """Serve another certificate from the next handshake on.
+        """Serve another certificate from the next handshake on, and ask clients as before.
 
         Raises:
             InvalidInputError: it has no private key.
         """
-        self._context = certificate.ssl_context()
+        context = certificate.ssl_context()
+        if self._clients:
+            tls_contexts.trust(context, self._clients, partial_chain=True)
+        self._context = context
 
     def close(self) -> None:
         """Stop, cut open connections, wait for the threads; idempotent."""
@@ -101,8 +111,11 @@ class TlsServer:
     def _serve(self, connection: socket.socket) -> None:
         try:
             with connection, self._context.wrap_socket(connection, server_side=True) as session:
+                shown = session.getpeercert(binary_form=True)
                 with self._lock:
                     self.handshakes += 1
+                    if shown is not None and len(self.client_certificates) < 1000:
+                        self.client_certificates.append(Certificate.from_der(shown))
                 self._answer(session)
         except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
             with self._lock:
@@ -128,25 +141,43 @@ class TlsServer:
         return f"<TlsServer {self.host}:{self.port}{', closed' if self._closing.is_set() else ''}>"
 
 
+def _anchors(argument: str, trust: Sequence[CertificateAuthority | Certificate]) -> list[bytes]:
+    anchors = []
+    for one in items_of(trust, f"{argument} is a list of authorities or certificates"):
+        anchor = getattr(one, "certificate", one)
+        if not isinstance(anchor, Certificate):
+            raise InvalidInputError(f"{argument} is authorities or certificates, not {type(one).__name__}")
+        anchors.append(anchor.to_der())
+    return anchors
+
+
 @contextlib.contextmanager
-def tls_server(certificate: Certificate, *, host: str = "127.0.0.1", timeout: float = 5.0) -> Iterator[TlsServer]:
+def tls_server(
+    certificate: Certificate,
+    *,
+    clients: Sequence[CertificateAuthority | Certificate] = (),
+    host: str = "127.0.0.1",
+    timeout: float = 5.0,
+) -> Iterator[TlsServer]:
     """Serve a certificate over real TLS on loopback, for as long as the `with` lasts.
 
     Every HTTP request is answered `200 OK`. TLS 1.2 and newer.
 
     Args:
         certificate: With its private key; its chain is sent along.
+        clients: Take only clients that show a client certificate by one of these authorities (mutual TLS). None is
+            asked for when it is empty.
         host: The address to listen on; the system chooses the port.
         timeout: Seconds that one connection may take to say anything.
 
     Yields:
-        The running server: `address`, `url`, `handshakes`, `failures`, `use()`.
+        The running server: `address`, `url`, `handshakes`, `failures`, `client_certificates`, `use()`.
 
     Raises:
-        InvalidInputError: the certificate has no private key.
+        InvalidInputError: the certificate has no private key, or `clients` has something that is no certificate.
         ListenerError: the address cannot be listened on.
     """
-    server = TlsServer(certificate, host, timeout)
+    server = TlsServer(certificate, host, timeout, clients)
     try:
         yield server
     finally:
@@ -175,6 +206,7 @@ def tls_client(
     address: tuple[str, int],
     *,
     trust: Sequence[CertificateAuthority | Certificate],
+    certificate: Certificate | None = None,
     host: str | None = None,
     timeout: float = 5.0,
 ) -> Iterator[TlsConnection]:
@@ -183,6 +215,9 @@ def tls_client(
     Args:
         address: Host and port to connect to, such as `server.address`.
         trust: The only authorities to trust. Empty trusts nobody, which no handshake survives.
+        certificate: What to show a server that asks for one, with its private key and chain. In TLS 1.3 a server that
+            refuses it says so after the handshake: the first write or read then raises an `OSError` such as
+            `ssl.SSLError`.
         host: The name to ask for (SNI) and to find in the certificate; the address's host when not given.
         timeout: Seconds for connecting with its handshake, and for each read and write.
 
@@ -191,15 +226,11 @@ def tls_client(
 
     Raises:
         ListenerError: there was no handshake; the message has OpenSSL's reason (`certificate has expired`).
-        InvalidInputError: `trust` has something that is no certificate.
+        InvalidInputError: `trust` has something that is no certificate, or `certificate` has no private key.
     """
-    anchors = []
-    for one in trust:
-        anchor = getattr(one, "certificate", one)
-        if not isinstance(anchor, Certificate):
-            raise InvalidInputError(f"trust is authorities or certificates, not {type(one).__name__}")
-        anchors.append(anchor.to_der())
-    context = tls_contexts.trusting(anchors, partial_chain=True)
+    context = tls_contexts.trusting(_anchors("trust", trust), partial_chain=True)
+    if certificate is not None:
+        _show(context, certificate)
     name = address[0] if host is None else host
     with contextlib.ExitStack() as stack:
         try:
@@ -221,10 +252,24 @@ def tls_client(
         )
 
 
+def _show(context: ssl.SSLContext, certificate: Certificate) -> None:
+    if certificate.private_key is None:
+        raise InvalidInputError(f"a client that shows a certificate needs its private key: {certificate!r}")
+    chain = [one.to_der() for one in (certificate, *certificate.chain)]
+    tls_contexts.load_der(context, chain, private_key_der(certificate.private_key))
+
+
 class TlsServerMaker(Protocol):
     """What the pytest fixture `tls_server` is: `tls_server`, with the servers ended when the test ends."""
 
-    def __call__(self, certificate: Certificate, *, host: str = "127.0.0.1", timeout: float = 5.0) -> TlsServer:
+    def __call__(
+        self,
+        certificate: Certificate,
+        *,
+        clients: Sequence[CertificateAuthority | Certificate] = (),
+        host: str = "127.0.0.1",
+        timeout: float = 5.0,
+    ) -> TlsServer:
         """Start a server for this certificate."""
 
 
@@ -236,6 +281,7 @@ class TlsClientMaker(Protocol):
         address: tuple[str, int],
         *,
         trust: Sequence[CertificateAuthority | Certificate] | None = None,
+        certificate: Certificate | None = None,
         host: str | None = None,
         timeout: float = 5.0,
     ) -> AbstractContextManager[TlsConnection]:

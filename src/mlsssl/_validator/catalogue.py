@@ -437,6 +437,13 @@ _USAGE = (
         standard="RFC 5280 section 4.2.1.12",
     ),
     rule(
+        "eku-client-auth-missing",
+        "The extended key usage of a client's certificate does not allow TLS clients, so that servers refuse it.",
+        expected="extendedKeyUsage with clientAuth (1.3.6.1.5.5.7.3.2)",
+        remedy="issue a new certificate: ca.issue_client(...) sets clientAuth",
+        standard="RFC 5280 section 4.2.1.12",
+    ),
+    rule(
         "eku-any",
         "The extended key usage allows everything (anyExtendedKeyUsage).",
         levels="E W E N N",

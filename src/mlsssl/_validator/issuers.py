@@ -1,4 +1,4 @@
-"""What every issuer of a path must be: an authority that may sign, for servers, and says so as RFC 5280 wants."""
+"""What every issuer of a path must be: an authority that may sign, for the purpose, and says so as RFC 5280 wants."""
 
 from __future__ import annotations
 
@@ -74,9 +74,12 @@ def _check_usage(view: View, emit: Emitter, *, anchor: bool) -> None:
     usages = view.value(x509.ExtendedKeyUsage)
     if usages is None:
         return
-    if Eku.SERVER_AUTH not in usages and Eku.ANY_EXTENDED_KEY_USAGE not in usages:
-        emit("issuer-eku", "extKeyUsage", "an extKeyUsage without serverAuth")
-    elif Eku.SERVER_AUTH not in usages:
-        emit("issuer-eku-any", "extKeyUsage", "anyExtendedKeyUsage without serverAuth")
+    client = emit.profile.purpose == "client"
+    needed, name = (Eku.CLIENT_AUTH, "clientAuth") if client else (Eku.SERVER_AUTH, "serverAuth")
+    expected = f"no extendedKeyUsage in the issuer, or one with {name}"
+    if needed not in usages and Eku.ANY_EXTENDED_KEY_USAGE not in usages:
+        emit("issuer-eku", "extKeyUsage", f"an extKeyUsage without {name}", expected=expected)
+    elif needed not in usages:
+        emit("issuer-eku-any", "extKeyUsage", f"anyExtendedKeyUsage without {name}", expected=expected)
     if anchor and view.self_issued:
         emit("root-eku", "extKeyUsage", "an extKeyUsage in a root")

@@ -1,4 +1,4 @@
-"""What a server's own certificate must be: its names, what it may be used for, how long it is valid."""
+"""What a server's own certificate must be, or a client's: names, what it may be used for, how long it is valid."""
 
 from __future__ import annotations
 
@@ -34,14 +34,14 @@ if TYPE_CHECKING:
 
 
 _SAN = "subjectAltName"
-_SSL_SERVER = 0x40  # bit 1 of netscapeCertType
+_NETSCAPE_BITS = {"client": 0x80, "server": 0x40}  # bits 0 and 1 of netscapeCertType
 _OTHER_USAGES = {
     Eku.CODE_SIGNING: "codeSigning",
     Eku.EMAIL_PROTECTION: "emailProtection",
     Eku.TIME_STAMPING: "timeStamping",
     Eku.OCSP_SIGNING: "OCSPSigning",
 }
-_NAMED_USAGES = {Eku.CLIENT_AUTH: "clientAuth", **_OTHER_USAGES}
+_NAMED_USAGES = {Eku.CLIENT_AUTH: "clientAuth", Eku.SERVER_AUTH: "serverAuth", **_OTHER_USAGES}
 # RFC 6761, RFC 6762 appendix G, RFC 8375, RFC 9476, and the names that ICANN will never delegate (corp, home, mail).
 _INTERNAL_TOP_LEVELS = frozenset(
     {"alt", "corp", "domain", "home", "internal", "intranet", "invalid", "lan", "local", "localdomain", "localhost"}
@@ -118,8 +118,10 @@ def check_leaf(view: View, names: Names, emit: Emitter, at: datetime, host: str 
     _check_common_name(view, names, emit)
     _check_usages(view, emit)
     _check_key_usage(view, emit)
-    if any(oid == NETSCAPE_TYPE and not netscape_bits(value) & _SSL_SERVER for oid, _, value in view.unknown):
-        emit("netscape-type", "extension netscapeCertType", "no bit for TLS servers")
+    purpose = emit.profile.purpose
+    bit = _NETSCAPE_BITS[purpose]
+    if any(oid == NETSCAPE_TYPE and not netscape_bits(value) & bit for oid, _, value in view.unknown):
+        emit("netscape-type", "extension netscapeCertType", f"no bit for TLS {purpose}s")
     if _is_ca(view):
         emit("leaf-is-ca", "basicConstraints", "CA:TRUE")
     if view.has(x509.NameConstraints):
@@ -267,17 +269,24 @@ def _common_name_problem(common: str, names: Names) -> str:
 def _check_usages(view: View, emit: Emitter) -> None:
     part = "extKeyUsage"
     usages = view.value(x509.ExtendedKeyUsage)
+    client = emit.profile.purpose == "client"
+    needed, name = (Eku.CLIENT_AUTH, "clientAuth") if client else (Eku.SERVER_AUTH, "serverAuth")
+    # The rules' own words are about servers.
+    expected = f"extendedKeyUsage with {name} ({needed.dotted_string})" if client else None
+    remedy = "issue a new certificate: ca.issue_client(...) sets clientAuth" if client else None
     if usages is None:
         if not view.has(x509.ExtendedKeyUsage):
-            emit("eku-missing", part, "no extKeyUsage")
+            emit("eku-missing", part, "no extKeyUsage", expected=expected, remedy=remedy)
         return
     present = set(usages)
     if Eku.ANY_EXTENDED_KEY_USAGE in present:
-        alone = Eku.SERVER_AUTH not in present
-        emit("eku-any-only" if alone else "eku-any", part, "anyExtendedKeyUsage" + (", no serverAuth" if alone else ""))
-    elif Eku.SERVER_AUTH not in present:
+        alone = needed not in present
+        code, found = ("eku-any-only", f", no {name}") if alone else ("eku-any", "")
+        emit(code, part, f"anyExtendedKeyUsage{found}", expected=expected, remedy=remedy)
+    elif needed not in present:
         listed = sorted(_NAMED_USAGES.get(usage, usage.dotted_string) for usage in present)
-        emit("eku-server-auth-missing", part, f"only {', '.join(listed) or 'nothing'}")
+        found = f"only {', '.join(listed) or 'nothing'}"
+        emit("eku-client-auth-missing" if client else "eku-server-auth-missing", part, found)
     others = [name for usage, name in _OTHER_USAGES.items() if usage in present]
     if others:
         emit("eku-other-usage", part, ", ".join(others))
@@ -307,7 +316,12 @@ def _check_key_usage(view: View, emit: Emitter) -> None:
         emit("key-usage-ec-encipherment", part, "keyEncipherment or dataEncipherment with an EC key")
     if signs:
         return
-    if isinstance(key, rsa.RSAPublicKey) and enciphers and not for_pss_only(view.spki):
+    if (
+        isinstance(key, rsa.RSAPublicKey)
+        and enciphers
+        and emit.profile.purpose == "server"
+        and not for_pss_only(view.spki)
+    ):
         emit("key-usage-no-signature", part, "keyEncipherment without digitalSignature")
     elif not (usage.key_cert_sign and _is_ca(view)):
         # An authority in the place of the leaf has a finding of its own.

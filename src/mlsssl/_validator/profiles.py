@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from mlsssl._messages.foreign_text import shown
 from mlsssl._validator.catalogue import RULES
 from mlsssl._validator.report import Severity
 from mlsssl._validator.rules import PROFILE_NAMES, check_code
 from mlsssl.errors import InvalidInputError
+from mlsssl.values import Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -52,6 +53,7 @@ class Profile:
         validity_limits: Limits in the order of their dates; the last one in force on the day of issue holds.
         accepts_common_name: Whether a name in the subject's CN counts when there is no subjectAltName.
         overrides: Code to the severity that this profile gives it instead; None leaves the rule out.
+        purpose: Whose certificates it judges: `"server"` or `"client"`.
     """
 
     name: str
@@ -60,6 +62,7 @@ class Profile:
     validity_limits: Sequence[ValidityLimit] = ()
     accepts_common_name: bool = False
     overrides: Mapping[str, Severity | None] = field(default_factory=dict)
+    purpose: Purpose = "server"
 
     def severity(self, checked: Rule, issued: date) -> Severity | None:
         """How much a finding of this rule matters for a certificate issued on this day; None: not at all."""
@@ -151,6 +154,54 @@ PROFILES = {
 }
 """The five profiles by name; `Certificate.check` takes a name, or a `Profile` of your own made from one of these."""
 assert tuple(PROFILES) == PROFILE_NAMES
+
+
+# What clients, browsers and public programmes ask of servers alone: names of hosts, and what stands about them.
+_OF_SERVERS_ALONE = (
+    "validity-too-long",
+    "validity-backdated",
+    "validity-above-recommended",
+    "common-name-only",
+    "san-missing",
+    "san-without-host",
+    "san-type",
+    "common-name-spelling",
+    "common-name-other-host",
+    "common-name-not-in-san",
+    "internal-name",
+    "reserved-ip",
+    "reverse-zone-name",
+    "eku-client-auth",
+    "subject-ou",
+    "policies-missing",
+    "aia-missing",
+    "sct-missing",
+)
+
+
+def for_purpose(profile: str | Profile, purpose: Purpose) -> Profile:
+    """The profile of this name, for certificates of servers or of clients.
+
+    For a client's it leaves out what is asked of servers alone, and takes a missing extended key usage, which TLS
+    servers let pass, for a warning at most; its name gets `-client` at the end.
+
+    Raises:
+        InvalidInputError: there is no profile of this name, or no such purpose.
+    """
+    found = find_profile(profile)
+    if purpose not in get_args(Purpose):
+        raise InvalidInputError(f"purpose is 'server' or 'client', not {shown(purpose)}")
+    if purpose == "server" or found.purpose == purpose:
+        return found
+    overrides: dict[str, Severity | None] = dict.fromkeys(_OF_SERVERS_ALONE)
+    return replace(
+        found,
+        name=f"{found.name}-client",
+        validity_limits=(),
+        accepts_common_name=False,
+        overrides={**overrides, "eku-missing": Severity.WARNING, **found.overrides},
+        purpose=purpose,
+    )
 
 
 def find_profile(profile: str | Profile) -> Profile:

@@ -116,6 +116,8 @@ def validate(
     _check_codes(silence, own_codes=bool(extra_rules))
     if facts is not None:
         check_type(facts, ServerFacts, "facts are ServerFacts")
+    if host is not None and judge.purpose == "client":
+        raise InvalidInputError("a client's certificate is not checked for a host; leave the host out")
     wanted = parse_host(host) if host is not None else None
 
     view = View(leaf)

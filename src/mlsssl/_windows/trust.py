@@ -20,14 +20,15 @@ if TYPE_CHECKING:
 
     from mlsssl._native.cdata import CData
     from mlsssl._windows.dlls import CertContext, ChainContext, ChainEngine, Dlls, StoreHandle
+    from mlsssl.values import Purpose
 
 # wincrypt.h
 _PROVIDER_MEMORY = 2  # CERT_STORE_PROV_MEMORY
 _LOCAL_MACHINE_ENGINE = 1  # HCCE_LOCAL_MACHINE
 _EXCLUSIVE_ENABLE_CA = 0x1  # CERT_CHAIN_EXCLUSIVE_ENABLE_CA_FLAG: an anchor need not be self-signed
-_SERVER_AUTH = b"1.3.6.1.5.5.7.3.1"
+_USAGES = {"server": b"1.3.6.1.5.5.7.3.1", "client": b"1.3.6.1.5.5.7.3.2"}
 _POLICY_SSL = 4  # CERT_CHAIN_POLICY_SSL
-_AUTHTYPE_SERVER = 2
+_AUTHTYPES = {"client": 1, "server": 2}  # AUTHTYPE_CLIENT, AUTHTYPE_SERVER: whose certificate is judged
 # wininet.h, SECURITY_FLAG_IGNORE_*: revocation, unknown CA, wrong usage, dates. What they would say is in the trust
 # status already, completely; the policy names one error only, and is asked for the name.
 _ALL_BUT_THE_NAME = 0x80 | 0x100 | 0x200 | 0x2000
@@ -72,17 +73,19 @@ def verify(
     intermediates: Sequence[bytes],
     host: str | None,
     at: dt.datetime,
+    purpose: Purpose = "server",
     *,
     roots: Sequence[bytes] | None = None,
 ) -> tuple[TrustProblem, ...]:
-    """Have Windows build the chain of a server certificate and judge it.
+    """Have Windows build the chain of a server's or client's certificate and judge it.
 
     Args:
         dlls: Windows.
         leaf: DER.
-        intermediates: What the server sends besides, DER, in any order.
+        intermediates: What the server or client sends besides, DER, in any order.
         host: The name that clients use; None, or an address, leaves the name out.
         at: The moment to judge for; aware.
+        purpose: Whose certificate it is.
         roots: Trust these alone; None trusts what this computer trusts (LocalMachine, with Windows' own automatic
             root update), not what only this user does.
 
@@ -104,10 +107,10 @@ def verify(
         certificates.created(dlls, leaf) as context,
         _memory_store(dlls, intermediates) as additional,
         _engine(dlls, roots) as engine,
-        _chain(dlls, engine, context, additional, at) as chain,
+        _chain(dlls, engine, context, additional, at, purpose) as chain,
     ):
         problems = list(_read(chain))
-        code = _policy(dlls, chain, name)
+        code = _policy(dlls, chain, name, purpose)
         # Other codes than the name's are short words for what the trust status said at length.
         if code and (code == _CN_NO_MATCH or not problems):
             text = f"is not for {host}" if code == _CN_NO_MATCH else "is refused by Windows' TLS policy"
@@ -150,10 +153,10 @@ def _problems(status: int, position: int, certificate: bytes) -> Iterator[TrustP
             yield TrustProblem(code=bit, name=name, position=position, certificate=certificate, text=text)
 
 
-def _policy(dlls: Dlls, chain: ChainContext, host: str | None) -> int:
+def _policy(dlls: Dlls, chain: ChainContext, host: str | None, purpose: Purpose) -> int:
     name = None if host is None else wide(host)
     extra = ffi.new("SSL_EXTRA_CERT_CHAIN_POLICY_PARA *")
-    extra.cbSize, extra.dwAuthType = ffi.sizeof("SSL_EXTRA_CERT_CHAIN_POLICY_PARA"), _AUTHTYPE_SERVER
+    extra.cbSize, extra.dwAuthType = ffi.sizeof("SSL_EXTRA_CERT_CHAIN_POLICY_PARA"), _AUTHTYPES[purpose]
     extra.fdwChecks = _ALL_BUT_THE_NAME
     extra.pwszServerName = NULL if name is None else name
     para = ffi.new("CERT_CHAIN_POLICY_PARA *")
@@ -168,9 +171,9 @@ def _policy(dlls: Dlls, chain: ChainContext, host: str | None) -> int:
 
 @contextlib.contextmanager
 def _chain(
-    dlls: Dlls, engine: ChainEngine, leaf: CertContext, additional: StoreHandle, at: dt.datetime
+    dlls: Dlls, engine: ChainEngine, leaf: CertContext, additional: StoreHandle, at: dt.datetime, purpose: Purpose
 ) -> Iterator[ChainContext]:
-    usage = ffi.new("char[]", _SERVER_AUTH)
+    usage = ffi.new("char[]", _USAGES[purpose])
     usages = ffi.new("char *[]", [usage])
     para = ffi.new("CERT_CHAIN_PARA *")
     para.cbSize = ffi.sizeof("CERT_CHAIN_PARA")

@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, cast
 
-from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.x509.oid import NameOID
 
 from mlsssl._commands.old_tools.command_lines import Context, Option, Parsed, parse_options
 from mlsssl._formats import pvk
+from mlsssl._formats.subjects import parse_subject
 from mlsssl._issue.keys import check_key_type, make_key
 from mlsssl._machine import files
 from mlsssl._machine.kept_keys import refuse_to_lose_a_key
@@ -29,12 +30,23 @@ from mlsssl.store import Store
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from cryptography import x509
+
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._formats.rsa_blobs import KeySpec
     from mlsssl.machine import Machine
     from mlsssl.values import KeyType
 
 _SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
+_CLIENT_AUTH = "1.3.6.1.5.5.7.3.2"
+# The fields of a subject that have an option, and an argument of that name.
+_FIELDS = {
+    NameOID.ORGANIZATION_NAME: "organization",
+    NameOID.ORGANIZATIONAL_UNIT_NAME: "organizational_unit",
+    NameOID.LOCALITY_NAME: "locality",
+    NameOID.STATE_OR_PROVINCE_NAME: "state",
+    NameOID.COUNTRY_NAME: "country",
+}
 _CONTAINER = "the private key would lie in a named container of a provider; use -sv FILE.pvk, or -ss STORE"
 _ISSUER_CONTAINER = "the issuer's private key is taken from -iv FILE.pvk, or from the store of -is"
 
@@ -93,7 +105,8 @@ _PROVIDER_TYPES = {"1", "12", "24"}  # PROV_RSA_FULL, PROV_RSA_SCHANNEL, PROV_RS
 class Request:
     """What a command line asks for, checked."""
 
-    common_names: tuple[str, ...]
+    subject: x509.Name
+    client: bool
     self_signed: bool
     authority: bool
     key_type: KeyType | None
@@ -109,6 +122,11 @@ class Request:
     end: dt.datetime | None
     months: int | None
     path_length: int | None
+
+    @property
+    def common_names(self) -> tuple[str, ...]:
+        """The common names of the subject, in the order written; the first is the one that counts."""
+        return tuple(str(one.value) for one in self.subject.get_attributes_for_oid(NameOID.COMMON_NAME))
 
     def dates(self, days: int) -> tuple[dt.datetime | None, int]:
         """`at` and `days` for the library; `days` is what holds when the command line says nothing."""
@@ -135,6 +153,8 @@ def run(argv: Sequence[str], context: Context) -> int:
             out(f"  -{name} {option.value or ''}{' (refused)' if option.refused else ''}".rstrip())
         return 0
     request = _check(parsed)
+    if (request.authority or request.client) and len(request.common_names) > 1:
+        out(f"note: it has one common name, and these are left out: {', '.join(request.common_names[1:])}")
     if context.explain_only:
         return _explain(request, parsed, context)
     key = _existing_key(request, context)
@@ -189,13 +209,17 @@ def _make(request: Request, key: PrivateKey | None, parsed: Parsed, context: Con
         at, days = request.dates(1826 if request.authority else 199)
         if request.authority:
             below = issuer.create_intermediate(
-                first, key=private_key, days=days, at=at, serial=request.serial, path_length=request.path_length
+                first,
+                key=private_key,
+                days=days,
+                subject=request.subject,
+                at=at,
+                serial=request.serial,
+                path_length=request.path_length,
             )
             made = below.certificate.with_key(private_key)
         else:
-            made = issuer.issue(
-                *request.common_names, key=private_key, days=days, at=at, serial=request.serial, common_name=first
-            )
+            made = _end_entity(request, issuer, private_key, days, at)
     return made.with_friendly_name(request.friendly_name) if request.friendly_name else made
 
 
@@ -207,15 +231,24 @@ def _self_signed(request: Request, key: PrivateKey) -> Certificate:
         first,
         key=key,
         days=days,
+        subject=request.subject,
         at=at,
         serial=request.serial,
-        path_length=1 if request.path_length is None else request.path_length,
+        path_length=request.path_length,
     )
     if request.authority:
         return root.certificate.with_key(key)
-    # An authority and a server of one name and one key: the certificate is its own issuer.
-    signed = root.issue(*request.common_names, key=key, days=days, at=at, serial=request.serial, common_name=first)
-    return Certificate(signed.to_cryptography(), private_key=key)
+    # An authority and what it issues, of one name and one key: the certificate is its own issuer.
+    return Certificate(_end_entity(request, root, key, days, at).to_cryptography(), private_key=key)
+
+
+def _end_entity(
+    request: Request, issuer: CertificateAuthority, key: PrivateKey, days: int, at: dt.datetime | None
+) -> Certificate:
+    names, subject, serial = request.common_names, request.subject, request.serial
+    if request.client:
+        return issuer.issue_client(names[0], key=key, days=days, subject=subject, at=at, serial=serial)
+    return issuer.issue(*names, key=key, days=days, common_name=names[0], subject=subject, at=at, serial=serial)
 
 
 def _issuer(parsed: Parsed, context: Context) -> CertificateAuthority:
@@ -252,26 +285,53 @@ def _explain(request: Request, parsed: Parsed, context: Context) -> int:
     names = ", ".join(f'"{name}"' for name in request.common_names)
     where = request.certificate_file or Path("certificate.cer")
     pfx = where.with_suffix(".pfx")
+    options, arguments, better = _explain_subject(request.subject)
     if request.self_signed and request.authority:
         return context.explain(
-            f'mlsssl ca create "{first}" --out {pfx} --certificate-out {where}',
-            f'ca = CertificateAuthority.create("{first}")\nca.save("{pfx}", password=...)',
+            f'mlsssl ca create "{first}"{options} --out {pfx} --certificate-out {where}',
+            f'ca = CertificateAuthority.create("{first}"{arguments})\nca.save("{pfx}", password=...)',
             "the root says that it is an authority (basicConstraints), which clients other than Windows want",
             "certificate and private key are in one file, readable by its owner only",
             "the key is encrypted after thousands of rounds of hashing; a .pvk uses RC4 after one",
             "name constraints can limit what it may issue for (permitted=, excluded=)",
+            *better,
         )
     issuer = parsed.text("ic") or "ca.pfx"
+    authority = f" --ca {issuer}" + (f" --ca-key {parsed.text('iv')}" if parsed.text("iv") else "")
+    if request.client:
+        return context.explain(
+            f'mlsssl ca issue-client "{first}"{options}{authority} --out {pfx}',
+            f'cert = ca.issue_client("{first}"{arguments})\ncert.save("{pfx}", password=...)',
+            "mail addresses and a Windows account go into subjectAltName (emails=, user_principal_name=)",
+            "199 days instead of the year 2039",
+            "no .pvk, no pvk2pfx: save('….pfx') writes what Windows imports",
+            *better,
+        )
     return context.explain(
-        f"mlsssl issue {' '.join(request.common_names)} --ca {issuer}"
-        + (f" --ca-key {parsed.text('iv')}" if parsed.text("iv") else "")
-        + f" --out {pfx}",
-        f'cert = ca.issue({names})\ncert.save("{pfx}", password=...)\ndeploy("0.0.0.0:443", cert)',
+        f"mlsssl issue {' '.join(request.common_names)}{options}{authority} --out {pfx}",
+        f'cert = ca.issue({names}{arguments})\ncert.save("{pfx}", password=...)\ndeploy("0.0.0.0:443", cert)',
         "the names are in subjectAltName too, where clients look; MakeCert wrote the common name only",
         "as many names and addresses as needed: issue('www.example.com', '10.0.0.5')",
         "199 days instead of the year 2039, which Apple's clients refuse; renew() makes the successor",
         "no .pvk, no pvk2pfx: save('….pfx') writes what Windows imports",
+        *better,
     )
+
+
+def _explain_subject(subject: x509.Name) -> tuple[str, str, tuple[str, ...]]:
+    """The fields beside the common name as options, as arguments, and what there is to say about those without one."""
+    fields: dict[str, str] = {}
+    others = []
+    for attribute in subject:
+        name = _FIELDS.get(attribute.oid)
+        if name is not None and name not in fields:
+            fields[name] = str(attribute.value)
+        elif attribute.oid != NameOID.COMMON_NAME:
+            others.append(attribute.rfc4514_string())
+    options = "".join(f' --{name.replace("_", "-")} "{value}"' for name, value in fields.items())
+    arguments = "".join(f', {name}="{value}"' for name, value in fields.items())
+    note = f"for {', '.join(others)} give a whole name in Python (subject=); the command line has no option for that"
+    return options, arguments, (note,) if others else ()
 
 
 def _check(parsed: Parsed) -> Request:
@@ -294,10 +354,10 @@ def _check(parsed: Parsed) -> Request:
         raise InvalidInputError("makecert needs an output file for the certificate, or -ss STORE")
     _check_words(parsed)
     eku = parsed.text("eku")
-    if eku is not None and {one.strip() for one in eku.split(",")} != {_SERVER_AUTH}:
+    if eku is not None and {one.strip() for one in eku.split(",")} not in ({_SERVER_AUTH}, {_CLIENT_AUTH}):
         raise InvalidInputError(
-            f"makecert -eku {eku} cannot be honoured: server certificates for {_SERVER_AUTH} alone are made, as "
-            "clients of today want them"
+            f"makecert -eku {eku} cannot be honoured: certificates are made for servers ({_SERVER_AUTH}) or for "
+            f"clients ({_CLIENT_AUTH}), each for one alone, as today's clients and servers want them"
         )
     kind = parsed.text("cy")
     # -r without more is how MakeCert's users made their roots.
@@ -308,7 +368,8 @@ def _check(parsed: Parsed) -> Request:
     sky = parsed.text("sky")
     location = parsed.text("sr")
     request = Request(
-        common_names=_common_names(parsed.text("n")),
+        subject=_subject(parsed.text("n")),
+        client=eku is not None and _CLIENT_AUTH in eku,
         self_signed=self_signed,
         authority=authority,
         key_type=None if key_length is None else cast("KeyType", f"rsa-{key_length}"),
@@ -376,19 +437,16 @@ def _add_months(begin: dt.datetime, months: int) -> dt.datetime:
     return begin.replace(year=year, month=month + 1)
 
 
-def _common_names(text: str | None) -> tuple[str, ...]:
-    """The common names in an X.500 name, in the order written."""
+def _subject(text: str | None) -> x509.Name:
+    """The X.500 name of -n, which has a common name at least."""
     if text is None:
         raise InvalidInputError('makecert -n is needed: -n "CN=www.example.com"')
     try:
-        name = x509.Name.from_rfc4514_string(text.strip())
-    except ValueError:
-        raise InvalidInputError(f'makecert -n is a name such as "CN=www.example.com", not {shown(text)}') from None
-    attributes = list(name)[::-1]
-    others = [one.rfc4514_string() for one in attributes if one.oid != x509.NameOID.COMMON_NAME]
-    if others or not attributes:
+        subject = parse_subject(text)
+    except InvalidInputError as error:
+        raise InvalidInputError(f'makecert -n is a name such as "CN=www.example.com, O=Example": {error}') from None
+    if not subject.get_attributes_for_oid(NameOID.COMMON_NAME):
         raise InvalidInputError(
-            f"makecert -n: {', '.join(others) or 'an empty name'} cannot be honoured; clients look at host names only, "
-            "so CN= is all that is needed"
+            f'makecert -n needs a common name, such as "CN=www.example.com": {shown(text)} has none'
         )
-    return tuple(str(one.value) for one in attributes)
+    return subject
