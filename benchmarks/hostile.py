@@ -485,6 +485,12 @@ def netsh_listings() -> Iterator[tuple[str, bytes]]:
     yield "netsh, records", (record + rest + b"\n") * 2500
     yield "netsh, numbers", record + b"    Time : " + b"9" * 900_000
     yield "netsh, braces", b"{" * 900_000
+    yield "netsh, thousands of commands on a line", (b"netsh " + b"http show ssl;" * 2_300 + b"\n") * 27
+    yield "netsh, thousands of quoted commands on a line", (b'netsh "' + b"http show ssl'" * 2_300 + b"\n") * 27
+    yield "netsh, lines that are passed over", b"netsh http\n" * 80_000
+    yield "netsh, one line that is continued", b"netsh http^\n" * 80_000
+    yield "netsh, headings", (b"SSL" * 60 + b"\n-----\n----\n") * 4_500
+    yield "netsh, words that could be it", (b"netsh " * 5_400 + b"\n") * 27
     yield "netsh, hexadecimal digits", b"    a : " + b"ab" * 450_000
     yield "netsh, quotes", b"netsh http add sslcert " + b'"' * 900_000
     yield "netsh, options", b"netsh http add sslcert " + b"a=b " * 200_000

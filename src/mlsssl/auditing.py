@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 from mlsssl._changes import recovery
 from mlsssl._deploy import preflight
 from mlsssl._deploy.issuers import KnownIssuers, about_issuers
-from mlsssl._machine import stores
+from mlsssl._machine import precedence, stores
 from mlsssl._machine.authorities import read_authorities_if_crls
+from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import as_dict, escaped, plain_table, to_json
 from mlsssl._select.ports import HasPort, existing_port_of
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Severity
 from mlsssl.binding import binding_of
 from mlsssl.certificate import Certificate
-from mlsssl.errors import AccessDeniedError, MalformedDataError
+from mlsssl.errors import AccessDeniedError, InvalidInputError, MalformedDataError
+from mlsssl.netsh import parse_listing
 from mlsssl.store import Store, key_words
-from mlsssl.values import WELL_KNOWN_APPLICATION_IDS, check_moment
+from mlsssl.values import WELL_KNOWN_APPLICATION_IDS, BindingFamily, check_moment
 
 if TYPE_CHECKING:
     import uuid
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from mlsssl._machine.ports import BindingRecord, MachinePort, StoreRecord
     from mlsssl._notebook.cards import Printer
     from mlsssl._validator.profiles import Profile
+    from mlsssl.netsh import Listing
     from mlsssl.values import BindingKey, Thumbprint
 
 __all__ = ["Audit", "AuditRow", "audit"]
@@ -111,11 +114,13 @@ class Audit:
         at: The moment asked about, UTC.
         rows: Bindings family by family, sorted by key; then pending changes of what is not bound; then certificates
             that nothing is bound to, if asked for.
+        notes: What could not be looked at, or had to be inferred: with `listing=` alone.
     """
 
     machine: str
     at: dt.datetime
     rows: tuple[AuditRow, ...]
+    notes: tuple[str, ...] = ()
 
     @property
     def ok(self) -> bool:
@@ -129,7 +134,7 @@ class Audit:
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON; each row with its findings whole."""
         rows = [{**row.to_dict(), **as_dict(row, "findings")} for row in self.rows]
-        return {**as_dict(self, "machine", "at", "ok"), "rows": rows}
+        return {**as_dict(self, "machine", "at", "ok", "notes"), "rows": rows}
 
     def to_json(self, *, indent: int | None = None) -> str:
         """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""
@@ -159,13 +164,13 @@ class Audit:
             f"audit of {escaped(self.machine)} · {sign('ok', 'no error') if self.ok else sign('over', 'errors')}",
             f'<p class="faint">at {self.at:%Y-%m-%d %H:%M} UTC</p>',
             table(heads, rows, empty="nothing is bound"),
+            *(f'<p class="faint">{escaped(note)}</p>' for note in self.notes),
         )
 
     def __str__(self) -> str:
-        if not self.rows:
-            return f"nothing is bound on {self.machine}"
         rows = ({name: None if value == "" else value for name, value in row.items()} for row in self.to_rows())
-        return plain_table(rows, COLUMNS)
+        table = plain_table(rows, COLUMNS) if self.rows else f"nothing is bound on {self.machine}"
+        return "\n".join([table, *(printable(f"note: {note}") for note in self.notes)])
 
 
 def audit(
@@ -176,10 +181,14 @@ def audit(
     fraction: float = 2 / 3,
     jitter: float = 1 / 20,
     unbound: bool = False,
+    listing: str | bytes | None = None,
 ) -> Audit:
     """Look at every binding of a machine, its certificate, key and owner; nothing is changed.
 
     A change that a killed process left half-done is an error, `change-pending`: `recover` sees to it.
+
+    With `listing` no machine is looked at but what `netsh http show sslcert` printed on one: bindings that hide each
+    other, owners, thumbprints and stores. It says nothing of the certificates themselves, and `notes` says so.
 
     Args:
         machine: Which machine; this computer when not given.
@@ -191,15 +200,23 @@ def audit(
         jitter: As in `Certificate.renewal_due`.
         unbound: Also list the certificates with a private key, in MY and every store that a binding names, that
             nothing is bound to.
+        listing: What netsh printed on another machine, as text or bytes, as `netsh.parse_listing` takes it. `machine`
+            and `unbound` have no meaning with it.
 
     Returns:
         The table; `audit.ok` is False when a finding is an error.
 
     Raises:
-        InvalidInputError: a naive moment, an unknown profile, or a share out of its range.
+        InvalidInputError: a naive moment, an unknown profile, or a share out of its range; a machine or `unbound`
+            together with a listing.
+        MalformedDataError: the listing is none.
         NotFoundError: no machine is given, and this computer has no embedded machine where it would be.
         AccessDeniedError: this user may not look.
     """
+    if listing is not None:
+        if machine is not None or unbound:
+            raise InvalidInputError("a listing is looked at in place of a machine: leave out machine and unbound")
+        return _audit_listing(parse_listing(listing), check_moment(at).astimezone(dt.timezone.utc))
     port = existing_port_of(machine)
     records = port.bindings.all()
     look = _Look(
@@ -212,12 +229,47 @@ def audit(
         fraction=fraction,
         jitter=jitter,
     )
-    keys = [record.key for record in records]
-    rows = [look.row_of_binding(record, [key for key in keys if key != record.key]) for record in records]
+    neighbours = precedence.Neighbours(record.key for record in records)
+    rows = [look.row_of_binding(record, neighbours.of(record.key)) for record in records]
     rows = look.with_pending(rows)
     if unbound:
         rows += look.rows_of_unbound(records)
     return Audit(machine=look.port.description, at=look.at, rows=tuple(rows))
+
+
+_FAMILIES = list(BindingFamily)
+_MOST_PAIRS = 100_000  # a listing is foreign text
+_NOT_IN_A_LISTING = (
+    "a listing has no certificates, only their thumbprints: names, dates, issuers and private keys are not known, nor "
+    "whether the certificates are in their stores"
+)
+
+
+def _audit_listing(listing: Listing, at: dt.datetime) -> Audit:
+    """What can be said of bindings without the machine that they are on."""
+    records = sorted(listing.records, key=lambda one: (_FAMILIES.index(one.key.family), str(one.key)))
+    rows = [_bare_row(record) for record in records]
+    notes = [*listing.notes, *([_NOT_IN_A_LISTING] if rows else [])]
+    neighbours = precedence.Neighbours(record.key for record in records)
+    if neighbours.work() <= _MOST_PAIRS:
+        rows = [
+            replace(row, findings=_sorted([*preflight.about_precedence(record.key, neighbours.of(record.key))]))
+            for row, record in zip(rows, records, strict=True)
+        ]
+    else:
+        notes.append("it has so many bindings of one port that it was not looked at which of them hide each other")
+    return Audit(machine="the listing", at=at, rows=tuple(rows), notes=tuple(notes))
+
+
+def _bare_row(record: BindingRecord) -> AuditRow:
+    """What the record of a binding says itself."""
+    return AuditRow(
+        key=record.key,
+        app_id=record.app_id,
+        owner=WELL_KNOWN_APPLICATION_IDS.get(record.app_id) or f"{{{record.app_id}}}",
+        thumbprint=record.thumbprint,
+        store=record.store if record.thumbprint is not None else None,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,18 +295,7 @@ class _Look:
                 machine_finding(one.cause.value, str(record.key), one.found, remedy=one.remedy)
                 for one in binding_of(record, self.machine).diagnose()
             )
-        app_id = record.app_id
-        return self._row(
-            AuditRow(
-                key=record.key,
-                app_id=app_id,
-                owner=WELL_KNOWN_APPLICATION_IDS.get(app_id) or f"{{{app_id}}}",
-                thumbprint=record.thumbprint,
-                store=record.store if record.thumbprint is not None else None,
-            ),
-            stored,
-            findings,
-        )
+        return self._row(_bare_row(record), stored, findings)
 
     def with_pending(self, rows: list[AuditRow]) -> list[AuditRow]:
         """The rows with what is pending: a finding of its binding, or a row of its own where nothing is bound."""

@@ -7,17 +7,25 @@ A CCS binding names no certificate. Windows takes the host name of the connectio
 
 from __future__ import annotations
 
+import ipaddress
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from cryptography import x509
 
 from mlsssl._formats.hosts import any_matches, parse_name
+from mlsssl._formats.pkcs12.explain import readers_from_outside
+from mlsssl._formats.pkcs12.targets import find_target
+from mlsssl._formats.sniff import recognise
 from mlsssl._machine import files
 from mlsssl._messages.arguments import check_password
 from mlsssl._messages.foreign_text import printable, shown
+from mlsssl._messages.output import as_dict
+from mlsssl._validator.findings import machine_finding
+from mlsssl._validator.report import Severity
 from mlsssl.certificate import Certificate, check_certificate
-from mlsssl.errors import InvalidInputError, MlssslError, NotFoundError, WrongPasswordError
+from mlsssl.errors import InvalidInputError, MalformedDataError, MlssslError, NotFoundError, WrongPasswordError
 from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
@@ -25,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["CcsFinding", "check_folder", "file_name", "write_files"]
+__all__ = ["CcsFile", "CcsFinding", "check_folder", "file_name", "read_folder", "write_files"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,16 +42,47 @@ class CcsFinding:
 
     Attributes:
         path: The file.
+        code: Stable kebab-case name, in the table of finding codes.
+        severity: An error when clients of a host do not get this certificate.
         problem: What was found.
         remedy: What to do.
     """
 
     path: Path
+    code: str
+    severity: Severity
     problem: str
     remedy: str
 
     def __str__(self) -> str:
         return printable(f"{self.path.name}: {self.problem} → {self.remedy}")
+
+    def to_dict(self) -> dict[str, object]:
+        """The five fields as text, ready for JSON."""
+        return as_dict(self)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CcsFile:
+    """One file of a folder, as the store would read it.
+
+    Attributes:
+        path: The file.
+        host: The host that it serves, `*.example.com` for a wildcard; None when the store never looks for its name.
+        certificate: What is in it, with its private key if that is there; None when it could not be read.
+        findings: What is wrong with it.
+    """
+
+    path: Path
+    host: str | None
+    certificate: Certificate | None
+    findings: tuple[CcsFinding, ...]
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, ready for JSON: of the certificate its names, dates, thumbprint and whether it has its key."""
+        parts = ("names", "not_before", "not_after", "days_left", "has_private_key", "thumbprint")
+        found = dict.fromkeys(parts) if self.certificate is None else as_dict(self.certificate, *parts)
+        return {"file": self.path.name, "host": self.host, **found, **as_dict(self, "findings")}
 
 
 def file_name(host: str) -> str:
@@ -93,62 +132,198 @@ def write_files(
     return paths
 
 
-def check_folder(folder: str | Path, password: str | None, *, at: dt.datetime | None = None) -> tuple[CcsFinding, ...]:
+def check_folder(
+    folder: str | Path, password: str | None, *, at: dt.datetime | None = None, readable_by: str | None = None
+) -> tuple[CcsFinding, ...]:
     """Read every file of a folder as the store would, and say what is wrong with each.
 
     Looked at: the name, whether the password opens it, whether there is a private key, whether the certificate is
-    for the name, and its dates. Not looked at: trust and revocation (`Certificate.check`), subfolders, who may read
-    the files.
+    for the name, its dates, and which servers can read the file. Not looked at: trust and revocation
+    (`Certificate.check`), subfolders, who may read the files.
 
     Args:
         folder: The folder.
         password: The one password of the store, or None.
         at: The moment to check dates for, aware; now when not given.
+        readable_by: The oldest system that must read the files, as in `Certificate.to_pfx`. Without it a file that
+            a Windows Server of those known does not read has a notice.
 
     Returns:
-        The findings, sorted by file name; empty when all is well.
+        The findings, sorted by file name; empty when all is well. Their codes are in the table of finding codes.
 
     Raises:
-        InvalidInputError: it is no folder, or `at` is naive.
+        InvalidInputError: it is no folder, `at` is naive, or `readable_by` is no known system.
         AccessDeniedError: this user may not look into it.
+    """
+    found = read_folder(folder, password, at=at, readable_by=readable_by)
+    return tuple(finding for file in found for finding in file.findings)
+
+
+def read_folder(
+    folder: str | Path, password: str | None, *, at: dt.datetime | None = None, readable_by: str | None = None
+) -> tuple[CcsFile, ...]:
+    """Every file of a folder with its certificate and what is wrong with it; arguments and errors of `check_folder`.
+
+    Returns:
+        The files, sorted by name, those that the store never reads too; subfolders are left out.
     """
     where = files.path_of(folder)
     check_password(password)
+    if readable_by is not None:
+        find_target(readable_by)
     moment = check_moment(at)
     try:
         paths = files.entries(where)
     except NotFoundError:
         raise InvalidInputError(f"{where} is not a folder") from None
-    return tuple(finding for path in paths for finding in _check_file(path, password, moment))
+    return tuple(_read_file(path, password, moment, readable_by) for path in paths if not files.is_folder(path))
 
 
-def _check_file(path: Path, password: str | None, moment: dt.datetime) -> Iterator[CcsFinding]:
-    def found(problem: str, remedy: str) -> CcsFinding:
-        return CcsFinding(path=path, problem=problem, remedy=remedy)
+def _read_file(path: Path, password: str | None, moment: dt.datetime, readable_by: str | None) -> CcsFile:
+    found: list[CcsFinding] = []
 
-    if files.is_folder(path):
+    def add(code: str, problem: str, *, remedy: str | None = None, severity: Severity | None = None) -> None:
+        made = machine_finding(code, path.name, problem, remedy=remedy, severity=severity)
+        found.append(CcsFinding(path=path, code=code, severity=made.severity, problem=made.found, remedy=made.remedy))
+
+    host, data, certificate = _host_of(path), b"", None
+    hosts: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    trouble: tuple[str, str] | None = None
+    if path.suffix.lower() in _SUFFIXES:
+        try:
+            data = files.read_found(path)
+            _check_binary(data)
+            certificate = Certificate.from_pfx(data, password)
+            hosts, names = certificate.hosts, certificate.names
+        except WrongPasswordError as error:
+            trouble = "ccs-password", str(error)
+        except MlssslError as error:
+            certificate, trouble = None, ("ccs-unreadable", str(error))
+    wrong = _wrong_name(path, host, hosts)
+    if wrong is not None:
+        add(wrong.code, wrong.problem, remedy=wrong.remedy, severity=wrong.severity)
+    # What else is wrong with a file that is never read is told when it has its name.
+    if host is not None and trouble is not None:
+        add(*trouble)
+    if host is not None and certificate is not None:
+        if not certificate.has_private_key:
+            add("ccs-no-key", "it holds no private key")
+        if wrong is None and not any_matches(hosts, parse_name(host.replace("*", "any", 1))):
+            own = next((name for name in map(_name_or_none, hosts) if name is not None), None)
+            remedy = own and f"issue one for this name, or rename the file to {own}"
+            problem = f"its certificate is for {', '.join(names[:5]) or certificate.subject}, not for {host}"
+            add("ccs-host", problem, remedy=remedy)
+        if not certificate.not_before <= moment <= certificate.not_after:
+            dates = f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
+            add("ccs-dates", f"its certificate is valid from {dates} only")
+        for problem, severity in _about_readers(data, readable_by):
+            add("ccs-reader", problem, severity=severity)
+    return CcsFile(path=path, host=host, certificate=certificate, findings=tuple(found))
+
+
+def _check_binary(data: bytes) -> None:
+    """`MalformedDataError` for a PFX inside text: `Certificate.load` reads it, the store of Windows does not."""
+    recognised = recognise(data)
+    if recognised.wrappings or recognised.items[0].place:
+        raise MalformedDataError(f"it is text with {recognised} in it, and the store reads a PFX as it is (DER) only")
+
+
+def _about_readers(data: bytes, readable_by: str | None) -> Iterator[tuple[str, Severity]]:
+    """Which systems do not read the file: the one asked for, or else any Windows Server."""
+    readers = {reader.name: reader for reader in readers_from_outside(data)}
+    if readable_by is not None:
+        reader = readers[find_target(readable_by).name]
+        if reader.reads is False:
+            yield f"{reader.title} does not read it: {reader.reason}", Severity.ERROR
+        elif reader.reads is None:
+            yield f"it is not known whether {reader.title} reads it: {reader.reason}", Severity.WARNING
         return
-    host = _host_of(path)
-    if host is None:
-        yield found("the name is not HOST.pfx, so the store never reads it", "rename it, or take it out of the folder")
-        return
+    refusing = [one for name, one in readers.items() if name.startswith("windows-server") and one.reads is False]
+    if refusing:
+        yield f"{' and '.join(one.title for one in refusing)} do not read it: {refusing[0].reason}", Severity.NOTICE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _WrongName:
+    """What is wrong with the name of a file."""
+
+    code: str
+    problem: str
+    remedy: str | None = None
+    severity: Severity | None = None
+
+
+_SUFFIXES = (".pfx", ".p12")
+_NEVER_READ = "the name is not HOST.pfx, so the store never reads it"
+# How the file of a wildcard is named by those who do not know; `*` cannot be in the name of a file on Windows.
+_MISSPELT_WILDCARD = re.compile(
+    r"(?:\*|%2a|[_.-]?(?:wildcard|wild|star|any|all|asterisk)|__?|[+#@~!])[._-](.+)|_([^._].*)"
+)
+
+
+def _wrong_name(path: Path, host: str | None, hosts: tuple[str, ...]) -> _WrongName | None:
+    """What is wrong with the name of a file with a certificate for these hosts; None when nothing is."""
+    suffix = path.suffix.lower()
+    if suffix not in _SUFFIXES:
+        return _WrongName(code="ccs-name", problem=_NEVER_READ, severity=Severity.NOTICE)
+    stem = path.name[: -len(suffix)].lower()
+    hosts = tuple(map(str.lower, hosts))
+    if host is not None and host in hosts:
+        return None
+    if _is_address(stem):
+        problem = "it is named for an address, and a client that connects to one sends no name"
+        return _WrongName(code="ccs-address", problem=problem)
+    wildcard = _meant_wildcard(stem, hosts)
+    if wildcard is not None:
+        return _misnamed_wildcard(path, wildcard, host)
+    if host is not None and not stem.endswith(_SUFFIXES):
+        return None
+    # Its certificate's name will do, or its own as a host's: .p12, letters beyond ASCII, .pfx twice.
+    own = stem.removesuffix(".pfx").removesuffix(".p12")
+    better = next((name for name in map(_name_or_none, (own, *hosts)) if name is not None), None)
+    return _WrongName(code="ccs-name", problem=_NEVER_READ, remedy=better and f"rename it to {better}")
+
+
+def _misnamed_wildcard(path: Path, wildcard: str, host: str | None) -> _WrongName | None:
+    name = file_name(wildcard)
+    code, remedy = "ccs-wildcard-name", f"rename it to {name}"
+    if host is None or not host[0].isalnum() or not any_matches([wildcard], parse_name(host)):
+        return _WrongName(code=code, problem=f"the file for {wildcard} is named {name}", remedy=remedy)
+    # A host may be called "star"; so it is when the wildcard has its own file.
+    if files.exists(path.with_name(name)):
+        return None
+    problem = f"it serves {host} only; the file for {wildcard} is named {name}"
+    severity = None if host.startswith(("wildcard", "asterisk")) else Severity.WARNING
+    return _WrongName(code=code, problem=problem, remedy=remedy, severity=severity)
+
+
+def _is_address(stem: str) -> bool:
     try:
-        certificate = Certificate.from_pfx(files.read_found(path), password)
-    except WrongPasswordError as error:
-        yield found(str(error), "write it anew with the store's password: mlsssl.ccs.write_files")
-        return
-    except MlssslError as error:
-        yield found(str(error), "replace it: mlsssl.ccs.write_files")
-        return
-    if not certificate.has_private_key:
-        yield found("it holds no private key", "export the certificate together with its key")
-    wanted = parse_name(host.replace("*", "any", 1))
-    if not any_matches(certificate.hosts, wanted):
-        shown = ", ".join(certificate.names[:5]) or certificate.subject
-        yield found(f"its certificate is for {shown}, not for {host}", "issue one for this name, or rename the file")
-    if not certificate.not_before <= moment <= certificate.not_after:
-        dates = f"{certificate.not_before:%Y-%m-%d} to {certificate.not_after:%Y-%m-%d}"
-        yield found(f"its certificate is valid from {dates} only", "renew it")
+        ipaddress.ip_address(stem.strip("[]"))
+    except ValueError:
+        return False
+    return True
+
+
+def _meant_wildcard(stem: str, hosts: tuple[str, ...]) -> str | None:
+    """The wildcard that a name means which is not spelt as the store wants it; None when it means none."""
+    if stem.startswith("_.") and _name_or_none(f"*{stem[1:]}") is not None:
+        return None
+    if f"*.{stem}" in hosts:  # under the bare name of its domain
+        return f"*.{stem}"
+    match = _MISSPELT_WILDCARD.fullmatch(stem)
+    if match is None:
+        return None
+    domain = match[1] or match[2]
+    for spelled in (domain, domain.replace("_", "."), domain.replace("-", ".")):
+        if f"*.{spelled}" in hosts:
+            return f"*.{spelled}"
+    wildcards = [name for name in hosts if name.startswith("*.")]
+    if len(wildcards) == 1 and not stem[0].isalnum():
+        return wildcards[0]
+    # With a certificate for others, or one that could not be read, it may be a host; not so with such a beginning.
+    return f"*.{domain}" if not stem[0].isalnum() and _name_or_none(f"*.{domain}") is not None else None
 
 
 def _host_of(path: Path) -> str | None:
@@ -156,6 +331,8 @@ def _host_of(path: Path) -> str | None:
     if path.suffix.lower() != ".pfx":
         return None
     stem = path.name[: -len(".pfx")].lower()
+    if _is_address(stem):
+        return None
     host = f"*{stem[1:]}" if stem.startswith("_.") else stem
     return host if _name_or_none(host) == f"{stem}.pfx" else None
 

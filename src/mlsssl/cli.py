@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from mlsssl import errors
-from mlsssl._commands import authority, binding, certificate, deployment, quickstart, serve, store
+from mlsssl._commands import authority, binding, ccs, certificate, deployment, quickstart, serve, store
 from mlsssl._commands.parser import Parser, UsageError, command
 from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.terminal import Terminal, write
@@ -68,9 +68,14 @@ def main(argv: Sequence[str] | None = None) -> int:
             options = [word.partition("=")[0] for word in rest if word.startswith("-")]
             parser.error(f"unrecognized arguments: {' '.join(options or rest)}")
     except UsageError as error:
+        message = str(error)
+        if any(word.lower() == "-encodedcommand" for word in words):  # --app-id {…} in PowerShell
+            from mlsssl._netsh.command import split_at_braces
+
+            message = f"mlsssl: {split_at_braces(words)}"
         if "--json" in words:
-            Terminal(as_json=True).result({"error": "UsageError", "message": str(error), "exit_code": 2})
-        _complain(str(error))
+            Terminal(as_json=True).result({"error": "UsageError", "message": message, "exit_code": 2})
+        _complain(message)
         return 2
     if not hasattr(arguments, "run"):
         parser.print_help()
@@ -84,7 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mlsssl {__version__}")
     parser.share("--json")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (authority, certificate, store, binding, serve, deployment, quickstart):
+    for module in (authority, certificate, store, binding, ccs, serve, deployment, quickstart):
         module.add_commands(commands)
     for name in OLD_COMMANDS:
         commands.add_parser(name, help=f"{name}'s own command line, word for word; '{name} --help' says more")

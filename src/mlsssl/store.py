@@ -12,6 +12,7 @@ from mlsssl._formats.hosts import any_matches, parse_name
 from mlsssl._machine import files, revocation_lists
 from mlsssl._machine.authorities import read_authorities
 from mlsssl._machine.ports import NewCertificate, refuse_users_roots
+from mlsssl._machine.stores import thumbprint_of
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.output import escaped
 from mlsssl._select.ports import HasPort, port_of
@@ -413,6 +414,18 @@ class Store:
                 continue
             with closing(machine.open_store("Root" if self_issued else "CA", self._location, write=True)) as port:
                 port.add(der, None, friendly_name=None, exportable=False, provider=None)
+
+    def to_pem(self) -> bytes:
+        """Every certificate of the store as PEM, one block each, sorted by thumbprint; never a private key.
+
+        Archived certificates and such as this library cannot read are there too; revocation lists are not. Empty for
+        an empty store.
+        """
+        from ssl import DER_cert_to_PEM_cert  # which looks at nothing in it
+
+        with closing(self._port()) as port:
+            ders = sorted((record.certificate for record in port.records()), key=lambda der: str(thumbprint_of(der)))
+        return "".join(map(DER_cert_to_PEM_cert, ders)).encode("ascii")
 
     def export(self, thumbprint: Thumbprint | bytes | str) -> Certificate:
         """The certificate together with its private key, which has to be exportable.

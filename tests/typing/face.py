@@ -45,7 +45,9 @@ from mlsssl import (
     Timeline,
     UnusableCertificateError,
     ValidationError,
+    ccs,
     deploy,
+    netsh,
     renew,
 )
 
@@ -155,6 +157,12 @@ def verbs(certificate: Certificate, ca: CertificateAuthority, machine: EmbeddedM
     assert_type(renew("0.0.0.0:443", lambda old: ca.issue(*old.hosts)), Outcome)
     assert_type(renew.plan("0.0.0.0:443", ca, machine=machine, days=90), Plan)
     assert_type(mlsssl.audit(machine=machine), Audit)
+    assert_type(mlsssl.audit(listing=b"...").notes, tuple[str, ...])
+    mlsssl.audit(listing=Path("dump.txt"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    assert_type(netsh.parse_script("...").passed_over, tuple[netsh.PassedOver, ...])
+    assert_type(netsh.parse_script(b"...")[0], netsh.NetshCommand)
+    assert_type(ccs.read_folder("share", None)[0].certificate, Certificate | None)
+    ccs.check_folder("share", None, readable_by=2016)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with machine.listen(ports={443: 0}) as listener:
         assert_type(listener, Listener)
         assert_type(listener.port_of("0.0.0.0:443"), int)

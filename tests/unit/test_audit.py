@@ -16,12 +16,17 @@ from mlsssl import (
     CcsPort,
     CertificateAuthority,
     EmbeddedMachine,
+    HostnamePort,
     InvalidInputError,
+    IpPort,
+    MalformedDataError,
     audit,
     deploy,
+    netsh,
     renew,
 )
-from mlsssl._machine.ports import Cause
+from mlsssl._machine.ports import BindingRecord, Cause
+from mlsssl.values import BindingKey, BindingOptions, Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -144,3 +149,55 @@ def test_what_cannot_be_asked_is_refused(machine: EmbeddedMachine) -> None:
     """A naive moment and an unknown profile, even when there is nothing to judge by it."""
     with pytest.raises(InvalidInputError, match="aware"):
         audit(machine=machine, at=dt.datetime(2026, 1, 1))  # noqa: DTZ001 - the point
+
+
+def _listing(*keys: BindingKey) -> str:
+    return netsh.format_listing(
+        BindingRecord(key=key, thumbprint=Thumbprint("1" * 40), store_name="MY", app_id=IIS, options=BindingOptions())
+        for key in keys
+    )
+
+
+def test_a_listing_in_place_of_a_machine(machine: EmbeddedMachine) -> None:
+    """What it says is judged as on the machine itself; what it cannot say is said."""
+    text = _listing(HostnamePort("a.test", 443), IpPort("10.0.0.5", 443), IpPort("0.0.0.0", 8443))
+    for given in (text, text.encode("utf-16"), text.encode("utf-8-sig")):
+        found = audit(listing=given)
+        assert [str(one.key) for one in found.rows] == ["0.0.0.0:8443", "10.0.0.5:443", "a.test:443"]
+        assert codes(row(found, "a.test:443")) == ["binding-shadowed"]
+        assert codes(row(found, "0.0.0.0:8443")) == []
+        assert (row(found, "a.test:443").owner, row(found, "a.test:443").private_key) == ("IIS", None)
+        assert "names, dates, issuers and private keys are not known" in found.notes[0]
+        assert "note: a listing has no certificates" in str(found)
+        assert "a listing has no certificates" in found._repr_html_()
+        assert found.to_dict()["notes"] == list(found.notes)
+    for key in (HostnamePort("a.test", 443), IpPort("10.0.0.5", 443)):
+        Binding(key, "1" * 40, app_id=IIS, machine=machine)
+    assert audit(machine=machine).notes == ()
+
+
+def test_a_listing_without_bindings_and_what_is_none() -> None:
+    """Nothing bound is no row and no note; other text is an error."""
+    empty = audit(listing=_listing())
+    assert (empty.rows, empty.notes, empty.ok) == ((), (), True)
+    with pytest.raises(MalformedDataError, match="Access is denied"):
+        audit(listing="Access is denied.")
+
+
+def test_a_listing_and_a_machine_exclude_each_other(machine: EmbeddedMachine) -> None:
+    """Neither is passed over."""
+    with pytest.raises(InvalidInputError, match="in place of a machine"):
+        audit(listing=_listing(), machine=machine)
+    with pytest.raises(InvalidInputError, match="in place of a machine"):
+        audit(listing=_listing(), unbound=True)
+
+
+def test_a_listing_that_would_take_for_ever() -> None:
+    """A thousand host names are looked at; a thousand addresses that hide as many are not, and a note says so."""
+    names = [HostnamePort(f"h{number}.test", 443) for number in range(1000)]
+    found = audit(listing=_listing(*names, IpPort("10.0.0.5", 443)))
+    assert len(row(found, "10.0.0.5:443").findings) == 1000
+    addresses = [IpPort(f"10.0.{number // 200}.{number % 200}", 443) for number in range(1000)]
+    found = audit(listing=_listing(*names, *addresses))
+    assert len(found.rows) == 2000
+    assert any("so many bindings" in note for note in found.notes)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import datetime as dt
+import json
 import os
 import stat
 import sys
@@ -12,7 +14,8 @@ import pytest
 
 from made_certificates import make, shared_key
 from mlsssl import Certificate
-from mlsssl.ccs import check_folder, file_name, write_files
+from mlsssl._validator.catalogue import MACHINE_RULES
+from mlsssl.ccs import check_folder, file_name, read_folder, write_files
 from mlsssl.errors import AccessDeniedError, InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
@@ -63,6 +66,7 @@ def test_what_can_be_wrong(tmp_path: Path) -> None:
     good = (tmp_path / "right.test.pfx").read_bytes()
     (tmp_path / "stranger.test.pfx").write_bytes(good)
     (tmp_path / "damaged.test.pfx").write_bytes(good[:100])
+    (tmp_path / "base64.test.pfx").write_bytes(base64.b64encode(good))
     (tmp_path / "not a host.pfx").write_bytes(good)
     (tmp_path / "notes.txt").write_text("hello")
     (tmp_path / "folder").mkdir()
@@ -74,6 +78,7 @@ def test_what_can_be_wrong(tmp_path: Path) -> None:
         "late.test.pfx",
         "stranger.test.pfx",
         "damaged.test.pfx",
+        "base64.test.pfx",
         "not a host.pfx",
         "notes.txt",
         "keyless.test.pfx",
@@ -82,8 +87,118 @@ def test_what_can_be_wrong(tmp_path: Path) -> None:
     assert "valid from" in found["late.test.pfx"]
     assert "is for right.test" in found["stranger.test.pfx"]
     assert "cut off" in found["damaged.test.pfx"]
+    assert "text with a PFX in it" in found["base64.test.pfx"]
     assert "never reads it" in found["notes.txt"]
     assert "no private key" in found["keyless.test.pfx"]
+
+
+@pytest.mark.parametrize(
+    ("name", "hosts", "code", "severity", "remedy"),
+    [
+        ("_.example.com.pfx", ("*.example.com",), None, None, ""),
+        ("_.Example.COM.PFX", ("*.example.com",), None, None, ""),
+        ("*.example.com.pfx", ("*.example.com",), "ccs-wildcard-name", "error", "_.example.com.pfx"),
+        ("_example.com.pfx", ("*.example.com",), "ccs-wildcard-name", "error", "_.example.com.pfx"),
+        ("_example.com.pfx", ("_example.com",), None, None, ""),
+        ("_example.pfx", ("*.example.com", "example.com"), "ccs-wildcard-name", "error", "_.example.com.pfx"),
+        ("*.pfx", ("*.example.com",), "ccs-name", "error", "_.example.com.pfx"),
+        ("__.example.com.pfx", ("*.example.com",), "ccs-wildcard-name", "error", "_.example.com.pfx"),
+        ("example.com.pfx", ("*.example.com",), "ccs-wildcard-name", "error", "_.example.com.pfx"),
+        ("example.com.pfx", ("*.example.com", "example.com"), None, None, ""),
+        ("star_example_com.pfx", ("*.example.com",), "ccs-wildcard-name", "error", "_.example.com.pfx"),
+        ("wildcard-example-com.pfx", ("*.example.com",), "ccs-wildcard-name", "error", "_.example.com.pfx"),
+        ("wildcard.example.com.pfx", ("*.example.com",), "ccs-wildcard-name", "error", "_.example.com.pfx"),
+        ("star.example.com.pfx", ("*.example.com",), "ccs-wildcard-name", "warning", "_.example.com.pfx"),
+        ("wildcard.example.com.pfx", ("wildcard.example.com",), None, None, ""),
+        ("_wildcard.example.com.pfx", ("*.example.com",), "ccs-wildcard-name", "error", "_.example.com.pfx"),
+        ("www.example.com.pfx", ("*.example.com",), None, None, ""),
+        ("10.0.0.5.pfx", ("10.0.0.5", "a.test"), "ccs-address", "error", "deploy"),
+        ("2001-db8--5.pfx", ("a.test",), "ccs-host", "error", "rename"),
+        ("a.test.p12", ("a.test",), "ccs-name", "error", "a.test.pfx"),
+        ("a.test.pfx.pfx", ("a.test",), "ccs-name", "error", "a.test.pfx"),
+        ("bücher.example.pfx", ("xn--bcher-kva.example",), "ccs-name", "error", "xn--bcher-kva.example.pfx"),
+        ("my site.pfx", ("a.test",), "ccs-name", "error", "a.test.pfx"),
+        (
+            "other.test.pfx",
+            ("a.test",),
+            "ccs-host",
+            "error",
+            "rename the file to a.test.pfx",
+        ),
+        ("other.test.pfx", ("*.a.test",), "ccs-host", "error", "_.a.test.pfx"),
+        ("readme.txt", ("a.test",), "ccs-name", "notice", "take it out"),
+    ],
+)
+@pytest.mark.skipif(sys.platform == "win32", reason="a name with * is none on Windows")
+def test_names_that_are_wrong(
+    tmp_path: Path, name: str, hosts: tuple[str, ...], code: str | None, severity: str | None, remedy: str
+) -> None:
+    """The store looks for exactly one spelling; others are told the right one, and hosts that look alike are left."""
+    (tmp_path / name).write_bytes(_certificate(*hosts).to_pfx("secret"))
+    found = check_folder(tmp_path, "secret")
+    assert [one.code for one in found] == ([] if code is None else [code])
+    for one in found:
+        assert one.severity == severity
+        assert remedy in one.remedy
+
+
+def test_a_host_that_is_called_star(tmp_path: Path) -> None:
+    """Beside the wildcard's own file it is a host like others."""
+    certificate = _certificate("*.example.com")
+    write_files(tmp_path, certificate, "secret")
+    (tmp_path / "star.example.com.pfx").write_bytes(certificate.to_pfx("secret"))
+    assert check_folder(tmp_path, "secret") == ()
+
+
+def test_files_that_old_servers_do_not_read(tmp_path: Path) -> None:
+    """A notice when nobody said which server reads the folder, an error when that one does not, else nothing."""
+    write_files(tmp_path, _certificate("new.test"), "secret", readable_by="windows-server-2019")
+    write_files(tmp_path, _certificate("old.test"), "secret", readable_by="windows-server-2016")
+    (finding,) = check_folder(tmp_path, "secret")
+    assert (finding.path.name, finding.code, finding.severity) == ("new.test.pfx", "ccs-reader", "notice")
+    assert "Windows Server 2016" in finding.problem
+    (finding,) = check_folder(tmp_path, "secret", readable_by="windows-server-2016")
+    assert finding.severity == "error"
+    assert "AES-CBC" in finding.problem
+    assert "windows-server-2016" in finding.remedy
+    assert check_folder(tmp_path, "secret", readable_by="windows-server-2022") == ()
+    with pytest.raises(InvalidInputError, match="readable_by"):
+        check_folder(tmp_path, "secret", readable_by="windows-95")
+
+
+def test_files_with_what_is_in_them(tmp_path: Path) -> None:
+    """Every file, those that could not be read too, as plain values as well."""
+    write_files(tmp_path, _certificate("a.test"), "secret")
+    write_files(tmp_path, _certificate("b.test"), "other")
+    (tmp_path / "notes.txt").write_text("hello")
+    first, second, third = read_folder(tmp_path, "secret")
+    assert (first.path.name, first.host, first.findings) == ("a.test.pfx", "a.test", ())
+    assert first.certificate is not None
+    assert first.certificate.has_private_key
+    assert (second.host, second.certificate) == ("b.test", None)
+    assert (third.host, third.certificate) == (None, None)
+    assert json.loads(json.dumps(second.to_dict()))["findings"][0]["code"] == "ccs-password"
+    assert first.to_dict()["thumbprint"] == str(first.certificate.thumbprint)
+    assert "secret" not in repr((first, second, third))
+
+
+def test_every_code_is_in_the_table(tmp_path: Path) -> None:
+    """With the severity and remedy that stand there."""
+    good = write_files(tmp_path, _certificate("right.test"), "secret")[0].read_bytes()
+    for name, data in (
+        ("damaged.test", good[:100]),
+        ("stranger.test", good),
+        ("10.0.0.5", good),
+        ("_right.test", good),
+    ):
+        (tmp_path / f"{name}.pfx").write_bytes(data)
+    write_files(tmp_path, _certificate("password.test"), "other")
+    write_files(tmp_path, _certificate("late.test", days=-0.01), "secret")
+    write_files(tmp_path, _certificate("new.test"), "secret", readable_by="windows-server-2019")
+    (tmp_path / "keyless.test.pfx").write_bytes(_certificate("keyless.test").without_key().to_pfx("secret"))
+    (tmp_path / "notes.txt").write_text("hello")
+    codes = {finding.code for finding in check_folder(tmp_path, "secret")}
+    assert codes == {code for code in MACHINE_RULES if code.startswith("ccs-")}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pipes in folders")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import datetime as dt
 import json
 import os
@@ -437,6 +439,107 @@ def test_revocation_lists_in_a_store(place: Path, capsys: pytest.CaptureFixture[
     assert row["issuer"] in output(capsys)
     with EmbeddedMachine() as machine:
         assert machine.store("CA").crls() == ()
+
+
+def test_braces_that_powershell_took_are_told_everywhere(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of an option of ours too, which would be said to lack its value."""
+    guid = "4dc3e181-e14b-4a21-b022-59fc669b0914"
+    for block, told in ((guid, f'"{{{guid}}}"'), ("hunter2", '"{...}"')):
+        encoded = base64.b64encode(block.encode("utf-16-le")).decode()
+        split = ["-encodedCommand", encoded, "-inputFormat", "xml", "-outputFormat", "text"]
+        assert main(["deploy", "0.0.0.0:443", "server.pfx", "--app-id", *split]) == 2
+        assert told in (said := output(capsys))
+        assert "hunter2" not in said
+    assert main(["deploy", "0.0.0.0:443", "server.pfx", "--app-id"]) == 2
+    assert "--app-id" in output(capsys)
+
+
+def test_a_store_is_exported(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Every certificate and never a key, in the form that the name or --format says; what was left out is said."""
+    assert main(["store", "add", "server.pfx", "--password", "env:PW"]) == 0
+    assert main(["store", "add", "ca.cer", "--store", "Root"]) == 0
+    other = CertificateAuthority.create("Other", key="ec-p256")
+    other.certificate.save("other.cer")
+    assert main(["store", "add", "other.cer", "--store", "Root"]) == 0
+    capsys.readouterr()
+    assert main(["store", "export", "Root", "--out", "roots.pem"]) == 0
+    assert output(capsys).splitlines() == [
+        "Wrote 2 certificates of LocalMachine\\Root to roots.pem.",
+        "Left out: nothing.",
+    ]
+    written = Certificate.load("roots.pem")
+    roots = {one.common_name for one in (written, *written.chain)}
+    assert roots == {"CLI Root", "Other"}
+    for name, form in (
+        ("my.p7b", []),
+        ("my.bin", ["--format", "p7b"]),
+        ("my.crt", []),
+        ("my.txt", ["--format", "pem"]),
+    ):
+        assert main(["store", "export", "MY", "--out", name, *form]) == 0
+        assert "Wrote 1 certificate of" in (told := output(capsys))
+        assert "Left out: 1 private key." in told
+        assert b"PRIVATE" not in Path(name).read_bytes()
+        assert Certificate.load(name).thumbprint == Certificate.load("server.pfx", password=PASSWORD).thumbprint
+    for words, code in (
+        (["Root", "--out", "roots.pem"], 4),
+        (["Disallowed", "--out", "new.pem"], 3),
+        (["Root", "--out", "new.cer"], 2),
+        (["Root", "--out", "new"], 2),
+    ):
+        assert main(["store", "export", *words]) == code
+    assert not any(place.name.startswith("new") for place in issued.iterdir())
+    assert main(["store", "export", "Root", "--out", "roots.pem", "--force", "--json"]) == 0
+    capsys.readouterr()
+
+
+def test_an_export_of_what_cannot_be_read(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """PEM has every certificate as it is; PKCS#7 only those that can be read, and says how many were left out."""
+    assert main(["store", "add", "ca.cer", "--store", "CA"]) == 0
+    with EmbeddedMachine(os.environ["MLSSSL_MACHINE"]) as machine:
+        damaged = (
+            Certificate.load("server.pfx", password=PASSWORD).to_der().replace(b"server.test", b"\xff\xff\xffver.test")
+        )
+        with contextlib.closing(machine.port.open_store("CA", "LocalMachine", write=True)) as port:
+            port.add(damaged, None, friendly_name=None, exportable=False, provider=None)
+        with machine.store("CA") as store:
+            total = len(store.to_pem().split(b"BEGIN CERTIFICATE")) - 1
+            readable = len(list(store))
+    capsys.readouterr()
+    assert main(["store", "export", "CA", "--out", "all.pem", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["certificates"] == total == 2
+    assert main(["store", "export", "CA", "--out", "all.p7b", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    assert (told["certificates"], told["left_out"]["unreadable"]) == (readable, total - readable)
+
+
+def test_a_folder_of_the_central_certificate_store(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`ccs check` ends with 1 when a host gets no certificate; the password is asked for only where one is needed."""
+    Path("share").mkdir()
+    assert main(["ccs", "check", "share"]) == 0
+    assert "is empty" in output(capsys)
+    Path("share/server.test.pfx").write_bytes(Path("server.pfx").read_bytes())
+    assert main(["ccs", "check", "share", "--password", "env:PW"]) == 0
+    assert output(capsys).startswith("ok: 'share' has 1 file")
+    assert main(["ccs", "check", "share"]) == 2
+    assert "no terminal to ask at" in output(capsys)
+    assert main(["ccs", "check", "share", "--password", "env:WRONG"]) == 1
+    assert "ccs-password" in output(capsys)
+    Path("share/10.0.0.5.pfx").write_bytes(Path("server.pfx").read_bytes())
+    assert main(["ccs", "check", "share", "--password", "env:PW", "--json"]) == 1
+    told = json.loads(capsys.readouterr().out)
+    assert [one["code"] for one in told["findings"]] == ["ccs-address"]
+    assert (told["ok"], told["files"]) == (False, 2)
+    assert main(["ccs", "check", "share", "--password", "env:PW", "--at", "2099-01-01"]) == 1
+    assert "ccs-dates" in output(capsys)
+    assert main(["ccs", "list", "share", "--password", "env:PW"]) == 0
+    listed = output(capsys)
+    assert "server.test" in listed
+    assert "ccs-address" in listed
+    assert main(["ccs", "list", "share", "--password", "env:PW", "--json"]) == 0
+    assert [one["host"] for one in json.loads(capsys.readouterr().out)] == [None, "server.test"]
+    assert main(["ccs", "check", "share", "--readable-by", "windows-95"]) == 2
+    assert main(["ccs", "check", "nowhere"]) == 2
 
 
 def test_check_takes_revocation_lists(place: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, Thumbprint, deploy
+from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, Thumbprint, deploy, netsh
 from mlsssl._changes.record import Change, ChangeRecords
 from mlsssl.cli import main
 
@@ -212,6 +212,32 @@ def test_audit_is_a_table_and_json_and_an_exit_code(capsys: pytest.CaptureFixtur
     code, found = run_json(capsys, "audit")
     assert (code, found["ok"], found["rows"][0]["severity"]) == (1, False, "error")
     assert "remedy: add it" in run(capsys, "audit", "--remedies")[1]
+
+
+def test_audit_of_dumps(capsys: pytest.CaptureFixture[str], place: Path) -> None:
+    """Of several machines at once, in any encoding; what a dump cannot say is said; text that is none is an error."""
+    run(capsys, *DEPLOY)
+    dump = run(capsys, "netsh", "http", "show", "sslcert")[1]
+    (place / "one.txt").write_bytes(dump.encode("utf-16"))
+    (place / "two.txt").write_bytes(dump.encode("utf-8-sig"))
+    (place / "none.txt").write_text(netsh.format_listing([]))
+    (place / "denied.txt").write_text("Access is denied.\n")
+    dumps = ["--listing", "one.txt", "--listing", "two.txt", "--listing", "none.txt"]
+    code, out, _ = run(capsys, "audit", *dumps)
+    assert code == 0
+    lines = out.splitlines()
+    assert [line.split()[:2] for line in lines[1:3]] == [["one.txt", KEY], ["two.txt", KEY]]
+    assert lines[3] == "none.txt: nothing is bound"
+    assert lines[4].startswith("note on one.txt, two.txt: a listing has no certificates")
+    code, found = run_json(capsys, "audit", *dumps)
+    assert [one["machine"] for one in found] == ["one.txt", "two.txt", "none.txt"]
+    assert [len(one["rows"]) for one in found] == [1, 1, 0]
+    code, _, err = run(capsys, "audit", "--listing", "one.txt", "--listing", "denied.txt")
+    assert code == 6
+    assert "denied.txt: " in err
+    assert run(capsys, "audit", "--listing", "missing.txt")[0] == 3
+    for more in (["--unbound"], ["--machine", "m.sqlite"], ["--profile", "public"]):
+        assert run(capsys, "audit", "--listing", "one.txt", *more)[0] == 2
 
 
 def test_the_audit_log_is_written(capsys: pytest.CaptureFixture[str], place: Path) -> None:

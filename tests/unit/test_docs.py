@@ -77,6 +77,14 @@ def test_the_example_of_the_readme_runs(tmp_path: Path) -> None:
         assert [entry.renewed_by for entry in store if entry.thumbprint != bound] == [bound]
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", *sorted(DOCS.glob("*.md"))], ids=lambda page: page.name)
+def test_braces_of_command_lines_are_quoted(page: Path) -> None:
+    """So that a line works in cmd.exe and in PowerShell, which takes braces for a script block; double, for both."""
+    fenced = re.findall(r"^ *```[^\n]*\n(.*?)^ *```$", page.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    lines = [line for block in fenced for line in block.splitlines() if re.search(r"\bnetsh\b|\bappid=|--app-id", line)]
+    assert not [line for line in lines if re.search(r"\{[0-9a-fA-F]{8}-", re.sub(r'"[^"]*"', "", line))]
+
+
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
 def test_links_of_the_front_pages_lead_somewhere(page: str) -> None:
     """Their relative links are files of the repository; Sphinx looks after the others' links."""

@@ -26,6 +26,7 @@ LOOKING = {
     "store list": "",
     "store remove": NOBODY,
     "store crls": "",
+    "store export": "MY --out out.pem",
     "store remove-crl": NOBODY,
     "binding list": "",
     "binding update": KEY,
@@ -57,6 +58,8 @@ FAILING = {
     ],
 }
 WITHOUT_MACHINE = {
+    "ccs check",
+    "ccs list",
     "ca create",
     "ca crl",
     "ca issue-client",

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import base64
 import json
+import pickle
 import re
 import uuid
 from datetime import timedelta
 
 import pytest
 
+from made_certificates import make
 from mlsssl._machine.ports import BindingRecord
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.netsh import (
+    Listing,
     NetshCommand,
     format_command,
     format_listing,
@@ -131,7 +135,10 @@ def test_delete_and_show() -> None:
         (f"netsh http add sslcert ipport=0.0.0.0:443 certhash={HASH} appid={APP} reject=yes", "enable or disable"),
         (f"netsh http add sslcert ipport=0.0.0.0:443 certhash={HASH} appid={APP} urlretrievaltimeout=1s", "whole"),
         ("netsh http add sslcert ipport=0.0.0.0:443 certhash=$hash appid=$guid", "variable"),
-        ("netsh http add sslcert 0.0.0.0:443", "name=value"),
+        ("netsh http delete sslcert ipport=0.0.0.0:%%i", "variable"),
+        ("netsh http delete sslcert ipport=!ip!:443", "variable"),
+        ("netsh http add sslcert 0.0.0.0:443", "appid is needed"),
+        ("netsh http add sslcert all:of:them", "name=value"),
         ("netsh http add sslcert json=C:\\x.json", "json="),
         ("netsh http delete sslcert", "is needed"),
         (f"netsh http delete sslcert ipport=0.0.0.0:443 certhash={HASH}", "takes no certhash"),
@@ -148,9 +155,10 @@ def test_lines_that_netsh_would_refuse_too(line: str, words: str) -> None:
 def test_what_a_command_line_looks_like() -> None:
     """Defaults are left out, an explicit zero is never written, PowerShell gets its quotes."""
     command = NetshCommand(verb="add", key=PLAIN.key, record=PLAIN)
-    expected = f"netsh http add sslcert ipport=0.0.0.0:443 certhash={HASH} appid={{{APP}}}"
-    assert format_command(command) == expected
-    assert format_command(command, shell="powershell") == expected.replace(f"appid={{{APP}}}", f"'appid={{{APP}}}'")
+    expected = f"netsh http add sslcert ipport=0.0.0.0:443 certhash={HASH} "
+    # The braces are quoted for cmd too, so that PowerShell, where such a line is pasted as well, leaves them alone.
+    assert format_command(command) == f'{expected}"appid={{{APP}}}"'
+    assert format_command(command, shell="powershell") == f"{expected}'appid={{{APP}}}'"
     spaced = NetshCommand(verb="add", key=PLAIN.key, record=_changed(store_name="It's mine"))
     assert 'certstorename="It\'s mine"' in format_command(spaced)
     assert "'certstorename=It''s mine'" in format_command(spaced, shell="powershell")
@@ -182,6 +190,92 @@ def test_what_netsh_cannot_say(options: BindingOptions) -> None:
         format_command(NetshCommand(verb="add", key=PLAIN.key, record=_changed(options=options)))
 
 
+@pytest.mark.parametrize(
+    ("line", "verb", "key"),
+    [
+        ("netsh http show ssl", "show", None),
+        ("netsh http delete ssl ipport=0.0.0.0:443", "delete", PLAIN.key),
+        ("netsh http delete sslcert 0.0.0.0:443", "delete", PLAIN.key),
+        ("netsh http show sslcert [::]:443", "show", IpPort("::", 443)),
+        ("netsh http del sslc www.example.com:443", "delete", HostnamePort("www.example.com", 443)),
+        ("netsh -c http show sslcert", "show", None),
+        ("@netsh ht s ss", "show", None),
+        (f"netsh http add ssl ipport=0.0.0.0:443 certhash={HASH} appid={APP}", "add", PLAIN.key),
+        (f"netsh http add sslcert 0.0.0.0:443 {HASH} {{{APP}}}", "add", PLAIN.key),
+        (f"netsh http u ssl 0.0.0.0:443 {HASH} appid={APP} certstorename=MY", "update", PLAIN.key),
+    ],
+)
+def test_netshs_own_short_forms(line: str, verb: str, key: object) -> None:
+    """Words cut as far as netsh allows, and tags left out in the order of Microsoft's syntax."""
+    command = parse_command(line)
+    assert (command.verb, command.key) == (verb, key)
+    if command.record is not None:
+        assert (command.record.thumbprint, command.record.app_id) == (PLAIN.thumbprint, APP)
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("netsh http d ssl 0.0.0.0:443", "'d'"),  # delete or dump
+        ("netsh http show s", "'s'"),  # servicestate, setting or sslcert
+        ("netsh http add sslx", "'sslx'"),
+        ("netsh http delete sslcert 443", "address and port"),
+        (f"netsh http add sslcert {HASH} 0.0.0.0:443", HASH),
+        (f"netsh http add sslcert ipport=0.0.0.0:443 {HASH}", "name=value"),
+        ("netsh http delete sslcert 0.0.0.0:443 ipport=0.0.0.0:443", "twice"),
+        (f"netsh http add sslcert 0.0.0.0:443 {HASH} {APP} MY {'enable ' * 30}", "more than"),
+        ("netsh -r server http show sslcert", "'?-r"),
+    ],
+)
+def test_short_forms_that_could_be_something_else(line: str, words: str) -> None:
+    """They are refused, and a word that stands in a wrong place is not put into another."""
+    with pytest.raises(MalformedDataError, match=words):
+        parse_command(line)
+
+
+def _encoded(block: str) -> str:
+    return base64.b64encode(block.encode("utf-16-le")).decode()
+
+
+_SPLIT = ["http", "add", "sslcert", "ipport=0.0.0.0:443", f"certhash={HASH}"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        ([*_SPLIT, "appid=", "-encodedCommand", _encoded(str(APP)), "-inputFormat", "xml"], f'"appid={{{APP}}}"'),
+        ([*_SPLIT, "appid=", "-encodedCommand", _encoded(" $guid "), "-inputFormat", "xml"], '"appid={$guid}"'),
+        ([*_SPLIT[:3], "-EncodedCommand", _encoded(str(APP))], f'"{{{APP}}}"'),
+        ([*_SPLIT, "appid=", "-encodedCommand", "no base64"], '"appid={...}"'),
+        ([*_SPLIT, "appid=", "-encodedCommand"], '"appid={...}"'),
+        ([*_SPLIT[:4], "certhash=", HASH], r'"certhash=$(...)"'),
+        ([*_SPLIT[:4], "certhash=($cert.Thumbprint)"], "put the value in place"),
+        ([*_SPLIT[:4], "certhash=$($cert.Thumbprint)"], "put the value in place"),
+        ([*_SPLIT[:4], "certhash=@($hash)"], "put the value in place"),
+        ([*_SPLIT[:4], "certhash=[Subject]\n  CN=a\n\n.Thumbprint"], "an object"),
+        ([*_SPLIT, "appid=System.Collections.Hashtable"], "an object"),
+        ([*_SPLIT[:4], "certhash="], "variable leaves"),
+        ([*_SPLIT[:3], "`"], "backtick"),
+        ([*_SPLIT[:3], "^"], "continued with ^ in cmd"),
+        ([*_SPLIT, "certstorename=My", "Store"], "a value with a blank needs quotes"),
+    ],
+)
+def test_a_line_that_powershell_took_apart(words: list[str], told: str) -> None:
+    """The message says what PowerShell made of it, and the word that arrives whole."""
+    with pytest.raises(MalformedDataError) as caught:
+        parse_command(words)
+    assert told in str(caught.value)
+
+
+def test_what_powershell_leaves_alone() -> None:
+    """The same words with quotes around them are the command."""
+    assert parse_command([*_SPLIT, f"appid={{{APP}}}"]).record == PLAIN
+    assert parse_command(["--%", *_SPLIT, f"appid={{{APP}}}"]).record == PLAIN
+    # Single quotes are PowerShell's; in cmd they are letters.
+    assert parse_command([*_SPLIT, f"'appid={{{APP}}}'"]).record == PLAIN
+    assert parse_command([*_SPLIT, f"appid='{{{APP}}}'"]).record == PLAIN
+
+
 def test_scripts() -> None:
     """Commands are found among everything else, comments excepted, and errors name their line."""
     script = f"""
@@ -194,9 +288,79 @@ def test_scripts() -> None:
         appid='{{{APP}}}' | Out-Null
     echo done
     """
-    assert [command.verb for command in parse_script(script)] == ["delete", "add"]
+    found = parse_script(script)
+    assert [command.verb for command in found] == ["delete", "add"]
+    assert found.passed_over == ()
+    assert found == (found[0], found[1])
     with pytest.raises(MalformedDataError, match="line 2"):
         parse_script("rem\nnetsh http delete sslcert ipport=nonsense")
+
+
+_ADD = f"add sslcert ipport=0.0.0.0:443 certhash={HASH} appid={{{APP}}}"
+_WORDS = ", ".join(f'"{word}"' for word in _ADD.split())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        f"netsh http {_ADD}",
+        f"netsh -c http {_ADD}",
+        f'netsh -c "http" {_ADD}',
+        f"netsh --% http {_ADD}",
+        f"@netsh http {_ADD}>nul 2>&1",
+        f"http {_ADD}",
+        f'& "$env:windir\\system32\\netsh.exe" http {_ADD.replace("sslcert", "ssl")}; exit',
+        f"cmd /c 'netsh http {_ADD}' | Out-Null",
+        f'cmd /c "netsh http {_ADD} & exit"',
+        f"Start-Process netsh -ArgumentList 'http {_ADD}' -Wait",
+        f'Start-Process netsh -ArgumentList "http", {_WORDS} -Wait',
+        f'subprocess.run(["netsh", "http", {_WORDS}], check=True)',
+        f'iex "netsh http {_ADD.replace("appid=", "appid=`" + chr(34))}`""',
+        f"$answer = $(netsh http {_ADD})",
+        f"if ($wanted) {{ netsh http {_ADD} }}",
+    ],
+)
+def test_a_command_wherever_a_script_has_it(line: str) -> None:
+    """In quotes, in arrays, in brackets, with netsh's options; of several on a line each."""
+    found = parse_script(line)
+    assert found.passed_over == ()
+    assert list(found) == [NetshCommand(verb="add", key=PLAIN.key, record=PLAIN)]
+    if not line.startswith("http"):
+        assert len(parse_script(f"netsh http del ssl 0.0.0.0:443 & {line}")) == 2
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        ("netsh http add urlacl url=http://+:80/ user=x", "add urlacl is not about TLS bindings"),
+        (f"echo netsh http {_ADD}", "printed"),
+        (f'$line = "http {_ADD}"', "netsh is not in this line"),
+        (_ADD, "netsh http is not in front"),
+        ("netsh http", "no verb"),
+        ("netsh http $words", "no verb"),
+        ("netsh -r server -u me -p hunter2 http show sslcert", "another computer"),
+        ("netsh http show sslcert " + "x" * 40_000, "characters"),
+    ],
+)
+def test_what_a_script_has_about_netsh_http_and_no_command(line: str, reason: str) -> None:
+    """It is passed over, and said: with its line, why, and nothing secret."""
+    found = parse_script(f"rem\n{line}\n")
+    assert not found
+    (passed_over,) = found.passed_over
+    assert passed_over.line == 2
+    assert reason in passed_over.reason
+    assert len(passed_over.text) <= 200
+    assert "hunter2" not in repr(found)
+    assert str(passed_over).startswith("line 2 was passed over: ")
+    assert pickle.loads(pickle.dumps(found)).passed_over == found.passed_over
+
+
+@pytest.mark.parametrize(
+    "line", ["rem netsh http add urlacl", "// netsh http show sslcert", "curl http://a.test/add/x"]
+)
+def test_what_has_nothing_to_do_with_it_is_not_said(line: str) -> None:
+    """Comments, and lines about other things."""
+    assert parse_script(line).passed_over == ()
 
 
 SERVER_2012 = f"""
@@ -390,12 +554,70 @@ def test_options_after_the_known_places_are_noted() -> None:
     assert any("could not be read" in note for note in listing.notes)
 
 
-def test_empty_and_foreign_listings() -> None:
-    """Nothing bound is no record; another program's output is an error."""
-    assert parse_listing("\nSSL Certificate bindings:\n-------------------------\n").records == ()
-    assert parse_listing("The system cannot find the file specified.").records == ()
-    with pytest.raises(MalformedDataError, match="application id"):
-        parse_listing("Name    : Ethernet\nStatus  : Up\n")
+@pytest.mark.parametrize(
+    "heading",
+    [
+        "SSL Certificate bindings:",
+        "SSL-Zertifikatbindungen:",
+        "Liaisons de certificats SSL :",
+        "SSL 证书绑定:",
+        "Привязки сертификатов SSL:",
+        "C:\\>netsh http show sslcert\n\nSSL Certificate bindings:",
+    ],
+)
+def test_a_listing_of_a_machine_without_bindings(heading: str) -> None:
+    """In every language a heading over a line of dashes, as text and as the bytes that a shell writes."""
+    text = f"\r\n{heading}\r\n-------------------------\r\n\r\n\r\n"
+    for written in (text, text.encode("utf-16"), text.encode("utf-8-sig"), f"{text}PS C:\\Users> "):
+        assert parse_listing(written) == Listing(records=(), notes=())
+
+
+@pytest.mark.parametrize("heading", ["", "\nSSL Certificate bindings:\n-------------------------\n\n"])
+def test_nothing_at_the_key_that_was_asked_for(heading: str) -> None:
+    """That is no record, and a note that it says nothing of other keys."""
+    listing = parse_listing(f"{heading}The system cannot find the file specified.\n")
+    assert listing.records == ()
+    assert "one key" in listing.notes[0]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " \r\n \r\n",
+        b"\xff\xfe",
+        "Access is denied.",
+        "The requested operation requires elevation (Run as administrator).",
+        "\nSSL Certificate bindings:\n-------------------------\n\nAccess is denied.\n",
+        "SSL Certificate bindings:",
+        "-------------------------",
+        "'netsh' is not recognized as an internal or external command,\noperable program or batch file.",
+        "<!DOCTYPE html>\n<html><body>SSL</body></html>",
+        "IP addresses present in the IP listen list:\n-------------------------------------------\n",
+        "URL Reservations:\n-----------------\n\n    Reserved URL            : http://+:80/\n",
+        "Name    : Ethernet\nStatus  : Up\n",
+        '{"SslCertBindings": []}',
+        b"\x00\x01\x02\x03",
+    ],
+)
+def test_what_is_no_listing_is_no_empty_one(text: str | bytes) -> None:
+    """An error that says what it says instead."""
+    with pytest.raises(MalformedDataError) as caught:
+        parse_listing(text)
+    assert len(str(caught.value)) < 400
+
+
+def test_a_file_of_another_kind_is_named_and_not_shown() -> None:
+    """What the recogniser knows is called by its name; a line that may be a password is not in the message."""
+    with pytest.raises(MalformedDataError, match="this is a certificate, not a listing"):
+        parse_listing(make("a.test").der)
+    with pytest.raises(MalformedDataError, match="not a listing") as caught:
+        parse_listing("correct horse battery staple")
+    assert "horse" not in str(caught.value)
+
+
+def test_a_record_that_cannot_be() -> None:
+    """Its value is named."""
     with pytest.raises(MalformedDataError, match="cannot be"):
         parse_listing(SERVER_2012.replace("0.0.0.0:443", "0.0.0.0:70000"))
 

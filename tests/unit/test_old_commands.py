@@ -456,8 +456,40 @@ def test_netsh_as_pasted(here: Path, machine: EmbeddedMachine) -> None:
     assert IpPort("0.0.0.0", 443) in machine.bindings
     with pytest.raises(UnusableCertificateError):
         _netsh(f"http add sslcert ipport=0.0.0.0:444 certhash={'0' * 40} appid={_APP}", machine)
-    with pytest.raises(MalformedDataError, match="frobnicate"):
+    with pytest.raises(InvalidInputError, match="frobnicate"):
         _netsh("http add sslcert frobnicate=enable", machine)
+
+
+def test_netshs_short_forms_and_typing_errors_at_the_command_line(
+    here: Path, machine: EmbeddedMachine, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`ssl`, cut verbs and words without their tags do what the long ones do; a slip of the pen is wrong usage, 2."""
+    _makecert(f"-r -n CN=www.example.com -eku {_SERVER_AUTH} -ss my -sr localmachine -sv ready.pvk", machine)
+    with machine.store("MY") as store:
+        (entry,) = store
+    assert _netsh(f"http add ssl 0.0.0.0:443 {entry.thumbprint} {_APP}", machine) == [
+        "SSL Certificate successfully added"
+    ]
+    (listing,) = _netsh("http sh ssl 0.0.0.0:443", machine)
+    assert len(parse_listing(listing).records) == 1
+    assert _netsh("http del ssl 0.0.0.0:443", machine) == ["SSL Certificate successfully deleted"]
+    assert _netsh("-c http show ssl", machine) != []
+    capsys.readouterr()
+    for words, told in (
+        (["http", "add", "sslcert", "certhsh=x"], "certhash is meant"),
+        (["http", "frob", "sslcert"], "'frob'"),
+        (["http", "delete", "sslcert", "443"], "'443'"),
+        (["http", "add", "sslcert", "--pasword", "hunter2"], "'--pasword'"),
+        (["http", "add", "sslcert", "appid=", "-encodedCommand", "eAA=", "-inputFormat", "xml"], '"appid={x}"'),
+        ([], "ends before"),
+    ):
+        assert main(["netsh", *words]) == 2
+        told_in_fact = capsys.readouterr().err
+        assert told in told_in_fact
+        assert "hunter2" not in told_in_fact
+    for word in ("?", "/?", "help"):
+        assert main(["netsh", "http", "add", "sslcert", word]) == 0
+        assert "--explain" in capsys.readouterr().out
 
 
 def test_explanations(capsys: pytest.CaptureFixture[str], here: Path) -> None:

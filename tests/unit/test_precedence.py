@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from mlsssl._machine.precedence import answering, hidden_by, hides, hiding
+from mlsssl._machine.precedence import Neighbours, answering, hidden_by, hides, hiding
 from mlsssl.values import (
     BindingKey,
     CcsPort,
@@ -112,3 +112,25 @@ def test_both_directions_are_listed_with_the_clients_concerned() -> None:
     assert "10.0.0.5" in why
     (why,) = [why for key, why in hiding(ALL[2], ALL) if key == ALL[4]]
     assert "www.a.test" in why
+
+
+def test_neighbours_are_all_that_can_hide_or_be_hidden() -> None:
+    """Of a table with every kind of key, no pair is lost by not looking at all of them."""
+    keys: list[BindingKey] = [
+        make(host, port)
+        for port in (443, 8443)
+        for make in (HostnamePort, ScopedCcs)
+        for host in ("a.test", "b.a.test", "*.a.test", "*.test", "*")
+    ]
+    keys += [IpPort(address, port) for port in (443, 8443) for address in ("0.0.0.0", "::", "10.0.0.5", "2001:db8::5")]
+    keys += [CcsPort(443)]
+    neighbours = Neighbours(keys)
+    for key in keys:
+        near = neighbours.of(key)
+        assert key not in near
+        for look in (hidden_by, hiding):
+            assert sorted(look(key, near), key=str) == sorted(look(key, keys), key=str)
+    assert neighbours.of(HostnamePort("a.test", 444)) == []
+    names = [HostnamePort(f"h{number}.test", 443) for number in range(100)]
+    assert Neighbours(names).work() == 0
+    assert Neighbours([*names, IpPort("0.0.0.0", 443)]).work() == 101

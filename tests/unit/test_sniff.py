@@ -257,6 +257,10 @@ NOT_READ: dict[str, tuple[bytes, str]] = {
         _armoured("OPENSSH PRIVATE KEY", b"openssh-key-v1\0" + bytes(90)).encode(),
         "ssh-keygen -p",
     ),
+    "a listing of netsh": (
+        "\r\nSSL-Zertifikatbindungen:\r\n-------------------------\r\n\r\n".encode("utf-16"),
+        "a listing of netsh http show sslcert",
+    ),
     "SSH public": (b"ssh-rsa AAAAB3NzaC1yc2EAAAADAQABAAABAQ me@here", "SSH public key"),
     "PuTTY": (b"PuTTY-User-Key-File-3: ssh-rsa\n", "puttygen"),
     "OpenPGP": (
@@ -394,6 +398,7 @@ TABLE: dict[str, tuple[bytes, str]] = {
     "OpenSSH private key": (*NOT_READ["OpenSSH"][:1], "ssh-keygen -p -m PEM"),
     "PuTTY private key": (*NOT_READ["PuTTY"][:1], "puttygen"),
     "SSH public key": (*NOT_READ["SSH public"][:1], "an SSH public key, which is no certificate"),
+    "listing of `netsh http show sslcert`": (*NOT_READ["a listing of netsh"][:1], "mlsssl audit --listing FILE"),
     "export of the registry (`.reg`)": (*NOT_READ["registry"][:1], "an export of the registry"),
     "certreq's instructions (`.inf`)": (*NOT_READ["certreq's instructions"][:1], "certreq -new FILE request.csr"),
     "what `openssl x509 -text` prints": (*NOT_READ["text of OpenSSL"][:1], "openssl x509 gives it as PEM"),

@@ -330,7 +330,7 @@ def test_netsh_lines_shrink() -> None:
     line = minimal(strategies.netsh_lines())
     zeros = "00000000-0000-0000-0000-000000000000"
     expected = "netsh http add sslcert ipport=0.0.0.0:1 certhash=" + "0" * 40
-    assert line.text == f"{expected} appid={{{zeros}}} certstorename=MY"
+    assert line.text == f'{expected} "appid={{{zeros}}}" certstorename=MY'
 
 
 @settings(max_examples=examples(15), deadline=None, suppress_health_check=list(HealthCheck))

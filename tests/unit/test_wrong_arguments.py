@@ -265,7 +265,7 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "netsh.from_json": lambda w: Call(netsh.from_json, netsh.to_json([w.binding.record])),
     "netsh.normalize": lambda w: Call(netsh.normalize, COMMAND),
     "netsh.parse_command": lambda w: Call(netsh.parse_command, COMMAND),
-    "netsh.parse_listing": lambda w: Call(netsh.parse_listing, ""),
+    "netsh.parse_listing": lambda w: Call(netsh.parse_listing, netsh.format_listing([])),
     "netsh.parse_script": lambda w: Call(netsh.parse_script, COMMAND),
     "netsh.to_json": lambda w: Call(netsh.to_json, [w.binding.record]),
     # files for other programs
@@ -273,6 +273,7 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "bundles.pem_files": lambda w: Call(bundles.pem_files, w.certificate, "nginx"),
     "bundles.write_pem_files": lambda w: Call(bundles.write_pem_files, w.folder, w.certificate, "nginx"),
     "ccs.check_folder": lambda w: Call(ccs.check_folder, w.folder, PASSWORD),
+    "ccs.read_folder": lambda w: Call(ccs.read_folder, w.folder, PASSWORD),
     "ccs.file_name": lambda w: Call(ccs.file_name, "a.test"),
     "ccs.write_files": lambda w: Call(ccs.write_files, w.folder, w.certificate, PASSWORD),
 }
@@ -282,7 +283,7 @@ LEFT_OUT = {
     "results and findings, which users read": (
         "Audit AuditRow Cleanup Diagnosis EndpointReport Failure Finding Kept KeyState Outcome PfxExplanation Plan"
         " Renewal Report RuleContext ServiceStatus Step StoreEntry Timeline ccs.CcsFinding"
-        " netsh.Listing netsh.NetshCommand"
+        " ccs.CcsFile netsh.Listing netsh.NetshCommand netsh.PassedOver netsh.Script"
     ),
     "made by another call, which is in the table": "Bindings Listener Machine Service Services Store Plan.execute",
     "for rules, which the library hands them": "Profile Profile.has Profile.limit Profile.severity",

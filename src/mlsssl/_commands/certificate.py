@@ -241,7 +241,7 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
 
     options = {
         **given(arguments, "target", "crl", "key", "no_key", "password"),
-        "at": _parse_moment(arguments.at),
+        "at": parse_moment(arguments.at),
         "trust": [root for path in arguments.trust or ["system"] for root in _load_anchors(path)],
         "crls": [crl for path in arguments.crl for crl in revocation_lists.given(path)],
     }
@@ -278,7 +278,8 @@ def _load_anchors(path: str) -> Sequence[TrustAnchor]:
     return [first, *first.chain]
 
 
-def _parse_moment(text: str | None) -> dt.datetime | None:
+def parse_moment(text: str | None) -> dt.datetime | None:
+    """A moment as the command line takes it, UTC unless it says otherwise; None for none."""
     if text is None:
         return None
     try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime as dt
+from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 import mlsssl
@@ -13,7 +14,8 @@ from mlsssl._commands.binding import parse_options
 from mlsssl._commands.certificate import load
 from mlsssl._commands.parser import PASSWORD_HELP, command, given, machine_of, machine_or_empty, machine_to_add_to
 from mlsssl._commands.remedies import in_commands
-from mlsssl.errors import InvalidInputError, NotFoundError
+from mlsssl._machine import files
+from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError
 from mlsssl.values import KeyType, OnConflict
 
 if TYPE_CHECKING:
@@ -84,6 +86,13 @@ def add_commands(commands: Commands) -> None:
     parser = command(commands, "audit", audit, summary, "--machine", "--profile", library="audit")
     parser.add_argument("--unbound", action="store_true", help="also certificates that nothing is bound to")
     parser.add_argument("--remedies", action="store_true", help="each finding in full, with what to do")
+    parser.add_argument(
+        "--listing",
+        action="append",
+        default=[],
+        metavar="DUMP",
+        help="instead of a machine: a file with what netsh http show sslcert printed; may be given again",
+    )
 
 
 def _days(text: str) -> dt.timedelta:
@@ -221,17 +230,69 @@ def audit(arguments: Namespace, terminal: Terminal) -> int:
     """`audit`: the joined table; 1 when a finding is an error."""
     from mlsssl.auditing import COLUMNS
 
+    if arguments.listing:
+        return _audit_listings(arguments, terminal)
     with machine_of(arguments) as machine:
-        found = mlsssl.audit(machine=machine, **given(arguments, "remedies"))
-    if terminal.as_json:
-        terminal.result(found.to_dict())
-    else:
+        found = mlsssl.audit(machine=machine, **given(arguments, "remedies", "listing"))
+    terminal.result(found.to_dict())
+    if not terminal.as_json:
         terminal.table(found.to_rows(), COLUMNS, empty="Nothing is bound.")
-        if arguments.remedies:
-            for row in found.rows:
-                for finding in row.findings:
-                    terminal.say(
-                        f"{row.key or row.thumbprint}: {in_commands(str(finding))}", style=finding.severity.value
-                    )
-                    terminal.say([f"    remedy: {in_commands(finding.remedy)}"])
+    if arguments.remedies:
+        _tell_remedies(found, terminal)
     return 0 if found.ok else 1
+
+
+_LISTING_COLUMNS = {
+    "listing": "LISTING",
+    "key": "KEY",
+    "owner": "OWNER",
+    "thumbprint": "THUMBPRINT",
+    "store": "STORE",
+    "severity": "WORST",
+    "findings": "FINDINGS",
+}
+
+
+def _audit_listings(arguments: Namespace, terminal: Terminal) -> int:
+    """`audit --listing DUMP…`: one table for all of them; with JSON an audit each."""
+    if arguments.machine is not None or arguments.unbound or arguments.profile is not None:
+        raise InvalidInputError(
+            "--listing is looked at in place of a machine and has no certificates: leave out --machine, --unbound and "
+            "--profile"
+        )
+    audits = []
+    for path in arguments.listing:
+        try:
+            found = mlsssl.audit(listing=files.read(files.path_of(path)))
+        except MalformedDataError as error:
+            raise MalformedDataError(f"{path}: {error}") from None
+        audits.append(replace(found, machine=path))
+    terminal.result([found.to_dict() for found in audits])
+    if not terminal.as_json:
+        rows = [{"listing": found.machine, **row} for found in audits for row in found.to_rows()]
+        if rows:
+            terminal.table(rows, _LISTING_COLUMNS, empty="")
+    for found in audits:
+        if not found.rows:
+            terminal.say([f"{found.machine}: nothing is bound"])
+        elif arguments.remedies:
+            _tell_remedies(found, terminal)
+    for note, told in _notes(audits).items():
+        terminal.say([f"note on {', '.join(told)}: {note}"])
+    return 0 if all(found.ok for found in audits) else 1
+
+
+def _notes(audits: list[mlsssl.Audit]) -> dict[str, list[str]]:
+    """Each note with the listings that it is about."""
+    notes: dict[str, list[str]] = {}
+    for found in audits:
+        for note in found.notes:
+            notes.setdefault(note, []).append(found.machine)
+    return notes
+
+
+def _tell_remedies(found: mlsssl.Audit, terminal: Terminal) -> None:
+    for row in found.rows:
+        for finding in row.findings:
+            terminal.say(f"{row.key or row.thumbprint}: {in_commands(str(finding))}", style=finding.severity.value)
+            terminal.say([f"    remedy: {in_commands(finding.remedy)}"])

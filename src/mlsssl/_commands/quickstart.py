@@ -144,7 +144,7 @@ def _run(name: str, key: mlsssl.KeyType | None, folder: Path, steps: _Steps, sub
         steps.show(
             "Bind it to the port with a fresh GUID",
             f"{binding.key} answers with it; owner {{{app_id}}}",
-            instead_of=f"netsh http add sslcert ipport=0.0.0.0:443 certhash={entry.thumbprint} appid={{{app_id}}}",
+            instead_of=f'netsh http add sslcert ipport=0.0.0.0:443 certhash={entry.thumbprint} "appid={{{app_id}}}"',
         )
 
         with machine.listen() as listener:

@@ -5,14 +5,14 @@ from __future__ import annotations
 import contextlib
 import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import mlsssl
-from mlsssl._commands.certificate import describe_crl, load
+from mlsssl._commands.certificate import describe_crl, free_place, load
 from mlsssl._commands.parser import command, given, group, machine_of, machine_to_add_to
 from mlsssl._commands.terminal import read_password
 from mlsssl._machine import files
-from mlsssl.errors import InvalidInputError, MalformedDataError, WrongPasswordError
+from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError, WrongPasswordError
 from mlsssl.values import Location
 
 if TYPE_CHECKING:
@@ -39,9 +39,15 @@ def add_commands(commands: Commands) -> None:
     command(stores, "crls", list_crls, "list a store's revocation lists")
     command(stores, "add-crl", add_crl, "add revocation lists in place of older ones", "file")
     command(stores, "remove-crl", remove_crl, "remove a revocation list").add_argument("crl", metavar="SHA1|FILE")
+    parser = command(stores, "export", export, "write a store's certificates into a file, without any private key")
+    parser.add_argument("store", metavar="STORE", help="its name: MY, CA, Root and so on")
+    parser.add_argument("--out", required=True, metavar="FILE", help="the file; .pem, .crt or .p7b says in which form")
+    parser.add_argument("--format", choices=get_args(_Form), help="when the name of the file does not say it")
+    parser.share("--overwrite", "--force")
     for name, parser in stores.choices.items():
-        # On Windows revocation lists lie beside the intermediates.
-        parser.add_argument("--store", default="CA" if "crl" in name else "MY", help="the store's name")
+        if name != "export":
+            # On Windows revocation lists lie beside the intermediates.
+            parser.add_argument("--store", default="CA" if "crl" in name else "MY", help="the store's name")
         parser.add_argument("--location", choices=get_args(Location), default=get_args(Location)[0])
         parser.share("--machine")
 
@@ -182,6 +188,53 @@ def remove(arguments: Namespace, terminal: Terminal) -> int:
         {"removed": str(entry.thumbprint), "key_deleted": not arguments.keep_key}, f"Removed {entry.thumbprint}."
     )
     return 0
+
+
+_Form = Literal["pem", "p7b"]
+_FORMS: dict[str, _Form] = {".pem": "pem", ".crt": "pem", ".p7b": "p7b", ".p7c": "p7b", ".spc": "p7b"}
+
+
+def export(arguments: Namespace, terminal: Terminal) -> int:
+    """`store export STORE --out FILE`."""
+    from mlsssl._formats.pkcs7 import serialize_pkcs7  # which loads cryptography
+
+    target = free_place(arguments.out, force=arguments.force)
+    form = arguments.format or _FORMS.get(target.suffix.lower())
+    if form is None:
+        raise InvalidInputError(
+            f"a {target.suffix} file holds one certificate, or it is not known what it holds: name it .pem or .p7b, or "
+            "say --format"
+        )
+    with _opened(arguments) as (_, store):
+        entries = sorted(store, key=lambda entry: str(entry.thumbprint))
+        readable = [entry.certificate.to_cryptography() for entry in entries]
+        total, crls = len(store), len(store.crls())
+        data = store.to_pem() if form == "pem" else serialize_pkcs7(readable) if readable else b""
+    where = f"{arguments.location}\\{arguments.store}"
+    if not data:
+        raise NotFoundError(f"{where} has no certificate that can be written; there is no new file")
+    files.write(target, data, private=False)
+    written = total if form == "pem" else len(readable)
+    left_out = {
+        "private_keys": sum(entry.key is not None for entry in entries),
+        "revocation_lists": crls,
+        "unreadable": total - written,
+    }
+    words = {
+        "private_keys": "private key",
+        "revocation_lists": "revocation list",
+        "unreadable": "unreadable certificate",
+    }
+    told = ", ".join(_counted(count, words[name]) for name, count in left_out.items() if count)
+    terminal.result(
+        {"file": str(target), "format": form, "store": where, "certificates": written, "left_out": left_out},
+        [f"Wrote {_counted(written, 'certificate')} of {where} to {target}.", f"Left out: {told or 'nothing'}."],
+    )
+    return 0
+
+
+def _counted(count: int, word: str) -> str:
+    return f"{count} {word}{'' if count == 1 else 's'}"
 
 
 _CRL_COLUMNS = {

@@ -385,6 +385,11 @@ def _unknown_text(text: str) -> MalformedDataError:
     for beginning, what in _TEXTS:
         if first.startswith(beginning):
             return MalformedDataError(f"this is {what}")
+    if texts.has_netsh_heading(text):
+        return MalformedDataError(
+            "this is a listing of netsh http show sslcert, which has thumbprints and no certificates; read it with "
+            "mlsssl audit --listing FILE, or netsh.parse_listing"
+        )
     if match := texts.DASHES_MISSING.search(text):
         return MalformedDataError(
             f"the line BEGIN {match[1].strip()} has lost its hyphens: five stand before and behind it"

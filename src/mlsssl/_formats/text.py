@@ -25,6 +25,7 @@ _BLANKS = dict.fromkeys([0xA0, 0x2007, 0x202F, 0x3000], " ")
 _CLEANED = {**_DASHES, **_INVISIBLE, **_BLANKS}
 BOUNDARY = re.compile(r"-{4,6} ?(BEGIN|END) ([A-Z0-9#. ]{1,64}?) ?-{4,6}")
 DASHES_MISSING = re.compile(r"(?:^|\n)[ \t>]*-{0,3} ?BEGIN ([A-Z0-9 ]{1,64})\b")
+_RULER = re.compile(r"\n[ \t]*-{5,}[ \t\r]*(?=\n|\Z)")
 HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*:[ \t]")
 
 
@@ -63,6 +64,17 @@ _BINARY = re.compile(rb"[\x00-\x08\x0e-\x19\x1b-\x1f]")  # a tab, line ends, for
 def cleaned(text: str) -> str:
     """Text with plain hyphens and blanks, and without characters that nobody sees."""
     return text if text.isascii() else text.translate(_CLEANED)
+
+
+def has_netsh_heading(text: str) -> bool:
+    """Whether a line of dashes stands under a heading as `netsh http show sslcert` prints it, in any language.
+
+    "SSL" is translated in none, and tells it from the headings of netsh's other lists.
+    """
+    return any(
+        "SSL" in text[text.rfind("\n", 0, ruler.start()) + 1 : ruler.start()][:200].upper()
+        for ruler in _RULER.finditer(text)
+    )
 
 
 def base64_bytes(text: str) -> bytes | None:

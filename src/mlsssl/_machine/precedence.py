@@ -76,6 +76,42 @@ def hides(winner: BindingKey, loser: BindingKey) -> str | None:
     return _clients_of(winner) if slot_of(winner) in order and slot_of(loser) in order else None  # in this order
 
 
+class Neighbours:
+    """For each key of a table the others that some client may match too: two host names without a star never meet.
+
+    A table may have thousands of host names, and everything else is rare.
+    """
+
+    def __init__(self, keys: Iterable[BindingKey]) -> None:
+        self._all: dict[int, list[BindingKey]] = {}
+        self._wide: dict[int, list[BindingKey]] = {}
+        self._by_host: dict[tuple[int, str], list[BindingKey]] = {}
+        for key in keys:
+            self._all.setdefault(key.port, []).append(key)
+            host = _host_without_star(key)
+            if host is None:
+                self._wide.setdefault(key.port, []).append(key)
+            else:
+                self._by_host.setdefault((key.port, host), []).append(key)
+
+    def of(self, key: BindingKey) -> list[BindingKey]:
+        """Those of this key."""
+        host = _host_without_star(key)
+        if host is None:
+            found = self._all.get(key.port, [])
+        else:
+            found = [*self._by_host.get((key.port, host), []), *self._wide.get(key.port, [])]
+        return [one for one in found if one != key]
+
+    def work(self) -> int:
+        """How many pairs there are to look at, about."""
+        return sum(len(wide) * len(self._all[port]) for port, wide in self._wide.items())
+
+
+def _host_without_star(key: BindingKey) -> str | None:
+    return None if isinstance(key, (IpPort, CcsPort)) or key.host.startswith("*") else key.host
+
+
 def _is_concrete(key: BindingKey) -> TypeGuard[IpPort]:
     return isinstance(key, IpPort) and not key.is_wildcard
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import re
 import unicodedata
 import uuid
@@ -28,10 +30,11 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 Verb = Literal["add", "update", "delete", "show"]
+_VERBS = get_args(Verb)
 Shell = Literal["cmd", "powershell"]
 
-_LINE_LIMIT = 32_768  # what CreateProcess takes
-_SCRIPT_LIMIT = 16 * 1024 * 1024
+LINE_LIMIT = 32_768  # what CreateProcess takes
+_GUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _FAMILIES = tuple(family.value for family in BindingFamily)
 _NUMBERS = {field.replace("_", ""): (field, unit) for field, unit in TIME_UNITS.items()}
 _TEXTS = {"sslctlidentifier": "ctl_identifier", "sslctlstorename": "ctl_store_name"}
@@ -44,6 +47,22 @@ _PARAMETERS = (
     *_TEXTS,
     *SWITCHES_BY_PARAMETER,
     "json",
+)
+# In the context `http`; a word may be cut as long as no other begins so (Microsoft: "netshell and command
+# abbreviation").
+_CONTEXT = ("add", "delete", "dump", "flush", "help", "show", "update")
+# Microsoft's syntax of "add sslcert" in which each tag may be left out: the selector, then these.
+_IN_ORDER = (
+    "certhash",
+    "appid",
+    "certstorename",
+    "verifyclientcertrevocation",
+    "verifyrevocationwithcachedclientcertonly",
+    "usagecheck",
+    *_NUMBERS,
+    *_TEXTS,
+    "dsmapperusage",
+    "clientcertnegotiation",
 )
 
 
@@ -63,7 +82,7 @@ class NetshCommand:
 
     def __post_init__(self) -> None:
         writes = self.verb in ("add", "update")
-        if self.verb not in get_args(Verb) or writes != (self.record is not None):
+        if self.verb not in _VERBS or writes != (self.record is not None):
             raise InvalidInputError("add and update write a record, delete and show none")
         if self.key is None and self.verb != "show":
             raise InvalidInputError(f"{self.verb} needs a key")
@@ -74,50 +93,25 @@ class NetshCommand:
 def parse_command(command: str | Sequence[str]) -> NetshCommand:
     """Read a command line, or one that a shell has split into words already.
 
-    `netsh` and `http` in front may be missing, and verbs may be cut as netsh allows (`del`). Typographic dashes and
-    quotes, as web pages and word processors put them, are taken for plain ones; invisible characters are dropped;
-    quotes of cmd and PowerShell, their escapes (`^` and a backtick) and continued lines are understood.
+    What netsh takes is taken: `netsh`, `-c` and `http` in front or not; words cut as long as they are unambiguous
+    (`del`, `ssl`); the tags left out, in the order of Microsoft's syntax (`delete sslcert 0.0.0.0:443`). Typographic
+    dashes and quotes, as web pages and word processors put them, are taken for plain ones; invisible characters are
+    dropped; quotes of cmd and PowerShell, their escapes (`^` and a backtick) and continued lines are understood.
 
     Raises:
         MalformedDataError: it is no such command, a parameter is unknown, missing, given twice or has an impossible
-            value; the message names it.
+            value, or PowerShell has taken the line apart at braces or parentheses; the message names it.
     """
     if isinstance(command, str):
         words = split_words(command)
     else:
-        words = [normalize(word) for word in items_of(command, "a command is text, or a list of its words")]
+        given = items_of(command, "a command is text, or a list of its words")
+        words = [_without_cmds_quotes(normalize(word)) for word in given]
     try:
         verb, rest = _split_verb(words)
-        parameters = _split_parameters(rest)
-        return _build(verb, parameters)
+        return _build(verb, _split_parameters(rest))
     except InvalidInputError as error:
         raise MalformedDataError(f"this is not a netsh http sslcert command: {error}") from None
-
-
-def parse_script(text: str) -> tuple[NetshCommand, ...]:
-    """Every `netsh http … sslcert` command in a script, in order; all other lines are passed over.
-
-    Raises:
-        MalformedDataError: such a command cannot be read, and the message names the line; or more than 16 million
-            characters.
-    """
-    if len(check_type(text, str, "a script is text")) > _SCRIPT_LIMIT:
-        raise MalformedDataError(f"a script of {len(text)} characters is too long; at most {_SCRIPT_LIMIT} are read")
-    found = []
-    for number, line in _join_lines(text):
-        if "sslcert" not in line.lower():
-            continue
-        bare = normalize(line).strip()
-        match = re.search(r"\bnetsh(?:\.exe)?[\"']?\s+http\s+\w+\s+sslcert\b", bare, re.IGNORECASE)
-        if match is None or re.match(r"(?:#|::|rem\b)", bare, re.IGNORECASE):
-            continue
-        command = bare[match.start() :]
-        end = re.search(r"\s(?:[|;&]|\d?>)", _mask_quotes(command))
-        try:
-            found.append(parse_command(command[: end.start()] if end else command))
-        except MalformedDataError as error:
-            raise MalformedDataError(f"line {number}: {error}") from None
-    return tuple(found)
 
 
 def format_command(command: NetshCommand, *, shell: Shell = "cmd") -> str:
@@ -170,8 +164,8 @@ def split_words(line: str) -> list[str]:
     Raises:
         MalformedDataError: longer than Windows allows, or a quote that does not end.
     """
-    if len(line) > _LINE_LIMIT:
-        raise MalformedDataError(f"a command line has at most {_LINE_LIMIT} characters, not {len(line)}")
+    if len(line) > LINE_LIMIT:
+        raise MalformedDataError(f"a command line has at most {LINE_LIMIT} characters, not {len(line)}")
     line = re.sub(r"[\^`][ \t]*\r?\n", " ", normalize(line))
     words: list[str] = []
     current: str | None = None
@@ -201,60 +195,156 @@ def split_words(line: str) -> list[str]:
     return words if current is None else [*words, current]
 
 
-def _join_lines(text: str) -> list[tuple[int, str]]:
-    """Lines with their numbers, continued ones (`^` or a backtick at the end) put together."""
-    joined: list[tuple[int, str]] = []
-    pending, began = "", 0
-    for number, line in enumerate(text.splitlines(), 1):
-        began = began or number
-        stripped = line.rstrip()
-        if stripped.endswith(("^", "`")):
-            pending += stripped[:-1] + " "
-            continue
-        joined.append((began, pending + line))
-        pending, began = "", 0
-    return [*joined, (began, pending)] if pending else joined
-
-
-def _mask_quotes(text: str) -> str:
-    """The same length, with everything between quotes blanked out."""
-    return re.sub(r"\"[^\"]*\"|'[^']*'", lambda match: "x" * len(match.group()), text)
-
-
 # -- from words to values -------------------------------------------------------------------------------------------
 
 
 def _split_verb(words: list[str]) -> tuple[Verb, list[str]]:
     rest = [word for word in words if word != "--%"]  # PowerShell's "take the rest as it is"
-    if rest and rest[0].lower().rsplit("\\", 1)[-1] in ("netsh", "netsh.exe"):
+    if rest and re.fullmatch(r"@?(?:.*[\\/])?netsh(?:\.exe)?", rest[0], re.IGNORECASE):
         rest = rest[1:]
-    if rest and rest[0].lower() == "http":
+    if rest and rest[0].lower() in ("-r", "-u", "-p", "-f", "-a"):
+        raise InvalidInputError(
+            f"netsh's own option {rest[0]} is not read; mlsssl works on the machine that it runs on"
+        )
+    if rest and rest[0].lower() == "-c":
         rest = rest[1:]
-    if len(rest) < 2:
+    if rest and abbreviates(rest[0], "http"):
+        rest = rest[1:]
+    if not rest or (len(rest) == 1 and verb_of(rest[0]) is not None):
         raise InvalidInputError("it ends before add, update, delete or show sslcert")
-    verbs = [verb for verb in get_args(Verb) if len(rest[0]) >= 2 and verb.startswith(rest[0].lower())]
-    if not verbs:
+    verb = verb_of(rest[0])
+    if verb is None:
         raise InvalidInputError(f"the verb is add, update, delete or show, not {shown(rest[0])}")
-    if rest[1].lower() != "sslcert":
-        raise InvalidInputError(f"{shown(rest[1])} stands where sslcert belongs; other netsh contexts are not read")
-    return verbs[0], rest[2:]
+    if not abbreviates(rest[1], "sslcert"):
+        raise InvalidInputError(f"{shown(rest[1])} stands where sslcert belongs; it alone is about TLS bindings")
+    return verb, rest[2:]
+
+
+def verb_of(word: str) -> Verb | None:
+    """The verb that a word is or is short for; None when it is none, or could be another."""
+    folded = word.lower()
+    meant = [folded] if folded in _CONTEXT else [one for one in _CONTEXT if one.startswith(folded)]
+    return next((verb for verb in _VERBS if meant == [verb]), None)
+
+
+def abbreviates(word: str, full: str) -> bool:
+    """Whether a word stands for `http` or `sslcert`; one letter alone could be another (`help`, `servicestate`)."""
+    return len(word) >= 2 and full.startswith(word.lower())
 
 
 def _split_parameters(words: list[str]) -> dict[str, str]:
+    _check_what_shells_do(words)
     parameters: dict[str, str] = {}
-    for word in words:
+    tagged = False
+    for place, word in enumerate(words):
         name, equals, value = word.partition("=")
         name = name.strip().lower()
-        if not equals:
-            raise InvalidInputError(f"{shown(word)} is not of the form name=value")
+        if equals:
+            tagged = True
+        elif tagged or word.startswith("-"):
+            blank = "; a value with a blank needs quotes, and so has the whole word" if tagged else ""
+            raise InvalidInputError(f"{shown(word)} is not of the form name=value{blank}")
+        else:
+            name, value = _without_tag(place, word)
         if name not in _PARAMETERS:
-            raise InvalidInputError(f"netsh has no parameter {shown(name)}; it has {', '.join(_PARAMETERS)}")
+            raise InvalidInputError(f"netsh has no parameter {shown(name)}; {_instead_of(name)}")
         if name in parameters:
             raise InvalidInputError(f"{name} is given twice")
-        if re.search(r"\$\w|\$\{|%\w+%", value):
-            raise InvalidInputError(f"{name}={value}: put the value in place of the variable")
+        _check_value(name, value)
         parameters[name] = value.strip()
     return parameters
+
+
+def _without_tag(place: int, word: str) -> tuple[str, str]:
+    """What a word means by its place, where Microsoft's syntax lets the tag be left out."""
+    if place == 0:
+        try:
+            return parse_binding_key(word).family.value, word
+        except InvalidInputError:
+            raise InvalidInputError(
+                f"{shown(word)} is not of the form name=value, nor an address and port (0.0.0.0:443)"
+            ) from None
+    if place > len(_IN_ORDER):
+        raise InvalidInputError(f"{shown(word)} is one word more than there are parameters")
+    return _IN_ORDER[place - 1], word
+
+
+def _instead_of(name: str) -> str:
+    from difflib import get_close_matches  # for this message only
+
+    near = get_close_matches(name, _PARAMETERS, 2, 0.7) or [one for one in _PARAMETERS if name and one.startswith(name)]
+    return f"{' or '.join(near)} is meant, perhaps" if near else f"it has {', '.join(_PARAMETERS)}"
+
+
+def _without_cmds_quotes(word: str) -> str:
+    """A word without single quotes around it or its value: PowerShell's, which cmd.exe does not take for quotes."""
+    name, equals, value = word.partition("=")
+    if len(word) > 1 and word[0] == word[-1] == "'":
+        return word[1:-1]
+    return f"{name}={value[1:-1]}" if equals and len(value) > 1 and value[0] == value[-1] == "'" else word
+
+
+def split_at_braces(words: Sequence[str]) -> str | None:
+    """What PowerShell made of braces without quotes, with the word as it has to be written; None where it did not.
+
+    PowerShell hands a script block on as `-encodedCommand`, its text as UTF-16 in base64, and its formats. What is
+    neither netsh's nor a GUID is not shown, for it may be a password.
+    """
+    folded = [word.lower() for word in words]
+    if "-encodedcommand" not in folded:
+        return None
+    place = folded.index("-encodedcommand")
+    tag = words[place - 1] if place and words[place - 1].endswith("=") else ""
+    block = _script_block(words[place + 1 : place + 2])
+    return (
+        "PowerShell took the braces for a script block and put -encodedCommand in their place; with quotes it leaves "
+        f'them alone: "{tag}{{{block if tag or _GUID.fullmatch(block) else "..."}}}"'
+    )
+
+
+def _check_what_shells_do(words: list[str]) -> None:
+    """Tell what PowerShell makes of braces and parentheses without quotes, and a line that another shell continues."""
+    split = split_at_braces(words)
+    if split is not None:
+        raise InvalidInputError(split)
+    for place, word in enumerate(words):
+        following = words[place + 1 : place + 2]
+        if word.endswith("=") and following and "=" not in following[0] and not following[0].startswith("-"):
+            raise InvalidInputError(
+                f"nothing stands behind {word} and {shown(following[0])} stands alone: no blank belongs there, and "
+                f'PowerShell makes two words of {word}(...); with quotes it is one: "{word}$(...)"'
+            )
+    if words and words[-1] in ("`", "^"):
+        raise InvalidInputError(
+            f"it ends with {words[-1]}, and the rest of it did not arrive: a line is continued with ^ in cmd and with "
+            "a backtick in PowerShell; write it on one line"
+        )
+
+
+def _script_block(encoded: Sequence[str]) -> str:
+    """What stood between the braces; dots when that is not to be had."""
+    with contextlib.suppress(ValueError):  # of both decoders
+        text = base64.b64decode(encoded[0] if encoded else "", validate=True).decode("utf-16-le").strip()
+        if text.isprintable():
+            return text or "..."
+    return "..."
+
+
+def _check_value(name: str, value: str) -> None:
+    if not value.strip() and name not in _TEXTS:
+        raise InvalidInputError(f"nothing stands behind {name}=, which is what a variable leaves that is not set")
+    if re.search(r"\$\w|\$\{|%\w+%|%%\w|!\w+!", value):
+        raise InvalidInputError(f"{name}={value}: put the value in place of the variable")
+    if re.match(r"\$?\(|@[({'\"\w]", value):
+        raise InvalidInputError(
+            f"{name}={value}: put the value in place of the expression, which PowerShell works out inside double "
+            f'quotes only: "{name}=$(...)"'
+        )
+    if re.search(r"\.Thumbprint$|^System\.[A-Z][\w.]*(?:\[\])?$", value):
+        raise InvalidInputError(
+            f"{name}={shown(value)}: PowerShell put an object here instead of its value; a property needs quotes and "
+            'parentheses, such as "certhash=$($cert.Thumbprint)"'
+        )
 
 
 def _build(verb: Verb, parameters: dict[str, str]) -> NetshCommand:
@@ -287,7 +377,7 @@ def _build(verb: Verb, parameters: dict[str, str]) -> NetshCommand:
 
 def _parse_guid(text: str) -> uuid.UUID:
     bare = text.strip().removeprefix("{").removesuffix("}").strip()
-    if not re.fullmatch(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", bare):
+    if not _GUID.fullmatch(bare):
         raise InvalidInputError(f"appid is a GUID such as {{4dc3e181-e14b-4a21-b022-59fc669b0914}}, not {shown(text)}")
     return uuid.UUID(bare)
 
@@ -356,4 +446,6 @@ def _quote(name: str, value: str, shell: Shell) -> str:
         return f"{name}={value}" if plain else f"'{name}={value.replace(chr(39), chr(39) * 2)}'"
     if "%" in value:
         raise InvalidInputError(f"{name}={shown(value)}: cmd would take % for a variable")
+    if "{" in value and "}" in value:
+        return f'"{name}={value}"'  # cmd needs no quotes here; PowerShell does, where such a line is pasted too
     return f"{name}={value}" if re.fullmatch(r"[^\s&|<>^()'`,;=]+", value) else f'{name}="{value}"'

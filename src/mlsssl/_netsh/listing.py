@@ -15,6 +15,8 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from mlsssl._formats.sniff import recognise
+from mlsssl._formats.text import decode_unicode, has_netsh_heading
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_data
 from mlsssl._messages.foreign_text import shown
@@ -33,6 +35,23 @@ _SEPARATOR = re.compile(r"^(.*?\S)\s+:(?:\s+(.*))?$")
 _GUID = re.compile(r"\{[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}")
 _HASH = re.compile(r"[0-9a-fA-F]{40}")
 _KEY = re.compile(r"(?:\S+:)?\d{1,5}")
+_PROMPT = re.compile(r"(?:PS )?[A-Za-z]:\\[^>]*>.*|netsh.*>.*")  # of a session that was copied whole
+# What netsh says, after its heading or without, when nothing is bound to the key that it was asked for: Windows' text
+# of error 2, ERROR_FILE_NOT_FOUND, as far as it is known.
+_NOTHING_AT_THE_KEY = {
+    "the system cannot find the file specified.",
+    "das system kann die angegebene datei nicht finden.",
+    "le fichier spécifié est introuvable.",
+    "el sistema no puede encontrar el archivo especificado.",
+    "impossibile trovare il file specificato.",
+    "o sistema não pode encontrar o arquivo especificado.",
+    "het systeem kan het opgegeven bestand niet vinden.",
+    "nie można odnaleźć określonego pliku.",
+    "не удается найти указанный файл.",
+    "系统找不到指定的文件。",
+    "系統找不到指定的檔案。",
+    "指定されたファイルが見つかりません。",
+}
 
 # "Enabled" and "Disabled", "Set" and "Not Set" as Windows' display languages have them, as far as they are known.
 # Every other word is inferred from the defaults, with a note.
@@ -63,7 +82,8 @@ class Listing:
 
     Attributes:
         records: In the order of the listing.
-        notes: What had to be inferred or could not be read; empty for an English listing.
+        notes: What had to be inferred or could not be read, and that netsh was asked for one key and found nothing
+            there; empty for an English listing of a whole machine.
     """
 
     records: tuple[BindingRecord, ...]
@@ -81,36 +101,66 @@ class _Block:
 
 
 def parse_listing(text: str | bytes) -> Listing:
-    """Read the output of `netsh http show sslcert`.
+    """Read the output of `netsh http show sslcert`, in any display language.
+
+    A listing of a machine on which nothing is bound is a heading over a line of dashes; its `records` are empty. Text
+    with neither that nor a record is an error: an empty file, an error message, a web page.
 
     Args:
-        text: The output, whole or in part. Bytes may be UTF-8 or UTF-16 with a byte order mark, else they are taken
-            for an OEM code page, in which the parts that matter are ASCII.
+        text: The output, whole or in part. Bytes may be UTF-8 or UTF-16, with a byte order mark or without, as cmd and
+            PowerShell write them; else they are taken for an OEM code page, in which the parts that matter are ASCII.
 
     Raises:
-        MalformedDataError: no record in it, although it is not an empty listing; or a record whose values cannot
-            be; or more than 16 MiB.
+        MalformedDataError: it is no such listing; or a record has values that cannot be; or more than 16 MiB.
     """
     text = text if isinstance(text, str) else check_data(text, "a listing is text or bytes")
     if len(text) > _SIZE_LIMIT:
         raise MalformedDataError(f"a listing of {len(text)} characters is too long; at most {_SIZE_LIMIT} are read")
-    lines = (_decode(text) if isinstance(text, bytes) else text).splitlines()
-    blocks = _find_blocks(lines)
-    if not blocks and any(_SEPARATOR.match(line[:_LINE_LIMIT].strip()) for line in lines):
-        raise MalformedDataError("this is not a listing of netsh http show sslcert: no record has an application id")
+    decoded = text if isinstance(text, str) else _decode(text)
+    blocks = _find_blocks(decoded.splitlines())
+    if not blocks:
+        return Listing(records=(), notes=_notes_of_empty(decoded, text))
     reader = _Reader(blocks)
     records = tuple(reader.record(block) for block in blocks)
     return Listing(records=records, notes=tuple(dict.fromkeys(reader.notes)))
 
 
 def _decode(data: bytes) -> str:
-    for mark, encoding in ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"), (b"\xef\xbb\xbf", "utf-8-sig")):
-        if data.startswith(mark):
-            return data.decode(encoding, "replace")
-    try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError:
-        return data.decode("cp437")
+    text = decode_unicode(data)
+    return data.decode("cp437") if text is None else text
+
+
+def _notes_of_empty(text: str, given: str | bytes) -> tuple[str, ...]:
+    """The notes on a listing without a record; `MalformedDataError` when it is something else."""
+    lines = (normalize(line[:_LINE_LIMIT]).strip(" \t\x1a\0") for line in text.splitlines())
+    bare = [line for line in lines if line and not _PROMPT.fullmatch(line)]
+    if not bare:
+        raise MalformedDataError(f"this is empty; {_WITHOUT_BINDINGS}")
+    if has_netsh_heading("\n".join(bare[:2])):
+        bare = bare[2:]
+    if not bare:
+        return ()
+    if any(map(_SEPARATOR.match, bare)):
+        raise MalformedDataError("this is not a listing of netsh http show sslcert: no record has an application id")
+    if len(bare) == 1 and bare[0].casefold() in _NOTHING_AT_THE_KEY:
+        return ("netsh was asked for one key, and nothing is bound to it",)
+    if bare[0].startswith(("{", "[")):
+        raise MalformedDataError("this is JSON; a listing is what netsh http show sslcert prints without json=enable")
+    raise MalformedDataError(f"this is {_what_else(given, bare[0])}; {_WITHOUT_BINDINGS}")
+
+
+_WITHOUT_BINDINGS = "netsh prints its heading over a line of dashes even when nothing is bound"
+
+
+def _what_else(given: str | bytes, first: str) -> str:
+    """What a text is that is no listing. Only a sentence of it is shown, for it may be somebody's password."""
+    with contextlib.suppress(MalformedDataError):
+        return f"{recognise(given if isinstance(given, bytes) else given.encode('utf-8', 'replace'))}, not a listing"
+    if first.startswith("<"):
+        return "a web page or XML, not a listing of netsh http show sslcert"
+    sentence = re.fullmatch(r"(?:\S+ ){2,}\S*[.:,。)]|\S+。", first)
+    said = f"; it says {shown(first[:200])}" if sentence else ""
+    return f"not a listing of netsh http show sslcert{said}"
 
 
 def _find_blocks(lines: list[str]) -> list[_Block]:

@@ -1247,6 +1247,75 @@ _AUDITS = (
 )
 
 
+_CCS_FILES = "Microsoft: IIS 8.0 Centralized SSL Certificate Support; mlsssl: docs/howto-iis"
+
+_CCS = (
+    rule(
+        "ccs-name",
+        "The store never looks for a file of this name; an error where a PFX is meant, else a notice.",
+        expected="HOST.pfx, and _.DOMAIN.pfx for a wildcard",
+        remedy="rename it, or take it out of the folder",
+        standard=_CCS_FILES,
+    ),
+    rule(
+        "ccs-wildcard-name",
+        "The file of a wildcard is named otherwise than _.DOMAIN.pfx, so it serves none of its hosts.",
+        expected="_.DOMAIN.pfx for a wildcard",
+        remedy="rename it",
+        standard=_CCS_FILES,
+    ),
+    rule(
+        "ccs-address",
+        "The file is named for an address; a client that connects to one sends no name to look for.",
+        expected="a host name",
+        remedy="bind the certificate to the address itself (deploy), and take the file out of the folder",
+        standard=f"RFC 6066 section 3; {_CCS_FILES}",
+    ),
+    rule(
+        "ccs-password",
+        "The store's password does not open the file.",
+        expected="the one password of the store",
+        remedy="write it anew with the store's password (ccs.write_files, or mlsssl pfx)",
+        standard=_CCS_FILES,
+    ),
+    rule(
+        "ccs-unreadable",
+        "The file is no PFX that can be read.",
+        expected="a PFX with a certificate and its private key",
+        remedy="replace it (ccs.write_files, or mlsssl pfx)",
+        standard="RFC 7292",
+    ),
+    rule(
+        "ccs-no-key",
+        "The file holds no private key.",
+        expected="a PFX with a certificate and its private key",
+        remedy="export the certificate together with its key",
+        standard=_CCS_FILES,
+    ),
+    rule(
+        "ccs-host",
+        "The certificate is not for the host that the file is named for.",
+        expected="a certificate for the host in the name",
+        remedy="issue one for this name, or rename the file",
+        standard="RFC 9525 section 6",
+    ),
+    rule(
+        "ccs-dates",
+        "The certificate is not valid at this time.",
+        expected="a certificate that is valid now",
+        remedy="renew it",
+        standard="RFC 5280 section 4.1.2.5",
+    ),
+    rule(
+        "ccs-reader",
+        "A server cannot read the file: it was written for newer ones. A notice when it was not said which servers "
+        "have to, a warning when it is not known whether that one can.",
+        expected="3DES and SHA-1 for Windows Server 2016 and older, which read nothing newer",
+        remedy="write it anew for the oldest server: readable_by='windows-server-2016'",
+        standard="Microsoft: Can't import an AES256-SHA256-encrypted PFX certificate; mlsssl: docs/formats",
+    ),
+)
+
 # What is wrong in each case, and what to do about it exactly, is told by the machine that looked.
 _CAUSES = tuple(
     rule(
@@ -1300,6 +1369,7 @@ RULES: dict[str, Rule] = {entry.code: entry for group in RULE_GROUPS.values() fo
 MACHINE_RULE_GROUPS: dict[str, tuple[Rule, ...]] = {
     "What a deployment can find, before and after": _DEPLOYMENTS,
     "What an audit can find": _AUDITS,
+    "What a check of a Central Certificate Store's folder can find": _CCS,
     "Causes of 1312": _CAUSES,
 }
 """The rules about bindings, changes and machines, under the headings of the documentation, in its order."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mlsssl._changes.recovery import add_record, remove_record, replace_record
 from mlsssl._commands.old_tools.command_lines import unquote
 from mlsssl._select.ports import port_of
-from mlsssl.errors import BindingNotFoundError
+from mlsssl.errors import BindingNotFoundError, InvalidInputError, MalformedDataError
 from mlsssl.netsh import NetshCommand, format_listing, parse_command
 
 if TYPE_CHECKING:
@@ -46,12 +46,18 @@ def run(argv: Sequence[str], context: Context) -> int:
 
 
 def read_command(argv: Sequence[str]) -> NetshCommand:
-    """The command in words as a shell gave them: a value in typographic quotes, which no shell knows, is in pieces."""
+    """The command in words as a shell gave them: a value in typographic quotes, which no shell knows, is in pieces.
+
+    `InvalidInputError` when it is none: at the command line that is wrong usage, and no file that cannot be read.
+    """
     words, queue = [], list(argv)
     while queue:
         name, equals, value = queue.pop(0).partition("=")
         words.append(f"{name}={unquote(value, queue)}" if equals else name)
-    return parse_command(words)
+    try:
+        return parse_command(words)
+    except MalformedDataError as error:
+        raise InvalidInputError(str(error)) from None
 
 
 def _explain(command: NetshCommand, context: Context) -> int:

@@ -55,9 +55,12 @@ def run_old(arguments: Namespace, terminal: Terminal) -> int:
         source = own.password.pop(0) if len(own.password) > 1 else own.password[0] if own.password else None
         return None if source == "none" else read_password(source, purpose, confirm=new)
 
+    if name == "netsh" and theirs[-1:] and theirs[-1].lower() in ("?", "/?", "-?", "help"):
+        own.help = True
     if own.help:
         terminal.say(HELP.format(name=name))
         if name == "netsh":
+            terminal.say("A file with what netsh http show sslcert printed is read by mlsssl audit --listing DUMP.")
             return 0
         theirs = ["-?"]
     run = _TOOLS[name]

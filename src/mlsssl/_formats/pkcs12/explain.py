@@ -192,6 +192,16 @@ def explain_pfx(data: bytes, password: str | None = None) -> PfxExplanation:
     )
 
 
+def readers_from_outside(data: bytes) -> tuple[PfxReader, ...]:
+    """Every known system, judged by what can be seen of a PFX without its password, and without any work on one.
+
+    `MalformedDataError` when it is no PFX. What lies inside an encrypted part is not seen; keys lie outside as a rule.
+    """
+    structure = read_structure(data)
+    features = _features(structure, structure.safes)
+    return tuple(_reader(target, features) for target in TARGETS.values())
+
+
 _Verdict = Literal["right", "wrong", "not needed", "not given", "unknown"]
 
 
