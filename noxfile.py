@@ -23,13 +23,13 @@ APT_PACKAGES = (
     "curl",
     "gnutls-bin",
     "libnss3-tools",
-    "default-jre-headless",
+    "default-jdk-headless",
     "wine",
     "wine64",
     "gcc-mingw-w64-x86-64",
     "gcc-mingw-w64-i686",
 )
-PROGRAMS = ("openssl", "curl", "certtool", "pk12util", "keytool", "wine", "x86_64-w64-mingw32-gcc")
+PROGRAMS = ("openssl", "curl", "certtool", "pk12util", "keytool", "javac", "wine", "x86_64-w64-mingw32-gcc")
 
 
 def _install(session: nox.Session, *groups: str, project: bool = True) -> None:

@@ -360,6 +360,7 @@ CASES: dict[str, Callable[[], Case]] = {
     "issuer-empty": lambda: _nameless_root(),
     "issuer-name-encoding": lambda: Case(leaf=replace(LEAF, issuer=name("TEST  intermediate"))),
     "anchor-aki-missing": lambda: Case(pool=(), trust=(MIDDLE.without(x509.AuthorityKeyIdentifier),)),
+    "anchor-not-root": lambda: Case(pool=(), trust=(MIDDLE,)),
     "aki-missing": lambda: Case(leaf=LEAF.without(x509.AuthorityKeyIdentifier)),
     "aki-no-key-identifier": lambda: _leaf(Extension("2.5.29.35", False, tlv(0x30))),
     "aki-mismatch": lambda: _leaf(x509.AuthorityKeyIdentifier(b"x" * 20, None, None)),
@@ -376,6 +377,12 @@ CASES: dict[str, Callable[[], Case]] = {
     "extension-duplicate": lambda: Case(leaf=replace(LEAF, extensions=(*LEAF.extensions, LEAF.extensions[0]))),
     "extension-unknown-critical": lambda: _leaf(Extension("1.2.3.4.5", True, b"\x05\x00")),
     "extension-critical": lambda: _leaf(x509.SubjectKeyIdentifier(key_id(spki_of(LEAF.key))), critical=True),
+    "crl-points-critical": lambda: _leaf(
+        x509.CRLDistributionPoints(
+            [x509.DistributionPoint([x509.UniformResourceIdentifier("http://ca.test/crl")], None, None, None)]
+        ),
+        critical=True,
+    ),
     "extension-not-critical": lambda: _middle_with(x509.InhibitAnyPolicy(1)),
     "precertificate": lambda: _leaf(x509.PrecertPoison(), critical=True),
     "version": lambda: Case(leaf=replace(LEAF, version=1, extensions=()), host=None, profile="public"),

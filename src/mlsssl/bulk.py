@@ -24,7 +24,7 @@ from mlsssl._formats.parsed import LARGEST_KEPT, MOST_KEPT
 from mlsssl._messages.arguments import check_callable, check_whole, items_of
 from mlsssl._select.trust import read_once, report_on
 from mlsssl._validator.path import TrustAnchors
-from mlsssl._validator.profiles import for_purpose
+from mlsssl._validator.profiles import find_profile, for_purpose
 from mlsssl._validator.validate import check_crls, check_extra_rules, check_silence, check_strictness
 from mlsssl.certificate import Certificate, check_certificate
 from mlsssl.errors import InvalidInputError, UnsupportedError
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import UserRule
-    from mlsssl.values import Purpose
+    from mlsssl.values import ClientName, Purpose
 
 __all__ = ["check_many"]
 
@@ -60,6 +60,7 @@ def check_many(
     trust: Iterable[TrustAnchor] | Literal["system"] | None = "system",
     at: dt.datetime | None = None,
     profile: str | Profile = "private",
+    client: ClientName | None = None,
     purpose: Purpose = "server",
     crls: Sequence[x509.CertificateRevocationList] = (),
     revocation: Literal["soft", "hard"] = "soft",
@@ -78,6 +79,7 @@ def check_many(
         trust: As in `Certificate.check`, for all of them.
         at: As in `Certificate.check`; the same moment for all.
         profile: As in `Certificate.check`.
+        client: As in `Certificate.check`.
         purpose: As in `Certificate.check`, for all of them.
         crls: As in `Certificate.check`, for all of them.
         revocation: As in `Certificate.check`.
@@ -107,7 +109,7 @@ def check_many(
     common = _Common(
         trust=None if anchors is None else tuple("system" if isinstance(a, str) else pem.to_der(a) for a in anchors),
         at=check_moment(at).astimezone(timezone.utc),
-        profile=for_purpose(profile, purpose),
+        profile=for_purpose(find_profile(profile, client), purpose),
         crls=tuple(crl.public_bytes(Encoding.DER) for crl in check_crls(crls)),
         revocation=check_strictness(revocation),
         silence=check_silence(silence),
@@ -160,6 +162,7 @@ class _Common:
             trust=anchors,
             at=self.at,
             profile=self.profile,
+            client=None,  # the profile is made for it already
             crls=crls,
             revocation=self.revocation,
             silence=self.silence,

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import ServerFacts, UserRule
-    from mlsssl.values import Purpose
+    from mlsssl.values import ClientName, Purpose
 
 __all__ = ["Certificate"]
 
@@ -589,6 +589,7 @@ class Certificate:
         trust: Iterable[TrustAnchor] | Literal["system"] | None = "system",
         at: dt.datetime | None = None,
         profile: str | Profile = "private",
+        client: ClientName | None = None,
         purpose: Purpose = "server",
         key_expected: bool = True,
         crls: Sequence[x509.CertificateRevocationList] = (),
@@ -607,6 +608,10 @@ class Certificate:
             at: The moment to check for; aware; now when not given.
             profile: Whose rules: `"private"` (a private authority and today's clients), `"public"` (the CA/Browser
                 Forum's), `"procedure"`, `"windows"`, `"legacy"`, or a `Profile`.
+            client: The one client to ask for, such as `"python-3.13"`: the report is ok exactly when that client takes
+                the certificate, as far as known, and `report.not_known` has the codes of which it is not. What else
+                the profile calls an error is a warning then, but for what no client looks at: the private key, keys
+                that others have, revocation.
             purpose: `"server"`, or `"client"` for the certificate with which a client shows a server who it is: without
                 a host, and without the rules about names of hosts and lifetimes that hold for servers alone.
             key_expected: Whether a missing private key is a finding: True for what a server will use, False for
@@ -624,6 +629,7 @@ class Certificate:
             A report; true when nothing forbids the use.
 
         Raises:
+            InvalidInputError: a host name that is none, a naive moment, an unknown profile, client or code.
             InvalidInputError: a host name that is none, a naive moment, an unknown profile, purpose or code; a host
                 for a client's certificate.
             MalformedDataError: the certificate's fields cannot be read at all.
@@ -649,6 +655,7 @@ class Certificate:
             key_expected=key_expected,
             trust=trust,
             at=check_moment(at),
+            client=client,
             profile=for_purpose(profile, purpose),
             crls=crls,
             revocation=revocation,

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import UserRule
+    from mlsssl.values import ClientName
 
 __all__ = ["EndpointReport", "check_endpoint"]
 
@@ -90,6 +91,7 @@ def check_endpoint(
     trust: Iterable[TrustAnchor] | Literal["system"] | None = "system",
     at: dt.datetime | None = None,
     profile: str | Profile = "private",
+    client: ClientName | None = None,
     crls: Sequence[x509.CertificateRevocationList] = (),
     revocation: Literal["soft", "hard"] = "soft",
     silence: Mapping[str, str] | None = None,
@@ -108,6 +110,7 @@ def check_endpoint(
         trust: As in `Certificate.check`.
         at: As in `Certificate.check`.
         profile: As in `Certificate.check`.
+        client: As in `Certificate.check`.
         crls: As in `Certificate.check`.
         revocation: As in `Certificate.check`.
         silence: As in `Certificate.check`.
@@ -147,6 +150,7 @@ def check_endpoint(
         trust=asked,
         at=moment,
         profile=profile,
+        client=client,
         crls=crls,
         revocation=revocation,
         served=Served(chain=tuple(chain), protocol=taken.protocol),

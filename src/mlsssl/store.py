@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import UserRule
-    from mlsssl.values import Purpose
+    from mlsssl.values import ClientName, Purpose
 
 __all__ = ["Store", "StoreEntry"]
 
@@ -78,6 +78,7 @@ class StoreEntry:
         trust: Iterable[TrustAnchor] | Literal["system"] | None = "system",
         at: dt.datetime | None = None,
         profile: str | Profile = "private",
+        client: ClientName | None = None,
         purpose: Purpose = "server",
         crls: Sequence[x509.CertificateRevocationList] = (),
         revocation: Literal["soft", "hard"] = "soft",
@@ -114,6 +115,7 @@ class StoreEntry:
             trust=trust,
             at=at,
             profile=profile,
+            client=client,
             purpose=purpose,
             key_expected=not self.has_private_key,
             crls=crls,

@@ -39,9 +39,14 @@ KeyType = Literal["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]
 OnConflict = Literal["replace", "fail", "keep", "replace-if-same-app"]
 """What to do when the key has another binding already."""
 
+ClientName = Literal["python-3.13", "openssl-strict", "openssl", "gnutls", "go", "java", "chrome", "apple", "schannel"]
+"""A client of TLS whose refusals are known: what it is and how it was asked is in the documentation, under clients."""
+
 Strictness = Literal["soft", "hard"]
-Purpose = Literal["server", "client"]
 """Whether a missing or stale revocation list is an error: with `hard` only."""
+
+Purpose = Literal["server", "client"]
+"""What a certificate is to be used for: by a TLS server, or by a client that proves itself to one."""
 
 REVOCATION_REASONS = (
     "keyCompromise",

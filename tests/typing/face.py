@@ -82,6 +82,7 @@ def certificates() -> None:
 
 def reports(certificate: Certificate, ca: CertificateAuthority) -> None:
     report = certificate.check("server-name.com", trust=[ca], profile="public")
+    report = certificate.check("server-name.com", trust=[ca], client="python-3.13")
     assert_type(report, Report)
     assert_type(report.ok, bool)
     assert_type(report.errors, tuple[Finding, ...])

@@ -5,4 +5,8 @@ from __future__ import annotations
 import mlsssl
 from mlsssl import Certficate as Wrong  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownVariableType]
 
+ca = mlsssl.CertificateAuthority.create("Test CA")
+ca.certificate.check(client="python-3.31")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+mlsssl.PROFILES["private"].for_client("chorme")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+
 mlsssl.deplyo(Wrong)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]

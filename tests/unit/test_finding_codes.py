@@ -39,6 +39,7 @@ COMPANIONS: dict[str, set[str]] = {
     "key-usage-empty": {"key-usage-unsuitable"},
     "issuer-subject-empty": {"issuer-empty"},
     "issuer-empty": {"issuer-subject-empty"},
+    "anchor-aki-missing": {"anchor-not-root"},
     "version": {"san-missing", "aki-missing", "eku-missing", "key-usage-missing"},
 }
 
@@ -146,6 +147,9 @@ def test_the_documentation_is_what_the_rules_say() -> None:
     spec.loader.exec_module(writer)
     written = (docs / "finding-codes.md").read_text(encoding="utf-8")
     assert written == writer.render(), "run: python docs/finding_codes.py"
+    assert (docs / "clients.md").read_text(encoding="utf-8") == writer.render_clients(), (
+        "run: python docs/finding_codes.py"
+    )
     assert all(f"### `{code}`" in written for code in RULES)
     assert all(f"\n| `{code}` | " in written for code in MACHINE_RULES)
 

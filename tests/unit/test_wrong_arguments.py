@@ -196,6 +196,7 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "RequestPolicy": lambda w: Call(mlsssl.RequestPolicy),
     # looking at them
     "PfxExplanation.readable_by": lambda w: Call(mlsssl.explain_pfx(w.pfx).readable_by, "openssl-3"),
+    "Profile.for_client": lambda w: Call(PROFILES["private"].for_client, "go"),
     "Profile.with_severity": lambda w: Call(PROFILES["private"].with_severity, "mine", expired="warning"),
     "Report.filter": lambda w: Call(w.certificate.check(trust=None).filter),
     "Report.to_json": lambda w: Call(w.certificate.check(trust=None).to_json),
@@ -344,6 +345,7 @@ def test_rubbish_is_refused_by_name(name: str, world: World) -> None:
         ("check_endpoint", {"silence": 5}, "silence is a mapping of finding codes to reasons, .*, not int"),
         ("check_many", {"extra_rules": [5]}, "extra_rules is a list of functions of a RuleContext, not int"),
         ("Certificate.check", {"facts": {}}, "facts are ServerFacts, not dict"),
+        ("check_many", {"client": "python"}, r"a client is one of python-3\.13, .*, not 'python'"),
         ("CertificateAuthority.create", {"permitted": "corp.test"}, "not str alone; put it into a list"),
         (
             "CertificateAuthority.create",

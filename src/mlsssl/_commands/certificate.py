@@ -38,7 +38,8 @@ _URL = re.compile(r"https://([^/?#@\s]+)(?:[/?#]|$)", re.IGNORECASE)
 def add_commands(commands: Commands) -> None:
     """Add the parsers of this module's commands."""
     summary = "check a certificate file, or what a server sends"
-    parser = command(commands, "check", check, summary, "--key", "--password", "--profile", library="Certificate.check")
+    shared = ("--key", "--password", "--profile", "--client")
+    parser = command(commands, "check", check, summary, *shared, library="Certificate.check")
     parser.add_argument("target", metavar="FILE|HOST:PORT|URL")
     parser.add_argument("--host", help="the name that clients connect to")
     parser.add_argument(

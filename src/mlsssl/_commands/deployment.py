@@ -12,7 +12,15 @@ import mlsssl
 from mlsssl._commands.authority import load_authority
 from mlsssl._commands.binding import parse_options
 from mlsssl._commands.certificate import load
-from mlsssl._commands.parser import PASSWORD_HELP, command, given, machine_of, machine_or_empty, machine_to_add_to
+from mlsssl._commands.parser import (
+    PASSWORD_HELP,
+    command,
+    given,
+    given_profile,
+    machine_of,
+    machine_or_empty,
+    machine_to_add_to,
+)
 from mlsssl._commands.remedies import in_commands
 from mlsssl._machine import files
 from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError
@@ -31,7 +39,7 @@ RENEWED, NOT_VERIFIED, FAILED, NOTHING_DUE = 0, 1, 9, 10
 def add_commands(commands: Commands) -> None:
     """Add the parsers of this module's commands."""
     change = ("--machine", "--restart", "--audit-log", "--trail")
-    new = ("--friendly-name", "--exportable", "--trust-root", "--option", "--profile")
+    new = ("--friendly-name", "--exportable", "--trust-root", "--option", "--profile", "--client")
     summary = "bind a certificate, whatever was there"
     parser = command(commands, "deploy", deploy, summary, "key", *new, *change, library="deploy.__call__")
     parser.share("file", nargs="?", help="the certificate with its private key")
@@ -83,7 +91,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--grace", type=_days, metavar="DAYS", help="since they were replaced; as renew was told")
     parser.add_argument("--dry-run", action="store_true", help="only say what would be removed")
     summary = "every binding, certificate, key and finding"
-    parser = command(commands, "audit", audit, summary, "--machine", "--profile", library="audit")
+    parser = command(commands, "audit", audit, summary, "--machine", "--profile", "--client", library="audit")
     parser.add_argument("--unbound", action="store_true", help="also certificates that nothing is bound to")
     parser.add_argument("--remedies", action="store_true", help="each finding in full, with what to do")
     parser.add_argument(
@@ -106,7 +114,7 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
     """`deploy KEY FILE`."""
     if (arguments.file is None) == (arguments.thumbprint is None):
         raise InvalidInputError("deploy takes a certificate file, or --thumbprint of one that is in the store")
-    options = given(arguments, "key", "file", "thumbprint", "key_file", "password", "plan", "option")
+    options = given_profile(given(arguments, "key", "file", "thumbprint", "key_file", "password", "plan", "option"))
     if arguments.option:
         options["options"] = lambda present: parse_options(arguments.option, present)
     certificate: mlsssl.Certificate | mlsssl.Thumbprint
@@ -233,7 +241,7 @@ def audit(arguments: Namespace, terminal: Terminal) -> int:
     if arguments.listing:
         return _audit_listings(arguments, terminal)
     with machine_of(arguments) as machine:
-        found = mlsssl.audit(machine=machine, **given(arguments, "remedies", "listing"))
+        found = mlsssl.audit(machine=machine, **given_profile(given(arguments, "remedies", "listing")))
     terminal.result(found.to_dict())
     if not terminal.as_json:
         terminal.table(found.to_rows(), COLUMNS, empty="Nothing is bound.")
@@ -255,10 +263,11 @@ _LISTING_COLUMNS = {
 
 def _audit_listings(arguments: Namespace, terminal: Terminal) -> int:
     """`audit --listing DUMP…`: one table for all of them; with JSON an audit each."""
-    if arguments.machine is not None or arguments.unbound or arguments.profile is not None:
+    about_certificates = arguments.unbound or arguments.profile is not None or arguments.client is not None
+    if arguments.machine is not None or about_certificates:
         raise InvalidInputError(
-            "--listing is looked at in place of a machine and has no certificates: leave out --machine, --unbound and "
-            "--profile"
+            "--listing is looked at in place of a machine and has no certificates: leave out --machine, --unbound, "
+            "--profile and --client"
         )
     audits = []
     for path in arguments.listing:

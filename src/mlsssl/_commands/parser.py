@@ -7,7 +7,7 @@ import contextlib
 import datetime as dt
 import sys
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import mlsssl
 from mlsssl._commands.terminal import write
@@ -15,6 +15,7 @@ from mlsssl._machine.private_files import resolved
 from mlsssl._messages import foreign_text
 from mlsssl._select.ports import embedded_port, missing_file
 from mlsssl._validator.rules import PROFILE_NAMES
+from mlsssl.values import ClientName
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -38,6 +39,7 @@ _SHARED: dict[str, dict[str, Any]] = {
     "--overwrite": {"action": "store_true", "dest": "force", "help": "replace a file that is there"},
     "--force": {"action": "store_true", "help": "the same as --overwrite"},
     "--profile": {"choices": PROFILE_NAMES, "help": "whose rules to check by"},
+    "--client": {"choices": get_args(ClientName), "help": "the one client to ask for: does it take the certificate?"},
     "--ca": {"required": True, "metavar": "FILE", "help": "the authority, with its private key"},
     "--ca-key": {"metavar": "FILE", "help": "its private key, when that is a file of its own (.pvk, .key)"},
     "--ca-password": {"metavar": "SOURCE", "help": PASSWORD_HELP},
@@ -147,6 +149,14 @@ def given(arguments: Namespace, *own: str) -> dict[str, Any]:
     """The options that were given, for a function of the library; without `--json`, `--machine` and its `own`."""
     own = ("json", "run", "machine", *own)
     return {name: value for name, value in vars(arguments).items() if value is not None and name not in own}
+
+
+def given_profile(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with `--client` in the profile, for a function of the library that takes a profile alone."""
+    client = options.pop("client", None)
+    if client is not None:
+        options["profile"] = mlsssl.PROFILES[options.get("profile", "private")].for_client(client)
+    return options
 
 
 def machine_of(arguments: Namespace) -> mlsssl.Machine:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mlsssl._messages.output import escaped
 from mlsssl.errors import MlssslError
@@ -256,14 +256,14 @@ def ordered(steps: Iterable[object]) -> str:
     return f"<ol>{items}</ol>" if items else ""
 
 
-def findings(found: Iterable[Mapping[str, str]]) -> str:
-    """A table of findings, each with its seven fields by name; nothing when there is none."""
+def findings(found: Iterable[Mapping[str, Any]]) -> str:
+    """A table of findings, each with its fields by name; nothing when there is none."""
     rows = [
         [
             sign(SEVERITIES[one["severity"]], one["severity"]),
             code(one["code"]),
             escaped(one["where"]),
-            f"{escaped(one['found'])}{second_line('expected: ' + one['expected'])}",
+            f"{escaped(one['found'])}{second_line('expected: ' + one['expected'])}{_clients(one['refused_by'])}",
             f"{escaped(one['remedy'])}{second_line(one['standard'])}",
         ]
         for one in found
@@ -272,7 +272,11 @@ def findings(found: Iterable[Mapping[str, str]]) -> str:
     return f'<div class="findings">{shown}</div>' if rows else ""
 
 
-def finding_line(finding: Mapping[str, str]) -> str:
+def _clients(refused_by: Sequence[str]) -> str:
+    return second_line(f"refused by {', '.join(refused_by)}") if refused_by else ""
+
+
+def finding_line(finding: Mapping[str, Any]) -> str:
     """A finding on one line: its severity, its code, and what was found."""
     severity = finding["severity"]
     mark = sign(SEVERITIES[severity], "" if severity == "notice" else severity)

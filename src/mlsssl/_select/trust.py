@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     TrustAnchor: TypeAlias = "HasCertificate | AsCryptography | x509.Certificate | Literal['system']"
     Roots: TypeAlias = "list[x509.Certificate | Literal['system']]"
+    from mlsssl.values import ClientName
 
 
 class AsCryptography(Protocol):
@@ -96,6 +97,7 @@ def report_on(
     trust: Iterable[TrustAnchor] | Literal["system"] | TrustAnchors | None,
     at: dt.datetime,
     profile: str | Profile,
+    client: ClientName | None,
     crls: Sequence[x509.CertificateRevocationList],
     revocation: Literal["soft", "hard"],
     facts: ServerFacts | None = None,
@@ -139,6 +141,7 @@ def report_on(
         private_key=private_key,
         expect_key=key_expected,
         profile=profile,
+        client=client,
         crls=crls,
         revocation=revocation,
         facts=facts,

@@ -11,16 +11,15 @@ from __future__ import annotations
 from datetime import date
 from functools import partial
 
-from mlsssl._validator.rules import Rule, rule
+from mlsssl._validator.rules import NEW_AUTHORITY, Rule, rule
 
 _BR = "CA/Browser Forum TLS BR"
 _APPLE = "Apple support article 103769"
-_NEW_CA = "make a new authority with CertificateAuthority.create(...) and issue from it"
 _BR_START = {"public": date(2012, 7, 1)}
 
 _modern = partial(rule, levels="W E E W W")  # what clients of today refuse, and old ones and Windows let pass
 _strict = partial(rule, levels="- W E - -")  # what a standard demands, and only strict clients and programmes look at
-_authority = partial(rule, remedy=_NEW_CA)
+_authority = partial(rule, remedy=NEW_AUTHORITY)
 _rsa = partial(rule, remedy='issue with a new key: ca.issue(..., key="rsa-2048")')
 
 _KEY = (
@@ -593,14 +592,14 @@ _ISSUERS = (
         "root-basic-constraints-missing",
         "The root does not say that it is an authority; Firefox and strict OpenSSL (Python 3.13 and later) refuse it.",
         expected="critical basicConstraints with CA:TRUE",
-        remedy=_NEW_CA,
+        remedy=NEW_AUTHORITY,
         standard="RFC 5280 section 4.2.1.9",
     ),
     _strict(
         "basic-constraints-not-critical",
         "The basic constraints of an authority are not critical; strict OpenSSL (Python 3.13 and later) refuses that.",
         expected="critical basicConstraints",
-        remedy=_NEW_CA,
+        remedy=NEW_AUTHORITY,
         standard="RFC 5280 section 4.2.1.9",
     ),
     rule(
@@ -620,14 +619,14 @@ _ISSUERS = (
         "issuer-key-usage-missing",
         "An issuer does not say what its key is for; strict OpenSSL (Python 3.13 and later) refuses that.",
         expected="critical keyUsage with keyCertSign and cRLSign",
-        remedy=_NEW_CA,
+        remedy=NEW_AUTHORITY,
         standard=f"RFC 5280 section 4.2.1.3; {_BR} section 7.1.2.1.2",
     ),
     _modern(
         "issuer-subject-empty",
         "An issuer has no name.",
         expected="a subject in every issuer",
-        remedy=_NEW_CA,
+        remedy=NEW_AUTHORITY,
         standard="RFC 5280 section 4.1.2.6",
     ),
     _modern(
@@ -658,6 +657,15 @@ _ISSUERS = (
         remedy="trust the root instead: check(..., trust=[ca])",
         standard="RFC 5280 sections 4.2.1.1 and 6.1.1 (d)",
     ),
+    rule(
+        "anchor-not-root",
+        "The path ends at a trusted certificate that did not sign itself; OpenSSL refuses that unless it is told to "
+        "take partial chains, as curl and Python from 3.13 on tell it.",
+        levels="- N N - -",
+        expected="trust in the root",
+        remedy="trust the root instead: check(..., trust=[ca])",
+        standard="RFC 5280 section 6.1.1 (d); openssl-verification-options(1), -partial_chain",
+    ),
     _strict(
         "aki-no-key-identifier",
         "The authority key identifier has no key identifier; strict OpenSSL (Python 3.13 and later) refuses that.",
@@ -685,7 +693,7 @@ _ISSUERS = (
         "issuer-ski-missing",
         "An issuer has no subject key identifier; strict OpenSSL (Python 3.13 and later) refuses that.",
         expected="subjectKeyIdentifier in every issuer",
-        remedy=_NEW_CA,
+        remedy=NEW_AUTHORITY,
         standard="RFC 5280 section 4.2.1.2",
     ),
     rule(
@@ -726,10 +734,16 @@ _EXTENSIONS = (
         standard="RFC 5280 sections 4.2, 4.2.1.1, 4.2.1.2, 4.2.1.7, 4.2.1.8, 4.2.1.15 and 4.2.2; RFC 7633",
     ),
     _strict(
+        "crl-points-critical",
+        "The CRL distribution points are critical, which Chrome and Java refuse; clients need not process them.",
+        expected="cRLDistributionPoints that are not critical",
+        standard="RFC 5280 section 4.2.1.13",
+    ),
+    _strict(
         "extension-not-critical",
         "An extension is not critical that must be.",
         expected="the extension, critical",
-        remedy=_NEW_CA,
+        remedy=NEW_AUTHORITY,
         standard="RFC 5280 sections 4.2.1.10, 4.2.1.11 and 4.2.1.14",
     ),
     rule(
@@ -847,7 +861,7 @@ _CONSTRAINTS = (
         "The common name looks like a DNS name that an issuer may not issue for; OpenSSL, with curl and Python on it, "
         "reads it so where subjectAltName has no DNS name, an address included.",
         expected="no common name, or one within the issuer's name constraints",
-        remedy='issue without a common name: ca.issue("10.0.0.5", common_name="")',
+        remedy='leave the common name out: ca.issue("10.0.0.5", common_name="")',
         standard="RFC 5280 section 4.2.1.10; RFC 6125 section 6.4.4; OpenSSL: NAME_CONSTRAINTS_check_CN",
     ),
     _authority(
@@ -981,7 +995,7 @@ _REVOCATION = (
         "The revocation list is not current.",
         levels="W",
         expected="a list between its thisUpdate and nextUpdate",
-        remedy="issue a new list: ca.crl(...)",
+        remedy="get the issuer's current list; if the authority is yours, issue one: ca.crl(...)",
         standard="RFC 5280 sections 5.1.2.4 and 5.1.2.5",
     ),
     rule(
@@ -989,7 +1003,7 @@ _REVOCATION = (
         "A revocation list cannot be used.",
         levels="W",
         expected="a list signed by the issuer, without critical extensions unknown here",
-        remedy="issue a new list: ca.crl(...)",
+        remedy="get the issuer's current list; if the authority is yours, issue one: ca.crl(...)",
         standard="RFC 5280 section 6.3.3",
     ),
     rule(

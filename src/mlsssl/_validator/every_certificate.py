@@ -154,28 +154,34 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
     if anchor:
         pass
     elif view.serial <= 0:
-        emit("serial-not-positive", "serialNumber", f"the number {'0' if view.serial == 0 else 'is negative'}")
+        found = "the number 0" if view.serial == 0 else "a negative number"
+        emit("serial-not-positive", "serialNumber", found, case="negative" if view.serial else "")
     elif view.serial_octets > 20:
         emit("serial-too-long", "serialNumber", f"{view.serial_octets} octets")
     if view.has_unique_id:
         emit("unique-id", "issuerUniqueID, subjectUniqueID", "a unique identifier")
     for problem in view.problems:
-        part = f"extension {_NAMES.get(problem.oid, problem.oid)}"
-        emit("extension-duplicate" if problem.duplicate else "extension-malformed", part, problem.reason)
+        known_as = _NAMES.get(problem.oid)
+        part = f"extension {known_as or problem.oid}"
+        if problem.duplicate:
+            emit("extension-duplicate", part, problem.reason, case="" if known_as else "unknown")
+        else:
+            emit("extension-malformed", part, problem.reason, case=known_as or "")
     for oid, critical, value in view.unknown:
         if oid == NETSCAPE_TYPE and netscape_bits(value) < 0:
-            emit("extension-malformed", "extension netscapeCertType", "no BIT STRING of one octet")
+            part = "extension netscapeCertType"
+            emit("extension-malformed", part, "no BIT STRING of one octet", case="netscapeCertType")
         if critical and oid == _SUBJECT_DIRECTORY_ATTRIBUTES:
             emit("extension-critical", "extension subjectDirectoryAttributes", "a critical extension")
         elif critical and oid != MAPPINGS:
-            emit("extension-unknown-critical", f"extension {oid}", "a critical extension of unknown meaning")
+            emit("extension-unknown-critical", f"extension {oid}", "a critical extension of unknown meaning", case=oid)
         elif oid == _PROXY_CERTIFICATE_INFORMATION:
             emit("proxy-certificate", "extension proxyCertInfo", "a proxy certificate")
     for kind, extension in view.known.items():
         known = _EXTENSIONS.get(kind)
         part = f"extension {known.name if known else extension.oid.dotted_string}"
         if known and known.never_empty and not len(extension.value):
-            emit("extension-malformed", part, "an empty list")
+            emit("extension-malformed", part, "an empty list", case="empty")
         if not extension.critical:
             continue
         if kind is x509.PrecertPoison:
@@ -183,7 +189,9 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
         elif known is None:
             emit("extension-unknown-critical", part, "a critical extension that is not processed")
         elif not known.processed:
-            emit("extension-critical", part, "a critical extension")
+            emit("extension-critical", part, "a critical extension", case=known.name)
+        elif kind is x509.CRLDistributionPoints:
+            emit("crl-points-critical", part, "critical cRLDistributionPoints")
     if view.issuer == b"\x30\x00":
         emit("issuer-empty", "issuer", "an empty name")
     if view.name is None:

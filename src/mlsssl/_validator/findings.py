@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlsssl._validator.catalogue import MACHINE_RULES, RULES
-from mlsssl._validator.report import Finding
+from mlsssl._validator.clients import BESIDES_CLIENTS, opinions
+from mlsssl._validator.report import Finding, Severity
+from mlsssl._validator.rules import ISSUER_REMEDIES
 
 if TYPE_CHECKING:
     from mlsssl._formats.parsed import View
     from mlsssl._validator.profiles import Profile
-    from mlsssl._validator.report import Severity
     from mlsssl._validator.rules import Rule
 
 
@@ -29,6 +30,8 @@ def make_finding(
     expected: str | None = None,
     remedy: str | None = None,
     standard: str | None = None,
+    refused_by: tuple[str, ...] = (),
+    taken_by: tuple[str, ...] = (),
 ) -> Finding:
     """A finding of this rule; `expected`, `remedy` and `standard` only where they are more exact than the rule's."""
     return Finding(
@@ -39,6 +42,8 @@ def make_finding(
         expected=expected or rule.expected,
         remedy=remedy or rule.remedy,
         standard=standard or rule.standard,
+        refused_by=refused_by,
+        taken_by=taken_by,
     )
 
 
@@ -60,11 +65,13 @@ def machine_finding(
 class Emitter:
     """Collects the findings about one certificate, which is a `"leaf"`, an `"intermediate"` or a `"root"`."""
 
-    __slots__ = ("_counts", "_label", "findings", "issued", "profile")
+    __slots__ = ("_cases", "_counts", "_label", "_role", "findings", "issued", "profile")
 
     def __init__(self, profile: Profile, view: View, role: str) -> None:
         self.profile = profile
         self.issued = view.not_before.date()  # many rules hold from a day of issue on
+        self._role = role
+        self._cases = ("version 1",) if view.version != 3 else ()
         self._label = role if role == "leaf" else f'{role} "{view.subject_text}"'
         self.findings: list[Finding] = []
         self._counts: dict[str, int] = {}
@@ -78,10 +85,18 @@ class Emitter:
         expected: str | None = None,
         remedy: str | None = None,
         standard: str | None = None,
+        case: str = "",
     ) -> None:
-        """Add a finding of this code about this part of the certificate, if the profile has the rule."""
+        """Add a finding of this code about this part of the certificate, if the profile has the rule.
+
+        `case` names the case of it where clients tell it from the others: a row of their table.
+        """
         rule = RULES[code]
-        severity = self.profile.severity(rule, self.issued)
+        cases = (case, *self._cases)
+        known: dict[str, bool] = {}
+        if self.profile.purpose == "server":
+            known = opinions(code, cases, self._role, self.issued, public=self.profile.base == "public")
+        severity = self._weighed(rule, known)
         if severity is None:
             return
         count = self._counts.get(code, 0) + 1
@@ -92,7 +107,26 @@ class Emitter:
             found = f"{found[:_LONGEST_FOUND]} (more of the same are left out)"
         elif len(found) > _LONGEST_FOUND:
             found = f"{found[:_LONGEST_FOUND]}…"
-        part = f"{self._label}: {part}"
         self.findings.append(
-            make_finding(rule, severity, part, found, expected=expected, remedy=remedy, standard=standard)
+            make_finding(
+                rule,
+                severity,
+                f"{self._label}: {part}",
+                found,
+                expected=expected,
+                remedy=remedy or (ISSUER_REMEDIES.get(self._role) if rule.reissues else None),
+                standard=standard,
+                refused_by=tuple(client for client, refuses in known.items() if refuses),
+                taken_by=tuple(client for client, refuses in known.items() if not refuses),
+            )
         )
+
+    def _weighed(self, rule: Rule, known: dict[str, bool]) -> Severity | None:
+        """As the profile weighs it; where it speaks for one client, an error is what that client refuses."""
+        severity = self.profile.severity(rule, self.issued)
+        client = self.profile.client
+        if client is None or rule.code in BESIDES_CLIENTS or rule.code in self.profile.overrides:
+            return severity
+        if known.get(client):
+            return Severity.ERROR
+        return Severity.WARNING if severity is Severity.ERROR else severity

@@ -32,6 +32,8 @@ def check_issuer(view: View, emit: Emitter, *, anchor: bool) -> None:
         emit("issuer-subject-empty", "subject", "an empty name")
     if not view.has(x509.SubjectKeyIdentifier):
         emit("issuer-ski-missing", "subjectKeyIdentifier", "no subjectKeyIdentifier")
+    if anchor and not view.self_issued:
+        emit("anchor-not-root", "issuer", f"a certificate by {view.issuer_text}, trusted by itself")
     if anchor:
         check_key_identifiers(view, emit, issuer=view if view.self_issued else None, anchor=True)
     check_form(view, emit)
@@ -44,7 +46,8 @@ def check_issuer(view: View, emit: Emitter, *, anchor: bool) -> None:
 def _check_mappings(view: View, emit: Emitter) -> None:
     mappings = read_mappings(view)
     if mappings is None:
-        emit("extension-malformed", "extension policyMappings", "no list of pairs of policies")
+        part = "extension policyMappings"
+        emit("extension-malformed", part, "no list of pairs of policies", case="policyMappings")
     elif maps_any_policy(mappings):
         emit("policy-mappings-any", "extension policyMappings", "a mapping from or to anyPolicy")
 

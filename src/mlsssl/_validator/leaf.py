@@ -18,6 +18,7 @@ from mlsssl._formats.hosts import (
     matches_any,
     to_a_labels,
 )
+from mlsssl._validator.clients import CLIENTS
 from mlsssl._validator.every_certificate import NETSCAPE_TYPE, check_common, check_dates, netscape_bits
 from mlsssl._validator.profiles import days_of
 from mlsssl._validator.public_suffixes import is_public_suffix
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from mlsssl._formats.hosts import Address
     from mlsssl._formats.parsed import View
     from mlsssl._validator.findings import Emitter
+    from mlsssl._validator.profiles import Profile
 
 
 _SAN = "subjectAltName"
@@ -82,9 +84,10 @@ def check_host(names: Names, host: str | Address, emit: Emitter) -> None:
     """Whether the certificate is for the name asked about (RFC 9525 section 6)."""
     if matches_any(host, names.dns, names.addresses):
         return
-    by_common_name = not names.dns and not names.addresses and _common_name_matches(names.common, host)
-    if by_common_name and emit.profile.accepts_common_name:
+    matches = not names.dns and _common_name_matches(names.common, host)
+    if matches and _reads_common_name(names, host, emit.profile):
         return
+    by_common_name = matches and not names.addresses
     carried = f"names: {names}"
     if names.common and not names.dns and not names.addresses:
         carried = f"no name in subjectAltName, and the common name {', '.join(names.common)}"
@@ -100,6 +103,14 @@ def check_host(names: Names, host: str | Address, emit: Emitter) -> None:
         expected=f"a name that matches {host}",
         remedy=f'issue one for this name: ca.issue("{host}")',
     )
+
+
+def _reads_common_name(names: Names, host: str | Address, profile: Profile) -> bool:
+    """Whether a name in the subject counts; a client that reads it looks for host names there, not for addresses."""
+    if profile.client is None:
+        return profile.accepts_common_name and not names.addresses
+    beside = CLIENTS[profile.client].beside_addresses or not names.addresses
+    return profile.accepts_common_name and beside and isinstance(host, str)
 
 
 def _common_name_matches(common: Sequence[str], host: str | Address) -> bool:
@@ -123,7 +134,9 @@ def check_leaf(view: View, names: Names, emit: Emitter, at: datetime, host: str 
     if any(oid == NETSCAPE_TYPE and not netscape_bits(value) & bit for oid, _, value in view.unknown):
         emit("netscape-type", "extension netscapeCertType", f"no bit for TLS {purpose}s")
     if _is_ca(view):
-        emit("leaf-is-ca", "basicConstraints", "CA:TRUE")
+        usage = view.value(x509.KeyUsage)
+        serves = usage is None or usage.digital_signature or usage.key_encipherment or usage.key_agreement
+        emit("leaf-is-ca", "basicConstraints", "CA:TRUE", case="" if serves else "no server")
     if view.has(x509.NameConstraints):
         emit("leaf-name-constraints", "nameConstraints", "name constraints")
     if not view.has(x509.SubjectKeyIdentifier):
@@ -211,7 +224,7 @@ def is_internal(name: str) -> bool:
 def _check_dns_name(name: str, emit: Emitter, *, decisive: bool) -> None:
     problem = dns_problem(name)
     if problem is not None:
-        emit(problem, _SAN, f"the DNS name {name!r}")
+        emit(problem, _SAN, f"the DNS name {name!r}", case="decisive" if decisive else "")
         return
     bare = name.lower()
     if bare[:2] == "*.":
@@ -286,7 +299,8 @@ def _check_usages(view: View, emit: Emitter) -> None:
     elif needed not in present:
         listed = sorted(_NAMED_USAGES.get(usage, usage.dotted_string) for usage in present)
         found = f"only {', '.join(listed) or 'nothing'}"
-        emit("eku-client-auth-missing" if client else "eku-server-auth-missing", part, found)
+        code = "eku-client-auth-missing" if client else "eku-server-auth-missing"
+        emit(code, part, found, case="" if listed else "empty")
     others = [name for usage, name in _OTHER_USAGES.items() if usage in present]
     if others:
         emit("eku-other-usage", part, ", ".join(others))
@@ -306,7 +320,8 @@ def _check_key_usage(view: View, emit: Emitter) -> None:
     if not view.critical(x509.KeyUsage):
         emit("key-usage-not-critical", part, "a keyUsage that is not critical")
     if usage.key_cert_sign or usage.crl_sign:
-        emit("key-usage-cert-sign", part, "keyCertSign or cRLSign")
+        alone = usage.key_cert_sign and not _is_ca(view)
+        emit("key-usage-cert-sign", part, "keyCertSign or cRLSign", case="keyCertSign" if alone else "")
     key = view.public_key
     signs, enciphers = usage.digital_signature, usage.key_encipherment
     server = signs or enciphers or usage.key_agreement or usage.content_commitment or usage.data_encipherment
@@ -325,7 +340,8 @@ def _check_key_usage(view: View, emit: Emitter) -> None:
         emit("key-usage-no-signature", part, "keyEncipherment without digitalSignature")
     elif not (usage.key_cert_sign and _is_ca(view)):
         # An authority in the place of the leaf has a finding of its own.
-        emit("key-usage-unsuitable", part, "no digitalSignature")
+        case = "key exchange" if enciphers or usage.key_agreement else "" if server or usage.key_cert_sign else "empty"
+        emit("key-usage-unsuitable", part, "no digitalSignature", case=case)
 
 
 def _is_ca(view: View) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, get_args
 
 from mlsssl._messages.foreign_text import shown
 from mlsssl._validator.catalogue import RULES
+from mlsssl._validator.clients import CLIENTS
 from mlsssl._validator.report import Severity
 from mlsssl._validator.rules import PROFILE_NAMES, check_code
 from mlsssl.errors import InvalidInputError
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from mlsssl._validator.rules import Rule
+    from mlsssl.values import ClientName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +56,7 @@ class Profile:
         validity_limits: Limits in the order of their dates; the last one in force on the day of issue holds.
         accepts_common_name: Whether a name in the subject's CN counts when there is no subjectAltName.
         overrides: Code to the severity that this profile gives it instead; None leaves the rule out.
+        client: The client that `for_client` made it for, or None.
         purpose: Whose certificates it judges: `"server"` or `"client"`.
     """
 
@@ -62,6 +66,7 @@ class Profile:
     validity_limits: Sequence[ValidityLimit] = ()
     accepts_common_name: bool = False
     overrides: Mapping[str, Severity | None] = field(default_factory=dict)
+    client: str | None = None
     purpose: Purpose = "server"
 
     def severity(self, checked: Rule, issued: date) -> Severity | None:
@@ -99,6 +104,23 @@ class Profile:
             wrong = ", ".join(map(shown, overrides.values()))
             raise InvalidInputError(f"a severity is error, warning, notice or None, not {wrong}") from None
         return replace(self, name=name, overrides={**self.overrides, **changed})
+
+    def for_client(self, client: ClientName, /) -> Profile:
+        """A copy that asks for one client: a report is ok exactly when it takes the certificate, as far as known.
+
+        What the client is known to refuse is an error, whatever this profile says, and nothing else that it sees is.
+        What no client looks at stays as it is here: the private key, keys that others have, revocation.
+
+        Raises:
+            InvalidInputError: there is no client of this name, or the profile is for clients' certificates.
+        """
+        known = CLIENTS.get(client) if isinstance(client, str) else None
+        if known is None:
+            raise InvalidInputError(f"a client is one of {', '.join(CLIENTS)}, not {shown(client)}")
+        if self.purpose == "client":
+            raise InvalidInputError(_SERVERS_ONLY)
+        limits = self.validity_limits or PROFILES["private"].validity_limits
+        return replace(self, client=client, validity_limits=limits, accepts_common_name=known.accepts_common_name)
 
 
 _BR = "CA/Browser Forum TLS Baseline Requirements section 6.3.2"
@@ -193,6 +215,8 @@ def for_purpose(profile: str | Profile, purpose: Purpose) -> Profile:
         raise InvalidInputError(f"purpose is 'server' or 'client', not {shown(purpose)}")
     if purpose == "server" or found.purpose == purpose:
         return found
+    if found.client is not None:
+        raise InvalidInputError(_SERVERS_ONLY)
     overrides: dict[str, Severity | None] = dict.fromkeys(_OF_SERVERS_ALONE)
     return replace(
         found,
@@ -204,12 +228,26 @@ def for_purpose(profile: str | Profile, purpose: Purpose) -> Profile:
     )
 
 
-def find_profile(profile: str | Profile) -> Profile:
-    """The profile of this name; a `Profile` is returned as it is.
+_SERVERS_ONLY = (
+    "TLS clients are asked about servers' certificates only: leave out either the client or the purpose 'client'"
+)
+
+
+@cache
+def _for_client(profile: str, client: ClientName) -> Profile:
+    return PROFILES[profile].for_client(client)  # one object, for what an issuer was judged by is told by it
+
+
+def find_profile(profile: str | Profile, client: ClientName | None = None) -> Profile:
+    """The profile of this name, for this client; a `Profile` without a client is returned as it is.
 
     Raises:
-        InvalidInputError: there is no profile of this name.
+        InvalidInputError: there is no profile or no client of this name.
     """
+    if client is not None:
+        whole = find_profile(profile)
+        named = isinstance(client, str) and not isinstance(profile, Profile)
+        return _for_client(whole.name, client) if named else whole.for_client(client)
     if isinstance(profile, Profile):
         return profile
     found = PROFILES.get(profile) if isinstance(profile, str) else None

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl._messages.output import as_dict, escaped, to_json
 from mlsssl.errors import InvalidInputError, ValidationError
+from mlsssl.values import ClientName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,6 +54,9 @@ class Finding:
         expected: What should be there.
         remedy: What to do, with the mlsssl call that does it.
         standard: The standard, or the vendor's page, behind the rule.
+        refused_by: Clients known to refuse the certificate for this, by the names that `check(client=...)` takes.
+        taken_by: Clients known to take it all the same; of those in neither it is not known. Both are about servers'
+            certificates, and empty for a client's.
     """
 
     code: str
@@ -62,14 +66,25 @@ class Finding:
     expected: str
     remedy: str
     standard: str
+    refused_by: tuple[str, ...] = ()
+    taken_by: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         text = f"{self.severity} {self.code} [{self.where}]: {self.found}; expected {self.expected}"
         return printable(text)
 
-    def to_dict(self) -> dict[str, str]:
-        """The seven fields as text, ready for JSON."""
-        return {name: str(value) for name, value in as_dict(self).items()}
+    def clients_text(self) -> str:
+        """Which clients refuse the certificate for this and which take it; empty where none is known to refuse it."""
+        if not self.refused_by:
+            return ""
+        if len(self.refused_by) == len(get_args(ClientName)):
+            return "refused by every client that is known here"
+        taken = f"; taken by {', '.join(self.taken_by)}" if self.taken_by else ""
+        return printable(f"refused by {', '.join(self.refused_by)}{taken}")
+
+    def to_dict(self) -> dict[str, object]:
+        """Seven fields as text and the clients as two lists, ready for JSON."""
+        return as_dict(self)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,6 +142,8 @@ class Report:
         trusted: Whether the path ends at a certificate that the caller trusts.
         attempts: When no path was found without error: the ways that were tried.
         silenced: Findings that the caller silenced, with the reasons.
+        client: The client that was asked about, or None when none was.
+        not_known: Codes of findings of which it is not known whether that client refuses the certificate for them.
     """
 
     findings: tuple[Finding, ...]
@@ -138,6 +155,8 @@ class Report:
     trusted: bool = False
     attempts: tuple[Attempt, ...] = ()
     silenced: tuple[Silenced, ...] = ()
+    client: str | None = None
+    not_known: tuple[str, ...] = ()
 
     def __bool__(self) -> bool:
         return self.ok
@@ -205,7 +224,10 @@ class Report:
 
     def _headline(self) -> str:
         about = f" for {self.host!r}" if self.host is not None else ""
-        return printable(f"{self.subject or 'certificate'}{about}, profile {self.profile}")
+        return printable(f"{self.subject or 'certificate'}{about}, {self._judge()}")
+
+    def _judge(self) -> str:
+        return f"profile {self.profile}" + (f", client {self.client}" if self.client is not None else "")
 
     def to_text(self) -> str:
         """The report as lines of plain text, without any control character from a certificate."""
@@ -220,7 +242,10 @@ class Report:
                 f"    expected: {printable(finding.expected)}",
                 f"    remedy:   {printable(finding.remedy)}",
                 f"    standard: {printable(finding.standard)}",
+                *([f"    clients:  {finding.clients_text()}"] if finding.refused_by else []),
             ]
+        if self.not_known:
+            lines.append(f"not known: whether {self.client} refuses {', '.join(self.not_known)}")
         if self.attempts:
             lines += ["tried:", *(f"    {attempt}" for attempt in self.attempts)]
         lines += [f"silenced: {s.finding.code}: {printable(s.reason)}" for s in self.silenced]
@@ -232,7 +257,7 @@ class Report:
     def to_dict(self) -> dict[str, object]:
         """The report as dicts, lists, text and booleans, ready for JSON."""
         return {
-            **as_dict(self, "ok", "profile", "host", "at", "subject", "trusted"),
+            **as_dict(self, "ok", "profile", "client", "not_known", "host", "at", "subject", "trusted"),
             "path": [as_dict(step, "role", "subject", "sha256") for step in self.path],
             **as_dict(self, "findings"),
             "attempts": [as_dict(attempt) for attempt in self.attempts],
@@ -261,10 +286,10 @@ class Report:
         silenced = [f"<p>{code(one.finding.code)} {escaped(one.reason)}</p>" for one in self.silenced]
         return card(
             f"{verdict} {escaped(self.subject or 'certificate')}{about}",
-            f'<p class="faint">profile {escaped(self.profile)}, at {self.at:%Y-%m-%d %H:%M} UTC: '
-            f"{counts or 'no finding'}</p>",
+            f'<p class="faint">{escaped(self._judge())}, at {self.at:%Y-%m-%d %H:%M} UTC: {counts or "no finding"}</p>',
             part("path", tree(steps)),
             part("findings", findings([finding.to_dict() for finding in self.findings])),
+            part("not known of this client", code(", ".join(self.not_known)) if self.not_known else ""),
             part("ways that were tried", "".join(f"<p>{escaped(attempt)}</p>" for attempt in self.attempts)),
             part("silenced", "".join(silenced)),
         )

@@ -39,6 +39,7 @@ class Rule:
         severities: Profile name to severity; a profile that is not there does not have the rule.
         since: Profile name to the first day of issue (notBefore) on which the rule holds, before which a finding
             is a notice; no entry: always.
+        reissues: Whether the remedy is to issue again, which helps at a leaf and not at its issuers.
     """
 
     code: str
@@ -48,6 +49,19 @@ class Rule:
     standard: str
     severities: Mapping[str, Severity]
     since: Mapping[str, date] = field(default_factory=dict)
+    reissues: bool = False
+
+
+NEW_AUTHORITY = "make a new authority with CertificateAuthority.create(...) and issue from it"
+
+ISSUER_REMEDIES = {
+    "intermediate": "get the authority's new intermediate and put it into the chain, cert.with_chain([...]); if the "
+    "authority is yours, make one with ca.create_intermediate(...) and issue from it",
+    "root": "trust the authority's newer root: check(..., trust=[root]), and add it to the store Root of each client: "
+    "Store.open('Root').add(root); if the authority is yours, make one with CertificateAuthority.create(...) and "
+    "issue from it",
+}
+"""What to do about a certificate of the path that is not the leaf, whoever its authority belongs to, by its role."""
 
 
 def rule(
@@ -73,4 +87,5 @@ def rule(
         standard=standard,
         severities={name: _LETTERS[one] for name, one in zip(PROFILE_NAMES, letters, strict=True) if one != "-"},
         since=since or {},
+        reissues=remedy.startswith(("issue ", "make a")) and not remedy.startswith("issue from"),
     )

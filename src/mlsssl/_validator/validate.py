@@ -14,6 +14,7 @@ from mlsssl._formats.parsed import View, issuer_view
 from mlsssl._messages.arguments import check_callable, check_mapping, check_type, check_whole, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._validator.catalogue import RULES
+from mlsssl._validator.clients import BESIDES_CLIENTS
 from mlsssl._validator.every_certificate import check_key_identifiers, check_signature_algorithm
 from mlsssl._validator.findings import Emitter
 from mlsssl._validator.leaf import Names, check_host, check_leaf
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.pkcs12.explain import PfxExplanation
     from mlsssl._validator.profiles import Profile
+    from mlsssl.values import ClientName
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +90,7 @@ def validate(
     private_key: PrivateKeyTypes | None = None,
     expect_key: bool = True,
     profile: str | Profile = "private",
+    client: ClientName | None = None,
     crls: Sequence[x509.CertificateRevocationList] = (),
     revocation: Strictness = "soft",
     facts: ServerFacts | None = None,
@@ -102,14 +105,14 @@ def validate(
     the question out; `intermediates` may be in any order; `served` is what a live server was seen to send.
 
     Not checked: revocation beyond the lists given, certificate transparency logs, published keys such as Debian's weak
-    ones without badkeys and its list, and whether clients of a certain make have rules of their own beyond the
-    profile's. Work is bounded: hostile chains end with the finding `work-limit-exceeded`. Standards: RFC 5280, RFC
-    9525, and those that each finding names.
+    ones without badkeys and its list, and what a client refuses for reasons that no finding has a code for. Work is
+    bounded: hostile chains end with the finding `work-limit-exceeded`. Standards: RFC 5280, RFC 9525, and those that
+    each finding names.
     """
     at = check_moment(at).astimezone(timezone.utc)
     check_whole(max_depth, 0, 255, "max_depth is a number from 0 to 255")
     check_strictness(revocation)
-    judge = find_profile(profile)
+    judge = find_profile(profile, client)
     crls = check_crls(crls)
     extra_rules = check_extra_rules(extra_rules)
     silence = check_silence(silence)
@@ -166,7 +169,17 @@ def validate(
         trusted=found.trusted,
         attempts=found.attempts,
         silenced=tuple(silenced),
+        client=judge.client,
+        not_known=_not_known(kept, judge.client),
     )
+
+
+def _not_known(findings: Iterable[Finding], client: str | None) -> tuple[str, ...]:
+    """Codes of findings of which it is not known whether this client refuses the certificate for them."""
+    if client is None:
+        return ()
+    asked = (f for f in findings if f.code in RULES and f.code not in BESIDES_CLIENTS)
+    return tuple(dict.fromkeys(f.code for f in asked if client not in (*f.refused_by, *f.taken_by)))
 
 
 def check_crls(crls: Iterable[x509.CertificateRevocationList]) -> tuple[x509.CertificateRevocationList, ...]:
@@ -284,7 +297,10 @@ def _check_own(finding: object) -> Finding:
         raise ValueError(f"the code {finding.code!r} is taken")
     for field in fields(finding):
         value = getattr(finding, field.name)
-        if not isinstance(value, str):
+        if field.name in ("refused_by", "taken_by"):
+            if not isinstance(value, tuple) or not all(isinstance(one, str) for one in value):
+                raise TypeError(f"{field.name} is a tuple of clients' names")
+        elif not isinstance(value, str):
             raise TypeError(f"{field.name} is text, not {type(value).__name__}")
     return replace(finding, severity=Severity(finding.severity))  # which may be its name: "error"
 
