@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 from mlsssl._changes import recovery
 from mlsssl._deploy import preflight
+from mlsssl._deploy.issuers import KnownIssuers, about_issuers
 from mlsssl._machine import precedence, stores
 from mlsssl._machine.authorities import read_authorities_if_crls
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import as_dict, escaped, plain_table, to_json
-from mlsssl._select.ports import HasPort, port_of
+from mlsssl._select.ports import HasPort, existing_port_of
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Severity
 from mlsssl.binding import binding_of
@@ -193,7 +194,8 @@ def audit(
         machine: Which machine; this computer when not given.
         at: The moment to judge dates by, aware; now when not given.
         profile: Whose rules the certificates are checked by, as in `Certificate.check`. Trust is left out: it is
-            the clients' question. Revocation is looked up in the lists that the machine's stores hold.
+            the clients' question, but for a missing issuer, without which they find no way to any root. Revocation
+            is looked up in the lists that the machine's stores hold.
         fraction: As in `Certificate.renewal_due`.
         jitter: As in `Certificate.renewal_due`.
         unbound: Also list the certificates with a private key, in MY and every store that a binding names, that
@@ -208,17 +210,19 @@ def audit(
         InvalidInputError: a naive moment, an unknown profile, or a share out of its range; a machine or `unbound`
             together with a listing.
         MalformedDataError: the listing is none.
+        NotFoundError: no machine is given, and this computer has no embedded machine where it would be.
         AccessDeniedError: this user may not look.
     """
     if listing is not None:
         if machine is not None or unbound:
             raise InvalidInputError("a listing is looked at in place of a machine: leave out machine and unbound")
         return _audit_listing(parse_listing(listing), check_moment(at).astimezone(dt.timezone.utc))
-    port = port_of(machine)
+    port = existing_port_of(machine)
     records = port.bindings.all()
     look = _Look(
         port=port,
         authorities=read_authorities_if_crls(port, *(record.store for record in records)),
+        issuers=KnownIssuers(port),
         machine=machine,
         at=check_moment(at).astimezone(dt.timezone.utc),
         profile=profile,
@@ -274,6 +278,7 @@ class _Look:
 
     port: MachinePort
     authorities: Authorities | None
+    issuers: KnownIssuers
     machine: HasPort | None
     at: dt.datetime
     profile: str | Profile
@@ -334,6 +339,7 @@ class _Look:
             return replace(row, findings=_sorted(findings))
         host = None if row.key is None else preflight.host_of(row.key, None)
         findings += preflight.about_certificate(certificate, host, self.at, self.profile, self.authorities)
+        findings += about_issuers(certificate, self.issuers, self.at, self.profile)
         renew_from = certificate.renewal_time(self.fraction, jitter=self.jitter)
         if row.key is not None and self.at >= renew_from:
             found = f"it should have been renewed from {renew_from:%Y-%m-%d %H:%M} UTC on"

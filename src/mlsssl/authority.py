@@ -698,9 +698,12 @@ class CertificateAuthority:
         password: str | None = None,
         no_password: bool = False,
         readable_by: str | None = None,
+        overwrite: bool = False,
     ) -> Path:
-        """Write it, private key and all, readable by its owner only; formats and errors as `Certificate.save`."""
-        return self._certificate.save(path, password=password, no_password=no_password, readable_by=readable_by)
+        """Write it, private key and all, readable by its owner only; all as `Certificate.save`."""
+        return self._certificate.save(
+            path, password=password, no_password=no_password, readable_by=readable_by, overwrite=overwrite
+        )
 
     def to_pfx(self, password: str | None, *, no_password: bool = False, readable_by: str | None = None) -> bytes:
         """Certificate, private key and chain as a PFX; as `Certificate.to_pfx`."""

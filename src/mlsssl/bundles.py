@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from mlsssl._machine.files import path_of, write
+from mlsssl._machine.kept_keys import refuse_to_lose_a_key
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import check_certificate
@@ -62,22 +63,32 @@ def write_pem_files(
     *,
     name: str = "server",
     password: str | None = None,
+    overwrite: bool = False,
 ) -> tuple[Path, ...]:
     """Write what `pem_files` gives; whatever holds the private key is readable by its owner only.
 
+    `overwrite` as in `Certificate.save`; a renewal into the files of the old certificate needs it.
+
     Raises:
+        ExistsError: as `Certificate.save`; nothing was written.
         InvalidInputError: as `pem_files`.
         NotFoundError: the folder is not there.
         AccessDeniedError: it may not be written.
     """
     files = pem_files(certificate, server, name=name, password=password)
     where = path_of(folder)
-    paths = []
-    for file, data in files.items():
-        path = where / file
-        write(path, data, private=b"PRIVATE KEY-----" in data)
-        paths.append(path)
+    paths = {where / file: data for file, data in files.items()}
+    for path, data in paths.items():
+        if not overwrite:
+            key = certificate.private_key if _holds_key(data) else None
+            refuse_to_lose_a_key(path, key=key, password=password)
+    for path, data in paths.items():
+        write(path, data, private=_holds_key(data))
     return tuple(paths)
+
+
+def _holds_key(data: bytes) -> bool:
+    return b"PRIVATE KEY-----" in data
 
 
 def java_trust_store(

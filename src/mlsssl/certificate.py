@@ -17,6 +17,7 @@ from mlsssl._formats.budget import WorkBudget
 from mlsssl._formats.hosts import name_text
 from mlsssl._formats.text import decode_text
 from mlsssl._machine.files import path_of, read, write
+from mlsssl._machine.kept_keys import refuse_to_lose_a_key
 from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl.errors import (
@@ -264,6 +265,7 @@ class Certificate:
         password: str | None = None,
         no_password: bool = False,
         readable_by: str | None = None,
+        overwrite: bool = False,
     ) -> Path:
         """Write a file whole or not at all; whatever holds a private key is readable by its owner only.
 
@@ -272,16 +274,20 @@ class Certificate:
                 if there is one, certificate, chain. `.crt`: certificate and chain, PEM. `.cer`, `.der`: the
                 certificate alone, DER. `.key`: the private key alone, PKCS#8 PEM. `.pvk`: the private key
                 alone, Microsoft's old format. `.p7b`, `.spc`: certificate and chain, PKCS#7 DER. A file that is
-                there is replaced.
+                there is replaced, unless it holds another private key than the one written.
             password: Encrypts the private key. A `.pfx` with a key needs one, or `no_password`; `.pem`, `.key` and
                 `.pvk` may do without.
             no_password: Write a private key so that everybody who gets the file can read it; as in `to_pfx`.
             readable_by: With `.pfx` and `.p12`: the oldest system that must read it, as in `to_pfx`.
+            overwrite: Replace a file also when the private key in it is lost by that: another one, or one that
+                `password` does not open, so that it cannot be compared. Keys are known by their formats: PEM, DER, PFX,
+                PVK, and what is not read here, such as Java keystores and OpenSSH keys.
 
         Returns:
             The path.
 
         Raises:
+            ExistsError: a file is there whose private key would be lost, and `overwrite` is False.
             InvalidInputError: another suffix, no password where one is needed, a password where nothing is
                 encrypted, a private key asked for that is not there, or a path that cannot be.
             NotFoundError: the folder is not there.
@@ -314,6 +320,8 @@ class Certificate:
                 known = ".pfx .p12 .pem .crt .cer .der .key .pvk .p7b .spc"
                 what = shown(suffix or "none")
                 raise InvalidInputError(f"the suffix chooses the format; {what} is not one of {known}")
+        if not overwrite:
+            refuse_to_lose_a_key(target, key=self._key if private else None, password=password)
         write(target, data, private=private)
         return target
 

@@ -10,7 +10,7 @@ from mlsssl._deploy.apply import Failure, Outcome
 from mlsssl._deploy.plan import Plan, Step, carry_out, only_plan
 from mlsssl._deploy.request import checked
 from mlsssl._messages.foreign_text import shown
-from mlsssl._select.ports import HasPort, port_of
+from mlsssl._select.ports import HasPort, existing_port_of
 from mlsssl.binding import bound_key
 from mlsssl.errors import DeploymentError, MlssslError, NotFoundError
 
@@ -59,9 +59,10 @@ class _Deploy:
         """Make this certificate the one bound to this key on this machine, whatever was there.
 
         Adds it to the store with its private key and the intermediates above it, and binds or updates the key: in
-        one step where the system can, so that there is no moment without a certificate. What is not given stays as
-        it is (owner, options, unknown bits). Doing it again changes nothing. Killed at any moment, the machine has
-        the old binding or the new one, whole; the next call or `mlsssl recover` clears up.
+        one step where the system can, so that there is no moment without a certificate. An issuer that is neither
+        with it nor in the machine's stores is a warning, `issuer-not-found`: clients that do not fetch it refuse. What
+        is not given stays as it is (owner, options, unknown bits). Doing it again changes nothing. Killed at any
+        moment, the machine has the old binding or the new one, whole; the next call or `mlsssl recover` clears up.
 
         Args:
             key: `0.0.0.0:443`, `[::]:443`, `www.example.com:443` (SNI), or an `IpPort` or `HostnamePort`.
@@ -171,13 +172,13 @@ def recover(*, machine: HasPort | None = None, abandon: BindingKey | str | None 
     Raises:
         BindingError: somebody is changing the machine right now.
         InvalidInputError: `abandon` is neither a key nor such a name.
-        NotFoundError: no change of `abandon` was pending.
+        NotFoundError: no change of `abandon` was pending; or there is no machine, as `audit` says.
         DeploymentError: not everything is well again: a change is still pending, a service that had been stopped does
             not start, or the audit log could not be told. `.failure` says what was done and what is to do, and
             `__cause__` is what stopped the first change that is pending.
     """
     wanted = abandon
-    port = port_of(machine)
+    port = existing_port_of(machine)
     with recovery.looking(port) as records:
         names = {one.name for one in records.pending()}  # a stranger's key is known by no other text
         if isinstance(abandon, str) and abandon not in names and not record.is_record(abandon):
@@ -206,6 +207,7 @@ def last_outcome(key: BindingKey | str, *, machine: HasPort | None = None) -> Ou
     None when there is none, or it was undone. What a killed process left is cleared up first, as by `recover`.
 
     Raises:
+        NotFoundError: there is no machine, as `audit` says.
         MalformedDataError: what was kept is damaged.
         BindingError: somebody else has been changing the machine for a minute.
         MlssslError: what was left could not be cleared up.

@@ -39,15 +39,19 @@ class Machine:
         self._port = port
 
     @classmethod
-    def local(cls) -> Machine:
+    def local(cls, *, create: bool = True) -> Machine:
         """This computer: Windows itself on Windows, the embedded machine at its default place elsewhere.
 
         The environment variable `MLSSSL_MACHINE` (a path) chooses an embedded machine on any platform.
 
+        Args:
+            create: As in `EmbeddedMachine`; Windows itself is always there.
+
         Raises:
+            NotFoundError: there is no such embedded machine, and `create` is False.
             AccessDeniedError, MalformedDataError, UnsupportedError: the embedded machine's file cannot be used.
         """
-        return EmbeddedMachine() if ports.local_is_embedded() else WindowsMachine()
+        return EmbeddedMachine(create=create) if ports.local_is_embedded() else WindowsMachine()
 
     @property
     def port(self) -> MachinePort:
@@ -106,11 +110,14 @@ class EmbeddedMachine(Machine):
     Safe under several processes and threads; killed at any moment, no acknowledged change is lost.
 
     Args:
-        path: The file; made, with its folder, for this user only when missing. When not given: the path in
-            `MLSSSL_MACHINE`, else `mlsssl/machine.sqlite` in the platform's folder for application data.
+        path: The file. When not given: the path in `MLSSSL_MACHINE`, else `mlsssl/machine.sqlite` in the platform's
+            folder for application data.
+        create: Whether a file that is missing is made, with its folder, for this user only. False for what looks at a
+            machine, so that a mistyped path is found out.
         atomic_update: False imitates Server 2016, where a binding cannot be updated in one step.
 
     Raises:
+        NotFoundError: the file is missing, and `create` is False.
         AccessDeniedError: the file or folder may not be used.
         MalformedDataError: the file is something else, or damaged.
         UnsupportedError: a newer version of this library wrote it.
@@ -118,7 +125,9 @@ class EmbeddedMachine(Machine):
 
     _port: EmbeddedPort
 
-    def __init__(self, path: str | Path | None = None, *, atomic_update: bool = True) -> None:
+    def __init__(self, path: str | Path | None = None, *, create: bool = True, atomic_update: bool = True) -> None:
+        if not create:
+            ports.refuse_missing(path)
         super().__init__(ports.embedded_port(path, atomic_update=atomic_update))
 
     @property

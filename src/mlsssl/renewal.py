@@ -19,11 +19,11 @@ from mlsssl._issue.keys import check_key_type
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_dict
-from mlsssl._select.ports import HasPort, port_of
+from mlsssl._select.ports import HasPort, existing_port_of
 from mlsssl.authority import SERVER_DAYS, CertificateAuthority
 from mlsssl.binding import Binding, binding_of, bound_key
 from mlsssl.certificate import Certificate
-from mlsssl.errors import InvalidInputError, MlssslError, StoreNotFoundError
+from mlsssl.errors import BindingError, InvalidInputError, MlssslError, StoreNotFoundError
 from mlsssl.store import Store
 from mlsssl.values import check_moment
 
@@ -105,6 +105,7 @@ class _Renew:
         Raises:
             InvalidInputError: the source cannot make such a certificate; or an argument that cannot be.
             BindingNotFoundError: nothing is bound to this key: `deploy` does it.
+            NotFoundError: no machine is given, and this computer has no embedded machine where it would be.
             StoreNotFoundError: the bound certificate is not in its store, so nobody knows its names: `deploy`.
             AccessDeniedError: `reuse_key`, and the key is not exportable.
             ValidationError: the preflight found an error in the new certificate; nothing was done.
@@ -168,7 +169,7 @@ def _request(arguments: Mapping[str, Any], *, only_looking: bool = False) -> Req
     check_grace(grace)
     if at is not None:
         check_moment(at)
-    port = port_of(machine)
+    port = existing_port_of(machine)
     key = bound_key(arguments["key"], machine)
     if only_looking:
         recovery.refuse_pending(port, key)
@@ -343,7 +344,8 @@ def renew_due(
     """Renew every binding whose certificate is due, for a scheduled task; one failure does not stop the others.
 
     Bindings that share a certificate share the new one. Certificates that another authority has issued are left
-    alone, for whoever issued them renews them. What a killed change left is cleared up before anything is read.
+    alone, for whoever issued them renews them; one that is over already was not renewed, and is a failure. What
+    a killed change left is cleared up before anything is read.
 
     Args:
         authority: Issues the new ones.
@@ -374,6 +376,7 @@ def renew_due(
         BindingError: another `renew_due` runs on this machine; the message says which process. Or somebody else has
             been changing its bindings for a minute.
         BindingNotFoundError: a key in `only` is not bound.
+        NotFoundError: as `renew`.
         InvalidInputError: an argument that cannot be.
     """
     check_type(authority, CertificateAuthority, "an authority is needed (CertificateAuthority.load reads one)")
@@ -383,7 +386,7 @@ def renew_due(
         audit_log = former_name(trail, stacklevel=3)
     keys_given = None if only is None else items_of(only, "only is a list of binding keys")
     wanted = None if keys_given is None else [bound_key(key, machine) for key in keys_given]
-    port = port_of(machine)
+    port = existing_port_of(machine)
     with contextlib.nullcontext() if dry_run else port.lock("renew", timeout=0):
         ready = contextlib.nullcontext(recovery.not_ended(port)) if dry_run else recovery.recovered_first(port)
         with ready as pending:
@@ -406,7 +409,8 @@ def renew_due(
                 new = made.get(entry.thumbprint) or _issue(
                     authority, old, key_type=key_type, reuse_key=False, days=days, at=at
                 )
-                request = checked({**same, **_in_place_of(binding, entry, old, new)})
+                together = tuple(one.key for one in bindings if one.thumbprint == entry.thumbprint)
+                request = checked({**same, **_in_place_of(binding, entry, old, new), "together": together})
                 if dry_run:
                     result = Renewal(key=binding.key, plan=only_plan(request, snapshot=snapshot))
                 else:
@@ -447,6 +451,11 @@ def _why_not(
     jitter: float,
 ) -> str | None:
     if not any_issuer and pem.x509_of(old).issuer != pem.x509_of(authority).subject:
+        if at > old.not_after:
+            raise BindingError(
+                f"its certificate is over since {old.not_after:%Y-%m-%d %H:%M} UTC, and who issued it "
+                f"({old.issuer or 'nobody'}) has not renewed it; any_issuer=True renews it from {authority.name}"
+            )
         return f"issued by {old.issuer or 'nobody'}, not by {authority.name}"
     if due_only and not old.renewal_due(fraction, at=at, jitter=jitter):
         return f"not due before {old.renewal_time(fraction, jitter=jitter):%Y-%m-%d %H:%M} UTC"

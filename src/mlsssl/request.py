@@ -10,6 +10,7 @@ from mlsssl._issue import requests, subjects
 from mlsssl._issue.keys import check_key_type, make_key
 from mlsssl._issue.requests import RequestPolicy
 from mlsssl._machine import files
+from mlsssl._machine.kept_keys import refuse_to_lose_a_key
 from mlsssl._messages.arguments import check_data, check_type
 from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import check_certificate, check_key
@@ -184,29 +185,40 @@ class CertificateRequest:
 
         return self._request.public_bytes(Encoding.DER)
 
-    def save(self, path: str | Path) -> Path:
+    def save(self, path: str | Path, *, overwrite: bool = False) -> Path:
         """Write the request, whole or not at all: DER for `.der`, PEM for every other suffix.
 
+        `overwrite` as in `Certificate.save`.
+
         Raises:
+            ExistsError: as `Certificate.save`.
             NotFoundError: the folder is not there.
             AccessDeniedError: it may not be written.
         """
         target = files.path_of(path)
         data = self.to_der() if target.suffix.lower() == ".der" else self.to_pem()
+        if not overwrite:
+            refuse_to_lose_a_key(target, key=None, password=None)
         files.write(target, data, private=False)
         return target
 
-    def save_key(self, path: str | Path, *, password: str | None = None) -> Path:
+    def save_key(self, path: str | Path, *, password: str | None = None, overwrite: bool = False) -> Path:
         """Write the private key as PKCS#8 PEM, readable by its owner only, encrypted when a password is given.
 
+        `overwrite` as in `Certificate.save`.
+
         Raises:
+            ExistsError: as `Certificate.save`.
             InvalidInputError: there is no private key, or an empty password.
             NotFoundError, AccessDeniedError: as `save`.
         """
         if self._key is None:
             raise InvalidInputError(f"there is no private key with {self!r}")
         target = files.path_of(path)
-        files.write(target, keys.private_key_pem(self._key, password), private=True)
+        data = keys.private_key_pem(self._key, password)
+        if not overwrite:
+            refuse_to_lose_a_key(target, key=self._key, password=password)
+        files.write(target, data, private=True)
         return target
 
     # -- what it says -------------------------------------------------------------------------------------------

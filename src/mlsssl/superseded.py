@@ -13,7 +13,7 @@ from mlsssl._changes.superseded_file import SupersededFile
 from mlsssl._machine import stores
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import as_dict, to_json
-from mlsssl._select.ports import HasPort, port_of
+from mlsssl._select.ports import HasPort, existing_port_of
 from mlsssl.certificate import Certificate
 from mlsssl.errors import MalformedDataError, MlssslError
 from mlsssl.renewal import GRACE, check_grace
@@ -112,13 +112,14 @@ def cleanup(
 
     Raises:
         InvalidInputError: a negative grace, or a naive `at`.
+        NotFoundError: as `audit`.
         AccessDeniedError: this user may not change the store.
         BindingError: somebody is changing the machine right now.
     """
     if grace is not None:
         check_grace(grace)
     moment = check_moment(at)
-    port = port_of(machine)
+    port = existing_port_of(machine)
     removed: list[StoreEntry] = []
     kept: list[Kept] = []
     with (recovery.looking if dry_run else recovery.changing)(port) as records:

@@ -63,6 +63,11 @@ def certificates() -> None:
     assert_type(CertificateRequest.create("a.test", organization="Example"), CertificateRequest)
     assert_type(ca.issue("a.test", subject=x509.Name([])), Certificate)
     assert_type(certificate.save("SelfIssuedSSL.pfx", password="secret"), Path)
+    assert_type(ca.save("SelfIssuedCA.pfx", password="secret", overwrite=True), Path)
+    assert_type(EmbeddedMachine("machine.sqlite", create=False), EmbeddedMachine)
+    assert_type(Machine.local(create=False), Machine)
+    certificate.save("SelfIssuedSSL.pfx", overwrite="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    EmbeddedMachine("machine.sqlite", False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     assert_type(Certificate.load(Path("SelfIssuedSSL.pfx"), password="secret"), Certificate)
     assert_type(certificate.names, tuple[str, ...])
     assert_type(certificate.chain, tuple[Certificate, ...])

@@ -110,7 +110,12 @@ WRITERS: dict[str, Callable[[EmbeddedMachine], object]] = {
 
 def context(machine: EmbeddedMachine) -> Context:
     """What an old command works with."""
-    return Context(machine=machine, ask_password=lambda *_, **__: None, out=str)
+    return Context(
+        machine=lambda: machine,
+        add_to_machine=lambda add: add(machine),
+        ask_password=lambda *_, **__: None,
+        out=str,
+    )
 
 
 def run_netsh(machine: EmbeddedMachine, verb: str, key: str) -> int:

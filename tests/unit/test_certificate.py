@@ -79,7 +79,7 @@ def test_saving_replaces_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(Path, "replace", crash)
     with pytest.raises(KeyboardInterrupt):
-        CA.issue("other.example").save(target)
+        CA.issue("other.example").save(target, overwrite=True)
     assert target.read_bytes() == before
     assert [one.name for one in tmp_path.iterdir()] == ["x.pem"]
 

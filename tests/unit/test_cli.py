@@ -11,7 +11,6 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from uuid import UUID
 
 import pytest
 from cryptography import x509
@@ -36,6 +35,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLSSSL_MACHINE", str(tmp_path / "state" / "machine.sqlite"))
     monkeypatch.setenv("PW", PASSWORD)
+    EmbeddedMachine().close()
     monkeypatch.setenv("WRONG", "not the password")
     return tmp_path
 
@@ -201,7 +201,7 @@ _POSIX_MISTAKES = [
         (["show", "ca.pfx", "--password", "env:NOT_THERE"], 2, "no variable"),
         (["show", "ca.pfx"], 2, "no terminal"),
         (["check", "server.pfx", "--password", "env:PW", "--trust", "ca.pfx"], 2, r"trust the authority's certificate"),
-        (["ca", "create", "Again", "--out", "ca.pfx", "--password", "env:PW"], 4, "--force"),
+        (["ca", "create", "Again", "--out", "ca.pfx", "--password", "env:PW"], 4, "--overwrite"),
         (["issue", "a b", "--ca", "ca.pfx", "--ca-password", "env:PW", "--out", "x.pem"], 2, "letters, digits"),
         (["pfx", "ca.cer", "--out", "x.pfx", "--password", "env:PW"], 2, "--key"),
         (["binding", "add", "example.test", "00"], 2, "no port"),
@@ -648,44 +648,6 @@ def test_help_shows_the_defaults_of_the_library(capsys: pytest.CaptureFixture[st
         assert f"(default: {default})" in " ".join(output(capsys).split())
 
 
-LOOK_OR_CLEAR_UP = [
-    "store list",
-    "store crls",
-    f"store remove {'0' * 40}",
-    f"store remove-crl {'0' * 40}",
-    "binding list",
-    "binding update 0.0.0.0:443",
-    "binding remove 0.0.0.0:443",
-    "audit",
-    "cleanup",
-    "recover",
-    "undo 0.0.0.0:443",
-    "renew --all --ca ca.pfx",
-    "netsh http show sslcert",
-    "netsh http delete sslcert ipport=0.0.0.0:443",
-    f"netsh http update sslcert ipport=0.0.0.0:443 certhash={'0' * 40} appid={{{UUID(int=1)}}}",
-]
-
-
-@pytest.mark.parametrize("line", LOOK_OR_CLEAR_UP)
-def test_a_mistyped_machine_is_told_and_not_made(issued: Path, capsys: pytest.CaptureFixture[str], line: str) -> None:
-    """By every command that can find nothing in a new machine."""
-    assert main([*line.split(), "--machine", "mistyped.sqlite"]) == 3
-    assert "there is no machine in the file 'mistyped.sqlite'" in output(capsys)
-    assert not (issued / "mistyped.sqlite").exists()
-
-
-def test_a_new_machine_is_told(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Once, on standard error, by a command that puts something into it."""
-    add = ["store", "add", "server.pfx", "--password", "env:PW", "--machine", "new.sqlite", "--json"]
-    assert main(add) == 0
-    captured = capsys.readouterr()
-    assert captured.err == "mlsssl: made a new embedded machine in new.sqlite\n"
-    json.loads(captured.out)
-    assert main(add) == 0
-    assert capsys.readouterr().err == ""
-
-
 def test_what_to_do_is_said_in_commands(issued: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Every remedy of the catalogue is turned; JSON keeps the library's own words, for programs."""
     python = re.compile(r"""\(\.\.\.|=[\[{"']|=True|Store\.open|\b(ca|cert)\.|Certificate(Authority)?\.""")
@@ -779,3 +741,43 @@ def test_a_bundle_of_certificates_that_may_not_issue_is_taken_whole(
     assert "left out" not in output(capsys)
     with EmbeddedMachine(os.environ["MLSSSL_MACHINE"]) as machine:
         assert {entry.thumbprint for entry in machine.store("Root")} == {first.thumbprint, second.thumbprint}
+
+
+def test_the_question_names_the_file_that_is_locked(
+    place: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The certificate's file, that of its key, or both with a password each; nobody is asked about an open one."""
+    certificate = CertificateAuthority.create("Authority", key="ec-p256").issue("a.test")
+    certificate.save("open.crt")
+    certificate.save("locked.key", password="key's")
+    certificate.save("locked.pfx", password="pfx's")
+    certificate.save("locked.pem", password="pem's")
+    show = ["show", "open.crt", "--key", "locked.key"]
+    monkeypatch.setattr(sys, "stdin", None)
+    assert main(show) == 2
+    assert "the password of locked.key is needed" in output(capsys)
+    assert main(["issue", "b.test", "--ca", "open.crt", "--ca-key", "locked.key", "--out", "b.pem"]) == 2
+    assert "the password of locked.key is needed" in output(capsys)
+
+    asked: list[str] = []
+    answers = {"locked.key": "key's", "locked.pfx": "pfx's", "locked.pem": "pem's"}
+
+    def ask(purpose: str, *, confirm: bool) -> str:
+        assert not confirm
+        asked.append(purpose.removeprefix("the password of "))
+        return answers[asked[-1]]
+
+    monkeypatch.setattr("mlsssl._commands.terminal._ask", ask)
+    for words, questions in (
+        (show, ["locked.key"]),
+        (["show", "locked.pfx"], ["locked.pfx"]),
+        (["show", "locked.pfx", "--key", "locked.key"], ["locked.pfx", "locked.key"]),
+        (["show", "locked.pem"], ["locked.pem"]),
+        (["show", "open.crt"], []),
+    ):
+        asked.clear()
+        assert main(words) == 0, words
+        assert asked == questions
+    answers["locked.key"] = "another"
+    assert main(show) == 6
+    assert asked == ["locked.key"]

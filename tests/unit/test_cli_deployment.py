@@ -120,6 +120,8 @@ def test_renew_tells_nothing_due_renewed_and_failed_apart(
     capsys: pytest.CaptureFixture[str], ca: CertificateAuthority
 ) -> None:
     """10, 0 and 9; with one document in JSON."""
+    assert run(capsys, *RENEW)[0] == 3
+    EmbeddedMachine().close()
     assert run(capsys, *RENEW)[0] == 10
     assert run(capsys, *DEPLOY)[0] == 0
     code, nothing = run_json(capsys, *RENEW)
@@ -196,6 +198,7 @@ def test_cleanup_and_recover(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_audit_is_a_table_and_json_and_an_exit_code(capsys: pytest.CaptureFixture[str]) -> None:
     """0 while no finding is an error, 1 afterwards; remedies when asked for."""
+    EmbeddedMachine().close()
     assert run(capsys, "audit")[:2] == (0, "Nothing is bound.\n")
     run(capsys, *DEPLOY)
     code, out, _ = run(capsys, "audit")

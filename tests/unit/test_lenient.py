@@ -9,7 +9,7 @@ import socket
 import ssl
 import warnings
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -41,9 +41,6 @@ from mlsssl.cli import main
 from odd_certificates import HOST, PLAIN, ROOT
 from programs import output, run
 from refused_certificates import CERTIFICATES, STAR, TAKEN_BY_WINDOWS, odd_request, of_server, signed
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 ANCHOR = Certificate.from_der(ROOT.der())
 T61 = of_server(**TAKEN_BY_WINDOWS["t61"])
@@ -361,6 +358,16 @@ def test_it_is_renewed_and_exported(tmp_path: Path) -> None:
             (new,) = [entry.certificate for entry in store if entry.certificate != certificate]
         assert new.subject == certificate.subject
         assert new.encoding_faults == ()
+
+
+def test_nobody_inside_asks_for_what_may_be_refused() -> None:
+    """`pem.x509_of` gives what stands in for one, too; `to_cryptography` raises, and is for users."""
+    sources = Path(lenient.__file__).parents[1]
+    callers = {
+        file.name for file in sources.rglob("*.py") if ".to_cryptography()" in file.read_text(encoding="utf-8")
+    } - {file.name for file in (sources / "_strategies").glob("*.py")}
+    # An authority's own certificate, Java's trust store, MakeCert's, which is ours; and where it is asked of strangers.
+    assert callers == {"authority.py", "bundles.py", "makecert.py", "pem.py"}
 
 
 def test_many_are_checked_alike() -> None:

@@ -6,6 +6,7 @@ import datetime as dt
 import stat
 import sys
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -72,7 +73,17 @@ def machine(tmp_path: Path) -> Iterator[EmbeddedMachine]:
 
 def context(printed: list[str], machine: EmbeddedMachine | None = None, asked: Asked | None = None) -> Context:
     """What the old commands work with; what they print is added to `printed`."""
-    return Context(machine=machine, ask_password=asked or Asked(), out=printed.append)
+
+    def opened() -> EmbeddedMachine:
+        assert machine is not None
+        return machine
+
+    return Context(
+        machine=opened,
+        add_to_machine=lambda add: add(opened()),
+        ask_password=asked or Asked(),
+        out=printed.append,
+    )
 
 
 def _makecert(line: str, machine: EmbeddedMachine | None = None, asked: Asked | None = None) -> list[str]:
@@ -322,7 +333,7 @@ def test_a_client_certificate(here: Path) -> None:
 def test_the_modern_call_keeps_the_subject(line: str, command: str) -> None:
     """Fields as options and arguments; what has none is said."""
     printed: list[str] = []
-    made = Context(machine=None, ask_password=Asked(), out=printed.append, explain_only=True)
+    made = replace(context(printed), explain_only=True)
     words = [*line.split(), "-n", 'CN=a.test;O="E, Inc.";OU=x;OU=y;C=DE;E=i@a.test', "-sv", "a.pvk", "a.cer"]
     makecert.run(words, made)
     text = "\n".join(printed)

@@ -25,6 +25,7 @@ from chains import NOW, ec_key
 from mlsssl import (
     Certificate,
     CertificateAuthority,
+    EmbeddedMachine,
     InvalidInputError,
     MalformedDataError,
     MlssslError,
@@ -46,7 +47,6 @@ from unit.test_wrong_arguments import CALLS, World
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mlsssl import EmbeddedMachine
 
 SOURCES = Path(foreign.__file__).parents[1]
 CA = CertificateAuthority.create("Own errors", key="ec-p256")
@@ -271,6 +271,7 @@ def test_the_command_line_with_a_name_that_no_file_has(
     """Too long for the system, whose own error would end as a defect of ours."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLSSSL_MACHINE", str(tmp_path / "machine.sqlite"))
+    EmbeddedMachine().close()
     monkeypatch.setenv("PASSWORD", "secret")
     assert main([word.replace("NAME", "n" * 300) for word in command]) == code
     assert "File name too long" not in capsys.readouterr().err

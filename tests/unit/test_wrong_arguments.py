@@ -208,6 +208,9 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "timeline": lambda w: Call(mlsssl.timeline, [w.certificate]),
     # machines and stores
     "EmbeddedMachine": lambda w: Call(EmbeddedMachine, w.folder / "another.sqlite"),
+    "Machine.local": lambda _: Call(mlsssl.Machine.local),
+    "EmbeddedMachine.local": lambda _: Call(EmbeddedMachine.local),
+    "WindowsMachine.local": lambda _: Call(mlsssl.WindowsMachine.local),
     "EmbeddedMachine.define_service": lambda w: Call(w.machine.define_service, f"service{id(object())}"),
     "EmbeddedMachine.listen": lambda w: Call(w.machine.listen),
     "EmbeddedMachine.set_central_store": lambda w: Call(w.machine.set_central_store, w.folder),

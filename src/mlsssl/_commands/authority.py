@@ -60,7 +60,9 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--crl-url", metavar="URL", help="where the authority's revocation list is published")
 
     summary = "make an authority's revocation list"
-    parser = command(ca, "crl", revocation_list, summary, *_AUTHORITY, "--force", library="CertificateAuthority.crl")
+    parser = command(
+        ca, "crl", revocation_list, summary, *_AUTHORITY, "--overwrite", "--force", library="CertificateAuthority.crl"
+    )
     parser.add_argument("--out", required=True, metavar="FILE", help="a new file: .pem, else DER")
     parser.add_argument(
         "--previous",
@@ -88,7 +90,7 @@ def _add_new_key(parser: Parser) -> None:
     parser.add_argument("--key", choices=get_args(KeyType), help="type of the private key to make")
     parser.add_argument("--out", required=True, metavar="FILE", help="where to; the suffix chooses the format")
     parser.share("--password", help=f"for --out: {PASSWORD_HELP}")
-    parser.share("--no-password", "--force")
+    parser.share("--no-password", "--overwrite", "--force")
 
 
 def load_authority(
@@ -104,6 +106,8 @@ def create(arguments: Namespace, terminal: Terminal) -> int:
     certificate_file = None
     if arguments.certificate_out is not None:
         certificate_file = free_place(arguments.certificate_out, force=arguments.force)
+        if certificate_file.absolute() == files.path_of(arguments.out).absolute():
+            raise InvalidInputError("--certificate-out is another file than --out: it would replace the private key")
     free_place_for_both(arguments.out, force=arguments.force, certificate_elsewhere=certificate_file is not None)
     own = ("name", "out", "password", "no_password", "force", "certificate_out", "crl_url")
     options = given(arguments, *own, "issuer", "issuer_password", "issuer_alias")

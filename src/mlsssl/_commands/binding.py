@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import mlsssl
-from mlsssl._commands.parser import command, group, machine_of
+from mlsssl._commands.parser import command, group, machine_of, machine_to_add_to
 from mlsssl._commands.store import names_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import cell
@@ -112,8 +112,9 @@ def parse_options(settings: list[str], start: BindingOptions) -> BindingOptions:
 
 def add(arguments: Namespace, terminal: Terminal) -> int:
     """`binding add KEY THUMBPRINT`."""
-    with machine_of(arguments, create=True) as machine:
-        binding = mlsssl.Binding(
+
+    def add_to(machine: mlsssl.Machine) -> mlsssl.Binding:
+        return mlsssl.Binding(
             arguments.key,
             arguments.thumbprint,
             store=arguments.store,
@@ -121,6 +122,9 @@ def add(arguments: Namespace, terminal: Terminal) -> int:
             options=parse_options(arguments.option, BindingOptions()),
             machine=machine,
         ).add()
+
+    with machine_to_add_to(arguments, add_to) as machine:
+        binding = add_to(machine)
         terminal.result(_binding_row(binding), f"Bound {binding.key} to {binding.thumbprint or 'the CCS'}.")
     return 0
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
 import re
 import sys
@@ -73,7 +72,8 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--readable-by", metavar="SYSTEM", help="exit code 1 if this system is not known to read it")
 
     summary = "turn a certificate with its key into a PFX"
-    parser = command(commands, "pfx", pfx, summary, "file", "--key", "--alias", "--friendly-name", "--force")
+    options = ("--key", "--alias", "--friendly-name", "--overwrite", "--force")
+    parser = command(commands, "pfx", pfx, summary, "file", *options)
     parser.add_argument("--in-password", metavar="SOURCE", help=f"for FILE: {PASSWORD_HELP}")
     parser.add_argument("--out", required=True, metavar="FILE.pfx")
     parser.share("--password", help=f"for --out: {PASSWORD_HELP}")
@@ -138,18 +138,28 @@ def load(
 def load_quietly(
     path: str, source: str | None, *, key: str | None = None, alias: str | None = None, purpose: str | None = None
 ) -> mlsssl.Certificate:
-    """As `load`, for who says himself what is left out."""
-    locked = path
-    if source is None:
+    """As `load`, for who says himself what is left out; the file with the key is asked for its own password."""
+    purpose = purpose or f"the password of {path}"
+    if source is not None:
+        return mlsssl.Certificate.load(path, password=read_password(source, purpose), key=key, alias=alias)
+    passwords: dict[str, str] = {}
+    while True:
         try:
-            return mlsssl.Certificate.load(path, key=key, alias=alias)
+            return mlsssl.Certificate.load(path, key=key, alias=alias, **passwords)
         except WrongPasswordError:
-            if key is not None:
-                with contextlib.suppress(WrongPasswordError):
-                    mlsssl.Certificate.load(path, alias=alias)
-                    locked = key
-    password = read_password(source, purpose or f"the password of {locked}")
-    return mlsssl.Certificate.load(path, password=password, key=key, alias=alias)
+            of_key = key is not None and _opens(path, passwords.get("password"), alias)
+            locked = "key_password" if of_key else "password"
+            if locked in passwords:
+                raise
+            passwords[locked] = read_password(None, f"the password of {key}" if of_key else purpose)
+
+
+def _opens(path: str, password: str | None, alias: str | None) -> bool:
+    try:
+        mlsssl.Certificate.load(path, password=password, alias=alias)
+    except WrongPasswordError:
+        return False
+    return True
 
 
 def tell_left_out(path: str, certificate: mlsssl.Certificate) -> None:
@@ -166,7 +176,7 @@ def free_place(out: str, *, force: bool) -> Path:
     if not out or files.is_folder(target):
         raise InvalidInputError(f"{shown(out)} is a folder; name a file" if out else "a file's name is needed, not ''")
     if files.exists(target) and not force:
-        raise ExistsError(f"{target} is there already; --force replaces it, and the private key in it is lost")
+        raise ExistsError(f"{target} is there already; --overwrite replaces it, and a private key in it is lost")
     return target
 
 
@@ -201,7 +211,7 @@ def save(
     if source is not None or (has_key and target.suffix.lower() in (".pfx", ".p12") and not no_password):
         instead = "; --no-password writes a file that everybody can read"
         password = read_password(source, f"a password for {target}", new=True, instead=instead)
-    return what.save(target, password=password, no_password=no_password, readable_by=readable_by)
+    return what.save(target, password=password, no_password=no_password, readable_by=readable_by, overwrite=force)
 
 
 def show(arguments: Namespace, terminal: Terminal) -> int:

@@ -12,7 +12,15 @@ import mlsssl
 from mlsssl._commands.authority import load_authority
 from mlsssl._commands.binding import parse_options
 from mlsssl._commands.certificate import load
-from mlsssl._commands.parser import PASSWORD_HELP, command, given, given_profile, machine_of
+from mlsssl._commands.parser import (
+    PASSWORD_HELP,
+    command,
+    given,
+    given_profile,
+    machine_of,
+    machine_or_empty,
+    machine_to_add_to,
+)
 from mlsssl._commands.remedies import in_commands
 from mlsssl._machine import files
 from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError
@@ -122,9 +130,20 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
                 thumbprint = mlsssl.Thumbprint(arguments.file)
                 raise NotFoundError(f"{error}; a thumbprint is given as --thumbprint {thumbprint}") from None
             raise
-    with machine_of(arguments, create=True) as machine:
-        run = mlsssl.deploy.plan if arguments.plan else mlsssl.deploy
-        return _tell(run(arguments.key, certificate, machine=machine, **options), terminal)
+
+    def planned(machine: mlsssl.Machine) -> mlsssl.Plan:
+        return mlsssl.deploy.plan(arguments.key, certificate, machine=machine, **options)
+
+    def refused(machine: mlsssl.Machine) -> None:
+        plan = planned(machine)
+        if not arguments.force:
+            plan.report.raise_for_errors()
+
+    if arguments.plan:
+        with machine_or_empty(arguments) as machine:
+            return _tell(planned(machine), terminal)
+    with machine_to_add_to(arguments, refused) as machine:
+        return _tell(mlsssl.deploy(arguments.key, certificate, machine=machine, **options), terminal)
 
 
 def _tell(done: mlsssl.Outcome[mlsssl.Binding | None] | mlsssl.Plan, terminal: Terminal) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import datetime as dt
 import sys
 from operator import attrgetter
@@ -10,15 +11,16 @@ from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import mlsssl
 from mlsssl._commands.terminal import write
-from mlsssl._machine import files
+from mlsssl._machine.private_files import resolved
 from mlsssl._messages import foreign_text
+from mlsssl._select.ports import embedded_port, missing_file
 from mlsssl._validator.rules import PROFILE_NAMES
-from mlsssl.errors import NotFoundError
 from mlsssl.values import ClientName
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
     from typing import TypeAlias
 
     from mlsssl._commands.terminal import Terminal
@@ -39,7 +41,8 @@ _SHARED: dict[str, dict[str, Any]] = {
         "metavar": "NAME",
         "help": "which one of several keys with certificates in the file: friendly name (Java: alias) or thumbprint",
     },
-    "--force": {"action": "store_true", "help": "replace a file that is there"},
+    "--overwrite": {"action": "store_true", "dest": "force", "help": "replace a file that is there"},
+    "--force": {"action": "store_true", "help": "the same as --overwrite"},
     "--profile": {"choices": PROFILE_NAMES, "help": "whose rules to check by"},
     "--client": {"choices": get_args(ClientName), "help": "the one client to ask for: does it take the certificate?"},
     "--ca": {"required": True, "metavar": "FILE", "help": "the authority, with its private key"},
@@ -165,17 +168,46 @@ def given_profile(options: dict[str, Any]) -> dict[str, Any]:
     return options
 
 
-def machine_of(arguments: Namespace, *, create: bool = False) -> mlsssl.Machine:
-    """The machine that `--machine FILE` names, else this computer; `NotFoundError` unless there is one or `create`."""
+def machine_of(arguments: Namespace) -> mlsssl.Machine:
+    """The machine that `--machine FILE` names, else this computer; `NotFoundError` unless it is there."""
     if arguments.machine is None:
-        return mlsssl.Machine.local()
-    new = not files.exists(files.path_of(arguments.machine))
-    if new and not create:
-        raise NotFoundError(
-            f"there is no machine in the file {foreign_text.shown(arguments.machine)}; deploy, store add, store import "
-            "and binding add make one"
-        )
-    machine = mlsssl.EmbeddedMachine(arguments.machine)
-    if new:
-        write(foreign_text.message(f"mlsssl: made a new embedded machine in {arguments.machine}"), to=sys.stderr)
-    return machine
+        return mlsssl.Machine.local(create=False)
+    return mlsssl.EmbeddedMachine(arguments.machine, create=False)
+
+
+@contextlib.contextmanager
+def machine_or_empty(arguments: Namespace) -> Iterator[mlsssl.Machine]:
+    """`machine_of`; in place of one that is not there an empty one that nobody keeps, for a plan."""
+    missing = missing_file(arguments.machine)
+    with machine_of(arguments) if missing is None else _empty_machine(missing) as machine:
+        yield machine
+
+
+@contextlib.contextmanager
+def machine_to_add_to(arguments: Namespace, rehearsal: Callable[[mlsssl.Machine], object]) -> Iterator[mlsssl.Machine]:
+    """`machine_of`, or a new one, which is said.
+
+    It is made only when `rehearsal`, what is going to be done or its plan, raises nothing on an empty machine; so
+    neither a mistyped file nor a wrong password leaves a machine behind.
+    """
+    missing = missing_file(arguments.machine)
+    if missing is None:
+        with machine_of(arguments) as machine:
+            yield machine
+        return
+    with _empty_machine(missing) as machine:
+        rehearsal(machine)
+    with mlsssl.EmbeddedMachine(missing) as machine:
+        write(foreign_text.message(f"mlsssl: a new machine was made in {missing}"), to=sys.stderr)
+        yield machine
+
+
+@contextlib.contextmanager
+def _empty_machine(missing: Path) -> Iterator[mlsssl.Machine]:
+    import tempfile
+
+    with tempfile.TemporaryDirectory(prefix="mlsssl-", ignore_cleanup_errors=True) as folder:
+        port = embedded_port(f"{folder}/machine.sqlite")
+        port.description = f"the embedded machine at {resolved(missing)}, which is not there yet"
+        with mlsssl.Machine(port) as machine:
+            yield machine

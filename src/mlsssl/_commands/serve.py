@@ -37,7 +37,7 @@ def serve(arguments: Namespace, terminal: Terminal) -> int:
     """`serve`: the embedded machine's bindings on a real TLS listener, until interrupted."""
     if arguments.seconds is not None and not arguments.seconds >= 0:  # not <, for NaN is no number of seconds either
         raise InvalidInputError(f"--seconds is a number from 0 up, not {arguments.seconds}")
-    with machine_of(arguments, create=True) as machine:
+    with machine_of(arguments) as machine:
         if not isinstance(machine, mlsssl.EmbeddedMachine):
             raise UnsupportedError("on Windows HTTP.sys itself serves; --machine FILE serves an embedded machine")
         with machine.listen(ports=_parse_ports(arguments.port), **given(arguments, "port", "seconds")) as listener:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import itertools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 
 import mlsssl
 from mlsssl._commands.certificate import describe_crl, free_place, load_quietly, tell_left_out
-from mlsssl._commands.parser import command, given, group, machine_of
+from mlsssl._commands.parser import command, given, group, machine_of, machine_to_add_to
 from mlsssl._commands.terminal import read_password
 from mlsssl._machine import files
 from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError, WrongPasswordError
@@ -17,10 +17,12 @@ from mlsssl.values import Location
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
+
+_Added = TypeVar("_Added")
 
 
 def add_commands(commands: Commands) -> None:
@@ -41,7 +43,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("store", metavar="STORE", help="its name: MY, CA, Root and so on")
     parser.add_argument("--out", required=True, metavar="FILE", help="the file; .pem, .crt or .p7b says in which form")
     parser.add_argument("--format", choices=get_args(_Form), help="when the name of the file does not say it")
-    parser.share("--force")
+    parser.share("--overwrite", "--force")
     for name, parser in stores.choices.items():
         if name != "export":
             # On Windows revocation lists lie beside the intermediates.
@@ -51,12 +53,21 @@ def add_commands(commands: Commands) -> None:
 
 
 @contextlib.contextmanager
-def _opened(arguments: Namespace, *, create: bool = False) -> Iterator[tuple[mlsssl.Machine, mlsssl.Store]]:
+def _opened(arguments: Namespace) -> Iterator[tuple[mlsssl.Machine, mlsssl.Store]]:
     with (
-        machine_of(arguments, create=create) as machine,
+        machine_of(arguments) as machine,
         machine.store(arguments.store, location=arguments.location) as store,
     ):
         yield machine, store
+
+
+def _added(arguments: Namespace, add: Callable[[mlsssl.Store], _Added]) -> _Added:
+    def add_to(machine: mlsssl.Machine) -> _Added:
+        with machine.store(arguments.store, location=arguments.location) as store:
+            return add(store)
+
+    with machine_to_add_to(arguments, add_to) as machine:
+        return add_to(machine)
 
 
 def names_of(certificate: mlsssl.Certificate) -> list[str]:
@@ -106,9 +117,8 @@ def add(arguments: Namespace, terminal: Terminal) -> int:
     if _is_bundle(certificate, arguments):
         return _add_bundle(mlsssl.Certificate.load_all(arguments.file), arguments, terminal)
     tell_left_out(arguments.file, certificate)
-    with _opened(arguments, create=True) as (_, store):
-        entry = store.add(certificate, **_entry_options(arguments))
-    return _tell_added(entry, terminal)
+    options = _entry_options(arguments)
+    return _tell_added(_added(arguments, lambda store: store.add(certificate, **options)), terminal)
 
 
 def _is_bundle(certificate: mlsssl.Certificate, arguments: Namespace) -> bool:
@@ -126,8 +136,7 @@ def _is_one_chain(certificate: mlsssl.Certificate) -> bool:
 
 
 def _add_bundle(bundle: Sequence[mlsssl.Certificate], arguments: Namespace, terminal: Terminal) -> int:
-    with _opened(arguments, create=True) as (_, store):
-        entries = store.add_all(bundle)
+    entries = _added(arguments, lambda store: store.add_all(bundle))
     lines = [f"Added {entry.thumbprint} to {entry.store_name}: {entry.certificate.subject}" for entry in entries]
     if moved := sum(entry.store_name != arguments.store for entry in entries):
         lines.append(f"{moved} of them are not self-signed, and went to CA: IIS wants none such in Root.")
@@ -137,18 +146,21 @@ def _add_bundle(bundle: Sequence[mlsssl.Certificate], arguments: Namespace, term
 
 def import_pfx(arguments: Namespace, terminal: Terminal) -> int:
     """`store import FILE.pfx`: the file as it is, the way the import wizard takes it."""
-    with _opened(arguments, create=True) as (_, store):
-        options = {**_entry_options(arguments), "alias": arguments.alias}
-        password = None
+    options = {**_entry_options(arguments), "alias": arguments.alias}
+    source = arguments.password
+    password = None if source is None else read_password(source, "the password")
+
+    def add_to(store: mlsssl.Store) -> mlsssl.StoreEntry:
+        nonlocal password
         try:
-            if arguments.password is not None:
-                password = read_password(arguments.password, "the password")
-            entry = store.import_pfx(arguments.file, password, **options)
+            return store.import_pfx(arguments.file, password, **options)
         except WrongPasswordError:
-            if arguments.password is not None:
+            if password is not None:
                 raise
             password = read_password(None, f"the password of {arguments.file}")
-            entry = store.import_pfx(arguments.file, password, **options)
+            return store.import_pfx(arguments.file, password, **options)
+
+    entry = _added(arguments, add_to)
     tell_left_out(arguments.file, mlsssl.Certificate.load(arguments.file, password=password, alias=arguments.alias))
     return _tell_added(entry, terminal)
 
@@ -258,8 +270,7 @@ def list_crls(arguments: Namespace, terminal: Terminal) -> int:
 
 def add_crl(arguments: Namespace, terminal: Terminal) -> int:
     """`store add-crl FILE`."""
-    with _opened(arguments, create=True) as (_, store):
-        rows = [describe_crl(crl) for crl in store.add_crl(arguments.file)]
+    rows = [describe_crl(crl) for crl in _added(arguments, lambda store: store.add_crl(arguments.file))]
     lines = [f"Added the revocation list {row['sha1']} of {row['issuer']}." for row in rows]
     terminal.result(rows, lines or "Nothing to add: what is in the file is there already.")
     return 0

@@ -14,7 +14,7 @@ from mlsssl._formats import keys
 from mlsssl._machine import handshake, precedence
 from mlsssl._messages.foreign_text import clean_logger, printable, printable_lines
 from mlsssl._messages.output import as_dict, to_json
-from mlsssl._select.ports import HasPort, port_of
+from mlsssl._select.ports import HasPort, existing_port_of, port_of
 from mlsssl._validator.findings import machine_finding
 from mlsssl.binding import Binding, binding_of
 from mlsssl.errors import BindingError, DeploymentError, InvalidInputError, MlssslError, UnusableCertificateError
@@ -481,7 +481,7 @@ def _binding(record: BindingRecord | None, machine: HasPort | None) -> Binding |
 
 def last_outcome(key: BindingKey, machine: HasPort | None) -> Outcome | None:
     """The outcome of the last change of this key that can be undone, also of an earlier process; None without."""
-    port = port_of(machine)
+    port = existing_port_of(machine)
     with recovery.changing(port) as records:  # a killed change of this key is the last one, or none
         change = records.last(key)
     if change is None or change.after is None:  # a deploy or renew leaves something bound

@@ -11,21 +11,31 @@ from typing import TYPE_CHECKING
 
 from mlsssl._changes import audit_log, recovery
 from mlsssl._changes.record import Addition, Change, Mark, Was
+from mlsssl._changes.roots_file import RootsFile
 from mlsssl._changes.superseded_file import Superseded, SupersededFile
 from mlsssl._deploy import preflight
 from mlsssl._deploy.apply import Task, is_standard, look, run
+from mlsssl._deploy.issuers import KnownIssuers, about_issuers, about_new_issuer
 from mlsssl._formats.choice import may_issue
+from mlsssl._formats.pem import x509_of
 from mlsssl._machine import stores
 from mlsssl._machine.authorities import read_authorities_if_crls
 from mlsssl._machine.ports import BindingRecord
-from mlsssl._messages.foreign_text import printable
+from mlsssl._messages.foreign_text import clean_logger, printable
 from mlsssl._messages.output import as_dict, escaped, to_json
 from mlsssl._select.ports import port_of
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Report, Severity
 from mlsssl.binding import Binding, binding_of, check_options, thumbprint_of
 from mlsssl.certificate import Certificate
-from mlsssl.errors import BindingError, BindingExistsError, InvalidInputError, MalformedDataError, StoreNotFoundError
+from mlsssl.errors import (
+    BindingError,
+    BindingExistsError,
+    InvalidInputError,
+    MalformedDataError,
+    MlssslError,
+    StoreNotFoundError,
+)
 from mlsssl.values import BindingOptions
 
 if TYPE_CHECKING:
@@ -212,8 +222,14 @@ class Snapshot:
         """For planning the next of several changes: the same authorities and other bindings; certificates anew."""
         made = Snapshot(self._port)
         made._authorities = self._authorities
+        made.issuers = self.issuers
         made.bindings = self.bindings
         return made
+
+    @cached_property
+    def issuers(self) -> KnownIssuers:
+        """Every place where issuers are."""
+        return KnownIssuers(self._port)
 
     @cached_property
     def bindings(self) -> tuple[BindingRecord, ...]:
@@ -279,7 +295,17 @@ def _execute(plan: Plan, records: ChangeRecords) -> Outcome:
         if request.audit_log is not None:
             audit_log.try_to_open(request.audit_log)
         _note_superseded(request, task.change)
-    return run(task, records)
+    outcome = run(task, records)
+    _note_roots(task)
+    return outcome
+
+
+def _note_roots(task: Task) -> None:
+    roots = [one.to_der() for one in task.certificate.chain if one.is_self_issued]
+    try:
+        RootsFile(port_of(task.request.machine).state_folder).add(roots)
+    except MlssslError as error:  # the deployment is done; the worst is a finding of `audit` too many
+        clean_logger("mlsssl").warning("the roots of %s are not noted for audit: %s", task.change.key, error)
 
 
 def _note_superseded(request: Request, change: Change) -> None:
@@ -382,7 +408,7 @@ def _additions(
 ) -> Iterator[Addition]:
     above = certificate.chain
     for one in above:
-        if one.is_self_issued or not may_issue(one.to_cryptography()):
+        if one.is_self_issued or not may_issue(x509_of(one)):
             continue
         if snapshot.certificate("CA", one.thumbprint) is None:
             yield Addition(store="CA", thumbprint=one.thumbprint, role="intermediate", was="absent")
@@ -469,10 +495,14 @@ def _findings(
             bound = None if old is None else Certificate.from_der(old.certificate)
     host, authorities = preflight.host_of(request.key, request.host), snapshot.authorities(store)
     yield from preflight.about_certificate(certificate, host, at, request.profile, authorities)
+    yield from about_issuers(certificate, snapshot.issuers, at, request.profile)
+    yield from about_new_issuer(certificate, request.older, snapshot.issuers, at)
     yield from preflight.about_replacement(certificate, bound)
     yield from preflight.about_lost_names(certificate, request.older)
     yield from preflight.about_key(certificate, stored, store)
     yield from preflight.about_owner(before, request.app_id)
+    if request.older is not None:
+        yield from preflight.about_superseded(request.key, request.older, snapshot.bindings, request.together)
     others = [record.key for record in snapshot.bindings if record.key != request.key]
     yield from preflight.about_precedence(request.key, others)
 

@@ -15,7 +15,7 @@ from mlsssl.values import WELL_KNOWN_APPLICATION_IDS, HostnamePort, IpPort, is_h
 if TYPE_CHECKING:
     import datetime as dt
     import uuid
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
 
     from cryptography import x509
 
@@ -75,6 +75,18 @@ def _covers(hosts: Iterable[str], wanted: str) -> bool:
     except InvalidInputError:
         return True  # no client can ask for it, so nobody misses it
     return wanted in hosts or any_matches(hosts, name)
+
+
+def about_superseded(
+    key: BindingKey, older: Certificate, bindings: Iterable[BindingRecord], together: Collection[BindingKey]
+) -> Iterator[Finding]:
+    """Which other bindings keep the certificate that is renewed here, but for those renewed `together` with it."""
+    old = older.thumbprint
+    others = [one.key for one in bindings if one.thumbprint == old and one.key != key and one.key not in together]
+    if others:
+        what = "1 other binding still has" if len(others) == 1 else f"{len(others)} other bindings still have"
+        found = f"{what} the old certificate {old}: {', '.join(map(str, others))}"
+        yield machine_finding("superseded-elsewhere", str(key), found)
 
 
 def about_key(certificate: Certificate, stored: StoreRecord | None, store: str) -> Iterator[Finding]:

@@ -36,6 +36,7 @@ class Request:
         expected: The binding whose certificate it is. The new one names no other; its options and its owner are
             whatever they are when it is replaced.
         grace: How long to keep that certificate.
+        together: Other bindings that are given the new certificate by the same call.
     """
 
     key: BindingKey
@@ -60,6 +61,7 @@ class Request:
     older: Certificate | None = None
     expected: BindingRecord | None = None
     grace: dt.timedelta | None = None
+    together: tuple[BindingKey, ...] = ()
 
 
 def checked(arguments: Mapping[str, Any]) -> Request:

@@ -92,6 +92,12 @@ def read_authorities_if_crls(
         return _authorities(port, "LocalMachine", opened, crls) if crls else None
 
 
+def read_issuers(port: MachinePort, *, look: Callable[[str], StorePort | None] | None = None) -> Authorities:
+    """`read_authorities` in LocalMachine without the revocation lists; `look` as in `read_authorities_if_crls`."""
+    with _opened(port, "LocalMachine", (), look) as opened:
+        return _authorities(port, "LocalMachine", opened, {})
+
+
 @contextmanager
 def _opened(
     port: MachinePort, location: Location, further: Iterable[str], look: Callable[[str], StorePort | None] | None

@@ -6,8 +6,10 @@ import os
 import sys
 from typing import TYPE_CHECKING, Protocol
 
+from mlsssl._machine import files
 from mlsssl._machine.ports import MACHINE_VARIABLE
-from mlsssl.errors import InvalidInputError
+from mlsssl._messages.foreign_text import shown
+from mlsssl.errors import InvalidInputError, NotFoundError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -53,9 +55,41 @@ def port_of(machine: HasPort | None) -> MachinePort:
     return _local[2]
 
 
+def existing_port_of(machine: HasPort | None) -> MachinePort:
+    """`port_of` for what finds nothing to do in a new machine: `NotFoundError` where this computer has none yet."""
+    if machine is None:
+        refuse_missing(None)
+    return port_of(machine)
+
+
+def missing_file(path: str | Path | None) -> Path | None:
+    """The file of this embedded machine (this computer's when None) if it is not there; None when the machine is."""
+    if path is None and not local_is_embedded():
+        return None
+    from mlsssl._embedded.port import default_path
+
+    file = default_path() if path is None else files.path_of(path)
+    return None if files.exists(file) else file
+
+
+def refuse_missing(path: str | Path | None) -> None:
+    """`NotFoundError` where the embedded machine in this file (this computer's when None) is not there."""
+    file = missing_file(path)
+    if file is not None:
+        how = "" if path is not None else f", which {MACHINE_VARIABLE} names" if _named() else ", the usual place"
+        raise NotFoundError(
+            f"there is no machine in the file {shown(str(file))}{how}; look whether that is the file meant. Only what "
+            "adds something makes a new one, such as deploy or store add"
+        )
+
+
+def _named() -> bool:
+    return bool(os.environ.get(MACHINE_VARIABLE))
+
+
 def local_is_embedded() -> bool:
     """Whether this computer's machine is the embedded one: off Windows, or where `MLSSSL_MACHINE` names a file."""
-    return sys.platform != "win32" or bool(os.environ.get(MACHINE_VARIABLE))
+    return sys.platform != "win32" or _named()
 
 
 def embedded_port(path: str | Path | None, *, atomic_update: bool = True) -> EmbeddedPort:

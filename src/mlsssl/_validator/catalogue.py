@@ -1157,6 +1157,32 @@ _DEPLOYMENTS = (
         standard="RFC 5280 section 4.1",
     ),
     rule(
+        "issuer-not-found",
+        "An issuer is neither with the certificate nor in the machine's stores: clients that do not fetch it refuse.",
+        levels="W",
+        expected="every certificate between this one and a root that clients trust",
+        remedy="get the issuer's certificate from the authority, and give it with the certificate, in one file; or "
+        "add it to the store CA: Store.open('CA').add(issuer)",
+        standard="RFC 8446 section 4.4.2; RFC 5280 section 6.1",
+    ),
+    rule(
+        "issuer-changes",
+        "A renewal would come from another authority, whose root nothing here says that clients trust.",
+        levels="W",
+        expected="an authority that the clients of the old certificate trust",
+        remedy="give clients the new root first, or renew from the authority of the old certificate; where clients "
+        "have it, add it to the machine too, and this ends: Store.open('Root').add(root)",
+        standard="RFC 5280 section 6.1.1 (d); mlsssl: docs/howto-renew-for-ever",
+    ),
+    rule(
+        "superseded-elsewhere",
+        "Other bindings still have the certificate that a renewal replaces here.",
+        levels="W",
+        expected="the new certificate wherever the old one is bound",
+        remedy="renew those bindings too, or deploy the new certificate there",
+        standard="mlsssl: docs/howto-renew-for-ever",
+    ),
+    rule(
         "names-lost",
         "A renewal would lose a name that the old certificate has.",
         expected="every name of the certificate that it renews",

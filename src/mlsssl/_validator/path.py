@@ -362,7 +362,7 @@ class PathSearch:
             if top is self.leaf:
                 return self._about(top, "self-signed-not-trusted", "issuer", "a self-signed certificate")
             return self._about(top, "root-not-trusted", "trust", f"the root {top.subject_text} is not trusted")
-        where = _fetch_hint(top)
+        where = fetch_hint(top)
         return self._about(
             top,
             "issuer-not-found",
@@ -373,7 +373,8 @@ class PathSearch:
         )
 
 
-def _fetch_hint(view: View) -> str:
+def fetch_hint(view: View) -> str:
+    """Where the authority offers the certificate of this one's issuer, in brackets (RFC 5280 section 4.2.2.1)."""
     access = view.value(x509.AuthorityInformationAccess)
     for description in access if access is not None else ():
         location = description.access_location

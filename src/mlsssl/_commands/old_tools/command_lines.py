@@ -27,9 +27,11 @@ class AskPassword(Protocol):
 class Context:
     """What an old command works with."""
 
-    machine: Machine | None  # None for this computer's
+    machine: Callable[[], Machine]  # opens the one that is meant; NotFoundError unless it is there
+    add_to_machine: Callable[[Callable[[Machine], object]], object]  # the same for what may make a new one
     ask_password: AskPassword
     out: Callable[[str], object]
+    overwrite: bool = False  # replace a file although a private key in it is lost
     explain_only: bool = False  # print the modern call and do nothing else
 
     def pvk_password(self, path: str | Path, data: bytes) -> str | None:

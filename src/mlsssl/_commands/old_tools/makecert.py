@@ -20,6 +20,7 @@ from mlsssl._formats import pvk
 from mlsssl._formats.subjects import parse_subject
 from mlsssl._issue.keys import check_key_type, make_key
 from mlsssl._machine import files
+from mlsssl._machine.kept_keys import refuse_to_lose_a_key
 from mlsssl._messages.foreign_text import shown
 from mlsssl.authority import CertificateAuthority
 from mlsssl.certificate import Certificate
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._formats.rsa_blobs import KeySpec
+    from mlsssl.machine import Machine
     from mlsssl.values import KeyType
 
 _SERVER_AUTH = "1.3.6.1.5.5.7.3.1"
@@ -156,6 +158,10 @@ def run(argv: Sequence[str], context: Context) -> int:
     if context.explain_only:
         return _explain(request, parsed, context)
     key = _existing_key(request, context)
+    if request.certificate_file is not None and request.certificate_file == request.key_file:
+        raise InvalidInputError("makecert -sv and the output file are two files: one would replace the other")
+    if request.certificate_file is not None and not context.overwrite:
+        refuse_to_lose_a_key(request.certificate_file, key=None, password=None)
     certificate = _make(request, key, parsed, context)
     if request.key_file is not None and key is None:
         _write_key(request, certificate, context)
@@ -164,14 +170,19 @@ def run(argv: Sequence[str], context: Context) -> int:
         files.write(request.certificate_file, certificate.to_der(), private=False)
         out(f"certificate: {request.certificate_file}")
     if request.store is not None:
-        with Store.open(request.store, location=request.location, machine=context.machine, create=True) as store:
-            store.add(certificate, exportable=request.exportable)
+        context.add_to_machine(lambda machine: _add(request, certificate, machine))
         out(f"store: {request.location}\\{request.store}")
         if request.location == "CurrentUser":
             out("note: HTTP.sys reads LocalMachine only; say -sr localmachine for a server certificate")
     out(f"thumbprint: {certificate.thumbprint}")
     out("Succeeded")
     return 0
+
+
+def _add(request: Request, certificate: Certificate, machine: Machine) -> None:
+    assert request.store is not None
+    with machine.store(request.store, location=request.location, create=True) as store:
+        store.add(certificate, exportable=request.exportable)
 
 
 def _existing_key(request: Request, context: Context) -> PrivateKey | None:
@@ -251,7 +262,7 @@ def _issuer(parsed: Parsed, context: Context) -> CertificateAuthority:
     location: Literal["LocalMachine", "CurrentUser"] = (
         "LocalMachine" if parsed.text("ir") == "localmachine" else "CurrentUser"
     )
-    with Store.open(parsed.text("is") or "MY", location=location, machine=context.machine) as store:
+    with Store.open(parsed.text("is") or "MY", location=location, machine=context.machine()) as store:
         found = [entry for entry in store if entry.certificate.is_ca and name in (None, entry.certificate.common_name)]
         if len(found) != 1:
             raise NotFoundError(

@@ -23,7 +23,12 @@ def run(argv: Sequence[str], context: Context) -> int:
     command = read_command(argv)
     if context.explain_only:
         return _explain(command, context)
-    port = port_of(context.machine)
+    record = command.record
+    if command.verb == "add" and record is not None:
+        context.add_to_machine(lambda machine: add_record(port_of(machine), record))
+        context.out(f"SSL Certificate successfully {_DONE[command.verb]}")
+        return 0
+    port = port_of(context.machine())
     if command.verb == "show":
         found = port.bindings
         records = found.all() if command.key is None else [record for record in [found.find(command.key)] if record]
@@ -34,10 +39,8 @@ def run(argv: Sequence[str], context: Context) -> int:
     assert command.key is not None
     if command.verb == "delete":
         remove_record(port, command.key)
-    elif command.record is not None and command.verb == "add":
-        add_record(port, command.record)
-    elif command.record is not None:
-        replace_record(port, command.record)
+    elif record is not None:
+        replace_record(port, record)
     context.out(f"SSL Certificate successfully {_DONE[command.verb]}")
     return 0
 

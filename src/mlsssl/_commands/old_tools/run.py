@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import contextlib
 from argparse import Namespace
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlsssl._commands.old_tools import makecert, netsh, pvk2pfx
 from mlsssl._commands.old_tools.command_lines import Context
-from mlsssl._commands.parser import machine_of
+from mlsssl._commands.parser import machine_of, machine_to_add_to
 from mlsssl._commands.terminal import read_password
 from mlsssl.errors import InvalidInputError
 from mlsssl.netsh import normalize
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mlsssl._commands.terminal import Terminal
+    from mlsssl.machine import Machine
 
 _TOOLS = {"makecert": makecert.run, "pvk2pfx": pvk2pfx.run, "netsh": netsh.run}
 
 HELP = """\
 mlsssl {name} takes the command line of {name} word for word. Ours, which may stand anywhere among its words:
   --explain          print the modern call that does the same, and what is better about it; do nothing
+  --overwrite        replace a file that is there although the private key in it is lost by that
   --machine FILE     an embedded machine's file, instead of this computer
   --password SOURCE  answers what the old tool asked for: env:NAME, file:PATH, stdin, prompt, or none for no
                      password; given again, the second answers the second question, and so on
@@ -30,12 +34,12 @@ mlsssl {name} takes the command line of {name} word for word. Ours, which may st
 def run_old(arguments: Namespace, terminal: Terminal) -> int:
     """`makecert …`, `pvk2pfx …`, `netsh …`: `arguments.words` has the command's name and everything after it."""
     name, *rest = arguments.words
-    own = Namespace(explain=False, help=False, machine=None, password=[])
+    own = Namespace(explain=False, help=False, overwrite=False, machine=None, password=[])
     theirs: list[str] = []
     while rest:
         word = rest.pop(0)
         option = normalize(word)
-        if option in ("--explain", "--help"):
+        if option in ("--explain", "--help", "--overwrite"):
             setattr(own, option[2:], True)
         elif option in ("--machine", "--password") and not rest:
             raise InvalidInputError(f"{option} needs a value")
@@ -60,10 +64,18 @@ def run_old(arguments: Namespace, terminal: Terminal) -> int:
             return 0
         theirs = ["-?"]
     run = _TOOLS[name]
-    context = Context(machine=None, ask_password=ask_password, out=terminal.say, explain_only=own.explain)
-    if own.help or own.explain or own.machine is None:
-        # Without one, the command opens this computer's machine only when it has something to do there.
+    with contextlib.ExitStack() as stack:
+
+        def add_to_machine(add: Callable[[Machine], object]) -> object:
+            with machine_to_add_to(own, add) as machine:
+                return add(machine)
+
+        context = Context(
+            machine=lambda: stack.enter_context(machine_of(own)),
+            add_to_machine=add_to_machine,
+            ask_password=ask_password,
+            out=terminal.say,
+            overwrite=own.overwrite,
+            explain_only=own.explain,
+        )
         return run(theirs, context)
-    create = name != "netsh" or netsh.read_command(theirs).verb == "add"
-    with machine_of(own, create=create) as machine:
-        return run(theirs, replace(context, machine=machine))
