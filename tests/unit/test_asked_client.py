@@ -359,7 +359,7 @@ def test_the_command_line_says_it_in_commands(tmp_path: Path, capsys: pytest.Cap
     assert len(remedies) == 3  # the third is the leaf's own
     assert "get the authority's new intermediate" in remedies[0]
     assert "mlsssl ca create --issuer FILE" in remedies[0]
-    assert "mlsssl store add --store Root" in remedies[1]
+    assert "mlsssl store add FILE --store Root" in remedies[1]
     assert "--trust FILE" in remedies[1]
     assert not any("(" in words for words in remedies)
 
