@@ -16,17 +16,14 @@ from mlsssl._formats import contents, foreign, keys, pem, sniff
 from mlsssl._formats.budget import WorkBudget
 from mlsssl._formats.hosts import name_text
 from mlsssl._formats.text import decode_text
-from mlsssl._machine.files import path_of, read, write
+from mlsssl._machine.files import naming, path_of, read, write
 from mlsssl._machine.kept_keys import refuse_to_lose_a_key
 from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl.errors import (
     InvalidInputError,
     MalformedDataError,
-    NotFoundError,
-    UnreadableCertificateError,
     UnsupportedError,
-    WrongPasswordError,
 )
 from mlsssl.values import Thumbprint, check_friendly_name, check_moment, key_holder, set_attributes
 
@@ -161,15 +158,8 @@ class Certificate:
         """
         data = read(path_of(path))
         key_data = None if key is None else read(path_of(key))
-        try:
+        with naming(path, key):
             return cls.from_bytes(data, password=password, key=key_data, key_password=key_password, alias=alias)
-        except MalformedDataError as error:
-            files = f"{path} with {key}" if key is not None else str(path)
-            kinds = (WrongPasswordError, UnreadableCertificateError, MalformedDataError)  # no private ones
-            kind = next(kind for kind in kinds if isinstance(error, kind))
-            raise kind(f"{files}: {error}") from None
-        except NotFoundError as error:
-            raise NotFoundError(f"{path}: {error}") from None
 
     @classmethod
     def load_all(cls, path: str | Path, *, password: str | None = None) -> tuple[Certificate, ...]:
@@ -186,10 +176,8 @@ class Certificate:
             As `load`; a private key that belongs to none of the certificates is passed over.
         """
         data = read(path_of(path))
-        try:
+        with naming(path):
             found = contents.read_contents(data, password, WorkBudget())
-        except MalformedDataError as error:
-            raise type(error)(f"{path}: {error}") from None
         if not found.certificates:
             raise MalformedDataError(f"{path}: there is a private key in this file, but no certificate")
         owners = {keys.spki(one.key.public_key()): contents.usable(one.key) for one in found.private_keys}
@@ -447,9 +435,12 @@ class Certificate:
         """
         check_password(password)
         if isinstance(key, (str, Path)):
-            key = read(Path(key))
+            file, key = key, read(path_of(key))
+        else:
+            file = None
         if isinstance(key, bytes):
-            key = contents.read_private_key(key, password)
+            with naming(file):
+                key = contents.read_private_key(key, password)
         check_key(key, pem.public_key_bytes(self._certificate), "certificate", _OTHER_KEY)
         return self._with(_key=key)
 

@@ -157,7 +157,9 @@ class CertificateRequest:
             InvalidInputError: the private key is not this request's.
         """
         key_data = None if key is None else files.read(files.path_of(key))
-        return cls.from_bytes(files.read(files.path_of(path)), key=key_data, key_password=key_password)
+        data = files.read(files.path_of(path))
+        with files.naming(path, key):
+            return cls.from_bytes(data, key=key_data, key_password=key_password)
 
     @classmethod
     def from_bytes(

@@ -403,11 +403,13 @@ class Store:
                 writes one that it can. Or CurrentUser's Root, as in `add`.
             NotFoundError: a path was given, and there is no such file; or nothing in the file has this alias.
         """
+        file: str | Path | None = None
         if not isinstance(data, (bytes, bytearray, memoryview)):
-            data = files.read(files.path_of(data))
-        data = sniff.take(bytes(data), sniff.Kind.PFX)[0].data
+            file, data = data, files.read(files.path_of(data))
+        with files.naming(file):
+            data = sniff.take(bytes(data), sniff.Kind.PFX)[0].data
         refuse_users_roots("Root" if trust_root else self._name, self._location)
-        with closing(self._port(write=True)) as port:
+        with files.naming(file), closing(self._port(write=True)) as port:
             record, others = port.import_pfx(
                 data, password, exportable=exportable, friendly_name=friendly_name, alias=alias
             )

@@ -16,6 +16,8 @@ from hypothesis import strategies as st
 from mlsssl import (
     Certificate,
     CertificateAuthority,
+    CertificateRequest,
+    EmbeddedMachine,
     InvalidInputError,
     MalformedDataError,
     NotFoundError,
@@ -244,3 +246,26 @@ def test_damaged_files_raise_our_errors_only(kind: str, data: st.DataObject) -> 
 
 
 _PFX = LEAF.to_pfx("p")
+
+
+def test_an_error_about_the_bytes_of_a_file_names_the_file(tmp_path: Path) -> None:
+    """Whoever reads it: certificates, keys, requests, revocation lists, PFX files."""
+    wrong, page = tmp_path / "wrong.csr", tmp_path / "page.key"
+    certificate = CertificateAuthority.create("Names", key="ec-p256").issue("a.test")
+    wrong.write_bytes(CertificateRequest.create("a.test", key="ec-p256").to_pem())
+    page.write_bytes(b"<!DOCTYPE html>")
+    with EmbeddedMachine(tmp_path / "m.sqlite") as machine:
+        for about, call in (
+            (wrong, lambda: Certificate.load(wrong)),
+            (wrong, lambda: Certificate.load_all(wrong)),
+            (wrong, lambda: CertificateAuthority.load(wrong)),
+            (page, lambda: CertificateRequest.load(page)),
+            (f"{wrong} with {page}", lambda: CertificateRequest.load(wrong, key=page)),
+            (page, lambda: certificate.with_key(page)),
+            (wrong, lambda: machine.store("CA").add_crl(wrong)),
+            (wrong, lambda: machine.store().import_pfx(wrong, None)),
+        ):
+            with pytest.raises(MalformedDataError) as caught:
+                call()
+            assert str(caught.value).startswith(f"{about}: ")
+            assert str(caught.value).count(wrong.name) <= 1

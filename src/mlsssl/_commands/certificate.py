@@ -21,7 +21,6 @@ from mlsssl.errors import (
     ExistsError,
     InvalidInputError,
     MalformedDataError,
-    NotFoundError,
     UnreadableCertificateError,
     WrongPasswordError,
 )
@@ -244,10 +243,9 @@ def show(arguments: Namespace, terminal: Terminal) -> int:
 
 def recognise(path: str) -> Recognised:
     """What a file is; the error for one that is not read names it."""
-    try:
-        return sniff.recognise(files.read(files.path_of(path)))
-    except MalformedDataError as error:
-        raise type(error)(f"{path}: {error}") from None
+    data = files.read(files.path_of(path))
+    with files.naming(path):
+        return sniff.recognise(data)
 
 
 def _key_type(path: str, source: str | None) -> str:
@@ -284,10 +282,9 @@ def explain(arguments: Namespace, terminal: Terminal) -> int:
     password = None
     if arguments.password is not None:
         password = read_password(arguments.password, f"the password of {arguments.file}")
-    try:
-        found = mlsssl.explain_pfx(files.read(files.path_of(arguments.file)), password, alias=arguments.alias)
-    except (MalformedDataError, NotFoundError) as error:
-        raise type(error)(f"{arguments.file}: {error}") from None
+    data = files.read(files.path_of(arguments.file))
+    with files.naming(arguments.file):
+        found = mlsssl.explain_pfx(data, password, alias=arguments.alias)
     reads = None if arguments.readable_by is None else found.readable_by(arguments.readable_by)
     terminal.result({"file": arguments.file, **found.to_dict()}, str(found))
     if found.password == "wrong":  # noqa: S105 -- a verdict, no password

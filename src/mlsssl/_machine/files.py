@@ -17,9 +17,12 @@ from mlsssl.errors import (
     WINDOWS_ACCESS_DENIED,
     AccessDeniedError,
     InvalidInputError,
+    MalformedDataError,
     MlssslError,
     NativeError,
     NotFoundError,
+    UnreadableCertificateError,
+    WrongPasswordError,
 )
 
 if TYPE_CHECKING:
@@ -105,6 +108,25 @@ def read(path: Path, *, limit: int = 64 * 1024 * 1024) -> bytes:
     """
     with translated("open", path, right="read"), path.open("rb") as file:
         return read_limited(path, file, limit)
+
+
+@contextlib.contextmanager
+def naming(*paths: str | Path | None) -> Iterator[None]:
+    """Begin an error about bytes with the files that they came from; None for what came from no file.
+
+    A class of this package's own below the public ones becomes its public one.
+    """
+    names = " with ".join(str(path) for path in paths if path is not None)
+    try:
+        yield
+    except (MalformedDataError, NotFoundError) as error:
+        kinds = (WrongPasswordError, UnreadableCertificateError, MalformedDataError)
+        kind: type[MlssslError] | None = next((kind for kind in kinds if isinstance(error, kind)), None)
+        if kind is None and type(error) is NotFoundError:  # nothing has this alias; not a store that is not there
+            kind = NotFoundError
+        if kind is None or not names:
+            raise
+        raise kind(f"{names}: {error}") from None
 
 
 def read_found(path: Path) -> bytes:

@@ -35,9 +35,11 @@ def given(crl: Given) -> tuple[x509.CertificateRevocationList, ...]:
     """
     if isinstance(crl, x509.CertificateRevocationList):
         return (crl,)
-    if not isinstance(crl, (bytes, bytearray, memoryview)):
-        crl = files.read(files.path_of(crl))
-    return load_crls(bytes(crl))
+    if isinstance(crl, (bytes, bytearray, memoryview)):
+        return load_crls(bytes(crl))
+    data = files.read(files.path_of(crl))
+    with files.naming(crl):
+        return load_crls(data)
 
 
 def readable(port: StorePort) -> tuple[x509.CertificateRevocationList, ...]:
