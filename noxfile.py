@@ -28,8 +28,10 @@ APT_PACKAGES = (
     "wine64",
     "gcc-mingw-w64-x86-64",
     "gcc-mingw-w64-i686",
+    "pebble",
+    "caddy",
 )
-PROGRAMS = ("openssl", "curl", "certtool", "pk12util", "keytool", "javac", "wine", "x86_64-w64-mingw32-gcc")
+PROGRAMS = ("openssl", "curl", "certtool", "pk12util", "keytool", "javac", "wine", "x86_64-w64-mingw32-gcc", "pebble", "caddy")
 
 
 def _install(session: nox.Session, *groups: str, project: bool = True) -> None:

@@ -41,6 +41,8 @@ from mlsssl.errors import (
     EndpointError as EndpointError,
     ExistsError as ExistsError,
     InvalidInputError as InvalidInputError,
+    IssuePendingError as IssuePendingError,
+    IssuerError as IssuerError,
     ListenerError as ListenerError,
     MalformedDataError as MalformedDataError,
     MlssslError as MlssslError,
@@ -57,6 +59,7 @@ from mlsssl.errors import (
     ValidationError as ValidationError,
     WrongPasswordError as WrongPasswordError,
 )
+from mlsssl.issuers import Issuer as Issuer, RenewalTimes as RenewalTimes
 from mlsssl.machine import EmbeddedMachine as EmbeddedMachine, Machine as Machine, WindowsMachine as WindowsMachine
 from mlsssl.progress import progress_bar as progress_bar
 from mlsssl.renewal import Renewal as Renewal, RenewalSource as RenewalSource, renew as renew, renew_due as renew_due

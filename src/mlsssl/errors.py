@@ -19,6 +19,8 @@ MlssslError
 ├── ClosedError                            used after close()
 ├── ServiceError                           a Windows service did not do as asked
 │   └── ServiceNotFoundError (NotFoundError)
+├── IssuerError                            an issuer refused, or could not be asked; `.issuer`
+│   └── IssuePendingError                  … has no answer yet: ask again later
 ├── ListenerError                          the embedded TLS listener
 ├── EndpointError (OSError)                a server could not be asked; `.endpoint`
 ├── DeploymentError                        deploy or renew stopped; `.failure` says what is left
@@ -38,6 +40,7 @@ from typing import TYPE_CHECKING
 from mlsssl._messages import foreign_text
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Sequence
 
 __all__ = [
@@ -50,6 +53,8 @@ __all__ = [
     "EndpointError",
     "ExistsError",
     "InvalidInputError",
+    "IssuePendingError",
+    "IssuerError",
     "ListenerError",
     "MalformedDataError",
     "MlssslError",
@@ -185,6 +190,30 @@ class ServiceError(MlssslError):
 
 class ServiceNotFoundError(ServiceError, NotFoundError):
     """No service of this key name (Windows: 1060)."""
+
+
+class IssuerError(MlssslError):
+    """An issuer refused a request, gave what does not answer it, or could not be asked.
+
+    Attributes:
+        issuer: The issuer's name.
+    """
+
+    def __init__(self, message: str, *, issuer: str) -> None:
+        super().__init__(message)
+        self.issuer = issuer
+
+
+class IssuePendingError(IssuerError):
+    """An issuer has no answer yet, since a person has to approve the request, say. The next try goes on with it.
+
+    Attributes:
+        not_before: When to ask again at the earliest, aware; None when the issuer did not say.
+    """
+
+    def __init__(self, message: str, *, issuer: str, not_before: dt.datetime | None = None) -> None:
+        super().__init__(message, issuer=issuer)
+        self.not_before = not_before
 
 
 class ListenerError(MlssslError):

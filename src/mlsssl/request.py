@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING
 
 from mlsssl._formats import contents, csr, foreign, keys, pem
@@ -249,6 +250,11 @@ class CertificateRequest:
     def private_key(self) -> PrivateKey | None:
         """The private key, or None."""
         return self._key
+
+    @property
+    def fingerprint(self) -> str:
+        """The SHA-256 of the request in DER, in lower-case hexadecimal: what an issuer knows a request by."""
+        return hashlib.sha256(self.to_der()).hexdigest()
 
     def matches(self, certificate: Certificate) -> bool:
         """Whether `certificate` is for this request's key. Names are not compared: authorities may change them."""

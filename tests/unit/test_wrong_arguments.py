@@ -287,6 +287,7 @@ LEFT_OUT = {
         " ccs.CcsFile netsh.Listing netsh.NetshCommand netsh.PassedOver netsh.Script"
     ),
     "made by another call, which is in the table": "Bindings Listener Machine Service Services Store Plan.execute",
+    "Protocols, which others fulfil": "Issuer Issuer.issue Issuer.issued RenewalTimes RenewalTimes.renewal_time",
     "for rules, which the library hands them": "Profile Profile.has Profile.limit Profile.severity",
     "tried as EmbeddedMachine's": "Machine.store Machine.store_names WindowsMachine.store WindowsMachine.store_names",
 }
