@@ -31,7 +31,11 @@ APT_PACKAGES = (
     "pebble",
     "caddy",
 )
-PROGRAMS = ("openssl", "curl", "certtool", "pk12util", "keytool", "javac", "wine", "x86_64-w64-mingw32-gcc", "pebble", "caddy")
+PROGRAMS = (
+    *("openssl", "curl", "certtool", "pk12util", "keytool", "javac"),
+    *("wine", "x86_64-w64-mingw32-gcc"),
+    *("pebble", "caddy"),
+)
 
 
 def _install(session: nox.Session, *groups: str, project: bool = True) -> None:
