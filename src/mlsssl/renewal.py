@@ -189,10 +189,10 @@ class _Bound:
 
 def _renew(arguments: Mapping[str, Any], *, planned: BindingRecord | None = None) -> Outcome:
     """`renew`; with `planned` only if that is still what is bound."""
+    issuer = _issuer_of(arguments)
     bound = _look(arguments)
     if planned is not None and bound.record != planned:
         raise BindingError(f"{bound.binding.key} was changed since this plan was made; plan again")
-    issuer = _issuer_of(arguments)
     if issuer is None:
         return carry_out(_request(arguments, bound, _obtain(arguments, bound.old)))
     with _asking(issuer, bound, arguments).certificate() as new:
@@ -201,8 +201,8 @@ def _renew(arguments: Mapping[str, Any], *, planned: BindingRecord | None = None
 
 def _plan(arguments: Mapping[str, Any]) -> Plan:
     """`renew.plan`."""
-    bound = _look(arguments, only_looking=True)
     issuer = _issuer_of(arguments)
+    bound = _look(arguments, only_looking=True)
     if issuer is None:
         return only_plan(_request(arguments, bound, _obtain(arguments, bound.old)))
     return _asking(issuer, bound, arguments).plan(
@@ -476,6 +476,7 @@ def renew_due(
             "at": at,
             "trail": None,
         }
+        _issuer_of(arguments)  # what it cannot be asked for is refused once, not for each binding
         made: dict[Thumbprint, Certificate] = {}
         results = []
         for binding in bindings:

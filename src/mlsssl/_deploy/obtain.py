@@ -15,7 +15,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from mlsssl._changes.record import key_text
+from mlsssl._changes.record import key_text, on_disk
 from mlsssl._deploy.plan import only_plan, plan_to_ask
 from mlsssl._deploy.preflight import lost_names
 from mlsssl._formats import pem
@@ -339,7 +339,8 @@ def _write(path: Path, kept: _Kept) -> None:
         "answer": None if kept.answer is None else kept.answer.to_pem(chain=True).decode("ascii"),
         "answered": None if kept.answered is None else kept.answered.isoformat(),
     }
-    files.write(path, json.dumps(data, indent=1).encode("ascii") + b"\n", private=True)
+    with on_disk("write"):
+        files.write(path, json.dumps(data, indent=1).encode("ascii") + b"\n", private=True)
 
 
 def _read(path: Path) -> _Kept | None:
