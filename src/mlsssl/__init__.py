@@ -59,6 +59,7 @@ _HOMES = {
         "WrongPasswordError",
     ),
     "issuers": ("Issuer", "RenewalTimes"),
+    "issuers.command": ("CommandIssuer",),
     "machine": ("EmbeddedMachine", "Machine", "WindowsMachine"),
     "progress": ("progress_bar",),
     "renewal": ("Renewal", "RenewalSource", "renew", "renew_due"),
