@@ -59,6 +59,7 @@ _HOMES = {
         "WrongPasswordError",
     ),
     "issuers": ("Issuer", "RenewalTimes"),
+    "issuers.adcs": ("AdcsIssuer",),
     "issuers.command": ("CommandIssuer",),
     "machine": ("EmbeddedMachine", "Machine", "WindowsMachine"),
     "progress": ("progress_bar",),

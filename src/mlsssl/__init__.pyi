@@ -60,6 +60,7 @@ from mlsssl.errors import (
     WrongPasswordError as WrongPasswordError,
 )
 from mlsssl.issuers import Issuer as Issuer, RenewalTimes as RenewalTimes
+from mlsssl.issuers.adcs import AdcsIssuer as AdcsIssuer
 from mlsssl.issuers.command import CommandIssuer as CommandIssuer
 from mlsssl.machine import EmbeddedMachine as EmbeddedMachine, Machine as Machine, WindowsMachine as WindowsMachine
 from mlsssl.progress import progress_bar as progress_bar
