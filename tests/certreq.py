@@ -1,7 +1,7 @@
 """A stand-in for Windows' `certreq`: `-submit` and `-retrieve` of an authority that lives in a folder.
 
-As a program it is given the folder in `STAND_IN_CA`. What it prints is German, since nobody may read it; what counts are
-files and exit codes. Its full responses are CMC messages (RFC 5272), put together here.
+As a program it is given the folder in `STAND_IN_CA`. What it prints is German, since nobody may read it; what counts
+are files and exit codes. Its full responses are CMC messages (RFC 5272), put together here.
 """
 
 from __future__ import annotations

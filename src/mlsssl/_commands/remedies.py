@@ -31,14 +31,15 @@ _CALL = re.compile(
 )
 _STORE = re.compile(r"Store\.open\('(\w{1,80})'\)")
 _WORDS = {"True": "yes", "False": "no", "None": ""}
+_OPTIONS = {"request_id": "adcs_request_id"}
 _QUOTES = "\"'"
-_NAME = re.compile(r"\b(app_id|trust_root|path_length|organizational_unit)\b")
+_NAME = re.compile(r"\b(app_id|trust_root|path_length|organizational_unit|issued_by|request_id)\b")
 
 
 def in_commands(text: str) -> str:
     """A message for somebody at the command line: calls of Python become commands, and their arguments options."""
     text = _STORE.sub(r"the store \1", _CALL.sub(_command, _ARGUMENT.sub(_option, text)))
-    return _NAME.sub(lambda name: f"--{name[0].replace('_', '-')}", text)
+    return _NAME.sub(lambda name: f"--{_OPTIONS.get(name[0], name[0]).replace('_', '-')}", text)
 
 
 def _option(argument: re.Match[str]) -> str:
