@@ -18,6 +18,7 @@ from pathlib import Path
 
 import pytest
 
+import certreq
 from example_output import same
 
 ROOT = Path(__file__).parents[2]
@@ -85,6 +86,11 @@ def run(session: list[Command], folder: Path) -> list[tuple[int, str]]:
         shim = programs / name
         shim.write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n', encoding="utf-8")
         shim.chmod(0o755)
+    if any("--adcs" in command.text for command in session):  # a manager approves while the reader reads on
+        certreq.prepare(folder / "authority", answer="pend", asks=0)
+        shim = programs / "certreq"
+        shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{certreq.__file__}" "$@"\n', encoding="utf-8")
+        shim.chmod(0o755)
     # The separator keeps the exit code for `echo $?`, and gives it to us.
     script = f"separator() {{ local code=$?; printf '{_SEPARATOR}%s\\n' $code; return $code; }}\n"
     script += "".join(f"{command.text}\nseparator\n" for command in session)
@@ -96,6 +102,7 @@ def run(session: list[Command], folder: Path) -> list[tuple[int, str]]:
             "PYTHONPATH": str(ROOT / "src"),
             "HOME": str(home),
             "LANG": "C.UTF-8",
+            "STAND_IN_CA": str(folder / "authority"),
             "MLSSSL_MACHINE": str(folder / "machine" / "machine.sqlite"),
         },
         stdin=subprocess.DEVNULL,

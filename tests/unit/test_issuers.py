@@ -306,7 +306,7 @@ def test_an_answer_that_cannot_be_deployed_is_not_asked_for_again(
         with pytest.raises(ValidationError):
             renew(KEY, issuer, machine=machine, profile="public")
         assert len(issuer.asked) == 1
-        assert "was not deployed then" in caplog.text
+        assert f"was not deployed then; to ask for another, remove {kept(machine)[0]}" in caplog.text
         later = dt.datetime.now(dt.timezone.utc) + 8 * DAY
         with pytest.raises(ValidationError):
             renew(KEY, issuer, machine=machine, profile="public", at=later)

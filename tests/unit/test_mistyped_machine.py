@@ -88,7 +88,7 @@ OLD = {
 
 @pytest.fixture(name="place", autouse=True)
 def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with ca.pfx, .cer and .crl, server.pfx, .cer and .pem; this computer's machine is one that is not there."""
+    """A folder with ca.pfx, .cer and .crl, server.pfx, .cer and .pem; no machine."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLSSSL_MACHINE", str(tmp_path / "typo.sqlite"))
     monkeypatch.setenv("PW", "hunter-22")

@@ -363,9 +363,7 @@ def _certificate(kept: _Files, name: str) -> Certificate | None:
     except MalformedDataError as error:
         raise IssuerError(f"certreq wrote no certificate of {name} that can be read: {error}", issuer=name) from error
     with contextlib.suppress(NotFoundError, MalformedDataError):  # a convenience of certreq's; the certificate counts
-        chain = Certificate.load_all(kept["p7b"])
-        above = [one for one in chain if one != answer and one.issuer != one.subject]
-        answer = answer.with_chain([*answer.chain, *above])
+        answer = answer.with_chain([*answer.chain, *Certificate.load_all(kept["p7b"])])
     return answer
 
 
