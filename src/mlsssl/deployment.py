@@ -76,8 +76,8 @@ class _Deploy:
             certificate: A certificate with its private key; or one that is in the store already, as an entry,
                 thumbprint or certificate without key. Or an `Issuer`, such as an authority, that is asked for one for
                 the names in `host`, with a new key of `key_type` (when not given RSA of 2048 bits; below an authority
-                of your own, its default): only when what is bound is not its own, is not for these names, or is due. Key
-                and request are kept as by `renew`.
+                of your own, its default): only when what is bound is not its own, is not for these names, or is due.
+                Key and request are kept as by `renew`.
             machine: Which machine; this computer when not given.
             store: The LocalMachine store; an entry's own, else `MY`, when not given.
             app_id: The owner's GUID; when not given the binding's present owner, or a new random one.
