@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from mlsssl._machine.accounts import Account
+
 MACHINE_VARIABLE = "MLSSSL_MACHINE"
 """Environment variable: the path of an embedded machine to use where no machine is given, on any platform."""
 
@@ -558,6 +560,19 @@ class MachinePort(Protocol):
             StoreNotFoundError: it does not exist and `create` is False.
             AccessDeniedError: `write` is True and the caller may not; with `create` and `keep_open` this may show
                 when it is first used.
+        """
+        ...
+
+    def account(self, account: str) -> Account:
+        r"""The account of this name or SID, as this machine calls it.
+
+        Names that every Windows has (`NETWORK SERVICE`) are taken in English, in any case, with or without what stands
+        in front of the `\`. A SID that no account has is taken as it is.
+
+        Raises:
+            InvalidInputError: it can be neither name nor SID.
+            NotFoundError: no account has this name.
+            NativeError: Windows could not find out; a domain does not answer, say.
         """
         ...
 
