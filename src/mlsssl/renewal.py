@@ -30,6 +30,7 @@ from mlsssl.values import check_moment
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
+    from typing import Literal
 
     from mlsssl._deploy.apply import Outcome
     from mlsssl._deploy.plan import Plan
@@ -68,6 +69,7 @@ class _Renew:
         force: bool = False,
         verify: bool = True,
         audit_log: str | Path | None = None,
+        key_access: Sequence[str] | Literal["keep"] = "keep",
         at: dt.datetime | None = None,
         trail: str | Path | None = None,
     ) -> Outcome:
@@ -75,7 +77,8 @@ class _Renew:
 
         Names, subject, key type, the address of the revocation list, whether the key may be exported, its kind of key
         storage, friendly name, store, owner and options (with unknown bits) are the old one's; a common name that is
-        none of the names gives way to the first of them. The key is a new one. The old certificate gets the mark
+        none of the names gives way to the first of them. The key is a new one, which the same accounts may read. The
+        old certificate gets the mark
         CERT_RENEWAL, which IIS' automatic rebind reads, and stays in the store until
         `cleanup` takes it out after its grace. The binding is never without a certificate where the system can update
         it in one step. What a killed change left is cleared up before anything is read; options and owner that are
@@ -96,6 +99,7 @@ class _Renew:
             force: As in `deploy`.
             verify: As in `deploy`.
             audit_log: As in `deploy`.
+            key_access: As in `deploy`; by default whoever may read the old private key may read the new one.
             at: As in `deploy`; also the moment of issuing.
             trail: The former name of `audit_log`, deprecated.
 
@@ -131,6 +135,7 @@ class _Renew:
         force: bool = False,
         verify: bool = True,
         audit_log: str | Path | None = None,
+        key_access: Sequence[str] | Literal["keep"] = "keep",
         at: dt.datetime | None = None,
         trail: str | Path | None = None,
     ) -> Plan:
@@ -181,6 +186,7 @@ def _request(arguments: Mapping[str, Any], *, only_looking: bool = False) -> Req
         old = store.export(entry.thumbprint) if reuse_key else entry.certificate
     new = _obtain(arguments, old)
     given = {name: arguments[name] for name in ("machine", "restart", "profile", "force", "verify", "at", "grace")}
+    given["key_access"] = arguments["key_access"]
     trail = arguments["trail"]
     file = arguments["audit_log"] if trail is None else former_name(trail, stacklevel=4)
     return checked({**given, **_in_place_of(binding, entry, old, new), "audit_log": file})
@@ -337,6 +343,7 @@ def renew_due(
     grace: dt.timedelta = GRACE,
     restart: Sequence[str] = (),
     audit_log: str | Path | None = None,
+    key_access: Sequence[str] | Literal["keep"] = "keep",
     at: dt.datetime | None = None,
     dry_run: bool = False,
     trail: str | Path | None = None,
@@ -360,6 +367,7 @@ def renew_due(
         grace: As in `renew`.
         restart: As in `renew`.
         audit_log: As in `renew`.
+        key_access: As in `renew`.
         at: As in `renew`; also the moment to be due at.
         dry_run: Only say what would be done, as `renew.plan` does: the machine is only looked at, and what the
             authority issues for the plans is kept nowhere else. A binding with a change that is not finished, since
@@ -393,6 +401,7 @@ def renew_due(
             snapshot = Snapshot(port)
             bindings = _bindings_of(snapshot.bindings, machine, wanted, {key for key, _ in pending})
         same = {"machine": machine, "grace": grace, "restart": restart, "audit_log": audit_log, "at": at}
+        same["key_access"] = key_access
         made: dict[Thumbprint, Certificate] = {}
         results = []
         for binding in bindings:

@@ -25,6 +25,7 @@ from mlsssl.errors import AccessDeniedError, MalformedDataError, MlssslError, Na
 from windows.stores_machine import WindowsStoresMachine
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from mlsssl._machine.ports import KeyProvider
@@ -172,10 +173,11 @@ def test_who_is_no_administrator_changes_nothing(tmp_path: Path, provider: KeyPr
     bench = Bench(tmp_path, provider=provider)
     link = bench.store._usable_link(MADE.thumbprint)
     bench.computer.administrator = False
-    for change in (
+    changes: tuple[Callable[[], None], ...] = (
         lambda: access.grant(bench.dlls, link, SERVICE, "read"),
         lambda: access.revoke(bench.dlls, link, Account("SYSTEM", "S-1-5-18")),
-    ):
+    )
+    for change in changes:
         with pytest.raises(AccessDeniedError, match="Run as administrator") as caught:
             change()
         assert isinstance(caught.value.__cause__, NativeError)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mlsssl._changes import audit_log
+from mlsssl._machine.accounts import check_account
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl.binding import application_id, bound_key, check_options
@@ -36,6 +37,8 @@ class Request:
         expected: The binding whose certificate it is. The new one names no other; its options and its owner are
             whatever they are when it is replaced.
         grace: How long to keep that certificate.
+        key_access: Accounts that get the right to read the new private key; `keep` for those that may read the key of
+            the bound certificate.
         together: Other bindings that are given the new certificate by the same call.
     """
 
@@ -56,6 +59,7 @@ class Request:
     force: bool = False
     verify: bool = True
     audit_log: Path | None = None
+    key_access: tuple[str, ...] | Literal["keep"] = ()
     at: dt.datetime | None = None
     verb: Literal["deploy", "renew"] = "deploy"
     older: Certificate | None = None
@@ -87,6 +91,10 @@ def checked(arguments: Mapping[str, Any]) -> Request:
         check_type(service, str, "a service name is text")
     if isinstance(certificate, StoreEntry) and store is None:
         store = certificate.store_name
+    access = given.get("key_access", ())
+    if access != "keep":
+        expected = "key_access is a list of accounts, such as ['NETWORK SERVICE'], or 'keep'"
+        access = tuple(check_account(one) for one in items_of(access, expected))
     at, file = given.get("at"), given.get("audit_log")
     if arguments.get("trail") is not None:
         file = audit_log.former_name(arguments["trail"], stacklevel=4)
@@ -99,6 +107,7 @@ def checked(arguments: Mapping[str, Any]) -> Request:
         options=options if options is None or callable(options) else check_options(options),
         friendly_name=check_friendly_name(given.get("friendly_name")),
         restart=restart,
+        key_access=access,
         audit_log=file,
         at=None if at is None else check_moment(at),
     )
