@@ -17,7 +17,14 @@ from mlsssl._formats import pem
 from mlsssl._machine import stores
 from mlsssl._machine.ports import refuse_ccs_options
 from mlsssl._messages.foreign_text import clean_logger
-from mlsssl.errors import AccessDeniedError, BindingError, BindingNotFoundError, MalformedDataError, MlssslError
+from mlsssl.errors import (
+    AccessDeniedError,
+    BindingError,
+    BindingNotFoundError,
+    MalformedDataError,
+    MlssslError,
+    StoreNotFoundError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -275,14 +282,18 @@ def _set_mark(
 def _take_back_grant(port: MachinePort, change: Change, grant: Grant, say: Callable[[str], None]) -> None:
     with stores.opened(port, grant.store, write=True) as store:
         record = store.find(grant.thumbprint) if store is not None else None
-        if store is None or record is None or record.key is None or not record.key.usable:
+        if store is None or record is None:
+            return
+        try:
+            listed = store.key_access(grant.thumbprint)
+        except StoreNotFoundError:  # and nothing else: a key that does not open just now has its list still
             return  # the right went with the key
         for addition in change.additions:
             if addition.thumbprint == grant.thumbprint and addition.role == "leaf" and addition.was == "absent":
                 user = _user_of(port, change, addition, record)
                 if user is not None:  # it stays, and so does who may read its key
                     return
-        if any(one.sid == grant.sid and one.may_read for one in store.key_access(grant.thumbprint)):
+        if any(one.sid == grant.sid and one.may_read for one in listed):
             store.revoke_key_access(grant.thumbprint, grant.account)
             say(f"{grant.name} may not {grant.what} any more")
 
