@@ -6,9 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mlsssl._changes import audit_log
-from mlsssl._machine.accounts import check_account
+from mlsssl._machine.accounts import Account, check_account
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import shown
+from mlsssl._select.ports import HasPort, port_of
 from mlsssl.binding import application_id, bound_key, check_options
 from mlsssl.errors import InvalidInputError
 from mlsssl.store import StoreEntry
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlsssl._machine.ports import BindingRecord, KeyProvider
-    from mlsssl._select.ports import HasPort
     from mlsssl._validator.profiles import Profile
     from mlsssl.binding import CertificateReference
     from mlsssl.certificate import Certificate
@@ -33,6 +33,7 @@ class Request:
     """A deployment that is asked for: the arguments of `deploy`, and (from `verb` on) what a renewal adds.
 
     Attributes:
+        certificate: None while an issuer is still to be asked for it, which is planned only.
         older: The certificate that is renewed.
         expected: The binding whose certificate it is. The new one names no other; its options and its owner are
             whatever they are when it is replaced.
@@ -43,7 +44,7 @@ class Request:
     """
 
     key: BindingKey
-    certificate: CertificateReference
+    certificate: CertificateReference | None
     machine: HasPort | None = None
     store: str | None = None
     app_id: uuid.UUID | None = None
@@ -59,7 +60,7 @@ class Request:
     force: bool = False
     verify: bool = True
     audit_log: Path | None = None
-    key_access: tuple[str, ...] | Literal["keep"] = ()
+    key_access: tuple[Account, ...] | Literal["keep"] = ()
     at: dt.datetime | None = None
     verb: Literal["deploy", "renew"] = "deploy"
     older: Certificate | None = None
@@ -68,14 +69,19 @@ class Request:
     together: tuple[BindingKey, ...] = ()
 
 
-def checked(arguments: Mapping[str, Any]) -> Request:
+def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Request:
     """The request behind arguments of these names: those of `deploy`, its own `self` too, or the fields of a `Request`.
 
-    `InvalidInputError` for one that cannot be, and what `audit_log.check` raises; no binding or store was looked at.
+    With `to_be_issued` there is no certificate yet. `InvalidInputError` for one that cannot be, and what
+    `audit_log.check` and `MachinePort.account` raise; no binding or store was looked at.
     """
     given = {name: value for name, value in arguments.items() if name not in ("self", "trail")}
     certificate, store = given["certificate"], given.get("store")
     app_id, options = given.get("app_id"), given.get("options")
+    if to_be_issued:
+        certificate = given["certificate"] = None
+    elif certificate is None:
+        raise InvalidInputError("a certificate, its thumbprint or an issuer is needed, not None")
     key = bound_key(given["key"], given.get("machine"))
     if not key.family.has_certificate:
         raise InvalidInputError(
@@ -94,7 +100,9 @@ def checked(arguments: Mapping[str, Any]) -> Request:
     access = given.get("key_access", ())
     if access != "keep":
         expected = "key_access is a list of accounts, such as ['NETWORK SERVICE'], or 'keep'"
-        access = tuple(check_account(one) for one in items_of(access, expected))
+        # Looked up before anything is ordered or done, so that a typing error costs nothing.
+        wanted = [check_account(one) for one in items_of(access, expected)]
+        access = tuple(map(port_of(given.get("machine")).account, wanted)) if wanted else ()
     at, file = given.get("at"), given.get("audit_log")
     if arguments.get("trail") is not None:
         file = audit_log.former_name(arguments["trail"], stacklevel=4)
