@@ -200,6 +200,7 @@ def _renew(arguments: Mapping[str, Any], *, planned: BindingRecord | None = None
         raise BindingError(f"{bound.binding.key} was changed since this plan was made; plan again")
     if issuer is None:
         return carry_out(_request(arguments, bound, _obtain(arguments, bound.old)))
+    _request(arguments, bound, None)  # what cannot be is refused before anything is ordered
     with _asking(issuer, bound, arguments).certificate() as new:
         return carry_out(_request(arguments, bound, new))
 
@@ -526,6 +527,7 @@ def _renew_one(
         if dry_run:
             later = partial(_renew, arguments, planned=bound.record)
             return Renewal(key=key, plan=asking.plan(request, later, snapshot=snapshot))
+        request(None)  # what cannot be is refused before anything is ordered
         with asking.certificate() as new:
             return Renewal(key=key, outcome=carry_out(request(new), snapshot=snapshot))
     new = made.get(thumbprint) or _obtain(arguments, bound.old)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from issuing import AUTHORITY, DistantIssuer
 from mlsssl import (
     Binding,
     CertificateAuthority,
@@ -448,3 +449,33 @@ def test_what_it_says_of_an_account_that_is_gone() -> None:
     """The SID once, not twice; and whether the folder gives the right."""
     gone = "S-1-5-21-1-2-3-1001"
     assert str(KeyAccess(name=gone, sid=gone, right="read", inherited=True)) == f"{gone}: read, inherited"
+
+
+# -- an issuer that is sent a request ---------------------------------------------------------------------------------
+
+
+def test_a_renewal_from_an_issuer_keeps_the_readers(machine: Machine, tmp_path: Path) -> None:
+    """The request's key becomes the certificate's, and whoever read the old one reads it; the plan says so before."""
+    issuer = DistantIssuer(tmp_path / "issuer")
+    deploy(KEY, AUTHORITY.issue("a.test", key="rsa-2048"), machine=machine, key_access=[SERVICE])
+    plan = renew.plan(KEY, issuer, machine=machine)
+    (step,) = [one for one in plan.steps if one.action == "grant-key"]
+    assert str(step).endswith("(S-1-5-20) read its private key")
+    assert issuer.orders == []
+    renew(KEY, issuer, machine=machine)
+    assert readers(machine, bound(machine)) == {SERVICE}
+    assert len(issuer.orders) == 1
+
+
+def test_a_mistyped_account_is_told_before_anything_is_ordered(machine: Machine, tmp_path: Path) -> None:
+    """By renew, renew_due and deploy."""
+    issuer = DistantIssuer(tmp_path / "issuer")
+    wrong = ["nobody-at-all"]
+    with pytest.raises(NotFoundError, match="1332"):
+        deploy(KEY, issuer, machine=machine, host="a.test", key_access=wrong)
+    deploy(KEY, AUTHORITY.issue("a.test", key="rsa-2048"), machine=machine)
+    with pytest.raises(NotFoundError, match="1332"):
+        renew(KEY, issuer, machine=machine, key_access=wrong)
+    (result,) = renew_due(issuer, machine=machine, due_only=False, key_access=wrong)
+    assert isinstance(result.error, NotFoundError)
+    assert issuer.orders == []
