@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from mlsssl._deploy.request import Request
     from mlsssl._machine.ports import BindingRecord, KeyProvider
     from mlsssl._validator.profiles import Profile
+    from mlsssl.hooks import AfterFailure, Hook
     from mlsssl.store import StoreEntry
     from mlsssl.values import BindingKey, KeyType, Thumbprint
 
@@ -68,6 +69,8 @@ class _Renew:
         force: bool = False,
         verify: bool = True,
         audit_log: str | Path | None = None,
+        hooks: Sequence[Hook] = (),
+        after_failure: AfterFailure = "report",
         at: dt.datetime | None = None,
         trail: str | Path | None = None,
     ) -> Outcome:
@@ -96,6 +99,8 @@ class _Renew:
             force: As in `deploy`.
             verify: As in `deploy`.
             audit_log: As in `deploy`.
+            hooks: As in `deploy`.
+            after_failure: As in `deploy`.
             at: As in `deploy`; also the moment of issuing.
             trail: The former name of `audit_log`, deprecated.
 
@@ -131,6 +136,8 @@ class _Renew:
         force: bool = False,
         verify: bool = True,
         audit_log: str | Path | None = None,
+        hooks: Sequence[Hook] = (),
+        after_failure: AfterFailure = "report",
         at: dt.datetime | None = None,
         trail: str | Path | None = None,
     ) -> Plan:
@@ -160,6 +167,10 @@ class _Renew:
 renew = _Renew()
 
 
+_AS_IN_DEPLOY = ("machine", "restart", "profile", "force", "verify", "hooks", "after_failure", "at", "grace")
+"""The arguments that a deployment's request takes as they are."""
+
+
 def _request(arguments: Mapping[str, Any], *, only_looking: bool = False) -> Request:
     """What `renew` with these arguments asks to be deployed: the source's certificate, in the place of the bound one.
 
@@ -180,7 +191,7 @@ def _request(arguments: Mapping[str, Any], *, only_looking: bool = False) -> Req
         store = Store.open(entry.store_name, machine=machine)
         old = store.export(entry.thumbprint) if reuse_key else entry.certificate
     new = _obtain(arguments, old)
-    given = {name: arguments[name] for name in ("machine", "restart", "profile", "force", "verify", "at", "grace")}
+    given = {name: arguments[name] for name in _AS_IN_DEPLOY}
     trail = arguments["trail"]
     file = arguments["audit_log"] if trail is None else former_name(trail, stacklevel=4)
     return checked({**given, **_in_place_of(binding, entry, old, new), "audit_log": file})
@@ -337,6 +348,8 @@ def renew_due(
     grace: dt.timedelta = GRACE,
     restart: Sequence[str] = (),
     audit_log: str | Path | None = None,
+    hooks: Sequence[Hook] = (),
+    after_failure: AfterFailure = "report",
     at: dt.datetime | None = None,
     dry_run: bool = False,
     trail: str | Path | None = None,
@@ -360,6 +373,9 @@ def renew_due(
         grace: As in `renew`.
         restart: As in `renew`.
         audit_log: As in `renew`.
+        hooks: As in `deploy`. Those that an earlier change of a binding has left over are run although it is not
+            due. A step that fails for one binding stops no other.
+        after_failure: As in `deploy`.
         at: As in `renew`; also the moment to be due at.
         dry_run: Only say what would be done, as `renew.plan` does: the machine is only looked at, and what the
             authority issues for the plans is kept nowhere else. A binding with a change that is not finished, since
@@ -392,7 +408,14 @@ def renew_due(
         with ready as pending:
             snapshot = Snapshot(port)
             bindings = _bindings_of(snapshot.bindings, machine, wanted, {key for key, _ in pending})
-        same = {"machine": machine, "grace": grace, "restart": restart, "audit_log": audit_log, "at": at}
+        same: dict[str, Any] = {
+            "machine": machine,
+            "grace": grace,
+            "restart": restart,
+            "audit_log": audit_log,
+            "at": at,
+        }
+        same |= {"hooks": hooks, "after_failure": after_failure}
         made: dict[Thumbprint, Certificate] = {}
         results = []
         for binding in bindings:
@@ -404,7 +427,7 @@ def renew_due(
                 old = entry.certificate
                 why = _why_not(old, authority, moment, due_only, any_issuer, fraction, jitter)
                 if why is not None:
-                    results.append(Renewal(key=binding.key, skipped=why))
+                    results.append(_skipped(binding.key, why, () if dry_run else hooks, machine))
                     continue
                 new = made.get(entry.thumbprint) or _issue(
                     authority, old, key_type=key_type, reuse_key=False, days=days, at=at
@@ -423,6 +446,18 @@ def renew_due(
         others = [one for one in pending if one[0] not in told and (wanted is None or one[0] in wanted)]
         results += [Renewal(key=key, error=error) for key, error in others]
     return results
+
+
+def _skipped(key: BindingKey, why: str, hooks: Sequence[Hook], machine: HasPort | None) -> Renewal:
+    """The result for a binding that is not renewed now, after the steps that an earlier change has left over."""
+    if not hooks:
+        return Renewal(key=key, skipped=why)
+    from mlsssl._deploy import after
+
+    lines, error = after.left_over(key, hooks, machine)
+    if error is not None:
+        return Renewal(key=key, error=error)
+    return Renewal(key=key, skipped="; ".join([why, *(f"{line}, left over from the last change" for line in lines)]))
 
 
 def _bindings_of(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 import mlsssl
+from mlsssl._commands.after import add_after, with_hooks
 from mlsssl._commands.authority import load_authority
 from mlsssl._commands.binding import parse_options
 from mlsssl._commands.certificate import load
@@ -23,7 +24,7 @@ from mlsssl._commands.parser import (
 )
 from mlsssl._commands.remedies import in_commands
 from mlsssl._machine import files
-from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError
+from mlsssl.errors import HookError, InvalidInputError, MalformedDataError, NotFoundError
 from mlsssl.values import KeyType, OnConflict
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
 
-RENEWED, NOT_VERIFIED, FAILED, NOTHING_DUE = 0, 1, 9, 10
+RENEWED, NOT_VERIFIED, FAILED, NOTHING_DUE, AFTER_FAILED = 0, 1, 9, 10, 12
 """What `renew` ends with; `mlsssl renew --help` says the same."""
 
 
@@ -52,6 +53,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--on-conflict", choices=get_args(OnConflict), help="when the key has another binding")
     parser.add_argument("--host", help="the name that clients connect to, to check the certificate for")
     parser.share("--force", help="go on although the preflight found errors")
+    add_after(parser)
     parser.add_argument(
         "--no-verify", action="store_const", const=False, dest="verify", help="no TLS handshake afterwards"
     )
@@ -61,7 +63,7 @@ def add_commands(commands: Commands) -> None:
     parser.epilog = (
         "exit codes besides the common ones:\n  0 renewed   1 renewed, but the port serves another certificate; with\n"
         "  --plan, something forbids it\n"
-        "  9 at least one failed   10 nothing was due"
+        "  9 at least one failed   10 nothing was due   12 renewed, but a step after it failed"
     )
     parser.add_argument("keys", nargs="*", metavar="KEY", help="keys of bindings, as for deploy; or --all")
     parser.add_argument("--all", action="store_true", help="every binding whose certificate this authority issued")
@@ -80,9 +82,12 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--jitter", type=float, help="earlier by up to this share")
     parser.add_argument("--any-issuer", action="store_true", help="also certificates that somebody else issued")
     parser.add_argument("--plan", action="store_true", help="only say what would be done")
+    add_after(parser)
 
-    command(commands, "undo", undo, "take the last deploy or renew of a key back", "key", "--machine")
+    parser = command(commands, "undo", undo, "take the last deploy or renew of a key back", "key", "--machine")
+    add_after(parser, failure=False)
     parser = command(commands, "recover", recover, "finish or take back what a killed process left", "--machine")
+    add_after(parser, failure=False)
     parser.add_argument(
         "--abandon",
         metavar="KEY",
@@ -116,7 +121,7 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
     if (arguments.file is None) == (arguments.thumbprint is None):
         raise InvalidInputError("deploy takes a certificate file, or --thumbprint of one that is in the store")
     own = ("key", "file", "thumbprint", "key_file", "password", "alias", "plan", "option")
-    options = given_profile(given(arguments, *own))
+    options = with_hooks(given_profile(given(arguments, *own)))
     if arguments.option:
         options["options"] = lambda present: parse_options(arguments.option, present)
     certificate: mlsssl.Certificate | mlsssl.Thumbprint
@@ -150,6 +155,8 @@ def _tell(done: mlsssl.Outcome[mlsssl.Binding | None] | mlsssl.Plan, terminal: T
     terminal.result(done.to_dict(), in_commands(str(done)))
     if isinstance(done, mlsssl.Plan):
         return 0 if done.ok else 1
+    if any(one.code == "after-failed" for one in done.findings):
+        return AFTER_FAILED
     return NOT_VERIFIED if done.verified is False else 0
 
 
@@ -159,7 +166,7 @@ def undo(arguments: Namespace, terminal: Terminal) -> int:
         outcome = mlsssl.last_outcome(arguments.key, machine=machine)
         if outcome is None:
             raise NotFoundError(f"there is no deploy or renew of {arguments.key} to undo")
-        return _tell(outcome.undo(), terminal)
+        return _tell(outcome.undo(**with_hooks(given(arguments, "key"))), terminal)
 
 
 def renew(arguments: Namespace, terminal: Terminal) -> int:
@@ -169,7 +176,7 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
     if (arguments.ca is None) == (arguments.certificate is None):
         raise InvalidInputError("renew takes --ca, the authority that issues, or --certificate, the new one itself")
     own = ("keys", "all", "due", "ca", "ca_key", "ca_password", "ca_alias", "certificate", "password", "alias", "plan")
-    options = given(arguments, *own, "any_issuer")
+    options = with_hooks(given(arguments, *own, "any_issuer"))
     with machine_of(arguments) as machine:
         if arguments.certificate is None:
             results = mlsssl.renew_due(
@@ -200,7 +207,14 @@ def _tell_renewals(results: list[mlsssl.Renewal], terminal: Terminal) -> int:
         (one.outcome is None or one.outcome.verified is not False) and (one.plan is None or one.plan.ok)
         for one in results
     )
-    code = FAILED if failed else NOTHING_DUE if not renewed else RENEWED if verified else NOT_VERIFIED
+    # A step that failed is told by a finding; where it was left over, or led to an undo, by an error.
+    steps = [one for one in failed if _failed_step(one)]
+    after = bool(steps) or any(
+        finding.code == "after-failed" for one in renewed if one.outcome is not None for finding in one.outcome.findings
+    )
+    code = FAILED if len(steps) < len(failed) else AFTER_FAILED if after else NOTHING_DUE if not renewed else RENEWED
+    if code == RENEWED and not verified:
+        code = NOT_VERIFIED
     terminal.result({"exit_code": code, "results": [one.to_dict() for one in results]})
     for one in results:
         if one.error is not None:
@@ -216,10 +230,14 @@ def _tell_renewals(results: list[mlsssl.Renewal], terminal: Terminal) -> int:
     return code
 
 
+def _failed_step(result: mlsssl.Renewal) -> bool:
+    return isinstance(result.error, HookError) or isinstance(getattr(result.error, "__cause__", None), HookError)
+
+
 def recover(arguments: Namespace, terminal: Terminal) -> int:
     """`recover`: finish or take back what a killed process left, or give it up."""
     with machine_of(arguments) as machine:
-        done = mlsssl.recover(machine=machine, abandon=arguments.abandon)
+        done = mlsssl.recover(machine=machine, **with_hooks(given(arguments)))
     terminal.result({"done": done}, "\n".join(done) or "nothing to recover")
     return 0
 
