@@ -786,6 +786,7 @@ class TestTheCommandLine:
         assert main([*self.RENEW, *after, "--after-failure", "undo", "--json"]) == 12
         (told,) = json.loads(capsys.readouterr().out)["results"]
         assert told["error"]["type"] == "DeploymentError"
+        assert main([*self.RENEW, *after]) == 12
         assert main(["recover", *after]) == 12
         Path(bad[1]).write_text("", encoding="utf-8")
         assert main([*self.RENEW, "--due", *after]) == 10
@@ -804,7 +805,7 @@ class TestTheCommandLine:
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            (["--after-timeout", "5"], "--after, which is missing"),
+            (["--after-timeout", "5"], "--after names, which is missing"),
             (["--after", "rdp", "--after-account", "x"], "no --after writes one"),
             (["--after", "pfx=x.pfx"], "needs a password"),
             (["--after", "pfx=x.pfx", "--after-password", "hunter-22"], "env:NAME or file:PATH"),
