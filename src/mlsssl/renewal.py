@@ -16,7 +16,7 @@ from mlsssl._deploy.plan import Snapshot, carry_out, only_plan
 from mlsssl._deploy.request import checked
 from mlsssl._formats import pem
 from mlsssl._issue.keys import check_key_type
-from mlsssl._messages.arguments import check_type, items_of
+from mlsssl._messages.arguments import check_callable, check_type, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_dict
 from mlsssl._select.ports import HasPort, existing_port_of
@@ -352,6 +352,7 @@ def renew_due(
     after_failure: AfterFailure = "report",
     at: dt.datetime | None = None,
     dry_run: bool = False,
+    stop: Callable[[], bool] | None = None,
     trail: str | Path | None = None,
 ) -> list[Renewal]:
     """Renew every binding whose certificate is due, for a scheduled task; one failure does not stop the others.
@@ -381,6 +382,8 @@ def renew_due(
             authority issues for the plans is kept nowhere else. A binding with a change that is not finished, since
             its process was killed, say, is a failure, also when nothing is bound to its key now. Of plans that share a
             certificate, one can be applied; the others are then to be made again.
+        stop: Asked before each binding; when it says True, that one and those after it are left for the next call, and
+            are not among the results.
         trail: The former name of `audit_log`, deprecated.
 
     Returns:
@@ -397,6 +400,7 @@ def renew_due(
     """
     check_type(authority, CertificateAuthority, "an authority is needed (CertificateAuthority.load reads one)")
     check_grace(grace)
+    check_callable(stop, "stop is a function without arguments that returns True to stop")
     moment = check_moment(at)
     if trail is not None:
         audit_log = former_name(trail, stacklevel=3)
@@ -419,6 +423,8 @@ def renew_due(
         made: dict[Thumbprint, Certificate] = {}
         results = []
         for binding in bindings:
+            if stop is not None and stop():
+                break
             try:
                 for key, error in pending:
                     if key == binding.key:

@@ -23,12 +23,14 @@ from mlsssl._commands.parser import (
     machine_to_add_to,
 )
 from mlsssl._commands.remedies import in_commands
+from mlsssl._commands.watch import watch
 from mlsssl._machine import files
 from mlsssl.errors import HookError, InvalidInputError, MalformedDataError, NotFoundError
 from mlsssl.values import KeyType, OnConflict
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
@@ -83,6 +85,11 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--any-issuer", action="store_true", help="also certificates that somebody else issued")
     parser.add_argument("--plan", action="store_true", help="only say what would be done")
     add_after(parser)
+    parser.add_argument("--watch", action="store_true", help="again and again, until the process is asked to end")
+    parser.add_argument(
+        "--interval", type=float, metavar="SECONDS", help="with --watch: from one round to the next (default: 21600)"
+    )
+    parser.add_argument("--health", metavar="FILE", help="with --watch: a file that says whether all is well")
 
     parser = command(commands, "undo", undo, "take the last deploy or renew of a key back", "key", "--machine")
     add_after(parser, failure=False)
@@ -176,9 +183,10 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
     if (arguments.ca is None) == (arguments.certificate is None):
         raise InvalidInputError("renew takes --ca, the authority that issues, or --certificate, the new one itself")
     own = ("keys", "all", "due", "ca", "ca_key", "ca_password", "ca_alias", "certificate", "password", "alias", "plan")
-    options = with_hooks(given(arguments, *own, "any_issuer"))
-    with machine_of(arguments) as machine:
-        if arguments.certificate is None:
+    options = with_hooks(given(arguments, *own, "any_issuer", "watch", "interval", "health"))
+
+    def renew_due(stop: Callable[[], bool] | None = None) -> tuple[int, list[mlsssl.Renewal]]:
+        with machine_of(arguments) as machine:
             results = mlsssl.renew_due(
                 load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias),
                 machine=machine,
@@ -186,9 +194,20 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
                 due_only=arguments.due,
                 any_issuer=arguments.any_issuer or not arguments.all,  # who names a key means it
                 dry_run=arguments.plan,
+                stop=stop,
                 **options,
             )
-            return _tell_renewals(results, terminal)
+        return _code_of(results), results
+
+    if arguments.watch:
+        if not arguments.due or arguments.plan or arguments.certificate is not None:
+            raise InvalidInputError("--watch goes with --due, for each round would renew everything else, and alone")
+        return watch(renew_due, terminal, interval=arguments.interval, health=arguments.health)
+    if arguments.interval is not None or arguments.health is not None:
+        raise InvalidInputError("--interval and --health are about --watch, which is missing")
+    if arguments.certificate is None:
+        return _tell_renewals(*renew_due(), terminal)
+    with machine_of(arguments) as machine:
         if arguments.all or len(arguments.keys) != 1 or arguments.due:
             raise InvalidInputError("--certificate renews one binding, now: renew KEY --certificate FILE")
         if arguments.key_type is not None or arguments.days is not None:
@@ -200,7 +219,7 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
         return _tell(run(arguments.keys[0], certificate, machine=machine, **options), terminal)
 
 
-def _tell_renewals(results: list[mlsssl.Renewal], terminal: Terminal) -> int:
+def _code_of(results: list[mlsssl.Renewal]) -> int:
     renewed = [one for one in results if one.outcome is not None or one.plan is not None]
     failed = [one for one in results if one.error is not None]
     verified = all(
@@ -215,6 +234,10 @@ def _tell_renewals(results: list[mlsssl.Renewal], terminal: Terminal) -> int:
     code = FAILED if len(steps) < len(failed) else AFTER_FAILED if after else NOTHING_DUE if not renewed else RENEWED
     if code == RENEWED and not verified:
         code = NOT_VERIFIED
+    return code
+
+
+def _tell_renewals(code: int, results: list[mlsssl.Renewal], terminal: Terminal) -> int:
     terminal.result({"exit_code": code, "results": [one.to_dict() for one in results]})
     for one in results:
         if one.error is not None:

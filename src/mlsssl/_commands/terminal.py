@@ -49,6 +49,10 @@ class Terminal:
         elif text is not None:
             write(text)
 
+    def line(self, data: object, text: str) -> None:
+        """One of many results: `data` as a JSON document on a line of its own, or `text` as a line."""
+        write(json.dumps(data, default=str) if self.as_json else [text])
+
     def say(self, text: str | Sequence[str], *, style: str = "") -> None:
         """A line or lines on the way to the result, as `write` takes them; not with JSON."""
         if self.as_json:
