@@ -35,6 +35,8 @@ EXIT_CODES: tuple[tuple[type[errors.MlssslError], int], ...] = (
     (errors.UnsupportedError, 7),
     (errors.UnusableCertificateError, 8),
     (errors.HookError, 12),
+    (errors.IssuePendingError, 13),
+    (errors.IssuerError, 11),
     (errors.MlssslError, 9),
 )
 # MakeCert, Pvk2Pfx and netsh as they were, with one word put in front.
@@ -44,7 +46,7 @@ _EPILOG = """\
 exit codes:
   0 done   1 the answer is no   2 wrong usage or input   3 not found   4 exists already   5 access denied
   6 unreadable file or wrong password   7 not supported here   8 certificate unusable for HTTP.sys   9 other failure
-  12 done, but a step after it failed (--after)
+  11 an issuer refuses or cannot be asked   12 done, but a step after it failed   13 an issuer has no answer yet
 """
 
 

@@ -175,12 +175,13 @@ class TestWhatAStepIsTold:
     def test_a_plan_names_the_steps_and_runs_none(self, ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
         """`apply` runs them."""
         step = Step("one")
-        plan = deploy.plan(KEY, ca.issue("a.test"), machine=machine, hooks=[step])
+        certificate = ca.issue("a.test")
+        plan = deploy.plan(KEY, certificate, machine=machine, hooks=[step])
         assert [one.what for one in plan.steps if one.action == "after"] == ["run the step one"]
         assert not step.told
         plan.apply()
         assert len(step.told) == 1
-        again = deploy.plan(KEY, plan._task.certificate, machine=machine, hooks=[step])
+        again = deploy.plan(KEY, certificate, machine=machine, hooks=[step])
         assert not again.changes
 
     def test_a_binding_that_is_kept_has_no_steps(self, ca: CertificateAuthority, machine: EmbeddedMachine) -> None:

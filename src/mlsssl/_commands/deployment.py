@@ -25,7 +25,7 @@ from mlsssl._commands.parser import (
 from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.watch import watch
 from mlsssl._machine import files
-from mlsssl.errors import HookError, InvalidInputError, MalformedDataError, NotFoundError
+from mlsssl.errors import HookError, InvalidInputError, IssuePendingError, MalformedDataError, NotFoundError
 from mlsssl.values import KeyType, OnConflict
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
 
-RENEWED, NOT_VERIFIED, FAILED, NOTHING_DUE, AFTER_FAILED = 0, 1, 9, 10, 12
+RENEWED, NOT_VERIFIED, FAILED, NOTHING_DUE, AFTER_FAILED, PENDING = 0, 1, 9, 10, 12, 13
 """What `renew` ends with; `mlsssl renew --help` says the same."""
 
 
@@ -65,7 +65,8 @@ def add_commands(commands: Commands) -> None:
     parser.epilog = (
         "exit codes besides the common ones:\n  0 renewed   1 renewed, but the port serves another certificate; with\n"
         "  --plan, something forbids it\n"
-        "  9 at least one failed   10 nothing was due   12 renewed, but a step after it failed"
+        "  9 at least one failed   10 nothing was due   12 renewed, but a step after it failed\n"
+        "  13 none failed, but an issuer has no answer yet"
     )
     parser.add_argument("keys", nargs="*", metavar="KEY", help="keys of bindings, as for deploy; or --all")
     parser.add_argument("--all", action="store_true", help="every binding whose certificate this authority issued")
@@ -221,26 +222,27 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
 
 def _code_of(results: list[mlsssl.Renewal]) -> int:
     renewed = [one for one in results if one.outcome is not None or one.plan is not None]
-    failed = [one for one in results if one.error is not None]
+    pending = [one for one in results if isinstance(one.error, IssuePendingError)]
+    failed = [one for one in results if one.error is not None and one not in pending]
     verified = all(
         (one.outcome is None or one.outcome.verified is not False) and (one.plan is None or one.plan.ok)
         for one in results
     )
+    done = NOTHING_DUE if not renewed else RENEWED if verified else NOT_VERIFIED
     # A step that failed is told by a finding; where it was left over, or led to an undo, by an error.
     steps = [one for one in failed if _failed_step(one)]
     after = bool(steps) or any(
         finding.code == "after-failed" for one in renewed if one.outcome is not None for finding in one.outcome.findings
     )
-    code = FAILED if len(steps) < len(failed) else AFTER_FAILED if after else NOTHING_DUE if not renewed else RENEWED
-    if code == RENEWED and not verified:
-        code = NOT_VERIFIED
-    return code
+    return FAILED if len(steps) < len(failed) else AFTER_FAILED if after else PENDING if pending else done
 
 
 def _tell_renewals(code: int, results: list[mlsssl.Renewal], terminal: Terminal) -> int:
     terminal.result({"exit_code": code, "results": [one.to_dict() for one in results]})
     for one in results:
-        if one.error is not None:
+        if isinstance(one.error, IssuePendingError):
+            terminal.say(f"{one.key}: pending: {in_commands(str(one.error))}", style="warning")
+        elif one.error is not None:
             terminal.say(f"{one.key or 'a pending change'}: failed: {in_commands(str(one.error))}", style="error")
         elif one.outcome is not None:
             terminal.say(in_commands(str(one.outcome)), style="" if one.outcome.verified is not False else "error")

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from mlsssl._machine import files
 from mlsssl._messages.foreign_text import message
 from mlsssl._messages.output import as_json
-from mlsssl.errors import InvalidInputError, MalformedDataError, MlssslError, NotFoundError
+from mlsssl.errors import InvalidInputError, IssuePendingError, MalformedDataError, MlssslError, NotFoundError
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -230,13 +230,15 @@ def _round(
             raise
         code = 9
         failed = [{"key": None, "error": message(str(error))}]
-    failed += [_failure(one) for one in results if one.error is not None or _failed_findings(one)]
-    # Whatever the code says, but for "nothing was due": another certificate that answers, say.
-    bad = bool(failed) or code not in (0, 10)
+    pending = [one for one in results if isinstance(one.error, IssuePendingError)]
+    failed += [_failure(one) for one in results if one not in pending and (one.error or _failed_findings(one))]
+    # Whatever the code says, but for "nothing was due" and "no answer yet": another certificate that answers, say.
+    bad = bool(failed) or code not in (0, 10, 13)
     next_round = rounds.ended(failed=bad)
     counts = {
         "renewed": sum(one.outcome is not None for one in results),
         "failed": len(failed),
+        "pending": len(pending),
         "left": sum(one.skipped is not None for one in results),
     }
     now = _moment(rounds.now())
