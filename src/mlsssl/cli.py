@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from mlsssl import errors
-from mlsssl._commands import authority, binding, ccs, certificate, deployment, quickstart, serve, store, watch
+from mlsssl._commands import authority, binding, ccs, certificate, deployment, quickstart, schedule, serve, store, watch
 from mlsssl._commands.parser import Parser, UsageError, command
 from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.terminal import Terminal, write
@@ -95,6 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     for module in (authority, certificate, store, binding, ccs, serve, deployment, watch, quickstart):
         module.add_commands(commands)
+    schedule.add_commands(commands, parser)
     for name in OLD_COMMANDS:
         commands.add_parser(name, help=f"{name}'s own command line, word for word; '{name} --help' says more")
     script = command(commands, "completion", _complete, "print a completion script")
