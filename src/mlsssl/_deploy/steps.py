@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from mlsssl._changes import recovery
 from mlsssl._changes.record import ChangeRecords
 from mlsssl._machine import stores
-from mlsssl._messages.foreign_text import clean_logger
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl._validator.findings import machine_finding
 from mlsssl.certificate import Certificate
@@ -72,7 +71,6 @@ def run_owed(
         except MlssslError as error:
             failure = failure or (called[number], HookError(f"it ran, but that cannot be written down: {error}"))
         if failure is not None:
-            clean_logger("mlsssl").warning("%s: the step %s failed: %s", change.key, *failure)
             return lines, failure
     return lines, None
 
