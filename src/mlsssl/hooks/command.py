@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     from mlsssl.hooks import Replacement
 
+__all__ = ["CommandHook"]
+
 LIMIT = 1024 * 1024
 """Bytes that a program may write, on standard output and on standard error each."""
 

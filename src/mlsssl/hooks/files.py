@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mlsssl.certificate import Certificate
     from mlsssl.hooks import Replacement
 
+__all__ = ["PemFiles", "PfxFile"]
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Files:

@@ -22,6 +22,8 @@ from mlsssl.hooks.command import LONGEST, run_program
 if TYPE_CHECKING:
     from mlsssl.hooks import Replacement
 
+__all__ = ["RdpListener", "WinRmListener"]
+
 # By its whole path: a program of this name further in front in PATH would get administrator rights.
 _HOME = Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32/WindowsPowerShell/v1.0"
 
