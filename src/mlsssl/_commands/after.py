@@ -5,15 +5,17 @@ from __future__ import annotations
 import re
 import shlex
 import sys
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any
 
 from mlsssl._messages.foreign_text import shown
-from mlsssl.bundles import Server
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from mlsssl._commands.parser import Parser
     from mlsssl.hooks import Hook
+
+_PEM = ("nginx", "apache", "haproxy")
+"""`bundles.Server`, which is not imported for the sake of `--help`."""
 
 _OWN = ("after", "after_timeout", "after_password", "after_account")
 
@@ -51,7 +53,7 @@ def with_hooks(options: dict[str, Any]) -> dict[str, Any]:
         return options
     files: dict[str, Any] = {"account": own["after_account"], **_password(own["after_password"])}
     hooks = [_hook(step, files, own["after_timeout"]) for step in own["after"]]
-    if any(files.values()) and not any(step.partition("=")[0] in ("pfx", *get_args(Server)) for step in own["after"]):
+    if any(files.values()) and not any(step.partition("=")[0] in ("pfx", *_PEM) for step in own["after"]):
         raise InvalidInputError("--after-password and --after-account are about files, and no --after writes one")
     return {**options, "hooks": hooks}
 
@@ -70,7 +72,7 @@ def _hook(step: str, files: dict[str, Any], timeout: float | None) -> Hook:
         return WinRmListener(**limits)
     if equals and kind == "pfx":
         return PfxFile(where, **files)
-    if equals and kind in get_args(Server):
+    if equals and kind in _PEM:
         return PemFiles(where, kind, **files)  # type: ignore[arg-type]  # looked at just above
     return CommandHook(split_command(step), **limits)
 
