@@ -37,6 +37,7 @@ from mlsssl.values import check_moment
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
+    from typing import Literal
 
     from mlsssl._deploy.apply import Outcome
     from mlsssl._deploy.obtain import Asking
@@ -77,6 +78,7 @@ class _Renew:
         force: bool = False,
         verify: bool = True,
         audit_log: str | Path | None = None,
+        key_access: Sequence[str] | Literal["keep"] = "keep",
         hooks: Sequence[Hook] = (),
         after_failure: AfterFailure = "report",
         at: dt.datetime | None = None,
@@ -86,7 +88,8 @@ class _Renew:
 
         Names, subject, key type, the address of the revocation list, whether the key may be exported, its kind of key
         storage, friendly name, store, owner and options (with unknown bits) are the old one's; a common name that is
-        none of the names gives way to the first of them. The key is a new one. The old certificate gets the mark
+        none of the names gives way to the first of them. The key is a new one, which the same accounts may read. The
+        old certificate gets the mark
         CERT_RENEWAL, which IIS' automatic rebind reads, and stays in the store until
         `cleanup` takes it out after its grace. The binding is never without a certificate where the system can update
         it in one step. What a killed change left is cleared up before anything is read; options and owner that are
@@ -110,6 +113,7 @@ class _Renew:
             force: As in `deploy`.
             verify: As in `deploy`.
             audit_log: As in `deploy`.
+            key_access: As in `deploy`; by default whoever may read the old private key may read the new one.
             hooks: As in `deploy`.
             after_failure: As in `deploy`.
             at: As in `deploy`; also the moment of issuing.
@@ -149,6 +153,7 @@ class _Renew:
         force: bool = False,
         verify: bool = True,
         audit_log: str | Path | None = None,
+        key_access: Sequence[str] | Literal["keep"] = "keep",
         hooks: Sequence[Hook] = (),
         after_failure: AfterFailure = "report",
         at: dt.datetime | None = None,
@@ -202,6 +207,7 @@ def _renew(arguments: Mapping[str, Any], *, planned: BindingRecord | None = None
         raise BindingError(f"{bound.binding.key} was changed since this plan was made; plan again")
     if issuer is None:
         return carry_out(_request(arguments, bound, _obtain(arguments, bound.old)))
+    _request(arguments, bound, None)  # what cannot be is refused before anything is ordered
     with _asking(issuer, bound, arguments).certificate() as new:
         return carry_out(_request(arguments, bound, new))
 
@@ -238,7 +244,8 @@ def _look(arguments: Mapping[str, Any], *, only_looking: bool = False) -> _Bound
 
 def _request(arguments: Mapping[str, Any], bound: _Bound, new: Certificate | None) -> Request:
     """What `renew` with these arguments asks to be deployed: the new certificate, in the place of the bound one."""
-    names = ("machine", "restart", "profile", "force", "verify", "hooks", "after_failure", "at", "grace", "together")
+    as_they_are = ("machine", "restart", "profile", "force", "verify", "key_access", "hooks", "after_failure")
+    names = (*as_they_are, "at", "grace", "together")
     trail = arguments["trail"]
     file = arguments["audit_log"] if trail is None else former_name(trail, stacklevel=5)
     given = {name: arguments[name] for name in names if name in arguments}
@@ -407,6 +414,7 @@ def renew_due(
     grace: dt.timedelta = GRACE,
     restart: Sequence[str] = (),
     audit_log: str | Path | None = None,
+    key_access: Sequence[str] | Literal["keep"] = "keep",
     hooks: Sequence[Hook] = (),
     after_failure: AfterFailure = "report",
     at: dt.datetime | None = None,
@@ -435,6 +443,7 @@ def renew_due(
         grace: As in `renew`.
         restart: As in `renew`.
         audit_log: As in `renew`.
+        key_access: As in `renew`.
         hooks: As in `deploy`. Those that an earlier change of a binding has left over are run although it is not
             due. A step that fails for one binding stops no other.
         after_failure: As in `deploy`.
@@ -489,6 +498,7 @@ def renew_due(
             "force": False,
             "verify": True,
             "audit_log": audit_log,
+            "key_access": key_access,
             "hooks": hooks,
             "after_failure": after_failure,
             "at": at,
@@ -550,6 +560,7 @@ def _renew_one(
         if dry_run:
             later = partial(_renew, arguments, planned=bound.record)
             return Renewal(key=key, plan=asking.plan(request, later, snapshot=snapshot))
+        request(None)  # what cannot be is refused before anything is ordered
         with asking.certificate() as new:
             return Renewal(key=key, outcome=carry_out(request(new), snapshot=snapshot))
     new = made.get(thumbprint) or _obtain(arguments, bound.old)

@@ -27,6 +27,7 @@ from mlsssl import (
     HookError,
     InvalidInputError,
     NotFoundError,
+    Store,
     UnsupportedError,
     audit,
     deploy,
@@ -731,6 +732,9 @@ class TestWindowsListeners:
         assert variables["MLSSSL_LISTENER"] == listener
         assert variables["MLSSSL_NEW_THUMBPRINT"] == str(outcome.after.thumbprint)
         assert told["machine_kind"] == "windows"
+        entry = Store("MY", "LocalMachine", windows)[str(outcome.after.thumbprint)]
+        readers = [one.sid for one in entry.key_access if one.may_read]
+        assert ("S-1-5-20" in readers) is (kind is RdpListener)
 
     def test_what_windows_refuses_is_told(self, ca: CertificateAuthority, windows: FakeMachine, tmp_path: Path) -> None:
         """With the words that it wrote, under the name of the listener."""

@@ -18,6 +18,7 @@ if sys.platform == "win32":
     from pathlib import Path
     from typing import TYPE_CHECKING, Any
 
+    from mlsssl._machine import accounts
     from mlsssl._messages.foreign_text import shown
     from mlsssl._native.cdata import NULL, Buffer, address_of, ffi, load, os_error, set_guid, text_at, wide
     from mlsssl.errors import InvalidInputError
@@ -141,6 +142,8 @@ if sys.platform == "win32":
     def _sid_of(account: str) -> str:
         """The SID, as text, of an account given by name or SID."""
         binary, advapi32 = ffi.new("void **"), _dll("advapi32")
+        known = accounts.known(account)  # by its English name, whatever the language of this Windows
+        account = account if known is None else known.sid
         if advapi32.ConvertStringSidToSidW(wide(account), binary):
             try:
                 return _sid_text(binary[0])  # as it is written out, whatever short form was given

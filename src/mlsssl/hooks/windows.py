@@ -18,6 +18,7 @@ from mlsssl._messages.arguments import check_number, check_type
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import HookError, InvalidInputError, UnsupportedError
 from mlsssl.hooks.command import LONGEST, run_program
+from mlsssl.store import Store
 
 if TYPE_CHECKING:
     from mlsssl.hooks import Replacement
@@ -26,6 +27,8 @@ __all__ = ["RdpListener", "WinRmListener"]
 
 # By its whole path: a program of this name further in front in PATH would get administrator rights.
 _HOME = Path(os.environ.get("SYSTEMROOT", r"C:\Windows")) / "System32/WindowsPowerShell/v1.0"
+
+_NETWORK_SERVICE = "S-1-5-20"
 
 # A listener is named by whoever made it; both scripts compare the name, and never put it into a query.
 _NAME = re.compile(r"[A-Za-z0-9 ._-]{1,64}")
@@ -54,9 +57,9 @@ _WINRM = (
     _BEGINNING + "$wanted = $env:MLSSSL_NEW_THUMBPRINT.ToUpper(); "
     "$which = @{ ResourceURI = 'winrm/config/Listener'; "
     "SelectorSet = @{ Address = $env:MLSSSL_LISTENER; Transport = 'HTTPS' } }; "
-    "if ((Get-WSManInstance @which).CertificateThumbprint.Replace(' ', '') -ne $wanted)"
+    "if (([string](Get-WSManInstance @which).CertificateThumbprint).Replace(' ', '') -ne $wanted)"
     " { Set-WSManInstance @which -ValueSet @{ CertificateThumbprint = $wanted } | Out-Null }; "
-    "$found = (Get-WSManInstance @which).CertificateThumbprint.Replace(' ', ''); "
+    "$found = ([string](Get-WSManInstance @which).CertificateThumbprint).Replace(' ', ''); "
     "if ($found -ne $wanted) { throw ('it was set, but reads back as ' + $found) }" + _END
 )
 
@@ -77,13 +80,16 @@ class _Listener:
         if self.program is not None and not isinstance(self.program, (str, Path)):
             raise InvalidInputError(f"program is a path, not {type(self.program).__name__}")
 
-    def _set(self, name: str, listener: str, replacement: Replacement) -> None:
+    @staticmethod
+    def _check_change(name: str, replacement: Replacement) -> None:
         if replacement.machine_kind != "windows":
             raise UnsupportedError(f"{name} is a part of Windows, and this is an embedded machine: leave the step out")
         if replacement.new is None:
             raise HookError(f"{name}: nothing is bound now, so it keeps the certificate that it has")
         if replacement.store.casefold() != "my":
             raise HookError(f"{name}: Windows looks for it in LocalMachine\\MY, not in {replacement.store}")
+
+    def _set(self, name: str, listener: str, replacement: Replacement) -> None:
         program = str(_HOME / "powershell.exe" if self.program is None else self.program)
         command = [program, "-NoLogo", "-NoProfile", "-NonInteractive", "-Command", self._script]
         # A PowerShell 7 further up would hand down where its own modules are, which 5.1 cannot load.
@@ -96,11 +102,12 @@ class RdpListener(_Listener):
     """Give the Remote Desktop listener of this Windows the new certificate.
 
     Sets `Win32_TSGeneralSetting.SSLCertificateSHA1Hash` and reads it back. New connections get the new certificate;
-    those that are open go on. The Remote Desktop service runs as NETWORK SERVICE, which must be able to read the
-    private key. It needs administrator rights.
+    those that are open go on. The Remote Desktop service runs as NETWORK SERVICE, which is given the right to read the
+    private key first (`Store.grant_key_access`). It needs administrator rights.
 
     Args:
         listener: The listener's name (`TerminalName`).
+        grant: Whether to give that right; False leaves it to you.
         timeout: Seconds for PowerShell, more than 0, at most a day.
         program: Windows PowerShell, where it is not in its usual place.
 
@@ -109,6 +116,7 @@ class RdpListener(_Listener):
     """
 
     listener: str = "RDP-Tcp"
+    grant: bool = True
     _script: ClassVar[str] = _RDP
 
     def __post_init__(self) -> None:
@@ -125,9 +133,14 @@ class RdpListener(_Listener):
         Raises:
             HookError: there is no such listener, Windows refused, the certificate is not in LocalMachine's MY, or
                 PowerShell took too long.
-            UnsupportedError: the change was on an embedded machine.
+            UnsupportedError: the change was on an embedded machine; or what keeps the key has no access lists.
             NotFoundError: PowerShell is not there.
+            StoreError, AccessDeniedError, NativeError: the right could not be given, as `Store.grant_key_access` says.
         """
+        self._check_change(self.name, replacement)
+        if self.grant and replacement.new is not None:
+            store = Store(replacement.store, "LocalMachine", replacement.machine)
+            store.grant_key_access(replacement.new, _NETWORK_SERVICE)
         self._set(self.name, self.listener, replacement)
 
 
@@ -162,4 +175,5 @@ class WinRmListener(_Listener):
 
     def __call__(self, replacement: Replacement) -> None:
         """Set it; errors as `RdpListener`."""
+        self._check_change(self.name, replacement)
         self._set(self.name, self.address, replacement)
