@@ -91,7 +91,9 @@ class DnsChallenge:
         """
         words = [command] if not isinstance(command, (list, tuple)) else list(items_of(command, "a command"))
         if not words or not all(isinstance(word, str) or hasattr(word, "__fspath__") for word in words):
-            raise InvalidInputError(f"a command is the path of a program, or a list that begins with it, not {shown(command)}")
+            raise InvalidInputError(
+                f"a command is the path of a program, or a list that begins with it, not {shown(command)}"
+            )
         run = _Command([str(word) for word in words], timeout)
         return cls(
             lambda name, value: run("present", name, value),
@@ -174,7 +176,8 @@ class _Command:
         if done.returncode != 0:
             said = message(done.stderr.decode("utf-8", "replace").strip())[:_TOLD]
             raise IssuerError(
-                f"{program} {' '.join(arguments[:2])} ended with code {done.returncode}" + (f": {said}" if said else ""),
+                f"{program} {' '.join(arguments[:2])} ended with code {done.returncode}"
+                + (f": {said}" if said else ""),
                 issuer=_WHO,
             )
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 from mlsssl._machine import files
 from mlsssl.errors import NotFoundError
+
+if TYPE_CHECKING:
+    import os
+    from pathlib import Path
 
 WELL_KNOWN = "/.well-known/acme-challenge/"
 """Where a server asks for the answer of http-01 (RFC 8555 section 8.3)."""

@@ -37,7 +37,7 @@ class SocketChallenge:
 
     type: Literal["http-01"] = "http-01"
 
-    def __init__(self, address: str = "0.0.0.0:80", *, timeout: float = 30.0) -> None:  # noqa: S104 -- as documented
+    def __init__(self, address: str = "0.0.0.0:80", *, timeout: float = 30.0) -> None:
         key = parse_binding_key(address) if isinstance(address, str) else address
         if not isinstance(key, IpPort):
             raise InvalidInputError(f"an address with a port is needed, such as 0.0.0.0:80, not {shown(address)}")
@@ -69,17 +69,19 @@ class SocketChallenge:
                 self._server = None
 
     def _started(self) -> _Server:
+        server = self._opened()
+        threading.Thread(target=server.serve_forever, args=(0.05,), name="mlsssl-http-01", daemon=True).start()
+        return server
+
+    def _opened(self) -> _Server:
         deadline = time.monotonic() + self._timeout
         while True:
             try:
-                server = _Server(self._address, self._answers)
-                break
+                return _Server(self._address, self._answers)
             except OSError as error:
                 if error.errno != errno.EADDRINUSE or time.monotonic() >= deadline:
                     raise self._refused(error) from None
-                time.sleep(0.1)
-        threading.Thread(target=server.serve_forever, args=(0.05,), name="mlsssl-http-01", daemon=True).start()
-        return server
+            time.sleep(0.1)
 
     def _refused(self, error: OSError) -> ListenerError | AccessDeniedError:
         if isinstance(error, PermissionError) and os.name != "nt":
@@ -139,7 +141,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     timeout = _ONE_REQUEST
     server: _Server
 
-    def do_GET(self) -> None:  # noqa: N802 -- http.server's name
+    def do_GET(self) -> None:
         token = self.path.partition("?")[0].removeprefix(WELL_KNOWN)
         answer = self.server.answers.get(token) if self.path.startswith(WELL_KNOWN) else None
         self.send_response(404 if answer is None else 200)
@@ -152,5 +154,5 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     def version_string(self) -> str:
         return "mlsssl"
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- http.server's name
         """Nothing: http.server would write to the terminal."""

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Literal
 from mlsssl._machine import tls_alpn
 from mlsssl._messages.arguments import check_type
 
-
 if TYPE_CHECKING:
     from mlsssl.machine import EmbeddedMachine
 
@@ -75,7 +74,9 @@ def _answer(domain: str, key_authorization: str) -> tuple[bytes, bytes]:
     now = dt.datetime.now(dt.timezone.utc)
     subject = x509.Name([])
     certificate = (
-        x509.CertificateBuilder(subject, subject, key.public_key(), x509.random_serial_number(), now - _LIFE, now + _LIFE)
+        x509.CertificateBuilder(
+            subject, subject, key.public_key(), x509.random_serial_number(), now - _LIFE, now + _LIFE
+        )
         .add_extension(x509.SubjectAlternativeName([name]), critical=True)
         .add_extension(shown, critical=True)
         .sign(key, hashes.SHA256())
