@@ -6,16 +6,18 @@ Debian's packages `pebble` and `caddy` have them. Where one is missing the tests
 from __future__ import annotations
 
 import contextlib
+import functools
+import http.server
 import json
 import os
 import random
 import socket
 import ssl
 import subprocess
+import threading
 import time
 import urllib.request
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlsssl import Certificate, CertificateAuthority
@@ -23,6 +25,7 @@ from programs import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
 EXTERNAL = ("kid-1", "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W")
 """An external account that `pebble(external=True)` knows: its key identifier and HMAC key."""
@@ -117,17 +120,17 @@ def pebble(folder: Path, *, external: bool = False, environment: dict[str, str] 
     ca = CertificateAuthority.create("The tests' own", key="ec-p256")
     (folder / "trust.pem").write_bytes(ca.certificate.to_pem())
     ca.issue("localhost", "127.0.0.1", key="ec-p256").save(folder / "server.pem")
-    Certificate.load(folder / "server.pem")
-    for attempt in range(_STARTS):
-        http, tls, dns, dns_management, acme, management = (free_port() for _ in range(6))
+    for _ in range(_STARTS):
+        http_port, tls, dns, dns_management, acme, management = (free_port() for _ in range(6))
         configuration: dict[str, Any] = {
             "listenAddress": f"127.0.0.1:{acme}",
             "managementListenAddress": f"127.0.0.1:{management}",
             "certificate": str(folder / "server.pem"),
             "privateKey": str(folder / "server.pem"),
-            "httpPort": http,
+            "httpPort": http_port,
             "tlsPort": tls,
             "externalAccountBindingRequired": external,
+            "certificateValidityPeriod": 90 * 24 * 3600,  # five years by default, which no client takes
         }
         if external:
             configuration["externalAccountMACKeys"] = dict([EXTERNAL])
@@ -145,7 +148,7 @@ def pebble(folder: Path, *, external: bool = False, environment: dict[str, str] 
                     directory=f"https://127.0.0.1:{acme}/dir",
                     trust=folder / "trust.pem",
                     folder=folder,
-                    http_port=http,
+                    http_port=http_port,
                     tls_port=tls,
                     management=f"https://127.0.0.1:{management}",
                     dns=f"http://127.0.0.1:{dns_management}",
@@ -154,6 +157,25 @@ def pebble(folder: Path, *, external: bool = False, environment: dict[str, str] 
     raise AssertionError(
         f"Pebble did not start {_STARTS} times: {(folder / 'log').read_text(errors='replace')[-2000:]}"
     )
+
+
+@contextlib.contextmanager
+def site(folder: Path, port: int) -> Iterator[None]:
+    """A web site that serves a folder, as IIS or nginx would."""
+
+    class Quiet(http.server.SimpleHTTPRequestHandler):
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- http.server's name
+            pass
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", port), functools.partial(Quiet, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
 
 
 @contextlib.contextmanager

@@ -100,6 +100,8 @@ class Order:
         self._answered: set[str] = set()  # challenges, by this run
         self._placed = False  # by this run
         self._pause = FIRST_LOOK
+        if "certificate" in self._record:  # of which the caller wants the successor
+            self._abandon()
 
     def fulfil(self) -> Certificate:
         """Go on until there is a certificate.
