@@ -209,6 +209,7 @@ class AcmeIssuer:
                 record = state.read(name)
                 if order.presented_of(record):
                     state.write(name, order.clean(record, self._solvers, self._tell))
+                self._note_issuer(state, answer)
                 return answer
             if "staging" in self._directory:
                 self._tell(f"{self._directory} is a staging server: no client trusts its certificates")
@@ -222,7 +223,9 @@ class AcmeIssuer:
             )
             with self._client(state, patience) as client:
                 made = self._ordered(state, client, wish, patience)
-            self._note_success(state, identifiers, made)
+            state.remove("limit")
+            state.remove(f"failures-{order.names_digest(identifiers)}")
+            self._note_issuer(state, made)
             return made
 
     def issued(self, certificate: Certificate) -> bool:
@@ -355,8 +358,9 @@ class AcmeIssuer:
         trust = None
         if self._trust is not None:  # requests takes a file only, and only PEM
             trust = state.folder / "trust.pem"
-            if not files.is_file(trust) or files.read(trust) != self._trust:
-                files.write(trust, self._trust, private=True)
+            with state.locked("trust", timeout=max(1.0, patience.left)):
+                if not files.is_file(trust) or files.read(trust) != self._trust:
+                    files.write(trust, self._trust, private=True)
         key = account_key(state, timeout=max(1.0, patience.left))
         client = Client(self._directory, trust=trust, key=key, patience=patience)
         try:
@@ -428,12 +432,9 @@ class AcmeIssuer:
             found["not_before"] = (_now() + dt.timedelta(seconds=wait)).isoformat()
         state.write(record, found)
 
-    def _note_success(self, state: State, identifiers: tuple[tuple[str, str], ...], made: Certificate) -> None:
+    def _note_issuer(self, state: State, made: Certificate) -> None:
         from mlsssl.issuers._acme import chains
-        from mlsssl.issuers._acme.order import names_digest
 
-        state.remove("limit")
-        state.remove(f"failures-{names_digest(identifiers)}")
         with state.locked("issuers", timeout=self._timeout):
             known = state.read("issuers").get("issuers", [])
             if (one := chains.issuer_of(made)) not in known:

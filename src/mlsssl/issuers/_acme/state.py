@@ -72,7 +72,7 @@ class State:
         # Locks are never removed, and orders are new each time: so these share 256.
         shared = f"order-{hashlib.sha256(name.encode()).hexdigest()[:2]}" if name.startswith("order-") else name
         with private_files.lock(self.folder / f"{shared}.lock", timeout=timeout):
-            for left in self.folder.glob(f".{name}.json.*"):
+            for left in self.folder.glob(f".{name}.*"):
                 files.remove(left)
             yield
 
