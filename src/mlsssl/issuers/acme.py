@@ -415,7 +415,7 @@ class AcmeIssuer:
     def _note_limit(self, state: State, problem: Problem) -> IssuePendingError:
         count = _count(state.read("limit")) + 1
         wait = problem.retry_after if problem.retry_after is not None else _growing(_LIMITED, count)
-        until = _now() + dt.timedelta(seconds=min(wait, 30 * 86400.0))
+        until = (_now() + dt.timedelta(seconds=min(wait, 30 * 86400.0))).replace(microsecond=0)
         state.write("limit", {"not_before": until.isoformat(), "count": count, "why": str(problem)})
         return IssuePendingError(
             f"{problem}; not again before {until:%Y-%m-%d %H:%M} UTC", issuer=self.name, not_before=until

@@ -4,22 +4,24 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import subprocess
+import os
 import time
 from typing import TYPE_CHECKING, Literal
 
+from mlsssl._machine import programs
 from mlsssl._messages.arguments import check_callable, check_number, items_of
-from mlsssl._messages.foreign_text import message, shown, system_reason
-from mlsssl.errors import InvalidInputError, IssuerError, MlssslError, NotFoundError
+from mlsssl._messages.foreign_text import message
+from mlsssl.errors import InvalidInputError, IssuerError, MlssslError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Sequence
 
     from typing_extensions import Self
 
 _WHO = "the dns-01 hook"
 _LOOK = 2.0  # seconds between two looks whether a record can be found
+_OUTPUT = 1024 * 1024  # bytes that a program may write
+_WORDS = "a command is the path of a program, or a list that begins with it"
 _TOLD = 500  # characters of what a program says that go into the error
 
 
@@ -89,12 +91,8 @@ class DnsChallenge:
         Raises:
             InvalidInputError: an argument that cannot be.
         """
-        words = [command] if not isinstance(command, (list, tuple)) else list(items_of(command, "a command"))
-        if not words or not all(isinstance(word, str) or hasattr(word, "__fspath__") for word in words):
-            raise InvalidInputError(
-                f"a command is the path of a program, or a list that begins with it, not {shown(command)}"
-            )
-        run = _Command([str(word) for word in words], timeout)
+        words = [command] if isinstance(command, (str, os.PathLike)) else command
+        run = _Command(programs.checked_command([os.fspath(word) for word in items_of(words, _WORDS)]), timeout)
         return cls(
             lambda name, value: run("present", name, value),
             lambda name, value: run("cleanup", name, value),
@@ -155,30 +153,13 @@ class _Command:
         self._words, self._timeout = words, timeout
 
     def __call__(self, *arguments: str) -> None:
-        program = self._words[0]
-        try:
-            done = subprocess.run(  # noqa: S603 -- the program is the user's choice, and no shell is between
-                [*self._words, *arguments],
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                timeout=self._timeout,
-                check=False,
-            )
-        except FileNotFoundError:
-            raise NotFoundError(f"there is no program {program}") from None
-        except subprocess.TimeoutExpired:
+        words = [*self._words, *arguments]
+        ended = programs.run(words, input=b"", timeout=self._timeout, environment=None, limit=_OUTPUT)
+        if ended.code != 0:
+            how = ended.stopped or f"ended with code {ended.code}"
+            said = message(ended.error.decode("utf-8", "replace").strip())[:_TOLD]
             raise IssuerError(
-                f"{program} {' '.join(arguments[:2])} did not end within {self._timeout:g} seconds", issuer=_WHO
-            ) from None
-        except (OSError, ValueError) as error:
-            raise IssuerError(f"{program} cannot be run: {system_reason(error)}", issuer=_WHO) from None
-        if done.returncode != 0:
-            said = message(done.stderr.decode("utf-8", "replace").strip())[:_TOLD]
-            raise IssuerError(
-                f"{program} {' '.join(arguments[:2])} ended with code {done.returncode}"
-                + (f": {said}" if said else ""),
-                issuer=_WHO,
+                f"{self._words[0]} {' '.join(arguments[:2])}: it {how}" + (f": {said}" if said else ""), issuer=_WHO
             )
 
 

@@ -98,7 +98,7 @@ class Order:
         self._name = name_of(wish.request)
         self._record = state.read(self._name)
         self._answered: set[str] = set()  # challenges, by this run
-        self._placed = False  # by this run
+        self._placed = self._sent = False  # by this run: the order, and the request to it
         self._pause = FIRST_LOOK
         if "certificate" in self._record:  # of which the caller wants the successor
             self._abandon()
@@ -145,7 +145,6 @@ class Order:
             self._authorize(body)
         elif status == "ready":
             self._finalize(body)
-            return None
         elif status == "valid":
             return self._download(body)
         elif status == "invalid":
@@ -315,12 +314,12 @@ class Order:
             self._client.post(url, {"csr": encoded})
         except Problem as problem:
             # A former run, or an answer that was lost, has sent it already (section 7.4).
+            if problem.limited or problem.passing:
+                raise
             if problem.code != "orderNotReady":
-                if problem.limited or problem.passing:
-                    raise
                 raise FailedOrder(str(problem), issuer=self._issuer) from None
-            self._patience.wait(self._next_pause(problem.retry_after))
-        self._pause = FIRST_LOOK
+        if not self._sent:
+            self._sent, self._pause = True, FIRST_LOOK
 
     def _download(self, body: dict[str, Any]) -> Certificate:
         url = body.get("certificate")
@@ -341,7 +340,7 @@ class Order:
             else:
                 self._tell(f"the server has no chain up to {preferred}; taking its own choice")
         kept = _now() + KEPT
-        self._save({**self._record, "certificate": found.to_pem().decode("ascii"), "kept": kept.isoformat()})
+        self._save({**self._record, "certificate": found.to_pem(chain=True).decode("ascii"), "kept": kept.isoformat()})
         self._tell(f"the certificate {found.thumbprint} is there")
         self._clean()
         return found
