@@ -11,21 +11,27 @@ import http.server
 import json
 import os
 import random
+import shutil
+import signal
 import socket
 import ssl
 import subprocess
+import sys
+import tempfile
 import threading
 import time
 import urllib.request
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+import pytest
 
 from mlsssl import Certificate, CertificateAuthority
 from programs import require
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
 EXTERNAL = ("kid-1", "zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W")
 """An external account that `pebble(external=True)` knows: its key identifier and HMAC key."""
@@ -159,6 +165,87 @@ def pebble(folder: Path, *, external: bool = False, environment: dict[str, str] 
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Caddy(Server):
+    """The ACME server inside Caddy, whose certificates live 12 hours.
+
+    Attributes:
+        http_port: Where its requests to port 80 of the names `NAMES` arrive.
+        tls_port: Where those to port 443 arrive.
+        root: The root of what it issues.
+    """
+
+    NAMES: ClassVar[tuple[str, ...]] = ("caddy.example", "www.caddy.example")
+
+    http_port: int
+    tls_port: int
+    root: Certificate
+
+
+@contextlib.contextmanager
+def caddy(folder: Path) -> Iterator[Caddy]:
+    """Caddy, until the end of the block.
+
+    It validates at ports 80 and 443 of the names, and cannot be told otherwise. So it runs in a network namespace of
+    its own, where those ports are free for whoever the tests run as, with a list of hosts of its own; sockets in the
+    file system lead out.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    program, unshare = require("caddy"), require("unshare")
+    if subprocess.run([unshare, "-rnm", "true"], capture_output=True, check=False).returncode != 0:
+        if os.environ.get("CI"):
+            pytest.fail("this user may not make network namespaces (unshare -rnm), which Caddy's ACME server needs")
+        pytest.skip("this user may not make network namespaces (unshare -rnm), which Caddy's ACME server needs")
+    (folder / "hosts").write_text(f"127.0.0.1 localhost {' '.join(Caddy.NAMES)}\n")
+    (folder / "Caddyfile").write_text(
+        "{\n\tadmin off\n\tskip_install_trust\n\tauto_https disable_redirects\n"
+        f"\tstorage file_system {folder}/storage\n\thttp_port 8080\n}}\n"
+        "https://127.0.0.1:8443 {\n\ttls internal\n\tacme_server\n}\n"
+    )
+    relay = str(Path(__file__).with_name("relay.py"))
+    # A path of a socket has some 100 characters, and folders of tests have names as long as the tests'.
+    sockets = Path(tempfile.mkdtemp(prefix="mlsssl-"))
+    acme, http_, tls = (f"unix:{sockets / name}" for name in ("acme", "http", "tls"))
+    script = 'mount --bind "$1" /etc/hosts && shift && { "$1" "$2" --lo "$3" "$4" "$5" & shift 5; exec "$@"; }'
+    inside = [unshare, "-rnm", "sh", "-c", script, "sh", str(folder / "hosts"), sys.executable, relay]
+    inside += [f"{acme}=tcp:8443", f"tcp:80={http_}", f"tcp:443={tls}"]
+    inside += [program, "run", "--config", str(folder / "Caddyfile"), "--adapter", "caddyfile"]
+    home = {name: str(folder) for name in ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME")}
+    root = folder / "storage" / "pki" / "authorities" / "local" / "root.crt"
+    try:
+        for _ in range(_STARTS):
+            port, http_port, tls_port = (free_port() for _ in range(3))
+            outside = [sys.executable, relay, f"tcp:{port}={acme}", f"{http_}=tcp:{http_port}", f"{tls}=tcp:{tls_port}"]
+            with _running(inside, folder / "log", home) as first, _running(outside, folder / "relay.log") as second:
+                directory = f"https://127.0.0.1:{port}/acme/local/directory"
+                if _listening(port, second) and _answers(directory, root, first):
+                    yield Caddy(
+                        directory=directory,
+                        trust=root,
+                        folder=folder,
+                        http_port=http_port,
+                        tls_port=tls_port,
+                        root=Certificate.load(root),
+                    )
+                    return
+            for path in sockets.iterdir():
+                path.unlink()
+    finally:
+        shutil.rmtree(sockets)
+    raise AssertionError(f"Caddy did not start {_STARTS} times: {(folder / 'log').read_text(errors='replace')[-2000:]}")
+
+
+def _answers(url: str, trust: Path, process: subprocess.Popen[bytes]) -> bool:
+    deadline = time.monotonic() + _PATIENCE
+    while process.poll() is None and time.monotonic() < deadline:
+        with contextlib.suppress(OSError):
+            https = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=str(trust)))
+            with urllib.request.build_opener(urllib.request.ProxyHandler({}), https).open(url, timeout=10):
+                return True
+        time.sleep(0.05)
+    return False
+
+
 @contextlib.contextmanager
 def site(folder: Path, port: int) -> Iterator[None]:
     """A web site that serves a folder, as IIS or nginx would."""
@@ -184,12 +271,18 @@ def _running(
 ) -> Iterator[subprocess.Popen[bytes]]:
     with log.open("wb") as output:
         process = subprocess.Popen(
-            command, stdout=output, stderr=output, stdin=subprocess.DEVNULL, env={**os.environ, **(environment or {})}
+            command,
+            stdout=output,
+            stderr=output,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, **(environment or {})},
+            start_new_session=True,
         )
         try:
             yield process
         finally:
-            process.kill()
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
             process.wait()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import json
 import logging
 import os
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from acme_servers import Pebble
+    from acme_servers import Caddy, Pebble
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Pebble is a program of Debian's")
 
@@ -326,6 +327,48 @@ def test_an_address_and_a_name_of_another_alphabet(server: Pebble, web: Path, ma
     assert made.check("bücher.example", trust=[server.root()]).ok
 
 
+@pytest.fixture(name="inside", scope="module")
+def _inside(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Caddy]:
+    with acme_servers.caddy(tmp_path_factory.mktemp("caddy")) as server:
+        yield server
+
+
+def test_caddy_by_a_socket(inside: Caddy, tmp_path: Path) -> None:
+    """An internal server: its own root for HTTPS too, no terms, certificates of 12 hours."""
+    issuer = AcmeIssuer(
+        inside.directory,
+        [SocketChallenge(f"127.0.0.1:{inside.http_port}")],
+        contact=["ops@example.com"],
+        trust=inside.trust,
+        state=tmp_path / "state",
+    )
+    made = issuer.issue(wanted := request(*inside.NAMES))
+    assert set(made.names) == set(inside.NAMES)
+    assert made.check(inside.NAMES[1], trust=[inside.root]).ok
+    assert made.not_after - made.not_before < dt.timedelta(hours=13)
+    assert issuer.renewal_time(made) is None
+    issuer.revoke(made, "superseded")
+    assert wanted.matches(made)
+
+
+def test_caddy_by_the_listener_of_a_machine(inside: Caddy, tmp_path: Path) -> None:
+    """tls-alpn-01, as another server looks for it; a wrong answer is refused by it."""
+    with EmbeddedMachine(tmp_path / "machine.sqlite") as machine, machine.listen(ports={443: inside.tls_port}):
+
+        def issuer(solver: ChallengeSolver) -> AcmeIssuer:
+            return AcmeIssuer(inside.directory, [solver], trust=inside.trust, state=tmp_path / "state", timeout=30)
+
+        assert issuer(TlsAlpnChallenge(machine)).issue(request(inside.NAMES[0])).names == inside.NAMES[:1]
+
+        class Wrong(TlsAlpnChallenge):
+            def present(self, domain: str, token: str, key_authorization: str) -> None:
+                super().present(domain, token, f"{token}.wrong")
+
+        with pytest.raises(IssuerError, match="was not shown"):
+            issuer(Wrong(machine)).issue(request(inside.NAMES[1]))
+        assert files_in(machine.state_folder / "acme-tls-alpn") == []
+
+
 # -- what is refused before anything is asked --------------------------------------------------------------------------
 
 
@@ -411,7 +454,7 @@ def test_one_account_for_all_runs(server: Pebble, web: Path, make: Callable[...,
 
 def test_the_terms_have_to_be_agreed_to(make: Callable[..., AcmeIssuer], web: Path, server: Pebble) -> None:
     before = server.log.count("accounts in memory")
-    with pytest.raises(IssuerError, match=r"has terms of service, .*; read them, and agree with agree_terms=True"):
+    with pytest.raises(IssuerError, match=r"has terms of service, .*agree to them: AcmeIssuer\(agree_terms=True\)"):
         make(WebrootChallenge(web), agree_terms=False).issue(request("terms.example"))
     assert server.log.count("accounts in memory") == before
 
@@ -461,7 +504,7 @@ def test_an_external_account(external: Pebble, tmp_path: Path) -> None:
             state=tmp_path / "state",
         )
 
-    with pytest.raises(IssuerError, match=r"give the key identifier and the HMAC key .*\(external_account\)"):
+    with pytest.raises(IssuerError, match=r"give the key identifier and .*: AcmeIssuer\(external_account="):
         issuer(None).issue(request("eab.example"))
     wrong = (acme_servers.EXTERNAL[0], "d3Jvbmc")
     with pytest.raises(IssuerError, match="refuses: "):
@@ -599,7 +642,10 @@ def test_revocation(server: Pebble, make: Callable[..., AcmeIssuer], web: Path, 
 def test_a_server_that_cannot_be_trusted(server: Pebble, web: Path, tmp_path: Path) -> None:
     """Without its root: an error that says what to give, and no account key is sent anywhere."""
     issuer = AcmeIssuer(server.directory, [WebrootChallenge(web)], state=tmp_path / "state", timeout=5)
-    with pytest.raises(IssuerError, match=r"cannot be trusted: .*; if it is an internal server, give the file .*trust"):
+    with pytest.raises(
+        IssuerError,
+        match=r"cannot be trusted: .*give the file with its root: AcmeIssuer\(trust=",
+    ):
         issuer.issue(request("a.example"))
 
 

@@ -448,8 +448,8 @@ class AcmeIssuer:
                 needed = " or ".join(sorted(fitting or {"http-01", "dns-01", "tls-alpn-01"}))
                 here = " and ".join(sorted(kinds)) or "nothing"
                 raise InvalidInputError(
-                    f"to show control over {value}, {needed} is needed, and here is {here}: give a solver of that kind "
-                    "(mlsssl.issuers.challenges)"
+                    f"to show control over {value}, {needed} is needed, and here is {here}: give a ChallengeSolver of "
+                    "that kind"
                 )
 
     def _tell(self, text: str) -> None:

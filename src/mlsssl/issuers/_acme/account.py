@@ -72,13 +72,14 @@ def register(
         terms = client.meta("termsOfService")
         if isinstance(terms, str) and not agree_terms:
             raise IssuerError(
-                f"{client.directory} has terms of service, {terms}; read them, and agree with agree_terms=True",
+                f"{client.directory} has terms of service, {terms}; read them, and agree to them: "
+                "AcmeIssuer(agree_terms=True)",
                 issuer=client.directory,
             )
         if client.meta("externalAccountRequired") is True and external is None:
             raise IssuerError(
                 f"{client.directory} takes only accounts that it knows already: give the key identifier and the HMAC "
-                "key that it has for you (external_account)",
+                "key that it has for you: AcmeIssuer(external_account=(identifier, key))",
                 issuer=client.directory,
             )
         payload: dict[str, Any] = {"termsOfServiceAgreed": True} if agree_terms else {}

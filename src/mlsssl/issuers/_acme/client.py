@@ -312,7 +312,7 @@ class Client:
         except requests.exceptions.SSLError as error:
             raise Unreachable(
                 f"{self.directory} cannot be trusted: {_innermost(error)}; if it is an internal server, give the file "
-                "with its root (trust)",
+                "with its root: AcmeIssuer(trust='root.pem')",
                 issuer=self.directory,
             ) from None
         except (requests.RequestException, OSError) as error:

@@ -91,8 +91,9 @@ class DnsChallenge:
         Raises:
             InvalidInputError: an argument that cannot be.
         """
-        words = [command] if isinstance(command, (str, os.PathLike)) else command
-        run = _Command(programs.checked_command([os.fspath(word) for word in items_of(words, _WORDS)]), timeout)
+        words = [command] if isinstance(command, (str, os.PathLike)) else items_of(command, _WORDS)
+        words = [str(word) if isinstance(word, os.PathLike) else word for word in words]
+        run = _Command(programs.checked_command(words), timeout)
         return cls(
             lambda name, value: run("present", name, value),
             lambda name, value: run("cleanup", name, value),
