@@ -68,6 +68,7 @@ _HOMES = {
         "TlsAlpnChallenge",
         "WebrootChallenge",
     ),
+    "issuers.command": ("CommandIssuer",),
     "machine": ("EmbeddedMachine", "Machine", "WindowsMachine"),
     "progress": ("progress_bar",),
     "renewal": ("Renewal", "RenewalSource", "renew", "renew_due"),

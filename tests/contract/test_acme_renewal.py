@@ -73,7 +73,7 @@ def shake_hands(port: int, roots: str) -> Thumbprint:
 def test_everything_that_is_due_is_renewed_and_no_handshake_fails(
     server: Pebble | Caddy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The first certificate is another authority's and due; then nothing is due; a named key is renewed all the same."""
+    """The first certificate is another authority's and due; then nothing is due; a named key is renewed anyway."""
     before = dt.datetime.now(dt.timezone.utc) - dt.timedelta(days=70)
     old = CertificateAuthority.create("Before", key="ec-p256", at=before)
     root = server.root if isinstance(server, acme_servers.Caddy) else server.root()

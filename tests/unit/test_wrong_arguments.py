@@ -7,6 +7,7 @@ import datetime as dt
 import enum
 import inspect
 import itertools
+import sys
 import typing
 from functools import cached_property
 from pathlib import Path
@@ -122,6 +123,11 @@ class World:
         return ":".join(map(str, server.address))
 
     @cached_property
+    def command(self) -> mlsssl.CommandIssuer:
+        said = self.ca.issue("a.test").to_pem().decode()
+        return mlsssl.CommandIssuer([sys.executable, "-c", f"print({said!r})"], issued_by=self.ca.certificate)
+
+    @cached_property
     def service(self) -> mlsssl.Service:
         self.machine.define_service("A")
         return self.machine.services["A"]
@@ -143,6 +149,9 @@ CALLS: dict[str, Callable[[World], Call]] = {
         ctl_store_name=None,
     ),
     "CcsPort": lambda w: Call(mlsssl.CcsPort, 443),
+    "CommandIssuer": lambda w: Call(mlsssl.CommandIssuer, ["sign"], issued_by=w.certificate),
+    "CommandIssuer.issued": lambda w: Call(w.command.issued, w.certificate),
+    "CommandIssuer.issue": lambda w: Call(w.command.issue, w.request, old=None),
     "HostnamePort": lambda w: Call(mlsssl.HostnamePort, "a.test", 443),
     "IpPort": lambda w: Call(mlsssl.IpPort, "0.0.0.0", 443),
     "ScopedCcs": lambda w: Call(mlsssl.ScopedCcs, "a.test", 443),

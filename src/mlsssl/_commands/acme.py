@@ -8,6 +8,7 @@ import mlsssl
 from mlsssl._commands.certificate import load
 from mlsssl._commands.parser import PASSWORD_HELP, command, machine_of
 from mlsssl._commands.terminal import read_password
+from mlsssl._machine.programs import split_command
 from mlsssl.errors import InvalidInputError
 from mlsssl.values import REVOCATION_REASONS
 
@@ -62,7 +63,7 @@ def add_acme_options(parser: Parser) -> None:
     parser.add_argument("--acme-webroot", metavar="FOLDER", help="http-01: the root of the site on port 80")
     parser.add_argument("--acme-listen", metavar="ADDRESS:PORT", help="http-01: listen there meanwhile, 0.0.0.0:80 say")
     parser.add_argument(
-        "--acme-dns-hook", metavar="PROGRAM", help="dns-01: run as PROGRAM present|cleanup NAME VALUE; no shell"
+        "--acme-dns-hook", metavar="COMMAND", help="dns-01: run as COMMAND present|cleanup NAME VALUE; no shell"
     )
     parser.add_argument("--acme-dns-wait", type=float, metavar="SECONDS", help="until everybody finds a new record")
     parser.add_argument(
@@ -96,13 +97,14 @@ def acme_issuer(arguments: Namespace) -> mlsssl.Issuer:
             solvers.append(TlsAlpnChallenge(machine))
     if arguments.acme_dns_hook is not None:
         wait = {} if arguments.acme_dns_wait is None else {"wait": arguments.acme_dns_wait}
-        solvers.append(DnsChallenge.by_command(arguments.acme_dns_hook, **wait))
+        hook = split_command(arguments.acme_dns_hook, "--acme-dns-hook")
+        solvers.append(DnsChallenge.by_command(hook, **wait))
     elif arguments.acme_dns_wait is not None:
         raise InvalidInputError("--acme-dns-wait is for --acme-dns-hook, which is not given")
     if not solvers:
         raise InvalidInputError(
             "--acme needs a way to show control over the names: --acme-webroot FOLDER, --acme-listen ADDRESS:PORT, "
-            "--acme-dns-hook PROGRAM or --acme-tls-alpn"
+            "--acme-dns-hook COMMAND or --acme-tls-alpn"
         )
     return _account(arguments, solvers, preferred_chain=arguments.acme_preferred_chain, profile=arguments.acme_profile)
 

@@ -39,6 +39,7 @@ KEPT = dt.timedelta(days=7)
 _LONG_AGO = dt.datetime.min.replace(tzinfo=dt.timezone.utc)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,512}")  # section 8.3; it becomes a file's name
 _PAGES = 100  # of an account's list of orders
+_LOOKS, _LOOK_AGAIN = 3, 2.0  # times that a server is asked to look for an answer, and seconds between, doubled
 _LOST = 3  # answers that may get lost on the way through an order
 _PEM = "application/pem-certificate-chain"
 
@@ -71,6 +72,22 @@ class Wish:
         return ", ".join(value for _, value in self.identifiers)
 
 
+class _Look:
+    """How often the server was asked to look for an answer, and when it may be asked again."""
+
+    def __init__(self) -> None:
+        self.times = 0
+        self._next = 0.0
+
+    def asked(self) -> None:
+        self.times += 1
+        self._next = time.monotonic() + _LOOK_AGAIN * 2 ** (self.times - 1)
+
+    @property
+    def is_time(self) -> bool:
+        return time.monotonic() >= self._next
+
+
 class Order:
     """The order for a request; the caller holds its lock.
 
@@ -97,7 +114,7 @@ class Order:
         self._patience, self._tell = patience, tell
         self._name = name_of(wish.request)
         self._record = state.read(self._name)
-        self._answered: set[str] = set()  # challenges, by this run
+        self._answered: dict[str, _Look] = {}  # by the challenge's address, in this run
         self._placed = self._sent = False  # by this run: the order, and the request to it
         self._pause = FIRST_LOOK
         if "certificate" in self._record:  # of which the caller wants the successor
@@ -251,11 +268,11 @@ class Order:
                 raise Unreachable(
                     f"{self._issuer} wants control over a name nobody asked for shown", issuer=self._issuer
                 )
-            solver, challenge = self._choose(domain, objects(authorization.get("challenges")))
+            solver, challenge = self._choose(authorization)
             address, token = challenge.get("url"), challenge.get("token")
             if not isinstance(address, str) or not isinstance(token, str) or not _TOKEN.fullmatch(token):
                 raise Unreachable(f"{self._issuer} gave a challenge that is none", issuer=self._issuer)
-            if address in self._answered:
+            if (look := self._answered.get(address)) is not None and not self._again(look, authorization, challenge):
                 continue
             what = (domain, token, self._client.key_authorization(token))
             if challenge.get("status") == "pending":
@@ -273,13 +290,29 @@ class Order:
                 # It has looked already, say. What became of it the authorization tells.
                 raise Unreachable(str(problem), issuer=self._issuer) from None
             self._pause = FIRST_LOOK
-        self._answered |= {address for _, address, _ in asked + looked_for}
+            self._answered.setdefault(address, _Look()).asked()
+        for _, address, _ in looked_for:
+            self._answered.setdefault(address, _Look())
 
-    def _choose(self, domain: str, challenges: list[dict[str, Any]]) -> tuple[ChallengeSolver, dict[str, Any]]:
+    def _again(self, look: _Look, authorization: dict[str, Any], challenge: dict[str, Any]) -> bool:
+        """Whether to ask the server to look once more: one that found nothing may leave that to us (section 8.2)."""
+        if challenge.get("status") != "pending" or not isinstance(challenge.get("error"), dict):
+            return False
+        if look.times >= _LOOKS:
+            raise FailedOrder(self._why([{**authorization, "status": "invalid"}]), issuer=self._issuer)
+        return look.is_time
+
+    def _choose(self, authorization: dict[str, Any]) -> tuple[ChallengeSolver, dict[str, Any]]:
+        identifier, challenges = authorization.get("identifier"), objects(authorization.get("challenges"))
+        domain = identifier.get("value") if isinstance(identifier, dict) else None
         offered = {challenge.get("type"): challenge for challenge in challenges}
-        for solver in self._solvers:
-            if solver.type in offered:
+        fitting = [solver for solver in self._solvers if solver.type in offered]
+        for solver in fitting:
+            # Where one has failed, some servers let the others be tried, and some say that it is over.
+            if offered[solver.type].get("status") != "invalid":
                 return solver, offered[solver.type]
+        if fitting:
+            raise FailedOrder(self._why([{**authorization, "status": "invalid"}]), issuer=self._issuer)
         raise IssuerError(
             f"the server offers {' and '.join(sorted(map(str, offered))) or 'nothing'} to show control over {domain}; "
             f"here is {' and '.join(sorted({solver.type for solver in self._solvers}))}",
