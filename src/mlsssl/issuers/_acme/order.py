@@ -40,6 +40,7 @@ _LONG_AGO = dt.datetime.min.replace(tzinfo=dt.timezone.utc)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,512}")  # section 8.3; it becomes a file's name
 _PAGES = 100  # of an account's list of orders
 _LOOKS, _LOOK_AGAIN = 3, 2.0  # times that a server is asked to look for an answer, and seconds between, doubled
+_FORGET = 10.0  # seconds to wait for an order whose certificate was revoked
 _LOST = 3  # answers that may get lost on the way through an order
 _PEM = "application/pem-certificate-chain"
 
@@ -471,8 +472,18 @@ def saved_answer(state: State, request: CertificateRequest, old: Certificate | N
     if not isinstance(text, str):
         return None
     found = Certificate.from_pem(text)
-    is_old = old is not None and found.thumbprint == old.thumbprint
+    kept = moment(state.read(name_of(request)).get("kept")) or _LONG_AGO
+    is_old = (old is not None and found.thumbprint == old.thumbprint) or kept < _now()
     return found if not is_old and request.matches(found) and found.not_after > _now() else None
+
+
+def forget_answer(state: State, certificate: Certificate) -> None:
+    """Give a certificate that was revoked to nobody again."""
+    for name in state.names("order"):
+        text = state.read(name).get("certificate")
+        if isinstance(text, str) and Certificate.from_pem(text).thumbprint == certificate.thumbprint:
+            with state.locked(name, timeout=_FORGET):
+                state.write(name, {**state.read(name), "kept": _LONG_AGO.isoformat()})
 
 
 def sweep(state: State, mine: str, solvers: Sequence[ChallengeSolver], tell: Callable[[str], None]) -> None:
