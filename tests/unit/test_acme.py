@@ -56,8 +56,6 @@ if TYPE_CHECKING:
 
     from acme_servers import Caddy, Pebble
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Pebble is a program of Debian's")
-
 
 @pytest.fixture(name="server", scope="module")
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
