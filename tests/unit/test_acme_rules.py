@@ -482,6 +482,54 @@ def test_a_solver_that_cannot_clean_up(server: StandIn, make: Callable[..., Acme
     assert [path for path in (tmp_path / "site").rglob("*") if path.is_file()] == []
 
 
+def test_what_could_not_be_cleaned_up_outlives_its_order(
+    server: StandIn, make: Callable[..., AcmeIssuer], waits: list[float], tmp_path: Path
+) -> None:
+    """The order fails, its file stays, and is still known when the next order is placed: then it goes."""
+    fails = [True]
+
+    class Stubborn(WebrootChallenge):
+        def cleanup(self, domain: str, token: str, key_authorization: str) -> None:
+            if fails[0]:
+                raise IssuerError("the site is locked", issuer="x")
+            super().cleanup(domain, token, key_authorization)
+
+    issuer = AcmeIssuer(
+        server.directory, [Stubborn(tmp_path / "site")], trust=server.trust, state=tmp_path / "state", timeout=30
+    )
+    wanted = request()
+    for number in range(2):  # the second order is placed while the first one's file is still there
+        server.instead["/finalize/"] = lambda _payload: problem("badCSR", 400)
+        with pytest.raises(IssuerError, match="badCSR"):
+            issuer.issue(wanted)
+        assert len([path for path in (tmp_path / "site").rglob("*") if path.is_file()]) == number + 1
+    del server.instead["/finalize/"]
+    fails[0] = False
+    assert wanted.matches(issuer.issue(wanted))
+    assert [path for path in (tmp_path / "site").rglob("*") if path.is_file()] == []
+    assert len(server.orders) == 3
+
+
+@pytest.mark.parametrize("listed", [None, 404, "https://127.0.0.1:9/"])
+def test_an_order_whose_address_was_lost(
+    listed: object, server: StandIn, make: Callable[..., AcmeIssuer], waits: list[float]
+) -> None:
+    """Killed before the order's address was on the disk, at a server that lists no orders, or not so that one can read."""
+    wanted, issuer = request(), make()
+    issuer.issue(request("first.example"))
+    record = issuer.state_folder / f"order-{wanted.fingerprint}.json"
+    record.write_text(json.dumps({"placing": now().isoformat()}))
+    record.chmod(0o600)
+    if listed == 404:
+        server.instead["/account"] = lambda _payload: problem("malformed", 404)
+    elif listed is not None:
+        server.instead["/account"] = lambda _payload: Reply({"status": "valid", "orders": listed})
+        with pytest.raises(IssuerError, match="cannot be reached"):
+            issuer.issue(wanted)
+        del server.instead["/account"]
+    assert wanted.matches(issuer.issue(wanted))
+
+
 def test_nothing_of_it_is_imported_by_others() -> None:
     """Whoever does not use it pays nothing; nor does who names a class of challenges only."""
     import subprocess

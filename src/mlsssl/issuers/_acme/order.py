@@ -188,8 +188,9 @@ class Order:
         """The order of a run that was killed before it knew the order's address; else a new one."""
         found = self._find_placed() if "placing" in self._record else None
         if found is None:
-            self._clean()  # of an order before this one; its challenges are gone before the record is
-            self._save({"placing": _now().isoformat(), "names": [list(one) for one in self._wish.identifiers]})
+            names = [list(one) for one in self._wish.identifiers]
+            self._clean()
+            self._save({**self._left(), "placing": _now().isoformat(), "names": names})
             self._tell(f"ordering a certificate for {self._wish.names}")
             self._placed = True
             answer = self._new_order()
@@ -231,6 +232,14 @@ class Order:
         """The newest order of the account's for these names that nobody has finalized and that no other record has."""
         account = self._client.account
         assert account is not None
+        try:
+            return self._find_listed(account)
+        except Problem as problem:  # Let's Encrypt has no list, and gives the pending order to who asks for it again
+            if problem.limited or problem.passing or problem.code == "accountDoesNotExist":
+                raise
+            return None
+
+    def _find_listed(self, account: str) -> str | None:
         url = self._client.read(account).json().get("orders")
         known = {self._state.read(name).get("order") for name in self._state.names("order")}
         wanted = sorted(map(list, self._wish.identifiers))
@@ -409,8 +418,12 @@ class Order:
     def _abandon(self) -> None:
         """Take what was presented away, then forget the order: in this order, whatever happens between."""
         self._clean()
-        self._save({"presented": left} if (left := self._presented()) else {})
+        self._save(self._left())
         self._answered.clear()
+
+    def _left(self) -> dict[str, Any]:
+        """What a new record takes over: answers that could not be taken away, whatever order they were for."""
+        return {"presented": left} if (left := self._presented()) else {}
 
     # -- what was presented --------------------------------------------------------------------------------------
 
