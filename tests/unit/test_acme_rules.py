@@ -514,7 +514,7 @@ def test_what_could_not_be_cleaned_up_outlives_its_order(
 def test_an_order_whose_address_was_lost(
     listed: object, server: StandIn, make: Callable[..., AcmeIssuer], waits: list[float]
 ) -> None:
-    """Killed before the order's address was on the disk, at a server that lists no orders, or not so that one can read."""
+    """Killed before the order's address was on the disk, at a server with no list of orders, or none to read."""
     wanted, issuer = request(), make()
     issuer.issue(request("first.example"))
     record = issuer.state_folder / f"order-{wanted.fingerprint}.json"
