@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 import acme_servers
+import certreq
 from example_output import same
 
 if TYPE_CHECKING:
@@ -103,6 +104,11 @@ def run(session: list[Command], folder: Path, variables: dict[str, str] | None =
         shim = programs / name
         shim.write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n', encoding="utf-8")
         shim.chmod(0o755)
+    if any("--adcs" in command.text for command in session):  # a manager approves while the reader reads on
+        certreq.prepare(folder / "authority", answer="pend", asks=0)
+        shim = programs / "certreq"
+        shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{certreq.__file__}" "$@"\n', encoding="utf-8")
+        shim.chmod(0o755)
     # The separator keeps the exit code for `echo $?`, and gives it to us.
     script = f"separator() {{ local code=$?; printf '{_SEPARATOR}%s\\n' $code; return $code; }}\n"
     script += "".join(f"{command.text}\nseparator\n" for command in session)
@@ -114,6 +120,7 @@ def run(session: list[Command], folder: Path, variables: dict[str, str] | None =
             "PYTHONPATH": str(ROOT / "src"),
             "HOME": str(home),
             "LANG": "C.UTF-8",
+            "STAND_IN_CA": str(folder / "authority"),
             "MLSSSL_MACHINE": str(folder / "machine" / "machine.sqlite"),
             **(variables or {}),
         },

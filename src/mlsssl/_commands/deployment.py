@@ -60,6 +60,7 @@ def add_commands(commands: Commands) -> None:
         help="the name that clients connect to, to check the certificate for; from an issuer: the name that the "
         "certificate is for, and may be given again",
     )
+    parser.add_argument("--key-type", choices=get_args(KeyType), help="from an issuer: what key to make")
     parser.share("--force", help="go on although the preflight found errors")
     parser.add_argument(
         "--no-verify", action="store_const", const=False, dest="verify", help="no TLS handshake afterwards"

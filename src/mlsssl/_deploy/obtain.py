@@ -240,8 +240,8 @@ def _begun(path: Path, target: Target, wanted: Wanted, issuer: Issuer, moment: d
         why = _why_given_up(kept, wanted, moment)
         if why is None:
             if kept.answer is not None:
-                told = "using the certificate that %s issued for %s on %s and that was not deployed then"
-                logger.warning(told, kept.issuer, target.key, f"{kept.answered:%Y-%m-%d}")
+                told = "using what %s issued for %s on %s and was not deployed then; to ask for another, remove %s"
+                logger.warning(told, kept.issuer, target.key, f"{kept.answered:%Y-%m-%d}", path)
             if kept.target != target:
                 kept = replace(kept, target=target)
                 _write(path, kept)
