@@ -14,6 +14,7 @@ from typing_extensions import assert_type
 
 import mlsssl
 from mlsssl import (
+    AdcsIssuer,
     Audit,
     Binding,
     BindingFamily,
@@ -23,12 +24,15 @@ from mlsssl import (
     CertificateAuthority,
     CertificateReference,
     CertificateRequest,
+    CommandIssuer,
     Diagnosis,
     EmbeddedMachine,
     EndpointReport,
     Finding,
     HostnamePort,
     IpPort,
+    IssuePendingError,
+    Issuer,
     KeyAccess,
     Listener,
     Machine,
@@ -36,6 +40,7 @@ from mlsssl import (
     NotFoundError,
     Outcome,
     Plan,
+    Renewal,
     RenewalSource,
     Report,
     ScopedCcs,
@@ -50,6 +55,7 @@ from mlsssl import (
     deploy,
     netsh,
     renew,
+    renew_due,
 )
 
 
@@ -187,6 +193,36 @@ def verbs(certificate: Certificate, ca: CertificateAuthority, machine: EmbeddedM
     with machine.listen(ports={443: 0}) as listener:
         assert_type(listener, Listener)
         assert_type(listener.port_of("0.0.0.0:443"), int)
+
+
+class SigningDesk:
+    """An issuer of somebody's own, by its shape alone."""
+
+    name = "signing desk"
+
+    def issue(self, request: CertificateRequest, /, *, old: Certificate | None) -> Certificate:
+        raise IssuePendingError(f"{request.fingerprint} {old}", issuer=self.name)
+
+    def issued(self, certificate: Certificate) -> bool:
+        return certificate.issuer == self.name
+
+
+def issuers(machine: EmbeddedMachine, root: Certificate, request: CertificateRequest) -> None:
+    command = CommandIssuer(["sign", "--quiet"], issued_by=root, timeout=30, environment={"A": "b"})
+    several = CommandIssuer(("sign",), issued_by=[root, root], name="desk")
+    adcs = AdcsIssuer(r"HOST\CA", template="WebServer", request_id=5, state=Path("state"))
+    both: list[Issuer] = [command, several, adcs, SigningDesk(), CertificateAuthority.create("A")]
+    assert_type(command.issue(request, old=None), Certificate)
+    assert_type(adcs.issued(root), bool)
+    assert_type(renew_due(adcs, machine=machine, dry_run=True), list[Renewal])
+    for issuer in both:
+        assert_type(renew("0.0.0.0:443", issuer, machine=machine), Outcome)
+        assert_type(deploy("0.0.0.0:443", issuer, host=["a.test", "b.test"], key_type="ec-p256"), Outcome)
+    deploy("0.0.0.0:443", adcs, key_type="ec-p999")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    CommandIssuer(["sign"])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    CommandIssuer(["sign"], issued_by=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    AdcsIssuer("A", request_id="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    renew_due(object())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def wrapped(reference: CertificateReference, source: RenewalSource) -> None:
