@@ -59,7 +59,7 @@ from mlsssl import (
 )
 
 
-def issuers() -> None:
+def acme_servers() -> None:
     webroot = mlsssl.WebrootChallenge("site")
     solvers: list[mlsssl.ChallengeSolver] = [webroot, mlsssl.SocketChallenge(), mlsssl.DnsChallenge(print, print)]
     acme = mlsssl.AcmeIssuer("letsencrypt", solvers, contact=["ops@example.com"], external_account=("id", "key"))
