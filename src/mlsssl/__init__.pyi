@@ -62,6 +62,15 @@ from mlsssl.errors import (
     WrongPasswordError as WrongPasswordError,
 )
 from mlsssl.issuers import Issuer as Issuer, RenewalTimes as RenewalTimes
+from mlsssl.issuers.acme import AcmeIssuer as AcmeIssuer
+from mlsssl.issuers.challenges import (
+    ChallengeSolver as ChallengeSolver,
+    DnsChallenge as DnsChallenge,
+    SettlingSolver as SettlingSolver,
+    SocketChallenge as SocketChallenge,
+    TlsAlpnChallenge as TlsAlpnChallenge,
+    WebrootChallenge as WebrootChallenge,
+)
 from mlsssl.issuers.adcs import AdcsIssuer as AdcsIssuer
 from mlsssl.issuers.command import CommandIssuer as CommandIssuer
 from mlsssl.machine import EmbeddedMachine as EmbeddedMachine, Machine as Machine, WindowsMachine as WindowsMachine

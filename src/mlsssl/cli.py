@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl import errors
 from mlsssl._commands import (
+    acme,
     authority,
     binding,
     ccs,
@@ -105,7 +106,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mlsssl {__version__}")
     parser.share("--json")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (authority, request, certificate, store, binding, ccs, serve, deployment, watch, quickstart):
+    for module in (authority, request, certificate, store, binding, ccs, serve, deployment, acme, watch, quickstart):
         module.add_commands(commands)
     schedule.add_commands(commands, parser)
     for name in OLD_COMMANDS:

@@ -64,6 +64,7 @@ FAILING = {
     ],
 }
 WITHOUT_MACHINE = {
+    "revoke",
     "ccs check",
     "ccs list",
     "ca create",

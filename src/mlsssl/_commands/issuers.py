@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import mlsssl
+from mlsssl._commands.acme import ACME_ARGUMENTS, acme_issuer, add_acme_options
 from mlsssl._commands.authority import load_authority
 from mlsssl._machine.programs import split_command
 from mlsssl.errors import InvalidInputError
@@ -49,6 +50,7 @@ def add_issuer_options(parser: Parser) -> None:
     parser.add_argument(
         "--issuer-timeout", type=float, metavar="SECONDS", help="how long --issuer-command, or certreq, may take"
     )
+    add_acme_options(parser)
 
 
 def names_issuer(arguments: Namespace) -> bool:
@@ -107,6 +109,7 @@ def _time(arguments: Namespace) -> dict[str, Any]:
 _ISSUERS: dict[str, tuple[Callable[[Namespace], mlsssl.Issuer], tuple[str, ...]]] = {
     "ca": (_authority, ("ca_key", "ca_password", "ca_alias")),
     "issuer_command": (_program, ("issued_by", "issuer_timeout")),
+    "acme": (acme_issuer, ACME_ARGUMENTS),
     "adcs": (_adcs, ("adcs_template", "adcs_request_id", "issued_by", "issuer_timeout")),
 }
 """By the argument that chooses it: what makes the issuer, and the other arguments that are for it."""
@@ -114,7 +117,7 @@ _ISSUERS: dict[str, tuple[Callable[[Namespace], mlsssl.Issuer], tuple[str, ...]]
 ISSUER_ARGUMENTS = tuple(name for chooser, (_, others) in _ISSUERS.items() for name in (chooser, *others))
 """The names of all these arguments, which no function of the library takes."""
 
-ISSUERS = "--ca, --issuer-command or --adcs"
+ISSUERS = "--ca, --issuer-command, --adcs or --acme"
 """The options that choose one, in words."""
 
 
