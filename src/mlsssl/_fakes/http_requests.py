@@ -84,8 +84,9 @@ class FakeQueue:
 
 @dataclass(eq=False)
 class FakeGroup:
-    """A URL group."""
+    """A URL group of a session."""
 
+    session: int
     queue: FakeQueue | None = None
 
 
@@ -289,7 +290,8 @@ class FakeHttpRequests(Fake):
     def HttpCloseServerSession(self, session: int, /) -> int:
         """After its groups (the stricter side: Windows closes those)."""
         code = self.calls.enter("HttpCloseServerSession")
-        if "url group" in self.calls.leaks:
+        groups = [self._groups.get(ffi.cast("void *", number)) for number in self._groups.numbers]
+        if any(group.session == session for group in groups):
             raise Misuse("a group is closed before its session")
         self._sessions.close(ffi.cast("void *", session))
         return code
@@ -300,7 +302,7 @@ class FakeHttpRequests(Fake):
         self._sessions.get(ffi.cast("void *", session))
         if reserved:
             return INVALID_PARAMETER
-        result[0] = address_of(self._groups.open(FakeGroup()))
+        result[0] = address_of(self._groups.open(FakeGroup(session)))
         return SUCCESS
 
     def HttpCloseUrlGroup(self, group: int, /) -> int:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import contextlib
 import threading
+import time
 from typing import TYPE_CHECKING
 
 from mlsssl._native.cdata import NULL, Buffer, ffi, wide
 from mlsssl._native.codes import is_access_denied, native_error
-from mlsssl.errors import AccessDeniedError, BindingError, ClosedError, MlssslError
+from mlsssl.errors import AccessDeniedError, ListenerError, MlssslError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,14 +55,15 @@ class PrefixListener:
         prefix: As HTTP.sys writes them, with a final slash: `http://+:80/.well-known/acme-challenge/`.
         answer: The path of a request without the query, as HTTP.sys normalised it, to the body; None is 404. It is
             called in the listener's thread and must not raise.
+        timeout: Seconds to wait for another program that has the prefix: another run of this one, perhaps.
 
     Raises:
         AccessDeniedError: neither an administrator, nor is the prefix reserved for this user.
-        BindingError: another program listens for the prefix (183), or on the port without HTTP.sys (32).
+        ListenerError: another program listens for the prefix (183), or on the port without HTTP.sys (32).
         NativeError: another call failed.
     """
 
-    def __init__(self, dlls: RequestDlls, prefix: str, answer: Answer) -> None:
+    def __init__(self, dlls: RequestDlls, prefix: str, answer: Answer, *, timeout: float = 0) -> None:
         self._dlls = dlls
         self._prefix = prefix
         self._answer = answer
@@ -69,7 +71,7 @@ class PrefixListener:
         self.failure: MlssslError | None = None
         """Why the thread ended by itself; None while it runs and after an ordinary `close`."""
         with contextlib.ExitStack() as stack:
-            self._queue = self._register(stack)
+            self._queue = self._register(stack, time.monotonic() + timeout)
             self._arrived = self._event(stack)
             self._stop = self._event(stack)
             self._thread = threading.Thread(target=self._serve, name=f"mlsssl {prefix}", daemon=True)
@@ -90,16 +92,9 @@ class PrefixListener:
             self._thread.join()
         self._stack.close()
 
-    def check(self) -> None:
-        """Raise what ended the thread, if something did; `ClosedError` after `close`."""
-        if self.failure is not None:
-            raise self.failure
-        if not self._thread.is_alive():
-            raise ClosedError(f"the listener for {self._prefix} was closed")
-
     # ---- handles ----
 
-    def _register(self, stack: contextlib.ExitStack) -> CData:
+    def _register(self, stack: contextlib.ExitStack, deadline: float) -> CData:
         """The queue that the requests come to; what is made is unmade by `stack`, the registration first."""
         api = self._dlls.httpapi_requests
         version = ffi.new("HTTPAPI_VERSION *", (2, 0))[0]
@@ -117,7 +112,11 @@ class PrefixListener:
         size = ffi.sizeof("HTTP_BINDING_INFO")
         self._check("HttpSetUrlGroupProperty", api.HttpSetUrlGroupProperty(group[0], _BINDING_PROPERTY, binding, size))
         name = wide(self._prefix)
-        self._check("HttpAddUrlToUrlGroup", api.HttpAddUrlToUrlGroup(group[0], name, 0, 0))
+        while (code := api.HttpAddUrlToUrlGroup(group[0], name, 0, 0)) == _ALREADY_EXISTS:
+            if time.monotonic() >= deadline:
+                break
+            time.sleep(0.1)
+        self._check("HttpAddUrlToUrlGroup", code)
         # Explicitly, though the group's end does it: Wine's would keep the prefix until the process ends.
         stack.callback(api.HttpRemoveUrlFromUrlGroup, group[0], name, 0)
         return queue[0]  # type: ignore[no-any-return]  # what is behind a pointer has no type
@@ -144,13 +143,13 @@ class PrefixListener:
                 right="administrator",
             )
         elif code == _ALREADY_EXISTS:
-            error = BindingError(
+            error = ListenerError(
                 f"another program listens for {self._prefix} already, perhaps another run of this one or another ACME "
                 "client; netsh http show servicestate view=requestq says which: end it, or wait until it is done"
             )
         elif code == _SHARING_VIOLATION:
             port = self._prefix.split("/")[2].rpartition(":")[2]
-            error = BindingError(
+            error = ListenerError(
                 f"a program that does not listen through HTTP.sys has port {port}, such as Apache or nginx; "
                 "netstat -a -b -n -o says which: let that program serve the answers from a folder instead"
             )
