@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl._embedded.bindings import EmbeddedBindings, diagnose
 from mlsssl._embedded.database import Database, folded
+from mlsssl._embedded.request_keys import EmbeddedRequestKeys
 from mlsssl._embedded.services import EmbeddedServices
 from mlsssl._embedded.stores import EmbeddedStore
 from mlsssl._machine import files, private_files
@@ -68,6 +69,7 @@ class EmbeddedPort:
         self._database = Database(self.path, busy_timeout=busy_timeout, on_statement=on_statement)
         self.bindings = EmbeddedBindings(self._database, atomic_update=atomic_update, families=families)
         self.services = EmbeddedServices(self._database)
+        self.request_keys = EmbeddedRequestKeys(self._database)
 
     def __repr__(self) -> str:
         return f"<EmbeddedPort {self.path}>"
@@ -165,13 +167,13 @@ class EmbeddedPort:
         )
 
     def recover(self) -> list[str]:
-        """Remove keys that no certificate uses, unless they were kept on purpose; a line per key.
+        """Remove keys that no certificate uses, unless kept on purpose or made for a request; a line per key.
 
         A killed `add` leaves none here, for certificate and key are one transaction.
         """
         with self._database.transaction():
             rows = self._database.query(
-                "SELECT container FROM keys WHERE NOT kept AND container NOT IN"
+                "SELECT container FROM keys WHERE NOT kept AND NOT requested AND container NOT IN"
                 " (SELECT container FROM certificates WHERE container IS NOT NULL)",
                 columns="t",
             )

@@ -51,6 +51,10 @@ class CspKey(CData):
     """HCRYPTKEY."""
 
 
+class CspHash(CData):
+    """HCRYPTHASH."""
+
+
 class CngProvider(CData):
     """NCRYPT_PROV_HANDLE."""
 
@@ -445,6 +449,35 @@ class Advapi32Crypto(Protocol):
         """Close the handle; the key stays in its container."""
         ...
 
+    def CryptGenKey(self, hProv: ProviderHandle, Algid: int, dwFlags: int, phKey: CData, /) -> int:
+        """Make a key in the container."""
+        ...
+
+    def CryptCreateHash(self, hProv: ProviderHandle, Algid: int, hKey: CspKey, dwFlags: int, phHash: CData, /) -> int:
+        """What is to be signed."""
+        ...
+
+    def CryptSetHashParam(self, hHash: CspHash, dwParam: int, pbData: CData, dwFlags: int, /) -> int:
+        """Set its value, among others."""
+        ...
+
+    def CryptSignHashW(
+        self,
+        hHash: CspHash,
+        dwKeySpec: int,
+        szDescription: CData,
+        dwFlags: int,
+        pbSignature: CData,
+        pdwSigLen: CData,
+        /,
+    ) -> int:
+        """Sign it with one of the container's two keys."""
+        ...
+
+    def CryptDestroyHash(self, hHash: CspHash, /) -> int:
+        """Let go of it."""
+        ...
+
 
 class NCrypt(Protocol):
     """ncrypt.dll. Every function returns a SECURITY_STATUS; 0 is success, and `last_error` is not set."""
@@ -501,6 +534,21 @@ class NCrypt(Protocol):
         /,
     ) -> int:
         """Read a key as a blob."""
+        ...
+
+    def NCryptSignHash(
+        self,
+        hKey: CngKey,
+        pPaddingInfo: CData,
+        pbHashValue: CData,
+        cbHashValue: int,
+        pbSignature: CData,
+        cbSignature: int,
+        pcbResult: CData,
+        dwFlags: int,
+        /,
+    ) -> int:
+        """Sign a digest."""
         ...
 
     def NCryptDeleteKey(self, hKey: CngKey, dwFlags: int, /) -> int:
