@@ -70,11 +70,10 @@ class Process:
         return public
 
     def add(self) -> None:
-        public = self.owner_goes_on()
         with contextlib.closing(self.machine.open_store("MY", "LocalMachine", write=True)) as store:
             if not list(store.thumbprints()):
                 store.add(
-                    certificate_for(public),
+                    certificate_for(self.owner_goes_on()),
                     None,
                     friendly_name=None,
                     exportable=False,
