@@ -22,10 +22,11 @@ from mlsssl.request import CertificateRequest
 from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from contract.subjects.kinds import StoresSubject
-    from mlsssl._machine.ports import HashName, KeyProvider, StorePort
+    from mlsssl._issue.held_keys import HashName
+    from mlsssl._machine.ports import KeyProvider, StorePort
     from mlsssl.values import KeyType, Location
 
 HASHES: dict[HashName, hashes.HashAlgorithm] = {
@@ -150,7 +151,7 @@ def test_a_curve_signs_too(stores_subject: StoresSubject, key_type: KeyType, cur
 def test_a_request_is_signed_in_place(stores_subject: StoresSubject) -> None:
     """What travels is signed by the machine, and the key object gives nothing away."""
     name, public = made(stores_subject)
-    key = held_key(name, public, stores_subject.machine.request_keys.sign)  # type: ignore[arg-type]  # a str for its hash
+    key = held_key(name, public, stores_subject.machine.request_keys.sign)
     request = CertificateRequest.create("held.example", key=key)
     assert CertificateRequest.from_bytes(request.to_pem()) == request
     with pytest.raises(AccessDeniedError, match="does not leave"):
@@ -161,12 +162,13 @@ def test_a_request_is_signed_in_place(stores_subject: StoresSubject) -> None:
 def test_only_names_of_ours(stores_subject: StoresSubject, name: str) -> None:
     """A name may become a file's or a container's: no other than those that are made for it."""
     keys = stores_subject.machine.request_keys
-    for call in (
+    calls: list[Callable[[], object]] = [
         lambda: keys.make(name, "rsa-2048", exportable=False, provider=None),
         lambda: keys.public_key(name),
         lambda: keys.sign(name, bytes(32), "sha256"),
         lambda: keys.release(name),
-    ):
+    ]
+    for call in calls:
         with pytest.raises(InvalidInputError, match="not the name of a request's key"):
             call()
 

@@ -123,7 +123,11 @@ class FirstCertificate:
                 older=None if record is None else record.thumbprint,
                 renewal=False,
             ),
-            wanted=Wanted(hosts=first_names(self._hosts)),
+            wanted=Wanted(
+                hosts=first_names(self._hosts),
+                exportable=bool(self._arguments["exportable"]),
+                provider=self._arguments["provider"],
+            ),
             issuer=issuer,
             old=current if current is not None and issuer.issued(current) else None,
             at=self._at,

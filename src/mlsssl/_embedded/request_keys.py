@@ -19,7 +19,8 @@ from mlsssl.errors import ExistsError, NotFoundError, StoreError
 if TYPE_CHECKING:
     from mlsssl._embedded.database import Database
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._machine.ports import HashName, KeyProvider
+    from mlsssl._issue.held_keys import HashName
+    from mlsssl._machine.ports import KeyProvider
     from mlsssl.values import KeyType
 
 _HASHES: dict[HashName, type[hashes.SHA256 | hashes.SHA384 | hashes.SHA512]] = {

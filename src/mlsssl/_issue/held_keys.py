@@ -8,12 +8,15 @@ abstract classes.
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Literal, NoReturn, get_args
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
 from mlsssl.errors import AccessDeniedError, UnsupportedError
+
+HashName = Literal["sha256", "sha384", "sha512"]
+"""The hashes that a machine signs: hashlib's names for them."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,10 +25,8 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.keys import PrivateKey
 
-    Sign = Callable[[str, bytes, str], bytes]
+    Sign = Callable[[str, bytes, HashName], bytes]
     """The key's name, a digest, and the hash's name, to the signature; as `RequestKeysPort.sign`."""
-
-_HASHES = ("sha256", "sha384", "sha512")
 
 
 class _Held:
@@ -43,10 +44,11 @@ class _Held:
         self._sign = sign
 
     def _signature(self, data: bytes, algorithm: object) -> bytes:
-        name = getattr(algorithm, "name", "")  # a Prehashed has none: nothing here needs one
-        if name not in _HASHES:
-            raise UnsupportedError(f"a key that the machine holds signs with {', '.join(_HASHES)}")
-        return self._sign(self.name, hashlib.new(name, data).digest(), name)
+        given = getattr(algorithm, "name", None)  # a Prehashed has none: nothing here needs one
+        for known in get_args(HashName):
+            if given == known:
+                return self._sign(self.name, hashlib.new(known, data).digest(), known)
+        raise UnsupportedError(f"a key that the machine holds signs with {', '.join(get_args(HashName))}")
 
     def _refuse(self) -> NoReturn:
         raise AccessDeniedError(

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from mlsssl._issue.held_keys import HashName
     from mlsssl.values import KeyType
 
 MACHINE_VARIABLE = "MLSSSL_MACHINE"
@@ -52,10 +53,6 @@ def check_provider(provider: KeyProvider | None, *, is_rsa: bool) -> None:
         raise InvalidInputError(f"a key provider is 'cng', 'csp' or None, not {shown(provider)}")
     if provider == "csp" and not is_rsa:
         raise UnsupportedError("the CSP key storage knows RSA keys only; leave the provider out, or say 'cng'")
-
-
-HashName = Literal["sha256", "sha384", "sha512"]
-"""The hashes that a machine signs: hashlib's names for them."""
 
 
 def new_request_key_name() -> str:

@@ -19,7 +19,8 @@ from mlsssl.errors import ExistsError, InvalidInputError, MlssslError, NotFoundE
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlsssl._machine.ports import HashName, KeyProvider
+    from mlsssl._issue.held_keys import HashName
+    from mlsssl._machine.ports import KeyProvider
     from mlsssl._windows.certificates import KeyLink
     from mlsssl._windows.dlls import Dlls
     from mlsssl._windows.keys.pending import PendingKeys

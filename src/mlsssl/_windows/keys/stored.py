@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._machine.ports import HashName, KeyProvider
+    from mlsssl._issue.held_keys import HashName
+    from mlsssl._machine.ports import KeyProvider
     from mlsssl._windows.certificates import KeyLink
     from mlsssl._windows.dlls import CertContext, Dlls
     from mlsssl.values import KeyType, Location
