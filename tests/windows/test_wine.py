@@ -254,8 +254,9 @@ def test_the_chosen_library_is_the_systems_one(httpapi: wine.HttpApi, has_update
 def test_wines_own_library_can_be_chosen_too() -> None:
     """Though the stand-in lies in System32; the next session has the stand-in again."""
     load = "import ctypes; print(hasattr(ctypes.CDLL(r'C:\\windows\\system32\\httpapi.dll'), {!r}))"
-    for httpapi, standin in (("wine", "False"), ("2019", "True")):
-        with wine.session(httpapi=httpapi) as opened:  # type: ignore[arg-type]  # a loop's variable is a str
+    cases: list[tuple[wine.HttpApi, str]] = [("wine", "False"), ("2019", "True")]
+    for httpapi, standin in cases:
+        with wine.session(httpapi=httpapi) as opened:
             assert opened.run(["-c", load.format("StandinCalls")]).stdout == f"{standin}\n"
             assert opened.run(["-c", load.format("HttpAddUrl")]).stdout != f"{standin}\n"
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Literal, NoReturn, get_args
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 
+from mlsssl._formats import foreign
 from mlsssl.errors import AccessDeniedError, UnsupportedError
 
 HashName = Literal["sha256", "sha384", "sha512"]
@@ -142,7 +143,9 @@ class HeldEcKey(_Held, ec.EllipticCurvePrivateKey):
 
 def held_key(name: str, public_key: bytes, sign: Sign) -> PrivateKey:
     """The private key that a machine holds under this name; its public half as SubjectPublicKeyInfo DER."""
-    public = serialization.load_der_public_key(public_key)
+    public = foreign.read(
+        "the public half of the machine's key cannot be read", serialization.load_der_public_key, public_key
+    )
     if isinstance(public, rsa.RSAPublicKey):
         return HeldRsaKey(name, public, sign)
     if isinstance(public, ec.EllipticCurvePublicKey):
