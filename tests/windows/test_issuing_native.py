@@ -10,11 +10,11 @@ import sys
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from issuing import AUTHORITY, DistantIssuer
-from mlsssl import AccessDeniedError, Binding, CertificateRequest, IssuePendingError, deploy, renew
-from mlsssl._issue.held_keys import held_key
+from mlsssl import AccessDeniedError, Binding, IssuePendingError, deploy, renew
 from mlsssl._windows.machine import WindowsPort
 from mlsssl.machine import Machine
 from windows import raw_httpapi
@@ -80,7 +80,7 @@ def test_a_renewal_makes_its_key_in_this_windows(port: WindowsPort, tmp_path: Pa
     assert entry.has_private_key
     assert entry.key is not None
     assert entry.key.machine_keyset
-    assert machine.diagnose(thumbprint) == ()
+    assert port.diagnose(thumbprint, "MY") == ()
     with pytest.raises(AccessDeniedError, match="may not leave"):
         machine.store().export(thumbprint)
     assert port.request_keys.names() == []
@@ -115,13 +115,12 @@ def test_another_process_goes_on_with_the_key(port: WindowsPort, tmp_path: Path)
     (name,) = port.request_keys.names()
     public = port.request_keys.public_key(name)
     issuer = DistantIssuer(tmp_path / "issuer")
-    # Signed with it here, a request of the killed process' is one of ours.
-    assert public is not None
-    assert (
-        CertificateRequest.create("a.test", key=held_key(name, public, port.request_keys.sign)).key_type == "rsa-2048"
-    )
     renew(KEY, issuer, machine=machine)
     assert len(issuer.orders) == 1
+    (request,) = (asked for asked, _ in issuer.asked)
+    assert public == request.to_cryptography().public_key().public_bytes(
+        serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo
+    )
     assert port.request_keys.names() == []
     assert port.recover() == []
 
