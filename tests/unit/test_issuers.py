@@ -231,9 +231,37 @@ def test_a_key_that_is_lost_is_made_anew(
     assert machine.port.recover() == []
 
 
-@pytest.mark.parametrize("damage", [lambda text: text[:-20], lambda text: text.replace("version", "edition")])
+def test_a_file_that_was_deleted_leaves_no_key(
+    issuer: DistantIssuer, machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody cleaned up the folder. The next request on this machine sees to the key; but not to that of another."""
+    deploy(KEY, old_one(), machine=machine)
+    deploy(OTHER, old_one("b.test"), machine=machine)
+    issuer.waits = 2
+    with pytest.raises(IssuePendingError):
+        renew(KEY, issuer, machine=machine)
+    (lost,) = machine.port.request_keys.names()
+    files.remove(kept(machine)[0])
+    with pytest.raises(IssuePendingError):
+        renew(OTHER, issuer, machine=machine)
+    (waiting,) = machine.port.request_keys.names()
+    assert waiting != lost
+    issuer.waits = 1
+    with pytest.raises(IssuePendingError):
+        renew(KEY, issuer, machine=machine)
+    assert len(machine.port.request_keys.names()) == 2
+    renew(OTHER, issuer, machine=machine)
+    renew(KEY, issuer, machine=machine)
+    assert machine.port.request_keys.names() == []
+    assert len(issuer.orders) == 3
+    assert "private key" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda _: "", lambda text: text[:-20], lambda text: text.replace("mlsssl", "other")]
+)
 def test_a_damaged_file_leaves_no_key(issuer: DistantIssuer, machine: Machine, damage: Callable[[str], str]) -> None:
-    """Its key is let go of by the name that is still legible."""
+    """A key that no file names any more is let go of by the next request."""
     deploy(KEY, old_one(), machine=machine)
     issuer.waits = 1
     with pytest.raises(IssuePendingError):

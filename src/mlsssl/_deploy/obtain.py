@@ -260,7 +260,6 @@ def _begun(
         raise
     except MalformedDataError as error:
         logger.warning("%s; another request is made", error)
-        _release_named_in(port, path)
         kept = None
     if kept is not None:
         why = _why_given_up(kept, wanted, moment)
@@ -278,9 +277,9 @@ def _begun(
         if kept.request is not None:
             told = "giving up the request for %s that %s was sent on %s: %s"
             logger.warning(told, target.key, kept.issuer, f"{kept.begun:%Y-%m-%d}", why)
-        port.request_keys.release(kept.key)
     kept = _Kept(target=target, wanted=wanted.to_dict(), issuer=issuer.name, key=new_request_key_name(), begun=moment)
     _write(path, kept)  # the name before the key: killed in between, the next call knows it
+    _release_unnamed(port)
     request = _made(port, kept.key, wanted)
     kept = replace(kept, request=request)
     _write(path, kept)
@@ -293,12 +292,26 @@ def _forget(port: MachinePort, path: Path, kept: _Kept) -> None:
     files.remove(path)
 
 
-def _release_named_in(port: MachinePort, path: Path) -> None:
-    """Let go of the key that a damaged file names, if its name can still be made out."""
-    data = private_files.read_private(path).decode("ascii", "replace")
-    for name in port.request_keys.names():
-        if name in data:
-            port.request_keys.release(name)
+def _release_unnamed(port: MachinePort) -> None:
+    """Let go of every key that no file names: of a request that was given up, or whose file was damaged or deleted.
+
+    The names first, then the files: a file names its key before that is there, and until it was let go of.
+    """
+    try:
+        names = port.request_keys.names()
+        named = b"".join(_bytes_of(path) for path in files.entries(port.state_folder) if path.match("request-*.json"))
+        for name in names:
+            if name.encode("ascii") not in named:
+                port.request_keys.release(name)
+    except MlssslError as error:  # the next request on this machine tries again
+        clean_logger("mlsssl").warning("a private key that no request needs may be left on this machine: %s", error)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return private_files.read_private(path)
+    except NotFoundError:  # done with since the folder was listed
+        return b""
 
 
 def _why_given_up(kept: _Kept, wanted: Wanted, moment: dt.datetime) -> str | None:
@@ -474,6 +487,7 @@ def _tidy_up(port: MachinePort, *, besides: Path) -> None:
                 files.remove(path)
             elif (kept := _read(port, path)) is not None:
                 _remove_if_over(port, path, kept)
+    _release_unnamed(port)
 
 
 def _remove_if_over(port: MachinePort, path: Path, kept: _Kept) -> None:

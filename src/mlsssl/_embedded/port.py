@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsssl._embedded.bindings import EmbeddedBindings, diagnose
 from mlsssl._embedded.database import Database, folded
-from mlsssl._embedded.request_keys import EmbeddedRequestKeys
 from mlsssl._embedded.services import EmbeddedServices
 from mlsssl._embedded.stores import EmbeddedStore
 from mlsssl._machine import files, private_files
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mlsssl._embedded.central_store import CentralStore
     from mlsssl._embedded.listener.connection import Limits
     from mlsssl._embedded.listener.listener import Listener
+    from mlsssl._embedded.request_keys import EmbeddedRequestKeys
     from mlsssl._machine.ports import Diagnosis
     from mlsssl.values import BindingKey, Location, Thumbprint
 
@@ -69,7 +70,6 @@ class EmbeddedPort:
         self._database = Database(self.path, busy_timeout=busy_timeout, on_statement=on_statement)
         self.bindings = EmbeddedBindings(self._database, atomic_update=atomic_update, families=families)
         self.services = EmbeddedServices(self._database)
-        self.request_keys = EmbeddedRequestKeys(self._database)
 
     def __repr__(self) -> str:
         return f"<EmbeddedPort {self.path}>"
@@ -78,6 +78,13 @@ class EmbeddedPort:
     def state_folder(self) -> Path:
         """`<file>.state`, beside the file, for this user only; made on first use."""
         return private_files.private_folder(self.path.with_name(self.path.name + ".state"))
+
+    @cached_property
+    def request_keys(self) -> EmbeddedRequestKeys:
+        """Keys that were made here for certificate requests."""
+        from mlsssl._embedded.request_keys import EmbeddedRequestKeys  # only who asks an issuer needs it
+
+        return EmbeddedRequestKeys(self._database)
 
     def store_names(self, location: Location) -> list[str]:
         """The stores that exist there, sorted without case."""
