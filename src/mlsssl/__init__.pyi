@@ -60,6 +60,16 @@ from mlsssl.errors import (
     WrongPasswordError as WrongPasswordError,
 )
 from mlsssl.issuers import Issuer as Issuer, RenewalTimes as RenewalTimes
+from mlsssl.issuers.acme import AcmeIssuer as AcmeIssuer
+from mlsssl.issuers.challenges import (
+    ChallengeSolver as ChallengeSolver,
+    DnsChallenge as DnsChallenge,
+    SettlingSolver as SettlingSolver,
+    SocketChallenge as SocketChallenge,
+    TlsAlpnChallenge as TlsAlpnChallenge,
+    WebrootChallenge as WebrootChallenge,
+)
+from mlsssl.issuers.command import CommandIssuer as CommandIssuer
 from mlsssl.machine import EmbeddedMachine as EmbeddedMachine, Machine as Machine, WindowsMachine as WindowsMachine
 from mlsssl.progress import progress_bar as progress_bar
 from mlsssl.renewal import Renewal as Renewal, RenewalSource as RenewalSource, renew as renew, renew_due as renew_due

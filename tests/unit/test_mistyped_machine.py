@@ -58,6 +58,7 @@ FAILING = {
     ],
 }
 WITHOUT_MACHINE = {
+    "revoke",
     "ccs check",
     "ccs list",
     "ca create",

@@ -9,9 +9,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 import mlsssl
-from mlsssl._commands.authority import load_authority
 from mlsssl._commands.binding import parse_options
 from mlsssl._commands.certificate import load
+from mlsssl._commands.issuers import ISSUER_ARGUMENTS, ISSUERS, add_issuer_options, issuer_of, names_issuer
 from mlsssl._commands.parser import (
     PASSWORD_HELP,
     command,
@@ -46,11 +46,18 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--thumbprint", help="instead of FILE: one that is in the store with its key")
     parser.share("--key", dest="key_file")
     parser.share("--password", "--alias")
+    add_issuer_options(parser)
     parser.add_argument("--plan", action="store_true", help="only say what would be done; 1 when something forbids it")
     parser.add_argument("--store", help="the LocalMachine store; MY by default")
     parser.add_argument("--app-id", metavar="GUID", help="the owner; the present one by default, or a new random GUID")
     parser.add_argument("--on-conflict", choices=get_args(OnConflict), help="when the key has another binding")
-    parser.add_argument("--host", help="the name that clients connect to, to check the certificate for")
+    parser.add_argument(
+        "--host",
+        action="append",
+        metavar="NAME",
+        help="the name that clients connect to, to check the certificate for; from an issuer: the name that the "
+        "certificate is for, and may be given again",
+    )
     parser.share("--force", help="go on although the preflight found errors")
     parser.add_argument(
         "--no-verify", action="store_const", const=False, dest="verify", help="no TLS handshake afterwards"
@@ -64,11 +71,10 @@ def add_commands(commands: Commands) -> None:
         "  9 at least one failed   10 nothing was due   13 none failed, but an issuer has no answer yet"
     )
     parser.add_argument("keys", nargs="*", metavar="KEY", help="keys of bindings, as for deploy; or --all")
-    parser.add_argument("--all", action="store_true", help="every binding whose certificate this authority issued")
+    parser.add_argument("--all", action="store_true", help="every binding whose certificate this issuer issued")
     parser.add_argument("--due", action="store_true", help="only those that are due")
-    parser.share("--ca", required=False)
-    parser.share("--ca-key", "--ca-password", "--ca-alias")
-    parser.add_argument("--certificate", metavar="FILE", help="instead of --ca: the new certificate with its key")
+    add_issuer_options(parser)
+    parser.add_argument("--certificate", metavar="FILE", help="instead of an issuer: the new certificate with its key")
     parser.share("--password", help=f"for --certificate: {PASSWORD_HELP}")
     parser.share("--alias")
     parser.add_argument(
@@ -113,23 +119,17 @@ def _days(text: str) -> dt.timedelta:
 
 def deploy(arguments: Namespace, terminal: Terminal) -> int:
     """`deploy KEY FILE`."""
-    if (arguments.file is None) == (arguments.thumbprint is None):
-        raise InvalidInputError("deploy takes a certificate file, or --thumbprint of one that is in the store")
-    own = ("key", "file", "thumbprint", "key_file", "password", "alias", "plan", "option")
+    if names_issuer(arguments) + (arguments.file is not None) + (arguments.thumbprint is not None) != 1:
+        raise InvalidInputError(
+            f"deploy takes a certificate file, --thumbprint of one that is in the store, or an issuer: {ISSUERS}"
+        )
+    own = ("key", "file", "thumbprint", "key_file", "password", "alias", "plan", "option", *ISSUER_ARGUMENTS)
     options = given_profile(given(arguments, *own))
     if arguments.option:
         options["options"] = lambda present: parse_options(arguments.option, present)
-    certificate: mlsssl.Certificate | mlsssl.Thumbprint
-    if arguments.file is None:
-        certificate = mlsssl.Thumbprint(arguments.thumbprint)
-    else:
-        try:
-            certificate = load(arguments.file, arguments.password, key=arguments.key_file, alias=arguments.alias)
-        except NotFoundError as error:
-            with contextlib.suppress(InvalidInputError):
-                thumbprint = mlsssl.Thumbprint(arguments.file)
-                raise NotFoundError(f"{error}; a thumbprint is given as --thumbprint {thumbprint}") from None
-            raise
+    if arguments.host is not None and len(arguments.host) == 1:
+        options["host"] = arguments.host[0]
+    certificate = issuer_of(arguments) or _certificate_of(arguments)
 
     def planned(machine: mlsssl.Machine) -> mlsssl.Plan:
         return mlsssl.deploy.plan(arguments.key, certificate, machine=machine, **options)
@@ -144,6 +144,19 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
             return _tell(planned(machine), terminal)
     with machine_to_add_to(arguments, refused) as machine:
         return _tell(mlsssl.deploy(arguments.key, certificate, machine=machine, **options), terminal)
+
+
+def _certificate_of(arguments: Namespace) -> mlsssl.Certificate | mlsssl.Thumbprint:
+    """What `deploy` is given: a file, or what is in the store."""
+    if arguments.file is None:
+        return mlsssl.Thumbprint(arguments.thumbprint)
+    try:
+        return load(arguments.file, arguments.password, key=arguments.key_file, alias=arguments.alias)
+    except NotFoundError as error:
+        with contextlib.suppress(InvalidInputError):
+            thumbprint = mlsssl.Thumbprint(arguments.file)
+            raise NotFoundError(f"{error}; a thumbprint is given as --thumbprint {thumbprint}") from None
+        raise
 
 
 def _tell(done: mlsssl.Outcome[mlsssl.Binding | None] | mlsssl.Plan, terminal: Terminal) -> int:
@@ -166,14 +179,15 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
     """`renew KEY… | --all`."""
     if bool(arguments.keys) == arguments.all:
         raise InvalidInputError("renew takes the keys of bindings, or --all")
-    if (arguments.ca is None) == (arguments.certificate is None):
-        raise InvalidInputError("renew takes --ca, the authority that issues, or --certificate, the new one itself")
-    own = ("keys", "all", "due", "ca", "ca_key", "ca_password", "ca_alias", "certificate", "password", "alias", "plan")
-    options = given(arguments, *own, "any_issuer")
+    if names_issuer(arguments) == (arguments.certificate is not None):
+        raise InvalidInputError(f"renew takes an issuer, {ISSUERS}, or --certificate, the new one itself")
+    own = ("keys", "all", "due", "certificate", "password", "alias", "plan", "any_issuer")
+    options = given(arguments, *own, *ISSUER_ARGUMENTS)
     with machine_of(arguments) as machine:
-        if arguments.certificate is None:
+        issuer = issuer_of(arguments)
+        if issuer is not None:
             results = mlsssl.renew_due(
-                load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias),
+                issuer,
                 machine=machine,
                 only=None if arguments.all else arguments.keys,
                 due_only=arguments.due,
@@ -185,7 +199,7 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
         if arguments.all or len(arguments.keys) != 1 or arguments.due:
             raise InvalidInputError("--certificate renews one binding, now: renew KEY --certificate FILE")
         if arguments.key_type is not None or arguments.days is not None:
-            raise InvalidInputError("--key and --days are for --ca, which makes the certificate; here it is given")
+            raise InvalidInputError("--key and --days are for an issuer, which makes the certificate; here it is given")
         run = mlsssl.renew.plan if arguments.plan else mlsssl.renew
         for name in ("fraction", "jitter"):  # of no meaning where nothing has to be due
             options.pop(name, None)

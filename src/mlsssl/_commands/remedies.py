@@ -30,6 +30,15 @@ _CALL = re.compile(
     r"(\.)?\b(?:Store\.open\('(\w{1,80})'\)\.|[A-Za-z]{1,80}\.)?(\w{1,80})\(((?:[^()]|\([^()]{0,80}\)){0,200})\)"
 )
 _STORE = re.compile(r"Store\.open\('(\w{1,80})'\)")
+_PHRASES = {
+    "AcmeIssuer(agree_terms=True)": "--acme-agree-terms",
+    "AcmeIssuer(external_account=(identifier, key))": "--acme-eab-id ID --acme-eab-key file:KEY",
+    "AcmeIssuer(trust='root.pem')": "--acme-trust root.pem",
+    "a ChallengeSolver of that kind": "--acme-webroot or --acme-listen (http-01), --acme-dns-hook (dns-01) or "
+    "--acme-tls-alpn (tls-alpn-01)",
+    "let that one serve a folder (WebrootChallenge), or share HTTP.sys' port with it (HttpSysChallenge)": "let that "
+    "one serve a folder: --acme-webroot FOLDER",
+}
 _WORDS = {"True": "yes", "False": "no", "None": ""}
 _QUOTES = "\"'"
 _NAME = re.compile(r"\b(app_id|trust_root|path_length|organizational_unit)\b")
@@ -37,6 +46,8 @@ _NAME = re.compile(r"\b(app_id|trust_root|path_length|organizational_unit)\b")
 
 def in_commands(text: str) -> str:
     """A message for somebody at the command line: calls of Python become commands, and their arguments options."""
+    for phrase, words in _PHRASES.items():
+        text = text.replace(phrase, words)
     text = _STORE.sub(r"the store \1", _CALL.sub(_command, _ARGUMENT.sub(_option, text)))
     return _NAME.sub(lambda name: f"--{name[0].replace('_', '-')}", text)
 

@@ -37,6 +37,11 @@ Value = str | bytes | int | float | None
 # on Linux, and Debian 11 and RHEL 9 have 3.34. So no RETURNING (3.35) and no STRICT tables (3.37).
 
 
+def state_folder_of(file: Path) -> Path:
+    """Where what belongs to a machine's file lies, beside it; not made here."""
+    return file.with_name(file.name + ".state")
+
+
 class Database:
     """One open file. Threads share it; each process opens its own.
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsssl._embedded.bindings import EmbeddedBindings, diagnose
-from mlsssl._embedded.database import Database, folded
+from mlsssl._embedded.database import Database, folded, state_folder_of
 from mlsssl._embedded.services import EmbeddedServices
 from mlsssl._embedded.stores import EmbeddedStore
 from mlsssl._machine import files, private_files
@@ -77,7 +77,7 @@ class EmbeddedPort:
     @property
     def state_folder(self) -> Path:
         """`<file>.state`, beside the file, for this user only; made on first use."""
-        return private_files.private_folder(self.path.with_name(self.path.name + ".state"))
+        return private_files.private_folder(state_folder_of(self.path))
 
     @cached_property
     def request_keys(self) -> EmbeddedRequestKeys:
