@@ -63,6 +63,7 @@ _HOMES = {
     "issuers.challenges": (
         "ChallengeSolver",
         "DnsChallenge",
+        "HttpSysChallenge",
         "SettlingSolver",
         "SocketChallenge",
         "TlsAlpnChallenge",

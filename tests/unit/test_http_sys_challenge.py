@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from mlsssl import AcmeIssuer
+from mlsssl._commands.remedies import in_commands
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._fakes.http_requests import FakeHttpDriver, FakeResponse
 from mlsssl._windows.http_requests import PrefixListener
 from mlsssl.errors import AccessDeniedError, InvalidInputError, ListenerError, NativeError, UnsupportedError
-from mlsssl.issuers import http_sys
-from mlsssl.issuers.http_sys import HttpSysChallenge
+from mlsssl.issuers._acme import http_sys
+from mlsssl.issuers.challenges import ChallengeSolver, HttpSysChallenge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -48,6 +50,7 @@ def found(body: bytes) -> FakeResponse:
 def test_the_tokens_present_are_answered(driver: FakeHttpDriver) -> None:
     """Each with its own key authorization, from `present` to `cleanup`; IIS has the rest, and all of it at the end."""
     solver = HttpSysChallenge()
+    assert isinstance(solver, ChallengeSolver)
     assert driver.request(f"{PATH}one") == IIS
     solver.present("a.example", "one", "one.thumbprint")
     solver.present("b.example", "two", "two.thumbprint")
@@ -155,3 +158,26 @@ def test_elsewhere_there_is_no_http_sys() -> None:
 def test_its_repr_says_where() -> None:
     """The prefix as `netsh http show servicestate` shows it."""
     assert repr(HttpSysChallenge(8080)) == "<HttpSysChallenge http://+:8080/.well-known/acme-challenge/>"
+
+
+def test_the_command_line_has_it() -> None:
+    """`--acme-http-sys` is this solver; without any the error names it."""
+    pytest.importorskip("acme")
+    from mlsssl._commands.acme import acme_issuer
+    from mlsssl.cli import build_parser
+
+    words = ["renew", "0.0.0.0:443", "--acme", "https://127.0.0.1:1/dir", "--acme-agree-terms"]
+    issuer = acme_issuer(build_parser().parse_args([*words, "--acme-http-sys"]))
+    assert isinstance(issuer, AcmeIssuer)
+    assert [repr(one) for one in issuer._solvers] == [repr(HttpSysChallenge())]
+    with pytest.raises(InvalidInputError, match="--acme-http-sys"):
+        acme_issuer(build_parser().parse_args(words))
+
+
+def test_its_errors_at_the_command_line() -> None:
+    """The folder that a program should serve is an option there."""
+    driver = FakeHttpDriver(taken_ports=frozenset({80}))
+    with pytest.raises(ListenerError) as raised:
+        PrefixListener(FakeDlls(driver=driver), f"http://+:80{PATH}", lambda _path: None)
+    assert "from a folder instead (WebrootChallenge)" in str(raised.value)
+    assert in_commands(str(raised.value)).endswith("from a folder instead: --acme-webroot FOLDER")

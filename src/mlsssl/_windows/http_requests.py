@@ -150,8 +150,8 @@ class PrefixListener:
         elif code == _SHARING_VIOLATION:
             port = self._prefix.split("/")[2].rpartition(":")[2]
             error = ListenerError(
-                f"a program that does not listen through HTTP.sys has port {port}, such as Apache or nginx; "
-                "netstat -a -b -n -o says which: let that program serve the answers from a folder instead"
+                f"a program that does not listen through HTTP.sys has port {port}, such as Apache or nginx; netstat -a "
+                "-b -n -o says which: let that program serve the answers from a folder instead (WebrootChallenge)"
             )
         if error is not cause:
             error.__cause__ = cause

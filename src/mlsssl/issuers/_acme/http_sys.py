@@ -9,13 +9,10 @@ from mlsssl._messages.arguments import check_number
 from mlsssl._messages.foreign_text import shown
 from mlsssl._select.ports import http_prefix_listener
 from mlsssl.errors import InvalidInputError
+from mlsssl.issuers._acme.folder import WELL_KNOWN
 
 if TYPE_CHECKING:
     from mlsssl._windows.http_requests import PrefixListener
-
-__all__ = ["HttpSysChallenge"]
-
-_WELL_KNOWN = "/.well-known/acme-challenge/"
 
 
 class HttpSysChallenge:
@@ -29,7 +26,8 @@ class HttpSysChallenge:
     `netsh http add urlacl url=http://+:80/.well-known/acme-challenge/ user=DOMAIN\USER`. A program that has port 80
     without HTTP.sys (Apache, nginx) is no case for it: let that program serve a folder (`WebrootChallenge`).
 
-    Shown under Wine with its own HTTP.sys driver and over the library's fakes; not yet beside an IIS.
+    Shown under Wine with its own HTTP.sys driver, validated by Pebble, and over the library's fakes; not yet beside an
+    IIS.
 
     Args:
         port: Where the requests come in, 1 to 65535; an authority asks port 80 of the name, so another one is for a
@@ -45,7 +43,7 @@ class HttpSysChallenge:
     def __init__(self, port: int = 80, *, timeout: float = 30.0) -> None:
         if isinstance(port, bool) or not isinstance(port, int) or not 0 < port < 65536:
             raise InvalidInputError(f"a port is a number from 1 to 65535, not {shown(port)}")
-        self._prefix = f"http://+:{port}{_WELL_KNOWN}"
+        self._prefix = f"http://+:{port}{WELL_KNOWN}"
         self._timeout = check_number(timeout, 0, 3600, "a time-out is a number of seconds from 0 to 3600")
         self._answers: dict[str, bytes] = {}
         self._listener: PrefixListener | None = None
@@ -84,7 +82,7 @@ class HttpSysChallenge:
 
     def _answer(self, path: str) -> bytes | None:
         # In the listener's thread, without the lock that `cleanup` holds while it waits for that thread's end.
-        return self._answers.get(path.removeprefix(_WELL_KNOWN)) if path.startswith(_WELL_KNOWN) else None
+        return self._answers.get(path.removeprefix(WELL_KNOWN)) if path.startswith(WELL_KNOWN) else None
 
     def __repr__(self) -> str:
         return f"<HttpSysChallenge {self._prefix}>"
