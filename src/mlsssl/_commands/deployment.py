@@ -16,6 +16,7 @@ from mlsssl._commands.parser import (
     PASSWORD_HELP,
     command,
     given,
+    given_access,
     given_profile,
     machine_of,
     machine_or_empty,
@@ -46,6 +47,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--thumbprint", help="instead of FILE: one that is in the store with its key")
     parser.share("--key", dest="key_file")
     parser.share("--password", "--alias")
+    parser.share("--key-access")
     add_issuer_options(parser)
     parser.add_argument("--plan", action="store_true", help="only say what would be done; 1 when something forbids it")
     parser.add_argument("--store", help="the LocalMachine store; MY by default")
@@ -82,6 +84,7 @@ def add_commands(commands: Commands) -> None:
     )
     parser.add_argument("--days", type=int, help="validity; the old one's by default, at most 199")
     parser.add_argument("--grace", type=_days, metavar="DAYS", help="keep the old ones so long")
+    parser.share("--key-access", help="instead of those that may read the old key: an account; may be given again")
     parser.add_argument("--fraction", type=float, help="share of the lifetime to use")
     parser.add_argument("--jitter", type=float, help="earlier by up to this share")
     parser.add_argument("--any-issuer", action="store_true", help="also certificates that somebody else issued")
@@ -124,7 +127,7 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
             f"deploy takes a certificate file, --thumbprint of one that is in the store, or an issuer: {ISSUERS}"
         )
     own = ("key", "file", "thumbprint", "key_file", "password", "alias", "plan", "option", *ISSUER_ARGUMENTS)
-    options = given_profile(given(arguments, *own))
+    options = given_profile(given_access(given(arguments, *own)))
     if arguments.option:
         options["options"] = lambda present: parse_options(arguments.option, present)
     if arguments.host is not None and len(arguments.host) == 1:
@@ -182,7 +185,7 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
     if names_issuer(arguments) == (arguments.certificate is not None):
         raise InvalidInputError(f"renew takes an issuer, {ISSUERS}, or --certificate, the new one itself")
     own = ("keys", "all", "due", "certificate", "password", "alias", "plan", "any_issuer")
-    options = given(arguments, *own, *ISSUER_ARGUMENTS)
+    options = given_access(given(arguments, *own, *ISSUER_ARGUMENTS))
     with machine_of(arguments) as machine:
         issuer = issuer_of(arguments)
         if issuer is not None:
@@ -255,15 +258,13 @@ def cleanup(arguments: Namespace, terminal: Terminal) -> int:
 
 def audit(arguments: Namespace, terminal: Terminal) -> int:
     """`audit`: the joined table; 1 when a finding is an error."""
-    from mlsssl.auditing import COLUMNS
-
     if arguments.listing:
         return _audit_listings(arguments, terminal)
     with machine_of(arguments) as machine:
         found = mlsssl.audit(machine=machine, **given_profile(given(arguments, "remedies", "listing")))
     terminal.result(found.to_dict())
     if not terminal.as_json:
-        terminal.table(found.to_rows(), COLUMNS, empty="Nothing is bound.")
+        terminal.table(found.to_rows(), found.columns, empty="Nothing is bound.")
     if arguments.remedies:
         _tell_remedies(found, terminal)
     return 0 if found.ok else 1

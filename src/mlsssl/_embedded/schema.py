@@ -128,11 +128,28 @@ _SECOND = (
 )
 
 _THIRD = (
+    # What besides SYSTEM and the administrators, who may do everything, is in a key's access list.
+    """
+    CREATE TABLE key_access (
+        container TEXT NOT NULL,
+        sid TEXT NOT NULL,
+        name TEXT NOT NULL, -- the account's, as it was found when it was let in
+        access TEXT NOT NULL, -- read or full
+        PRIMARY KEY (container, sid)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TRIGGER keys_leave_no_access AFTER DELETE ON keys
+    BEGIN DELETE FROM key_access WHERE container = OLD.container; END
+    """,
+)
+
+_FOURTH = (
     # The key of a certificate request that its owner has not released yet: nothing else deletes it.
     "ALTER TABLE keys ADD COLUMN requested INTEGER NOT NULL DEFAULT 0",
 )
 
-STEPS = (_FIRST, _SECOND, _THIRD)
+STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """What takes a file from each version to the next; an empty file has version 0. A step is never changed, only added."""
 
 VERSION = len(STEPS)
