@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import socket
 import struct
 import sys
+
+assert sys.platform != "win32"  # which has neither
+
+import fcntl  # noqa: E402 -- after the line that tells type checkers
 
 _SIOCGIFFLAGS, _SIOCSIFFLAGS, _IFF_UP = 0x8913, 0x8914, 1  # linux/sockios.h, linux/if.h
 

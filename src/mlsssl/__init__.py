@@ -69,6 +69,7 @@ _HOMES = {
         "TlsAlpnChallenge",
         "WebrootChallenge",
     ),
+    "issuers.adcs": ("AdcsIssuer",),
     "issuers.command": ("CommandIssuer",),
     "machine": ("EmbeddedMachine", "Machine", "WindowsMachine"),
     "progress": ("progress_bar",),

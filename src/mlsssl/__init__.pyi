@@ -71,6 +71,7 @@ from mlsssl.issuers.challenges import (
     TlsAlpnChallenge as TlsAlpnChallenge,
     WebrootChallenge as WebrootChallenge,
 )
+from mlsssl.issuers.adcs import AdcsIssuer as AdcsIssuer
 from mlsssl.issuers.command import CommandIssuer as CommandIssuer
 from mlsssl.machine import EmbeddedMachine as EmbeddedMachine, Machine as Machine, WindowsMachine as WindowsMachine
 from mlsssl.progress import progress_bar as progress_bar

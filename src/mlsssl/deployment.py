@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from mlsssl._machine.ports import KeyProvider
     from mlsssl._validator.profiles import Profile
     from mlsssl.binding import CertificateReference
-    from mlsssl.values import BindingKey, BindingOptions, OnConflict
+    from mlsssl.values import BindingKey, BindingOptions, KeyType, OnConflict
 
 __all__ = ["Failure", "Outcome", "Plan", "Step", "deploy", "last_outcome", "recover"]
 
@@ -55,6 +55,7 @@ class _Deploy:
         provider: KeyProvider | None = None,
         restart: Sequence[str] = (),
         host: str | Sequence[str] | None = None,
+        key_type: KeyType | None = None,
         profile: str | Profile = "private",
         force: bool = False,
         verify: bool = True,
@@ -75,9 +76,9 @@ class _Deploy:
             key: `0.0.0.0:443`, `[::]:443`, `www.example.com:443` (SNI), or an `IpPort` or `HostnamePort`.
             certificate: A certificate with its private key; or one that is in the store already, as an entry,
                 thumbprint or certificate without key. Or an `Issuer`, such as an authority, that is asked for one for
-                the names in `host`, with a new RSA key of 2048 bits (below an authority of your own, its default): only
-                when what is bound is not its own, is not for these names, or is due. Key and request are kept as by
-                `renew`.
+                the names in `host`, with a new key of `key_type` (when not given RSA of 2048 bits; below an authority
+                of your own, its default): only when what is bound is not its own, is not for these names, or is due.
+                Key and request are kept as by `renew`.
             machine: Which machine; this computer when not given.
             store: The LocalMachine store; an entry's own, else `MY`, when not given.
             app_id: The owner's GUID; when not given the binding's present owner, or a new random one.
@@ -95,6 +96,7 @@ class _Deploy:
                 in between. HTTP.sys itself needs none.
             host: The name that clients connect to, to check the certificate for; an SNI key brings its own. For an
                 issuer also several, in a list: the names of the certificate.
+            key_type: For an issuer: what key to make.
             profile: Whose rules to check it by, as in `Certificate.check`.
             force: Go on although the preflight found errors.
             verify: Shake hands with the port afterwards, when something listens, and compare the certificate.
@@ -127,7 +129,7 @@ class _Deploy:
                 `UnusableCertificateError` (1312) or `AccessDeniedError`.
         """
         arguments = locals()
-        if _is_issuer(certificate, host):
+        if _is_issuer(certificate, host, key_type):
             return _first(arguments).deploy()
         return carry_out(checked(arguments))
 
@@ -147,6 +149,7 @@ class _Deploy:
         provider: KeyProvider | None = None,
         restart: Sequence[str] = (),
         host: str | Sequence[str] | None = None,
+        key_type: KeyType | None = None,
         profile: str | Profile = "private",
         force: bool = False,
         verify: bool = True,
@@ -169,7 +172,7 @@ class _Deploy:
                 killed: `recover` first, for a plan clears nothing up.
         """
         arguments = locals()
-        if _is_issuer(certificate, host):
+        if _is_issuer(certificate, host, key_type):
             return _first(arguments).plan()
         return only_plan(checked(arguments))
 
@@ -183,10 +186,12 @@ class _Deploy:
 deploy = _Deploy()
 
 
-def _is_issuer(certificate: object, host: object) -> bool:
+def _is_issuer(certificate: object, host: object, key_type: object) -> bool:
     """Whether an issuer was given in a certificate's place."""
     if not isinstance(certificate, (Certificate, StoreEntry, bytes, str)) and isinstance(certificate, Issuer):
         return True
+    if key_type is not None:
+        raise InvalidInputError("key_type is for an issuer, which certifies a new key; a certificate has its own")
     if host is not None and not isinstance(host, str):
         raise InvalidInputError("several names in host are for an issuer; to check a certificate for, host is one name")
     return False

@@ -53,6 +53,18 @@ from mlsssl import (
 )
 
 
+def issuers() -> None:
+    webroot = mlsssl.WebrootChallenge("site")
+    solvers: list[mlsssl.ChallengeSolver] = [webroot, mlsssl.SocketChallenge(), mlsssl.DnsChallenge(print, print)]
+    acme = mlsssl.AcmeIssuer("letsencrypt", solvers, contact=["ops@example.com"], external_account=("id", "key"))
+    issuer: mlsssl.Issuer = acme
+    times: mlsssl.RenewalTimes = acme
+    certificate = issuer.issue(CertificateRequest.create("a.test"), old=None)
+    assert_type(certificate, Certificate)
+    assert_type(times.renewal_time(certificate), dt.datetime | None)
+    assert_type(acme.issued(certificate), bool)
+
+
 def certificates() -> None:
     ca = CertificateAuthority.create("SelfIssuedCA", key="ec-p256", permitted=["corp.test"])
     certificate = ca.issue("server-name.com", "10.0.0.5", days=90, at=dt.datetime.now(dt.timezone.utc))

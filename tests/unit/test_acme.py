@@ -56,8 +56,6 @@ if TYPE_CHECKING:
 
     from acme_servers import Caddy, Pebble
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Pebble is a program of Debian's")
-
 
 @pytest.fixture(name="server", scope="module")
 def _server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pebble]:
@@ -296,7 +294,7 @@ def test_tls_alpn_by_the_listener_of_a_machine(server: Pebble, make: Callable[..
     with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
         deploy("0.0.0.0:443", ca.issue("alpn.example", key="ec-p256"), machine=machine, verify=False)
         with machine.listen(ports={443: server.tls_port}):
-            made = make(TlsAlpnChallenge(machine)).issue(request("alpn.example"))
+            made = make(TlsAlpnChallenge(machine)).issue(request("alpn.example", "127.0.0.1"))
             assert made.check("alpn.example", trust=[server.root()]).ok
             assert files_in(machine.state_folder / "acme-tls-alpn") == []
             # What is bound answers everybody else as before.
@@ -629,14 +627,13 @@ def test_revocation(server: Pebble, make: Callable[..., AcmeIssuer], web: Path, 
     made = issuer.issue(first)
     with pytest.raises(InvalidInputError, match="a reason is one of keyCompromise"):
         issuer.revoke(made, "because")
-    before = server.log.count("Revoked certificate")
     issuer.revoke(made, "superseded")
     issuer.revoke(made, "superseded")
+    assert issuer.issue(first) != made, "what was revoked is nobody's answer"
     made = issuer.issue(second)
     with pytest.raises(IssuerError, match="refuses"):
         other.revoke(made)
     other.revoke(second.complete(made), "keyCompromise")
-    del before
 
 
 def test_a_server_that_cannot_be_trusted(server: Pebble, web: Path, tmp_path: Path) -> None:
@@ -696,11 +693,11 @@ def test_failures_are_remembered(server: Pebble, make: Callable[..., AcmeIssuer]
         waits.append(pending.value.not_before)
     assert waits[0] == waits[1]
     assert server.orders == orders
-    assert make(WebrootChallenge(web)).issue(request("other.example"))
+    make(WebrootChallenge(web)).issue(request("other.example"))
     # When the time has come, a success ends it.
     (record,) = make().state_folder.glob("failures-*.json")
     record.write_text(json.dumps({**json.loads(record.read_text()), "not_before": "2026-01-01T00:00:00+00:00"}))
-    assert make(WebrootChallenge(web)).issue(request("failing.example"))
+    make(WebrootChallenge(web)).issue(request("failing.example"))
     assert not record.exists()
 
 

@@ -382,7 +382,7 @@ def test_an_answer_that_cannot_be_deployed_is_not_asked_for_again(
         with pytest.raises(ValidationError):
             renew(KEY, issuer, machine=machine, profile="public")
         assert len(issuer.asked) == 1
-        assert "was not deployed then" in caplog.text
+        assert f"was not deployed then; to ask for another, remove {kept(machine)[0]}" in caplog.text
         later = dt.datetime.now(dt.timezone.utc) + 8 * DAY
         with pytest.raises(ValidationError):
             renew(KEY, issuer, machine=machine, profile="public", at=later)
@@ -561,6 +561,17 @@ def test_a_name_in_the_key_is_the_name_of_the_certificate(machine: Machine, issu
     with pytest.raises(InvalidInputError, match="several names in host are for an issuer"):
         deploy(KEY, old_one(), machine=machine, host=["a.test"])
     assert len(issuer.asked) == 1
+
+
+def test_the_first_key_is_of_the_type_that_is_asked_for(machine: Machine, issuer: DistantIssuer) -> None:
+    deploy(KEY, issuer, machine=machine, host="a.test", key_type="ec-p384")
+    assert bound(machine).key_type == "ec-p384"
+    deploy(KEY, AUTHORITY, machine=machine, host="b.test", key_type="rsa-2048")
+    assert bound(machine).key_type == "rsa-2048"
+    with pytest.raises(InvalidInputError, match="key_type is for an issuer"):
+        deploy(KEY, old_one(), machine=machine, key_type="ec-p256")
+    with pytest.raises(InvalidInputError, match="ec-p256"):
+        deploy.plan(KEY, issuer, machine=machine, host="a.test", key_type="ec-p999")  # type: ignore[arg-type]
 
 
 def test_deploy_from_an_own_authority(machine: Machine) -> None:

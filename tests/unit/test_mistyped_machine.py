@@ -37,6 +37,7 @@ LOOKING = {
     "serve": "--seconds 0",
     "renew": "--all --ca ca.pfx --ca-password env:PW",
     "undo": KEY,
+    "request create": f"--for-binding {KEY} --out r.csr --key-out r.key",
     "recover": "",
     "cleanup": "",
     "audit": "",
@@ -46,6 +47,7 @@ ADDING = {
     "store import": "server.pfx --password env:PW",
     "store add-crl": "ca.crl",
     "binding add": "ccs=443",
+    "request complete": "server.cer --key server.pem --store MY",
     "deploy": f"{KEY} server.pfx --password env:PW",
 }
 # The same commands with something that makes them fail on every empty machine.
@@ -53,6 +55,7 @@ FAILING = {
     "store add": ["absent.pfx", "server.pfx --password env:WRONG", "server.pfx --password env:PW --store Nowhere"],
     "store import": ["server.pfx --password env:WRONG", "ca.cer"],
     "store add-crl": ["ca.cer", "absent.crl"],
+    "request complete": ["server.cer --key ca.cer --store MY", "server.cer --key server.pem --store Nowhere"],
     "binding add": [f"{KEY} {NOBODY}", f"{KEY} nonsense", "ccs=443 --option frob=no"],
     "deploy": [
         f"{KEY} server.pfx --password env:PW --host other.test",
@@ -68,6 +71,8 @@ WITHOUT_MACHINE = {
     "ca crl",
     "ca issue-client",
     "issue",
+    "request show",
+    "request sign",
     "check",
     "show",
     "explain",
@@ -87,7 +92,7 @@ OLD = {
 
 @pytest.fixture(name="place", autouse=True)
 def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with ca.pfx, ca.cer, ca.crl, server.pfx; the machine of this computer is one that is not there."""
+    """A folder with ca.pfx, .cer and .crl, server.pfx, .cer and .pem; no machine."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLSSSL_MACHINE", str(tmp_path / "typo.sqlite"))
     monkeypatch.setenv("PW", "hunter-22")
@@ -95,7 +100,10 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ca = CertificateAuthority.create("Mistyped", key="ec-p256")
     ca.save("ca.pfx", password="hunter-22")
     ca.certificate.save("ca.cer")
-    ca.issue("server.test").save("server.pfx", password="hunter-22")
+    server = ca.issue("server.test")
+    server.save("server.pfx", password="hunter-22")
+    server.without_key().save("server.cer")
+    server.save("server.pem", no_password=True)
     assert main(["ca", "crl", "--ca", "ca.pfx", "--ca-password", "env:PW", "--out", "ca.crl"]) == 0
     return tmp_path
 

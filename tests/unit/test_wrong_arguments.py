@@ -123,6 +123,12 @@ class World:
         return ":".join(map(str, server.address))
 
     @cached_property
+    def adcs(self) -> mlsssl.AdcsIssuer:
+        answer = self.ca.sign(self.request).to_pem().decode()
+        command = [sys.executable, "-c", f"import sys; open(sys.argv[-3], 'w').write({answer!r})"]
+        return mlsssl.AdcsIssuer("HOST\\Wrong arguments", command=command, state=self.folder / "adcs")
+
+    @cached_property
     def command(self) -> mlsssl.CommandIssuer:
         said = self.ca.issue("a.test").to_pem().decode()
         return mlsssl.CommandIssuer([sys.executable, "-c", f"print({said!r})"], issued_by=self.ca.certificate)
@@ -149,6 +155,9 @@ CALLS: dict[str, Callable[[World], Call]] = {
         ctl_store_name=None,
     ),
     "CcsPort": lambda w: Call(mlsssl.CcsPort, 443),
+    "AdcsIssuer": lambda w: Call(mlsssl.AdcsIssuer, "HOST\\CA", command=["certreq"], state=w.folder / "adcs"),
+    "AdcsIssuer.issued": lambda w: Call(w.adcs.issued, w.certificate),
+    "AdcsIssuer.issue": lambda w: Call(w.adcs.issue, w.request, old=None),
     "CommandIssuer": lambda w: Call(mlsssl.CommandIssuer, ["sign"], issued_by=w.certificate),
     "CommandIssuer.issued": lambda w: Call(w.command.issued, w.certificate),
     "CommandIssuer.issue": lambda w: Call(w.command.issue, w.request, old=None),

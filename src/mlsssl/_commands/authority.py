@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from mlsssl._commands.parser import Commands, Parser
     from mlsssl._commands.terminal import Terminal
 
-_AUTHORITY = ("--ca", "--ca-key", "--ca-password", "--ca-alias")
+AUTHORITY_OPTIONS = ("--ca", "--ca-key", "--ca-password", "--ca-alias")
 
 
 def add_commands(commands: Commands) -> None:
@@ -47,7 +47,7 @@ def add_commands(commands: Commands) -> None:
 
     summary = "issue a client certificate, with which a person or program shows a server who it is"
     library = "CertificateAuthority.issue_client"
-    parser = command(ca, "issue-client", issue_client, summary, *_AUTHORITY, library=library)
+    parser = command(ca, "issue-client", issue_client, summary, *AUTHORITY_OPTIONS, library=library)
     parser.add_argument("name", help="its common name: whom it is for")
     parser.add_argument("--email", action="append", dest="emails", metavar="ADDRESS", help="may be given again")
     parser.add_argument(
@@ -61,7 +61,14 @@ def add_commands(commands: Commands) -> None:
 
     summary = "make an authority's revocation list"
     parser = command(
-        ca, "crl", revocation_list, summary, *_AUTHORITY, "--overwrite", "--force", library="CertificateAuthority.crl"
+        ca,
+        "crl",
+        revocation_list,
+        summary,
+        *AUTHORITY_OPTIONS,
+        "--overwrite",
+        "--force",
+        library="CertificateAuthority.crl",
     )
     parser.add_argument("--out", required=True, metavar="FILE", help="a new file: .pem, else DER")
     parser.add_argument(
@@ -77,7 +84,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--number", type=int, help="the list's number, which must grow; made from the time by default")
 
     summary = "issue a server certificate"
-    parser = command(commands, "issue", issue, summary, *_AUTHORITY, library="CertificateAuthority.issue")
+    parser = command(commands, "issue", issue, summary, *AUTHORITY_OPTIONS, library="CertificateAuthority.issue")
     parser.add_argument("names", nargs="+", metavar="NAME", help="host names and IP addresses")
     _add_new_key(parser)
     parser.add_argument("--days", type=int, help="validity")

@@ -47,8 +47,8 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--thumbprint", help="instead of FILE: one that is in the store with its key")
     parser.share("--key", dest="key_file")
     parser.share("--password", "--alias")
-    parser.share("--key-access")
     add_issuer_options(parser)
+    parser.share("--key-access")
     parser.add_argument("--plan", action="store_true", help="only say what would be done; 1 when something forbids it")
     parser.add_argument("--store", help="the LocalMachine store; MY by default")
     parser.add_argument("--app-id", metavar="GUID", help="the owner; the present one by default, or a new random GUID")
@@ -60,6 +60,7 @@ def add_commands(commands: Commands) -> None:
         help="the name that clients connect to, to check the certificate for; from an issuer: the name that the "
         "certificate is for, and may be given again",
     )
+    parser.add_argument("--key-type", choices=get_args(KeyType), help="from an issuer: what key to make")
     parser.share("--force", help="go on although the preflight found errors")
     parser.add_argument(
         "--no-verify", action="store_const", const=False, dest="verify", help="no TLS handshake afterwards"

@@ -42,8 +42,9 @@ _PHRASES = {
     "from a folder instead: --acme-webroot FOLDER",
 }
 _WORDS = {"True": "yes", "False": "no", "None": ""}
+_OPTIONS = {"request_id": "adcs_request_id"}
 _QUOTES = "\"'"
-_NAME = re.compile(r"\b(app_id|trust_root|path_length|organizational_unit)\b")
+_NAME = re.compile(r"\b(app_id|trust_root|path_length|organizational_unit|issued_by|request_id)\b")
 
 
 def in_commands(text: str) -> str:
@@ -51,7 +52,7 @@ def in_commands(text: str) -> str:
     for phrase, words in _PHRASES.items():
         text = text.replace(phrase, words)
     text = _STORE.sub(r"the store \1", _CALL.sub(_command, _ARGUMENT.sub(_option, text)))
-    return _NAME.sub(lambda name: f"--{name[0].replace('_', '-')}", text)
+    return _NAME.sub(lambda name: f"--{_OPTIONS.get(name[0], name[0]).replace('_', '-')}", text)
 
 
 def _option(argument: re.Match[str]) -> str:

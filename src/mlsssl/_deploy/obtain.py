@@ -267,8 +267,8 @@ def _begun(
             why = f"its private key {kept.key} is not on this machine any more"
         if why is None:
             if kept.answer is not None:
-                told = "using the certificate that %s issued for %s on %s and that was not deployed then"
-                logger.warning(told, kept.issuer, target.key, f"{kept.answered:%Y-%m-%d}")
+                told = "using what %s issued for %s on %s and was not deployed then; to ask for another, remove %s"
+                logger.warning(told, kept.issuer, target.key, f"{kept.answered:%Y-%m-%d}", path)
             request = kept.request or _made(port, kept.key, wanted)
             if kept.target != target or kept.request is None:
                 kept = replace(kept, target=target, request=request)

@@ -75,7 +75,7 @@ def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Requ
     With `to_be_issued` there is no certificate yet. `InvalidInputError` for one that cannot be, and what
     `audit_log.check` and `MachinePort.account` raise; no binding or store was looked at.
     """
-    given = {name: value for name, value in arguments.items() if name not in ("self", "trail")}
+    given = {name: value for name, value in arguments.items() if name not in ("self", "trail", "key_type")}
     certificate, store = given["certificate"], given.get("store")
     app_id, options = given.get("app_id"), given.get("options")
     if to_be_issued:

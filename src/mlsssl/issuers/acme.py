@@ -223,8 +223,9 @@ class AcmeIssuer:
             )
             with self._client(state, patience) as client:
                 made = self._ordered(state, client, wish, patience)
-            state.remove("limit")
-            state.remove(f"failures-{order.names_digest(identifiers)}")
+            digest = order.names_digest(identifiers)
+            for record_of in ("limit", f"limit-{digest}", f"failures-{digest}"):
+                state.remove(record_of)
             self._note_issuer(state, made)
             return made
 
@@ -286,6 +287,7 @@ class AcmeIssuer:
         if reason is not None and reason not in REVOCATION_REASONS:
             raise InvalidInputError(f"a reason is one of {', '.join(REVOCATION_REASONS)}, or None, not {shown(reason)}")
         from mlsssl.issuers._acme.client import Patience, Problem
+        from mlsssl.issuers._acme.order import forget_answer
 
         payload: dict[str, Any] = {"certificate": base64.urlsafe_b64encode(certificate.to_der()).rstrip(b"=").decode()}
         if reason is not None:
@@ -297,11 +299,11 @@ class AcmeIssuer:
             try:
                 client.post(url, payload, repeatable=True)
             except Problem as problem:
-                if problem.code == "alreadyRevoked":
-                    return
-                if problem.status not in (401, 403) or certificate.private_key is None:
-                    raise
-                client.post(url, payload, repeatable=True, key=certificate.private_key)
+                if problem.code != "alreadyRevoked":
+                    if problem.status not in (401, 403) or certificate.private_key is None:
+                        raise
+                    client.post(url, payload, repeatable=True, key=certificate.private_key)
+            forget_answer(state, certificate)
 
     def __repr__(self) -> str:
         return f"<AcmeIssuer {self._directory}>"
@@ -310,18 +312,21 @@ class AcmeIssuer:
 
     def _ordered(self, state: State, client: Client, wish: Wish, patience: Patience) -> Certificate:
         from mlsssl.issuers._acme.client import Problem
-        from mlsssl.issuers._acme.order import FailedOrder, Order
+        from mlsssl.issuers._acme.order import FailedOrder, Order, names_digest
 
         anew = False
         while True:
+            self._register(state, client, patience, anew=anew)
             try:
-                self._register(state, client, patience, anew=anew)
                 return Order(
                     wish, state=state, client=client, solvers=self._solvers, patience=patience, tell=self._tell
                 ).fulfil()
             except Problem as problem:
                 # The server has lost the account, or somebody has put the state of another server here. The key is
                 # the same, so that nothing is lost by registering it again; the user has agreed to the terms.
+                if problem.limited:
+                    # Most limits of orders are those of a name; others go on.
+                    raise self._note_limit(state, problem, f"limit-{names_digest(wish.identifiers)}") from None
                 if problem.code != "accountDoesNotExist" or anew:
                     raise
                 self._tell(f"{self._directory} does not know the account any more; registering it again")
@@ -391,7 +396,7 @@ class AcmeIssuer:
             ) from None
         except Problem as problem:
             if problem.limited:
-                raise self._note_limit(state, problem) from None
+                raise self._note_limit(state, problem, "limit") from None
             raise IssuerError(str(problem), issuer=self.name) from None
         except (Unreachable, FailedOrder) as error:
             raise IssuerError(str(error), issuer=self.name) from None
@@ -402,7 +407,8 @@ class AcmeIssuer:
         from mlsssl.issuers._acme.order import names_digest
         from mlsssl.issuers._acme.state import moment
 
-        for record in ("limit", f"failures-{names_digest(identifiers)}"):
+        digest = names_digest(identifiers)
+        for record in ("limit", f"limit-{digest}", f"failures-{digest}"):
             found = state.read(record)
             until, why = moment(found.get("not_before")), found.get("why")
             if until is not None and until > _now():
@@ -412,11 +418,11 @@ class AcmeIssuer:
                     not_before=until,
                 )
 
-    def _note_limit(self, state: State, problem: Problem) -> IssuePendingError:
-        count = _count(state.read("limit")) + 1
+    def _note_limit(self, state: State, problem: Problem, record: str) -> IssuePendingError:
+        count = _count(state.read(record)) + 1
         wait = problem.retry_after if problem.retry_after is not None else _growing(_LIMITED, count)
         until = (_now() + dt.timedelta(seconds=min(wait, 30 * 86400.0))).replace(microsecond=0)
-        state.write("limit", {"not_before": until.isoformat(), "count": count, "why": str(problem)})
+        state.write(record, {"not_before": until.isoformat(), "count": count, "why": str(problem)})
         return IssuePendingError(
             f"{problem}; not again before {until:%Y-%m-%d %H:%M} UTC", issuer=self.name, not_before=until
         )

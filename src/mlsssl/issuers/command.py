@@ -40,8 +40,8 @@ class CommandIssuer:
     - `MLSSSL_NAMES`: the names that the request is for, with blanks between them;
     - `MLSSSL_REQUEST`: the request's fingerprint, the SHA-256 of its DER in hexadecimal. It is the same when the
       request comes again, after a kill or a 13: keep under it what was ordered, and order nothing twice;
-    - `MLSSSL_OLD_CERTIFICATE`, `MLSSSL_OLD_THUMBPRINT`: the certificate that is replaced, as PEM, and its SHA-1; not set
-      for the first certificate.
+    - `MLSSSL_OLD_CERTIFICATE`, `MLSSSL_OLD_THUMBPRINT`: the certificate that is replaced, as PEM, and its SHA-1; not
+      set for the first certificate.
 
     The private key stays where it is; the program never gets it. No shell is involved. At the end of its time the
     program is killed with what it has started.
@@ -165,7 +165,7 @@ def answer_of(data: bytes, name: str, authorities: Iterable[Certificate]) -> Cer
     except MalformedDataError as error:
         raise IssuerError(f"{name} gave no certificate that can be read: {error}", issuer=name) from error
     if not above:
-        raise IssuerError(f"{name} gave a certificate of {answer.issuer}, which is not issued_by", issuer=name)
+        raise IssuerError(f"{name} gave a certificate of {answer.issuer}, which issued_by does not name", issuer=name)
     missing = [one for one in above if one not in answer.chain and one.issuer != one.subject]
     if missing and not any(one.subject == answer.issuer for one in answer.chain):
         return answer.with_chain([*answer.chain, *missing])

@@ -91,8 +91,8 @@ class DnsChallenge:
         Raises:
             InvalidInputError: an argument that cannot be.
         """
-        words = [command] if isinstance(command, (str, os.PathLike)) else items_of(command, _WORDS)
-        words = [str(word) if isinstance(word, os.PathLike) else word for word in words]
+        given = [command] if isinstance(command, (str, os.PathLike)) else items_of(command, _WORDS)
+        words = [str(word) if isinstance(word, os.PathLike) else word for word in given]
         run = _Command(programs.checked_command(words), timeout)
         return cls(
             lambda name, value: run("present", name, value),

@@ -40,6 +40,7 @@ _LONG_AGO = dt.datetime.min.replace(tzinfo=dt.timezone.utc)
 _TOKEN = re.compile(r"[A-Za-z0-9_-]{1,512}")  # section 8.3; it becomes a file's name
 _PAGES = 100  # of an account's list of orders
 _LOOKS, _LOOK_AGAIN = 3, 2.0  # times that a server is asked to look for an answer, and seconds between, doubled
+_FORGET = 10.0  # seconds to wait for an order whose certificate was revoked
 _LOST = 3  # answers that may get lost on the way through an order
 _PEM = "application/pem-certificate-chain"
 
@@ -187,8 +188,9 @@ class Order:
         """The order of a run that was killed before it knew the order's address; else a new one."""
         found = self._find_placed() if "placing" in self._record else None
         if found is None:
-            self._clean()  # of an order before this one; its challenges are gone before the record is
-            self._save({"placing": _now().isoformat(), "names": [list(one) for one in self._wish.identifiers]})
+            names = [list(one) for one in self._wish.identifiers]
+            self._clean()
+            self._save({**self._left(), "placing": _now().isoformat(), "names": names})
             self._tell(f"ordering a certificate for {self._wish.names}")
             self._placed = True
             answer = self._new_order()
@@ -230,6 +232,14 @@ class Order:
         """The newest order of the account's for these names that nobody has finalized and that no other record has."""
         account = self._client.account
         assert account is not None
+        try:
+            return self._find_listed(account)
+        except Problem as problem:  # Let's Encrypt has no list, and gives the pending order to who asks for it again
+            if problem.limited or problem.passing or problem.code == "accountDoesNotExist":
+                raise
+            return None
+
+    def _find_listed(self, account: str) -> str | None:
         url = self._client.read(account).json().get("orders")
         known = {self._state.read(name).get("order") for name in self._state.names("order")}
         wanted = sorted(map(list, self._wish.identifiers))
@@ -408,8 +418,12 @@ class Order:
     def _abandon(self) -> None:
         """Take what was presented away, then forget the order: in this order, whatever happens between."""
         self._clean()
-        self._save({"presented": left} if (left := self._presented()) else {})
+        self._save(self._left())
         self._answered.clear()
+
+    def _left(self) -> dict[str, Any]:
+        """What a new record takes over: answers that could not be taken away, whatever order they were for."""
+        return {"presented": left} if (left := self._presented()) else {}
 
     # -- what was presented --------------------------------------------------------------------------------------
 
@@ -471,8 +485,18 @@ def saved_answer(state: State, request: CertificateRequest, old: Certificate | N
     if not isinstance(text, str):
         return None
     found = Certificate.from_pem(text)
-    is_old = old is not None and found.thumbprint == old.thumbprint
+    kept = moment(state.read(name_of(request)).get("kept")) or _LONG_AGO
+    is_old = (old is not None and found.thumbprint == old.thumbprint) or kept < _now()
     return found if not is_old and request.matches(found) and found.not_after > _now() else None
+
+
+def forget_answer(state: State, certificate: Certificate) -> None:
+    """Give a certificate that was revoked to nobody again."""
+    for name in state.names("order"):
+        text = state.read(name).get("certificate")
+        if isinstance(text, str) and Certificate.from_pem(text).thumbprint == certificate.thumbprint:
+            with state.locked(name, timeout=_FORGET):
+                state.write(name, {**state.read(name), "kept": _LONG_AGO.isoformat()})
 
 
 def sweep(state: State, mine: str, solvers: Sequence[ChallengeSolver], tell: Callable[[str], None]) -> None:
