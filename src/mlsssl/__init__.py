@@ -64,6 +64,7 @@ _HOMES = {
     "issuers.challenges": (
         "ChallengeSolver",
         "DnsChallenge",
+        "HttpSysChallenge",
         "SettlingSolver",
         "SocketChallenge",
         "TlsAlpnChallenge",

@@ -66,6 +66,7 @@ from mlsssl.issuers.acme import AcmeIssuer as AcmeIssuer
 from mlsssl.issuers.challenges import (
     ChallengeSolver as ChallengeSolver,
     DnsChallenge as DnsChallenge,
+    HttpSysChallenge as HttpSysChallenge,
     SettlingSolver as SettlingSolver,
     SocketChallenge as SocketChallenge,
     TlsAlpnChallenge as TlsAlpnChallenge,

@@ -219,7 +219,7 @@ class IssuePendingError(IssuerError):
 
 
 class ListenerError(MlssslError):
-    """The embedded listener could not start or answer."""
+    """A listener could not start or answer: the embedded machine's, or the one that answers a challenge."""
 
 
 class EndpointError(MlssslError, OSError):

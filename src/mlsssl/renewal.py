@@ -271,10 +271,16 @@ def _asking(issuer: Issuer, bound: _Bound, arguments: Mapping[str, Any]) -> Aski
     from mlsssl._deploy.obtain import Asking, Target, successor_of  # only who has such an issuer needs it
 
     record = bound.record
+    key_type = check_key_type(bound.old.key_type if arguments["key_type"] is None else arguments["key_type"])
     return Asking(
         port=port_of(arguments["machine"]),
         target=Target(key=record.key, store=record.store, older=record.thumbprint, renewal=True),
-        wanted=successor_of(bound.old, arguments["key_type"]),
+        wanted=successor_of(
+            bound.old,
+            key_type,
+            exportable=_is_exportable(bound.entry),
+            provider=_provider(bound.entry, key_type),
+        ),
         issuer=issuer,
         old=bound.old,
         at=arguments["at"],
@@ -290,8 +296,8 @@ def _in_place_of(binding: Binding, entry: StoreEntry, old: Certificate, new: Cer
         "certificate": new,
         "store": binding.record.store,
         "friendly_name": entry.friendly_name if new is None or new.friendly_name is None else new.friendly_name,
-        "exportable": entry.key is not None and entry.key.exportable is True,
-        "provider": None if new is None else _provider(entry, new),
+        "exportable": _is_exportable(entry),
+        "provider": None if new is None else _provider(entry, new.key_type),
         "older": old,
         "expected": binding.record,
     }
@@ -358,9 +364,14 @@ def _issue(
     )
 
 
-def _provider(entry: StoreEntry, new: Certificate) -> KeyProvider | None:
+def _is_exportable(entry: StoreEntry) -> bool:
+    """Whether the old private key may leave the machine, and so the new one too."""
+    return entry.key is not None and entry.key.exportable is True
+
+
+def _provider(entry: StoreEntry, key_type: str) -> KeyProvider | None:
     """The old key's kind of storage, for a program may be able to read one kind only; EC keys have no choice."""
-    if entry.key is None or not new.key_type.startswith("rsa") or not entry.key.provider:
+    if entry.key is None or not key_type.startswith("rsa") or not entry.key.provider:
         return None
     return "cng" if "Key Storage Provider" in entry.key.provider else "csp"
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from mlsssl._formats import keys, pem, sniff
+from mlsssl._formats import pem, sniff
 from mlsssl._formats.choice import may_issue
 from mlsssl._formats.hosts import any_matches, parse_name
-from mlsssl._machine import files, revocation_lists
+from mlsssl._machine import files, revocation_lists, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
 from mlsssl._machine.authorities import read_authorities
 from mlsssl._machine.ports import NewCertificate, refuse_users_roots
@@ -351,11 +351,11 @@ class Store:
         check_type(certificate, Certificate, "a Certificate is needed (import_pfx takes a PFX as it is)")
         refuse_users_roots("Root" if trust_root else self._name, self._location)
         self._add_chain((c.to_der() for c in certificate.chain), trust_root=trust_root)
-        private_key = certificate.private_key
         with closing(self._port(write=True)) as port:
-            record = port.add(
+            record = stores.add(
+                port,
                 certificate.to_der(),
-                None if private_key is None else keys.private_key_der(private_key),
+                certificate.private_key,
                 friendly_name=certificate.friendly_name if friendly_name is None else friendly_name,
                 exportable=exportable,
                 provider=provider,

@@ -142,6 +142,8 @@ class Bench:
         assert stored <= {thumbprint, OLD.thumbprint}
         # What a kill after the end has left goes with the next request on this machine.
         _tidy_up(port, besides=port.state_folder / "none")
+        assert port.request_keys.names() == []
+        assert port.recover() == []
         left = [path.name for path in port.state_folder.iterdir() if "request-" in path.name]
         assert [name for name in left if not name.endswith(".lock")] == []
         port.close()

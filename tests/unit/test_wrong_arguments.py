@@ -314,6 +314,7 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "AcmeIssuer.issued": lambda w: Call(mlsssl.AcmeIssuer("letsencrypt", state=w.folder).issued, w.certificate),
     "DnsChallenge": lambda w: Call(mlsssl.DnsChallenge, str, str, check=None),
     "DnsChallenge.by_command": lambda w: Call(mlsssl.DnsChallenge.by_command, "hook"),
+    "HttpSysChallenge": lambda _: Call(mlsssl.HttpSysChallenge, 8080),
     "SocketChallenge": lambda w: Call(mlsssl.SocketChallenge, "127.0.0.1:8080"),
     "TlsAlpnChallenge": lambda w: Call(mlsssl.TlsAlpnChallenge, w.machine),
     "WebrootChallenge": lambda w: Call(mlsssl.WebrootChallenge, w.folder),
@@ -333,8 +334,9 @@ LEFT_OUT = {
     ),
     "what asks a server; test_acme.py has it": "AcmeIssuer.issue AcmeIssuer.renewal_time AcmeIssuer.revoke",
     "for issuers, which hand over what a server gave": (
-        "DnsChallenge.cleanup DnsChallenge.present DnsChallenge.settle SocketChallenge.cleanup SocketChallenge.present"
-        " TlsAlpnChallenge.cleanup TlsAlpnChallenge.present WebrootChallenge.cleanup WebrootChallenge.present"
+        "DnsChallenge.cleanup DnsChallenge.present DnsChallenge.settle HttpSysChallenge.cleanup"
+        " HttpSysChallenge.present SocketChallenge.cleanup SocketChallenge.present TlsAlpnChallenge.cleanup"
+        " TlsAlpnChallenge.present WebrootChallenge.cleanup WebrootChallenge.present"
     ),
     "for rules, which the library hands them": "Profile Profile.has Profile.limit Profile.severity",
     "tried as EmbeddedMachine's": "Machine.store Machine.store_names WindowsMachine.store WindowsMachine.store_names",

@@ -82,10 +82,93 @@ PUBLISHED: dict[str, tuple[Number, dict[str, Number]]] = {
         },
     ),
     "ENUM_SERVICE_STATUSW": ((48, 36), {"lpServiceName": 0, "lpDisplayName": (8, 4), "ServiceStatus": (16, 8)}),
+    # What follows was printed by the cross compilers from mingw-w64's http.h and minwinbase.h.
+    "HTTP_VERSION": (4, {"MajorVersion": 0, "MinorVersion": 2}),
+    "HTTP_KNOWN_HEADER": ((16, 8), {"RawValueLength": 0, "pRawValue": (8, 4)}),
+    "HTTP_REQUEST_HEADERS": (
+        (688, 344),
+        {
+            "UnknownHeaderCount": 0,
+            "pUnknownHeaders": (8, 4),
+            "TrailerCount": (16, 8),
+            "pTrailers": (24, 12),
+            "KnownHeaders": (32, 16),
+        },
+    ),
+    "HTTP_RESPONSE_HEADERS": (
+        (512, 256),
+        {
+            "UnknownHeaderCount": 0,
+            "pUnknownHeaders": (8, 4),
+            "TrailerCount": (16, 8),
+            "pTrailers": (24, 12),
+            "KnownHeaders": (32, 16),
+        },
+    ),
+    "HTTP_TRANSPORT_ADDRESS": ((16, 8), {"pRemoteAddress": 0, "pLocalAddress": (8, 4)}),
+    "HTTP_COOKED_URL": (
+        (40, 24),
+        {
+            "FullUrlLength": 0,
+            "HostLength": 2,
+            "AbsPathLength": 4,
+            "QueryStringLength": 6,
+            "pFullUrl": 8,
+            "pHost": (16, 12),
+            "pAbsPath": (24, 16),
+            "pQueryString": (32, 20),
+        },
+    ),
+    "HTTP_DATA_CHUNK_FROM_MEMORY": (24, {"pBuffer": 0, "BufferLength": (8, 4), "__rest1": (12, 8), "__rest2": 16}),
+    "HTTP_DATA_CHUNK": (32, {"DataChunkType": 0, "FromMemory": 8}),
+    "HTTP_REQUEST_V1": (
+        (848, 464),
+        {
+            "Flags": 0,
+            "ConnectionId": 8,
+            "RequestId": 16,
+            "UrlContext": 24,
+            "Version": 32,
+            "Verb": 36,
+            "UnknownVerbLength": 40,
+            "RawUrlLength": 42,
+            "pUnknownVerb": (48, 44),
+            "pRawUrl": (56, 48),
+            "CookedUrl": (64, 52),
+            "Address": (104, 76),
+            "Headers": (120, 84),
+            "BytesReceived": (808, 432),
+            "EntityChunkCount": (816, 440),
+            "pEntityChunks": (824, 444),
+            "RawConnectionId": (832, 448),
+            "pSslInfo": (840, 456),
+        },
+    ),
+    "HTTP_RESPONSE": (
+        (568, 288),
+        {
+            "Flags": 0,
+            "Version": 4,
+            "StatusCode": 8,
+            "ReasonLength": 10,
+            "pReason": (16, 12),
+            "Headers": (24, 16),
+            "EntityChunkCount": (536, 272),
+            "pEntityChunks": (544, 276),
+            "ResponseInfoCount": (552, 280),
+            "pResponseInfo": (560, 284),
+        },
+    ),
+    "HTTP_BINDING_INFO": ((16, 8), {"Flags": 0, "RequestQueueHandle": (8, 4)}),
+    "OVERLAPPED": (
+        (32, 20),
+        {"Internal": 0, "InternalHigh": (8, 4), "Offset": (16, 8), "OffsetHigh": (20, 12), "hEvent": (24, 16)},
+    ),
 }
-TEXTS = ("common", "httpapi", "kernel32", "rights", "advapi32_services")
+TEXTS = ("common", "kernel32", "httpapi", "rights", "advapi32_services")
 # mingw-w64's http.h ends before SNI and CCS; its SSL_KEY, SSL_PARAM, SSL_SET and SSL_QUERY are complete.
-NOT_IN_HEADERS = {name for name in PUBLISHED if "_SNI_" in name or "_CCS_" in name}
+# Of the kinds of a data chunk it has none by name: HTTP_DATA_CHUNK's size tells.
+NOT_IN_HEADERS = {name for name in PUBLISHED if "_SNI_" in name or "_CCS_" in name or name.endswith("_FROM_MEMORY")}
 HEADERS = """
 #define WIN32_LEAN_AND_MEAN
 #include <stddef.h>
@@ -189,6 +272,14 @@ def test_a_wrong_declaration_would_be_noticed(target: mingw.Target, right: str, 
 
 CONSTANTS = {
     "HTTP_INITIALIZE_CONFIG": 2,
+    "HTTP_INITIALIZE_SERVER": 1,
+    "HTTP_SEND_RESPONSE_FLAG_DISCONNECT": 1,
+    "HttpServerBindingProperty": 7,
+    "HttpVerbGET": 4,
+    "HttpHeaderContentType": 12,
+    "HttpDataChunkFromMemory": 0,
+    "WAIT_OBJECT_0": 0,
+    "INFINITE": 0xFFFF_FFFF,
     "HttpServiceConfigSSLCertInfo": 1,
     "HttpServiceConfigQueryExact": 0,
     "HttpServiceConfigQueryNext": 1,
@@ -216,7 +307,7 @@ CONSTANTS = {
 def test_constants_are_the_headers() -> None:
     """ABI mode takes no constant from a header, so each is stated by us and compared here."""
     from mlsssl._machine.ports import ServiceState
-    from mlsssl._windows import binding_records, bindings, services
+    from mlsssl._windows import binding_records, bindings, http_requests, services
 
     lines = [f'_Static_assert({name} == {value}, "{name}");' for name, value in CONSTANTS.items()]
     assert mingw.static_assert(HEADERS + "\n".join(lines) + "\n", "x86_64") is None
@@ -225,7 +316,13 @@ def test_constants_are_the_headers() -> None:
         ours = stated.get(f"_{name}", stated.get(name))
         if name.startswith("SERVICE_") and hasattr(ServiceState, name.removeprefix("SERVICE_")):
             ours = ServiceState[name.removeprefix("SERVICE_")].value
-        if not name.startswith("Http"):
+        if name in ("HTTP_INITIALIZE_CONFIG", "AF_INET", "AF_INET6") or name.startswith(("SC_", "SERVICE_")):
             assert ours == value, name
+    assert CONSTANTS["HTTP_INITIALIZE_SERVER"] == http_requests._HTTP_INITIALIZE_SERVER
+    assert CONSTANTS["HTTP_SEND_RESPONSE_FLAG_DISCONNECT"] == http_requests._RESPONSE_FLAG_DISCONNECT
+    assert CONSTANTS["HttpServerBindingProperty"] == http_requests._BINDING_PROPERTY
+    assert CONSTANTS["HttpVerbGET"] == http_requests._VERB_GET
+    assert CONSTANTS["HttpHeaderContentType"] == http_requests._CONTENT_TYPE
+    assert CONSTANTS["INFINITE"] == http_requests._INFINITE
     assert CONSTANTS["HttpServiceConfigQueryExact"] == bindings._QUERY_EXACT
     assert CONSTANTS["HttpServiceConfigQueryNext"] == bindings._QUERY_NEXT

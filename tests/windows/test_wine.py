@@ -146,11 +146,12 @@ def test_the_environment_of_this_python_stays_out(tmp_path: Path, monkeypatch: p
 
 
 def test_every_test_is_in_one_part() -> None:
-    """None is forgotten, none runs twice; only the contract does, with the other library."""
-    *parts, again = wine.parts()
+    """None is forgotten, none runs twice; only the contract and HTTP.sys' requests do, with other libraries."""
+    *parts, requests, again = wine.parts()
     files = [name for part in parts for name in part.arguments]
     assert sorted(files) == sorted(str(path.relative_to(wine.ROOT)) for path in wine.ROOT.glob("tests/**/test_*.py"))
     assert {part.httpapi for part in parts} == {"2019"}
+    assert (requests.httpapi, requests.arguments) == ("wine", ("tests/windows/test_http_requests_native.py",))
     assert (again.httpapi, again.arguments[0]) == ("2016", "tests/contract")
 
 
@@ -247,6 +248,17 @@ def test_the_chosen_library_is_the_systems_one(httpapi: wine.HttpApi, has_update
     with wine.session(httpapi=httpapi) as opened:
         assert opened.run(["-c", load.format("StandinCalls")]).stdout == "True\n"
         assert opened.run(["-c", load.format("HttpUpdateServiceConfiguration")]).stdout == f"{has_update}\n"
+
+
+@prepared
+def test_wines_own_library_can_be_chosen_too() -> None:
+    """Though the stand-in lies in System32; the next session has the stand-in again."""
+    load = "import ctypes; print(hasattr(ctypes.CDLL(r'C:\\windows\\system32\\httpapi.dll'), {!r}))"
+    cases: list[tuple[wine.HttpApi, str]] = [("wine", "False"), ("2019", "True")]
+    for httpapi, standin in cases:
+        with wine.session(httpapi=httpapi) as opened:
+            assert opened.run(["-c", load.format("StandinCalls")]).stdout == f"{standin}\n"
+            assert opened.run(["-c", load.format("HttpAddUrl")]).stdout != f"{standin}\n"
 
 
 @prepared

@@ -24,7 +24,7 @@ import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Literal, get_args
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -63,14 +63,15 @@ PREFIX_VARIABLE = "MLSSSL_WINE_PREFIX"  # Wine's own folder (C: and the registry
 PREFIX_STAMP = "mlsssl.stamp"  # in the prefix, once it is complete
 CURRENT_TEST = "mlsssl.test"  # in the prefix: the test that runs, as tests/conftest.py writes it
 
-HttpApi = Literal["2019", "2016"]
+HttpApi = Literal["2019", "2016", "wine"]
 STANDIN_SOURCES = ("httpapi.c", "input.c", "records.c", "certificate.c", "faults.c")
 STANDIN_LIBRARIES = ("-lcrypt32", "-lncrypt", "-ladvapi32", "-lws2_32")
-HTTPAPI_FILES: Mapping[HttpApi, str] = {"2019": "httpapi.dll", "2016": "httpapi-2016.dll"}
+HTTPAPI_FILES: Mapping[HttpApi, str] = {"2019": "httpapi.dll", "2016": "httpapi-2016.dll"}  # "wine" is Wine's own
 
 # mscoree and mshtml off: else Wine offers to fetch its own .NET and HTML engine. The menu builder would write
-# into the user's desktop menus. httpapi=n: the stand-in, never Wine's own stub.
-DLL_OVERRIDES = "mscoree=d;mshtml=d;winemenubuilder.exe=d;httpapi=n"
+# into the user's desktop menus. httpapi=n: the stand-in, for Wine's own keeps no TLS records; httpapi=b: Wine's own,
+# which serves requests.
+DLL_OVERRIDES = "mscoree=d;mshtml=d;winemenubuilder.exe=d;httpapi="
 
 
 class WineError(Exception):
@@ -299,9 +300,10 @@ def _lock(path: Path) -> Iterator[None]:
 class Session:
     """A started Wine prefix in which Windows programs run; made by ``session()``, which also ends it."""
 
-    def __init__(self, prefix: Path, python: Path) -> None:
+    def __init__(self, prefix: Path, python: Path, httpapi: HttpApi = "2019") -> None:
         self.prefix = prefix
         self.python = python
+        self.httpapi = httpapi
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the environment of a Windows process: ours, without what belongs to this system's Python."""
@@ -313,7 +315,7 @@ class Session:
             "WINEPREFIX": str(self.prefix),
             "WINEARCH": "win64",
             "WINEDEBUG": os.environ.get("WINEDEBUG", "-all"),
-            "WINEDLLOVERRIDES": DLL_OVERRIDES,
+            "WINEDLLOVERRIDES": DLL_OVERRIDES + ("b" if self.httpapi == "wine" else "n"),
             "PYTHONPATH": windows_path(ROOT / "src"),
             "PYTHONUTF8": "1",
             "MLSSSL_CURRENT_TEST": windows_path(self.prefix / CURRENT_TEST),
@@ -390,7 +392,7 @@ def session(*, httpapi: HttpApi = "2019") -> Iterator[Session]:
     """Prepare what is not prepared yet, start Wine, and end every process of this prefix afterwards.
 
     One session at a time uses a prefix; a second one waits. ``httpapi`` chooses the stand-in: "2019" exports
-    HttpUpdateServiceConfiguration, "2016" does not.
+    HttpUpdateServiceConfiguration, "2016" does not; "wine" is none, but Wine's own library.
 
     Raises:
         WineError: a package is missing, or a step failed.
@@ -399,11 +401,11 @@ def session(*, httpapi: HttpApi = "2019") -> Iterator[Session]:
         raise WineError(install_hint(missing))
     python, standin, prefix = python_folder(), standin_folder(), prefix_folder()
     with _lock(prefix.with_name(prefix.name + ".lock")):
-        opened = Session(prefix, python)
+        opened = Session(prefix, python, httpapi)
         _end_processes(opened)  # of a session that was killed: the lock says that nobody else is using them
         try:
             _prepare_prefix(opened)
-            _place_httpapi(opened, standin, httpapi)
+            _place_httpapi(opened, standin)
             with _few_roots(opened):
                 yield opened
         finally:
@@ -451,10 +453,16 @@ def _wine_tool(opened: Session, *command: str) -> None:
         raise WineError(f"{' '.join(command)} ended with {done.returncode}; WINEPREFIX was {opened.prefix}")
 
 
-def _place_httpapi(opened: Session, standin: Path, httpapi: HttpApi) -> None:
-    """Put the chosen stand-in where Windows keeps httpapi.dll, and the older one beside it."""
+def _place_httpapi(opened: Session, standin: Path) -> None:
+    """Put the chosen stand-in where Windows keeps httpapi.dll, and the older one beside it.
+
+    Wine's own needs no place: a DLL that is overridden as built in is taken from Wine, whatever lies there.
+    """
     system32 = opened.prefix / "drive_c" / "windows" / "system32"
-    wanted = {"httpapi.dll": HTTPAPI_FILES[httpapi], HTTPAPI_FILES["2016"]: HTTPAPI_FILES["2016"]}
+    wanted = {
+        "httpapi.dll": HTTPAPI_FILES.get(opened.httpapi, HTTPAPI_FILES["2019"]),
+        HTTPAPI_FILES["2016"]: HTTPAPI_FILES["2016"],
+    }
     for name, source in wanted.items():
         # Under a new name first: Wine's own file may be a link, or mapped by a process that is about to end.
         fresh = system32 / f"{name}.new"
@@ -499,7 +507,8 @@ def parts(tests: Path = ROOT / "tests") -> list[Part]:
     found.sort(key=lambda part: ("windows" not in part.name, -len(part.arguments)))
     # Once more as on Server 2016, where httpapi.dll has no HttpUpdateServiceConfiguration: what calls this library.
     again = ("tests/contract", "-k", "windows-real or TestDifferential")
-    return [*found, Part("tests/contract, Server 2016", again, "2016")]
+    requests = Part("HTTP.sys' requests, Wine's own", ("tests/windows/test_http_requests_native.py",), "wine")
+    return [*found, requests, Part("tests/contract, Server 2016", again, "2016")]
 
 
 def run_suite(parts: Sequence[Part], *, timeout: float, jobs: int, options: Sequence[str] = ()) -> int:
@@ -581,7 +590,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare.add_argument("--install", action="store_true", help="install missing Debian packages (needs root)")
     commands.add_parser("missing", help="list the Debian packages that are missing; exit code 1 if any")
     run = commands.add_parser("run", help="run Windows' Python: wine.py run -- -m pytest tests")
-    run.add_argument("--httpapi", choices=sorted(HTTPAPI_FILES), default="2019", help="which stand-in for HTTP.sys")
+    run.add_argument(
+        "--httpapi", choices=get_args(HttpApi), default="2019", help="which HTTP.sys: a stand-in, or Wine's own"
+    )
     run.add_argument("--timeout", type=float, help="seconds after which everything is ended")
     run.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of python.exe, after --")
     suite = commands.add_parser("suite", help="run all tests, in parts: wine.py suite -- --durations=10")

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from mlsssl._commands.parser import Commands, Parser
     from mlsssl._commands.terminal import Terminal
 
-_SOLVERS = ("acme_webroot", "acme_listen", "acme_dns_hook", "acme_tls_alpn")
+_SOLVERS = ("acme_webroot", "acme_listen", "acme_http_sys", "acme_dns_hook", "acme_tls_alpn")
 
 ACME_ARGUMENTS = (
     *("acme_agree_terms", "acme_contact", "acme_eab_id", "acme_eab_key", "acme_trust", *_SOLVERS, "acme_dns_wait"),
@@ -63,6 +63,12 @@ def add_acme_options(parser: Parser) -> None:
     parser.add_argument("--acme-webroot", metavar="FOLDER", help="http-01: the root of the site on port 80")
     parser.add_argument("--acme-listen", metavar="ADDRESS:PORT", help="http-01: listen there meanwhile, 0.0.0.0:80 say")
     parser.add_argument(
+        "--acme-http-sys",
+        action="store_const",
+        const=True,
+        help="http-01 on Windows: share port 80 with IIS through HTTP.sys",
+    )
+    parser.add_argument(
         "--acme-dns-hook", metavar="COMMAND", help="dns-01: run as COMMAND present|cleanup NAME VALUE; no shell"
     )
     parser.add_argument("--acme-dns-wait", type=float, metavar="SECONDS", help="until everybody finds a new record")
@@ -83,13 +89,21 @@ def acme_issuer(arguments: Namespace) -> mlsssl.Issuer:
         InvalidInputError: options that do not go together, or one that cannot be.
         MlssslError: as `AcmeIssuer`.
     """
-    from mlsssl.issuers.challenges import DnsChallenge, SocketChallenge, TlsAlpnChallenge, WebrootChallenge
+    from mlsssl.issuers.challenges import (
+        DnsChallenge,
+        HttpSysChallenge,
+        SocketChallenge,
+        TlsAlpnChallenge,
+        WebrootChallenge,
+    )
 
     solvers: list[Any] = []
     if arguments.acme_webroot is not None:
         solvers.append(WebrootChallenge(arguments.acme_webroot))
     if arguments.acme_listen is not None:
         solvers.append(SocketChallenge(arguments.acme_listen))
+    if arguments.acme_http_sys:
+        solvers.append(HttpSysChallenge())
     if arguments.acme_tls_alpn:
         with machine_of(arguments) as machine:
             if not isinstance(machine, mlsssl.EmbeddedMachine):
@@ -104,7 +118,7 @@ def acme_issuer(arguments: Namespace) -> mlsssl.Issuer:
     if not solvers:
         raise InvalidInputError(
             "--acme needs a way to show control over the names: --acme-webroot FOLDER, --acme-listen ADDRESS:PORT, "
-            "--acme-dns-hook COMMAND or --acme-tls-alpn"
+            "--acme-http-sys, --acme-dns-hook COMMAND or --acme-tls-alpn"
         )
     return _account(arguments, solvers, preferred_chain=arguments.acme_preferred_chain, profile=arguments.acme_profile)
 

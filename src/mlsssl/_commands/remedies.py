@@ -34,10 +34,12 @@ _PHRASES = {
     "AcmeIssuer(agree_terms=True)": "--acme-agree-terms",
     "AcmeIssuer(external_account=(identifier, key))": "--acme-eab-id ID --acme-eab-key file:KEY",
     "AcmeIssuer(trust='root.pem')": "--acme-trust root.pem",
-    "a ChallengeSolver of that kind": "--acme-webroot or --acme-listen (http-01), --acme-dns-hook (dns-01) or "
-    "--acme-tls-alpn (tls-alpn-01)",
+    "a ChallengeSolver of that kind": "--acme-webroot, --acme-listen or --acme-http-sys (http-01), "
+    "--acme-dns-hook (dns-01) or --acme-tls-alpn (tls-alpn-01)",
     "let that one serve a folder (WebrootChallenge), or share HTTP.sys' port with it (HttpSysChallenge)": "let that "
-    "one serve a folder: --acme-webroot FOLDER",
+    "one serve a folder: --acme-webroot FOLDER; or share HTTP.sys' port with it: --acme-http-sys",
+    "let that program serve the answers from a folder instead (WebrootChallenge)": "let that program serve the answers "
+    "from a folder instead: --acme-webroot FOLDER",
 }
 _WORDS = {"True": "yes", "False": "no", "None": ""}
 _OPTIONS = {"request_id": "adcs_request_id"}

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Generic, Literal
 from typing_extensions import TypeVar
 
 from mlsssl._changes import audit_log, recovery
-from mlsssl._formats import keys
-from mlsssl._machine import handshake, precedence
+from mlsssl._machine import handshake, precedence, stores
 from mlsssl._messages.foreign_text import clean_logger, printable, printable_lines
 from mlsssl._messages.output import as_dict, to_json
 from mlsssl._select.ports import HasPort, existing_port_of, port_of
@@ -395,13 +394,13 @@ def _read_back(port: MachinePort, records: ChangeRecords, change: Change, say: C
 def _add(port: MachinePort, task: Task, addition: Addition) -> None:
     certificate = task.certificates[addition.thumbprint]
     leaf = addition.role == "leaf"
-    private_key = certificate.private_key if leaf else None
     create = is_standard(addition.store)
     store_name = addition.store
     with closing(port.open_store(store_name, "LocalMachine", create=create, write=True, keep_open=True)) as store:
-        store.add(
+        stores.add(
+            store,
             certificate.to_der(),
-            None if private_key is None else keys.private_key_der(private_key),
+            certificate.private_key if leaf else None,
             friendly_name=task.friendly_name if leaf else None,
             exportable=task.request.exportable and leaf,
             provider=task.request.provider if leaf else None,

@@ -127,7 +127,12 @@ class FirstCertificate:
                 older=None if record is None else record.thumbprint,
                 renewal=False,
             ),
-            wanted=Wanted(hosts=first_names(self._hosts), key_type=self._key_type or "rsa-2048"),
+            wanted=Wanted(
+                hosts=first_names(self._hosts),
+                key_type=self._key_type or "rsa-2048",
+                exportable=bool(self._arguments["exportable"]),
+                provider=self._arguments["provider"],
+            ),
             issuer=issuer,
             old=current if current is not None and issuer.issued(current) else None,
             at=self._at,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mlsssl._embedded.central_store import CentralStore
     from mlsssl._embedded.listener.connection import Limits
     from mlsssl._embedded.listener.listener import Listener
+    from mlsssl._embedded.request_keys import EmbeddedRequestKeys
     from mlsssl._machine.accounts import Account
     from mlsssl._machine.ports import Diagnosis
     from mlsssl.values import BindingKey, Location, Thumbprint
@@ -77,6 +79,13 @@ class EmbeddedPort:
     def state_folder(self) -> Path:
         """`<file>.state`, beside the file, for this user only; made on first use."""
         return private_files.private_folder(state_folder_of(self.path))
+
+    @cached_property
+    def request_keys(self) -> EmbeddedRequestKeys:
+        """Keys that were made here for certificate requests."""
+        from mlsssl._embedded.request_keys import EmbeddedRequestKeys  # only who asks an issuer needs it
+
+        return EmbeddedRequestKeys(self._database)
 
     def store_names(self, location: Location) -> list[str]:
         """The stores that exist there, sorted without case."""
@@ -172,13 +181,13 @@ class EmbeddedPort:
         )
 
     def recover(self) -> list[str]:
-        """Remove keys that no certificate uses, unless they were kept on purpose; a line per key.
+        """Remove keys that no certificate uses, unless kept on purpose or made for a request; a line per key.
 
         A killed `add` leaves none here, for certificate and key are one transaction.
         """
         with self._database.transaction():
             rows = self._database.query(
-                "SELECT container FROM keys WHERE NOT kept AND container NOT IN"
+                "SELECT container FROM keys WHERE NOT kept AND NOT requested AND container NOT IN"
                 " (SELECT container FROM certificates WHERE container IS NOT NULL)",
                 columns="t",
             )

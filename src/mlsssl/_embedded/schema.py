@@ -144,7 +144,12 @@ _THIRD = (
     """,
 )
 
-STEPS = (_FIRST, _SECOND, _THIRD)
+_FOURTH = (
+    # The key of a certificate request that its owner has not released yet: nothing else deletes it.
+    "ALTER TABLE keys ADD COLUMN requested INTEGER NOT NULL DEFAULT 0",
+)
+
+STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """What takes a file from each version to the next; an empty file has version 0. A step is never changed, only added."""
 
 VERSION = len(STEPS)

@@ -7,6 +7,7 @@ machines must have in common is written here once, beside the method it is about
 
 from __future__ import annotations
 
+import re
 import uuid
 from dataclasses import dataclass, field
 from enum import Enum
@@ -31,7 +32,9 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from mlsssl._issue.held_keys import HashName
     from mlsssl._machine.accounts import Account
+    from mlsssl.values import KeyType
 
 MACHINE_VARIABLE = "MLSSSL_MACHINE"
 """Environment variable: the path of an embedded machine to use where no machine is given, on any platform."""
@@ -51,6 +54,32 @@ def check_provider(provider: KeyProvider | None, *, is_rsa: bool) -> None:
         raise InvalidInputError(f"a key provider is 'cng', 'csp' or None, not {shown(provider)}")
     if provider == "csp" and not is_rsa:
         raise UnsupportedError("the CSP key storage knows RSA keys only; leave the provider out, or say 'cng'")
+
+
+def new_request_key_name() -> str:
+    """A name for a key that nothing has; whoever makes it writes the name down before."""
+    return f"mlsssl-{uuid.uuid4()}"
+
+
+def check_request_key_name(name: str) -> str:
+    """Return a name that `new_request_key_name` made; `InvalidInputError` for any other.
+
+    No other key of the machine has such a name, so none can be meant by mistake.
+    """
+    if isinstance(name, str) and re.fullmatch("mlsssl-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", name):
+        return name
+    raise InvalidInputError(f"not the name of a request's key: {shown(name)}")
+
+
+def check_request_key(name: str | None, private_key: bytes | None, location: Location) -> None:
+    """Refuse arguments of `StorePort.add` that do not go together, and no name: `InvalidInputError`."""
+    if name is None:
+        return
+    check_request_key_name(name)
+    if private_key is not None:
+        raise InvalidInputError("a certificate has one private key: give private_key or request_key")
+    if location != "LocalMachine":
+        raise InvalidInputError("a request's key is among the machine's keys: open the store in LocalMachine")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -287,6 +316,7 @@ class StorePort(Protocol):
         friendly_name: str | None,
         exportable: bool,
         provider: KeyProvider | None,
+        request_key: str | None = None,
     ) -> StoreRecord:
         """Put a certificate in, with its private key (PKCS#8 DER, unencrypted) if one is given.
 
@@ -302,6 +332,13 @@ class StorePort(Protocol):
             friendly_name: None leaves what is there.
             exportable: Whether the private key may be read back.
             provider: Which key storage; None lets the machine choose.
+            request_key: In place of `private_key`: the name of the key in `MachinePort.request_keys` that the
+                certificate is for. It goes on being one of those until it is released; `exportable` and `provider`
+                were said when it was made. In LocalMachine only.
+
+        Raises:
+            NotFoundError: there is no `request_key` of this name.
+            InvalidInputError: it is not the certificate's, or the store is CurrentUser's.
         """
         ...
 
@@ -406,6 +443,8 @@ class StorePort(Protocol):
 
     def remove(self, thumbprint: Thumbprint, *, delete_key: bool) -> None:
         """Take a certificate out; with `delete_key` its private key too, unless another certificate uses it.
+
+        A key in `MachinePort.request_keys` stays in any case: another certificate may come for it.
 
         As on Windows, a certificate that a binding names is removed all the same.
         `StoreNotFoundError` when the certificate is not there.
@@ -580,6 +619,57 @@ class ServicesPort(Protocol):
         ...
 
 
+class RequestKeysPort(Protocol):
+    """Private keys of certificate requests, among the machine's keys: made there, used there, never outside.
+
+    Each has a name (`new_request_key_name`) that its owner writes down before `make`, so that after a kill the owner
+    finds it again or releases it. From `make` to `release` nothing else deletes it: not `StorePort.remove`, not
+    `MachinePort.recover`.
+    """
+
+    def make(self, name: str, key_type: KeyType, *, exportable: bool, provider: KeyProvider | None) -> bytes:
+        """Make a key; its public half as SubjectPublicKeyInfo DER.
+
+        Killed at any moment, `public_key` has it afterwards or not, and `names` has its name if anything is there.
+
+        Args:
+            name: Where to keep it.
+            key_type: What to make.
+            exportable: Whether the private key may be read back once a certificate has it (`StorePort.export_key`).
+            provider: Which key storage; None lets the machine choose.
+
+        Raises:
+            InvalidInputError: no such name, key type or provider.
+            ExistsError: there is something under this name; release it first.
+            UnsupportedError: no key storage of this machine makes such keys.
+            AccessDeniedError: not an administrator.
+        """
+        ...
+
+    def public_key(self, name: str) -> bytes | None:
+        """The public half of the key of this name, as `make` returned it; None when there is none."""
+        ...
+
+    def sign(self, name: str, digest: bytes, hash_name: HashName) -> bytes:
+        """Sign a digest: PKCS#1 v1.5 (RFC 8017, 8.2) with an RSA key, else an Ecdsa-Sig-Value (RFC 3279, 2.2.3).
+
+        Raises:
+            NotFoundError: there is no key of this name.
+        """
+        ...
+
+    def names(self) -> list[str]:
+        """The name of every key that was not released, sorted; also of one whose making was killed."""
+        ...
+
+    def release(self, name: str) -> None:
+        """Forget a name. The key goes, unless a certificate in a store has it by now, whose key it then simply is.
+
+        Idempotent, and whole or not at all: killed at any moment, a second time does it, or `MachinePort.recover`.
+        """
+        ...
+
+
 class MachinePort(Protocol):
     """A machine: stores, bindings, services, and a folder for what must survive a crash."""
 
@@ -609,6 +699,11 @@ class MachinePort(Protocol):
     @property
     def services(self) -> ServicesPort:
         """The service manager."""
+        ...
+
+    @property
+    def request_keys(self) -> RequestKeysPort:
+        """Private keys that were made here for certificate requests."""
         ...
 
     def store_names(self, location: Location) -> list[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from mlsssl._machine import files
 from mlsssl._machine.ports import MACHINE_VARIABLE
 from mlsssl._messages.foreign_text import shown
-from mlsssl.errors import InvalidInputError, NotFoundError
+from mlsssl.errors import InvalidInputError, NotFoundError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from mlsssl._embedded.port import EmbeddedPort
     from mlsssl._machine.ports import MachinePort, TrustProblem
+    from mlsssl._windows.http_requests import PrefixListener
     from mlsssl.values import Purpose
 
     SystemJudge: TypeAlias = Callable[[bytes, Sequence[bytes], str | None, datetime, Purpose], tuple[TrustProblem, ...]]
@@ -111,6 +112,20 @@ def windows_port() -> MachinePort:
     from mlsssl._windows.machine import WindowsPort
 
     return WindowsPort()
+
+
+def http_prefix_listener(prefix: str, answer: Callable[[str], bytes | None], *, timeout: float) -> PrefixListener:
+    """Answer requests below a URL prefix through this Windows' HTTP.sys; see `PrefixListener`, which its owner closes.
+
+    Raises:
+        UnsupportedError: this is not Windows.
+        ListenerError, AccessDeniedError, NativeError: as there.
+    """
+    if sys.platform != "win32":
+        raise UnsupportedError(f"HTTP.sys is a part of Windows; this is {sys.platform}")
+    from mlsssl._windows import dlls, http_requests
+
+    return http_requests.PrefixListener(dlls.SystemDlls(), prefix, answer, timeout=timeout)
 
 
 def system_judge() -> SystemJudge | None:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from mlsssl._machine.accounts import Account
     from mlsssl._machine.ports import Diagnosis
     from mlsssl._windows.dlls import Dlls
+    from mlsssl._windows.keys.requests import RequestKeys
     from mlsssl._windows.services import WindowsServices
     from mlsssl._windows.stores import WindowsStore, WindowsStores
     from mlsssl.values import BindingKey, Location, Thumbprint
@@ -84,6 +85,11 @@ class WindowsPort:
         from mlsssl._windows.services import WindowsServices  # most machines are never asked for one
 
         return WindowsServices(self._dlls)
+
+    @property
+    def request_keys(self) -> RequestKeys:
+        """Keys that were made here for certificate requests."""
+        return self._stores.request_keys
 
     def store_names(self, location: Location) -> list[str]:
         """The stores that exist there, sorted."""

@@ -1,4 +1,4 @@
-"""How control over a name is shown to an ACME server: by a folder, a socket of one's own, DNS, or TLS itself.
+"""How control over a name is shown to an ACME server: by a folder, a socket, HTTP.sys' port, DNS, or TLS itself.
 
 Whatever has the methods of `ChallengeSolver` is one; `mlsssl.issuers.acme.AcmeIssuer` takes any number of them.
 """
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from mlsssl.issuers._acme.dns import DnsChallenge
 from mlsssl.issuers._acme.folder import WebrootChallenge
+from mlsssl.issuers._acme.http_sys import HttpSysChallenge
 from mlsssl.issuers._acme.socket_server import SocketChallenge
 from mlsssl.issuers._acme.tls_alpn import TlsAlpnChallenge
 
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ChallengeSolver",
     "DnsChallenge",
+    "HttpSysChallenge",
     "SettlingSolver",
     "SocketChallenge",
     "TlsAlpnChallenge",

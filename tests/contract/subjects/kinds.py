@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from mlsssl._machine.ports import BindingsPort, Diagnosis, ServicesPort, StorePort
+    from mlsssl._machine.ports import BindingsPort, Diagnosis, RequestKeysPort, ServicesPort, StorePort
     from mlsssl.values import Location, Thumbprint
 
     BindingsMaker = Callable[[Path], AbstractContextManager["BindingsSubject"]]
@@ -55,6 +55,9 @@ class ServicesSubject:
 
 class StoresMachine(Protocol):
     """The part of `MachinePort` that is about stores."""
+
+    @property
+    def request_keys(self) -> RequestKeysPort: ...
 
     def store_names(self, location: Location) -> list[str]: ...
 
