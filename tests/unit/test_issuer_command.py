@@ -240,7 +240,7 @@ def test_commands_end_with_codes_of_their_own(
         (["--issuer-command", "sign", "--ca", "ca.pfx"], "--ca and --issuer-command each name an issuer"),
         (["--ca", "ca.pfx", "--issued-by", "root.cer"], "--issued-by is for --issuer-command"),
         (["--issuer-timeout", "3"], "--issuer-timeout is for --issuer-command"),
-        ([], "--ca, --issuer-command or --adcs"),
+        ([], "--ca, --issuer-command, --adcs or --acme"),
     ],
 )
 def test_options_that_do_not_go_together(
