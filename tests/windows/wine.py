@@ -63,14 +63,21 @@ PREFIX_VARIABLE = "MLSSSL_WINE_PREFIX"  # Wine's own folder (C: and the registry
 PREFIX_STAMP = "mlsssl.stamp"  # in the prefix, once it is complete
 CURRENT_TEST = "mlsssl.test"  # in the prefix: the test that runs, as tests/conftest.py writes it
 
-HttpApi = Literal["2019", "2016"]
+HttpApi = Literal["2019", "2016", "witness"]
 STANDIN_SOURCES = ("httpapi.c", "input.c", "records.c", "certificate.c", "faults.c")
 STANDIN_LIBRARIES = ("-lcrypt32", "-lncrypt", "-ladvapi32", "-lws2_32")
-HTTPAPI_FILES: Mapping[HttpApi, str] = {"2019": "httpapi.dll", "2016": "httpapi-2016.dll"}
+# Another author's stand-in, and a netsh.exe that prints what it answers; they share no line with the first.
+WITNESS_SOURCES = ("httpapi.c", "reader.c", "records.c", "certificates.c", "log.c")
+HTTPAPI_FILES: Mapping[HttpApi, str] = {
+    "2019": "httpapi.dll",
+    "2016": "httpapi-2016.dll",
+    "witness": "httpapi-witness.dll",
+}
+NETSH = "netsh.exe"
 
 # mscoree and mshtml off: else Wine offers to fetch its own .NET and HTML engine. The menu builder would write
-# into the user's desktop menus. httpapi=n: the stand-in, never Wine's own stub.
-DLL_OVERRIDES = "mscoree=d;mshtml=d;winemenubuilder.exe=d;httpapi=n"
+# into the user's desktop menus. httpapi=n: the stand-in, never Wine's own stub; netsh.exe=n: ours, if any.
+DLL_OVERRIDES = "mscoree=d;mshtml=d;winemenubuilder.exe=d;httpapi=n;netsh.exe=n"
 
 
 class WineError(Exception):
@@ -161,14 +168,19 @@ def python_folder() -> Path:
 
 
 def standin_folder() -> Path:
-    """Return the folder of the two stand-in httpapi DLLs, building them if need be."""
-    folder = HERE / "standin"
+    """Return the folder of the stand-in httpapi DLLs and of netsh.exe, building them if need be."""
+    folder, witness = HERE / "standin", HERE / "witness"
     sources = [folder / name for name in STANDIN_SOURCES]
-    texts = [path.read_text(encoding="utf-8") for path in (*sources, *sorted(folder.glob("*.h")))]
+    others = [witness / name for name in WITNESS_SOURCES]
+    netsh = witness / "netsh.c"
+    read = (*sources, *sorted(folder.glob("*.h")), *others, netsh, *sorted(witness.glob("*.h")))
+    texts = [path.read_text(encoding="utf-8") for path in read]
 
     def build(output: Path) -> None:
         mingw.build_dll(sources, output / HTTPAPI_FILES["2019"], *STANDIN_LIBRARIES)
         mingw.build_dll(sources, output / HTTPAPI_FILES["2016"], "-DWITHOUT_UPDATE", *STANDIN_LIBRARIES)
+        mingw.build_dll(others, output / HTTPAPI_FILES["witness"], *STANDIN_LIBRARIES)
+        mingw.build_program([netsh], output / NETSH, "-lhttpapi", "-lws2_32", "-lshell32")
 
     return _once("standin", [*texts, *STANDIN_LIBRARIES], build)
 
@@ -390,7 +402,7 @@ def session(*, httpapi: HttpApi = "2019") -> Iterator[Session]:
     """Prepare what is not prepared yet, start Wine, and end every process of this prefix afterwards.
 
     One session at a time uses a prefix; a second one waits. ``httpapi`` chooses the stand-in: "2019" exports
-    HttpUpdateServiceConfiguration, "2016" does not.
+    HttpUpdateServiceConfiguration, "2016" does not; "witness" is the second stand-in, with a netsh.exe.
 
     Raises:
         WineError: a package is missing, or a step failed.
@@ -452,9 +464,9 @@ def _wine_tool(opened: Session, *command: str) -> None:
 
 
 def _place_httpapi(opened: Session, standin: Path, httpapi: HttpApi) -> None:
-    """Put the chosen stand-in where Windows keeps httpapi.dll, and the older one beside it."""
+    """Put the chosen stand-in where Windows keeps httpapi.dll, the older one beside it, and netsh.exe."""
     system32 = opened.prefix / "drive_c" / "windows" / "system32"
-    wanted = {"httpapi.dll": HTTPAPI_FILES[httpapi], HTTPAPI_FILES["2016"]: HTTPAPI_FILES["2016"]}
+    wanted = {"httpapi.dll": HTTPAPI_FILES[httpapi], HTTPAPI_FILES["2016"]: HTTPAPI_FILES["2016"], NETSH: NETSH}
     for name, source in wanted.items():
         # Under a new name first: Wine's own file may be a link, or mapped by a process that is about to end.
         fresh = system32 / f"{name}.new"

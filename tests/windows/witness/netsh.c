@@ -20,7 +20,7 @@ static void say(const WCHAR *format, ...) {
   if (length > 1) fwrite(narrow, 1, (size_t)length - 1, stdout);
 }
 
-static void field(const WCHAR *label, const WCHAR *value) { say(L"    %-28ls : %ls\r\n", label, value); }
+static void field(const WCHAR *label, const WCHAR *value) { say(L"    %-28ls : %ls\n", label, value); }
 
 static const WCHAR *or_null(PCWSTR text) { return text == NULL ? L"(null)" : text; }
 
@@ -65,7 +65,7 @@ static void show_parameters(const HTTP_SERVICE_CONFIG_SSL_PARAM *shown) {
   for (size_t at = 0; at < sizeof later / sizeof *later; at++) {
     field(later[at].label, flags & later[at].bit ? L"Set" : L"Not Set");
   }
-  say(L"\r\n");
+  say(L"\n");
 }
 
 static void show_address(const SOCKADDR *address, WCHAR *text) {
@@ -115,7 +115,7 @@ static ULONG show_next(DWORD family, DWORD token, const WCHAR *wanted) {
       label = L"Reserved URL";
       if (wanted == NULL || lstrcmpW(wanted, key) == 0) {
         field(label, key);
-        say(L"        SDDL: %ls\r\n\r\n", or_null(set->ParamDesc.pStringSecurityDescriptor));
+        say(L"        SDDL: %ls\n\n", or_null(set->ParamDesc.pStringSecurityDescriptor));
       }
     } else if (family == FAMILY_CCS) {
       const CCS_SET *set = output;
@@ -149,16 +149,16 @@ int main(void) {
   BOOL known = count >= 4 && lstrcmpiW(words[1], L"http") == 0 && lstrcmpiW(words[2], L"show") == 0 &&
                (urls || lstrcmpiW(words[3], L"sslcert") == 0);
   if (!known) {
-    say(L"The following command was not found: only http show sslcert and http show urlacl.\r\n");
+    say(L"The following command was not found: only http show sslcert and http show urlacl.\n");
     return 1;
   }
   ULONG code = HttpInitialize(version, HTTP_INITIALIZE_CONFIG, NULL);
   if (code != 0) {
-    say(L"HttpInitialize failed, Error: %lu\r\n", code);
+    say(L"HttpInitialize failed, Error: %lu\n", code);
     return 1;
   }
   const WCHAR *heading = urls ? L"URL Reservations:" : L"SSL Certificate bindings:";
-  say(L"\r\n%ls\r\n-------------------------\r\n\r\n", heading);
+  say(L"\n%ls\n-------------------------\n\n", heading);
   for (size_t at = 0; at < sizeof selectors / sizeof *selectors; at++) {
     const WCHAR *wanted = NULL;
     DWORD family = urls ? FAMILY_URL : selectors[at].family;
@@ -172,10 +172,10 @@ int main(void) {
       code = show_next(family, token, wanted);
       shown += code == 0;
     }
-    if (code != ERROR_NO_MORE_ITEMS) say(L"Error: %lu\r\n", code);
+    if (code != ERROR_NO_MORE_ITEMS) say(L"Error: %lu\n", code);
     code = 0;
   }
-  if (count > 4 && shown == 0) say(L"The system cannot find the file specified.\r\n\r\n");
+  if (count > 4 && shown == 0) say(L"The system cannot find the file specified.\n\n");
   HttpTerminate(HTTP_INITIALIZE_CONFIG, NULL);
   return count > 4 && shown == 0;
 }
