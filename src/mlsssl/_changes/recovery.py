@@ -17,7 +17,14 @@ from mlsssl._formats import pem
 from mlsssl._machine import stores
 from mlsssl._machine.ports import refuse_ccs_options
 from mlsssl._messages.foreign_text import clean_logger
-from mlsssl.errors import AccessDeniedError, BindingError, BindingNotFoundError, MalformedDataError, MlssslError
+from mlsssl.errors import (
+    AccessDeniedError,
+    BindingError,
+    BindingNotFoundError,
+    InvalidInputError,
+    MalformedDataError,
+    MlssslError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -155,8 +162,14 @@ def exchange(port: MachinePort, records: ChangeRecords, before: BindingRecord, a
         port.bindings.update(after)
         return
     after = replace(after, key=before.key)  # in the spelling that the machine has
-    for one in (before, after):
-        refuse_ccs_options(one)  # what could not be put back is not taken away
+    refuse_ccs_options(after)
+    try:
+        refuse_ccs_options(before)
+    except InvalidInputError:  # what could not be put back is not taken away
+        raise BindingError(
+            f"nothing was done: what is bound to {before.key} has options ({before.options!r}), which could not be put "
+            "back if this Windows refused the new record, and it cannot change one in one step; remove it, and add it anew"
+        ) from None
     change = Change("update", before.key, before=before, after=after)
     records.begin(change)
     done: list[str] = []

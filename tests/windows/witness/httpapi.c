@@ -30,6 +30,9 @@ _Static_assert(sizeof(SNI_QUERY) == 152 && sizeof(CCS_QUERY) == 144, "QUERY");
 
 static LONG initialised; /* how often, for HTTP_INITIALIZE_CONFIG */
 
+/* No Windows has this: how many initialisations of this process have no termination yet. */
+__declspec(dllexport) LONG WitnessOpenCount(void) { return initialised; }
+
 static const FAMILY *family_of(DWORD id) {
   for (size_t at = 0; at < sizeof families / sizeof *families; at++) {
     if (families[at].id == id) return &families[at];
