@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from typing import TYPE_CHECKING
+from functools import partial
+from typing import TYPE_CHECKING, cast
 
 import pytest
 
@@ -27,7 +28,7 @@ from mlsssl import (
     renew,
 )
 from mlsssl._fakes.calls import Calls
-from mlsssl._fakes.computer import CURRENT_USER, LOCAL_MACHINE, FakeStore, ProvInfo
+from mlsssl._fakes.computer import CURRENT_USER, LOCAL_MACHINE, Entry, FakeStore, ProvInfo
 from mlsssl._fakes.httpapi import CCS, SslRecord
 from mlsssl._native.cdata import ffi, wide
 from mlsssl._windows.bindings import RETRY_DELAYS
@@ -37,6 +38,8 @@ from mlsssl.testing import Computer, FakeCrypt32, FakeDlls, FakeNCrypt, FakeWind
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from mlsssl._windows.dlls import CertContext
 
 CA = CertificateAuthority.create("Strict fakes", key="ec-p256")
 OLD, NEW = CA.issue("a.test"), CA.issue("a.test")
@@ -308,32 +311,27 @@ def test_the_fake_has_both(what: str, code: int) -> None:
 # -- the user's roots --------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(("location", "opens"), [(CURRENT_USER, True), (LOCAL_MACHINE, False)])
 @pytest.mark.parametrize("work", ["add", "remove"])
-def test_a_dialog_is_a_bug_in_the_caller(work: str) -> None:
+def test_a_dialog_is_a_bug_in_the_caller(work: str, location: int, opens: bool) -> None:
     """The fake itself: no code comes back from a dialog that nobody answers. In LocalMachine there is none."""
-    for location, opens in ((CURRENT_USER, True), (LOCAL_MACHINE, False)):
-        computer = Computer()
-        crypt32 = FakeCrypt32(Calls(), computer)
-        name = wide("rOOt")
-        store = crypt32.CertOpenStore(ffi.cast("char *", 10), 0, ffi.NULL, location | 0x4000, ffi.cast("void *", name))
-        der = CA.certificate.to_der()
-        context = crypt32.CertCreateCertificateContext(0x10001, ffi.from_buffer("BYTE[]", der), len(der))
-        result = ffi.new("CERT_CONTEXT **")
-        if work == "remove":
-            asks, crypt32._stores[int(ffi.cast("uintptr_t", store))].asks = opens, False
-            assert crypt32.CertAddCertificateContextToStore(store, context, 1, ffi.cast("CERT_CONTEXT **", result))
-            crypt32._stores[int(ffi.cast("uintptr_t", store))].asks = asks
-
-        def change(crypt32: FakeCrypt32 = crypt32, store: object = store, context: object = context) -> int:
-            if work == "add":
-                return crypt32.CertAddCertificateContextToStore(store, context, 1, ffi.NULL)  # type: ignore[arg-type]
-            return crypt32.CertDeleteCertificateFromStore(result[0])
-
-        if opens:
-            with pytest.raises(Misuse, match="dialog"):
-                change()
-        else:
-            assert change()
+    computer, der = Computer(), CA.certificate.to_der()
+    if work == "remove":
+        computer.stores[location, "root"].entries.append(Entry(der))
+    crypt32 = FakeCrypt32(Calls(), computer)
+    name = wide("rOOt")  # names of stores have no case
+    store = crypt32.CertOpenStore(ffi.cast("char *", 10), 0, ffi.NULL, location | 0x4000, ffi.cast("void *", name))
+    if work == "add":
+        made = crypt32.CertCreateCertificateContext(0x10001, ffi.from_buffer("BYTE[]", der), len(der))
+        change = partial(crypt32.CertAddCertificateContextToStore, store, made, 1, ffi.NULL)
+    else:
+        found = crypt32.CertEnumCertificatesInStore(store, cast("CertContext", ffi.NULL))
+        change = partial(crypt32.CertDeleteCertificateFromStore, found)
+    if opens:
+        with pytest.raises(Misuse, match="dialog"):
+            change()
+    else:
+        assert change()
 
 
 def test_no_way_through_the_library_opens_it() -> None:

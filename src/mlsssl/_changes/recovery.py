@@ -168,7 +168,7 @@ def exchange(port: MachinePort, records: ChangeRecords, before: BindingRecord, a
     except InvalidInputError:  # what could not be put back is not taken away
         raise BindingError(
             f"nothing was done: what is bound to {before.key} has options ({before.options!r}), which could not be put "
-            "back if this Windows refused the new record, and it cannot change one in one step; remove it, and add it anew"
+            "back if this Windows refused the new record, and it changes none in one step; remove it, and add it anew"
         ) from None
     change = Change("update", before.key, before=before, after=after)
     records.begin(change)

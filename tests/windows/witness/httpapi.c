@@ -29,6 +29,7 @@ _Static_assert(sizeof(SNI_QUERY) == 152 && sizeof(CCS_QUERY) == 144, "QUERY");
 #endif
 
 static LONG initialised; /* how often, for HTTP_INITIALIZE_CONFIG */
+static LONG servers;     /* how often, for HTTP_INITIALIZE_SERVER, which allows no configuration */
 
 /* No Windows has this: how many initialisations of this process have no termination yet. */
 __declspec(dllexport) LONG WitnessOpenCount(void) { return initialised; }
@@ -72,6 +73,10 @@ static ULONG end(ULONG code) {
   return code;
 }
 
+static BOOL known_flags(ULONG flags) {
+  return flags != 0 && (flags & ~(ULONG)(HTTP_INITIALIZE_CONFIG | HTTP_INITIALIZE_SERVER)) == 0;
+}
+
 ULONG WINAPI HttpInitialize(HTTPAPI_VERSION version, ULONG flags, PVOID reserved) {
   if (!records_lock()) return ERROR_OPEN_FAILED;
   log_begin("HttpInitialize", 0);
@@ -79,11 +84,12 @@ ULONG WINAPI HttpInitialize(HTTPAPI_VERSION version, ULONG flags, PVOID reserved
   log_number("minor", version.HttpApiMinorVersion);
   log_number("flags", flags);
   BOOL known = (version.HttpApiMajorVersion == 1 || version.HttpApiMajorVersion == 2) && version.HttpApiMinorVersion == 0;
-  if (!known || reserved != NULL || flags != HTTP_INITIALIZE_CONFIG) {
-    log_fault("not a version 1.0 or 2.0 with HTTP_INITIALIZE_CONFIG and nothing reserved");
+  if (!known || reserved != NULL || !known_flags(flags)) {
+    log_fault("not a version 1.0 or 2.0 with flags that are known and nothing reserved");
     return end(ERROR_INVALID_PARAMETER);
   }
-  initialised++;
+  if (flags & HTTP_INITIALIZE_CONFIG) initialised++;
+  if (flags & HTTP_INITIALIZE_SERVER) servers++;
   return end(0);
 }
 
@@ -91,11 +97,13 @@ ULONG WINAPI HttpTerminate(ULONG flags, PVOID reserved) {
   if (!records_lock()) return ERROR_OPEN_FAILED;
   log_begin("HttpTerminate", 0);
   log_number("flags", flags);
-  if (reserved != NULL || flags != HTTP_INITIALIZE_CONFIG || initialised == 0) {
+  BOOL open = (!(flags & HTTP_INITIALIZE_CONFIG) || initialised > 0) && (!(flags & HTTP_INITIALIZE_SERVER) || servers > 0);
+  if (reserved != NULL || !known_flags(flags) || !open) {
     log_fault("no HttpInitialize with these flags is open");
     return end(ERROR_INVALID_PARAMETER);
   }
-  initialised--;
+  if (flags & HTTP_INITIALIZE_CONFIG) initialised--;
+  if (flags & HTTP_INITIALIZE_SERVER) servers--;
   return end(0);
 }
 
@@ -145,6 +153,10 @@ static ULONG acceptable(const RECORD *record) {
       log_fault("a record by host name needs the name of its store");
       return ERROR_INVALID_PARAMETER;
     }
+    if (record->store.present && record->store.text[0] == 0) {
+      log_fault("the name of the store is empty");
+      return ERROR_INVALID_PARAMETER;
+    }
     return certificate_usable(record);
   }
   if (record->hash_length != 0 || record->store.present) {
@@ -185,6 +197,12 @@ ULONG WINAPI HttpDeleteServiceConfiguration(HANDLE handle, HTTP_SERVICE_CONFIG_I
   ULONG code;
   if (!begin("Delete", (DWORD)id, handle, overlapped, &code)) return code;
   if (!read_set(family_of((DWORD)id), given, length, &record, &code)) return end(code);
+  const UCHAR *rest = (const UCHAR *)given + family_of((DWORD)id)->parameters;
+  for (ULONG at = family_of((DWORD)id)->parameters; at < length; at++, rest++) {
+    if (*rest == 0) continue;
+    log_fault("a deletion brings more than a key");
+    return end(ERROR_INVALID_PARAMETER);
+  }
   int position = records_find(&record);
   if (position < 0) return end(ERROR_FILE_NOT_FOUND);
   records_remove(position);
