@@ -227,7 +227,7 @@ def test_one_store_that_does_not_open_stops_nothing_else(closed: FakeWindows, ca
     assert "left the private key" in said
     assert "UserDS" in said
     closed.dlls.computer.unopenable.clear()
-    assert [line.partition(" the private key")[0] for line in recover(machine=machine)] == ["removed"]
+    assert [line.partition(" the private key")[0] for line in recover(machine=machine)] == ["deleted"]
     assert "UserDS was not looked into" in caplog.text
     with pytest.raises(MlssslError, match="UserDS"):
         list(machine.store("UserDS"))
