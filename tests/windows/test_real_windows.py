@@ -27,7 +27,7 @@ from mlsssl import (
     renew,
 )
 from mlsssl.netsh import format_listing, parse_listing
-from windows.wine_limits import under_wine
+from windows.wine_limits import REAL_WINDOWS, under_wine
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     Witness = Callable[[], list[BindingRecord]]
 
-REAL = sys.platform == "win32" and os.environ.get("MLSSSL_REAL_WINDOWS") == "1"
+REAL = sys.platform == "win32" and os.environ.get(REAL_WINDOWS) == "1"
 APP_ID = uuid.UUID("6d6c7373-736c-4000-8000-7465737473aa")
 IP_KEY, SNI_KEY = "0.0.0.0:44399", "mlsssl-test.example:44399"
 

@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -35,6 +36,8 @@ from windows import mingw  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from workflow import Step
 
 # ---- what is installed, and from where -------------------------------------------------------------------
 
@@ -368,7 +371,9 @@ class Session:
         text = [stream.decode("utf-8", "backslashreplace").replace("\r\n", "\n") for stream in (output, errors)]
         return subprocess.CompletedProcess(list(arguments), process.returncode, *text)
 
-    def stream(self, arguments: Sequence[str], *, timeout: float | None = None) -> int:
+    def stream(
+        self, arguments: Sequence[str], *, timeout: float | None = None, env: Mapping[str, str] | None = None
+    ) -> int:
         """Run Windows' Python, pass its output on as it comes, and return its exit code.
 
         Raises:
@@ -376,7 +381,7 @@ class Session:
         """
         running = self.prefix / CURRENT_TEST
         running.unlink(missing_ok=True)
-        process = self.start(arguments, merge_errors=True)
+        process = self.start(arguments, env=env, merge_errors=True)
         assert process.stdout is not None
         # A thread of its own: a process that stays behind may hold the pipe open after its parent ended.
         copier = threading.Thread(target=_copy_output, args=(process.stdout,), daemon=True)
@@ -497,7 +502,7 @@ class Part:
     name: str
     arguments: tuple[str, ...]
     httpapi: HttpApi = "2019"
-    real: bool = False  # with what else runs on a real Windows only
+    workflow: bool = False  # the commands of the public workflow's job on a real Windows
 
 
 def parts(tests: Path = ROOT / "tests") -> list[Part]:
@@ -512,17 +517,9 @@ def parts(tests: Path = ROOT / "tests") -> list[Part]:
     found.sort(key=lambda part: ("windows" not in part.name, -len(part.arguments)))
     # Once more as on Server 2016, where httpapi.dll has no HttpUpdateServiceConfiguration: what calls this library.
     again = ("tests/contract", "-k", "windows-real or TestDifferential")
-    # And before another stand-in, with its netsh.exe as the public workflow has Windows' own.
-    witnessed = (
-        *(f"tests/windows/test_{name}.py" for name in ("witness", "fake_httpapi", "real_windows")),
-        *(f"tests/contract/test_{name}.py" for name in ("bindings_contract", "differential")),
-        *("-k", "witness or dll or real or TestDifferential"),
-    )
-    return [
-        *found,
-        Part("tests/contract, Server 2016", again, "2016"),
-        Part("the second stand-in", witnessed, "witness", real=True),
-    ]
+    # And before another stand-in, with its netsh.exe where the public workflow has Windows' own.
+    dry_run = Part("the public workflow, second stand-in", (), "witness", workflow=True)
+    return [*found, Part("tests/contract, Server 2016", again, "2016"), dry_run]
 
 
 def run_suite(parts: Sequence[Part], *, timeout: float, jobs: int, options: Sequence[str] = ()) -> int:
@@ -568,7 +565,7 @@ class _Running:
         with self._file.open("wb") as output:
             self.process = subprocess.Popen(
                 _command(part, timeout, options),
-                env={**os.environ, PREFIX_VARIABLE: str(prefix), **({"MLSSSL_REAL_WINDOWS": "1"} if part.real else {})},
+                env={**os.environ, PREFIX_VARIABLE: str(prefix)},
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
@@ -583,9 +580,44 @@ class _Running:
 
 
 def _command(part: Part, timeout: float, options: Sequence[str]) -> list[str]:
-    run = [sys.executable, str(HERE / "wine.py"), "run", "--httpapi", part.httpapi, "--timeout", f"{timeout:.0f}", "--"]
+    wine, limit = [sys.executable, str(HERE / "wine.py")], f"{timeout:.0f}"
+    if part.workflow:
+        return [*wine, "workflow", "--timeout", limit]
+    run = [*wine, "run", "--httpapi", part.httpapi, "--timeout", limit, "--"]
     # Without pytest's cache: the parts would write the same one.
     return [*run, "-m", "pytest", "-p", "no:cacheprovider", *options, *part.arguments]
+
+
+# Over the fakes and the embedded machine alone, and minutes long: they have their turn in another part.
+WITHOUT_DLLS = (
+    "tests/contract/test_deployment_sweep.py",
+    "tests/contract/test_deployment_sweep_windows.py",
+    "tests/contract/test_renewal_under_load.py",
+    "tests/windows/test_store_faults.py",
+)
+
+
+def workflow_steps() -> list[Step]:
+    """Return the steps of the public workflow's job `real-windows` that run something, but pip's: wheels are there."""
+    from workflow import jobs
+
+    return [step for step in jobs()["real-windows"].steps if step.command and "-m pip " not in step.command]
+
+
+def run_workflow(opened: Session, *, timeout: float) -> int:
+    """Run the steps one after the other, as the workflow does, and return the first exit code that is not 0."""
+    deadline = time.monotonic() + timeout
+    for step in workflow_steps():
+        program, *words = shlex.split(step.command)
+        if program != "python":
+            raise WineError(f"only Python can be run under Wine, not: {step.command}")
+        if words[:2] == ["-m", "pytest"]:
+            words += ["-p", "no:cacheprovider", *(f"--ignore={name}" for name in WITHOUT_DLLS)]
+        _write(f"$ {' '.join([program, *words])}\n")
+        left = min(deadline - time.monotonic(), 60.0 * (step.limit or 60))
+        if code := opened.stream(words, timeout=max(left, 1), env=step.env):
+            return code
+    return 0
 
 
 def _write(text: str) -> None:
@@ -611,6 +643,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     suite.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4), help="how many parts run at once")
     suite.add_argument("--timeout", type=float, default=1800, help="seconds after which everything is ended")
     suite.add_argument("arguments", nargs=argparse.REMAINDER, help="more arguments of pytest, after --")
+    workflow = commands.add_parser("workflow", help="the commands of the public workflow's job on a real Windows")
+    workflow.add_argument("--timeout", type=float, default=900, help="seconds after which everything is ended")
     options = parser.parse_args(arguments)
 
     signal.signal(signal.SIGTERM, _leave)  # so that Wine is ended on the way out
@@ -637,6 +671,9 @@ def _dispatch(options: argparse.Namespace) -> int:
             raise WineError(f"Windows' Python does not start: {said.stdout}{said.stderr}")
         sys.stdout.write(f"ready: {said.stdout.strip()} for Windows in {opened.python}, prefix {opened.prefix}\n")
         return 0
+    if options.command == "workflow":
+        with session(httpapi="witness") as opened:
+            return run_workflow(opened, timeout=options.timeout)
     python_arguments = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
     if options.command == "suite":
         if missing := missing_packages():
