@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -91,6 +92,30 @@ def tests_all(session: nox.Session) -> None:
     """The tests on every Python that is supported and installed."""
     _install(session, "test")
     session.run("pytest", *(session.posargs or ["-n", "auto"]))
+
+
+@nox.session(name="tests-at-hand", python=False)
+def tests_at_hand(session: nox.Session) -> None:
+    """`tests-all` on every supported Python that is installed here; those that are not are named, loudly."""
+    if shutil.which("pyenv"):  # its stubs on the PATH start only the versions that are named
+        listed = session.run("pyenv", "versions", "--bare", external=True, silent=True)
+        os.environ["PYENV_VERSION"] = ":".join(reversed(str(listed).split()))
+    absent = [version for version in PYTHONS if not _has_python(version)]
+    for version in PYTHONS:
+        if version not in absent:
+            session.notify(f"tests-all-{version}", session.posargs or None)
+    if absent:
+        line = "!" * 100
+        session.warn(f"\n{line}\nNOT TESTED, as no such Python is installed here: {', '.join(absent)}\n{line}")
+
+
+def _has_python(version: str) -> bool:
+    """Whether `python3.x` is here and starts: what stands on the PATH may be a stub for a version that is missing."""
+    program = shutil.which(f"python{version}")
+    if program is None:
+        return False
+    code = f"import sys; raise SystemExit('{version}' != '%d.%d' % sys.version_info[:2])"
+    return subprocess.run([program, "-c", code], capture_output=True, check=False).returncode == 0
 
 
 @nox.session

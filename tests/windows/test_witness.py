@@ -348,9 +348,8 @@ def netsh(*words: str) -> subprocess.CompletedProcess[bytes]:
     return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=60)
 
 
-LABELS: dict[
-    str, Callable[[dict[str, Any]], str]
-] = {  # as `netsh http show sslcert` has them in English (docs/netsh.md), to a value of `Meant.parameters`
+# As `netsh http show sslcert` has them in English, to a value of `Meant.parameters`.
+LABELS: dict[str, Callable[[dict[str, Any]], str]] = {
     "Certificate Hash": lambda p: p["hash"] or "(null)",
     "Certificate Store Name": lambda p: p["store"] or "(null)",
     "Verify Client Certificate Revocation": lambda p: "Disabled" if p["check_mode"] & 1 else "Enabled",

@@ -1,5 +1,5 @@
 /* `netsh http show sslcert [ipport=|hostnameport=|ccs=|scopedccs=]` and `show urlacl`, in English, from what
- * httpapi.dll answers: printed as descriptions and recordings of Server 2019 to 2025 show it (docs/netsh.md).
+ * httpapi.dll answers: printed as descriptions and recordings of Server 2019 to 2025 show it.
  */
 #define _WIN32_WINNT 0x0A00
 #include "witness.h"
