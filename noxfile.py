@@ -142,6 +142,16 @@ def windows(session: nox.Session) -> None:
 
 
 @nox.session
+def wines(session: nox.Session) -> None:
+    """The Windows half under Debian 13's Wine beside this system's: what differs, or why it cannot be had here."""
+    _install_programs(session)
+    session.install("pip")
+    _install(session, "test")
+    session.run(*WINE, "prepare", "--install")
+    session.run("python", "tests/windows/wines.py", *session.posargs)
+
+
+@nox.session
 def benchmarks(session: nox.Session) -> None:
     """Every speed promise as a ratio against a peer in the same run; fails when one is missed."""
     _install(session, "test")

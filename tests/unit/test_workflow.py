@@ -235,3 +235,15 @@ def test_a_step_is_once_for_each_combination() -> None:
     assert commands == [f"python -m nox -s tests-all-{version}" for version in noxfile()[1]]
     assert shutil.which("bash")
     assert all(isinstance(step, Step) for step in STEPS)
+
+
+def test_readme_and_front_page_say_what_has_been_seen() -> None:
+    """One sentence, the same in both; when a real Windows was seen, both and `docs/provenance.md` change."""
+    sentence = re.compile(r"No part of mlsssl has run on a real Windows yet: [^.]*HTTP\.sys[^.]*\.")
+    said = []
+    for name in ("README.md", "docs/index.md"):
+        text = " ".join((ROOT / name).read_text(encoding="utf-8").split())
+        said += sentence.findall(text)
+    assert len(said) == 2
+    assert said[0] == said[1]
+    assert "**Real Windows: nothing yet.**" in (ROOT / "docs" / "provenance.md").read_text(encoding="utf-8")
