@@ -93,14 +93,15 @@ def test_programs_start_in_the_other_root(tmp_path: Path) -> None:
         folder.mkdir(parents=True)
     for name in ("bin", "lib", "lib64"):  # this system's programs, at another root
         (root / name).symlink_to(f"usr/{name}")
-    wine_there = shared / "wine"
+    (root / "sbin").mkdir()
+    wine_there = root / "sbin" / "wine"
     wine_there.write_text('#!/bin/sh\nprintf "%s|" "$PWD" "$NAME" "$@"\nexit 5\n')
     wine_there.chmod(0o755)
     wines.write_programs(root, programs, shared=[Path("/usr"), shared])
     done = subprocess.run(
         [programs / "wine", "a b", "$c'\""],
         cwd=shared,
-        env={**os.environ, "NAME": "it's", "PATH": f"{shared}:{os.environ['PATH']}"},
+        env={**os.environ, "NAME": "it's", "PATH": f"{programs}:{os.environ['PATH']}"},
         capture_output=True,
         text=True,
         check=False,

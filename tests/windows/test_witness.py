@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from windows.witness_log import Call
 
 WITNESS = Path(__file__).parent / "witness"
+URLS = 2  # HttpServiceConfigUrlAclInfo
 FIELDS_TO_BEAT = 10_818
 """How many fields a stranger's program compared when the library was looked at from outside; ours has to do more."""
 
@@ -341,10 +342,10 @@ def test_what_is_refused_is_refused_for_its_reason(log: witness_log.WitnessLog, 
     assert all(call["faults"] == [] for call in calls)
 
 
-def netsh(*words: str) -> subprocess.CompletedProcess[bytes]:
+def netsh(*words: str, what: str = "sslcert") -> subprocess.CompletedProcess[bytes]:
     """The printer, in the place of Windows' own netsh.exe."""
     program = os.path.join(os.environ["SYSTEMROOT"], "System32", "netsh.exe")  # noqa: PTH118  # a Windows path, as text
-    command = [program, "http", "show", "sslcert", *words]
+    command = [program, "http", "show", what, *words]
     return subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False, timeout=60)
 
 
@@ -419,6 +420,44 @@ def test_netsh_prints_what_was_meant(thumbprints: list[bytes]) -> None:
             bindings.remove(one.key)
     assert netsh(f"{bound[0].key.family.value}={key_text(bound[0])}").returncode == 1
     assert netsh().returncode == 0  # an empty listing is no error
+
+
+class UrlSet(ctypes.Structure):
+    """HTTP_SERVICE_CONFIG_URLACL_SET."""
+
+    _fields_ = (("url", ctypes.c_void_p), ("descriptor", ctypes.c_void_p))
+
+
+class UrlQuery(ctypes.Structure):
+    """HTTP_SERVICE_CONFIG_URLACL_QUERY."""
+
+    _fields_ = (("kind", ctypes.c_int32), ("url", ctypes.c_void_p), ("token", ctypes.c_uint32))
+
+
+@under_the_witness
+def test_url_reservations_are_kept_and_printed(log: witness_log.WitnessLog) -> None:
+    """By declarations of this test: set, read back, shown by netsh, deleted; a descriptor that is none is refused."""
+    api, memory, url, sddl = raw_httpapi.HttpApi(), Memory(), "https://+:44399/witness/", "D:(A;;GX;;;NS)"
+    given = memory.structure(UrlSet(memory.text(url), memory.text(sddl)))
+    assert api.initialize() == 0
+    assert api.set(URLS, memory.structure(UrlSet(memory.text(url), memory.text("D:(nothing")))) == 1336
+    assert api.set(URLS, given) == 0
+    assert api.set(URLS, given) == 183
+    assert api.update(URLS, given) == 87
+    query, needed = memory.structure(UrlQuery(0, memory.text(url), 0)), ctypes.c_uint32()
+    assert api.query(URLS, query, return_length=ctypes.byref(needed)) == 122
+    buffer = (ctypes.c_uint64 * ((needed.value + 7) // 8))()
+    assert api.query(URLS, query, ctypes.addressof(buffer), needed.value, ctypes.byref(needed)) == 0
+    found = UrlSet.from_buffer(buffer)
+    assert [ctypes.wstring_at(found.url), ctypes.wstring_at(found.descriptor)] == [url, sddl]
+    shown = netsh(what="urlacl").stdout.decode("ascii")
+    assert re.search(r"^ {4}Reserved URL +: https://\+:44399/witness/\r$", shown, re.MULTILINE)
+    assert f"SDDL: {sddl}\r" in shown
+    assert api.delete(URLS, memory.structure(UrlSet(memory.text(url), None))) == 0
+    assert api.delete(URLS, memory.structure(UrlSet(memory.text(url), None))) == 2
+    assert api.terminate() == 0
+    assert "44399/witness" not in netsh(what="urlacl").stdout.decode("ascii")
+    assert log.faults() == []
 
 
 # -- the witness believes nothing --------------------------------------------------------------------------------------

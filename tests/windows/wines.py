@@ -97,8 +97,9 @@ def _quoted(path: Path) -> str:
 def write_programs(root: Path, folder: Path, *, shared: Sequence[Path]) -> None:
     """Write Wine's programs into `folder`: scripts that start those of `root`, in the same current folder."""
     for name in PROGRAMS:
-        # The arguments and the current folder go in by the environment's side: nothing has to be quoted twice.
-        command = f'cd "$HERE" && exec {name} "$@"'
+        # The current folder goes in by the environment, so that nothing has to be quoted twice. The outer PATH begins
+        # with this very script.
+        command = f'cd "$HERE" && PATH=/usr/bin:/usr/sbin:/bin:/sbin exec {name} "$@"'
         text = inside(root, "CHANGED", folders=shared).rpartition("\n")[0]
         start = f'exec chroot {_quoted(root)} sh -c {shlex.quote(command)} {name} "$@"'
         script = folder / name

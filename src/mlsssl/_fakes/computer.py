@@ -96,7 +96,7 @@ class Computer:
     settling: int = 0
     bindings: dict[tuple[int, bytes, str], SslRecord] = field(default_factory=dict)
 
-    _unsettled: dict[tuple[bool, str], int] = field(default_factory=dict)
+    _unsettled: dict[tuple[bool, str], int] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("My", "Root", "CA", "Trust", "Disallowed"):
