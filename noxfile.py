@@ -96,14 +96,17 @@ def tests_all(session: nox.Session) -> None:
 
 @nox.session(name="tests-at-hand", python=False)
 def tests_at_hand(session: nox.Session) -> None:
-    """`tests-all` on every supported Python that is installed here; those that are not are named, loudly."""
-    if shutil.which("pyenv"):  # its stubs on the PATH start only the versions that are named
-        listed = session.run("pyenv", "versions", "--bare", external=True, silent=True)
-        os.environ["PYENV_VERSION"] = ":".join(reversed(str(listed).split()))
-    absent = [version for version in PYTHONS if not _has_python(version)]
+    """`tests-all` on every supported Python that is installed here; at the end the others are named, loudly."""
     for version in PYTHONS:
-        if version not in absent:
+        if _has_python(version):
             session.notify(f"tests-all-{version}", session.posargs or None)
+    session.notify("missing-pythons")
+
+
+@nox.session(name="missing-pythons", python=False)
+def missing_pythons(session: nox.Session) -> None:
+    """What `tests-at-hand` did not test, said after all the rest."""
+    absent = [version for version in PYTHONS if not _has_python(version)]
     if absent:
         line = "!" * 100
         session.warn(f"\n{line}\nNOT TESTED, as no such Python is installed here: {', '.join(absent)}\n{line}")
@@ -111,6 +114,9 @@ def tests_at_hand(session: nox.Session) -> None:
 
 def _has_python(version: str) -> bool:
     """Whether `python3.x` is here and starts: what stands on the PATH may be a stub for a version that is missing."""
+    if shutil.which("pyenv"):  # its stubs start only the versions that are named
+        listed = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True, check=False).stdout
+        os.environ["PYENV_VERSION"] = ":".join(reversed(listed.split()))
     program = shutil.which(f"python{version}")
     if program is None:
         return False

@@ -166,7 +166,7 @@ def compare(tests: Sequence[str], *, timeout: float) -> str:
         for name, results in zip(names, found, strict=True)
     ]
     differing = differences(*found)
-    lines.append(f"{len(differing)} tests differ" if differing else "no test differs")
+    lines.append(f"tests that differ: {len(differing)}")
     lines += [f"  {name}\n    {names[0]}: {a}\n    {names[1]}: {b}" for name, a, b in differing]
     return "\n".join(lines)
 
