@@ -72,8 +72,7 @@ ULONG log_end(ULONG code) {
   static HANDLE file = INVALID_HANDLE_VALUE;
   if (file == INVALID_HANDLE_VALUE) {
     WCHAR path[MAX_PATH];
-    DWORD length = GetEnvironmentVariableW(L"MLSSSL_WITNESS_LOG", path, MAX_PATH);
-    if (length == 0 || length >= MAX_PATH) witness_folder(path, L"calls.jsonl");
+    if (!witness_folder(path, L"calls.jsonl")) return ERROR_WRITE_FAULT;
     DWORD shared = FILE_SHARE_READ | FILE_SHARE_WRITE | FILE_SHARE_DELETE;
     file = CreateFileW(path, FILE_APPEND_DATA, shared, NULL, OPEN_ALWAYS, FILE_ATTRIBUTE_NORMAL, NULL);
   }

@@ -56,7 +56,7 @@ const RECORD *records_at(int position);
 BOOL records_put(int position, const RECORD *record); /* -1: a new position */
 void records_remove(int position);
 
-/* log.c: one JSON object a call, in the file that MLSSSL_WITNESS_LOG names or beside the records */
+/* log.c: one JSON object a call, in a file beside the records */
 void log_begin(const char *function, DWORD family);
 void log_number(const char *name, unsigned long long value);
 void log_hex(const char *name, const void *bytes, size_t length);
