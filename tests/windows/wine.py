@@ -612,6 +612,8 @@ def workflow_steps() -> list[Step]:
 def run_workflow(opened: Session, *, timeout: float) -> int:
     """Run the steps one after the other, as the workflow does, and return the first exit code that is not 0."""
     deadline = time.monotonic() + timeout
+    # The public workflow has a fresh computer: no records that a failed test of an earlier run has left.
+    shutil.rmtree(opened.prefix / "drive_c" / "ProgramData" / "mlsssl-witness", ignore_errors=True)
     for step in workflow_steps():
         program, *words = shlex.split(step.command)
         if program != "python":
