@@ -592,6 +592,7 @@ def _command(part: Part, timeout: float, options: Sequence[str]) -> list[str]:
 WITHOUT_DLLS = (
     "tests/contract/test_deployment_sweep.py",
     "tests/contract/test_deployment_sweep_windows.py",
+    "tests/contract/test_issuing_sweep.py",
     "tests/contract/test_renewal_under_load.py",
     "tests/windows/test_foreign_spellings.py",
     "tests/windows/test_server_2016.py",

@@ -115,11 +115,8 @@ def outcomes(environment: Mapping[str, str], tests: Sequence[str], *, timeout: f
     with tempfile.TemporaryDirectory(dir=wine.cache_folder()) as scratch:
         report = Path(scratch) / "report.xml"
         pytest = ["-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junitxml={wine.windows_path(report)}"]
-        skipped = [
-            *(f"--ignore={name}" for name in wine.WITHOUT_DLLS),
-            "-k",
-            wine.ONLY_DLLS,
-        ]  # in others no Wine has a part
+        # In the others no Wine has a part.
+        skipped = [*(f"--ignore={name}" for name in wine.WITHOUT_DLLS), "-k", wine.ONLY_DLLS]
         command = [sys.executable, str(wine.HERE / "wine.py"), "run", "--timeout", f"{timeout:.0f}", "--"]
         done = subprocess.run(
             [*command, *pytest, *skipped, *tests], env=dict(environment), capture_output=True, text=True, check=False
