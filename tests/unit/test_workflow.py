@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from windows import wine
+from windows import real_windows, wine
 from workflow import WORKFLOW, Job, Step, jobs
 
 if TYPE_CHECKING:
@@ -248,3 +248,32 @@ def test_readme_and_front_page_say_what_has_been_seen() -> None:
     assert len(said) == 2
     assert said[0] == said[1]
     assert "**Real Windows: nothing yet.**" in (ROOT / "docs" / "provenance.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("line", "left"),
+    [
+        ("    IP:port                      : 0.0.0.0:44301", True),
+        ("    Hostname:port                : a.example:443", False),
+    ],
+)
+def test_what_is_left_is_found(monkeypatch: pytest.MonkeyPatch, line: str, left: bool) -> None:
+    """By netsh's text: the tests' ports, and no others."""
+    monkeypatch.setattr(real_windows, "run", lambda *_, **__: f"\r\nSSL Certificate bindings:\r\n{line}\r\n\r\n")
+    assert real_windows.main(["leftovers"]) == int(left)
+
+
+def test_a_service_that_does_not_stop_is_another_ones_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first that is stopped will do; when none is, the step fails and says of each why."""
+    stopped: set[str] = set()
+
+    def run(_program: str, verb: str, name: str, **_: object) -> str:
+        if verb == "stop" and name not in stopped:
+            raise real_windows.StepError(f"{name}: 1052")
+        return "        STATE              : 1  STOPPED"
+
+    monkeypatch.setattr(real_windows, "run", run)
+    with pytest.raises(real_windows.StepError, match="BITS: 1052\nStiSvc: 1052"):
+        real_windows.stop_a_service()
+    stopped.add("StiSvc")
+    assert "StiSvc" in real_windows.stop_a_service()
