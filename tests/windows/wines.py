@@ -31,23 +31,23 @@ PROGRAMS = ("wine", "wineboot", "wineserver", "winecfg")
 TESTS = ("tests/windows", "tests/contract")
 
 
-class CannotInstallError(Exception):
-    """There is no other Wine to be had here; the message says why."""
+class CannotCompareError(Exception):
+    """There is no other Wine to be had here, or the tests did not end under one; the message says which and why."""
 
 
 def other_wine() -> Path:
     """Return a folder with Debian 13 and its Wine, made on the first call: about two minutes and 1.5 GB.
 
     Raises:
-        CannotInstallError: not root, no apt, no source of Debian 13, or a step failed.
+        CannotCompareError: not root, no apt, no source of Debian 13, or a step failed.
     """
     if sys.platform == "win32" or os.geteuid() != 0:
-        raise CannotInstallError("only root can unpack another Debian")
+        raise CannotCompareError("only root can unpack another Debian")
     if shutil.which("debootstrap") is None:
         try:
             wine.install_packages(["debootstrap"])
         except wine.WineError as error:
-            raise CannotInstallError(str(error)) from None
+            raise CannotCompareError(str(error)) from None
     source = _debian_source()
 
     def build(folder: Path) -> None:
@@ -62,20 +62,20 @@ def other_wine() -> Path:
 def _debian_source() -> str:
     """The address that this system's apt has Debian from: no other is asked."""
     if shutil.which("apt-get") is None:
-        raise CannotInstallError("there is no apt here")
+        raise CannotCompareError("there is no apt here")
     found = subprocess.run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI)"], capture_output=True, text=True, check=False, timeout=60
     )
     sources = sorted({line.rstrip("/") for line in found.stdout.split() if line.rstrip("/").endswith("/debian")})
     if not sources:
-        raise CannotInstallError("apt has no source of Debian here")
+        raise CannotCompareError("apt has no source of Debian here")
     return sources[0]
 
 
 def _run(*command: str) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=1800)
     if done.returncode != 0:
-        raise CannotInstallError(f"{command[0]} ended with {done.returncode}: {(done.stdout + done.stderr)[-1500:]}")
+        raise CannotCompareError(f"{command[0]} ended with {done.returncode}: {(done.stdout + done.stderr)[-1500:]}")
 
 
 def inside(root: Path, command: str, *, folders: Sequence[Path] = ()) -> str:
@@ -122,7 +122,7 @@ def outcomes(environment: Mapping[str, str], tests: Sequence[str], *, timeout: f
             [*command, *pytest, *skipped, *tests], env=dict(environment), capture_output=True, text=True, check=False
         )
         if not report.exists():
-            raise CannotInstallError(f"the tests did not run: {(done.stdout + done.stderr)[-1500:]}")
+            raise CannotCompareError(f"the tests did not run: {(done.stdout + done.stderr)[-1500:]}")
         return read_report(report.read_text(encoding="utf-8"))
 
 
@@ -182,7 +182,7 @@ def _version(environment: Mapping[str, str]) -> str:
         ["wine", "--version"], env=dict(environment), capture_output=True, text=True, check=False, timeout=60
     )
     if done.returncode != 0:
-        raise CannotInstallError(f"wine --version ended with {done.returncode}: {done.stderr[-500:]}")
+        raise CannotCompareError(f"wine --version ended with {done.returncode}: {done.stderr[-500:]}")
     return done.stdout.strip()
 
 
@@ -194,9 +194,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         said = compare(options.tests, timeout=options.timeout)
-    except (CannotInstallError, wine.WineError) as error:
+    except (CannotCompareError, wine.WineError) as error:
         line = "!" * 100
-        sys.stderr.write(f"{line}\nDebian 13's Wine was NOT compared, it cannot be had here: {error}\n{line}\n")
+        sys.stderr.write(f"{line}\nDebian 13's Wine was NOT compared: {error}\n{line}\n")
         return 2
     sys.stdout.write(f"{said}\n")
     return 0
