@@ -21,6 +21,7 @@ from mlsssl.errors import (
     AccessDeniedError,
     BindingError,
     BindingNotFoundError,
+    InvalidInputError,
     MalformedDataError,
     MlssslError,
     StoreNotFoundError,
@@ -162,8 +163,14 @@ def exchange(port: MachinePort, records: ChangeRecords, before: BindingRecord, a
         port.bindings.update(after)
         return
     after = replace(after, key=before.key)  # in the spelling that the machine has
-    for one in (before, after):
-        refuse_ccs_options(one)  # what could not be put back is not taken away
+    refuse_ccs_options(after)
+    try:
+        refuse_ccs_options(before)
+    except InvalidInputError:  # what could not be put back is not taken away
+        raise BindingError(
+            f"nothing was done: what is bound to {before.key} has options ({before.options!r}), which could not be put "
+            "back if this Windows refused the new record, and it changes none in one step; remove it, and add it anew"
+        ) from None
     change = Change("update", before.key, before=before, after=after)
     records.begin(change)
     done: list[str] = []

@@ -25,11 +25,11 @@ class FakeDlls:
     def __init__(self, computer: Computer | None = None, *, driver: FakeHttpDriver | None = None) -> None:
         self.calls = Calls()
         self.computer = Computer() if computer is None else computer
-        accepts = self.computer.http_accepts
         self.httpapi = FakeHttpApi(
             self.calls,
-            check_certificate=lambda digest, store_name: 0 if accepts(digest, store_name) else 1312,
+            check_certificate=self.computer.http_look,
             administrator=self.computer.administrator,
+            keeps_ccs_options=self.computer.ccs_options == "kept",
             records=self.computer.bindings,
         )
         background = FakeBackground(self.calls)

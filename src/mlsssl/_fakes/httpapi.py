@@ -76,6 +76,7 @@ class FakeHttpApi(Fake):
         has_update: False is a Windows before 10 1703: the export is missing.
         administrator: False answers 5 to whatever changes something.
         known_flags: DefaultFlags bits that this Windows takes; others are answered 87.
+        keeps_ccs_options: Whether options of a plain CCS record are kept, rather than answered 87 (the stricter side).
         records: Where the records are kept, for more than one process; its own when None.
     """
 
@@ -88,6 +89,7 @@ class FakeHttpApi(Fake):
         has_update: bool = True,
         administrator: bool = True,
         known_flags: int = 0xFFFF_FFFF,
+        keeps_ccs_options: bool = False,
         records: dict[tuple[int, bytes, str], SslRecord] | None = None,
     ) -> None:
         super().__init__(calls)
@@ -96,6 +98,7 @@ class FakeHttpApi(Fake):
         self.families = frozenset(families)
         self.administrator = administrator
         self.known_flags = known_flags
+        self.keeps_ccs_options = keeps_ccs_options
         if has_update:
             self.HttpUpdateServiceConfiguration = self._update
 
@@ -201,7 +204,7 @@ class FakeHttpApi(Fake):
         if not self.administrator:
             return ACCESS_DENIED
         record = _read_key(config_id, structure.KeyDesc)
-        record = record and _read_param(record, structure.ParamDesc)
+        record = record and _read_param(record, structure.ParamDesc, ccs_options=self.keeps_ccs_options)
         if record is None or record.numbers["DefaultFlags"] & ~self.known_flags:
             return INVALID_PARAMETER
         if (record.key in self.records) != exists:
@@ -250,7 +253,7 @@ def _read_key(config_id: int, desc: CData) -> SslRecord | None:
     return SslRecord(config_id=config_id, address=raw[:16], host=host) if host else None
 
 
-def _read_param(record: SslRecord, param: CData) -> SslRecord | None:
+def _read_param(record: SslRecord, param: CData, *, ccs_options: bool) -> SslRecord | None:
     """`record` with the rest of the structure, or None for one that HTTP.sys refuses."""
     numbers = {name: int(getattr(param, name)) for name in _NUMBERS}
     texts = {name: _text(getattr(param, name)) for name in _TEXTS}
@@ -262,7 +265,7 @@ def _read_param(record: SslRecord, param: CData) -> SslRecord | None:
             return None
         digest = bytes(ffi.buffer(ffi.cast("BYTE *", param.pSslHash), 20))
     else:
-        allowed = record.config_id == SCOPED_CCS or not (any(numbers.values()) or any(texts.values()))
+        allowed = record.config_id == SCOPED_CCS or ccs_options or not any((*numbers.values(), *texts.values()))
         if param.SslHashLength or param.pSslHash != NULL or store_name is not None or not allowed:
             return None
     return replace(record, digest=digest, app_id=get_guid(param.AppId), numbers=numbers, texts=texts)

@@ -171,7 +171,8 @@ class FakeNCrypt(Fake):
             return BAD_DATA
         (policy,) = struct.unpack("<I", draft.properties.get("Export Policy", bytes(4)))
         if self.computer.cng_keeps != "nothing":
-            draft.key = self.computer.cng[draft.place] = FakeKey(private, policy)
+            draft.key = FakeKey(private, policy)
+            self.computer.keep_in_cng(draft.place, draft.key)
         return 0
 
     @returns_code

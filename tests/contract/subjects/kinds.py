@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     StoresMaker = Callable[[Path], AbstractContextManager["StoresSubject"]]
 
 
+MADE_UP_TRUST_LIST = ("Client issuers é\U0001f512", "Issuers")
+"""A certificate trust list that nobody has: its identifier and its store."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BindingsSubject:
     """A machine's bindings, under test.
@@ -31,11 +35,15 @@ class BindingsSubject:
         add_certificate: Names a certificate with a usable machine key in the MY store of LocalMachine; each time
             another one than the last time.
         takes_unknown_bits: Whether the machine keeps option bits without a name (a Windows may refuse them).
+        trust_list: Identifier and store of a trust list that a record may name; None for no identifier.
+        may_refuse: Options of `BindingOptions` that this machine may answer 87, depending on its build.
     """
 
     bindings: BindingsPort
     add_certificate: Callable[[], Thumbprint]
     takes_unknown_bits: bool = True
+    trust_list: tuple[str | None, str] = MADE_UP_TRUST_LIST
+    may_refuse: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
