@@ -36,9 +36,9 @@ from mlsssl import (
     renew_due,
 )
 from mlsssl._commands import after
-from mlsssl._commands.after import split_command
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._fakes.port import FakeWindowsPort
+from mlsssl._machine.programs import split_command
 from mlsssl.bundles import Server
 from mlsssl.cli import main
 from mlsssl.hooks.command import CommandHook

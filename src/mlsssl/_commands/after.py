@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import re
-import shlex
-import sys
 from typing import TYPE_CHECKING, Any
 
-from mlsssl._messages.foreign_text import shown
+from mlsssl._machine.programs import split_command
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -74,7 +71,7 @@ def _hook(step: str, files: dict[str, Any], timeout: float | None) -> Hook:
         return PfxFile(where, **files)
     if equals and kind in _PEM:
         return PemFiles(where, kind, **files)  # type: ignore[arg-type]  # looked at just above
-    return CommandHook(split_command(step), **limits)
+    return CommandHook(split_command(step, "--after"), **limits)
 
 
 def _password(source: str | None) -> dict[str, str]:
@@ -87,19 +84,3 @@ def _password(source: str | None) -> dict[str, str]:
         "--after-password is env:NAME or file:PATH, for a step cannot ask; what was given is not shown, for it may be "
         "the password"
     )
-
-
-def split_command(text: str, *, windows: bool = sys.platform == "win32") -> list[str]:
-    r"""A program and its arguments, split at blanks; no shell reads them.
-
-    Quotes hold words together, and nothing else means anything: no variables, no `|`, no `>`. On Windows, where `\` is
-    part of a path, only double quotes do; elsewhere single and double quotes and `\` as in a POSIX shell.
-    """
-    try:
-        if not windows:
-            return shlex.split(text)
-        if text.count('"') % 2:
-            raise ValueError("No closing quotation")
-        return [word.replace('"', "") for word in re.findall(r'(?:[^\s"]|"[^"]*")+', text)]
-    except ValueError:
-        raise InvalidInputError(f"the quotes in --after {shown(text)} do not match") from None

@@ -62,9 +62,9 @@ class Request:
     verify: bool = True
     audit_log: Path | None = None
     key_access: tuple[Account, ...] | Literal["keep"] = ()
-    at: dt.datetime | None = None
     hooks: tuple[Hook, ...] = ()
     after_failure: AfterFailure = "report"
+    at: dt.datetime | None = None
     verb: Literal["deploy", "renew"] = "deploy"
     older: Certificate | None = None
     expected: BindingRecord | None = None

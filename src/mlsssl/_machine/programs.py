@@ -126,7 +126,7 @@ def checked_command(command: Sequence[str]) -> list[str]:
     return words
 
 
-def split_command(text: str, option: str, *, windows: bool = sys.platform == "win32") -> list[str]:
+def split_command(text: str, option: str = "the command", *, windows: bool = sys.platform == "win32") -> list[str]:
     r"""A program and its arguments, split at blanks; no shell reads them. `option` names where they stood, for errors.
 
     Quotes hold words together, and nothing else means anything: no variables, no `|`, no `>`. On Windows, where `\` is
