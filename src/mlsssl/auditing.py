@@ -339,8 +339,8 @@ class _Look:
             return replace(row, findings=_sorted(findings))
         host = None if row.key is None else preflight.host_of(row.key, None)
         findings += preflight.about_certificate(certificate, host, self.at, self.profile, self.authorities)
-        findings += about_issuers(certificate, self.issuers, self.at, self.profile)
         renew_from = certificate.renewal_time(self.fraction, jitter=self.jitter)
+        findings += about_issuers(certificate, self.issuers, self.at, self.profile, renew_from)
         if row.key is not None and self.at >= renew_from:
             found = f"it should have been renewed from {renew_from:%Y-%m-%d %H:%M} UTC on"
             findings.append(machine_finding("renewal-due", where, found))

@@ -15,6 +15,8 @@ from mlsssl._changes.audit_log import former_name
 from mlsssl._deploy.plan import Snapshot, carry_out, only_plan
 from mlsssl._deploy.request import checked
 from mlsssl._formats import pem
+from mlsssl._formats.parsed import View
+from mlsssl._issue import lifetimes
 from mlsssl._issue.keys import check_key_type
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import shown
@@ -266,15 +268,18 @@ def _issue(
         lifetime = old.not_after - old.not_before
         days = max(1, min(SERVER_DAYS, round(lifetime / dt.timedelta(days=1))))
     subject = pem.x509_of(old).subject
-    return _with_list_of(authority, old).issue(
-        *hosts, key=made, days=days, common_name=common_name, subject=subject, at=at
-    )
+    with lifetimes.noted():  # the finding `authority-ending` says it
+        return _with_list_of(authority, old).issue(
+            *hosts, key=made, days=days, common_name=common_name, subject=subject, at=at
+        )
 
 
 def _with_list_of(authority: CertificateAuthority, old: Certificate) -> CertificateAuthority:
     """The authority, naming the address of its revocation list that the old certificate has, when it names none."""
-    issuer = authority.certificate
-    if authority.crl_url is not None or old.issuer != issuer.subject:
+    issuer = View(pem.x509_of(authority))
+    view = View(pem.x509_of(old))
+    # A list is signed by one key: the one of an authority's former key says nothing of what the new one signs.
+    if authority.crl_url is not None or view.issuer != issuer.subject or not view.may_be_signed_by(issuer):
         return authority
     points = pem.find_extension(pem.x509_of(old), x509.CRLDistributionPoints)
     for name in (name for point in points or () for name in point.full_name or ()):

@@ -63,6 +63,7 @@ WITHOUT_MACHINE = {
     "ca create",
     "ca crl",
     "ca issue-client",
+    "ca renew",
     "issue",
     "check",
     "show",

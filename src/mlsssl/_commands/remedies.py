@@ -29,6 +29,7 @@ _ARGUMENT = re.compile(
 _CALL = re.compile(
     r"(\.)?\b(?:Store\.open\('(\w{1,80})'\)\.|[A-Za-z]{1,80}\.)?(\w{1,80})\(((?:[^()]|\([^()]{0,80}\)){0,200})\)"
 )
+_SUCCESSOR = re.compile(r"\bca\.renew\(([^()]{0,80})\)")
 _STORE = re.compile(r"Store\.open\('(\w{1,80})'\)")
 _WORDS = {"True": "yes", "False": "no", "None": ""}
 _QUOTES = "\"'"
@@ -37,6 +38,7 @@ _NAME = re.compile(r"\b(app_id|trust_root|path_length|organizational_unit)\b")
 
 def in_commands(text: str) -> str:
     """A message for somebody at the command line: calls of Python become commands, and their arguments options."""
+    text = _SUCCESSOR.sub("mlsssl ca renew", text)
     text = _STORE.sub(r"the store \1", _CALL.sub(_command, _ARGUMENT.sub(_option, text)))
     return _NAME.sub(lambda name: f"--{name[0].replace('_', '-')}", text)
 

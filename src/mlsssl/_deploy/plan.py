@@ -17,7 +17,7 @@ from mlsssl._deploy import preflight
 from mlsssl._deploy.apply import Task, is_standard, look, run
 from mlsssl._deploy.issuers import KnownIssuers, about_issuers, about_new_issuer
 from mlsssl._formats.choice import may_issue
-from mlsssl._formats.pem import x509_of
+from mlsssl._formats.pem import is_root, x509_of
 from mlsssl._machine import stores
 from mlsssl._machine.authorities import read_authorities_if_crls
 from mlsssl._machine.ports import BindingRecord
@@ -301,7 +301,7 @@ def _execute(plan: Plan, records: ChangeRecords) -> Outcome:
 
 
 def _note_roots(task: Task) -> None:
-    roots = [one.to_der() for one in task.certificate.chain if one.is_self_issued]
+    roots = [one.to_der() for one in task.certificate.chain if is_root(x509_of(one))]
     try:
         RootsFile(port_of(task.request.machine).state_folder).add(roots)
     except MlssslError as error:  # the deployment is done; the worst is a finding of `audit` too many
@@ -408,12 +408,12 @@ def _additions(
 ) -> Iterator[Addition]:
     above = certificate.chain
     for one in above:
-        if one.is_self_issued or not may_issue(x509_of(one)):
+        if is_root(x509_of(one)) or not may_issue(x509_of(one)):
             continue
         if snapshot.certificate("CA", one.thumbprint) is None:
             yield Addition(store="CA", thumbprint=one.thumbprint, role="intermediate", was="absent")
     if request.trust_root:
-        root = next((one for one in (certificate, *above) if one.is_self_issued), None)
+        root = next((one for one in (certificate, *above) if is_root(x509_of(one))), None)
         if root is None:
             raise InvalidInputError(
                 "trust_root needs the root in the certificate's chain: certificate.with_chain([…, root])"
@@ -495,7 +495,7 @@ def _findings(
             bound = None if old is None else Certificate.from_der(old.certificate)
     host, authorities = preflight.host_of(request.key, request.host), snapshot.authorities(store)
     yield from preflight.about_certificate(certificate, host, at, request.profile, authorities)
-    yield from about_issuers(certificate, snapshot.issuers, at, request.profile)
+    yield from about_issuers(certificate, snapshot.issuers, at, request.profile, certificate.renewal_time())
     yield from about_new_issuer(certificate, request.older, snapshot.issuers, at)
     yield from preflight.about_replacement(certificate, bound)
     yield from preflight.about_lost_names(certificate, request.older)

@@ -1175,6 +1175,16 @@ _DEPLOYMENTS = (
         standard="RFC 5280 section 6.1.1 (d); mlsssl: docs/howto-renew-for-ever",
     ),
     rule(
+        "authority-ending",
+        "The authority ends before the next certificate can have its full life, or within 180 days, or a third of its "
+        "own life where that is less.",
+        levels="W",
+        expected="an authority whose successor clients have long before it ends",
+        remedy="make its successor, ca.renew(), and give it to the clients now; if the authority is somebody else's, "
+        "ask there which one follows",
+        standard="RFC 4210 section 4.4; mlsssl: docs/howto-root-change",
+    ),
+    rule(
         "superseded-elsewhere",
         "Other bindings still have the certificate that a renewal replaces here.",
         levels="W",
