@@ -303,8 +303,12 @@ class _Look:
             pending, running = recovery.left_over(self.port)
         except AccessDeniedError:
             return rows  # who may not look there could not see to it either
-        found = {one.name: _about_pending(one, running) for one in pending}
-        keyed = {str(one.change.key): one.change.key for one in pending if one.change is not None and one.change.key}
+        found: dict[str, Finding] = {}
+        keyed: dict[str, BindingKey] = {}
+        for one in pending:
+            keys = {str(key): key for key in (() if one.change is None else one.change.keys)}
+            keyed |= keys
+            found |= dict.fromkeys(keys or [one.name], _about_pending(one, running))
         for number, row in enumerate(rows):
             finding = found.pop(str(row.key), None)
             if finding is not None:

@@ -65,6 +65,7 @@ class _Renew:
         reuse_key: bool = False,
         days: int | None = None,
         grace: dt.timedelta = GRACE,
+        everywhere: bool = False,
         restart: Sequence[str] = (),
         profile: str | Profile = "private",
         force: bool = False,
@@ -93,6 +94,9 @@ class _Renew:
             reuse_key: With an authority: certify the old private key again. It has to be exportable.
             days: With an authority: validity; the old one's, but at most 199, when not given.
             grace: How long `cleanup` keeps the old certificate, from now.
+            everywhere: Put the new certificate on every other binding of the old one too, whatever its kind, in one
+                change: all of them or none, and undone as one. Each keeps its own options and owner, and has the
+                certificate in its own store. Without it the warning `superseded-elsewhere` names them.
             restart: As in `deploy`.
             profile: As in `deploy`.
             force: As in `deploy`.
@@ -128,6 +132,7 @@ class _Renew:
         reuse_key: bool = False,
         days: int | None = None,
         grace: dt.timedelta = GRACE,
+        everywhere: bool = False,
         restart: Sequence[str] = (),
         profile: str | Profile = "private",
         force: bool = False,
@@ -182,7 +187,8 @@ def _request(arguments: Mapping[str, Any], *, only_looking: bool = False) -> Req
         store = Store.open(entry.store_name, machine=machine)
         old = store.export(entry.thumbprint) if reuse_key else entry.certificate
     new = _obtain(arguments, old)
-    given = {name: arguments[name] for name in ("machine", "restart", "profile", "force", "verify", "at", "grace")}
+    names = ("machine", "restart", "profile", "force", "verify", "at", "grace", "everywhere")
+    given = {name: arguments[name] for name in names}
     trail = arguments["trail"]
     file = arguments["audit_log"] if trail is None else former_name(trail, stacklevel=4)
     return checked({**given, **_in_place_of(binding, entry, old, new), "audit_log": file})

@@ -94,6 +94,7 @@ changes = st.builds(
     back=st.booleans(),
     audit_log=st.none() | texts.map(lambda text: Path("/var") / text.replace("/", "_")),
     bound=st.lists(thumbprints, max_size=3).map(tuple),
+    also=st.lists(st.tuples(records(), records()), max_size=2).map(tuple),
 )
 
 

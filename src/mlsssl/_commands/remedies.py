@@ -23,7 +23,7 @@ _COMMANDS = {
 # Every piece is bounded, for names that strangers chose stand in messages too.
 _ARGUMENT = re.compile(
     r"\b(trust|crls|chain|key|days|common_name|path_length|crl_url|readable_by|profile|on_conflict|restart|store|ports|"
-    r"exportable|no_password|alias|ca_alias|issuer_alias|overwrite|any_issuer|tls12|tls13|ctl_identifier|ctl_store_name)="
+    r"exportable|no_password|alias|ca_alias|issuer_alias|overwrite|any_issuer|everywhere|tls12|tls13|ctl_identifier|ctl_store_name)="
     r"""(\[[^\]]{0,80}\]|\{[^}]{0,80}\}|"[^"]{0,80}"|'[^']{0,80}'|\w{1,80}|\.\.\.)"""
 )
 _CALL = re.compile(

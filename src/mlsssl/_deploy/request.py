@@ -36,7 +36,8 @@ class Request:
         expected: The binding whose certificate it is. The new one names no other; its options and its owner are
             whatever they are when it is replaced.
         grace: How long to keep that certificate.
-        together: Other bindings that are given the new certificate by the same call.
+        together: Other bindings that are given the new certificate by the same call, each in a change of its own.
+        everywhere: Whether every other binding of the old certificate is changed in the same change.
     """
 
     key: BindingKey
@@ -62,6 +63,7 @@ class Request:
     expected: BindingRecord | None = None
     grace: dt.timedelta | None = None
     together: tuple[BindingKey, ...] = ()
+    everywhere: bool = False
 
 
 def checked(arguments: Mapping[str, Any]) -> Request:

@@ -1189,7 +1189,7 @@ _DEPLOYMENTS = (
         "Other bindings still have the certificate that a renewal replaces here.",
         levels="W",
         expected="the new certificate wherever the old one is bound",
-        remedy="renew those bindings too, or deploy the new certificate there",
+        remedy="renew those bindings too, or deploy the new certificate there; everywhere=True takes them along",
         standard="mlsssl: docs/howto-renew-for-ever",
     ),
     rule(
