@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl._changes import recovery
 from mlsssl._deploy import preflight
+from mlsssl._deploy.due import about_late
 from mlsssl._deploy.issuers import KnownIssuers, about_issuers
 from mlsssl._machine import precedence, stores
 from mlsssl._machine.authorities import read_authorities_if_crls
@@ -345,9 +346,9 @@ class _Look:
         findings += preflight.about_certificate(certificate, host, self.at, self.profile, self.authorities)
         renew_from = certificate.renewal_time(self.fraction, jitter=self.jitter)
         findings += about_issuers(certificate, self.issuers, self.at, self.profile, renew_from)
-        if row.key is not None and self.at >= renew_from:
-            found = f"it should have been renewed from {renew_from:%Y-%m-%d %H:%M} UTC on"
-            findings.append(machine_finding("renewal-due", where, found))
+        late = None if row.key is None else about_late(where, certificate, renew_from, self.at)
+        if late is not None:
+            findings.append(late)
         if row.key is not None and stored.renewed_by is not None:
             found = f"it was renewed by {stored.renewed_by}, but is still bound"
             findings.append(machine_finding("superseded-bound", where, found))

@@ -126,9 +126,10 @@ def test_a_change_is_read_back_as_it_was_written(change: Change) -> None:
         kept.finish(change)
         assert kept.pending() == ()
         assert change.key is not None
-        assert kept.last(change.key) == (change if change.verb in ("deploy", "renew") else None)
-        kept.forget(change.key)
-        assert kept.last(change.key) is None
+        for key in change.keys:
+            assert kept.last(key) == (change if change.verb in ("deploy", "renew") else None)
+        kept.forget(change)
+        assert [kept.last(key) for key in change.keys] == [None] * len(change.keys)
 
 
 _SAMPLE = Change(

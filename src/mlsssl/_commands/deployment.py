@@ -23,7 +23,8 @@ from mlsssl._commands.parser import (
 )
 from mlsssl._commands.remedies import in_commands
 from mlsssl._machine import files
-from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError
+from mlsssl._validator.report import Severity
+from mlsssl.errors import InvalidInputError, IssuePendingError, MalformedDataError, NotFoundError
 from mlsssl.values import KeyType, OnConflict
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
 
-RENEWED, NOT_VERIFIED, FAILED, NOTHING_DUE = 0, 1, 9, 10
+RENEWED, NOT_VERIFIED, FAILED, NOTHING_DUE, PENDING = 0, 1, 9, 10, 13
 """What `renew` ends with; `mlsssl renew --help` says the same."""
 
 
@@ -61,7 +62,7 @@ def add_commands(commands: Commands) -> None:
     parser.epilog = (
         "exit codes besides the common ones:\n  0 renewed   1 renewed, but the port serves another certificate; with\n"
         "  --plan, something forbids it\n"
-        "  9 at least one failed   10 nothing was due"
+        "  9 at least one failed   10 nothing was due   13 none failed, but an issuer has no answer yet"
     )
     parser.add_argument("keys", nargs="*", metavar="KEY", help="keys of bindings, as for deploy; or --all")
     parser.add_argument("--all", action="store_true", help="every binding whose certificate this authority issued")
@@ -76,6 +77,14 @@ def add_commands(commands: Commands) -> None:
     )
     parser.add_argument("--days", type=int, help="validity; the old one's by default, at most 199")
     parser.add_argument("--grace", type=_days, metavar="DAYS", help="keep the old ones so long")
+    parser.add_argument(
+        "--everywhere", action="store_true", help="every binding of the old certificate: all of them, or none"
+    )
+    parser.share("--profile", "--client")
+    parser.share("--force", help="go on although the preflight found errors")
+    parser.add_argument(
+        "--no-verify", action="store_const", const=False, dest="verify", help="no TLS handshake afterwards"
+    )
     parser.add_argument("--fraction", type=float, help="share of the lifetime to use")
     parser.add_argument("--jitter", type=float, help="earlier by up to this share")
     parser.add_argument("--any-issuer", action="store_true", help="also certificates that somebody else issued")
@@ -169,7 +178,7 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
     if (arguments.ca is None) == (arguments.certificate is None):
         raise InvalidInputError("renew takes --ca, the authority that issues, or --certificate, the new one itself")
     own = ("keys", "all", "due", "ca", "ca_key", "ca_password", "ca_alias", "certificate", "password", "alias", "plan")
-    options = given(arguments, *own, "any_issuer")
+    options = given_profile(given(arguments, *own, "any_issuer"))
     with machine_of(arguments) as machine:
         if arguments.certificate is None:
             results = mlsssl.renew_due(
@@ -183,7 +192,10 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
             )
             return _tell_renewals(results, terminal)
         if arguments.all or len(arguments.keys) != 1 or arguments.due:
-            raise InvalidInputError("--certificate renews one binding, now: renew KEY --certificate FILE")
+            raise InvalidInputError(
+                "--certificate renews one binding, now, and with --everywhere all that have the same certificate: "
+                "renew KEY --certificate FILE --everywhere"
+            )
         if arguments.key_type is not None or arguments.days is not None:
             raise InvalidInputError("--key and --days are for --ca, which makes the certificate; here it is given")
         run = mlsssl.renew.plan if arguments.plan else mlsssl.renew
@@ -195,16 +207,23 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
 
 def _tell_renewals(results: list[mlsssl.Renewal], terminal: Terminal) -> int:
     renewed = [one for one in results if one.outcome is not None or one.plan is not None]
-    failed = [one for one in results if one.error is not None]
+    pending = [one for one in results if isinstance(one.error, IssuePendingError)]
+    late = [one for one in results if any(finding.severity is Severity.ERROR for finding in one.findings)]
+    failed = [one for one in results if one in late or (one.error is not None and one not in pending)]
     verified = all(
         (one.outcome is None or one.outcome.verified is not False) and (one.plan is None or one.plan.ok)
         for one in results
     )
-    code = FAILED if failed else NOTHING_DUE if not renewed else RENEWED if verified else NOT_VERIFIED
+    done = NOTHING_DUE if not renewed else RENEWED if verified else NOT_VERIFIED
+    code = FAILED if failed else PENDING if pending else done
     terminal.result({"exit_code": code, "results": [one.to_dict() for one in results]})
     for one in results:
-        if one.error is not None:
+        if one in pending:
+            terminal.say(f"{one.key}: pending: {in_commands(str(one.error))}", style="warning")
+        elif one.error is not None:
             terminal.say(f"{one.key or 'a pending change'}: failed: {in_commands(str(one.error))}", style="error")
+        elif one.outcome is not None and one.key != one.outcome.key:
+            terminal.say(f"{one.key}: changed together with {one.outcome.key}")
         elif one.outcome is not None:
             terminal.say(in_commands(str(one.outcome)), style="" if one.outcome.verified is not False else "error")
         elif one.plan is not None:

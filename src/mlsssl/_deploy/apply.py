@@ -112,8 +112,9 @@ class Outcome(Generic[AfterT]):
     def undo(self) -> Outcome[Binding | None]:
         """Bring back exactly what was there before; again changes nothing.
 
-        The binding comes back whole, with its options and unknown bits, and so does each that was changed with it. Certificates that this deployment added
-        go with their keys, unless a binding uses them meanwhile; what was there before stays. Nothing is stopped.
+        The binding comes back whole, with its options and unknown bits, and so does each that was changed with it.
+        Certificates that this deployment added go with their keys, unless a binding uses them meanwhile; what was there
+        before stays. Nothing is stopped.
 
         Returns:
             The outcome of the undoing, with `before` and `after` the other way round.

@@ -32,6 +32,7 @@ class Request:
     """A deployment that is asked for: the arguments of `deploy`, and (from `verb` on) what a renewal adds.
 
     Attributes:
+        certificate: None while an issuer is still to be asked for it, which is planned only.
         older: The certificate that is renewed.
         expected: The binding whose certificate it is. The new one names no other; its options and its owner are
             whatever they are when it is replaced.
@@ -41,7 +42,7 @@ class Request:
     """
 
     key: BindingKey
-    certificate: CertificateReference
+    certificate: CertificateReference | None
     machine: HasPort | None = None
     store: str | None = None
     app_id: uuid.UUID | None = None
@@ -66,14 +67,19 @@ class Request:
     everywhere: bool = False
 
 
-def checked(arguments: Mapping[str, Any]) -> Request:
+def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Request:
     """The request behind arguments of these names: those of `deploy`, its own `self` too, or the fields of a `Request`.
 
-    `InvalidInputError` for one that cannot be, and what `audit_log.check` raises; no binding or store was looked at.
+    With `to_be_issued` there is no certificate yet. `InvalidInputError` for one that cannot be, and what
+    `audit_log.check` raises; no binding or store was looked at.
     """
     given = {name: value for name, value in arguments.items() if name not in ("self", "trail")}
     certificate, store = given["certificate"], given.get("store")
     app_id, options = given.get("app_id"), given.get("options")
+    if to_be_issued:
+        certificate = given["certificate"] = None
+    elif certificate is None:
+        raise InvalidInputError("a certificate, its thumbprint or an issuer is needed, not None")
     key = bound_key(given["key"], given.get("machine"))
     if not key.family.has_certificate:
         raise InvalidInputError(

@@ -1273,7 +1273,8 @@ _DEPLOYMENTS = (
 _AUDITS = (
     rule(
         "renewal-due",
-        "The bound certificate should have been renewed by now.",
+        "The bound certificate should have been renewed by now; a notice in the first third of the time from then to "
+        "its end, a warning in the second, an error in the last.",
         levels="W",
         expected="a certificate that is renewed in time",
         remedy="mlsssl renew --all --due, or renew(key, authority)",
