@@ -343,3 +343,14 @@ def test_an_older_version_refuses_a_record_of_several_and_reads_one_of_one(tmp_p
             assert (data["version"], "also" in data) == (version, version == 2)
             assert [one.change for one in kept.pending()] == [change]
             kept.finish(change, keep=False)
+
+
+def test_the_audit_log_names_all_of_them(machine: Machine, tmp_path: Path) -> None:
+    """A line for the change, a line for its undo; the other way round."""
+    log = tmp_path / "audit.jsonl"
+    old, new = bound(machine)[0], CA.issue("a.test", "b.test")
+    renew(KEY, new, machine=machine, everywhere=True, audit_log=log).undo()
+    done, undone = (json.loads(line)["also"] for line in log.read_text().splitlines())
+    assert {one["before"]["thumbprint"] for one in done} == {one["after"]["thumbprint"] for one in undone} == {str(old)}
+    assert {one["after"]["thumbprint"] for one in done} == {str(new.thumbprint)}
+    assert len(done) == len(undone) == 3
