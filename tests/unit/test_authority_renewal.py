@@ -29,6 +29,8 @@ from mlsssl import (
     renew,
     renew_due,
 )
+from mlsssl._embedded.chains import build_chain
+from mlsssl._formats import pem
 from mlsssl.bundles import pem_files
 from mlsssl.cli import main
 from mlsssl.testing import fake_windows_machine
@@ -419,3 +421,24 @@ def test_a_new_key_does_not_get_the_old_keys_list(tmp_path: Path) -> None:
             assert made is not None
             text = made.to_der()
             assert text.count(b"http://pki.test/old.crl") == addresses
+
+
+def test_a_server_with_both_roots_still_sends_the_cross_certificate() -> None:
+    """And no longer once it is over, when the new root is the only way; what it sends is found by signatures."""
+    now = dt.datetime.now(dt.timezone.utc)
+    for days, sends in ((120, True), (99, False)):
+        old = CertificateAuthority.create("Both", key="ec-p256", days=days, at=now - 100 * DAY)
+        renewed = old.renew(at=now - 50 * DAY, days=1000)
+        assert renewed.bridge is not None
+        assert renewed.new_with_old is not None
+        assert renewed.old_with_new is not None
+        stored = [old, renewed.authority, renewed.new_with_old, renewed.old_with_new]
+        ways = [(renewed.bridge.issue("a.test", days=1, at=now - 50 * DAY), renewed.new_with_old)]
+        if sends:  # what the old root has issued is over together with it
+            ways.append((old.issue("a.test", days=1, at=now - 50 * DAY), renewed.old_with_new))
+        for leaf, cross in ways:
+            for order in (stored, stored[::-1]):
+                certificates = [pem.x509_of(one) for one in order]
+                sent = build_chain(leaf.to_cryptography(), lambda _, all_of_them=certificates: all_of_them)
+                expected = [leaf, cross] if sends else [leaf]
+                assert sent == [one.to_cryptography() for one in expected]
