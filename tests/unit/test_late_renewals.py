@@ -25,6 +25,8 @@ from mlsssl import (
     deploy,
     renew_due,
 )
+from mlsssl._commands.deployment import _tell_renewals
+from mlsssl._commands.terminal import Terminal
 from mlsssl._deploy.due import how_late
 from mlsssl.cli import main
 
@@ -158,6 +160,7 @@ def test_an_answer_that_does_not_come_gets_louder_too(
     result = only(renew_due(Pending(), machine=machine, jitter=0))
     assert isinstance(result.error, IssuePendingError)
     assert [(one.severity, "a manager has to approve it" in one.found) for one in result.findings] == [(severity, True)]
+    assert _tell_renewals([result], Terminal(as_json=True)) == (9 if severity is Severity.ERROR else 13)
 
 
 def test_it_takes_what_renew_takes(machine: EmbeddedMachine) -> None:
@@ -184,7 +187,7 @@ def test_it_takes_what_renew_takes(machine: EmbeddedMachine) -> None:
 def test_the_command_says_it_on_standard_error_and_by_its_exit_code(
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
     share: float,
     code: int,
     said: bool | None,
@@ -195,7 +198,10 @@ def test_the_command_says_it_on_standard_error_and_by_its_exit_code(
         bound(machine, share)
     ANOTHER.save("ca.pem")
     assert main(["renew", "--all", "--due", "--ca", "ca.pem", "--machine", "m.sqlite", "--jitter", "0"]) == code
-    assert [KEY in one.getMessage() for one in caplog.records] == ([] if said is None else [True])
+    told = capsys.readouterr().err
+    assert told == "" if said is None else f"{KEY}: it should have been renewed from " in told
+    assert told == "" or told.startswith("mlsssl: error: " if code == 9 else "mlsssl: warning: ")
+    assert ("--any-issuer renews it from Another" in told) is (code == 9)
 
 
 def test_the_command_has_the_options(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

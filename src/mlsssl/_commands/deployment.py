@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime as dt
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
@@ -22,13 +23,16 @@ from mlsssl._commands.parser import (
     machine_to_add_to,
 )
 from mlsssl._commands.remedies import in_commands
+from mlsssl._commands.terminal import write
 from mlsssl._machine import files
+from mlsssl._messages.foreign_text import clean_logger
 from mlsssl._validator.report import Severity
 from mlsssl.errors import InvalidInputError, IssuePendingError, MalformedDataError, NotFoundError
 from mlsssl.values import KeyType, OnConflict
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Iterator
 
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
@@ -62,7 +66,8 @@ def add_commands(commands: Commands) -> None:
     parser.epilog = (
         "exit codes besides the common ones:\n  0 renewed   1 renewed, but the port serves another certificate; with\n"
         "  --plan, something forbids it\n"
-        "  9 at least one failed   10 nothing was due   13 none failed, but an issuer has no answer yet"
+        "  9 at least one failed, or was not renewed and is near its end\n"
+        "  10 nothing was due   13 none failed, but an issuer has no answer yet"
     )
     parser.add_argument("keys", nargs="*", metavar="KEY", help="keys of bindings, as for deploy; or --all")
     parser.add_argument("--all", action="store_true", help="every binding whose certificate this authority issued")
@@ -181,15 +186,17 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
     options = given_profile(given(arguments, *own, "any_issuer"))
     with machine_of(arguments) as machine:
         if arguments.certificate is None:
-            results = mlsssl.renew_due(
-                load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias),
-                machine=machine,
-                only=None if arguments.all else arguments.keys,
-                due_only=arguments.due,
-                any_issuer=arguments.any_issuer or not arguments.all,  # who names a key means it
-                dry_run=arguments.plan,
-                **options,
-            )
+            authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias)
+            with _logged_in_commands():
+                results = mlsssl.renew_due(
+                    authority,
+                    machine=machine,
+                    only=None if arguments.all else arguments.keys,
+                    due_only=arguments.due,
+                    any_issuer=arguments.any_issuer or not arguments.all,  # who names a key means it
+                    dry_run=arguments.plan,
+                    **options,
+                )
             return _tell_renewals(results, terminal)
         if arguments.all or len(arguments.keys) != 1 or arguments.due:
             raise InvalidInputError(
@@ -203,6 +210,26 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
             options.pop(name, None)
         certificate = load(arguments.certificate, arguments.password, alias=arguments.alias)
         return _tell(run(arguments.keys[0], certificate, machine=machine, **options), terminal)
+
+
+@contextlib.contextmanager
+def _logged_in_commands() -> Iterator[None]:
+    """What the library logs, on standard error in the command line's words."""
+    import logging  # not free to import
+
+    class Told(logging.Handler):
+        """Writes each record."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            """As the other lines there."""
+            write(f"mlsssl: {record.levelname.lower()}: {in_commands(record.getMessage())}", to=sys.stderr)
+
+    logger, told = clean_logger("mlsssl"), Told(logging.WARNING)
+    logger.addHandler(told)
+    try:
+        yield
+    finally:
+        logger.removeHandler(told)
 
 
 def _tell_renewals(results: list[mlsssl.Renewal], terminal: Terminal) -> int:
