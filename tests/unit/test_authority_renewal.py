@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import functools
 import json
 import random
 import warnings
@@ -423,6 +424,10 @@ def test_a_new_key_does_not_get_the_old_keys_list(tmp_path: Path) -> None:
             assert text.count(b"http://pki.test/old.crl") == addresses
 
 
+def _all(certificates: list[x509.Certificate], _: x509.Certificate) -> list[x509.Certificate]:
+    return certificates
+
+
 def test_a_server_with_both_roots_still_sends_the_cross_certificate() -> None:
     """And no longer once it is over, when the new root is the only way; what it sends is found by signatures."""
     now = dt.datetime.now(dt.timezone.utc)
@@ -439,6 +444,6 @@ def test_a_server_with_both_roots_still_sends_the_cross_certificate() -> None:
         for leaf, cross in ways:
             for order in (stored, stored[::-1]):
                 certificates = [pem.x509_of(one) for one in order]
-                sent = build_chain(leaf.to_cryptography(), lambda _, all_of_them=certificates: all_of_them)
+                sent = build_chain(leaf.to_cryptography(), functools.partial(_all, certificates))
                 expected = [leaf, cross] if sends else [leaf]
                 assert sent == [one.to_cryptography() for one in expected]
