@@ -23,7 +23,7 @@ _HOMES = {
     "_validator.profiles": ("PROFILES", "Profile"),
     "_validator.report": ("Finding", "Report", "Severity"),
     "_notebook.timeline": ("Timeline", "timeline"),
-    "_machine.ports": ("Cause", "Diagnosis", "KeyState", "ServiceState", "ServiceStatus"),
+    "_machine.ports": ("Cause", "Diagnosis", "KeyAccess", "KeyState", "ServiceState", "ServiceStatus"),
     "auditing": ("Audit", "AuditRow", "audit"),
     "authority": ("CertificateAuthority", "RenewedAuthority"),
     "binding": ("Binding", "Bindings", "CertificateReference"),

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
-    from typing import Any
+    from typing import Any, Literal
 
     from mlsssl._deploy.first import FirstCertificate
     from mlsssl._machine.ports import KeyProvider
@@ -59,10 +59,11 @@ class _Deploy:
         force: bool = False,
         verify: bool = True,
         audit_log: str | Path | None = None,
+        key_access: Sequence[str] | Literal["keep"] = (),
         at: dt.datetime | None = None,
         trail: str | Path | None = None,
     ) -> Outcome:
-        """Make this certificate the one bound to this key on this machine, whatever was there.
+        r"""Make this certificate the one bound to this key on this machine, whatever was there.
 
         Adds it to the store with its private key and the intermediates above it, and binds or updates the key: in
         one step where the system can, so that there is no moment without a certificate. An issuer that is neither
@@ -98,6 +99,9 @@ class _Deploy:
             force: Go on although the preflight found errors.
             verify: Shake hands with the port afterwards, when something listens, and compare the certificate.
             audit_log: A file that gets one JSON line per change; its folder must exist.
+            key_access: Accounts that get the right to read the private key, besides SYSTEM and the administrators:
+                names (`NETWORK SERVICE`, `NT SERVICE\W3SVC`, `DOMAIN\user`) or SIDs; `"keep"`: those that may read
+                the key of the certificate that is bound now. Who has the right already keeps it.
             at: The moment to check the dates for, aware; now when not given.
             trail: The former name of `audit_log`, deprecated.
 
@@ -113,6 +117,8 @@ class _Deploy:
             BindingError: somebody else is changing this machine's bindings; or an earlier change of this key is pending
                 and can be neither finished nor taken back. Nothing was done; the message says what to do.
             StoreNotFoundError: no such store, or a thumbprint that is not in it.
+            NotFoundError: no account has a name in `key_access`.
+            UnsupportedError: what keeps the key knows no access lists.
             ServiceNotFoundError: a service in `restart` does not exist.
             IssuePendingError: the issuer has no answer yet; the same call later goes on with the same request.
             IssuerError: the issuer refuses, could not be asked, or gave what does not answer the request.
@@ -145,6 +151,7 @@ class _Deploy:
         force: bool = False,
         verify: bool = True,
         audit_log: str | Path | None = None,
+        key_access: Sequence[str] | Literal["keep"] = (),
         at: dt.datetime | None = None,
         trail: str | Path | None = None,
     ) -> Plan:

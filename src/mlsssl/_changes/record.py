@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
 from mlsssl._machine import files, private_files
+from mlsssl._machine.accounts import Account, sid_bytes
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.foreign_text import system_reason
 from mlsssl._messages.output import as_dict
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 VERSION = 2
-"""Of the files' format; a later one is refused, not guessed at. A change of one binding is written as version 1."""
+"""Of the files' format; a later one is refused, not guessed at. One binding without a grant is written as version 1."""
 
 FORMER_NAME = "change.json"
 """What the one record of all keys was called before each had its own; one that was left then is recovered still."""
@@ -65,6 +66,28 @@ class Mark:
     after: Thumbprint
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A right that a change gives an account on the private key of a certificate, which it did not have before."""
+
+    store: str
+    thumbprint: Thumbprint
+    name: str
+    sid: str
+    right: Literal["read", "full"]
+
+    @property
+    def account(self) -> Account:
+        """Whose right it is."""
+        return Account(self.name, self.sid)
+
+    @property
+    def what(self) -> str:
+        """What it lets do, in words that continue the account."""
+        whole = "use and change" if self.right == "full" else "read"
+        return f"{whole} the private key of {self.thumbprint} in LocalMachine\\{self.store}"
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One change of a machine, whole: enough to finish it or to take it back. By default this process begins it now.
@@ -77,6 +100,7 @@ class Change:
         audit_log: The file that gets a line about it, or None.
         bound: Every certificate that was bound before: what it did without then, it does without again.
         also: How other bindings were that change together with this one, and how each shall be.
+        grants: Rights on private keys; written down after the certificates are added, before the first is given.
     """
 
     verb: str
@@ -93,6 +117,7 @@ class Change:
     audit_log: Path | None = None
     bound: tuple[Thumbprint, ...] = ()
     also: tuple[tuple[BindingRecord, BindingRecord], ...] = ()
+    grants: tuple[Grant, ...] = ()
 
     @property
     def bindings(self) -> tuple[tuple[BindingRecord | None, BindingRecord | None], ...]:
@@ -305,7 +330,8 @@ def record_from_dict(data: Mapping[str, object]) -> BindingRecord:
 def _text(change: Change) -> bytes:
     names = ("additions", "marks", "services", "started", "process", "back", "audit_log", "bound")
     data = {
-        "version": VERSION if change.also else 1,  # an older version would not see to the other bindings
+        # An earlier mlsssl reads the others too; of these it would leave bindings or rights as they are.
+        "version": VERSION if change.also or change.grants else 1,
         "verb": change.verb,
         **_key_to_dict(change.key),
         "before": None if change.before is None else record_to_dict(change.before),
@@ -314,6 +340,8 @@ def _text(change: Change) -> bytes:
     }
     if change.also:
         data["also"] = [{"before": record_to_dict(old), "after": record_to_dict(new)} for old, new in change.also]
+    if change.grants:
+        data.update(as_dict(change, "grants"))
     data["trail"] = data.pop("audit_log")  # its name in the files, from the first version on
     return json.dumps(data, indent=1).encode("ascii") + b"\n"
 
@@ -347,6 +375,7 @@ def _parse(data: bytes, path: Path) -> Change:
             also=tuple(
                 (record_from_dict(one["before"]), record_from_dict(one["after"])) for one in read.get("also", ())
             ),
+            grants=tuple(_grant(one) for one in read.get("grants", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         if isinstance(error, MalformedDataError):
@@ -369,6 +398,20 @@ def _addition(read: Mapping[str, object]) -> Addition:
         archived=bool(read["archived"]),
         renewed_by=_thumbprint(read["renewed_by"]),
         certificate=None if read["certificate"] is None else bytes.fromhex(_str(read["certificate"])),
+    )
+
+
+def _grant(read: Mapping[str, object]) -> Grant:
+    right, sid = _str(read["right"]), _str(read["sid"])
+    if right not in ("read", "full"):
+        raise ValueError(right)
+    sid_bytes(sid)
+    return Grant(
+        store=_str(read["store"]),
+        thumbprint=Thumbprint(_str(read["thumbprint"])),
+        name=_str(read["name"]),
+        sid=sid,
+        right=right,  # type: ignore[arg-type]  # looked at above
     )
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlsssl._embedded.central_store import CentralStore
     from mlsssl._embedded.listener.connection import Limits
     from mlsssl._embedded.listener.listener import Listener
+    from mlsssl._machine.accounts import Account
     from mlsssl._machine.ports import Diagnosis
     from mlsssl.values import BindingKey, Location, Thumbprint
 
@@ -112,6 +113,12 @@ class EmbeddedPort:
             "SELECT id FROM stores WHERE location = ? AND folded = ?", (location, folded(name)), columns="i"
         )
         return None if row is None else int(row[0])
+
+    def account(self, account: str) -> Account:
+        """The account of this name or SID, imitated: no Windows and no domain is asked; see `accounts.imitated`."""
+        from mlsssl._machine import accounts  # most machines are never asked for one
+
+        return accounts.imitated(accounts.check_account(account))
 
     def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use this certificate; empty when it can."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from mlsssl._fakes.advapi32_accounts import FakeAdvapi32Accounts
 from mlsssl._fakes.advapi32_crypto import FakeAdvapi32Crypto
 from mlsssl._fakes.advapi32_services import FakeAdvapi32Services
 from mlsssl._fakes.calls import Calls
@@ -33,6 +34,7 @@ class FakeDlls:
         self.crypt32 = FakeCrypt32(self.calls, self.computer)
         self.ncrypt = FakeNCrypt(self.calls, self.computer)
         self.advapi32_crypto = FakeAdvapi32Crypto(self.calls, self.computer)
+        self.advapi32_accounts = FakeAdvapi32Accounts(self.calls, self.computer)
 
     def last_error(self) -> int:
         """What the last failing call set."""

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from mlsssl._machine.accounts import Account
     from mlsssl._machine.ports import Diagnosis
     from mlsssl._windows.dlls import Dlls
     from mlsssl._windows.services import WindowsServices
@@ -93,6 +94,12 @@ class WindowsPort:
     ) -> WindowsStore:
         """Open a store; the caller closes it."""
         return self._stores.open(name, location, create=create, write=write, keep_open=keep_open)
+
+    def account(self, account: str) -> Account:
+        """The account of this name or SID, as this Windows calls it."""
+        from mlsssl._windows import accounts  # most machines are never asked for one
+
+        return accounts.account(self._dlls, account)
 
     def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use this certificate, likeliest cause first; empty when it can."""
