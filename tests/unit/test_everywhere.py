@@ -354,3 +354,24 @@ def test_the_audit_log_names_all_of_them(machine: Machine, tmp_path: Path) -> No
     assert {one["before"]["thumbprint"] for one in done} == {one["after"]["thumbprint"] for one in undone} == {str(old)}
     assert {one["after"]["thumbprint"] for one in done} == {str(new.thumbprint)}
     assert len(done) == len(undone) == 3
+
+
+def test_rights_on_the_key_are_carried_over_in_each_store(machine: Machine) -> None:
+    """Who may read the old key there may read the new one there; after an undo nobody has more than before."""
+    old = bound(machine)[0]
+    assert old is not None
+    for store, account in (("MY", "NETWORK SERVICE"), ("WebHosting", "LOCAL SERVICE")):
+        Store.open(store, machine=machine).grant_key_access(old, account)
+
+    def readers(store: str, thumbprint: Thumbprint) -> set[str]:
+        entry = Store.open(store, machine=machine)[thumbprint]
+        return {one.name for one in entry.key_access if one.may_read}
+
+    before = {store: readers(store, old) for store in ("MY", "WebHosting")}
+    assert len(before["MY"]) >= 1
+    outcome = renew(KEY, CA, machine=machine, everywhere=True)
+    new = outcome.after.thumbprint
+    assert new is not None
+    assert {store: readers(store, new) for store in before} == before
+    outcome.undo()
+    assert {store: readers(store, old) for store in before} == before
