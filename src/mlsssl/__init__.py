@@ -40,6 +40,7 @@ _HOMES = {
         "DeploymentError",
         "EndpointError",
         "ExistsError",
+        "HookError",
         "InvalidInputError",
         "IssuePendingError",
         "IssuerError",

@@ -4,7 +4,8 @@ One file for each binding's key, `change-<digest of the key>.json` in the machin
 change of it runs. It says what was there before and what shall be there after, whole; what was done in between is found
 by looking at the machine. No secret is in it. When a deploy or renew is done the file becomes
 `last-<digest of the key>.json`, which `undo` reads. Each key has its own, so that a change which can be neither
-finished nor taken back is in nobody else's way.
+finished nor taken back is in nobody else's way. The steps that follow a change (`hooks=`) are
+named in its record too, and those that are still to be run stay there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import hashlib
 import json
 import os
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -101,6 +102,9 @@ class Change:
         bound: Every certificate that was bound before: what it did without then, it does without again.
         also: How other bindings were that change together with this one, and how each shall be.
         grants: Rights on private keys; written down after the certificates are added, before the first is given.
+        steps: The names of all steps that follow the change (`hooks=`).
+        owed: Those of them that have not been run, in order. Written down with the change, so that a process killed
+            in between leaves word of them.
     """
 
     verb: str
@@ -118,6 +122,8 @@ class Change:
     bound: tuple[Thumbprint, ...] = ()
     also: tuple[tuple[BindingRecord, BindingRecord], ...] = ()
     grants: tuple[Grant, ...] = ()
+    steps: tuple[str, ...] = ()
+    owed: tuple[str, ...] = ()
 
     @property
     def bindings(self) -> tuple[tuple[BindingRecord | None, BindingRecord | None], ...]:
@@ -219,7 +225,8 @@ class ChangeRecords:
         with on_disk("rename"):
             if keep and change.undoable:
                 for key in change.keys[1:]:
-                    files.write(self._last(key), _text(change), private=True)
+                    # The steps that follow are owed once.
+                    files.write(self._last(key), _text(replace(change, owed=())), private=True)
                 files.replace(record, self._last(change.key))
             else:
                 files.remove(record)
@@ -242,6 +249,24 @@ class ChangeRecords:
         with on_disk("unlink"):
             for key in reversed(change.keys):  # the first one last: it is what a second try would look for
                 files.remove(self._last(key))
+
+    def settle_steps(self, change: Change, owed: tuple[str, ...]) -> None:
+        """Note which steps of a finished change are still to be run; nothing when it is not the last one any more."""
+        assert change.key is not None
+        last = self.last(change.key)
+        if last is not None and (last.started, last.process) == (change.started, change.process):
+            with on_disk("write"):
+                files.write(self._last(change.key), _text(replace(last, owed=owed)), private=True)
+
+    def with_owed_steps(self) -> tuple[Change, ...]:
+        """Every finished change of which a step is still to be run; a damaged file is nobody's here."""
+        with on_disk("iterdir"):
+            paths = sorted(path for path in self._folder.iterdir() if path.name.startswith("last-"))
+        found = []
+        for path in paths:
+            with suppress(MlssslError):
+                found.append(_parse(private_files.read_private(path), path))
+        return tuple(change for change in found if change.owed)
 
     def _last(self, key: BindingKey | None) -> Path:
         return self._folder / _name("last", key)
@@ -328,7 +353,7 @@ def record_from_dict(data: Mapping[str, object]) -> BindingRecord:
 
 
 def _text(change: Change) -> bytes:
-    names = ("additions", "marks", "services", "started", "process", "back", "audit_log", "bound")
+    names = ("additions", "marks", "services", "started", "process", "back", "audit_log", "bound", "steps", "owed")
     data = {
         # An earlier mlsssl reads the others too; of these it would leave bindings or rights as they are.
         "version": VERSION if change.also or change.grants else 1,
@@ -376,6 +401,8 @@ def _parse(data: bytes, path: Path) -> Change:
                 (record_from_dict(one["before"]), record_from_dict(one["after"])) for one in read.get("also", ())
             ),
             grants=tuple(_grant(one) for one in read.get("grants", ())),
+            steps=tuple(_str(one) for one in read.get("steps", ())),  # not in the files of earlier releases
+            owed=tuple(_str(one) for one in read.get("owed", ())),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         if isinstance(error, MalformedDataError):

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mlsssl._validator.profiles import Profile
     from mlsssl.binding import CertificateReference
     from mlsssl.certificate import Certificate
+    from mlsssl.hooks import AfterFailure, Hook
     from mlsssl.values import BindingKey, BindingOptions
 
 
@@ -63,6 +64,8 @@ class Request:
     audit_log: Path | None = None
     key_access: tuple[Account, ...] | Literal["keep"] = ()
     at: dt.datetime | None = None
+    hooks: tuple[Hook, ...] = ()
+    after_failure: AfterFailure = "report"
     verb: Literal["deploy", "renew"] = "deploy"
     older: Certificate | None = None
     expected: BindingRecord | None = None
@@ -110,7 +113,15 @@ def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Requ
         file = audit_log.former_name(arguments["trail"], stacklevel=4)
     if file is not None:
         file = audit_log.check(file)
+    hooks, after_failure = given.get("hooks", ()), given.get("after_failure", "report")
+    if hooks != () or after_failure != "report":  # who has no steps does without their module
+        from mlsssl.hooks import AfterFailure, checked_hooks
+
+        hooks = checked_hooks(hooks)
+        if after_failure not in get_args(AfterFailure):
+            raise InvalidInputError(f"after_failure is report or undo, not {shown(after_failure)}")
     given.update(
+        hooks=hooks,
         key=key,
         store=None if store is None else check_store_name(store),
         app_id=None if app_id is None else application_id(app_id),
