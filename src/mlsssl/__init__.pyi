@@ -3,6 +3,7 @@
 from mlsssl._version import __version__ as __version__
 from mlsssl._embedded.listener.connection import Limits as Limits
 from mlsssl._embedded.listener.listener import Listener as Listener
+from mlsssl._issue.lifetimes import ShortenedWarning as ShortenedWarning
 from mlsssl._issue.requests import RequestPolicy as RequestPolicy
 from mlsssl._formats.pkcs12.explain import PfxExplanation as PfxExplanation, explain_pfx as explain_pfx
 from mlsssl._machine.ports import (
@@ -18,7 +19,7 @@ from mlsssl._validator.profiles import PROFILES as PROFILES, Profile as Profile
 from mlsssl._validator.report import Finding as Finding, Report as Report, Severity as Severity
 from mlsssl._validator.validate import RuleContext as RuleContext, ServerFacts as ServerFacts, UserRule as UserRule
 from mlsssl.auditing import Audit as Audit, AuditRow as AuditRow, audit as audit
-from mlsssl.authority import CertificateAuthority as CertificateAuthority
+from mlsssl.authority import CertificateAuthority as CertificateAuthority, RenewedAuthority as RenewedAuthority
 from mlsssl.binding import Binding as Binding, Bindings as Bindings, CertificateReference as CertificateReference
 from mlsssl.bulk import check_many as check_many
 from mlsssl.certificate import Certificate as Certificate

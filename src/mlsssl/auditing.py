@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from mlsssl._changes import recovery
 from mlsssl._changes.record import ChangeRecords
 from mlsssl._deploy import preflight
+from mlsssl._deploy.due import about_late
 from mlsssl._deploy.issuers import KnownIssuers, about_issuers
 from mlsssl._machine import precedence, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
@@ -323,8 +324,12 @@ class _Look:
         except AccessDeniedError:
             return rows  # who may not look there could not see to it either
         rows = [*map(self._with_owed_steps, rows)]
-        found = {one.name: _about_pending(one, running) for one in pending}
-        keyed = {str(one.change.key): one.change.key for one in pending if one.change is not None and one.change.key}
+        found: dict[str, Finding] = {}
+        keyed: dict[str, BindingKey] = {}
+        for one in pending:
+            keys = {str(key): key for key in (() if one.change is None else one.change.keys)}
+            keyed |= keys
+            found |= dict.fromkeys(keys or [one.name], _about_pending(one, running))
         for number, row in enumerate(rows):
             finding = found.pop(str(row.key), None)
             if finding is not None:
@@ -384,11 +389,11 @@ class _Look:
             return replace(row, findings=_sorted(findings))
         host = None if row.key is None else preflight.host_of(row.key, None)
         findings += preflight.about_certificate(certificate, host, self.at, self.profile, self.authorities)
-        findings += about_issuers(certificate, self.issuers, self.at, self.profile)
         renew_from = certificate.renewal_time(self.fraction, jitter=self.jitter)
-        if row.key is not None and self.at >= renew_from:
-            found = f"it should have been renewed from {renew_from:%Y-%m-%d %H:%M} UTC on"
-            findings.append(machine_finding("renewal-due", where, found))
+        findings += about_issuers(certificate, self.issuers, self.at, self.profile, renew_from)
+        late = None if row.key is None else about_late(where, certificate, renew_from, self.at)
+        if late is not None:
+            findings.append(late)
         if row.key is not None and stored.renewed_by is not None:
             found = f"it was renewed by {stored.renewed_by}, but is still bound"
             findings.append(machine_finding("superseded-bound", where, found))

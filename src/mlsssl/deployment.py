@@ -300,7 +300,9 @@ def _steps_left_over(
 def last_outcome(key: BindingKey | str, *, machine: HasPort | None = None) -> Outcome | None:
     """The outcome of the last deploy or renew of this key, also by an earlier process, for its `undo()`.
 
-    None when there is none, or it was undone. What a killed process left is cleared up first, as by `recover`.
+    Of several bindings that were changed together (`renew(everywhere=True)`) it is the whole change, whichever of their
+    keys is given. None when there is none, or it was undone. What a killed process left is cleared up first, as by
+    `recover`.
 
     Raises:
         NotFoundError: there is no machine, as `audit` says.

@@ -5,21 +5,23 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mlsssl._changes import recovery
 from mlsssl._changes.audit_log import former_name
-from mlsssl._deploy.due import due_at
+from mlsssl._deploy.due import about_late, due_at, how_late
 from mlsssl._deploy.plan import Snapshot, carry_out, only_plan
 from mlsssl._deploy.request import checked
 from mlsssl._formats import pem
+from mlsssl._issue import lifetimes
 from mlsssl._issue.keys import check_key_type
 from mlsssl._messages.arguments import check_callable, items_of
-from mlsssl._messages.foreign_text import shown
+from mlsssl._messages.foreign_text import clean_logger, shown
 from mlsssl._messages.output import as_dict
 from mlsssl._select.ports import HasPort, existing_port_of, port_of
+from mlsssl._validator.report import Severity
 from mlsssl.authority import (
     CertificateAuthority,
     renewal_common_name,
@@ -43,8 +45,9 @@ if TYPE_CHECKING:
     from mlsssl._deploy.obtain import Asking
     from mlsssl._deploy.plan import Plan
     from mlsssl._deploy.request import Request
-    from mlsssl._machine.ports import BindingRecord, KeyProvider
+    from mlsssl._machine.ports import BindingRecord, KeyProvider, MachinePort
     from mlsssl._validator.profiles import Profile
+    from mlsssl._validator.report import Finding
     from mlsssl.hooks import AfterFailure, Hook
     from mlsssl.store import StoreEntry
     from mlsssl.values import BindingKey, KeyType, Thumbprint
@@ -73,6 +76,7 @@ class _Renew:
         reuse_key: bool = False,
         days: int | None = None,
         grace: dt.timedelta = GRACE,
+        everywhere: bool = False,
         restart: Sequence[str] = (),
         profile: str | Profile = "private",
         force: bool = False,
@@ -108,6 +112,9 @@ class _Renew:
             reuse_key: With an authority: certify the old private key again. It has to be exportable.
             days: With an authority: validity; the old one's, but at most 199, when not given.
             grace: How long `cleanup` keeps the old certificate, from now.
+            everywhere: Put the new certificate on every other binding of the old one too, whatever its kind, in one
+                change: all of them or none, and undone as one. Each keeps its own options and owner, and has the
+                certificate in its own store. Without it the warning `superseded-elsewhere` names them.
             restart: As in `deploy`.
             profile: As in `deploy`.
             force: As in `deploy`.
@@ -148,6 +155,7 @@ class _Renew:
         reuse_key: bool = False,
         days: int | None = None,
         grace: dt.timedelta = GRACE,
+        everywhere: bool = False,
         restart: Sequence[str] = (),
         profile: str | Profile = "private",
         force: bool = False,
@@ -245,7 +253,7 @@ def _look(arguments: Mapping[str, Any], *, only_looking: bool = False) -> _Bound
 def _request(arguments: Mapping[str, Any], bound: _Bound, new: Certificate | None) -> Request:
     """What `renew` with these arguments asks to be deployed: the new certificate, in the place of the bound one."""
     as_they_are = ("machine", "restart", "profile", "force", "verify", "key_access", "hooks", "after_failure")
-    names = (*as_they_are, "at", "grace", "together")
+    names = (*as_they_are, "at", "grace", "everywhere", "together")
     trail = arguments["trail"]
     file = arguments["audit_log"] if trail is None else former_name(trail, stacklevel=5)
     given = {name: arguments[name] for name in names if name in arguments}
@@ -335,7 +343,8 @@ def _obtain(arguments: Mapping[str, Any], old: Certificate) -> Certificate:
             "a source is an authority or another issuer (it has name, issue and issued), a certificate or a function, "
             f"not {type(source).__name__}; Certificate.load reads a file"
         )
-    made = source(old)
+    with lifetimes.noted():
+        made = source(old)
     if not isinstance(made, Certificate):
         raise InvalidInputError(f"the source returned {type(made).__name__}, not a Certificate; nothing was done")
     return made
@@ -354,14 +363,15 @@ def _issue(
     if reuse_key and key_type is not None:
         raise InvalidInputError("reuse_key keeps the key, so key_type cannot choose another")
     made = old.private_key if reuse_key else key_type or check_key_type(old.key_type)
-    return with_list_of(authority, old).issue(
-        *hosts,
-        key=made,
-        days=renewal_days(old) if days is None else days,
-        common_name=renewal_common_name(old, hosts),
-        subject=pem.x509_of(old).subject,
-        at=at,
-    )
+    with lifetimes.noted():  # the finding `authority-ending` says it
+        return with_list_of(authority, old).issue(
+            *hosts,
+            key=made,
+            days=renewal_days(old) if days is None else days,
+            common_name=renewal_common_name(old, hosts),
+            subject=pem.x509_of(old).subject,
+            at=at,
+        )
 
 
 def _is_exportable(entry: StoreEntry) -> bool:
@@ -389,6 +399,8 @@ class Renewal:
         plan: With `dry_run`, what would be done; None otherwise.
         error: Why it failed, or (an `IssuePendingError`) why there is no new certificate yet; None otherwise.
         skipped: Why nothing was done, in words; None when something was tried.
+        findings: `renewal-due` where a certificate is due and was not renewed, with the reason and the time that is
+            left: a notice, a warning or an error, by how much of that is left. What a renewal found is in its outcome.
     """
 
     key: BindingKey | None
@@ -396,6 +408,7 @@ class Renewal:
     plan: Plan | None = None
     error: MlssslError | None = None
     skipped: str | None = None
+    findings: tuple[Finding, ...] = ()
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
@@ -407,7 +420,7 @@ class Renewal:
             "result": result,
             "skipped": self.skipped,
             "error": None if self.error is None else {"type": type(self.error).__name__, "message": str(self.error)},
-            **as_dict(self, "outcome", "plan"),
+            **as_dict(self, "outcome", "plan", "findings"),
         }
 
 
@@ -423,7 +436,11 @@ def renew_due(
     jitter: float = 1 / 20,
     days: int | None = None,
     grace: dt.timedelta = GRACE,
+    everywhere: bool = False,
     restart: Sequence[str] = (),
+    profile: str | Profile = "private",
+    force: bool = False,
+    verify: bool = True,
     audit_log: str | Path | None = None,
     key_access: Sequence[str] | Literal["keep"] = "keep",
     hooks: Sequence[Hook] = (),
@@ -436,8 +453,12 @@ def renew_due(
     """Renew every binding whose certificate is due, for a scheduled task; one failure does not stop the others.
 
     Bindings that share a certificate share the new one. Certificates that another issuer has issued are left alone,
-    for whoever issued them renews them; one that is over already was not renewed, and is a failure. What a killed
-    change left is cleared up before anything is read.
+    for whoever issued them renews them; one in the last third of the time from when it was due to its end was not
+    renewed, and is a failure. What a killed change left is cleared up before anything is read.
+
+    What is due and was not renewed, for whatever reason, is said with that reason and the time that is left, louder
+    from third to third of it: in the results and, from a warning on, to the logger `mlsssl`, which without any handler
+    is standard error.
 
     Args:
         issuer: Issues the new ones: an authority of your own, or any other `Issuer`, as in `renew`. One that says
@@ -452,7 +473,12 @@ def renew_due(
         jitter: As in `Certificate.renewal_due`.
         days: As in `renew`; with an authority of your own only.
         grace: As in `renew`.
+        everywhere: As in `renew`: the bindings that share a certificate change together or not at all, those too that
+            `only` does not name. Each of them that is looked at has the same outcome or error in its result.
         restart: As in `renew`.
+        profile: As in `renew`.
+        force: As in `renew`.
+        verify: As in `renew`.
         audit_log: As in `renew`.
         key_access: As in `renew`.
         hooks: As in `deploy`. Those that an earlier change of a binding has left over are run although it is not
@@ -504,10 +530,11 @@ def renew_due(
             "reuse_key": False,
             "days": days,
             "grace": grace,
+            "everywhere": everywhere,
             "restart": restart,
-            "profile": "private",
-            "force": False,
-            "verify": True,
+            "profile": profile,
+            "force": force,
+            "verify": verify,
             "audit_log": audit_log,
             "key_access": key_access,
             "hooks": hooks,
@@ -517,29 +544,62 @@ def renew_due(
         }
         _issuer_of(arguments)  # what it cannot be asked for is refused once, not for each binding
         made: dict[Thumbprint, Certificate] = {}
+        along: dict[Thumbprint, Renewal] = {}
         results = []
         for binding in bindings:
             if stop is not None and stop():
                 break
+            old, due = None, None
+            result = None if binding.thumbprint is None else along.get(binding.thumbprint)
             try:
                 for key, error in pending:
                     if key == binding.key:
                         raise error
-                entry = _bound_entry(binding, machine)
-                bound = _Bound(binding=binding, entry=entry, old=entry.certificate)
-                why = _why_not(bound.old, issuer, moment, due_only, any_issuer, fraction, jitter)
-                if why is not None:
-                    results.append(_skipped(binding.key, why, () if dry_run else hooks, machine))
-                    continue
-                together = tuple(one.key for one in bindings if one.thumbprint == entry.thumbprint)
-                given = {**arguments, "key": binding.key, "together": together}
-                results.append(_renew_one(given, bound, snapshot, made, dry_run=dry_run))
+                if result is None:
+                    entry = _bound_entry(binding, machine)
+                    old = entry.certificate
+                    bound = _Bound(binding=binding, entry=entry, old=old)
+                    due = old.renewal_time(fraction, jitter=jitter)
+                    mine = any_issuer or issuer.issued(old)
+                    if mine:
+                        due = due_at(old, issuer, fraction, jitter)
+                        why = f"not due before {due:%Y-%m-%d %H:%M} UTC" if due_only and moment < due else None
+                    else:
+                        why = _not_ours(old, issuer, due, moment)
+                    if why is None:
+                        together = tuple(one.key for one in bindings if one.thumbprint == entry.thumbprint)
+                        given = {**arguments, "key": binding.key, "together": together}
+                        result = _renew_one(given, bound, snapshot, made, dry_run=dry_run)
+                    else:
+                        result = _skipped(binding.key, why, () if dry_run else hooks, machine)
             except MlssslError as error:
-                results.append(Renewal(key=binding.key, error=error))
+                result = Renewal(key=binding.key, error=error)
+            if old is not None and due is not None and (result.error is not None or result.skipped is not None):
+                result = replace(result, findings=_late(result, old, due, moment))
+            if everywhere and binding.thumbprint is not None and result.skipped is None:
+                along[binding.thumbprint] = result
+            results.append(replace(result, key=binding.key))
         told = {binding.key for binding in bindings}
         others = [one for one in pending if one[0] not in told and (wanted is None or one[0] in wanted)]
         results += [Renewal(key=key, error=error) for key, error in others]
+    if not dry_run:
+        _log_late(port, results)
     return results
+
+
+def _late(result: Renewal, old: Certificate, due: dt.datetime, at: dt.datetime) -> tuple[Finding, ...]:
+    """How late a certificate is that was not renewed, and why it was not."""
+    why = str(result.skipped if result.error is None else result.error)
+    found = about_late(str(result.key), old, due, at, why)
+    return () if found is None else (found,)
+
+
+def _log_late(port: MachinePort, results: Iterable[Renewal]) -> None:
+    logger = clean_logger("mlsssl")
+    for finding in dict.fromkeys(one for result in results for one in result.findings):
+        tell = {Severity.WARNING: logger.warning, Severity.ERROR: logger.error}.get(finding.severity)
+        if tell is not None:
+            tell("%s: %s: %s", port.description, finding.where, finding.found)
 
 
 def _skipped(key: BindingKey, why: str, hooks: Sequence[Hook], machine: HasPort | None) -> Renewal:
@@ -600,23 +660,12 @@ def _bindings_of(
     ]
 
 
-def _why_not(
-    old: Certificate,
-    issuer: Issuer,
-    at: dt.datetime,
-    due_only: bool,
-    any_issuer: bool,
-    fraction: float,
-    jitter: float,
-) -> str | None:
-    if not any_issuer and not issuer.issued(old):
-        if at > old.not_after:
-            raise BindingError(
-                f"its certificate is over since {old.not_after:%Y-%m-%d %H:%M} UTC, and who issued it "
-                f"({old.issuer or 'nobody'}) has not renewed it; any_issuer=True renews it from {issuer.name}"
-            )
-        return f"issued by {old.issuer or 'nobody'}, not by {issuer.name}"
-    due = due_at(old, issuer, fraction, jitter)
-    if due_only and at < due:
-        return f"not due before {due:%Y-%m-%d %H:%M} UTC"
-    return None
+def _not_ours(old: Certificate, issuer: Issuer, due: dt.datetime, at: dt.datetime) -> str:
+    """Why a certificate of another issuer is left alone; `BindingError` when that one has let it come near its end."""
+    if how_late(due, old.not_after, at) is Severity.ERROR:
+        ends = "is over since" if at > old.not_after else "ends on"
+        raise BindingError(
+            f"its certificate {ends} {old.not_after:%Y-%m-%d %H:%M} UTC, and who issued it "
+            f"({old.issuer or 'nobody'}) has not renewed it; any_issuer=True renews it from {issuer.name}"
+        )
+    return f"issued by {old.issuer or 'nobody'}, not by {issuer.name}"

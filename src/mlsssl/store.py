@@ -383,7 +383,7 @@ class Store:
         expected = "a list of certificates is needed (Certificate.load_all reads a bundle)"
         given = [check_type(one, Certificate, expected) for one in items_of(certificates, expected)]
         refuse_users_roots(self._name, self._location)
-        ours = [one for one in given if self._name.lower() != "root" or one.is_self_issued]
+        ours = [one for one in given if self._name.lower() != "root" or pem.is_root(pem.x509_of(one))]
         with closing(self._port(write=True)) as port:
             port.add_many((NewCertificate(certificate=one.to_der()) for one in ours), exportable=False)
         entries = {one: self[one.thumbprint] for one in ours}
@@ -440,10 +440,10 @@ class Store:
         machine = port_of(self._machine)
         for der in chain:
             certificate = pem.load_der(der)
-            self_issued = certificate.subject == certificate.issuer
-            if not trust_root if self_issued else not may_issue(certificate):
+            root = pem.is_root(certificate)
+            if not trust_root if root else not may_issue(certificate):
                 continue
-            with closing(machine.open_store("Root" if self_issued else "CA", self._location, write=True)) as port:
+            with closing(machine.open_store("Root" if root else "CA", self._location, write=True)) as port:
                 port.add(der, None, friendly_name=None, exportable=False, provider=None)
 
     def to_pem(self) -> bytes:

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import tempfile
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given, settings
@@ -94,6 +95,7 @@ changes = st.builds(
     back=st.booleans(),
     audit_log=st.none() | texts.map(lambda text: Path("/var") / text.replace("/", "_")),
     bound=st.lists(thumbprints, max_size=3).map(tuple),
+    also=st.lists(st.tuples(records(), records()), max_size=2).map(tuple),
 )
 
 
@@ -125,9 +127,11 @@ def test_a_change_is_read_back_as_it_was_written(change: Change) -> None:
         kept.finish(change)
         assert kept.pending() == ()
         assert change.key is not None
-        assert kept.last(change.key) == (change if change.verb in ("deploy", "renew") else None)
-        kept.forget(change.key)
-        assert kept.last(change.key) is None
+        for key in change.keys:
+            here = change if key == change.key else replace(change, owed=())  # what is owed is owed once
+            assert kept.last(key) == (here if change.verb in ("deploy", "renew") else None)
+        kept.forget(change)
+        assert [kept.last(key) for key in change.keys] == [None] * len(change.keys)
 
 
 _SAMPLE = Change(

@@ -187,6 +187,16 @@ def verbs(certificate: Certificate, ca: CertificateAuthority, machine: EmbeddedM
     assert_type(renew("0.0.0.0:443", ca, machine=machine), Outcome)
     assert_type(renew("0.0.0.0:443", lambda old: ca.issue(*old.hosts)), Outcome)
     assert_type(renew.plan("0.0.0.0:443", ca, machine=machine, days=90), Plan)
+    assert_type(renew("0.0.0.0:443", certificate, everywhere=True).also, tuple[Binding, ...])
+    renew("0.0.0.0:443", certificate, everywhere="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    renew("0.0.0.0:443", certificate, everwhere=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    (renewal,) = mlsssl.renew_due(ca, machine=machine, profile="public", force=True, verify=False, everywhere=True)
+    assert_type(renewal.findings, tuple[mlsssl.Finding, ...])
+    assert_type(ca.renew(), mlsssl.RenewedAuthority)
+    assert_type(ca.renew(key="ec-p256").bridge, CertificateAuthority | None)
+    ca.renew().bridge.issue("a.test")  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
+    ca.renew(key="ec-256")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ca.renew(issuer=certificate)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(mlsssl.audit(machine=machine), Audit)
     assert_type(mlsssl.audit(listing=b"...").notes, tuple[str, ...])
     mlsssl.audit(listing=Path("dump.txt"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

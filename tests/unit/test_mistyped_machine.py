@@ -70,6 +70,7 @@ WITHOUT_MACHINE = {
     "ca create",
     "ca crl",
     "ca issue-client",
+    "ca renew",
     "issue",
     "request show",
     "request sign",

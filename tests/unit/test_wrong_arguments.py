@@ -197,6 +197,7 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "CertificateAuthority.create": lambda w: Call(CertificateAuthority.create, "CA", key="ec-p256"),
     "CertificateAuthority.create_intermediate": lambda w: Call(w.ca.create_intermediate, "CA 2"),
     "CertificateAuthority.crl": lambda w: Call(w.ca.crl, [w.certificate]),
+    "CertificateAuthority.renew": lambda w: Call(w.ca.renew, key="ec-p256"),
     "CertificateAuthority.with_crl_url": lambda w: Call(w.ca.with_crl_url, "http://crl.test/ca.crl"),
     "CertificateAuthority.issue": lambda w: Call(w.ca.issue, "a.test"),
     "CertificateAuthority.issued": lambda w: Call(w.ca.issued, w.certificate),
@@ -324,7 +325,8 @@ CALLS: dict[str, Callable[[World], Call]] = {
 LEFT_OUT = {
     "results and findings, which users read": (
         "Audit AuditRow Cleanup Diagnosis EndpointReport Failure Finding Kept KeyAccess KeyState Outcome PfxExplanation"
-        " Plan Renewal Report RuleContext hooks.Replacement ServiceStatus Step StoreEntry Timeline ccs.CcsFinding"
+        " Plan Renewal RenewedAuthority Report RuleContext hooks.Replacement ServiceStatus Step StoreEntry Timeline"
+        " ccs.CcsFinding"
         " ccs.CcsFile netsh.Listing netsh.NetshCommand netsh.PassedOver netsh.Script"
     ),
     "made by another call, which is in the table": "Bindings Listener Machine Service Services Store Plan.execute",

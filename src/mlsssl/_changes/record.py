@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 VERSION = 2
-"""Of the files' format; a later one is refused, not guessed at. What no grant is in is written as version 1."""
+"""Of the files' format; a later one is refused, not guessed at. One binding without a grant is written as version 1."""
 
 FORMER_NAME = "change.json"
 """What the one record of all keys was called before each had its own; one that was left then is recovered still."""
@@ -100,6 +100,7 @@ class Change:
         back: Whether it is being taken back.
         audit_log: The file that gets a line about it, or None.
         bound: Every certificate that was bound before: what it did without then, it does without again.
+        also: How other bindings were that change together with this one, and how each shall be.
         grants: Rights on private keys; written down after the certificates are added, before the first is given.
         steps: The names of all steps that follow the change (`hooks=`).
         owed: Those of them that have not been run, in order. Written down with the change, so that a process killed
@@ -119,14 +120,25 @@ class Change:
     back: bool = False
     audit_log: Path | None = None
     bound: tuple[Thumbprint, ...] = ()
+    also: tuple[tuple[BindingRecord, BindingRecord], ...] = ()
     grants: tuple[Grant, ...] = ()
     steps: tuple[str, ...] = ()
     owed: tuple[str, ...] = ()
 
     @property
+    def bindings(self) -> tuple[tuple[BindingRecord | None, BindingRecord | None], ...]:
+        """Each binding that it changes, as it was and as it shall be; that of `key` first, on which the others wait."""
+        return () if self.key is None else ((self.before, self.after), *self.also)
+
+    @property
+    def keys(self) -> tuple[BindingKey, ...]:
+        """The keys of all of these."""
+        return () if self.key is None else (self.key, *(before.key for before, _ in self.also))
+
+    @property
     def title(self) -> str:
         """What to call it in messages."""
-        about = "" if self.key is None else f" of {self.key}"
+        about = "" if self.key is None else f" of {' and '.join(map(str, self.keys))}"
         return f"the {self.verb}{about} begun {self.started:%Y-%m-%d %H:%M:%S} UTC by process {self.process}"
 
     @property
@@ -164,7 +176,7 @@ class Pending:
         if key is None or isinstance(key, str):
             return key in (self.name, self.path.name)
         if self.change is not None:
-            return self.change.key == key
+            return key in self.change.keys
         return self.path.name == _name("change", key)
 
 
@@ -205,10 +217,16 @@ class ChangeRecords:
         return turned
 
     def finish(self, change: Change, *, keep: bool = True, path: Path | None = None) -> None:
-        """It is done: keep it as what `undo` takes back, if it is such a change, or (`keep` False) forget it."""
+        """It is done: keep it as what `undo` takes back, if it is such a change, or (`keep` False) forget it.
+
+        It is kept for each of its keys, of which any can be given to `undo`.
+        """
         record = path or self._folder / _name("change", change.key)
         with on_disk("rename"):
             if keep and change.undoable:
+                for key in change.keys[1:]:
+                    # The steps that follow are owed once.
+                    files.write(self._last(key), _text(replace(change, owed=())), private=True)
                 files.replace(record, self._last(change.key))
             else:
                 files.remove(record)
@@ -226,10 +244,11 @@ class ChangeRecords:
         except NotFoundError:
             return None
 
-    def forget(self, key: BindingKey) -> None:
-        """Forget the last change of this key."""
+    def forget(self, change: Change) -> None:
+        """Forget it as the last change of its keys."""
         with on_disk("unlink"):
-            files.remove(self._last(key))
+            for key in reversed(change.keys):  # the first one last: it is what a second try would look for
+                files.remove(self._last(key))
 
     def settle_steps(self, change: Change, owed: tuple[str, ...]) -> None:
         """Note which steps of a finished change are still to be run; nothing when it is not the last one any more."""
@@ -336,13 +355,16 @@ def record_from_dict(data: Mapping[str, object]) -> BindingRecord:
 def _text(change: Change) -> bytes:
     names = ("additions", "marks", "services", "started", "process", "back", "audit_log", "bound", "steps", "owed")
     data = {
-        "version": VERSION if change.grants else 1,  # an earlier mlsssl reads the others too
+        # An earlier mlsssl reads the others too; of these it would leave bindings or rights as they are.
+        "version": VERSION if change.also or change.grants else 1,
         "verb": change.verb,
         **_key_to_dict(change.key),
         "before": None if change.before is None else record_to_dict(change.before),
         "after": None if change.after is None else record_to_dict(change.after),
         **as_dict(change, *names),
     }
+    if change.also:
+        data["also"] = [{"before": record_to_dict(old), "after": record_to_dict(new)} for old, new in change.also]
     if change.grants:
         data.update(as_dict(change, "grants"))
     data["trail"] = data.pop("audit_log")  # its name in the files, from the first version on
@@ -375,6 +397,9 @@ def _parse(data: bytes, path: Path) -> Change:
             back=bool(read["back"]),
             audit_log=None if read["trail"] is None else Path(_str(read["trail"])),
             bound=tuple(Thumbprint(_str(one)) for one in read["bound"]),
+            also=tuple(
+                (record_from_dict(one["before"]), record_from_dict(one["after"])) for one in read.get("also", ())
+            ),
             grants=tuple(_grant(one) for one in read.get("grants", ())),
             steps=tuple(_str(one) for one in read.get("steps", ())),  # not in the files of earlier releases
             owed=tuple(_str(one) for one in read.get("owed", ())),

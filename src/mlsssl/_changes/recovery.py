@@ -118,7 +118,11 @@ def pending_of(port: MachinePort, key: BindingKey) -> BindingError | None:
 
 
 def _with_keys(found: list[tuple[Pending, str]]) -> list[tuple[BindingKey | None, BindingError]]:
-    return [(None if one.change is None else one.change.key, BindingError(text)) for one, text in found]
+    return [
+        (key, BindingError(text))
+        for one, text in found
+        for key in (one.change.keys if one.change is not None else ()) or (None,)
+    ]
 
 
 # -- replacing a binding ------------------------------------------------------------------------------------------
@@ -197,17 +201,21 @@ def exchange(port: MachinePort, records: ChangeRecords, before: BindingRecord, a
 def in_force(port: MachinePort, change: Change) -> str:
     """Which binding is in force after a change that has stopped half-way, in words."""
     assert change.key is not None
+    return ", ".join(_in_force(port, key, *pair) for key, pair in zip(change.keys, change.bindings, strict=True))
+
+
+def _in_force(port: MachinePort, key: BindingKey, before: BindingRecord | None, after: BindingRecord | None) -> str:
     try:
-        current = port.bindings.find(change.key)
+        current = port.bindings.find(key)
     except MlssslError:
-        return f"what is bound to {change.key} now cannot be read"
+        return f"what is bound to {key} now cannot be read"
     if current is None:
-        return f"nothing is bound to {change.key} now"
-    if current == change.before:
-        return f"the old binding of {change.key} is in force"
-    if has_happened(change, current):
-        return f"the new binding of {change.key} is in force"
-    return f"{change.key} has another binding now"
+        return f"nothing is bound to {key} now"
+    if current == before:
+        return f"the old binding of {key} is in force"
+    if has_happened(before, after, current):
+        return f"the new binding of {key} is in force"
+    return f"{key} has another binding now"
 
 
 def put(bindings: BindingsPort, before: BindingRecord | None, after: BindingRecord | None) -> None:
@@ -235,18 +243,18 @@ def put(bindings: BindingsPort, before: BindingRecord | None, after: BindingReco
             raise
 
 
-def has_happened(change: Change, current: BindingRecord | None) -> bool:
-    """Whether the binding is the one that `change` has set.
+def has_happened(before: BindingRecord | None, after: BindingRecord | None, current: BindingRecord | None) -> bool:
+    """Whether the binding is the one that a change from `before` to `after` has set.
 
     Its certificate decides when that is a new one: a system may give a record back in another spelling than it took
     (an option that it does not know, say), and that is still our record.
     """
-    if current is None or change.after is None or current == change.before:
+    if current is None or after is None or current == before:
         return False
-    if current == change.after:
+    if current == after:
         return True
-    before = None if change.before is None else change.before.thumbprint
-    return current.thumbprint == change.after.thumbprint != before and current.app_id == change.after.app_id
+    old = None if before is None else before.thumbprint
+    return current.thumbprint == after.thumbprint != old and current.app_id == after.app_id
 
 
 # -- taking back --------------------------------------------------------------------------------------------------
@@ -259,16 +267,17 @@ def take_back(port: MachinePort, change: Change, *, say: Callable[[str], None]) 
     somebody else has changed since is left as it is. A key that was linked but unusable before stays usable. Stops at
     the first refusal. `say` is called with a line for each thing done.
     """
-    if change.key is not None and change.before != change.after:
+    changed = [(key, *pair) for key, pair in zip(change.keys, change.bindings, strict=True) if pair[0] != pair[1]]
+    if changed:
         for line in port.bindings.recover():  # first, for it names the certificate that is to go
             say(line)
-        current = port.bindings.find(change.key)
-        if current != change.before and (current is None or has_happened(change, current)):
-            put(port.bindings, current, change.before)
-            before = change.before
-            say(f"unbound {change.key}" if before is None else f"bound {change.key} to {before.thumbprint} again")
-        elif current != change.before:
-            say(f"left {change.key} alone: somebody else has changed it since")
+    for key, before, after in changed:
+        current = port.bindings.find(key)
+        if current != before and (current is None or has_happened(before, after, current)):
+            put(port.bindings, current, before)
+            say(f"unbound {key}" if before is None else f"bound {key} to {before.thumbprint} again")
+        elif current != before:
+            say(f"left {key} alone: somebody else has changed it since")
     for mark in reversed(change.marks):
         _set_mark(port, mark.store, mark.thumbprint, expected=mark.after, wanted=mark.before)
     for grant in reversed(change.grants):
@@ -364,8 +373,15 @@ def _issuer(record: StoreRecord) -> x509.Name | None:
 # -- finishing ----------------------------------------------------------------------------------------------------
 
 
-def finish_forwards(port: MachinePort, change: Change) -> None:
-    """What is left to do once the binding is the new one: the renewal marks."""
+def finish_forwards(port: MachinePort, change: Change, *, say: Callable[[str], None]) -> None:
+    """What is left to do once the binding is the new one: the other bindings, then the renewal marks."""
+    for before, after in change.also:
+        current = port.bindings.find(before.key)
+        if current is None or (current == before and before != after):
+            put(port.bindings, current, after)
+            say(f"bound {before.key} to {after.thumbprint}")
+        elif not has_happened(before, after, current):
+            say(f"left {before.key} alone: somebody else has changed it since")
     for mark in change.marks:
         _set_mark(port, mark.store, mark.thumbprint, expected=mark.before, wanted=mark.after)
 
@@ -377,6 +393,13 @@ def why_unusable(port: MachinePort, record: BindingRecord | None) -> tuple[Diagn
     return port.diagnose(record.thumbprint, record.store)
 
 
+def why_not_back(port: MachinePort, change: Change) -> Iterator[Diagnosis]:
+    """Why the machine would refuse to have one of the old bindings again; nothing when it would not."""
+    for before, after in change.bindings:
+        if before != after:
+            yield from why_unusable(port, before)
+
+
 def settle(port: MachinePort, change: Change, *, say: Callable[[str], None]) -> bool:
     """Finish `change` or take it back, whichever leaves a binding that works; may be called again.
 
@@ -385,10 +408,10 @@ def settle(port: MachinePort, change: Change, *, say: Callable[[str], None]) -> 
     binding is in force: the change was finished, or (an undo) has come to nothing.
     """
     current = None if change.key is None else port.bindings.find(change.key)
-    forwards = has_happened(change, current)
+    forwards = has_happened(change.before, change.after, current)
     unbound = current is None and change.before is not None and change.after is not None
     if (forwards and change.back) or unbound:
-        hopeless = why_unusable(port, change.before) if change.before != change.after else ()
+        hopeless = [*why_not_back(port, change)]
         forwards = bool(hopeless) and not (unbound and why_unusable(port, change.after))
         if forwards:
             say(f"kept the new binding of {change.key}, for the old one cannot be set again: {hopeless[0]}")
@@ -398,7 +421,7 @@ def settle(port: MachinePort, change: Change, *, say: Callable[[str], None]) -> 
     if current is None and change.after is not None:
         port.bindings.add(change.after)
         say(f"bound {change.key} to {change.after.thumbprint}")
-    finish_forwards(port, change)
+    finish_forwards(port, change, say=say)
     return True
 
 
@@ -478,12 +501,23 @@ def _recover_one(port: MachinePort, records: ChangeRecords, one: Pending, recove
         recovery.problems.extend(down)
     _tell_audit_log(change, recovery, result="failed" if new == undo else "done")
     if new and change.undoable and change.key is not None:
-        current = port.bindings.find(change.key)
-        if current != change.after:  # in the spelling that the system has: undo will know no other
-            records.begin(replace(change, after=current), path=one.path)
+        found = as_found(port, change)
+        if found != change:  # in the spelling that the system has: undo will know no other
+            change = found
+            records.begin(change, path=one.path)
     records.finish(change, keep=new, path=one.path)
-    if undo and not new and change.key is not None:
-        records.forget(change.key)
+    if undo and not new:
+        records.forget(change)
+
+
+def as_found(port: MachinePort, change: Change) -> Change:
+    """The change with its new bindings as the machine has them; one that is gone or another's stays as it was meant."""
+    assert change.key is not None
+    also = []
+    for before, after in change.also:
+        current = port.bindings.find(before.key)
+        also.append((before, current if current is not None and has_happened(before, after, current) else after))
+    return replace(change, after=port.bindings.find(change.key), also=tuple(also))
 
 
 def _tell_audit_log(change: Change, recovery: Recovery, *, result: str) -> None:
@@ -500,14 +534,18 @@ def _abandon(port: MachinePort, records: ChangeRecords, one: Pending, recovery: 
     if change is None or change.key is None:
         return f"gave up {one.title}; the machine was left as it is"
     _tell_audit_log(change, recovery, result="abandoned")
-    try:
-        current = port.bindings.find(change.key)
-        left = f"{change.key} is bound to {current.thumbprint}" if current else f"nothing is bound to {change.key}"
-    except MlssslError as error:
-        left = f"what is bound to {change.key} cannot be read ({error})"
+    left = ", ".join(_bound_to(port, key) for key in change.keys)
     added = [f"{addition.thumbprint} in LocalMachine\\{addition.store}" for addition in change.additions]
     more = f"; what it was to add was left as it is: {', '.join(added)}" if added else ""
     return f"gave up {change.title}; {left}{more}"
+
+
+def _bound_to(port: MachinePort, key: BindingKey) -> str:
+    try:
+        current = port.bindings.find(key)
+    except MlssslError as error:
+        return f"what is bound to {key} cannot be read ({error})"
+    return f"{key} is bound to {current.thumbprint}" if current else f"nothing is bound to {key}"
 
 
 def start_services(port: MachinePort, change: Change) -> tuple[list[str], list[str]]:

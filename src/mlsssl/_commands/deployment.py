@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime as dt
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
@@ -24,14 +25,17 @@ from mlsssl._commands.parser import (
     machine_to_add_to,
 )
 from mlsssl._commands.remedies import in_commands
+from mlsssl._commands.terminal import write
 from mlsssl._commands.watch import watch
 from mlsssl._machine import files
+from mlsssl._messages.foreign_text import clean_logger
+from mlsssl._validator.report import Severity
 from mlsssl.errors import HookError, InvalidInputError, IssuePendingError, MalformedDataError, NotFoundError
 from mlsssl.values import KeyType, OnConflict
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
@@ -75,8 +79,8 @@ def add_commands(commands: Commands) -> None:
     parser.epilog = (
         "exit codes besides the common ones:\n  0 renewed   1 renewed, but the port serves another certificate; with\n"
         "  --plan, something forbids it\n"
-        "  9 at least one failed   10 nothing was due   12 renewed, but a step after it failed\n"
-        "  13 none failed, but an issuer has no answer yet"
+        "  9 at least one failed, or was not renewed and is near its end   10 nothing was due\n"
+        "  12 renewed, but a step after it failed   13 none failed, but an issuer has no answer yet"
     )
     parser.add_argument("keys", nargs="*", metavar="KEY", help="keys of bindings, as for deploy; or --all")
     parser.add_argument("--all", action="store_true", help="every binding whose certificate this issuer issued")
@@ -90,6 +94,14 @@ def add_commands(commands: Commands) -> None:
     )
     parser.add_argument("--days", type=int, help="validity; the old one's by default, at most 199")
     parser.add_argument("--grace", type=_days, metavar="DAYS", help="keep the old ones so long")
+    parser.add_argument(
+        "--everywhere", action="store_true", help="every binding of the old certificate: all of them, or none"
+    )
+    parser.share("--profile", "--client")
+    parser.share("--force", help="go on although the preflight found errors")
+    parser.add_argument(
+        "--no-verify", action="store_const", const=False, dest="verify", help="no TLS handshake afterwards"
+    )
     parser.share("--key-access", help="instead of those that may read the old key: an account; may be given again")
     parser.add_argument("--fraction", type=float, help="share of the lifetime to use")
     parser.add_argument("--jitter", type=float, help="earlier by up to this share")
@@ -201,10 +213,11 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
     if names_issuer(arguments) == (arguments.certificate is not None):
         raise InvalidInputError(f"renew takes an issuer, {ISSUERS}, or --certificate, the new one itself")
     own = ("keys", "all", "due", "certificate", "password", "alias", "plan", "any_issuer")
-    options = with_hooks(given_access(given(arguments, *own, *ISSUER_ARGUMENTS, "watch", "interval", "health")))
+    options = given_profile(given(arguments, *own, *ISSUER_ARGUMENTS, "watch", "interval", "health"))
+    options = with_hooks(given_access(options))
 
     def renew_due(stop: Callable[[], bool] | None = None) -> tuple[int, list[mlsssl.Renewal]]:
-        with machine_of(arguments) as machine:
+        with machine_of(arguments) as machine, _logged_in_commands():
             issuer = issuer_of(arguments)
             assert issuer is not None, "looked at above"
             results = mlsssl.renew_due(
@@ -229,7 +242,10 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
         return _tell_renewals(*renew_due(), terminal)
     with machine_of(arguments) as machine:
         if arguments.all or len(arguments.keys) != 1 or arguments.due:
-            raise InvalidInputError("--certificate renews one binding, now: renew KEY --certificate FILE")
+            raise InvalidInputError(
+                "--certificate renews one binding, now, and with --everywhere all that have the same certificate: "
+                "renew KEY --certificate FILE --everywhere"
+            )
         if arguments.key_type is not None or arguments.days is not None:
             raise InvalidInputError("--key and --days are for an issuer, which makes the certificate; here it is given")
         run = mlsssl.renew.plan if arguments.plan else mlsssl.renew
@@ -239,10 +255,31 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
         return _tell(run(arguments.keys[0], certificate, machine=machine, **options), terminal)
 
 
+@contextlib.contextmanager
+def _logged_in_commands() -> Iterator[None]:
+    """What the library logs, on standard error in the command line's words."""
+    import logging  # not free to import
+
+    class Told(logging.Handler):
+        """Writes each record."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            """As the other lines there."""
+            write(f"mlsssl: {record.levelname.lower()}: {in_commands(record.getMessage())}", to=sys.stderr)
+
+    logger, told = clean_logger("mlsssl"), Told(logging.WARNING)
+    logger.addHandler(told)
+    try:
+        yield
+    finally:
+        logger.removeHandler(told)
+
+
 def _code_of(results: list[mlsssl.Renewal]) -> int:
     renewed = [one for one in results if one.outcome is not None or one.plan is not None]
     pending = [one for one in results if isinstance(one.error, IssuePendingError)]
-    failed = [one for one in results if one.error is not None and one not in pending]
+    late = [one for one in results if any(finding.severity is Severity.ERROR for finding in one.findings)]
+    failed = [one for one in results if one in late or (one.error is not None and one not in pending)]
     verified = all(
         (one.outcome is None or one.outcome.verified is not False) and (one.plan is None or one.plan.ok)
         for one in results
@@ -263,6 +300,8 @@ def _tell_renewals(code: int, results: list[mlsssl.Renewal], terminal: Terminal)
             terminal.say(f"{one.key}: pending: {in_commands(str(one.error))}", style="warning")
         elif one.error is not None:
             terminal.say(f"{one.key or 'a pending change'}: failed: {in_commands(str(one.error))}", style="error")
+        elif one.outcome is not None and one.key != one.outcome.key:
+            terminal.say(f"{one.key}: changed together with {one.outcome.key}")
         elif one.outcome is not None:
             terminal.say(in_commands(str(one.outcome)), style="" if one.outcome.verified is not False else "error")
         elif one.plan is not None:

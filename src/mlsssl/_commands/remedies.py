@@ -23,12 +23,13 @@ _COMMANDS = {
 # Every piece is bounded, for names that strangers chose stand in messages too.
 _ARGUMENT = re.compile(
     r"\b(trust|crls|chain|key|days|common_name|path_length|crl_url|readable_by|profile|on_conflict|restart|store|ports|"
-    r"exportable|no_password|alias|ca_alias|issuer_alias|overwrite|any_issuer|tls12|tls13|ctl_identifier|ctl_store_name)="
+    r"exportable|no_password|alias|ca_alias|issuer_alias|overwrite|any_issuer|everywhere|tls12|tls13|ctl_identifier|ctl_store_name)="
     r"""(\[[^\]]{0,80}\]|\{[^}]{0,80}\}|"[^"]{0,80}"|'[^']{0,80}'|\w{1,80}|\.\.\.)"""
 )
 _CALL = re.compile(
     r"(\.)?\b(?:Store\.open\('(\w{1,80})'\)\.|[A-Za-z]{1,80}\.)?(\w{1,80})\(((?:[^()]|\([^()]{0,80}\)){0,200})\)"
 )
+_SUCCESSOR = re.compile(r"\bca\.renew\(([^()]{0,80})\)")
 _STORE = re.compile(r"Store\.open\('(\w{1,80})'\)")
 _PHRASES = {
     "AcmeIssuer(agree_terms=True)": "--acme-agree-terms",
@@ -51,6 +52,7 @@ def in_commands(text: str) -> str:
     """A message for somebody at the command line: calls of Python become commands, and their arguments options."""
     for phrase, words in _PHRASES.items():
         text = text.replace(phrase, words)
+    text = _SUCCESSOR.sub("mlsssl ca renew", text)
     text = _STORE.sub(r"the store \1", _CALL.sub(_command, _ARGUMENT.sub(_option, text)))
     return _NAME.sub(lambda name: f"--{_OPTIONS.get(name[0], name[0]).replace('_', '-')}", text)
 

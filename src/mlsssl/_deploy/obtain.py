@@ -22,6 +22,7 @@ from mlsssl._deploy.preflight import lost_names
 from mlsssl._formats import pem
 from mlsssl._formats.hosts import name_text, parse_name
 from mlsssl._formats.parsed import issuer_view
+from mlsssl._issue import lifetimes
 from mlsssl._issue.held_keys import held_key
 from mlsssl._machine import files, private_files, stores
 from mlsssl._machine.ports import check_request_key_name, new_request_key_name
@@ -345,7 +346,8 @@ def _asked(
     """With the issuer's answer, checked and on the disk."""
     name = issuer.name
     try:
-        answer = issuer.issue(request.without_key(), old=None if old is None else old.without_key())
+        with lifetimes.noted():  # the finding `authority-ending` says it
+            answer = issuer.issue(request.without_key(), old=None if old is None else old.without_key())
     except MlssslError:
         raise
     except Exception as error:

@@ -41,7 +41,8 @@ class Request:
         grace: How long to keep that certificate.
         key_access: Accounts that get the right to read the new private key; `keep` for those that may read the key of
             the bound certificate.
-        together: Other bindings that are given the new certificate by the same call.
+        together: Other bindings that are given the new certificate by the same call, each in a change of its own.
+        everywhere: Whether every other binding of the old certificate is changed in the same change.
     """
 
     key: BindingKey
@@ -70,6 +71,7 @@ class Request:
     expected: BindingRecord | None = None
     grace: dt.timedelta | None = None
     together: tuple[BindingKey, ...] = ()
+    everywhere: bool = False
 
 
 def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Request:

@@ -1176,11 +1176,21 @@ _DEPLOYMENTS = (
         standard="RFC 5280 section 6.1.1 (d); mlsssl: docs/howto-renew-for-ever",
     ),
     rule(
+        "authority-ending",
+        "The authority ends before the next certificate can have its full life, or within 180 days, or a third of its "
+        "own life where that is less.",
+        levels="W",
+        expected="an authority whose successor clients have long before it ends",
+        remedy="make its successor, ca.renew(), and give it to the clients now; if the authority is somebody else's, "
+        "ask there which one follows",
+        standard="RFC 4210 section 4.4; mlsssl: docs/howto-root-change",
+    ),
+    rule(
         "superseded-elsewhere",
         "Other bindings still have the certificate that a renewal replaces here.",
         levels="W",
         expected="the new certificate wherever the old one is bound",
-        remedy="renew those bindings too, or deploy the new certificate there",
+        remedy="renew those bindings too, or deploy the new certificate there; everywhere=True takes them along",
         standard="mlsssl: docs/howto-renew-for-ever",
     ),
     rule(
@@ -1287,7 +1297,8 @@ _DEPLOYMENTS = (
 _AUDITS = (
     rule(
         "renewal-due",
-        "The bound certificate should have been renewed by now.",
+        "The bound certificate should have been renewed by now; a notice in the first third of the time from then to "
+        "its end, a warning in the second, an error in the last.",
         levels="W",
         expected="a certificate that is renewed in time",
         remedy="mlsssl renew --all --due, or renew(key, authority)",
