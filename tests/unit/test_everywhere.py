@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlsssl._machine.ports import BindingsPort
+    from mlsssl.hooks import Replacement
 
 KEY, IPV6, NAME, HOSTED = "0.0.0.0:443", "[::]:443", "a.test:8443", "b.test:443"
 KEYS = (KEY, IPV6, NAME, HOSTED)
@@ -274,6 +275,51 @@ def test_renew_due_takes_them_along_and_says_so_for_each(machine: Machine) -> No
     planned = renew_due(CA, machine=machine, due_only=False, everywhere=True, dry_run=True)
     assert all(one.plan is not None for one in planned)
     assert bound(machine) == before
+
+
+def test_a_step_runs_once_and_is_told_of_all_of_them(machine: Machine) -> None:
+    """By whatever key it was renewed, that one first; in an undo too. Of one binding's change it is told that one."""
+    told: list[Replacement] = []
+    outcome = renew(NAME, CA, machine=machine, everywhere=True, hooks=[told.append])
+    assert [[*map(str, one.keys)] for one in told] == [[NAME, *(key for key in KEYS if key != NAME)]]
+    outcome.undo()
+    assert (told[1].verb, told[1].keys) == ("undo", told[0].keys)
+    renew(NAME, CA, machine=machine, hooks=[told.append])
+    assert [*map(str, told[2].keys)] == [NAME]
+
+
+def test_a_step_that_is_left_over_is_told_of_those_that_have_it_still(machine: Machine) -> None:
+    """One of them was given another certificate since."""
+    told: list[Replacement] = []
+
+    def fails_once(replacement: Replacement) -> None:
+        told.append(replacement)
+        if len(told) == 1:
+            raise RuntimeError("the service is away")
+
+    renew(KEY, CA, machine=machine, everywhere=True, hooks=[fails_once])
+    deploy(IPV6, CA.issue("a.test"), machine=machine)
+    renew_due(CA, machine=machine, everywhere=True, hooks=[fails_once])
+    assert [*map(str, told[0].keys)] == [KEY, *KEYS[1:]]
+    assert told[1].left_over
+    assert [*map(str, told[1].keys)] == [KEY, NAME, HOSTED]
+
+
+def test_a_renewal_together_keeps_what_another_of_them_owes(machine: Machine) -> None:
+    """A step after an earlier change of one binding failed; it is still to be run when all have been renewed."""
+
+    def fails(replacement: Replacement) -> None:
+        raise RuntimeError("the service is away")
+
+    renew(NAME, CA, machine=machine, everywhere=True, hooks=[fails])
+    renew(KEY, CA, machine=machine, everywhere=True)
+    ran: list[Replacement] = []
+
+    def step(replacement: Replacement) -> None:
+        ran.append(replacement)
+
+    renew_due(CA, machine=machine, everywhere=True, hooks=[step])
+    assert [one.left_over for one in ran] == [True]
 
 
 # -- the command line ----------------------------------------------------------------------------------------------

@@ -151,7 +151,7 @@ class TestWhatAStepIsTold:
             told.store = "Root"  # type: ignore[misc]  # which is what is tried
         assert "ertificate" not in repr(told)
         assert set(told.to_dict()) == {
-            *("verb", "key", "old", "new", "store", "host", "hosts", "machine_kind", "left_over"),
+            *("verb", "key", "keys", "old", "new", "store", "host", "hosts", "machine_kind", "left_over"),
         }
         assert json.loads(json.dumps(told.to_dict()))["new"] == str(told.new)
 
@@ -496,6 +496,7 @@ class TestACommand:
         for name, value in {
             "MLSSSL_VERB": "deploy",
             "MLSSSL_KEY": KEY,
+            "MLSSSL_KEYS": KEY,
             "MLSSSL_OLD_THUMBPRINT": "",
             "MLSSSL_NEW_THUMBPRINT": thumbprint,
             "MLSSSL_STORE": "MY",
@@ -507,6 +508,7 @@ class TestACommand:
         assert told == {
             "verb": "deploy",
             "key": KEY,
+            "keys": [KEY],
             "old": None,
             "new": thumbprint,
             "store": "MY",
