@@ -369,6 +369,15 @@ def test_the_command_takes_them_along_from_an_authority(capsys: pytest.CaptureFi
     assert main(["renew", "--all", "--ca", "root.pem", "--everywhere"]) == 0
     told = capsys.readouterr().out
     assert told.count("changed together with") == 2
+    assert main(["renew", "--all", "--ca", "root.pem", "--everywhere", "--plan"]) == 0
+    told = capsys.readouterr().out
+    assert told.count(f"planned together with {KEY}") == 2
+    assert told.count("plan for") == 1
+    refusing = ["--after", "/absent", "--after-failure", "undo"]
+    assert main(["renew", "--all", "--ca", "root.pem", "--everywhere", *refusing]) == 12
+    told = capsys.readouterr().out
+    assert told.count(f"failed together with {KEY}") == 2
+    assert told.count("there is no program") == 2  # what stopped it, and that going back stopped as well
 
 
 def test_an_older_version_refuses_a_record_of_several_and_reads_one_of_one(tmp_path: Path) -> None:

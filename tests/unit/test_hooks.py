@@ -816,10 +816,10 @@ class TestTheCommandLine:
         [
             (["--after-timeout", "5"], "--after names, which is missing"),
             (["--after", "rdp", "--after-account", "x"], "no --after writes one"),
-            (["--after", "pfx=x.pfx"], "needs a password"),
+            (["--after", "pfx=x.pfx"], "needs a password: --after-password env:NAME"),
             (["--after", "pfx=x.pfx", "--after-password", "hunter-22"], "env:NAME or file:PATH"),
             (["--after", 'say "hello'], "do not match"),
-            (["--after", ""], "a command is a list"),
+            (["--after", ""], "--after is empty"),
             (["--after", "x", "--after-timeout", "0"], "seconds"),
         ],
     )
