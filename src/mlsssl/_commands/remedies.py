@@ -34,8 +34,8 @@ _STORE = re.compile(r"Store\.open\('(\w{1,80})'\)")
 _PHRASES = {
     "AcmeIssuer(agree_terms=True)": "--acme-agree-terms",
     "AcmeIssuer(external_account=(identifier, key))": "--acme-eab-id ID --acme-eab-key file:KEY",
-    "external_account is a key identifier and an HMAC key in base64url, two texts": "--acme-eab-key names where the HMAC "
-    "key is, which is base64url, and --acme-eab-id is its identifier",
+    "external_account is a key identifier and an HMAC key in base64url, two texts": "--acme-eab-key names where the "
+    "HMAC key is, which is base64url, and --acme-eab-id is its identifier",
     "host is the name or the list of names that the certificate is for: host=": "--host is a name that the certificate "
     "is for, and may be given again: --host ",
     "reuse_key and days are for an authority; ": "--days is for --ca; ",

@@ -142,7 +142,7 @@ class AcmeIssuer:
         for text, what in ((preferred_chain, "preferred_chain is a common name"), (profile, "profile is a name")):
             if text is not None:
                 check_type(text, str, f"{what}, or None")
-        folder = files.absolute(state) if state is not None else files.user_data_folder() / "mlsssl" / "acme"
+        folder = files.absolute(state) if state is not None else files.issuer_folder("acme")
         # An external account is another account, and so is one of another directory.
         digest = hashlib.sha256(repr((address, external and external[0])).encode()).hexdigest()[:16]
         host = re.sub(r"[^a-z0-9.-]", "-", urllib.parse.urlsplit(address).hostname or "")[:60]
