@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from issuing import DistantIssuer
 from mlsssl import (
     Binding,
     BindingError,
@@ -275,6 +276,22 @@ def test_renew_due_takes_them_along_and_says_so_for_each(machine: Machine) -> No
     planned = renew_due(CA, machine=machine, due_only=False, everywhere=True, dry_run=True)
     assert all(one.plan is not None for one in planned)
     assert bound(machine) == before
+
+
+def test_a_plan_of_an_issuer_that_is_asked_later_names_all_of_them(machine: Machine, tmp_path: Path) -> None:
+    """Nothing is ordered by it, by `renew_due` neither; applied, all have what was issued then."""
+    issuer = DistantIssuer(tmp_path / "issuer")
+    plan = renew.plan(KEY, issuer, machine=machine, everywhere=True)
+    assert plan.ok
+    assert [step.what for step in plan.steps if step.action == "update"] == [f"update {key} to it" for key in KEYS]
+    planned = renew_due(
+        issuer, machine=machine, only=KEYS, any_issuer=True, due_only=False, everywhere=True, dry_run=True
+    )
+    assert [one.error for one in planned] == [None] * len(KEYS)
+    assert issuer.asked == []
+    assert plan.apply().changed
+    assert len({*bound(machine)}) == 1
+    assert len(issuer.orders) == 1
 
 
 def test_a_step_runs_once_and_is_told_of_all_of_them(machine: Machine) -> None:

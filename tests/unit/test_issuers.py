@@ -370,6 +370,46 @@ def test_a_request_that_no_longer_fits_is_given_up_and_said_so(
     assert kept(machine) == []
 
 
+def test_what_another_issuer_gave_is_left_aside(
+    issuer: DistantIssuer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who names the real server does not want what the staging one gave; request and key go on."""
+
+    class Staging(DistantIssuer):
+        name = "Staging"
+
+    staging = Staging(tmp_path / "staging")
+    staging.changed = lambda _, request: AUTHORITY.sign(request, days=500)
+    with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
+        deploy(KEY, old_one(), machine=machine)
+        with pytest.raises(ValidationError):
+            renew(KEY, staging, machine=machine, profile="public")
+        assert renew.plan(KEY, issuer, machine=machine).after is None  # it will be asked
+        outcome = renew(KEY, issuer, machine=machine)
+        assert "Staging issued for 0.0.0.0:443" in caplog.text
+        assert "is left aside, for now it is Distant that is asked" in caplog.text
+        assert len(issuer.orders) == 1
+        assert issuer.orders == staging.orders  # the same request
+        assert bound(machine).thumbprint == outcome.after.thumbprint
+        assert (bound(machine).not_after - bound(machine).not_before).days < 400
+        assert kept(machine) == []
+
+
+def test_one_answer_for_several_bindings_is_no_surprise(
+    issuer: DistantIssuer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those that share a certificate share the next one: nothing is left over, and nothing said to be."""
+    with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
+        shared = old_one()
+        for key in (KEY, "[::]:443"):
+            deploy(key, shared, machine=machine)
+        results = renew_due(issuer, machine=machine, any_issuer=True, due_only=False)
+        assert len({one.outcome.after.thumbprint for one in results if one.outcome is not None}) == 1
+        assert len(issuer.orders) == 1
+        assert "was not deployed" not in caplog.text
+        assert kept(machine) == []
+
+
 def test_an_answer_that_cannot_be_deployed_is_not_asked_for_again(
     issuer: DistantIssuer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
