@@ -267,6 +267,8 @@ def _request(arguments: Mapping[str, Any], bound: _Bound, new: Certificate | Non
 def _issuer_of(arguments: Mapping[str, Any]) -> Issuer | None:
     """The source, if it is an issuer other than an authority of one's own, which answers at once."""
     source = arguments["source"]
+    if isinstance(source, type):  # which has all that `Issuer` asks for, and could be called
+        raise InvalidInputError(f"{source.__name__} is a class; give an issuer that was made of it")
     if isinstance(source, (CertificateAuthority, Certificate)) or not isinstance(source, Issuer):
         return None
     if arguments["reuse_key"] or arguments["days"] is not None:

@@ -234,6 +234,19 @@ def test_revoke(run: Callable[..., tuple[int, str]], server: StandIn, tmp_path: 
     assert run("revoke", "missing.pem")[0] == 3
 
 
+def test_revoke_does_not_choose(run: Callable[..., tuple[int, str]], server: StandIn, tmp_path: Path) -> None:
+    """Of a file with several, as `store export` writes, the one that is named; a chain is no other certificate."""
+    one, other = (server.ca.sign(CertificateRequest.create("a.example", key="ec-p256")) for _ in range(2))
+    (tmp_path / "both.pem").write_bytes(one.to_pem(chain=True) + other.to_pem(chain=True))
+    code, printed = run("revoke", "both.pem")
+    assert (code, "--alias THUMBPRINT" in printed) == (2, True), printed
+    assert server.asked == {}
+    code, printed = run("revoke", "both.pem", "--alias", str(other.thumbprint))
+    assert code == 0, printed
+    (payload,) = [payload for path, payload in server.seen if path == "/revoke"]
+    assert Certificate.from_der(b64(payload["certificate"])) == other
+
+
 def b64(text: str) -> bytes:
     import base64
 

@@ -370,6 +370,20 @@ def test_a_request_that_no_longer_fits_is_given_up_and_said_so(
     assert kept(machine) == []
 
 
+def test_a_class_is_no_issuer(tmp_path: Path) -> None:
+    """It has every name that `Issuer` asks for, and can be called; said before anything is looked for or kept."""
+    with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
+        deploy(KEY, old_one(), machine=machine)
+        for call in (renew, renew.plan):
+            with pytest.raises(InvalidInputError, match="DistantIssuer is a class; give an issuer"):
+                call(KEY, DistantIssuer, machine=machine)
+        with pytest.raises(InvalidInputError, match="DistantIssuer is a class; give an issuer"):
+            renew_due(DistantIssuer, machine=machine)  # type: ignore[arg-type]  # which is what is tried
+        with pytest.raises(InvalidInputError):
+            deploy(KEY, DistantIssuer, host="a.test", machine=machine)  # type: ignore[arg-type]  # here too
+        assert kept(machine) == []
+
+
 def test_what_another_issuer_gave_is_left_aside(
     issuer: DistantIssuer, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 import mlsssl
-from mlsssl._commands.certificate import load
+from mlsssl._commands.certificate import load_quietly
 from mlsssl._commands.parser import PASSWORD_HELP, command, machine_of
 from mlsssl._commands.terminal import read_password, write
 from mlsssl._machine.programs import split_command
@@ -152,7 +152,11 @@ def _tell(text: str) -> None:
 
 def revoke(arguments: Namespace, terminal: Terminal) -> int:
     """`revoke FILE --acme DIRECTORY`."""
-    certificate = load(arguments.file, arguments.password, key=arguments.key_file, alias=arguments.alias)
+    certificate = load_quietly(arguments.file, arguments.password, key=arguments.key_file, alias=arguments.alias)
+    if certificate.left_out and arguments.alias is None:  # nobody takes a revocation back
+        raise InvalidInputError(
+            f"{arguments.file} has other certificates too: give the thumbprint of the one to revoke, --alias THUMBPRINT"
+        )
     _account(arguments, []).revoke(certificate, arguments.reason)
     terminal.result(
         {"revoked": str(certificate.thumbprint), "reason": arguments.reason},

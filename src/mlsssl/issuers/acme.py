@@ -528,6 +528,8 @@ def _checked_solvers(solvers: Sequence[ChallengeSolver]) -> tuple[ChallengeSolve
     expected = "solvers is a list of solvers, such as WebrootChallenge(folder)"
     found = tuple(check_type(one, ChallengeSolver, expected) for one in items_of(solvers, expected))  # type: ignore[type-abstract]  # a Protocol that can be asked at run time
     for one in found:
+        if isinstance(one, type):
+            raise InvalidInputError(f"{expected}; {one.__name__} is a class, give one that was made of it")
         if one.type not in ("http-01", "dns-01", "tls-alpn-01"):
             raise InvalidInputError(f"a solver's type is http-01, dns-01 or tls-alpn-01, not {shown(one.type)}")
     return found
