@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl._embedded.bindings import EmbeddedBindings, diagnose
 from mlsssl._embedded.database import Database, folded
+from mlsssl._embedded.reservations import EmbeddedHttpSettings, EmbeddedReservations
 from mlsssl._embedded.services import EmbeddedServices
 from mlsssl._embedded.stores import EmbeddedStore
 from mlsssl._machine import files, private_files
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from mlsssl._embedded.central_store import CentralStore
     from mlsssl._embedded.listener.connection import Limits
     from mlsssl._embedded.listener.listener import Listener
+    from mlsssl._machine.accounts import Account
     from mlsssl._machine.ports import Diagnosis
     from mlsssl.values import BindingKey, Location, Thumbprint
 
@@ -67,6 +69,8 @@ class EmbeddedPort:
         self.description = f"the embedded machine at {self.path}"
         self._database = Database(self.path, busy_timeout=busy_timeout, on_statement=on_statement)
         self.bindings = EmbeddedBindings(self._database, atomic_update=atomic_update, families=families)
+        self.reservations = EmbeddedReservations(self._database)
+        self.http_settings = EmbeddedHttpSettings(self._database)
         self.services = EmbeddedServices(self._database)
 
     def __repr__(self) -> str:
@@ -112,6 +116,12 @@ class EmbeddedPort:
             "SELECT id FROM stores WHERE location = ? AND folded = ?", (location, folded(name)), columns="i"
         )
         return None if row is None else int(row[0])
+
+    def account(self, account: str) -> Account:
+        """The account of this name or SID, imitated: no Windows and no domain is asked; see `accounts.imitated`."""
+        from mlsssl._machine import accounts  # most machines are never asked for one
+
+        return accounts.imitated(accounts.check_account(account))
 
     def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use this certificate; empty when it can."""

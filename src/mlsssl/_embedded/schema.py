@@ -127,7 +127,20 @@ _SECOND = (
     """,
 )
 
-STEPS = (_FIRST, _SECOND)
+_HTTP = (
+    """
+    CREATE TABLE reservations (
+        url TEXT NOT NULL, -- as it was written
+        folded TEXT PRIMARY KEY, -- as it is compared
+        sddl TEXT NOT NULL
+    )
+    """,
+    "CREATE TABLE listen_addresses (number INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE)",
+    # `id` and `key` are HTTP_SERVICE_CONFIG_ID and the key within it.
+    "CREATE TABLE http_numbers (id INTEGER, key INTEGER, value INTEGER NOT NULL, PRIMARY KEY (id, key))",
+)
+
+STEPS = (_FIRST, _SECOND, _HTTP)
 """What takes a file from each version to the next; an empty file has version 0. A step is never changed, only added."""
 
 VERSION = len(STEPS)

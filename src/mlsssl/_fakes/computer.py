@@ -6,6 +6,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from mlsssl._fakes.http_config import HttpState
 from mlsssl._formats.pem import load_der
 
 if TYPE_CHECKING:
@@ -15,6 +16,32 @@ if TYPE_CHECKING:
 CURRENT_USER, LOCAL_MACHINE = 0x10000, 0x20000
 KEY_PROV_INFO = 2
 MACHINE_KEYSET = 0x20
+
+
+_OTHERS = {
+    "NT SERVICE\\W3SVC": "S-1-5-80-989796750-4090848350-2040919084-978865222-2182970707",
+    "IIS APPPOOL\\DefaultAppPool": "S-1-5-82-3006700770-424185619-1745488364-794895919-4004696415",
+    "EXAMPLE\\alice": "S-1-5-21-1004336348-1177238915-682003330-1104",
+}
+ENGLISH = {
+    "Everyone": "S-1-1-0",
+    "NT AUTHORITY\\SYSTEM": "S-1-5-18",
+    "NT AUTHORITY\\LOCAL SERVICE": "S-1-5-19",
+    "NT AUTHORITY\\NETWORK SERVICE": "S-1-5-20",
+    "BUILTIN\\Administrators": "S-1-5-32-544",
+    "BUILTIN\\IIS_IUSRS": "S-1-5-32-568",
+    **_OTHERS,
+}
+GERMAN = {
+    "Jeder": "S-1-1-0",
+    "NT-AUTORITÄT\\SYSTEM": "S-1-5-18",
+    "NT-AUTORITÄT\\Lokaler Dienst": "S-1-5-19",
+    "NT-AUTORITÄT\\Netzwerkdienst": "S-1-5-20",
+    "VORDEFINIERT\\Administratoren": "S-1-5-32-544",
+    "VORDEFINIERT\\IIS_IUSRS": "S-1-5-32-568",
+    **_OTHERS,
+}
+"""Accounts of a Windows, in two languages."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +101,8 @@ class Computer:
             and no EC keys, and puts every key into one container named after the user.
         administrator: False may not change what is the machine's.
         bindings: HTTP.sys' records, by the fake httpapi's keys.
+        http: What else HTTP.sys keeps.
+        accounts: SIDs by name, in the language of this Windows; `ENGLISH` and `GERMAN` are what every one brings.
     """
 
     stores: dict[tuple[int, str], FakeStore] = field(default_factory=dict)
@@ -86,6 +115,8 @@ class Computer:
     pfx: Literal["2019", "2016", "wine"] = "2019"
     administrator: bool = True
     bindings: dict[tuple[int, bytes, str], SslRecord] = field(default_factory=dict)
+    http: HttpState = field(default_factory=HttpState)
+    accounts: dict[str, str] = field(default_factory=lambda: dict(ENGLISH))
 
     def __post_init__(self) -> None:
         for name in ("My", "Root", "CA", "Trust", "Disallowed"):

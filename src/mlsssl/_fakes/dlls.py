@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from mlsssl._fakes.advapi32_accounts import FakeAdvapi32Accounts
 from mlsssl._fakes.advapi32_crypto import FakeAdvapi32Crypto
 from mlsssl._fakes.advapi32_services import FakeAdvapi32Services
 from mlsssl._fakes.calls import Calls
 from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.crypt32 import FakeCrypt32
+from mlsssl._fakes.http_config import HttpConfig
 from mlsssl._fakes.httpapi import FakeHttpApi
 from mlsssl._fakes.ncrypt import FakeNCrypt
 
@@ -28,11 +30,13 @@ class FakeDlls:
             check_certificate=lambda digest, store_name: 0 if accepts(digest, store_name) else 1312,
             administrator=self.computer.administrator,
             records=self.computer.bindings,
+            config=HttpConfig(self.computer.http, administrator=self.computer.administrator),
         )
         self.advapi32_services = FakeAdvapi32Services(self.calls)
         self.crypt32 = FakeCrypt32(self.calls, self.computer)
         self.ncrypt = FakeNCrypt(self.calls, self.computer)
         self.advapi32_crypto = FakeAdvapi32Crypto(self.calls, self.computer)
+        self.advapi32_accounts = FakeAdvapi32Accounts(self.calls, self.computer)
 
     def last_error(self) -> int:
         """What the last failing call set."""

@@ -331,6 +331,38 @@ class Advapi32Crypto(Protocol):
         ...
 
 
+class Advapi32Accounts(Protocol):
+    """The account look-ups of advapi32.dll. 0 means failure; then ask `last_error`."""
+
+    def LookupAccountNameW(
+        self,
+        lpSystemName: CData,
+        lpAccountName: CData,
+        Sid: CData,
+        cbSid: CData,
+        ReferencedDomainName: CData,
+        cchReferencedDomainName: CData,
+        peUse: CData,
+        /,
+    ) -> int:
+        """The SID of a name."""
+        ...
+
+    def LookupAccountSidW(
+        self,
+        lpSystemName: CData,
+        Sid: CData,
+        Name: CData,
+        cchName: CData,
+        ReferencedDomainName: CData,
+        cchReferencedDomainName: CData,
+        peUse: CData,
+        /,
+    ) -> int:
+        """The name of a SID."""
+        ...
+
+
 class NCrypt(Protocol):
     """ncrypt.dll. Every function returns a SECURITY_STATUS; 0 is success, and `last_error` is not set."""
 
@@ -433,7 +465,16 @@ class ServiceDlls(LastError, Protocol):
         ...
 
 
-class Dlls(HttpDlls, ServiceDlls, Protocol):
+class AccountDlls(LastError, Protocol):
+    """What accounts need of `Dlls`."""
+
+    @property
+    def advapi32_accounts(self) -> Advapi32Accounts:
+        """Names and SIDs of accounts."""
+        ...
+
+
+class Dlls(HttpDlls, ServiceDlls, AccountDlls, Protocol):
     """All DLLs of the Windows machine and the thread's last error; real (`SystemDlls`) or fakes."""
 
     @property
@@ -479,6 +520,11 @@ class SystemDlls:
     def advapi32_crypto(self) -> Advapi32Crypto:
         """advapi32.dll."""
         return cast("Advapi32Crypto", load("advapi32.dll"))
+
+    @cached_property
+    def advapi32_accounts(self) -> Advapi32Accounts:
+        """advapi32.dll."""
+        return cast("Advapi32Accounts", load("advapi32.dll"))
 
     def last_error(self) -> int:
         """GetLastError's code, unsigned."""

@@ -15,8 +15,11 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from mlsssl._machine.accounts import Account
     from mlsssl._machine.ports import Diagnosis
     from mlsssl._windows.dlls import Dlls
+    from mlsssl._windows.http_settings import WindowsHttpSettings
+    from mlsssl._windows.reservations import WindowsReservations
     from mlsssl._windows.services import WindowsServices
     from mlsssl._windows.stores import WindowsStore, WindowsStores
     from mlsssl.values import BindingKey, Location, Thumbprint
@@ -78,6 +81,20 @@ class WindowsPort:
         return self._bindings
 
     @property
+    def reservations(self) -> WindowsReservations:
+        """HTTP.sys' URL reservations."""
+        from mlsssl._windows.reservations import WindowsReservations  # most machines are never asked for one
+
+        return WindowsReservations(self._dlls)
+
+    @property
+    def http_settings(self) -> WindowsHttpSettings:
+        """HTTP.sys' listen list and numbers."""
+        from mlsssl._windows.http_settings import WindowsHttpSettings  # likewise
+
+        return WindowsHttpSettings(self._dlls)
+
+    @property
     def services(self) -> WindowsServices:
         """The service control manager."""
         from mlsssl._windows.services import WindowsServices  # most machines are never asked for one
@@ -93,6 +110,12 @@ class WindowsPort:
     ) -> WindowsStore:
         """Open a store; the caller closes it."""
         return self._stores.open(name, location, create=create, write=write, keep_open=keep_open)
+
+    def account(self, account: str) -> Account:
+        """The account of this name or SID, as this Windows calls it."""
+        from mlsssl._windows import accounts  # most machines are never asked for one
+
+        return accounts.account(self._dlls, account)
 
     def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use this certificate, likeliest cause first; empty when it can."""

@@ -38,6 +38,9 @@ DWORD __stdcall GetSecurityInfo(
 BOOL __stdcall ConvertStringSidToSidW(WCHAR *StringSid, void **Sid);
 BOOL __stdcall ConvertSidToStringSidW(void *Sid, WCHAR **StringSid);
 /* peUse is the enum SID_NAME_USE. */
+BOOL __stdcall LookupAccountNameW(
+    WCHAR *lpSystemName, WCHAR *lpAccountName, void *Sid, DWORD *cbSid, WCHAR *ReferencedDomainName,
+    DWORD *cchReferencedDomainName, int32_t *peUse);
 BOOL __stdcall LookupAccountSidW(
     WCHAR *lpSystemName, void *Sid, WCHAR *Name, DWORD *cchName, WCHAR *ReferencedDomainName,
     DWORD *cchReferencedDomainName, int32_t *peUse);
