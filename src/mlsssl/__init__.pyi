@@ -48,6 +48,9 @@ from mlsssl.errors import (
     MlssslError as MlssslError,
     NativeError as NativeError,
     NotFoundError as NotFoundError,
+    ReservationError as ReservationError,
+    ReservationExistsError as ReservationExistsError,
+    ReservationNotFoundError as ReservationNotFoundError,
     ServiceError as ServiceError,
     ServiceNotFoundError as ServiceNotFoundError,
     StoreClosedError as StoreClosedError,
@@ -64,6 +67,15 @@ from mlsssl.machine import EmbeddedMachine as EmbeddedMachine, Machine as Machin
 from mlsssl.progress import progress_bar as progress_bar
 from mlsssl.renewal import Renewal as Renewal, RenewalSource as RenewalSource, renew as renew, renew_due as renew_due
 from mlsssl.request import CertificateRequest as CertificateRequest
+from mlsssl.reservation import (
+    HttpLimits as HttpLimits,
+    HttpTimeouts as HttpTimeouts,
+    IpListenList as IpListenList,
+    UrlGrant as UrlGrant,
+    UrlPrefix as UrlPrefix,
+    UrlReservation as UrlReservation,
+    UrlReservations as UrlReservations,
+)
 from mlsssl.service import Service as Service, Services as Services
 from mlsssl.store import Store as Store, StoreEntry as StoreEntry
 from mlsssl.superseded import Cleanup as Cleanup, Kept as Kept, cleanup as cleanup

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from mlsssl._select import ports
 from mlsssl.binding import Bindings
 from mlsssl.errors import UnsupportedError
+from mlsssl.reservation import UrlReservations
 from mlsssl.service import Services
 from mlsssl.store import Store
 from mlsssl.values import check_location
@@ -80,6 +81,11 @@ class Machine:
     def bindings(self) -> Bindings:
         """The TLS bindings, by key."""
         return Bindings(self)
+
+    @property
+    def reservations(self) -> UrlReservations:
+        """The URL reservations, by prefix."""
+        return UrlReservations(self)
 
     @property
     def services(self) -> Services:

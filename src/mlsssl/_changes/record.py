@@ -1,8 +1,8 @@
 """What a change of a machine set out to do, on disk before it starts: so that a killed one can be finished or undone.
 
-One file for each binding's key, `change-<digest of the key>.json` in the machine's state folder, exists exactly while a
-change of it runs. It says what was there before and what shall be there after, whole; what was done in between is found
-by looking at the machine. No secret is in it. When a deploy or renew is done the file becomes
+One file for each binding's key, or reserved URL, `change-<digest of it>.json` in the machine's state folder, exists
+exactly while a change of it runs. It says what was there before and what shall be there after, whole; what was done in
+between is found by looking at the machine. No secret is in it. When a deploy or renew is done the file becomes
 `last-<digest of the key>.json`, which `undo` reads. Each key has its own, so that a change which can be neither
 finished nor taken back is in nobody else's way.
 """
@@ -20,8 +20,9 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine import files, private_files
-from mlsssl._machine.ports import BindingRecord
+from mlsssl._machine.ports import BindingRecord, ReservationRecord
 from mlsssl._messages.foreign_text import system_reason
 from mlsssl._messages.output import as_dict
 from mlsssl.errors import MalformedDataError, MlssslError, NativeError, NotFoundError
@@ -30,8 +31,8 @@ from mlsssl.values import BindingKey, BindingOptions, HostnamePort, IpPort, Scop
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-VERSION = 1
-"""Of the files' format; a later one is refused, not guessed at."""
+VERSION = 2
+"""Of the files' format; a later one is refused, not guessed at. Files about no reservation are of version 1 still."""
 
 FORMER_NAME = "change.json"
 """What the one record of all keys was called before each had its own; one that was left then is recovered still."""
@@ -65,6 +66,15 @@ class Mark:
     after: Thumbprint
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationChange:
+    """What becomes of a URL reservation in a change; None is no reservation."""
+
+    url: UrlPrefix
+    before: ReservationRecord | None
+    after: ReservationRecord | None
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One change of a machine, whole: enough to finish it or to take it back. By default this process begins it now.
@@ -76,6 +86,7 @@ class Change:
         back: Whether it is being taken back.
         audit_log: The file that gets a line about it, or None.
         bound: Every certificate that was bound before: what it did without then, it does without again.
+        reservation: The URL reservation that is changed with the binding, or alone.
     """
 
     verb: str
@@ -91,11 +102,17 @@ class Change:
     back: bool = False
     audit_log: Path | None = None
     bound: tuple[Thumbprint, ...] = ()
+    reservation: ReservationChange | None = None
+
+    @property
+    def subject(self) -> BindingKey | UrlPrefix | None:
+        """What it is about: the binding's key; the URL of a change of a reservation alone; or nothing like that."""
+        return self.reservation.url if self.key is None and self.reservation is not None else self.key
 
     @property
     def title(self) -> str:
         """What to call it in messages."""
-        about = "" if self.key is None else f" of {self.key}"
+        about = "" if self.subject is None else f" of {self.subject}"
         return f"the {self.verb}{about} begun {self.started:%Y-%m-%d %H:%M:%S} UTC by process {self.process}"
 
     @property
@@ -117,23 +134,23 @@ class Pending:
 
     @property
     def name(self) -> str:
-        """What to call it: the key, or the file's name when it has none that can be read."""
-        return self.path.name if self.change is None or self.change.key is None else str(self.change.key)
+        """What to call it: the key or URL, or the file's name when it has none that can be read."""
+        return self.path.name if self.change is None or self.change.subject is None else str(self.change.subject)
 
     @property
     def title(self) -> str:
         """What to call it in messages."""
         return f"the change in {self.path}" if self.change is None else self.change.title
 
-    def is_about(self, key: BindingKey | str | None) -> bool:
-        """Whether it is the change of this key, which the file's name says when nothing else can be read.
+    def is_about(self, key: BindingKey | UrlPrefix | str | None) -> bool:
+        """Whether it is the change of this key or URL, which the file's name says when nothing else can be read.
 
         As text `key` is `name`, which may be that of a stranger's key that no host name is; or the name of the file.
         """
         if key is None or isinstance(key, str):
             return key in (self.name, self.path.name)
         if self.change is not None:
-            return self.change.key == key
+            return self.change.subject == key
         return self.path.name == _name("change", key)
 
 
@@ -165,7 +182,7 @@ class ChangeRecords:
         `path` is its record when it has one already that is not at the usual place; also in `finish`.
         """
         with on_disk("write"):
-            files.write(path or self._folder / _name("change", change.key), _text(change), private=True)
+            files.write(path or self._folder / _name("change", change.subject), _text(change), private=True)
 
     def turn_back(self, change: Change) -> Change:
         """Write down that it is being taken back, whatever happens next."""
@@ -175,7 +192,7 @@ class ChangeRecords:
 
     def finish(self, change: Change, *, keep: bool = True, path: Path | None = None) -> None:
         """It is done: keep it as what `undo` takes back, if it is such a change, or (`keep` False) forget it."""
-        record = path or self._folder / _name("change", change.key)
+        record = path or self._folder / _name("change", change.subject)
         with on_disk("rename"):
             if keep and change.undoable:
                 files.replace(record, self._last(change.key))
@@ -204,8 +221,8 @@ class ChangeRecords:
         return self._folder / _name("last", key)
 
 
-def _name(kind: Literal["change", "last"], key: BindingKey | None) -> str:
-    text = "" if key is None else key_text(key)
+def _name(kind: Literal["change", "last"], key: BindingKey | UrlPrefix | None) -> str:
+    text = "" if key is None else f"url={key.folded}" if isinstance(key, UrlPrefix) else key_text(key)
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
 
 
@@ -287,7 +304,7 @@ def record_from_dict(data: Mapping[str, object]) -> BindingRecord:
 def _text(change: Change) -> bytes:
     names = ("additions", "marks", "services", "started", "process", "back", "audit_log", "bound")
     data = {
-        "version": VERSION,
+        "version": 1 if change.reservation is None else VERSION,
         "verb": change.verb,
         **_key_to_dict(change.key),
         "before": None if change.before is None else record_to_dict(change.before),
@@ -295,6 +312,8 @@ def _text(change: Change) -> bytes:
         **as_dict(change, *names),
     }
     data["trail"] = data.pop("audit_log")  # its name in the files, from the first version on
+    if change.reservation is not None:
+        data["reservation"] = _reservation_to_dict(change.reservation)
     return json.dumps(data, indent=1).encode("ascii") + b"\n"
 
 
@@ -324,6 +343,7 @@ def _parse(data: bytes, path: Path) -> Change:
             back=bool(read["back"]),
             audit_log=None if read["trail"] is None else Path(_str(read["trail"])),
             bound=tuple(Thumbprint(_str(one)) for one in read["bound"]),
+            reservation=None if read.get("reservation") is None else _reservation_from_dict(read["reservation"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         if isinstance(error, MalformedDataError):
@@ -347,6 +367,31 @@ def _addition(read: Mapping[str, object]) -> Addition:
         renewed_by=_thumbprint(read["renewed_by"]),
         certificate=None if read["certificate"] is None else bytes.fromhex(_str(read["certificate"])),
     )
+
+
+def _reservation_to_dict(change: ReservationChange) -> dict[str, object]:
+    def plain(record: ReservationRecord | None) -> object:
+        return None if record is None else {"url": record.url.written, "sddl": record.sddl}
+
+    return {"url": change.url.written, "before": plain(change.before), "after": plain(change.after)}
+
+
+def _reservation_from_dict(data: Mapping[str, object]) -> ReservationChange:
+    def record(read: object) -> ReservationRecord | None:
+        if read is None:
+            return None
+        if not isinstance(read, dict):
+            raise TypeError("a record expected")
+        return ReservationRecord(url=_url(read["url"]), sddl=_str(read["sddl"]))
+
+    return ReservationChange(url=_url(data["url"]), before=record(data["before"]), after=record(data["after"]))
+
+
+def _url(value: object) -> UrlPrefix:
+    """The prefix in the spelling in which it is written; of one that nobody's machine had yet that is its own."""
+    text = _str(value)
+    stored = UrlPrefix.as_stored(text)
+    return UrlPrefix(text) if str(stored) == text and stored.host_kind is not None else stored
 
 
 def _thumbprint(value: object) -> Thumbprint | None:
