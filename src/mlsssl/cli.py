@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from mlsssl import errors
-from mlsssl._commands import authority, binding, ccs, certificate, deployment, quickstart, serve, store
+from mlsssl._commands import authority, binding, ccs, certificate, deployment, quickstart, reservation, serve, store
 from mlsssl._commands.parser import Parser, UsageError, command
 from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.terminal import Terminal, write
@@ -89,7 +89,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mlsssl {__version__}")
     parser.share("--json")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (authority, certificate, store, binding, ccs, serve, deployment, quickstart):
+    for module in (authority, certificate, store, binding, reservation, ccs, serve, deployment, quickstart):
         module.add_commands(commands)
     for name in OLD_COMMANDS:
         commands.add_parser(name, help=f"{name}'s own command line, word for word; '{name} --help' says more")

@@ -6,15 +6,15 @@ Beside it what else HTTP.sys is configured with for the whole machine: `IpListen
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
+from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from mlsssl._changes import recovery
 from mlsssl._formats import sddl as access_lists
 from mlsssl._formats.url_prefixes import UrlPrefix
-from mlsssl._machine.ports import HttpNumber, ReservationRecord
+from mlsssl._machine.ports import HttpNumber, ReservationRecord, listen_address
 from mlsssl._messages.arguments import check_whole, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_dict, escaped
@@ -29,7 +29,7 @@ from mlsssl.errors import (
 from mlsssl.values import set_attributes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from typing_extensions import Self
 
@@ -95,6 +95,8 @@ class UrlReservation:
     _machine: HasPort | None = field(repr=False, compare=False)
     _known: ReservationRecord | None = field(repr=False, compare=False)
     """The record that it was read or written as; the only one that `update` replaces. None for any."""
+    _names: Mapping[str, str] = field(repr=False, compare=False)
+    """SID to name, of the accounts that it was made of: a machine may know no way back."""
 
     def __init__(
         self,
@@ -107,7 +109,8 @@ class UrlReservation:
         machine: HasPort | None = None,
     ) -> None:
         prefix = url if isinstance(url, UrlPrefix) else UrlPrefix(url)
-        _fill(self, ReservationRecord(url=prefix, sddl=access_list(user, listen, delegate, sddl, machine)), machine)
+        text, names = access_list(user, listen, delegate, sddl, machine)
+        _fill(self, ReservationRecord(url=prefix, sddl=text), machine, names=names)
 
     @property
     def record(self) -> ReservationRecord:
@@ -149,7 +152,9 @@ class UrlReservation:
     def _grant(self, entry: access_lists.Entry) -> UrlGrant:
         sid = entry.sid
         return UrlGrant(
-            account=entry.account.strip() if sid is None else account_of(self._machine, sid).name,
+            account=entry.account.strip()
+            if sid is None
+            else self._names.get(sid) or account_of(self._machine, sid).name,
             sid=sid,
             listen=entry.listens,
             delegate=entry.delegates,
@@ -231,15 +236,15 @@ class UrlReservation:
 
     def with_sddl(self, sddl: str) -> UrlReservation:
         """The same prefix with another access list; `InvalidInputError` when the text is none."""
-        return self._changed(access_list(None, True, False, sddl, self._machine))
+        return self._changed(*access_list(None, True, False, sddl, self._machine))
 
     def with_user(self, user: str | Sequence[str], *, listen: bool = True, delegate: bool = False) -> UrlReservation:
         """The same prefix for these accounts alone; errors as the class."""
-        return self._changed(access_list(user, listen, delegate, None, self._machine))
+        return self._changed(*access_list(user, listen, delegate, None, self._machine))
 
-    def _changed(self, sddl: str) -> UrlReservation:
-        made = UrlReservation.__new__(UrlReservation)
-        return _fill(made, ReservationRecord(url=self.url, sddl=sddl), self._machine, known=self._known)
+    def _changed(self, sddl: str, names: Mapping[str, str]) -> UrlReservation:
+        made, record = UrlReservation.__new__(UrlReservation), ReservationRecord(url=self.url, sddl=sddl)
+        return _fill(made, record, self._machine, known=self._known, names=names)
 
     def __repr__(self) -> str:
         return f"UrlReservation({str(self.url)!r}, sddl={self.sddl!r})"
@@ -341,14 +346,18 @@ def _fill(
     machine: HasPort | None,
     *,
     known: ReservationRecord | None = None,
+    names: Mapping[str, str] = MappingProxyType({}),
 ) -> UrlReservation:
-    return set_attributes(made, url=record.url, sddl=record.sddl, _machine=machine, _known=known)
+    return set_attributes(made, url=record.url, sddl=record.sddl, _machine=machine, _known=known, _names=names)
 
 
 def access_list(
     user: str | Sequence[str] | None, listen: bool, delegate: bool, sddl: str | None, machine: HasPort | None
-) -> str:
-    """The SDDL that was given, looked at, or made of accounts and rights; errors as `UrlReservation`. Private."""
+) -> tuple[str, dict[str, str]]:
+    """The SDDL that was given, looked at, or made of accounts and rights, and these accounts' names by SID. Private.
+
+    Errors as `UrlReservation`.
+    """
     if (user is None) == (sddl is None):
         both = "not both" if user is not None else "one of them"
         raise InvalidInputError(f"a reservation is for user=, or has an access list as sddl=: {both}")
@@ -361,15 +370,15 @@ def access_list(
             access_lists.entries(sddl)
         except MalformedDataError as error:
             raise InvalidInputError(str(error)) from None
-        return sddl
+        return sddl, {}
     if not isinstance(listen, bool) or not isinstance(delegate, bool) or not (listen or delegate):
         raise InvalidInputError("listen and delegate are True or False, one of them True: else nothing is allowed")
     expected = "user is an account's name or SID, or a list of them"
     users = [user] if isinstance(user, str) else list(items_of(user or (), expected))
     if not users:
         raise InvalidInputError(f"{expected}; none is given")
-    found = list(dict.fromkeys(account_of(machine, one).sid for one in users))
-    return access_lists.write([(sid, listen, delegate) for sid in found])
+    found = {account.sid: account.name for account in (account_of(machine, one) for one in users)}
+    return access_lists.write([(sid, listen, delegate) for sid in found]), found
 
 
 # -- the listen list and the numbers ------------------------------------------------------------------------------
@@ -420,18 +429,6 @@ class IpListenList:
 
     def __repr__(self) -> str:
         return f"<IpListenList: {', '.join(self) or 'every address'}>"
-
-
-def listen_address(address: object) -> str:
-    """An address in its shortest form; `InvalidInputError` for what is none. Private."""
-    try:
-        if not isinstance(address, str) or "%" in address:
-            raise ValueError
-        return str(ipaddress.ip_address(address.removeprefix("[").removesuffix("]")))
-    except ValueError:
-        raise InvalidInputError(
-            f"{shown(address)} is not an IPv4 or IPv6 address; the listen list has neither ports nor scopes"
-        ) from None
 
 
 class _Numbers:

@@ -118,10 +118,17 @@ class EmbeddedPort:
         return None if row is None else int(row[0])
 
     def account(self, account: str) -> Account:
-        """The account of this name or SID, imitated: no Windows and no domain is asked; see `accounts.imitated`."""
+        """The account of this name or SID, imitated: no Windows and no domain is asked; see `accounts.imitated`.
+
+        A service's SID has its name back where the machine has an imitated service of that name.
+        """
         from mlsssl._machine import accounts  # most machines are never asked for one
 
-        return accounts.imitated(accounts.check_account(account))
+        text = accounts.check_account(account)
+        if text.startswith("S-1-5-80-"):
+            name = next((one for one in self.services.names() if accounts.service_sid(one) == text), None)
+            text = text if name is None else f"NT SERVICE\\{name}"
+        return accounts.imitated(text)
 
     def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use this certificate; empty when it can."""

@@ -7,6 +7,7 @@ machines must have in common is written here once, beside the method it is about
 
 from __future__ import annotations
 
+import ipaddress
 import uuid
 from dataclasses import dataclass, field
 from enum import Enum
@@ -210,6 +211,18 @@ class HttpNumber(Enum):
     def most(self) -> int:
         """The largest value: a USHORT for times, a ULONG for the others."""
         return 0xFFFF if self.value[0] == 3 else 0xFFFF_FFFF
+
+
+def listen_address(address: object) -> str:
+    """An address in its shortest form; `InvalidInputError` for what is none."""
+    try:
+        if not isinstance(address, str) or "%" in address:
+            raise ValueError
+        return str(ipaddress.ip_address(address.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        raise InvalidInputError(
+            f"{shown(address)} is not an IPv4 or IPv6 address; the listen list has neither ports nor scopes"
+        ) from None
 
 
 class Cause(str, Enum):
