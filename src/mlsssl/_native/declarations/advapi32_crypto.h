@@ -24,6 +24,7 @@ BOOL __stdcall CryptAcquireContextW(
     HCRYPTPROV *phProv, WCHAR *szContainer, WCHAR *szProvider, DWORD dwProvType, DWORD dwFlags);
 BOOL __stdcall CryptReleaseContext(HCRYPTPROV hProv, DWORD dwFlags);
 BOOL __stdcall CryptGetProvParam(HCRYPTPROV hProv, DWORD dwParam, BYTE *pbData, DWORD *pdwDataLen, DWORD dwFlags);
+BOOL __stdcall CryptSetProvParam(HCRYPTPROV hProv, DWORD dwParam, BYTE *pbData, DWORD dwFlags);
 BOOL __stdcall CryptGetUserKey(HCRYPTPROV hProv, DWORD dwKeySpec, HCRYPTKEY *phUserKey);
 BOOL __stdcall CryptImportKey(
     HCRYPTPROV hProv, BYTE *pbData, DWORD dwDataLen, HCRYPTKEY hPubKey, DWORD dwFlags, HCRYPTKEY *phKey);
