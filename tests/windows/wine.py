@@ -64,7 +64,7 @@ PREFIX_STAMP = "mlsssl.stamp"  # in the prefix, once it is complete
 CURRENT_TEST = "mlsssl.test"  # in the prefix: the test that runs, as tests/conftest.py writes it
 
 HttpApi = Literal["2019", "2016"]
-STANDIN_SOURCES = ("httpapi.c", "input.c", "records.c", "certificate.c", "faults.c")
+STANDIN_SOURCES = ("httpapi.c", "config.c", "input.c", "records.c", "certificate.c", "faults.c")
 STANDIN_LIBRARIES = ("-lcrypt32", "-lncrypt", "-ladvapi32", "-lws2_32")
 HTTPAPI_FILES: Mapping[HttpApi, str] = {"2019": "httpapi.dll", "2016": "httpapi-2016.dll"}
 
