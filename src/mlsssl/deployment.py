@@ -20,9 +20,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from pathlib import Path
 
+    from mlsssl._formats.url_prefixes import UrlPrefix
     from mlsssl._machine.ports import KeyProvider
     from mlsssl._validator.profiles import Profile
     from mlsssl.binding import CertificateReference
+    from mlsssl.reservation import UrlReservation
     from mlsssl.values import BindingKey, BindingOptions, OnConflict
 
 __all__ = ["Failure", "Outcome", "Plan", "Step", "deploy", "last_outcome", "recover"]
@@ -54,9 +56,11 @@ class _Deploy:
         verify: bool = True,
         audit_log: str | Path | None = None,
         at: dt.datetime | None = None,
+        reserve: UrlReservation | UrlPrefix | str | None = None,
+        user: str | Sequence[str] | None = None,
         trail: str | Path | None = None,
     ) -> Outcome:
-        """Make this certificate the one bound to this key on this machine, whatever was there.
+        r"""Make this certificate the one bound to this key on this machine, whatever was there.
 
         Adds it to the store with its private key and the intermediates above it, and binds or updates the key: in
         one step where the system can, so that there is no moment without a certificate. An issuer that is neither
@@ -89,6 +93,11 @@ class _Deploy:
             verify: Shake hands with the port afterwards, when something listens, and compare the certificate.
             audit_log: A file that gets one JSON line per change; its folder must exist.
             at: The moment to check the dates for, aware; now when not given.
+            reserve: A URL prefix on the port of `key` to reserve for `user`, such as `https://+:443/mls/`, so that a
+                service that is not administrator may listen there; or a `UrlReservation`, which says itself for whom.
+                Another reservation of that prefix is replaced, and brought back by `undo`. When not given,
+                reservations stay as they are.
+            user: The account, or several, that `reserve` is for: `NT SERVICE\name`, `DOMAIN\user`, a SID.
             trail: The former name of `audit_log`, deprecated.
 
         Returns:
@@ -96,6 +105,7 @@ class _Deploy:
 
         Raises:
             InvalidInputError: an argument that cannot be, or a CCS key, which names no certificate.
+            NotFoundError: no account is called as `user` says (1332); nothing was done.
             NotFoundError, AccessDeniedError, NativeError: the file of `audit_log` cannot be written; nothing was done.
             ValidationError: the preflight found an error; `.report` has every finding, and nothing was done. What is
                 bound already is checked too.
@@ -131,6 +141,8 @@ class _Deploy:
         verify: bool = True,
         audit_log: str | Path | None = None,
         at: dt.datetime | None = None,
+        reserve: UrlReservation | UrlPrefix | str | None = None,
+        user: str | Sequence[str] | None = None,
         trail: str | Path | None = None,
     ) -> Plan:
         """What `deploy` with these arguments would do, and what is wrong; the machine is only looked at.

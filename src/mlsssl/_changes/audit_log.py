@@ -9,7 +9,7 @@ import os
 import warnings
 from typing import TYPE_CHECKING, TypeVar
 
-from mlsssl._changes.record import record_to_dict
+from mlsssl._changes.record import record_to_dict, reservation_to_dict
 from mlsssl._machine import files, private_files
 from mlsssl.errors import InvalidInputError, NotFoundError
 
@@ -45,6 +45,8 @@ def add(change: Change, *, result: str, reason: str | None = None) -> None:
         "after": None if after is None else record_to_dict(after),
         "added": [f"{one.store}/{one.thumbprint}" for one in change.additions],
     }
+    if change.reservation is not None:
+        entry["reservation"] = reservation_to_dict(change.reservation)
     _append(change.audit_log, json.dumps(entry).encode("ascii") + b"\n")
 
 

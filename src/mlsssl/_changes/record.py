@@ -313,7 +313,7 @@ def _text(change: Change) -> bytes:
     }
     data["trail"] = data.pop("audit_log")  # its name in the files, from the first version on
     if change.reservation is not None:
-        data["reservation"] = _reservation_to_dict(change.reservation)
+        data["reservation"] = reservation_to_dict(change.reservation)
     return json.dumps(data, indent=1).encode("ascii") + b"\n"
 
 
@@ -369,7 +369,9 @@ def _addition(read: Mapping[str, object]) -> Addition:
     )
 
 
-def _reservation_to_dict(change: ReservationChange) -> dict[str, object]:
+def reservation_to_dict(change: ReservationChange) -> dict[str, object]:
+    """What becomes of a reservation as plain values; nothing is lost."""
+
     def plain(record: ReservationRecord | None) -> object:
         return None if record is None else {"url": record.url.written, "sddl": record.sddl}
 

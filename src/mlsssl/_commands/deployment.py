@@ -51,6 +51,13 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--app-id", metavar="GUID", help="the owner; the present one by default, or a new random GUID")
     parser.add_argument("--on-conflict", choices=get_args(OnConflict), help="when the key has another binding")
     parser.add_argument("--host", help="the name that clients connect to, to check the certificate for")
+    parser.add_argument("--reserve", metavar="URL", help="also let --user listen there: https://+:443/mls/")
+    parser.add_argument(
+        "--user",
+        action="append",
+        metavar="ACCOUNT",
+        help=r"for --reserve: NT SERVICE\name, DOMAIN\user, a SID; may be given again",
+    )
     parser.share("--force", help="go on although the preflight found errors")
     parser.add_argument(
         "--no-verify", action="store_const", const=False, dest="verify", help="no TLS handshake afterwards"
@@ -117,6 +124,8 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
         raise InvalidInputError("deploy takes a certificate file, or --thumbprint of one that is in the store")
     own = ("key", "file", "thumbprint", "key_file", "password", "alias", "plan", "option")
     options = given_profile(given(arguments, *own))
+    if (arguments.reserve is None) != (arguments.user is None):
+        raise InvalidInputError("--reserve URL needs --user ACCOUNT, who may listen there, and --user needs --reserve")
     if arguments.option:
         options["options"] = lambda present: parse_options(arguments.option, present)
     certificate: mlsssl.Certificate | mlsssl.Thumbprint

@@ -175,7 +175,8 @@ class Task:
     @property
     def changes(self) -> bool:
         """Whether there is anything to do."""
-        return bool(self.change.additions or self.change.marks or self.change.before != self.change.after)
+        change = self.change
+        return bool(change.additions or change.marks or change.reservation or change.before != change.after)
 
 
 def run(task: Task, records: ChangeRecords) -> Outcome:
@@ -299,6 +300,9 @@ def _carry_out(
         _add(port, task, addition)
         say(f"added {addition.role} {addition.thumbprint} to LocalMachine\\{addition.store}")
     assert change.key is not None
+    if change.reservation is not None:  # before the binding, which is the point of no return
+        recovery.put_reservation(port.reservations, change.reservation.before, change.reservation.after)
+        say(f"reserved {change.reservation.url}")
     if change.before != change.after:
         with contextlib.ExitStack() as stack:
             for name in task.request.restart:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlsssl._validator.profiles import Profile
     from mlsssl.binding import CertificateReference
     from mlsssl.certificate import Certificate
+    from mlsssl.reservation import UrlReservation
     from mlsssl.values import BindingKey, BindingOptions
 
 
@@ -57,6 +58,7 @@ class Request:
     verify: bool = True
     audit_log: Path | None = None
     at: dt.datetime | None = None
+    reserve: UrlReservation | None = None
     verb: Literal["deploy", "renew"] = "deploy"
     older: Certificate | None = None
     expected: BindingRecord | None = None
@@ -92,8 +94,10 @@ def checked(arguments: Mapping[str, Any]) -> Request:
         file = audit_log.former_name(arguments["trail"], stacklevel=4)
     if file is not None:
         file = audit_log.check(file)
+    reserve = _reservation(key, given.get("reserve"), given.pop("user", None), given.get("machine"))
     given.update(
         key=key,
+        reserve=reserve,
         store=None if store is None else check_store_name(store),
         app_id=None if app_id is None else application_id(app_id),
         options=options if options is None or callable(options) else check_options(options),
@@ -103,3 +107,24 @@ def checked(arguments: Mapping[str, Any]) -> Request:
         at=None if at is None else check_moment(at),
     )
     return Request(**given)
+
+
+def _reservation(key: BindingKey, reserve: object, user: object, machine: HasPort | None) -> UrlReservation | None:
+    if reserve is None:
+        if user is not None:
+            raise InvalidInputError("user= is for reserve=, the URL prefix that this account may listen on")
+        return None
+    from mlsssl.reservation import UrlReservation  # few deployments reserve anything
+
+    if not isinstance(reserve, UrlReservation):
+        made = UrlReservation(reserve, user=user, machine=machine)  # type: ignore[arg-type]  # it looks at both itself
+    elif user is not None:
+        raise InvalidInputError("a UrlReservation says itself for whom it is: leave out user=")
+    else:
+        made = reserve
+    if made.url.scheme != "https" or made.url.port != key.port:
+        raise InvalidInputError(
+            f"{made.url} is not what {key} is for: a reservation for this binding begins with https and has the port "
+            f"{key.port}"
+        )
+    return made
