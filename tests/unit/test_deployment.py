@@ -713,7 +713,7 @@ def test_no_change_of_a_key_is_acknowledged_that_a_later_recovery_would_undo(
         Change("deploy", binding.key, before=replace(binding.record, store_name="NONE"), after=binding.record)
     )
     (record,) = pending(machine)
-    record.write_bytes(record.read_bytes().replace(b'"version": 1', b'"version": 2'))
+    record.write_bytes(record.read_bytes().replace(b'"version": 1', b'"version": 3'))
     before = everything(machine)
     with pytest.raises(BindingError, match=f"nothing was done: .*--abandon {record.name}"):
         change(binding)

@@ -16,7 +16,7 @@ from mlsssl.values import OnConflict, check_friendly_name, check_moment, check_s
 if TYPE_CHECKING:
     import datetime as dt
     import uuid
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from mlsssl._machine.ports import BindingRecord, KeyProvider
@@ -59,6 +59,7 @@ class Request:
     audit_log: Path | None = None
     at: dt.datetime | None = None
     reserve: UrlReservation | None = None
+    user: str | Sequence[str] | None = None
     verb: Literal["deploy", "renew"] = "deploy"
     older: Certificate | None = None
     expected: BindingRecord | None = None
@@ -94,7 +95,7 @@ def checked(arguments: Mapping[str, Any]) -> Request:
         file = audit_log.former_name(arguments["trail"], stacklevel=4)
     if file is not None:
         file = audit_log.check(file)
-    reserve = _reservation(key, given.get("reserve"), given.pop("user", None), given.get("machine"))
+    reserve = _reservation(key, given.get("reserve"), given.get("user"), given.get("machine"))
     given.update(
         key=key,
         reserve=reserve,
