@@ -23,7 +23,7 @@ _HOMES = {
     "_validator.report": ("Finding", "Report", "Severity"),
     "_notebook.timeline": ("Timeline", "timeline"),
     "_machine.ports": ("Cause", "Diagnosis", "KeyState", "ServiceState", "ServiceStatus"),
-    "auditing": ("Audit", "AuditRow", "audit"),
+    "auditing": ("Audit", "AuditReservation", "AuditRow", "audit"),
     "authority": ("CertificateAuthority",),
     "binding": ("Binding", "Bindings", "CertificateReference"),
     "bulk": ("check_many",),

@@ -16,7 +16,7 @@ from mlsssl._notebook.timeline import Timeline as Timeline, timeline as timeline
 from mlsssl._validator.profiles import PROFILES as PROFILES, Profile as Profile
 from mlsssl._validator.report import Finding as Finding, Report as Report, Severity as Severity
 from mlsssl._validator.validate import RuleContext as RuleContext, ServerFacts as ServerFacts, UserRule as UserRule
-from mlsssl.auditing import Audit as Audit, AuditRow as AuditRow, audit as audit
+from mlsssl.auditing import Audit as Audit, AuditReservation as AuditReservation, AuditRow as AuditRow, audit as audit
 from mlsssl.authority import CertificateAuthority as CertificateAuthority
 from mlsssl.binding import Binding as Binding, Bindings as Bindings, CertificateReference as CertificateReference
 from mlsssl.bulk import check_many as check_many

@@ -246,7 +246,7 @@ def cleanup(arguments: Namespace, terminal: Terminal) -> int:
 
 def audit(arguments: Namespace, terminal: Terminal) -> int:
     """`audit`: the joined table; 1 when a finding is an error."""
-    from mlsssl.auditing import COLUMNS
+    from mlsssl.auditing import COLUMNS, RESERVATION_COLUMNS
 
     if arguments.listing:
         return _audit_listings(arguments, terminal)
@@ -255,6 +255,8 @@ def audit(arguments: Namespace, terminal: Terminal) -> int:
     terminal.result(found.to_dict())
     if not terminal.as_json:
         terminal.table(found.to_rows(), COLUMNS, empty="Nothing is bound.")
+        if found.reservations:
+            terminal.table([one.to_dict() for one in found.reservations], RESERVATION_COLUMNS, empty="")
     if arguments.remedies:
         _tell_remedies(found, terminal)
     return 0 if found.ok else 1
@@ -314,4 +316,8 @@ def _tell_remedies(found: mlsssl.Audit, terminal: Terminal) -> None:
     for row in found.rows:
         for finding in row.findings:
             terminal.say(f"{row.key or row.thumbprint}: {in_commands(str(finding))}", style=finding.severity.value)
+            terminal.say([f"    remedy: {in_commands(finding.remedy)}"])
+    for reservation in found.reservations:
+        for finding in reservation.findings:
+            terminal.say(f"{reservation.url}: {in_commands(str(finding))}", style=finding.severity.value)
             terminal.say([f"    remedy: {in_commands(finding.remedy)}"])

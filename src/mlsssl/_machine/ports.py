@@ -492,7 +492,7 @@ class ReservationsPort(Protocol):
         ...
 
     def all(self) -> list[ReservationRecord]:
-        """Every record, sorted by prefix."""
+        """Every record, sorted by prefix. `UnsupportedError`: this machine has no reservations at all."""
         ...
 
     def add(self, record: ReservationRecord) -> None:

@@ -17,8 +17,10 @@ from mlsssl._windows.failures import reservation_failure
 from mlsssl._windows.http_calls import (
     DELETE,
     FILE_NOT_FOUND,
+    INVALID_PARAMETER,
     MOST_RECORDS,
     NO_MORE_ITEMS,
+    NOT_SUPPORTED,
     QUERY,
     QUERY_EXACT,
     QUERY_NEXT,
@@ -26,7 +28,13 @@ from mlsssl._windows.http_calls import (
     query_record,
     session,
 )
-from mlsssl.errors import InvalidInputError, MalformedDataError, NativeError, ReservationExistsError
+from mlsssl.errors import (
+    InvalidInputError,
+    MalformedDataError,
+    NativeError,
+    ReservationExistsError,
+    UnsupportedError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -125,6 +133,8 @@ def _enumerate(api: HttpApi) -> Iterator[ReservationRecord]:
         code, buffer = query_record(api, _URLACL, query)
         if code == NO_MORE_ITEMS:
             return
+        if not token and code in (INVALID_PARAMETER, NOT_SUPPORTED):  # as for a family of bindings that is not known
+            raise UnsupportedError("this Windows has no URL reservations")
         if code:
             raise reservation_failure(QUERY, code, None)
         try:
