@@ -14,7 +14,17 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl import Binding, BindingOptions, CertificateAuthority, cleanup, deploy, last_outcome, recover, renew
+from mlsssl import (
+    Binding,
+    BindingOptions,
+    CertificateAuthority,
+    UrlReservation,
+    cleanup,
+    deploy,
+    last_outcome,
+    recover,
+    renew,
+)
 from mlsssl.errors import StoreError
 from mlsssl.machine import Machine
 
@@ -22,10 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mlsssl import Certificate, KeyType
-    from mlsssl._machine.ports import BindingRecord, MachinePort
+    from mlsssl._machine.ports import BindingRecord, MachinePort, ReservationRecord
     from mlsssl.values import Thumbprint
 
 KEY = "0.0.0.0:443"
+URL = "https://+:443/sweep/"
 OWNER = uuid.UUID("11111111-2222-3333-4444-555555555555")
 # A bit without a name too, where the machine takes one: HTTP.sys answers 87 to a bit that it does not know.
 UNKNOWN = 0 if sys.platform == "win32" else 0x4000_0000
@@ -118,6 +129,24 @@ def _update(machine: Machine) -> None:
     Binding.get(KEY, machine=machine).with_options(BindingOptions()).update()
 
 
+def _reserved(machine: Machine) -> None:
+    _bound(machine)
+    UrlReservation(URL, user="Everyone", machine=machine).add()
+
+
+def _deploy_and_reserve(machine: Machine) -> None:
+    deploy(KEY, certificates()[1], machine=machine, reserve=URL, user=["NETWORK SERVICE", "LOCAL SERVICE"])
+
+
+def _deployed_and_reserved(machine: Machine) -> None:
+    _reserved(machine)
+    _deploy_and_reserve(machine)
+
+
+def _reserve_anew(machine: Machine) -> None:
+    UrlReservation.get(URL, machine=machine).with_user("SYSTEM", delegate=True).update()
+
+
 SCENARIOS = (
     Scenario("deploy-first", _nothing, _deploy),
     Scenario("deploy-over", _bound, _deploy),
@@ -128,6 +157,11 @@ SCENARIOS = (
     Scenario("undo-2016", _renewed, _undo, atomic=False),
     Scenario("cleanup", _renewed, _cleanup),
     Scenario("update-2016", _bound, _update, atomic=False),
+    Scenario("reserve-first", _bound, _deploy_and_reserve),
+    Scenario("reserve-over", _reserved, _deploy_and_reserve),
+    Scenario("reserve-over-2016", _reserved, _deploy_and_reserve, atomic=False),
+    Scenario("reserve-undo", _deployed_and_reserved, _undo),
+    Scenario("reserve-update", _reserved, _reserve_anew),
 )
 
 
@@ -137,12 +171,13 @@ class Picture:
 
     binding: BindingRecord | None
     certificates: frozenset[tuple[str, Thumbprint, str | None, bool, Thumbprint | None]]
+    reservations: tuple[ReservationRecord, ...]
 
     @property
     def without_owner(self) -> Picture:
         """The same for a binding whose owner is a random GUID each time."""
         record = None if self.binding is None else replace(self.binding, app_id=OWNER)
-        return Picture(record, self.certificates)
+        return replace(self, binding=record)
 
     @property
     def keyed(self) -> frozenset[tuple[str, Thumbprint]]:
@@ -160,7 +195,7 @@ def picture(port: MachinePort) -> Picture:
         if name.upper() in ("MY", "CA", "ROOT")
         for entry in machine.store(name)
     )
-    return Picture(None if binding is None else binding.record, found)
+    return Picture(None if binding is None else binding.record, found, tuple(port.reservations.all()))
 
 
 def check_whole(

@@ -65,12 +65,11 @@ ALIASES = {
 
 _SID = re.compile(r"S-1-(?:0x[0-9a-f]{1,12}|\d{1,15})(?:-(?:0x[0-9a-f]{1,8}|\d{1,10})){1,15}", re.IGNORECASE)
 _FLAGS = r"(?:AI|AR|P|NO_ACCESS_CONTROL)*"
+_ACES = r"(?:\([^()]*\))*"
 _OWNER = rf"(?:O:(?:{_SID.pattern}|[A-Z]{{2}}))?(?:G:(?:{_SID.pattern}|[A-Z]{{2}}))?"
-_DESCRIPTOR = re.compile(
-    rf"\s*{_OWNER}D:(?P<flags>{_FLAGS})(?P<aces>(?:\s*\([^()]*\))*)\s*(?:S:{_FLAGS}(?:\s*\([^()]*\))*)?\s*",
-    re.IGNORECASE,
-)
+_DESCRIPTOR = re.compile(rf"{_OWNER}D:{_FLAGS}(?P<aces>{_ACES})(?:S:{_FLAGS}{_ACES})?", re.IGNORECASE)
 _ACE = re.compile(r"\(([^()]*)\)")
+_BETWEEN = re.compile(r"\)\s+\(")  # lists that were broken over lines have blanks there
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +139,7 @@ def entries(text: str) -> tuple[Entry, ...]:
     """
     if len(text) > LONGEST:
         raise MalformedDataError(f"an SDDL text of {len(text)} characters is too long; at most {LONGEST} are read")
-    found = _DESCRIPTOR.fullmatch(text)
+    found = _DESCRIPTOR.fullmatch(_BETWEEN.sub(")(", text.strip()))
     if found is None:
         raise MalformedDataError(
             f"{shown(text)} is not an access list in SDDL, such as 'D:(A;;GX;;;S-1-5-20)': D: and an entry of six "

@@ -26,7 +26,7 @@ LONGEST = 16_383
 """Characters. Windows keeps a reservation as a registry value of that name, and a name has at most so many."""
 
 _SHAPE = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>\[[^\]/]*\]|[^:/\[\]]*):(?P<port>[^/:]*)(?P<path>/.*)"
+    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>\[[^\]/]*\]|[^:/\[\]]*):(?P<port>[^/:]*)(?P<path>/.*)", re.DOTALL
 )
 _EXAMPLE = "such as 'https://+:443/mls/'"
 
