@@ -273,7 +273,7 @@ def split_parameters(
             raise InvalidInputError(f"netsh has no parameter {shown(name)}; {_instead_of(name, known)}")
         if name in parameters:
             raise InvalidInputError(f"{name} is given twice")
-        _check_value(name, value)
+        check_value(name, value)
         parameters[name] = value.strip()
     return parameters
 
@@ -353,7 +353,8 @@ def _script_block(encoded: Sequence[str]) -> str:
     return "..."
 
 
-def _check_value(name: str, value: str) -> None:
+def check_value(name: str, value: str) -> None:
+    """`InvalidInputError` for what a shell has left in place of a value."""
     if not value.strip() and name not in _TEXTS:
         raise InvalidInputError(f"nothing stands behind {name}=, which is what a variable leaves that is not set")
     if re.search(r"\$\w|\$\{|%\w+%|%%\w|!\w+!", value):

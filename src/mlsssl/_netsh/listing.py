@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
 SIZE_LIMIT = 16 * 1024 * 1024
-LINE_LIMIT = 4096  # a label, a colon, and a name of at most 255 characters
+_LINE_LIMIT = 4096  # a label, a colon, and a name of at most 255 characters
 _SEPARATOR = re.compile(r"^(.*?\S)\s+:(?:\s+(.*))?$")
 _GUID = re.compile(r"\{[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}")
 _HASH = re.compile(r"[0-9a-fA-F]{40}")
@@ -135,7 +135,7 @@ def decode(given: str | bytes) -> str:
 
 def _notes_of_empty(text: str, given: str | bytes) -> tuple[str, ...]:
     """The notes on a listing without a record; `MalformedDataError` when it is something else."""
-    lines = (normalize(line[:LINE_LIMIT]).strip(" \t\x1a\0") for line in text.splitlines())
+    lines = (normalize(line[:_LINE_LIMIT]).strip(" \t\x1a\0") for line in text.splitlines())
     bare = [line for line in lines if line and not _PROMPT.fullmatch(line)]
     if not bare:
         raise MalformedDataError(f"this is empty; {_WITHOUT_BINDINGS}")
@@ -170,7 +170,7 @@ def _find_blocks(lines: list[str]) -> list[_Block]:
     """Records by the shape of their values; a heading inside one (extended properties) ends its fields."""
     pairs: list[tuple[str, str] | None] = []
     for line in lines:
-        bare = normalize(line[:LINE_LIMIT]).strip()
+        bare = normalize(line[:_LINE_LIMIT]).strip()
         if bare:
             pairs.append(_pair(bare))
     starts = [(_start_of(pairs, index), index) for index, pair in enumerate(pairs) if pair and _GUID.fullmatch(pair[1])]

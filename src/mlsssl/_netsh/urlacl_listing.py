@@ -18,15 +18,15 @@ from mlsssl._machine import accounts
 from mlsssl._machine.ports import ReservationRecord
 from mlsssl._messages.arguments import check_data, check_type, items_of
 from mlsssl._messages.foreign_text import shown
-from mlsssl._netsh.command import normalize
-from mlsssl._netsh.listing import LINE_LIMIT, NOTHING_AT_THE_KEY, SIZE_LIMIT, decode
+from mlsssl._netsh.listing import NOTHING_AT_THE_KEY, SIZE_LIMIT, decode
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
 _URL = re.compile(r"[^:：]*[:：]\s*(https?://\S.*?)\s*", re.IGNORECASE)
-_SDDL = re.compile(r"[^:：]*[:：]\s*((?:O:|G:|D:|S:)\S.*?)\s*")
+_SDDL = re.compile(r"[^:：]*[:：]\s*((?:O:|G:|D:|S:).*?)\s*")
+_LINE_LIMIT = sddl.LONGEST + 100  # a label, a colon, and an access list or prefix
 _NO_LIST = re.compile(r"SDDL\s*[:：]\s*", re.IGNORECASE)
 
 
@@ -55,7 +55,7 @@ def parse_urlacl_listing(text: str | bytes) -> UrlaclListing:
     text = text if isinstance(text, str) else check_data(text, "a listing is text or bytes")
     if len(text) > SIZE_LIMIT:
         raise MalformedDataError(f"a listing of {len(text)} characters is too long; at most {SIZE_LIMIT} are read")
-    lines = [normalize(line[:LINE_LIMIT]).strip() for line in decode(text).splitlines()]
+    lines = [line[:_LINE_LIMIT].strip() for line in decode(text).splitlines()]
     lines = [line for line in lines if line]
     records: list[ReservationRecord] = []
     url: str | None = None
@@ -82,7 +82,7 @@ def _record(url: str, text: str) -> ReservationRecord:
 
 
 def _notes_of_empty(lines: list[str]) -> tuple[str, ...]:
-    if has_netsh_heading("\n".join(lines[:2])):
+    if has_netsh_heading("\n".join(lines[:2]), "URL"):
         lines = lines[2:]
         if not lines:
             return ()
