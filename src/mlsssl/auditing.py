@@ -161,7 +161,8 @@ class Audit:
     @property
     def ok(self) -> bool:
         """Whether no finding is an error."""
-        return not any(one.severity is Severity.ERROR for one in (*self.rows, *self.reservations))
+        worst = (*(row.severity for row in self.rows), *(one.severity for one in self.reservations))
+        return Severity.ERROR not in worst
 
     def to_rows(self) -> list[dict[str, object]]:
         """A dict per row, all with the same keys: `pandas.DataFrame(audit().to_rows())`."""

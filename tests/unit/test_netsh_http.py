@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mlsssl import InvalidInputError, MalformedDataError, UrlPrefix, strategies
 from mlsssl._machine.ports import HttpNumber, ReservationRecord
+from mlsssl._netsh.command import Shell
 from mlsssl.netsh import (
     HttpCommand,
     format_http_command,
@@ -246,9 +247,10 @@ def test_any_listing_comes_back(drawn: list[UrlReservation]) -> None:
 def test_any_reservation_is_a_command_line(drawn: UrlReservation) -> None:
     """As far as shells can hold it, which the error says otherwise."""
     command = HttpCommand(verb="add", object="urlacl", url=drawn.url, sddl=drawn.sddl)
-    for shell in ("cmd", "powershell"):
+    shells: tuple[Shell, ...] = ("cmd", "powershell")
+    for shell in shells:
         try:
-            line = format_http_command(command, shell=shell)  # type: ignore[arg-type]
+            line = format_http_command(command, shell=shell)
         except InvalidInputError:
             continue
         assert parse_http_command(line) == command

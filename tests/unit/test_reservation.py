@@ -76,12 +76,10 @@ def test_a_reservation_is_a_value_until_it_is_added(machine: EmbeddedMachine) ->
     assert machine.reservations.find(URL) is None
 
 
-@pytest.mark.parametrize(
-    ("rights", "word"), [({}, "GX"), ({"delegate": True}, "GA"), ({"listen": False, "delegate": True}, "GW")]
-)
-def test_rights_are_those_of_http_sys(rights: dict[str, bool], word: str) -> None:
+@pytest.mark.parametrize(("listen", "delegate", "word"), [(True, False, "GX"), (True, True, "GA"), (False, True, "GW")])
+def test_rights_are_those_of_http_sys(listen: bool, delegate: bool, word: str) -> None:
     """GENERIC_EXECUTE, _ALL and _WRITE, for each of several accounts, each once."""
-    made = UrlReservation(URL, user=["NETWORK SERVICE", "S-1-1-0", "networkservice"], **rights)
+    made = UrlReservation(URL, user=["NETWORK SERVICE", "S-1-1-0", "networkservice"], listen=listen, delegate=delegate)
     assert made.sddl == f"D:(A;;{word};;;S-1-5-20)(A;;{word};;;S-1-1-0)"
     assert made.is_plain
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -24,6 +25,9 @@ from mlsssl._machine.ports import HttpNumber, ReservationRecord
 from mlsssl._native.cdata import ffi
 from mlsssl._windows.http_settings import WindowsHttpSettings
 from mlsssl._windows.reservations import WindowsReservations
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 URL = UrlPrefix("https://+:443/mls/")
 RECORD = ReservationRecord(url=URL, sddl="D:(A;;GX;;;S-1-5-20)")
@@ -70,14 +74,15 @@ def test_who_is_no_administrator_changes_nothing() -> None:
     """5, for everything that changes; looking is allowed."""
     dlls = FakeDlls(Computer(administrator=False))
     reservations, settings = WindowsReservations(dlls), WindowsHttpSettings(dlls)
-    for change in (
+    changes: tuple[Callable[[], object], ...] = (
         lambda: reservations.add(RECORD),
         lambda: reservations.remove(URL),
         lambda: settings.add_listen_address("10.0.0.1"),
         lambda: settings.remove_listen_address("10.0.0.1"),
         lambda: settings.set_number(HttpNumber.TLS_THROTTLE, 1),
         lambda: settings.reset_number(HttpNumber.TLS_THROTTLE),
-    ):
+    )
+    for change in changes:
         with pytest.raises(AccessDeniedError, match="elevated process"):
             change()
     assert (reservations.all(), settings.listen_addresses()) == ([], ())
@@ -95,7 +100,7 @@ def test_a_windows_without_them_says_so(dlls: FakeDlls) -> None:
 def test_every_call_may_fail(dlls: FakeDlls) -> None:
     """Each native call of each operation once: our own error, nothing open, the record there or not."""
     reservations, settings = WindowsReservations(dlls), WindowsHttpSettings(dlls)
-    operations = {
+    operations: dict[str, Callable[[], object]] = {
         "find": lambda: reservations.find(URL),
         "all": reservations.all,
         "add": lambda: reservations.add(RECORD),

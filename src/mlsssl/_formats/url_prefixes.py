@@ -10,6 +10,7 @@ import re
 import unicodedata
 from typing import TYPE_CHECKING, Literal
 
+from mlsssl._messages.arguments import check_type
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 from mlsssl.values import HostnamePort, set_attributes
@@ -111,6 +112,7 @@ class UrlPrefix:
 
     def covers(self, other: UrlPrefix) -> bool:
         """Whether `other` lies below this one, or is it: the same scheme, host and port, and the path begins so."""
+        check_type(other, UrlPrefix, "a UrlPrefix is needed")
         same = (self.scheme, self.host, self.port) == (other.scheme, other.host, other.port)
         return same and bool(self.scheme) and other.path.lower().startswith(self.path.lower())
 

@@ -16,7 +16,7 @@ from mlsssl._formats.text import has_netsh_heading
 from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine import accounts
 from mlsssl._machine.ports import ReservationRecord
-from mlsssl._messages.arguments import check_data, check_type, items_of
+from mlsssl._messages.arguments import check_callable, check_data, check_type, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._netsh.listing import NOTHING_AT_THE_KEY, SIZE_LIMIT, decode
 from mlsssl.errors import InvalidInputError, MalformedDataError
@@ -108,6 +108,7 @@ def format_urlacl_listing(
         InvalidInputError: one of them is no record.
     """
     lines = ["", "URL Reservations:", "-" * 17, ""]
+    check_callable(name_of, "name_of is a function from a SID to a name, or None")
     expected = "a list of records (UrlReservation.record) is needed"
     for record in items_of(records, expected):
         check_type(record, ReservationRecord, expected)

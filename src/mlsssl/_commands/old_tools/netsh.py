@@ -187,8 +187,9 @@ def _show(command: HttpCommand, machine: Machine) -> str:
         return "\n".join(
             ["", title, "-" * len(title), "", *(f"    {one}" for one in IpListenList(machine=machine)), ""]
         )
-    title = {"timeout": "HTTP service timeouts:", "cacheparam": "HTTP cache parameters:", "setting": "HTTP settings:"}
-    lines = ["", title[command.object], "-" * len(title[command.object]), ""]
+    titles = {"timeout": "HTTP service timeouts:", "cacheparam": "HTTP cache parameters:", "setting": "HTTP settings:"}
+    title = titles[command.object]
+    lines = ["", title, "-" * len(title), ""]
     for which in NUMBERS[command.object].values():
         value = port.http_settings.number(which)
         lines.append(f"    {_LABELS[which]:<40}: {'not set' if value is None else value}")
