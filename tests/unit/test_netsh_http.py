@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from mlsssl import InvalidInputError, MalformedDataError, UrlPrefix, strategies
 from mlsssl._machine.ports import HttpNumber, ReservationRecord
-from mlsssl._netsh.command import Shell
 from mlsssl.netsh import (
     HttpCommand,
     format_http_command,
@@ -21,6 +20,7 @@ from mlsssl.netsh import (
 
 if TYPE_CHECKING:
     from mlsssl import UrlReservation
+    from mlsssl._netsh.command import Shell
 
 URL = UrlPrefix("https://+:443/mls/")
 
