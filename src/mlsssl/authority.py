@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import deque
 from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from cryptography import x509
 
@@ -15,7 +15,7 @@ from mlsssl._issue import certificates, subjects
 from mlsssl._issue.keys import check_key_type, make_key
 from mlsssl._messages.arguments import check_callable, check_type, check_whole, items_of
 from mlsssl._messages.foreign_text import shown
-from mlsssl.certificate import Certificate, assemble
+from mlsssl.certificate import Certificate, assemble, check_certificate
 from mlsssl.errors import InvalidInputError
 from mlsssl.values import check_moment, key_holder, set_attributes
 
@@ -43,7 +43,7 @@ _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.timezone.utc)
 
 @key_holder
 class CertificateAuthority:
-    """A certification authority: its certificate, its private key, and the chain above it. Immutable.
+    """A certification authority: its certificate, its private key, and the chain above it. Immutable; an `Issuer`.
 
     Make one with `create`, `load` or `create_intermediate`. Anyone who has it can issue certificates that its
     clients trust: keep the file with its key where only its owner reads it.
@@ -312,6 +312,10 @@ class CertificateAuthority:
         """The same authority with another address of its revocation list, or none, in what it issues."""
         return CertificateAuthority(self._certificate, crl_url=crl_url)
 
+    @overload
+    def issue(self, request: CertificateRequest, /, *, old: Certificate | None = None) -> Certificate: ...
+
+    @overload
     def issue(
         self,
         *hosts: str,
@@ -326,8 +330,25 @@ class CertificateAuthority:
         subject: x509.Name | None = None,
         at: dt.datetime | None = None,
         serial: int | None = None,
+    ) -> Certificate: ...
+
+    def issue(
+        self,
+        *hosts: str | CertificateRequest,
+        key: KeyType | PrivateKey | None = None,
+        days: int = SERVER_DAYS,
+        common_name: str | None = None,
+        organization: str | None = None,
+        organizational_unit: str | None = None,
+        locality: str | None = None,
+        state: str | None = None,
+        country: str | None = None,
+        subject: x509.Name | None = None,
+        at: dt.datetime | None = None,
+        serial: int | None = None,
+        old: Certificate | None = None,
     ) -> Certificate:
-        """Issue a TLS server certificate.
+        """Issue a TLS server certificate, or, as an `Issuer`, answer a request as a renewal does.
 
         It carries basicConstraints (critical, CA:FALSE), keyUsage (critical: digitalSignature, and
         keyEncipherment for RSA), extendedKeyUsage serverAuth, subjectAltName with every name (critical only when
@@ -335,7 +356,8 @@ class CertificateAuthority:
 
         Args:
             *hosts: What clients connect to: DNS names, wildcards (`*.example.com`), internationalised names, IPv4
-                and IPv6 addresses; at least one, repetitions dropped.
+                and IPv6 addresses; at least one, repetitions dropped. Or a single `CertificateRequest`: its key and
+                names are taken as by `sign` under the usual policy, and of the other arguments only `old`.
             key: A key type to make, or a private key; when not given, `rsa-2048` below an RSA authority and the
                 same curve below an EC one.
             days: Validity in days of 86,400 seconds; 199 by default, which every client accepts until 2027.
@@ -351,23 +373,63 @@ class CertificateAuthority:
             at: The moment of issuing, aware; now when not given. Validity starts one hour before it, but not
                 before the authority's.
             serial: The serial number, 1 to 2**159 - 1; 159 random bits when not given.
+            old: With a request: the certificate that is replaced, whose subject, validity and address of the
+                revocation list the new one has, by the rules of `renew`; None for the first.
 
         Returns:
-            The certificate with its private key and chain. With `at`, `serial` and a private key given it is the
-            same, byte for byte, every time.
+            The certificate with its private key and chain; for a request without the key, which stays where it was
+            made. With `at`, `serial` and a private key given it is the same, byte for byte, every time.
 
         Raises:
-            InvalidInputError: no name, a name that cannot be, dates outside this authority's, or a name that its
-                constraints forbid.
+            InvalidInputError: no name, a name that cannot be, dates outside this authority's, a name that its
+                constraints forbid, or a request that the usual policy refuses.
         """
         if not hosts:
             raise InvalidInputError("a server certificate needs at least one name: issue('www.example.com')")
-        wanted: list[x509.GeneralName] = list(dict.fromkeys(parse_name(host) for host in hosts))
+        if not isinstance(hosts[0], str):
+            given = (key, common_name, organization, organizational_unit, locality, state, country, subject, at, serial)
+            others = days != SERVER_DAYS or any(one is not None for one in given)
+            return self._answer(hosts, old, others=others)
+        if old is not None:
+            raise InvalidInputError("old goes with a request: issue(request, old=old); renew renews what is bound")
+        wanted: list[x509.GeneralName] = list(dict.fromkeys(parse_name(host) for host in _texts(hosts)))
         private_key = self._new_key(key)
-        others = subjects.beside(organization, organizational_unit, locality, state, country, subject)
+        beside = subjects.beside(organization, organizational_unit, locality, state, country, subject)
         return self._issue(
-            wanted, private_key, private_key.public_key(), days, common_name, others, check_moment(at), serial
+            wanted, private_key, private_key.public_key(), days, common_name, beside, check_moment(at), serial
         )
+
+    def _answer(
+        self, requests: tuple[str | CertificateRequest, ...], old: Certificate | None, *, others: bool
+    ) -> Certificate:
+        """`issue` of a request: what `Issuer` promises."""
+        from mlsssl.request import CertificateRequest
+
+        request = requests[0]
+        if not isinstance(request, CertificateRequest):
+            raise InvalidInputError(
+                f"a server certificate is issued for names, which are text, or for one CertificateRequest, not for "
+                f"{type(request).__name__}"
+            )
+        if len(requests) > 1 or others:
+            raise InvalidInputError("issue takes a request alone, or with old=; sign(request, ...) takes more")
+        if old is None:
+            return self.sign(request)
+        hosts = request.names
+        return with_list_of(self, check_certificate(old)).sign(
+            request,
+            days=renewal_days(old),
+            common_name=renewal_common_name(old, hosts),
+            subject=pem.x509_of(old).subject,
+        )
+
+    def issued(self, certificate: Certificate) -> bool:
+        """Whether its name is the issuer's in this certificate, so that `renew_due` renews it from here.
+
+        The key is not compared: after a change of the authority's key the new one renews what the old one issued.
+        `MalformedDataError` when the name cannot be read.
+        """
+        return pem.x509_of(check_certificate(certificate)).issuer == pem.x509_of(self._certificate).subject
 
     def _issue(
         self,
@@ -768,3 +830,52 @@ def _subject(common_name: str | None, wanted: Sequence[x509.GeneralName], others
             f"the common name {shown(common_name)} is not among the names; clients look at those, so name it there too"
         )
     return subjects.named(name_text(parse_name(common_name)) if common_name else "", others)
+
+
+def _texts(hosts: Sequence[str | CertificateRequest]) -> list[str]:
+    if not all(isinstance(host, str) for host in hosts):
+        raise InvalidInputError("a server certificate is issued for names, which are text, or for one request alone")
+    return [host for host in hosts if isinstance(host, str)]
+
+
+# -- what a renewal keeps: one rule for an authority here and for requests to any other ----------------------------
+
+
+def renewal_hosts(old: Certificate) -> tuple[str, ...]:
+    """The names of the successor. `InvalidInputError` for names that no request or authority here has. Private."""
+    hosts = old.hosts
+    other = [name for name in old.names if name not in hosts]
+    if other:
+        raise InvalidInputError(
+            f"the old certificate has names that are not issued here ({', '.join(other)}); "
+            "give a function that returns the new certificate"
+        )
+    if not hosts and old.common_name:
+        return (old.common_name,)  # what MakeCert wrote: no subjectAltName, the host in the subject
+    return hosts
+
+
+def renewal_common_name(old: Certificate, hosts: Sequence[str]) -> str | None:
+    """The common name of the successor, as `issue` takes it: one of its names, or none where there was none. Private.
+
+    The first name is what an authority takes anyway, except for an address that its constraints would stop there.
+    """
+    return old.common_name if old.common_name in hosts[1:] else None if old.common_name else ""
+
+
+def renewal_days(old: Certificate) -> int:
+    """The validity of the successor: that of the old one, within what every client accepts. Private."""
+    lifetime = old.not_after - old.not_before
+    return max(1, min(SERVER_DAYS, round(lifetime / dt.timedelta(days=1))))
+
+
+def with_list_of(authority: CertificateAuthority, old: Certificate) -> CertificateAuthority:
+    """The authority, naming the address of its revocation list that the old one has, when it names none. Private."""
+    issuer = authority.certificate
+    if authority.crl_url is not None or old.issuer != issuer.subject:
+        return authority
+    points = pem.find_extension(pem.x509_of(old), x509.CRLDistributionPoints)
+    for name in (name for point in points or () for name in point.full_name or ()):
+        if isinstance(name, x509.UniformResourceIdentifier):
+            return authority.with_crl_url(name.value)
+    return authority

@@ -34,6 +34,8 @@ EXIT_CODES: tuple[tuple[type[errors.MlssslError], int], ...] = (
     (errors.MalformedDataError, 6),
     (errors.UnsupportedError, 7),
     (errors.UnusableCertificateError, 8),
+    (errors.IssuePendingError, 13),
+    (errors.IssuerError, 11),
     (errors.MlssslError, 9),
 )
 # MakeCert, Pvk2Pfx and netsh as they were, with one word put in front.
@@ -43,6 +45,7 @@ _EPILOG = """\
 exit codes:
   0 done   1 the answer is no   2 wrong usage or input   3 not found   4 exists already   5 access denied
   6 unreadable file or wrong password   7 not supported here   8 certificate unusable for HTTP.sys   9 other failure
+  11 an issuer refuses or cannot be asked   13 an issuer has no answer yet
 """
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from mlsssl._changes import record, recovery
+from mlsssl._changes.audit_log import former_name
 from mlsssl._deploy import apply
 from mlsssl._deploy.apply import Failure, Outcome
 from mlsssl._deploy.plan import Plan, Step, carry_out, only_plan
@@ -12,14 +13,19 @@ from mlsssl._deploy.request import checked
 from mlsssl._messages.foreign_text import shown
 from mlsssl._select.ports import HasPort, existing_port_of
 from mlsssl.binding import bound_key
-from mlsssl.errors import DeploymentError, MlssslError, NotFoundError
+from mlsssl.certificate import Certificate
+from mlsssl.errors import DeploymentError, InvalidInputError, MlssslError, NotFoundError
+from mlsssl.issuers import Issuer
+from mlsssl.store import StoreEntry
 
 if TYPE_CHECKING:
     import datetime as dt
     import uuid
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
+    from typing import Any
 
+    from mlsssl._deploy.first import FirstCertificate
     from mlsssl._formats.url_prefixes import UrlPrefix
     from mlsssl._machine.ports import KeyProvider
     from mlsssl._validator.profiles import Profile
@@ -38,7 +44,7 @@ class _Deploy:
     def __call__(
         self,
         key: BindingKey | str,
-        certificate: CertificateReference,
+        certificate: CertificateReference | Issuer,
         *,
         machine: HasPort | None = None,
         store: str | None = None,
@@ -50,7 +56,7 @@ class _Deploy:
         exportable: bool = False,
         provider: KeyProvider | None = None,
         restart: Sequence[str] = (),
-        host: str | None = None,
+        host: str | Sequence[str] | None = None,
         profile: str | Profile = "private",
         force: bool = False,
         verify: bool = True,
@@ -71,7 +77,10 @@ class _Deploy:
         Args:
             key: `0.0.0.0:443`, `[::]:443`, `www.example.com:443` (SNI), or an `IpPort` or `HostnamePort`.
             certificate: A certificate with its private key; or one that is in the store already, as an entry,
-                thumbprint or certificate without key.
+                thumbprint or certificate without key. Or an `Issuer`, such as an authority, that is asked for one for
+                the names in `host`, with a new RSA key of 2048 bits (below an authority of your own, its default): only
+                when what is bound is not its own, is not for these names, or is due. Key and request are kept as by
+                `renew`.
             machine: Which machine; this computer when not given.
             store: The LocalMachine store; an entry's own, else `MY`, when not given.
             app_id: The owner's GUID; when not given the binding's present owner, or a new random one.
@@ -87,7 +96,8 @@ class _Deploy:
             provider: `"cng"` or `"csp"` where one is needed; the machine chooses otherwise.
             restart: Key names of services to stop for the moment of the change and start again, whatever happens
                 in between. HTTP.sys itself needs none.
-            host: The name that clients connect to, to check the certificate for; an SNI key brings its own.
+            host: The name that clients connect to, to check the certificate for; an SNI key brings its own. For an
+                issuer also several, in a list: the names of the certificate.
             profile: Whose rules to check it by, as in `Certificate.check`.
             force: Go on although the preflight found errors.
             verify: Shake hands with the port afterwards, when something listens, and compare the certificate.
@@ -114,16 +124,21 @@ class _Deploy:
                 and can be neither finished nor taken back. Nothing was done; the message says what to do.
             StoreNotFoundError: no such store, or a thumbprint that is not in it.
             ServiceNotFoundError: a service in `restart` does not exist.
+            IssuePendingError: the issuer has no answer yet; the same call later goes on with the same request.
+            IssuerError: the issuer refuses, could not be asked, or gave what does not answer the request.
             DeploymentError: it stopped in the middle and was taken back; `.failure` says what was done, what was
                 undone and what a person must do. Its `__cause__` is the machine's own error, such as
                 `UnusableCertificateError` (1312) or `AccessDeniedError`.
         """
-        return carry_out(checked(locals()))
+        arguments = locals()
+        if _is_issuer(certificate, host):
+            return _first(arguments).deploy()
+        return carry_out(checked(arguments))
 
     def plan(
         self,
         key: BindingKey | str,
-        certificate: CertificateReference,
+        certificate: CertificateReference | Issuer,
         *,
         machine: HasPort | None = None,
         store: str | None = None,
@@ -135,7 +150,7 @@ class _Deploy:
         exportable: bool = False,
         provider: KeyProvider | None = None,
         restart: Sequence[str] = (),
-        host: str | None = None,
+        host: str | Sequence[str] | None = None,
         profile: str | Profile = "private",
         force: bool = False,
         verify: bool = True,
@@ -147,6 +162,8 @@ class _Deploy:
     ) -> Plan:
         """What `deploy` with these arguments would do, and what is wrong; the machine is only looked at.
 
+        Nothing is ordered from an issuer either, but as `renew.plan` says.
+
         Returns:
             The steps, the findings and the difference; `plan.apply()` does it.
 
@@ -156,7 +173,10 @@ class _Deploy:
             BindingError: a change of this binding is not finished, by another process that still runs or that was
                 killed: `recover` first, for a plan clears nothing up.
         """
-        return only_plan(checked(locals()))
+        arguments = locals()
+        if _is_issuer(certificate, host):
+            return _first(arguments).plan()
+        return only_plan(checked(arguments))
 
     __call__.__qualname__, plan.__qualname__ = "deploy", "deploy.plan"  # what an error of a wrong call names
     __name__ = "deploy"
@@ -166,6 +186,23 @@ class _Deploy:
 
 
 deploy = _Deploy()
+
+
+def _is_issuer(certificate: object, host: object) -> bool:
+    """Whether an issuer was given in a certificate's place."""
+    if not isinstance(certificate, (Certificate, StoreEntry, bytes, str)) and isinstance(certificate, Issuer):
+        return True
+    if host is not None and not isinstance(host, str):
+        raise InvalidInputError("several names in host are for an issuer; to check a certificate for, host is one name")
+    return False
+
+
+def _first(arguments: Mapping[str, Any]) -> FirstCertificate:
+    from mlsssl._deploy.first import FirstCertificate  # only who has an issuer needs it
+
+    if arguments["trail"] is not None:
+        arguments = {**arguments, "audit_log": former_name(arguments["trail"], stacklevel=4), "trail": None}
+    return FirstCertificate(arguments["certificate"], arguments)
 
 
 def recover(*, machine: HasPort | None = None, abandon: BindingKey | str | None = None) -> list[str]:

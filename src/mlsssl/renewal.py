@@ -6,24 +6,31 @@ import contextlib
 import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
-
-from cryptography import x509
 
 from mlsssl._changes import recovery
 from mlsssl._changes.audit_log import former_name
+from mlsssl._deploy.due import due_at
 from mlsssl._deploy.plan import Snapshot, carry_out, only_plan
 from mlsssl._deploy.request import checked
 from mlsssl._formats import pem
 from mlsssl._issue.keys import check_key_type
-from mlsssl._messages.arguments import check_type, items_of
+from mlsssl._messages.arguments import items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_dict
-from mlsssl._select.ports import HasPort, existing_port_of
-from mlsssl.authority import SERVER_DAYS, CertificateAuthority
+from mlsssl._select.ports import HasPort, existing_port_of, port_of
+from mlsssl.authority import (
+    CertificateAuthority,
+    renewal_common_name,
+    renewal_days,
+    renewal_hosts,
+    with_list_of,
+)
 from mlsssl.binding import Binding, binding_of, bound_key
 from mlsssl.certificate import Certificate
-from mlsssl.errors import BindingError, InvalidInputError, MlssslError, StoreNotFoundError
+from mlsssl.errors import BindingError, InvalidInputError, IssuePendingError, MlssslError, StoreNotFoundError
+from mlsssl.issuers import Issuer
 from mlsssl.store import Store
 from mlsssl.values import check_moment
 
@@ -32,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlsssl._deploy.apply import Outcome
+    from mlsssl._deploy.obtain import Asking
     from mlsssl._deploy.plan import Plan
     from mlsssl._deploy.request import Request
     from mlsssl._machine.ports import BindingRecord, KeyProvider
@@ -41,8 +49,8 @@ if TYPE_CHECKING:
 
 __all__ = ["GRACE", "Renewal", "RenewalSource", "renew", "renew_due"]
 
-RenewalSource: TypeAlias = CertificateAuthority | Certificate | Callable[[Certificate], Certificate]
-"""Where `renew` has the new certificate from: an authority, the certificate itself, or a function of the old one."""
+RenewalSource: TypeAlias = CertificateAuthority | Issuer | Certificate | Callable[[Certificate], Certificate]
+"""Where `renew` has the new certificate from: an issuer, the certificate itself, or a function of the old one."""
 
 GRACE = dt.timedelta(days=30)
 """How long a replaced certificate is kept by default."""
@@ -83,11 +91,14 @@ class _Renew:
 
         Args:
             key: The binding; it must exist.
-            source: Where the new certificate comes from: an authority, which issues it; a certificate with its
-                private key; or a function that is given the old certificate and returns the new one. The function is
-                called before anything is locked or changed, and may take its time.
+            source: Where the new certificate comes from: an authority of your own, which issues it; any other
+                `Issuer`, which is sent a request; a certificate with its private key; or a function that is given the
+                old certificate and returns the new one. Issuer and function are asked before anything is changed, and
+                may take their time. For an issuer key and request are kept in the machine's state folder until the new
+                certificate is in the store: after a kill, or without an answer yet, the next call goes on with the same
+                request. What it gives is checked against the request: key, names, dates, chain.
             machine: Which machine; this computer when not given.
-            key_type: With an authority: what key to make; the old one's type when not given.
+            key_type: With an authority or another issuer: what key to make; the old one's type when not given.
             reuse_key: With an authority: certify the old private key again. It has to be exportable.
             days: With an authority: validity; the old one's, but at most 199, when not given.
             grace: How long `cleanup` keeps the old certificate, from now.
@@ -111,10 +122,12 @@ class _Renew:
             ValidationError: the preflight found an error in the new certificate; nothing was done.
             BindingError: the binding was given another certificate meanwhile; nothing was done. Or somebody else has
                 been changing this machine's bindings for a minute.
+            IssuePendingError: the issuer has no answer yet; the same call later goes on with the same request.
+            IssuerError: the issuer refuses, could not be asked, or gave what does not answer the request.
             DeploymentError: it stopped in the middle and was taken back, as in `deploy`.
             Exception: whatever a function given as `source` raises; nothing was done.
         """
-        return carry_out(_request(locals()))
+        return _renew(locals())
 
     def plan(
         self,
@@ -136,8 +149,9 @@ class _Renew:
     ) -> Plan:
         """What `renew` with these arguments would do, and what is wrong; the machine is only looked at.
 
-        The source is asked: an authority issues the new certificate, a function is called. The plan holds what came
-        of it, and `plan.apply()` binds that very certificate.
+        An authority of your own issues the new certificate, a function is called. The plan holds what came of it, and
+        `plan.apply()` binds that very certificate. Any other issuer is asked by `plan.apply()` only, unless it has
+        answered already: the first step is then `ask-issuer`, and `plan.after` is None.
 
         Returns:
             The steps, the findings and the difference; `plan.apply()` does it.
@@ -148,7 +162,7 @@ class _Renew:
             BindingError: as `renew`; or a change of this binding is not finished, by another process that still runs
                 or that was killed: `recover` first, for a plan clears nothing up.
         """
-        return only_plan(_request(locals(), only_looking=True))
+        return _plan(locals())
 
     __call__.__qualname__, plan.__qualname__ = "renew", "renew.plan"  # what an error of a wrong call names
     __name__ = "renew"
@@ -160,15 +174,48 @@ class _Renew:
 renew = _Renew()
 
 
-def _request(arguments: Mapping[str, Any], *, only_looking: bool = False) -> Request:
-    """What `renew` with these arguments asks to be deployed: the source's certificate, in the place of the bound one.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Bound:
+    """What is to be renewed, as it is now."""
 
-    The source is asked when the machine is no longer locked.
-    """
-    machine, at, grace, reuse_key = (arguments[name] for name in ("machine", "at", "grace", "reuse_key"))
-    check_grace(grace)
-    if at is not None:
-        check_moment(at)
+    binding: Binding
+    entry: StoreEntry
+    old: Certificate
+
+    @property
+    def record(self) -> BindingRecord:
+        return self.binding.record
+
+
+def _renew(arguments: Mapping[str, Any], *, planned: BindingRecord | None = None) -> Outcome:
+    """`renew`; with `planned` only if that is still what is bound."""
+    issuer = _issuer_of(arguments)
+    bound = _look(arguments)
+    if planned is not None and bound.record != planned:
+        raise BindingError(f"{bound.binding.key} was changed since this plan was made; plan again")
+    if issuer is None:
+        return carry_out(_request(arguments, bound, _obtain(arguments, bound.old)))
+    with _asking(issuer, bound, arguments).certificate() as new:
+        return carry_out(_request(arguments, bound, new))
+
+
+def _plan(arguments: Mapping[str, Any]) -> Plan:
+    """`renew.plan`."""
+    issuer = _issuer_of(arguments)
+    bound = _look(arguments, only_looking=True)
+    if issuer is None:
+        return only_plan(_request(arguments, bound, _obtain(arguments, bound.old)))
+    return _asking(issuer, bound, arguments).plan(
+        lambda new: _request(arguments, bound, new), lambda: _renew(arguments, planned=bound.record)
+    )
+
+
+def _look(arguments: Mapping[str, Any], *, only_looking: bool = False) -> _Bound:
+    """What is bound. The source is asked when the machine is no longer locked."""
+    machine, reuse_key = arguments["machine"], arguments["reuse_key"]
+    check_grace(arguments["grace"])
+    if arguments["at"] is not None:
+        check_moment(arguments["at"])
     port = existing_port_of(machine)
     key = bound_key(arguments["key"], machine)
     if only_looking:
@@ -179,23 +226,58 @@ def _request(arguments: Mapping[str, Any], *, only_looking: bool = False) -> Req
         entry = _bound_entry(binding, machine)
         store = Store.open(entry.store_name, machine=machine)
         old = store.export(entry.thumbprint) if reuse_key else entry.certificate
-    new = _obtain(arguments, old)
-    given = {name: arguments[name] for name in ("machine", "restart", "profile", "force", "verify", "at", "grace")}
+    return _Bound(binding=binding, entry=entry, old=old)
+
+
+def _request(arguments: Mapping[str, Any], bound: _Bound, new: Certificate | None) -> Request:
+    """What `renew` with these arguments asks to be deployed: the new certificate, in the place of the bound one."""
+    names = ("machine", "restart", "profile", "force", "verify", "at", "grace", "together")
     trail = arguments["trail"]
-    file = arguments["audit_log"] if trail is None else former_name(trail, stacklevel=4)
-    return checked({**given, **_in_place_of(binding, entry, old, new), "audit_log": file})
+    file = arguments["audit_log"] if trail is None else former_name(trail, stacklevel=5)
+    given = {name: arguments[name] for name in names if name in arguments}
+    place = _in_place_of(bound.binding, bound.entry, bound.old, new)
+    return checked({**given, **place, "audit_log": file}, to_be_issued=new is None)
 
 
-def _in_place_of(binding: Binding, entry: StoreEntry, old: Certificate, new: Certificate) -> dict[str, Any]:
+# -- from an issuer that is sent a request --------------------------------------------------------------------------
+
+
+def _issuer_of(arguments: Mapping[str, Any]) -> Issuer | None:
+    """The source, if it is an issuer other than an authority of one's own, which answers at once."""
+    source = arguments["source"]
+    if isinstance(source, (CertificateAuthority, Certificate)) or not isinstance(source, Issuer):
+        return None
+    if arguments["reuse_key"] or arguments["days"] is not None:
+        raise InvalidInputError(f"reuse_key and days are for an authority; {source.name} makes its own choice")
+    return source
+
+
+def _asking(issuer: Issuer, bound: _Bound, arguments: Mapping[str, Any]) -> Asking:
+    """How the successor of what is bound is asked for."""
+    from mlsssl._deploy.obtain import Asking, Target, successor_of  # only who has such an issuer needs it
+
+    record = bound.record
+    return Asking(
+        port=port_of(arguments["machine"]),
+        target=Target(key=record.key, store=record.store, older=record.thumbprint, renewal=True),
+        wanted=successor_of(bound.old, arguments["key_type"]),
+        issuer=issuer,
+        old=bound.old,
+        at=arguments["at"],
+        together=arguments.get("together", ()),
+    )
+
+
+def _in_place_of(binding: Binding, entry: StoreEntry, old: Certificate, new: Certificate | None) -> dict[str, Any]:
     """What of a request follows from what is bound and what shall be."""
     return {
         "verb": "renew",
         "key": binding.key,
         "certificate": new,
         "store": binding.record.store,
-        "friendly_name": new.friendly_name if new.friendly_name is not None else entry.friendly_name,
+        "friendly_name": entry.friendly_name if new is None or new.friendly_name is None else new.friendly_name,
         "exportable": entry.key is not None and entry.key.exportable is True,
-        "provider": _provider(entry, new),
+        "provider": None if new is None else _provider(entry, new),
         "older": old,
         "expected": binding.record,
     }
@@ -230,8 +312,8 @@ def _obtain(arguments: Mapping[str, Any], old: Certificate) -> Certificate:
         return source
     if not callable(source):
         raise InvalidInputError(
-            f"a source is an authority, a certificate or a function, not {type(source).__name__}; "
-            "Certificate.load reads a file"
+            "a source is an authority or another issuer (it has name, issue and issued), a certificate or a function, "
+            f"not {type(source).__name__}; Certificate.load reads a file"
         )
     made = source(old)
     if not isinstance(made, Certificate):
@@ -248,39 +330,18 @@ def _issue(
     days: int | None,
     at: dt.datetime | None,
 ) -> Certificate:
-    hosts = old.hosts
-    other = [name for name in old.names if name not in hosts]
-    if other:
-        raise InvalidInputError(
-            f"the old certificate has names that an authority here does not issue ({', '.join(other)}); "
-            "give a function that returns the new certificate"
-        )
-    if not hosts and old.common_name:
-        hosts = (old.common_name,)  # what MakeCert wrote: no subjectAltName, the host in the subject
+    hosts = renewal_hosts(old)
     if reuse_key and key_type is not None:
         raise InvalidInputError("reuse_key keeps the key, so key_type cannot choose another")
     made = old.private_key if reuse_key else key_type or check_key_type(old.key_type)
-    # The first name is what an authority takes anyway, except for an address that its constraints would stop there.
-    common_name = old.common_name if old.common_name in hosts[1:] else None if old.common_name else ""
-    if days is None:
-        lifetime = old.not_after - old.not_before
-        days = max(1, min(SERVER_DAYS, round(lifetime / dt.timedelta(days=1))))
-    subject = pem.x509_of(old).subject
-    return _with_list_of(authority, old).issue(
-        *hosts, key=made, days=days, common_name=common_name, subject=subject, at=at
+    return with_list_of(authority, old).issue(
+        *hosts,
+        key=made,
+        days=renewal_days(old) if days is None else days,
+        common_name=renewal_common_name(old, hosts),
+        subject=pem.x509_of(old).subject,
+        at=at,
     )
-
-
-def _with_list_of(authority: CertificateAuthority, old: Certificate) -> CertificateAuthority:
-    """The authority, naming the address of its revocation list that the old certificate has, when it names none."""
-    issuer = authority.certificate
-    if authority.crl_url is not None or old.issuer != issuer.subject:
-        return authority
-    points = pem.find_extension(pem.x509_of(old), x509.CRLDistributionPoints)
-    for name in (name for point in points or () for name in point.full_name or ()):
-        if isinstance(name, x509.UniformResourceIdentifier):
-            return authority.with_crl_url(name.value)
-    return authority
 
 
 def _provider(entry: StoreEntry, new: Certificate) -> KeyProvider | None:
@@ -301,7 +362,7 @@ class Renewal:
         key: The binding; None for a pending change whose record does not say of which binding it is.
         outcome: What was done; None when nothing was, or it failed.
         plan: With `dry_run`, what would be done; None otherwise.
-        error: Why it failed; None when it did not.
+        error: Why it failed, or (an `IssuePendingError`) why there is no new certificate yet; None otherwise.
         skipped: Why nothing was done, in words; None when something was tried.
     """
 
@@ -313,7 +374,9 @@ class Renewal:
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
-        result = "failed" if self.error else "skipped" if self.skipped else "planned" if self.plan else "renewed"
+        error, done = self.error, "planned" if self.plan else "renewed"
+        failed = "pending" if isinstance(error, IssuePendingError) else "failed"
+        result = failed if error else "skipped" if self.skipped else done
         return {
             **as_dict(self, "key"),
             "result": result,
@@ -324,7 +387,7 @@ class Renewal:
 
 
 def renew_due(
-    authority: CertificateAuthority,
+    issuer: Issuer,
     *,
     machine: HasPort | None = None,
     only: Iterable[BindingKey | str] | None = None,
@@ -343,28 +406,30 @@ def renew_due(
 ) -> list[Renewal]:
     """Renew every binding whose certificate is due, for a scheduled task; one failure does not stop the others.
 
-    Bindings that share a certificate share the new one. Certificates that another authority has issued are left
-    alone, for whoever issued them renews them; one that is over already was not renewed, and is a failure. What
-    a killed change left is cleared up before anything is read.
+    Bindings that share a certificate share the new one. Certificates that another issuer has issued are left alone,
+    for whoever issued them renews them; one that is over already was not renewed, and is a failure. What a killed
+    change left is cleared up before anything is read.
 
     Args:
-        authority: Issues the new ones.
+        issuer: Issues the new ones: an authority of your own, or any other `Issuer`, as in `renew`. One that says
+            itself when a certificate is due (`RenewalTimes`) is asked; where it says nothing, the share of the
+            lifetime decides.
         machine: Which machine; this computer when not given.
         only: These keys; every binding of the machine when not given.
-        due_only: Only those that are due, as `Certificate.renewal_due` says.
+        due_only: Only those that are due, as the issuer or else `Certificate.renewal_due` says.
         any_issuer: Also certificates that somebody else issued.
         key_type: As in `renew`.
         fraction: As in `Certificate.renewal_due`.
         jitter: As in `Certificate.renewal_due`.
-        days: As in `renew`.
+        days: As in `renew`; with an authority of your own only.
         grace: As in `renew`.
         restart: As in `renew`.
         audit_log: As in `renew`.
         at: As in `renew`; also the moment to be due at.
-        dry_run: Only say what would be done, as `renew.plan` does: the machine is only looked at, and what the
-            authority issues for the plans is kept nowhere else. A binding with a change that is not finished, since
-            its process was killed, say, is a failure, also when nothing is bound to its key now. Of plans that share a
-            certificate, one can be applied; the others are then to be made again.
+        dry_run: Only say what would be done, as `renew.plan` does: the machine is only looked at, nothing is ordered,
+            and what an authority of your own issues for the plans is kept nowhere else. A binding with a change that is
+            not finished, since its process was killed, say, is a failure, also when nothing is bound to its key now. Of
+            plans that share a certificate, one can be applied; the others are then to be made again.
         trail: The former name of `audit_log`, deprecated.
 
     Returns:
@@ -379,7 +444,11 @@ def renew_due(
         NotFoundError: as `renew`.
         InvalidInputError: an argument that cannot be.
     """
-    check_type(authority, CertificateAuthority, "an authority is needed (CertificateAuthority.load reads one)")
+    if not isinstance(issuer, Issuer):
+        raise InvalidInputError(
+            f"an issuer is needed, such as an authority (CertificateAuthority.load reads one), not "
+            f"{type(issuer).__name__}"
+        )
     check_grace(grace)
     moment = check_moment(at)
     if trail is not None:
@@ -392,7 +461,22 @@ def renew_due(
         with ready as pending:
             snapshot = Snapshot(port)
             bindings = _bindings_of(snapshot.bindings, machine, wanted, {key for key, _ in pending})
-        same = {"machine": machine, "grace": grace, "restart": restart, "audit_log": audit_log, "at": at}
+        arguments = {
+            "source": issuer,
+            "machine": machine,
+            "key_type": key_type,
+            "reuse_key": False,
+            "days": days,
+            "grace": grace,
+            "restart": restart,
+            "profile": "private",
+            "force": False,
+            "verify": True,
+            "audit_log": audit_log,
+            "at": at,
+            "trail": None,
+        }
+        _issuer_of(arguments)  # what it cannot be asked for is refused once, not for each binding
         made: dict[Thumbprint, Certificate] = {}
         results = []
         for binding in bindings:
@@ -401,28 +485,49 @@ def renew_due(
                     if key == binding.key:
                         raise error
                 entry = _bound_entry(binding, machine)
-                old = entry.certificate
-                why = _why_not(old, authority, moment, due_only, any_issuer, fraction, jitter)
+                bound = _Bound(binding=binding, entry=entry, old=entry.certificate)
+                why = _why_not(bound.old, issuer, moment, due_only, any_issuer, fraction, jitter)
                 if why is not None:
                     results.append(Renewal(key=binding.key, skipped=why))
                     continue
-                new = made.get(entry.thumbprint) or _issue(
-                    authority, old, key_type=key_type, reuse_key=False, days=days, at=at
-                )
                 together = tuple(one.key for one in bindings if one.thumbprint == entry.thumbprint)
-                request = checked({**same, **_in_place_of(binding, entry, old, new), "together": together})
-                if dry_run:
-                    result = Renewal(key=binding.key, plan=only_plan(request, snapshot=snapshot))
-                else:
-                    result = Renewal(key=binding.key, outcome=carry_out(request, snapshot=snapshot))
-                made[entry.thumbprint] = new
-                results.append(result)
+                given = {**arguments, "key": binding.key, "together": together}
+                results.append(_renew_one(given, bound, snapshot, made, dry_run=dry_run))
             except MlssslError as error:
                 results.append(Renewal(key=binding.key, error=error))
         told = {binding.key for binding in bindings}
         others = [one for one in pending if one[0] not in told and (wanted is None or one[0] in wanted)]
         results += [Renewal(key=key, error=error) for key, error in others]
     return results
+
+
+def _renew_one(
+    arguments: Mapping[str, Any],
+    bound: _Bound,
+    snapshot: Snapshot,
+    made: dict[Thumbprint, Certificate],
+    *,
+    dry_run: bool,
+) -> Renewal:
+    """Renew what is due, or plan it; `made` has what was issued for another binding of the same certificate."""
+    key, thumbprint = bound.binding.key, bound.entry.thumbprint
+    issuer = _issuer_of(arguments)
+    if issuer is not None:
+        asking = _asking(issuer, bound, arguments)
+        request = partial(_request, arguments, bound)
+        if dry_run:
+            later = partial(_renew, arguments, planned=bound.record)
+            return Renewal(key=key, plan=asking.plan(request, later, snapshot=snapshot))
+        with asking.certificate() as new:
+            return Renewal(key=key, outcome=carry_out(request(new), snapshot=snapshot))
+    new = made.get(thumbprint) or _obtain(arguments, bound.old)
+    wanted = _request(arguments, bound, new)
+    if dry_run:
+        result = Renewal(key=key, plan=only_plan(wanted, snapshot=snapshot))
+    else:
+        result = Renewal(key=key, outcome=carry_out(wanted, snapshot=snapshot))
+    made[thumbprint] = new
+    return result
 
 
 def _bindings_of(
@@ -443,20 +548,21 @@ def _bindings_of(
 
 def _why_not(
     old: Certificate,
-    authority: CertificateAuthority,
+    issuer: Issuer,
     at: dt.datetime,
     due_only: bool,
     any_issuer: bool,
     fraction: float,
     jitter: float,
 ) -> str | None:
-    if not any_issuer and pem.x509_of(old).issuer != pem.x509_of(authority).subject:
+    if not any_issuer and not issuer.issued(old):
         if at > old.not_after:
             raise BindingError(
                 f"its certificate is over since {old.not_after:%Y-%m-%d %H:%M} UTC, and who issued it "
-                f"({old.issuer or 'nobody'}) has not renewed it; any_issuer=True renews it from {authority.name}"
+                f"({old.issuer or 'nobody'}) has not renewed it; any_issuer=True renews it from {issuer.name}"
             )
-        return f"issued by {old.issuer or 'nobody'}, not by {authority.name}"
-    if due_only and not old.renewal_due(fraction, at=at, jitter=jitter):
-        return f"not due before {old.renewal_time(fraction, jitter=jitter):%Y-%m-%d %H:%M} UTC"
+        return f"issued by {old.issuer or 'nobody'}, not by {issuer.name}"
+    due = due_at(old, issuer, fraction, jitter)
+    if due_only and at < due:
+        return f"not due before {due:%Y-%m-%d %H:%M} UTC"
     return None

@@ -251,6 +251,10 @@ class CertificateRequest:
         """The private key, or None."""
         return self._key
 
+    def without_key(self) -> CertificateRequest:
+        """The same without the private key: what an issuer is given."""
+        return _assemble(self._request, None)
+
     @property
     def fingerprint(self) -> str:
         """The SHA-256 of the request in DER, in lower-case hexadecimal: what an issuer knows a request by."""

@@ -154,8 +154,8 @@ def verbs(certificate: Certificate, ca: CertificateAuthority, machine: EmbeddedM
     if last is not None:
         assert_type(last.after, Binding)
     ca.issue_client()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    ca.issue("a.test", organisation="Example")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
-    ca.issue("a.test", country=49)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ca.issue("a.test", organisation="Example")  # type: ignore[call-overload]  # pyright: ignore[reportCallIssue]
+    ca.issue("a.test", country=49)  # type: ignore[call-overload]  # pyright: ignore[reportArgumentType]
     ca.issue("a.test").check(purpose="clients")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     deploy()  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     deploy.plan("0.0.0.0:443")  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]

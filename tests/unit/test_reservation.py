@@ -323,6 +323,16 @@ def test_deploy_replaces_a_reservation_and_brings_it_back(machine: EmbeddedMachi
     assert len(machine.bindings) == 1
 
 
+def test_an_issuer_and_a_reservation_go_together(machine: EmbeddedMachine, ca: CertificateAuthority) -> None:
+    """Also when what is bound will do, and only the reservation is missing."""
+    first = deploy("0.0.0.0:443", ca, host="a.test", machine=machine, reserve=URL, user=MLS)
+    assert f"reserved {URL}" in first.done
+    machine.reservations[URL].remove()
+    again = deploy("0.0.0.0:443", ca, host="a.test", machine=machine, reserve=URL, user=MLS)
+    assert again.done == (f"reserved {URL}",)
+    assert again.after.thumbprint == first.after.thumbprint
+
+
 def test_an_undo_leaves_somebody_elses_reservation(machine: EmbeddedMachine, ca: CertificateAuthority) -> None:
     """What was changed since is not lost."""
     outcome = deploy("0.0.0.0:443", ca.issue("a.test"), machine=machine, reserve=URL, user=MLS)

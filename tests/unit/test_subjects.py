@@ -217,6 +217,6 @@ def test_a_request_for_renewal_keeps_the_subject(line: str) -> None:
 
 def test_openssl_reads_the_fields() -> None:
     """By another program: field names, order and letters."""
-    pem = ROOT.issue("n.example", key="ec-p256", **FIELDS).to_pem()  # type: ignore[arg-type]  # texts all
+    pem = ROOT.issue("n.example", key="ec-p256", **FIELDS).to_pem()  # type: ignore[call-overload]  # texts all
     said = run("openssl", "x509", "-noout", "-subject", "-nameopt", "RFC2253,-esc_msb,utf8", stdin=pem)
     assert output(said).strip() == f"subject=CN=n.example,{BESIDE}"

@@ -204,6 +204,7 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "CertificateAuthority.crl": lambda w: Call(w.ca.crl, [w.certificate]),
     "CertificateAuthority.with_crl_url": lambda w: Call(w.ca.with_crl_url, "http://crl.test/ca.crl"),
     "CertificateAuthority.issue": lambda w: Call(w.ca.issue, "a.test"),
+    "CertificateAuthority.issued": lambda w: Call(w.ca.issued, w.certificate),
     "CertificateAuthority.issue_client": lambda w: Call(w.ca.issue_client, "Alice", key="ec-p256"),
     "CertificateAuthority.issue_many": lambda w: Call(w.ca.issue_many, ["a.test"]),
     "CertificateAuthority.load": lambda w: Call(CertificateAuthority.load, w.file(w.ca, "ca.pem")),

@@ -23,7 +23,7 @@ from mlsssl._commands.parser import (
 )
 from mlsssl._commands.remedies import in_commands
 from mlsssl._machine import files
-from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError
+from mlsssl.errors import InvalidInputError, IssuePendingError, MalformedDataError, NotFoundError
 from mlsssl.values import KeyType, OnConflict
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
 
-RENEWED, NOT_VERIFIED, FAILED, NOTHING_DUE = 0, 1, 9, 10
+RENEWED, NOT_VERIFIED, FAILED, NOTHING_DUE, PENDING = 0, 1, 9, 10, 13
 """What `renew` ends with; `mlsssl renew --help` says the same."""
 
 
@@ -68,7 +68,7 @@ def add_commands(commands: Commands) -> None:
     parser.epilog = (
         "exit codes besides the common ones:\n  0 renewed   1 renewed, but the port serves another certificate; with\n"
         "  --plan, something forbids it\n"
-        "  9 at least one failed   10 nothing was due"
+        "  9 at least one failed   10 nothing was due   13 none failed, but an issuer has no answer yet"
     )
     parser.add_argument("keys", nargs="*", metavar="KEY", help="keys of bindings, as for deploy; or --all")
     parser.add_argument("--all", action="store_true", help="every binding whose certificate this authority issued")
@@ -204,15 +204,19 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
 
 def _tell_renewals(results: list[mlsssl.Renewal], terminal: Terminal) -> int:
     renewed = [one for one in results if one.outcome is not None or one.plan is not None]
-    failed = [one for one in results if one.error is not None]
+    pending = [one for one in results if isinstance(one.error, IssuePendingError)]
+    failed = [one for one in results if one.error is not None and one not in pending]
     verified = all(
         (one.outcome is None or one.outcome.verified is not False) and (one.plan is None or one.plan.ok)
         for one in results
     )
-    code = FAILED if failed else NOTHING_DUE if not renewed else RENEWED if verified else NOT_VERIFIED
+    done = NOTHING_DUE if not renewed else RENEWED if verified else NOT_VERIFIED
+    code = FAILED if failed else PENDING if pending else done
     terminal.result({"exit_code": code, "results": [one.to_dict() for one in results]})
     for one in results:
-        if one.error is not None:
+        if one in pending:
+            terminal.say(f"{one.key}: pending: {in_commands(str(one.error))}", style="warning")
+        elif one.error is not None:
             terminal.say(f"{one.key or 'a pending change'}: failed: {in_commands(str(one.error))}", style="error")
         elif one.outcome is not None:
             terminal.say(in_commands(str(one.outcome)), style="" if one.outcome.verified is not False else "error")

@@ -39,7 +39,7 @@ from mlsssl.errors import (
 from mlsssl.values import BindingOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Collection, Iterator
 
     from mlsssl._changes.record import ChangeRecords
     from mlsssl._deploy.apply import Outcome
@@ -55,8 +55,8 @@ class Step:
     """One step of a plan.
 
     Attributes:
-        action: `add-certificate`, `add-chain`, `trust-root`, `stop-service`, `bind`, `update`, `replace` (deleted
-            and set again, where the system has no atomic update), `start-service`, `mark-renewed`, `verify`.
+        action: `ask-issuer`, `add-certificate`, `add-chain`, `trust-root`, `stop-service`, `bind`, `update`, `replace`
+            (deleted and set again, where the system has no atomic update), `start-service`, `mark-renewed`, `verify`.
         what: The step in words.
     """
 
@@ -74,7 +74,7 @@ class Plan:
     Attributes:
         key: The binding's key.
         before: The binding as it is; None when nothing is bound.
-        after: The binding as it will be.
+        after: The binding as it will be; None when its certificate is still to be issued.
         steps: In order; empty when there is nothing to do.
         findings: What the preflight found, errors first.
     """
@@ -84,7 +84,9 @@ class Plan:
     after: Binding | None
     steps: tuple[Step, ...]
     findings: tuple[Finding, ...]
-    _task: Task = field(repr=False, compare=False)
+    _request: Request = field(repr=False, compare=False)
+    _task: Task | None = field(repr=False, compare=False)
+    _later: Callable[[], Outcome] | None = field(default=None, repr=False, compare=False)
 
     @property
     def changes(self) -> bool:
@@ -97,7 +99,7 @@ class Plan:
 
         `apply` uses that very one; another plan, or `deploy`, makes another.
         """
-        return self.before is None and self.after is not None and self._task.request.app_id is None
+        return self.before is None and self.after is not None and self._request.app_id is None
 
     @property
     def ok(self) -> bool:
@@ -110,8 +112,8 @@ class Plan:
         return Report(
             findings=self.findings,
             profile="deployment",
-            host=self._task.request.host,
-            at=self._task.request.at or dt.datetime.now(dt.timezone.utc),
+            host=self._request.host,
+            at=self._request.at or dt.datetime.now(dt.timezone.utc),
             subject=str(self.key),
         )
 
@@ -119,6 +121,8 @@ class Plan:
     def diff(self) -> tuple[tuple[str, str | None, str | None], ...]:
         """Each field of the binding that changes: its name, how it was, how it will be."""
         before, after = _fields(self.before), _fields(self.after)
+        if self._task is None:
+            after = {**before, "thumbprint": "of the certificate that is issued then"}
         if self.owner_is_new:
             after["app_id"] = f"{after['app_id']}, made for this plan"
         return tuple(
@@ -130,6 +134,8 @@ class Plan:
     def apply(self) -> Outcome:
         """Do exactly what the plan says, if the machine is still as it was when the plan was made.
 
+        A step `ask-issuer` asks then, and what is issued is checked, by the preflight too, before anything changes.
+
         Raises:
             BindingExistsError: the key has a binding, and `on_conflict` says to leave it.
             ValidationError: a finding is an error; `.report` has them all. `force=True` goes on all the same.
@@ -139,8 +145,12 @@ class Plan:
                 nothing was done.
             DeploymentError: it stopped in the middle; `.failure` says what was done, what was undone and what is
                 left.
+            IssuerError: the issuer refuses, could not be asked, or (`IssuePendingError`) has no answer yet.
         """
         task = self._task
+        if task is None:
+            assert self._later is not None
+            return self._later()
         with recovery.changing(port_of(task.request.machine), self.key) as records:
             planned = task.change.after
             now = make_plan(task.request, app_id=None if planned is None else planned.app_id)
@@ -178,7 +188,7 @@ class Plan:
         )
 
     def __str__(self) -> str:
-        lines = [f"plan for {self.key} on {port_of(self._task.request.machine).description}:"]
+        lines = [f"plan for {self.key} on {port_of(self._request.machine).description}:"]
         if not self.changes:
             lines.append("  nothing to change")
         lines += [f"  {number}. {step}" for number, step in enumerate(self.steps, 1)]
@@ -271,7 +281,55 @@ def carry_out(request: Request, *, snapshot: Snapshot | None = None) -> Outcome:
     with recovery.changing(port, request.key) as records:
         plan = make_plan(request, snapshot and snapshot.for_the_next())
         outcome = _execute(plan, records)
+    assert plan._task is not None  # noqa: SLF001
     return look(plan._task, outcome)  # noqa: SLF001
+
+
+def plan_to_ask(
+    request: Request, issuer: str, hosts: Collection[str], later: Callable[[], Outcome], *, snapshot: Snapshot | None
+) -> Plan:
+    """A plan that orders nothing: what `later` will do, and what can be said before there is a certificate.
+
+    `BindingError` when a change of this key is not finished.
+    """
+    recovery.refuse_pending(port_of(request.machine), request.key)
+    with contextlib.closing(snapshot.for_the_next() if snapshot else Snapshot(port_of(request.machine))) as seen:
+        before = seen.binding(request.key)
+        findings = [*preflight.about_owner(before, request.app_id)]
+        if request.older is not None:
+            findings += preflight.about_superseded(request.key, request.older, seen.bindings, request.together)
+        others = [record.key for record in seen.bindings if record.key != request.key]
+        findings += preflight.about_precedence(request.key, others)
+        findings += [] if before is None else _conflict(request, before)
+        findings.sort(key=lambda finding: finding.severity.rank)
+        for service in request.restart:
+            port_of(request.machine).services.query(service)  # it exists, or this raises before anything is asked for
+        stop = [Step(action="stop-service", what=f"stop the service {name}") for name in request.restart]
+        start = [Step(action="start-service", what=f"start the service {name}") for name in reversed(request.restart)]
+        asked = f"ask {issuer} for a certificate for {', '.join(hosts)}"
+        verb = "update" if before is not None else "bind"
+        kept = any(one.code == "binding-kept" for one in findings)
+        steps = (
+            ()
+            if kept
+            else (
+                Step(action="ask-issuer", what=f"{asked}, which is checked before anything is changed"),
+                Step(action="add-certificate", what=f"add it to LocalMachine\\{request.store or 'MY'}"),
+                *stop,
+                Step(action=verb, what=f"{verb} {request.key} to it"),
+                *start,
+            )
+        )
+        return Plan(
+            key=request.key,
+            before=None if before is None else binding_of(before, request.machine),
+            after=None,
+            steps=steps,
+            findings=tuple(findings),
+            _request=request,
+            _task=None,
+            _later=later,
+        )
 
 
 def only_plan(request: Request, *, snapshot: Snapshot | None = None) -> Plan:
@@ -283,10 +341,11 @@ def only_plan(request: Request, *, snapshot: Snapshot | None = None) -> Plan:
 def _execute(plan: Plan, records: ChangeRecords) -> Outcome:
     """Carry a plan out under the lock that its maker holds."""
     task = plan._task  # noqa: SLF001
+    assert task is not None
     request = task.request
     conflict = next((one for one in plan.findings if one.code == "binding-exists"), None)
     if conflict is not None:
-        raise BindingExistsError(f"{plan.key}: {conflict.found}, expected {conflict.expected}; {conflict.remedy}")
+        raise _forbidden(request, conflict)
     # Also when there is nothing to do: "bound already" is no answer to whether it is right for this name, today.
     kept = any(one.code == "binding-kept" for one in plan.findings)
     if not request.force and not kept:
@@ -379,6 +438,7 @@ def _planned(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) -> 
         after=None if after is None else binding_of(after, request.machine),
         steps=tuple(_steps(port, task)),
         findings=tuple(findings),
+        _request=request,
         _task=task,
     )
 
@@ -387,6 +447,7 @@ def _resolve(
     port: MachinePort, snapshot: Snapshot, request: Request, store: str
 ) -> tuple[Certificate, StoreRecord | None]:
     """The certificate itself, and how it stands in the store now."""
+    assert request.certificate is not None
     thumbprint = thumbprint_of(request.certificate)
     stored = snapshot.certificate(store, thumbprint)
     if stored is None and not is_standard(store):  # else: a system so new that nothing was in it yet may lack it
@@ -507,6 +568,19 @@ def _findings(
         yield from preflight.about_superseded(request.key, request.older, snapshot.bindings, request.together)
     others = [record.key for record in snapshot.bindings if record.key != request.key]
     yield from preflight.about_precedence(request.key, others)
+
+
+def kept_by(request: Request, before: BindingRecord) -> Finding | None:
+    """What to say when `on_conflict` keeps this binding; `BindingExistsError` when it forbids to replace it."""
+    for finding in _conflict(request, before):
+        if finding.code == "binding-kept":
+            return finding
+        raise _forbidden(request, finding)
+    return None
+
+
+def _forbidden(request: Request, conflict: Finding) -> BindingExistsError:
+    return BindingExistsError(f"{request.key}: {conflict.found}, expected {conflict.expected}; {conflict.remedy}")
 
 
 def _conflict(request: Request, before: BindingRecord) -> Iterator[Finding]:

@@ -60,13 +60,17 @@ def about_lost_names(certificate: Certificate, older: Certificate | None) -> Ite
     if older is None:
         return
     try:
-        hosts = certificate.hosts
-        lost = [name for name in older.hosts if not _covers(hosts, name)]
+        lost = lost_names(certificate.hosts, older.hosts)
     except MalformedDataError:
         return  # of the old one nobody can say what it was for; of the new one the validator has spoken
     if lost:
         found = f"it is not for {', '.join(lost)}, as the bound one is"
         yield machine_finding("names-lost", "leaf: subjectAltName", found)
+
+
+def lost_names(hosts: Sequence[str], wanted: Iterable[str]) -> list[str]:
+    """Those of the names wanted that a certificate for `hosts` is not for."""
+    return [name for name in wanted if not _covers(hosts, name)]
 
 
 def _covers(hosts: Iterable[str], wanted: str) -> bool:

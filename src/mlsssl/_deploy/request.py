@@ -33,6 +33,7 @@ class Request:
     """A deployment that is asked for: the arguments of `deploy`, and (from `verb` on) what a renewal adds.
 
     Attributes:
+        certificate: None while an issuer is still to be asked for it, which is planned only.
         older: The certificate that is renewed.
         expected: The binding whose certificate it is. The new one names no other; its options and its owner are
             whatever they are when it is replaced.
@@ -41,7 +42,7 @@ class Request:
     """
 
     key: BindingKey
-    certificate: CertificateReference
+    certificate: CertificateReference | None
     machine: HasPort | None = None
     store: str | None = None
     app_id: uuid.UUID | None = None
@@ -67,14 +68,19 @@ class Request:
     together: tuple[BindingKey, ...] = ()
 
 
-def checked(arguments: Mapping[str, Any]) -> Request:
+def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Request:
     """The request behind arguments of these names: those of `deploy`, its own `self` too, or the fields of a `Request`.
 
-    `InvalidInputError` for one that cannot be, and what `audit_log.check` raises; no binding or store was looked at.
+    With `to_be_issued` there is no certificate yet. `InvalidInputError` for one that cannot be, and what
+    `audit_log.check` raises; no binding or store was looked at.
     """
     given = {name: value for name, value in arguments.items() if name not in ("self", "trail")}
     certificate, store = given["certificate"], given.get("store")
     app_id, options = given.get("app_id"), given.get("options")
+    if to_be_issued:
+        certificate = given["certificate"] = None
+    elif certificate is None:
+        raise InvalidInputError("a certificate, its thumbprint or an issuer is needed, not None")
     key = bound_key(given["key"], given.get("machine"))
     if not key.family.has_certificate:
         raise InvalidInputError(
@@ -99,6 +105,7 @@ def checked(arguments: Mapping[str, Any]) -> Request:
     given.update(
         key=key,
         reserve=reserve,
+        user=None,  # the reservation says it
         store=None if store is None else check_store_name(store),
         app_id=None if app_id is None else application_id(app_id),
         options=options if options is None or callable(options) else check_options(options),

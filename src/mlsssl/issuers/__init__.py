@@ -25,7 +25,7 @@ class Issuer(Protocol):
         """Who it is, for people and records: "SelfIssuedCA", a directory's address, a program's name. No secret."""
         ...
 
-    def issue(self, request: CertificateRequest, *, old: Certificate | None) -> Certificate:
+    def issue(self, request: CertificateRequest, /, *, old: Certificate | None) -> Certificate:
         """A certificate for the key and the names of this request, with the intermediates that clients need.
 
         It may take its time, within a bound of its own. The same request may come again: after a process was killed,
