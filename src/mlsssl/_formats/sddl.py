@@ -142,7 +142,7 @@ def entries(text: str) -> tuple[Entry, ...]:
     found = _DESCRIPTOR.fullmatch(_BETWEEN.sub(")(", text.strip()))
     if found is None:
         raise MalformedDataError(
-            f"{shown(text)} is not an access list in SDDL, such as 'D:(A;;GX;;;S-1-5-20)': D: and an entry of six "
+            f"{_shown(text)} is not an access list in SDDL, such as 'D:(A;;GX;;;S-1-5-20)': D: and an entry of six "
             "fields in parentheses for each account"
         )
     return tuple(_entry(inside, text) for inside in _ACE.findall(found["aces"]))
@@ -151,16 +151,21 @@ def entries(text: str) -> tuple[Entry, ...]:
 def _entry(inside: str, text: str) -> Entry:
     fields = inside.split(";")
     if len(fields) not in (6, 7):
-        raise MalformedDataError(f"{shown(text)}: the entry ({inside}) has {len(fields)} fields, not six")
+        raise MalformedDataError(f"{_shown(text)}: the entry ({_shown(inside)}) has {len(fields)} fields, not six")
     kind, flags, rights, *guids, account = fields[:6]
     entry = Entry(kind, flags, rights, account, (*guids, *fields[6:]) if any(guids) or fields[6:] else ())
     word = entry.account.strip().upper()
     if not _SID.fullmatch(word) and not re.fullmatch("[A-Z]{2}", word):
         raise MalformedDataError(
-            f"{shown(text)}: {shown(account)} is neither a SID (S-1-5-20) nor one of SDDL's two letters (NS); names of "
-            "accounts are for user=, not for SDDL"
+            f"{_shown(text)}: {_shown(account)} is neither a SID (S-1-5-20) nor one of SDDL's two letters (NS); names "
+            "of accounts are for user=, not for SDDL"
         )
     return entry
+
+
+def _shown(text: str) -> str:
+    """What was read, for a message; of what is no text at all nothing is shown."""
+    return shown(text) if text.isprintable() else "this text"
 
 
 def write(grants: Iterable[tuple[str, bool, bool]]) -> str:
