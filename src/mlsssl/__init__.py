@@ -22,7 +22,7 @@ _HOMES = {
     "_validator.profiles": ("PROFILES", "Profile"),
     "_validator.report": ("Finding", "Report", "Severity"),
     "_notebook.timeline": ("Timeline", "timeline"),
-    "_machine.ports": ("Cause", "Diagnosis", "KeyState", "ServiceState", "ServiceStatus"),
+    "_machine.ports": ("Cause", "Diagnosis", "KeyAccess", "KeyState", "ServiceState", "ServiceStatus"),
     "auditing": ("Audit", "AuditReservation", "AuditRow", "audit"),
     "authority": ("CertificateAuthority",),
     "binding": ("Binding", "Bindings", "CertificateReference"),

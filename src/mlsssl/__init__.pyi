@@ -8,6 +8,7 @@ from mlsssl._formats.pkcs12.explain import PfxExplanation as PfxExplanation, exp
 from mlsssl._machine.ports import (
     Cause as Cause,
     Diagnosis as Diagnosis,
+    KeyAccess as KeyAccess,
     KeyState as KeyState,
     ServiceState as ServiceState,
     ServiceStatus as ServiceStatus,

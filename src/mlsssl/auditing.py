@@ -11,6 +11,7 @@ from mlsssl._changes import recovery
 from mlsssl._deploy import preflight
 from mlsssl._deploy.issuers import KnownIssuers, about_issuers
 from mlsssl._machine import precedence, stores
+from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
 from mlsssl._machine.authorities import read_authorities_if_crls
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import as_dict, escaped, plain_table, to_json
@@ -19,7 +20,7 @@ from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Severity
 from mlsssl.binding import binding_of
 from mlsssl.certificate import Certificate
-from mlsssl.errors import AccessDeniedError, InvalidInputError, MalformedDataError, UnsupportedError
+from mlsssl.errors import AccessDeniedError, InvalidInputError, MalformedDataError, MlssslError, UnsupportedError
 from mlsssl.netsh import parse_listing
 from mlsssl.store import Store, key_words
 from mlsssl.values import WELL_KNOWN_APPLICATION_IDS, BindingFamily, check_moment
@@ -59,6 +60,8 @@ class AuditRow:
         renew_from: From when on it should be renewed, as `Certificate.renewal_time` says.
         key_type: `rsa-2048` and so on.
         private_key: `usable`, `missing`, or what is wrong with it; None when there is no certificate to ask about.
+        key_access: Who besides SYSTEM and the administrators may read the private key, each with its right; None when
+            there is no usable one, or its machine does not say.
         renewed_by: The certificate that replaced it, when it has that mark.
         findings: What is wrong or worth knowing, errors first.
     """
@@ -75,6 +78,7 @@ class AuditRow:
     renew_from: dt.datetime | None = None
     key_type: str | None = None
     private_key: str | None = None
+    key_access: tuple[str, ...] | None = None
     renewed_by: Thumbprint | None = None
     findings: tuple[Finding, ...] = ()
 
@@ -90,7 +94,9 @@ class AuditRow:
             "family": None if self.key is None else self.key.family.value,
             **as_dict(self, "owner", "app_id", "thumbprint", "store"),
             "names": ", ".join(self.names),
-            **as_dict(self, "issuer", "not_after", "days_left", "renew_from", "key_type", "private_key", "renewed_by"),
+            **as_dict(self, "issuer", "not_after", "days_left", "renew_from", "key_type", "private_key"),
+            "key_access": None if self.key_access is None else ", ".join(self.key_access),
+            **as_dict(self, "renewed_by"),
             **as_dict(self, "severity"),
             "findings": ", ".join(dict.fromkeys(finding.code for finding in self.findings)),
         }
@@ -164,6 +170,17 @@ class Audit:
         worst = (*(row.severity for row in self.rows), *(one.severity for one in self.reservations))
         return Severity.ERROR not in worst
 
+    @property
+    def columns(self) -> dict[str, str]:
+        """What a table of it shows, with a title for each; who may read private keys only where somebody may."""
+        shown = {"private_key": "PRIVATE KEY", "key_access": "MAY READ IT"}
+        somebody = any(row.key_access for row in self.rows)
+        return {
+            one: title
+            for name, its in COLUMNS.items()
+            for one, title in (shown.items() if somebody and name == "private_key" else ((name, its),))
+        }
+
     def to_rows(self) -> list[dict[str, object]]:
         """A dict per row, all with the same keys: `pandas.DataFrame(audit().to_rows())`."""
         return [row.to_dict() for row in self.rows]
@@ -193,7 +210,7 @@ class Audit:
                     faint("not bound") if row.key is None else f"<strong>{escaped(row.key)}</strong>",
                     names + second_line(row.owner) if names else faint(row.owner or ""),
                     "" if row.not_after is None else days_left(row.not_after, row.renew_from, self.at),
-                    key_state(row.private_key),
+                    key_state(row.private_key) + "".join(second_line(one) for one in row.key_access or ()),
                     "<br>".join(findings) or sign("ok", "nothing"),
                 ]
             )
@@ -220,7 +237,7 @@ class Audit:
         return [table(("reserved URL", "who", "findings"), rows, empty="")] if rows else []
 
     def __str__(self) -> str:
-        table = plain_table(map(_without_empty, self.to_rows()), COLUMNS)
+        table = plain_table(map(_without_empty, self.to_rows()), self.columns)
         lines = [table if self.rows else f"nothing is bound on {self.machine}"]
         if self.reservations:
             reserved = (_without_empty(one.to_dict()) for one in self.reservations)
@@ -435,10 +452,21 @@ class _Look:
                 row = AuditRow(key=None, app_id=None, owner=None, thumbprint=entry.thumbprint, store=entry.store_name)
                 yield self._row(row, stores.certificate(self.port, entry.store_name, entry.thumbprint), [])
 
+    def _key_access(self, row: AuditRow, stored: StoreRecord) -> tuple[str, ...] | None:
+        if row.store is None or row.thumbprint is None or stored.key is None or not stored.key.usable:
+            return None
+        try:
+            with stores.opened(self.port, row.store) as store:
+                listed = () if store is None else store.key_access(row.thumbprint)
+        except MlssslError:  # who may not look could not see to it either
+            return None
+        return tuple(f"{one.name}: {one.right}" for one in listed if one.sid not in (SYSTEM.sid, ADMINISTRATORS.sid))
+
     def _row(self, row: AuditRow, stored: StoreRecord | None, findings: list[Finding]) -> AuditRow:
         if stored is None:
             return replace(row, findings=_sorted(findings))
         row = replace(row, private_key=key_words(stored.key) or "missing", renewed_by=stored.renewed_by)
+        row = replace(row, key_access=self._key_access(row, stored))
         where = str(row.key or row.thumbprint)
         try:
             certificate = Certificate.from_der(stored.certificate)

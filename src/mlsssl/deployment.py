@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
-    from typing import Any
+    from typing import Any, Literal
 
     from mlsssl._deploy.first import FirstCertificate
     from mlsssl._formats.url_prefixes import UrlPrefix
@@ -61,6 +61,7 @@ class _Deploy:
         force: bool = False,
         verify: bool = True,
         audit_log: str | Path | None = None,
+        key_access: Sequence[str] | Literal["keep"] = (),
         at: dt.datetime | None = None,
         reserve: UrlReservation | UrlPrefix | str | None = None,
         user: str | Sequence[str] | None = None,
@@ -102,6 +103,9 @@ class _Deploy:
             force: Go on although the preflight found errors.
             verify: Shake hands with the port afterwards, when something listens, and compare the certificate.
             audit_log: A file that gets one JSON line per change; its folder must exist.
+            key_access: Accounts that get the right to read the private key, besides SYSTEM and the administrators:
+                names (`NETWORK SERVICE`, `NT SERVICE\W3SVC`, `DOMAIN\user`) or SIDs; `"keep"`: those that may read
+                the key of the certificate that is bound now. Who has the right already keeps it.
             at: The moment to check the dates for, aware; now when not given.
             reserve: A URL prefix on the port of `key` to reserve for `user`, such as `https://+:443/mls/`, so that a
                 service that is not administrator may listen there; or a `UrlReservation`, which says itself for whom.
@@ -123,6 +127,8 @@ class _Deploy:
             BindingError: somebody else is changing this machine's bindings; or an earlier change of this key is pending
                 and can be neither finished nor taken back. Nothing was done; the message says what to do.
             StoreNotFoundError: no such store, or a thumbprint that is not in it.
+            NotFoundError: no account has a name in `key_access`.
+            UnsupportedError: what keeps the key knows no access lists.
             ServiceNotFoundError: a service in `restart` does not exist.
             IssuePendingError: the issuer has no answer yet; the same call later goes on with the same request.
             IssuerError: the issuer refuses, could not be asked, or gave what does not answer the request.
@@ -155,6 +161,7 @@ class _Deploy:
         force: bool = False,
         verify: bool = True,
         audit_log: str | Path | None = None,
+        key_access: Sequence[str] | Literal["keep"] = (),
         at: dt.datetime | None = None,
         reserve: UrlReservation | UrlPrefix | str | None = None,
         user: str | Sequence[str] | None = None,

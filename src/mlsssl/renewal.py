@@ -37,6 +37,7 @@ from mlsssl.values import check_moment
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
     from pathlib import Path
+    from typing import Literal
 
     from mlsssl._deploy.apply import Outcome
     from mlsssl._deploy.obtain import Asking
@@ -76,6 +77,7 @@ class _Renew:
         force: bool = False,
         verify: bool = True,
         audit_log: str | Path | None = None,
+        key_access: Sequence[str] | Literal["keep"] = "keep",
         at: dt.datetime | None = None,
         trail: str | Path | None = None,
     ) -> Outcome:
@@ -83,7 +85,8 @@ class _Renew:
 
         Names, subject, key type, the address of the revocation list, whether the key may be exported, its kind of key
         storage, friendly name, store, owner and options (with unknown bits) are the old one's; a common name that is
-        none of the names gives way to the first of them. The key is a new one. The old certificate gets the mark
+        none of the names gives way to the first of them. The key is a new one, which the same accounts may read. The
+        old certificate gets the mark
         CERT_RENEWAL, which IIS' automatic rebind reads, and stays in the store until
         `cleanup` takes it out after its grace. The binding is never without a certificate where the system can update
         it in one step. What a killed change left is cleared up before anything is read; options and owner that are
@@ -107,6 +110,7 @@ class _Renew:
             force: As in `deploy`.
             verify: As in `deploy`.
             audit_log: As in `deploy`.
+            key_access: As in `deploy`; by default whoever may read the old private key may read the new one.
             at: As in `deploy`; also the moment of issuing.
             trail: The former name of `audit_log`, deprecated.
 
@@ -144,6 +148,7 @@ class _Renew:
         force: bool = False,
         verify: bool = True,
         audit_log: str | Path | None = None,
+        key_access: Sequence[str] | Literal["keep"] = "keep",
         at: dt.datetime | None = None,
         trail: str | Path | None = None,
     ) -> Plan:
@@ -195,6 +200,7 @@ def _renew(arguments: Mapping[str, Any], *, planned: BindingRecord | None = None
         raise BindingError(f"{bound.binding.key} was changed since this plan was made; plan again")
     if issuer is None:
         return carry_out(_request(arguments, bound, _obtain(arguments, bound.old)))
+    _request(arguments, bound, None)  # what cannot be is refused before anything is ordered
     with _asking(issuer, bound, arguments).certificate() as new:
         return carry_out(_request(arguments, bound, new))
 
@@ -231,7 +237,7 @@ def _look(arguments: Mapping[str, Any], *, only_looking: bool = False) -> _Bound
 
 def _request(arguments: Mapping[str, Any], bound: _Bound, new: Certificate | None) -> Request:
     """What `renew` with these arguments asks to be deployed: the new certificate, in the place of the bound one."""
-    names = ("machine", "restart", "profile", "force", "verify", "at", "grace", "together")
+    names = ("machine", "restart", "profile", "force", "verify", "at", "grace", "together", "key_access")
     trail = arguments["trail"]
     file = arguments["audit_log"] if trail is None else former_name(trail, stacklevel=5)
     given = {name: arguments[name] for name in names if name in arguments}
@@ -400,6 +406,7 @@ def renew_due(
     grace: dt.timedelta = GRACE,
     restart: Sequence[str] = (),
     audit_log: str | Path | None = None,
+    key_access: Sequence[str] | Literal["keep"] = "keep",
     at: dt.datetime | None = None,
     dry_run: bool = False,
     trail: str | Path | None = None,
@@ -425,6 +432,7 @@ def renew_due(
         grace: As in `renew`.
         restart: As in `renew`.
         audit_log: As in `renew`.
+        key_access: As in `renew`.
         at: As in `renew`; also the moment to be due at.
         dry_run: Only say what would be done, as `renew.plan` does: the machine is only looked at, nothing is ordered,
             and what an authority of your own issues for the plans is kept nowhere else. A binding with a change that is
@@ -473,6 +481,7 @@ def renew_due(
             "force": False,
             "verify": True,
             "audit_log": audit_log,
+            "key_access": key_access,
             "at": at,
             "trail": None,
         }
@@ -518,6 +527,7 @@ def _renew_one(
         if dry_run:
             later = partial(_renew, arguments, planned=bound.record)
             return Renewal(key=key, plan=asking.plan(request, later, snapshot=snapshot))
+        request(None)  # what cannot be is refused before anything is ordered
         with asking.certificate() as new:
             return Renewal(key=key, outcome=carry_out(request(new), snapshot=snapshot))
     new = made.get(thumbprint) or _obtain(arguments, bound.old)

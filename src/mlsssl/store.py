@@ -11,6 +11,7 @@ from mlsssl._formats import keys, pem, sniff
 from mlsssl._formats.choice import may_issue
 from mlsssl._formats.hosts import any_matches, parse_name
 from mlsssl._machine import files, revocation_lists
+from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
 from mlsssl._machine.authorities import read_authorities
 from mlsssl._machine.ports import NewCertificate, refuse_users_roots
 from mlsssl._machine.stores import thumbprint_of
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from cryptography import x509
     from typing_extensions import Self
 
-    from mlsssl._machine.ports import KeyProvider, KeyState, MachinePort, StorePort, StoreRecord
+    from mlsssl._machine.ports import KeyAccess, KeyProvider, KeyState, MachinePort, StorePort, StoreRecord
     from mlsssl._notebook.cards import Printer
     from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.profiles import Profile
@@ -71,6 +72,25 @@ class StoreEntry:
     def has_private_key(self) -> bool:
         """Whether the private key is there, opens and matches: opened, not guessed."""
         return self.key is not None and self.key.usable
+
+    @property
+    def key_access(self) -> tuple[KeyAccess, ...]:
+        r"""Who may use its private key: the entries of the key's access list, in the order in which Windows takes them.
+
+        Asked of the machine now. SYSTEM, as which HTTP.sys reads keys, and the administrators are in it on any machine;
+        members of a group are not told one by one. Entries of kinds that are neither allowing nor denying are left out.
+        Empty when there is no usable private key.
+
+        Raises:
+            StoreNotFoundError: the certificate or its key is not there any more.
+            UnsupportedError: what keeps the key (a smart card, say) has no access lists.
+            AccessDeniedError, NativeError: Windows does not say.
+            ClosedError: the machine was closed since.
+        """
+        if self._port is None or not self.has_private_key:
+            return ()
+        with closing(self._port().open_store(self.store_name, self.location, keep_open=True)) as store:
+            return store.key_access(self.thumbprint)
 
     def check(
         self,
@@ -486,6 +506,64 @@ class Store:
         """Mark a certificate as renewed by another: the CERT_RENEWAL property, which IIS' automatic rebind reads."""
         with closing(self._port(write=True)) as port:
             port.set_renewed_by(Thumbprint(thumbprint), None if newer is None else Thumbprint(newer))
+
+    # -- who may use the private keys ---------------------------------------------------------------------------
+
+    def grant_key_access(self, thumbprint: Thumbprint | bytes | str, account: str) -> tuple[KeyAccess, ...]:
+        r"""Let an account use a certificate's private key, as "Manage Private Keys" with Read does; idempotent.
+
+        The right is the key's, so every certificate with the same key container has it. Every other entry of the key's
+        access list stays as it is. On an embedded machine it is imitated: kept and shown, but nobody is kept off.
+
+        Args:
+            thumbprint: Which.
+            account: A name or a SID: `NETWORK SERVICE`, `NT SERVICE\W3SVC`, `IIS AppPool\DefaultAppPool`,
+                `DOMAIN\user`, `S-1-5-20`. Those that every Windows has are taken in English, whatever its language.
+
+        Returns:
+            The access list as it is now, as `StoreEntry.key_access`.
+
+        Raises:
+            StoreNotFoundError: the certificate is not there, or has no usable private key.
+            NotFoundError: there is no such account (1332).
+            InvalidInputError: it can be neither name nor SID.
+            StoreError: an entry denies it to this account, and goes before any that allows.
+            AccessDeniedError: this user may not change the key.
+            UnsupportedError: what keeps the key (a smart card, say) has no access lists.
+            NativeError: Windows could not look the account up, or not change the list.
+        """
+        found = port_of(self._machine).account(account)
+        with closing(self._port(write=True)) as port:
+            port.grant_key_access(Thumbprint(thumbprint), found)
+            return port.key_access(Thumbprint(thumbprint))
+
+    def revoke_key_access(self, thumbprint: Thumbprint | bytes | str, account: str) -> tuple[KeyAccess, ...]:
+        """Take from an account what lets it use a certificate's private key; idempotent.
+
+        What it may do as a member of a group stays, and so does an entry that denies.
+
+        Args:
+            thumbprint: Which.
+            account: As in `grant_key_access`.
+
+        Returns:
+            The access list as it is now, as `StoreEntry.key_access`.
+
+        Raises:
+            InvalidInputError: it can be neither name nor SID; or it is SYSTEM, as which HTTP.sys reads the machine's
+                keys, or the administrators, who alone could give it back.
+            StoreError: the right is inherited from the folder of keys; or everybody has it.
+            StoreNotFoundError, NotFoundError, AccessDeniedError, UnsupportedError, NativeError: as `grant_key_access`.
+        """
+        found = port_of(self._machine).account(account)
+        if self._location == "LocalMachine" and found.sid in (SYSTEM.sid, ADMINISTRATORS.sid):
+            raise InvalidInputError(
+                f"{found} keeps its right: HTTP.sys reads the machine's keys as SYSTEM, and without the administrators "
+                "nobody could give a right back"
+            )
+        with closing(self._port(write=True)) as port:
+            port.revoke_key_access(Thumbprint(thumbprint), found)
+            return port.key_access(Thumbprint(thumbprint))
 
     # -- revocation lists ---------------------------------------------------------------------------------------
 

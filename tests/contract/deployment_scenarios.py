@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
 KEY = "0.0.0.0:443"
 URL = "https://+:443/sweep/"
+READER = "NETWORK SERVICE"
 OWNER = uuid.UUID("11111111-2222-3333-4444-555555555555")
 # A bit without a name too, where the machine takes one: HTTP.sys answers 87 to a bit that it does not know.
 UNKNOWN = 0 if sys.platform == "win32" else 0x4000_0000
@@ -125,6 +126,20 @@ def _cleanup(machine: Machine) -> None:
             raise StoreError(kept.reason)  # said, as an error would say it
 
 
+def _bound_and_read(machine: Machine) -> None:
+    deploy(KEY, certificates()[0], machine=machine, app_id=OWNER, options=OPTIONS, key_access=[READER])
+
+
+def _grant(machine: Machine) -> None:
+    """Nothing but rights, on a key that is there."""
+    deploy(KEY, certificates()[0].thumbprint, machine=machine, key_access=[READER, "LOCAL SERVICE"])
+
+
+def _granted(machine: Machine) -> None:
+    _bound_and_read(machine)
+    _grant(machine)
+
+
 def _update(machine: Machine) -> None:
     Binding.get(KEY, machine=machine).with_options(BindingOptions()).update()
 
@@ -156,6 +171,10 @@ SCENARIOS = (
     Scenario("undo", _renewed, _undo),
     Scenario("undo-2016", _renewed, _undo, atomic=False),
     Scenario("cleanup", _renewed, _cleanup),
+    Scenario("renew-read", _bound_and_read, _renew),
+    Scenario("renew-read-2016", _bound_and_read, _renew, atomic=False),
+    Scenario("grant", _bound_and_read, _grant),
+    Scenario("undo-grant", _granted, _undo),
     Scenario("update-2016", _bound, _update, atomic=False),
     Scenario("reserve-first", _bound, _deploy_and_reserve),
     Scenario("reserve-over", _reserved, _deploy_and_reserve),
@@ -170,7 +189,8 @@ class Picture:
     """A machine as its port shows it: everything that a deployment may touch."""
 
     binding: BindingRecord | None
-    certificates: frozenset[tuple[str, Thumbprint, str | None, bool, Thumbprint | None]]
+    certificates: frozenset[tuple[str, Thumbprint, str | None, bool, Thumbprint | None, frozenset[str]]]
+    """Store, thumbprint, friendly name, whether the key is usable, the mark, and who may read the key."""
     reservations: tuple[ReservationRecord, ...]
 
     @property
@@ -182,7 +202,7 @@ class Picture:
     @property
     def keyed(self) -> frozenset[tuple[str, Thumbprint]]:
         """Certificates with a usable key."""
-        return frozenset((store, thumbprint) for store, thumbprint, _, key, _ in self.certificates if key)
+        return frozenset((store, thumbprint) for store, thumbprint, _, key, *_ in self.certificates if key)
 
 
 def picture(port: MachinePort) -> Picture:
@@ -190,7 +210,14 @@ def picture(port: MachinePort) -> Picture:
     machine = Machine(port)
     binding = Binding.find(KEY, machine=machine)
     found = frozenset(
-        (name.upper(), entry.thumbprint, entry.friendly_name, entry.has_private_key, entry.renewed_by)
+        (
+            name.upper(),
+            entry.thumbprint,
+            entry.friendly_name,
+            entry.has_private_key,
+            entry.renewed_by,
+            frozenset(one.sid for one in entry.key_access if one.may_read),
+        )
         for name in port.store_names("LocalMachine")
         if name.upper() in ("MY", "CA", "ROOT")
         for entry in machine.store(name)

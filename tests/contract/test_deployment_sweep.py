@@ -247,7 +247,8 @@ if sys.platform != "win32":  # there is no fork there; the Windows machine is sw
             assert os.WTERMSIG(status) == signal.SIGKILL, f"point {number}: {status}"
             states[bench.check(folder)] += 1
         assert states["old"]
-        assert states["new"]
+        # Rights alone are taken back until their record is forgotten: no binding says that they were given.
+        assert states["new"] or scenario.name == "grant"
         with capsys.disabled():
             print(f"\n{scenario.name}: killed at {len(bench.calls)} calls, {states}", end=" ")
 

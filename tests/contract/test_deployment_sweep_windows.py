@@ -69,7 +69,7 @@ CODES: dict[str, tuple[int, ...]] = {
     "NCryptExportKey": (NTE_FAIL,),
     "NCryptGetProperty": (NTE_FAIL,),
     "NCryptFreeObject": (NTE_FAIL,),
-    "LookupAccountSidW": (INTERNAL_ERROR,),
+    "LookupAccountSidW": (1332, 1789),
 }
 
 

@@ -29,6 +29,7 @@ from mlsssl import (
     Finding,
     HostnamePort,
     IpPort,
+    KeyAccess,
     Listener,
     Machine,
     NativeError,
@@ -110,6 +111,8 @@ def stores(certificate: Certificate, machine: Machine) -> None:
         assert_type(store[str(entry.thumbprint)].has_private_key, bool)
         assert_type(store.find(host="server-name.com"), StoreEntry | None)
         assert_type(list(store), list[StoreEntry])
+        assert_type(entry.key_access, tuple[KeyAccess, ...])
+        assert_type(store.grant_key_access(entry.thumbprint, "NETWORK SERVICE"), tuple[KeyAccess, ...])
         assert_type(len(store), int)
         assert_type(entry.thumbprint in store, bool)
         store.remove(entry.thumbprint)

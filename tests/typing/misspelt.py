@@ -8,5 +8,7 @@ from mlsssl import Certficate as Wrong  # type: ignore[attr-defined]  # pyright:
 ca = mlsssl.CertificateAuthority.create("Test CA")
 ca.certificate.check(client="python-3.31")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 mlsssl.PROFILES["private"].for_client("chorme")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+mlsssl.renew("0.0.0.0:443", ca, key_access={"NETWORK SERVICE"})  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+mlsssl.Store.open().grant_key_access("00", 20)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 mlsssl.deplyo(Wrong)  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue, reportUnknownMemberType]

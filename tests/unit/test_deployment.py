@@ -631,7 +631,7 @@ def test_an_interrupt_is_taken_back_and_stays_an_interrupt(ca: CertificateAuthor
 
 @pytest.mark.parametrize(
     "damage",
-    [b"", b"{", b"[]", b'{"version": 1}', b'{"version": 1, "verb": 2}', b"\xff", b"[" * 100_000, b'{"version": 2}'],
+    [b"", b"{", b"[]", b'{"version": 1}', b'{"version": 1, "verb": 2}', b"\xff", b"[" * 100_000, b'{"version": 99}'],
     ids=range(8),
 )
 def test_a_record_that_nobody_can_read_is_in_nobody_elses_way_and_can_be_given_up(
@@ -713,7 +713,7 @@ def test_no_change_of_a_key_is_acknowledged_that_a_later_recovery_would_undo(
         Change("deploy", binding.key, before=replace(binding.record, store_name="NONE"), after=binding.record)
     )
     (record,) = pending(machine)
-    record.write_bytes(record.read_bytes().replace(b'"version": 1', b'"version": 3'))
+    record.write_bytes(record.read_bytes().replace(b'"version": 1', b'"version": 99'))
     before = everything(machine)
     with pytest.raises(BindingError, match=f"nothing was done: .*--abandon {record.name}"):
         change(binding)

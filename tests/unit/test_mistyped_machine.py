@@ -26,6 +26,9 @@ APP = "{00000000-0000-0000-0000-000000000001}"
 LOOKING = {
     "store list": "",
     "store remove": NOBODY,
+    "store access": NOBODY,
+    "store grant": f"{NOBODY} SYSTEM",
+    "store revoke": f"{NOBODY} S-1-5-20",
     "store crls": "",
     "store export": "MY --out out.pem",
     "store remove-crl": NOBODY,

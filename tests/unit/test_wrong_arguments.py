@@ -257,6 +257,8 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "Store.export": lambda w: Call(w.store.export, w.entry.thumbprint),
     "Store.find": lambda w: Call(w.store.find, thumbprint=w.entry.thumbprint),
     "Store.find_all": lambda w: Call(w.store.find_all, host="a.test"),
+    "Store.grant_key_access": lambda w: Call(w.store.grant_key_access, w.entry.thumbprint, "NETWORK SERVICE"),
+    "Store.revoke_key_access": lambda w: Call(w.store.revoke_key_access, w.entry.thumbprint, "S-1-5-20"),
     "Store.import_pfx": lambda w: Call(w.bare.store().import_pfx, w.pfx, PASSWORD),
     "Store.open": lambda w: Call(Store.open, machine=w.machine),
     "Store.remove": lambda w: Call(w.store.remove, w.entry.thumbprint),
@@ -335,8 +337,8 @@ CALLS: dict[str, Callable[[World], Call]] = {
 
 LEFT_OUT = {
     "results and findings, which users read": (
-        "Audit AuditReservation AuditRow Cleanup Diagnosis EndpointReport Failure Finding Kept KeyState Outcome"
-        " PfxExplanation Plan"
+        "Audit AuditReservation AuditRow Cleanup Diagnosis EndpointReport Failure Finding Kept KeyAccess KeyState"
+        " Outcome PfxExplanation Plan"
         " Renewal Report RuleContext ServiceStatus Step StoreEntry Timeline ccs.CcsFinding"
         " ccs.CcsFile netsh.Listing netsh.NetshCommand netsh.PassedOver netsh.Script UrlGrant netsh.HttpCommand"
         " netsh.UrlaclListing"

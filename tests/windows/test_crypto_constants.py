@@ -7,7 +7,7 @@ import pytest
 from mlsssl._formats import rsa_blobs
 from mlsssl._native.codes import code_name
 from mlsssl._windows import certificates, failures, system_stores, trust
-from mlsssl._windows.keys import blobs, cng, csp, pfx
+from mlsssl._windows.keys import access, blobs, cng, csp, descriptors, pfx
 from windows import mingw
 
 HEADERS = """
@@ -54,6 +54,21 @@ NUMBERS = {
     "KP_PERMISSIONS": csp._KP_PERMISSIONS,
     "CRYPT_EXPORT": csp._CRYPT_EXPORT,
     "PP_ENUMCONTAINERS": csp._PP_ENUMCONTAINERS,
+    "PP_KEYSET_SEC_DESCR": csp._PP_KEYSET_SEC_DESCR,
+    "DACL_SECURITY_INFORMATION": csp._DACL,
+    "(DWORD)GENERIC_READ": access._GENERIC_READ,
+    "GENERIC_ALL": access._GENERIC_ALL,
+    "FILE_GENERIC_READ": access._FILE_GENERIC_READ,
+    "FILE_ALL_ACCESS": access._FILE_ALL_ACCESS,
+    "FILE_READ_DATA": access._FILE_READ_DATA,
+    "ACCESS_ALLOWED_ACE_TYPE": descriptors.ALLOW,
+    "ACCESS_DENIED_ACE_TYPE": descriptors.DENY,
+    "ACCESS_ALLOWED_CALLBACK_ACE_TYPE": descriptors.ALLOW_CALLBACK,
+    "ACCESS_DENIED_CALLBACK_ACE_TYPE": descriptors.DENY_CALLBACK,
+    "INHERIT_ONLY_ACE": descriptors.INHERIT_ONLY,
+    "INHERITED_ACE": descriptors.INHERITED,
+    "SE_DACL_PRESENT": descriptors._DACL_PRESENT,
+    "SE_SELF_RELATIVE": descriptors._SELF_RELATIVE,
     "CRYPT_FIRST": csp._FIRST,
     "CRYPT_NEXT": csp._NEXT,
     "CALG_RSA_KEYX": _ALGORITHMS["exchange"],
@@ -84,6 +99,7 @@ TEXTS = {
     "MS_ENH_RSA_AES_PROV_W": csp.PROVIDER,
     "MS_KEY_STORAGE_PROVIDER": cng.PROVIDER,
     "NCRYPT_EXPORT_POLICY_PROPERTY": cng._EXPORT_POLICY,
+    "NCRYPT_SECURITY_DESCR_PROPERTY": cng._SECURITY_DESCRIPTOR,
     "BCRYPT_RSAFULLPRIVATE_BLOB": "RSAFULLPRIVATEBLOB",
     "BCRYPT_ECCPRIVATE_BLOB": "ECCPRIVATEBLOB",
     "BCRYPT_PUBLIC_KEY_BLOB": "PUBLICBLOB",

@@ -22,6 +22,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine import files, private_files
+from mlsssl._machine.accounts import Account, sid_bytes
 from mlsssl._machine.ports import BindingRecord, ReservationRecord
 from mlsssl._messages.foreign_text import system_reason
 from mlsssl._messages.output import as_dict
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 VERSION = 2
-"""Of the files' format; a later one is refused, not guessed at. Files about no reservation are of version 1 still."""
+"""Of the files' format; a later one is refused, not guessed at. What has neither grant nor reservation is version 1."""
 
 FORMER_NAME = "change.json"
 """What the one record of all keys was called before each had its own; one that was left then is recovered still."""
@@ -75,6 +76,28 @@ class ReservationChange:
     after: ReservationRecord | None
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grant:
+    """A right that a change gives an account on the private key of a certificate, which it did not have before."""
+
+    store: str
+    thumbprint: Thumbprint
+    name: str
+    sid: str
+    right: Literal["read", "full"]
+
+    @property
+    def account(self) -> Account:
+        """Whose right it is."""
+        return Account(self.name, self.sid)
+
+    @property
+    def what(self) -> str:
+        """What it lets do, in words that continue the account."""
+        whole = "use and change" if self.right == "full" else "read"
+        return f"{whole} the private key of {self.thumbprint} in LocalMachine\\{self.store}"
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """One change of a machine, whole: enough to finish it or to take it back. By default this process begins it now.
@@ -86,6 +109,7 @@ class Change:
         back: Whether it is being taken back.
         audit_log: The file that gets a line about it, or None.
         bound: Every certificate that was bound before: what it did without then, it does without again.
+        grants: Rights on private keys; written down after the certificates are added, before the first is given.
         reservation: The URL reservation that is changed with the binding, or alone.
     """
 
@@ -102,6 +126,7 @@ class Change:
     back: bool = False
     audit_log: Path | None = None
     bound: tuple[Thumbprint, ...] = ()
+    grants: tuple[Grant, ...] = ()
     reservation: ReservationChange | None = None
 
     @property
@@ -304,13 +329,16 @@ def record_from_dict(data: Mapping[str, object]) -> BindingRecord:
 def _text(change: Change) -> bytes:
     names = ("additions", "marks", "services", "started", "process", "back", "audit_log", "bound")
     data = {
-        "version": 1 if change.reservation is None else VERSION,
+        # An earlier mlsssl reads the others too.
+        "version": 1 if change.reservation is None and not change.grants else VERSION,
         "verb": change.verb,
         **_key_to_dict(change.key),
         "before": None if change.before is None else record_to_dict(change.before),
         "after": None if change.after is None else record_to_dict(change.after),
         **as_dict(change, *names),
     }
+    if change.grants:
+        data.update(as_dict(change, "grants"))
     data["trail"] = data.pop("audit_log")  # its name in the files, from the first version on
     if change.reservation is not None:
         data["reservation"] = reservation_to_dict(change.reservation)
@@ -343,6 +371,7 @@ def _parse(data: bytes, path: Path) -> Change:
             back=bool(read["back"]),
             audit_log=None if read["trail"] is None else Path(_str(read["trail"])),
             bound=tuple(Thumbprint(_str(one)) for one in read["bound"]),
+            grants=tuple(_grant(one) for one in read.get("grants", ())),
             reservation=None if read.get("reservation") is None else _reservation_from_dict(read["reservation"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
@@ -366,6 +395,20 @@ def _addition(read: Mapping[str, object]) -> Addition:
         archived=bool(read["archived"]),
         renewed_by=_thumbprint(read["renewed_by"]),
         certificate=None if read["certificate"] is None else bytes.fromhex(_str(read["certificate"])),
+    )
+
+
+def _grant(read: Mapping[str, object]) -> Grant:
+    right, sid = _str(read["right"]), _str(read["sid"])
+    if right not in ("read", "full"):
+        raise ValueError(right)
+    sid_bytes(sid)
+    return Grant(
+        store=_str(read["store"]),
+        thumbprint=Thumbprint(_str(read["thumbprint"])),
+        name=_str(read["name"]),
+        sid=sid,
+        right=right,  # type: ignore[arg-type]  # looked at above
     )
 
 

@@ -25,6 +25,7 @@ from mlsssl.errors import (
     MlssslError,
     ReservationError,
     ReservationNotFoundError,
+    StoreNotFoundError,
 )
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from mlsssl._changes.record import Addition, Pending
+    from mlsssl._changes.record import Addition, Grant, Pending
     from mlsssl._formats.url_prefixes import UrlPrefix
     from mlsssl._machine.ports import (
         BindingRecord,
@@ -372,6 +373,8 @@ def take_back(port: MachinePort, change: Change, *, say: Callable[[str], None]) 
         _take_back_reservation(port, change.reservation, say)
     for mark in reversed(change.marks):
         _set_mark(port, mark.store, mark.thumbprint, expected=mark.after, wanted=mark.before)
+    for grant in reversed(change.grants):
+        _take_back_grant(port, change, grant, say)
     for addition in reversed(change.additions):
         _take_back_addition(port, change, addition, say)
 
@@ -383,6 +386,25 @@ def _set_mark(
         record = found.find(thumbprint) if found is not None else None
         if found is not None and record is not None and record.renewed_by == expected != wanted:
             found.set_renewed_by(thumbprint, wanted)
+
+
+def _take_back_grant(port: MachinePort, change: Change, grant: Grant, say: Callable[[str], None]) -> None:
+    with stores.opened(port, grant.store, write=True) as store:
+        record = store.find(grant.thumbprint) if store is not None else None
+        if store is None or record is None:
+            return
+        try:
+            listed = store.key_access(grant.thumbprint)
+        except StoreNotFoundError:  # and nothing else: a key that does not open just now has its list still
+            return  # the right went with the key
+        for addition in change.additions:
+            if addition.thumbprint == grant.thumbprint and addition.role == "leaf" and addition.was == "absent":
+                user = _user_of(port, change, addition, record)
+                if user is not None:  # it stays, and so does who may read its key
+                    return
+        if any(one.sid == grant.sid and one.may_read for one in listed):
+            store.revoke_key_access(grant.thumbprint, grant.account)
+            say(f"{grant.name} may not {grant.what} any more")
 
 
 def _take_back_addition(port: MachinePort, change: Change, addition: Addition, say: Callable[[str], None]) -> None:

@@ -16,6 +16,7 @@ from mlsssl._commands.parser import (
     PASSWORD_HELP,
     command,
     given,
+    given_access,
     given_profile,
     machine_of,
     machine_or_empty,
@@ -46,6 +47,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--thumbprint", help="instead of FILE: one that is in the store with its key")
     parser.share("--key", dest="key_file")
     parser.share("--password", "--alias")
+    parser.share("--key-access")
     parser.add_argument("--plan", action="store_true", help="only say what would be done; 1 when something forbids it")
     parser.add_argument("--store", help="the LocalMachine store; MY by default")
     parser.add_argument("--app-id", metavar="GUID", help="the owner; the present one by default, or a new random GUID")
@@ -83,6 +85,7 @@ def add_commands(commands: Commands) -> None:
     )
     parser.add_argument("--days", type=int, help="validity; the old one's by default, at most 199")
     parser.add_argument("--grace", type=_days, metavar="DAYS", help="keep the old ones so long")
+    parser.share("--key-access", help="instead of those that may read the old key: an account; may be given again")
     parser.add_argument("--fraction", type=float, help="share of the lifetime to use")
     parser.add_argument("--jitter", type=float, help="earlier by up to this share")
     parser.add_argument("--any-issuer", action="store_true", help="also certificates that somebody else issued")
@@ -123,7 +126,7 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
     if (arguments.file is None) == (arguments.thumbprint is None):
         raise InvalidInputError("deploy takes a certificate file, or --thumbprint of one that is in the store")
     own = ("key", "file", "thumbprint", "key_file", "password", "alias", "plan", "option")
-    options = given_profile(given(arguments, *own))
+    options = given_profile(given_access(given(arguments, *own)))
     if (arguments.reserve is None) != (arguments.user is None):
         raise InvalidInputError("--reserve URL needs --user ACCOUNT, who may listen there, and --user needs --reserve")
     if arguments.option:
@@ -178,7 +181,7 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
     if (arguments.ca is None) == (arguments.certificate is None):
         raise InvalidInputError("renew takes --ca, the authority that issues, or --certificate, the new one itself")
     own = ("keys", "all", "due", "ca", "ca_key", "ca_password", "ca_alias", "certificate", "password", "alias", "plan")
-    options = given(arguments, *own, "any_issuer")
+    options = given_access(given(arguments, *own, "any_issuer"))
     with machine_of(arguments) as machine:
         if arguments.certificate is None:
             results = mlsssl.renew_due(
@@ -250,7 +253,7 @@ def cleanup(arguments: Namespace, terminal: Terminal) -> int:
 
 def audit(arguments: Namespace, terminal: Terminal) -> int:
     """`audit`: the joined table; 1 when a finding is an error."""
-    from mlsssl.auditing import COLUMNS, RESERVATION_COLUMNS
+    from mlsssl.auditing import RESERVATION_COLUMNS
 
     if arguments.listing:
         return _audit_listings(arguments, terminal)
@@ -258,7 +261,7 @@ def audit(arguments: Namespace, terminal: Terminal) -> int:
         found = mlsssl.audit(machine=machine, **given_profile(given(arguments, "remedies", "listing")))
     terminal.result(found.to_dict())
     if not terminal.as_json:
-        terminal.table(found.to_rows(), COLUMNS, empty="Nothing is bound.")
+        terminal.table(found.to_rows(), found.columns, empty="Nothing is bound.")
         if found.reservations:
             terminal.table([one.to_dict() for one in found.reservations], RESERVATION_COLUMNS, empty="")
     if arguments.remedies:

@@ -66,6 +66,12 @@ _SHARED: dict[str, dict[str, Any]] = {
         "metavar": "NAME=VALUE",
         "help": "tls13=no and so on; may be given again",
     },
+    "--key-access": {
+        "action": "append",
+        "metavar": "ACCOUNT",
+        "help": "an account that may read the private key, by name or SID; or keep, for those that may read the one "
+        "bound now; may be given again",
+    },
     "--restart": {"action": "append", "metavar": "SERVICE", "help": "stop it meanwhile, and start it again"},
     "--audit-log": {"metavar": "FILE", "help": "add a JSON line for each change to this file"},
     "--trail": {"dest": "audit_log", "metavar": "FILE", "help": argparse.SUPPRESS},  # the old name of --audit-log
@@ -165,6 +171,13 @@ def given_profile(options: dict[str, Any]) -> dict[str, Any]:
     client = options.pop("client", None)
     if client is not None:
         options["profile"] = mlsssl.PROFILES[options.get("profile", "private")].for_client(client)
+    return options
+
+
+def given_access(options: dict[str, Any]) -> dict[str, Any]:
+    """The options with `--key-access keep` as the library takes it; together with accounts it is one of them."""
+    if options.get("key_access") == ["keep"]:
+        options["key_access"] = "keep"
     return options
 
 

@@ -44,6 +44,19 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--out", required=True, metavar="FILE", help="the file; .pem, .crt or .p7b says in which form")
     parser.add_argument("--format", choices=get_args(_Form), help="when the name of the file does not say it")
     parser.share("--overwrite", "--force")
+    for name, run, summary in (
+        ("access", access, "say who may read a private key"),
+        ("grant", grant, "let an account read a private key"),
+        ("revoke", revoke, "take from an account what lets it read a private key"),
+    ):
+        parser = command(stores, name, run, summary)
+        parser.add_argument("thumbprint", metavar="THUMBPRINT", help="the certificate's")
+        if name != "access":
+            parser.add_argument(
+                "account",
+                metavar="ACCOUNT",
+                help="its name, such as 'NETWORK SERVICE', 'NT SERVICE\\W3SVC', 'DOMAIN\\user', or its SID",
+            )
     for name, parser in stores.choices.items():
         if name != "export":
             # On Windows revocation lists lie beside the intermediates.
@@ -197,6 +210,43 @@ def remove(arguments: Namespace, terminal: Terminal) -> int:
         {"removed": str(entry.thumbprint), "key_deleted": not arguments.keep_key}, f"Removed {entry.thumbprint}."
     )
     return 0
+
+
+_ACCESS_COLUMNS = {"name": "ACCOUNT", "sid": "SID", "right": "RIGHT", "inherited": "INHERITED"}
+
+
+def access(arguments: Namespace, terminal: Terminal) -> int:
+    """`store access THUMBPRINT`."""
+    with _opened(arguments) as (_, store):
+        entry = store[arguments.thumbprint]
+        if not entry.has_private_key:
+            raise NotFoundError(
+                f"{entry.thumbprint} in {arguments.location}\\{arguments.store} has no usable private key"
+            )
+        found = entry.key_access
+    _tell_access(found, terminal)
+    return 0
+
+
+def grant(arguments: Namespace, terminal: Terminal) -> int:
+    """`store grant THUMBPRINT ACCOUNT`."""
+    with _opened(arguments) as (_, store):
+        _tell_access(store.grant_key_access(arguments.thumbprint, arguments.account), terminal)
+    return 0
+
+
+def revoke(arguments: Namespace, terminal: Terminal) -> int:
+    """`store revoke THUMBPRINT ACCOUNT`."""
+    with _opened(arguments) as (_, store):
+        _tell_access(store.revoke_key_access(arguments.thumbprint, arguments.account), terminal)
+    return 0
+
+
+def _tell_access(found: Sequence[mlsssl.KeyAccess], terminal: Terminal) -> None:
+    rows: list[dict[str, object]] = [
+        {"name": one.name, "sid": one.sid, "right": one.right, "inherited": one.inherited} for one in found
+    ]
+    terminal.table(rows, _ACCESS_COLUMNS, empty="nobody may read it")
 
 
 _Form = Literal["pem", "p7b"]

@@ -111,7 +111,8 @@ class Outcome(Generic[AfterT]):
         """Bring back exactly what was there before; again changes nothing.
 
         The binding comes back whole, with its options and unknown bits. Certificates that this deployment added
-        go with their keys, unless a binding uses them meanwhile; what was there before stays. Nothing is stopped.
+        go with their keys, unless a binding uses them meanwhile; what was there before stays, without the rights on its
+        private key that this deployment gave. Nothing is stopped.
 
         Returns:
             The outcome of the undoing, with `before` and `after` the other way round.
@@ -159,6 +160,7 @@ class Task:
     """A change, prepared: what `run` needs, and what a plan shows.
 
     `certificate` is the new one, with the chain behind `change.additions`; a `friendly_name` of None leaves its own.
+    `readers` say in words who may read the private key before and after.
     """
 
     request: Request
@@ -166,6 +168,7 @@ class Task:
     certificate: Certificate
     friendly_name: str | None
     findings: tuple[Finding, ...]
+    readers: tuple[str | None, str | None] = (None, None)
 
     @property
     def certificates(self) -> dict[Thumbprint, Certificate]:
@@ -176,7 +179,8 @@ class Task:
     def changes(self) -> bool:
         """Whether there is anything to do."""
         change = self.change
-        return bool(change.additions or change.marks or change.reservation or change.before != change.after)
+        done = change.additions or change.grants or change.marks or change.reservation
+        return bool(done or change.before != change.after)
 
 
 def run(task: Task, records: ChangeRecords) -> Outcome:
@@ -184,10 +188,14 @@ def run(task: Task, records: ChangeRecords) -> Outcome:
     port = port_of(task.request.machine)
     if not task.changes:
         return _outcome(task.change, task.request.machine, changed=False, findings=task.findings)
-    change = _with_running_services(port, task)
+    change = replace(_with_running_services(port, task), grants=())
     done: list[str] = []
     try:
         records.begin(change)
+        for addition in change.additions:
+            _add(port, task, addition)
+            done.append(f"added {addition.role} {addition.thumbprint} to LocalMachine\\{addition.store}")
+        change = _with_grants(port, records, task, change)
         change = _carry_out(port, records, task, change, done.append)
         if change.audit_log is not None:
             audit_log.add(change, result="done")  # who keeps one wants no change that is not in it
@@ -295,10 +303,11 @@ def _give_up(change: Change) -> str:
 def _carry_out(
     port: MachinePort, records: ChangeRecords, task: Task, change: Change, say: Callable[[str], None]
 ) -> Change:
-    """Every step; the change as it turned out."""
-    for addition in change.additions:
-        _add(port, task, addition)
-        say(f"added {addition.role} {addition.thumbprint} to LocalMachine\\{addition.store}")
+    """Every step after the certificates are there; the change as it turned out."""
+    for grant in change.grants:
+        with closing(port.open_store(grant.store, "LocalMachine", write=True, keep_open=True)) as store:
+            store.grant_key_access(grant.thumbprint, grant.account, right=grant.right)
+        say(f"let {grant.account} {grant.what}")
     assert change.key is not None
     if change.reservation is not None:  # before the binding, which is the point of no return
         recovery.put_reservation(port.reservations, change.reservation.before, change.reservation.after)
@@ -316,6 +325,25 @@ def _carry_out(
     recovery.finish_forwards(port, change)
     for mark in change.marks:
         say(f"marked {mark.thumbprint} as renewed by {mark.after}")
+    return change
+
+
+def _with_grants(port: MachinePort, records: ChangeRecords, task: Task, change: Change) -> Change:
+    """The change with the rights on private keys that are still to be given, which is on the disk then.
+
+    Not before the certificates are there: a key may come with rights, since another certificate has it already. So
+    taking back takes nobody's away who had it.
+    """
+    grants = []
+    for grant in task.change.grants:
+        with closing(port.open_store(grant.store, "LocalMachine", keep_open=True)) as store:
+            listed = store.key_access(grant.thumbprint)
+        enough = ("full",) if grant.right == "full" else ("read", "full")
+        if not any(one.sid == grant.sid and one.right in enough for one in listed):
+            grants.append(grant)
+    if grants:
+        change = replace(change, grants=tuple(grants))
+        records.begin(change)
     return change
 
 

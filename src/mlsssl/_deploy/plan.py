@@ -7,10 +7,10 @@ import datetime as dt
 import uuid
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from mlsssl._changes import audit_log, recovery
-from mlsssl._changes.record import Addition, Change, Mark, ReservationChange, Was
+from mlsssl._changes.record import Addition, Change, Grant, Mark, ReservationChange, Was
 from mlsssl._changes.roots_file import RootsFile
 from mlsssl._changes.superseded_file import Superseded, SupersededFile
 from mlsssl._deploy import preflight
@@ -19,6 +19,7 @@ from mlsssl._deploy.issuers import KnownIssuers, about_issuers, about_new_issuer
 from mlsssl._formats.choice import may_issue
 from mlsssl._formats.pem import x509_of
 from mlsssl._machine import stores
+from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM, Account
 from mlsssl._machine.authorities import read_authorities_if_crls
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.foreign_text import clean_logger, printable
@@ -35,6 +36,7 @@ from mlsssl.errors import (
     MalformedDataError,
     MlssslError,
     StoreNotFoundError,
+    UnsupportedError,
 )
 from mlsssl.values import BindingOptions
 
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from mlsssl._deploy.apply import Outcome
     from mlsssl._deploy.request import Request
     from mlsssl._machine.authorities import Authorities
-    from mlsssl._machine.ports import MachinePort, StorePort, StoreRecord
+    from mlsssl._machine.ports import KeyAccess, MachinePort, StorePort, StoreRecord
     from mlsssl._notebook.cards import Printer
     from mlsssl.values import BindingKey, Thumbprint
 
@@ -55,8 +57,9 @@ class Step:
     """One step of a plan.
 
     Attributes:
-        action: `ask-issuer`, `add-certificate`, `add-chain`, `trust-root`, `stop-service`, `bind`, `update`, `replace`
-            (deleted and set again, where the system has no atomic update), `start-service`, `mark-renewed`, `verify`.
+        action: `ask-issuer`, `add-certificate`, `add-chain`, `trust-root`, `grant-key`, `stop-service`, `bind`,
+            `update`, `replace` (deleted and set again, where the system has no atomic update), `start-service`,
+            `mark-renewed`, `verify`.
         what: The step in words.
     """
 
@@ -119,12 +122,17 @@ class Plan:
 
     @property
     def diff(self) -> tuple[tuple[str, str | None, str | None], ...]:
-        """Each field of the binding that changes: its name, how it was, how it will be."""
+        """Each field of the binding that changes: its name, how it was, how it will be.
+
+        `key_access` among them: who besides SYSTEM and the administrators may read the certificate's private key.
+        """
         before, after = _fields(self.before), _fields(self.after)
         if self._task is None:
             after = {**before, "thumbprint": "of the certificate that is issued then"}
         if self.owner_is_new:
             after["app_id"] = f"{after['app_id']}, made for this plan"
+        if self._task is not None:
+            before["key_access"], after["key_access"] = self._task.readers
         return tuple(
             (name, before.get(name), after.get(name))
             for name in {**before, **after}
@@ -258,6 +266,14 @@ class Snapshot:
             self._stored[name] = None if opened is None else opened.find(thumbprint)
         return self._stored[name]
 
+    def key_access(self, store: str, thumbprint: Thumbprint) -> tuple[KeyAccess, ...]:
+        """The access list of a certificate's private key there; empty without a usable key, or where there are none."""
+        opened = self._store(store)
+        try:
+            return () if opened is None else opened.key_access(thumbprint)
+        except (StoreNotFoundError, UnsupportedError):
+            return ()
+
     def authorities(self, store: str) -> Authorities | None:
         """The authorities in the machine's stores, and the revocation lists in `store` too; None without any list."""
         name = store.casefold()
@@ -302,6 +318,11 @@ def plan_to_ask(
         findings += preflight.about_precedence(request.key, others)
         findings += [] if before is None else _conflict(request, before)
         findings.sort(key=lambda finding: finding.severity.rank)
+        readers = request.key_access
+        if readers == "keep":
+            bound = None if before is None else before.thumbprint
+            kept_by_it = {} if before is None or bound is None else _readers(seen, before.store, bound)
+            readers = tuple(one.account for one in kept_by_it.values())
         for service in request.restart:
             port_of(request.machine).services.query(service)  # it exists, or this raises before anything is asked for
         stop = [Step(action="stop-service", what=f"stop the service {name}") for name in request.restart]
@@ -315,6 +336,7 @@ def plan_to_ask(
             else (
                 Step(action="ask-issuer", what=f"{asked}, which is checked before anything is changed"),
                 Step(action="add-certificate", what=f"add it to LocalMachine\\{request.store or 'MY'}"),
+                *(Step(action="grant-key", what=f"let {one} read its private key") for one in readers),
                 *stop,
                 Step(action=verb, what=f"{verb} {request.key} to it"),
                 *start,
@@ -402,17 +424,19 @@ def _planned(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) -> 
     additions = tuple(_additions(snapshot, request, certificate, stored, store, name))
     after: BindingRecord | None = _after(request, before, certificate.thumbprint, store, app_id)
     conflicting = None if before == after else before
+    access = _access(snapshot, request, before, certificate, stored, store, additions)
     if conflicting is not None and request.on_conflict == "keep":
-        additions, after = (), before
+        additions, after, access = (), before, _Access()
         request = replace(request, reserve=None)
     marks = tuple(_marks(snapshot, request, before, certificate))
     for service in request.restart:
         port.services.query(service)  # it exists, or this raises before anything is done
     findings = [*_findings(snapshot, request, certificate, stored, before, store)]
+    findings += preflight.about_key_access(request.key, access.lost, access.unread)
     if conflicting is not None:
         findings += _conflict(request, conflicting)
     findings.sort(key=lambda finding: finding.severity.rank)
-    if after == before and not additions:
+    if after == before and not additions and not access.grants:
         findings = [finding for finding in findings if finding.code != "owner-changes"]
     change = Change(
         request.verb,
@@ -422,6 +446,7 @@ def _planned(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) -> 
         additions=additions,
         marks=marks,
         audit_log=request.audit_log,
+        grants=access.grants,
         bound=tuple({one.thumbprint for one in snapshot.bindings if one.thumbprint is not None}),
         reservation=_reservation(port, request),
     )
@@ -430,6 +455,7 @@ def _planned(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) -> 
         change=change,
         certificate=certificate,
         friendly_name=name,
+        readers=(access.before, access.after),
         findings=tuple(finding for finding in findings if finding.severity is not Severity.ERROR),
     )
     return Plan(
@@ -504,6 +530,94 @@ def _additions(
             renewed_by=stored.renewed_by,
             certificate=stored.certificate if was == "without-key" else None,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Access:
+    """What a plan does about who may read the private keys.
+
+    Attributes:
+        grants: Rights to give.
+        lost: Accounts that may read the bound certificate's key, and will not be able to read the new one's.
+        unread: Why that could not be found out, or None.
+        before: Who may read the bound certificate's key, in words; None when only SYSTEM and administrators may.
+        after: Who will be able to read the new one's.
+    """
+
+    grants: tuple[Grant, ...] = ()
+    lost: tuple[str, ...] = ()
+    unread: str | None = None
+    before: str | None = None
+    after: str | None = None
+
+
+def _access(
+    snapshot: Snapshot,
+    request: Request,
+    before: BindingRecord | None,
+    certificate: Certificate,
+    stored: StoreRecord | None,
+    store: str,
+    additions: tuple[Addition, ...],
+) -> _Access:
+    thumbprint = certificate.thumbprint
+    old: dict[str, Grant] = {}
+    unread = None
+    if before is not None and before.thumbprint is not None:
+        try:
+            old = _readers(snapshot, before.store, before.thumbprint)
+        except MlssslError as error:
+            if request.key_access == "keep":
+                raise
+            unread = f"who may read the private key of the bound certificate could not be looked up ({error})"
+    same = before is not None and before.thumbprint == thumbprint
+    new_key = stored is None or any(
+        one.thumbprint == thumbprint and one.was in ("without-key", "unusable-key") for one in additions
+    )
+    has = {} if new_key else old if same else _readers(snapshot, store, thumbprint)
+    wanted: dict[str, Grant] = {}
+    if request.key_access == "keep":
+        wanted = {sid: replace(one, store=store, thumbprint=thumbprint) for sid, one in old.items()}
+    else:
+        for account in request.key_access:
+            if account.sid not in _ALWAYS:
+                wanted[account.sid] = _grant(store, thumbprint, account, "read")
+    after = {**has, **{sid: one for sid, one in wanted.items() if sid not in has or one.right == "full"}}
+    return _Access(
+        grants=tuple(one for sid, one in wanted.items() if sid not in has or (one.right, has[sid].right) == _MORE),
+        lost=tuple(str(one.account) for sid, one in old.items() if sid not in after),
+        unread=unread,
+        before=_named(old),
+        after=_named(after),
+    )
+
+
+_ALWAYS = frozenset({SYSTEM.sid, ADMINISTRATORS.sid})
+"""Who may read every key of a machine: HTTP.sys, and who looks after it."""
+
+_MORE = ("full", "read")
+
+
+def _readers(snapshot: Snapshot, store: str, thumbprint: Thumbprint) -> dict[str, Grant]:
+    """What besides everybody's own rights accounts have on a certificate's private key, by SID.
+
+    Without what is inherited, which a new key inherits too.
+    """
+    found: dict[str, Grant] = {}
+    for one in snapshot.key_access(store, thumbprint):
+        if one.may_read and not one.inherited and one.sid not in _ALWAYS:
+            right: Literal["read", "full"] = "full" if one.right == "full" else "read"
+            if one.sid not in found or right == "full":
+                found[one.sid] = _grant(store, thumbprint, Account(one.name, one.sid), right)
+    return found
+
+
+def _grant(store: str, thumbprint: Thumbprint, account: Account, right: Literal["read", "full"]) -> Grant:
+    return Grant(store=store, thumbprint=thumbprint, name=account.name, sid=account.sid, right=right)
+
+
+def _named(readers: dict[str, Grant]) -> str | None:
+    return ", ".join(sorted(f"{one.name}: {one.right}" for one in readers.values())) or None
 
 
 def _after(
@@ -626,6 +740,8 @@ def _steps(port: MachinePort, task: Task) -> Iterator[Step]:
         else:
             what = f"give {addition.thumbprint} in {where} its private key"
         yield Step(action=_ACTIONS[addition.role], what=what)
+    for grant in change.grants:
+        yield Step(action="grant-key", what=f"let {grant.account} {grant.what}")
     if change.reservation is not None and task.request.reserve is not None:
         who = "; ".join(map(str, task.request.reserve.grants))
         again = "" if change.reservation.before is None else ", in place of its present reservation"

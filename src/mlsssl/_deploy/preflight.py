@@ -111,6 +111,15 @@ def about_key(certificate: Certificate, stored: StoreRecord | None, store: str) 
         yield machine_finding("private-key-unusable", "leaf: private key", found)
 
 
+def about_key_access(key: BindingKey, lost: tuple[str, ...], unread: str | None) -> Iterator[Finding]:
+    """Who may read the bound certificate's private key, and not the new one's; or why that is not known."""
+    if unread is not None:
+        yield machine_finding("key-access-lost", str(key), unread)
+    if lost:
+        found = f"the private key of the bound certificate may be read by {', '.join(lost)}, and the new one may not"
+        yield machine_finding("key-access-lost", str(key), found)
+
+
 def about_owner(before: BindingRecord | None, app_id: uuid.UUID | None) -> Iterator[Finding]:
     """Whose record it is that will be replaced."""
     if before is None:

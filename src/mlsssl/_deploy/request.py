@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mlsssl._changes import audit_log
+from mlsssl._machine.accounts import Account, check_account
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._messages.foreign_text import shown
+from mlsssl._select.ports import HasPort, port_of
 from mlsssl.binding import application_id, bound_key, check_options
 from mlsssl.errors import InvalidInputError
 from mlsssl.store import StoreEntry
@@ -20,7 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlsssl._machine.ports import BindingRecord, KeyProvider
-    from mlsssl._select.ports import HasPort
     from mlsssl._validator.profiles import Profile
     from mlsssl.binding import CertificateReference
     from mlsssl.certificate import Certificate
@@ -38,6 +39,8 @@ class Request:
         expected: The binding whose certificate it is. The new one names no other; its options and its owner are
             whatever they are when it is replaced.
         grace: How long to keep that certificate.
+        key_access: Accounts that get the right to read the new private key; `keep` for those that may read the key of
+            the bound certificate.
         together: Other bindings that are given the new certificate by the same call.
     """
 
@@ -58,6 +61,7 @@ class Request:
     force: bool = False
     verify: bool = True
     audit_log: Path | None = None
+    key_access: tuple[Account, ...] | Literal["keep"] = ()
     at: dt.datetime | None = None
     reserve: UrlReservation | None = None
     user: str | Sequence[str] | None = None
@@ -72,7 +76,7 @@ def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Requ
     """The request behind arguments of these names: those of `deploy`, its own `self` too, or the fields of a `Request`.
 
     With `to_be_issued` there is no certificate yet. `InvalidInputError` for one that cannot be, and what
-    `audit_log.check` raises; no binding or store was looked at.
+    `audit_log.check` and `MachinePort.account` raise; no binding or store was looked at.
     """
     given = {name: value for name, value in arguments.items() if name not in ("self", "trail")}
     certificate, store = given["certificate"], given.get("store")
@@ -96,6 +100,12 @@ def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Requ
         check_type(service, str, "a service name is text")
     if isinstance(certificate, StoreEntry) and store is None:
         store = certificate.store_name
+    access = given.get("key_access", ())
+    if access != "keep":
+        expected = "key_access is a list of accounts, such as ['NETWORK SERVICE'], or 'keep'"
+        # Looked up before anything is ordered or done, so that a typing error costs nothing.
+        wanted = [check_account(one) for one in items_of(access, expected)]
+        access = tuple(map(port_of(given.get("machine")).account, wanted)) if wanted else ()
     at, file = given.get("at"), given.get("audit_log")
     if arguments.get("trail") is not None:
         file = audit_log.former_name(arguments["trail"], stacklevel=4)
@@ -111,6 +121,7 @@ def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Requ
         options=options if options is None or callable(options) else check_options(options),
         friendly_name=check_friendly_name(given.get("friendly_name")),
         restart=restart,
+        key_access=access,
         audit_log=file,
         at=None if at is None else check_moment(at),
     )

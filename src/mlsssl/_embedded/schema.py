@@ -127,6 +127,23 @@ _SECOND = (
     """,
 )
 
+_THIRD = (
+    # What besides SYSTEM and the administrators, who may do everything, is in a key's access list.
+    """
+    CREATE TABLE key_access (
+        container TEXT NOT NULL,
+        sid TEXT NOT NULL,
+        name TEXT NOT NULL, -- the account's, as it was found when it was let in
+        access TEXT NOT NULL, -- read or full
+        PRIMARY KEY (container, sid)
+    ) WITHOUT ROWID
+    """,
+    """
+    CREATE TRIGGER keys_leave_no_access AFTER DELETE ON keys
+    BEGIN DELETE FROM key_access WHERE container = OLD.container; END
+    """,
+)
+
 _HTTP = (
     """
     CREATE TABLE reservations (
@@ -140,7 +157,7 @@ _HTTP = (
     "CREATE TABLE http_numbers (id INTEGER, key INTEGER, value INTEGER NOT NULL, PRIMARY KEY (id, key))",
 )
 
-STEPS = (_FIRST, _SECOND, _HTTP)
+STEPS = (_FIRST, _SECOND, _THIRD, _HTTP)
 """What takes a file from each version to the next; an empty file has version 0. A step is never changed, only added."""
 
 VERSION = len(STEPS)

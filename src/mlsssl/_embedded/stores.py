@@ -14,7 +14,15 @@ from cryptography.hazmat.primitives import serialization
 from mlsssl._formats import foreign, pem
 from mlsssl._formats.crl import check_der_crl
 from mlsssl._formats.keys import spki
-from mlsssl._machine.ports import Cause, KeyState, NewCertificate, StoreRecord, check_provider, refuse_users_roots
+from mlsssl._machine.ports import (
+    Cause,
+    KeyAccess,
+    KeyState,
+    NewCertificate,
+    StoreRecord,
+    check_provider,
+    refuse_users_roots,
+)
 from mlsssl._machine.stores import OpenStore, read_pfx, thumbprint_of
 from mlsssl.errors import AccessDeniedError, InvalidInputError, MalformedDataError, StoreNotFoundError
 from mlsssl.values import Thumbprint, check_friendly_name
@@ -25,7 +33,8 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from mlsssl._embedded.database import Database, Row, Value
-    from mlsssl._machine.ports import KeyProvider
+    from mlsssl._machine.accounts import Account
+    from mlsssl._machine.ports import KeyProvider, KeyRight
     from mlsssl.values import Location
 
 CNG = "mlsssl Embedded Key Storage Provider"
@@ -145,6 +154,54 @@ class EmbeddedStore(OpenStore):
         if row is None:  # removed by somebody else since the line above
             raise StoreNotFoundError(f"the private key of {thumbprint} in {self._where} is gone")
         return bytes(row[0])
+
+    def key_access(self, thumbprint: Thumbprint) -> tuple[KeyAccess, ...]:
+        """The access list of its private key, imitated: nothing keeps anybody off; see `StorePort.key_access`."""
+        from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
+
+        database = self._open()
+        with database.transaction(write=False):
+            container = self._container_of(thumbprint)
+            # A file of version 1 or 2 that this user may only read has no such table.
+            known = database.query_one("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'key_access'")
+            rows = [] if known is None else self._access_rows(container)
+        everywhere = (KeyAccess(name=one.name, sid=one.sid, right="full") for one in (SYSTEM, ADMINISTRATORS))
+        listed = (KeyAccess(name=name, sid=sid, right="full" if how == "full" else "read") for sid, name, how in rows)
+        return (*everywhere, *listed)
+
+    def grant_key_access(self, thumbprint: Thumbprint, account: Account, *, right: KeyRight = "read") -> None:
+        """Let an account use the private key; see `StorePort.grant_key_access`."""
+        from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
+
+        database = self._changing()
+        with database.transaction():
+            container = self._container_of(thumbprint)
+            if account.sid in (SYSTEM.sid, ADMINISTRATORS.sid):
+                return
+            if right == "read" and any(sid == account.sid for sid, _, _ in self._access_rows(container)):
+                return
+            database.query(
+                "INSERT OR REPLACE INTO key_access (container, sid, name, access) VALUES (?, ?, ?, ?)",
+                (container, account.sid, account.name, right),
+            )
+
+    def revoke_key_access(self, thumbprint: Thumbprint, account: Account) -> None:
+        """Take the right away again; see `StorePort.revoke_key_access`."""
+        database = self._changing()
+        with database.transaction():
+            container = self._container_of(thumbprint)
+            database.query("DELETE FROM key_access WHERE container = ? AND sid = ?", (container, account.sid))
+
+    def _access_rows(self, container: str) -> list[Row]:
+        return self._database.query(
+            "SELECT sid, name, access FROM key_access WHERE container = ? ORDER BY sid", (container,), columns="ttt"
+        )
+
+    def _container_of(self, thumbprint: Thumbprint) -> str:
+        record = self._existing(thumbprint)
+        if record.key is None or not record.key.usable:
+            raise StoreNotFoundError(f"{thumbprint} in {self._where} has no usable private key")
+        return record.key.container
 
     def set_friendly_name(self, thumbprint: Thumbprint, friendly_name: str | None) -> None:
         """Set or clear the name."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 from mlsssl._fakes.calls import Calls, Fake, Misuse, returns_bool
-from mlsssl._fakes.computer import Computer, FakeKey
+from mlsssl._fakes.computer import Computer, FakeKey, list_alone, with_list_of
 from mlsssl._fakes.crypt32 import text_of
 from mlsssl._fakes.key_handles import Handles
 from mlsssl._native.cdata import ffi
@@ -26,7 +26,8 @@ PROVIDERS = {
     "Microsoft Enhanced RSA and AES Cryptographic Provider": 24,
     "Microsoft Enhanced Cryptographic Provider v1.0": 1,
 }
-KP_PERMISSIONS, PP_ENUMCONTAINERS = 6, 2
+KP_PERMISSIONS, PP_ENUMCONTAINERS, PP_KEYSET_SEC_DESCR, DACL = 6, 2, 8, 0x4
+ACCESS_DENIED, BAD_TYPE = 5, 0x8009000A
 
 
 class FakeAdvapi32Crypto(Fake):
@@ -89,8 +90,10 @@ class FakeAdvapi32Crypto(Fake):
     def CryptGetProvParam(
         self, provider: ProviderHandle, parameter: int, data: CData, size: CData, flags: int, /
     ) -> int:
-        """PP_ENUMCONTAINERS only."""
-        machine, _ = self._providers.get(provider)
+        """PP_ENUMCONTAINERS, and the access list of PP_KEYSET_SEC_DESCR."""
+        machine, container = self._providers.get(provider)
+        if parameter == PP_KEYSET_SEC_DESCR and container is not None:
+            return self._get_list((machine, container), data, size, flags)
         if parameter != PP_ENUMCONTAINERS or not self.computer.lists_keys:
             return NO_MORE_ITEMS
         number = int(ffi.cast("uintptr_t", provider))
@@ -106,6 +109,40 @@ class FakeAdvapi32Crypto(Fake):
             return MORE_DATA
         ffi.memmove(data, name, len(name))
         del waiting[0]
+        return 0
+
+    def _get_list(self, place: tuple[bool, str], data: CData, size: CData, flags: int) -> int:
+        if flags != DACL:
+            return BAD_FLAGS
+        keys = [*self.computer.csp[place].values()]
+        if not keys:
+            return NO_KEY
+        octets, room = list_alone(keys[0].descriptor), size[0]
+        size[0] = len(octets)
+        if data:
+            if room < len(octets):
+                return MORE_DATA
+            ffi.memmove(data, octets, len(octets))
+        return 0
+
+    @returns_bool
+    def CryptSetProvParam(self, provider: ProviderHandle, parameter: int, data: CData, flags: int, /) -> int:
+        """The access list of PP_KEYSET_SEC_DESCR: of the container, so of both its keys."""
+        machine, container = self._providers.get(provider)
+        if parameter != PP_KEYSET_SEC_DESCR or container is None:
+            return BAD_TYPE
+        if flags != DACL:
+            return BAD_FLAGS
+        if machine and not self.computer.administrator:
+            return ACCESS_DENIED
+        keys = [*self.computer.csp[machine, container].values()]
+        # No length is given: the descriptor says its own.
+        changed = with_list_of(keys[0].descriptor, bytes(ffi.buffer(data))) if keys else None
+        if changed is None:
+            return INVALID_PARAMETER
+        if self.computer.keeps_lists:
+            for key in keys:
+                key.descriptor = changed
         return 0
 
     @returns_bool

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
@@ -76,12 +77,65 @@ class FakeStore:
     crls: list[Entry] = field(default_factory=list)
 
 
+_SYSTEM_SID = bytes.fromhex("010100000000000512000000")
+_ADMINISTRATORS_SID = bytes.fromhex("01020000000000052000000020020000")
+_OPEN_TO_BOTH = b"".join(
+    struct.pack("<BBHI", 0, 0, 8 + len(sid), 0xD01F01FF) + sid for sid in (_SYSTEM_SID, _ADMINISTRATORS_SID)
+)
+DESCRIPTOR = (
+    struct.pack("<BBH4I", 1, 0, 0x9004, 20, 36, 0, 48)  # self-relative, protected, with an access list
+    + _ADMINISTRATORS_SID
+    + _SYSTEM_SID
+    + struct.pack("<BBHHH", 2, 0, 8 + len(_OPEN_TO_BOTH), 2, 0)
+    + _OPEN_TO_BOTH
+)
+"""What a new key of the machine has; written apart from the code under test."""
+
+
+def list_alone(descriptor: bytes) -> bytes:
+    """The descriptor as it is handed out when only the access list is asked for: owner and group left out."""
+    _, _, control, _, _, _, offset = struct.unpack_from("<BBH4I", descriptor)
+    if not offset:
+        return struct.pack("<BBH4I", 1, 0, control, 0, 0, 0, 0)
+    (size,) = struct.unpack_from("<H", descriptor, offset + 2)
+    return struct.pack("<BBH4I", 1, 0, control, 0, 0, 0, 20) + descriptor[offset : offset + size]
+
+
+def with_list_of(descriptor: bytes, given: bytes) -> bytes | None:
+    """The descriptor with the access list of another one; None when that one is not valid, as Windows checks it."""
+    if len(given) < 20:
+        return None
+    revision, _, control, *_, offset = struct.unpack_from("<BBH4I", given)
+    if revision != 1 or control & 0x8004 != 0x8004 or not 20 <= offset <= len(given) - 8:
+        return None
+    revision, zero, size, count, _ = struct.unpack_from("<BBHHH", given, offset)
+    octets = given[offset : offset + size]
+    at = 8
+    for _ in range(count):
+        if at + 16 > len(octets):
+            return None
+        kind, _, length = struct.unpack_from("<BBH", octets, at)
+        if kind in (0, 1) and length != 16 + 4 * octets[at + 9]:
+            return None
+        at += length
+    if revision not in (2, 4) or zero or len(octets) != size or at != size:
+        return None
+    _, _, _, owner, group, _, _ = struct.unpack_from("<BBH4I", descriptor)
+    sids = [descriptor[start : start + 8 + 4 * descriptor[start + 1]] for start in (owner, group)]
+    places = (20, 20 + len(sids[0]), 0, 20 + len(sids[0]) + len(sids[1]))
+    return struct.pack("<BBH4I", 1, 0, control, *places) + b"".join(sids) + octets
+
+
 @dataclass(slots=True)
 class FakeKey:
-    """A private key in a container; `policy` is CNG's Export Policy, or for the older providers 1 for exportable."""
+    """A private key in a container; `policy` is CNG's Export Policy, or for the older providers 1 for exportable.
+
+    `descriptor` says who may use it, self-relative: SYSTEM and the administrators from the start, O:BAG:SY.
+    """
 
     key: PrivateKey = field(repr=False)
     policy: int = 0
+    descriptor: bytes = field(default_factory=lambda: DESCRIPTOR)
 
 
 @dataclass(slots=True)
@@ -99,6 +153,7 @@ class Computer:
         lists_keys: Whether the providers can list their containers.
         pfx: "2019" reads everything; "2016" knows no AES and calls the password wrong; "wine" knows no CNG flag
             and no EC keys, and puts every key into one container named after the user.
+        keeps_lists: Whether a key's access list can be changed; without, the provider answers 0 and keeps the old one.
         administrator: False may not change what is the machine's.
         bindings: HTTP.sys' records, by the fake httpapi's keys.
         http: What else HTTP.sys keeps.
@@ -113,6 +168,7 @@ class Computer:
     writes: Literal["at-once", "at-commit"] = "at-once"
     lists_keys: bool = True
     pfx: Literal["2019", "2016", "wine"] = "2019"
+    keeps_lists: bool = True
     administrator: bool = True
     bindings: dict[tuple[int, bytes, str], SslRecord] = field(default_factory=dict)
     http: HttpState = field(default_factory=HttpState)

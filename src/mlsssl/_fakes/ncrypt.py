@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from mlsssl._fakes.calls import Calls, Fake, Misuse, returns_code
-from mlsssl._fakes.computer import Computer, FakeKey
+from mlsssl._fakes.computer import Computer, FakeKey, list_alone, with_list_of
 from mlsssl._fakes.crypt32 import text_of
 from mlsssl._fakes.key_handles import Handles
 from mlsssl._formats import der
@@ -26,7 +26,8 @@ BAD_DATA, BAD_FLAGS, NTE_EXISTS, NTE_PERM = 0x80090005, 0x80090009, 0x8009000F, 
 BAD_KEYSET, INVALID_PARAMETER, BUFFER_TOO_SMALL = 0x80090016, 0x80090027, 0x80090028
 NOT_SUPPORTED, NO_MORE_ITEMS, BAD_KEY_STATE = 0x80090029, 0x8009002A, 0x8009000B
 
-MACHINE, SILENT, PERSIST = 0x20, 0x40, 0x80000000
+MACHINE, SILENT, PERSIST, DACL = 0x20, 0x40, 0x80000000, 0x4
+SECURITY, ACCESS_DENIED = "Security Descr", 5
 PROVIDER = "Microsoft Software Key Storage Provider"
 ALGORITHMS = {"RSA", "ECDSA_P256", "ECDSA_P384", "ECDSA_P521"}
 CURVES: dict[bytes, ec.EllipticCurve] = {b"2": ec.SECP256R1(), b"4": ec.SECP384R1(), b"6": ec.SECP521R1()}
@@ -96,10 +97,20 @@ class FakeNCrypt(Fake):
 
     @returns_code
     def NCryptGetProperty(
-        self, key: CngKey, name: CData, output: CData, room: int, result: CData, _flags: int, /
+        self, key: CngKey, name: CData, output: CData, room: int, result: CData, flags: int, /
     ) -> int:
-        """Export Policy only."""
+        """Export Policy, and the access list of Security Descr."""
         draft = self._keys.get(key)
+        if text_of(name) == SECURITY and draft.key is not None:
+            if flags & ~SILENT != DACL:
+                return BAD_FLAGS
+            data = list_alone(draft.key.descriptor)
+            result[0] = len(data)
+            if output:
+                if room < len(data):
+                    return BUFFER_TOO_SMALL
+                ffi.memmove(output, data, len(data))
+            return 0
         if text_of(name) != "Export Policy" or draft.key is None:
             return NOT_SUPPORTED
         result[0] = 4
@@ -111,8 +122,13 @@ class FakeNCrypt(Fake):
 
     @returns_code
     def NCryptSetProperty(self, key: CngKey, name: CData, data: CData, size: int, flags: int, /) -> int:
-        """Before finalising: the private blob, and the export policy, which is kept only if persisted (strict side)."""
+        """Before finalising: the private blob, and the export policy, which is kept only if persisted (strict side).
+
+        After it: the access list of Security Descr, the same.
+        """
         draft = self._keys.get(key)
+        if draft.key is not None and text_of(name) == SECURITY:
+            return self._set_list(draft, bytes(ffi.buffer(data, size)), flags)
         if draft.key is not None:
             return BAD_KEY_STATE
         if flags & ~(PERSIST | SILENT):
@@ -120,6 +136,19 @@ class FakeNCrypt(Fake):
         if text_of(name) == "Export Policy" and not flags & PERSIST:
             return 0
         draft.properties[text_of(name)] = bytes(ffi.buffer(data, size))
+        return 0
+
+    def _set_list(self, draft: Draft, data: bytes, flags: int) -> int:
+        if flags & ~(PERSIST | SILENT) != DACL:
+            return BAD_FLAGS
+        if draft.place[0] and not self.computer.administrator:
+            return ACCESS_DENIED
+        assert draft.key is not None
+        changed = with_list_of(draft.key.descriptor, data)
+        if changed is None:
+            return INVALID_PARAMETER
+        if flags & PERSIST and self.computer.keeps_lists:
+            draft.key.descriptor = changed
         return 0
 
     @returns_code

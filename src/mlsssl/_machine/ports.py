@@ -83,6 +83,39 @@ class KeyState:
         return self.persisted and self.matches is True
 
 
+KeyRight = Literal["read", "full", "denied", "other"]
+"""What an entry of a private key's access list says: the account may use the key (`read`), use and change it (`full`),
+may not use it (`denied`); or the entry is about something else."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyAccess:
+    r"""What one account may do with a private key, by one entry of the key's access list.
+
+    Attributes:
+        name: The account as its machine calls it, such as `NT AUTHORITY\NETWORK SERVICE`; the SID where no account has
+            it any more.
+        sid: The account's SID as text, such as `S-1-5-20`.
+        right: `read`: use the key, to sign and decrypt with it; `full`: besides, change its access list or delete it;
+            `denied`: must not use it, whatever else is allowed; `other`: neither, or only under a condition.
+        inherited: Whether the entry comes from the folder that the key lies in.
+    """
+
+    name: str
+    sid: str
+    right: KeyRight
+    inherited: bool = False
+
+    @property
+    def may_read(self) -> bool:
+        """Whether this entry lets the account use the key."""
+        return self.right in ("read", "full")
+
+    def __str__(self) -> str:
+        account = self.sid if self.name == self.sid else f"{self.name} ({self.sid})"
+        return printable(f"{account}: {self.right}{', inherited' if self.inherited else ''}")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoreRecord:
     """One certificate in a store, with its properties.
@@ -372,6 +405,45 @@ class StorePort(Protocol):
         Raises:
             StoreNotFoundError: no such certificate, or no usable key.
             AccessDeniedError: the key is not exportable.
+        """
+        ...
+
+    def key_access(self, thumbprint: Thumbprint) -> tuple[KeyAccess, ...]:
+        """The access list of its private key, in the order in which it is gone through.
+
+        In LocalMachine SYSTEM and the administrators are in it from the start, with all rights.
+
+        Raises:
+            StoreNotFoundError: no such certificate, or no usable key.
+            UnsupportedError: what keeps the key has no access lists.
+            AccessDeniedError, NativeError: it could not be read.
+        """
+        ...
+
+    def grant_key_access(self, thumbprint: Thumbprint, account: Account, *, right: KeyRight = "read") -> None:
+        """Let an account use the private key; idempotent. Every other entry stays as it is, bit by bit.
+
+        An account that may do so through a group only gets an entry of its own. All at once, or nothing.
+
+        Args:
+            thumbprint: Which.
+            account: As `MachinePort.account` found it.
+            right: `read` or `full`.
+
+        Raises:
+            StoreNotFoundError, UnsupportedError, NativeError: as `key_access`.
+            StoreError: an entry denies it to this account; or it did not last.
+            AccessDeniedError: this user may not change the key.
+        """
+        ...
+
+    def revoke_key_access(self, thumbprint: Thumbprint, account: Account) -> None:
+        """Take out every entry that lets this very account use the private key; idempotent. Others stay, bit by bit.
+
+        Raises:
+            StoreNotFoundError, UnsupportedError, NativeError: as `key_access`.
+            StoreError: the right is inherited; or everybody has it.
+            AccessDeniedError: this user may not change the key.
         """
         ...
 

@@ -1127,6 +1127,7 @@ _OWN = (
     ),
 )
 
+_KEY_ACCESS = "CNG: NCRYPT_SECURITY_DESCR_PROPERTY; CryptoAPI: PP_KEYSET_SEC_DESCR"
 _SSL_PARAM = "HTTP Server API: HTTP_SERVICE_CONFIG_SSL_PARAM, AppId"
 _EXISTS = "HTTP Server API: HttpSetServiceConfiguration, ERROR_ALREADY_EXISTS (183)"
 _1312 = (
@@ -1211,6 +1212,14 @@ _DEPLOYMENTS = (
         expected="a binding of the owner given",
         remedy="leave app_id out to keep the owner: tools find their record by it; or on_conflict='fail'",
         standard=_SSL_PARAM,
+    ),
+    rule(
+        "key-access-lost",
+        "Accounts that may read the old private key could not read the new one.",
+        levels="W",
+        expected="a new key that the same accounts may read",
+        remedy="key_access='keep' gives them the right on the new key; if none of them needs it, go on",
+        standard=_KEY_ACCESS,
     ),
     rule(
         "owner-known",

@@ -306,6 +306,10 @@ class Advapi32Crypto(Protocol):
         """Ask about a provider; among others for the names of its containers."""
         ...
 
+    def CryptSetProvParam(self, hProv: ProviderHandle, dwParam: int, pbData: CData, dwFlags: int, /) -> int:
+        """Set something of a provider; among others a container's security descriptor."""
+        ...
+
     def CryptGetUserKey(self, hProv: ProviderHandle, dwKeySpec: int, phUserKey: CData, /) -> int:
         """Open one of a container's two keys."""
         ...

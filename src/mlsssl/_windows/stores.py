@@ -29,7 +29,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._machine.ports import Diagnosis, KeyProvider, NewCertificate
+    from mlsssl._machine.accounts import Account
+    from mlsssl._machine.ports import Diagnosis, KeyAccess, KeyProvider, KeyRight, NewCertificate
     from mlsssl._windows.certificates import KeyLink, StoredCertificate
     from mlsssl._windows.dlls import CertContext, Dlls, StoreHandle
     from mlsssl.values import Location
@@ -212,13 +213,29 @@ class WindowsStore(OpenStore):
 
     def export_key(self, thumbprint: Thumbprint) -> bytes:
         """The private key as PKCS#8 DER; see `StorePort.export_key`."""
-        found = self._read(thumbprint)
-        if found is None:
-            raise self._missing(thumbprint)
-        identity = None if found.link is None else stored.identity(self._dlls, found.link)
-        if found.link is None or identity is None or identity != blobs.certificate_identity(found.der):
-            raise StoreNotFoundError(f"{thumbprint} in {self._where} has no usable private key")
-        return stored.export(self._dlls, found.link)
+        return stored.export(self._dlls, self._usable_link(thumbprint))
+
+    def key_access(self, thumbprint: Thumbprint) -> tuple[KeyAccess, ...]:
+        """The access list of its private key; see `StorePort.key_access`."""
+        from mlsssl._windows.keys import access  # for this and the next two alone
+
+        return access.look(self._dlls, self._usable_link(thumbprint))
+
+    def grant_key_access(self, thumbprint: Thumbprint, account: Account, *, right: KeyRight = "read") -> None:
+        """Let an account use the private key; see `StorePort.grant_key_access`."""
+        from mlsssl._windows.keys import access
+
+        self._check_changing()
+        with self._pending.changing():  # so that none of two changes of one list is lost
+            access.grant(self._dlls, self._usable_link(thumbprint), account, right)
+
+    def revoke_key_access(self, thumbprint: Thumbprint, account: Account) -> None:
+        """Take the right away again; see `StorePort.revoke_key_access`."""
+        from mlsssl._windows.keys import access
+
+        self._check_changing()
+        with self._pending.changing():
+            access.revoke(self._dlls, self._usable_link(thumbprint), account)
 
     def set_friendly_name(self, thumbprint: Thumbprint, friendly_name: str | None) -> None:
         """Set or clear the name."""
@@ -297,6 +314,16 @@ class WindowsStore(OpenStore):
             raise StoreNotFoundError(f"this revocation list is not in {self._where}")
 
     # ---- parts ----
+
+    def _usable_link(self, thumbprint: Thumbprint) -> KeyLink:
+        """The link to the certificate's key, which is there and its own; `StoreNotFoundError` otherwise."""
+        found = self._read(thumbprint)
+        if found is None:
+            raise self._missing(thumbprint)
+        identity = None if found.link is None else stored.identity(self._dlls, found.link)
+        if found.link is None or identity is None or identity != blobs.certificate_identity(found.der):
+            raise StoreNotFoundError(f"{thumbprint} in {self._where} has no usable private key")
+        return found.link
 
     @contextlib.contextmanager
     def _opened(self, *, change: bool = False) -> Iterator[StoreHandle]:

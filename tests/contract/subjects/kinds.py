@@ -109,6 +109,7 @@ class StoresSubject:
         my: A store that exists in both locations and is empty: MY, where that is nobody else's.
         ec_keys: Why it keeps no EC keys, or None.
         archives: Why it cannot hide a certificate from listings, or None.
+        access_lists: Why it cannot change who may read a key, or None.
         crls_of_one_issuer: Why it keeps only one revocation list of an issuer, or None.
     """
 
@@ -118,4 +119,5 @@ class StoresSubject:
     my: str = "MY"
     ec_keys: str | None = None
     archives: str | None = None
+    access_lists: str | None = None
     crls_of_one_issuer: str | None = None

@@ -68,6 +68,9 @@ def _stores(folder: Path) -> Iterator[StoresSubject]:
             my=name,
             ec_keys="Wine's CNG keeps nothing, and the older provider knows RSA only" if under_wine() else None,
             archives="Wine does not know the archived property" if under_wine() else None,
+            access_lists="Wine keeps them in its registry, without SYSTEM, and takes one change"
+            if under_wine()
+            else None,
             crls_of_one_issuer="Wine replaces lists by issuer when it reads a store" if under_wine() else None,
         )
     finally:

@@ -32,6 +32,7 @@ _SILENT = 0x40
 _PERSIST = 0x80000000
 _ALLOW_EXPORT, _ALLOW_PLAINTEXT_EXPORT = 0x1, 0x2
 _EXPORT_POLICY = "Export Policy"
+_SECURITY_DESCRIPTOR, _DACL = "Security Descr", 0x4  # NCRYPT_SECURITY_DESCR_PROPERTY, DACL_SECURITY_INFORMATION
 _PKCS_ALG_OID, _PKCS_ALG_PARAM, _PKCS_SECRET = 41, 42, 46  # NCRYPTBUFFER_*
 _NAME_LIMIT = 512  # NCRYPT_MAX_KEY_NAME_LENGTH
 
@@ -90,6 +91,29 @@ def export(dlls: Dlls, link: KeyLink) -> PrivateKey:
             with blobs.wiped(_export(dlls, key, blob_type)) as blob:
                 return blobs.from_cng_private(blob)
         return _export_encrypted(dlls, key)
+
+
+def descriptor(dlls: Dlls, link: KeyLink) -> bytes:
+    """The key's security descriptor with its access list (NCRYPT_SECURITY_DESCR_PROPERTY)."""
+    name, flags = wide(_SECURITY_DESCRIPTOR), _DACL | _SILENT
+    size = ffi.new("DWORD *")
+    with _key(dlls, link) as key:
+        code = dlls.ncrypt.NCryptGetProperty(key, name, NULL, 0, size, flags)
+        _check("NCryptGetProperty", code, _SECURITY_DESCRIPTOR)
+        memory = ffi.new("BYTE[]", max(1, size[0]))
+        code = dlls.ncrypt.NCryptGetProperty(key, name, memory, size[0], size, flags)
+        _check("NCryptGetProperty", code, _SECURITY_DESCRIPTOR)
+        return bytes(ffi.buffer(memory))[: size[0]]
+
+
+def set_descriptor(dlls: Dlls, link: KeyLink, data: bytes) -> None:
+    """Set the access list of the key's security descriptor; owner, group and audit list stay."""
+    # learn.microsoft.com, NCryptSetProperty: which part is set is said by flags, and kept by NCRYPT_PERSIST_FLAG.
+    flags = _PERSIST | _DACL | _SILENT
+    with _key(dlls, link) as key:
+        view = ffi.from_buffer("BYTE[]", data)
+        code = dlls.ncrypt.NCryptSetProperty(key, wide(_SECURITY_DESCRIPTOR), view, len(data), flags)
+        _check("NCryptSetProperty", code, _SECURITY_DESCRIPTOR)
 
 
 def delete(dlls: Dlls, link: KeyLink) -> bool:

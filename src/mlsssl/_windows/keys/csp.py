@@ -29,6 +29,7 @@ _EXPORTABLE = 0x1
 _PUBLICKEYBLOB, _PRIVATEKEYBLOB = 6, 7
 _KP_PERMISSIONS, _CRYPT_EXPORT = 6, 0x4
 _PP_ENUMCONTAINERS, _FIRST, _NEXT = 2, 1, 2
+_PP_KEYSET_SEC_DESCR, _DACL = 8, 0x4  # and DACL_SECURITY_INFORMATION, winnt.h
 _ANSI = "mbcs" if sys.platform == "win32" else "utf-8"
 _BUSY = (107, 170)  # what the documentation of CryptAcquireContext prints for ERROR_BUSY, and what it is
 
@@ -73,6 +74,27 @@ def export(dlls: Dlls, link: KeyLink) -> PrivateKey:
     """The private key itself; NTE_BAD_KEY_STATE when it may not leave."""
     with _key(dlls, link) as key, blobs.wiped(_export(dlls, key, _PRIVATEKEYBLOB)) as blob:
         return blobs.from_csp_private(blob)
+
+
+def descriptor(dlls: Dlls, link: KeyLink) -> bytes:
+    """The container's security descriptor with its access list (PP_KEYSET_SEC_DESCR)."""
+    function, api = "CryptGetProvParam", dlls.advapi32_crypto
+    size = ffi.new("DWORD *")
+    with _named_container(dlls, link) as provider:
+        if not api.CryptGetProvParam(provider, _PP_KEYSET_SEC_DESCR, NULL, size, _DACL) and not size[0]:
+            raise crypto_failure(function, dlls.last_error(), link.container)
+        memory = ffi.new("BYTE[]", max(1, size[0]))
+        done = api.CryptGetProvParam(provider, _PP_KEYSET_SEC_DESCR, memory, size, _DACL)
+        require(dlls, function, done, link.container)
+        return bytes(ffi.buffer(memory))[: size[0]]
+
+
+def set_descriptor(dlls: Dlls, link: KeyLink, data: bytes) -> None:
+    """Set the access list of the container's security descriptor; owner, group and audit list stay."""
+    with _named_container(dlls, link) as provider:
+        view = ffi.from_buffer("BYTE[]", data)
+        done = dlls.advapi32_crypto.CryptSetProvParam(provider, _PP_KEYSET_SEC_DESCR, view, _DACL)
+        require(dlls, "CryptSetProvParam", done, link.container)
 
 
 def delete(dlls: Dlls, link: KeyLink) -> bool:
@@ -124,14 +146,18 @@ def _container(dlls: Dlls, link: KeyLink, extra_flags: int = 0) -> Iterator[Prov
         yield opened
 
 
-@contextlib.contextmanager
-def _key(dlls: Dlls, link: KeyLink) -> Iterator[CspKey]:
+def _named_container(dlls: Dlls, link: KeyLink) -> contextlib.AbstractContextManager[ProviderHandle]:
     # An empty name would open the default container: somebody's key, not the one that was meant.
     if not link.container:
         raise crypto_failure("CryptAcquireContextW", 0x80090016, "the certificate names no container")
+    return _container(dlls, link)
+
+
+@contextlib.contextmanager
+def _key(dlls: Dlls, link: KeyLink) -> Iterator[CspKey]:
     # AT_KEYEXCHANGE and AT_SIGNATURE are the two keys that a container can hold; some importers write neither.
     key_spec = link.key_spec if link.key_spec in (1, 2) else _AT_KEYEXCHANGE
-    with _container(dlls, link) as provider:
+    with _named_container(dlls, link) as provider:
         handle = ffi.new("HCRYPTKEY *")
         if not dlls.advapi32_crypto.CryptGetUserKey(provider, key_spec, handle):
             raise crypto_failure("CryptGetUserKey", dlls.last_error(), link.container)
