@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 from mlsssl._select import ports
 from mlsssl.binding import Bindings
 from mlsssl.errors import UnsupportedError
-from mlsssl.reservation import UrlReservations
 from mlsssl.service import Services
 from mlsssl.store import Store
 from mlsssl.values import check_location
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from mlsssl._embedded.listener.listener import Listener
     from mlsssl._embedded.port import EmbeddedPort
     from mlsssl._machine.ports import MachinePort
+    from mlsssl.reservation import UrlReservations
     from mlsssl.values import Location
 
 __all__ = ["EmbeddedMachine", "Machine", "WindowsMachine"]
@@ -85,6 +85,8 @@ class Machine:
     @property
     def reservations(self) -> UrlReservations:
         """The URL reservations, by prefix."""
+        from mlsssl.reservation import UrlReservations  # most machines are never asked for them
+
         return UrlReservations(self)
 
     @property

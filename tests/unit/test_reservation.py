@@ -84,6 +84,17 @@ def test_rights_are_those_of_http_sys(listen: bool, delegate: bool, word: str) -
     assert made.is_plain
 
 
+def test_reservations_are_shown(machine: EmbeddedMachine) -> None:
+    """In a notebook and as text; a stranger's characters do no harm."""
+    assert "nothing is reserved" in machine.reservations._repr_html_()
+    machine.port.reservations.add(ReservationRecord(url=UrlPrefix.as_stored("<b>odd</b>"), sddl="D:"))
+    page = machine.reservations._repr_html_()
+    assert "<b>odd</b>" not in page
+    assert "&lt;b&gt;odd&lt;/b&gt;" in page
+    assert "nobody but administrators" in page
+    assert repr(machine.reservations) == "<UrlReservations: <b>odd</b>>"
+
+
 def test_an_access_list_is_said_in_words(machine: EmbeddedMachine) -> None:
     """Names where the machine has them, SIDs and aliases where not; what is denied says so."""
     machine.define_service("MLS")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from mlsssl._changes import audit_log
 from mlsssl._changes.record import Change, ChangeRecords, ReservationChange
-from mlsssl._formats import pem, sddl
+from mlsssl._formats import pem
 from mlsssl._machine import stores
 from mlsssl._machine.ports import refuse_ccs_options
 from mlsssl._messages.foreign_text import clean_logger
@@ -277,6 +277,8 @@ def reservation_is(current: ReservationRecord | None, wanted: ReservationRecord 
     """Whether a reservation is as it was wanted: a system may give its access list back in other words."""
     if current is None or wanted is None:
         return current is wanted
+    from mlsssl._formats import sddl  # most changes are of no reservation
+
     return current.url == wanted.url and sddl.same(current.sddl, wanted.sddl)
 
 

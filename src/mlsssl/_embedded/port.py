@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsssl._embedded.bindings import EmbeddedBindings, diagnose
 from mlsssl._embedded.database import Database, folded
-from mlsssl._embedded.reservations import EmbeddedHttpSettings, EmbeddedReservations
 from mlsssl._embedded.services import EmbeddedServices
 from mlsssl._embedded.stores import EmbeddedStore
 from mlsssl._machine import files, private_files
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mlsssl._embedded.central_store import CentralStore
     from mlsssl._embedded.listener.connection import Limits
     from mlsssl._embedded.listener.listener import Listener
+    from mlsssl._embedded.reservations import EmbeddedHttpSettings, EmbeddedReservations
     from mlsssl._machine.accounts import Account
     from mlsssl._machine.ports import Diagnosis
     from mlsssl.values import BindingKey, Location, Thumbprint
@@ -69,12 +70,24 @@ class EmbeddedPort:
         self.description = f"the embedded machine at {self.path}"
         self._database = Database(self.path, busy_timeout=busy_timeout, on_statement=on_statement)
         self.bindings = EmbeddedBindings(self._database, atomic_update=atomic_update, families=families)
-        self.reservations = EmbeddedReservations(self._database)
-        self.http_settings = EmbeddedHttpSettings(self._database)
         self.services = EmbeddedServices(self._database)
 
     def __repr__(self) -> str:
         return f"<EmbeddedPort {self.path}>"
+
+    @cached_property
+    def reservations(self) -> EmbeddedReservations:
+        """The URL reservations."""
+        from mlsssl._embedded.reservations import EmbeddedReservations  # most machines are never asked for them
+
+        return EmbeddedReservations(self._database)
+
+    @cached_property
+    def http_settings(self) -> EmbeddedHttpSettings:
+        """The listen list and numbers of HTTP.sys."""
+        from mlsssl._embedded.reservations import EmbeddedHttpSettings  # likewise
+
+        return EmbeddedHttpSettings(self._database)
 
     @property
     def state_folder(self) -> Path:
