@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 from dataclasses import KW_ONLY, dataclass, field
 from datetime import timedelta
-from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar
 
 from mlsssl._changes import recovery
@@ -346,9 +345,9 @@ def _fill(
     machine: HasPort | None,
     *,
     known: ReservationRecord | None = None,
-    names: Mapping[str, str] = MappingProxyType({}),
+    names: Mapping[str, str] | None = None,
 ) -> UrlReservation:
-    return set_attributes(made, url=record.url, sddl=record.sddl, _machine=machine, _known=known, _names=names)
+    return set_attributes(made, url=record.url, sddl=record.sddl, _machine=machine, _known=known, _names=names or {})
 
 
 def access_list(
@@ -387,8 +386,8 @@ def access_list(
 class IpListenList:
     """The addresses that HTTP.sys listens on (`netsh http show iplisten`): every address of the machine when empty.
 
-    A change takes effect when HTTP.sys starts the next time, or when a port is opened anew; what is open stays open.
-    A container: `"10.0.0.5" in IpListenList()`, `len`, iteration over addresses as text.
+    Microsoft does not say when a change takes effect; a restart of the computer makes sure. With a list that is not
+    empty, IIS and WinRM listen on no other addresses either. A container: `"10.0.0.5" in IpListenList()`, `len`, iteration over addresses as text.
 
     Args:
         machine: Whose; this computer's when not given.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 import json
+import pickle
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -165,6 +167,8 @@ def test_any_reservation_comes_back_as_it_was(drawn: UrlReservation) -> None:
     """Character by character, through its record and its text."""
     assert eval(repr(drawn)) == drawn
     assert UrlReservation(drawn.record.url, sddl=drawn.record.sddl) == drawn
+    assert pickle.loads(pickle.dumps(drawn)) == copy.deepcopy(drawn) == drawn
+    assert hash(copy.copy(drawn)) == hash(drawn)
     assert isinstance(json.dumps(drawn.to_dict()), str)
 
 
