@@ -387,7 +387,8 @@ class IpListenList:
     """The addresses that HTTP.sys listens on (`netsh http show iplisten`): every address of the machine when empty.
 
     Microsoft does not say when a change takes effect; a restart of the computer makes sure. With a list that is not
-    empty, IIS and WinRM listen on no other addresses either. A container: `"10.0.0.5" in IpListenList()`, `len`, iteration over addresses as text.
+    empty, IIS and WinRM listen on no other addresses either. A container: `"10.0.0.5" in IpListenList()`, `len`,
+    iteration over addresses as text.
 
     Args:
         machine: Whose; this computer's when not given.
