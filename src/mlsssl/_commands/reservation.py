@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import mlsssl
 from mlsssl._commands.parser import command, group, machine_of, machine_to_add_to
 from mlsssl.errors import InvalidInputError
-from mlsssl.reservation import prefix_of, words_of
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -42,7 +41,14 @@ def add_commands(commands: Commands) -> None:
 
 
 def _row(reservation: mlsssl.UrlReservation) -> dict[str, object]:
+    from mlsssl.reservation import words_of  # here, for help and completion load no cryptography
+
     return {**reservation.to_dict(), "who": words_of(reservation)}
+
+
+def _reserved(made: mlsssl.UrlReservation, terminal: Terminal) -> None:
+    row = _row(made)
+    terminal.result(row, f"Reserved {made.url}: {row['who']}.")
 
 
 def list_reservations(arguments: Namespace, terminal: Terminal) -> int:
@@ -54,6 +60,8 @@ def list_reservations(arguments: Namespace, terminal: Terminal) -> int:
 
 
 def _made(arguments: Namespace, machine: mlsssl.Machine) -> mlsssl.UrlReservation:
+    from mlsssl.reservation import prefix_of
+
     if (arguments.user is None) == (arguments.sddl is None):
         raise InvalidInputError("a reservation takes --user, whom to allow, or --sddl, the access list; one of the two")
     if arguments.sddl is not None and (arguments.delegate or arguments.no_listen):
@@ -71,16 +79,14 @@ def _made(arguments: Namespace, machine: mlsssl.Machine) -> mlsssl.UrlReservatio
 def add(arguments: Namespace, terminal: Terminal) -> int:
     """`reservation add URL --user ACCOUNT`."""
     with machine_to_add_to(arguments, lambda machine: _made(arguments, machine).add()) as machine:
-        made = _made(arguments, machine).add()
-        terminal.result(_row(made), f"Reserved {made.url}: {words_of(made)}.")
+        _reserved(_made(arguments, machine).add(), terminal)
     return 0
 
 
 def update(arguments: Namespace, terminal: Terminal) -> int:
     """`reservation update URL --user ACCOUNT`."""
     with machine_of(arguments) as machine:
-        made = _made(arguments, machine).update()
-        terminal.result(_row(made), f"Reserved {made.url}: {words_of(made)}.")
+        _reserved(_made(arguments, machine).update(), terminal)
     return 0
 
 

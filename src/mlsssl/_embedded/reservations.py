@@ -89,7 +89,7 @@ class EmbeddedHttpSettings:
 
     def listen_addresses(self) -> tuple[str, ...]:
         """The addresses in the listen list."""
-        rows = self._database.query("SELECT address FROM listen_addresses ORDER BY number", columns="t")
+        rows = self._database.query("SELECT address FROM listen_addresses ORDER BY address", columns="t")
         return tuple(row[0] for row in rows)
 
     def add_listen_address(self, address: str) -> None:

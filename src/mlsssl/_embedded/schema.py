@@ -150,11 +150,11 @@ _HTTP = (
         url TEXT NOT NULL, -- as it was written
         folded TEXT PRIMARY KEY, -- as it is compared
         sddl TEXT NOT NULL
-    )
+    ) WITHOUT ROWID
     """,
-    "CREATE TABLE listen_addresses (number INTEGER PRIMARY KEY, address TEXT NOT NULL UNIQUE)",
+    "CREATE TABLE listen_addresses (address TEXT PRIMARY KEY) WITHOUT ROWID",
     # `id` and `key` are HTTP_SERVICE_CONFIG_ID and the key within it.
-    "CREATE TABLE http_numbers (id INTEGER, key INTEGER, value INTEGER NOT NULL, PRIMARY KEY (id, key))",
+    "CREATE TABLE http_numbers (id INTEGER, key INTEGER, value INTEGER NOT NULL, PRIMARY KEY (id, key)) WITHOUT ROWID",
 )
 
 STEPS = (_FIRST, _SECOND, _THIRD, _HTTP)

@@ -580,7 +580,7 @@ class HttpSettingsPort(Protocol):
     """What HTTP.sys is configured with besides: the addresses that it listens on, and numbers."""
 
     def listen_addresses(self) -> tuple[str, ...]:
-        """The addresses in its listen list, in its order, IPv6 without brackets; empty means all addresses."""
+        """The addresses in its listen list, in no stated order, IPv6 without brackets; empty means all addresses."""
         ...
 
     def add_listen_address(self, address: str) -> None:
