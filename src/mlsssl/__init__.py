@@ -39,6 +39,7 @@ _HOMES = {
         "DeploymentError",
         "EndpointError",
         "ExistsError",
+        "HookError",
         "InvalidInputError",
         "IssuePendingError",
         "IssuerError",

@@ -41,6 +41,7 @@ from mlsssl.errors import (
     DeploymentError as DeploymentError,
     EndpointError as EndpointError,
     ExistsError as ExistsError,
+    HookError as HookError,
     InvalidInputError as InvalidInputError,
     IssuePendingError as IssuePendingError,
     IssuerError as IssuerError,

@@ -5,9 +5,11 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mlsssl._changes import recovery
+from mlsssl._changes.record import ChangeRecords
 from mlsssl._deploy import preflight
 from mlsssl._deploy.issuers import KnownIssuers, about_issuers
 from mlsssl._machine import precedence, stores
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Iterator
 
-    from mlsssl._changes.record import Pending
+    from mlsssl._changes.record import Change, Pending
     from mlsssl._formats.url_prefixes import UrlPrefix
     from mlsssl._machine.authorities import Authorities
     from mlsssl._machine.ports import BindingRecord, MachinePort, StoreRecord
@@ -398,7 +400,7 @@ def _bare_row(record: BindingRecord) -> AuditRow:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class _Look:
     """The arguments of one audit, and the looking."""
 
@@ -429,6 +431,7 @@ class _Look:
             pending, running = recovery.left_over(self.port)
         except AccessDeniedError:
             return rows  # who may not look there could not see to it either
+        rows = [*map(self._with_owed_steps, rows)]
         found = {one.name: _about_pending(one, running) for one in pending}
         keyed = {str(one.change.key): one.change.key for one in pending if one.change is not None and one.change.key}
         for number, row in enumerate(rows):
@@ -439,6 +442,20 @@ class _Look:
             AuditRow(key=keyed.get(name), app_id=None, owner=None, thumbprint=None, store=None, findings=(finding,))
             for name, finding in found.items()
         ]
+
+    def _with_owed_steps(self, row: AuditRow) -> AuditRow:
+        """The row, with the finding that steps after the last change of its binding are still to be run."""
+        change = self.owed.get(row.key)
+        if change is None or change.after is None or change.after.thumbprint != row.thumbprint:
+            return row
+        what = f"after {change.title} the steps {', '.join(change.owed)} are still to be run, or are running now"
+        finding = machine_finding("after-owed", str(row.key), what)
+        return replace(row, findings=_sorted([*row.findings, finding]))
+
+    @cached_property
+    def owed(self) -> dict[BindingKey | None, Change]:
+        """The last change of each key after which a step is still to be run."""
+        return {change.key: change for change in ChangeRecords(self.port.state_folder).with_owed_steps()}
 
     def rows_of_unbound(self, records: list[BindingRecord]) -> Iterator[AuditRow]:
         """A row for each certificate with a key that no binding names."""

@@ -27,9 +27,10 @@ if TYPE_CHECKING:
 
     from mlsssl._deploy.first import FirstCertificate
     from mlsssl._formats.url_prefixes import UrlPrefix
-    from mlsssl._machine.ports import KeyProvider
+    from mlsssl._machine.ports import KeyProvider, MachinePort
     from mlsssl._validator.profiles import Profile
     from mlsssl.binding import CertificateReference
+    from mlsssl.hooks import AfterFailure, Hook
     from mlsssl.reservation import UrlReservation
     from mlsssl.values import BindingKey, BindingOptions, OnConflict
 
@@ -62,6 +63,8 @@ class _Deploy:
         verify: bool = True,
         audit_log: str | Path | None = None,
         key_access: Sequence[str] | Literal["keep"] = (),
+        hooks: Sequence[Hook] = (),
+        after_failure: AfterFailure = "report",
         at: dt.datetime | None = None,
         reserve: UrlReservation | UrlPrefix | str | None = None,
         user: str | Sequence[str] | None = None,
@@ -106,6 +109,13 @@ class _Deploy:
             key_access: Accounts that get the right to read the private key, besides SYSTEM and the administrators:
                 names (`NETWORK SERVICE`, `NT SERVICE\W3SVC`, `DOMAIN\user`) or SIDs; `"keep"`: those that may read
                 the key of the certificate that is bound now. Who has the right already keeps it.
+            hooks: Steps after the change, run in this order when it has changed something: functions that are called
+                with one `hooks.Replacement`, such as a `hooks.CommandHook`. They run once for each change, outside
+                the machine's lock. When one fails, or the process is killed before the last, the rest stays owed: the
+                next call for this key with the same steps goes on with them, also when it changes nothing else. So a
+                step that was killed in the middle is run again.
+            after_failure: When a step fails: `report` gives the finding `after-failed`; `undo` takes the change
+                back, lets the steps that had run follow, and raises.
             at: The moment to check the dates for, aware; now when not given.
             reserve: A URL prefix on the port of `key` to reserve for `user`, such as `https://+:443/mls/`, so that a
                 service that is not administrator may listen there; or a `UrlReservation`, which says itself for whom.
@@ -134,7 +144,8 @@ class _Deploy:
             IssuerError: the issuer refuses, could not be asked, or gave what does not answer the request.
             DeploymentError: it stopped in the middle and was taken back; `.failure` says what was done, what was
                 undone and what a person must do. Its `__cause__` is the machine's own error, such as
-                `UnusableCertificateError` (1312) or `AccessDeniedError`.
+                `UnusableCertificateError` (1312) or `AccessDeniedError`; or, with `after_failure="undo"`, the
+                `HookError` of the step that failed.
         """
         arguments = locals()
         if _is_issuer(certificate, host):
@@ -162,6 +173,8 @@ class _Deploy:
         verify: bool = True,
         audit_log: str | Path | None = None,
         key_access: Sequence[str] | Literal["keep"] = (),
+        hooks: Sequence[Hook] = (),
+        after_failure: AfterFailure = "report",
         at: dt.datetime | None = None,
         reserve: UrlReservation | UrlPrefix | str | None = None,
         user: str | Sequence[str] | None = None,
@@ -212,8 +225,13 @@ def _first(arguments: Mapping[str, Any]) -> FirstCertificate:
     return FirstCertificate(arguments["certificate"], arguments)
 
 
-def recover(*, machine: HasPort | None = None, abandon: BindingKey | str | None = None) -> list[str]:
+def recover(
+    *, machine: HasPort | None = None, abandon: BindingKey | str | None = None, hooks: Sequence[Hook] = ()
+) -> list[str]:
     """Finish or take back what a killed deploy, renew or update left; a line for each thing done.
+
+    Steps that were to follow such a change (`hooks=`) are owed still. They are run when they are given here too, and
+    a line names them otherwise.
 
     Every deploy, renew and undo does this first, so it is needed only when none follows. A change that can be neither
     finished nor taken back, since the old certificate is gone, say, stays pending; other bindings can be changed
@@ -224,16 +242,21 @@ def recover(*, machine: HasPort | None = None, abandon: BindingKey | str | None 
         abandon: A change to give up, if it can be neither finished nor taken back: the key of its binding, or the
             name of its file (`"change.json"`) where nobody can read of which binding it is. The machine stays as it
             is, and a line says how that is.
+        hooks: The steps to run where some are owed: those that `deploy` or `renew` was given.
 
     Raises:
         BindingError: somebody is changing the machine right now.
         InvalidInputError: `abandon` is neither a key nor such a name.
         NotFoundError: no change of `abandon` was pending; or there is no machine, as `audit` says.
         DeploymentError: not everything is well again: a change is still pending, a service that had been stopped does
-            not start, or the audit log could not be told. `.failure` says what was done and what is to do, and
-            `__cause__` is what stopped the first change that is pending.
+            not start, a step failed, or the audit log could not be told. `.failure` says what was done and what is to
+            do, and `__cause__` is what stopped the first change that is pending, or the first step.
     """
     wanted = abandon
+    if hooks != ():
+        from mlsssl.hooks import checked_hooks
+
+        hooks = checked_hooks(hooks)
     port = existing_port_of(machine)
     with recovery.looking(port) as records:
         names = {one.name for one in records.pending()}  # a stranger's key is known by no other text
@@ -246,15 +269,39 @@ def recover(*, machine: HasPort | None = None, abandon: BindingKey | str | None 
         except MlssslError as error:
             if str(error) not in problems:
                 problems.append(str(error))
+    failed = _steps_left_over(port, hooks, machine, done, problems)
     if problems:
         failure = Failure(verb="recover", key="", reason="; ".join(problems), done=tuple(done), to_do=tuple(problems))
         text = "".join(f"\n  {line}" for line in (*done, *problems))
         raise DeploymentError(f"not everything is well again:{text}", failure=failure) from (
-            recovered.stuck[0].error if recovered.stuck else None
+            recovered.stuck[0].error if recovered.stuck else failed
         )
     if abandon is not None and not any(one.is_about(wanted) for one in recovered.pending):
         raise NotFoundError(f"no change of {shown(abandon)} is pending")
     return done
+
+
+def _steps_left_over(
+    port: MachinePort, hooks: Sequence[Hook], machine: HasPort | None, done: list[str], problems: list[str]
+) -> Exception | None:
+    """Run what steps are owed, or name them; a line of each to what is done or wrong. The first one's error, if any."""
+    first: Exception | None = None
+    for change in record.ChangeRecords(port.state_folder).with_owed_steps():
+        if not hooks:
+            done.append(
+                f"still owed after {change.title}: the steps {', '.join(change.owed)}; the next deploy, renew or "
+                "recover that is given them runs them"
+            )
+            continue
+        from mlsssl._deploy import after
+
+        assert change.key is not None
+        lines, error = after.left_over(change.key, hooks, machine)
+        done += [f"{line} after {change.title}" for line in lines]
+        if error is not None:
+            problems.append(f"a step after {change.title} failed: {error}")
+            first = first or error
+    return first
 
 
 def last_outcome(key: BindingKey | str, *, machine: HasPort | None = None) -> Outcome | None:

@@ -24,6 +24,7 @@ MlssslError
 │   └── ServiceNotFoundError (NotFoundError)
 ├── IssuerError                            an issuer refused, or could not be asked; `.issuer`
 │   └── IssuePendingError                  … has no answer yet: ask again later
+├── HookError                              a step after a change failed; the change itself is done
 ├── ListenerError                          the embedded TLS listener
 ├── EndpointError (OSError)                a server could not be asked; `.endpoint`
 ├── DeploymentError                        deploy or renew stopped; `.failure` says what is left
@@ -55,6 +56,7 @@ __all__ = [
     "DeploymentError",
     "EndpointError",
     "ExistsError",
+    "HookError",
     "InvalidInputError",
     "IssuePendingError",
     "IssuerError",
@@ -248,6 +250,14 @@ class EndpointError(MlssslError, OSError):
     def __init__(self, message: str, *, endpoint: str) -> None:
         super().__init__(message)
         self.endpoint = endpoint
+
+
+class HookError(MlssslError):
+    """A step after a change (`hooks=`, `--after`) did not do its work: a program failed or took too long, say.
+
+    `deploy` and `renew` turn it, and whatever else a step raises, into the finding `after-failed`; with
+    `after_failure="undo"` it is the `__cause__` of the `DeploymentError`, with what the step raised as its own.
+    """
 
 
 class DeploymentError(MlssslError):

@@ -16,7 +16,7 @@ from mlsssl._deploy.plan import Snapshot, carry_out, only_plan
 from mlsssl._deploy.request import checked
 from mlsssl._formats import pem
 from mlsssl._issue.keys import check_key_type
-from mlsssl._messages.arguments import items_of
+from mlsssl._messages.arguments import check_callable, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_dict
 from mlsssl._select.ports import HasPort, existing_port_of, port_of
@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from mlsssl._deploy.request import Request
     from mlsssl._machine.ports import BindingRecord, KeyProvider
     from mlsssl._validator.profiles import Profile
+    from mlsssl.hooks import AfterFailure, Hook
     from mlsssl.store import StoreEntry
     from mlsssl.values import BindingKey, KeyType, Thumbprint
 
@@ -78,6 +79,8 @@ class _Renew:
         verify: bool = True,
         audit_log: str | Path | None = None,
         key_access: Sequence[str] | Literal["keep"] = "keep",
+        hooks: Sequence[Hook] = (),
+        after_failure: AfterFailure = "report",
         at: dt.datetime | None = None,
         trail: str | Path | None = None,
     ) -> Outcome:
@@ -111,6 +114,8 @@ class _Renew:
             verify: As in `deploy`.
             audit_log: As in `deploy`.
             key_access: As in `deploy`; by default whoever may read the old private key may read the new one.
+            hooks: As in `deploy`.
+            after_failure: As in `deploy`.
             at: As in `deploy`; also the moment of issuing.
             trail: The former name of `audit_log`, deprecated.
 
@@ -149,6 +154,8 @@ class _Renew:
         verify: bool = True,
         audit_log: str | Path | None = None,
         key_access: Sequence[str] | Literal["keep"] = "keep",
+        hooks: Sequence[Hook] = (),
+        after_failure: AfterFailure = "report",
         at: dt.datetime | None = None,
         trail: str | Path | None = None,
     ) -> Plan:
@@ -237,7 +244,8 @@ def _look(arguments: Mapping[str, Any], *, only_looking: bool = False) -> _Bound
 
 def _request(arguments: Mapping[str, Any], bound: _Bound, new: Certificate | None) -> Request:
     """What `renew` with these arguments asks to be deployed: the new certificate, in the place of the bound one."""
-    names = ("machine", "restart", "profile", "force", "verify", "at", "grace", "together", "key_access")
+    as_they_are = ("machine", "restart", "profile", "force", "verify", "key_access", "hooks", "after_failure")
+    names = (*as_they_are, "at", "grace", "together")
     trail = arguments["trail"]
     file = arguments["audit_log"] if trail is None else former_name(trail, stacklevel=5)
     given = {name: arguments[name] for name in names if name in arguments}
@@ -407,8 +415,11 @@ def renew_due(
     restart: Sequence[str] = (),
     audit_log: str | Path | None = None,
     key_access: Sequence[str] | Literal["keep"] = "keep",
+    hooks: Sequence[Hook] = (),
+    after_failure: AfterFailure = "report",
     at: dt.datetime | None = None,
     dry_run: bool = False,
+    stop: Callable[[], bool] | None = None,
     trail: str | Path | None = None,
 ) -> list[Renewal]:
     """Renew every binding whose certificate is due, for a scheduled task; one failure does not stop the others.
@@ -433,11 +444,16 @@ def renew_due(
         restart: As in `renew`.
         audit_log: As in `renew`.
         key_access: As in `renew`.
+        hooks: As in `deploy`. Those that an earlier change of a binding has left over are run although it is not
+            due. A step that fails for one binding stops no other.
+        after_failure: As in `deploy`.
         at: As in `renew`; also the moment to be due at.
         dry_run: Only say what would be done, as `renew.plan` does: the machine is only looked at, nothing is ordered,
             and what an authority of your own issues for the plans is kept nowhere else. A binding with a change that is
             not finished, since its process was killed, say, is a failure, also when nothing is bound to its key now. Of
             plans that share a certificate, one can be applied; the others are then to be made again.
+        stop: Asked before each binding; when it says True, that one and those after it are left for the next call, and
+            are not among the results.
         trail: The former name of `audit_log`, deprecated.
 
     Returns:
@@ -458,6 +474,7 @@ def renew_due(
             f"{type(issuer).__name__}"
         )
     check_grace(grace)
+    check_callable(stop, "stop is a function without arguments that returns True to stop")
     moment = check_moment(at)
     if trail is not None:
         audit_log = former_name(trail, stacklevel=3)
@@ -482,6 +499,8 @@ def renew_due(
             "verify": True,
             "audit_log": audit_log,
             "key_access": key_access,
+            "hooks": hooks,
+            "after_failure": after_failure,
             "at": at,
             "trail": None,
         }
@@ -489,6 +508,8 @@ def renew_due(
         made: dict[Thumbprint, Certificate] = {}
         results = []
         for binding in bindings:
+            if stop is not None and stop():
+                break
             try:
                 for key, error in pending:
                     if key == binding.key:
@@ -497,7 +518,7 @@ def renew_due(
                 bound = _Bound(binding=binding, entry=entry, old=entry.certificate)
                 why = _why_not(bound.old, issuer, moment, due_only, any_issuer, fraction, jitter)
                 if why is not None:
-                    results.append(Renewal(key=binding.key, skipped=why))
+                    results.append(_skipped(binding.key, why, () if dry_run else hooks, machine))
                     continue
                 together = tuple(one.key for one in bindings if one.thumbprint == entry.thumbprint)
                 given = {**arguments, "key": binding.key, "together": together}
@@ -508,6 +529,18 @@ def renew_due(
         others = [one for one in pending if one[0] not in told and (wanted is None or one[0] in wanted)]
         results += [Renewal(key=key, error=error) for key, error in others]
     return results
+
+
+def _skipped(key: BindingKey, why: str, hooks: Sequence[Hook], machine: HasPort | None) -> Renewal:
+    """The result for a binding that is not renewed now, after the steps that an earlier change has left over."""
+    if not hooks:
+        return Renewal(key=key, skipped=why)
+    from mlsssl._deploy import after
+
+    lines, error = after.left_over(key, hooks, machine)
+    if error is not None:
+        return Renewal(key=key, error=error)
+    return Renewal(key=key, skipped="; ".join([why, *(f"{line}, left over from the last change" for line in lines)]))
 
 
 def _renew_one(

@@ -50,9 +50,13 @@ from mlsssl import (
     ValidationError,
     ccs,
     deploy,
+    hooks,
     netsh,
     renew,
 )
+from mlsssl.hooks.command import CommandHook
+from mlsssl.hooks.files import PemFiles, PfxFile
+from mlsssl.hooks.windows import RdpListener
 
 
 def certificates() -> None:
@@ -198,6 +202,25 @@ def errors() -> None:
         print(error)
     except ValidationError as error:
         print(error.report)
+
+
+def steps(ca: CertificateAuthority) -> None:
+    def tell(replacement: hooks.Replacement) -> int:
+        assert_type(replacement.new, Thumbprint | None)
+        assert_type(replacement.hosts, tuple[str, ...])
+        assert_type(replacement.certificate_with_key(), Certificate)
+        return 5  # ignored
+
+    command = CommandHook(["reload", "--now"], timeout=5)
+    steps: list[hooks.Hook] = [
+        tell,
+        command,
+        PfxFile("a.pfx", password_env="PW"),
+        PemFiles(".", "nginx"),
+        RdpListener(),
+    ]
+    outcome = renew("0.0.0.0:443", ca, hooks=steps, after_failure="undo")
+    assert_type(outcome.undo(hooks=[command]), Outcome[Binding | None])
 
 
 def reservations(machine: Machine, certificate: Certificate) -> None:

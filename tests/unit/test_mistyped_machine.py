@@ -79,6 +79,10 @@ WITHOUT_MACHINE = {
     "pfx",
     "quickstart",
     "completion",
+    "health",
+    "schedule install",
+    "schedule show",
+    "schedule remove",
 }
 OLD = {
     "netsh http show sslcert": False,

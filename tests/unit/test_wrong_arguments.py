@@ -27,9 +27,13 @@ from mlsssl import (
     StoreEntry,
     bundles,
     ccs,
+    hooks,
     netsh,
 )
 from mlsssl._messages.foreign_text import shown
+from mlsssl.hooks.command import CommandHook
+from mlsssl.hooks.files import PemFiles, PfxFile
+from mlsssl.hooks.windows import RdpListener, WinRmListener
 from mlsssl.testing import memory_machine, tls_server
 
 if TYPE_CHECKING:
@@ -324,6 +328,13 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "netsh.parse_listing": lambda w: Call(netsh.parse_listing, netsh.format_listing([])),
     "netsh.parse_script": lambda w: Call(netsh.parse_script, COMMAND),
     "netsh.to_json": lambda w: Call(netsh.to_json, [w.binding.record]),
+    # steps after a change
+    "Outcome.undo": lambda w: Call(mlsssl.deploy(KEY, w.certificate, machine=w.bare).undo, hooks=[]),
+    "hooks.command.CommandHook": lambda w: Call(CommandHook, ["true"], timeout=5.0),
+    "hooks.files.PemFiles": lambda w: Call(PemFiles, w.folder, "nginx", password=PASSWORD),
+    "hooks.files.PfxFile": lambda w: Call(PfxFile, w.folder / "service.pfx", password=PASSWORD),
+    "hooks.windows.RdpListener": lambda w: Call(RdpListener),
+    "hooks.windows.WinRmListener": lambda w: Call(WinRmListener),
     # files for other programs
     "bundles.java_trust_store": lambda w: Call(bundles.java_trust_store, [w.certificate], PASSWORD),
     "bundles.pem_files": lambda w: Call(bundles.pem_files, w.certificate, "nginx"),
@@ -339,7 +350,7 @@ LEFT_OUT = {
     "results and findings, which users read": (
         "Audit AuditReservation AuditRow Cleanup Diagnosis EndpointReport Failure Finding Kept KeyAccess KeyState"
         " Outcome PfxExplanation Plan"
-        " Renewal Report RuleContext ServiceStatus Step StoreEntry Timeline ccs.CcsFinding"
+        " Renewal Report RuleContext hooks.Replacement ServiceStatus Step StoreEntry Timeline ccs.CcsFinding"
         " ccs.CcsFile netsh.Listing netsh.NetshCommand netsh.PassedOver netsh.Script UrlGrant netsh.HttpCommand"
         " netsh.UrlaclListing"
     ),
@@ -449,7 +460,7 @@ def test_what_is_let_through_is_seen(world: World) -> None:
     assert {one.partition("=")[0] for one in found} == {"careless(text"}
 
 
-@pytest.mark.parametrize("module", [mlsssl, bundles, ccs, netsh])
+@pytest.mark.parametrize("module", [mlsssl, bundles, ccs, hooks, hooks.command, hooks.files, hooks.windows, netsh])
 def test_every_public_name_is_tried(module: ModuleType) -> None:
     """Whatever takes an argument is in the table of calls, or among those left out for a reason."""
     prefix = module.__name__.partition(".")[2]

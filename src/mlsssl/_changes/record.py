@@ -4,7 +4,8 @@ One file for each binding's key, or reserved URL, `change-<digest of it>.json` i
 exactly while a change of it runs. It says what was there before and what shall be there after, whole; what was done in
 between is found by looking at the machine. No secret is in it. When a deploy or renew is done the file becomes
 `last-<digest of the key>.json`, which `undo` reads. Each key has its own, so that a change which can be neither
-finished nor taken back is in nobody else's way.
+finished nor taken back is in nobody else's way. The steps that follow a change (`hooks=`) are
+named in its record too, and those that are still to be run stay there.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import hashlib
 import json
 import os
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
@@ -110,6 +111,9 @@ class Change:
         audit_log: The file that gets a line about it, or None.
         bound: Every certificate that was bound before: what it did without then, it does without again.
         grants: Rights on private keys; written down after the certificates are added, before the first is given.
+        steps: The names of all steps that follow the change (`hooks=`).
+        owed: Those of them that have not been run, in order. Written down with the change, so that a process killed
+            in between leaves word of them.
         reservation: The URL reservation that is changed with the binding, or alone.
     """
 
@@ -127,6 +131,8 @@ class Change:
     audit_log: Path | None = None
     bound: tuple[Thumbprint, ...] = ()
     grants: tuple[Grant, ...] = ()
+    steps: tuple[str, ...] = ()
+    owed: tuple[str, ...] = ()
     reservation: ReservationChange | None = None
 
     @property
@@ -242,6 +248,24 @@ class ChangeRecords:
         with on_disk("unlink"):
             files.remove(self._last(key))
 
+    def settle_steps(self, change: Change, owed: tuple[str, ...]) -> None:
+        """Note which steps of a finished change are still to be run; nothing when it is not the last one any more."""
+        assert change.key is not None
+        last = self.last(change.key)
+        if last is not None and (last.started, last.process) == (change.started, change.process):
+            with on_disk("write"):
+                files.write(self._last(change.key), _text(replace(last, owed=owed)), private=True)
+
+    def with_owed_steps(self) -> tuple[Change, ...]:
+        """Every finished change of which a step is still to be run; a damaged file is nobody's here."""
+        with on_disk("iterdir"):
+            paths = sorted(path for path in self._folder.iterdir() if path.name.startswith("last-"))
+        found = []
+        for path in paths:
+            with suppress(MlssslError):
+                found.append(_parse(private_files.read_private(path), path))
+        return tuple(change for change in found if change.owed)
+
     def _last(self, key: BindingKey | None) -> Path:
         return self._folder / _name("last", key)
 
@@ -327,7 +351,7 @@ def record_from_dict(data: Mapping[str, object]) -> BindingRecord:
 
 
 def _text(change: Change) -> bytes:
-    names = ("additions", "marks", "services", "started", "process", "back", "audit_log", "bound")
+    names = ("additions", "marks", "services", "started", "process", "back", "audit_log", "bound", "steps", "owed")
     data = {
         # An earlier mlsssl reads the others too.
         "version": 1 if change.reservation is None and not change.grants else VERSION,
@@ -372,6 +396,8 @@ def _parse(data: bytes, path: Path) -> Change:
             audit_log=None if read["trail"] is None else Path(_str(read["trail"])),
             bound=tuple(Thumbprint(_str(one)) for one in read["bound"]),
             grants=tuple(_grant(one) for one in read.get("grants", ())),
+            steps=tuple(_str(one) for one in read.get("steps", ())),  # not in the files of earlier releases
+            owed=tuple(_str(one) for one in read.get("owed", ())),
             reservation=None if read.get("reservation") is None else _reservation_from_dict(read["reservation"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 import mlsssl
+from mlsssl._commands.after import add_after, with_hooks
 from mlsssl._commands.authority import load_authority
 from mlsssl._commands.binding import parse_options
 from mlsssl._commands.certificate import load
@@ -23,17 +24,19 @@ from mlsssl._commands.parser import (
     machine_to_add_to,
 )
 from mlsssl._commands.remedies import in_commands
+from mlsssl._commands.watch import watch
 from mlsssl._machine import files
-from mlsssl.errors import InvalidInputError, IssuePendingError, MalformedDataError, NotFoundError
+from mlsssl.errors import HookError, InvalidInputError, IssuePendingError, MalformedDataError, NotFoundError
 from mlsssl.values import KeyType, OnConflict
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
 
-RENEWED, NOT_VERIFIED, FAILED, NOTHING_DUE, PENDING = 0, 1, 9, 10, 13
+RENEWED, NOT_VERIFIED, FAILED, NOTHING_DUE, AFTER_FAILED, PENDING = 0, 1, 9, 10, 12, 13
 """What `renew` ends with; `mlsssl renew --help` says the same."""
 
 
@@ -61,6 +64,7 @@ def add_commands(commands: Commands) -> None:
         help=r"for --reserve: NT SERVICE\name, DOMAIN\user, a SID; may be given again",
     )
     parser.share("--force", help="go on although the preflight found errors")
+    add_after(parser)
     parser.add_argument(
         "--no-verify", action="store_const", const=False, dest="verify", help="no TLS handshake afterwards"
     )
@@ -70,7 +74,8 @@ def add_commands(commands: Commands) -> None:
     parser.epilog = (
         "exit codes besides the common ones:\n  0 renewed   1 renewed, but the port serves another certificate; with\n"
         "  --plan, something forbids it\n"
-        "  9 at least one failed   10 nothing was due   13 none failed, but an issuer has no answer yet"
+        "  9 at least one failed   10 nothing was due   12 renewed, but a step after it failed\n"
+        "  13 none failed, but an issuer has no answer yet"
     )
     parser.add_argument("keys", nargs="*", metavar="KEY", help="keys of bindings, as for deploy; or --all")
     parser.add_argument("--all", action="store_true", help="every binding whose certificate this authority issued")
@@ -90,9 +95,17 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--jitter", type=float, help="earlier by up to this share")
     parser.add_argument("--any-issuer", action="store_true", help="also certificates that somebody else issued")
     parser.add_argument("--plan", action="store_true", help="only say what would be done")
+    add_after(parser)
+    parser.add_argument("--watch", action="store_true", help="again and again, until the process is asked to end")
+    parser.add_argument(
+        "--interval", type=float, metavar="SECONDS", help="with --watch: from one round to the next (default: 21600)"
+    )
+    parser.add_argument("--health", metavar="FILE", help="with --watch: a file that says whether all is well")
 
-    command(commands, "undo", undo, "take the last deploy or renew of a key back", "key", "--machine")
+    parser = command(commands, "undo", undo, "take the last deploy or renew of a key back", "key", "--machine")
+    add_after(parser, failure=False)
     parser = command(commands, "recover", recover, "finish or take back what a killed process left", "--machine")
+    add_after(parser, failure=False)
     parser.add_argument(
         "--abandon",
         metavar="KEY",
@@ -126,7 +139,7 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
     if (arguments.file is None) == (arguments.thumbprint is None):
         raise InvalidInputError("deploy takes a certificate file, or --thumbprint of one that is in the store")
     own = ("key", "file", "thumbprint", "key_file", "password", "alias", "plan", "option")
-    options = given_profile(given_access(given(arguments, *own)))
+    options = with_hooks(given_profile(given_access(given(arguments, *own))))
     if (arguments.reserve is None) != (arguments.user is None):
         raise InvalidInputError("--reserve URL needs --user ACCOUNT, who may listen there, and --user needs --reserve")
     if arguments.option:
@@ -162,6 +175,8 @@ def _tell(done: mlsssl.Outcome[mlsssl.Binding | None] | mlsssl.Plan, terminal: T
     terminal.result(done.to_dict(), in_commands(str(done)))
     if isinstance(done, mlsssl.Plan):
         return 0 if done.ok else 1
+    if any(one.code == "after-failed" for one in done.findings):
+        return AFTER_FAILED
     return NOT_VERIFIED if done.verified is False else 0
 
 
@@ -171,7 +186,7 @@ def undo(arguments: Namespace, terminal: Terminal) -> int:
         outcome = mlsssl.last_outcome(arguments.key, machine=machine)
         if outcome is None:
             raise NotFoundError(f"there is no deploy or renew of {arguments.key} to undo")
-        return _tell(outcome.undo(), terminal)
+        return _tell(outcome.undo(**with_hooks(given(arguments, "key"))), terminal)
 
 
 def renew(arguments: Namespace, terminal: Terminal) -> int:
@@ -181,9 +196,10 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
     if (arguments.ca is None) == (arguments.certificate is None):
         raise InvalidInputError("renew takes --ca, the authority that issues, or --certificate, the new one itself")
     own = ("keys", "all", "due", "ca", "ca_key", "ca_password", "ca_alias", "certificate", "password", "alias", "plan")
-    options = given_access(given(arguments, *own, "any_issuer"))
-    with machine_of(arguments) as machine:
-        if arguments.certificate is None:
+    options = with_hooks(given_access(given(arguments, *own, "any_issuer", "watch", "interval", "health")))
+
+    def renew_due(stop: Callable[[], bool] | None = None) -> tuple[int, list[mlsssl.Renewal]]:
+        with machine_of(arguments) as machine:
             results = mlsssl.renew_due(
                 load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias),
                 machine=machine,
@@ -191,9 +207,20 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
                 due_only=arguments.due,
                 any_issuer=arguments.any_issuer or not arguments.all,  # who names a key means it
                 dry_run=arguments.plan,
+                stop=stop,
                 **options,
             )
-            return _tell_renewals(results, terminal)
+        return _code_of(results), results
+
+    if arguments.watch:
+        if not arguments.due or arguments.plan or arguments.certificate is not None:
+            raise InvalidInputError("--watch goes with --due, for each round would renew everything else, and alone")
+        return watch(renew_due, terminal, interval=arguments.interval, health=arguments.health)
+    if arguments.interval is not None or arguments.health is not None:
+        raise InvalidInputError("--interval and --health are about --watch, which is missing")
+    if arguments.certificate is None:
+        return _tell_renewals(*renew_due(), terminal)
+    with machine_of(arguments) as machine:
         if arguments.all or len(arguments.keys) != 1 or arguments.due:
             raise InvalidInputError("--certificate renews one binding, now: renew KEY --certificate FILE")
         if arguments.key_type is not None or arguments.days is not None:
@@ -205,7 +232,7 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
         return _tell(run(arguments.keys[0], certificate, machine=machine, **options), terminal)
 
 
-def _tell_renewals(results: list[mlsssl.Renewal], terminal: Terminal) -> int:
+def _code_of(results: list[mlsssl.Renewal]) -> int:
     renewed = [one for one in results if one.outcome is not None or one.plan is not None]
     pending = [one for one in results if isinstance(one.error, IssuePendingError)]
     failed = [one for one in results if one.error is not None and one not in pending]
@@ -214,10 +241,18 @@ def _tell_renewals(results: list[mlsssl.Renewal], terminal: Terminal) -> int:
         for one in results
     )
     done = NOTHING_DUE if not renewed else RENEWED if verified else NOT_VERIFIED
-    code = FAILED if failed else PENDING if pending else done
+    # A step that failed is told by a finding; where it was left over, or led to an undo, by an error.
+    steps = [one for one in failed if _failed_step(one)]
+    after = bool(steps) or any(
+        finding.code == "after-failed" for one in renewed if one.outcome is not None for finding in one.outcome.findings
+    )
+    return FAILED if len(steps) < len(failed) else AFTER_FAILED if after else PENDING if pending else done
+
+
+def _tell_renewals(code: int, results: list[mlsssl.Renewal], terminal: Terminal) -> int:
     terminal.result({"exit_code": code, "results": [one.to_dict() for one in results]})
     for one in results:
-        if one in pending:
+        if isinstance(one.error, IssuePendingError):
             terminal.say(f"{one.key}: pending: {in_commands(str(one.error))}", style="warning")
         elif one.error is not None:
             terminal.say(f"{one.key or 'a pending change'}: failed: {in_commands(str(one.error))}", style="error")
@@ -232,10 +267,14 @@ def _tell_renewals(results: list[mlsssl.Renewal], terminal: Terminal) -> int:
     return code
 
 
+def _failed_step(result: mlsssl.Renewal) -> bool:
+    return isinstance(result.error, HookError) or isinstance(getattr(result.error, "__cause__", None), HookError)
+
+
 def recover(arguments: Namespace, terminal: Terminal) -> int:
     """`recover`: finish or take back what a killed process left, or give it up."""
     with machine_of(arguments) as machine:
-        done = mlsssl.recover(machine=machine, abandon=arguments.abandon)
+        done = mlsssl.recover(machine=machine, **with_hooks(given(arguments)))
     terminal.result({"done": done}, "\n".join(done) or "nothing to recover")
     return 0
 

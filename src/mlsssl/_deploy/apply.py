@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mlsssl._machine.ports import BindingRecord, MachinePort
     from mlsssl._validator.report import Finding
     from mlsssl.certificate import Certificate
+    from mlsssl.hooks import Hook
     from mlsssl.values import BindingKey, Thumbprint
 
 
@@ -99,6 +100,7 @@ class Outcome(Generic[AfterT]):
     findings: tuple[Finding, ...] = ()
     _machine: HasPort | None = field(default=None, repr=False, compare=False)
     _change: Change | None = field(default=None, repr=False, compare=False)
+    _hooks: tuple[Hook, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def verified(self) -> bool | None:
@@ -107,12 +109,17 @@ class Outcome(Generic[AfterT]):
             return False
         return None if self.served is None else True
 
-    def undo(self) -> Outcome[Binding | None]:
+    def undo(self, *, hooks: Sequence[Hook] | None = None) -> Outcome[Binding | None]:
         """Bring back exactly what was there before; again changes nothing.
 
         The binding comes back whole, with its options and unknown bits. Certificates that this deployment added
         go with their keys, unless a binding uses them meanwhile; what was there before stays, without the rights on its
-        private key that this deployment gave. Nothing is stopped.
+        private key that this deployment gave. Nothing is stopped. Steps that followed the deployment follow the undo as
+        well, the last one first, and are told of it the other way round (`verb` is `undo`).
+
+        Args:
+            hooks: Those steps; when not given, the ones that this very outcome's `deploy` or `renew` was given. An
+                outcome of `last_outcome` has none: it gets the finding `after-owed` when steps had been run.
 
         Returns:
             The outcome of the undoing, with `before` and `after` the other way round.
@@ -125,13 +132,19 @@ class Outcome(Generic[AfterT]):
             NotFoundError, AccessDeniedError, InvalidInputError, NativeError: the audit log that the deployment was
                 given cannot be written any more; nothing was done.
             DeploymentError: it stopped in the middle; `.failure` says what is left.
-            InvalidInputError: this is itself the outcome of an undo: deploy again instead.
+            InvalidInputError: this is itself the outcome of an undo: deploy again instead; or `hooks` are none.
         """
+        if hooks is not None:
+            from mlsssl.hooks import checked_hooks
+
+            hooks = checked_hooks(hooks)
         if self.verb == "undo":
             raise InvalidInputError("an undo is not undone; deploy again")
         if self._change is None:
             return replace(self, verb="undo", changed=False, before=self.after, after=self.after, done=(), findings=())
-        return undo_change(self._machine, self._change)
+        undone = undo_change(self._machine, self._change)
+        steps = self._hooks if hooks is None else hooks
+        return _follow_undo(undone, self._change, steps, self._machine)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
@@ -189,6 +202,7 @@ def run(task: Task, records: ChangeRecords) -> Outcome:
     if not task.changes:
         return _outcome(task.change, task.request.machine, changed=False, findings=task.findings)
     change = replace(_with_running_services(port, task), grants=())
+    change = _with_steps(records, change, task.request)
     done: list[str] = []
     try:
         records.begin(change)
@@ -260,6 +274,23 @@ def undo_change(machine: HasPort | None, change: Change) -> Outcome[Binding | No
     before, after = _binding(change.after, machine), _binding(change.before, machine)
     key = change.key
     return Outcome(verb="undo", key=key, changed=bool(done), before=before, after=after, done=tuple(done))
+
+
+def _follow_undo(
+    undone: Outcome[Binding | None], change: Change, hooks: Sequence[Hook], machine: HasPort | None
+) -> Outcome[Binding | None]:
+    """The undo with its steps run, or with the finding that they were not."""
+    if not undone.changed or not (hooks or change.steps):
+        return undone
+    if not hooks:
+        what = f"the steps {', '.join(change.steps)} were not run for what is bound again"
+        remedy = "undo with the same steps (hooks=, --after), or see to what they did by hand"
+        finding = machine_finding("after-owed", str(undone.key), what, remedy=remedy)
+        return replace(undone, findings=(*undone.findings, finding))
+    from mlsssl._deploy import steps
+
+    lines, findings = steps.run_back(change, hooks, machine=machine)
+    return replace(undone, done=(*undone.done, *lines), findings=(*undone.findings, *findings))
 
 
 def _undo_stopped(
@@ -395,6 +426,21 @@ def _with_running_services(port: MachinePort, task: Task) -> Change:
         if port.services.query(name).process_id or port.services.query(name).state.name != "STOPPED":
             names += [one for one in (*port.services.active_dependents(name), name) if one not in names]
     return replace(task.change, services=tuple(names))
+
+
+def _with_steps(records: ChangeRecords, change: Change, request: Request) -> Change:
+    """The change with the names of the steps that follow it; without any of its own, those that are still owed."""
+    if request.hooks:
+        from mlsssl._deploy import steps
+
+        named = steps.names(request.hooks)
+        return replace(change, steps=named, owed=named)
+    assert change.key is not None
+    try:
+        last = records.last(change.key)
+    except MlssslError:  # damaged: what it owed nobody can say
+        return change
+    return change if last is None else replace(change, steps=last.owed, owed=last.owed)
 
 
 def _after_failure(

@@ -59,7 +59,7 @@ class Step:
     Attributes:
         action: `ask-issuer`, `add-certificate`, `add-chain`, `trust-root`, `grant-key`, `stop-service`, `bind`,
             `update`, `replace` (deleted and set again, where the system has no atomic update), `start-service`,
-            `mark-renewed`, `verify`.
+            `mark-renewed`, `verify`, `after` (a step of `hooks=`, those included that an earlier change has left over).
         what: The step in words.
     """
 
@@ -159,13 +159,15 @@ class Plan:
         if task is None:
             assert self._later is not None
             return self._later()
-        with recovery.changing(port_of(task.request.machine), self.key) as records:
+
+        def planned_again() -> Plan:
             planned = task.change.after
             now = make_plan(task.request, app_id=None if planned is None else planned.app_id)
             if (now.before, now.after, now.steps) != (self.before, self.after, self.steps):
                 raise BindingError(f"{self.key} or its certificate was changed since this plan was made; plan again")
-            outcome = _execute(now, records)
-        return look(task, outcome)
+            return now
+
+        return _carry_out(task.request, planned_again)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
@@ -293,12 +295,29 @@ def carry_out(request: Request, *, snapshot: Snapshot | None = None) -> Outcome:
 
     `snapshot` is the machine as seen while other changes were planned.
     """
-    port = port_of(request.machine)
-    with recovery.changing(port, request.key) as records:
-        plan = make_plan(request, snapshot and snapshot.for_the_next())
+    return _carry_out(request, lambda: make_plan(request, snapshot and snapshot.for_the_next()))
+
+
+def _carry_out(request: Request, planned: Callable[[], Plan]) -> Outcome:
+    """What `planned` gives under the machine's lock, done; then the look at what listens, and the steps after it."""
+    if not request.hooks:  # who has no steps does without their modules
+        return _changed(request, planned)[1]
+    from mlsssl._deploy import after
+
+    with after.alone(port_of(request.machine), request.key):
+        plan, outcome = _changed(request, planned)
+        if any(one.code == "binding-kept" for one in plan.findings):
+            return outcome
+        assert plan._task is not None  # noqa: SLF001
+        return after.follow(request, outcome, plan._task.certificate)  # noqa: SLF001
+
+
+def _changed(request: Request, planned: Callable[[], Plan]) -> tuple[Plan, Outcome]:
+    with recovery.changing(port_of(request.machine), request.key) as records:
+        plan = planned()
         outcome = _execute(plan, records)
     assert plan._task is not None  # noqa: SLF001
-    return look(plan._task, outcome)  # noqa: SLF001
+    return plan, look(plan._task, outcome)  # noqa: SLF001
 
 
 def plan_to_ask(
@@ -340,6 +359,7 @@ def plan_to_ask(
                 *stop,
                 Step(action=verb, what=f"{verb} {request.key} to it"),
                 *start,
+                *_steps_after(request),
             )
         )
         return Plan(
@@ -763,3 +783,17 @@ def _steps(port: MachinePort, task: Task) -> Iterator[Step]:
     bound = change.key is not None and change.before != change.after
     if bound and task.request.verify and change.key is not None and port.served_at(change.key) is not None:
         yield Step(action="verify", what="shake hands anew with what listens there and compare the certificate")
+    if task.request.hooks:
+        from mlsssl._deploy import steps
+
+        assert change.key is not None
+        if task.changes or steps.owed_to(port, change.key) is not None:
+            yield from _steps_after(task.request)
+
+
+def _steps_after(request: Request) -> Iterator[Step]:
+    if request.hooks:
+        from mlsssl._deploy import steps
+
+        for name in steps.names(request.hooks):
+            yield Step(action="after", what=f"run the step {name}")

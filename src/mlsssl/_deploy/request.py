@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from mlsssl._validator.profiles import Profile
     from mlsssl.binding import CertificateReference
     from mlsssl.certificate import Certificate
+    from mlsssl.hooks import AfterFailure, Hook
     from mlsssl.reservation import UrlReservation
     from mlsssl.values import BindingKey, BindingOptions
 
@@ -62,6 +63,8 @@ class Request:
     verify: bool = True
     audit_log: Path | None = None
     key_access: tuple[Account, ...] | Literal["keep"] = ()
+    hooks: tuple[Hook, ...] = ()
+    after_failure: AfterFailure = "report"
     at: dt.datetime | None = None
     reserve: UrlReservation | None = None
     user: str | Sequence[str] | None = None
@@ -111,8 +114,16 @@ def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Requ
         file = audit_log.former_name(arguments["trail"], stacklevel=4)
     if file is not None:
         file = audit_log.check(file)
+    hooks, after_failure = given.get("hooks", ()), given.get("after_failure", "report")
+    if hooks != () or after_failure != "report":  # who has no steps does without their module
+        from mlsssl.hooks import AfterFailure, checked_hooks
+
+        hooks = checked_hooks(hooks)
+        if after_failure not in get_args(AfterFailure):
+            raise InvalidInputError(f"after_failure is report or undo, not {shown(after_failure)}")
     reserve = _reservation(key, given.get("reserve"), given.get("user"), given.get("machine"))
     given.update(
+        hooks=hooks,
         key=key,
         reserve=reserve,
         user=None,  # the reservation says it

@@ -105,6 +105,13 @@ def local_is_embedded() -> bool:
     return sys.platform != "win32" or _named()
 
 
+def is_embedded(port: MachinePort) -> bool:
+    """Whether it is an embedded machine, and not a Windows."""
+    from mlsssl._embedded.port import EmbeddedPort
+
+    return isinstance(port, EmbeddedPort)
+
+
 def embedded_port(path: str | Path | None, *, atomic_update: bool = True) -> EmbeddedPort:
     """The embedded machine in this file; its default place when None."""
     from mlsssl._embedded.port import EmbeddedPort

@@ -1267,6 +1267,21 @@ _DEPLOYMENTS = (
         remedy="restart the service that listens there (restart=[...]), or look whether it uses HTTP.sys at all",
         standard="mlsssl: docs/explanation-http-sys",
     ),
+    rule(
+        "after-failed",
+        "The change is done, but a step after it (hooks=, --after) failed.",
+        expected="every step done",
+        remedy="remove the reason; the next deploy, renew or renew_due of this key with the same steps goes on with it",
+        standard="mlsssl: docs/howto-after-renewal",
+    ),
+    rule(
+        "after-owed",
+        "Steps after the last change (hooks=, --after) are still to be run, or were not run for an undo.",
+        levels="W",
+        expected="every step done",
+        remedy="renew or renew_due of this key with the same steps, which are run then although nothing is due",
+        standard="mlsssl: docs/howto-after-renewal",
+    ),
 )
 
 _AUDITS = (
