@@ -48,6 +48,12 @@ MLS = r"NT SERVICE\MLS"
 MLS_SID = "S-1-5-80-4070944799-1235368740-2881077111-3050012431-290796495"
 
 
+@pytest.fixture(autouse=True)
+def _this_computer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An embedded machine on every system, whose accounts are known; nothing makes its file."""
+    monkeypatch.setenv("MLSSSL_MACHINE", str(tmp_path / "local" / "m.sqlite"))
+
+
 @pytest.fixture(name="machine")
 def _machine(tmp_path: Path) -> Iterator[EmbeddedMachine]:
     with EmbeddedMachine(tmp_path / "m.sqlite") as machine:
@@ -372,7 +378,7 @@ def test_the_audit_log_has_the_reservation(machine: EmbeddedMachine, ca: Certifi
         ({"reserve": "http://+:443/mls/", "user": MLS}, "begins with https"),
         ({"reserve": URL}, "user=, or has an access list"),
         ({"user": MLS}, "user= is for reserve="),
-        ({"reserve": UrlReservation(URL, user=MLS), "user": MLS}, "says itself for whom"),
+        ({"reserve": UrlReservation(URL, sddl="D:(A;;GX;;;SY)"), "user": MLS}, "says itself for whom"),
         ({"reserve": 5, "user": MLS}, "a URL prefix is text"),
     ],
 )
