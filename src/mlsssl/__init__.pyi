@@ -18,7 +18,7 @@ from mlsssl._notebook.timeline import Timeline as Timeline, timeline as timeline
 from mlsssl._validator.profiles import PROFILES as PROFILES, Profile as Profile
 from mlsssl._validator.report import Finding as Finding, Report as Report, Severity as Severity
 from mlsssl._validator.validate import RuleContext as RuleContext, ServerFacts as ServerFacts, UserRule as UserRule
-from mlsssl.auditing import Audit as Audit, AuditRow as AuditRow, audit as audit
+from mlsssl.auditing import Audit as Audit, AuditReservation as AuditReservation, AuditRow as AuditRow, audit as audit
 from mlsssl.authority import CertificateAuthority as CertificateAuthority, RenewedAuthority as RenewedAuthority
 from mlsssl.binding import Binding as Binding, Bindings as Bindings, CertificateReference as CertificateReference
 from mlsssl.bulk import check_many as check_many
@@ -51,6 +51,9 @@ from mlsssl.errors import (
     MlssslError as MlssslError,
     NativeError as NativeError,
     NotFoundError as NotFoundError,
+    ReservationError as ReservationError,
+    ReservationExistsError as ReservationExistsError,
+    ReservationNotFoundError as ReservationNotFoundError,
     ServiceError as ServiceError,
     ServiceNotFoundError as ServiceNotFoundError,
     StoreClosedError as StoreClosedError,
@@ -79,6 +82,15 @@ from mlsssl.machine import EmbeddedMachine as EmbeddedMachine, Machine as Machin
 from mlsssl.progress import progress_bar as progress_bar
 from mlsssl.renewal import Renewal as Renewal, RenewalSource as RenewalSource, renew as renew, renew_due as renew_due
 from mlsssl.request import CertificateRequest as CertificateRequest
+from mlsssl.reservation import (
+    HttpLimits as HttpLimits,
+    HttpTimeouts as HttpTimeouts,
+    IpListenList as IpListenList,
+    UrlGrant as UrlGrant,
+    UrlPrefix as UrlPrefix,
+    UrlReservation as UrlReservation,
+    UrlReservations as UrlReservations,
+)
 from mlsssl.service import Service as Service, Services as Services
 from mlsssl.store import Store as Store, StoreEntry as StoreEntry
 from mlsssl.superseded import Cleanup as Cleanup, Kept as Kept, cleanup as cleanup

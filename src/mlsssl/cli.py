@@ -23,6 +23,7 @@ from mlsssl._commands import (
     deployment,
     quickstart,
     request,
+    reservation,
     schedule,
     serve,
     store,
@@ -106,7 +107,8 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mlsssl {__version__}")
     parser.share("--json")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (authority, request, certificate, store, binding, ccs, serve, deployment, acme, watch, quickstart):
+    nouns = (authority, request, certificate, store, binding, reservation, ccs)
+    for module in (*nouns, serve, deployment, acme, watch, quickstart):
         module.add_commands(commands)
     schedule.add_commands(commands, parser)
     for name in OLD_COMMANDS:

@@ -26,10 +26,12 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from mlsssl._deploy.first import FirstCertificate
+    from mlsssl._formats.url_prefixes import UrlPrefix
     from mlsssl._machine.ports import KeyProvider, MachinePort
     from mlsssl._validator.profiles import Profile
     from mlsssl.binding import CertificateReference
     from mlsssl.hooks import AfterFailure, Hook
+    from mlsssl.reservation import UrlReservation
     from mlsssl.values import BindingKey, BindingOptions, KeyType, OnConflict
 
 __all__ = ["Failure", "Outcome", "Plan", "Step", "deploy", "last_outcome", "recover"]
@@ -65,6 +67,8 @@ class _Deploy:
         hooks: Sequence[Hook] = (),
         after_failure: AfterFailure = "report",
         at: dt.datetime | None = None,
+        reserve: UrlReservation | UrlPrefix | str | None = None,
+        user: str | Sequence[str] | None = None,
         trail: str | Path | None = None,
     ) -> Outcome:
         r"""Make this certificate the one bound to this key on this machine, whatever was there.
@@ -115,6 +119,11 @@ class _Deploy:
             after_failure: When a step fails: `report` gives the finding `after-failed`; `undo` takes the change
                 back, lets the steps that had run follow, and raises.
             at: The moment to check the dates for, aware; now when not given.
+            reserve: A URL prefix on the port of `key` to reserve for `user`, such as `https://+:443/mls/`, so that a
+                service that is not administrator may listen there; or a `UrlReservation`, which says itself for whom.
+                Another reservation of that prefix is replaced, and brought back by `undo`. When not given,
+                reservations stay as they are.
+            user: The account, or several, that `reserve` is for: `NT SERVICE\name`, `DOMAIN\user`, a SID.
             trail: The former name of `audit_log`, deprecated.
 
         Returns:
@@ -122,6 +131,7 @@ class _Deploy:
 
         Raises:
             InvalidInputError: an argument that cannot be, or a CCS key, which names no certificate.
+            NotFoundError: no account is called as `user` says (1332); nothing was done.
             NotFoundError, AccessDeniedError, NativeError: the file of `audit_log` cannot be written; nothing was done.
             ValidationError: the preflight found an error; `.report` has every finding, and nothing was done. What is
                 bound already is checked too.
@@ -169,6 +179,8 @@ class _Deploy:
         hooks: Sequence[Hook] = (),
         after_failure: AfterFailure = "report",
         at: dt.datetime | None = None,
+        reserve: UrlReservation | UrlPrefix | str | None = None,
+        user: str | Sequence[str] | None = None,
         trail: str | Path | None = None,
     ) -> Plan:
         """What `deploy` with these arguments would do, and what is wrong; the machine is only looked at.

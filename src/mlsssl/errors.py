@@ -14,6 +14,9 @@ MlssslError
 │   ├── BindingNotFoundError (NotFoundError)
 │   ├── BindingExistsError   (ExistsError)
 │   └── UnusableCertificateError           Windows' 1312 and kin; `.diagnosis` is ranked
+├── ReservationError                       a URL reservation
+│   ├── ReservationNotFoundError (NotFoundError)
+│   └── ReservationExistsError   (ExistsError)
 ├── NotFoundError (LookupError)            whatever it is, it is not there
 ├── ExistsError                            whatever it is, it is there already
 ├── ClosedError                            used after close()
@@ -62,6 +65,9 @@ __all__ = [
     "MlssslError",
     "NativeError",
     "NotFoundError",
+    "ReservationError",
+    "ReservationExistsError",
+    "ReservationNotFoundError",
     "ServiceError",
     "ServiceNotFoundError",
     "StoreClosedError",
@@ -174,6 +180,18 @@ class UnusableCertificateError(BindingError):
     def __init__(self, message: str, *, diagnosis: Sequence[object] = ()) -> None:
         super().__init__(message)
         self.diagnosis = tuple(diagnosis)
+
+
+class ReservationError(MlssslError):
+    """Something about a URL reservation."""
+
+
+class ReservationNotFoundError(ReservationError, NotFoundError):
+    """This prefix is not reserved (Windows: 2, ERROR_FILE_NOT_FOUND)."""
+
+
+class ReservationExistsError(ReservationError, ExistsError):
+    """This prefix is reserved already (Windows: 183, ERROR_ALREADY_EXISTS)."""
 
 
 class ServiceError(MlssslError):

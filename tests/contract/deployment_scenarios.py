@@ -14,7 +14,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl import Binding, BindingOptions, CertificateAuthority, Store, cleanup, deploy, last_outcome, recover, renew
+from mlsssl import (
+    Binding,
+    BindingOptions,
+    CertificateAuthority,
+    Store,
+    UrlReservation,
+    cleanup,
+    deploy,
+    last_outcome,
+    recover,
+    renew,
+)
 from mlsssl.errors import StoreError
 from mlsssl.machine import Machine
 
@@ -22,11 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mlsssl import Certificate, KeyType
-    from mlsssl._machine.ports import BindingRecord, MachinePort
+    from mlsssl._machine.ports import BindingRecord, MachinePort, ReservationRecord
     from mlsssl.values import Thumbprint
 
 KEY = "0.0.0.0:443"
 ALSO = ("[::]:443", "a.test:8443")
+URL = "https://+:443/sweep/"
 READER = "NETWORK SERVICE"
 OWNER = uuid.UUID("11111111-2222-3333-4444-555555555555")
 # A bit without a name too, where the machine takes one: HTTP.sys answers 87 to a bit that it does not know.
@@ -156,6 +168,24 @@ def _undo_everywhere(machine: Machine) -> None:
         outcome.undo()
 
 
+def _reserved(machine: Machine) -> None:
+    _bound(machine)
+    UrlReservation(URL, user="Everyone", machine=machine).add()
+
+
+def _deploy_and_reserve(machine: Machine) -> None:
+    deploy(KEY, certificates()[1], machine=machine, reserve=URL, user=["NETWORK SERVICE", "LOCAL SERVICE"])
+
+
+def _deployed_and_reserved(machine: Machine) -> None:
+    _reserved(machine)
+    _deploy_and_reserve(machine)
+
+
+def _reserve_anew(machine: Machine) -> None:
+    UrlReservation.get(URL, machine=machine).with_user("SYSTEM", delegate=True).update()
+
+
 SCENARIOS = (
     Scenario("deploy-first", _nothing, _deploy),
     Scenario("deploy-over", _bound, _deploy),
@@ -174,6 +204,11 @@ SCENARIOS = (
     Scenario("renew-everywhere-2016", _bound_everywhere, _renew_everywhere, atomic=False),
     Scenario("undo-everywhere", _renewed_everywhere, _undo_everywhere),
     Scenario("undo-everywhere-2016", _renewed_everywhere, _undo_everywhere, atomic=False),
+    Scenario("reserve-first", _bound, _deploy_and_reserve),
+    Scenario("reserve-over", _reserved, _deploy_and_reserve),
+    Scenario("reserve-over-2016", _reserved, _deploy_and_reserve, atomic=False),
+    Scenario("reserve-undo", _deployed_and_reserved, _undo),
+    Scenario("reserve-update", _reserved, _reserve_anew),
 )
 
 
@@ -185,6 +220,7 @@ class Picture:
     others: frozenset[BindingRecord]
     certificates: frozenset[tuple[str, Thumbprint, str | None, bool, Thumbprint | None, frozenset[str]]]
     """Store, thumbprint, friendly name, whether the key is usable, the mark, and who may read the key."""
+    reservations: tuple[ReservationRecord, ...]
 
     @property
     def without_owner(self) -> Picture:
@@ -216,7 +252,8 @@ def picture(port: MachinePort) -> Picture:
         for entry in machine.store(name)
     )
     others = frozenset(one for one in port.bindings.all() if str(one.key) in ALSO)
-    return Picture(None if binding is None else binding.record, others, found)
+    record = None if binding is None else binding.record
+    return Picture(record, others, found, tuple(port.reservations.all()))
 
 
 def check_whole(

@@ -158,7 +158,9 @@ def test_a_request_is_signed_in_place(stores_subject: StoresSubject) -> None:
         key.private_bytes(serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
-@pytest.mark.parametrize("name", ["", "mine", "mlsssl-", f"{new_request_key_name()}x", "mlsssl-../../etc", None, 7])
+@pytest.mark.parametrize(
+    "name", ["", "mine", "mlsssl-", "mlsssl-11111111-2222-3333-4444-555555555555x", "mlsssl-../../etc", None, 7]
+)
 def test_only_names_of_ours(stores_subject: StoresSubject, name: str) -> None:
     """A name may become a file's or a container's: no other than those that are made for it."""
     keys = stores_subject.machine.request_keys

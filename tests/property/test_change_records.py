@@ -12,8 +12,18 @@ from pathlib import Path
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlsssl._changes.record import Addition, Change, ChangeRecords, Mark, key_text, record_from_dict, record_to_dict
-from mlsssl._machine.ports import BindingRecord
+from mlsssl._changes.record import (
+    Addition,
+    Change,
+    ChangeRecords,
+    Mark,
+    ReservationChange,
+    key_text,
+    record_from_dict,
+    record_to_dict,
+)
+from mlsssl._formats.url_prefixes import UrlPrefix
+from mlsssl._machine.ports import BindingRecord, ReservationRecord
 from mlsssl.errors import MalformedDataError
 from mlsssl.values import (
     BindingOptions,
@@ -65,10 +75,19 @@ def records(draw: st.DrawFn) -> BindingRecord:
     )
 
 
+prefixes = st.builds(UrlPrefix, st.sampled_from(["https://+:443/", "http://*:1/a/", "https://b.test:2/C/"]))
+prefixes |= st.sampled_from(["HTTPS://+:443/", "https://+:443:10.0.0.5/", "odd", "http://B.test:1/"]).map(
+    UrlPrefix.as_stored
+)
+reservations = st.builds(ReservationRecord, url=prefixes, sddl=st.text(st.characters(exclude_characters="\0")))
+reservation_changes = st.builds(
+    ReservationChange, url=prefixes, before=st.none() | reservations, after=st.none() | reservations
+)
 changes = st.builds(
     Change,
     verb=st.sampled_from(["deploy", "renew", "undo", "update"]),
     key=keys,
+    reservation=st.none() | reservation_changes,
     before=st.none() | records(),
     after=st.none() | records(),
     additions=st.lists(

@@ -50,6 +50,8 @@ from mlsssl import (
     Thumbprint,
     Timeline,
     UnusableCertificateError,
+    UrlPrefix,
+    UrlReservation,
     ValidationError,
     ccs,
     deploy,
@@ -277,3 +279,19 @@ def steps(ca: CertificateAuthority) -> None:
     ]
     outcome = renew("0.0.0.0:443", ca, hooks=steps, after_failure="undo")
     assert_type(outcome.undo(hooks=[command]), Outcome[Binding | None])
+
+
+def reservations(machine: Machine, certificate: Certificate) -> None:
+    made = UrlReservation("https://+:443/mls/", user=["NT SERVICE\\MLS", "S-1-5-20"], delegate=True, machine=machine)
+    assert_type(made.add().update(), UrlReservation)
+    assert_type(made.url, UrlPrefix)
+    assert_type(made.grants[0].sid, str | None)
+    assert_type(machine.reservations["https://+:443/mls/"], UrlReservation)
+    assert_type(machine.reservations.find(made.url), UrlReservation | None)
+    assert_type(deploy("0.0.0.0:443", certificate, reserve=made), Outcome)
+    assert_type(deploy.plan("0.0.0.0:443", certificate, reserve="https://+:443/", user="SYSTEM"), Plan)
+    assert_type(mlsssl.HttpTimeouts.get(machine=machine), mlsssl.HttpTimeouts)
+    assert_type(mlsssl.HttpTimeouts(idle_connection=dt.timedelta(minutes=2)).set(), mlsssl.HttpTimeouts)
+    assert_type(list(mlsssl.IpListenList()), list[str])
+    assert_type(netsh.parse_http_command("netsh http show urlacl"), netsh.HttpCommand)
+    assert_type(netsh.parse_urlacl_listing(b"").records[0].sddl, str)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NOBODY = "0" * 40
 KEY = "0.0.0.0:443"
+URL = "https://+:443/mls/"
 APP = "{00000000-0000-0000-0000-000000000001}"
 
 # What each command may be given so that it does its work, or as much as there is in an empty machine.
@@ -34,6 +35,9 @@ LOOKING = {
     "binding list": "",
     "binding update": KEY,
     "binding remove": KEY,
+    "reservation list": "",
+    "reservation update": f"{URL} --user SYSTEM",
+    "reservation remove": URL,
     "serve": "--seconds 0",
     "renew": "--all --ca ca.pfx --ca-password env:PW",
     "undo": KEY,
@@ -48,6 +52,7 @@ ADDING = {
     "store add-crl": "ca.crl",
     "binding add": "ccs=443",
     "request complete": "server.cer --key server.pem --store MY",
+    "reservation add": f"{URL} --user SYSTEM",
     "deploy": f"{KEY} server.pfx --password env:PW",
 }
 # The same commands with something that makes them fail on every empty machine.
@@ -57,6 +62,7 @@ FAILING = {
     "store add-crl": ["ca.cer", "absent.crl"],
     "request complete": ["server.cer --key ca.cer --store MY", "server.cer --key server.pem --store Nowhere"],
     "binding add": [f"{KEY} {NOBODY}", f"{KEY} nonsense", "ccs=443 --option frob=no"],
+    "reservation add": [f"{URL} --user nobody-at-all", f"{URL}nonsense --user SYSTEM"],
     "deploy": [
         f"{KEY} server.pfx --password env:PW --host other.test",
         f"{KEY} --thumbprint {NOBODY}",
@@ -88,6 +94,14 @@ WITHOUT_MACHINE = {
 OLD = {
     "netsh http show sslcert": False,
     f"netsh http delete sslcert ipport={KEY}": False,
+    "netsh http show urlacl": False,
+    f"netsh http delete urlacl url={URL}": False,
+    "netsh http show iplisten": False,
+    "netsh http show timeout": False,
+    "netsh http delete timeout timeouttype=headerwaittimeout": False,
+    f"netsh http add urlacl url={URL} user=SYSTEM": True,
+    "netsh http add iplisten ipaddress=10.0.0.5": True,
+    "netsh http add timeout timeouttype=headerwaittimeout value=60": True,
     f"netsh http update sslcert ipport={KEY} certhash={NOBODY} appid={APP}": False,
     "makecert -is my -in Root -n CN=a.test -sv a.pvk a.cer": False,
     f"netsh http add sslcert ccs=443 appid={APP}": True,

@@ -52,6 +52,7 @@ RUBBISH: tuple[object, ...] = (
     *(dt.datetime.max.replace(tzinfo=dt.timezone.utc), dt.datetime.min.replace(tzinfo=dt.timezone.utc)),
 )
 KEY, PASSWORD, COMMAND = "0.0.0.0:443", "secret", "netsh http show sslcert ipport=0.0.0.0:443"
+URL, HTTP_COMMAND = "https://+:443/mls/", "netsh http show urlacl"
 
 
 class Call:
@@ -116,6 +117,32 @@ class World:
         """A binding that is there."""
         entry = self.entry
         return Binding.find(KEY, machine=self.machine) or Binding(KEY, entry, machine=self.machine).add()
+
+    @property
+    def unreserved(self) -> EmbeddedMachine:
+        """The machine without a reservation."""
+        for one in self.machine.reservations:
+            one.remove()
+        return self.machine
+
+    @property
+    def reservation(self) -> mlsssl.UrlReservation:
+        """A reservation that is there."""
+        return self.unreserved.reservations.add(URL, user="Everyone")
+
+    @property
+    def empty_listen_list(self) -> mlsssl.IpListenList:
+        listed = mlsssl.IpListenList(machine=self.machine)
+        for address in list(listed):
+            listed.remove(address)
+        return listed
+
+    @property
+    def listen_list(self) -> mlsssl.IpListenList:
+        """One with an address in it."""
+        listed = self.empty_listen_list
+        listed.add("10.0.0.5")
+        return listed
 
     @cached_property
     def rsa(self) -> Certificate:
@@ -273,6 +300,27 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "Binding.with_options": lambda w: Call(w.binding.with_options, mlsssl.BindingOptions()),
     "Bindings.add": lambda w: Call(w.bare.bindings.add, KEY, w.entry),
     "Bindings.find": lambda w: Call(w.machine.bindings.find, KEY),
+    # reservations and settings of HTTP.sys
+    "HttpLimits": lambda _: Call(mlsssl.HttpLimits),
+    "HttpLimits.get": lambda w: Call(mlsssl.HttpLimits.get, machine=w.machine),
+    "HttpLimits.set": lambda w: Call(mlsssl.HttpLimits().set, machine=w.machine),
+    "HttpTimeouts": lambda _: Call(mlsssl.HttpTimeouts),
+    "HttpTimeouts.get": lambda w: Call(mlsssl.HttpTimeouts.get, machine=w.machine),
+    "HttpTimeouts.set": lambda w: Call(mlsssl.HttpTimeouts().set, machine=w.machine),
+    "IpListenList": lambda w: Call(mlsssl.IpListenList, machine=w.machine),
+    "IpListenList.add": lambda w: Call(w.empty_listen_list.add, "10.0.0.5"),
+    "IpListenList.remove": lambda w: Call(w.listen_list.remove, "10.0.0.5"),
+    "UrlPrefix": lambda _: Call(mlsssl.UrlPrefix, URL),
+    "UrlPrefix.as_stored": lambda _: Call(mlsssl.UrlPrefix.as_stored, URL),
+    "UrlPrefix.covers": lambda _: Call(mlsssl.UrlPrefix(URL).covers, mlsssl.UrlPrefix(URL)),
+    "UrlReservation": lambda w: Call(mlsssl.UrlReservation, URL, user="SYSTEM", machine=w.machine),
+    "UrlReservation.all": lambda w: Call(mlsssl.UrlReservation.all, machine=w.machine),
+    "UrlReservation.find": lambda w: Call(mlsssl.UrlReservation.find, URL, machine=w.machine),
+    "UrlReservation.get": lambda w: Call(mlsssl.UrlReservation.get, w.reservation.url, machine=w.machine),
+    "UrlReservation.with_sddl": lambda w: Call(w.reservation.with_sddl, "D:"),
+    "UrlReservation.with_user": lambda w: Call(w.reservation.with_user, "SYSTEM"),
+    "UrlReservations.add": lambda w: Call(w.unreserved.reservations.add, URL, user="SYSTEM"),
+    "UrlReservations.find": lambda w: Call(w.machine.reservations.find, URL),
     "Audit.to_json": lambda w: Call(mlsssl.audit(machine=w.machine).to_json),
     "Cleanup.to_json": lambda w: Call(mlsssl.cleanup(machine=w.machine).to_json),
     "Outcome.to_json": lambda w: Call(mlsssl.deploy(KEY, w.certificate, machine=w.machine).to_json),
@@ -289,9 +337,13 @@ CALLS: dict[str, Callable[[World], Call]] = {
     # netsh
     "netsh.format_command": lambda w: Call(netsh.format_command, netsh.parse_command(COMMAND)),
     "netsh.format_listing": lambda w: Call(netsh.format_listing, [w.binding.record]),
+    "netsh.format_http_command": lambda _: Call(netsh.format_http_command, netsh.parse_http_command(HTTP_COMMAND)),
+    "netsh.format_urlacl_listing": lambda w: Call(netsh.format_urlacl_listing, [w.reservation.record]),
     "netsh.from_json": lambda w: Call(netsh.from_json, netsh.to_json([w.binding.record])),
     "netsh.normalize": lambda w: Call(netsh.normalize, COMMAND),
     "netsh.parse_command": lambda w: Call(netsh.parse_command, COMMAND),
+    "netsh.parse_http_command": lambda _: Call(netsh.parse_http_command, HTTP_COMMAND),
+    "netsh.parse_urlacl_listing": lambda _: Call(netsh.parse_urlacl_listing, netsh.format_urlacl_listing([])),
     "netsh.parse_listing": lambda w: Call(netsh.parse_listing, netsh.format_listing([])),
     "netsh.parse_script": lambda w: Call(netsh.parse_script, COMMAND),
     "netsh.to_json": lambda w: Call(netsh.to_json, [w.binding.record]),
@@ -324,12 +376,14 @@ CALLS: dict[str, Callable[[World], Call]] = {
 
 LEFT_OUT = {
     "results and findings, which users read": (
-        "Audit AuditRow Cleanup Diagnosis EndpointReport Failure Finding Kept KeyAccess KeyState Outcome PfxExplanation"
-        " Plan Renewal RenewedAuthority Report RuleContext hooks.Replacement ServiceStatus Step StoreEntry Timeline"
-        " ccs.CcsFinding"
-        " ccs.CcsFile netsh.Listing netsh.NetshCommand netsh.PassedOver netsh.Script"
+        "Audit AuditReservation AuditRow Cleanup Diagnosis EndpointReport Failure Finding Kept KeyAccess KeyState"
+        " Outcome PfxExplanation Plan Renewal RenewedAuthority Report RuleContext hooks.Replacement ServiceStatus Step"
+        " StoreEntry Timeline UrlGrant ccs.CcsFinding ccs.CcsFile"
+        " netsh.HttpCommand netsh.Listing netsh.NetshCommand netsh.PassedOver netsh.Script netsh.UrlaclListing"
     ),
-    "made by another call, which is in the table": "Bindings Listener Machine Service Services Store Plan.execute",
+    "made by another call, which is in the table": (
+        "Bindings UrlReservations Listener Machine Service Services Store Plan.execute"
+    ),
     "Protocols, which others fulfil": (
         "Issuer Issuer.issue Issuer.issued RenewalTimes RenewalTimes.renewal_time ChallengeSolver"
         " ChallengeSolver.present ChallengeSolver.cleanup SettlingSolver SettlingSolver.settle"

@@ -52,6 +52,15 @@ PUBLISHED: dict[str, tuple[Number, dict[str, Number]]] = {
     "HTTP_SERVICE_CONFIG_SSL_CCS_KEY": (128, {"LocalAddress": 0}),
     "HTTP_SERVICE_CONFIG_SSL_CCS_SET": ((208, 184), {"KeyDesc": 0, "ParamDesc": 128}),
     "HTTP_SERVICE_CONFIG_SSL_CCS_QUERY": (144, {"QueryDesc": 0, "KeyDesc": 8, "dwToken": 136}),
+    "HTTP_SERVICE_CONFIG_URLACL_KEY": ((8, 4), {"pUrlPrefix": 0}),
+    "HTTP_SERVICE_CONFIG_URLACL_PARAM": ((8, 4), {"pStringSecurityDescriptor": 0}),
+    "HTTP_SERVICE_CONFIG_URLACL_SET": ((16, 8), {"KeyDesc": 0, "ParamDesc": (8, 4)}),
+    "HTTP_SERVICE_CONFIG_URLACL_QUERY": ((24, 12), {"QueryDesc": 0, "KeyDesc": (8, 4), "dwToken": (16, 8)}),
+    "HTTP_SERVICE_CONFIG_IP_LISTEN_PARAM": ((16, 8), {"AddrLength": 0, "pAddress": (8, 4)}),
+    "HTTP_SERVICE_CONFIG_IP_LISTEN_QUERY": (136, {"AddrCount": 0, "AddrList": 8}),
+    "HTTP_SERVICE_CONFIG_TIMEOUT_SET": (8, {"KeyDesc": 0, "ParamDesc": 4}),
+    "HTTP_SERVICE_CONFIG_CACHE_SET": (8, {"KeyDesc": 0, "ParamDesc": 4}),
+    "HTTP_SERVICE_CONFIG_SETTING_SET": (8, {"KeyDesc": 0, "ParamDesc": 4}),
     "SECURITY_ATTRIBUTES": ((24, 12), {"nLength": 0, "lpSecurityDescriptor": (8, 4), "bInheritHandle": (16, 8)}),
     "SID_AND_ATTRIBUTES": ((16, 8), {"Sid": 0, "Attributes": (8, 4)}),
     "TOKEN_USER": ((16, 8), {"User": 0}),
@@ -166,11 +175,13 @@ PUBLISHED: dict[str, tuple[Number, dict[str, Number]]] = {
     ),
 }
 TEXTS = ("common", "kernel32", "httpapi", "rights", "advapi32_services")
-# mingw-w64's http.h ends before SNI and CCS; its SSL_KEY, SSL_PARAM, SSL_SET and SSL_QUERY are complete.
+# mingw-w64's http.h ends before SNI, CCS and settings; its SSL_KEY, SSL_PARAM, SSL_SET and SSL_QUERY are complete.
 # Of the kinds of a data chunk it has none by name: HTTP_DATA_CHUNK's size tells.
-NOT_IN_HEADERS = {name for name in PUBLISHED if "_SNI_" in name or "_CCS_" in name or name.endswith("_FROM_MEMORY")}
+_ABSENT = ("_SNI_", "_CCS_", "_SETTING_", "_CHUNK_FROM_MEMORY")
+NOT_IN_HEADERS = {name for name in PUBLISHED if any(part in name for part in _ABSENT)}
 HEADERS = """
 #define WIN32_LEAN_AND_MEAN
+#define _WIN32_WINNT 0x0601
 #include <stddef.h>
 #include <winsock2.h>
 #include <ws2tcpip.h>
@@ -281,6 +292,12 @@ CONSTANTS = {
     "WAIT_OBJECT_0": 0,
     "INFINITE": 0xFFFF_FFFF,
     "HttpServiceConfigSSLCertInfo": 1,
+    "HttpServiceConfigIPListenList": 0,
+    "HttpServiceConfigUrlAclInfo": 2,
+    "IdleConnectionTimeout": 0,
+    "HeaderWaitTimeout": 1,
+    "MaxCacheResponseSize": 0,
+    "CacheRangeChunkSize": 1,
     "HttpServiceConfigQueryExact": 0,
     "HttpServiceConfigQueryNext": 1,
     "AF_INET": 2,
@@ -306,12 +323,12 @@ CONSTANTS = {
 
 def test_constants_are_the_headers() -> None:
     """ABI mode takes no constant from a header, so each is stated by us and compared here."""
-    from mlsssl._machine.ports import ServiceState
-    from mlsssl._windows import binding_records, bindings, http_requests, services
+    from mlsssl._machine.ports import HttpNumber, ServiceState
+    from mlsssl._windows import binding_records, http_calls, http_requests, http_settings, reservations, services
 
     lines = [f'_Static_assert({name} == {value}, "{name}");' for name, value in CONSTANTS.items()]
     assert mingw.static_assert(HEADERS + "\n".join(lines) + "\n", "x86_64") is None
-    stated = {**vars(services), **vars(bindings), **vars(binding_records)}
+    stated = {**vars(services), **vars(http_calls), **vars(binding_records)}
     for name, value in CONSTANTS.items():
         ours = stated.get(f"_{name}", stated.get(name))
         if name.startswith("SERVICE_") and hasattr(ServiceState, name.removeprefix("SERVICE_")):
@@ -324,5 +341,14 @@ def test_constants_are_the_headers() -> None:
     assert CONSTANTS["HttpVerbGET"] == http_requests._VERB_GET
     assert CONSTANTS["HttpHeaderContentType"] == http_requests._CONTENT_TYPE
     assert CONSTANTS["INFINITE"] == http_requests._INFINITE
-    assert CONSTANTS["HttpServiceConfigQueryExact"] == bindings._QUERY_EXACT
-    assert CONSTANTS["HttpServiceConfigQueryNext"] == bindings._QUERY_NEXT
+    assert CONSTANTS["HttpServiceConfigQueryExact"] == http_calls.QUERY_EXACT
+    assert CONSTANTS["HttpServiceConfigQueryNext"] == http_calls.QUERY_NEXT
+    assert CONSTANTS["HttpServiceConfigIPListenList"] == http_settings._LISTEN_LIST
+    assert CONSTANTS["HttpServiceConfigUrlAclInfo"] == reservations._URLACL.config_id
+    numbers = {
+        "IdleConnectionTimeout": HttpNumber.IDLE_CONNECTION_SECONDS,
+        "HeaderWaitTimeout": HttpNumber.HEADER_WAIT_SECONDS,
+        "MaxCacheResponseSize": HttpNumber.MAX_CACHE_RESPONSE_BYTES,
+        "CacheRangeChunkSize": HttpNumber.CACHE_RANGE_CHUNK_BYTES,
+    }
+    assert {name: number.value[1] for name, number in numbers.items()} == {name: CONSTANTS[name] for name in numbers}

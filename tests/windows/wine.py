@@ -67,7 +67,7 @@ PREFIX_STAMP = "mlsssl.stamp"  # in the prefix, once it is complete
 CURRENT_TEST = "mlsssl.test"  # in the prefix: the test that runs, as tests/conftest.py writes it
 
 HttpApi = Literal["2019", "2016", "witness", "wine"]
-STANDIN_SOURCES = ("httpapi.c", "input.c", "records.c", "certificate.c", "faults.c")
+STANDIN_SOURCES = ("httpapi.c", "config.c", "input.c", "records.c", "certificate.c", "faults.c")
 STANDIN_LIBRARIES = ("-lcrypt32", "-lncrypt", "-ladvapi32", "-lws2_32")
 # Another author's stand-in, and a netsh.exe that prints what it answers; they share no line with the first.
 WITNESS_SOURCES = ("httpapi.c", "reader.c", "records.c", "certificates.c", "log.c")

@@ -9,7 +9,7 @@ import os
 import warnings
 from typing import TYPE_CHECKING, TypeVar
 
-from mlsssl._changes.record import record_to_dict
+from mlsssl._changes.record import record_to_dict, reservation_to_dict
 from mlsssl._machine import files, private_files
 from mlsssl.errors import InvalidInputError, NotFoundError
 
@@ -47,6 +47,8 @@ def add(change: Change, *, result: str, reason: str | None = None) -> None:
     }
     if also:  # other bindings that changed together with this one
         entry["also"] = [{"before": record_to_dict(old), "after": record_to_dict(new)} for old, new in also]
+    if change.reservation is not None:
+        entry["reservation"] = reservation_to_dict(change.reservation)
     _append(change.audit_log, json.dumps(entry).encode("ascii") + b"\n")
 
 

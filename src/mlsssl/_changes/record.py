@@ -1,8 +1,8 @@
 """What a change of a machine set out to do, on disk before it starts: so that a killed one can be finished or undone.
 
-One file for each binding's key, `change-<digest of the key>.json` in the machine's state folder, exists exactly while a
-change of it runs. It says what was there before and what shall be there after, whole; what was done in between is found
-by looking at the machine. No secret is in it. When a deploy or renew is done the file becomes
+One file for each binding's key, or reserved URL, `change-<digest of it>.json` in the machine's state folder, exists
+exactly while a change of it runs. It says what was there before and what shall be there after, whole; what was done in
+between is found by looking at the machine. No secret is in it. When a deploy or renew is done the file becomes
 `last-<digest of the key>.json`, which `undo` reads. Each key has its own, so that a change which can be neither
 finished nor taken back is in nobody else's way. The steps that follow a change (`hooks=`) are
 named in its record too, and those that are still to be run stay there.
@@ -21,9 +21,10 @@ from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine import files, private_files
 from mlsssl._machine.accounts import Account, sid_bytes
-from mlsssl._machine.ports import BindingRecord
+from mlsssl._machine.ports import BindingRecord, ReservationRecord
 from mlsssl._messages.foreign_text import system_reason
 from mlsssl._messages.output import as_dict
 from mlsssl.errors import MalformedDataError, MlssslError, NativeError, NotFoundError
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 VERSION = 2
-"""Of the files' format; a later one is refused, not guessed at. One binding without a grant is written as version 1."""
+"""Of the files' format; a later one is refused, not guessed at. One binding, and no more than it, is version 1."""
 
 FORMER_NAME = "change.json"
 """What the one record of all keys was called before each had its own; one that was left then is recovered still."""
@@ -65,6 +66,15 @@ class Mark:
     thumbprint: Thumbprint
     before: Thumbprint | None
     after: Thumbprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationChange:
+    """What becomes of a URL reservation in a change; None is no reservation."""
+
+    url: UrlPrefix
+    before: ReservationRecord | None
+    after: ReservationRecord | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +115,7 @@ class Change:
         steps: The names of all steps that follow the change (`hooks=`).
         owed: Those of them that have not been run, in order. Written down with the change, so that a process killed
             in between leaves word of them.
+        reservation: The URL reservation that is changed with the binding, or alone.
     """
 
     verb: str
@@ -124,6 +135,12 @@ class Change:
     grants: tuple[Grant, ...] = ()
     steps: tuple[str, ...] = ()
     owed: tuple[str, ...] = ()
+    reservation: ReservationChange | None = None
+
+    @property
+    def subject(self) -> BindingKey | UrlPrefix | None:
+        """What it is about: the binding's key; the URL of a change of a reservation alone; or nothing like that."""
+        return self.reservation.url if self.key is None and self.reservation is not None else self.key
 
     @property
     def bindings(self) -> tuple[tuple[BindingRecord | None, BindingRecord | None], ...]:
@@ -138,7 +155,7 @@ class Change:
     @property
     def title(self) -> str:
         """What to call it in messages."""
-        about = "" if self.key is None else f" of {' and '.join(map(str, self.keys))}"
+        about = "" if self.subject is None else f" of {' and '.join(map(str, self.keys or (self.subject,)))}"
         return f"the {self.verb}{about} begun {self.started:%Y-%m-%d %H:%M:%S} UTC by process {self.process}"
 
     @property
@@ -160,23 +177,23 @@ class Pending:
 
     @property
     def name(self) -> str:
-        """What to call it: the key, or the file's name when it has none that can be read."""
-        return self.path.name if self.change is None or self.change.key is None else str(self.change.key)
+        """What to call it: the key or URL, or the file's name when it has none that can be read."""
+        return self.path.name if self.change is None or self.change.subject is None else str(self.change.subject)
 
     @property
     def title(self) -> str:
         """What to call it in messages."""
         return f"the change in {self.path}" if self.change is None else self.change.title
 
-    def is_about(self, key: BindingKey | str | None) -> bool:
-        """Whether it is the change of this key, which the file's name says when nothing else can be read.
+    def is_about(self, key: BindingKey | UrlPrefix | str | None) -> bool:
+        """Whether it is the change of this key or URL, which the file's name says when nothing else can be read.
 
         As text `key` is `name`, which may be that of a stranger's key that no host name is; or the name of the file.
         """
         if key is None or isinstance(key, str):
             return key in (self.name, self.path.name)
         if self.change is not None:
-            return key in self.change.keys
+            return key in self.change.keys or self.change.subject == key
         return self.path.name == _name("change", key)
 
 
@@ -208,7 +225,7 @@ class ChangeRecords:
         `path` is its record when it has one already that is not at the usual place; also in `finish`.
         """
         with on_disk("write"):
-            files.write(path or self._folder / _name("change", change.key), _text(change), private=True)
+            files.write(path or self._folder / _name("change", change.subject), _text(change), private=True)
 
     def turn_back(self, change: Change) -> Change:
         """Write down that it is being taken back, whatever happens next."""
@@ -221,7 +238,7 @@ class ChangeRecords:
 
         It is kept for each of its keys, of which any can be given to `undo`.
         """
-        record = path or self._folder / _name("change", change.key)
+        record = path or self._folder / _name("change", change.subject)
         with on_disk("rename"):
             if keep and change.undoable:
                 for key in change.keys[1:]:
@@ -272,8 +289,8 @@ class ChangeRecords:
         return self._folder / _name("last", key)
 
 
-def _name(kind: Literal["change", "last"], key: BindingKey | None) -> str:
-    text = "" if key is None else key_text(key)
+def _name(kind: Literal["change", "last"], key: BindingKey | UrlPrefix | None) -> str:
+    text = "" if key is None else f"url={key.folded}" if isinstance(key, UrlPrefix) else key_text(key)
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
 
 
@@ -355,8 +372,8 @@ def record_from_dict(data: Mapping[str, object]) -> BindingRecord:
 def _text(change: Change) -> bytes:
     names = ("additions", "marks", "services", "started", "process", "back", "audit_log", "bound", "steps", "owed")
     data = {
-        # An earlier mlsssl reads the others too; of these it would leave bindings or rights as they are.
-        "version": VERSION if change.also or change.grants else 1,
+        # An earlier mlsssl reads the others too; of these it would leave bindings, rights or a reservation alone.
+        "version": VERSION if change.also or change.grants or change.reservation is not None else 1,
         "verb": change.verb,
         **_key_to_dict(change.key),
         "before": None if change.before is None else record_to_dict(change.before),
@@ -368,6 +385,8 @@ def _text(change: Change) -> bytes:
     if change.grants:
         data.update(as_dict(change, "grants"))
     data["trail"] = data.pop("audit_log")  # its name in the files, from the first version on
+    if change.reservation is not None:
+        data["reservation"] = reservation_to_dict(change.reservation)
     return json.dumps(data, indent=1).encode("ascii") + b"\n"
 
 
@@ -403,6 +422,7 @@ def _parse(data: bytes, path: Path) -> Change:
             grants=tuple(_grant(one) for one in read.get("grants", ())),
             steps=tuple(_str(one) for one in read.get("steps", ())),  # not in the files of earlier releases
             owed=tuple(_str(one) for one in read.get("owed", ())),
+            reservation=None if read.get("reservation") is None else _reservation_from_dict(read["reservation"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         if isinstance(error, MalformedDataError):
@@ -440,6 +460,33 @@ def _grant(read: Mapping[str, object]) -> Grant:
         sid=sid,
         right=right,  # type: ignore[arg-type]  # looked at above
     )
+
+
+def reservation_to_dict(change: ReservationChange) -> dict[str, object]:
+    """What becomes of a reservation as plain values; nothing is lost."""
+
+    def plain(record: ReservationRecord | None) -> object:
+        return None if record is None else {"url": record.url.written, "sddl": record.sddl}
+
+    return {"url": change.url.written, "before": plain(change.before), "after": plain(change.after)}
+
+
+def _reservation_from_dict(data: Mapping[str, object]) -> ReservationChange:
+    def record(read: object) -> ReservationRecord | None:
+        if read is None:
+            return None
+        if not isinstance(read, dict):
+            raise TypeError("a record expected")
+        return ReservationRecord(url=_url(read["url"]), sddl=_str(read["sddl"]))
+
+    return ReservationChange(url=_url(data["url"]), before=record(data["before"]), after=record(data["after"]))
+
+
+def _url(value: object) -> UrlPrefix:
+    """The prefix in the spelling in which it is written; of one that nobody's machine had yet that is its own."""
+    text = _str(value)
+    stored = UrlPrefix.as_stored(text)
+    return UrlPrefix(text) if str(stored) == text and stored.host_kind is not None else stored
 
 
 def _thumbprint(value: object) -> Thumbprint | None:

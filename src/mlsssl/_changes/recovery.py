@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mlsssl._changes import audit_log
-from mlsssl._changes.record import Change, ChangeRecords
+from mlsssl._changes.record import Change, ChangeRecords, ReservationChange
 from mlsssl._formats import pem
 from mlsssl._machine import stores
 from mlsssl._machine.ports import refuse_ccs_options
@@ -24,6 +24,8 @@ from mlsssl.errors import (
     InvalidInputError,
     MalformedDataError,
     MlssslError,
+    ReservationError,
+    ReservationNotFoundError,
     StoreNotFoundError,
 )
 
@@ -33,7 +35,16 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from mlsssl._changes.record import Addition, Grant, Pending
-    from mlsssl._machine.ports import BindingRecord, BindingsPort, Diagnosis, MachinePort, StoreRecord
+    from mlsssl._formats.url_prefixes import UrlPrefix
+    from mlsssl._machine.ports import (
+        BindingRecord,
+        BindingsPort,
+        Diagnosis,
+        MachinePort,
+        ReservationRecord,
+        ReservationsPort,
+        StoreRecord,
+    )
     from mlsssl.values import BindingKey, Thumbprint
 
 LOCK = "change"
@@ -54,7 +65,7 @@ def looking(port: MachinePort) -> Iterator[ChangeRecords]:
 
 
 @contextlib.contextmanager
-def changing(port: MachinePort, key: BindingKey | None = None) -> Iterator[ChangeRecords]:
+def changing(port: MachinePort, key: BindingKey | UrlPrefix | None = None) -> Iterator[ChangeRecords]:
     """Hold the machine's lock, with whatever a killed change left finished or taken back first, as far as that goes.
 
     `BindingError` as `looking`, or when a change of this very key can be neither finished nor taken back.
@@ -198,6 +209,104 @@ def exchange(port: MachinePort, records: ChangeRecords, before: BindingRecord, a
     records.finish(change, keep=False)
 
 
+# -- replacing a reservation --------------------------------------------------------------------------------------
+
+
+def add_reservation(port: MachinePort, record: ReservationRecord) -> None:
+    """`ReservationsPort.add` under the machine's lock; errors as `changing` too."""
+    with changing(port, record.url):
+        port.reservations.add(record)
+
+
+def remove_reservation(port: MachinePort, url: UrlPrefix) -> None:
+    """`ReservationsPort.remove` under the machine's lock; errors as `changing` too."""
+    with changing(port, url):
+        port.reservations.remove(url)
+
+
+def replace_reservation(
+    port: MachinePort, record: ReservationRecord, *, expected: ReservationRecord | None = None
+) -> None:
+    """Replace the reservation of a prefix, under the machine's lock; `ReservationError` when it is not as `expected`.
+
+    No machine does that in one step, so a record of it is on disk meanwhile. After an error the old one is in force,
+    except after a `ReservationError` that says what is reserved now.
+    """
+    with changing(port, record.url) as records:
+        before = port.reservations.find(record.url)
+        if before is None:
+            raise ReservationNotFoundError(f"{record.url} is not reserved (2, ERROR_FILE_NOT_FOUND); add it instead")
+        if expected is not None and before != expected:
+            raise ReservationError(
+                f"the reservation of {record.url} was changed since it was read; nothing was done, for that change "
+                "would be lost: read it again and change that one"
+            )
+        after = replace(record, url=before.url)  # in the spelling that the machine has
+        if before == after:
+            return
+        change = Change("update", None, reservation=ReservationChange(url=before.url, before=before, after=after))
+        records.begin(change)
+        try:
+            put_reservation(port.reservations, before, after)
+        except FAILURES as error:
+            try:
+                take_back(port, change, say=lambda _line: None)
+                records.finish(change, keep=False)
+            except MlssslError as second:
+                message = (
+                    f"the update of the reservation of {record.url} failed ({str(error) or type(error).__name__}), and "
+                    f"taking it back failed too ({second}). The old one is kept in {port.state_folder}; once the "
+                    "reason is gone, run `mlsssl recover`, which puts it back"
+                )
+                if isinstance(error, Exception):
+                    raise ReservationError(message) from error
+                clean_logger("mlsssl").error("%s: %s", port.description, message)
+            raise
+        records.finish(change, keep=False)
+
+
+def put_reservation(
+    reservations: ReservationsPort, before: ReservationRecord | None, after: ReservationRecord | None
+) -> None:
+    """Make `before`, which is there now, into `after`; each may be None for nothing.
+
+    A machine that refuses `after` gets `before` back at once. The caller has a record of both on disk.
+    """
+    if before is not None:
+        reservations.remove(before.url)
+    if after is not None:
+        try:
+            reservations.add(after)
+        except FAILURES:
+            if before is not None:
+                with contextlib.suppress(MlssslError):  # the first error says more, and the record has both
+                    reservations.add(before)
+            raise
+
+
+def reservation_is(current: ReservationRecord | None, wanted: ReservationRecord | None) -> bool:
+    """Whether a reservation is as it was wanted: a system may give its access list back in other words."""
+    if current is None or wanted is None:
+        return current is wanted
+    from mlsssl._formats import sddl  # most changes are of no reservation
+
+    return current.url == wanted.url and sddl.same(current.sddl, wanted.sddl)
+
+
+def _take_back_reservation(port: MachinePort, change: ReservationChange, say: Callable[[str], None]) -> None:
+    current = port.reservations.find(change.url)
+    if reservation_is(current, change.before):
+        return
+    if current is not None and not reservation_is(current, change.after):
+        say(f"left the reservation of {change.url} alone: somebody else has changed it since")
+        return
+    put_reservation(port.reservations, current, change.before)
+    say(f"removed the reservation of {change.url}" if change.before is None else f"reserved {change.url} as before")
+
+
+# -- replacing a binding, continued -------------------------------------------------------------------------------
+
+
 def in_force(port: MachinePort, change: Change) -> str:
     """Which binding is in force after a change that has stopped half-way, in words."""
     assert change.key is not None
@@ -278,6 +387,8 @@ def take_back(port: MachinePort, change: Change, *, say: Callable[[str], None]) 
             say(f"unbound {key}" if before is None else f"bound {key} to {before.thumbprint} again")
         elif current != before:
             say(f"left {key} alone: somebody else has changed it since")
+    if change.reservation is not None:
+        _take_back_reservation(port, change.reservation, say)
     for mark in reversed(change.marks):
         _set_mark(port, mark.store, mark.thumbprint, expected=mark.after, wanted=mark.before)
     for grant in reversed(change.grants):
@@ -407,6 +518,9 @@ def settle(port: MachinePort, change: Change, *, say: Callable[[str], None]) -> 
     set again, for its certificate or key is gone. Back otherwise. Stops at the first refusal. True when the new
     binding is in force: the change was finished, or (an undo) has come to nothing.
     """
+    alone = change.reservation if change.key is None and not change.back else None
+    if alone is not None and reservation_is(port.reservations.find(alone.url), alone.after):
+        return True
     current = None if change.key is None else port.bindings.find(change.key)
     forwards = has_happened(change.before, change.after, current)
     unbound = current is None and change.before is not None and change.after is not None

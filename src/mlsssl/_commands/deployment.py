@@ -68,6 +68,13 @@ def add_commands(commands: Commands) -> None:
         "certificate is for, and may be given again",
     )
     parser.add_argument("--key-type", choices=get_args(KeyType), help="from an issuer: what key to make")
+    parser.add_argument("--reserve", metavar="URL", help="also let --user listen there: https://+:443/mls/")
+    parser.add_argument(
+        "--user",
+        action="append",
+        metavar="ACCOUNT",
+        help=r"for --reserve: NT SERVICE\name, DOMAIN\user, a SID; may be given again",
+    )
     parser.share("--force", help="go on although the preflight found errors")
     add_after(parser)
     parser.add_argument(
@@ -154,6 +161,8 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
         )
     own = ("key", "file", "thumbprint", "key_file", "password", "alias", "plan", "option", *ISSUER_ARGUMENTS)
     options = with_hooks(given_profile(given_access(given(arguments, *own))))
+    if (arguments.reserve is None) != (arguments.user is None):
+        raise InvalidInputError("--reserve URL needs --user ACCOUNT, who may listen there, and --user needs --reserve")
     if arguments.option:
         options["options"] = lambda present: parse_options(arguments.option, present)
     if arguments.host is not None and len(arguments.host) == 1:
@@ -343,6 +352,8 @@ def cleanup(arguments: Namespace, terminal: Terminal) -> int:
 
 def audit(arguments: Namespace, terminal: Terminal) -> int:
     """`audit`: the joined table; 1 when a finding is an error."""
+    from mlsssl.auditing import RESERVATION_COLUMNS
+
     if arguments.listing:
         return _audit_listings(arguments, terminal)
     with machine_of(arguments) as machine:
@@ -350,6 +361,8 @@ def audit(arguments: Namespace, terminal: Terminal) -> int:
     terminal.result(found.to_dict())
     if not terminal.as_json:
         terminal.table(found.to_rows(), found.columns, empty="Nothing is bound.")
+        if found.reservations:
+            terminal.table([one.to_dict() for one in found.reservations], RESERVATION_COLUMNS, empty="")
     if arguments.remedies:
         _tell_remedies(found, terminal)
     return 0 if found.ok else 1
@@ -409,4 +422,8 @@ def _tell_remedies(found: mlsssl.Audit, terminal: Terminal) -> None:
     for row in found.rows:
         for finding in row.findings:
             terminal.say(f"{row.key or row.thumbprint}: {in_commands(str(finding))}", style=finding.severity.value)
+            terminal.say([f"    remedy: {in_commands(finding.remedy)}"])
+    for reservation in found.reservations:
+        for finding in reservation.findings:
+            terminal.say(f"{reservation.url}: {in_commands(str(finding))}", style=finding.severity.value)
             terminal.say([f"    remedy: {in_commands(finding.remedy)}"])

@@ -195,7 +195,8 @@ class Task:
     def changes(self) -> bool:
         """Whether there is anything to do."""
         change = self.change
-        return bool(change.additions or change.grants or change.marks or self.rebinds)
+        done = change.additions or change.grants or change.marks or change.reservation
+        return bool(done or self.rebinds)
 
     @property
     def rebinds(self) -> bool:
@@ -370,6 +371,9 @@ def _carry_out(
             store.grant_key_access(grant.thumbprint, grant.account, right=grant.right)
         say(f"let {grant.account} {grant.what}")
     assert change.key is not None
+    if change.reservation is not None:  # before the binding, which is the point of no return
+        recovery.put_reservation(port.reservations, change.reservation.before, change.reservation.after)
+        say(f"reserved {change.reservation.url}")
     if task.rebinds:
         with contextlib.ExitStack() as stack:
             for name in task.request.restart:

@@ -10,7 +10,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from mlsssl._changes import audit_log, recovery
-from mlsssl._changes.record import Addition, Change, Grant, Mark, Was
+from mlsssl._changes.record import Addition, Change, Grant, Mark, ReservationChange, Was
 from mlsssl._changes.roots_file import RootsFile
 from mlsssl._changes.superseded_file import Superseded, SupersededFile
 from mlsssl._deploy import preflight
@@ -474,6 +474,7 @@ def _planned(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) -> 
     conflicting = None if before == after else before
     if conflicting is not None and request.on_conflict == "keep":
         additions, after, access = (), before, _Access()
+        request = replace(request, reserve=None)
     marks = tuple(_marks(snapshot, request, before, certificate, also))
     for service in request.restart:
         port.services.query(service)  # it exists, or this raises before anything is done
@@ -495,6 +496,7 @@ def _planned(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) -> 
         grants=access.grants,
         bound=tuple({one.thumbprint for one in snapshot.bindings if one.thumbprint is not None}),
         also=also,
+        reservation=_reservation(port, request),
     )
     task = Task(
         request=request,
@@ -796,6 +798,18 @@ def _conflict(request: Request, before: BindingRecord) -> Iterator[Finding]:
     )
 
 
+def _reservation(port: MachinePort, request: Request) -> ReservationChange | None:
+    """What becomes of the URL reservation; None when it is as it shall be, or none is asked for."""
+    if request.reserve is None:
+        return None
+    wanted = request.reserve.record
+    before = port.reservations.find(wanted.url)
+    if recovery.reservation_is(before, wanted):
+        return None
+    url = wanted.url if before is None else before.url  # in the spelling that the machine has
+    return ReservationChange(url=url, before=before, after=replace(wanted, url=url))
+
+
 _ACTIONS = {"leaf": "add-certificate", "intermediate": "add-chain", "root": "trust-root"}
 
 
@@ -814,6 +828,10 @@ def _steps(port: MachinePort, task: Task) -> Iterator[Step]:
         yield Step(action=_ACTIONS[addition.role], what=what)
     for grant in change.grants:
         yield Step(action="grant-key", what=f"let {grant.account} {grant.what}")
+    if change.reservation is not None and task.request.reserve is not None:
+        who = "; ".join(map(str, task.request.reserve.grants))
+        again = "" if change.reservation.before is None else ", in place of its present reservation"
+        yield Step(action="reserve", what=f"reserve {change.reservation.url}{again}: {who}")
     if task.rebinds and change.after is not None:
         for name in task.request.restart:
             yield Step(action="stop-service", what=f"stop the service {name} and what depends on it")

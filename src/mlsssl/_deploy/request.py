@@ -18,7 +18,7 @@ from mlsssl.values import OnConflict, check_friendly_name, check_moment, check_s
 if TYPE_CHECKING:
     import datetime as dt
     import uuid
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from mlsssl._machine.ports import BindingRecord, KeyProvider
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mlsssl.binding import CertificateReference
     from mlsssl.certificate import Certificate
     from mlsssl.hooks import AfterFailure, Hook
+    from mlsssl.reservation import UrlReservation
     from mlsssl.values import BindingKey, BindingOptions
 
 
@@ -66,6 +67,8 @@ class Request:
     hooks: tuple[Hook, ...] = ()
     after_failure: AfterFailure = "report"
     at: dt.datetime | None = None
+    reserve: UrlReservation | None = None
+    user: str | Sequence[str] | None = None
     verb: Literal["deploy", "renew"] = "deploy"
     older: Certificate | None = None
     expected: BindingRecord | None = None
@@ -120,9 +123,12 @@ def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Requ
         hooks = checked_hooks(hooks)
         if after_failure not in get_args(AfterFailure):
             raise InvalidInputError(f"after_failure is report or undo, not {shown(after_failure)}")
+    reserve = _reservation(key, given.get("reserve"), given.get("user"), given.get("machine"))
     given.update(
         hooks=hooks,
         key=key,
+        reserve=reserve,
+        user=None,  # the reservation says it
         store=None if store is None else check_store_name(store),
         app_id=None if app_id is None else application_id(app_id),
         options=options if options is None or callable(options) else check_options(options),
@@ -133,3 +139,24 @@ def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Requ
         at=None if at is None else check_moment(at),
     )
     return Request(**given)
+
+
+def _reservation(key: BindingKey, reserve: object, user: object, machine: HasPort | None) -> UrlReservation | None:
+    if reserve is None:
+        if user is not None:
+            raise InvalidInputError("user= is for reserve=, the URL prefix that this account may listen on")
+        return None
+    from mlsssl.reservation import UrlReservation  # few deployments reserve anything
+
+    if not isinstance(reserve, UrlReservation):
+        made = UrlReservation(reserve, user=user, machine=machine)  # type: ignore[arg-type]  # it looks at both itself
+    elif user is not None:
+        raise InvalidInputError("a UrlReservation says itself for whom it is: leave out user=")
+    else:
+        made = reserve
+    if made.url.scheme != "https" or made.url.port != key.port:
+        raise InvalidInputError(
+            f"{made.url} is not what {key} is for: a reservation for this binding begins with https and has the port "
+            f"{key.port}"
+        )
+    return made

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from mlsssl._embedded.listener.connection import Limits
     from mlsssl._embedded.listener.listener import Listener
     from mlsssl._embedded.request_keys import EmbeddedRequestKeys
+    from mlsssl._embedded.reservations import EmbeddedHttpSettings, EmbeddedReservations
     from mlsssl._machine.accounts import Account
     from mlsssl._machine.ports import Diagnosis
     from mlsssl.values import BindingKey, Location, Thumbprint
@@ -74,6 +75,20 @@ class EmbeddedPort:
 
     def __repr__(self) -> str:
         return f"<EmbeddedPort {self.path}>"
+
+    @cached_property
+    def reservations(self) -> EmbeddedReservations:
+        """The URL reservations."""
+        from mlsssl._embedded.reservations import EmbeddedReservations  # most machines are never asked for them
+
+        return EmbeddedReservations(self._database)
+
+    @cached_property
+    def http_settings(self) -> EmbeddedHttpSettings:
+        """The listen list and numbers of HTTP.sys."""
+        from mlsssl._embedded.reservations import EmbeddedHttpSettings  # likewise
+
+        return EmbeddedHttpSettings(self._database)
 
     @property
     def state_folder(self) -> Path:
@@ -124,10 +139,17 @@ class EmbeddedPort:
         return None if row is None else int(row[0])
 
     def account(self, account: str) -> Account:
-        """The account of this name or SID, imitated: no Windows and no domain is asked; see `accounts.imitated`."""
+        """The account of this name or SID, imitated: no Windows and no domain is asked; see `accounts.imitated`.
+
+        A service's SID has its name back where the machine has an imitated service of that name.
+        """
         from mlsssl._machine import accounts  # most machines are never asked for one
 
-        return accounts.imitated(accounts.check_account(account))
+        text = accounts.check_account(account)
+        if text.startswith("S-1-5-80-"):
+            name = next((one for one in self.services.names() if accounts.service_sid(one) == text), None)
+            text = text if name is None else f"NT SERVICE\\{name}"
+        return accounts.imitated(text)
 
     def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use this certificate; empty when it can."""

@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from mlsssl._fakes.http_config import HttpState
 from mlsssl._formats.pem import load_der
 
 if TYPE_CHECKING:
@@ -161,6 +162,7 @@ class Computer:
         settling: How often HTTP.sys answers 87 for a key that was just made in CNG, as it does for some seconds on
             Server 2019 to 2025.
         bindings: HTTP.sys' records, by the fake httpapi's keys.
+        http: What else HTTP.sys keeps.
         accounts: SIDs by name, in the language of this Windows; `ENGLISH` and `GERMAN` are what every one brings.
     """
 
@@ -178,6 +180,7 @@ class Computer:
     ccs_options: Literal["refused", "kept"] = "refused"
     settling: int = 0
     bindings: dict[tuple[int, bytes, str], SslRecord] = field(default_factory=dict)
+    http: HttpState = field(default_factory=HttpState)
     accounts: dict[str, str] = field(default_factory=lambda: dict(ENGLISH))
 
     _unsettled: dict[tuple[bool, str], int] = field(default_factory=dict, init=False, repr=False)

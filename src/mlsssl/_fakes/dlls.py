@@ -8,6 +8,7 @@ from mlsssl._fakes.advapi32_services import FakeAdvapi32Services
 from mlsssl._fakes.calls import Calls
 from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.crypt32 import FakeCrypt32
+from mlsssl._fakes.http_config import HttpConfig
 from mlsssl._fakes.http_requests import FakeBackground, FakeHttpDriver, FakeHttpRequests, FakeKernel32
 from mlsssl._fakes.httpapi import FakeHttpApi
 from mlsssl._fakes.ncrypt import FakeNCrypt
@@ -31,6 +32,7 @@ class FakeDlls:
             administrator=self.computer.administrator,
             keeps_ccs_options=self.computer.ccs_options == "kept",
             records=self.computer.bindings,
+            config=HttpConfig(self.computer.http, administrator=self.computer.administrator),
         )
         background = FakeBackground(self.calls)
         self.httpapi_requests = FakeHttpRequests(self.calls, background, FakeHttpDriver() if driver is None else driver)

@@ -78,13 +78,13 @@ def cleaned(text: str) -> str:
     return text if text.isascii() else text.translate(_CLEANED)
 
 
-def has_netsh_heading(text: str) -> bool:
+def has_netsh_heading(text: str, word: str = "SSL") -> bool:
     """Whether a line of dashes stands under a heading as `netsh http show sslcert` prints it, in any language.
 
-    "SSL" is translated in none, and tells it from the headings of netsh's other lists.
+    "SSL" is translated in none, and tells it from the headings of netsh's other lists; "URL" that of `show urlacl`.
     """
     return any(
-        "SSL" in text[text.rfind("\n", 0, ruler.start()) + 1 : ruler.start()][:200].upper()
+        word in text[text.rfind("\n", 0, ruler.start()) + 1 : ruler.start()][:200].upper()
         for ruler in _RULER.finditer(text)
     )
 

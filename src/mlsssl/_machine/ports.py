@@ -7,6 +7,7 @@ machines must have in common is written here once, beside the method it is about
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import uuid
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from mlsssl._formats.url_prefixes import UrlPrefix
     from mlsssl._issue.held_keys import HashName
     from mlsssl._machine.accounts import Account
     from mlsssl.values import KeyType
@@ -230,6 +232,59 @@ def sort_key(key: BindingKey) -> tuple[str, int, str]:
     if isinstance(key, IpPort):
         return key.address, key.port, ""
     return ("", key.port, "") if isinstance(key, CcsPort) else (key.host, key.port, written_host(key))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationRecord:
+    """One URL reservation of HTTP.sys.
+
+    Attributes:
+        url: What it is filed under.
+        sddl: Who may do what there: a security descriptor in SDDL, character by character as the machine has it.
+    """
+
+    url: UrlPrefix
+    sddl: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sddl, str) or "\0" in self.sddl:
+            raise InvalidInputError(f"the access list of a reservation is text in SDDL, not {shown(self.sddl)}")
+
+
+class HttpNumber(Enum):
+    """The numbers that HTTP.sys is configured with for the whole machine, each with its unit.
+
+    The value is HTTP_SERVICE_CONFIG_ID (3 timeouts, 4 cache, 7 settings) and the key within it
+    (HTTP_SERVICE_CONFIG_TIMEOUT_KEY, …_CACHE_KEY, …_SETTING_KEY).
+    """
+
+    IDLE_CONNECTION_SECONDS = (3, 0)
+    HEADER_WAIT_SECONDS = (3, 1)
+    MAX_CACHE_RESPONSE_BYTES = (4, 0)
+    CACHE_RANGE_CHUNK_BYTES = (4, 1)
+    TLS_THROTTLE = (7, 1)
+
+    @property
+    def least(self) -> int:
+        """The smallest value: a time is more than zero (HTTP_SERVICE_CONFIG_TIMEOUT_SET)."""
+        return 1 if self.value[0] == 3 else 0
+
+    @property
+    def most(self) -> int:
+        """The largest value: a USHORT for times, a ULONG for the others."""
+        return 0xFFFF if self.value[0] == 3 else 0xFFFF_FFFF
+
+
+def listen_address(address: object) -> str:
+    """An address in its shortest form; `InvalidInputError` for what is none."""
+    try:
+        if not isinstance(address, str) or "%" in address:
+            raise ValueError
+        return str(ipaddress.ip_address(address.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        raise InvalidInputError(
+            f"{shown(address)} is not an IPv4 or IPv6 address; the listen list has neither ports nor scopes"
+        ) from None
 
 
 class Cause(str, Enum):
@@ -534,6 +589,60 @@ class BindingsPort(Protocol):
         ...
 
 
+class ReservationsPort(Protocol):
+    """The URL reservations of HTTP.sys. One record per prefix, whatever its case.
+
+    What another program wrote in another spelling stays in it: records come with prefixes `as_stored`, and go back as
+    they came. Such a prefix means the record in its spelling; any other means the record in the normalised spelling,
+    else the first one in any other. There is no update: HTTP.sys takes none for them
+    (HttpUpdateServiceConfiguration), so a record is removed and added.
+    """
+
+    def find(self, url: UrlPrefix) -> ReservationRecord | None:
+        """The record, or None."""
+        ...
+
+    def all(self) -> list[ReservationRecord]:
+        """Every record, sorted by prefix. `UnsupportedError`: this machine has no reservations at all."""
+        ...
+
+    def add(self, record: ReservationRecord) -> None:
+        """Add. `ReservationExistsError` (183), in whatever spelling; `InvalidInputError` for an SDDL that is none."""
+        ...
+
+    def remove(self, url: UrlPrefix) -> None:
+        """Remove. `ReservationNotFoundError` (2)."""
+        ...
+
+
+class HttpSettingsPort(Protocol):
+    """What HTTP.sys is configured with besides: the addresses that it listens on, and numbers."""
+
+    def listen_addresses(self) -> tuple[str, ...]:
+        """The addresses in its listen list, in no stated order, IPv6 without brackets; empty means all addresses."""
+        ...
+
+    def add_listen_address(self, address: str) -> None:
+        """Add one, in its shortest form. `ExistsError` (183)."""
+        ...
+
+    def remove_listen_address(self, address: str) -> None:
+        """Remove one. `NotFoundError` (2)."""
+        ...
+
+    def number(self, which: HttpNumber) -> int | None:
+        """What is configured, or None where nothing is. `UnsupportedError`: this Windows does not know it."""
+        ...
+
+    def set_number(self, which: HttpNumber, value: int) -> None:
+        """Configure it, whatever was there. The caller has checked the range. `UnsupportedError` as `number`."""
+        ...
+
+    def reset_number(self, which: HttpNumber) -> None:
+        """Configure nothing, so that HTTP.sys goes by its own. `NotFoundError` (2) where nothing is configured."""
+        ...
+
+
 def refuse_users_roots(name: str, location: Location) -> None:
     """Refuse to put a certificate into CurrentUser's Root, or to take one out: `UnsupportedError`.
 
@@ -694,6 +803,16 @@ class MachinePort(Protocol):
     @property
     def bindings(self) -> BindingsPort:
         """The TLS records."""
+        ...
+
+    @property
+    def reservations(self) -> ReservationsPort:
+        """The URL reservations."""
+        ...
+
+    @property
+    def http_settings(self) -> HttpSettingsPort:
+        """The listen list and numbers of HTTP.sys."""
         ...
 
     @property

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from mlsssl._embedded.port import EmbeddedPort
+    from mlsssl._machine.accounts import Account
     from mlsssl._machine.ports import MachinePort, TrustProblem
     from mlsssl._windows.http_requests import PrefixListener
     from mlsssl.values import Purpose
@@ -54,6 +55,18 @@ def port_of(machine: HasPort | None) -> MachinePort:
     if _local is None or _local[:2] != (wanted, os.getpid()):
         _local = (wanted, os.getpid(), embedded_port(None) if local_is_embedded() else windows_port())
     return _local[2]
+
+
+def account_of(machine: HasPort | None, account: str) -> Account:
+    """The account of this name or SID on the given machine, or on this computer; errors as `MachinePort.account`.
+
+    The embedded machine's accounts are the same on each, so that no file is opened or made for this computer's.
+    """
+    if machine is None and local_is_embedded():
+        from mlsssl._machine import accounts
+
+        return accounts.imitated(accounts.check_account(account))
+    return port_of(machine).account(account)
 
 
 def existing_port_of(machine: HasPort | None) -> MachinePort:

@@ -1313,6 +1313,31 @@ _AUDITS = (
         standard="Windows: CERT_RENEWAL_PROP_ID; mlsssl: docs/howto-renew-for-ever",
     ),
     rule(
+        "reservation-unbound",
+        "An https URL is reserved on a port to which nothing is bound.",
+        levels="W",
+        expected="a binding on the port of every https reservation",
+        remedy="deploy a certificate to that port, or remove the reservation if its service is gone",
+        standard="Microsoft: UrlPrefix Strings; mlsssl: docs/howto-url-reservation",
+    ),
+    rule(
+        "reservation-for-anybody",
+        "Every user of the computer may listen on this URL, and so receive what clients send there.",
+        levels="W",
+        expected="a reservation for the account that the service runs as",
+        remedy="mlsssl reservation update URL --user ACCOUNT, or UrlReservation.update",
+        standard="Microsoft: HTTP_SERVICE_CONFIG_URLACL_PARAM; mlsssl: docs/howto-url-reservation",
+    ),
+    rule(
+        "binding-unreserved",
+        "No https URL is reserved on this port, while one is on a port that is not bound: one of the two may be "
+        "mistyped. Of an administrator or LocalSystem, who needs no reservation, this says nothing.",
+        levels="N",
+        expected="binding and reservation on the same port",
+        remedy="compare the two ports",
+        standard="Microsoft: UrlPrefix Strings; mlsssl: docs/howto-url-reservation",
+    ),
+    rule(
         "change-pending",
         "A change was killed and is not recovered; a notice while another process is changing the machine, for it may "
         "be that change.",

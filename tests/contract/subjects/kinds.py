@@ -1,7 +1,7 @@
 """What the contract tests need of a machine: one small record per part of the seam.
 
-A machine joins by a module in this folder that has `BINDINGS`, `SERVICES` or `STORES`: name to a function that takes
-an empty folder and returns a context manager around the subject. `conftest.py` finds the modules.
+A machine joins by a module in this folder that has `BINDINGS`, `HTTP`, `SERVICES` or `STORES`: name to a function that
+takes an empty folder and returns a context manager around the subject. `conftest.py` finds the modules.
 """
 
 from __future__ import annotations
@@ -14,9 +14,18 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from mlsssl._machine.ports import BindingsPort, Diagnosis, RequestKeysPort, ServicesPort, StorePort
+    from mlsssl._machine.ports import (
+        BindingsPort,
+        Diagnosis,
+        HttpSettingsPort,
+        RequestKeysPort,
+        ReservationsPort,
+        ServicesPort,
+        StorePort,
+    )
     from mlsssl.values import Location, Thumbprint
 
+    HttpMaker = Callable[[Path], AbstractContextManager["HttpSubject"]]
     BindingsMaker = Callable[[Path], AbstractContextManager["BindingsSubject"]]
     ServicesMaker = Callable[[Path], AbstractContextManager["ServicesSubject"]]
     StoresMaker = Callable[[Path], AbstractContextManager["StoresSubject"]]
@@ -44,6 +53,29 @@ class BindingsSubject:
     takes_unknown_bits: bool = True
     trust_list: tuple[str | None, str] = MADE_UP_TRUST_LIST
     may_refuse: frozenset[str] = frozenset()
+
+
+class HttpMachine(Protocol):
+    """The part of `MachinePort` that is about HTTP.sys besides bindings."""
+
+    @property
+    def reservations(self) -> ReservationsPort: ...
+
+    @property
+    def http_settings(self) -> HttpSettingsPort: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSubject:
+    """A machine's URL reservations and settings of HTTP.sys, under test.
+
+    Attributes:
+        port: The machine.
+        may_be_configured: Whether its listen list and numbers may be changed: not those of a real HTTP.sys.
+    """
+
+    port: HttpMachine
+    may_be_configured: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

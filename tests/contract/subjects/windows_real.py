@@ -14,10 +14,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from contract.subjects.kinds import MADE_UP_TRUST_LIST, BindingsSubject, ServicesSubject
+from contract.subjects.kinds import MADE_UP_TRUST_LIST, BindingsSubject, HttpSubject, ServicesSubject
 from mlsssl._machine.ports import ServiceState
 from mlsssl._windows.bindings import RETRY_DELAYS, WindowsBindings
 from mlsssl._windows.dlls import SystemDlls
+from mlsssl._windows.machine import WindowsPort
 from mlsssl._windows.services import WindowsServices
 from mlsssl._windows.stores import WindowsStores
 from mlsssl.values import Thumbprint
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from contract.subjects.kinds import BindingsMaker, ServicesMaker
+    from contract.subjects.kinds import BindingsMaker, HttpMaker, ServicesMaker
 
 # Started on demand, stopped again at once, needed by nothing: of Windows as of Wine.
 CANDIDATES = ("BITS", "StiSvc", "FontCache", "wuauserv")
@@ -81,6 +82,16 @@ def _bindings(folder: Path) -> Iterator[BindingsSubject]:
 
 
 @contextlib.contextmanager
+def _http(folder: Path) -> Iterator[HttpSubject]:
+    loaded = raw_httpapi.StandIn()
+    standin = loaded if loaded.exports("StandinOpenCount") else None
+    before = standin.open_count() if standin else 0
+    yield HttpSubject(port=WindowsPort(state_folder=folder / "state"), may_be_configured=standin is not None)
+    if standin:
+        assert standin.open_count() == before
+
+
+@contextlib.contextmanager
 def _services(_folder: Path) -> Iterator[ServicesSubject]:
     services = WindowsServices(SystemDlls())
 
@@ -103,3 +114,4 @@ def _services(_folder: Path) -> Iterator[ServicesSubject]:
 
 BINDINGS: dict[str, BindingsMaker] = {"windows-real": _bindings} if may_change_this_windows() else {}
 SERVICES: dict[str, ServicesMaker] = {"windows-real": _services} if may_change_this_windows() else {}
+HTTP: dict[str, HttpMaker] = {"windows-real": _http} if may_change_this_windows() else {}

@@ -101,6 +101,54 @@ typedef struct {
     DWORD dwToken;
 } HTTP_SERVICE_CONFIG_SSL_CCS_QUERY;
 
+/* A URL reservation: the prefix, and who may do what there as a security descriptor in SDDL. */
+typedef struct {
+    WCHAR *pUrlPrefix;
+} HTTP_SERVICE_CONFIG_URLACL_KEY;
+
+typedef struct {
+    WCHAR *pStringSecurityDescriptor;
+} HTTP_SERVICE_CONFIG_URLACL_PARAM;
+
+typedef struct {
+    HTTP_SERVICE_CONFIG_URLACL_KEY KeyDesc;
+    HTTP_SERVICE_CONFIG_URLACL_PARAM ParamDesc;
+} HTTP_SERVICE_CONFIG_URLACL_SET;
+
+typedef struct {
+    int32_t QueryDesc;
+    HTTP_SERVICE_CONFIG_URLACL_KEY KeyDesc;
+    DWORD dwToken;
+} HTTP_SERVICE_CONFIG_URLACL_QUERY;
+
+/* The listen list: set and deleted an address at a time, queried (without input) as a whole. */
+typedef struct {
+    USHORT AddrLength;
+    SOCKADDR *pAddress;
+} HTTP_SERVICE_CONFIG_IP_LISTEN_PARAM;
+
+typedef struct {
+    ULONG AddrCount;
+    SOCKADDR_STORAGE AddrList[1]; /* ANYSIZE_ARRAY */
+} HTTP_SERVICE_CONFIG_IP_LISTEN_QUERY;
+
+/* Numbers: set and deleted with their key; a query takes the key alone (an enum) and answers the number alone. */
+typedef struct {
+    int32_t KeyDesc;
+    USHORT ParamDesc;
+} HTTP_SERVICE_CONFIG_TIMEOUT_SET;
+
+typedef struct {
+    int32_t KeyDesc;
+    ULONG ParamDesc;
+} HTTP_SERVICE_CONFIG_CACHE_SET;
+
+/* Not in mingw-w64; http.h of the Windows SDK has it from Windows 10 on. */
+typedef struct {
+    int32_t KeyDesc;
+    ULONG ParamDesc;
+} HTTP_SERVICE_CONFIG_SETTING_SET;
+
 /* All of them return the Win32 code; GetLastError means nothing here. ServiceHandle and pOverlapped are
  * reserved: NULL. */
 ULONG __stdcall HttpInitialize(HTTPAPI_VERSION Version, ULONG Flags, void *pReserved);
