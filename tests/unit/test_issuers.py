@@ -36,6 +36,7 @@ from mlsssl import (
 )
 from mlsssl._machine import files
 from mlsssl.cli import EXIT_CODES
+from mlsssl.hooks.files import PfxFile
 from mlsssl.testing import fake_windows_machine
 
 if TYPE_CHECKING:
@@ -370,13 +371,29 @@ def test_a_request_that_no_longer_fits_is_given_up_and_said_so(
     assert kept(machine) == []
 
 
+def test_a_step_that_writes_the_key_reads_it_from_the_store(issuer: DistantIssuer, tmp_path: Path) -> None:
+    """It was made in the machine: where it is exportable, it is in the file; else the step says that it is not."""
+    hook = PfxFile(tmp_path / "service.pfx", password="one-1")
+    with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
+        made = deploy(KEY, issuer, host="a.test", exportable=True, machine=machine, hooks=[hook])
+        assert not [one for one in made.findings if one.code == "after-failed"]
+        renewed = renew(KEY, issuer, machine=machine, hooks=[hook])
+        written = Certificate.load(tmp_path / "service.pfx", password="one-1")
+        assert written.thumbprint == renewed.after.thumbprint
+        assert written.has_private_key
+        closed = deploy("0.0.0.0:444", issuer, host="b.test", machine=machine, hooks=[hook])
+        (failed,) = [one for one in closed.findings if one.code == "after-failed"]
+        assert "exportable" in failed.found
+        assert Certificate.load(tmp_path / "service.pfx", password="one-1").thumbprint == written.thumbprint
+
+
 def test_a_class_is_no_issuer(tmp_path: Path) -> None:
     """It has every name that `Issuer` asks for, and can be called; said before anything is looked for or kept."""
     with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
         deploy(KEY, old_one(), machine=machine)
         for call in (renew, renew.plan):
             with pytest.raises(InvalidInputError, match="DistantIssuer is a class; give an issuer"):
-                call(KEY, DistantIssuer, machine=machine)
+                call(KEY, DistantIssuer, machine=machine)  # type: ignore[arg-type]  # which is what is tried
         with pytest.raises(InvalidInputError, match="DistantIssuer is a class; give an issuer"):
             renew_due(DistantIssuer, machine=machine)  # type: ignore[arg-type]  # which is what is tried
         with pytest.raises(InvalidInputError):

@@ -73,12 +73,18 @@ class Replacement:
     def certificate_with_key(self) -> Certificate:
         """The new certificate with its private key and chain: the one that was given, or read back out of the stores.
 
+        The key of a certificate from an issuer was made in the machine, so it is read back too, and has to be
+        exportable: as the one before it was, or by `exportable=True` of `deploy`.
+
         Raises:
             AccessDeniedError: its key may not be exported, or this user may not read it.
             StoreNotFoundError: it is not in its store, or nothing is bound now.
         """
-        if self._certificate is not None and self._certificate.has_private_key:
-            return self._certificate
+        from mlsssl._issue.held_keys import is_held
+
+        given = self._certificate
+        if given is not None and given.has_private_key and not is_held(given.private_key):
+            return given
         if self.new is None:
             raise StoreNotFoundError(f"nothing is bound to {self.key} now, so there is no certificate to read")
         found = Store(self.store, "LocalMachine", self.machine).export(self.new)
