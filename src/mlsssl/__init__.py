@@ -61,7 +61,7 @@ _HOMES = {
     "issuers": ("Issuer", "RenewalTimes"),
     "machine": ("EmbeddedMachine", "Machine", "WindowsMachine"),
     "progress": ("progress_bar",),
-    "renewal": ("Renewal", "RenewalSource", "renew", "renew_due"),
+    "renewal": ("Renewal", "RenewalSource", "Renewals", "renew", "renew_due"),
     "superseded": ("Cleanup", "Kept", "cleanup"),
     "service": ("Service", "Services"),
     "store": ("Store", "StoreEntry"),

@@ -63,7 +63,13 @@ from mlsssl.errors import (
 from mlsssl.issuers import Issuer as Issuer, RenewalTimes as RenewalTimes
 from mlsssl.machine import EmbeddedMachine as EmbeddedMachine, Machine as Machine, WindowsMachine as WindowsMachine
 from mlsssl.progress import progress_bar as progress_bar
-from mlsssl.renewal import Renewal as Renewal, RenewalSource as RenewalSource, renew as renew, renew_due as renew_due
+from mlsssl.renewal import (
+    Renewal as Renewal,
+    RenewalSource as RenewalSource,
+    Renewals as Renewals,
+    renew as renew,
+    renew_due as renew_due,
+)
 from mlsssl.request import CertificateRequest as CertificateRequest
 from mlsssl.service import Service as Service, Services as Services
 from mlsssl.store import Store as Store, StoreEntry as StoreEntry

@@ -785,7 +785,10 @@ class CertificateAuthority:
         return hash(self._certificate)
 
     def _repr_html_(self) -> str:
-        return self._certificate._repr_html_()
+        from mlsssl._notebook.cards import text
+
+        url = self.crl_url
+        return self._certificate._card("authority", [("revocation lists", text(url or ""))])  # noqa: SLF001 -- its own
 
     def __repr__(self) -> str:
         return f"<CertificateAuthority{repr(self._certificate).removeprefix('<Certificate')}"

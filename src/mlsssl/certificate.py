@@ -775,9 +775,11 @@ class Certificate:
         return timeline(certificates, at=at)
 
     def _repr_html_(self) -> str:
+        return self._card()
+
+    def _card(self, kind: str = "", more: Sequence[tuple[str, str]] = ()) -> str:
         """A card for notebooks, with the chain as a tree; never the private key."""
-        from mlsssl._messages.output import escaped
-        from mlsssl._notebook.cards import card, code, facts, faint, level, or_why, part, sign, tree
+        from mlsssl._notebook.cards import card, code, facts, faint, level, or_why, part, sign, text, tree
 
         validity = card_validity(self)
         levels = [
@@ -788,18 +790,19 @@ class Certificate:
         here = sign("ok", "private key here") if self.has_private_key else faint("no private key")
         rows = [
             ("names", or_why(lambda: ", ".join(self.names))),
-            ("subject", escaped(self.subject)),
-            ("issuer", escaped(self.issuer) + (" (itself)" if self.is_self_issued else "")),
+            ("subject", text(self.subject)),
+            ("issuer", text(self.issuer) + (" (itself)" if self.is_self_issued else "")),
             ("valid", f"{validity.start:%Y-%m-%d} to {validity.end:%Y-%m-%d} {validity.bar}"),
             ("key", f"{or_why(lambda: self.key_type)} · {here}"),
             ("usages", or_why(lambda: ", ".join((*self.key_usages, *self.extended_key_usages)))),
-            ("thumbprint", code(self.thumbprint)),
+            ("thumbprint", code(self.thumbprint, whole=True)),
             ("SHA-256", code(self.sha256)),
-            ("friendly name", escaped(self.friendly_name or "")),
-            *(("encoding", escaped(fault)) for fault in self.encoding_faults),
+            ("friendly name", text(self.friendly_name or "")),
+            *(("encoding", text(fault)) for fault in self.encoding_faults),
         ]
         path = tree([*levels, level(card_title(self), role, "this one")]) if levels else ""
-        return card(escaped(card_title(self)), facts(rows), part("chain", path))
+        title = f"{text(kind)} {text(card_title(self))}" if kind else text(card_title(self))
+        return card(title, facts([*rows, *more]), part("chain", path))
 
     def _shown_names(self) -> Sequence[str]:
         try:

@@ -81,6 +81,19 @@ class EndpointReport:
         )
         return f"{printable(head)}\n{self.report.to_text()}"
 
+    def _repr_html_(self) -> str:
+        from mlsssl._notebook.cards import card, facts, text
+
+        sent = (self.certificate, *self.certificate.chain)
+        rows = [
+            ("server", text(f"{self.endpoint} ({self.address})")),
+            ("asked for", text(self.server_name)),
+            ("agreed on", text(f"{self.protocol}, {self.cipher}")),
+            ("sent", "<br>".join(text(one.subject or "(empty name)") for one in sent)),
+        ]
+        title, *parts = self.report._card_parts()  # noqa: SLF001 -- this card is that one and more
+        return card(title, facts(rows), *parts)
+
     def __str__(self) -> str:
         return self.to_text()
 

@@ -286,7 +286,7 @@ CALLS: dict[str, Callable[[World], Call]] = {
 LEFT_OUT = {
     "results and findings, which users read": (
         "Audit AuditRow Cleanup Diagnosis EndpointReport Failure Finding Kept KeyAccess KeyState Outcome PfxExplanation"
-        " Plan Renewal Report RuleContext ServiceStatus Step StoreEntry Timeline ccs.CcsFinding"
+        " Plan Renewal Renewals Report RuleContext ServiceStatus Step StoreEntry Timeline ccs.CcsFinding"
         " ccs.CcsFile netsh.Listing netsh.NetshCommand netsh.PassedOver netsh.Script"
     ),
     "made by another call, which is in the table": "Bindings Listener Machine Service Services Store Plan.execute",
