@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -95,6 +96,36 @@ def tests_all(session: nox.Session) -> None:
     session.run("pytest", *(session.posargs or NOT_HERE))
 
 
+@nox.session(name="tests-at-hand", python=False)
+def tests_at_hand(session: nox.Session) -> None:
+    """`tests-all` on every supported Python that is installed here; at the end the others are named, loudly."""
+    for version in PYTHONS:
+        if _has_python(version):
+            session.notify(f"tests-all-{version}", session.posargs or None)
+    session.notify("missing-pythons")
+
+
+@nox.session(name="missing-pythons", python=False)
+def missing_pythons(session: nox.Session) -> None:
+    """What `tests-at-hand` did not test, said after all the rest."""
+    absent = [version for version in PYTHONS if not _has_python(version)]
+    if absent:
+        line = "!" * 100
+        session.warn(f"\n{line}\nNOT TESTED, as no such Python is installed here: {', '.join(absent)}\n{line}")
+
+
+def _has_python(version: str) -> bool:
+    """Whether `python3.x` is here and starts: what stands on the PATH may be a stub for a version that is missing."""
+    if shutil.which("pyenv"):  # its stubs start only the versions that are named
+        listed = subprocess.run(["pyenv", "versions", "--bare"], capture_output=True, text=True, check=False).stdout
+        os.environ["PYENV_VERSION"] = ":".join(reversed(listed.split()))
+    program = shutil.which(f"python{version}")
+    if program is None:
+        return False
+    code = f"import sys; raise SystemExit('{version}' != '%d.%d' % sys.version_info[:2])"
+    return subprocess.run([program, "-c", code], capture_output=True, check=False).returncode == 0
+
+
 @nox.session
 def docs(session: nox.Session) -> None:
     """Build the documentation, warnings as errors, and run its examples."""
@@ -124,6 +155,16 @@ def windows(session: nox.Session) -> None:
     else:
         command = [*WINE, "run", "--timeout", "1900", "--", "-m", "pytest", *session.posargs]
     session.run(*command, interrupt_timeout=60, terminate_timeout=60)  # Wine has to be ended first
+
+
+@nox.session
+def wines(session: nox.Session) -> None:
+    """The Windows half under Debian 13's Wine beside this system's: what differs, or why it cannot be had here."""
+    _install_programs(session)
+    session.install("pip")
+    _install(session, "test")
+    session.run(*WINE, "prepare", "--install")
+    session.run("python", "tests/windows/wines.py", *session.posargs)
 
 
 @nox.session

@@ -5,14 +5,25 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import pytest
 from hypothesis import settings
 
 from repetitions import examples
-from windows.wine_limits import under_wine
+from windows.wine_limits import REAL_WINDOWS, under_wine
 
 settings.register_profile("wine", max_examples=examples(100), deadline=None)
 if under_wine():
     settings.load_profile("wine")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse workers side by side where tests share a computer: each would find the other's bindings and keys."""
+    shared = under_wine() or os.environ.get(REAL_WINDOWS) == "1"
+    if shared and config.getoption("numprocesses", None):
+        raise pytest.UsageError(
+            "the tests share this computer's one HTTP.sys and one set of key folders: leave -n away "
+            f"(it may be given on a Windows without {REAL_WINDOWS}, where they touch neither)"
+        )
 
 
 def pytest_runtest_logstart(nodeid: str) -> None:

@@ -15,6 +15,7 @@ from made_certificates import make, shared_key
 from mlsssl import Certificate
 from mlsssl._embedded.listener.client_hello import ClientHelloReader
 from mlsssl._embedded.listener.http import BadRequestError, parse_request
+from mlsssl._formats import sddl
 from mlsssl._formats.crl import load_crls
 from mlsssl._formats.csr import load_request
 from mlsssl._formats.key_files import load_private_key
@@ -25,7 +26,15 @@ from mlsssl._formats.pkcs12.read import load_pfx
 from mlsssl._formats.pkcs12.write import serialize_pfx
 from mlsssl._formats.pvk import load_pvk, serialize_pvk
 from mlsssl.errors import MalformedDataError, UnsupportedError
-from mlsssl.netsh import from_json, parse_command, parse_listing, parse_script, to_json
+from mlsssl.netsh import (
+    from_json,
+    parse_command,
+    parse_http_command,
+    parse_listing,
+    parse_script,
+    parse_urlacl_listing,
+    to_json,
+)
 from mlsssl.request import CertificateRequest
 from pfx_material import ber, load_pfx_entries, rebuild
 from refused_certificates import TAKEN_BY_WINDOWS, odd_request, of_server
@@ -62,6 +71,19 @@ _COMMAND = (
     "netsh http add sslcert hostnameport=www.example.com:443 certhash=18e1628ac1cd7cae3495e718f87e5b6188193c81 "
     "appid={9168e8b4-df4b-497c-918e-36ebc2c69732} certstorename=MY disabletls13=enable"
 )
+
+
+_SDDL = "O:BAG:SYD:PAI(A;;GX;;;S-1-5-80-1-2-3-4-5)(D;CI;0x20000000;;;WD)S:(AU;;GA;;;WD)"
+_RESERVATIONS = f"""
+URL Reservations:
+-----------------
+
+    Reserved URL            : https://+:443/mls/
+        User: \\Everyone
+            Listen: Yes
+            Delegate: No
+            SDDL: {_SDDL}
+""".encode()
 
 
 def _crl() -> bytes:
@@ -138,6 +160,12 @@ READERS: dict[str, tuple[Callable[[bytes], object], list[bytes]]] = {
     ),
     "parse_listing": (parse_listing, [_LISTING]),
     "parse_command": (_text(parse_command), [_COMMAND.encode()]),
+    "parse_urlacl_listing": (parse_urlacl_listing, [_RESERVATIONS]),
+    "parse_http_command": (
+        _text(parse_http_command),
+        [f'netsh http add urlacl url=https://+:443/mls/ sddl="{_SDDL}"'.encode(), b"netsh http sh timeout"],
+    ),
+    "access_list": (_text(sddl.entries), [_SDDL.encode()]),
     "parse_script": (_text(parse_script), [_COMMAND.encode()]),
     "from_json": (from_json, [to_json(parse_listing(_LISTING).records).encode()]),
 }

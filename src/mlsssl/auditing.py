@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from mlsssl._changes import recovery
+from mlsssl._changes.record import ChangeRecords
 from mlsssl._deploy import preflight
+from mlsssl._deploy.due import about_late
 from mlsssl._deploy.issuers import KnownIssuers, about_issuers
 from mlsssl._machine import precedence, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
@@ -19,7 +23,7 @@ from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Severity
 from mlsssl.binding import binding_of
 from mlsssl.certificate import Certificate
-from mlsssl.errors import AccessDeniedError, InvalidInputError, MalformedDataError, MlssslError
+from mlsssl.errors import AccessDeniedError, InvalidInputError, MalformedDataError, MlssslError, UnsupportedError
 from mlsssl.netsh import parse_listing
 from mlsssl.store import Store, key_words
 from mlsssl.values import WELL_KNOWN_APPLICATION_IDS, BindingFamily, check_moment
@@ -28,7 +32,8 @@ if TYPE_CHECKING:
     import uuid
     from collections.abc import Iterator
 
-    from mlsssl._changes.record import Pending
+    from mlsssl._changes.record import Change, Pending
+    from mlsssl._formats.url_prefixes import UrlPrefix
     from mlsssl._machine.authorities import Authorities
     from mlsssl._machine.ports import BindingRecord, MachinePort, StoreRecord
     from mlsssl._notebook.cards import Printer
@@ -36,7 +41,7 @@ if TYPE_CHECKING:
     from mlsssl.netsh import Listing
     from mlsssl.values import BindingKey, Thumbprint
 
-__all__ = ["Audit", "AuditRow", "audit"]
+__all__ = ["Audit", "AuditReservation", "AuditRow", "audit"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +105,38 @@ class AuditRow:
         }
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditReservation:
+    """One URL reservation.
+
+    Attributes:
+        url: The prefix.
+        sddl: Its access list.
+        who: The access list in words.
+        findings: What is wrong or worth knowing.
+    """
+
+    url: UrlPrefix
+    sddl: str
+    who: str
+    findings: tuple[Finding, ...] = ()
+
+    @property
+    def severity(self) -> Severity | None:
+        """The worst of the findings; None when there is none."""
+        return min((finding.severity for finding in self.findings), key=lambda one: one.rank, default=None)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values, one per column: ready for JSON and for a DataFrame."""
+        return {
+            "url": self.url.written,
+            **as_dict(self, "who", "sddl", "severity"),
+            "findings": ", ".join(dict.fromkeys(finding.code for finding in self.findings)),
+        }
+
+
+RESERVATION_COLUMNS = {"url": "RESERVED URL", "who": "WHO", "severity": "WORST", "findings": "FINDINGS"}
+
 COLUMNS = {
     "key": "KEY",
     "owner": "OWNER",
@@ -121,17 +158,20 @@ class Audit:
         rows: Bindings family by family, sorted by key; then pending changes of what is not bound; then certificates
             that nothing is bound to, if asked for.
         notes: What could not be looked at, or had to be inferred: with `listing=` alone.
+        reservations: The machine's URL reservations, sorted by prefix.
     """
 
     machine: str
     at: dt.datetime
     rows: tuple[AuditRow, ...]
     notes: tuple[str, ...] = ()
+    reservations: tuple[AuditReservation, ...] = ()
 
     @property
     def ok(self) -> bool:
         """Whether no finding is an error."""
-        return not any(row.severity is Severity.ERROR for row in self.rows)
+        worst = (*(row.severity for row in self.rows), *(one.severity for one in self.reservations))
+        return Severity.ERROR not in worst
 
     @property
     def columns(self) -> dict[str, str]:
@@ -154,7 +194,8 @@ class Audit:
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON; each row with its findings whole."""
         rows = [{**row.to_dict(), **as_dict(row, "findings")} for row in self.rows]
-        return {**as_dict(self, "machine", "at", "ok", "notes"), "rows": rows}
+        reserved = [{**one.to_dict(), **as_dict(one, "findings")} for one in self.reservations]
+        return {**as_dict(self, "machine", "at", "ok", "notes"), "rows": rows, "reservations": reserved}
 
     def to_json(self, *, indent: int | None = None) -> str:
         """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""
@@ -197,13 +238,34 @@ class Audit:
             f"audit of {text(self.machine)} · {sign('ok', 'no error') if self.ok else sign('over', 'errors')}",
             line(faint(f"at {self.at:%Y-%m-%d %H:%M} UTC")),
             table(heads, rows, empty="nothing is bound"),
+            *self._reservation_tables(),
             *(line(faint(note)) for note in self.notes),
         )
 
+    def _reservation_tables(self) -> list[str]:
+        from mlsssl._notebook.cards import finding_line, sign, strong, table, text
+
+        rows = [
+            [
+                strong(one.url),
+                text(one.who),
+                "<br>".join(finding_line(finding.to_dict()) for finding in one.findings) or sign("ok", "nothing"),
+            ]
+            for one in self.reservations
+        ]
+        return [table(("reserved URL", "who", "findings"), rows, empty="")] if rows else []
+
     def __str__(self) -> str:
-        rows = ({name: None if value == "" else value for name, value in row.items()} for row in self.to_rows())
-        table = plain_table(rows, self.columns) if self.rows else f"nothing is bound on {self.machine}"
-        return "\n".join([table, *(printable(f"note: {note}") for note in self.notes)])
+        table = plain_table(map(_without_empty, self.to_rows()), self.columns)
+        lines = [table if self.rows else f"nothing is bound on {self.machine}"]
+        if self.reservations:
+            reserved = (_without_empty(one.to_dict()) for one in self.reservations)
+            lines += ["", plain_table(reserved, RESERVATION_COLUMNS)]
+        return "\n".join([*lines, *(printable(f"note: {note}") for note in self.notes)])
+
+
+def _without_empty(row: dict[str, object]) -> dict[str, object]:
+    return {name: None if value == "" else value for name, value in row.items()}
 
 
 def audit(
@@ -218,7 +280,10 @@ def audit(
 ) -> Audit:
     """Look at every binding of a machine, its certificate, key and owner; nothing is changed.
 
-    A change that a killed process left half-done is an error, `change-pending`: `recover` sees to it.
+    A change that a killed process left half-done is an error, `change-pending`: `recover` sees to it. Beside bindings
+    it lists URL reservations, with a warning where everybody may listen, or where nothing is bound to the port of an
+    https URL. That a binding needs a reservation cannot be known, for an administrator's service needs none; a notice
+    says so only where another port is reserved and not bound.
 
     With `listing` no machine is looked at but what `netsh http show sslcert` printed on one: bindings that hide each
     other, owners, thumbprints and stores. It says nothing of the certificates themselves, and `notes` says so.
@@ -267,7 +332,54 @@ def audit(
     rows = look.with_pending(rows)
     if unbound:
         rows += look.rows_of_unbound(records)
-    return Audit(machine=look.port.description, at=look.at, rows=tuple(rows))
+    rows, reservations = _with_reservations(machine, rows)
+    return Audit(machine=look.port.description, at=look.at, rows=tuple(rows), reservations=reservations)
+
+
+# What Windows reserves for itself, and which ports it binds when the feature is set up: Windows Remote Management
+# (KB 4494462), Secure Socket Tunneling (MS-SSTP 1.5), Web Services on Devices (5357 and 5358, IANA's wsdapi), and what
+# .NET lets every program use (learn.microsoft.com, "Replace the WCF URL Reservation").
+_WINDOWS_OWN = re.compile(
+    r"https?://\+:(?:5985|5986|47001)/wsman/|https://\+:443/sra_\{ba195980-cd49-458b-9e23-c84ee0adcd75\}/|"
+    r"https?://\*:535[78]/|http://\+:80/temporary_listen_addresses/"
+)
+
+
+def _with_reservations(
+    machine: HasPort | None, rows: list[AuditRow]
+) -> tuple[list[AuditRow], tuple[AuditReservation, ...]]:
+    """The reservations with what is wrong with them, and the rows with what that says of bindings."""
+    from mlsssl.reservation import UrlReservation, words_of
+
+    try:
+        found = UrlReservation.all(machine=machine)
+    except UnsupportedError:
+        return rows, ()
+    bound = {row.key.port for row in rows if row.key is not None and row.app_id is not None}
+    reserved, loose, listed = set(), [], []
+    for one in found:
+        findings, where = [], str(one.url)
+        own = _WINDOWS_OWN.fullmatch(one.url.folded) is not None
+        if one.is_for_anybody and not own:
+            findings.append(machine_finding("reservation-for-anybody", where, words_of(one)))
+        if one.url.scheme == "https":
+            reserved.add(one.url.port)
+            if one.url.port not in bound and not own:
+                loose.append(one)
+                findings.append(
+                    machine_finding("reservation-unbound", where, f"nothing is bound to port {one.url.port}")
+                )
+        listed.append(AuditReservation(url=one.url, sddl=one.sddl, who=words_of(one), findings=_sorted(findings)))
+    for number, row in enumerate(rows) if loose else ():
+        if row.key is None or row.app_id is None or row.app_id in WELL_KNOWN_APPLICATION_IDS:
+            continue
+        if row.key.port not in reserved:
+            text = (
+                f"no https URL is reserved on port {row.key.port}, but {loose[0].url}, to whose port nothing is bound"
+            )
+            finding = machine_finding("binding-unreserved", str(row.key), text)
+            rows[number] = replace(row, findings=_sorted([*row.findings, finding]))
+    return rows, tuple(listed)
 
 
 _FAMILIES = list(BindingFamily)
@@ -305,7 +417,7 @@ def _bare_row(record: BindingRecord) -> AuditRow:
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class _Look:
     """The arguments of one audit, and the looking."""
 
@@ -336,8 +448,13 @@ class _Look:
             pending, running = recovery.left_over(self.port)
         except AccessDeniedError:
             return rows  # who may not look there could not see to it either
-        found = {one.name: _about_pending(one, running) for one in pending}
-        keyed = {str(one.change.key): one.change.key for one in pending if one.change is not None and one.change.key}
+        rows = [*map(self._with_owed_steps, rows)]
+        found: dict[str, Finding] = {}
+        keyed: dict[str, BindingKey] = {}
+        for one in pending:
+            keys = {str(key): key for key in (() if one.change is None else one.change.keys)}
+            keyed |= keys
+            found |= dict.fromkeys(keys or [one.name], _about_pending(one, running))
         for number, row in enumerate(rows):
             finding = found.pop(str(row.key), None)
             if finding is not None:
@@ -346,6 +463,20 @@ class _Look:
             AuditRow(key=keyed.get(name), app_id=None, owner=None, thumbprint=None, store=None, findings=(finding,))
             for name, finding in found.items()
         ]
+
+    def _with_owed_steps(self, row: AuditRow) -> AuditRow:
+        """The row, with the finding that steps after the last change of its binding are still to be run."""
+        change = self.owed.get(row.key)
+        if change is None or change.after is None or change.after.thumbprint != row.thumbprint:
+            return row
+        what = f"after {change.title} the steps {', '.join(change.owed)} are still to be run, or are running now"
+        finding = machine_finding("after-owed", str(row.key), what)
+        return replace(row, findings=_sorted([*row.findings, finding]))
+
+    @cached_property
+    def owed(self) -> dict[BindingKey | None, Change]:
+        """The last change of each key after which a step is still to be run."""
+        return {change.key: change for change in ChangeRecords(self.port.state_folder).with_owed_steps()}
 
     def rows_of_unbound(self, records: list[BindingRecord]) -> Iterator[AuditRow]:
         """A row for each certificate with a key that no binding names."""
@@ -383,11 +514,11 @@ class _Look:
             return replace(row, findings=_sorted(findings))
         host = None if row.key is None else preflight.host_of(row.key, None)
         findings += preflight.about_certificate(certificate, host, self.at, self.profile, self.authorities)
-        findings += about_issuers(certificate, self.issuers, self.at, self.profile)
         renew_from = certificate.renewal_time(self.fraction, jitter=self.jitter)
-        if row.key is not None and self.at >= renew_from:
-            found = f"it should have been renewed from {renew_from:%Y-%m-%d %H:%M} UTC on"
-            findings.append(machine_finding("renewal-due", where, found))
+        findings += about_issuers(certificate, self.issuers, self.at, self.profile, renew_from)
+        late = None if row.key is None else about_late(where, certificate, renew_from, self.at)
+        if late is not None:
+            findings.append(late)
         if row.key is not None and stored.renewed_by is not None:
             found = f"it was renewed by {stored.renewed_by}, but is still bound"
             findings.append(machine_finding("superseded-bound", where, found))

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
+from dataclasses import dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, overload
+from typing import TYPE_CHECKING, get_args, overload
 
 from cryptography import x509
 
 from mlsssl._formats import pem
 from mlsssl._formats.hosts import name_text, parse_name, parse_subtree
-from mlsssl._issue import certificates, subjects
+from mlsssl._formats.parsed import View
+from mlsssl._issue import authority_renewal, certificates, lifetimes, subjects
 from mlsssl._issue.keys import check_key_type, make_key
+from mlsssl._issue.lifetimes import ShortenedWarning
 from mlsssl._messages.arguments import check_callable, check_type, check_whole, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import Certificate, assemble, check_certificate
 from mlsssl.errors import InvalidInputError
-from mlsssl.values import check_moment, key_holder, set_attributes
+from mlsssl.values import KeyType, check_moment, key_holder, set_attributes
 
 if TYPE_CHECKING:
     import ssl
@@ -28,9 +31,8 @@ if TYPE_CHECKING:
     from mlsssl._issue.certificates import PublicKey
     from mlsssl._issue.requests import RequestPolicy
     from mlsssl.request import CertificateRequest
-    from mlsssl.values import KeyType
 
-__all__ = ["CertificateAuthority"]
+__all__ = ["CertificateAuthority", "RenewedAuthority", "ShortenedWarning"]
 
 # Ten years of 365.25 days, rounded down: what a private root usually lives.
 _AUTHORITY_DAYS = 3652
@@ -221,7 +223,8 @@ class CertificateAuthority:
         Args:
             common_name: Its name, 1 to 64 characters.
             key: As in `create`; a key of this authority's type when not given.
-            days: Validity in days; half of ten years, or as long as this authority lives, when not given.
+            days: Validity in days; half of ten years, or as long as this authority lives, when not given. As in
+                `issue`.
             path_length: As in `create`; one less than this authority's when not given (0 under one without).
             organization: As in `create`.
             organizational_unit: As in `create`.
@@ -271,6 +274,118 @@ class CertificateAuthority:
             crl_url=self.crl_url,
         )
         return CertificateAuthority(assemble(certificate, private_key, self._line), crl_url=crl_url)
+
+    def renew(
+        self,
+        *,
+        key: KeyType | PrivateKey | None = None,
+        reuse_key: bool = False,
+        days: int | None = None,
+        issuer: CertificateAuthority | None = None,
+        crl_url: str | None = None,
+        at: dt.datetime | None = None,
+    ) -> RenewedAuthority:
+        """Make this authority's successor: the same name, path length and constraints, new dates, a new key.
+
+        A root with a new key is another root to clients, and they have to get it before the old one ends. Until all
+        have it two cross-certificates lead from either root to what the other has issued (RFC 4210 section 4.4); how
+        a fleet goes through that without a day on which a client refuses is in the documentation
+        (docs/howto-root-change). With `reuse_key` the old root's certificates and the new one's are each accepted by
+        clients that have either, without cross-certificates, as long as theirs is valid; but a key that is stolen is
+        stolen for the successor too.
+
+        An intermediate's successor needs no cross-certificates: clients trust the root above it. It is certified by
+        the authority above it, or by that one's successor.
+
+        Args:
+            key: The new key: a key type to make, or a private key; one of this authority's type when not given, or
+                `rsa-3072` where that type is not made any more.
+            reuse_key: Certify the old key again instead.
+            days: Validity in days; as long as this one's when not given, and for an intermediate no longer than its
+                issuer's.
+            issuer: For an intermediate: the authority above it. A root has none.
+            crl_url: Address of the successor's own revocation list. The old one's list says nothing about what a new
+                key signs, so it is not taken over; with `reuse_key` it is, when not given.
+            at: The moment of creation, aware; now when not given. Validity starts one hour before it.
+
+        Returns:
+            The successor, and for a root with a new key the cross-certificates.
+
+        Raises:
+            InvalidInputError: an argument out of its range; the key both given and reused; no issuer for an
+                intermediate, or one whose path length or constraints do not allow it; this authority is over, so that
+                no client accepts a cross-certificate of it.
+            MalformedDataError: an extension of its certificate cannot be read.
+        """
+        old = self._line[0]
+        if reuse_key and key is not None:
+            raise InvalidInputError("reuse_key keeps the key, so key cannot be another")
+        if issuer is not None:
+            check_type(issuer, CertificateAuthority, "issuer is the authority above this one")
+        moment = check_moment(at)
+        if days is None:
+            lifetime = self._certificate.not_after - self._certificate.not_before
+            days = max(1, min(36_500, round(lifetime / dt.timedelta(days=1))))
+        root = pem.is_root(old)
+        if not root and issuer is None:
+            raise InvalidInputError(
+                f"{self.name} is an intermediate: give the authority above it, {self._certificate.issuer}, as issuer"
+            )
+        if root and issuer is not None:
+            raise InvalidInputError(f"{self.name} is a root, which nothing stands above: leave issuer out")
+        if reuse_key:
+            new_key, crl_url = self._key, self.crl_url if crl_url is None else crl_url
+        else:
+            usual = self.key_type if self.key_type in get_args(KeyType) else "rsa-3072"
+            new_key = make_key(check_key_type(usual) if key is None else key)
+        if issuer is not None:
+            return issuer._certify_again(self, new_key, days, moment, crl_url)  # noqa: SLF001
+        not_before, not_after = certificates.validity(moment, days)
+        new_signer = authority_renewal.self_signer(old, new_key)
+        certificate = authority_renewal.with_limits_of(
+            old, new_signer, new_key.public_key(), not_before=not_before, not_after=not_after
+        )
+        successor = CertificateAuthority(assemble(certificate, new_key, ()), crl_url=crl_url)
+        if new_key.public_key() == self._key.public_key():
+            return RenewedAuthority(authority=successor)
+        # As RFC 4210 section 4.4 dates them; neither is worth anything once the old key's time is over.
+        begins, ends = self._validity(moment, 1)[0], min(self._certificate.not_after, not_after)
+        new_with_old = authority_renewal.with_limits_of(
+            old, self._signer, new_key.public_key(), not_before=begins, not_after=ends, crl_url=self.crl_url
+        )
+        old_with_new = authority_renewal.with_limits_of(
+            old, new_signer, self._signer.key.public_key(), not_before=self._certificate.not_before, not_after=ends
+        )
+        return RenewedAuthority(
+            authority=successor,
+            bridge=CertificateAuthority(assemble(new_with_old, new_key, self._line), crl_url=crl_url),
+            new_with_old=assemble(new_with_old, None, ()),
+            old_with_new=assemble(old_with_new, None, ()),
+        )
+
+    def _certify_again(
+        self, old: CertificateAuthority, key: PrivateKey, days: int, at: dt.datetime, crl_url: str | None
+    ) -> RenewedAuthority:
+        """The successor of the intermediate `old`, below this authority."""
+        if self._path_length == 0:
+            raise InvalidInputError(
+                f"{self.name} has path length 0: it may issue server certificates, but no authorities"
+            )
+        certificate = old._line[0]
+        constraints = pem.find_extension(certificate, x509.NameConstraints)
+        self._check_subtrees([] if constraints is None else constraints.permitted_subtrees or [])
+        self._refuse(self._forbidden((), certificate.subject))
+        with lifetimes.noted():  # "as long as the old one, but no longer than its issuer" is what was asked for
+            not_before, not_after = self._validity(at, days)
+        made = authority_renewal.with_limits_of(
+            certificate,
+            self._signer,
+            key.public_key(),
+            not_before=not_before,
+            not_after=not_after,
+            crl_url=self.crl_url,
+        )
+        return RenewedAuthority(authority=CertificateAuthority(assemble(made, key, self._line), crl_url=crl_url))
 
     def _check_subtrees(self, wanted: Sequence[x509.GeneralName]) -> None:
         from mlsssl._validator.name_constraints import subtree_within
@@ -360,7 +475,8 @@ class CertificateAuthority:
                 names are taken as by `sign` under the usual policy, and of the other arguments only `old`.
             key: A key type to make, or a private key; when not given, `rsa-2048` below an RSA authority and the
                 same curve below an EC one.
-            days: Validity in days of 86,400 seconds; 199 by default, which every client accepts until 2027.
+            days: Validity in days of 86,400 seconds; 199 by default, which every client accepts until 2027. What would
+                outlive this authority ends with it, and a `ShortenedWarning` says so.
             common_name: The subject's common name, which must be one of the names. When not given, the first
                 name that fits into 64 characters, or none for addresses alone below an authority with DNS
                 constraints, which OpenSSL would hold against it; `""` for none.
@@ -381,8 +497,8 @@ class CertificateAuthority:
             made. With `at`, `serial` and a private key given it is the same, byte for byte, every time.
 
         Raises:
-            InvalidInputError: no name, a name that cannot be, dates outside this authority's, a name that its
-                constraints forbid, or a request that the usual policy refuses.
+            InvalidInputError: no name, a name that cannot be, a moment at which this authority is not valid, a name
+                that its constraints forbid, or a request that the usual policy refuses.
         """
         if not hosts:
             raise InvalidInputError("a server certificate needs at least one name: issue('www.example.com')")
@@ -522,8 +638,8 @@ class CertificateAuthority:
             The certificate with its private key and chain; `check(purpose="client")` judges it.
 
         Raises:
-            InvalidInputError: an argument out of its range, a name that cannot be, dates outside this authority's, or
-                a name that its constraints forbid.
+            InvalidInputError: an argument out of its range, a name that cannot be, a moment at which this authority is
+                not valid, or a name that its constraints forbid.
         """
         if not common_name:
             raise InvalidInputError("a client certificate needs a name: issue_client('Alice Example')")
@@ -720,16 +836,7 @@ class CertificateAuthority:
 
     def _validity(self, at: dt.datetime, days: int) -> tuple[dt.datetime, dt.datetime]:
         mine = self._certificate
-        not_before, not_after = certificates.validity(at, days, earliest=mine.not_before)
-        if not_before < mine.not_before:
-            raise InvalidInputError(f"{self.name} is not valid before {mine.not_before:%Y-%m-%d %H:%M} UTC")
-        if not_after > mine.not_after:
-            raise InvalidInputError(
-                f"{days} days reach to {not_after:%Y-%m-%d}, but {self.name} itself ends on "
-                f"{mine.not_after:%Y-%m-%d}; ask for at most {max(0, (mine.not_after - not_before).days)} days, "
-                "or renew the authority"
-            )
-        return not_before, not_after
+        return lifetimes.within(at, days, begins=mine.not_before, ends=mine.not_after, authority=self.name)
 
     # -- what it is ---------------------------------------------------------------------------------------------
 
@@ -776,7 +883,7 @@ class CertificateAuthority:
         from mlsssl._machine import tls_contexts
 
         anchor = self._certificate
-        return tls_contexts.trusting([anchor.to_der()], partial_chain=not anchor.is_self_issued)
+        return tls_contexts.trusting([anchor.to_der()], partial_chain=not pem.is_root(pem.x509_of(anchor)))
 
     def __eq__(self, other: object) -> bool:
         return self._certificate == other._certificate if isinstance(other, CertificateAuthority) else NotImplemented
@@ -792,6 +899,28 @@ class CertificateAuthority:
 
     def __repr__(self) -> str:
         return f"<CertificateAuthority{repr(self._certificate).removeprefix('<Certificate')}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewedAuthority:
+    """What `CertificateAuthority.renew` made.
+
+    Attributes:
+        authority: The successor. Its certificate is what clients are to trust from now on, beside the old one's until
+            that ends. Of a root: "new with new" in RFC 4210.
+        bridge: The same key with the certificate `new_with_old`: what it issues is accepted by clients that trust the
+            old root only, and by those that trust the new one. Issue from it until every client has the new root. None
+            where nothing needs it: for an intermediate, or with the old key.
+        new_with_old: The new key certified by the old one; in the chain of whatever `bridge` issues. Ends with the old
+            root.
+        old_with_new: The old key certified by the new one: sent with what the old root has issued, it leads clients
+            that trust the new root only. Ends with the old root.
+    """
+
+    authority: CertificateAuthority
+    bridge: CertificateAuthority | None = None
+    new_with_old: Certificate | None = None
+    old_with_new: Certificate | None = None
 
 
 def _authority_name(common_name: str, others: x509.Name) -> x509.Name:
@@ -810,13 +939,14 @@ def _check_path_length(path_length: int) -> int:
 
 
 def _path_length(line: Sequence[x509.Certificate]) -> int | None:
-    """The least that this authority and those above it allow below it."""
-    allowed: int | None = None
-    for depth, certificate in enumerate(line):
+    """The least that this authority and those above it allow below it; self-issued ones count nothing (4.2.1.9)."""
+    allowed, depth = None, 0
+    for certificate in line:
         constraints = pem.find_extension(certificate, x509.BasicConstraints)
         own = None if constraints is None else constraints.path_length
         if own is not None and (allowed is None or own - depth < allowed):
             allowed = max(0, own - depth)
+        depth += certificate.issuer != certificate.subject
     return allowed
 
 
@@ -874,8 +1004,9 @@ def renewal_days(old: Certificate) -> int:
 
 def with_list_of(authority: CertificateAuthority, old: Certificate) -> CertificateAuthority:
     """The authority, naming the address of its revocation list that the old one has, when it names none. Private."""
-    issuer = authority.certificate
-    if authority.crl_url is not None or old.issuer != issuer.subject:
+    issuer, view = View(pem.x509_of(authority)), View(pem.x509_of(old))
+    # A list is signed by one key: the one of an authority's former key says nothing of what the new one signs.
+    if authority.crl_url is not None or view.issuer != issuer.subject or not view.may_be_signed_by(issuer):
         return authority
     points = pem.find_extension(pem.x509_of(old), x509.CRLDistributionPoints)
     for name in (name for point in points or () for name in point.full_name or ()):

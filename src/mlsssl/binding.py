@@ -213,8 +213,9 @@ class Binding:
         Raises:
             BindingNotFoundError: nothing is bound to this key: `add` does it.
             UnusableCertificateError, AccessDeniedError, UnsupportedError: as `add`.
-            BindingError: the record was changed since it was read; or as `add`; or, without an atomic update, it failed
-                and the old record could not be put back: the message says what is bound now and what to do.
+            BindingError: the record was changed since it was read; or as `add`; or, without an atomic update, the old
+                record is one that could not be put back (of a plain CCS port, with options), so nothing was done; or
+                it failed and the old record could not be put back: the message says what is bound now and what to do.
         """
         recovery.replace_record(port_of(self._machine), self.record, expected=self._replaces)
         self._note_written()

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from mlsssl._formats import pem
 from mlsssl._machine.files import path_of, write
 from mlsssl._machine.kept_keys import refuse_to_lose_a_key
 from mlsssl._messages.arguments import check_type, items_of
@@ -51,7 +52,7 @@ def pem_files(
     if server == "haproxy" and password is not None:
         raise InvalidInputError("HAProxy reads the private key unencrypted only; protect the file instead")
     key = check_certificate(certificate).private_key_pem(password)
-    sent = [certificate, *(one for one in certificate.chain if not one.is_self_issued)]
+    sent = [certificate, *(one for one in certificate.chain if not pem.is_root(pem.x509_of(one)))]
     chain = b"".join(one.to_pem() for one in sent)
     return {f"{name}.pem": chain + key} if server == "haproxy" else {f"{name}.crt": chain, f"{name}.key": key}
 

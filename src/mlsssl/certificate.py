@@ -611,7 +611,10 @@ class Certificate:
 
     @property
     def is_self_issued(self) -> bool:
-        """Whether subject and issuer are the same name; the signature is not looked at."""
+        """Whether subject and issuer are the same name; the signature is not looked at.
+
+        A root is, and so is a cross-certificate between two keys of one authority.
+        """
         return self._certificate.subject == self._certificate.issuer
 
     def renewal_time(self, fraction: float = 2 / 3, *, jitter: float = 1 / 20) -> dt.datetime:
@@ -745,7 +748,7 @@ class Certificate:
         from mlsssl._machine import tls_contexts
 
         # Without self-signed roots, which a server need not send (RFC 8446 section 4.4.2).
-        sent = (one for one in self._chain if one.subject != one.issuer)
+        sent = (one for one in self._chain if not pem.is_root(one))
         return tls_contexts.serving(self._need_key(), (self._certificate, *sent))
 
     # -- being a value ------------------------------------------------------------------------------------------
@@ -783,7 +786,7 @@ class Certificate:
 
         validity = card_validity(self)
         levels = [
-            level(card_title(one), "root" if one.is_self_issued else "intermediate", card_validity(one).bar)
+            level(card_title(one), "root" if pem.is_root(pem.x509_of(one)) else "intermediate", card_validity(one).bar)
             for one in reversed(self.chain)
         ]
         role = "authority" if foreign.read_or(False, attrgetter("is_ca"), self) else "server"

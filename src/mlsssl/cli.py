@@ -14,7 +14,21 @@ import sys
 from typing import TYPE_CHECKING
 
 from mlsssl import errors
-from mlsssl._commands import authority, binding, ccs, certificate, deployment, quickstart, serve, store
+from mlsssl._commands import (
+    acme,
+    authority,
+    binding,
+    ccs,
+    certificate,
+    deployment,
+    quickstart,
+    request,
+    reservation,
+    schedule,
+    serve,
+    store,
+    watch,
+)
 from mlsssl._commands.parser import Parser, UsageError, command
 from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.terminal import Terminal, write
@@ -34,6 +48,7 @@ EXIT_CODES: tuple[tuple[type[errors.MlssslError], int], ...] = (
     (errors.MalformedDataError, 6),
     (errors.UnsupportedError, 7),
     (errors.UnusableCertificateError, 8),
+    (errors.HookError, 12),
     (errors.IssuePendingError, 13),
     (errors.IssuerError, 11),
     (errors.MlssslError, 9),
@@ -45,7 +60,7 @@ _EPILOG = """\
 exit codes:
   0 done   1 the answer is no   2 wrong usage or input   3 not found   4 exists already   5 access denied
   6 unreadable file or wrong password   7 not supported here   8 certificate unusable for HTTP.sys   9 other failure
-  11 an issuer refuses or cannot be asked   13 an issuer has no answer yet
+  11 an issuer refuses or cannot be asked   12 done, but a step after it failed   13 an issuer has no answer yet
 """
 
 
@@ -92,8 +107,10 @@ def build_parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"mlsssl {__version__}")
     parser.share("--json")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    for module in (authority, certificate, store, binding, ccs, serve, deployment, quickstart):
+    nouns = (authority, request, certificate, store, binding, reservation, ccs)
+    for module in (*nouns, serve, deployment, acme, watch, quickstart):
         module.add_commands(commands)
+    schedule.add_commands(commands, parser)
     for name in OLD_COMMANDS:
         commands.add_parser(name, help=f"{name}'s own command line, word for word; '{name} --help' says more")
     script = command(commands, "completion", _complete, "print a completion script")

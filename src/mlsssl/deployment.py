@@ -26,10 +26,13 @@ if TYPE_CHECKING:
     from typing import Any, Literal
 
     from mlsssl._deploy.first import FirstCertificate
-    from mlsssl._machine.ports import KeyProvider
+    from mlsssl._formats.url_prefixes import UrlPrefix
+    from mlsssl._machine.ports import KeyProvider, MachinePort
     from mlsssl._validator.profiles import Profile
     from mlsssl.binding import CertificateReference
-    from mlsssl.values import BindingKey, BindingOptions, OnConflict
+    from mlsssl.hooks import AfterFailure, Hook
+    from mlsssl.reservation import UrlReservation
+    from mlsssl.values import BindingKey, BindingOptions, KeyType, OnConflict
 
 __all__ = ["Failure", "Outcome", "Plan", "Step", "deploy", "last_outcome", "recover"]
 
@@ -55,12 +58,17 @@ class _Deploy:
         provider: KeyProvider | None = None,
         restart: Sequence[str] = (),
         host: str | Sequence[str] | None = None,
+        key_type: KeyType | None = None,
         profile: str | Profile = "private",
         force: bool = False,
         verify: bool = True,
         audit_log: str | Path | None = None,
         key_access: Sequence[str] | Literal["keep"] = (),
+        hooks: Sequence[Hook] = (),
+        after_failure: AfterFailure = "report",
         at: dt.datetime | None = None,
+        reserve: UrlReservation | UrlPrefix | str | None = None,
+        user: str | Sequence[str] | None = None,
         trail: str | Path | None = None,
     ) -> Outcome:
         r"""Make this certificate the one bound to this key on this machine, whatever was there.
@@ -75,9 +83,9 @@ class _Deploy:
             key: `0.0.0.0:443`, `[::]:443`, `www.example.com:443` (SNI), or an `IpPort` or `HostnamePort`.
             certificate: A certificate with its private key; or one that is in the store already, as an entry,
                 thumbprint or certificate without key. Or an `Issuer`, such as an authority, that is asked for one for
-                the names in `host`, with a new RSA key of 2048 bits (below an authority of your own, its default): only
-                when what is bound is not its own, is not for these names, or is due. Key and request are kept as by
-                `renew`.
+                the names in `host`, with a new key of `key_type` (when not given RSA of 2048 bits; below an authority
+                of your own, its default): only when what is bound is not its own, is not for these names, or is due.
+                Key and request are kept as by `renew`.
             machine: Which machine; this computer when not given.
             store: The LocalMachine store; an entry's own, else `MY`, when not given.
             app_id: The owner's GUID; when not given the binding's present owner, or a new random one.
@@ -95,6 +103,7 @@ class _Deploy:
                 in between. HTTP.sys itself needs none.
             host: The name that clients connect to, to check the certificate for; an SNI key brings its own. For an
                 issuer also several, in a list: the names of the certificate.
+            key_type: For an issuer: what key to make.
             profile: Whose rules to check it by, as in `Certificate.check`.
             force: Go on although the preflight found errors.
             verify: Shake hands with the port afterwards, when something listens, and compare the certificate.
@@ -102,7 +111,19 @@ class _Deploy:
             key_access: Accounts that get the right to read the private key, besides SYSTEM and the administrators:
                 names (`NETWORK SERVICE`, `NT SERVICE\W3SVC`, `DOMAIN\user`) or SIDs; `"keep"`: those that may read
                 the key of the certificate that is bound now. Who has the right already keeps it.
+            hooks: Steps after the change, run in this order when it has changed something: functions that are called
+                with one `hooks.Replacement`, such as a `hooks.CommandHook`. They run once for each change, outside
+                the machine's lock. When one fails, or the process is killed before the last, the rest stays owed: the
+                next call for this key with the same steps goes on with them, also when it changes nothing else. So a
+                step that was killed in the middle is run again.
+            after_failure: When a step fails: `report` gives the finding `after-failed`; `undo` takes the change
+                back, lets the steps that had run follow, and raises.
             at: The moment to check the dates for, aware; now when not given.
+            reserve: A URL prefix on the port of `key` to reserve for `user`, such as `https://+:443/mls/`, so that a
+                service that is not administrator may listen there; or a `UrlReservation`, which says itself for whom.
+                Another reservation of that prefix is replaced, and brought back by `undo`. When not given,
+                reservations stay as they are.
+            user: The account, or several, that `reserve` is for: `NT SERVICE\name`, `DOMAIN\user`, a SID.
             trail: The former name of `audit_log`, deprecated.
 
         Returns:
@@ -110,6 +131,7 @@ class _Deploy:
 
         Raises:
             InvalidInputError: an argument that cannot be, or a CCS key, which names no certificate.
+            NotFoundError: no account is called as `user` says (1332); nothing was done.
             NotFoundError, AccessDeniedError, NativeError: the file of `audit_log` cannot be written; nothing was done.
             ValidationError: the preflight found an error; `.report` has every finding, and nothing was done. What is
                 bound already is checked too.
@@ -124,10 +146,11 @@ class _Deploy:
             IssuerError: the issuer refuses, could not be asked, or gave what does not answer the request.
             DeploymentError: it stopped in the middle and was taken back; `.failure` says what was done, what was
                 undone and what a person must do. Its `__cause__` is the machine's own error, such as
-                `UnusableCertificateError` (1312) or `AccessDeniedError`.
+                `UnusableCertificateError` (1312) or `AccessDeniedError`; or, with `after_failure="undo"`, the
+                `HookError` of the step that failed.
         """
         arguments = locals()
-        if _is_issuer(certificate, host):
+        if _is_issuer(certificate, host, key_type):
             return _first(arguments).deploy()
         return carry_out(checked(arguments))
 
@@ -147,12 +170,17 @@ class _Deploy:
         provider: KeyProvider | None = None,
         restart: Sequence[str] = (),
         host: str | Sequence[str] | None = None,
+        key_type: KeyType | None = None,
         profile: str | Profile = "private",
         force: bool = False,
         verify: bool = True,
         audit_log: str | Path | None = None,
         key_access: Sequence[str] | Literal["keep"] = (),
+        hooks: Sequence[Hook] = (),
+        after_failure: AfterFailure = "report",
         at: dt.datetime | None = None,
+        reserve: UrlReservation | UrlPrefix | str | None = None,
+        user: str | Sequence[str] | None = None,
         trail: str | Path | None = None,
     ) -> Plan:
         """What `deploy` with these arguments would do, and what is wrong; the machine is only looked at.
@@ -169,7 +197,7 @@ class _Deploy:
                 killed: `recover` first, for a plan clears nothing up.
         """
         arguments = locals()
-        if _is_issuer(certificate, host):
+        if _is_issuer(certificate, host, key_type):
             return _first(arguments).plan()
         return only_plan(checked(arguments))
 
@@ -183,10 +211,12 @@ class _Deploy:
 deploy = _Deploy()
 
 
-def _is_issuer(certificate: object, host: object) -> bool:
+def _is_issuer(certificate: object, host: object, key_type: object) -> bool:
     """Whether an issuer was given in a certificate's place."""
     if not isinstance(certificate, (Certificate, StoreEntry, bytes, str)) and isinstance(certificate, Issuer):
         return True
+    if key_type is not None:
+        raise InvalidInputError("key_type is for an issuer, which certifies a new key; a certificate has its own")
     if host is not None and not isinstance(host, str):
         raise InvalidInputError("several names in host are for an issuer; to check a certificate for, host is one name")
     return False
@@ -200,8 +230,13 @@ def _first(arguments: Mapping[str, Any]) -> FirstCertificate:
     return FirstCertificate(arguments["certificate"], arguments)
 
 
-def recover(*, machine: HasPort | None = None, abandon: BindingKey | str | None = None) -> list[str]:
+def recover(
+    *, machine: HasPort | None = None, abandon: BindingKey | str | None = None, hooks: Sequence[Hook] = ()
+) -> list[str]:
     """Finish or take back what a killed deploy, renew or update left; a line for each thing done.
+
+    Steps that were to follow such a change (`hooks=`) are owed still. They are run when they are given here too, and
+    a line names them otherwise.
 
     Every deploy, renew and undo does this first, so it is needed only when none follows. A change that can be neither
     finished nor taken back, since the old certificate is gone, say, stays pending; other bindings can be changed
@@ -212,16 +247,21 @@ def recover(*, machine: HasPort | None = None, abandon: BindingKey | str | None 
         abandon: A change to give up, if it can be neither finished nor taken back: the key of its binding, or the
             name of its file (`"change.json"`) where nobody can read of which binding it is. The machine stays as it
             is, and a line says how that is.
+        hooks: The steps to run where some are owed: those that `deploy` or `renew` was given.
 
     Raises:
         BindingError: somebody is changing the machine right now.
         InvalidInputError: `abandon` is neither a key nor such a name.
         NotFoundError: no change of `abandon` was pending; or there is no machine, as `audit` says.
         DeploymentError: not everything is well again: a change is still pending, a service that had been stopped does
-            not start, or the audit log could not be told. `.failure` says what was done and what is to do, and
-            `__cause__` is what stopped the first change that is pending.
+            not start, a step failed, or the audit log could not be told. `.failure` says what was done and what is to
+            do, and `__cause__` is what stopped the first change that is pending, or the first step.
     """
     wanted = abandon
+    if hooks != ():
+        from mlsssl.hooks import checked_hooks
+
+        hooks = checked_hooks(hooks)
     port = existing_port_of(machine)
     with recovery.looking(port) as records:
         names = {one.name for one in records.pending()}  # a stranger's key is known by no other text
@@ -234,21 +274,47 @@ def recover(*, machine: HasPort | None = None, abandon: BindingKey | str | None 
         except MlssslError as error:
             if str(error) not in problems:
                 problems.append(str(error))
+    failed = _steps_left_over(port, hooks, machine, done, problems)
     if problems:
         failure = Failure(verb="recover", key="", reason="; ".join(problems), done=tuple(done), to_do=tuple(problems))
         text = "".join(f"\n  {line}" for line in (*done, *problems))
         raise DeploymentError(f"not everything is well again:{text}", failure=failure) from (
-            recovered.stuck[0].error if recovered.stuck else None
+            recovered.stuck[0].error if recovered.stuck else failed
         )
     if abandon is not None and not any(one.is_about(wanted) for one in recovered.pending):
         raise NotFoundError(f"no change of {shown(abandon)} is pending")
     return done
 
 
+def _steps_left_over(
+    port: MachinePort, hooks: Sequence[Hook], machine: HasPort | None, done: list[str], problems: list[str]
+) -> Exception | None:
+    """Run what steps are owed, or name them; a line of each to what is done or wrong. The first one's error, if any."""
+    first: Exception | None = None
+    for change in record.ChangeRecords(port.state_folder).with_owed_steps():
+        if not hooks:
+            done.append(
+                f"still owed after {change.title}: the steps {', '.join(change.owed)}; the next deploy, renew or "
+                "recover that is given them runs them"
+            )
+            continue
+        from mlsssl._deploy import after
+
+        assert change.key is not None
+        lines, error = after.left_over(change.key, hooks, machine)
+        done += [f"{line} after {change.title}" for line in lines]
+        if error is not None:
+            problems.append(f"a step after {change.title} failed: {error}")
+            first = first or error
+    return first
+
+
 def last_outcome(key: BindingKey | str, *, machine: HasPort | None = None) -> Outcome | None:
     """The outcome of the last deploy or renew of this key, also by an earlier process, for its `undo()`.
 
-    None when there is none, or it was undone. What a killed process left is cleared up first, as by `recover`.
+    Of several bindings that were changed together (`renew(everywhere=True)`) it is the whole change, whichever of their
+    keys is given. None when there is none, or it was undone. What a killed process left is cleared up first, as by
+    `recover`.
 
     Raises:
         NotFoundError: there is no machine, as `audit` says.

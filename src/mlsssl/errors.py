@@ -14,6 +14,9 @@ MlssslError
 │   ├── BindingNotFoundError (NotFoundError)
 │   ├── BindingExistsError   (ExistsError)
 │   └── UnusableCertificateError           Windows' 1312 and kin; `.diagnosis` is ranked
+├── ReservationError                       a URL reservation
+│   ├── ReservationNotFoundError (NotFoundError)
+│   └── ReservationExistsError   (ExistsError)
 ├── NotFoundError (LookupError)            whatever it is, it is not there
 ├── ExistsError                            whatever it is, it is there already
 ├── ClosedError                            used after close()
@@ -21,6 +24,7 @@ MlssslError
 │   └── ServiceNotFoundError (NotFoundError)
 ├── IssuerError                            an issuer refused, or could not be asked; `.issuer`
 │   └── IssuePendingError                  … has no answer yet: ask again later
+├── HookError                              a step after a change failed; the change itself is done
 ├── ListenerError                          the embedded TLS listener
 ├── EndpointError (OSError)                a server could not be asked; `.endpoint`
 ├── DeploymentError                        deploy or renew stopped; `.failure` says what is left
@@ -52,6 +56,7 @@ __all__ = [
     "DeploymentError",
     "EndpointError",
     "ExistsError",
+    "HookError",
     "InvalidInputError",
     "IssuePendingError",
     "IssuerError",
@@ -60,6 +65,9 @@ __all__ = [
     "MlssslError",
     "NativeError",
     "NotFoundError",
+    "ReservationError",
+    "ReservationExistsError",
+    "ReservationNotFoundError",
     "ServiceError",
     "ServiceNotFoundError",
     "StoreClosedError",
@@ -174,6 +182,18 @@ class UnusableCertificateError(BindingError):
         self.diagnosis = tuple(diagnosis)
 
 
+class ReservationError(MlssslError):
+    """Something about a URL reservation."""
+
+
+class ReservationNotFoundError(ReservationError, NotFoundError):
+    """This prefix is not reserved (Windows: 2, ERROR_FILE_NOT_FOUND)."""
+
+
+class ReservationExistsError(ReservationError, ExistsError):
+    """This prefix is reserved already (Windows: 183, ERROR_ALREADY_EXISTS)."""
+
+
 class ServiceError(MlssslError):
     """A service refused, failed or got stuck.
 
@@ -217,7 +237,7 @@ class IssuePendingError(IssuerError):
 
 
 class ListenerError(MlssslError):
-    """The embedded listener could not start or answer."""
+    """A listener could not start or answer: the embedded machine's, or the one that answers a challenge."""
 
 
 class EndpointError(MlssslError, OSError):
@@ -230,6 +250,14 @@ class EndpointError(MlssslError, OSError):
     def __init__(self, message: str, *, endpoint: str) -> None:
         super().__init__(message)
         self.endpoint = endpoint
+
+
+class HookError(MlssslError):
+    """A step after a change (`hooks=`, `--after`) did not do its work: a program failed or took too long, say.
+
+    `deploy` and `renew` turn it, and whatever else a step raises, into the finding `after-failed`; with
+    `after_failure="undo"` it is the `__cause__` of the `DeploymentError`, with what the step raised as its own.
+    """
 
 
 class DeploymentError(MlssslError):

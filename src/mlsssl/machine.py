@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlsssl._embedded.listener.listener import Listener
     from mlsssl._embedded.port import EmbeddedPort
     from mlsssl._machine.ports import MachinePort
+    from mlsssl.reservation import UrlReservations
     from mlsssl.values import Location
 
 __all__ = ["EmbeddedMachine", "Machine", "WindowsMachine"]
@@ -80,6 +81,13 @@ class Machine:
     def bindings(self) -> Bindings:
         """The TLS bindings, by key."""
         return Bindings(self)
+
+    @property
+    def reservations(self) -> UrlReservations:
+        """The URL reservations, by prefix."""
+        from mlsssl.reservation import UrlReservations  # most machines are never asked for them
+
+        return UrlReservations(self)
 
     @property
     def services(self) -> Services:

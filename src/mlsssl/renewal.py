@@ -5,21 +5,23 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mlsssl._changes import recovery
 from mlsssl._changes.audit_log import former_name
-from mlsssl._deploy.due import due_at
+from mlsssl._deploy.due import about_late, due_at, how_late
 from mlsssl._deploy.plan import Snapshot, carry_out, only_plan
 from mlsssl._deploy.request import checked
 from mlsssl._formats import pem
+from mlsssl._issue import lifetimes
 from mlsssl._issue.keys import check_key_type
-from mlsssl._messages.arguments import items_of
-from mlsssl._messages.foreign_text import shown
+from mlsssl._messages.arguments import check_callable, items_of
+from mlsssl._messages.foreign_text import clean_logger, shown
 from mlsssl._messages.output import as_dict, as_json
 from mlsssl._select.ports import HasPort, existing_port_of, port_of
+from mlsssl._validator.report import Severity
 from mlsssl.authority import (
     CertificateAuthority,
     renewal_common_name,
@@ -43,9 +45,11 @@ if TYPE_CHECKING:
     from mlsssl._deploy.obtain import Asking
     from mlsssl._deploy.plan import Plan
     from mlsssl._deploy.request import Request
-    from mlsssl._machine.ports import BindingRecord, KeyProvider
+    from mlsssl._machine.ports import BindingRecord, KeyProvider, MachinePort
     from mlsssl._notebook.cards import Tone
     from mlsssl._validator.profiles import Profile
+    from mlsssl._validator.report import Finding
+    from mlsssl.hooks import AfterFailure, Hook
     from mlsssl.store import StoreEntry
     from mlsssl.values import BindingKey, KeyType, Thumbprint
 
@@ -73,12 +77,15 @@ class _Renew:
         reuse_key: bool = False,
         days: int | None = None,
         grace: dt.timedelta = GRACE,
+        everywhere: bool = False,
         restart: Sequence[str] = (),
         profile: str | Profile = "private",
         force: bool = False,
         verify: bool = True,
         audit_log: str | Path | None = None,
         key_access: Sequence[str] | Literal["keep"] = "keep",
+        hooks: Sequence[Hook] = (),
+        after_failure: AfterFailure = "report",
         at: dt.datetime | None = None,
         trail: str | Path | None = None,
     ) -> Outcome:
@@ -106,12 +113,17 @@ class _Renew:
             reuse_key: With an authority: certify the old private key again. It has to be exportable.
             days: With an authority: validity; the old one's, but at most 199, when not given.
             grace: How long `cleanup` keeps the old certificate, from now.
+            everywhere: Put the new certificate on every other binding of the old one too, whatever its kind, in one
+                change: all of them or none, and undone as one. Each keeps its own options and owner, and has the
+                certificate in its own store. Without it the warning `superseded-elsewhere` names them.
             restart: As in `deploy`.
             profile: As in `deploy`.
             force: As in `deploy`.
             verify: As in `deploy`.
             audit_log: As in `deploy`.
             key_access: As in `deploy`; by default whoever may read the old private key may read the new one.
+            hooks: As in `deploy`.
+            after_failure: As in `deploy`.
             at: As in `deploy`; also the moment of issuing.
             trail: The former name of `audit_log`, deprecated.
 
@@ -144,12 +156,15 @@ class _Renew:
         reuse_key: bool = False,
         days: int | None = None,
         grace: dt.timedelta = GRACE,
+        everywhere: bool = False,
         restart: Sequence[str] = (),
         profile: str | Profile = "private",
         force: bool = False,
         verify: bool = True,
         audit_log: str | Path | None = None,
         key_access: Sequence[str] | Literal["keep"] = "keep",
+        hooks: Sequence[Hook] = (),
+        after_failure: AfterFailure = "report",
         at: dt.datetime | None = None,
         trail: str | Path | None = None,
     ) -> Plan:
@@ -238,7 +253,8 @@ def _look(arguments: Mapping[str, Any], *, only_looking: bool = False) -> _Bound
 
 def _request(arguments: Mapping[str, Any], bound: _Bound, new: Certificate | None) -> Request:
     """What `renew` with these arguments asks to be deployed: the new certificate, in the place of the bound one."""
-    names = ("machine", "restart", "profile", "force", "verify", "at", "grace", "together", "key_access")
+    as_they_are = ("machine", "restart", "profile", "force", "verify", "key_access", "hooks", "after_failure")
+    names = (*as_they_are, "at", "grace", "everywhere", "together")
     trail = arguments["trail"]
     file = arguments["audit_log"] if trail is None else former_name(trail, stacklevel=5)
     given = {name: arguments[name] for name in names if name in arguments}
@@ -264,10 +280,16 @@ def _asking(issuer: Issuer, bound: _Bound, arguments: Mapping[str, Any]) -> Aski
     from mlsssl._deploy.obtain import Asking, Target, successor_of  # only who has such an issuer needs it
 
     record = bound.record
+    key_type = check_key_type(bound.old.key_type if arguments["key_type"] is None else arguments["key_type"])
     return Asking(
         port=port_of(arguments["machine"]),
         target=Target(key=record.key, store=record.store, older=record.thumbprint, renewal=True),
-        wanted=successor_of(bound.old, arguments["key_type"]),
+        wanted=successor_of(
+            bound.old,
+            key_type,
+            exportable=_is_exportable(bound.entry),
+            provider=_provider(bound.entry, key_type),
+        ),
         issuer=issuer,
         old=bound.old,
         at=arguments["at"],
@@ -283,8 +305,8 @@ def _in_place_of(binding: Binding, entry: StoreEntry, old: Certificate, new: Cer
         "certificate": new,
         "store": binding.record.store,
         "friendly_name": entry.friendly_name if new is None or new.friendly_name is None else new.friendly_name,
-        "exportable": entry.key is not None and entry.key.exportable is True,
-        "provider": None if new is None else _provider(entry, new),
+        "exportable": _is_exportable(entry),
+        "provider": None if new is None else _provider(entry, new.key_type),
         "older": old,
         "expected": binding.record,
     }
@@ -322,7 +344,8 @@ def _obtain(arguments: Mapping[str, Any], old: Certificate) -> Certificate:
             "a source is an authority or another issuer (it has name, issue and issued), a certificate or a function, "
             f"not {type(source).__name__}; Certificate.load reads a file"
         )
-    made = source(old)
+    with lifetimes.noted():
+        made = source(old)
     if not isinstance(made, Certificate):
         raise InvalidInputError(f"the source returned {type(made).__name__}, not a Certificate; nothing was done")
     return made
@@ -341,19 +364,25 @@ def _issue(
     if reuse_key and key_type is not None:
         raise InvalidInputError("reuse_key keeps the key, so key_type cannot choose another")
     made = old.private_key if reuse_key else key_type or check_key_type(old.key_type)
-    return with_list_of(authority, old).issue(
-        *hosts,
-        key=made,
-        days=renewal_days(old) if days is None else days,
-        common_name=renewal_common_name(old, hosts),
-        subject=pem.x509_of(old).subject,
-        at=at,
-    )
+    with lifetimes.noted():  # the finding `authority-ending` says it
+        return with_list_of(authority, old).issue(
+            *hosts,
+            key=made,
+            days=renewal_days(old) if days is None else days,
+            common_name=renewal_common_name(old, hosts),
+            subject=pem.x509_of(old).subject,
+            at=at,
+        )
 
 
-def _provider(entry: StoreEntry, new: Certificate) -> KeyProvider | None:
+def _is_exportable(entry: StoreEntry) -> bool:
+    """Whether the old private key may leave the machine, and so the new one too."""
+    return entry.key is not None and entry.key.exportable is True
+
+
+def _provider(entry: StoreEntry, key_type: str) -> KeyProvider | None:
     """The old key's kind of storage, for a program may be able to read one kind only; EC keys have no choice."""
-    if entry.key is None or not new.key_type.startswith("rsa") or not entry.key.provider:
+    if entry.key is None or not key_type.startswith("rsa") or not entry.key.provider:
         return None
     return "cng" if "Key Storage Provider" in entry.key.provider else "csp"
 
@@ -371,6 +400,8 @@ class Renewal:
         plan: With `dry_run`, what would be done; None otherwise.
         error: Why it failed, or (an `IssuePendingError`) why there is no new certificate yet; None otherwise.
         skipped: Why nothing was done, in words; None when something was tried.
+        findings: `renewal-due` where a certificate is due and was not renewed, with the reason and the time that is
+            left: a notice, a warning or an error, by how much of that is left. What a renewal found is in its outcome.
     """
 
     key: BindingKey | None
@@ -378,6 +409,7 @@ class Renewal:
     plan: Plan | None = None
     error: MlssslError | None = None
     skipped: str | None = None
+    findings: tuple[Finding, ...] = ()
 
     @property
     def result(self) -> Literal["renewed", "planned", "skipped", "pending", "failed"]:
@@ -395,7 +427,7 @@ class Renewal:
             **as_dict(self, "key", "result"),
             "skipped": self.skipped,
             "error": None if self.error is None else {"type": type(self.error).__name__, "message": str(self.error)},
-            **as_dict(self, "outcome", "plan"),
+            **as_dict(self, "outcome", "plan", "findings"),
         }
 
 
@@ -447,18 +479,29 @@ def renew_due(
     jitter: float = 1 / 20,
     days: int | None = None,
     grace: dt.timedelta = GRACE,
+    everywhere: bool = False,
     restart: Sequence[str] = (),
+    profile: str | Profile = "private",
+    force: bool = False,
+    verify: bool = True,
     audit_log: str | Path | None = None,
     key_access: Sequence[str] | Literal["keep"] = "keep",
+    hooks: Sequence[Hook] = (),
+    after_failure: AfterFailure = "report",
     at: dt.datetime | None = None,
     dry_run: bool = False,
+    stop: Callable[[], bool] | None = None,
     trail: str | Path | None = None,
 ) -> Renewals:
     """Renew every binding whose certificate is due, for a scheduled task; one failure does not stop the others.
 
     Bindings that share a certificate share the new one. Certificates that another issuer has issued are left alone,
-    for whoever issued them renews them; one that is over already was not renewed, and is a failure. What a killed
-    change left is cleared up before anything is read.
+    for whoever issued them renews them; one in the last third of the time from when it was due to its end was not
+    renewed, and is a failure. What a killed change left is cleared up before anything is read.
+
+    What is due and was not renewed, for whatever reason, is said with that reason and the time that is left, louder
+    from third to third of it: in the results and, from a warning on, to the logger `mlsssl`, which without any handler
+    is standard error.
 
     Args:
         issuer: Issues the new ones: an authority of your own, or any other `Issuer`, as in `renew`. One that says
@@ -473,14 +516,24 @@ def renew_due(
         jitter: As in `Certificate.renewal_due`.
         days: As in `renew`; with an authority of your own only.
         grace: As in `renew`.
+        everywhere: As in `renew`: the bindings that share a certificate change together or not at all, those too that
+            `only` does not name. Each of them that is looked at has the same outcome or error in its result.
         restart: As in `renew`.
+        profile: As in `renew`.
+        force: As in `renew`.
+        verify: As in `renew`.
         audit_log: As in `renew`.
         key_access: As in `renew`.
+        hooks: As in `deploy`. Those that an earlier change of a binding has left over are run although it is not
+            due. A step that fails for one binding stops no other.
+        after_failure: As in `deploy`.
         at: As in `renew`; also the moment to be due at.
         dry_run: Only say what would be done, as `renew.plan` does: the machine is only looked at, nothing is ordered,
             and what an authority of your own issues for the plans is kept nowhere else. A binding with a change that is
             not finished, since its process was killed, say, is a failure, also when nothing is bound to its key now. Of
             plans that share a certificate, one can be applied; the others are then to be made again.
+        stop: Asked before each binding; when it says True, that one and those after it are left for the next call, and
+            are not among the results.
         trail: The former name of `audit_log`, deprecated.
 
     Returns:
@@ -501,6 +554,7 @@ def renew_due(
             f"{type(issuer).__name__}"
         )
     check_grace(grace)
+    check_callable(stop, "stop is a function without arguments that returns True to stop")
     moment = check_moment(at)
     if trail is not None:
         audit_log = former_name(trail, stacklevel=3)
@@ -519,38 +573,88 @@ def renew_due(
             "reuse_key": False,
             "days": days,
             "grace": grace,
+            "everywhere": everywhere,
             "restart": restart,
-            "profile": "private",
-            "force": False,
-            "verify": True,
+            "profile": profile,
+            "force": force,
+            "verify": verify,
             "audit_log": audit_log,
             "key_access": key_access,
+            "hooks": hooks,
+            "after_failure": after_failure,
             "at": at,
             "trail": None,
         }
         _issuer_of(arguments)  # what it cannot be asked for is refused once, not for each binding
         made: dict[Thumbprint, Certificate] = {}
+        along: dict[Thumbprint, Renewal] = {}
         results = []
         for binding in bindings:
+            if stop is not None and stop():
+                break
+            old, due = None, None
+            result = None if binding.thumbprint is None else along.get(binding.thumbprint)
             try:
                 for key, error in pending:
                     if key == binding.key:
                         raise error
-                entry = _bound_entry(binding, machine)
-                bound = _Bound(binding=binding, entry=entry, old=entry.certificate)
-                why = _why_not(bound.old, issuer, moment, due_only, any_issuer, fraction, jitter)
-                if why is not None:
-                    results.append(Renewal(key=binding.key, skipped=why))
-                    continue
-                together = tuple(one.key for one in bindings if one.thumbprint == entry.thumbprint)
-                given = {**arguments, "key": binding.key, "together": together}
-                results.append(_renew_one(given, bound, snapshot, made, dry_run=dry_run))
+                if result is None:
+                    entry = _bound_entry(binding, machine)
+                    old = entry.certificate
+                    bound = _Bound(binding=binding, entry=entry, old=old)
+                    due = old.renewal_time(fraction, jitter=jitter)
+                    mine = any_issuer or issuer.issued(old)
+                    if mine:
+                        due = due_at(old, issuer, fraction, jitter)
+                        why = f"not due before {due:%Y-%m-%d %H:%M} UTC" if due_only and moment < due else None
+                    else:
+                        why = _not_ours(old, issuer, due, moment)
+                    if why is None:
+                        together = tuple(one.key for one in bindings if one.thumbprint == entry.thumbprint)
+                        given = {**arguments, "key": binding.key, "together": together}
+                        result = _renew_one(given, bound, snapshot, made, dry_run=dry_run)
+                    else:
+                        result = _skipped(binding.key, why, () if dry_run else hooks, machine)
             except MlssslError as error:
-                results.append(Renewal(key=binding.key, error=error))
+                result = Renewal(key=binding.key, error=error)
+            if old is not None and due is not None and (result.error is not None or result.skipped is not None):
+                result = replace(result, findings=_late(result, old, due, moment))
+            if everywhere and binding.thumbprint is not None and result.skipped is None:
+                along[binding.thumbprint] = result
+            results.append(replace(result, key=binding.key))
         told = {binding.key for binding in bindings}
         others = [one for one in pending if one[0] not in told and (wanted is None or one[0] in wanted)]
         results += [Renewal(key=key, error=error) for key, error in others]
+    if not dry_run:
+        _log_late(port, results)
     return Renewals(results)
+
+
+def _late(result: Renewal, old: Certificate, due: dt.datetime, at: dt.datetime) -> tuple[Finding, ...]:
+    """How late a certificate is that was not renewed, and why it was not."""
+    why = str(result.skipped if result.error is None else result.error)
+    found = about_late(str(result.key), old, due, at, why)
+    return () if found is None else (found,)
+
+
+def _log_late(port: MachinePort, results: Iterable[Renewal]) -> None:
+    logger = clean_logger("mlsssl")
+    for finding in dict.fromkeys(one for result in results for one in result.findings):
+        tell = {Severity.WARNING: logger.warning, Severity.ERROR: logger.error}.get(finding.severity)
+        if tell is not None:
+            tell("%s: %s: %s", port.description, finding.where, finding.found)
+
+
+def _skipped(key: BindingKey, why: str, hooks: Sequence[Hook], machine: HasPort | None) -> Renewal:
+    """The result for a binding that is not renewed now, after the steps that an earlier change has left over."""
+    if not hooks:
+        return Renewal(key=key, skipped=why)
+    from mlsssl._deploy import after
+
+    lines, error = after.left_over(key, hooks, machine)
+    if error is not None:
+        return Renewal(key=key, error=error)
+    return Renewal(key=key, skipped="; ".join([why, *(f"{line}, left over from the last change" for line in lines)]))
 
 
 def _renew_one(
@@ -599,23 +703,12 @@ def _bindings_of(
     ]
 
 
-def _why_not(
-    old: Certificate,
-    issuer: Issuer,
-    at: dt.datetime,
-    due_only: bool,
-    any_issuer: bool,
-    fraction: float,
-    jitter: float,
-) -> str | None:
-    if not any_issuer and not issuer.issued(old):
-        if at > old.not_after:
-            raise BindingError(
-                f"its certificate is over since {old.not_after:%Y-%m-%d %H:%M} UTC, and who issued it "
-                f"({old.issuer or 'nobody'}) has not renewed it; any_issuer=True renews it from {issuer.name}"
-            )
-        return f"issued by {old.issuer or 'nobody'}, not by {issuer.name}"
-    due = due_at(old, issuer, fraction, jitter)
-    if due_only and at < due:
-        return f"not due before {due:%Y-%m-%d %H:%M} UTC"
-    return None
+def _not_ours(old: Certificate, issuer: Issuer, due: dt.datetime, at: dt.datetime) -> str:
+    """Why a certificate of another issuer is left alone; `BindingError` when that one has let it come near its end."""
+    if how_late(due, old.not_after, at) is Severity.ERROR:
+        ends = "is over since" if at > old.not_after else "ends on"
+        raise BindingError(
+            f"its certificate {ends} {old.not_after:%Y-%m-%d %H:%M} UTC, and who issued it "
+            f"({old.issuer or 'nobody'}) has not renewed it; any_issuer=True renews it from {issuer.name}"
+        )
+    return f"issued by {old.issuer or 'nobody'}, not by {issuer.name}"

@@ -8,10 +8,10 @@ from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from mlsssl._formats import foreign, keys, pem, sniff
+from mlsssl._formats import foreign, pem, sniff
 from mlsssl._formats.choice import may_issue
 from mlsssl._formats.hosts import any_matches, parse_name
-from mlsssl._machine import files, revocation_lists
+from mlsssl._machine import files, revocation_lists, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
 from mlsssl._machine.authorities import read_authorities
 from mlsssl._machine.ports import NewCertificate, refuse_users_roots
@@ -366,11 +366,11 @@ class Store:
         check_type(certificate, Certificate, "a Certificate is needed (import_pfx takes a PFX as it is)")
         refuse_users_roots("Root" if trust_root else self._name, self._location)
         self._add_chain((c.to_der() for c in certificate.chain), trust_root=trust_root)
-        private_key = certificate.private_key
         with closing(self._port(write=True)) as port:
-            record = port.add(
+            record = stores.add(
+                port,
                 certificate.to_der(),
-                None if private_key is None else keys.private_key_der(private_key),
+                certificate.private_key,
                 friendly_name=certificate.friendly_name if friendly_name is None else friendly_name,
                 exportable=exportable,
                 provider=provider,
@@ -398,7 +398,7 @@ class Store:
         expected = "a list of certificates is needed (Certificate.load_all reads a bundle)"
         given = [check_type(one, Certificate, expected) for one in items_of(certificates, expected)]
         refuse_users_roots(self._name, self._location)
-        ours = [one for one in given if self._name.lower() != "root" or one.is_self_issued]
+        ours = [one for one in given if self._name.lower() != "root" or pem.is_root(pem.x509_of(one))]
         with closing(self._port(write=True)) as port:
             port.add_many((NewCertificate(certificate=one.to_der()) for one in ours), exportable=False)
         entries = {one: self[one.thumbprint] for one in ours}
@@ -455,10 +455,10 @@ class Store:
         machine = port_of(self._machine)
         for der in chain:
             certificate = pem.load_der(der)
-            self_issued = certificate.subject == certificate.issuer
-            if not trust_root if self_issued else not may_issue(certificate):
+            root = pem.is_root(certificate)
+            if not trust_root if root else not may_issue(certificate):
                 continue
-            with closing(machine.open_store("Root" if self_issued else "CA", self._location, write=True)) as port:
+            with closing(machine.open_store("Root" if root else "CA", self._location, write=True)) as port:
                 port.add(der, None, friendly_name=None, exportable=False, provider=None)
 
     def to_pem(self) -> bytes:

@@ -32,6 +32,7 @@ from mlsssl._strategies.certificates import (
 )
 from mlsssl._strategies.chain import Chain
 from mlsssl._strategies.common import CLOCK
+from mlsssl._strategies.reservations import reservations, url_prefixes
 
 __all__ = [
     "CLOCK",
@@ -52,6 +53,8 @@ __all__ = [
     "names",
     "netsh_lines",
     "pfx_files",
+    "reservations",
     "thumbprint_texts",
     "thumbprints",
+    "url_prefixes",
 ]

@@ -175,7 +175,8 @@ def needed_by_pending(records: ChangeRecords) -> dict[Thumbprint, str]:
         record.thumbprint: f"{one.title} is pending and needs it: mlsssl recover"
         for one in records.pending()
         if one.change is not None
-        for record in (one.change.before, one.change.after)
+        for pair in one.change.bindings
+        for record in pair
         if record is not None and record.thumbprint is not None
     }
 

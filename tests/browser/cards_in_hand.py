@@ -17,6 +17,7 @@ from mlsssl.deployment import deploy
 from mlsssl.endpoint import check_endpoint
 from mlsssl.renewal import renew_due
 from mlsssl.request import CertificateRequest
+from mlsssl.reservation import UrlReservation
 from mlsssl.superseded import cleanup
 from mlsssl.values import BindingOptions, CcsPort
 
@@ -54,6 +55,8 @@ def things() -> dict[str, str]:
         machine.bindings.add(CcsPort(444))
         show(bindings=machine.bindings, audit=audit(machine=machine, unbound=True))
         show(another_plan=deploy.plan("0.0.0.0:443", soon, machine=machine, force=True))
+        reserved = UrlReservation("https://+:443/a/rather/long/path/", user="NT SERVICE\\MLS", machine=machine).add()
+        show(reservation=reserved, reservations=machine.reservations)
         show(machine=machine, binding=machine.bindings["www.example.com:443"])
         with machine.listen().start() as listener:
             address = f"127.0.0.1:{listener.port_of('0.0.0.0:443')}"

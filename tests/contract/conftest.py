@@ -12,7 +12,7 @@ import pytest
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from contract.subjects.kinds import BindingsSubject, ServicesSubject, StoresSubject
+    from contract.subjects.kinds import BindingsSubject, HttpSubject, ServicesSubject, StoresSubject
 
 
 def _makers(attribute: str) -> list[Any]:
@@ -24,6 +24,12 @@ def _makers(attribute: str) -> list[Any]:
 
 @pytest.fixture(name="bindings_subject", params=_makers("BINDINGS"))
 def _bindings_subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[BindingsSubject]:
+    with request.param(tmp_path) as subject:
+        yield subject
+
+
+@pytest.fixture(name="http_subject", params=_makers("HTTP"))
+def _http_subject(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[HttpSubject]:
     with request.param(tmp_path) as subject:
         yield subject
 

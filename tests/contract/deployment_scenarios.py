@@ -14,7 +14,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl import Binding, BindingOptions, CertificateAuthority, cleanup, deploy, last_outcome, recover, renew
+from mlsssl import (
+    Binding,
+    BindingOptions,
+    CertificateAuthority,
+    Store,
+    UrlReservation,
+    cleanup,
+    deploy,
+    last_outcome,
+    recover,
+    renew,
+)
 from mlsssl.errors import StoreError
 from mlsssl.machine import Machine
 
@@ -22,10 +33,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from mlsssl import Certificate, KeyType
-    from mlsssl._machine.ports import BindingRecord, MachinePort
+    from mlsssl._machine.ports import BindingRecord, MachinePort, ReservationRecord
     from mlsssl.values import Thumbprint
 
 KEY = "0.0.0.0:443"
+ALSO = ("[::]:443", "a.test:8443")
+URL = "https://+:443/sweep/"
 READER = "NETWORK SERVICE"
 OWNER = uuid.UUID("11111111-2222-3333-4444-555555555555")
 # A bit without a name too, where the machine takes one: HTTP.sys answers 87 to a bit that it does not know.
@@ -133,6 +146,46 @@ def _update(machine: Machine) -> None:
     Binding.get(KEY, machine=machine).with_options(BindingOptions()).update()
 
 
+def _bound_everywhere(machine: Machine) -> None:
+    _bound(machine)
+    Store.open("WebHosting", machine=machine, create=True).close()
+    deploy(ALSO[0], certificates()[0], machine=machine, app_id=OWNER, options=BindingOptions(http2=False))
+    deploy(ALSO[1], certificates()[0], machine=machine, app_id=OWNER, store="WebHosting", key_access=[READER])
+
+
+def _renew_everywhere(machine: Machine) -> None:
+    renew(KEY, certificates()[1], machine=machine, grace=dt.timedelta(0), everywhere=True)
+
+
+def _renewed_everywhere(machine: Machine) -> None:
+    _bound_everywhere(machine)
+    _renew_everywhere(machine)
+
+
+def _undo_everywhere(machine: Machine) -> None:
+    outcome = last_outcome(ALSO[1], machine=machine)  # which any of its keys finds
+    if outcome is not None:
+        outcome.undo()
+
+
+def _reserved(machine: Machine) -> None:
+    _bound(machine)
+    UrlReservation(URL, user="Everyone", machine=machine).add()
+
+
+def _deploy_and_reserve(machine: Machine) -> None:
+    deploy(KEY, certificates()[1], machine=machine, reserve=URL, user=["NETWORK SERVICE", "LOCAL SERVICE"])
+
+
+def _deployed_and_reserved(machine: Machine) -> None:
+    _reserved(machine)
+    _deploy_and_reserve(machine)
+
+
+def _reserve_anew(machine: Machine) -> None:
+    UrlReservation.get(URL, machine=machine).with_user("SYSTEM", delegate=True).update()
+
+
 SCENARIOS = (
     Scenario("deploy-first", _nothing, _deploy),
     Scenario("deploy-over", _bound, _deploy),
@@ -147,6 +200,15 @@ SCENARIOS = (
     Scenario("grant", _bound_and_read, _grant),
     Scenario("undo-grant", _granted, _undo),
     Scenario("update-2016", _bound, _update, atomic=False),
+    Scenario("renew-everywhere", _bound_everywhere, _renew_everywhere),
+    Scenario("renew-everywhere-2016", _bound_everywhere, _renew_everywhere, atomic=False),
+    Scenario("undo-everywhere", _renewed_everywhere, _undo_everywhere),
+    Scenario("undo-everywhere-2016", _renewed_everywhere, _undo_everywhere, atomic=False),
+    Scenario("reserve-first", _bound, _deploy_and_reserve),
+    Scenario("reserve-over", _reserved, _deploy_and_reserve),
+    Scenario("reserve-over-2016", _reserved, _deploy_and_reserve, atomic=False),
+    Scenario("reserve-undo", _deployed_and_reserved, _undo),
+    Scenario("reserve-update", _reserved, _reserve_anew),
 )
 
 
@@ -155,14 +217,16 @@ class Picture:
     """A machine as its port shows it: everything that a deployment may touch."""
 
     binding: BindingRecord | None
+    others: frozenset[BindingRecord]
     certificates: frozenset[tuple[str, Thumbprint, str | None, bool, Thumbprint | None, frozenset[str]]]
     """Store, thumbprint, friendly name, whether the key is usable, the mark, and who may read the key."""
+    reservations: tuple[ReservationRecord, ...]
 
     @property
     def without_owner(self) -> Picture:
         """The same for a binding whose owner is a random GUID each time."""
         record = None if self.binding is None else replace(self.binding, app_id=OWNER)
-        return Picture(record, self.certificates)
+        return replace(self, binding=record)
 
     @property
     def keyed(self) -> frozenset[tuple[str, Thumbprint]]:
@@ -184,10 +248,12 @@ def picture(port: MachinePort) -> Picture:
             frozenset(one.sid for one in entry.key_access if one.may_read),
         )
         for name in port.store_names("LocalMachine")
-        if name.upper() in ("MY", "CA", "ROOT")
+        if name.upper() in ("MY", "CA", "ROOT", "WEBHOSTING")
         for entry in machine.store(name)
     )
-    return Picture(None if binding is None else binding.record, found)
+    others = frozenset(one for one in port.bindings.all() if str(one.key) in ALSO)
+    record = None if binding is None else binding.record
+    return Picture(record, others, found, tuple(port.reservations.all()))
 
 
 def check_whole(
@@ -210,13 +276,17 @@ def check_whole(
     if scenario.atomic:
         # Not even before recovery is there a moment without the binding.
         assert now.without_owner.binding in allowed
+        assert {one.key for one in now.others} == {one.key for one in before.others}
+        assert now.others <= before.others | after.others
     lost = before.keyed - now.keyed
     assert lost <= before.keyed - after.keyed, "a certificate lost its key, or was lost, that should not be"
     machine = Machine(port)
     recover(machine=machine)
     now = picture(port)
     assert now.without_owner in (before.without_owner, after.without_owner)
-    assert {str(record.key) for record in port.bindings.all()} <= {KEY}, "a record that was only tried out was left"
+    assert {str(record.key) for record in port.bindings.all()} <= {KEY, *ALSO}, (
+        "a record that was only tried out was left"
+    )
     assert port.recover() == [], "an orphan key was left"
     assert count_keys() == len(now.keyed), "an orphan key was left"
     assert recover(machine=machine) == []

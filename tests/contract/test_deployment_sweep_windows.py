@@ -143,10 +143,13 @@ def _no_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("mlsssl._windows.bindings.time.sleep", lambda _: None)
 
 
-_IDS = [scenario.name for scenario in SCENARIOS]
+# The embedded machine's sweep has these two as well; here each takes minutes, and what differs between an update in one
+# step and two steps is swept by the other two.
+SWEPT = [one for one in SCENARIOS if one.name not in ("renew-everywhere-2016", "undo-everywhere")]
+_IDS = [scenario.name for scenario in SWEPT]
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=_IDS)
+@pytest.mark.parametrize("scenario", SWEPT, ids=_IDS)
 def test_every_native_call_that_fails_leaves_the_old_or_the_new_state(
     scenario: Scenario, fast_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -173,7 +176,7 @@ def test_every_native_call_that_fails_leaves_the_old_or_the_new_state(
         print(f"\n{scenario.name}: {len(bench.calls)} native calls, {sum(states.values())} faults, {states}", end=" ")
 
 
-@pytest.mark.parametrize("scenario", SCENARIOS, ids=_IDS)
+@pytest.mark.parametrize("scenario", SWEPT, ids=_IDS)
 def test_a_process_that_ends_at_any_native_call_leaves_the_old_or_the_new_state(
     scenario: Scenario, fast_folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

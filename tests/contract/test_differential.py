@@ -20,7 +20,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import sys
 import tempfile
 import uuid
 from pathlib import Path
@@ -40,7 +39,7 @@ from mlsssl._machine.ports import BindingRecord, NewCertificate, StoreRecord
 from mlsssl._windows.machine import WindowsPort
 from mlsssl.errors import MlssslError, UnusableCertificateError
 from mlsssl.values import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs
-from windows.wine_limits import under_wine
+from windows.wine_limits import may_change_this_windows, under_wine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -48,7 +47,7 @@ if TYPE_CHECKING:
     from mlsssl._machine.ports import MachinePort, StorePort
     from mlsssl.values import BindingKey, Thumbprint
 
-REAL = sys.platform == "win32"
+REAL = may_change_this_windows()
 
 # Names and ports that no other test of a real machine uses.
 STORES = ["mlsssl-differential-1", "mlsssl-differential-2"]

@@ -12,6 +12,7 @@ import shutil
 import signal
 import sqlite3
 import sys
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -26,6 +27,7 @@ from mlsssl.machine import Machine
 from sweeps import points
 
 if TYPE_CHECKING:
+    import contextlib
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
@@ -140,6 +142,8 @@ class Bench:
         assert stored <= {thumbprint, OLD.thumbprint}
         # What a kill after the end has left goes with the next request on this machine.
         _tidy_up(port, besides=port.state_folder / "none")
+        assert port.request_keys.names() == []
+        assert port.recover() == []
         left = [path.name for path in port.state_folder.iterdir() if "request-" in path.name]
         assert [name for name in left if not name.endswith(".lock")] == []
         port.close()
@@ -216,17 +220,54 @@ if sys.platform != "win32":  # there is no fork there
             print(f"\n{name}: killed at {len(bench.calls)} calls; bindings renewed by then: {states}", end=" ")
 
 
-def test_two_at_once_order_once(fast_folder: Path) -> None:
-    """The second waits for the first, sees that the binding was renewed, and asks nobody."""
-    place = fast_folder / "two"
-    place.mkdir()
-    first, second = (Machine(EmbeddedPort(place / "m.sqlite")) for _ in range(2))
-    _bound(first)
-    issuer = DistantIssuer(place / "issuer")
-    looked = renew.plan(KEY, issuer, machine=second)
-    renew(KEY, issuer, machine=first)
-    with pytest.raises(BindingError, match="was changed"):
-        looked.apply()
-    assert len(issuer.orders) == 1
-    first.close()
-    second.close()
+class _Queuing(EmbeddedPort):
+    """A machine that says in a file when it goes to wait for who is asking for the same certificate."""
+
+    queues: Path
+
+    def lock(self, name: str, *, timeout: float) -> contextlib.AbstractContextManager[None]:
+        """As `MachinePort.lock`."""
+        if name.startswith("request-"):
+            self.queues.touch()
+        return super().lock(name, timeout=timeout)
+
+
+def _until(path: Path) -> None:
+    deadline = time.monotonic() + 60
+    while not path.exists():
+        assert time.monotonic() < deadline, f"{path.name} never came"
+        time.sleep(0.01)
+
+
+if sys.platform != "win32":
+
+    def test_two_processes_at_once_order_once(fast_folder: Path) -> None:
+        """The second waits while the first is with the issuer; then the binding was changed, and it asks nobody."""
+        place = fast_folder / "two"
+        place.mkdir()
+        asked, queues = place / "asked", place / "queues"
+        with Machine(EmbeddedPort(place / "m.sqlite")) as machine:
+            _bound(machine)
+
+        def ask(_: str) -> None:
+            asked.touch()
+            _until(queues)
+
+        child = os.fork()
+        if child == 0:
+            try:
+                renew(KEY, DistantIssuer(place / "issuer", hit=ask), machine=Machine(EmbeddedPort(place / "m.sqlite")))
+                os._exit(0)
+            finally:
+                os._exit(1)
+        _until(asked)
+        port = _Queuing(place / "m.sqlite")
+        port.queues = queues
+        late = DistantIssuer(place / "issuer")
+        with Machine(port) as machine:
+            with pytest.raises(BindingError, match="was changed before its new certificate was asked for"):
+                renew(KEY, late, machine=machine)
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+            assert Binding.get(KEY, machine=machine).thumbprint != OLD.thumbprint
+        assert late.asked == []
+        assert len(late.orders) == 1

@@ -6,13 +6,24 @@ import datetime as dt
 import json
 import tempfile
 import uuid
+from dataclasses import replace
 from pathlib import Path
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from mlsssl._changes.record import Addition, Change, ChangeRecords, Mark, key_text, record_from_dict, record_to_dict
-from mlsssl._machine.ports import BindingRecord
+from mlsssl._changes.record import (
+    Addition,
+    Change,
+    ChangeRecords,
+    Mark,
+    ReservationChange,
+    key_text,
+    record_from_dict,
+    record_to_dict,
+)
+from mlsssl._formats.url_prefixes import UrlPrefix
+from mlsssl._machine.ports import BindingRecord, ReservationRecord
 from mlsssl.errors import MalformedDataError
 from mlsssl.values import (
     BindingOptions,
@@ -64,10 +75,19 @@ def records(draw: st.DrawFn) -> BindingRecord:
     )
 
 
+prefixes = st.builds(UrlPrefix, st.sampled_from(["https://+:443/", "http://*:1/a/", "https://b.test:2/C/"]))
+prefixes |= st.sampled_from(["HTTPS://+:443/", "https://+:443:10.0.0.5/", "odd", "http://B.test:1/"]).map(
+    UrlPrefix.as_stored
+)
+reservations = st.builds(ReservationRecord, url=prefixes, sddl=st.text(st.characters(exclude_characters="\0")))
+reservation_changes = st.builds(
+    ReservationChange, url=prefixes, before=st.none() | reservations, after=st.none() | reservations
+)
 changes = st.builds(
     Change,
     verb=st.sampled_from(["deploy", "renew", "undo", "update"]),
     key=keys,
+    reservation=st.none() | reservation_changes,
     before=st.none() | records(),
     after=st.none() | records(),
     additions=st.lists(
@@ -94,6 +114,7 @@ changes = st.builds(
     back=st.booleans(),
     audit_log=st.none() | texts.map(lambda text: Path("/var") / text.replace("/", "_")),
     bound=st.lists(thumbprints, max_size=3).map(tuple),
+    also=st.lists(st.tuples(records(), records()), max_size=2).map(tuple),
 )
 
 
@@ -125,9 +146,11 @@ def test_a_change_is_read_back_as_it_was_written(change: Change) -> None:
         kept.finish(change)
         assert kept.pending() == ()
         assert change.key is not None
-        assert kept.last(change.key) == (change if change.verb in ("deploy", "renew") else None)
-        kept.forget(change.key)
-        assert kept.last(change.key) is None
+        for key in change.keys:
+            here = change if key == change.key else replace(change, owed=())  # what is owed is owed once
+            assert kept.last(key) == (here if change.verb in ("deploy", "renew") else None)
+        kept.forget(change)
+        assert [kept.last(key) for key in change.keys] == [None] * len(change.keys)
 
 
 _SAMPLE = Change(

@@ -14,6 +14,7 @@ from typing_extensions import assert_type
 
 import mlsssl
 from mlsssl import (
+    AdcsIssuer,
     Audit,
     Binding,
     BindingFamily,
@@ -23,12 +24,15 @@ from mlsssl import (
     CertificateAuthority,
     CertificateReference,
     CertificateRequest,
+    CommandIssuer,
     Diagnosis,
     EmbeddedMachine,
     EndpointReport,
     Finding,
     HostnamePort,
     IpPort,
+    IssuePendingError,
+    Issuer,
     KeyAccess,
     Listener,
     Machine,
@@ -36,6 +40,7 @@ from mlsssl import (
     NotFoundError,
     Outcome,
     Plan,
+    Renewals,
     RenewalSource,
     Report,
     ScopedCcs,
@@ -45,12 +50,31 @@ from mlsssl import (
     Thumbprint,
     Timeline,
     UnusableCertificateError,
+    UrlPrefix,
+    UrlReservation,
     ValidationError,
     ccs,
     deploy,
+    hooks,
     netsh,
     renew,
+    renew_due,
 )
+from mlsssl.hooks.command import CommandHook
+from mlsssl.hooks.files import PemFiles, PfxFile
+from mlsssl.hooks.windows import RdpListener
+
+
+def acme_servers() -> None:
+    webroot = mlsssl.WebrootChallenge("site")
+    solvers: list[mlsssl.ChallengeSolver] = [webroot, mlsssl.SocketChallenge(), mlsssl.DnsChallenge(print, print)]
+    acme = mlsssl.AcmeIssuer("letsencrypt", solvers, contact=["ops@example.com"], external_account=("id", "key"))
+    issuer: mlsssl.Issuer = acme
+    times: mlsssl.RenewalTimes = acme
+    certificate = issuer.issue(CertificateRequest.create("a.test"), old=None)
+    assert_type(certificate, Certificate)
+    assert_type(times.renewal_time(certificate), dt.datetime | None)
+    assert_type(acme.issued(certificate), bool)
 
 
 def certificates() -> None:
@@ -165,6 +189,16 @@ def verbs(certificate: Certificate, ca: CertificateAuthority, machine: EmbeddedM
     assert_type(renew("0.0.0.0:443", ca, machine=machine), Outcome)
     assert_type(renew("0.0.0.0:443", lambda old: ca.issue(*old.hosts)), Outcome)
     assert_type(renew.plan("0.0.0.0:443", ca, machine=machine, days=90), Plan)
+    assert_type(renew("0.0.0.0:443", certificate, everywhere=True).also, tuple[Binding, ...])
+    renew("0.0.0.0:443", certificate, everywhere="yes")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    renew("0.0.0.0:443", certificate, everwhere=True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    (renewal,) = mlsssl.renew_due(ca, machine=machine, profile="public", force=True, verify=False, everywhere=True)
+    assert_type(renewal.findings, tuple[mlsssl.Finding, ...])
+    assert_type(ca.renew(), mlsssl.RenewedAuthority)
+    assert_type(ca.renew(key="ec-p256").bridge, CertificateAuthority | None)
+    ca.renew().bridge.issue("a.test")  # type: ignore[union-attr]  # pyright: ignore[reportOptionalMemberAccess]
+    ca.renew(key="ec-256")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    ca.renew(issuer=certificate)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(mlsssl.audit(machine=machine), Audit)
     assert_type(mlsssl.audit(listing=b"...").notes, tuple[str, ...])
     mlsssl.audit(listing=Path("dump.txt"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
@@ -175,6 +209,36 @@ def verbs(certificate: Certificate, ca: CertificateAuthority, machine: EmbeddedM
     with machine.listen(ports={443: 0}) as listener:
         assert_type(listener, Listener)
         assert_type(listener.port_of("0.0.0.0:443"), int)
+
+
+class SigningDesk:
+    """An issuer of somebody's own, by its shape alone."""
+
+    name = "signing desk"
+
+    def issue(self, request: CertificateRequest, /, *, old: Certificate | None) -> Certificate:
+        raise IssuePendingError(f"{request.fingerprint} {old}", issuer=self.name)
+
+    def issued(self, certificate: Certificate) -> bool:
+        return certificate.issuer == self.name
+
+
+def issuers(machine: EmbeddedMachine, root: Certificate, request: CertificateRequest) -> None:
+    command = CommandIssuer(["sign", "--quiet"], issued_by=root, timeout=30, environment={"A": "b"})
+    several = CommandIssuer(("sign",), issued_by=[root, root], name="desk")
+    adcs = AdcsIssuer(r"HOST\CA", template="WebServer", request_id=5, state=Path("state"))
+    both: list[Issuer] = [command, several, adcs, SigningDesk(), CertificateAuthority.create("A")]
+    assert_type(command.issue(request, old=None), Certificate)
+    assert_type(adcs.issued(root), bool)
+    assert_type(renew_due(adcs, machine=machine, dry_run=True), Renewals)
+    for issuer in both:
+        assert_type(renew("0.0.0.0:443", issuer, machine=machine), Outcome)
+        assert_type(deploy("0.0.0.0:443", issuer, host=["a.test", "b.test"], key_type="ec-p256"), Outcome)
+    deploy("0.0.0.0:443", adcs, key_type="ec-p999")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    CommandIssuer(["sign"])  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+    CommandIssuer(["sign"], issued_by=5)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    AdcsIssuer("A", request_id="5")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+    renew_due(object())  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def wrapped(reference: CertificateReference, source: RenewalSource) -> None:
@@ -196,3 +260,38 @@ def errors() -> None:
         print(error)
     except ValidationError as error:
         print(error.report)
+
+
+def steps(ca: CertificateAuthority) -> None:
+    def tell(replacement: hooks.Replacement) -> int:
+        assert_type(replacement.new, Thumbprint | None)
+        assert_type(replacement.hosts, tuple[str, ...])
+        assert_type(replacement.certificate_with_key(), Certificate)
+        return 5  # ignored
+
+    command = CommandHook(["reload", "--now"], timeout=5)
+    steps: list[hooks.Hook] = [
+        tell,
+        command,
+        PfxFile("a.pfx", password_env="PW"),
+        PemFiles(".", "nginx"),
+        RdpListener(),
+    ]
+    outcome = renew("0.0.0.0:443", ca, hooks=steps, after_failure="undo")
+    assert_type(outcome.undo(hooks=[command]), Outcome[Binding | None])
+
+
+def reservations(machine: Machine, certificate: Certificate) -> None:
+    made = UrlReservation("https://+:443/mls/", user=["NT SERVICE\\MLS", "S-1-5-20"], delegate=True, machine=machine)
+    assert_type(made.add().update(), UrlReservation)
+    assert_type(made.url, UrlPrefix)
+    assert_type(made.grants[0].sid, str | None)
+    assert_type(machine.reservations["https://+:443/mls/"], UrlReservation)
+    assert_type(machine.reservations.find(made.url), UrlReservation | None)
+    assert_type(deploy("0.0.0.0:443", certificate, reserve=made), Outcome)
+    assert_type(deploy.plan("0.0.0.0:443", certificate, reserve="https://+:443/", user="SYSTEM"), Plan)
+    assert_type(mlsssl.HttpTimeouts.get(machine=machine), mlsssl.HttpTimeouts)
+    assert_type(mlsssl.HttpTimeouts(idle_connection=dt.timedelta(minutes=2)).set(), mlsssl.HttpTimeouts)
+    assert_type(list(mlsssl.IpListenList()), list[str])
+    assert_type(netsh.parse_http_command("netsh http show urlacl"), netsh.HttpCommand)
+    assert_type(netsh.parse_urlacl_listing(b"").records[0].sddl, str)

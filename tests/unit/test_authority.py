@@ -22,6 +22,7 @@ from mlsssl import (
     KeyType,
     NotFoundError,
     RequestPolicy,
+    ShortenedWarning,
     WrongPasswordError,
 )
 
@@ -141,10 +142,13 @@ def test_serials_out_of_range_are_refused(ca: CertificateAuthority, serial: int)
 
 
 def test_a_certificate_never_outlives_its_issuer(ca: CertificateAuthority) -> None:
-    """The message says how long it may be."""
+    """It ends with it, and a warning of its own kind says so; one that fits says nothing."""
     end = ca.certificate.not_after
-    with pytest.raises(InvalidInputError, match="ask for at most 9 days"):
-        ca.issue("a.example", days=11, at=end - 10 * DAY + 2 * HOUR)
+    with pytest.warns(ShortenedWarning, match=r"itself ends on .* and so does the certificate; .* ca\.renew\(\)"):
+        shortened = ca.issue("a.example", days=11, at=end - 10 * DAY + 2 * HOUR)
+    assert shortened.not_after == end
+    with pytest.raises(InvalidInputError, match="itself has ended on"):
+        ca.issue("a.example", days=1, at=end + HOUR)
     fits = ca.issue("a.example", days=9, at=end - 10 * DAY + 2 * HOUR)
     assert fits.not_after <= end
     with pytest.raises(InvalidInputError, match="not valid before"):

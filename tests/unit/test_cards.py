@@ -31,6 +31,7 @@ from mlsssl.endpoint import check_endpoint
 from mlsssl.errors import InvalidInputError
 from mlsssl.renewal import Renewal, renew_due
 from mlsssl.request import CertificateRequest
+from mlsssl.reservation import UrlReservation
 from mlsssl.superseded import cleanup
 from mlsssl.values import BindingOptions, CcsPort
 from repetitions import examples
@@ -523,6 +524,18 @@ def test_the_card_of_a_right_on_a_key() -> None:
     assert "✓ read" in page.words
     assert "S-1-5-20" in page.words
     assert "✗ denied" in card(KeyAccess(name="x", sid="S-1-5-21-1", right="denied")).words
+
+
+def test_the_cards_of_reservations(machine: EmbeddedMachine) -> None:
+    """The prefix, and who may listen there; a list that cannot be read is shown as it is."""
+    reserved = UrlReservation("https://+:443/mls/", user="NT SERVICE\\MLS", machine=machine).add()
+    page, pages = card(reserved), card(machine.reservations)
+    assert "https://+:443/mls/" in page.words
+    assert "NT SERVICE\\MLS" in page.words
+    assert "https://+:443/mls/S-1-5-80-" in pages.words  # the embedded machine knows no names for other programs' SIDs
+    assert reserved.sddl in card(reserved).words
+    with testing.memory_machine() as empty:
+        assert "nothing is reserved" in card(empty.reservations).words
 
 
 def test_a_timeline_is_a_card_too() -> None:

@@ -5,11 +5,22 @@ from __future__ import annotations
 import random
 import sqlite3
 from contextlib import closing
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
 
-from mlsssl import Binding, CertificateAuthority, EmbeddedMachine, Store, audit, deploy, recover
+from mlsssl import (
+    Binding,
+    CertificateAuthority,
+    EmbeddedMachine,
+    HttpTimeouts,
+    IpListenList,
+    Store,
+    audit,
+    deploy,
+    recover,
+)
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl.errors import MalformedDataError, MlssslError
 
@@ -33,6 +44,9 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
         machine.define_service("First")
         machine.define_service("Second", depends_on=["First"], running=True)
         port_of(machine).set_central_store(folder, PASSWORD)
+        machine.reservations.add("https://+:443/mls/", user="SYSTEM")
+        IpListenList(machine=machine).add("10.0.0.5")
+        HttpTimeouts(header_wait=timedelta(seconds=5)).set(machine=machine)
         with Store.open("CA", machine=machine) as store:
             store.add_crl(ca.crl([]))
     with closing(sqlite3.connect(folder / "m.sqlite")) as connection:
@@ -79,6 +93,10 @@ USES: dict[str, Callable[[EmbeddedMachine], object]] = {
     "stores": stores,
     "services": services,
     "bindings": lambda machine: [binding.to_dict() for binding in Binding.all(machine=machine)],
+    "reservations": lambda machine: [one.to_dict() for one in machine.reservations],
+    "reservation": lambda machine: machine.reservations.find("https://+:443/mls/"),
+    "listen list": lambda machine: list(IpListenList(machine=machine)),
+    "time-outs": lambda machine: HttpTimeouts.get(machine=machine),
     "central store": lambda machine: port_of(machine).central_store,
     "audit": lambda machine: audit(machine=machine),
     "recover": lambda machine: recover(machine=machine),

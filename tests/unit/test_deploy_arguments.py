@@ -52,16 +52,16 @@ def test_an_editor_shows_the_arguments(name: str) -> None:
 
 
 def test_the_plan_takes_what_the_call_takes() -> None:
-    """And the request has a field for every argument of `deploy` but the former name of one."""
+    """And the request has a field for every argument of `deploy` but the former name of one, and the new key's type."""
     for verb in (deploy, renew):
         taken = inspect.signature(verb).parameters
         assert taken == inspect.signature(verb.plan).parameters
     fields = [one.name for one in dataclasses.fields(Request)]
-    arguments = [name for name in inspect.signature(deploy).parameters if name != "trail"]
+    arguments = [name for name in inspect.signature(deploy).parameters if name not in ("trail", "key_type")]
     assert fields[: len(arguments)] == arguments
     defaults = {one.name: one.default for one in dataclasses.fields(Request)}
     for name, parameter in inspect.signature(deploy).parameters.items():
-        if parameter.default is not parameter.empty and name != "trail":
+        if parameter.default is not parameter.empty and name not in ("trail", "key_type"):
             assert defaults[name] == parameter.default, name
 
 

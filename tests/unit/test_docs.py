@@ -17,7 +17,7 @@ from mlsssl import cli, errors
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 # What people import by name and the face does not have.
-_MODULES = ("bundles", "ccs", "netsh", "strategies", "testing")
+_MODULES = ("bundles", "ccs", "hooks", "netsh", "strategies", "testing")
 _ALIASES = {"Server"}  # shown in the signatures that take it
 _DIRECTIVE = re.compile(r"^\.\. (?:auto\w+|py:data|mlsssl-call):: mlsssl\.(?P<name>[\w.]+)$", re.MULTILINE)
 

@@ -2,11 +2,14 @@
 
 Every ```` ```console ```` block of every page runs, one page as one session in a folder of its own, unless the line
 before it says `<!-- not run: why -->`. A line that starts with `$ ` is a command, `> ` continues it, all others are its
-output. In the output `...` stands for anything; thumbprints, GUIDs, dates, ports and the like may differ.
+output. In the output `...` stands for anything; thumbprints, GUIDs, dates, ports and the like may differ. A page that
+begins with `<!-- server: pebble -->` has that ACME server: `$ACME` is its directory, `$ACME_ROOT` a file with the root
+of its HTTPS certificate, `$HTTP_PORT` where it looks instead of at port 80.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import shutil
@@ -15,10 +18,16 @@ import sys
 import textwrap
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
+import acme_servers
+import certreq
 from example_output import same
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted((ROOT / "docs").glob("*.md"))
@@ -76,7 +85,17 @@ def commands(page: Path) -> list[Command]:
     return found
 
 
-def run(session: list[Command], folder: Path) -> list[tuple[int, str]]:
+@contextlib.contextmanager
+def server(page: Path, folder: Path) -> Iterator[dict[str, str]]:
+    """The variables for the server that a page needs, while it runs."""
+    if not page.read_text(encoding="utf-8").startswith("<!-- server: pebble -->"):
+        yield {}
+        return
+    with acme_servers.pebble(folder / "pebble") as pebble:
+        yield {"ACME": pebble.directory, "ACME_ROOT": str(pebble.trust), "HTTP_PORT": str(pebble.http_port)}
+
+
+def run(session: list[Command], folder: Path, variables: dict[str, str] | None = None) -> list[tuple[int, str]]:
     """The exit code and output of each command, run one after the other in one shell."""
     programs, work, home = folder / "bin", folder / "work", folder / "home"
     for one in (programs, work, home):
@@ -84,6 +103,11 @@ def run(session: list[Command], folder: Path) -> list[tuple[int, str]]:
     for name, arguments in (("mlsssl", " -m mlsssl"), ("python", "")):
         shim = programs / name
         shim.write_text(f'#!/bin/sh\nexec "{sys.executable}"{arguments} "$@"\n', encoding="utf-8")
+        shim.chmod(0o755)
+    if any("--adcs" in command.text for command in session):  # a manager approves while the reader reads on
+        certreq.prepare(folder / "authority", answer="pend", asks=0)
+        shim = programs / "certreq"
+        shim.write_text(f'#!/bin/sh\nexec "{sys.executable}" "{certreq.__file__}" "$@"\n', encoding="utf-8")
         shim.chmod(0o755)
     # The separator keeps the exit code for `echo $?`, and gives it to us.
     script = f"separator() {{ local code=$?; printf '{_SEPARATOR}%s\\n' $code; return $code; }}\n"
@@ -96,7 +120,9 @@ def run(session: list[Command], folder: Path) -> list[tuple[int, str]]:
             "PYTHONPATH": str(ROOT / "src"),
             "HOME": str(home),
             "LANG": "C.UTF-8",
+            "STAND_IN_CA": str(folder / "authority"),
             "MLSSSL_MACHINE": str(folder / "machine" / "machine.sqlite"),
+            **(variables or {}),
         },
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -119,7 +145,8 @@ def run(session: list[Command], folder: Path) -> list[tuple[int, str]]:
 def test_the_command_lines_of_a_page_print_what_it_shows(page: Path, tmp_path: Path) -> None:
     """A page's commands, run in order in one shell, succeed and print what stands below each of them."""
     session = commands(page)
-    results = run(session, tmp_path)
+    with server(page, tmp_path) as variables:
+        results = run(session, tmp_path, variables)
     for number, (command, (code, printed)) in enumerate(zip(session, results, strict=True)):
         where = f"{page.name}:{command.line}: $ {command.text}"
         assert same("\n".join(command.shown), printed), f"{where}\nprinted:\n{printed}"

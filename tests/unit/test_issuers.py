@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import logging
 import stat
 import sys
 from typing import TYPE_CHECKING
@@ -15,6 +14,7 @@ from cryptography.hazmat.primitives import hashes
 
 from issuing import AUTHORITY, REFUSED, DistantIssuer, TimedIssuer
 from mlsssl import (
+    AccessDeniedError,
     Binding,
     BindingError,
     BindingExistsError,
@@ -28,11 +28,13 @@ from mlsssl import (
     Issuer,
     IssuerError,
     RenewalTimes,
+    Store,
     ValidationError,
     deploy,
     renew,
     renew_due,
 )
+from mlsssl._machine import files
 from mlsssl.cli import EXIT_CODES
 from mlsssl.testing import fake_windows_machine
 
@@ -184,18 +186,92 @@ def test_without_an_answer_the_next_call_goes_on_with_the_same_request(machine: 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="modes of files; access lists have tests of their own")
-def test_what_is_kept_is_private_and_not_told(
-    issuer: DistantIssuer, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_what_is_kept_is_private_and_holds_no_key(issuer: DistantIssuer, tmp_path: Path) -> None:
+    """The file names the key that the machine has; the key itself is in none."""
     issuer.waits = 1
-    with EmbeddedMachine(tmp_path / "machine.sqlite") as machine, caplog.at_level(logging.DEBUG):
+    with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
         deploy(KEY, old_one(), machine=machine)
-        with pytest.raises(IssuePendingError) as raised:
+        with pytest.raises(IssuePendingError):
             renew(KEY, issuer, machine=machine)
         (file,) = kept(machine)
-    assert stat.S_IMODE(file.stat().st_mode) == 0o600
-    secret = json.loads(file.read_text())["private_key"].splitlines()[1]
-    assert secret not in str(raised.value) + caplog.text
+        assert stat.S_IMODE(file.stat().st_mode) == 0o600
+        text = file.read_text()
+        assert "PRIVATE KEY" not in text
+        assert machine.port.request_keys.names() == [json.loads(text)["private_key"]]
+
+
+def test_the_key_does_not_leave_the_machine(issuer: DistantIssuer, machine: Machine) -> None:
+    """Nor does the new certificate give it away; the old one could be exported, the next one can be too then."""
+    deploy(KEY, old_one(), machine=machine)
+    outcome = renew(KEY, issuer, machine=machine)
+    assert outcome.changed
+    store = Store.open("MY", machine=machine)
+    with pytest.raises(AccessDeniedError, match="may not leave"):
+        store.export(bound(machine).thumbprint)
+    assert machine.port.request_keys.names() == []
+    deploy(KEY, old_one(), machine=machine, exportable=True)
+    renew(KEY, issuer, machine=machine)
+    assert store.export(bound(machine).thumbprint).has_private_key
+
+
+def test_a_key_that_is_lost_is_made_anew(
+    issuer: DistantIssuer, machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody cleaned up the machine's keys: the order for it is of no use any more, and that is said."""
+    deploy(KEY, old_one(), machine=machine)
+    issuer.waits = 1
+    with pytest.raises(IssuePendingError):
+        renew(KEY, issuer, machine=machine)
+    (name,) = machine.port.request_keys.names()
+    machine.port.request_keys.release(name)
+    renew(KEY, issuer, machine=machine)
+    assert f"its private key {name} is not on this machine any more" in caplog.text
+    assert len(issuer.orders) == 2
+    assert machine.port.request_keys.names() == []
+    assert machine.port.recover() == []
+
+
+def test_a_file_that_was_deleted_leaves_no_key(
+    issuer: DistantIssuer, machine: Machine, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Somebody cleaned up the folder. The next request on this machine sees to the key; but not to that of another."""
+    deploy(KEY, old_one(), machine=machine)
+    deploy(OTHER, old_one("b.test"), machine=machine)
+    issuer.waits = 2
+    with pytest.raises(IssuePendingError):
+        renew(KEY, issuer, machine=machine)
+    (lost,) = machine.port.request_keys.names()
+    files.remove(kept(machine)[0])
+    with pytest.raises(IssuePendingError):
+        renew(OTHER, issuer, machine=machine)
+    (waiting,) = machine.port.request_keys.names()
+    assert waiting != lost
+    issuer.waits = 1
+    with pytest.raises(IssuePendingError):
+        renew(KEY, issuer, machine=machine)
+    assert len(machine.port.request_keys.names()) == 2
+    renew(OTHER, issuer, machine=machine)
+    renew(KEY, issuer, machine=machine)
+    assert machine.port.request_keys.names() == []
+    assert len(issuer.orders) == 3
+    assert "private key" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "damage", [lambda _: "", lambda text: text[:-20], lambda text: text.replace("mlsssl", "other")]
+)
+def test_a_damaged_file_leaves_no_key(issuer: DistantIssuer, machine: Machine, damage: Callable[[str], str]) -> None:
+    """A key that no file names any more is let go of by the next request."""
+    deploy(KEY, old_one(), machine=machine)
+    issuer.waits = 1
+    with pytest.raises(IssuePendingError):
+        renew(KEY, issuer, machine=machine)
+    (file,) = kept(machine)
+    files.write(file, damage(file.read_text()).encode(), private=True)
+    renew(KEY, issuer, machine=machine)
+    assert machine.port.request_keys.names() == []
+    assert machine.port.recover() == []
+    assert len(machine.store()) == 2
 
 
 @pytest.mark.parametrize(
@@ -306,7 +382,7 @@ def test_an_answer_that_cannot_be_deployed_is_not_asked_for_again(
         with pytest.raises(ValidationError):
             renew(KEY, issuer, machine=machine, profile="public")
         assert len(issuer.asked) == 1
-        assert "was not deployed then" in caplog.text
+        assert f"was not deployed then; to ask for another, remove {kept(machine)[0]}" in caplog.text
         later = dt.datetime.now(dt.timezone.utc) + 8 * DAY
         with pytest.raises(ValidationError):
             renew(KEY, issuer, machine=machine, profile="public", at=later)
@@ -485,6 +561,17 @@ def test_a_name_in_the_key_is_the_name_of_the_certificate(machine: Machine, issu
     with pytest.raises(InvalidInputError, match="several names in host are for an issuer"):
         deploy(KEY, old_one(), machine=machine, host=["a.test"])
     assert len(issuer.asked) == 1
+
+
+def test_the_first_key_is_of_the_type_that_is_asked_for(machine: Machine, issuer: DistantIssuer) -> None:
+    deploy(KEY, issuer, machine=machine, host="a.test", key_type="ec-p384")
+    assert bound(machine).key_type == "ec-p384"
+    deploy(KEY, AUTHORITY, machine=machine, host="b.test", key_type="rsa-2048")
+    assert bound(machine).key_type == "rsa-2048"
+    with pytest.raises(InvalidInputError, match="key_type is for an issuer"):
+        deploy(KEY, old_one(), machine=machine, key_type="ec-p256")
+    with pytest.raises(InvalidInputError, match="ec-p256"):
+        deploy.plan(KEY, issuer, machine=machine, host="a.test", key_type="ec-p999")  # type: ignore[arg-type]
 
 
 def test_deploy_from_an_own_authority(machine: Machine) -> None:

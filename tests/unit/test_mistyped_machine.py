@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 NOBODY = "0" * 40
 KEY = "0.0.0.0:443"
+URL = "https://+:443/mls/"
 APP = "{00000000-0000-0000-0000-000000000001}"
 
 # What each command may be given so that it does its work, or as much as there is in an empty machine.
@@ -34,9 +35,13 @@ LOOKING = {
     "binding list": "",
     "binding update": KEY,
     "binding remove": KEY,
+    "reservation list": "",
+    "reservation update": f"{URL} --user SYSTEM",
+    "reservation remove": URL,
     "serve": "--seconds 0",
     "renew": "--all --ca ca.pfx --ca-password env:PW",
     "undo": KEY,
+    "request create": f"--for-binding {KEY} --out r.csr --key-out r.key",
     "recover": "",
     "cleanup": "",
     "audit": "",
@@ -46,6 +51,8 @@ ADDING = {
     "store import": "server.pfx --password env:PW",
     "store add-crl": "ca.crl",
     "binding add": "ccs=443",
+    "request complete": "server.cer --key server.pem --store MY",
+    "reservation add": f"{URL} --user SYSTEM",
     "deploy": f"{KEY} server.pfx --password env:PW",
 }
 # The same commands with something that makes them fail on every empty machine.
@@ -53,7 +60,9 @@ FAILING = {
     "store add": ["absent.pfx", "server.pfx --password env:WRONG", "server.pfx --password env:PW --store Nowhere"],
     "store import": ["server.pfx --password env:WRONG", "ca.cer"],
     "store add-crl": ["ca.cer", "absent.crl"],
+    "request complete": ["server.cer --key ca.cer --store MY", "server.cer --key server.pem --store Nowhere"],
     "binding add": [f"{KEY} {NOBODY}", f"{KEY} nonsense", "ccs=443 --option frob=no"],
+    "reservation add": [f"{URL} --user nobody-at-all", f"{URL}nonsense --user SYSTEM"],
     "deploy": [
         f"{KEY} server.pfx --password env:PW --host other.test",
         f"{KEY} --thumbprint {NOBODY}",
@@ -61,22 +70,38 @@ FAILING = {
     ],
 }
 WITHOUT_MACHINE = {
+    "revoke",
     "ccs check",
     "ccs list",
     "ca create",
     "ca crl",
     "ca issue-client",
+    "ca renew",
     "issue",
+    "request show",
+    "request sign",
     "check",
     "show",
     "explain",
     "pfx",
     "quickstart",
     "completion",
+    "health",
+    "schedule install",
+    "schedule show",
+    "schedule remove",
 }
 OLD = {
     "netsh http show sslcert": False,
     f"netsh http delete sslcert ipport={KEY}": False,
+    "netsh http show urlacl": False,
+    f"netsh http delete urlacl url={URL}": False,
+    "netsh http show iplisten": False,
+    "netsh http show timeout": False,
+    "netsh http delete timeout timeouttype=headerwaittimeout": False,
+    f"netsh http add urlacl url={URL} user=SYSTEM": True,
+    "netsh http add iplisten ipaddress=10.0.0.5": True,
+    "netsh http add timeout timeouttype=headerwaittimeout value=60": True,
     f"netsh http update sslcert ipport={KEY} certhash={NOBODY} appid={APP}": False,
     "makecert -is my -in Root -n CN=a.test -sv a.pvk a.cer": False,
     f"netsh http add sslcert ccs=443 appid={APP}": True,
@@ -86,7 +111,7 @@ OLD = {
 
 @pytest.fixture(name="place", autouse=True)
 def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder with ca.pfx, ca.cer, ca.crl, server.pfx; the machine of this computer is one that is not there."""
+    """A folder with ca.pfx, .cer and .crl, server.pfx, .cer and .pem; no machine."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLSSSL_MACHINE", str(tmp_path / "typo.sqlite"))
     monkeypatch.setenv("PW", "hunter-22")
@@ -94,7 +119,10 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     ca = CertificateAuthority.create("Mistyped", key="ec-p256")
     ca.save("ca.pfx", password="hunter-22")
     ca.certificate.save("ca.cer")
-    ca.issue("server.test").save("server.pfx", password="hunter-22")
+    server = ca.issue("server.test")
+    server.save("server.pfx", password="hunter-22")
+    server.without_key().save("server.cer")
+    server.save("server.pem", no_password=True)
     assert main(["ca", "crl", "--ca", "ca.pfx", "--ca-password", "env:PW", "--out", "ca.crl"]) == 0
     return tmp_path
 

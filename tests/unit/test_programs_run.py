@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -100,6 +101,39 @@ def test_what_it_has_started_is_stopped_too(tmp_path: Path) -> None:
         assert python(source, timeout=timeout).code is None
         timeout *= 2
     until(lambda: not is_alive(int(note.read_text())))
+
+
+@pytest.mark.skipif(sys.platform != "win32", reason="Windows removes no file that somebody has open")
+def test_what_it_has_started_is_stopped_too_on_windows(tmp_path: Path) -> None:
+    """A grandchild of its own that holds a file, until `taskkill /t` has ended it."""
+    taskkill = Path(os.environ["SYSTEMROOT"]) / "System32" / "taskkill.exe"
+    if b"argument T not supported" in taskkill.read_bytes():
+        pytest.skip("the taskkill of this Wine (8.0 of Debian 12) does not know /t")
+    held = tmp_path / "held"
+    grandchild = "import sys, time; file = open(sys.argv[1], 'w'); time.sleep(600)"
+    source = (
+        "import subprocess, sys, time\n"
+        f"subprocess.Popen([sys.executable, '-c', {grandchild!r}, {str(held)!r}])\n"
+        "time.sleep(600)"
+    )
+
+    def removed() -> bool:
+        try:
+            held.unlink()
+        except PermissionError:
+            return False
+        return True
+
+    timeout = 10.0
+    while not held.exists():  # a machine so busy that ten seconds were not enough
+        assert timeout < 200
+        assert python(source, timeout=timeout).code is None
+        timeout *= 2
+    until(removed)
+    with subprocess.Popen([sys.executable, "-c", grandchild, str(held)]) as alive:
+        until(held.exists)
+        assert not removed(), "the file says nothing about who has it open"
+        alive.kill()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="looks into /proc")

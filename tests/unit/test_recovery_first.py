@@ -125,7 +125,7 @@ def test_the_last_outcome_is_looked_up_after_clearing_up(
     assert Binding.get(KEY, machine=machine).thumbprint == old.thumbprint
 
 
-def end_of_process(*_: object) -> None:
+def end_of_process(*_: object, **__: object) -> None:
     """In place of whatever comes next."""
     raise EndOfProcess
 

@@ -26,6 +26,7 @@ from mlsssl import (
     EmbeddedMachine,
     InvalidInputError,
     MalformedDataError,
+    Severity,
     StoreNotFoundError,
     Thumbprint,
     ValidationError,
@@ -356,11 +357,12 @@ def test_renew_due_does_what_is_due_and_no_more(ca: CertificateAuthority, machin
     for key, certificate in ((KEY, shared), ("[::]:443", shared), ("b.test:443", young), ("c.test:443", theirs)):
         deploy(key, certificate, machine=machine)
     assert all(one.skipped for one in renew_due(ca, machine=machine))
-    later = now() + 9 * DAY
+    later = now() + 8 * DAY
     results = {str(one.key): one for one in renew_due(ca, machine=machine, at=later)}
     assert {key for key, one in results.items() if one.outcome is not None} == {KEY, "[::]:443"}
     assert "not due" in (results["b.test:443"].skipped or "")
     assert "Another" in (results["c.test:443"].skipped or "")
+    assert [one.severity for one in results["c.test:443"].findings] == [Severity.WARNING]
     assert bound(machine) == bound(machine, "[::]:443") != shared
     assert json.dumps([one.to_dict() for one in results.values()])
     again = renew_due(ca, machine=machine, at=later)

@@ -23,6 +23,7 @@ from mlsssl._strategies.chain import FAULTS, _signed_anew_with_sha1
 from mlsssl.authority import CertificateAuthority
 from mlsssl.certificate import Certificate
 from mlsssl.netsh import parse_command
+from mlsssl.reservation import UrlReservation
 from mlsssl.values import BindingFamily, BindingOptions, HostnamePort, IpPort, Thumbprint
 from repetitions import LESS_OFTEN, examples
 
@@ -319,6 +320,21 @@ def test_bindings_name_a_certificate_where_their_family_does(binding: Binding) -
     assert (binding.thumbprint is not None) == binding.family.has_certificate
 
 
+def test_prefixes_and_reservations_shrink() -> None:
+    """To the strong wildcard on port 1, for NETWORK SERVICE; each kind of host to its own."""
+    assert str(minimal(strategies.url_prefixes())) == "https://+:1/"
+    assert str(minimal(strategies.url_prefixes(schemes=["http"], hosts=["address"]))) == "http://0.0.0.0:1/"
+    assert str(minimal(strategies.url_prefixes(), lambda prefix: prefix.host_kind == "explicit")) == "https://0.test:1/"
+    assert minimal(strategies.reservations()) == UrlReservation("https://+:1/", user="NETWORK SERVICE")
+
+
+@given(drawn=strategies.reservations(urls=strategies.url_prefixes(hosts=["weak wildcard"])))
+def test_reservations_have_the_prefixes_that_were_asked_for(drawn: UrlReservation) -> None:
+    """And access lists that the library writes itself, unless foreign ones were."""
+    assert drawn.url.host == "*"
+    assert drawn.is_plain
+
+
 @given(line=strategies.netsh_lines())
 def test_netsh_lines_mean_their_command(line: strategies.NetshLine) -> None:
     """Plain or mangled by a word processor."""
@@ -377,6 +393,9 @@ def test_machines_shrink_and_vanish() -> None:
         lambda: strategies.thumbprint_texts(thumbprint=cast("Any", "00")),
         lambda: strategies.binding_keys(families=[]),
         lambda: strategies.machines(max_bindings=-1),
+        lambda: strategies.url_prefixes(schemes=cast("Any", ["ftp"])),
+        lambda: strategies.url_prefixes(hosts=cast("Any", [])),
+        lambda: strategies.reservations(urls=cast("Any", "https://+:1/")),
         lambda: strategies.netsh_lines(verbs=cast("Any", ["delete", "destroy"])),
     ],
 )

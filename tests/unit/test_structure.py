@@ -18,7 +18,7 @@ SOURCE = Path(mlsssl.__file__).parent
 PROJECT = Path(__file__).parents[2]
 
 
-def root_faults(files: list[str], most: int = 27) -> list[str]:
+def root_faults(files: list[str], most: int = 28) -> list[str]:
     """What is wrong with these file names of the package's root."""
     wrong = [name for name in files if name.startswith("_") and name not in _PRIVATE_FILES]
     return wrong + ([f"{len(files)} files"] if len(files) > most else [])
@@ -100,14 +100,14 @@ def rooms(text: str) -> set[str]:
 
 
 def test_the_root_holds_the_public_modules_only() -> None:
-    """At most 27 files, none of them private but the version and what Python itself asks for."""
+    """At most 28 files, none of them private but the version and what Python itself asks for."""
     assert root_faults([path.name for path in SOURCE.glob("*.py")]) == []
 
 
 def test_a_private_or_a_further_module_in_the_root_is_noticed() -> None:
     """The check can fail: on a private file, and on one file too many."""
     assert root_faults(["__init__.py", "_plan.py"]) == ["_plan.py"]
-    assert root_faults([f"a{number}.py" for number in range(28)]) == ["28 files"]
+    assert root_faults([f"a{number}.py" for number in range(29)]) == ["29 files"]
 
 
 def test_there_are_no_circles_between_files() -> None:

@@ -7,6 +7,7 @@ import datetime as dt
 import enum
 import inspect
 import itertools
+import sys
 import typing
 from functools import cached_property
 from pathlib import Path
@@ -27,9 +28,13 @@ from mlsssl import (
     StoreEntry,
     bundles,
     ccs,
+    hooks,
     netsh,
 )
 from mlsssl._messages.foreign_text import shown
+from mlsssl.hooks.command import CommandHook
+from mlsssl.hooks.files import PemFiles, PfxFile
+from mlsssl.hooks.windows import RdpListener, WinRmListener
 from mlsssl.testing import memory_machine, tls_server
 
 if TYPE_CHECKING:
@@ -47,6 +52,7 @@ RUBBISH: tuple[object, ...] = (
     *(dt.datetime.max.replace(tzinfo=dt.timezone.utc), dt.datetime.min.replace(tzinfo=dt.timezone.utc)),
 )
 KEY, PASSWORD, COMMAND = "0.0.0.0:443", "secret", "netsh http show sslcert ipport=0.0.0.0:443"
+URL, HTTP_COMMAND = "https://+:443/mls/", "netsh http show urlacl"
 
 
 class Call:
@@ -112,6 +118,32 @@ class World:
         entry = self.entry
         return Binding.find(KEY, machine=self.machine) or Binding(KEY, entry, machine=self.machine).add()
 
+    @property
+    def unreserved(self) -> EmbeddedMachine:
+        """The machine without a reservation."""
+        for one in self.machine.reservations:
+            one.remove()
+        return self.machine
+
+    @property
+    def reservation(self) -> mlsssl.UrlReservation:
+        """A reservation that is there."""
+        return self.unreserved.reservations.add(URL, user="Everyone")
+
+    @property
+    def empty_listen_list(self) -> mlsssl.IpListenList:
+        listed = mlsssl.IpListenList(machine=self.machine)
+        for address in list(listed):
+            listed.remove(address)
+        return listed
+
+    @property
+    def listen_list(self) -> mlsssl.IpListenList:
+        """One with an address in it."""
+        listed = self.empty_listen_list
+        listed.add("10.0.0.5")
+        return listed
+
     @cached_property
     def rsa(self) -> Certificate:
         return self.ca.issue("a.test", key="rsa-2048")
@@ -120,6 +152,17 @@ class World:
     def endpoint(self) -> str:
         server = self.opened.enter_context(tls_server(self.certificate))
         return ":".join(map(str, server.address))
+
+    @cached_property
+    def adcs(self) -> mlsssl.AdcsIssuer:
+        answer = self.ca.sign(self.request).to_pem().decode()
+        command = [sys.executable, "-c", f"import sys; open(sys.argv[-3], 'w').write({answer!r})"]
+        return mlsssl.AdcsIssuer("HOST\\Wrong arguments", command=command, state=self.folder / "adcs")
+
+    @cached_property
+    def command(self) -> mlsssl.CommandIssuer:
+        said = self.ca.issue("a.test").to_pem().decode()
+        return mlsssl.CommandIssuer([sys.executable, "-c", f"print({said!r})"], issued_by=self.ca.certificate)
 
     @cached_property
     def service(self) -> mlsssl.Service:
@@ -143,6 +186,12 @@ CALLS: dict[str, Callable[[World], Call]] = {
         ctl_store_name=None,
     ),
     "CcsPort": lambda w: Call(mlsssl.CcsPort, 443),
+    "AdcsIssuer": lambda w: Call(mlsssl.AdcsIssuer, "HOST\\CA", command=["certreq"], state=w.folder / "adcs"),
+    "AdcsIssuer.issued": lambda w: Call(w.adcs.issued, w.certificate),
+    "AdcsIssuer.issue": lambda w: Call(w.adcs.issue, w.request, old=None),
+    "CommandIssuer": lambda w: Call(mlsssl.CommandIssuer, ["sign"], issued_by=w.certificate),
+    "CommandIssuer.issued": lambda w: Call(w.command.issued, w.certificate),
+    "CommandIssuer.issue": lambda w: Call(w.command.issue, w.request, old=None),
     "HostnamePort": lambda w: Call(mlsssl.HostnamePort, "a.test", 443),
     "IpPort": lambda w: Call(mlsssl.IpPort, "0.0.0.0", 443),
     "ScopedCcs": lambda w: Call(mlsssl.ScopedCcs, "a.test", 443),
@@ -175,6 +224,7 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "CertificateAuthority.create": lambda w: Call(CertificateAuthority.create, "CA", key="ec-p256"),
     "CertificateAuthority.create_intermediate": lambda w: Call(w.ca.create_intermediate, "CA 2"),
     "CertificateAuthority.crl": lambda w: Call(w.ca.crl, [w.certificate]),
+    "CertificateAuthority.renew": lambda w: Call(w.ca.renew, key="ec-p256"),
     "CertificateAuthority.with_crl_url": lambda w: Call(w.ca.with_crl_url, "http://crl.test/ca.crl"),
     "CertificateAuthority.issue": lambda w: Call(w.ca.issue, "a.test"),
     "CertificateAuthority.issued": lambda w: Call(w.ca.issued, w.certificate),
@@ -250,6 +300,27 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "Binding.with_options": lambda w: Call(w.binding.with_options, mlsssl.BindingOptions()),
     "Bindings.add": lambda w: Call(w.bare.bindings.add, KEY, w.entry),
     "Bindings.find": lambda w: Call(w.machine.bindings.find, KEY),
+    # reservations and settings of HTTP.sys
+    "HttpLimits": lambda _: Call(mlsssl.HttpLimits),
+    "HttpLimits.get": lambda w: Call(mlsssl.HttpLimits.get, machine=w.machine),
+    "HttpLimits.set": lambda w: Call(mlsssl.HttpLimits().set, machine=w.machine),
+    "HttpTimeouts": lambda _: Call(mlsssl.HttpTimeouts),
+    "HttpTimeouts.get": lambda w: Call(mlsssl.HttpTimeouts.get, machine=w.machine),
+    "HttpTimeouts.set": lambda w: Call(mlsssl.HttpTimeouts().set, machine=w.machine),
+    "IpListenList": lambda w: Call(mlsssl.IpListenList, machine=w.machine),
+    "IpListenList.add": lambda w: Call(w.empty_listen_list.add, "10.0.0.5"),
+    "IpListenList.remove": lambda w: Call(w.listen_list.remove, "10.0.0.5"),
+    "UrlPrefix": lambda _: Call(mlsssl.UrlPrefix, URL),
+    "UrlPrefix.as_stored": lambda _: Call(mlsssl.UrlPrefix.as_stored, URL),
+    "UrlPrefix.covers": lambda _: Call(mlsssl.UrlPrefix(URL).covers, mlsssl.UrlPrefix(URL)),
+    "UrlReservation": lambda w: Call(mlsssl.UrlReservation, URL, user="SYSTEM", machine=w.machine),
+    "UrlReservation.all": lambda w: Call(mlsssl.UrlReservation.all, machine=w.machine),
+    "UrlReservation.find": lambda w: Call(mlsssl.UrlReservation.find, URL, machine=w.machine),
+    "UrlReservation.get": lambda w: Call(mlsssl.UrlReservation.get, w.reservation.url, machine=w.machine),
+    "UrlReservation.with_sddl": lambda w: Call(w.reservation.with_sddl, "D:"),
+    "UrlReservation.with_user": lambda w: Call(w.reservation.with_user, "SYSTEM"),
+    "UrlReservations.add": lambda w: Call(w.unreserved.reservations.add, URL, user="SYSTEM"),
+    "UrlReservations.find": lambda w: Call(w.machine.reservations.find, URL),
     "Audit.to_json": lambda w: Call(mlsssl.audit(machine=w.machine).to_json),
     "Cleanup.to_json": lambda w: Call(mlsssl.cleanup(machine=w.machine).to_json),
     "Outcome.to_json": lambda w: Call(mlsssl.deploy(KEY, w.certificate, machine=w.machine).to_json),
@@ -266,12 +337,23 @@ CALLS: dict[str, Callable[[World], Call]] = {
     # netsh
     "netsh.format_command": lambda w: Call(netsh.format_command, netsh.parse_command(COMMAND)),
     "netsh.format_listing": lambda w: Call(netsh.format_listing, [w.binding.record]),
+    "netsh.format_http_command": lambda _: Call(netsh.format_http_command, netsh.parse_http_command(HTTP_COMMAND)),
+    "netsh.format_urlacl_listing": lambda w: Call(netsh.format_urlacl_listing, [w.reservation.record]),
     "netsh.from_json": lambda w: Call(netsh.from_json, netsh.to_json([w.binding.record])),
     "netsh.normalize": lambda w: Call(netsh.normalize, COMMAND),
     "netsh.parse_command": lambda w: Call(netsh.parse_command, COMMAND),
+    "netsh.parse_http_command": lambda _: Call(netsh.parse_http_command, HTTP_COMMAND),
+    "netsh.parse_urlacl_listing": lambda _: Call(netsh.parse_urlacl_listing, netsh.format_urlacl_listing([])),
     "netsh.parse_listing": lambda w: Call(netsh.parse_listing, netsh.format_listing([])),
     "netsh.parse_script": lambda w: Call(netsh.parse_script, COMMAND),
     "netsh.to_json": lambda w: Call(netsh.to_json, [w.binding.record]),
+    # steps after a change
+    "Outcome.undo": lambda w: Call(mlsssl.deploy(KEY, w.certificate, machine=w.bare).undo, hooks=[]),
+    "hooks.command.CommandHook": lambda w: Call(CommandHook, ["true"], timeout=5.0),
+    "hooks.files.PemFiles": lambda w: Call(PemFiles, w.folder, "nginx", password=PASSWORD),
+    "hooks.files.PfxFile": lambda w: Call(PfxFile, w.folder / "service.pfx", password=PASSWORD),
+    "hooks.windows.RdpListener": lambda w: Call(RdpListener),
+    "hooks.windows.WinRmListener": lambda w: Call(WinRmListener),
     # files for other programs
     "bundles.java_trust_store": lambda w: Call(bundles.java_trust_store, [w.certificate], PASSWORD),
     "bundles.pem_files": lambda w: Call(bundles.pem_files, w.certificate, "nginx"),
@@ -280,17 +362,38 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "ccs.read_folder": lambda w: Call(ccs.read_folder, w.folder, PASSWORD),
     "ccs.file_name": lambda w: Call(ccs.file_name, "a.test"),
     "ccs.write_files": lambda w: Call(ccs.write_files, w.folder, w.certificate, PASSWORD),
+    # issuers
+    "AcmeIssuer": lambda w: Call(mlsssl.AcmeIssuer, "letsencrypt", [mlsssl.WebrootChallenge(w.folder)], state=w.folder),
+    "AcmeIssuer.issued": lambda w: Call(mlsssl.AcmeIssuer("letsencrypt", state=w.folder).issued, w.certificate),
+    "DnsChallenge": lambda w: Call(mlsssl.DnsChallenge, str, str, check=None),
+    "DnsChallenge.by_command": lambda w: Call(mlsssl.DnsChallenge.by_command, "hook"),
+    "HttpSysChallenge": lambda _: Call(mlsssl.HttpSysChallenge, 8080),
+    "SocketChallenge": lambda w: Call(mlsssl.SocketChallenge, "127.0.0.1:8080"),
+    "TlsAlpnChallenge": lambda w: Call(mlsssl.TlsAlpnChallenge, w.machine),
+    "WebrootChallenge": lambda w: Call(mlsssl.WebrootChallenge, w.folder),
 }
 """A valid call for each public name that takes arguments; made anew for every piece of rubbish."""
 
 LEFT_OUT = {
     "results and findings, which users read": (
-        "Audit AuditRow Cleanup Diagnosis EndpointReport Failure Finding Kept KeyAccess KeyState Outcome PfxExplanation"
-        " Plan Renewal Renewals Report RuleContext ServiceStatus Step StoreEntry Timeline ccs.CcsFinding"
-        " ccs.CcsFile netsh.Listing netsh.NetshCommand netsh.PassedOver netsh.Script"
+        "Audit AuditReservation AuditRow Cleanup Diagnosis EndpointReport Failure Finding Kept KeyAccess KeyState"
+        " Outcome PfxExplanation Plan Renewal RenewedAuthority Renewals Report RuleContext hooks.Replacement"
+        " ServiceStatus Step StoreEntry Timeline UrlGrant ccs.CcsFinding ccs.CcsFile"
+        " netsh.HttpCommand netsh.Listing netsh.NetshCommand netsh.PassedOver netsh.Script netsh.UrlaclListing"
     ),
-    "made by another call, which is in the table": "Bindings Listener Machine Service Services Store Plan.execute",
-    "Protocols, which others fulfil": "Issuer Issuer.issue Issuer.issued RenewalTimes RenewalTimes.renewal_time",
+    "made by another call, which is in the table": (
+        "Bindings UrlReservations Listener Machine Service Services Store Plan.execute"
+    ),
+    "Protocols, which others fulfil": (
+        "Issuer Issuer.issue Issuer.issued RenewalTimes RenewalTimes.renewal_time ChallengeSolver"
+        " ChallengeSolver.present ChallengeSolver.cleanup SettlingSolver SettlingSolver.settle"
+    ),
+    "what asks a server; test_acme.py has it": "AcmeIssuer.issue AcmeIssuer.renewal_time AcmeIssuer.revoke",
+    "for issuers, which hand over what a server gave": (
+        "DnsChallenge.cleanup DnsChallenge.present DnsChallenge.settle HttpSysChallenge.cleanup"
+        " HttpSysChallenge.present SocketChallenge.cleanup SocketChallenge.present TlsAlpnChallenge.cleanup"
+        " TlsAlpnChallenge.present WebrootChallenge.cleanup WebrootChallenge.present"
+    ),
     "for rules, which the library hands them": "Profile Profile.has Profile.limit Profile.severity",
     "tried as EmbeddedMachine's": "Machine.store Machine.store_names WindowsMachine.store WindowsMachine.store_names",
 }
@@ -393,7 +496,7 @@ def test_what_is_let_through_is_seen(world: World) -> None:
     assert {one.partition("=")[0] for one in found} == {"careless(text"}
 
 
-@pytest.mark.parametrize("module", [mlsssl, bundles, ccs, netsh])
+@pytest.mark.parametrize("module", [mlsssl, bundles, ccs, hooks, hooks.command, hooks.files, hooks.windows, netsh])
 def test_every_public_name_is_tried(module: ModuleType) -> None:
     """Whatever takes an argument is in the table of calls, or among those left out for a reason."""
     prefix = module.__name__.partition(".")[2]

@@ -77,7 +77,16 @@ def build_dll(sources: Sequence[Path], output: Path, *options: str, target: Targ
         CompileError: the compiler refused the sources.
         FileNotFoundError: the cross compiler is not installed.
     """
-    command = [compiler(target), *STRICT, "-O2", "-shared", "-static-libgcc", "-s", "-o", str(output)]
+    _build(sources, output, "-shared", *options, target=target)
+
+
+def build_program(sources: Sequence[Path], output: Path, *options: str, target: Target = "x86_64") -> None:
+    """Build one console program; as `build_dll`."""
+    _build(sources, output, *options, target=target)
+
+
+def _build(sources: Sequence[Path], output: Path, *options: str, target: Target) -> None:
+    command = [compiler(target), *STRICT, "-O2", "-static-libgcc", "-s", "-o", str(output)]
     command += [*map(str, sources), *options]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     if done.returncode != 0:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from mlsssl._machine.ports import Diagnosis
     from mlsssl._windows.dlls import Dlls
+    from mlsssl._windows.keys.requests import RequestKeys
     from mlsssl._windows.stores import WindowsStore
     from mlsssl.values import Location, Thumbprint
 
@@ -20,6 +21,10 @@ class WindowsStoresMachine:
 
     def __init__(self, dlls: Dlls, folder: Path) -> None:
         self.stores = WindowsStores(dlls, lambda: folder)
+
+    @property
+    def request_keys(self) -> RequestKeys:
+        return self.stores.request_keys
 
     def store_names(self, location: Location) -> list[str]:
         return self.stores.names(location)

@@ -52,6 +52,15 @@ PUBLISHED: dict[str, tuple[Number, dict[str, Number]]] = {
     "HTTP_SERVICE_CONFIG_SSL_CCS_KEY": (128, {"LocalAddress": 0}),
     "HTTP_SERVICE_CONFIG_SSL_CCS_SET": ((208, 184), {"KeyDesc": 0, "ParamDesc": 128}),
     "HTTP_SERVICE_CONFIG_SSL_CCS_QUERY": (144, {"QueryDesc": 0, "KeyDesc": 8, "dwToken": 136}),
+    "HTTP_SERVICE_CONFIG_URLACL_KEY": ((8, 4), {"pUrlPrefix": 0}),
+    "HTTP_SERVICE_CONFIG_URLACL_PARAM": ((8, 4), {"pStringSecurityDescriptor": 0}),
+    "HTTP_SERVICE_CONFIG_URLACL_SET": ((16, 8), {"KeyDesc": 0, "ParamDesc": (8, 4)}),
+    "HTTP_SERVICE_CONFIG_URLACL_QUERY": ((24, 12), {"QueryDesc": 0, "KeyDesc": (8, 4), "dwToken": (16, 8)}),
+    "HTTP_SERVICE_CONFIG_IP_LISTEN_PARAM": ((16, 8), {"AddrLength": 0, "pAddress": (8, 4)}),
+    "HTTP_SERVICE_CONFIG_IP_LISTEN_QUERY": (136, {"AddrCount": 0, "AddrList": 8}),
+    "HTTP_SERVICE_CONFIG_TIMEOUT_SET": (8, {"KeyDesc": 0, "ParamDesc": 4}),
+    "HTTP_SERVICE_CONFIG_CACHE_SET": (8, {"KeyDesc": 0, "ParamDesc": 4}),
+    "HTTP_SERVICE_CONFIG_SETTING_SET": (8, {"KeyDesc": 0, "ParamDesc": 4}),
     "SECURITY_ATTRIBUTES": ((24, 12), {"nLength": 0, "lpSecurityDescriptor": (8, 4), "bInheritHandle": (16, 8)}),
     "SID_AND_ATTRIBUTES": ((16, 8), {"Sid": 0, "Attributes": (8, 4)}),
     "TOKEN_USER": ((16, 8), {"User": 0}),
@@ -82,12 +91,97 @@ PUBLISHED: dict[str, tuple[Number, dict[str, Number]]] = {
         },
     ),
     "ENUM_SERVICE_STATUSW": ((48, 36), {"lpServiceName": 0, "lpDisplayName": (8, 4), "ServiceStatus": (16, 8)}),
+    # What follows was printed by the cross compilers from mingw-w64's http.h and minwinbase.h.
+    "HTTP_VERSION": (4, {"MajorVersion": 0, "MinorVersion": 2}),
+    "HTTP_KNOWN_HEADER": ((16, 8), {"RawValueLength": 0, "pRawValue": (8, 4)}),
+    "HTTP_REQUEST_HEADERS": (
+        (688, 344),
+        {
+            "UnknownHeaderCount": 0,
+            "pUnknownHeaders": (8, 4),
+            "TrailerCount": (16, 8),
+            "pTrailers": (24, 12),
+            "KnownHeaders": (32, 16),
+        },
+    ),
+    "HTTP_RESPONSE_HEADERS": (
+        (512, 256),
+        {
+            "UnknownHeaderCount": 0,
+            "pUnknownHeaders": (8, 4),
+            "TrailerCount": (16, 8),
+            "pTrailers": (24, 12),
+            "KnownHeaders": (32, 16),
+        },
+    ),
+    "HTTP_TRANSPORT_ADDRESS": ((16, 8), {"pRemoteAddress": 0, "pLocalAddress": (8, 4)}),
+    "HTTP_COOKED_URL": (
+        (40, 24),
+        {
+            "FullUrlLength": 0,
+            "HostLength": 2,
+            "AbsPathLength": 4,
+            "QueryStringLength": 6,
+            "pFullUrl": 8,
+            "pHost": (16, 12),
+            "pAbsPath": (24, 16),
+            "pQueryString": (32, 20),
+        },
+    ),
+    "HTTP_DATA_CHUNK_FROM_MEMORY": (24, {"pBuffer": 0, "BufferLength": (8, 4), "__rest1": (12, 8), "__rest2": 16}),
+    "HTTP_DATA_CHUNK": (32, {"DataChunkType": 0, "FromMemory": 8}),
+    "HTTP_REQUEST_V1": (
+        (848, 464),
+        {
+            "Flags": 0,
+            "ConnectionId": 8,
+            "RequestId": 16,
+            "UrlContext": 24,
+            "Version": 32,
+            "Verb": 36,
+            "UnknownVerbLength": 40,
+            "RawUrlLength": 42,
+            "pUnknownVerb": (48, 44),
+            "pRawUrl": (56, 48),
+            "CookedUrl": (64, 52),
+            "Address": (104, 76),
+            "Headers": (120, 84),
+            "BytesReceived": (808, 432),
+            "EntityChunkCount": (816, 440),
+            "pEntityChunks": (824, 444),
+            "RawConnectionId": (832, 448),
+            "pSslInfo": (840, 456),
+        },
+    ),
+    "HTTP_RESPONSE": (
+        (568, 288),
+        {
+            "Flags": 0,
+            "Version": 4,
+            "StatusCode": 8,
+            "ReasonLength": 10,
+            "pReason": (16, 12),
+            "Headers": (24, 16),
+            "EntityChunkCount": (536, 272),
+            "pEntityChunks": (544, 276),
+            "ResponseInfoCount": (552, 280),
+            "pResponseInfo": (560, 284),
+        },
+    ),
+    "HTTP_BINDING_INFO": ((16, 8), {"Flags": 0, "RequestQueueHandle": (8, 4)}),
+    "OVERLAPPED": (
+        (32, 20),
+        {"Internal": 0, "InternalHigh": (8, 4), "Offset": (16, 8), "OffsetHigh": (20, 12), "hEvent": (24, 16)},
+    ),
 }
-TEXTS = ("common", "httpapi", "kernel32", "rights", "advapi32_services")
-# mingw-w64's http.h ends before SNI and CCS; its SSL_KEY, SSL_PARAM, SSL_SET and SSL_QUERY are complete.
-NOT_IN_HEADERS = {name for name in PUBLISHED if "_SNI_" in name or "_CCS_" in name}
+TEXTS = ("common", "kernel32", "httpapi", "rights", "advapi32_services")
+# mingw-w64's http.h ends before SNI, CCS and settings; its SSL_KEY, SSL_PARAM, SSL_SET and SSL_QUERY are complete.
+# Of the kinds of a data chunk it has none by name: HTTP_DATA_CHUNK's size tells.
+_ABSENT = ("_SNI_", "_CCS_", "_SETTING_", "_CHUNK_FROM_MEMORY")
+NOT_IN_HEADERS = {name for name in PUBLISHED if any(part in name for part in _ABSENT)}
 HEADERS = """
 #define WIN32_LEAN_AND_MEAN
+#define _WIN32_WINNT 0x0601
 #include <stddef.h>
 #include <winsock2.h>
 #include <ws2tcpip.h>
@@ -189,7 +283,21 @@ def test_a_wrong_declaration_would_be_noticed(target: mingw.Target, right: str, 
 
 CONSTANTS = {
     "HTTP_INITIALIZE_CONFIG": 2,
+    "HTTP_INITIALIZE_SERVER": 1,
+    "HTTP_SEND_RESPONSE_FLAG_DISCONNECT": 1,
+    "HttpServerBindingProperty": 7,
+    "HttpVerbGET": 4,
+    "HttpHeaderContentType": 12,
+    "HttpDataChunkFromMemory": 0,
+    "WAIT_OBJECT_0": 0,
+    "INFINITE": 0xFFFF_FFFF,
     "HttpServiceConfigSSLCertInfo": 1,
+    "HttpServiceConfigIPListenList": 0,
+    "HttpServiceConfigUrlAclInfo": 2,
+    "IdleConnectionTimeout": 0,
+    "HeaderWaitTimeout": 1,
+    "MaxCacheResponseSize": 0,
+    "CacheRangeChunkSize": 1,
     "HttpServiceConfigQueryExact": 0,
     "HttpServiceConfigQueryNext": 1,
     "AF_INET": 2,
@@ -215,17 +323,32 @@ CONSTANTS = {
 
 def test_constants_are_the_headers() -> None:
     """ABI mode takes no constant from a header, so each is stated by us and compared here."""
-    from mlsssl._machine.ports import ServiceState
-    from mlsssl._windows import binding_records, bindings, services
+    from mlsssl._machine.ports import HttpNumber, ServiceState
+    from mlsssl._windows import binding_records, http_calls, http_requests, http_settings, reservations, services
 
     lines = [f'_Static_assert({name} == {value}, "{name}");' for name, value in CONSTANTS.items()]
     assert mingw.static_assert(HEADERS + "\n".join(lines) + "\n", "x86_64") is None
-    stated = {**vars(services), **vars(bindings), **vars(binding_records)}
+    stated = {**vars(services), **vars(http_calls), **vars(binding_records)}
     for name, value in CONSTANTS.items():
         ours = stated.get(f"_{name}", stated.get(name))
         if name.startswith("SERVICE_") and hasattr(ServiceState, name.removeprefix("SERVICE_")):
             ours = ServiceState[name.removeprefix("SERVICE_")].value
-        if not name.startswith("Http"):
+        if name in ("HTTP_INITIALIZE_CONFIG", "AF_INET", "AF_INET6") or name.startswith(("SC_", "SERVICE_")):
             assert ours == value, name
-    assert CONSTANTS["HttpServiceConfigQueryExact"] == bindings._QUERY_EXACT
-    assert CONSTANTS["HttpServiceConfigQueryNext"] == bindings._QUERY_NEXT
+    assert CONSTANTS["HTTP_INITIALIZE_SERVER"] == http_requests._HTTP_INITIALIZE_SERVER
+    assert CONSTANTS["HTTP_SEND_RESPONSE_FLAG_DISCONNECT"] == http_requests._RESPONSE_FLAG_DISCONNECT
+    assert CONSTANTS["HttpServerBindingProperty"] == http_requests._BINDING_PROPERTY
+    assert CONSTANTS["HttpVerbGET"] == http_requests._VERB_GET
+    assert CONSTANTS["HttpHeaderContentType"] == http_requests._CONTENT_TYPE
+    assert CONSTANTS["INFINITE"] == http_requests._INFINITE
+    assert CONSTANTS["HttpServiceConfigQueryExact"] == http_calls.QUERY_EXACT
+    assert CONSTANTS["HttpServiceConfigQueryNext"] == http_calls.QUERY_NEXT
+    assert CONSTANTS["HttpServiceConfigIPListenList"] == http_settings._LISTEN_LIST
+    assert CONSTANTS["HttpServiceConfigUrlAclInfo"] == reservations._URLACL.config_id
+    numbers = {
+        "IdleConnectionTimeout": HttpNumber.IDLE_CONNECTION_SECONDS,
+        "HeaderWaitTimeout": HttpNumber.HEADER_WAIT_SECONDS,
+        "MaxCacheResponseSize": HttpNumber.MAX_CACHE_RESPONSE_BYTES,
+        "CacheRangeChunkSize": HttpNumber.CACHE_RANGE_CHUNK_BYTES,
+    }
+    assert {name: number.value[1] for name, number in numbers.items()} == {name: CONSTANTS[name] for name in numbers}

@@ -14,8 +14,10 @@ import pytest
 
 from mlsssl._machine import file_rights, files, private_files
 from mlsssl.errors import AccessDeniedError, InvalidInputError, NotFoundError
+from windows.wine_limits import under_wine
 
 if TYPE_CHECKING:
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
 pytestmark = pytest.mark.skipif(
@@ -55,6 +57,44 @@ def test_a_private_file_is_closed_to_others(tmp_path: Path) -> None:
     assert private.read_bytes() == b"key"
     assert not open_to_others(private)
     assert open_to_others(public)
+
+
+@pytest.mark.parametrize("account", ["NETWORK SERVICE", "nt authority\\network service", "S-1-5-20"])
+def test_a_reader_of_a_private_file_is_added_to_its_list(
+    tmp_path: Path, account: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By a name in any case or the SID; to read, and nobody else with it."""
+    if sys.platform != "win32":  # pragma: no cover - for the type checker
+        raise AssertionError
+    from mlsssl._machine import file_rights_windows
+
+    asked: list[str] = []
+    descriptor = file_rights_windows._descriptor
+
+    def noted(sddl: str) -> AbstractContextManager[object]:
+        asked.append(sddl)
+        return descriptor(sddl)
+
+    path = tmp_path / "service.pfx"
+    files.write(path, b"x", private=True)
+    before = access_list(path)
+    monkeypatch.setattr(file_rights_windows, "_descriptor", noted)
+    files.write(path, b"y", private=True, reader=account)
+    assert path.read_bytes() == b"y"
+    assert asked[-1] == f"{file_rights_windows.private_file_list()}(A;;FR;;;S-1-5-20)"
+    if not under_wine():  # which keeps of a list what a Unix mode can say
+        after = access_list(path)
+        assert "(A;;FR;;;NS)" in after
+        assert after.replace("(A;;FR;;;NS)", "") == before
+
+
+def test_a_reader_that_is_no_account_leaves_the_file_as_it_was(tmp_path: Path) -> None:
+    """And nothing beside it."""
+    path = tmp_path / "service.pfx"
+    files.write(path, b"x", private=True)
+    with pytest.raises(InvalidInputError, match="there is no account"):
+        files.write(path, b"y", private=True, reader="no such account")
+    assert (path.read_bytes(), len([*tmp_path.iterdir()])) == (b"x", 1)
 
 
 def test_a_private_file_replaces_an_open_one(tmp_path: Path) -> None:

@@ -7,7 +7,6 @@ HTTP.sys. Nothing listens on the port, so what clients are served is not part of
 from __future__ import annotations
 
 import contextlib
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,7 +30,7 @@ from mlsssl._fakes.advapi32_services import RUNNING, FakeService
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._windows.machine import WindowsPort
 from mlsssl.errors import NotFoundError
-from windows.wine_limits import under_wine
+from windows.wine_limits import may_change_this_windows, under_wine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,7 +46,7 @@ def _authority() -> CertificateAuthority:
     return CertificateAuthority.create("mlsssl test procedure", key="rsa-2048")
 
 
-@pytest.fixture(name="machine", params=["fakes", "windows"] if sys.platform == "win32" else ["fakes"])
+@pytest.fixture(name="machine", params=["fakes", "windows"] if may_change_this_windows() else ["fakes"])
 def _machine(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Machine]:
     if request.param == "fakes":
         dlls = FakeDlls()

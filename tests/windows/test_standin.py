@@ -36,7 +36,7 @@ NO_SUCH_LOGON_SESSION = 1312
 
 KILLED = 137
 WITHOUT_CERTIFICATE = (CCS, SCOPED_CCS)
-OLDER_OR_FOREIGN = (-1, 0, 2, 3, 4, 7, 8, 9, 10, 12, 13)
+OLDER_OR_FOREIGN = (-1, 8, 9, 10, 12, 13)
 
 
 def load(name: str = "httpapi.dll") -> StandIn:

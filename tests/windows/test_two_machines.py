@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import sys
 import tempfile
 import uuid
 from datetime import timedelta
@@ -32,7 +31,7 @@ from mlsssl._machine.ports import BindingRecord
 from mlsssl._windows.machine import WindowsPort
 from mlsssl.errors import MlssslError, UnusableCertificateError
 from mlsssl.values import BindingKey, BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs
-from windows.wine_limits import under_wine
+from windows.wine_limits import may_change_this_windows, under_wine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +100,7 @@ class Twins(RuleBasedStateMachine):
         super().__init__()
         self.resources = contextlib.ExitStack()
         folder = Path(self.resources.enter_context(tempfile.TemporaryDirectory()))
-        self.fakes = None if sys.platform == "win32" else FakeDlls()
+        self.fakes = None if may_change_this_windows() else FakeDlls()
         windows = WindowsPort(self.fakes, state_folder=folder / "state")
         can_update = windows.bindings.atomic_update
         embedded = EmbeddedPort(folder / "machine.sqlite", atomic_update=can_update is self.equal)
@@ -209,7 +208,7 @@ class UnequalTwins(Twins):
 
 def drive(machines: type[Twins], examples: int, steps: int, *phases: Phase) -> None:
     """Run a state machine; skipped on a real Windows, where it would make and unmake stores for minutes."""
-    if sys.platform == "win32" and not under_wine():
+    if may_change_this_windows() and not under_wine():
         pytest.skip("on a real Windows only by hand")
     run_state_machine_as_test(
         machines,

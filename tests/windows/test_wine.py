@@ -146,12 +146,15 @@ def test_the_environment_of_this_python_stays_out(tmp_path: Path, monkeypatch: p
 
 
 def test_every_test_is_in_one_part() -> None:
-    """None is forgotten, none runs twice; only the contract does, with the other library."""
-    *parts, again = wine.parts()
+    """None is forgotten, none runs twice; only what calls HTTP.sys does, with the other libraries."""
+    *parts, requests, again, witnessed = wine.parts()
     files = [name for part in parts for name in part.arguments]
     assert sorted(files) == sorted(str(path.relative_to(wine.ROOT)) for path in wine.ROOT.glob("tests/**/test_*.py"))
     assert {part.httpapi for part in parts} == {"2019"}
+    assert (requests.httpapi, requests.arguments) == ("wine", ("tests/windows/test_http_requests_native.py",))
     assert (again.httpapi, again.arguments[0]) == ("2016", "tests/contract")
+    assert (witnessed.httpapi, witnessed.workflow) == ("witness", True)
+    assert not any(part.workflow for part in (*parts, requests, again))
 
 
 def a_part(name: str, code: str) -> wine.Part:
@@ -240,13 +243,27 @@ def test_a_process_that_does_not_end_is_ended() -> None:
 
 
 @prepared
-@pytest.mark.parametrize(("httpapi", "has_update"), [("2019", "True"), ("2016", "False")])
-def test_the_chosen_library_is_the_systems_one(httpapi: wine.HttpApi, has_update: str) -> None:
+@pytest.mark.parametrize(
+    ("httpapi", "own", "has_update"),
+    [("2019", "StandinCalls", "True"), ("2016", "StandinCalls", "False"), ("witness", "WitnessOpenCount", "True")],
+)
+def test_the_chosen_library_is_the_systems_one(httpapi: wine.HttpApi, own: str, has_update: str) -> None:
     """A load by the full path of System32 gets it: that is how the library loads it."""
     load = "import ctypes; print(hasattr(ctypes.CDLL(r'C:\\windows\\system32\\httpapi.dll'), {!r}))"
     with wine.session(httpapi=httpapi) as opened:
-        assert opened.run(["-c", load.format("StandinCalls")]).stdout == "True\n"
+        assert opened.run(["-c", load.format(own)]).stdout == "True\n"
         assert opened.run(["-c", load.format("HttpUpdateServiceConfiguration")]).stdout == f"{has_update}\n"
+
+
+@prepared
+def test_wines_own_library_can_be_chosen_too() -> None:
+    """Though the stand-in lies in System32; the next session has the stand-in again."""
+    load = "import ctypes; print(hasattr(ctypes.CDLL(r'C:\\windows\\system32\\httpapi.dll'), {!r}))"
+    cases: list[tuple[wine.HttpApi, str]] = [("wine", "False"), ("2019", "True")]
+    for httpapi, standin in cases:
+        with wine.session(httpapi=httpapi) as opened:
+            assert opened.run(["-c", load.format("StandinCalls")]).stdout == f"{standin}\n"
+            assert opened.run(["-c", load.format("HttpAddUrl")]).stdout != f"{standin}\n"
 
 
 @prepared

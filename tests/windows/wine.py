@@ -13,6 +13,7 @@ import hashlib
 import importlib.util
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -24,7 +25,7 @@ import time
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, TYPE_CHECKING, Literal, get_args
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
@@ -35,6 +36,8 @@ from windows import mingw  # noqa: E402
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from workflow import Step
 
 # ---- what is installed, and from where -------------------------------------------------------------------
 
@@ -63,14 +66,22 @@ PREFIX_VARIABLE = "MLSSSL_WINE_PREFIX"  # Wine's own folder (C: and the registry
 PREFIX_STAMP = "mlsssl.stamp"  # in the prefix, once it is complete
 CURRENT_TEST = "mlsssl.test"  # in the prefix: the test that runs, as tests/conftest.py writes it
 
-HttpApi = Literal["2019", "2016"]
-STANDIN_SOURCES = ("httpapi.c", "input.c", "records.c", "certificate.c", "faults.c")
+HttpApi = Literal["2019", "2016", "witness", "wine"]
+STANDIN_SOURCES = ("httpapi.c", "config.c", "input.c", "records.c", "certificate.c", "faults.c")
 STANDIN_LIBRARIES = ("-lcrypt32", "-lncrypt", "-ladvapi32", "-lws2_32")
-HTTPAPI_FILES: Mapping[HttpApi, str] = {"2019": "httpapi.dll", "2016": "httpapi-2016.dll"}
+# Another author's stand-in, and a netsh.exe that prints what it answers; they share no line with the first.
+WITNESS_SOURCES = ("httpapi.c", "reader.c", "records.c", "certificates.c", "log.c")
+HTTPAPI_FILES: Mapping[HttpApi, str] = {  # "wine" is Wine's own
+    "2019": "httpapi.dll",
+    "2016": "httpapi-2016.dll",
+    "witness": "httpapi-witness.dll",
+}
+NETSH = "netsh.exe"
 
 # mscoree and mshtml off: else Wine offers to fetch its own .NET and HTML engine. The menu builder would write
-# into the user's desktop menus. httpapi=n: the stand-in, never Wine's own stub.
-DLL_OVERRIDES = "mscoree=d;mshtml=d;winemenubuilder.exe=d;httpapi=n"
+# into the user's desktop menus. netsh.exe=n: ours, if any. httpapi=n: the stand-in, for Wine's own keeps no TLS
+# records; httpapi=b: Wine's own, which serves requests.
+DLL_OVERRIDES = "mscoree=d;mshtml=d;winemenubuilder.exe=d;netsh.exe=n;httpapi="
 
 
 class WineError(Exception):
@@ -161,14 +172,19 @@ def python_folder() -> Path:
 
 
 def standin_folder() -> Path:
-    """Return the folder of the two stand-in httpapi DLLs, building them if need be."""
-    folder = HERE / "standin"
+    """Return the folder of the stand-in httpapi DLLs and of netsh.exe, building them if need be."""
+    folder, witness = HERE / "standin", HERE / "witness"
     sources = [folder / name for name in STANDIN_SOURCES]
-    texts = [path.read_text(encoding="utf-8") for path in (*sources, *sorted(folder.glob("*.h")))]
+    others = [witness / name for name in WITNESS_SOURCES]
+    netsh = witness / "netsh.c"
+    read = (*sources, *sorted(folder.glob("*.h")), *others, netsh, *sorted(witness.glob("*.h")))
+    texts = [path.read_text(encoding="utf-8") for path in read]
 
     def build(output: Path) -> None:
         mingw.build_dll(sources, output / HTTPAPI_FILES["2019"], *STANDIN_LIBRARIES)
         mingw.build_dll(sources, output / HTTPAPI_FILES["2016"], "-DWITHOUT_UPDATE", *STANDIN_LIBRARIES)
+        mingw.build_dll(others, output / HTTPAPI_FILES["witness"], *STANDIN_LIBRARIES)
+        mingw.build_program([netsh], output / NETSH, "-lhttpapi", "-lws2_32", "-lshell32")
 
     return _once("standin", [*texts, *STANDIN_LIBRARIES], build)
 
@@ -299,9 +315,10 @@ def _lock(path: Path) -> Iterator[None]:
 class Session:
     """A started Wine prefix in which Windows programs run; made by ``session()``, which also ends it."""
 
-    def __init__(self, prefix: Path, python: Path) -> None:
+    def __init__(self, prefix: Path, python: Path, httpapi: HttpApi = "2019") -> None:
         self.prefix = prefix
         self.python = python
+        self.httpapi = httpapi
 
     def environment(self, extra: Mapping[str, str] | None = None) -> dict[str, str]:
         """Return the environment of a Windows process: ours, without what belongs to this system's Python."""
@@ -313,7 +330,7 @@ class Session:
             "WINEPREFIX": str(self.prefix),
             "WINEARCH": "win64",
             "WINEDEBUG": os.environ.get("WINEDEBUG", "-all"),
-            "WINEDLLOVERRIDES": DLL_OVERRIDES,
+            "WINEDLLOVERRIDES": DLL_OVERRIDES + ("b" if self.httpapi == "wine" else "n"),
             "PYTHONPATH": windows_path(ROOT / "src"),
             "PYTHONUTF8": "1",
             "MLSSSL_CURRENT_TEST": windows_path(self.prefix / CURRENT_TEST),
@@ -356,7 +373,9 @@ class Session:
         text = [stream.decode("utf-8", "backslashreplace").replace("\r\n", "\n") for stream in (output, errors)]
         return subprocess.CompletedProcess(list(arguments), process.returncode, *text)
 
-    def stream(self, arguments: Sequence[str], *, timeout: float | None = None) -> int:
+    def stream(
+        self, arguments: Sequence[str], *, timeout: float | None = None, env: Mapping[str, str] | None = None
+    ) -> int:
         """Run Windows' Python, pass its output on as it comes, and return its exit code.
 
         Raises:
@@ -364,7 +383,7 @@ class Session:
         """
         running = self.prefix / CURRENT_TEST
         running.unlink(missing_ok=True)
-        process = self.start(arguments, merge_errors=True)
+        process = self.start(arguments, env=env, merge_errors=True)
         assert process.stdout is not None
         # A thread of its own: a process that stays behind may hold the pipe open after its parent ended.
         copier = threading.Thread(target=_copy_output, args=(process.stdout,), daemon=True)
@@ -390,7 +409,8 @@ def session(*, httpapi: HttpApi = "2019") -> Iterator[Session]:
     """Prepare what is not prepared yet, start Wine, and end every process of this prefix afterwards.
 
     One session at a time uses a prefix; a second one waits. ``httpapi`` chooses the stand-in: "2019" exports
-    HttpUpdateServiceConfiguration, "2016" does not.
+    HttpUpdateServiceConfiguration, "2016" does not; "witness" is the second stand-in, with a netsh.exe; "wine" is
+    none, but Wine's own library.
 
     Raises:
         WineError: a package is missing, or a step failed.
@@ -399,11 +419,11 @@ def session(*, httpapi: HttpApi = "2019") -> Iterator[Session]:
         raise WineError(install_hint(missing))
     python, standin, prefix = python_folder(), standin_folder(), prefix_folder()
     with _lock(prefix.with_name(prefix.name + ".lock")):
-        opened = Session(prefix, python)
+        opened = Session(prefix, python, httpapi)
         _end_processes(opened)  # of a session that was killed: the lock says that nobody else is using them
         try:
             _prepare_prefix(opened)
-            _place_httpapi(opened, standin, httpapi)
+            _place_httpapi(opened, standin)
             with _few_roots(opened):
                 yield opened
         finally:
@@ -451,10 +471,17 @@ def _wine_tool(opened: Session, *command: str) -> None:
         raise WineError(f"{' '.join(command)} ended with {done.returncode}; WINEPREFIX was {opened.prefix}")
 
 
-def _place_httpapi(opened: Session, standin: Path, httpapi: HttpApi) -> None:
-    """Put the chosen stand-in where Windows keeps httpapi.dll, and the older one beside it."""
+def _place_httpapi(opened: Session, standin: Path) -> None:
+    """Put the chosen stand-in where Windows keeps httpapi.dll, the older one beside it, and netsh.exe.
+
+    Wine's own needs no place: a DLL that is overridden as built in is taken from Wine, whatever lies there.
+    """
     system32 = opened.prefix / "drive_c" / "windows" / "system32"
-    wanted = {"httpapi.dll": HTTPAPI_FILES[httpapi], HTTPAPI_FILES["2016"]: HTTPAPI_FILES["2016"]}
+    wanted = {
+        "httpapi.dll": HTTPAPI_FILES.get(opened.httpapi, HTTPAPI_FILES["2019"]),
+        HTTPAPI_FILES["2016"]: HTTPAPI_FILES["2016"],
+        NETSH: NETSH,
+    }
     for name, source in wanted.items():
         # Under a new name first: Wine's own file may be a link, or mapped by a process that is about to end.
         fresh = system32 / f"{name}.new"
@@ -485,6 +512,7 @@ class Part:
     name: str
     arguments: tuple[str, ...]
     httpapi: HttpApi = "2019"
+    workflow: bool = False  # the commands of the public workflow's job on a real Windows
 
 
 def parts(tests: Path = ROOT / "tests") -> list[Part]:
@@ -499,7 +527,10 @@ def parts(tests: Path = ROOT / "tests") -> list[Part]:
     found.sort(key=lambda part: ("windows" not in part.name, -len(part.arguments)))
     # Once more as on Server 2016, where httpapi.dll has no HttpUpdateServiceConfiguration: what calls this library.
     again = ("tests/contract", "-k", "windows-real or TestDifferential")
-    return [*found, Part("tests/contract, Server 2016", again, "2016")]
+    requests = Part("HTTP.sys' requests, Wine's own", ("tests/windows/test_http_requests_native.py",), "wine")
+    # And before another stand-in, with its netsh.exe where the public workflow has Windows' own.
+    dry_run = Part("the public workflow, second stand-in", (), "witness", workflow=True)
+    return [*found, requests, Part("tests/contract, Server 2016", again, "2016"), dry_run]
 
 
 def run_suite(parts: Sequence[Part], *, timeout: float, jobs: int, options: Sequence[str] = ()) -> int:
@@ -560,9 +591,52 @@ class _Running:
 
 
 def _command(part: Part, timeout: float, options: Sequence[str]) -> list[str]:
-    run = [sys.executable, str(HERE / "wine.py"), "run", "--httpapi", part.httpapi, "--timeout", f"{timeout:.0f}", "--"]
+    wine, limit = [sys.executable, str(HERE / "wine.py")], f"{timeout:.0f}"
+    if part.workflow:
+        return [*wine, "workflow", "--timeout", limit]
+    run = [*wine, "run", "--httpapi", part.httpapi, "--timeout", limit, "--"]
     # Without pytest's cache: the parts would write the same one.
     return [*run, "-m", "pytest", "-p", "no:cacheprovider", *options, *part.arguments]
+
+
+# Over the fakes and the embedded machine alone, and long: they have their turn in another part.
+WITHOUT_DLLS = (
+    "tests/contract/test_deployment_sweep.py",
+    "tests/contract/test_deployment_sweep_windows.py",
+    "tests/contract/test_issuing_sweep.py",
+    "tests/contract/test_renewal_under_load.py",
+    "tests/windows/test_foreign_spellings.py",
+    "tests/windows/test_server_2016.py",
+    "tests/windows/test_store_faults.py",
+)
+# Left out of the dry run too: the longest of those over the DLLs, of which test_differential.py is the shorter twin.
+LEFT_OUT = (*WITHOUT_DLLS, "tests/windows/test_two_machines.py")
+ONLY_DLLS = "not fakes and not embedded"  # and of the other files' tests those over the DLLs of the computer
+
+
+def workflow_steps() -> list[Step]:
+    """Return the steps of the public workflow's job `real-windows` that run something, but pip's: wheels are there."""
+    from workflow import jobs
+
+    return [step for step in jobs()["real-windows"].steps if step.command and "-m pip " not in step.command]
+
+
+def run_workflow(opened: Session, *, timeout: float) -> int:
+    """Run the steps one after the other, as the workflow does, and return the first exit code that is not 0."""
+    deadline = time.monotonic() + timeout
+    # The public workflow has a fresh computer: no records that a failed test of an earlier run has left.
+    shutil.rmtree(opened.prefix / "drive_c" / "ProgramData" / "mlsssl-witness", ignore_errors=True)
+    for step in workflow_steps():
+        program, *words = shlex.split(step.command)
+        if program != "python":
+            raise WineError(f"only Python can be run under Wine, not: {step.command}")
+        if words[:2] == ["-m", "pytest"]:
+            words += ["-p", "no:cacheprovider", *(f"--ignore={name}" for name in LEFT_OUT), "-k", ONLY_DLLS]
+        _write(f"$ {' '.join([program, *words])}\n")
+        left = min(deadline - time.monotonic(), 60.0 * (step.limit or 60))
+        if code := opened.stream(words, timeout=max(left, 1), env=step.env):
+            return code
+    return 0
 
 
 def _write(text: str) -> None:
@@ -581,13 +655,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     prepare.add_argument("--install", action="store_true", help="install missing Debian packages (needs root)")
     commands.add_parser("missing", help="list the Debian packages that are missing; exit code 1 if any")
     run = commands.add_parser("run", help="run Windows' Python: wine.py run -- -m pytest tests")
-    run.add_argument("--httpapi", choices=sorted(HTTPAPI_FILES), default="2019", help="which stand-in for HTTP.sys")
+    run.add_argument(
+        "--httpapi", choices=get_args(HttpApi), default="2019", help="which HTTP.sys: a stand-in, or Wine's own"
+    )
     run.add_argument("--timeout", type=float, help="seconds after which everything is ended")
     run.add_argument("arguments", nargs=argparse.REMAINDER, help="arguments of python.exe, after --")
     suite = commands.add_parser("suite", help="run all tests, in parts: wine.py suite -- --durations=10")
     suite.add_argument("--jobs", type=int, default=min(os.cpu_count() or 1, 4), help="how many parts run at once")
     suite.add_argument("--timeout", type=float, default=1800, help="seconds after which everything is ended")
     suite.add_argument("arguments", nargs=argparse.REMAINDER, help="more arguments of pytest, after --")
+    workflow = commands.add_parser("workflow", help="the commands of the public workflow's job on a real Windows")
+    workflow.add_argument("--timeout", type=float, default=900, help="seconds after which everything is ended")
     options = parser.parse_args(arguments)
 
     signal.signal(signal.SIGTERM, _leave)  # so that Wine is ended on the way out
@@ -614,6 +692,9 @@ def _dispatch(options: argparse.Namespace) -> int:
             raise WineError(f"Windows' Python does not start: {said.stdout}{said.stderr}")
         sys.stdout.write(f"ready: {said.stdout.strip()} for Windows in {opened.python}, prefix {opened.prefix}\n")
         return 0
+    if options.command == "workflow":
+        with session(httpapi="witness") as opened:
+            return run_workflow(opened, timeout=options.timeout)
     python_arguments = options.arguments[1:] if options.arguments[:1] == ["--"] else options.arguments
     if options.command == "suite":
         if missing := missing_packages():

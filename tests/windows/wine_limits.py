@@ -1,8 +1,11 @@
-"""Whether this Windows is Wine: for skip reasons in tests only, the library never asks."""
+"""Whether this Windows is Wine, and whether tests may change it: for tests only, the library never asks."""
 
 from __future__ import annotations
 
+import os
 import sys
+
+REAL_WINDOWS = "MLSSSL_REAL_WINDOWS"  # 1: this Windows is there for the tests
 
 
 def under_wine() -> bool:
@@ -12,3 +15,11 @@ def under_wine() -> bool:
     import ctypes
 
     return hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
+
+
+def may_change_this_windows() -> bool:
+    """Whether tests may use this computer's stores, keys, services and HTTP.sys.
+
+    In Wine, which is there for nothing else, and on a Windows whose owner says so: ``MLSSSL_REAL_WINDOWS=1``.
+    """
+    return sys.platform == "win32" and (under_wine() or os.environ.get(REAL_WINDOWS) == "1")

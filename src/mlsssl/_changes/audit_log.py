@@ -9,7 +9,7 @@ import os
 import warnings
 from typing import TYPE_CHECKING, TypeVar
 
-from mlsssl._changes.record import record_to_dict
+from mlsssl._changes.record import record_to_dict, reservation_to_dict
 from mlsssl._machine import files, private_files
 from mlsssl.errors import InvalidInputError, NotFoundError
 
@@ -30,9 +30,9 @@ def add(change: Change, *, result: str, reason: str | None = None) -> None:
     """
     if change.audit_log is None:
         return
-    before, after = change.before, change.after
+    before, after, also = change.before, change.after, change.also
     if change.verb == "undo":  # which runs a change the other way round
-        before, after = after, before
+        before, after, also = after, before, tuple((new, old) for old, new in also)
     entry = {
         "at": dt.datetime.now(dt.timezone.utc).isoformat(timespec="milliseconds"),
         "user": _user(),
@@ -45,6 +45,10 @@ def add(change: Change, *, result: str, reason: str | None = None) -> None:
         "after": None if after is None else record_to_dict(after),
         "added": [f"{one.store}/{one.thumbprint}" for one in change.additions],
     }
+    if also:  # other bindings that changed together with this one
+        entry["also"] = [{"before": record_to_dict(old), "after": record_to_dict(new)} for old, new in also]
+    if change.reservation is not None:
+        entry["reservation"] = reservation_to_dict(change.reservation)
     _append(change.audit_log, json.dumps(entry).encode("ascii") + b"\n")
 
 

@@ -1,10 +1,11 @@
 """What a change of a machine set out to do, on disk before it starts: so that a killed one can be finished or undone.
 
-One file for each binding's key, `change-<digest of the key>.json` in the machine's state folder, exists exactly while a
-change of it runs. It says what was there before and what shall be there after, whole; what was done in between is found
-by looking at the machine. No secret is in it. When a deploy or renew is done the file becomes
+One file for each binding's key, or reserved URL, `change-<digest of it>.json` in the machine's state folder, exists
+exactly while a change of it runs. It says what was there before and what shall be there after, whole; what was done in
+between is found by looking at the machine. No secret is in it. When a deploy or renew is done the file becomes
 `last-<digest of the key>.json`, which `undo` reads. Each key has its own, so that a change which can be neither
-finished nor taken back is in nobody else's way.
+finished nor taken back is in nobody else's way. The steps that follow a change (`hooks=`) are
+named in its record too, and those that are still to be run stay there.
 """
 
 from __future__ import annotations
@@ -15,14 +16,15 @@ import hashlib
 import json
 import os
 import uuid
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
+from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine import files, private_files
 from mlsssl._machine.accounts import Account, sid_bytes
-from mlsssl._machine.ports import BindingRecord
+from mlsssl._machine.ports import BindingRecord, ReservationRecord
 from mlsssl._messages.foreign_text import system_reason
 from mlsssl._messages.output import as_dict
 from mlsssl.errors import MalformedDataError, MlssslError, NativeError, NotFoundError
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
 VERSION = 2
-"""Of the files' format; a later one is refused, not guessed at. What no grant is in is written as version 1."""
+"""Of the files' format; a later one is refused, not guessed at. One binding, and no more than it, is version 1."""
 
 FORMER_NAME = "change.json"
 """What the one record of all keys was called before each had its own; one that was left then is recovered still."""
@@ -64,6 +66,15 @@ class Mark:
     thumbprint: Thumbprint
     before: Thumbprint | None
     after: Thumbprint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationChange:
+    """What becomes of a URL reservation in a change; None is no reservation."""
+
+    url: UrlPrefix
+    before: ReservationRecord | None
+    after: ReservationRecord | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,7 +110,12 @@ class Change:
         back: Whether it is being taken back.
         audit_log: The file that gets a line about it, or None.
         bound: Every certificate that was bound before: what it did without then, it does without again.
+        also: How other bindings were that change together with this one, and how each shall be.
         grants: Rights on private keys; written down after the certificates are added, before the first is given.
+        steps: The names of all steps that follow the change (`hooks=`).
+        owed: Those of them that have not been run, in order. Written down with the change, so that a process killed
+            in between leaves word of them.
+        reservation: The URL reservation that is changed with the binding, or alone.
     """
 
     verb: str
@@ -115,12 +131,31 @@ class Change:
     back: bool = False
     audit_log: Path | None = None
     bound: tuple[Thumbprint, ...] = ()
+    also: tuple[tuple[BindingRecord, BindingRecord], ...] = ()
     grants: tuple[Grant, ...] = ()
+    steps: tuple[str, ...] = ()
+    owed: tuple[str, ...] = ()
+    reservation: ReservationChange | None = None
+
+    @property
+    def subject(self) -> BindingKey | UrlPrefix | None:
+        """What it is about: the binding's key; the URL of a change of a reservation alone; or nothing like that."""
+        return self.reservation.url if self.key is None and self.reservation is not None else self.key
+
+    @property
+    def bindings(self) -> tuple[tuple[BindingRecord | None, BindingRecord | None], ...]:
+        """Each binding that it changes, as it was and as it shall be; that of `key` first, on which the others wait."""
+        return () if self.key is None else ((self.before, self.after), *self.also)
+
+    @property
+    def keys(self) -> tuple[BindingKey, ...]:
+        """The keys of all of these."""
+        return () if self.key is None else (self.key, *(before.key for before, _ in self.also))
 
     @property
     def title(self) -> str:
         """What to call it in messages."""
-        about = "" if self.key is None else f" of {self.key}"
+        about = "" if self.subject is None else f" of {' and '.join(map(str, self.keys or (self.subject,)))}"
         return f"the {self.verb}{about} begun {self.started:%Y-%m-%d %H:%M:%S} UTC by process {self.process}"
 
     @property
@@ -142,23 +177,23 @@ class Pending:
 
     @property
     def name(self) -> str:
-        """What to call it: the key, or the file's name when it has none that can be read."""
-        return self.path.name if self.change is None or self.change.key is None else str(self.change.key)
+        """What to call it: the key or URL, or the file's name when it has none that can be read."""
+        return self.path.name if self.change is None or self.change.subject is None else str(self.change.subject)
 
     @property
     def title(self) -> str:
         """What to call it in messages."""
         return f"the change in {self.path}" if self.change is None else self.change.title
 
-    def is_about(self, key: BindingKey | str | None) -> bool:
-        """Whether it is the change of this key, which the file's name says when nothing else can be read.
+    def is_about(self, key: BindingKey | UrlPrefix | str | None) -> bool:
+        """Whether it is the change of this key or URL, which the file's name says when nothing else can be read.
 
         As text `key` is `name`, which may be that of a stranger's key that no host name is; or the name of the file.
         """
         if key is None or isinstance(key, str):
             return key in (self.name, self.path.name)
         if self.change is not None:
-            return self.change.key == key
+            return key in self.change.keys or self.change.subject == key
         return self.path.name == _name("change", key)
 
 
@@ -190,7 +225,7 @@ class ChangeRecords:
         `path` is its record when it has one already that is not at the usual place; also in `finish`.
         """
         with on_disk("write"):
-            files.write(path or self._folder / _name("change", change.key), _text(change), private=True)
+            files.write(path or self._folder / _name("change", change.subject), _text(change), private=True)
 
     def turn_back(self, change: Change) -> Change:
         """Write down that it is being taken back, whatever happens next."""
@@ -199,10 +234,16 @@ class ChangeRecords:
         return turned
 
     def finish(self, change: Change, *, keep: bool = True, path: Path | None = None) -> None:
-        """It is done: keep it as what `undo` takes back, if it is such a change, or (`keep` False) forget it."""
-        record = path or self._folder / _name("change", change.key)
+        """It is done: keep it as what `undo` takes back, if it is such a change, or (`keep` False) forget it.
+
+        It is kept for each of its keys, of which any can be given to `undo`.
+        """
+        record = path or self._folder / _name("change", change.subject)
         with on_disk("rename"):
             if keep and change.undoable:
+                for key in change.keys[1:]:
+                    # The steps that follow are owed once.
+                    files.write(self._last(key), _text(replace(change, owed=())), private=True)
                 files.replace(record, self._last(change.key))
             else:
                 files.remove(record)
@@ -220,17 +261,36 @@ class ChangeRecords:
         except NotFoundError:
             return None
 
-    def forget(self, key: BindingKey) -> None:
-        """Forget the last change of this key."""
+    def forget(self, change: Change) -> None:
+        """Forget it as the last change of its keys."""
         with on_disk("unlink"):
-            files.remove(self._last(key))
+            for key in reversed(change.keys):  # the first one last: it is what a second try would look for
+                files.remove(self._last(key))
+
+    def settle_steps(self, change: Change, owed: tuple[str, ...]) -> None:
+        """Note which steps of a finished change are still to be run; nothing when it is not the last one any more."""
+        assert change.key is not None
+        last = self.last(change.key)
+        if last is not None and (last.started, last.process) == (change.started, change.process):
+            with on_disk("write"):
+                files.write(self._last(change.key), _text(replace(last, owed=owed)), private=True)
+
+    def with_owed_steps(self) -> tuple[Change, ...]:
+        """Every finished change of which a step is still to be run; a damaged file is nobody's here."""
+        with on_disk("iterdir"):
+            paths = sorted(path for path in self._folder.iterdir() if path.name.startswith("last-"))
+        found = []
+        for path in paths:
+            with suppress(MlssslError):
+                found.append(_parse(private_files.read_private(path), path))
+        return tuple(change for change in found if change.owed)
 
     def _last(self, key: BindingKey | None) -> Path:
         return self._folder / _name("last", key)
 
 
-def _name(kind: Literal["change", "last"], key: BindingKey | None) -> str:
-    text = "" if key is None else key_text(key)
+def _name(kind: Literal["change", "last"], key: BindingKey | UrlPrefix | None) -> str:
+    text = "" if key is None else f"url={key.folded}" if isinstance(key, UrlPrefix) else key_text(key)
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
 
 
@@ -310,18 +370,23 @@ def record_from_dict(data: Mapping[str, object]) -> BindingRecord:
 
 
 def _text(change: Change) -> bytes:
-    names = ("additions", "marks", "services", "started", "process", "back", "audit_log", "bound")
+    names = ("additions", "marks", "services", "started", "process", "back", "audit_log", "bound", "steps", "owed")
     data = {
-        "version": VERSION if change.grants else 1,  # an earlier mlsssl reads the others too
+        # An earlier mlsssl reads the others too; of these it would leave bindings, rights or a reservation alone.
+        "version": VERSION if change.also or change.grants or change.reservation is not None else 1,
         "verb": change.verb,
         **_key_to_dict(change.key),
         "before": None if change.before is None else record_to_dict(change.before),
         "after": None if change.after is None else record_to_dict(change.after),
         **as_dict(change, *names),
     }
+    if change.also:
+        data["also"] = [{"before": record_to_dict(old), "after": record_to_dict(new)} for old, new in change.also]
     if change.grants:
         data.update(as_dict(change, "grants"))
     data["trail"] = data.pop("audit_log")  # its name in the files, from the first version on
+    if change.reservation is not None:
+        data["reservation"] = reservation_to_dict(change.reservation)
     return json.dumps(data, indent=1).encode("ascii") + b"\n"
 
 
@@ -351,7 +416,13 @@ def _parse(data: bytes, path: Path) -> Change:
             back=bool(read["back"]),
             audit_log=None if read["trail"] is None else Path(_str(read["trail"])),
             bound=tuple(Thumbprint(_str(one)) for one in read["bound"]),
+            also=tuple(
+                (record_from_dict(one["before"]), record_from_dict(one["after"])) for one in read.get("also", ())
+            ),
             grants=tuple(_grant(one) for one in read.get("grants", ())),
+            steps=tuple(_str(one) for one in read.get("steps", ())),  # not in the files of earlier releases
+            owed=tuple(_str(one) for one in read.get("owed", ())),
+            reservation=None if read.get("reservation") is None else _reservation_from_dict(read["reservation"]),
         )
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         if isinstance(error, MalformedDataError):
@@ -389,6 +460,33 @@ def _grant(read: Mapping[str, object]) -> Grant:
         sid=sid,
         right=right,  # type: ignore[arg-type]  # looked at above
     )
+
+
+def reservation_to_dict(change: ReservationChange) -> dict[str, object]:
+    """What becomes of a reservation as plain values; nothing is lost."""
+
+    def plain(record: ReservationRecord | None) -> object:
+        return None if record is None else {"url": record.url.written, "sddl": record.sddl}
+
+    return {"url": change.url.written, "before": plain(change.before), "after": plain(change.after)}
+
+
+def _reservation_from_dict(data: Mapping[str, object]) -> ReservationChange:
+    def record(read: object) -> ReservationRecord | None:
+        if read is None:
+            return None
+        if not isinstance(read, dict):
+            raise TypeError("a record expected")
+        return ReservationRecord(url=_url(read["url"]), sddl=_str(read["sddl"]))
+
+    return ReservationChange(url=_url(data["url"]), before=record(data["before"]), after=record(data["after"]))
+
+
+def _url(value: object) -> UrlPrefix:
+    """The prefix in the spelling in which it is written; of one that nobody's machine had yet that is its own."""
+    text = _str(value)
+    stored = UrlPrefix.as_stored(text)
+    return UrlPrefix(text) if str(stored) == text and stored.host_kind is not None else stored
 
 
 def _thumbprint(value: object) -> Thumbprint | None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mlsssl._changes import audit_log
-from mlsssl._changes.record import Change, ChangeRecords
+from mlsssl._changes.record import Change, ChangeRecords, ReservationChange
 from mlsssl._formats import pem
 from mlsssl._machine import stores
 from mlsssl._machine.ports import refuse_ccs_options
@@ -21,8 +21,11 @@ from mlsssl.errors import (
     AccessDeniedError,
     BindingError,
     BindingNotFoundError,
+    InvalidInputError,
     MalformedDataError,
     MlssslError,
+    ReservationError,
+    ReservationNotFoundError,
     StoreNotFoundError,
 )
 
@@ -32,7 +35,16 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from mlsssl._changes.record import Addition, Grant, Pending
-    from mlsssl._machine.ports import BindingRecord, BindingsPort, Diagnosis, MachinePort, StoreRecord
+    from mlsssl._formats.url_prefixes import UrlPrefix
+    from mlsssl._machine.ports import (
+        BindingRecord,
+        BindingsPort,
+        Diagnosis,
+        MachinePort,
+        ReservationRecord,
+        ReservationsPort,
+        StoreRecord,
+    )
     from mlsssl.values import BindingKey, Thumbprint
 
 LOCK = "change"
@@ -53,7 +65,7 @@ def looking(port: MachinePort) -> Iterator[ChangeRecords]:
 
 
 @contextlib.contextmanager
-def changing(port: MachinePort, key: BindingKey | None = None) -> Iterator[ChangeRecords]:
+def changing(port: MachinePort, key: BindingKey | UrlPrefix | None = None) -> Iterator[ChangeRecords]:
     """Hold the machine's lock, with whatever a killed change left finished or taken back first, as far as that goes.
 
     `BindingError` as `looking`, or when a change of this very key can be neither finished nor taken back.
@@ -117,7 +129,11 @@ def pending_of(port: MachinePort, key: BindingKey) -> BindingError | None:
 
 
 def _with_keys(found: list[tuple[Pending, str]]) -> list[tuple[BindingKey | None, BindingError]]:
-    return [(None if one.change is None else one.change.key, BindingError(text)) for one, text in found]
+    return [
+        (key, BindingError(text))
+        for one, text in found
+        for key in (one.change.keys if one.change is not None else ()) or (None,)
+    ]
 
 
 # -- replacing a binding ------------------------------------------------------------------------------------------
@@ -162,8 +178,14 @@ def exchange(port: MachinePort, records: ChangeRecords, before: BindingRecord, a
         port.bindings.update(after)
         return
     after = replace(after, key=before.key)  # in the spelling that the machine has
-    for one in (before, after):
-        refuse_ccs_options(one)  # what could not be put back is not taken away
+    refuse_ccs_options(after)
+    try:
+        refuse_ccs_options(before)
+    except InvalidInputError:  # what could not be put back is not taken away
+        raise BindingError(
+            f"nothing was done: what is bound to {before.key} has options ({before.options!r}), which could not be put "
+            "back if this Windows refused the new record, and it changes none in one step; remove it, and add it anew"
+        ) from None
     change = Change("update", before.key, before=before, after=after)
     records.begin(change)
     done: list[str] = []
@@ -187,20 +209,122 @@ def exchange(port: MachinePort, records: ChangeRecords, before: BindingRecord, a
     records.finish(change, keep=False)
 
 
+# -- replacing a reservation --------------------------------------------------------------------------------------
+
+
+def add_reservation(port: MachinePort, record: ReservationRecord) -> None:
+    """`ReservationsPort.add` under the machine's lock; errors as `changing` too."""
+    with changing(port, record.url):
+        port.reservations.add(record)
+
+
+def remove_reservation(port: MachinePort, url: UrlPrefix) -> None:
+    """`ReservationsPort.remove` under the machine's lock; errors as `changing` too."""
+    with changing(port, url):
+        port.reservations.remove(url)
+
+
+def replace_reservation(
+    port: MachinePort, record: ReservationRecord, *, expected: ReservationRecord | None = None
+) -> None:
+    """Replace the reservation of a prefix, under the machine's lock; `ReservationError` when it is not as `expected`.
+
+    No machine does that in one step, so a record of it is on disk meanwhile. After an error the old one is in force,
+    except after a `ReservationError` that says what is reserved now.
+    """
+    with changing(port, record.url) as records:
+        before = port.reservations.find(record.url)
+        if before is None:
+            raise ReservationNotFoundError(f"{record.url} is not reserved (2, ERROR_FILE_NOT_FOUND); add it instead")
+        if expected is not None and before != expected:
+            raise ReservationError(
+                f"the reservation of {record.url} was changed since it was read; nothing was done, for that change "
+                "would be lost: read it again and change that one"
+            )
+        after = replace(record, url=before.url)  # in the spelling that the machine has
+        if before == after:
+            return
+        change = Change("update", None, reservation=ReservationChange(url=before.url, before=before, after=after))
+        records.begin(change)
+        try:
+            put_reservation(port.reservations, before, after)
+        except FAILURES as error:
+            try:
+                take_back(port, change, say=lambda _line: None)
+                records.finish(change, keep=False)
+            except MlssslError as second:
+                message = (
+                    f"the update of the reservation of {record.url} failed ({str(error) or type(error).__name__}), and "
+                    f"taking it back failed too ({second}). The old one is kept in {port.state_folder}; once the "
+                    "reason is gone, run `mlsssl recover`, which puts it back"
+                )
+                if isinstance(error, Exception):
+                    raise ReservationError(message) from error
+                clean_logger("mlsssl").error("%s: %s", port.description, message)
+            raise
+        records.finish(change, keep=False)
+
+
+def put_reservation(
+    reservations: ReservationsPort, before: ReservationRecord | None, after: ReservationRecord | None
+) -> None:
+    """Make `before`, which is there now, into `after`; each may be None for nothing.
+
+    A machine that refuses `after` gets `before` back at once. The caller has a record of both on disk.
+    """
+    if before is not None:
+        reservations.remove(before.url)
+    if after is not None:
+        try:
+            reservations.add(after)
+        except FAILURES:
+            if before is not None:
+                with contextlib.suppress(MlssslError):  # the first error says more, and the record has both
+                    reservations.add(before)
+            raise
+
+
+def reservation_is(current: ReservationRecord | None, wanted: ReservationRecord | None) -> bool:
+    """Whether a reservation is as it was wanted: a system may give its access list back in other words."""
+    if current is None or wanted is None:
+        return current is wanted
+    from mlsssl._formats import sddl  # most changes are of no reservation
+
+    return current.url == wanted.url and sddl.same(current.sddl, wanted.sddl)
+
+
+def _take_back_reservation(port: MachinePort, change: ReservationChange, say: Callable[[str], None]) -> None:
+    current = port.reservations.find(change.url)
+    if reservation_is(current, change.before):
+        return
+    if current is not None and not reservation_is(current, change.after):
+        say(f"left the reservation of {change.url} alone: somebody else has changed it since")
+        return
+    put_reservation(port.reservations, current, change.before)
+    say(f"removed the reservation of {change.url}" if change.before is None else f"reserved {change.url} as before")
+
+
+# -- replacing a binding, continued -------------------------------------------------------------------------------
+
+
 def in_force(port: MachinePort, change: Change) -> str:
     """Which binding is in force after a change that has stopped half-way, in words."""
     assert change.key is not None
+    return ", ".join(_in_force(port, key, *pair) for key, pair in zip(change.keys, change.bindings, strict=True))
+
+
+def _in_force(port: MachinePort, key: BindingKey, before: BindingRecord | None, after: BindingRecord | None) -> str:
     try:
-        current = port.bindings.find(change.key)
+        current = port.bindings.find(key)
     except MlssslError:
-        return f"what is bound to {change.key} now cannot be read"
+        return f"what is bound to {key} now cannot be read"
     if current is None:
-        return f"nothing is bound to {change.key} now"
-    if current == change.before:
-        return f"the old binding of {change.key} is in force"
-    if has_happened(change, current):
-        return f"the new binding of {change.key} is in force"
-    return f"{change.key} has another binding now"
+        return f"nothing is bound to {key} now"
+    if current == before:
+        return f"the old binding of {key} is in force"
+    if has_happened(before, after, current):
+        return f"the new binding of {key} is in force"
+    return f"{key} has another binding now"
 
 
 def put(bindings: BindingsPort, before: BindingRecord | None, after: BindingRecord | None) -> None:
@@ -228,18 +352,18 @@ def put(bindings: BindingsPort, before: BindingRecord | None, after: BindingReco
             raise
 
 
-def has_happened(change: Change, current: BindingRecord | None) -> bool:
-    """Whether the binding is the one that `change` has set.
+def has_happened(before: BindingRecord | None, after: BindingRecord | None, current: BindingRecord | None) -> bool:
+    """Whether the binding is the one that a change from `before` to `after` has set.
 
     Its certificate decides when that is a new one: a system may give a record back in another spelling than it took
     (an option that it does not know, say), and that is still our record.
     """
-    if current is None or change.after is None or current == change.before:
+    if current is None or after is None or current == before:
         return False
-    if current == change.after:
+    if current == after:
         return True
-    before = None if change.before is None else change.before.thumbprint
-    return current.thumbprint == change.after.thumbprint != before and current.app_id == change.after.app_id
+    old = None if before is None else before.thumbprint
+    return current.thumbprint == after.thumbprint != old and current.app_id == after.app_id
 
 
 # -- taking back --------------------------------------------------------------------------------------------------
@@ -252,16 +376,19 @@ def take_back(port: MachinePort, change: Change, *, say: Callable[[str], None]) 
     somebody else has changed since is left as it is. A key that was linked but unusable before stays usable. Stops at
     the first refusal. `say` is called with a line for each thing done.
     """
-    if change.key is not None and change.before != change.after:
+    changed = [(key, *pair) for key, pair in zip(change.keys, change.bindings, strict=True) if pair[0] != pair[1]]
+    if changed:
         for line in port.bindings.recover():  # first, for it names the certificate that is to go
             say(line)
-        current = port.bindings.find(change.key)
-        if current != change.before and (current is None or has_happened(change, current)):
-            put(port.bindings, current, change.before)
-            before = change.before
-            say(f"unbound {change.key}" if before is None else f"bound {change.key} to {before.thumbprint} again")
-        elif current != change.before:
-            say(f"left {change.key} alone: somebody else has changed it since")
+    for key, before, after in changed:
+        current = port.bindings.find(key)
+        if current != before and (current is None or has_happened(before, after, current)):
+            put(port.bindings, current, before)
+            say(f"unbound {key}" if before is None else f"bound {key} to {before.thumbprint} again")
+        elif current != before:
+            say(f"left {key} alone: somebody else has changed it since")
+    if change.reservation is not None:
+        _take_back_reservation(port, change.reservation, say)
     for mark in reversed(change.marks):
         _set_mark(port, mark.store, mark.thumbprint, expected=mark.after, wanted=mark.before)
     for grant in reversed(change.grants):
@@ -357,8 +484,15 @@ def _issuer(record: StoreRecord) -> x509.Name | None:
 # -- finishing ----------------------------------------------------------------------------------------------------
 
 
-def finish_forwards(port: MachinePort, change: Change) -> None:
-    """What is left to do once the binding is the new one: the renewal marks."""
+def finish_forwards(port: MachinePort, change: Change, *, say: Callable[[str], None]) -> None:
+    """What is left to do once the binding is the new one: the other bindings, then the renewal marks."""
+    for before, after in change.also:
+        current = port.bindings.find(before.key)
+        if current is None or (current == before and before != after):
+            put(port.bindings, current, after)
+            say(f"bound {before.key} to {after.thumbprint}")
+        elif not has_happened(before, after, current):
+            say(f"left {before.key} alone: somebody else has changed it since")
     for mark in change.marks:
         _set_mark(port, mark.store, mark.thumbprint, expected=mark.before, wanted=mark.after)
 
@@ -370,6 +504,13 @@ def why_unusable(port: MachinePort, record: BindingRecord | None) -> tuple[Diagn
     return port.diagnose(record.thumbprint, record.store)
 
 
+def why_not_back(port: MachinePort, change: Change) -> Iterator[Diagnosis]:
+    """Why the machine would refuse to have one of the old bindings again; nothing when it would not."""
+    for before, after in change.bindings:
+        if before != after:
+            yield from why_unusable(port, before)
+
+
 def settle(port: MachinePort, change: Change, *, say: Callable[[str], None]) -> bool:
     """Finish `change` or take it back, whichever leaves a binding that works; may be called again.
 
@@ -377,11 +518,14 @@ def settle(port: MachinePort, change: Change, *, say: Callable[[str], None]) -> 
     set again, for its certificate or key is gone. Back otherwise. Stops at the first refusal. True when the new
     binding is in force: the change was finished, or (an undo) has come to nothing.
     """
+    alone = change.reservation if change.key is None and not change.back else None
+    if alone is not None and reservation_is(port.reservations.find(alone.url), alone.after):
+        return True
     current = None if change.key is None else port.bindings.find(change.key)
-    forwards = has_happened(change, current)
+    forwards = has_happened(change.before, change.after, current)
     unbound = current is None and change.before is not None and change.after is not None
     if (forwards and change.back) or unbound:
-        hopeless = why_unusable(port, change.before) if change.before != change.after else ()
+        hopeless = [*why_not_back(port, change)]
         forwards = bool(hopeless) and not (unbound and why_unusable(port, change.after))
         if forwards:
             say(f"kept the new binding of {change.key}, for the old one cannot be set again: {hopeless[0]}")
@@ -391,7 +535,7 @@ def settle(port: MachinePort, change: Change, *, say: Callable[[str], None]) -> 
     if current is None and change.after is not None:
         port.bindings.add(change.after)
         say(f"bound {change.key} to {change.after.thumbprint}")
-    finish_forwards(port, change)
+    finish_forwards(port, change, say=say)
     return True
 
 
@@ -471,12 +615,23 @@ def _recover_one(port: MachinePort, records: ChangeRecords, one: Pending, recove
         recovery.problems.extend(down)
     _tell_audit_log(change, recovery, result="failed" if new == undo else "done")
     if new and change.undoable and change.key is not None:
-        current = port.bindings.find(change.key)
-        if current != change.after:  # in the spelling that the system has: undo will know no other
-            records.begin(replace(change, after=current), path=one.path)
+        found = as_found(port, change)
+        if found != change:  # in the spelling that the system has: undo will know no other
+            change = found
+            records.begin(change, path=one.path)
     records.finish(change, keep=new, path=one.path)
-    if undo and not new and change.key is not None:
-        records.forget(change.key)
+    if undo and not new:
+        records.forget(change)
+
+
+def as_found(port: MachinePort, change: Change) -> Change:
+    """The change with its new bindings as the machine has them; one that is gone or another's stays as it was meant."""
+    assert change.key is not None
+    also = []
+    for before, after in change.also:
+        current = port.bindings.find(before.key)
+        also.append((before, current if current is not None and has_happened(before, after, current) else after))
+    return replace(change, after=port.bindings.find(change.key), also=tuple(also))
 
 
 def _tell_audit_log(change: Change, recovery: Recovery, *, result: str) -> None:
@@ -493,14 +648,18 @@ def _abandon(port: MachinePort, records: ChangeRecords, one: Pending, recovery: 
     if change is None or change.key is None:
         return f"gave up {one.title}; the machine was left as it is"
     _tell_audit_log(change, recovery, result="abandoned")
-    try:
-        current = port.bindings.find(change.key)
-        left = f"{change.key} is bound to {current.thumbprint}" if current else f"nothing is bound to {change.key}"
-    except MlssslError as error:
-        left = f"what is bound to {change.key} cannot be read ({error})"
+    left = ", ".join(_bound_to(port, key) for key in change.keys)
     added = [f"{addition.thumbprint} in LocalMachine\\{addition.store}" for addition in change.additions]
     more = f"; what it was to add was left as it is: {', '.join(added)}" if added else ""
     return f"gave up {change.title}; {left}{more}"
+
+
+def _bound_to(port: MachinePort, key: BindingKey) -> str:
+    try:
+        current = port.bindings.find(key)
+    except MlssslError as error:
+        return f"what is bound to {key} cannot be read ({error})"
+    return f"{key} is bound to {current.thumbprint}" if current else f"nothing is bound to {key}"
 
 
 def start_services(port: MachinePort, change: Change) -> tuple[list[str], list[str]]:

@@ -1,26 +1,39 @@
-"""`ca create`, `ca issue-client`, `ca crl`, `issue`: what a certification authority does."""
+"""`ca create`, `ca renew`, `ca issue-client`, `ca crl`, `issue`: what a certification authority does."""
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_args
 
 import mlsssl
-from mlsssl._commands.certificate import describe, describe_crl, free_place, free_place_for_both, load, save
+from mlsssl._commands.certificate import (
+    describe,
+    describe_crl,
+    free_place,
+    free_place_for_both,
+    load,
+    new_password,
+    save,
+)
 from mlsssl._commands.parser import PASSWORD_HELP, SUBJECT, command, given, group
+from mlsssl._commands.remedies import in_commands
+from mlsssl._commands.terminal import write
 from mlsssl._machine import files
+from mlsssl._messages.foreign_text import message
 from mlsssl.errors import InvalidInputError
 from mlsssl.values import REVOCATION_REASONS, KeyType
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from mlsssl._commands.parser import Commands, Parser
     from mlsssl._commands.terminal import Terminal
 
-_AUTHORITY = ("--ca", "--ca-key", "--ca-password", "--ca-alias")
+AUTHORITY_OPTIONS = ("--ca", "--ca-key", "--ca-password", "--ca-alias")
 
 
 def add_commands(commands: Commands) -> None:
@@ -40,14 +53,30 @@ def add_commands(commands: Commands) -> None:
     )
     for name in ("--permitted", "--excluded"):
         parser.add_argument(name, action="append", metavar="DOMAIN|NETWORK", help="name constraint")
-    parser.add_argument("--issuer", metavar="FILE", help="the authority above it")
-    parser.add_argument("--issuer-password", metavar="SOURCE", help=PASSWORD_HELP)
-    parser.add_argument("--issuer-alias", metavar="NAME", help="which one, where the issuer's file has several")
+    _add_issuer(parser, "the authority above it")
     parser.add_argument("--crl-url", metavar="URL", help="where the issuer's revocation list is published")
+
+    summary = "make an authority's successor: the same name and limits, new dates, a new key"
+    library = "CertificateAuthority.renew"
+    parser = command(ca, "renew", renew, summary, *AUTHORITY_OPTIONS, library=library)
+    parser.add_argument(
+        "--bridge-out",
+        metavar="FILE",
+        help="of a root: where to write what to issue from until all clients have the new one",
+    )
+    parser.add_argument("--certificate-out", metavar="FILE", help="also write the new certificate alone, for clients")
+    parser.add_argument(
+        "--old-with-new-out", metavar="FILE", help="of a root: where to write the old key's certificate by the new one"
+    )
+    parser.add_argument("--reuse-key", action="store_true", help="certify the old key again")
+    _add_new_key(parser)
+    parser.add_argument("--days", type=int, help="validity; as long as the old one's by default")
+    _add_issuer(parser, "of an intermediate: the authority above it")
+    parser.add_argument("--crl-url", metavar="URL", help="where the successor's own revocation list will be published")
 
     summary = "issue a client certificate, with which a person or program shows a server who it is"
     library = "CertificateAuthority.issue_client"
-    parser = command(ca, "issue-client", issue_client, summary, *_AUTHORITY, library=library)
+    parser = command(ca, "issue-client", issue_client, summary, *AUTHORITY_OPTIONS, library=library)
     parser.add_argument("name", help="its common name: whom it is for")
     parser.add_argument("--email", action="append", dest="emails", metavar="ADDRESS", help="may be given again")
     parser.add_argument(
@@ -61,7 +90,14 @@ def add_commands(commands: Commands) -> None:
 
     summary = "make an authority's revocation list"
     parser = command(
-        ca, "crl", revocation_list, summary, *_AUTHORITY, "--overwrite", "--force", library="CertificateAuthority.crl"
+        ca,
+        "crl",
+        revocation_list,
+        summary,
+        *AUTHORITY_OPTIONS,
+        "--overwrite",
+        "--force",
+        library="CertificateAuthority.crl",
     )
     parser.add_argument("--out", required=True, metavar="FILE", help="a new file: .pem, else DER")
     parser.add_argument(
@@ -77,7 +113,7 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--number", type=int, help="the list's number, which must grow; made from the time by default")
 
     summary = "issue a server certificate"
-    parser = command(commands, "issue", issue, summary, *_AUTHORITY, library="CertificateAuthority.issue")
+    parser = command(commands, "issue", issue, summary, *AUTHORITY_OPTIONS, library="CertificateAuthority.issue")
     parser.add_argument("names", nargs="+", metavar="NAME", help="host names and IP addresses")
     _add_new_key(parser)
     parser.add_argument("--days", type=int, help="validity")
@@ -91,6 +127,23 @@ def _add_new_key(parser: Parser) -> None:
     parser.add_argument("--out", required=True, metavar="FILE", help="where to; the suffix chooses the format")
     parser.share("--password", help=f"for --out: {PASSWORD_HELP}")
     parser.share("--no-password", "--overwrite", "--force")
+
+
+def _add_issuer(parser: Parser, text: str) -> None:
+    parser.add_argument("--issuer", metavar="FILE", help=text)
+    parser.add_argument("--issuer-password", metavar="SOURCE", help=PASSWORD_HELP)
+    parser.add_argument("--issuer-alias", metavar="NAME", help="which one, where the issuer's file has several")
+
+
+@contextlib.contextmanager
+def telling_shortened() -> Iterator[list[str]]:
+    """Say on standard error which certificates end with their authority; they are in the list as well."""
+    from mlsssl._issue import lifetimes  # which brings cryptography along
+
+    with lifetimes.noted() as notes:
+        yield notes
+    for note in notes:
+        write(message(f"mlsssl: warning: {in_commands(note)}"), to=sys.stderr)
 
 
 def load_authority(
@@ -112,10 +165,9 @@ def create(arguments: Namespace, terminal: Terminal) -> int:
     own = ("name", "out", "password", "no_password", "force", "certificate_out", "crl_url")
     options = given(arguments, *own, "issuer", "issuer_password", "issuer_alias")
     if arguments.issuer:
-        issuer = load_authority(
-            arguments.issuer, arguments.issuer_password, alias=arguments.issuer_alias, option="issuer_alias"
-        )
-        authority = issuer.with_crl_url(arguments.crl_url).create_intermediate(arguments.name, **options)
+        issuer = _load_issuer(arguments)
+        with telling_shortened():
+            authority = issuer.with_crl_url(arguments.crl_url).create_intermediate(arguments.name, **options)
     elif arguments.crl_url is not None:
         raise InvalidInputError(
             "--crl-url is the address of the issuer's list, and a root has no issuer; give it to issue"
@@ -130,6 +182,58 @@ def create(arguments: Namespace, terminal: Terminal) -> int:
         {**describe(authority.certificate), "file": str(saved), "certificate_file": arguments.certificate_out},
         [repr(authority), f"The authority with its private key is in {saved}: keep it to yourself{clients}."],
     )
+    return 0
+
+
+def _load_issuer(arguments: Namespace) -> mlsssl.CertificateAuthority:
+    return load_authority(
+        arguments.issuer, arguments.issuer_password, alias=arguments.issuer_alias, option="issuer_alias"
+    )
+
+
+def renew(arguments: Namespace, terminal: Terminal) -> int:
+    """`ca renew --ca FILE --out FILE`: the successor, and what leads clients from one root to the other."""
+    places = {
+        name: free_place(value, force=arguments.force)
+        for name in ("out", "bridge_out", "certificate_out", "old_with_new_out")
+        if (value := getattr(arguments, name)) is not None
+    }
+    if len({place.absolute() for place in places.values()}) < len(places):
+        raise InvalidInputError("each of the files to write needs a name of its own, or one would replace another")
+    for name in ("out", "bridge_out"):
+        if name in places:
+            free_place_for_both(str(places[name]), force=arguments.force)
+    authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias)
+    own = ("ca", "ca_key", "ca_password", "ca_alias", "out", "bridge_out", "certificate_out", "old_with_new_out")
+    options = given(arguments, *own, "password", "no_password", "force", "issuer", "issuer_password", "issuer_alias")
+    issuer = _load_issuer(arguments) if arguments.issuer else None
+    made = authority.renew(issuer=issuer, **options)
+    if made.bridge is not None and "bridge_out" not in places:
+        raise InvalidInputError(
+            "clients that have only the old root refuse what the new key signs: --bridge-out FILE is the authority to "
+            "issue from until all have the new one; or --reuse-key keeps the key"
+        )
+    if made.bridge is None and {"bridge_out", "old_with_new_out"} & places.keys():
+        raise InvalidInputError("only a root with a new key has cross-certificates: leave their files out")
+    keys = [places[name] for name in ("out", "bridge_out") if name in places]
+    password = new_password(
+        keys, arguments.password, no_password=arguments.no_password, purpose=f"for {' and '.join(map(str, keys))}"
+    )
+    protected = {"password": password, "no_password": arguments.no_password, "overwrite": arguments.force}
+    lines = [repr(made.authority)]
+    made.authority.save(places["out"], **protected)
+    lines.append(f"The successor with its private key is in {places['out']}: keep it to yourself.")
+    if made.bridge is not None:
+        made.bridge.save(places["bridge_out"], **protected)
+        lines.append(f"Issue from {places['bridge_out']} until every client has the new root; keep it to yourself too.")
+    if "certificate_out" in places:
+        made.authority.certificate.save(places["certificate_out"], overwrite=arguments.force)
+        lines.append(f"Clients are to trust {places['certificate_out']} beside the old one.")
+    if made.old_with_new is not None and "old_with_new_out" in places:
+        made.old_with_new.save(places["old_with_new_out"], overwrite=arguments.force)
+        lines.append(f"{places['old_with_new_out']} is for the servers: add it to their store CA.")
+    files_written = {name.removesuffix("_out"): str(place) for name, place in places.items() if name != "out"}
+    terminal.result({**describe(made.authority.certificate), "file": str(places["out"]), "files": files_written}, lines)
     return 0
 
 
@@ -186,12 +290,13 @@ def _issue(
     free_place_for_both(arguments.out, force=arguments.force)
     authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias)
     own = (names, "ca", "ca_key", "ca_password", "ca_alias", "out", "password", "no_password", "force", "crl_url")
-    certificate = make(authority.with_crl_url(arguments.crl_url), given(arguments, *own))
+    with telling_shortened() as notes:
+        certificate = make(authority.with_crl_url(arguments.crl_url), given(arguments, *own))
     saved = save(
         certificate, arguments.out, arguments.password, force=arguments.force, no_password=arguments.no_password
     )
     terminal.result(
-        {**describe(certificate), "file": str(saved)},
+        {**describe(certificate), "file": str(saved), "warnings": notes},
         [repr(certificate), f"Thumbprint {certificate.thumbprint}", f"Saved to {saved}."],
     )
     return 0

@@ -203,14 +203,20 @@ def save(
 ) -> Path:
     """Save; only `force` replaces a file that is there, for it may hold the only copy of a key."""
     target = free_place(out, force=force)
-    password = None
     has_key = isinstance(what, mlsssl.CertificateAuthority) or what.has_private_key
+    password = new_password([target] if has_key else [], source, no_password=no_password, purpose=f"for {target}")
+    return what.save(target, password=password, no_password=no_password, readable_by=readable_by, overwrite=force)
+
+
+def new_password(targets: Sequence[Path], source: str | None, *, no_password: bool, purpose: str) -> str | None:
+    """The password to write these files with private keys with: the one given, or asked for where one is a PFX."""
     if source is not None and no_password:
         raise InvalidInputError("--no-password is to write without a password, and --password gives one")
-    if source is not None or (has_key and target.suffix.lower() in (".pfx", ".p12") and not no_password):
-        instead = "; --no-password writes a file that everybody can read"
-        password = read_password(source, f"a password for {target}", new=True, instead=instead)
-    return what.save(target, password=password, no_password=no_password, readable_by=readable_by, overwrite=force)
+    asked = not no_password and any(target.suffix.lower() in (".pfx", ".p12") for target in targets)
+    if source is None and not asked:
+        return None
+    instead = "; --no-password writes a file that everybody can read"
+    return read_password(source, f"a password {purpose}", new=True, instead=instead)
 
 
 def show(arguments: Namespace, terminal: Terminal) -> int:

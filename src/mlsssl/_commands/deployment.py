@@ -5,13 +5,15 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime as dt
+import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 import mlsssl
-from mlsssl._commands.authority import load_authority
+from mlsssl._commands.after import add_after, with_hooks
 from mlsssl._commands.binding import parse_options
 from mlsssl._commands.certificate import load
+from mlsssl._commands.issuers import ISSUER_ARGUMENTS, ISSUERS, add_issuer_options, issuer_of, names_issuer
 from mlsssl._commands.parser import (
     PASSWORD_HELP,
     command,
@@ -23,17 +25,22 @@ from mlsssl._commands.parser import (
     machine_to_add_to,
 )
 from mlsssl._commands.remedies import in_commands
+from mlsssl._commands.terminal import write
+from mlsssl._commands.watch import watch
 from mlsssl._machine import files
-from mlsssl.errors import InvalidInputError, IssuePendingError, MalformedDataError, NotFoundError
+from mlsssl._messages.foreign_text import clean_logger
+from mlsssl._validator.report import Severity
+from mlsssl.errors import HookError, InvalidInputError, IssuePendingError, MalformedDataError, NotFoundError
 from mlsssl.values import KeyType, OnConflict
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable, Iterator
 
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
 
-RENEWED, NOT_VERIFIED, FAILED, NOTHING_DUE, PENDING = 0, 1, 9, 10, 13
+RENEWED, NOT_VERIFIED, FAILED, NOTHING_DUE, AFTER_FAILED, PENDING = 0, 1, 9, 10, 12, 13
 """What `renew` ends with; `mlsssl renew --help` says the same."""
 
 
@@ -47,13 +54,29 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--thumbprint", help="instead of FILE: one that is in the store with its key")
     parser.share("--key", dest="key_file")
     parser.share("--password", "--alias")
+    add_issuer_options(parser)
     parser.share("--key-access")
     parser.add_argument("--plan", action="store_true", help="only say what would be done; 1 when something forbids it")
     parser.add_argument("--store", help="the LocalMachine store; MY by default")
     parser.add_argument("--app-id", metavar="GUID", help="the owner; the present one by default, or a new random GUID")
     parser.add_argument("--on-conflict", choices=get_args(OnConflict), help="when the key has another binding")
-    parser.add_argument("--host", help="the name that clients connect to, to check the certificate for")
+    parser.add_argument(
+        "--host",
+        action="append",
+        metavar="NAME",
+        help="the name that clients connect to, to check the certificate for; from an issuer: the name that the "
+        "certificate is for, and may be given again",
+    )
+    parser.add_argument("--key-type", choices=get_args(KeyType), help="from an issuer: what key to make")
+    parser.add_argument("--reserve", metavar="URL", help="also let --user listen there: https://+:443/mls/")
+    parser.add_argument(
+        "--user",
+        action="append",
+        metavar="ACCOUNT",
+        help=r"for --reserve: NT SERVICE\name, DOMAIN\user, a SID; may be given again",
+    )
     parser.share("--force", help="go on although the preflight found errors")
+    add_after(parser)
     parser.add_argument(
         "--no-verify", action="store_const", const=False, dest="verify", help="no TLS handshake afterwards"
     )
@@ -63,14 +86,14 @@ def add_commands(commands: Commands) -> None:
     parser.epilog = (
         "exit codes besides the common ones:\n  0 renewed   1 renewed, but the port serves another certificate; with\n"
         "  --plan, something forbids it\n"
-        "  9 at least one failed   10 nothing was due   13 none failed, but an issuer has no answer yet"
+        "  9 at least one failed, or was not renewed and is near its end   10 nothing was due\n"
+        "  12 renewed, but a step after it failed   13 none failed, but an issuer has no answer yet"
     )
     parser.add_argument("keys", nargs="*", metavar="KEY", help="keys of bindings, as for deploy; or --all")
-    parser.add_argument("--all", action="store_true", help="every binding whose certificate this authority issued")
+    parser.add_argument("--all", action="store_true", help="every binding whose certificate this issuer issued")
     parser.add_argument("--due", action="store_true", help="only those that are due")
-    parser.share("--ca", required=False)
-    parser.share("--ca-key", "--ca-password", "--ca-alias")
-    parser.add_argument("--certificate", metavar="FILE", help="instead of --ca: the new certificate with its key")
+    add_issuer_options(parser)
+    parser.add_argument("--certificate", metavar="FILE", help="instead of an issuer: the new certificate with its key")
     parser.share("--password", help=f"for --certificate: {PASSWORD_HELP}")
     parser.share("--alias")
     parser.add_argument(
@@ -78,14 +101,30 @@ def add_commands(commands: Commands) -> None:
     )
     parser.add_argument("--days", type=int, help="validity; the old one's by default, at most 199")
     parser.add_argument("--grace", type=_days, metavar="DAYS", help="keep the old ones so long")
+    parser.add_argument(
+        "--everywhere", action="store_true", help="every binding of the old certificate: all of them, or none"
+    )
+    parser.share("--profile", "--client")
+    parser.share("--force", help="go on although the preflight found errors")
+    parser.add_argument(
+        "--no-verify", action="store_const", const=False, dest="verify", help="no TLS handshake afterwards"
+    )
     parser.share("--key-access", help="instead of those that may read the old key: an account; may be given again")
     parser.add_argument("--fraction", type=float, help="share of the lifetime to use")
     parser.add_argument("--jitter", type=float, help="earlier by up to this share")
     parser.add_argument("--any-issuer", action="store_true", help="also certificates that somebody else issued")
     parser.add_argument("--plan", action="store_true", help="only say what would be done")
+    add_after(parser)
+    parser.add_argument("--watch", action="store_true", help="again and again, until the process is asked to end")
+    parser.add_argument(
+        "--interval", type=float, metavar="SECONDS", help="with --watch: from one round to the next (default: 21600)"
+    )
+    parser.add_argument("--health", metavar="FILE", help="with --watch: a file that says whether all is well")
 
-    command(commands, "undo", undo, "take the last deploy or renew of a key back", "key", "--machine")
+    parser = command(commands, "undo", undo, "take the last deploy or renew of a key back", "key", "--machine")
+    add_after(parser, failure=False)
     parser = command(commands, "recover", recover, "finish or take back what a killed process left", "--machine")
+    add_after(parser, failure=False)
     parser.add_argument(
         "--abandon",
         metavar="KEY",
@@ -116,23 +155,19 @@ def _days(text: str) -> dt.timedelta:
 
 def deploy(arguments: Namespace, terminal: Terminal) -> int:
     """`deploy KEY FILE`."""
-    if (arguments.file is None) == (arguments.thumbprint is None):
-        raise InvalidInputError("deploy takes a certificate file, or --thumbprint of one that is in the store")
-    own = ("key", "file", "thumbprint", "key_file", "password", "alias", "plan", "option")
-    options = given_profile(given_access(given(arguments, *own)))
+    if names_issuer(arguments) + (arguments.file is not None) + (arguments.thumbprint is not None) != 1:
+        raise InvalidInputError(
+            f"deploy takes a certificate file, --thumbprint of one that is in the store, or an issuer: {ISSUERS}"
+        )
+    own = ("key", "file", "thumbprint", "key_file", "password", "alias", "plan", "option", *ISSUER_ARGUMENTS)
+    options = with_hooks(given_profile(given_access(given(arguments, *own))))
+    if (arguments.reserve is None) != (arguments.user is None):
+        raise InvalidInputError("--reserve URL needs --user ACCOUNT, who may listen there, and --user needs --reserve")
     if arguments.option:
         options["options"] = lambda present: parse_options(arguments.option, present)
-    certificate: mlsssl.Certificate | mlsssl.Thumbprint
-    if arguments.file is None:
-        certificate = mlsssl.Thumbprint(arguments.thumbprint)
-    else:
-        try:
-            certificate = load(arguments.file, arguments.password, key=arguments.key_file, alias=arguments.alias)
-        except NotFoundError as error:
-            with contextlib.suppress(InvalidInputError):
-                thumbprint = mlsssl.Thumbprint(arguments.file)
-                raise NotFoundError(f"{error}; a thumbprint is given as --thumbprint {thumbprint}") from None
-            raise
+    if arguments.host is not None and len(arguments.host) == 1:
+        options["host"] = arguments.host[0]
+    certificate = issuer_of(arguments) or _certificate_of(arguments)
 
     def planned(machine: mlsssl.Machine) -> mlsssl.Plan:
         return mlsssl.deploy.plan(arguments.key, certificate, machine=machine, **options)
@@ -149,10 +184,25 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
         return _tell(mlsssl.deploy(arguments.key, certificate, machine=machine, **options), terminal)
 
 
+def _certificate_of(arguments: Namespace) -> mlsssl.Certificate | mlsssl.Thumbprint:
+    """What `deploy` is given: a file, or what is in the store."""
+    if arguments.file is None:
+        return mlsssl.Thumbprint(arguments.thumbprint)
+    try:
+        return load(arguments.file, arguments.password, key=arguments.key_file, alias=arguments.alias)
+    except NotFoundError as error:
+        with contextlib.suppress(InvalidInputError):
+            thumbprint = mlsssl.Thumbprint(arguments.file)
+            raise NotFoundError(f"{error}; a thumbprint is given as --thumbprint {thumbprint}") from None
+        raise
+
+
 def _tell(done: mlsssl.Outcome[mlsssl.Binding | None] | mlsssl.Plan, terminal: Terminal) -> int:
     terminal.result(done.to_dict(), in_commands(str(done)))
     if isinstance(done, mlsssl.Plan):
         return 0 if done.ok else 1
+    if any(one.code == "after-failed" for one in done.findings):
+        return AFTER_FAILED
     return NOT_VERIFIED if done.verified is False else 0
 
 
@@ -162,33 +212,51 @@ def undo(arguments: Namespace, terminal: Terminal) -> int:
         outcome = mlsssl.last_outcome(arguments.key, machine=machine)
         if outcome is None:
             raise NotFoundError(f"there is no deploy or renew of {arguments.key} to undo")
-        return _tell(outcome.undo(), terminal)
+        return _tell(outcome.undo(**with_hooks(given(arguments, "key"))), terminal)
 
 
 def renew(arguments: Namespace, terminal: Terminal) -> int:
     """`renew KEY… | --all`."""
     if bool(arguments.keys) == arguments.all:
         raise InvalidInputError("renew takes the keys of bindings, or --all")
-    if (arguments.ca is None) == (arguments.certificate is None):
-        raise InvalidInputError("renew takes --ca, the authority that issues, or --certificate, the new one itself")
-    own = ("keys", "all", "due", "ca", "ca_key", "ca_password", "ca_alias", "certificate", "password", "alias", "plan")
-    options = given_access(given(arguments, *own, "any_issuer"))
-    with machine_of(arguments) as machine:
-        if arguments.certificate is None:
+    if names_issuer(arguments) == (arguments.certificate is not None):
+        raise InvalidInputError(f"renew takes an issuer, {ISSUERS}, or --certificate, the new one itself")
+    own = ("keys", "all", "due", "certificate", "password", "alias", "plan", "any_issuer")
+    options = given_profile(given(arguments, *own, *ISSUER_ARGUMENTS, "watch", "interval", "health"))
+    options = with_hooks(given_access(options))
+
+    def renew_due(stop: Callable[[], bool] | None = None) -> tuple[int, list[mlsssl.Renewal]]:
+        with machine_of(arguments) as machine, _logged_in_commands():
+            issuer = issuer_of(arguments)
+            assert issuer is not None, "looked at above"
             results = mlsssl.renew_due(
-                load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias),
+                issuer,
                 machine=machine,
                 only=None if arguments.all else arguments.keys,
                 due_only=arguments.due,
                 any_issuer=arguments.any_issuer or not arguments.all,  # who names a key means it
                 dry_run=arguments.plan,
+                stop=stop,
                 **options,
             )
-            return _tell_renewals(results, terminal)
+        return _code_of(results), results
+
+    if arguments.watch:
+        if not arguments.due or arguments.plan or arguments.certificate is not None:
+            raise InvalidInputError("--watch goes with --due, for each round would renew everything else, and alone")
+        return watch(renew_due, terminal, interval=arguments.interval, health=arguments.health)
+    if arguments.interval is not None or arguments.health is not None:
+        raise InvalidInputError("--interval and --health are about --watch, which is missing")
+    if arguments.certificate is None:
+        return _tell_renewals(*renew_due(), terminal)
+    with machine_of(arguments) as machine:
         if arguments.all or len(arguments.keys) != 1 or arguments.due:
-            raise InvalidInputError("--certificate renews one binding, now: renew KEY --certificate FILE")
+            raise InvalidInputError(
+                "--certificate renews one binding, now, and with --everywhere all that have the same certificate: "
+                "renew KEY --certificate FILE --everywhere"
+            )
         if arguments.key_type is not None or arguments.days is not None:
-            raise InvalidInputError("--key and --days are for --ca, which makes the certificate; here it is given")
+            raise InvalidInputError("--key and --days are for an issuer, which makes the certificate; here it is given")
         run = mlsssl.renew.plan if arguments.plan else mlsssl.renew
         for name in ("fraction", "jitter"):  # of no meaning where nothing has to be due
             options.pop(name, None)
@@ -196,22 +264,53 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
         return _tell(run(arguments.keys[0], certificate, machine=machine, **options), terminal)
 
 
-def _tell_renewals(results: list[mlsssl.Renewal], terminal: Terminal) -> int:
+@contextlib.contextmanager
+def _logged_in_commands() -> Iterator[None]:
+    """What the library logs, on standard error in the command line's words."""
+    import logging  # not free to import
+
+    class Told(logging.Handler):
+        """Writes each record."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            """As the other lines there."""
+            write(f"mlsssl: {record.levelname.lower()}: {in_commands(record.getMessage())}", to=sys.stderr)
+
+    logger, told = clean_logger("mlsssl"), Told(logging.WARNING)
+    logger.addHandler(told)
+    try:
+        yield
+    finally:
+        logger.removeHandler(told)
+
+
+def _code_of(results: list[mlsssl.Renewal]) -> int:
     renewed = [one for one in results if one.outcome is not None or one.plan is not None]
     pending = [one for one in results if isinstance(one.error, IssuePendingError)]
-    failed = [one for one in results if one.error is not None and one not in pending]
+    late = [one for one in results if any(finding.severity is Severity.ERROR for finding in one.findings)]
+    failed = [one for one in results if one in late or (one.error is not None and one not in pending)]
     verified = all(
         (one.outcome is None or one.outcome.verified is not False) and (one.plan is None or one.plan.ok)
         for one in results
     )
     done = NOTHING_DUE if not renewed else RENEWED if verified else NOT_VERIFIED
-    code = FAILED if failed else PENDING if pending else done
+    # A step that failed is told by a finding; where it was left over, or led to an undo, by an error.
+    steps = [one for one in failed if _failed_step(one)]
+    after = bool(steps) or any(
+        finding.code == "after-failed" for one in renewed if one.outcome is not None for finding in one.outcome.findings
+    )
+    return FAILED if len(steps) < len(failed) else AFTER_FAILED if after else PENDING if pending else done
+
+
+def _tell_renewals(code: int, results: list[mlsssl.Renewal], terminal: Terminal) -> int:
     terminal.result({"exit_code": code, "results": [one.to_dict() for one in results]})
     for one in results:
-        if one in pending:
+        if isinstance(one.error, IssuePendingError):
             terminal.say(f"{one.key}: pending: {in_commands(str(one.error))}", style="warning")
         elif one.error is not None:
             terminal.say(f"{one.key or 'a pending change'}: failed: {in_commands(str(one.error))}", style="error")
+        elif one.outcome is not None and one.key != one.outcome.key:
+            terminal.say(f"{one.key}: changed together with {one.outcome.key}")
         elif one.outcome is not None:
             terminal.say(in_commands(str(one.outcome)), style="" if one.outcome.verified is not False else "error")
         elif one.plan is not None:
@@ -223,10 +322,14 @@ def _tell_renewals(results: list[mlsssl.Renewal], terminal: Terminal) -> int:
     return code
 
 
+def _failed_step(result: mlsssl.Renewal) -> bool:
+    return isinstance(result.error, HookError) or isinstance(getattr(result.error, "__cause__", None), HookError)
+
+
 def recover(arguments: Namespace, terminal: Terminal) -> int:
     """`recover`: finish or take back what a killed process left, or give it up."""
     with machine_of(arguments) as machine:
-        done = mlsssl.recover(machine=machine, abandon=arguments.abandon)
+        done = mlsssl.recover(machine=machine, **with_hooks(given(arguments)))
     terminal.result({"done": done}, "\n".join(done) or "nothing to recover")
     return 0
 
@@ -244,6 +347,8 @@ def cleanup(arguments: Namespace, terminal: Terminal) -> int:
 
 def audit(arguments: Namespace, terminal: Terminal) -> int:
     """`audit`: the joined table; 1 when a finding is an error."""
+    from mlsssl.auditing import RESERVATION_COLUMNS
+
     if arguments.listing:
         return _audit_listings(arguments, terminal)
     with machine_of(arguments) as machine:
@@ -251,6 +356,8 @@ def audit(arguments: Namespace, terminal: Terminal) -> int:
     terminal.result(found.to_dict())
     if not terminal.as_json:
         terminal.table(found.to_rows(), found.columns, empty="Nothing is bound.")
+        if found.reservations:
+            terminal.table([one.to_dict() for one in found.reservations], RESERVATION_COLUMNS, empty="")
     if arguments.remedies:
         _tell_remedies(found, terminal)
     return 0 if found.ok else 1
@@ -310,4 +417,8 @@ def _tell_remedies(found: mlsssl.Audit, terminal: Terminal) -> None:
     for row in found.rows:
         for finding in row.findings:
             terminal.say(f"{row.key or row.thumbprint}: {in_commands(str(finding))}", style=finding.severity.value)
+            terminal.say([f"    remedy: {in_commands(finding.remedy)}"])
+    for reservation in found.reservations:
+        for finding in reservation.findings:
+            terminal.say(f"{reservation.url}: {in_commands(str(finding))}", style=finding.severity.value)
             terminal.say([f"    remedy: {in_commands(finding.remedy)}"])

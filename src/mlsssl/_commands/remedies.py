@@ -23,22 +23,38 @@ _COMMANDS = {
 # Every piece is bounded, for names that strangers chose stand in messages too.
 _ARGUMENT = re.compile(
     r"\b(trust|crls|chain|key|days|common_name|path_length|crl_url|readable_by|profile|on_conflict|restart|store|ports|"
-    r"exportable|no_password|alias|ca_alias|issuer_alias|overwrite|any_issuer|tls12|tls13|ctl_identifier|ctl_store_name)="
+    r"exportable|no_password|alias|ca_alias|issuer_alias|overwrite|any_issuer|everywhere|tls12|tls13|ctl_identifier|ctl_store_name)="
     r"""(\[[^\]]{0,80}\]|\{[^}]{0,80}\}|"[^"]{0,80}"|'[^']{0,80}'|\w{1,80}|\.\.\.)"""
 )
 _CALL = re.compile(
     r"(\.)?\b(?:Store\.open\('(\w{1,80})'\)\.|[A-Za-z]{1,80}\.)?(\w{1,80})\(((?:[^()]|\([^()]{0,80}\)){0,200})\)"
 )
+_SUCCESSOR = re.compile(r"\bca\.renew\(([^()]{0,80})\)")
 _STORE = re.compile(r"Store\.open\('(\w{1,80})'\)")
+_PHRASES = {
+    "AcmeIssuer(agree_terms=True)": "--acme-agree-terms",
+    "AcmeIssuer(external_account=(identifier, key))": "--acme-eab-id ID --acme-eab-key file:KEY",
+    "AcmeIssuer(trust='root.pem')": "--acme-trust root.pem",
+    "a ChallengeSolver of that kind": "--acme-webroot, --acme-listen or --acme-http-sys (http-01), "
+    "--acme-dns-hook (dns-01) or --acme-tls-alpn (tls-alpn-01)",
+    "let that one serve a folder (WebrootChallenge), or share HTTP.sys' port with it (HttpSysChallenge)": "let that "
+    "one serve a folder: --acme-webroot FOLDER; or share HTTP.sys' port with it: --acme-http-sys",
+    "let that program serve the answers from a folder instead (WebrootChallenge)": "let that program serve the answers "
+    "from a folder instead: --acme-webroot FOLDER",
+}
 _WORDS = {"True": "yes", "False": "no", "None": ""}
+_OPTIONS = {"request_id": "adcs_request_id"}
 _QUOTES = "\"'"
-_NAME = re.compile(r"\b(app_id|trust_root|path_length|organizational_unit)\b")
+_NAME = re.compile(r"\b(app_id|trust_root|path_length|organizational_unit|issued_by|request_id)\b")
 
 
 def in_commands(text: str) -> str:
     """A message for somebody at the command line: calls of Python become commands, and their arguments options."""
+    for phrase, words in _PHRASES.items():
+        text = text.replace(phrase, words)
+    text = _SUCCESSOR.sub("mlsssl ca renew", text)
     text = _STORE.sub(r"the store \1", _CALL.sub(_command, _ARGUMENT.sub(_option, text)))
-    return _NAME.sub(lambda name: f"--{name[0].replace('_', '-')}", text)
+    return _NAME.sub(lambda name: f"--{_OPTIONS.get(name[0], name[0]).replace('_', '-')}", text)
 
 
 def _option(argument: re.Match[str]) -> str:

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from mlsssl._formats.text import decode_unicode
+from mlsssl._formats.text import password_line
 from mlsssl._messages.foreign_text import printable, printable_lines, shown
 from mlsssl._messages.output import cell, plain_table
 from mlsssl.errors import InvalidInputError
@@ -48,6 +48,10 @@ class Terminal:
             write(json.dumps(data, indent=2, default=str))
         elif text is not None:
             write(text)
+
+    def line(self, data: object, text: str) -> None:
+        """One of many results: `data` as a JSON document on a line of its own, or `text` as a line."""
+        write(json.dumps(data, default=str) if self.as_json else [text])
 
     def say(self, text: str | Sequence[str], *, style: str = "") -> None:
         """A line or lines on the way to the result, as `write` takes them; not with JSON."""
@@ -109,11 +113,11 @@ def read_password(source: str | None, purpose: str, *, new: bool = False, instea
     elif kind == "file":
         from mlsssl._machine import files
 
-        password = _first_line(files.read(Path(name), limit=65536), f"the file {name}")
+        password = password_line(files.read(Path(name), limit=65536), f"the file {name}")
     elif kind == "stdin":
         if sys.stdin is None:
             raise InvalidInputError(f"{purpose} is to come from standard input, which is closed")
-        password = _first_line(sys.stdin.buffer.readline(65536), "standard input")
+        password = password_line(sys.stdin.buffer.readline(65536), "standard input")
     elif kind == "prompt":
         password = _ask(purpose, confirm=new)
     else:
@@ -124,13 +128,6 @@ def read_password(source: str | None, purpose: str, *, new: bool = False, instea
     if new and not password:
         raise InvalidInputError(f"{purpose} is empty{instead}")
     return password
-
-
-def _first_line(data: bytes, where: str) -> str:
-    text = decode_unicode(data[:-1] if data.endswith(b"\n") else data)  # a line of UTF-16 may end in half a character
-    if text is None:
-        raise InvalidInputError(f"{where} is not UTF-8 or UTF-16 text, so its password is not known for certain")
-    return (text.splitlines() or [""])[0]
 
 
 def _ask(purpose: str, *, confirm: bool) -> str:

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Generic, Literal
 from typing_extensions import TypeVar
 
 from mlsssl._changes import audit_log, recovery
-from mlsssl._formats import keys
-from mlsssl._machine import handshake, precedence
+from mlsssl._machine import handshake, precedence, stores
 from mlsssl._messages.foreign_text import clean_logger, printable, printable_lines
 from mlsssl._messages.output import as_dict, to_json
 from mlsssl._select.ports import HasPort, existing_port_of, port_of
@@ -28,6 +27,7 @@ if TYPE_CHECKING:
     from mlsssl._machine.ports import BindingRecord, MachinePort
     from mlsssl._validator.report import Finding
     from mlsssl.certificate import Certificate
+    from mlsssl.hooks import Hook
     from mlsssl.values import BindingKey, Thumbprint
 
 
@@ -83,6 +83,7 @@ class Outcome(Generic[AfterT]):
         changed: Whether anything on the machine is another than before.
         before: The binding as it was; None when nothing was bound.
         after: The binding as it is now; None only where the undo of a first deploy left nothing bound.
+        also: The other bindings that were changed together with it (`everywhere=True`), as they are now.
         done: What was done, in order; empty when nothing was.
         served: The certificate that a fresh TLS handshake showed afterwards; None when nothing listens, when
             another binding answers on this computer, or when it was not asked for.
@@ -94,11 +95,13 @@ class Outcome(Generic[AfterT]):
     changed: bool
     before: Binding | None
     after: AfterT
+    also: tuple[Binding, ...] = ()
     done: tuple[str, ...] = ()
     served: Thumbprint | None = None
     findings: tuple[Finding, ...] = ()
     _machine: HasPort | None = field(default=None, repr=False, compare=False)
     _change: Change | None = field(default=None, repr=False, compare=False)
+    _hooks: tuple[Hook, ...] = field(default=(), repr=False, compare=False)
 
     @property
     def verified(self) -> bool | None:
@@ -107,12 +110,18 @@ class Outcome(Generic[AfterT]):
             return False
         return None if self.served is None else True
 
-    def undo(self) -> Outcome[Binding | None]:
+    def undo(self, *, hooks: Sequence[Hook] | None = None) -> Outcome[Binding | None]:
         """Bring back exactly what was there before; again changes nothing.
 
-        The binding comes back whole, with its options and unknown bits. Certificates that this deployment added
-        go with their keys, unless a binding uses them meanwhile; what was there before stays, without the rights on its
-        private key that this deployment gave. Nothing is stopped.
+        The binding comes back whole, with its options and unknown bits, and so does each that was changed with it.
+        Certificates that this deployment added go with their keys, unless a binding uses them meanwhile; what was there
+        before stays, without the rights on its private key that this deployment gave. Nothing is stopped. Steps that
+        followed the deployment follow the undo as well, the last one first, and are told of it the other way round
+        (`verb` is `undo`).
+
+        Args:
+            hooks: Those steps; when not given, the ones that this very outcome's `deploy` or `renew` was given. An
+                outcome of `last_outcome` has none: it gets the finding `after-owed` when steps had been run.
 
         Returns:
             The outcome of the undoing, with `before` and `after` the other way round.
@@ -125,17 +134,23 @@ class Outcome(Generic[AfterT]):
             NotFoundError, AccessDeniedError, InvalidInputError, NativeError: the audit log that the deployment was
                 given cannot be written any more; nothing was done.
             DeploymentError: it stopped in the middle; `.failure` says what is left.
-            InvalidInputError: this is itself the outcome of an undo: deploy again instead.
+            InvalidInputError: this is itself the outcome of an undo: deploy again instead; or `hooks` are none.
         """
+        if hooks is not None:
+            from mlsssl.hooks import checked_hooks
+
+            hooks = checked_hooks(hooks)
         if self.verb == "undo":
             raise InvalidInputError("an undo is not undone; deploy again")
         if self._change is None:
             return replace(self, verb="undo", changed=False, before=self.after, after=self.after, done=(), findings=())
-        return undo_change(self._machine, self._change)
+        undone = undo_change(self._machine, self._change)
+        steps = self._hooks if hooks is None else hooks
+        return _follow_undo(undone, self._change, steps, self._machine)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
-        names = ("verb", "key", "changed", "before", "after", "done", "served", "verified", "findings")
+        names = ("verb", "key", "changed", "before", "after", "also", "done", "served", "verified", "findings")
         return as_dict(self, *names)
 
     def to_json(self, *, indent: int | None = None) -> str:
@@ -159,7 +174,8 @@ class Outcome(Generic[AfterT]):
 
     def __str__(self) -> str:
         shown = f"{_shown(self.before)} → {_shown(self.after)}" if self.changed else "nothing to change"
-        lines = [f"{self.verb} of {self.key}: {shown}", *(f"  {line}" for line in self.done)]
+        keys = " and ".join(map(str, (self.key, *(binding.key for binding in self.also))))
+        lines = [f"{self.verb} of {keys}: {shown}", *(f"  {line}" for line in self.done)]
         lines += [f"  {finding}" for finding in self.findings]
         if self.verified:
             lines.append("  a fresh TLS handshake showed the bound certificate")
@@ -194,7 +210,13 @@ class Task:
     def changes(self) -> bool:
         """Whether there is anything to do."""
         change = self.change
-        return bool(change.additions or change.grants or change.marks or change.before != change.after)
+        done = change.additions or change.grants or change.marks or change.reservation
+        return bool(done or self.rebinds)
+
+    @property
+    def rebinds(self) -> bool:
+        """Whether a binding changes."""
+        return any(before != after for before, after in self.change.bindings)
 
 
 def run(task: Task, records: ChangeRecords) -> Outcome:
@@ -203,6 +225,7 @@ def run(task: Task, records: ChangeRecords) -> Outcome:
     if not task.changes:
         return _outcome(task.change, task.request.machine, changed=False, findings=task.findings)
     change = replace(_with_running_services(port, task), grants=())
+    change = _with_steps(records, change, task.request)
     done: list[str] = []
     try:
         records.begin(change)
@@ -225,19 +248,25 @@ def run(task: Task, records: ChangeRecords) -> Outcome:
 
 
 def look(task: Task, outcome: Outcome) -> Outcome:
-    """The outcome with what a fresh handshake shows; outside the lock, for it may wait for a slow listener."""
-    if not task.request.verify or outcome.after.thumbprint is None:
+    """The outcome with what a fresh handshake shows; outside the lock, for it may wait for a slow listener.
+
+    Each binding that was changed is looked at.
+    """
+    if not task.request.verify:
         return outcome
-    served = _served(port_of(task.request.machine), outcome.after.record)
-    if served is None:
-        return outcome
-    if served.thumbprint == outcome.after.thumbprint:
-        return replace(outcome, served=served.thumbprint)
-    what = served.problem or f"a fresh handshake was served {served.thumbprint}"
-    code = "served-nothing" if served.thumbprint is None else "served-another"
-    expected = f"the bound certificate {outcome.after.thumbprint}"
-    finding = machine_finding(code, str(outcome.after.key), what, expected=expected)
-    return replace(outcome, served=served.thumbprint, findings=(*outcome.findings, finding))
+    for binding in (outcome.after, *outcome.also):
+        served = None if binding.thumbprint is None else _served(port_of(task.request.machine), binding.record)
+        if served is None:
+            continue
+        if binding is outcome.after or outcome.served is None:
+            outcome = replace(outcome, served=served.thumbprint)
+        if served.thumbprint != binding.thumbprint:
+            what = served.problem or f"a fresh handshake was served {served.thumbprint}"
+            code = "served-nothing" if served.thumbprint is None else "served-another"
+            expected = f"the bound certificate {binding.thumbprint}"
+            finding = machine_finding(code, str(binding.key), what, expected=expected)
+            outcome = replace(outcome, findings=(*outcome.findings, finding))
+    return outcome
 
 
 def undo_change(machine: HasPort | None, change: Change) -> Outcome[Binding | None]:
@@ -246,13 +275,20 @@ def undo_change(machine: HasPort | None, change: Change) -> Outcome[Binding | No
     assert change.key is not None
     done: list[str] = []
     with recovery.changing(port, change.key) as records:
-        current = port.bindings.find(change.key)
-        if current not in (change.before, change.after):  # what was set was read back, so any difference is a change
-            raise BindingError(
-                f"{change.key} was changed since {change.title}; nothing was undone, for that change would be lost: "
-                "deploy the certificate that it shall have instead, which keeps its options"
-            )
-        hopeless = recovery.why_unusable(port, change.before) if current != change.before else ()
+        now = [port.bindings.find(key) for key in change.keys]
+        for key, current, pair in zip(change.keys, now, change.bindings, strict=True):
+            if current not in pair:  # what was set was read back, so any difference is a change
+                raise BindingError(
+                    f"{key} was changed since {change.title}; nothing was undone, for that change would be lost: "
+                    "deploy the certificate that it shall have instead, which keeps its options"
+                )
+        refuse_pending_of_others(records, change)
+        hopeless = [
+            cause
+            for current, (old, _) in zip(now, change.bindings, strict=True)
+            if current != old
+            for cause in recovery.why_unusable(port, old)
+        ]
         if hopeless and change.before is not None:
             raise UnusableCertificateError(
                 f"{change.title} cannot be undone, for the old binding with {change.before.thumbprint} cannot be set "
@@ -272,16 +308,43 @@ def undo_change(machine: HasPort | None, change: Change) -> Outcome[Binding | No
             raise _undo_stopped(port, records, turned, error, done) from error
         _end_undo(port, records, turned, done)
     before, after = _binding(change.after, machine), _binding(change.before, machine)
-    key = change.key
-    return Outcome(verb="undo", key=key, changed=bool(done), before=before, after=after, done=tuple(done))
+    also = tuple(binding_of(old, machine) for old, _ in change.also)
+    return Outcome(
+        verb="undo", key=change.key, changed=bool(done), before=before, after=after, also=also, done=tuple(done)
+    )
+
+
+def refuse_pending_of_others(records: ChangeRecords, change: Change) -> None:
+    """`BindingError` when another binding of this change has one of its own that has not ended; its key was asked."""
+    for pending in records.pending():
+        stuck = [key for key in change.keys[1:] if pending.is_about(key)]
+        if stuck:
+            raise BindingError(f"nothing was done: {pending.title} has begun and not ended: run `mlsssl recover`")
+
+
+def _follow_undo(
+    undone: Outcome[Binding | None], change: Change, hooks: Sequence[Hook], machine: HasPort | None
+) -> Outcome[Binding | None]:
+    """The undo with its steps run, or with the finding that they were not."""
+    if not undone.changed or not (hooks or change.steps):
+        return undone
+    if not hooks:
+        what = f"the steps {', '.join(change.steps)} were not run for what is bound again"
+        remedy = "undo with the same steps (hooks=, --after), or see to what they did by hand"
+        finding = machine_finding("after-owed", str(undone.key), what, remedy=remedy)
+        return replace(undone, findings=(*undone.findings, finding))
+    from mlsssl._deploy import steps
+
+    lines, findings = steps.run_back(change, hooks, machine=machine)
+    return replace(undone, done=(*undone.done, *lines), findings=(*undone.findings, *findings))
 
 
 def _undo_stopped(
     port: MachinePort, records: ChangeRecords, turned: Change, error: Exception, done: list[str]
 ) -> DeploymentError:
     """What to say about an undo that stopped; it is forgotten when it had not begun to show."""
-    now = recovery.in_force(port, turned)
-    to_do = [f"{now}: run `mlsssl recover`, which goes on with the undo; {_give_up(turned)}"]
+    state = recovery.in_force(port, turned)
+    to_do = [f"{state}: run `mlsssl recover`, which goes on with the undo; {_give_up(turned)}"]
     if _state(port, turned) == "new":  # the binding comes first, so nothing else was touched
         with contextlib.suppress(MlssslError):
             records.finish(turned, keep=False)
@@ -299,7 +362,7 @@ def _end_undo(port: MachinePort, records: ChangeRecords, turned: Change, done: l
         to_do, first = [f"the undo is done, but not in the audit log: {error}"], error
     try:
         records.finish(turned, keep=False)
-        records.forget(turned.key)
+        records.forget(turned)
     except MlssslError as error:
         to_do.append(f"the undo is done, but its record stays ({error}): run `mlsssl recover`; {_give_up(turned)}")
         first = first or error
@@ -323,17 +386,22 @@ def _carry_out(
             store.grant_key_access(grant.thumbprint, grant.account, right=grant.right)
         say(f"let {grant.account} {grant.what}")
     assert change.key is not None
-    if change.before != change.after:
+    if change.reservation is not None:  # before the binding, which is the point of no return
+        recovery.put_reservation(port.reservations, change.reservation.before, change.reservation.after)
+        say(f"reserved {change.reservation.url}")
+    if task.rebinds:
         with contextlib.ExitStack() as stack:
             for name in task.request.restart:
                 stack.enter_context(Services(port.services)[name].stopped())
                 say(f"stopped the service {name}")
-            recovery.put(port.bindings, change.before, change.after)
-            say(f"bound {change.key} to {change.after and change.after.thumbprint}")
+            if change.before != change.after:
+                recovery.put(port.bindings, change.before, change.after)
+                say(f"bound {change.key} to {change.after and change.after.thumbprint}")
+            recovery.finish_forwards(port, replace(change, marks=()), say=say)
             change = _read_back(port, records, change, say)
         for name in task.request.restart:
             say(f"started the service {name}")
-    recovery.finish_forwards(port, change)
+    recovery.finish_forwards(port, change, say=say)
     for mark in change.marks:
         say(f"marked {mark.thumbprint} as renewed by {mark.after}")
     return change
@@ -364,28 +432,36 @@ def _read_back(port: MachinePort, records: ChangeRecords, change: Change, say: C
     A system may give it back in another spelling than it took, an option that it does not know, say. Then that is
     what was set, and what `undo` will look for.
     """
-    found = None if change.key is None else port.bindings.find(change.key)
-    wanted = change.after
-    if found == wanted:
-        return change
-    if found is None or wanted is None or (found.thumbprint, found.app_id) != (wanted.thumbprint, wanted.app_id):
-        raise BindingError(f"{change.key} was set, but reads back as {found!r}; somebody else changes it too")
-    change = replace(change, after=found)
-    records.begin(change)
-    say(f"{change.key} reads back with {found.options!r} in LocalMachine\\{found.store_name or 'MY'}")
-    return change
+    read: list[BindingRecord | None] = []
+    for key, (_, wanted) in zip(change.keys, change.bindings, strict=True):
+        found = port.bindings.find(key)
+        read.append(found)
+        if found == wanted:
+            continue
+        if found is None or wanted is None or (found.thumbprint, found.app_id) != (wanted.thumbprint, wanted.app_id):
+            raise BindingError(f"{key} was set, but reads back as {found!r}; somebody else changes it too")
+        say(f"{key} reads back with {found.options!r} in LocalMachine\\{found.store_name or 'MY'}")
+    after, *others = read
+    as_read = replace(
+        change,
+        after=after,
+        also=tuple((before, now) for (before, _), now in zip(change.also, others, strict=True) if now is not None),
+    )
+    if as_read != change:
+        records.begin(as_read)
+    return as_read
 
 
 def _add(port: MachinePort, task: Task, addition: Addition) -> None:
     certificate = task.certificates[addition.thumbprint]
     leaf = addition.role == "leaf"
-    private_key = certificate.private_key if leaf else None
     create = is_standard(addition.store)
     store_name = addition.store
     with closing(port.open_store(store_name, "LocalMachine", create=create, write=True, keep_open=True)) as store:
-        store.add(
+        stores.add(
+            store,
             certificate.to_der(),
-            None if private_key is None else keys.private_key_der(private_key),
+            certificate.private_key if leaf else None,
             friendly_name=task.friendly_name if leaf else None,
             exportable=task.request.exportable and leaf,
             provider=task.request.provider if leaf else None,
@@ -399,13 +475,28 @@ def is_standard(store: str) -> bool:
 
 def _with_running_services(port: MachinePort, task: Task) -> Change:
     """The change with every service that will be stopped for it, in the order of stopping."""
-    if task.change.before == task.change.after:
+    if not task.rebinds:
         return task.change
     names: list[str] = []
     for name in task.request.restart:
         if port.services.query(name).process_id or port.services.query(name).state.name != "STOPPED":
             names += [one for one in (*port.services.active_dependents(name), name) if one not in names]
     return replace(task.change, services=tuple(names))
+
+
+def _with_steps(records: ChangeRecords, change: Change, request: Request) -> Change:
+    """The change with the names of the steps that follow it; without any of its own, those that are still owed."""
+    if request.hooks:
+        from mlsssl._deploy import steps
+
+        named = steps.names(request.hooks)
+        return replace(change, steps=named, owed=named)
+    assert change.key is not None
+    try:
+        last = records.last(change.key)
+    except MlssslError:  # damaged: what it owed nobody can say
+        return change
+    return change if last is None else replace(change, steps=last.owed, owed=last.owed)
 
 
 def _after_failure(
@@ -471,13 +562,15 @@ def _end_failed(records: ChangeRecords, change: Change, reason: str, new: bool) 
 
 def _state(port: MachinePort, change: Change) -> Literal["old", "new", "unknown"]:
     assert change.key is not None
-    try:
-        current = port.bindings.find(change.key)
-    except MlssslError:
-        return "unknown"
-    if current == change.before:
-        return "old"
-    return "new" if recovery.has_happened(change, current) else "unknown"
+    states: set[Literal["old", "new", "unknown"]] = set()
+    for key, (before, after) in zip(change.keys, change.bindings, strict=True):
+        try:
+            current = port.bindings.find(key)
+        except MlssslError:
+            return "unknown"
+        happened = recovery.has_happened(before, after, current)
+        states.add("old" if current == before else "new" if happened else "unknown")
+    return states.pop() if len(states) == 1 else "unknown"
 
 
 # -- looking ------------------------------------------------------------------------------------------------------
@@ -511,6 +604,7 @@ def _outcome(
         changed=changed,
         before=_binding(change.before, machine),
         after=binding_of(change.after, machine),
+        also=tuple(binding_of(new, machine) for _, new in change.also),
         done=done,
         findings=findings,
         _machine=machine,

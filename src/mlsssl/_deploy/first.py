@@ -12,6 +12,7 @@ from mlsssl._deploy.plan import carry_out, kept_by, only_plan
 from mlsssl._deploy.preflight import host_of, lost_names
 from mlsssl._deploy.request import checked
 from mlsssl._formats.hosts import name_text, parse_name
+from mlsssl._issue.keys import check_key_type
 from mlsssl._machine import stores
 from mlsssl._messages.arguments import check_type, items_of
 from mlsssl._select.ports import port_of
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from mlsssl._deploy.request import Request
     from mlsssl._machine.ports import BindingRecord
     from mlsssl.issuers import Issuer
+    from mlsssl.values import KeyType
 
 _EXPECTED = "with an issuer, host is the name or the list of names that the certificate is for"
 
@@ -52,7 +54,9 @@ class FirstCertificate:
         if not hosts:
             raise InvalidInputError(f"{_EXPECTED}: host='www.example.com', since {self._key} names none")
         self._hosts = tuple(check_type(one, str, _EXPECTED) for one in hosts)
-        others = ("self", "certificate", "host", "trail")
+        wanted = arguments["key_type"]
+        self._key_type: KeyType | None = None if wanted is None else check_key_type(wanted)
+        others = ("self", "certificate", "host", "key_type", "trail")
         self._arguments = {name: value for name, value in arguments.items() if name not in others}
         first_names(self._hosts)
         self._request(None)  # what cannot be is refused before anybody is asked
@@ -110,7 +114,7 @@ class FirstCertificate:
         return own and (self._at or dt.datetime.now(dt.timezone.utc)) < due_at(current, self._issuer)
 
     def _issued(self, authority: CertificateAuthority) -> Certificate:
-        return authority.issue(*self._hosts, at=self._at)
+        return authority.issue(*self._hosts, key=self._key_type, at=self._at)
 
     def _asking(self, issuer: Issuer, record: BindingRecord | None, current: Certificate | None) -> Asking:
         from mlsssl._deploy.obtain import Asking, Target, Wanted  # only who has such an issuer needs it
@@ -123,7 +127,12 @@ class FirstCertificate:
                 older=None if record is None else record.thumbprint,
                 renewal=False,
             ),
-            wanted=Wanted(hosts=first_names(self._hosts)),
+            wanted=Wanted(
+                hosts=first_names(self._hosts),
+                key_type=self._key_type or "rsa-2048",
+                exportable=bool(self._arguments["exportable"]),
+                provider=self._arguments["provider"],
+            ),
             issuer=issuer,
             old=current if current is not None and issuer.issued(current) else None,
             at=self._at,

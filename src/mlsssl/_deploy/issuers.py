@@ -1,4 +1,4 @@
-"""Whether clients find the way from a server's certificate to a root: by what the server has, since many fetch nothing.
+"""Whether clients find the way from a certificate to a root, by what the server has, and how long there is one.
 
 A server sends what stands in the chain of its certificate and in the machine's stores. Windows and some browsers fetch
 a missing issuer from the address in the certificate (caIssuers, RFC 5280 section 4.2.2.1); OpenSSL, Java, Go and Python
@@ -8,7 +8,9 @@ do not, and refuse.
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from functools import cached_property
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -25,7 +27,6 @@ from mlsssl._validator.report import Severity
 from mlsssl.errors import MalformedDataError, MlssslError
 
 if TYPE_CHECKING:
-    import datetime as dt
     from collections.abc import Iterator, Sequence
 
     from mlsssl._machine.ports import MachinePort
@@ -55,6 +56,12 @@ class KnownIssuers:
             known = [*known, *certificates]
             found = _search(leaf, known, roots, at)
         return found
+
+    def latest_root(self, step: View) -> View | None:
+        """Of the roots here with the name and the key of this certificate the one that is valid longest."""
+        known = [*self._stored[1], *self._noted[0], *self._system[0]]
+        same = [view for view in map(issuer_view, known) if view.is_root and _same_key(view, step)]
+        return max(same, key=attrgetter("not_after"), default=None)
 
     def trusts(self, root: View) -> bool:
         """Whether this machine, or its operating system, trusts this root."""
@@ -87,10 +94,10 @@ class KnownIssuers:
 def _search(
     leaf: View, known: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], at: dt.datetime
 ) -> PathResult:
-    self_issued = [one for one in known if issuer_view(one).self_issued]
+    own_roots = [one for one in known if issuer_view(one).is_root]
     return PathSearch(
         leaf,
-        anchors=TrustAnchors([*self_issued, *roots]),
+        anchors=TrustAnchors([*own_roots, *roots]),
         pool=[issuer_view(one) for one in known],
         at=at,
         profile=PROFILES["private"],
@@ -99,16 +106,57 @@ def _search(
 
 
 def about_issuers(
-    certificate: Certificate, issuers: KnownIssuers, at: dt.datetime, profile: str | Profile
+    certificate: Certificate, issuers: KnownIssuers, at: dt.datetime, profile: str | Profile, renew_from: dt.datetime
 ) -> Iterator[Finding]:
-    """Which issuer is missing. A `Profile` of the user's own may give the finding another severity, or none."""
-    severity = find_profile(profile).overrides.get("issuer-not-found", Severity.WARNING)
-    if severity is None or certificate.is_self_issued:
+    """Which issuer is missing, and which one ends too soon for a certificate that is to be renewed from then on.
+
+    A `Profile` of the user's own may give the first finding another severity, or none.
+    """
+    if certificate.is_self_issued:
         return
     try:
         found = issuers.way_up(certificate, at)
     except MalformedDataError:
         return  # of which there is a finding already
+    yield from _about_missing(found, find_profile(profile).overrides.get("issuer-not-found", Severity.WARNING))
+    yield from _about_end(found, issuers, at, renew_from)
+
+
+# How long before its end clients need the successor of a root: the slowest of them get updates twice a year. An
+# authority for a test lives shorter than that as a whole.
+_ROOT_CHANGE = dt.timedelta(days=180)
+
+
+def _about_end(found: PathResult, issuers: KnownIssuers, at: dt.datetime, renew_from: dt.datetime) -> Iterator[Finding]:
+    leaf, *above = found.path
+    lifetime = leaf.not_after - leaf.not_before
+
+    def lasts(view: View) -> bool:  # by differences, for sums leave the calendar
+        soon = min(_ROOT_CHANGE, (view.not_after - view.not_before) / 3)
+        return view.not_after - max(at, renew_from) >= lifetime and view.not_after - at >= soon
+
+    for position, view in enumerate(above):
+        if lasts(view):
+            continue
+        root = issuers.latest_root(view)
+        if root is not None and lasts(root):
+            return  # it is a cross-certificate, or was renewed: the new root stands above what it issued
+        if view.not_after < at:
+            when = f"has ended on {view.not_after:%Y-%m-%d %H:%M} UTC"
+        else:
+            when = f"ends on {view.not_after:%Y-%m-%d %H:%M} UTC, in {(view.not_after - at).days} days"
+        why = "and what it issues ends with it"
+        if view.not_after - max(at, renew_from) < lifetime:
+            days = f"{lifetime / dt.timedelta(days=1):.3g}"
+            why = f"so the next certificate cannot have the whole {days} days of this one"
+        label = "root" if view.is_root else f"intermediate {position + 1}"
+        yield machine_finding("authority-ending", f'{label} "{view.subject_text}": validity', f"it {when}, {why}")
+        return
+
+
+def _about_missing(found: PathResult, severity: Severity | None) -> Iterator[Finding]:
+    if severity is None:
+        return
     codes = {finding.code for finding in found.findings}
     if found.trusted or not codes & {"issuer-not-found", "signature-invalid"}:
         return
@@ -142,7 +190,7 @@ def about_new_issuer(
         found, before = issuers.way_up(certificate, at), issuers.way_up(older.with_chain(certificate.chain), at)
         if found.trusted:
             root, former = found.path[-1], before.path[-1]
-            same = before.trusted and (root.subject, root.spki) == (former.subject, former.spki)
+            same = before.trusted and _same_key(root, former)
             if same or issuers.trusts(root):
                 return
     except MalformedDataError:
@@ -154,6 +202,10 @@ def about_new_issuer(
     yield machine_finding(
         "issuer-changes", "leaf: issuer", f"{text}: clients that trust only the old one's root will refuse it"
     )
+
+
+def _same_key(one: View, other: View) -> bool:
+    return (one.subject, one.spki) == (other.subject, other.spki)
 
 
 def _same_issuer(new: View, old: View) -> bool:

@@ -1,6 +1,7 @@
 """Asking an issuer for a certificate so that a kill or a long wait loses neither the key nor the order.
 
-The key is made here; key and request are in a private file of the machine's state folder before the issuer is asked,
+The key is made in the machine and stays there (`MachinePort.request_keys`). Its name, and then the request that it
+signed, are in a private file of the machine's state folder before the issuer is asked:
 `request-<digest of what it is for>.json`. What comes back is checked, and added to that file before anything on the
 machine changes. The file goes when the certificate is in the store with its key. Until then every further run goes on
 with the same request, which an issuer knows by its fingerprint, so that nothing is ordered twice.
@@ -20,10 +21,11 @@ from mlsssl._deploy.plan import only_plan, plan_to_ask
 from mlsssl._deploy.preflight import lost_names
 from mlsssl._formats import pem
 from mlsssl._formats.hosts import name_text, parse_name
-from mlsssl._formats.keys import private_key_pem
 from mlsssl._formats.parsed import issuer_view
-from mlsssl._issue.keys import check_key_type
+from mlsssl._issue import lifetimes
+from mlsssl._issue.held_keys import held_key
 from mlsssl._machine import files, private_files, stores
+from mlsssl._machine.ports import check_request_key_name, new_request_key_name
 from mlsssl._messages.foreign_text import clean_logger, shown
 from mlsssl._validator.path import signature_problem
 from mlsssl.authority import renewal_common_name, renewal_hosts
@@ -40,7 +42,7 @@ if TYPE_CHECKING:
     from mlsssl._deploy.apply import Outcome
     from mlsssl._deploy.plan import Plan, Snapshot
     from mlsssl._deploy.request import Request
-    from mlsssl._machine.ports import MachinePort
+    from mlsssl._machine.ports import KeyProvider, MachinePort
     from mlsssl.issuers import Issuer
     from mlsssl.values import BindingKey, KeyType, Thumbprint
 
@@ -82,12 +84,14 @@ class Target:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wanted:
-    """What the request says: names (A-labels and addresses), the key's type, and the subject as `create` takes it."""
+    """What the request says (names as A-labels and addresses, subject as `create` takes it), how its key is made."""
 
     hosts: tuple[str, ...]
     key_type: KeyType = "rsa-2048"
     common_name: str | None = None
     subject: x509.Name | None = None
+    exportable: bool = False
+    provider: KeyProvider | None = None
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, to compare with those of a request that was kept."""
@@ -96,23 +100,31 @@ class Wanted:
             "key_type": self.key_type,
             "common_name": self.common_name,
             "subject": None if self.subject is None else self.subject.public_bytes().hex(),
+            "exportable": self.exportable,
+            "provider": self.provider,
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
-    """The file's contents; `answer` is None until the issuer has answered."""
+    """The file's contents; `request` is None until its key was made, `answer` until the issuer has answered.
+
+    Attributes:
+        key: The name of its key in `MachinePort.request_keys`.
+        request: With that key, as long as the machine has it.
+    """
 
     target: Target
     wanted: dict[str, object]
     issuer: str
-    request: CertificateRequest
+    key: str
     begun: dt.datetime
+    request: CertificateRequest | None = None
     answer: Certificate | None = None
     answered: dt.datetime | None = None
 
 
-def successor_of(old: Certificate, key_type: KeyType | None) -> Wanted:
+def successor_of(old: Certificate, key_type: KeyType, *, exportable: bool, provider: KeyProvider | None) -> Wanted:
     """What a renewal asks for: by the same rules as from an authority of one's own.
 
     `InvalidInputError` for names or a kind of key that no request here has.
@@ -122,9 +134,11 @@ def successor_of(old: Certificate, key_type: KeyType | None) -> Wanted:
         raise InvalidInputError(f"{old!r} names no host, so nobody knows what to ask for; deploy one for its names")
     return Wanted(
         hosts=tuple(name_text(parse_name(host)) for host in hosts),
-        key_type=check_key_type(old.key_type if key_type is None else key_type),
+        key_type=key_type,
         common_name=renewal_common_name(old, hosts),
         subject=pem.x509_of(old).subject,
+        exportable=exportable,
+        provider=provider,
     )
 
 
@@ -171,15 +185,15 @@ class Asking:
                 )
             _tidy_up(port, besides=path)
             moment = self._moment
-            kept = _begun(path, target, self.wanted, self.issuer, moment)
+            kept, request = _begun(port, path, target, self.wanted, self.issuer, moment)
             if kept.answer is None:
-                kept = _asked(path, kept, self.issuer, self.old, moment)
+                kept = _asked(path, kept, request, self.issuer, self.old, moment)
             answer = kept.answer
             assert answer is not None
-            yield kept.request.complete(answer)
+            yield request.complete(answer)
             try:
                 if _is_stored(port, target.store, answer) and not _is_bound(port, target.older, self.together):
-                    files.remove(path)
+                    _forget(port, path, kept)
             except MlssslError as error:  # the deployment is done; the next request on this machine tidies up
                 clean_logger("mlsssl").warning("the request for %s stays in %s: %s", target.key, path, error)
 
@@ -208,10 +222,12 @@ class Asking:
 
     def _answered(self) -> Certificate | None:
         try:
-            kept = _read(_path(self.port, self.target))
+            kept = _read(self.port, _path(self.port, self.target))
         except MalformedDataError:
             return None
-        if kept is None or kept.answer is None or _why_given_up(kept, self.wanted, self._moment) is not None:
+        if kept is None or kept.answer is None or kept.request is None:
+            return None
+        if kept.request.private_key is None or _why_given_up(kept, self.wanted, self._moment) is not None:
             return None
         return kept.request.complete(kept.answer)
 
@@ -219,18 +235,28 @@ class Asking:
 # -- the request and its answer -----------------------------------------------------------------------------------
 
 
-def _made(wanted: Wanted) -> CertificateRequest:
-    """A new key and the request that it signs: the one place where a key that an issuer certifies is made."""
+def _made(port: MachinePort, name: str, wanted: Wanted) -> CertificateRequest:
+    """The request, signed by a key that the machine makes: the one place where a key for an issuer is made."""
+    keys = port.request_keys
+    public = keys.public_key(name)
+    if public is None:  # else a process was killed after the key was made
+        keys.release(name)
+        public = keys.make(name, wanted.key_type, exportable=wanted.exportable, provider=wanted.provider)
     return CertificateRequest.create(
-        *wanted.hosts, key=wanted.key_type, common_name=wanted.common_name, subject=wanted.subject
+        *wanted.hosts,
+        key=held_key(name, public, keys.sign),
+        common_name=wanted.common_name,
+        subject=wanted.subject,
     )
 
 
-def _begun(path: Path, target: Target, wanted: Wanted, issuer: Issuer, moment: dt.datetime) -> _Kept:
+def _begun(
+    port: MachinePort, path: Path, target: Target, wanted: Wanted, issuer: Issuer, moment: dt.datetime
+) -> tuple[_Kept, CertificateRequest]:
     """The request that was kept, if it still fits, else a new one, on the disk."""
     logger = clean_logger("mlsssl")
     try:
-        kept = _read(path)
+        kept = _read(port, path)
     except _LaterVersionError:
         raise
     except MalformedDataError as error:
@@ -238,19 +264,55 @@ def _begun(path: Path, target: Target, wanted: Wanted, issuer: Issuer, moment: d
         kept = None
     if kept is not None:
         why = _why_given_up(kept, wanted, moment)
+        if why is None and kept.request is not None and kept.request.private_key is None:
+            why = f"its private key {kept.key} is not on this machine any more"
         if why is None:
             if kept.answer is not None:
-                told = "using the certificate that %s issued for %s on %s and that was not deployed then"
-                logger.warning(told, kept.issuer, target.key, f"{kept.answered:%Y-%m-%d}")
-            if kept.target != target:
-                kept = replace(kept, target=target)
+                told = "using what %s issued for %s on %s and was not deployed then; to ask for another, remove %s"
+                logger.warning(told, kept.issuer, target.key, f"{kept.answered:%Y-%m-%d}", path)
+            request = kept.request or _made(port, kept.key, wanted)
+            if kept.target != target or kept.request is None:
+                kept = replace(kept, target=target, request=request)
                 _write(path, kept)
-            return kept
-        asked = f"{kept.begun:%Y-%m-%d}"
-        logger.warning("giving up the request for %s that %s was sent on %s: %s", target.key, kept.issuer, asked, why)
-    kept = _Kept(target=target, wanted=wanted.to_dict(), issuer=issuer.name, request=_made(wanted), begun=moment)
+            return kept, request
+        if kept.request is not None:
+            told = "giving up the request for %s that %s was sent on %s: %s"
+            logger.warning(told, target.key, kept.issuer, f"{kept.begun:%Y-%m-%d}", why)
+    kept = _Kept(target=target, wanted=wanted.to_dict(), issuer=issuer.name, key=new_request_key_name(), begun=moment)
+    _write(path, kept)  # the name before the key: killed in between, the next call knows it
+    _release_unnamed(port)
+    request = _made(port, kept.key, wanted)
+    kept = replace(kept, request=request)
     _write(path, kept)
-    return kept
+    return kept, request
+
+
+def _forget(port: MachinePort, path: Path, kept: _Kept) -> None:
+    """The key first: as long as it is held, a file knows its name."""
+    port.request_keys.release(kept.key)
+    files.remove(path)
+
+
+def _release_unnamed(port: MachinePort) -> None:
+    """Let go of every key that no file names: of a request that was given up, or whose file was damaged or deleted.
+
+    The names first, then the files: a file names its key before that is there, and until it was let go of.
+    """
+    try:
+        names = port.request_keys.names()
+        named = b"".join(_bytes_of(path) for path in files.entries(port.state_folder) if path.match("request-*.json"))
+        for name in names:
+            if name.encode("ascii") not in named:
+                port.request_keys.release(name)
+    except MlssslError as error:  # the next request on this machine tries again
+        clean_logger("mlsssl").warning("a private key that no request needs may be left on this machine: %s", error)
+
+
+def _bytes_of(path: Path) -> bytes:
+    try:
+        return private_files.read_private(path)
+    except NotFoundError:  # done with since the folder was listed
+        return b""
 
 
 def _why_given_up(kept: _Kept, wanted: Wanted, moment: dt.datetime) -> str | None:
@@ -258,7 +320,13 @@ def _why_given_up(kept: _Kept, wanted: Wanted, moment: dt.datetime) -> str | Non
     fields = wanted.to_dict()
     changed = [name for name, value in fields.items() if kept.wanted.get(name) != value]
     if changed:
-        words = {"hosts": "names", "key_type": "type of key", "common_name": "common name"}
+        words = {
+            "hosts": "names",
+            "key_type": "type of key",
+            "common_name": "common name",
+            "exportable": "whether the key may leave",
+            "provider": "key storage",
+        }
         what = ", ".join(words.get(name, name) for name in changed)
         return f"what is wanted has changed since ({what})"
     if kept.answer is None or kept.answered is None:
@@ -267,11 +335,19 @@ def _why_given_up(kept: _Kept, wanted: Wanted, moment: dt.datetime) -> str | Non
     return None if moment < until else "what was issued for it was never deployed, and is not tried any longer"
 
 
-def _asked(path: Path, kept: _Kept, issuer: Issuer, old: Certificate | None, moment: dt.datetime) -> _Kept:
+def _asked(
+    path: Path,
+    kept: _Kept,
+    request: CertificateRequest,
+    issuer: Issuer,
+    old: Certificate | None,
+    moment: dt.datetime,
+) -> _Kept:
     """With the issuer's answer, checked and on the disk."""
     name = issuer.name
     try:
-        answer = issuer.issue(kept.request.without_key(), old=None if old is None else old.without_key())
+        with lifetimes.noted():  # the finding `authority-ending` says it
+            answer = issuer.issue(request.without_key(), old=None if old is None else old.without_key())
     except MlssslError:
         raise
     except Exception as error:
@@ -279,7 +355,7 @@ def _asked(path: Path, kept: _Kept, issuer: Issuer, old: Certificate | None, mom
     if not isinstance(answer, Certificate):
         raise IssuerError(f"{name} gave {type(answer).__name__}, not a Certificate", issuer=name)
     answer = answer.without_key()
-    wrong = what_is_wrong(answer, kept.request, moment)
+    wrong = what_is_wrong(answer, request, moment)
     if wrong is not None:
         raise IssuerError(f"what {name} gave does not answer the request: {wrong}; nothing was done", issuer=name)
     answered = replace(kept, issuer=name, answer=answer, answered=moment)
@@ -322,8 +398,6 @@ def _path(port: MachinePort, target: Target) -> Path:
 
 
 def _write(path: Path, kept: _Kept) -> None:
-    key = kept.request.private_key
-    assert key is not None
     target = kept.target
     data = {
         "version": _VERSION,
@@ -334,8 +408,8 @@ def _write(path: Path, kept: _Kept) -> None:
         "wanted": kept.wanted,
         "issuer": kept.issuer,
         "begun": kept.begun.isoformat(),
-        "request": kept.request.to_pem().decode("ascii"),
-        "private_key": private_key_pem(key, None).decode("ascii"),
+        "private_key": kept.key,
+        "request": None if kept.request is None else kept.request.to_pem().decode("ascii"),
         "answer": None if kept.answer is None else kept.answer.to_pem(chain=True).decode("ascii"),
         "answered": None if kept.answered is None else kept.answered.isoformat(),
     }
@@ -343,7 +417,7 @@ def _write(path: Path, kept: _Kept) -> None:
         files.write(path, json.dumps(data, indent=1).encode("ascii") + b"\n", private=True)
 
 
-def _read(path: Path) -> _Kept | None:
+def _read(port: MachinePort, path: Path) -> _Kept | None:
     """What is kept there; None when nothing is. `MalformedDataError` when it is damaged."""
     from mlsssl.values import Thumbprint, parse_binding_key
 
@@ -369,7 +443,8 @@ def _read(path: Path) -> _Kept | None:
             ),
             wanted=dict(read["wanted"]),
             issuer=str(read["issuer"]),
-            request=CertificateRequest.from_bytes(str(read["request"]), key=str(read["private_key"]).encode()),
+            key=check_request_key_name(read["private_key"]),
+            request=None if read["request"] is None else _with_key(port, str(read["request"]), read["private_key"]),
             begun=begun,
             answer=None if answer is None else Certificate.from_pem(str(answer)),
             answered=moment,
@@ -378,6 +453,15 @@ def _read(path: Path) -> _Kept | None:
         raise
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise MalformedDataError(f"{path} is damaged ({type(error).__name__})") from None
+
+
+def _with_key(port: MachinePort, request: str, name: str) -> CertificateRequest:
+    """The request with the key that the machine has of this name; without, when it has none."""
+    public = port.request_keys.public_key(name)
+    read = CertificateRequest.from_bytes(request)
+    if public is None:
+        return read
+    return CertificateRequest(read.to_cryptography(), private_key=held_key(name, public, port.request_keys.sign))
 
 
 def _is_stored(port: MachinePort, store: str, certificate: Certificate) -> bool:
@@ -403,8 +487,9 @@ def _tidy_up(port: MachinePort, *, besides: Path) -> None:
                 held.enter_context(port.lock(lock, timeout=0))
             if half:
                 files.remove(path)
-            elif (kept := _read(path)) is not None:
+            elif (kept := _read(port, path)) is not None:
                 _remove_if_over(port, path, kept)
+    _release_unnamed(port)
 
 
 def _remove_if_over(port: MachinePort, path: Path, kept: _Kept) -> None:
@@ -421,4 +506,4 @@ def _remove_if_over(port: MachinePort, path: Path, kept: _Kept) -> None:
                 *(shown(str(target.key)), kept.issuer, f"{kept.begun:%Y-%m-%d}"),
             )
     if over:
-        files.remove(path)
+        _forget(port, path, kept)

@@ -10,14 +10,14 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Literal
 
 from mlsssl._changes import audit_log, recovery
-from mlsssl._changes.record import Addition, Change, Grant, Mark, Was
+from mlsssl._changes.record import Addition, Change, Grant, Mark, ReservationChange, Was
 from mlsssl._changes.roots_file import RootsFile
 from mlsssl._changes.superseded_file import Superseded, SupersededFile
 from mlsssl._deploy import preflight
-from mlsssl._deploy.apply import Task, is_standard, look, run
+from mlsssl._deploy.apply import Task, is_standard, look, refuse_pending_of_others, run
 from mlsssl._deploy.issuers import KnownIssuers, about_issuers, about_new_issuer
 from mlsssl._formats.choice import may_issue
-from mlsssl._formats.pem import x509_of
+from mlsssl._formats.pem import is_root, x509_of
 from mlsssl._machine import stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM, Account
 from mlsssl._machine.authorities import read_authorities_if_crls
@@ -41,7 +41,7 @@ from mlsssl.errors import (
 from mlsssl.values import BindingOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from mlsssl._changes.record import ChangeRecords
     from mlsssl._deploy.apply import Outcome
@@ -59,7 +59,7 @@ class Step:
     Attributes:
         action: `ask-issuer`, `add-certificate`, `add-chain`, `trust-root`, `grant-key`, `stop-service`, `bind`,
             `update`, `replace` (deleted and set again, where the system has no atomic update), `start-service`,
-            `mark-renewed`, `verify`.
+            `mark-renewed`, `verify`, `after` (a step of `hooks=`, those included that an earlier change has left over).
         what: The step in words.
     """
 
@@ -78,6 +78,7 @@ class Plan:
         key: The binding's key.
         before: The binding as it is; None when nothing is bound.
         after: The binding as it will be; None when its certificate is still to be issued.
+        also: The other bindings that change together with it (`everywhere=True`), as they will be.
         steps: In order; empty when there is nothing to do.
         findings: What the preflight found, errors first.
     """
@@ -87,6 +88,7 @@ class Plan:
     after: Binding | None
     steps: tuple[Step, ...]
     findings: tuple[Finding, ...]
+    also: tuple[Binding, ...] = ()
     _request: Request = field(repr=False, compare=False)
     _task: Task | None = field(repr=False, compare=False)
     _later: Callable[[], Outcome] | None = field(default=None, repr=False, compare=False)
@@ -159,18 +161,20 @@ class Plan:
         if task is None:
             assert self._later is not None
             return self._later()
-        with recovery.changing(port_of(task.request.machine), self.key) as records:
+
+        def planned_again() -> Plan:
             planned = task.change.after
             now = make_plan(task.request, app_id=None if planned is None else planned.app_id)
-            if (now.before, now.after, now.steps) != (self.before, self.after, self.steps):
+            if (now.before, now.after, now.also, now.steps) != (self.before, self.after, self.also, self.steps):
                 raise BindingError(f"{self.key} or its certificate was changed since this plan was made; plan again")
-            outcome = _execute(now, records)
-        return look(task, outcome)
+            return now
+
+        return _carry_out(task.request, planned_again)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
         return {
-            **as_dict(self, "key", "changes", "ok", "owner_is_new", "before", "after"),
+            **as_dict(self, "key", "changes", "ok", "owner_is_new", "before", "after", "also"),
             "diff": [{"field": name, "before": old, "after": new} for name, old, new in self.diff],
             "steps": [as_dict(step, "action", "what") for step in self.steps],
             **as_dict(self, "findings"),
@@ -293,12 +297,29 @@ def carry_out(request: Request, *, snapshot: Snapshot | None = None) -> Outcome:
 
     `snapshot` is the machine as seen while other changes were planned.
     """
-    port = port_of(request.machine)
-    with recovery.changing(port, request.key) as records:
-        plan = make_plan(request, snapshot and snapshot.for_the_next())
+    return _carry_out(request, lambda: make_plan(request, snapshot and snapshot.for_the_next()))
+
+
+def _carry_out(request: Request, planned: Callable[[], Plan]) -> Outcome:
+    """What `planned` gives under the machine's lock, done; then the look at what listens, and the steps after it."""
+    if not request.hooks:  # who has no steps does without their modules
+        return _changed(request, planned)[1]
+    from mlsssl._deploy import after
+
+    with after.alone(port_of(request.machine), request.key):
+        plan, outcome = _changed(request, planned)
+        if any(one.code == "binding-kept" for one in plan.findings):
+            return outcome
+        assert plan._task is not None  # noqa: SLF001
+        return after.follow(request, outcome, plan._task.certificate)  # noqa: SLF001
+
+
+def _changed(request: Request, planned: Callable[[], Plan]) -> tuple[Plan, Outcome]:
+    with recovery.changing(port_of(request.machine), request.key) as records:
+        plan = planned()
         outcome = _execute(plan, records)
     assert plan._task is not None  # noqa: SLF001
-    return look(plan._task, outcome)  # noqa: SLF001
+    return plan, look(plan._task, outcome)  # noqa: SLF001
 
 
 def plan_to_ask(
@@ -311,9 +332,11 @@ def plan_to_ask(
     recovery.refuse_pending(port_of(request.machine), request.key)
     with contextlib.closing(snapshot.for_the_next() if snapshot else Snapshot(port_of(request.machine))) as seen:
         before = seen.binding(request.key)
+        also = [] if before is None else [other for other, _ in _also(seen, request, before, None)]
         findings = [*preflight.about_owner(before, request.app_id)]
         if request.older is not None:
-            findings += preflight.about_superseded(request.key, request.older, seen.bindings, request.together)
+            together = {*request.together, *(other.key for other in also)}
+            findings += preflight.about_superseded(request.key, request.older, seen.bindings, together)
         others = [record.key for record in seen.bindings if record.key != request.key]
         findings += preflight.about_precedence(request.key, others)
         findings += [] if before is None else _conflict(request, before)
@@ -339,7 +362,9 @@ def plan_to_ask(
                 *(Step(action="grant-key", what=f"let {one} read its private key") for one in readers),
                 *stop,
                 Step(action=verb, what=f"{verb} {request.key} to it"),
+                *(Step(action="update", what=f"update {other.key} to it") for other in also),
                 *start,
+                *_steps_after(request),
             )
         )
         return Plan(
@@ -357,7 +382,10 @@ def plan_to_ask(
 def only_plan(request: Request, *, snapshot: Snapshot | None = None) -> Plan:
     """Plan the deployment; the machine is only looked at. `BindingError` when a change of this key is not finished."""
     recovery.refuse_pending(port_of(request.machine), request.key)
-    return make_plan(request, snapshot and snapshot.for_the_next())
+    plan = make_plan(request, snapshot and snapshot.for_the_next())
+    for other in plan.also:
+        recovery.refuse_pending(port_of(request.machine), other.key)
+    return plan
 
 
 def _execute(plan: Plan, records: ChangeRecords) -> Outcome:
@@ -372,6 +400,7 @@ def _execute(plan: Plan, records: ChangeRecords) -> Outcome:
     kept = any(one.code == "binding-kept" for one in plan.findings)
     if not request.force and not kept:
         plan.report.raise_for_errors()
+    refuse_pending_of_others(records, task.change)
     if plan.changes:
         if request.audit_log is not None:
             audit_log.try_to_open(request.audit_log)
@@ -382,7 +411,7 @@ def _execute(plan: Plan, records: ChangeRecords) -> Outcome:
 
 
 def _note_roots(task: Task) -> None:
-    roots = [one.to_der() for one in task.certificate.chain if one.is_self_issued]
+    roots = [one.to_der() for one in task.certificate.chain if is_root(x509_of(one))]
     try:
         RootsFile(port_of(task.request.machine).state_folder).add(roots)
     except MlssslError as error:  # the deployment is done; the worst is a finding of `audit` too many
@@ -395,8 +424,17 @@ def _note_superseded(request: Request, change: Change) -> None:
     if older is None or grace is None or change.after is None or older.thumbprint == change.after.thumbprint:
         return
     moment = dt.datetime.now(dt.timezone.utc)
-    superseded = Superseded(store=request.store or "MY", thumbprint=older.thumbprint, at=moment, grace=grace)
-    SupersededFile(port_of(request.machine).state_folder).add(superseded)
+    file = SupersededFile(port_of(request.machine).state_folder)
+    for store in _stores(request.store or "MY", change.also):
+        file.add(Superseded(store=store, thumbprint=older.thumbprint, at=moment, grace=grace))
+
+
+def _stores(first: str, also: Iterable[tuple[BindingRecord, BindingRecord]]) -> list[str]:
+    """The stores that the bindings of a change name, each once."""
+    names = {first.casefold(): first}
+    for before, _ in also:
+        names.setdefault(before.store.casefold(), before.store)
+    return list(names.values())
 
 
 def make_plan(request: Request, snapshot: Snapshot | None = None, *, app_id: uuid.UUID | None = None) -> Plan:
@@ -421,16 +459,24 @@ def _planned(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) -> 
     store = request.store or "MY"
     certificate, stored = _resolve(port, snapshot, request, store)
     name = certificate.friendly_name if request.friendly_name is None else request.friendly_name
+    also = tuple(_also(snapshot, request, before, certificate.thumbprint))
     additions = tuple(_additions(snapshot, request, certificate, stored, store, name))
+    access = _access(snapshot, request, before, certificate, stored, store, additions)
+    for other in _stores(store, also)[1:]:
+        there = snapshot.certificate(other, certificate.thumbprint)
+        own = tuple(_leaf_additions(certificate, there, other, name))
+        bound = next(one for one, _ in also if one.store.casefold() == other.casefold())
+        access = access.and_in(_access(snapshot, request, bound, certificate, there, other, own))
+        additions += own
     after: BindingRecord | None = _after(request, before, certificate.thumbprint, store, app_id)
     conflicting = None if before == after else before
-    access = _access(snapshot, request, before, certificate, stored, store, additions)
     if conflicting is not None and request.on_conflict == "keep":
         additions, after, access = (), before, _Access()
-    marks = tuple(_marks(snapshot, request, before, certificate))
+        request = replace(request, reserve=None)
+    marks = tuple(_marks(snapshot, request, before, certificate, also))
     for service in request.restart:
         port.services.query(service)  # it exists, or this raises before anything is done
-    findings = [*_findings(snapshot, request, certificate, stored, before, store)]
+    findings = [*dict.fromkeys(_findings(snapshot, request, certificate, stored, before, store, also))]
     findings += preflight.about_key_access(request.key, access.lost, access.unread)
     if conflicting is not None:
         findings += _conflict(request, conflicting)
@@ -447,6 +493,8 @@ def _planned(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) -> 
         audit_log=request.audit_log,
         grants=access.grants,
         bound=tuple({one.thumbprint for one in snapshot.bindings if one.thumbprint is not None}),
+        also=also,
+        reservation=_reservation(port, request),
     )
     task = Task(
         request=request,
@@ -462,9 +510,21 @@ def _planned(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) -> 
         after=None if after is None else binding_of(after, request.machine),
         steps=tuple(_steps(port, task)),
         findings=tuple(findings),
+        also=tuple(binding_of(new, request.machine) for _, new in also),
         _request=request,
         _task=task,
     )
+
+
+def _also(
+    snapshot: Snapshot, request: Request, before: BindingRecord | None, thumbprint: Thumbprint | None
+) -> Iterator[tuple[BindingRecord, BindingRecord]]:
+    """Every other binding of the old certificate, as it is and as it shall be: with the new one, else as it is."""
+    if not request.everywhere or before is None or before.thumbprint is None or before.thumbprint == thumbprint:
+        return
+    for one in snapshot.bindings:
+        if one.thumbprint == before.thumbprint and one.key != before.key:
+            yield one, replace(one, thumbprint=thumbprint)
 
 
 def _resolve(
@@ -495,18 +555,24 @@ def _additions(
 ) -> Iterator[Addition]:
     above = certificate.chain
     for one in above:
-        if one.is_self_issued or not may_issue(x509_of(one)):
+        if is_root(x509_of(one)) or not may_issue(x509_of(one)):
             continue
         if snapshot.certificate("CA", one.thumbprint) is None:
             yield Addition(store="CA", thumbprint=one.thumbprint, role="intermediate", was="absent")
     if request.trust_root:
-        root = next((one for one in (certificate, *above) if one.is_self_issued), None)
+        root = next((one for one in (certificate, *above) if is_root(x509_of(one))), None)
         if root is None:
             raise InvalidInputError(
                 "trust_root needs the root in the certificate's chain: certificate.with_chain([…, root])"
             )
         if snapshot.certificate("Root", root.thumbprint) is None:
             yield Addition(store="Root", thumbprint=root.thumbprint, role="root", was="absent")
+    yield from _leaf_additions(certificate, stored, store, friendly_name)
+
+
+def _leaf_additions(
+    certificate: Certificate, stored: StoreRecord | None, store: str, friendly_name: str | None
+) -> Iterator[Addition]:
     if stored is None:
         yield Addition(store=store, thumbprint=certificate.thumbprint, role="leaf", was="absent")
         return
@@ -547,6 +613,11 @@ class _Access:
     unread: str | None = None
     before: str | None = None
     after: str | None = None
+
+    def and_in(self, other: _Access) -> _Access:
+        """With what is done about the same certificate in another store, where it may have a key of its own."""
+        lost = tuple(dict.fromkeys((*self.lost, *other.lost)))
+        return replace(self, grants=(*self.grants, *other.grants), lost=lost, unread=self.unread or other.unread)
 
 
 def _access(
@@ -644,14 +715,19 @@ def _after(
 
 
 def _marks(
-    snapshot: Snapshot, request: Request, before: BindingRecord | None, certificate: Certificate
+    snapshot: Snapshot,
+    request: Request,
+    before: BindingRecord | None,
+    certificate: Certificate,
+    also: tuple[tuple[BindingRecord, BindingRecord], ...],
 ) -> Iterator[Mark]:
     newer = certificate.thumbprint
     if request.older in (None, certificate) or before is None or before.thumbprint in (None, newer):
         return
-    stored = snapshot.certificate(before.store, before.thumbprint)
-    if stored is not None and stored.renewed_by != newer:
-        yield Mark(store=before.store, thumbprint=before.thumbprint, before=stored.renewed_by, after=newer)
+    for store in _stores(before.store, also):
+        stored = snapshot.certificate(store, before.thumbprint)
+        if stored is not None and stored.renewed_by != newer:
+            yield Mark(store=store, thumbprint=before.thumbprint, before=stored.renewed_by, after=newer)
 
 
 def _findings(
@@ -661,6 +737,7 @@ def _findings(
     stored: StoreRecord | None,
     before: BindingRecord | None,
     store: str,
+    also: tuple[tuple[BindingRecord, BindingRecord], ...],
 ) -> Iterator[Finding]:
     at = request.at or dt.datetime.now(dt.timezone.utc)
     bound = None
@@ -670,14 +747,23 @@ def _findings(
             bound = None if old is None else Certificate.from_der(old.certificate)
     host, authorities = preflight.host_of(request.key, request.host), snapshot.authorities(store)
     yield from preflight.about_certificate(certificate, host, at, request.profile, authorities)
-    yield from about_issuers(certificate, snapshot.issuers, at, request.profile)
+    yield from about_issuers(certificate, snapshot.issuers, at, request.profile, certificate.renewal_time())
     yield from about_new_issuer(certificate, request.older, snapshot.issuers, at)
     yield from preflight.about_replacement(certificate, bound)
     yield from preflight.about_lost_names(certificate, request.older)
     yield from preflight.about_key(certificate, stored, store)
     yield from preflight.about_owner(before, request.app_id)
     if request.older is not None:
-        yield from preflight.about_superseded(request.key, request.older, snapshot.bindings, request.together)
+        together = {*request.together, *(other.key for other, _ in also)}
+        yield from preflight.about_superseded(request.key, request.older, snapshot.bindings, together)
+    for other, _ in also:
+        name = preflight.host_of(other.key, None)
+        if name is not None:
+            yield from preflight.about_certificate(certificate, name, at, request.profile, authorities)
+        if other.store.casefold() != store.casefold():
+            there = snapshot.certificate(other.store, certificate.thumbprint)
+            yield from preflight.about_key(certificate, there, other.store)
+        yield from preflight.about_owner(other, None)
     others = [record.key for record in snapshot.bindings if record.key != request.key]
     yield from preflight.about_precedence(request.key, others)
 
@@ -710,6 +796,18 @@ def _conflict(request: Request, before: BindingRecord) -> Iterator[Finding]:
     )
 
 
+def _reservation(port: MachinePort, request: Request) -> ReservationChange | None:
+    """What becomes of the URL reservation; None when it is as it shall be, or none is asked for."""
+    if request.reserve is None:
+        return None
+    wanted = request.reserve.record
+    before = port.reservations.find(wanted.url)
+    if recovery.reservation_is(before, wanted):
+        return None
+    url = wanted.url if before is None else before.url  # in the spelling that the machine has
+    return ReservationChange(url=url, before=before, after=replace(wanted, url=url))
+
+
 _ACTIONS = {"leaf": "add-certificate", "intermediate": "add-chain", "root": "trust-root"}
 
 
@@ -728,20 +826,41 @@ def _steps(port: MachinePort, task: Task) -> Iterator[Step]:
         yield Step(action=_ACTIONS[addition.role], what=what)
     for grant in change.grants:
         yield Step(action="grant-key", what=f"let {grant.account} {grant.what}")
-    if change.before != change.after and change.after is not None:
+    if change.reservation is not None and task.request.reserve is not None:
+        who = "; ".join(map(str, task.request.reserve.grants))
+        again = "" if change.reservation.before is None else ", in place of its present reservation"
+        yield Step(action="reserve", what=f"reserve {change.reservation.url}{again}: {who}")
+    if task.rebinds and change.after is not None:
         for name in task.request.restart:
             yield Step(action="stop-service", what=f"stop the service {name} and what depends on it")
-        if change.before is None:
-            action, verb = "bind", "bind"
-        elif port.bindings.atomic_update:
-            action, verb = "update", "update in one step:"
-        else:
-            action, verb = "replace", "delete and set again, for this system has no update in one step:"
-        yield Step(action=action, what=f"{verb} {change.key} to {change.after.thumbprint}")
+        for key, (before, after) in zip(change.keys, change.bindings, strict=True):
+            if before == after or after is None:
+                continue
+            if before is None:
+                action, verb = "bind", "bind"
+            elif port.bindings.atomic_update:
+                action, verb = "update", "update in one step:"
+            else:
+                action, verb = "replace", "delete and set again, for this system has no update in one step:"
+            yield Step(action=action, what=f"{verb} {key} to {after.thumbprint}")
         for name in reversed(task.request.restart):
             yield Step(action="start-service", what=f"start the service {name} and what depended on it")
     for mark in change.marks:
         yield Step(action="mark-renewed", what=f"mark {mark.thumbprint} as renewed by {mark.after}")
-    bound = change.key is not None and change.before != change.after
-    if bound and task.request.verify and change.key is not None and port.served_at(change.key) is not None:
+    listening = any(port.served_at(key) is not None for key in change.keys)
+    if task.rebinds and task.request.verify and listening:
         yield Step(action="verify", what="shake hands anew with what listens there and compare the certificate")
+    if task.request.hooks:
+        from mlsssl._deploy import steps
+
+        assert change.key is not None
+        if task.changes or steps.owed_to(port, change.key) is not None:
+            yield from _steps_after(task.request)
+
+
+def _steps_after(request: Request) -> Iterator[Step]:
+    if request.hooks:
+        from mlsssl._deploy import steps
+
+        for name in steps.names(request.hooks):
+            yield Step(action="after", what=f"run the step {name}")

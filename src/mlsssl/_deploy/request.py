@@ -18,13 +18,15 @@ from mlsssl.values import OnConflict, check_friendly_name, check_moment, check_s
 if TYPE_CHECKING:
     import datetime as dt
     import uuid
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from mlsssl._machine.ports import BindingRecord, KeyProvider
     from mlsssl._validator.profiles import Profile
     from mlsssl.binding import CertificateReference
     from mlsssl.certificate import Certificate
+    from mlsssl.hooks import AfterFailure, Hook
+    from mlsssl.reservation import UrlReservation
     from mlsssl.values import BindingKey, BindingOptions
 
 
@@ -40,7 +42,8 @@ class Request:
         grace: How long to keep that certificate.
         key_access: Accounts that get the right to read the new private key; `keep` for those that may read the key of
             the bound certificate.
-        together: Other bindings that are given the new certificate by the same call.
+        together: Other bindings that are given the new certificate by the same call, each in a change of its own.
+        everywhere: Whether every other binding of the old certificate is changed in the same change.
     """
 
     key: BindingKey
@@ -61,12 +64,17 @@ class Request:
     verify: bool = True
     audit_log: Path | None = None
     key_access: tuple[Account, ...] | Literal["keep"] = ()
+    hooks: tuple[Hook, ...] = ()
+    after_failure: AfterFailure = "report"
     at: dt.datetime | None = None
+    reserve: UrlReservation | None = None
+    user: str | Sequence[str] | None = None
     verb: Literal["deploy", "renew"] = "deploy"
     older: Certificate | None = None
     expected: BindingRecord | None = None
     grace: dt.timedelta | None = None
     together: tuple[BindingKey, ...] = ()
+    everywhere: bool = False
 
 
 def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Request:
@@ -75,7 +83,7 @@ def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Requ
     With `to_be_issued` there is no certificate yet. `InvalidInputError` for one that cannot be, and what
     `audit_log.check` and `MachinePort.account` raise; no binding or store was looked at.
     """
-    given = {name: value for name, value in arguments.items() if name not in ("self", "trail")}
+    given = {name: value for name, value in arguments.items() if name not in ("self", "trail", "key_type")}
     certificate, store = given["certificate"], given.get("store")
     app_id, options = given.get("app_id"), given.get("options")
     if to_be_issued:
@@ -108,8 +116,19 @@ def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Requ
         file = audit_log.former_name(arguments["trail"], stacklevel=4)
     if file is not None:
         file = audit_log.check(file)
+    hooks, after_failure = given.get("hooks", ()), given.get("after_failure", "report")
+    if hooks != () or after_failure != "report":  # who has no steps does without their module
+        from mlsssl.hooks import AfterFailure, checked_hooks
+
+        hooks = checked_hooks(hooks)
+        if after_failure not in get_args(AfterFailure):
+            raise InvalidInputError(f"after_failure is report or undo, not {shown(after_failure)}")
+    reserve = _reservation(key, given.get("reserve"), given.get("user"), given.get("machine"))
     given.update(
+        hooks=hooks,
         key=key,
+        reserve=reserve,
+        user=None,  # the reservation says it
         store=None if store is None else check_store_name(store),
         app_id=None if app_id is None else application_id(app_id),
         options=options if options is None or callable(options) else check_options(options),
@@ -120,3 +139,24 @@ def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Requ
         at=None if at is None else check_moment(at),
     )
     return Request(**given)
+
+
+def _reservation(key: BindingKey, reserve: object, user: object, machine: HasPort | None) -> UrlReservation | None:
+    if reserve is None:
+        if user is not None:
+            raise InvalidInputError("user= is for reserve=, the URL prefix that this account may listen on")
+        return None
+    from mlsssl.reservation import UrlReservation  # few deployments reserve anything
+
+    if not isinstance(reserve, UrlReservation):
+        made = UrlReservation(reserve, user=user, machine=machine)  # type: ignore[arg-type]  # it looks at both itself
+    elif user is not None:
+        raise InvalidInputError("a UrlReservation says itself for whom it is: leave out user=")
+    else:
+        made = reserve
+    if made.url.scheme != "https" or made.url.port != key.port:
+        raise InvalidInputError(
+            f"{made.url} is not what {key} is for: a reservation for this binding begins with https and has the port "
+            f"{key.port}"
+        )
+    return made

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import TYPE_CHECKING
 
 from mlsssl._embedded.stores import issuer_digest, subject_digest
 from mlsssl._formats import foreign
 from mlsssl._formats.parsed import OddCertificate, View
-from mlsssl._formats.pem import readable
+from mlsssl._formats.pem import is_root, readable
 from mlsssl._validator.path import signature_problem
 
 if TYPE_CHECKING:
@@ -25,15 +26,22 @@ def build_chain(
 ) -> list[x509.Certificate]:
     """The leaf and its issuers, each certified by the next, without the root.
 
-    A self-signed certificate ends the chain without being sent, as Schannel does it (RFC 8446 section 4.4.2 allows
-    leaving it out). Where several `candidates`, as they are given for a certificate, have issued it, the one that is
-    valid longest is taken.
+    A root ends the chain without being sent, as Schannel does it (RFC 8446 section 4.4.2 allows leaving it out). Where
+    several `candidates`, as they are given for a certificate, have issued it, one that is valid now is taken; of those
+    a cross-certificate, the first, so that clients with either root of an authority that goes over to a new key find
+    their way; then the one that is valid longest.
     """
+    now = dt.datetime.now(dt.timezone.utc)
     chain = [leaf]
-    while len(chain) < _LIMIT and not _names_itself(chain[-1]):
+    while len(chain) < _LIMIT and not is_root(chain[-1]):
         fitting = [issuer for issuer in candidates(chain[-1]) if _is_issued_by(chain[-1], issuer)]
-        issuer = max(fitting, key=lambda c: c.not_valid_after_utc, default=None)
-        if issuer is None or _names_itself(issuer) or issuer in chain:
+        crossed = _names_itself(chain[-1])
+        issuer = max(
+            fitting,
+            key=lambda c: (c.not_valid_after_utc > now, is_root(c) is crossed, c.not_valid_after_utc),
+            default=None,
+        )
+        if issuer is None or is_root(issuer) or issuer in chain:
             break
         chain.append(issuer)
     return chain

@@ -37,6 +37,11 @@ Value = str | bytes | int | float | None
 # on Linux, and Debian 11 and RHEL 9 have 3.34. So no RETURNING (3.35) and no STRICT tables (3.37).
 
 
+def state_folder_of(file: Path) -> Path:
+    """Where what belongs to a machine's file lies, beside it; not made here."""
+    return file.with_name(file.name + ".state")
+
+
 class Database:
     """One open file. Threads share it; each process opens its own.
 
@@ -191,6 +196,7 @@ class Database:
         connection.execute("BEGIN")  # so that the three looks are one, while somebody else makes the tables
         version = self._version(connection)
         connection.execute("COMMIT")
+        self._refuse_torn_page(connection)
         _set_write_ahead_log(connection, self._busy_timeout)
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA secure_delete = ON")  # a deleted key is overwritten, not only forgotten
@@ -201,6 +207,20 @@ class Database:
         _check_companions(self.path)  # once more, as opened, before anything of ours is written to them
         for companion in _companions(self.path)[:2]:  # which are there now, and hold no key of a new file yet
             file_rights.share_as(companion, self.path)
+
+    def _refuse_torn_page(self, connection: sqlite3.Connection) -> None:
+        """Refuse a file that was cut off inside its last page: SQLite may take the rest of it for an empty table.
+
+        Not where there is a write-ahead log: who died while its pages were put into the file has lost nothing.
+        """
+        try:
+            if self.path.with_name(self.path.name + "-wal").stat().st_size:
+                return
+        except OSError:
+            pass
+        (page,) = connection.execute("PRAGMA page_size").fetchone()
+        if self.path.stat().st_size % page:
+            raise MalformedDataError(f"{self.path} is damaged: it ends in the middle of a page")
 
     def _upgrade(self, connection: sqlite3.Connection, version: int) -> None:
         """Bring the file to this version in one transaction: killed in it, the file is what it was."""

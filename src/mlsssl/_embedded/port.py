@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsssl._embedded.bindings import EmbeddedBindings, diagnose
-from mlsssl._embedded.database import Database, folded
+from mlsssl._embedded.database import Database, folded, state_folder_of
 from mlsssl._embedded.services import EmbeddedServices
 from mlsssl._embedded.stores import EmbeddedStore
 from mlsssl._machine import files, private_files
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
     from mlsssl._embedded.central_store import CentralStore
     from mlsssl._embedded.listener.connection import Limits
     from mlsssl._embedded.listener.listener import Listener
+    from mlsssl._embedded.request_keys import EmbeddedRequestKeys
+    from mlsssl._embedded.reservations import EmbeddedHttpSettings, EmbeddedReservations
     from mlsssl._machine.accounts import Account
     from mlsssl._machine.ports import Diagnosis
     from mlsssl.values import BindingKey, Location, Thumbprint
@@ -73,10 +76,31 @@ class EmbeddedPort:
     def __repr__(self) -> str:
         return f"<EmbeddedPort {self.path}>"
 
+    @cached_property
+    def reservations(self) -> EmbeddedReservations:
+        """The URL reservations."""
+        from mlsssl._embedded.reservations import EmbeddedReservations  # most machines are never asked for them
+
+        return EmbeddedReservations(self._database)
+
+    @cached_property
+    def http_settings(self) -> EmbeddedHttpSettings:
+        """The listen list and numbers of HTTP.sys."""
+        from mlsssl._embedded.reservations import EmbeddedHttpSettings  # likewise
+
+        return EmbeddedHttpSettings(self._database)
+
     @property
     def state_folder(self) -> Path:
         """`<file>.state`, beside the file, for this user only; made on first use."""
-        return private_files.private_folder(self.path.with_name(self.path.name + ".state"))
+        return private_files.private_folder(state_folder_of(self.path))
+
+    @cached_property
+    def request_keys(self) -> EmbeddedRequestKeys:
+        """Keys that were made here for certificate requests."""
+        from mlsssl._embedded.request_keys import EmbeddedRequestKeys  # only who asks an issuer needs it
+
+        return EmbeddedRequestKeys(self._database)
 
     def store_names(self, location: Location) -> list[str]:
         """The stores that exist there, sorted without case."""
@@ -115,10 +139,17 @@ class EmbeddedPort:
         return None if row is None else int(row[0])
 
     def account(self, account: str) -> Account:
-        """The account of this name or SID, imitated: no Windows and no domain is asked; see `accounts.imitated`."""
+        """The account of this name or SID, imitated: no Windows and no domain is asked; see `accounts.imitated`.
+
+        A service's SID has its name back where the machine has an imitated service of that name.
+        """
         from mlsssl._machine import accounts  # most machines are never asked for one
 
-        return accounts.imitated(accounts.check_account(account))
+        text = accounts.check_account(account)
+        if text.startswith("S-1-5-80-"):
+            name = next((one for one in self.services.names() if accounts.service_sid(one) == text), None)
+            text = text if name is None else f"NT SERVICE\\{name}"
+        return accounts.imitated(text)
 
     def diagnose(self, thumbprint: Thumbprint, store_name: str) -> tuple[Diagnosis, ...]:
         """Why HTTP.sys could not use this certificate; empty when it can."""
@@ -172,13 +203,13 @@ class EmbeddedPort:
         )
 
     def recover(self) -> list[str]:
-        """Remove keys that no certificate uses, unless they were kept on purpose; a line per key.
+        """Remove keys that no certificate uses, unless kept on purpose or made for a request; a line per key.
 
         A killed `add` leaves none here, for certificate and key are one transaction.
         """
         with self._database.transaction():
             rows = self._database.query(
-                "SELECT container FROM keys WHERE NOT kept AND container NOT IN"
+                "SELECT container FROM keys WHERE NOT kept AND NOT requested AND container NOT IN"
                 " (SELECT container FROM certificates WHERE container IS NOT NULL)",
                 columns="t",
             )

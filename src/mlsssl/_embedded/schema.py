@@ -144,7 +144,25 @@ _THIRD = (
     """,
 )
 
-STEPS = (_FIRST, _SECOND, _THIRD)
+_FOURTH = (
+    # The key of a certificate request that its owner has not released yet: nothing else deletes it.
+    "ALTER TABLE keys ADD COLUMN requested INTEGER NOT NULL DEFAULT 0",
+)
+
+_FIFTH = (
+    """
+    CREATE TABLE reservations (
+        url TEXT NOT NULL, -- as it was written
+        folded TEXT PRIMARY KEY, -- as it is compared
+        sddl TEXT NOT NULL
+    ) WITHOUT ROWID
+    """,
+    "CREATE TABLE listen_addresses (address TEXT PRIMARY KEY) WITHOUT ROWID",
+    # `id` and `key` are HTTP_SERVICE_CONFIG_ID and the key within it.
+    "CREATE TABLE http_numbers (id INTEGER, key INTEGER, value INTEGER NOT NULL, PRIMARY KEY (id, key)) WITHOUT ROWID",
+)
+
+STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """What takes a file from each version to the next; an empty file has version 0. A step is never changed, only added."""
 
 VERSION = len(STEPS)

@@ -21,10 +21,17 @@ from mlsssl._machine.ports import (
     NewCertificate,
     StoreRecord,
     check_provider,
+    check_request_key,
     refuse_users_roots,
 )
 from mlsssl._machine.stores import OpenStore, read_pfx, thumbprint_of
-from mlsssl.errors import AccessDeniedError, InvalidInputError, MalformedDataError, StoreNotFoundError
+from mlsssl.errors import (
+    AccessDeniedError,
+    InvalidInputError,
+    MalformedDataError,
+    NotFoundError,
+    StoreNotFoundError,
+)
 from mlsssl.values import Thumbprint, check_friendly_name
 
 if TYPE_CHECKING:
@@ -89,13 +96,17 @@ class EmbeddedStore(OpenStore):
         friendly_name: str | None,
         exportable: bool,
         provider: KeyProvider | None,
+        request_key: str | None = None,
     ) -> StoreRecord:
         """Put a certificate in, with its key if one is given; see `StorePort.add`."""
+        check_request_key(request_key, private_key, self.location)
         new = NewCertificate(certificate=certificate, private_key=private_key, friendly_name=friendly_name)
         item = _checked(new, exportable=exportable, provider=provider)
         database = self._changing()
         with database.transaction():
-            self._insert(item)
+            if request_key is not None:
+                self._check_request_key(request_key, item)
+            self._insert(item, request_key)
             return self._existing(item.thumbprint)
 
     def add_many(
@@ -338,8 +349,17 @@ class EmbeddedStore(OpenStore):
                 (value, self._number, bytes(thumbprint)),
             )
 
-    def _insert(self, item: _Item) -> None:
-        """One certificate, inside the caller's transaction."""
+    def _check_request_key(self, name: str, item: _Item) -> None:
+        row = self._open().query_one(
+            "SELECT public_key FROM keys WHERE container = ? AND requested", (name,), columns="b"
+        )
+        if row is None:
+            raise NotFoundError(f"there is no request's key {name} on this machine")
+        if row[0] != item.public_key:
+            raise InvalidInputError(f"the certificate is for another key than the request's, {name}")
+
+    def _insert(self, item: _Item, request_key: str | None = None) -> None:
+        """One certificate, inside the caller's transaction; with the request's key in place of its own, if given."""
         refuse_users_roots(self.name, self.location)
         database = self._open()
         new = item.new
@@ -358,7 +378,7 @@ class EmbeddedStore(OpenStore):
                     item.public_key,
                     item.subject,
                     new.friendly_name,
-                    self._store_key(item),
+                    request_key or self._store_key(item),
                     new.certificate,
                 ),
             )
@@ -368,8 +388,9 @@ class EmbeddedStore(OpenStore):
         if new.friendly_name is not None:
             database.query("UPDATE certificates SET friendly_name = ? WHERE id = ?", (new.friendly_name, number))
         fit = state is not None and state.usable and (state.machine_keyset or self.location != "LocalMachine")
-        if new.private_key is not None and not fit:
-            database.query("UPDATE certificates SET container = ? WHERE id = ?", (self._store_key(item), number))
+        if (new.private_key is not None or request_key is not None) and not fit:
+            container = request_key or self._store_key(item)
+            database.query("UPDATE certificates SET container = ? WHERE id = ?", (container, number))
             _release_key(database, None if state is None else state.container, delete=True)
 
     def _store_key(self, item: _Item) -> str | None:
@@ -472,14 +493,14 @@ def key_state(row: Row, location: str) -> KeyState | None:
 
 
 def _release_key(database: Database, container: str | None, *, delete: bool) -> None:
-    """A certificate let go of this key: delete it, or keep it on purpose, unless another one uses it.
+    """A certificate let go of this key: delete it, or keep it on purpose, unless another one or a request has it.
 
     Inside the transaction that changed the certificate.
     """
     if container is None or database.query("SELECT 1 FROM certificates WHERE container = ? LIMIT 1", (container,)):
         return
     if delete:
-        database.query("DELETE FROM keys WHERE container = ?", (container,))
+        database.query("DELETE FROM keys WHERE container = ? AND NOT requested", (container,))
     else:
         database.query("UPDATE keys SET kept = 1 WHERE container = ?", (container,))
 

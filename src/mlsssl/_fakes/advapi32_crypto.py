@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 
 from mlsssl._fakes.calls import Calls, Fake, Misuse, returns_bool
 from mlsssl._fakes.computer import Computer, FakeKey, list_alone, with_list_of
@@ -15,7 +18,7 @@ from mlsssl._native.cdata import ffi
 
 if TYPE_CHECKING:
     from mlsssl._native.cdata import CData
-    from mlsssl._windows.dlls import CspKey, ProviderHandle
+    from mlsssl._windows.dlls import CspHash, CspKey, ProviderHandle
 
 INVALID_PARAMETER, MORE_DATA, NO_MORE_ITEMS = 87, 234, 259
 BAD_DATA, BAD_FLAGS, BAD_KEY_STATE, NO_KEY = 0x80090005, 0x80090009, 0x8009000B, 0x8009000D
@@ -28,6 +31,17 @@ PROVIDERS = {
 }
 KP_PERMISSIONS, PP_ENUMCONTAINERS, PP_KEYSET_SEC_DESCR, DACL = 6, 2, 8, 0x4
 ACCESS_DENIED, BAD_TYPE = 5, 0x8009000A
+BAD_ALGID = 0x80090008
+HASHES: dict[int, hashes.HashAlgorithm] = {0x800C: hashes.SHA256(), 0x800D: hashes.SHA384(), 0x800E: hashes.SHA512()}
+
+
+@dataclass(eq=False)
+class FakeHash:
+    """HCRYPTHASH: what is to be signed, by a key of this container."""
+
+    container: tuple[bool, str]
+    algorithm: hashes.HashAlgorithm
+    value: bytes | None = None
 
 
 class FakeAdvapi32Crypto(Fake):
@@ -39,6 +53,7 @@ class FakeAdvapi32Crypto(Fake):
         self._providers: Handles[tuple[bool, str | None]] = Handles(calls, "HCRYPTPROV", "csp provider", 0x20000)
         self._keys: Handles[FakeKey] = Handles(calls, "HCRYPTKEY", "csp key", 0x30000)
         self._listed: dict[int, list[str]] = {}
+        self._hashes: Handles[FakeHash] = Handles(calls, "HCRYPTHASH", "csp hash", 0xA0000)
 
     @returns_bool
     def CryptAcquireContextW(
@@ -170,6 +185,68 @@ class FakeAdvapi32Crypto(Fake):
         self.computer.csp[machine, name][1] = made
         result[0] = self._keys.open(made)
         return 0
+
+    @returns_bool
+    def CryptGenKey(self, provider: ProviderHandle, algorithm: int, flags: int, result: CData, /) -> int:
+        """AT_KEYEXCHANGE, of the length in the upper half of the flags (0 is Windows' own choice: never meant)."""
+        machine, name = self._providers.get(provider)
+        bits = flags >> 16
+        if name is None or algorithm != 1:
+            return BAD_ALGID
+        if flags & 0xFFFF & ~1 or bits not in (2048, 3072, 4096):
+            return BAD_FLAGS
+        made = FakeKey(rsa.generate_private_key(65537, bits), flags & 1)
+        self.computer.csp[machine, name][1] = made
+        result[0] = self._keys.open(made)
+        return 0
+
+    @returns_bool
+    def CryptCreateHash(
+        self, provider: ProviderHandle, algorithm: int, key: CspKey, flags: int, result: CData, /
+    ) -> int:
+        """SHA-2, without a key."""
+        machine, name = self._providers.get(provider)
+        if algorithm not in HASHES or key or flags or name is None:
+            return BAD_ALGID
+        result[0] = self._hashes.open(FakeHash((machine, name), HASHES[algorithm]))
+        return 0
+
+    @returns_bool
+    def CryptSetHashParam(self, hashed: CspHash, parameter: int, data: CData, flags: int, /) -> int:
+        """HP_HASHVAL only: as many bytes as the algorithm has."""
+        found = self._hashes.get(hashed)
+        if parameter != 2 or flags:
+            return INVALID_PARAMETER
+        if len(data) != found.algorithm.digest_size:
+            raise Misuse("Windows reads as many bytes as the hash has")
+        found.value = bytes(ffi.buffer(data, found.algorithm.digest_size))
+        return 0
+
+    @returns_bool
+    def CryptSignHashW(
+        self, hashed: CspHash, key_spec: int, description: CData, flags: int, data: CData, size: CData, /
+    ) -> int:
+        """PKCS#1 v1.5, little-endian."""
+        found = self._hashes.get(hashed)
+        key = self.computer.csp.get(found.container, {}).get(key_spec)
+        if description or flags or found.value is None:
+            return BAD_FLAGS
+        if key is None or not isinstance(key.key, rsa.RSAPrivateKey):
+            return NO_KEY
+        signature = key.key.sign(found.value, padding.PKCS1v15(), Prehashed(found.algorithm))[::-1]
+        room = size[0]
+        size[0] = len(signature)
+        if room < len(signature):
+            return MORE_DATA
+        ffi.memmove(data, signature, len(signature))
+        return 0
+
+    def CryptDestroyHash(self, hashed: CspHash, /) -> int:
+        """Lets go of it in any case."""
+        code = self.calls.enter("CryptDestroyHash")
+        self._hashes.close(hashed)
+        self.calls.last_error = code or self.calls.last_error
+        return 0 if code else 1
 
     @returns_bool
     def CryptExportKey(self, key: CspKey, _wrap: CspKey, kind: int, flags: int, data: CData, size: CData, /) -> int:

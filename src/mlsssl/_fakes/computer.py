@@ -7,6 +7,7 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Literal
 
+from mlsssl._fakes.http_config import HttpState
 from mlsssl._formats.pem import load_der
 
 if TYPE_CHECKING:
@@ -153,8 +154,15 @@ class Computer:
         pfx: "2019" reads everything; "2016" knows no AES and calls the password wrong; "wine" knows no CNG flag
             and no EC keys, and puts every key into one container named after the user.
         keeps_lists: Whether a key's access list can be changed; without, the provider answers 0 and keeps the old one.
-        administrator: False may not change what is the machine's.
+        administrator: False may not change what is the machine's, nor make or enter the folder for administrators.
+        unopenable: System stores that are listed and do not open, by location flag and lower-case name: the code, such
+            as 1355 (ERROR_NO_SUCH_DOMAIN, UserDS without its domain controller) or 5.
+        ccs_options: What HTTP.sys does with options of a plain CCS record, which is not documented: answers 87, or
+            keeps them.
+        settling: How often HTTP.sys answers 87 for a key that was just made in CNG, as it does for some seconds on
+            Server 2019 to 2025.
         bindings: HTTP.sys' records, by the fake httpapi's keys.
+        http: What else HTTP.sys keeps.
         accounts: SIDs by name, in the language of this Windows; `ENGLISH` and `GERMAN` are what every one brings.
     """
 
@@ -168,8 +176,14 @@ class Computer:
     pfx: Literal["2019", "2016", "wine"] = "2019"
     keeps_lists: bool = True
     administrator: bool = True
+    unopenable: dict[tuple[int, str], int] = field(default_factory=dict)
+    ccs_options: Literal["refused", "kept"] = "refused"
+    settling: int = 0
     bindings: dict[tuple[int, bytes, str], SslRecord] = field(default_factory=dict)
+    http: HttpState = field(default_factory=HttpState)
     accounts: dict[str, str] = field(default_factory=lambda: dict(ENGLISH))
+
+    _unsettled: dict[tuple[bool, str], int] = field(default_factory=dict, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for name in ("My", "Root", "CA", "Trust", "Disallowed"):
@@ -182,11 +196,34 @@ class Computer:
         found = {("cng", machine, name) for machine, name in self.cng}
         return found | {("csp", machine, name) for machine, name in self.csp}
 
-    def http_accepts(self, digest: bytes, store_name: str) -> bool:
-        """HTTP.sys' own look at a certificate: in this LocalMachine store, its key among the machine's, and its own."""
+    def keep_in_cng(self, place: tuple[bool, str], key: FakeKey) -> None:
+        """Persist a key; HTTP.sys may need `settling` looks before it finds it."""
+        self.cng[place] = key
+        if self.settling:
+            self._unsettled[place] = self.settling
+
+    def http_look(self, digest: bytes, store_name: str) -> int:
+        """HTTP.sys' own look at a certificate: 0, 1312 (`http_accepts`), or 87 for a key of a moment ago."""
+        entry = self._found(digest, store_name)
+        if entry is None or not self.http_accepts(digest, store_name):
+            return 1312
+        link = entry.properties[KEY_PROV_INFO]
+        assert isinstance(link, ProvInfo)
+        assert link.container is not None
+        place = (True, link.container.casefold())
+        left = self._unsettled.pop(place, 0) if link.provider_type == 0 else 0
+        if left > 1:
+            self._unsettled[place] = left - 1
+        return 87 if left else 0
+
+    def _found(self, digest: bytes, store_name: str) -> Entry | None:
         store = self.stores.get((LOCAL_MACHINE, store_name.casefold()))
         entries = store.entries if store else []
-        entry = next((each for each in entries if hashlib.sha1(each.der).digest() == digest), None)  # noqa: S324
+        return next((each for each in entries if hashlib.sha1(each.der).digest() == digest), None)  # noqa: S324
+
+    def http_accepts(self, digest: bytes, store_name: str) -> bool:
+        """In this LocalMachine store, its key among the machine's, and its own."""
+        entry = self._found(digest, store_name)
         if entry is None:
             return False
         link = entry.properties.get(KEY_PROV_INFO)

@@ -37,6 +37,7 @@ class OpenStore:
     entries: list[Entry]
     crls: list[Entry] = field(default_factory=list)
     behind: FakeStore | None = None
+    asks: bool = False  # CurrentUser's Root: Windows shows a dialog before each change
     writable: bool = True
     shows_archived: bool = True
     dirty: bool = False
@@ -90,6 +91,8 @@ class FakeCrypt32(Fake):
         if location not in (CURRENT_USER, LOCAL_MACHINE):
             return E_INVALIDARG
         text = text_of(name)
+        if code := self.computer.unopenable.get((location, text.casefold()), 0):
+            return code
         store = self.computer.stores.get((location, text.casefold()))
         if store is None:
             if flags & OPEN_EXISTING:
@@ -104,7 +107,8 @@ class FakeCrypt32(Fake):
         entries = [entry.copy() for entry in store.entries] if copied else store.entries
         crls = [entry.copy() for entry in store.crls] if copied else store.crls
         shows_archived = bool(flags & ENUM_ARCHIVED)
-        return self._store(OpenStore(entries, crls, store, writable=writable, shows_archived=shows_archived))
+        asks = location == CURRENT_USER and text.casefold() == "root"
+        return self._store(OpenStore(entries, crls, store, asks, writable=writable, shows_archived=shows_archived))
 
     @returns_bool
     def CertControlStore(self, store: StoreHandle, flags: int, kind: int, _para: CData, /) -> int:
@@ -212,6 +216,7 @@ class FakeCrypt32(Fake):
         if existing is not None and disposition == USE_EXISTING:
             entry = existing
         else:
+            _ask_nobody(opened)
             if existing is not None and disposition == REPLACE_EXISTING:
                 opened.entries.remove(existing)
             opened.entries.append(entry)
@@ -230,6 +235,7 @@ class FakeCrypt32(Fake):
         self._free(context)
         code = code or (0 if store.writable else ACCESS_DENIED)
         if not code:
+            _ask_nobody(store)
             store.entries[:] = [entry for entry in store.entries if entry is not opened.entry]
             store.dirty = True
         self.calls.last_error = code or self.calls.last_error
@@ -478,6 +484,11 @@ class FakeCrypt32(Fake):
     def _position(self, store: OpenStore, context: CertContext) -> int:
         entry = self._open_context(context).entry
         return next((i for i, other in enumerate(store.entries) if other is entry), len(store.entries))
+
+
+def _ask_nobody(store: OpenStore) -> None:
+    if store.asks:
+        raise Misuse("a change to CurrentUser's Root: Windows opens a dialog, for which a service waits without end")
 
 
 def _commit(opened: OpenStore) -> None:

@@ -8,6 +8,8 @@ from mlsssl._fakes.advapi32_services import FakeAdvapi32Services
 from mlsssl._fakes.calls import Calls
 from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.crypt32 import FakeCrypt32
+from mlsssl._fakes.http_config import HttpConfig
+from mlsssl._fakes.http_requests import FakeBackground, FakeHttpDriver, FakeHttpRequests, FakeKernel32
 from mlsssl._fakes.httpapi import FakeHttpApi
 from mlsssl._fakes.ncrypt import FakeNCrypt
 
@@ -18,18 +20,23 @@ class FakeDlls:
     Args:
         computer: What it finds on disk; a fresh one when None. Give the same one to another `FakeDlls` for what a
             second process finds, or the first after it was killed.
+        driver: HTTP.sys' requests on that computer; a fresh one when None.
     """
 
-    def __init__(self, computer: Computer | None = None) -> None:
+    def __init__(self, computer: Computer | None = None, *, driver: FakeHttpDriver | None = None) -> None:
         self.calls = Calls()
         self.computer = Computer() if computer is None else computer
-        accepts = self.computer.http_accepts
         self.httpapi = FakeHttpApi(
             self.calls,
-            check_certificate=lambda digest, store_name: 0 if accepts(digest, store_name) else 1312,
+            check_certificate=self.computer.http_look,
             administrator=self.computer.administrator,
+            keeps_ccs_options=self.computer.ccs_options == "kept",
             records=self.computer.bindings,
+            config=HttpConfig(self.computer.http, administrator=self.computer.administrator),
         )
+        background = FakeBackground(self.calls)
+        self.httpapi_requests = FakeHttpRequests(self.calls, background, FakeHttpDriver() if driver is None else driver)
+        self.kernel32 = FakeKernel32(self.calls, background)
         self.advapi32_services = FakeAdvapi32Services(self.calls)
         self.crypt32 = FakeCrypt32(self.calls, self.computer)
         self.ncrypt = FakeNCrypt(self.calls, self.computer)

@@ -10,11 +10,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from mlsssl._fakes.calls import Calls, Fake, Misuse, returns_code
+from mlsssl._fakes.http_config import SETS
 from mlsssl._native.cdata import NULL, address_of, ffi, get_guid, set_guid, text_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
+    from mlsssl._fakes.http_config import HttpConfig
     from mlsssl._native.cdata import CData
 
     CheckCertificate = Callable[[bytes, str], int]
@@ -76,7 +78,9 @@ class FakeHttpApi(Fake):
         has_update: False is a Windows before 10 1703: the export is missing.
         administrator: False answers 5 to whatever changes something.
         known_flags: DefaultFlags bits that this Windows takes; others are answered 87.
+        keeps_ccs_options: Whether options of a plain CCS record are kept, rather than answered 87 (the stricter side).
         records: Where the records are kept, for more than one process; its own when None.
+        config: What is not about TLS; None is a Windows that knows TLS records only.
     """
 
     def __init__(
@@ -88,14 +92,18 @@ class FakeHttpApi(Fake):
         has_update: bool = True,
         administrator: bool = True,
         known_flags: int = 0xFFFF_FFFF,
+        keeps_ccs_options: bool = False,
         records: dict[tuple[int, bytes, str], SslRecord] | None = None,
+        config: HttpConfig | None = None,
     ) -> None:
         super().__init__(calls)
         self.records: dict[tuple[int, bytes, str], SslRecord] = {} if records is None else records
         self.check_certificate = check_certificate
+        self.config = config
         self.families = frozenset(families)
         self.administrator = administrator
         self.known_flags = known_flags
+        self.keeps_ccs_options = keeps_ccs_options
         if has_update:
             self.HttpUpdateServiceConfiguration = self._update
 
@@ -126,6 +134,9 @@ class FakeHttpApi(Fake):
         self, ServiceHandle: CData, ConfigId: int, pConfigInformation: CData, Length: int, pOverlapped: CData, /
     ) -> int:
         """Add; 183 for a key that has a record."""
+        if self.config is not None and ConfigId in SETS:
+            code = self._check_call(ServiceHandle, pOverlapped)
+            return code or self.config.change(ConfigId, pConfigInformation, Length, remove=False)
         return self._write(ServiceHandle, ConfigId, pConfigInformation, Length, pOverlapped, exists=False)
 
     @returns_code
@@ -141,6 +152,9 @@ class FakeHttpApi(Fake):
         self, ServiceHandle: CData, ConfigId: int, pConfigInformation: CData, Length: int, pOverlapped: CData, /
     ) -> int:
         """Remove; 2 for a key that has no record."""
+        if self.config is not None and ConfigId in SETS:
+            code = self._check_call(ServiceHandle, pOverlapped)
+            return code or self.config.change(ConfigId, pConfigInformation, Length, remove=True)
         code = self._check(ServiceHandle, ConfigId, pConfigInformation, Length, "SET", pOverlapped)
         if code:
             return code
@@ -165,6 +179,11 @@ class FakeHttpApi(Fake):
         /,
     ) -> int:
         """Read: exact (2 if missing) or by position (259 past the end); 122 with the size when it does not fit."""
+        if self.config is not None and ConfigId in SETS:
+            code = self._check_call(ServiceHandle, pOverlapped)
+            if code or (pOutput == NULL and OutputLength):
+                return code or INVALID_PARAMETER
+            return self.config.query(ConfigId, pInput, InputLength, pOutput, OutputLength, pReturnLength)
         code = self._check(ServiceHandle, ConfigId, pInput, InputLength, "QUERY", pOverlapped)
         if code:
             return code
@@ -201,7 +220,7 @@ class FakeHttpApi(Fake):
         if not self.administrator:
             return ACCESS_DENIED
         record = _read_key(config_id, structure.KeyDesc)
-        record = record and _read_param(record, structure.ParamDesc)
+        record = record and _read_param(record, structure.ParamDesc, ccs_options=self.keeps_ccs_options)
         if record is None or record.numbers["DefaultFlags"] & ~self.known_flags:
             return INVALID_PARAMETER
         if (record.key in self.records) != exists:
@@ -213,12 +232,18 @@ class FakeHttpApi(Fake):
         self.records[record.key] = record
         return SUCCESS
 
-    def _check(self, handle: CData, config_id: int, structure: CData, length: int, kind: str, overlapped: CData) -> int:
+    def _check_call(self, handle: CData, overlapped: CData) -> int:
         if not any(name.startswith("HttpInitialize") for name in self.calls.leaks):
             raise Misuse("HttpInitialize comes before any other function")
         if handle != NULL:
             return INVALID_HANDLE
-        if config_id not in self.families or structure == NULL or overlapped != NULL:
+        return SUCCESS if overlapped == NULL else INVALID_PARAMETER
+
+    def _check(self, handle: CData, config_id: int, structure: CData, length: int, kind: str, overlapped: CData) -> int:
+        code = self._check_call(handle, overlapped)
+        if code:
+            return code
+        if config_id not in self.families or structure == NULL:
             return INVALID_PARAMETER
         expected = f"HTTP_SERVICE_CONFIG_{_STRUCTURES[config_id]}_{kind}"
         given = ffi.typeof(structure)
@@ -250,7 +275,7 @@ def _read_key(config_id: int, desc: CData) -> SslRecord | None:
     return SslRecord(config_id=config_id, address=raw[:16], host=host) if host else None
 
 
-def _read_param(record: SslRecord, param: CData) -> SslRecord | None:
+def _read_param(record: SslRecord, param: CData, *, ccs_options: bool) -> SslRecord | None:
     """`record` with the rest of the structure, or None for one that HTTP.sys refuses."""
     numbers = {name: int(getattr(param, name)) for name in _NUMBERS}
     texts = {name: _text(getattr(param, name)) for name in _TEXTS}
@@ -262,7 +287,7 @@ def _read_param(record: SslRecord, param: CData) -> SslRecord | None:
             return None
         digest = bytes(ffi.buffer(ffi.cast("BYTE *", param.pSslHash), 20))
     else:
-        allowed = record.config_id == SCOPED_CCS or not (any(numbers.values()) or any(texts.values()))
+        allowed = record.config_id == SCOPED_CCS or ccs_options or not any((*numbers.values(), *texts.values()))
         if param.SslHashLength or param.pSslHash != NULL or store_name is not None or not allowed:
             return None
     return replace(record, digest=digest, app_id=get_guid(param.AppId), numbers=numbers, texts=texts)

@@ -1,4 +1,4 @@
-"""Numbered handles for the fake key storages."""
+"""Numbered handles for the fakes."""
 
 from __future__ import annotations
 
@@ -36,6 +36,11 @@ class Handles(Generic[ThingT]):
         if address_of(handle) not in self._things:
             raise Misuse(f"a {self._kind} is used that is not open")
         return self._things[address_of(handle)]
+
+    @property
+    def numbers(self) -> list[int]:
+        """Those that are open."""
+        return list(self._things)
 
     def __contains__(self, handle: CData) -> bool:
         return address_of(handle) in self._things

@@ -6,8 +6,9 @@ import struct
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import Prehashed, decode_dss_signature
 
 from mlsssl._fakes.calls import Calls, Fake, Misuse, returns_code
 from mlsssl._fakes.computer import Computer, FakeKey, list_alone, with_list_of
@@ -26,8 +27,14 @@ BAD_DATA, BAD_FLAGS, NTE_EXISTS, NTE_PERM = 0x80090005, 0x80090009, 0x8009000F, 
 BAD_KEYSET, INVALID_PARAMETER, BUFFER_TOO_SMALL = 0x80090016, 0x80090027, 0x80090028
 NOT_SUPPORTED, NO_MORE_ITEMS, BAD_KEY_STATE = 0x80090029, 0x8009002A, 0x8009000B
 
-MACHINE, SILENT, PERSIST, DACL = 0x20, 0x40, 0x80000000, 0x4
+MACHINE, SILENT, PERSIST, DACL, PAD_PKCS1 = 0x20, 0x40, 0x80000000, 0x4, 0x2
 SECURITY, ACCESS_DENIED = "Security Descr", 5
+HASHES: dict[str, hashes.HashAlgorithm] = {
+    "SHA256": hashes.SHA256(),
+    "SHA384": hashes.SHA384(),
+    "SHA512": hashes.SHA512(),
+}
+BY_SIZE = {algorithm.digest_size: algorithm for algorithm in HASHES.values()}
 PROVIDER = "Microsoft Software Key Storage Provider"
 ALGORITHMS = {"RSA", "ECDSA_P256", "ECDSA_P384", "ECDSA_P521"}
 CURVES: dict[bytes, ec.EllipticCurve] = {b"2": ec.SECP256R1(), b"4": ec.SECP384R1(), b"6": ec.SECP521R1()}
@@ -158,12 +165,14 @@ class FakeNCrypt(Fake):
         if draft.key is not None:
             return BAD_KEY_STATE
         kind = "RSAFULLPRIVATEBLOB" if draft.algorithm == "RSA" else "ECCPRIVATEBLOB"
-        private = _key_of(draft.properties.get(kind, b""), draft.algorithm)
+        blob = draft.properties.get(kind)
+        private = _new_key(draft) if blob is None else _key_of(blob, draft.algorithm)
         if private is None:
             return BAD_DATA
         (policy,) = struct.unpack("<I", draft.properties.get("Export Policy", bytes(4)))
         if self.computer.cng_keeps != "nothing":
-            draft.key = self.computer.cng[draft.place] = FakeKey(private, policy)
+            draft.key = FakeKey(private, policy)
+            self.computer.keep_in_cng(draft.place, draft.key)
         return 0
 
     @returns_code
@@ -199,6 +208,42 @@ class FakeNCrypt(Fake):
             if room < len(blob):
                 return BUFFER_TOO_SMALL
             ffi.memmove(output, blob, len(blob))
+        return 0
+
+    @returns_code
+    def NCryptSignHash(
+        self,
+        key: CngKey,
+        padding_info: CData,
+        digest: CData,
+        digest_size: int,
+        output: CData,
+        room: int,
+        result: CData,
+        flags: int,
+        /,
+    ) -> int:
+        """PKCS#1 v1.5 with RSA, r and s with EC; no question may be asked."""
+        found = self._keys.get(key).key
+        if found is None:
+            return BAD_KEY_STATE
+        value = bytes(ffi.buffer(digest, digest_size))
+        is_rsa = isinstance(found.key, rsa.RSAPrivateKey)
+        if flags != (SILENT | PAD_PKCS1 if is_rsa else SILENT) or bool(padding_info) != is_rsa:
+            return INVALID_PARAMETER
+        if isinstance(found.key, rsa.RSAPrivateKey):
+            digest_type = HASHES.get(text_of(padding_info.pszAlgId))
+            if digest_type is None or digest_type.digest_size != digest_size:
+                return INVALID_PARAMETER
+            signature = found.key.sign(value, padding.PKCS1v15(), Prehashed(digest_type))
+        else:
+            r, s = decode_dss_signature(found.key.sign(value, ec.ECDSA(Prehashed(BY_SIZE[digest_size]))))
+            width = (found.key.curve.key_size + 7) // 8
+            signature = r.to_bytes(width, "big") + s.to_bytes(width, "big")
+        result[0] = len(signature)
+        if room < len(signature):
+            return BUFFER_TOO_SMALL
+        ffi.memmove(output, signature, len(signature))
         return 0
 
     @returns_code
@@ -260,6 +305,14 @@ def _machine(flags: int) -> bool:
     if flags & ~(MACHINE | SILENT):
         raise Misuse(f"flags {flags:#x}: a key may be overwritten, or a question asked")
     return bool(flags & MACHINE)
+
+
+def _new_key(draft: Draft) -> PrivateKey | None:
+    """What Windows makes where no key was put in: RSA of the length that was said (the stricter side: it must be)."""
+    if draft.algorithm == "RSA":
+        (bits,) = struct.unpack("<I", draft.properties.get("Length", bytes(4)))
+        return rsa.generate_private_key(65537, bits) if bits in (2048, 3072, 4096) else None
+    return ec.generate_private_key({"256": ec.SECP256R1(), "384": ec.SECP384R1()}[draft.algorithm[-3:]])
 
 
 def _key_of(blob: bytes, algorithm: str) -> PrivateKey | None:

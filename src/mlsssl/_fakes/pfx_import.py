@@ -61,7 +61,7 @@ def _persist(computer: Computer, key: PrivateKey, flags: int, *, machine: bool) 
     if flags & ALWAYS_CNG or not isinstance(key, rsa.RSAPrivateKey):
         name = "{" + str(uuid.uuid4()).upper() + "}"
         computer.key_names[name.casefold()] = name
-        computer.cng[machine, name.casefold()] = FakeKey(key, policy)
+        computer.keep_in_cng((machine, name.casefold()), FakeKey(key, policy))
         return ProvInfo(
             container=name, provider=CNG_PROVIDER, provider_type=0, flags=MACHINE if machine else 0, key_spec=0
         )

@@ -389,6 +389,22 @@ class View:
         return self.issuer == self.subject
 
     @property
+    def is_root(self) -> bool:
+        """Whether it is self-issued, and its key identifiers do not say that another key signed it.
+
+        An authority that goes over to a new key certifies it with the old one, and the other way round: certificates
+        from its name to its name that are no roots, but steps between two (RFC 4210 section 4.4). The signature is not
+        looked at.
+        """
+        return self.self_issued and self.may_be_signed_by(self)
+
+    def may_be_signed_by(self, issuer: View) -> bool:
+        """Whether the key identifiers do not rule it out (RFC 5280 section 4.2.1.1); an absent one does not."""
+        pointer, own = self.value(x509.AuthorityKeyIdentifier), issuer.value(x509.SubjectKeyIdentifier)
+        signer = None if pointer is None else pointer.key_identifier
+        return signer is None or own is None or signer == own.digest
+
+    @property
     def name(self) -> x509.Name | None:
         """The subject, or None when it cannot be read."""
         name: x509.Name | None = foreign.read_or(None, _subject_of, self.certificate)

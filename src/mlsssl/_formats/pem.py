@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from contextlib import suppress
+from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
@@ -78,7 +79,8 @@ def public_key_bytes(certificate: x509.Certificate) -> bytes | None:
 def order_chain(leaf: x509.Certificate, others: Iterable[x509.Certificate]) -> tuple[x509.Certificate, ...]:
     """The others from the leaf's issuer upwards, by issuer names; what does not connect follows in given order.
 
-    Names only: whether signatures hold is the validator's question. The leaf itself and repetitions are dropped.
+    Of several of one name, as an authority has that went over to a new key, the first that the key identifiers do not
+    rule out is taken. Whether signatures hold is the validator's question. The leaf itself and repetitions are dropped.
     """
     left: dict[bytes, x509.Certificate] = {}
     by_subject: dict[x509.Name, deque[bytes]] = {}
@@ -90,10 +92,27 @@ def order_chain(leaf: x509.Certificate, others: Iterable[x509.Certificate]) -> t
             by_subject.setdefault(other.subject, deque()).append(der)
     ordered: list[x509.Certificate] = []
     current = leaf
-    while current.issuer != current.subject and (following := by_subject.get(current.issuer)):
-        current = left.pop(following.popleft())
+    while not is_root(current) and (following := by_subject.get(current.issuer)):
+        first = list(islice(following, _MOST_OF_ONE_NAME))
+        chosen = first[0]
+        if len(first) > 1:
+            chosen = next((der for der in first if View(current).may_be_signed_by(View(left[der]))), chosen)
+        following.remove(chosen)
+        current = left.pop(chosen)
         ordered.append(current)
     return (*ordered, *left.values())
+
+
+_MOST_OF_ONE_NAME = 16  # a file can hold thousands
+
+
+def is_root(certificate: x509.Certificate) -> bool:
+    """Whether it is self-issued and no cross-certificate, as `View.is_root` says."""
+    return bool(read_or(False, _names_itself, certificate)) and View(certificate).is_root
+
+
+def _names_itself(certificate: x509.Certificate) -> bool:
+    return certificate.issuer == certificate.subject
 
 
 def faults_of(read: x509.Certificate | x509.CertificateSigningRequest) -> tuple[Fault, ...]:

@@ -7,7 +7,7 @@ import binascii
 import re
 from typing import TYPE_CHECKING
 
-from mlsssl.errors import MalformedDataError
+from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,6 +58,18 @@ def decode_unicode(data: bytes) -> str | None:
         return None
 
 
+def password_line(data: bytes, where: str) -> str:
+    """The first line of `data`, which is a password; `where` is what the error calls it.
+
+    Raises:
+        InvalidInputError: it is neither UTF-8 nor UTF-16.
+    """
+    text = decode_unicode(data[:-1] if data.endswith(b"\n") else data)  # a line of UTF-16 may end in half a character
+    if text is None:
+        raise InvalidInputError(f"{where} is not UTF-8 or UTF-16 text, so its password is not known for certain")
+    return (text.splitlines() or [""])[0]
+
+
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x19\x1b-\x1f]")  # a tab, line ends, form feed, and DOS's ^Z stand in text
 
 
@@ -66,13 +78,13 @@ def cleaned(text: str) -> str:
     return text if text.isascii() else text.translate(_CLEANED)
 
 
-def has_netsh_heading(text: str) -> bool:
+def has_netsh_heading(text: str, word: str = "SSL") -> bool:
     """Whether a line of dashes stands under a heading as `netsh http show sslcert` prints it, in any language.
 
-    "SSL" is translated in none, and tells it from the headings of netsh's other lists.
+    "SSL" is translated in none, and tells it from the headings of netsh's other lists; "URL" that of `show urlacl`.
     """
     return any(
-        "SSL" in text[text.rfind("\n", 0, ruler.start()) + 1 : ruler.start()][:200].upper()
+        word in text[text.rfind("\n", 0, ruler.start()) + 1 : ruler.start()][:200].upper()
         for ruler in _RULER.finditer(text)
     )
 

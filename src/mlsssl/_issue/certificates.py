@@ -52,7 +52,7 @@ SERVER_AUTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
 _CLIENT_AUTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])
 _RSA_SERVER_USAGE = _key_usage(signature=True, encipherment=True, authority=False)
 _SIGNING_USAGE = _key_usage(signature=True, encipherment=False, authority=False)
-_AUTHORITY_USAGE = _key_usage(signature=False, encipherment=False, authority=True)
+AUTHORITY_USAGE = _key_usage(signature=False, encipherment=False, authority=True)
 
 
 class Signer:
@@ -65,6 +65,14 @@ class Signer:
         self.key = key
         self.algorithm = hash_for(key)
         self.authority_key_identifier = authority_key_identifier(certificate, key)
+
+    @classmethod
+    def named(cls, name: x509.Name, key: PrivateKey, identifier: x509.SubjectKeyIdentifier) -> Signer:
+        """An issuer that has no certificate of this key yet."""
+        signer = cls.__new__(cls)
+        signer.name, signer.key, signer.algorithm = name, key, hash_for(key)
+        signer.authority_key_identifier = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier)
+        return signer
 
 
 def authority_key_identifier(
@@ -132,7 +140,7 @@ def end_entity_certificate(
     builder = builder.add_extension(signer.authority_key_identifier, critical=False)
     if crl_url is not None:
         builder = builder.add_extension(distribution_point(crl_url), critical=False)
-    return _sign(builder, signer.key, signer)
+    return sign(builder, signer.key, signer)
 
 
 def authority_certificate(
@@ -159,7 +167,7 @@ def authority_certificate(
         .not_valid_before(not_before)
         .not_valid_after(not_after)
         .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
-        .add_extension(_AUTHORITY_USAGE, critical=True)
+        .add_extension(AUTHORITY_USAGE, critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
     )
     # A root's points to itself: RFC 5280 section 4.2.1.1 lets it be left out, BR 7.1.2.1.2 recommends it.
@@ -170,7 +178,7 @@ def authority_certificate(
         builder = builder.add_extension(constraints, critical=True)
     if crl_url is not None and signer is not None:
         builder = builder.add_extension(distribution_point(crl_url), critical=False)
-    return _sign(builder, signer.key if signer else key, signer)
+    return sign(builder, signer.key if signer else key, signer)
 
 
 def distribution_point(url: str) -> x509.CRLDistributionPoints:
@@ -184,7 +192,8 @@ def distribution_point(url: str) -> x509.CRLDistributionPoints:
     return x509.CRLDistributionPoints([x509.DistributionPoint([where], None, None, None)])
 
 
-def _sign(builder: x509.CertificateBuilder, key: PrivateKey, signer: Signer | None) -> x509.Certificate:
+def sign(builder: x509.CertificateBuilder, key: PrivateKey, signer: Signer | None) -> x509.Certificate:
+    """The certificate, signed by `key` with the hash that goes with it."""
     algorithm = signer.algorithm if signer else hash_for(key)
     if isinstance(key, rsa.RSAPrivateKey):
         return builder.sign(key, algorithm)

@@ -12,7 +12,8 @@ else:
     import stat
     from typing import TYPE_CHECKING
 
-    from mlsssl.errors import NativeError
+    from mlsssl._messages.foreign_text import shown
+    from mlsssl.errors import AccessDeniedError, InvalidInputError, NativeError
 
     if TYPE_CHECKING:
         from pathlib import Path
@@ -59,6 +60,25 @@ else:
             return f"{pwd.getpwuid(int(account)).pw_name} (uid {account})"
         except (KeyError, OverflowError):
             return f"uid {account}"
+
+    def let_read(path: Path, account: str) -> None:
+        """Give a private file to an account (a user's name or id), which alone may read it then; root alone can.
+
+        `InvalidInputError` when there is no such account, `AccessDeniedError` when this user may not.
+        """
+        import pwd
+
+        try:
+            number = int(account) if account.isascii() and account.isdecimal() else pwd.getpwnam(account).pw_uid
+            if number != path.stat().st_uid:
+                os.chown(path, number, -1)
+        except (KeyError, OverflowError, ValueError):
+            raise InvalidInputError(f"there is no account {shown(account)} on this computer") from None
+        except PermissionError:
+            raise AccessDeniedError(
+                f"only root may give a file to {shown(account)}: run this as root, or as {shown(account)} itself",
+                right="owner",
+            ) from None
 
     def why_not_private(status: os.stat_result, *, secret: bool) -> str | None:
         """Who else may do what by the mode of a file or folder; None when nobody may."""

@@ -18,7 +18,10 @@ if sys.platform == "win32":
     from pathlib import Path
     from typing import TYPE_CHECKING, Any
 
+    from mlsssl._machine import accounts
+    from mlsssl._messages.foreign_text import shown
     from mlsssl._native.cdata import NULL, Buffer, address_of, ffi, load, os_error, set_guid, text_at, wide
+    from mlsssl.errors import InvalidInputError
 
     if TYPE_CHECKING:
         from collections.abc import Iterator
@@ -124,6 +127,33 @@ if sys.platform == "win32":
             return f"{text_at(domain, 257)}\\{text_at(name, 257)} ({account})"
         finally:
             _dll("kernel32").LocalFree(binary[0])
+
+    def let_read(path: Path, account: str) -> None:
+        """Add an account, by its name or SID, to the access list of a private file, for reading.
+
+        `InvalidInputError` when there is no such account.
+        """
+        with _descriptor(f"{private_file_list()}(A;;FR;;;{_sid_of(account)})") as attributes:
+            if not _dll("advapi32").SetFileSecurityW(
+                _wide(path), _DACL | _PROTECTED_DACL, attributes.lpSecurityDescriptor
+            ):
+                raise os_error(path)
+
+    def _sid_of(account: str) -> str:
+        """The SID, as text, of an account given by name or SID."""
+        binary, advapi32 = ffi.new("void **"), _dll("advapi32")
+        known = accounts.known(account)  # by its English name, whatever the language of this Windows
+        account = account if known is None else known.sid
+        if advapi32.ConvertStringSidToSidW(wide(account), binary):
+            try:
+                return _sid_text(binary[0])  # as it is written out, whatever short form was given
+            finally:
+                _dll("kernel32").LocalFree(binary[0])
+        sid, domain = Buffer("LookupAccountNameW", 68), ffi.new("WCHAR[]", 257)  # SECURITY_MAX_SID_SIZE
+        sizes, use = (ffi.new("DWORD *", sid.size), ffi.new("DWORD *", 257)), ffi.new("int32_t *")
+        if not advapi32.LookupAccountNameW(NULL, wide(account), sid.memory, sizes[0], domain, sizes[1], use):
+            raise InvalidInputError(f"there is no account {shown(account)} on this computer")
+        return _sid_text(sid.memory)
 
     def why_not_private(status: os.stat_result, *, secret: bool) -> str | None:
         """None: the mode says nothing here."""

@@ -136,7 +136,7 @@ def read_found(path: Path) -> bytes:
     return read(path)
 
 
-def write(path: Path, data: bytes, *, private: bool) -> None:
+def write(path: Path, data: bytes, *, private: bool, reader: str | None = None) -> None:
     """Put `data` at `path`, whole or not at all: a new file beside it, flushed to disk, then renamed over it.
 
     Args:
@@ -144,11 +144,12 @@ def write(path: Path, data: bytes, *, private: bool) -> None:
         data: All of it.
         private: True makes the file readable by its owner only, from the moment it exists (0600; on Windows an
             access list for the user, administrators and SYSTEM). False leaves it to the umask.
+        reader: An account that may read the file besides; where modes say who may, it becomes the file's owner.
 
     Raises:
         NotFoundError: the folder does not exist.
-        InvalidInputError: a folder is there, or it is no path that can be.
-        AccessDeniedError: this user may not write there.
+        InvalidInputError: a folder is there, it is no path that can be, or there is no account `reader`.
+        AccessDeniedError: this user may not write there, or may not give the file to `reader`.
         NativeError: it cannot be written for another reason, such as a full disk; or it is written, and the disk
             failed to make the folder's entry last.
     """
@@ -162,6 +163,8 @@ def write(path: Path, data: bytes, *, private: bool) -> None:
                 file.write(data)
                 file.flush()
                 os.fsync(file.fileno())
+            if reader is not None:
+                file_rights.let_read(temporary, reader)
             _replace(temporary, path)
         except BaseException:
             with contextlib.suppress(OSError):

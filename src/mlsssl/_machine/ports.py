@@ -7,6 +7,8 @@ machines must have in common is written here once, beside the method it is about
 
 from __future__ import annotations
 
+import ipaddress
+import re
 import uuid
 from dataclasses import dataclass, field
 from enum import Enum
@@ -31,7 +33,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from mlsssl._formats.url_prefixes import UrlPrefix
+    from mlsssl._issue.held_keys import HashName
     from mlsssl._machine.accounts import Account
+    from mlsssl.values import KeyType
 
 MACHINE_VARIABLE = "MLSSSL_MACHINE"
 """Environment variable: the path of an embedded machine to use where no machine is given, on any platform."""
@@ -51,6 +56,32 @@ def check_provider(provider: KeyProvider | None, *, is_rsa: bool) -> None:
         raise InvalidInputError(f"a key provider is 'cng', 'csp' or None, not {shown(provider)}")
     if provider == "csp" and not is_rsa:
         raise UnsupportedError("the CSP key storage knows RSA keys only; leave the provider out, or say 'cng'")
+
+
+def new_request_key_name() -> str:
+    """A name for a key that nothing has; whoever makes it writes the name down before."""
+    return f"mlsssl-{uuid.uuid4()}"
+
+
+def check_request_key_name(name: str) -> str:
+    """Return a name that `new_request_key_name` made; `InvalidInputError` for any other.
+
+    No other key of the machine has such a name, so none can be meant by mistake.
+    """
+    if isinstance(name, str) and re.fullmatch("mlsssl-[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", name):
+        return name
+    raise InvalidInputError(f"not the name of a request's key: {shown(name)}")
+
+
+def check_request_key(name: str | None, private_key: bytes | None, location: Location) -> None:
+    """Refuse arguments of `StorePort.add` that do not go together, and no name: `InvalidInputError`."""
+    if name is None:
+        return
+    check_request_key_name(name)
+    if private_key is not None:
+        raise InvalidInputError("a certificate has one private key: give private_key or request_key")
+    if location != "LocalMachine":
+        raise InvalidInputError("a request's key is among the machine's keys: open the store in LocalMachine")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -210,6 +241,59 @@ def sort_key(key: BindingKey) -> tuple[str, int, str]:
     return ("", key.port, "") if isinstance(key, CcsPort) else (key.host, key.port, written_host(key))
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReservationRecord:
+    """One URL reservation of HTTP.sys.
+
+    Attributes:
+        url: What it is filed under.
+        sddl: Who may do what there: a security descriptor in SDDL, character by character as the machine has it.
+    """
+
+    url: UrlPrefix
+    sddl: str
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sddl, str) or "\0" in self.sddl:
+            raise InvalidInputError(f"the access list of a reservation is text in SDDL, not {shown(self.sddl)}")
+
+
+class HttpNumber(Enum):
+    """The numbers that HTTP.sys is configured with for the whole machine, each with its unit.
+
+    The value is HTTP_SERVICE_CONFIG_ID (3 timeouts, 4 cache, 7 settings) and the key within it
+    (HTTP_SERVICE_CONFIG_TIMEOUT_KEY, …_CACHE_KEY, …_SETTING_KEY).
+    """
+
+    IDLE_CONNECTION_SECONDS = (3, 0)
+    HEADER_WAIT_SECONDS = (3, 1)
+    MAX_CACHE_RESPONSE_BYTES = (4, 0)
+    CACHE_RANGE_CHUNK_BYTES = (4, 1)
+    TLS_THROTTLE = (7, 1)
+
+    @property
+    def least(self) -> int:
+        """The smallest value: a time is more than zero (HTTP_SERVICE_CONFIG_TIMEOUT_SET)."""
+        return 1 if self.value[0] == 3 else 0
+
+    @property
+    def most(self) -> int:
+        """The largest value: a USHORT for times, a ULONG for the others."""
+        return 0xFFFF if self.value[0] == 3 else 0xFFFF_FFFF
+
+
+def listen_address(address: object) -> str:
+    """An address in its shortest form; `InvalidInputError` for what is none."""
+    try:
+        if not isinstance(address, str) or "%" in address:
+            raise ValueError
+        return str(ipaddress.ip_address(address.removeprefix("[").removesuffix("]")))
+    except ValueError:
+        raise InvalidInputError(
+            f"{shown(address)} is not an IPv4 or IPv6 address; the listen list has neither ports nor scopes"
+        ) from None
+
+
 class Cause(str, Enum):
     """The known causes of 1312, in the order in which they are worth looking at."""
 
@@ -294,6 +378,7 @@ class StorePort(Protocol):
         friendly_name: str | None,
         exportable: bool,
         provider: KeyProvider | None,
+        request_key: str | None = None,
     ) -> StoreRecord:
         """Put a certificate in, with its private key (PKCS#8 DER, unencrypted) if one is given.
 
@@ -309,6 +394,13 @@ class StorePort(Protocol):
             friendly_name: None leaves what is there.
             exportable: Whether the private key may be read back.
             provider: Which key storage; None lets the machine choose.
+            request_key: In place of `private_key`: the name of the key in `MachinePort.request_keys` that the
+                certificate is for. It goes on being one of those until it is released; `exportable` and `provider`
+                were said when it was made. In LocalMachine only.
+
+        Raises:
+            NotFoundError: there is no `request_key` of this name.
+            InvalidInputError: it is not the certificate's, or the store is CurrentUser's.
         """
         ...
 
@@ -414,6 +506,8 @@ class StorePort(Protocol):
     def remove(self, thumbprint: Thumbprint, *, delete_key: bool) -> None:
         """Take a certificate out; with `delete_key` its private key too, unless another certificate uses it.
 
+        A key in `MachinePort.request_keys` stays in any case: another certificate may come for it.
+
         As on Windows, a certificate that a binding names is removed all the same.
         `StoreNotFoundError` when the certificate is not there.
         """
@@ -502,6 +596,60 @@ class BindingsPort(Protocol):
         ...
 
 
+class ReservationsPort(Protocol):
+    """The URL reservations of HTTP.sys. One record per prefix, whatever its case.
+
+    What another program wrote in another spelling stays in it: records come with prefixes `as_stored`, and go back as
+    they came. Such a prefix means the record in its spelling; any other means the record in the normalised spelling,
+    else the first one in any other. There is no update: HTTP.sys takes none for them
+    (HttpUpdateServiceConfiguration), so a record is removed and added.
+    """
+
+    def find(self, url: UrlPrefix) -> ReservationRecord | None:
+        """The record, or None."""
+        ...
+
+    def all(self) -> list[ReservationRecord]:
+        """Every record, sorted by prefix. `UnsupportedError`: this machine has no reservations at all."""
+        ...
+
+    def add(self, record: ReservationRecord) -> None:
+        """Add. `ReservationExistsError` (183), in whatever spelling; `InvalidInputError` for an SDDL that is none."""
+        ...
+
+    def remove(self, url: UrlPrefix) -> None:
+        """Remove. `ReservationNotFoundError` (2)."""
+        ...
+
+
+class HttpSettingsPort(Protocol):
+    """What HTTP.sys is configured with besides: the addresses that it listens on, and numbers."""
+
+    def listen_addresses(self) -> tuple[str, ...]:
+        """The addresses in its listen list, in no stated order, IPv6 without brackets; empty means all addresses."""
+        ...
+
+    def add_listen_address(self, address: str) -> None:
+        """Add one, in its shortest form. `ExistsError` (183)."""
+        ...
+
+    def remove_listen_address(self, address: str) -> None:
+        """Remove one. `NotFoundError` (2)."""
+        ...
+
+    def number(self, which: HttpNumber) -> int | None:
+        """What is configured, or None where nothing is. `UnsupportedError`: this Windows does not know it."""
+        ...
+
+    def set_number(self, which: HttpNumber, value: int) -> None:
+        """Configure it, whatever was there. The caller has checked the range. `UnsupportedError` as `number`."""
+        ...
+
+    def reset_number(self, which: HttpNumber) -> None:
+        """Configure nothing, so that HTTP.sys goes by its own. `NotFoundError` (2) where nothing is configured."""
+        ...
+
+
 def refuse_users_roots(name: str, location: Location) -> None:
     """Refuse to put a certificate into CurrentUser's Root, or to take one out: `UnsupportedError`.
 
@@ -587,6 +735,57 @@ class ServicesPort(Protocol):
         ...
 
 
+class RequestKeysPort(Protocol):
+    """Private keys of certificate requests, among the machine's keys: made there, used there, never outside.
+
+    Each has a name (`new_request_key_name`) that its owner writes down before `make`, so that after a kill the owner
+    finds it again or releases it. From `make` to `release` nothing else deletes it: not `StorePort.remove`, not
+    `MachinePort.recover`.
+    """
+
+    def make(self, name: str, key_type: KeyType, *, exportable: bool, provider: KeyProvider | None) -> bytes:
+        """Make a key; its public half as SubjectPublicKeyInfo DER.
+
+        Killed at any moment, `public_key` has it afterwards or not, and `names` has its name if anything is there.
+
+        Args:
+            name: Where to keep it.
+            key_type: What to make.
+            exportable: Whether the private key may be read back once a certificate has it (`StorePort.export_key`).
+            provider: Which key storage; None lets the machine choose.
+
+        Raises:
+            InvalidInputError: no such name, key type or provider.
+            ExistsError: there is something under this name; release it first.
+            UnsupportedError: no key storage of this machine makes such keys.
+            AccessDeniedError: not an administrator.
+        """
+        ...
+
+    def public_key(self, name: str) -> bytes | None:
+        """The public half of the key of this name, as `make` returned it; None when there is none."""
+        ...
+
+    def sign(self, name: str, digest: bytes, hash_name: HashName) -> bytes:
+        """Sign a digest: PKCS#1 v1.5 (RFC 8017, 8.2) with an RSA key, else an Ecdsa-Sig-Value (RFC 3279, 2.2.3).
+
+        Raises:
+            NotFoundError: there is no key of this name.
+        """
+        ...
+
+    def names(self) -> list[str]:
+        """The name of every key that was not released, sorted; also of one whose making was killed."""
+        ...
+
+    def release(self, name: str) -> None:
+        """Forget a name. The key goes, unless a certificate in a store has it by now, whose key it then simply is.
+
+        Idempotent, and whole or not at all: killed at any moment, a second time does it, or `MachinePort.recover`.
+        """
+        ...
+
+
 class MachinePort(Protocol):
     """A machine: stores, bindings, services, and a folder for what must survive a crash."""
 
@@ -614,8 +813,23 @@ class MachinePort(Protocol):
         ...
 
     @property
+    def reservations(self) -> ReservationsPort:
+        """The URL reservations."""
+        ...
+
+    @property
+    def http_settings(self) -> HttpSettingsPort:
+        """The listen list and numbers of HTTP.sys."""
+        ...
+
+    @property
     def services(self) -> ServicesPort:
         """The service manager."""
+        ...
+
+    @property
+    def request_keys(self) -> RequestKeysPort:
+        """Private keys that were made here for certificate requests."""
         ...
 
     def store_names(self, location: Location) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -122,6 +124,22 @@ def checked_command(command: Sequence[str]) -> list[str]:
             "name a program, or write ['cmd.exe', '/d', '/c', …] and see to the quoting"
         )
     return words
+
+
+def split_command(text: str, option: str = "the command", *, windows: bool = sys.platform == "win32") -> list[str]:
+    r"""A program and its arguments, split at blanks; no shell reads them. `option` names where they stood, for errors.
+
+    Quotes hold words together, and nothing else means anything: no variables, no `|`, no `>`. On Windows, where `\` is
+    part of a path, only double quotes do; elsewhere single and double quotes and `\` as in a POSIX shell.
+    """
+    try:
+        if not windows:
+            return shlex.split(text)
+        if text.count('"') % 2:
+            raise ValueError("No closing quotation")
+        return [word.replace('"', "") for word in re.findall(r'(?:[^\s"]|"[^"]*")+', text)]
+    except ValueError:
+        raise InvalidInputError(f"the quotes in {option} {shown(text)} do not match") from None
 
 
 def _start(words: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from mlsssl._formats.keys import private_key_der
+from mlsssl._issue.held_keys import held_name
 from mlsssl.errors import AccessDeniedError, MalformedDataError, StoreClosedError, StoreNotFoundError
 from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from mlsssl._formats.keys import FilePrivateKey
-    from mlsssl._machine.ports import MachinePort, StorePort, StoreRecord
+    from mlsssl._formats.keys import FilePrivateKey, PrivateKey
+    from mlsssl._machine.ports import KeyProvider, MachinePort, StorePort, StoreRecord
     from mlsssl.values import Location
 
 
@@ -40,6 +42,27 @@ def certificate(port: MachinePort, store: str, thumbprint: Thumbprint) -> StoreR
     """The certificate in a LocalMachine store; None when it, or the store, is not there."""
     with opened(port, store) as found:
         return None if found is None else found.find(thumbprint)
+
+
+def add(
+    store: StorePort,
+    certificate: bytes,
+    private_key: PrivateKey | None,
+    *,
+    friendly_name: str | None,
+    exportable: bool,
+    provider: KeyProvider | None,
+) -> StoreRecord:
+    """`StorePort.add` of a private key as it is at hand: in this process's memory, or held by the machine itself."""
+    held = held_name(private_key)
+    return store.add(
+        certificate,
+        None if private_key is None or held is not None else private_key_der(private_key),
+        friendly_name=friendly_name,
+        exportable=exportable,
+        provider=provider,
+        request_key=held,
+    )
 
 
 def thumbprint_of(der: bytes) -> Thumbprint:

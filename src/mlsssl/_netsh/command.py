@@ -27,7 +27,7 @@ from mlsssl.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
 Verb = Literal["add", "update", "delete", "show"]
 _VERBS = get_args(Verb)
@@ -102,11 +102,7 @@ def parse_command(command: str | Sequence[str]) -> NetshCommand:
         MalformedDataError: it is no such command, a parameter is unknown, missing, given twice or has an impossible
             value, or PowerShell has taken the line apart at braces or parentheses; the message names it.
     """
-    if isinstance(command, str):
-        words = split_words(command)
-    else:
-        given = items_of(command, "a command is text, or a list of its words")
-        words = [_without_cmds_quotes(normalize(word)) for word in given]
+    words = words_of(command)
     try:
         verb, rest = _split_verb(words)
         return _build(verb, _split_parameters(rest))
@@ -129,7 +125,15 @@ def format_command(command: NetshCommand, *, shell: Shell = "cmd") -> str:
     pairs = [] if command.key is None else [_key_pair(command.key)]
     if command.record is not None:
         pairs += _record_pairs(command.record)
-    return " ".join([*words, *(_quote(name, value, shell) for name, value in pairs)])
+    return " ".join([*words, *(quote(name, value, shell) for name, value in pairs)])
+
+
+def words_of(command: str | Sequence[str]) -> list[str]:
+    """The words of a command line, or of one that a shell has split already; `MalformedDataError` as `split_words`."""
+    if isinstance(command, str):
+        return split_words(command)
+    given = items_of(command, "a command is text, or a list of its words")
+    return [_without_cmds_quotes(normalize(word)) for word in given]
 
 
 # -- words ----------------------------------------------------------------------------------------------------------
@@ -198,7 +202,11 @@ def split_words(line: str) -> list[str]:
 # -- from words to values -------------------------------------------------------------------------------------------
 
 
-def _split_verb(words: list[str]) -> tuple[Verb, list[str]]:
+def split_head(words: list[str], objects: str) -> tuple[Verb, str, list[str]]:
+    """The verb, the word for the object behind it, and the rest. `InvalidInputError` where one of the two is missing.
+
+    `objects` are those that may follow, for the message.
+    """
     rest = [word for word in words if word != "--%"]  # PowerShell's "take the rest as it is"
     if rest and re.fullmatch(r"@?(?:.*[\\/])?netsh(?:\.exe)?", rest[0], re.IGNORECASE):
         rest = rest[1:]
@@ -211,13 +219,18 @@ def _split_verb(words: list[str]) -> tuple[Verb, list[str]]:
     if rest and abbreviates(rest[0], "http"):
         rest = rest[1:]
     if not rest or (len(rest) == 1 and verb_of(rest[0]) is not None):
-        raise InvalidInputError("it ends before add, update, delete or show sslcert")
+        raise InvalidInputError(f"it ends before add, update, delete or show {objects}")
     verb = verb_of(rest[0])
     if verb is None:
         raise InvalidInputError(f"the verb is add, update, delete or show, not {shown(rest[0])}")
-    if not abbreviates(rest[1], "sslcert"):
-        raise InvalidInputError(f"{shown(rest[1])} stands where sslcert belongs; it alone is about TLS bindings")
-    return verb, rest[2:]
+    return verb, rest[1], rest[2:]
+
+
+def _split_verb(words: list[str]) -> tuple[Verb, list[str]]:
+    verb, word, rest = split_head(words, "sslcert")
+    if not abbreviates(word, "sslcert"):
+        raise InvalidInputError(f"{shown(word)} stands where sslcert belongs; it alone is about TLS bindings")
+    return verb, rest
 
 
 def verb_of(word: str) -> Verb | None:
@@ -233,7 +246,17 @@ def abbreviates(word: str, full: str) -> bool:
 
 
 def _split_parameters(words: list[str]) -> dict[str, str]:
-    _check_what_shells_do(words)
+    return split_parameters(words, _PARAMETERS, _without_tag)
+
+
+def split_parameters(
+    words: list[str], known: Sequence[str], without_tag: Callable[[int, str], tuple[str, str]]
+) -> dict[str, str]:
+    """The parameters behind the object, by their names in lower case, each of which is one of `known`.
+
+    `without_tag` names a word that has no tag, of which its place and itself are given.
+    """
+    check_what_shells_do(words)
     parameters: dict[str, str] = {}
     tagged = False
     for place, word in enumerate(words):
@@ -245,12 +268,12 @@ def _split_parameters(words: list[str]) -> dict[str, str]:
             blank = "; a value with a blank needs quotes, and so has the whole word" if tagged else ""
             raise InvalidInputError(f"{shown(word)} is not of the form name=value{blank}")
         else:
-            name, value = _without_tag(place, word)
-        if name not in _PARAMETERS:
-            raise InvalidInputError(f"netsh has no parameter {shown(name)}; {_instead_of(name)}")
+            name, value = without_tag(place, word)
+        if name not in known:
+            raise InvalidInputError(f"netsh has no parameter {shown(name)}; {_instead_of(name, known)}")
         if name in parameters:
             raise InvalidInputError(f"{name} is given twice")
-        _check_value(name, value)
+        check_value(name, value)
         parameters[name] = value.strip()
     return parameters
 
@@ -269,11 +292,11 @@ def _without_tag(place: int, word: str) -> tuple[str, str]:
     return _IN_ORDER[place - 1], word
 
 
-def _instead_of(name: str) -> str:
+def _instead_of(name: str, known: Sequence[str]) -> str:
     from difflib import get_close_matches  # for this message only
 
-    near = get_close_matches(name, _PARAMETERS, 2, 0.7) or [one for one in _PARAMETERS if name and one.startswith(name)]
-    return f"{' or '.join(near)} is meant, perhaps" if near else f"it has {', '.join(_PARAMETERS)}"
+    near = get_close_matches(name, known, 2, 0.7) or [one for one in known if name and one.startswith(name)]
+    return f"{' or '.join(near)} is meant, perhaps" if near else f"it has {', '.join(known)}"
 
 
 def _without_cmds_quotes(word: str) -> str:
@@ -302,7 +325,7 @@ def split_at_braces(words: Sequence[str]) -> str | None:
     )
 
 
-def _check_what_shells_do(words: list[str]) -> None:
+def check_what_shells_do(words: list[str]) -> None:
     """Tell what PowerShell makes of braces and parentheses without quotes, and a line that another shell continues."""
     split = split_at_braces(words)
     if split is not None:
@@ -330,7 +353,8 @@ def _script_block(encoded: Sequence[str]) -> str:
     return "..."
 
 
-def _check_value(name: str, value: str) -> None:
+def check_value(name: str, value: str) -> None:
+    """`InvalidInputError` for what a shell has left in place of a value."""
     if not value.strip() and name not in _TEXTS:
         raise InvalidInputError(f"nothing stands behind {name}=, which is what a variable leaves that is not set")
     if re.search(r"\$\w|\$\{|%\w+%|%%\w|!\w+!", value):
@@ -437,7 +461,8 @@ def _record_pairs(record: BindingRecord) -> list[tuple[str, str]]:
     return pairs
 
 
-def _quote(name: str, value: str, shell: Shell) -> str:
+def quote(name: str, value: str, shell: Shell) -> str:
+    """`name=value` as one word of a command line; `InvalidInputError` for what no word can hold."""
     if any(unicodedata.category(c).startswith("C") for c in value) or '"' in value or value != normalize(value):
         raise InvalidInputError(f"{name}={shown(value)} cannot be written on a command line")
     if shell == "powershell":

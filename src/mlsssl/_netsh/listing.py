@@ -29,7 +29,7 @@ from mlsssl.values import BindingKey, BindingOptions, CcsPort, IpPort, ScopedCcs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-_SIZE_LIMIT = 16 * 1024 * 1024
+SIZE_LIMIT = 16 * 1024 * 1024
 _LINE_LIMIT = 4096  # a label, a colon, and a name of at most 255 characters
 _SEPARATOR = re.compile(r"^(.*?\S)\s+:(?:\s+(.*))?$")
 _GUID = re.compile(r"\{[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\}")
@@ -38,7 +38,7 @@ _KEY = re.compile(r"(?:\S+:)?\d{1,5}")
 _PROMPT = re.compile(r"(?:PS )?[A-Za-z]:\\[^>]*>.*|netsh.*>.*")  # of a session that was copied whole
 # What netsh says, after its heading or without, when nothing is bound to the key that it was asked for: Windows' text
 # of error 2, ERROR_FILE_NOT_FOUND, as far as it is known.
-_NOTHING_AT_THE_KEY = {
+NOTHING_AT_THE_KEY = {
     "the system cannot find the file specified.",
     "das system kann die angegebene datei nicht finden.",
     "le fichier spécifié est introuvable.",
@@ -114,9 +114,9 @@ def parse_listing(text: str | bytes) -> Listing:
         MalformedDataError: it is no such listing; or a record has values that cannot be; or more than 16 MiB.
     """
     text = text if isinstance(text, str) else check_data(text, "a listing is text or bytes")
-    if len(text) > _SIZE_LIMIT:
-        raise MalformedDataError(f"a listing of {len(text)} characters is too long; at most {_SIZE_LIMIT} are read")
-    decoded = text if isinstance(text, str) else _decode(text)
+    if len(text) > SIZE_LIMIT:
+        raise MalformedDataError(f"a listing of {len(text)} characters is too long; at most {SIZE_LIMIT} are read")
+    decoded = decode(text)
     blocks = _find_blocks(decoded.splitlines())
     if not blocks:
         return Listing(records=(), notes=_notes_of_empty(decoded, text))
@@ -125,9 +125,12 @@ def parse_listing(text: str | bytes) -> Listing:
     return Listing(records=records, notes=tuple(dict.fromkeys(reader.notes)))
 
 
-def _decode(data: bytes) -> str:
-    text = decode_unicode(data)
-    return data.decode("cp437") if text is None else text
+def decode(given: str | bytes) -> str:
+    """A listing as text: bytes as cmd and PowerShell write them, else of an OEM code page."""
+    if isinstance(given, str):
+        return given
+    text = decode_unicode(given)
+    return given.decode("cp437") if text is None else text
 
 
 def _notes_of_empty(text: str, given: str | bytes) -> tuple[str, ...]:
@@ -142,7 +145,7 @@ def _notes_of_empty(text: str, given: str | bytes) -> tuple[str, ...]:
         return ()
     if any(map(_SEPARATOR.match, bare)):
         raise MalformedDataError("this is not a listing of netsh http show sslcert: no record has an application id")
-    if len(bare) == 1 and bare[0].casefold() in _NOTHING_AT_THE_KEY:
+    if len(bare) == 1 and bare[0].casefold() in NOTHING_AT_THE_KEY:
         return ("netsh was asked for one key, and nothing is bound to it",)
     if bare[0].startswith(("{", "[")):
         raise MalformedDataError("this is JSON; a listing is what netsh http show sslcert prints without json=enable")

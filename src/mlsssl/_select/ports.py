@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from mlsssl._machine import files
 from mlsssl._machine.ports import MACHINE_VARIABLE
 from mlsssl._messages.foreign_text import shown
-from mlsssl.errors import InvalidInputError, NotFoundError
+from mlsssl.errors import InvalidInputError, NotFoundError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from mlsssl._embedded.port import EmbeddedPort
+    from mlsssl._machine.accounts import Account
     from mlsssl._machine.ports import MachinePort, TrustProblem
+    from mlsssl._windows.http_requests import PrefixListener
     from mlsssl.values import Purpose
 
     SystemJudge: TypeAlias = Callable[[bytes, Sequence[bytes], str | None, datetime, Purpose], tuple[TrustProblem, ...]]
@@ -53,6 +55,18 @@ def port_of(machine: HasPort | None) -> MachinePort:
     if _local is None or _local[:2] != (wanted, os.getpid()):
         _local = (wanted, os.getpid(), embedded_port(None) if local_is_embedded() else windows_port())
     return _local[2]
+
+
+def account_of(machine: HasPort | None, account: str) -> Account:
+    """The account of this name or SID on the given machine, or on this computer; errors as `MachinePort.account`.
+
+    The embedded machine's accounts are the same on each, so that no file is opened or made for this computer's.
+    """
+    if machine is None and local_is_embedded():
+        from mlsssl._machine import accounts
+
+        return accounts.imitated(accounts.check_account(account))
+    return port_of(machine).account(account)
 
 
 def existing_port_of(machine: HasPort | None) -> MachinePort:
@@ -92,6 +106,13 @@ def local_is_embedded() -> bool:
     return sys.platform != "win32" or _named()
 
 
+def is_embedded(port: MachinePort) -> bool:
+    """Whether it is an embedded machine, and not a Windows."""
+    from mlsssl._embedded.port import EmbeddedPort
+
+    return isinstance(port, EmbeddedPort)
+
+
 def embedded_port(path: str | Path | None, *, atomic_update: bool = True) -> EmbeddedPort:
     """The embedded machine in this file; its default place when None."""
     from mlsssl._embedded.port import EmbeddedPort
@@ -104,6 +125,20 @@ def windows_port() -> MachinePort:
     from mlsssl._windows.machine import WindowsPort
 
     return WindowsPort()
+
+
+def http_prefix_listener(prefix: str, answer: Callable[[str], bytes | None], *, timeout: float) -> PrefixListener:
+    """Answer requests below a URL prefix through this Windows' HTTP.sys; see `PrefixListener`, which its owner closes.
+
+    Raises:
+        UnsupportedError: this is not Windows.
+        ListenerError, AccessDeniedError, NativeError: as there.
+    """
+    if sys.platform != "win32":
+        raise UnsupportedError(f"HTTP.sys is a part of Windows; this is {sys.platform}")
+    from mlsssl._windows import dlls, http_requests
+
+    return http_requests.PrefixListener(dlls.SystemDlls(), prefix, answer, timeout=timeout)
 
 
 def system_judge() -> SystemJudge | None:

@@ -1176,11 +1176,21 @@ _DEPLOYMENTS = (
         standard="RFC 5280 section 6.1.1 (d); mlsssl: docs/howto-renew-for-ever",
     ),
     rule(
+        "authority-ending",
+        "The authority ends before the next certificate can have its full life, or within 180 days, or a third of its "
+        "own life where that is less.",
+        levels="W",
+        expected="an authority whose successor clients have long before it ends",
+        remedy="make its successor, ca.renew(), and give it to the clients now; if the authority is somebody else's, "
+        "ask there which one follows",
+        standard="RFC 4210 section 4.4; mlsssl: docs/howto-root-change",
+    ),
+    rule(
         "superseded-elsewhere",
         "Other bindings still have the certificate that a renewal replaces here.",
         levels="W",
         expected="the new certificate wherever the old one is bound",
-        remedy="renew those bindings too, or deploy the new certificate there",
+        remedy="renew those bindings too, or deploy the new certificate there; everywhere=True takes them along",
         standard="mlsssl: docs/howto-renew-for-ever",
     ),
     rule(
@@ -1267,12 +1277,28 @@ _DEPLOYMENTS = (
         remedy="restart the service that listens there (restart=[...]), or look whether it uses HTTP.sys at all",
         standard="mlsssl: docs/explanation-http-sys",
     ),
+    rule(
+        "after-failed",
+        "The change is done, but a step after it (hooks=, --after) failed.",
+        expected="every step done",
+        remedy="remove the reason; the next deploy, renew or renew_due of this key with the same steps goes on with it",
+        standard="mlsssl: docs/howto-after-renewal",
+    ),
+    rule(
+        "after-owed",
+        "Steps after the last change (hooks=, --after) are still to be run, or were not run for an undo.",
+        levels="W",
+        expected="every step done",
+        remedy="renew or renew_due of this key with the same steps, which are run then although nothing is due",
+        standard="mlsssl: docs/howto-after-renewal",
+    ),
 )
 
 _AUDITS = (
     rule(
         "renewal-due",
-        "The bound certificate should have been renewed by now.",
+        "The bound certificate should have been renewed by now; a notice in the first third of the time from then to "
+        "its end, a warning in the second, an error in the last.",
         levels="W",
         expected="a certificate that is renewed in time",
         remedy="mlsssl renew --all --due, or renew(key, authority)",
@@ -1285,6 +1311,31 @@ _AUDITS = (
         expected="the certificate that renewed it",
         remedy="deploy the newer one here too",
         standard="Windows: CERT_RENEWAL_PROP_ID; mlsssl: docs/howto-renew-for-ever",
+    ),
+    rule(
+        "reservation-unbound",
+        "An https URL is reserved on a port to which nothing is bound.",
+        levels="W",
+        expected="a binding on the port of every https reservation",
+        remedy="deploy a certificate to that port, or remove the reservation if its service is gone",
+        standard="Microsoft: UrlPrefix Strings; mlsssl: docs/howto-url-reservation",
+    ),
+    rule(
+        "reservation-for-anybody",
+        "Every user of the computer may listen on this URL, and so receive what clients send there.",
+        levels="W",
+        expected="a reservation for the account that the service runs as",
+        remedy="mlsssl reservation update URL --user ACCOUNT, or UrlReservation.update",
+        standard="Microsoft: HTTP_SERVICE_CONFIG_URLACL_PARAM; mlsssl: docs/howto-url-reservation",
+    ),
+    rule(
+        "binding-unreserved",
+        "No https URL is reserved on this port, while one is on a port that is not bound: one of the two may be "
+        "mistyped. Of an administrator or LocalSystem, who needs no reservation, this says nothing.",
+        levels="N",
+        expected="binding and reservation on the same port",
+        remedy="compare the two ports",
+        standard="Microsoft: UrlPrefix Strings; mlsssl: docs/howto-url-reservation",
     ),
     rule(
         "change-pending",

@@ -32,10 +32,10 @@ def check_issuer(view: View, emit: Emitter, *, anchor: bool) -> None:
         emit("issuer-subject-empty", "subject", "an empty name")
     if not view.has(x509.SubjectKeyIdentifier):
         emit("issuer-ski-missing", "subjectKeyIdentifier", "no subjectKeyIdentifier")
-    if anchor and not view.self_issued:
+    if anchor and not view.is_root:
         emit("anchor-not-root", "issuer", f"a certificate by {view.issuer_text}, trusted by itself")
     if anchor:
-        check_key_identifiers(view, emit, issuer=view if view.self_issued else None, anchor=True)
+        check_key_identifiers(view, emit, issuer=view if view.is_root else None, anchor=True)
     check_form(view, emit)
     _check_mappings(view, emit)
     for kind, name in ((x509.PolicyConstraints, "policyConstraints"), (x509.InhibitAnyPolicy, "inhibitAnyPolicy")):
@@ -84,5 +84,5 @@ def _check_usage(view: View, emit: Emitter, *, anchor: bool) -> None:
         emit("issuer-eku", "extKeyUsage", f"an extKeyUsage without {name}", expected=expected)
     elif needed not in usages:
         emit("issuer-eku-any", "extKeyUsage", f"anyExtendedKeyUsage without {name}", expected=expected)
-    if anchor and view.self_issued:
+    if anchor and view.is_root:
         emit("root-eku", "extKeyUsage", "an extKeyUsage in a root")

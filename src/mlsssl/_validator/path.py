@@ -104,7 +104,7 @@ def link_issuers(leaf: View, pool: Sequence[View], *, max_depth: int) -> tuple[V
     """
     path, budget = [leaf], Budget()
     try:
-        while len(path) <= max_depth + 1 and not path[-1].self_issued:
+        while len(path) <= max_depth + 1 and not path[-1].is_root:
             below = path[-1]
             for candidate in pool:
                 budget.step()

@@ -67,5 +67,5 @@ def check_served(leaf: View, served: Served, emit: Emitter, *, complete: bool) -
     if any(below.issuer != above.subject for below, above in pairwise(ordered)):
         emit("chain-order", part, " | ".join(view.subject_text for view in ordered))
     for view in ordered[1:]:
-        if view.self_issued:
+        if view.is_root:
             emit("chain-sends-root", part, view.subject_text)

@@ -8,7 +8,6 @@ it matters.
 
 from __future__ import annotations
 
-import contextlib
 import secrets
 import time
 import uuid
@@ -18,10 +17,27 @@ from typing import TYPE_CHECKING
 from mlsssl._machine.diagnosis import about_ctl
 from mlsssl._machine.ports import refuse_ccs_options, sort_key
 from mlsssl._messages.foreign_text import clean_logger
-from mlsssl._native.cdata import NULL, Buffer, exports, ffi
+from mlsssl._native.cdata import NULL, exports, ffi
 from mlsssl._native.codes import native_error
 from mlsssl._windows import binding_records as codec
 from mlsssl._windows.failures import binding_failure
+from mlsssl._windows.http_calls import (
+    DELETE,
+    FILE_NOT_FOUND,
+    INSUFFICIENT_BUFFER,
+    INVALID_PARAMETER,
+    MOST_RECORDS,
+    NO_MORE_ITEMS,
+    NO_SUCH_LOGON_SESSION,
+    NOT_SUPPORTED,
+    QUERY,
+    QUERY_EXACT,
+    QUERY_NEXT,
+    SET,
+    UPDATE,
+    query_record,
+    session,
+)
 from mlsssl.errors import (
     BindingExistsError,
     MalformedDataError,
@@ -51,26 +67,6 @@ if TYPE_CHECKING:
     """Why HTTP.sys could not use the certificate of this thumbprint in this LocalMachine store."""
     Write = Callable[[CData, int, CData, int, CData], int]
     """HttpSetServiceConfiguration or HttpUpdateServiceConfiguration."""
-
-_SET = "HttpSetServiceConfiguration"
-_UPDATE = "HttpUpdateServiceConfiguration"
-_DELETE = "HttpDeleteServiceConfiguration"
-_QUERY = "HttpQueryServiceConfiguration"
-
-_HTTP_INITIALIZE_CONFIG = 2
-_QUERY_EXACT = 0  # HttpServiceConfigQueryExact
-_QUERY_NEXT = 1  # HttpServiceConfigQueryNext
-
-_FILE_NOT_FOUND = 2
-_NOT_SUPPORTED = 50
-_INVALID_PARAMETER = 87
-_INSUFFICIENT_BUFFER = 122
-_NO_MORE_ITEMS = 259
-_NO_SUCH_LOGON_SESSION = 1312
-
-_FIRST_BUFFER = 512  # bytes; most records fit, and a larger one costs one more call
-_LARGEST_BUFFER = 1 << 20
-_MOST_RECORDS = 1 << 20
 
 RETRY_DELAYS = (0.3, 0.7, 1.5, 3.0, 5.0)
 """Seconds between attempts at a Set or Update that was answered 87 although nothing is wrong with it.
@@ -118,21 +114,21 @@ class WindowsBindings:
 
     def supports(self, family: BindingFamily) -> bool:
         """Whether this Windows knows the family: asked of HTTP.sys once, not guessed from a version."""
-        with self._session() as api:
+        with session(self._dlls) as api:
             return self._knows(api, family)
 
     def find(self, key: BindingKey) -> BindingRecord | None:
         """The record, or None. `MalformedDataError` when it holds what no record of ours can."""
         family = codec.FAMILIES[key.family]
-        with self._session() as api:
+        with session(self._dlls) as api:
             self._require(api, key)
             query, _owners = codec.encode_query(key)
-            query.QueryDesc = _QUERY_EXACT
-            code, buffer = _query(api, family, query)
-            if code == _FILE_NOT_FOUND:
+            query.QueryDesc = QUERY_EXACT
+            code, buffer = query_record(api, family, query)
+            if code == FILE_NOT_FOUND:
                 return self._in_another_spelling(api, key)
             if code:
-                raise binding_failure(_QUERY, code, key)
+                raise binding_failure(QUERY, code, key)
             return codec.decode(buffer, family)
 
     def all(self) -> list[BindingRecord]:
@@ -142,7 +138,7 @@ class WindowsBindings:
         hold is left out, and the log `mlsssl` says so.
         """
         records: list[BindingRecord] = []
-        with self._session() as api:
+        with session(self._dlls) as api:
             for name in BindingFamily:
                 if self._knows(api, name):
                     found = {sort_key(record.key): record for record in _enumerate(api, codec.FAMILIES[name])}
@@ -151,13 +147,13 @@ class WindowsBindings:
 
     def add(self, record: BindingRecord, *, retry: bool = True) -> None:
         """HttpSetServiceConfiguration: a record for a key that has none, in no spelling of its host."""
-        with self._session() as api:
+        with session(self._dlls) as api:
             self._require(api, record.key)
             if self._in_another_spelling(api, record.key) is not None:
                 raise BindingExistsError(
                     f"{record.key} is bound already, in another spelling of its host: update it, or remove it first"
                 )
-            self._write(api, _SET, api.HttpSetServiceConfiguration, record, retry=retry)
+            self._write(api, SET, api.HttpSetServiceConfiguration, record, retry=retry)
 
     def try_out(self, record: BindingRecord) -> None:
         """HttpSetServiceConfiguration and HttpDelete… under a key of the same family that answers no client.
@@ -168,65 +164,51 @@ class WindowsBindings:
         that registers a URL there.
         """
         trial = replace(record, key=_trial_key(record.key, self.all()), app_id=TRIAL_APPLICATION)
-        with self._session() as api:
-            self._write(api, _SET, api.HttpSetServiceConfiguration, trial, wanted=record)
+        with session(self._dlls) as api:
+            self._write(api, SET, api.HttpSetServiceConfiguration, trial, wanted=record)
             self._delete_trial(api, trial.key)
 
     def recover(self) -> list[str]:
         """Remove what a `try_out` left that was killed; a line for each record."""
         left = [record.key for record in self.all() if record.app_id == TRIAL_APPLICATION]
         if left:
-            with self._session() as api:
+            with session(self._dlls) as api:
                 for key in left:
                     self._delete_trial(api, key)
         return [f"removed the record of {key}, which only tried a certificate out" for key in left]
 
     def _delete_trial(self, api: HttpApi, key: BindingKey) -> None:
         code = _delete(api, key)
-        if code not in (0, _FILE_NOT_FOUND):  # another process' recovery may have been faster
-            raise binding_failure(_DELETE, code, key)
+        if code not in (0, FILE_NOT_FOUND):  # another process' recovery may have been faster
+            raise binding_failure(DELETE, code, key)
 
     def update(self, record: BindingRecord) -> None:
         """HttpUpdateServiceConfiguration: the whole record, at once, under the key as HTTP.sys has it."""
         if not self.atomic_update:
             raise UnsupportedError(
-                f"this Windows has no {_UPDATE} (Server 2016 and older): remove the binding and add it again"
+                f"this Windows has no {UPDATE} (Server 2016 and older): remove the binding and add it again"
             )
-        with self._session() as api:
+        with session(self._dlls) as api:
             record = replace(record, key=self._as_stored(api, record.key))
-            self._write(api, _UPDATE, api.HttpUpdateServiceConfiguration, record)
+            self._write(api, UPDATE, api.HttpUpdateServiceConfiguration, record)
 
     def remove(self, key: BindingKey) -> None:
         """HttpDeleteServiceConfiguration."""
-        with self._session() as api:
+        with session(self._dlls) as api:
             if code := _delete(api, self._as_stored(api, key)):
-                raise binding_failure(_DELETE, code, key)
-
-    @contextlib.contextmanager
-    def _session(self) -> Iterator[HttpApi]:
-        api = self._dlls.httpapi
-        version = ffi.new("HTTPAPI_VERSION *", {"HttpApiMajorVersion": 1, "HttpApiMinorVersion": 0})
-        if code := api.HttpInitialize(version[0], _HTTP_INITIALIZE_CONFIG, NULL):
-            raise binding_failure("HttpInitialize", code)
-        try:
-            yield api
-        except BaseException:
-            api.HttpTerminate(_HTTP_INITIALIZE_CONFIG, NULL)  # its code would hide the first error
-            raise
-        if code := api.HttpTerminate(_HTTP_INITIALIZE_CONFIG, NULL):
-            raise native_error("HttpTerminate", code, "what was asked for was done before")
+                raise binding_failure(DELETE, code, key)
 
     def _knows(self, api: HttpApi, name: BindingFamily) -> bool:
         if name not in self._supported:
             family = codec.FAMILIES[name]
-            query = ffi.new(f"{family.query_type} *", {"QueryDesc": _QUERY_NEXT})
+            query = ffi.new(f"{family.query_type} *", {"QueryDesc": QUERY_NEXT})
             needed = ffi.new("ULONG *")
             code = api.HttpQueryServiceConfiguration(
                 NULL, family.config_id, query, ffi.sizeof(family.query_type), NULL, 0, needed, NULL
             )
-            if code not in (0, _INSUFFICIENT_BUFFER, _NO_MORE_ITEMS, _INVALID_PARAMETER, _NOT_SUPPORTED):
-                raise binding_failure(_QUERY, code)
-            self._supported[name] = code not in (_INVALID_PARAMETER, _NOT_SUPPORTED)
+            if code not in (0, INSUFFICIENT_BUFFER, NO_MORE_ITEMS, INVALID_PARAMETER, NOT_SUPPORTED):
+                raise binding_failure(QUERY, code)
+            self._supported[name] = code not in (INVALID_PARAMETER, NOT_SUPPORTED)
         return self._supported[name]
 
     def _require(self, api: HttpApi, key: BindingKey) -> None:
@@ -252,20 +234,20 @@ class WindowsBindings:
         family = codec.FAMILIES[key.family]
         size = ffi.sizeof(family.set_type)
         code = call(NULL, family.config_id, structure, size, NULL)
-        if code == _INVALID_PARAMETER and record.thumbprint is not None:
+        if code == INVALID_PARAMETER and record.thumbprint is not None:
             self._refuse_unusable(function, code, record, only_if_diagnosed=True)
             for delay in self._retry_delays if retry else ():
                 _log().info("%s: 87 for %s; its key may be new, trying again in %s s", function, key, delay)
                 self._sleep(delay)
-                if (code := call(NULL, family.config_id, structure, size, NULL)) != _INVALID_PARAMETER:
+                if (code := call(NULL, family.config_id, structure, size, NULL)) != INVALID_PARAMETER:
                     break
         if not code:
             return
         if record.thumbprint is not None:
-            if code == _NO_SUCH_LOGON_SESSION:
+            if code == NO_SUCH_LOGON_SESSION:
                 self._refuse_unusable(function, code, record)
             # Which code an unknown store gets is not documented; for a Set, 2 can mean nothing else.
-            if code == _FILE_NOT_FOUND and (function == _SET or self._is_bound(api, key)):
+            if code == FILE_NOT_FOUND and (function == SET or self._is_bound(api, key)):
                 self._refuse_unusable(function, code, record)
         raise binding_failure(function, code, key)
 
@@ -288,8 +270,8 @@ class WindowsBindings:
 
     def _is_bound(self, api: HttpApi, key: BindingKey) -> bool:
         query, _owners = codec.encode_query(key)
-        query.QueryDesc = _QUERY_EXACT
-        code, _buffer = _query(api, codec.FAMILIES[key.family], query)
+        query.QueryDesc = QUERY_EXACT
+        code, _buffer = query_record(api, codec.FAMILIES[key.family], query)
         return code == 0
 
     def _refuse_unusable(
@@ -299,7 +281,7 @@ class WindowsBindings:
         diagnosis: tuple[Diagnosis, ...] = ()
         try:
             diagnosis = self._diagnose(record.thumbprint, record.store)
-            if not diagnosis and code == _NO_SUCH_LOGON_SESSION:
+            if not diagnosis and code == NO_SUCH_LOGON_SESSION:
                 diagnosis = about_ctl(record.options)
         except MlssslError as error:
             why = f"looking for the cause failed: {error}"
@@ -336,31 +318,15 @@ def _delete(api: HttpApi, key: BindingKey) -> int:
     return api.HttpDeleteServiceConfiguration(NULL, family.config_id, structure, ffi.sizeof(family.set_type), NULL)
 
 
-def _query(api: HttpApi, family: codec.Family, query: CData) -> tuple[int, Buffer]:
-    """One record: the code and the buffer. The record may grow between two calls, hence the loop."""
-    needed = ffi.new("ULONG *")
-    size = max(_FIRST_BUFFER, ffi.sizeof(family.set_type))
-    while True:
-        buffer = Buffer(_QUERY, size)
-        code = api.HttpQueryServiceConfiguration(
-            NULL, family.config_id, query, ffi.sizeof(family.query_type), buffer.memory, size, needed, NULL
-        )
-        if code != _INSUFFICIENT_BUFFER:
-            return code, buffer
-        size = max(2 * size, -(-int(needed[0]) // 8) * 8)
-        if size > _LARGEST_BUFFER:
-            raise native_error(_QUERY, code, f"it asks for {int(needed[0])} bytes, which no record needs")
-
-
 def _enumerate(api: HttpApi, family: codec.Family) -> Iterator[BindingRecord]:
-    query = ffi.new(f"{family.query_type} *", {"QueryDesc": _QUERY_NEXT})
-    for token in range(_MOST_RECORDS):
+    query = ffi.new(f"{family.query_type} *", {"QueryDesc": QUERY_NEXT})
+    for token in range(MOST_RECORDS):
         query.dwToken = token
-        code, buffer = _query(api, family, query)
-        if code == _NO_MORE_ITEMS:
+        code, buffer = query_record(api, family, query)
+        if code == NO_MORE_ITEMS:
             return
         if code:
-            raise binding_failure(_QUERY, code)
+            raise binding_failure(QUERY, code)
         try:
             yield codec.decode(buffer, family)
         except MalformedDataError as error:

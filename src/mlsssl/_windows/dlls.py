@@ -51,6 +51,10 @@ class CspKey(CData):
     """HCRYPTKEY."""
 
 
+class CspHash(CData):
+    """HCRYPTHASH."""
+
+
 class CngProvider(CData):
     """NCRYPT_PROV_HANDLE."""
 
@@ -101,6 +105,121 @@ class HttpApi(Protocol):
         /,
     ) -> int:
         """Read one record: an exact key, or the n-th."""
+        ...
+
+
+class HttpRequestsApi(Protocol):
+    """The server half of httpapi.dll, version 2. Every function returns the Win32 code; 0 is success."""
+
+    def HttpInitialize(self, Version: CData, Flags: int, pReserved: CData, /) -> int:
+        """Count one more user of the API."""
+        ...
+
+    def HttpTerminate(self, Flags: int, pReserved: CData, /) -> int:
+        """Count one less, with the same flags."""
+        ...
+
+    def HttpCreateServerSession(self, Version: CData, pServerSessionId: CData, Reserved: int, /) -> int:
+        """What URL groups belong to."""
+        ...
+
+    def HttpCloseServerSession(self, ServerSessionId: int, /) -> int:
+        """End it, and its groups."""
+        ...
+
+    def HttpCreateUrlGroup(self, ServerSessionId: int, pUrlGroupId: CData, Reserved: int, /) -> int:
+        """What prefixes are registered at."""
+        ...
+
+    def HttpCloseUrlGroup(self, UrlGroupId: int, /) -> int:
+        """End it, and its registrations."""
+        ...
+
+    def HttpCreateRequestQueue(
+        self, Version: CData, pName: CData, pSecurityAttributes: CData, Flags: int, pReqQueueHandle: CData, /
+    ) -> int:
+        """What requests come to; NULL is a queue without a name."""
+        ...
+
+    def HttpCloseRequestQueue(self, ReqQueueHandle: CData, /) -> int:
+        """End it."""
+        ...
+
+    def HttpSetUrlGroupProperty(
+        self, UrlGroupId: int, Property: int, pPropertyInformation: CData, PropertyInformationLength: int, /
+    ) -> int:
+        """Among others: which queue gets the requests of the group."""
+        ...
+
+    def HttpAddUrlToUrlGroup(
+        self, UrlGroupId: int, pFullyQualifiedUrl: CData, UrlContext: int, Reserved: int, /
+    ) -> int:
+        """Register a prefix."""
+        ...
+
+    def HttpRemoveUrlFromUrlGroup(self, UrlGroupId: int, pFullyQualifiedUrl: CData, Flags: int, /) -> int:
+        """Take it back."""
+        ...
+
+    def HttpReceiveHttpRequest(
+        self,
+        ReqQueueHandle: CData,
+        RequestId: int,
+        Flags: int,
+        pRequestBuffer: CData,
+        RequestBufferLength: int,
+        pBytesReceived: CData,
+        pOverlapped: CData,
+        /,
+    ) -> int:
+        """The next request; 997 while there is none."""
+        ...
+
+    def HttpSendHttpResponse(
+        self,
+        ReqQueueHandle: CData,
+        RequestId: int,
+        Flags: int,
+        pHttpResponse: CData,
+        pReserved1: CData,
+        pBytesSent: CData,
+        pReserved2: CData,
+        Reserved3: int,
+        pOverlapped: CData,
+        pReserved4: CData,
+        /,
+    ) -> int:
+        """Answer it."""
+        ...
+
+
+class Kernel32(Protocol):
+    """kernel32.dll: events, and calls that go on in the background. 0 and NULL mean failure, except of the wait."""
+
+    def CreateEventW(self, lpEventAttributes: CData, bManualReset: int, bInitialState: int, lpName: CData, /) -> CData:
+        """A new event."""
+        ...
+
+    def SetEvent(self, hEvent: CData, /) -> int:
+        """Signal it."""
+        ...
+
+    def CloseHandle(self, hObject: CData, /) -> int:
+        """Close an event, among others."""
+        ...
+
+    def WaitForMultipleObjects(self, nCount: int, lpHandles: CData, bWaitAll: int, dwMilliseconds: int, /) -> int:
+        """The index of the first that is signalled; 0xFFFFFFFF is failure."""
+        ...
+
+    def CancelIoEx(self, hFile: CData, lpOverlapped: CData, /) -> int:
+        """Have a call end with 995 (ERROR_OPERATION_ABORTED)."""
+        ...
+
+    def GetOverlappedResult(
+        self, hFile: CData, lpOverlapped: CData, lpNumberOfBytesTransferred: CData, bWait: int, /
+    ) -> int:
+        """Whether a call succeeded, once it has ended."""
         ...
 
 
@@ -334,6 +453,35 @@ class Advapi32Crypto(Protocol):
         """Close the handle; the key stays in its container."""
         ...
 
+    def CryptGenKey(self, hProv: ProviderHandle, Algid: int, dwFlags: int, phKey: CData, /) -> int:
+        """Make a key in the container."""
+        ...
+
+    def CryptCreateHash(self, hProv: ProviderHandle, Algid: int, hKey: CspKey, dwFlags: int, phHash: CData, /) -> int:
+        """What is to be signed."""
+        ...
+
+    def CryptSetHashParam(self, hHash: CspHash, dwParam: int, pbData: CData, dwFlags: int, /) -> int:
+        """Set its value, among others."""
+        ...
+
+    def CryptSignHashW(
+        self,
+        hHash: CspHash,
+        dwKeySpec: int,
+        szDescription: CData,
+        dwFlags: int,
+        pbSignature: CData,
+        pdwSigLen: CData,
+        /,
+    ) -> int:
+        """Sign it with one of the container's two keys."""
+        ...
+
+    def CryptDestroyHash(self, hHash: CspHash, /) -> int:
+        """Let go of it."""
+        ...
+
 
 class Advapi32Accounts(Protocol):
     """The account look-ups of advapi32.dll. 0 means failure; then ask `last_error`."""
@@ -424,6 +572,21 @@ class NCrypt(Protocol):
         """Read a key as a blob."""
         ...
 
+    def NCryptSignHash(
+        self,
+        hKey: CngKey,
+        pPaddingInfo: CData,
+        pbHashValue: CData,
+        cbHashValue: int,
+        pbSignature: CData,
+        cbSignature: int,
+        pcbResult: CData,
+        dwFlags: int,
+        /,
+    ) -> int:
+        """Sign a digest."""
+        ...
+
     def NCryptDeleteKey(self, hKey: CngKey, dwFlags: int, /) -> int:
         """Delete the key; frees the handle when it succeeds."""
         ...
@@ -457,6 +620,20 @@ class LastError(Protocol):
 
     def last_error(self) -> int:
         """GetLastError's code after the last call that failed, unsigned."""
+        ...
+
+
+class RequestDlls(LastError, Protocol):
+    """What answering requests needs of `SystemDlls`."""
+
+    @property
+    def httpapi_requests(self) -> HttpRequestsApi:
+        """HTTP.sys' requests."""
+        ...
+
+    @property
+    def kernel32(self) -> Kernel32:
+        """Events."""
         ...
 
 
@@ -504,6 +681,16 @@ class SystemDlls:
     def httpapi(self) -> HttpApi:
         """httpapi.dll."""
         return cast("HttpApi", load("httpapi.dll"))
+
+    @cached_property
+    def httpapi_requests(self) -> HttpRequestsApi:
+        """httpapi.dll."""
+        return cast("HttpRequestsApi", load("httpapi.dll"))
+
+    @cached_property
+    def kernel32(self) -> Kernel32:
+        """kernel32.dll."""
+        return cast("Kernel32", load("kernel32.dll"))
 
     @cached_property
     def advapi32_services(self) -> Advapi32Services:

@@ -14,8 +14,12 @@ from mlsssl.errors import (
     AccessDeniedError,
     BindingExistsError,
     BindingNotFoundError,
+    ExistsError,
     InvalidInputError,
     NativeError,
+    NotFoundError,
+    ReservationExistsError,
+    ReservationNotFoundError,
     ServiceError,
     ServiceNotFoundError,
     StoreNotFoundError,
@@ -24,6 +28,7 @@ from mlsssl.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from mlsssl._formats.url_prefixes import UrlPrefix
     from mlsssl._windows.dlls import LastError
     from mlsssl.errors import MlssslError
     from mlsssl.values import BindingKey
@@ -46,10 +51,7 @@ def binding_failure(function: str, code: int, key: BindingKey | None = None) -> 
     cause = native_error(function, code, f"while working on {key}" if key else "")
     error: MlssslError = cause
     if is_access_denied(code):
-        error = AccessDeniedError(
-            "only an administrator may do this to HTTP.sys: run it in an elevated process (Run as administrator)",
-            right="administrator",
-        )
+        error = _only_administrators()
     elif key is not None and code == 2:
         error = BindingNotFoundError(f"nothing is bound to {key}")
     elif key is not None and code == 183:
@@ -57,6 +59,54 @@ def binding_failure(function: str, code: int, key: BindingKey | None = None) -> 
     elif key is not None and code == 87:
         hint = "this Windows may not know one of the options, or the certificate's key was installed moments ago"
         return native_error(function, code, f"HTTP.sys refuses the record for {key}; {hint}")
+    if error is not cause:
+        error.__cause__ = cause
+    return error
+
+
+def _only_administrators() -> AccessDeniedError:
+    return AccessDeniedError(
+        "only an administrator may do this to HTTP.sys: run it in an elevated process (Run as administrator)",
+        right="administrator",
+    )
+
+
+_NO_ACCESS_LIST = frozenset({1305, 1336, 1337, 1338})
+"""ERROR_UNKNOWN_REVISION, _INVALID_ACL, _INVALID_SID, _INVALID_SECURITY_DESCR: what reading SDDL may be answered."""
+
+
+def reservation_failure(function: str, code: int, url: UrlPrefix | None) -> MlssslError:
+    """What a code of httpapi.dll means for a URL reservation; None: for all of them."""
+    cause = native_error(function, code, f"while working on {url}" if url else "")
+    error: MlssslError = cause
+    if is_access_denied(code):
+        error = _only_administrators()
+    elif url is not None and code == 2:
+        error = ReservationNotFoundError(f"{url} is not reserved")
+    elif url is not None and code == 183:
+        error = ReservationExistsError(f"{url} is reserved already: update the reservation, or remove it first")
+    elif url is not None and code in _NO_ACCESS_LIST:
+        error = InvalidInputError(f"Windows does not take the access list of {url} for one: look at its SDDL")
+    elif url is not None and code == 87:
+        hint = "the prefix or the access list is not as it wants them, such as an SDDL with an unknown word"
+        return native_error(function, code, f"HTTP.sys refuses the reservation of {url}; {hint}")
+    if error is not cause:
+        error.__cause__ = cause
+    return error
+
+
+def setting_failure(function: str, code: int, what: str) -> MlssslError:
+    """What a code of httpapi.dll means for a setting: `what` it is, in words."""
+    cause = native_error(function, code, f"while working on {what}")
+    error: MlssslError = cause
+    if is_access_denied(code):
+        error = _only_administrators()
+    elif code == 2:
+        error = NotFoundError(f"HTTP.sys is not configured with {what}")
+    elif code == 183:
+        error = ExistsError(f"HTTP.sys is configured with {what} already")
+    elif code == 87:
+        return native_error(function, code, f"HTTP.sys refuses {what}; this Windows may not know it")
     if error is not cause:
         error.__cause__ = cause
     return error

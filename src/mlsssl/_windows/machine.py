@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from mlsssl._machine.accounts import Account
     from mlsssl._machine.ports import Diagnosis
     from mlsssl._windows.dlls import Dlls
+    from mlsssl._windows.http_settings import WindowsHttpSettings
+    from mlsssl._windows.keys.requests import RequestKeys
+    from mlsssl._windows.reservations import WindowsReservations
     from mlsssl._windows.services import WindowsServices
     from mlsssl._windows.stores import WindowsStore, WindowsStores
     from mlsssl.values import BindingKey, Location, Thumbprint
@@ -79,11 +82,30 @@ class WindowsPort:
         return self._bindings
 
     @property
+    def reservations(self) -> WindowsReservations:
+        """HTTP.sys' URL reservations."""
+        from mlsssl._windows.reservations import WindowsReservations  # most machines are never asked for one
+
+        return WindowsReservations(self._dlls)
+
+    @property
+    def http_settings(self) -> WindowsHttpSettings:
+        """HTTP.sys' listen list and numbers."""
+        from mlsssl._windows.http_settings import WindowsHttpSettings  # likewise
+
+        return WindowsHttpSettings(self._dlls)
+
+    @property
     def services(self) -> WindowsServices:
         """The service control manager."""
         from mlsssl._windows.services import WindowsServices  # most machines are never asked for one
 
         return WindowsServices(self._dlls)
+
+    @property
+    def request_keys(self) -> RequestKeys:
+        """Keys that were made here for certificate requests."""
+        return self._stores.request_keys
 
     def store_names(self, location: Location) -> list[str]:
         """The stores that exist there, sorted."""

@@ -11,11 +11,12 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from mlsssl._formats.crl import check_der_crl
 from mlsssl._formats.keys import spki
 from mlsssl._formats.pem import load_der
-from mlsssl._machine.ports import StoreRecord, check_provider, refuse_users_roots
+from mlsssl._machine.ports import StoreRecord, check_provider, check_request_key, refuse_users_roots
 from mlsssl._machine.stores import OpenStore, read_pfx, thumbprint_of
 from mlsssl._windows import certificates, crls, system_stores
 from mlsssl._windows.keys import blobs, stored
 from mlsssl._windows.keys.pending import Pending, PendingKeys, digest
+from mlsssl._windows.keys.requests import RequestKeys
 from mlsssl.errors import (
     AccessDeniedError,
     NativeError,
@@ -52,6 +53,7 @@ class WindowsStores:
         machine = PendingKeys(dlls, state_folder)
         user = machine if user_folder is None else PendingKeys(dlls, user_folder)
         self.pending: dict[Location, PendingKeys] = {"LocalMachine": machine, "CurrentUser": user}
+        self.request_keys = RequestKeys(dlls, machine)
 
     def names(self, location: Location) -> list[str]:
         """The stores that exist there, sorted without case."""
@@ -103,6 +105,7 @@ class WindowsStore(OpenStore):
         self._kept: tuple[contextlib.ExitStack, StoreHandle] | None = None
         self._dlls = stores.dlls
         self._pending = stores.pending[location]
+        self._request_keys = stores.request_keys
 
     def try_to_open(self) -> None:
         """Open it: that it exists, and the right to write, show here."""
@@ -153,6 +156,7 @@ class WindowsStore(OpenStore):
         friendly_name: str | None,
         exportable: bool,
         provider: KeyProvider | None,
+        request_key: str | None = None,
     ) -> StoreRecord:
         """Put a certificate in, with its key if one is given; see `StorePort.add`."""
         self._check_changing()
@@ -161,8 +165,9 @@ class WindowsStore(OpenStore):
         check_friendly_name(friendly_name)
         key = None if private_key is None else blobs.load_private_key(bytes(private_key))
         check_provider(provider, is_rsa=key is None or isinstance(key, rsa.RSAPrivateKey))
+        check_request_key(request_key, private_key, self.location)
         new = None if key is None else _NewKey(key, exportable=exportable, provider=provider)
-        return self._add(certificate, friendly_name, new)
+        return self._add(certificate, friendly_name, new, request_key)
 
     def add_many(
         self, items: Iterable[NewCertificate], *, exportable: bool, provider: KeyProvider | None = None
@@ -371,16 +376,28 @@ class WindowsStore(OpenStore):
             renewed_by=found.renewed_by,
         )
 
-    def _add(self, certificate: bytes, friendly_name: str | None, new: _NewKey | None) -> StoreRecord:
+    def _add(
+        self, certificate: bytes, friendly_name: str | None, new: _NewKey | None, request_key: str | None = None
+    ) -> StoreRecord:
         refuse_users_roots(self.name, self.location)
         thumbprint = thumbprint_of(certificate)
         with self._pending.changing():
             self._close_handle()  # what it shows may have changed before the lock was ours
             before = self._read(thumbprint)
-            if new is None or (before is not None and stored.fits(self._record(before).key, self.location)):
+            link = None
+            if request_key is not None:
+                link = self._request_keys.link_for(request_key, blobs.certificate_identity(certificate))
+            replaced = None if before is None else before.link
+            if before is not None and stored.fits(self._record(before).key, self.location):
                 self._put(certificate, friendly_name, None)
+            elif new is not None:
+                self._put_with_key(certificate, friendly_name, new, replaced)
+            elif link is not None and replaced is not None:
+                # The link that is replaced is written down: its key goes unless somebody needs it.
+                with self._pending.noted(Pending(links=(replaced,), public=digest(None))):
+                    self._put(certificate, friendly_name, link)
             else:
-                self._put_with_key(certificate, friendly_name, new, None if before is None else before.link)
+                self._put(certificate, friendly_name, link)
             record = self.find(thumbprint)  # through a fresh handle: a success code is not proof
         if record is None:
             raise StoreError(f"Windows reported success, yet {thumbprint} is not in {self._where}")
@@ -455,7 +472,9 @@ class WindowsStore(OpenStore):
                 raise self._missing(thumbprint)
 
     def _is_only_user(self, link: KeyLink, certificate: bytes) -> bool:
-        """Whether the key behind a link is the certificate's own and no other certificate needs it."""
+        """Whether the key behind a link is the certificate's own and nobody else needs it."""
+        if link.container in self._pending.held():
+            return False
         if not stored.is_ours(link):
             # A container with another key in it is somebody else's, whatever this certificate says.
             identity = stored.identity(self._dlls, link)

@@ -7,7 +7,7 @@ import datetime as dt
 from typing import TYPE_CHECKING, cast
 
 from mlsssl._formats.hosts import parse_host
-from mlsssl._formats.pem import load_der
+from mlsssl._formats.pem import is_root, load_der
 from mlsssl._machine.ports import TrustProblem
 from mlsssl._native.cdata import NULL, ffi, wide
 from mlsssl._native.codes import code_name
@@ -198,7 +198,7 @@ def _engine(dlls: Dlls, roots: Sequence[bytes] | None) -> Iterator[ChainEngine]:
     with _memory_store(dlls, roots) as store:
         config = ffi.new("CERT_CHAIN_ENGINE_CONFIG *")
         config.hExclusiveRoot = store
-        if all(map(_is_self_issued, roots)):
+        if all(is_root(load_der(der)) for der in roots):
             config.cbSize = ffi.offsetof("CERT_CHAIN_ENGINE_CONFIG", "dwExclusiveFlags")  # the form of Windows 7
         else:
             config.cbSize = ffi.sizeof("CERT_CHAIN_ENGINE_CONFIG")
@@ -229,8 +229,3 @@ def _filetime(at: dt.datetime) -> CData:
     time = ffi.new("FILETIME *")
     time.dwLowDateTime, time.dwHighDateTime = steps & 0xFFFF_FFFF, steps >> 32
     return time
-
-
-def _is_self_issued(der: bytes) -> bool:
-    certificate = load_der(der)
-    return certificate.subject == certificate.issuer

@@ -6,7 +6,7 @@ import contextlib
 from itertools import count
 from typing import TYPE_CHECKING
 
-from contract.subjects.kinds import BindingsSubject, ServicesSubject
+from contract.subjects.kinds import BindingsSubject, HttpSubject, ServicesSubject
 from made_certificates import make, shared_key
 from mlsssl._embedded.port import EmbeddedPort
 
@@ -52,5 +52,12 @@ def _services(folder: Path) -> Iterator[ServicesSubject]:
         yield ServicesSubject(services=port.services, stopped="Demo", settle=settle)
 
 
+@contextlib.contextmanager
+def _http(folder: Path) -> Iterator[HttpSubject]:
+    with _machine(folder) as port:
+        yield HttpSubject(port=port)
+
+
 BINDINGS = {"embedded": _bindings}
+HTTP = {"embedded": _http}
 SERVICES = {"embedded": _services}

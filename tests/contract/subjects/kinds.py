@@ -1,7 +1,7 @@
 """What the contract tests need of a machine: one small record per part of the seam.
 
-A machine joins by a module in this folder that has `BINDINGS`, `SERVICES` or `STORES`: name to a function that takes
-an empty folder and returns a context manager around the subject. `conftest.py` finds the modules.
+A machine joins by a module in this folder that has `BINDINGS`, `HTTP`, `SERVICES` or `STORES`: name to a function that
+takes an empty folder and returns a context manager around the subject. `conftest.py` finds the modules.
 """
 
 from __future__ import annotations
@@ -14,12 +14,25 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from mlsssl._machine.ports import BindingsPort, Diagnosis, ServicesPort, StorePort
+    from mlsssl._machine.ports import (
+        BindingsPort,
+        Diagnosis,
+        HttpSettingsPort,
+        RequestKeysPort,
+        ReservationsPort,
+        ServicesPort,
+        StorePort,
+    )
     from mlsssl.values import Location, Thumbprint
 
+    HttpMaker = Callable[[Path], AbstractContextManager["HttpSubject"]]
     BindingsMaker = Callable[[Path], AbstractContextManager["BindingsSubject"]]
     ServicesMaker = Callable[[Path], AbstractContextManager["ServicesSubject"]]
     StoresMaker = Callable[[Path], AbstractContextManager["StoresSubject"]]
+
+
+MADE_UP_TRUST_LIST = ("Client issuers é\U0001f512", "Issuers")
+"""A certificate trust list that nobody has: its identifier and its store."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,11 +44,38 @@ class BindingsSubject:
         add_certificate: Names a certificate with a usable machine key in the MY store of LocalMachine; each time
             another one than the last time.
         takes_unknown_bits: Whether the machine keeps option bits without a name (a Windows may refuse them).
+        trust_list: Identifier and store of a trust list that a record may name; None for no identifier.
+        may_refuse: Options of `BindingOptions` that this machine may answer 87, depending on its build.
     """
 
     bindings: BindingsPort
     add_certificate: Callable[[], Thumbprint]
     takes_unknown_bits: bool = True
+    trust_list: tuple[str | None, str] = MADE_UP_TRUST_LIST
+    may_refuse: frozenset[str] = frozenset()
+
+
+class HttpMachine(Protocol):
+    """The part of `MachinePort` that is about HTTP.sys besides bindings."""
+
+    @property
+    def reservations(self) -> ReservationsPort: ...
+
+    @property
+    def http_settings(self) -> HttpSettingsPort: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpSubject:
+    """A machine's URL reservations and settings of HTTP.sys, under test.
+
+    Attributes:
+        port: The machine.
+        may_be_configured: Whether its listen list and numbers may be changed: not those of a real HTTP.sys.
+    """
+
+    port: HttpMachine
+    may_be_configured: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +95,9 @@ class ServicesSubject:
 
 class StoresMachine(Protocol):
     """The part of `MachinePort` that is about stores."""
+
+    @property
+    def request_keys(self) -> RequestKeysPort: ...
 
     def store_names(self, location: Location) -> list[str]: ...
 

@@ -8,11 +8,12 @@ import functools
 from itertools import count
 from typing import TYPE_CHECKING
 
-from contract.subjects.kinds import BindingsSubject, ServicesSubject, StoresSubject
+from contract.subjects.kinds import BindingsSubject, HttpSubject, ServicesSubject, StoresSubject
 from made_certificates import make, shared_key
 from mlsssl._fakes.advapi32_services import FakeService
 from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.dlls import FakeDlls
+from mlsssl._fakes.http_config import HttpState
 from mlsssl._windows.machine import WindowsPort
 from mlsssl._windows.services import WindowsServices
 from windows.stores_machine import WindowsStoresMachine
@@ -40,6 +41,13 @@ def _bindings(folder: Path, *, has_update: bool = True) -> Iterator[BindingsSubj
         return made.thumbprint
 
     yield BindingsSubject(bindings=port.bindings, add_certificate=add_certificate)
+    assert dlls.calls.leaks == {}
+
+
+@contextlib.contextmanager
+def _http(folder: Path, *, set_once: bool = True) -> Iterator[HttpSubject]:
+    dlls = FakeDlls(Computer(http=HttpState(numbers_are_set_once=set_once)))
+    yield HttpSubject(port=WindowsPort(dlls, state_folder=folder / "state"))
     assert dlls.calls.leaks == {}
 
 
@@ -87,4 +95,5 @@ STORES = {
     ),
 }
 BINDINGS = {"windows-fakes": _bindings, "windows-2016-fakes": functools.partial(_bindings, has_update=False)}
+HTTP = {"windows-fakes": _http, "windows-fakes-overwriting": functools.partial(_http, set_once=False)}
 SERVICES = {"windows-fakes": _services}

@@ -13,7 +13,7 @@ from contract.subjects.kinds import StoresSubject
 from mlsssl._native.cdata import NULL, ffi, wide
 from mlsssl._windows.dlls import SystemDlls
 from windows.stores_machine import WindowsStoresMachine
-from windows.wine_limits import under_wine
+from windows.wine_limits import may_change_this_windows, under_wine
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,4 +77,4 @@ def _stores(folder: Path) -> Iterator[StoresSubject]:
         _unmake(name)
 
 
-STORES: dict[str, StoresMaker] = {"windows-real": _stores} if sys.platform == "win32" else {}
+STORES: dict[str, StoresMaker] = {"windows-real": _stores} if may_change_this_windows() else {}

@@ -1,11 +1,11 @@
-/* A stand-in for the SSL configuration part of Windows' httpapi.dll, for tests under Wine, whose own keeps nothing.
+/* A stand-in for the configuration part of Windows' httpapi.dll, for tests under Wine, whose own keeps nothing.
  *
  * It answers as Microsoft's reference of http.h says, with the codes Windows is known to give: 2 no such record,
  * 5 not an administrator, 6 a service handle, 87 anything wrong in a parameter and families this Windows lacks,
  * 122 a structure or buffer too small, 183 the record exists, 259 past the last record, 1114 not initialised,
  * 1312 no usable certificate. Where Windows' behaviour is not known it takes the strict side and says so beside it.
  *
- * Known families are 1, 5, 6 and 11. The "Ex" families (8, 9, 10, 12) answer 87, as on a Windows before them.
+ * Known families are 1, 5, 6 and 11; what is not about TLS (0, 2, 3, 4, 7) is in config.c. The "Ex" families (8, 9, 10, 12) answer 87, as on a Windows before them.
  * Built a second time with -DWITHOUT_UPDATE, it is the library of a Windows before HttpUpdateServiceConfiguration.
  */
 #include "standin.h"
@@ -92,10 +92,9 @@ static ULONG terminate(ULONG flags, const void *reserved)
     return NO_ERROR;
 }
 
-/* The checks that all four configuration functions begin with. */
-static ULONG check_call(HANDLE service, int id, const OVERLAPPED *overlapped, const FAMILY **family)
+/* The checks that all four configuration functions begin with, whatever they are about. */
+static ULONG check_any_call(HANDLE service, const OVERLAPPED *overlapped)
 {
-    ULONG index;
     /* The reference names 1114 for a missing HttpInitialize at HttpAddUrl; for these functions it names no code. */
     if (open_counts[HTTP_INITIALIZE_CONFIG] + open_counts[HTTP_INITIALIZE_CONFIG | HTTP_INITIALIZE_SERVER] == 0)
         return refuse(ERROR_DLL_INIT_FAILED, "HttpInitialize with HTTP_INITIALIZE_CONFIG was not called");
@@ -103,6 +102,14 @@ static ULONG check_call(HANDLE service, int id, const OVERLAPPED *overlapped, co
         return refuse(ERROR_INVALID_HANDLE, "ServiceHandle is not 0");
     if (overlapped != NULL)
         return refuse(ERROR_INVALID_PARAMETER, "pOverlapped is not NULL");
+    return NO_ERROR;
+}
+
+static ULONG check_call(HANDLE service, int id, const OVERLAPPED *overlapped, const FAMILY **family)
+{
+    ULONG index, code = check_any_call(service, overlapped);
+    if (code != NO_ERROR)
+        return code;
     for (index = 0; index < ARRAYSIZE(families); index++) {
         if (families[index].id == id && family_enabled(id)) {
             *family = &families[index];
@@ -159,7 +166,12 @@ static ULONG change_record(CHANGE change, HANDLE service, int id, const void *in
     HTTP_SERVICE_CONFIG_SSL_PARAM param;
     const FAMILY *family;
     RECORD record;
-    ULONG code = check_call(service, id, overlapped, &family);
+    ULONG code;
+    if (is_config(id) && change != UPDATE) {
+        code = check_any_call(service, overlapped);
+        return code == NO_ERROR ? config_change(change == REMOVE, id, input, length) : code;
+    }
+    code = check_call(service, id, overlapped, &family);
     if (code == NO_ERROR && setting(L"MLSSSL_STANDIN_NOT_ADMIN", 0) != 0)
         code = refuse(ERROR_ACCESS_DENIED, "not an administrator");
     if (code == NO_ERROR)
@@ -271,7 +283,12 @@ static ULONG query_record(HANDLE service, int id, const void *input, ULONG input
     } query;
     const FAMILY *family;
     RECORD record;
-    ULONG needed, code = check_call(service, id, overlapped, &family);
+    ULONG needed, code;
+    if (is_config(id)) {
+        code = check_any_call(service, overlapped);
+        return code == NO_ERROR ? config_query(id, input, input_length, output, output_length, return_length) : code;
+    }
+    code = check_call(service, id, overlapped, &family);
     if (code == NO_ERROR)
         code = capture_structure(query.bytes, input, input_length, family->query_size);
     if (code != NO_ERROR)

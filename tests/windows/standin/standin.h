@@ -68,6 +68,11 @@ ULONG put_record(const FAMILY *family, const WCHAR *name, const RECORD *record);
 ULONG delete_record(const FAMILY *family, const WCHAR *name); /* 2: not there */
 ULONG delete_all_records(void);
 
+/* config.c: reservations, the listen list and numbers. */
+BOOL is_config(int id);
+ULONG config_change(BOOL remove, int id, const void *input, ULONG length);
+ULONG config_query(int id, const void *input, ULONG length, void *output, ULONG room, ULONG *needed);
+
 /* certificate.c: what HTTP.sys demands of a certificate when it is bound. */
 ULONG check_certificate(const RECORD *record);
 

@@ -1,26 +1,45 @@
-"""`mlsssl netsh http … sslcert`: netsh's command lines, word for word, against this machine or an embedded one."""
+"""`mlsssl netsh http …`: netsh's command lines, word for word, against this machine or an embedded one."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from mlsssl._changes.recovery import add_record, remove_record, replace_record
+from mlsssl._changes.recovery import add_record, changing, remove_record, replace_record
 from mlsssl._commands.old_tools.command_lines import unquote
+from mlsssl._machine.ports import HttpNumber
+from mlsssl._messages.foreign_text import shown
+from mlsssl._netsh.http_command import NUMBERS, object_of
 from mlsssl._select.ports import port_of
-from mlsssl.errors import BindingNotFoundError, InvalidInputError, MalformedDataError
-from mlsssl.netsh import NetshCommand, format_listing, parse_command
+from mlsssl.errors import BindingNotFoundError, InvalidInputError, MalformedDataError, ReservationNotFoundError
+from mlsssl.netsh import (
+    HttpCommand,
+    NetshCommand,
+    format_listing,
+    format_urlacl_listing,
+    parse_command,
+    parse_http_command,
+)
+from mlsssl.reservation import IpListenList, UrlReservation
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from mlsssl._commands.old_tools.command_lines import Context
+    from mlsssl.machine import Machine
 
 _DONE = {"add": "added", "update": "updated", "delete": "deleted"}
 
 
 def run(argv: Sequence[str], context: Context) -> int:
-    """Run the words after `netsh` of `netsh http add | update | delete | show sslcert`; `http` may be missing."""
-    command = read_command(argv)
+    """Run the words after `netsh` of `netsh http add | update | delete | show …`; `http` may be missing."""
+    words = _words(argv)
+    try:
+        about = object_of(words)
+    except MalformedDataError as error:
+        raise InvalidInputError(str(error)) from None
+    if about != "sslcert":
+        return _run_other(words, context)
+    command = read_command(words)
     if context.explain_only:
         return _explain(command, context)
     record = command.record
@@ -46,18 +65,23 @@ def run(argv: Sequence[str], context: Context) -> int:
 
 
 def read_command(argv: Sequence[str]) -> NetshCommand:
-    """The command in words as a shell gave them: a value in typographic quotes, which no shell knows, is in pieces.
+    """The command in words as a shell gave them.
 
     `InvalidInputError` when it is none: at the command line that is wrong usage, and no file that cannot be read.
     """
+    try:
+        return parse_command(_words(argv))
+    except MalformedDataError as error:
+        raise InvalidInputError(str(error)) from None
+
+
+def _words(argv: Sequence[str]) -> list[str]:
+    """The words as a shell gave them; a value in typographic quotes, which no shell knows, is in pieces."""
     words, queue = [], list(argv)
     while queue:
         name, equals, value = queue.pop(0).partition("=")
         words.append(f"{name}={unquote(value, queue)}" if equals else name)
-    try:
-        return parse_command(words)
-    except MalformedDataError as error:
-        raise InvalidInputError(str(error)) from None
+    return words
 
 
 def _explain(command: NetshCommand, context: Context) -> int:
@@ -81,4 +105,141 @@ def _explain(command: NetshCommand, context: Context) -> int:
         "certificate, store and binding in one call, all or nothing, and the same again is no error",
         "no thumbprint is copied by hand, no GUID is made on a website",
         "1312 comes with the cause that holds and what to do",
+    )
+
+
+# -- what is not about TLS bindings -------------------------------------------------------------------------------
+
+_NOUNS = {
+    "urlacl": "URL reservation",
+    "iplisten": "IP address",
+    "timeout": "Timeout",
+    "cacheparam": "Cache parameter",
+    "setting": "Setting",
+}
+
+
+def _run_other(words: Sequence[str], context: Context) -> int:
+    try:
+        command = parse_http_command(words)
+    except MalformedDataError as error:
+        raise InvalidInputError(str(error)) from None
+    if context.explain_only:
+        return _explain_other(command, context)
+    if command.verb == "add":
+        context.add_to_machine(lambda machine: _add(command, machine))
+    elif command.verb == "delete":
+        _delete(command, context.machine())
+    else:
+        context.out(_show(command, context.machine()))
+        return 0
+    context.out(f"{_NOUNS[command.object]} successfully {_DONE[command.verb]}")
+    return 0
+
+
+def _add(command: HttpCommand, machine: Machine) -> None:
+    if command.url is not None:
+        _reservation(command, machine).add()
+    elif command.address is not None:
+        IpListenList(machine=machine).add(command.address)
+    elif command.number is not None and command.value is not None:
+        with changing(machine.port):
+            machine.port.http_settings.set_number(command.number, command.value)
+
+
+def _reservation(command: HttpCommand, machine: Machine) -> UrlReservation:
+    assert command.url is not None
+    user = None if command.user is None else command.user.removeprefix("\\")
+    if command.sddl is None:
+        return UrlReservation(command.url, user=user, listen=command.listen, delegate=command.delegate, machine=machine)
+    made = UrlReservation(command.url, sddl=command.sddl, machine=machine)
+    # netsh takes both. Which of them counts when they differ it does not say.
+    if user is not None and machine.port.account(user).sid not in [grant.sid for grant in made.grants]:
+        raise InvalidInputError(f"sddl= says nothing of user={shown(user)}: give one of the two")
+    return made
+
+
+def _delete(command: HttpCommand, machine: Machine) -> None:
+    if command.url is not None:
+        machine.reservations[command.url].remove()
+    elif command.address is not None:
+        IpListenList(machine=machine).remove(command.address)
+    elif command.number is not None:
+        with changing(machine.port):
+            machine.port.http_settings.reset_number(command.number)
+
+
+def _show(command: HttpCommand, machine: Machine) -> str:
+    port = machine.port
+    if command.object == "urlacl":
+        if command.url is None:
+            records = port.reservations.all()
+        else:
+            found = port.reservations.find(command.url)
+            if found is None:
+                raise ReservationNotFoundError(
+                    f"The system cannot find the file specified: {command.url} is not reserved"
+                )
+            records = [found]
+        return format_urlacl_listing(records, name_of=lambda sid: port.account(sid).name)
+    if command.object == "iplisten":
+        title = "IP addresses present in the IP listen list:"
+        return "\n".join(
+            ["", title, "-" * len(title), "", *(f"    {one}" for one in IpListenList(machine=machine)), ""]
+        )
+    titles = {"timeout": "HTTP service timeouts:", "cacheparam": "HTTP cache parameters:", "setting": "HTTP settings:"}
+    title = titles[command.object]
+    lines = ["", title, "-" * len(title), ""]
+    for which in NUMBERS[command.object].values():
+        value = port.http_settings.number(which)
+        lines.append(f"    {_LABELS[which]:<40}: {'not set' if value is None else value}")
+    return "\n".join([*lines, ""])
+
+
+_LABELS = {
+    HttpNumber.IDLE_CONNECTION_SECONDS: "Idle connection timeout (secs)",
+    HttpNumber.HEADER_WAIT_SECONDS: "Header wait timeout (secs)",
+    HttpNumber.MAX_CACHE_RESPONSE_BYTES: "Maximum cached response size (bytes)",
+    HttpNumber.CACHE_RANGE_CHUNK_BYTES: "Cache range chunk size (bytes)",
+    HttpNumber.TLS_THROTTLE: "SSL throttle",
+}
+
+
+def _explain_other(command: HttpCommand, context: Context) -> int:
+    if command.object == "urlacl":
+        return _explain_urlacl(command, context)
+    if command.object == "iplisten":
+        calls = {"add": f'.add("{command.address}")', "delete": f'.remove("{command.address}")', "show": ""}
+        python = f"IpListenList(){calls[command.verb]}" if command.verb != "show" else "list(IpListenList())"
+    else:
+        kind = "HttpTimeouts" if command.object == "timeout" else "HttpLimits"
+        python = f"{kind}.get()" if command.verb == "show" else f"replace({kind}.get(), ...).set()"
+    return context.explain(
+        f"mlsssl netsh http {command.verb} {command.object}",
+        python,
+        "values instead of text whose labels change with Windows' version and language",
+        "None where nothing is configured, and what was there is put back when a change fails",
+    )
+
+
+def _explain_urlacl(command: HttpCommand, context: Context) -> int:
+    if command.verb == "show":
+        return context.explain(
+            "mlsssl reservation list",
+            "UrlReservation.all()",
+            "values instead of text whose labels change with Windows' version and language",
+        )
+    if command.verb == "delete":
+        return context.explain(
+            f"mlsssl reservation remove {command.url}",
+            f'UrlReservation.get("{command.url}").remove()',
+            "to let somebody else listen, nothing needs to be deleted: update() replaces the reservation",
+        )
+    who = f'--user "{command.user}"' if command.sddl is None else f'--sddl "{command.sddl}"'
+    python = f"user={command.user!r}" if command.sddl is None else f"sddl={command.sddl!r}"
+    return context.explain(
+        f"mlsssl reservation add {command.url} {who}",
+        f'deploy("0.0.0.0:443", cert, reserve="{command.url}", {python})',
+        "certificate, store, binding and reservation in one call, all or nothing, and the same again is no error",
+        "a prefix without its slash, a relative path or a misspelt account is told before anything changes",
     )

@@ -6,6 +6,7 @@ import contextlib
 from argparse import Namespace
 from typing import TYPE_CHECKING
 
+from mlsssl._commands.authority import telling_shortened
 from mlsssl._commands.old_tools import makecert, netsh, pvk2pfx
 from mlsssl._commands.old_tools.command_lines import Context
 from mlsssl._commands.parser import machine_of, machine_to_add_to
@@ -78,4 +79,5 @@ def run_old(arguments: Namespace, terminal: Terminal) -> int:
             overwrite=own.overwrite,
             explain_only=own.explain,
         )
-        return run(theirs, context)
+        with telling_shortened():
+            return run(theirs, context)

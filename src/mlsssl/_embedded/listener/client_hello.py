@@ -22,6 +22,7 @@ _HANDSHAKE = 22  # RFC 8446 section 5.1, ContentType
 _CLIENT_HELLO = 1  # section 4, HandshakeType
 _RECORD_LIMIT = 2**14  # section 5.1
 _SERVER_NAME = 0  # RFC 6066 section 3, ExtensionType and NameType host_name alike
+_ALPN = 16  # RFC 7301 section 3.1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +31,11 @@ class ClientHello:
 
     Attributes:
         server_name: The host name that the client asked for, in lower case without a trailing dot; None without.
+        protocols: What it offers to speak above TLS (ALPN), as it wrote it.
     """
 
     server_name: str | None
+    protocols: tuple[bytes, ...] = ()
 
 
 class ClientHelloReader:
@@ -125,6 +128,7 @@ def _parse(body: bytes) -> ClientHello:
     if not reader.at_end:
         raise MalformedDataError("bytes after a ClientHello's extensions")
     name: str | None = None
+    protocols: tuple[bytes, ...] = ()
     seen = False
     while not extensions.at_end:
         kind, content = extensions.number(2), extensions.vector(2)
@@ -133,7 +137,17 @@ def _parse(body: bytes) -> ClientHello:
                 raise MalformedDataError("a ClientHello with two lists of server names")
             seen = True
             name = _host_name(content)
-    return ClientHello(server_name=name)
+        elif kind == _ALPN:
+            protocols = _protocols(content)
+    return ClientHello(server_name=name, protocols=protocols)
+
+
+def _protocols(content: bytes) -> tuple[bytes, ...]:
+    listed = _Reader(content)
+    entries, found = _Reader(listed.vector(2)), []
+    while not entries.at_end:
+        found.append(entries.vector(1))
+    return tuple(found)
 
 
 def _host_name(content: bytes) -> str | None:

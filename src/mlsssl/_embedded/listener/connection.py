@@ -18,6 +18,7 @@ from mlsssl._embedded.listener.contexts import INTERNAL_ERROR, RefusedError
 from mlsssl._embedded.listener.page import Session, error_page, status_page
 from mlsssl._formats import pem
 from mlsssl._formats.foreign import name_text
+from mlsssl._machine.tls_alpn import PROTOCOL
 from mlsssl._messages.foreign_text import clean_logger
 from mlsssl.errors import MalformedDataError
 
@@ -93,6 +94,7 @@ class Connection(asyncio.Protocol):
         self._session: Session | None = None
         self._server_name: str | None = None
         self._requests = 0
+        self._validated = False  # by an ACME server, which wants the handshake and nothing more (RFC 8737)
         self._paused = False
         self._closing = False
 
@@ -166,6 +168,12 @@ class Connection(asyncio.Protocol):
             if hello is None:
                 return
             self._server_name = hello.server_name
+            if hello.protocols == (PROTOCOL.encode(),):
+                self._validated = True
+                context = self._service.serving.answer_to_validation(hello.server_name)
+                self._tls = context.wrap_bio(self._incoming, self._outgoing, server_side=True)
+                self._incoming.write(self._hello.received)
+                return
             self._answer = self._service.serving.answer(self._port, self._local_address(), hello.server_name)
         except MalformedDataError as error:
             logger.info("port %d: %s", self._port, error)
@@ -206,6 +214,9 @@ class Connection(asyncio.Protocol):
             if self._session is None:
                 self._tls.do_handshake()
                 self._session = self._describe(self._tls)
+                if self._validated:
+                    self.close()
+                    return
                 self._set_timer(self._service.limits.request)
             while not self._closing and not self._paused:
                 self._answer_requests()

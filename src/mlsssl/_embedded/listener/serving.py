@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.central_store import CentralStore, read_central_store
 from mlsssl._embedded.chains import client_roots, find_chain
-from mlsssl._embedded.database import folded
+from mlsssl._embedded.database import folded, state_folder_of
 from mlsssl._embedded.listener.contexts import (
     HANDSHAKE_FAILURE,
     INTERNAL_ERROR,
@@ -20,7 +20,7 @@ from mlsssl._embedded.listener.contexts import (
     make_context,
 )
 from mlsssl._formats.pem import load_der
-from mlsssl._machine import precedence
+from mlsssl._machine import precedence, private_files, tls_alpn
 from mlsssl._messages.foreign_text import system_reason
 from mlsssl.errors import ListenerError, MlssslError
 
@@ -68,6 +68,7 @@ class Serving:
 
     def __init__(self, database: Database, *, families: Collection[BindingFamily], allow_legacy_tls: bool) -> None:
         self._database = database
+        self._state_folder = state_folder_of(private_files.resolved(database.path))
         self._bindings = EmbeddedBindings(database, atomic_update=True, families=families)
         self._allow_legacy_tls = allow_legacy_tls
         self._version: int | None = None
@@ -104,6 +105,20 @@ class Serving:
             raise
         except MlssslError as error:
             raise RefusedError(str(error), alert=INTERNAL_ERROR) from None
+
+    def answer_to_validation(self, server_name: str | None) -> ssl.SSLContext:
+        """What answers an ACME server that validates this name by tls-alpn-01 (RFC 8737).
+
+        Raises:
+            RefusedError: nobody has left an answer for it.
+        """
+        try:
+            context = tls_alpn.context_for(self._state_folder, server_name or "")
+        except MlssslError as error:
+            raise RefusedError(str(error), alert=INTERNAL_ERROR) from None
+        if context is None:
+            raise RefusedError(f"no order has a challenge for {server_name}", alert=UNRECOGNIZED_NAME)
+        return context
 
     def _refresh(self) -> None:
         version = self._database.data_version()

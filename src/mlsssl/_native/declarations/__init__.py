@@ -11,7 +11,7 @@ import tempfile
 from importlib import resources
 from pathlib import Path
 
-TEXTS = ("common", "httpapi", "kernel32", "rights", "advapi32_services", "crypt32", "ncrypt", "advapi32_crypto")
+TEXTS = ("common", "kernel32", "httpapi", "rights", "advapi32_services", "crypt32", "ncrypt", "advapi32_crypto")
 """The texts in the order in which they build on each other."""
 
 _HEADER = '''\

@@ -3,6 +3,7 @@
 
 typedef struct HCRYPTPROV__ *HCRYPTPROV;
 typedef struct HCRYPTKEY__ *HCRYPTKEY;
+typedef struct HCRYPTHASH__ *HCRYPTHASH;
 
 /* ns-wincrypt-publickeystruc: every key blob of these providers begins with it. */
 typedef struct {
@@ -32,3 +33,11 @@ BOOL __stdcall CryptExportKey(
     HCRYPTKEY hKey, HCRYPTKEY hExpKey, DWORD dwBlobType, DWORD dwFlags, BYTE *pbData, DWORD *pdwDataLen);
 BOOL __stdcall CryptGetKeyParam(HCRYPTKEY hKey, DWORD dwParam, BYTE *pbData, DWORD *pdwDataLen, DWORD dwFlags);
 BOOL __stdcall CryptDestroyKey(HCRYPTKEY hKey);
+/* The upper half of dwFlags is the length in bits. */
+BOOL __stdcall CryptGenKey(HCRYPTPROV hProv, DWORD Algid, DWORD dwFlags, HCRYPTKEY *phKey);
+BOOL __stdcall CryptCreateHash(HCRYPTPROV hProv, DWORD Algid, HCRYPTKEY hKey, DWORD dwFlags, HCRYPTHASH *phHash);
+BOOL __stdcall CryptSetHashParam(HCRYPTHASH hHash, DWORD dwParam, BYTE *pbData, DWORD dwFlags);
+/* PKCS#1 v1.5, little-endian. */
+BOOL __stdcall CryptSignHashW(
+    HCRYPTHASH hHash, DWORD dwKeySpec, WCHAR *szDescription, DWORD dwFlags, BYTE *pbSignature, DWORD *pdwSigLen);
+BOOL __stdcall CryptDestroyHash(HCRYPTHASH hHash);

@@ -25,6 +25,11 @@ typedef struct {
     DWORD dwFlags;
 } NCryptKeyName;
 
+/* bcrypt.h: by which hash the signature of a given digest is to say that it was made. */
+typedef struct {
+    WCHAR *pszAlgId;
+} BCRYPT_PKCS1_PADDING_INFO;
+
 /* bcrypt.h. What follows the header is big-endian: public exponent, modulus, prime 1, prime 2, and in the full
  * form exponent 1, exponent 2, coefficient, private exponent. */
 typedef struct {
@@ -58,6 +63,10 @@ LONG __stdcall NCryptFinalizeKey(NCRYPT_KEY_HANDLE hKey, DWORD dwFlags);
 LONG __stdcall NCryptExportKey(
     NCRYPT_KEY_HANDLE hKey, NCRYPT_KEY_HANDLE hExportKey, WCHAR *pszBlobType, NCryptBufferDesc *pParameterList,
     BYTE *pbOutput, DWORD cbOutput, DWORD *pcbResult, DWORD dwFlags);
+/* RSA signatures are big-endian; those of EC keys are r and s, each as long as the curve's order. */
+LONG __stdcall NCryptSignHash(
+    NCRYPT_KEY_HANDLE hKey, BCRYPT_PKCS1_PADDING_INFO *pPaddingInfo, BYTE *pbHashValue, DWORD cbHashValue,
+    BYTE *pbSignature, DWORD cbSignature, DWORD *pcbResult, DWORD dwFlags);
 /* Frees hKey when it succeeds. */
 LONG __stdcall NCryptDeleteKey(NCRYPT_KEY_HANDLE hKey, DWORD dwFlags);
 /* The enumeration's state, and each name, are freed with NCryptFreeBuffer. */

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, cast
 
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.utils import encode_dss_signature
 
 from mlsssl._formats import foreign
 from mlsssl._native.cdata import NULL, Buffer, ffi, text_at, wide
@@ -20,8 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlsssl._formats.keys import PrivateKey
+    from mlsssl._issue.held_keys import HashName
     from mlsssl._native.cdata import CData
     from mlsssl._windows.dlls import CngKey, CngProvider, Dlls
+    from mlsssl.values import KeyType
 
 PROVIDER = "Microsoft Software Key Storage Provider"  # MS_KEY_STORAGE_PROVIDER
 
@@ -31,7 +34,9 @@ _SILENT = 0x40
 # the export policy so, before it finalises). Without it a key that is opened again may have the default policy.
 _PERSIST = 0x80000000
 _ALLOW_EXPORT, _ALLOW_PLAINTEXT_EXPORT = 0x1, 0x2
-_EXPORT_POLICY = "Export Policy"
+_EXPORT_POLICY, _LENGTH = "Export Policy", "Length"
+_PAD_PKCS1 = 0x2  # BCRYPT_PAD_PKCS1
+_HASHES: dict[HashName, str] = {"sha256": "SHA256", "sha384": "SHA384", "sha512": "SHA512"}  # BCRYPT_*_ALGORITHM
 _SECURITY_DESCRIPTOR, _DACL = "Security Descr", 0x4  # NCRYPT_SECURITY_DESCR_PROPERTY, DACL_SECURITY_INFORMATION
 _PKCS_ALG_OID, _PKCS_ALG_PARAM, _PKCS_SECRET = 41, 42, 46  # NCRYPTBUFFER_*
 _NAME_LIMIT = 512  # NCRYPT_MAX_KEY_NAME_LENGTH
@@ -50,29 +55,71 @@ def create(dlls: Dlls, name: str, key: PrivateKey, *, machine: bool, exportable:
     That every call succeeded does not mean that the key is kept: open it again to know.
     """
     link = link_to(name, machine=machine)
-    ncrypt = dlls.ncrypt
     algorithm, blob_type = blobs.cng_algorithm(key)
+    with blobs.wiped(blobs.cng_private(key)) as blob:
+        _persist(dlls, link, algorithm, blob_type, ffi.from_buffer("BYTE[]", blob), len(blob), exportable=exportable)
+    return link
+
+
+def make(dlls: Dlls, name: str, key_type: KeyType, *, machine: bool, exportable: bool) -> KeyLink:
+    """Have CNG make a key under this name, which never leaves it; otherwise as `create`."""
+    link = link_to(name, machine=machine)
+    kind, _, size = key_type.partition("-")
+    if kind == "rsa":
+        length = ffi.new("DWORD *", int(size))
+        _persist(dlls, link, "RSA", _LENGTH, ffi.cast("BYTE *", length), 4, exportable=exportable)
+    else:  # the algorithm's name has the curve
+        _persist(dlls, link, f"ECDSA_{size.upper()}", None, cast("CData", NULL), 0, exportable=exportable)
+    return link
+
+
+def _persist(
+    dlls: Dlls, link: KeyLink, algorithm: str, content: str | None, value: CData, size: int, *, exportable: bool
+) -> None:
+    """Begin a key, set the property that says what it is, and its export policy, and have it kept."""
+    ncrypt = dlls.ncrypt
     policy = ffi.new("DWORD *", _ALLOW_EXPORT | _ALLOW_PLAINTEXT_EXPORT if exportable else 0)
     handle = ffi.new("NCRYPT_KEY_HANDLE *")
     with _provider(dlls, PROVIDER) as provider:
         # No NCRYPT_OVERWRITE_KEY_FLAG: a key that is there is never ours to replace.
         _check(
             "NCryptCreatePersistedKey",
-            ncrypt.NCryptCreatePersistedKey(provider, handle, wide(algorithm), wide(name), 0, link.flags),
-            name,
+            ncrypt.NCryptCreatePersistedKey(provider, handle, wide(algorithm), wide(link.container), 0, link.flags),
+            link.container,
         )
         made: CngKey = handle[0]
-        with _closing(dlls, made), blobs.wiped(blobs.cng_private(key)) as blob:
-            view = ffi.from_buffer("BYTE[]", blob)
-            _check("NCryptSetProperty", ncrypt.NCryptSetProperty(made, wide(blob_type), view, len(blob), 0), blob_type)
-            value = ffi.cast("BYTE *", policy)
-            _check(
-                "NCryptSetProperty",
-                ncrypt.NCryptSetProperty(made, wide(_EXPORT_POLICY), value, 4, _PERSIST),
-                _EXPORT_POLICY,
-            )
-            _check("NCryptFinalizeKey", ncrypt.NCryptFinalizeKey(made, _SILENT), name)
-    return link
+        with _closing(dlls, made):
+            if content is not None:
+                code = ncrypt.NCryptSetProperty(made, wide(content), value, size, 0)
+                _check("NCryptSetProperty", code, content)
+            code = ncrypt.NCryptSetProperty(made, wide(_EXPORT_POLICY), ffi.cast("BYTE *", policy), 4, _PERSIST)
+            _check("NCryptSetProperty", code, _EXPORT_POLICY)
+            _check("NCryptFinalizeKey", ncrypt.NCryptFinalizeKey(made, _SILENT), link.container)
+
+
+def sign(dlls: Dlls, link: KeyLink, digest: bytes, hash_name: HashName) -> bytes:
+    """The signature of a digest: PKCS#1 v1.5 of an RSA key, Ecdsa-Sig-Value of another."""
+    with _key(dlls, link) as key:
+        is_rsa = bytes(_export(dlls, key, "PUBLICBLOB"))[:4] == blobs.RSA_PUBLIC
+        name = wide(_HASHES[hash_name])
+        padding = ffi.new("BCRYPT_PKCS1_PADDING_INFO *", {"pszAlgId": name})
+        signature, size = ffi.new("BYTE[]", 1024), ffi.new("DWORD *")  # 8192 bits, more than any key made here has
+        code = dlls.ncrypt.NCryptSignHash(
+            key,
+            padding if is_rsa else cast("CData", NULL),
+            ffi.from_buffer("BYTE[]", digest),
+            len(digest),
+            signature,
+            len(signature),
+            size,
+            _SILENT | (_PAD_PKCS1 if is_rsa else 0),
+        )
+        _check("NCryptSignHash", code, link.container)
+        raw = bytes(ffi.buffer(signature, min(size[0], len(signature))))
+    if is_rsa:
+        return raw
+    half = len(raw) // 2
+    return encode_dss_signature(int.from_bytes(raw[:half], "big"), int.from_bytes(raw[half:], "big"))
 
 
 def look(dlls: Dlls, link: KeyLink) -> tuple[bytes, bool]:

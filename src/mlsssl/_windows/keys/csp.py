@@ -17,7 +17,9 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._windows.dlls import CspKey, Dlls, ProviderHandle
+    from mlsssl._issue.held_keys import HashName
+    from mlsssl._windows.dlls import CspHash, CspKey, Dlls, ProviderHandle
+    from mlsssl.values import KeyType
 
 # The only one of Microsoft's older providers that signs with SHA-2 (MS_ENH_RSA_AES_PROV_W, PROV_RSA_AES).
 PROVIDER, PROVIDER_TYPE = "Microsoft Enhanced RSA and AES Cryptographic Provider", 24
@@ -26,6 +28,8 @@ PROVIDER, PROVIDER_TYPE = "Microsoft Enhanced RSA and AES Cryptographic Provider
 _NEWKEYSET, _DELETEKEYSET, _SILENT, _VERIFYCONTEXT = 0x8, 0x10, 0x40, 0xF0000000
 _AT_KEYEXCHANGE = 1
 _EXPORTABLE = 0x1
+_HASHES: dict[HashName, int] = {"sha256": 0x800C, "sha384": 0x800D, "sha512": 0x800E}  # CALG_SHA_*
+_HP_HASHVAL = 2
 _PUBLICKEYBLOB, _PRIVATEKEYBLOB = 6, 7
 _KP_PERMISSIONS, _CRYPT_EXPORT = 6, 0x4
 _PP_ENUMCONTAINERS, _FIRST, _NEXT = 2, 1, 2
@@ -57,6 +61,37 @@ def create(dlls: Dlls, name: str, key: rsa.RSAPrivateKey, *, machine: bool, expo
         with _closing_key(dlls, handle[0]):
             pass
     return link
+
+
+def make(dlls: Dlls, name: str, key_type: KeyType, *, machine: bool, exportable: bool) -> KeyLink:
+    """Have the provider make an RSA key in a container of this name, which never leaves it; as `create`."""
+    link = link_to(name, machine=machine)
+    handle = ffi.new("HCRYPTKEY *")
+    bits = int(key_type.removeprefix("rsa-"))
+    flags = bits << 16 | (_EXPORTABLE if exportable else 0)
+    with _container(dlls, link, _NEWKEYSET) as provider:
+        done = dlls.advapi32_crypto.CryptGenKey(provider, _AT_KEYEXCHANGE, flags, handle)
+        require(dlls, "CryptGenKey", done, name)
+        with _closing_key(dlls, handle[0]):
+            pass
+    return link
+
+
+def sign(dlls: Dlls, link: KeyLink, digest: bytes, hash_name: HashName) -> bytes:
+    """The PKCS#1 v1.5 signature of a digest."""
+    api = dlls.advapi32_crypto
+    made = ffi.new("HCRYPTHASH *")
+    with _container(dlls, link) as provider:
+        require(dlls, "CryptCreateHash", api.CryptCreateHash(provider, _HASHES[hash_name], NULL, 0, made))
+        hashed: CspHash = made[0]
+        with closing(lambda: require(dlls, "CryptDestroyHash", api.CryptDestroyHash(hashed))):
+            value = ffi.from_buffer("BYTE[]", digest)
+            require(dlls, "CryptSetHashParam", api.CryptSetHashParam(hashed, _HP_HASHVAL, value, 0))
+            signature = ffi.new("BYTE[]", 2048)  # 16384 bits, the most that these providers make
+            size = ffi.new("DWORD *", len(signature))
+            done = api.CryptSignHashW(hashed, _AT_KEYEXCHANGE, NULL, 0, signature, size)
+            require(dlls, "CryptSignHashW", done, link.container)
+            return bytes(ffi.buffer(signature, min(size[0], len(signature))))[::-1]  # little-endian there
 
 
 def look(dlls: Dlls, link: KeyLink) -> tuple[bytes, bool]:

@@ -91,6 +91,17 @@ class PendingKeys:
                 self._recover()
             yield
 
+    @property
+    def held_folder(self) -> Path:
+        """Where each key of a request has a file of its name; it may not be there yet."""
+        return self._folder() / "request-keys"
+
+    def held(self) -> frozenset[str]:
+        """The names of the keys of requests: nothing deletes these before they are released."""
+        folder = self.held_folder
+        found = files.entries(folder) if files.is_folder(folder) else ()
+        return frozenset(path.name for path in found if stored.is_our_name(path.name))
+
     def recover(self) -> list[str]:
         """Delete keys that no certificate names; a line per thing done. Raises what stopped it."""
         with self._locked():
@@ -146,9 +157,10 @@ class PendingKeys:
 
     def _see_through(self, path: Path, pending: Pending) -> list[str]:
         used, unread = stored.places_in_use(self._dlls)
+        held = self.held()
         done, kept = [], False
         for link in (*pending.links, *self._imported(pending)):
-            if link.place in used:
+            if link.place in used or link.container in held:
                 continue
             if not stored.is_ours(link):
                 # A name that Windows or somebody else chose: only if it is the very key that this is about.

@@ -27,10 +27,11 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from mlsssl._formats.keys import PrivateKey
+    from mlsssl._issue.held_keys import HashName
     from mlsssl._machine.ports import KeyProvider
     from mlsssl._windows.certificates import KeyLink
     from mlsssl._windows.dlls import CertContext, Dlls
-    from mlsssl.values import Location
+    from mlsssl.values import KeyType, Location
 
     ResultT = TypeVar("ResultT")
 
@@ -66,31 +67,94 @@ def persist(
         UnsupportedError: no storage of this Windows keeps such a key.
         NativeError: a call failed.
     """
-    check_provider(provider, is_rsa=isinstance(key, rsa.RSAPrivateKey))
+    is_rsa = isinstance(key, rsa.RSAPrivateKey)
+    public = spki(key.public_key())
+
+    def in_cng() -> KeyLink:
+        return cng.create(dlls, name, key, machine=machine, exportable=exportable)
+
+    def in_csp() -> KeyLink:
+        assert isinstance(key, rsa.RSAPrivateKey)
+        return csp.create(dlls, name, key, machine=machine, exportable=exportable)
+
+    return _kept(dlls, name, in_cng, in_csp, public, machine=machine, is_rsa=is_rsa, provider=provider)[0]
+
+
+def make(
+    dlls: Dlls, name: str, key_type: KeyType, *, machine: bool, exportable: bool, provider: KeyProvider | None
+) -> bytes:
+    """Have Windows make a key under a name that nothing has, and see that it is kept; its public half.
+
+    As `persist`, but the private key is in no memory of ours.
+    """
+
+    def in_cng() -> KeyLink:
+        return cng.make(dlls, name, key_type, machine=machine, exportable=exportable)
+
+    def in_csp() -> KeyLink:
+        return csp.make(dlls, name, key_type, machine=machine, exportable=exportable)
+
+    is_rsa = key_type.startswith("rsa-")
+    return _kept(dlls, name, in_cng, in_csp, None, machine=machine, is_rsa=is_rsa, provider=provider)[1]
+
+
+def _kept(
+    dlls: Dlls,
+    name: str,
+    in_cng: Callable[[], KeyLink],
+    in_csp: Callable[[], KeyLink],
+    public: bytes | None,
+    *,
+    machine: bool,
+    is_rsa: bool,
+    provider: KeyProvider | None,
+) -> tuple[KeyLink, bytes]:
+    """A key by the storage that was asked for, else by the first that keeps it; where it is, and its public half."""
+    check_provider(provider, is_rsa=is_rsa)
     refusal: MlssslError | None = None
     if provider != "csp":
         try:
-            return _seen(dlls, cng.create(dlls, name, key, machine=machine, exportable=exportable), key)
+            return _seen(dlls, in_cng(), public)
         except (NativeError, StoreError, UnsupportedError) as error:
             refusal = error
         if getattr(refusal, "function", "") != "NCryptOpenStorageProvider":  # something may have been begun
             with contextlib.suppress(UnsupportedError):
                 cng.delete(dlls, cng.link_to(name, machine=machine))
-    if provider == "cng" or not isinstance(key, rsa.RSAPrivateKey):
+    if provider == "cng" or not is_rsa:
         what = "keys" if provider == "cng" else "EC keys, and no other storage has them"
         raise UnsupportedError(f"CNG of this Windows does not keep {what} ({refusal})") from refusal
-    return _seen(dlls, csp.create(dlls, name, key, machine=machine, exportable=exportable), key)
+    return _seen(dlls, in_csp(), public)
 
 
-def _seen(dlls: Dlls, link: KeyLink, key: PrivateKey) -> KeyLink:
+def _seen(dlls: Dlls, link: KeyLink, expected: bytes | None) -> tuple[KeyLink, bytes]:
     # Success codes are not proof: there are systems whose CNG answers 0 to everything and keeps nothing.
     try:
         public, _ = look(dlls, link)
     except NativeError as error:
         raise StoreError(f"{link.provider} reported success, yet the key does not open: {in_words(error)}") from error
-    if public != spki(key.public_key()):
+    if expected not in (None, public):
         raise StoreError(f"{link.provider} reported success, yet the key under the name is another")
-    return link
+    return link, public
+
+
+def find(dlls: Dlls, name: str, *, machine: bool) -> tuple[KeyLink, bytes] | None:
+    """The key that `persist` or `make` put under this name, and its public half; None when there is none."""
+    for link in possible_links(name, machine=machine):
+        try:
+            public = identity(dlls, link)
+        except (NativeError, UnsupportedError) as error:
+            # No such storage here, or one that opens no key by its name: then it has none.
+            if not isinstance(error, UnsupportedError) and code_of(error) != NTE_NOT_SUPPORTED:
+                raise
+            continue
+        if public is not None:
+            return link, public
+    return None
+
+
+def sign(dlls: Dlls, link: KeyLink, digest: bytes, hash_name: HashName) -> bytes:
+    """The signature of a digest by the key that a link names; see `RequestKeysPort.sign`."""
+    return cng.sign(dlls, link, digest, hash_name) if link.is_cng else csp.sign(dlls, link, digest, hash_name)
 
 
 def look(dlls: Dlls, link: KeyLink) -> tuple[bytes, bool]:
@@ -153,7 +217,12 @@ def identity(dlls: Dlls, link: KeyLink) -> bytes | None:
 
 def is_ours(link: KeyLink) -> bool:
     """Whether the container has a name that this library made up."""
-    return link.container.startswith(NAME_PREFIX)
+    return is_our_name(link.container)
+
+
+def is_our_name(name: str) -> bool:
+    """Whether a container's name is one that this library made up."""
+    return name.startswith(NAME_PREFIX)
 
 
 def delete(dlls: Dlls, link: KeyLink) -> bool:

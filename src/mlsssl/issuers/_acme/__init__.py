@@ -1,0 +1,1 @@
+"""The ACME protocol (RFC 8555) behind `mlsssl.issuers.acme`, and the answers to its challenges."""
