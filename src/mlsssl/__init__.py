@@ -22,6 +22,7 @@ _HOMES = {
     "_issue.requests": ("RequestPolicy",),
     "_validator.profiles": ("PROFILES", "Profile"),
     "_validator.report": ("Finding", "Report", "Severity"),
+    "_formats.described": ("CertificateDiff",),
     "_notebook.timeline": ("Timeline", "timeline"),
     "_machine.ports": ("Cause", "Diagnosis", "KeyAccess", "KeyState", "ServiceState", "ServiceStatus"),
     "auditing": ("Audit", "AuditReservation", "AuditRow", "audit"),

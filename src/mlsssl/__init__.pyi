@@ -5,6 +5,7 @@ from mlsssl._embedded.listener.connection import Limits as Limits
 from mlsssl._embedded.listener.listener import Listener as Listener
 from mlsssl._issue.lifetimes import ShortenedWarning as ShortenedWarning
 from mlsssl._issue.requests import RequestPolicy as RequestPolicy
+from mlsssl._formats.described import CertificateDiff as CertificateDiff
 from mlsssl._formats.pkcs12.explain import PfxExplanation as PfxExplanation, explain_pfx as explain_pfx
 from mlsssl._machine.ports import (
     Cause as Cause,

@@ -204,6 +204,8 @@ CALLS: dict[str, Callable[[World], Call]] = {
     "Certificate.from_bytes": lambda w: Call(Certificate.from_bytes, w.certificate.to_pem()),
     "Certificate.from_der": lambda w: Call(Certificate.from_der, w.certificate.to_der()),
     "Certificate.from_pem": lambda w: Call(Certificate.from_pem, w.certificate.to_pem()),
+    "Certificate.from_text": lambda w: Call(Certificate.from_text, w.certificate.to_pem().decode()),
+    "Certificate.diff": lambda w: Call(w.certificate.diff, w.certificate),
     "Certificate.from_pfx": lambda w: Call(Certificate.from_pfx, w.pfx, PASSWORD),
     "Certificate.load_all": lambda w: Call(Certificate.load_all, w.file(w.certificate, "server.pem")),
     "Certificate.load": lambda w: Call(Certificate.load, w.file(w.certificate, "server.pem")),
@@ -376,9 +378,9 @@ CALLS: dict[str, Callable[[World], Call]] = {
 
 LEFT_OUT = {
     "results and findings, which users read": (
-        "Audit AuditReservation AuditRow Cleanup Diagnosis EndpointReport Failure Finding Kept KeyAccess KeyState"
-        " Outcome PfxExplanation Plan Renewal RenewedAuthority Renewals Report RuleContext hooks.Replacement"
-        " ServiceStatus Step StoreEntry Timeline UrlGrant ccs.CcsFinding ccs.CcsFile"
+        "Audit AuditReservation AuditRow CertificateDiff Cleanup Diagnosis EndpointReport Failure Finding Kept"
+        " KeyAccess KeyState Outcome PfxExplanation Plan Renewal RenewedAuthority Renewals Report RuleContext"
+        " hooks.Replacement ServiceStatus Step StoreEntry Timeline UrlGrant ccs.CcsFinding ccs.CcsFile"
         " netsh.HttpCommand netsh.Listing netsh.NetshCommand netsh.PassedOver netsh.Script netsh.UrlaclListing"
     ),
     "made by another call, which is in the table": (
