@@ -15,6 +15,7 @@ from mlsssl._machine.ports import (
     ServiceState as ServiceState,
     ServiceStatus as ServiceStatus,
 )
+from mlsssl._machine.revocation_lists import RevocationList as RevocationList, RevokedEntry as RevokedEntry
 from mlsssl._notebook.timeline import Timeline as Timeline, timeline as timeline
 from mlsssl._validator.profiles import PROFILES as PROFILES, Profile as Profile
 from mlsssl._validator.report import Finding as Finding, Report as Report, Severity as Severity

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.described import CertificateDiff
     from mlsssl._formats.keys import PrivateKey
+    from mlsssl._machine.revocation_lists import AnyList
     from mlsssl._notebook.cards import Validity
     from mlsssl._notebook.timeline import Timeline
     from mlsssl._select.trust import TrustAnchor
@@ -679,7 +680,7 @@ class Certificate:
         client: ClientName | None = None,
         purpose: Purpose = "server",
         key_expected: bool = True,
-        crls: Sequence[x509.CertificateRevocationList] = (),
+        crls: Sequence[AnyList] = (),
         revocation: Literal["soft", "hard"] = "soft",
         facts: ServerFacts | None = None,
         silence: Mapping[str, str] | None = None,
