@@ -74,10 +74,10 @@ def test_everything_that_is_due_is_renewed_and_no_handshake_fails(
     server: Pebble | Caddy, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The first certificate is another authority's and due; then nothing is due; a named key is renewed anyway."""
-    before = dt.datetime.now(dt.timezone.utc) - dt.timedelta(days=70)
+    before = dt.datetime.now(dt.timezone.utc) - dt.timedelta(days=90)  # due, and not yet near its end
     old = CertificateAuthority.create("Before", key="ec-p256", at=before)
     root = server.root if isinstance(server, acme_servers.Caddy) else server.root()
-    first = old.issue(NAME, key="ec-p256", days=80, at=before)
+    first = old.issue(NAME, key="ec-p256", days=120, at=before)
     path = tmp_path / "machine.sqlite"
     options = [
         "--machine",

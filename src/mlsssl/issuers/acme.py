@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any
 
 from cryptography import x509
 
-from mlsssl._formats import csr, pem
+from mlsssl._formats import pem
+from mlsssl._formats.hosts import parse_name
 from mlsssl._machine import files
 from mlsssl._messages.arguments import check_callable, check_number, check_type, items_of
 from mlsssl._messages.foreign_text import clean_logger, shown
@@ -553,15 +554,14 @@ def _roots(path: Path) -> bytes:
 def _identifiers(request: CertificateRequest) -> tuple[tuple[str, str], ...]:
     """The request's names as a server wants them: A-labels, addresses in their shortest form (RFC 8738)."""
     found = []
-    for name in csr.requested_names(request.to_cryptography()):
-        if isinstance(name, x509.DNSName):
-            found.append(("dns", name.value.lower()))
-        elif isinstance(name, x509.IPAddress):
-            found.append(("ip", str(name.value)))
-        else:
+    for text in request.names:
+        try:
+            name = parse_name(text)
+        except InvalidInputError:
             raise InvalidInputError(
-                f"ACME knows DNS names and IP addresses only, and the request has {shown(str(name.value))}"
-            )
+                f"ACME knows DNS names and IP addresses only, and the request has {shown(text)}"
+            ) from None
+        found.append(("ip", str(name.value)) if isinstance(name, x509.IPAddress) else ("dns", str(name.value).lower()))
     if not found:
         raise InvalidInputError(f"{request!r} asks for no name; create one with names")
     return tuple(dict.fromkeys(found))
