@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import math
 import re
 import uuid
 from dataclasses import dataclass, replace
@@ -350,6 +349,9 @@ _LONGEST_TEXT = 64 * 1024 * 1024
 _MOST_VALUES = 4_000_000
 """Commas and brackets in a JSON text: as many values at the most are made of it."""
 
+_FAR = 4_000_000
+"""More days than there are from the year 1 to 9999."""
+
 
 def _audits_of(text: str | bytes) -> Iterator[Audit]:
     data = text.encode("utf-8", "replace") if isinstance(text, str) else check_data(text, "JSON is text or bytes")
@@ -404,7 +406,7 @@ def _row_of(found: dict[str, Any]) -> AuditRow:
     key, family = _text(found, "key"), _text(found, "family")
     app_id, thumbprint, renewed_by = (_text(found, name) for name in ("app_id", "thumbprint", "renewed_by"))
     days = found.get("days_left")
-    if days is not None and (isinstance(days, bool) or not isinstance(days, (int, float)) or not math.isfinite(days)):
+    if days is not None and (isinstance(days, bool) or not isinstance(days, (int, float)) or not abs(days) < _FAR):
         raise ValueError(f"days_left is a number, not {shown(days)}")
     not_after = _moment(found, "not_after")
     if (days is None) != (not_after is None):

@@ -56,7 +56,7 @@ def page(audits: Sequence[Mapping[str, Any]]) -> str:
     style, script = _read("css"), _read("js")
     # The newest moment: what is over then is over for the reader too.
     at = max(dt.datetime.fromisoformat(audit["at"]) for audit in audits)
-    machines = [escaped(audit["machine"]) for audit in audits]
+    machines = [_text(audit["machine"]) for audit in audits]
     title = f"Audit of {machines[0]}" if len(machines) == 1 else f"Audit of {len(machines)} machines"
     policy = (
         f"default-src 'none'; style-src {_source(style)}; script-src {_source(script)}; base-uri 'none'; "
@@ -364,10 +364,10 @@ def _bindings(data: _Data, *, several: bool) -> Iterable[str]:
 
 def _still_row(row: Mapping[str, Any], heads: Sequence[str], *, several: bool) -> str:
     days = row["days_left"]
-    end = "" if days is None else f"{_sign(row['tone'], f'{days:.0f}')}<br>{_faint(str(row['not_after'])[:10])}"
+    end = "" if days is None else f"{_sign(row['tone'], _left(days))}<br>{_faint(str(row['not_after'])[:10])}"
     where = f"<br>{_faint(row['machine'])}" if several else ""
     key = _text(row["key"]) if row["key"] is not None else _faint("not bound")
-    names = _text(row["names"]) + (f"<br>{_faint(row['owner'])}" if row["owner"] else "")
+    names = "<br>".join(map(_text, (row["names"] or "").split(", ")[:5])) + (f"<br>{_faint(row['owner'])}" if row["owner"] else "")
     private = "" if row["private_key"] is None else _key_state(row["private_key"])
     access = f"<br>{_faint(row['key_access'])}" if row["key_access"] else ""
     found = "<br>".join(
@@ -375,6 +375,11 @@ def _still_row(row: Mapping[str, Any], heads: Sequence[str], *, several: bool) -
     )
     cells = (end, f"<b>{key}</b>{where}", names, private + access, found or _sign("ok", "nothing"))
     return _row(*zip(heads, cells, strict=True))
+
+
+def _left(days: float) -> str:
+    words = count(int(abs(days)), "day")
+    return f"expired {words} ago" if days < 0 else f"{words} left"
 
 
 def _faint(words: object) -> str:
