@@ -11,8 +11,8 @@ from html.parser import HTMLParser
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from made_audits import HOSTILE, hostile_audit, made_audit
 
+from made_audits import HOSTILE, hostile_audit, made_audit
 from mlsssl import (
     Audit,
     Binding,
@@ -126,9 +126,7 @@ def test_the_policy_forbids_every_request_and_every_other_script() -> None:
     """By the hashes of the style and the script that are in the page; and nothing in it would ask for anything."""
     page = made_audit(40).to_html()
     found = Elements(page)
-    (policy,) = [
-        one["content"] for tag, one in found.elements if one.get("http-equiv") == "Content-Security-Policy"
-    ]
+    (policy,) = [one["content"] for tag, one in found.elements if one.get("http-equiv") == "Content-Security-Policy"]
 
     def source(text: str) -> str:
         return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
@@ -343,7 +341,9 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLSSSL_MACHINE", str(tmp_path / "machine.sqlite"))
     with EmbeddedMachine() as machine:
-        deploy(KEY, CertificateAuthority.create("Command", key="ec-p256").issue("a.test"), machine=machine, verify=False)
+        deploy(
+            KEY, CertificateAuthority.create("Command", key="ec-p256").issue("a.test"), machine=machine, verify=False
+        )
     return tmp_path
 
 
@@ -356,7 +356,7 @@ def run(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str, str]
 
 
 def test_audit_writes_a_page(capsys: pytest.CaptureFixture[str], place: Path) -> None:
-    """Beside the table; 1 when a finding is an error, and the page is there all the same, in the command line's words."""
+    """Beside the table, also when a finding is an error and the code 1; in the words of the command line."""
     code, out, _ = run(capsys, "audit", "--html", "report.html")
     assert (code, KEY in out) == (0, True)
     assert KEY in Elements((place / "report.html").read_text()).text

@@ -367,7 +367,9 @@ def _still_row(row: Mapping[str, Any], heads: Sequence[str], *, several: bool) -
     end = "" if days is None else f"{_sign(row['tone'], _left(days))}<br>{_faint(str(row['not_after'])[:10])}"
     where = f"<br>{_faint(row['machine'])}" if several else ""
     key = _text(row["key"]) if row["key"] is not None else _faint("not bound")
-    names = "<br>".join(map(_text, (row["names"] or "").split(", ")[:5])) + (f"<br>{_faint(row['owner'])}" if row["owner"] else "")
+    names = "<br>".join(map(_text, (row["names"] or "").split(", ")[:5])) + (
+        f"<br>{_faint(row['owner'])}" if row["owner"] else ""
+    )
     private = "" if row["private_key"] is None else _key_state(row["private_key"])
     access = f"<br>{_faint(row['key_access'])}" if row["key_access"] else ""
     found = "<br>".join(
