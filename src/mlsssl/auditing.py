@@ -162,7 +162,7 @@ class Audit:
     """What `audit` found.
 
     Attributes:
-        machine: What to call the machine.
+        machine: What to call the machine: the name of this computer, or the file of an embedded one.
         at: The moment asked about, UTC.
         rows: Bindings family by family, sorted by key; then pending changes of what is not bound; then certificates
             that nothing is bound to, if asked for.
@@ -232,7 +232,8 @@ class Audit:
         scripts the 200 rows that end first are there; with them all, to sort and to search.
 
         Args:
-            others: Audits of other machines, which come into the same page.
+            others: Audits of other machines, which come into the same page. What has the name of one before it gets a
+                number.
 
         Raises:
             InvalidInputError: one of them is no audit.
@@ -555,7 +556,16 @@ def audit(
     if unbound:
         rows += look.rows_of_unbound(records)
     rows, reservations = _with_reservations(machine, rows)
-    return Audit(machine=look.port.description, at=look.at, rows=tuple(rows), reservations=reservations)
+    return Audit(machine=_name_of(port), at=look.at, rows=tuple(rows), reservations=reservations)
+
+
+def _name_of(port: MachinePort) -> str:
+    """What to call it beside others: `this computer` is what every Windows calls itself."""
+    if not port.is_this_windows:
+        return port.description
+    import platform
+
+    return platform.node() or port.description
 
 
 # What Windows reserves for itself, and which ports it binds when the feature is set up: Windows Remote Management

@@ -112,6 +112,14 @@ def test_several_machines_are_one_page() -> None:
     assert "Audit of one" in Elements(made_audit(5, "one").to_html()).text
 
 
+def test_machines_of_one_name_are_told_apart() -> None:
+    """On the page by numbers, never by one that is another's name."""
+    names = ("a", "a", "a (2)", "a")
+    first, *others = (made_audit(1, name) for name in names)
+    data = data_of(first.to_html(*others))
+    assert [data["texts"][number] for number, _ in data["machines"]] == ["a", "a (2)", "a (2) (2)", "a (3)"]
+
+
 def test_an_audit_of_nothing_has_a_page() -> None:
     """It says so, and has no table to sort."""
     with pytest.raises(InvalidInputError, match="a page is made of audits, not str"):
@@ -405,6 +413,9 @@ def test_dumps_of_several_machines_are_joined(capsys: pytest.CaptureFixture[str]
     assert len(Audit.from_json(out)) == 3
     assert run(capsys, "audit", "--from", "again.json", "--html", "again.html")[0] == code
     assert (place / "again.html").read_text() == (place / "all.html").read_text()
+    (place / "copy.json").write_bytes((place / "one.json").read_bytes())
+    out = run(capsys, "audit", "--from", "one.json", "copy.json", "--json")[1]
+    assert [one["machine"].rpartition(", ")[2] for one in json.loads(out)] == ["one.json", "copy.json"]
     code, _, err = run(capsys, "audit", "--from", "one.json", "bad.json", "--html", "none.html")
     assert (code, "bad.json: this is no audit" in err) == (6, True)
     assert not (place / "none.html").exists()

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import datetime as dt
 import sys
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, get_args
 
@@ -402,7 +403,9 @@ def _audit_files(arguments: Namespace, terminal: Terminal) -> int:
             "out --machine, --unbound, --profile and --client"
         )
     audits = [found for path in arguments.listing for found in _read_audits(path, _from_listing)]
-    audits += [found for path in arguments.dumps for found in _read_audits(path, mlsssl.Audit.from_json)]
+    audits += _named_apart(
+        [(path, found) for path in arguments.dumps for found in _read_audits(path, mlsssl.Audit.from_json)]
+    )
     _save_page(audits, arguments)
     terminal.result([found.to_dict() for found in audits])
     if not terminal.as_json:
@@ -432,6 +435,15 @@ def _read_audits(name: str, read: Callable[[bytes], tuple[mlsssl.Audit, ...]]) -
     with files.naming(path):
         found = read(data)
     return [replace(one, machine=name) for one in found] if read is _from_listing else list(found)
+
+
+def _named_apart(audits: list[tuple[str, mlsssl.Audit]]) -> list[mlsssl.Audit]:
+    """The audits, those that have one name with the files that they are from."""
+    names = Counter(found.machine for _, found in audits)
+    return [
+        found if names[found.machine] == 1 else replace(found, machine=f"{found.machine}, {path}")
+        for path, found in audits
+    ]
 
 
 def _from_listing(data: bytes) -> tuple[mlsssl.Audit, ...]:

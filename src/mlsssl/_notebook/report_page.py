@@ -51,6 +51,7 @@ def page(audits: Sequence[Mapping[str, Any]]) -> str:
         audits: What `Audit.to_dict` returns, at least one. Every text in them may be a stranger's.
     """
     data = _Data()
+    audits = _named_apart(audits)
     for audit in audits:
         data.add(audit)
     style, script = _read("css"), _read("js")
@@ -82,6 +83,21 @@ def page(audits: Sequence[Mapping[str, Any]]) -> str:
         f"<script>{script}</script></body></html>\n",
     ]
     return "\n".join(parts).encode("ascii", "xmlcharrefreplace").decode("ascii")
+
+
+def _named_apart(audits: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The audits, of which those that are called as one before them get a number."""
+    taken: set[str] = set()
+    counts: Counter[str] = Counter()
+    named = []
+    for audit in audits:
+        wanted = name = str(audit["machine"])
+        while name in taken:
+            counts[wanted] += 1
+            name = f"{wanted} ({counts[wanted] + 1})"
+        taken.add(name)
+        named.append({**audit, "machine": name})
+    return named
 
 
 def _read(suffix: str) -> str:
