@@ -350,6 +350,9 @@ _LONGEST_TEXT = 64 * 1024 * 1024
 _MOST_VALUES = 4_000_000
 """Commas and brackets in a JSON text: as many values at the most are made of it."""
 
+_LONGEST_MEMBER = 1_000_000
+"""Characters of a text in it; ten thousand names of a certificate have fewer."""
+
 _FAR = 4_000_000
 """More days than there are from the year 1 to 9999."""
 
@@ -460,6 +463,8 @@ def _text(found: dict[str, Any], name: str) -> str | None:
     value = found.get(name)
     if value is not None and not isinstance(value, str):
         raise ValueError(f"{name} is a text, not {shown(value)}")
+    if value is not None and len(value) > _LONGEST_MEMBER:
+        raise ValueError(f"{name} has {len(value)} characters; at most {_LONGEST_MEMBER} are read")
     return value
 
 

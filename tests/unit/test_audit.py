@@ -205,7 +205,7 @@ def test_a_listing_that_would_take_for_ever() -> None:
 
 
 def test_this_windows_is_called_by_its_name(machine: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every Windows calls itself this computer, which tells a fleet's audits not apart; another machine's name stays."""
+    """Every Windows calls itself this computer, which does not tell a fleet's audits apart; other names stay."""
     assert audit(machine=machine).machine == machine.port.description
     monkeypatch.setattr(type(machine.port), "is_this_windows", True)
     monkeypatch.setattr(platform, "node", lambda: "SERVER01")

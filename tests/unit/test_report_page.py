@@ -290,6 +290,7 @@ def with_member(**members: object) -> str:
         (with_member(notes=[5]), "notes is a list of texts"),
         (with_member(reservations=[{}]), "reservation 1: 'url' is missing"),
         (with_row(key="nowhere"), "row 1"),
+        (with_row(names="a" * 1_000_001), "names has 1000001 characters"),
         (with_row(key=KEY, family="moon"), "row 1: .*the family is"),
         (with_row(app_id="5"), "row 1"),
         (with_row(thumbprint="00"), "row 1"),
@@ -319,6 +320,15 @@ def test_json_of_any_length_is_refused_unread() -> None:
         Audit.from_json(b" " * (64 * 1024 * 1024 + 1))
     with pytest.raises(InvalidInputError, match="JSON is text or bytes, not int"):
         Audit.from_json(5)  # type: ignore[arg-type]  # what is tested
+
+
+@pytest.mark.parametrize("text", ["A1b" * 300_000, "-----BEGIN " * 90_000, "x, " * 330_000, "\u202e" * 1_000_000])
+def test_long_texts_are_cut_in_bounded_time(text: str) -> None:
+    """As they are read and shown, whatever is looked for in them."""
+    began = time.process_time()
+    (found,) = Audit.from_json(with_row(names=text))
+    assert len(found.to_html()) < 200_000
+    assert time.process_time() - began < 10
 
 
 @pytest.mark.parametrize("value", [None, 5, 1.5, True, "", "\ud800", HOSTILE, [], {}, [[]], {"a": 1}])

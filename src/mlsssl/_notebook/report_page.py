@@ -154,7 +154,7 @@ class _Data:
         raw = str(value)
         number = self.numbers.get(raw)
         if number is None:
-            cleaned = message(raw)
+            cleaned = _cleaned(raw)
             self.texts.append(cleaned if len(cleaned) <= _TEXT_LIMIT else f"{cleaned[: _TEXT_LIMIT - 1]}…")
             number = self.numbers[raw] = len(self.texts)
         return number
@@ -212,7 +212,12 @@ def _sign(tone: Tone, words: object) -> str:
 
 
 def _text(value: object) -> str:
-    return escaped(message(str(value)), limit=_TEXT_LIMIT)
+    return escaped(_cleaned(str(value)), limit=_TEXT_LIMIT)
+
+
+def _cleaned(text: str) -> str:
+    """A stranger's text without what steers a page or may be a key; far beyond the limit nothing is looked at."""
+    return message(text[: 10 * _TEXT_LIMIT])
 
 
 def _machines(audits: Sequence[Mapping[str, Any]]) -> Iterable[str]:
