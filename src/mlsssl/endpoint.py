@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
 
-    from cryptography import x509
-
+    from mlsssl._machine.revocation_lists import AnyList
     from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
@@ -106,7 +105,7 @@ def check_endpoint(
     at: dt.datetime | None = None,
     profile: str | Profile = "private",
     client: ClientName | None = None,
-    crls: Sequence[x509.CertificateRevocationList] = (),
+    crls: Sequence[AnyList] = (),
     revocation: Literal["soft", "hard"] = "soft",
     silence: Mapping[str, str] | None = None,
     extra_rules: Sequence[UserRule] = (),

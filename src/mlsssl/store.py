@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from mlsssl._machine.ports import KeyAccess, KeyProvider, KeyState, MachinePort, StorePort, StoreRecord
+    from mlsssl._machine.revocation_lists import AnyList, RevocationList
     from mlsssl._notebook.cards import Printer
     from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.profiles import Profile
@@ -116,7 +117,7 @@ class StoreEntry:
         profile: str | Profile = "private",
         client: ClientName | None = None,
         purpose: Purpose = "server",
-        crls: Sequence[x509.CertificateRevocationList] = (),
+        crls: Sequence[AnyList] = (),
         revocation: Literal["soft", "hard"] = "soft",
         silence: Mapping[str, str] | None = None,
         extra_rules: Sequence[UserRule] = (),
@@ -582,17 +583,17 @@ class Store:
 
     # -- revocation lists ---------------------------------------------------------------------------------------
 
-    def crls(self) -> tuple[x509.CertificateRevocationList, ...]:
+    def crls(self) -> tuple[RevocationList, ...]:
         """The certificate revocation lists in it, in no stated order; `check(crls=...)` takes them as they are.
 
         Lists that cannot be read are left out, so that somebody else's damaged one is no reason to stop.
         """
         with closing(self._port()) as port:
-            return revocation_lists.readable(port)
+            return revocation_lists.wrapped(revocation_lists.readable(port))
 
     def add_crl(
-        self, crl: x509.CertificateRevocationList | bytes | str | Path
-    ) -> tuple[x509.CertificateRevocationList, ...]:
+        self, crl: RevocationList | x509.CertificateRevocationList | bytes | str | Path
+    ) -> tuple[RevocationList, ...]:
         """Add a revocation list in place of the older one that it renews; idempotent.
 
         It renews a list of the same issuer with the same authorityKeyIdentifier and issuingDistributionPoint, a
@@ -620,9 +621,11 @@ class Store:
         """
         lists = revocation_lists.given(crl)
         with closing(self._port(write=True)) as port:
-            return revocation_lists.add(port, lists)
+            return revocation_lists.wrapped(revocation_lists.add(port, lists))
 
-    def remove_crl(self, crl: x509.CertificateRevocationList | Thumbprint | bytes | str | Path) -> None:
+    def remove_crl(
+        self, crl: RevocationList | x509.CertificateRevocationList | Thumbprint | bytes | str | Path
+    ) -> None:
         """Take exactly this revocation list out.
 
         Args:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ def require(what: str, *, there: object) -> None:
     if there:
         return
     reason = f"{what} is not installed here: `nox -s notebook` runs these tests"
-    if os.environ.get("CI"):
+    if os.environ.get("CI") and sys.platform != "win32":  # on Windows nobody installs them
         pytest.fail(reason)
     pytest.skip(reason)
 

@@ -43,6 +43,7 @@ from mlsssl import (
     Renewals,
     RenewalSource,
     Report,
+    RevocationList,
     ScopedCcs,
     Severity,
     Store,
@@ -138,9 +139,9 @@ def stores(certificate: Certificate, machine: Machine) -> None:
         assert_type(len(store), int)
         assert_type(entry.thumbprint in store, bool)
         store.remove(entry.thumbprint)
-        assert_type(store.add_crl("list.crl"), tuple[x509.CertificateRevocationList, ...])
+        assert_type(store.add_crl("list.crl"), tuple[RevocationList, ...])
         for crl in store.crls():
-            assert_type(store.add_crl(crl), tuple[x509.CertificateRevocationList, ...])
+            assert_type(store.add_crl(crl), tuple[RevocationList, ...])
             certificate.check(crls=[crl], revocation="hard")
             store.remove_crl(crl)
         store.remove_crl(Thumbprint("00" * 20))

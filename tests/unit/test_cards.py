@@ -518,6 +518,15 @@ def test_the_cards_of_renewals_and_of_a_cleanup(machine: EmbeddedMachine) -> Non
     assert "no certificate was superseded" in card(cleanup(machine=machine)).words
 
 
+def test_the_card_of_a_revocation_list() -> None:
+    """Whose, until when, and what it revokes; an empty one says so."""
+    page = card(ROOT.crl([(0xAB, NOW, "keyCompromise")], number=5, at=NOW - DAY))
+    for words in ("CN=Root · 1 revoked", "29 days left"[3:], "ab", "keyCompromise"):
+        assert words in page.words
+    assert "nothing is revoked" in card(ROOT.crl()).words
+    assert "expired" in card(ROOT.crl(at=NOW - 90 * DAY)).words
+
+
 def test_the_card_of_a_right_on_a_key() -> None:
     """Who, and what he may."""
     page = card(KeyAccess(name="NT AUTHORITY\\NETWORK SERVICE", sid="S-1-5-20", right="read"))
