@@ -136,7 +136,7 @@ def docs(session: nox.Session) -> None:
 
 @nox.session
 def notebook(session: nox.Session) -> None:
-    """The notebook cards in a real JupyterLab, Notebook, nbconvert and this documentation, by Chromium's measure."""
+    """Cards in JupyterLab, Notebook, nbconvert and this documentation, and the report page, by Chromium's measure."""
     _install(session, "test", "notebook")
     _install_programs(session)
     session.run("pytest", *(session.posargs or ["tests/browser", "--durations=5"]))

@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import datetime as dt
+import json
 import re
+import uuid
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlsssl._changes import recovery
 from mlsssl._changes.record import ChangeRecords
 from mlsssl._deploy import preflight
 from mlsssl._deploy.due import about_late
 from mlsssl._deploy.issuers import KnownIssuers, about_issuers
-from mlsssl._machine import precedence, stores
+from mlsssl._formats.url_prefixes import UrlPrefix
+from mlsssl._machine import files, precedence, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
 from mlsssl._machine.authorities import read_authorities_if_crls
-from mlsssl._messages.foreign_text import printable
+from mlsssl._messages.arguments import check_data, check_type
+from mlsssl._messages.foreign_text import printable, shown
 from mlsssl._messages.output import as_dict, plain_table, to_json
 from mlsssl._select.ports import HasPort, existing_port_of
 from mlsssl._validator.findings import machine_finding
@@ -26,20 +30,25 @@ from mlsssl.certificate import Certificate
 from mlsssl.errors import AccessDeniedError, InvalidInputError, MalformedDataError, MlssslError, UnsupportedError
 from mlsssl.netsh import parse_listing
 from mlsssl.store import Store, key_words
-from mlsssl.values import WELL_KNOWN_APPLICATION_IDS, BindingFamily, check_moment
+from mlsssl.values import (
+    WELL_KNOWN_APPLICATION_IDS,
+    BindingFamily,
+    Thumbprint,
+    check_moment,
+    parse_binding_key,
+)
 
 if TYPE_CHECKING:
-    import uuid
     from collections.abc import Iterator
+    from pathlib import Path
 
     from mlsssl._changes.record import Change, Pending
-    from mlsssl._formats.url_prefixes import UrlPrefix
     from mlsssl._machine.authorities import Authorities
     from mlsssl._machine.ports import BindingRecord, MachinePort, StoreRecord
     from mlsssl._notebook.cards import Printer
     from mlsssl._validator.profiles import Profile
     from mlsssl.netsh import Listing
-    from mlsssl.values import BindingKey, Thumbprint
+    from mlsssl.values import BindingKey
 
 __all__ = ["Audit", "AuditReservation", "AuditRow", "audit"]
 
@@ -153,7 +162,7 @@ class Audit:
     """What `audit` found.
 
     Attributes:
-        machine: What to call the machine.
+        machine: What to call the machine: the name of this computer, or the file of an embedded one.
         at: The moment asked about, UTC.
         rows: Bindings family by family, sorted by key; then pending changes of what is not bound; then certificates
             that nothing is bound to, if asked for.
@@ -200,6 +209,75 @@ class Audit:
     def to_json(self, *, indent: int | None = None) -> str:
         """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""
         return to_json(self.to_dict(), indent)
+
+    @staticmethod
+    def from_json(text: str | bytes) -> tuple[Audit, ...]:
+        """The audits in a text that `to_json`, `save` or `mlsssl audit --json` wrote, of this machine or of others.
+
+        What was found is taken as it was written; nothing is looked at anew. Names and accounts with a comma and a
+        blank in them come back as two. Members that are not known, as a later version may write, are passed over.
+
+        Args:
+            text: JSON, one audit or a list of them; as bytes in UTF-8, UTF-16 or UTF-32.
+
+        Raises:
+            MalformedDataError: not JSON, no audit, a value that no audit has, more than 64 MiB or four million values.
+        """
+        return tuple(_audits_of(text))
+
+    def to_html(self, *others: Audit) -> str:
+        """One page of HTML (ASCII) with everything in it: to be opened, mailed or printed.
+
+        It asks nothing of anywhere, and a Content-Security-Policy forbids that it could. A full bar is a year. Without
+        scripts the 200 rows that end first are there; with them all, to sort and to search.
+
+        Args:
+            others: Audits of other machines, which come into the same page. What has the name of one before it gets a
+                number.
+
+        Raises:
+            InvalidInputError: one of them is no audit.
+        """
+        from mlsssl._notebook.report_page import page
+
+        for other in others:
+            check_type(other, Audit, "a page is made of audits")
+        return page([one.to_dict() for one in (self, *others)])
+
+    def save(self, path: str | Path, *others: Audit, overwrite: bool = False) -> Path:
+        """Write a file whole or not at all.
+
+        Args:
+            path: The suffix chooses what: `.html` or `.htm`, the page of `to_html`; `.json`, what `from_json` reads. A
+                file that is there is replaced, unless it holds a private key.
+            others: Audits of other machines, which come into the same file.
+            overwrite: Replace a file also when the private key in it is lost by that.
+
+        Returns:
+            The path.
+
+        Raises:
+            ExistsError: a file with a private key is there, and `overwrite` is False.
+            InvalidInputError: another suffix, something else than an audit, or a path that cannot be.
+            NotFoundError: the folder is not there.
+            AccessDeniedError: it may not be written.
+            NativeError: it cannot be written for another reason, such as a full disk.
+        """
+        from mlsssl._machine.kept_keys import refuse_to_lose_a_key
+
+        target = files.path_of(path)
+        suffix = target.suffix.lower()
+        if suffix not in (".html", ".htm", ".json"):
+            raise InvalidInputError(f"an audit is saved as .html, .htm or .json, not {shown(suffix or 'none')}")
+        if suffix == ".json":
+            audits = [check_type(one, Audit, "audits are saved").to_dict() for one in (self, *others)]
+            data = json.dumps(audits)
+        else:
+            data = self.to_html(*others)
+        if not overwrite:
+            refuse_to_lose_a_key(target, key=None, password=None)
+        files.write(target, data.encode("ascii"), private=False)
+        return target
 
     def _repr_pretty_(self, printer: Printer, cycle: bool) -> None:
         printer.text(str(self))
@@ -268,6 +346,156 @@ def _without_empty(row: dict[str, object]) -> dict[str, object]:
     return {name: None if value == "" else value for name, value in row.items()}
 
 
+_LONGEST_TEXT = 64 * 1024 * 1024
+_MOST_VALUES = 4_000_000
+"""Commas and brackets in a JSON text: as many values at the most are made of it."""
+
+_LONGEST_MEMBER = 1_000_000
+"""Characters of a text in it; ten thousand names of a certificate have fewer."""
+
+_FAR = 4_000_000
+"""More days than there are from the year 1 to 9999."""
+
+
+def _audits_of(text: str | bytes) -> Iterator[Audit]:
+    data = text.encode("utf-8", "replace") if isinstance(text, str) else check_data(text, "JSON is text or bytes")
+    if len(data) > _LONGEST_TEXT:
+        raise MalformedDataError(f"a JSON text of {len(data)} bytes is too long; at most {_LONGEST_TEXT} are read")
+    if sum(data.count(sign) for sign in b",[{") > _MOST_VALUES:
+        raise MalformedDataError(f"a JSON text with more than {_MOST_VALUES} values is not read")
+    try:
+        document = json.loads(data, parse_int=_whole, parse_constant=_no_constant)
+    except (ValueError, RecursionError) as error:
+        raise MalformedDataError(f"this is no JSON text: {str(error)[:200]}") from None
+    found = document if isinstance(document, list) else [document]
+    if not found:
+        raise MalformedDataError("there is no audit in this JSON text")
+    for one in found:
+        yield _audit_of(one)
+
+
+def _whole(digits: str) -> int:
+    if len(digits) > 20:  # int() takes time that grows with the square
+        raise ValueError("a number of more than 20 digits")
+    return int(digits)
+
+
+def _no_constant(name: str) -> object:
+    raise ValueError(f"{name} is no number")
+
+
+def _audit_of(found: object) -> Audit:
+    if not isinstance(found, dict) or not {"machine", "at", "rows"} <= set(found):
+        raise MalformedDataError("this is no audit: it has no machine, at and rows, as mlsssl audit --json writes them")
+    where = "its first members"
+    try:
+        machine, at = _text(found, "machine"), _moment(found, "at")
+        notes = tuple(_list(found, "notes", str))
+        if machine is None or at is None:
+            raise ValueError("the machine or the moment is null")
+        rows, reservations = [], []
+        for number, one in enumerate(_list(found, "rows", dict), start=1):
+            where = f"row {number}"
+            rows.append(_row_of(one))
+        for number, one in enumerate(_list(found, "reservations", dict), start=1):
+            where = f"reservation {number}"
+            reservations.append(_reservation_of(one))
+    except (KeyError, ValueError, TypeError, OverflowError) as error:  # our own of wrong input are ValueErrors
+        reason = f"{error} is missing" if isinstance(error, KeyError) else str(error)
+        raise MalformedDataError(f"this is no audit; {where}: {reason[:300]}") from None
+    return Audit(machine=machine, at=at, rows=tuple(rows), notes=notes, reservations=tuple(reservations))
+
+
+def _row_of(found: dict[str, Any]) -> AuditRow:
+    key, family = _text(found, "key"), _text(found, "family")
+    app_id, thumbprint, renewed_by = (_text(found, name) for name in ("app_id", "thumbprint", "renewed_by"))
+    days = found.get("days_left")
+    if days is not None and (isinstance(days, bool) or not isinstance(days, (int, float)) or not abs(days) < _FAR):
+        raise ValueError(f"days_left is a number, not {shown(days)}")
+    not_after = _moment(found, "not_after")
+    if (days is None) != (not_after is None):
+        raise ValueError("days_left and not_after are there together or not at all")
+    access = _text(found, "key_access")
+    return AuditRow(
+        key=None if key is None else parse_binding_key(key if family is None or "=" in key else f"{family}={key}"),
+        app_id=None if app_id is None else uuid.UUID(app_id),
+        owner=_text(found, "owner"),
+        thumbprint=None if thumbprint is None else Thumbprint(thumbprint),
+        store=_text(found, "store"),
+        names=_parts(_text(found, "names")),
+        issuer=_text(found, "issuer"),
+        not_after=not_after,
+        days_left=days,
+        renew_from=_moment(found, "renew_from"),
+        key_type=_text(found, "key_type"),
+        private_key=_text(found, "private_key"),
+        key_access=None if access is None else _parts(access),
+        renewed_by=None if renewed_by is None else Thumbprint(renewed_by),
+        findings=tuple(map(_finding_of, _list(found, "findings", dict))),
+    )
+
+
+def _reservation_of(found: dict[str, Any]) -> AuditReservation:
+    return AuditReservation(
+        url=UrlPrefix.as_stored(_needed(found, "url")),
+        sddl=_needed(found, "sddl"),
+        who=_needed(found, "who"),
+        findings=tuple(map(_finding_of, _list(found, "findings", dict))),
+    )
+
+
+def _finding_of(found: dict[str, Any]) -> Finding:
+    return Finding(
+        code=_needed(found, "code"),
+        severity=Severity(_needed(found, "severity")),
+        where=_needed(found, "where"),
+        found=_needed(found, "found"),
+        expected=_needed(found, "expected"),
+        remedy=_needed(found, "remedy"),
+        standard=_needed(found, "standard"),
+        # As they come: a later version knows more clients.
+        refused_by=tuple(_list(found, "refused_by", str)),
+        taken_by=tuple(_list(found, "taken_by", str)),
+    )
+
+
+def _text(found: dict[str, Any], name: str) -> str | None:
+    value = found.get(name)
+    if value is not None and not isinstance(value, str):
+        raise ValueError(f"{name} is a text, not {shown(value)}")
+    if value is not None and len(value) > _LONGEST_MEMBER:
+        raise ValueError(f"{name} has {len(value)} characters; at most {_LONGEST_MEMBER} are read")
+    return value
+
+
+def _needed(found: dict[str, Any], name: str) -> str:
+    value = _text(found, name)
+    if value is None:
+        raise KeyError(name)
+    return value
+
+
+def _moment(found: dict[str, Any], name: str) -> dt.datetime | None:
+    value = _text(found, name)
+    if value is None:
+        return None
+    moment = dt.datetime.fromisoformat(value)
+    if moment.tzinfo is None:
+        raise ValueError(f"{name} has no time zone")
+    return moment.astimezone(dt.timezone.utc)
+
+
+def _list(found: dict[str, Any], name: str, kind: type) -> list[Any]:
+    values = found.get(name, [])
+    if not isinstance(values, list) or not all(isinstance(one, kind) for one in values):
+        raise ValueError(f"{name} is a list of {'texts' if kind is str else 'objects'}")
+    return values
+
+
+def _parts(joined: str | None) -> tuple[str, ...]:
+    return tuple(joined.split(", ")) if joined else ()
+
+
 def audit(
     *,
     machine: HasPort | None = None,
@@ -333,7 +561,16 @@ def audit(
     if unbound:
         rows += look.rows_of_unbound(records)
     rows, reservations = _with_reservations(machine, rows)
-    return Audit(machine=look.port.description, at=look.at, rows=tuple(rows), reservations=reservations)
+    return Audit(machine=_name_of(port), at=look.at, rows=tuple(rows), reservations=reservations)
+
+
+def _name_of(port: MachinePort) -> str:
+    """What to call it beside others: `this computer` is what every Windows calls itself."""
+    if not port.is_this_windows:
+        return port.description
+    import platform
+
+    return platform.node() or port.description
 
 
 # What Windows reserves for itself, and which ports it binds when the feature is set up: Windows Remote Management

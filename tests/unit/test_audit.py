@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import platform
 import uuid
 from typing import TYPE_CHECKING
 
@@ -201,3 +202,13 @@ def test_a_listing_that_would_take_for_ever() -> None:
     found = audit(listing=_listing(*names, *addresses))
     assert len(found.rows) == 2000
     assert any("so many bindings" in note for note in found.notes)
+
+
+def test_this_windows_is_called_by_its_name(machine: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every Windows calls itself this computer, which does not tell a fleet's audits apart; other names stay."""
+    assert audit(machine=machine).machine == machine.port.description
+    monkeypatch.setattr(type(machine.port), "is_this_windows", True)
+    monkeypatch.setattr(platform, "node", lambda: "SERVER01")
+    assert audit(machine=machine).machine == "SERVER01"
+    monkeypatch.setattr(platform, "node", lambda: "")
+    assert audit(machine=machine).machine == machine.port.description

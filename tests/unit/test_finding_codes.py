@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[2]
 SRC = ROOT / "src" / "mlsssl"
 CATALOGUE = SRC / "_validator" / "catalogue.py"
-# Where a finding is made: and, for `check_many`, made again of what another process sent.
-MAKERS = {"_validator/findings.py", "bulk.py"}
+# Where a finding is made; and made again of what another process sent (`check_many`) or a file has (`Audit.from_json`).
+MAKERS = {"_validator/findings.py", "bulk.py", "auditing.py"}
 
 # Faults that cannot come alone: the codes that their examples have besides their own.
 COMPANIONS: dict[str, set[str]] = {

@@ -6,8 +6,9 @@ import argparse
 import contextlib
 import datetime as dt
 import sys
+from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, TypeVar, get_args
 
 import mlsssl
 from mlsssl._commands.after import add_after, with_hooks
@@ -30,7 +31,7 @@ from mlsssl._commands.watch import watch
 from mlsssl._machine import files
 from mlsssl._messages.foreign_text import clean_logger
 from mlsssl._validator.report import Severity
-from mlsssl.errors import HookError, InvalidInputError, IssuePendingError, MalformedDataError, NotFoundError
+from mlsssl.errors import HookError, InvalidInputError, IssuePendingError, NotFoundError
 from mlsssl.values import KeyType, OnConflict
 
 if TYPE_CHECKING:
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
+
+_HasFindings = TypeVar("_HasFindings", "mlsssl.AuditRow", "mlsssl.AuditReservation")
 
 RENEWED, NOT_VERIFIED, FAILED, NOTHING_DUE, AFTER_FAILED, PENDING = 0, 1, 9, 10, 12, 13
 """What `renew` ends with; `mlsssl renew --help` says the same."""
@@ -144,6 +147,18 @@ def add_commands(commands: Commands) -> None:
         metavar="DUMP",
         help="instead of a machine: a file with what netsh http show sslcert printed; may be given again",
     )
+    parser.add_argument(
+        "--from",
+        action="extend",
+        nargs="+",
+        default=[],
+        dest="dumps",
+        metavar="FILE",
+        help="instead of a machine: files with what mlsssl audit --json printed, of any number of machines",
+    )
+    parser.add_argument("--html", metavar="FILE", help="also write all of it as one page, to open, mail or print")
+    parser.share("--overwrite", help="with --html: also over a file with a private key")
+    parser.share("--force")
 
 
 def _days(text: str) -> dt.timedelta:
@@ -352,12 +367,13 @@ def cleanup(arguments: Namespace, terminal: Terminal) -> int:
 
 def audit(arguments: Namespace, terminal: Terminal) -> int:
     """`audit`: the joined table; 1 when a finding is an error."""
-    from mlsssl.auditing import RESERVATION_COLUMNS
+    from mlsssl.auditing import RESERVATION_COLUMNS  # later, for this module is read for every command
 
-    if arguments.listing:
-        return _audit_listings(arguments, terminal)
+    if arguments.listing or arguments.dumps:
+        return _audit_files(arguments, terminal)
     with machine_of(arguments) as machine:
-        found = mlsssl.audit(machine=machine, **given_profile(given(arguments, "remedies", "listing")))
+        found = mlsssl.audit(machine=machine, **given_profile(given(arguments, *_AUDIT_OWN)))
+    _save_page([found], arguments)
     terminal.result(found.to_dict())
     if not terminal.as_json:
         terminal.table(found.to_rows(), found.columns, empty="Nothing is bound.")
@@ -367,6 +383,8 @@ def audit(arguments: Namespace, terminal: Terminal) -> int:
         _tell_remedies(found, terminal)
     return 0 if found.ok else 1
 
+
+_AUDIT_OWN = ("remedies", "listing", "dumps", "html", "force")
 
 _LISTING_COLUMNS = {
     "listing": "LISTING",
@@ -379,34 +397,81 @@ _LISTING_COLUMNS = {
 }
 
 
-def _audit_listings(arguments: Namespace, terminal: Terminal) -> int:
-    """`audit --listing DUMP…`: one table for all of them; with JSON an audit each."""
+def _audit_files(arguments: Namespace, terminal: Terminal) -> int:
+    """`audit --listing DUMP…` and `audit --from FILE…`: one table for all of them; with JSON an audit each."""
+    from mlsssl.auditing import RESERVATION_COLUMNS
+
     about_certificates = arguments.unbound or arguments.profile is not None or arguments.client is not None
     if arguments.machine is not None or about_certificates:
         raise InvalidInputError(
-            "--listing is looked at in place of a machine and has no certificates: leave out --machine, --unbound, "
-            "--profile and --client"
+            "--listing and --from are looked at in place of a machine, and certificates are not looked at anew: leave "
+            "out --machine, --unbound, --profile and --client"
         )
-    audits = []
-    for path in arguments.listing:
-        try:
-            found = mlsssl.audit(listing=files.read(files.path_of(path)))
-        except MalformedDataError as error:
-            raise MalformedDataError(f"{path}: {error}") from None
-        audits.append(replace(found, machine=path))
+    audits = [found for path in arguments.listing for found in _read_audits(path, _from_listing)]
+    audits += _named_apart(
+        [(path, found) for path in arguments.dumps for found in _read_audits(path, mlsssl.Audit.from_json)]
+    )
+    _save_page(audits, arguments)
     terminal.result([found.to_dict() for found in audits])
     if not terminal.as_json:
+        columns = _LISTING_COLUMNS
+        if arguments.dumps:
+            own = audits[0].columns if len(audits) == 1 else max((found.columns for found in audits), key=len)
+            columns = {"listing": "MACHINE", **own}
         rows = [{"listing": found.machine, **row} for found in audits for row in found.to_rows()]
         if rows:
-            terminal.table(rows, _LISTING_COLUMNS, empty="")
+            terminal.table(rows, columns, empty="")
+        reserved = [{"listing": found.machine, **one.to_dict()} for found in audits for one in found.reservations]
+        if reserved:
+            terminal.table(reserved, {"listing": "MACHINE", **RESERVATION_COLUMNS}, empty="")
     for found in audits:
         if not found.rows:
             terminal.say([f"{found.machine}: nothing is bound"])
-        elif arguments.remedies:
+        if arguments.remedies:
             _tell_remedies(found, terminal)
     for note, told in _notes(audits).items():
         terminal.say([f"note on {', '.join(told)}: {note}"])
     return 0 if all(found.ok for found in audits) else 1
+
+
+def _read_audits(name: str, read: Callable[[bytes], tuple[mlsssl.Audit, ...]]) -> list[mlsssl.Audit]:
+    path = files.path_of(name)
+    data = files.read(path)
+    with files.naming(path):
+        found = read(data)
+    return [replace(one, machine=name) for one in found] if read is _from_listing else list(found)
+
+
+def _named_apart(audits: list[tuple[str, mlsssl.Audit]]) -> list[mlsssl.Audit]:
+    """The audits, those that have one name with the files that they are from."""
+    names = Counter(found.machine for _, found in audits)
+    return [
+        found if names[found.machine] == 1 else replace(found, machine=f"{found.machine}, {path}")
+        for path, found in audits
+    ]
+
+
+def _from_listing(data: bytes) -> tuple[mlsssl.Audit, ...]:
+    return (mlsssl.audit(listing=data),)
+
+
+def _save_page(audits: list[mlsssl.Audit], arguments: Namespace) -> None:
+    """Write the page that `--html` asks for, with remedies in the words of the command line."""
+    if arguments.html is None:
+        return
+    path = files.path_of(arguments.html)
+    if path.suffix.lower() not in (".html", ".htm"):
+        raise InvalidInputError(f"--html writes a file that ends in .html or .htm, not {path.name}")
+    first, *others = (_in_commands(found) for found in audits)
+    first.save(path, *others, overwrite=arguments.force)
+
+
+def _in_commands(found: mlsssl.Audit) -> mlsssl.Audit:
+    def said(one: _HasFindings) -> _HasFindings:
+        findings = (replace(it, found=in_commands(it.found), remedy=in_commands(it.remedy)) for it in one.findings)
+        return replace(one, findings=tuple(findings))
+
+    return replace(found, rows=tuple(map(said, found.rows)), reservations=tuple(map(said, found.reservations)))
 
 
 def _notes(audits: list[mlsssl.Audit]) -> dict[str, list[str]]:
