@@ -142,7 +142,7 @@ def add_commands(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="DUMP",
-        help="instead of a machine: a file with what netsh http show sslcert printed; may be given again",
+        help="instead of a machine: a file with what netsh http show sslcert or urlacl printed; may be given again",
     )
 
 
@@ -360,6 +360,7 @@ def audit(arguments: Namespace, terminal: Terminal) -> int:
             terminal.table([one.to_dict() for one in found.reservations], RESERVATION_COLUMNS, empty="")
     if arguments.remedies:
         _tell_remedies(found, terminal)
+    terminal.say([f"note: {in_commands(note)}" for note in found.notes])
     return 0 if found.ok else 1
 
 
@@ -376,6 +377,8 @@ _LISTING_COLUMNS = {
 
 def _audit_listings(arguments: Namespace, terminal: Terminal) -> int:
     """`audit --listing DUMP…`: one table for all of them; with JSON an audit each."""
+    from mlsssl.auditing import RESERVATION_COLUMNS
+
     about_certificates = arguments.unbound or arguments.profile is not None or arguments.client is not None
     if arguments.machine is not None or about_certificates:
         raise InvalidInputError(
@@ -394,8 +397,11 @@ def _audit_listings(arguments: Namespace, terminal: Terminal) -> int:
         rows = [{"listing": found.machine, **row} for found in audits for row in found.to_rows()]
         if rows:
             terminal.table(rows, _LISTING_COLUMNS, empty="")
+        reserved = [{"listing": found.machine, **one.to_dict()} for found in audits for one in found.reservations]
+        if reserved:
+            terminal.table(reserved, {"listing": "LISTING", **RESERVATION_COLUMNS}, empty="")
     for found in audits:
-        if not found.rows:
+        if not found.rows and not found.reservations:
             terminal.say([f"{found.machine}: nothing is bound"])
         elif arguments.remedies:
             _tell_remedies(found, terminal)
