@@ -93,6 +93,14 @@ def object_of(command: str | Sequence[str]) -> str:
         raise MalformedDataError(f"this is not a netsh http command: {error}") from None
 
 
+def object_named(word: str) -> str | None:
+    """Netsh's whole word that a word is or is short for, as `object_of`; None for what else stands behind a verb."""
+    try:
+        return _object(word)
+    except InvalidInputError:
+        return None
+
+
 def _object(word: str) -> str:
     known = ("sslcert", *get_args(HttpObject))
     folded = word.lower()
