@@ -360,7 +360,8 @@ def audit(arguments: Namespace, terminal: Terminal) -> int:
             terminal.table([one.to_dict() for one in found.reservations], RESERVATION_COLUMNS, empty="")
     if arguments.remedies:
         _tell_remedies(found, terminal)
-    terminal.say([f"note: {in_commands(note)}" for note in found.notes])
+    for note in found.notes:
+        terminal.say([f"note: {in_commands(note)}"])
     return 0 if found.ok else 1
 
 
