@@ -18,7 +18,7 @@ HERE = Path(__file__).parent
 WINE = ("python", "tests/windows/wine.py")
 PYTHONS = ["3.10", "3.11", "3.12", "3.13", "3.14"]
 
-# Debian's names of the programs that tests/interop and tests/windows ask for their opinion.
+# Debian's names of the programs that tests/interop, tests/windows and tests/browser ask for their opinion.
 APT_PACKAGES = (
     "openssl",
     "curl",
@@ -31,12 +31,14 @@ APT_PACKAGES = (
     "gcc-mingw-w64-i686",
     "pebble",
     "caddy",
+    "chromium",
 )
 PROGRAMS = (
     *("openssl", "curl", "certtool", "pk12util", "keytool", "javac"),
     *("wine", "x86_64-w64-mingw32-gcc"),
-    *("pebble", "caddy"),
+    *("pebble", "caddy", "chromium"),
 )
+NOT_HERE = ("-n", "auto", "--ignore=tests/browser")  # that folder is the session `notebook`
 
 
 def _install(session: nox.Session, *groups: str, project: bool = True) -> None:
@@ -84,14 +86,14 @@ def tests(session: nox.Session) -> None:
     """Everything under tests/ that this platform can run."""
     _install(session, "test")
     _install_programs(session)
-    session.run("pytest", *(session.posargs or ["-n", "auto"]))
+    session.run("pytest", *(session.posargs or NOT_HERE))
 
 
 @nox.session(name="tests-all", python=PYTHONS)
 def tests_all(session: nox.Session) -> None:
     """The tests on every Python that is supported and installed."""
     _install(session, "test")
-    session.run("pytest", *(session.posargs or ["-n", "auto"]))
+    session.run("pytest", *(session.posargs or NOT_HERE))
 
 
 @nox.session(name="tests-at-hand", python=False)
@@ -133,6 +135,14 @@ def docs(session: nox.Session) -> None:
 
 
 @nox.session
+def notebook(session: nox.Session) -> None:
+    """The notebook cards in a real JupyterLab, Notebook, nbconvert and this documentation, by Chromium's measure."""
+    _install(session, "test", "notebook")
+    _install_programs(session)
+    session.run("pytest", *(session.posargs or ["tests/browser", "--durations=5"]))
+
+
+@nox.session
 def windows(session: nox.Session) -> None:
     """The tests under Windows' own CPython, in Wine, with a real Crypt32 and a stand-in for HTTP.sys."""
     _install_programs(session)
@@ -141,7 +151,7 @@ def windows(session: nox.Session) -> None:
     session.run(*WINE, "prepare", "--install")
     if not session.posargs:
         session.run("pytest", "tests/windows/test_wine.py")  # the harness itself, from outside
-        command = [*WINE, "suite", "--timeout", "1900", "--", "--durations=10"]
+        command = [*WINE, "suite", "--timeout", "1500", "--", "--durations=10"]
     else:
         command = [*WINE, "run", "--timeout", "1900", "--", "-m", "pytest", *session.posargs]
     session.run(*command, interrupt_timeout=60, terminate_timeout=60)  # Wine has to be ended first

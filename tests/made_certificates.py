@@ -20,6 +20,8 @@ from mlsssl.values import Thumbprint
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from mlsssl import RevocationList
+
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
@@ -156,6 +158,8 @@ def make_crl(
     return builder.sign(signer, hashes.SHA256())
 
 
-def crl_der(crl: x509.CertificateRevocationList) -> bytes:
+def crl_der(crl: RevocationList | x509.CertificateRevocationList) -> bytes:
     """Its bytes."""
-    return crl.public_bytes(serialization.Encoding.DER)
+    if isinstance(crl, x509.CertificateRevocationList):
+        return crl.public_bytes(serialization.Encoding.DER)
+    return crl.to_der()

@@ -22,6 +22,8 @@ _HOMES = {
     "_issue.requests": ("RequestPolicy",),
     "_validator.profiles": ("PROFILES", "Profile"),
     "_validator.report": ("Finding", "Report", "Severity"),
+    "_formats.described": ("CertificateDiff",),
+    "_machine.revocation_lists": ("RevocationList", "RevokedEntry"),
     "_notebook.timeline": ("Timeline", "timeline"),
     "_machine.ports": ("Cause", "Diagnosis", "KeyAccess", "KeyState", "ServiceState", "ServiceStatus"),
     "auditing": ("Audit", "AuditReservation", "AuditRow", "audit"),
@@ -78,7 +80,7 @@ _HOMES = {
     "issuers.command": ("CommandIssuer",),
     "machine": ("EmbeddedMachine", "Machine", "WindowsMachine"),
     "progress": ("progress_bar",),
-    "renewal": ("Renewal", "RenewalSource", "renew", "renew_due"),
+    "renewal": ("Renewal", "RenewalSource", "Renewals", "renew", "renew_due"),
     "reservation": (
         "HttpLimits",
         "HttpTimeouts",

@@ -5,6 +5,7 @@ from mlsssl._embedded.listener.connection import Limits as Limits
 from mlsssl._embedded.listener.listener import Listener as Listener
 from mlsssl._issue.lifetimes import ShortenedWarning as ShortenedWarning
 from mlsssl._issue.requests import RequestPolicy as RequestPolicy
+from mlsssl._formats.described import CertificateDiff as CertificateDiff
 from mlsssl._formats.pkcs12.explain import PfxExplanation as PfxExplanation, explain_pfx as explain_pfx
 from mlsssl._machine.ports import (
     Cause as Cause,
@@ -14,6 +15,7 @@ from mlsssl._machine.ports import (
     ServiceState as ServiceState,
     ServiceStatus as ServiceStatus,
 )
+from mlsssl._machine.revocation_lists import RevocationList as RevocationList, RevokedEntry as RevokedEntry
 from mlsssl._notebook.timeline import Timeline as Timeline, timeline as timeline
 from mlsssl._validator.profiles import PROFILES as PROFILES, Profile as Profile
 from mlsssl._validator.report import Finding as Finding, Report as Report, Severity as Severity
@@ -80,7 +82,13 @@ from mlsssl.issuers.adcs import AdcsIssuer as AdcsIssuer
 from mlsssl.issuers.command import CommandIssuer as CommandIssuer
 from mlsssl.machine import EmbeddedMachine as EmbeddedMachine, Machine as Machine, WindowsMachine as WindowsMachine
 from mlsssl.progress import progress_bar as progress_bar
-from mlsssl.renewal import Renewal as Renewal, RenewalSource as RenewalSource, renew as renew, renew_due as renew_due
+from mlsssl.renewal import (
+    Renewal as Renewal,
+    RenewalSource as RenewalSource,
+    Renewals as Renewals,
+    renew as renew,
+    renew_due as renew_due,
+)
 from mlsssl.request import CertificateRequest as CertificateRequest
 from mlsssl.reservation import (
     HttpLimits as HttpLimits,

@@ -17,7 +17,7 @@ from mlsssl._machine import precedence, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
 from mlsssl._machine.authorities import read_authorities_if_crls
 from mlsssl._messages.foreign_text import printable
-from mlsssl._messages.output import as_dict, escaped, plain_table, to_json
+from mlsssl._messages.output import as_dict, plain_table, to_json
 from mlsssl._netsh.listing import has_bindings
 from mlsssl._select.ports import HasPort, existing_port_of
 from mlsssl._validator.findings import machine_finding
@@ -186,8 +186,11 @@ class Audit:
         }
 
     def to_rows(self) -> list[dict[str, object]]:
-        """A dict per row, all with the same keys: `pandas.DataFrame(audit().to_rows())`."""
-        return [row.to_dict() for row in self.rows]
+        """A dict per row, all with the same keys: `pandas.DataFrame(audit().to_rows())`.
+
+        As `AuditRow.to_dict`, but for its moments, which are aware moments (`datetime`).
+        """
+        return [{**row.to_dict(), "not_after": row.not_after, "renew_from": row.renew_from} for row in self.rows]
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON; each row with its findings whole."""
@@ -203,37 +206,50 @@ class Audit:
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        from mlsssl._notebook.cards import card, days_left, faint, finding_line, key_state, second_line, sign, table
+        from mlsssl._notebook.cards import (
+            card,
+            days_left,
+            faint,
+            finding_line,
+            key_state,
+            line,
+            second_line,
+            sign,
+            strong,
+            table,
+            text,
+        )
 
         rows = []
         for row in self.rows:
-            names = escaped(", ".join(row.names))
+            names = text(", ".join(row.names))
             findings = [finding_line(finding.to_dict()) for finding in row.findings]
             rows.append(
                 [
-                    faint("not bound") if row.key is None else f"<strong>{escaped(row.key)}</strong>",
+                    faint("not bound") if row.key is None else strong(row.key),
                     names + second_line(row.owner) if names else faint(row.owner or ""),
-                    "" if row.not_after is None else days_left(row.not_after, row.renew_from, self.at),
-                    key_state(row.private_key) + "".join(second_line(one) for one in row.key_access or ()),
+                    ("" if row.not_after is None else f"{days_left(row.not_after, row.renew_from, self.at)}<br>")
+                    + key_state(row.private_key, "key: ")
+                    + "".join(second_line(one) for one in row.key_access or ()),
                     "<br>".join(findings) or sign("ok", "nothing"),
                 ]
             )
-        heads = ("binding", "names and owner", "days left", "private key", "findings")
+        heads = ("binding", "names and owner", "days left and private key", "findings")
         return card(
-            f"audit of {escaped(self.machine)} · {sign('ok', 'no error') if self.ok else sign('over', 'errors')}",
-            f'<p class="faint">at {self.at:%Y-%m-%d %H:%M} UTC</p>',
+            f"audit of {text(self.machine)} · {sign('ok', 'no error') if self.ok else sign('over', 'errors')}",
+            line(faint(f"at {self.at:%Y-%m-%d %H:%M} UTC")),
             table(heads, rows, empty="nothing is bound"),
             *self._reservation_tables(),
-            *(f'<p class="faint">{escaped(note)}</p>' for note in self.notes),
+            *(line(faint(note)) for note in self.notes),
         )
 
     def _reservation_tables(self) -> list[str]:
-        from mlsssl._notebook.cards import finding_line, sign, table
+        from mlsssl._notebook.cards import finding_line, sign, strong, table, text
 
         rows = [
             [
-                f"<strong>{escaped(one.url)}</strong>",
-                escaped(one.who),
+                strong(one.url),
+                text(one.who),
                 "<br>".join(finding_line(finding.to_dict()) for finding in one.findings) or sign("ok", "nothing"),
             ]
             for one in self.reservations

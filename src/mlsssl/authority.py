@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._issue.certificates import PublicKey
     from mlsssl._issue.requests import RequestPolicy
+    from mlsssl._machine.revocation_lists import RevocationList
     from mlsssl.request import CertificateRequest
 
 __all__ = ["CertificateAuthority", "RenewedAuthority", "ShortenedWarning"]
@@ -713,8 +714,8 @@ class CertificateAuthority:
         days: int = 30,
         number: int | None = None,
         at: dt.datetime | None = None,
-        previous: x509.CertificateRevocationList | None = None,
-    ) -> x509.CertificateRevocationList:
+        previous: RevocationList | x509.CertificateRevocationList | None = None,
+    ) -> RevocationList:
         """A full revocation list of this authority (RFC 5280 section 5).
 
         Publish its DER at the `crl_url` that the authority puts into what it issues. An empty list with a long life
@@ -731,7 +732,7 @@ class CertificateAuthority:
                 a full list that leaves a certificate out makes it count as good again.
 
         Returns:
-            The list; `.public_bytes(Encoding.DER)` is what to publish, `check(crls=[...])` takes it as it is.
+            The list; `.save("ca.crl")` writes what is to be published, `check(crls=[...])` takes it as it is.
 
         Raises:
             InvalidInputError: an argument out of its range, an unknown reason, a serial number twice; `previous` is
@@ -740,6 +741,7 @@ class CertificateAuthority:
         """
         from mlsssl._formats.crl import number_of
         from mlsssl._issue.revocation_lists import build_crl, entries_to_keep
+        from mlsssl._machine.revocation_lists import RevocationList
 
         moment = check_moment(at)
         entries: list[tuple[int, dt.datetime, str | None]] = []
@@ -753,14 +755,14 @@ class CertificateAuthority:
         kept: tuple[x509.RevokedCertificate, ...] = ()
         least = 0
         if previous is not None:
-            check_type(previous, x509.CertificateRevocationList, "previous is a revocation list")
-            kept = entries_to_keep(previous, issuer, besides=frozenset(serial for serial, _, _ in entries))
-            least = number_of(previous) + 1
+            before = check_type(pem.crl_of(previous), x509.CertificateRevocationList, "previous is a revocation list")
+            kept = entries_to_keep(before, issuer, besides=frozenset(serial for serial, _, _ in entries))
+            least = number_of(before) + 1
         if number is None:
             number = max(least, (moment - _EPOCH) // dt.timedelta(microseconds=1))
         elif isinstance(number, int) and number < least:
             raise InvalidInputError(f"a list's number is greater than that of the one before it, {least - 1}")
-        return build_crl(issuer, self._key, entries, at=moment, number=number, days=days, kept=kept)
+        return RevocationList(build_crl(issuer, self._key, entries, at=moment, number=number, days=days, kept=kept))
 
     def issue_many(
         self,
@@ -892,7 +894,10 @@ class CertificateAuthority:
         return hash(self._certificate)
 
     def _repr_html_(self) -> str:
-        return self._certificate._repr_html_()
+        from mlsssl._notebook.cards import text
+
+        url = self.crl_url
+        return self._certificate._card("authority", [("revocation lists", text(url or ""))])  # noqa: SLF001 -- its own
 
     def __repr__(self) -> str:
         return f"<CertificateAuthority{repr(self._certificate).removeprefix('<Certificate')}"

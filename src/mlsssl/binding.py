@@ -12,7 +12,7 @@ from mlsssl._machine import stores
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.arguments import check_type
 from mlsssl._messages.foreign_text import shown
-from mlsssl._messages.output import as_dict, escaped
+from mlsssl._messages.output import as_dict
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl.certificate import Certificate, card_title, card_validity
 from mlsssl.errors import BindingNotFoundError, InvalidInputError, MlssslError
@@ -251,6 +251,20 @@ class Binding:
         # Also when nothing differs: who sets an option to what it was means that option, not the old certificate.
         return _fill(Binding.__new__(Binding), record, self._machine, known=self._known, replaces=self._known)
 
+    def _repr_html_(self) -> str:
+        from mlsssl._notebook.cards import card, facts, text
+
+        what, left, whose, options = _card_cells(self)
+        rows = [
+            ("family", text(self.family.value)),
+            ("certificate", what),
+            ("valid", left),
+            ("store", text(self.store_name or "")),
+            ("owner", whose),
+            ("options", options),
+        ]
+        return card(f"binding {text(self.key)}", facts(rows))
+
     def __repr__(self) -> str:
         # What can be typed back: the arguments, not the fields. As text, "*:443" would be taken for an address.
         shown = [repr(self.key) if str(self.key).startswith("*:") else repr(str(self.key))]
@@ -326,15 +340,28 @@ class Bindings:
         from mlsssl._notebook.cards import listing
 
         title = f"bindings of {port_of(self._machine).description}"
-        heads = ("binding", "certificate", "validity", "owner", "options")
-        return listing(title, "binding", heads, [_card_row(one) for one in self], empty="nothing is bound")
+        return listing(title, "binding", card_heads(), [card_row(one) for one in self], empty="nothing is bound")
 
     def __repr__(self) -> str:
         return f"<Bindings: {', '.join(str(binding.key) for binding in self) or 'none'}>"
 
 
-def _card_row(binding: Binding) -> list[str]:
-    from mlsssl._notebook.cards import code, faint, second_line, sign
+def card_heads() -> tuple[str, ...]:
+    """What the columns of a table of bindings are. Private."""
+    return ("binding", "certificate", "validity", "owner, options")
+
+
+def card_row(binding: Binding) -> list[str]:
+    """A binding as a row of such a table. Private."""
+    from mlsssl._notebook.cards import second_line, strong
+
+    what, left, whose, options = _card_cells(binding)
+    return [f"{strong(binding.key)}{second_line(binding.family.value)}", what, left, f"{whose}<br>{options}"]
+
+
+def _card_cells(binding: Binding) -> tuple[str, str, str, str]:
+    """Certificate, what is left of it, owner, options."""
+    from mlsssl._notebook.cards import code, faint, sign, text
 
     what, left = faint("from the central store"), ""
     if binding.thumbprint is not None:
@@ -343,17 +370,12 @@ def _card_row(binding: Binding) -> list[str]:
             found = binding.certificate
         except MlssslError:  # the others are to be shown all the same
             trouble = "cannot be read"
-        what = sign("over", trouble) if found is None else escaped(card_title(found))
+        what = sign("over", trouble) if found is None else text(card_title(found))
         what += f"<br>{code(binding.thumbprint, whole=True)}"
         left = "" if found is None else card_validity(found).bar
     options = repr(binding.options).removeprefix("BindingOptions(").removesuffix(")")
-    return [
-        f"<strong>{escaped(binding.key)}</strong>{second_line(binding.family.value)}",
-        what,
-        left,
-        escaped(binding.owner) if binding.owner else code(f"{{{binding.app_id}}}"),
-        code(options) if options else faint("default"),
-    ]
+    whose = text(binding.owner) if binding.owner else code(f"{{{binding.app_id}}}")
+    return what, left, whose, code(options) if options else faint("default options")
 
 
 def bound_key(key: BindingKey | str, machine: HasPort | None) -> BindingKey:

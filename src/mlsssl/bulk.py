@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from mlsssl._machine.revocation_lists import AnyList
     from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
@@ -62,7 +63,7 @@ def check_many(
     profile: str | Profile = "private",
     client: ClientName | None = None,
     purpose: Purpose = "server",
-    crls: Sequence[x509.CertificateRevocationList] = (),
+    crls: Sequence[AnyList] = (),
     revocation: Literal["soft", "hard"] = "soft",
     silence: Mapping[str, str] | None = None,
     extra_rules: Sequence[UserRule] = (),

@@ -20,6 +20,7 @@ from mlsssl._machine.files import naming, path_of, read, write
 from mlsssl._machine.kept_keys import refuse_to_lose_a_key
 from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
 from mlsssl._messages.foreign_text import printable, shown
+from mlsssl._messages.output import as_dict, as_json
 from mlsssl.errors import (
     InvalidInputError,
     MalformedDataError,
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives import hashes
 
+    from mlsssl._formats.described import CertificateDiff
     from mlsssl._formats.keys import PrivateKey
+    from mlsssl._machine.revocation_lists import AnyList
     from mlsssl._notebook.cards import Validity
     from mlsssl._notebook.timeline import Timeline
     from mlsssl._select.trust import TrustAnchor
@@ -230,6 +233,18 @@ class Certificate:
         if decode_text(text) is None:
             raise MalformedDataError("this is not PEM: it is no text (Certificate.from_bytes reads every format)")
         return cls.from_bytes(text, password=password, alias=alias)
+
+    @classmethod
+    def from_text(cls, text: str, *, password: str | None = None, alias: str | None = None) -> Certificate:
+        """From what was pasted: PEM with whatever stands around it, bare base64 or hexadecimal digits. As `from_pem`.
+
+        Raises:
+            InvalidInputError: not text, or what `load` says.
+            MalformedDataError, WrongPasswordError, NotFoundError, UnsupportedError: as `load`.
+        """
+        return cls.from_pem(
+            check_type(text, str, "text is needed (Certificate.from_bytes takes bytes)"), password=password, alias=alias
+        )
 
     @classmethod
     def from_der(cls, data: bytes) -> Certificate:
@@ -665,7 +680,7 @@ class Certificate:
         client: ClientName | None = None,
         purpose: Purpose = "server",
         key_expected: bool = True,
-        crls: Sequence[x509.CertificateRevocationList] = (),
+        crls: Sequence[AnyList] = (),
         revocation: Literal["soft", "hard"] = "soft",
         facts: ServerFacts | None = None,
         silence: Mapping[str, str] | None = None,
@@ -738,6 +753,62 @@ class Certificate:
             max_depth=max_depth,
         )
 
+    # -- looking into it ----------------------------------------------------------------------------------------
+
+    def to_dict(self) -> dict[str, object]:
+        """What it says, as plain values, ready for JSON; never its private key.
+
+        `extensions` are dicts with `oid`, `name` (None for one that is not known), `critical` and `value`: text,
+        numbers, lists and dicts of them, and octets as hexadecimal digits; one that cannot be read has its reason as
+        `unreadable` in place of a `value`. A field that cannot be read is None. Moments are ISO 8601 text, serial
+        numbers hexadecimal.
+        """
+        from mlsssl._formats import described
+
+        def read(name: str) -> object:
+            return as_json(foreign.read_or(None, attrgetter(name), self))
+
+        number = foreign.read_or(None, attrgetter("serial_number"), self)
+        return {
+            **{name: read(name) for name in ("subject", "issuer", "names")},
+            "serial_number": None if number is None else f"{number:x}",
+            **{name: read(name) for name in ("not_before", "not_after", "key_type", "signature_hash")},
+            **as_dict(self, "thumbprint", "sha256"),
+            "chain": [one.subject for one in self.chain],
+            **as_dict(self, "has_private_key", "friendly_name", "encoding_faults"),
+            "extensions": described.extensions(self._certificate, _KEY_USAGES, _EKU_NAMES),
+        }
+
+    def diff(self, other: Certificate) -> CertificateDiff:
+        """What `other` says otherwise: fields and extensions. Chains, private keys and friendly names are left out.
+
+        Args:
+            other: The certificate to compare with, such as the one that was bound before.
+
+        Returns:
+            The differing fields with both values; true when there are any. A card in notebooks, lines when printed.
+
+        Raises:
+            InvalidInputError: `other` is no `Certificate`.
+        """
+        from mlsssl._formats.described import CertificateDiff, flat
+
+        both = [flat(one.to_dict()) for one in (self, check_certificate(other))]
+        left_out = ("chain", "has_private_key", "friendly_name")
+        names = [one for one in dict.fromkeys((*both[0], *both[1])) if one not in left_out]
+        changed = [(one, both[0].get(one), both[1].get(one)) for one in names]
+        return CertificateDiff((card_title(self), card_title(other)), tuple(one for one in changed if one[1] != one[2]))
+
+    def asn1(self) -> str:
+        """Its DER element by element, as text: place, length, kind and value of each, indented by depth.
+
+        What is wrapped in OCTET STRINGs and BIT STRINGs is shown too. At most 5000 elements, 32 levels, and 32 octets
+        of a value (256 of a text); what is left out is marked by an ellipsis.
+        """
+        from mlsssl._formats.described import asn1_lines
+
+        return asn1_lines(self.to_der())
+
     def ssl_context(self) -> ssl.SSLContext:
         """A TLS server context with this certificate, its chain and key: TLS 1.2 and newer, Python's defaults.
 
@@ -778,9 +849,11 @@ class Certificate:
         return timeline(certificates, at=at)
 
     def _repr_html_(self) -> str:
+        return self._card()
+
+    def _card(self, kind: str = "", more: Sequence[tuple[str, str]] = ()) -> str:
         """A card for notebooks, with the chain as a tree; never the private key."""
-        from mlsssl._messages.output import escaped
-        from mlsssl._notebook.cards import card, code, facts, faint, level, or_why, part, sign, tree
+        from mlsssl._notebook.cards import card, code, facts, faint, level, or_why, part, sign, text, tree
 
         validity = card_validity(self)
         levels = [
@@ -791,18 +864,19 @@ class Certificate:
         here = sign("ok", "private key here") if self.has_private_key else faint("no private key")
         rows = [
             ("names", or_why(lambda: ", ".join(self.names))),
-            ("subject", escaped(self.subject)),
-            ("issuer", escaped(self.issuer) + (" (itself)" if self.is_self_issued else "")),
+            ("subject", text(self.subject)),
+            ("issuer", text(self.issuer) + (" (itself)" if self.is_self_issued else "")),
             ("valid", f"{validity.start:%Y-%m-%d} to {validity.end:%Y-%m-%d} {validity.bar}"),
             ("key", f"{or_why(lambda: self.key_type)} · {here}"),
             ("usages", or_why(lambda: ", ".join((*self.key_usages, *self.extended_key_usages)))),
-            ("thumbprint", code(self.thumbprint)),
+            ("thumbprint", code(self.thumbprint, whole=True)),
             ("SHA-256", code(self.sha256)),
-            ("friendly name", escaped(self.friendly_name or "")),
-            *(("encoding", escaped(fault)) for fault in self.encoding_faults),
+            ("friendly name", text(self.friendly_name or "")),
+            *(("encoding", text(fault)) for fault in self.encoding_faults),
         ]
         path = tree([*levels, level(card_title(self), role, "this one")]) if levels else ""
-        return card(escaped(card_title(self)), facts(rows), part("chain", path))
+        title = f"{text(kind)} {text(card_title(self))}" if kind else text(card_title(self))
+        return card(title, facts([*rows, *more]), part("chain", path))
 
     def _shown_names(self) -> Sequence[str]:
         try:

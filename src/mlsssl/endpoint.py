@@ -23,8 +23,7 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
 
-    from cryptography import x509
-
+    from mlsssl._machine.revocation_lists import AnyList
     from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
@@ -81,6 +80,19 @@ class EndpointReport:
         )
         return f"{printable(head)}\n{self.report.to_text()}"
 
+    def _repr_html_(self) -> str:
+        from mlsssl._notebook.cards import card, facts, text
+
+        sent = (self.certificate, *self.certificate.chain)
+        rows = [
+            ("server", text(f"{self.endpoint} ({self.address})")),
+            ("asked for", text(self.server_name)),
+            ("agreed on", text(f"{self.protocol}, {self.cipher}")),
+            ("sent", "<br>".join(text(one.subject or "(empty name)") for one in sent)),
+        ]
+        title, *parts = self.report._card_parts()  # noqa: SLF001 -- this card is that one and more
+        return card(title, facts(rows), *parts)
+
     def __str__(self) -> str:
         return self.to_text()
 
@@ -93,7 +105,7 @@ def check_endpoint(
     at: dt.datetime | None = None,
     profile: str | Profile = "private",
     client: ClientName | None = None,
-    crls: Sequence[x509.CertificateRevocationList] = (),
+    crls: Sequence[AnyList] = (),
     revocation: Literal["soft", "hard"] = "soft",
     silence: Mapping[str, str] | None = None,
     extra_rules: Sequence[UserRule] = (),

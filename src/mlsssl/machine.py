@@ -94,6 +94,20 @@ class Machine:
         """The services, by key name."""
         return Services(self._port.services)
 
+    def _repr_html_(self) -> str:
+        """A card for notebooks: what is bound, and the names of the stores."""
+        from mlsssl._notebook.cards import card, facts, or_why, part, table, text
+        from mlsssl.binding import card_heads, card_row
+
+        def bound() -> str:
+            return table(card_heads(), [card_row(one) for one in self.bindings], empty="nothing is bound")
+
+        return card(
+            text(self.description),
+            facts([("stores", or_why(lambda: ", ".join(self.store_names())))]),
+            part("bindings", or_why(bound, is_html=True)),
+        )
+
     def recover(self) -> list[str]:
         """Clean up what a killed process left; a line for each thing done, none when all was well."""
         return self._port.recover()

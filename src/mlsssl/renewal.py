@@ -19,7 +19,7 @@ from mlsssl._issue import lifetimes
 from mlsssl._issue.keys import check_key_type
 from mlsssl._messages.arguments import check_callable, items_of
 from mlsssl._messages.foreign_text import clean_logger, shown
-from mlsssl._messages.output import as_dict
+from mlsssl._messages.output import as_dict, as_json
 from mlsssl._select.ports import HasPort, existing_port_of, port_of
 from mlsssl._validator.report import Severity
 from mlsssl.authority import (
@@ -46,13 +46,14 @@ if TYPE_CHECKING:
     from mlsssl._deploy.plan import Plan
     from mlsssl._deploy.request import Request
     from mlsssl._machine.ports import BindingRecord, KeyProvider, MachinePort
+    from mlsssl._notebook.cards import Tone
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Finding
     from mlsssl.hooks import AfterFailure, Hook
     from mlsssl.store import StoreEntry
     from mlsssl.values import BindingKey, KeyType, Thumbprint
 
-__all__ = ["GRACE", "Renewal", "RenewalSource", "renew", "renew_due"]
+__all__ = ["GRACE", "Renewal", "RenewalSource", "Renewals", "renew", "renew_due"]
 
 RenewalSource: TypeAlias = CertificateAuthority | Issuer | Certificate | Callable[[Certificate], Certificate]
 """Where `renew` has the new certificate from: an issuer, the certificate itself, or a function of the old one."""
@@ -410,18 +411,60 @@ class Renewal:
     skipped: str | None = None
     findings: tuple[Finding, ...] = ()
 
+    @property
+    def result(self) -> Literal["renewed", "planned", "skipped", "pending", "failed"]:
+        """In one word."""
+        if self.error is not None:
+            return "pending" if isinstance(self.error, IssuePendingError) else "failed"
+        return "skipped" if self.skipped else "planned" if self.plan else "renewed"
+
+    def _repr_html_(self) -> str:
+        return Renewals([self])._repr_html_()
+
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
-        error, done = self.error, "planned" if self.plan else "renewed"
-        failed = "pending" if isinstance(error, IssuePendingError) else "failed"
-        result = failed if error else "skipped" if self.skipped else done
         return {
-            **as_dict(self, "key"),
-            "result": result,
+            **as_dict(self, "key", "result"),
             "skipped": self.skipped,
             "error": None if self.error is None else {"type": type(self.error).__name__, "message": str(self.error)},
             **as_dict(self, "outcome", "plan", "findings"),
         }
+
+
+class Renewals(list[Renewal]):
+    """What `renew_due` did, a `Renewal` for each binding: a list, and a card in notebooks."""
+
+    def _repr_html_(self) -> str:
+        from mlsssl._notebook.cards import listing
+
+        heads = ("binding", "result", "what was done, or why not")
+        return listing("renewals", "binding", heads, [_card_row(one) for one in self], empty="nothing is bound")
+
+    def to_rows(self) -> list[dict[str, object]]:
+        """A dict of plain values for each, all with the same keys: `pandas.DataFrame(renew_due(ca).to_rows())`."""
+        return [
+            {
+                "key": None if one.key is None else str(one.key),
+                "result": one.result,
+                "thumbprint": None if one.outcome is None else as_json(one.outcome.after.thumbprint),
+                "why": one.skipped or (None if one.error is None else str(one.error)),
+            }
+            for one in self
+        ]
+
+
+def _card_row(renewal: Renewal) -> list[str]:
+    from mlsssl._notebook.cards import code, faint, ordered, sign, strong, text
+
+    tones: dict[str, Tone] = {"renewed": "ok", "planned": "ok", "skipped": "note", "pending": "soon", "failed": "over"}
+    if renewal.outcome is not None:
+        what = code(renewal.outcome.after.thumbprint, whole=True) + ordered(renewal.outcome.done)
+    elif renewal.plan is not None:
+        what = ordered(renewal.plan.steps)
+    else:
+        what = text(renewal.skipped or renewal.error or "")
+    key = faint("not known") if renewal.key is None else strong(renewal.key)
+    return [key, sign(tones[renewal.result], renewal.result), what]
 
 
 def renew_due(
@@ -449,7 +492,7 @@ def renew_due(
     dry_run: bool = False,
     stop: Callable[[], bool] | None = None,
     trail: str | Path | None = None,
-) -> list[Renewal]:
+) -> Renewals:
     """Renew every binding whose certificate is due, for a scheduled task; one failure does not stop the others.
 
     Bindings that share a certificate share the new one. Certificates that another issuer has issued are left alone,
@@ -584,7 +627,7 @@ def renew_due(
         results += [Renewal(key=key, error=error) for key, error in others]
     if not dry_run:
         _log_late(port, results)
-    return results
+    return Renewals(results)
 
 
 def _late(result: Renewal, old: Certificate, due: dt.datetime, at: dt.datetime) -> tuple[Finding, ...]:

@@ -301,6 +301,20 @@ class CertificateRequest:
     def __hash__(self) -> int:
         return hash(self.to_der())
 
+    def _repr_html_(self) -> str:
+        """A card for notebooks; never the private key."""
+        from mlsssl._notebook.cards import card, code, facts, faint, or_why, sign, text
+
+        here = sign("ok", "private key here") if self._key is not None else faint("no private key")
+        rows = [
+            ("names", or_why(lambda: ", ".join(self.names))),
+            ("subject", text(self.subject)),
+            ("key", f"{or_why(lambda: self.key_type)} · {here}"),
+            ("SHA-256", code(self.fingerprint)),
+            *(("encoding", text(fault)) for fault in self.encoding_faults),
+        ]
+        return card("certificate request", facts(rows))
+
     def __repr__(self) -> str:
         shown = ", ".join(self.names[:3]) + (" …" if len(self.names) > 3 else "")
         return f"<CertificateRequest {shown or self.subject!r}, {self.key_type}>"

@@ -17,7 +17,7 @@ from mlsssl._machine import accounts
 from mlsssl._machine.ports import HttpNumber, ReservationRecord, listen_address
 from mlsssl._messages.arguments import check_whole, items_of
 from mlsssl._messages.foreign_text import shown
-from mlsssl._messages.output import as_dict, escaped
+from mlsssl._messages.output import as_dict
 from mlsssl._select.ports import HasPort, account_of, port_of
 from mlsssl.errors import (
     InvalidInputError,
@@ -246,6 +246,12 @@ class UrlReservation:
         made, record = UrlReservation.__new__(UrlReservation), ReservationRecord(url=self.url, sddl=sddl)
         return _fill(made, record, self._machine, known=self._known, names=names)
 
+    def _repr_html_(self) -> str:
+        from mlsssl._notebook.cards import card, code, facts, text
+
+        who = "<br>".join(text(one) for one in self.grants) or text(words_of(self))
+        return card(f"URL reservation {text(self.url)}", facts([("who", who), ("SDDL", code(self.sddl))]))
+
     def __repr__(self) -> str:
         return f"UrlReservation({str(self.url)!r}, sddl={self.sddl!r})"
 
@@ -302,10 +308,10 @@ class UrlReservations:
         printer.text("\n".join([f"{len(self)} reservations", *(f"  {one.url}  {words_of(one)}" for one in self)]))
 
     def _repr_html_(self) -> str:
-        from mlsssl._notebook.cards import listing
+        from mlsssl._notebook.cards import listing, strong, text
 
         title = f"URL reservations of {port_of(self._machine).description}"
-        rows = [[f"<strong>{escaped(one.url)}</strong>", escaped(words_of(one))] for one in self]
+        rows = [[strong(one.url), text(words_of(one))] for one in self]
         return listing(title, "reservation", ("prefix", "who"), rows, empty="nothing is reserved")
 
     def __repr__(self) -> str:

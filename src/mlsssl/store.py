@@ -5,9 +5,10 @@ from __future__ import annotations
 from contextlib import closing, suppress
 from dataclasses import dataclass, field
 from functools import partial
+from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from mlsssl._formats import pem, sniff
+from mlsssl._formats import foreign, pem, sniff
 from mlsssl._formats.choice import may_issue
 from mlsssl._formats.hosts import any_matches, parse_name
 from mlsssl._machine import files, revocation_lists, stores
@@ -16,7 +17,6 @@ from mlsssl._machine.authorities import read_authorities
 from mlsssl._machine.ports import NewCertificate, refuse_users_roots
 from mlsssl._machine.stores import thumbprint_of
 from mlsssl._messages.arguments import check_type, items_of
-from mlsssl._messages.output import escaped
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl._select.trust import trusted_roots
 from mlsssl.certificate import Certificate, card_title, card_validity
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from mlsssl._machine.ports import KeyAccess, KeyProvider, KeyState, MachinePort, StorePort, StoreRecord
+    from mlsssl._machine.revocation_lists import AnyList, RevocationList
     from mlsssl._notebook.cards import Printer
     from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.profiles import Profile
@@ -68,6 +69,21 @@ class StoreEntry:
     renewed_by: Thumbprint | None = None
     _port: Callable[[], MachinePort] | None = field(default=None, init=False, repr=False, compare=False)
 
+    def _repr_html_(self) -> str:
+        from mlsssl._notebook.cards import card, code, facts, faint, key_state, sign, text
+
+        rows = [
+            ("store", text(f"{self.location}\\{self.store_name}")),
+            ("friendly name", text(self.friendly_name or "")),
+            ("issuer", text(self.certificate.issuer)),
+            ("valid", card_validity(self.certificate).bar),
+            ("private key", key_state(key_words(self.key)) or faint("none")),
+            ("thumbprint", code(self.thumbprint, whole=True)),
+            ("renewed by", code(self.renewed_by, whole=True) if self.renewed_by else ""),
+            ("archived", sign("note", "hidden from listings on Windows") if self.archived else ""),
+        ]
+        return card(text(card_title(self.certificate)), facts(rows))
+
     @property
     def has_private_key(self) -> bool:
         """Whether the private key is there, opens and matches: opened, not guessed."""
@@ -101,7 +117,7 @@ class StoreEntry:
         profile: str | Profile = "private",
         client: ClientName | None = None,
         purpose: Purpose = "server",
-        crls: Sequence[x509.CertificateRevocationList] = (),
+        crls: Sequence[AnyList] = (),
         revocation: Literal["soft", "hard"] = "soft",
         silence: Mapping[str, str] | None = None,
         extra_rules: Sequence[UserRule] = (),
@@ -567,17 +583,17 @@ class Store:
 
     # -- revocation lists ---------------------------------------------------------------------------------------
 
-    def crls(self) -> tuple[x509.CertificateRevocationList, ...]:
+    def crls(self) -> tuple[RevocationList, ...]:
         """The certificate revocation lists in it, in no stated order; `check(crls=...)` takes them as they are.
 
         Lists that cannot be read are left out, so that somebody else's damaged one is no reason to stop.
         """
         with closing(self._port()) as port:
-            return revocation_lists.readable(port)
+            return revocation_lists.wrapped(revocation_lists.readable(port))
 
     def add_crl(
-        self, crl: x509.CertificateRevocationList | bytes | str | Path
-    ) -> tuple[x509.CertificateRevocationList, ...]:
+        self, crl: RevocationList | x509.CertificateRevocationList | bytes | str | Path
+    ) -> tuple[RevocationList, ...]:
         """Add a revocation list in place of the older one that it renews; idempotent.
 
         It renews a list of the same issuer with the same authorityKeyIdentifier and issuingDistributionPoint, a
@@ -605,9 +621,11 @@ class Store:
         """
         lists = revocation_lists.given(crl)
         with closing(self._port(write=True)) as port:
-            return revocation_lists.add(port, lists)
+            return revocation_lists.wrapped(revocation_lists.add(port, lists))
 
-    def remove_crl(self, crl: x509.CertificateRevocationList | Thumbprint | bytes | str | Path) -> None:
+    def remove_crl(
+        self, crl: RevocationList | x509.CertificateRevocationList | Thumbprint | bytes | str | Path
+    ) -> None:
         """Take exactly this revocation list out.
 
         Args:
@@ -620,6 +638,37 @@ class Store:
         """
         with closing(self._port(write=True)) as port:
             revocation_lists.remove(port, crl)
+
+    # -- looking ------------------------------------------------------------------------------------------------
+
+    def to_rows(self) -> list[dict[str, object]]:
+        """A dict per certificate, all with the same keys: `pandas.DataFrame(store.to_rows())`.
+
+        Text and booleans, but for `not_before` and `not_after`, which are moments (`datetime`) in UTC. `names` is text,
+        with commas; what cannot be read in a damaged certificate is None. `private_key` is `usable`, or what is
+        wrong with the key, and None without one.
+
+        Raises:
+            StoreClosedError, AccessDeniedError: as reading the store.
+        """
+        return [
+            {
+                "thumbprint": str(one.thumbprint),
+                "store": one.store_name,
+                "location": one.location,
+                "names": foreign.read_or(None, lambda found: ", ".join(found.names), one.certificate),
+                "subject": one.certificate.subject,
+                "issuer": one.certificate.issuer,
+                "not_before": one.certificate.not_before,
+                "not_after": one.certificate.not_after,
+                "key_type": foreign.read_or(None, attrgetter("key_type"), one.certificate),
+                "private_key": key_words(one.key),
+                "friendly_name": one.friendly_name,
+                "archived": one.archived,
+                "renewed_by": None if one.renewed_by is None else str(one.renewed_by),
+            }
+            for one in self
+        ]
 
     # -- closing ------------------------------------------------------------------------------------------------
 
@@ -640,15 +689,15 @@ class Store:
         printer.text("\n".join([repr(self), *(() if self._closed else (f"  {entry!r}" for entry in self))]))
 
     def _repr_html_(self) -> str:
-        from mlsssl._notebook.cards import code, faint, key_state, listing, second_line
+        from mlsssl._notebook.cards import code, faint, key_state, listing, second_line, text
 
         entries = () if self._closed else sorted(self, key=lambda entry: entry.certificate.not_after)
         rows = [
             [
-                escaped(card_title(one.certificate))
+                text(card_title(one.certificate))
                 + second_line(one.friendly_name)
                 + f"<br>{code(one.thumbprint, whole=True)}",
-                escaped(one.certificate.issuer),
+                text(one.certificate.issuer),
                 card_validity(one.certificate).bar,
                 key_state(key_words(one.key)) or faint("none"),
             ]

@@ -14,7 +14,7 @@ from mlsssl._machine import stores
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import as_dict, to_json
 from mlsssl._select.ports import HasPort, existing_port_of
-from mlsssl.certificate import Certificate
+from mlsssl.certificate import Certificate, card_title
 from mlsssl.errors import MalformedDataError, MlssslError
 from mlsssl.renewal import GRACE, check_grace
 from mlsssl.store import Store
@@ -71,10 +71,27 @@ class Cleanup:
         """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""
         return to_json(self.to_dict(), indent)
 
+    def _repr_html_(self) -> str:
+        from mlsssl._notebook.cards import code, listing, sign, text
+
+        rows = [
+            [_shown_on_a_card(one), sign("ok", "removed"), code(f"LocalMachine\\{one.store_name}")]
+            for one in self.removed
+        ]
+        rows += [[_shown_on_a_card(one.entry), sign("note", "kept"), text(one.reason)] for one in self.kept]
+        heads = ("certificate", "what was done", "where, or why")
+        return listing("cleanup", "superseded certificate", heads, rows, empty="no certificate was superseded")
+
     def __str__(self) -> str:
         lines = [f"removed {one.thumbprint} from LocalMachine\\{one.store_name}" for one in self.removed]
         lines += [f"kept {one.entry.thumbprint}: {one.reason}" for one in self.kept]
         return "\n".join(map(printable, lines)) or "no certificate was superseded"
+
+
+def _shown_on_a_card(entry: StoreEntry) -> str:
+    from mlsssl._notebook.cards import code, text
+
+    return f"{text(card_title(entry.certificate))}<br>{code(entry.thumbprint, whole=True)}"
 
 
 def _row(entry: StoreEntry) -> dict[str, object]:

@@ -16,6 +16,7 @@ import chains
 from made_certificates import CRL_MOMENT, Made, crl_der, make, make_crl, shared_key
 from mlsssl._formats.keys import private_key_der
 from mlsssl._machine.ports import Cause, NewCertificate, StoreRecord
+from mlsssl._machine.revocation_lists import RevocationList
 from mlsssl.errors import (
     AccessDeniedError,
     InvalidInputError,
@@ -448,7 +449,7 @@ def test_of_a_line_the_newest_revocation_list_stays(stores_subject: StoresSubjec
     """`Store` over every machine: an older list goes, an older one is refused, and another issuer's is left alone."""
     machine = SimpleNamespace(port=stores_subject.machine)  # of a machine, Store asks for its stores only
     with Store.open(stores_subject.my, machine=machine) as store:
-        lists = [make_crl(number, at=CRL_MOMENT + dt.timedelta(days=number)) for number in range(3)]
+        lists = [RevocationList(make_crl(number, at=CRL_MOMENT + dt.timedelta(days=number))) for number in range(3)]
         store.add_crl(other_crl())
         for crl in lists:
             assert store.add_crl(crl) == (crl,)

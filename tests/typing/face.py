@@ -40,9 +40,10 @@ from mlsssl import (
     NotFoundError,
     Outcome,
     Plan,
-    Renewal,
+    Renewals,
     RenewalSource,
     Report,
+    RevocationList,
     ScopedCcs,
     Severity,
     Store,
@@ -138,9 +139,9 @@ def stores(certificate: Certificate, machine: Machine) -> None:
         assert_type(len(store), int)
         assert_type(entry.thumbprint in store, bool)
         store.remove(entry.thumbprint)
-        assert_type(store.add_crl("list.crl"), tuple[x509.CertificateRevocationList, ...])
+        assert_type(store.add_crl("list.crl"), tuple[RevocationList, ...])
         for crl in store.crls():
-            assert_type(store.add_crl(crl), tuple[x509.CertificateRevocationList, ...])
+            assert_type(store.add_crl(crl), tuple[RevocationList, ...])
             certificate.check(crls=[crl], revocation="hard")
             store.remove_crl(crl)
         store.remove_crl(Thumbprint("00" * 20))
@@ -230,7 +231,7 @@ def issuers(machine: EmbeddedMachine, root: Certificate, request: CertificateReq
     both: list[Issuer] = [command, several, adcs, SigningDesk(), CertificateAuthority.create("A")]
     assert_type(command.issue(request, old=None), Certificate)
     assert_type(adcs.issued(root), bool)
-    assert_type(renew_due(adcs, machine=machine, dry_run=True), list[Renewal])
+    assert_type(renew_due(adcs, machine=machine, dry_run=True), Renewals)
     for issuer in both:
         assert_type(renew("0.0.0.0:443", issuer, machine=machine), Outcome)
         assert_type(deploy("0.0.0.0:443", issuer, host=["a.test", "b.test"], key_type="ec-p256"), Outcome)

@@ -142,7 +142,7 @@ def test_text_json_and_rows_say_the_same(ca: CertificateAuthority, machine: Embe
     found = audit(machine=machine)
     rows = found.to_rows()
     assert {tuple(one) for one in rows} == {tuple(rows[0])}
-    assert all(isinstance(value, (str, float, type(None))) for one in rows for value in one.values())
+    assert all(isinstance(value, (str, float, dt.datetime, type(None))) for one in rows for value in one.values())
     assert [one["key"] for one in json.loads(found.to_json())["rows"]] == [one["key"] for one in rows]
     assert [line.split()[0] for line in str(found).splitlines()] == ["KEY", *(str(one["key"]) for one in rows)]
 

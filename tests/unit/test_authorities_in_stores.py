@@ -13,6 +13,7 @@ from mlsssl import (
     CertificateAuthority,
     ClosedError,
     EmbeddedMachine,
+    RevocationList,
     StoreEntry,
     ValidationError,
     audit,
@@ -23,8 +24,6 @@ from mlsssl._issue.revocation_lists import build_crl
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from cryptography import x509
 
     from mlsssl.values import Location
 
@@ -47,7 +46,7 @@ def added(machine: EmbeddedMachine, *, trust_root: bool = True, location: Locati
 
 def add_list(
     machine: EmbeddedMachine,
-    crl: x509.CertificateRevocationList,
+    crl: RevocationList,
     store: str = "CA",
     location: Location = "LocalMachine",
 ) -> None:
@@ -214,5 +213,6 @@ def test_names_in_stores_compare_as_rfc_5280_says(machine: EmbeddedMachine) -> N
     entry = machine.store().add(Certificate.from_der(below.der()))
     report = entry.check("a.test", at=NOW)
     assert report.trusted
-    add_list(machine, build_crl(upper.certificate(), ec_key(60), [(below.serial, NOW, None)], at=NOW, number=1))
+    revoked = build_crl(upper.certificate(), ec_key(60), [(below.serial, NOW, None)], at=NOW, number=1)
+    add_list(machine, RevocationList(revoked))
     assert "revoked" in entry.check("a.test", at=NOW).codes

@@ -17,6 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlsssl import strategies, testing
+from mlsssl._formats.pkcs12.explain import explain_pfx
+from mlsssl._machine.ports import KeyAccess
 from mlsssl._messages.output import escaped
 from mlsssl._notebook import cards
 from mlsssl._notebook.cards import Validity
@@ -25,7 +27,12 @@ from mlsssl.auditing import audit
 from mlsssl.authority import CertificateAuthority
 from mlsssl.certificate import Certificate
 from mlsssl.deployment import deploy
+from mlsssl.endpoint import check_endpoint
 from mlsssl.errors import InvalidInputError
+from mlsssl.renewal import Renewal, renew_due
+from mlsssl.request import CertificateRequest
+from mlsssl.reservation import UrlReservation
+from mlsssl.superseded import cleanup
 from mlsssl.values import BindingOptions, CcsPort
 from repetitions import examples
 
@@ -43,7 +50,7 @@ MIDDLE = ROOT.create_intermediate("Middle", at=NOW - 400 * DAY)
 GOOD = MIDDLE.issue("www.example.com", "10.0.0.5", key=KEY)
 SOON = MIDDLE.issue("soon.example.com", at=NOW - 150 * DAY)
 OVER = MIDDLE.issue("over.example.com", days=90, at=NOW - 100 * DAY)
-VOID = frozenset({"br", "img"})
+VOID = frozenset({"br", "img", "wbr"})
 
 
 class Page(html.parser.HTMLParser):
@@ -62,7 +69,7 @@ class Page(html.parser.HTMLParser):
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         assert tag not in ("script", "img", "iframe", "object", "link", "a", "form"), tag
         for name, value in attrs:
-            assert name in ("class", "style", "role", "aria-label"), name
+            assert name in ("class", "style", "role", "aria-label", "aria-level"), name
             assert "url(" not in (value or "")
             self.classes += (value or "").split() if name == "class" else []
         self.tags.append(tag)
@@ -144,7 +151,7 @@ def test_a_store_card_lists_what_ends_first(machine: EmbeddedMachine) -> None:
     page = card(store)
     assert page.words.index("over.example.com") < page.words.index("soon.example.com") < page.words.index("www.ex")
     assert "3 certificates" in page.words
-    assert {"ok", "soon", "over"} <= set(page.classes)
+    assert {"m-ok", "m-soon", "m-over"} <= set(page.classes)
     assert page.words.count("usable") == 3
     assert "the store is empty" in card(machine.store("Root")).words
     store.close()
@@ -175,7 +182,7 @@ def test_an_audit_card_has_a_bar_for_each(machine: EmbeddedMachine) -> None:
         machine.bindings.add(f"0.0.0.0:{port}", certificate)
     machine.bindings.add(CcsPort(446))
     page = card(audit(machine=machine, unbound=True))
-    assert page.classes.count("bar") == 3
+    assert sum(one in ("m-bar", "m-bar-over") for one in page.classes) == 3
     for words in ("198 days left", "48 days left", "expired 10 days ago", "renewal-due", "✗ errors"):
         assert words in page.words
 
@@ -300,11 +307,12 @@ def test_long_tables_say_how_much_is_missing() -> None:
 
 def test_tones_differ_without_colour() -> None:
     """For print and for colour-blind readers: another sign for each tone, and another pattern for each bar."""
-    signs = {tone: cards.sign(cast("Any", tone), "") for tone in ("ok", "soon", "over")}
-    assert len({re.sub(r'class="\w+"', "", text) for text in signs.values()}) == 3
+    signs = {Page(cards.sign(cast("Any", tone), "")).words for tone in ("ok", "soon", "over")}
+    assert len(signs) == 3
     style = cards.card("")
-    for pattern in (".bar.soon i{background:repeating-linear-gradient(45deg", ".bar.over{background:repeating-linear"):
-        assert pattern in style
+    for kind in ("left-soon", "span-soon", "bar-over", "span-over"):
+        assert re.search(rf"\.m-{kind}[^{{}}]*{{background-image:repeating-linear-gradient", style)
+    assert "dashed" in cards.bar(0, "over", "")  # also where there is no style sheet
 
 
 def _luminance(colour: str) -> float:
@@ -314,14 +322,42 @@ def _luminance(colour: str) -> float:
 
 
 @pytest.mark.parametrize("theme", [cards._LIGHT, cards._DARK], ids=["light", "dark"])
-def test_words_can_be_read(theme: str) -> None:
+def test_words_can_be_read(theme: dict[str, str]) -> None:
     """Every colour of text has the contrast 4.5 to its ground that WCAG 2.1 asks for (criterion 1.4.3)."""
-    colours = dict(re.findall(r"--m-(\w+):(#[0-9a-f]{3,6})", theme))
-    colours = {n: c if len(c) == 7 else "#" + "".join(2 * d for d in c[1:]) for n, c in colours.items()}
-    ground = _luminance(colours["ground"])
+    ground = _luminance(theme["ground"])
     for name in ("ink", "faint", "ok", "soon", "over", "note"):
-        lighter, darker = sorted((_luminance(colours[name]), ground), reverse=True)
+        lighter, darker = sorted((_luminance(theme[name]), ground), reverse=True)
         assert (lighter + 0.05) / (darker + 0.05) >= 4.5, name
+
+
+def test_a_card_needs_no_style_sheet() -> None:
+    """Where a notebook strips it, all its colours and measures are still there; nothing has to be worked out."""
+    text = re.sub("<style>.*?</style>", "", GOOD._repr_html_())
+    assert "background-color:#ffffff" in text
+    assert "width:" in text
+    assert "var(" not in text
+    assert "$" not in text
+    for tag in re.findall(r"<(?!tr|thead|tbody|br|wbr|/)[^>]+>", text):
+        assert 'style="' in tag, tag
+
+
+def test_long_words_may_be_broken() -> None:
+    """Only long ones, at dots before elsewhere; what is copied is the same."""
+    assert cards.text("www.example.com & more") == "www.example.com &amp; more"
+    assert cards.text("host.department.example.com") == "host.<wbr>department.<wbr>example.<wbr>com"
+    for text in ("x" * 300, "host." * 30 + "example", "<b>" * 40, "a" * 24 + "é" * 24):
+        shown = cards.text(text)
+        assert html.unescape(shown.replace("<wbr>", "")) == text
+        assert max(len(html.unescape(one)) for one in shown.split("<wbr>")) <= 12
+    assert cards.text("x" * 900).endswith("…")
+
+
+def test_a_card_is_small() -> None:
+    """A hundred rows with all that stands at their elements: a notebook keeps every output."""
+    rows = [[cards.code(GOOD.thumbprint, whole=True), "x" * 50, cards.bar(50, "ok", "42 days left"), "usable"]] * 100
+    text = cards.listing("LocalMachine\\MY", "certificate", ("a", "b", "c", "d"), rows, empty="")
+    assert len(text) < 200_000
+    assert len(cards.card("")) < 7_000
 
 
 def test_cards_follow_light_and_dark() -> None:
@@ -371,3 +407,179 @@ def test_a_timeline_needs_certificates_and_a_zone() -> None:
         timeline([])
     with pytest.raises(InvalidInputError, match="time zone"):
         timeline([GOOD], at=dt.datetime(2026, 1, 1))  # noqa: DTZ001 -- the point of it
+
+
+# -- everything else that one can have in hand ------------------------------------------------------------------------
+
+
+def test_the_card_of_an_outcome(machine: EmbeddedMachine) -> None:
+    """What was done, from what to what; nothing to do, and an undo, say so."""
+    machine.bindings.add("0.0.0.0:443", SOON)
+    outcome = deploy("0.0.0.0:443", GOOD, machine=machine)
+    page = card(outcome)
+    for words in (
+        "deploy of 0.0.0.0:443 · ✓ done",
+        f"− certificate: {SOON.thumbprint}",
+        f"+ certificate: {GOOD.thumbprint}",
+    ):
+        assert words in page.words
+    assert page.tags.count("ol") == 1
+    assert "i nothing to change" in card(deploy("0.0.0.0:443", GOOD, machine=machine)).words
+    assert "undo of 0.0.0.0:443" in card(outcome.undo()).words
+
+
+def test_the_card_of_what_a_server_sent(machine: EmbeddedMachine) -> None:
+    """What was agreed on, every certificate sent, and the report."""
+    deploy("0.0.0.0:443", GOOD, machine=machine)
+    with machine.listen().start() as listener:
+        address = f"127.0.0.1:{listener.port_of('0.0.0.0:443')}"
+        good = card(check_endpoint(address, host="www.example.com", trust=[ROOT]))
+        bad = card(check_endpoint(address, host="else.example.com", trust=[ROOT]))
+    for words in (address, "TLSv1.3", "CN=www.example.com", "CN=Middle", "✓ ok", "✓ trusted"):
+        assert words in good.words
+    assert "✗ not ok" in bad.words
+    assert "name-mismatch" in bad.words
+
+
+def test_the_card_of_a_request() -> None:
+    """Names, key, and whether its private key is here."""
+    request = CertificateRequest.create("www.example.com", "10.0.0.5", key=KEY)
+    page = card(request)
+    for words in ("www.example.com, 10.0.0.5", "ec-p256", request.fingerprint, "✓ private key here"):
+        assert words in page.words
+    assert "no private key" in card(request.without_key()).words
+
+
+def test_the_cards_of_an_entry_and_of_a_binding(machine: EmbeddedMachine) -> None:
+    """One certificate of a store, one binding; a certificate that is gone is told of."""
+    entry = machine.store("MY")[SOON.thumbprint]
+    page = card(entry)
+    for words in ("soon.example.com", "LocalMachine\\MY", "✓ usable", "48 days left", str(SOON.thumbprint)):
+        assert words in page.words
+    machine.store("CA").add(MIDDLE.certificate)
+    assert "none" in card(machine.store("CA")[MIDDLE.certificate.thumbprint]).words
+    binding = machine.bindings.add("0.0.0.0:443", SOON, app_id="4dc3e181-e14b-4a21-b022-59fc669b0914")
+    page = card(binding)
+    for words in ("binding 0.0.0.0:443", "soon.example.com", "48 days left", "IIS", "default options"):
+        assert words in page.words
+    machine.store("MY").remove(SOON.thumbprint)
+    assert "✗ not in MY" in card(binding).words
+
+
+def test_the_card_of_a_machine(machine: EmbeddedMachine) -> None:
+    """What is bound, and the stores; one that is closed says so and shows no traceback."""
+    machine.bindings.add("0.0.0.0:443", SOON)
+    page = card(machine)
+    for words in (machine.description, "MY", "0.0.0.0:443", "soon.example.com"):
+        assert words in page.words
+    with testing.memory_machine() as empty:
+        assert "nothing is bound" in card(empty).words
+    assert card(empty).words.count("✗") == 2
+
+
+def test_the_card_of_an_authority() -> None:
+    """Its certificate, and where its revocation lists are."""
+    page = card(CertificateAuthority.create("Listed", key=KEY, crl_url="http://crl.example.com/a.crl"))
+    assert "authority Listed" in page.words
+    assert "http://crl.example.com/a.crl" in page.words
+    assert "revocation lists" not in card(ROOT).words
+
+
+def test_the_card_of_a_pfx() -> None:
+    """What is in it and who reads it; a wrong password and a weak file say so; no password is on it."""
+    data = GOOD.to_pfx("a secret of ours", readable_by="windows-11")
+    page = card(explain_pfx(data, "a secret of ours"))
+    for words in ("✓ right", "CN=www.example.com", "✓ reads it", "✗ does not read it"):
+        assert words in page.words
+    assert "a secret of ours" not in page.words
+    assert "✗ wrong" in card(explain_pfx(data, "another")).words
+    assert "closed without the password" in card(explain_pfx(data)).words
+
+
+def test_the_cards_of_renewals_and_of_a_cleanup(machine: EmbeddedMachine) -> None:
+    """What was renewed, what failed and why; what a cleanup took out, and what stays."""
+    machine.store("Root").add(ROOT.certificate)
+    machine.bindings.add("0.0.0.0:443", SOON)
+    machine.bindings.add("0.0.0.0:444", GOOD)
+    found = renew_due(MIDDLE, machine=machine)
+    page = card(found)
+    for words in ("2 bindings", "✓ renewed", "i skipped", "0.0.0.0:443", "0.0.0.0:444"):
+        assert words in page.words
+    assert "1 binding" in card(found[0]).words
+    rows = found.to_rows()
+    assert [row["result"] for row in rows] == [one.result for one in found] == ["renewed", "skipped"]
+    assert rows[0]["thumbprint"] == str(machine.bindings["0.0.0.0:443"].thumbprint)
+    assert rows[1]["why"]
+    failed = Renewal(key=None, error=InvalidInputError("no <key>"))
+    assert "✗ failed" in card(failed).words
+    assert "no <key>" in card(failed).words
+    assert "i kept" in card(cleanup(machine=machine)).words
+    assert "✓ removed" in card(cleanup(machine=machine, grace=dt.timedelta(0))).words
+    assert "no certificate was superseded" in card(cleanup(machine=machine)).words
+
+
+def test_the_card_of_a_revocation_list() -> None:
+    """Whose, until when, and what it revokes; an empty one says so."""
+    page = card(ROOT.crl([(0xAB, NOW, "keyCompromise")], number=5, at=NOW - DAY))
+    for words in ("CN=Root · 1 revoked", "29 days left"[3:], "ab", "keyCompromise"):
+        assert words in page.words
+    assert "nothing is revoked" in card(ROOT.crl()).words
+    assert "expired" in card(ROOT.crl(at=NOW - 90 * DAY)).words
+
+
+def test_the_card_of_a_right_on_a_key() -> None:
+    """Who, and what he may."""
+    page = card(KeyAccess(name="NT AUTHORITY\\NETWORK SERVICE", sid="S-1-5-20", right="read"))
+    assert "✓ read" in page.words
+    assert "S-1-5-20" in page.words
+    assert "✗ denied" in card(KeyAccess(name="x", sid="S-1-5-21-1", right="denied")).words
+
+
+def test_the_cards_of_reservations(machine: EmbeddedMachine) -> None:
+    """The prefix, and who may listen there; a list that cannot be read is shown as it is."""
+    reserved = UrlReservation("https://+:443/mls/", user="NT SERVICE\\MLS", machine=machine).add()
+    page, pages = card(reserved), card(machine.reservations)
+    assert "https://+:443/mls/" in page.words
+    assert "NT SERVICE\\MLS" in page.words
+    assert "https://+:443/mls/S-1-5-80-" in pages.words  # the embedded machine knows no names for other programs' SIDs
+    assert reserved.sddl in card(reserved).words
+    with testing.memory_machine() as empty:
+        assert "nothing is reserved" in card(empty.reservations).words
+
+
+def test_a_timeline_is_a_card_too() -> None:
+    """With a bar, and today, for each: JupyterLab shows a picture only where it trusts."""
+    page = card(timeline([GOOD, OVER, SOON]))
+    assert page.words.index("over.example.com") < page.words.index("soon.example.com") < page.words.index("www.example")
+    assert [one for one in page.classes if one.startswith("m-span")] == ["m-span-over", "m-span-soon", "m-span-ok"]
+    assert page.classes.count("m-today") == 3
+
+
+# -- rows for tables of other programs --------------------------------------------------------------------------------
+
+
+def test_rows_of_a_store(machine: EmbeddedMachine) -> None:
+    """All with the same keys, moments as moments; what cannot be read is None."""
+    store = machine.store("MY")
+    store.add(broken())
+    rows = store.to_rows()
+    assert len({tuple(row) for row in rows}) == 1
+    by_names = {row["names"]: row for row in rows}
+    good = by_names["www.example.com, 10.0.0.5"]
+    assert good["not_after"] == GOOD.not_after
+    assert good["private_key"] == "usable"
+    assert by_names[None]["subject"] == "CN=broken"
+    assert by_names[None]["private_key"] is None
+    assert machine.store("Root").to_rows() == []
+
+
+def test_rows_of_an_audit(machine: EmbeddedMachine) -> None:
+    """Moments as moments; JSON has text."""
+    machine.bindings.add("0.0.0.0:443", SOON)
+    machine.bindings.add(CcsPort(444))
+    found = audit(machine=machine)
+    first, second = found.to_rows()
+    assert first["not_after"] == SOON.not_after
+    assert isinstance(first["renew_from"], dt.datetime)
+    assert second["not_after"] is None
+    assert SOON.not_after.isoformat() in found.to_json()

@@ -16,7 +16,6 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.hazmat.primitives.serialization import Encoding
 
 import made_certificates
 from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine
@@ -402,8 +401,8 @@ def crl_files(place: Path) -> tuple[CertificateAuthority, Certificate]:
     """first.crl (DER, empty) and second.pem (newer, names the certificate in bad.pem) of one authority; root.cer."""
     ca = CertificateAuthority.create("CLI \x1b[31m Lists", key="ec-p256")
     bad = ca.issue("bad.test", key="ec-p256")
-    (place / "first.crl").write_bytes(ca.crl(number=1).public_bytes(Encoding.DER))
-    (place / "second.pem").write_bytes(ca.crl([bad], number=2).public_bytes(Encoding.PEM))
+    (place / "first.crl").write_bytes(ca.crl(number=1).to_der())
+    (place / "second.pem").write_bytes(ca.crl([bad], number=2).to_pem())
     ca.certificate.save("root.cer")
     bad.save("bad.pem")
     return ca, bad

@@ -86,7 +86,7 @@ HOLDING_NONE: dict[str, bytes] = {
     "base64 of a certificate": base64.b64encode(OLD.to_der()),
     "public key": OLD.private_key.public_key().public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo),
     "public key, der": OLD.private_key.public_key().public_bytes(s.Encoding.DER, s.PublicFormat.PKCS1),
-    "revocation list": CA.crl().public_bytes(s.Encoding.DER),
+    "revocation list": CA.crl().to_der(),
     "noise": bytes(range(256)) * 10,
 }
 

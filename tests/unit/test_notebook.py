@@ -47,7 +47,7 @@ def test_it_ends_with_a_validated_chain(shown: list[object]) -> None:
 def test_it_shows_every_kind_of_card(shown: list[object]) -> None:
     """Certificate, report, plan, bindings, store, and a timeline as a picture."""
     kinds = {type(value).__name__ for value in shown if hasattr(value, "_repr_html_")}
-    assert kinds == {"CertificateAuthority", "Certificate", "Report", "Plan", "Bindings", "Store"}
+    assert kinds == {"CertificateAuthority", "Certificate", "Report", "Plan", "Bindings", "Store", "Timeline"}
     assert any(hasattr(value, "_repr_svg_") for value in shown)
 
 

@@ -410,7 +410,7 @@ def test_certificates_and_lists_do_begin_in_1950() -> None:
     first = OLD + dt.timedelta(seconds=1)
     made = CertificateAuthority.create("x", key="ec-p256", at=first + dt.timedelta(hours=1), days=36_500)
     assert made.certificate.not_before == first
-    assert made.crl([(5, first, None)], at=first).last_update_utc == first
+    assert made.crl([(5, first, None)], at=first).this_update == first
 
 
 def test_a_grace_without_end() -> None:

@@ -52,7 +52,7 @@ _SEALED = BestAvailableEncryption(b"secret")
 PFX = pkcs12.serialize_key_and_certificates(b"web", _KEY, LEAF_CERTIFICATE, [ROOT_CERTIFICATE], _SEALED)
 PKCS7 = pkcs7.serialize_certificates([LEAF_CERTIFICATE, ROOT_CERTIFICATE], Encoding.DER)
 _CA = CertificateAuthority.create("Recogniser", key="ec-p256")
-CRL = _CA.crl().public_bytes(Encoding.DER)
+CRL = _CA.crl().to_der()
 REQUEST = CertificateRequest.create("one.example", key="ec-p256").to_der()
 
 

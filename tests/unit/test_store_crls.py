@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import datetime as dt
 import hashlib
+import pickle
 import subprocess
 import sys
 import textwrap
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -26,6 +26,7 @@ from mlsssl import (
     InvalidInputError,
     MalformedDataError,
     NotFoundError,
+    RevocationList,
     Store,
     StoreClosedError,
     StoreNotFoundError,
@@ -42,15 +43,20 @@ if TYPE_CHECKING:
 
     from mlsssl.machine import Machine
 
+
+def made(number: int | None, **options: Any) -> RevocationList:
+    return RevocationList(make_crl(number, **options))
+
+
 LATER = CRL_MOMENT + dt.timedelta(days=1)
-OLD = make_crl(1)
-NEW = make_crl(2, at=LATER, revoked=[7])
+OLD = made(1)
+NEW = made(2, at=LATER, revoked=[7])
 BESIDE = {
-    "another issuer": make_crl(1, issuer="another authority"),
-    "another key": make_crl(1, key=shared_key(1)),
-    "another scope": make_crl(1, scope="http://made.example/1.crl"),
-    "a third scope": make_crl(1, scope="http://made.example/2.crl"),
-    "a delta list": make_crl(1, delta=True),
+    "another issuer": made(1, issuer="another authority"),
+    "another key": made(1, key=shared_key(1)),
+    "another scope": made(1, scope="http://made.example/1.crl"),
+    "a third scope": made(1, scope="http://made.example/2.crl"),
+    "a delta list": made(1, delta=True),
 }
 
 
@@ -88,7 +94,7 @@ def test_a_newer_list_takes_the_place_of_the_older(store: Store) -> None:
 def test_a_list_that_rolls_back_is_refused(store: Store) -> None:
     """An older one, and one of the same moment and number that is another; what was there stays."""
     store.add_crl(NEW)
-    for crl in (OLD, make_crl(1, at=LATER), make_crl(None, at=LATER), make_crl(2, at=LATER), make_crl(9)):
+    for crl in (OLD, made(1, at=LATER), made(None, at=LATER), made(2, at=LATER), made(9)):
         with pytest.raises(InvalidInputError, match=r"not newer than the one in LocalMachine\\CA") as caught:
             store.add_crl(crl)
         assert "CN=made authority" in str(caught.value)
@@ -98,7 +104,7 @@ def test_a_list_that_rolls_back_is_refused(store: Store) -> None:
 
 def test_the_crl_number_decides_between_lists_of_one_moment(store: Store) -> None:
     """A list with a number is newer than one without."""
-    for crl in (make_crl(None), make_crl(0), make_crl(2**80)):
+    for crl in (made(None), made(0), made(2**80)):
         assert store.add_crl(crl) == (crl,)
         assert store.crls() == (crl,)
 
@@ -113,7 +119,7 @@ def test_lists_of_another_line_stand_beside(store: Store, name: str) -> None:
 
 def test_every_form_is_taken(store: Store, tmp_path: Path) -> None:
     """DER and PEM, as bytes, path and text of a path; of several the newest of each line."""
-    pem = b"".join(one.public_bytes(Encoding.PEM) for one in (NEW, OLD, *BESIDE.values()))
+    pem = b"".join(one.to_pem() for one in (NEW, OLD, *BESIDE.values()))
     (tmp_path / "list.crl").write_bytes(crl_der(OLD))
     (tmp_path / "lists.pem").write_bytes(pem)
     assert store.add_crl(tmp_path / "list.crl") == (OLD,)
@@ -121,14 +127,14 @@ def test_every_form_is_taken(store: Store, tmp_path: Path) -> None:
     assert store.add_crl(crl_der(OLD)) == ()
     assert set(map(crl_der, store.add_crl(tmp_path / "lists.pem"))) == {crl_der(NEW), *map(crl_der, BESIDE.values())}
     assert store.add_crl(pem) == ()
-    store.remove_crl(b"".join(one.public_bytes(Encoding.PEM) for one in (NEW, *BESIDE.values())))
+    store.remove_crl(b"".join(one.to_pem() for one in (NEW, *BESIDE.values())))
     assert store.crls() == ()
 
 
 def test_of_several_lists_all_or_none_are_added(store: Store) -> None:
     """One that rolls back keeps the others out."""
     store.add_crl(NEW)
-    both = b"".join(one.public_bytes(Encoding.PEM) for one in (BESIDE["another issuer"], OLD))
+    both = b"".join(one.to_pem() for one in (BESIDE["another issuer"], OLD))
     with pytest.raises(InvalidInputError):
         store.add_crl(both)
     assert store.crls() == (NEW,)
@@ -138,7 +144,8 @@ def test_exactly_the_named_list_is_removed(store: Store, tmp_path: Path) -> None
     """By itself, by its bytes, by its file, by its SHA-1; one of several that is not there keeps all in."""
     other = BESIDE["a delta list"]
     (tmp_path / "list.crl").write_bytes(crl_der(OLD))
-    sha1 = Thumbprint(OLD.fingerprint(hashes.SHA1()))
+    sha1 = OLD.thumbprint
+    assert sha1 == Thumbprint(hashlib.sha1(crl_der(OLD)).digest())
     for form in (OLD, crl_der(OLD), tmp_path / "list.crl", sha1):
         store.add_crl(OLD)
         store.add_crl(other)
@@ -147,7 +154,7 @@ def test_exactly_the_named_list_is_removed(store: Store, tmp_path: Path) -> None
         with pytest.raises(StoreNotFoundError, match=r"LocalMachine\\CA"):
             store.remove_crl(form)
     with pytest.raises(StoreNotFoundError, match="made authority"):
-        store.remove_crl(b"".join(one.public_bytes(Encoding.PEM) for one in (other, OLD)))
+        store.remove_crl(b"".join(one.to_pem() for one in (other, OLD)))
     assert store.crls() == (other,)
 
 
@@ -172,7 +179,7 @@ def test_what_is_no_list_is_refused(store: Store, tmp_path: Path) -> None:
 def unreadable() -> bytes:
     """A list in DER with an extension of which nobody can make sense."""
     builder = x509.CertificateRevocationListBuilder(
-        issuer_name=OLD.issuer, last_update=CRL_MOMENT, next_update=LATER
+        issuer_name=OLD.to_cryptography().issuer, last_update=CRL_MOMENT, next_update=LATER
     ).add_extension(x509.UnrecognizedExtension(x509.CRLNumber.oid, b"\x04\x01x"), critical=False)
     return crl_der(builder.sign(shared_key(), hashes.SHA256()))
 
@@ -200,7 +207,7 @@ def test_an_unreadable_list_is_no_reason_to_stop(machine: Machine, store: Store)
 def test_what_a_killed_process_or_a_race_left_is_tidied_up(machine: Machine, store: Store) -> None:
     """Several lists of one line: the next `add_crl` keeps the newest, whether or not it added anything."""
     with closing(machine.port.open_store("CA", "LocalMachine", write=True)) as port:
-        for crl in (OLD, NEW, make_crl(None)):
+        for crl in (OLD, NEW, made(None)):
             port.add_crl(crl_der(crl))
     assert len(store.crls()) == 3
     with pytest.raises(InvalidInputError):
@@ -274,6 +281,35 @@ def test_an_authoritys_own_lists_are_taken(tmp_path: Path) -> None:
     assert good.check("good.example", trust=[ca], crls=crls).ok
 
 
+def test_a_revocation_list_as_a_noun(tmp_path: Path) -> None:
+    """What it says, written and read again, by value; what is none, and several, are refused."""
+    moment = dt.datetime(2026, 5, 1, tzinfo=dt.timezone.utc)
+    ca = CertificateAuthority.create("Lister", key="ec-p256", at=moment)
+    crl = ca.crl([(0xAB, moment, "keyCompromise")], number=5, at=moment)
+    assert (crl.issuer, crl.number, len(crl)) == ("CN=Lister", 5, 1)
+    assert (crl.this_update, crl.next_update) == (moment, moment + dt.timedelta(days=30))
+    assert crl.revokes(0xAB)
+    assert not crl.revokes(0xAC)
+    assert crl.to_dict()["entries"] == [
+        {"serial_number": "ab", "at": "2026-05-01T00:00:00+00:00", "reason": "keyCompromise"}
+    ]
+    for name, start in (("a.crl", b"\x30"), ("a.pem", b"-----BEGIN X509 CRL")):
+        assert crl.save(tmp_path / name).read_bytes().startswith(start)
+        assert RevocationList.load(tmp_path / name) == crl
+    assert {crl, RevocationList.from_bytes(crl.to_der()), pickle.loads(pickle.dumps(crl))} == {crl}
+    assert crl != ca.crl(number=6)
+    assert ca.crl(number=6), "an empty list is a list"
+    assert "number 5" in repr(crl)
+    with pytest.raises(AttributeError, match="immutable"):
+        crl.number = 6  # type: ignore[misc]  # the point of it
+    with pytest.raises(InvalidInputError, match="2 revocation lists"):
+        RevocationList.from_bytes(crl.to_pem() + ca.crl(number=6).to_pem())
+    with pytest.raises(MalformedDataError):
+        RevocationList.from_bytes(b"none")
+    with pytest.raises(InvalidInputError, match=r"RevocationList\.load"):
+        RevocationList(crl.to_der())  # type: ignore[arg-type]  # the point of it
+
+
 def test_lists_survive_the_process(tmp_path: Path) -> None:
     """They are in the file, beside the certificates, and in their own store only."""
     port = EmbeddedPort(tmp_path / "machine.sqlite")
@@ -285,7 +321,7 @@ def test_lists_survive_the_process(tmp_path: Path) -> None:
 
 
 MANY = {
-    (issuer, day, number): make_crl(number, issuer=issuer, at=CRL_MOMENT + dt.timedelta(days=day))
+    (issuer, day, number): made(number, issuer=issuer, at=CRL_MOMENT + dt.timedelta(days=day))
     for issuer in ("one", "two")
     for day in range(3)
     for number in (None, 1, 2)

@@ -239,8 +239,6 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
 
 def revocation_list(arguments: Namespace, terminal: Terminal) -> int:
     """`ca crl --ca FILE --out FILE`: the authority's next revocation list."""
-    from cryptography.hazmat.primitives.serialization import Encoding
-
     from mlsssl._machine import revocation_lists
 
     target = free_place(arguments.out, force=arguments.force)
@@ -255,7 +253,7 @@ def revocation_list(arguments: Namespace, terminal: Terminal) -> int:
     authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias)
     crl = authority.crl(revoked, at=now, **options)
     pem = target.suffix.lower() == ".pem"
-    files.write(target, crl.public_bytes(Encoding.PEM if pem else Encoding.DER), private=False)
+    files.write(target, crl.to_pem() if pem else crl.to_der(), private=False)
     row = describe_crl(crl)
     line = f"{row['issuer']}, number {row['number']}, current until {row['next_update']} UTC, revokes {row['entries']}"
     terminal.result({**row, "file": str(target)}, [line, f"Saved to {target}."])

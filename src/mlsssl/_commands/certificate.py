@@ -30,11 +30,10 @@ if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Sequence
 
-    from cryptography import x509
-
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
     from mlsssl._formats.sniff import Recognised
+    from mlsssl._machine.revocation_lists import RevocationList
     from mlsssl._select.trust import TrustAnchor
 
 # A file of such a name wins; a Windows path (C:\\x.pfx) has more than digits behind its colon.
@@ -98,17 +97,13 @@ def _faults(what: mlsssl.Certificate | mlsssl.CertificateRequest) -> dict[str, o
     return {"encoding_faults": [*what.encoding_faults]} if what.encoding_faults else {}
 
 
-def describe_crl(crl: x509.CertificateRevocationList) -> dict[str, object]:
+def describe_crl(crl: RevocationList) -> dict[str, object]:
     """A revocation list as plain values, ready for JSON."""
-    from mlsssl._machine import revocation_lists
-
-    until = crl.next_update_utc
     return {
-        "sha1": str(revocation_lists.thumbprint_of(crl)),
-        "issuer": revocation_lists.issuer_of(crl),
-        "number": revocation_lists.number_of(crl),
-        "this_update": f"{crl.last_update_utc:%Y-%m-%d %H:%M}",
-        "next_update": None if until is None else f"{until:%Y-%m-%d %H:%M}",
+        "sha1": str(crl.thumbprint),
+        **as_dict(crl, "issuer", "number"),
+        "this_update": f"{crl.this_update:%Y-%m-%d %H:%M}",
+        "next_update": None if crl.next_update is None else f"{crl.next_update:%Y-%m-%d %H:%M}",
         "entries": len(crl),
     }
 
@@ -234,7 +229,9 @@ def show(arguments: Namespace, terminal: Terminal) -> int:
     elif recognised.of(Kind.REVOCATION_LIST):
         from mlsssl._machine import revocation_lists
 
-        data["revocation_lists"] = [describe_crl(crl) for crl in revocation_lists.given(Path(arguments.file))]
+        data["revocation_lists"] = [
+            describe_crl(crl) for crl in revocation_lists.wrapped(revocation_lists.given(Path(arguments.file)))
+        ]
     elif recognised.of(Kind.PRIVATE_KEY, Kind.PVK):
         data["key_type"] = _key_type(arguments.file, arguments.password)
     data |= {"file": arguments.file, "holds": str(recognised), "wrapped_in": list(recognised.wrappings)}

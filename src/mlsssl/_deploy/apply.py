@@ -157,6 +157,21 @@ class Outcome(Generic[AfterT]):
         """`to_dict` as ASCII JSON; `indent` as in `json.dumps`."""
         return to_json(self.to_dict(), indent)
 
+    def _repr_html_(self) -> str:
+        from mlsssl._notebook.cards import card, diff, findings, line, ordered, part, sign, text
+
+        done = sign("ok", "done") if self.changed else sign("note", "nothing to change")
+        verdict = sign("over", "another certificate is served") if self.verified is False else done
+        served = sign("ok", "a fresh TLS handshake showed the bound certificate") if self.verified else ""
+        change = [("certificate", _shown(self.before), _shown(self.after))] if self.changed else []
+        return card(
+            f"{text(self.verb)} of {text(self.key)} · {verdict}",
+            part("what was done", ordered(self.done)),
+            part("the binding", diff(change)),
+            line(served) if served else "",
+            part("findings", findings([finding.to_dict() for finding in self.findings])),
+        )
+
     def __str__(self) -> str:
         shown = f"{_shown(self.before)} → {_shown(self.after)}" if self.changed else "nothing to change"
         keys = " and ".join(map(str, (self.key, *(binding.key for binding in self.also))))

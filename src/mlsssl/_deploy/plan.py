@@ -23,7 +23,7 @@ from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM, Account
 from mlsssl._machine.authorities import read_authorities_if_crls
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.foreign_text import clean_logger, printable
-from mlsssl._messages.output import as_dict, escaped, to_json
+from mlsssl._messages.output import as_dict, to_json
 from mlsssl._select.ports import port_of
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Report, Severity
@@ -193,7 +193,7 @@ class Plan:
         ready = cards.sign("ok", "ready") if self.changes else cards.sign("note", "nothing to change")
         verdict = ready if self.ok else cards.sign("over", "would be refused")
         return cards.card(
-            f"plan for {escaped(self.key)} · {verdict}",
+            f"plan for {cards.text(self.key)} · {verdict}",
             cards.part("steps", cards.ordered(self.steps)),
             cards.part("the binding", cards.diff(self.diff)),
             cards.part("findings", cards.findings([finding.to_dict() for finding in self.findings])),

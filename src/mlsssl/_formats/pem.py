@@ -135,6 +135,11 @@ def find_extension(certificate: x509.Certificate, kind: type[ExtensionType]) -> 
         return None
 
 
+def crl_of(given: object) -> object:
+    """The list of `cryptography` behind a `RevocationList`; everything else as it is."""
+    return given.to_cryptography() if hasattr(given, "to_cryptography") else given
+
+
 def x509_of(given: object) -> x509.Certificate:
     """The certificate behind one of any kind, or behind an authority; `InvalidInputError` for something else."""
     inner = getattr(given, "certificate", given)

@@ -140,6 +140,13 @@ class KeyAccess:
         """Whether this entry lets the account use the key."""
         return self.right in ("read", "full")
 
+    def _repr_html_(self) -> str:
+        from mlsssl._notebook.cards import card, facts, sign, text
+
+        words = f"{self.right}{', inherited' if self.inherited else ''}"
+        right = sign("ok" if self.may_read else "over" if self.right == "denied" else "note", words)
+        return card(text(self.name), facts([("right", right), ("SID", text(self.sid))]))
+
     def __str__(self) -> str:
         account = self.sid if self.name == self.sid else f"{self.name} ({self.sid})"
         return printable(f"{account}: {self.right}{', inherited' if self.inherited else ''}")

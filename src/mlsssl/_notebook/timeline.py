@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from mlsssl._messages.arguments import items_of
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import escaped
+from mlsssl._notebook import cards
 from mlsssl._notebook.cards import SIGNS, Validity, themes
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import check_moment
@@ -103,6 +104,23 @@ class Timeline:
         moments = [self.at, *(start for _, start, _ in self.rows), *(end for _, _, end in self.rows)]
         first, last = min(moments), max(moments)
         return first, last if last > first else first + dt.timedelta(days=1)
+
+    def _repr_html_(self) -> str:
+        """A table with bars: JupyterLab shows no picture in a notebook that it does not trust."""
+        first, last = self._span()
+
+        def share(moment: dt.datetime) -> float:
+            return 100 * ((moment - first) / (last - first))
+
+        rows = []
+        for name, start, end in self.rows[: cards.ROW_LIMIT]:
+            validity = Validity(start=start, end=end, at=self.at)
+            drawn = cards.track(share(start), share(max(start, end)), share(self.at), validity.tone)
+            dates = cards.faint(f"{start:%Y-%m-%d} to {end:%Y-%m-%d}", whole=True)
+            rows.append([cards.text(name), drawn, f"{cards.sign(validity.tone, validity.words)}<br>{dates}"])
+        heads = ("certificate", f"{first:%Y-%m-%d} to {last:%Y-%m-%d}", "validity")
+        title = f"{cards.count(len(self.rows), 'certificate')} at {self.at:%Y-%m-%d}"
+        return cards.card(title, cards.table(heads, rows, empty=""), cards.more(len(self.rows)))
 
     def _repr_svg_(self) -> str:
         return self.to_svg()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._machine.ports import TrustProblem
+    from mlsssl._machine.revocation_lists import AnyList
     from mlsssl._validator.path import TrustAnchors
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
@@ -98,7 +99,7 @@ def report_on(
     at: dt.datetime,
     profile: str | Profile,
     client: ClientName | None,
-    crls: Sequence[x509.CertificateRevocationList],
+    crls: Sequence[AnyList],
     revocation: Literal["soft", "hard"],
     facts: ServerFacts | None = None,
     served: Served | None = None,

@@ -7,7 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, get_args
 
 from mlsssl._messages.foreign_text import printable, shown
-from mlsssl._messages.output import as_dict, escaped, to_json
+from mlsssl._messages.output import as_dict, to_json
 from mlsssl.errors import InvalidInputError, ValidationError
 from mlsssl.values import ClientName
 
@@ -272,24 +272,41 @@ class Report:
         printer.text(str(self))
 
     def _repr_html_(self) -> str:
-        """A card for notebooks: nothing from a certificate reaches the page unescaped."""
-        from mlsssl._notebook.cards import SEVERITIES, card, code, count, findings, level, part, sign, tree
+        from mlsssl._notebook.cards import card
+
+        return card(*self._card_parts())
+
+    def _card_parts(self) -> tuple[str, ...]:
+        """The title and the parts of its card: nothing from a certificate reaches the page unescaped."""
+        from mlsssl._notebook.cards import (
+            SEVERITIES,
+            code,
+            count,
+            faint,
+            findings,
+            level,
+            line,
+            part,
+            sign,
+            text,
+            tree,
+        )
 
         severities = [finding.severity.value for finding in self.findings]
         counts = ", ".join(count(severities.count(word), word) for word in SEVERITIES if word in severities)
         verdict = sign("over", "not ok") if "error" in severities else sign("ok", "ok")
-        about = f" for {escaped(self.host)}" if self.host is not None else ""
+        about = f" for {text(self.host)}" if self.host is not None else ""
         root = sign("ok", "trusted") if self.trusted else sign("over", "not trusted")
         steps = [
             level(step.subject, step.role, "" if number else root) for number, step in enumerate(reversed(self.path))
         ]
-        silenced = [f"<p>{code(one.finding.code)} {escaped(one.reason)}</p>" for one in self.silenced]
-        return card(
-            f"{verdict} {escaped(self.subject or 'certificate')}{about}",
-            f'<p class="faint">{escaped(self._judge())}, at {self.at:%Y-%m-%d %H:%M} UTC: {counts or "no finding"}</p>',
+        silenced = [line(f"{code(one.finding.code)} {text(one.reason)}") for one in self.silenced]
+        return (
+            f"{verdict} {text(self.subject or 'certificate')}{about}",
+            line(faint(f"{self._judge()}, at {self.at:%Y-%m-%d %H:%M} UTC: {counts or 'no finding'}")),
             part("path", tree(steps)),
             part("findings", findings([finding.to_dict() for finding in self.findings])),
             part("not known of this client", code(", ".join(self.not_known)) if self.not_known else ""),
-            part("ways that were tried", "".join(f"<p>{escaped(attempt)}</p>" for attempt in self.attempts)),
+            part("ways that were tried", "".join(line(text(attempt)) for attempt in self.attempts)),
             part("silenced", "".join(silenced)),
         )

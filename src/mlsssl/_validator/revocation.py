@@ -92,12 +92,12 @@ def _look_up(view: View, crls: Sequence[x509.CertificateRevocationList], at: dat
             found = f"the list of {view.issuer_text} holds from {begin:%Y-%m-%d %H:%M:%S} to {until}"
             emit("crl-expired", _PART, found)
         try:
-            entry = foreign.call(_entry_of, view.serial, crl)
+            entry = foreign.call(entry_of, view.serial, crl)
         except foreign.UNREADABLE as error:  # entries are read when asked for
             emit("crl-invalid", _PART, f"the list of {view.issuer_text} has an unreadable entry: {error}")
             continue
         if entry is not None:
-            reason = _reason(entry)
+            reason = reason_of(entry)
             if reason != "removeFromCRL":
                 emit("revoked", _PART, f"revoked on {entry.revocation_date_utc:%Y-%m-%d %H:%M:%S UTC}, reason {reason}")
 
@@ -113,14 +113,16 @@ def _issued_by(crl: x509.CertificateRevocationList, view: View) -> bool:
     return foreign.read_or(None, theirs.public_bytes) == view.issuer or canonical_name(theirs) == canonical_name(ours)
 
 
-def _entry_of(serial: int, crl: x509.CertificateRevocationList) -> x509.RevokedCertificate | None:
+def entry_of(serial: int, crl: x509.CertificateRevocationList) -> x509.RevokedCertificate | None:
+    """The list's entry of this serial number, or None."""
     if serial >= 0:
         return crl.get_revoked_certificate_by_serial_number(serial)
     # cryptography looks no negative number up, though certificates and lists with such numbers exist.
     return next((entry for entry in crl if entry.serial_number == serial), None)
 
 
-def _reason(entry: x509.RevokedCertificate) -> str:
+def reason_of(entry: x509.RevokedCertificate) -> str:
+    """Why it was revoked, in RFC 5280's words."""
     extensions: x509.Extensions | None = foreign.read_or(None, foreign.extensions_of, entry)
     if extensions is None:  # an unreadable reason is still a revocation
         return "unreadable"

@@ -11,6 +11,7 @@ from cryptography import x509
 
 from mlsssl._formats.hosts import parse_host
 from mlsssl._formats.parsed import View, issuer_view
+from mlsssl._formats.pem import crl_of
 from mlsssl._messages.arguments import check_callable, check_mapping, check_type, check_whole, items_of
 from mlsssl._messages.foreign_text import shown
 from mlsssl._validator.catalogue import RULES
@@ -92,7 +93,7 @@ def validate(
     expect_key: bool = True,
     profile: str | Profile = "private",
     client: ClientName | None = None,
-    crls: Sequence[x509.CertificateRevocationList] = (),
+    crls: Iterable[object] = (),
     revocation: Strictness = "soft",
     facts: ServerFacts | None = None,
     served: Served | None = None,
@@ -194,12 +195,12 @@ def _not_known(findings: Iterable[Finding], client: str | None) -> tuple[str, ..
     return tuple(dict.fromkeys(f.code for f in asked if client not in (*f.refused_by, *f.taken_by)))
 
 
-def check_crls(crls: Iterable[x509.CertificateRevocationList]) -> tuple[x509.CertificateRevocationList, ...]:
+def check_crls(crls: Iterable[object]) -> tuple[x509.CertificateRevocationList, ...]:
     """The revocation lists; `InvalidInputError` for something else."""
-    expected = "crls is a list of revocation lists, each a cryptography.x509.CertificateRevocationList"
-    if isinstance(crls, x509.CertificateRevocationList):  # which is itself a sequence, of what is revoked: often empty
+    expected = "crls is a list of revocation lists, each a RevocationList or one of cryptography"
+    if isinstance(crl_of(crls), x509.CertificateRevocationList):  # one is itself a sequence, of what is revoked
         raise InvalidInputError(f"{expected}, not one alone; put it into a list")
-    return tuple(check_type(one, x509.CertificateRevocationList, expected) for one in items_of(crls, expected))
+    return tuple(check_type(crl_of(one), x509.CertificateRevocationList, expected) for one in items_of(crls, expected))
 
 
 def check_strictness(revocation: Strictness) -> Strictness:

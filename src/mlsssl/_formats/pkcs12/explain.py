@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from mlsssl._formats.choice import Choice
     from mlsssl._formats.pkcs12.structure import Bag, Safe, Structure
     from mlsssl._formats.pkcs12.targets import Target
+    from mlsssl._notebook.cards import Tone
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +139,39 @@ class PfxExplanation:
             if titles:
                 lines += [f"{word}:", *(f"  {title}" for title in titles)]
         return "\n".join(map(printable, lines))
+
+    def _repr_html_(self) -> str:
+        from mlsssl._notebook.cards import card, facts, faint, part, second_line, sign, table, text
+
+        verdicts = {
+            True: sign("ok", "reads it"),
+            False: sign("over", "does not read it"),
+            None: sign("note", "not known"),
+        }
+        tones: dict[str, Tone] = {"right": "ok", "wrong": "over"}
+        rows = [
+            ("password", sign(tones.get(self.password, "note"), self.password)),
+            ("private key", text(self.key or "")),
+            ("certificates", "<br>".join(map(text, self.certificates))),
+            ("MAC", text(self.mac or "none")),
+            ("notes", "<br>".join(sign("soon", one) for one in self.findings)),
+        ]
+        parts = [
+            [
+                text(one.encryption or "not encrypted"),
+                faint("closed without the password")
+                if one.bags is None
+                else "<br>".join(text(_describe(bag)) for bag in one.bags),
+            ]
+            for one in self.parts
+        ]
+        readers = [[text(one.title), f"{verdicts[one.reads]}{second_line(one.reason)}"] for one in self.readers]
+        return card(
+            f"PFX (PKCS#12), {self.size} bytes",
+            facts(rows),
+            part("parts", table(("encryption", "what is in it"), parts, empty="none")),
+            part("who reads it", table(("system", "verdict"), readers, empty="none")),
+        )
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON: every attribute by its name, those of parts, bags and readers too."""
