@@ -76,7 +76,8 @@ class UrlReservation:
         user: Whom to allow: an account's name (`NT SERVICE\MLS`, `DOMAIN\user`, `NETWORK SERVICE`) or SID, or several.
         listen: Whether these may register URLs there: what a service needs that is not administrator.
         delegate: Whether these may reserve parts of it for others.
-        sddl: The access list as SDDL text instead, kept character by character; no `user` then.
+        sddl: The access list as SDDL text instead, handed on character by character; no `user` then. HTTP.sys keeps
+            what it says, and may give it back in other words (`NS` for S-1-5-20).
         machine: Whose reservation; this computer's when not given. Its accounts are asked for names at once.
 
     Attributes:
