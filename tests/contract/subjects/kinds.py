@@ -72,7 +72,7 @@ class HttpSubject:
     Attributes:
         port: The machine.
         may_be_configured: Whether its listen list and numbers may be changed: not those of a real HTTP.sys.
-        keeps_words: Whether it gives an access list back character by character, not only in what it says.
+        keeps_words: Whether it gives prefixes and access lists back character by character, not only in what they say.
     """
 
     port: HttpMachine
