@@ -649,8 +649,7 @@ class Certificate:
         Raises:
             InvalidInputError: one of them is out of its range.
         """
-        check_number(fraction, 0, 1, "fraction is a share of the lifetime, above 0 up to 1", above=True)
-        check_number(jitter, 0, fraction, f"jitter is a share of the lifetime, 0 up to fraction ({fraction:g})")
+        check_shares(fraction, jitter)
         share = int.from_bytes(hashlib.sha256(self.to_der()).digest()[:6], "big") / 2**48
         lifetime = self.not_after - self.not_before
         return (self.not_before + lifetime * (fraction - jitter * share)).replace(microsecond=0)
@@ -952,3 +951,9 @@ def check_key(private_key: PrivateKey, public_key: bytes | None, whose: str, hin
 
 def _all_x509(chain: Iterable[Certificate | x509.Certificate]) -> list[x509.Certificate]:
     return [pem.usable(pem.x509_of(one)) for one in items_of(chain, "a chain is a list of certificates")]
+
+
+def check_shares(fraction: float, jitter: float) -> None:
+    """`InvalidInputError` for what are no shares of a lifetime, see `Certificate.renewal_time`. Private."""
+    check_number(fraction, 0, 1, "fraction is a share of the lifetime, above 0 up to 1", above=True)
+    check_number(jitter, 0, fraction, f"jitter is a share of the lifetime, 0 up to fraction ({fraction:g})")

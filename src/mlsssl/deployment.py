@@ -213,7 +213,7 @@ deploy = _Deploy()
 
 def _is_issuer(certificate: object, host: object, key_type: object) -> bool:
     """Whether an issuer was given in a certificate's place."""
-    if not isinstance(certificate, (Certificate, StoreEntry, bytes, str)) and isinstance(certificate, Issuer):
+    if not isinstance(certificate, (Certificate, StoreEntry, bytes, str, type)) and isinstance(certificate, Issuer):
         return True
     if key_type is not None:
         raise InvalidInputError("key_type is for an issuer, which certifies a new key; a certificate has its own")

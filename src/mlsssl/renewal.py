@@ -30,7 +30,7 @@ from mlsssl.authority import (
     with_list_of,
 )
 from mlsssl.binding import Binding, binding_of, bound_key
-from mlsssl.certificate import Certificate
+from mlsssl.certificate import Certificate, check_shares
 from mlsssl.errors import BindingError, InvalidInputError, IssuePendingError, MlssslError, StoreNotFoundError
 from mlsssl.issuers import Issuer
 from mlsssl.store import Store
@@ -268,6 +268,8 @@ def _request(arguments: Mapping[str, Any], bound: _Bound, new: Certificate | Non
 def _issuer_of(arguments: Mapping[str, Any]) -> Issuer | None:
     """The source, if it is an issuer other than an authority of one's own, which answers at once."""
     source = arguments["source"]
+    if isinstance(source, type):  # which has all that `Issuer` asks for, and could be called
+        raise InvalidInputError(f"{source.__name__} is a class; give an issuer that was made of it")
     if isinstance(source, (CertificateAuthority, Certificate)) or not isinstance(source, Issuer):
         return None
     if arguments["reuse_key"] or arguments["days"] is not None:
@@ -400,6 +402,7 @@ class Renewal:
         plan: With `dry_run`, what would be done; None otherwise.
         error: Why it failed, or (an `IssuePendingError`) why there is no new certificate yet; None otherwise.
         skipped: Why nothing was done, in words; None when something was tried.
+        due: From when on the certificate that was found is to be renewed, aware; None when that is not known.
         findings: `renewal-due` where a certificate is due and was not renewed, with the reason and the time that is
             left: a notice, a warning or an error, by how much of that is left. What a renewal found is in its outcome.
     """
@@ -409,6 +412,7 @@ class Renewal:
     plan: Plan | None = None
     error: MlssslError | None = None
     skipped: str | None = None
+    due: dt.datetime | None = None
     findings: tuple[Finding, ...] = ()
 
     @property
@@ -427,7 +431,7 @@ class Renewal:
             **as_dict(self, "key", "result"),
             "skipped": self.skipped,
             "error": None if self.error is None else {"type": type(self.error).__name__, "message": str(self.error)},
-            **as_dict(self, "outcome", "plan", "findings"),
+            **as_dict(self, "due", "outcome", "plan", "findings"),
         }
 
 
@@ -554,6 +558,7 @@ def renew_due(
             f"{type(issuer).__name__}"
         )
     check_grace(grace)
+    check_shares(fraction, jitter)
     check_callable(stop, "stop is a function without arguments that returns True to stop")
     moment = check_moment(at)
     if trail is not None:
@@ -621,7 +626,7 @@ def renew_due(
                 result = replace(result, findings=_late(result, old, due, moment))
             if everywhere and binding.thumbprint is not None and result.skipped is None:
                 along[binding.thumbprint] = result
-            results.append(replace(result, key=binding.key))
+            results.append(replace(result, key=binding.key, due=due))
         told = {binding.key for binding in bindings}
         others = [one for one in pending if one[0] not in told and (wanted is None or one[0] in wanted)]
         results += [Renewal(key=key, error=error) for key, error in others]

@@ -400,6 +400,7 @@ def test_what_no_solver_can_show(
         ({"directory": "https://[::1/dir"}, "a directory is an address such as https://"),
         ({"directory": "https://me:secret@ca.example/dir"}, "holds no user name or password"),
         ({"solvers": ["http-01"]}, "solvers is a list of solvers"),
+        ({"solvers": [WebrootChallenge]}, "WebrootChallenge is a class"),
         ({"solvers": "http-01"}, "solvers is a list of solvers, .*put it into a list"),
         ({"contact": ["ops"]}, "contact is a list of e-mail addresses, and 'ops' is none"),
         ({"contact": "ops@example.com"}, "put it into a list"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -33,6 +34,7 @@ def _run(
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLSSSL_MACHINE", str(tmp_path / "machine.sqlite"))
     monkeypatch.setenv("HMAC", SECRET)
+    monkeypatch.setenv("NOT_BASE64", "not base64!")
     (tmp_path / "site").mkdir()
 
     def run(*words: str, account: bool = True) -> tuple[int, str]:
@@ -125,6 +127,11 @@ def decoded_text(text: str) -> str:
         (["--acme-webroot", "site", "--acme-dns-wait", "5"], "--acme-dns-wait is for --acme-dns-hook"),
         (["--acme-webroot", "site", "--acme-eab-id", "x"], "--acme-eab-id and --acme-eab-key belong together"),
         (["--acme-webroot", "site", "--acme-eab-id", "x", "--acme-eab-key", SECRET], "a password comes from env:NAME"),
+        (
+            ["--acme-webroot", "site", "--acme-eab-id", "x", "--acme-eab-key", "env:NOT_BASE64"],
+            "mlsssl: --acme-eab-key names where the HMAC key is, which is base64url",
+        ),
+        (["--acme-dns-hook", " "], "--acme-dns-hook is empty"),
         (["--acme-webroot", "site", "--ca", "ca.pem"], "each name an issuer; give one of them"),
         (["--acme-listen", "www.example.com"], "0.0.0.0:443"),
         (["--acme-webroot", "site", "--acme-timeout", "0"], "timeout is a number of seconds above 0"),
@@ -144,10 +151,70 @@ def test_an_option_of_acme_without_it(run: Callable[..., tuple[int, str]]) -> No
     assert (code, "--acme-webroot is for --acme, which is not given" in printed) == (2, True), printed
 
 
+def test_no_name_and_days_in_the_words_of_the_command(run: Callable[..., tuple[int, str]]) -> None:
+    code, printed = run("deploy", KEY, "--acme-webroot", "site")
+    assert (code, "may be given again: --host 'www.example.com', since 0.0.0.0:443 names none" in printed) == (2, True)
+    run(*DEPLOY)
+    code, printed = run("renew", "--all", "--days", "30", "--acme-webroot", "site")
+    assert (code, "mlsssl: --days is for --ca; " in printed) == (2, True), printed
+
+
+def test_what_was_shown_to_fail_is_said_once(run: Callable[..., tuple[int, str]], server: StandIn) -> None:
+    """A server gives the order the error of its challenge as well."""
+    said = {"type": "urn:ietf:params:acme:error:connection", "detail": "nobody answers at a.example"}
+
+    def invalid(_payload: object) -> Reply | None:
+        server.orders[0]["status"] = "invalid"
+        return Reply({"status": "invalid", "error": said, "authorizations": [server.directory[:-4] + "/authz/0"]})
+
+    server.instead["/order/"] = invalid
+    server.instead["/authz/"] = lambda _payload: Reply(
+        {
+            "status": "invalid",
+            "identifier": {"type": "dns", "value": "a.example"},
+            "challenges": [{"type": "http-01", "status": "invalid", "error": said}],
+        }
+    )
+    code, printed = run(*DEPLOY)
+    assert (code, printed.count("nobody answers at a.example")) == (11, 1), printed
+
+
+def test_a_profile_that_the_server_has_and_one_that_it_has_not(
+    run: Callable[..., tuple[int, str]], server: StandIn
+) -> None:
+    """A server that knows no profiles would make its usual certificate; it is not asked for one."""
+    code, printed = run(*DEPLOY, "--acme-profile", "shortlived")
+    assert (code, "offers no profile shortlived: it has none, so leave it out" in printed) == (11, True), printed
+    server.meta["profiles"] = {"classic": "https://ca.example/classic", "shortlived": "https://ca.example/short"}
+    code, printed = run(*DEPLOY, "--acme-profile", "shortlife")
+    assert (code, "it has classic, shortlived" in printed) == (11, True), printed
+    assert server.orders == []
+    code, printed = run(*DEPLOY, "--acme-profile", "shortlived")
+    assert code == 0, printed
+    (ordered,) = [payload for path, payload in server.seen if path == "/new-order"]
+    assert ordered["profile"] == "shortlived"
+
+
+def test_a_chain_that_the_server_has_not_is_told(run: Callable[..., tuple[int, str]]) -> None:
+    code, printed = run(*DEPLOY, "--acme-preferred-chain", "Nobody")
+    assert (code, "mlsssl: warning: the server has no chain up to Nobody" in printed) == (0, True), printed
+
+
+def test_a_person_at_a_terminal_sees_what_is_waited_for(
+    run: Callable[..., tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On standard error; a program that reads it is told what is wrong, and no more."""
+    code, printed = run(*DEPLOY)
+    assert (code, "ordering" in printed) == (0, False), printed
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    code, printed = run("renew", KEY, "--acme-webroot", "site")
+    assert (code, "mlsssl: ordering a certificate for a.example" in printed) == (0, True), printed
+
+
 def test_a_wildcard_by_a_folder(run: Callable[..., tuple[int, str]], server: StandIn) -> None:
     """The command's own words for what would help."""
     code, printed = run("deploy", KEY, "--host", "*.a.example", "--acme-webroot", "site")
-    assert (code, "dns-01 is needed, and here is http-01: give --acme-webroot or" in printed) == (2, True), printed
+    assert (code, "dns-01 is needed, and here is http-01: give --acme-webroot, " in printed) == (2, True), printed
     assert server.asked == {}
 
 
@@ -165,6 +232,19 @@ def test_revoke(run: Callable[..., tuple[int, str]], server: StandIn, tmp_path: 
     code, printed = run("revoke", "old.pem")
     assert (code, "because of unauthorized" in printed) == (11, True), printed
     assert run("revoke", "missing.pem")[0] == 3
+
+
+def test_revoke_does_not_choose(run: Callable[..., tuple[int, str]], server: StandIn, tmp_path: Path) -> None:
+    """Of a file with several, as `store export` writes, the one that is named; a chain is no other certificate."""
+    one, other = (server.ca.sign(CertificateRequest.create("a.example", key="ec-p256")) for _ in range(2))
+    (tmp_path / "both.pem").write_bytes(one.to_pem(chain=True) + other.to_pem(chain=True))
+    code, printed = run("revoke", "both.pem")
+    assert (code, "--alias THUMBPRINT" in printed) == (2, True), printed
+    assert server.asked == {}
+    code, printed = run("revoke", "both.pem", "--alias", str(other.thumbprint))
+    assert code == 0, printed
+    (payload,) = [payload for path, payload in server.seen if path == "/revoke"]
+    assert Certificate.from_der(b64(payload["certificate"])) == other
 
 
 def b64(text: str) -> bytes:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from issuing import DistantIssuer
 from mlsssl import (
     Binding,
     BindingError,
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlsssl._machine.ports import BindingsPort
+    from mlsssl.hooks import Replacement
 
 KEY, IPV6, NAME, HOSTED = "0.0.0.0:443", "[::]:443", "a.test:8443", "b.test:443"
 KEYS = (KEY, IPV6, NAME, HOSTED)
@@ -276,6 +278,67 @@ def test_renew_due_takes_them_along_and_says_so_for_each(machine: Machine) -> No
     assert bound(machine) == before
 
 
+def test_a_plan_of_an_issuer_that_is_asked_later_names_all_of_them(machine: Machine, tmp_path: Path) -> None:
+    """Nothing is ordered by it, by `renew_due` neither; applied, all have what was issued then."""
+    issuer = DistantIssuer(tmp_path / "issuer")
+    plan = renew.plan(KEY, issuer, machine=machine, everywhere=True)
+    assert plan.ok
+    assert [step.what for step in plan.steps if step.action == "update"] == [f"update {key} to it" for key in KEYS]
+    planned = renew_due(
+        issuer, machine=machine, only=KEYS, any_issuer=True, due_only=False, everywhere=True, dry_run=True
+    )
+    assert [one.error for one in planned] == [None] * len(KEYS)
+    assert issuer.asked == []
+    assert plan.apply().changed
+    assert len({*bound(machine)}) == 1
+    assert len(issuer.orders) == 1
+
+
+def test_a_step_runs_once_and_is_told_of_all_of_them(machine: Machine) -> None:
+    """By whatever key it was renewed, that one first; in an undo too. Of one binding's change it is told that one."""
+    told: list[Replacement] = []
+    outcome = renew(NAME, CA, machine=machine, everywhere=True, hooks=[told.append])
+    assert [[*map(str, one.keys)] for one in told] == [[NAME, *(key for key in KEYS if key != NAME)]]
+    outcome.undo()
+    assert (told[1].verb, told[1].keys) == ("undo", told[0].keys)
+    renew(NAME, CA, machine=machine, hooks=[told.append])
+    assert [*map(str, told[2].keys)] == [NAME]
+
+
+def test_a_step_that_is_left_over_is_told_of_those_that_have_it_still(machine: Machine) -> None:
+    """One of them was given another certificate since."""
+    told: list[Replacement] = []
+
+    def fails_once(replacement: Replacement) -> None:
+        told.append(replacement)
+        if len(told) == 1:
+            raise RuntimeError("the service is away")
+
+    renew(KEY, CA, machine=machine, everywhere=True, hooks=[fails_once])
+    deploy(IPV6, CA.issue("a.test"), machine=machine)
+    renew_due(CA, machine=machine, everywhere=True, hooks=[fails_once])
+    assert [*map(str, told[0].keys)] == [KEY, *KEYS[1:]]
+    assert told[1].left_over
+    assert [*map(str, told[1].keys)] == [KEY, NAME, HOSTED]
+
+
+def test_a_renewal_together_keeps_what_another_of_them_owes(machine: Machine) -> None:
+    """A step after an earlier change of one binding failed; it is still to be run when all have been renewed."""
+
+    def fails(replacement: Replacement) -> None:
+        raise RuntimeError("the service is away")
+
+    renew(NAME, CA, machine=machine, everywhere=True, hooks=[fails])
+    renew(KEY, CA, machine=machine, everywhere=True)
+    ran: list[Replacement] = []
+
+    def step(replacement: Replacement) -> None:
+        ran.append(replacement)
+
+    renew_due(CA, machine=machine, everywhere=True, hooks=[step])
+    assert [one.left_over for one in ran] == [True]
+
+
 # -- the command line ----------------------------------------------------------------------------------------------
 
 
@@ -323,6 +386,15 @@ def test_the_command_takes_them_along_from_an_authority(capsys: pytest.CaptureFi
     assert main(["renew", "--all", "--ca", "root.pem", "--everywhere"]) == 0
     told = capsys.readouterr().out
     assert told.count("changed together with") == 2
+    assert main(["renew", "--all", "--ca", "root.pem", "--everywhere", "--plan"]) == 0
+    told = capsys.readouterr().out
+    assert told.count(f"planned together with {KEY}") == 2
+    assert told.count("plan for") == 1
+    refusing = ["--after", "/absent", "--after-failure", "undo"]
+    assert main(["renew", "--all", "--ca", "root.pem", "--everywhere", *refusing]) == 12
+    told = capsys.readouterr().out
+    assert told.count(f"failed together with {KEY}") == 2
+    assert told.count("there is no program") == 2  # what stopped it, and that going back stopped as well
 
 
 def test_an_older_version_refuses_a_record_of_several_and_reads_one_of_one(tmp_path: Path) -> None:

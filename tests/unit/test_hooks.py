@@ -151,7 +151,7 @@ class TestWhatAStepIsTold:
             told.store = "Root"  # type: ignore[misc]  # which is what is tried
         assert "ertificate" not in repr(told)
         assert set(told.to_dict()) == {
-            *("verb", "key", "old", "new", "store", "host", "hosts", "machine_kind", "left_over"),
+            *("verb", "key", "keys", "old", "new", "store", "host", "hosts", "machine_kind", "left_over"),
         }
         assert json.loads(json.dumps(told.to_dict()))["new"] == str(told.new)
 
@@ -496,6 +496,7 @@ class TestACommand:
         for name, value in {
             "MLSSSL_VERB": "deploy",
             "MLSSSL_KEY": KEY,
+            "MLSSSL_KEYS": KEY,
             "MLSSSL_OLD_THUMBPRINT": "",
             "MLSSSL_NEW_THUMBPRINT": thumbprint,
             "MLSSSL_STORE": "MY",
@@ -507,6 +508,7 @@ class TestACommand:
         assert told == {
             "verb": "deploy",
             "key": KEY,
+            "keys": [KEY],
             "old": None,
             "new": thumbprint,
             "store": "MY",
@@ -814,10 +816,10 @@ class TestTheCommandLine:
         [
             (["--after-timeout", "5"], "--after names, which is missing"),
             (["--after", "rdp", "--after-account", "x"], "no --after writes one"),
-            (["--after", "pfx=x.pfx"], "needs a password"),
+            (["--after", "pfx=x.pfx"], "needs a password: --after-password env:NAME"),
             (["--after", "pfx=x.pfx", "--after-password", "hunter-22"], "env:NAME or file:PATH"),
             (["--after", 'say "hello'], "do not match"),
-            (["--after", ""], "a command is a list"),
+            (["--after", ""], "--after is empty"),
             (["--after", "x", "--after-timeout", "0"], "seconds"),
         ],
     )

@@ -36,6 +36,7 @@ from mlsssl import (
 )
 from mlsssl._machine import files
 from mlsssl.cli import EXIT_CODES
+from mlsssl.hooks.files import PfxFile
 from mlsssl.testing import fake_windows_machine
 
 if TYPE_CHECKING:
@@ -368,6 +369,76 @@ def test_a_request_that_no_longer_fits_is_given_up_and_said_so(
     assert "type of key" in caplog.text
     assert bound(machine).key_type == "ec-p384"
     assert kept(machine) == []
+
+
+def test_a_step_that_writes_the_key_reads_it_from_the_store(issuer: DistantIssuer, tmp_path: Path) -> None:
+    """It was made in the machine: where it is exportable, it is in the file; else the step says that it is not."""
+    hook = PfxFile(tmp_path / "service.pfx", password="one-1")
+    with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
+        made = deploy(KEY, issuer, host="a.test", exportable=True, machine=machine, hooks=[hook])
+        assert not [one for one in made.findings if one.code == "after-failed"]
+        renewed = renew(KEY, issuer, machine=machine, hooks=[hook])
+        written = Certificate.load(tmp_path / "service.pfx", password="one-1")
+        assert written.thumbprint == renewed.after.thumbprint
+        assert written.has_private_key
+        closed = deploy("0.0.0.0:444", issuer, host="b.test", machine=machine, hooks=[hook])
+        (failed,) = [one for one in closed.findings if one.code == "after-failed"]
+        assert "exportable" in failed.found
+        assert Certificate.load(tmp_path / "service.pfx", password="one-1").thumbprint == written.thumbprint
+
+
+def test_a_class_is_no_issuer(tmp_path: Path) -> None:
+    """It has every name that `Issuer` asks for, and can be called; said before anything is looked for or kept."""
+    with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
+        deploy(KEY, old_one(), machine=machine)
+        for call in (renew, renew.plan):
+            with pytest.raises(InvalidInputError, match="DistantIssuer is a class; give an issuer"):
+                call(KEY, DistantIssuer, machine=machine)  # type: ignore[arg-type]  # which is what is tried
+        with pytest.raises(InvalidInputError, match="DistantIssuer is a class; give an issuer"):
+            renew_due(DistantIssuer, machine=machine)  # type: ignore[arg-type]  # which is what is tried
+        with pytest.raises(InvalidInputError):
+            deploy(KEY, DistantIssuer, host="a.test", machine=machine)  # type: ignore[arg-type]  # here too
+        assert kept(machine) == []
+
+
+def test_what_another_issuer_gave_is_left_aside(
+    issuer: DistantIssuer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Who names the real server does not want what the staging one gave; request and key go on."""
+
+    class Staging(DistantIssuer):
+        name = "Staging"
+
+    staging = Staging(tmp_path / "staging")
+    staging.changed = lambda _, request: AUTHORITY.sign(request, days=500)
+    with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
+        deploy(KEY, old_one(), machine=machine)
+        with pytest.raises(ValidationError):
+            renew(KEY, staging, machine=machine, profile="public")
+        assert renew.plan(KEY, issuer, machine=machine).after is None  # it will be asked
+        outcome = renew(KEY, issuer, machine=machine)
+        assert "Staging issued for 0.0.0.0:443" in caplog.text
+        assert "is left aside, for now it is Distant that is asked" in caplog.text
+        assert len(issuer.orders) == 1
+        assert issuer.orders == staging.orders  # the same request
+        assert bound(machine).thumbprint == outcome.after.thumbprint
+        assert (bound(machine).not_after - bound(machine).not_before).days < 400
+        assert kept(machine) == []
+
+
+def test_one_answer_for_several_bindings_is_no_surprise(
+    issuer: DistantIssuer, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Those that share a certificate share the next one: nothing is left over, and nothing said to be."""
+    with EmbeddedMachine(tmp_path / "machine.sqlite") as machine:
+        shared = old_one()
+        for key in (KEY, "[::]:443"):
+            deploy(key, shared, machine=machine)
+        results = renew_due(issuer, machine=machine, any_issuer=True, due_only=False)
+        assert len({one.outcome.after.thumbprint for one in results if one.outcome is not None}) == 1
+        assert len(issuer.orders) == 1
+        assert "was not deployed" not in caplog.text
+        assert kept(machine) == []
 
 
 def test_an_answer_that_cannot_be_deployed_is_not_asked_for_again(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import platform
 import shlex
 import shutil
@@ -367,6 +368,7 @@ class TestTaskScheduler:
 
 class TestTheCommand:
     RENEW = ("renew", "--all", "--due", "--ca", "ca.pfx", "--ca-password", "file:pw")
+    ACME = (*RENEW[:3], "--acme", "https://ca.example/dir", "--acme-webroot", ".", "--acme-eab-id", "x")
 
     @pytest.fixture(name="place")
     def _place(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -410,6 +412,27 @@ class TestTheCommand:
         text = (units / "mlsssl-renew.service").read_text(encoding="utf-8")
         assert f'"--machine" "{place / "machine.sqlite"}"' in text
 
+    @pytest.mark.parametrize("kept", ["acme", "adcs"])
+    def test_what_was_kept_for_this_user_is_found_by_the_schedulers(
+        self, place: Path, units: Path, monkeypatch: pytest.MonkeyPatch, kept: str
+    ) -> None:
+        """Whose environment is another one: the machine, the ACME account, the requests that are pending."""
+        monkeypatch.delenv("MLSSSL_MACHINE", raising=False)
+        monkeypatch.setenv("XDG_DATA_HOME", str(place / "data"))
+        monkeypatch.setenv("PATH", f"{place / 'bin'}{os.pathsep}{os.environ['PATH']}")
+        (place / "bin").mkdir()
+        (place / "bin" / "certreq").write_text("#!/bin/sh\n", encoding="utf-8")
+        (place / "bin" / "certreq").chmod(0o755)
+        issuers = {
+            "acme": ["--acme", "https://ca.example/dir", "--acme-webroot", "."],
+            "adcs": ["--adcs", "host\\CA"],
+        }
+        assert main(["schedule", "install", "renew", "--all", "--due", *issuers[kept]]) == 0
+        text = (units / "mlsssl-renew.service").read_text(encoding="utf-8")
+        assert f'"--machine" "{place}/data/mlsssl/machine.sqlite" "--{kept}-state" "{place}/data/mlsssl/{kept}"' in text
+        assert main(["schedule", "install", "renew", "--all", "--due", *issuers[kept], f"--{kept}-state", "mine"]) == 0
+        assert "data/mlsssl/" + kept not in (units / "mlsssl-renew.service").read_text(encoding="utf-8")
+
     @pytest.mark.parametrize(
         ("words", "said"),
         [
@@ -424,6 +447,11 @@ class TestTheCommand:
             (RENEW[:-2], "--ca-password file:PATH says it"),
             ([*RENEW, "--after", "pfx=a.pfx", "--after-password", "env:PW"], "--after-password is to be file:PATH"),
             ([*RENEW, "--after", 'x "'], "do not match"),
+            ([*ACME, "--acme-eab-key", "env:PW"], "--acme-eab-key is to be file:PATH"),
+            ([*ACME, "--acme-eab-key", "stdin"], "--acme-eab-key is to be file:PATH"),
+            (ACME, "belong together"),
+            (RENEW[:3], "names an issuer: --ca"),
+            ([*RENEW[:3], "--acme", "letsencrypt"], "needs a way to show control"),
             ([*RENEW, "--audit-log", "a\nb"], "line break"),
         ],
     )

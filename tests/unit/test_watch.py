@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlsssl import BindingError, CertificateAuthority, EmbeddedMachine, InvalidInputError, deploy, renew_due
+from mlsssl import (
+    BindingError,
+    CertificateAuthority,
+    EmbeddedMachine,
+    InvalidInputError,
+    IssuePendingError,
+    deploy,
+    renew_due,
+)
 from mlsssl._commands.terminal import Terminal
 from mlsssl._commands.watch import BEAT, SLACK, Health, Rounds, Stop, watch
 from mlsssl.cli import main
@@ -80,6 +88,16 @@ class TestWhenTheNextRoundIs:
         assert round((rounds.ended(failed=True) - clocks.wall) / 0.95) == 60
         rounds.failures = 10**6
         rounds.ended(failed=True)
+
+    def test_no_later_than_what_is_awaited(self) -> None:
+        """The first of those to come, though not within a minute; never later than without."""
+        clocks = Clocks()
+        rounds = clocks.rounds()
+        assert rounds.ended(failed=False, awaited=[clocks.wall + 900, clocks.wall + 600, clocks.wall - 5]) == (
+            clocks.wall + 600
+        )
+        assert rounds.ended(failed=False, awaited=[clocks.wall + 1]) == clocks.wall + 60
+        assert rounds.ended(failed=False, awaited=[clocks.wall + 86_400]) == clocks.wall + 3600 * 0.95
 
     @pytest.mark.parametrize(("monotonic", "wall"), [(0, 86_400), (3600, -86_400), (3600, 3600)])
     def test_a_clock_that_jumps_delays_no_round(self, monotonic: float, wall: float) -> None:
@@ -180,6 +198,22 @@ class TestTheRounds:
         assert [one["healthy"] for one in seen] == [False, False]
         assert seen[1]["failed"] == [{"key": KEY, "error": "it is pending"}]
         assert seen[1]["failures_in_a_row"] == 2
+
+    def test_a_certificate_of_hours_and_an_issuer_that_says_when_bring_the_next_round_forward(
+        self, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """The rounds of one hour come when it is due, and when the issuer wants to be asked again."""
+
+        def later(seconds: int) -> dt.datetime:
+            return dt.datetime.fromtimestamp(1_800_000_000 + seconds, dt.timezone.utc)
+
+        pending = IssuePendingError("not yet", issuer="x", not_before=later(1000))
+        lines = self.run(
+            capsys,
+            [lambda: (10, [result(skipped="not due", due=later(600))]), lambda: (13, [result(error=pending)])],
+            seconds=1100,
+        )
+        assert [line[:19] for line in lines[:3]] == [f"{later(at):%Y-%m-%dT%H:%M:%S}" for at in (0, 600, 1000)]
 
     def test_a_round_whose_handshake_showed_another_certificate_failed(
         self, capsys: pytest.CaptureFixture[str]
@@ -336,6 +370,13 @@ class TestTheProcess:
             assert stop
             assert signal.getsignal(signal.SIGINT) is former
         assert signal.getsignal(signal.SIGINT) is former
+
+
+@pytest.mark.parametrize("shares", [{"fraction": 0.0}, {"fraction": 1.5}, {"fraction": 0.01}, {"jitter": -0.1}])
+def test_impossible_shares_are_refused_before_anything_is_looked_at(shares: dict[str, float]) -> None:
+    """An error of the call, not one of each binding, which a watch would meet again and again."""
+    with memory_machine() as machine, pytest.raises(InvalidInputError, match="share of the lifetime"):
+        renew_due(CertificateAuthority.create("Shares", key="ec-p256"), machine=machine, **shares)  # type: ignore[arg-type]  # numbers
 
 
 def test_renew_due_can_be_stopped_between_two_bindings() -> None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING, Any
 
 import mlsssl
-from mlsssl._commands.certificate import load
+from mlsssl._commands.certificate import load_quietly
 from mlsssl._commands.parser import PASSWORD_HELP, command, machine_of
-from mlsssl._commands.terminal import read_password
+from mlsssl._commands.terminal import read_password, write
 from mlsssl._machine.programs import split_command
 from mlsssl.errors import InvalidInputError
 from mlsssl.values import REVOCATION_REASONS
@@ -136,6 +137,7 @@ def _account(arguments: Namespace, solvers: list[Any], **more: Any) -> mlsssl.Ac
         "trust": arguments.acme_trust,
         "timeout": arguments.acme_timeout,
         "state": arguments.acme_state,
+        "progress": _tell if sys.stderr is not None and sys.stderr.isatty() else None,
         **more,
     }
     return mlsssl.AcmeIssuer(
@@ -143,9 +145,18 @@ def _account(arguments: Namespace, solvers: list[Any], **more: Any) -> mlsssl.Ac
     )
 
 
+def _tell(text: str) -> None:
+    """What an order waits for, to a person at a terminal."""
+    write([f"mlsssl: {text}"], to=sys.stderr)
+
+
 def revoke(arguments: Namespace, terminal: Terminal) -> int:
     """`revoke FILE --acme DIRECTORY`."""
-    certificate = load(arguments.file, arguments.password, key=arguments.key_file, alias=arguments.alias)
+    certificate = load_quietly(arguments.file, arguments.password, key=arguments.key_file, alias=arguments.alias)
+    if certificate.left_out and arguments.alias is None:  # nobody takes a revocation back
+        raise InvalidInputError(
+            f"{arguments.file} has other certificates too: give the thumbprint of the one to revoke, --alias THUMBPRINT"
+        )
     _account(arguments, []).revoke(certificate, arguments.reason)
     terminal.result(
         {"revoked": str(certificate.thumbprint), "reason": arguments.reason},

@@ -180,7 +180,7 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
     if arguments.plan:
         with machine_or_empty(arguments) as machine:
             return _tell(planned(machine), terminal)
-    with machine_to_add_to(arguments, refused) as machine:
+    with machine_to_add_to(arguments, refused) as machine, _logged_in_commands():
         return _tell(mlsssl.deploy(arguments.key, certificate, machine=machine, **options), terminal)
 
 
@@ -304,8 +304,13 @@ def _code_of(results: list[mlsssl.Renewal]) -> int:
 
 def _tell_renewals(code: int, results: list[mlsssl.Renewal], terminal: Terminal) -> int:
     terminal.result({"exit_code": code, "results": [one.to_dict() for one in results]})
+    told: dict[int, mlsssl.Renewal] = {}  # with `everywhere` several have the same error, or the same plan
     for one in results:
-        if isinstance(one.error, IssuePendingError):
+        first = told.setdefault(id(one.error or one.plan or one), one)
+        if first is not one:
+            what = "planned" if one.plan else "pending" if isinstance(one.error, IssuePendingError) else "failed"
+            terminal.say(f"{one.key}: {what} together with {first.key}", style="error" if what == "failed" else "")
+        elif isinstance(one.error, IssuePendingError):
             terminal.say(f"{one.key}: pending: {in_commands(str(one.error))}", style="warning")
         elif one.error is not None:
             terminal.say(f"{one.key or 'a pending change'}: failed: {in_commands(str(one.error))}", style="error")

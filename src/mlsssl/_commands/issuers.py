@@ -43,6 +43,9 @@ def add_issuer_options(parser: Parser) -> None:
         "request in again",
     )
     parser.add_argument(
+        "--adcs-state", metavar="FOLDER", help="for --adcs: where the numbers of requests are kept; this user's own"
+    )
+    parser.add_argument(
         "--issued-by",
         metavar="FILE",
         help="for --issuer-command and --adcs: the certificate of the authority that signs",
@@ -98,6 +101,7 @@ def _adcs(arguments: Namespace) -> mlsssl.Issuer:
         template=arguments.adcs_template,
         issued_by=() if arguments.issued_by is None else mlsssl.Certificate.load_all(arguments.issued_by),
         request_id=arguments.adcs_request_id,
+        state=arguments.adcs_state,
         **_time(arguments),
     )
 
@@ -110,7 +114,7 @@ _ISSUERS: dict[str, tuple[Callable[[Namespace], mlsssl.Issuer], tuple[str, ...]]
     "ca": (_authority, ("ca_key", "ca_password", "ca_alias")),
     "issuer_command": (_program, ("issued_by", "issuer_timeout")),
     "acme": (acme_issuer, ACME_ARGUMENTS),
-    "adcs": (_adcs, ("adcs_template", "adcs_request_id", "issued_by", "issuer_timeout")),
+    "adcs": (_adcs, ("adcs_template", "adcs_request_id", "adcs_state", "issued_by", "issuer_timeout")),
 }
 """By the argument that chooses it: what makes the issuer, and the other arguments that are for it."""
 

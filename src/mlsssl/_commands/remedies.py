@@ -34,6 +34,12 @@ _STORE = re.compile(r"Store\.open\('(\w{1,80})'\)")
 _PHRASES = {
     "AcmeIssuer(agree_terms=True)": "--acme-agree-terms",
     "AcmeIssuer(external_account=(identifier, key))": "--acme-eab-id ID --acme-eab-key file:KEY",
+    "external_account is a key identifier and an HMAC key in base64url, two texts": "--acme-eab-key names where the "
+    "HMAC key is, which is base64url, and --acme-eab-id is its identifier",
+    "host is the name or the list of names that the certificate is for: host=": "--host is a name that the certificate "
+    "is for, and may be given again: --host ",
+    "reuse_key and days are for an authority; ": "--days is for --ca; ",
+    "password_env names a variable with it": "--after-password env:NAME, of a variable that has it",
     "AcmeIssuer(trust='root.pem')": "--acme-trust root.pem",
     "a ChallengeSolver of that kind": "--acme-webroot, --acme-listen or --acme-http-sys (http-01), "
     "--acme-dns-hook (dns-01) or --acme-tls-alpn (tls-alpn-01)",

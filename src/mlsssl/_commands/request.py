@@ -80,7 +80,8 @@ def add_commands(commands: Commands) -> None:
 
     summary = "join the authority's answer with the private key of its request"
     shared = ("--friendly-name", "--machine", "--no-password", "--overwrite", "--force")
-    parser = command(requests, "complete", complete, summary, "file", *shared)
+    parser = command(requests, "complete", complete, summary, *shared)
+    parser.share("file", help="the answer: the certificate, best with its chain, as PEM, DER or PKCS#7")
     parser.add_argument("--key", required=True, metavar="FILE", help="the private key that request create has written")
     parser.add_argument("--key-password", metavar="SOURCE", help=PASSWORD_HELP)
     parser.add_argument("--chain", action="append", default=[], metavar="FILE", help="what the answer lacks above it")

@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 import mlsssl
 from mlsssl._commands.after import with_hooks
+from mlsssl._commands.issuers import ISSUERS, issuer_of
 from mlsssl._commands.parser import Parser, UsageError, command, group
 from mlsssl._commands.terminal import read_password
+from mlsssl._machine import files
 from mlsssl._machine.ports import MACHINE_VARIABLE
 from mlsssl.errors import InvalidInputError, NotFoundError, UnsupportedError, WrongPasswordError
 
@@ -120,6 +122,8 @@ def _scheduler(system: str | None) -> Scheduler:
 
 def _checked(words: list[str], whole: argparse.ArgumentParser) -> list[str]:
     """The words of a renew command that can run without anybody there, from wherever a scheduler starts it."""
+    from mlsssl._embedded.port import default_path  # not for the sake of `--help`
+
     if words[:1] == ["--"]:
         words = words[1:]
     if words[:1] != ["renew"]:
@@ -132,7 +136,7 @@ def _checked(words: list[str], whole: argparse.ArgumentParser) -> list[str]:
         raise InvalidInputError("renew --watch never ends: run it as a service, or schedule renew without --watch")
     if given.plan or not given.due:
         raise InvalidInputError("what is scheduled is renew with --due and without --plan, or it renews at each run")
-    for option in ("password", "ca_password", "after_password"):
+    for option in ("password", "ca_password", "acme_eab_key", "after_password"):
         source = getattr(given, option, None)
         name = f"--{option.replace('_', '-')}"
         if source is not None and not source.startswith("file:"):
@@ -141,10 +145,15 @@ def _checked(words: list[str], whole: argparse.ArgumentParser) -> list[str]:
             )
     if given.ca is not None:
         _open_authority(given)
+    elif issuer_of(given) is None:
+        raise InvalidInputError(f"what is scheduled names an issuer: {ISSUERS}")
     with_hooks({name: value for name, value in vars(given).items() if name.startswith("after") and value is not None})
-    machine = os.environ.get(MACHINE_VARIABLE)
-    if machine and given.machine is None:
-        words = [*words, "--machine", os.path.abspath(machine)]  # noqa: PTH100 -- text, for a command line
+    # The scheduler's process is another user's, or has not the variables that say where this one keeps its things.
+    if given.machine is None and (os.environ.get(MACHINE_VARIABLE) or sys.platform != "win32"):
+        words = [*words, "--machine", os.path.abspath(default_path())]  # noqa: PTH100 -- text, for a command line
+    for issuer in ("acme", "adcs"):
+        if getattr(given, issuer) is not None and getattr(given, f"{issuer}_state") is None:
+            words = [*words, f"--{issuer}-state", str(files.issuer_folder(issuer))]
     return words
 
 

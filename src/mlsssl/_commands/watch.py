@@ -20,7 +20,7 @@ from mlsssl.errors import InvalidInputError, IssuePendingError, MalformedDataErr
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from types import FrameType
 
@@ -77,13 +77,19 @@ class Rounds:
     failures: int = 0
     _due: tuple[float, float] = (0.0, 0.0)
 
-    def ended(self, *, failed: bool) -> float:
-        """Note that a round ended, and say when (as `time.time` has it) the next one is."""
+    def ended(self, *, failed: bool, awaited: Iterable[float] = ()) -> float:
+        """Note that a round ended, and say when (as `time.time` has it) the next one is.
+
+        It is not later than the first moment to come of those `awaited`: when a certificate will be due, or an issuer
+        wants to be asked again. A certificate of 12 hours would else end before the round that finds it due.
+        """
         self.failures = self.failures + 1 if failed else 0
         wait = self.interval
         if failed:
             wait = min(wait, FIRST_RETRY * 2 ** min(self.failures - 1, 30))
         wait *= 1 - JITTER * self.share()
+        to_come = [moment - self.now() for moment in awaited if moment > self.now()]
+        wait = min([wait, *(max(one, FIRST_RETRY) for one in to_come)])
         self._due = (self.monotonic() + wait, self.now() + wait)
         return self._due[1]
 
@@ -234,7 +240,9 @@ def _round(
     failed += [_failure(one) for one in results if one not in pending and (one.error or _failed_findings(one))]
     # Whatever the code says, but for "nothing was due" and "no answer yet": another certificate that answers, say.
     bad = bool(failed) or code not in (0, 10, 13)
-    next_round = rounds.ended(failed=bad)
+    awaited = [one.due for one in results if one.skipped is not None]
+    awaited += [one.error.not_before for one in pending if isinstance(one.error, IssuePendingError)]
+    next_round = rounds.ended(failed=bad, awaited=[one.timestamp() for one in awaited if one is not None])
     counts = {
         "renewed": sum(one.outcome is not None for one in results),
         "failed": len(failed),

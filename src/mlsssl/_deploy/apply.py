@@ -491,12 +491,12 @@ def _with_steps(records: ChangeRecords, change: Change, request: Request) -> Cha
 
         named = steps.names(request.hooks)
         return replace(change, steps=named, owed=named)
-    assert change.key is not None
-    try:
-        last = records.last(change.key)
-    except MlssslError:  # damaged: what it owed nobody can say
-        return change
-    return change if last is None else replace(change, steps=last.owed, owed=last.owed)
+    still: dict[str, None] = {}
+    for key in change.keys:
+        with contextlib.suppress(MlssslError):  # damaged: what it owed nobody can say
+            last = records.last(key)
+            still |= dict.fromkeys(() if last is None else last.owed)
+    return replace(change, steps=tuple(still), owed=tuple(still))
 
 
 def _after_failure(

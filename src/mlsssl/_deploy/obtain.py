@@ -225,7 +225,7 @@ class Asking:
             kept = _read(self.port, _path(self.port, self.target))
         except MalformedDataError:
             return None
-        if kept is None or kept.answer is None or kept.request is None:
+        if kept is None or kept.answer is None or kept.request is None or kept.issuer != self.issuer.name:
             return None
         if kept.request.private_key is None or _why_given_up(kept, self.wanted, self._moment) is not None:
             return None
@@ -267,7 +267,11 @@ def _begun(
         if why is None and kept.request is not None and kept.request.private_key is None:
             why = f"its private key {kept.key} is not on this machine any more"
         if why is None:
-            if kept.answer is not None:
+            if kept.answer is not None and kept.issuer != issuer.name:  # a staging server's, when the real one is asked
+                told = "what %s issued for %s on %s and was not deployed is left aside, for now it is %s that is asked"
+                logger.warning(told, kept.issuer, target.key, f"{kept.answered:%Y-%m-%d}", issuer.name)
+                kept = replace(kept, issuer=issuer.name, answer=None, answered=None)
+            if kept.answer is not None and not _is_stored(port, target.store, kept.answer):
                 told = "using what %s issued for %s on %s and was not deployed then; to ask for another, remove %s"
                 logger.warning(told, kept.issuer, target.key, f"{kept.answered:%Y-%m-%d}", path)
             request = kept.request or _made(port, kept.key, wanted)
@@ -276,7 +280,7 @@ def _begun(
                 _write(path, kept)
             return kept, request
         if kept.request is not None:
-            told = "giving up the request for %s that %s was sent on %s: %s"
+            told = "giving up the request for %s that was made for %s on %s: %s"
             logger.warning(told, target.key, kept.issuer, f"{kept.begun:%Y-%m-%d}", why)
     kept = _Kept(target=target, wanted=wanted.to_dict(), issuer=issuer.name, key=new_request_key_name(), begun=moment)
     _write(path, kept)  # the name before the key: killed in between, the next call knows it
@@ -502,7 +506,7 @@ def _remove_if_over(port: MachinePort, path: Path, kept: _Kept) -> None:
         over = superseded
         if over:
             clean_logger("mlsssl").warning(
-                "giving up the request for %s that %s was sent on %s: another certificate is bound by now",
+                "giving up the request for %s that was made for %s on %s: another certificate is bound by now",
                 *(shown(str(target.key)), kept.issuer, f"{kept.begun:%Y-%m-%d}"),
             )
     if over:

@@ -327,12 +327,14 @@ def plan_to_ask(
 ) -> Plan:
     """A plan that orders nothing: what `later` will do, and what can be said before there is a certificate.
 
-    `BindingError` when a change of this key is not finished.
+    `BindingError` when a change of this key, or of one that changes together with it, is not finished.
     """
     recovery.refuse_pending(port_of(request.machine), request.key)
     with contextlib.closing(snapshot.for_the_next() if snapshot else Snapshot(port_of(request.machine))) as seen:
         before = seen.binding(request.key)
         also = [] if before is None else [other for other, _ in _also(seen, request, before, None)]
+        for other in also:
+            recovery.refuse_pending(port_of(request.machine), other.key)
         findings = [*preflight.about_owner(before, request.app_id)]
         if request.older is not None:
             together = {*request.together, *(other.key for other in also)}
@@ -524,7 +526,7 @@ def _also(
         return
     for one in snapshot.bindings:
         if one.thumbprint == before.thumbprint and one.key != before.key:
-            yield one, replace(one, thumbprint=thumbprint)
+            yield one, one if thumbprint is None else replace(one, thumbprint=thumbprint)
 
 
 def _resolve(

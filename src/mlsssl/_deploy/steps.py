@@ -114,15 +114,23 @@ def _replacement(change: Change, machine: HasPort | None, certificate: Certifica
     before, after = change.before, change.after
     record = before if after is None else after
     assert record is not None
-    found = certificate or _stored(port_of(machine), record.store, record.thumbprint)
+    port = port_of(machine)
+    found = certificate or _stored(port, record.store, record.thumbprint)
+    left_over = certificate is None and change.verb != "undo"
+    keys = change.keys
+    if left_over:  # somebody may have changed another one since
+        keys = tuple(
+            key for key, (_, after) in zip(keys, change.bindings, strict=True) if port.bindings.find(key) == after
+        )
     return Replacement(
         verb=change.verb,  # type: ignore[arg-type]  # only these three have steps
         key=change.key,
+        keys=keys,
         old=None if before is None else before.thumbprint,
         new=None if after is None else after.thumbprint,
         store=record.store,
         hosts=() if found is None else found.hosts,
-        left_over=certificate is None and change.verb != "undo",
+        left_over=left_over,
         machine=machine,
         _certificate=certificate,
     )

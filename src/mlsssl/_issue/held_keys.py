@@ -156,3 +156,8 @@ def held_key(name: str, public_key: bytes, sign: Sign) -> PrivateKey:
 def held_name(key: PrivateKey | None) -> str | None:
     """What the machine knows this key by; None for a key that is in this process's memory, and for none."""
     return key.name if isinstance(key, _Held) else None
+
+
+def is_held(key: object) -> bool:
+    """Whether a private key is one of these."""
+    return isinstance(key, _Held)

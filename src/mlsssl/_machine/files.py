@@ -275,3 +275,8 @@ def user_data_folder() -> Path:
             f"this user has no home folder, so there is no default place for a machine's file: set {variable}, or say "
             "where the file is (MLSSSL_MACHINE, EmbeddedMachine(path))"
         ) from None
+
+
+def issuer_folder(issuer: str) -> Path:
+    """Where what an issuer of this kind has to remember is kept, unless the caller says where; not made here."""
+    return user_data_folder() / "mlsssl" / issuer

@@ -134,12 +134,16 @@ def split_command(text: str, option: str = "the command", *, windows: bool = sys
     """
     try:
         if not windows:
-            return shlex.split(text)
-        if text.count('"') % 2:
+            words = shlex.split(text)
+        elif text.count('"') % 2:
             raise ValueError("No closing quotation")
-        return [word.replace('"', "") for word in re.findall(r'(?:[^\s"]|"[^"]*")+', text)]
+        else:
+            words = [word.replace('"', "") for word in re.findall(r'(?:[^\s"]|"[^"]*")+', text)]
     except ValueError:
         raise InvalidInputError(f"the quotes in {option} {shown(text)} do not match") from None
+    if not any(words):
+        raise InvalidInputError(f"{option} is empty; a program with its arguments belongs there")
+    return words
 
 
 def _start(words: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:

@@ -30,14 +30,17 @@ __all__ = ["AfterFailure", "Hook", "Replacement"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replacement:
-    r"""That a binding was given another certificate: what each of `hooks=` is called with.
+    r"""That a binding, or several at once, was given another certificate: what each of `hooks=` is called with.
 
     Attributes:
         verb: `deploy` or `renew`; `undo` when such a change was taken back and the step is to follow.
         key: The binding's key.
+        keys: The keys of all bindings that were changed together (`everywhere=True`), this one first. Of a change that
+            is left over, those that still are as it left them.
         old: The thumbprint that was bound before; None when nothing was.
         new: The thumbprint that is bound now; None only after the undo of a first deploy.
-        store: The LocalMachine store of the new certificate, such as `MY` (of the old one, when `new` is None).
+        store: The LocalMachine store of the new certificate, such as `MY` (of the old one, when `new` is None), that
+            the binding `key` names.
         hosts: The host names and addresses of that certificate, in its order.
         left_over: Whether the change was made by an earlier process, which was killed before this step or whose step
             failed.
@@ -46,6 +49,7 @@ class Replacement:
 
     verb: Literal["deploy", "renew", "undo"]
     key: BindingKey
+    keys: tuple[BindingKey, ...]
     old: Thumbprint | None
     new: Thumbprint | None
     store: str
@@ -69,12 +73,18 @@ class Replacement:
     def certificate_with_key(self) -> Certificate:
         """The new certificate with its private key and chain: the one that was given, or read back out of the stores.
 
+        The key of a certificate from an issuer was made in the machine, so it is read back too, and has to be
+        exportable: as the one before it was, or by `exportable=True` of `deploy`.
+
         Raises:
             AccessDeniedError: its key may not be exported, or this user may not read it.
             StoreNotFoundError: it is not in its store, or nothing is bound now.
         """
-        if self._certificate is not None and self._certificate.has_private_key:
-            return self._certificate
+        from mlsssl._issue.held_keys import is_held
+
+        given = self._certificate
+        if given is not None and given.has_private_key and not is_held(given.private_key):
+            return given
         if self.new is None:
             raise StoreNotFoundError(f"nothing is bound to {self.key} now, so there is no certificate to read")
         found = Store(self.store, "LocalMachine", self.machine).export(self.new)
@@ -83,7 +93,7 @@ class Replacement:
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON; no secret is among them."""
-        names = ("verb", "key", "old", "new", "store", "host", "hosts", "machine_kind", "left_over")
+        names = ("verb", "key", "keys", "old", "new", "store", "host", "hosts", "machine_kind", "left_over")
         return as_dict(self, *names)
 
 

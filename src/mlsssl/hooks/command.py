@@ -39,6 +39,7 @@ class CommandHook:
     |---|---|
     | `MLSSSL_VERB` | `deploy`, `renew` or `undo` |
     | `MLSSSL_KEY` | the binding's key, such as `0.0.0.0:443` |
+    | `MLSSSL_KEYS` | the keys of all bindings changed together, that one first, separated by commas |
     | `MLSSSL_OLD_THUMBPRINT`, `MLSSSL_NEW_THUMBPRINT` | 40 hex digits; empty for none |
     | `MLSSSL_STORE` | the LocalMachine store, such as `MY` |
     | `MLSSSL_HOST`, `MLSSSL_HOSTS` | the name that clients connect to; all names, separated by commas |
@@ -105,6 +106,7 @@ def variables(replacement: Replacement) -> dict[str, str]:
     return {
         "MLSSSL_VERB": replacement.verb,
         "MLSSSL_KEY": str(replacement.key),
+        "MLSSSL_KEYS": ",".join(map(str, replacement.keys)),
         "MLSSSL_OLD_THUMBPRINT": str(replacement.old or ""),
         "MLSSSL_NEW_THUMBPRINT": str(replacement.new or ""),
         "MLSSSL_STORE": replacement.store,

@@ -142,7 +142,7 @@ class AcmeIssuer:
         for text, what in ((preferred_chain, "preferred_chain is a common name"), (profile, "profile is a name")):
             if text is not None:
                 check_type(text, str, f"{what}, or None")
-        folder = files.absolute(state) if state is not None else files.user_data_folder() / "mlsssl" / "acme"
+        folder = files.absolute(state) if state is not None else files.issuer_folder("acme")
         # An external account is another account, and so is one of another directory.
         digest = hashlib.sha256(repr((address, external and external[0])).encode()).hexdigest()[:16]
         host = re.sub(r"[^a-z0-9.-]", "-", urllib.parse.urlsplit(address).hostname or "")[:60]
@@ -528,6 +528,8 @@ def _checked_solvers(solvers: Sequence[ChallengeSolver]) -> tuple[ChallengeSolve
     expected = "solvers is a list of solvers, such as WebrootChallenge(folder)"
     found = tuple(check_type(one, ChallengeSolver, expected) for one in items_of(solvers, expected))  # type: ignore[type-abstract]  # a Protocol that can be asked at run time
     for one in found:
+        if isinstance(one, type):
+            raise InvalidInputError(f"{expected}; {one.__name__} is a class, give one that was made of it")
         if one.type not in ("http-01", "dns-01", "tls-alpn-01"):
             raise InvalidInputError(f"a solver's type is http-01, dns-01 or tls-alpn-01, not {shown(one.type)}")
     return found

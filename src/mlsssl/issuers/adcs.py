@@ -154,7 +154,7 @@ class AdcsIssuer:
             _command=tuple(_certreq() if command is None else programs.checked_command(command)),
             _config=config,
             _request_id=request_id,
-            _state=files.absolute(state) if state is not None else files.user_data_folder() / "mlsssl" / "adcs",
+            _state=files.absolute(state) if state is not None else files.issuer_folder("adcs"),
             _template=template,
             _timeout=check_number(timeout, 0, 86_400, "timeout is a number of seconds, at most 86400", above=True),
         )

@@ -15,7 +15,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from mlsssl._messages.foreign_text import message
+from mlsssl._messages.foreign_text import clean_logger, message
 from mlsssl.certificate import Certificate
 from mlsssl.errors import IssuerError, MlssslError
 from mlsssl.issuers._acme import chains
@@ -188,6 +188,7 @@ class Order:
         """The order of a run that was killed before it knew the order's address; else a new one."""
         found = self._find_placed() if "placing" in self._record else None
         if found is None:
+            self._check_profile()
             names = [list(one) for one in self._wish.identifiers]
             self._clean()
             self._save({**self._left(), "placing": _now().isoformat(), "names": names})
@@ -200,6 +201,17 @@ class Order:
         self._tell(f"going on with the order {found}, which a former run placed")
         self._save({**self._record, "order": found})
         return self._look()
+
+    def _check_profile(self) -> None:
+        """Whether the server offers the profile: one that knows of none would make its usual certificate instead.
+
+        draft-ietf-acme-profiles, section 3: it lists them in its directory.
+        """
+        wanted, listed = self._wish.profile, self._client.meta("profiles")
+        offered = sorted(map(str, listed)) if isinstance(listed, dict) else []
+        if wanted is not None and wanted not in offered:
+            names = f"it has {', '.join(offered[:20])}" if offered else "it has none, so leave it out"
+            raise IssuerError(message(f"{self._issuer} offers no profile {wanted}: {names}"), issuer=self._issuer)
 
     def _new_order(self) -> Answer:
         wish, client = self._wish, self._client
@@ -381,7 +393,9 @@ class Order:
                     found = one
                     break
             else:
-                self._tell(f"the server has no chain up to {preferred}; taking its own choice")
+                text = f"the server has no chain up to {preferred}; taking its own choice"
+                clean_logger("mlsssl.acme").warning("%s", text)
+                self._tell(text)
         kept = _now() + KEPT
         self._save({**self._record, "certificate": found.to_pem(chain=True).decode("ascii"), "kept": kept.isoformat()})
         self._tell(f"the certificate {found.thumbprint} is there")
@@ -397,8 +411,9 @@ class Order:
                 found.append(self._client.read(url).json())
             except (Problem, Unreachable, OutOfTime):  # the order's own error says something as well
                 continue
-        text = problem_text(body.get("error"))
-        raise FailedOrder("; ".join(part for part in (self._why(found), text) if part), issuer=self._issuer)
+        why, text = self._why(found), problem_text(body.get("error"))
+        # Most servers give the order the error of its challenge.
+        raise FailedOrder(f"{why}; {text}" if text and text not in why else why, issuer=self._issuer)
 
     def _why(self, authorizations: list[dict[str, Any]]) -> str:
         told = []
