@@ -22,13 +22,14 @@ from mlsssl._machine.authorities import read_authorities_if_crls
 from mlsssl._messages.arguments import check_data, check_type
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl._messages.output import as_dict, plain_table, to_json
+from mlsssl._netsh.listing import has_bindings
 from mlsssl._select.ports import HasPort, existing_port_of
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Severity
 from mlsssl.binding import binding_of
 from mlsssl.certificate import Certificate
 from mlsssl.errors import AccessDeniedError, InvalidInputError, MalformedDataError, MlssslError, UnsupportedError
-from mlsssl.netsh import parse_listing
+from mlsssl.netsh import Listing, parse_listing
 from mlsssl.store import Store, key_words
 from mlsssl.values import (
     WELL_KNOWN_APPLICATION_IDS,
@@ -47,7 +48,7 @@ if TYPE_CHECKING:
     from mlsssl._machine.ports import BindingRecord, MachinePort, StoreRecord
     from mlsssl._notebook.cards import Printer
     from mlsssl._validator.profiles import Profile
-    from mlsssl.netsh import Listing
+    from mlsssl.reservation import UrlReservation
     from mlsssl.values import BindingKey
 
 __all__ = ["Audit", "AuditReservation", "AuditRow", "audit"]
@@ -166,7 +167,7 @@ class Audit:
         at: The moment asked about, UTC.
         rows: Bindings family by family, sorted by key; then pending changes of what is not bound; then certificates
             that nothing is bound to, if asked for.
-        notes: What could not be looked at, or had to be inferred: with `listing=` alone.
+        notes: What could not be looked at, or had to be inferred.
         reservations: The machine's URL reservations, sorted by prefix.
     """
 
@@ -513,8 +514,9 @@ def audit(
     https URL. That a binding needs a reservation cannot be known, for an administrator's service needs none; a notice
     says so only where another port is reserved and not bound.
 
-    With `listing` no machine is looked at but what `netsh http show sslcert` printed on one: bindings that hide each
-    other, owners, thumbprints and stores. It says nothing of the certificates themselves, and `notes` says so.
+    With `listing` no machine is looked at but what `netsh http show sslcert`, `netsh http show urlacl` or both printed
+    on one: bindings that hide each other, owners, thumbprints and stores, and reservations with what is said of them on
+    a machine. It says nothing of the certificates themselves, and `notes` says so.
 
     Args:
         machine: Which machine; this computer when not given.
@@ -526,8 +528,8 @@ def audit(
         jitter: As in `Certificate.renewal_due`.
         unbound: Also list the certificates with a private key, in MY and every store that a binding names, that
             nothing is bound to.
-        listing: What netsh printed on another machine, as text or bytes, as `netsh.parse_listing` takes it. `machine`
-            and `unbound` have no meaning with it.
+        listing: What netsh printed on another machine, as text or bytes, as `netsh.parse_listing` takes it: bindings,
+            reservations, or one behind the other. `machine` and `unbound` have no meaning with it.
 
     Returns:
         The table; `audit.ok` is False when a finding is an error.
@@ -542,7 +544,7 @@ def audit(
     if listing is not None:
         if machine is not None or unbound:
             raise InvalidInputError("a listing is looked at in place of a machine: leave out machine and unbound")
-        return _audit_listing(parse_listing(listing), check_moment(at).astimezone(dt.timezone.utc))
+        return _audit_listing(listing, check_moment(at).astimezone(dt.timezone.utc))
     port = existing_port_of(machine)
     records = port.bindings.all()
     look = _Look(
@@ -560,8 +562,9 @@ def audit(
     rows = look.with_pending(rows)
     if unbound:
         rows += look.rows_of_unbound(records)
-    rows, reservations = _with_reservations(machine, rows)
-    return Audit(machine=_name_of(port), at=look.at, rows=tuple(rows), reservations=reservations)
+    reserved, notes = _reserved_on(machine)
+    rows, reservations = _with_reservations(reserved, rows)
+    return Audit(machine=_name_of(port), at=look.at, rows=tuple(rows), notes=notes, reservations=reservations)
 
 
 def _name_of(port: MachinePort) -> str:
@@ -582,16 +585,27 @@ _WINDOWS_OWN = re.compile(
 )
 
 
-def _with_reservations(
-    machine: HasPort | None, rows: list[AuditRow]
-) -> tuple[list[AuditRow], tuple[AuditReservation, ...]]:
-    """The reservations with what is wrong with them, and the rows with what that says of bindings."""
-    from mlsssl.reservation import UrlReservation, words_of
+def _reserved_on(machine: HasPort | None) -> tuple[list[UrlReservation], tuple[str, ...]]:
+    """A machine's reservations, and a note when this user may not see them: bindings can be told of all the same."""
+    from mlsssl.reservation import UrlReservation
 
     try:
-        found = UrlReservation.all(machine=machine)
+        return UrlReservation.all(machine=machine), ()
     except UnsupportedError:
-        return rows, ()
+        return [], ()
+    except AccessDeniedError as error:
+        return [], (f"URL reservations could not be looked at: {error}",)
+
+
+def _with_reservations(
+    found: list[UrlReservation], rows: list[AuditRow], *, all_bindings: bool = True
+) -> tuple[list[AuditRow], tuple[AuditReservation, ...]]:
+    """The reservations with what is wrong with them, and the rows with what that says of bindings.
+
+    Without `all_bindings` the rows say nothing of what is not bound.
+    """
+    from mlsssl.reservation import words_of
+
     bound = {row.key.port for row in rows if row.key is not None and row.app_id is not None}
     reserved, loose, listed = set(), [], []
     for one in found:
@@ -601,7 +615,7 @@ def _with_reservations(
             findings.append(machine_finding("reservation-for-anybody", where, words_of(one)))
         if one.url.scheme == "https":
             reserved.add(one.url.port)
-            if one.url.port not in bound and not own:
+            if all_bindings and one.url.port not in bound and not own:
                 loose.append(one)
                 findings.append(
                     machine_finding("reservation-unbound", where, f"nothing is bound to port {one.url.port}")
@@ -627,8 +641,26 @@ _NOT_IN_A_LISTING = (
 )
 
 
-def _audit_listing(listing: Listing, at: dt.datetime) -> Audit:
-    """What can be said of bindings without the machine that they are on."""
+_NO_BINDINGS = (
+    "it has no bindings, which netsh http show sslcert prints, so it was not looked at whether something is bound to "
+    "the ports of the reserved URLs"
+)
+
+
+def _read_listing(given: str | bytes) -> tuple[Listing, list[UrlReservation]]:
+    """Bindings and reservations of what netsh printed: both lists one behind the other, or one of them."""
+    from mlsssl._netsh.urlacl_listing import reservations_in
+    from mlsssl.reservation import reservation_listed
+
+    reserved = [reservation_listed(record) for record in reservations_in(given)]
+    if reserved and not has_bindings(given):
+        return Listing(records=(), notes=(_NO_BINDINGS,)), reserved
+    return parse_listing(given), reserved
+
+
+def _audit_listing(given: str | bytes, at: dt.datetime) -> Audit:
+    """What can be said of bindings and reservations without the machine that they are on."""
+    listing, reserved = _read_listing(given)
     records = sorted(listing.records, key=lambda one: (_FAMILIES.index(one.key.family), str(one.key)))
     rows = [_bare_row(record) for record in records]
     notes = [*listing.notes, *([_NOT_IN_A_LISTING] if rows else [])]
@@ -640,7 +672,8 @@ def _audit_listing(listing: Listing, at: dt.datetime) -> Audit:
         ]
     else:
         notes.append("it has so many bindings of one port that it was not looked at which of them hide each other")
-    return Audit(machine="the listing", at=at, rows=tuple(rows), notes=tuple(notes))
+    rows, reservations = _with_reservations(reserved, rows, all_bindings=bool(rows))
+    return Audit(machine="the listing", at=at, rows=tuple(rows), notes=tuple(notes), reservations=reservations)
 
 
 def _bare_row(record: BindingRecord) -> AuditRow:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, ClassVar
 from mlsssl._changes import recovery
 from mlsssl._formats import sddl as access_lists
 from mlsssl._formats.url_prefixes import UrlPrefix
+from mlsssl._machine import accounts
 from mlsssl._machine.ports import HttpNumber, ReservationRecord, listen_address
 from mlsssl._messages.arguments import check_whole, items_of
 from mlsssl._messages.foreign_text import shown
@@ -75,7 +76,8 @@ class UrlReservation:
         user: Whom to allow: an account's name (`NT SERVICE\MLS`, `DOMAIN\user`, `NETWORK SERVICE`) or SID, or several.
         listen: Whether these may register URLs there: what a service needs that is not administrator.
         delegate: Whether these may reserve parts of it for others.
-        sddl: The access list as SDDL text instead, kept character by character; no `user` then.
+        sddl: The access list as SDDL text instead, handed on character by character; no `user` then. HTTP.sys keeps
+            what it says, and may give it back in other words (`NS` for S-1-5-20).
         machine: Whose reservation; this computer's when not given. Its accounts are asked for names at once.
 
     Attributes:
@@ -343,6 +345,17 @@ def prefix_of(url: UrlPrefix | str, machine: HasPort | None) -> UrlPrefix:
 def reservation_of(record: ReservationRecord, machine: HasPort | None) -> UrlReservation:
     """The noun around a record that the machine has. Private."""
     return _fill(UrlReservation.__new__(UrlReservation), record, machine, known=record)
+
+
+def reservation_listed(record: ReservationRecord) -> UrlReservation:
+    """The noun around a record of some machine's listing: no machine is asked for names. Private."""
+    names = {}
+    with contextlib.suppress(MalformedDataError):
+        for entry in access_lists.entries(record.sddl):
+            if entry.sid is not None:
+                account = accounts.known(entry.sid)
+                names[entry.sid] = entry.sid if account is None else account.name
+    return _fill(UrlReservation.__new__(UrlReservation), record, None, known=record, names=names)
 
 
 def _fill(

@@ -25,6 +25,7 @@ from contract.deployment_scenarios import (
 from mlsssl import MlssslError
 from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.dlls import FakeDlls
+from mlsssl._fakes.http_config import HttpState
 from mlsssl._windows.machine import WindowsPort
 from mlsssl.machine import Machine
 from sweeps import points
@@ -84,7 +85,7 @@ class Bench:
         self._folder = folder
         self._scenario = scenario
         self._copies = 0
-        self.computer = Computer()
+        self.computer = Computer(http=HttpState(keeps_words=False))  # access lists come back in words of its own
         base = self.port(self.dlls(self.computer), folder / "base")
         scenario.prepare(Machine(base))
         _ = base.state_folder  # there, so that it can be copied

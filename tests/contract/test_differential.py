@@ -14,6 +14,11 @@ each step everything that can be read. They may differ only in this, which is th
 7. How many first items an `add_many` leaves that an error stopped: the contract says some, each whole.
 8. Hiding a certificate from listings (`set_archived`), which Wine does not know.
 9. Several revocation lists of one issuer, of which Wine keeps one; here each list has an issuer of its own.
+10. Who may read a key that several certificates have (2.); so keys are granted of one that lies in one store alone. Of
+    its list the accounts that are granted here: a real Windows adds who made it; and of each the most that it may, for
+    who gets everything may keep an entry for less beside it. Wine takes no change of such a list.
+11. Words of a reservation's access list, which Windows writes anew; and two spellings of one prefix as they are stored,
+    of which HTTP.sys may keep both. What its reader of SDDL takes for an error is asked of the fakes alone.
 """
 
 from __future__ import annotations
@@ -32,25 +37,34 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from made_certificates import Made, crl_der, make, make_crl
+from mlsssl._changes import recovery
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.dlls import FakeDlls
-from mlsssl._machine.ports import BindingRecord, NewCertificate, StoreRecord
+from mlsssl._fakes.http_config import HttpState
+from mlsssl._formats import sddl
+from mlsssl._formats.url_prefixes import UrlPrefix
+from mlsssl._machine.accounts import Account
+from mlsssl._machine.ports import BindingRecord, NewCertificate, ReservationRecord, StoreRecord
 from mlsssl._windows.machine import WindowsPort
-from mlsssl.errors import MlssslError, UnusableCertificateError
+from mlsssl.errors import MlssslError, ReservationNotFoundError, UnusableCertificateError
 from mlsssl.values import BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs
 from windows.wine_limits import may_change_this_windows, under_wine
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from mlsssl._machine.ports import MachinePort, StorePort
+    from mlsssl._machine.ports import KeyRight, MachinePort, StorePort
     from mlsssl.values import BindingKey, Thumbprint
 
 REAL = may_change_this_windows()
 
 # Names and ports that no other test of a real machine uses.
 STORES = ["mlsssl-differential-1", "mlsssl-differential-2"]
+URLS = [UrlPrefix("https://+:44391/mlsssl-differential/"), UrlPrefix("http://*:44391/mlsssl-differential/")]
+LISTS = ["D:(A;;GX;;;S-1-5-20)", "D:(A;;GA;;;BU)(D;;GX;;;AN)", "O:BAG:SYD:(A;;GW;;;S-1-5-21-1-2-3-1001)"]
+NO_LISTS = [] if REAL else ["", "D:(A;;GX;;;DOMAIN\\user)", "D:(A;;GX;;S-1-5-20)"]
+ACCOUNTS = [Account("NT AUTHORITY\\NETWORK SERVICE", "S-1-5-20"), Account("S-1-5-21-1-2-3-1001", "S-1-5-21-1-2-3-1001")]
 KEYS: list[BindingKey] = [
     IpPort("127.0.0.1", 44391),
     HostnamePort("differential.example", 44391),
@@ -61,9 +75,9 @@ KEYS: list[BindingKey] = [
 
 @functools.cache
 def made() -> list[Made]:
-    """Four certificates; two have the same key."""
-    keys = [rsa.generate_private_key(65537, 2048) for _ in range(3)]
-    return [make(f"d{n}.example", key=keys[max(n - 1, 0)]) for n in range(4)]
+    """Five certificates; the first two have the same key, the last is for `GUARDED` alone."""
+    keys = [rsa.generate_private_key(65537, 2048) for _ in range(4)]
+    return [make(f"d{n}.example", key=keys[max(n - 1, 0)]) for n in range(5)]
 
 
 @functools.cache
@@ -73,6 +87,7 @@ def crls() -> list[bytes]:
     return [*made_lists, made_lists[0][: len(made_lists[0]) // 2]]
 
 
+GUARDED = 4
 stores = st.sampled_from(STORES)
 numbers = st.integers(0, 3)
 binding_keys = st.sampled_from(KEYS)
@@ -91,6 +106,8 @@ def shown(value: object) -> object:
         key = value.key
         terms = None if key is None else (key.machine_keyset, key.persisted, key.matches, key.exportable)
         return (value.certificate, value.friendly_name, value.archived, value.renewed_by, terms)
+    if isinstance(value, ReservationRecord):
+        return value.url.written, [(one.kind, one.flags, one.mask, one.sid) for one in sddl.entries(value.sddl)]
     if isinstance(value, (list, tuple)):
         return [shown(item) for item in value]
     return value
@@ -127,6 +144,7 @@ class Differential(RuleBasedStateMachine):
             for key in KEYS:
                 if machine.bindings.find(key) is not None:
                     machine.bindings.remove(key)
+            unreserve(machine)
 
     def fresh_computer(self) -> Computer:
         """What the fakes run on."""
@@ -243,6 +261,50 @@ class Differential(RuleBasedStateMachine):
     def unbind(self, key: BindingKey) -> None:
         self.both(lambda machine: machine.bindings.remove(key))
 
+    @rule(provider=st.sampled_from([None, "csp"]), exportable=st.booleans())
+    def add_guarded(self, provider: Any, exportable: bool) -> None:
+        item = made()[GUARDED]
+
+        def work(store: StorePort) -> None:
+            if store.find(item.thumbprint) is None:
+                store.add(item.der, item.pkcs8, friendly_name=None, exportable=exportable, provider=provider)
+
+        self.on_store(STORES[0], work)
+
+    @rule()
+    def remove_guarded(self) -> None:
+        self.on_store(STORES[0], lambda store: store.remove(made()[GUARDED].thumbprint, delete_key=True))
+
+    @rule(
+        account=st.sampled_from(ACCOUNTS),
+        right=st.sampled_from(["read", "full", None]),
+        write=st.sampled_from([True, True, True, False]),
+    )
+    def change_access(self, account: Account, right: Any, write: bool) -> None:
+        if under_wine():
+            return
+        thumbprint = made()[GUARDED].thumbprint
+
+        def work(store: StorePort) -> None:
+            if right is None:
+                store.revoke_key_access(thumbprint, account)
+            else:
+                store.grant_key_access(thumbprint, account, right=right)
+
+        self.on_store(STORES[0], work, write=write)
+
+    @rule(url=st.sampled_from(URLS), text=st.sampled_from([*LISTS, *NO_LISTS]), replace=st.booleans())
+    def reserve(self, url: UrlPrefix, text: str, replace: bool) -> None:
+        record = ReservationRecord(url=url, sddl=text)
+        if replace:
+            self.both(lambda machine: recovery.replace_reservation(machine, record))
+        else:
+            self.both(lambda machine: recovery.add_reservation(machine, record))
+
+    @rule(url=st.sampled_from(URLS))
+    def unreserve(self, url: UrlPrefix) -> None:
+        self.both(lambda machine: recovery.remove_reservation(machine, url))
+
     @rule()
     def recover(self) -> None:
         for machine in (self.embedded, self.windows):
@@ -259,6 +321,10 @@ class Differential(RuleBasedStateMachine):
             self.on_store(name, lambda store: sorted(store.crls()), write=False)
         self.both(lambda machine: [machine.bindings.find(key) for key in KEYS])
         self.both(lambda machine: [record for record in machine.bindings.all() if record.key in KEYS])
+        self.both(lambda machine: [machine.reservations.find(url) for url in URLS])
+        self.both(lambda machine: [record for record in machine.reservations.all() if record.url in URLS])
+        if not under_wine():
+            self.on_store(STORES[0], guarded_access, write=False)
         if self.dlls is not None:
             assert self.dlls.calls.leaks == {}
 
@@ -267,6 +333,7 @@ class Differential(RuleBasedStateMachine):
             for key in KEYS:
                 with contextlib.suppress(MlssslError):
                     machine.bindings.remove(key)
+            unreserve(machine)
             for name in STORES:
                 with contextlib.closing(machine.open_store(name, "LocalMachine", write=True)) as store:
                     clear(store)
@@ -275,10 +342,28 @@ class Differential(RuleBasedStateMachine):
 
 
 class DifferentialWithoutCng(Differential):
-    """The same over a Windows whose CNG keeps nothing, that writes at commit, and imports into one container."""
+    """The same over a Windows whose CNG keeps nothing, that writes at commit, and imports into one container.
+
+    Its HTTP.sys writes access lists in its own words.
+    """
 
     def fresh_computer(self) -> Computer:
-        return Computer(cng_keeps="nothing", writes="at-commit", pfx="wine", lists_keys=False)
+        http = HttpState(keeps_words=False, folds_prefixes=True)
+        return Computer(cng_keeps="nothing", writes="at-commit", pfx="wine", lists_keys=False, http=http)
+
+
+def unreserve(machine: MachinePort) -> None:
+    """Remove every reservation of these tests."""
+    for url in URLS:
+        with contextlib.suppress(ReservationNotFoundError):
+            machine.reservations.remove(url)
+
+
+def guarded_access(store: StorePort) -> list[str]:
+    """What each account of these tests may do with the key that no other certificate has."""
+    found = {(entry.sid, entry.right) for entry in store.key_access(made()[GUARDED].thumbprint)}
+    rights: list[KeyRight] = ["full", "read"]
+    return [next((right for right in rights if (one.sid, right) in found), "nothing") for one in ACCOUNTS]
 
 
 def clear(store: StorePort) -> None:
@@ -319,6 +404,28 @@ def test_a_difference_is_noticed() -> None:
         pair.everything_agrees()
         with contextlib.closing(pair.windows.open_store(STORES[0], "LocalMachine", write=True)) as store:
             store.set_friendly_name(made()[0].thumbprint, "changed")
+        with pytest.raises(AssertionError):
+            pair.everything_agrees()
+    finally:
+        pair.teardown()
+
+
+@pytest.mark.skipif(REAL, reason="a difference is made through the fakes")
+@pytest.mark.parametrize("what", ["key", "reservation"])
+def test_a_difference_of_access_is_noticed(what: str) -> None:
+    """Of an access list, of either kind."""
+    pair = Differential()
+    try:
+        pair.add_guarded(None, False)
+        pair.change_access(ACCOUNTS[0], "read", True)
+        pair.reserve(URLS[0], LISTS[0], False)
+        pair.everything_agrees()
+        if what == "key":
+            with contextlib.closing(pair.windows.open_store(STORES[0], "LocalMachine", write=True)) as store:
+                store.grant_key_access(made()[GUARDED].thumbprint, ACCOUNTS[0], right="full")
+        else:
+            pair.windows.reservations.remove(URLS[0])
+            pair.windows.reservations.add(ReservationRecord(url=URLS[0], sddl=LISTS[1]))
         with pytest.raises(AssertionError):
             pair.everything_agrees()
     finally:

@@ -204,7 +204,7 @@ def verbs(certificate: Certificate, ca: CertificateAuthority, machine: EmbeddedM
     assert_type(mlsssl.audit(listing=b"...").notes, tuple[str, ...])
     mlsssl.audit(listing=Path("dump.txt"))  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert_type(netsh.parse_script("...").passed_over, tuple[netsh.PassedOver, ...])
-    assert_type(netsh.parse_script(b"...")[0], netsh.NetshCommand)
+    assert_type(netsh.parse_script(b"...")[0], netsh.NetshCommand | netsh.HttpCommand)
     assert_type(ccs.read_folder("share", None)[0].certificate, Certificate | None)
     ccs.check_folder("share", None, readable_by=2016)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     with machine.listen(ports={443: 0}) as listener:

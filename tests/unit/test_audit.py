@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import platform
+import re
 import uuid
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from mlsssl import (
     InvalidInputError,
     IpPort,
     MalformedDataError,
+    UrlReservation,
     audit,
     deploy,
     netsh,
@@ -183,6 +185,55 @@ def test_a_listing_without_bindings_and_what_is_none() -> None:
     assert (empty.rows, empty.notes, empty.ok) == ((), (), True)
     with pytest.raises(MalformedDataError, match="Access is denied"):
         audit(listing="Access is denied.")
+
+
+_RESERVED = netsh.format_urlacl_listing(
+    [
+        UrlReservation("https://+:443/mls/", sddl="D:(A;;GX;;;NS)(A;;GX;;;S-1-5-21-1-2-3-1001)").record,
+        UrlReservation("https://+:9443/open/", sddl="D:(A;;GX;;;WD)").record,
+    ]
+)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_a_listing_of_bindings_and_reservations(order: int) -> None:
+    """One behind the other, as `>>` makes it; accounts by the names that every Windows has, else by their SIDs."""
+    text = "\n".join([_listing(HostnamePort("a.test", 443)), _RESERVED][::order])
+    for given in (text, text.encode("utf-16")):
+        found = audit(listing=given)
+        assert [str(row.key) for row in found.rows] == ["a.test:443"]
+        assert [(str(one.url), [finding.code for finding in one.findings]) for one in found.reservations] == [
+            ("https://+:443/mls/", []),
+            ("https://+:9443/open/", ["reservation-for-anybody", "reservation-unbound"]),
+        ]
+        assert "NETWORK SERVICE may listen; S-1-5-21-1-2-3-1001 may listen" in found.reservations[0].who
+        assert "RESERVED URL" in str(found)
+
+
+@pytest.mark.parametrize("above", ["", _listing() + "\n"])
+def test_a_listing_of_reservations_alone(above: str) -> None:
+    """What no listing of bindings says is not made up, and said."""
+    found = audit(listing=above + _RESERVED)
+    assert found.rows == ()
+    assert [[finding.code for finding in one.findings] for one in found.reservations] == [
+        [],
+        ["reservation-for-anybody"],
+    ]
+    (note,) = found.notes
+    assert "it was not looked at whether something is bound" in note
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (_listing(HostnamePort("a.test", 443)) + _RESERVED[: _RESERVED.index("SDDL")], "has no access list"),
+        (_RESERVED + re.sub("Enabled|Disabled", "An", _listing(HostnamePort("a.test", 443))), "on and off"),
+    ],
+)
+def test_a_damaged_half_is_not_passed_over(text: str, said: str) -> None:
+    """Cut off, or with words that are not known: an error, though the other half can be read."""
+    with pytest.raises(MalformedDataError, match=said):
+        audit(listing=text)
 
 
 def test_a_listing_and_a_machine_exclude_each_other(machine: EmbeddedMachine) -> None:

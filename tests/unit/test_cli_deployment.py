@@ -8,8 +8,18 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, Thumbprint, deploy, netsh
+from mlsssl import (
+    AccessDeniedError,
+    Binding,
+    Certificate,
+    CertificateAuthority,
+    EmbeddedMachine,
+    Thumbprint,
+    deploy,
+    netsh,
+)
 from mlsssl._changes.record import Change, ChangeRecords
+from mlsssl._embedded.reservations import EmbeddedReservations
 from mlsssl.cli import main
 
 if TYPE_CHECKING:
@@ -238,6 +248,45 @@ def test_audit_of_dumps(capsys: pytest.CaptureFixture[str], place: Path) -> None
     assert run(capsys, "audit", "--listing", "missing.txt")[0] == 3
     for more in (["--unbound"], ["--machine", "m.sqlite"], ["--profile", "public"]):
         assert run(capsys, "audit", "--listing", "one.txt", *more)[0] == 2
+
+
+def test_audit_of_dumps_with_reservations(capsys: pytest.CaptureFixture[str], place: Path) -> None:
+    """Behind the bindings or alone, as `>>` puts them into one file."""
+    run(capsys, *DEPLOY)
+    run(capsys, "reservation", "add", "https://+:9443/a/", "--user", "Everyone")
+    reserved = run(capsys, "netsh", "http", "show", "urlacl")[1]
+    (place / "both.txt").write_text(run(capsys, "netsh", "http", "show", "sslcert")[1] + reserved)
+    (place / "reserved.txt").write_text(reserved)
+    dumps = ["--listing", "both.txt", "--listing", "reserved.txt"]
+    code, out, _ = run(capsys, "audit", *dumps)
+    assert code == 0
+    assert "both.txt      https://+:9443/a/  Everyone may listen  warning  reservation-for-anybody, reser" in out
+    assert "reserved.txt  https://+:9443/a/  Everyone may listen  warning  reservation-for-anybody\n" in out
+    assert "note on reserved.txt: it has no bindings" in out
+    assert "nothing is bound\n" not in out
+    code, found = run_json(capsys, "audit", *dumps)
+    assert [(len(one["rows"]), len(one["reservations"])) for one in found] == [(1, 1), (0, 1)]
+
+
+def test_an_audit_says_what_it_could_not_look_at(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Behind the tables; and otherwise prints nothing there."""
+    run(capsys, *DEPLOY)
+    run(capsys, "reservation", "add", "https://+:9443/a/", "--user", "Everyone")
+    assert "note" not in run(capsys, "audit")[1]
+    assert not run(capsys, "audit")[1].endswith("\n\n")
+
+    def closed(_port: object) -> list[object]:
+        raise AccessDeniedError("only an administrator may do this to HTTP.sys", right="administrator")
+
+    monkeypatch.setattr(EmbeddedReservations, "all", closed)
+    code, out, _ = run(capsys, "audit")
+    assert code == 0
+    assert KEY in out
+    assert out.endswith(
+        "note: URL reservations could not be looked at: only an administrator may do this to HTTP.sys\n"
+    )
 
 
 def test_the_audit_log_is_written(capsys: pytest.CaptureFixture[str], place: Path) -> None:

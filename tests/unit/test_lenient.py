@@ -366,7 +366,7 @@ def test_nobody_inside_asks_for_what_may_be_refused() -> None:
     callers = {
         file.name for file in sources.rglob("*.py") if ".to_cryptography()" in file.read_text(encoding="utf-8")
     } - {file.name for file in (sources / "_strategies").glob("*.py")}
-    # An authority's own certificate, Java's trust store, MakeCert's and a kept request, which are ours; a revocation list,
+    # An authority's own certificate, Java's trust store, MakeCert's, a kept request: ours; a revocation list,
     # of which nothing is refused; and where it is asked of strangers.
     ours = {"authority.py", "bundles.py", "makecert.py", "obtain.py"}
     assert callers == {*ours, "revocation_lists.py", "pem.py"}

@@ -12,9 +12,11 @@ from datetime import timedelta
 import pytest
 
 from made_certificates import make
+from mlsssl import UrlPrefix
 from mlsssl._machine.ports import BindingRecord
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.netsh import (
+    HttpCommand,
     Listing,
     NetshCommand,
     format_command,
@@ -332,7 +334,11 @@ def test_a_command_wherever_a_script_has_it(line: str) -> None:
 @pytest.mark.parametrize(
     ("line", "reason"),
     [
-        ("netsh http add urlacl url=http://+:80/ user=x", "add urlacl is not about TLS bindings"),
+        ("netsh http show servicestate view=session", "show servicestate is not about bindings"),
+        ("netsh http delete cache", "delete cache is not about bindings"),
+        ("echo netsh http add urlacl url=http://+:80/ user=x", "printed"),
+        ("add urlacl url=http://+:80/ user=x", "netsh http is not in front"),
+        ("add iplisten ipaddress=10.0.0.1", "netsh http is not in front"),
         (f"echo netsh http {_ADD}", "printed"),
         (f'$line = "http {_ADD}"', "netsh is not in this line"),
         (_ADD, "netsh http is not in front"),
@@ -353,6 +359,69 @@ def test_what_a_script_has_about_netsh_http_and_no_command(line: str, reason: st
     assert "hunter2" not in repr(found)
     assert str(passed_over).startswith("line 2 was passed over: ")
     assert pickle.loads(pickle.dumps(found)).passed_over == found.passed_over
+
+
+_URLACL = r"add urlacl url=https://+:443/mls/"
+
+
+@pytest.mark.parametrize(
+    ("line", "user", "sddl"),
+    [
+        (rf'netsh http {_URLACL} user="NT SERVICE\MLS" > nul', r"NT SERVICE\MLS", None),
+        (rf'netsh http {_URLACL} "user=NT SERVICE\MLS" & exit /b', r"NT SERVICE\MLS", None),
+        (rf"@netsh http {_URLACL} user=\Everyone", r"\Everyone", None),
+        (rf"http {_URLACL.replace('urlacl', 'url')} user=DOMAIN\svc", r"DOMAIN\svc", None),
+        (
+            f"netsh http {_URLACL} sddl=D:(A;;GX;;;S-1-5-20)(A;;GA;;;BA) & exit",
+            None,
+            "D:(A;;GX;;;S-1-5-20)(A;;GA;;;BA)",
+        ),
+        (f"netsh http {_URLACL} 'sddl=D:(A;;GX;;;NS)'; exit", None, "D:(A;;GX;;;NS)"),
+        (f'cmd /c "netsh http {_URLACL} sddl=D:(A;;GX;;;NS) & exit"', None, "D:(A;;GX;;;NS)"),
+        (rf'cmd /c "netsh http {_URLACL} user=\"NT SERVICE\MLS\""', r"NT SERVICE\MLS", None),
+        (
+            r'subprocess.run(["netsh", "http", "add", "urlacl", "url=https://+:443/mls/", "user=NT SERVICE\MLS"])',
+            r"NT SERVICE\MLS",
+            None,
+        ),
+        (
+            f"Start-Process netsh -ArgumentList 'http {_URLACL} " + r"""user="NT SERVICE\MLS"' -Wait""",
+            r"NT SERVICE\MLS",
+            None,
+        ),
+    ],
+)
+def test_reservations_wherever_a_script_has_them(line: str, user: str | None, sddl: str | None) -> None:
+    """As bindings are found; an entry of SDDL ends no command, a blank in an array's item no word."""
+    found = parse_script(line)
+    assert found.passed_over == ()
+    url = UrlPrefix("https://+:443/mls/")
+    assert list(found) == [HttpCommand(verb="add", object="urlacl", url=url, user=user, sddl=sddl)]
+
+
+def test_a_script_of_an_administrator_has_both() -> None:
+    """In their order; an error in either names its line."""
+    script = f"""
+    netsh http delete urlacl url=https://+:443/mls/
+    netsh http add urlacl url=https://+:443/mls/ ^
+        user=Everyone listen=yes
+    netsh http {_ADD}
+    netsh http add iplisten ipaddress=10.0.0.1 & netsh http add timeout idleconnectiontimeout 120
+    netsh http show urlacl
+    """
+    found = parse_script(script)
+    assert [(type(one).__name__, one.verb, getattr(one, "object", None)) for one in found] == [
+        ("HttpCommand", "delete", "urlacl"),
+        ("HttpCommand", "add", "urlacl"),
+        ("NetshCommand", "add", None),
+        ("HttpCommand", "add", "iplisten"),
+        ("HttpCommand", "add", "timeout"),
+        ("HttpCommand", "show", "urlacl"),
+    ]
+    assert found.passed_over == ()
+    assert pickle.loads(pickle.dumps(found)) == found
+    with pytest.raises(MalformedDataError, match=r"^line 2: .*user=%USERNAME%: put the value in place"):
+        parse_script("rem\nnetsh http add urlacl url=http://+:80/ user=%USERNAME%")
 
 
 @pytest.mark.parametrize(

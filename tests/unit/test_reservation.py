@@ -599,9 +599,19 @@ def test_the_rest_of_netsh_http_word_for_word(capsys: pytest.CaptureFixture[str]
         (["add", "urlacl", "url=http://+:80", "user=Everyone"], 2),
         (["add", "iplisten", "ipaddress=10.0.0.1:443"], 2),
         (["add", "timeout", "timeouttype=headerwaittimeout", "value=0"], 2),
+        (["add", "urlacl", "url=http://+:81/y/", "user=Everyone", "listen=no"], 2),
         (["update", "urlacl", "url=http://+:80/x/"], 2),
     ):
         run("netsh", "http", *words, code=code)
+
+
+@pytest.mark.usefixtures("here")
+def test_a_reservation_that_allows_nothing_is_refused_in_commands(capsys: pytest.CaptureFixture[str]) -> None:
+    """In the words of the surface, not of Python's."""
+    run("reservation", "add", URL, "--user", "Everyone", "--no-listen", code=2)
+    assert "--no-listen allows nothing without --delegate" in capsys.readouterr().err
+    run("netsh", "http", "add", "urlacl", f"url={URL}", "user=Everyone", "listen=no", code=2)
+    assert "listen=no allows nothing without delegate=yes" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -609,6 +619,20 @@ def test_the_rest_of_netsh_http_word_for_word(capsys: pytest.CaptureFixture[str]
     [
         (["add", "urlacl", f"url={URL}", f"user={MLS}"], f'reserve="{URL}"'),
         (["add", "urlacl", f"url={URL}", "sddl=D:(A;;GX;;;WD)"], "sddl='D:(A;;GX;;;WD)'"),
+        (
+            ["add", "urlacl", f"url={URL}", "sddl=D:(A;;GX;;;WD)"],
+            f"""cert, reserve=UrlReservation("{URL}", sddl='D:(A;;GX;;;WD)'))""",
+        ),
+        (["add", "urlacl", "url=https://+:8443/a/", r"user=\Everyone"], """deploy("0.0.0.0:8443", cert, reserve="""),
+        (["add", "urlacl", f"url={URL}", r"user=\Everyone", "delegate=yes"], f'{URL} --user "Everyone" --delegate\n'),
+        (
+            ["add", "urlacl", f"url={URL}", "user=Everyone", "delegate=yes"],
+            f"""reserve=UrlReservation("{URL}", user='Everyone', delegate=True))""",
+        ),
+        (
+            ["add", "urlacl", "url=http://+:80/a/", "user=Everyone", "listen=no", "delegate=yes"],
+            """  UrlReservation("http://+:80/a/", user='Everyone', listen=False, delegate=True).add()""",
+        ),
         (["show", "urlacl"], "UrlReservation.all()"),
         (["delete", "urlacl", f"url={URL}"], "update()"),
         (["add", "iplisten", "ipaddress=::"], 'IpListenList().add("::")'),

@@ -2,8 +2,8 @@ r"""A Windows computer that is there for the tests: what it needs before them, a
 
 ``python tests/windows/real_windows.py prepare``, as administrator, enables IIS' provider of the central certificate
 store and names a folder for it (without the provider HTTP.sys may refuse CCS records), stops a service for the tests
-of services, and says which Windows this is. ``… leftovers`` fails when a binding of the tests is still there. Each step
-says what it did; one that cannot be done fails, except under Wine, which has no IIS.
+of services, and says which Windows this is. ``… leftovers`` fails when a binding or URL reservation of the tests is
+still there. Each step says what it did; one that cannot be done fails, except under Wine, which has no IIS.
 
 Sources: Microsoft's "IIS 8.0 Centralized SSL Certificate Support" and the registry key that its IIS articles name,
 HKLM\SOFTWARE\Microsoft\IIS\CentralCertProvider; SslCertBinding.Net's workflow sets the same two values.
@@ -105,12 +105,15 @@ def which_windows() -> str:
 
 
 def leftovers() -> str:
-    """What netsh shows of the tests' ports, 443xx and 444xx."""
+    """What netsh shows of the tests' ports, 443xx and 444xx: bindings and URL reservations."""
     shown = run("netsh.exe", "http", "show", "sslcert", timeout=60)
-    bound = re.findall(r":\s+(\S*:44[34]\d\d|44[34]\d\d)\s*$", shown, re.MULTILINE)
-    if bound:
+    if bound := re.findall(r":\s+(\S*:44[34]\d\d|44[34]\d\d)\s*$", shown, re.MULTILINE):
         raise StepError(f"still bound: {', '.join(bound)}")
-    return f"no binding of the tests is left; {shown.count('Application ID')} of others"
+    urls = re.findall(r":\s+(https?://\S+)", run("netsh.exe", "http", "show", "urlacl", timeout=60))
+    if reserved := [url for url in urls if re.search(r":44[34]\d\d(?::[^/]*)?/", url)]:
+        raise StepError(f"still reserved: {', '.join(reserved)}")
+    others = f"{shown.count('Application ID')} bindings and {len(urls)} reservations of others"
+    return f"no binding or reservation of the tests is left; {others}"
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -1,4 +1,4 @@
-"""Real HTTP.sys, real Crypt32, as administrator; `netsh http show sslcert` is the witness that is not ours.
+"""Real HTTP.sys, real Crypt32, as administrator; `netsh http show …` is the witness that is not ours.
 
 It runs in the public CI workflow only. Where it cannot run, its witness is held to the truth on the embedded machine,
 so that the code below is not code that has never run.
@@ -6,6 +6,7 @@ so that the code below is not code that has never run.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -22,11 +23,15 @@ from mlsssl import (
     EmbeddedMachine,
     Machine,
     NotFoundError,
+    ReservationExistsError,
+    ReservationNotFoundError,
     UnusableCertificateError,
+    UrlReservation,
     deploy,
     renew,
 )
-from mlsssl.netsh import format_listing, parse_listing
+from mlsssl._formats.sddl import same
+from mlsssl.netsh import format_listing, format_urlacl_listing, parse_listing, parse_urlacl_listing
 from windows.wine_limits import REAL_WINDOWS, under_wine
 
 if TYPE_CHECKING:
@@ -42,15 +47,18 @@ APP_ID = uuid.UUID("6d6c7373-736c-4000-8000-7465737473aa")
 IP_KEY, SNI_KEY = "0.0.0.0:44399", "mlsssl-test.example:44399"
 
 
+URL = "https://+:44399/mlsssl-test/"
+
+
+def _shown(what: str) -> bytes:
+    """What Windows' own tool says."""
+    program = os.path.join(os.environ["SYSTEMROOT"], "System32", "netsh.exe")  # noqa: PTH118  # a Windows path, as text
+    return subprocess.run([program, "http", "show", what], capture_output=True, check=True, timeout=120).stdout
+
+
 def _netsh() -> list[BindingRecord]:
-    """What Windows' own tool says is bound, our application id only."""
-    shown = subprocess.run(
-        [os.path.join(os.environ["SYSTEMROOT"], "System32", "netsh.exe"), "http", "show", "sslcert"],  # noqa: PTH118
-        capture_output=True,
-        check=True,
-        timeout=120,
-    )
-    return [record for record in parse_listing(shown.stdout).records if record.app_id == APP_ID]
+    """What is bound, our application id only."""
+    return [record for record in parse_listing(_shown("sslcert")).records if record.app_id == APP_ID]
 
 
 @pytest.fixture(name="place", params=["real" if REAL else "embedded"])
@@ -118,3 +126,35 @@ def test_the_codes_are_true(place: tuple[Machine, Witness]) -> None:
     with pytest.raises(UnusableCertificateError) as caught:
         Binding(IP_KEY, ca.issue("mlsssl-test.example"), app_id=APP_ID, machine=machine).add()
     assert caught.value.diagnosis
+
+
+def test_what_is_reserved_is_what_netsh_shows(place: tuple[Machine, Witness]) -> None:
+    """Added, replaced, removed: after each step the witness says the same, and the codes come when they should.
+
+    The words of the access list are Windows' own: it keeps a descriptor, not its text.
+    """
+    machine, _ = place
+
+    def witness() -> list[str]:
+        shown = _shown("urlacl") if REAL else format_urlacl_listing(one.record for one in machine.reservations)
+        return [record.sddl for record in parse_urlacl_listing(shown).records if record.url.written == URL]
+
+    with contextlib.suppress(ReservationNotFoundError):  # of a run that was ended
+        UrlReservation.get(URL, machine=machine).remove()
+    try:
+        made = machine.reservations.add(URL, user="S-1-5-20")
+        (seen,) = witness()
+        assert same(seen, "D:(A;;GX;;;S-1-5-20)")
+        with pytest.raises(ReservationExistsError):
+            made.add()
+        read = machine.reservations[URL]
+        assert read.sddl == seen
+        assert [grant.sid for grant in read.grants] == ["S-1-5-20"]
+        read.with_user(["S-1-5-18", "S-1-5-20"], delegate=True).update()
+        (seen,) = witness()
+        assert same(seen, "D:(A;;GA;;;S-1-5-18)(A;;GA;;;S-1-5-20)")
+    finally:
+        machine.reservations[URL].remove()
+    assert witness() == []
+    with pytest.raises(ReservationNotFoundError):
+        made.remove()

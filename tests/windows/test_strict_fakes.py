@@ -20,7 +20,9 @@ from mlsssl import (
     CertificateAuthority,
     InvalidInputError,
     MlssslError,
+    ReservationError,
     UnsupportedError,
+    UrlReservation,
     audit,
     cleanup,
     deploy,
@@ -30,6 +32,7 @@ from mlsssl import (
 from mlsssl._fakes.calls import Calls
 from mlsssl._fakes.computer import CURRENT_USER, LOCAL_MACHINE, Entry, FakeStore, ProvInfo
 from mlsssl._fakes.httpapi import CCS, SslRecord
+from mlsssl._formats.sddl import same
 from mlsssl._native.cdata import ffi, wide
 from mlsssl._windows.bindings import RETRY_DELAYS
 from mlsssl._windows.machine import WindowsPort
@@ -44,6 +47,7 @@ if TYPE_CHECKING:
 
 CA = CertificateAuthority.create("Strict fakes", key="ec-p256")
 OLD, NEW = CA.issue("a.test"), CA.issue("a.test")
+URL = "https://+:443/a/"
 KEYS = ("0.0.0.0:443", "[::]:443", "a.test:443")
 
 
@@ -132,7 +136,7 @@ def test_a_policy_without_the_flag_is_gone_after_reopening() -> None:
 def _guest() -> Iterator[FakeWindows]:
     """A computer that an administrator has set up, used by somebody who is none."""
     with fake_windows_machine() as windows:
-        deploy(KEYS[0], OLD, machine=windows.machine)
+        deploy(KEYS[0], OLD, reserve=URL, user="S-1-5-20", machine=windows.machine)
         windows.define_service("Demo")
         windows.dlls.computer.administrator = False
         windows.restart()
@@ -151,6 +155,10 @@ LOOKS: dict[str, Callable[[FakeWindows], object]] = {
     "check": lambda w: w.machine.store("MY")[OLD.thumbprint].check("a.test"),
     "plan": lambda w: deploy.plan(KEYS[0], OLD, machine=w.machine),
     "services": lambda w: w.machine.services["Demo"].status,
+    "reservations": lambda w: [w.machine.reservations[URL], w.machine.reservations.find("http://+:1/")],
+    "plan of a reservation": lambda w: deploy.plan(
+        KEYS[0], OLD, reserve="https://+:443/b/", user="S-1-5-20", machine=w.machine
+    ),
 }
 
 
@@ -172,18 +180,28 @@ CHANGES: dict[str, Callable[[FakeWindows], object]] = {
     "remove": lambda w: w.machine.store("MY").remove(OLD.thumbprint),
     "binding": lambda w: w.machine.bindings[KEYS[0]].remove(),
     "update": lambda w: w.machine.bindings[KEYS[0]].update(),
+    "reserve": lambda w: w.machine.reservations.add("https://+:443/b/", user="S-1-5-20"),
+    "deploy a reservation": lambda w: deploy(KEYS[0], OLD, reserve=URL, user="S-1-5-18", machine=w.machine),
+    "update of a reservation": lambda w: w.machine.reservations[URL].with_user("S-1-5-18").update(),
+    "removal of a reservation": lambda w: w.machine.reservations[URL].remove(),
 }
 
 
 @pytest.mark.parametrize("change", CHANGES)
 def test_who_is_no_administrator_changes_nothing(guest: FakeWindows, change: str) -> None:
     """One error says which right is missing, and everything is as it was."""
-    before = (dict(guest.dlls.computer.bindings), guest.dlls.computer.containers, list(guest.machine.store("MY")))
+
+    def state() -> tuple[object, ...]:
+        computer = guest.dlls.computer
+        kept = dict(computer.bindings), dict(computer.http.reservations), set(computer.containers)
+        return (*kept, list(guest.machine.store("MY")))
+
+    before = state()
     with pytest.raises(AccessDeniedError) as caught:
         CHANGES[change](guest)
     assert caught.value.right in ("administrator", "write")
     assert "dministrator" in str(caught.value)
-    assert before == (guest.dlls.computer.bindings, guest.dlls.computer.containers, list(guest.machine.store("MY")))
+    assert before == state()
 
 
 def test_the_users_own_store_needs_no_administrator(guest: FakeWindows) -> None:
@@ -193,6 +211,56 @@ def test_the_users_own_store_needs_no_administrator(guest: FakeWindows) -> None:
     assert store[NEW.thumbprint].has_private_key
     store.remove(NEW.thumbprint)
     assert list(store) == []
+
+
+def test_reservations_that_are_not_shown_stop_no_audit(guest: FakeWindows) -> None:
+    """Bindings are told of all the same, and what was not looked at is said."""
+    assert [str(one.url) for one in audit(machine=guest.machine).reservations] == [URL]
+    guest.dlls.computer.http.shows_to_all = False
+    found = audit(machine=guest.machine)
+    assert (len(found.rows), found.reservations) == (1, ())
+    (note,) = found.notes
+    assert note.startswith("URL reservations could not be looked at: only an administrator")
+    assert f"note: {note}" in str(found)
+    with pytest.raises(AccessDeniedError, match="elevated"):
+        list(guest.machine.reservations)
+
+
+# -- what HTTP.sys makes of a reservation ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("keeps_words", [True, False])
+@pytest.mark.parametrize("folds", [True, False])
+def test_a_reservation_in_other_words_is_the_same(keeps_words: bool, folds: bool) -> None:
+    """Deployed again, replaced as it was read, undone: no change is taken for somebody else's."""
+    with fake_windows_machine() as windows:
+        http, machine = windows.dlls.computer.http, windows.machine
+        http.keeps_words, http.folds_prefixes = keeps_words, folds
+        assert deploy(KEYS[0], OLD, reserve=URL, user="NETWORK SERVICE", machine=machine).changed
+        assert http.reservations == {URL: "D:(A;;GX;;;S-1-5-20)" if keeps_words else "D:(A;;GX;;;NS)"}
+        assert not deploy(KEYS[0], OLD, reserve=URL, user="S-1-5-20", machine=machine).changed
+        outcome = deploy(KEYS[0], OLD, reserve=URL, user="S-1-5-18", machine=machine)
+        assert outcome.changed
+        outcome.undo()
+        assert same(http.reservations[URL], "D:(A;;GX;;;NS)")
+        made = UrlReservation("https://+:443/b/", sddl="D:(A;;0x10000000;;;S-1-1-0)", machine=machine).add()
+        made.with_user("S-1-5-20").update()
+        machine.reservations["https://+:443/B/"].with_user("S-1-5-19").update()
+        assert same(http.reservations["https://+:443/b/"], "D:(A;;GX;;;LS)")
+        machine.reservations["https://+:443/b/"].remove()
+        assert list(http.reservations) == [URL]
+
+
+def test_who_else_changed_it_is_noticed_in_other_words_too() -> None:
+    """The failing twin: other words are the same, other rights are not."""
+    with fake_windows_machine() as windows:
+        http, machine = windows.dlls.computer.http, windows.machine
+        http.keeps_words = False
+        made = machine.reservations.add(URL, user="S-1-5-20")
+        http.reservations[URL] = "D:(A;;GA;;;NS)"
+        with pytest.raises(ReservationError, match="changed since it was read"):
+            made.with_user("S-1-5-18").update()
+        assert http.reservations == {URL: "D:(A;;GA;;;NS)"}
 
 
 # -- a store that does not open ----------------------------------------------------------------------------------------

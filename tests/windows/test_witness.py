@@ -21,11 +21,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from mlsssl._machine.ports import BindingRecord
+from mlsssl._formats.url_prefixes import UrlPrefix
+from mlsssl._machine.ports import BindingRecord, ReservationRecord
 from mlsssl._windows.bindings import WindowsBindings
 from mlsssl._windows.dlls import SystemDlls
-from mlsssl.errors import BindingExistsError, BindingNotFoundError, UnusableCertificateError
-from mlsssl.netsh import parse_listing
+from mlsssl._windows.reservations import WindowsReservations
+from mlsssl.errors import (
+    BindingExistsError,
+    BindingNotFoundError,
+    ReservationExistsError,
+    ReservationNotFoundError,
+    UnusableCertificateError,
+)
+from mlsssl.netsh import parse_listing, parse_urlacl_listing
 from mlsssl.values import BindingKey, BindingOptions, CcsPort, HostnamePort, IpPort, ScopedCcs, Thumbprint
 from windows import machine_keys, mingw, raw_httpapi, witness_log
 from windows.raw_httpapi import CCS, NEXT, SCOPED_CCS, SNI, SSL, Memory
@@ -85,8 +93,8 @@ MODES = {  # DefaultCertCheckMode: HTTP_CERT_CHECK_MODE_*
     "check_client_usage": (0x1_0000, False),
 }
 NUMBERS = {"unknown_flags": 0xFFFF_0000, "unknown_check_modes": 0xFFFE_FFE0}
-SET_SIZES = {SSL: 88, SNI: 216, CCS: 208, SCOPED_CCS: 216}
-QUERY_SIZES = {SSL: 24, SNI: 152, CCS: 144, SCOPED_CCS: 152}
+SET_SIZES = {SSL: 88, URLS: 16, SNI: 216, CCS: 208, SCOPED_CCS: 216}
+QUERY_SIZES = {SSL: 24, URLS: 24, SNI: 152, CCS: 144, SCOPED_CCS: 152}
 TEXTS = (None, "issuers", "Eigene Zertifikate", "B\u00fccher", "\U0001f511 \u4e2d\u6587", "x" * 200)
 NOT_SHOWN_BY_NETSH = ("raw_filter", "client_correlation", "cached_urls_only", "retrieve_client_issuers", *NUMBERS)
 
@@ -341,6 +349,123 @@ def test_what_is_refused_is_refused_for_its_reason(log: witness_log.WitnessLog, 
     calls = log.read()
     assert [call["code"] for call in calls if call["function"] == "Set"] == [0, 183, 1312] * 2
     assert all(call["faults"] == [] for call in calls)
+
+
+# -- URL reservations --------------------------------------------------------------------------------------------------
+
+SIDS = {  # as a caller may name an account, and as Windows writes it: "SID Strings" of Microsoft's reference
+    "S-1-1-0": "WD",
+    "S-1-5-20": "NS",
+    "BU": "BU",
+    "S-1-5-32-545": "BU",
+    "S-1-5-21-1-2-3-1001": "S-1-5-21-1-2-3-1001",
+    "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464": (
+        "S-1-5-80-956008885-3418522649-1831038044-1853292631-2271478464"
+    ),
+}
+SEGMENTS = ("mls", "Gr\u00fcn", "a%20b", "x" * 40, "\u4e2d")
+RIGHTS = {"GX": "GX", "GW": "GW", "GA": "GA", "0x20000000": "GX", "0x10000000": "GA"}
+
+
+def reserved(draw: random.Random) -> tuple[str, str, str]:
+    """A prefix at random, an access list, and the list as Windows writes it."""
+    host = draw.choice(["+", "*", "www.witness.example", "10.0.0.5", "[fe80::1:2]", "B\u00fccher.example"])
+    path = "".join(f"{draw.choice(SEGMENTS)}/" for _ in range(draw.randint(0, 4)))
+    url = f"{draw.choice(['http', 'https'])}://{host}:{draw.randint(40_000, 65_535)}/{path}"
+    chosen = [
+        (draw.choice("AD"), draw.choice(list(RIGHTS)), draw.choice(list(SIDS))) for _ in range(draw.randint(1, 12))
+    ]
+    given = "".join(f"({kind};;{rights};;;{account})" for kind, rights, account in chosen)
+    written = "".join(f"({kind};;{RIGHTS[rights]};;;{SIDS[account]})" for kind, rights, account in chosen)
+    return url, f"D:{given}", f"D:{written}"
+
+
+@under_the_witness
+def test_every_field_of_a_reservation_is_what_was_meant(log: witness_log.WitnessLog) -> None:
+    """Set, read, listed by another program, deleted: each structure of each call, field by field."""
+    draw, comparison, reservations = random.Random(18), Comparison(), WindowsReservations(SystemDlls())
+    before = len(reservations.all())
+    for _ in range(120):
+        url, given, written = reserved(draw)
+        prefix = UrlPrefix.as_stored(url)
+        keys: list[dict[str, object]] = [{"url": url}, {"url": str(prefix)}]
+        common = {"url": url, "length": SET_SIZES[URLS], "family": URLS, "faults": []}
+        log.read()
+        reservations.add(ReservationRecord(url=prefix, sddl=given))
+        with pytest.raises(ReservationExistsError):
+            reservations.add(ReservationRecord(url=prefix, sddl=given))
+        for change, code in zip(checked(log.read(), keys, comparison), (0, 183), strict=True):
+            comparison.equal(change, {**common, "descriptor": given, "function": "Set", "code": code})
+        found = reservations.find(prefix)
+        assert found == ReservationRecord(url=prefix, sddl=written)
+        comparison.fields += 2
+        assert len(reservations.all()) == before + 1
+        reservations.remove(prefix)
+        with pytest.raises(ReservationNotFoundError):
+            reservations.remove(prefix)
+        assert reservations.find(prefix) is None
+        for change, code in zip(checked(log.read(), keys, comparison), (0, 2), strict=True):
+            comparison.equal(change, {**common, "descriptor": None, "function": "Delete", "code": code})
+    sys.stdout.write(f"{comparison.fields} fields of reservations compared ")
+    assert comparison.fields > FIELDS_TO_BEAT
+
+
+@under_the_witness
+def test_netsh_prints_the_reservations_that_were_meant() -> None:
+    """A second process, another program: its text read by a reader of this test's own, and by the library's."""
+    draw, reservations = random.Random(19), WindowsReservations(SystemDlls())
+    made = {url: (given, written) for url, given, written in (reserved(draw) for _ in range(60)) if url.isascii()}
+    try:
+        for url, (given, _) in made.items():
+            reservations.add(ReservationRecord(url=UrlPrefix.as_stored(url), sddl=given))
+        shown = netsh(what="urlacl")
+        assert shown.returncode == 0
+        printed = dict(re.findall(r"Reserved URL +: (\S+)\r\n +SDDL: (\S+)\r", shown.stdout.decode("ascii")))
+        assert {url: printed.get(url) for url in made} == {url: written for url, (_, written) in made.items()}
+        read = {record.url.written: record.sddl for record in parse_urlacl_listing(shown.stdout).records}
+        assert read == printed
+        assert len(made) > 8
+    finally:
+        for url in made:
+            reservations.remove(UrlPrefix.as_stored(url))
+
+
+def _nowhere_url(_memory: Memory, structure: UrlSet) -> None:
+    structure.url = 8
+
+
+def _no_url(_memory: Memory, structure: UrlSet) -> None:
+    structure.url = None
+
+
+def _endless_list(memory: Memory, structure: UrlSet) -> None:
+    structure.descriptor = memory.data(b"x\0" * 5000)
+
+
+@under_the_witness
+@pytest.mark.parametrize("lie", [_nowhere_url, _no_url, _endless_list])
+def test_a_wrong_field_of_a_reservation_is_a_fault(
+    log: witness_log.WitnessLog, lie: Callable[[Memory, UrlSet], None]
+) -> None:
+    """The failing twin: written down, and refused."""
+    api, memory = raw_httpapi.HttpApi(), Memory()
+    given = UrlSet(memory.text("https://+:44399/witness/"), memory.text("D:(A;;GX;;;NS)"))
+    lie(memory, given)
+    with initialised(api):
+        assert api.set(URLS, memory.structure(given)) == 87
+    (wrong,) = log.faults()
+    assert (wrong["function"], wrong["code"]) == ("Set", 87)
+
+
+@under_the_witness
+def test_a_deletion_that_brings_an_access_list_is_a_fault(log: witness_log.WitnessLog) -> None:
+    """HTTP.sys reads the key; a caller that sends more has mistaken something."""
+    api, memory = raw_httpapi.HttpApi(), Memory()
+    given = UrlSet(memory.text("https://+:44399/witness/"), memory.text("D:(A;;GX;;;NS)"))
+    with initialised(api):
+        assert api.delete(URLS, memory.structure(given)) == 87
+    (wrong,) = log.faults()
+    assert "more than a key" in wrong["faults"][0]
 
 
 def netsh(*words: str, what: str = "sslcert") -> subprocess.CompletedProcess[bytes]:

@@ -236,7 +236,7 @@ def replace_reservation(
         before = port.reservations.find(record.url)
         if before is None:
             raise ReservationNotFoundError(f"{record.url} is not reserved (2, ERROR_FILE_NOT_FOUND); add it instead")
-        if expected is not None and before != expected:
+        if expected is not None and not reservation_is(before, expected):
             raise ReservationError(
                 f"the reservation of {record.url} was changed since it was read; nothing was done, for that change "
                 "would be lost: read it again and change that one"

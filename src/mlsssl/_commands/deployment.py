@@ -145,7 +145,7 @@ def add_commands(commands: Commands) -> None:
         action="append",
         default=[],
         metavar="DUMP",
-        help="instead of a machine: a file with what netsh http show sslcert printed; may be given again",
+        help="instead of a machine: a file with what netsh http show sslcert or urlacl printed; may be given again",
     )
     parser.add_argument(
         "--from",
@@ -381,6 +381,8 @@ def audit(arguments: Namespace, terminal: Terminal) -> int:
             terminal.table([one.to_dict() for one in found.reservations], RESERVATION_COLUMNS, empty="")
     if arguments.remedies:
         _tell_remedies(found, terminal)
+    for note in found.notes:
+        terminal.say([f"note: {in_commands(note)}"])
     return 0 if found.ok else 1
 
 
@@ -423,9 +425,11 @@ def _audit_files(arguments: Namespace, terminal: Terminal) -> int:
             terminal.table(rows, columns, empty="")
         reserved = [{"listing": found.machine, **one.to_dict()} for found in audits for one in found.reservations]
         if reserved:
-            terminal.table(reserved, {"listing": "MACHINE", **RESERVATION_COLUMNS}, empty="")
+            head = {"listing": "MACHINE" if arguments.dumps else "LISTING"}
+            terminal.table(reserved, {**head, **RESERVATION_COLUMNS}, empty="")
     for found in audits:
-        if not found.rows:
+        # What lists reservations alone does not say what is bound.
+        if not found.rows and not (found.reservations and found.machine in arguments.listing):
             terminal.say([f"{found.machine}: nothing is bound"])
         if arguments.remedies:
             _tell_remedies(found, terminal)

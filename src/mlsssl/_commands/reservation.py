@@ -66,6 +66,8 @@ def _made(arguments: Namespace, machine: mlsssl.Machine) -> mlsssl.UrlReservatio
         raise InvalidInputError("a reservation takes --user, whom to allow, or --sddl, the access list; one of the two")
     if arguments.sddl is not None and (arguments.delegate or arguments.no_listen):
         raise InvalidInputError("--sddl says itself who may listen and delegate: leave out --delegate and --no-listen")
+    if arguments.no_listen and not arguments.delegate:
+        raise InvalidInputError("--no-listen allows nothing without --delegate")
     return mlsssl.UrlReservation(
         prefix_of(arguments.url, machine),
         user=arguments.user,

@@ -1,8 +1,9 @@
 """The half of the fake httpapi.dll that is not about TLS: URL reservations, the listen list, numbers.
 
-Where the documentation is silent it takes the stricter side: prefixes are compared character by character, so that a
-caller has to look for other spellings; a query of a number that is not set is answered 2; times are answered as the
-number alone, the others as their SET structure, so that a caller has to look at the length.
+Where the documentation is silent it takes the stricter side, or either by a switch of `HttpState`: prefixes are
+compared character by character, so that a caller has to look for other spellings; access lists may come back in other
+words than they were given in; a query of a number that is not set is answered 2; times are answered as the number
+alone, the others as their SET structure, so that a caller has to look at the length.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from mlsssl._fakes.calls import Misuse
+from mlsssl._formats.sddl import ALIASES
 from mlsssl._native.cdata import NULL, address_of, ffi, text_at
 
 if TYPE_CHECKING:
@@ -55,12 +57,25 @@ class HttpState:
         listen_list: Each address as SOCKADDR_IN or SOCKADDR_IN6.
         numbers: By HTTP_SERVICE_CONFIG_ID and key.
         numbers_are_set_once: Whether setting one that is there is answered 183.
+        keeps_words: Whether an access list comes back character by character. Without, it is kept as a descriptor, as
+            HTTP.sys' registry values are, and written anew: `NS` for S-1-5-20, `GX` for 0x20000000.
+        folds_prefixes: Whether prefixes that differ in case are one.
+        shows_to_all: Whether who is no administrator may query; without, that too is answered 5.
     """
 
     reservations: dict[str, str] = field(default_factory=dict)
     listen_list: list[bytes] = field(default_factory=list)
     numbers: dict[tuple[int, int], int] = field(default_factory=dict)
     numbers_are_set_once: bool = True
+    keeps_words: bool = True
+    folds_prefixes: bool = False
+    shows_to_all: bool = True
+
+    def spelling(self, url: str) -> str:
+        """The prefix as it is filed: another spelling of it, or itself."""
+        if not self.folds_prefixes:
+            return url
+        return next((one for one in self.reservations if one.casefold() == url.casefold()), url)
 
 
 class HttpConfig:
@@ -90,7 +105,8 @@ class HttpConfig:
     def _change_reservation(self, structure: CData, *, remove: bool) -> int:
         if structure.KeyDesc.pUrlPrefix == NULL:
             return INVALID_PARAMETER
-        url, known = text_at(structure.KeyDesc.pUrlPrefix, 20_000), self._state.reservations
+        known = self._state.reservations
+        url = self._state.spelling(text_at(structure.KeyDesc.pUrlPrefix, 20_000))
         pointer = structure.ParamDesc.pStringSecurityDescriptor
         if remove:
             # Windows reads the key only; something else here is a caller's mistake.
@@ -103,7 +119,7 @@ class HttpConfig:
             return INVALID_ACL
         if url in known:
             return ALREADY_EXISTS
-        known[url] = sddl
+        known[url] = sddl if self._state.keeps_words else _rewritten(sddl)
         return SUCCESS
 
     def _change_listen_list(self, structure: CData, *, remove: bool) -> int:
@@ -137,6 +153,8 @@ class HttpConfig:
 
     def query(self, config_id: int, query: CData, length: int, output: CData, room: int, needed: CData) -> int:
         """HttpQueryServiceConfiguration, once the call is checked."""
+        if not (self._administrator or self._state.shows_to_all):
+            return ACCESS_DENIED
         if config_id == LISTEN_LIST:
             if query != NULL or length:
                 return INVALID_PARAMETER
@@ -168,8 +186,23 @@ class HttpConfig:
             return found[query.dwToken] if query.dwToken < len(found) else NO_MORE_ITEMS
         if query.QueryDesc != 0 or query.KeyDesc.pUrlPrefix == NULL:
             return INVALID_PARAMETER
-        url = text_at(query.KeyDesc.pUrlPrefix, 20_000)
+        url = self._state.spelling(text_at(query.KeyDesc.pUrlPrefix, 20_000))
         return (url, known[url]) if url in known else FILE_NOT_FOUND
+
+
+_ALIAS_OF = {sid: alias for alias, sid in ALIASES.items()}
+_WORD_OF = {"0x10000000": "GA", "0x20000000": "GX", "0x40000000": "GW", "0x80000000": "GR"}
+
+
+def _rewritten(sddl: str) -> str:
+    """An access list in the words in which ConvertSecurityDescriptorToStringSecurityDescriptorW writes it, alone."""
+
+    def entry(found: re.Match[str]) -> str:
+        kind, flags, rights, one, other, account, *more = found[1].split(";")
+        words = (kind, flags, _WORD_OF.get(rights.lower(), rights), one, other, _ALIAS_OF.get(account, account), *more)
+        return f"({';'.join(words)})"
+
+    return re.sub(r"\(([^()]*)\)", entry, sddl[sddl.index("D:") :])
 
 
 def _check(structure: CData, length: int, expected: str) -> int:

@@ -181,7 +181,7 @@ def _rights(listen: bool, delegate: bool) -> str:
 
 
 def same(one: str, other: str) -> bool:
-    """Whether two texts say the same: a machine may give back WD for S-1-1-0, or other letters of the same case."""
+    """Whether two texts say the same to HTTP.sys: a machine may give back WD for S-1-1-0, and no owner."""
     return one == other or _meaning(one) == _meaning(other)
 
 
@@ -190,8 +190,9 @@ def _meaning(text: str) -> object:
         found = entries(text)
     except MalformedDataError:
         return text
-    around = _ACE.sub("()", text).upper().split()  # what is no entry: owner, flags, and how many entries each list has
-    return "".join(around), tuple(_said(entry) for entry in found), text.upper().partition("S:(")[2]
+    # What is no entry, but for owner and group: flags, and how many entries each list has.
+    around = "".join(_ACE.sub("()", text).upper().split()).partition("D:")[2]
+    return around, tuple(_said(entry) for entry in found), text.upper().partition("S:(")[2]
 
 
 def _said(entry: Entry) -> tuple[object, ...]:

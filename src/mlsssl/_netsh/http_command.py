@@ -93,6 +93,14 @@ def object_of(command: str | Sequence[str]) -> str:
         raise MalformedDataError(f"this is not a netsh http command: {error}") from None
 
 
+def object_named(word: str) -> str | None:
+    """Netsh's whole word that a word is or is short for, as `object_of`; None for what else stands behind a verb."""
+    try:
+        return _object(word)
+    except InvalidInputError:
+        return None
+
+
 def _object(word: str) -> str:
     known = ("sslcert", *get_args(HttpObject))
     folded = word.lower()
@@ -165,13 +173,16 @@ def _urlacl(verb: HttpVerb, parameters: dict[str, str]) -> HttpCommand:
         raise InvalidInputError(r"user= or sddl= is needed: who may listen there, such as user=NT SERVICE\MLS")
     if "sddl" in parameters and ("listen" in parameters or "delegate" in parameters):
         raise InvalidInputError("sddl= says itself who may listen and delegate; these exclude each other")
+    listen, delegate = _yes(parameters, "listen", default=True), _yes(parameters, "delegate", default=False)
+    if not (listen or delegate):
+        raise InvalidInputError("listen=no allows nothing without delegate=yes")
     return HttpCommand(
         verb=verb,
         object="urlacl",
         url=url,
         user=parameters.get("user"),
-        listen=_yes(parameters, "listen", default=True),
-        delegate=_yes(parameters, "delegate", default=False),
+        listen=listen,
+        delegate=delegate,
         sddl=parameters.get("sddl"),
     )
 

@@ -125,6 +125,11 @@ def parse_listing(text: str | bytes) -> Listing:
     return Listing(records=records, notes=tuple(dict.fromkeys(reader.notes)))
 
 
+def has_bindings(given: str | bytes) -> bool:
+    """Whether a text has anything that `parse_listing` takes for a record."""
+    return bool(_find_blocks(decode(given).splitlines()))
+
+
 def decode(given: str | bytes) -> str:
     """A listing as text: bytes as cmd and PowerShell write them, else of an OEM code page."""
     if isinstance(given, str):

@@ -1,4 +1,4 @@
-"""The `netsh http … sslcert` commands in scripts of any kind, and what was passed over on the way."""
+"""The `netsh http` commands in scripts of any kind, and what was passed over on the way."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 from mlsssl._formats.text import decode_text
 from mlsssl._messages.arguments import check_data
 from mlsssl._messages.foreign_text import printable, without_secrets
-from mlsssl._netsh.command import LINE_LIMIT, NetshCommand, abbreviates, normalize, parse_command, verb_of
+from mlsssl._netsh.command import LINE_LIMIT, NetshCommand, normalize, parse_command, verb_of
+from mlsssl._netsh.http_command import HttpCommand, object_named, parse_http_command
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
@@ -25,9 +26,13 @@ _NETSH = re.compile(r"\bnetsh(?:\.exe)?\b", re.IGNORECASE)
 _NAMES_HTTP = re.compile(r"\bhttp\b(?!:/)", re.IGNORECASE)
 # The words may be an array of quoted ones: "http", "add", "sslcert".
 _HTTP = re.compile(r"""\bhttp\b["']?[\s,]+["']?([a-z]+)["']?[\s,]+["']?([a-z]+)""", re.IGNORECASE)
-_WITHOUT_NETSH = re.compile(r"(?:add|update|delete|del|show)\s+ssl(?:cert)?\s+\S*=", re.IGNORECASE)
+_WITHOUT_NETSH = re.compile(
+    r"(?:add|update|delete|del|show)\s+(?:ssl(?:cert)?|urlacl|iplisten|timeout)\s+\S*=", re.IGNORECASE
+)
+_MENTIONS = ("http", "sslcert", "urlacl", "iplisten")
 _END = re.compile(r"\s\d?>|[|;&>]")
 _QUOTED = re.compile(r"\"[^\"]*\"|'[^']*'")
+_ACE = re.compile(r"\([AD];[^()\s]*\)", re.IGNORECASE)  # of sddl=, whose semicolons end no command
 _REMOTE = re.compile(r"\s-r\s", re.IGNORECASE)
 _PASSWORD = re.compile(r"(\s-p\s+)\S+", re.IGNORECASE)  # netsh's option, and that of many tools
 _NEXT_ITEM = re.compile(r"""\s*,\s*(?:"((?:[^"]|"")*)"|'((?:[^']|'')*)')""")
@@ -51,8 +56,8 @@ class PassedOver:
         return f"line {self.line} was passed over: {self.reason}: {self.text}"
 
 
-class Script(tuple[NetshCommand, ...]):  # noqa: SLOT001 -- a tuple has no slots for what its heirs add
-    """The commands of a script in their order: a tuple.
+class Script(tuple["NetshCommand | HttpCommand", ...]):  # noqa: SLOT001 -- a tuple has no slots for what its heirs add
+    """The commands of a script in their order: a tuple of `NetshCommand` (`sslcert`) and `HttpCommand` (the others).
 
     Attributes:
         passed_over: The lines about netsh http that were not read as such a command, in their order; empty when
@@ -61,12 +66,14 @@ class Script(tuple[NetshCommand, ...]):  # noqa: SLOT001 -- a tuple has no slots
 
     passed_over: tuple[PassedOver, ...]
 
-    def __new__(cls, commands: Iterable[NetshCommand] = (), passed_over: Iterable[PassedOver] = ()) -> Self:
+    def __new__(
+        cls, commands: Iterable[NetshCommand | HttpCommand] = (), passed_over: Iterable[PassedOver] = ()
+    ) -> Self:
         made = super().__new__(cls, commands)
         made.passed_over = tuple(passed_over)
         return made
 
-    def __getnewargs__(self) -> tuple[tuple[NetshCommand, ...], tuple[PassedOver, ...]]:
+    def __getnewargs__(self) -> tuple[tuple[NetshCommand | HttpCommand, ...], tuple[PassedOver, ...]]:
         return tuple(self), self.passed_over
 
     def __repr__(self) -> str:
@@ -75,7 +82,7 @@ class Script(tuple[NetshCommand, ...]):  # noqa: SLOT001 -- a tuple has no slots
 
 
 def parse_script(text: str | bytes) -> Script:
-    """Every `netsh http … sslcert` command in a script, in order.
+    """Every `netsh http` command about bindings, reservations, the listen list and numbers in a script, in order.
 
     Batch files, PowerShell and other languages are searched line by line, also inside quotes
     (`Start-Process netsh -ArgumentList "http add sslcert …"`), several commands on a line too. A script of netsh's own
@@ -86,8 +93,9 @@ def parse_script(text: str | bytes) -> Script:
         text: The script; its bytes may be UTF-8, UTF-16 or Windows-1252.
 
     Returns:
-        A tuple of the commands; its `passed_over` has each line about netsh http that is none of them: what is only
-        printed, other objects (`urlacl`), commands that are put together elsewhere.
+        A tuple of the commands, `NetshCommand` for `sslcert` and `HttpCommand` for `urlacl`, `iplisten` and the like;
+        its `passed_over` has each line about netsh http that is none of them: what is only printed, other objects
+        (`servicestate`), commands that are put together elsewhere.
 
     Raises:
         MalformedDataError: such a command cannot be read, and the message names the line; bytes that are no text;
@@ -99,19 +107,19 @@ def parse_script(text: str | bytes) -> Script:
     text = given
     if len(text) > _SCRIPT_LIMIT:
         raise MalformedDataError(f"a script of {len(text)} characters is too long; at most {_SCRIPT_LIMIT} are read")
-    found: list[NetshCommand] = []
+    found: list[NetshCommand | HttpCommand] = []
     passed_over: list[PassedOver] = []
     for number, line in _join_lines(text):
         folded = line.lower()
-        if "http" not in folded and "sslcert" not in folded:
+        if not any(word in folded for word in _MENTIONS):
             continue
         bare = normalize(line).strip()
         if _COMMENT.match(bare):
             continue
         commands, reason = _commands_in(bare)
-        for command in commands:
+        for about, command in commands:
             try:
-                found.append(parse_command(command))
+                found.append(parse_command(command) if about == "sslcert" else parse_http_command(command))
             except MalformedDataError as error:
                 raise MalformedDataError(f"line {number}: {error}") from None
         if reason is not None:
@@ -121,22 +129,23 @@ def parse_script(text: str | bytes) -> Script:
     return Script(found, passed_over)
 
 
-def _commands_in(line: str) -> tuple[list[str], str | None]:
-    """The sslcert commands of a line, and why something in it is none; None when nothing else is there."""
+def _commands_in(line: str) -> tuple[list[tuple[str, str]], str | None]:
+    """The commands of a line, each behind what it is about, and why something in it is none; None when all are."""
     netsh = _NETSH.search(line)
     if len(line) > LINE_LIMIT:
         return [], f"it has more than {LINE_LIMIT} characters, which no command line has" if netsh else None
-    # Of the same length; what is between two quotes is replaced by the quote.
-    masked = _QUOTED.sub(lambda match: match[0][0] * len(match[0]), line)
+    masked = _masked(line)
     remote = _REMOTE.search(line, netsh.end()) if netsh else None
-    found: list[str] = []
+    found: list[tuple[str, str]] = []
     reason, at = None, 0
     while match := _HTTP.search(line, at):
         at = match.end()
         if verb_of(match[1]) is None:
             continue
-        if not abbreviates(match[2], "sslcert"):
-            reason = f"{match[1]} {match[2]} is not about TLS bindings" if netsh else reason
+        about = object_named(match[2])
+        if about is None:
+            known = "bindings, reservations, the listen list or numbers"
+            reason = f"{match[1]} {match[2]} is not about {known}" if netsh else reason
         elif _PRINTS.match(line):
             reason = "it is printed, not run"
         elif match.start() > 0 and (netsh is None or netsh.start() > match.start()):
@@ -145,13 +154,19 @@ def _commands_in(line: str) -> tuple[list[str], str | None]:
             reason = "netsh -r is about another computer"
         else:
             command, at = _command_at(line, masked, match)
-            found.append(command)
+            found.append((about, command))
     if not found and reason is None:
         if netsh and _NAMES_HTTP.search(line, netsh.end()):
             reason = "no verb and object follow netsh http in this line"
         elif _WITHOUT_NETSH.match(line):
             reason = "netsh http is not in front of it"
     return found, reason
+
+
+def _masked(text: str) -> str:
+    """A text of the same length, in which what is between two quotes is replaced by the quote, and an entry of SDDL."""
+    bare = _QUOTED.sub(lambda match: match[0][0] * len(match[0]), text)
+    return _ACE.sub(lambda match: "x" * len(match[0]), bare)
 
 
 def _command_at(line: str, masked: str, match: re.Match[str]) -> tuple[str, int]:
@@ -164,14 +179,15 @@ def _command_at(line: str, masked: str, match: re.Match[str]) -> tuple[str, int]
     end = _closing(line, quote, start)
     words = [line[start:end]]
     while item := _NEXT_ITEM.match(line, end + 1):
-        words.append(item[1] if item[1] is not None else item[2])
+        word = item[1] if item[1] is not None else item[2]
+        # An item is one word, blanks and all; what has quotes of its own says itself where it ends.
+        words.append(f"{quote}{word}{quote}" if " " in word and quote not in word else word)
         end = item.end() - 1
     if len(words) == 1 and end < match.end():  # only the word http was in quotes
         rest = _end_of(masked, end + 1)
         return f"{line[start:end]}{line[end + 1 : rest]}", rest
     text = re.sub(rf"[\\`]{quote}|{quote}{quote}", quote, " ".join(words))
-    inner = _QUOTED.sub(lambda match: match[0][0] * len(match[0]), text)
-    return text[: _end_of(inner, 0)].rstrip("^"), end + 1
+    return text[: _end_of(_masked(text), 0)].rstrip("^"), end + 1
 
 
 def _closing(line: str, quote: str, start: int) -> int:

@@ -52,11 +52,28 @@ def parse_urlacl_listing(text: str | bytes) -> UrlaclListing:
     Raises:
         MalformedDataError: it is no such listing; or a prefix has no access list; or more than 16 MiB.
     """
+    lines = _lines(text)
+    records = _records(lines)
+    return UrlaclListing(records=records, notes=() if records else _notes_of_empty(lines))
+
+
+def reservations_in(text: str | bytes) -> tuple[ReservationRecord, ...]:
+    """The records in a text that need not have any: netsh's other lists may stand around them.
+
+    `MalformedDataError` as `parse_urlacl_listing`, but for a text without a record.
+    """
+    return _records(_lines(text))
+
+
+def _lines(text: str | bytes) -> list[str]:
     text = text if isinstance(text, str) else check_data(text, "a listing is text or bytes")
     if len(text) > SIZE_LIMIT:
         raise MalformedDataError(f"a listing of {len(text)} characters is too long; at most {SIZE_LIMIT} are read")
-    lines = [line[:_LINE_LIMIT].strip() for line in decode(text).splitlines()]
-    lines = [line for line in lines if line]
+    lines = (line[:_LINE_LIMIT].strip() for line in decode(text).splitlines())
+    return [line for line in lines if line]
+
+
+def _records(lines: list[str]) -> tuple[ReservationRecord, ...]:
     records: list[ReservationRecord] = []
     url: str | None = None
     for line in lines:
@@ -69,9 +86,7 @@ def parse_urlacl_listing(text: str | bytes) -> UrlaclListing:
             url = None
     if url is not None:
         raise MalformedDataError(f"{shown(url)} has no access list (SDDL) in this listing; it may be cut")
-    if records:
-        return UrlaclListing(records=tuple(records), notes=())
-    return UrlaclListing(records=(), notes=_notes_of_empty(lines))
+    return tuple(records)
 
 
 def _record(url: str, text: str) -> ReservationRecord:

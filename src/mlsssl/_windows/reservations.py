@@ -70,7 +70,12 @@ class WindowsReservations:
             return sorted(_enumerate(api), key=lambda record: record.url)
 
     def add(self, record: ReservationRecord) -> None:
-        """HttpSetServiceConfiguration: a record for a prefix that has none, in no spelling."""
+        """HttpSetServiceConfiguration: a record for a prefix that has none, in no spelling.
+
+        Empty text is refused here: what reads SDDL may take it for a descriptor without a list, which lets anybody in.
+        """
+        if not record.sddl.strip():
+            raise InvalidInputError(f"the access list of {record.url} is empty: look at its SDDL")
         with session(self._dlls) as api:
             other = _in_another_spelling(api, record.url)
             if other is not None:

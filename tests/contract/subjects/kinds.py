@@ -72,10 +72,12 @@ class HttpSubject:
     Attributes:
         port: The machine.
         may_be_configured: Whether its listen list and numbers may be changed: not those of a real HTTP.sys.
+        keeps_words: Whether it gives prefixes and access lists back character by character, not only in what they say.
     """
 
     port: HttpMachine
     may_be_configured: bool = True
+    keeps_words: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -45,9 +45,10 @@ def _bindings(folder: Path, *, has_update: bool = True) -> Iterator[BindingsSubj
 
 
 @contextlib.contextmanager
-def _http(folder: Path, *, set_once: bool = True) -> Iterator[HttpSubject]:
-    dlls = FakeDlls(Computer(http=HttpState(numbers_are_set_once=set_once)))
-    yield HttpSubject(port=WindowsPort(dlls, state_folder=folder / "state"))
+def _http(folder: Path, state: HttpState | None = None) -> Iterator[HttpSubject]:
+    state = HttpState() if state is None else copy.deepcopy(state)
+    dlls = FakeDlls(Computer(http=state))
+    yield HttpSubject(port=WindowsPort(dlls, state_folder=folder / "state"), keeps_words=state.keeps_words)
     assert dlls.calls.leaks == {}
 
 
@@ -95,5 +96,10 @@ STORES = {
     ),
 }
 BINDINGS = {"windows-fakes": _bindings, "windows-2016-fakes": functools.partial(_bindings, has_update=False)}
-HTTP = {"windows-fakes": _http, "windows-fakes-overwriting": functools.partial(_http, set_once=False)}
+HTTP = {
+    "windows-fakes": _http,
+    "windows-fakes-overwriting": functools.partial(_http, state=HttpState(numbers_are_set_once=False)),
+    "windows-fakes-rewriting": functools.partial(_http, state=HttpState(keeps_words=False)),
+    "windows-fakes-folding": functools.partial(_http, state=HttpState(folds_prefixes=True)),
+}
 SERVICES = {"windows-fakes": _services}

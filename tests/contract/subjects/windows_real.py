@@ -85,10 +85,19 @@ def _bindings(folder: Path) -> Iterator[BindingsSubject]:
 def _http(folder: Path) -> Iterator[HttpSubject]:
     loaded = raw_httpapi.StandIn()
     standin = loaded if loaded.exports("StandinOpenCount") else None
+    witness = witness_log.WitnessLog() if witness_log.present() else None
     before = standin.open_count() if standin else 0
-    yield HttpSubject(port=WindowsPort(state_folder=folder / "state"), may_be_configured=standin is not None)
+    yield HttpSubject(
+        port=WindowsPort(state_folder=folder / "state"),
+        may_be_configured=standin is not None,
+        # HTTP.sys keeps a descriptor in the registry, not its text; so does the witness.
+        keeps_words=standin is not None,
+    )
     if standin:
         assert standin.open_count() == before
+    if witness:
+        assert witness_log.open_count() == 0
+        assert witness.faults() == []
 
 
 @contextlib.contextmanager

@@ -135,17 +135,32 @@ static BOOL switched(const WCHAR *name, const WCHAR *value) {
   return length != 0 && length < 16 && lstrcmpW(found, value) == 0;
 }
 
-/* What a record has to be, beyond being readable. */
-static ULONG acceptable(const RECORD *record) {
-  if (record->family == FAMILY_URL) {
-    PSECURITY_DESCRIPTOR descriptor;
-    if (!record->store.present) return ERROR_INVALID_PARAMETER;
-    if (!ConvertStringSecurityDescriptorToSecurityDescriptorW(record->store.text, SDDL_REVISION_1, &descriptor, NULL)) {
-      return GetLastError();
-    }
-    LocalFree(descriptor);
-    return 0;
+/* HTTP.sys keeps the descriptor itself (the values of UrlAclInfo in the registry), so the text that it gives back is not
+ * the caller's: aliases for SIDs, words for rights. Whether an owner comes back is not documented: here it does not. */
+static ULONG rewrite_descriptor(RECORD *record) {
+  PSECURITY_DESCRIPTOR descriptor;
+  PWSTR text = NULL;
+  ULONG code = 0;
+  if (!record->store.present) return ERROR_INVALID_PARAMETER;
+  if (!ConvertStringSecurityDescriptorToSecurityDescriptorW(record->store.text, SDDL_REVISION_1, &descriptor, NULL)) {
+    return GetLastError();
   }
+  if (!ConvertSecurityDescriptorToStringSecurityDescriptorW(descriptor, SDDL_REVISION_1, DACL_SECURITY_INFORMATION, &text, NULL)) {
+    code = GetLastError();
+  } else if (wcslen(text) >= TEXT_LIMIT) {
+    code = ERROR_INVALID_PARAMETER;
+  } else {
+    memset(record->store.text, 0, sizeof record->store.text);
+    wcscpy(record->store.text, text);
+  }
+  LocalFree(text);
+  LocalFree(descriptor);
+  return code;
+}
+
+/* What a record has to be, beyond being readable. */
+static ULONG acceptable(RECORD *record) {
+  if (record->family == FAMILY_URL) return rewrite_descriptor(record);
   BOOL central = record->family == FAMILY_CCS || record->family == FAMILY_SCOPED_CCS;
   if (!central) {
     if (record->hash_length == 0) return ERROR_INVALID_PARAMETER;

@@ -27,7 +27,7 @@ enum { FAMILY_IP = 1, FAMILY_URL = 2, FAMILY_SNI = 5, FAMILY_CCS = 6, FAMILY_SCO
 
 /* ---- what is kept of one record ---------------------------------------------------------------------------------- */
 
-#define TEXT_LIMIT 2048
+#define TEXT_LIMIT 4096 /* an access list of a hundred accounts has 3000 */
 
 typedef struct { DWORD present; WCHAR text[TEXT_LIMIT]; } TEXT_FIELD;
 
@@ -41,7 +41,7 @@ typedef struct {
   DWORD hash_length;
   UCHAR hash[20];
   GUID application;
-  TEXT_FIELD store; /* the security descriptor of a URL reservation */
+  TEXT_FIELD store; /* the security descriptor of a URL reservation, in words of its own */
   DWORD check_mode, freshness, url_timeout, flags;
   TEXT_FIELD ctl_identifier, ctl_store;
 } RECORD;

@@ -149,7 +149,7 @@ def _add(command: HttpCommand, machine: Machine) -> None:
 
 def _reservation(command: HttpCommand, machine: Machine) -> UrlReservation:
     assert command.url is not None
-    user = None if command.user is None else command.user.removeprefix("\\")
+    user = _user(command)
     if command.sddl is None:
         return UrlReservation(command.url, user=user, listen=command.listen, delegate=command.delegate, machine=machine)
     made = UrlReservation(command.url, sddl=command.sddl, machine=machine)
@@ -157,6 +157,11 @@ def _reservation(command: HttpCommand, machine: Machine) -> UrlReservation:
     if user is not None and machine.port.account(user).sid not in [grant.sid for grant in made.grants]:
         raise InvalidInputError(f"sddl= says nothing of user={shown(user)}: give one of the two")
     return made
+
+
+def _user(command: HttpCommand) -> str | None:
+    """Whom to allow; netsh shows and takes the name of an account of no domain behind a backslash."""
+    return None if command.user is None else command.user.removeprefix("\\")
 
 
 def _delete(command: HttpCommand, machine: Machine) -> None:
@@ -205,6 +210,9 @@ _LABELS = {
 }
 
 
+_NUMBERS_ARE_BETTER = "None where nothing is configured, and what was there is put back when a change fails"
+
+
 def _explain_other(command: HttpCommand, context: Context) -> int:
     if command.object == "urlacl":
         return _explain_urlacl(command, context)
@@ -218,7 +226,7 @@ def _explain_other(command: HttpCommand, context: Context) -> int:
         f"mlsssl netsh http {command.verb} {command.object}",
         python,
         "values instead of text whose labels change with Windows' version and language",
-        "None where nothing is configured, and what was there is put back when a change fails",
+        *([] if command.object == "iplisten" else [_NUMBERS_ARE_BETTER]),
     )
 
 
@@ -235,11 +243,25 @@ def _explain_urlacl(command: HttpCommand, context: Context) -> int:
             f'UrlReservation.get("{command.url}").remove()',
             "to let somebody else listen, nothing needs to be deleted: update() replaces the reservation",
         )
-    who = f'--user "{command.user}"' if command.sddl is None else f'--sddl "{command.sddl}"'
-    python = f"user={command.user!r}" if command.sddl is None else f"sddl={command.sddl!r}"
+    user, url = _user(command), command.url
+    who = f'--user "{user}"' if command.sddl is None else f'--sddl "{command.sddl}"'
+    who += "" if command.listen else " --no-listen"
+    who += " --delegate" if command.delegate else ""
+    python = f"user={user!r}" if command.sddl is None else f"sddl={command.sddl!r}"
+    python += "" if command.listen else ", listen=False"
+    python += ", delegate=True" if command.delegate else ""
+    noun = f'UrlReservation("{url}", {python})'
+    if url is None or url.scheme != "https":  # no certificate is bound for it
+        return context.explain(
+            f"mlsssl reservation add {url} {who}",
+            f"{noun}.add()",
+            "a prefix without its slash, a relative path or a misspelt account is told before anything changes",
+        )
+    plain = command.sddl is None and command.listen and not command.delegate
+    reserve = f'"{url}", {python}' if plain else noun
     return context.explain(
-        f"mlsssl reservation add {command.url} {who}",
-        f'deploy("0.0.0.0:443", cert, reserve="{command.url}", {python})',
+        f"mlsssl reservation add {url} {who}",
+        f'deploy("0.0.0.0:{url.port}", cert, reserve={reserve})',
         "certificate, store, binding and reservation in one call, all or nothing, and the same again is no error",
         "a prefix without its slash, a relative path or a misspelt account is told before anything changes",
     )

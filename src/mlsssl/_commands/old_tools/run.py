@@ -61,7 +61,9 @@ def run_old(arguments: Namespace, terminal: Terminal) -> int:
     if own.help:
         terminal.say(HELP.format(name=name))
         if name == "netsh":
-            terminal.say("A file with what netsh http show sslcert printed is read by mlsssl audit --listing DUMP.")
+            terminal.say(
+                "A file with what netsh http show sslcert or urlacl printed is read by mlsssl audit --listing DUMP."
+            )
             return 0
         theirs = ["-?"]
     run = _TOOLS[name]
