@@ -70,7 +70,9 @@ nitpick_ignore_regex = [(r"py:(class|data|exc|obj)", r"(?!mlsssl\.[A-Z]).*")]
 
 # Each page's examples run in a folder of their own, against an embedded machine of their own.
 doctest_global_setup = """
-import os as _os, tempfile as _tempfile
+import hypothesis as _hypothesis, os as _os, tempfile as _tempfile
+_hypothesis.settings.register_profile("docs", deadline=None)  # a busy machine is no failing example
+_hypothesis.settings.load_profile("docs")
 _back, _folder = _os.getcwd(), _tempfile.TemporaryDirectory(prefix="mlsssl-docs-", ignore_cleanup_errors=True)
 _os.chdir(_folder.name)
 _os.environ["MLSSSL_MACHINE"] = _os.path.join(_folder.name, "machine", "machine.sqlite")
