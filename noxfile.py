@@ -151,7 +151,7 @@ def windows(session: nox.Session) -> None:
     session.run(*WINE, "prepare", "--install")
     if not session.posargs:
         session.run("pytest", "tests/windows/test_wine.py")  # the harness itself, from outside
-        command = [*WINE, "suite", "--timeout", "1400", "--", "--durations=10"]
+        command = [*WINE, "suite", "--timeout", "1500", "--", "--durations=10"]
     else:
         command = [*WINE, "run", "--timeout", "1900", "--", "-m", "pytest", *session.posargs]
     session.run(*command, interrupt_timeout=60, terminate_timeout=60)  # Wine has to be ended first

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+import repetitions
 from windows import wine
 
 if sys.platform == "win32":
@@ -155,6 +156,16 @@ def test_every_test_is_in_one_part() -> None:
     assert (again.httpapi, again.arguments[0]) == ("2016", "tests/contract")
     assert (witnessed.httpapi, witnessed.workflow) == ("witness", True)
     assert not any(part.workflow for part in (*parts, requests, again))
+
+
+def test_of_many_inputs_a_quarter_stays() -> None:
+    """In unit tests only, and from 25 inputs on; every test keeps some."""
+    many = [f"tests/unit/test_a.py::test_b[{number}]" for number in range(25)]
+    few = [f"tests/unit/test_a.py::test_c[{number}]" for number in range(24)]
+    native = [f"tests/windows/test_d.py::test_e[{number}]" for number in range(100)]
+    out = repetitions.left_out([*many, *few, *native, "tests/unit/test_a.py::test_f"])
+    assert [name for name in many if name not in out] == many[::4]
+    assert out <= set(many)
 
 
 def a_part(name: str, code: str) -> wine.Part:

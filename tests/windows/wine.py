@@ -524,7 +524,8 @@ def parts(tests: Path = ROOT / "tests") -> list[Part]:
         for number, at in enumerate(range(0, len(files), FILES_IN_A_PART), 1):
             several = f", {number}" if len(files) > FILES_IN_A_PART else ""
             found.append(Part(name + several, tuple(files[at : at + FILES_IN_A_PART])))
-    found.sort(key=lambda part: ("windows" not in part.name, -len(part.arguments)))
+    first = ("tests/windows", "tests/contract")
+    found.sort(key=lambda part: (not part.name.startswith(first), -len(part.arguments)))
     # Once more as on Server 2016, where httpapi.dll has no HttpUpdateServiceConfiguration: what calls this library.
     again = ("tests/contract", "-k", "windows-real or TestDifferential")
     requests = Part("HTTP.sys' requests, Wine's own", ("tests/windows/test_http_requests_native.py",), "wine")
