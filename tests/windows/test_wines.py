@@ -38,8 +38,8 @@ def test_outcomes_differ_not_words() -> None:
 
 def test_folders_in_others_are_not_mounted_twice() -> None:
     """The cache may lie in the repository, and both in /tmp."""
-    folders = [Path("/tmp"), Path("/tmp/a"), Path("/work/b")]
-    assert wines._outermost(folders) == [Path("/tmp"), Path("/work/b")]
+    folders = [Path("/tmp"), Path("/tmp/a"), Path("/srv/b")]
+    assert wines._outermost(folders) == [Path("/tmp"), Path("/srv/b")]
 
 
 @pytest.mark.parametrize("lacking", ["root", "apt", "debian"])
