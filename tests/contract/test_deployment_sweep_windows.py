@@ -168,6 +168,7 @@ def test_every_native_call_that_fails_leaves_the_old_or_the_new_state(
                 scenario.act(Machine(bench.port(dlls, folder)))
             except MlssslError:
                 failed = True
+            assert dlls.calls.leaks == {}, f"{name} (call {number}) with {code:#x}"
             state = bench.check(computer, folder)
             # A newer key that cannot be opened just now is a reason to keep the old certificate, and no error.
             kept = scenario.name == "cleanup" and state == "old"

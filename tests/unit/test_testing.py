@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import threading
 import time
@@ -28,8 +29,10 @@ from mlsssl.renewal import renew
 from mlsssl.service import Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from pathlib import Path
+
+    from mlsssl.machine import Machine
 
 AUTHORITY = CertificateAuthority.create("Authority for tests", key="ec-p256")
 STRANGER = CertificateAuthority.create("Stranger", key="ec-p256")
@@ -172,6 +175,36 @@ def test_every_call_can_fail() -> None:
             windows.forget_faults()
             assert windows.machine.store("MY").add(LOCALHOST).has_private_key
     assert refused >= needed // 3
+
+
+@contextlib.contextmanager
+def _windows_with_something_to_do() -> Iterator[testing.FakeWindows]:
+    with testing.fake_windows_machine() as windows:
+        windows.machine.store("MY").add(LOCALHOST)
+        windows.define_service("Demo")
+        yield windows
+
+
+@pytest.mark.parametrize(
+    ("work", "closes"),
+    [
+        (lambda machine: machine.bindings.add("0.0.0.0:443", LOCALHOST), "HttpTerminate"),
+        (lambda machine: machine.services["Demo"].stop(), "CloseServiceHandle"),
+    ],
+)
+def test_a_sweep_of_faults_may_hit_a_call_that_closes(work: Callable[[Machine], object], closes: str) -> None:
+    """It is told as an error, and what it should have closed is not held against the code under test at the end."""
+    with _windows_with_something_to_do() as windows:
+        prepared = len(windows.calls.names)
+        work(windows.machine)
+        names = windows.calls.names[prepared:]
+    assert closes in names
+    for number, name in enumerate(names):
+        with _windows_with_something_to_do() as windows:
+            windows.fail_at(number, 1450)
+            with pytest.raises(MlssslError) if name == closes else contextlib.suppress(MlssslError):
+                work(windows.machine)
+            assert windows.calls.names[prepared + number] == name
 
 
 def test_faults_count_from_now_and_hit_once() -> None:

@@ -126,8 +126,7 @@ def test_a_failing_call_of_httpapi(act: Act, number: int, function: str, code: i
         act.do(bindings)
     except MlssslError as caught:
         error = caught
-    # A termination that failed did nothing: that one initialisation stays open, and nobody can close it.
-    assert dlls.calls.leaks == ({"HttpInitialize(2)": 1} if function == "HttpTerminate" else {})
+    assert dlls.calls.leaks == {}
     assert dlls.calls.names[number] == function
     dlls.calls.faults.clear()
     fresh = WindowsBindings(dlls, lambda _thumbprint, _store: ())
@@ -195,7 +194,7 @@ def test_a_failing_call_of_the_service_manager(act: ServiceAct, number: int, fun
     except MlssslError as caught:
         error = caught
     assert dlls.calls.names[number] == function
-    assert sum(dlls.calls.leaks.values()) == (1 if function == "CloseServiceHandle" else 0)
+    assert dlls.calls.leaks == {}
     if error is None:
         assert (function, code) in PART_OF_THE_PLAN
         return

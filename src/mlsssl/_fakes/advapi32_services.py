@@ -112,13 +112,14 @@ class FakeAdvapi32Services(Fake):
             return ACCESS_DENIED
         return cast("ServiceHandle", self._open("SC_SERVICE_HANDLE", service, dwDesiredAccess))
 
-    @returns_bool
     def CloseServiceHandle(self, hSCObject: ManagerHandle | ServiceHandle, /) -> int:
-        """Close."""
+        """Closes in any case, also when made to fail."""
+        code = self.calls.enter("CloseServiceHandle")
         if self._handles.pop(address_of(hSCObject), None) is None:
             raise Misuse("a service handle is closed that is not open")
         self.calls.close(self._kind(hSCObject))
-        return SUCCESS
+        self.calls.last_error = code or self.calls.last_error
+        return 0 if code else 1
 
     @returns_bool
     def QueryServiceStatusEx(

@@ -121,13 +121,13 @@ class FakeHttpApi(Fake):
         self.calls.open(f"HttpInitialize({Flags})")
         return SUCCESS
 
-    @returns_code
     def HttpTerminate(self, Flags: int, pReserved: CData, /) -> int:
-        """Count one less, of the same flags."""
+        """Count one less, of the same flags; also when made to fail, for a caller has nothing else to close it with."""
+        code = self.calls.enter("HttpTerminate")
         if pReserved != NULL:
             return INVALID_PARAMETER
         self.calls.close(f"HttpInitialize({Flags})")
-        return SUCCESS
+        return code
 
     @returns_code
     def HttpSetServiceConfiguration(
