@@ -26,6 +26,11 @@ def pytest_configure(config: pytest.Config) -> None:
         )
 
 
+def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
+    """Call long bytes and texts by their argument: what was just made has another name in each worker."""
+    return argname if isinstance(val, (bytes, str)) and len(val) > 100 else None
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Under Wine, leave out what `left_out` says; pytest counts it as deselected."""
     if under_wine():

@@ -7,7 +7,6 @@ package costs next to nothing and a tool that needs one class loads no more than
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
 
 from mlsssl._version import __version__ as __version__
@@ -117,8 +116,6 @@ def __getattr__(name: str) -> object:
         raise AttributeError(f"module 'mlsssl' has no attribute {name!r}")
     value = getattr(import_module(f"mlsssl.{home}"), name)
     globals()[name] = value
-    if sys.modules.get("hypothesis") is not None:  # it was imported before the types that it should know
-        import_module("mlsssl._strategies.registration").register()
     return value
 
 

@@ -39,13 +39,11 @@ wrong and what to do next; what a program needs is in attributes, so nobody has 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+# At run time too, so that what reads annotations (Hypothesis' `from_type`) can make every error.
+import datetime as dt  # noqa: TC003
+from collections.abc import Sequence  # noqa: TC003
 
 from mlsssl._messages import foreign_text
-
-if TYPE_CHECKING:
-    import datetime as dt
-    from collections.abc import Sequence
 
 __all__ = [
     "AccessDeniedError",

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import gc
-import subprocess
-import sys
 from collections import Counter
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 
@@ -25,7 +23,7 @@ from mlsssl.certificate import Certificate
 from mlsssl.netsh import parse_command
 from mlsssl.reservation import UrlReservation
 from mlsssl.values import BindingFamily, BindingOptions, HostnamePort, IpPort, Thumbprint
-from repetitions import LESS_OFTEN, examples
+from repetitions import examples
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -404,34 +402,6 @@ def test_nonsense_is_refused_when_drawn(make: Callable[[], SearchStrategy[object
     strategy = make()
     with pytest.raises(InvalidArgument, match=r"not|no part"):
         minimal(strategy)
-
-
-# -- Hypothesis' entry point ------------------------------------------------------------------------------------------
-
-_ENTRY_POINT = """
-import sys
-{first}
-from mlsssl._strategies import registration
-registration.register()
-heavy = [name for name in ("cryptography", "mlsssl.strategies", "mlsssl.certificate") if name in sys.modules]
-assert {loaded} or not heavy, heavy
-from hypothesis import find, settings, strategies as st
-import mlsssl
-for kind in {kinds}:
-    known = getattr(mlsssl, kind)
-    assert isinstance(find(st.from_type(known), lambda _: True, settings=settings(database=None)), known)
-"""
-_KINDS = ["Thumbprint", "ScopedCcs", "BindingOptions", "Certificate", "Binding"]
-
-
-# A process for each; under Wine, where a process takes seconds, one for all.
-@pytest.mark.parametrize("kinds", [_KINDS] if LESS_OFTEN > 1 else [[kind] for kind in _KINDS], ids="-".join)
-@pytest.mark.parametrize("ours_first", [False, True])
-def test_types_are_known_to_hypothesis(kinds: list[str], ours_first: bool) -> None:
-    """Whichever of the two is imported first; and registering loads nothing heavy by itself."""
-    first = f"import mlsssl; mlsssl.{kinds[0]}" if ours_first else "import hypothesis"
-    code = _ENTRY_POINT.format(first=first, kinds=kinds, loaded=ours_first)
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=120)
 
 
 def test_a_sha1_signature_can_stand_under_any_name() -> None:

@@ -1,47 +1,84 @@
 """Registering the types with Hypothesis: `strategies.from_type(mlsssl.Certificate)` works, and costs nothing before.
 
 Hypothesis takes classes, and loading ours whenever it is imported would slow down every project's tests. So those that
-are loaded are registered when Hypothesis is imported (its entry point), and after each name that the package loads
-later; the strategies themselves are imported at the first draw.
+are loaded are registered when Hypothesis is imported (its entry point), and each other one after the import of the
+module that it lives in, whichever way that came about; the strategies themselves are imported at the first draw.
 """
 
 from __future__ import annotations
 
 import sys
 from importlib import import_module
+from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
+from mlsssl import _HOME_OF  # type: ignore[attr-defined]  # the stub has the public names
+
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
     from hypothesis.strategies import SearchStrategy
 
-# Each type that is not registered yet, and the strategy that draws it: both as module and name.
-_WAITING = {
-    ("mlsssl.values", "Thumbprint"): ("mlsssl._strategies.bindings", "thumbprints"),
-    ("mlsssl.values", "IpPort"): ("mlsssl._strategies.bindings", "binding_keys"),
-    ("mlsssl.values", "HostnamePort"): ("mlsssl._strategies.bindings", "binding_keys"),
-    ("mlsssl.values", "CcsPort"): ("mlsssl._strategies.bindings", "binding_keys"),
-    ("mlsssl.values", "ScopedCcs"): ("mlsssl._strategies.bindings", "binding_keys"),
-    ("mlsssl.values", "BindingOptions"): ("mlsssl._strategies.bindings", "binding_options"),
-    ("mlsssl.certificate", "Certificate"): ("mlsssl._strategies.certificates", "certificates"),
-    ("mlsssl.authority", "CertificateAuthority"): ("mlsssl._strategies.certificates", "authorities"),
-    ("mlsssl.binding", "Binding"): ("mlsssl._strategies.bindings", "bindings"),
-}
+NOUNS = (
+    *("AcmeIssuer", "AdcsIssuer", "Audit", "AuditReservation", "AuditRow", "Binding", "BindingOptions", "Bindings"),
+    *("CcsPort", "Certificate", "CertificateAuthority", "CertificateDiff", "CertificateRequest", "ChallengeSolver"),
+    *("Cleanup", "CommandIssuer", "DnsChallenge", "EmbeddedMachine", "EndpointReport", "Finding", "HostnamePort"),
+    *("HttpSysChallenge", "IpListenList", "IpPort", "Issuer", "Kept", "Listener", "Machine", "Outcome"),
+    *("PfxExplanation", "Plan", "Profile", "Renewal", "RenewalTimes", "Renewals", "RenewedAuthority", "Report"),
+    *("RevocationList", "RevokedEntry", "RuleContext", "ScopedCcs", "ServerFacts", "Service", "Services"),
+    *(
+        "SettlingSolver",
+        "SocketChallenge",
+        "Store",
+        "StoreEntry",
+        "Thumbprint",
+        "Timeline",
+        "TlsAlpnChallenge",
+        "UrlPrefix",
+    ),
+    *("UrlReservation", "UrlReservations", "WebrootChallenge", "WindowsMachine"),
+)
+"""The public classes that Hypothesis could not make, or not without this computer's own machine."""
+
+_waiting = {name: f"mlsssl.{_HOME_OF[name]}" for name in NOUNS}
+
+
+class _Watcher:
+    """A finder of modules that finds what the usual one does, and registers after the import."""
+
+    @staticmethod
+    def find_spec(fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:
+        if fullname not in _waiting.values():
+            return None
+        spec = PathFinder.find_spec(fullname, path, target)
+        if spec is not None and spec.loader is not None:
+            load = spec.loader.exec_module
+
+            def load_and_register(module: ModuleType) -> None:
+                load(module)
+                register()
+
+            spec.loader.exec_module = load_and_register  # type: ignore[method-assign]
+        return spec
 
 
 def register() -> None:
-    """Register the types that are loaded and are not registered yet."""
-    for module, name in tuple(_WAITING):
+    """Register the types that are loaded and are not registered yet, and watch for the others."""
+    for name, module in tuple(_waiting.items()):
         kind = getattr(sys.modules.get(module), name, None)
-        if kind is not None and (strategy := _WAITING.pop((module, name), None)):
-            _register_type(kind, *strategy)
+        if kind is not None and _waiting.pop(name, ""):
+            _register_type(kind, name)
+    if _Watcher not in sys.meta_path:
+        sys.meta_path.insert(0, _Watcher)
 
 
-def _register_type(kind: type[Any], module: str, name: str) -> None:
+def _register_type(kind: type[Any], name: str) -> None:
     from hypothesis import strategies as st
 
     def resolve(_: type[Any]) -> SearchStrategy[Any]:
-        make = getattr(import_module(module), name)
-        made: SearchStrategy[Any] = make(families=[kind.family]) if name == "binding_keys" else make()
+        made: SearchStrategy[Any] = import_module("mlsssl._strategies.nouns").NOUNS[name]()
         return made
 
     st.register_type_strategy(kind, resolve)
