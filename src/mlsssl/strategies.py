@@ -20,6 +20,7 @@ from mlsssl._strategies.bindings import (
 )
 from mlsssl._strategies.certificates import (
     FAULT_CODES,
+    NEAR_MISSES,
     NameKind,
     PfxFile,
     authorities,
@@ -37,6 +38,7 @@ from mlsssl._strategies.reservations import reservations, url_prefixes
 __all__ = [
     "CLOCK",
     "FAULT_CODES",
+    "NEAR_MISSES",
     "Chain",
     "NameKind",
     "NetshLine",

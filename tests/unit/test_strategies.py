@@ -17,7 +17,8 @@ from hypothesis.errors import InvalidArgument
 from mlsssl import strategies
 from mlsssl._formats.hosts import parse_name
 from mlsssl._strategies import small_keys
-from mlsssl._strategies.chain import FAULTS, _signed_anew_with_sha1
+from mlsssl._strategies.chain import _signed_anew_with_sha1
+from mlsssl._strategies.near_misses import NEAR_MISSES
 from mlsssl.authority import CertificateAuthority
 from mlsssl.certificate import Certificate
 from mlsssl.netsh import parse_command
@@ -202,20 +203,29 @@ def test_chains_are_right(chain: Chain) -> None:
     assert chain.fault is None
 
 
-@pytest.mark.parametrize("code", strategies.FAULT_CODES)
-def test_a_fault_is_found_and_nothing_else(code: str) -> None:
-    """Each fault causes its code, what is said to follow from it, and no other error; without it all is well."""
+@pytest.mark.parametrize("near_miss", strategies.NEAR_MISSES)
+def test_a_near_miss_is_found_and_nothing_else(near_miss: str) -> None:
+    """Each causes its code, what is said to follow from it, and nothing else; without it all is well."""
+    expected = NEAR_MISSES[near_miss]
 
     @settings(max_examples=examples(8), deadline=None, database=None, suppress_health_check=list(HealthCheck))
-    @given(chain=strategies.faulty_chains(codes=[code]))
+    @given(chain=strategies.faulty_chains(near_misses=[near_miss]))
     def check(chain: Chain) -> None:
         report = chain.check()
         errors = Counter(finding.code for finding in report.errors)
-        assert chain.fault == code
-        assert errors == Counter([code, *FAULTS[code].also]), report.to_text()
-        assert report.warnings == ()
+        assert (chain.near_miss, chain.fault) == (near_miss, strategies.NEAR_MISSES[near_miss])
+        assert errors == Counter([expected.code, *expected.also]), report.to_text()
+        assert {finding.code for finding in report.warnings} == set(expected.warnings)
 
     check()
+
+
+def test_near_misses_and_codes_narrow_each_other() -> None:
+    """Both can be given; nothing is left where they have nothing in common."""
+    chain = minimal(strategies.faulty_chains(codes=["expired"], near_misses=["sibling", "issuer-expired"]))
+    assert (chain.near_miss, chain.fault) == ("issuer-expired", "expired")
+    with pytest.raises(InvalidArgument, match="none of these near misses"):
+        minimal(strategies.faulty_chains(codes=["expired"], near_misses=["sibling"]))
 
 
 def test_faulty_chains_shrink() -> None:
@@ -388,6 +398,7 @@ def test_machines_shrink_and_vanish() -> None:
         lambda: strategies.certificates(max_days=10_000),
         lambda: strategies.chains(max_intermediates=9),
         lambda: strategies.faulty_chains(codes=["no-such-code"]),
+        lambda: strategies.faulty_chains(near_misses=["no-such-near-miss"]),
         lambda: strategies.thumbprint_texts(thumbprint=cast("Any", "00")),
         lambda: strategies.binding_keys(families=[]),
         lambda: strategies.machines(max_bindings=-1),

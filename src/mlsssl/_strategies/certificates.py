@@ -6,27 +6,33 @@ import functools
 import ipaddress
 import string
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Literal, get_args
 
 from hypothesis import strategies as st
+from hypothesis.errors import InvalidArgument
 
 from mlsssl._formats.pkcs12.targets import find_target
 from mlsssl._strategies import small_keys
-from mlsssl._strategies.chain import FAULTS, Chain, draft, finish
+from mlsssl._strategies.chain import Chain, draft, finish
 from mlsssl._strategies.common import CLOCK, check_clock, check_range, integers, or_default, sampled, subset
+from mlsssl._strategies.near_misses import NEAR_MISSES as _NEAR_MISSES
 from mlsssl.authority import CertificateAuthority
 from mlsssl.values import KeyType
 
 if TYPE_CHECKING:
     import datetime as dt
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from hypothesis.strategies import DrawFn, SearchStrategy
 
     from mlsssl._formats.keys import PrivateKey
     from mlsssl.certificate import Certificate
 
-FAULT_CODES = tuple(FAULTS)
+NEAR_MISSES: Mapping[str, str] = MappingProxyType({name: one.code for name, one in _NEAR_MISSES.items()})
+"""The ways in which `faulty_chains` are wrong, each with its finding code, the simplest first."""
+
+FAULT_CODES = tuple(dict.fromkeys(NEAR_MISSES.values()))
 """The finding codes that `faulty_chains` can cause, the simplest first."""
 
 NameKind = Literal["dns", "wildcard", "idn", "ipv4", "ipv6", "underscore"]
@@ -278,30 +284,36 @@ def faulty_chains(
     draw: DrawFn,
     *,
     codes: Iterable[str] = FAULT_CODES,
+    near_misses: Iterable[str] = tuple(NEAR_MISSES),
     names: SearchStrategy[str] | None = None,
     keys: SearchStrategy[PrivateKey] | None = None,
     max_intermediates: int = 2,
     at: dt.datetime = CLOCK,
 ) -> Chain:
-    """Chains that are right but for one thing, which `fault` names by the finding code it must cause.
+    """Chains that are right but for one thing: `near_miss` says which, `fault` is the finding code that it must cause.
 
     Every fault is an error under the profile `private`: whoever accepts such a chain has a bug. Shrinks to the
-    simplest chain for the first of the `codes` that still fails.
+    simplest chain for the first near miss that still fails.
 
     Args:
         codes: Which faults; `FAULT_CODES` has all of them.
-        names: As in `chains`.
+        near_misses: Which ways to be wrong, of those with one of the `codes`; `NEAR_MISSES` has all of them.
+        names: As in `chains`; most near misses of a name bring their own besides, those of name constraints instead.
         keys: As in `chains`; a fault about keys brings its own.
         max_intermediates: As in `chains`; faults that need an intermediate have one even with 0.
         at: As in `chains`.
     """
-    code = draw(sampled(subset(codes, FAULT_CODES, "codes")))
-    return _draw_chain(draw, code, names, keys, max_intermediates, at)
+    wanted = subset(codes, FAULT_CODES, "codes")
+    among = subset(near_misses, tuple(NEAR_MISSES), "near_misses")
+    chosen = tuple(name for name in among if NEAR_MISSES[name] in wanted)
+    if not chosen:
+        raise InvalidArgument(f"none of these near misses has one of the codes {', '.join(wanted)}")
+    return _draw_chain(draw, draw(sampled(chosen)), names, keys, max_intermediates, at)
 
 
 def _draw_chain(
     draw: DrawFn,
-    code: str | None,
+    near_miss: str | None,
     names: SearchStrategy[str] | None,
     keys: SearchStrategy[PrivateKey] | None,
     max_intermediates: int,
@@ -310,7 +322,8 @@ def _draw_chain(
     check_range(0, max_intermediates, least=0, most=8, what="max_intermediates")
     check_clock(at)
     wanted = or_default(names, _NAMES, "names")
-    least = FAULTS[code].authorities if code else 1
+    miss = None if near_miss is None else _NEAR_MISSES[near_miss]
+    least = miss.authorities if miss else 1
     authority_count = draw(integers(least, max(least, max_intermediates + 1)))
     if keys is None:
         # All different, for a key in two places would be a second fault.
@@ -328,9 +341,9 @@ def _draw_chain(
         days=draw(integers(1, 397)),
         at=at,
     )
-    if code is not None:
-        FAULTS[code].change(plan)
-    return finish(plan, code)
+    if miss is not None:
+        miss.change(plan)
+    return finish(plan, near_miss=near_miss, fault=miss.code if miss else None)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

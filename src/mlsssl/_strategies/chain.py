@@ -1,4 +1,4 @@
-"""Chains to draw: the value, how a good one is built, and what each fault changes before it is signed."""
+"""Chains to draw: the value, how a good one is built, and how it is signed."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mlsssl._formats import der
-from mlsssl._formats.hosts import parse_name, parse_subtree
+from mlsssl._formats.hosts import parse_name
 from mlsssl._issue.keys import hash_for
+from mlsssl._machine.revocation_lists import RevocationList
 from mlsssl._strategies import small_keys
 from mlsssl.certificate import Certificate
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._validator.report import Report
 
@@ -38,6 +37,8 @@ class Chain:
         host: The name that clients use.
         at: The moment to judge for.
         fault: The finding code of the one thing that is wrong under the profile `private`; None when nothing is.
+        near_miss: In which of the ways of `NEAR_MISSES` it is wrong; None when nothing is.
+        crls: Revocation lists of its authorities, for a near miss of revocation; empty for all others.
     """
 
     certificate: Certificate
@@ -45,10 +46,12 @@ class Chain:
     host: str
     at: dt.datetime
     fault: str | None = None
+    near_miss: str | None = None
+    crls: tuple[RevocationList, ...] = ()
 
     def check(self) -> Report:
-        """What mlsssl's own validator says: `certificate.check(host, trust=[root], at=at)`."""
-        return self.certificate.check(self.host, trust=[self.root], at=self.at)
+        """What mlsssl's own validator says: `certificate.check(host, trust=[root], at=at, crls=crls)`."""
+        return self.certificate.check(self.host, trust=[self.root], at=self.at, crls=self.crls)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -62,7 +65,9 @@ class Level:
     serial: int
     extensions: dict[str, tuple[x509.ExtensionType, bool]] = field(default_factory=dict)
     signed_with: PrivateKey | None = None
+    issuer: x509.Name | None = None
     sha1: bool = False
+    version1: bool = False
 
 
 @dataclass(slots=True, kw_only=True)
@@ -73,7 +78,8 @@ class Draft:
     host: str
     at: dt.datetime
     left_out: int | None = None
-    trust_stranger: bool = False
+    trusted: Level | None = None
+    revoked: int | None = None
 
     @property
     def leaf(self) -> Level:
@@ -147,18 +153,43 @@ def draft(*, hosts: list[str], host: str, keys: list[PrivateKey], serial: int, d
     return Draft(levels=levels, host=host, at=at)
 
 
-def finish(plan: Draft, fault: str | None) -> Chain:
+def finish(plan: Draft, *, near_miss: str | None, fault: str | None) -> Chain:
     """Sign it, from the root down."""
     made: list[x509.Certificate] = []
     for level, above in reversed(list(zip(plan.levels, [*plan.levels[1:], plan.root], strict=True))):
         made.insert(0, _sign(level, above))
     leaf, *others = made
     kept = [c for depth, c in enumerate(others, start=1) if depth != plan.left_out]
-    root = Certificate(made[-1])
-    if plan.trust_stranger:
-        root = Certificate(_sign(*[_stranger(plan)] * 2))
-    certificate = Certificate(leaf, private_key=plan.leaf.key, chain=kept)
-    return Chain(certificate=certificate, root=root, host=plan.host, at=plan.at, fault=fault)
+    root = Certificate(made[-1] if plan.trusted is None else _sign(plan.trusted, plan.trusted))
+    return Chain(
+        certificate=Certificate(leaf, private_key=plan.leaf.key, chain=kept),
+        root=root,
+        host=plan.host,
+        at=plan.at,
+        fault=fault,
+        near_miss=near_miss,
+        crls=_crls(plan, made) if plan.revoked is not None else (),
+    )
+
+
+def _crls(plan: Draft, made: list[x509.Certificate]) -> tuple[RevocationList, ...]:
+    """A list by each authority; the one above the certificate at `plan.revoked` names it."""
+    lists = []
+    for height, above in enumerate(plan.levels[1:]):
+        builder = (
+            x509.CertificateRevocationListBuilder()
+            .issuer_name(above.subject)
+            .last_update(plan.at - DAY)
+            .next_update(plan.at + DAY)
+            .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(above.key.public_key()), critical=False)
+            .add_extension(x509.CRLNumber(1), critical=False)
+        )
+        if height == plan.revoked:
+            serial = made[height].serial_number
+            entry = x509.RevokedCertificateBuilder().serial_number(serial).revocation_date(plan.at - DAY)
+            builder = builder.add_revoked_certificate(entry.build())
+        lists.append(RevocationList(builder.sign(above.key, hash_for(above.key))))
+    return tuple(lists)
 
 
 def _sign(level: Level, above: Level) -> x509.Certificate:
@@ -166,7 +197,7 @@ def _sign(level: Level, above: Level) -> x509.Certificate:
     builder = (
         x509.CertificateBuilder()
         .subject_name(level.subject)
-        .issuer_name(above.subject)
+        .issuer_name(above.subject if level.issuer is None else level.issuer)
         .public_key(level.key.public_key())
         .serial_number(level.serial)
         .not_valid_before(level.not_before)
@@ -178,7 +209,9 @@ def _sign(level: Level, above: Level) -> x509.Certificate:
         made = builder.sign(key, hash_for(key))
     else:
         made = builder.sign(key, hash_for(key), ecdsa_deterministic=_deterministic())
-    return _signed_anew_with_sha1(made, key) if level.sha1 else made
+    if level.sha1:
+        return _signed_anew_with_sha1(made, key)
+    return _signed_anew_as_version_1(made, key) if level.version1 else made
 
 
 @functools.cache
@@ -193,24 +226,40 @@ def _deterministic() -> bool:
 
 def _signed_anew_with_sha1(certificate: x509.Certificate, key: PrivateKey) -> x509.Certificate:
     """The same certificate with a SHA-1 signature, which `cryptography` no longer makes for certificates."""
-    is_rsa = isinstance(key, rsa.RSAPrivateKey)
     with_rsa = der.write_oid("1.2.840.113549.1.1.5") + der.write(der.NULL)
-    algorithm = der.write_sequence(with_rsa if is_rsa else der.write_oid("1.2.840.10045.4.1"))
-    fields = [field.raw for field in der.members(der.only(certificate.tbs_certificate_bytes), der.SEQUENCE, most=10)]
-    data = der.write_sequence(*fields[:2], algorithm, *fields[3:])  # after the version and the serial number
-    sha1 = hashes.SHA1()  # noqa: S303 -- the fault itself
+    algorithm = with_rsa if isinstance(key, rsa.RSAPrivateKey) else der.write_oid("1.2.840.10045.4.1")
+    fields = _fields(certificate)
+    fields[2] = der.write_sequence(algorithm)  # after the version and the serial number
+    return _signed_anew(fields, fields[2], key, hashes.SHA1())  # noqa: S303 -- the fault itself
+
+
+def _signed_anew_as_version_1(certificate: x509.Certificate, key: PrivateKey) -> x509.Certificate:
+    """The same certificate without version number and extensions: X.509 of 1988, which knows no authorities."""
+    fields = _fields(certificate)
+    return _signed_anew(fields[1:7], fields[2], key, hash_for(key))
+
+
+def _fields(certificate: x509.Certificate) -> list[bytes]:
+    members = der.members(der.only(certificate.tbs_certificate_bytes), der.SEQUENCE, most=10)
+    return [field.raw for field in members]
+
+
+def _signed_anew(
+    fields: list[bytes], algorithm: bytes, key: PrivateKey, digest: hashes.HashAlgorithm
+) -> x509.Certificate:
+    data = der.write_sequence(*fields)
     if isinstance(key, rsa.RSAPrivateKey):
-        signature = key.sign(data, padding.PKCS1v15(), sha1)
+        signature = key.sign(data, padding.PKCS1v15(), digest)
     else:
-        signature = key.sign(data, ec.ECDSA(sha1, deterministic_signing=_deterministic()))
+        signature = key.sign(data, ec.ECDSA(digest, deterministic_signing=_deterministic()))
     return x509.load_der_x509_certificate(der.write_sequence(data, algorithm, der.write(0x03, b"\0", signature)))
 
 
-def _stranger(plan: Draft) -> Level:
-    """A root of another name and key than the chain's, and right in itself."""
+def stranger(plan: Draft, subject: x509.Name) -> Level:
+    """A root of another key than the chain's, and right in itself."""
     key = small_keys.ec_key(ec.SECP256R1, small_keys.EC_KEYS + 1)
     return Level(
-        subject=common_name("Another authority"),
+        subject=subject,
         key=key,
         not_before=plan.root.not_before,
         not_after=plan.root.not_after,
@@ -220,141 +269,3 @@ def _stranger(plan: Draft) -> Level:
             "ski": (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False),
         },
     )
-
-
-# -- the faults -------------------------------------------------------------------------------------------------------
-
-
-def _with(
-    height: int, name: str, value: x509.ExtensionType | None, *, critical: bool = True
-) -> Callable[[Draft], None]:
-    """Give the certificate at this height (the leaf is 0, its issuer 1) this extension in place of its own, or none."""
-
-    def change(plan: Draft) -> None:
-        extensions = plan.levels[height].extensions
-        if value is None:
-            del extensions[name]
-        else:
-            extensions[name] = (value, critical)
-
-    return change
-
-
-def _set(**attributes: object) -> Callable[[Draft], None]:
-    """Set these attributes of the draft itself."""
-
-    def change(plan: Draft) -> None:
-        for name, value in attributes.items():
-            setattr(plan, name, value)
-
-    return change
-
-
-def _san(plan: Draft, *names: x509.GeneralName) -> None:
-    plan.leaf.extensions["san"] = (x509.SubjectAlternativeName(names), plan.leaf.subject == x509.Name([]))
-
-
-def _dns(plan: Draft, name: str) -> None:
-    """Add a DNS name that is wrong to those that are right."""
-    san = plan.leaf.extensions["san"][0]
-    assert isinstance(san, x509.SubjectAlternativeName)
-    _san(plan, *san, x509.DNSName(name))
-
-
-def _expired(plan: Draft) -> None:
-    plan.leaf.not_before, plan.leaf.not_after = plan.at - 29 * DAY, plan.at - dt.timedelta(seconds=1)
-
-
-def _not_yet_valid(plan: Draft) -> None:
-    plan.leaf.not_before = plan.at + dt.timedelta(seconds=1)
-    plan.leaf.not_after += 2 * DAY
-
-
-def _too_long(plan: Draft) -> None:
-    plan.leaf.not_after = plan.leaf.not_before + 826 * DAY
-
-
-def _common_name_only(plan: Draft) -> None:
-    del plan.leaf.extensions["san"]
-    plan.host = "common-name.test"
-    plan.leaf.subject = common_name(plan.host)
-
-
-def _signature(plan: Draft) -> None:
-    plan.leaf.signed_with = small_keys.ec_key(ec.SECP256R1, small_keys.EC_KEYS + 2)
-
-
-def _sha1(plan: Draft) -> None:
-    plan.leaf.sha1 = True
-
-
-def _wrong_dns(name: str) -> Callable[[Draft], None]:
-    return lambda plan: _dns(plan, name)
-
-
-def _aki(plan: Draft) -> None:
-    stranger = small_keys.ec_key(ec.SECP256R1, small_keys.EC_KEYS + 3).public_key()
-    plan.leaf.extensions["aki"] = (x509.AuthorityKeyIdentifier.from_issuer_public_key(stranger), False)
-
-
-def _constraints(plan: Draft) -> None:
-    forbidden = x509.NameConstraints(None, [parse_subtree("forbidden.test")])
-    plan.levels[1].extensions["constraints"] = (forbidden, True)
-    _dns(plan, "www.forbidden.test")
-
-
-def _curve(plan: Draft) -> None:
-    _leaf_key(plan, ec.derive_private_key(7, ec.SECP256K1()))
-
-
-def _small_rsa(plan: Draft) -> None:
-    _leaf_key(plan, small_keys.rsa_key(1024, 0))
-
-
-def _leaf_key(plan: Draft, key: PrivateKey) -> None:
-    plan.leaf.key = key
-    plan.leaf.extensions["ski"] = (x509.SubjectKeyIdentifier.from_public_key(key.public_key()), False)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
-    """One way to be wrong: how it changes a draft that is right, how many authorities it needs, what else follows."""
-
-    change: Callable[[Draft], None]
-    authorities: int = 1
-    also: tuple[str, ...] = ()
-
-
-_UNKNOWN = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.3.6.1.4.1.55555.1"), b"\x05\x00")
-FAULTS: dict[str, Fault] = {
-    "expired": Fault(change=_expired),
-    "not-yet-valid": Fault(change=_not_yet_valid),
-    "name-mismatch": Fault(change=_set(host="another-host.test")),
-    "root-not-trusted": Fault(change=_set(trust_stranger=True)),
-    "issuer-not-found": Fault(change=_set(left_out=1), authorities=2),
-    "signature-invalid": Fault(change=_signature),
-    "signature-hash": Fault(change=_sha1),
-    "validity-too-long": Fault(change=_too_long),
-    "common-name-only": Fault(change=_common_name_only, also=("name-mismatch",)),
-    "dns-name-malformed": Fault(change=_wrong_dns("-hyphen-.test")),
-    "wildcard-top-level": Fault(change=_wrong_dns("*.test")),
-    "eku-missing": Fault(change=_with(0, "eku", None)),
-    "eku-server-auth-missing": Fault(
-        change=_with(0, "eku", x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), critical=False)
-    ),
-    "key-usage-unsuitable": Fault(change=_with(0, "usage", usage("content_commitment"))),
-    "leaf-is-ca": Fault(change=_with(0, "basic", x509.BasicConstraints(ca=True, path_length=None))),
-    "ec-curve": Fault(change=_curve),
-    "rsa-too-small": Fault(change=_small_rsa),
-    "aki-mismatch": Fault(change=_aki),
-    "extension-unknown-critical": Fault(change=_with(0, "unknown", _UNKNOWN)),
-    "issuer-not-ca": Fault(change=_with(1, "basic", x509.BasicConstraints(ca=False, path_length=None)), authorities=2),
-    "intermediate-basic-constraints-missing": Fault(change=_with(1, "basic", None), authorities=2),
-    "issuer-key-usage": Fault(change=_with(1, "usage", usage("crl_sign"))),
-    # The authority above the leaf's issuer may have none below it, and has that issuer.
-    "path-length-exceeded": Fault(
-        change=_with(2, "basic", x509.BasicConstraints(ca=True, path_length=0)), authorities=2
-    ),
-    "name-constraints-violated": Fault(change=_constraints, authorities=2),
-}
-"""Finding code to what causes it, the simplest first. All are errors under the profile `private`."""
