@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -22,6 +23,14 @@ def require(program: str) -> str:
             pytest.fail(f"{program} is not installed, and CI skips nothing (noxfile.py lists the packages)")
         pytest.skip(f"{program} is not installed here")
     return path
+
+
+def require_package(name: str) -> None:
+    """As `require`, for a package of an extra."""
+    if importlib.util.find_spec(name) is None:
+        if os.environ.get("CI"):
+            pytest.fail(f"the package {name} is not installed, and CI skips nothing (pyproject.toml lists it)")
+        pytest.skip(f"the package {name} is not installed here")
 
 
 def run(

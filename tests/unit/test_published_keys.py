@@ -19,6 +19,7 @@ from faults import HOST
 from mlsssl._validator import weak_keys
 from mlsssl._validator.rules import PROFILE_NAMES
 from mlsssl._validator.validate import validate
+from programs import require_package
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -101,6 +102,7 @@ def _chain(*, leaf_key: Any = None, middle: int = 2, root_key: Any = None) -> tu
 
 def test_a_listed_key_is_found_wherever_it_stands_in_the_chain(tmp_path: Path) -> None:
     """RSA by its modulus, EC by its x, EdDSA by its octets; leaf, intermediate and root; other keys are not found."""
+    require_package("badkeys")
     _write_list(tmp_path, [KNOWN_RSA, ec_key(501), KNOWN_ED])
     reports, imported = _check(
         tmp_path,
@@ -147,6 +149,7 @@ def test_half_a_list_is_none(tmp_path: Path) -> None:
 )
 def test_a_damaged_list_finds_nothing_and_breaks_nothing(tmp_path: Path, damage: Callable[[Path], object]) -> None:
     """Whatever the library raises stays inside."""
+    require_package("badkeys")
     damage(_write_list(tmp_path, [KNOWN_RSA]))
     assert _check(tmp_path, _chain(leaf_key=KNOWN_RSA)) == ([[]], True)
 
