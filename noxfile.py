@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+from itertools import chain
 from pathlib import Path
 
 import nox
@@ -37,6 +38,15 @@ PROGRAMS = (
     *("openssl", "curl", "certtool", "pk12util", "keytool", "javac"),
     *("wine", "x86_64-w64-mingw32-gcc"),
     *("pebble", "caddy", "chromium"),
+)
+# The extras that ask for newer versions than the project does; their tests are skipped in the session `lowest`.
+NEEDS_NEWER = ("weakkeys",)  # badkeys 0.0.21 is for cryptography 49 and newer
+# What depends on a library's version: formats, the validator, the strategies, the plugin, the extras.
+LOWEST = (
+    *("authority", "certificate", "deployment", "extensions", "finding_codes", "from_type", "hostnames", "lenient"),
+    *("name_constraints", "near_misses", "netsh", "output", "pfx", "pkcs7", "progress", "public_api"),
+    *("published_keys", "pvk", "pytest_plugin", "renewal", "request", "sniff", "strategies", "testing", "validate"),
+    *("values", "weak_keys"),
 )
 NOT_HERE = ("-n", "auto", "--ignore=tests/browser")  # that folder is the session `notebook`
 
@@ -94,6 +104,19 @@ def tests_all(session: nox.Session) -> None:
     """The tests on every Python that is supported and installed."""
     _install(session, "test")
     session.run("pytest", *(session.posargs or NOT_HERE))
+
+
+@nox.session
+def lowest(session: nox.Session) -> None:
+    """What a user meets with the lowest versions that the project and its extras allow, on this Python."""
+    project = nox.project.load_toml("pyproject.toml")["project"]
+    extras = [name for name in project["optional-dependencies"] if name not in NEEDS_NEWER]
+    lists = (project["dependencies"], *(project["optional-dependencies"][name] for name in extras))
+    constraints = Path(session.create_tmp()) / "lowest.txt"
+    constraints.write_text("".join(f"{one.replace('>=', '==')}\n" for one in chain(*lists)), encoding="utf-8")
+    session.install("-e", f".[{','.join(extras)}]", "pytest-xdist", "pyyaml", "--constraint", str(constraints))
+    session.env["CI"] = ""  # what is not installed here is left out, with its reason
+    session.run("pytest", "-n", "auto", *(session.posargs or [f"tests/unit/test_{name}.py" for name in LOWEST]))
 
 
 @nox.session(name="tests-at-hand", python=False)

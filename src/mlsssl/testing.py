@@ -1,8 +1,8 @@
 """Test doubles for those who build on this library: machines, a clock, TLS at both ends, Windows without Windows.
 
 Nothing here replaces the code under test: machines run the library's own code over a throw-away file or over fakes of
-Windows' DLLs, and servers and clients shake hands for real. It needs no extra; the pytest fixtures of the same names
-need pytest (extra `testing`).
+Windows' DLLs, and servers and clients shake hands for real. It needs no extra; the pytest fixtures, whose names begin
+with `mlsssl_`, need pytest (extra `testing`).
 """
 
 from mlsssl._fakes.advapi32_crypto import FakeAdvapi32Crypto

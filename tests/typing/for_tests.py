@@ -37,6 +37,8 @@ def drawn() -> None:
 @given(chain=strategies.faulty_chains())
 def refuses(chain: strategies.Chain) -> None:
     assert_type(chain.fault, str | None)
+    assert_type(chain.near_miss, str | None)
+    assert_type(chain.crls, tuple[RevocationList, ...])
     assert_type(chain.check().ok, bool)
 
 
@@ -63,16 +65,18 @@ async def awaited(certificate: Certificate, machine: Machine) -> None:
 
 
 def test_with_fixtures(
-    ca: CertificateAuthority, tls_server: testing.TlsServerMaker, tls_client: testing.TlsClientMaker
+    mlsssl_ca: CertificateAuthority,
+    mlsssl_tls_server: testing.TlsServerMaker,
+    mlsssl_tls_client: testing.TlsClientMaker,
 ) -> None:
-    server = tls_server(ca.issue("localhost"), host="::1")
+    server = mlsssl_tls_server(mlsssl_ca.issue("localhost"), host="::1")
     assert_type(server, testing.TlsServer)
-    with tls_client(server.address) as connection:
+    with mlsssl_tls_client(server.address) as connection:
         assert_type(connection, testing.TlsConnection)
-    with tls_client(server.address, trust=[ca], host="localhost", timeout=2) as connection:
+    with mlsssl_tls_client(server.address, trust=[mlsssl_ca], host="localhost", timeout=2) as connection:
         assert_type(connection.protocol, str)
 
 
-def test_on_machines(machine: EmbeddedMachine, fake_windows: testing.FakeWindows) -> None:
-    assert_type(machine.bindings["0.0.0.0:443"], Binding)
-    assert_type(fake_windows.restart(), Machine)
+def test_on_machines(mlsssl_machine: EmbeddedMachine, mlsssl_fake_windows: testing.FakeWindows) -> None:
+    assert_type(mlsssl_machine.bindings["0.0.0.0:443"], Binding)
+    assert_type(mlsssl_fake_windows.restart(), Machine)

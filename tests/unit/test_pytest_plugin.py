@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from programs import require_package
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from typing import TypeAlias
@@ -39,19 +41,19 @@ def test_a_service_that_serves_the_renewed_certificate(pytester: pytest.Pytester
         """
         import pytest
 
-        def serve(ca, tls_server, tls_client, notice_renewal):
-            server = tls_server(ca.issue("localhost"))
-            newer = ca.issue("localhost")
+        def serve(mlsssl_ca, mlsssl_tls_server, mlsssl_tls_client, notice_renewal):
+            server = mlsssl_tls_server(mlsssl_ca.issue("localhost"))
+            newer = mlsssl_ca.issue("localhost")
             if notice_renewal:
                 server.use(newer)
-            with tls_client(server.address, host="localhost") as connection:
+            with mlsssl_tls_client(server.address, host="localhost") as connection:
                 assert connection.certificate == newer
 
-        def test_right(ca, tls_server, tls_client):
-            serve(ca, tls_server, tls_client, notice_renewal=True)
+        def test_right(mlsssl_ca, mlsssl_tls_server, mlsssl_tls_client):
+            serve(mlsssl_ca, mlsssl_tls_server, mlsssl_tls_client, notice_renewal=True)
 
-        def test_broken(ca, tls_server, tls_client):
-            serve(ca, tls_server, tls_client, notice_renewal=False)
+        def test_broken(mlsssl_ca, mlsssl_tls_server, mlsssl_tls_client):
+            serve(mlsssl_ca, mlsssl_tls_server, mlsssl_tls_client, notice_renewal=False)
         """
     )
     result = run()
@@ -67,31 +69,97 @@ def test_every_fixture_is_there_and_of_its_scope(pytester: pytest.Pytester, run:
         seen = []
 
         @pytest.mark.parametrize("turn", [1, 2])
-        def test_all(turn, ca, server_certificate, machine, fake_windows, tls_server, tls_client):
-            assert server_certificate.chain[0] == ca.certificate
-            assert server_certificate.hosts == ("localhost", "127.0.0.1", "::1")
-            assert server_certificate.check("localhost", trust=[ca]).ok
-            for each in (machine, fake_windows.machine):
+        def test_all(turn, mlsssl_ca, mlsssl_certificate, mlsssl_server, mlsssl_ca_bundle, mlsssl_ca_environment,
+                     mlsssl_machine, mlsssl_fake_windows, mlsssl_tls_server, mlsssl_tls_client):
+            assert mlsssl_certificate.chain[0] == mlsssl_ca.certificate
+            assert mlsssl_certificate.hosts == ("localhost", "127.0.0.1", "::1")
+            assert mlsssl_certificate.check("localhost", trust=[mlsssl_ca]).ok
+            for each in (mlsssl_machine, mlsssl_fake_windows.machine):
                 assert len(each.store("MY")) == 0
-                each.store("MY").add(server_certificate)
-            with tls_client(tls_server(server_certificate).address) as connection:
-                assert connection.certificate == server_certificate
-            seen.append((ca, server_certificate, machine.path))
+                each.store("MY").add(mlsssl_certificate)
+            with mlsssl_tls_client(mlsssl_tls_server(mlsssl_certificate).address) as connection:
+                assert connection.certificate == mlsssl_certificate
+            with mlsssl_tls_client(mlsssl_server.address) as connection:
+                assert connection.certificate == mlsssl_certificate
+            assert mlsssl_ca_bundle.read_bytes() == mlsssl_ca.certificate.to_pem()
+            assert mlsssl_ca_environment["SSL_CERT_FILE"] == str(mlsssl_ca_bundle)
+            seen.append((mlsssl_ca, mlsssl_certificate, mlsssl_server, mlsssl_ca_bundle, mlsssl_machine.path))
 
         def test_scopes():
-            (ca, certificate, path), (same_ca, same_certificate, other_path) = seen
-            assert ca is same_ca and certificate is same_certificate
+            (*runs, path), (*others, other_path) = seen
+            assert all(one is other for one, other in zip(runs, others))
             assert path != other_path and not path.exists() and not other_path.exists()
         """
     )
     run("-W", "error").assert_outcomes(passed=3)
 
 
+_SHORT = ("ca", "server_certificate", "machine", "fake_windows", "tls_server", "tls_client")
+
+
+def test_short_names_are_there_when_asked_for(pytester: pytest.Pytester, run: Run) -> None:
+    """Each is the long one; without the line in the configuration there is none, so that they collide with nothing."""
+    pytester.makepyfile(
+        """
+        def test_it(request, ca, server_certificate, machine, fake_windows, tls_server, tls_client):
+            same = {"ca": "ca", "server_certificate": "certificate", "machine": "machine", "tls_client": "tls_client",
+                    "fake_windows": "fake_windows", "tls_server": "tls_server"}
+            for short, long in same.items():
+                assert request.getfixturevalue(short) is request.getfixturevalue(f"mlsssl_{long}")
+        """
+    )
+    without = run()
+    without.assert_outcomes(errors=1)
+    without.stdout.fnmatch_lines(["*fixture 'ca' not found*"])
+    pytester.makeini("[pytest]\nmlsssl_short_names = true")
+    run("-W", "error").assert_outcomes(passed=1)
+
+
+def test_every_name_has_the_prefix(run: Run) -> None:
+    """Of the fixtures that are defined without being asked for; the twin above shows the others."""
+    result = run("--fixtures", "-q")
+    listed = {line.split()[0] for line in result.outlines if "_testing/fixtures.py" in line.replace("\\", "/")}
+    assert len(listed) == 9
+    assert all(name.startswith("mlsssl_") for name in listed)
+    assert not {name for line in result.outlines if line for name in _SHORT if line.split()[0] == name}
+
+
 def test_a_projects_own_fixture_goes_first(pytester: pytest.Pytester, run: Run) -> None:
-    """`machine` and `ca` are common words: who has them already loses nothing."""
+    """`machine` and `ca` are common words: who has them already loses nothing by asking for short names."""
+    pytester.makeini("[pytest]\nmlsssl_short_names = true")
     pytester.makeconftest("import pytest\n@pytest.fixture\ndef machine(): return 'mine'")
-    pytester.makepyfile("def test_it(machine): assert machine == 'mine'")
+    pytester.makepyfile("def test_it(machine, ca): assert machine == 'mine'")
     run().assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("workers", [(), ("-p", "xdist", "-n", "2")], ids=["one process", "two workers"])
+def test_the_environment_is_as_before_after_the_test(pytester: pytest.Pytester, run: Run, workers: list[str]) -> None:
+    """What was set is set again, what was not is not; each worker of pytest-xdist trusts its own authority."""
+    pytester.makepyfile(
+        """
+        import os, ssl, urllib.error, urllib.request
+        import pytest
+
+        NAMES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+        os.environ["CURL_CA_BUNDLE"] = "mine"
+        os.environ.pop("SSL_CERT_FILE", None)
+
+        @pytest.mark.parametrize("turn", range(4))
+        def test_set(turn, mlsssl_ca_environment, mlsssl_ca_bundle, mlsssl_server):
+            assert {name: os.environ[name] for name in NAMES} == mlsssl_ca_environment
+            assert os.environ["CURL_CA_BUNDLE"] == os.environ["SSL_CERT_FILE"] == str(mlsssl_ca_bundle)
+            assert urllib.request.urlopen(mlsssl_server.url, timeout=10).status == 200
+            assert len(ssl.create_default_context().get_ca_certs()) == 1
+
+        @pytest.mark.parametrize("turn", range(4))
+        def test_unset(turn, mlsssl_server):
+            assert os.environ["CURL_CA_BUNDLE"] == "mine"
+            assert "SSL_CERT_FILE" not in os.environ
+            with pytest.raises(urllib.error.URLError, match="CERTIFICATE_VERIFY_FAILED"):
+                urllib.request.urlopen(mlsssl_server.url, timeout=10)
+        """
+    )
+    run("-W", "error", *workers).assert_outcomes(passed=8)
 
 
 @pytest.mark.parametrize("way", ["option", "ini", "pytest"])
@@ -99,10 +167,10 @@ def test_it_can_be_switched_off(pytester: pytest.Pytester, run: Run, way: str) -
     """By our option, by the configuration, and by pytest's own; the twin above shows that they are there otherwise."""
     if way == "ini":
         pytester.makeini("[pytest]\nmlsssl_fixtures = false")
-    pytester.makepyfile("def test_it(ca): pass")
+    pytester.makepyfile("def test_it(mlsssl_ca): pass")
     result = run(*{"option": ["--no-mlsssl"], "ini": [], "pytest": ["-p", "no:mlsssl"]}[way])
     result.assert_outcomes(errors=1)
-    result.stdout.fnmatch_lines(["*fixture 'ca' not found*"])
+    result.stdout.fnmatch_lines(["*fixture 'mlsssl_ca' not found*"])
 
 
 def test_it_costs_nothing_until_it_is_used(pytester: pytest.Pytester, run: Run) -> None:
@@ -124,7 +192,8 @@ def test_it_costs_nothing_until_it_is_used(pytester: pytest.Pytester, run: Run) 
 def test_the_fixtures_are_listed(run: Run) -> None:
     """`pytest --fixtures` tells what each is for."""
     result = run("--fixtures")
-    for name in ("ca [[]session scope]*", "server_certificate [[]session scope]*", "machine *", "tls_server *"):
+    for name in ("ca [[]session scope]*", "server [[]session scope]*", "machine *", "tls_server *"):
+        name = f"mlsssl_{name}"
         result.stdout.fnmatch_lines([name])
 
 
@@ -161,9 +230,11 @@ _BREAKS = {
 
 def test_the_examples_of_the_docs_pass(pytester: pytest.Pytester, run: Run) -> None:
     """Every example of the page, as it stands there."""
-    assert len(_EXAMPLES) == 3
+    assert len(_EXAMPLES) == 5
+    for package in ("aiohttp", "httpx", "requests"):
+        require_package(package)
     pytester.makepyfile(**{f"test_example_{number}": text for number, text in enumerate(_EXAMPLES)})
-    run("-W", "error").assert_outcomes(passed=3)
+    run("-W", "error").assert_outcomes(passed=9)
 
 
 @pytest.mark.parametrize("way", _BREAKS)

@@ -283,8 +283,8 @@ def chains(
 def faulty_chains(
     draw: DrawFn,
     *,
-    codes: Iterable[str] = FAULT_CODES,
-    near_misses: Iterable[str] = tuple(NEAR_MISSES),
+    codes: Iterable[str] | None = None,
+    near_misses: Iterable[str] | None = None,
     names: SearchStrategy[str] | None = None,
     keys: SearchStrategy[PrivateKey] | None = None,
     max_intermediates: int = 2,
@@ -292,20 +292,21 @@ def faulty_chains(
 ) -> Chain:
     """Chains that are right but for one thing: `near_miss` says which, `fault` is the finding code that it must cause.
 
-    Every fault is an error under the profile `private`: whoever accepts such a chain has a bug. With neither `names` nor
-    `keys` the first examples of a run are the simplest chain of each near miss, in random order; all others vary.
+    Every fault is an error under the profile `private`: whoever accepts such a chain has a bug. With neither `names`
+    nor `keys` the first examples of a run are the simplest chain of each near miss, in random order; all others vary.
     Shrinks to the simplest chain for the first near miss that still fails.
 
     Args:
-        codes: Which faults; `FAULT_CODES` has all of them.
-        near_misses: Which ways to be wrong, of those with one of the `codes`; `NEAR_MISSES` has all of them.
+        codes: Which faults; all of `FAULT_CODES` when not given.
+        near_misses: Which ways to be wrong, of those with one of the `codes`; all of `NEAR_MISSES` when not given.
         names: As in `chains`; most near misses of a name bring their own besides, those of name constraints instead.
         keys: As in `chains`; a fault about keys brings its own.
         max_intermediates: As in `chains`; faults that need an intermediate have one even with 0.
         at: As in `chains`.
     """
-    wanted = subset(codes, FAULT_CODES, "codes")
-    among = subset(near_misses, tuple(NEAR_MISSES), "near_misses")
+    wanted = subset(FAULT_CODES if codes is None else codes, FAULT_CODES, "codes")
+    known = tuple(NEAR_MISSES)
+    among = subset(known if near_misses is None else near_misses, known, "near_misses")
     chosen = tuple(name for name in among if NEAR_MISSES[name] in wanted)
     if not chosen:
         raise InvalidArgument(f"none of these near misses has one of the codes {', '.join(wanted)}")

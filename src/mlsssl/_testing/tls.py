@@ -260,7 +260,7 @@ def _show(context: ssl.SSLContext, certificate: Certificate) -> None:
 
 
 class TlsServerMaker(Protocol):
-    """What the pytest fixture `tls_server` is: `tls_server`, with the servers ended when the test ends."""
+    """What the pytest fixture `mlsssl_tls_server` is: `tls_server`, with the servers ended when the test ends."""
 
     def __call__(
         self,
@@ -274,7 +274,7 @@ class TlsServerMaker(Protocol):
 
 
 class TlsClientMaker(Protocol):
-    """What the pytest fixture `tls_client` is: `tls_client`, which trusts the fixture `ca` by default."""
+    """What the pytest fixture `mlsssl_tls_client` is: `tls_client`, which trusts `mlsssl_ca` by default."""
 
     def __call__(
         self,
