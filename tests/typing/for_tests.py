@@ -16,6 +16,7 @@ from mlsssl import (
     EndpointReport,
     Machine,
     Outcome,
+    RevocationList,
     Thumbprint,
     aio,
     strategies,
