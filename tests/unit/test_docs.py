@@ -17,24 +17,27 @@ from mlsssl import cli, errors
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 # What people import by name and the face does not have.
-_MODULES = ("bundles", "ccs", "hooks", "netsh", "strategies", "testing")
+_MODULES = ("aio", "bundles", "ccs", "hooks", "netsh", "strategies", "testing")
 _ALIASES = {"Server"}  # shown in the signatures that take it
-_DIRECTIVE = re.compile(r"^\.\. (?:auto\w+|py:data|mlsssl-call):: mlsssl\.(?P<name>[\w.]+)$", re.MULTILINE)
+_DIRECTIVE = re.compile(
+    r"^\.\. (?:auto\w+|py:data|mlsssl-call|mlsssl-awaitable):: mlsssl\.(?P<name>[\w.]+)(?: mlsssl\.[\w.]+)?$",
+    re.MULTILINE,
+)
 
 
 def test_every_public_name_is_in_the_reference() -> None:
     """Each name of `__all__` is documented once, errors on their page, the rest in the reference; nothing else is."""
-    documented = [name for page in ("reference.md", "errors.md") for name in _DIRECTIVE.findall(_text(page))]
+    documented = [name for name in _DIRECTIVE.findall(_reference() + _text("errors.md"))]
     assert len(documented) == len(set(documented))
     public = {name for name in dir(mlsssl) if name != "__version__"}
-    assert not public - set(documented), "give them a place in docs/reference.md, or docs/errors.md"
+    assert not public - set(documented), "give them a place on a page of docs/reference, or in docs/errors.md"
     assert not {name.partition(".")[0] for name in documented} - public - set(_MODULES)
 
 
 @pytest.mark.parametrize("module", _MODULES)
 def test_every_name_of_the_public_modules_is_in_the_reference(module: str) -> None:
     """The modules that are not in the face are documented name by name, or whole."""
-    text = _text("reference.md")
+    text = _reference()
     whole = re.search(rf"^\.\. automodule:: mlsssl\.{module}\n   :members:", text, re.MULTILINE)
     named = {name.removeprefix(f"{module}.") for name in _DIRECTIVE.findall(text)}
     names = set(import_module(f"mlsssl.{module}").__all__)
@@ -87,9 +90,36 @@ def test_braces_of_command_lines_are_quoted(page: Path) -> None:
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md"])
 def test_links_of_the_front_pages_lead_somewhere(page: str) -> None:
-    """Their relative links are files of the repository; Sphinx looks after the others' links."""
+    """Their links to this repository are files of it, with an address or without; Sphinx looks after the others'."""
     links = re.findall(r"\]\(([^)#]+)", (ROOT / page).read_text("utf-8"))
-    assert not [link for link in links if "://" not in link and not (ROOT / link).exists()]
+    ours = [link.removeprefix(f"{_urls()['Repository']}/blob/main/") for link in links]
+    assert not [link for link in ours if "://" in link or not (ROOT / link).exists()]
+
+
+def test_links_of_the_readme_work_away_from_the_repository() -> None:
+    """A package index shows the readme alone: a relative link would lead nowhere there."""
+    links = re.findall(r"\]\(([^)]+)\)", (ROOT / "README.md").read_text("utf-8"))
+    assert links
+    assert not [link for link in links if not link.startswith(f"{_urls()['Repository']}/")]
+
+
+def test_every_address_of_the_project_stands_below_one() -> None:
+    """What the index links to: the repository, and pages that are files of it."""
+    urls = _urls()
+    assert {"Repository", "Documentation", "Changelog", "Issues"} == set(urls)
+    for name in ("Documentation", "Changelog"):
+        base, _, path = urls[name].partition("/blob/main/")
+        assert base == urls["Repository"]
+        assert (ROOT / path).is_file()
+
+
+def _urls() -> dict[str, str]:
+    section = (ROOT / "pyproject.toml").read_text("utf-8").partition("[project.urls]")[2].partition("\n[")[0]
+    return dict(re.findall(r'^(\w+) = "(.+)"$', section, re.MULTILINE))
+
+
+def _reference() -> str:
+    return "".join(page.read_text("utf-8") for page in sorted((DOCS / "reference").glob("*.md")))
 
 
 def _text(page: str) -> str:
