@@ -27,7 +27,7 @@ _DIRECTIVE = re.compile(
 
 def test_every_public_name_is_in_the_reference() -> None:
     """Each name of `__all__` is documented once, errors on their page, the rest in the reference; nothing else is."""
-    documented = [name for name in _DIRECTIVE.findall(_reference() + _text("errors.md"))]
+    documented = _DIRECTIVE.findall(_reference() + _text("errors.md"))
     assert len(documented) == len(set(documented))
     public = {name for name in dir(mlsssl) if name != "__version__"}
     assert not public - set(documented), "give them a place on a page of docs/reference, or in docs/errors.md"
