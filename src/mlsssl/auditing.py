@@ -812,7 +812,7 @@ def _about_pending(pending: Pending, running: bool) -> Finding:
         left += "; the machine is being changed right now, so it may just be running"
         remedy = "look again in a minute"
     else:
-        remedy = f"mlsssl recover; if that cannot, mlsssl recover --abandon {pending.name} leaves the machine as it is"
+        remedy = f"recover(); if that cannot, recover(abandon={pending.name!r}) leaves the machine as it is"
     severity = Severity.NOTICE if running else Severity.ERROR
     return machine_finding("change-pending", pending.name, left, severity=severity, remedy=remedy)
 

@@ -286,7 +286,7 @@ def _is_missing(
     raise InvalidInputError(
         f"the revocation list {_described(crl)} is not newer than the one in {port.location}\\{port.name}, "
         f"{_described(line[-1])}: with it revoked certificates might count as good again; add a newer list, or take "
-        "that one out first (remove_crl)"
+        "that one out first, store.remove_crl(...)"
     )
 
 
