@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.described import CertificateDiff
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._machine.revocation_lists import AnyList
     from mlsssl._notebook.cards import Validity
     from mlsssl._notebook.timeline import Timeline
     from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import ServerFacts, UserRule
+    from mlsssl.revocation_list import AnyList
     from mlsssl.values import ClientName, Purpose
 
 __all__ = ["Certificate"]

@@ -21,6 +21,7 @@ from mlsssl._select.ports import HasPort, port_of
 from mlsssl._select.trust import trusted_roots
 from mlsssl.certificate import Certificate, card_title, card_validity
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreClosedError, StoreNotFoundError
+from mlsssl.revocation_list import given_lists, wrapped_lists
 from mlsssl.values import Location, Thumbprint, check_location, check_moment, check_store_name, set_attributes
 
 if TYPE_CHECKING:
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from mlsssl._machine.ports import KeyAccess, KeyProvider, KeyState, MachinePort, StorePort, StoreRecord
-    from mlsssl._machine.revocation_lists import AnyList, RevocationList
     from mlsssl._notebook.cards import Printer
     from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import UserRule
+    from mlsssl.revocation_list import AnyList, RevocationList
     from mlsssl.values import ClientName, Purpose
 
 __all__ = ["Store", "StoreEntry"]
@@ -589,7 +590,7 @@ class Store:
         Lists that cannot be read are left out, so that somebody else's damaged one is no reason to stop.
         """
         with closing(self._port()) as port:
-            return revocation_lists.wrapped(revocation_lists.readable(port))
+            return wrapped_lists(revocation_lists.readable(port))
 
     def add_crl(
         self, crl: RevocationList | x509.CertificateRevocationList | bytes | str | Path
@@ -619,9 +620,9 @@ class Store:
             AccessDeniedError: this user may not change the store, or not read the file.
             StoreClosedError: the store is closed.
         """
-        lists = revocation_lists.given(crl)
+        lists = given_lists(crl)
         with closing(self._port(write=True)) as port:
-            return revocation_lists.wrapped(revocation_lists.add(port, lists))
+            return wrapped_lists(revocation_lists.add(port, lists))
 
     def remove_crl(
         self, crl: RevocationList | x509.CertificateRevocationList | Thumbprint | bytes | str | Path
@@ -637,7 +638,7 @@ class Store:
             MalformedDataError, NotFoundError, AccessDeniedError, StoreClosedError: as `add_crl`.
         """
         with closing(self._port(write=True)) as port:
-            revocation_lists.remove(port, crl)
+            revocation_lists.remove(port, crl if isinstance(crl, Thumbprint) else given_lists(crl))
 
     # -- looking ------------------------------------------------------------------------------------------------
 
