@@ -425,7 +425,7 @@ class CertificateAuthority:
     # -- issuing ------------------------------------------------------------------------------------------------
 
     def with_crl_url(self, crl_url: str | None) -> CertificateAuthority:
-        """The same authority with another address of its revocation list, or none, in what it issues."""
+        """The same authority with another address of its revocation list, `crl_url`, or none, in what it issues."""
         return CertificateAuthority(self._certificate, crl_url=crl_url)
 
     @overload

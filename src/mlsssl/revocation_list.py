@@ -85,7 +85,7 @@ class RevocationList:
 
     @classmethod
     def from_bytes(cls, data: bytes) -> RevocationList:
-        """As `load`, from bytes."""
+        """As `load`, from the bytes of such a file, `data`."""
         return _only(given_lists(check_data(data, "bytes are needed (RevocationList.load takes a path)")))
 
     def to_der(self) -> bytes:

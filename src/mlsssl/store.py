@@ -476,7 +476,7 @@ class Store:
         return "".join(map(DER_cert_to_PEM_cert, ders)).encode("ascii")
 
     def export(self, thumbprint: Thumbprint | bytes | str) -> Certificate:
-        """The certificate together with its private key, which has to be exportable.
+        """The certificate of this `thumbprint` together with its private key, which has to be exportable.
 
         Raises:
             StoreNotFoundError: it is not there, or has no usable private key.
@@ -510,17 +510,34 @@ class Store:
             port.remove(Thumbprint(thumbprint), delete_key=delete_key)
 
     def set_friendly_name(self, thumbprint: Thumbprint | bytes | str, friendly_name: str | None) -> None:
-        """Set or clear the name shown in lists. `StoreNotFoundError` when the certificate is not there."""
+        """Set the name that lists show for the certificate of this `thumbprint`; None for `friendly_name` clears it.
+
+        Raises:
+            StoreNotFoundError: it is not there.
+            InvalidInputError: a name that lists cannot show.
+        """
         with closing(self._port(write=True)) as port:
             port.set_friendly_name(Thumbprint(thumbprint), friendly_name)
 
     def set_archived(self, thumbprint: Thumbprint | bytes | str, archived: bool = True) -> None:
-        """Hide from listings, or show again. `StoreNotFoundError` when the certificate is not there."""
+        """Hide from listings the certificate of this `thumbprint`, or with `archived=False` show it again.
+
+        Raises:
+            StoreNotFoundError: it is not there.
+        """
         with closing(self._port(write=True)) as port:
             port.set_archived(Thumbprint(thumbprint), check_type(archived, bool, "archived is True or False"))
 
     def set_renewed_by(self, thumbprint: Thumbprint | bytes | str, newer: Thumbprint | bytes | str | None) -> None:
-        """Mark a certificate as renewed by another: the CERT_RENEWAL property, which IIS' automatic rebind reads."""
+        """Mark a certificate as renewed by another: the CERT_RENEWAL property, which IIS' automatic rebind reads.
+
+        Args:
+            thumbprint: The old one's.
+            newer: The new one's, or None to take the mark away.
+
+        Raises:
+            StoreNotFoundError: the old one is not there.
+        """
         with closing(self._port(write=True)) as port:
             port.set_renewed_by(Thumbprint(thumbprint), None if newer is None else Thumbprint(newer))
 
