@@ -197,7 +197,7 @@ class Computer:
         return found | {("csp", machine, name) for machine, name in self.csp}
 
     def keep_in_cng(self, place: tuple[bool, str], key: FakeKey) -> None:
-        """Persist a key at its `place`: the machine's or not, and its name. HTTP.sys finds it after `settling` looks."""
+        """Keep a key at its `place`: the machine's or not, and its name. HTTP.sys sees it after `settling` looks."""
         self.cng[place] = key
         if self.settling:
             self._unsettled[place] = self.settling
