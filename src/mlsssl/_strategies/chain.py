@@ -16,9 +16,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from mlsssl._formats import der
 from mlsssl._formats.hosts import parse_name
 from mlsssl._issue.keys import hash_for
-from mlsssl._machine.revocation_lists import RevocationList
 from mlsssl._strategies import small_keys
 from mlsssl.certificate import Certificate
+from mlsssl.revocation_list import RevocationList
 
 if TYPE_CHECKING:
     from mlsssl._formats.keys import PrivateKey

@@ -54,7 +54,6 @@ if TYPE_CHECKING:
     from hypothesis.strategies import DrawFn, SearchStrategy
 
     from mlsssl._deploy.apply import Outcome
-    from mlsssl._machine.revocation_lists import RevocationList
     from mlsssl._strategies.chain import Chain
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import RuleContext
@@ -62,6 +61,7 @@ if TYPE_CHECKING:
     from mlsssl.binding import Binding
     from mlsssl.machine import EmbeddedMachine
     from mlsssl.reservation import UrlReservation
+    from mlsssl.revocation_list import RevocationList
     from mlsssl.service import Service
 
 _KEY = "0.0.0.0:443"
