@@ -43,10 +43,9 @@ PROGRAMS = (
 NEEDS_NEWER = ("weakkeys",)  # badkeys 0.0.21 is for cryptography 49 and newer
 # What depends on a library's version: formats, the validator, the strategies, the plugin, the extras.
 LOWEST = (
-    *("authority", "certificate", "deployment", "extensions", "finding_codes", "from_type", "hostnames", "lenient"),
-    *("name_constraints", "near_misses", "netsh", "output", "pfx", "pkcs7", "progress", "public_api"),
-    *("published_keys", "pvk", "pytest_plugin", "renewal", "request", "sniff", "strategies", "testing", "validate"),
-    *("values", "weak_keys"),
+    *("acme_rules", "certificate", "extensions", "finding_codes", "from_type", "hostnames", "lenient"),
+    *("name_constraints", "near_misses", "output", "pfx", "pkcs7", "progress", "public_api", "published_keys"),
+    *("pvk", "pytest_plugin", "request", "strategies", "testing", "validate", "weak_keys"),
 )
 NOT_HERE = ("-n", "auto", "--ignore=tests/browser")  # that folder is the session `notebook`
 
