@@ -115,7 +115,13 @@ def lowest(session: nox.Session) -> None:
     constraints.write_text("".join(f"{one.replace('>=', '==')}\n" for one in chain(*lists)), encoding="utf-8")
     session.install("-e", f".[{','.join(extras)}]", "pytest-xdist", "pyyaml", "--constraint", str(constraints))
     session.env["CI"] = ""  # what is not installed here is left out, with its reason
-    session.run("pytest", "-n", "auto", *(session.posargs or [f"tests/unit/test_{name}.py" for name in LOWEST]))
+    session.run(
+        "pytest",
+        "-n",
+        "auto",
+        "--hypothesis-profile=lowest",
+        *(session.posargs or [f"tests/unit/test_{name}.py" for name in LOWEST]),
+    )
 
 
 @nox.session(name="tests-at-hand", python=False)

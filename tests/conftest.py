@@ -12,6 +12,7 @@ from repetitions import examples, left_out
 from windows.wine_limits import REAL_WINDOWS, under_wine
 
 settings.register_profile("wine", max_examples=examples(100), deadline=None)
+settings.register_profile("lowest", deadline=None)  # as Hypothesis does by itself in CI, in its newer versions
 if under_wine():
     settings.load_profile("wine")
 

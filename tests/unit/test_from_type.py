@@ -103,8 +103,10 @@ def test_the_trace_sees_the_users_machine(tmp_path: Path) -> None:
 
 def test_what_is_registered_is_what_there_are_strategies_for() -> None:
     """One list is light, for every process that imports Hypothesis; the other has the strategies."""
-    assert sorted(registration.NOUNS) == sorted(nouns.NOUNS)
-    assert set(registration.NOUNS) <= set(_CLASSES)
+    homes = {name: module for module, names in registration.NOUNS.items() for name in names}
+    assert sorted(homes) == sorted(nouns.NOUNS)
+    assert set(homes) <= set(_CLASSES)
+    assert homes == {name: f"mlsssl.{vars(mlsssl)['_HOME_OF'][name]}" for name in homes}
 
 
 def test_registering_loads_nothing_heavy() -> None:

@@ -12,8 +12,6 @@ from importlib import import_module
 from importlib.machinery import PathFinder
 from typing import TYPE_CHECKING, Any
 
-from mlsssl import _HOME_OF  # type: ignore[attr-defined]  # the stub has the public names
-
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from importlib.machinery import ModuleSpec
@@ -21,28 +19,46 @@ if TYPE_CHECKING:
 
     from hypothesis.strategies import SearchStrategy
 
-NOUNS = (
-    *("AcmeIssuer", "AdcsIssuer", "Audit", "AuditReservation", "AuditRow", "Binding", "BindingOptions", "Bindings"),
-    *("CcsPort", "Certificate", "CertificateAuthority", "CertificateDiff", "CertificateRequest", "ChallengeSolver"),
-    *("Cleanup", "CommandIssuer", "DnsChallenge", "EmbeddedMachine", "EndpointReport", "Finding", "HostnamePort"),
-    *("HttpSysChallenge", "IpListenList", "IpPort", "Issuer", "Kept", "Listener", "Machine", "Outcome"),
-    *("PfxExplanation", "Plan", "Profile", "Renewal", "RenewalTimes", "Renewals", "RenewedAuthority", "Report"),
-    *("RevocationList", "RevokedEntry", "RuleContext", "ScopedCcs", "ServerFacts", "Service", "Services"),
-    *(
+NOUNS = {
+    "mlsssl._embedded.listener.listener": ("Listener",),
+    "mlsssl._formats.described": ("CertificateDiff",),
+    "mlsssl._formats.pkcs12.explain": ("PfxExplanation",),
+    "mlsssl._notebook.timeline": ("Timeline",),
+    "mlsssl._validator.profiles": ("Profile",),
+    "mlsssl._validator.report": ("Finding", "Report"),
+    "mlsssl._validator.validate": ("RuleContext", "ServerFacts"),
+    "mlsssl.auditing": ("Audit", "AuditReservation", "AuditRow"),
+    "mlsssl.authority": ("CertificateAuthority", "RenewedAuthority"),
+    "mlsssl.binding": ("Binding", "Bindings"),
+    "mlsssl.certificate": ("Certificate",),
+    "mlsssl.deployment": ("Outcome", "Plan"),
+    "mlsssl.endpoint": ("EndpointReport",),
+    "mlsssl.issuers": ("Issuer", "RenewalTimes"),
+    "mlsssl.issuers.acme": ("AcmeIssuer",),
+    "mlsssl.issuers.adcs": ("AdcsIssuer",),
+    "mlsssl.issuers.challenges": (
+        "ChallengeSolver",
+        "DnsChallenge",
+        "HttpSysChallenge",
         "SettlingSolver",
         "SocketChallenge",
-        "Store",
-        "StoreEntry",
-        "Thumbprint",
-        "Timeline",
         "TlsAlpnChallenge",
-        "UrlPrefix",
+        "WebrootChallenge",
     ),
-    *("UrlReservation", "UrlReservations", "WebrootChallenge", "WindowsMachine"),
-)
-"""The public classes that Hypothesis could not make, or not without this computer's own machine."""
+    "mlsssl.issuers.command": ("CommandIssuer",),
+    "mlsssl.machine": ("EmbeddedMachine", "Machine", "WindowsMachine"),
+    "mlsssl.renewal": ("Renewal", "Renewals"),
+    "mlsssl.request": ("CertificateRequest",),
+    "mlsssl.reservation": ("IpListenList", "UrlPrefix", "UrlReservation", "UrlReservations"),
+    "mlsssl.revocation_list": ("RevocationList", "RevokedEntry"),
+    "mlsssl.service": ("Service", "Services"),
+    "mlsssl.store": ("Store", "StoreEntry"),
+    "mlsssl.superseded": ("Cleanup", "Kept"),
+    "mlsssl.values": ("BindingOptions", "CcsPort", "HostnamePort", "IpPort", "ScopedCcs", "Thumbprint"),
+}
+"""The public classes that Hypothesis could not make, or not without this computer's own machine, by their modules."""
 
-_waiting = {name: f"mlsssl.{_HOME_OF[name]}" for name in NOUNS}
+_waiting = {name: module for module, names in NOUNS.items() for name in names}
 
 
 class _Watcher:
