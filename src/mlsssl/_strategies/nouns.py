@@ -203,6 +203,7 @@ NOUNS: dict[str, Callable[[], SearchStrategy[Any]]] = {
     "CcsPort": lambda: binding_keys(families=[BindingFamily.CCS]),
     "Certificate": certificates,
     "CertificateAuthority": authorities,
+    "CertificateChain": lambda: certificates().map(lambda one: one.chain),
     "CertificateDiff": lambda: st.tuples(certificates(), certificates()).map(lambda both: both[0].diff(both[1])),
     "CertificateRequest": _requests,
     "ChallengeSolver": lambda: NOUNS["SocketChallenge"](),

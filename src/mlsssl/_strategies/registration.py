@@ -30,7 +30,7 @@ NOUNS = {
     "mlsssl.auditing": ("Audit", "AuditReservation", "AuditRow"),
     "mlsssl.authority": ("CertificateAuthority", "RenewedAuthority"),
     "mlsssl.binding": ("Binding", "Bindings"),
-    "mlsssl.certificate": ("Certificate",),
+    "mlsssl.certificate": ("Certificate", "CertificateChain"),
     "mlsssl.deployment": ("Outcome", "Plan"),
     "mlsssl.endpoint": ("EndpointReport",),
     "mlsssl.issuers": ("Issuer", "RenewalTimes"),
