@@ -19,7 +19,7 @@ from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine import files, precedence, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
 from mlsssl._machine.authorities import read_authorities_if_crls
-from mlsssl._messages.arguments import check_data, check_type
+from mlsssl._messages.arguments import check_callable, check_data, check_type
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl._messages.output import as_dict, plain_table, to_json
 from mlsssl._netsh.listing import has_bindings
@@ -40,7 +40,7 @@ from mlsssl.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from mlsssl._changes.record import Change, Pending
@@ -506,6 +506,7 @@ def audit(
     jitter: float = 1 / 20,
     unbound: bool = False,
     listing: str | bytes | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Audit:
     """Look at every binding of a machine, its certificate, key and owner; nothing is changed.
 
@@ -530,6 +531,8 @@ def audit(
             nothing is bound to.
         listing: What netsh printed on another machine, as text or bytes, as `netsh.parse_listing` takes it: bindings,
             reservations, or one behind the other. `machine` and `unbound` have no meaning with it.
+        progress: Called with the number of bindings looked at so far, after each; with a listing, which takes no time,
+            not at all.
 
     Returns:
         The table; `audit.ok` is False when a finding is an error.
@@ -541,6 +544,7 @@ def audit(
         NotFoundError: no machine is given, and this computer has no embedded machine where it would be.
         AccessDeniedError: this user may not look.
     """
+    check_callable(progress, "progress is a function of the number of bindings so far")
     if listing is not None:
         if machine is not None or unbound:
             raise InvalidInputError("a listing is looked at in place of a machine: leave out machine and unbound")
@@ -558,7 +562,11 @@ def audit(
         jitter=jitter,
     )
     neighbours = precedence.Neighbours(record.key for record in records)
-    rows = [look.row_of_binding(record, neighbours.of(record.key)) for record in records]
+    rows = []
+    for record in records:
+        rows.append(look.row_of_binding(record, neighbours.of(record.key)))
+        if progress is not None:
+            progress(len(rows))
     rows = look.with_pending(rows)
     if unbound:
         rows += look.rows_of_unbound(records)

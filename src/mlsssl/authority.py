@@ -805,6 +805,7 @@ class CertificateAuthority:
         Raises:
             InvalidInputError: as `issue`, at the item that caused it; those before it have been yielded.
         """
+        import contextvars
         import os
         from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -825,7 +826,11 @@ class CertificateAuthority:
         pool = ThreadPoolExecutor(count, thread_name_prefix="mlsssl-issue")
         try:
             while True:
-                pending.extend(pool.submit(one, item) for item in islice(wanted, 4 * count - len(pending)))
+                # In the caller's context: what is noted of shortened lifetimes there is noted for these too.
+                pending.extend(
+                    pool.submit(contextvars.copy_context().run, one, item)
+                    for item in islice(wanted, 4 * count - len(pending))
+                )
                 if not pending:
                     return
                 certificate = pending.popleft().result()

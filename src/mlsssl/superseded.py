@@ -11,6 +11,7 @@ from mlsssl._changes import recovery
 from mlsssl._changes.record import Change
 from mlsssl._changes.superseded_file import SupersededFile
 from mlsssl._machine import stores
+from mlsssl._messages.arguments import check_callable
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import as_dict, to_json
 from mlsssl._select.ports import HasPort, existing_port_of
@@ -21,7 +22,7 @@ from mlsssl.store import Store
 from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mlsssl._changes.record import ChangeRecords
     from mlsssl._changes.superseded_file import Superseded
@@ -109,6 +110,7 @@ def cleanup(
     grace: dt.timedelta | None = None,
     dry_run: bool = False,
     at: dt.datetime | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Cleanup:
     """Take out certificates that were renewed long enough ago, with their private keys.
 
@@ -123,6 +125,7 @@ def cleanup(
             days.
         dry_run: Only say what would be done; nothing is changed, and nothing cleared up either.
         at: The moment to count to, aware; now when not given.
+        progress: Called with the number removed or kept so far, after each.
 
     Returns:
         What was removed, and what was kept and why.
@@ -136,6 +139,7 @@ def cleanup(
     if grace is not None:
         check_grace(grace)
     moment = check_moment(at)
+    check_callable(progress, "progress is a function of the number of certificates so far")
     port = existing_port_of(machine)
     removed: list[StoreEntry] = []
     kept: list[Kept] = []
@@ -149,23 +153,24 @@ def cleanup(
             # All before the first is removed: the one that replaced it may itself be among those to go.
             judged.append((entry, needed.get(entry.thumbprint) or _reason_to_keep(port, entry, since, grace, moment)))
         change = Change("cleanup", None)
-        for entry, reason in judged:
+        for done, (entry, reason) in enumerate(judged, 1):
             if reason is not None:
                 kept.append(Kept(entry=entry, reason=reason))
-                continue
-            removed.append(entry)
-            if dry_run:
-                continue
-            records.begin(change)  # so that a key left by a kill in here is looked for
-            try:
-                with Store.open(entry.store_name, machine=machine) as store:
-                    store.remove(entry.thumbprint, delete_key=True)
-                superseded.remove(entry.store_name, entry.thumbprint)
-            except recovery.FAILURES:
-                with contextlib.suppress(MlssslError):  # the first error is the one to tell
+            else:
+                if not dry_run:
+                    records.begin(change)  # so that a key left by a kill in here is looked for
+                    try:
+                        with Store.open(entry.store_name, machine=machine) as store:
+                            store.remove(entry.thumbprint, delete_key=True)
+                        superseded.remove(entry.store_name, entry.thumbprint)
+                    except recovery.FAILURES:
+                        with contextlib.suppress(MlssslError):  # the first error is the one to tell
+                            records.finish(change, keep=False)
+                        raise
                     records.finish(change, keep=False)
-                raise
-            records.finish(change, keep=False)
+                removed.append(entry)
+            if progress is not None:
+                progress(done)
     return Cleanup(removed=tuple(removed), kept=tuple(kept))
 
 

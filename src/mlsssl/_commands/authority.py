@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from mlsssl._commands.parser import Commands, Parser
     from mlsssl._commands.terminal import Terminal
 
+_MAKING = "making the key and its certificate"
+
 AUTHORITY_OPTIONS = ("--ca", "--ca-key", "--ca-password", "--ca-alias")
 
 
@@ -166,14 +168,15 @@ def create(arguments: Namespace, terminal: Terminal) -> int:
     options = given(arguments, *own, "issuer", "issuer_password", "issuer_alias")
     if arguments.issuer:
         issuer = _load_issuer(arguments)
-        with telling_shortened():
+        with telling_shortened(), terminal.working(_MAKING):
             authority = issuer.with_crl_url(arguments.crl_url).create_intermediate(arguments.name, **options)
     elif arguments.crl_url is not None:
         raise InvalidInputError(
             "--crl-url is the address of the issuer's list, and a root has no issuer; give it to issue"
         )
     else:
-        authority = mlsssl.CertificateAuthority.create(arguments.name, **options)
+        with terminal.working(_MAKING):
+            authority = mlsssl.CertificateAuthority.create(arguments.name, **options)
     saved = save(authority, arguments.out, arguments.password, force=arguments.force, no_password=arguments.no_password)
     if certificate_file is not None:
         save(authority.certificate, str(certificate_file), None, force=arguments.force)
@@ -207,7 +210,8 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
     own = ("ca", "ca_key", "ca_password", "ca_alias", "out", "bridge_out", "certificate_out", "old_with_new_out")
     options = given(arguments, *own, "password", "no_password", "force", "issuer", "issuer_password", "issuer_alias")
     issuer = _load_issuer(arguments) if arguments.issuer else None
-    made = authority.renew(issuer=issuer, **options)
+    with terminal.working(_MAKING):
+        made = authority.renew(issuer=issuer, **options)
     if made.bridge is not None and "bridge_out" not in places:
         raise InvalidInputError(
             "clients that have only the old root refuse what the new key signs: --bridge-out FILE is the authority to "
@@ -288,7 +292,7 @@ def _issue(
     free_place_for_both(arguments.out, force=arguments.force)
     authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias)
     own = (names, "ca", "ca_key", "ca_password", "ca_alias", "out", "password", "no_password", "force", "crl_url")
-    with telling_shortened() as notes:
+    with telling_shortened() as notes, terminal.working(_MAKING):
         certificate = make(authority.with_crl_url(arguments.crl_url), given(arguments, *own))
     saved = save(
         certificate, arguments.out, arguments.password, force=arguments.force, no_password=arguments.no_password

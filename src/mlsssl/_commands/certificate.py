@@ -310,7 +310,8 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
         if endpoint is not None and not files.exists(Path(arguments.target)):
             if options.pop("purpose", "server") == "client":
                 raise InvalidInputError("--purpose client is for a certificate file; what a server sends is a server's")
-            seen = mlsssl.check_endpoint(endpoint, **options)
+            with terminal.working("asking the server"):
+                seen = mlsssl.check_endpoint(endpoint, **options)
             terminal.result(seen.to_dict(), in_commands(str(seen)))
             return 0 if seen.report.ok else 1
         certificate = load(arguments.target, arguments.password, key=arguments.key, alias=arguments.alias)

@@ -193,10 +193,13 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
             plan.report.raise_for_errors()
 
     if arguments.plan:
-        with machine_or_empty(arguments) as machine:
-            return _tell(planned(machine), terminal)
+        with machine_or_empty(arguments) as machine, terminal.working("planning"):
+            plan = planned(machine)
+        return _tell(plan, terminal)
     with machine_to_add_to(arguments, refused) as machine, _logged_in_commands():
-        return _tell(mlsssl.deploy(arguments.key, certificate, machine=machine, **options), terminal)
+        with terminal.working("deploying"):
+            outcome = mlsssl.deploy(arguments.key, certificate, machine=machine, **options)
+        return _tell(outcome, terminal)
 
 
 def _certificate_of(arguments: Namespace) -> mlsssl.Certificate | mlsssl.Thumbprint:
@@ -227,7 +230,9 @@ def undo(arguments: Namespace, terminal: Terminal) -> int:
         outcome = mlsssl.last_outcome(arguments.key, machine=machine)
         if outcome is None:
             raise NotFoundError(f"there is no deploy or renew of {arguments.key} to undo")
-        return _tell(outcome.undo(**with_hooks(given(arguments, "key"))), terminal)
+        with terminal.working("taking the change back"):
+            undone = outcome.undo(**with_hooks(given(arguments, "key")))
+        return _tell(undone, terminal)
 
 
 def renew(arguments: Namespace, terminal: Terminal) -> int:
@@ -244,16 +249,19 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
         with machine_of(arguments) as machine, _logged_in_commands():
             issuer = issuer_of(arguments)
             assert issuer is not None, "looked at above"
-            results = mlsssl.renew_due(
-                issuer,
-                machine=machine,
-                only=None if arguments.all else arguments.keys,
-                due_only=arguments.due,
-                any_issuer=arguments.any_issuer or not arguments.all,  # who names a key means it
-                dry_run=arguments.plan,
-                stop=stop,
-                **options,
-            )
+            count = len(arguments.keys) or sum(one.thumbprint is not None for one in machine.bindings)
+            with terminal.working("planning" if arguments.plan else "renewing", count) as progress:
+                results = mlsssl.renew_due(
+                    issuer,
+                    machine=machine,
+                    only=None if arguments.all else arguments.keys,
+                    due_only=arguments.due,
+                    any_issuer=arguments.any_issuer or not arguments.all,  # who names a key means it
+                    dry_run=arguments.plan,
+                    stop=stop,
+                    progress=progress,
+                    **options,
+                )
         return _code_of(results), results
 
     if arguments.watch:
@@ -276,7 +284,9 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
         for name in ("fraction", "jitter"):  # of no meaning where nothing has to be due
             options.pop(name, None)
         certificate = load(arguments.certificate, arguments.password, alias=arguments.alias)
-        return _tell(run(arguments.keys[0], certificate, machine=machine, **options), terminal)
+        with terminal.working("planning" if arguments.plan else "renewing"):
+            done = run(arguments.keys[0], certificate, machine=machine, **options)
+        return _tell(done, terminal)
 
 
 @contextlib.contextmanager
@@ -348,7 +358,7 @@ def _failed_step(result: mlsssl.Renewal) -> bool:
 
 def recover(arguments: Namespace, terminal: Terminal) -> int:
     """`recover`: finish or take back what a killed process left, or give it up."""
-    with machine_of(arguments) as machine:
+    with machine_of(arguments) as machine, terminal.working("recovering"):
         done = mlsssl.recover(machine=machine, **with_hooks(given(arguments)))
     terminal.result({"done": done}, "\n".join(done) or "nothing to recover")
     return 0
@@ -356,8 +366,8 @@ def recover(arguments: Namespace, terminal: Terminal) -> int:
 
 def cleanup(arguments: Namespace, terminal: Terminal) -> int:
     """`cleanup`: take superseded certificates out."""
-    with machine_of(arguments) as machine:
-        found = mlsssl.cleanup(machine=machine, **given(arguments))
+    with machine_of(arguments) as machine, terminal.working("looking at superseded certificates", 0) as progress:
+        found = mlsssl.cleanup(machine=machine, progress=progress, **given(arguments))
     text = str(found)
     terminal.result(
         {"dry_run": arguments.dry_run, **found.to_dict()}, f"only looked at:\n{text}" if arguments.dry_run else text
@@ -371,8 +381,8 @@ def audit(arguments: Namespace, terminal: Terminal) -> int:
 
     if arguments.listing or arguments.dumps:
         return _audit_files(arguments, terminal)
-    with machine_of(arguments) as machine:
-        found = mlsssl.audit(machine=machine, **given_profile(given(arguments, *_AUDIT_OWN)))
+    with machine_of(arguments) as machine, terminal.working("auditing", len(machine.bindings)) as progress:
+        found = mlsssl.audit(machine=machine, progress=progress, **given_profile(given(arguments, *_AUDIT_OWN)))
     _save_page([found], arguments)
     terminal.result(found.to_dict())
     if not terminal.as_json:

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _LIMIT = 1024 * 1024
 
 
+_MAKING = "making the key and its request"
+
+
 def add_commands(commands: Commands) -> None:
     """Add the parsers of this module's commands."""
     requests = group(commands, "request", "certificate requests (CSR)")
@@ -105,9 +108,11 @@ def create(arguments: Namespace, terminal: Terminal) -> int:
     if arguments.for_binding is None:
         if arguments.machine is not None:
             raise InvalidInputError("--machine goes with --for-binding, which looks up what is bound there")
-        request = mlsssl.CertificateRequest.create(*arguments.hosts, **options)
+        with terminal.working(_MAKING):
+            request = mlsssl.CertificateRequest.create(*arguments.hosts, **options)
     else:
-        request = mlsssl.CertificateRequest.for_renewal(_bound(arguments), **_of_renewal(options))
+        with terminal.working(_MAKING):
+            request = mlsssl.CertificateRequest.for_renewal(_bound(arguments), **_of_renewal(options))
     password = None
     if arguments.password is not None:
         password = read_password(arguments.password, f"a password for {key_out}", new=True)

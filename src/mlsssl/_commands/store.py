@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 _Added = TypeVar("_Added")
 
+_ADDING = "adding the certificate with its key and chain"
+
 
 def add_commands(commands: Commands) -> None:
     """Add the parsers of this module's commands."""
@@ -118,7 +120,7 @@ _ENTRY_COLUMNS = {
 
 def list_entries(arguments: Namespace, terminal: Terminal) -> int:
     """`store list`."""
-    with _opened(arguments) as (_, store):
+    with _opened(arguments) as (_, store), terminal.working("reading the store"):
         rows = [_entry_row(entry) for entry in sorted(store, key=lambda entry: entry.certificate.not_after)]
     terminal.table(rows, _ENTRY_COLUMNS, empty=f"{arguments.location}\\{arguments.store} is empty.")
     return 0
@@ -131,7 +133,9 @@ def add(arguments: Namespace, terminal: Terminal) -> int:
         return _add_bundle(mlsssl.Certificate.load_all(arguments.file), arguments, terminal)
     tell_left_out(arguments.file, certificate)
     options = _entry_options(arguments)
-    return _tell_added(_added(arguments, lambda store: store.add(certificate, **options)), terminal)
+    with terminal.working(_ADDING):
+        entry = _added(arguments, lambda store: store.add(certificate, **options))
+    return _tell_added(entry, terminal)
 
 
 def _is_bundle(certificate: mlsssl.Certificate, arguments: Namespace) -> bool:
@@ -149,7 +153,8 @@ def _is_one_chain(certificate: mlsssl.Certificate) -> bool:
 
 
 def _add_bundle(bundle: Sequence[mlsssl.Certificate], arguments: Namespace, terminal: Terminal) -> int:
-    entries = _added(arguments, lambda store: store.add_all(bundle))
+    with terminal.working("adding certificates", len(bundle)) as progress:
+        entries = _added(arguments, lambda store: store.add_all(bundle, progress=progress))
     lines = [f"Added {entry.thumbprint} to {entry.store_name}: {entry.certificate.subject}" for entry in entries]
     if moved := sum(entry.store_name != arguments.store for entry in entries):
         lines.append(f"{moved} of them are not self-signed, and went to CA: IIS wants none such in Root.")
@@ -173,7 +178,8 @@ def import_pfx(arguments: Namespace, terminal: Terminal) -> int:
             password = read_password(None, f"the password of {arguments.file}")
             return store.import_pfx(arguments.file, password, **options)
 
-    entry = _added(arguments, add_to)
+    with terminal.working(_ADDING):
+        entry = _added(arguments, add_to)
     tell_left_out(arguments.file, mlsssl.Certificate.load(arguments.file, password=password, alias=arguments.alias))
     return _tell_added(entry, terminal)
 
@@ -265,7 +271,7 @@ def export(arguments: Namespace, terminal: Terminal) -> int:
             f"a {target.suffix} file holds one certificate, or it is not known what it holds: name it .pem or .p7b, or "
             "say --format"
         )
-    with _opened(arguments) as (_, store):
+    with _opened(arguments) as (_, store), terminal.working("reading the store"):
         entries = sorted(store, key=lambda entry: str(entry.thumbprint))
         readable = [x509_of(entry.certificate) for entry in entries]
         total, crls = len(store), len(store.crls())
@@ -309,7 +315,7 @@ _CRL_COLUMNS = {
 
 def list_crls(arguments: Namespace, terminal: Terminal) -> int:
     """`store crls`."""
-    with _opened(arguments) as (_, store):
+    with _opened(arguments) as (_, store), terminal.working("reading the store"):
         rows = [describe_crl(crl) for crl in store.crls()]
     rows.sort(key=lambda row: (str(row["issuer"]), str(row["this_update"])))
     terminal.table(
@@ -320,7 +326,8 @@ def list_crls(arguments: Namespace, terminal: Terminal) -> int:
 
 def add_crl(arguments: Namespace, terminal: Terminal) -> int:
     """`store add-crl FILE`."""
-    rows = [describe_crl(crl) for crl in _added(arguments, lambda store: store.add_crl(arguments.file))]
+    with terminal.working("adding the revocation lists"):
+        rows = [describe_crl(crl) for crl in _added(arguments, lambda store: store.add_crl(arguments.file))]
     lines = [f"Added the revocation list {row['sha1']} of {row['issuer']}." for row in rows]
     terminal.result(rows, lines or "Nothing to add: what is in the file is there already.")
     return 0

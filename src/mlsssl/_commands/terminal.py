@@ -8,13 +8,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlsssl._commands.working import line_hidden, working
 from mlsssl._formats.text import password_line
 from mlsssl._messages.foreign_text import printable, printable_lines, shown
 from mlsssl._messages.output import cell, plain_table
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from typing import TextIO
 
 _STYLES = {"error": "bold red", "warning": "yellow", "notice": "cyan", "ok": "green", "": ""}
@@ -25,7 +27,8 @@ def write(text: str | Sequence[str], *, to: TextIO | None = None) -> None:
 
     The line ends of a text are our own; in a sequence of lines every line end is foreign, and escaped too.
     """
-    print(_cleaned(text), file=to, flush=True)
+    with line_hidden():
+        print(_cleaned(text), file=to, flush=True)
 
 
 def _cleaned(text: str | Sequence[str]) -> str:
@@ -61,9 +64,14 @@ class Terminal:
             from rich.console import Console
             from rich.text import Text
 
-            Console(highlight=False).print(Text(_cleaned(text), style=_STYLES[style]))
+            with line_hidden():
+                Console(highlight=False).print(Text(_cleaned(text), style=_STYLES[style]))
         else:
             write(text)
+
+    def working(self, text: str, total: int | None = None) -> AbstractContextManager[Callable[[int], None]]:
+        """Say what takes its time while it is done, as `working.working`; not with JSON."""
+        return working(text, total, quiet=self.as_json)
 
     def table(self, rows: Sequence[Mapping[str, object]], columns: Mapping[str, str], *, empty: str) -> None:
         """Print rows: with JSON as they are, else the named columns under their headings."""
@@ -87,7 +95,8 @@ class Terminal:
         for row in rows:
             style = _STYLES.get(str(row.get("severity", "")), "")
             table.add_row(*(Text(cell(row.get(key)), style=style) for key in columns))
-        Console(highlight=False).print(table)
+        with line_hidden():
+            Console(highlight=False).print(table)
 
 
 def _have_rich() -> bool:
@@ -119,7 +128,8 @@ def read_password(source: str | None, purpose: str, *, new: bool = False, instea
             raise InvalidInputError(f"{purpose} is to come from standard input, which is closed")
         password = password_line(sys.stdin.buffer.readline(65536), "standard input")
     elif kind == "prompt":
-        password = _ask(purpose, confirm=new)
+        with line_hidden():
+            password = _ask(purpose, confirm=new)
     else:
         raise InvalidInputError(
             "a password comes from env:NAME, file:PATH, stdin or prompt; what was given is none of these and is not "
