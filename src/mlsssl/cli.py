@@ -29,6 +29,7 @@ from mlsssl._commands import (
     store,
     watch,
 )
+from mlsssl._commands.completion.shells import SCRIPTS, script
 from mlsssl._commands.parser import Parser, UsageError, command
 from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.terminal import Terminal, write
@@ -113,21 +114,15 @@ def build_parser() -> argparse.ArgumentParser:
     schedule.add_commands(commands, parser)
     for name in OLD_COMMANDS:
         commands.add_parser(name, help=f"{name}'s own command line, word for word; '{name} --help' says more")
-    script = command(commands, "completion", _complete, "print a completion script")
-    script.add_argument("shell", choices=("bash", "zsh", "tcsh"))
-    script.set_defaults(whole=parser)
+    parser_of_scripts = command(commands, "completion", _complete, "print the script that completes words in a shell")
+    parser_of_scripts.add_argument("shell", choices=SCRIPTS)
     return parser
 
 
 def _complete(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    """`completion SHELL`: a static script, made by shtab, so that completing a word starts no Python at all."""
-    try:
-        import shtab
-    except ImportError:
-        raise errors.UnsupportedError("completion needs shtab: pip install 'mlsssl[cli]'") from None
-
-    script = shtab.complete(arguments.whole, arguments.shell)
-    terminal.result({"shell": arguments.shell, "script": script}, script)
+    """`completion SHELL`: a script that asks `completion --candidates` at each Tab, which `__main__` answers."""
+    text = script(arguments.shell)
+    terminal.result({"shell": arguments.shell, "script": text}, text.rstrip("\n"))
     return 0
 
 

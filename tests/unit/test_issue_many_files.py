@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import stat
 import subprocess
 import sys
@@ -252,7 +251,7 @@ def test_a_kill_leaves_whole_files_and_the_same_command_goes_on(place: Path) -> 
         while not (place / "out").exists() or len(listed()) < 20:
             assert time.monotonic() < until
             time.sleep(0.005)
-        process.send_signal(signal.SIGKILL)
+        process.kill()
     whole = sorted((place / "out").glob("h*.pem"))
     assert 0 < len(whole) < 300
     before = {path: path.read_bytes() for path in whole}
