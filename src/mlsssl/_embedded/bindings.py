@@ -7,7 +7,7 @@ import uuid
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mlsssl._embedded.schema import folded
+from mlsssl._embedded.database import folded
 from mlsssl._embedded.stores import KEY_COLUMNS, KEY_KINDS, key_state
 from mlsssl._machine.diagnosis import about_key, about_place
 from mlsssl._machine.ports import BindingRecord, refuse_ccs_options, sort_key

@@ -396,10 +396,15 @@ def _do_steps(connection: sqlite3.Connection, version: int) -> None:
     if version == 0:
         connection.executemany(
             "INSERT INTO stores (location, name, folded) VALUES (?, ?, ?)",
-            [(location, name, schema.folded(name)) for location, name in schema.STANDARD_STORES],
+            [(location, name, folded(name)) for location, name in schema.STANDARD_STORES],
         )
         connection.execute(f"PRAGMA application_id = {schema.APPLICATION_ID}")
     connection.execute(f"PRAGMA user_version = {schema.VERSION}")
+
+
+def folded(name: str) -> str:
+    """A store name as Windows compares it: upper-cased character by character, never longer than it was."""
+    return "".join(upper if len(upper := character.upper()) == 1 else character for character in name)
 
 
 # Result codes of sqlite.org/rescode.html with the text that SQLite gives each: before Python 3.11 the text is all

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsssl._embedded.bindings import EmbeddedBindings, diagnose
-from mlsssl._embedded.database import Database, state_folder_of
-from mlsssl._embedded.schema import folded
+from mlsssl._embedded.database import Database, folded, state_folder_of
 from mlsssl._embedded.services import EmbeddedServices
 from mlsssl._embedded.stores import EmbeddedStore
 from mlsssl._machine import files, private_files

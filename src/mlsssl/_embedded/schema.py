@@ -24,12 +24,6 @@ STANDARD_STORES = tuple(
 )
 """The system stores that a Windows with IIS has; any other is made on request."""
 
-
-def folded(name: str) -> str:
-    """A store name as Windows compares it: upper-cased character by character, never longer than it was."""
-    return "".join(upper if len(upper := character.upper()) == 1 else character for character in name)
-
-
 _FIRST = (
     """
     CREATE TABLE stores (

@@ -9,7 +9,7 @@ import os
 import sqlite3
 import sys
 
-from mlsssl._embedded.schema import APPLICATION_ID, folded
+from mlsssl._embedded.schema import APPLICATION_ID
 from mlsssl._machine.user_folder import MACHINE_FILE, user_folder
 
 TYPE_CHECKING = False  # typing's own takes as long to import as SQLite
@@ -38,7 +38,7 @@ _QUERIES = {
     "thumbprints": """
         SELECT lower(hex(thumbprint)), coalesce(friendly_name, '')
         FROM certificates JOIN stores ON stores.id = certificates.store
-        WHERE stores.location = 'LocalMachine' AND stores.folded = ? AND NOT archived ORDER BY certificates.id DESC
+        WHERE stores.location = 'LocalMachine' AND stores.name = ? COLLATE NOCASE AND NOT archived ORDER BY certificates.id DESC
     """,
     "urls": "SELECT url, '' FROM reservations ORDER BY folded",
     "services": "SELECT name, '' FROM services ORDER BY name",
@@ -78,7 +78,7 @@ def _of_file(kind: str, file: str, store: str | None, most: int) -> list[tuple[s
         connection.execute("PRAGMA trusted_schema = OFF")
         if connection.execute("PRAGMA application_id").fetchone() != (APPLICATION_ID,):
             return []
-        given = (folded(store or "MY"),) if kind == "thumbprints" else ()
+        given = (store or "MY",) if kind == "thumbprints" else ()
         rows = connection.execute(f"{_QUERIES[kind]} LIMIT {most:d}", given).fetchall()
         return [(text, told) for text, told in rows if isinstance(text, str) and isinstance(told, str)]
     except (sqlite3.Error, ValueError, OverflowError):  # damaged, of an older library, locked for long, or a stranger's

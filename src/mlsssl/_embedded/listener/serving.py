@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import serialization
 from mlsssl._embedded.bindings import EmbeddedBindings
 from mlsssl._embedded.central_store import CentralStore, read_central_store
 from mlsssl._embedded.chains import client_roots, find_chain
-from mlsssl._embedded.database import state_folder_of
+from mlsssl._embedded.database import folded, state_folder_of
 from mlsssl._embedded.listener.contexts import (
     HANDSHAKE_FAILURE,
     INTERNAL_ERROR,
@@ -19,7 +19,6 @@ from mlsssl._embedded.listener.contexts import (
     RefusedError,
     make_context,
 )
-from mlsssl._embedded.schema import folded
 from mlsssl._formats.pem import load_der
 from mlsssl._machine import precedence, private_files, tls_alpn
 from mlsssl._messages.foreign_text import system_reason
