@@ -437,6 +437,19 @@ def test_bash_in_quotes(place: Path) -> None:
     assert not (place / "ran").exists()
 
 
+def test_zsh_takes_it_as_a_file_too(place: Path) -> None:
+    """In a folder of functions, where compinit finds it by its first line."""
+    if not available("zsh"):
+        pytest.skip("there is no zsh")
+    shell = Shell("zsh", place)
+    functions = place / "functions"
+    functions.mkdir()
+    (place / "completion.zsh").rename(functions / "_mlsssl")
+    shell.start = (["zsh", "-f", "-i"], f"fpath=({functions} $fpath); autoload -U compinit; compinit -u -D\n")
+    assert shell.type("mlsssl binding remove 0\t") == ["binding", "remove", "0.0.0.0:443"]
+    assert shell.type("mlsssl show ./ce\t") == ["show", "./certificate.pem"]
+
+
 # -- the rest ---------------------------------------------------------------------------------------------------------
 
 
@@ -445,7 +458,7 @@ def test_scripts_are_printed(name: str, capsys: pytest.CaptureFixture[str]) -> N
     """With how to install each in its head."""
     assert main(["completion", name]) == 0
     script = capsys.readouterr().out
-    assert script.startswith("# Completion of mlsssl in ")
+    assert script.removeprefix("#compdef mlsssl\n").startswith("# Completion of mlsssl in ")
     assert script.isascii()
     assert f"completion --candidates {name}" in script
 

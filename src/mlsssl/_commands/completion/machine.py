@@ -38,7 +38,8 @@ _QUERIES = {
     "thumbprints": """
         SELECT lower(hex(thumbprint)), coalesce(friendly_name, '')
         FROM certificates JOIN stores ON stores.id = certificates.store
-        WHERE stores.location = 'LocalMachine' AND stores.name = ? COLLATE NOCASE AND NOT archived ORDER BY certificates.id DESC
+        WHERE stores.location = 'LocalMachine' AND stores.name = ? COLLATE NOCASE AND NOT archived
+        ORDER BY certificates.id DESC
     """,
     "urls": "SELECT url, '' FROM reservations ORDER BY folded",
     "services": "SELECT name, '' FROM services ORDER BY name",

@@ -123,4 +123,6 @@ SCRIPTS = {
 def script(name: str) -> str:
     """The script for the shell of this name, one of `SCRIPTS`."""
     shell, how, text = SCRIPTS[name]
-    return _HEAD.format(shell=shell, name=name, how=how) + text
+    # By this line compinit knows a file in fpath.
+    first = "#compdef mlsssl\n" if name == "zsh" else ""
+    return first + _HEAD.format(shell=shell, name=name, how=how) + text
