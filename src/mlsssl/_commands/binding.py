@@ -11,7 +11,7 @@ import mlsssl
 from mlsssl._commands.parser import command, group, machine_of, machine_to_add_to
 from mlsssl._commands.store import names_of
 from mlsssl._messages.foreign_text import shown
-from mlsssl._messages.output import cell
+from mlsssl._messages.tables import cell
 from mlsssl._netsh.options import TIME_UNITS, changed_options
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import BindingOptions

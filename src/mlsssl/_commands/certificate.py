@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import mlsssl
+from mlsssl._commands.addresses import endpoint_of
 from mlsssl._commands.parser import PASSWORD_HELP, command, given
-from mlsssl._commands.remedies import in_commands
-from mlsssl._commands.terminal import read_password, write
+from mlsssl._commands.terminal import note, read_password
 from mlsssl._formats import sniff
 from mlsssl._formats.sniff import Kind
 from mlsssl._machine import files
-from mlsssl._messages.foreign_text import message, shown
+from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_dict
 from mlsssl.errors import (
     ExistsError,
@@ -35,10 +33,6 @@ if TYPE_CHECKING:
     from mlsssl._formats.sniff import Recognised
     from mlsssl._machine.revocation_lists import RevocationList
     from mlsssl._select.trust import TrustAnchor
-
-# A file of such a name wins; a Windows path (C:\\x.pfx) has more than digits behind its colon.
-_ENDPOINT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\\/:]+):[0-9]{1,5}")
-_URL = re.compile(r"https://([^/?#@\s]+)(?:[/?#]|$)", re.IGNORECASE)
 
 _MOST_LEFT_OUT = 20
 
@@ -161,7 +155,7 @@ def tell_left_out(path: str, certificate: mlsssl.Certificate) -> None:
     left_out = certificate.left_out
     more = [f"and {len(left_out) - _MOST_LEFT_OUT} more"] if len(left_out) > _MOST_LEFT_OUT else []
     for one in (*left_out[:_MOST_LEFT_OUT], *more):
-        write(message(f"mlsssl: {path}: left out: {one}"), to=sys.stderr)
+        note(f"{path}: left out: {one}")
 
 
 def free_place(out: str, *, force: bool) -> Path:
@@ -235,12 +229,7 @@ def show(arguments: Namespace, terminal: Terminal) -> int:
     elif recognised.of(Kind.PRIVATE_KEY, Kind.PVK):
         data["key_type"] = _key_type(arguments.file, arguments.password)
     data |= {"file": arguments.file, "holds": str(recognised), "wrapped_in": list(recognised.wrappings)}
-    width = max(map(len, data))
-    lines = []
-    for name, value in data.items():
-        text = ", ".join(map(str, value)) if isinstance(value, list) else value
-        lines.append(f"{name.replace('_', ' '):<{width}}  {'-' if text in ('', None) else text}")
-    terminal.result({**data, "left_out": list(left_out)}, lines)
+    terminal.facts(data, left_out=list(left_out))
     return 0
 
 
@@ -305,13 +294,14 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
         "trust": [root for path in arguments.trust or ["system"] for root in _load_anchors(path)],
         "crls": [crl for path in arguments.crl for crl in revocation_lists.given(path)],
     }
-    endpoint = _endpoint_of(arguments.target)
+    is_file = files.exists(files.path_of(arguments.target))
+    endpoint = None if is_file else endpoint_of(arguments.target)
     try:
-        if endpoint is not None and not files.exists(Path(arguments.target)):
+        if endpoint is not None:
             if options.pop("purpose", "server") == "client":
                 raise InvalidInputError("--purpose client is for a certificate file; what a server sends is a server's")
             seen = mlsssl.check_endpoint(endpoint, **options)
-            terminal.result(seen.to_dict(), in_commands(str(seen)))
+            terminal.report(seen.to_dict(), str(seen))
             return 0 if seen.report.ok else 1
         certificate = load(arguments.target, arguments.password, key=arguments.key, alias=arguments.alias)
         report = certificate.check(key_expected=not arguments.no_key, **options)
@@ -319,15 +309,8 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
         from mlsssl._validator.validate import report_on_unreadable
 
         report = report_on_unreadable(str(error), **{name: options.get(name) for name in ("host", "at", "profile")})
-    terminal.result(report.to_dict(), in_commands(str(report)))
+    terminal.report(report.to_dict(), str(report))
     return 0 if report.ok else 1
-
-
-def _endpoint_of(target: str) -> str | None:
-    """`HOST:PORT`, also out of the address of a page; None for what can only be a file."""
-    if matched := _URL.match(target):
-        return matched[1] if _ENDPOINT.fullmatch(matched[1]) else f"{matched[1]}:443"
-    return target if _ENDPOINT.fullmatch(target) else None
 
 
 def _load_anchors(path: str) -> Sequence[TrustAnchor]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime as dt
-import sys
 from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeVar, get_args
@@ -17,6 +16,7 @@ from mlsssl._commands.certificate import load
 from mlsssl._commands.issuers import ISSUER_ARGUMENTS, ISSUERS, add_issuer_options, issuer_of, names_issuer
 from mlsssl._commands.parser import (
     PASSWORD_HELP,
+    binding_key,
     command,
     given,
     given_access,
@@ -26,17 +26,15 @@ from mlsssl._commands.parser import (
     machine_to_add_to,
 )
 from mlsssl._commands.remedies import in_commands
-from mlsssl._commands.terminal import write
 from mlsssl._commands.watch import watch
 from mlsssl._machine import files
-from mlsssl._messages.foreign_text import clean_logger
 from mlsssl._validator.report import Severity
 from mlsssl.errors import HookError, InvalidInputError, IssuePendingError, NotFoundError
 from mlsssl.values import KeyType, OnConflict
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
@@ -92,7 +90,9 @@ def add_commands(commands: Commands) -> None:
         "  9 at least one failed, or was not renewed and is near its end   10 nothing was due\n"
         "  12 renewed, but a step after it failed   13 none failed, but an issuer has no answer yet"
     )
-    parser.add_argument("keys", nargs="*", metavar="KEY", help="keys of bindings, as for deploy; or --all")
+    parser.add_argument(
+        "keys", nargs="*", type=binding_key, metavar="KEY", help="keys of bindings, as for deploy; or --all"
+    )
     parser.add_argument("--all", action="store_true", help="every binding whose certificate this issuer issued")
     parser.add_argument("--due", action="store_true", help="only those that are due")
     add_issuer_options(parser)
@@ -130,6 +130,7 @@ def add_commands(commands: Commands) -> None:
     add_after(parser, failure=False)
     parser.add_argument(
         "--abandon",
+        type=binding_key,
         metavar="KEY",
         help="give the change of this key up if it can be neither finished nor taken back; the machine stays as it is",
     )
@@ -195,7 +196,7 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
     if arguments.plan:
         with machine_or_empty(arguments) as machine:
             return _tell(planned(machine), terminal)
-    with machine_to_add_to(arguments, refused) as machine, _logged_in_commands():
+    with machine_to_add_to(arguments, refused) as machine:
         return _tell(mlsssl.deploy(arguments.key, certificate, machine=machine, **options), terminal)
 
 
@@ -213,7 +214,7 @@ def _certificate_of(arguments: Namespace) -> mlsssl.Certificate | mlsssl.Thumbpr
 
 
 def _tell(done: mlsssl.Outcome[mlsssl.Binding | None] | mlsssl.Plan, terminal: Terminal) -> int:
-    terminal.result(done.to_dict(), in_commands(str(done)))
+    terminal.report(done.to_dict(), str(done))
     if isinstance(done, mlsssl.Plan):
         return 0 if done.ok else 1
     if any(one.code == "after-failed" for one in done.findings):
@@ -241,7 +242,7 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
     options = with_hooks(given_access(options))
 
     def renew_due(stop: Callable[[], bool] | None = None) -> tuple[int, list[mlsssl.Renewal]]:
-        with machine_of(arguments) as machine, _logged_in_commands():
+        with machine_of(arguments) as machine:
             issuer = issuer_of(arguments)
             assert issuer is not None, "looked at above"
             results = mlsssl.renew_due(
@@ -277,26 +278,6 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
             options.pop(name, None)
         certificate = load(arguments.certificate, arguments.password, alias=arguments.alias)
         return _tell(run(arguments.keys[0], certificate, machine=machine, **options), terminal)
-
-
-@contextlib.contextmanager
-def _logged_in_commands() -> Iterator[None]:
-    """What the library logs, on standard error in the command line's words."""
-    import logging  # not free to import
-
-    class Told(logging.Handler):
-        """Writes each record."""
-
-        def emit(self, record: logging.LogRecord) -> None:
-            """As the other lines there."""
-            write(f"mlsssl: {record.levelname.lower()}: {in_commands(record.getMessage())}", to=sys.stderr)
-
-    logger, told = clean_logger("mlsssl"), Told(logging.WARNING)
-    logger.addHandler(told)
-    try:
-        yield
-    finally:
-        logger.removeHandler(told)
 
 
 def _code_of(results: list[mlsssl.Renewal]) -> int:
@@ -358,10 +339,7 @@ def cleanup(arguments: Namespace, terminal: Terminal) -> int:
     """`cleanup`: take superseded certificates out."""
     with machine_of(arguments) as machine:
         found = mlsssl.cleanup(machine=machine, **given(arguments))
-    text = str(found)
-    terminal.result(
-        {"dry_run": arguments.dry_run, **found.to_dict()}, f"only looked at:\n{text}" if arguments.dry_run else text
-    )
+    terminal.result(found.to_dict(), in_commands(str(found)))
     return 0
 
 

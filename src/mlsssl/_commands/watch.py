@@ -265,7 +265,9 @@ def _round(
         reasons += f"; the health file cannot be written: {told.problem}"
     text = f"{now} round {rounds.number}: {words}{reasons}; next round {_moment(next_round)}"
     line = {"round": rounds.number, "ended": now, "exit_code": code, **counts, "next_round": _moment(next_round)}
-    terminal.line({**line, "results": [one.to_dict() for one in results], "failures": failed}, text)
+    terminal.line(
+        {**line, "results": [one.to_dict() for one in results], "failures": failed}, text, style="error" if bad else ""
+    )
 
 
 def _failed_findings(result: Renewal) -> list[str]:
