@@ -338,5 +338,5 @@ def test_store_remove_keeps_what_a_pending_change_needs(capsys: pytest.CaptureFi
         machine.store().add(Certificate.from_der(certificate.to_der()))  # without its key: the change stays pending
     code, _, told = run(capsys, "store", "remove", str(record.thumbprint))
     assert code == 2
-    assert "is pending and needs it: mlsssl recover; --force" in told
+    assert "is pending and needs it: run mlsssl recover; --force" in told
     assert run(capsys, "store", "remove", str(record.thumbprint), "--force")[0] == 0

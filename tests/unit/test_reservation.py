@@ -188,7 +188,7 @@ def test_errors_say_what_to_do(machine: EmbeddedMachine) -> None:
         made.add()
     with pytest.raises(ReservationNotFoundError, match="reserved on that port: https://\\+:443/mls/"):
         machine.reservations["https://+:443/other/"]
-    with pytest.raises(ReservationNotFoundError, match="nothing is reserved on that port"):
+    with pytest.raises(ReservationNotFoundError, match="nor is anything else on port"):
         UrlReservation.get("http://+:80/", machine=machine)
     with pytest.raises(ReservationNotFoundError, match="add it instead"):
         UrlReservation("http://+:80/", user="Everyone", machine=machine).update()
@@ -251,7 +251,7 @@ def test_an_update_that_cannot_be_taken_back_is_recovered_later(
     machine.reservations.add(URL, user="Everyone")
     refuses = _Refuses(machine, 3)
     monkeypatch.setattr(machine.port, "reservations", refuses)
-    with pytest.raises(ReservationError, match=r"taking it back failed too .*mlsssl recover"):
+    with pytest.raises(ReservationError, match=r"taking it back failed too .*run recover"):
         UrlReservation(URL, user=MLS, machine=machine).update()
     assert machine.reservations.find(URL) is None
     refuses.left = 1

@@ -345,8 +345,8 @@ class TestTheProcess:
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            (["--all", "--watch"], "--watch goes with --due"),
-            (["--all", "--due", "--plan", "--watch"], "--watch goes with --due"),
+            (["--all", "--watch"], "--watch needs --due"),
+            (["--all", "--due", "--plan", "--watch"], "--watch needs --due"),
             (["--all", "--due", "--interval", "60"], "--watch, which is missing"),
             (["--all", "--due", "--health", "x"], "--watch, which is missing"),
             (["--all", "--due", "--watch", "--interval", "1"], "seconds from 10"),

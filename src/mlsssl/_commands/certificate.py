@@ -19,6 +19,7 @@ from mlsssl.errors import (
     ExistsError,
     InvalidInputError,
     MalformedDataError,
+    NotFoundError,
     UnreadableCertificateError,
     WrongPasswordError,
 )
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from mlsssl._select.trust import TrustAnchor
 
 _MOST_LEFT_OUT = 20
+_SUFFIXES = (".pfx", ".p12", ".pem", ".crt", ".cer", ".der", ".p7b", ".p7c", ".spc")
 
 
 def add_commands(commands: Commands) -> None:
@@ -303,7 +305,13 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
             seen = mlsssl.check_endpoint(endpoint, **options)
             terminal.report(seen.to_dict(), str(seen))
             return 0 if seen.report.ok else 1
-        certificate = load(arguments.target, arguments.password, key=arguments.key, alias=arguments.alias)
+        try:
+            certificate = load(arguments.target, arguments.password, key=arguments.key, alias=arguments.alias)
+        except NotFoundError as error:
+            suffix = files.path_of(arguments.target).suffix.lower()
+            if not is_file and suffix not in _SUFFIXES and endpoint_of(f"{arguments.target}:443") is not None:
+                raise NotFoundError(f"{error}; a server is given with its port: {arguments.target}:443") from None
+            raise
         report = certificate.check(key_expected=not arguments.no_key, **options)
     except UnreadableCertificateError as error:
         from mlsssl._validator.validate import report_on_unreadable

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import datetime as dt
 from collections import Counter
@@ -24,6 +23,7 @@ from mlsssl._commands.parser import (
     machine_of,
     machine_or_empty,
     machine_to_add_to,
+    number,
 )
 from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.watch import watch
@@ -163,17 +163,14 @@ def add_commands(commands: Commands) -> None:
 
 
 def _days(text: str) -> dt.timedelta:
-    try:
-        return dt.timedelta(days=float(text))
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError("a number of days from 0 up is needed") from None
+    return dt.timedelta(days=number(text, least=0, most=dt.timedelta.max.days, what="a number of days from 0 up"))
 
 
 def deploy(arguments: Namespace, terminal: Terminal) -> int:
     """`deploy KEY FILE`."""
     if names_issuer(arguments) + (arguments.file is not None) + (arguments.thumbprint is not None) != 1:
         raise InvalidInputError(
-            f"deploy takes a certificate file, --thumbprint of one that is in the store, or an issuer: {ISSUERS}"
+            f"deploy takes one of these: a certificate file, --thumbprint of one in the store, or an issuer ({ISSUERS})"
         )
     own = ("key", "file", "thumbprint", "key_file", "password", "alias", "plan", "option", *ISSUER_ARGUMENTS)
     options = with_hooks(given_profile(given_access(given(arguments, *own))))
@@ -210,6 +207,10 @@ def _certificate_of(arguments: Namespace) -> mlsssl.Certificate | mlsssl.Thumbpr
         with contextlib.suppress(InvalidInputError):
             thumbprint = mlsssl.Thumbprint(arguments.file)
             raise NotFoundError(f"{error}; a thumbprint is given as --thumbprint {thumbprint}") from None
+        if files.exists(files.path_of(arguments.key)):
+            raise NotFoundError(
+                f"{error}; the binding's key comes first: deploy {arguments.file} {arguments.key}"
+            ) from None
         raise
 
 
@@ -259,7 +260,9 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
 
     if arguments.watch:
         if not arguments.due or arguments.plan or arguments.certificate is not None:
-            raise InvalidInputError("--watch goes with --due, for each round would renew everything else, and alone")
+            raise InvalidInputError(
+                "--watch needs --due, or each round would renew everything again; and has no --plan or --certificate"
+            )
         return watch(renew_due, terminal, interval=arguments.interval, health=arguments.health)
     if arguments.interval is not None or arguments.health is not None:
         raise InvalidInputError("--interval and --health are about --watch, which is missing")

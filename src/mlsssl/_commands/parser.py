@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import datetime as dt
+import math
 import re
 import sys
 from collections import deque
@@ -33,6 +34,30 @@ if TYPE_CHECKING:
     Commands: TypeAlias = "argparse._SubParsersAction[Parser]"  # noqa: SLF001  # typeshed has no other name
 
 PASSWORD_HELP = "where the password comes from: env:NAME, file:PATH, stdin or prompt (never the password itself)"  # noqa: S105
+
+
+def whole_number(text: str) -> int:
+    """The type of an argument that is a whole number; also what `type=int` means here."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a whole number is needed, not {foreign_text.shown(text)}") from None
+
+
+def number(text: str, *, least: float = -1e300, most: float = 1e300, what: str = "a number") -> float:
+    """The type of an argument that is a number; also what `type=float` means here."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not least <= found <= most:  # nor is NaN
+        raise argparse.ArgumentTypeError(f"{what} is needed, not {foreign_text.shown(text)}")
+    return found
+
+
+def seconds(text: str) -> float:
+    """The type of an argument that says how long something may take."""
+    return number(text, least=0.001, what="a number of seconds above 0")
 
 
 def binding_key(text: str) -> str:
@@ -124,6 +149,8 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("allow_abbrev", False)
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(*args, **options)  # type: ignore[arg-type]
+        self.register("type", int, whole_number)
+        self.register("type", float, number)
 
     def share(self, *names: str, **changes: Any) -> None:
         """Add arguments that several commands have, with these `changes`."""
@@ -307,8 +334,11 @@ def given_access(options: dict[str, Any]) -> dict[str, Any]:
 def machine_of(arguments: Namespace) -> mlsssl.Machine:
     """The machine that `--machine FILE` names, else this computer; `NotFoundError` unless it is there."""
     if arguments.machine is None:
-        return mlsssl.Machine.local(create=False)
-    return mlsssl.EmbeddedMachine(arguments.machine, create=False)
+        machine = mlsssl.Machine.local(create=False)
+    else:
+        machine = mlsssl.EmbeddedMachine(arguments.machine, create=False)
+    foreign_text.log_step("looking at %s", machine.port.description)
+    return machine
 
 
 @contextlib.contextmanager

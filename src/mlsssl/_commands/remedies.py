@@ -8,23 +8,30 @@ _COMMANDS = {
     "issue": "mlsssl issue",
     "issue_client": "mlsssl ca issue-client",
     "create": "mlsssl ca create",
+    "create_request": "mlsssl request create",
     "create_intermediate": "mlsssl ca create --issuer FILE",
     "crl": "mlsssl ca crl",
     "check": "mlsssl check",
     "load": "mlsssl show",
     "save": "mlsssl pfx --out",
+    "deploy": "mlsssl deploy",
     "renew": "mlsssl renew",
+    "renew_due": "mlsssl renew --all --due",
+    "recover": "mlsssl recover",
+    "parse_listing": "mlsssl audit --listing FILE",
+    "write_files": "mlsssl pfx --out HOST.pfx",
     "add": "mlsssl store add FILE",
     "import_pfx": "mlsssl store import",
     "add_crl": "mlsssl store add-crl",
+    "remove_crl": "mlsssl store remove-crl",
     "with_chain": "in its file",
     "BindingOptions": "",
 }
 # Every piece is bounded, for names that strangers chose stand in messages too.
 _ARGUMENT = re.compile(
     r"\b(trust|crls|chain|key|days|common_name|path_length|crl_url|readable_by|profile|on_conflict|restart|store|ports|"
-    r"exportable|no_password|alias|ca_alias|issuer_alias|overwrite|any_issuer|everywhere|tls12|tls13|ctl_identifier|ctl_store_name)="
-    r"""(\[[^\]]{0,80}\]|\{[^}]{0,80}\}|"[^"]{0,80}"|'[^']{0,80}'|\w{1,80}|\.\.\.)"""
+    r"exportable|no_password|alias|ca_alias|issuer_alias|overwrite|any_issuer|everywhere|hooks|key_access|abandon|tls12|tls13|ctl_identifier|ctl_store_name)="
+    r"""(\[[^\]]{0,80}\]|\{[^}]{0,80}\}|"[^"]{0,80}"|'[^']{0,300}'|\w{1,80}|\.\.\.)"""
 )
 _CALL = re.compile(
     r"(\.)?\b(?:Store\.open\('(\w{1,80})'\)\.|[A-Za-z]{1,80}\.)?(\w{1,80})\(((?:[^()]|\([^()]{0,80}\)){0,200})\)"
@@ -38,7 +45,18 @@ _PHRASES = {
     "HMAC key is, which is base64url, and --acme-eab-id is its identifier",
     "host is the name or the list of names that the certificate is for: host=": "--host is a name that the certificate "
     "is for, and may be given again: --host ",
+    "key_type, reuse_key and days are for an authority; ": "--key and --days are for --ca; ",
     "reuse_key and days are for an authority; ": "--days is for --ca; ",
+    "Certificate.load of the .pfx, or with_key": "the .pfx, or the .cer and --key FILE",
+    "UrlReservation.get(url).with_user(account).update()": "mlsssl reservation update URL --user ACCOUNT",
+    "make the request here (CertificateRequest.create)": "make the request here (mlsssl request create)",
+    "ACME has external_account for it": "ACME has --acme-eab-id and --acme-eab-key for it",
+    ", whose bytes to_der() gives": "",
+    "CertificateRequest.create(": "create_request(",
+    "(MLSSSL_MACHINE, EmbeddedMachine(path))": "(MLSSSL_MACHINE, or --machine FILE)",
+    "; Windows makes one when it is first opened with create=True": "",
+    "(remove_crl)": "(mlsssl store remove-crl)",
+    "give it longer (timeout)": "give it longer (--acme-timeout)",
     "password_env names a variable with it": "--after-password env:NAME, of a variable that has it",
     "AcmeIssuer(trust='root.pem')": "--acme-trust root.pem",
     "a ChallengeSolver of that kind": "--acme-webroot, --acme-listen or --acme-http-sys (http-01), "
@@ -51,7 +69,11 @@ _PHRASES = {
 _WORDS = {"True": "yes", "False": "no", "None": ""}
 _OPTIONS = {"request_id": "adcs_request_id"}
 _QUOTES = "\"'"
-_NAME = re.compile(r"\b(app_id|trust_root|path_length|organizational_unit|issued_by|request_id)\b")
+_NAME = re.compile(r"\b(app_id|trust_root|path_length|organizational_unit|issued_by|request_id|reuse_key|key_type)\b")
+
+# The arguments with which errors about their values begin.
+_SUBJECT = re.compile(r"^(?:days|country|fraction|jitter|readable_by|minimum_rsa_bits|on_conflict)(?= is )")
+_NONE = re.compile(r"(?<= is )None or |, or None(?=[;,]|$)")
 
 
 def in_commands(text: str) -> str:
@@ -60,6 +82,7 @@ def in_commands(text: str) -> str:
         text = text.replace(phrase, words)
     text = _SUCCESSOR.sub("mlsssl ca renew", text)
     text = _STORE.sub(r"the store \1", _CALL.sub(_command, _ARGUMENT.sub(_option, text)))
+    text = _SUBJECT.sub(lambda name: f"--{name[0].replace('_', '-')}", _NONE.sub("", text))
     return _NAME.sub(lambda name: f"--{_OPTIONS.get(name[0], name[0]).replace('_', '-')}", text)
 
 
@@ -69,6 +92,8 @@ def _option(argument: re.Match[str]) -> str:
         return "in its file"
     if name == "ports":
         return f"--port {value[1:-1].replace(': ', '=')}"
+    if name == "hooks":
+        return "--after STEP"
     if name.startswith(("tls", "ctl")):
         return f"--option {name}={_WORDS.get(value, value)}"
     option = f"--{'crl' if name == 'crls' else name.replace('_', '-')}"
@@ -86,7 +111,7 @@ def _command(call: re.Match[str]) -> str:
     words = [_COMMANDS[name]]
     if name != "with_chain":
         given = arguments.split(", ")
-        words += [word[1:-1] for word in given if word[:1] in ("'", '"')]
+        words += [word if " " in word else word[1:-1] for word in given if word[:1] in ("'", '"')]
         words += [word for word in given if word.startswith("--")]
     if store is not None and (name, store) not in (("add", "MY"), ("import_pfx", "MY"), ("add_crl", "CA")):
         words.append(f"--store {store}")

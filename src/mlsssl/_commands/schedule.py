@@ -135,7 +135,7 @@ def _checked(words: list[str], whole: argparse.ArgumentParser) -> list[str]:
     if given.watch:
         raise InvalidInputError("renew --watch never ends: run it as a service, or schedule renew without --watch")
     if given.plan or not given.due:
-        raise InvalidInputError("what is scheduled is renew with --due and without --plan, or it renews at each run")
+        raise InvalidInputError("what is scheduled needs --due, or each run renews everything again; and has no --plan")
     for option in ("password", "ca_password", "acme_eab_key", "after_password"):
         source = getattr(given, option, None)
         name = f"--{option.replace('_', '-')}"

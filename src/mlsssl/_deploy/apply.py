@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 
 from mlsssl._changes import audit_log, recovery
 from mlsssl._machine import handshake, precedence, stores
-from mlsssl._messages.foreign_text import clean_logger, printable, printable_lines
+from mlsssl._messages.foreign_text import clean_logger, log_step, printable, printable_lines
 from mlsssl._messages.output import as_dict, to_json
 from mlsssl._select.ports import HasPort, existing_port_of, port_of
 from mlsssl._validator.findings import machine_finding
@@ -227,13 +227,18 @@ def run(task: Task, records: ChangeRecords) -> Outcome:
     change = replace(_with_running_services(port, task), grants=())
     change = _with_steps(records, change, task.request)
     done: list[str] = []
+
+    def say(line: str) -> None:
+        done.append(line)
+        log_step("%s of %s: %s", change.verb, change.key, line)
+
     try:
         records.begin(change)
         for addition in change.additions:
             _add(port, task, addition)
-            done.append(f"added {addition.role} {addition.thumbprint} to LocalMachine\\{addition.store}")
+            say(f"added {addition.role} {addition.thumbprint} to LocalMachine\\{addition.store}")
         change = _with_grants(port, records, task, change)
-        change = _carry_out(port, records, task, change, done.append)
+        change = _carry_out(port, records, task, change, say)
         if change.audit_log is not None:
             audit_log.add(change, result="done")  # who keeps one wants no change that is not in it
         records.finish(change)
@@ -257,7 +262,9 @@ def look(task: Task, outcome: Outcome) -> Outcome:
     for binding in (outcome.after, *outcome.also):
         served = None if binding.thumbprint is None else _served(port_of(task.request.machine), binding.record)
         if served is None:
+            log_step("%s: no handshake, for no server of this machine runs there", binding.key)
             continue
+        log_step("%s: a fresh handshake was served %s", binding.key, served.thumbprint or served.problem)
         if binding is outcome.after or outcome.served is None:
             outcome = replace(outcome, served=served.thumbprint)
         if served.thumbprint != binding.thumbprint:
@@ -319,7 +326,7 @@ def refuse_pending_of_others(records: ChangeRecords, change: Change) -> None:
     for pending in records.pending():
         stuck = [key for key in change.keys[1:] if pending.is_about(key)]
         if stuck:
-            raise BindingError(f"nothing was done: {pending.title} has begun and not ended: run `mlsssl recover`")
+            raise BindingError(f"nothing was done: {pending.title} has begun and not ended: run recover()")
 
 
 def _follow_undo(
@@ -344,7 +351,7 @@ def _undo_stopped(
 ) -> DeploymentError:
     """What to say about an undo that stopped; it is forgotten when it had not begun to show."""
     state = recovery.in_force(port, turned)
-    to_do = [f"{state}: run `mlsssl recover`, which goes on with the undo; {_give_up(turned)}"]
+    to_do = [f"{state}: run recover(), which goes on with the undo; {_give_up(turned)}"]
     if _state(port, turned) == "new":  # the binding comes first, so nothing else was touched
         with contextlib.suppress(MlssslError):
             records.finish(turned, keep=False)
@@ -364,14 +371,14 @@ def _end_undo(port: MachinePort, records: ChangeRecords, turned: Change, done: l
         records.finish(turned, keep=False)
         records.forget(turned)
     except MlssslError as error:
-        to_do.append(f"the undo is done, but its record stays ({error}): run `mlsssl recover`; {_give_up(turned)}")
+        to_do.append(f"the undo is done, but its record stays ({error}): run recover(); {_give_up(turned)}")
         first = first or error
     if first is not None:
         raise _failure(port, turned, str(first), done, to_do) from first
 
 
 def _give_up(change: Change) -> str:
-    return f"when that cannot be, `mlsssl recover --abandon {change.key}` leaves the machine as it is"
+    return f"when that cannot be, recover(abandon='{change.key}') leaves the machine as it is"
 
 
 # -- the steps ----------------------------------------------------------------------------------------------------
@@ -515,7 +522,7 @@ def _after_failure(
     except recovery.FAILURES as second:
         stopped = f"taking it back stopped too ({str(second) or type(second).__name__})"
         stopped += f", and {recovery.in_force(port, change)}"
-        to_do.append(f"{stopped}: run `mlsssl recover`, which goes on from here; {_give_up(change)}")
+        to_do.append(f"{stopped}: run recover(), which goes on from here; {_give_up(change)}")
     else:
         if new:
             to_do.append(f"the new binding of {change.key} is in force: look whether it should be")
@@ -523,7 +530,7 @@ def _after_failure(
         try:
             undone += port.recover()
         except MlssslError as third:
-            to_do.append(f"private keys that no certificate uses may be left ({third}): run `mlsssl recover`")
+            to_do.append(f"private keys that no certificate uses may be left ({third}): run recover()")
     started, down = recovery.start_services(port, change)
     undone += started
     to_do += down
@@ -556,7 +563,7 @@ def _end_failed(records: ChangeRecords, change: Change, reason: str, new: bool) 
     try:
         records.finish(change, keep=new)
     except MlssslError as error:
-        to_do.append(f"its record stays ({error}): run `mlsssl recover`; {_give_up(change)}")
+        to_do.append(f"its record stays ({error}): run recover(); {_give_up(change)}")
     return to_do
 
 
