@@ -193,7 +193,7 @@ def _complain(text: str) -> None:
     write(foreign_text.without_secrets(text), to=sys.stderr)
 
 
-def _tell(error: BaseException, arguments: argparse.Namespace, terminal: Terminal) -> int:
+def _tell(error: errors.MlssslError, arguments: argparse.Namespace, terminal: Terminal) -> int:
     # A deployment that stopped ends with the code of what stopped it.
     cause = error.__cause__ if isinstance(error, errors.DeploymentError) else None
     reason = cause if isinstance(cause, errors.MlssslError) else error
@@ -209,7 +209,8 @@ def _tell(error: BaseException, arguments: argparse.Namespace, terminal: Termina
     causes = [str(item) for item in getattr(reason, "diagnosis", ())]
     for item in causes if len(causes) > 1 else ():  # a single one is in the message
         _complain(in_commands(f"  - {item}"))
-    while arguments.loudness == "verbose" and error.__cause__ is not None:
-        error = error.__cause__
-        _complain(f"  caused by {type(error).__name__}: {foreign_text.message(str(error))}")
+    below = error.__cause__ if arguments.loudness == "verbose" else None
+    while below is not None:
+        _complain(f"  caused by {type(below).__name__}: {foreign_text.message(str(below))}")
+        below = below.__cause__
     return code

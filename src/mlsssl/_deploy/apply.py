@@ -262,7 +262,7 @@ def look(task: Task, outcome: Outcome) -> Outcome:
     for binding in (outcome.after, *outcome.also):
         served = None if binding.thumbprint is None else _served(port_of(task.request.machine), binding.record)
         if served is None:
-            log_step("%s: no handshake, for no server of this machine runs there", binding.key)
+            log_step("%s: no handshake was tried", binding.key)
             continue
         log_step("%s: a fresh handshake was served %s", binding.key, served.thumbprint or served.problem)
         if binding is outcome.after or outcome.served is None:
