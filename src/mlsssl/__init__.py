@@ -23,7 +23,7 @@ _HOMES = {
     "_validator.profiles": ("PROFILES", "Profile"),
     "_validator.report": ("Finding", "Report", "Severity"),
     "_formats.described": ("CertificateDiff",),
-    "_machine.revocation_lists": ("RevocationList", "RevokedEntry"),
+    "revocation_list": ("RevocationList", "RevokedEntry"),
     "_notebook.timeline": ("Timeline", "timeline"),
     "_machine.ports": ("Cause", "Diagnosis", "KeyAccess", "KeyState", "ServiceState", "ServiceStatus"),
     "auditing": ("Audit", "AuditReservation", "AuditRow", "audit"),
@@ -79,7 +79,7 @@ _HOMES = {
     "issuers.adcs": ("AdcsIssuer",),
     "issuers.command": ("CommandIssuer",),
     "machine": ("EmbeddedMachine", "Machine", "WindowsMachine"),
-    "progress": ("progress_bar",),
+    "_notebook.progress": ("progress_bar",),
     "renewal": ("Renewal", "RenewalSource", "Renewals", "renew", "renew_due"),
     "reservation": (
         "HttpLimits",

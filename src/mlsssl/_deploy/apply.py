@@ -337,7 +337,7 @@ def _follow_undo(
         return undone
     if not hooks:
         what = f"the steps {', '.join(change.steps)} were not run for what is bound again"
-        remedy = "undo with the same steps (hooks=, --after), or see to what they did by hand"
+        remedy = "undo with the same steps, hooks=[...], or see to what they did by hand"
         finding = machine_finding("after-owed", str(undone.key), what, remedy=remedy)
         return replace(undone, findings=(*undone.findings, finding))
     from mlsssl._deploy import steps
