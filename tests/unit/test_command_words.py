@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from mlsssl import Certificate, CertificateAuthority, EmbeddedMachine, InvalidInputError, deploy
+from mlsssl import Certificate, CertificateAuthority, EmbeddedMachine, InvalidInputError, audit, deploy
 from mlsssl._commands import terminal
 from mlsssl._commands.addresses import endpoint_of, key_of
 from mlsssl._commands.remedies import in_commands
@@ -94,6 +94,17 @@ def test_what_only_looks_like_an_option(folder: Path, capsys: pytest.CaptureFixt
     assert told(capsys, "show", "--", "-a.pem")[2] == "mlsssl: there is no file -a.pem\n"
     assert told(capsys, "show", "– a.pem")[2] == "mlsssl: there is no file – a.pem\n"
     assert "there is no option -a.pem" in told(capsys, "show", "-a.pem")[2]
+
+
+def test_an_option_of_several_values(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Takes them up to the next option."""
+    for name in ("one.json", "two.json"):
+        with EmbeddedMachine("m.sqlite") as machine:
+            audit(machine=machine).save(name)
+    for words in (["--from", "one.json", "two.json", "-q"], ["-q", "--from", "one.json", "two.json"]):
+        assert told(capsys, "audit", *words, "--html", "both.html", "--overwrite") == (0, "", "")
+    assert told(capsys, "audit", "--from")[2].startswith("mlsssl audit: --from needs a value: ")
+    assert told(capsys, "audit", "one.json", "--from", "two.json")[2].startswith("mlsssl audit: there is no argument for")
 
 
 def test_an_option_may_stand_between_arguments(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -188,15 +188,17 @@ class Parser(argparse.ArgumentParser):
             if action is None:
                 others.append(word)
                 continue
-            if action.nargs is None and "=" not in word and (not queue or self._is_option(queue[0])):
+            takes = action.nargs != 0 and "=" not in word
+            if takes and (not queue or self._is_option(queue[0])):
                 self.error(f"{action.option_strings[-1]} needs a value: {_value_of(action)}")
             to = behind if commands is not None and action.dest in ("json", "loudness", "machine") else options
             to.append(action.option_strings[-1] + "".join(word.partition("=")[1:]))
-            if action.nargs is None and "=" not in word:
+            if takes:
+                to.append(queue.popleft())
+            while takes and action.nargs is not None and queue and not self._is_option(queue[0]):
                 to.append(queue.popleft())
         if commands is None:
-            escaped = any(one.startswith("-") for one in others) and not self._takes_the_rest
-            return [*options, *(["--"] if escaped else []), *others]
+            return [*options, *(["--"] if others and not self._takes_the_rest else []), *others]
         if others and others[0] not in commands:
             self._refuse("command", others[0], [*commands])
         if not others and "--help" not in options and self.prog != "mlsssl":
