@@ -104,7 +104,9 @@ def test_an_option_of_several_values(folder: Path, capsys: pytest.CaptureFixture
     for words in (["--from", "one.json", "two.json", "-q"], ["-q", "--from", "one.json", "two.json"]):
         assert told(capsys, "audit", *words, "--html", "both.html", "--overwrite") == (0, "", "")
     assert told(capsys, "audit", "--from")[2].startswith("mlsssl audit: --from needs a value: ")
-    assert told(capsys, "audit", "one.json", "--from", "two.json")[2].startswith("mlsssl audit: there is no argument for")
+    assert told(capsys, "audit", "one.json", "--from", "two.json")[2].startswith(
+        "mlsssl audit: there is no argument for"
+    )
 
 
 def test_an_option_may_stand_between_arguments(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

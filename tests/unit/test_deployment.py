@@ -675,9 +675,9 @@ def test_a_change_that_cannot_be_ended_is_in_the_way_of_its_own_key_only(
     machine = EmbeddedMachine(tmp_path / "m.sqlite", atomic_update=False)
     old, new = stuck(ca, machine)
     assert deploy(OTHER_KEY, ca.issue("b.test"), machine=machine).changed
-    with pytest.raises(BindingError, match=f"nothing was done: the update of {KEY}.*--abandon {KEY}"):
+    with pytest.raises(BindingError, match=f"nothing was done: the update of {KEY}.*abandon='{KEY}'"):
         deploy(KEY, ca.issue("a.test"), machine=machine)
-    with pytest.raises(DeploymentError, match=f"--abandon {KEY}") as caught:
+    with pytest.raises(DeploymentError, match=f"abandon='{KEY}'") as caught:
         recover(machine=machine)
     assert isinstance(caught.value.__cause__, UnusableCertificateError)
     with pytest.raises(NotFoundError, match="no change of"):
@@ -715,7 +715,7 @@ def test_no_change_of_a_key_is_acknowledged_that_a_later_recovery_would_undo(
     (record,) = pending(machine)
     record.write_bytes(record.read_bytes().replace(b'"version": 1', b'"version": 99'))
     before = everything(machine)
-    with pytest.raises(BindingError, match=f"nothing was done: .*--abandon {record.name}"):
+    with pytest.raises(BindingError, match=f"nothing was done: .*abandon='{record.name}'"):
         change(binding)
     assert everything(machine) == before
     recover(machine=machine, abandon=KEY)
@@ -732,7 +732,7 @@ def test_what_is_told_to_give_up_a_strangers_key_gives_it_up(ca: CertificateAuth
     before = replace(Binding("a.test:443", certificate).record, key=key)
     after = replace(before, thumbprint=Thumbprint(bytes(20)))
     ChangeRecords(machine.state_folder).begin(Change("update", key, before=before, after=after))
-    with pytest.raises(DeploymentError, match=r"nothing is bound to no\.\.host:443 now.*--abandon no\.\.host:443"):
+    with pytest.raises(DeploymentError, match=r"nothing is bound to no\.\.host:443 now.*abandon='no\.\.host:443'"):
         recover(machine=machine)
     assert recover(machine=machine, abandon="no..host:443")[0].startswith("gave up the update of no..host:443")
     assert recover(machine=machine) == []
@@ -852,7 +852,7 @@ def test_audit_and_renew_due_tell_what_is_pending(ca: CertificateAuthority, tmp_
     stuck(ca, machine)
     (row,) = audit(machine=machine).rows
     assert (str(row.key), [one.code for one in row.findings]) == (KEY, ["change-pending"])
-    assert f"--abandon {KEY}" in row.findings[0].remedy
+    assert f"abandon='{KEY}'" in row.findings[0].remedy
     assert not audit(machine=machine).ok
     for dry_run in (True, False):
         (result,) = renew_due(ca, machine=machine, dry_run=dry_run)

@@ -226,6 +226,9 @@ def _ask(purpose: str, *, confirm: bool) -> str:
         password = getpass.getpass(f"{purpose}: ", stream=sys.stderr)
         if confirm and getpass.getpass(f"{purpose}, again: ", stream=sys.stderr) != password:
             raise InvalidInputError("the two passwords differ")
-    except EOFError:
+    except (EOFError, KeyboardInterrupt) as end:
+        write("", to=sys.stderr)  # the question has no end of its own
+        if isinstance(end, KeyboardInterrupt):
+            raise
         raise InvalidInputError(f"{purpose} is needed, and none was typed") from None
     return password
