@@ -30,7 +30,7 @@ _HOMES = {
     "authority": ("CertificateAuthority", "RenewedAuthority"),
     "binding": ("Binding", "Bindings", "CertificateReference"),
     "bulk": ("check_many",),
-    "certificate": ("Certificate",),
+    "certificate": ("Certificate", "CertificateChain"),
     "deployment": ("Failure", "Outcome", "Plan", "Step", "deploy", "last_outcome", "recover"),
     "endpoint": ("EndpointReport", "check_endpoint"),
     "errors": (

@@ -24,7 +24,10 @@ from mlsssl.auditing import Audit as Audit, AuditReservation as AuditReservation
 from mlsssl.authority import CertificateAuthority as CertificateAuthority, RenewedAuthority as RenewedAuthority
 from mlsssl.binding import Binding as Binding, Bindings as Bindings, CertificateReference as CertificateReference
 from mlsssl.bulk import check_many as check_many
-from mlsssl.certificate import Certificate as Certificate
+from mlsssl.certificate import (
+    Certificate as Certificate,
+    CertificateChain as CertificateChain,
+)
 from mlsssl.deployment import (
     Failure as Failure,
     Outcome as Outcome,

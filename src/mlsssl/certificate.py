@@ -502,9 +502,9 @@ class Certificate:
         return self._key is not None
 
     @property
-    def chain(self) -> tuple[Certificate, ...]:
-        """The certificates above it, its issuer first."""
-        return tuple(assemble(c, None, ()) for c in self._chain)
+    def chain(self) -> CertificateChain:
+        """The certificates above it, its issuer first; empty when none came with it."""
+        return CertificateChain(assemble(c, None, ()) for c in self._chain)
 
     @property
     def friendly_name(self) -> str | None:
@@ -855,10 +855,7 @@ class Certificate:
         from mlsssl._notebook.cards import card, code, facts, faint, level, or_why, part, sign, text, tree
 
         validity = card_validity(self)
-        levels = [
-            level(card_title(one), "root" if pem.is_root(pem.x509_of(one)) else "intermediate", card_validity(one).bar)
-            for one in reversed(self.chain)
-        ]
+        levels = [level(card_title(one), _role(one), card_validity(one).bar) for one in reversed(self.chain)]
         role = "authority" if foreign.read_or(False, attrgetter("is_ca"), self) else "server"
         here = sign("ok", "private key here") if self.has_private_key else faint("no private key")
         rows = [
@@ -891,6 +888,25 @@ class Certificate:
 
     def __deepcopy__(self, memo: object) -> Certificate:
         return self
+
+
+class CertificateChain(tuple[Certificate, ...]):
+    """What stands above a certificate, its issuer first; a tuple that notebooks show as a card."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        from mlsssl._notebook.cards import code, listing, text
+
+        rows = [
+            [text(card_title(one)), _role(one), card_validity(one).bar, code(one.thumbprint, whole=True)]
+            for one in self
+        ]
+        return listing("Chain", "certificate", ["", "role", "valid", "thumbprint"], rows, empty="nothing came with it")
+
+
+def _role(certificate: Certificate) -> str:
+    return "root" if pem.is_root(pem.x509_of(certificate)) else "intermediate"
 
 
 def assemble(

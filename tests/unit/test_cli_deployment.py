@@ -308,8 +308,8 @@ def test_recover_says_what_is_left_and_gives_one_change_up(capsys: pytest.Captur
     code, told = run_json(capsys, "recover")
     assert (code, told["error"]) == (6, "DeploymentError")
     (line,) = told["failure"]["to_do"]
-    assert "recover(abandon='change-" in line  # programs get the library's own words
-    assert "mlsssl recover --abandon change-" in run(capsys, "recover")[2]
+    assert "mlsssl recover --abandon change-" in line
+    assert "--abandon" in run(capsys, "recover")[2]
     code, found = run_json(capsys, "audit")
     assert (code, found["ok"]) == (1, False)
     assert run(capsys, *RENEW)[0] == 9
@@ -338,5 +338,5 @@ def test_store_remove_keeps_what_a_pending_change_needs(capsys: pytest.CaptureFi
         machine.store().add(Certificate.from_der(certificate.to_der()))  # without its key: the change stays pending
     code, _, told = run(capsys, "store", "remove", str(record.thumbprint))
     assert code == 2
-    assert "is pending and needs it: run mlsssl recover; --force" in told
+    assert "is pending and needs it: mlsssl recover; --force" in told
     assert run(capsys, "store", "remove", str(record.thumbprint), "--force")[0] == 0

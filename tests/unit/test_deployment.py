@@ -610,7 +610,7 @@ def test_a_failure_that_cannot_be_taken_back_says_what_to_do(
         deploy(KEY, ca.issue("a.test"), machine=broken)
     failure = caught.value.failure
     assert isinstance(failure, Failure)
-    assert any("run recover()" in line for line in failure.to_do)
+    assert any("mlsssl.recover()" in line for line in failure.to_do)
     assert everything(machine) != before
     assert next(line.partition(" of ")[0] for line in recover(machine=machine)) == "took back the deploy"
     assert everything(machine) == before
@@ -642,7 +642,7 @@ def test_a_record_that_nobody_can_read_is_in_nobody_elses_way_and_can_be_given_u
     (record,) = pending(machine)
     record.write_bytes(damage)
     assert deploy(OTHER_KEY, ca.issue("b.test"), machine=machine).changed
-    with pytest.raises(BindingError, match=rf"recover\(abandon='{record.name}'\)"):
+    with pytest.raises(BindingError, match=rf"mlsssl\.recover\(abandon='{record.name}'\)"):
         deploy(KEY, ca.issue("a.test"), machine=machine)
     with pytest.raises(DeploymentError, match=r"damaged|later version") as caught:
         recover(machine=machine)
@@ -662,7 +662,7 @@ def test_a_record_of_an_earlier_version_is_recovered(ca: CertificateAuthority, m
     assert not former.exists()
     former.write_bytes(b"{")
     assert deploy(KEY, ca.issue("a.test"), machine=machine).changed
-    with pytest.raises(DeploymentError, match=r"recover\(abandon='change\.json'\)"):
+    with pytest.raises(DeploymentError, match=r"mlsssl\.recover\(abandon='change\.json'\)"):
         recover(machine=machine)
     assert recover(machine=machine, abandon="change.json") == [f"gave up the change in {former}; {AS_IT_IS}"]
     assert recover(machine=machine) == []
@@ -752,7 +752,7 @@ def test_a_failure_that_leaves_nothing_bound_says_so(
 
     with monkeypatch.context() as patch:
         patch.setattr(EmbeddedBindings, "add", refuse)
-        with pytest.raises(DeploymentError, match=f"nothing is bound to {KEY} now.*run recover"):
+        with pytest.raises(DeploymentError, match=f"nothing is bound to {KEY} now.*mlsssl.recover"):
             deploy(KEY, ca.issue("a.test"), machine=machine)
         with pytest.raises(DeploymentError, match=f"still pending: nothing is bound to {KEY} now"):
             recover(machine=machine)
@@ -775,7 +775,7 @@ def test_an_interrupt_that_leaves_nothing_bound_is_logged(
     with pytest.raises(KeyboardInterrupt):
         deploy(KEY, ca.issue("a.test"), machine=machine)
     assert f"nothing is bound to {KEY} now" in caplog.text
-    assert "run recover()" in caplog.text
+    assert "mlsssl.recover()" in caplog.text
 
 
 def test_a_cleanup_that_fails_leaves_nothing_pending(
@@ -852,12 +852,12 @@ def test_audit_and_renew_due_tell_what_is_pending(ca: CertificateAuthority, tmp_
     stuck(ca, machine)
     (row,) = audit(machine=machine).rows
     assert (str(row.key), [one.code for one in row.findings]) == (KEY, ["change-pending"])
-    assert f"abandon='{KEY}'" in row.findings[0].remedy
+    assert f"recover(abandon='{KEY}')" in row.findings[0].remedy
     assert not audit(machine=machine).ok
     for dry_run in (True, False):
         (result,) = renew_due(ca, machine=machine, dry_run=dry_run)
         assert str(result.key) == KEY
-        assert "run recover()" in str(result.error)
+        assert "mlsssl.recover()" in str(result.error)
     with machine.port.lock("change", timeout=0):
         assert audit(machine=machine).ok
     (record,) = pending(machine)
