@@ -22,7 +22,8 @@ from mlsssl._machine.authorities import read_authorities_if_crls
 from mlsssl._messages.arguments import check_callable, check_type
 from mlsssl._messages.foreign_json import list_in, moment_in, needed_text, read_json, text_in
 from mlsssl._messages.foreign_text import printable, shown
-from mlsssl._messages.output import as_dict, plain_table, to_json
+from mlsssl._messages.output import as_dict, to_json
+from mlsssl._messages.tables import plain_table
 from mlsssl._netsh.listing import has_bindings
 from mlsssl._select.ports import HasPort, existing_port_of
 from mlsssl._validator.findings import machine_finding
@@ -336,16 +337,11 @@ class Audit:
         return [table(("reserved URL", "who", "findings"), rows, empty="")] if rows else []
 
     def __str__(self) -> str:
-        table = plain_table(map(_without_empty, self.to_rows()), self.columns)
+        table = plain_table(self.to_rows(), self.columns)
         lines = [table if self.rows else f"nothing is bound on {self.machine}"]
         if self.reservations:
-            reserved = (_without_empty(one.to_dict()) for one in self.reservations)
-            lines += ["", plain_table(reserved, RESERVATION_COLUMNS)]
+            lines += ["", plain_table([one.to_dict() for one in self.reservations], RESERVATION_COLUMNS)]
         return "\n".join([*lines, *(printable(f"note: {note}") for note in self.notes)])
-
-
-def _without_empty(row: dict[str, object]) -> dict[str, object]:
-    return {name: None if value == "" else value for name, value in row.items()}
 
 
 _FAR = 4_000_000

@@ -761,7 +761,9 @@ class CertificateAuthority:
         if number is None:
             number = max(least, (moment - _EPOCH) // dt.timedelta(microseconds=1))
         elif isinstance(number, int) and number < least:
-            raise InvalidInputError(f"a list's number is greater than that of the one before it, {least - 1}")
+            raise InvalidInputError(
+                f"a list's number is at least {least}, not {number}, for it grows from list to list"
+            )
         return RevocationList(build_crl(issuer, self._key, entries, at=moment, number=number, days=days, kept=kept))
 
     def issue_many(

@@ -56,14 +56,17 @@ class Cleanup:
     Attributes:
         removed: Certificates that were taken out with their keys (with `dry_run`: that would be).
         kept: Superseded certificates that stay, with why.
+        dry_run: Whether it was only looked at what would be done.
     """
 
     removed: tuple[StoreEntry, ...]
     kept: tuple[Kept, ...]
+    dry_run: bool = False
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
         return {
+            "dry_run": self.dry_run,
             "removed": [_row(entry) for entry in self.removed],
             "kept": [{**_row(one.entry), "reason": one.reason} for one in self.kept],
         }
@@ -75,17 +78,22 @@ class Cleanup:
     def _repr_html_(self) -> str:
         from mlsssl._notebook.cards import code, listing, sign, text
 
+        remove, keep = self._words
         rows = [
-            [_shown_on_a_card(one), sign("ok", "removed"), code(f"LocalMachine\\{one.store_name}")]
-            for one in self.removed
+            [_shown_on_a_card(one), sign("ok", remove), code(f"LocalMachine\\{one.store_name}")] for one in self.removed
         ]
-        rows += [[_shown_on_a_card(one.entry), sign("note", "kept"), text(one.reason)] for one in self.kept]
-        heads = ("certificate", "what was done", "where, or why")
+        rows += [[_shown_on_a_card(one.entry), sign("note", keep), text(one.reason)] for one in self.kept]
+        heads = ("certificate", "what would be done" if self.dry_run else "what was done", "where, or why")
         return listing("cleanup", "superseded certificate", heads, rows, empty="no certificate was superseded")
 
+    @property
+    def _words(self) -> tuple[str, str]:
+        return ("would remove", "would keep") if self.dry_run else ("removed", "kept")
+
     def __str__(self) -> str:
-        lines = [f"removed {one.thumbprint} from LocalMachine\\{one.store_name}" for one in self.removed]
-        lines += [f"kept {one.entry.thumbprint}: {one.reason}" for one in self.kept]
+        remove, keep = self._words
+        lines = [f"{remove} {one.thumbprint} from LocalMachine\\{one.store_name}" for one in self.removed]
+        lines += [f"{keep} {one.entry.thumbprint}: {one.reason}" for one in self.kept]
         return "\n".join(map(printable, lines)) or "no certificate was superseded"
 
 
@@ -171,7 +179,7 @@ def cleanup(
                 removed.append(entry)
             if progress is not None:
                 progress(done)
-    return Cleanup(removed=tuple(removed), kept=tuple(kept))
+    return Cleanup(removed=tuple(removed), kept=tuple(kept), dry_run=dry_run)
 
 
 def needed_by_pending(records: ChangeRecords) -> dict[Thumbprint, str]:

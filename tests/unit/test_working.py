@@ -16,7 +16,7 @@ import pytest
 
 from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, audit, cleanup, renew_due
 from mlsssl._commands import working as module
-from mlsssl._commands.terminal import Terminal, write
+from mlsssl._commands.terminal import Loudness, Terminal, as_loud_as, write
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def test_what_is_over_soon_shows_nothing(screen: Screen, monkeypatch: pytest.Mon
     assert screen.getvalue() == ""
 
 
-@pytest.mark.parametrize("why", ["json", "no terminal", "closed", "dumb"])
+@pytest.mark.parametrize("why", ["json", "quiet", "no terminal", "closed", "dumb"])
 def test_nobody_looks_on(screen: Screen, monkeypatch: pytest.MonkeyPatch, why: str) -> None:
     """Nothing is written, and counting goes on."""
     if why == "no terminal":
@@ -103,7 +103,8 @@ def test_nobody_looks_on(screen: Screen, monkeypatch: pytest.MonkeyPatch, why: s
         monkeypatch.setattr(module, "sys", SimpleNamespace(stderr=None))
     elif why == "dumb":
         monkeypatch.setenv("TERM", "dumb")
-    with Terminal(as_json=why == "json").working("renewing", 4) as progress:
+    loudness: Loudness = "quiet" if why == "quiet" else "normal"
+    with as_loud_as(loudness), Terminal(as_json=why == "json").working("renewing", 4) as progress:
         progress(1)
         time.sleep(0.1)
     assert screen.getvalue() == ""

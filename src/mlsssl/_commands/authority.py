@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -20,9 +19,8 @@ from mlsssl._commands.certificate import (
 )
 from mlsssl._commands.parser import PASSWORD_HELP, SUBJECT, command, given, group
 from mlsssl._commands.remedies import in_commands
-from mlsssl._commands.terminal import write
+from mlsssl._commands.terminal import note
 from mlsssl._machine import files
-from mlsssl._messages.foreign_text import message
 from mlsssl.errors import InvalidInputError
 from mlsssl.values import REVOCATION_REASONS, KeyType
 
@@ -155,8 +153,8 @@ def telling_shortened() -> Iterator[list[str]]:
     with lifetimes.noted() as notes:
         yield notes
     notes[:] = dict.fromkeys(notes)  # of many the same is to be said of each
-    for note in notes:
-        write(message(f"mlsssl: warning: {in_commands(note)}"), to=sys.stderr)
+    for one in notes:
+        note(f"warning: {in_commands(one)}")
 
 
 def load_authority(

@@ -148,13 +148,7 @@ def _of_renewal(options: dict[str, Any]) -> dict[str, Any]:
 
 def show(arguments: Namespace, terminal: Terminal) -> int:
     """`request show FILE`: what `show FILE` says, for a request alone, and its fingerprint."""
-    data = {**_described(mlsssl.CertificateRequest.load(arguments.file)), "file": arguments.file}
-    width = max(map(len, data))
-    lines = []
-    for name, value in data.items():
-        text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-        lines.append(f"{name.replace('_', ' '):<{width}}  {text or '-'}")
-    terminal.result(data, lines)
+    terminal.facts({**_described(mlsssl.CertificateRequest.load(arguments.file)), "file": arguments.file})
     return 0
 
 
@@ -179,7 +173,7 @@ def sign(arguments: Namespace, terminal: Terminal) -> int:
     told = {**describe(certificate), "ignored": ignored, "warnings": notes}
     if out is None:
         pem = certificate.to_pem(chain=True).decode("ascii")
-        terminal.result({**told, "pem": pem}, pem.rstrip("\n"))
+        terminal.product({**told, "pem": pem}, pem.rstrip("\n"))
         return 0
     certificate.save(out, overwrite=arguments.force)
     terminal.result(

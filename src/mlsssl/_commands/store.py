@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 import mlsssl
 from mlsssl._commands.certificate import describe_crl, free_place, load_quietly, tell_left_out
 from mlsssl._commands.parser import command, given, group, machine_of, machine_to_add_to
-from mlsssl._commands.terminal import read_password
+from mlsssl._commands.terminal import note, read_password
 from mlsssl._machine import files
-from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError, WrongPasswordError
+from mlsssl.errors import (
+    AccessDeniedError,
+    InvalidInputError,
+    MalformedDataError,
+    NotFoundError,
+    UnsupportedError,
+    WrongPasswordError,
+)
 from mlsssl.values import Location
 
 if TYPE_CHECKING:
@@ -114,16 +121,38 @@ _ENTRY_COLUMNS = {
     "not_after": "NOT AFTER",
     "days_left": "DAYS",
     "has_private_key": "KEY",
+    "use": "USE",
     "friendly_name": "FRIENDLY NAME",
 }
 
 
 def list_entries(arguments: Namespace, terminal: Terminal) -> int:
     """`store list`."""
-    with _opened(arguments) as (_, store), terminal.working("reading the store"):
+    with _opened(arguments) as (machine, store), terminal.working("reading the store"):
+        keys = _bound_keys(machine, store)
         rows = [_entry_row(entry) for entry in sorted(store, key=lambda entry: entry.certificate.not_after)]
+    for row in rows:
+        bound = None if keys is None else keys.get(str(row["thumbprint"]), [])
+        uses = [f"bound to {', '.join(bound)}"] if bound else []
+        uses += ["superseded"] if row["renewed_by"] is not None else []
+        row |= {"bound": bound, "use": "; ".join(uses) or None}
     terminal.table(rows, _ENTRY_COLUMNS, empty=f"{arguments.location}\\{arguments.store} is empty.")
     return 0
+
+
+def _bound_keys(machine: mlsssl.Machine, store: mlsssl.Store) -> dict[str, list[str]] | None:
+    """The keys that each certificate of a store is bound to, by its thumbprint; None, and a note, if it is not told."""
+    found: dict[str, list[str]] = {}
+    if store.location != "LocalMachine":  # the only place that HTTP.sys looks at
+        return found
+    try:
+        for binding in machine.bindings:
+            if (binding.store_name or "MY").upper() == store.name.upper():
+                found.setdefault(str(binding.thumbprint), []).append(str(binding.key))
+    except (AccessDeniedError, UnsupportedError) as error:
+        note(f"note: what is bound is not known: {error}")
+        return None
+    return found
 
 
 def add(arguments: Namespace, terminal: Terminal) -> int:
