@@ -31,7 +31,7 @@ def _place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with files, and a machine with some of everything."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MLSSSL_MACHINE", str(tmp_path / "m.sqlite"))
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("USERPROFILE" if sys.platform == "win32" else "HOME", str(tmp_path))
     for name in ("certificate.pem", "two words.pem", "other.txt"):
         (tmp_path / name).touch()
     (tmp_path / "folder").mkdir()
