@@ -483,6 +483,7 @@ def test_a_missing_program_word(folder: Path, capsys: pytest.CaptureFixture[str]
             "run mlsssl recover; mlsssl recover --abandon change.json gives up",
         ),
         ("the next days is a name", "the next days is a name"),
+        ("+ app_id: {0}; app_id is a GUID", "+ app_id: {0}; --app-id is a GUID"),
     ],
 )
 def test_words_of_the_command_line(text: str, turned: str) -> None:

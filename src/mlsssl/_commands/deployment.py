@@ -6,6 +6,7 @@ import contextlib
 import datetime as dt
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, get_args
 
 import mlsssl
@@ -168,6 +169,10 @@ def _days(text: str) -> dt.timedelta:
 
 def deploy(arguments: Namespace, terminal: Terminal) -> int:
     """`deploy KEY FILE`."""
+    if arguments.file is None and files.exists(Path(arguments.key)):
+        raise InvalidInputError(
+            f"the binding's key comes before the certificate, such as deploy 0.0.0.0:443 {arguments.key}"
+        )
     if names_issuer(arguments) + (arguments.file is not None) + (arguments.thumbprint is not None) != 1:
         raise InvalidInputError(
             f"deploy takes one of these: a certificate file, --thumbprint of one in the store, or an issuer ({ISSUERS})"
@@ -210,7 +215,7 @@ def _certificate_of(arguments: Namespace) -> mlsssl.Certificate | mlsssl.Thumbpr
         with contextlib.suppress(InvalidInputError):
             thumbprint = mlsssl.Thumbprint(arguments.file)
             raise NotFoundError(f"{error}; a thumbprint is given as --thumbprint {thumbprint}") from None
-        if files.exists(files.path_of(arguments.key)):
+        if files.exists(Path(arguments.key)):
             raise NotFoundError(
                 f"{error}; the binding's key comes first: deploy {arguments.file} {arguments.key}"
             ) from None

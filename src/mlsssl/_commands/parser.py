@@ -238,7 +238,8 @@ class Parser(argparse.ArgumentParser):
 
     def _refuse(self, kind: str, name: str, known: list[str]) -> NoReturn:
         bare = {one.lstrip("-"): one for one in known}
-        near = " or ".join(bare[one] for one in nearest(name.lstrip("-"), [*bare]))
+        meant = [one for one in _ALSO_CALLED.get(name.lstrip("-"), ()) if one in bare]
+        near = " or ".join(bare[one] for one in meant or nearest(name.lstrip("-"), [*bare]))
         if kind == "option" and self._commands is not None:
             hint = f" before the command; options follow it: {self.prog} COMMAND {name} ..."
         elif near:
@@ -268,6 +269,20 @@ class Parser(argparse.ArgumentParser):
                 action.help += " (default: %(default)s)"
         return super().format_help()
 
+
+_ALSO_CALLED = {
+    "dry-run": ("plan",),
+    "plan": ("dry-run",),
+    "ls": ("list",),
+    "show": ("list",),
+    "delete": ("remove",),
+    "rm": ("remove",),
+    "yes": ("force",),
+    "account": ("user",),
+    "hostname": ("host",),
+    "server": ("host",),
+}
+"""What other tools call some options and commands."""
 
 # A number (-1) is none, nor is what has blanks in it.
 _OPTION = re.compile(r"-+[A-Za-z][^\s=]*")

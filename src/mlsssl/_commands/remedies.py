@@ -69,7 +69,9 @@ _PHRASES = {
 _WORDS = {"True": "yes", "False": "no", "None": ""}
 _OPTIONS = {"request_id": "adcs_request_id"}
 _QUOTES = "\"'"
-_NAME = re.compile(r"\b(app_id|trust_root|path_length|organizational_unit|issued_by|request_id|reuse_key|key_type)\b")
+_NAME = re.compile(
+    r"\b(app_id|trust_root|path_length|organizational_unit|issued_by|request_id|reuse_key|key_type)\b(?!: )"
+)
 
 # The arguments with which errors about their values begin.
 _SUBJECT = re.compile(r"^(?:days|country|fraction|jitter|readable_by|minimum_rsa_bits|on_conflict)(?= is )")
