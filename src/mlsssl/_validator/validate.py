@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, get_args
 
 from cryptography import x509
@@ -26,10 +25,11 @@ from mlsssl._validator.revocation import check_pointers, check_revocation
 from mlsssl._validator.rules import check_code
 from mlsssl._validator.served import Served, check_served
 from mlsssl.errors import InvalidInputError
-from mlsssl.values import Strictness, check_moment
+from mlsssl.values import Strictness, in_utc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
@@ -78,6 +78,8 @@ class RuleContext:
     profile: Profile
 
 
+_STRICTNESSES = get_args(Strictness)
+
 UserRule = Callable[[RuleContext], Iterable[Finding]]
 """A rule of the user's own: takes a `RuleContext`, yields findings with codes of its own."""
 
@@ -111,14 +113,15 @@ def validate(
     bounded: hostile chains end with the finding `work-limit-exceeded`. Standards: RFC 5280, RFC 9525, and those that
     each finding names.
     """
-    at = check_moment(at).astimezone(timezone.utc)
+    at = in_utc(at)
     check_whole(max_depth, 0, 255, "max_depth is a number from 0 to 255")
     check_strictness(revocation)
     judge = find_profile(profile, client)
     crls = check_crls(crls)
     extra_rules = check_extra_rules(extra_rules)
     silence = check_silence(silence)
-    _check_codes(silence, own_codes=bool(extra_rules))
+    if silence:
+        _check_codes(silence, own_codes=bool(extra_rules))
     if facts is not None:
         check_type(facts, ServerFacts, "facts are ServerFacts")
     if host is not None and judge.purpose == "client":
@@ -182,7 +185,7 @@ def report_on_unreadable(why: str, *, host: str | None, at: datetime | None, pro
         findings=(machine_finding("certificate-unreadable", "certificate", why),),
         profile=find_profile(profile or "private").name,
         host=host,
-        at=check_moment(at).astimezone(timezone.utc),
+        at=in_utc(at),
         subject="a certificate that cannot be read",
     )
 
@@ -197,6 +200,8 @@ def _not_known(findings: Iterable[Finding], client: str | None) -> tuple[str, ..
 
 def check_crls(crls: Iterable[object]) -> tuple[x509.CertificateRevocationList, ...]:
     """The revocation lists; `InvalidInputError` for something else."""
+    if crls == ():
+        return ()
     expected = "crls is a list of revocation lists, each a RevocationList or one of cryptography"
     if isinstance(crl_of(crls), x509.CertificateRevocationList):  # one is itself a sequence, of what is revoked
         raise InvalidInputError(f"{expected}, not one alone; put it into a list")
@@ -205,13 +210,15 @@ def check_crls(crls: Iterable[object]) -> tuple[x509.CertificateRevocationList, 
 
 def check_strictness(revocation: Strictness) -> Strictness:
     """How strict; `InvalidInputError` for something else."""
-    if revocation not in get_args(Strictness):
+    if revocation not in _STRICTNESSES:
         raise InvalidInputError(f"revocation is 'soft' or 'hard', not {shown(revocation)}")
     return revocation
 
 
 def check_extra_rules(extra_rules: Iterable[UserRule]) -> tuple[UserRule, ...]:
     """The caller's rules; `InvalidInputError` for something else."""
+    if extra_rules == ():
+        return ()
     expected = "extra_rules is a list of functions of a RuleContext"
     rules = tuple(items_of(extra_rules, expected))
     for rule in rules:
