@@ -160,6 +160,7 @@ class _Common:
             pem.load_der(der),
             [_load(one) for one in chain],
             host,
+            der=der,
             trust=anchors,
             at=self.at,
             profile=self.profile,

@@ -85,8 +85,11 @@ def key_holder(kind: type[T]) -> type[T]:
 def set_attributes(made: T, **attributes: object) -> T:
     """Set attributes of an immutable object that is being made, and return it."""
     for name, value in attributes.items():
-        object.__setattr__(made, name, value)
+        _set(made, name, value)
     return made
+
+
+_set = object.__setattr__
 
 
 Location = Literal["LocalMachine", "CurrentUser"]

@@ -12,7 +12,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -54,11 +54,10 @@ def shell(*, algorithm: bytes = _ALGORITHM, spki: bytes = _KEY, extensions: byte
 
 
 _dates_of = attrgetter("not_valid_before_utc", "not_valid_after_utc")
-_dates_and_extensions_of = attrgetter("not_valid_before_utc", "not_valid_after_utc", "extensions")
+_lazy_fields_of = attrgetter("not_valid_before_utc", "not_valid_after_utc", "subject", "extensions")
 _signature_oid_of = attrgetter("signature_algorithm_oid.dotted_string")
 _subject_of = attrgetter("subject")
 _tag_of = itemgetter(0)
-_NOT_READ = object()
 _UNIQUE_IDS = frozenset({0x81, 0x82, 0xA1, 0xA2})
 
 
@@ -214,12 +213,18 @@ def is_certificate(value: object) -> TypeIs[x509.Certificate]:
 
 
 class View:
-    """The parts of one certificate. `MalformedDataError` when its outer structure or dates cannot be read at all."""
+    """The parts of one certificate; `name` is its subject, None when that cannot be read.
+
+    Args:
+        certificate: The certificate.
+        der: Its bytes, where they are at hand: it takes longer to get them back than to read all fields here.
+
+    Raises:
+        MalformedDataError: its outer structure or its dates cannot be read at all.
+    """
 
     __slots__ = (
-        "_name",
         "_public_key",
-        "_sha256",
         "_subject_text",
         "certificate",
         "critical",
@@ -231,6 +236,7 @@ class View:
         "issuer",
         "judged",
         "known",
+        "name",
         "not_after",
         "not_before",
         "outer_algorithm",
@@ -245,48 +251,48 @@ class View:
         "version",
     )
 
-    def __init__(self, certificate: x509.Certificate) -> None:
+    def __init__(self, certificate: x509.Certificate, der: bytes | None = None) -> None:
         self.certificate = certificate
-        self.der = certificate.public_bytes(Encoding.DER)
+        self.der = certificate.public_bytes(Encoding.DER) if der is None else der
         odd = certificate if isinstance(certificate, OddCertificate) else None
         # What the places of the fields refer to: with definite lengths.
-        self.form = der = self.der if odd is None else odd.form
+        self.form = form = self.der if odd is None else odd.form
         self.faults: tuple[Fault, ...] = () if odd is None else odd.faults
-        extensions: x509.Extensions | None
         self.not_before: datetime
         self.not_after: datetime
+        self.name: x509.Name | None
+        extensions: x509.Extensions | None
         try:
-            self.not_before, self.not_after, extensions = foreign.call(_dates_and_extensions_of, certificate)
-        except foreign.UNREADABLE:
+            self.not_before, self.not_after, self.name, extensions = foreign.call(_lazy_fields_of, certificate)
+        except foreign.UNREADABLE:  # then each by itself
             self.not_before, self.not_after = foreign.read("the certificate cannot be read", _dates_of, certificate)
-            extensions = None
-        _, start, end = read_tlv(der, 0)
-        outer = split_sequence(der, start, end)
+            self.name = foreign.read_or(None, _subject_of, certificate)
+            extensions = foreign.read_or(None, foreign.extensions_of, certificate)
+        _, start, end = read_tlv(form, 0)
+        outer = split_sequence(form, start, end)
         if len(outer) != 3:
             raise MalformedDataError("a certificate has three parts: the signed part, the algorithm, the signature")
-        fields = split_sequence(der, outer[0][2], outer[0][3])
+        fields = split_sequence(form, outer[0][2], outer[0][3])
         self.version = 1
         if fields and fields[0][0] == 0xA0:
-            _, content, stop = read_tlv(der, fields[0][2])
-            self.version = int.from_bytes(der[content:stop], "big") + 1
+            _, content, stop = read_tlv(form, fields[0][2])
+            self.version = int.from_bytes(form[content:stop], "big") + 1
             fields = fields[1:]
         if len(fields) < 6:
             raise MalformedDataError("the signed part of the certificate lacks fields")
         serial, inner, issuer, validity, subject, spki = fields[:6]
-        self.serial = int.from_bytes(der[serial[2] : serial[3]], "big", signed=True)
+        self.serial = int.from_bytes(form[serial[2] : serial[3]], "big", signed=True)
         self.serial_octets = serial[3] - serial[2]
-        self.inner_algorithm = der[inner[1] : inner[3]]
-        self.outer_algorithm = der[outer[1][1] : outer[1][3]]
-        self.issuer = der[issuer[1] : issuer[3]]
-        self.subject = der[subject[1] : subject[3]]
-        self.spki = der[spki[1] : spki[3]]
-        self.has_unique_id = not _UNIQUE_IDS.isdisjoint(map(_tag_of, fields[6:]))
-        self.time_tags = tuple(map(_tag_of, split_sequence(der, validity[2], validity[3])))
+        self.inner_algorithm = form[inner[1] : inner[3]]
+        self.outer_algorithm = form[outer[1][1] : outer[1][3]]
+        self.issuer = form[issuer[1] : issuer[3]]
+        self.subject = form[subject[1] : subject[3]]
+        self.spki = form[spki[1] : spki[3]]
+        self.has_unique_id = len(fields) > 6 and not _UNIQUE_IDS.isdisjoint(map(_tag_of, fields[6:]))
+        self.time_tags = tuple(map(_tag_of, split_sequence(form, validity[2], validity[3])))
         # Of an odd one they are those of the file, in whatever lengths.
-        self.signed = der[outer[0][1] : outer[0][3]] if odd is None else odd.tbs_certificate_bytes
-        self._name: object = _NOT_READ
+        self.signed = form[outer[0][1] : outer[0][3]] if odd is None else odd.tbs_certificate_bytes
         self._public_key: CertificatePublicKeyTypes | str | None = None
-        self._sha256: str | None = None
         self._subject_text: str | None = None
         # What was found about it as an issuer by itself, for whom; see `_validator/path.py`.
         self.judged: tuple[object, bool, list[Any]] | None = None
@@ -429,13 +435,6 @@ class View:
         return signer is None or own is None or signer == own.digest
 
     @property
-    def name(self) -> x509.Name | None:
-        """The subject, or None when it cannot be read."""
-        if self._name is _NOT_READ:
-            self._name = foreign.read_or(None, _subject_of, self.certificate)
-        return cast("x509.Name | None", self._name)
-
-    @property
     def common_names(self) -> list[str]:
         """The values of commonName in the subject, in order."""
         return [a.value for a in self.attributes(x509.NameOID.COMMON_NAME) if isinstance(a.value, str)]
@@ -471,13 +470,6 @@ class View:
     def key_problem(self) -> str:
         """Why the key cannot be read."""
         return self._public_key if self.public_key is None and isinstance(self._public_key, str) else ""
-
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of the DER, in hex."""
-        if self._sha256 is None:
-            self._sha256 = hashlib.sha256(self.der).hexdigest()
-        return self._sha256
 
 
 def name_text(certificate: x509.Certificate, which: str) -> str:

@@ -132,8 +132,9 @@ def check_leaf(view: View, names: Names, emit: Emitter, at: datetime, host: str 
     _check_key_usage(view, emit)
     purpose = emit.profile.purpose
     bit = _NETSCAPE_BITS[purpose]
-    if any(oid == NETSCAPE_TYPE and not netscape_bits(value) & bit for oid, _, value in view.unknown):
-        emit("netscape-type", "extension netscapeCertType", f"no bit for TLS {purpose}s")
+    for oid, _, value in view.unknown:
+        if oid == NETSCAPE_TYPE and not netscape_bits(value) & bit:
+            emit("netscape-type", "extension netscapeCertType", f"no bit for TLS {purpose}s")
     if _is_ca(view):
         usage = view.value(x509.KeyUsage)
         serves = usage is None or usage.digital_signature or usage.key_encipherment or usage.key_agreement
@@ -202,7 +203,7 @@ def _check_names(view: View, names: Names, emit: Emitter, host: str | Address | 
             emit("san-not-critical", _SAN, "a subjectAltName that is not critical, and no subject")
     # Only one wildcard can match the host, *.<its parent>; it is what matches unless the host itself is listed.
     decisive = f"*.{host.partition('.')[2]}" if isinstance(host, str) else None
-    if any(name.lower() == host for name in names.dns):
+    if host in map(str.lower, names.dns):
         decisive = None
     for name in names.dns:
         _check_dns_name(name, emit, decisive=name.lower() == decisive)

@@ -228,11 +228,10 @@ class PathSearch:
         """The way has reached an anchor: look at what only a whole path can tell."""
         missing = missing_policy(self._views(steps))
         ending = self._about(self.leaf, "policy-required", "policies", missing) if missing else []
-        way = self._way(steps, ending, trusted=True)
-        if strict and _errors(way.findings):
+        if strict and _errors(ending):  # the steps have none
             self._note(steps, None, f"policy-required: {missing}")
             return False
-        self.whole.append(way)
+        self.whole.append(self._way(steps, ending, trusted=True))
         return strict or len(self.whole) >= _MOST_TOLERATED
 
     def _candidates(self, view: View) -> list[View]:

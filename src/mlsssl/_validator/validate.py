@@ -87,6 +87,7 @@ UserRule = Callable[[RuleContext], Iterable[Finding]]
 def validate(
     leaf: x509.Certificate,
     *,
+    der: bytes | None = None,
     host: str | None = None,
     at: datetime,
     trust: Sequence[x509.Certificate] | TrustAnchors | None = None,
@@ -105,6 +106,7 @@ def validate(
 ) -> Report:
     """Check a server's certificate and report every finding: `Certificate.check`, for certificates and keys as such.
 
+    `der` is what the leaf was read from, where that is at hand.
     `trust` is what clients trust (`TrustAnchors` when many certificates are checked against the same), None leaves
     the question out; `intermediates` may be in any order; `served` is what a live server was seen to send.
 
@@ -128,7 +130,7 @@ def validate(
         raise InvalidInputError("a client's certificate is not checked for a host; leave the host out")
     wanted = parse_host(host) if host is not None else None
 
-    view = View(leaf)
+    view = View(leaf, der)
     emit = Emitter(judge, view, "leaf")
     names = Names(view)
     if wanted is not None:
@@ -329,4 +331,4 @@ def _steps(found: PathResult) -> Iterable[PathStep]:
     last = len(found.path) - 1
     for position, view in enumerate(found.path):
         role = "leaf" if position == 0 else "root" if position == last and found.trusted else "intermediate"
-        yield PathStep(role=role, subject=view.subject_text, sha256=view.sha256, der=view.der)
+        yield PathStep(role=role, subject=view.subject_text, der=view.der)

@@ -206,7 +206,7 @@ def check_key(view: View, emit: Emitter, *, leaf: bool) -> None:
         own = key.public_numbers()
         numbers: tuple[int, int] | None = (own.n, own.e)
     else:  # one that cannot be read has numbers, too
-        numbers = rsa_numbers(view.spki)
+        numbers = rsa_numbers(view.spki) if key is None else None
     _check_numbers(numbers, view, emit, leaf=leaf)
     collection = find_collection(lambda: number_of(view.public_key) if numbers is None else numbers[0])
     if collection is not None:
