@@ -202,9 +202,9 @@ def _check_names(view: View, names: Names, emit: Emitter, host: str | Address | 
         elif empty and not critical and view.value(x509.SubjectAlternativeName) is not None:
             emit("san-not-critical", _SAN, "a subjectAltName that is not critical, and no subject")
     # Only one wildcard can match the host, *.<its parent>; it is what matches unless the host itself is listed.
-    decisive = f"*.{host.partition('.')[2]}" if isinstance(host, str) else None
-    if host in map(str.lower, names.dns):
-        decisive = None
+    decisive = None
+    if isinstance(host, str) and host not in map(str.lower, names.dns):
+        decisive = f"*.{host.partition('.')[2]}"
     for name in names.dns:
         _check_dns_name(name, emit, decisive=name.lower() == decisive)
     for address in names.addresses:
