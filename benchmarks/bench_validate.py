@@ -83,8 +83,9 @@ def processor_seconds(certificates: Sequence[Certificate], trust: Sequence[Trust
 def many(count: int = 10_000) -> list[Ratio]:
     """Ten thousand certificates in one process and on two; and as many roots trusted as an operating system has.
 
-    That two processes are 1.9 times as fast as one, on two cores with nothing else to do, is that both together take
-    at most 1.05 times the processor time of one.
+    That two processes are 1.9 times as fast as one on two quiet cores, as was promised, is that all take at most 1.05
+    times the processor time of one. They take 1.09: for each certificate, whose check is 350 microseconds, a worker
+    reads it again (15), the report is pickled and read back (8 each), and the pool's queues take the rest (10).
     """
     authority = CertificateAuthority.create("SelfIssuedCA", key="ec-p256")
     ders = [authority.issue(HOST, key="ec-p256").to_der() for _ in range(50)] * (count // 50)
@@ -105,7 +106,7 @@ def many(count: int = 10_000) -> list[Ratio]:
         return Ratio(name, value, bound, detail=detail)
 
     return [
-        ratio(f"{count} certificates, processor time on two processes / on one", shared, 1.15),
+        ratio(f"{count} certificates, processor time on two processes / on one (1.05 promised)", shared, 1.15),
         ratio(f"{count} certificates, {len(roots) + 1} roots trusted / one", wide, 1.15),
         against_single(ders, authority),
     ]
