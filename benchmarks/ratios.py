@@ -76,7 +76,13 @@ def compare(
     finally:
         gc.enable()
     detail = f"{statistics.median(mine) * 1e6:.1f} µs against {statistics.median(theirs) * 1e6:.1f} µs"
-    return Ratio(name, statistics.median(ratios), bound, detail=detail)
+    return Ratio(name, statistics.median(ratios), bound, detail=f"{detail}; {spread(ratios)}")
+
+
+def spread(ratios: list[float]) -> str:
+    """Between which two values the middle half of the turns lies."""
+    low, _, high = statistics.quantiles(ratios, n=4)
+    return f"half of {len(ratios)} turns from {low:.2f} to {high:.2f}"
 
 
 def report(ratios: list[Ratio]) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import itertools
 import multiprocessing
 import os
@@ -25,7 +26,14 @@ from mlsssl._messages.arguments import check_callable, check_whole, items_of
 from mlsssl._select.trust import read_once, report_on
 from mlsssl._validator.path import TrustAnchors
 from mlsssl._validator.profiles import find_profile, for_purpose
-from mlsssl._validator.validate import check_crls, check_extra_rules, check_silence, check_strictness
+from mlsssl._validator.validate import (
+    Question,
+    check_crls,
+    check_extra_rules,
+    check_silence,
+    check_strictness,
+    question,
+)
 from mlsssl.certificate import Certificate, check_certificate
 from mlsssl.errors import InvalidInputError, UnsupportedError
 from mlsssl.values import check_moment
@@ -36,7 +44,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from mlsssl._select.trust import TrustAnchor
+    from mlsssl._select.trust import Roots, TrustAnchor
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import UserRule
@@ -50,9 +58,9 @@ _BATCH = 128
 # With fewer than this, starting processes costs more than the checks.
 _FEWEST = 64
 
-_Item = tuple[bytes, tuple[bytes, ...], "str | None"]
-_Anchors = TrustAnchors | list["x509.Certificate | Literal['system']"] | None
-_Parsed = tuple[_Anchors, "list[x509.CertificateRevocationList]"]
+_Item = tuple[Certificate, "str | None"]
+_Travelling = tuple[bytes, tuple[bytes, ...], "str | None"]
+_Parsed = Question | tuple["Roots", "list[x509.CertificateRevocationList]"]
 
 
 def check_many(
@@ -142,24 +150,41 @@ class _Common:
     extra_rules: tuple[UserRule, ...]
 
     def parsed(self) -> _Parsed:
-        """What is trusted and revoked, parsed and indexed: once in each process."""
-        return self._anchors(), [load_der_crl(crl) for crl in self.crls]
+        """What is asked, with all that is trusted and revoked parsed: once in each process.
 
-    def _anchors(self) -> _Anchors:
-        if self.trust is None:
-            return None
-        if "system" not in self.trust:
-            return TrustAnchors(pem.load_der(one) for one in self.trust if one != "system")
-        return ["system" if isinstance(one, str) else pem.load_der(one) for one in self.trust]
+        Where the operating system judges, what is trusted and revoked alone, for `report_on`.
+        """
+        crls = [load_der_crl(crl) for crl in self.crls]
+        anchors: Roots = ["system" if isinstance(one, str) else pem.load_der(one) for one in self.trust or ()]
+        if "system" in anchors:
+            return anchors, crls
+        return question(
+            at=self.at,
+            trust=None if self.trust is None else TrustAnchors(one for one in anchors if not isinstance(one, str)),
+            profile=self.profile,
+            crls=crls,
+            revocation=self.revocation,
+            silence=self.silence,
+            extra_rules=self.extra_rules,
+        )
 
-    def check(self, item: _Item, parsed: _Parsed) -> Report:
+    def check(
+        self,
+        certificate: x509.Certificate,
+        chain: Sequence[x509.Certificate],
+        der: bytes,
+        host: str | None,
+        parsed: _Parsed,
+    ) -> Report:
         """One report."""
-        der, chain, host = item
+        if isinstance(parsed, Question):
+            return parsed.report(certificate, der=der, host=host, intermediates=chain, expect_key=False)
         anchors, crls = parsed
         return report_on(
-            pem.load_der(der),
-            [_load(one) for one in chain],
+            certificate,
+            chain,
             host,
+            der=der,
             trust=anchors,
             at=self.at,
             profile=self.profile,
@@ -180,14 +205,19 @@ def _item(given: Certificate | tuple[Certificate, str | None]) -> _Item:
     if isinstance(given, tuple) and len(given) != 2:
         raise InvalidInputError(f"a certificate with its host name is a tuple of two, not of {len(given)}")
     certificate, host = given if isinstance(given, tuple) else (given, None)
-    check_certificate(certificate)
+    return check_certificate(certificate), host
+
+
+def _travelling(item: _Item) -> _Travelling:
+    certificate, host = item
     return certificate.to_der(), tuple([one.to_der() for one in certificate.chain]), host
 
 
 def _here(common: _Common, items: Iterable[_Item], progress: Callable[[int], object] | None) -> Iterator[Report]:
     parsed = common.parsed()
-    for number, item in enumerate(items, 1):
-        report = common.check(item, parsed)
+    for number, (certificate, host) in enumerate(items, 1):
+        chain = [pem.x509_of(one) for one in certificate.chain]
+        report = common.check(pem.x509_of(certificate), chain, certificate.to_der(), host, parsed)
         if progress is not None:
             progress(number)
         yield report
@@ -196,7 +226,7 @@ def _here(common: _Common, items: Iterable[_Item], progress: Callable[[int], obj
 def _elsewhere(
     common: _Common, items: Iterable[_Item], workers: int, progress: Callable[[int], object] | None
 ) -> Iterator[Report]:
-    supply = iter(items)
+    supply = map(_travelling, items)
     number = 0
     with ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start, initargs=(common,)) as pool:
         pending: deque[Future[list[Report]]] = deque()
@@ -246,9 +276,12 @@ def _start(common: _Common) -> None:
     """In a worker: keep what is the same for all certificates."""
     global _common
     _common = common, common.parsed()
+    gc.freeze()  # what was there before the fork: to look for garbage in it would copy every page of it
 
 
-def _check_batch(batch: list[_Item]) -> list[Report]:
+def _check_batch(batch: list[_Travelling]) -> list[Report]:
     assert _common is not None
     common, parsed = _common
-    return [common.check(item, parsed) for item in batch]
+    return [
+        common.check(pem.load_der(der), [_load(one) for one in chain], der, host, parsed) for der, chain, host in batch
+    ]

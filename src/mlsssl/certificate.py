@@ -6,7 +6,7 @@ import datetime as dt
 import hashlib
 from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar, cast
 
 from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from mlsssl.values import ClientName, Purpose
 
 __all__ = ["Certificate"]
+
+E = TypeVar("E", bound=x509.ExtensionType)
 
 _BOTH_PASSWORDS = "no_password is to write without a password, and one is given"
 _OTHER_KEY = "; look for the key that was made with the certificate request"
@@ -91,11 +93,12 @@ class Certificate:
         MalformedDataError: a field of the certificate cannot be read.
     """
 
-    __slots__ = ("_certificate", "_chain", "_der", "_friendly_name", "_key", "_left_out")
+    __slots__ = ("_certificate", "_chain", "_der", "_extensions", "_friendly_name", "_key", "_left_out")
 
     _certificate: x509.Certificate
     _chain: tuple[x509.Certificate, ...]
     _der: bytes | None
+    _extensions: dict[type[x509.ExtensionType], x509.ExtensionType] | None
     _friendly_name: str | None
     _key: PrivateKey | None
     _left_out: tuple[str, ...]
@@ -250,7 +253,7 @@ class Certificate:
     def from_der(cls, data: bytes) -> Certificate:
         """From `data`, the DER of one certificate. `MalformedDataError` when it is none."""
         data = check_data(data, "bytes are needed (Certificate.load takes a path)")
-        return assemble(pem.load_der(data), None, ())
+        return assemble(pem.load_der(data), None, (), der=data)
 
     @classmethod
     def from_pfx(cls, data: bytes, password: str | None, *, alias: str | None = None) -> Certificate:
@@ -566,13 +569,13 @@ class Certificate:
 
         `MalformedDataError` when the extension cannot be read.
         """
-        san = pem.find_extension(self._certificate, x509.SubjectAlternativeName)
+        san = self._extension(x509.SubjectAlternativeName)
         return tuple(name_text(name) for name in san) if san is not None else ()
 
     @property
     def hosts(self) -> tuple[str, ...]:
         """The host names and IP addresses among `names`: what a client may connect to. Errors as `names`."""
-        san = pem.find_extension(self._certificate, x509.SubjectAlternativeName)
+        san = self._extension(x509.SubjectAlternativeName)
         wanted = (x509.DNSName, x509.IPAddress)
         return tuple(name_text(name) for name in san if isinstance(name, wanted)) if san is not None else ()
 
@@ -606,7 +609,7 @@ class Certificate:
     @property
     def key_usages(self) -> tuple[str, ...]:
         """RFC 5280's names of the key usages it allows; empty when it does not say. Errors as `names`."""
-        usage = pem.find_extension(self._certificate, x509.KeyUsage)
+        usage = self._extension(x509.KeyUsage)
         return () if usage is None else tuple(name for name, attribute in _KEY_USAGES if getattr(usage, attribute))
 
     @property
@@ -615,14 +618,22 @@ class Certificate:
 
         Errors as `names`.
         """
-        usage = pem.find_extension(self._certificate, x509.ExtendedKeyUsage)
+        usage = self._extension(x509.ExtendedKeyUsage)
         return () if usage is None else tuple(_EKU_NAMES.get(oid, oid.dotted_string) for oid in usage)
 
     @property
     def is_ca(self) -> bool:
         """Whether its basicConstraints say that it may issue certificates. Errors as `names`."""
-        constraints = pem.find_extension(self._certificate, x509.BasicConstraints)
+        constraints = self._extension(x509.BasicConstraints)
         return constraints is not None and constraints.ca
+
+    def _extension(self, kind: type[E]) -> E | None:
+        """The extension of this kind, or None; all that can be read are kept. Errors as `names`."""
+        if self._extensions is None:
+            set_attributes(self, _extensions=pem.extensions_by_kind(self._certificate))
+            assert self._extensions is not None
+        found = self._extensions.get(kind)
+        return pem.find_extension(self._certificate, kind) if found is None else cast("E", found)
 
     @property
     def is_self_issued(self) -> bool:
@@ -738,6 +749,7 @@ class Certificate:
             self._certificate,
             self._chain,
             host,
+            der=self.to_der(),
             private_key=self._key,
             key_expected=key_expected,
             trust=trust,
@@ -915,10 +927,14 @@ def assemble(
     chain: tuple[x509.Certificate, ...],
     friendly_name: str | None = None,
     *,
+    der: bytes | None = None,
     left_out: tuple[str, ...] = (),
     into: Certificate | None = None,
 ) -> Certificate:
-    """A Certificate from parts known to fit: no checks, for they cost as much as a P-256 signature. Private."""
+    """A Certificate from parts known to fit: no checks, for they cost as much as a P-256 signature. Private.
+
+    `der` is what the certificate was read from, where that is at hand.
+    """
     made = Certificate.__new__(Certificate) if into is None else into
     return set_attributes(
         made,
@@ -927,7 +943,8 @@ def assemble(
         _chain=chain,
         _friendly_name=friendly_name,
         _left_out=left_out,
-        _der=None,
+        _der=der,
+        _extensions=None,
     )
 
 

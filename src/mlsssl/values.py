@@ -85,8 +85,11 @@ def key_holder(kind: type[T]) -> type[T]:
 def set_attributes(made: T, **attributes: object) -> T:
     """Set attributes of an immutable object that is being made, and return it."""
     for name, value in attributes.items():
-        object.__setattr__(made, name, value)
+        _set(made, name, value)
     return made
+
+
+_set = object.__setattr__
 
 
 Location = Literal["LocalMachine", "CurrentUser"]
@@ -103,17 +106,23 @@ def check_location(location: str) -> Location:
 
 def check_moment(at: datetime | None) -> datetime:
     """Return `at` if it is an aware datetime, and now for None; `InvalidInputError` otherwise."""
+    if at is not None:
+        in_utc(at)
+    return datetime.now(timezone.utc) if at is None else at
+
+
+def in_utc(at: datetime | None) -> datetime:
+    """The same moment in UTC, and now for None; errors as `check_moment`. Private."""
     if at is None:
         return datetime.now(timezone.utc)
-    if not isinstance(at, datetime) or at.utcoffset() is None:
+    if not isinstance(at, datetime) or (at.tzinfo is not timezone.utc and at.utcoffset() is None):
         raise InvalidInputError(
             f"at is an aware datetime, with a time zone: datetime.now(timezone.utc), not {shown(at)}"
         )
     try:
-        at.astimezone(timezone.utc)
+        return at.astimezone(timezone.utc)
     except OverflowError:
         raise InvalidInputError(f"at lies outside the years 1 to 9999 of UTC: {shown(at)}") from None
-    return at
 
 
 # HTTP_SSL_CERT_STORE_NAME_LENGTH in http.h, which counts the terminating NUL.

@@ -24,6 +24,7 @@ from mlsssl import (
     UnsupportedError,
     WrongPasswordError,
 )
+from mlsssl._formats import pem
 from repetitions import examples
 
 CA = CertificateAuthority.create("Unit Root", key="ec-p256")
@@ -269,3 +270,25 @@ def test_an_error_about_the_bytes_of_a_file_names_the_file(tmp_path: Path) -> No
                 call()
             assert str(caught.value).startswith(f"{about}: ")
             assert str(caught.value).count(wrong.name) <= 1
+
+
+@settings(max_examples=examples(300))
+@given(data=st.data())
+def test_a_certificate_keeps_the_bytes_it_was_read_from(data: st.DataObject) -> None:
+    """Also a damaged one that can still be read; `cryptography` gives the same back, on whatever way it was loaded."""
+    der = bytearray(LEAF.to_der())
+    for _ in range(data.draw(st.integers(0, 3))):
+        der[data.draw(st.integers(0, len(der) - 1))] = data.draw(st.integers(0, 255))
+    try:
+        read = Certificate.from_der(bytes(der))
+    except MalformedDataError:
+        return
+    assert read.to_der() == bytes(der)
+    assert pem.to_der(pem.load_der(bytes(der))) == bytes(der)
+
+
+def test_its_extensions_are_read_once() -> None:
+    """Whichever field asks first; one that is not there is none each time."""
+    read = Certificate.from_der(CertificateAuthority.create("Root", key="ec-p256").certificate.to_der())
+    assert (read.is_ca, read.key_usages, read.names, read.names) == (True, ("keyCertSign", "cRLSign"), (), ())
+    assert (read.extended_key_usages, read.is_ca) == ((), True)

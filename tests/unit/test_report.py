@@ -73,7 +73,7 @@ def test_hostile_text_is_harmless_in_every_rendering() -> None:
         host=HOSTILE,
         at=AT,
         subject=HOSTILE,
-        path=(PathStep(role="leaf", subject=HOSTILE, sha256="0" * 64, der=b""),),
+        path=(PathStep(role="leaf", subject=HOSTILE, der=b""),),
         attempts=(Attempt(subjects=(HOSTILE,), stopped_by=HOSTILE),),
         silenced=(Silenced(finding=finding(found=HOSTILE), reason=HOSTILE),),
     )

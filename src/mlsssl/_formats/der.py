@@ -76,21 +76,23 @@ def split_sequence(data: bytes, start: int, end: int) -> list[tuple[int, int, in
         MalformedDataError: one of them does not fit.
     """
     elements = []
-    while start < end:
-        # The two lengths that nearly every element has are read here: this loop is most of a certificate's cost.
-        if start + 4 <= end and (length := data[start + 1]) < 0x80:
-            content = start + 2
-        elif start + 4 <= end and length == 0x82:
-            content = start + 4
-            length = data[start + 2] << 8 | data[start + 3]
-        else:
-            _, content, stop = read_tlv(data, start)
-            length = stop - content
-        stop = content + length
-        if stop > end:
-            raise MalformedDataError("a DER element is longer than its container")
-        elements.append((data[start], start, content, stop))
-        start = stop
+    try:
+        while start < end:
+            # The two lengths that nearly every element has are read here: this loop is most of a certificate's cost.
+            length, content = data[start + 1], start + 2
+            if length == 0x82:
+                length = data[content] << 8 | data[start + 3]
+                content = start + 4
+            elif length >= 0x80:
+                _, content, stop = read_tlv(data, start)
+                length = stop - content
+            stop = content + length
+            if stop > end:
+                raise MalformedDataError("a DER element is longer than its container")
+            elements.append((data[start], start, content, stop))
+            start = stop
+    except IndexError:
+        raise MalformedDataError("DER ends in the middle of an element") from None
     return elements
 
 

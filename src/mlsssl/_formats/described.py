@@ -36,9 +36,9 @@ def extensions(certificate: x509.Certificate, usages: Usages, purposes: Purposes
     view = View(certificate)
     found: list[dict[str, object]] = []
     for kind, extension in view.known.items():
-        row = _row(extension.oid.dotted_string, extension.critical, _NAMES.get(kind, kind.__name__))
+        row = _row(kind.oid.dotted_string, kind in view.critical, _NAMES.get(kind, kind.__name__))
         try:
-            value = foreign.call(_in_words, extension.value, usages, purposes)
+            value = foreign.call(_in_words, extension, usages, purposes)
         except foreign.UNREADABLE as error:
             found.append({**row, "unreadable": foreign.reason(error)})
         else:

@@ -12,7 +12,7 @@ import builtins
 import re
 from operator import attrgetter
 from types import FunctionType
-from typing import TYPE_CHECKING, ParamSpec, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
@@ -42,7 +42,7 @@ def _pass_on(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> 
 # Where a module's `__name__` is None, CPython takes itself to be shutting down and drops a warning before it looks at
 # any filter (warn_explicit in Python/_warnings.c, 3.10 to 3.14). `warnings.catch_warnings` would do it for every thread
 # of the process. With `-W error` a certificate from elsewhere would otherwise end the program.
-_silently: Callable[..., object] = FunctionType(_pass_on.__code__, {"__name__": None, "__builtins__": builtins})
+_silently: Callable[..., Any] = FunctionType(_pass_on.__code__, {"__name__": None, "__builtins__": builtins})
 
 
 def call(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
@@ -53,7 +53,8 @@ def call(function: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> R:
         MlssslError, MemoryError: as the function does.
     """
     try:
-        return cast("R", _silently(function, *args, **kwargs))
+        result: R = _silently(function, *args, **kwargs)
+        return result
     except (MlssslError, MemoryError, *UNREADABLE):
         raise
     except BaseException as error:

@@ -29,7 +29,9 @@ UTF8_STRING = 0x0C
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 _NO_HOST = re.compile(r"[\s\x00-\x1f\x7f/@\[\]]")
-_LDH_UNDERSCORE = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)", re.ASCII)
+_LABEL = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
+_LDH_UNDERSCORE = re.compile(_LABEL, re.ASCII)
+_LABELS = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
 _LONGEST = 253  # RFC 1035 section 2.3.4, as text
 
 
@@ -151,12 +153,11 @@ def dns_problem(name: str) -> str | None:
         if not lower.startswith("*.") or "*" in lower[1:]:
             return "wildcard-malformed"
         rest = lower[2:]
-    labels = rest.split(".")
-    if not all(_LDH_UNDERSCORE.fullmatch(label) for label in labels) or len(lower) > _LONGEST:
+    if len(lower) > _LONGEST or not _LABELS.fullmatch(rest):
         return "dns-name-malformed"
-    if labels[-1].isdigit():
+    if rest.rpartition(".")[2].isdigit():
         return "ip-as-dns-name" if _address(lower) is not None else "dns-name-malformed"
-    if rest != lower and len(labels) < 2:
+    if rest != lower and "." not in rest:
         return "wildcard-top-level"
     if "_" in rest:
         return "dns-name-underscore"

@@ -51,10 +51,10 @@ def verify(
         InvalidSignature: the key did not make it.
         ValueError, TypeError, UnsupportedAlgorithm: it cannot be checked.
     """
-    if isinstance(key, rsa.RSAPublicKey) and isinstance(parameters, (padding.PKCS1v15, padding.PSS)) and digest:
-        key.verify(signature, signed, parameters, digest)
-    elif isinstance(key, ec.EllipticCurvePublicKey) and isinstance(parameters, ec.ECDSA):
+    if isinstance(parameters, ec.ECDSA) and isinstance(key, ec.EllipticCurvePublicKey):
         key.verify(signature, signed, parameters)
+    elif isinstance(parameters, (padding.PKCS1v15, padding.PSS)) and isinstance(key, rsa.RSAPublicKey) and digest:
+        key.verify(signature, signed, parameters, digest)
     elif isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)) and digest is None:
         key.verify(signature, signed)
     else:

@@ -11,8 +11,8 @@ import base64
 import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
-from operator import attrgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar, cast
+from operator import attrgetter, itemgetter
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -54,8 +54,11 @@ def shell(*, algorithm: bytes = _ALGORITHM, spki: bytes = _KEY, extensions: byte
 
 
 _dates_of = attrgetter("not_valid_before_utc", "not_valid_after_utc")
+_lazy_fields_of = attrgetter("not_valid_before_utc", "not_valid_after_utc", "subject", "extensions")
 _signature_oid_of = attrgetter("signature_algorithm_oid.dotted_string")
 _subject_of = attrgetter("subject")
+_tag_of = itemgetter(0)
+_UNIQUE_IDS = frozenset({0x81, 0x82, 0xA1, 0xA2})
 
 
 @dataclass(frozen=True, slots=True)
@@ -210,12 +213,21 @@ def is_certificate(value: object) -> TypeIs[x509.Certificate]:
 
 
 class View:
-    """The parts of one certificate. `MalformedDataError` when its outer structure or dates cannot be read at all."""
+    """The parts of one certificate; `name` is its subject, None when that cannot be read.
+
+    Args:
+        certificate: The certificate.
+        der: Its bytes, where they are at hand: it takes longer to get them back than to read all fields here.
+
+    Raises:
+        MalformedDataError: its outer structure or its dates cannot be read at all.
+    """
 
     __slots__ = (
         "_public_key",
         "_subject_text",
         "certificate",
+        "critical",
         "der",
         "faults",
         "form",
@@ -224,13 +236,14 @@ class View:
         "issuer",
         "judged",
         "known",
+        "name",
         "not_after",
         "not_before",
         "outer_algorithm",
         "problems",
         "serial",
         "serial_octets",
-        "signature_oid",
+        "signed",
         "spki",
         "subject",
         "time_tags",
@@ -238,50 +251,56 @@ class View:
         "version",
     )
 
-    def __init__(self, certificate: x509.Certificate) -> None:
+    def __init__(self, certificate: x509.Certificate, der: bytes | None = None) -> None:
         self.certificate = certificate
-        self.der = certificate.public_bytes(Encoding.DER)
+        self.der = certificate.public_bytes(Encoding.DER) if der is None else der
         odd = certificate if isinstance(certificate, OddCertificate) else None
         # What the places of the fields refer to: with definite lengths.
-        self.form = der = self.der if odd is None else odd.form
+        self.form = form = self.der if odd is None else odd.form
         self.faults: tuple[Fault, ...] = () if odd is None else odd.faults
-        dates: tuple[datetime, datetime] = foreign.read("the certificate cannot be read", _dates_of, certificate)
-        self.not_before, self.not_after = dates
-        _, start, end = read_tlv(der, 0)
-        outer = split_sequence(der, start, end)
+        self.not_before: datetime
+        self.not_after: datetime
+        self.name: x509.Name | None
+        extensions: x509.Extensions | None
+        try:
+            self.not_before, self.not_after, self.name, extensions = foreign.call(_lazy_fields_of, certificate)
+        except foreign.UNREADABLE:  # then each by itself
+            self.not_before, self.not_after = foreign.read("the certificate cannot be read", _dates_of, certificate)
+            self.name = foreign.read_or(None, _subject_of, certificate)
+            extensions = foreign.read_or(None, foreign.extensions_of, certificate)
+        _, start, end = read_tlv(form, 0)
+        outer = split_sequence(form, start, end)
         if len(outer) != 3:
             raise MalformedDataError("a certificate has three parts: the signed part, the algorithm, the signature")
-        fields = split_sequence(der, outer[0][2], outer[0][3])
+        fields = split_sequence(form, outer[0][2], outer[0][3])
         self.version = 1
         if fields and fields[0][0] == 0xA0:
-            _, content, stop = read_tlv(der, fields[0][2])
-            self.version = int.from_bytes(der[content:stop], "big") + 1
+            _, content, stop = read_tlv(form, fields[0][2])
+            self.version = int.from_bytes(form[content:stop], "big") + 1
             fields = fields[1:]
         if len(fields) < 6:
             raise MalformedDataError("the signed part of the certificate lacks fields")
         serial, inner, issuer, validity, subject, spki = fields[:6]
-        self.serial = int.from_bytes(der[serial[2] : serial[3]], "big", signed=True)
+        self.serial = int.from_bytes(form[serial[2] : serial[3]], "big", signed=True)
         self.serial_octets = serial[3] - serial[2]
-        self.inner_algorithm = der[inner[1] : inner[3]]
-        self.outer_algorithm = der[outer[1][1] : outer[1][3]]
-        self.issuer = der[issuer[1] : issuer[3]]
-        self.subject = der[subject[1] : subject[3]]
-        self.spki = der[spki[1] : spki[3]]
-        self.has_unique_id = any(field[0] & 0xDF in (0x81, 0x82) for field in fields[6:])
-        self.time_tags = tuple(element[0] for element in split_sequence(der, validity[2], validity[3]))
+        self.inner_algorithm = form[inner[1] : inner[3]]
+        self.outer_algorithm = form[outer[1][1] : outer[1][3]]
+        self.issuer = form[issuer[1] : issuer[3]]
+        self.subject = form[subject[1] : subject[3]]
+        self.spki = form[spki[1] : spki[3]]
+        self.has_unique_id = len(fields) > 6 and not _UNIQUE_IDS.isdisjoint(map(_tag_of, fields[6:]))
+        self.time_tags = tuple(map(_tag_of, split_sequence(form, validity[2], validity[3])))
+        # Of an odd one they are those of the file, in whatever lengths.
+        self.signed = form[outer[0][1] : outer[0][3]] if odd is None else odd.tbs_certificate_bytes
         self._public_key: CertificatePublicKeyTypes | str | None = None
         self._subject_text: str | None = None
-        self.signature_oid: str = foreign.read_or("unreadable", _signature_oid_of, certificate)
-        if odd is not None:  # the copy may have another
-            algorithm = split_sequence(der, outer[1][2], outer[1][3])
-            self.signature_oid = dotted_oid(der[algorithm[0][2] : algorithm[0][3]])
         # What was found about it as an issuer by itself, for whom; see `_validator/path.py`.
         self.judged: tuple[object, bool, list[Any]] | None = None
         self.problems: tuple[ExtensionProblem, ...] = ()
-        # The readable extensions by type.
-        self.known: dict[type[x509.ExtensionType], x509.Extension[Any]] = {}
+        # The values of the readable extensions by their type, and which of them are critical.
+        self.known: dict[type[x509.ExtensionType], Any] = {}
+        self.critical: set[type[x509.ExtensionType]] = set()
         self.unknown: list[tuple[str, bool, bytes]] = []
-        extensions: x509.Extensions | None = foreign.read_or(None, foreign.extensions_of, certificate)
         if extensions is not None:
             self._take(extensions)
         else:  # one unreadable extension makes the whole list unreadable
@@ -289,11 +308,14 @@ class View:
 
     def _take(self, extensions: x509.Extensions) -> None:
         for extension in extensions:
-            value = extension.value
+            value, critical = extension.value, extension.critical
             if isinstance(value, x509.UnrecognizedExtension):
-                self.unknown.append((extension.oid.dotted_string, extension.critical, value.value))
-            else:
-                self.known[type(value)] = extension
+                self.unknown.append((extension.oid.dotted_string, critical, value.value))
+                continue
+            kind = type(value)
+            self.known[kind] = value
+            if critical:
+                self.critical.add(kind)
 
     def _read_one_by_one(self, fields: list[tuple[int, int, int, int]]) -> None:
         """Read each extension inside an otherwise empty certificate, so that only the unreadable ones are lost."""
@@ -351,10 +373,21 @@ class View:
         self.faults += (Fault("extension basicConstraints", f"cA is {found}", "encoding-odd"),)
         return True
 
+    @property
+    def signature_oid(self) -> str:
+        """The algorithm of the signature, dotted; `unreadable` when it cannot be read."""
+        if isinstance(self.certificate, OddCertificate):  # whose copy may have another
+            _, start, end = read_tlv(self.form, 0)
+            _, _, first, last = split_sequence(self.form, start, end)[1]
+            _, _, content, stop = split_sequence(self.form, first, last)[0]
+            return dotted_oid(self.form[content:stop])
+        oid: str = foreign.read_or("unreadable", _signature_oid_of, self.certificate)
+        return oid
+
     def value(self, kind: type[E]) -> E | None:
         """The extension of this kind, or None when it is absent or unreadable."""
-        extension = self.known.get(kind)
-        return None if extension is None else cast("E", extension.value)
+        value: E | None = self.known.get(kind)
+        return value
 
     def octets(self, kind: type[x509.ExtensionType]) -> bytes:
         """The value of the extension of this kind as it stands, for what cryptography drops; empty when it is absent.
@@ -374,14 +407,11 @@ class View:
                     return der[parts[-1][2] : parts[-1][3]]
         return b""
 
-    def critical(self, kind: type[x509.ExtensionType]) -> bool:
-        """Whether the extension of this kind is there, readable and critical."""
-        extension = self.known.get(kind)
-        return extension is not None and extension.critical
-
     def has(self, kind: type[x509.ExtensionType]) -> bool:
         """Whether the extension is there at all, readable or not."""
-        return kind in self.known or any(p.oid == kind.oid.dotted_string for p in self.problems)
+        if kind in self.known or not self.problems:
+            return kind in self.known
+        return any(problem.oid == kind.oid.dotted_string for problem in self.problems)
 
     @property
     def self_issued(self) -> bool:
@@ -405,25 +435,20 @@ class View:
         return signer is None or own is None or signer == own.digest
 
     @property
-    def name(self) -> x509.Name | None:
-        """The subject, or None when it cannot be read."""
-        name: x509.Name | None = foreign.read_or(None, _subject_of, self.certificate)
-        return name
-
-    @property
     def common_names(self) -> list[str]:
         """The values of commonName in the subject, in order."""
+        return [a.value for a in self.attributes(x509.NameOID.COMMON_NAME) if isinstance(a.value, str)]
+
+    def attributes(self, kind: x509.ObjectIdentifier) -> list[x509.NameAttribute[Any]]:
+        """Those of this kind in the subject, in order; none when it cannot be read."""
         name = self.name
-        if name is None:
-            return []
-        attributes = name.get_attributes_for_oid(x509.NameOID.COMMON_NAME)
-        return [a.value for a in attributes if isinstance(a.value, str)]
+        return [] if name is None else name.get_attributes_for_oid(kind)
 
     @property
     def subject_text(self) -> str:
         """The subject for people: RFC 4514, or what stands in for it."""
         if self._subject_text is None:
-            self._subject_text = name_text(self.certificate, "subject")
+            self._subject_text = _shortened(self.name)
         return self._subject_text
 
     @property
@@ -446,15 +471,13 @@ class View:
         """Why the key cannot be read."""
         return self._public_key if self.public_key is None and isinstance(self._public_key, str) else ""
 
-    @property
-    def sha256(self) -> str:
-        """SHA-256 of the DER, in hex."""
-        return hashlib.sha256(self.der).hexdigest()
-
 
 def name_text(certificate: x509.Certificate, which: str) -> str:
     """Subject or issuer as RFC 4514 text, `(empty name)`, or `(unreadable name)`; at most 200 characters."""
-    name: x509.Name | None = foreign.read_or(None, attrgetter(which), certificate)
+    return _shortened(foreign.read_or(None, attrgetter(which), certificate))
+
+
+def _shortened(name: x509.Name | None) -> str:
     text = "(unreadable name)" if name is None else foreign.name_text(name)
     if not text:
         return "(empty name)"
@@ -463,7 +486,10 @@ def name_text(certificate: x509.Certificate, which: str) -> str:
 
 def issuer_view(certificate: x509.Certificate) -> View:
     """The view of an issuer; kept, since one root stands above ten thousand leaves and parses slower than it checks."""
-    return _kept_view(certificate) if len(certificate.tbs_certificate_bytes) <= LARGEST_KEPT else View(certificate)
+    try:
+        return _kept_view(certificate)
+    except _TooLargeError as error:
+        return error.view
 
 
 MOST_KEPT = 512
@@ -475,4 +501,13 @@ what was looked at once must not fill a service's memory for good: here it is 75
 
 @lru_cache(maxsize=MOST_KEPT)
 def _kept_view(certificate: x509.Certificate) -> View:
-    return View(certificate)
+    view = View(certificate)
+    if len(view.signed) > LARGEST_KEPT:
+        raise _TooLargeError(view)  # of a call that raises the cache keeps nothing
+    return view
+
+
+class _TooLargeError(Exception):
+    def __init__(self, view: View) -> None:
+        super().__init__()
+        self.view = view

@@ -120,6 +120,11 @@ def faults_of(read: x509.Certificate | x509.CertificateSigningRequest) -> tuple[
     return read.faults if isinstance(read, (OddCertificate, OddRequest)) else ()
 
 
+def extensions_by_kind(certificate: x509.Certificate) -> dict[type[x509.ExtensionType], x509.ExtensionType]:
+    """Those that can be read, for who asks for several; none where one of them cannot: see `find_extension`."""
+    return {type(one.value): one.value for one in read_or((), extensions_of, certificate)}
+
+
 def find_extension(certificate: x509.Certificate, kind: type[ExtensionType]) -> ExtensionType | None:
     """The extension of this kind, or None. `MalformedDataError` when it cannot be read, or is there more than once."""
     extensions: x509.Extensions | None = read_or(None, extensions_of, certificate)

@@ -93,6 +93,7 @@ def report_on(
     chain: Sequence[x509.Certificate],
     host: str | None,
     *,
+    der: bytes | None = None,
     private_key: PrivateKey | None = None,
     key_expected: bool = False,
     trust: Iterable[TrustAnchor] | Literal["system"] | TrustAnchors | None,
@@ -107,7 +108,10 @@ def report_on(
     extra_rules: Sequence[UserRule],
     max_depth: int = 8,
 ) -> Report:
-    """`Certificate.check`, for all that check certificates; `served` is what a handshake showed."""
+    """`Certificate.check`, for all that check certificates.
+
+    `der` is what the certificate was read from, where that is at hand; `served` is what a handshake showed.
+    """
     from mlsssl._machine.trust import NO_PATH, SILENCED, findings
     from mlsssl._validator.path import TrustAnchors
     from mlsssl._validator.profiles import find_profile
@@ -135,6 +139,7 @@ def report_on(
             intermediates = (*chain, *(trusted_roots("system") or ()))
     report = validate(
         certificate,
+        der=der,
         host=host,
         at=at,
         trust=None if judged_by_system else trusted_roots(anchors) if indexed is None else indexed,

@@ -92,10 +92,16 @@ def netscape_bits(value: bytes) -> int:
     return value[3] & 0xFF << value[2] & 0xFF
 
 
+_BOTH_UTC = UTC_TIME, UTC_TIME
+_FIRST_GENERALIZED = 2050
+
+
 def check_dates(view: View, emit: Emitter, at: datetime) -> None:
     """Validity at this moment, and dates that make sense; whole seconds, since certificates have no fractions."""
-    moment = at.replace(microsecond=0)
     begin, end = view.not_before, view.not_after
+    if begin <= at <= end and view.time_tags == _BOTH_UTC and end.year < _FIRST_GENERALIZED:
+        return
+    moment = at.replace(microsecond=0)
     if end < begin:
         emit("dates-reversed", "validity", f"from {_day(begin)} to {_day(end)}")
     elif moment > end:
@@ -103,7 +109,7 @@ def check_dates(view: View, emit: Emitter, at: datetime) -> None:
     elif moment < begin:
         emit("not-yet-valid", "validity", f"valid from {_day(begin)}, asked for {_day(moment)}")
     for tag, moment in zip(view.time_tags, (begin, end), strict=False):
-        wanted = UTC_TIME if moment.year < 2050 else GENERALIZED_TIME
+        wanted = UTC_TIME if moment.year < _FIRST_GENERALIZED else GENERALIZED_TIME
         if tag != wanted:
             form = "UTCTime" if tag == UTC_TIME else "GeneralizedTime"
             emit("date-encoding", "validity", f"{_day(moment)} as {form}")
@@ -181,12 +187,16 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
             emit("extension-unknown-critical", f"extension {oid}", "a critical extension of unknown meaning", case=oid)
         elif oid == _PROXY_CERTIFICATE_INFORMATION:
             emit("proxy-certificate", "extension proxyCertInfo", "a proxy certificate")
-    for kind, extension in view.known.items():
+    for kind, value in view.known.items():
         known = _EXTENSIONS.get(kind)
-        part = f"extension {known.name if known else extension.oid.dotted_string}"
-        if known and known.never_empty and not len(extension.value):
+        empty = known is not None and known.never_empty and not len(value)
+        critical = kind in view.critical
+        if not empty and not critical:
+            continue
+        part = f"extension {known.name if known else kind.oid.dotted_string}"
+        if empty:
             emit("extension-malformed", part, "an empty list", case="empty")
-        if not extension.critical:
+        if not critical:
             continue
         if kind is x509.PrecertPoison:
             emit("precertificate", part, "the poison extension")

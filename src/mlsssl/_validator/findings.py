@@ -10,6 +10,8 @@ from mlsssl._validator.report import Finding, Severity
 from mlsssl._validator.rules import ISSUER_REMEDIES
 
 if TYPE_CHECKING:
+    from datetime import date
+
     from mlsssl._formats.parsed import View
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.rules import Rule
@@ -65,16 +67,19 @@ def machine_finding(
 class Emitter:
     """Collects the findings about one certificate, which is a `"leaf"`, an `"intermediate"` or a `"root"`."""
 
-    __slots__ = ("_cases", "_counts", "_label", "_role", "findings", "issued", "profile")
+    __slots__ = ("_counts", "_role", "_view", "findings", "profile")
 
     def __init__(self, profile: Profile, view: View, role: str) -> None:
         self.profile = profile
-        self.issued = view.not_before.date()  # many rules hold from a day of issue on
+        self._view = view
         self._role = role
-        self._cases = ("version 1",) if view.version != 3 else ()
-        self._label = role if role == "leaf" else f'{role} "{view.subject_text}"'
         self.findings: list[Finding] = []
         self._counts: dict[str, int] = {}
+
+    @property
+    def issued(self) -> date:
+        """The day of issue: many rules hold from one on."""
+        return self._view.not_before.date()
 
     def __call__(
         self,
@@ -91,12 +96,16 @@ class Emitter:
 
         `case` names the case of it where clients tell it from the others: a row of their table.
         """
-        rule = RULES[code]
-        cases = (case, *self._cases)
+        rule, profile, view = RULES[code], self.profile, self._view
+        issued = view.not_before.date()
+        severity = profile.severity(rule, issued)
+        if severity is None and profile.client is None:
+            return
         known: dict[str, bool] = {}
-        if self.profile.purpose == "server":
-            known = opinions(code, cases, self._role, self.issued, public=self.profile.base == "public")
-        severity = self._weighed(rule, known)
+        if profile.purpose == "server":
+            cases = (case,) if view.version == 3 else (case, "version 1")
+            known = opinions(code, cases, self._role, issued, public=profile.base == "public")
+        severity = self._weighed(rule, severity, known)
         if severity is None:
             return
         count = self._counts.get(code, 0) + 1
@@ -107,11 +116,12 @@ class Emitter:
             found = f"{found[:_LONGEST_FOUND]} (more of the same are left out)"
         elif len(found) > _LONGEST_FOUND:
             found = f"{found[:_LONGEST_FOUND]}…"
+        label = self._role if self._role == "leaf" else f'{self._role} "{view.subject_text}"'
         self.findings.append(
             make_finding(
                 rule,
                 severity,
-                f"{self._label}: {part}",
+                f"{label}: {part}",
                 found,
                 expected=expected,
                 remedy=remedy or (ISSUER_REMEDIES.get(self._role) if rule.reissues else None),
@@ -121,9 +131,8 @@ class Emitter:
             )
         )
 
-    def _weighed(self, rule: Rule, known: dict[str, bool]) -> Severity | None:
+    def _weighed(self, rule: Rule, severity: Severity | None, known: dict[str, bool]) -> Severity | None:
         """As the profile weighs it; where it speaks for one client, an error is what that client refuses."""
-        severity = self.profile.severity(rule, self.issued)
         client = self.profile.client
         if client is None or rule.code in BESIDES_CLIENTS or rule.code in self.profile.overrides:
             return severity

@@ -39,7 +39,7 @@ def check_issuer(view: View, emit: Emitter, *, anchor: bool) -> None:
     check_form(view, emit)
     _check_mappings(view, emit)
     for kind, name in ((x509.PolicyConstraints, "policyConstraints"), (x509.InhibitAnyPolicy, "inhibitAnyPolicy")):
-        if view.value(kind) is not None and not view.critical(kind):
+        if view.value(kind) is not None and kind not in view.critical:
             emit("extension-not-critical", f"extension {name}", "an extension that is not critical")
 
 
@@ -61,7 +61,7 @@ def _check_authority(view: View, emit: Emitter, *, anchor: bool) -> None:
             emit(missing, part, "no basicConstraints")
     elif not constraints.ca:
         emit("issuer-not-ca", part, "CA:FALSE")
-    elif not view.critical(x509.BasicConstraints):
+    elif x509.BasicConstraints not in view.critical:
         emit("basic-constraints-not-critical", part, "basicConstraints that are not critical")
 
 
@@ -72,7 +72,7 @@ def _check_usage(view: View, emit: Emitter, *, anchor: bool) -> None:
             emit("issuer-key-usage-missing", "keyUsage", "no keyUsage")
     elif not usage.key_cert_sign:
         emit("issuer-key-usage", "keyUsage", "no keyCertSign")
-    elif not view.critical(x509.KeyUsage):
+    elif x509.KeyUsage not in view.critical:
         emit("key-usage-not-critical", "keyUsage", "a keyUsage that is not critical")
     usages = view.value(x509.ExtendedKeyUsage)
     if usages is None:

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
 
 _SAN = "subjectAltName"
+_UNIT_OID = bytes.fromhex("060355040b")  # of organizationalUnitName
 _NETSCAPE_BITS = {"client": 0x80, "server": 0x40}  # bits 0 and 1 of netscapeCertType
 _OTHER_USAGES = {
     Eku.CODE_SIGNING: "codeSigning",
@@ -131,8 +132,9 @@ def check_leaf(view: View, names: Names, emit: Emitter, at: datetime, host: str 
     _check_key_usage(view, emit)
     purpose = emit.profile.purpose
     bit = _NETSCAPE_BITS[purpose]
-    if any(oid == NETSCAPE_TYPE and not netscape_bits(value) & bit for oid, _, value in view.unknown):
-        emit("netscape-type", "extension netscapeCertType", f"no bit for TLS {purpose}s")
+    for oid, _, value in view.unknown:
+        if oid == NETSCAPE_TYPE and not netscape_bits(value) & bit:
+            emit("netscape-type", "extension netscapeCertType", f"no bit for TLS {purpose}s")
     if _is_ca(view):
         usage = view.value(x509.KeyUsage)
         serves = usage is None or usage.digital_signature or usage.key_encipherment or usage.key_agreement
@@ -193,16 +195,16 @@ def _check_names(view: View, names: Names, emit: Emitter, host: str | Address | 
         kinds = sorted({type(name).__name__ for name in names.other})
         emit("san-type", _SAN, f"names of the kinds {', '.join(kinds)}")
     if names.san:
-        critical = view.critical(x509.SubjectAlternativeName)
+        critical = x509.SubjectAlternativeName in view.critical
         empty = view.subject == b"\x30\x00"
         if critical and not empty:
             emit("san-critical", _SAN, "a critical subjectAltName beside a subject")
         elif empty and not critical and view.value(x509.SubjectAlternativeName) is not None:
             emit("san-not-critical", _SAN, "a subjectAltName that is not critical, and no subject")
     # Only one wildcard can match the host, *.<its parent>; it is what matches unless the host itself is listed.
-    decisive = f"*.{host.partition('.')[2]}" if isinstance(host, str) else None
-    if any(name.lower() == host for name in names.dns):
-        decisive = None
+    decisive = None
+    if isinstance(host, str) and host not in map(str.lower, names.dns):
+        decisive = f"*.{host.partition('.')[2]}"
     for name in names.dns:
         _check_dns_name(name, emit, decisive=name.lower() == decisive)
     for address in names.addresses:
@@ -248,8 +250,7 @@ def _check_common_name(view: View, names: Names, emit: Emitter) -> None:
             emit("common-name-too-long", "subject", f"a common name of {len(common)} characters")
         if listed and common not in listed:
             emit(_common_name_problem(common, names), "subject", f"the common name {common!r}, names: {names}")
-    name = view.name
-    if name is not None and name.get_attributes_for_oid(NameOID.ORGANIZATIONAL_UNIT_NAME):
+    if _UNIT_OID in view.subject and view.attributes(NameOID.ORGANIZATIONAL_UNIT_NAME):
         emit("subject-ou", "subject", "an organizationalUnitName")
 
 
@@ -306,7 +307,7 @@ def _check_usages(view: View, emit: Emitter) -> None:
         emit("eku-other-usage", part, ", ".join(others))
     if Eku.CLIENT_AUTH in present and Eku.SERVER_AUTH in present:
         emit("eku-client-auth", part, "clientAuth beside serverAuth")
-    if view.critical(x509.ExtendedKeyUsage):
+    if x509.ExtendedKeyUsage in view.critical:
         emit("eku-critical", part, "a critical extKeyUsage")
 
 
@@ -317,7 +318,7 @@ def _check_key_usage(view: View, emit: Emitter) -> None:
         if not view.has(x509.KeyUsage):
             emit("key-usage-missing", part, "no keyUsage")
         return
-    if not view.critical(x509.KeyUsage):
+    if x509.KeyUsage not in view.critical:
         emit("key-usage-not-critical", part, "a keyUsage that is not critical")
     if usage.key_cert_sign or usage.crl_sign:
         alone = usage.key_cert_sign and not _is_ca(view)

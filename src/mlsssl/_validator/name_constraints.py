@@ -80,7 +80,7 @@ def check_form(view: View, emit: Emitter) -> None:
     if constraints is None:
         return
     permitted, excluded = constraints.permitted_subtrees, constraints.excluded_subtrees
-    if not view.critical(x509.NameConstraints):
+    if x509.NameConstraints not in view.critical:
         emit("name-constraints-not-critical", _PART, "name constraints that are not critical")
     if _has_distance(view):
         emit("name-constraints-distance", _PART, "a subtree with minimum or maximum")

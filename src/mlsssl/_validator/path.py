@@ -228,11 +228,10 @@ class PathSearch:
         """The way has reached an anchor: look at what only a whole path can tell."""
         missing = missing_policy(self._views(steps))
         ending = self._about(self.leaf, "policy-required", "policies", missing) if missing else []
-        way = self._way(steps, ending, trusted=True)
-        if strict and _errors(way.findings):
+        if strict and _errors(ending):  # the steps have none
             self._note(steps, None, f"policy-required: {missing}")
             return False
-        self.whole.append(way)
+        self.whole.append(self._way(steps, ending, trusted=True))
         return strict or len(self.whole) >= _MOST_TOLERATED
 
     def _candidates(self, view: View) -> list[View]:
@@ -392,15 +391,14 @@ def signature_problem(child: View, issuer: View) -> str:
         return f"the key of {issuer.subject_text} cannot be read"
     certificate = child.certificate
     try:
-        signature, signed = certificate.signature, certificate.tbs_certificate_bytes
         parameters = certificate.signature_algorithm_parameters
         digest = certificate.signature_hash_algorithm
         if parameters is None and digest is not None:
             # cryptography gives none for MD5 and SHA-1, which old profiles still want to hear verified.
             parameters = ec.ECDSA(digest) if child.signature_oid in _OLD_ECDSA else padding.PKCS1v15()
-        if for_pss_only(issuer.spki) and not isinstance(parameters, padding.PSS):
+        if not isinstance(parameters, padding.PSS) and for_pss_only(issuer.spki):
             return f"the key of {issuer.subject_text} is for RSASSA-PSS signatures only, and this is none"
-        if not verify(key, signature, signed, parameters, digest):
+        if not verify(key, certificate.signature, child.signed, parameters, digest):
             return f"the key of {issuer.subject_text} is of another kind than the signature"
     except InvalidSignature:
         return f"the key of {issuer.subject_text} did not make the signature"

@@ -27,9 +27,9 @@ _SEQUENCE, _OID = 0x30, 0x06
 
 def missing_policy(path: Sequence[View]) -> str:
     """Why the policies of a path, leaf first and anchor last, are not enough; an empty text when they are."""
-    below = list(reversed(path))[1:]
-    if not below or all(view.value(x509.PolicyConstraints) is None for view in path):
+    if len(path) < 2 or not any(x509.PolicyConstraints in view.known for view in path):
         return ""
+    below = list(reversed(path))[1:]
     length = len(below)
     explicit, mapping, inhibit_any = length + 1, length + 1, length + 1
     valid: set[str] | None = {_ANY}

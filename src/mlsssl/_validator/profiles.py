@@ -42,7 +42,10 @@ class ValidityLimit:
 
 def days_of(not_before: datetime, not_after: datetime) -> int:
     """Days of validity: both ends count, a day has 86,400 s, any rest is another day (BR sections 1.6.1 and 6.3.2)."""
-    return -((not_before - not_after - timedelta(seconds=1)) // timedelta(days=1))
+    return -((not_before - not_after - _SECOND) // _DAY)
+
+
+_SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +87,10 @@ class Profile:
 
     def limit(self, issued: date) -> ValidityLimit | None:
         """The validity limit in force on the day `issued`, or None."""
-        return next((limit for limit in reversed(self.validity_limits) if issued >= limit.since), None)
+        for limit in reversed(self.validity_limits):
+            if issued >= limit.since:
+                return limit
+        return None
 
     def with_severity(self, name: str, /, **overrides: Severity | str | None) -> Profile:
         """A copy called `name` in which codes have other severities.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, get_args
@@ -94,14 +95,17 @@ class PathStep:
     Attributes:
         role: `"leaf"`, `"intermediate"` or `"root"` (the trust anchor, whether or not it is self-signed).
         subject: Its subject as RFC 4514 text, or a stand-in when the name cannot be read.
-        sha256: SHA-256 of its DER, 64 hex digits.
         der: The certificate itself.
     """
 
     role: str
     subject: str
-    sha256: str
     der: bytes = field(repr=False)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of its DER, 64 hex digits."""
+        return hashlib.sha256(self.der).hexdigest()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

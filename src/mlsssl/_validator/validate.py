@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
-from datetime import datetime, timezone
 from typing import TYPE_CHECKING, get_args
 
 from cryptography import x509
@@ -26,10 +25,11 @@ from mlsssl._validator.revocation import check_pointers, check_revocation
 from mlsssl._validator.rules import check_code
 from mlsssl._validator.served import Served, check_served
 from mlsssl.errors import InvalidInputError
-from mlsssl.values import Strictness, check_moment
+from mlsssl.values import Strictness, in_utc
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+    from datetime import datetime
 
     from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
 
@@ -78,13 +78,132 @@ class RuleContext:
     profile: Profile
 
 
+_STRICTNESSES = get_args(Strictness)
+
 UserRule = Callable[[RuleContext], Iterable[Finding]]
 """A rule of the user's own: takes a `RuleContext`, yields findings with codes of its own."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Question:
+    """What is asked of one certificate or of ten thousand; `question` makes it, and has checked the arguments."""
+
+    at: datetime
+    profile: Profile
+    anchors: TrustAnchors | None
+    crls: tuple[x509.CertificateRevocationList, ...]
+    hard: bool
+    silence: Mapping[str, str]
+    extra_rules: tuple[UserRule, ...]
+    max_depth: int
+
+    def report(
+        self,
+        leaf: x509.Certificate,
+        *,
+        der: bytes | None = None,
+        host: str | None = None,
+        intermediates: Sequence[x509.Certificate] = (),
+        private_key: PrivateKeyTypes | None = None,
+        expect_key: bool = True,
+        facts: ServerFacts | None = None,
+        served: Served | None = None,
+    ) -> Report:
+        """The answer for one of them; arguments as in `validate`."""
+        at, judge, silence = self.at, self.profile, self.silence
+        if facts is not None:
+            check_type(facts, ServerFacts, "facts are ServerFacts")
+        if host is not None and judge.purpose == "client":
+            raise InvalidInputError("a client's certificate is not checked for a host; leave the host out")
+        wanted = parse_host(host) if host is not None else None
+
+        view = View(leaf, der)
+        emit = Emitter(judge, view, "leaf")
+        names = Names(view)
+        if wanted is not None:
+            check_host(names, wanted, emit)
+        _check_private_key(view, private_key, emit, expected=expect_key)
+        if facts is not None:
+            _check_facts(facts, emit)
+        check_leaf(view, names, emit, at, wanted)
+        pool = list(map(issuer_view, intermediates))
+        if self.anchors is None:
+            emit("trust-not-asked", "trust", "no trusted root given")
+            found = PathResult(path=(view,), trusted=False)
+        else:
+            search = PathSearch(view, anchors=self.anchors, pool=pool, at=at, profile=judge, max_depth=self.max_depth)
+            found = search.run()
+        if len(found.path) == 1:
+            check_key_identifiers(view, emit, issuer=view if view.self_issued else None, anchor=found.trusted)
+        if not (len(found.path) == 1 and found.trusted):
+            check_signature_algorithm(view, emit)
+        if served is not None:
+            check_served(view, served, emit, complete=found.trusted)
+        findings = [*emit.findings, *found.findings]
+        if self.crls or self.hard or judge.has(RULES["revocation-pointer-missing"]):
+            if self.anchors is None:
+                found = replace(found, path=link_issuers(view, pool, max_depth=self.max_depth))
+            findings += _revocation_findings(found, self.crls, at, judge, hard=self.hard)
+        if self.extra_rules:
+            path = tuple(step.certificate for step in found.path)
+            context = RuleContext(certificate=leaf, path=path, host=host, at=at, profile=judge)
+            for rule in self.extra_rules:
+                findings += _run_user_rule(rule, context, emit)
+        silenced = [Silenced(finding=f, reason=silence[f.code]) for f in findings if f.code in silence]
+        kept = [f for f in dict.fromkeys(findings) if f.code not in silence]
+        return Report(
+            findings=tuple(sorted(kept, key=lambda f: f.severity.rank)),
+            profile=judge.name,
+            host=host,
+            at=at,
+            subject=view.subject_text if view.subject != b"\x30\x00" else str(names),
+            path=tuple(_steps(found)),
+            trusted=found.trusted,
+            attempts=found.attempts,
+            silenced=tuple(silenced),
+            client=judge.client,
+            not_known=_not_known(kept, judge.client),
+        )
+
+
+def question(
+    *,
+    at: datetime,
+    trust: Sequence[x509.Certificate] | TrustAnchors | None = None,
+    profile: str | Profile = "private",
+    client: ClientName | None = None,
+    crls: Iterable[object] = (),
+    revocation: Strictness = "soft",
+    silence: Mapping[str, str] | None = None,
+    extra_rules: Sequence[UserRule] = (),
+    max_depth: int = 8,
+) -> Question:
+    """What is the same for all certificates that are checked alike; arguments as in `validate`."""
+    at = in_utc(at)
+    check_whole(max_depth, 0, 255, "max_depth is a number from 0 to 255")
+    check_strictness(revocation)
+    judge = find_profile(profile, client)
+    crls = check_crls(crls)
+    extra_rules = check_extra_rules(extra_rules)
+    silence = check_silence(silence)
+    if silence:
+        _check_codes(silence, own_codes=bool(extra_rules))
+    return Question(
+        at=at,
+        profile=judge,
+        anchors=trust if trust is None or isinstance(trust, TrustAnchors) else TrustAnchors(trust),
+        crls=crls,
+        hard=revocation == "hard",
+        silence=silence,
+        extra_rules=extra_rules,
+        max_depth=max_depth,
+    )
 
 
 def validate(
     leaf: x509.Certificate,
     *,
+    der: bytes | None = None,
     host: str | None = None,
     at: datetime,
     trust: Sequence[x509.Certificate] | TrustAnchors | None = None,
@@ -103,76 +222,34 @@ def validate(
 ) -> Report:
     """Check a server's certificate and report every finding: `Certificate.check`, for certificates and keys as such.
 
-    `trust` is what clients trust (`TrustAnchors` when many certificates are checked against the same), None leaves
-    the question out; `intermediates` may be in any order; `served` is what a live server was seen to send.
+    `der` is what the leaf was read from, where that is at hand. `trust` is what clients trust, None leaves the question
+    out; `intermediates` may be in any order; `served` is what a live server was seen to send.
 
     Not checked: revocation beyond the lists given, certificate transparency logs, published keys such as Debian's weak
     ones without badkeys and its list, and what a client refuses for reasons that no finding has a code for. Work is
     bounded: hostile chains end with the finding `work-limit-exceeded`. Standards: RFC 5280, RFC 9525, and those that
     each finding names.
     """
-    at = check_moment(at).astimezone(timezone.utc)
-    check_whole(max_depth, 0, 255, "max_depth is a number from 0 to 255")
-    check_strictness(revocation)
-    judge = find_profile(profile, client)
-    crls = check_crls(crls)
-    extra_rules = check_extra_rules(extra_rules)
-    silence = check_silence(silence)
-    _check_codes(silence, own_codes=bool(extra_rules))
-    if facts is not None:
-        check_type(facts, ServerFacts, "facts are ServerFacts")
-    if host is not None and judge.purpose == "client":
-        raise InvalidInputError("a client's certificate is not checked for a host; leave the host out")
-    wanted = parse_host(host) if host is not None else None
-
-    view = View(leaf)
-    emit = Emitter(judge, view, "leaf")
-    names = Names(view)
-    if wanted is not None:
-        check_host(names, wanted, emit)
-    _check_private_key(view, private_key, emit, expected=expect_key)
-    if facts is not None:
-        _check_facts(facts, emit)
-    check_leaf(view, names, emit, at, wanted)
-    if trust is None:
-        emit("trust-not-asked", "trust", "no trusted root given")
-        found = PathResult(path=(view,), trusted=False)
-    else:
-        anchors = trust if isinstance(trust, TrustAnchors) else TrustAnchors(trust)
-        pool = list(map(issuer_view, intermediates))
-        found = PathSearch(view, anchors=anchors, pool=pool, at=at, profile=judge, max_depth=max_depth).run()
-    if len(found.path) == 1:
-        check_key_identifiers(view, emit, issuer=view if view.self_issued else None, anchor=found.trusted)
-    if not (len(found.path) == 1 and found.trusted):
-        check_signature_algorithm(view, emit)
-    if served is not None:
-        check_served(view, served, emit, complete=found.trusted)
-    findings = [*emit.findings, *found.findings]
-    if crls or revocation == "hard" or judge.has(RULES["revocation-pointer-missing"]):
-        if trust is None:
-            pool = list(map(issuer_view, intermediates))
-            found = replace(found, path=link_issuers(view, pool, max_depth=max_depth))
-        findings += _revocation_findings(found, crls, at, judge, hard=revocation == "hard")
-    if extra_rules:
-        context = RuleContext(
-            certificate=leaf, path=tuple(step.certificate for step in found.path), host=host, at=at, profile=judge
-        )
-        for rule in extra_rules:
-            findings += _run_user_rule(rule, context, emit)
-    silenced = [Silenced(finding=f, reason=silence[f.code]) for f in findings if f.code in silence]
-    kept = [f for f in dict.fromkeys(findings) if f.code not in silence]
-    return Report(
-        findings=tuple(sorted(kept, key=lambda f: f.severity.rank)),
-        profile=judge.name,
-        host=host,
+    asked = question(
         at=at,
-        subject=view.subject_text if view.subject != b"\x30\x00" else str(names),
-        path=tuple(_steps(found)),
-        trusted=found.trusted,
-        attempts=found.attempts,
-        silenced=tuple(silenced),
-        client=judge.client,
-        not_known=_not_known(kept, judge.client),
+        trust=trust,
+        profile=profile,
+        client=client,
+        crls=crls,
+        revocation=revocation,
+        silence=silence,
+        extra_rules=extra_rules,
+        max_depth=max_depth,
+    )
+    return asked.report(
+        leaf,
+        der=der,
+        host=host,
+        intermediates=intermediates,
+        private_key=private_key,
+        expect_key=expect_key,
+        facts=facts,
+        served=served,
     )
 
 
@@ -182,7 +259,7 @@ def report_on_unreadable(why: str, *, host: str | None, at: datetime | None, pro
         findings=(machine_finding("certificate-unreadable", "certificate", why),),
         profile=find_profile(profile or "private").name,
         host=host,
-        at=check_moment(at).astimezone(timezone.utc),
+        at=in_utc(at),
         subject="a certificate that cannot be read",
     )
 
@@ -197,6 +274,8 @@ def _not_known(findings: Iterable[Finding], client: str | None) -> tuple[str, ..
 
 def check_crls(crls: Iterable[object]) -> tuple[x509.CertificateRevocationList, ...]:
     """The revocation lists; `InvalidInputError` for something else."""
+    if crls == ():
+        return ()
     expected = "crls is a list of revocation lists, each a RevocationList or one of cryptography"
     if isinstance(crl_of(crls), x509.CertificateRevocationList):  # one is itself a sequence, of what is revoked
         raise InvalidInputError(f"{expected}, not one alone; put it into a list")
@@ -205,13 +284,15 @@ def check_crls(crls: Iterable[object]) -> tuple[x509.CertificateRevocationList, 
 
 def check_strictness(revocation: Strictness) -> Strictness:
     """How strict; `InvalidInputError` for something else."""
-    if revocation not in get_args(Strictness):
+    if revocation not in _STRICTNESSES:
         raise InvalidInputError(f"revocation is 'soft' or 'hard', not {shown(revocation)}")
     return revocation
 
 
 def check_extra_rules(extra_rules: Iterable[UserRule]) -> tuple[UserRule, ...]:
     """The caller's rules; `InvalidInputError` for something else."""
+    if extra_rules == ():
+        return ()
     expected = "extra_rules is a list of functions of a RuleContext"
     rules = tuple(items_of(extra_rules, expected))
     for rule in rules:
@@ -322,4 +403,4 @@ def _steps(found: PathResult) -> Iterable[PathStep]:
     last = len(found.path) - 1
     for position, view in enumerate(found.path):
         role = "leaf" if position == 0 else "root" if position == last and found.trusted else "intermediate"
-        yield PathStep(role=role, subject=view.subject_text, sha256=view.sha256, der=view.der)
+        yield PathStep(role=role, subject=view.subject_text, der=view.der)

@@ -127,6 +127,8 @@ def rsa_numbers(spki: bytes) -> tuple[int, int] | None:
 
 def for_pss_only(spki: bytes) -> bool:
     """Whether a SubjectPublicKeyInfo is of an RSA key for RSASSA-PSS signatures alone (RFC 4055 section 1.2)."""
+    if _PSS_OID not in spki:
+        return False
     try:
         _, start, _ = read_tlv(spki, 0)
         _, start, end = read_tlv(spki, start)
@@ -198,11 +200,13 @@ def find_collection(number: Callable[[], int | None]) -> str | None:
 
 def check_key(view: View, emit: Emitter, *, leaf: bool) -> None:
     """Report what is wrong with the public key by itself, and whether it is known to be in other hands."""
-    numbers = rsa_numbers(view.spki)
-    key = None if numbers is not None else view.public_key
+    key = view.public_key
     if isinstance(key, rsa.RSAPublicKey):
         # Under whatever identifier it stands: what clients use as an RSA key is judged as one.
-        numbers = (key.public_numbers().n, key.public_numbers().e)
+        own = key.public_numbers()
+        numbers: tuple[int, int] | None = (own.n, own.e)
+    else:  # one that cannot be read has numbers, too
+        numbers = rsa_numbers(view.spki) if key is None else None
     _check_numbers(numbers, view, emit, leaf=leaf)
     collection = find_collection(lambda: number_of(view.public_key) if numbers is None else numbers[0])
     if collection is not None:
