@@ -1,10 +1,24 @@
-"""`python -m mlsssl`."""
+"""Where the program starts: `mlsssl` and `python -m mlsssl`.
+
+`--version` is answered here: argparse alone takes longer to import than Python to start.
+"""
 
 from __future__ import annotations
 
 import sys
 
-from mlsssl.cli import main
+from mlsssl._version import __version__
+
+
+def main() -> int:
+    """Run the command line with the arguments of this process; its exit code."""
+    if sys.argv[1:] == ["--version"] and sys.stdout is not None:
+        sys.stdout.write(f"mlsssl {__version__}\n")
+        return 0
+    from mlsssl.cli import main as command_line
+
+    return command_line()
+
 
 if __name__ == "__main__":
     sys.exit(main())

@@ -19,6 +19,7 @@ from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine import files, precedence, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
 from mlsssl._machine.authorities import read_authorities_if_crls
+from mlsssl._machine.ports import WELL_KNOWN_APPLICATION_IDS
 from mlsssl._messages.arguments import check_data, check_type
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl._messages.output import as_dict, plain_table, to_json
@@ -31,13 +32,7 @@ from mlsssl.certificate import Certificate
 from mlsssl.errors import AccessDeniedError, InvalidInputError, MalformedDataError, MlssslError, UnsupportedError
 from mlsssl.netsh import Listing, parse_listing
 from mlsssl.store import Store, key_words
-from mlsssl.values import (
-    WELL_KNOWN_APPLICATION_IDS,
-    BindingFamily,
-    Thumbprint,
-    check_moment,
-    parse_binding_key,
-)
+from mlsssl.values import BindingFamily, Thumbprint, check_moment, parse_binding_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

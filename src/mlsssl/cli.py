@@ -1,6 +1,7 @@
 """The command line: its parser, put together from the commands' own, and what happens with their errors and results.
 
-`--version`, `--help` and completion import no cryptography.
+A command imports its own module alone and what that needs; `--help` and completion, which read them all, import no
+cryptography. `__main__.py` answers `--version` before any of this.
 """
 
 from __future__ import annotations
@@ -11,24 +12,10 @@ import contextlib
 import io
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from mlsssl import errors
-from mlsssl._commands import (
-    acme,
-    authority,
-    binding,
-    ccs,
-    certificate,
-    deployment,
-    quickstart,
-    request,
-    reservation,
-    schedule,
-    serve,
-    store,
-    watch,
-)
 from mlsssl._commands.parser import Parser, UsageError, command
 from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.terminal import Terminal, write
@@ -55,6 +42,31 @@ EXIT_CODES: tuple[tuple[type[errors.MlssslError], int], ...] = (
 )
 # MakeCert, Pvk2Pfx and netsh as they were, with one word put in front.
 OLD_COMMANDS = ("makecert", "pvk2pfx", "netsh")
+# The module of `_commands` that has each command, in the order of the help.
+_MODULES = {
+    "ca": "authority",
+    "issue": "authority",
+    "request": "request",
+    "check": "certificate",
+    "show": "certificate",
+    "explain": "certificate",
+    "pfx": "certificate",
+    "store": "store",
+    "binding": "binding",
+    "reservation": "reservation",
+    "ccs": "ccs",
+    "serve": "serve",
+    "deploy": "deployment",
+    "renew": "deployment",
+    "undo": "deployment",
+    "recover": "deployment",
+    "cleanup": "deployment",
+    "audit": "deployment",
+    "revoke": "acme",
+    "health": "watch",
+    "quickstart": "quickstart",
+    "schedule": "schedule",
+}
 
 _EPILOG = """\
 exit codes:
@@ -78,7 +90,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     if words and words[0] in OLD_COMMANDS:
         # Their words are not argparse's: -opt, /opt, name=value, typographic dashes.
         return _run(argparse.Namespace(json=False, run=_run_old, words=words))
-    parser = build_parser()
+    asked = next((word for word in words if word != "--json"), None)
+    parser = build_parser(asked if asked in _MODULES else None)
     try:
         arguments, rest = parser.parse_known_args(words)
         if rest:
@@ -101,16 +114,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(arguments)
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser of the whole command line."""
+def build_parser(asked: str | None = None) -> argparse.ArgumentParser:
+    """The parser of the whole command line; when the command `asked` for is known, with those of its module alone."""
     parser = Parser(prog="mlsssl", description="HTTPS for a Windows service, renewed for ever.", epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"mlsssl {__version__}")
     parser.share("--json")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    nouns = (authority, request, certificate, store, binding, reservation, ccs)
-    for module in (*nouns, serve, deployment, acme, watch, quickstart):
-        module.add_commands(commands)
-    schedule.add_commands(commands, parser)
+    for module in dict.fromkeys(_MODULES.values()) if asked is None else (_MODULES[asked],):
+        more = (build_parser,) if module == "schedule" else ()  # which reads what is scheduled
+        import_module(f"mlsssl._commands.{module}").add_commands(commands, *more)
     for name in OLD_COMMANDS:
         commands.add_parser(name, help=f"{name}'s own command line, word for word; '{name} --help' says more")
     script = command(commands, "completion", _complete, "print a completion script")

@@ -6,16 +6,14 @@ import argparse
 import contextlib
 import datetime as dt
 import sys
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import mlsssl
 from mlsssl._commands.terminal import write
-from mlsssl._machine.private_files import resolved
 from mlsssl._messages import foreign_text
-from mlsssl._select.ports import embedded_port, missing_file
-from mlsssl._validator.rules import PROFILE_NAMES
-from mlsssl.values import ClientName
+from mlsssl.values import PROFILE_NAMES, ClientName
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -97,7 +95,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: object, **options: object) -> None:
         options.setdefault("allow_abbrev", False)
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        # Each argument that is added is laid out for a trial; how wide the terminal is counts in `format_help` only.
+        options.setdefault("formatter_class", partial(argparse.RawDescriptionHelpFormatter, width=80))
         super().__init__(*args, **options)  # type: ignore[arg-type]
 
     def share(self, *names: str, **changes: Any) -> None:
@@ -134,6 +133,7 @@ class Parser(argparse.ArgumentParser):
             if known and action.help and "%(default)s" not in action.help:
                 action.default = default
                 action.help += " (default: %(default)s)"
+        self.formatter_class = argparse.RawDescriptionHelpFormatter
         return super().format_help()
 
 
@@ -191,6 +191,8 @@ def machine_of(arguments: Namespace) -> mlsssl.Machine:
 @contextlib.contextmanager
 def machine_or_empty(arguments: Namespace) -> Iterator[mlsssl.Machine]:
     """`machine_of`; in place of one that is not there an empty one that nobody keeps, for a plan."""
+    from mlsssl._select.ports import missing_file
+
     missing = missing_file(arguments.machine)
     with machine_of(arguments) if missing is None else _empty_machine(missing) as machine:
         yield machine
@@ -203,6 +205,8 @@ def machine_to_add_to(arguments: Namespace, rehearsal: Callable[[mlsssl.Machine]
     It is made only when `rehearsal`, what is going to be done or its plan, raises nothing on an empty machine; so
     neither a mistyped file nor a wrong password leaves a machine behind.
     """
+    from mlsssl._select.ports import missing_file
+
     missing = missing_file(arguments.machine)
     if missing is None:
         with machine_of(arguments) as machine:
@@ -218,6 +222,9 @@ def machine_to_add_to(arguments: Namespace, rehearsal: Callable[[mlsssl.Machine]
 @contextlib.contextmanager
 def _empty_machine(missing: Path) -> Iterator[mlsssl.Machine]:
     import tempfile
+
+    from mlsssl._machine.private_files import resolved
+    from mlsssl._select.ports import embedded_port
 
     with tempfile.TemporaryDirectory(prefix="mlsssl-", ignore_cleanup_errors=True) as folder:
         port = embedded_port(f"{folder}/machine.sqlite")
