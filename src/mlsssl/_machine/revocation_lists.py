@@ -10,13 +10,12 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mlsssl._formats.crl import line_and_age, load_crls, load_der_crl, newest_of_each_line
+from mlsssl._formats.crl import entry_of, line_and_age, load_crls, load_der_crl, newest_of_each_line, reason_of
 from mlsssl._formats.foreign import name_text, read, read_or
 from mlsssl._machine import files, stores
 from mlsssl._messages.arguments import check_data, check_type
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import as_dict
-from mlsssl._validator.revocation import entry_of, reason_of
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreNotFoundError
 from mlsssl.values import Thumbprint, check_moment, set_attributes
 
