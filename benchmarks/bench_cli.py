@@ -3,9 +3,9 @@
 Processor time of whole processes, in turns. Half of a command's time is Python's start and imports, so what a command
 imports is what it costs; tests/unit/test_command_imports.py holds that too.
 
-`show FILE` was to take at most 2.5 times what `openssl x509 -text` takes. That cannot be: importing `cryptography.x509`
-alone, which every certificate is read with, takes 2.5 to 3 times as long as that (measured here too, and printed); most
-of it are modules of Python's that it imports in turn: `email.utils` with `socket`, `ipaddress`, `hashlib`, `enum`, `re`.
+`show FILE` was to take at most 2.5 times what `openssl x509 -text` takes. That cannot be: to import `cryptography.x509`
+alone, which every certificate is read with, takes 2.5 to 3 times as long (measured here too, and printed); most
+of that are modules of Python's own that it imports in turn: `email.utils` with `socket`, `ipaddress`, `enum`, `re`.
 So the promise is put on that floor. What `show` takes beyond is argparse, dataclasses (which import inspect, ast and
 dis), the serialization of keys (SSH's ciphers included) and 25 modules of ours.
 
@@ -79,9 +79,7 @@ def main() -> int:
         start, x509 = [*python, "pass"], [*python, "import cryptography.x509"]
 
         def ratio(name: str, ours: list[str], peer: list[str], bound: float, rounds: int = 15) -> Ratio:
-            return settled(
-                lambda: compare(name, ours, peer, bound=bound, environment=environment, rounds=rounds)
-            )
+            return settled(lambda: compare(name, ours, peer, bound=bound, environment=environment, rounds=rounds))
 
         show, audit, read = [mlsssl, "show", leaf], [mlsssl, "audit", "--machine", machine], [*python, READ, machine]
         listing = [mlsssl, "binding", "list", "--machine", machine]
