@@ -22,6 +22,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
+from machines import bind_all
 from processes import PYTHON, compare, compiled
 from ratios import Ratio, report, settled
 
@@ -52,15 +53,17 @@ def fill(path: Path) -> None:
         key = one.private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
         new.append(NewCertificate(certificate=one.to_der(), private_key=key, friendly_name=None))
     machine.open_store("MY", "LocalMachine", write=True).add_many(new, exportable=False)
-    for number, one in enumerate(issued):
-        record = BindingRecord(
+    records = (
+        BindingRecord(
             key=HostnamePort(f"host-{number}.example", 443),
             thumbprint=one.thumbprint,
             store_name="MY",
             app_id=uuid.UUID(int=number + 1),
             options=BindingOptions(),
         )
-        machine.bindings.add(record)
+        for number, one in enumerate(issued)
+    )
+    bind_all(machine, records)
     machine.close()
     issued[0].save(path.with_name("leaf.pem"), no_password=True)
 

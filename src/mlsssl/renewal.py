@@ -327,14 +327,6 @@ def _bound_entry(binding: Binding, machine: HasPort | None) -> StoreEntry:
     return found
 
 
-def _bound_certificate(binding: Binding, snapshot: Snapshot) -> Certificate:
-    """What `_bound_entry` has, without its name and key: enough to tell whether it is due."""
-    found = snapshot.certificate(binding.record.store, _bound_thumbprint(binding))
-    if found is None:
-        raise _not_there(binding)
-    return Certificate.from_der(found.certificate)
-
-
 def _bound_thumbprint(binding: Binding) -> Thumbprint:
     if binding.thumbprint is None:
         raise InvalidInputError(f"{binding.key} names no certificate: renew the file in the Central Certificate Store")
@@ -621,7 +613,10 @@ def renew_due(
                     if key == binding.key:
                         raise error
                 if result is None:
-                    old = _bound_certificate(binding, snapshot)
+                    stored = snapshot.certificate(binding.record.store, _bound_thumbprint(binding))
+                    if stored is None:
+                        raise _not_there(binding)
+                    old = Certificate.from_der(stored.certificate)
                     due = old.renewal_time(fraction, jitter=jitter)
                     mine = any_issuer or issuer.issued(old)
                     if mine:
@@ -630,7 +625,7 @@ def renew_due(
                     else:
                         why = _not_ours(old, issuer, due, moment)
                     if why is None:
-                        entry = _bound_entry(binding, machine)
+                        entry = Store(binding.record.store, "LocalMachine", machine)._entry(stored)  # noqa: SLF001
                         bound = _Bound(binding=binding, entry=entry, old=entry.certificate)
                         together = tuple(one.key for one in bindings if one.thumbprint == entry.thumbprint)
                         given = {**arguments, "key": binding.key, "together": together}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
     from mlsssl._embedded.database import Database
     from mlsssl._machine.ports import BindingRecord
-    from mlsssl.values import BindingFamily, BindingKey
+    from mlsssl.values import BindingFamily
 
 _ATTEMPTS = 20
-_CONTEXTS = 1000  # kept; a context takes some 100 KB
+_CONTEXTS = 10_000  # kept; a context takes some 20 KB, and to make one as long as a handshake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +75,7 @@ class Serving:
         self._records: dict[precedence.Slot, BindingRecord] = {}
         self._central_store: CentralStore | None = None
         self._client_roots: tuple[bytes, ...] | None = None
-        self._answers: dict[BindingKey, Answer] = {}
+        self._answers: dict[tuple[object, ...], Answer] = {}
         self._contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
         self._files: dict[Path, tuple[object, Identity]] = {}
 
@@ -142,10 +142,11 @@ class Serving:
             raise RefusedError(f"{record.key} rejects connections", alert=None)
         if not record.key.family.has_certificate:
             return self._answer_from_central_store(record, server_name or "")
-        known = self._answers.get(record.key)
+        what = (record.store, record.thumbprint, record.options)  # which many bindings may share
+        known = self._answers.get(what)
         if known is None or not record.options.session_id:
-            known = self._answers[record.key] = self._answer_from_store(record)
-        return known
+            known = self._answers[what] = self._answer_from_store(record)
+        return known if known.record is record else replace(known, record=record)
 
     def _answer_from_store(self, record: BindingRecord) -> Answer:
         row = self._database.query_one(
