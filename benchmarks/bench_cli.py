@@ -17,19 +17,12 @@ from __future__ import annotations
 
 import shutil
 import sys
-import uuid
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
-from machines import bind_all
+from machines import fill
 from processes import PYTHON, compare, compiled
 from ratios import Ratio, report, settled
-
-from mlsssl import CertificateAuthority
-from mlsssl._embedded.port import EmbeddedPort
-from mlsssl._machine.ports import BindingRecord, NewCertificate
-from mlsssl.values import BindingOptions, HostnamePort
 
 BINDINGS = 1_000
 READ = """
@@ -38,34 +31,6 @@ from mlsssl import EmbeddedMachine
 with EmbeddedMachine(sys.argv[1]) as machine:
     assert all(binding.certificate.not_after for binding in machine.bindings)
 """
-
-
-def fill(path: Path) -> None:
-    """A machine with that many bindings, each of a certificate of its own, below one root in the store."""
-    authority = CertificateAuthority.create("Benchmark", key="ec-p256")
-    issued = [authority.issue(f"host-{number}.example", key="ec-p256") for number in range(BINDINGS)]
-    machine = EmbeddedPort(path)
-    root = machine.open_store("Root", "LocalMachine", write=True)
-    root.add(authority.certificate.to_der(), None, friendly_name=None, exportable=False, provider=None)
-    new = []
-    for one in issued:
-        assert one.private_key is not None
-        key = one.private_key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
-        new.append(NewCertificate(certificate=one.to_der(), private_key=key, friendly_name=None))
-    machine.open_store("MY", "LocalMachine", write=True).add_many(new, exportable=False)
-    records = (
-        BindingRecord(
-            key=HostnamePort(f"host-{number}.example", 443),
-            thumbprint=one.thumbprint,
-            store_name="MY",
-            app_id=uuid.UUID(int=number + 1),
-            options=BindingOptions(),
-        )
-        for number, one in enumerate(issued)
-    )
-    bind_all(machine, records)
-    machine.close()
-    issued[0].save(path.with_name("leaf.pem"), no_password=True)
 
 
 def main() -> int:
@@ -77,7 +42,7 @@ def main() -> int:
     openssl = shutil.which("openssl")
     with TemporaryDirectory() as folder, compiled() as environment:
         machine, leaf = f"{folder}/machine.sqlite", f"{folder}/leaf.pem"
-        fill(Path(machine))
+        fill(Path(machine), BINDINGS).issue("leaf.example").save(leaf, no_password=True)
         mlsssl, python = str(program), [PYTHON, "-c"]
         start, x509 = [*python, "pass"], [*python, "import cryptography.x509"]
 

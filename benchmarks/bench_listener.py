@@ -30,6 +30,7 @@ import tempfile
 import threading
 import time
 import uuid
+from functools import partial
 from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
@@ -165,7 +166,7 @@ def handshakes(server: Server, count: int) -> None:
     """Fresh ones, one after the other, each client in a thread of its own; for names at random."""
 
     def client() -> None:
-        draw = random.Random()  # noqa: S311 - of no secret
+        draw = random.Random()
         for _ in range(count // CLIENTS):
             handshake(server.port, name_of(draw.randrange(server.names)))
 
@@ -229,7 +230,6 @@ def main() -> int:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 200
     connections = int(sys.argv[2]) if len(sys.argv) > 2 else 4_000
     made = make_certificates(CERTIFICATES + 1)
-    found = []
     with tempfile.TemporaryDirectory() as folder:
         few, many = Path(folder) / "few.sqlite", Path(folder) / "many.sqlite"
         fill(few, FEW, made[:1])
@@ -239,8 +239,7 @@ def main() -> int:
         servers = [Server(FEW, "listener", str(few)), Server(MANY, "listener", str(many))]
         for server in (bare, *servers):
             handshakes(server, max(count, 2 * CERTIFICATES))  # the first of each certificate
-        for server in servers:
-            found.append(settled(lambda server=server: compare(server, bare, count)))  # type: ignore[misc]
+        found = [settled(partial(compare, server, bare, count)) for server in servers]
         change_and_ask(many, servers[1], made[-1][0])
         if servers[0].used()[1]:
             found.append(settled(lambda: memory(servers[0], connections)))

@@ -613,7 +613,7 @@ def renew_due(
                     if key == binding.key:
                         raise error
                 if result is None:
-                    stored = snapshot.certificate(binding.record.store, _bound_thumbprint(binding))
+                    stored = snapshot.certificate(binding.store_name or "MY", _bound_thumbprint(binding))
                     if stored is None:
                         raise _not_there(binding)
                     old = Certificate.from_der(stored.certificate)
@@ -635,7 +635,8 @@ def renew_due(
             except MlssslError as error:
                 result = Renewal(key=binding.key, error=error)
             if old is not None and due is not None and (result.error is not None or result.skipped is not None):
-                result = replace(result, findings=_late(result, old, due, moment))
+                late = _late(result, old, due, moment)
+                result = replace(result, findings=late) if late != result.findings else result
             if everywhere and binding.thumbprint is not None and result.skipped is None:
                 along[binding.thumbprint] = result
             results.append(replace(result, key=binding.key, due=due))

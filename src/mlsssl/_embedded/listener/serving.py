@@ -72,6 +72,7 @@ class Serving:
         self._bindings = EmbeddedBindings(database, atomic_update=True, families=families)
         self._allow_legacy_tls = allow_legacy_tls
         self._version: int | None = None
+        self._ports: list[int] = []
         self._records: dict[precedence.Slot, BindingRecord] = {}
         self._central_store: CentralStore | None = None
         self._client_roots: tuple[bytes, ...] | None = None
@@ -82,7 +83,7 @@ class Serving:
     def ports(self) -> list[int]:
         """Every port that something is bound to."""
         self._refresh()
-        return sorted({record.key.port for record in self._records.values()})
+        return self._ports
 
     def answer(self, port: int, local_address: str, server_name: str | None) -> Answer:
         """What answers a connection to this port of the binding table.
@@ -127,6 +128,7 @@ class Serving:
         with self._database.transaction(write=False):
             self._records = {precedence.slot_of(record.key): record for record in self._bindings.all()}
             self._central_store = read_central_store(self._database)
+        self._ports = sorted({record.key.port for record in self._records.values()})
         self._client_roots = None
         self._answers.clear()
         self._version = version
