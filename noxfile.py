@@ -169,7 +169,7 @@ def wines(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Every speed promise as a ratio against a peer in the same run; fails when one is missed. `-- cli deploy`: some."""
+    """Every speed promise as a ratio against a peer in the same run; fails when one is missed. `-- cli`: that one."""
     _install(session, "test")
     for script in sorted(Path("benchmarks").glob("bench_*.py")):
         if not session.posargs or script.stem.removeprefix("bench_") in session.posargs:

@@ -6,9 +6,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from mlsssl._formats.foreign import extensions_of, read, read_or
+from mlsssl._formats.foreign import extensions_of, name_text, read, read_or
 from mlsssl._formats.sniff import Kind, take
+from mlsssl._messages.foreign_text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -95,3 +97,25 @@ def reason_of(entry: x509.RevokedCertificate) -> str:
         return extensions.get_extension_for_class(x509.CRLReason).value.reason.value
     except x509.ExtensionNotFound:
         return "not given"
+
+
+def der_of(crl: x509.CertificateRevocationList) -> bytes:
+    """The list as DER."""
+    return crl.public_bytes(Encoding.DER)
+
+
+def issuer_of(crl: x509.CertificateRevocationList) -> str:
+    """The issuer's name as RFC 4514 text, for people."""
+    name: x509.Name | None = read_or(None, attrgetter("issuer"), crl)
+    return "(unreadable name)" if name is None else printable(name_text(name)) or "(empty name)"
+
+
+def described(crl: x509.CertificateRevocationList) -> str:
+    """Whose it is, of when, and its number, for messages; as much of it as can be read."""
+    words = f"of {issuer_of(crl)}"
+    found: tuple[object, tuple[datetime, int]] | None = read_or(None, line_and_age, crl)
+    if found is None:
+        return words
+    issued, number = found[1]
+    words += f" of {issued:%Y-%m-%d %H:%M:%S}Z"
+    return words if number < 0 else f"{words}, number {number}"
