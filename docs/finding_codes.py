@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from mlsssl._validator.catalogue import MACHINE_RULE_GROUPS, MACHINE_RULES, RULE_GROUPS, RULES, WINDOWS_VERDICT
 from mlsssl._validator.clients import BESIDES_CLIENTS, CLIENTS, OPINIONS
 from mlsssl._validator.profiles import PROFILES
-from mlsssl._validator.rules import ISSUER_REMEDIES, PROFILE_NAMES, Rule
+from mlsssl._validator.rules import ISSUER_REMEDIES, Rule
 from mlsssl._windows.trust import STATUS
+from mlsssl.values import PROFILE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,15 +1,20 @@
 """Where the program starts: `mlsssl` and `python -m mlsssl`.
 
-Each Tab of a shell is answered here: argparse alone takes longer to import than Python to start.
+`--version` and each Tab of a shell are answered here: argparse alone takes longer to import than Python to start.
 """
 
 from __future__ import annotations
 
 import sys
 
+from mlsssl._version import __version__
+
 
 def main() -> int:
     """Run the command line with the arguments of this process; its exit code."""
+    if sys.argv[1:] == ["--version"] and sys.stdout is not None:
+        sys.stdout.write(f"mlsssl {__version__}\n")
+        return 0
     if sys.argv[1:3] == ["completion", "--candidates"] and len(sys.argv) > 3:
         from mlsssl._commands.completion import candidates
 

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import re
 import uuid
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,7 @@ from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine import files, precedence, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
 from mlsssl._machine.authorities import read_authorities_if_crls
+from mlsssl._machine.ports import WELL_KNOWN_APPLICATION_IDS
 from mlsssl._messages.arguments import check_callable, check_type
 from mlsssl._messages.foreign_json import list_in, moment_in, needed_text, read_json, text_in
 from mlsssl._messages.foreign_text import printable, shown
@@ -33,13 +35,7 @@ from mlsssl.certificate import Certificate
 from mlsssl.errors import AccessDeniedError, InvalidInputError, MalformedDataError, MlssslError, UnsupportedError
 from mlsssl.netsh import Listing, parse_listing
 from mlsssl.store import Store, key_words
-from mlsssl.values import (
-    WELL_KNOWN_APPLICATION_IDS,
-    BindingFamily,
-    Thumbprint,
-    check_moment,
-    parse_binding_key,
-)
+from mlsssl.values import BindingFamily, Thumbprint, check_moment, parse_binding_key
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -47,7 +43,7 @@ if TYPE_CHECKING:
 
     from mlsssl._changes.record import Change, Pending
     from mlsssl._machine.authorities import Authorities
-    from mlsssl._machine.ports import BindingRecord, MachinePort, StoreRecord
+    from mlsssl._machine.ports import BindingRecord, MachinePort, StorePort, StoreRecord
     from mlsssl._notebook.cards import Printer
     from mlsssl._validator.profiles import Profile
     from mlsssl.reservation import UrlReservation
@@ -490,25 +486,27 @@ def audit(
         return _audit_listing(listing, check_moment(at).astimezone(dt.timezone.utc))
     port = existing_port_of(machine)
     records = port.bindings.all()
-    look = _Look(
-        port=port,
-        authorities=read_authorities_if_crls(port, *(record.store for record in records)),
-        issuers=KnownIssuers(port),
-        machine=machine,
-        at=check_moment(at).astimezone(dt.timezone.utc),
-        profile=profile,
-        fraction=fraction,
-        jitter=jitter,
-    )
     neighbours = precedence.Neighbours(record.key for record in records)
-    rows = []
-    for record in records:
-        rows.append(look.row_of_binding(record, neighbours.of(record.key)))
-        if progress is not None:
-            progress(len(rows))
-    rows = look.with_pending(rows)
-    if unbound:
-        rows += look.rows_of_unbound(records)
+    with ExitStack() as opened:
+        look = _Look(
+            port=port,
+            opened=opened,
+            authorities=read_authorities_if_crls(port, *(record.store for record in records)),
+            issuers=KnownIssuers(port),
+            machine=machine,
+            at=check_moment(at).astimezone(dt.timezone.utc),
+            profile=profile,
+            fraction=fraction,
+            jitter=jitter,
+        )
+        rows = []
+        for record in records:
+            rows.append(look.row_of_binding(record, neighbours.of(record.key)))
+            if progress is not None:
+                progress(len(rows))
+        rows = look.with_pending(rows)
+        if unbound:
+            rows += look.rows_of_unbound(records)
     reserved, notes = _reserved_on(machine)
     rows, reservations = _with_reservations(reserved, rows)
     return Audit(machine=_name_of(port), at=look.at, rows=tuple(rows), notes=notes, reservations=reservations)
@@ -639,6 +637,7 @@ class _Look:
     """The arguments of one audit, and the looking."""
 
     port: MachinePort
+    opened: ExitStack
     authorities: Authorities | None
     issuers: KnownIssuers
     machine: HasPort | None
@@ -652,7 +651,7 @@ class _Look:
         findings = [*preflight.about_precedence(record.key, others)]
         stored = None
         if record.thumbprint is not None:
-            stored = stores.certificate(self.port, record.store, record.thumbprint)
+            stored = self._stored(record.store, record.thumbprint)
             findings += (
                 machine_finding(one.cause.value, str(record.key), one.found, remedy=one.remedy)
                 for one in binding_of(record, self.machine).diagnose()
@@ -705,14 +704,28 @@ class _Look:
                 entries = [entry for entry in store if entry.key is not None and entry.thumbprint not in bound]
             for entry in sorted(entries, key=lambda one: one.certificate.not_after):
                 row = AuditRow(key=None, app_id=None, owner=None, thumbprint=entry.thumbprint, store=entry.store_name)
-                yield self._row(row, stores.certificate(self.port, entry.store_name, entry.thumbprint), [])
+                yield self._row(row, self._stored(entry.store_name, entry.thumbprint), [])
+
+    @cached_property
+    def _stores(self) -> dict[str, StorePort | None]:
+        """Those that were looked into, each opened once."""
+        return {}
+
+    def _store(self, name: str) -> StorePort | None:
+        if name not in self._stores:
+            self._stores[name] = self.opened.enter_context(stores.opened(self.port, name))
+        return self._stores[name]
+
+    def _stored(self, name: str, thumbprint: Thumbprint) -> StoreRecord | None:
+        store = self._store(name)
+        return None if store is None else store.find(thumbprint)
 
     def _key_access(self, row: AuditRow, stored: StoreRecord) -> tuple[str, ...] | None:
         if row.store is None or row.thumbprint is None or stored.key is None or not stored.key.usable:
             return None
         try:
-            with stores.opened(self.port, row.store) as store:
-                listed = () if store is None else store.key_access(row.thumbprint)
+            store = self._store(row.store)
+            listed = () if store is None else store.key_access(row.thumbprint)
         except MlssslError:  # who may not look could not see to it either
             return None
         return tuple(f"{one.name}: {one.right}" for one in listed if one.sid not in (SYSTEM.sid, ADMINISTRATORS.sid))
@@ -720,8 +733,12 @@ class _Look:
     def _row(self, row: AuditRow, stored: StoreRecord | None, findings: list[Finding]) -> AuditRow:
         if stored is None:
             return replace(row, findings=_sorted(findings))
-        row = replace(row, private_key=key_words(stored.key) or "missing", renewed_by=stored.renewed_by)
-        row = replace(row, key_access=self._key_access(row, stored))
+        row = replace(
+            row,
+            private_key=key_words(stored.key) or "missing",
+            renewed_by=stored.renewed_by,
+            key_access=self._key_access(row, stored),
+        )
         where = str(row.key or row.thumbprint)
         try:
             certificate = Certificate.from_der(stored.certificate)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from mlsssl._changes import recovery
 from mlsssl._machine import stores
-from mlsssl._machine.ports import BindingRecord
+from mlsssl._machine.ports import WELL_KNOWN_APPLICATION_IDS, BindingRecord
 from mlsssl._messages.arguments import check_type
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_dict
@@ -18,7 +18,6 @@ from mlsssl.certificate import Certificate, card_title, card_validity
 from mlsssl.errors import BindingNotFoundError, InvalidInputError, MlssslError
 from mlsssl.store import StoreEntry
 from mlsssl.values import (
-    WELL_KNOWN_APPLICATION_IDS,
     BindingFamily,
     BindingKey,
     BindingOptions,

@@ -1,6 +1,7 @@
 """The command line: its parser, put together from the commands' own, and what happens with their errors and results.
 
-`--version`, `--help` and completion import no cryptography.
+A command imports its own module alone and what that needs; `--help` and completion, which read them all, import no
+cryptography. `__main__.py` answers `--version` before any of this.
 """
 
 from __future__ import annotations
@@ -10,26 +11,12 @@ import contextlib
 import io
 import os
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING
 
 from mlsssl import errors
-from mlsssl._commands import (
-    acme,
-    authority,
-    binding,
-    ccs,
-    certificate,
-    deployment,
-    quickstart,
-    request,
-    reservation,
-    schedule,
-    serve,
-    store,
-    watch,
-)
 from mlsssl._commands.completion.shells import SCRIPTS, script
-from mlsssl._commands.parser import ANYWHERE, Parser, UsageError, command
+from mlsssl._commands.parser import ANYWHERE, Parser, UsageError, command, option_name
 from mlsssl._commands.remedies import fields_in_commands, in_commands
 from mlsssl._commands.terminal import Terminal, as_loud_as, write
 from mlsssl._messages import foreign_text
@@ -56,6 +43,31 @@ EXIT_CODES: tuple[tuple[type[errors.MlssslError], int], ...] = (
 )
 # MakeCert, Pvk2Pfx and netsh as they were, with one word put in front.
 OLD_COMMANDS = ("makecert", "pvk2pfx", "netsh")
+# The module of `_commands` that has each command, in the order of the help.
+_MODULES = {
+    "ca": "authority",
+    "issue": "authority",
+    "request": "request",
+    "check": "certificate",
+    "show": "certificate",
+    "explain": "certificate",
+    "pfx": "certificate",
+    "store": "store",
+    "binding": "binding",
+    "reservation": "reservation",
+    "ccs": "ccs",
+    "serve": "serve",
+    "deploy": "deployment",
+    "renew": "deployment",
+    "undo": "deployment",
+    "recover": "deployment",
+    "cleanup": "deployment",
+    "audit": "deployment",
+    "revoke": "acme",
+    "health": "watch",
+    "quickstart": "quickstart",
+    "schedule": "schedule",
+}
 
 _EPILOG = """\
 exit codes:
@@ -76,7 +88,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     _write_what_the_terminal_can()
-    parser = build_parser()
+    parser = build_parser(_asked(words))
     try:
         words = parser.ordered(words)
         if words and words[0] in OLD_COMMANDS:
@@ -99,16 +111,27 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(arguments)
 
 
-def build_parser() -> Parser:
-    """The parser of the whole command line."""
+def _asked(words: Sequence[str]) -> str | None:
+    """The command among the words, behind options that stand before it; None when it is none that `_MODULES` has."""
+    waiting = iter(words)
+    for word in waiting:
+        name = option_name(word)
+        if name is None:
+            return word if word in _MODULES else None
+        if name.lstrip("-") == "machine" and "=" not in word:
+            next(waiting, None)
+    return None
+
+
+def build_parser(asked: str | None = None) -> Parser:
+    """The parser of the whole command line; when the command `asked` for is known, with those of its module alone."""
     parser = Parser(prog="mlsssl", description="HTTPS for a Windows service, renewed for ever.", epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"mlsssl {__version__}")
     parser.share(*ANYWHERE)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    nouns = (authority, request, certificate, store, binding, reservation, ccs)
-    for module in (*nouns, serve, deployment, acme, watch, quickstart):
-        module.add_commands(commands)
-    schedule.add_commands(commands, parser)
+    for module in dict.fromkeys(_MODULES.values()) if asked is None else (_MODULES[asked],):
+        more = (build_parser,) if module == "schedule" else ()  # which reads what is scheduled
+        import_module(f"mlsssl._commands.{module}").add_commands(commands, *more)
     for name in OLD_COMMANDS:
         commands.add_parser(name, help=f"{name}'s own command line, word for word; '{name} --help' says more")
     parser_of_scripts = command(commands, "completion", _complete, "print the script that completes words in a shell")

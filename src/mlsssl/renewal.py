@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from mlsssl._changes import recovery
 from mlsssl._changes.audit_log import former_name
-from mlsssl._deploy.due import about_late, due_at, how_late
+from mlsssl._deploy.due import about_late, how_late, said_by
 from mlsssl._deploy.plan import Snapshot, carry_out, only_plan
 from mlsssl._deploy.request import checked
 from mlsssl._formats import pem
@@ -321,15 +321,23 @@ def check_grace(grace: dt.timedelta) -> None:
 
 
 def _bound_entry(binding: Binding, machine: HasPort | None) -> StoreEntry:
+    found = Store(binding.record.store, "LocalMachine", machine).find(thumbprint=_bound_thumbprint(binding))
+    if found is None:
+        raise _not_there(binding)
+    return found
+
+
+def _bound_thumbprint(binding: Binding) -> Thumbprint:
     if binding.thumbprint is None:
         raise InvalidInputError(f"{binding.key} names no certificate: renew the file in the Central Certificate Store")
-    found = Store(binding.record.store, "LocalMachine", machine).find(thumbprint=binding.thumbprint)
-    if found is None:
-        raise StoreNotFoundError(
-            f"{binding.key} is bound to {binding.thumbprint}, which is not in "
-            f"LocalMachine\\{binding.record.store}; deploy a certificate for its names instead"
-        )
-    return found
+    return binding.thumbprint
+
+
+def _not_there(binding: Binding) -> StoreNotFoundError:
+    return StoreNotFoundError(
+        f"{binding.key} is bound to {binding.thumbprint}, which is not in "
+        f"LocalMachine\\{binding.record.store}; deploy a certificate for its names instead"
+    )
 
 
 def _obtain(arguments: Mapping[str, Any], old: Certificate) -> Certificate:
@@ -569,10 +577,10 @@ def renew_due(
     keys_given = None if only is None else items_of(only, "only is a list of binding keys")
     wanted = None if keys_given is None else [bound_key(key, machine) for key in keys_given]
     port = existing_port_of(machine)
-    with contextlib.nullcontext() if dry_run else port.lock("renew", timeout=0):
+    lock = contextlib.nullcontext() if dry_run else port.lock("renew", timeout=0)
+    with lock, contextlib.closing(Snapshot(port)) as snapshot:
         ready = contextlib.nullcontext(recovery.not_ended(port)) if dry_run else recovery.recovered_first(port)
         with ready as pending:
-            snapshot = Snapshot(port)
             bindings = _bindings_of(snapshot.bindings, machine, wanted, {key for key, _ in pending})
         arguments = {
             "source": issuer,
@@ -594,6 +602,7 @@ def renew_due(
             "trail": None,
         }
         _issuer_of(arguments)  # what it cannot be asked for is refused once, not for each binding
+        said = said_by(issuer)
         made: dict[Thumbprint, Certificate] = {}
         along: dict[Thumbprint, Renewal] = {}
         results = []
@@ -607,17 +616,20 @@ def renew_due(
                     if key == binding.key:
                         raise error
                 if result is None:
-                    entry = _bound_entry(binding, machine)
-                    old = entry.certificate
-                    bound = _Bound(binding=binding, entry=entry, old=old)
+                    stored = snapshot.certificate(binding.store_name or "MY", _bound_thumbprint(binding))
+                    if stored is None:
+                        raise _not_there(binding)
+                    old = Certificate.from_der(stored.certificate)
                     due = old.renewal_time(fraction, jitter=jitter)
                     mine = any_issuer or issuer.issued(old)
                     if mine:
-                        due = due_at(old, issuer, fraction, jitter)
+                        due = said(old) or due
                         why = f"not due before {due:%Y-%m-%d %H:%M} UTC" if due_only and moment < due else None
                     else:
                         why = _not_ours(old, issuer, due, moment)
                     if why is None:
+                        entry = Store(binding.record.store, "LocalMachine", machine)._entry(stored)  # noqa: SLF001
+                        bound = _Bound(binding=binding, entry=entry, old=entry.certificate)
                         together = tuple(one.key for one in bindings if one.thumbprint == entry.thumbprint)
                         given = {**arguments, "key": binding.key, "together": together}
                         result = _renew_one(given, bound, snapshot, made, dry_run=dry_run)
@@ -626,7 +638,8 @@ def renew_due(
             except MlssslError as error:
                 result = Renewal(key=binding.key, error=error)
             if old is not None and due is not None and (result.error is not None or result.skipped is not None):
-                result = replace(result, findings=_late(result, old, due, moment))
+                late = _late(result, old, due, moment)
+                result = replace(result, findings=late) if late != result.findings else result
             if everywhere and binding.thumbprint is not None and result.skipped is None:
                 along[binding.thumbprint] = result
             results.append(replace(result, key=binding.key, due=due))

@@ -9,12 +9,11 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mlsssl._formats.crl import der_of, described, issuer_of, load_crls, load_der_crl, number_of
+from mlsssl._formats.crl import der_of, described, entry_of, issuer_of, load_crls, load_der_crl, number_of, reason_of
 from mlsssl._formats.foreign import read
 from mlsssl._machine import files, stores
 from mlsssl._messages.arguments import check_data, check_type
 from mlsssl._messages.output import as_dict
-from mlsssl._validator.revocation import entry_of, reason_of
 from mlsssl.errors import InvalidInputError
 from mlsssl.values import check_moment, set_attributes
 

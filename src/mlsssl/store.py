@@ -13,7 +13,6 @@ from mlsssl._formats.choice import may_issue
 from mlsssl._formats.hosts import any_matches, parse_name
 from mlsssl._machine import files, revocation_lists, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
-from mlsssl._machine.authorities import read_authorities
 from mlsssl._machine.ports import NewCertificate, refuse_users_roots
 from mlsssl._machine.stores import thumbprint_of
 from mlsssl._messages.arguments import check_callable, check_type, items_of
@@ -136,6 +135,7 @@ class StoreEntry:
         Raises:
             ClosedError: the machine was closed since.
         """
+        from mlsssl._machine.authorities import read_authorities
         from mlsssl._validator.validate import ServerFacts, check_crls
 
         facts = None

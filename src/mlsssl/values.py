@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import unicodedata
-import uuid
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from enum import Enum
@@ -38,6 +37,9 @@ KeyType = Literal["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]
 
 OnConflict = Literal["replace", "fail", "keep", "replace-if-same-app"]
 """What to do when the key has another binding already."""
+
+PROFILE_NAMES = ("procedure", "private", "public", "windows", "legacy")
+"""The names of `PROFILES`, for who needs no more of it."""
 
 ClientName = Literal["python-3.13", "openssl-strict", "openssl", "gnutls", "go", "java", "chrome", "apple", "schannel"]
 """A client of TLS whose refusals are known: what it is and how it was asked is in the documentation, under clients."""
@@ -640,11 +642,3 @@ def _check_duration(name: str, value: timedelta, unit: timedelta) -> None:
     if not isinstance(value, timedelta) or value % unit or not 0 <= value // unit <= _DWORD:
         word = "seconds" if unit >= timedelta(seconds=1) else "milliseconds"
         raise InvalidInputError(f"{name} is a timedelta of 0 to {_DWORD} whole {word}, not {shown(value)}")
-
-
-WELL_KNOWN_APPLICATION_IDS = {
-    uuid.UUID("4dc3e181-e14b-4a21-b022-59fc669b0914"): "IIS",
-    uuid.UUID("214124cd-d05b-4309-9af9-9caa44b2b74a"): "IIS Express",
-    uuid.UUID("5d89a20c-beab-4389-9447-324788eb944a"): "AD FS",
-}
-"""Application ids whose owner is known; any other GUID is somebody's own."""

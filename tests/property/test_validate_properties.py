@@ -21,10 +21,10 @@ from mlsssl._formats.hosts import dns_problem, matches_any, parse_host
 from mlsssl._validator.leaf import _common_name_matches
 from mlsssl._validator.name_constraints import Budget, find_forbidden, names_by_kind
 from mlsssl._validator.report import Report
-from mlsssl._validator.rules import PROFILE_NAMES
 from mlsssl._validator.validate import validate
 from mlsssl._validator.weak_keys import find_close_primes, has_roca_fingerprint
 from mlsssl.errors import InvalidInputError, MalformedDataError
+from mlsssl.values import PROFILE_NAMES
 from repetitions import examples
 
 TRUST = [ROOT.certificate()]

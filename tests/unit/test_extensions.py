@@ -8,7 +8,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, SubjectInformat
 
 from chains import Extension, Made, extension, intermediate, key_id, leaf, oid, root, spki_of, tlv
 from faults import Case
-from mlsssl._validator.rules import PROFILE_NAMES
+from mlsssl.values import PROFILE_NAMES
 
 MAPPINGS, CONSTRAINTS = "2.5.29.33", "2.5.29.30"
 A, B, ANY = "1.3.6.1.4.1.99999.1", "1.3.6.1.4.1.99999.2", "2.5.29.32.0"

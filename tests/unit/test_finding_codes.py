@@ -22,7 +22,7 @@ from mlsssl._machine.ports import Cause
 from mlsssl._validator.catalogue import MACHINE_RULES, RULES, WINDOWS_VERDICT
 from mlsssl._validator.profiles import PROFILES
 from mlsssl._validator.report import Severity
-from mlsssl._validator.rules import PROFILE_NAMES
+from mlsssl.values import PROFILE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -17,8 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from chains import NOW, Made, ec_key, intermediate, leaf, root, rsa_key
 from faults import HOST
 from mlsssl._validator import weak_keys
-from mlsssl._validator.rules import PROFILE_NAMES
 from mlsssl._validator.validate import validate
+from mlsssl.values import PROFILE_NAMES
 from programs import require_package
 
 if TYPE_CHECKING:

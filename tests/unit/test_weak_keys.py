@@ -12,8 +12,8 @@ from chains import PSS_SHA256, Made, extension, integer, key_usage, leaf, oid, r
 from faults import CASES, LEAF, Case
 from mlsssl._validator import weak_keys
 from mlsssl._validator.catalogue import RULES
-from mlsssl._validator.rules import PROFILE_NAMES
 from mlsssl._validator.weak_keys import rsa_numbers
+from mlsssl.values import PROFILE_NAMES
 
 if TYPE_CHECKING:
     from mlsssl._validator.report import Severity

@@ -370,8 +370,9 @@ def audit(arguments: Namespace, terminal: Terminal) -> int:
     with machine_of(arguments) as machine, terminal.working("auditing", len(machine.bindings)) as progress:
         found = mlsssl.audit(machine=machine, progress=progress, **given_profile(given(arguments, *_AUDIT_OWN)))
     _save_page([found], arguments)
-    terminal.result(found.to_dict())
-    if not terminal.as_json:
+    if terminal.as_json:
+        terminal.result(found.to_dict())
+    else:
         terminal.table(found.to_rows(), found.columns, empty="Nothing is bound.")
         if found.reservations:
             terminal.table([one.to_dict() for one in found.reservations], RESERVATION_COLUMNS, empty="")

@@ -9,6 +9,7 @@ import math
 import re
 import sys
 from collections import deque
+from functools import partial
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
@@ -19,9 +20,8 @@ from mlsssl._machine.private_files import resolved
 from mlsssl._messages import foreign_text
 from mlsssl._messages.arguments import nearest
 from mlsssl._select.ports import embedded_port, missing_file
-from mlsssl._validator.rules import PROFILE_NAMES
 from mlsssl.errors import InvalidInputError
-from mlsssl.values import ClientName
+from mlsssl.values import PROFILE_NAMES, ClientName
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -147,7 +147,8 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, *args: object, **options: object) -> None:
         options.setdefault("allow_abbrev", False)
-        options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
+        # Each argument that is added is laid out for a trial; how wide the terminal is counts in `format_help` only.
+        options.setdefault("formatter_class", partial(argparse.RawDescriptionHelpFormatter, width=80))
         super().__init__(*args, **options)  # type: ignore[arg-type]
         self.register("type", int, whole_number)
         self.register("type", float, number)
@@ -267,6 +268,7 @@ class Parser(argparse.ArgumentParser):
             if known and action.help and "%(default)s" not in action.help:
                 action.default = default
                 action.help += " (default: %(default)s)"
+        self.formatter_class = argparse.RawDescriptionHelpFormatter
         return super().format_help()
 
 

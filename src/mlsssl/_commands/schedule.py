@@ -20,6 +20,7 @@ from mlsssl.errors import InvalidInputError, NotFoundError, UnsupportedError, Wr
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Callable
 
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.schedules.job import Scheduler
@@ -29,8 +30,8 @@ _SYSTEMS = ("task", "systemd", "cron")
 _HOURS = (1, 2, 3, 4, 6, 8, 12, 24)
 
 
-def add_commands(commands: Commands, whole: argparse.ArgumentParser) -> None:
-    """Add the parsers of this module's commands; `whole` is the parser that reads what is scheduled."""
+def add_commands(commands: Commands, parser_of: Callable[[str], argparse.ArgumentParser]) -> None:
+    """Add the parsers of this module's commands; `parser_of` makes the one that reads the command to schedule."""
     below = group(commands, "schedule", "renewals that the system runs: Task Scheduler, systemd timer or crontab")
     parser = _named(command(below, "install", install, "schedule a renew command, or replace the one of this name"))
     parser.add_argument(
@@ -40,7 +41,7 @@ def add_commands(commands: Commands, whole: argparse.ArgumentParser) -> None:
         "words", nargs=argparse.REMAINDER, metavar="renew ...", help="the command as it would be typed after mlsssl"
     )
     parser.share("--machine", help="the same as behind renew")
-    parser.set_defaults(whole=whole)
+    parser.set_defaults(parser_of=parser_of)
     _named(command(below, "show", show, "what is scheduled, and when it runs next"))
     _named(command(below, "remove", remove, "take a schedule away; only its own"))
 
@@ -60,7 +61,7 @@ def install(arguments: Namespace, terminal: Terminal) -> int:
     from mlsssl._commands.schedules.job import Job
 
     own = [] if arguments.machine is None else ["--machine", arguments.machine]
-    words = _checked([*arguments.words, *own], arguments.whole)
+    words = _checked([*arguments.words, *own], arguments.parser_of)
     job = Job(
         name=arguments.name,
         command=(sys.executable, "-m", "mlsssl", *words),
@@ -122,7 +123,7 @@ def _scheduler(system: str | None) -> Scheduler:
     return Systemd() if system == "systemd" else Crontab() if system == "cron" else TaskScheduler()
 
 
-def _checked(words: list[str], whole: argparse.ArgumentParser) -> list[str]:
+def _checked(words: list[str], parser_of: Callable[[str], argparse.ArgumentParser]) -> list[str]:
     """The words of a renew command that can run without anybody there, from wherever a scheduler starts it."""
     from mlsssl._embedded.port import default_path  # not for the sake of `--help`
 
@@ -131,7 +132,7 @@ def _checked(words: list[str], whole: argparse.ArgumentParser) -> list[str]:
     if words[:1] != ["renew"]:
         raise InvalidInputError("schedule install takes a renew command: mlsssl schedule install renew --all --due ...")
     try:
-        given = whole.parse_args(words)
+        given = parser_of("renew").parse_args(words)
     except UsageError as error:
         raise InvalidInputError(f"what is to be scheduled is no renew command: {error}") from None
     if given.watch:

@@ -500,9 +500,7 @@ def _with_steps(records: ChangeRecords, change: Change, request: Request) -> Cha
         return replace(change, steps=named, owed=named)
     still: dict[str, None] = {}
     for key in change.keys:
-        with contextlib.suppress(MlssslError):  # damaged: what it owed nobody can say
-            last = records.last(key)
-            still |= dict.fromkeys(() if last is None else last.owed)
+        still |= dict.fromkeys(records.owed(key))
     return replace(change, steps=tuple(still), owed=tuple(still))
 
 

@@ -10,19 +10,22 @@ from mlsssl._validator.report import Severity
 from mlsssl.issuers import RenewalTimes
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mlsssl._validator.report import Finding
     from mlsssl.certificate import Certificate
     from mlsssl.issuers import Issuer
 
 
-def due_at(certificate: Certificate, issuer: Issuer, fraction: float = 2 / 3, jitter: float = 1 / 20) -> dt.datetime:
-    """From when on to renew it, aware; `fraction` and `jitter` as in `Certificate.renewal_time`.
+def due_at(certificate: Certificate, issuer: Issuer) -> dt.datetime:
+    """From when on to renew it, aware."""
+    said = said_by(issuer)(certificate)
+    return certificate.renewal_time() if said is None else said
 
-    `InvalidInputError` when one of them is out of its range, also when they do not count.
-    """
-    share = certificate.renewal_time(fraction, jitter=jitter)
-    said = issuer.renewal_time(certificate) if isinstance(issuer, RenewalTimes) else None
-    return share if said is None else said
+
+def said_by(issuer: Issuer) -> Callable[[Certificate], dt.datetime | None]:
+    """What says when a certificate is to be renewed, where its issuer does: asked once for many certificates."""
+    return issuer.renewal_time if isinstance(issuer, RenewalTimes) else lambda _: None
 
 
 def how_late(due: dt.datetime, end: dt.datetime, at: dt.datetime) -> Severity | None:

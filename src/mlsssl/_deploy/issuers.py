@@ -28,6 +28,7 @@ from mlsssl.errors import MalformedDataError, MlssslError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from typing import TypeAlias
 
     from mlsssl._machine.ports import MachinePort
     from mlsssl._validator.path import PathResult
@@ -35,7 +36,10 @@ if TYPE_CHECKING:
     from mlsssl._validator.report import Finding
     from mlsssl.certificate import Certificate
 
+    _Known: TypeAlias = tuple[Sequence[View], TrustAnchors]
+
 _DEPTH = 8  # as `Certificate.check` has it
+_PLACES = ("_stored", "_noted", "_system")
 
 
 class KnownIssuers:
@@ -43,19 +47,35 @@ class KnownIssuers:
 
     def __init__(self, port: MachinePort) -> None:
         self._port = port
+        self._kept: list[_Known] = [((), TrustAnchors(()))]
 
     def way_up(self, certificate: Certificate, at: dt.datetime) -> PathResult:
         """The way to a root, or how far there is one; a self-signed certificate that is known counts as a root."""
         leaf = View(pem.x509_of(certificate))
-        known = [*map(pem.x509_of, certificate.chain)]
-        found = _search(leaf, known, (), at)
-        for place in ("_stored", "_noted", "_system"):
-            if found.trusted:
-                break
-            certificates, roots = getattr(self, place)
-            known = [*known, *certificates]
-            found = _search(leaf, known, roots, at)
+        chain = [*map(issuer_view, map(pem.x509_of, certificate.chain))]
+        places = 0 if chain else 1
+        found = self._search(leaf, chain, places, at)
+        while not found.trusted and places < len(_PLACES):
+            places += 1
+            found = self._search(leaf, chain, places, at)
         return found
+
+    def _search(self, leaf: View, chain: Sequence[View], places: int, at: dt.datetime) -> PathResult:
+        pool, anchors = self._known(places)
+        if chain:
+            pool = (*chain, *pool)
+            anchors = TrustAnchors(one.certificate for one in (*_roots(chain), *anchors.views))
+        profile = PROFILES["private"]
+        return PathSearch(leaf, anchors=anchors, pool=pool, at=at, profile=profile, max_depth=_DEPTH).run()
+
+    def _known(self, places: int) -> _Known:
+        """What is known from the first so many places; put together once for all the certificates of a machine."""
+        while len(self._kept) <= places:
+            certificates, roots = getattr(self, _PLACES[len(self._kept) - 1])
+            pool = (*self._kept[-1][0], *map(issuer_view, certificates))
+            anchors = TrustAnchors([*(one.certificate for one in _roots(pool)), *roots])
+            self._kept.append((pool, anchors))
+        return self._kept[places]
 
     def latest_root(self, step: View) -> View | None:
         """Of the roots here with the name and the key of this certificate the one that is valid longest."""
@@ -91,18 +111,8 @@ class KnownIssuers:
         return roots, (*self._stored[1], *roots)
 
 
-def _search(
-    leaf: View, known: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], at: dt.datetime
-) -> PathResult:
-    own_roots = [one for one in known if issuer_view(one).is_root]
-    return PathSearch(
-        leaf,
-        anchors=TrustAnchors([*own_roots, *roots]),
-        pool=[issuer_view(one) for one in known],
-        at=at,
-        profile=PROFILES["private"],
-        max_depth=_DEPTH,
-    ).run()
+def _roots(views: Sequence[View]) -> Iterator[View]:
+    return (view for view in views if view.is_root)
 
 
 def about_issuers(

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 from mlsssl._formats import pem
 from mlsssl._formats.hosts import any_matches, parse_name
 from mlsssl._machine import precedence
+from mlsssl._machine.ports import WELL_KNOWN_APPLICATION_IDS
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Severity
 from mlsssl.errors import InvalidInputError, MalformedDataError
-from mlsssl.values import WELL_KNOWN_APPLICATION_IDS, HostnamePort, IpPort, is_host_name
+from mlsssl.values import HostnamePort, IpPort, is_host_name
 
 if TYPE_CHECKING:
     import datetime as dt

@@ -51,6 +51,7 @@ class EmbeddedBindings:
         self._database = database
         self.atomic_update = atomic_update
         self._families = tuple(family for family in BindingFamily if family in families)
+        self._read: dict[Row, BindingRecord] = {}
 
     def supports(self, family: BindingFamily) -> bool:
         """Whether this machine knows the family."""
@@ -67,7 +68,11 @@ class EmbeddedBindings:
 
     def all(self) -> list[BindingRecord]:
         """Every record, family by family, sorted by key."""
-        found = [_record(row) for row in self._database.query(f"SELECT {_COLUMNS} FROM bindings")]  # noqa: S608
+        rows = self._database.query(f"SELECT {_COLUMNS} FROM bindings")  # noqa: S608
+        # Between two looks, of a listener say, few rows have changed, and making a record of one is what costs.
+        known = self._read
+        self._read = {row: known.get(row) or _record(row) for row in rows}
+        found = self._read.values()
         return [
             record
             for family in self._families
@@ -118,8 +123,11 @@ class EmbeddedBindings:
         """The key as the file has it: of what is bound under another spelling of the host, that spelling."""
         if isinstance(key, (IpPort, CcsPort)) or key.stored_host is not None or self._is_bound(key):
             return key
+        # One that is normalised is no other spelling of anything: of ten thousand hosts hardly any has to be read.
         rows = self._database.query(
-            "SELECT host FROM bindings WHERE family = ? AND port = ? ORDER BY host", (key.family.value, key.port)
+            "SELECT host FROM bindings WHERE family = ? AND port = ?"
+            " AND (host GLOB '*[A-Z]*' OR host GLOB '*.' OR host GLOB '*[^ -~]*') ORDER BY host",
+            (key.family.value, key.port),
         )
         spellings = (_key(key.family, str(host), key.port) for (host,) in rows)
         return next((other for other in spellings if other == key), key)

@@ -171,11 +171,10 @@ class EmbeddedStore(OpenStore):
         from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
 
         database = self._open()
-        with database.transaction(write=False):
-            container = self._container_of(thumbprint)
-            # A file of version 1 or 2 that this user may only read has no such table.
-            known = database.query_one("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'key_access'")
-            rows = [] if known is None else self._access_rows(container)
+        container = self._container_of(thumbprint)  # a name that no other key ever has
+        # A file of version 1 or 2 that this user may only read has no such table.
+        known = database.query_one("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'key_access'")
+        rows = [] if known is None else self._access_rows(container)
         everywhere = (KeyAccess(name=one.name, sid=one.sid, right="full") for one in (SYSTEM, ADMINISTRATORS))
         listed = (KeyAccess(name=name, sid=sid, right="full" if how == "full" else "read") for sid, name, how in rows)
         return (*everywhere, *listed)

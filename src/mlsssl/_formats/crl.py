@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mlsssl._formats.foreign import name_text, read, read_or
+from mlsssl._formats.foreign import extensions_of, name_text, read, read_or
 from mlsssl._formats.sniff import Kind, take
 from mlsssl._messages.foreign_text import printable
 
@@ -78,6 +78,25 @@ def newest_of_each_line(crls: Iterable[x509.CertificateRevocationList]) -> list[
         if known is None or known[0] < age:
             newest[line] = (age, crl)
     return [crl for _age, crl in newest.values()]
+
+
+def entry_of(serial: int, crl: x509.CertificateRevocationList) -> x509.RevokedCertificate | None:
+    """The list's entry of this serial number, or None."""
+    if serial >= 0:
+        return crl.get_revoked_certificate_by_serial_number(serial)
+    # cryptography looks no negative number up, though certificates and lists with such numbers exist.
+    return next((entry for entry in crl if entry.serial_number == serial), None)
+
+
+def reason_of(entry: x509.RevokedCertificate) -> str:
+    """Why it was revoked, in RFC 5280's words."""
+    extensions: x509.Extensions | None = read_or(None, extensions_of, entry)
+    if extensions is None:  # an unreadable reason is still a revocation
+        return "unreadable"
+    try:
+        return extensions.get_extension_for_class(x509.CRLReason).value.reason.value
+    except x509.ExtensionNotFound:
+        return "not given"
 
 
 def der_of(crl: x509.CertificateRevocationList) -> bytes:

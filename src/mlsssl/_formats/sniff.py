@@ -16,7 +16,6 @@ import re
 from collections import Counter
 from dataclasses import dataclass, replace
 from enum import Enum
-from html import unescape
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
@@ -320,6 +319,8 @@ _CERTIFICATE_ELEMENT = re.compile(r"<(?:\w{1,40}:)?X509Certificate>([^<]{1,10000
 def _from_text(text: str, wrappings: tuple[str, ...], depth: int) -> Recognised:
     text = texts.cleaned(text)
     if "&#" in text:  # as XML writes line ends inside of attributes and elements
+        from html import unescape  # with a table of every name of a character
+
         text = unescape(text)
     stripped = text.strip()
     if not stripped:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import secrets
 import sys
 import time
 from pathlib import Path
@@ -156,6 +155,8 @@ def write(path: Path, data: bytes, *, private: bool, reader: str | None = None) 
     """
     if not path_of(path).name:
         raise InvalidInputError(f"{str(path)!r} is a folder, not a file")
+    import secrets  # not free to import, and reading does without
+
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     with translated("write", path, right="write"):
         descriptor = file_rights.create(temporary, private=private)

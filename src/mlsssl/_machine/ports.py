@@ -41,6 +41,13 @@ if TYPE_CHECKING:
 MACHINE_VARIABLE = "MLSSSL_MACHINE"
 """Environment variable: the path of an embedded machine to use where no machine is given, on any platform."""
 
+WELL_KNOWN_APPLICATION_IDS = {
+    uuid.UUID("4dc3e181-e14b-4a21-b022-59fc669b0914"): "IIS",
+    uuid.UUID("214124cd-d05b-4309-9af9-9caa44b2b74a"): "IIS Express",
+    uuid.UUID("5d89a20c-beab-4389-9447-324788eb944a"): "AD FS",
+}
+"""Application ids whose owner is known; any other GUID is somebody's own."""
+
 KeyProvider = Literal["cng", "csp"]
 """Which of Windows' two key storages: CNG (`ncrypt.dll`) or the older CryptoAPI provider (type 24)."""
 

@@ -356,8 +356,8 @@ else:
 
     def _write_holder(descriptor: int) -> None:
         with contextlib.suppress(OSError):  # a full disk: the lock is held all the same
-            os.ftruncate(descriptor, 0)
-            os.pwrite(descriptor, json.dumps({"pid": os.getpid()}).encode(), 0)
+            # As long as every other: to make a file shorter costs as much as a write to the disk.
+            os.pwrite(descriptor, json.dumps({"pid": os.getpid()}).ljust(40).encode(), 0)
 
     def _unlock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-import html
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
@@ -15,6 +14,8 @@ from mlsssl._messages.foreign_text import printable
 
 def escaped(text: object, *, limit: int = 400) -> str:
     """Printable, cut at `limit` characters, and escaped for HTML and SVG, in an attribute too."""
+    import html  # with a table of every name of a character, which only pages need
+
     cleaned = printable(str(text))
     return html.escape(cleaned if len(cleaned) <= limit else f"{cleaned[: limit - 1]}…", quote=True)
 

@@ -11,9 +11,9 @@ from mlsssl._messages.foreign_text import shown
 from mlsssl._validator.catalogue import RULES
 from mlsssl._validator.clients import CLIENTS
 from mlsssl._validator.report import Severity
-from mlsssl._validator.rules import PROFILE_NAMES, check_code
+from mlsssl._validator.rules import check_code
 from mlsssl.errors import InvalidInputError
-from mlsssl.values import Purpose
+from mlsssl.values import PROFILE_NAMES, Purpose
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from mlsssl._formats import foreign
-from mlsssl._formats.crl import line_and_age, newest_of_each_line
+from mlsssl._formats.crl import entry_of, line_and_age, newest_of_each_line, reason_of
 from mlsssl._formats.parsed import name_text
 from mlsssl._validator.name_constraints import canonical_name
 
@@ -111,25 +111,6 @@ def _issued_by(crl: x509.CertificateRevocationList, view: View) -> bool:
     if theirs is None or ours is None:  # a name that cannot be read is nobody's
         return False
     return foreign.read_or(None, theirs.public_bytes) == view.issuer or canonical_name(theirs) == canonical_name(ours)
-
-
-def entry_of(serial: int, crl: x509.CertificateRevocationList) -> x509.RevokedCertificate | None:
-    """The list's entry of this serial number, or None."""
-    if serial >= 0:
-        return crl.get_revoked_certificate_by_serial_number(serial)
-    # cryptography looks no negative number up, though certificates and lists with such numbers exist.
-    return next((entry for entry in crl if entry.serial_number == serial), None)
-
-
-def reason_of(entry: x509.RevokedCertificate) -> str:
-    """Why it was revoked, in RFC 5280's words."""
-    extensions: x509.Extensions | None = foreign.read_or(None, foreign.extensions_of, entry)
-    if extensions is None:  # an unreadable reason is still a revocation
-        return "unreadable"
-    try:
-        return extensions.get_extension_for_class(x509.CRLReason).value.reason.value
-    except x509.ExtensionNotFound:
-        return "not given"
 
 
 def _problem(crl: x509.CertificateRevocationList, issuer: View, view: View) -> str:

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from mlsssl._messages.foreign_text import shown
 from mlsssl._validator.report import Severity
 from mlsssl.errors import InvalidInputError
+from mlsssl.values import PROFILE_NAMES
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import date
 
-PROFILE_NAMES = ("procedure", "private", "public", "windows", "legacy")
 _LETTERS = {"E": Severity.ERROR, "W": Severity.WARNING, "N": Severity.NOTICE}
 _CODE = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*")
 

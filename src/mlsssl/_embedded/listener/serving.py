@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
@@ -33,10 +33,10 @@ if TYPE_CHECKING:
 
     from mlsssl._embedded.database import Database
     from mlsssl._machine.ports import BindingRecord
-    from mlsssl.values import BindingFamily, BindingKey
+    from mlsssl.values import BindingFamily
 
 _ATTEMPTS = 20
-_CONTEXTS = 1000  # kept; a context takes some 100 KB
+_CONTEXTS = 10_000  # kept; a context takes some 20 KB, and to make one as long as a handshake
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,17 +72,18 @@ class Serving:
         self._bindings = EmbeddedBindings(database, atomic_update=True, families=families)
         self._allow_legacy_tls = allow_legacy_tls
         self._version: int | None = None
+        self._ports: list[int] = []
         self._records: dict[precedence.Slot, BindingRecord] = {}
         self._central_store: CentralStore | None = None
         self._client_roots: tuple[bytes, ...] | None = None
-        self._answers: dict[BindingKey, Answer] = {}
+        self._answers: dict[tuple[object, ...], Answer] = {}
         self._contexts: dict[tuple[object, ...], ssl.SSLContext] = {}
         self._files: dict[Path, tuple[object, Identity]] = {}
 
     def ports(self) -> list[int]:
         """Every port that something is bound to."""
         self._refresh()
-        return sorted({record.key.port for record in self._records.values()})
+        return self._ports
 
     def answer(self, port: int, local_address: str, server_name: str | None) -> Answer:
         """What answers a connection to this port of the binding table.
@@ -127,6 +128,7 @@ class Serving:
         with self._database.transaction(write=False):
             self._records = {precedence.slot_of(record.key): record for record in self._bindings.all()}
             self._central_store = read_central_store(self._database)
+        self._ports = sorted({record.key.port for record in self._records.values()})
         self._client_roots = None
         self._answers.clear()
         self._version = version
@@ -142,10 +144,11 @@ class Serving:
             raise RefusedError(f"{record.key} rejects connections", alert=None)
         if not record.key.family.has_certificate:
             return self._answer_from_central_store(record, server_name or "")
-        known = self._answers.get(record.key)
+        what = (record.store, record.thumbprint, record.options)  # which many bindings may share
+        known = self._answers.get(what)
         if known is None or not record.options.session_id:
-            known = self._answers[record.key] = self._answer_from_store(record)
-        return known
+            known = self._answers[what] = self._answer_from_store(record)
+        return known if known.record is record else replace(known, record=record)
 
     def _answer_from_store(self, record: BindingRecord) -> Answer:
         row = self._database.query_one(

@@ -1,0 +1,143 @@
+"""What a command imports: its start is most of the time that somebody at a terminal waits for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+
+from mlsssl import CertificateAuthority, EmbeddedMachine, __version__, deploy
+from mlsssl._commands.parser import Parser
+from mlsssl.cli import _MODULES, OLD_COMMANDS, build_parser
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+VALIDATOR = "mlsssl._validator"
+LISTS = ("binding list", "store list", "reservation list")
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a machine in which something is bound, and a certificate's file."""
+    folder = tmp_path_factory.mktemp("imports")
+    certificate = CertificateAuthority.create("Imports", key="ec-p256").issue("imports.example", key="ec-p256")
+    certificate.save(folder / "leaf.pem", no_password=True)
+    with EmbeddedMachine(folder / "machine.sqlite") as machine:
+        deploy("0.0.0.0:443", certificate, machine=machine)
+    return folder
+
+
+def imported(words: str, folder: Path) -> set[str]:
+    """The modules of a process that has run this command line."""
+    code = (
+        "import sys\nbefore = set(sys.modules)  # by site, which may load anything\nfrom mlsssl.__main__ import main\n"
+        f"sys.argv[1:] = {words.split()!r}\n"
+        "code = main()\nprint('\\n', *sorted(set(sys.modules) - before))\nsys.exit(code)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+    return set(run.stdout.splitlines()[-1].split())
+
+
+def ours(modules: set[str]) -> set[str]:
+    return {name for name in modules if name.partition(".")[0] == "mlsssl"}
+
+
+def below(package: str, modules: set[str]) -> set[str]:
+    return {name for name in modules if name == package or name.startswith(f"{package}.")}
+
+
+def test_version_imports_nothing(place: Path) -> None:
+    modules = imported("--version", place)
+
+    assert ours(modules) == {"mlsssl", "mlsssl.__main__", "mlsssl._version"}
+    assert not modules & {"argparse", "re", "typing", "json", "cryptography"}
+
+
+def test_version_is_the_parsers_too(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    from mlsssl.__main__ import main
+
+    monkeypatch.setattr(sys, "argv", ["mlsssl", "--version"])
+    assert main() == 0
+    said = capsys.readouterr().out
+    monkeypatch.setattr(sys, "argv", ["mlsssl", "--json", "--version"])  # not what is answered at the start
+    with pytest.raises(SystemExit, match="0"):
+        main()
+
+    assert said == capsys.readouterr().out == f"mlsssl {__version__}\n"
+
+
+@pytest.mark.parametrize("words", LISTS)
+def test_a_list_imports_nothing_of_the_validator(words: str, place: Path) -> None:
+    modules = imported(f"{words} --machine machine.sqlite", place)
+
+    assert not below(VALIDATOR, modules)
+    assert not modules & {"rich", "asyncio", "ssl"}
+
+
+def test_an_audit_does_import_the_validator(place: Path) -> None:
+    assert below(VALIDATOR, imported("audit --machine machine.sqlite", place))
+
+
+def test_show_imports_no_machine(place: Path) -> None:
+    modules = imported("show leaf.pem", place)
+
+    assert not below(VALIDATOR, modules)
+    assert "mlsssl._machine.ports" not in modules
+    # `shutil` has the compressors, `html` every name of a character, `uuid` asks what platform this is.
+    if sys.platform == "win32":
+        return  # where the rights of files need more
+    assert not modules & {"sqlite3", "shutil", "html", "uuid", "secrets", "rich", "ssl", "subprocess", "tempfile"}
+
+
+@pytest.mark.parametrize(
+    ("words", "own"),
+    [
+        ("show leaf.pem", {"certificate"}),
+        ("binding list --machine machine.sqlite", {"binding", "store", "certificate"}),
+    ],
+)
+def test_a_command_imports_no_other_commands(words: str, own: set[str], place: Path) -> None:
+    shared = {"parser", "terminal", "remedies"}
+
+    commands = below("mlsssl._commands", imported(words, place)) - {"mlsssl._commands"}
+
+    assert {name.rpartition(".")[2] for name in commands} - shared == own
+
+
+def _choices(parser: object) -> dict[str, object]:
+    assert isinstance(parser, Parser)
+    assert parser._subparsers is not None
+    choices = parser._subparsers._group_actions[0].choices
+    assert isinstance(choices, dict)
+    return choices
+
+
+def test_the_table_of_modules_has_every_command_in_the_order_of_the_help() -> None:
+    choices = list(_choices(build_parser()))
+
+    assert choices == [*_MODULES, *OLD_COMMANDS, "completion"]
+
+
+@pytest.mark.parametrize("name", _MODULES)
+def test_the_parser_of_one_command_is_that_of_the_whole(name: str) -> None:
+    whole, alone = (_choices(build_parser(asked))[name] for asked in (None, name))
+    assert isinstance(whole, Parser)
+    assert isinstance(alone, Parser)
+    assert alone.format_help() == whole.format_help()
+    assert alone.prog == whole.prog
+
+
+def test_help_is_as_wide_as_the_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    parser = _choices(build_parser("show"))["show"]
+    assert isinstance(parser, Parser)
+    widest = []
+    for columns in (60, 120):
+        monkeypatch.setenv("COLUMNS", str(columns))
+        widest.append(max(map(len, parser.format_help().splitlines())))
+
+    assert widest[0] <= 60
+    assert 100 <= widest[1] <= 120
