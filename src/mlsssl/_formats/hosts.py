@@ -45,6 +45,8 @@ def parse_host(host: str) -> str | Address:
     address = _address(name)
     if address is not None:
         return address
+    if "://" in name:
+        raise InvalidInputError(f"{shown(host)} is a URL; write its host alone, as 'www.example.com'")
     if ":" in name:
         raise InvalidInputError(f"{shown(host)} is not an IPv6 address, and a host has no port here")
     if not name or _NO_HOST.search(name):

@@ -9,11 +9,12 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import escaped
 from mlsssl.errors import MlssslError
+from mlsssl.values import ClientName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -164,7 +165,7 @@ def _element(tag: str, kind: str, content: str, more: str = "", attributes: str 
     return f'<{tag} class="m-{kind}"{attributes} style="{_INLINE[kind]}{more}">{content}</{tag}>'
 
 
-_LONG_RUN = re.compile(r"[^\s-]{20,}")
+_LONG_RUN = re.compile(r"[^\s-]{24,}")  # the longest usual word here is authorityKeyIdentifier
 _PIECES = re.compile(r"[^./:\\,@=]{0,11}[./:\\,@=]|[^./:\\,@=]{1,12}")
 
 
@@ -212,9 +213,19 @@ class Validity:
         return f"{_days(self.end - self.at)} left"
 
     @property
+    def dates(self) -> str:
+        """`2026-11-29 to 2027-06-16`, as HTML."""
+        return _dates(self.start, self.end)
+
+    @property
     def bar(self) -> str:
         """A bar of what is left, and the words."""
         return bar(round(100 * self.share_left), self.tone, self.words)
+
+    @property
+    def dates_and_bar(self) -> str:
+        """When it is valid, and a bar of what is left."""
+        return f"{self.dates} {self.bar}"
 
 
 def bar(width: int, tone: Tone, words: str) -> str:
@@ -222,7 +233,11 @@ def bar(width: int, tone: Tone, words: str) -> str:
     left = "" if tone == "over" else _element("i", f"left-{tone}", "", f";width:{width}%")
     look = "bar-over" if tone == "over" else "bar"
     drawn = _element("span", look, left, attributes=f' role="img" aria-label="{width} percent"')
-    return f"{drawn}{sign(tone, words)}"
+    return f"{drawn}{sign(tone, words, whole=True)}"
+
+
+def _dates(first: dt.datetime, last: dt.datetime) -> str:
+    return _element("span", "plain", f"{first:%Y-%m-%d} to {last:%Y-%m-%d}", f";{_LOOKS['whole']}")
 
 
 def _days(duration: dt.timedelta) -> str:
@@ -331,7 +346,8 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) ->
     """A table with heads; cells are HTML. `empty` is what to say when there is no row."""
     if not rows:
         return line(faint(empty))
-    head = _row(*(_element("th", "head", text(name)) for name in heads))
+    # A span of two dates is the longest head that must stay whole; names of certificates may be of any length.
+    head = _row(*(_element("th", "head", text(one), f";{_LOOKS['whole']}" if len(one) <= 24 else "") for one in heads))
     body = (_row(*(_element("td", "cell", cell) for cell in row)) for row in rows[:ROW_LIMIT])
     return _table(body, head) + more(len(rows))
 
@@ -393,7 +409,10 @@ def findings(found: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _clients(refused_by: Sequence[str]) -> str:
-    return second_line(f"refused by {', '.join(refused_by)}") if refused_by else ""
+    if not refused_by:
+        return ""
+    every = len(refused_by) == len(get_args(ClientName))
+    return second_line("refused by every client that is known here" if every else f"refused by {', '.join(refused_by)}")
 
 
 def finding_line(finding: Mapping[str, Any]) -> str:
