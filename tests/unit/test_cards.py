@@ -480,6 +480,46 @@ def test_the_cards_of_an_entry_and_of_a_binding(machine: EmbeddedMachine) -> Non
     assert "✗ not in MY" in card(binding).words
 
 
+def test_the_cards_of_an_entry_and_of_a_binding_hide_nothing(machine: EmbeddedMachine) -> None:
+    """Every name, and the dates beside the bar."""
+    dates = f"{GOOD.not_before:%Y-%m-%d} to {GOOD.not_after:%Y-%m-%d}"
+    entry = card(machine.store("MY")[GOOD.thumbprint])
+    assert "www.example.com, 10.0.0.5" in entry.words
+    assert dates in entry.words
+    assert dates in card(machine.bindings.add("0.0.0.0:443", GOOD)).words
+
+
+def test_signs_stay_with_their_words(machine: EmbeddedMachine) -> None:
+    """In a narrow column "✓" was beside a bar and "198 days left" below it, and a date was broken at its hyphen."""
+    for thing in (machine.store("MY"), machine.bindings.add("0.0.0.0:443", GOOD), GOOD.chain):
+        shown = cast("Any", thing)._repr_html_()
+        for words in re.findall(r'<span class="m-ok" style="([^"]*)">[^<]*days left', shown):
+            assert "white-space:nowrap" in words
+    span = re.search(r'<th class="m-head" style="([^"]*)">\d{4}-', timeline([GOOD])._repr_html_())
+    assert span is not None
+    assert "white-space:nowrap" in span[1]
+    name = re.search(r'style="([^"]*)">www.example.com and 1 more', GOOD.diff(SOON)._repr_html_())
+    assert name is not None
+    long = MIDDLE.issue("a-name-of-more-than-twenty-four-letters.example.com", key=KEY)
+    assert "white-space:nowrap" not in str(
+        re.findall(r'<th class="m-head" style="([^"]*)">a-name', long.diff(SOON)._repr_html_())
+    )
+
+
+def test_a_finding_says_every_client_as_the_text_does() -> None:
+    """Nine names in a row say less than "every"; where some are left out, they are named."""
+    report = GOOD.check("else.example.com", trust=[ROOT])
+    assert "refused by every client that is known here" in card(report).words
+    named = [one for one in (SOON, OVER) for one in one.check("soon.example.com", trust=[]).findings if one.taken_by]
+    for finding in named:
+        assert f"refused by {', '.join(finding.refused_by)}" in cards.findings([finding.to_dict()])
+
+
+def test_words_of_x509_are_not_broken() -> None:
+    """A narrow column of names is as wide as the longest of them."""
+    assert cards.text("extension authorityKeyIdentifier") == "extension authorityKeyIdentifier"
+
+
 def test_the_card_of_a_machine(machine: EmbeddedMachine) -> None:
     """What is bound, and the stores; one that is closed says so and shows no traceback."""
     machine.bindings.add("0.0.0.0:443", SOON)

@@ -146,6 +146,14 @@ def test_two_certificates_compared() -> None:
     assert "no difference" in same._repr_html_()
     with pytest.raises(InvalidInputError, match="Certificate"):
         LEAF.diff("a.test")  # type: ignore[arg-type]  # the point of it
+    with pytest.raises(InvalidInputError, match=r"of an authority it is \.certificate"):
+        LEAF.diff(CA)  # type: ignore[arg-type]  # the point of it
+
+
+def test_trust_in_a_file_by_its_name() -> None:
+    """The message says how it is read."""
+    with pytest.raises(InvalidInputError, match=r"\(Certificate.load reads a file\), not str"):
+        LEAF.check("a.test", trust=["root.cer"])  # type: ignore[list-item]  # the point of it
 
 
 def test_a_pasted_certificate() -> None:
@@ -155,6 +163,8 @@ def test_a_pasted_certificate() -> None:
         assert Certificate.from_text(text) == LEAF
     with pytest.raises(MalformedDataError):
         Certificate.from_text("no certificate")
+    with pytest.raises(MalformedDataError, match=r"if it is the name of a file, Certificate\.load reads it"):
+        Certificate.from_text("SelfIssuedCA.cer")
     with pytest.raises(InvalidInputError, match="text is needed"):
         Certificate.from_text(LEAF.to_der())  # type: ignore[arg-type]  # the point of it
 

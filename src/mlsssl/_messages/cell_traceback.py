@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 import sys
 import traceback
 from types import TracebackType
@@ -12,8 +11,9 @@ from typing import Any, cast
 def in_a_cell(error: BaseException) -> list[str]:
     """The lines that IPython shows for an error: its own, without the frames below the caller's."""
     kind, frames = type(error), callers(error.__traceback__)
-    shell = cast("Any", importlib.import_module("IPython")).get_ipython()
-    if shell is None:
+    ipython = cast("Any", sys.modules.get("IPython"))
+    shell = ipython and ipython.get_ipython()
+    if not shell:  # another program that knows the hook
         return traceback.format_exception(kind, error, frames)
     lines: list[str] = shell.InteractiveTB.structured_traceback(kind, error, frames)
     return lines
