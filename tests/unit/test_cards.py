@@ -29,7 +29,7 @@ from mlsssl.certificate import Certificate
 from mlsssl.deployment import deploy
 from mlsssl.endpoint import check_endpoint
 from mlsssl.errors import InvalidInputError
-from mlsssl.renewal import Renewal, renew_due
+from mlsssl.renewal import Renewal, renew, renew_due
 from mlsssl.request import CertificateRequest
 from mlsssl.reservation import UrlReservation
 from mlsssl.superseded import cleanup
@@ -155,6 +155,7 @@ def test_a_plan_card_is_a_diff(machine: EmbeddedMachine) -> None:
     assert f"− thumbprint: {SOON.thumbprint}" in page.words
     assert f"+ thumbprint: {GOOD.thumbprint}" in page.words
     assert "ready" in page.words
+    assert f"on {machine.description}" in page.words  # without machine= a plan is for this computer
     assert "would be refused" in card(deploy.plan("0.0.0.0:444", OVER, machine=machine)).words
     assert "nothing to change" in card(deploy.plan("0.0.0.0:443", SOON, machine=machine)).words
 
@@ -440,6 +441,9 @@ def test_the_card_of_an_outcome(machine: EmbeddedMachine) -> None:
     assert page.tags.count("ol") == 1
     assert "i nothing to change" in card(deploy("0.0.0.0:443", GOOD, machine=machine)).words
     assert "undo of 0.0.0.0:443" in card(outcome.undo()).words
+    machine.bindings.add("0.0.0.0:444", SOON)
+    together = renew("0.0.0.0:443", MIDDLE, machine=machine, everywhere=True)
+    assert "renew of 0.0.0.0:443 and 0.0.0.0:444 · ✓ done" in card(together).words
 
 
 def test_the_card_of_what_a_server_sent(machine: EmbeddedMachine) -> None:

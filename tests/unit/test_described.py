@@ -140,6 +140,8 @@ def test_two_certificates_compared() -> None:
     assert found.to_dict()["certificates"] == ["a.test and 1 more", "a.test and 1 more"]
     words = html.unescape(re.sub("<style>.*?</style>|<[^>]+>", "", found._repr_html_()))
     assert "a.test, b.test" in words
+    assert "a.test and 1 more (this one)" in words
+    assert "(this one)" not in LEAF.diff(CA.certificate)._repr_html_()
     same = LEAF.diff(LEAF.without_key())
     assert not same
     assert str(same).endswith("no difference")

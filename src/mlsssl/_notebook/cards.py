@@ -213,11 +213,6 @@ class Validity:
         return f"{_days(self.end - self.at)} left"
 
     @property
-    def dates(self) -> str:
-        """`2026-11-29 to 2027-06-16`, as HTML."""
-        return _dates(self.start, self.end)
-
-    @property
     def bar(self) -> str:
         """A bar of what is left, and the words."""
         return bar(round(100 * self.share_left), self.tone, self.words)
@@ -225,7 +220,8 @@ class Validity:
     @property
     def dates_and_bar(self) -> str:
         """When it is valid, and a bar of what is left."""
-        return f"{self.dates} {self.bar}"
+        dates = _element("span", "plain", f"{self.start:%Y-%m-%d} to {self.end:%Y-%m-%d}", f";{_LOOKS['whole']}")
+        return f"{dates} {self.bar}"
 
 
 def bar(width: int, tone: Tone, words: str) -> str:
@@ -234,10 +230,6 @@ def bar(width: int, tone: Tone, words: str) -> str:
     look = "bar-over" if tone == "over" else "bar"
     drawn = _element("span", look, left, attributes=f' role="img" aria-label="{width} percent"')
     return f"{drawn}{sign(tone, words, whole=True)}"
-
-
-def _dates(first: dt.datetime, last: dt.datetime) -> str:
-    return _element("span", "plain", f"{first:%Y-%m-%d} to {last:%Y-%m-%d}", f";{_LOOKS['whole']}")
 
 
 def _days(duration: dt.timedelta) -> str:
