@@ -77,8 +77,8 @@ _KEY_USAGES = (
 class Certificate:
     """An X.509 certificate, with its private key and chain when they are at hand. Immutable; equal by its DER.
 
-    Make one with `load`, `from_bytes`, `from_pem`, `from_der`, `from_pfx` or `CertificateAuthority.issue`. Nothing
-    is checked on loading but that the bytes are a certificate; `check` says what it is worth.
+    Make one with `load`, `from_bytes`, `from_text`, `from_pem`, `from_der`, `from_pfx` or `CertificateAuthority.issue`.
+    Nothing is checked on loading but that the bytes are a certificate; `check` says what it is worth.
 
     Args:
         certificate: The certificate as `cryptography` holds it.
