@@ -75,6 +75,24 @@ def in_commands(text: str) -> str:
     return _NAME.sub(lambda name: f"--{_OPTIONS.get(name[0], name[0]).replace('_', '-')}", text)
 
 
+_FIELDS = {"message", "remedy", "found", "to_do"}
+
+
+def fields_in_commands(value: object) -> object:
+    """The same JSON, whose fields for people are in the command line's words."""
+    if isinstance(value, dict):
+        return {
+            name: _all_in_commands(one) if name in _FIELDS else fields_in_commands(one) for name, one in value.items()
+        }
+    return [fields_in_commands(one) for one in value] if isinstance(value, list) else value
+
+
+def _all_in_commands(value: object) -> object:
+    if isinstance(value, list):
+        return [_all_in_commands(one) for one in value]
+    return in_commands(value) if isinstance(value, str) else value
+
+
 def _option(argument: re.Match[str]) -> str:
     name, value = argument.groups()
     if name == "chain":
