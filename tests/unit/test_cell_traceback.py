@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from mlsssl import Certificate, MlssslError, check_many
+from mlsssl import Certificate, CertificateAuthority, MlssslError
 from mlsssl._messages.cell_traceback import callers, in_a_cell
 
 if TYPE_CHECKING:
@@ -58,13 +58,16 @@ def test_ipython_draws_it(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_function_of_the_callers_stays() -> None:
-    """What mlsssl called back is the caller's, also when it fails below mlsssl."""
+    """What mlsssl calls back is the caller's code, and is shown with what led to it."""
+    ca = CertificateAuthority.create("Authority", key="ec-p256")
 
     def progress(_: int) -> None:
         Certificate.from_text("no certificate")
 
-    whole = raised(lambda: list(check_many([], trust=None, progress=progress)) or progress(0)).__traceback__
-    assert names(callers(whole))[-1] == __file__
+    whole = raised(lambda: list(ca.issue_many(["a.test"], key="ec-p256", progress=progress))).__traceback__
+    shown = names(callers(whole))
+    assert shown[-1] == __file__
+    assert any(name.endswith("authority.py") for name in shown)
 
 
 def test_an_error_without_frames() -> None:
