@@ -502,12 +502,9 @@ def test_signs_stay_with_their_words(machine: EmbeddedMachine) -> None:
     span = re.search(r'<th class="m-head" style="([^"]*)">\d{4}-', timeline([GOOD])._repr_html_())
     assert span is not None
     assert "white-space:nowrap" in span[1]
-    name = re.search(r'style="([^"]*)">www.example.com and 1 more', GOOD.diff(SOON)._repr_html_())
-    assert name is not None
-    long = MIDDLE.issue("a-name-of-more-than-twenty-four-letters.example.com", key=KEY)
-    assert "white-space:nowrap" not in str(
-        re.findall(r'<th class="m-head" style="([^"]*)">a-name', long.diff(SOON)._repr_html_())
-    )
+    named = re.search(r'<th class="m-head" style="([^"]*)">www', GOOD.diff(SOON)._repr_html_())
+    assert named is not None
+    assert "white-space:nowrap" not in named[1]  # a name may be of any length
 
 
 def test_a_finding_says_every_client_as_the_text_does() -> None:

@@ -166,6 +166,7 @@ def _element(tag: str, kind: str, content: str, more: str = "", attributes: str 
 
 
 _LONG_RUN = re.compile(r"[^\s-]{24,}")  # the longest usual word here is authorityKeyIdentifier
+_DATES = re.compile(r"[\d-]{10} to [\d-]{10}")
 _PIECES = re.compile(r"[^./:\\,@=]{0,11}[./:\\,@=]|[^./:\\,@=]{1,12}")
 
 
@@ -224,12 +225,12 @@ class Validity:
         return f"{dates} {self.bar}"
 
 
-def bar(width: int, tone: Tone, words: str) -> str:
+def bar(width: int, tone: Tone, words: str, *, whole: bool = True) -> str:
     """A bar of this many percent, and the words that say the same."""
     left = "" if tone == "over" else _element("i", f"left-{tone}", "", f";width:{width}%")
     look = "bar-over" if tone == "over" else "bar"
     drawn = _element("span", look, left, attributes=f' role="img" aria-label="{width} percent"')
-    return f"{drawn}{sign(tone, words, whole=True)}"
+    return f"{drawn}{sign(tone, words, whole=whole)}"
 
 
 def _days(duration: dt.timedelta) -> str:
@@ -283,7 +284,8 @@ def days_left(end: dt.datetime, renew_from: dt.datetime | None, at: dt.datetime)
     left = end - at
     tone: Tone = "over" if left < dt.timedelta(0) else "soon" if renew_from and at >= renew_from else "ok"
     width = 0 if tone == "over" else min(100, max(1, round(100 * left / dt.timedelta(days=365))))
-    return bar(width, tone, Validity(start=min(at, end), end=end, at=at).words)
+    words = Validity(start=min(at, end), end=end, at=at).words
+    return bar(width, tone, words, whole=False)  # an audit's table has no width to spare
 
 
 def track(start: float, end: float, today: float, tone: Tone) -> str:
@@ -338,8 +340,9 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) ->
     """A table with heads; cells are HTML. `empty` is what to say when there is no row."""
     if not rows:
         return line(faint(empty))
-    # A span of two dates is the longest head that must stay whole; names of certificates may be of any length.
-    head = _row(*(_element("th", "head", text(one), f";{_LOOKS['whole']}" if len(one) <= 24 else "") for one in heads))
+    # A browser breaks a date at its hyphens; other heads may be broken, for some tables need the width.
+    whole = [f";{_LOOKS['whole']}" if _DATES.fullmatch(one) else "" for one in heads]
+    head = _row(*(_element("th", "head", text(one), more) for one, more in zip(heads, whole, strict=True)))
     body = (_row(*(_element("td", "cell", cell) for cell in row)) for row in rows[:ROW_LIMIT])
     return _table(body, head) + more(len(rows))
 
