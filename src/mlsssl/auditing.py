@@ -310,7 +310,7 @@ class Audit:
                     "<br>".join(findings) or sign("ok", "nothing"),
                 ]
             )
-        heads = ("binding", "names and owner", "days left and private key", "findings")
+        heads = ("binding", "names and owner", "days left, private key", "findings")
         return card(
             f"audit of {text(self.machine)} · {sign('ok', 'no error') if self.ok else sign('over', 'errors')}",
             line(faint(f"at {self.at:%Y-%m-%d %H:%M} UTC")),

@@ -257,7 +257,7 @@ class Binding:
     def _repr_html_(self) -> str:
         from mlsssl._notebook.cards import card, facts, text
 
-        what, left, whose, options = _card_cells(self)
+        what, left, whose, options = _card_cells(self, dates=True)
         rows = [
             ("family", text(self.family.value)),
             ("certificate", what),
@@ -362,7 +362,7 @@ def card_row(binding: Binding) -> list[str]:
     return [f"{strong(binding.key)}{second_line(binding.family.value)}", what, left, f"{whose}<br>{options}"]
 
 
-def _card_cells(binding: Binding) -> tuple[str, str, str, str]:
+def _card_cells(binding: Binding, *, dates: bool = False) -> tuple[str, str, str, str]:
     """Certificate, what is left of it, owner, options."""
     from mlsssl._notebook.cards import code, faint, sign, text
 
@@ -375,7 +375,9 @@ def _card_cells(binding: Binding) -> tuple[str, str, str, str]:
             trouble = "cannot be read"
         what = sign("over", trouble) if found is None else text(card_title(found))
         what += f"<br>{code(binding.thumbprint, whole=True)}"
-        left = "" if found is None else card_validity(found).bar
+        if found is not None:
+            validity = card_validity(found)
+            left = validity.dates_and_bar if dates else validity.bar
     options = repr(binding.options).removeprefix("BindingOptions(").removesuffix(")")
     whose = text(binding.owner) if binding.owner else code(f"{{{binding.app_id}}}")
     return what, left, whose, code(options) if options else faint("default options")

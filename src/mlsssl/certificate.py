@@ -79,8 +79,8 @@ _KEY_USAGES = (
 class Certificate:
     """An X.509 certificate, with its private key and chain when they are at hand. Immutable; equal by its DER.
 
-    Make one with `load`, `from_bytes`, `from_pem`, `from_der`, `from_pfx` or `CertificateAuthority.issue`. Nothing
-    is checked on loading but that the bytes are a certificate; `check` says what it is worth.
+    Make one with `load`, `from_bytes`, `from_text`, `from_pem`, `from_der`, `from_pfx` or `CertificateAuthority.issue`.
+    Nothing is checked on loading but that the bytes are a certificate; `check` says what it is worth.
 
     Args:
         certificate: The certificate as `cryptography` holds it.
@@ -245,9 +245,10 @@ class Certificate:
             InvalidInputError: not text, or what `load` says.
             MalformedDataError, WrongPasswordError, NotFoundError, UnsupportedError: as `load`.
         """
-        return cls.from_pem(
-            check_type(text, str, "text is needed (Certificate.from_bytes takes bytes)"), password=password, alias=alias
-        )
+        check_type(text, str, "text is needed (Certificate.from_bytes takes bytes)")
+        if "." in text and len(text.split()) == 1:  # no base64, no digits, no PEM
+            raise MalformedDataError("this is no certificate; if it is the name of a file, Certificate.load reads it")
+        return cls.from_pem(text, password=password, alias=alias)
 
     @classmethod
     def from_der(cls, data: bytes) -> Certificate:
@@ -874,7 +875,7 @@ class Certificate:
             ("names", or_why(lambda: ", ".join(self.names))),
             ("subject", text(self.subject)),
             ("issuer", text(self.issuer) + (" (itself)" if self.is_self_issued else "")),
-            ("valid", f"{validity.start:%Y-%m-%d} to {validity.end:%Y-%m-%d} {validity.bar}"),
+            ("valid", validity.dates_and_bar),
             ("key", f"{or_why(lambda: self.key_type)} · {here}"),
             ("usages", or_why(lambda: ", ".join((*self.key_usages, *self.extended_key_usages)))),
             ("thumbprint", code(self.thumbprint, whole=True)),
@@ -971,7 +972,8 @@ def _common_name(name: x509.Name) -> str | None:
 
 def check_certificate(certificate: Certificate) -> Certificate:
     """Return `certificate` if it is one; `InvalidInputError` otherwise. Private."""
-    return check_type(certificate, Certificate, "a Certificate is needed (Certificate.load reads one from a file)")
+    needed = "a Certificate is needed (Certificate.load reads one from a file; of an authority it is .certificate)"
+    return check_type(certificate, Certificate, needed)
 
 
 def check_key(private_key: PrivateKey, public_key: bytes | None, whose: str, hint: str = "") -> None:

@@ -100,6 +100,12 @@ class MlssslError(Exception):
     def __init__(self, *args: object) -> None:
         super().__init__(*(self._cleaned(one) if isinstance(one, str) else one for one in args))
 
+    def _render_traceback_(self) -> list[str]:
+        # IPython's hook. A message below sixty lines of our files is not seen; `%debug` still has every frame.
+        from mlsssl._messages.cell_traceback import in_a_cell
+
+        return in_a_cell(self)
+
 
 class InvalidInputError(MlssslError, ValueError):
     """An argument that cannot mean anything here; nothing was read or changed."""

@@ -72,13 +72,14 @@ class StoreEntry:
     _port: Callable[[], MachinePort] | None = field(default=None, init=False, repr=False, compare=False)
 
     def _repr_html_(self) -> str:
-        from mlsssl._notebook.cards import card, code, facts, faint, key_state, sign, text
+        from mlsssl._notebook.cards import card, code, facts, faint, key_state, or_why, sign, text
 
         rows = [
             ("store", text(f"{self.location}\\{self.store_name}")),
             ("friendly name", text(self.friendly_name or "")),
+            ("names", or_why(lambda: ", ".join(self.certificate.names))),
             ("issuer", text(self.certificate.issuer)),
-            ("valid", card_validity(self.certificate).bar),
+            ("valid", card_validity(self.certificate).dates_and_bar),
             ("private key", key_state(key_words(self.key)) or faint("none")),
             ("thumbprint", code(self.thumbprint, whole=True)),
             ("renewed by", code(self.renewed_by, whole=True) if self.renewed_by else ""),

@@ -435,6 +435,8 @@ def parse_binding_key(key: BindingKey | str) -> BindingKey:
         return key
     if not isinstance(key, str):
         raise InvalidInputError(f"a binding key is text or a key object, not {type(key).__name__}")
+    if "://" in key:
+        raise InvalidInputError(f"{shown(key)} is a URL; write its host and port, as 'www.example.com:443'")
     family, equals, text = key.strip().rpartition("=")
     family = family.strip().lower()
     if equals and family not in {f.value for f in BindingFamily}:

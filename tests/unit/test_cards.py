@@ -29,7 +29,7 @@ from mlsssl.certificate import Certificate
 from mlsssl.deployment import deploy
 from mlsssl.endpoint import check_endpoint
 from mlsssl.errors import InvalidInputError
-from mlsssl.renewal import Renewal, renew_due
+from mlsssl.renewal import Renewal, renew, renew_due
 from mlsssl.request import CertificateRequest
 from mlsssl.reservation import UrlReservation
 from mlsssl.superseded import cleanup
@@ -155,6 +155,7 @@ def test_a_plan_card_is_a_diff(machine: EmbeddedMachine) -> None:
     assert f"− thumbprint: {SOON.thumbprint}" in page.words
     assert f"+ thumbprint: {GOOD.thumbprint}" in page.words
     assert "ready" in page.words
+    assert f"on {machine.description}" in page.words  # without machine= a plan is for this computer
     assert "would be refused" in card(deploy.plan("0.0.0.0:444", OVER, machine=machine)).words
     assert "nothing to change" in card(deploy.plan("0.0.0.0:443", SOON, machine=machine)).words
 
@@ -440,6 +441,9 @@ def test_the_card_of_an_outcome(machine: EmbeddedMachine) -> None:
     assert page.tags.count("ol") == 1
     assert "i nothing to change" in card(deploy("0.0.0.0:443", GOOD, machine=machine)).words
     assert "undo of 0.0.0.0:443" in card(outcome.undo()).words
+    machine.bindings.add("0.0.0.0:444", SOON)
+    together = renew("0.0.0.0:443", MIDDLE, machine=machine, everywhere=True)
+    assert "renew of 0.0.0.0:443 and 0.0.0.0:444 · ✓ done" in card(together).words
 
 
 def test_the_card_of_what_a_server_sent(machine: EmbeddedMachine) -> None:
@@ -478,6 +482,42 @@ def test_the_cards_of_an_entry_and_of_a_binding(machine: EmbeddedMachine) -> Non
         assert words in page.words
     machine.store("MY").remove(SOON.thumbprint)
     assert "✗ not in MY" in card(binding).words
+
+
+def test_the_cards_of_an_entry_and_of_a_binding_hide_nothing(machine: EmbeddedMachine) -> None:
+    """Every name, and the dates beside the bar."""
+    dates = f"{GOOD.not_before:%Y-%m-%d} to {GOOD.not_after:%Y-%m-%d}"
+    entry = card(machine.store("MY")[GOOD.thumbprint])
+    assert "www.example.com, 10.0.0.5" in entry.words
+    assert dates in entry.words
+    assert dates in card(machine.bindings.add("0.0.0.0:443", GOOD)).words
+
+
+def test_signs_stay_with_their_words(machine: EmbeddedMachine) -> None:
+    """In a narrow column "✓" was beside a bar and "198 days left" below it, and a date was broken at its hyphen."""
+    for thing in (machine.store("MY"), machine.bindings.add("0.0.0.0:443", GOOD), GOOD.chain):
+        shown = cast("Any", thing)._repr_html_()
+        for words in re.findall(r'<span class="m-ok" style="([^"]*)">[^<]*days left', shown):
+            assert "white-space:nowrap" in words
+    span = re.search(r'<th class="m-head" style="([^"]*)">\d{4}-', timeline([GOOD])._repr_html_())
+    assert span is not None
+    assert "white-space:nowrap" in span[1]
+    named = re.search(r'<th class="m-head" style="([^"]*)">www', GOOD.diff(SOON)._repr_html_())
+    assert named is not None
+    assert "white-space:nowrap" not in named[1]  # a name may be of any length
+
+
+def test_a_finding_says_every_client_as_the_text_does() -> None:
+    """Nine names in a row say less than "every"; where some are left out, they are named."""
+    report = GOOD.check("else.example.com", trust=[ROOT])
+    assert "refused by every client that is known here" in card(report).words
+    some = {**report.findings[0].to_dict(), "refused_by": ["go", "java"]}
+    assert "refused by go, java" in cards.findings([some])
+
+
+def test_words_of_x509_are_not_broken() -> None:
+    """A narrow column of names is as wide as the longest of them."""
+    assert cards.text("extension authorityKeyIdentifier") == "extension authorityKeyIdentifier"
 
 
 def test_the_card_of_a_machine(machine: EmbeddedMachine) -> None:

@@ -140,12 +140,22 @@ def test_two_certificates_compared() -> None:
     assert found.to_dict()["certificates"] == ["a.test and 1 more", "a.test and 1 more"]
     words = html.unescape(re.sub("<style>.*?</style>|<[^>]+>", "", found._repr_html_()))
     assert "a.test, b.test" in words
+    assert "a.test and 1 more (this one)" in words
+    assert "(this one)" not in LEAF.diff(CA.certificate)._repr_html_()
     same = LEAF.diff(LEAF.without_key())
     assert not same
     assert str(same).endswith("no difference")
     assert "no difference" in same._repr_html_()
     with pytest.raises(InvalidInputError, match="Certificate"):
         LEAF.diff("a.test")  # type: ignore[arg-type]  # the point of it
+    with pytest.raises(InvalidInputError, match=r"of an authority it is \.certificate"):
+        LEAF.diff(CA)  # type: ignore[arg-type]  # the point of it
+
+
+def test_trust_in_a_file_by_its_name() -> None:
+    """The message says how it is read."""
+    with pytest.raises(InvalidInputError, match=r"\(Certificate.load reads a file\), not str"):
+        LEAF.check("a.test", trust=["root.cer"])  # type: ignore[list-item]  # the point of it
 
 
 def test_a_pasted_certificate() -> None:
@@ -155,6 +165,8 @@ def test_a_pasted_certificate() -> None:
         assert Certificate.from_text(text) == LEAF
     with pytest.raises(MalformedDataError):
         Certificate.from_text("no certificate")
+    with pytest.raises(MalformedDataError, match=r"if it is the name of a file, Certificate\.load reads it"):
+        Certificate.from_text("SelfIssuedCA.cer")
     with pytest.raises(InvalidInputError, match="text is needed"):
         Certificate.from_text(LEAF.to_der())  # type: ignore[arg-type]  # the point of it
 

@@ -23,6 +23,7 @@ from mlsssl._formats.hosts import (
 from mlsssl._validator import public_suffixes
 from mlsssl._validator.leaf import is_internal
 from mlsssl.errors import InvalidInputError
+from mlsssl.values import parse_binding_key
 
 
 @pytest.mark.parametrize("presented", ["www.example.com", "WWW.example.com", "www.example.com.", "*.example.com", "*."])
@@ -140,6 +141,13 @@ def test_hosts_that_are_none_are_refused() -> None:
     for text in ("", "a b", "host:443", "https://x", "user@host", "\u2603" * 300, "a" * 2000):
         with pytest.raises(InvalidInputError):
             parse_host(text)
+
+
+def test_a_url_is_told_that_it_is_one() -> None:
+    """It is what stands in a browser's address line; "no IPv6 address" was no answer."""
+    for call in (parse_host, parse_binding_key):
+        with pytest.raises(InvalidInputError, match=r"'https://www\.example\.com/a=b' is a URL; write its host"):
+            call("https://www.example.com/a=b")
 
 
 def test_the_rule_of_thumb_for_public_suffixes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import warnings
+from types import ModuleType
 
 import pytest
 
@@ -36,6 +38,23 @@ def test_a_bar_without_a_total(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_without_tqdm(monkeypatch: pytest.MonkeyPatch) -> None:
     """The extra to install is named."""
-    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    for name in ("tqdm", "tqdm.auto"):
+        monkeypatch.setitem(sys.modules, name, None)
     with pytest.raises(UnsupportedError, match=r"mlsssl\[progress\]"), progress_bar():
         pass
+
+
+@pytest.mark.parametrize("kernel", [True, False])
+def test_without_widgets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], kernel: bool) -> None:
+    """No warning; a notebook shows standard error in red, so the line is on its standard output."""
+    pytest.importorskip("tqdm")
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    if kernel:
+        monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        with progress_bar(3) as progress:
+            progress(3)
+    out, err = capsys.readouterr()
+    assert ("3/3" in out, "3/3" in err) == (kernel, not kernel)

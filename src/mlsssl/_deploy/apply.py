@@ -164,8 +164,9 @@ class Outcome(Generic[AfterT]):
         verdict = sign("over", "another certificate is served") if self.verified is False else done
         served = sign("ok", "a fresh TLS handshake showed the bound certificate") if self.verified else ""
         change = [("certificate", _shown(self.before), _shown(self.after))] if self.changed else []
+        keys = " and ".join(map(str, (self.key, *(binding.key for binding in self.also))))
         return card(
-            f"{text(self.verb)} of {text(self.key)} · {verdict}",
+            f"{text(self.verb)} of {text(keys)} · {verdict}",
             part("what was done", ordered(self.done)),
             part("the binding", diff(change)),
             line(served) if served else "",

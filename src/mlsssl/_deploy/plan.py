@@ -194,6 +194,7 @@ class Plan:
         verdict = ready if self.ok else cards.sign("over", "would be refused")
         return cards.card(
             f"plan for {cards.text(self.key)} · {verdict}",
+            cards.line(cards.faint(f"on {port_of(self._request.machine).description}")),
             cards.part("steps", cards.ordered(self.steps)),
             cards.part("the binding", cards.diff(self.diff)),
             cards.part("findings", cards.findings([finding.to_dict() for finding in self.findings])),

@@ -200,7 +200,9 @@ class CertificateDiff:
         ]
         if not rows:
             return card(text(self.titles[0]), line(faint("no difference")))
-        return card("two certificates", table(("field", *self.titles), rows, empty=""))
+        one, other = self.titles
+        titles = (f"{one} (this one)", f"{other} (the other)") if one == other else self.titles  # as after a renewal
+        return card("two certificates", table(("field", *titles), rows, empty=""))
 
     def __str__(self) -> str:
         lines = [f"{self.titles[0]} and {self.titles[1]}: {'' if self.fields else 'no difference'}".rstrip()]

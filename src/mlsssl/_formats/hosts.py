@@ -47,6 +47,8 @@ def parse_host(host: str) -> str | Address:
     address = _address(name)
     if address is not None:
         return address
+    if "://" in name:
+        raise InvalidInputError(f"{shown(host)} is a URL; write its host alone, as 'www.example.com'")
     if ":" in name:
         raise InvalidInputError(
             f"{shown(host)} is no host; give its name or address alone, without scheme, port or path"

@@ -154,4 +154,6 @@ def x509_of(given: object) -> x509.Certificate:
         found = inner.to_cryptography() if hasattr(inner, "to_cryptography") else inner
     if is_certificate(found):
         return found
-    raise InvalidInputError(f"a certificate or an authority is needed, not {type(given).__name__}")
+    raise InvalidInputError(
+        f"a certificate or an authority is needed (Certificate.load reads a file), not {type(given).__name__}"
+    )

@@ -9,12 +9,13 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol, get_args
 
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import escaped
 from mlsssl._messages.tables import validity_words
 from mlsssl.errors import MlssslError
+from mlsssl.values import ClientName
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -165,7 +166,8 @@ def _element(tag: str, kind: str, content: str, more: str = "", attributes: str 
     return f'<{tag} class="m-{kind}"{attributes} style="{_INLINE[kind]}{more}">{content}</{tag}>'
 
 
-_LONG_RUN = re.compile(r"[^\s-]{20,}")
+_LONG_RUN = re.compile(r"[^\s-]{24,}")  # the longest usual word here is authorityKeyIdentifier
+_DATES = re.compile(r"[\d-]{10} to [\d-]{10}")
 _PIECES = re.compile(r"[^./:\\,@=]{0,11}[./:\\,@=]|[^./:\\,@=]{1,12}")
 
 
@@ -213,13 +215,19 @@ class Validity:
         """A bar of what is left, and the words."""
         return bar(round(100 * self.share_left), self.tone, self.words)
 
+    @property
+    def dates_and_bar(self) -> str:
+        """When it is valid, and a bar of what is left."""
+        dates = _element("span", "plain", f"{self.start:%Y-%m-%d} to {self.end:%Y-%m-%d}", f";{_LOOKS['whole']}")
+        return f"{dates} {self.bar}"
 
-def bar(width: int, tone: Tone, words: str) -> str:
+
+def bar(width: int, tone: Tone, words: str, *, whole: bool = True) -> str:
     """A bar of this many percent, and the words that say the same."""
     left = "" if tone == "over" else _element("i", f"left-{tone}", "", f";width:{width}%")
     look = "bar-over" if tone == "over" else "bar"
     drawn = _element("span", look, left, attributes=f' role="img" aria-label="{width} percent"')
-    return f"{drawn}{sign(tone, words)}"
+    return f"{drawn}{sign(tone, words, whole=whole)}"
 
 
 def sign(tone: Tone, words: str, *, whole: bool = False) -> str:
@@ -265,7 +273,8 @@ def days_left(end: dt.datetime, renew_from: dt.datetime | None, at: dt.datetime)
     left = end - at
     tone: Tone = "over" if left < dt.timedelta(0) else "soon" if renew_from and at >= renew_from else "ok"
     width = 0 if tone == "over" else min(100, max(1, round(100 * left / dt.timedelta(days=365))))
-    return bar(width, tone, Validity(start=min(at, end), end=end, at=at).words)
+    words = Validity(start=min(at, end), end=end, at=at).words
+    return bar(width, tone, words, whole=False)  # an audit's table has no width to spare
 
 
 def track(start: float, end: float, today: float, tone: Tone) -> str:
@@ -320,7 +329,9 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[str]], *, empty: str) ->
     """A table with heads; cells are HTML. `empty` is what to say when there is no row."""
     if not rows:
         return line(faint(empty))
-    head = _row(*(_element("th", "head", text(name)) for name in heads))
+    # A browser breaks a date at its hyphens; other heads may be broken, for some tables need the width.
+    whole = [f";{_LOOKS['whole']}" if _DATES.fullmatch(one) else "" for one in heads]
+    head = _row(*(_element("th", "head", text(one), more) for one, more in zip(heads, whole, strict=True)))
     body = (_row(*(_element("td", "cell", cell) for cell in row)) for row in rows[:ROW_LIMIT])
     return _table(body, head) + more(len(rows))
 
@@ -382,7 +393,10 @@ def findings(found: Iterable[Mapping[str, Any]]) -> str:
 
 
 def _clients(refused_by: Sequence[str]) -> str:
-    return second_line(f"refused by {', '.join(refused_by)}") if refused_by else ""
+    if not refused_by:
+        return ""
+    every = len(refused_by) == len(get_args(ClientName))
+    return second_line("refused by every client that is known here" if every else f"refused by {', '.join(refused_by)}")
 
 
 def finding_line(finding: Mapping[str, Any]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import importlib
+import importlib.util
+import sys
 from typing import TYPE_CHECKING
 
 from mlsssl._messages.arguments import check_number, check_type
@@ -20,7 +21,7 @@ __all__ = ["progress_bar"]
 def progress_bar(
     total: int | None = None, *, description: str = "", unit: str = "certificates"
 ) -> Iterator[Callable[[int], None]]:
-    """Show how far bulk work is, by tqdm: a line in a terminal, a widget in a notebook.
+    """Show how far bulk work is, by tqdm: a line in a terminal, and in a notebook, with ipywidgets there, a widget.
 
     Args:
         total: How many there will be; None shows a count alone.
@@ -38,11 +39,14 @@ def progress_bar(
         check_number(total, 0, 2**53, "total is a number from 0 up to 2^53, or None")  # tqdm divides as float does
     check_type(description, str, "description is text")
     check_type(unit, str, "unit is text")
+    # Without ipywidgets `tqdm.auto` warns, and its line is red as an error is: a notebook's standard error.
+    widgets = importlib.util.find_spec("ipywidgets") is not None
     try:
-        tqdm = importlib.import_module("tqdm.auto").tqdm
+        tqdm = importlib.import_module("tqdm.auto" if widgets else "tqdm").tqdm
     except ImportError:
         raise UnsupportedError("a progress bar needs tqdm; run: pip install 'mlsssl[progress]'") from None
-    with tqdm(total=total, desc=printable(description) or None, unit=f" {printable(unit)}") as bar:
+    stream = sys.stdout if not widgets and "ipykernel" in sys.modules else None
+    with tqdm(total=total, desc=printable(description) or None, unit=f" {printable(unit)}", file=stream) as bar:
 
         def advance(done: int) -> None:
             bar.update(done - bar.n)
