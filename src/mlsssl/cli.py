@@ -15,7 +15,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from mlsssl import errors
-from mlsssl._commands.completion.shells import SCRIPTS, script
 from mlsssl._commands.parser import ANYWHERE, Parser, UsageError, command, option_name
 from mlsssl._commands.remedies import fields_in_commands, in_commands
 from mlsssl._commands.terminal import Terminal, as_loud_as, write
@@ -134,13 +133,18 @@ def build_parser(asked: str | None = None) -> Parser:
         import_module(f"mlsssl._commands.{module}").add_commands(commands, *more)
     for name in OLD_COMMANDS:
         commands.add_parser(name, help=f"{name}'s own command line, word for word; '{name} --help' says more")
-    parser_of_scripts = command(commands, "completion", _complete, "print the script that completes words in a shell")
-    parser_of_scripts.add_argument("shell", choices=SCRIPTS)
+    if asked is None:
+        from mlsssl._commands.completion.shells import SCRIPTS
+
+        scripts = command(commands, "completion", _complete, "print the script that completes words in a shell")
+        scripts.add_argument("shell", choices=SCRIPTS)
     return parser
 
 
 def _complete(arguments: argparse.Namespace, terminal: Terminal) -> int:
     """`completion SHELL`: a script that asks `completion --candidates` at each Tab, which `__main__` answers."""
+    from mlsssl._commands.completion.shells import script
+
     text = script(arguments.shell)
     terminal.product({"shell": arguments.shell, "script": text}, text.rstrip("\n"))
     return 0

@@ -101,7 +101,7 @@ def test_show_imports_no_machine(place: Path) -> None:
     ],
 )
 def test_a_command_imports_no_other_commands(words: str, own: set[str], place: Path) -> None:
-    shared = {"parser", "terminal", "remedies"}
+    shared = {"parser", "terminal", "remedies", "addresses", "working"}
 
     commands = below("mlsssl._commands", imported(words, place)) - {"mlsssl._commands"}
 

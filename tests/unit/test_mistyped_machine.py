@@ -163,7 +163,8 @@ def all_files(place: Path) -> set[Path]:
 def test_every_command_is_looked_at_here() -> None:
     """A new one belongs into one of the tables."""
     commands = dict(leaves(build_parser()))
-    assert {name for name, options in commands.items() if "--machine" in options} == {*LOOKING, *ADDING}
+    asked = {name for name, options in commands.items() if "--machine" in options}
+    assert asked - {"schedule install"} == {*LOOKING, *ADDING}  # which hands it on to the command that it schedules
     assert {*commands} == {*LOOKING, *ADDING, *WITHOUT_MACHINE, *OLD_COMMANDS}
     assert {line.split()[0] for line in OLD} | {"pvk2pfx"} == {*OLD_COMMANDS}  # which knows no machine
 

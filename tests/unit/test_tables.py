@@ -296,7 +296,8 @@ def test_a_terminal_gets_what_fits(
 @pytest.mark.parametrize("rich", [True, False])
 def test_a_real_terminal(folder: Path, rich: bool) -> None:
     """Of 50 columns: a thumbprint stands on one line; what comes through a pipe is a table of any width."""
-    assert sys.platform != "win32"  # for type checkers
+    if sys.platform == "win32":  # for type checkers
+        return
     import fcntl
     import pty
     import struct
