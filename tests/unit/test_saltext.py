@@ -567,11 +567,12 @@ WANTED = st.fixed_dictionaries(
         "key_access": st.sampled_from([["NETWORK SERVICE"], "keep"]),
         "on_conflict": st.sampled_from(["replace", "keep", "fail"]),
         "host": st.sampled_from(["www.example.com", "b.test"]),
+        "force": st.booleans(),
     },
 )
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(before=st.lists(WANTED, max_size=2), wanted=WANTED)
 def test_test_mode_says_exactly_what_the_run_does(before: list[dict[str, Any]], wanted: dict[str, Any]) -> None:
     """Whatever was deployed before: the same changes, or the same refusal; then nothing more to do."""
@@ -633,8 +634,12 @@ def test_a_minion_is_signed_for_under_the_policy(fleet: Master, issuer: str) -> 
     """Its own name, the policy's days; the private key never travels; then it is met, and renewed from there."""
     minion = fleet.minions["web1"]
     wanted: dict[str, Any] = {"issuer": issuer, "host": "web1.example.com", "key_type": "ec-p256"}
+    would = minion.state("mlsssl.deployed", KEY, test=True, **wanted)
+    unknown = {"thumbprint": {"old": None, "new": f"of a certificate that {issuer} is still to issue"}}
+    assert (would["result"], would["changes"], fleet.seen) == (None, unknown, [])
     done = minion.state("mlsssl.deployed", KEY, **wanted)
     assert done["result"] is True, done["comment"]
+    assert done["changes"].keys() == {"thumbprint"}
     assert [(who, fun) for who, fun, _, _ in fleet.seen] == [("web1", "mlsssl_ca.sign_request")]
     assert "PRIVATE" not in json.dumps([[arg, answer] for _, _, arg, answer in fleet.seen])
     with EmbeddedMachine(minion.opts["mlsssl"]["machine"]) as machine:
