@@ -745,7 +745,7 @@ def test_a_request_that_cannot_be_is_refused(fleet: Master, request_: str, why: 
     assert why in refused or (why == "." and refused)
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(policy=st.one_of(st.text(), st.none(), st.integers(), st.lists(st.text())), request_=st.text())
 def test_whatever_is_sent_is_answered(policy: object, request_: str) -> None:
     """Text and other values from a minion that is no friend."""
