@@ -386,11 +386,16 @@ def test_a_request_for_what_is_bound_follows_it(minion: Minion) -> None:
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        ("begun and not ended: run `mlsssl recover`", "begun and not ended: run `salt-call mlsssl.recover`"),
+        ("begun and not ended: run `mlsssl.recover()`", "begun and not ended: run `salt-call mlsssl.recover`"),
         (
-            "when that cannot be, `mlsssl recover --abandon 0.0.0.0:443` leaves the machine as it is",
+            "when that cannot be, `mlsssl.recover(abandon='0.0.0.0:443')` leaves the machine as it is",
             "when that cannot be, `salt-call mlsssl.recover abandon=0.0.0.0:443` leaves the machine as it is",
         ),
+        (
+            "recover(); else recover(abandon='change.json')",
+            "salt-call mlsssl.recover; else salt-call mlsssl.recover abandon=change.json",
+        ),
+        ("recovery() and my.recover(1)", "recovery() and my.recover(1)"),
         ("--acme needs --acme-agree-terms", "acme needs acme_agree_terms"),
         ("a-b --- c", "a-b --- c"),
     ],
