@@ -247,7 +247,9 @@ def test_test_mode_changes_nothing(minion: Minion, by: str) -> None:
         assert state_of(minion) != before or function in ("recover", "cleanup")
 
 
-def test_a_machine_that_is_not_there_is_made_by_what_adds_to_it_alone(own: dict[str, Any], tmp_path: Path) -> None:
+def test_a_machine_that_is_not_there_is_made_by_what_adds_to_it_alone(
+    own: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """As on the command line; a deployment that cannot be leaves none behind."""
     minion = Minion("web1", own)
     with pytest.raises(CommandExecutionError, match="there is no machine"):
@@ -256,7 +258,9 @@ def test_a_machine_that_is_not_there_is_made_by_what_adds_to_it_alone(own: dict[
     with pytest.raises(CommandExecutionError, match="private key"):
         minion.call("mlsssl.deploy", KEY, pillar="root")
     assert not (tmp_path / "machine.sqlite").exists()
+    assert caplog.messages == []
     minion.call("mlsssl.trust", pillar="root")
+    assert caplog.messages == [f"a new machine was made in {tmp_path / 'machine.sqlite'}"]
     assert (tmp_path / "machine.sqlite").exists()
     elsewhere = tmp_path / "other.sqlite"
     minion.call("mlsssl.trust", pillar="root", machine=str(elsewhere))
