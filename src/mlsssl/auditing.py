@@ -19,10 +19,11 @@ from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine import files, precedence, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
 from mlsssl._machine.authorities import read_authorities_if_crls
-from mlsssl._messages.arguments import check_type
+from mlsssl._messages.arguments import check_callable, check_type
 from mlsssl._messages.foreign_json import list_in, moment_in, needed_text, read_json, text_in
 from mlsssl._messages.foreign_text import printable, shown
-from mlsssl._messages.output import as_dict, plain_table, to_json
+from mlsssl._messages.output import as_dict, to_json
+from mlsssl._messages.tables import plain_table
 from mlsssl._netsh.listing import has_bindings
 from mlsssl._select.ports import HasPort, existing_port_of
 from mlsssl._validator.findings import machine_finding
@@ -41,7 +42,7 @@ from mlsssl.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from mlsssl._changes.record import Change, Pending
@@ -336,16 +337,11 @@ class Audit:
         return [table(("reserved URL", "who", "findings"), rows, empty="")] if rows else []
 
     def __str__(self) -> str:
-        table = plain_table(map(_without_empty, self.to_rows()), self.columns)
+        table = plain_table(self.to_rows(), self.columns)
         lines = [table if self.rows else f"nothing is bound on {self.machine}"]
         if self.reservations:
-            reserved = (_without_empty(one.to_dict()) for one in self.reservations)
-            lines += ["", plain_table(reserved, RESERVATION_COLUMNS)]
+            lines += ["", plain_table([one.to_dict() for one in self.reservations], RESERVATION_COLUMNS)]
         return "\n".join([*lines, *(printable(f"note: {note}") for note in self.notes)])
-
-
-def _without_empty(row: dict[str, object]) -> dict[str, object]:
-    return {name: None if value == "" else value for name, value in row.items()}
 
 
 _FAR = 4_000_000
@@ -449,6 +445,7 @@ def audit(
     jitter: float = 1 / 20,
     unbound: bool = False,
     listing: str | bytes | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Audit:
     """Look at every binding of a machine, its certificate, key and owner; nothing is changed.
 
@@ -473,6 +470,8 @@ def audit(
             nothing is bound to.
         listing: What netsh printed on another machine, as text or bytes, as `netsh.parse_listing` takes it: bindings,
             reservations, or one behind the other. `machine` and `unbound` have no meaning with it.
+        progress: Called with the number of bindings looked at so far, after each; with a listing, which takes no time,
+            not at all.
 
     Returns:
         The table; `audit.ok` is False when a finding is an error.
@@ -484,6 +483,7 @@ def audit(
         NotFoundError: no machine is given, and this computer has no embedded machine where it would be.
         AccessDeniedError: this user may not look.
     """
+    check_callable(progress, "progress is a function of the number of bindings so far")
     if listing is not None:
         if machine is not None or unbound:
             raise InvalidInputError("a listing is looked at in place of a machine: leave out machine and unbound")
@@ -501,7 +501,11 @@ def audit(
         jitter=jitter,
     )
     neighbours = precedence.Neighbours(record.key for record in records)
-    rows = [look.row_of_binding(record, neighbours.of(record.key)) for record in records]
+    rows = []
+    for record in records:
+        rows.append(look.row_of_binding(record, neighbours.of(record.key)))
+        if progress is not None:
+            progress(len(rows))
     rows = look.with_pending(rows)
     if unbound:
         rows += look.rows_of_unbound(records)

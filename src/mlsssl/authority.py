@@ -761,7 +761,9 @@ class CertificateAuthority:
         if number is None:
             number = max(least, (moment - _EPOCH) // dt.timedelta(microseconds=1))
         elif isinstance(number, int) and number < least:
-            raise InvalidInputError(f"a list's number is greater than that of the one before it, {least - 1}")
+            raise InvalidInputError(
+                f"a list's number is at least {least}, not {number}, for it grows from list to list"
+            )
         return RevocationList(build_crl(issuer, self._key, entries, at=moment, number=number, days=days, kept=kept))
 
     def issue_many(
@@ -805,6 +807,7 @@ class CertificateAuthority:
         Raises:
             InvalidInputError: as `issue`, at the item that caused it; those before it have been yielded.
         """
+        import contextvars
         import os
         from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -825,7 +828,11 @@ class CertificateAuthority:
         pool = ThreadPoolExecutor(count, thread_name_prefix="mlsssl-issue")
         try:
             while True:
-                pending.extend(pool.submit(one, item) for item in islice(wanted, 4 * count - len(pending)))
+                # In the caller's context: what is noted of shortened lifetimes there is noted for these too.
+                pending.extend(
+                    pool.submit(contextvars.copy_context().run, one, item)
+                    for item in islice(wanted, 4 * count - len(pending))
+                )
                 if not pending:
                     return
                 certificate = pending.popleft().result()

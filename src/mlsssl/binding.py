@@ -152,8 +152,9 @@ class Binding:
             if error is not None:
                 raise BindingNotFoundError(f"nothing is bound to {parsed} now: {error}")
             near = [str(b.key) for b in cls.all(machine=machine) if b.key.port == parsed.port and b.key != parsed]
-            hint = f"; bound to that port: {', '.join(near)}" if near else "; nothing is bound to that port"
-            raise BindingNotFoundError(f"nothing is bound to {parsed}{hint}")
+            if near:
+                raise BindingNotFoundError(f"nothing is bound to {parsed}; bound to that port: {', '.join(near)}")
+            raise BindingNotFoundError(f"nothing is bound to {parsed}, nor to any other key of port {parsed.port}")
         return binding
 
     @classmethod

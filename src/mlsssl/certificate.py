@@ -316,8 +316,8 @@ class Certificate:
                 data = self.to_pkcs7()
             case _:
                 known = ".pfx .p12 .pem .crt .cer .der .key .pvk .p7b .spc"
-                what = shown(suffix or "none")
-                raise InvalidInputError(f"the suffix chooses the format; {what} is not one of {known}")
+                what = f"{suffix!r} is not one" if suffix else f"{shown(target.name)} has none"
+                raise InvalidInputError(f"the suffix of a file chooses its format, and {what}: {known}")
         if not overwrite:
             refuse_to_lose_a_key(target, key=self._key if private else None, password=password)
         write(target, data, private=private)

@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import argparse
 import codecs
 import contextlib
 import io
@@ -29,13 +28,15 @@ from mlsssl._commands import (
     store,
     watch,
 )
-from mlsssl._commands.parser import Parser, UsageError, command
+from mlsssl._commands.completion.shells import SCRIPTS, script
+from mlsssl._commands.parser import ANYWHERE, Parser, UsageError, command
 from mlsssl._commands.remedies import fields_in_commands, in_commands
-from mlsssl._commands.terminal import Terminal, write
+from mlsssl._commands.terminal import Terminal, as_loud_as, write
 from mlsssl._messages import foreign_text
 from mlsssl._version import __version__
 
 if TYPE_CHECKING:
+    import argparse
     from collections.abc import Sequence
 
 # The most specific class that fits wins; 1 is a negative answer (a check with errors), 2 argparse's own.
@@ -75,16 +76,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     """
     words = list(sys.argv[1:] if argv is None else argv)
     _write_what_the_terminal_can()
-    if words and words[0] in OLD_COMMANDS:
-        # Their words are not argparse's: -opt, /opt, name=value, typographic dashes.
-        return _run(argparse.Namespace(json=False, run=_run_old, words=words))
     parser = build_parser()
     try:
-        arguments, rest = parser.parse_known_args(words)
-        if rest:
-            # Of an option not its value: --pasword hunter2 would show what --password hides.
-            options = [word.partition("=")[0] for word in rest if word.startswith("-")]
-            parser.error(f"unrecognized arguments: {' '.join(options or rest)}")
+        words = parser.ordered(words)
+        if words and words[0] in OLD_COMMANDS:
+            # Their words are not argparse's: -opt, /opt, name=value.
+            return _run(_old(words))
+        arguments = parser.parse_args(words)
     except UsageError as error:
         message = str(error)
         if any(word.lower() == "-encodedcommand" for word in words):  # --app-id {…} in PowerShell
@@ -101,11 +99,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     return _run(arguments)
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser() -> Parser:
     """The parser of the whole command line."""
     parser = Parser(prog="mlsssl", description="HTTPS for a Windows service, renewed for ever.", epilog=_EPILOG)
     parser.add_argument("--version", action="version", version=f"mlsssl {__version__}")
-    parser.share("--json")
+    parser.share(*ANYWHERE)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     nouns = (authority, request, certificate, store, binding, reservation, ccs)
     for module in (*nouns, serve, deployment, acme, watch, quickstart):
@@ -113,37 +111,32 @@ def build_parser() -> argparse.ArgumentParser:
     schedule.add_commands(commands, parser)
     for name in OLD_COMMANDS:
         commands.add_parser(name, help=f"{name}'s own command line, word for word; '{name} --help' says more")
-    script = command(commands, "completion", _complete, "print a completion script")
-    script.add_argument("shell", choices=("bash", "zsh", "tcsh"))
-    script.set_defaults(whole=parser)
+    parser_of_scripts = command(commands, "completion", _complete, "print the script that completes words in a shell")
+    parser_of_scripts.add_argument("shell", choices=SCRIPTS)
     return parser
 
 
 def _complete(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    """`completion SHELL`: a static script, made by shtab, so that completing a word starts no Python at all."""
-    try:
-        import shtab
-    except ImportError:
-        raise errors.UnsupportedError("completion needs shtab: pip install 'mlsssl[cli]'") from None
-
-    script = shtab.complete(arguments.whole, arguments.shell)
-    terminal.result({"shell": arguments.shell, "script": script}, script)
+    """`completion SHELL`: a script that asks `completion --candidates` at each Tab, which `__main__` answers."""
+    text = script(arguments.shell)
+    terminal.product({"shell": arguments.shell, "script": text}, text.rstrip("\n"))
     return 0
 
 
-def _run_old(arguments: argparse.Namespace, terminal: Terminal) -> int:
-    from mlsssl._commands.old_tools.run import run_old
+def _old(words: list[str]) -> argparse.Namespace:
+    from mlsssl._commands.old_tools.run import read_words
 
-    return run_old(arguments, terminal)
+    return read_words(words)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     terminal = Terminal(as_json=arguments.json)
     try:
-        try:
-            code = int(arguments.run(arguments, terminal))
-        except errors.MlssslError as error:
-            code = _tell(error, arguments, terminal)
+        with as_loud_as(arguments.loudness):
+            try:
+                code = int(arguments.run(arguments, terminal))
+            except errors.MlssslError as error:
+                code = _tell(error, arguments, terminal)
         if sys.stdout is not None:
             sys.stdout.flush()  # here, where a full disk or a reader that went away can still be told
     except BrokenPipeError:  # `mlsssl … | head`
@@ -207,8 +200,12 @@ def _tell(error: errors.MlssslError, arguments: argparse.Namespace, terminal: Te
             if value is not None:
                 told[name] = value.to_dict()
         terminal.result(fields_in_commands(told))
-    _complain(in_commands(f"mlsssl: {error}"))
+    _complain(f"mlsssl: {in_commands(str(error))}")
     causes = [str(item) for item in getattr(reason, "diagnosis", ())]
     for item in causes if len(causes) > 1 else ():  # a single one is in the message
         _complain(in_commands(f"  - {item}"))
+    below = error.__cause__ if arguments.loudness == "verbose" else None
+    while below is not None:
+        _complain(f"  caused by {type(below).__name__}: {foreign_text.message(str(below))}")
+        below = below.__cause__
     return code

@@ -14,6 +14,7 @@ from mlsssl._machine import handshake, tls_contexts
 from mlsssl._messages.arguments import check_number
 from mlsssl._messages.foreign_text import printable, shown, system_reason
 from mlsssl._messages.output import as_dict
+from mlsssl._messages.tables import validity_words
 from mlsssl._select.trust import read_once, report_on
 from mlsssl.certificate import Certificate, assemble
 from mlsssl.errors import EndpointError, InvalidInputError
@@ -67,18 +68,21 @@ class EndpointReport:
         """Everything as dicts, lists, text and booleans, ready for JSON."""
         return {
             **as_dict(self, "endpoint", "address", "server_name", "protocol", "cipher"),
+            **as_dict(self.certificate, "not_after", "days_left"),
             "sent": [one.sha256 for one in (self.certificate, *self.certificate.chain)],
             **self.report.to_dict(),
         }
 
     def to_text(self) -> str:
-        """The handshake in one line, and the report."""
+        """The handshake in one line, how long the certificate is valid still, and the report."""
         sent = 1 + len(self.certificate.chain)
         count = "1 certificate" if sent == 1 else f"{sent} certificates"
         head = (
             f"{self.endpoint} ({self.address}), asked for {self.server_name}: {self.protocol}, {self.cipher}, {count}"
         )
-        return f"{printable(head)}\n{self.report.to_text()}"
+        end, at = self.certificate.not_after, self.report.at
+        left = validity_words(self.certificate.not_before, end, at)
+        return f"{printable(head)}\nvalid until {end:%Y-%m-%d %H:%M} UTC: {left}\n{self.report.to_text()}"
 
     def _repr_html_(self) -> str:
         from mlsssl._notebook.cards import card, facts, text

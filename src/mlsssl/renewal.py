@@ -495,6 +495,7 @@ def renew_due(
     at: dt.datetime | None = None,
     dry_run: bool = False,
     stop: Callable[[], bool] | None = None,
+    progress: Callable[[int], object] | None = None,
     trail: str | Path | None = None,
 ) -> Renewals:
     """Renew every binding whose certificate is due, for a scheduled task; one failure does not stop the others.
@@ -538,6 +539,7 @@ def renew_due(
             plans that share a certificate, one can be applied; the others are then to be made again.
         stop: Asked before each binding; when it says True, that one and those after it are left for the next call, and
             are not among the results.
+        progress: Called with the number of bindings looked at so far, after each, renewed or not.
         trail: The former name of `audit_log`, deprecated.
 
     Returns:
@@ -560,6 +562,7 @@ def renew_due(
     check_grace(grace)
     check_shares(fraction, jitter)
     check_callable(stop, "stop is a function without arguments that returns True to stop")
+    check_callable(progress, "progress is a function of the number of bindings so far")
     moment = check_moment(at)
     if trail is not None:
         audit_log = former_name(trail, stacklevel=3)
@@ -627,6 +630,8 @@ def renew_due(
             if everywhere and binding.thumbprint is not None and result.skipped is None:
                 along[binding.thumbprint] = result
             results.append(replace(result, key=binding.key, due=due))
+            if progress is not None:
+                progress(len(results))
         told = {binding.key for binding in bindings}
         others = [one for one in pending if one[0] not in told and (wanted is None or one[0] in wanted)]
         results += [Renewal(key=key, error=error) for key, error in others]

@@ -180,8 +180,9 @@ class UrlReservation:
         if found is None:
             wanted = prefix_of(url, machine)
             near = [str(one.url) for one in cls.all(machine=machine) if one.url.port == wanted.port]
-            hint = f"; reserved on that port: {', '.join(near)}" if near else "; nothing is reserved on that port"
-            raise ReservationNotFoundError(f"{wanted} is not reserved{hint}")
+            if near:
+                raise ReservationNotFoundError(f"{wanted} is not reserved; reserved on that port: {', '.join(near)}")
+            raise ReservationNotFoundError(f"{wanted} is not reserved, nor is anything else on port {wanted.port}")
         return found
 
     @classmethod

@@ -16,7 +16,7 @@ from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
 from mlsssl._machine.authorities import read_authorities
 from mlsssl._machine.ports import NewCertificate, refuse_users_roots
 from mlsssl._machine.stores import thumbprint_of
-from mlsssl._messages.arguments import check_type, items_of
+from mlsssl._messages.arguments import check_callable, check_type, items_of
 from mlsssl._select.ports import HasPort, port_of
 from mlsssl._select.trust import trusted_roots
 from mlsssl.certificate import Certificate, card_title, card_validity
@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from mlsssl.values import ClientName, Purpose
 
 __all__ = ["Store", "StoreEntry"]
+
+_BATCH = 200  # so many of a bundle are added at once: few transactions, and progress all the same
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -379,7 +381,9 @@ class Store:
             )
         return self._entry(record)
 
-    def add_all(self, certificates: Iterable[Certificate]) -> tuple[StoreEntry, ...]:
+    def add_all(
+        self, certificates: Iterable[Certificate], *, progress: Callable[[int], object] | None = None
+    ) -> tuple[StoreEntry, ...]:
         """Add every certificate of a bundle by itself, without private keys and chains; idempotent.
 
         Into Root go self-issued certificates only, and the others into CA of the same location: IIS refuses clients
@@ -387,6 +391,7 @@ class Store:
 
         Args:
             certificates: As `Certificate.load_all` gives them.
+            progress: Called with the number added so far, which are on disk, after each.
 
         Returns:
             The entries, in the given order.
@@ -399,14 +404,22 @@ class Store:
         """
         expected = "a list of certificates is needed (Certificate.load_all reads a bundle)"
         given = [check_type(one, Certificate, expected) for one in items_of(certificates, expected)]
+        check_callable(progress, "progress is a function of the number added so far")
+        tell = (lambda done: None) if progress is None else progress
         refuse_users_roots(self._name, self._location)
         ours = [one for one in given if self._name.lower() != "root" or pem.is_root(pem.x509_of(one))]
-        with closing(self._port(write=True)) as port:
-            port.add_many((NewCertificate(certificate=one.to_der()) for one in ours), exportable=False)
-        entries = {one: self[one.thumbprint] for one in ours}
+        entries: dict[Certificate, StoreEntry] = {}
+        for start in range(0, len(ours), _BATCH):
+            batch = ours[start : start + _BATCH]
+            with closing(self._port(write=True)) as port:
+                port.add_many((NewCertificate(certificate=one.to_der()) for one in batch), exportable=False)
+            for done, one in enumerate(batch, start + 1):
+                entries[one] = self[one.thumbprint]
+                tell(done)
         if others := [one for one in given if one not in entries]:
             intermediates = Store("CA", self._location, self._machine)
-            entries |= zip(others, intermediates.add_all(others), strict=True)
+            added = intermediates.add_all(others, progress=lambda done: tell(len(ours) + done))
+            entries |= zip(others, added, strict=True)
         return tuple(entries[one] for one in given)
 
     def import_pfx(

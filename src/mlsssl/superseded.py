@@ -11,6 +11,7 @@ from mlsssl._changes import recovery
 from mlsssl._changes.record import Change
 from mlsssl._changes.superseded_file import SupersededFile
 from mlsssl._machine import stores
+from mlsssl._messages.arguments import check_callable
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import as_dict, to_json
 from mlsssl._select.ports import HasPort, existing_port_of
@@ -21,7 +22,7 @@ from mlsssl.store import Store
 from mlsssl.values import check_moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from mlsssl._changes.record import ChangeRecords
     from mlsssl._changes.superseded_file import Superseded
@@ -55,14 +56,17 @@ class Cleanup:
     Attributes:
         removed: Certificates that were taken out with their keys (with `dry_run`: that would be).
         kept: Superseded certificates that stay, with why.
+        dry_run: Whether it was only looked at what would be done.
     """
 
     removed: tuple[StoreEntry, ...]
     kept: tuple[Kept, ...]
+    dry_run: bool = False
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
         return {
+            "dry_run": self.dry_run,
             "removed": [_row(entry) for entry in self.removed],
             "kept": [{**_row(one.entry), "reason": one.reason} for one in self.kept],
         }
@@ -74,17 +78,22 @@ class Cleanup:
     def _repr_html_(self) -> str:
         from mlsssl._notebook.cards import code, listing, sign, text
 
+        remove, keep = self._words
         rows = [
-            [_shown_on_a_card(one), sign("ok", "removed"), code(f"LocalMachine\\{one.store_name}")]
-            for one in self.removed
+            [_shown_on_a_card(one), sign("ok", remove), code(f"LocalMachine\\{one.store_name}")] for one in self.removed
         ]
-        rows += [[_shown_on_a_card(one.entry), sign("note", "kept"), text(one.reason)] for one in self.kept]
-        heads = ("certificate", "what was done", "where, or why")
+        rows += [[_shown_on_a_card(one.entry), sign("note", keep), text(one.reason)] for one in self.kept]
+        heads = ("certificate", "what would be done" if self.dry_run else "what was done", "where, or why")
         return listing("cleanup", "superseded certificate", heads, rows, empty="no certificate was superseded")
 
+    @property
+    def _words(self) -> tuple[str, str]:
+        return ("would remove", "would keep") if self.dry_run else ("removed", "kept")
+
     def __str__(self) -> str:
-        lines = [f"removed {one.thumbprint} from LocalMachine\\{one.store_name}" for one in self.removed]
-        lines += [f"kept {one.entry.thumbprint}: {one.reason}" for one in self.kept]
+        remove, keep = self._words
+        lines = [f"{remove} {one.thumbprint} from LocalMachine\\{one.store_name}" for one in self.removed]
+        lines += [f"{keep} {one.entry.thumbprint}: {one.reason}" for one in self.kept]
         return "\n".join(map(printable, lines)) or "no certificate was superseded"
 
 
@@ -109,6 +118,7 @@ def cleanup(
     grace: dt.timedelta | None = None,
     dry_run: bool = False,
     at: dt.datetime | None = None,
+    progress: Callable[[int], object] | None = None,
 ) -> Cleanup:
     """Take out certificates that were renewed long enough ago, with their private keys.
 
@@ -123,6 +133,7 @@ def cleanup(
             days.
         dry_run: Only say what would be done; nothing is changed, and nothing cleared up either.
         at: The moment to count to, aware; now when not given.
+        progress: Called with the number removed or kept so far, after each.
 
     Returns:
         What was removed, and what was kept and why.
@@ -136,6 +147,7 @@ def cleanup(
     if grace is not None:
         check_grace(grace)
     moment = check_moment(at)
+    check_callable(progress, "progress is a function of the number of certificates so far")
     port = existing_port_of(machine)
     removed: list[StoreEntry] = []
     kept: list[Kept] = []
@@ -149,24 +161,25 @@ def cleanup(
             # All before the first is removed: the one that replaced it may itself be among those to go.
             judged.append((entry, needed.get(entry.thumbprint) or _reason_to_keep(port, entry, since, grace, moment)))
         change = Change("cleanup", None)
-        for entry, reason in judged:
+        for done, (entry, reason) in enumerate(judged, 1):
             if reason is not None:
                 kept.append(Kept(entry=entry, reason=reason))
-                continue
-            removed.append(entry)
-            if dry_run:
-                continue
-            records.begin(change)  # so that a key left by a kill in here is looked for
-            try:
-                with Store.open(entry.store_name, machine=machine) as store:
-                    store.remove(entry.thumbprint, delete_key=True)
-                superseded.remove(entry.store_name, entry.thumbprint)
-            except recovery.FAILURES:
-                with contextlib.suppress(MlssslError):  # the first error is the one to tell
+            else:
+                if not dry_run:
+                    records.begin(change)  # so that a key left by a kill in here is looked for
+                    try:
+                        with Store.open(entry.store_name, machine=machine) as store:
+                            store.remove(entry.thumbprint, delete_key=True)
+                        superseded.remove(entry.store_name, entry.thumbprint)
+                    except recovery.FAILURES:
+                        with contextlib.suppress(MlssslError):  # the first error is the one to tell
+                            records.finish(change, keep=False)
+                        raise
                     records.finish(change, keep=False)
-                raise
-            records.finish(change, keep=False)
-    return Cleanup(removed=tuple(removed), kept=tuple(kept))
+                removed.append(entry)
+            if progress is not None:
+                progress(done)
+    return Cleanup(removed=tuple(removed), kept=tuple(kept), dry_run=dry_run)
 
 
 def needed_by_pending(records: ChangeRecords) -> dict[Thumbprint, str]:

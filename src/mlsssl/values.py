@@ -270,7 +270,7 @@ class IpPort:
                 raise ValueError("a scope id cannot be part of a binding")
             parsed = ipaddress.ip_address(self.address)
         except ValueError as error:
-            why = f": {error}" if isinstance(self.address, str) else ""
+            why = f": {error}" if "%" in str(self.address) else ""
             raise InvalidInputError(f"{shown(self.address)} is not an IPv4 or IPv6 address{why}") from None
         set_attributes(self, address=str(parsed))
         _check_port(self.port)

@@ -402,7 +402,7 @@ def test_the_command_line_says_what_was_shortened(
     CertificateRequest.create("a.test", key="ec-p256").save(folder / "a.csr")
     assert main([*words, "--ca", "ca.pem", "--out", "a.pem", "--json"]) == 0
     captured = capsys.readouterr()
-    assert captured.err.startswith("mlsssl: warning: 199 days reach to ")
+    assert captured.err.startswith("mlsssl: warning: the certificate ends on ")
     assert captured.err.rstrip().endswith("make the authority's successor, mlsssl ca renew")
     assert json.loads(captured.out)["warnings"]
     assert main([*words, "--ca", "ca.pem", "--out", "b.pem", "--days", "9", "--json"]) == 0

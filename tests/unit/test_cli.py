@@ -189,7 +189,7 @@ _POSIX_MISTAKES = [
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        (["nonsense"], 2, "invalid choice"),
+        (["nonsense"], 2, "there is no command nonsense"),
         (["issue"], 2, "required"),
         (["issue", "a.test", "--out", "x.pem"], 2, "required: --ca"),
         (["binding", "list", "--machine", "mistyped.sqlite"], 3, "no machine in the file 'mistyped.sqlite'"),

@@ -188,7 +188,7 @@ def test_errors_say_what_to_do(machine: EmbeddedMachine) -> None:
         made.add()
     with pytest.raises(ReservationNotFoundError, match="reserved on that port: https://\\+:443/mls/"):
         machine.reservations["https://+:443/other/"]
-    with pytest.raises(ReservationNotFoundError, match="nothing is reserved on that port"):
+    with pytest.raises(ReservationNotFoundError, match="nor is anything else on port"):
         UrlReservation.get("http://+:80/", machine=machine)
     with pytest.raises(ReservationNotFoundError, match="add it instead"):
         UrlReservation("http://+:80/", user="Everyone", machine=machine).update()

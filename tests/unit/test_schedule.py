@@ -435,6 +435,14 @@ class TestTheCommand:
         assert main(["schedule", "show"]) == 3
         assert "nothing is scheduled" in capsys.readouterr().err
 
+    @pytest.mark.parametrize("place_of", [0, 1, 2])
+    def test_the_machine_may_stand_before_the_renewal(self, place: Path, units: Path, place_of: int) -> None:
+        """As before every command; it is the renewal's."""
+        words = ["schedule", "install", *self.RENEW]
+        assert main([*words[:place_of], "--machine", "other.sqlite", *words[place_of:]]) == 0
+        text = (units / "mlsssl-renew.service").read_text(encoding="utf-8")
+        assert '"file:pw" "--machine" "other.sqlite"' in text
+
     def test_the_machine_of_the_environment_is_named(
         self, place: Path, units: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:

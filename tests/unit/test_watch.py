@@ -345,12 +345,12 @@ class TestTheProcess:
     @pytest.mark.parametrize(
         ("words", "said"),
         [
-            (["--all", "--watch"], "--watch goes with --due"),
-            (["--all", "--due", "--plan", "--watch"], "--watch goes with --due"),
+            (["--all", "--watch"], "--watch needs --due"),
+            (["--all", "--due", "--plan", "--watch"], "--watch needs --due"),
             (["--all", "--due", "--interval", "60"], "--watch, which is missing"),
             (["--all", "--due", "--health", "x"], "--watch, which is missing"),
             (["--all", "--due", "--watch", "--interval", "1"], "seconds from 10"),
-            (["--all", "--due", "--watch", "--interval", "nan"], "seconds from 10"),
+            (["--all", "--due", "--watch", "--interval", "nan"], "a number is needed, not 'nan'"),
         ],
     )
     def test_what_cannot_be_is_refused(

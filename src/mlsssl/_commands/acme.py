@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import mlsssl
 from mlsssl._commands.certificate import load_quietly
-from mlsssl._commands.parser import PASSWORD_HELP, command, machine_of
-from mlsssl._commands.terminal import read_password, write
+from mlsssl._commands.parser import PASSWORD_HELP, command, machine_of, seconds
+from mlsssl._commands.terminal import note, read_password
 from mlsssl._machine.programs import split_command
 from mlsssl.errors import InvalidInputError
 from mlsssl.values import REVOCATION_REASONS
@@ -54,7 +54,7 @@ def add_account_options(parser: Parser, *, required: bool = False) -> None:
         "--acme-eab-key", metavar="SOURCE", help=f"that account's HMAC key: as a password, {PASSWORD_HELP}"
     )
     parser.add_argument("--acme-trust", metavar="FILE", help="roots to verify an internal server's HTTPS with")
-    parser.add_argument("--acme-timeout", type=float, metavar="SECONDS", help="for one order (default: 300)")
+    parser.add_argument("--acme-timeout", type=seconds, metavar="SECONDS", help="for one order (default: 300)")
     parser.add_argument("--acme-state", metavar="FOLDER", help="where account and orders are kept; this user's own")
 
 
@@ -147,7 +147,7 @@ def _account(arguments: Namespace, solvers: list[Any], **more: Any) -> mlsssl.Ac
 
 def _tell(text: str) -> None:
     """What an order waits for, to a person at a terminal."""
-    write([f"mlsssl: {text}"], to=sys.stderr)
+    note(text)
 
 
 def revoke(arguments: Namespace, terminal: Terminal) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from mlsssl._commands.parser import seconds
 from mlsssl._machine.programs import split_command
 from mlsssl.errors import InvalidInputError
 
@@ -27,7 +28,7 @@ def add_after(parser: Parser, *, failure: bool = True) -> None:
         "haproxy=FOLDER (files are written), or a program with its arguments, without a shell; may be given again",
     )
     parser.add_argument(
-        "--after-timeout", type=float, metavar="SECONDS", help="for each step that runs a program (default: 300)"
+        "--after-timeout", type=seconds, metavar="SECONDS", help="for each step that runs a program (default: 300)"
     )
     parser.add_argument(
         "--after-password",

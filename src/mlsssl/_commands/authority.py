@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import mlsssl
 from mlsssl._commands.certificate import (
@@ -20,9 +19,8 @@ from mlsssl._commands.certificate import (
 )
 from mlsssl._commands.parser import PASSWORD_HELP, SUBJECT, command, given, group
 from mlsssl._commands.remedies import in_commands
-from mlsssl._commands.terminal import write
+from mlsssl._commands.terminal import note
 from mlsssl._machine import files
-from mlsssl._messages.foreign_text import message
 from mlsssl.errors import InvalidInputError
 from mlsssl.values import REVOCATION_REASONS, KeyType
 
@@ -32,6 +30,9 @@ if TYPE_CHECKING:
 
     from mlsssl._commands.parser import Commands, Parser
     from mlsssl._commands.terminal import Terminal
+
+_Format = Literal["pfx", "pem"]
+_MAKING = "making the key and its certificate"
 
 AUTHORITY_OPTIONS = ("--ca", "--ca-key", "--ca-password", "--ca-alias")
 
@@ -112,9 +113,18 @@ def add_commands(commands: Commands) -> None:
     parser.add_argument("--days", type=int, help="how long the list is current")
     parser.add_argument("--number", type=int, help="the list's number, which must grow; made from the time by default")
 
-    summary = "issue a server certificate"
+    summary = "issue a server certificate, or many"
     parser = command(commands, "issue", issue, summary, *AUTHORITY_OPTIONS, library="CertificateAuthority.issue")
-    parser.add_argument("names", nargs="+", metavar="NAME", help="host names and IP addresses")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="host names and IP addresses")
+    parser.add_argument(
+        "--names",
+        dest="names_file",
+        metavar="FILE",
+        help="many: a certificate for the names on each line of this file, into the folder --out; files that are there "
+        "are left, so that the same command goes on after an interruption",
+    )
+    parser.add_argument("--format", choices=get_args(_Format), help="with --names: what to write (default: pfx)")
+    parser.add_argument("--plan", action="store_true", help="with --names: only say which files would be written")
     _add_new_key(parser)
     parser.add_argument("--days", type=int, help="validity")
     parser.add_argument("--common-name", help="the common name; the first name by default, '' for none")
@@ -142,8 +152,9 @@ def telling_shortened() -> Iterator[list[str]]:
 
     with lifetimes.noted() as notes:
         yield notes
-    for note in notes:
-        write(message(f"mlsssl: warning: {in_commands(note)}"), to=sys.stderr)
+    notes[:] = dict.fromkeys(notes)  # of many the same is to be said of each
+    for one in notes:
+        note(f"warning: {in_commands(one)}")
 
 
 def load_authority(
@@ -166,14 +177,15 @@ def create(arguments: Namespace, terminal: Terminal) -> int:
     options = given(arguments, *own, "issuer", "issuer_password", "issuer_alias")
     if arguments.issuer:
         issuer = _load_issuer(arguments)
-        with telling_shortened():
+        with telling_shortened(), terminal.working(_MAKING):
             authority = issuer.with_crl_url(arguments.crl_url).create_intermediate(arguments.name, **options)
     elif arguments.crl_url is not None:
         raise InvalidInputError(
             "--crl-url is the address of the issuer's list, and a root has no issuer; give it to issue"
         )
     else:
-        authority = mlsssl.CertificateAuthority.create(arguments.name, **options)
+        with terminal.working(_MAKING):
+            authority = mlsssl.CertificateAuthority.create(arguments.name, **options)
     saved = save(authority, arguments.out, arguments.password, force=arguments.force, no_password=arguments.no_password)
     if certificate_file is not None:
         save(authority.certificate, str(certificate_file), None, force=arguments.force)
@@ -207,7 +219,8 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
     own = ("ca", "ca_key", "ca_password", "ca_alias", "out", "bridge_out", "certificate_out", "old_with_new_out")
     options = given(arguments, *own, "password", "no_password", "force", "issuer", "issuer_password", "issuer_alias")
     issuer = _load_issuer(arguments) if arguments.issuer else None
-    made = authority.renew(issuer=issuer, **options)
+    with terminal.working(_MAKING):
+        made = authority.renew(issuer=issuer, **options)
     if made.bridge is not None and "bridge_out" not in places:
         raise InvalidInputError(
             "clients that have only the old root refuse what the new key signs: --bridge-out FILE is the authority to "
@@ -269,9 +282,65 @@ def _serial_of(given_as: str) -> int:
     return mlsssl.Certificate.load(given_as).serial_number
 
 
+_OWN = ("ca", "ca_key", "ca_password", "ca_alias", "out", "password", "no_password", "force", "crl_url")
+
+
 def issue(arguments: Namespace, terminal: Terminal) -> int:
-    """`issue NAME… --ca FILE --out FILE`."""
+    """`issue NAME… --ca FILE --out FILE`, or `issue --names FILE --ca FILE --out FOLDER`."""
+    if bool(arguments.names) == (arguments.names_file is not None):
+        raise InvalidInputError("issue takes the names of one certificate, or --names FILE with those of many")
+    if arguments.names_file is not None:
+        return _issue_many(arguments, terminal)
+    if arguments.format is not None or arguments.plan:
+        raise InvalidInputError("--format and --plan go with --names; of one certificate --out says the format")
     return _issue(arguments, terminal, "names", lambda ca, options: ca.issue(*arguments.names, **options))
+
+
+def _issue_many(arguments: Namespace, terminal: Terminal) -> int:
+    """`issue --names FILE --ca FILE --out FOLDER`."""
+    from mlsssl._commands import issue_many  # which brings cryptography along
+
+    if arguments.common_name is not None:
+        raise InvalidInputError("--common-name is for one certificate; with --names each has its first name")
+    source = files.path_of(arguments.names_file)
+    wanted = issue_many.read_names(source, f".{arguments.format or 'pfx'}")
+    folder = issue_many.folder_for(arguments.out, make=not arguments.plan)
+    there = {one for one in wanted if not arguments.force and files.exists(folder / one.file)}
+    left, todo = [one for one in wanted if one in there], [one for one in wanted if one not in there]
+    done, notes = [one.to_dict() for one in todo], []
+    if todo and not arguments.plan:
+        authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias)
+        targets = [folder / one.file for one in todo]
+        purpose = f"for the files in {folder}"
+        password = new_password(targets, arguments.password, no_password=arguments.no_password, purpose=purpose)
+        with telling_shortened() as notes:
+            done = issue_many.issue_all(
+                todo,
+                authority.with_crl_url(arguments.crl_url),
+                folder,
+                terminal,
+                source=source,
+                options=given(arguments, "names", "names_file", "format", "plan", "common_name", *_OWN),
+                password=password,
+                no_password=arguments.no_password,
+                overwrite=arguments.force,
+            )
+    elif arguments.plan:
+        terminal.say([f"{one.file}: {', '.join(one.names)}" for one in todo])
+    terminal.result(
+        {
+            "folder": str(folder),
+            "plan": arguments.plan,
+            "issued": done,
+            "left": [one.to_dict() for one in left],
+            "warnings": notes,
+        },
+        [
+            *(f"{one.file}: is there already, and is left" for one in left),
+            f"{'Would issue' if arguments.plan else 'Issued'} {len(done)}, left {len(left)}, in {folder}.",
+        ],
+    )
+    return 0
 
 
 def issue_client(arguments: Namespace, terminal: Terminal) -> int:
@@ -287,8 +356,8 @@ def _issue(
 ) -> int:
     free_place_for_both(arguments.out, force=arguments.force)
     authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias)
-    own = (names, "ca", "ca_key", "ca_password", "ca_alias", "out", "password", "no_password", "force", "crl_url")
-    with telling_shortened() as notes:
+    own = (names, "names_file", "format", "plan", *_OWN)
+    with telling_shortened() as notes, terminal.working(_MAKING):
         certificate = make(authority.with_crl_url(arguments.crl_url), given(arguments, *own))
     saved = save(
         certificate, arguments.out, arguments.password, force=arguments.force, no_password=arguments.no_password

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import mlsssl
 from mlsssl._commands.parser import command, group, machine_of, machine_to_add_to
 from mlsssl._commands.store import names_of
+from mlsssl._messages.arguments import nearest
 from mlsssl._messages.foreign_text import shown
-from mlsssl._messages.output import cell
+from mlsssl._messages.tables import cell
 from mlsssl._netsh.options import TIME_UNITS, changed_options
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import BindingOptions
@@ -90,10 +91,13 @@ def parse_options(settings: list[str], start: BindingOptions) -> BindingOptions:
     for setting in settings:
         name, equals, value = setting.partition("=")
         name = name.replace("-", "_")
-        if not equals or name not in known:
-            raise InvalidInputError(
-                f"an option is written name=value, with one of {', '.join(known)}; not {shown(setting)}"
-            )
+        if name not in known:
+            near = nearest(name, [*known])
+            hint = f"did you mean {' or '.join(near)}?" if near else f"there are {', '.join(known)}"
+            raise InvalidInputError(f"--option takes name=value, and there is no {shown(name)}; {hint}")
+        if not equals:
+            example = cell(known[name]) if isinstance(known[name], bool) else "VALUE"
+            raise InvalidInputError(f"--option takes name=value, such as {name}={example}; not {shown(setting)}")
         if isinstance(known[name], bool):
             if value.lower() not in ("yes", "no", "true", "false", "on", "off"):
                 raise InvalidInputError(f"{name} is yes or no, not {shown(value)}")

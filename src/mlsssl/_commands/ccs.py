@@ -47,7 +47,8 @@ def _read(arguments: Namespace) -> tuple[ccs.CcsFile, ...]:
 
 def check(arguments: Namespace, terminal: Terminal) -> int:
     """`ccs check FOLDER`: 1 when a finding is an error."""
-    files = _read(arguments)
+    with terminal.working(_READING):
+        files = _read(arguments)
     findings = [finding for file in files for finding in file.findings]
     ok = not any(finding.severity.value == "error" for finding in findings)
     told = [finding.to_dict() for finding in findings]
@@ -66,6 +67,8 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
     return 0 if ok else 1
 
 
+_READING = "reading the files"
+
 _COLUMNS = {
     "file": "FILE",
     "host": "HOST",
@@ -79,7 +82,8 @@ _COLUMNS = {
 
 def list_files(arguments: Namespace, terminal: Terminal) -> int:
     """`ccs list FOLDER`."""
-    files = _read(arguments)
+    with terminal.working(_READING):
+        files = _read(arguments)
     if terminal.as_json:
         terminal.result([file.to_dict() for file in files])
         return 0

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 import datetime as dt
-import re
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import mlsssl
+from mlsssl._commands.addresses import endpoint_of
 from mlsssl._commands.parser import PASSWORD_HELP, command, given
-from mlsssl._commands.remedies import in_commands
-from mlsssl._commands.terminal import read_password, write
+from mlsssl._commands.terminal import note, read_password
 from mlsssl._formats import sniff
 from mlsssl._formats.sniff import Kind
 from mlsssl._machine import files
-from mlsssl._messages.foreign_text import message, shown
+from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_dict
 from mlsssl.errors import (
     ExistsError,
     InvalidInputError,
     MalformedDataError,
+    NotFoundError,
     UnreadableCertificateError,
     WrongPasswordError,
 )
@@ -36,11 +35,8 @@ if TYPE_CHECKING:
     from mlsssl._select.trust import TrustAnchor
     from mlsssl.revocation_list import RevocationList
 
-# A file of such a name wins; a Windows path (C:\\x.pfx) has more than digits behind its colon.
-_ENDPOINT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\\/:]+):[0-9]{1,5}")
-_URL = re.compile(r"https://([^/?#@\s]+)(?:[/?#]|$)", re.IGNORECASE)
-
 _MOST_LEFT_OUT = 20
+_SUFFIXES = (".pfx", ".p12", ".pem", ".crt", ".cer", ".der", ".p7b", ".p7c", ".spc")
 
 
 def add_commands(commands: Commands) -> None:
@@ -161,7 +157,7 @@ def tell_left_out(path: str, certificate: mlsssl.Certificate) -> None:
     left_out = certificate.left_out
     more = [f"and {len(left_out) - _MOST_LEFT_OUT} more"] if len(left_out) > _MOST_LEFT_OUT else []
     for one in (*left_out[:_MOST_LEFT_OUT], *more):
-        write(message(f"mlsssl: {path}: left out: {one}"), to=sys.stderr)
+        note(f"{path}: left out: {one}")
 
 
 def free_place(out: str, *, force: bool) -> Path:
@@ -233,12 +229,7 @@ def show(arguments: Namespace, terminal: Terminal) -> int:
     elif recognised.of(Kind.PRIVATE_KEY, Kind.PVK):
         data["key_type"] = _key_type(arguments.file, arguments.password)
     data |= {"file": arguments.file, "holds": str(recognised), "wrapped_in": list(recognised.wrappings)}
-    width = max(map(len, data))
-    lines = []
-    for name, value in data.items():
-        text = ", ".join(map(str, value)) if isinstance(value, list) else value
-        lines.append(f"{name.replace('_', ' '):<{width}}  {'-' if text in ('', None) else text}")
-    terminal.result({**data, "left_out": list(left_out)}, lines)
+    terminal.facts(data, left_out=list(left_out))
     return 0
 
 
@@ -303,29 +294,30 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
         "trust": [root for path in arguments.trust or ["system"] for root in load_anchors(path)],
         "crls": [crl for path in arguments.crl for crl in given_lists(path)],
     }
-    endpoint = endpoint_of(arguments.target)
+    is_file = files.exists(files.path_of(arguments.target))
+    endpoint = None if is_file else endpoint_of(arguments.target)
     try:
-        if endpoint is not None and not files.exists(Path(arguments.target)):
+        if endpoint is not None:
             if options.pop("purpose", "server") == "client":
                 raise InvalidInputError("--purpose client is for a certificate file; what a server sends is a server's")
-            seen = mlsssl.check_endpoint(endpoint, **options)
-            terminal.result(seen.to_dict(), in_commands(str(seen)))
+            with terminal.working("asking the server"):
+                seen = mlsssl.check_endpoint(endpoint, **options)
+            terminal.report(seen.to_dict(), str(seen))
             return 0 if seen.report.ok else 1
-        certificate = load(arguments.target, arguments.password, key=arguments.key, alias=arguments.alias)
+        try:
+            certificate = load(arguments.target, arguments.password, key=arguments.key, alias=arguments.alias)
+        except NotFoundError as error:
+            suffix = files.path_of(arguments.target).suffix.lower()
+            if not is_file and suffix not in _SUFFIXES and endpoint_of(f"{arguments.target}:443") is not None:
+                raise NotFoundError(f"{error}; a server is given with its port: {arguments.target}:443") from None
+            raise
         report = certificate.check(key_expected=not arguments.no_key, **options)
     except UnreadableCertificateError as error:
         from mlsssl._validator.validate import report_on_unreadable
 
         report = report_on_unreadable(str(error), **{name: options.get(name) for name in ("host", "at", "profile")})
-    terminal.result(report.to_dict(), in_commands(str(report)))
+    terminal.report(report.to_dict(), str(report))
     return 0 if report.ok else 1
-
-
-def endpoint_of(target: str) -> str | None:
-    """`HOST:PORT`, also out of the address of a page; None for what can only be a file."""
-    if matched := _URL.match(target):
-        return matched[1] if _ENDPOINT.fullmatch(matched[1]) else f"{matched[1]}:443"
-    return target if _ENDPOINT.fullmatch(target) else None
 
 
 def load_anchors(path: str) -> Sequence[TrustAnchor]:

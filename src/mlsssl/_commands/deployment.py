@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import argparse
 import contextlib
 import datetime as dt
-import sys
 from collections import Counter
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar, get_args
 
 import mlsssl
@@ -17,6 +16,7 @@ from mlsssl._commands.certificate import load
 from mlsssl._commands.issuers import ISSUER_ARGUMENTS, ISSUERS, add_issuer_options, issuer_of, names_issuer
 from mlsssl._commands.parser import (
     PASSWORD_HELP,
+    binding_key,
     command,
     given,
     given_access,
@@ -24,19 +24,18 @@ from mlsssl._commands.parser import (
     machine_of,
     machine_or_empty,
     machine_to_add_to,
+    number,
 )
 from mlsssl._commands.remedies import in_commands
-from mlsssl._commands.terminal import write
 from mlsssl._commands.watch import watch
 from mlsssl._machine import files
-from mlsssl._messages.foreign_text import clean_logger
 from mlsssl._validator.report import Severity
 from mlsssl.errors import HookError, InvalidInputError, IssuePendingError, NotFoundError
 from mlsssl.values import KeyType, OnConflict
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
@@ -92,7 +91,9 @@ def add_commands(commands: Commands) -> None:
         "  9 at least one failed, or was not renewed and is near its end   10 nothing was due\n"
         "  12 renewed, but a step after it failed   13 none failed, but an issuer has no answer yet"
     )
-    parser.add_argument("keys", nargs="*", metavar="KEY", help="keys of bindings, as for deploy; or --all")
+    parser.add_argument(
+        "keys", nargs="*", type=binding_key, metavar="KEY", help="keys of bindings, as for deploy; or --all"
+    )
     parser.add_argument("--all", action="store_true", help="every binding whose certificate this issuer issued")
     parser.add_argument("--due", action="store_true", help="only those that are due")
     add_issuer_options(parser)
@@ -130,6 +131,7 @@ def add_commands(commands: Commands) -> None:
     add_after(parser, failure=False)
     parser.add_argument(
         "--abandon",
+        type=binding_key,
         metavar="KEY",
         help="give the change of this key up if it can be neither finished nor taken back; the machine stays as it is",
     )
@@ -162,17 +164,18 @@ def add_commands(commands: Commands) -> None:
 
 
 def _days(text: str) -> dt.timedelta:
-    try:
-        return dt.timedelta(days=float(text))
-    except (ValueError, OverflowError):
-        raise argparse.ArgumentTypeError("a number of days from 0 up is needed") from None
+    return dt.timedelta(days=number(text, least=0, most=dt.timedelta.max.days, what="a number of days from 0 up"))
 
 
 def deploy(arguments: Namespace, terminal: Terminal) -> int:
     """`deploy KEY FILE`."""
+    if arguments.file is None and files.exists(Path(arguments.key)):
+        raise InvalidInputError(
+            f"the binding's key comes before the certificate, such as deploy 0.0.0.0:443 {arguments.key}"
+        )
     if names_issuer(arguments) + (arguments.file is not None) + (arguments.thumbprint is not None) != 1:
         raise InvalidInputError(
-            f"deploy takes a certificate file, --thumbprint of one that is in the store, or an issuer: {ISSUERS}"
+            f"deploy takes one of these: a certificate file, --thumbprint of one in the store, or an issuer ({ISSUERS})"
         )
     own = ("key", "file", "thumbprint", "key_file", "password", "alias", "plan", "option", *ISSUER_ARGUMENTS)
     options = with_hooks(given_profile(given_access(given(arguments, *own))))
@@ -193,10 +196,13 @@ def deploy(arguments: Namespace, terminal: Terminal) -> int:
             plan.report.raise_for_errors()
 
     if arguments.plan:
-        with machine_or_empty(arguments) as machine:
-            return _tell(planned(machine), terminal)
-    with machine_to_add_to(arguments, refused) as machine, _logged_in_commands():
-        return _tell(mlsssl.deploy(arguments.key, certificate, machine=machine, **options), terminal)
+        with machine_or_empty(arguments) as machine, terminal.working("planning"):
+            plan = planned(machine)
+        return _tell(plan, terminal)
+    with machine_to_add_to(arguments, refused) as machine:
+        with terminal.working("deploying"):
+            outcome = mlsssl.deploy(arguments.key, certificate, machine=machine, **options)
+        return _tell(outcome, terminal)
 
 
 def _certificate_of(arguments: Namespace) -> mlsssl.Certificate | mlsssl.Thumbprint:
@@ -209,11 +215,15 @@ def _certificate_of(arguments: Namespace) -> mlsssl.Certificate | mlsssl.Thumbpr
         with contextlib.suppress(InvalidInputError):
             thumbprint = mlsssl.Thumbprint(arguments.file)
             raise NotFoundError(f"{error}; a thumbprint is given as --thumbprint {thumbprint}") from None
+        if files.exists(Path(arguments.key)):
+            raise NotFoundError(
+                f"{error}; the binding's key comes first: deploy {arguments.file} {arguments.key}"
+            ) from None
         raise
 
 
 def _tell(done: mlsssl.Outcome[mlsssl.Binding | None] | mlsssl.Plan, terminal: Terminal) -> int:
-    terminal.result(done.to_dict(), in_commands(str(done)))
+    terminal.report(done.to_dict(), str(done))
     return code_of_one(done)
 
 
@@ -232,7 +242,9 @@ def undo(arguments: Namespace, terminal: Terminal) -> int:
         outcome = mlsssl.last_outcome(arguments.key, machine=machine)
         if outcome is None:
             raise NotFoundError(f"there is no deploy or renew of {arguments.key} to undo")
-        return _tell(outcome.undo(**with_hooks(given(arguments, "key"))), terminal)
+        with terminal.working("taking the change back"):
+            undone = outcome.undo(**with_hooks(given(arguments, "key")))
+        return _tell(undone, terminal)
 
 
 def renew(arguments: Namespace, terminal: Terminal) -> int:
@@ -246,24 +258,29 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
     options = with_hooks(given_access(options))
 
     def renew_due(stop: Callable[[], bool] | None = None) -> tuple[int, list[mlsssl.Renewal]]:
-        with machine_of(arguments) as machine, _logged_in_commands():
+        with machine_of(arguments) as machine:
             issuer = issuer_of(arguments)
             assert issuer is not None, "looked at above"
-            results = mlsssl.renew_due(
-                issuer,
-                machine=machine,
-                only=None if arguments.all else arguments.keys,
-                due_only=arguments.due,
-                any_issuer=arguments.any_issuer or not arguments.all,  # who names a key means it
-                dry_run=arguments.plan,
-                stop=stop,
-                **options,
-            )
+            count = len(arguments.keys) or sum(one.thumbprint is not None for one in machine.bindings)
+            with terminal.working("planning" if arguments.plan else "renewing", count) as progress:
+                results = mlsssl.renew_due(
+                    issuer,
+                    machine=machine,
+                    only=None if arguments.all else arguments.keys,
+                    due_only=arguments.due,
+                    any_issuer=arguments.any_issuer or not arguments.all,  # who names a key means it
+                    dry_run=arguments.plan,
+                    stop=stop,
+                    progress=progress,
+                    **options,
+                )
         return code_of(results), results
 
     if arguments.watch:
         if not arguments.due or arguments.plan or arguments.certificate is not None:
-            raise InvalidInputError("--watch goes with --due, for each round would renew everything else, and alone")
+            raise InvalidInputError(
+                "--watch needs --due, or each round would renew everything again; and has no --plan or --certificate"
+            )
         return watch(renew_due, terminal, interval=arguments.interval, health=arguments.health)
     if arguments.interval is not None or arguments.health is not None:
         raise InvalidInputError("--interval and --health are about --watch, which is missing")
@@ -281,27 +298,9 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
         for name in ("fraction", "jitter"):  # of no meaning where nothing has to be due
             options.pop(name, None)
         certificate = load(arguments.certificate, arguments.password, alias=arguments.alias)
-        return _tell(run(arguments.keys[0], certificate, machine=machine, **options), terminal)
-
-
-@contextlib.contextmanager
-def _logged_in_commands() -> Iterator[None]:
-    """What the library logs, on standard error in the command line's words."""
-    import logging  # not free to import
-
-    class Told(logging.Handler):
-        """Writes each record."""
-
-        def emit(self, record: logging.LogRecord) -> None:
-            """As the other lines there."""
-            write(f"mlsssl: {record.levelname.lower()}: {in_commands(record.getMessage())}", to=sys.stderr)
-
-    logger, told = clean_logger("mlsssl"), Told(logging.WARNING)
-    logger.addHandler(told)
-    try:
-        yield
-    finally:
-        logger.removeHandler(told)
+        with terminal.working("planning" if arguments.plan else "renewing"):
+            done = run(arguments.keys[0], certificate, machine=machine, **options)
+        return _tell(done, terminal)
 
 
 def code_of(results: list[mlsssl.Renewal]) -> int:
@@ -354,7 +353,7 @@ def _failed_step(result: mlsssl.Renewal) -> bool:
 
 def recover(arguments: Namespace, terminal: Terminal) -> int:
     """`recover`: finish or take back what a killed process left, or give it up."""
-    with machine_of(arguments) as machine:
+    with machine_of(arguments) as machine, terminal.working("recovering"):
         done = mlsssl.recover(machine=machine, **with_hooks(given(arguments)))
     terminal.result({"done": done}, "\n".join(done) or "nothing to recover")
     return 0
@@ -362,12 +361,9 @@ def recover(arguments: Namespace, terminal: Terminal) -> int:
 
 def cleanup(arguments: Namespace, terminal: Terminal) -> int:
     """`cleanup`: take superseded certificates out."""
-    with machine_of(arguments) as machine:
-        found = mlsssl.cleanup(machine=machine, **given(arguments))
-    text = str(found)
-    terminal.result(
-        {"dry_run": arguments.dry_run, **found.to_dict()}, f"only looked at:\n{text}" if arguments.dry_run else text
-    )
+    with machine_of(arguments) as machine, terminal.working("looking at superseded certificates", 0) as progress:
+        found = mlsssl.cleanup(machine=machine, progress=progress, **given(arguments))
+    terminal.result(found.to_dict(), in_commands(str(found)))
     return 0
 
 
@@ -377,8 +373,8 @@ def audit(arguments: Namespace, terminal: Terminal) -> int:
 
     if arguments.listing or arguments.dumps:
         return _audit_files(arguments, terminal)
-    with machine_of(arguments) as machine:
-        found = mlsssl.audit(machine=machine, **given_profile(given(arguments, *_AUDIT_OWN)))
+    with machine_of(arguments) as machine, terminal.working("auditing", len(machine.bindings)) as progress:
+        found = mlsssl.audit(machine=machine, progress=progress, **given_profile(given(arguments, *_AUDIT_OWN)))
     _save_page([found], arguments)
     terminal.result(found.to_dict())
     if not terminal.as_json:

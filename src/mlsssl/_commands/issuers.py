@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import mlsssl
 from mlsssl._commands.acme import ACME_ARGUMENTS, acme_issuer, add_acme_options
 from mlsssl._commands.authority import load_authority
+from mlsssl._commands.parser import seconds
 from mlsssl._machine.programs import split_command
 from mlsssl.errors import InvalidInputError
 
@@ -51,7 +52,7 @@ def add_issuer_options(parser: Parser) -> None:
         help="for --issuer-command and --adcs: the certificate of the authority that signs",
     )
     parser.add_argument(
-        "--issuer-timeout", type=float, metavar="SECONDS", help="how long --issuer-command, or certreq, may take"
+        "--issuer-timeout", type=seconds, metavar="SECONDS", help="how long --issuer-command, or certreq, may take"
     )
     add_acme_options(parser)
 

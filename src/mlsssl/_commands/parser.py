@@ -4,20 +4,26 @@ from __future__ import annotations
 
 import argparse
 import datetime as dt
+import math
+import re
 import sys
+from collections import deque
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import mlsssl
-from mlsssl._commands.terminal import write
+from mlsssl._commands.addresses import key_of
+from mlsssl._commands.terminal import note
 from mlsssl._messages import foreign_text
+from mlsssl._messages.arguments import nearest
 from mlsssl._validator.rules import PROFILE_NAMES
+from mlsssl.errors import InvalidInputError
 from mlsssl.values import ClientName
 
 if TYPE_CHECKING:
     import contextlib
     from argparse import Namespace
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from pathlib import Path
     from typing import TypeAlias
 
@@ -27,11 +33,50 @@ if TYPE_CHECKING:
 
 PASSWORD_HELP = "where the password comes from: env:NAME, file:PATH, stdin or prompt (never the password itself)"  # noqa: S105
 
+
+def whole_number(text: str) -> int:
+    """The type of an argument that is a whole number; also what `type=int` means here."""
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"a whole number is needed, not {foreign_text.shown(text)}") from None
+
+
+def number(text: str, *, least: float = -1e300, most: float = 1e300, what: str = "a number") -> float:
+    """The type of an argument that is a number; also what `type=float` means here."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = math.nan
+    if not least <= found <= most:  # nor is NaN
+        raise argparse.ArgumentTypeError(f"{what} is needed, not {foreign_text.shown(text)}")
+    return found
+
+
+def seconds(text: str) -> float:
+    """The type of an argument that says how long something may take."""
+    return number(text, least=0.001, what="a number of seconds above 0")
+
+
+def binding_key(text: str) -> str:
+    """The type of an argument that is a binding's key."""
+    try:
+        return key_of(text)
+    except InvalidInputError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
 _SHARED: dict[str, dict[str, Any]] = {
-    "key": {"metavar": "KEY", "help": "0.0.0.0:443, [::]:443, www.example.com:443"},
+    "key": {
+        "metavar": "KEY",
+        "type": binding_key,
+        "help": "0.0.0.0:443, [::]:443, www.example.com:443, or the https:// address that it answers",
+    },
     "file": {"metavar": "FILE"},
     "--json": {"action": "store_true", "help": "print the result as one JSON document"},
     "--machine": {"metavar": "FILE", "help": "an embedded machine's file, instead of this computer"},
+    "--verbose": {"action": "store_const", "const": "verbose", "dest": "loudness", "help": "also tell what is done"},
+    "--quiet": {"action": "store_const", "const": "quiet", "dest": "loudness", "help": "only tell what went wrong"},
     "--key": {"metavar": "FILE", "help": "its private key, when that is a file of its own"},
     "--password": {"metavar": "SOURCE", "help": PASSWORD_HELP},
     "--no-password": {"action": "store_true", "help": "write a private key so that everybody can read it"},
@@ -75,6 +120,11 @@ _SHARED: dict[str, dict[str, Any]] = {
     "--trail": {"dest": "audit_log", "metavar": "FILE", "help": argparse.SUPPRESS},  # the old name of --audit-log
 }
 
+_SHORT = {"--verbose": "-v", "--quiet": "-q"}
+
+ANYWHERE = ("--json", "--verbose", "--quiet", "--machine")
+"""The shared options that may also stand before the command."""
+
 SUBJECT = ("--organization", "--organizational-unit", "--locality", "--state", "--country")
 """The shared options for what stands beside the common name of a subject."""
 
@@ -97,21 +147,104 @@ class Parser(argparse.ArgumentParser):
         options.setdefault("allow_abbrev", False)
         options.setdefault("formatter_class", argparse.RawDescriptionHelpFormatter)
         super().__init__(*args, **options)  # type: ignore[arg-type]
+        self.register("type", int, whole_number)
+        self.register("type", float, number)
 
     def share(self, *names: str, **changes: Any) -> None:
         """Add arguments that several commands have, with these `changes`."""
         for name in names:
-            self.add_argument(name, **{**_SHARED[name], **changes})
+            short = [_SHORT[name]] if name in _SHORT else []
+            self.add_argument(*short, name, **{**_SHARED[name], **changes})
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def]
-        # argparse would take the value of an option that it does not know for the command's name, and show it.
-        for word in args or () if self._subparsers is not None else ():
-            name = word.partition("=")[0]
-            if not word.startswith("-") or word == "--":
+        found, rest = super().parse_known_args(self.ordered(sys.argv[1:] if args is None else args), namespace)
+        if rest and self._commands is None:  # options that are not known were refused before
+            told = ", ".join(foreign_text.shown(one) for one in rest if one != "--")
+            self.error(f"there is no argument for {told} here")
+        return found, rest
+
+    def ordered(self, words: Sequence[str]) -> list[str]:
+        """The words as argparse takes them: options first, with two dashes; for a command's parser, what it gets.
+
+        argparse gives up on an argument that may be missing when an option stands before it (`deploy KEY --plan FILE`),
+        and would show an option that it does not know together with its value, which may be a password.
+
+        Raises:
+            UsageError: an option, or a command, that there is not.
+        """
+        commands = self._commands
+        options: list[str] = []
+        behind: list[str] = []  # of a command
+        others: list[str] = []
+        queue = deque(words)
+        while queue:
+            word = queue.popleft()
+            action = None if word == "--" else self._option(word)
+            if action is None and (word == "--" or commands is not None or self._takes_the_rest):
+                others += queue if word == "--" else [word, *queue]
                 break
-            if name not in self._option_string_actions:
-                self.error(f"{name} is no option here; options follow the command: {self.prog} COMMAND {name} ...")
-        return super().parse_known_args(args, namespace)
+            if action is None:
+                others.append(word)
+                continue
+            takes = action.nargs != 0 and "=" not in word
+            if takes and (not queue or self._is_option(queue[0])):
+                self.error(f"{action.option_strings[-1]} needs a value: {_value_of(action)}")
+            to = behind if commands is not None and action.dest in ("json", "loudness", "machine") else options
+            to.append(action.option_strings[-1] + "".join(word.partition("=")[1:]))
+            if takes:
+                to.append(queue.popleft())
+            while takes and action.nargs is not None and queue and not self._is_option(queue[0]):
+                to.append(queue.popleft())
+        if commands is None:
+            return [*options, *(["--"] if others and not self._takes_the_rest else []), *others]
+        if others and others[0] not in commands:
+            self._refuse("command", others[0], [*commands])
+        if not others and "--help" not in options and self.prog != "mlsssl":
+            self.error(f"a command is missing: {', '.join(commands)}")
+        return [*options, *others[:1], *behind, *others[1:]]
+
+    @property
+    def _commands(self) -> dict[str, argparse.ArgumentParser] | None:
+        """The parsers of the commands below this one by their names; None when it is a command itself."""
+        for action in self._actions:
+            if isinstance(action, argparse._SubParsersAction):  # noqa: SLF001  # argparse has no public way to ask
+                return action.choices
+        return None
+
+    @property
+    def _takes_the_rest(self) -> bool:
+        return any(action.nargs == argparse.REMAINDER for action in self._actions)
+
+    def _option(self, word: str) -> argparse.Action | None:
+        """The option that a word names, whatever dashes it has, as pasted from a page; None when it names none."""
+        name = option_name(word)
+        if name is None:
+            return None
+        found = self._find(name)
+        if found is None:
+            self._refuse("option", name, [*self._option_string_actions])
+        return found
+
+    def _is_option(self, word: str) -> bool:
+        name = option_name(word)
+        return name is not None and self._find(name) is not None
+
+    def _find(self, name: str) -> argparse.Action | None:
+        bare = name.lstrip("-")
+        known = self._option_string_actions
+        return known.get(name) or known.get(f"--{bare}") or known.get(f"-{bare}")
+
+    def _refuse(self, kind: str, name: str, known: list[str]) -> NoReturn:
+        bare = {one.lstrip("-"): one for one in known}
+        meant = [one for one in _ALSO_CALLED.get(name.lstrip("-"), ()) if one in bare]
+        near = " or ".join(bare[one] for one in meant or nearest(name.lstrip("-"), [*bare]))
+        if kind == "option" and self._commands is not None:
+            hint = f" before the command; options follow it: {self.prog} COMMAND {name} ..."
+        elif near:
+            hint = f"; did you mean {near}?"
+        else:
+            hint = f"; there are {', '.join(known)}" if kind == "command" else ""
+        self.error(f"there is no {kind} {name}{hint}")
 
     def error(self, message: str) -> NoReturn:
         raise UsageError(f"{self.prog}: {foreign_text.message(message)}\nTry '{self.prog} --help'.")
@@ -135,6 +268,38 @@ class Parser(argparse.ArgumentParser):
         return super().format_help()
 
 
+_ALSO_CALLED = {
+    "dry-run": ("plan",),
+    "plan": ("dry-run",),
+    "ls": ("list",),
+    "show": ("list",),
+    "delete": ("remove",),
+    "rm": ("remove",),
+    "yes": ("force",),
+    "account": ("user",),
+    "hostname": ("host",),
+    "server": ("host",),
+}
+"""What other tools call some options and commands."""
+
+# A number (-1) is none, nor is what has blanks in it.
+_OPTION = re.compile(r"-+[A-Za-z][^\s=]*")
+
+
+def _value_of(action: argparse.Action) -> str:
+    return str(action.metavar or (", ".join(map(str, action.choices)) if action.choices else "text"))
+
+
+def option_name(word: str) -> str | None:
+    """The part of a word before its equals sign when it looks like an option: with plain dashes, however many."""
+    name = word.partition("=")[0]
+    if not name.isascii():
+        from mlsssl.netsh import normalize  # which reads the old tools' pasted lines
+
+        name = normalize(name)
+    return name if _OPTION.fullmatch(name) else None
+
+
 def command(
     commands: Commands,
     name: str,
@@ -148,19 +313,21 @@ def command(
     if run is not None:
         parser.set_defaults(run=run)
     parser.library = library
-    parser.share("--json", default=argparse.SUPPRESS)  # another default would undo a --json that stood further in front
+    parser.share("--json", "--verbose", "--quiet", default=argparse.SUPPRESS)
     parser.share(*shared)
     return parser
 
 
 def group(commands: Commands, name: str, summary: str) -> Commands:
     """Add a group of commands, such as `store`."""
-    return command(commands, name, None, summary).add_subparsers(title="commands", metavar="COMMAND", required=True)
+    parser = command(commands, name, None, summary)
+    parser.share("--machine", default=argparse.SUPPRESS)
+    return parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
 
 
 def given(arguments: Namespace, *own: str) -> dict[str, Any]:
-    """The options that were given, for a function of the library; without `--json`, `--machine` and its `own`."""
-    own = ("json", "run", "machine", *own)
+    """The options that were given, for a function of the library; without those that may stand anywhere, and `own`."""
+    own = ("json", "loudness", "run", "machine", *own)
     return {name: value for name, value in vars(arguments).items() if value is not None and name not in own}
 
 
@@ -203,4 +370,4 @@ def machine_to_add_to(
 
 
 def _say_made(file: Path) -> None:
-    write(foreign_text.message(f"mlsssl: a new machine was made in {file}"), to=sys.stderr)
+    note(f"a new machine was made in {file}")

@@ -8,6 +8,7 @@ _COMMANDS = {
     "issue": "mlsssl issue",
     "issue_client": "mlsssl ca issue-client",
     "create": "mlsssl ca create",
+    "create_request": "mlsssl request create",
     "create_intermediate": "mlsssl ca create --issuer FILE",
     "crl": "mlsssl ca crl",
     "check": "mlsssl check",
@@ -51,6 +52,11 @@ _PHRASES = {
     "make the request here (CertificateRequest.create)": "make the request here (mlsssl request create)",
     "ACME has external_account for it": "ACME has --acme-eab-id and --acme-eab-key for it",
     ", whose bytes to_der() gives": "",
+    "CertificateRequest.create(": "create_request(",
+    "(MLSSSL_MACHINE, EmbeddedMachine(path))": "(MLSSSL_MACHINE, or --machine FILE)",
+    "; Windows makes one when it is first opened with create=True": "",
+    "(remove_crl)": "(mlsssl store remove-crl)",
+    "give it longer (timeout)": "give it longer (--acme-timeout)",
     "password_env names a variable with it": "--after-password env:NAME, of a variable that has it",
     "AcmeIssuer(trust='root.pem')": "--acme-trust root.pem",
     "a ChallengeSolver of that kind": "--acme-webroot, --acme-listen or --acme-http-sys (http-01), "
@@ -63,7 +69,13 @@ _PHRASES = {
 _WORDS = {"True": "yes", "False": "no", "None": ""}
 _OPTIONS = {"request_id": "adcs_request_id"}
 _QUOTES = "\"'"
-_NAME = re.compile(r"\b(app_id|trust_root|path_length|organizational_unit|issued_by|request_id|reuse_key|key_type)\b")
+_NAME = re.compile(
+    r"\b(app_id|trust_root|path_length|organizational_unit|issued_by|request_id|reuse_key|key_type)\b(?!: )"
+)
+
+# The arguments with which errors about their values begin.
+_SUBJECT = re.compile(r"^(?:days|country|fraction|jitter|readable_by|minimum_rsa_bits|on_conflict)(?= is )")
+_NONE = re.compile(r"(?<= is )None or |, or None(?=[;,]|$)")
 
 
 def in_commands(text: str) -> str:
@@ -72,6 +84,7 @@ def in_commands(text: str) -> str:
         text = text.replace(phrase, words)
     text = _SUCCESSOR.sub("mlsssl ca renew", text)
     text = _STORE.sub(r"the store \1", _CALL.sub(_command, _ARGUMENT.sub(_option, text)))
+    text = _SUBJECT.sub(lambda name: f"--{name[0].replace('_', '-')}", _NONE.sub("", text))
     return _NAME.sub(lambda name: f"--{_OPTIONS.get(name[0], name[0]).replace('_', '-')}", text)
 
 
@@ -118,7 +131,7 @@ def _command(call: re.Match[str]) -> str:
     words = [_COMMANDS[name]]
     if name != "with_chain":
         given = arguments.split(", ")
-        words += [word[1:-1] for word in given if word[:1] in ("'", '"')]
+        words += [word if " " in word else word[1:-1] for word in given if word[:1] in ("'", '"')]
         words += [word for word in given if word.startswith("--")]
     if store is not None and (name, store) not in (("add", "MY"), ("import_pfx", "MY"), ("add_crl", "CA")):
         words.append(f"--store {store}")

@@ -23,6 +23,9 @@ if TYPE_CHECKING:
 _LIMIT = 1024 * 1024
 
 
+_MAKING = "making the key and its request"
+
+
 def add_commands(commands: Commands) -> None:
     """Add the parsers of this module's commands."""
     requests = group(commands, "request", "certificate requests (CSR)")
@@ -105,9 +108,11 @@ def create(arguments: Namespace, terminal: Terminal) -> int:
     if arguments.for_binding is None:
         if arguments.machine is not None:
             raise InvalidInputError("--machine goes with --for-binding, which looks up what is bound there")
-        request = mlsssl.CertificateRequest.create(*arguments.hosts, **options)
+        with terminal.working(_MAKING):
+            request = mlsssl.CertificateRequest.create(*arguments.hosts, **options)
     else:
-        request = mlsssl.CertificateRequest.for_renewal(_bound(arguments), **_of_renewal(options))
+        with terminal.working(_MAKING):
+            request = mlsssl.CertificateRequest.for_renewal(_bound(arguments), **_of_renewal(options))
     password = None
     if arguments.password is not None:
         password = read_password(arguments.password, f"a password for {key_out}", new=True)
@@ -143,13 +148,7 @@ def _of_renewal(options: dict[str, Any]) -> dict[str, Any]:
 
 def show(arguments: Namespace, terminal: Terminal) -> int:
     """`request show FILE`: what `show FILE` says, for a request alone, and its fingerprint."""
-    data = {**_described(mlsssl.CertificateRequest.load(arguments.file)), "file": arguments.file}
-    width = max(map(len, data))
-    lines = []
-    for name, value in data.items():
-        text = ", ".join(map(str, value)) if isinstance(value, (list, tuple)) else value
-        lines.append(f"{name.replace('_', ' '):<{width}}  {text or '-'}")
-    terminal.result(data, lines)
+    terminal.facts({**_described(mlsssl.CertificateRequest.load(arguments.file)), "file": arguments.file})
     return 0
 
 
@@ -174,7 +173,7 @@ def sign(arguments: Namespace, terminal: Terminal) -> int:
     told = {**describe(certificate), "ignored": ignored, "warnings": notes}
     if out is None:
         pem = certificate.to_pem(chain=True).decode("ascii")
-        terminal.result({**told, "pem": pem}, pem.rstrip("\n"))
+        terminal.product({**told, "pem": pem}, pem.rstrip("\n"))
         return 0
     certificate.save(out, overwrite=arguments.force)
     terminal.result(

@@ -39,6 +39,7 @@ def add_commands(commands: Commands, whole: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "words", nargs=argparse.REMAINDER, metavar="renew ...", help="the command as it would be typed after mlsssl"
     )
+    parser.share("--machine", help="the same as behind renew")
     parser.set_defaults(whole=whole)
     _named(command(below, "show", show, "what is scheduled, and when it runs next"))
     _named(command(below, "remove", remove, "take a schedule away; only its own"))
@@ -58,7 +59,8 @@ def install(arguments: Namespace, terminal: Terminal) -> int:
     """`schedule install … renew …`."""
     from mlsssl._commands.schedules.job import Job
 
-    words = _checked(arguments.words, arguments.whole)
+    own = [] if arguments.machine is None else ["--machine", arguments.machine]
+    words = _checked([*arguments.words, *own], arguments.whole)
     job = Job(
         name=arguments.name,
         command=(sys.executable, "-m", "mlsssl", *words),
@@ -135,7 +137,9 @@ def _checked(words: list[str], whole: argparse.ArgumentParser) -> list[str]:
     if given.watch:
         raise InvalidInputError("renew --watch never ends: run it as a service, or schedule renew without --watch")
     if given.plan or not given.due:
-        raise InvalidInputError("what is scheduled is renew with --due and without --plan, or it renews at each run")
+        raise InvalidInputError(
+            "what is scheduled is renew with --due, or each run would renew everything again, and without --plan"
+        )
     for option in ("password", "ca_password", "acme_eab_key", "after_password"):
         source = getattr(given, option, None)
         name = f"--{option.replace('_', '-')}"

@@ -66,7 +66,10 @@ def _parse_ports(words: list[str]) -> dict[int, int] | None:
     ports: dict[int, int] = {}
     for word in words:
         bound, _, actual = word.partition("=")
-        if not (bound.isdecimal() and actual.isdecimal()):
-            raise InvalidInputError(f"a port is mapped as BOUND=ACTUAL, for example 443=8443; not {shown(word)}")
-        ports[int(bound)] = int(actual)
+        numbers = [int(port) for port in (bound, actual) if port.isdecimal() and len(port) <= 5]  # 0: a free one
+        if len(numbers) < 2 or not 1 <= numbers[0] <= 65535 or numbers[1] > 65535:
+            raise InvalidInputError(
+                f"a port is mapped as BOUND=ACTUAL, two numbers up to 65535 such as 443=8443; not {shown(word)}"
+            )
+        ports[numbers[0]] = numbers[1]
     return ports or None

@@ -10,9 +10,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar, get_args
 import mlsssl
 from mlsssl._commands.certificate import describe_crl, free_place, load_quietly, tell_left_out
 from mlsssl._commands.parser import command, given, group, machine_of, machine_to_add_to
-from mlsssl._commands.terminal import read_password
+from mlsssl._commands.terminal import note, read_password
 from mlsssl._machine import files
-from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError, WrongPasswordError
+from mlsssl.errors import (
+    AccessDeniedError,
+    InvalidInputError,
+    MalformedDataError,
+    NotFoundError,
+    UnsupportedError,
+    WrongPasswordError,
+)
 from mlsssl.values import Location
 
 if TYPE_CHECKING:
@@ -23,6 +30,8 @@ if TYPE_CHECKING:
     from mlsssl._commands.terminal import Terminal
 
 _Added = TypeVar("_Added")
+
+_ADDING = "adding the certificate with its key and chain"
 
 
 def add_commands(commands: Commands) -> None:
@@ -112,16 +121,38 @@ _ENTRY_COLUMNS = {
     "not_after": "NOT AFTER",
     "days_left": "DAYS",
     "has_private_key": "KEY",
+    "use": "USE",
     "friendly_name": "FRIENDLY NAME",
 }
 
 
 def list_entries(arguments: Namespace, terminal: Terminal) -> int:
     """`store list`."""
-    with _opened(arguments) as (_, store):
+    with _opened(arguments) as (machine, store), terminal.working("reading the store"):
+        keys = _bound_keys(machine, store)
         rows = [_entry_row(entry) for entry in sorted(store, key=lambda entry: entry.certificate.not_after)]
+    for row in rows:
+        bound = None if keys is None else keys.get(str(row["thumbprint"]), [])
+        uses = [f"bound to {', '.join(bound)}"] if bound else []
+        uses += ["superseded"] if row["renewed_by"] is not None else []
+        row |= {"bound": bound, "use": "; ".join(uses) or None}
     terminal.table(rows, _ENTRY_COLUMNS, empty=f"{arguments.location}\\{arguments.store} is empty.")
     return 0
+
+
+def _bound_keys(machine: mlsssl.Machine, store: mlsssl.Store) -> dict[str, list[str]] | None:
+    """The keys that each certificate of a store is bound to, by its thumbprint; None, and a note, if it is not told."""
+    found: dict[str, list[str]] = {}
+    if store.location != "LocalMachine":  # the only place that HTTP.sys looks at
+        return found
+    try:
+        for binding in machine.bindings:
+            if (binding.store_name or "MY").upper() == store.name.upper():
+                found.setdefault(str(binding.thumbprint), []).append(str(binding.key))
+    except (AccessDeniedError, UnsupportedError) as error:
+        note(f"note: what is bound is not known: {error}")
+        return None
+    return found
 
 
 def add(arguments: Namespace, terminal: Terminal) -> int:
@@ -131,7 +162,9 @@ def add(arguments: Namespace, terminal: Terminal) -> int:
         return _add_bundle(mlsssl.Certificate.load_all(arguments.file), arguments, terminal)
     tell_left_out(arguments.file, certificate)
     options = _entry_options(arguments)
-    return _tell_added(_added(arguments, lambda store: store.add(certificate, **options)), terminal)
+    with terminal.working(_ADDING):
+        entry = _added(arguments, lambda store: store.add(certificate, **options))
+    return _tell_added(entry, terminal)
 
 
 def _is_bundle(certificate: mlsssl.Certificate, arguments: Namespace) -> bool:
@@ -149,7 +182,8 @@ def _is_one_chain(certificate: mlsssl.Certificate) -> bool:
 
 
 def _add_bundle(bundle: Sequence[mlsssl.Certificate], arguments: Namespace, terminal: Terminal) -> int:
-    entries = _added(arguments, lambda store: store.add_all(bundle))
+    with terminal.working("adding certificates", len(bundle)) as progress:
+        entries = _added(arguments, lambda store: store.add_all(bundle, progress=progress))
     lines = [f"Added {entry.thumbprint} to {entry.store_name}: {entry.certificate.subject}" for entry in entries]
     if moved := sum(entry.store_name != arguments.store for entry in entries):
         lines.append(f"{moved} of them are not self-signed, and went to CA: IIS wants none such in Root.")
@@ -173,7 +207,8 @@ def import_pfx(arguments: Namespace, terminal: Terminal) -> int:
             password = read_password(None, f"the password of {arguments.file}")
             return store.import_pfx(arguments.file, password, **options)
 
-    entry = _added(arguments, add_to)
+    with terminal.working(_ADDING):
+        entry = _added(arguments, add_to)
     tell_left_out(arguments.file, mlsssl.Certificate.load(arguments.file, password=password, alias=arguments.alias))
     return _tell_added(entry, terminal)
 
@@ -278,7 +313,7 @@ def export(arguments: Namespace, terminal: Terminal) -> int:
             f"a {target.suffix} file holds one certificate, or it is not known what it holds: name it .pem or .p7b, or "
             "say --format"
         )
-    with _opened(arguments) as (_, store):
+    with _opened(arguments) as (_, store), terminal.working("reading the store"):
         entries = sorted(store, key=lambda entry: str(entry.thumbprint))
         readable = [x509_of(entry.certificate) for entry in entries]
         total, crls = len(store), len(store.crls())
@@ -322,7 +357,7 @@ _CRL_COLUMNS = {
 
 def list_crls(arguments: Namespace, terminal: Terminal) -> int:
     """`store crls`."""
-    with _opened(arguments) as (_, store):
+    with _opened(arguments) as (_, store), terminal.working("reading the store"):
         rows = [describe_crl(crl) for crl in store.crls()]
     rows.sort(key=lambda row: (str(row["issuer"]), str(row["this_update"])))
     terminal.table(
@@ -333,7 +368,8 @@ def list_crls(arguments: Namespace, terminal: Terminal) -> int:
 
 def add_crl(arguments: Namespace, terminal: Terminal) -> int:
     """`store add-crl FILE`."""
-    rows = [describe_crl(crl) for crl in _added(arguments, lambda store: store.add_crl(arguments.file))]
+    with terminal.working("adding the revocation lists"):
+        rows = [describe_crl(crl) for crl in _added(arguments, lambda store: store.add_crl(arguments.file))]
     lines = [f"Added the revocation list {row['sha1']} of {row['issuer']}." for row in rows]
     terminal.result(rows, lines or "Nothing to add: what is in the file is there already.")
     return 0

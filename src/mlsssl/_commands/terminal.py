@@ -1,23 +1,38 @@
-"""What the commands say: text or JSON, tables; the one way to the terminal; and where passwords come from."""
+"""What the commands say: text, tables or JSON, how much of it and in which colour; and where passwords come from."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import re
+import shutil
 import sys
+from contextvars import ContextVar
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
+from mlsssl._commands.remedies import in_commands
+from mlsssl._commands.working import line_hidden, working
 from mlsssl._formats.text import password_line
-from mlsssl._messages.foreign_text import printable, printable_lines, shown
-from mlsssl._messages.output import cell, plain_table
+from mlsssl._messages.foreign_text import clean_logger, message, printable, printable_lines, shown
+from mlsssl._messages.tables import facts, table
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from contextlib import AbstractContextManager
     from typing import TextIO
 
-_STYLES = {"error": "bold red", "warning": "yellow", "notice": "cyan", "ok": "green", "": ""}
+Loudness: TypeAlias = Literal["quiet", "normal", "verbose"]
+_STYLES = {"heading": "bold", "error": "bold red", "warning": "yellow", "notice": "cyan", "ok": "green"}
+# How the first lines of reports begin, and those of findings, in and below outcomes and plans; of differences in plans.
+_BEGINNINGS = re.compile(
+    r"(?P<error>NOT ok:| *error[: ])|(?P<warning> *warning[: ])|(?P<notice> *notice[: ])|(?P<ok>ok:)"
+)
+_BELOW = " " * 4
+
+_LOUDNESS: ContextVar[Loudness] = ContextVar("loudness", default="normal")
 
 
 def write(text: str | Sequence[str], *, to: TextIO | None = None) -> None:
@@ -25,69 +40,146 @@ def write(text: str | Sequence[str], *, to: TextIO | None = None) -> None:
 
     The line ends of a text are our own; in a sequence of lines every line end is foreign, and escaped too.
     """
-    print(_cleaned(text), file=to, flush=True)
+    with line_hidden():
+        print(_cleaned(text), file=to, flush=True)
 
 
 def _cleaned(text: str | Sequence[str]) -> str:
     return printable_lines(text) if isinstance(text, str) else "\n".join(map(printable, text))
 
 
+def note(text: str) -> None:
+    """A remark beside the result, in one line on standard error; not with `--quiet`."""
+    if _LOUDNESS.get() != "quiet":
+        write(message(f"mlsssl: {text}"), to=sys.stderr)
+
+
+@contextlib.contextmanager
+def as_loud_as(loudness: Loudness | None) -> Iterator[None]:
+    """Meanwhile tell as much as `--quiet` or `--verbose` says, also of what the library logs: on standard error."""
+    import logging  # not free to import, and `--version` does without
+
+    class Told(logging.Handler):
+        """Writes each record, in the command line's words."""
+
+        def emit(self, record: logging.LogRecord) -> None:
+            """As the other lines there."""
+            write(f"mlsssl: {record.levelname.lower()}: {in_commands(record.getMessage())}", to=sys.stderr)
+
+    loudness = loudness or "normal"
+    handler = Told({"quiet": logging.ERROR, "normal": logging.WARNING, "verbose": logging.INFO}[loudness])
+    if loudness != "verbose":  # any client of `serve` causes those
+        handler.addFilter(lambda record: not record.name.startswith("mlsssl.listener"))
+    logger = clean_logger("mlsssl")
+    level, token = logger.level, _LOUDNESS.set(loudness)
+    logger.addHandler(handler)
+    if loudness == "verbose":
+        logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        logger.removeHandler(handler)
+        _LOUDNESS.reset(token)
+
+
 class Terminal:
-    """Where a command's result goes: standard output, as text for people or as one JSON document for programs."""
+    """Where a command's result goes: standard output, as text for people or as one JSON document for programs.
+
+    With `--quiet` of the text only errors are left, and what the command is for, such as a request to send away.
+    """
 
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
-        # Colour and boxes for a person at a terminal who has rich (the extra `cli`); plain text otherwise.
         # Started with a closed standard output, Python has None for it.
-        person = not as_json and sys.stdout is not None and sys.stdout.isatty()
-        self._rich = person and not os.environ.get("NO_COLOR") and _have_rich()
+        self._width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else None
+        self._coloured = not as_json and _wants_colour()
+
+    @property
+    def quiet(self) -> bool:
+        """Whether only errors are told."""
+        return _LOUDNESS.get() == "quiet"
 
     def result(self, data: object, text: str | Sequence[str] | None = None) -> None:
         """Print the result: `data` as ASCII JSON, or `text` as `write` takes it (nothing when None)."""
+        if self.as_json or not self.quiet:
+            self.product(data, text)
+
+    def product(self, data: object, text: str | Sequence[str] | None) -> None:
+        """As `result`, also with `--quiet`: what is to go into a file or another program."""
         if self.as_json:
             write(json.dumps(data, indent=2, default=str))
         elif text is not None:
             write(text)
 
-    def line(self, data: object, text: str) -> None:
+    def report(self, data: object, text: str) -> None:
+        """Print a result with findings in it, in the command line's words; each line has the colour of its severity."""
+        if self.as_json:
+            self.result(data)
+            return
+        style, lines = "", []
+        for line in _cleaned(in_commands(text)).split("\n"):
+            found = _BEGINNINGS.match(line)
+            below = found is None and line.startswith(_BELOW)
+            style = style if below else (found and found.lastgroup) or ""
+            if style == "error" or not self.quiet:
+                lines.append((line, "" if below else style))
+        if lines:
+            self._print(lines)
+
+    def line(self, data: object, text: str, *, style: str = "") -> None:
         """One of many results: `data` as a JSON document on a line of its own, or `text` as a line."""
-        write(json.dumps(data, default=str) if self.as_json else [text])
+        if self.as_json:
+            write(json.dumps(data, default=str))
+        else:
+            self.say([text], style=style)
 
     def say(self, text: str | Sequence[str], *, style: str = "") -> None:
         """A line or lines on the way to the result, as `write` takes them; not with JSON."""
-        if self.as_json:
-            return
-        if self._rich and style:
-            from rich.console import Console
-            from rich.text import Text
+        if not self.as_json and (style == "error" or not self.quiet):
+            self._print([(_cleaned(text), style)])
 
-            Console(highlight=False).print(Text(_cleaned(text), style=_STYLES[style]))
-        else:
-            write(text)
+    def working(self, text: str, total: int | None = None) -> AbstractContextManager[Callable[[int], None]]:
+        """Say what takes its time while it is done, as `working.working`; not with JSON or `--quiet`."""
+        return working(text, total, quiet=self.as_json or self.quiet)
 
     def table(self, rows: Sequence[Mapping[str, object]], columns: Mapping[str, str], *, empty: str) -> None:
         """Print rows: with JSON as they are, else the named columns under their headings."""
+        told = [row for row in rows if row.get("severity") == "error"] if self.quiet else rows
         if self.as_json:
             self.result(rows)
-        elif not rows:
-            write(empty)
-        elif self._rich:
-            self._rich_table(rows, columns)
+        elif told:
+            self._print(table(told, columns, self._width))
         else:
-            write(plain_table(rows, columns))
+            self.say(empty)
 
-    def _rich_table(self, rows: Sequence[Mapping[str, object]], columns: Mapping[str, str]) -> None:
+    def facts(self, data: Mapping[str, object], **also: object) -> None:
+        """Print the values of `data` behind their names; with JSON, what there is `also`."""
+        self.result({**data, **also})
+        if not self.as_json and not self.quiet:
+            self._print(facts({name.replace("_", " "): value for name, value in data.items()}, self._width))
+
+    def _print(self, lines: Iterable[tuple[str, str]]) -> None:
+        """Print text of our own layout, each piece in its style where there is colour."""
+        if not self._coloured:
+            write("\n".join(text for text, _ in lines))
+            return
         from rich.console import Console
-        from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=None, header_style="bold", pad_edge=False)
-        for heading in columns.values():
-            table.add_column(heading, overflow="fold")
-        for row in rows:
-            style = _STYLES.get(str(row.get("severity", "")), "")
-            table.add_row(*(Text(cell(row.get(key)), style=style) for key in columns))
-        Console(highlight=False).print(table)
+        console = Console(highlight=False, force_terminal=True)
+        with line_hidden():
+            for text, style in lines:
+                # Without soft_wrap a long line would be broken as if it ended there, in the middle of a thumbprint.
+                console.print(Text(_cleaned(text), style=_STYLES.get(style, "")), soft_wrap=True)
+
+
+def _wants_colour() -> bool:
+    """Whether standard output gets colour, as no-color.org and force-color.org say; rich (the extra `cli`) makes it."""
+    if os.environ.get("NO_COLOR") or not _have_rich():
+        return False
+    person = sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
+    return person or bool(os.environ.get("FORCE_COLOR"))
 
 
 def _have_rich() -> bool:
@@ -119,7 +211,8 @@ def read_password(source: str | None, purpose: str, *, new: bool = False, instea
             raise InvalidInputError(f"{purpose} is to come from standard input, which is closed")
         password = password_line(sys.stdin.buffer.readline(65536), "standard input")
     elif kind == "prompt":
-        password = _ask(purpose, confirm=new)
+        with line_hidden():
+            password = _ask(purpose, confirm=new)
     else:
         raise InvalidInputError(
             "a password comes from env:NAME, file:PATH, stdin or prompt; what was given is none of these and is not "
@@ -142,6 +235,9 @@ def _ask(purpose: str, *, confirm: bool) -> str:
         password = getpass.getpass(f"{purpose}: ", stream=sys.stderr)
         if confirm and getpass.getpass(f"{purpose}, again: ", stream=sys.stderr) != password:
             raise InvalidInputError("the two passwords differ")
-    except EOFError:
-        raise InvalidInputError(f"no {purpose} was given") from None
+    except (EOFError, KeyboardInterrupt) as end:
+        write("", to=sys.stderr)  # the question has no end of its own
+        if isinstance(end, KeyboardInterrupt):
+            raise
+        raise InvalidInputError(f"{purpose} is needed, and none was typed") from None
     return password

@@ -13,6 +13,7 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from mlsssl._commands.remedies import in_commands
 from mlsssl._machine import files
 from mlsssl._messages.foreign_text import message
 from mlsssl._messages.output import as_json
@@ -235,7 +236,7 @@ def _round(
         if rounds.number == 1:
             raise
         code = 9
-        failed = [{"key": None, "error": message(str(error))}]
+        failed = [{"key": None, "error": message(in_commands(str(error)))}]
     pending = [one for one in results if isinstance(one.error, IssuePendingError)]
     failed += [_failure(one) for one in results if one not in pending and (one.error or _failed_findings(one))]
     # Whatever the code says, but for "nothing was due" and "no answer yet": another certificate that answers, say.
@@ -265,7 +266,9 @@ def _round(
         reasons += f"; the health file cannot be written: {told.problem}"
     text = f"{now} round {rounds.number}: {words}{reasons}; next round {_moment(next_round)}"
     line = {"round": rounds.number, "ended": now, "exit_code": code, **counts, "next_round": _moment(next_round)}
-    terminal.line({**line, "results": [one.to_dict() for one in results], "failures": failed}, text)
+    terminal.line(
+        {**line, "results": [one.to_dict() for one in results], "failures": failed}, text, style="error" if bad else ""
+    )
 
 
 def _failed_findings(result: Renewal) -> list[str]:
@@ -276,7 +279,7 @@ def _failed_findings(result: Renewal) -> list[str]:
 
 def _failure(result: Renewal) -> dict[str, object]:
     why = str(result.error) if result.error is not None else "; ".join(_failed_findings(result))
-    return {"key": None if result.key is None else str(result.key), "error": message(why)}
+    return {"key": None if result.key is None else str(result.key), "error": message(in_commands(why))}
 
 
 def _checked(interval: float) -> float:

@@ -11,7 +11,7 @@ from typing_extensions import TypeVar
 
 from mlsssl._changes import audit_log, recovery
 from mlsssl._machine import handshake, precedence, stores
-from mlsssl._messages.foreign_text import clean_logger, printable, printable_lines
+from mlsssl._messages.foreign_text import clean_logger, log_step, printable, printable_lines
 from mlsssl._messages.output import as_dict, to_json
 from mlsssl._select.ports import HasPort, existing_port_of, port_of
 from mlsssl._validator.findings import machine_finding
@@ -227,13 +227,18 @@ def run(task: Task, records: ChangeRecords) -> Outcome:
     change = replace(_with_running_services(port, task), grants=())
     change = _with_steps(records, change, task.request)
     done: list[str] = []
+
+    def say(line: str) -> None:
+        done.append(line)
+        log_step("%s of %s: %s", change.verb, change.key, line)
+
     try:
         records.begin(change)
         for addition in change.additions:
             _add(port, task, addition)
-            done.append(f"added {addition.role} {addition.thumbprint} to LocalMachine\\{addition.store}")
+            say(f"added {addition.role} {addition.thumbprint} to LocalMachine\\{addition.store}")
         change = _with_grants(port, records, task, change)
-        change = _carry_out(port, records, task, change, done.append)
+        change = _carry_out(port, records, task, change, say)
         if change.audit_log is not None:
             audit_log.add(change, result="done")  # who keeps one wants no change that is not in it
         records.finish(change)
@@ -257,7 +262,9 @@ def look(task: Task, outcome: Outcome) -> Outcome:
     for binding in (outcome.after, *outcome.also):
         served = None if binding.thumbprint is None else _served(port_of(task.request.machine), binding.record)
         if served is None:
+            log_step("%s: no handshake was tried", binding.key)
             continue
+        log_step("%s: a fresh handshake was served %s", binding.key, served.thumbprint or served.problem)
         if binding is outcome.after or outcome.served is None:
             outcome = replace(outcome, served=served.thumbprint)
         if served.thumbprint != binding.thumbprint:

@@ -6,6 +6,7 @@ import contextlib
 from typing import TYPE_CHECKING
 
 from mlsssl._machine.private_files import resolved
+from mlsssl._messages.foreign_text import log_step
 from mlsssl._select.ports import embedded_port, missing_file
 from mlsssl.machine import EmbeddedMachine, Machine
 
@@ -16,7 +17,9 @@ if TYPE_CHECKING:
 
 def existing(path: str | None) -> Machine:
     """The embedded machine in this file, this computer when None; `NotFoundError` unless it is there."""
-    return Machine.local(create=False) if path is None else EmbeddedMachine(path, create=False)
+    machine = Machine.local(create=False) if path is None else EmbeddedMachine(path, create=False)
+    log_step("looking at %s", machine.description)
+    return machine
 
 
 @contextlib.contextmanager

@@ -14,6 +14,7 @@ from mlsssl._embedded.services import EmbeddedServices
 from mlsssl._embedded.stores import EmbeddedStore
 from mlsssl._machine import files, private_files
 from mlsssl._machine.ports import MACHINE_VARIABLE
+from mlsssl._machine.user_folder import MACHINE_FILE
 from mlsssl._messages.arguments import check_password
 from mlsssl.errors import AccessDeniedError, StoreNotFoundError
 from mlsssl.values import BindingFamily, check_location, check_store_name
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
 def default_path() -> Path:
     """The file that `EmbeddedPort()` opens: $MLSSSL_MACHINE, else `mlsssl/machine.sqlite` in the user's data folder."""
     configured = os.environ.get(MACHINE_VARIABLE)
-    return Path(configured) if configured else files.user_data_folder() / "mlsssl" / "machine.sqlite"
+    return Path(configured) if configured else files.user_data_folder() / MACHINE_FILE
 
 
 class EmbeddedPort:

@@ -46,7 +46,9 @@ def parse_host(host: str) -> str | Address:
     if address is not None:
         return address
     if ":" in name:
-        raise InvalidInputError(f"{shown(host)} is not an IPv6 address, and a host has no port here")
+        raise InvalidInputError(
+            f"{shown(host)} is no host; give its name or address alone, without scheme, port or path"
+        )
     if not name or _NO_HOST.search(name):
         raise InvalidInputError(f"{shown(host)} is not a DNS name")
     return name

@@ -62,9 +62,10 @@ def within(
             "new one with CertificateAuthority.create(...)"
         )
     if not_after > ends:
+        asked = "1 day" if days == 1 else f"{days} days"
         _tell(
-            f"{days} days reach to {not_after:%Y-%m-%d}, but {authority} itself ends on {ends:%Y-%m-%d %H:%M} UTC, and "
-            "so does the certificate; make the authority's successor, ca.renew()"
+            f"the certificate ends on {ends:%Y-%m-%d %H:%M} UTC, when {authority} itself ends, and not after {asked}, "
+            f"on {not_after:%Y-%m-%d}; make the authority's successor, ca.renew()"
         )
     return not_before, min(not_after, ends)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from mlsssl._machine import file_rights
+from mlsssl._machine.user_folder import user_folder
 from mlsssl._messages.foreign_text import shown, system_reason
 from mlsssl.errors import (
     WINDOWS_ACCESS_DENIED,
@@ -261,20 +262,14 @@ def user_data_folder() -> Path:
     Raises:
         NotFoundError: the environment names none, and this user has no home folder.
     """
-    try:
-        if sys.platform == "win32":
-            return Path(os.environ.get("LOCALAPPDATA") or Path.home() / "AppData" / "Local")
-        if sys.platform == "darwin":
-            return Path.home() / "Library" / "Application Support"
-        # XDG Base Directory Specification: relative paths are to be ignored.
-        configured = Path(os.environ.get("XDG_DATA_HOME") or "")
-        return configured if configured.is_absolute() else Path.home() / ".local" / "share"
-    except RuntimeError:  # what Path.home says for a user whom the system does not list
+    folder = user_folder()
+    if folder is None:
         variable = "LOCALAPPDATA" if sys.platform == "win32" else "HOME"
         raise NotFoundError(
             f"this user has no home folder, so there is no default place for a machine's file: set {variable}, or say "
             "where the file is (MLSSSL_MACHINE, EmbeddedMachine(path))"
-        ) from None
+        )
+    return Path(folder)
 
 
 def issuer_folder(issuer: str) -> Path:

@@ -12,7 +12,7 @@ from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
 K = TypeVar("K")
 T = TypeVar("T")
@@ -82,3 +82,10 @@ def check_number(value: float, lowest: float, highest: float, expected: str, *, 
     if number and lowest <= value <= highest and (value > lowest or not above):
         return value
     raise InvalidInputError(f"{expected}, not {shown(value)}")
+
+
+def nearest(name: str, known: Sequence[str]) -> list[str]:
+    """Those of the known names that may be meant by a mistyped one: at most two, or those that begin with it."""
+    from difflib import get_close_matches  # for messages only
+
+    return get_close_matches(name, known, 2, 0.7) or [one for one in known if name and one.startswith(name)]

@@ -31,6 +31,8 @@ def read_json(text: str | bytes) -> object:
         raise MalformedDataError(f"a JSON text with more than {_MOST_VALUES} values is not read")
     try:
         document: object = json.loads(data, parse_int=_whole, parse_constant=_no_constant)
+    except UnicodeDecodeError:
+        raise MalformedDataError("this is no JSON text: it is not in UTF-8, UTF-16 or UTF-32") from None
     except (ValueError, RecursionError) as error:
         raise MalformedDataError(f"this is no JSON text: {str(error)[:200]}") from None
     return document

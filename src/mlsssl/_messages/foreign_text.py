@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import enum
 import re
+import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -111,6 +112,12 @@ def clean_logger(name: str) -> logging.Logger:
     found = logging.getLogger(name)
     found.addFilter(_clean)  # adds it once only
     return found
+
+
+def log_step(text: str, *arguments: object) -> None:
+    """Log a step of what is being done, for who follows it; where nobody has imported `logging`, nobody does."""
+    if "logging" in sys.modules:
+        clean_logger("mlsssl").info(text, *arguments)
 
 
 def _clean(record: logging.LogRecord) -> bool:

@@ -1,4 +1,4 @@
-"""Values as text: HTML for pages, JSON for programs, tables for people."""
+"""Values as text: HTML for pages, JSON for programs."""
 
 from __future__ import annotations
 
@@ -8,13 +8,9 @@ import html
 import json
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
-from typing import TYPE_CHECKING
 
 from mlsssl._messages.arguments import check_whole
 from mlsssl._messages.foreign_text import printable
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 
 def escaped(text: object, *, limit: int = 400) -> str:
@@ -63,19 +59,3 @@ def to_json(data: dict[str, object], indent: int | None) -> str:
         expected = "indent is a number of blanks from 0 to 1000, or None for one line"
         check_whole(indent, 0, 1000, expected)
     return json.dumps(data, indent=indent)
-
-
-def plain_table(rows: Iterable[Mapping[str, object]], columns: Mapping[str, str]) -> str:
-    """Rows as aligned text, two blanks between columns."""
-    lines = [list(columns.values()), *([cell(row.get(key)) for key in columns] for row in rows)]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(columns))]
-    return "\n".join("  ".join(c.ljust(w) for c, w in zip(line, widths, strict=True)).rstrip() for line in lines)
-
-
-def cell(value: object) -> str:
-    """A value as a table shows it."""
-    if value is None:
-        return "-"
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    return printable(", ".join(map(str, value)) if isinstance(value, (list, tuple)) else str(value))

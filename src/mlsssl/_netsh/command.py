@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from mlsssl._machine.ports import BindingRecord
-from mlsssl._messages.arguments import check_type, items_of
+from mlsssl._messages.arguments import check_type, items_of, nearest
 from mlsssl._messages.foreign_text import shown
 from mlsssl._netsh.options import SWITCHES, SWITCHES_BY_PARAMETER, TIME_UNITS, WITHOUT_PARAMETER
 from mlsssl.errors import InvalidInputError, MalformedDataError
@@ -293,9 +293,7 @@ def _without_tag(place: int, word: str) -> tuple[str, str]:
 
 
 def _instead_of(name: str, known: Sequence[str]) -> str:
-    from difflib import get_close_matches  # for this message only
-
-    near = get_close_matches(name, known, 2, 0.7) or [one for one in known if name and one.startswith(name)]
+    near = nearest(name, known)
     return f"{' or '.join(near)} is meant, perhaps" if near else f"it has {', '.join(known)}"
 
 

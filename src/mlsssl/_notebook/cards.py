@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import escaped
+from mlsssl._messages.tables import validity_words
 from mlsssl.errors import MlssslError
 
 if TYPE_CHECKING:
@@ -205,11 +206,7 @@ class Validity:
     @property
     def words(self) -> str:
         """`42 days left`, `expired 3 days ago`, `valid in 2 days`."""
-        if self.at < self.start:
-            return f"valid in {_days(self.start - self.at)}"
-        if self.at > self.end:
-            return f"expired {_days(self.at - self.end)} ago"
-        return f"{_days(self.end - self.at)} left"
+        return validity_words(self.start, self.end, self.at)
 
     @property
     def bar(self) -> str:
@@ -223,14 +220,6 @@ def bar(width: int, tone: Tone, words: str) -> str:
     look = "bar-over" if tone == "over" else "bar"
     drawn = _element("span", look, left, attributes=f' role="img" aria-label="{width} percent"')
     return f"{drawn}{sign(tone, words)}"
-
-
-def _days(duration: dt.timedelta) -> str:
-    days = duration / dt.timedelta(days=1)
-    if days >= 2:
-        return f"{int(days)} days"
-    hours = int(duration / dt.timedelta(hours=1))
-    return "1 day" if days >= 1 else "1 hour" if hours == 1 else f"{hours} hours"
 
 
 def sign(tone: Tone, words: str, *, whole: bool = False) -> str:

@@ -56,7 +56,8 @@ def run(argv: Sequence[str], context: Context) -> int:
     password = parsed.text("pi")
     if password is None:
         password = context.pvk_password(pvk, key)
-    certificate = Certificate.from_bytes(files.read(Path(spc)), key=key, key_password=password)
+    with files.naming(spc, pvk):
+        certificate = Certificate.from_bytes(files.read(Path(spc)), key=key, key_password=password)
     new_password = parsed.text("po") or password or context.ask_password(f"new password for {pfx}", new=True)
     files.write(Path(pfx), certificate.to_pfx(new_password), private=True)
     out(f"pfx: {pfx}")

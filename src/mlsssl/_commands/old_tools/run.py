@@ -9,13 +9,11 @@ from typing import TYPE_CHECKING
 from mlsssl._commands.authority import telling_shortened
 from mlsssl._commands.old_tools import makecert, netsh, pvk2pfx
 from mlsssl._commands.old_tools.command_lines import Context
-from mlsssl._commands.parser import machine_of, machine_to_add_to
+from mlsssl._commands.parser import UsageError, machine_of, machine_to_add_to, option_name
 from mlsssl._commands.terminal import read_password
-from mlsssl.errors import InvalidInputError
-from mlsssl.netsh import normalize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from mlsssl._commands.terminal import Terminal
     from mlsssl.machine import Machine
@@ -29,27 +27,43 @@ mlsssl {name} takes the command line of {name} word for word. Ours, which may st
   --machine FILE     an embedded machine's file, instead of this computer
   --password SOURCE  answers what the old tool asked for: env:NAME, file:PATH, stdin, prompt, or none for no
                      password; given again, the second answers the second question, and so on
+  --verbose, --quiet also tell what is done; only tell what went wrong
 """
 
 
-def run_old(arguments: Namespace, terminal: Terminal) -> int:
-    """`makecert …`, `pvk2pfx …`, `netsh …`: `arguments.words` has the command's name and everything after it."""
-    name, *rest = arguments.words
-    own = Namespace(explain=False, help=False, overwrite=False, machine=None, password=[])
+def read_words(words: Sequence[str]) -> Namespace:
+    """The name of an old command and everything after it, with our own options taken out; `run_old` runs it.
+
+    Raises:
+        UsageError: one of our own lacks its value.
+    """
+    name, *queue = words
+    own = Namespace(json=False, loudness=None, explain=False, help=False, overwrite=False, machine=None, password=[])
     theirs: list[str] = []
-    while rest:
-        word = rest.pop(0)
-        option = normalize(word)
-        if option in ("--explain", "--help", "--overwrite"):
-            setattr(own, option[2:], True)
-        elif option in ("--machine", "--password") and not rest:
-            raise InvalidInputError(f"{option} needs a value")
-        elif option == "--machine":
-            own.machine = rest.pop(0)
-        elif option == "--password":
-            own.password.append(rest.pop(0))
+    while queue:
+        word = queue.pop(0)
+        option = (option_name(word) or "").lstrip("-")
+        if option in ("explain", "help", "overwrite"):
+            setattr(own, option, True)
+        elif option in ("verbose", "quiet"):
+            own.loudness = option
+        elif option in ("machine", "password"):
+            value = word.partition("=")[2] or (queue.pop(0) if queue else None)
+            if value is None:
+                raise UsageError(f"mlsssl {name}: --{option} needs a value\nTry 'mlsssl {name} --help'.")
+            if option == "machine":
+                own.machine = value
+            else:
+                own.password.append(value)
         else:
             theirs.append(word)
+    own.name, own.words, own.run = name, theirs, run_old
+    return own
+
+
+def run_old(own: Namespace, terminal: Terminal) -> int:
+    """`makecert …`, `pvk2pfx …`, `netsh …`, as `read_words` gives it."""
+    name, theirs = own.name, own.words
 
     def ask_password(purpose: str, *, new: bool) -> str | None:
         # The sources in the order of the questions; the last one answers all that follow.

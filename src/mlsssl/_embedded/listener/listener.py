@@ -357,7 +357,7 @@ async def _resolve(host: str) -> list[str]:
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        raise ListenerError(f"there is no address for the host {shown(host)}: {error}") from None
+        raise ListenerError(f"there is no address for the host {shown(host)}: {system_reason(error)}") from None
     return [str(address[4][0]) for address in found]
 
 

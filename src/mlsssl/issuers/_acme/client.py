@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import email.utils
 import json
+import re
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -389,7 +390,11 @@ def _innermost(error: BaseException) -> str:
             break
         error, seen = below, seen + 1
     text = getattr(error, "strerror", None) or str(error) or type(error).__name__
-    return message(text.rpartition(": ")[2] if "object at 0x" in text else text)[:_TOLD]
+    return message(_OF_A_POOL.sub("", text))[:_TOLD]
+
+
+# How urllib3 names a connection before it says what is wrong, and how it writes the system's error number.
+_OF_A_POOL = re.compile(r"^<?[\w.]*Connection(?:Pool)?(?:\(.{0,300}?\)| object at 0x[0-9a-f]+>): |\[Errno -?\d+\] ")
 
 
 def _signing(key: PrivateKey) -> tuple[jwk.JWK, jwa.JWASignature]:

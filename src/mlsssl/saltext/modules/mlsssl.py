@@ -158,7 +158,8 @@ def check(
 
         salt web1 mlsssl.check 127.0.0.1:443 host=www.example.com
     """
-    from mlsssl._commands.certificate import endpoint_of, load_anchors
+    from mlsssl._commands.addresses import endpoint_of
+    from mlsssl._commands.certificate import load_anchors
 
     with _errors.as_salts_own():
         paths = [trust] if isinstance(trust, str) else trust
