@@ -291,7 +291,7 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
     options = {
         **given(arguments, "target", "crl", "key", "no_key", "password", "alias"),
         "at": parse_moment(arguments.at),
-        "trust": [root for path in arguments.trust or ["system"] for root in _load_anchors(path)],
+        "trust": [root for path in arguments.trust or ["system"] for root in load_anchors(path)],
         "crls": [crl for path in arguments.crl for crl in given_lists(path)],
     }
     is_file = files.exists(files.path_of(arguments.target))
@@ -320,7 +320,7 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
     return 0 if report.ok else 1
 
 
-def _load_anchors(path: str) -> Sequence[TrustAnchor]:
+def load_anchors(path: str) -> Sequence[TrustAnchor]:
     """Every certificate in a file without secrets, as OpenSSL takes a CAfile; `system` is the operating system's."""
     if path == "system":
         return ["system"]

@@ -224,6 +224,11 @@ def _certificate_of(arguments: Namespace) -> mlsssl.Certificate | mlsssl.Thumbpr
 
 def _tell(done: mlsssl.Outcome[mlsssl.Binding | None] | mlsssl.Plan, terminal: Terminal) -> int:
     terminal.report(done.to_dict(), str(done))
+    return code_of_one(done)
+
+
+def code_of_one(done: mlsssl.Outcome[mlsssl.Binding | None] | mlsssl.Plan) -> int:
+    """What `deploy` and `undo` end with."""
     if isinstance(done, mlsssl.Plan):
         return 0 if done.ok else 1
     if any(one.code == "after-failed" for one in done.findings):
@@ -269,7 +274,7 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
                     progress=progress,
                     **options,
                 )
-        return _code_of(results), results
+        return code_of(results), results
 
     if arguments.watch:
         if not arguments.due or arguments.plan or arguments.certificate is not None:
@@ -298,7 +303,8 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
         return _tell(done, terminal)
 
 
-def _code_of(results: list[mlsssl.Renewal]) -> int:
+def code_of(results: list[mlsssl.Renewal]) -> int:
+    """What `renew` ends with after these."""
     renewed = [one for one in results if one.outcome is not None or one.plan is not None]
     pending = [one for one in results if isinstance(one.error, IssuePendingError)]
     late = [one for one in results if any(finding.severity is Severity.ERROR for finding in one.findings)]
