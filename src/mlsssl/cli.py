@@ -21,6 +21,7 @@ from mlsssl._commands import (
     ccs,
     certificate,
     deployment,
+    dsc,
     quickstart,
     request,
     reservation,
@@ -108,7 +109,7 @@ def build_parser() -> argparse.ArgumentParser:
     parser.share("--json")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
     nouns = (authority, request, certificate, store, binding, reservation, ccs)
-    for module in (*nouns, serve, deployment, acme, watch, quickstart):
+    for module in (*nouns, serve, deployment, dsc, acme, watch, quickstart):
         module.add_commands(commands)
     schedule.add_commands(commands, parser)
     for name in OLD_COMMANDS:
