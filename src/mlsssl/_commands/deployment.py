@@ -254,7 +254,7 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
                 stop=stop,
                 **options,
             )
-        return _code_of(results), results
+        return code_of(results), results
 
     if arguments.watch:
         if not arguments.due or arguments.plan or arguments.certificate is not None:
@@ -299,7 +299,8 @@ def _logged_in_commands() -> Iterator[None]:
         logger.removeHandler(told)
 
 
-def _code_of(results: list[mlsssl.Renewal]) -> int:
+def code_of(results: list[mlsssl.Renewal]) -> int:
+    """What `renew` ends with after these."""
     renewed = [one for one in results if one.outcome is not None or one.plan is not None]
     pending = [one for one in results if isinstance(one.error, IssuePendingError)]
     late = [one for one in results if any(finding.severity is Severity.ERROR for finding in one.findings)]

@@ -11,15 +11,13 @@ from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import mlsssl
 from mlsssl._commands.terminal import write
-from mlsssl._machine.private_files import resolved
 from mlsssl._messages import foreign_text
-from mlsssl._select.ports import embedded_port, missing_file
 from mlsssl._validator.rules import PROFILE_NAMES
 from mlsssl.values import ClientName
 
 if TYPE_CHECKING:
     from argparse import Namespace
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
     from pathlib import Path
     from typing import TypeAlias
 
@@ -183,44 +181,26 @@ def given_access(options: dict[str, Any]) -> dict[str, Any]:
 
 def machine_of(arguments: Namespace) -> mlsssl.Machine:
     """The machine that `--machine FILE` names, else this computer; `NotFoundError` unless it is there."""
-    if arguments.machine is None:
-        return mlsssl.Machine.local(create=False)
-    return mlsssl.EmbeddedMachine(arguments.machine, create=False)
+    from mlsssl._deploy import machines
+
+    return machines.existing(arguments.machine)
 
 
-@contextlib.contextmanager
-def machine_or_empty(arguments: Namespace) -> Iterator[mlsssl.Machine]:
+def machine_or_empty(arguments: Namespace) -> contextlib.AbstractContextManager[mlsssl.Machine]:
     """`machine_of`; in place of one that is not there an empty one that nobody keeps, for a plan."""
-    missing = missing_file(arguments.machine)
-    with machine_of(arguments) if missing is None else _empty_machine(missing) as machine:
-        yield machine
+    from mlsssl._deploy import machines
+
+    return machines.existing_or_empty(arguments.machine)
 
 
-@contextlib.contextmanager
-def machine_to_add_to(arguments: Namespace, rehearsal: Callable[[mlsssl.Machine], object]) -> Iterator[mlsssl.Machine]:
-    """`machine_of`, or a new one, which is said.
+def machine_to_add_to(
+    arguments: Namespace, rehearsal: Callable[[mlsssl.Machine], object]
+) -> contextlib.AbstractContextManager[mlsssl.Machine]:
+    """`machine_of`, or a new one, which is said; as `machines.to_add_to`."""
+    from mlsssl._deploy import machines
 
-    It is made only when `rehearsal`, what is going to be done or its plan, raises nothing on an empty machine; so
-    neither a mistyped file nor a wrong password leaves a machine behind.
-    """
-    missing = missing_file(arguments.machine)
-    if missing is None:
-        with machine_of(arguments) as machine:
-            yield machine
-        return
-    with _empty_machine(missing) as machine:
-        rehearsal(machine)
-    with mlsssl.EmbeddedMachine(missing) as machine:
-        write(foreign_text.message(f"mlsssl: a new machine was made in {missing}"), to=sys.stderr)
-        yield machine
+    return machines.to_add_to(arguments.machine, rehearsal, _say_made)
 
 
-@contextlib.contextmanager
-def _empty_machine(missing: Path) -> Iterator[mlsssl.Machine]:
-    import tempfile
-
-    with tempfile.TemporaryDirectory(prefix="mlsssl-", ignore_cleanup_errors=True) as folder:
-        port = embedded_port(f"{folder}/machine.sqlite")
-        port.description = f"the embedded machine at {resolved(missing)}, which is not there yet"
-        with mlsssl.Machine(port) as machine:
-            yield machine
+def _say_made(file: Path) -> None:
+    write(foreign_text.message(f"mlsssl: a new machine was made in {file}"), to=sys.stderr)
