@@ -180,12 +180,7 @@ class Certificate:
         """
         data = read(path_of(path))
         with naming(path):
-            found = contents.read_contents(data, password, WorkBudget())
-        if not found.certificates:
-            raise MalformedDataError(f"{path}: there is a private key in this file, but no certificate")
-        owners = {keys.spki(one.key.public_key()): contents.usable(one.key) for one in found.private_keys}
-        certificates = dict.fromkeys(one.certificate for one in found.certificates)
-        return tuple(assemble(one, owners.get(pem.public_key_bytes(one) or b""), ()) for one in certificates)
+            return certificates_in(data, password)
 
     @classmethod
     def from_bytes(
@@ -934,6 +929,16 @@ def _common_name(name: x509.Name) -> str | None:
     for attribute in name.get_attributes_for_oid(NameOID.COMMON_NAME):
         return attribute.value if isinstance(attribute.value, str) else attribute.value.decode("latin-1")
     return None
+
+
+def certificates_in(data: bytes, password: str | None = None) -> tuple[Certificate, ...]:
+    """Every certificate in these bytes, as `Certificate.load_all` says; errors too. Private."""
+    found = contents.read_contents(data, password, WorkBudget())
+    if not found.certificates:
+        raise MalformedDataError("there is a private key, but no certificate")
+    owners = {keys.spki(one.key.public_key()): contents.usable(one.key) for one in found.private_keys}
+    certificates = dict.fromkeys(one.certificate for one in found.certificates)
+    return tuple(assemble(one, owners.get(pem.public_key_bytes(one) or b""), ()) for one in certificates)
 
 
 def check_certificate(certificate: Certificate) -> Certificate:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import contextlib
 import datetime as dt
 import sys
 from operator import attrgetter
@@ -16,6 +15,7 @@ from mlsssl._validator.rules import PROFILE_NAMES
 from mlsssl.values import ClientName
 
 if TYPE_CHECKING:
+    import contextlib
     from argparse import Namespace
     from collections.abc import Callable
     from pathlib import Path
