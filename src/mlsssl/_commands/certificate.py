@@ -302,10 +302,10 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
     options = {
         **given(arguments, "target", "crl", "key", "no_key", "password", "alias"),
         "at": parse_moment(arguments.at),
-        "trust": [root for path in arguments.trust or ["system"] for root in _load_anchors(path)],
+        "trust": [root for path in arguments.trust or ["system"] for root in load_anchors(path)],
         "crls": [crl for path in arguments.crl for crl in revocation_lists.given(path)],
     }
-    endpoint = _endpoint_of(arguments.target)
+    endpoint = endpoint_of(arguments.target)
     try:
         if endpoint is not None and not files.exists(Path(arguments.target)):
             if options.pop("purpose", "server") == "client":
@@ -323,14 +323,14 @@ def check(arguments: Namespace, terminal: Terminal) -> int:
     return 0 if report.ok else 1
 
 
-def _endpoint_of(target: str) -> str | None:
+def endpoint_of(target: str) -> str | None:
     """`HOST:PORT`, also out of the address of a page; None for what can only be a file."""
     if matched := _URL.match(target):
         return matched[1] if _ENDPOINT.fullmatch(matched[1]) else f"{matched[1]}:443"
     return target if _ENDPOINT.fullmatch(target) else None
 
 
-def _load_anchors(path: str) -> Sequence[TrustAnchor]:
+def load_anchors(path: str) -> Sequence[TrustAnchor]:
     """Every certificate in a file without secrets, as OpenSSL takes a CAfile; `system` is the operating system's."""
     if path == "system":
         return ["system"]

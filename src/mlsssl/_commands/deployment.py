@@ -214,6 +214,11 @@ def _certificate_of(arguments: Namespace) -> mlsssl.Certificate | mlsssl.Thumbpr
 
 def _tell(done: mlsssl.Outcome[mlsssl.Binding | None] | mlsssl.Plan, terminal: Terminal) -> int:
     terminal.result(done.to_dict(), in_commands(str(done)))
+    return code_of_one(done)
+
+
+def code_of_one(done: mlsssl.Outcome[mlsssl.Binding | None] | mlsssl.Plan) -> int:
+    """What `deploy` and `undo` end with."""
     if isinstance(done, mlsssl.Plan):
         return 0 if done.ok else 1
     if any(one.code == "after-failed" for one in done.findings):

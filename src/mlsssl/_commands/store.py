@@ -189,27 +189,40 @@ def _tell_added(entry: mlsssl.StoreEntry, terminal: Terminal) -> int:
 
 def remove(arguments: Namespace, terminal: Terminal) -> int:
     """`store remove THUMBPRINT`."""
+    with _opened(arguments) as (machine, store):
+        machine_wide = arguments.location == "LocalMachine"
+        removed = take_out(
+            arguments.thumbprint,
+            store,
+            machine if machine_wide else None,  # a user's own store holds nothing that is bound
+            delete_key=not arguments.keep_key,
+            force=arguments.force,
+        )
+    terminal.result({"removed": str(removed), "key_deleted": not arguments.keep_key}, f"Removed {removed}.")
+    return 0
+
+
+def take_out(
+    thumbprint: str, store: mlsssl.Store, machine: mlsssl.Machine | None, *, delete_key: bool, force: bool
+) -> mlsssl.Thumbprint:
+    """Remove a certificate unless a binding of the machine or a pending change needs it, or `force` says so."""
     from mlsssl._changes.recovery import changing
     from mlsssl.superseded import needed_by_pending
 
-    with _opened(arguments) as (machine, store):
-        # So that it is not bound between the look and the removal; a user's own store holds nothing that is bound.
-        machine_wide = arguments.location == "LocalMachine"
-        with changing(machine.port) if machine_wide else contextlib.nullcontext() as records:
-            entry = store[arguments.thumbprint]
-            needed = None if records is None else needed_by_pending(records).get(entry.thumbprint)
-            if needed and not arguments.force:
-                raise InvalidInputError(f"{entry.thumbprint} stays: {needed}; --force removes it all the same")
-            bound = [str(b.key) for b in machine.bindings if b.thumbprint == entry.thumbprint]
-            if bound and not arguments.force:
-                raise InvalidInputError(
-                    f"{entry.thumbprint} is bound to {', '.join(bound)}; --force removes it all the same"
-                )
-            store.remove(entry.thumbprint, delete_key=not arguments.keep_key)
-    terminal.result(
-        {"removed": str(entry.thumbprint), "key_deleted": not arguments.keep_key}, f"Removed {entry.thumbprint}."
-    )
-    return 0
+    # So that it is not bound between the look and the removal.
+    with contextlib.nullcontext() if machine is None else changing(machine.port) as records:
+        entry = store[thumbprint]
+        needed = None if records is None else needed_by_pending(records).get(entry.thumbprint)
+        if needed and not force:
+            raise InvalidInputError(f"{entry.thumbprint} stays: {needed}; --force removes it all the same")
+        bindings = () if machine is None else tuple(machine.bindings)
+        bound = [str(b.key) for b in bindings if b.thumbprint == entry.thumbprint]
+        if bound and not force:
+            raise InvalidInputError(
+                f"{entry.thumbprint} is bound to {', '.join(bound)}; --force removes it all the same"
+            )
+        store.remove(entry.thumbprint, delete_key=delete_key)
+    return entry.thumbprint
 
 
 _ACCESS_COLUMNS = {"name": "ACCOUNT", "sid": "SID", "right": "RIGHT", "inherited": "INHERITED"}

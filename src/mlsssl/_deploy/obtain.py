@@ -24,6 +24,7 @@ from mlsssl._formats.hosts import name_text, parse_name
 from mlsssl._formats.parsed import issuer_view
 from mlsssl._issue import lifetimes
 from mlsssl._issue.held_keys import held_key
+from mlsssl._issue.keys import check_key_type
 from mlsssl._machine import files, private_files, stores
 from mlsssl._machine.ports import check_request_key_name, new_request_key_name
 from mlsssl._messages.foreign_text import clean_logger, shown
@@ -230,6 +231,61 @@ class Asking:
         if kept.request.private_key is None or _why_given_up(kept, self.wanted, self._moment) is not None:
             return None
         return kept.request.complete(kept.answer)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """A request that waits for its certificate.
+
+    Attributes:
+        hosts: Its names.
+        key_type: Of its private key.
+        renewal: Whether the certificate shall follow the one that is bound.
+        first: Where it shall not: the arguments of `deploy` that it was made with, besides the names.
+        request: With its private key.
+    """
+
+    hosts: tuple[str, ...]
+    key_type: KeyType
+    renewal: bool
+    first: dict[str, object]
+    request: CertificateRequest
+
+    def checked(self, answer: Certificate) -> Certificate:
+        """The answer joined with the private key; `IssuerError` when it does not answer the request."""
+        wrong = what_is_wrong(answer, self.request, dt.datetime.now(dt.timezone.utc))
+        if wrong is not None:
+            raise IssuerError(f"this certificate does not answer the request: {wrong}", issuer=answer.issuer)
+        return self.request.complete(answer)
+
+
+def waiting_for(port: MachinePort, key: BindingKey, answer: Certificate) -> Waiting:
+    """The request of this key, for what is bound or whatever is, that `answer` is for; the machine is only looked at.
+
+    `NotFoundError` when none waits, or those that do are for another key.
+    """
+    record = port.bindings.find(key)
+    older = None if record is None else record.thumbprint
+    targets = [
+        Target(key=key if record is None else record.key, store="", older=older, renewal=renewal)
+        for renewal in (False, True)
+    ]
+    found = [kept for target in targets if (kept := _read(port, _path(port, target))) is not None]
+    waiting = [kept for kept in found if kept.request is not None and kept.request.private_key is not None]
+    for kept in waiting:
+        request = kept.request
+        if request is not None and request.matches(answer):
+            first = {name: kept.wanted.get(name) for name in ("key_type", "exportable", "provider")}
+            return Waiting(
+                hosts=request.names,
+                key_type=check_key_type(request.key_type),
+                renewal=kept.target.renewal,
+                first={**first, "store": kept.target.store},
+                request=request,
+            )
+    if waiting:
+        raise NotFoundError(f"the request for {key} that waits here is for another private key than this certificate")
+    raise NotFoundError(f"no request for {key} waits for its certificate: request one first")
 
 
 # -- the request and its answer -----------------------------------------------------------------------------------

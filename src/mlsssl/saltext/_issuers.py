@@ -59,7 +59,8 @@ def issuer_named(name: str, around: Surroundings, machine: str | None) -> mlsssl
     issuer = issuer_of(Namespace(**given))
     if issuer is None:
         raise InvalidInputError(
-            f"the issuer {shown(name)} has none of the settings that choose one: minion, master, ca, issuer_command, adcs, acme"
+            f"the issuer {shown(name)} has none of the settings that choose one: minion, master, ca, issuer_command, "
+            "adcs, acme"
         )
     return issuer
 
