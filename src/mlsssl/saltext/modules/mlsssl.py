@@ -411,6 +411,7 @@ def renew_due(
         salt -b 10% --failhard '*' mlsssl.renew_due fleet
     """
     from mlsssl._commands.deployment import NOTHING_DUE, PENDING, code_of
+    from mlsssl._deploy import machines
 
     arguments = locals()
     with _errors.as_salts_own():
@@ -420,7 +421,7 @@ def renew_due(
         given = _given(
             arguments, *_CHANGING, *_RENEWING, "profile", "only", "due_only", "any_issuer", "fraction", "jitter"
         )
-        with _existing(path) as on:
+        with machines.existing_or_empty(path) if _is_test(test) else machines.existing(path) as on:
             results = mlsssl.renew_due(source, machine=on, dry_run=_is_test(test), **given)
         code = code_of(results)
         __context__["retcode"] = 0 if code in (NOTHING_DUE, PENDING) else code
@@ -585,7 +586,7 @@ def remove(
     Args:
         key: The binding's key. Or, in its place:
         url: The reserved URL prefix.
-        thumbprint: The certificate in `store`. One that is bound, or that a pending change needs, stays.
+        thumbprint: The certificate in `store`. One that is bound, or that a pending change needs, is an error.
         store: The LocalMachine store.
         keep_key: Leave the certificate's private key.
         force: Remove a certificate although it is bound.
@@ -593,19 +594,20 @@ def remove(
         test: See above.
 
     Returns:
-        `removed`: what it was, as `bindings` or `reservations` has it, or the thumbprint with its store; None when it
-        is not there. With `test`, what would be.
+        `removed`: what it was, as `bindings` or `reservations` has it, or the thumbprint with its store; None when it,
+        or the embedded machine, is not there. With `test`, what would be.
 
     CLI Example:
 
         salt web1 mlsssl.remove 0.0.0.0:8443
     """
     from mlsssl._commands.store import take_out
+    from mlsssl._deploy import machines
 
     arguments = locals()
     with _errors.as_salts_own():
         which = _one_of(arguments, "key", "url", "thumbprint")
-        with _existing(machine) as on:
+        with machines.existing_or_empty(_around().machine(machine)) as on:
             removed: dict[str, object] | None = None
             if which == "thumbprint":
                 found = on.store(store).find(thumbprint=str(thumbprint)) if store in on.store_names() else None
@@ -674,12 +676,11 @@ def request(
         if _is_test(test):
             with machines.existing_or_empty(path) as on:
                 return _told(plan(on))
-        with machines.to_add_to(path, plan, _nobody) as on:
-            with contextlib.suppress(mlsssl.IssuePendingError):
-                if host is None and _is_bound(key, on):
-                    mlsssl.renew(key, person, machine=on, **_given(arguments, "key_type"))
-                else:
-                    mlsssl.deploy(key, person, machine=on, **given)
+        with machines.to_add_to(path, plan, _nobody) as on, contextlib.suppress(mlsssl.IssuePendingError):
+            if host is None and _is_bound(key, on):
+                mlsssl.renew(key, person, machine=on, **_given(arguments, "key_type"))
+            else:
+                mlsssl.deploy(key, person, machine=on, **given)
         asked = person.request
         assert asked is not None
         return {
