@@ -381,7 +381,7 @@ def _audits_of(text: str | bytes) -> Iterator[Audit]:
     if not found:
         raise MalformedDataError("there is no audit in this JSON text")
     for one in found:
-        yield _audit_of(one)
+        yield audit_of(one)
 
 
 def _whole(digits: str) -> int:
@@ -394,7 +394,11 @@ def _no_constant(name: str) -> object:
     raise ValueError(f"{name} is no number")
 
 
-def _audit_of(found: object) -> Audit:
+def audit_of(found: object) -> Audit:
+    """The audit that these plain values are, as `Audit.to_dict` has them. Private.
+
+    `MalformedDataError` when they are none. They are in memory already, so how many there are is not looked at.
+    """
     if not isinstance(found, dict) or not {"machine", "at", "rows"} <= set(found):
         raise MalformedDataError("this is no audit: it has no machine, at and rows, as mlsssl audit --json writes them")
     where = "its first members"

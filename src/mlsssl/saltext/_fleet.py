@@ -6,14 +6,15 @@ import datetime as dt
 import json
 import tempfile
 from dataclasses import replace
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
-import mlsssl
 from mlsssl._machine import files
 from mlsssl._messages.foreign_text import message, shown
 from mlsssl._messages.output import cell
-from mlsssl.auditing import COLUMNS, saved_pieces
-from mlsssl.errors import InvalidInputError, MalformedDataError
+from mlsssl._notebook.report_page import pieces
+from mlsssl.auditing import COLUMNS, audit_of
+from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -53,14 +54,7 @@ class FleetTable:
         """
         if minion in self._places:
             raise InvalidInputError(f"{shown(minion)} has answered already")
-        try:
-            text = json.dumps(answer)
-        except (TypeError, ValueError, RecursionError):
-            raise MalformedDataError("the answer is no audit") from None
-        audits = mlsssl.Audit.from_json(text)
-        if len(audits) != 1:
-            raise MalformedDataError(f"the answer is {len(audits)} audits, not one")
-        found = replace(audits[0], machine=minion).to_dict()
+        found = replace(audit_of(answer), machine=minion).to_dict()
         self._places[minion] = self._file.seek(0, 2)
         self._file.write(json.dumps(found).encode("ascii") + b"\n")
         for row in _rows(found):
@@ -79,10 +73,12 @@ class FleetTable:
 
     def audits(self) -> Iterator[dict[str, Any]]:
         """Each minion's audit, in the order of their ids, as `Audit.to_dict` has it."""
+        return map(json.loads, self._lines())
+
+    def _lines(self) -> Iterator[bytes]:
         for minion in self.minions:
             self._file.seek(self._places[minion])
-            found: dict[str, Any] = json.loads(self._file.readline())
-            yield found
+            yield self._file.readline()
 
     def rows(self) -> Iterator[dict[str, object]]:
         """One plain dict for each binding: `minion`, then what `Audit.to_rows` has."""
@@ -113,10 +109,15 @@ class FleetTable:
         if not self._places:
             raise InvalidInputError("no minion has answered, so there is nothing to save")
         refuse_to_lose_a_key(target, key=None, password=None)
-        suffix = target.suffix.lower()
-        lines = (f"{line}\n".encode() for line in self.text())
-        files.write(target, lines if suffix == ".txt" else saved_pieces(suffix, self.audits()), private=False)
+        files.write(target, self._pieces(target.suffix.lower()), private=False)
         return target
+
+    def _pieces(self, suffix: str) -> Iterator[bytes]:
+        if suffix == ".txt":
+            return (f"{line}\n".encode() for line in self.text())
+        if suffix == ".json":
+            return chain([b"["], (b"," * (place > 0) + one for place, one in enumerate(self._lines())), [b"]"])
+        return (piece.encode("ascii") for piece in pieces(self.audits()))
 
     def close(self) -> None:
         """Forget it."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
+import socket
 import ssl
 import subprocess
 import sys
@@ -34,11 +36,14 @@ if TYPE_CHECKING:
 PROGRAMS = Path(sys.executable).parent
 PATIENCE = 240.0  # seconds for ten minions to start on a loaded machine
 LOOPBACK = "127.0.0.1"
+HASH_SEED = "0"
+"""Of the command `salt`, whose batches take the minions in the order of a set."""
+_MARK = "MLSSSL_FLEET_PROCESS"
 
 
 @dataclass
 class Process:
-    """A program that runs in a session of its own, so that it is ended with all that it has started."""
+    """A program that runs, with all that it has started: a mark in their environment says which those are."""
 
     words: list[str]
     log: Path
@@ -46,20 +51,34 @@ class Process:
 
     def start(self) -> None:
         """Start it; what it says is added to the log."""
-        environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
+        environment = {**os.environ, "PYTHONWARNINGS": "ignore", _MARK: str(self.log)}
         with self.log.open("ab") as log:
             self.running = subprocess.Popen(
                 self.words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment
             )
 
-    def ask(self, how: signal.Signals = signal.SIGTERM) -> None:
-        """Send it and its children a signal."""
-        if self.running is not None:
+    def family(self) -> list[int]:
+        """The ids of the program and of what it has started, that run now."""
+        mark = f"{_MARK}={self.log}".encode()
+        found = []
+        for place in Path("/proc").glob("[0-9]*/environ"):
+            with contextlib.suppress(OSError):
+                if mark in place.read_bytes().split(b"\0"):
+                    found.append(int(place.parent.name))
+        return found
+
+    def _send(self, how: signal.Signals) -> None:
+        for one in self.family():
             with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.running.pid, how)
+                os.kill(one, how)
+
+    def ask(self) -> None:
+        """Ask it to end."""
+        if self.running is not None:
+            self.running.terminate()
 
     def end(self, *, patience: float = 20) -> None:
-        """Ask it and its children to end; what has not ended after so many seconds is killed."""
+        """Ask it to end; what has not ended after so many seconds is killed."""
         if self.running is not None:
             self.ask()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -67,9 +86,12 @@ class Process:
             self.kill()
 
     def kill(self) -> None:
-        """SIGKILL for it and its children, at once."""
+        """SIGKILL for it and all that it has started, at once."""
         if self.running is not None:
-            self.ask(signal.SIGKILL)
+            while self.family():  # what was started meanwhile is in the next list
+                self._send(signal.SIGKILL)
+                self.running.poll()
+                time.sleep(0.02)
             self.running.wait()
             self.running = None
 
@@ -99,11 +121,14 @@ class Minion:
         """The file of its embedded machine."""
         return self.folder / "machine" / "m.sqlite"
 
+    @property
+    def state(self) -> Path:
+        """The folder with the records of changes and requests."""
+        return self.machine.with_name("m.sqlite.state")
+
     def served(self, *trust: Certificate | CertificateAuthority) -> Certificate:
         """What a client that trusts this is served, after a whole handshake; `OSError` when it refuses."""
         context = ssl.create_default_context(cadata="".join(_pem(one) for one in trust))
-        import socket
-
         with (
             socket.create_connection((LOOPBACK, self.port), timeout=30) as connection,
             context.wrap_socket(connection, server_hostname=self.host) as tls,
@@ -131,7 +156,10 @@ class Fleet:
 
     folder: Path
     names: Sequence[str]
-    tmpfs: Path | None = None
+    master_options: Mapping[str, object]
+    small: str | None = None
+    """Whose machine is in a file system of a few megabytes, where this user may make one."""
+    mounted: Path | None = None
     minions: dict[str, Minion] = field(default_factory=dict)
     master: Process = field(init=False)
     publish_port: int = 0
@@ -152,7 +180,7 @@ class Fleet:
                 "auto_accept": True,  # every minion on this loopback is ours
                 "pillar_roots": {"base": [str(self.folder / "pillar")]},
                 "file_roots": {"base": [str(self.folder / "states")]},
-                "peer": {".*": ["x509.sign_remote_certificate"]},
+                **self.master_options,
                 "log_level": "info",
                 "timeout": 60,
                 "gather_job_timeout": 30,
@@ -161,6 +189,11 @@ class Fleet:
         self.master = Process(self._program("salt-master", "master"), self.folder / "master" / "out")
         for name in self.names:
             self._add(name)
+        if self.small is not None and os.geteuid() == 0:
+            folder = self.minions[self.small].machine.parent
+            words = ["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(folder)]
+            if subprocess.run(words, capture_output=True, check=False).returncode == 0:
+                self.mounted = folder
 
     def _common(self, name: str) -> dict[str, Any]:
         folder = self.folder / name
@@ -260,18 +293,62 @@ class Fleet:
         end = time.monotonic() + 5
         for process in (*every, self.master):
             process.end(patience=max(0.0, end - time.monotonic()))
+        if self.mounted is not None:
+            subprocess.run(["umount", "-l", str(self.mounted)], check=True)
+            self.mounted = None
+
+    @contextlib.contextmanager
+    def full_disk(self) -> Iterator[None]:
+        """Meanwhile the machine of `small` finds no room: its file system is full, or else its files may not grow."""
+        assert self.small is not None
+        minion = self.minions[self.small]
+        if self.mounted is None:
+            assert minion.process.running is not None
+            every = minion.process.family()
+            before = {one: resource.prlimit(one, resource.RLIMIT_FSIZE) for one in every}
+            for one, (_, hard) in before.items():
+                resource.prlimit(one, resource.RLIMIT_FSIZE, (12 * 1024, hard))
+            try:
+                yield
+            finally:
+                for one, limits in before.items():
+                    resource.prlimit(one, resource.RLIMIT_FSIZE, limits)
+            return
+        filler = self.mounted / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            for size in (65536, 4096, 1):
+                with contextlib.suppress(OSError):
+                    while True:
+                        file.write(b"x" * size)
+        try:
+            yield
+        finally:
+            filler.unlink()
 
     def logs(self) -> str:
         """The end of each log, for an error."""
         found = [self.folder / "master" / "out", *(self.folder / name / "out" for name in self.names)]
         return "\n".join(f"{path}: {path.read_text(errors='replace')[-600:]}" for path in found if path.exists())
 
-    def salt(self, target: str, function: str, *words: str, check: bool = True, limit: float = 300) -> Answers:
-        """`salt TARGET FUNCTION …`, as JSON; options are words that begin with a dash."""
+    def salt_command(self, target: str, function: str, *words: str) -> list[str]:
+        """The command line `salt TARGET FUNCTION …`; options are words that begin with a dash."""
         options = list(_options(words))
         arguments = [word for word in words if word not in options]
-        command = [*self._program("salt", "master"), "--out=json", "--out-indent=-1", *options, target, function]
-        done = subprocess.run([*command, *arguments], capture_output=True, text=True, timeout=limit, check=False)
+        return [
+            *self._program("salt", "master"),
+            "--out=json",
+            "--out-indent=-1",
+            *options,
+            target,
+            function,
+            *arguments,
+        ]
+
+    def salt(self, target: str, function: str, *words: str, check: bool = True, limit: float = 300) -> Answers:
+        """Run that command."""
+        command = self.salt_command(target, function, *words)
+        environment = {**os.environ, "PYTHONHASHSEED": HASH_SEED}
+        done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False, env=environment)
         answers = Answers(done.returncode, _documents(done.stdout), done.stdout + done.stderr)
         assert not check or done.returncode == 0, f"{function} on {target}: {answers.said}\n{self.logs()}"
         return answers
@@ -360,12 +437,18 @@ class Handshakes:
 
 
 @contextlib.contextmanager
-def fleet_of(names: Sequence[str], prepare: Callable[[Fleet], None]) -> Iterator[Fleet]:
+def fleet_of(
+    names: Sequence[str],
+    master_options: Mapping[str, object],
+    prepare: Callable[[Fleet], object],
+    *,
+    small: str | None = None,
+) -> Iterator[Fleet]:
     """A fleet in a folder with a short path; `prepare` writes its pillar before it starts."""
     for program in ("salt", "salt-master", "salt-minion", "salt-run"):
         assert (PROGRAMS / program).exists(), f"{program} is not beside {sys.executable}: `nox -s fleet` installs Salt"
     folder = Path(tempfile.mkdtemp(prefix="ms-", dir="/tmp"))
-    fleet = Fleet(folder, names)
+    fleet = Fleet(folder, names, master_options, small)
     try:
         prepare(fleet)
         fleet.start()
