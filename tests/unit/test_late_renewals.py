@@ -25,7 +25,7 @@ from mlsssl import (
     deploy,
     renew_due,
 )
-from mlsssl._commands.deployment import _code_of
+from mlsssl._commands.deployment import code_of
 from mlsssl._deploy.due import how_late
 from mlsssl.cli import main
 
@@ -159,7 +159,7 @@ def test_an_answer_that_does_not_come_gets_louder_too(
     result = only(renew_due(Pending(), machine=machine, jitter=0))
     assert isinstance(result.error, IssuePendingError)
     assert [(one.severity, "a manager has to approve it" in one.found) for one in result.findings] == [(severity, True)]
-    assert _code_of([result]) == (9 if severity is Severity.ERROR else 13)
+    assert code_of([result]) == (9 if severity is Severity.ERROR else 13)
 
 
 def test_it_takes_what_renew_takes(machine: EmbeddedMachine) -> None:

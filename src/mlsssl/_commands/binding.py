@@ -53,7 +53,8 @@ _BINDING_COLUMNS = {
 }
 
 
-def _binding_row(binding: mlsssl.Binding) -> dict[str, object]:
+def binding_row(binding: mlsssl.Binding) -> dict[str, object]:
+    """A binding as it is listed: with the names of its certificate and the days that are left to it."""
     certificate = None
     with contextlib.suppress(MalformedDataError):  # the others are to be listed all the same
         certificate = binding.certificate
@@ -69,7 +70,7 @@ def _binding_row(binding: mlsssl.Binding) -> dict[str, object]:
 def list_bindings(arguments: Namespace, terminal: Terminal) -> int:
     """`binding list`."""
     with machine_of(arguments) as machine:
-        rows = [_binding_row(binding) for binding in machine.bindings]
+        rows = [binding_row(binding) for binding in machine.bindings]
     terminal.table(rows, _BINDING_COLUMNS, empty="Nothing is bound.")
     return 0
 
@@ -125,7 +126,7 @@ def add(arguments: Namespace, terminal: Terminal) -> int:
 
     with machine_to_add_to(arguments, add_to) as machine:
         binding = add_to(machine)
-        terminal.result(_binding_row(binding), f"Bound {binding.key} to {binding.thumbprint or 'the CCS'}.")
+        terminal.result(binding_row(binding), f"Bound {binding.key} to {binding.thumbprint or 'the CCS'}.")
     return 0
 
 
@@ -144,7 +145,7 @@ def update(arguments: Namespace, terminal: Terminal) -> int:
 
     with machine_of(arguments) as machine:
         binding = change_binding(arguments.key, changed, machine=machine)
-        terminal.result(_binding_row(binding), f"Updated {binding.key}.")
+        terminal.result(binding_row(binding), f"Updated {binding.key}.")
     return 0
 
 

@@ -40,21 +40,22 @@ def add_commands(commands: Commands) -> None:
             parser.add_argument("--no-listen", action="store_true", help="only let them do that, not listen")
 
 
-def _row(reservation: mlsssl.UrlReservation) -> dict[str, object]:
+def reservation_row(reservation: mlsssl.UrlReservation) -> dict[str, object]:
+    """A reservation as it is listed: with who may do what."""
     from mlsssl.reservation import words_of  # here, for help and completion load no cryptography
 
     return {**reservation.to_dict(), "who": words_of(reservation)}
 
 
 def _reserved(made: mlsssl.UrlReservation, terminal: Terminal) -> None:
-    row = _row(made)
+    row = reservation_row(made)
     terminal.result(row, f"Reserved {made.url}: {row['who']}.")
 
 
 def list_reservations(arguments: Namespace, terminal: Terminal) -> int:
     """`reservation list`."""
     with machine_of(arguments) as machine:
-        rows = [_row(reservation) for reservation in machine.reservations]
+        rows = [reservation_row(reservation) for reservation in machine.reservations]
     terminal.table(rows, _COLUMNS, empty="Nothing is reserved.")
     return 0
 

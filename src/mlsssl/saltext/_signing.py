@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 import mlsssl
 from mlsssl._deploy.first import first_names
-from mlsssl._formats.hosts import parse_subtree
+from mlsssl._formats.hosts import parse_name, parse_subtree
 from mlsssl._issue import lifetimes
 from mlsssl._machine import files
 from mlsssl._messages.arguments import check_mapping, check_type, check_whole, items_of
@@ -133,8 +133,9 @@ class Policy:
         return first_names(own)
 
     def _is_within(self, name: str) -> bool:
-        """Whether a name that the minion claims by a grain lies where it may; no wildcard does."""
+        """Whether what the minion claims by a grain is a name that lies where it may; no wildcard does."""
         try:
+            parse_name(name)
             tree = parse_subtree(name)
         except InvalidInputError:
             return False

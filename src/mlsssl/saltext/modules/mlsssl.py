@@ -91,25 +91,29 @@ def audit(*, profile: str = "private", unbound: bool = False, machine: str | Non
 
 
 def bindings(*, machine: str | None = None) -> list[dict[str, object]]:
-    """Every binding, with owner and options as Windows keeps them.
+    """Every binding, as `mlsssl binding list --json`: key, certificate, its names and days left, owner, options.
 
     CLI Example:
 
         salt '*' mlsssl.bindings
     """
+    from mlsssl._commands.binding import binding_row
+
     with _errors.as_salts_own(), _existing(machine) as on:
-        return [binding.to_dict() for binding in on.bindings]
+        return [binding_row(binding) for binding in on.bindings]
 
 
 def reservations(*, machine: str | None = None) -> list[dict[str, object]]:
-    """Every URL reservation.
+    """Every URL reservation, as `mlsssl reservation list --json`.
 
     CLI Example:
 
         salt '*' mlsssl.reservations
     """
+    from mlsssl._commands.reservation import reservation_row
+
     with _errors.as_salts_own(), _existing(machine) as on:
-        return [reservation.to_dict() for reservation in on.reservations]
+        return [reservation_row(reservation) for reservation in on.reservations]
 
 
 def stored(store: str = "MY", *, machine: str | None = None) -> list[str]:
@@ -594,8 +598,8 @@ def remove(
         test: See above.
 
     Returns:
-        `removed`: what it was, as `bindings` or `reservations` has it, or the thumbprint with its store; None when it,
-        or the embedded machine, is not there. With `test`, what would be.
+        `removed`: what it was, as a field `before` of `deploy` has it, a reservation, or a thumbprint with its store;
+        None when it, or the embedded machine, is not there. With `test`, what would be.
 
     CLI Example:
 
@@ -610,7 +614,9 @@ def remove(
         with machines.existing_or_empty(_around().machine(machine)) as on:
             removed: dict[str, object] | None = None
             if which == "thumbprint":
-                found = on.store(store).find(thumbprint=str(thumbprint)) if store in on.store_names() else None
+                found = None
+                with contextlib.suppress(mlsssl.StoreNotFoundError):
+                    found = on.store(store).find(thumbprint=str(thumbprint))
                 if found is not None:
                     removed = {"thumbprint": str(found.thumbprint), "store": store}
                     if not _is_test(test):
