@@ -38,6 +38,7 @@ PATIENCE = 240.0  # seconds for ten minions to start on a loaded machine
 LOOPBACK = "127.0.0.1"
 HASH_SEED = "0"
 """Of the command `salt`, whose batches take the minions in the order of a set."""
+_NOT_HERE = "a master of Salt runs on Linux"
 _MARK = "MLSSSL_FLEET_PROCESS"
 
 
@@ -87,6 +88,8 @@ class Process:
 
     def kill(self) -> None:
         """SIGKILL for it and all that it has started, at once."""
+        if sys.platform == "win32":
+            raise AssertionError(_NOT_HERE)
         if self.running is not None:
             while self.family():  # what was started meanwhile is in the next list
                 self._send(signal.SIGKILL)
@@ -166,6 +169,8 @@ class Fleet:
     ret_port: int = 0
 
     def __post_init__(self) -> None:
+        if sys.platform == "win32":
+            raise AssertionError(_NOT_HERE)
         self.publish_port, self.ret_port = free_port(), free_port()
         for name in ("master", "pillar", "states", "made"):
             (self.folder / name).mkdir(mode=0o700)
@@ -176,7 +181,8 @@ class Fleet:
                 "interface": LOOPBACK,
                 "publish_port": self.publish_port,
                 "ret_port": self.ret_port,
-                "worker_threads": 3,
+                # A worker waits with every minion that asks the issuing one, and the answer needs one more.
+                "worker_threads": 6,
                 "auto_accept": True,  # every minion on this loopback is ours
                 "pillar_roots": {"base": [str(self.folder / "pillar")]},
                 "file_roots": {"base": [str(self.folder / "states")]},
@@ -300,6 +306,8 @@ class Fleet:
     @contextlib.contextmanager
     def full_disk(self) -> Iterator[None]:
         """Meanwhile the machine of `small` finds no room: its file system is full, or else its files may not grow."""
+        if sys.platform == "win32":
+            raise AssertionError(_NOT_HERE)
         assert self.small is not None
         minion = self.minions[self.small]
         if self.mounted is None:
@@ -396,6 +404,8 @@ def _documents(text: str) -> dict[str, Any]:
 
 
 def _user() -> str:
+    if sys.platform == "win32":
+        raise AssertionError(_NOT_HERE)
     import pwd
 
     return pwd.getpwuid(os.geteuid()).pw_name

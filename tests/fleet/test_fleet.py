@@ -92,7 +92,7 @@ def test_first_deployment(fleet: Fleet, authority: CertificateAuthority) -> None
     assert {_only(one)["result"] for one in planned.answers.values()} == {None}
     assert not any([*one.state.glob("request-*.json")] for one in serving(fleet))
 
-    done = fleet.salt("web*", "state.apply", "bound")
+    done = fleet.salt("web*", "state.apply", "bound", "-b", "3", "--failhard")
     assert sorted(done.answers) == sorted(SERVING), done.said
     for minion in serving(fleet):
         served = minion.served(authority)
@@ -164,7 +164,7 @@ def test_a_full_disk_stops_the_batch(fleet: Fleet, authority: CertificateAuthori
         assert is_whole(fleet.minions[name], authority) == before[name]
 
     fleet.salt(FULL, "mlsssl.recover")
-    fleet.salt("web*", "mlsssl.renew_due", *ALL_NOW, "-b", "5", "--failhard")
+    fleet.salt("web*", "mlsssl.renew_due", *ALL_NOW, "-b", "3", "--failhard")
     now = bound(fleet)
     assert all(now[name] != before[name] for name in SERVING)
     for minion in serving(fleet):
@@ -225,7 +225,7 @@ def test_a_minion_that_was_offline_catches_up(fleet: Fleet, authority: Certifica
     minion = fleet.minions[OFFLINE]
     before = bound(fleet)
     minion.process.kill()
-    fleet.salt("web*", "mlsssl.renew_due", *ALL_NOW, "-b", "5", "--failhard", "-t", "15", check=False)
+    fleet.salt("web*", "mlsssl.renew_due", *ALL_NOW, "-b", "3", "--failhard", "-t", "15", check=False)
     after = bound(fleet)
     assert {name for name in SERVING if after[name] == before[name]} == {OFFLINE}
     assert is_served(minion, authority) == before[OFFLINE]
@@ -309,7 +309,7 @@ def test_a_change_of_the_root(fleet: Fleet, authority: CertificateAuthority) -> 
     fleet.salt("*", "saltutil.refresh_pillar", "wait=True")
     before = bound(fleet)
     with Handshakes(serving(fleet), authority) as old_clients, Handshakes(serving(fleet), new) as new_clients:
-        done = step("changeover", "issuer=fleet", "batch=5").answers["runner"]
+        done = step("changeover", "issuer=fleet", "batch=3").answers["runner"]
     assert old_clients.failed + new_clients.failed == []
     assert (done["lacking"], done["next"]) == ({}, "finish")
     assert all(bound(fleet)[name] != before[name] for name in SERVING)

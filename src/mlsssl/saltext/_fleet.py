@@ -9,6 +9,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import TYPE_CHECKING, Any
 
+from mlsssl._commands.remedies import in_commands
 from mlsssl._machine import files
 from mlsssl._messages.foreign_text import message, shown
 from mlsssl._messages.output import cell
@@ -117,7 +118,7 @@ class FleetTable:
             return (f"{line}\n".encode() for line in self.text())
         if suffix == ".json":
             return chain([b"["], (b"," * (place > 0) + one for place, one in enumerate(self._lines())), [b"]"])
-        return (piece.encode("ascii") for piece in pieces(self.audits()))
+        return (piece.encode("ascii") for piece in pieces(map(_for_people, self.audits())))
 
     def close(self) -> None:
         """Forget it."""
@@ -145,6 +146,14 @@ def _rows(audit: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for row in audit["rows"]:
         codes = ", ".join(dict.fromkeys(finding["code"] for finding in row["findings"]))
         yield {"minion": audit["machine"], **row, "findings": codes}
+
+
+def _for_people(audit: dict[str, Any]) -> dict[str, Any]:
+    """The audit with findings and remedies in the words of the command line, as `mlsssl audit --html` has them."""
+    for one in (*audit["rows"], *audit["reservations"]):
+        for finding in one["findings"]:
+            finding.update({name: in_commands(finding[name]) for name in ("found", "remedy")})
+    return audit
 
 
 class Minions:
