@@ -357,7 +357,8 @@ class Fleet:
         command = self.salt_command(target, function, *words)
         environment = {**os.environ, "PYTHONHASHSEED": HASH_SEED}
         done = subprocess.run(command, capture_output=True, text=True, timeout=limit, check=False, env=environment)
-        answers = Answers(done.returncode, _documents(done.stdout), done.stdout + done.stderr)
+        answered = {name: one for name, one in _documents(done.stdout).items() if name in self.minions}
+        answers = Answers(done.returncode, answered, done.stdout + done.stderr)
         assert not check or done.returncode == 0, f"{function} on {target}: {answers.said}\n{self.logs()}"
         return answers
 
@@ -393,7 +394,7 @@ def _options(words: Sequence[str]) -> Iterator[str]:
 
 
 def _documents(text: str) -> dict[str, Any]:
-    """Salt writes a JSON document for each minion, one on a line; beside them it may say something."""
+    """Salt writes a JSON document for each minion, one on a line, in a batch with more in it; and says other things."""
     found: dict[str, Any] = {}
     for line in text.splitlines():
         with contextlib.suppress(ValueError):
