@@ -11,11 +11,17 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
 from docutils import nodes
 from docutils.parsers.rst import roles
 from sphinx import addnodes
 from sphinx.pycode import ModuleAnalyzer
 from sphinx.transforms import SphinxTransform
+from sphinx.util import logging
 from sphinx.util.docutils import SphinxDirective
 from sphinx.util.inspect import stringify_signature
 
@@ -31,15 +37,27 @@ sys.path[:0] = [str(HERE.parent / "src"), str(HERE.parent / "tests"), str(HERE)]
 from command_help import CommandHelp  # noqa: E402
 
 import mlsssl  # noqa: E402
+import mlsssl.aio  # noqa: E402
+import mlsssl.bundles  # noqa: E402
+import mlsssl.ccs  # noqa: E402
+import mlsssl.netsh  # noqa: E402
+import mlsssl.strategies  # noqa: E402
+import mlsssl.testing  # noqa: E402
 from example_output import ExampleChecker  # noqa: E402
 from mlsssl._version import __version__  # noqa: E402
+
+_PROJECT = tomllib.loads((HERE.parent / "pyproject.toml").read_text("utf-8"))["project"]
+REPOSITORY = _PROJECT["urls"]["Repository"]
 
 project = "mlsssl"
 author = "the mlsssl authors"
 copyright = "the mlsssl authors, MIT licence"
 release = version = __version__
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.doctest"]
+extensions = [
+    *("myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.doctest"),
+    *("sphinx.ext.viewcode", "sphinx_copybutton"),
+]
 root_doc = "index"
 exclude_patterns = ["_build"]
 html_theme = "furo"
@@ -47,6 +65,16 @@ html_title = f"mlsssl {release}"
 html_copy_source = False
 html_static_path = ["_static"]
 html_css_files = ["mlsssl.css"]
+html_theme_options = {
+    "source_repository": REPOSITORY,  # "view this page" leads there
+    "source_branch": "main",
+    "source_directory": "docs/",
+    "top_of_page_buttons": ["view"],
+}
+# What a button copies: of a session what was typed, without prompts and answers; of anything else all of it.
+copybutton_prompt_text = r">>> |\.\.\. |\$ |PS> |C:\\> "
+copybutton_prompt_is_regexp = True
+copybutton_line_continuation_character = "\\"
 nb_execution_mode = "force"  # the notebook is stored without outputs, and every build proves that it runs
 nb_execution_raise_on_error = True
 nb_execution_timeout = 120
@@ -86,6 +114,7 @@ _folder.cleanup()
 doctest_default_flags = doctest.ELLIPSIS | doctest.DONT_ACCEPT_TRUE_FOR_1
 doctest.OutputChecker = ExampleChecker  # pages show real thumbprints and dates; the builder has no setting for this
 
+_logger = logging.getLogger(__name__)
 _COLON = "\x01"
 _NAME = re.compile(r"(?:mlsssl\.)?[A-Za-z_]\w*(?:\.\w+)*(?:\(\))?")
 
@@ -154,7 +183,7 @@ def _restore(app: Sphinx, what: str, name: str, obj: object, options: object, li
 
 
 def _shown(signature: str) -> str:
-    return signature.replace("_select.HasPort", "Machine")  # the seam's Protocol; callers have a Machine
+    return re.sub(r"\b(_select\.)?HasPort\b", "Machine", signature)  # the seam's Protocol; callers have a Machine
 
 
 def _signature(
@@ -175,8 +204,43 @@ class _Call(SphinxDirective):
         lines = (inspect.getdoc(method) or "").splitlines()
         self.env.app.emit("autodoc-process-docstring", "function", name, method, {}, lines)
         signature = _shown(stringify_signature(inspect.signature(method)))
-        text = "\n".join([f".. py:function:: {name}{signature}", "", *(f"   {line}" for line in lines)])
-        return self.parse_text_to_nodes(text)
+        heading = [f".. py:function:: {name.removeprefix('mlsssl.')}{signature}", "   :module: mlsssl", ""]
+        return self.parse_text_to_nodes("\n".join([*heading, *(f"   {line}" for line in lines)]))
+
+
+def _source(app: Sphinx, module: str) -> tuple[str, dict[str, tuple[str, int, int]]] | None:
+    """Where `deploy` and `renew` are written, for their source links: in the class that each is an object of."""
+    called = {"mlsssl.deployment": ("deploy", mlsssl.deploy), "mlsssl.renewal": ("renew", mlsssl.renew)}.get(module)
+    if called is None:
+        return None
+    analyzer = ModuleAnalyzer.for_module(module)
+    analyzer.find_tags()
+    name, kind = called[0], type(called[1]).__name__
+    more = {name: analyzer.tags[f"{kind}.__call__"], f"{name}.plan": analyzer.tags[f"{kind}.plan"]}
+    return analyzer.code, analyzer.tags | more
+
+
+class _Awaitable(SphinxDirective):
+    """`mlsssl-awaitable:: mlsssl.aio.deploy mlsssl.deploy`: the first has the arguments of the second."""
+
+    required_arguments = 2
+
+    def run(self) -> list[nodes.Node]:
+        name, origin = self.arguments
+        awaited = getattr(mlsssl.aio, name.removeprefix("mlsssl.aio."))
+        signature = _shown(stringify_signature(inspect.signature(awaited)))
+        lines = [f".. py:function:: {name}{signature}", "   :async:", "", f"   `{origin}`, to await."]
+        return self.parse_text_to_nodes("\n".join(lines))
+
+
+def _every_name_has_its_anchor(app: Sphinx, environment: BuildEnvironment) -> None:
+    """Say which public name no page has at the anchor that others link to: `mlsssl.deploy` at `#mlsssl.deploy`."""
+    documented = environment.domains.python_domain.objects
+    modules = (mlsssl, *(getattr(mlsssl, name) for name in ("aio", "bundles", "ccs", "netsh", "strategies", "testing")))
+    names = [f"{module.__name__}.{name}" for module in modules for name in module.__all__]
+    for name in names:
+        if name != "mlsssl.__version__" and (name not in documented or documented[name].node_id != name):
+            _logger.warning("%s is on no page, or not at #%s", name, name)
 
 
 class _RunConsoleSessions(SphinxTransform):
@@ -200,5 +264,8 @@ def setup(app: Sphinx) -> dict[str, bool]:
     app.connect("autodoc-process-docstring", _restore, priority=900)
     app.add_directive("mlsssl-help", CommandHelp)
     app.add_directive("mlsssl-call", _Call)
+    app.add_directive("mlsssl-awaitable", _Awaitable)
     app.connect("autodoc-process-signature", _signature)
+    app.connect("viewcode-find-source", _source)
+    app.connect("env-check-consistency", _every_name_has_its_anchor)
     return {"parallel_read_safe": True, "parallel_write_safe": True}

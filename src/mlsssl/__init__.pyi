@@ -15,7 +15,7 @@ from mlsssl._machine.ports import (
     ServiceState as ServiceState,
     ServiceStatus as ServiceStatus,
 )
-from mlsssl._machine.revocation_lists import RevocationList as RevocationList, RevokedEntry as RevokedEntry
+from mlsssl.revocation_list import RevocationList as RevocationList, RevokedEntry as RevokedEntry
 from mlsssl._notebook.timeline import Timeline as Timeline, timeline as timeline
 from mlsssl._validator.profiles import PROFILES as PROFILES, Profile as Profile
 from mlsssl._validator.report import Finding as Finding, Report as Report, Severity as Severity
@@ -24,7 +24,10 @@ from mlsssl.auditing import Audit as Audit, AuditReservation as AuditReservation
 from mlsssl.authority import CertificateAuthority as CertificateAuthority, RenewedAuthority as RenewedAuthority
 from mlsssl.binding import Binding as Binding, Bindings as Bindings, CertificateReference as CertificateReference
 from mlsssl.bulk import check_many as check_many
-from mlsssl.certificate import Certificate as Certificate
+from mlsssl.certificate import (
+    Certificate as Certificate,
+    CertificateChain as CertificateChain,
+)
 from mlsssl.deployment import (
     Failure as Failure,
     Outcome as Outcome,
@@ -81,7 +84,7 @@ from mlsssl.issuers.challenges import (
 from mlsssl.issuers.adcs import AdcsIssuer as AdcsIssuer
 from mlsssl.issuers.command import CommandIssuer as CommandIssuer
 from mlsssl.machine import EmbeddedMachine as EmbeddedMachine, Machine as Machine, WindowsMachine as WindowsMachine
-from mlsssl.progress import progress_bar as progress_bar
+from mlsssl._notebook.progress import progress_bar as progress_bar
 from mlsssl.renewal import (
     Renewal as Renewal,
     RenewalSource as RenewalSource,

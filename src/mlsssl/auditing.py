@@ -19,7 +19,8 @@ from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine import files, precedence, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
 from mlsssl._machine.authorities import read_authorities_if_crls
-from mlsssl._messages.arguments import check_data, check_type
+from mlsssl._messages.arguments import check_type
+from mlsssl._messages.foreign_json import list_in, moment_in, needed_text, read_json, text_in
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl._messages.output import as_dict, plain_table, to_json
 from mlsssl._netsh.listing import has_bindings
@@ -343,13 +344,6 @@ def _without_empty(row: dict[str, object]) -> dict[str, object]:
     return {name: None if value == "" else value for name, value in row.items()}
 
 
-_LONGEST_TEXT = 64 * 1024 * 1024
-_MOST_VALUES = 4_000_000
-"""Commas and brackets in a JSON text: as many values at the most are made of it."""
-
-_LONGEST_MEMBER = 1_000_000
-"""Characters of a text in it; ten thousand names of a certificate have fewer."""
-
 _FAR = 4_000_000
 """More days than there are from the year 1 to 9999."""
 
@@ -368,30 +362,12 @@ def saved_pieces(suffix: str, audits: Iterable[dict[str, object]]) -> Iterator[b
 
 
 def _audits_of(text: str | bytes) -> Iterator[Audit]:
-    data = text.encode("utf-8", "replace") if isinstance(text, str) else check_data(text, "JSON is text or bytes")
-    if len(data) > _LONGEST_TEXT:
-        raise MalformedDataError(f"a JSON text of {len(data)} bytes is too long; at most {_LONGEST_TEXT} are read")
-    if sum(data.count(sign) for sign in b",[{") > _MOST_VALUES:
-        raise MalformedDataError(f"a JSON text with more than {_MOST_VALUES} values is not read")
-    try:
-        document = json.loads(data, parse_int=_whole, parse_constant=_no_constant)
-    except (ValueError, RecursionError) as error:
-        raise MalformedDataError(f"this is no JSON text: {str(error)[:200]}") from None
+    document = read_json(text)
     found = document if isinstance(document, list) else [document]
     if not found:
         raise MalformedDataError("there is no audit in this JSON text")
     for one in found:
         yield audit_of(one)
-
-
-def _whole(digits: str) -> int:
-    if len(digits) > 20:  # int() takes time that grows with the square
-        raise ValueError("a number of more than 20 digits")
-    return int(digits)
-
-
-def _no_constant(name: str) -> object:
-    raise ValueError(f"{name} is no number")
 
 
 def audit_of(found: object) -> Audit:
@@ -403,15 +379,15 @@ def audit_of(found: object) -> Audit:
         raise MalformedDataError("this is no audit: it has no machine, at and rows, as mlsssl audit --json writes them")
     where = "its first members"
     try:
-        machine, at = _text(found, "machine"), _moment(found, "at")
-        notes = tuple(_list(found, "notes", str))
+        machine, at = text_in(found, "machine"), moment_in(found, "at")
+        notes = tuple(list_in(found, "notes", str))
         if machine is None or at is None:
             raise ValueError("the machine or the moment is null")
         rows, reservations = [], []
-        for number, one in enumerate(_list(found, "rows", dict), start=1):
+        for number, one in enumerate(list_in(found, "rows", dict), start=1):
             where = f"row {number}"
             rows.append(_row_of(one))
-        for number, one in enumerate(_list(found, "reservations", dict), start=1):
+        for number, one in enumerate(list_in(found, "reservations", dict), start=1):
             where = f"reservation {number}"
             reservations.append(_reservation_of(one))
     except (KeyError, ValueError, TypeError, OverflowError) as error:  # our own of wrong input are ValueErrors
@@ -421,89 +397,56 @@ def audit_of(found: object) -> Audit:
 
 
 def _row_of(found: dict[str, Any]) -> AuditRow:
-    key, family = _text(found, "key"), _text(found, "family")
-    app_id, thumbprint, renewed_by = (_text(found, name) for name in ("app_id", "thumbprint", "renewed_by"))
+    key, family = text_in(found, "key"), text_in(found, "family")
+    app_id, thumbprint, renewed_by = (text_in(found, name) for name in ("app_id", "thumbprint", "renewed_by"))
     days = found.get("days_left")
     if days is not None and (isinstance(days, bool) or not isinstance(days, (int, float)) or not abs(days) < _FAR):
         raise ValueError(f"days_left is a number, not {shown(days)}")
-    not_after = _moment(found, "not_after")
+    not_after = moment_in(found, "not_after")
     if (days is None) != (not_after is None):
         raise ValueError("days_left and not_after are there together or not at all")
-    access = _text(found, "key_access")
+    access = text_in(found, "key_access")
     return AuditRow(
         key=None if key is None else parse_binding_key(key if family is None or "=" in key else f"{family}={key}"),
         app_id=None if app_id is None else uuid.UUID(app_id),
-        owner=_text(found, "owner"),
+        owner=text_in(found, "owner"),
         thumbprint=None if thumbprint is None else Thumbprint(thumbprint),
-        store=_text(found, "store"),
-        names=_parts(_text(found, "names")),
-        issuer=_text(found, "issuer"),
+        store=text_in(found, "store"),
+        names=_parts(text_in(found, "names")),
+        issuer=text_in(found, "issuer"),
         not_after=not_after,
         days_left=days,
-        renew_from=_moment(found, "renew_from"),
-        key_type=_text(found, "key_type"),
-        private_key=_text(found, "private_key"),
+        renew_from=moment_in(found, "renew_from"),
+        key_type=text_in(found, "key_type"),
+        private_key=text_in(found, "private_key"),
         key_access=None if access is None else _parts(access),
         renewed_by=None if renewed_by is None else Thumbprint(renewed_by),
-        findings=tuple(map(_finding_of, _list(found, "findings", dict))),
+        findings=tuple(map(_finding_of, list_in(found, "findings", dict))),
     )
 
 
 def _reservation_of(found: dict[str, Any]) -> AuditReservation:
     return AuditReservation(
-        url=UrlPrefix.as_stored(_needed(found, "url")),
-        sddl=_needed(found, "sddl"),
-        who=_needed(found, "who"),
-        findings=tuple(map(_finding_of, _list(found, "findings", dict))),
+        url=UrlPrefix.as_stored(needed_text(found, "url")),
+        sddl=needed_text(found, "sddl"),
+        who=needed_text(found, "who"),
+        findings=tuple(map(_finding_of, list_in(found, "findings", dict))),
     )
 
 
 def _finding_of(found: dict[str, Any]) -> Finding:
     return Finding(
-        code=_needed(found, "code"),
-        severity=Severity(_needed(found, "severity")),
-        where=_needed(found, "where"),
-        found=_needed(found, "found"),
-        expected=_needed(found, "expected"),
-        remedy=_needed(found, "remedy"),
-        standard=_needed(found, "standard"),
+        code=needed_text(found, "code"),
+        severity=Severity(needed_text(found, "severity")),
+        where=needed_text(found, "where"),
+        found=needed_text(found, "found"),
+        expected=needed_text(found, "expected"),
+        remedy=needed_text(found, "remedy"),
+        standard=needed_text(found, "standard"),
         # As they come: a later version knows more clients.
-        refused_by=tuple(_list(found, "refused_by", str)),
-        taken_by=tuple(_list(found, "taken_by", str)),
+        refused_by=tuple(list_in(found, "refused_by", str)),
+        taken_by=tuple(list_in(found, "taken_by", str)),
     )
-
-
-def _text(found: dict[str, Any], name: str) -> str | None:
-    value = found.get(name)
-    if value is not None and not isinstance(value, str):
-        raise ValueError(f"{name} is a text, not {shown(value)}")
-    if value is not None and len(value) > _LONGEST_MEMBER:
-        raise ValueError(f"{name} has {len(value)} characters; at most {_LONGEST_MEMBER} are read")
-    return value
-
-
-def _needed(found: dict[str, Any], name: str) -> str:
-    value = _text(found, name)
-    if value is None:
-        raise KeyError(name)
-    return value
-
-
-def _moment(found: dict[str, Any], name: str) -> dt.datetime | None:
-    value = _text(found, name)
-    if value is None:
-        return None
-    moment = dt.datetime.fromisoformat(value)
-    if moment.tzinfo is None:
-        raise ValueError(f"{name} has no time zone")
-    return moment.astimezone(dt.timezone.utc)
-
-
-def _list(found: dict[str, Any], name: str, kind: type) -> list[Any]:
-    values = found.get(name, [])
-    if not isinstance(values, list) or not all(isinstance(one, kind) for one in values):
-        raise ValueError(f"{name} is a list of {'texts' if kind is str else 'objects'}")
-    return values
 
 
 def _parts(joined: str | None) -> tuple[str, ...]:
@@ -825,7 +768,7 @@ def _about_pending(pending: Pending, running: bool) -> Finding:
         left += "; the machine is being changed right now, so it may just be running"
         remedy = "look again in a minute"
     else:
-        remedy = f"mlsssl recover; if that cannot, mlsssl recover --abandon {pending.name} leaves the machine as it is"
+        remedy = f"recover(); if that cannot, recover(abandon={pending.name!r}) leaves the machine as it is"
     severity = Severity.NOTICE if running else Severity.ERROR
     return machine_finding("change-pending", pending.name, left, severity=severity, remedy=remedy)
 

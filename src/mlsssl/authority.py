@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._issue.certificates import PublicKey
     from mlsssl._issue.requests import RequestPolicy
-    from mlsssl._machine.revocation_lists import RevocationList
     from mlsssl.request import CertificateRequest
+    from mlsssl.revocation_list import RevocationList
 
 __all__ = ["CertificateAuthority", "RenewedAuthority", "ShortenedWarning"]
 
@@ -425,7 +425,7 @@ class CertificateAuthority:
     # -- issuing ------------------------------------------------------------------------------------------------
 
     def with_crl_url(self, crl_url: str | None) -> CertificateAuthority:
-        """The same authority with another address of its revocation list, or none, in what it issues."""
+        """The same authority with another address of its revocation list, `crl_url`, or none, in what it issues."""
         return CertificateAuthority(self._certificate, crl_url=crl_url)
 
     @overload
@@ -741,7 +741,7 @@ class CertificateAuthority:
         """
         from mlsssl._formats.crl import number_of
         from mlsssl._issue.revocation_lists import build_crl, entries_to_keep
-        from mlsssl._machine.revocation_lists import RevocationList
+        from mlsssl.revocation_list import RevocationList
 
         moment = check_moment(at)
         entries: list[tuple[int, dt.datetime, str | None]] = []

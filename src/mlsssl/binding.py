@@ -158,7 +158,7 @@ class Binding:
 
     @classmethod
     def find(cls, key: BindingKey | str, *, machine: HasPort | None = None) -> Binding | None:
-        """The binding of this key, or None; errors as `get`."""
+        """The binding of this key, or None; arguments and errors as `get`."""
         record = port_of(machine).bindings.find(bound_key(key, machine))
         return None if record is None else binding_of(record, machine)
 
@@ -238,7 +238,10 @@ class Binding:
         return recovery.why_unusable(port_of(self._machine), self.record)
 
     def with_certificate(self, certificate: CertificateReference, *, store: str | None = None) -> Binding:
-        """The same binding with another certificate; everything else is kept, unknown bits too."""
+        """The same binding with another certificate, in `store`; everything else is kept, unknown bits too.
+
+        Where `store` is not given it is the entry's own, else the one that the binding names.
+        """
         if store is None:
             store = certificate.store_name if isinstance(certificate, StoreEntry) else self.store_name
         return self._changed(replace(self.record, thumbprint=thumbprint_of(certificate), store_name=store))
@@ -329,7 +332,7 @@ class Bindings:
         app_id: uuid.UUID | str | None = None,
         options: BindingOptions | None = None,
     ) -> Binding:
-        """`Binding(key, certificate, …).add()` on this machine."""
+        """`Binding(key, certificate, …).add()` on this machine; arguments as `Binding`, errors as `Binding.add`."""
         made = Binding(key, certificate, store=store, app_id=app_id, options=options, machine=self._machine)
         return made.add()
 

@@ -36,11 +36,11 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from mlsssl._machine.revocation_lists import AnyList
     from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import UserRule
+    from mlsssl.revocation_list import AnyList
     from mlsssl.values import ClientName, Purpose
 
 __all__ = ["check_many"]

@@ -68,7 +68,7 @@ def write_pem_files(
 ) -> tuple[Path, ...]:
     """Write what `pem_files` gives; whatever holds the private key is readable by its owner only.
 
-    `overwrite` as in `Certificate.save`; a renewal into the files of the old certificate needs it.
+    Arguments as `pem_files`; `overwrite` as in `Certificate.save`; a renewal into the old certificate's files needs it.
 
     Raises:
         ExistsError: as `Certificate.save`; nothing was written.

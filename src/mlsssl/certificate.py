@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.described import CertificateDiff
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._machine.revocation_lists import AnyList
     from mlsssl._notebook.cards import Validity
     from mlsssl._notebook.timeline import Timeline
     from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import ServerFacts, UserRule
+    from mlsssl.revocation_list import AnyList
     from mlsssl.values import ClientName, Purpose
 
 __all__ = ["Certificate"]
@@ -192,7 +192,7 @@ class Certificate:
         key_password: str | None = None,
         alias: str | None = None,
     ) -> Certificate:
-        """As `load`, from bytes."""
+        """As `load`, from the bytes of such a file, `data`."""
         data = check_data(data, "bytes are needed (Certificate.load takes a path)")
         budget = WorkBudget()
         found = contents.read_contents(data, password, budget)
@@ -219,9 +219,9 @@ class Certificate:
 
     @classmethod
     def from_pem(cls, data: bytes | str, *, password: str | None = None, alias: str | None = None) -> Certificate:
-        """From text, pasted or read: certificates in any order, and private keys if there are any. Errors as `load`.
+        """From text, pasted or read: certificates in any order, and private keys if there are any.
 
-        PEM, also as mails and programs have it; bare base64; JSON.
+        `data` is PEM, also as mails and programs have it; bare base64; JSON. The rest, and errors, as `load`.
         """
         text = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
         text = check_data(text, "text or bytes are needed (Certificate.load takes a path)")
@@ -243,13 +243,13 @@ class Certificate:
 
     @classmethod
     def from_der(cls, data: bytes) -> Certificate:
-        """From the DER of one certificate. `MalformedDataError` when it is none."""
+        """From `data`, the DER of one certificate. `MalformedDataError` when it is none."""
         data = check_data(data, "bytes are needed (Certificate.load takes a path)")
         return assemble(pem.load_der(data), None, ())
 
     @classmethod
     def from_pfx(cls, data: bytes, password: str | None, *, alias: str | None = None) -> Certificate:
-        """From a PFX (PKCS#12, RFC 7292). Arguments and errors as `load`."""
+        """From `data`, a PFX (PKCS#12, RFC 7292). Arguments and errors as `load`."""
         data = check_data(data, "bytes are needed (Certificate.load takes a path)")
         sniff.take(data, sniff.Kind.PFX)
         return cls.from_bytes(data, password=password, alias=alias)
@@ -463,7 +463,7 @@ class Certificate:
         return self._with(_chain=pem.order_chain(self._certificate, _all_x509(chain)))
 
     def with_friendly_name(self, friendly_name: str | None) -> Certificate:
-        """The same with another friendly name; `InvalidInputError` for one that lists cannot show."""
+        """The same with this `friendly_name`, or with none; `InvalidInputError` for one that lists cannot show."""
         return self._with(_friendly_name=check_friendly_name(friendly_name))
 
     def without_key(self) -> Certificate:
@@ -497,9 +497,9 @@ class Certificate:
         return self._key is not None
 
     @property
-    def chain(self) -> tuple[Certificate, ...]:
-        """The certificates above it, its issuer first."""
-        return tuple(assemble(c, None, ()) for c in self._chain)
+    def chain(self) -> CertificateChain:
+        """The certificates above it, its issuer first; empty when none came with it."""
+        return CertificateChain(assemble(c, None, ()) for c in self._chain)
 
     @property
     def friendly_name(self) -> str | None:
@@ -850,10 +850,7 @@ class Certificate:
         from mlsssl._notebook.cards import card, code, facts, faint, level, or_why, part, sign, text, tree
 
         validity = card_validity(self)
-        levels = [
-            level(card_title(one), "root" if pem.is_root(pem.x509_of(one)) else "intermediate", card_validity(one).bar)
-            for one in reversed(self.chain)
-        ]
+        levels = [level(card_title(one), _role(one), card_validity(one).bar) for one in reversed(self.chain)]
         role = "authority" if foreign.read_or(False, attrgetter("is_ca"), self) else "server"
         here = sign("ok", "private key here") if self.has_private_key else faint("no private key")
         rows = [
@@ -886,6 +883,25 @@ class Certificate:
 
     def __deepcopy__(self, memo: object) -> Certificate:
         return self
+
+
+class CertificateChain(tuple[Certificate, ...]):
+    """What stands above a certificate, its issuer first; a tuple that notebooks show as a card."""
+
+    __slots__ = ()
+
+    def _repr_html_(self) -> str:
+        from mlsssl._notebook.cards import code, listing, text
+
+        rows = [
+            [text(card_title(one)), _role(one), card_validity(one).bar, code(one.thumbprint, whole=True)]
+            for one in self
+        ]
+        return listing("Chain", "certificate", ["", "role", "valid", "thumbprint"], rows, empty="nothing came with it")
+
+
+def _role(certificate: Certificate) -> str:
+    return "root" if pem.is_root(pem.x509_of(certificate)) else "intermediate"
 
 
 def assemble(

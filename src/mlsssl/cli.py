@@ -31,7 +31,7 @@ from mlsssl._commands import (
     watch,
 )
 from mlsssl._commands.parser import Parser, UsageError, command
-from mlsssl._commands.remedies import in_commands
+from mlsssl._commands.remedies import fields_in_commands, in_commands
 from mlsssl._commands.terminal import Terminal, write
 from mlsssl._messages import foreign_text
 from mlsssl._version import __version__
@@ -207,7 +207,7 @@ def _tell(error: errors.MlssslError, arguments: argparse.Namespace, terminal: Te
             value = getattr(error, name, None)
             if value is not None:
                 told[name] = value.to_dict()
-        terminal.result(told)
+        terminal.result(fields_in_commands(told))
     _complain(in_commands(f"mlsssl: {error}"))
     causes = [str(item) for item in getattr(reason, "diagnosis", ())]
     for item in causes if len(causes) > 1 else ():  # a single one is in the message

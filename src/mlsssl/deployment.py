@@ -183,7 +183,7 @@ class _Deploy:
         user: str | Sequence[str] | None = None,
         trail: str | Path | None = None,
     ) -> Plan:
-        """What `deploy` with these arguments would do, and what is wrong; the machine is only looked at.
+        """What `deploy` would do, and what is wrong; the machine is only looked at. Arguments as `deploy`.
 
         Nothing is ordered from an issuer either, but as `renew.plan` says.
 

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Iterable, Mapping, Sequence
 
-    from mlsssl._machine.revocation_lists import AnyList
     from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import UserRule
+    from mlsssl.revocation_list import AnyList
     from mlsssl.values import ClientName
 
 __all__ = ["EndpointReport", "check_endpoint"]

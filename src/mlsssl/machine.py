@@ -70,11 +70,11 @@ class Machine:
         return self._port.state_folder
 
     def store(self, name: str = "MY", *, location: Location = "LocalMachine", create: bool = False) -> Store:
-        """`Store.open` on this machine."""
+        """`Store.open` on this machine; arguments and errors as `Store.open`."""
         return Store.open(name, location=location, machine=self, create=create)
 
     def store_names(self, location: Location = "LocalMachine") -> list[str]:
-        """The stores that exist there, sorted."""
+        """The names of the stores that exist in this location, sorted."""
         return self._port.store_names(check_location(location))
 
     @property

@@ -166,7 +166,7 @@ class CertificateRequest:
     def from_bytes(
         cls, data: bytes | str, *, key: bytes | None = None, key_password: str | None = None
     ) -> CertificateRequest:
-        """As `load`, from PEM text or bytes, or DER."""
+        """As `load`, from `data`: PEM text or bytes, or DER."""
         text = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
         raw = check_data(text, "a request is text or bytes (CertificateRequest.load takes a path)")
         private_key = None

@@ -168,6 +168,10 @@ class UrlReservation:
     def get(cls, url: UrlPrefix | str, *, machine: HasPort | None = None) -> UrlReservation:
         """The reservation of this prefix, in whatever case and spelling another program wrote it.
 
+        Args:
+            url: The prefix, `https://+:443/mls/` say.
+            machine: Which machine; this computer when not given.
+
         Raises:
             ReservationNotFoundError: it is not reserved; the message lists what is reserved on the same port.
             InvalidInputError: the prefix is none, nor the text of a stored one.
@@ -182,7 +186,7 @@ class UrlReservation:
 
     @classmethod
     def find(cls, url: UrlPrefix | str, *, machine: HasPort | None = None) -> UrlReservation | None:
-        """The reservation of this prefix, or None; `InvalidInputError` as `get`."""
+        """The reservation of this prefix, or None; arguments and `InvalidInputError` as `get`."""
         record = port_of(machine).reservations.find(prefix_of(url, machine))
         return None if record is None else reservation_of(record, machine)
 
@@ -236,11 +240,11 @@ class UrlReservation:
         recovery.remove_reservation(port_of(self._machine), self.url)
 
     def with_sddl(self, sddl: str) -> UrlReservation:
-        """The same prefix with another access list; `InvalidInputError` when the text is none."""
+        """The same prefix with the access list `sddl`, in SDDL; `InvalidInputError` when the text is none."""
         return self._changed(*access_list(None, True, False, sddl, self._machine))
 
     def with_user(self, user: str | Sequence[str], *, listen: bool = True, delegate: bool = False) -> UrlReservation:
-        """The same prefix for these accounts alone; errors as the class."""
+        """The same prefix for these accounts alone; arguments and errors as `UrlReservation`."""
         return self._changed(*access_list(user, listen, delegate, None, self._machine))
 
     def _changed(self, sddl: str, names: Mapping[str, str]) -> UrlReservation:
@@ -301,7 +305,7 @@ class UrlReservations:
         delegate: bool = False,
         sddl: str | None = None,
     ) -> UrlReservation:
-        """`UrlReservation(url, …).add()` on this machine."""
+        """`UrlReservation(url, …).add()` on this machine; arguments as `UrlReservation`, errors as its `add`."""
         made = UrlReservation(url, user=user, listen=listen, delegate=delegate, sddl=sddl, machine=self._machine)
         return made.add()
 

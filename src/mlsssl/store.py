@@ -21,6 +21,7 @@ from mlsssl._select.ports import HasPort, port_of
 from mlsssl._select.trust import trusted_roots
 from mlsssl.certificate import Certificate, card_title, card_validity
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreClosedError, StoreNotFoundError
+from mlsssl.revocation_list import given_lists, wrapped_lists
 from mlsssl.values import Location, Thumbprint, check_location, check_moment, check_store_name, set_attributes
 
 if TYPE_CHECKING:
@@ -33,12 +34,12 @@ if TYPE_CHECKING:
     from typing_extensions import Self
 
     from mlsssl._machine.ports import KeyAccess, KeyProvider, KeyState, MachinePort, StorePort, StoreRecord
-    from mlsssl._machine.revocation_lists import AnyList, RevocationList
     from mlsssl._notebook.cards import Printer
     from mlsssl._select.trust import TrustAnchor
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import UserRule
+    from mlsssl.revocation_list import AnyList, RevocationList
     from mlsssl.values import ClientName, Purpose
 
 __all__ = ["Store", "StoreEntry"]
@@ -475,7 +476,7 @@ class Store:
         return "".join(map(DER_cert_to_PEM_cert, ders)).encode("ascii")
 
     def export(self, thumbprint: Thumbprint | bytes | str) -> Certificate:
-        """The certificate together with its private key, which has to be exportable.
+        """The certificate of this `thumbprint` together with its private key, which has to be exportable.
 
         Raises:
             StoreNotFoundError: it is not there, or has no usable private key.
@@ -509,17 +510,34 @@ class Store:
             port.remove(Thumbprint(thumbprint), delete_key=delete_key)
 
     def set_friendly_name(self, thumbprint: Thumbprint | bytes | str, friendly_name: str | None) -> None:
-        """Set or clear the name shown in lists. `StoreNotFoundError` when the certificate is not there."""
+        """Set the name that lists show for the certificate of this `thumbprint`; None for `friendly_name` clears it.
+
+        Raises:
+            StoreNotFoundError: it is not there.
+            InvalidInputError: a name that lists cannot show.
+        """
         with closing(self._port(write=True)) as port:
             port.set_friendly_name(Thumbprint(thumbprint), friendly_name)
 
     def set_archived(self, thumbprint: Thumbprint | bytes | str, archived: bool = True) -> None:
-        """Hide from listings, or show again. `StoreNotFoundError` when the certificate is not there."""
+        """Hide from listings the certificate of this `thumbprint`, or with `archived=False` show it again.
+
+        Raises:
+            StoreNotFoundError: it is not there.
+        """
         with closing(self._port(write=True)) as port:
             port.set_archived(Thumbprint(thumbprint), check_type(archived, bool, "archived is True or False"))
 
     def set_renewed_by(self, thumbprint: Thumbprint | bytes | str, newer: Thumbprint | bytes | str | None) -> None:
-        """Mark a certificate as renewed by another: the CERT_RENEWAL property, which IIS' automatic rebind reads."""
+        """Mark a certificate as renewed by another: the CERT_RENEWAL property, which IIS' automatic rebind reads.
+
+        Args:
+            thumbprint: The old one's.
+            newer: The new one's, or None to take the mark away.
+
+        Raises:
+            StoreNotFoundError: the old one is not there.
+        """
         with closing(self._port(write=True)) as port:
             port.set_renewed_by(Thumbprint(thumbprint), None if newer is None else Thumbprint(newer))
 
@@ -589,7 +607,7 @@ class Store:
         Lists that cannot be read are left out, so that somebody else's damaged one is no reason to stop.
         """
         with closing(self._port()) as port:
-            return revocation_lists.wrapped(revocation_lists.readable(port))
+            return wrapped_lists(revocation_lists.readable(port))
 
     def add_crl(
         self, crl: RevocationList | x509.CertificateRevocationList | bytes | str | Path
@@ -619,9 +637,9 @@ class Store:
             AccessDeniedError: this user may not change the store, or not read the file.
             StoreClosedError: the store is closed.
         """
-        lists = revocation_lists.given(crl)
+        lists = given_lists(crl)
         with closing(self._port(write=True)) as port:
-            return revocation_lists.wrapped(revocation_lists.add(port, lists))
+            return wrapped_lists(revocation_lists.add(port, lists))
 
     def remove_crl(
         self, crl: RevocationList | x509.CertificateRevocationList | Thumbprint | bytes | str | Path
@@ -637,7 +655,7 @@ class Store:
             MalformedDataError, NotFoundError, AccessDeniedError, StoreClosedError: as `add_crl`.
         """
         with closing(self._port(write=True)) as port:
-            revocation_lists.remove(port, crl)
+            revocation_lists.remove(port, crl if isinstance(crl, Thumbprint) else given_lists(crl))
 
     # -- looking ------------------------------------------------------------------------------------------------
 

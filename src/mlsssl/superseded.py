@@ -172,7 +172,7 @@ def cleanup(
 def needed_by_pending(records: ChangeRecords) -> dict[Thumbprint, str]:
     """The certificates without which a pending change could never be finished or taken back, and why. Private."""
     return {
-        record.thumbprint: f"{one.title} is pending and needs it: mlsssl recover"
+        record.thumbprint: f"{one.title} is pending and needs it: mlsssl.recover()"
         for one in records.pending()
         if one.change is not None
         for pair in one.change.bindings

@@ -573,7 +573,16 @@ class BindingOptions:
         ctl_identifier: str | None,
         ctl_store_name: str | None,
     ) -> BindingOptions:
-        """The options behind the numbers of an HTTP_SERVICE_CONFIG_SSL_PARAM, 0 to 2³²-1 each; no bit is lost."""
+        """The options behind the numbers of an HTTP_SERVICE_CONFIG_SSL_PARAM, 0 to 2³²-1 each; no bit is lost.
+
+        Args:
+            flags: `DefaultFlags`.
+            check_mode: `DefaultCertCheckMode`.
+            freshness_seconds: `DefaultRevocationFreshnessTime`.
+            timeout_milliseconds: `DefaultRevocationUrlRetrievalTimeout`.
+            ctl_identifier: `pDefaultSslCtlIdentifier`, or None.
+            ctl_store_name: `pDefaultSslCtlStoreName`, or None.
+        """
         for number in (flags, check_mode, freshness_seconds, timeout_milliseconds):
             if not isinstance(number, int) or not 0 <= number <= _DWORD:
                 raise InvalidInputError(

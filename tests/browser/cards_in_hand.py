@@ -40,7 +40,7 @@ def things() -> dict[str, str]:
         for name, thing in more.items():
             shown[name] = cast("Any", thing)._repr_html_()
 
-    show(certificate=good, expired=over, authority=middle, diff=good.diff(soon))
+    show(certificate=good, chain=good.chain, expired=over, authority=middle, diff=good.diff(soon))
     show(revoked=middle.crl([(over, now, "keyCompromise"), soon]))
     show(report=good.check("www.example.com", trust=[root]), bad_report=over.check("else.example.com", trust=[root]))
     show(timeline=timeline([good, soon, over]), request=CertificateRequest.create("www.example.com", endless))

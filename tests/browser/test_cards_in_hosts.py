@@ -93,6 +93,8 @@ def test_cards_in_nbconvert(window: Window, cards: dict[str, str], tmp_path: Pat
 _VSCODE = """<!doctype html><meta charset="utf-8"><style>
 body { padding: 0; font-family: "Segoe WPC", "Segoe UI", sans-serif; font-size: 13px; color: #CCC; }
 body.vscode-light { background: #FFF; color: #616161 } body.vscode-dark { background: #1E1E1E; }
+body.vscode-high-contrast { background: #000; color: #FFF }
+body.vscode-high-contrast-light { background: #FFF; color: #292929 }
 code { color: #D7BA7D; font-family: monospace; background-color: rgba(127, 127, 127, .2) }
 #container > div > div > div { overflow-x: auto; }
 table, thead, tr, th, td, tbody { border: none !important; border-color: transparent; border-spacing: 0;
@@ -106,19 +108,23 @@ tbody th { font-weight: normal; }
 
 
 @pytest.mark.parametrize("width", [680, 1200])
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", "dark", "high-contrast", "high-contrast-light"])
 def test_cards_under_vs_codes_rules(
     window: Window, cards: dict[str, str], tmp_path: Path, theme: str, width: int
 ) -> None:
     """A page with the rules of VS Code's web view, in the theme that is not the system's."""
     outputs = "".join(f'<div class="output"><div>{card}</div></div>' for card in cards.values())
     file = tmp_path / "code.html"
+    # Its light theme of high contrast has the dark one's class too: `ApiThemeClassName`, and what sets it.
+    classes = "vscode-high-contrast-light vscode-high-contrast" if theme.endswith("t-light") else f"vscode-{theme}"
     file.write_text(
-        f'{_VSCODE}<body class="vscode-{theme}"><div id="container"><div>{outputs}</div></div>', encoding="utf-8"
+        f'{_VSCODE}<body class="{classes}"><div id="container"><div>{outputs}</div></div>', encoding="utf-8"
     )
-    page = window.open(file.as_uri(), width=width, dark=theme == "light")
+    page = window.open(file.as_uri(), width=width, dark=theme.endswith("light"))
     keep(page, f"vscode-{theme}-{width}")
     assert faults(page) == []
+    ground = page.evaluate("getComputedStyle(document.querySelector('.mlsssl')).backgroundColor")
+    assert ground == ("rgb(255, 255, 255)" if theme.endswith("light") else "rgb(22, 27, 34)")
     page.close()
 
 

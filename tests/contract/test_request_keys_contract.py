@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
 from cryptography.x509.oid import NameOID
 
 from made_certificates import make, shared_key
-from mlsssl._issue.held_keys import held_key
+from mlsssl._issue.machine_keys import held_key
 from mlsssl._machine.ports import check_request_key_name, new_request_key_name
 from mlsssl.errors import AccessDeniedError, ExistsError, InvalidInputError, NotFoundError, UnsupportedError
 from mlsssl.request import CertificateRequest
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     from contract.subjects.kinds import StoresSubject
-    from mlsssl._issue.held_keys import HashName
+    from mlsssl._issue.machine_keys import HashName
     from mlsssl._machine.ports import KeyProvider, StorePort
     from mlsssl.values import KeyType, Location
 

@@ -16,7 +16,6 @@ import chains
 from made_certificates import CRL_MOMENT, Made, crl_der, make, make_crl, shared_key
 from mlsssl._formats.keys import private_key_der
 from mlsssl._machine.ports import Cause, NewCertificate, StoreRecord
-from mlsssl._machine.revocation_lists import RevocationList
 from mlsssl.errors import (
     AccessDeniedError,
     InvalidInputError,
@@ -26,6 +25,7 @@ from mlsssl.errors import (
     UnsupportedError,
     WrongPasswordError,
 )
+from mlsssl.revocation_list import RevocationList
 from mlsssl.store import Store
 from mlsssl.values import Thumbprint
 from refused_certificates import TAKEN_BY_WINDOWS, of_server

@@ -22,6 +22,7 @@ from mlsssl import (
     CcsPort,
     Certificate,
     CertificateAuthority,
+    CertificateChain,
     CertificateReference,
     CertificateRequest,
     CommandIssuer,
@@ -96,7 +97,7 @@ def certificates() -> None:
     EmbeddedMachine("machine.sqlite", False)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
     assert_type(Certificate.load(Path("SelfIssuedSSL.pfx"), password="secret"), Certificate)
     assert_type(certificate.names, tuple[str, ...])
-    assert_type(certificate.chain, tuple[Certificate, ...])
+    assert_type(certificate.chain, CertificateChain)
     assert_type(certificate.thumbprint, Thumbprint)
     assert_type(certificate.not_after, dt.datetime)
     assert_type(certificate.ssl_context(), ssl.SSLContext)

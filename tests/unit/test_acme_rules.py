@@ -456,6 +456,23 @@ def test_what_was_left_of_other_orders_goes(server: StandIn, make: Callable[...,
     assert (issuer.state_folder / "order-open.json").exists()
 
 
+def test_an_order_that_was_fulfilled_goes_after_a_week(server: StandIn, make: Callable[..., AcmeIssuer]) -> None:
+    """Its certificate was fetched and kept for who was killed just then; before that it is given again."""
+    issuer, wanted = make(), request()
+    first = issuer.issue(wanted)
+    path = issuer.state_folder / f"order-{wanted.fingerprint}.json"
+    record = json.loads(path.read_text())
+    kept = dt.datetime.fromisoformat(record["kept"])
+    assert dt.timedelta(days=6.9) < kept - now() < dt.timedelta(days=7.1)
+    issuer.issue(request("c.example"))
+    assert path.exists()
+    assert issuer.issue(wanted) == first
+    path.write_text(json.dumps({**record, "kept": (now() - dt.timedelta(hours=1)).isoformat()}))
+    issuer.issue(request("d.example"))
+    assert not path.exists()
+    assert len(list(issuer.state_folder.glob("order-*.json"))) == 2
+
+
 def test_a_solver_that_cannot_clean_up(server: StandIn, make: Callable[..., AcmeIssuer], tmp_path: Path) -> None:
     """The certificate is not lost over it; the user is told, and the next run does it."""
     told: list[str] = []

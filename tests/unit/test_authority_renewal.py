@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from mlsssl import (
     Certificate,
     CertificateAuthority,
+    CertificateRequest,
     EmbeddedMachine,
     Finding,
     InvalidInputError,
@@ -393,11 +394,12 @@ def test_the_command_renews_an_intermediate(folder: Path, capsys: pytest.Capture
     assert CertificateAuthority.load("new.pem").name == "Sub"
 
 
-@pytest.mark.parametrize("words", [["issue", "a.test"], ["ca", "issue-client", "Alice"]])
+@pytest.mark.parametrize("words", [["issue", "a.test"], ["ca", "issue-client", "Alice"], ["request", "sign", "a.csr"]])
 def test_the_command_line_says_what_was_shortened(
     folder: Path, capsys: pytest.CaptureFixture[str], words: list[str]
 ) -> None:
     """On standard error, in commands, and in the JSON; exit code 0. What fits says nothing."""
+    CertificateRequest.create("a.test", key="ec-p256").save(folder / "a.csr")
     assert main([*words, "--ca", "ca.pem", "--out", "a.pem", "--json"]) == 0
     captured = capsys.readouterr()
     assert captured.err.startswith("mlsssl: warning: 199 days reach to ")
@@ -408,6 +410,18 @@ def test_the_command_line_says_what_was_shortened(
     assert captured.err == ""
     assert json.loads(captured.out)["warnings"] == []
     assert (folder / "b.pem").exists()
+
+
+@pytest.mark.parametrize("plan", [[], ["--plan"]])
+def test_deploy_says_it_as_a_finding(folder: Path, capsys: pytest.CaptureFixture[str], plan: list[str]) -> None:
+    """And by no warning of Python's, which is an error here. What an authority of many years issues has none."""
+    CertificateAuthority.create("Long", key="ec-p256").save(folder / "long.pem")
+    words = ["deploy", KEY, "--host", "a.test", "--machine", "m.sqlite", "--no-verify", "--json", *plan]
+    for authority, expected in (("ca.pem", True), ("long.pem", False)):
+        assert main([*words, "--ca", authority]) == 0
+        captured = capsys.readouterr()
+        assert ("authority-ending" in captured.out) is expected
+        assert "199 days" not in captured.err
 
 
 def test_a_new_key_does_not_get_the_old_keys_list(tmp_path: Path) -> None:

@@ -113,6 +113,20 @@ def test_a_certificate_card_says_what_it_is() -> None:
     assert "chain" not in card(ROOT.certificate).words
 
 
+def test_a_chain_has_a_card_of_its_own() -> None:
+    """Its issuer first, each with its role and whole thumbprint; it is a tuple still, and may be empty."""
+    page = card(GOOD.chain)
+    assert (
+        page.words.index("Middle")
+        < page.words.index("intermediate")
+        < page.words.index("Root")
+        < page.words.index("root")
+    )
+    assert all(str(one.thumbprint) in page.words for one in GOOD.chain)
+    assert GOOD.chain == tuple(GOOD.chain)
+    assert "nothing came with it" in card(ROOT.certificate.chain).words
+
+
 def test_no_card_holds_a_key() -> None:
     """Neither in hex nor in PEM nor as a number."""
     number = KEY.private_numbers().private_value

@@ -141,15 +141,17 @@ def test_a_file_that_ends_anywhere_is_an_error_of_ours(whole: bytes, path: Path)
 def test_a_file_with_bytes_overwritten_is_an_error_of_ours_or_none(whole: bytes, path: Path) -> None:
     """Wherever they are: SQLite quotes damaged names in its messages, which need not be text then."""
     damage = random.Random(20_261_128)
+    used = [place for place, byte in enumerate(whole) if byte]  # most of a file's bytes belong to no row
     told = 0
     for _ in range(DAMAGED_FILES):
         content = bytearray(whole)
         for _ in range(damage.choice((2, 10, 50))):
             # Half of them in the first page, which has the tables' names and shapes.
-            content[damage.randrange(len(content) if damage.random() < 0.5 else PAGE)] = damage.choice((0, 128, 255))
+            place = damage.choice(used) if damage.random() < 0.5 else damage.randrange(PAGE)
+            content[place] = damage.choice((0, 128, 255))
         put(path, bytes(content))
         told += bool(use_all(path))
-    assert told > DAMAGED_FILES / 4  # the others hit what no page of the file uses
+    assert told > DAMAGED_FILES / 2  # the others changed a value into another one that can be
 
 
 def test_a_damaged_name_of_a_table_is_malformed_data(whole: bytes, path: Path) -> None:

@@ -610,7 +610,7 @@ def test_a_failure_that_cannot_be_taken_back_says_what_to_do(
         deploy(KEY, ca.issue("a.test"), machine=broken)
     failure = caught.value.failure
     assert isinstance(failure, Failure)
-    assert any("mlsssl recover" in line for line in failure.to_do)
+    assert any("mlsssl.recover()" in line for line in failure.to_do)
     assert everything(machine) != before
     assert next(line.partition(" of ")[0] for line in recover(machine=machine)) == "took back the deploy"
     assert everything(machine) == before
@@ -642,7 +642,7 @@ def test_a_record_that_nobody_can_read_is_in_nobody_elses_way_and_can_be_given_u
     (record,) = pending(machine)
     record.write_bytes(damage)
     assert deploy(OTHER_KEY, ca.issue("b.test"), machine=machine).changed
-    with pytest.raises(BindingError, match=f"mlsssl recover --abandon {record.name}"):
+    with pytest.raises(BindingError, match=rf"mlsssl\.recover\(abandon='{record.name}'\)"):
         deploy(KEY, ca.issue("a.test"), machine=machine)
     with pytest.raises(DeploymentError, match=r"damaged|later version") as caught:
         recover(machine=machine)
@@ -662,7 +662,7 @@ def test_a_record_of_an_earlier_version_is_recovered(ca: CertificateAuthority, m
     assert not former.exists()
     former.write_bytes(b"{")
     assert deploy(KEY, ca.issue("a.test"), machine=machine).changed
-    with pytest.raises(DeploymentError, match=r"mlsssl recover --abandon change\.json"):
+    with pytest.raises(DeploymentError, match=r"mlsssl\.recover\(abandon='change\.json'\)"):
         recover(machine=machine)
     assert recover(machine=machine, abandon="change.json") == [f"gave up the change in {former}; {AS_IT_IS}"]
     assert recover(machine=machine) == []
@@ -675,9 +675,9 @@ def test_a_change_that_cannot_be_ended_is_in_the_way_of_its_own_key_only(
     machine = EmbeddedMachine(tmp_path / "m.sqlite", atomic_update=False)
     old, new = stuck(ca, machine)
     assert deploy(OTHER_KEY, ca.issue("b.test"), machine=machine).changed
-    with pytest.raises(BindingError, match=f"nothing was done: the update of {KEY}.*--abandon {KEY}"):
+    with pytest.raises(BindingError, match=f"nothing was done: the update of {KEY}.*abandon='{KEY}'"):
         deploy(KEY, ca.issue("a.test"), machine=machine)
-    with pytest.raises(DeploymentError, match=f"--abandon {KEY}") as caught:
+    with pytest.raises(DeploymentError, match=f"abandon='{KEY}'") as caught:
         recover(machine=machine)
     assert isinstance(caught.value.__cause__, UnusableCertificateError)
     with pytest.raises(NotFoundError, match="no change of"):
@@ -715,7 +715,7 @@ def test_no_change_of_a_key_is_acknowledged_that_a_later_recovery_would_undo(
     (record,) = pending(machine)
     record.write_bytes(record.read_bytes().replace(b'"version": 1', b'"version": 99'))
     before = everything(machine)
-    with pytest.raises(BindingError, match=f"nothing was done: .*--abandon {record.name}"):
+    with pytest.raises(BindingError, match=f"nothing was done: .*abandon='{record.name}'"):
         change(binding)
     assert everything(machine) == before
     recover(machine=machine, abandon=KEY)
@@ -732,7 +732,7 @@ def test_what_is_told_to_give_up_a_strangers_key_gives_it_up(ca: CertificateAuth
     before = replace(Binding("a.test:443", certificate).record, key=key)
     after = replace(before, thumbprint=Thumbprint(bytes(20)))
     ChangeRecords(machine.state_folder).begin(Change("update", key, before=before, after=after))
-    with pytest.raises(DeploymentError, match=r"nothing is bound to no\.\.host:443 now.*--abandon no\.\.host:443"):
+    with pytest.raises(DeploymentError, match=r"nothing is bound to no\.\.host:443 now.*abandon='no\.\.host:443'"):
         recover(machine=machine)
     assert recover(machine=machine, abandon="no..host:443")[0].startswith("gave up the update of no..host:443")
     assert recover(machine=machine) == []
@@ -752,7 +752,7 @@ def test_a_failure_that_leaves_nothing_bound_says_so(
 
     with monkeypatch.context() as patch:
         patch.setattr(EmbeddedBindings, "add", refuse)
-        with pytest.raises(DeploymentError, match=f"nothing is bound to {KEY} now.*mlsssl recover"):
+        with pytest.raises(DeploymentError, match=f"nothing is bound to {KEY} now.*mlsssl.recover"):
             deploy(KEY, ca.issue("a.test"), machine=machine)
         with pytest.raises(DeploymentError, match=f"still pending: nothing is bound to {KEY} now"):
             recover(machine=machine)
@@ -775,7 +775,7 @@ def test_an_interrupt_that_leaves_nothing_bound_is_logged(
     with pytest.raises(KeyboardInterrupt):
         deploy(KEY, ca.issue("a.test"), machine=machine)
     assert f"nothing is bound to {KEY} now" in caplog.text
-    assert "mlsssl recover" in caplog.text
+    assert "mlsssl.recover()" in caplog.text
 
 
 def test_a_cleanup_that_fails_leaves_nothing_pending(
@@ -852,12 +852,12 @@ def test_audit_and_renew_due_tell_what_is_pending(ca: CertificateAuthority, tmp_
     stuck(ca, machine)
     (row,) = audit(machine=machine).rows
     assert (str(row.key), [one.code for one in row.findings]) == (KEY, ["change-pending"])
-    assert f"--abandon {KEY}" in row.findings[0].remedy
+    assert f"recover(abandon='{KEY}')" in row.findings[0].remedy
     assert not audit(machine=machine).ok
     for dry_run in (True, False):
         (result,) = renew_due(ca, machine=machine, dry_run=dry_run)
         assert str(result.key) == KEY
-        assert "mlsssl recover" in str(result.error)
+        assert "mlsssl.recover()" in str(result.error)
     with machine.port.lock("change", timeout=0):
         assert audit(machine=machine).ok
     (record,) = pending(machine)

@@ -369,7 +369,7 @@ def test_nobody_inside_asks_for_what_may_be_refused() -> None:
     # An authority's own certificate, Java's trust store, MakeCert's, a kept request: ours; a revocation list,
     # of which nothing is refused; and where it is asked of strangers.
     ours = {"authority.py", "bundles.py", "makecert.py", "obtain.py"}
-    assert callers == {*ours, "revocation_lists.py", "pem.py"}
+    assert callers == {*ours, "revocation_list.py", "pem.py"}
 
 
 def test_many_are_checked_alike() -> None:

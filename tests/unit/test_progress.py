@@ -6,9 +6,9 @@ import sys
 
 import pytest
 
+from mlsssl._notebook.progress import progress_bar
 from mlsssl.authority import CertificateAuthority
 from mlsssl.errors import UnsupportedError
-from mlsssl.progress import progress_bar
 
 AUTHORITY = CertificateAuthority.create("Authority", key="ec-p256")
 

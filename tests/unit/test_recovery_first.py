@@ -185,7 +185,7 @@ def test_who_only_looks_says_what_is_not_finished(
     )
     for look in looks:
         with pytest.raises(
-            BindingError, match=rf"the renew of {KEY} .* has begun and not ended.*mlsssl recover"
+            BindingError, match=rf"the renew of {KEY} .* has begun and not ended.*mlsssl.recover"
         ) as caught:
             look()
         assert not isinstance(caught.value, BindingNotFoundError)
@@ -258,7 +258,7 @@ def test_an_update_that_leaves_nothing_bound_says_so(ca: CertificateAuthority, t
             raise refuse
 
         patch.setattr(EmbeddedBindings, "add", add)
-        with pytest.raises(BindingError, match=f"nothing is bound to {KEY} now.*mlsssl recover") as caught:
+        with pytest.raises(BindingError, match=f"nothing is bound to {KEY} now.*mlsssl.recover") as caught:
             binding.with_options(BindingOptions(http2=False)).update()
         assert caught.value.__cause__ is refuse
         assert Binding.find(KEY, machine=machine) is None

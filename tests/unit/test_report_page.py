@@ -392,6 +392,18 @@ def test_audit_writes_a_page(capsys: pytest.CaptureFixture[str], place: Path) ->
     assert run(capsys, "audit", "--html", "nowhere/report.html")[0] == 3
 
 
+def test_audit_says_where_the_page_is(capsys: pytest.CaptureFixture[str], place: Path) -> None:
+    """As its last line, of this machine and of files; not without a page, and not in JSON."""
+    assert run(capsys, "audit", "--html", "report.html")[1].endswith("\nThe page is in report.html.\n")
+    assert "The page" not in run(capsys, "audit")[1]
+    code, out, _ = run(capsys, "audit", "--html", "report.html", "--json")
+    assert code == 0
+    (place / "one.json").write_text(out)
+    json.loads(out)
+    assert run(capsys, "audit", "--from", "one.json", "--html", "all.html")[1].endswith("\nThe page is in all.html.\n")
+    assert "The page" not in run(capsys, "audit", "--from", "one.json")[1]
+
+
 def test_audit_spares_a_private_key(capsys: pytest.CaptureFixture[str], place: Path) -> None:
     """4, and --overwrite is what the message says and what does it."""
     key = CertificateAuthority.create("Kept", key="ec-p256").issue("a.test").private_key_pem()

@@ -251,7 +251,7 @@ def test_an_update_that_cannot_be_taken_back_is_recovered_later(
     machine.reservations.add(URL, user="Everyone")
     refuses = _Refuses(machine, 3)
     monkeypatch.setattr(machine.port, "reservations", refuses)
-    with pytest.raises(ReservationError, match=r"taking it back failed too .*mlsssl recover"):
+    with pytest.raises(ReservationError, match=r"taking it back failed too .*mlsssl.recover"):
         UrlReservation(URL, user=MLS, machine=machine).update()
     assert machine.reservations.find(URL) is None
     refuses.left = 1

@@ -247,7 +247,9 @@ def test_test_mode_changes_nothing(minion: Minion, by: str) -> None:
         assert state_of(minion) != before or function in ("recover", "cleanup")
 
 
-def test_a_machine_that_is_not_there_is_made_by_what_adds_to_it_alone(own: dict[str, Any], tmp_path: Path) -> None:
+def test_a_machine_that_is_not_there_is_made_by_what_adds_to_it_alone(
+    own: dict[str, Any], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     """As on the command line; a deployment that cannot be leaves none behind."""
     minion = Minion("web1", own)
     with pytest.raises(CommandExecutionError, match="there is no machine"):
@@ -256,7 +258,9 @@ def test_a_machine_that_is_not_there_is_made_by_what_adds_to_it_alone(own: dict[
     with pytest.raises(CommandExecutionError, match="private key"):
         minion.call("mlsssl.deploy", KEY, pillar="root")
     assert not (tmp_path / "machine.sqlite").exists()
+    assert caplog.messages == []
     minion.call("mlsssl.trust", pillar="root")
+    assert caplog.messages == [f"a new machine was made in {tmp_path / 'machine.sqlite'}"]
     assert (tmp_path / "machine.sqlite").exists()
     elsewhere = tmp_path / "other.sqlite"
     minion.call("mlsssl.trust", pillar="root", machine=str(elsewhere))
@@ -386,11 +390,16 @@ def test_a_request_for_what_is_bound_follows_it(minion: Minion) -> None:
 @pytest.mark.parametrize(
     ("said", "expected"),
     [
-        ("begun and not ended: run `mlsssl recover`", "begun and not ended: run `salt-call mlsssl.recover`"),
+        ("begun and not ended: run `mlsssl.recover()`", "begun and not ended: run `salt-call mlsssl.recover`"),
         (
-            "when that cannot be, `mlsssl recover --abandon 0.0.0.0:443` leaves the machine as it is",
+            "when that cannot be, `mlsssl.recover(abandon='0.0.0.0:443')` leaves the machine as it is",
             "when that cannot be, `salt-call mlsssl.recover abandon=0.0.0.0:443` leaves the machine as it is",
         ),
+        (
+            "recover(); else recover(abandon='change.json')",
+            "salt-call mlsssl.recover; else salt-call mlsssl.recover abandon=change.json",
+        ),
+        ("recovery() and my.recover(1)", "recovery() and my.recover(1)"),
         ("--acme needs --acme-agree-terms", "acme needs acme_agree_terms"),
         ("a-b --- c", "a-b --- c"),
     ],
@@ -567,11 +576,12 @@ WANTED = st.fixed_dictionaries(
         "key_access": st.sampled_from([["NETWORK SERVICE"], "keep"]),
         "on_conflict": st.sampled_from(["replace", "keep", "fail"]),
         "host": st.sampled_from(["www.example.com", "b.test"]),
+        "force": st.booleans(),
     },
 )
 
 
-@settings(max_examples=examples(60), deadline=None)
+@settings(max_examples=examples(40), deadline=None)
 @given(before=st.lists(WANTED, max_size=2), wanted=WANTED)
 def test_test_mode_says_exactly_what_the_run_does(before: list[dict[str, Any]], wanted: dict[str, Any]) -> None:
     """Whatever was deployed before: the same changes, or the same refusal; then nothing more to do."""
@@ -633,8 +643,12 @@ def test_a_minion_is_signed_for_under_the_policy(fleet: Master, issuer: str) -> 
     """Its own name, the policy's days; the private key never travels; then it is met, and renewed from there."""
     minion = fleet.minions["web1"]
     wanted: dict[str, Any] = {"issuer": issuer, "host": "web1.example.com", "key_type": "ec-p256"}
+    would = minion.state("mlsssl.deployed", KEY, test=True, **wanted)
+    unknown = {"thumbprint": {"old": None, "new": f"of a certificate that {issuer} is still to issue"}}
+    assert (would["result"], would["changes"], fleet.seen) == (None, unknown, [])
     done = minion.state("mlsssl.deployed", KEY, **wanted)
     assert done["result"] is True, done["comment"]
+    assert done["changes"].keys() == {"thumbprint"}
     assert [(who, fun) for who, fun, _, _ in fleet.seen] == [("web1", "mlsssl_ca.sign_request")]
     assert "PRIVATE" not in json.dumps([[arg, answer] for _, _, arg, answer in fleet.seen])
     with EmbeddedMachine(minion.opts["mlsssl"]["machine"]) as machine:
@@ -740,7 +754,7 @@ def test_a_request_that_cannot_be_is_refused(fleet: Master, request_: str, why: 
     assert why in refused or (why == "." and refused)
 
 
-@settings(max_examples=examples(100), deadline=None)
+@settings(max_examples=examples(50), deadline=None)
 @given(policy=st.one_of(st.text(), st.none(), st.integers(), st.lists(st.text())), request_=st.text())
 def test_whatever_is_sent_is_answered(policy: object, request_: str) -> None:
     """Text and other values from a minion that is no friend."""

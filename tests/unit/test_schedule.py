@@ -16,7 +16,15 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from mlsssl import CertificateAuthority, ExistsError, InvalidInputError, MalformedDataError, NativeError
+from mlsssl import (
+    CertificateAuthority,
+    ExistsError,
+    InvalidInputError,
+    MalformedDataError,
+    MlssslError,
+    NativeError,
+    NotFoundError,
+)
 from mlsssl._commands import schedule
 from mlsssl._commands.schedules import systemd, task_scheduler
 from mlsssl._commands.schedules.crontab import Crontab
@@ -199,6 +207,30 @@ class TestSystemd:
         assert scheduler.remove("renew") is None
         assert (units / "mlsssl-renew.timer").read_text(encoding="utf-8") == "[Timer]\n"
         assert not (units / "mlsssl-renew.service").exists()
+
+    def test_a_folder_that_cannot_be_made_is_an_error_of_ours(self, there: tuple[Systemd, Path, Path]) -> None:
+        """A file is in its place, or in the place of what it should be in; nothing is started."""
+        scheduler, units, calls = there
+        units.write_text("")
+        with pytest.raises(MlssslError, match="units"):
+            scheduler.install(job())
+        with pytest.raises(MlssslError, match="units"):
+            Systemd(units / "user", scheduler._systemctl[0]).install(job())
+        assert not calls.exists()
+
+    def test_a_user_without_a_home_is_an_error_of_ours(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Whom the system does not list, as in a container; with XDG_CONFIG_HOME it needs none."""
+
+        def no_home() -> Path:
+            raise RuntimeError("Could not determine home directory.")
+
+        monkeypatch.setattr(Path, "home", no_home)
+        monkeypatch.setattr(os, "geteuid", lambda: 1000, raising=False)
+        monkeypatch.delenv("XDG_CONFIG_HOME", raising=False)
+        with pytest.raises(NotFoundError, match="set HOME"):
+            Systemd()
+        monkeypatch.setenv("XDG_CONFIG_HOME", str(Path.cwd()))
+        Systemd()
 
     @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed here")
     @pytest.mark.parametrize("every", HOURS)

@@ -78,7 +78,7 @@ def test_a_deployment_stays_in_few_modules(ca: CertificateAuthority, tmp_path: P
         with modules_entered() as entered:
             deploy(KEY, certificate, machine=machine)
     assert "deployment.py" in entered
-    # 47 (held_keys.py is asked whether the machine has the private key itself), the listener when another test has
+    # 47 (machine_keys.py is asked whether the machine has the private key itself), the listener when another test has
     # loaded it, and on Windows the rights of files.
     assert len(entered) <= (49 if sys.platform == "win32" else 48), sorted(entered)
 

@@ -385,9 +385,10 @@ CALLS: dict[str, Callable[[World], Call]] = {
 
 LEFT_OUT = {
     "results and findings, which users read": (
-        "Audit AuditReservation AuditRow CertificateDiff Cleanup Diagnosis EndpointReport Failure Finding Kept"
-        " KeyAccess KeyState Outcome PfxExplanation Plan Renewal RenewedAuthority Renewals Report RuleContext"
-        " hooks.Replacement RevokedEntry ServiceStatus Step StoreEntry Timeline UrlGrant ccs.CcsFinding ccs.CcsFile"
+        "Audit AuditReservation AuditRow CertificateChain CertificateDiff Cleanup Diagnosis EndpointReport Failure"
+        " Finding Kept KeyAccess KeyState Outcome PfxExplanation Plan Renewal RenewedAuthority Renewals Report"
+        " RuleContext hooks.Replacement RevokedEntry ServiceStatus Step StoreEntry Timeline UrlGrant ccs.CcsFinding"
+        " ccs.CcsFile"
         " netsh.HttpCommand netsh.Listing netsh.NetshCommand netsh.PassedOver netsh.Script netsh.UrlaclListing"
     ),
     "made by another call, which is in the table": (

@@ -19,6 +19,7 @@ from mlsssl._fakes.computer import Computer
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._machine import files
 from mlsssl._machine.ports import new_request_key_name
+from mlsssl._windows import certificates, system_stores
 from mlsssl.errors import MlssslError
 from sweeps import points
 from windows.stores_machine import WindowsStoresMachine
@@ -28,12 +29,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from mlsssl.values import KeyType
+    from mlsssl.values import KeyType, Location
 
     Step = Callable[["Process"], object]
 
 NAME = new_request_key_name()
 OUT_OF_MEMORY = 14
+LOCATIONS: tuple[Location, Location] = ("LocalMachine", "CurrentUser")
 KEY = rsa.generate_private_key(65537, 2048)
 
 
@@ -81,10 +83,25 @@ class Process:
                     request_key=NAME,
                 )
 
-    def remove(self) -> None:
-        with contextlib.closing(self.machine.open_store("MY", "LocalMachine", write=True)) as store:
+    def remove(self, location: Location = "LocalMachine") -> None:
+        with contextlib.closing(self.machine.open_store("MY", location, write=True)) as store:
             for record in list(store.records()):
                 store.remove(thumbprint(record.certificate), delete_key=True)
+
+    def move_to_user(self) -> None:
+        """What an administrator does by dragging: the certificate goes to the user's MY, with its link to the key."""
+        with contextlib.ExitStack() as stack:
+            here, there = (
+                stack.enter_context(system_stores.opened(self.dlls, "MY", location, write=True, create=True))
+                for location in LOCATIONS
+            )
+            (digest,) = system_stores.all_of(self.dlls, here, lambda context: thumbprint(certificates.encoded(context)))
+            with system_stores.found(self.dlls, here, digest) as context:
+                assert context is not None
+                assert system_stores.add_new(self.dlls, there, context)
+            assert system_stores.delete(self.dlls, here, digest)
+            for store in (here, there):
+                system_stores.commit(self.dlls, store)
 
     def release(self) -> None:
         self.keys.release(NAME)
@@ -214,3 +231,29 @@ def test_each_call_failing_in_turn(case: Case, tmp_path: Path, monkeypatch: pyte
         assert error is None or function in functions_of(error), where
         assert failing.dlls.calls.leaks == {}, where
         assert_the_owner_goes_on(case, failing.computer, folder, where)
+
+
+@pytest.mark.parametrize(("key_type", "cng"), [("ec-p256", True), ("rsa-2048", False)])
+def test_the_key_stays_for_a_certificate_that_was_moved_to_the_user(
+    tmp_path: Path, key_type: KeyType, cng: bool
+) -> None:
+    """While the request holds it, and after, while the moved certificate has it; then it goes with that."""
+    computer = Computer() if cng else Computer(cng_keeps="nothing", writes="at-commit")
+    process = Process(computer, tmp_path / "state", key_type)
+    process.add()
+    process.move_to_user()
+    public = process.keys.public_key(NAME)
+    assert public is not None
+    assert process.machine.recover() == []
+    process.remove("CurrentUser")
+    assert process.keys.public_key(NAME) == public
+    process.add()
+    process.move_to_user()
+    process.release()
+    assert process.machine.recover() == []
+    store = process.machine.open_store("MY", "CurrentUser", write=True)
+    (record,) = store.records()
+    assert record.key is not None
+    assert record.key.usable
+    process.remove("CurrentUser")
+    assert orphans(computer) == set()

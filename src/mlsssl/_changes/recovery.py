@@ -111,7 +111,7 @@ def left_over(port: MachinePort) -> tuple[tuple[Pending, ...], bool]:
 def not_ended(port: MachinePort) -> list[tuple[BindingKey | None, BindingError]]:
     """For who only looks: each pending change's key (None: it has none to read) and an error that tells of it."""
     with contextlib.suppress(AccessDeniedError):  # who may not look there could not see to it either
-        found = [(one, f"{one.title} has begun and not ended: run `mlsssl recover`") for one in left_over(port)[0]]
+        found = [(one, f"{one.title} has begun and not ended: run `mlsssl.recover()`") for one in left_over(port)[0]]
         return _with_keys(found)
     return []
 
@@ -199,7 +199,7 @@ def exchange(port: MachinePort, records: ChangeRecords, before: BindingRecord, a
             message = (
                 f"{in_force(port, change)}: the update failed ({str(error) or type(error).__name__}), and taking it "
                 f"back failed too ({second}). The old record is kept in {port.state_folder}; once the reason is gone, "
-                "run `mlsssl recover`, which puts it back (the next deploy, renew or update does the same)"
+                "run `mlsssl.recover()`, which puts it back (the next deploy, renew or update does the same)"
             )
             if isinstance(error, Exception):
                 raise BindingError(message) from error
@@ -256,7 +256,7 @@ def replace_reservation(
                 message = (
                     f"the update of the reservation of {record.url} failed ({str(error) or type(error).__name__}), and "
                     f"taking it back failed too ({second}). The old one is kept in {port.state_folder}; once the "
-                    "reason is gone, run `mlsssl recover`, which puts it back"
+                    "reason is gone, run `mlsssl.recover()`, which puts it back"
                 )
                 if isinstance(error, Exception):
                     raise ReservationError(message) from error
@@ -554,8 +554,8 @@ class Stuck:
         state = "" if self.state is None else f"{self.state}; "
         return (
             f"{self.pending.title} is still pending: {state}{str(self.error) or type(self.error).__name__}; remove the "
-            "reason and run `mlsssl recover`, or give it up and leave the machine as it is with "
-            f"`mlsssl recover --abandon {self.pending.name}`"
+            "reason and run `mlsssl.recover()`, or give it up and leave the machine as it is with "
+            f"`mlsssl.recover(abandon={self.pending.name!r})`"
         )
 
 

@@ -239,13 +239,13 @@ def renew(arguments: Namespace, terminal: Terminal) -> int:
 
 def revocation_list(arguments: Namespace, terminal: Terminal) -> int:
     """`ca crl --ca FILE --out FILE`: the authority's next revocation list."""
-    from mlsssl._machine import revocation_lists
+    from mlsssl.revocation_list import given_lists
 
     target = free_place(arguments.out, force=arguments.force)
     own = ("ca", "ca_key", "ca_password", "ca_alias", "out", "force", "previous", "revoke", "reason")
     options = given(arguments, *own)
     if arguments.previous is not None:
-        options["previous"], *more = revocation_lists.given(arguments.previous)
+        options["previous"], *more = given_lists(arguments.previous)
         if more:
             raise InvalidInputError(f"{arguments.previous} holds {1 + len(more)} lists; give the authority's one")
     now = dt.datetime.now(dt.timezone.utc)

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
     from mlsssl._commands.parser import Commands
     from mlsssl._commands.terminal import Terminal
     from mlsssl._formats.sniff import Recognised
-    from mlsssl._machine.revocation_lists import RevocationList
     from mlsssl._select.trust import TrustAnchor
+    from mlsssl.revocation_list import RevocationList
 
 # A file of such a name wins; a Windows path (C:\\x.pfx) has more than digits behind its colon.
 _ENDPOINT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\\/:]+):[0-9]{1,5}")
@@ -227,11 +227,9 @@ def show(arguments: Namespace, terminal: Terminal) -> int:
         request = mlsssl.CertificateRequest.load(arguments.file)
         data |= {**as_dict(request, "subject", "names", "key_type"), **_faults(request)}
     elif recognised.of(Kind.REVOCATION_LIST):
-        from mlsssl._machine import revocation_lists
+        from mlsssl.revocation_list import given_lists, wrapped_lists
 
-        data["revocation_lists"] = [
-            describe_crl(crl) for crl in revocation_lists.wrapped(revocation_lists.given(Path(arguments.file)))
-        ]
+        data["revocation_lists"] = [describe_crl(crl) for crl in wrapped_lists(given_lists(Path(arguments.file)))]
     elif recognised.of(Kind.PRIVATE_KEY, Kind.PVK):
         data["key_type"] = _key_type(arguments.file, arguments.password)
     data |= {"file": arguments.file, "holds": str(recognised), "wrapped_in": list(recognised.wrappings)}
@@ -297,13 +295,13 @@ def explain(arguments: Namespace, terminal: Terminal) -> int:
 
 def check(arguments: Namespace, terminal: Terminal) -> int:
     """`check FILE` or `check HOST:PORT`: 0 when nothing forbids the use, 1 when something does."""
-    from mlsssl._machine import revocation_lists
+    from mlsssl.revocation_list import given_lists
 
     options = {
         **given(arguments, "target", "crl", "key", "no_key", "password", "alias"),
         "at": parse_moment(arguments.at),
         "trust": [root for path in arguments.trust or ["system"] for root in load_anchors(path)],
-        "crls": [crl for path in arguments.crl for crl in revocation_lists.given(path)],
+        "crls": [crl for path in arguments.crl for crl in given_lists(path)],
     }
     endpoint = endpoint_of(arguments.target)
     try:

@@ -389,6 +389,7 @@ def audit(arguments: Namespace, terminal: Terminal) -> int:
         _tell_remedies(found, terminal)
     for note in found.notes:
         terminal.say([f"note: {in_commands(note)}"])
+    _tell_page(arguments, terminal)
     return 0 if found.ok else 1
 
 
@@ -441,6 +442,7 @@ def _audit_files(arguments: Namespace, terminal: Terminal) -> int:
             _tell_remedies(found, terminal)
     for note, told in _notes(audits).items():
         terminal.say([f"note on {', '.join(told)}: {note}"])
+    _tell_page(arguments, terminal)
     return 0 if all(found.ok for found in audits) else 1
 
 
@@ -474,6 +476,11 @@ def _save_page(audits: list[mlsssl.Audit], arguments: Namespace) -> None:
         raise InvalidInputError(f"--html writes a file that ends in .html or .htm, not {path.name}")
     first, *others = (_in_commands(found) for found in audits)
     first.save(path, *others, overwrite=arguments.force)
+
+
+def _tell_page(arguments: Namespace, terminal: Terminal) -> None:
+    if arguments.html is not None:
+        terminal.say([f"The page is in {arguments.html}."])
 
 
 def _in_commands(found: mlsssl.Audit) -> mlsssl.Audit:

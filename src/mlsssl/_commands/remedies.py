@@ -13,18 +13,24 @@ _COMMANDS = {
     "check": "mlsssl check",
     "load": "mlsssl show",
     "save": "mlsssl pfx --out",
+    "deploy": "mlsssl deploy",
     "renew": "mlsssl renew",
+    "renew_due": "mlsssl renew --all --due",
+    "recover": "mlsssl recover",
+    "parse_listing": "mlsssl audit --listing FILE",
+    "write_files": "mlsssl pfx --out HOST.pfx",
     "add": "mlsssl store add FILE",
     "import_pfx": "mlsssl store import",
     "add_crl": "mlsssl store add-crl",
+    "remove_crl": "mlsssl store remove-crl",
     "with_chain": "in its file",
     "BindingOptions": "",
 }
 # Every piece is bounded, for names that strangers chose stand in messages too.
 _ARGUMENT = re.compile(
     r"\b(trust|crls|chain|key|days|common_name|path_length|crl_url|readable_by|profile|on_conflict|restart|store|ports|"
-    r"exportable|no_password|alias|ca_alias|issuer_alias|overwrite|any_issuer|everywhere|tls12|tls13|ctl_identifier|ctl_store_name)="
-    r"""(\[[^\]]{0,80}\]|\{[^}]{0,80}\}|"[^"]{0,80}"|'[^']{0,80}'|\w{1,80}|\.\.\.)"""
+    r"exportable|no_password|alias|ca_alias|issuer_alias|overwrite|any_issuer|everywhere|hooks|key_access|abandon|tls12|tls13|ctl_identifier|ctl_store_name)="
+    r"""(\[[^\]]{0,80}\]|\{[^}]{0,80}\}|"[^"]{0,80}"|'[^']{0,300}'|\w{1,80}|\.\.\.)"""
 )
 _CALL = re.compile(
     r"(\.)?\b(?:Store\.open\('(\w{1,80})'\)\.|[A-Za-z]{1,80}\.)?(\w{1,80})\(((?:[^()]|\([^()]{0,80}\)){0,200})\)"
@@ -38,7 +44,13 @@ _PHRASES = {
     "HMAC key is, which is base64url, and --acme-eab-id is its identifier",
     "host is the name or the list of names that the certificate is for: host=": "--host is a name that the certificate "
     "is for, and may be given again: --host ",
+    "key_type, reuse_key and days are for an authority; ": "--key and --days are for --ca; ",
     "reuse_key and days are for an authority; ": "--days is for --ca; ",
+    "Certificate.load of the .pfx, or with_key": "the .pfx, or the .cer and --key FILE",
+    "UrlReservation.get(url).with_user(account).update()": "mlsssl reservation update URL --user ACCOUNT",
+    "make the request here (CertificateRequest.create)": "make the request here (mlsssl request create)",
+    "ACME has external_account for it": "ACME has --acme-eab-id and --acme-eab-key for it",
+    ", whose bytes to_der() gives": "",
     "password_env names a variable with it": "--after-password env:NAME, of a variable that has it",
     "AcmeIssuer(trust='root.pem')": "--acme-trust root.pem",
     "a ChallengeSolver of that kind": "--acme-webroot, --acme-listen or --acme-http-sys (http-01), "
@@ -51,7 +63,7 @@ _PHRASES = {
 _WORDS = {"True": "yes", "False": "no", "None": ""}
 _OPTIONS = {"request_id": "adcs_request_id"}
 _QUOTES = "\"'"
-_NAME = re.compile(r"\b(app_id|trust_root|path_length|organizational_unit|issued_by|request_id)\b")
+_NAME = re.compile(r"\b(app_id|trust_root|path_length|organizational_unit|issued_by|request_id|reuse_key|key_type)\b")
 
 
 def in_commands(text: str) -> str:
@@ -63,12 +75,32 @@ def in_commands(text: str) -> str:
     return _NAME.sub(lambda name: f"--{_OPTIONS.get(name[0], name[0]).replace('_', '-')}", text)
 
 
+_FIELDS = {"message", "remedy", "found", "to_do"}
+
+
+def fields_in_commands(value: object) -> object:
+    """The same JSON, whose fields for people are in the command line's words."""
+    if isinstance(value, dict):
+        return {
+            name: _all_in_commands(one) if name in _FIELDS else fields_in_commands(one) for name, one in value.items()
+        }
+    return [fields_in_commands(one) for one in value] if isinstance(value, list) else value
+
+
+def _all_in_commands(value: object) -> object:
+    if isinstance(value, list):
+        return [_all_in_commands(one) for one in value]
+    return in_commands(value) if isinstance(value, str) else value
+
+
 def _option(argument: re.Match[str]) -> str:
     name, value = argument.groups()
     if name == "chain":
         return "in its file"
     if name == "ports":
         return f"--port {value[1:-1].replace(': ', '=')}"
+    if name == "hooks":
+        return "--after STEP"
     if name.startswith(("tls", "ctl")):
         return f"--option {name}={_WORDS.get(value, value)}"
     option = f"--{'crl' if name == 'crls' else name.replace('_', '-')}"

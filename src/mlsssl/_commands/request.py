@@ -6,7 +6,7 @@ import sys
 from typing import TYPE_CHECKING, Any, get_args
 
 import mlsssl
-from mlsssl._commands.authority import AUTHORITY_OPTIONS, load_authority
+from mlsssl._commands.authority import AUTHORITY_OPTIONS, load_authority, telling_shortened
 from mlsssl._commands.certificate import describe, free_place, load_quietly, save, tell_left_out
 from mlsssl._commands.parser import PASSWORD_HELP, SUBJECT, command, given, group, machine_of, machine_to_add_to
 from mlsssl._commands.terminal import read_password
@@ -168,15 +168,17 @@ def sign(arguments: Namespace, terminal: Terminal) -> int:
     authority = load_authority(arguments.ca, arguments.ca_password, arguments.ca_key, arguments.ca_alias)
     own = ("file", "ca", "ca_key", "ca_password", "ca_alias", "out", "force", "strict", "no_wildcards")
     options = given(arguments, *own, "minimum_rsa_bits", "crl_url")
-    certificate = authority.with_crl_url(arguments.crl_url).sign(request, policy=policy, **options)
+    with telling_shortened() as notes:
+        certificate = authority.with_crl_url(arguments.crl_url).sign(request, policy=policy, **options)
     ignored = list(request.honoured_by(policy).ignored)
+    told = {**describe(certificate), "ignored": ignored, "warnings": notes}
     if out is None:
         pem = certificate.to_pem(chain=True).decode("ascii")
-        terminal.result({**describe(certificate), "ignored": ignored, "pem": pem}, pem.rstrip("\n"))
+        terminal.result({**told, "pem": pem}, pem.rstrip("\n"))
         return 0
     certificate.save(out, overwrite=arguments.force)
     terminal.result(
-        {**describe(certificate), "ignored": ignored, "file": str(out)},
+        {**told, "file": str(out)},
         [repr(certificate), *(f"Passed over: {one}" for one in ignored), f"Saved to {out}."],
     )
     return 0

@@ -319,7 +319,7 @@ def refuse_pending_of_others(records: ChangeRecords, change: Change) -> None:
     for pending in records.pending():
         stuck = [key for key in change.keys[1:] if pending.is_about(key)]
         if stuck:
-            raise BindingError(f"nothing was done: {pending.title} has begun and not ended: run `mlsssl recover`")
+            raise BindingError(f"nothing was done: {pending.title} has begun and not ended: run `mlsssl.recover()`")
 
 
 def _follow_undo(
@@ -330,7 +330,7 @@ def _follow_undo(
         return undone
     if not hooks:
         what = f"the steps {', '.join(change.steps)} were not run for what is bound again"
-        remedy = "undo with the same steps (hooks=, --after), or see to what they did by hand"
+        remedy = "undo with the same steps, hooks=[...], or see to what they did by hand"
         finding = machine_finding("after-owed", str(undone.key), what, remedy=remedy)
         return replace(undone, findings=(*undone.findings, finding))
     from mlsssl._deploy import steps
@@ -344,7 +344,7 @@ def _undo_stopped(
 ) -> DeploymentError:
     """What to say about an undo that stopped; it is forgotten when it had not begun to show."""
     state = recovery.in_force(port, turned)
-    to_do = [f"{state}: run `mlsssl recover`, which goes on with the undo; {_give_up(turned)}"]
+    to_do = [f"{state}: run `mlsssl.recover()`, which goes on with the undo; {_give_up(turned)}"]
     if _state(port, turned) == "new":  # the binding comes first, so nothing else was touched
         with contextlib.suppress(MlssslError):
             records.finish(turned, keep=False)
@@ -364,14 +364,14 @@ def _end_undo(port: MachinePort, records: ChangeRecords, turned: Change, done: l
         records.finish(turned, keep=False)
         records.forget(turned)
     except MlssslError as error:
-        to_do.append(f"the undo is done, but its record stays ({error}): run `mlsssl recover`; {_give_up(turned)}")
+        to_do.append(f"the undo is done, but its record stays ({error}): run `mlsssl.recover()`; {_give_up(turned)}")
         first = first or error
     if first is not None:
         raise _failure(port, turned, str(first), done, to_do) from first
 
 
 def _give_up(change: Change) -> str:
-    return f"when that cannot be, `mlsssl recover --abandon {change.key}` leaves the machine as it is"
+    return f"when that cannot be, `mlsssl.recover(abandon={str(change.key)!r})` leaves the machine as it is"
 
 
 # -- the steps ----------------------------------------------------------------------------------------------------
@@ -515,7 +515,7 @@ def _after_failure(
     except recovery.FAILURES as second:
         stopped = f"taking it back stopped too ({str(second) or type(second).__name__})"
         stopped += f", and {recovery.in_force(port, change)}"
-        to_do.append(f"{stopped}: run `mlsssl recover`, which goes on from here; {_give_up(change)}")
+        to_do.append(f"{stopped}: run `mlsssl.recover()`, which goes on from here; {_give_up(change)}")
     else:
         if new:
             to_do.append(f"the new binding of {change.key} is in force: look whether it should be")
@@ -523,7 +523,7 @@ def _after_failure(
         try:
             undone += port.recover()
         except MlssslError as third:
-            to_do.append(f"private keys that no certificate uses may be left ({third}): run `mlsssl recover`")
+            to_do.append(f"private keys that no certificate uses may be left ({third}): run `mlsssl.recover()`")
     started, down = recovery.start_services(port, change)
     undone += started
     to_do += down
@@ -556,7 +556,7 @@ def _end_failed(records: ChangeRecords, change: Change, reason: str, new: bool) 
     try:
         records.finish(change, keep=new)
     except MlssslError as error:
-        to_do.append(f"its record stays ({error}): run `mlsssl recover`; {_give_up(change)}")
+        to_do.append(f"its record stays ({error}): run `mlsssl.recover()`; {_give_up(change)}")
     return to_do
 
 

@@ -23,8 +23,8 @@ from mlsssl._formats import pem
 from mlsssl._formats.hosts import name_text, parse_name
 from mlsssl._formats.parsed import issuer_view
 from mlsssl._issue import lifetimes
-from mlsssl._issue.held_keys import held_key
 from mlsssl._issue.keys import check_key_type
+from mlsssl._issue.machine_keys import held_key
 from mlsssl._machine import files, private_files, stores
 from mlsssl._machine.ports import check_request_key_name, new_request_key_name
 from mlsssl._messages.foreign_text import clean_logger, shown

@@ -19,7 +19,7 @@ from mlsssl.errors import ExistsError, NotFoundError, StoreError
 if TYPE_CHECKING:
     from mlsssl._embedded.database import Database
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._issue.held_keys import HashName
+    from mlsssl._issue.machine_keys import HashName
     from mlsssl._machine.ports import KeyProvider
     from mlsssl.values import KeyType
 

@@ -45,18 +45,18 @@ class Calls:
         self.before: Callable[[str], None] | None = None
 
     def enter(self, name: str) -> int:
-        """Note a call; the code it must fail with, or 0."""
+        """Note a call of the entry point `name`; the code it must fail with, or 0."""
         if self.before is not None:
             self.before(name)
         self.names.append(name)
         return self.faults.get(len(self.names) - 1, 0)
 
     def open(self, kind: str) -> None:
-        """Count a handle."""
+        """Count a handle of this `kind`."""
         self.opened[kind] += 1
 
     def close(self, kind: str) -> None:
-        """Count one less; one that is not open is `Misuse`."""
+        """Count one less of this `kind`; one that is not open is `Misuse`."""
         if self.opened[kind] < 1:
             raise Misuse(f"a {kind} is closed that is not open")
         self.opened[kind] -= 1

@@ -197,13 +197,16 @@ class Computer:
         return found | {("csp", machine, name) for machine, name in self.csp}
 
     def keep_in_cng(self, place: tuple[bool, str], key: FakeKey) -> None:
-        """Persist a key; HTTP.sys may need `settling` looks before it finds it."""
+        """Keep a key at its `place`: the machine's or not, and its name. HTTP.sys sees it after `settling` looks."""
         self.cng[place] = key
         if self.settling:
             self._unsettled[place] = self.settling
 
     def http_look(self, digest: bytes, store_name: str) -> int:
-        """HTTP.sys' own look at a certificate: 0, 1312 (`http_accepts`), or 87 for a key of a moment ago."""
+        """HTTP.sys' own look at the certificate of this SHA-1 `digest` in LocalMachine's `store_name`.
+
+        0, 1312 (`http_accepts`), or 87 for a key of a moment ago.
+        """
         entry = self._found(digest, store_name)
         if entry is None or not self.http_accepts(digest, store_name):
             return 1312
@@ -222,7 +225,7 @@ class Computer:
         return next((each for each in entries if hashlib.sha1(each.der).digest() == digest), None)  # noqa: S324
 
     def http_accepts(self, digest: bytes, store_name: str) -> bool:
-        """In this LocalMachine store, its key among the machine's, and its own."""
+        """Whether the one of this SHA-1 `digest` is in LocalMachine's `store_name`, with a key of the machine's."""
         entry = self._found(digest, store_name)
         if entry is None:
             return False

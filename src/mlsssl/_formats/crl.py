@@ -6,9 +6,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
-from mlsssl._formats.foreign import read
+from mlsssl._formats.foreign import name_text, read, read_or
 from mlsssl._formats.sniff import Kind, take
+from mlsssl._messages.foreign_text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -76,3 +78,25 @@ def newest_of_each_line(crls: Iterable[x509.CertificateRevocationList]) -> list[
         if known is None or known[0] < age:
             newest[line] = (age, crl)
     return [crl for _age, crl in newest.values()]
+
+
+def der_of(crl: x509.CertificateRevocationList) -> bytes:
+    """The list as DER."""
+    return crl.public_bytes(Encoding.DER)
+
+
+def issuer_of(crl: x509.CertificateRevocationList) -> str:
+    """The issuer's name as RFC 4514 text, for people."""
+    name: x509.Name | None = read_or(None, attrgetter("issuer"), crl)
+    return "(unreadable name)" if name is None else printable(name_text(name)) or "(empty name)"
+
+
+def described(crl: x509.CertificateRevocationList) -> str:
+    """Whose it is, of when, and its number, for messages; as much of it as can be read."""
+    words = f"of {issuer_of(crl)}"
+    found: tuple[object, tuple[datetime, int]] | None = read_or(None, line_and_age, crl)
+    if found is None:
+        return words
+    issued, number = found[1]
+    words += f" of {issued:%Y-%m-%d %H:%M:%S}Z"
+    return words if number < 0 else f"{words}, number {number}"

@@ -394,7 +394,7 @@ def _unknown_text(text: str) -> MalformedDataError:
     if texts.has_netsh_heading(text):
         return MalformedDataError(
             "this is a listing of netsh http show sslcert, which has thumbprints and no certificates; read it with "
-            "mlsssl audit --listing FILE, or netsh.parse_listing"
+            "netsh.parse_listing(...)"
         )
     if match := texts.DASHES_MISSING.search(text):
         return MalformedDataError(

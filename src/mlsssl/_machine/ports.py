@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from mlsssl._formats.url_prefixes import UrlPrefix
-    from mlsssl._issue.held_keys import HashName
+    from mlsssl._issue.machine_keys import HashName
     from mlsssl._machine.accounts import Account
     from mlsssl.values import KeyType
 

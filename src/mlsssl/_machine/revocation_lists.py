@@ -3,230 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import dataclass
-from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
-
-from mlsssl._formats.crl import line_and_age, load_crls, load_der_crl, newest_of_each_line
-from mlsssl._formats.foreign import name_text, read, read_or
-from mlsssl._machine import files, stores
-from mlsssl._messages.arguments import check_data, check_type
-from mlsssl._messages.foreign_text import printable
-from mlsssl._messages.output import as_dict
-from mlsssl._validator.revocation import entry_of, reason_of
+from mlsssl._formats.crl import der_of, described, line_and_age, load_der_crl, newest_of_each_line
+from mlsssl._formats.foreign import read
+from mlsssl._machine import stores
 from mlsssl.errors import InvalidInputError, MalformedDataError, StoreNotFoundError
-from mlsssl.values import Thumbprint, check_moment, set_attributes
+from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from datetime import datetime
-    from pathlib import Path
-    from typing import NoReturn, TypeAlias
+
+    from cryptography import x509
 
     from mlsssl._machine.ports import StorePort
-
-    AnyList: TypeAlias = "RevocationList | x509.CertificateRevocationList"
-    Given: TypeAlias = "RevocationList | x509.CertificateRevocationList | bytes | str | Path"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RevokedEntry:
-    """One certificate that a `RevocationList` revokes.
-
-    Attributes:
-        serial_number: Of the certificate.
-        at: When it was revoked, UTC.
-        reason: RFC 5280's name (`keyCompromise`), `not given`, or `unreadable`.
-    """
-
-    serial_number: int
-    at: datetime
-    reason: str
-
-
-class RevocationList:
-    """A certificate revocation list (RFC 5280 section 5). Immutable; equal by its DER.
-
-    `CertificateAuthority.crl` makes one, `Store.crls` reads those of a store, and `check(crls=[...])` takes them. Its
-    signature is not checked here, nor whether it is current: `check` does both.
-
-    Args:
-        crl: A list of `cryptography`.
-
-    Raises:
-        InvalidInputError: something else.
-        MalformedDataError: its name, times or extensions cannot be read.
-    """
-
-    __slots__ = ("_crl",)
-
-    _crl: x509.CertificateRevocationList
-
-    def __init__(self, crl: x509.CertificateRevocationList) -> None:
-        expected = "a cryptography CertificateRevocationList is needed (RevocationList.load reads a file)"
-        set_attributes(self, _crl=load_der_crl(_der(check_type(crl, x509.CertificateRevocationList, expected))))
-
-    def __setattr__(self, name: str, value: object) -> NoReturn:
-        raise AttributeError(f"a RevocationList is immutable: {name} cannot be set")
-
-    @classmethod
-    def load(cls, path: str | Path) -> RevocationList:
-        """Read the one list of a file: DER, PEM, or what else `Store.add_crl` reads.
-
-        Raises:
-            MalformedDataError: there is none, or one cannot be read.
-            InvalidInputError: there are several (`Store.add_crl` takes them all); or it is no path.
-            NotFoundError, AccessDeniedError: as `Certificate.load`.
-        """
-        return _only(given(files.path_of(path)))
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> RevocationList:
-        """As `load`, from bytes."""
-        return _only(given(check_data(data, "bytes are needed (RevocationList.load takes a path)")))
-
-    def to_der(self) -> bytes:
-        """The list as DER: what is published at an authority's `crl_url`."""
-        return _der(self._crl)
-
-    def to_pem(self) -> bytes:
-        """The list as PEM."""
-        return self._crl.public_bytes(Encoding.PEM)
-
-    def save(self, path: str | Path) -> Path:
-        """Write it, whole or not at all, over what is there: PEM for `.pem`, DER for every other suffix.
-
-        Raises:
-            NotFoundError: the folder is not there.
-            AccessDeniedError: it may not be written.
-            InvalidInputError: it is no path of a file.
-        """
-        target = files.path_of(path)
-        files.write(target, self.to_pem() if target.suffix.lower() == ".pem" else self.to_der(), private=False)
-        return target
-
-    def to_cryptography(self) -> x509.CertificateRevocationList:
-        """The object of `cryptography`, for everything that is not here."""
-        return self._crl
-
-    @property
-    def issuer(self) -> str:
-        """The authority's name as text (RFC 4514)."""
-        return issuer_of(self._crl)
-
-    @property
-    def number(self) -> int | None:
-        """The CRL number, which grows from list to list (RFC 5280 section 5.2.3), or None."""
-        return number_of(self._crl)
-
-    @property
-    def this_update(self) -> datetime:
-        """When it was issued, UTC."""
-        return self._crl.last_update_utc
-
-    @property
-    def next_update(self) -> datetime | None:
-        """When the next is there at the latest, UTC; None when it does not say."""
-        return self._crl.next_update_utc
-
-    @property
-    def thumbprint(self) -> Thumbprint:
-        """What Windows calls it: the SHA-1 of its DER."""
-        return thumbprint_of(self._crl)
-
-    @property
-    def entries(self) -> tuple[RevokedEntry, ...]:
-        """What it revokes, in its order. `MalformedDataError` when an entry cannot be read."""
-        return tuple(
-            RevokedEntry(
-                serial_number=read("an entry of the list cannot be read", attrgetter("serial_number"), one),
-                at=read("an entry of the list cannot be read", attrgetter("revocation_date_utc"), one),
-                reason=reason_of(one),
-            )
-            for one in self._crl
-        )
-
-    def revokes(self, serial_number: int) -> bool:
-        """Whether it has an entry of this serial number (`certificate.serial_number`). Issuers are not compared."""
-        check_type(serial_number, int, "a serial number is a number (certificate.serial_number)")
-        return entry_of(serial_number, self._crl) is not None
-
-    def to_dict(self) -> dict[str, object]:
-        """Plain values, ready for JSON; serial numbers in hexadecimal digits."""
-        entries = [{"serial_number": f"{one.serial_number:x}", **as_dict(one, "at", "reason")} for one in self.entries]
-        return {**as_dict(self, "thumbprint", "issuer", "number", "this_update", "next_update"), "entries": entries}
-
-    def __len__(self) -> int:
-        return len(self._crl)
-
-    def __bool__(self) -> bool:
-        return True  # an empty list is a list
-
-    def __eq__(self, other: object) -> bool:
-        return self.to_der() == other.to_der() if isinstance(other, RevocationList) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self.to_der())
-
-    def __reduce__(self) -> tuple[object, ...]:
-        return RevocationList.from_bytes, (self.to_der(),)
-
-    def __repr__(self) -> str:
-        return f"<RevocationList {_described(self._crl)}; {len(self)} revoked>"
-
-    def _repr_html_(self) -> str:
-        from mlsssl._notebook.cards import ROW_LIMIT, Validity, card, code, facts, more, or_why, part, table, text
-
-        end, now = self.next_update, check_moment(None)
-        left = "" if end is None else Validity(start=self.this_update, end=end, at=now).bar
-        until = f" to {end:%Y-%m-%d}" if end is not None else ""
-        number = self.number
-        rows = [
-            ("number", "" if number is None else text(number)),
-            ("current", f"{self.this_update:%Y-%m-%d}{until} {left}"),
-            ("thumbprint", code(self.thumbprint, whole=True)),
-        ]
-
-        def revoked() -> str:
-            some = self.entries[:ROW_LIMIT]
-            cells = [[code(f"{one.serial_number:x}"), f"{one.at:%Y-%m-%d %H:%M}", text(one.reason)] for one in some]
-            return table(("serial number", "revoked at", "reason"), cells, empty="nothing is revoked") + more(len(self))
-
-        title = f"revocation list of {text(self.issuer)} · {len(self)} revoked"
-        return card(title, facts(rows), part("revoked", or_why(revoked, is_html=True)))
-
-
-def _only(lists: tuple[x509.CertificateRevocationList, ...]) -> RevocationList:
-    first, *more = lists
-    if more:
-        raise InvalidInputError(f"there are {len(lists)} revocation lists, and one is meant (Store.add_crl takes all)")
-    return RevocationList(first)
-
-
-def wrapped(lists: Iterable[x509.CertificateRevocationList]) -> tuple[RevocationList, ...]:
-    """The nouns around lists that can be read."""
-    return tuple(map(RevocationList, lists))
-
-
-def given(crl: Given) -> tuple[x509.CertificateRevocationList, ...]:
-    """The lists that a caller gave: one, or those of PEM or DER bytes or of a file.
-
-    Raises:
-        MalformedDataError: there is none, or one cannot be read.
-        NotFoundError, AccessDeniedError, InvalidInputError: as `files.read`.
-    """
-    if isinstance(crl, RevocationList):
-        return (crl.to_cryptography(),)
-    if isinstance(crl, x509.CertificateRevocationList):
-        return (crl,)
-    if isinstance(crl, (bytes, bytearray, memoryview)):
-        return load_crls(bytes(crl))
-    data = files.read(files.path_of(crl))
-    with files.naming(crl):
-        return load_crls(data)
 
 
 def readable(port: StorePort) -> tuple[x509.CertificateRevocationList, ...]:
@@ -246,7 +37,7 @@ def add(port: StorePort, crls: Iterable[x509.CertificateRevocationList]) -> tupl
     before = readable(port)
     missing = [crl for crl in wanted if _is_missing(crl, _line(crl, before), port)]
     for crl in missing:
-        port.add_crl(_der(crl), replacing=[_der(one) for one in _line(crl, before)])
+        port.add_crl(der_of(crl), replacing=[der_of(one) for one in _line(crl, before)])
     # Looked at again: another process may have added to the same line meanwhile, or have been killed before this.
     after = readable(port)
     for crl in wanted:
@@ -254,7 +45,7 @@ def add(port: StorePort, crls: Iterable[x509.CertificateRevocationList]) -> tupl
         for one in line:
             if _age(one) < _age(line[-1]):
                 with contextlib.suppress(StoreNotFoundError):  # somebody was faster
-                    port.remove_crl(_der(one))
+                    port.remove_crl(der_of(one))
     return tuple(missing)
 
 
@@ -280,60 +71,28 @@ def _is_missing(
     """Whether it is to be added to what is there of its line; `InvalidInputError` when it must not be."""
     if not line or _age(line[-1]) < _age(crl):
         return True
-    if _age(line[-1]) == _age(crl) and any(_der(one) == _der(crl) for one in line):
+    if _age(line[-1]) == _age(crl) and any(der_of(one) == der_of(crl) for one in line):
         return False
     # Of the same moment and number, yet another list: nothing says which of the two is the later one.
     raise InvalidInputError(
-        f"the revocation list {_described(crl)} is not newer than the one in {port.location}\\{port.name}, "
-        f"{_described(line[-1])}: with it revoked certificates might count as good again; add a newer list, or take "
-        "that one out first (remove_crl)"
+        f"the revocation list {described(crl)} is not newer than the one in {port.location}\\{port.name}, "
+        f"{described(line[-1])}: with it revoked certificates might count as good again; add a newer list, or take "
+        "that one out first, store.remove_crl(...)"
     )
 
 
-def remove(port: StorePort, crl: Given | Thumbprint) -> None:
+def remove(port: StorePort, crls: Iterable[x509.CertificateRevocationList] | Thumbprint) -> None:
     """Take lists out; see `Store.remove_crl`."""
     there = port.crls()
-    if isinstance(crl, Thumbprint):
-        found = [der for der in there if stores.thumbprint_of(der) == crl]
+    if isinstance(crls, Thumbprint):
+        found = [der for der in there if stores.thumbprint_of(der) == crls]
         if not found:
-            raise StoreNotFoundError(f"no revocation list {crl} in {port.location}\\{port.name}")
+            raise StoreNotFoundError(f"no revocation list {crls} in {port.location}\\{port.name}")
     else:
-        lists = given(crl)
-        found = [_der(one) for one in lists]
-        for one, der in zip(lists, found, strict=True):
-            if der not in there:
-                raise StoreNotFoundError(
-                    f"the revocation list {_described(one)} is not in {port.location}\\{port.name}"
-                )
+        found = []
+        for one in crls:
+            found.append(der_of(one))
+            if found[-1] not in there:
+                raise StoreNotFoundError(f"the revocation list {described(one)} is not in {port.location}\\{port.name}")
     for der in dict.fromkeys(found):
         port.remove_crl(der)
-
-
-def thumbprint_of(crl: x509.CertificateRevocationList) -> Thumbprint:
-    """What Windows calls a list: the SHA-1 of its DER."""
-    return stores.thumbprint_of(_der(crl))
-
-
-def number_of(crl: x509.CertificateRevocationList) -> int | None:
-    """The CRL number (RFC 5280 section 5.2.3), or None."""
-    number = _age(crl)[1]
-    return None if number < 0 else number
-
-
-def issuer_of(crl: x509.CertificateRevocationList) -> str:
-    """The issuer's name as RFC 4514 text, for people."""
-    name: x509.Name | None = read_or(None, attrgetter("issuer"), crl)
-    return "(unreadable name)" if name is None else printable(name_text(name)) or "(empty name)"
-
-
-def _der(crl: x509.CertificateRevocationList) -> bytes:
-    return crl.public_bytes(Encoding.DER)
-
-
-def _described(crl: x509.CertificateRevocationList) -> str:
-    words = f"of {issuer_of(crl)}"
-    age: tuple[datetime, int] | None = read_or(None, _age, crl)  # given as an object, nobody may be able to read it
-    if age is None:
-        return words
-    words += f" of {age[0]:%Y-%m-%d %H:%M:%S}Z"
-    return words if age[1] < 0 else f"{words}, number {age[1]}"

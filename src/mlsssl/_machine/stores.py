@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats.keys import private_key_der
-from mlsssl._issue.held_keys import held_name
+from mlsssl._issue.machine_keys import held_name
 from mlsssl.errors import AccessDeniedError, MalformedDataError, StoreClosedError, StoreNotFoundError
 from mlsssl.values import Thumbprint
 

@@ -111,7 +111,7 @@ def parse_command(command: str | Sequence[str]) -> NetshCommand:
 
 
 def format_command(command: NetshCommand, *, shell: Shell = "cmd") -> str:
-    """The command line, ready to be pasted into cmd or PowerShell. What has its default is left out.
+    """The command line, ready to be pasted into `shell`: cmd or PowerShell. What has its default is left out.
 
     An explicit 0 for a time is never written: Windows Server 2025 answers "the parameter is incorrect" to it.
 
@@ -158,7 +158,7 @@ _PLAIN = _Plain(
 
 
 def normalize(text: str) -> str:
-    """Plain dashes, quotes and blanks for typographic ones; invisible format characters dropped."""
+    """The text with plain dashes, quotes and blanks for typographic ones; invisible format characters are dropped."""
     return text if check_type(text, str, "a command is text").isascii() else text.translate(_PLAIN)
 
 

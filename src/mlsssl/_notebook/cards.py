@@ -71,9 +71,14 @@ def themes(name: str) -> str:
     it, and paper is light before them all.
     """
     light, dark = ("".join(f"--m-{colour}:{value};" for colour, value in one.items()) for one in (_LIGHT, _DARK))
-    chosen_light = f"[data-jp-theme-light=true] .{name},.vscode-light .{name},[data-theme=light] .{name}"
+    chosen_light = (
+        f"[data-jp-theme-light=true] .{name},.vscode-light .{name},.vscode-high-contrast-light .{name},"
+        f"[data-theme=light] .{name}"
+    )
     chosen_dark = (
-        f"[data-jp-theme-light=false] .{name},.vscode-dark .{name},.vscode-high-contrast .{name},"
+        f"[data-jp-theme-light=false] .{name},.vscode-dark .{name},"
+        # VS Code's light theme of high contrast has this class as well.
+        f".vscode-high-contrast:not(.vscode-high-contrast-light) .{name},"
         f"[data-theme=dark] .{name},[theme=dark] .{name}"
     )
     return (

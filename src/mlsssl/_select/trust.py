@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._machine.ports import TrustProblem
-    from mlsssl._machine.revocation_lists import AnyList
     from mlsssl._validator.path import TrustAnchors
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.report import Report
     from mlsssl._validator.served import Served
     from mlsssl._validator.validate import ServerFacts, UserRule
+    from mlsssl.revocation_list import AnyList
 
     TrustAnchor: TypeAlias = "HasCertificate | AsCryptography | x509.Certificate | Literal['system']"
     Roots: TypeAlias = "list[x509.Certificate | Literal['system']]"

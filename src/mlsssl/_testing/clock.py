@@ -35,7 +35,7 @@ class FrozenClock:
         return self._now
 
     def advance(self, duration: dt.timedelta | None = None, *, days: float = 0, seconds: float = 0) -> dt.datetime:
-        """Move it forward by all that is given; returns the new moment.
+        """Move it forward by all that is given: a duration, days and seconds; returns the new moment.
 
         Raises:
             InvalidInputError: that would be backward, which no clock of a computer may be trusted not to do, but
@@ -57,7 +57,7 @@ class FrozenClock:
         return (self._now - self._start).total_seconds()
 
     def sleep(self, seconds: float) -> None:
-        """Move forward and return at once."""
+        """Move forward by so many seconds and return at once."""
         self.advance(seconds=seconds)
 
     def __repr__(self) -> str:

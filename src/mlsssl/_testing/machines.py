@@ -116,7 +116,13 @@ class FakeWindows:
         self.calls.faults.clear()
 
     def define_service(self, name: str, *, needs: Sequence[str] = (), running: bool = True) -> FakeService:
-        """Make a service; the value returned can be set to get stuck, to refuse a stop, to fail at start."""
+        """Make a service; the value returned can be set to get stuck, to refuse a stop, to fail at start.
+
+        Args:
+            name: Its key name.
+            needs: The services that it depends on.
+            running: Whether it runs at first.
+        """
         state = RUNNING if running else STOPPED
         return self.dlls.advapi32_services.define(FakeService(name=name, needs=tuple(needs), state=state))
 

@@ -1096,7 +1096,7 @@ _SERVED = (
         "The server sends a certificate that has nothing to do with its own.",
         levels="W",
         expected="only certificates of its own chain",
-        remedy="leave it out of the chain: cert.with_chain([...])",
+        remedy="leave it out of the chain, cert.with_chain([...])",
         standard="RFC 5246 section 7.4.2; RFC 8446 section 4.4.2",
     ),
     rule(
@@ -1104,7 +1104,7 @@ _SERVED = (
         "The server sends its root, which clients have or do not trust anyway.",
         levels="N",
         expected="the chain without its root",
-        remedy="leave it out of the chain: cert.with_chain([...])",
+        remedy="leave it out of the chain, cert.with_chain([...])",
         standard="RFC 8446 section 4.4.2",
     ),
     rule(
@@ -1202,14 +1202,14 @@ _DEPLOYMENTS = (
     ),
     rule(
         "binding-exists",
-        "The key has another binding, and on_conflict says to leave it.",
+        "The key has another binding, and was to be bound only if it had none.",
         expected="no other binding",
         remedy="on_conflict='replace' replaces it",
         standard=_EXISTS,
     ),
     rule(
         "binding-kept",
-        "The key has another binding, and with on_conflict='keep' nothing is done.",
+        "The key has another binding, which stays, as was asked; nothing is done.",
         levels="N",
         expected="no other binding",
         remedy="on_conflict='replace' replaces it",
@@ -1228,7 +1228,7 @@ _DEPLOYMENTS = (
         "Accounts that may read the old private key could not read the new one.",
         levels="W",
         expected="a new key that the same accounts may read",
-        remedy="key_access='keep' gives them the right on the new key; if none of them needs it, go on",
+        remedy="give them the right on the new key, key_access='keep'; if none of them needs it, go on",
         standard=_KEY_ACCESS,
     ),
     rule(
@@ -1279,17 +1279,19 @@ _DEPLOYMENTS = (
     ),
     rule(
         "after-failed",
-        "The change is done, but a step after it (hooks=, --after) failed.",
+        "The change is done, but a step after it failed.",
         expected="every step done",
-        remedy="remove the reason; the next deploy, renew or renew_due of this key with the same steps goes on with it",
+        remedy="remove the reason; the next deploy(...), renew(...) or renew_due(...) of this key with the same steps, "
+        "hooks=[...], goes on with it",
         standard="mlsssl: docs/howto-after-renewal",
     ),
     rule(
         "after-owed",
-        "Steps after the last change (hooks=, --after) are still to be run, or were not run for an undo.",
+        "Steps after the last change are still to be run, or were not run for an undo.",
         levels="W",
         expected="every step done",
-        remedy="renew or renew_due of this key with the same steps, which are run then although nothing is due",
+        remedy="renew(...) or renew_due(...) of this key with the same steps, hooks=[...], which are run then although "
+        "nothing is due",
         standard="mlsssl: docs/howto-after-renewal",
     ),
 )
@@ -1301,7 +1303,7 @@ _AUDITS = (
         "its end, a warning in the second, an error in the last.",
         levels="W",
         expected="a certificate that is renewed in time",
-        remedy="mlsssl renew --all --due, or renew(key, authority)",
+        remedy="renew_due(authority), or renew(key, authority)",
         standard="mlsssl: docs/howto-renew-for-ever",
     ),
     rule(
@@ -1325,7 +1327,7 @@ _AUDITS = (
         "Every user of the computer may listen on this URL, and so receive what clients send there.",
         levels="W",
         expected="a reservation for the account that the service runs as",
-        remedy="mlsssl reservation update URL --user ACCOUNT, or UrlReservation.update",
+        remedy="let that account alone listen: UrlReservation.get(url).with_user(account).update()",
         standard="Microsoft: HTTP_SERVICE_CONFIG_URLACL_PARAM; mlsssl: docs/howto-url-reservation",
     ),
     rule(
@@ -1342,7 +1344,7 @@ _AUDITS = (
         "A change was killed and is not recovered; a notice while another process is changing the machine, for it may "
         "be that change.",
         expected="every change finished or taken back",
-        remedy="mlsssl recover",
+        remedy="recover()",
         standard="mlsssl: docs/explanation-atomic",
     ),
 )
@@ -1376,14 +1378,14 @@ _CCS = (
         "ccs-password",
         "The store's password does not open the file.",
         expected="the one password of the store",
-        remedy="write it anew with the store's password (ccs.write_files, or mlsssl pfx)",
+        remedy="write it anew with the store's password: ccs.write_files(...)",
         standard=_CCS_FILES,
     ),
     rule(
         "ccs-unreadable",
         "The file is no PFX that can be read.",
         expected="a PFX with a certificate and its private key",
-        remedy="replace it (ccs.write_files, or mlsssl pfx)",
+        remedy="replace it: ccs.write_files(...)",
         standard="RFC 7292",
     ),
     rule(

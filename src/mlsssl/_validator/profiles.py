@@ -70,7 +70,7 @@ class Profile:
     purpose: Purpose = "server"
 
     def severity(self, checked: Rule, issued: date) -> Severity | None:
-        """How much a finding of this rule matters for a certificate issued on this day; None: not at all."""
+        """How much a finding of the rule `checked` matters for a certificate of the day `issued`; None: not at all."""
         if checked.code in self.overrides:
             return self.overrides[checked.code]
         since = checked.since.get(self.base)
@@ -79,15 +79,19 @@ class Profile:
         return checked.severities.get(self.base)
 
     def has(self, checked: Rule) -> bool:
-        """Whether findings of this rule can come up at all."""
+        """Whether findings of the rule `checked` can come up at all."""
         return self.overrides.get(checked.code, checked.severities.get(self.base)) is not None
 
     def limit(self, issued: date) -> ValidityLimit | None:
-        """The validity limit in force on this day, or None."""
+        """The validity limit in force on the day `issued`, or None."""
         return next((limit for limit in reversed(self.validity_limits) if issued >= limit.since), None)
 
     def with_severity(self, name: str, /, **overrides: Severity | str | None) -> Profile:
-        """A copy called `name` in which codes (hyphens written as underscores) have other severities, or none.
+        """A copy called `name` in which codes have other severities.
+
+        Args:
+            name: The copy's name.
+            **overrides: For a code, with hyphens written as underscores, its severity; None when it is not to come up.
 
         Raises:
             InvalidInputError: a severity or a code that does not exist.

@@ -80,7 +80,7 @@ class Replacement:
             AccessDeniedError: its key may not be exported, or this user may not read it.
             StoreNotFoundError: it is not in its store, or nothing is bound now.
         """
-        from mlsssl._issue.held_keys import is_held
+        from mlsssl._issue.machine_keys import is_held
 
         given = self._certificate
         if given is not None and given.has_private_key and not is_held(given.private_key):

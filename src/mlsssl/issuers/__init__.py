@@ -52,7 +52,7 @@ class RenewalTimes(Protocol):
     """What an issuer has besides, that says itself when a certificate should be renewed (as RFC 9773 does)."""
 
     def renewal_time(self, certificate: Certificate) -> dt.datetime | None:
-        """From when on to renew it, aware; None when it says nothing, and the share of the lifetime decides.
+        """From when on to renew `certificate`, aware; None when it says nothing, and the share of its lifetime decides.
 
         It does not raise for a server that cannot be reached: that is None.
         """

@@ -165,7 +165,7 @@ class AdcsIssuer:
         return self._config
 
     def issued(self, certificate: Certificate) -> bool:
-        """Whether it names the authority as its issuer: by `issued_by`, else by the common name in `config`.
+        """Whether `certificate` names the authority as its issuer: by `issued_by`, else by the common name in `config`.
 
         `MalformedDataError` when its issuer cannot be read.
         """
@@ -180,7 +180,7 @@ class AdcsIssuer:
         )
 
     def issue(self, request: CertificateRequest, /, *, old: Certificate | None) -> Certificate:
-        """Hand the request in, or collect what was handed in before; see the class.
+        """Hand the request in, or collect what was handed in before; arguments as `Issuer.issue`, and see the class.
 
         Raises:
             IssuePendingError: it is not approved yet, or nobody knows its number.

@@ -69,6 +69,8 @@ class SettlingSolver(Protocol):
     def settle(self, domain: str, token: str, key_authorization: str) -> None:
         """Return when the answer can be found, after `present`; all answers of an order are presented before.
 
+        Arguments as `ChallengeSolver.present`.
+
         Raises:
             MlssslError: it does not appear in the time that this solver has for it.
         """

@@ -114,7 +114,7 @@ class CommandIssuer:
         return any(pem.x509_of(one).subject == issuer for one in self._authorities)
 
     def issue(self, request: CertificateRequest, /, *, old: Certificate | None) -> Certificate:
-        """What the program gives for this request; see the class.
+        """What the program gives for this request; arguments as `Issuer.issue`, and see the class.
 
         Raises:
             IssuePendingError: the program ended with 13.

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from mlsssl._commands.schedules import job as jobs
 from mlsssl._machine import files
+from mlsssl.errors import NotFoundError
 
 _MARK = "# Made by: mlsssl schedule"
 
@@ -25,7 +26,8 @@ class Systemd:
         for path in (service, timer):
             if self._read(path) is None and files.exists(path):
                 raise jobs.refuse_stranger(str(path))
-        self._folder.mkdir(parents=True, exist_ok=True)
+        with files.translated("mkdir", self._folder, right="write"):
+            self._folder.mkdir(parents=True, exist_ok=True)
         files.write(service, service_unit(job).encode("utf-8", "surrogateescape"), private=False)
         files.write(timer, timer_unit(job).encode("ascii"), private=False)
         self._run("daemon-reload")
@@ -122,4 +124,7 @@ def is_running() -> bool:
 
 def _user_folder() -> Path:
     configured = Path(os.environ.get("XDG_CONFIG_HOME") or "")
-    return (configured if configured.is_absolute() else Path.home() / ".config") / "systemd" / "user"
+    try:
+        return (configured if configured.is_absolute() else Path.home() / ".config") / "systemd" / "user"
+    except RuntimeError:  # what Path.home says for a user whom the system does not list
+        raise NotFoundError("this user has no home folder, which systemd's units of a user are in: set HOME") from None

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._issue.held_keys import HashName
+    from mlsssl._issue.machine_keys import HashName
     from mlsssl._native.cdata import CData
     from mlsssl._windows.dlls import CngKey, CngProvider, Dlls
     from mlsssl.values import KeyType

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric import rsa
 
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._issue.held_keys import HashName
+    from mlsssl._issue.machine_keys import HashName
     from mlsssl._windows.dlls import CspHash, CspKey, Dlls, ProviderHandle
     from mlsssl.values import KeyType
 

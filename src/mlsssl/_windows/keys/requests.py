@@ -19,7 +19,7 @@ from mlsssl.errors import ExistsError, InvalidInputError, MlssslError, NotFoundE
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from mlsssl._issue.held_keys import HashName
+    from mlsssl._issue.machine_keys import HashName
     from mlsssl._machine.ports import KeyProvider
     from mlsssl._windows.certificates import KeyLink
     from mlsssl._windows.dlls import Dlls

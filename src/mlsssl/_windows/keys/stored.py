@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._issue.held_keys import HashName
+    from mlsssl._issue.machine_keys import HashName
     from mlsssl._machine.ports import KeyProvider
     from mlsssl._windows.certificates import KeyLink
     from mlsssl._windows.dlls import CertContext, Dlls

@@ -24,6 +24,7 @@ import uuid
 from typing import TYPE_CHECKING, Any
 
 import mlsssl
+from mlsssl._messages.foreign_text import clean_logger
 from mlsssl.saltext import _errors, _issuers, _settings
 
 if TYPE_CHECKING:
@@ -568,7 +569,7 @@ def trust(
         if _is_test(test):
             changed = str(certificate.thumbprint) not in stored(store, machine=machine)
         else:
-            with machines.to_add_to(path, add, _nobody) as on:
+            with machines.to_add_to(path, add, _say_made) as on:
                 changed = add(on)
         told = {"thumbprint": str(certificate.thumbprint), "subject": certificate.subject}
         return {**told, "store": store, "changed": changed}
@@ -682,7 +683,7 @@ def request(
         if _is_test(test):
             with machines.existing_or_empty(path) as on:
                 return _told(plan(on))
-        with machines.to_add_to(path, plan, _nobody) as on, contextlib.suppress(mlsssl.IssuePendingError):
+        with machines.to_add_to(path, plan, _say_made) as on, contextlib.suppress(mlsssl.IssuePendingError):
             if host is None and _is_bound(key, on):
                 mlsssl.renew(key, person, machine=on, **_given(arguments, "key_type"))
             else:
@@ -892,7 +893,7 @@ def _deployed(
     if test:
         with machines.existing_or_empty(path) as on:
             return _told(plan(on))
-    with machines.to_add_to(path, rehearsal, _nobody) as on:
+    with machines.to_add_to(path, rehearsal, _say_made) as on:
         return _told(mlsssl.deploy(key, certificate, machine=on, **owned(on)))
 
 
@@ -936,5 +937,5 @@ def _nothing_to_undo(key: str) -> mlsssl.NotFoundError:
     return mlsssl.NotFoundError(f"there is no deploy or renew of {key} to undo")
 
 
-def _nobody(_: Path) -> None:
-    """A new machine is told to nobody: the return says what was done in it."""
+def _say_made(file: Path) -> None:
+    clean_logger("mlsssl").warning("a new machine was made in %s", file)

@@ -52,7 +52,9 @@ def deployed(name: str, **options: Any) -> dict[str, Any]:
     def run() -> dict[str, Any]:
         plan = _call("deploy", functions.deploy, name, options, test=True)
         refused = [one for one in plan["findings"] if one["severity"] == "error"]
-        if refused and not options.get("force"):
+        if options.get("force"):  # which goes on over all but what on_conflict says
+            refused = [one for one in refused if one["code"] == "binding-exists"]
+        if refused:
             return _state(name, result=False, lines=["refused; nothing was done", *map(_finding, refused)])
         if not plan["changes"]:
             return _state(name, lines=[f"{name} has this certificate already", *map(_finding, plan["findings"])])
