@@ -47,7 +47,7 @@ LOWEST = (
     *("name_constraints", "near_misses", "output", "pfx", "pkcs7", "progress", "public_api", "published_keys"),
     *("pvk", "pytest_plugin", "request", "strategies", "testing", "validate", "weak_keys"),
 )
-NOT_HERE = ("-n", "auto", "--ignore=tests/browser")  # that folder is the session `notebook`
+NOT_HERE = ("-n", "auto", "--ignore=tests/browser", "--ignore=tests/fleet")  # the sessions `notebook` and `fleet`
 
 
 def _install(session: nox.Session, *groups: str, project: bool = True) -> None:
@@ -168,6 +168,13 @@ def notebook(session: nox.Session) -> None:
     _install(session, "test", "notebook")
     _install_programs(session)
     session.run("pytest", *(session.posargs or ["tests/browser", "--durations=5"]))
+
+
+@nox.session
+def fleet(session: nox.Session) -> None:
+    """Salt itself: a master and eleven minions on loopback, with clients outside while they renew."""
+    _install(session, "fleet")
+    session.run("pytest", *(session.posargs or ["tests/fleet", "--exitfirst", "--durations=0"]))
 
 
 @nox.session

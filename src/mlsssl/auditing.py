@@ -38,7 +38,7 @@ from mlsssl.store import Store, key_words
 from mlsssl.values import BindingFamily, Thumbprint, check_moment, parse_binding_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from mlsssl._changes.record import Change, Pending
@@ -268,14 +268,10 @@ class Audit:
         suffix = target.suffix.lower()
         if suffix not in (".html", ".htm", ".json"):
             raise InvalidInputError(f"an audit is saved as .html, .htm or .json, not {shown(suffix or 'none')}")
-        if suffix == ".json":
-            audits = [check_type(one, Audit, "audits are saved").to_dict() for one in (self, *others)]
-            data = json.dumps(audits)
-        else:
-            data = self.to_html(*others)
+        audits = [check_type(one, Audit, "audits are saved") for one in (self, *others)]
         if not overwrite:
             refuse_to_lose_a_key(target, key=None, password=None)
-        files.write(target, data.encode("ascii"), private=False)
+        files.write(target, saved_pieces(suffix, (one.to_dict() for one in audits)), private=False)
         return target
 
     def _repr_pretty_(self, printer: Printer, cycle: bool) -> None:
@@ -344,16 +340,33 @@ _FAR = 4_000_000
 """More days than there are from the year 1 to 9999."""
 
 
+def saved_pieces(suffix: str, audits: Iterable[dict[str, object]]) -> Iterator[bytes]:
+    """What `Audit.save` writes into a file of this suffix, in pieces; each audit is let go before the next. Private."""
+    if suffix == ".json":
+        for number, one in enumerate(audits):
+            yield f"{', ' if number else '['}{json.dumps(one)}".encode("ascii")
+        yield b"]"
+    else:
+        from mlsssl._notebook.report_page import pieces
+
+        for piece in pieces(audits):
+            yield piece.encode("ascii")
+
+
 def _audits_of(text: str | bytes) -> Iterator[Audit]:
     document = read_json(text)
     found = document if isinstance(document, list) else [document]
     if not found:
         raise MalformedDataError("there is no audit in this JSON text")
     for one in found:
-        yield _audit_of(one)
+        yield audit_of(one)
 
 
-def _audit_of(found: object) -> Audit:
+def audit_of(found: object) -> Audit:
+    """The audit that these plain values are, as `Audit.to_dict` has them. Private.
+
+    `MalformedDataError` when they are none. They are in memory already, so how many there are is not looked at.
+    """
     if not isinstance(found, dict) or not {"machine", "at", "rows"} <= set(found):
         raise MalformedDataError("this is no audit: it has no machine, at and rows, as mlsssl audit --json writes them")
     where = "its first members"

@@ -62,6 +62,7 @@ _MODULES = {
     "recover": "deployment",
     "cleanup": "deployment",
     "audit": "deployment",
+    "dsc": "dsc",
     "revoke": "acme",
     "health": "watch",
     "quickstart": "quickstart",

@@ -38,6 +38,9 @@ LOOKING = {
     "reservation list": "",
     "reservation update": f"{URL} --user SYSTEM",
     "reservation remove": URL,
+    "dsc get": f'--input {{"key":"{KEY}"}}',
+    "dsc test": f'--input {{"key":"{KEY}"}}',
+    "dsc export": "",
     "serve": "--seconds 0",
     "renew": "--all --ca ca.pfx --ca-password env:PW",
     "undo": KEY,
@@ -54,6 +57,7 @@ ADDING = {
     "request complete": "server.cer --key server.pem --store MY",
     "reservation add": f"{URL} --user SYSTEM",
     "deploy": f"{KEY} server.pfx --password env:PW",
+    "dsc set": f'--input {{"key":"{KEY}","file":"server.pfx","password":"env:PW"}}',
 }
 # The same commands with something that makes them fail on every empty machine.
 FAILING = {
@@ -67,6 +71,11 @@ FAILING = {
         f"{KEY} server.pfx --password env:PW --host other.test",
         f"{KEY} --thumbprint {NOBODY}",
         f"{KEY} server.pfx --password env:PW --restart NoSuchService",
+    ],
+    "dsc set": [
+        f'--input {{"key":"{KEY}","file":"absent.pfx"}}',
+        f'--input {{"key":"{KEY}","thumbprint":"{NOBODY}"}}',
+        '--input {"key":"other.test:443","file":"server.pfx","password":"env:PW"}',
     ],
 }
 WITHOUT_MACHINE = {

@@ -28,6 +28,7 @@ from mlsssl import (
 from mlsssl.cli import main
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 KEY = "0.0.0.0:443"
@@ -444,3 +445,28 @@ def test_dumps_of_several_machines_are_joined(capsys: pytest.CaptureFixture[str]
     assert run(capsys, "audit", "--from", "missing.json")[0] == 3
     for more in (["--unbound"], ["--machine", "m.sqlite"], ["--profile", "public"], ["--client", "chrome"]):
         assert run(capsys, "audit", *files, *more)[0] == 2
+
+
+def test_audits_are_let_go_one_by_one() -> None:
+    """A fleet's audits need not be in memory at once: each is garbage when the next one is asked for."""
+    import gc
+    import weakref
+
+    from mlsssl._notebook.report_page import pieces
+
+    class Dict(dict[str, object]):
+        """A dict that can be pointed at weakly."""
+
+    alive: list[weakref.ref[Dict]] = []
+
+    def audits() -> Iterator[dict[str, object]]:
+        for number in range(20):
+            gc.collect()
+            assert sum(one() is not None for one in alive) <= 2
+            found = Dict(made_audit(300, f"m{number}", seed=number).to_dict())
+            alive.append(weakref.ref(found))
+            yield found
+
+    page = "".join(pieces(audits()))
+    assert len(data_of(page)["machines"]) == 20
+    assert len(data_of(page)["rows"]) == 6000

@@ -26,7 +26,7 @@ from mlsssl.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 _PATIENCE = 2.0
 """Seconds to try a rename, a deletion or a look again on Windows, where a virus scanner may hold a new file."""
@@ -136,12 +136,12 @@ def read_found(path: Path) -> bytes:
     return read(path)
 
 
-def write(path: Path, data: bytes, *, private: bool, reader: str | None = None) -> None:
+def write(path: Path, data: bytes | Iterable[bytes], *, private: bool, reader: str | None = None) -> None:
     """Put `data` at `path`, whole or not at all: a new file beside it, flushed to disk, then renamed over it.
 
     Args:
         path: Where; its folder must exist. A symbolic link is replaced, not followed.
-        data: All of it.
+        data: All of it, or its pieces in order; what their source raises goes on, and nothing is written.
         private: True makes the file readable by its owner only, from the moment it exists (0600; on Windows an
             access list for the user, administrators and SYSTEM). False leaves it to the umask.
         reader: An account that may read the file besides; where modes say who may, it becomes the file's owner.
@@ -162,7 +162,7 @@ def write(path: Path, data: bytes, *, private: bool, reader: str | None = None) 
         descriptor = file_rights.create(temporary, private=private)
         try:
             with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
+                file.writelines([data] if isinstance(data, bytes) else data)
                 file.flush()
                 os.fsync(file.fileno())
             if reader is not None:

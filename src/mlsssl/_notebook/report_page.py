@@ -16,14 +16,15 @@ import re
 from collections import Counter
 from dataclasses import dataclass, field
 from importlib import resources
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlsssl._messages.foreign_text import message
 from mlsssl._messages.output import escaped
 from mlsssl._notebook.cards import SEVERITIES, SIGNS, count, themes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from mlsssl._notebook.cards import Tone
 
@@ -33,6 +34,7 @@ STILL_ROWS = 200
 LINES = 30
 """Certificates that the timeline shows one by one; more are counted by month."""
 
+_MOST_RESERVATIONS = 5000
 _TEXT_LIMIT = 1000
 _MONTHS = 15
 _ROW_TEXTS = (
@@ -44,21 +46,26 @@ _RANKS = {severity: rank for rank, severity in enumerate(SEVERITIES)}
 _OPTION = re.compile(r"(?<= )(--?[\w-]+)")
 
 
-def page(audits: Sequence[Mapping[str, Any]]) -> str:
-    """The page as ASCII HTML.
+def page(audits: Iterable[Mapping[str, Any]]) -> str:
+    """The page as ASCII HTML: `pieces` in one."""
+    return "".join(pieces(audits))
+
+
+def pieces(audits: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """The page as ASCII HTML in pieces, so that it need not be whole in memory.
 
     Args:
-        audits: What `Audit.to_dict` returns, at least one. Every text in them may be a stranger's.
+        audits: What `Audit.to_dict` returns, at least one. Every text in them may be a stranger's. Each is let go
+            before the next one is asked for; what stays of a row are numbers, and each different text once.
     """
     data = _Data()
-    audits = _named_apart(audits)
-    for audit in audits:
+    for audit in _named_apart(audits):
         data.add(audit)
     style, script = _read("css"), _read("js")
     # The newest moment: what is over then is over for the reader too.
-    at = max(dt.datetime.fromisoformat(audit["at"]) for audit in audits)
-    machines = [_text(audit["machine"]) for audit in audits]
-    title = f"Audit of {machines[0]}" if len(machines) == 1 else f"Audit of {len(machines)} machines"
+    at = max(machine.at for machine in data.machines)
+    several = len(data.machines) > 1
+    title = f"Audit of {len(data.machines)} machines" if several else f"Audit of {_text(data.machines[0].name)}"
     policy = (
         f"default-src 'none'; style-src {_source(style)}; script-src {_source(script)}; base-uri 'none'; "
         "form-action 'none'"
@@ -73,31 +80,34 @@ def page(audits: Sequence[Mapping[str, Any]]) -> str:
         f'<body class="report">{_PATTERNS}<main><h1>{title}</h1>',
         f'<p class="faint">at {at:%Y-%m-%d %H:%M} UTC</p>',
         data.summary(),
-        *_machines(audits),
-        *_by_code(data.findings),
-        *_timeline(data.ends(), at),
-        *_bindings(data, several=len(audits) > 1),
-        *_reservations(data.reservations, several=len(audits) > 1),
+        *_machines(data),
+        *_by_code(data),
+        *_timeline(data, at),
+        *_bindings(data, several=several),
+        *_reservations(data, several=several),
         "</main>",
-        f'<script type="application/json" id="data">{data.to_json()}</script>',
-        f"<script>{script}</script></body></html>\n",
+        '<script type="application/json" id="data">',
     ]
-    return "\n".join(parts).encode("ascii", "xmlcharrefreplace").decode("ascii")
+    yield _ascii("\n".join(parts))
+    yield from data.to_json()
+    yield f"</script>\n<script>{script}</script></body></html>\n"
 
 
-def _named_apart(audits: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _ascii(text: str) -> str:
+    return text.encode("ascii", "xmlcharrefreplace").decode("ascii")
+
+
+def _named_apart(audits: Iterable[Mapping[str, Any]]) -> Iterator[dict[str, Any]]:
     """The audits, of which those that are called as one before them get a number."""
     taken: set[str] = set()
     counts: Counter[str] = Counter()
-    named = []
     for audit in audits:
         wanted = name = str(audit["machine"])
         while name in taken:
             counts[wanted] += 1
             name = f"{wanted} ({counts[wanted] + 1})"
         taken.add(name)
-        named.append({**audit, "machine": name})
-    return named
+        yield {**audit, "machine": name}
 
 
 def _read(suffix: str) -> str:
@@ -113,39 +123,72 @@ def _source(text: str) -> str:
     return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
 
 
+class _Machine(NamedTuple):
+    """What the page says of a machine as a whole."""
+
+    name: str
+    at: dt.datetime
+    bound: int
+    ok: bool
+
+
+class _End(NamedTuple):
+    """When a certificate ends; texts by their numbers."""
+
+    not_after: int
+    tone: Tone
+    renew_from: int
+    label: int
+
+
+@dataclass(slots=True)
+class _Code:
+    """How often a finding's code was found, what to do about it where it was found first, and all the remedies."""
+
+    remedy: str
+    often: int = 0
+    remedies: set[int] = field(default_factory=set)
+
+
 @dataclass(slots=True)
 class _Data:
-    """All audits as the page has them: texts by number, each once."""
+    """All audits as the page has them: texts by number, each once; rows as JSON; only the most urgent ones whole."""
 
     numbers: dict[str, int] = field(default_factory=dict)
     texts: list[str] = field(default_factory=list)
-    machines: list[list[Any]] = field(default_factory=list)
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    lines: list[list[Any]] = field(default_factory=list)
-    findings: list[dict[str, Any]] = field(default_factory=list)
-    reservations: list[dict[str, Any]] = field(default_factory=list)
+    machines: list[_Machine] = field(default_factory=list)
+    lines: list[str] = field(default_factory=list)
+    tones: Counter[str] = field(default_factory=Counter)
+    codes: dict[tuple[str, str], _Code] = field(default_factory=dict)
+    ends: dict[tuple[int, int], _End] = field(default_factory=dict)
+    notes: dict[str, list[str]] = field(default_factory=dict)
+    urgent: _First = field(default_factory=lambda: _First(STILL_ROWS, _urgency))
+    reservations: _First = field(default_factory=lambda: _First(_MOST_RESERVATIONS, _rank))
 
     def add(self, audit: Mapping[str, Any]) -> None:
         """Take an audit in."""
-        machine = self.text(audit["machine"])
-        moment = dt.datetime.fromisoformat(audit["at"])
-        self.machines.append([machine, self.text(f"{moment:%Y-%m-%d %H:%M}")])
+        name = str(audit["machine"])
+        number, moment = len(self.machines), dt.datetime.fromisoformat(audit["at"])
+        bound = sum(row["app_id"] is not None for row in audit["rows"])
+        self.machines.append(_Machine(name, moment, bound, bool(audit["ok"])))
+        machine, _ = self.text(name), self.text(f"{moment:%Y-%m-%d %H:%M}")
+        for note in audit["notes"]:
+            self.notes.setdefault(note, []).append(name)
         for row in audit["rows"]:
             found = [self._finding(one) for one in row["findings"]]
             tone = _tone(row, moment)
-            self.rows.append({**row, "machine": audit["machine"], "tone": tone})
-            self.lines.append(
-                [
-                    machine,
-                    row["days_left"],
-                    list(SIGNS).index(tone),
-                    found,
-                    *(self.text(row[name]) for name in _ROW_TEXTS),
-                ]
-            )
+            self.tones[tone] += 1
+            texts = {name: self.text(row[name]) for name in _ROW_TEXTS}
+            if row["not_after"] is not None:
+                label = texts["names"] or texts["thumbprint"]
+                self.ends[number, texts["thumbprint"]] = _End(texts["not_after"], tone, texts["renew_from"], label)
+            line = [machine, row["days_left"], list(SIGNS).index(tone), found, *texts.values()]
+            self.lines.append(_json(line))
+            self.urgent.add({**row, "machine": name, "tone": tone})
         for one in audit["reservations"]:
-            self.reservations.append({**one, "machine": audit["machine"]})
-            self.findings += one["findings"]
+            self.reservations.add({**one, "machine": name})
+            for finding in one["findings"]:
+                self._count(finding)
 
     def text(self, value: object) -> int:
         """The number of a text; 0 is no text."""
@@ -155,27 +198,38 @@ class _Data:
         number = self.numbers.get(raw)
         if number is None:
             cleaned = _cleaned(raw)
-            self.texts.append(cleaned if len(cleaned) <= _TEXT_LIMIT else f"{cleaned[: _TEXT_LIMIT - 1]}…")
+            cleaned = cleaned if len(cleaned) <= _TEXT_LIMIT else f"{cleaned[: _TEXT_LIMIT - 1]}…"
+            self.texts.append(raw if cleaned == raw else cleaned)  # the one that is there, so that it is there once
             number = self.numbers[raw] = len(self.texts)
         return number
 
+    def told(self, number: int) -> str:
+        """The text of a number."""
+        return self.texts[number - 1] if number else ""
+
     def _finding(self, finding: Mapping[str, Any]) -> list[int]:
-        self.findings.append(dict(finding))
+        self._count(finding)
         texts = [self.text(finding[name]) for name in _FINDING_TEXTS]
         return [*texts, self.text(", ".join(finding["refused_by"]))]
 
-    def ends(self) -> list[dict[str, Any]]:
-        """A row for each certificate of each machine that has an end."""
-        once = {(row["machine"], row["thumbprint"]): row for row in self.rows if row["not_after"] is not None}
-        return sorted(once.values(), key=lambda row: str(row["not_after"]))
+    def _count(self, finding: Mapping[str, Any]) -> None:
+        remedy = finding["remedy"]
+        code = self.codes.setdefault((finding["severity"], finding["code"]), _Code(remedy))
+        code.often += 1
+        code.remedies.add(hash(remedy))
+
+    def ends_in_order(self) -> list[_End]:
+        """One for each certificate of each machine that has an end."""
+        return sorted(self.ends.values(), key=lambda end: self.told(end.not_after))
 
     def summary(self) -> str:
         """The counts, as a list."""
-        tones = Counter(row["tone"] for row in self.rows)
-        severities = Counter(one["severity"] for one in self.findings)
-        bound = sum(row["app_id"] is not None for row in self.rows)
+        severities: Counter[str] = Counter()
+        for (severity, _), code in self.codes.items():
+            severities[severity] += code.often
+        bound = sum(machine.bound for machine in self.machines)
         items: list[tuple[Tone, int, str]] = [("plain", bound, "binding" if bound == 1 else "bindings")]
-        items += [("over", tones["over"], "expired"), ("soon", tones["soon"], "to be renewed")]
+        items += [("over", self.tones["over"], "expired"), ("soon", self.tones["soon"], "to be renewed")]
         items += [(SEVERITIES[one], severities[one], one if severities[one] == 1 else f"{one}s") for one in SEVERITIES]
         listed = "".join(
             f'<li class="{tone if number else "plain"}"><b>{SIGNS[tone] if number else ""} {number}</b> {words}</li>'
@@ -183,20 +237,59 @@ class _Data:
         )
         return f'<ul class="counts">{listed}</ul>'
 
-    def urgent(self) -> list[dict[str, Any]]:
-        """The rows, those that end first in front; what has no end comes last, the worst of it first."""
+    def to_json(self) -> Iterator[str]:
+        """All of it, in pieces that cannot end the element that they stand in."""
+        machines = [[self.text(one.name), self.text(f"{one.at:%Y-%m-%d %H:%M}")] for one in self.machines]
+        yield f'{{"texts":[""{"," if self.texts else ""}'
+        yield from _joined(map(_json, self.texts))
+        yield f'],"machines":{_json(machines)},"rows":['
+        yield from _joined(self.lines)
+        yield "]}"
 
-        def order(row: Mapping[str, Any]) -> tuple[bool, float]:
-            days = row["days_left"]
-            return days is None, _RANKS.get(row["severity"], len(_RANKS)) if days is None else days
 
-        return sorted(self.rows, key=order)
+class _First:
+    """Of many rows the first so many by an order; and how many there were."""
 
-    def to_json(self) -> str:
-        """All of it, which cannot end the element that it stands in."""
-        data = {"texts": ["", *self.texts], "machines": self.machines, "rows": self.lines}
-        text = json.dumps(data, separators=(",", ":"), allow_nan=False)
-        return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+    def __init__(self, most: int, order: Callable[[Mapping[str, Any]], tuple[float, ...]]) -> None:
+        self.most, self.order = most, order
+        self.count = 0
+        self._rows: list[Mapping[str, Any]] = []
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Take a row in; those that cannot be among the first are let go from time to time."""
+        self.count += 1
+        self._rows.append(row)
+        if len(self._rows) >= 2 * self.most:
+            self._rows = self.rows()
+
+    def rows(self) -> list[Mapping[str, Any]]:
+        """The first ones in order; of equal ones those that came first."""
+        return sorted(self._rows, key=self.order)[: self.most]
+
+
+def _urgency(row: Mapping[str, Any]) -> tuple[float, ...]:
+    """Those that end first in front; what has no end comes last, the worst of it first."""
+    days = row["days_left"]
+    return (1, *_rank(row)) if days is None else (0, days)
+
+
+def _rank(row: Mapping[str, Any]) -> tuple[float, ...]:
+    return (_RANKS.get(row["severity"], len(_RANKS)),)
+
+
+def _json(value: object) -> str:
+    """As JSON that cannot end the element that it stands in."""
+    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _joined(values: Iterable[str]) -> Iterator[str]:
+    """The values with commas between them, some thousand at a time."""
+    between = ""
+    values = iter(values)
+    while some := list(islice(values, 4096)):
+        yield between + ",".join(some)
+        between = ","
 
 
 def _tone(row: Mapping[str, Any], at: dt.datetime) -> Tone:
@@ -220,45 +313,33 @@ def _cleaned(text: str) -> str:
     return message(text[: 10 * _TEXT_LIMIT])
 
 
-def _machines(audits: Sequence[Mapping[str, Any]]) -> Iterable[str]:
-    notes: dict[str, list[str]] = {}
-    for audit in audits:
-        for note in audit["notes"]:
-            notes.setdefault(note, []).append(audit["machine"])
-    if len(audits) > 1:
+def _machines(data: _Data) -> Iterator[str]:
+    several = len(data.machines) > 1
+    if several:
         rows = []
-        for audit in audits:
-            moment = dt.datetime.fromisoformat(audit["at"])
-            state = _sign("ok", "no error") if audit["ok"] else _sign("over", "errors")
-            bound = sum(row["app_id"] is not None for row in audit["rows"])
-            cells = ("machine", _text(audit["machine"])), ("at (UTC)", f"{moment:%Y-%m-%d %H:%M}")
-            rows.append(_row(*cells, ("bindings", str(bound)), ("state", state)))
+        for machine in data.machines:
+            state = _sign("ok", "no error") if machine.ok else _sign("over", "errors")
+            cells = ("machine", _text(machine.name)), ("at (UTC)", f"{machine.at:%Y-%m-%d %H:%M}")
+            rows.append(_row(*cells, ("bindings", str(machine.bound)), ("state", state)))
         yield _section("machines", "Machines", _table(("machine", "at (UTC)", "bindings", "state"), rows))
-    for note, told in notes.items():
-        about = f" ({', '.join(map(_text, told[:20]))}{', …' if len(told) > 20 else ''})" if len(audits) > 1 else ""
+    for note, told in data.notes.items():
+        about = f" ({', '.join(map(_text, told[:20]))}{', …' if len(told) > 20 else ''})" if several else ""
         yield f'<p class="faint">note{about}: {_text(note)}</p>'
 
 
-def _by_code(findings: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+def _by_code(data: _Data) -> Iterator[str]:
     """Each code once, with what to do about it: the worst first, then the most frequent."""
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for one in findings:
-        groups.setdefault((one["severity"], one["code"]), []).append(one)
     rows = []
-    for (severity, code), all_of_it in sorted(groups.items(), key=lambda one: (_RANKS[one[0][0]], -len(one[1]))):
-        remedies = list(dict.fromkeys(one["remedy"] for one in all_of_it))
-        more = f'<br><span class="faint">and {count(len(remedies) - 1, "other")}, in the table</span>'
+    for (severity, name), code in sorted(data.codes.items(), key=lambda one: (_RANKS[one[0][0]], -one[1].often)):
+        others = len(code.remedies) - 1
+        more = f'<br><span class="faint">and {count(others, "other")}, in the table</span>' if others else ""
         rows.append(
             _row(
                 ("severity", _sign(SEVERITIES[severity], severity)),
-                ("finding", f'<code class="filter">{_text(code)}</code>'),
-                ("how often", str(len(all_of_it))),
+                ("finding", f'<code class="filter">{_text(name)}</code>'),
+                ("how often", str(code.often)),
                 # What is typed is not broken at its hyphens.
-                (
-                    "remedy",
-                    _OPTION.sub(r'<span class="whole">\1</span>', _text(remedies[0]))
-                    + (more if len(remedies) > 1 else ""),
-                ),
+                ("remedy", _OPTION.sub(r'<span class="whole">\1</span>', _text(code.remedy)) + more),
             )
         )
     if rows:
@@ -280,15 +361,16 @@ _PATTERNS = (
 _FILLS: dict[Tone, str] = {"ok": 'class="bar-ok"', "soon": 'fill="url(#soon)"', "over": 'fill="url(#over)"'}
 
 
-def _timeline(ends: Sequence[Mapping[str, Any]], at: dt.datetime) -> Iterable[str]:
+def _timeline(data: _Data, at: dt.datetime) -> Iterator[str]:
+    ends = data.ends_in_order()
     if not ends:
         return
-    content = _certificate_lines(ends, at) if len(ends) <= LINES else _months(ends, at)
+    content = _certificate_lines(data, ends, at) if len(ends) <= LINES else _months(data, ends, at)
     yield _section("timeline", "Timeline", content)
 
 
-def _certificate_lines(ends: Sequence[Mapping[str, Any]], at: dt.datetime) -> str:
-    moments = [dt.datetime.fromisoformat(row["not_after"]) for row in ends]
+def _certificate_lines(data: _Data, ends: Sequence[_End], at: dt.datetime) -> str:
+    moments = [dt.datetime.fromisoformat(data.told(end.not_after)) for end in ends]
     first, last = min(*moments, at), max(*moments, at)
     whole = (last - first).total_seconds() or 1.0
 
@@ -297,13 +379,14 @@ def _certificate_lines(ends: Sequence[Mapping[str, Any]], at: dt.datetime) -> st
 
     now = place(at)
     rows = []
-    for row, end in zip(ends, moments, strict=True):
-        tone: Tone = row["tone"]
-        begin = now if row["renew_from"] is None else max(now, place(dt.datetime.fromisoformat(row["renew_from"])))
+    for one, end in zip(ends, moments, strict=True):
+        tone = one.tone
+        due = data.told(one.renew_from)
+        begin = max(now, place(dt.datetime.fromisoformat(due))) if due else now
         left, right = (place(end), now) if tone == "over" else (now, place(end))
         late = "" if tone != "ok" else f'<rect x="{begin}%" y="3" width="{right - begin:.2f}%" height="10" {_SOON}/>'
         rows.append(
-            f'<li><span class="who">{_text(row["names"] or row["thumbprint"])}</span>'
+            f'<li><span class="who">{_text(data.told(one.label))}</span>'
             '<svg class="track" height="16" aria-hidden="true">'
             f'<rect x="{left}%" y="3" width="{max(0.4, right - left):.2f}%" height="10" {_FILLS[tone]}/>{late}'
             f'<line x1="{now}%" x2="{now}%" y1="0" y2="16" class="now"/></svg>'
@@ -317,7 +400,7 @@ _SOON = 'fill="url(#soon)"'
 _SPAN = "from {:%Y-%m-%d} to {:%Y-%m-%d}"
 
 
-def _months(ends: Sequence[Mapping[str, Any]], at: dt.datetime) -> str:
+def _months(data: _Data, ends: Sequence[_End], at: dt.datetime) -> str:
     """How many certificates end in each month, from the audit's on."""
     labels = ["expired"]
     year, month = at.year, at.month
@@ -327,10 +410,10 @@ def _months(ends: Sequence[Mapping[str, Any]], at: dt.datetime) -> str:
     later = f"from {year:04}-{month:02}"
     counts: Counter[str] = Counter()
     due: Counter[str] = Counter()
-    for row in ends:
-        name = "expired" if row["tone"] == "over" else str(row["not_after"])[:7]
+    for end in ends:
+        name = "expired" if end.tone == "over" else data.told(end.not_after)[:7]
         counts[name if name in labels else later] += 1
-        due[name if name in labels else later] += row["tone"] == "soon"
+        due[name if name in labels else later] += end.tone == "soon"
     most = max(counts.values())
     rows = []
     shown = [one for one in (*labels, later) if counts[one] or one not in ("expired", later)]
@@ -368,16 +451,17 @@ def _table(heads: Sequence[str], rows: Iterable[str], *, name: str = "") -> str:
     return f'{start}</thead><tbody role="rowgroup">{"".join(rows)}</tbody></table>'
 
 
-def _bindings(data: _Data, *, several: bool) -> Iterable[str]:
-    if not data.rows:
+def _bindings(data: _Data, *, several: bool) -> Iterator[str]:
+    number = data.urgent.count
+    if not number:
         yield _section("bindings", "Bindings", "<p>nothing is bound</p>")
         return
     heads = ("days left", "binding", "names", "private key", "findings")
-    still = [_still_row(row, heads, several=several) for row in data.urgent()[:STILL_ROWS]]
+    still = [_still_row(row, heads, several=several) for row in data.urgent.rows()]
     note = (
-        f'<p id="still" class="faint">The {len(still)} that end first of {len(data.rows)}; '
+        f'<p id="still" class="faint">The {len(still)} that end first of {number}; '
         "with scripts, which this browser does not run here, all of them, to sort and to search.</p>"
-        if len(data.rows) > STILL_ROWS
+        if number > STILL_ROWS
         else '<p id="still" class="faint">To sort and to search them scripts are needed, which are off here.</p>'
     )
     yield _section("bindings", "Bindings", f"{note}{_table(heads, still, name='rows')}")
@@ -413,16 +497,17 @@ def _key_state(words: str) -> str:
     return _sign("ok" if words == "usable" else "over", words)
 
 
-def _reservations(reservations: Sequence[Mapping[str, Any]], *, several: bool) -> Iterable[str]:
-    if not reservations:
+def _reservations(data: _Data, *, several: bool) -> Iterator[str]:
+    if not data.reservations.count:
         return
     rows = []
-    for one in sorted(reservations, key=lambda it: _RANKS.get(it["severity"], len(_RANKS)))[:5000]:
+    for one in data.reservations.rows():
         found = "<br>".join(
             f"{_sign(SEVERITIES[it['severity']], it['code'])} {_faint(it['found'])}" for it in one["findings"]
         )
         where = f"<br>{_faint(one['machine'])}" if several else ""
         cells = ("reserved URL", f"<b>{_text(one['url'])}</b>{where}"), ("who", _text(one["who"]))
         rows.append(_row(*cells, ("findings", found or _sign("ok", "nothing"))))
-    more = f"<p>and {len(reservations) - len(rows)} more</p>" if len(reservations) > len(rows) else ""
+    others = data.reservations.count - len(rows)
+    more = f"<p>and {others} more</p>" if others else ""
     yield _section("reservations", "URL reservations", _table(("reserved URL", "who", "findings"), rows) + more)
