@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from mlsssl._commands.remedies import in_commands
 from mlsssl._machine import files
 from mlsssl._messages.foreign_text import message, shown
-from mlsssl._messages.output import cell
+from mlsssl._messages.tables import cell
 from mlsssl._notebook.report_page import pieces
 from mlsssl.auditing import COLUMNS, audit_of
 from mlsssl.errors import InvalidInputError
