@@ -30,7 +30,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, load_der_private_key
 from machines import fill
-from ratios import Ratio, report, settled
+from ratios import Ratio, report, settled, spread
 
 from mlsssl import CertificateAuthority, EmbeddedMachine, deploy, renew, renew_due
 
@@ -57,14 +57,10 @@ def in_turns(name: str, ours: Callable[[], object], bare: Callable[[], object], 
         if number >= 2:  # the first ones warm up
             rows.append(turn)
             clocks.append(clock)
-    ratios = sorted(mine / theirs for mine, theirs in rows)
+    ratios = [mine / theirs for mine, theirs in rows]
     mine, theirs = (statistics.median(column) * 1e3 for column in zip(*rows, strict=True))
     by_clock = statistics.median(mine / theirs for mine, theirs in clocks)
-    quarter = rounds // 4
-    detail = (
-        f"{mine:.2f} ms against {theirs:.2f} ms; half of the turns within {ratios[quarter]:.2f} to "
-        f"{ratios[-1 - quarter]:.2f}; by the clock {by_clock:.2f}"
-    )
+    detail = f"{mine:.2f} ms against {theirs:.2f} ms; {spread(ratios)}; by the clock {by_clock:.2f}"
     return Ratio(name, statistics.median(ratios), bound, detail=detail)
 
 

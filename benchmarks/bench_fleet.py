@@ -129,8 +129,9 @@ def signing(folder: Path, key: str, bound: float) -> Ratio:
             builder = builder.add_extension(one.value, critical=one.critical)
         return builder.sign(private_key, hashes.SHA256()).public_bytes(Encoding.PEM)  # type: ignore[arg-type]
 
-    cost = compare(f"requests signed by an authority of {key}", ours, bare, bound=1.0, repeat=40)
-    return Ratio(f"{cost.name}, share of bare signing", 1 / cost.value, bound, at_least=True, detail=cost.detail)
+    name = f"requests signed by an authority of {key}"
+    cost = compare(name, ours, bare, bound=1 / bound, repeat=40)
+    return Ratio(f"{name}, share of bare signing", 1 / cost.value, bound, at_least=True, detail=cost.detail)
 
 
 def main() -> int:

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
-from ratios import Ratio, compare, report
+from ratios import Ratio, compare, report, settled
 
 from mlsssl import Certificate, CertificateAuthority
 
@@ -164,8 +164,8 @@ def _loading(label: str, data: bytes, password: str, bound: float) -> Ratio:
     )
 
 
-def bulk() -> list[Ratio]:
-    """issue_many with its default keys (RSA-2048), two workers against one; by the clock the best of three of each.
+def bulk() -> Ratio:
+    """issue_many with its default keys (RSA-2048): what two workers cost against one.
 
     That two are 1.9 times as fast on two quiet cores is that both take at most 1.05 times the processor time of one;
     what a key costs differs so much that two runs of 600 certificates each differ by 0.03 by chance.
@@ -179,19 +179,18 @@ def bulk() -> list[Ratio]:
         return time.perf_counter() - start, time.process_time() - processor
 
     turns = [(run(1), run(2)) for _ in range(3)]
-    one, two = (min(turn[workers][0] for turn in turns) for workers in (0, 1))
+    faster = max(one[0] / two[0] for one, two in turns)
     alone, shared = (sum(turn[workers][1] for turn in turns) for workers in (0, 1))
-    detail = f"{len(hosts) / two:.0f} certificates a second against {len(hosts) / one:.0f}, {os.cpu_count()} cores"
-    processor = f"{alone / len(turns) / len(hosts) * 1e3:.1f} ms each by one"
-    return [
-        Ratio("issue_many, two workers against one, by the clock", one / two, 1.8, at_least=True, detail=detail),
-        Ratio("issue_many, processor time of two workers / of one", shared / alone, 1.12, detail=processor),
-    ]
+    detail = (
+        f"{shared / len(turns) / len(hosts) * 1e3:.1f} ms each against {alone / len(turns) / len(hosts) * 1e3:.1f} ms; "
+        f"by the clock {faster:.2f} times as fast at best, on {os.cpu_count()} cores"
+    )
+    return Ratio("issue_many, processor time of two workers / of one", shared / alone, 1.12, detail=detail)
 
 
 def main() -> int:
     """Measure everything."""
-    return report([*issuing(), files(), *loading(), *bulk()])
+    return report([*issuing(), files(), *loading(), settled(bulk)])
 
 
 if __name__ == "__main__":
