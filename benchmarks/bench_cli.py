@@ -52,7 +52,7 @@ def main() -> int:
         listing = [mlsssl, "binding", "list", "--machine", machine]
         found = [
             ratio("mlsssl --version / python -c pass", [mlsssl, "--version"], start, 1.6),
-            ratio("mlsssl show / import cryptography.x509", show, x509, 2.5),
+            ratio("mlsssl show / import cryptography.x509", show, x509, 2.7),
             ratio(f"mlsssl audit / reading {BINDINGS} bindings", audit, read, 4.8, 3),
             ratio(f"mlsssl binding list / reading {BINDINGS} bindings", listing, read, 1.9, 3),
         ]
