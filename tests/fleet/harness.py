@@ -39,12 +39,16 @@ LOOPBACK = "127.0.0.1"
 HASH_SEED = "0"
 """Of the command `salt`, whose batches take the minions in the order of a set."""
 _NOT_HERE = "a master of Salt runs on Linux"
-_MARK = "MLSSSL_FLEET_PROCESS"
+_ENDED = "ZXx"
+"""States of a process in its `stat` (proc(5)) that runs no more."""
 
 
 @dataclass
 class Process:
-    """A program that runs, with all that it has started: a mark in their environment says which those are."""
+    """A program that runs, with all that it has started: they are one session of the kernel's.
+
+    By an environment or a command line they could not be told, for Salt writes titles over both.
+    """
 
     words: list[str]
     log: Path
@@ -52,7 +56,7 @@ class Process:
 
     def start(self) -> None:
         """Start it; what it says is added to the log."""
-        environment = {**os.environ, "PYTHONWARNINGS": "ignore", _MARK: str(self.log)}
+        environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
         with self.log.open("ab") as log:
             self.running = subprocess.Popen(
                 self.words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment
@@ -60,11 +64,13 @@ class Process:
 
     def family(self) -> list[int]:
         """The ids of the program and of what it has started, that run now."""
-        mark = f"{_MARK}={self.log}".encode()
-        found = []
-        for place in Path("/proc").glob("[0-9]*/environ"):
+        found: list[int] = []
+        if self.running is None:
+            return found
+        for place in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
-                if mark in place.read_bytes().split(b"\0"):
+                state, _, _, session = place.read_text(errors="replace").rpartition(")")[2].split()[:4]
+                if int(session) == self.running.pid and state not in _ENDED:
                     found.append(int(place.parent.name))
         return found
 
@@ -85,6 +91,17 @@ class Process:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.running.wait(patience)
             self.kill()
+
+    @contextlib.contextmanager
+    def halted(self) -> Iterator[None]:
+        """Meanwhile it and all that it has started do nothing."""
+        if sys.platform == "win32":
+            raise AssertionError(_NOT_HERE)
+        self._send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._send(signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL for it and all that it has started, at once."""
@@ -224,11 +241,6 @@ class Fleet:
         words = [sys.executable, "-m", *words, "--port", f"{port}={port}"]
         self.minions[name] = Minion(name, folder, port, process, Process(words, folder / "listener"))
         (folder / "machine").mkdir()
-        self.configure(name)
-
-    def configure(self, name: str, **more: object) -> None:
-        """Write the minion's configuration, for its next start."""
-        minion = self.minions[name]
         self._write(
             f"{name}/minion",
             {
@@ -246,8 +258,7 @@ class Fleet:
                 "enable_gpu_grains": False,
                 "grains": {"server_id_use_crc": "adler32"},
                 "master_alive_interval": 0,
-                "mlsssl": {"machine": str(minion.machine)},
-                **more,
+                "mlsssl": {"machine": str(self.minions[name].machine)},
             },
         )
 
