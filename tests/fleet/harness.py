@@ -206,7 +206,7 @@ class Fleet:
                 **self.master_options,
                 "log_level": "info",
                 "timeout": 60,
-                "gather_job_timeout": 30,
+                "gather_job_timeout": 15,
             },
         )
         self.master = Process(self._program("salt-master", "master"), self.folder / "master" / "out")
@@ -434,21 +434,21 @@ class Handshakes:
 
     def __init__(self, minions: Sequence[Minion], *trust: Certificate | CertificateAuthority) -> None:
         self._minions, self._trust = minions, trust
-        self.made = dict.fromkeys((one.name for one in minions), 0)
         self.seen: dict[str, list[str]] = {one.name: [] for one in minions}
         self.failed: list[str] = []
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=self._connect, args=(some,)) for some in (minions[::2], minions[1::2])]
 
     def _connect(self, minions: Sequence[Minion]) -> None:
-        while not self._ended.is_set():
+        last = False
+        while not last:
+            last = self._ended.is_set()  # one more round after the end, so that what is served then is seen
             for minion in minions:
                 try:
                     thumbprint = str(minion.served(*self._trust).thumbprint)
                 except (OSError, AssertionError) as error:
                     self.failed.append(f"{minion.name}: {error!r}")
                     continue
-                self.made[minion.name] += 1
                 if thumbprint not in self.seen[minion.name][-1:]:
                     self.seen[minion.name].append(thumbprint)
             self._ended.wait(0.05)
@@ -456,6 +456,8 @@ class Handshakes:
     def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
+        while not self.failed and not all(self.seen.values()):  # what is served before is seen of each
+            time.sleep(0.01)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -141,8 +141,7 @@ def test_a_rotation_in_batches_of_two(fleet: Fleet, authority: CertificateAuthor
     after = bound(fleet)
     for minion in serving(fleet):
         assert after[minion.name] != before[minion.name]
-        assert outside.made[minion.name] > 10
-        assert set(outside.seen[minion.name]) <= {before[minion.name], after[minion.name]}
+        assert outside.seen[minion.name] == [before[minion.name], after[minion.name]]
         assert str(minion.served(authority).thumbprint) == after[minion.name]
     # Nothing is due now: the scheduled call changes nothing.
     fleet.salt("web*", "mlsssl.renew_due", "fleet")
@@ -235,7 +234,7 @@ def test_a_minion_that_was_offline_catches_up(fleet: Fleet, authority: Certifica
     minion = fleet.minions[OFFLINE]
     before = bound(fleet)
     minion.process.kill()
-    fleet.salt("web*", "mlsssl.renew_due", *ALL_NOW, "-b", "3", "--failhard", "-t", "15", check=False)
+    fleet.salt("web*", "mlsssl.renew_due", *ALL_NOW, "-b", "3", "--failhard", "-t", "20", check=False)
     after = bound(fleet)
     assert {name for name in SERVING if after[name] == before[name]} == {OFFLINE}
     assert is_served(minion, authority) == before[OFFLINE]
@@ -246,7 +245,7 @@ def test_a_minion_that_was_offline_catches_up(fleet: Fleet, authority: Certifica
     schedule = {
         "function": "mlsssl.renew_due",
         "args": ["fleet"],
-        "kwargs": {"fraction": 1e-6, "jitter": 0.0},
+        "kwargs": {"fraction": 1.5e-6, "jitter": 0.0},  # four seconds; 1e-6 has no point, so YAML takes it for a text
         "hours": 6,
         "splay": 2,
         "run_on_start": True,
