@@ -293,11 +293,21 @@ class Fleet:
         """Wait until these answer."""
         end = time.monotonic() + PATIENCE
         missing = set(names)
+        while not all(map(self._says_it_is_ready, names)) and time.monotonic() < end - PATIENCE / 2:
+            self._alive(*names)  # a ping that comes too early would wait for its whole time
+            time.sleep(0.2)
         while missing and time.monotonic() < end:
             self._alive(*names)
             answers = self.salt(",".join(sorted(missing)), "test.ping", "-L", "-t", "10", check=False).answers
             missing -= {name for name, answer in answers.items() if answer is True}
         assert not missing, f"{', '.join(sorted(missing))} did not answer within {PATIENCE} s\n{self.logs()}"
+
+    def _says_it_is_ready(self, name: str) -> bool:
+        """Whether the log has it, of a process that runs now."""
+        log = self.folder / name / "log"
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        ready = [line for line in lines if "Minion is ready to receive requests" in line]
+        return any(f"[{one}]" in line for one in self.minions[name].process.family() for line in ready)
 
     def _alive(self, *names: str) -> None:
         """A minion that ended, since a loaded master was too slow for it, is started again, as a service is."""
