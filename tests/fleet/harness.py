@@ -39,12 +39,16 @@ LOOPBACK = "127.0.0.1"
 HASH_SEED = "0"
 """Of the command `salt`, whose batches take the minions in the order of a set."""
 _NOT_HERE = "a master of Salt runs on Linux"
-_MARK = "MLSSSL_FLEET_PROCESS"
+_ENDED = "ZXx"
+"""States of a process in its `stat` (proc(5)) that runs no more."""
 
 
 @dataclass
 class Process:
-    """A program that runs, with all that it has started: a mark in their environment says which those are."""
+    """A program that runs, with all that it has started: they are one session of the kernel's.
+
+    By an environment or a command line they could not be told, for Salt writes titles over both.
+    """
 
     words: list[str]
     log: Path
@@ -52,7 +56,7 @@ class Process:
 
     def start(self) -> None:
         """Start it; what it says is added to the log."""
-        environment = {**os.environ, "PYTHONWARNINGS": "ignore", _MARK: str(self.log)}
+        environment = {**os.environ, "PYTHONWARNINGS": "ignore"}
         with self.log.open("ab") as log:
             self.running = subprocess.Popen(
                 self.words, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True, env=environment
@@ -60,11 +64,13 @@ class Process:
 
     def family(self) -> list[int]:
         """The ids of the program and of what it has started, that run now."""
-        mark = f"{_MARK}={self.log}".encode()
-        found = []
-        for place in Path("/proc").glob("[0-9]*/environ"):
+        found: list[int] = []
+        if self.running is None:
+            return found
+        for place in Path("/proc").glob("[0-9]*/stat"):
             with contextlib.suppress(OSError):
-                if mark in place.read_bytes().split(b"\0"):
+                state, _, _, session = place.read_text(errors="replace").rpartition(")")[2].split()[:4]
+                if int(session) == self.running.pid and state not in _ENDED:
                     found.append(int(place.parent.name))
         return found
 
@@ -85,6 +91,17 @@ class Process:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self.running.wait(patience)
             self.kill()
+
+    @contextlib.contextmanager
+    def halted(self) -> Iterator[None]:
+        """Meanwhile it and all that it has started do nothing."""
+        if sys.platform == "win32":
+            raise AssertionError(_NOT_HERE)
+        self._send(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._send(signal.SIGCONT)
 
     def kill(self) -> None:
         """SIGKILL for it and all that it has started, at once."""
@@ -189,7 +206,7 @@ class Fleet:
                 **self.master_options,
                 "log_level": "info",
                 "timeout": 60,
-                "gather_job_timeout": 30,
+                "gather_job_timeout": 15,
             },
         )
         self.master = Process(self._program("salt-master", "master"), self.folder / "master" / "out")
@@ -224,11 +241,6 @@ class Fleet:
         words = [sys.executable, "-m", *words, "--port", f"{port}={port}"]
         self.minions[name] = Minion(name, folder, port, process, Process(words, folder / "listener"))
         (folder / "machine").mkdir()
-        self.configure(name)
-
-    def configure(self, name: str, **more: object) -> None:
-        """Write the minion's configuration, for its next start."""
-        minion = self.minions[name]
         self._write(
             f"{name}/minion",
             {
@@ -246,8 +258,7 @@ class Fleet:
                 "enable_gpu_grains": False,
                 "grains": {"server_id_use_crc": "adler32"},
                 "master_alive_interval": 0,
-                "mlsssl": {"machine": str(minion.machine)},
-                **more,
+                "mlsssl": {"machine": str(self.minions[name].machine)},
             },
         )
 
@@ -282,11 +293,21 @@ class Fleet:
         """Wait until these answer."""
         end = time.monotonic() + PATIENCE
         missing = set(names)
+        while not all(map(self._says_it_is_ready, names)) and time.monotonic() < end - PATIENCE / 2:
+            self._alive(*names)  # a ping that comes too early would wait for its whole time
+            time.sleep(0.2)
         while missing and time.monotonic() < end:
             self._alive(*names)
             answers = self.salt(",".join(sorted(missing)), "test.ping", "-L", "-t", "10", check=False).answers
             missing -= {name for name, answer in answers.items() if answer is True}
         assert not missing, f"{', '.join(sorted(missing))} did not answer within {PATIENCE} s\n{self.logs()}"
+
+    def _says_it_is_ready(self, name: str) -> bool:
+        """Whether the log has it, of a process that runs now."""
+        log = self.folder / name / "log"
+        lines = log.read_text(errors="replace").splitlines() if log.exists() else []
+        ready = [line for line in lines if "Minion is ready to receive requests" in line]
+        return any(f"[{one}]" in line for one in self.minions[name].process.family() for line in ready)
 
     def _alive(self, *names: str) -> None:
         """A minion that ended, since a loaded master was too slow for it, is started again, as a service is."""
@@ -423,21 +444,21 @@ class Handshakes:
 
     def __init__(self, minions: Sequence[Minion], *trust: Certificate | CertificateAuthority) -> None:
         self._minions, self._trust = minions, trust
-        self.made = dict.fromkeys((one.name for one in minions), 0)
         self.seen: dict[str, list[str]] = {one.name: [] for one in minions}
         self.failed: list[str] = []
         self._ended = threading.Event()
         self._threads = [threading.Thread(target=self._connect, args=(some,)) for some in (minions[::2], minions[1::2])]
 
     def _connect(self, minions: Sequence[Minion]) -> None:
-        while not self._ended.is_set():
+        last = False
+        while not last:
+            last = self._ended.is_set()  # one more round after the end, so that what is served then is seen
             for minion in minions:
                 try:
                     thumbprint = str(minion.served(*self._trust).thumbprint)
                 except (OSError, AssertionError) as error:
                     self.failed.append(f"{minion.name}: {error!r}")
                     continue
-                self.made[minion.name] += 1
                 if thumbprint not in self.seen[minion.name][-1:]:
                     self.seen[minion.name].append(thumbprint)
             self._ended.wait(0.05)
@@ -445,6 +466,8 @@ class Handshakes:
     def __enter__(self) -> Self:
         for thread in self._threads:
             thread.start()
+        while not self.failed and not all(self.seen.values()):  # what is served before is seen of each
+            time.sleep(0.01)
         return self
 
     def __exit__(self, *_: object) -> None:

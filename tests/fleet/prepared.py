@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 from mlsssl import CertificateAuthority
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from fleet.harness import Fleet
 
 ISSUER = "ca1"
@@ -38,8 +40,10 @@ def prepare(fleet: Fleet) -> CertificateAuthority:
     return authority
 
 
-def give(fleet: Fleet, file: str, *known: CertificateAuthority) -> None:
-    """The pillars, with the authority in this file, and certificates of these as the issuer's."""
+def give(
+    fleet: Fleet, file: str, *known: CertificateAuthority, schedules: Mapping[str, Mapping[str, object]] | None = None
+) -> None:
+    """The pillars, with the authority in this file, certificates of these as the issuer's, and schedules by minion."""
     policy = {
         "ca": str(fleet.folder / "made" / file),
         "ca_password": "pillar:authority_password",
@@ -54,4 +58,6 @@ def give(fleet: Fleet, file: str, *known: CertificateAuthority) -> None:
         for minion in fleet.minions.values()
         if minion.name != ISSUER
     }
+    for name, schedule in (schedules or {}).items():
+        pillars[name]["schedule"] = schedule
     fleet.pillar({**pillars, ISSUER: {"authority_password": PASSWORD, "mlsssl": {"policies": {"web": policy}}}})

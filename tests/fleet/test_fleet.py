@@ -141,8 +141,7 @@ def test_a_rotation_in_batches_of_two(fleet: Fleet, authority: CertificateAuthor
     after = bound(fleet)
     for minion in serving(fleet):
         assert after[minion.name] != before[minion.name]
-        assert outside.made[minion.name] > 10
-        assert set(outside.seen[minion.name]) <= {before[minion.name], after[minion.name]}
+        assert outside.seen[minion.name] == [before[minion.name], after[minion.name]]
         assert str(minion.served(authority).thumbprint) == after[minion.name]
     # Nothing is due now: the scheduled call changes nothing.
     fleet.salt("web*", "mlsssl.renew_due", "fleet")
@@ -188,15 +187,14 @@ def test_a_killed_minion_recovers(fleet: Fleet, authority: CertificateAuthority)
     before = minion.bound()
     state = minion.state
     with Handshakes([minion], authority) as outside:
-        command = fleet.salt_command(KILLED, "mlsssl.renew_due", *ALL_NOW, "--async")
-        asked = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # it ends by itself
-        _wait(lambda: any("BEGIN CERTIFICATE" in _text(one) for one in state.glob("request-*.json")))
-        held = sqlite3.connect(minion.machine, isolation_level=None)
-        held.execute("BEGIN IMMEDIATE")  # the change cannot begin to write
+        with fleet.minions[ISSUER].process.halted():  # the job cannot come further than to its request
+            fleet.salt(KILLED, "mlsssl.renew_due", *ALL_NOW, "--async")
+            _wait(lambda: any("BEGIN CERTIFICATE REQUEST" in _text(one) for one in state.glob("request-*.json")))
+            held = sqlite3.connect(minion.machine, isolation_level=None)
+            held.execute("BEGIN IMMEDIATE")  # nor, with the certificate, to writing the change
         _wait(lambda: any(state.glob("change-*.json")))
         minion.process.kill()
         held.close()
-        assert asked.wait(60) == 0
         assert list(state.glob("change-*.json"))
         assert minion.bound() == before
         assert is_served(minion, authority) == before
@@ -213,7 +211,7 @@ def test_a_killed_minion_recovers(fleet: Fleet, authority: CertificateAuthority)
         assert len(machine.bindings) == 1
 
 
-def _wait(for_what: Callable[[], bool], limit: float = 90) -> None:
+def _wait(for_what: Callable[[], bool], limit: float = 240) -> None:
     end = time.monotonic() + limit
     while not for_what():
         assert time.monotonic() < end, "it did not come to that"
@@ -236,7 +234,7 @@ def test_a_minion_that_was_offline_catches_up(fleet: Fleet, authority: Certifica
     minion = fleet.minions[OFFLINE]
     before = bound(fleet)
     minion.process.kill()
-    fleet.salt("web*", "mlsssl.renew_due", *ALL_NOW, "-b", "3", "--failhard", "-t", "15", check=False)
+    fleet.salt("web*", "mlsssl.renew_due", *ALL_NOW, "-b", "3", "--failhard", "-t", "20", check=False)
     after = bound(fleet)
     assert {name for name in SERVING if after[name] == before[name]} == {OFFLINE}
     assert is_served(minion, authority) == before[OFFLINE]
@@ -247,17 +245,18 @@ def test_a_minion_that_was_offline_catches_up(fleet: Fleet, authority: Certifica
     schedule = {
         "function": "mlsssl.renew_due",
         "args": ["fleet"],
-        "kwargs": {"fraction": 1e-6, "jitter": 0.0},
+        "kwargs": {"fraction": 1.5e-6, "jitter": 0.0},  # four seconds; 1e-6 has no point, so YAML takes it for a text
         "hours": 6,
         "splay": 2,
         "run_on_start": True,
     }
-    fleet.configure(OFFLINE, schedule={"renewal": schedule})
+    give(fleet, "authority.pfx", authority, schedules={OFFLINE: {"renewal": schedule}})
     minion.process.start()
     fleet.wait_for(OFFLINE)
     _wait(lambda: minion.bound() != before[OFFLINE])
     _wait(lambda: not any(minion.state.glob("change-*.json")))
-    assert is_served(minion, authority) == minion.bound()
+    assert is_whole(minion, authority) == minion.bound()
+    give(fleet, "authority.pfx", authority)  # the next start is to change nothing
 
 
 def test_another_ones_name_is_refused(fleet: Fleet) -> None:
@@ -345,7 +344,10 @@ def test_no_secret_is_anywhere(fleet: Fleet) -> None:
     looked_at, found = 0, []
     for path in fleet.folder.rglob("*"):
         if path.is_file() and path not in ours:
-            data = path.read_bytes()
+            try:
+                data = path.read_bytes()
+            except FileNotFoundError:  # Salt has taken it away meanwhile
+                continue
             looked_at += len(data)
             inside = path.is_relative_to(fleet.folder / path.relative_to(fleet.folder).parts[0] / "machine")
             # A machine keeps its own keys, in files for its owner only.
