@@ -63,7 +63,7 @@ def many(count: int = 10_000) -> list[Ratio]:
     wide = f"{len(roots) + 1} roots trusted / one"
     return [
         settled(lambda: against_one(two, 1.3, [authority], 2)),
-        settled(lambda: against_one(wide, 1.15, [*roots, authority], 1)),
+        settled(lambda: against_one(wide, 1.2, [*roots, authority], 1)),
         settled(lambda: against_single(ders, authority)),
     ]
 

@@ -241,7 +241,7 @@ def main() -> int:
         found = [settled(partial(compare, server, bare, count)) for server in servers]
         change_and_ask(many, servers[1], made[-1][0])
         if servers[0].used()[1]:
-            found.append(settled(lambda: memory(servers[0], connections)))
+            found.append(memory(servers[0], connections))
         for server in (bare, *servers):
             server.close()
     return report(found)
