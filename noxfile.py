@@ -205,10 +205,12 @@ def wines(session: nox.Session) -> None:
 @nox.session
 def benchmarks(session: nox.Session) -> None:
     """Every speed promise as a ratio against a peer in the same run; fails when one is missed. `-- cli`: that one."""
-    _install(session, "test")
-    for script in sorted(Path("benchmarks").glob("bench_*.py")):
-        if not session.posargs or script.stem.removeprefix("bench_") in session.posargs:
-            session.run("python", str(script))
+    _install(session)
+    scripts = {script.stem.removeprefix("bench_"): script for script in sorted(Path("benchmarks").glob("bench_*.py"))}
+    for name in session.posargs or scripts:
+        if name not in scripts:
+            session.error(f"no benchmark is called {name}; there are {', '.join(scripts)}")
+        session.run("python", str(scripts[name]))
     if sys.platform == "linux" and not session.posargs:
         session.install("pip")
         session.run(*WINE, "prepare", "--install")

@@ -6,65 +6,43 @@ Processor time of whole processes, in turns. For what a machine has, 1.6 times `
 
 from __future__ import annotations
 
-import os
-import statistics
-import subprocess
+import math
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from ratios import Ratio, report
+from processes import PYTHON, compare, compiled
+from ratios import report
 
 from mlsssl import Binding, EmbeddedMachine
 
-ROUNDS = 25
 BINDINGS = 100
-
-
-def cost(command: list[str], environment: dict[str, str]) -> float:
-    """Seconds of processor time that a process takes."""
-    if sys.platform == "win32":
-        raise NotImplementedError
-    import resource
-
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, env=environment)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
 def main() -> int:
     """Exit code 0 when every bound is kept."""
-    program = str(Path(sys.executable).with_name("mlsssl"))  # as pip installs it
-    with TemporaryDirectory() as folder:
-        with EmbeddedMachine(f"{folder}/m.sqlite") as machine:
+    if sys.platform == "win32":
+        print("not measured: Windows tells no parent what a child has cost")
+        return 0
+    tab = [str(Path(PYTHON).with_name("mlsssl")), "completion", "--candidates", "zsh"]  # as pip installs it
+    start, sqlite = [PYTHON, "-c", "pass"], [PYTHON, "-c", "import sqlite3"]
+    with TemporaryDirectory() as folder, compiled() as environment:
+        path = f"{folder}/machine.sqlite"
+        with EmbeddedMachine(path) as machine:
             for number in range(BINDINGS):
                 Binding(f"scopedccs=host-{number}.example:443", machine=machine).add()
-        environment = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
-        environment |= {"PYTHONPYCACHEPREFIX": f"{folder}/compiled", "MLSSSL_MACHINE": f"{folder}/m.sqlite"}
-        tab = [program, "completion", "--candidates", "zsh"]
-        commands = {
-            "python": [sys.executable, "-c", "pass"],
-            "sqlite3": [sys.executable, "-c", "import sqlite3"],
-            "words": [*tab, "store", "li"],
-            "keys": [*tab, "binding", "remove", ""],
-        }
-        taken: dict[str, list[float]] = {name: [] for name in commands}
-        for number in range(ROUNDS + 1):
-            for name, command in commands.items():
-                seconds = cost(command, environment)
-                if number:  # the first round compiles
-                    taken[name].append(seconds)
-    median = {name: statistics.median(values) for name, values in taken.items()}
-    floor = median["sqlite3"] / median["python"]
-    print(f"python -c pass takes {median['python'] * 1e3:.1f} ms here; import sqlite3 is {floor:.2f} times that")
-    return report(
-        [
-            Ratio("completion of words / python -c pass", median["words"] / median["python"], 1.6),
-            Ratio(f"completion of {BINDINGS} keys / import sqlite3", median["keys"] / median["sqlite3"], 1.6),
+        environment["MLSSSL_MACHINE"] = path
+        floor = compare("", sqlite, start, bound=math.inf, environment=environment)
+        print(f"import sqlite3 / python -c pass: {floor.value:.2f} ({floor.detail})")
+        words, keys = [*tab, "store", "li"], [*tab, "binding", "remove", ""]
+        found = [
+            compare("completion of words / python -c pass", words, start, bound=1.6, environment=environment),
+            compare(
+                f"completion of {BINDINGS} keys / import sqlite3", keys, sqlite, bound=1.6, environment=environment
+            ),
         ]
-    )
+    return report(found)
 
 
 if __name__ == "__main__":
-    sys.exit(main() if sys.platform != "win32" else 0)
+    sys.exit(main())

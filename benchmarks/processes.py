@@ -7,10 +7,11 @@ import statistics
 import subprocess
 import sys
 from contextlib import contextmanager
+from functools import partial
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from ratios import Ratio
+from ratios import Ratio, settled, spread
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -43,7 +44,11 @@ def cost(command: Command, environment: dict[str, str]) -> float:
 def compare(
     name: str, ours: Command, peer: Command, *, bound: float, environment: dict[str, str], rounds: int = 15
 ) -> Ratio:
-    """The median ratio over rounds in which ours and the peer's run one after the other, in changing order."""
+    """The median ratio over rounds in which ours and the peer's run one after the other, in changing order; settled."""
+    return settled(partial(_compare, name, ours, peer, bound, environment, rounds))
+
+
+def _compare(name: str, ours: Command, peer: Command, bound: float, environment: dict[str, str], rounds: int) -> Ratio:
     commands = [ours, peer]
     for command in commands:
         cost(command, environment)  # compiles, and fills the system's caches
@@ -51,13 +56,7 @@ def compare(
     for number in range(rounds):
         turn = [cost(command, environment) for command in (commands[::-1] if number % 2 else commands)]
         rows.append(turn[::-1] if number % 2 else turn)
-    ratios = sorted(mine / theirs for mine, theirs in rows)
+    ratios = [mine / theirs for mine, theirs in rows]
     mine, theirs = (statistics.median(column) * 1e3 for column in zip(*rows, strict=True))
-    quarter = rounds // 4
-    return Ratio(
-        name,
-        statistics.median(ratios),
-        bound,
-        detail=f"{mine:.1f} ms against {theirs:.1f} ms; half of the turns within {ratios[quarter]:.2f} to "
-        f"{ratios[-1 - quarter]:.2f}",
-    )
+    detail = f"{mine:.1f} ms against {theirs:.1f} ms; {spread(ratios)}"
+    return Ratio(name, statistics.median(ratios), bound, detail=detail)

@@ -7,6 +7,7 @@ import statistics
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -58,7 +59,13 @@ def compare(
     repeat: int,
     rounds: int = 15,
 ) -> Ratio:
-    """The median ratio over rounds in which ours and the peer's run one after the other, in changing order."""
+    """The median ratio over rounds in which ours and the peer's run one after the other, in changing order; settled."""
+    return settled(partial(_compare, name, ours, peer, bound, repeat, rounds))
+
+
+def _compare(
+    name: str, ours: Callable[[], object], peer: Callable[[], object], bound: float, repeat: int, rounds: int
+) -> Ratio:
     seconds(ours, max(1, repeat // 10))
     seconds(peer, max(1, repeat // 10))
     ratios, mine, theirs = [], [], []
@@ -86,7 +93,7 @@ def spread(ratios: list[float]) -> str:
 
 
 def settled(measure: Callable[[], Ratio], tries: int = 3) -> Ratio:
-    """A ratio that is kept, or the median of several runs: one may have met a neighbour's busy minute."""
+    """A ratio that is kept at once, or the median of several runs: one may have met a neighbour's busy minute."""
     found = [measure()]
     while not found[0].kept and len(found) < tries:
         found.append(measure())

@@ -134,7 +134,7 @@ def decoded_text(text: str) -> str:
         (["--acme-dns-hook", " "], "--acme-dns-hook is empty"),
         (["--acme-webroot", "site", "--ca", "ca.pem"], "each name an issuer; give one of them"),
         (["--acme-listen", "www.example.com"], "0.0.0.0:443"),
-        (["--acme-webroot", "site", "--acme-timeout", "0"], "timeout is a number of seconds above 0"),
+        (["--acme-webroot", "site", "--acme-timeout", "0"], "--acme-timeout: a number of seconds above 0 is needed"),
     ],
 )
 def test_options_that_cannot_be(

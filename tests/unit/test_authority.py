@@ -144,7 +144,9 @@ def test_serials_out_of_range_are_refused(ca: CertificateAuthority, serial: int)
 def test_a_certificate_never_outlives_its_issuer(ca: CertificateAuthority) -> None:
     """It ends with it, and a warning of its own kind says so; one that fits says nothing."""
     end = ca.certificate.not_after
-    with pytest.warns(ShortenedWarning, match=r"itself ends on .* and so does the certificate; .* ca\.renew\(\)"):
+    with pytest.warns(
+        ShortenedWarning, match=r"ends on .*, when Unit Root itself ends, and not after 11 days.* ca\.renew\(\)"
+    ):
         shortened = ca.issue("a.example", days=11, at=end - 10 * DAY + 2 * HOUR)
     assert shortened.not_after == end
     with pytest.raises(InvalidInputError, match="itself has ended on"):
@@ -483,7 +485,7 @@ def test_a_list_that_is_not_the_authoritys_full_one_is_not_gone_on_from(ca: Cert
     for other in (stranger.crl(), CertificateAuthority.create("Other", key="ec-p256").crl()):
         with pytest.raises(InvalidInputError, match="another authority's"):
             ca.crl(previous=other)
-    with pytest.raises(InvalidInputError, match="greater"):
+    with pytest.raises(InvalidInputError, match="at least"):
         ca.crl(previous=ca.crl(number=7), number=7)
     with pytest.raises(InvalidInputError, match="previous"):
         ca.crl(previous=b"x")  # type: ignore[arg-type]

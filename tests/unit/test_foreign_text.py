@@ -209,6 +209,7 @@ def test_there_is_one_way_to_the_terminal_and_one_to_the_log() -> None:
                 if called in ("print", "logging.getLogger", "sys.stdout.write", "sys.stderr.write", "warnings.warn"):
                     found.add((file.relative_to(SOURCE).as_posix(), called))
     assert found == {
+        ("__main__.py", "sys.stdout.write"),  # of our own version, before anything is imported
         ("_commands/terminal.py", "print"),
         ("_messages/foreign_text.py", "logging.getLogger"),
         ("_issue/lifetimes.py", "warnings.warn"),  # of a text that `message` has cleaned

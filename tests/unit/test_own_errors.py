@@ -259,7 +259,7 @@ def test_the_command_line_about_each(command: str, tmp_path: Path, capsys: pytes
     ("command", "code"),
     [
         (["show", "NAME"], 2),
-        (["check", "NAME:443"], 9),
+        (["check", "NAME:443"], 2),
         (["ca", "create", "Test", "--out", "NAME.pem", "--password", "env:PASSWORD"], 2),
         (["store", "remove-crl", "NAME"], 2),
         (["pvk2pfx", "-pvk", "a.pvk", "-spc", "a.cer", "-pfx", "NAME"], 3),

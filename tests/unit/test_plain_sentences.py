@@ -46,7 +46,7 @@ MISTAKES: list[tuple[str, int, str]] = [
     ("check 127.0.0.1:1", 9, "nothing listens on 127.0.0.1:1"),
     ("check a.test:99999", 2, "a port is a number from 1 to 65535"),
     ("check localhost", 3, "a server is given with its port: localhost:443"),
-    ("check s.pfx --password env:PW --host https://a.test/", 2, "is no host; give its name or address alone"),
+    ("check s.pfx --password env:PW --host https://a.test/", 2, "is a URL; write its host alone"),
     ("serve --host nohost.invalid --seconds 0", 9, "there is no address for the host 'nohost.invalid': "),
     ("serve --port 443=99999", 2, "a port is mapped as BOUND=ACTUAL, two numbers up to 65535 such as 443=8443"),
     ("serve --port 443", 2, "a port is mapped as BOUND=ACTUAL, two numbers up to 65535 such as 443=8443"),

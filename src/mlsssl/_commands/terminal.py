@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import re
-import shutil
 import sys
 from contextvars import ContextVar
 from pathlib import Path
@@ -92,7 +91,7 @@ class Terminal:
     def __init__(self, *, as_json: bool) -> None:
         self.as_json = as_json
         # Started with a closed standard output, Python has None for it.
-        self._width = shutil.get_terminal_size().columns if sys.stdout is not None and sys.stdout.isatty() else None
+        self._width = _width_of_terminal() if sys.stdout is not None and sys.stdout.isatty() else None
         self._coloured = not as_json and _wants_colour()
 
     @property
@@ -172,6 +171,12 @@ class Terminal:
             for text, style in lines:
                 # Without soft_wrap a long line would be broken as if it ended there, in the middle of a thumbprint.
                 console.print(Text(_cleaned(text), style=_STYLES.get(style, "")), soft_wrap=True)
+
+
+def _width_of_terminal() -> int:
+    import shutil  # which brings compressors: not where nobody sees a width
+
+    return shutil.get_terminal_size().columns
 
 
 def _wants_colour() -> bool:
