@@ -84,7 +84,9 @@ def test_the_loader_finds_functions_states_and_runners(config: Path) -> None:
 
     options = salt.config.minion_config(str(config / "minion"))
     functions = salt.loader.minion_mods(options)
-    found = {name for name in functions if name.startswith("mlsssl")}
+    found = {name for name in functions if name.startswith("mlsssl.")}
+    assert {"mlsssl_root.look", "mlsssl_root.changeover"} <= {*functions}  # what `rotate_root` asks of a minion
+    assert "mlsssl_ca.sign_request" not in functions
     from mlsssl.saltext.modules import mlsssl as module
     from mlsssl.saltext.states import mlsssl as states
 
