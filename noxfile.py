@@ -33,11 +33,13 @@ APT_PACKAGES = (
     "pebble",
     "caddy",
     "chromium",
+    "zsh",
+    "fish",
 )
 PROGRAMS = (
     *("openssl", "curl", "certtool", "pk12util", "keytool", "javac"),
     *("wine", "x86_64-w64-mingw32-gcc"),
-    *("pebble", "caddy", "chromium"),
+    *("pebble", "caddy", "chromium", "zsh", "fish"),
 )
 # The extras that ask for newer versions than the project does; their tests are skipped in the session `lowest`.
 NEEDS_NEWER = ("weakkeys",)  # badkeys 0.0.21 is for cryptography 49 and newer

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from mlsssl._commands.completion import candidates, machine, table
 from mlsssl._commands.completion.candidates import complete, for_bash, split
 from mlsssl._commands.completion.shells import SCRIPTS
 from mlsssl.cli import build_parser, main
+from programs import require
 
 BREAKS = " \t\n\"'><=;|&(:@"
 KEYS = ["0.0.0.0:443", "[::]:443", "ccs=443", "scopedccs=shop.example.com:443", "www.example.com:443"]
@@ -364,15 +364,16 @@ class Shell:
         return shown.decode("utf-8", "replace")
 
 
-def available(name: str) -> bool:
-    """Whether this shell is here."""
-    return sys.platform != "win32" and shutil.which(name) is not None
+def needed(name: str) -> None:
+    """Skip where this shell is missing; in CI that fails."""
+    if sys.platform == "win32":
+        pytest.skip("a shell of Unix")
+    require(name)
 
 
 @pytest.fixture(name="shell", params=["bash", "zsh", "fish"])
 def _shell(request: pytest.FixtureRequest, place: Path) -> Shell:
-    if not available(request.param):
-        pytest.skip(f"there is no {request.param}")
+    needed(request.param)
     return Shell(request.param, place)
 
 
@@ -429,8 +430,7 @@ def test_nothing_foreign_runs(shell: Shell, place: Path) -> None:
 
 def test_bash_in_quotes(place: Path) -> None:
     """Where no backslash helps, what would be run is not offered; the rest is."""
-    if not available("bash"):
-        pytest.skip("there is no bash")
+    needed("bash")
     shell = Shell("bash", place)
     assert shell.type('mlsssl store list --store "Rem\t') == ["store", "list", "--store", "Remote Desktop"]
     assert shell.type('mlsssl store list --store "O\t"') == ["store", "list", "--store", "O"]
@@ -439,8 +439,7 @@ def test_bash_in_quotes(place: Path) -> None:
 
 def test_zsh_takes_it_as_a_file_too(place: Path) -> None:
     """In a folder of functions, where compinit finds it by its first line."""
-    if not available("zsh"):
-        pytest.skip("there is no zsh")
+    needed("zsh")
     shell = Shell("zsh", place)
     functions = place / "functions"
     functions.mkdir()
