@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import pickle
+from dataclasses import replace
 from datetime import datetime, timezone
 
 import pytest
@@ -100,3 +101,11 @@ def test_text_says_what_was_found_and_what_to_do() -> None:
     for part in ("NOT ok", "expired", "leaf: validity", "a later date", "ca.issue", "RFC 5280"):
         assert part in text
     assert "no finding" in report().to_text()
+
+
+def test_the_moment_is_told_in_whole_seconds() -> None:
+    """A microsecond tells a reader nothing; the data keep it."""
+    at = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone.utc)
+    told = replace(report(), at=at)
+    assert "at 2026-01-02T03:04:05+00:00:" in str(told)
+    assert told.to_dict()["at"] == at.isoformat()

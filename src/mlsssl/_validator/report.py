@@ -237,7 +237,9 @@ class Report:
         """The report as lines of plain text, without any control character from a certificate."""
         count = len(self.findings)
         found = "no finding" if count == 0 else "1 finding" if count == 1 else f"{count} findings"
-        lines = [f"{'ok' if self.ok else 'NOT ok'}: {self._headline()}, at {self.at.isoformat()}: {found}"]
+        lines = [
+            f"{'ok' if self.ok else 'NOT ok'}: {self._headline()}, at {self.at.isoformat(timespec='seconds')}: {found}"
+        ]
         lines += [f"  {step.role:<12} {printable(step.subject)}" for step in self.path]
         for finding in self.findings:
             lines += [
