@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import ast
 import base64
 import contextlib
 import errno
@@ -305,4 +306,15 @@ def test_other_objects_are_named_by_their_type() -> None:
     assert shown({"password": "hunter2"}) == "dict"
     assert shown(10**5000) == "int that is too long to show"
     assert (shown("a"), shown(1.5), shown(None)) == ("'a'", "1.5", "None")
-    assert len(shown("x" * 10**6)) == 300
+    assert shown("x" * 10**6) == f"'{'x' * 297}…'"
+
+
+def test_a_long_text_is_cut_between_characters_and_its_quote_ends() -> None:
+    """Whatever its characters become in a `repr`, as octets that are no text do."""
+    for character in ("\x00", "\udcf1", "\U000e0001", "'", "\\", "x"):
+        for before in range(12):
+            text = "a" * before + '"' + character * 400
+            told = shown(text)
+            assert 280 < len(told) <= 300
+            assert told[-2:] == f"…{told[0]}"
+            assert text.startswith(ast.literal_eval(told).removesuffix("…"))

@@ -183,3 +183,9 @@ def test_the_table_of_rooms_is_read() -> None:
     """The check can fail: what the first column names is found, and nothing from the others."""
     table = "| room | what goes in |\n|---|---|\n| `cli.py`, `_commands/` | thin over `mlsssl` |\n| `_fakes/` | `x` |\n"
     assert rooms(table) == {"cli.py", "_commands/", "_fakes/"}
+
+
+def test_no_two_test_files_have_the_same_name() -> None:
+    """Test folders are no packages: pytest collects one of two such files and ends with an error at the other."""
+    names = [path.name for path in (PROJECT / "tests").rglob("test_*.py")]
+    assert sorted(set(names)) == sorted(names)

@@ -81,7 +81,7 @@ def shown(value: object) -> str:
     hold a password, be very long, or fail.
     """
     if isinstance(value, str):
-        return _cut(repr(without_secrets(value[:10_000])))
+        return _quoted(without_secrets(value[:10_000]))
     # Here, for `mlsssl --version` needs none of them.
     import datetime as dt
     import uuid
@@ -99,6 +99,18 @@ def shown(value: object) -> str:
 def system_reason(error: OSError | ValueError) -> str:
     """Why the system refused something, without the paths that it adds: they may be ours, made of what was given."""
     return getattr(error, "strerror", None) or str(error)
+
+
+def _quoted(text: str) -> str:
+    """The text's `repr`; a long text is cut before that, so that the quote ends and no escape is cut in two."""
+    quoted = repr(text)
+    if len(quoted) <= _SHOWN_LIMIT:
+        return quoted
+    while len(quoted) >= _SHOWN_LIMIT:
+        # An escape has at most ten characters ("\U0001f600"): never more is taken away than must be.
+        text = text[: len(text) - 1 - (len(quoted) - _SHOWN_LIMIT) // 10]
+        quoted = repr(text)
+    return f"{quoted[:-1]}…{quoted[-1]}"
 
 
 def _cut(text: str) -> str:
