@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._issue.certificates import PublicKey
-    from mlsssl._issue.requests import RequestPolicy
+    from mlsssl._issue.requests import HonouredRequest, RequestPolicy
     from mlsssl.request import CertificateRequest
     from mlsssl.revocation_list import RevocationList
 
@@ -1009,6 +1009,12 @@ def renewal_days(old: Certificate) -> int:
     """The validity of the successor: that of the old one, within what every client accepts. Private."""
     lifetime = old.not_after - old.not_before
     return max(1, min(SERVER_DAYS, round(lifetime / dt.timedelta(days=1))))
+
+
+def sign_honoured(authority: CertificateAuthority, honoured: HonouredRequest, days: int) -> Certificate:
+    """As `authority.sign`, for what was already looked at: what a caller checked is what is signed. Private."""
+    names, key = list(honoured.names), honoured.public_key
+    return authority._issue(names, None, key, days, None, subjects.EMPTY, check_moment(None), None)  # noqa: SLF001
 
 
 def with_list_of(authority: CertificateAuthority, old: Certificate) -> CertificateAuthority:

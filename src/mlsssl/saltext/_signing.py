@@ -9,17 +9,20 @@ id; never from what the caller says.
 from __future__ import annotations
 
 import fnmatch
+import logging
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, get_args
 
 import mlsssl
 from mlsssl._deploy.first import first_names
-from mlsssl._formats.hosts import parse_name, parse_subtree
+from mlsssl._formats.hosts import name_text, parse_name, parse_subtree
+from mlsssl._formats.keys import key_type_name
 from mlsssl._issue import lifetimes
 from mlsssl._machine import files
 from mlsssl._messages.arguments import check_mapping, check_type, check_whole, items_of
 from mlsssl._messages.foreign_text import clean_logger, shown
 from mlsssl._validator.name_constraints import subtree_within
+from mlsssl.authority import sign_honoured
 from mlsssl.errors import InvalidInputError, MlssslError, NotFoundError
 from mlsssl.values import KeyType
 
@@ -180,8 +183,9 @@ def answer(around: Surroundings, master: Master, policy: object, request: object
     if certificate is None:
         logger.warning("the request of minion %s under policy %s was refused: %s", minion, shown(policy), refused)
         return {"refused": refused}
-    names = ", ".join(certificate.names)
-    logger.info("signed for minion %s under policy %s: %s, %s", minion, policy, certificate.thumbprint, names)
+    if logger.isEnabledFor(logging.INFO):
+        names = ", ".join(certificate.names)
+        logger.info("signed for minion %s under policy %s: %s, %s", minion, policy, certificate.thumbprint, names)
     return {"certificate": certificate.to_pem(chain=True).decode("ascii")}
 
 
@@ -200,11 +204,10 @@ def _signed(
     if len(request) > _LIMIT:
         return f"a request has at most {_LIMIT} characters", None
     try:
-        asked = mlsssl.CertificateRequest.from_bytes(request)
-        asked.honoured_by(mlsssl.RequestPolicy())
-        names, key_type = asked.names, asked.key_type
+        honoured = mlsssl.CertificateRequest.from_bytes(request).honoured_by(mlsssl.RequestPolicy())
     except MlssslError as error:
         return str(error), None
+    names, key_type = [*map(name_text, honoured.names)], key_type_name(honoured.public_key)
     if key_type not in rules.key_types:
         return f"the request's key is {key_type}; this policy is for {', '.join(rules.key_types)}", None
     own = rules.names_for(minion, master)
@@ -212,7 +215,7 @@ def _signed(
     if strange:
         return f"{', '.join(strange)}: not among the names of {minion}, which are {', '.join(own) or 'none'}", None
     with lifetimes.noted() as notes:
-        certificate = rules.authority(around).sign(asked, days=rules.days)
+        certificate = sign_honoured(rules.authority(around), honoured, rules.days)
     for note in notes:
         clean_logger("mlsssl").warning("%s", note)
     return "", certificate
