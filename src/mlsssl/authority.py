@@ -1025,6 +1025,6 @@ def with_list_of(authority: CertificateAuthority, old: Certificate) -> Certifica
         return authority
     points = pem.find_extension(pem.x509_of(old), x509.CRLDistributionPoints)
     for name in (name for point in points or () for name in point.full_name or ()):
-        if isinstance(name, x509.UniformResourceIdentifier):
+        if isinstance(name, x509.UniformResourceIdentifier) and certificates.is_address(name.value):
             return authority.with_crl_url(name.value)
     return authority

@@ -500,3 +500,19 @@ def test_an_authority_with_another_address_of_its_list() -> None:
     assert named.certificate == ca.certificate
     assert ca.crl_url is None
     assert named.with_crl_url(None).crl_url is None
+
+
+@pytest.mark.parametrize("url", ["", "nonsense", "ca.crl", "//crl.test/a", "http:", "http://a b/ca.crl", "http://ä", 5])
+def test_an_address_of_a_list_is_absolute(url: str) -> None:
+    """RFC 5280 section 4.2.1.6: a name as it stands on a command line after a slip would be in each certificate."""
+    ca = CertificateAuthority.create("Addresses", key=_KEY)
+    with pytest.raises(InvalidInputError, match="CRL's address"):
+        ca.with_crl_url(url)
+
+
+@pytest.mark.parametrize(
+    "url", ["http://ca.test/a.crl", "ldap:///CN=a,DC=test?certificateRevocationList", "file:////s/a.crl"]
+)
+def test_every_scheme_is_taken_for_the_address_of_a_list(url: str) -> None:
+    """AD Certificate Services writes all three."""
+    assert CertificateAuthority.create("Addresses", key=_KEY).with_crl_url(url).crl_url == url

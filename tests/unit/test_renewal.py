@@ -126,8 +126,23 @@ def test_renew_keeps_the_subject(
     assert bound(machine).to_cryptography().subject == parse_subject(kept or line)
 
 
-def _with_subject(ca: CertificateAuthority, old: Certificate, subject: x509.Name) -> Certificate:
-    """The same certificate with another subject, signed by the same authority."""
+def test_an_address_that_none_may_have_is_not_kept(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:
+    """A certificate from elsewhere, or from before such an address was refused, is renewed all the same."""
+    named = ca.with_crl_url("http://crl.test/a.crl").issue("a.test")
+    odd = x509.CRLDistributionPoints(
+        [x509.DistributionPoint([x509.UniformResourceIdentifier("nonsense")], None, None, None)]
+    )
+    old = _with_subject(ca, named, named.to_cryptography().subject, odd)
+    deploy(KEY, old, machine=machine)
+    renew(KEY, ca, machine=machine)
+    assert bound(machine).thumbprint != old.thumbprint
+    assert pem.find_extension(bound(machine).to_cryptography(), x509.CRLDistributionPoints) is None
+
+
+def _with_subject(
+    ca: CertificateAuthority, old: Certificate, subject: x509.Name, points: x509.CRLDistributionPoints | None = None
+) -> Certificate:
+    """The same certificate with another subject, or another address of its list, signed by the same authority."""
     plain = old.to_cryptography()
     issuer = ca._certificate.private_key
     assert isinstance(issuer, ec.EllipticCurvePrivateKey)
@@ -135,7 +150,8 @@ def _with_subject(ca: CertificateAuthority, old: Certificate, subject: x509.Name
         plain.issuer, subject, plain.public_key(), 5, plain.not_valid_before_utc, plain.not_valid_after_utc
     )
     for extension in plain.extensions:
-        builder = builder.add_extension(extension.value, extension.critical)
+        value = points if points and isinstance(extension.value, x509.CRLDistributionPoints) else extension.value
+        builder = builder.add_extension(value, extension.critical)
     return Certificate(builder.sign(issuer, hashes.SHA256()), private_key=old.private_key, chain=old.chain)
 
 

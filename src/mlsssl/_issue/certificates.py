@@ -7,6 +7,7 @@ Nothing here reads a clock or makes a key. EC signatures are deterministic (RFC 
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -185,11 +186,19 @@ def distribution_point(url: str) -> x509.CRLDistributionPoints:
     """Where a revocation list is published, as an extension; `InvalidInputError` for what is no address."""
     try:
         where = x509.UniformResourceIdentifier(url)
-        if not url:
-            raise ValueError("it is empty")
-    except (ValueError, TypeError) as error:
-        raise InvalidInputError(f"a CRL's address is an ASCII URL, not {shown(url)}: {error}") from None
+    except (ValueError, TypeError):
+        where = None
+    if where is None or not is_address(url):
+        raise InvalidInputError(f"a CRL's address is an ASCII URL such as http://ca.example/ca.crl, not {shown(url)}")
     return x509.CRLDistributionPoints([x509.DistributionPoint([where], None, None, None)])
+
+
+def is_address(url: str) -> bool:
+    """Whether a distribution point may have it: absolute and without blanks (RFC 5280, 4.2.1.6), of any scheme."""
+    return _ABSOLUTE.fullmatch(url) is not None
+
+
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[!-~]+")
 
 
 def sign(builder: x509.CertificateBuilder, key: PrivateKey, signer: Signer | None) -> x509.Certificate:
