@@ -139,7 +139,8 @@ def check_store_name(name: str) -> str:
     """
     if not isinstance(name, str) or not name or len(name) > _STORE_NAME_LIMIT:
         raise InvalidInputError(f"a store name has 1 to {_STORE_NAME_LIMIT} characters, not {shown(name)}")
-    if "\\" in name or any(unicodedata.category(c).startswith("C") for c in name):
+    plain = name.isascii() and name.isprintable()  # as nearly every name is: nothing to look up
+    if "\\" in name or not (plain or all(unicodedata.category(c)[0] != "C" for c in name)):
         raise InvalidInputError(f"a store name has no backslash and no control characters: {shown(name)}")
     return name
 
@@ -255,7 +256,7 @@ def _check_host(host: str) -> str:
         raise InvalidInputError(f"a host name has 1 to {_HOST_LIMIT} characters, not {shown(host)}")
     labels = name.removeprefix("*.").split(".") if name != "*" else []
     for label in labels:
-        if not 1 <= len(label) <= 63 or not all(c.isalnum() or c in "-_" for c in label):
+        if not 1 <= len(label) <= 63 or not label.replace("-", "a").replace("_", "a").isalnum():
             raise InvalidInputError(
                 f"{shown(host)} is not a host name: each label has 1 to 63 letters, digits, hyphens or underscores"
             )
@@ -333,13 +334,17 @@ class _HostKey:
         Raises:
             InvalidInputError: one of them is not that.
         """
-        if not isinstance(host, str) or not host or any(unicodedata.category(c) == "Cs" for c in host):
+        if not isinstance(host, str) or not host or (not host.isascii() and _has_surrogates(host)):
             raise InvalidInputError(f"a stored host name is one or more whole characters, not {shown(host)}")
         try:
             name = _check_host(host)
         except InvalidInputError:
             name = host
         return set_attributes(cls.__new__(cls), host=name, port=_check_port(port), stored_host=host)
+
+
+def _has_surrogates(text: str) -> bool:
+    return any(unicodedata.category(c) == "Cs" for c in text)
 
 
 class HostnamePort(_HostKey):
