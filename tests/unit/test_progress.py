@@ -49,9 +49,10 @@ def test_without_widgets(monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     """No warning; a notebook shows standard error in red, so the line is on its standard output."""
     pytest.importorskip("tqdm")
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    monkeypatch.delitem(sys.modules, "ipykernel", raising=False)
+    monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))  # which alone is no notebook
     if kernel:
-        monkeypatch.setitem(sys.modules, "ipykernel", ModuleType("ipykernel"))
+        kernels = type("OutStream", (), {"__module__": "ipykernel.iostream", "write": sys.stderr.write, "flush": int})
+        monkeypatch.setattr(sys, "stderr", kernels())
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with progress_bar(3) as progress:

@@ -45,7 +45,9 @@ def progress_bar(
         tqdm = importlib.import_module("tqdm.auto" if widgets else "tqdm").tqdm
     except ImportError:
         raise UnsupportedError("a progress bar needs tqdm; run: pip install 'mlsssl[progress]'") from None
-    stream = sys.stdout if not widgets and "ipykernel" in sys.modules else None
+    # Whether ipykernel was imported says nothing: what builds documentation imports it and runs its cells elsewhere.
+    notebook = type(sys.stderr).__module__ == "ipykernel.iostream"
+    stream = sys.stdout if notebook and not widgets else None
     with tqdm(total=total, desc=printable(description) or None, unit=f" {printable(unit)}", file=stream) as bar:
 
         def advance(done: int) -> None:
