@@ -8,6 +8,8 @@ import unicodedata
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from enum import Enum
+from itertools import compress
+from operator import attrgetter
 from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn, TypeVar, get_args
 
 from mlsssl._messages.arguments import check_whole
@@ -495,6 +497,13 @@ _CHECK_MODE_BITS: tuple[tuple[str, int, bool], ...] = (
 )
 _KNOWN_FLAGS = sum(bit for _, bit, _ in _FLAG_BITS)
 _KNOWN_CHECK_MODES = sum(bit for _, bit, _ in _CHECK_MODE_BITS)
+# As columns: each record that is written down is counted up from them several times.
+_FLAG_NUMBERS = [bit for _, bit, _ in _FLAG_BITS]
+_CHECK_MODE_NUMBERS = [bit for _, bit, _ in _CHECK_MODE_BITS]
+_INVERTED_FLAGS = sum(bit for _, bit, inverted in _FLAG_BITS if inverted)
+_INVERTED_CHECK_MODES = sum(bit for _, bit, inverted in _CHECK_MODE_BITS if inverted)
+_flags_of = attrgetter(*(name for name, _, _ in _FLAG_BITS))
+_check_modes_of = attrgetter(*(name for name, _, _ in _CHECK_MODE_BITS))
 _DWORD = 0xFFFF_FFFF
 
 
@@ -617,12 +626,13 @@ class BindingOptions:
     @property
     def flags(self) -> int:
         """DefaultFlags as Windows keeps them."""
-        return self._bits(_FLAG_BITS) | self.unknown_flags
+        return (sum(compress(_FLAG_NUMBERS, _flags_of(self))) ^ _INVERTED_FLAGS) | self.unknown_flags
 
     @property
     def check_mode(self) -> int:
         """DefaultCertCheckMode as Windows keeps it."""
-        return self._bits(_CHECK_MODE_BITS) | self.unknown_check_modes
+        named = sum(compress(_CHECK_MODE_NUMBERS, _check_modes_of(self)))
+        return (named ^ _INVERTED_CHECK_MODES) | self.unknown_check_modes
 
     @property
     def freshness_seconds(self) -> int:
@@ -633,9 +643,6 @@ class BindingOptions:
     def timeout_milliseconds(self) -> int:
         """DefaultRevocationUrlRetrievalTimeout, in milliseconds."""
         return self.url_retrieval_timeout // timedelta(milliseconds=1)
-
-    def _bits(self, table: tuple[tuple[str, int, bool], ...]) -> int:
-        return sum(bit for name, bit, inverted in table if bool(getattr(self, name)) != inverted)
 
     def __repr__(self) -> str:
         # Only what differs from the defaults: 28 fields hide the one that matters.

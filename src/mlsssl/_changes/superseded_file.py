@@ -86,4 +86,4 @@ class SupersededFile:
             for one in known.values()
         ]
         with on_disk("write"):
-            files.write(self._path, json.dumps(data, indent=1).encode("ascii") + b"\n", private=True)
+            files.write(self._path, json.dumps(data).encode("ascii") + b"\n", private=True)

@@ -40,7 +40,6 @@ def _kinds(columns: str) -> tuple[tuple[type, ...], ...]:
     return tuple(_KINDS[letter] for letter in columns)
 
 
-
 # Statements keep to what SQLite 3.31 (2020) knows: Python brings its own on Windows and macOS, but takes the system's
 # on Linux, and Debian 11 and RHEL 9 have 3.34. So no RETURNING (3.35) and no STRICT tables (3.37).
 

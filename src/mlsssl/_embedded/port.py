@@ -137,7 +137,9 @@ class EmbeddedPort:
         place = location, folded(name)
         number = self._database.store_numbers.get(place)  # a store that is there stays, with its number
         if number is None:
-            row = self._database.query_one("SELECT id FROM stores WHERE location = ? AND folded = ?", place, columns="i")
+            row = self._database.query_one(
+                "SELECT id FROM stores WHERE location = ? AND folded = ?", place, columns="i"
+            )
             if row is not None:
                 number = self._database.store_numbers[place] = int(row[0])
         return number

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 _PATIENCE = 2.0
 """Seconds to try a rename, a deletion or a look again on Windows, where a virus scanner may hold a new file."""
 
+_FIRST = 64 * 1024
+
 _SCANNED = (5, 32)
 """What Windows then answers: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION."""
 
@@ -209,7 +211,10 @@ def patiently(action: Callable[[], object]) -> None:
 
 def read_limited(path: Path, file: BinaryIO, limit: int) -> bytes:
     """All of an open file, unless it is more than `limit` bytes."""
-    data = file.read(limit + 1)
+    # In two pieces: to read so many bytes at once takes the memory for all of them first, however small the file is.
+    data = file.read(min(_FIRST, limit + 1))
+    if len(data) == _FIRST:
+        data += file.read(limit + 1 - _FIRST)
     if len(data) > limit:
         raise InvalidInputError(f"{path} is larger than {limit} bytes; no certificate file is")
     return data

@@ -235,13 +235,14 @@ def private_folder(path: Path, *, administrators: bool = False) -> Path:
         NativeError: it cannot be made for another reason.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            file_rights.make_folder(path, administrators=administrators)
-        except FileExistsError:
-            status = path.lstat()
-            _check_folder(path, status, file_rights.owner_of(path, status))
-            file_rights.close_folder(path, administrators=administrators)
+        if not os.path.lexists(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):  # somebody was faster
+                file_rights.make_folder(path, administrators=administrators)
+                return path
+        status = path.lstat()
+        _check_folder(path, status, file_rights.owner_of(path, status))
+        file_rights.close_folder(path, administrators=administrators)
     except MlssslError:
         raise
     except PermissionError:
