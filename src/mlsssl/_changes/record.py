@@ -18,6 +18,7 @@ import os
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -206,8 +207,8 @@ class ChangeRecords:
     def pending(self) -> tuple[Pending, ...]:
         """The changes that are running, or that killed processes left; a record that cannot be read with its error."""
         with on_disk("iterdir"):
-            paths = sorted(path for path in self.folder.iterdir() if is_record(path.name))
-        found = map(self._pending, paths)
+            names = sorted(filter(is_record, os.listdir(self.folder)))  # noqa: PTH208 -- others need no `Path`
+        found = (self._pending(self.folder / name) for name in names)
         return tuple(one for one in found if one is not None)
 
     @staticmethod
@@ -296,6 +297,7 @@ class ChangeRecords:
         return self.folder / _name("last", key)
 
 
+@lru_cache(maxsize=64)
 def _name(kind: Literal["change", "last"], key: BindingKey | UrlPrefix | None) -> str:
     text = "" if key is None else f"url={key.folded}" if isinstance(key, UrlPrefix) else key_text(key)
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"

@@ -284,7 +284,9 @@ class Snapshot:
     def _store(self, name: str) -> StorePort | None:
         key = name.casefold()
         if key not in self._opened:
-            self._opened[key] = self._closing.enter_context(stores.opened(self._port, name))
+            self._opened[key] = opened = stores.if_there(self._port, name)
+            if opened is not None:
+                self._closing.callback(opened.close)
         return self._opened[key]
 
 

@@ -153,7 +153,7 @@ class Database:
                 self._in_transaction = False
 
     def has_table(self, name: str) -> bool:
-        """Whether the table is there: a file of an earlier version that this user may only read lacks the later ones."""
+        """Whether the table is there: a file of an earlier version that this user may only read lacks later ones."""
         if name not in self._tables:
             # Asked for once: no table ever goes, and of one that is not there somebody else's upgrade may make one.
             if self.query_one("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)) is None:

@@ -70,6 +70,7 @@ class EmbeddedPort:
         # (sqlite.org/howtocorrupt.html, "Multiple links to the same file").
         self.path = private_files.resolved(default_path() if path is None else path)
         self.description = f"the embedded machine at {self.path}"
+        self._state_folder = state_folder_of(self.path)
         self._database = Database(self.path, busy_timeout=busy_timeout, on_statement=on_statement)
         self.bindings = EmbeddedBindings(self._database, atomic_update=atomic_update, families=families)
         self.services = EmbeddedServices(self._database)
@@ -94,7 +95,7 @@ class EmbeddedPort:
     @property
     def state_folder(self) -> Path:
         """`<file>.state`, beside the file, for this user only; made on first use."""
-        return private_files.private_folder(state_folder_of(self.path))
+        return private_files.private_folder(self._state_folder)
 
     @cached_property
     def request_keys(self) -> EmbeddedRequestKeys:

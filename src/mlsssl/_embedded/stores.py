@@ -206,7 +206,7 @@ class EmbeddedStore(OpenStore):
 
     def _container_of(self, thumbprint: Thumbprint) -> str:
         row = self._open().query_one(
-            f"SELECT {KEY_COLUMNS} {_FROM} WHERE store = ? AND thumbprint = ?",  # noqa: S608
+            f"SELECT {KEY_COLUMNS} {_FROM} WHERE store = ? AND thumbprint = ?",
             (self._number, bytes(thumbprint)),
             columns=KEY_KINDS,
         )
