@@ -101,11 +101,14 @@ Location = Literal["LocalMachine", "CurrentUser"]
 """Where a store lives. HTTP.sys reads LocalMachine only."""
 
 
+_LOCATIONS: tuple[Location, ...] = get_args(Location)
+
+
 def check_location(location: str) -> Location:
     """Return `location` if it is one of the two names Windows has; `InvalidInputError` otherwise."""
-    for known in get_args(Location):
-        if isinstance(location, str) and location.casefold() == known.casefold():
-            return known  # type: ignore[no-any-return]
+    for known in _LOCATIONS:
+        if location == known or (isinstance(location, str) and location.casefold() == known.casefold()):
+            return known
     raise InvalidInputError(f"location must be 'LocalMachine' or 'CurrentUser', not {shown(location)}")
 
 

@@ -454,6 +454,8 @@ def _read_back(port: MachinePort, records: ChangeRecords, change: Change, say: C
         if found is None or wanted is None or (found.thumbprint, found.app_id) != (wanted.thumbprint, wanted.app_id):
             raise BindingError(f"{key} was set, but reads back as {found!r}; somebody else changes it too")
         say(f"{key} reads back with {found.options!r} in LocalMachine\\{found.store_name or 'MY'}")
+    if not another and change.before is not None:  # else the keys are told in the spelling that the machine gives them
+        return change
     after, *others = read
     as_read = replace(
         change,

@@ -17,6 +17,7 @@ from mlsssl._deploy import preflight
 from mlsssl._deploy.apply import Task, is_standard, look, refuse_pending_of_others, run
 from mlsssl._deploy.issuers import KnownIssuers, about_issuers, about_new_issuer
 from mlsssl._formats.choice import may_issue
+from mlsssl._formats.parsed import issuer_view
 from mlsssl._formats.pem import is_root, x509_of
 from mlsssl._machine import stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM, Account
@@ -418,7 +419,7 @@ def _report(request: Request, findings: tuple[Finding, ...]) -> Report:
 
 
 def _note_roots(task: Task, records: ChangeRecords) -> None:
-    roots = [one.to_der() for one in task.certificate.chain if is_root(x509_of(one))]
+    roots = [issuer_view(one).der for one in map(x509_of, task.certificate.chain) if is_root(one)]
     try:
         RootsFile(records.folder).add(roots)
     except MlssslError as error:  # the deployment is done; the worst is a finding of `audit` too many

@@ -27,6 +27,7 @@ from mlsssl.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from io import FileIO
 
 _PATIENCE = 2.0
 """Seconds to try a rename, a deletion or a look again on Windows, where a virus scanner may hold a new file."""
@@ -139,7 +140,9 @@ def read_found(path: Path) -> bytes:
     return read(path)
 
 
-def write(path: Path, data: bytes | Iterable[bytes], *, private: bool, reader: str | None = None) -> None:
+def write(
+    path: Path, data: bytes | Iterable[bytes], *, private: bool, reader: str | None = None, entry_lasts: bool = True
+) -> None:
     """Put `data` at `path`, whole or not at all: a new file beside it, flushed to disk, then renamed over it.
 
     Args:
@@ -148,6 +151,8 @@ def write(path: Path, data: bytes | Iterable[bytes], *, private: bool, reader: s
         private: True makes the file readable by its owner only, from the moment it exists (0600; on Windows an
             access list for the user, administrators and SYSTEM). False leaves it to the umask.
         reader: An account that may read the file besides; where modes say who may, it becomes the file's owner.
+        entry_lasts: Whether the folder's entry is flushed to disk too. Without it a loss of power may bring the former
+            file back, whole, unless something else is written to the same folder so that it lasts.
 
     Raises:
         NotFoundError: the folder does not exist.
@@ -175,7 +180,8 @@ def write(path: Path, data: bytes | Iterable[bytes], *, private: bool, reader: s
             with contextlib.suppress(OSError):
                 patiently(temporary.unlink)
             raise
-    file_rights.sync_folder(path.parent)
+    if entry_lasts:
+        file_rights.sync_folder(path.parent)
 
 
 def replace(source: Path, target: Path) -> None:
@@ -193,7 +199,7 @@ def remove(path: Path) -> None:
 def _replace(source: Path, target: Path) -> None:
     if is_folder(target):  # Windows says ACCESS_DENIED here too
         raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
-    patiently(lambda: os.replace(source, target))  # noqa: PTH105 -- Path.replace takes both apart first
+    patiently(lambda: source.replace(target))
 
 
 def patiently(action: Callable[[], object]) -> None:
@@ -210,7 +216,7 @@ def patiently(action: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def read_limited(path: Path, file: BinaryIO, limit: int) -> bytes:
+def read_limited(path: Path, file: BinaryIO | FileIO, limit: int) -> bytes:
     """All of an open file, unless it is more than `limit` bytes."""
     # In two pieces: to read so many bytes at once takes the memory for all of them first, however small the file is.
     data = file.read(min(_FIRST, limit + 1))
