@@ -111,6 +111,11 @@ class EmbeddedPort:
         )
         return [row[0] for row in rows]
 
+    def may_have_crls(self) -> bool:
+        """Whether any store has one."""
+        database = self._database
+        return database.has_table("crls") and database.query_one("SELECT 1 FROM crls LIMIT 1") is not None
+
     def open_store(
         self, name: str, location: Location, *, create: bool = False, write: bool = False, keep_open: bool = False
     ) -> EmbeddedStore:
