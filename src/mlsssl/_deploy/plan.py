@@ -782,8 +782,11 @@ def _findings(
     bound = None
     if before is not None and before.thumbprint is not None:
         old = snapshot.certificate(before.store, before.thumbprint)
-        with contextlib.suppress(MalformedDataError):  # it goes, and can be compared with nothing
-            bound = None if old is None else Certificate.from_der(old.certificate)
+        if old is not None and request.older is not None and request.older.to_der() == old.certificate:
+            bound = request.older  # which was read for the renewal
+        elif old is not None:
+            with contextlib.suppress(MalformedDataError):  # it goes, and can be compared with nothing
+                bound = Certificate.from_der(old.certificate)
     host, authorities = preflight.host_of(request.key, request.host), snapshot.authorities(store)
     yield from preflight.about_certificate(certificate, host, at, request.profile, authorities)
     yield from about_issuers(certificate, snapshot.issuers, at, request.profile, certificate.renewal_time())
