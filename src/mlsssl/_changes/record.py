@@ -203,6 +203,7 @@ class ChangeRecords:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        self._paths: dict[str, Path] = {}
 
     def pending(self) -> tuple[Pending, ...]:
         """The changes that are running, or that killed processes left; a record that cannot be read with its error."""
@@ -226,7 +227,7 @@ class ChangeRecords:
         `path` is its record when it has one already that is not at the usual place; also in `finish`.
         """
         with on_disk("write"):
-            files.write(path or self.folder / _name("change", change.subject), _text(change), private=True)
+            files.write(path or self._path("change", change.subject), _text(change), private=True)
 
     def turn_back(self, change: Change) -> Change:
         """Write down that it is being taken back, whatever happens next."""
@@ -239,7 +240,7 @@ class ChangeRecords:
 
         It is kept for each of its keys, of which any can be given to `undo`.
         """
-        record = path or self.folder / _name("change", change.subject)
+        record = path or self._path("change", change.subject)
         with on_disk("rename"):
             if keep and change.undoable:
                 for key in change.keys[1:]:
@@ -294,7 +295,13 @@ class ChangeRecords:
         return tuple(change for change in found if change.owed)
 
     def _last(self, key: BindingKey | None) -> Path:
-        return self.folder / _name("last", key)
+        return self._path("last", key)
+
+    def _path(self, kind: Literal["change", "last"], key: BindingKey | UrlPrefix | None) -> Path:
+        name = _name(kind, key)
+        if name not in self._paths:
+            self._paths[name] = self.folder / name
+        return self._paths[name]
 
 
 @lru_cache(maxsize=64)

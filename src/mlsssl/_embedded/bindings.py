@@ -108,7 +108,8 @@ class EmbeddedBindings:
         if not self.atomic_update:
             raise UnsupportedError("this machine has no HttpUpdateServiceConfiguration; remove the binding and add it")
         with self._database.transaction():
-            record = replace(record, key=self._as_stored(record.key))
+            key = self._as_stored(record.key)
+            record = record if key is record.key else replace(record, key=key)
             row = self._checked_row(record)
             if not self._is_bound(record.key):
                 raise _not_bound(record.key)

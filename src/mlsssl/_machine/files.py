@@ -41,7 +41,7 @@ _SCANNED = (5, 32)
 def path_of(given: str | os.PathLike[str]) -> Path:
     """What a caller gave as a path; `InvalidInputError` when it is none, or one that no file can have."""
     try:
-        path = Path(given)
+        path = given if isinstance(given, Path) else Path(given)
     except TypeError:
         raise InvalidInputError(f"the path of a file is needed, not {type(given).__name__}") from None
     text = str(path)
