@@ -8,6 +8,7 @@ import unicodedata
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from enum import Enum
+from functools import lru_cache
 from itertools import compress
 from operator import attrgetter
 from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn, TypeVar, get_args
@@ -445,6 +446,11 @@ def parse_binding_key(key: BindingKey | str) -> BindingKey:
         return key
     if not isinstance(key, str):
         raise InvalidInputError(f"a binding key is text or a key object, not {type(key).__name__}")
+    return _parse_key(key)
+
+
+@lru_cache(maxsize=256)  # a change reads the same few keys, given and from its records, again and again
+def _parse_key(key: str) -> BindingKey:
     if "://" in key:
         raise InvalidInputError(f"{shown(key)} is a URL; write its host and port, as 'www.example.com:443'")
     family, equals, text = key.strip().rpartition("=")

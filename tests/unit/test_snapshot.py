@@ -189,7 +189,7 @@ def test_a_deployment_asks_an_embedded_machine_little(work: Work) -> None:
 def test_a_renewal_asks_an_embedded_machine_little(ca: CertificateAuthority, work: Work) -> None:
     """Besides that the certificate that is renewed, a transaction that adds the new one, one that marks the old one."""
     assert renew(KEY, ca, machine=work.machine).changed
-    assert len(work.statements) <= 28, work.statements
+    assert len(work.statements) <= 32, work.statements
     assert work.transactions == 3
     assert work.counted["files written"] == 2, "the note for cleanup, and the record"
     assert work.counted["files read"] <= 3
