@@ -360,7 +360,7 @@ def record_to_dict(record: BindingRecord) -> dict[str, object]:
     options = record.options
     return {
         **_key_to_dict(record.key),
-        "thumbprint": None if record.thumbprint is None else str(record.thumbprint),
+        "thumbprint": _shown(record.thumbprint),
         "store": record.store_name,
         "app_id": str(record.app_id),
         "flags": options.flags,
@@ -398,8 +398,16 @@ def _text(change: Change) -> bytes:
         **_key_to_dict(change.key),
         "before": None if change.before is None else record_to_dict(change.before),
         "after": None if change.after is None else record_to_dict(change.after),
-        "additions": as_json(change.additions),
-        "marks": as_json(change.marks),
+        "additions": [*map(_addition_to_dict, change.additions)],
+        "marks": [
+            {
+                "store": one.store,
+                "thumbprint": str(one.thumbprint),
+                "before": _shown(one.before),
+                "after": str(one.after),
+            }
+            for one in change.marks
+        ],
         "services": change.services,
         "started": change.started.isoformat(),
         "process": change.process,
@@ -416,6 +424,23 @@ def _text(change: Change) -> bytes:
     if change.reservation is not None:
         data["reservation"] = reservation_to_dict(change.reservation)
     return json.dumps(data).encode("ascii") + b"\n"  # on one line: indenting is done in Python, ten times as slow
+
+
+def _shown(thumbprint: Thumbprint | None) -> str | None:
+    return None if thumbprint is None else str(thumbprint)
+
+
+def _addition_to_dict(addition: Addition) -> dict[str, object]:
+    return {
+        "store": addition.store,
+        "thumbprint": str(addition.thumbprint),
+        "role": addition.role,
+        "was": addition.was,
+        "friendly_name": addition.friendly_name,
+        "archived": addition.archived,
+        "renewed_by": _shown(addition.renewed_by),
+        "certificate": None if addition.certificate is None else addition.certificate.hex(),
+    }
 
 
 def _parse(data: bytes, path: Path) -> Change:
