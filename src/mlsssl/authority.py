@@ -12,7 +12,7 @@ from cryptography import x509
 
 from mlsssl._formats import pem
 from mlsssl._formats.hosts import name_text, parse_name, parse_subtree
-from mlsssl._formats.parsed import View
+from mlsssl._formats.parsed import View, issuer_view
 from mlsssl._issue import authority_renewal, certificates, lifetimes, subjects
 from mlsssl._issue.keys import check_key_type, make_key
 from mlsssl._issue.lifetimes import ShortenedWarning
@@ -1019,7 +1019,7 @@ def sign_honoured(authority: CertificateAuthority, honoured: HonouredRequest, da
 
 def with_list_of(authority: CertificateAuthority, old: Certificate) -> CertificateAuthority:
     """The authority, naming the address of its revocation list that the old one has, when it names none. Private."""
-    issuer, view = View(pem.x509_of(authority)), View(pem.x509_of(old))
+    issuer, view = issuer_view(pem.x509_of(authority)), View(pem.x509_of(old))
     # A list is signed by one key: the one of an authority's former key says nothing of what the new one signs.
     if authority.crl_url is not None or view.issuer != issuer.subject or not view.may_be_signed_by(issuer):
         return authority

@@ -246,8 +246,10 @@ def _look(arguments: Mapping[str, Any], *, only_looking: bool = False) -> _Bound
     with contextlib.nullcontext() if only_looking else recovery.changing(port, key):
         binding = Binding.get(key, machine=machine)
         entry = _bound_entry(binding, machine)
-        store = Store.open(entry.store_name, machine=machine)
-        old = store.export(entry.thumbprint) if reuse_key else entry.certificate
+        if reuse_key:
+            old = Store.open(entry.store_name, machine=machine).export(entry.thumbprint)
+        else:
+            old = entry.certificate
     return _Bound(binding=binding, entry=entry, old=old)
 
 

@@ -8,6 +8,9 @@ import unicodedata
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone
 from enum import Enum
+from functools import lru_cache
+from itertools import compress
+from operator import attrgetter
 from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn, TypeVar, get_args
 
 from mlsssl._messages.arguments import check_whole
@@ -99,11 +102,14 @@ Location = Literal["LocalMachine", "CurrentUser"]
 """Where a store lives. HTTP.sys reads LocalMachine only."""
 
 
+_LOCATIONS: tuple[Location, ...] = get_args(Location)
+
+
 def check_location(location: str) -> Location:
     """Return `location` if it is one of the two names Windows has; `InvalidInputError` otherwise."""
-    for known in get_args(Location):
-        if isinstance(location, str) and location.casefold() == known.casefold():
-            return known  # type: ignore[no-any-return]
+    for known in _LOCATIONS:
+        if location == known or (isinstance(location, str) and location.casefold() == known.casefold()):
+            return known
     raise InvalidInputError(f"location must be 'LocalMachine' or 'CurrentUser', not {shown(location)}")
 
 
@@ -445,6 +451,11 @@ def parse_binding_key(key: BindingKey | str) -> BindingKey:
         return key
     if not isinstance(key, str):
         raise InvalidInputError(f"a binding key is text or a key object, not {type(key).__name__}")
+    return _parse_key(key)
+
+
+@lru_cache(maxsize=256)  # a change reads the same few keys, given and from its records, again and again
+def _parse_key(key: str) -> BindingKey:
     if "://" in key:
         raise InvalidInputError(f"{shown(key)} is a URL; write its host and port, as 'www.example.com:443'")
     family, equals, text = key.strip().rpartition("=")
@@ -500,6 +511,13 @@ _CHECK_MODE_BITS: tuple[tuple[str, int, bool], ...] = (
 )
 _KNOWN_FLAGS = sum(bit for _, bit, _ in _FLAG_BITS)
 _KNOWN_CHECK_MODES = sum(bit for _, bit, _ in _CHECK_MODE_BITS)
+# As columns: each record that is written down is counted up from them several times.
+_FLAG_NUMBERS = [bit for _, bit, _ in _FLAG_BITS]
+_CHECK_MODE_NUMBERS = [bit for _, bit, _ in _CHECK_MODE_BITS]
+_INVERTED_FLAGS = sum(bit for _, bit, inverted in _FLAG_BITS if inverted)
+_INVERTED_CHECK_MODES = sum(bit for _, bit, inverted in _CHECK_MODE_BITS if inverted)
+_flags_of = attrgetter(*(name for name, _, _ in _FLAG_BITS))
+_check_modes_of = attrgetter(*(name for name, _, _ in _CHECK_MODE_BITS))
 _DWORD = 0xFFFF_FFFF
 
 
@@ -622,12 +640,13 @@ class BindingOptions:
     @property
     def flags(self) -> int:
         """DefaultFlags as Windows keeps them."""
-        return self._bits(_FLAG_BITS) | self.unknown_flags
+        return (sum(compress(_FLAG_NUMBERS, _flags_of(self))) ^ _INVERTED_FLAGS) | self.unknown_flags
 
     @property
     def check_mode(self) -> int:
         """DefaultCertCheckMode as Windows keeps it."""
-        return self._bits(_CHECK_MODE_BITS) | self.unknown_check_modes
+        named = sum(compress(_CHECK_MODE_NUMBERS, _check_modes_of(self)))
+        return (named ^ _INVERTED_CHECK_MODES) | self.unknown_check_modes
 
     @property
     def freshness_seconds(self) -> int:
@@ -638,9 +657,6 @@ class BindingOptions:
     def timeout_milliseconds(self) -> int:
         """DefaultRevocationUrlRetrievalTimeout, in milliseconds."""
         return self.url_retrieval_timeout // timedelta(milliseconds=1)
-
-    def _bits(self, table: tuple[tuple[str, int, bool], ...]) -> int:
-        return sum(bit for name, bit, inverted in table if bool(getattr(self, name)) != inverted)
 
     def __repr__(self) -> str:
         # Only what differs from the defaults: 28 fields hide the one that matters.

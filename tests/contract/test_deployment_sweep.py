@@ -74,9 +74,9 @@ def watched_files(hit: Callable[[str], None]) -> Iterator[None]:
     """Count the record's writes and renames too: before each, and after each."""
     write, replace, unlink = files.write, Path.replace, Path.unlink
 
-    def counted_write(path: Path, data: bytes, *, private: bool) -> None:
+    def counted_write(path: Path, data: bytes, *, private: bool, entry_lasts: bool = True) -> None:
         hit("file write")
-        write(path, data, private=private)
+        write(path, data, private=private, entry_lasts=entry_lasts)
         hit("file written")
 
     def counted_replace(self: Path, target: Path) -> Path:

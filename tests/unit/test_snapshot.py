@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections import Counter
 from contextlib import contextmanager
@@ -11,13 +12,17 @@ from typing import TYPE_CHECKING
 import pytest
 
 import mlsssl
-from mlsssl import CertificateAuthority, EmbeddedMachine, deploy
+from mlsssl import CertificateAuthority, EmbeddedMachine, Machine, deploy, renew
+from mlsssl._embedded.port import EmbeddedPort
 from mlsssl._fakes.dlls import FakeDlls
 from mlsssl._fakes.port import FakeWindowsPort
+from mlsssl._formats import parsed, pem
+from mlsssl._machine import files, private_files
+from mlsssl.errors import ClosedError, StoreNotFoundError
 from mlsssl.renewal import renew_due
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from types import FrameType
 
     from mlsssl._machine.ports import MachinePort
@@ -116,3 +121,105 @@ def test_planning_lists_the_bindings_once(ca: CertificateAuthority, tmp_path: Pa
     with machine.counting() as calls:
         deploy.plan(KEY, ca.issue("a.test"), machine=machine)
     assert calls["HttpQueryServiceConfiguration"] <= 6
+
+
+class Work:
+    """What an embedded machine, which has been changed before, is asked and told for one change."""
+
+    def __init__(self, ca: CertificateAuthority, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.statements: list[str] = []
+        self.counted: Counter[str] = Counter()
+        port = EmbeddedPort(folder / "m.sqlite", on_statement=self.statements.append)
+        self.machine = Machine(port)
+        self.certificates = [ca.issue("a.test", key="ec-p256") for _ in range(2)]
+        for certificate in (*self.certificates, self.certificates[0]):
+            deploy(KEY, certificate, machine=self.machine)
+        renew(KEY, ca, machine=self.machine)
+        self.statements.clear()
+        self._count(monkeypatch, parsed.View, "__init__", "taken apart")
+        self._count(monkeypatch, pem, "load_der", "parsed")
+        self._count(monkeypatch, private_files, "read_private", "files read")
+        self._count(monkeypatch, private_files, "private_folder", "folders looked at")
+        self._count(monkeypatch, files, "write", "files written")
+        self._count(monkeypatch, os, "fsync", "waits for the disk besides SQLite's")
+
+    def _count(self, monkeypatch: pytest.MonkeyPatch, place: object, name: str, called: str) -> None:
+        function: Callable[..., object] = getattr(place, name)
+
+        def counting(*args: object, **kwargs: object) -> object:
+            self.counted[called] += 1
+            return function(*args, **kwargs)
+
+        monkeypatch.setattr(place, name, counting)
+
+    @property
+    def transactions(self) -> int:
+        """Those that wait for the disk."""
+        return self.statements.count("BEGIN IMMEDIATE")
+
+
+@pytest.fixture
+def work(ca: CertificateAuthority, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Work]:
+    made = Work(ca, tmp_path, monkeypatch)
+    yield made
+    made.machine.close()
+
+
+def test_a_plan_asks_an_embedded_machine_little(work: Work) -> None:
+    """The binding, its certificate and the new one, who may read their keys, one look for lists, the other bindings."""
+    deploy.plan(KEY, work.certificates[1], machine=work.machine)
+    assert len(work.statements) <= 9, work.statements
+    assert work.transactions == 0
+    assert work.counted["files written"] == 0
+
+
+def test_a_deployment_asks_an_embedded_machine_little(work: Work) -> None:
+    """What a plan asks, five statements that bind, and one that reads it back; one record, written once."""
+    assert deploy(KEY, work.certificates[1], machine=work.machine).changed
+    assert len(work.statements) <= 15, work.statements
+    assert work.transactions == 1
+    assert work.counted["files written"] == 1
+    assert work.counted["files read"] <= 1, "the last change, for steps that are owed; the roots are known to be noted"
+    assert work.counted["folders looked at"] <= 2
+    assert work.counted["waits for the disk besides SQLite's"] <= 2, "the record, and its entry in the folder"
+    assert work.counted["parsed"] <= 1, "the bound one"
+    assert work.counted["taken apart"] <= 2, "once to be checked, once for the way to a root"
+
+
+def test_a_renewal_asks_an_embedded_machine_little(ca: CertificateAuthority, work: Work) -> None:
+    """Besides that the certificate that is renewed, a transaction that adds the new one, one that marks the old one."""
+    assert renew(KEY, ca, machine=work.machine).changed
+    assert len(work.statements) <= 32, work.statements
+    assert work.transactions == 3
+    assert work.counted["files written"] == 2, "the note for cleanup, and the record"
+    assert work.counted["files read"] <= 2, "what cleanup is to know, and the last change"
+    assert work.counted["folders looked at"] <= 4
+    assert work.counted["waits for the disk besides SQLite's"] <= 3, "what is noted lasts with the record's entry"
+    assert work.counted["parsed"] <= 2, "the old one, and the new one when it is added"
+    assert work.counted["taken apart"] <= 4, "the new one twice, as above; the old one for its list and its issuer"
+
+
+def test_a_store_is_looked_up_anew_when_the_machine_was_closed(tmp_path: Path) -> None:
+    """Its number is kept for as long as the file is open, and no longer."""
+    port = EmbeddedPort(tmp_path / "m.sqlite")
+    port.open_store("MY", "LocalMachine").close()
+    port.close()
+    with pytest.raises(ClosedError):
+        port.open_store("MY", "LocalMachine")
+
+
+if sys.platform != "win32":  # there is no fork there
+
+    def test_a_store_is_looked_up_anew_after_a_fork(tmp_path: Path) -> None:
+        """Which closes the file; the path may lead to another one when it is opened again."""
+        here, other = EmbeddedPort(tmp_path / "here.sqlite"), EmbeddedPort(tmp_path / "other.sqlite")
+        here.open_store("First", "LocalMachine", create=True).close()
+        other.close()
+        child = os.fork()
+        if child == 0:
+            os._exit(0)
+        os.waitpid(child, 0)
+        (tmp_path / "other.sqlite").replace(tmp_path / "here.sqlite")
+        with pytest.raises(StoreNotFoundError):
+            here.open_store("First", "LocalMachine")
+        here.close()

@@ -286,9 +286,9 @@ def written_run(case: Case, folder: Path, monkeypatch: pytest.MonkeyPatch) -> li
 def watch_files(patched: pytest.MonkeyPatch, note: Callable[[str], None]) -> None:
     real = files.write
 
-    def write(path: Path, data: bytes, *, private: bool) -> None:
+    def write(path: Path, data: bytes, *, private: bool, entry_lasts: bool = True) -> None:
         note("write")
-        real(path, data, private=private)
+        real(path, data, private=private, entry_lasts=entry_lasts)
 
     patched.setattr(files, "write", write)
 

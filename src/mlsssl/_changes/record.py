@@ -18,6 +18,7 @@ import os
 import uuid
 from contextlib import contextmanager, suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
@@ -26,7 +27,7 @@ from mlsssl._machine import files, private_files
 from mlsssl._machine.accounts import Account, sid_bytes
 from mlsssl._machine.ports import BindingRecord, ReservationRecord
 from mlsssl._messages.foreign_text import system_reason
-from mlsssl._messages.output import as_dict
+from mlsssl._messages.output import as_json
 from mlsssl.errors import MalformedDataError, MlssslError, NativeError, NotFoundError
 from mlsssl.values import BindingKey, BindingOptions, HostnamePort, IpPort, ScopedCcs, Thumbprint, parse_binding_key
 
@@ -201,13 +202,14 @@ class ChangeRecords:
     """The records in one state folder. Only the holder of the machine's lock writes them."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
+        self._paths: dict[str, Path] = {}
 
     def pending(self) -> tuple[Pending, ...]:
         """The changes that are running, or that killed processes left; a record that cannot be read with its error."""
         with on_disk("iterdir"):
-            paths = sorted(path for path in self._folder.iterdir() if is_record(path.name))
-        found = map(self._pending, paths)
+            names = sorted(filter(is_record, os.listdir(self.folder)))  # noqa: PTH208 -- others need no `Path`
+        found = (self._pending(self.folder / name) for name in names)
         return tuple(one for one in found if one is not None)
 
     @staticmethod
@@ -225,7 +227,7 @@ class ChangeRecords:
         `path` is its record when it has one already that is not at the usual place; also in `finish`.
         """
         with on_disk("write"):
-            files.write(path or self._folder / _name("change", change.subject), _text(change), private=True)
+            files.write(path or self._path("change", change.subject), _text(change), private=True)
 
     def turn_back(self, change: Change) -> Change:
         """Write down that it is being taken back, whatever happens next."""
@@ -238,7 +240,7 @@ class ChangeRecords:
 
         It is kept for each of its keys, of which any can be given to `undo`.
         """
-        record = path or self._folder / _name("change", change.subject)
+        record = path or self._path("change", change.subject)
         with on_disk("rename"):
             if keep and change.undoable:
                 for key in change.keys[1:]:
@@ -285,7 +287,7 @@ class ChangeRecords:
     def with_owed_steps(self) -> tuple[Change, ...]:
         """Every finished change of which a step is still to be run; a damaged file is nobody's here."""
         with on_disk("iterdir"):
-            paths = sorted(path for path in self._folder.iterdir() if path.name.startswith("last-"))
+            paths = sorted(path for path in self.folder.iterdir() if path.name.startswith("last-"))
         found = []
         for path in paths:
             with suppress(MlssslError):
@@ -293,9 +295,16 @@ class ChangeRecords:
         return tuple(change for change in found if change.owed)
 
     def _last(self, key: BindingKey | None) -> Path:
-        return self._folder / _name("last", key)
+        return self._path("last", key)
+
+    def _path(self, kind: Literal["change", "last"], key: BindingKey | UrlPrefix | None) -> Path:
+        name = _name(kind, key)
+        if name not in self._paths:
+            self._paths[name] = self.folder / name
+        return self._paths[name]
 
 
+@lru_cache(maxsize=64)
 def _name(kind: Literal["change", "last"], key: BindingKey | UrlPrefix | None) -> str:
     text = "" if key is None else f"url={key.folded}" if isinstance(key, UrlPrefix) else key_text(key)
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
@@ -348,13 +357,18 @@ def _key_from_dict(data: Mapping[str, object]) -> BindingKey:
 
 def record_to_dict(record: BindingRecord) -> dict[str, object]:
     """A binding record as plain values; nothing is lost."""
+    options = record.options
     return {
         **_key_to_dict(record.key),
-        **as_dict(record, "thumbprint"),
+        "thumbprint": _shown(record.thumbprint),
         "store": record.store_name,
         "app_id": str(record.app_id),
-        **as_dict(record.options, "flags", "check_mode", "freshness_seconds", "timeout_milliseconds"),
-        **as_dict(record.options, "ctl_identifier", "ctl_store_name"),
+        "flags": options.flags,
+        "check_mode": options.check_mode,
+        "freshness_seconds": options.freshness_seconds,
+        "timeout_milliseconds": options.timeout_milliseconds,
+        "ctl_identifier": options.ctl_identifier,
+        "ctl_store_name": options.ctl_store_name,
     }
 
 
@@ -377,24 +391,56 @@ def record_from_dict(data: Mapping[str, object]) -> BindingRecord:
 
 
 def _text(change: Change) -> bytes:
-    names = ("additions", "marks", "services", "started", "process", "back", "audit_log", "bound", "steps", "owed")
-    data = {
+    data: dict[str, object] = {
         # An earlier mlsssl reads the others too; of these it would leave bindings, rights or a reservation alone.
         "version": VERSION if change.also or change.grants or change.reservation is not None else 1,
         "verb": change.verb,
         **_key_to_dict(change.key),
         "before": None if change.before is None else record_to_dict(change.before),
         "after": None if change.after is None else record_to_dict(change.after),
-        **as_dict(change, *names),
+        "additions": [*map(_addition_to_dict, change.additions)],
+        "marks": [
+            {
+                "store": one.store,
+                "thumbprint": str(one.thumbprint),
+                "before": _shown(one.before),
+                "after": str(one.after),
+            }
+            for one in change.marks
+        ],
+        "services": change.services,
+        "started": change.started.isoformat(),
+        "process": change.process,
+        "back": change.back,
+        "bound": [*map(str, change.bound)],
+        "steps": change.steps,
+        "owed": change.owed,
     }
     if change.also:
         data["also"] = [{"before": record_to_dict(old), "after": record_to_dict(new)} for old, new in change.also]
     if change.grants:
-        data.update(as_dict(change, "grants"))
-    data["trail"] = data.pop("audit_log")  # its name in the files, from the first version on
+        data["grants"] = as_json(change.grants)
+    data["trail"] = None if change.audit_log is None else str(change.audit_log)  # called so from the first version on
     if change.reservation is not None:
         data["reservation"] = reservation_to_dict(change.reservation)
     return json.dumps(data).encode("ascii") + b"\n"  # on one line: indenting is done in Python, ten times as slow
+
+
+def _shown(thumbprint: Thumbprint | None) -> str | None:
+    return None if thumbprint is None else str(thumbprint)
+
+
+def _addition_to_dict(addition: Addition) -> dict[str, object]:
+    return {
+        "store": addition.store,
+        "thumbprint": str(addition.thumbprint),
+        "role": addition.role,
+        "was": addition.was,
+        "friendly_name": addition.friendly_name,
+        "archived": addition.archived,
+        "renewed_by": _shown(addition.renewed_by),
+        "certificate": None if addition.certificate is None else addition.certificate.hex(),
+    }
 
 
 def _parse(data: bytes, path: Path) -> Change:

@@ -486,6 +486,13 @@ def _issuer(record: StoreRecord) -> x509.Name | None:
 
 def finish_forwards(port: MachinePort, change: Change, *, say: Callable[[str], None]) -> None:
     """What is left to do once the binding is the new one: the other bindings, then the renewal marks."""
+    bind_others(port, change, say=say)
+    for mark in change.marks:
+        _set_mark(port, mark.store, mark.thumbprint, expected=mark.before, wanted=mark.after)
+
+
+def bind_others(port: MachinePort, change: Change, *, say: Callable[[str], None]) -> None:
+    """Set the bindings that change together with the first one, which is the new one already."""
     for before, after in change.also:
         current = port.bindings.find(before.key)
         if current is None or (current == before and before != after):
@@ -493,8 +500,6 @@ def finish_forwards(port: MachinePort, change: Change, *, say: Callable[[str], N
             say(f"bound {before.key} to {after.thumbprint}")
         elif not has_happened(before, after, current):
             say(f"left {before.key} alone: somebody else has changed it since")
-    for mark in change.marks:
-        _set_mark(port, mark.store, mark.thumbprint, expected=mark.before, wanted=mark.after)
 
 
 def why_unusable(port: MachinePort, record: BindingRecord | None) -> tuple[Diagnosis, ...]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from typing import TYPE_CHECKING
 
 from mlsssl._changes.record import on_disk
@@ -37,9 +38,28 @@ class RootsFile:
 
     def add(self, roots: Iterable[bytes]) -> None:
         """Add those that are not there."""
+        wanted = dict.fromkeys(roots)
+        state = self._state()
+        if wanted.keys() <= _read.get((self._path, state), frozenset()):
+            return
         known = self.read()
-        new = [one for one in dict.fromkeys(roots) if one not in known]
+        if state is not None:
+            _read.clear()  # a process changes one machine
+            _read[self._path, state] = frozenset(known)
+        new = [one for one in wanted if one not in known]
         if new:
             kept = [base64.b64encode(one).decode("ascii") for one in (*known, *new)][-_MOST:]
             with on_disk("write"):
                 files.write(self._path, json.dumps(kept, indent=1).encode("ascii") + b"\n", private=True)
+
+    def _state(self) -> tuple[int, ...] | None:
+        """What changes when the file is replaced, or anybody is given rights to it; None when it is not there."""
+        try:
+            status = os.lstat(self._path)
+        except OSError:
+            return None
+        return status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+
+
+_read: dict[tuple[Path, tuple[int, ...] | None], frozenset[bytes]] = {}
+"""The roots in a file that was read to add to it, in that state: each deployment of a run asks, and hardly one adds."""

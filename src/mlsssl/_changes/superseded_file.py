@@ -9,11 +9,11 @@ from __future__ import annotations
 import datetime as dt
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mlsssl._changes.record import on_disk
 from mlsssl._machine import files, private_files
-from mlsssl._messages.output import as_dict
 from mlsssl.errors import MalformedDataError, NotFoundError
 from mlsssl.values import Thumbprint
 
@@ -30,6 +30,11 @@ class Superseded:
     at: dt.datetime
     grace: dt.timedelta
 
+    @property
+    def key(self) -> tuple[str, Thumbprint]:
+        """What it is known by: the store, case folded, and the certificate in it."""
+        return self.store.casefold(), self.thumbprint
+
 
 class SupersededFile:
     """The file in a machine's state folder. Only the holder of the machine's lock writes it."""
@@ -39,28 +44,7 @@ class SupersededFile:
 
     def read(self) -> dict[tuple[str, Thumbprint], Superseded]:
         """Every entry, by store (case folded) and thumbprint. `MalformedDataError` when the file is damaged."""
-        try:
-            data = private_files.read_private(self._path)
-        except NotFoundError:
-            return {}
-        try:
-            entries = [
-                Superseded(
-                    store=str(one["store"]),
-                    thumbprint=Thumbprint(str(one["thumbprint"])),
-                    at=dt.datetime.fromisoformat(str(one["at"])),
-                    grace=dt.timedelta(seconds=float(one["grace_seconds"])),
-                )
-                for one in json.loads(data)
-            ]
-            if any(one.at.tzinfo is None for one in entries):
-                raise ValueError("a moment without a time zone")
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            raise MalformedDataError(
-                f"{self._path} is damaged ({type(error).__name__}); delete it: cleanup then counts from the day on "
-                "which the newer certificate begins"
-            ) from None
-        return {(one.store.casefold(), one.thumbprint): one for one in entries}
+        return {entry.key: entry for entry, _ in self._read()}
 
     def add(self, *entries: Superseded) -> None:
         """Add entries, or replace those of the same certificate. A damaged file is written anew.
@@ -68,22 +52,58 @@ class SupersededFile:
         A renewal must not fail at night for the sake of a note about when to tidy up.
         """
         try:
-            known = self.read()
+            known = self._read()
         except MalformedDataError:
-            known = {}
-        known.update({(one.store.casefold(), one.thumbprint): one for one in entries})
-        self._write(known)
+            known = []
+        new = {entry.key: entry for entry in entries}
+        left: list[object] = [plain for entry, plain in known if entry.key not in new]
+        # The record of the change, which is written to this folder next, makes the file's entry last. A note that a
+        # loss of power takes before that is of a change that had not begun.
+        self._write([*left, *map(_plain, new.values())], entry_lasts=False)
 
     def remove(self, store: str, thumbprint: Thumbprint) -> None:
         """Forget one; nothing when it is not there."""
-        known = self.read()
-        if known.pop((store.casefold(), thumbprint), None) is not None:
-            self._write(known)
+        known = self._read()
+        left = [plain for entry, plain in known if entry.key != (store.casefold(), thumbprint)]
+        if len(left) < len(known):
+            self._write(left, entry_lasts=True)
 
-    def _write(self, known: dict[tuple[str, Thumbprint], Superseded]) -> None:
-        data = [
-            {**as_dict(one, "store", "thumbprint", "at"), "grace_seconds": one.grace.total_seconds()}
-            for one in known.values()
-        ]
+    def _read(self) -> list[tuple[Superseded, object]]:
+        """Every entry, with how it stands in the file."""
+        try:
+            data = private_files.read_private(self._path)
+        except NotFoundError:
+            return []
+        try:
+            return [
+                (_parsed(str(one["store"]), str(one["thumbprint"]), str(one["at"]), float(one["grace_seconds"])), one)
+                for one in json.loads(data)
+            ]
+        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+            raise MalformedDataError(
+                f"{self._path} is damaged ({type(error).__name__}); delete it: cleanup then counts from the day on "
+                "which the newer certificate begins"
+            ) from None
+
+    def _write(self, plain: list[object], *, entry_lasts: bool) -> None:
+        data = json.dumps(plain).encode("ascii") + b"\n"  # on one line: indenting is done in Python, ten times as slow
         with on_disk("write"):
-            files.write(self._path, json.dumps(data, indent=1).encode("ascii") + b"\n", private=True)
+            files.write(self._path, data, private=True, entry_lasts=entry_lasts)
+
+
+@lru_cache(maxsize=4096)  # a run that renews a thousand certificates reads the file a thousand times
+def _parsed(store: str, thumbprint: str, at: str, grace_seconds: float) -> Superseded:
+    moment = dt.datetime.fromisoformat(at)
+    if moment.tzinfo is None:
+        raise ValueError("a moment without a time zone")
+    grace = dt.timedelta(seconds=grace_seconds)
+    return Superseded(store=store, thumbprint=Thumbprint(thumbprint), at=moment, grace=grace)
+
+
+def _plain(entry: Superseded) -> dict[str, object]:
+    return {
+        "store": entry.store,
+        "thumbprint": str(entry.thumbprint),
+        "at": entry.at.isoformat(),
+        "grace_seconds": entry.grace.total_seconds(),
+    }

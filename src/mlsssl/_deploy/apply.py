@@ -225,8 +225,9 @@ def run(task: Task, records: ChangeRecords) -> Outcome:
     port = port_of(task.request.machine)
     if not task.changes:
         return _outcome(task.change, task.request.machine, changed=False, findings=task.findings)
-    change = replace(_with_running_services(port, task), grants=())
-    change = _with_steps(records, change, task.request)
+    services = _running_services(port, task)
+    named, owed = _steps_after(records, task)
+    change = replace(task.change, grants=(), services=services, steps=named, owed=owed)
     done: list[str] = []
 
     def say(line: str) -> None:
@@ -324,6 +325,8 @@ def undo_change(machine: HasPort | None, change: Change) -> Outcome[Binding | No
 
 def refuse_pending_of_others(records: ChangeRecords, change: Change) -> None:
     """`BindingError` when another binding of this change has one of its own that has not ended; its key was asked."""
+    if not change.also:
+        return
     for pending in records.pending():
         stuck = [key for key in change.keys[1:] if pending.is_about(key)]
         if stuck:
@@ -405,7 +408,7 @@ def _carry_out(
             if change.before != change.after:
                 recovery.put(port.bindings, change.before, change.after)
                 say(f"bound {change.key} to {change.after and change.after.thumbprint}")
-            recovery.finish_forwards(port, replace(change, marks=()), say=say)
+            recovery.bind_others(port, change, say=say)
             change = _read_back(port, records, change, say)
         for name in task.request.restart:
             say(f"started the service {name}")
@@ -441,21 +444,25 @@ def _read_back(port: MachinePort, records: ChangeRecords, change: Change, say: C
     what was set, and what `undo` will look for.
     """
     read: list[BindingRecord | None] = []
+    another = False
     for key, (_, wanted) in zip(change.keys, change.bindings, strict=True):
         found = port.bindings.find(key)
         read.append(found)
         if found == wanted:
             continue
+        another = True
         if found is None or wanted is None or (found.thumbprint, found.app_id) != (wanted.thumbprint, wanted.app_id):
             raise BindingError(f"{key} was set, but reads back as {found!r}; somebody else changes it too")
         say(f"{key} reads back with {found.options!r} in LocalMachine\\{found.store_name or 'MY'}")
+    if not another and change.before is not None:  # else the keys are told in the spelling that the machine gives them
+        return change
     after, *others = read
     as_read = replace(
         change,
         after=after,
         also=tuple((before, now) for (before, _), now in zip(change.also, others, strict=True) if now is not None),
     )
-    if as_read != change:
+    if another:
         records.begin(as_read)
     return as_read
 
@@ -481,28 +488,26 @@ def is_standard(store: str) -> bool:
     return store.casefold() in ("my", "ca", "root")
 
 
-def _with_running_services(port: MachinePort, task: Task) -> Change:
-    """The change with every service that will be stopped for it, in the order of stopping."""
+def _running_services(port: MachinePort, task: Task) -> tuple[str, ...]:
+    """Every service that will be stopped for it, in the order of stopping."""
     if not task.rebinds:
-        return task.change
+        return task.change.services
     names: list[str] = []
     for name in task.request.restart:
         if port.services.query(name).process_id or port.services.query(name).state.name != "STOPPED":
             names += [one for one in (*port.services.active_dependents(name), name) if one not in names]
-    return replace(task.change, services=tuple(names))
+    return tuple(names)
 
 
-def _with_steps(records: ChangeRecords, change: Change, request: Request) -> Change:
-    """The change with the names of the steps that follow it; without any of its own, those that are still owed."""
-    if request.hooks:
+def _steps_after(records: ChangeRecords, task: Task) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of the steps that follow it, and of those that are owed: its own, else what an earlier one has left."""
+    if task.request.hooks:
         from mlsssl._deploy import steps
 
-        named = steps.names(request.hooks)
-        return replace(change, steps=named, owed=named)
-    still: dict[str, None] = {}
-    for key in change.keys:
-        still |= dict.fromkeys(records.owed(key))
-    return replace(change, steps=tuple(still), owed=tuple(still))
+        named = steps.names(task.request.hooks)
+        return named, named
+    still = tuple(dict.fromkeys(step for key in task.change.keys for step in records.owed(key)))
+    return still, still
 
 
 def _after_failure(

@@ -48,10 +48,11 @@ class KnownIssuers:
     def __init__(self, port: MachinePort) -> None:
         self._port = port
         self._kept: list[_Known] = [((), TrustAnchors(()))]
+        self._views: dict[bytes, View] = {}
 
     def way_up(self, certificate: Certificate, at: dt.datetime) -> PathResult:
         """The way to a root, or how far there is one; a self-signed certificate that is known counts as a root."""
-        leaf = View(pem.x509_of(certificate))
+        leaf = self.view(certificate)
         chain = [*map(issuer_view, map(pem.x509_of, certificate.chain))]
         places = 0 if chain else 1
         found = self._search(leaf, chain, places, at)
@@ -59,6 +60,15 @@ class KnownIssuers:
             places += 1
             found = self._search(leaf, chain, places, at)
         return found
+
+    def view(self, certificate: Certificate) -> View:
+        """A certificate taken apart; the last two are kept, which are asked about again: a new one and the old one."""
+        der = certificate.to_der()
+        known = self._views.get(der)
+        if known is None:
+            self._views = dict([*self._views.items()][-1:])
+            known = self._views[der] = View(pem.x509_of(certificate), der)
+        return known
 
     def _search(self, leaf: View, chain: Sequence[View], places: int, at: dt.datetime) -> PathResult:
         pool, anchors = self._known(places)
@@ -194,7 +204,7 @@ def about_new_issuer(
     if older is None or older == certificate:
         return
     try:
-        new, old = View(pem.x509_of(certificate)), View(pem.x509_of(older))
+        new, old = issuers.view(certificate), issuers.view(older)
         if _same_issuer(new, old):
             return
         found, before = issuers.way_up(certificate, at), issuers.way_up(older.with_chain(certificate.chain), at)

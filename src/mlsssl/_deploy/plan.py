@@ -17,6 +17,7 @@ from mlsssl._deploy import preflight
 from mlsssl._deploy.apply import Task, is_standard, look, refuse_pending_of_others, run
 from mlsssl._deploy.issuers import KnownIssuers, about_issuers, about_new_issuer
 from mlsssl._formats.choice import may_issue
+from mlsssl._formats.parsed import issuer_view
 from mlsssl._formats.pem import is_root, x509_of
 from mlsssl._machine import stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM, Account
@@ -114,13 +115,7 @@ class Plan:
     @property
     def report(self) -> Report:
         """The findings as a report."""
-        return Report(
-            findings=self.findings,
-            profile="deployment",
-            host=self._request.host,
-            at=self._request.at or dt.datetime.now(dt.timezone.utc),
-            subject=str(self.key),
-        )
+        return _report(self._request, self.findings)
 
     @property
     def diff(self) -> tuple[tuple[str, str | None, str | None], ...]:
@@ -162,14 +157,15 @@ class Plan:
             assert self._later is not None
             return self._later()
 
-        def planned_again() -> Plan:
+        def prepared_again() -> _Prepared:
             planned = task.change.after
-            now = make_plan(task.request, app_id=None if planned is None else planned.app_id)
+            prepared = _prepare(task.request, app_id=None if planned is None else planned.app_id)
+            now = _plan_of(prepared)
             if (now.before, now.after, now.also, now.steps) != (self.before, self.after, self.also, self.steps):
                 raise BindingError(f"{self.key} or its certificate was changed since this plan was made; plan again")
-            return now
+            return prepared
 
-        return _carry_out(task.request, planned_again)
+        return _carry_out(task.request, prepared_again)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON."""
@@ -289,38 +285,38 @@ class Snapshot:
     def _store(self, name: str) -> StorePort | None:
         key = name.casefold()
         if key not in self._opened:
-            self._opened[key] = self._closing.enter_context(stores.opened(self._port, name))
+            self._opened[key] = opened = stores.if_there(self._port, name)
+            if opened is not None:
+                self._closing.callback(opened.close)
         return self._opened[key]
 
 
 def carry_out(request: Request, *, snapshot: Snapshot | None = None) -> Outcome:
-    """Plan the deployment and do it under the machine's lock, then look at what listens.
+    """Prepare the deployment and do it under the machine's lock, then look at what listens.
 
     `snapshot` is the machine as seen while other changes were planned.
     """
-    return _carry_out(request, lambda: make_plan(request, snapshot and snapshot.for_the_next()))
+    return _carry_out(request, lambda: _prepare(request, snapshot and snapshot.for_the_next()))
 
 
-def _carry_out(request: Request, planned: Callable[[], Plan]) -> Outcome:
-    """What `planned` gives under the machine's lock, done; then the look at what listens, and the steps after it."""
+def _carry_out(request: Request, prepare: Callable[[], _Prepared]) -> Outcome:
+    """What `prepare` gives under the machine's lock, done; then the look at what listens, and the steps after it."""
     if not request.hooks:  # who has no steps does without their modules
-        return _changed(request, planned)[1]
+        return _changed(request, prepare)[1]
     from mlsssl._deploy import after
 
     with after.alone(port_of(request.machine), request.key):
-        plan, outcome = _changed(request, planned)
-        if any(one.code == "binding-kept" for one in plan.findings):
+        prepared, outcome = _changed(request, prepare)
+        if any(one.code == "binding-kept" for one in prepared.findings):
             return outcome
-        assert plan._task is not None  # noqa: SLF001
-        return after.follow(request, outcome, plan._task.certificate)  # noqa: SLF001
+        return after.follow(request, outcome, prepared.task.certificate)
 
 
-def _changed(request: Request, planned: Callable[[], Plan]) -> tuple[Plan, Outcome]:
+def _changed(request: Request, prepare: Callable[[], _Prepared]) -> tuple[_Prepared, Outcome]:
     with recovery.changing(port_of(request.machine), request.key) as records:
-        plan = planned()
-        outcome = _execute(plan, records)
-    assert plan._task is not None  # noqa: SLF001
-    return plan, look(plan._task, outcome)  # noqa: SLF001
+        prepared = prepare()
+        outcome = _execute(prepared, records)
+    return prepared, look(prepared.task, outcome)
 
 
 def plan_to_ask(
@@ -385,51 +381,60 @@ def plan_to_ask(
 def only_plan(request: Request, *, snapshot: Snapshot | None = None) -> Plan:
     """Plan the deployment; the machine is only looked at. `BindingError` when a change of this key is not finished."""
     recovery.refuse_pending(port_of(request.machine), request.key)
-    plan = make_plan(request, snapshot and snapshot.for_the_next())
+    plan = _plan_of(_prepare(request, snapshot and snapshot.for_the_next()))
     for other in plan.also:
         recovery.refuse_pending(port_of(request.machine), other.key)
     return plan
 
 
-def _execute(plan: Plan, records: ChangeRecords) -> Outcome:
-    """Carry a plan out under the lock that its maker holds."""
-    task = plan._task  # noqa: SLF001
-    assert task is not None
+def _execute(prepared: _Prepared, records: ChangeRecords) -> Outcome:
+    """Carry out what was prepared, under the lock that its maker holds."""
+    task = prepared.task
     request = task.request
-    conflict = next((one for one in plan.findings if one.code == "binding-exists"), None)
+    conflict = next((one for one in prepared.findings if one.code == "binding-exists"), None)
     if conflict is not None:
         raise _forbidden(request, conflict)
     # Also when there is nothing to do: "bound already" is no answer to whether it is right for this name, today.
-    kept = any(one.code == "binding-kept" for one in plan.findings)
-    if not request.force and not kept:
-        plan.report.raise_for_errors()
+    kept = any(one.code == "binding-kept" for one in prepared.findings)
+    if not request.force and not kept and any(one.severity is Severity.ERROR for one in prepared.findings):
+        _report(request, prepared.findings).raise_for_errors()
     refuse_pending_of_others(records, task.change)
-    if plan.changes:
+    if task.changes or prepared.steps_owed:
         if request.audit_log is not None:
             audit_log.try_to_open(request.audit_log)
-        _note_superseded(request, task.change)
+        _note_superseded(request, task.change, records)
     outcome = run(task, records)
-    _note_roots(task)
+    _note_roots(task, records)
     return outcome
 
 
-def _note_roots(task: Task) -> None:
-    roots = [one.to_der() for one in task.certificate.chain if is_root(x509_of(one))]
+def _report(request: Request, findings: tuple[Finding, ...]) -> Report:
+    return Report(
+        findings=findings,
+        profile="deployment",
+        host=request.host,
+        at=request.at or dt.datetime.now(dt.timezone.utc),
+        subject=str(request.key),
+    )
+
+
+def _note_roots(task: Task, records: ChangeRecords) -> None:
+    roots = [issuer_view(one).der for one in map(x509_of, task.certificate.chain) if is_root(one)]
     try:
-        RootsFile(port_of(task.request.machine).state_folder).add(roots)
+        RootsFile(records.folder).add(roots)
     except MlssslError as error:  # the deployment is done; the worst is a finding of `audit` too many
         clean_logger("mlsssl").warning("the roots of %s are not noted for audit: %s", task.change.key, error)
 
 
-def _note_superseded(request: Request, change: Change) -> None:
+def _note_superseded(request: Request, change: Change, records: ChangeRecords) -> None:
     # Before the change: should it be killed in between, an entry without a mark is passed over.
     older, grace = request.older, request.grace
     if older is None or grace is None or change.after is None or older.thumbprint == change.after.thumbprint:
         return
     moment = dt.datetime.now(dt.timezone.utc)
-    file = SupersededFile(port_of(request.machine).state_folder)
-    for store in _stores(request.store or "MY", change.also):
-        file.add(Superseded(store=store, thumbprint=older.thumbprint, at=moment, grace=grace))
+    stores_of_it = _stores(request.store or "MY", change.also)
+    entries = (Superseded(store=one, thumbprint=older.thumbprint, at=moment, grace=grace) for one in stores_of_it)
+    SupersededFile(records.folder).add(*entries)
 
 
 def _stores(first: str, also: Iterable[tuple[BindingRecord, BindingRecord]]) -> list[str]:
@@ -440,16 +445,31 @@ def _stores(first: str, also: Iterable[tuple[BindingRecord, BindingRecord]]) -> 
     return list(names.values())
 
 
-def make_plan(request: Request, snapshot: Snapshot | None = None, *, app_id: uuid.UUID | None = None) -> Plan:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    """What a request means on its machine, worked out: all that carrying it out needs; a `Plan` is that in words.
+
+    Attributes:
+        task: What there is to do.
+        findings: What the preflight found, errors first.
+        steps_owed: Whether an earlier change has left steps (`hooks=`) over, which are run even when nothing changes.
+    """
+
+    task: Task
+    findings: tuple[Finding, ...]
+    steps_owed: bool
+
+
+def _prepare(request: Request, snapshot: Snapshot | None = None, *, app_id: uuid.UUID | None = None) -> _Prepared:
     """Look at the machine and work out what the request means there; errors as `Plan.apply` and `deploy`.
 
     `app_id` is the new owner's GUID for a key that has no binding; a random one when not given.
     """
     with contextlib.closing(snapshot or Snapshot(port_of(request.machine))) as seen:
-        return _planned(request, seen, app_id)
+        return _prepared(request, seen, app_id)
 
 
-def _planned(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) -> Plan:
+def _prepared(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) -> _Prepared:
     port = port_of(request.machine)
     before = snapshot.binding(request.key)
     expected = request.expected
@@ -507,13 +527,29 @@ def _planned(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) -> 
         readers=(access.before, access.after),
         findings=tuple(finding for finding in findings if finding.severity is not Severity.ERROR),
     )
+    return _Prepared(task=task, findings=tuple(findings), steps_owed=_steps_owed(port, task))
+
+
+def _steps_owed(port: MachinePort, task: Task) -> bool:
+    if not task.request.hooks or task.changes:
+        return False
+    from mlsssl._deploy import steps
+
+    assert task.change.key is not None
+    return steps.owed_to(port, task.change.key) is not None
+
+
+def _plan_of(prepared: _Prepared) -> Plan:
+    """What was prepared, for whom wants to read it."""
+    task = prepared.task
+    request, change = task.request, task.change
     return Plan(
         key=request.key,
-        before=None if before is None else binding_of(before, request.machine),
-        after=None if after is None else binding_of(after, request.machine),
-        steps=tuple(_steps(port, task)),
-        findings=tuple(findings),
-        also=tuple(binding_of(new, request.machine) for _, new in also),
+        before=None if change.before is None else binding_of(change.before, request.machine),
+        after=None if change.after is None else binding_of(change.after, request.machine),
+        steps=tuple(_steps(port_of(request.machine), prepared)),
+        findings=prepared.findings,
+        also=tuple(binding_of(new, request.machine) for _, new in change.also),
         _request=request,
         _task=task,
     )
@@ -746,8 +782,11 @@ def _findings(
     bound = None
     if before is not None and before.thumbprint is not None:
         old = snapshot.certificate(before.store, before.thumbprint)
-        with contextlib.suppress(MalformedDataError):  # it goes, and can be compared with nothing
-            bound = None if old is None else Certificate.from_der(old.certificate)
+        if old is not None and request.older is not None and request.older.to_der() == old.certificate:
+            bound = request.older  # which was read for the renewal
+        elif old is not None:
+            with contextlib.suppress(MalformedDataError):  # it goes, and can be compared with nothing
+                bound = Certificate.from_der(old.certificate)
     host, authorities = preflight.host_of(request.key, request.host), snapshot.authorities(store)
     yield from preflight.about_certificate(certificate, host, at, request.profile, authorities)
     yield from about_issuers(certificate, snapshot.issuers, at, request.profile, certificate.renewal_time())
@@ -814,7 +853,8 @@ def _reservation(port: MachinePort, request: Request) -> ReservationChange | Non
 _ACTIONS = {"leaf": "add-certificate", "intermediate": "add-chain", "root": "trust-root"}
 
 
-def _steps(port: MachinePort, task: Task) -> Iterator[Step]:
+def _steps(port: MachinePort, prepared: _Prepared) -> Iterator[Step]:
+    task = prepared.task
     change = task.change
     for addition in change.additions:
         one = task.certificates[addition.thumbprint]
@@ -853,12 +893,8 @@ def _steps(port: MachinePort, task: Task) -> Iterator[Step]:
     listening = any(port.served_at(key) is not None for key in change.keys)
     if task.rebinds and task.request.verify and listening:
         yield Step(action="verify", what="shake hands anew with what listens there and compare the certificate")
-    if task.request.hooks:
-        from mlsssl._deploy import steps
-
-        assert change.key is not None
-        if task.changes or steps.owed_to(port, change.key) is not None:
-            yield from _steps_after(task.request)
+    if task.changes or prepared.steps_owed:
+        yield from _steps_after(task.request)
 
 
 def _steps_after(request: Request) -> Iterator[Step]:

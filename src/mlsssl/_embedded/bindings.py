@@ -5,6 +5,7 @@ from __future__ import annotations
 import unicodedata
 import uuid
 from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mlsssl._embedded.database import folded
@@ -42,6 +43,9 @@ _COLUMNS = (
     "family, host, port, thumbprint, store_name, app_id, flags, check_mode, freshness_seconds,"
     " timeout_milliseconds, ctl_identifier, ctl_store_name"
 )
+
+_KEPT = 256
+"""Keys, owners and options that are kept parsed, of each so many."""
 
 
 class EmbeddedBindings:
@@ -104,7 +108,8 @@ class EmbeddedBindings:
         if not self.atomic_update:
             raise UnsupportedError("this machine has no HttpUpdateServiceConfiguration; remove the binding and add it")
         with self._database.transaction():
-            record = replace(record, key=self._as_stored(record.key))
+            key = self._as_stored(record.key)
+            record = record if key is record.key else replace(record, key=key)
             row = self._checked_row(record)
             if not self._is_bound(record.key):
                 raise _not_bound(record.key)
@@ -208,18 +213,33 @@ def _parse(row: Row) -> BindingRecord:
         key=_key(BindingFamily(family), host, port),
         thumbprint=None if thumbprint is None else Thumbprint(thumbprint),
         store_name=store_name,
-        app_id=uuid.UUID(app_id),
-        options=BindingOptions.from_numbers(
-            flags=flags,
-            check_mode=check_mode,
-            freshness_seconds=freshness,
-            timeout_milliseconds=timeout,
-            ctl_identifier=ctl,
-            ctl_store_name=ctl_store,
-        ),
+        app_id=_app_id(app_id),
+        options=_options(flags, check_mode, freshness, timeout, ctl, ctl_store),
     )
 
 
+# The parts of a record that stay when it gets another certificate, and that many records share. By type as well: what
+# SQLite has of a damaged file may equal a number and be none.
+@lru_cache(maxsize=_KEPT, typed=True)
+def _app_id(text: str) -> uuid.UUID:
+    return uuid.UUID(text)
+
+
+@lru_cache(maxsize=_KEPT, typed=True)
+def _options(
+    flags: int, check_mode: int, freshness: int, timeout: int, ctl: str | None, ctl_store: str | None
+) -> BindingOptions:
+    return BindingOptions.from_numbers(
+        flags=flags,
+        check_mode=check_mode,
+        freshness_seconds=freshness,
+        timeout_milliseconds=timeout,
+        ctl_identifier=ctl,
+        ctl_store_name=ctl_store,
+    )
+
+
+@lru_cache(maxsize=_KEPT, typed=True)
 def _key(family: BindingFamily, host: str, port: int) -> BindingKey:
     if family is BindingFamily.IP_PORT:
         return IpPort(host, port)

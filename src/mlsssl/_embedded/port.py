@@ -70,6 +70,7 @@ class EmbeddedPort:
         # (sqlite.org/howtocorrupt.html, "Multiple links to the same file").
         self.path = private_files.resolved(default_path() if path is None else path)
         self.description = f"the embedded machine at {self.path}"
+        self._state_folder = state_folder_of(self.path)
         self._database = Database(self.path, busy_timeout=busy_timeout, on_statement=on_statement)
         self.bindings = EmbeddedBindings(self._database, atomic_update=atomic_update, families=families)
         self.services = EmbeddedServices(self._database)
@@ -94,7 +95,7 @@ class EmbeddedPort:
     @property
     def state_folder(self) -> Path:
         """`<file>.state`, beside the file, for this user only; made on first use."""
-        return private_files.private_folder(state_folder_of(self.path))
+        return private_files.private_folder(self._state_folder)
 
     @cached_property
     def request_keys(self) -> EmbeddedRequestKeys:
@@ -109,6 +110,11 @@ class EmbeddedPort:
             "SELECT name FROM stores WHERE location = ? ORDER BY folded", (check_location(location),), columns="t"
         )
         return [row[0] for row in rows]
+
+    def may_have_crls(self) -> bool:
+        """Whether any store has one."""
+        database = self._database
+        return database.has_table("crls") and database.query_one("SELECT 1 FROM crls LIMIT 1") is not None
 
     def open_store(
         self, name: str, location: Location, *, create: bool = False, write: bool = False, keep_open: bool = False
@@ -134,10 +140,15 @@ class EmbeddedPort:
         return EmbeddedStore(self._database, number, name, location, writable=write)
 
     def _find_store(self, name: str, location: str) -> int | None:
-        row = self._database.query_one(
-            "SELECT id FROM stores WHERE location = ? AND folded = ?", (location, folded(name)), columns="i"
-        )
-        return None if row is None else int(row[0])
+        place = location, folded(name)
+        number = self._database.store_numbers.get(place)  # a store that is there stays, with its number
+        if number is None:
+            row = self._database.query_one(
+                "SELECT id FROM stores WHERE location = ? AND folded = ?", place, columns="i"
+            )
+            if row is not None:
+                number = self._database.store_numbers[place] = int(row[0])
+        return number
 
     def account(self, account: str) -> Account:
         """The account of this name or SID, imitated: no Windows and no domain is asked; see `accounts.imitated`.

@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats.foreign import UNREADABLE, call, extensions_of, needed_fields_of, public_key_of, read, read_or
 from mlsssl._formats.keys import spki
-from mlsssl._formats.parsed import EXTENSIONS, OddCertificate, OddRequest, View, is_certificate
+from mlsssl._formats.parsed import EXTENSIONS, OddCertificate, OddRequest, View, is_certificate, issuer_view
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ _MOST_OF_ONE_NAME = 16  # a file can hold thousands
 
 def is_root(certificate: x509.Certificate) -> bool:
     """Whether it is self-issued and no cross-certificate, as `View.is_root` says."""
-    return bool(read_or(False, _names_itself, certificate)) and View(certificate).is_root
+    return bool(read_or(False, _names_itself, certificate)) and issuer_view(certificate).is_root
 
 
 def _names_itself(certificate: x509.Certificate) -> bool:

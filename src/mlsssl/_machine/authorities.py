@@ -87,6 +87,8 @@ def read_authorities_if_crls(
         further: More stores to take revocation lists from.
         look: Gives each of the stores, open, or None without it, and closes it later; by default they are opened here.
     """
+    if not port.may_have_crls():
+        return None
     with _opened(port, "LocalMachine", further, look) as opened:
         crls = _crls(opened)
         return _authorities(port, "LocalMachine", opened, crls) if crls else None

@@ -27,9 +27,12 @@ from mlsssl.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+    from io import FileIO
 
 _PATIENCE = 2.0
 """Seconds to try a rename, a deletion or a look again on Windows, where a virus scanner may hold a new file."""
+
+_FIRST = 64 * 1024
 
 _SCANNED = (5, 32)
 """What Windows then answers: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION."""
@@ -38,22 +41,23 @@ _SCANNED = (5, 32)
 def path_of(given: str | os.PathLike[str]) -> Path:
     """What a caller gave as a path; `InvalidInputError` when it is none, or one that no file can have."""
     try:
-        path = Path(given)
+        path = given if isinstance(given, Path) else Path(given)
     except TypeError:
         raise InvalidInputError(f"the path of a file is needed, not {type(given).__name__}") from None
+    text = str(path)
     # The text of a key, say: the system's own error, and what we say of a file that was made, would show it.
-    if any(sign in str(path) for sign in ("\r", "\n", "-----BEGIN ")):
+    if "\r" in text or "\n" in text or "-----BEGIN " in text:
         raise InvalidInputError(
             f"{shown(path)} cannot be the path of a file: it is the text of one (a line break, or PEM)"
         )
-    if any(len(part) > 255 for part in path.parts) or (os.name != "nt" and len(str(path)) > 4095):
-        raise InvalidInputError(f"{str(path)!r} cannot be the path of a file: it is too long")
+    if len(text) > 255 and (any(len(part) > 255 for part in path.parts) or (os.name != "nt" and len(text) > 4095)):
+        raise InvalidInputError(f"{text!r} cannot be the path of a file: it is too long")
     try:
         os.fsencode(path)
     except UnicodeEncodeError:
-        raise InvalidInputError(f"{str(path)!r} cannot be the path of a file: it holds half a character") from None
-    if "\0" in str(path):
-        raise InvalidInputError(f"{str(path)!r} cannot be the path of a file: it holds a NUL character")
+        raise InvalidInputError(f"{text!r} cannot be the path of a file: it holds half a character") from None
+    if "\0" in text:
+        raise InvalidInputError(f"{text!r} cannot be the path of a file: it holds a NUL character")
     return path
 
 
@@ -136,7 +140,9 @@ def read_found(path: Path) -> bytes:
     return read(path)
 
 
-def write(path: Path, data: bytes | Iterable[bytes], *, private: bool, reader: str | None = None) -> None:
+def write(
+    path: Path, data: bytes | Iterable[bytes], *, private: bool, reader: str | None = None, entry_lasts: bool = True
+) -> None:
     """Put `data` at `path`, whole or not at all: a new file beside it, flushed to disk, then renamed over it.
 
     Args:
@@ -145,6 +151,8 @@ def write(path: Path, data: bytes | Iterable[bytes], *, private: bool, reader: s
         private: True makes the file readable by its owner only, from the moment it exists (0600; on Windows an
             access list for the user, administrators and SYSTEM). False leaves it to the umask.
         reader: An account that may read the file besides; where modes say who may, it becomes the file's owner.
+        entry_lasts: Whether the folder's entry is flushed to disk too. Without it a loss of power may bring the former
+            file back, whole, unless something else is written to the same folder so that it lasts.
 
     Raises:
         NotFoundError: the folder does not exist.
@@ -172,7 +180,8 @@ def write(path: Path, data: bytes | Iterable[bytes], *, private: bool, reader: s
             with contextlib.suppress(OSError):
                 patiently(temporary.unlink)
             raise
-    file_rights.sync_folder(path.parent)
+    if entry_lasts:
+        file_rights.sync_folder(path.parent)
 
 
 def replace(source: Path, target: Path) -> None:
@@ -207,9 +216,12 @@ def patiently(action: Callable[[], object]) -> None:
         time.sleep(0.02)
 
 
-def read_limited(path: Path, file: BinaryIO, limit: int) -> bytes:
+def read_limited(path: Path, file: BinaryIO | FileIO, limit: int) -> bytes:
     """All of an open file, unless it is more than `limit` bytes."""
-    data = file.read(limit + 1)
+    # In two pieces: to read so many bytes at once takes the memory for all of them first, however small the file is.
+    data = file.read(min(_FIRST, limit + 1))
+    if len(data) == _FIRST:
+        data += file.read(limit + 1 - _FIRST)
     if len(data) > limit:
         raise InvalidInputError(f"{path} is larger than {limit} bytes; no certificate file is")
     return data

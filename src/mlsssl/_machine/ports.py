@@ -843,6 +843,10 @@ class MachinePort(Protocol):
         """The stores that exist there, sorted."""
         ...
 
+    def may_have_crls(self) -> bool:
+        """Whether it is worth the while to look into the stores for revocation lists: False where there are none."""
+        ...
+
     def open_store(
         self, name: str, location: Location, *, create: bool = False, write: bool = False, keep_open: bool = False
     ) -> StorePort:

@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import re
 import stat
 import sys
 import time
@@ -20,6 +21,7 @@ from mlsssl.errors import AccessDeniedError, BindingError, InvalidInputError, Ml
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+_LOCK_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LINKS = 40  # followed in one path before it is taken for a loop, as Linux does
 
 
@@ -34,7 +36,7 @@ def read_private(path: Path, *, limit: int = 64 * 1024 * 1024) -> bytes:
     """
     with (
         translated("open", path, right="read"),
-        os.fdopen(open_private(path, os.O_RDONLY), "rb") as file,
+        os.fdopen(open_private(path, os.O_RDONLY), "rb", buffering=0) as file,
     ):
         return read_limited(path, file, limit)
 
@@ -235,13 +237,14 @@ def private_folder(path: Path, *, administrators: bool = False) -> Path:
         NativeError: it cannot be made for another reason.
     """
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            file_rights.make_folder(path, administrators=administrators)
-        except FileExistsError:
-            status = path.lstat()
-            _check_folder(path, status, file_rights.owner_of(path, status))
-            file_rights.close_folder(path, administrators=administrators)
+        if not os.path.lexists(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):  # somebody was faster
+                file_rights.make_folder(path, administrators=administrators)
+                return path
+        status = path.lstat()
+        _check_folder(path, status, file_rights.owner_of(path, status))
+        file_rights.close_folder(path, administrators=administrators)
     except MlssslError:
         raise
     except PermissionError:
@@ -303,7 +306,7 @@ def named_lock(folder: Path, name: str, *, timeout: float, description: str) -> 
         InvalidInputError: `name` is not 1 to 64 ASCII letters, digits, - and _.
         BindingError: somebody else held it for `timeout` seconds; the message says who, and what: `description`.
     """
-    if not 1 <= len(name) <= 64 or not all(c.isascii() and (c.isalnum() or c in "-_") for c in name):
+    if not _LOCK_NAME.fullmatch(name):
         raise InvalidInputError(f"a lock's name has 1 to 64 ASCII letters, digits, - and _; not {name!r}")
     with contextlib.ExitStack() as held:
         try:
@@ -357,7 +360,7 @@ else:
     def _write_holder(descriptor: int) -> None:
         with contextlib.suppress(OSError):  # a full disk: the lock is held all the same
             # As long as every other: to make a file shorter costs as much as a write to the disk.
-            os.pwrite(descriptor, json.dumps({"pid": os.getpid()}).ljust(40).encode(), 0)
+            os.pwrite(descriptor, f'{{"pid": {os.getpid()}}}'.ljust(40).encode(), 0)
 
     def _unlock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)

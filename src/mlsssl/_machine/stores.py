@@ -29,13 +29,22 @@ def opened(
 
     None when it does not exist: a new Windows may have no `Disallowed` yet.
     """
+    store = if_there(port, name, location, write=write)
     try:
-        store = port.open_store(name, location, write=write, keep_open=True)
-    except StoreNotFoundError:
-        yield None
-        return
-    with contextlib.closing(store):
         yield store
+    finally:
+        if store is not None:
+            store.close()
+
+
+def if_there(
+    port: MachinePort, name: str, location: Location = "LocalMachine", *, write: bool = False
+) -> StorePort | None:
+    """A store, open, which the caller closes; None when it does not exist."""
+    try:
+        return port.open_store(name, location, write=write, keep_open=True)
+    except StoreNotFoundError:
+        return None
 
 
 def certificate(port: MachinePort, store: str, thumbprint: Thumbprint) -> StoreRecord | None:

@@ -128,7 +128,7 @@ def clean_logger(name: str) -> logging.Logger:
 
 def log_step(text: str, *arguments: object) -> None:
     """Log a step of what is being done, for who follows it; where nobody has imported `logging`, nobody does."""
-    if "logging" in sys.modules:
+    if (logging := sys.modules.get("logging")) is not None and logging.getLogger("mlsssl").isEnabledFor(logging.INFO):
         clean_logger("mlsssl").info(text, *arguments)
 
 

@@ -111,6 +111,10 @@ class WindowsPort:
         """The stores that exist there, sorted."""
         return self._stores.names(location)
 
+    def may_have_crls(self) -> bool:
+        """True: only looking into each store tells."""
+        return True
+
     def open_store(
         self, name: str, location: Location, *, create: bool = False, write: bool = False, keep_open: bool = False
     ) -> WindowsStore:
