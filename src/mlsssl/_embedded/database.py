@@ -115,6 +115,13 @@ class Database:
         rows = self.query(statement, parameters, columns=columns)
         return rows[0] if rows else None
 
+    def has_table(self, name: str) -> bool:
+        """Whether the file has this table: one that an earlier version made, and that this user may only read, may not.
+
+        Errors as `query`.
+        """
+        return bool(self.query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)))
+
     @contextlib.contextmanager
     def transaction(self, *, write: bool = True) -> Iterator[None]:
         """Everything queried inside is one change (or one consistent look, when not `write`): all of it or nothing.
@@ -393,6 +400,10 @@ def _do_steps(connection: sqlite3.Connection, version: int) -> None:
     for statements in schema.STEPS[version:]:
         for statement in statements:
             connection.execute(statement)
+    if 0 < version < schema.NAMES_SINCE <= schema.VERSION:
+        from mlsssl._embedded import names  # who opens a file need not be able to read certificates
+
+        names.fill(connection)
     if version == 0:
         connection.executemany(
             "INSERT INTO stores (location, name, folded) VALUES (?, ?, ?)",

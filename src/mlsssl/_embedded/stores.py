@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
 
+from mlsssl._embedded.names import LOOK, names_of
 from mlsssl._formats import foreign, pem
 from mlsssl._formats.crl import check_der_crl
+from mlsssl._formats.hosts import looked_for_under
 from mlsssl._formats.keys import spki
 from mlsssl._machine.ports import (
     Cause,
@@ -78,6 +80,25 @@ class EmbeddedStore(OpenStore):
         """The records behind `thumbprints`."""
         for row in self._pages(_COLUMNS, _KINDS):
             yield self._record(row)
+
+    def records_for_host(self, wanted: x509.DNSName | x509.IPAddress) -> Iterator[StoreRecord]:
+        """Of `records`, in their order, those that the index has for this host; see `StorePort.records_for_host`."""
+        database = self._open()
+        if not database.has_table("names"):
+            yield from self.records()
+            return
+        under = (LOOK, *looked_for_under(wanted))
+        # Numbers first, then one after the other: nothing stays open in between, as in `_pages`.
+        rows = database.query(
+            "SELECT DISTINCT thumbprint FROM names CROSS JOIN certificates ON certificates.id = certificate"  # noqa: S608
+            f" WHERE names.store = ? AND name IN ({', '.join('?' * len(under))}) AND NOT archived ORDER BY thumbprint",
+            (self._number, *under),
+            columns="b",
+        )
+        for (thumbprint,) in rows:
+            record = self.find(Thumbprint(thumbprint))
+            if record is not None and not record.archived:
+                yield record
 
     def find(self, thumbprint: Thumbprint) -> StoreRecord | None:
         """The record, archived or not, or None."""
@@ -172,9 +193,7 @@ class EmbeddedStore(OpenStore):
 
         database = self._open()
         container = self._container_of(thumbprint)  # a name that no other key ever has
-        # A file of version 1 or 2 that this user may only read has no such table.
-        known = database.query_one("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'key_access'")
-        rows = [] if known is None else self._access_rows(container)
+        rows = self._access_rows(container) if database.has_table("key_access") else []
         everywhere = (KeyAccess(name=one.name, sid=one.sid, right="full") for one in (SYSTEM, ADMINISTRATORS))
         listed = (KeyAccess(name=name, sid=sid, right="full" if how == "full" else "read") for sid, name, how in rows)
         return (*everywhere, *listed)
@@ -245,8 +264,7 @@ class EmbeddedStore(OpenStore):
         """Every revocation list; see `StorePort.crls`."""
         database = self._open()
         with database.transaction(write=False):
-            # A file of version 1 that this user may only read has no such table.
-            if database.query_one("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'crls'") is None:
+            if not database.has_table("crls"):
                 return []
             rows = database.query("SELECT der FROM crls WHERE store = ? ORDER BY digest", (self._number,), columns="b")
             return [row[0] for row in rows]
@@ -381,6 +399,7 @@ class EmbeddedStore(OpenStore):
                     new.certificate,
                 ),
             )
+            self._file_names(item.names)
             return
         number = before[0]
         state = key_state(before[1:], self.location)
@@ -391,6 +410,18 @@ class EmbeddedStore(OpenStore):
             container = request_key or self._store_key(item)
             database.query("UPDATE certificates SET container = ? WHERE id = ?", (container, number))
             _release_key(database, None if state is None else state.container, delete=True)
+
+    def _file_names(self, names: Collection[str]) -> None:
+        """File the certificate that was inserted last; a table without row numbers leaves `last_insert_rowid` as is."""
+        if LOOK in names:
+            return
+        self._database.query(
+            "DELETE FROM names WHERE store = ? AND name = ? AND certificate = last_insert_rowid()", (self._number, LOOK)
+        )
+        for name in names:
+            self._database.query(
+                "INSERT INTO names (store, name, certificate) VALUES (?, ?, last_insert_rowid())", (self._number, name)
+            )
 
     def _store_key(self, item: _Item) -> str | None:
         """Put the key in, or find it there already with the same terms; its container's name."""
@@ -426,6 +457,7 @@ class _Item:
         thumbprint: SHA-1 of the certificate's DER.
         public_key: SHA-256 of its SubjectPublicKeyInfo.
         subject: SHA-256 of its subject's DER.
+        names: What a look-up by host finds it by.
         key_digest: SHA-256 of the SubjectPublicKeyInfo that belongs to the private key; empty without one.
         exportable: Whether the private key may be read back.
         provider: The full name of the embedded provider that stands for CNG (the machine's own choice) or the CSP.
@@ -435,6 +467,7 @@ class _Item:
     thumbprint: Thumbprint
     public_key: bytes
     subject: bytes
+    names: frozenset[str]
     key_digest: bytes
     exportable: bool
     provider: str
@@ -452,6 +485,7 @@ def _checked(new: NewCertificate, *, exportable: bool, provider: KeyProvider | N
         thumbprint=thumbprint_of(new.certificate),
         public_key=_public_key_digest(parsed),
         subject=subject_digest(parsed),
+        names=names_of(parsed),
         key_digest=key_digest,
         exportable=bool(exportable),
         provider=CSP if provider == "csp" else CNG,
