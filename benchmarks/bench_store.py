@@ -44,35 +44,39 @@ MEMORY_BOUND = 300.0  # MiB
 FEW = 1_000
 
 
+def host_of(number: int) -> str:
+    """The name of a certificate: each another one, and in no order, as the names of a real store are."""
+    return f"host-{number * 7919 % 100_000_007:09}.benchmark.example"
+
+
 def certificates(count: int) -> Iterator[NewCertificate]:
-    """That many certificates, each with its own serial, its own key and that key's PKCS#8.
+    """That many certificates, each with its own serial, its own name, its own key and that key's PKCS#8.
 
     Made by putting other numbers into one real certificate: a store parses and digests them like any other, and does
     not check signatures.
     """
     serial, key = 0x7F00_0000_0000_0000_0000_0000_0000_0001, ec.derive_private_key(1, ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "benchmark.example")])
+    host = host_of(count)
     start = dt.datetime(2026, 1, 1, tzinfo=dt.timezone.utc)
     template = (
         x509.CertificateBuilder()
-        .subject_name(name)
-        .issuer_name(name)
+        .subject_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, host)]))
+        .issuer_name(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "benchmark")]))
         .public_key(key.public_key())
         .serial_number(serial)
         .not_valid_before(start)
         .not_valid_after(start + dt.timedelta(days=199))
-        .add_extension(x509.SubjectAlternativeName([x509.DNSName("benchmark.example")]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.DNSName(host)]), critical=False)
         .sign(key, hashes.SHA256())
         .public_bytes(serialization.Encoding.DER)
     )
-    before, rest = template.split(serial.to_bytes(16, "big"))
-    middle, after = rest.split(point(key))
     for number in range(count):
         own = ec.derive_private_key(number + 2, ec.SECP256R1())
         pkcs8 = own.private_bytes(
             serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         )
-        der = before + (serial + number).to_bytes(16, "big") + middle + point(own) + after
+        der = template.replace(serial.to_bytes(16, "big"), (serial + number).to_bytes(16, "big"))
+        der = der.replace(host.encode(), host_of(number).encode()).replace(point(key), point(own))
         yield NewCertificate(certificate=der, private_key=pkcs8, friendly_name=f"number {number}")
 
 
