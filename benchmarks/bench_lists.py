@@ -1,8 +1,11 @@
 """Lists of three sizes: what is done with many certificates or bindings grows no faster than n log n.
 
-An audit of bindings and its page, a renewal in which everything is due and one in which nothing is, clearing up after
-it, checking and issuing many, a bundle's file, netsh's listing, the keys that completion offers. Adding to a store and
-looking up in one are in `bench_store.py`, the table of a fleet in `bench_fleet.py`.
+An audit of bindings and its page, renewals in which nothing or everything is due, clearing up after them, checking and
+issuing many, a bundle's file, netsh's listing, the keys that completion offers. Adding to a store and looking up in one
+are in `bench_store.py`, the table of a fleet in `bench_fleet.py`.
+
+A renewal's record has the thumbprint of every certificate that is bound, so that renewing them all writes n² of them:
+44 bytes each, which does not show among fewer than thousands.
 
 Run: python benchmarks/bench_lists.py [words in the names of what is to be measured]
 """
@@ -33,8 +36,7 @@ if TYPE_CHECKING:
     from mlsssl import Audit
 
 SMALL = (25, 100, 400)
-MIDDLE = (100, 400, 1600)
-LARGE = (500, 2000, 8000)
+MIDDLE = (50, 200, 800)  # a file of PEM may have 1,000 blocks
 LATER = dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=3650)
 
 
@@ -72,6 +74,19 @@ def page(machines: Machines, folder: Path, count: int) -> Callable[[], object]:
 def nothing_due(machines: Machines, count: int) -> Callable[[], object]:
     machine, authority = machines.of(count)
     return lambda: [one for one in renew_due(authority, machine=machine) if one.skipped is None]
+
+
+def renewed(folder: Path, count: int) -> Callable[[], object]:
+    """Everything is renewed, each time again. The record of each change holds every thumbprint that is bound."""
+    path = folder / f"renewed-{count}.sqlite"
+    authority = fill(path, count)
+    machine = EmbeddedMachine(path)
+
+    def work() -> None:
+        results = renew_due(authority, machine=machine, due_only=False, key_type="ec-p256")
+        assert all(one.outcome is not None and one.outcome.changed for one in results), results
+
+    return work
 
 
 def planned(machines: Machines, count: int) -> Callable[[], object]:
@@ -174,6 +189,9 @@ def main() -> int:
             "page of an audit": partial(growth, work_at=partial(page, machines, folder), sizes=SMALL),
             "renew_due, nothing due": partial(growth, work_at=partial(nothing_due, machines), sizes=SMALL),
             "renew_due, everything planned": partial(growth, work_at=partial(planned, machines), sizes=SMALL),
+            "renew_due, everything renewed": partial(
+                growth, work_at=partial(renewed, folder), sizes=(5, 20, 80), rounds=2
+            ),
             "cleanup": partial(growth, work_at=partial(clearing, folder), sizes=SMALL),
             "check_many": partial(growth, work_at=checking, sizes=SMALL),
             "issue_many": partial(growth, work_at=issuing, sizes=SMALL),
