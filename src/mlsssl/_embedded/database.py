@@ -9,6 +9,7 @@ import sys
 import threading
 import time
 import weakref
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,12 @@ Row = tuple[Any, ...]
 _KINDS: dict[str, tuple[type, ...]] = {"t": (str,), "b": (bytes,), "i": (int,), "r": (int, float)}
 _KINDS.update({letter.upper(): (*kinds, type(None)) for letter, kinds in list(_KINDS.items())})
 Value = str | bytes | int | float | None
+
+
+@cache
+def _kinds(columns: str) -> tuple[tuple[type, ...], ...]:
+    return tuple(_KINDS[letter] for letter in columns)
+
 
 # Statements keep to what SQLite 3.31 (2020) knows: Python brings its own on Windows and macOS, but takes the system's
 # on Linux, and Debian 11 and RHEL 9 have 3.34. So no RETURNING (3.35) and no STRICT tables (3.37).
@@ -76,6 +83,9 @@ class Database:
         self._on_statement = on_statement
         self._lock = threading.RLock()
         self._in_transaction = False
+        # What cannot change as long as this very file is open: which tables there are, and the numbers of the stores.
+        self._tables: set[str] = set()
+        self.store_numbers: dict[tuple[str, str], int] = {}
         self.closed = False
         with self._lock:
             self._opened()
@@ -106,22 +116,18 @@ class Database:
                 raise InvalidInputError("a text that is to be kept holds half a character (a lone surrogate)") from None
             except _FAILURES as error:
                 raise self._translated(error) from None
-        kinds = tuple(_KINDS[letter] for letter in columns)
-        if kinds and not all(all(map(isinstance, row, kinds)) for row in rows):
-            raise MalformedDataError(f"{self.path} is damaged: something else stands where a text or a number should")
+        if rows and columns:
+            kinds = _kinds(columns)
+            if not all(all(map(isinstance, row, kinds)) for row in rows):
+                raise MalformedDataError(
+                    f"{self.path} is damaged: something else stands where a text or a number should"
+                )
         return rows
 
     def query_one(self, statement: str, parameters: Sequence[Value] = (), *, columns: str = "") -> Row | None:
         """Run one statement; the first row of its answer, or None. As `query`."""
         rows = self.query(statement, parameters, columns=columns)
         return rows[0] if rows else None
-
-    def has_table(self, name: str) -> bool:
-        """Whether the file has this table: one that an earlier version made, and that this user may only read, may not.
-
-        Errors as `query`.
-        """
-        return bool(self.query("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)))
 
     @contextlib.contextmanager
     def transaction(self, *, write: bool = True) -> Iterator[None]:
@@ -146,6 +152,15 @@ class Database:
                 raise
             finally:
                 self._in_transaction = False
+
+    def has_table(self, name: str) -> bool:
+        """Whether the table is there: a file of an earlier version that this user may only read lacks later ones."""
+        if name not in self._tables:
+            # Asked for once: no table ever goes, and of one that is not there somebody else's upgrade may make one.
+            if self.query_one("SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?", (name,)) is None:
+                return False
+            self._tables.add(name)
+        return True
 
     def data_version(self) -> int:
         """A number that is another one after anybody else has changed the file; cheap enough for every handshake."""
@@ -178,6 +193,8 @@ class Database:
         return self._connection
 
     def _disconnect(self) -> None:
+        self._tables.clear()  # opened again, the path may lead to another file
+        self.store_numbers.clear()
         connection, self._connection = self._connection, None
         if connection is not None:
             with contextlib.suppress(sqlite3.Error):
@@ -417,6 +434,8 @@ def _do_steps(connection: sqlite3.Connection, version: int) -> None:
 
 def folded(name: str) -> str:
     """A store name as Windows compares it: upper-cased character by character, never longer than it was."""
+    if name.isascii():
+        return name.upper()
     return "".join(upper if len(upper := character.upper()) == 1 else character for character in name)
 
 

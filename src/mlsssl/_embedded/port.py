@@ -144,10 +144,15 @@ class EmbeddedPort:
         return EmbeddedStore(self._database, number, name, location, writable=write)
 
     def _find_store(self, name: str, location: str) -> int | None:
-        row = self._database.query_one(
-            "SELECT id FROM stores WHERE location = ? AND folded = ?", (location, folded(name)), columns="i"
-        )
-        return None if row is None else int(row[0])
+        place = location, folded(name)
+        number = self._database.store_numbers.get(place)  # a store that is there stays, with its number
+        if number is None:
+            row = self._database.query_one(
+                "SELECT id FROM stores WHERE location = ? AND folded = ?", place, columns="i"
+            )
+            if row is not None:
+                number = self._database.store_numbers[place] = int(row[0])
+        return number
 
     def account(self, account: str) -> Account:
         """The account of this name or SID, imitated: no Windows and no domain is asked; see `accounts.imitated`.

@@ -191,9 +191,8 @@ class EmbeddedStore(OpenStore):
         """The access list of its private key, imitated: nothing keeps anybody off; see `StorePort.key_access`."""
         from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
 
-        database = self._open()
         container = self._container_of(thumbprint)  # a name that no other key ever has
-        rows = self._access_rows(container) if database.has_table("key_access") else []
+        rows = self._access_rows(container) if self._open().has_table("key_access") else []
         everywhere = (KeyAccess(name=one.name, sid=one.sid, right="full") for one in (SYSTEM, ADMINISTRATORS))
         listed = (KeyAccess(name=name, sid=sid, right="full" if how == "full" else "read") for sid, name, how in rows)
         return (*everywhere, *listed)
@@ -227,10 +226,17 @@ class EmbeddedStore(OpenStore):
         )
 
     def _container_of(self, thumbprint: Thumbprint) -> str:
-        record = self._existing(thumbprint)
-        if record.key is None or not record.key.usable:
+        row = self._open().query_one(
+            f"SELECT {KEY_COLUMNS} {_FROM} WHERE store = ? AND thumbprint = ?",
+            (self._number, bytes(thumbprint)),
+            columns=KEY_KINDS,
+        )
+        if row is None:
+            raise self._missing(thumbprint)
+        key = key_state(row, self.location)
+        if key is None or not key.usable:
             raise StoreNotFoundError(f"{thumbprint} in {self._where} has no usable private key")
-        return record.key.container
+        return key.container
 
     def set_friendly_name(self, thumbprint: Thumbprint, friendly_name: str | None) -> None:
         """Set or clear the name."""
@@ -263,11 +269,10 @@ class EmbeddedStore(OpenStore):
     def crls(self) -> list[bytes]:
         """Every revocation list; see `StorePort.crls`."""
         database = self._open()
-        with database.transaction(write=False):
-            if not database.has_table("crls"):
-                return []
-            rows = database.query("SELECT der FROM crls WHERE store = ? ORDER BY digest", (self._number,), columns="b")
-            return [row[0] for row in rows]
+        if not database.has_table("crls"):
+            return []
+        rows = database.query("SELECT der FROM crls WHERE store = ? ORDER BY digest", (self._number,), columns="b")
+        return [row[0] for row in rows]
 
     def add_crl(self, crl: bytes, *, replacing: Collection[bytes] = ()) -> None:
         """Put a revocation list in; see `StorePort.add_crl`."""
