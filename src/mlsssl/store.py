@@ -395,6 +395,8 @@ class Store:
         Into Root go self-issued certificates only, and the others into CA of the same location: IIS refuses clients
         while Root holds a certificate that is not self-signed (Microsoft's article 2802568).
 
+        The entries of all of them are kept for the answer: hundreds of thousands are better given in pieces.
+
         Args:
             certificates: As `Certificate.load_all` gives them.
             progress: Called with the number added so far, which are on disk, after each.
