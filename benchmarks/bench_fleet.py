@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.serialization import Encoding
-from ratios import Ratio, compare, report
+from ratios import Ratio, compare, growth, report
 
 from mlsssl import Certificate, CertificateAuthority, CertificateRequest
 from mlsssl.saltext import _settings, _signing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 TABLE_BOUND = 130.0  # x reading the JSON alone; 88 comes out, some 5 ms for a minion with ten bindings
 MEMORY_BOUND = 300.0  # MiB, with the page of HTML
@@ -86,6 +86,16 @@ def peak(count: int) -> float | None:
         command = [sys.executable, "-c", code, folder]
         done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=Path(__file__).parent)
     return float(done.stdout)
+
+
+def grown(folder: Path) -> Ratio:
+    """The table of more and more machines, with its page."""
+
+    def table(count: int) -> Callable[[], object]:
+        told = list(answers(count))
+        return lambda: join(iter(told), folder / "grown.html", folder / "grown.json")
+
+    return growth("table of machines", table, (10, 40, 160))
 
 
 class Everybody:
@@ -149,6 +159,7 @@ def main() -> int:
                 repeat=1,
                 rounds=5,
             ),
+            grown(folder),
             signing(folder, "rsa-3072", SIGNING_BOUND),
         ]
     most = peak(count)

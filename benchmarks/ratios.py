@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import math
 import statistics
 import sys
 import time
@@ -11,7 +12,7 @@ from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
 
 @dataclass(frozen=True)
@@ -84,6 +85,55 @@ def _compare(
         gc.enable()
     detail = f"{statistics.median(mine) * 1e6:.1f} µs against {statistics.median(theirs) * 1e6:.1f} µs"
     return Ratio(name, statistics.median(ratios), bound, detail=f"{detail}; {spread(ratios)}")
+
+
+GROWTH_BOUND = 1.25
+"""What `growth` allows over n log n; n log n itself is 1, and a list that grows with n from 0.5 on."""
+
+
+def growth(
+    name: str,
+    work_at: Callable[[int], Callable[[], object]],
+    sizes: tuple[int, int, int],
+    *,
+    bound: float = GROWTH_BOUND,
+    rounds: int = 3,
+) -> Ratio:
+    """How much faster than n log n the time of a list grows, from the smallest size to the worse of the two others.
+
+    What takes n² is at 8 and more where the largest is 16 times the smallest. A constant part hides nothing of that as
+    long as it is less than what the smallest size takes.
+
+    Args:
+        name: What the list is of.
+        work_at: Gives for a size what is to be timed; what it prepares itself is not.
+        sizes: Three, each a multiple of the one before.
+        bound: The most.
+        rounds: How many turns of all three; the median counts.
+    """
+    works = [work_at(size) for size in sizes]
+    return settled(partial(_growth, name, works, sizes, bound, rounds))
+
+
+def _growth(name: str, works: Sequence[Callable[[], object]], sizes: Sequence[int], bound: float, rounds: int) -> Ratio:
+    seconds(works[0], 1)
+    each: list[list[float]] = [[] for _ in sizes]
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(rounds):
+            for size, work, found in zip(sizes, works, each, strict=True):
+                repeat = sizes[-1] // size  # as many elements in each, so that each is measured as well
+                found.append(seconds(work, repeat) / repeat / size)
+    finally:
+        gc.enable()
+    medians = [statistics.median(found) for found in each]
+    grown = [
+        median / medians[0] * math.log(sizes[0]) / math.log(size) for median, size in zip(medians, sizes, strict=True)
+    ]
+    micros = ", ".join(f"{median * 1e6:.1f}" for median in medians)
+    counts = ", ".join(f"{size:,}" for size in sizes)
+    return Ratio(f"{name}, growth over n log n", max(grown[1:]), bound, detail=f"{micros} µs each of {counts}")
 
 
 def spread(ratios: list[float]) -> str:

@@ -9,6 +9,7 @@ import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from functools import cached_property
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from mlsssl._changes import recovery
@@ -714,10 +715,15 @@ class _Look:
         bound = {record.thumbprint for record in records}
         for folded in sorted(wanted & set(there)):
             with Store.open(there[folded], machine=self.machine) as store:
-                entries = [entry for entry in store if entry.key is not None and entry.thumbprint not in bound]
-            for entry in sorted(entries, key=lambda one: one.certificate.not_after):
-                row = AuditRow(key=None, app_id=None, owner=None, thumbprint=entry.thumbprint, store=entry.store_name)
-                yield self._row(row, self._stored(entry.store_name, entry.thumbprint), [])
+                # Of each only when it ends, and which: a store may have a million.
+                ends = [
+                    (entry.certificate.not_after, entry.thumbprint)
+                    for entry in store
+                    if entry.key is not None and entry.thumbprint not in bound
+                ]
+            for _, thumbprint in sorted(ends, key=itemgetter(0)):
+                row = AuditRow(key=None, app_id=None, owner=None, thumbprint=thumbprint, store=store.name)
+                yield self._row(row, self._stored(store.name, thumbprint), [])
 
     @cached_property
     def _stores(self) -> dict[str, StorePort | None]:

@@ -14,7 +14,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from mlsssl._formats import contents, foreign, keys, pem, sniff
 from mlsssl._formats.budget import WorkBudget
-from mlsssl._formats.hosts import name_text
+from mlsssl._formats.hosts import hosts_among, name_text
 from mlsssl._formats.text import decode_text
 from mlsssl._machine.files import naming, path_of, read, write
 from mlsssl._machine.kept_keys import refuse_to_lose_a_key
@@ -572,8 +572,7 @@ class Certificate:
     def hosts(self) -> tuple[str, ...]:
         """The host names and IP addresses among `names`: what a client may connect to. Errors as `names`."""
         san = self._extension(x509.SubjectAlternativeName)
-        wanted = (x509.DNSName, x509.IPAddress)
-        return tuple(name_text(name) for name in san if isinstance(name, wanted)) if san is not None else ()
+        return hosts_among(san) if san is not None else ()
 
     @property
     def not_before(self) -> dt.datetime:

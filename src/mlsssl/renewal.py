@@ -607,6 +607,12 @@ def renew_due(
         said = said_by(issuer)
         made: dict[Thumbprint, Certificate] = {}
         along: dict[Thumbprint, Renewal] = {}
+        failed: dict[BindingKey | None, MlssslError] = {}
+        for key, error in pending:
+            failed.setdefault(key, error)
+        keys: dict[Thumbprint | None, list[BindingKey]] = {}
+        for binding in bindings:
+            keys.setdefault(binding.thumbprint, []).append(binding.key)
         results = []
         for binding in bindings:
             if stop is not None and stop():
@@ -614,9 +620,8 @@ def renew_due(
             old, due = None, None
             result = None if binding.thumbprint is None else along.get(binding.thumbprint)
             try:
-                for key, error in pending:
-                    if key == binding.key:
-                        raise error
+                if binding.key in failed:
+                    raise failed[binding.key]
                 if result is None:
                     stored = snapshot.certificate(binding.store_name or "MY", _bound_thumbprint(binding))
                     if stored is None:
@@ -632,7 +637,7 @@ def renew_due(
                     if why is None:
                         entry = Store(binding.record.store, "LocalMachine", machine)._entry(stored)  # noqa: SLF001
                         bound = _Bound(binding=binding, entry=entry, old=entry.certificate)
-                        together = tuple(one.key for one in bindings if one.thumbprint == entry.thumbprint)
+                        together = tuple(keys.get(entry.thumbprint, ()))
                         given = {**arguments, "key": binding.key, "together": together}
                         result = _renew_one(given, bound, snapshot, made, dry_run=dry_run)
                     else:

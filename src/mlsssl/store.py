@@ -324,13 +324,18 @@ class Store:
         return max(usable, key=lambda entry: entry.certificate.not_after, default=None)
 
     def find_all(self, *, host: str) -> list[StoreEntry]:
-        """Every listed entry whose subjectAltName matches this host, whatever its dates and key."""
+        """Every listed entry whose subjectAltName matches this host, whatever its dates and key.
+
+        The embedded machine has an index of names; in a store of Windows every certificate is looked at.
+        """
         wanted = parse_name(host)
         found = []
-        for entry in self:
-            with suppress(MalformedDataError):  # somebody else's damaged certificate is not a match
-                if any_matches(entry.certificate.hosts, wanted):
-                    found.append(entry)
+        with closing(self._port()) as port:
+            for record in port.records_for_host(wanted):
+                with suppress(MalformedDataError):  # somebody else's damaged certificate is not a match
+                    entry = self._entry(record)
+                    if any_matches(entry.certificate.hosts, wanted):
+                        found.append(entry)
         return found
 
     # -- changing -----------------------------------------------------------------------------------------------
@@ -389,6 +394,8 @@ class Store:
 
         Into Root go self-issued certificates only, and the others into CA of the same location: IIS refuses clients
         while Root holds a certificate that is not self-signed (Microsoft's article 2802568).
+
+        The entries of all of them are kept for the answer: hundreds of thousands are better given in pieces.
 
         Args:
             certificates: As `Certificate.load_all` gives them.

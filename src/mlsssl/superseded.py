@@ -160,6 +160,8 @@ def cleanup(
             since = known.get((entry.store_name.casefold(), entry.thumbprint))
             # All before the first is removed: the one that replaced it may itself be among those to go.
             judged.append((entry, needed.get(entry.thumbprint) or _reason_to_keep(port, entry, since, grace, moment)))
+        users = _users(port) if judged else {}  # after all else, for others may bind meanwhile
+        judged = [(entry, needed.get(entry.thumbprint) or users.get(entry.thumbprint) or why) for entry, why in judged]
         change = Change("cleanup", None)
         for done, (entry, reason) in enumerate(judged, 1):
             if reason is not None:
@@ -216,12 +218,19 @@ def _candidates(
                         yield found
 
 
+def _users(port: MachinePort) -> dict[Thumbprint, str]:
+    """Of each certificate that is bound, what it is kept for; read once, for there may be thousands of bindings."""
+    keys: dict[Thumbprint, list[str]] = {}
+    for binding in port.bindings.all():
+        if binding.thumbprint is not None:
+            keys.setdefault(binding.thumbprint, []).append(str(binding.key))
+    return {thumbprint: f"bound to {', '.join(found)}" for thumbprint, found in keys.items()}
+
+
 def _reason_to_keep(
     port: MachinePort, entry: StoreEntry, since: Superseded | None, grace: dt.timedelta | None, at: dt.datetime
 ) -> str | None:
-    users = [str(binding.key) for binding in port.bindings.all() if binding.thumbprint == entry.thumbprint]
-    if users:
-        return f"bound to {', '.join(users)}"
+    """Why a certificate that nothing is bound to stays all the same; None when it may go."""
     assert entry.renewed_by is not None
     newer, unread = _find_newer(port, entry.renewed_by)
     if newer is None or newer.key is None or not newer.key.usable:

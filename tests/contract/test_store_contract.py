@@ -6,10 +6,12 @@ import contextlib
 import datetime as dt
 import functools
 import hashlib
+import ipaddress
 from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 
 import chains
@@ -143,6 +145,7 @@ def test_a_closed_store_refuses_everything(stores_subject: StoresSubject) -> Non
     calls: list[Callable[[], object]] = [
         lambda: list(store.thumbprints()),
         lambda: list(store.records()),
+        lambda: list(store.records_for_host(x509.DNSName("one.example"))),
         lambda: store.find(MISSING),
         lambda: add(store, one()),
         lambda: store.add_many([], exportable=False),
@@ -363,6 +366,27 @@ def test_archived_certificates_are_found_but_not_listed(stores_subject: StoresSu
     assert not found(store, one()).archived
     for item in (one(), two()):
         store.remove(item.thumbprint, delete_key=True)
+
+
+def test_the_records_for_a_host_are_some_of_all_in_their_order(stores_subject: StoresSubject) -> None:
+    """With every one that is for it, also by a wildcard, unless it is archived or gone."""
+    store = opened(stores_subject)
+    made = [make(*names, key=rsa_key(1)) for names in (["one.example"], ["*.example", "10.0.0.5"], ["two.example"])]
+    for each in made:
+        add(store, each, key=False)
+    every = list(store.records())
+    for host, wanted in {"one.example": {0, 1}, "two.example": {1, 2}, "10.0.0.5": {1}, "*.example": {1}}.items():
+        name = x509.IPAddress(ipaddress.ip_address(host)) if host[0] == "1" else x509.DNSName(host)
+        given = list(store.records_for_host(name))
+        assert given == [record for record in every if record in given]
+        assert {made[number].der for number in wanted} <= {record.certificate for record in given}
+    store.set_archived(made[1].thumbprint, True)
+    store.remove(made[2].thumbprint, delete_key=True)
+    assert [record.certificate for record in store.records_for_host(x509.DNSName("one.example"))] == [made[0].der]
+    left = {record.certificate for record in store.records_for_host(x509.DNSName("two.example"))}
+    assert not left & {made[1].der, made[2].der}
+    store.remove(made[0].thumbprint, delete_key=True)
+    store.remove(made[1].thumbprint, delete_key=True)
 
 
 def test_a_missing_certificate_is_not_found(stores_subject: StoresSubject) -> None:

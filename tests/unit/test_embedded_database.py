@@ -449,7 +449,7 @@ def test_an_upgrade_that_fails_anywhere_leaves_the_old_file(old_path: Path, monk
     assert version_and_tables(old_path)[0] == schema.VERSION
 
 
-NEW_TABLES = {"crls", "key_access", "reservations", "listen_addresses", "http_numbers"}
+NEW_TABLES = {"crls", "key_access", "reservations", "listen_addresses", "http_numbers", "names"}
 """What the steps after the first one make."""
 
 

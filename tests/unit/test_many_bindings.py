@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from made_certificates import make, shared_key
-from mlsssl import CertificateAuthority, EmbeddedMachine, audit, deploy, renew_due
+from mlsssl import Binding, CertificateAuthority, EmbeddedMachine, audit, cleanup, deploy, renew_due, superseded
 from mlsssl._deploy import issuers as deploy_issuers
 from mlsssl._embedded import bindings as embedded_bindings
 from mlsssl._embedded.database import Database
 from mlsssl._embedded.listener.serving import Serving
 from mlsssl._embedded.port import EmbeddedPort
+from mlsssl._machine import precedence
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._validator.path import TrustAnchors
 from mlsssl.values import BindingFamily, BindingOptions, HostnamePort
@@ -169,3 +172,63 @@ def test_what_is_not_due_is_read_from_a_store_opened_once(tmp_path: Path, monkey
         results = renew_due(authority, machine=machine, due_only=False)  # the failing twin: here they are changed
         assert all(one.outcome is not None and one.outcome.changed for one in results)
         assert opened.calls > 4
+
+
+def test_a_renewal_is_compared_with_its_neighbours_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of so many host names none meets another; each meets the one record for every address."""
+    authority = CertificateAuthority.create("Authority", key="ec-p256")
+    with EmbeddedMachine(tmp_path / "machine.sqlite") as machine, machine.store("MY") as store:
+        for name in ["0.0.0.0:8443", *(f"host-{number}.example:8443" for number in range(COUNT))]:
+            certificate = authority.issue(name.partition(":")[0], key="ec-p256")
+            store.add(certificate)
+            Binding(name, certificate, machine=machine).add()
+        compared = Counted(precedence.hides)
+        monkeypatch.setattr(precedence, "hides", compared)
+        results = renew_due(authority, machine=machine, due_only=False, dry_run=True)
+
+    findings = [[one.code for one in result.plan.findings] for result in results if result.plan is not None]
+    assert [len([code for code in codes if code == "binding-shadowed"]) for codes in findings] == [COUNT, *[0] * COUNT]
+    assert [len([code for code in codes if code == "binding-shadows"]) for codes in findings] == [0, *[1] * COUNT]
+    assert compared.calls == 4 * COUNT  # each pair in both ways, from both sides
+
+
+def test_clearing_up_reads_the_bindings_as_often_whatever_there_is_to_clear(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = CertificateAuthority.create("Authority", key="ec-p256")
+    later = dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=60)
+    calls = []
+    for count in (2, 8):
+        with EmbeddedMachine(tmp_path / f"{count}.sqlite") as machine, machine.store("MY") as store:
+            newer = store.add(authority.issue("new.example", key="ec-p256"))
+            old = [store.add(authority.issue("old.example", key="ec-p256")) for _ in range(count)]
+            for one in old:
+                store.set_renewed_by(one.thumbprint, newer.thumbprint)
+            Binding("a.example:443", old[0].thumbprint, machine=machine).add()
+            Binding("b.example:443", old[0].thumbprint, machine=machine).add()
+            read = Counted(machine.port.bindings.all)
+            monkeypatch.setattr(machine.port.bindings, "all", read)
+            done = cleanup(machine=machine, at=later)
+            calls.append(read.calls)
+            assert {one.thumbprint for one in done.removed} == {one.thumbprint for one in old[1:]}
+            assert [one.reason for one in done.kept] == ["bound to a.example:443, b.example:443"]
+    assert calls[0] == calls[1]
+
+
+def test_a_certificate_that_is_bound_while_others_are_judged_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = CertificateAuthority.create("Authority", key="ec-p256")
+    later = dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=60)
+    with EmbeddedMachine(tmp_path / "machine.sqlite") as machine, machine.store("MY") as store:
+        newer, old = (store.add(authority.issue("a.example", key="ec-p256")) for _ in range(2))
+        store.set_renewed_by(old.thumbprint, newer.thumbprint)
+        real = superseded._find_newer
+
+        def binding_meanwhile(*arguments: Any) -> Any:
+            machine.port.bindings.add(replace(record("a.example"), thumbprint=old.thumbprint))  # as netsh, without lock
+            return real(*arguments)
+
+        monkeypatch.setattr(superseded, "_find_newer", binding_meanwhile)
+        done = cleanup(machine=machine, at=later)
+    assert [one.reason for one in done.kept] == ["bound to a.example:443"]

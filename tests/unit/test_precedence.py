@@ -130,6 +130,7 @@ def test_neighbours_are_all_that_can_hide_or_be_hidden() -> None:
         assert key not in near
         for look in (hidden_by, hiding):
             assert sorted(look(key, near), key=str) == sorted(look(key, keys), key=str)
+            assert look(key, neighbours.in_order(key)) == look(key, keys)
     assert neighbours.of(HostnamePort("a.test", 444)) == []
     names = [HostnamePort(f"h{number}.test", 443) for number in range(100)]
     assert Neighbours(names).work() == 0

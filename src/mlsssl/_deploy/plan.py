@@ -19,7 +19,7 @@ from mlsssl._deploy.issuers import KnownIssuers, about_issuers, about_new_issuer
 from mlsssl._formats.choice import may_issue
 from mlsssl._formats.parsed import issuer_view
 from mlsssl._formats.pem import is_root, x509_of
-from mlsssl._machine import stores
+from mlsssl._machine import precedence, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM, Account
 from mlsssl._machine.authorities import read_authorities_if_crls
 from mlsssl._machine.ports import BindingRecord
@@ -243,6 +243,8 @@ class Snapshot:
         made._authorities = self._authorities
         made.issuers = self.issuers
         made.bindings = self.bindings
+        made.neighbours = self.neighbours
+        made.by_thumbprint = self.by_thumbprint
         return made
 
     @cached_property
@@ -254,6 +256,20 @@ class Snapshot:
     def bindings(self) -> tuple[BindingRecord, ...]:
         """Every binding."""
         return tuple(self._port.bindings.all())
+
+    @cached_property
+    def neighbours(self) -> precedence.Neighbours:
+        """Which bindings may stand in each other's way."""
+        return precedence.Neighbours(record.key for record in self.bindings)
+
+    @cached_property
+    def by_thumbprint(self) -> dict[Thumbprint, list[BindingRecord]]:
+        """The bindings of each certificate, in their order."""
+        found: dict[Thumbprint, list[BindingRecord]] = {}
+        for record in self.bindings:
+            if record.thumbprint is not None:
+                found.setdefault(record.thumbprint, []).append(record)
+        return found
 
     def binding(self, key: BindingKey) -> BindingRecord | None:
         """The binding of this key, in whatever spelling, as it is now; None without."""
@@ -335,9 +351,8 @@ def plan_to_ask(
         findings = [*preflight.about_owner(before, request.app_id)]
         if request.older is not None:
             together = {*request.together, *(other.key for other in also)}
-            findings += preflight.about_superseded(request.key, request.older, seen.bindings, together)
-        others = [record.key for record in seen.bindings if record.key != request.key]
-        findings += preflight.about_precedence(request.key, others)
+            findings += preflight.about_superseded(request.key, request.older, seen.by_thumbprint, together)
+        findings += preflight.about_precedence(request.key, seen.neighbours.in_order(request.key))
         findings += [] if before is None else _conflict(request, before)
         findings.sort(key=lambda finding: finding.severity.rank)
         readers = request.key_access
@@ -515,7 +530,7 @@ def _prepared(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) ->
         marks=marks,
         audit_log=request.audit_log,
         grants=access.grants,
-        bound=tuple({one.thumbprint for one in snapshot.bindings if one.thumbprint is not None}),
+        bound=tuple(snapshot.by_thumbprint),
         also=also,
         reservation=_reservation(port, request),
     )
@@ -561,8 +576,8 @@ def _also(
     """Every other binding of the old certificate, as it is and as it shall be: with the new one, else as it is."""
     if not request.everywhere or before is None or before.thumbprint is None or before.thumbprint == thumbprint:
         return
-    for one in snapshot.bindings:
-        if one.thumbprint == before.thumbprint and one.key != before.key:
+    for one in snapshot.by_thumbprint.get(before.thumbprint, ()):
+        if one.key != before.key:
             yield one, one if thumbprint is None else replace(one, thumbprint=thumbprint)
 
 
@@ -797,7 +812,7 @@ def _findings(
     yield from preflight.about_owner(before, request.app_id)
     if request.older is not None:
         together = {*request.together, *(other.key for other, _ in also)}
-        yield from preflight.about_superseded(request.key, request.older, snapshot.bindings, together)
+        yield from preflight.about_superseded(request.key, request.older, snapshot.by_thumbprint, together)
     for other, _ in also:
         name = preflight.host_of(other.key, None)
         if name is not None:
@@ -806,8 +821,7 @@ def _findings(
             there = snapshot.certificate(other.store, certificate.thumbprint)
             yield from preflight.about_key(certificate, there, other.store)
         yield from preflight.about_owner(other, None)
-    others = [record.key for record in snapshot.bindings if record.key != request.key]
-    yield from preflight.about_precedence(request.key, others)
+    yield from preflight.about_precedence(request.key, snapshot.neighbours.in_order(request.key))
 
 
 def kept_by(request: Request, before: BindingRecord) -> Finding | None:

@@ -16,7 +16,7 @@ from mlsssl.values import HostnamePort, IpPort, is_host_name
 if TYPE_CHECKING:
     import datetime as dt
     import uuid
-    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     from cryptography import x509
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from mlsssl._machine.ports import BindingRecord, StoreRecord
     from mlsssl._validator.profiles import Profile
     from mlsssl.certificate import Certificate
-    from mlsssl.values import BindingKey
+    from mlsssl.values import BindingKey, Thumbprint
 
 
 def about_certificate(
@@ -83,11 +83,14 @@ def _covers(hosts: Iterable[str], wanted: str) -> bool:
 
 
 def about_superseded(
-    key: BindingKey, older: Certificate, bindings: Iterable[BindingRecord], together: Collection[BindingKey]
+    key: BindingKey,
+    older: Certificate,
+    bindings: Mapping[Thumbprint, Sequence[BindingRecord]],
+    together: Collection[BindingKey],
 ) -> Iterator[Finding]:
     """Which other bindings keep the certificate that is renewed here, but for those renewed `together` with it."""
     old = older.thumbprint
-    others = [one.key for one in bindings if one.thumbprint == old and one.key != key and one.key not in together]
+    others = [one.key for one in bindings.get(old, ()) if one.key != key and one.key not in together]
     if others:
         what = "1 other binding still has" if len(others) == 1 else f"{len(others)} other bindings still have"
         found = f"{what} the old certificate {old}: {', '.join(map(str, others))}"

@@ -10,6 +10,7 @@ import threading
 import time
 import weakref
 from functools import cache
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlsssl._embedded import schema
@@ -27,7 +28,6 @@ from mlsssl.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
-    from pathlib import Path
 
 Row = tuple[Any, ...]
 _KINDS: dict[str, tuple[type, ...]] = {"t": (str,), "b": (bytes,), "i": (int,), "r": (int, float)}
@@ -78,6 +78,7 @@ class Database:
     ) -> None:
         self._connection: sqlite3.Connection | None = None
         self.path = path
+        self._companions = _companions(path)
         self._busy_timeout = busy_timeout
         self._on_statement = on_statement
         self._lock = threading.RLock()
@@ -200,7 +201,7 @@ class Database:
                 connection.close()
 
     def _connect(self) -> sqlite3.Connection:
-        _make_private_file(self.path)
+        _make_private_file(self.path, self._companions)
         connection: sqlite3.Connection | None = None
         try:
             connection = sqlite3.connect(
@@ -228,8 +229,8 @@ class Database:
         connection.execute("PRAGMA cache_size = -16384")  # KiB, at most: the indexes of 100,000 certificates fit in
         if version < schema.VERSION:
             self._upgrade(connection, version)
-        _check_companions(self.path)  # once more, as opened, before anything of ours is written to them
-        for companion in _companions(self.path)[:2]:  # which are there now, and hold no key of a new file yet
+        _check_companions(self._companions)  # once more, as opened, before anything of ours is written to them
+        for companion in self._companions[:2]:  # which are there now, and hold no key of a new file yet
             file_rights.share_as(companion, self.path)
 
     def _refuse_torn_page(self, connection: sqlite3.Connection) -> None:
@@ -238,12 +239,12 @@ class Database:
         Not where there is a write-ahead log: who died while its pages were put into the file has lost nothing.
         """
         try:
-            if self.path.with_name(self.path.name + "-wal").stat().st_size:
+            if os.stat(self._companions[0]).st_size:  # noqa: PTH116 -- half of what Path.stat takes
                 return
         except OSError:
             pass
         (page,) = connection.execute("PRAGMA page_size").fetchone()
-        if self.path.stat().st_size % page:
+        if os.stat(self.path).st_size % page:  # noqa: PTH116 -- likewise
             raise MalformedDataError(f"{self.path} is damaged: it ends in the middle of a page")
 
     def _upgrade(self, connection: sqlite3.Connection, version: int) -> None:
@@ -333,32 +334,33 @@ if sys.platform != "win32":
     )
 
 
-def _make_private_file(path: Path) -> None:
+def _make_private_file(path: Path, companions: Sequence[Path]) -> None:
     """Make the file for its owner only, before SQLite writes to it; its -wal and -shm take over its mode.
 
     What SQLite would read back is looked at first: the file, its write-ahead log and index, and a rollback journal,
     which SQLite would play back even into a file that uses none.
     """
     try:
-        if not files.is_folder(path.parent):
-            private_files.private_folder(path.parent)
-        if files.is_folder(path):
-            raise InvalidInputError(
-                f"{path} is a folder; the machine is one file, for example {path / 'machine.sqlite'}"
-            )
-        private_files.make_private_file(path)
+        if not files.is_file(path):
+            if not files.is_folder(path.parent):
+                private_files.private_folder(path.parent)
+            if files.is_folder(path):
+                raise InvalidInputError(
+                    f"{path} is a folder; the machine is one file, for example {path / 'machine.sqlite'}"
+                )
+            private_files.make_private_file(path)
         try:
-            private_files.check_private(path, secret=True)
+            status = private_files.check_private(path, secret=True)
         except AccessDeniedError as error:
             if error.right == "private file":
                 _refuse_foreign(path)
             raise
-        if path.stat().st_size and file_rights.others_may_add_beside(path):
+        if status is not None and status.st_size and file_rights.others_may_add_beside(path):
             # Ours from now on, so SQLite cannot meet another one in the moment between the look and its opening them.
             # Empty, they mean nothing to it. (Beside an empty file it would delete them, and believe none anyway.)
-            for companion in (_companions(path)[0], _companions(path)[2]):
+            for companion in (companions[0], companions[2]):
                 private_files.make_private_file(companion)
-        _check_companions(path)
+        _check_companions(companions)
     except MlssslError:
         raise
     except PermissionError:
@@ -367,14 +369,14 @@ def _make_private_file(path: Path) -> None:
         raise StoreError(f"{path} cannot be made: {system_reason(error)}") from None
 
 
-def _check_companions(path: Path) -> None:
-    for companion in _companions(path):
+def _check_companions(companions: Sequence[Path]) -> None:
+    for companion in companions:
         private_files.check_private(companion, secret=True)
 
 
-def _companions(path: Path) -> list[Path]:
+def _companions(path: Path) -> tuple[Path, Path, Path]:
     """What SQLite keeps beside the file (sqlite.org/tempfiles.html): log, index, rollback journal."""
-    return [path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal")]
+    return Path(f"{path}-wal"), Path(f"{path}-shm"), Path(f"{path}-journal")
 
 
 def _refuse_foreign(path: Path) -> None:
@@ -417,6 +419,10 @@ def _do_steps(connection: sqlite3.Connection, version: int) -> None:
     for statements in schema.STEPS[version:]:
         for statement in statements:
             connection.execute(statement)
+    if 0 < version < schema.NAMES_SINCE <= schema.VERSION:
+        from mlsssl._embedded import names  # who opens a file need not be able to read certificates
+
+        names.fill(connection)
     if version == 0:
         connection.executemany(
             "INSERT INTO stores (location, name, folded) VALUES (?, ?, ?)",

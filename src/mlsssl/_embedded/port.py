@@ -72,11 +72,21 @@ class EmbeddedPort:
         self.description = f"the embedded machine at {self.path}"
         self._state_folder = state_folder_of(self.path)
         self._database = Database(self.path, busy_timeout=busy_timeout, on_statement=on_statement)
-        self.bindings = EmbeddedBindings(self._database, atomic_update=atomic_update, families=families)
-        self.services = EmbeddedServices(self._database)
+        self._atomic_update = atomic_update
+        self._families = families
 
     def __repr__(self) -> str:
         return f"<EmbeddedPort {self.path}>"
+
+    @cached_property
+    def bindings(self) -> EmbeddedBindings:
+        """The TLS bindings."""
+        return EmbeddedBindings(self._database, atomic_update=self._atomic_update, families=self._families)
+
+    @cached_property
+    def services(self) -> EmbeddedServices:
+        """The imitated services."""
+        return EmbeddedServices(self._database)
 
     @cached_property
     def reservations(self) -> EmbeddedReservations:

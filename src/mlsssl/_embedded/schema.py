@@ -162,8 +162,33 @@ _FIFTH = (
     "CREATE TABLE http_numbers (id INTEGER, key INTEGER, value INTEGER NOT NULL, PRIMARY KEY (id, key)) WITHOUT ROWID",
 )
 
-STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
+_SIXTH = (
+    # What a look-up by host goes by; see `names.py`. Under the empty name is what each look-up has to look at itself.
+    """
+    CREATE TABLE names (
+        store INTEGER NOT NULL,
+        name TEXT NOT NULL, -- in the form of `hosts.filed_under`
+        certificate INTEGER NOT NULL, -- certificates.id
+        PRIMARY KEY (store, name, certificate)
+    ) WITHOUT ROWID
+    """,
+    "CREATE INDEX names_by_certificate ON names (certificate)",
+    # An earlier version that still has the file open adds certificates, and knows nothing of names.
+    """
+    CREATE TRIGGER certificates_have_the_empty_name AFTER INSERT ON certificates
+    BEGIN INSERT INTO names (store, name, certificate) VALUES (NEW.store, '', NEW.id); END
+    """,
+    """
+    CREATE TRIGGER certificates_leave_no_names AFTER DELETE ON certificates
+    BEGIN DELETE FROM names WHERE certificate = OLD.id; END
+    """,
+)
+
+STEPS = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH, _SIXTH)
 """What takes a file from each version to the next; an empty file has version 0. A step is never changed, only added."""
+
+NAMES_SINCE = 6
+"""The version from which on `names` has the names of every certificate: what goes up to it reads them all once."""
 
 VERSION = len(STEPS)
 """Of a file that all steps were done to. One with a higher number was written by a later version of this library."""

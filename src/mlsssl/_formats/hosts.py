@@ -208,6 +208,26 @@ def any_matches(presented: Iterable[str], wanted: x509.DNSName | x509.IPAddress)
     return wanted.value in names or matches_any(wanted.value, names, ())
 
 
+def filed_under(presented: str) -> str | None:
+    """What a certificate is indexed by for one of its names as text; None for a name that no host can match.
+
+    `any_matches` is the rule; this and `looked_for_under` only spare looking at what it says no to: where it says yes,
+    one of the presented names is filed under what the wanted one is looked for under. Not the other way round.
+    """
+    address = _address(presented)
+    if address is not None:
+        return address.packed.hex()  # its text is another one in each version of Python
+    name = presented.lower()
+    return name if name.isascii() and 0 < len(name) <= _LONGEST else None
+
+
+def looked_for_under(wanted: x509.DNSName | x509.IPAddress) -> tuple[str, ...]:
+    """Where the index has the certificates for a host; see `filed_under`."""
+    if isinstance(wanted, x509.IPAddress):
+        return (wanted.value.packed.hex(),)  # type: ignore[union-attr]  # never a network
+    return (wanted.value, f"*.{wanted.value.partition('.')[2]}")
+
+
 def lenient_address(text: str) -> Address | None:
     """The address that some client might read in `text`: leading zeros, octal, hexadecimal, fewer parts, brackets."""
     bare = text.strip().strip("[]")
@@ -234,6 +254,11 @@ def _lenient_number(part: str) -> int | None:
         digits = part[2:]
         return int(digits, 16) if digits and all(c in "0123456789abcdefABCDEF" for c in digits) else None
     return int(part) if part.isdigit() else None
+
+
+def hosts_among(names: Iterable[x509.GeneralName]) -> tuple[str, ...]:
+    """The host names and IP addresses among the entries of a subjectAltName, as text."""
+    return tuple(name_text(name) for name in names if isinstance(name, (x509.DNSName, x509.IPAddress)))
 
 
 def name_text(name: x509.GeneralName) -> str:

@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
 
 from mlsssl._machine import file_rights
 from mlsssl._machine.user_folder import user_folder
@@ -28,6 +28,8 @@ from mlsssl.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from io import FileIO
+
+R = TypeVar("R")
 
 _PATIENCE = 2.0
 """Seconds to try a rename, a deletion or a look again on Windows, where a virus scanner may hold a new file."""
@@ -202,17 +204,15 @@ def _replace(source: Path, target: Path) -> None:
     patiently(lambda: source.replace(target))
 
 
-def patiently(action: Callable[[], object]) -> None:
+def patiently(action: Callable[[], R]) -> R:
     """Do it, and again for a while where Windows says that somebody has the file open, or is deleting it, just now."""
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
-            action()
+            return action()
         except OSError as error:
             if getattr(error, "winerror", None) not in _SCANNED or time.monotonic() >= deadline:
                 raise
-        else:
-            return
         time.sleep(0.02)
 
 

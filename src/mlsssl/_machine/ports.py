@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from cryptography import x509
+
     from mlsssl._formats.url_prefixes import UrlPrefix
     from mlsssl._issue.machine_keys import HashName
     from mlsssl._machine.accounts import Account
@@ -371,6 +373,14 @@ class StorePort(Protocol):
 
     def records(self) -> Iterator[StoreRecord]:
         """The records behind `thumbprints`; the key of each is opened and compared."""
+        ...
+
+    def records_for_host(self, wanted: x509.DNSName | x509.IPAddress) -> Iterator[StoreRecord]:
+        """Those of `records`, in their order, among which every certificate for this host is: it spares looking.
+
+        Whether one is for the host says `hosts.any_matches`. A machine without an index of names (Windows has none)
+        gives all.
+        """
         ...
 
     def find(self, thumbprint: Thumbprint) -> StoreRecord | None:

@@ -12,6 +12,7 @@ sends no name, for they have nothing to look up then.
 
 from __future__ import annotations
 
+from operator import itemgetter
 from typing import TYPE_CHECKING, TypeAlias, TypeGuard, TypeVar
 
 from mlsssl.values import BindingFamily, CcsPort, IpPort
@@ -83,25 +84,33 @@ class Neighbours:
     """
 
     def __init__(self, keys: Iterable[BindingKey]) -> None:
-        self._all: dict[int, list[BindingKey]] = {}
-        self._wide: dict[int, list[BindingKey]] = {}
-        self._by_host: dict[tuple[int, str], list[BindingKey]] = {}
-        for key in keys:
-            self._all.setdefault(key.port, []).append(key)
+        self._all: dict[int, list[tuple[int, BindingKey]]] = {}
+        self._wide: dict[int, list[tuple[int, BindingKey]]] = {}
+        self._by_host: dict[tuple[int, str], list[tuple[int, BindingKey]]] = {}
+        for place in enumerate(keys):
+            key = place[1]
+            self._all.setdefault(key.port, []).append(place)
             host = _host_without_star(key)
             if host is None:
-                self._wide.setdefault(key.port, []).append(key)
+                self._wide.setdefault(key.port, []).append(place)
             else:
-                self._by_host.setdefault((key.port, host), []).append(key)
+                self._by_host.setdefault((key.port, host), []).append(place)
 
     def of(self, key: BindingKey) -> list[BindingKey]:
-        """Those of this key."""
+        """Those of this key, first those of its host."""
+        return [one for _, one in self._found(key)]
+
+    def in_order(self, key: BindingKey) -> list[BindingKey]:
+        """Those of this key, in the order of the table."""
+        return [one for _, one in sorted(self._found(key), key=itemgetter(0))]
+
+    def _found(self, key: BindingKey) -> list[tuple[int, BindingKey]]:
         host = _host_without_star(key)
         if host is None:
             found = self._all.get(key.port, [])
         else:
             found = [*self._by_host.get((key.port, host), []), *self._wide.get(key.port, [])]
-        return [one for one in found if one != key]
+        return [place for place in found if place[1] != key]
 
     def work(self) -> int:
         """How many pairs there are to look at, about."""

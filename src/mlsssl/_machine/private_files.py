@@ -65,8 +65,8 @@ def append_private(path: Path, data: bytes) -> None:
             os.close(descriptor)
 
 
-def check_private(path: Path, *, secret: bool = False) -> None:
-    """Refuse a file that another account made or may change; nothing when there is none.
+def check_private(path: Path, *, secret: bool = False) -> os.stat_result | None:
+    """Refuse a file that another account made or may change; what `os.lstat` saw of it, or None when there is none.
 
     For files that somebody else opens, such as SQLite; `read_private`, `append_private` and `lock` look at what they
     have opened. The system's own account (root; on Windows administrators and SYSTEM) may make and change everything
@@ -84,16 +84,22 @@ def check_private(path: Path, *, secret: bool = False) -> None:
         NotFoundError, NativeError: its folder cannot be looked into.
     """
 
-    def look() -> None:
+    def look() -> os.stat_result | None:
         try:
-            status = path.lstat()
+            status = os.lstat(path)
             owner = file_rights.owner_of(path, status)
         except FileNotFoundError:
-            return
+            return None
         _check_file(path, status, owner, secret=secret)
+        return status
 
-    with translated("stat", path, right="read"):
-        patiently(look)  # Windows denies access to a file that is just being deleted
+    try:
+        return look()
+    except MlssslError:
+        raise
+    except (OSError, ValueError):
+        with translated("stat", path, right="read"):
+            return patiently(look)  # Windows denies access to a file that is just being deleted
 
 
 def resolved(given: str | os.PathLike[str]) -> Path:
@@ -110,22 +116,23 @@ def resolved(given: str | os.PathLike[str]) -> Path:
     path = absolute(given)
     if sys.platform == "win32":
         return Path(os.path.realpath(path))
-    done, left, links = Path(path.anchor), list(path.parts[1:]), 0
+    # Text without its last slash: a Path for each part would be a tenth of what opening a machine takes.
+    done, left, links = path.anchor[:-1], list(path.parts[1:]), 0
     while left:
         part = left.pop(0)
-        step = done.parent if part == ".." else done / part
+        step = done.rpartition("/")[0] if part == ".." else f"{done}/{part}"
         try:
-            status = step.lstat()
-            target = step.readlink() if stat.S_ISLNK(status.st_mode) else None
+            status = os.lstat(step or "/")
+            target = Path(step).readlink() if stat.S_ISLNK(status.st_mode) else None
         except OSError:  # not there yet, or not ours to look at: whoever opens it says so
-            return step.joinpath(*left)
+            return Path(step, *left)
         if target is None:
             done = step
             continue
         links += 1
         if links > _LINKS:
             raise InvalidInputError(f"{path} cannot be the path of a file: its links go round in a circle")
-        owner = file_rights.owner_of(step, status)
+        owner = file_rights.owner_of(Path(step), status)
         if not file_rights.is_ours(owner):
             raise AccessDeniedError(
                 f"{step} is a symbolic link that belongs to {file_rights.account_name(owner)}, and it is not "
@@ -133,10 +140,10 @@ def resolved(given: str | os.PathLike[str]) -> Path:
                 right="owner",
             )
         if target.is_absolute():
-            done = Path(target.anchor)
-            target = target.relative_to(done)
+            done = target.anchor[:-1]
+            target = target.relative_to(target.anchor)
         left[:0] = target.parts
-    return done
+    return Path(f"{done}/")
 
 
 def _check_file(path: Path, status: os.stat_result, owner: str, *, secret: bool = False) -> None:

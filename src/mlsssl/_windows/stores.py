@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator
     from pathlib import Path
 
+    from cryptography import x509
+
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._machine.accounts import Account
     from mlsssl._machine.ports import Diagnosis, KeyAccess, KeyProvider, KeyRight, NewCertificate
@@ -142,6 +144,11 @@ class WindowsStore(OpenStore):
         for item in found:
             if not item.archived:
                 yield self._record(item)
+
+    def records_for_host(self, wanted: x509.DNSName | x509.IPAddress) -> Iterator[StoreRecord]:
+        """All of `records`: Windows has no index of names."""
+        del wanted
+        return self.records()
 
     def find(self, thumbprint: Thumbprint) -> StoreRecord | None:
         """The record, archived or not, or None."""
