@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
@@ -28,6 +29,22 @@ def is_private_key(value: object) -> TypeIs[PrivateKey]:
     return isinstance(value, PrivateKey)
 
 
+@lru_cache(maxsize=32)
+def _is_class(one: type, kind: type) -> bool:
+    """`issubclass`, asked once for each pair: `cryptography`'s classes of keys are abstract, which makes it slow."""
+    return issubclass(one, kind)
+
+
+def is_rsa(key: object) -> TypeIs[rsa.RSAPublicKey]:
+    """Whether this is a public key of RSA."""
+    return _is_class(type(key), rsa.RSAPublicKey)
+
+
+def is_ec(key: object) -> TypeIs[ec.EllipticCurvePublicKey]:
+    """Whether this is a public key on an elliptic curve."""
+    return _is_class(type(key), ec.EllipticCurvePublicKey)
+
+
 def key_type_name(key: PublicKeyTypes | PrivateKey) -> str:
     """What to call a key: `rsa-2048`, `ec-p256`, `ed25519`; for curves without a name here, `ec-<name>`."""
     if isinstance(key, (rsa.RSAPublicKey, rsa.RSAPrivateKey)):
@@ -51,9 +68,9 @@ def verify(
         InvalidSignature: the key did not make it.
         ValueError, TypeError, UnsupportedAlgorithm: it cannot be checked.
     """
-    if isinstance(parameters, ec.ECDSA) and isinstance(key, ec.EllipticCurvePublicKey):
+    if isinstance(parameters, ec.ECDSA) and is_ec(key):
         key.verify(signature, signed, parameters)
-    elif isinstance(parameters, (padding.PKCS1v15, padding.PSS)) and isinstance(key, rsa.RSAPublicKey) and digest:
+    elif isinstance(parameters, (padding.PKCS1v15, padding.PSS)) and is_rsa(key) and digest:
         key.verify(signature, signed, parameters, digest)
     elif isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)) and digest is None:
         key.verify(signature, signed)

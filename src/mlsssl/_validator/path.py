@@ -63,6 +63,10 @@ class _Step:
     findings: list[Finding]
 
 
+def _first_error(findings: Sequence[Finding]) -> Finding | None:
+    return next((finding for finding in findings if finding.severity is Severity.ERROR), None) if findings else None
+
+
 def _errors(findings: Iterable[Finding]) -> int:
     return sum(finding.severity is Severity.ERROR for finding in findings)
 
@@ -84,6 +88,9 @@ class _Candidates:
             if view.name is not None:
                 found.setdefault(canonical_name(view.name), []).append(view)
         return found
+
+
+_NOBODY = _Candidates(())
 
 
 class TrustAnchors(_Candidates):
@@ -140,9 +147,10 @@ class PathSearch:
         self.leaf, self.at, self.profile, self.max_depth, self.budget = leaf, at, profile, max_depth, Budget()
         self.anchors = anchors
         once = {view.der: view for view in pool if view.der != leaf.der and view.der not in anchors.ders}
-        self.pool = _Candidates(once.values())
-        self._own: dict[bytes, list[Finding]] = {}
-        self._signatures: dict[tuple[bytes, bytes], str] = {}
+        self.pool = _Candidates(once.values()) if once else _NOBODY
+        # One view for each certificate is looked at here, so the view stands for it.
+        self._own: dict[View, list[Finding]] = {}
+        self._signatures: dict[tuple[View, View], str] = {}
         self.attempts: list[Attempt] = []
         self.whole: list[PathResult] = []
         self.dead_ends: list[PathResult] = []
@@ -185,8 +193,9 @@ class PathSearch:
 
     def _climb(self, steps: list[_Step], *, strict: bool) -> bool:
         """Extend the way by each issuer of its last certificate; true when the search is over."""
-        top = steps[-1].view if steps else self.leaf
-        on_way = {(view.subject, view.spki) for view in self._views(steps)}
+        way = self._views(steps)
+        top = way[-1]
+        on_way = {(view.subject, view.spki) for view in way}
         tried = self._candidates(top)
         failure: list[Finding] | None = None
         followed = False
@@ -200,7 +209,7 @@ class PathSearch:
                 failure = self._about(top, "path-too-long", "issuer", found)
                 continue
             findings = [*self._own_findings(candidate, anchor=anchor), *self._link(candidate, anchor, steps)]
-            error = next((f for f in findings if f.severity is Severity.ERROR), None)
+            error = _first_error(findings)
             if strict and error is not None:
                 self._note(steps, candidate, f"{error.code}: {error.found}")
                 continue
@@ -228,7 +237,7 @@ class PathSearch:
         """The way has reached an anchor: look at what only a whole path can tell."""
         missing = missing_policy(self._views(steps))
         ending = self._about(self.leaf, "policy-required", "policies", missing) if missing else []
-        if strict and _errors(ending):  # the steps have none
+        if strict and _first_error(ending):  # the steps have none
             self._note(steps, None, f"policy-required: {missing}")
             return False
         self.whole.append(self._way(steps, ending, trusted=True))
@@ -288,7 +297,7 @@ class PathSearch:
     # What is found about one candidate ---------------------------------------------------------------------------
 
     def _own_findings(self, view: View, *, anchor: bool) -> list[Finding]:
-        known = self._own.get(view.der)
+        known = self._own.get(view)
         if known is None:
             dates = self._emitter(view, anchor=anchor)
             check_dates(view, dates, self.at)
@@ -298,7 +307,7 @@ class PathSearch:
                 emit = self._emitter(view, anchor=anchor)
                 check_issuer(view, emit, anchor=anchor)
                 judged = view.judged = (self.profile, anchor, emit.findings)
-            known = self._own[view.der] = [*dates.findings, *judged[2]]
+            known = self._own[view] = [*dates.findings, *judged[2]]
         return known
 
     def _link(self, issuer: View, anchor: bool, steps: list[_Step]) -> list[Finding]:
@@ -332,10 +341,10 @@ class PathSearch:
                 emit(code, "nameConstraints", f"{text}, of {view.subject_text}")
 
     def _signature_problem(self, child: View, issuer: View) -> str:
-        known = self._signatures.get((child.der, issuer.der))
+        known = self._signatures.get((child, issuer))
         if known is None:
             self.budget.sign()
-            known = self._signatures[child.der, issuer.der] = signature_problem(child, issuer)
+            known = self._signatures[child, issuer] = signature_problem(child, issuer)
         return known
 
     # What is told about ways that ended --------------------------------------------------------------------------
