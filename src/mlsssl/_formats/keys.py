@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, p
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
     from typing_extensions import TypeIs
@@ -29,20 +31,18 @@ def is_private_key(value: object) -> TypeIs[PrivateKey]:
     return isinstance(value, PrivateKey)
 
 
-@lru_cache(maxsize=32)
-def _is_class(one: type, kind: type) -> bool:
-    """`issubclass`, asked once for each pair: `cryptography`'s classes of keys are abstract, which makes it slow."""
-    return issubclass(one, kind)
+# Asked once for each pair: the classes of keys in `cryptography` are abstract, and `isinstance` of one is slow.
+_is_subclass: Callable[[type, type], bool] = lru_cache(maxsize=32)(issubclass)
 
 
 def is_rsa(key: object) -> TypeIs[rsa.RSAPublicKey]:
     """Whether this is a public key of RSA."""
-    return _is_class(type(key), rsa.RSAPublicKey)
+    return _is_subclass(type(key), rsa.RSAPublicKey)
 
 
 def is_ec(key: object) -> TypeIs[ec.EllipticCurvePublicKey]:
     """Whether this is a public key on an elliptic curve."""
-    return _is_class(type(key), ec.EllipticCurvePublicKey)
+    return _is_subclass(type(key), ec.EllipticCurvePublicKey)
 
 
 def key_type_name(key: PublicKeyTypes | PrivateKey) -> str:

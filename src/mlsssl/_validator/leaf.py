@@ -344,12 +344,7 @@ def _check_key_usage(view: View, emit: Emitter) -> None:
         emit("key-usage-ec-encipherment", part, "keyEncipherment or dataEncipherment with an EC key")
     if signs:
         return
-    if (
-        is_rsa(key)
-        and enciphers
-        and emit.profile.purpose == "server"
-        and not for_pss_only(view.spki)
-    ):
+    if is_rsa(key) and enciphers and emit.profile.purpose == "server" and not for_pss_only(view.spki):
         emit("key-usage-no-signature", part, "keyEncipherment without digitalSignature")
     elif not (usage.key_cert_sign and _is_ca(view)):
         # An authority in the place of the leaf has a finding of its own.

@@ -70,7 +70,7 @@ def _subgroup(prime: int) -> int:
 
 # The smallest subgroups first: the first two of them tell nearly every other modulus.
 _ROCA_MASKS = sorted(
-    ((prime, _subgroup(prime)) for prime in _ROCA_PRIMES), key=lambda pair: bin(pair[1]).count("1") / pair[0]
+    ((prime, _subgroup(prime)) for prime in _ROCA_PRIMES), key=lambda pair: pair[1].bit_count() / pair[0]
 )
 
 
@@ -143,7 +143,10 @@ def for_pss_only(spki: bytes) -> bool:
 
 
 # SEQUENCE { id-ecPublicKey, the curve's name }, as RFC 5480 has them for P-256 and P-384.
-_NAMED_CURVES = tuple(map(bytes.fromhex, ("301306072a8648ce3d020106082a8648ce3d030107", "301006072a8648ce3d020106052b81040022")))
+_NAMED_CURVES = (
+    bytes.fromhex("301306072a8648ce3d020106082a8648ce3d030107"),
+    bytes.fromhex("301006072a8648ce3d020106052b81040022"),
+)
 
 
 def _has_named_curve(spki: bytes) -> bool:
