@@ -58,6 +58,8 @@ _lazy_fields_of = attrgetter("not_valid_before_utc", "not_valid_after_utc", "sub
 _signature_oid_of = attrgetter("signature_algorithm_oid.dotted_string")
 _subject_of = attrgetter("subject")
 _tag_of = itemgetter(0)
+_UTC_TIME_START = bytes((UTC_TIME, 13))
+_BOTH_UTC = UTC_TIME, UTC_TIME
 _VERSION_3 = b"\xa0\x03\x02\x01\x02"
 _UNIQUE_IDS = frozenset({0x81, 0x82, 0xA1, 0xA2})
 
@@ -276,6 +278,7 @@ class View:
         if len(outer) != 3:
             raise MalformedDataError("a certificate has three parts: the signed part, the algorithm, the signature")
         fields = split_sequence(form, outer[0][2], outer[0][3])
+        self.time_tags: tuple[int, ...]
         self.version = 1
         if fields and fields[0][0] == 0xA0:
             _, first, content, stop = fields.pop(0)
@@ -296,7 +299,11 @@ class View:
         self.self_issued = self.issuer == self.subject
         self.spki = form[spki[1] : spki[3]]
         self.has_unique_id = len(fields) > 6 and not _UNIQUE_IDS.isdisjoint(map(_tag_of, fields[6:]))
-        self.time_tags = tuple(map(_tag_of, split_sequence(form, validity[2], validity[3])))
+        _, _, first, stop = validity
+        if stop - first == 30 and form[first : first + 2] == form[first + 15 : first + 17] == _UTC_TIME_START:
+            self.time_tags = _BOTH_UTC  # as nearly everywhere
+        else:
+            self.time_tags = tuple(map(_tag_of, split_sequence(form, first, stop)))
         # Of an odd one they are those of the file, in whatever lengths.
         self.signed = form[outer[0][1] : outer[0][3]] if odd is None else odd.tbs_certificate_bytes
         self._public_key: CertificatePublicKeyTypes | None = None

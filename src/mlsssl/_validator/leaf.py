@@ -239,7 +239,7 @@ def _check_dns_name(name: str, emit: Emitter, *, decisive: bool) -> None:
         emit("internal-name", _SAN, f"the DNS name {name!r}")
     if bare.endswith(".arpa"):
         emit("reverse-zone-name", _SAN, f"the DNS name {name!r}")
-    trouble = idna_problem(bare)
+    trouble = idna_problem(bare) if "xn--" in bare else None
     if trouble:
         emit("dns-name-idna", _SAN, f"the DNS name {name!r}: {trouble}")
 

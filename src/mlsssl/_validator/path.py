@@ -56,6 +56,8 @@ class PathResult:
     attempts: tuple[Attempt, ...] = ()
 
 
+_subject_and_key_of = attrgetter("subject", "spki")
+
 _Way = tuple["View", ...]
 """A way up as far as it was followed: the leaf, then its issuers."""
 
@@ -101,7 +103,10 @@ class TrustAnchors(_Candidates):
     """What the caller trusts, each certificate once: indexed once for ten thousand leaves, not for each of them."""
 
     def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
-        found = {view.der: view for view in map(issuer_view, certificates)}
+        found = {}
+        for certificate in certificates:
+            view = issuer_view(certificate)
+            found[view.der] = view
         super().__init__(found.values())
         self.ders = found.keys()
 
@@ -150,8 +155,10 @@ class PathSearch:
     ) -> None:
         self.leaf, self.at, self.profile, self.max_depth, self.budget = leaf, at, profile, max_depth, Budget()
         self.anchors = anchors
-        once = {view.der: view for view in pool if view.der != leaf.der and view.der not in anchors.ders}
-        self.pool = _Candidates(once.values()) if once else _NOBODY
+        self.pool = _NOBODY
+        if pool:
+            once = {view.der: view for view in pool if view.der != leaf.der and view.der not in anchors.ders}
+            self.pool = _Candidates(once.values())
         # One view for each certificate is looked at here, so the view stands for it.
         self._own: dict[View, list[Finding]] = {}
         self._signatures: dict[tuple[View, View], str] = {}
@@ -191,13 +198,13 @@ class PathSearch:
     def _climb(self, way: _Way, found: _Found, *, strict: bool) -> bool:
         """Extend the way by each issuer of its last certificate; true when the search is over."""
         top = way[-1]
-        on_way = {(view.subject, view.spki) for view in way}
+        on_way = set(map(_subject_and_key_of, way))
         tried = self._candidates(top)
         failure: list[Finding] | None = None
         followed = False
         for candidate in tried:
             self.budget.step()
-            if (candidate.subject, candidate.spki) in on_way:
+            if _subject_and_key_of(candidate) in on_way:
                 continue
             anchor = candidate.der in self.anchors.ders
             if not anchor and len(way) > self.max_depth:

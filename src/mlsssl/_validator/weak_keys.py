@@ -229,7 +229,12 @@ def check_key(view: View, emit: Emitter, *, leaf: bool) -> None:
             emit("key-unreadable", _PART, view.key_problem)
     else:
         _check_other(key, view, emit, leaf=leaf)
-    collection = find_collection(lambda: number_of(key) if numbers is None else numbers[0])
+    if _listed() is not None:
+        _look_up(number_of(key) if numbers is None else numbers[0], emit)
+
+
+def _look_up(number: int | None, emit: Emitter) -> None:
+    collection = find_collection(lambda: number)
     if collection is not None:
         emit("key-compromised", _PART, f"a key of the published collection {collection!r}")
 
