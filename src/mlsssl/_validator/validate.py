@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 from operator import attrgetter
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from cryptography import x509
 
@@ -86,8 +86,7 @@ UserRule = Callable[[RuleContext], Iterable[Finding]]
 """A rule of the user's own: takes a `RuleContext`, yields findings with codes of its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(NamedTuple):
     """What is asked of one certificate or of ten thousand; `question` makes it, and has checked the arguments."""
 
     at: datetime

@@ -102,6 +102,8 @@ def find_close_primes(modulus: int) -> tuple[int, int] | None:
     less, first = modulus % _FERMAT_PRODUCT, root % _FERMAT_PRODUCT
     for small in _FERMAT_MODULI:
         steps &= _possible_squares(small, less % small) >> first % small
+        if not steps:
+            return None
     while steps:
         lowest = steps & -steps
         middle = root + lowest.bit_length() - 1
