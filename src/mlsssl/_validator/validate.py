@@ -404,7 +404,7 @@ def _check_own(finding: object) -> Finding:
 
 
 def _steps(found: PathResult) -> tuple[PathStep, ...]:
-    steps = []
+    steps: list[PathStep] = []
     last, role = found.path[-1], "leaf"
     for view in found.path:
         if steps:
