@@ -15,17 +15,20 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from datetime import timezone
 from functools import lru_cache
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
+from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats import pem
 from mlsssl._formats.crl import load_der_crl
+from mlsssl._formats.foreign import call
 from mlsssl._formats.parsed import LARGEST_KEPT, MOST_KEPT
 from mlsssl._messages.arguments import check_callable, check_whole, items_of
 from mlsssl._select.trust import read_once, report_on
 from mlsssl._validator.path import TrustAnchors
 from mlsssl._validator.profiles import find_profile, for_purpose
+from mlsssl._validator.report import PathStep, Report
 from mlsssl._validator.validate import (
     Question,
     check_crls,
@@ -42,11 +45,8 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from cryptography import x509
-
     from mlsssl._select.trust import Roots, TrustAnchor
     from mlsssl._validator.profiles import Profile
-    from mlsssl._validator.report import Report
     from mlsssl._validator.validate import UserRule
     from mlsssl.revocation_list import AnyList
     from mlsssl.values import ClientName, Purpose
@@ -59,7 +59,8 @@ _BATCH = 128
 _FEWEST = 64
 
 _Item = tuple[Certificate, "str | None"]
-_Travelling = tuple[bytes, tuple[bytes, ...], "str | None"]
+_Travelling = tuple[bytes, bool, tuple[bytes, ...], "str | None"]
+_Packed = tuple[str, bool, "list[tuple[str, str, bytes | None]]", "tuple[tuple[Any, ...], ...] | None"]
 _Parsed = Question | tuple["Roots", "list[x509.CertificateRevocationList]"]
 
 
@@ -210,7 +211,39 @@ def _item(given: Certificate | tuple[Certificate, str | None]) -> _Item:
 
 def _travelling(item: _Item) -> _Travelling:
     certificate, host = item
-    return certificate.to_der(), tuple([one.to_der() for one in certificate.chain]), host
+    plain = isinstance(pem.x509_of(certificate), x509.Certificate)
+    return certificate.to_der(), plain, tuple([one.to_der() for one in certificate.chain]), host
+
+
+def _packed(report: Report, der: bytes) -> _Packed:
+    """What a report on the certificate `der` says beyond what was asked: as a whole it takes a tenth of a check more.
+
+    That is for pickle to ask dataclasses for their fields, and for certificates that are where it goes already.
+    """
+    path = [(step.role, step.subject, None if step.der == der else step.der) for step in report.path]
+    rest = report.findings, report.attempts, report.silenced, report.not_known
+    return report.subject, report.trusted, path, rest if any(rest) else None
+
+
+def _unpacked(packed: _Packed, common: _Common, asked: _Travelling) -> Report:
+    """The report that was packed."""
+    subject, trusted, path, rest = packed
+    der, _, _, host = asked
+    findings, attempts, silenced, not_known = rest or ((), (), (), ())
+    steps = [PathStep(role=role, subject=name, der=der if above is None else above) for role, name, above in path]
+    return Report(
+        findings=findings,
+        profile=common.profile.name,
+        host=host,
+        at=common.at,
+        subject=subject,
+        path=tuple(steps),
+        trusted=trusted,
+        attempts=attempts,
+        silenced=silenced,
+        client=common.profile.client,
+        not_known=not_known,
+    )
 
 
 def _here(common: _Common, items: Iterable[_Item], progress: Callable[[int], object] | None) -> Iterator[Report]:
@@ -229,26 +262,27 @@ def _elsewhere(
     supply = map(_travelling, items)
     number = 0
     with ProcessPoolExecutor(workers, mp_context=_context(), initializer=_start, initargs=(common,)) as pool:
-        pending: deque[Future[list[Report]]] = deque()
+        pending: deque[tuple[list[_Travelling], Future[list[_Packed]]]] = deque()
         try:
             while True:
                 # Two batches for each worker keep it busy, and the memory small.
                 while len(pending) < 2 * workers and (batch := list(itertools.islice(supply, _BATCH))):
-                    pending.append(pool.submit(_check_batch, batch))
+                    pending.append((batch, pool.submit(_check_batch, batch)))
                 if not pending:
                     return
-                for report in pending.popleft().result():
+                batch, future = pending.popleft()
+                for asked, packed in zip(batch, future.result(), strict=True):
                     number += 1
                     if progress is not None:
                         progress(number)
-                    yield report
+                    yield _unpacked(packed, common, asked)
         except BrokenProcessPool:
             raise UnsupportedError(
                 "the worker processes died; if the main script has no 'if __name__ == \"__main__\":', give it one, or "
                 "use workers=1"
             ) from None
         finally:
-            for future in pending:
+            for _, future in pending:
                 future.cancel()
 
 
@@ -279,9 +313,12 @@ def _start(common: _Common) -> None:
     gc.freeze()  # what was there before the fork: to look for garbage in it would copy every page of it
 
 
-def _check_batch(batch: list[_Travelling]) -> list[Report]:
+def _check_batch(batch: list[_Travelling]) -> list[_Packed]:
     assert _common is not None
     common, parsed = _common
-    return [
-        common.check(pem.load_der(der), [_load(one) for one in chain], der, host, parsed) for der, chain, host in batch
-    ]
+    packed = []
+    for der, plain, chain, host in batch:
+        # Of one that `cryptography` reads every field was read before it was sent here.
+        certificate = call(x509.load_der_x509_certificate, der) if plain else pem.load_der(der)
+        packed.append(_packed(common.check(certificate, [_load(one) for one in chain], der, host, parsed), der))
+    return packed

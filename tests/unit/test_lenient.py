@@ -372,13 +372,13 @@ def test_nobody_inside_asks_for_what_may_be_refused() -> None:
     assert callers == {*ours, "revocation_list.py", "pem.py"}
 
 
-def test_many_are_checked_alike() -> None:
-    """In bulk they travel as octets."""
-    found = [odd(kind) for kind in TAKEN_BY_WINDOWS]
-    reports = list(check_many([(one, HOST) for one in found], trust=[ANCHOR], at=NOW, workers=1))
-    assert [report.codes for report in reports] == [
-        one.check(HOST, trust=[ANCHOR], at=NOW, key_expected=False).codes for one in found
-    ]
+@pytest.mark.parametrize("workers", [1, 2])
+def test_many_are_checked_alike(workers: int) -> None:
+    """In bulk they travel as octets, to other processes too, among others that are not odd."""
+    found = [odd(kind) for kind in TAKEN_BY_WINDOWS] + [Certificate.from_der(PLAIN.der())]
+    found *= 1 + 64 // len(found)
+    reports = list(check_many([(one, HOST) for one in found], trust=[ANCHOR], at=NOW, workers=workers))
+    assert reports == [one.check(HOST, trust=[ANCHOR], at=NOW, key_expected=False) for one in found]
 
 
 def test_what_is_refused_for_it() -> None:

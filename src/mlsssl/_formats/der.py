@@ -78,11 +78,14 @@ def split_sequence(data: bytes, start: int, end: int) -> list[tuple[int, int, in
     elements = []
     try:
         while start < end:
-            # The two lengths that nearly every element has are read here: this loop is most of a certificate's cost.
+            # The lengths that nearly every element has are read here: this loop is most of a certificate's cost.
             length, content = data[start + 1], start + 2
             if length == 0x82:
                 length = data[content] << 8 | data[start + 3]
                 content = start + 4
+            elif length == 0x81:
+                length = data[content]
+                content = start + 3
             elif length >= 0x80:
                 _, content, stop = read_tlv(data, start)
                 length = stop - content

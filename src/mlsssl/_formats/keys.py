@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives import serialization
@@ -10,6 +11,8 @@ from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, p
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
     from typing_extensions import TypeIs
@@ -26,6 +29,20 @@ _CURVE_NAMES = {"secp256r1": "ec-p256", "secp384r1": "ec-p384", "secp521r1": "ec
 def is_private_key(value: object) -> TypeIs[PrivateKey]:
     """Whether `value` is one of the two kinds of private key we use."""
     return isinstance(value, PrivateKey)
+
+
+# Asked once for each pair: the classes of keys in `cryptography` are abstract, and `isinstance` of one is slow.
+_is_subclass: Callable[[type, type], bool] = lru_cache(maxsize=32)(issubclass)
+
+
+def is_rsa(key: object) -> TypeIs[rsa.RSAPublicKey]:
+    """Whether this is a public key of RSA."""
+    return _is_subclass(type(key), rsa.RSAPublicKey)
+
+
+def is_ec(key: object) -> TypeIs[ec.EllipticCurvePublicKey]:
+    """Whether this is a public key on an elliptic curve."""
+    return _is_subclass(type(key), ec.EllipticCurvePublicKey)
 
 
 def key_type_name(key: PublicKeyTypes | PrivateKey) -> str:
@@ -51,9 +68,9 @@ def verify(
         InvalidSignature: the key did not make it.
         ValueError, TypeError, UnsupportedAlgorithm: it cannot be checked.
     """
-    if isinstance(parameters, ec.ECDSA) and isinstance(key, ec.EllipticCurvePublicKey):
+    if isinstance(parameters, ec.ECDSA) and is_ec(key):
         key.verify(signature, signed, parameters)
-    elif isinstance(parameters, (padding.PKCS1v15, padding.PSS)) and isinstance(key, rsa.RSAPublicKey) and digest:
+    elif isinstance(parameters, (padding.PKCS1v15, padding.PSS)) and is_rsa(key) and digest:
         key.verify(signature, signed, parameters, digest)
     elif isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)) and digest is None:
         key.verify(signature, signed)

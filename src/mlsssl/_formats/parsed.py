@@ -49,7 +49,7 @@ _DATES = write_sequence(write(UTC_TIME, b"260101000000Z") * 2)
 
 def shell(*, algorithm: bytes = _ALGORITHM, spki: bytes = _KEY, extensions: bytes = b"") -> bytes:
     """A certificate with nothing odd in it but what is given, to see whether `cryptography` takes that."""
-    fields = b"\xa0\x03\x02\x01\x02" + b"\x02\x01\x01" + algorithm + b"\x30\0" + _DATES + b"\x30\0" + spki
+    fields = _VERSION_3 + b"\x02\x01\x01" + algorithm + b"\x30\0" + _DATES + b"\x30\0" + spki
     return write_sequence(write_sequence(fields, extensions), algorithm, b"\x03\x01\0")
 
 
@@ -58,6 +58,9 @@ _lazy_fields_of = attrgetter("not_valid_before_utc", "not_valid_after_utc", "sub
 _signature_oid_of = attrgetter("signature_algorithm_oid.dotted_string")
 _subject_of = attrgetter("subject")
 _tag_of = itemgetter(0)
+_UTC_TIME_START = bytes((UTC_TIME, 13))
+_BOTH_UTC = UTC_TIME, UTC_TIME
+_VERSION_3 = b"\xa0\x03\x02\x01\x02"
 _UNIQUE_IDS = frozenset({0x81, 0x82, 0xA1, 0xA2})
 
 
@@ -224,6 +227,7 @@ class View:
     """
 
     __slots__ = (
+        "_key_problem",
         "_public_key",
         "_subject_text",
         "certificate",
@@ -241,6 +245,7 @@ class View:
         "not_before",
         "outer_algorithm",
         "problems",
+        "self_issued",
         "serial",
         "serial_octets",
         "signed",
@@ -273,11 +278,14 @@ class View:
         if len(outer) != 3:
             raise MalformedDataError("a certificate has three parts: the signed part, the algorithm, the signature")
         fields = split_sequence(form, outer[0][2], outer[0][3])
+        self.time_tags: tuple[int, ...]
         self.version = 1
         if fields and fields[0][0] == 0xA0:
-            _, content, stop = read_tlv(form, fields[0][2])
-            self.version = int.from_bytes(form[content:stop], "big") + 1
-            fields = fields[1:]
+            _, first, content, stop = fields.pop(0)
+            self.version = 3
+            if form[first:stop] != _VERSION_3:
+                _, content, stop = read_tlv(form, content)
+                self.version = int.from_bytes(form[content:stop], "big") + 1
         if len(fields) < 6:
             raise MalformedDataError("the signed part of the certificate lacks fields")
         serial, inner, issuer, validity, subject, spki = fields[:6]
@@ -287,12 +295,19 @@ class View:
         self.outer_algorithm = form[outer[1][1] : outer[1][3]]
         self.issuer = form[issuer[1] : issuer[3]]
         self.subject = form[subject[1] : subject[3]]
+        # Whether issuer and subject are one name; the signature is another question.
+        self.self_issued = self.issuer == self.subject
         self.spki = form[spki[1] : spki[3]]
         self.has_unique_id = len(fields) > 6 and not _UNIQUE_IDS.isdisjoint(map(_tag_of, fields[6:]))
-        self.time_tags = tuple(map(_tag_of, split_sequence(form, validity[2], validity[3])))
+        _, _, first, stop = validity
+        if stop - first == 30 and form[first : first + 2] == form[first + 15 : first + 17] == _UTC_TIME_START:
+            self.time_tags = _BOTH_UTC  # as nearly everywhere
+        else:
+            self.time_tags = tuple(map(_tag_of, split_sequence(form, first, stop)))
         # Of an odd one they are those of the file, in whatever lengths.
         self.signed = form[outer[0][1] : outer[0][3]] if odd is None else odd.tbs_certificate_bytes
-        self._public_key: CertificatePublicKeyTypes | str | None = None
+        self._public_key: CertificatePublicKeyTypes | None = None
+        self._key_problem: str | None = None  # until the key was asked for
         self._subject_text: str | None = None
         # What was found about it as an issuer by itself, for whom; see `_validator/path.py`.
         self.judged: tuple[object, bool, list[Any]] | None = None
@@ -307,15 +322,16 @@ class View:
             self._read_one_by_one(fields)
 
     def _take(self, extensions: x509.Extensions) -> None:
+        known, criticals = self.known, self.critical
         for extension in extensions:
             value, critical = extension.value, extension.critical
-            if isinstance(value, x509.UnrecognizedExtension):
+            if type(value) is x509.UnrecognizedExtension:  # isinstance of an abstract class takes ten times as long
                 self.unknown.append((extension.oid.dotted_string, critical, value.value))
                 continue
             kind = type(value)
-            self.known[kind] = value
+            known[kind] = value
             if critical:
-                self.critical.add(kind)
+                criticals.add(kind)
 
     def _read_one_by_one(self, fields: list[tuple[int, int, int, int]]) -> None:
         """Read each extension inside an otherwise empty certificate, so that only the unreadable ones are lost."""
@@ -414,11 +430,6 @@ class View:
         return any(problem.oid == kind.oid.dotted_string for problem in self.problems)
 
     @property
-    def self_issued(self) -> bool:
-        """Whether issuer and subject are one name; the signature is another question."""
-        return self.issuer == self.subject
-
-    @property
     def is_root(self) -> bool:
         """Whether it is self-issued, and its key identifiers do not say that another key signed it.
 
@@ -459,17 +470,18 @@ class View:
     @property
     def public_key(self) -> CertificatePublicKeyTypes | None:
         """The key, or None when it cannot be read; then `key_problem` says why."""
-        if self._public_key is None:
+        if self._key_problem is None:
+            self._key_problem = ""
             try:
                 self._public_key = foreign.call(foreign.key_of, self.certificate)
             except foreign.UNREADABLE as error:
-                self._public_key = foreign.reason(error)
-        return None if isinstance(self._public_key, str) else self._public_key
+                self._key_problem = foreign.reason(error)
+        return self._public_key
 
     @property
     def key_problem(self) -> str:
         """Why the key cannot be read."""
-        return self._public_key if self.public_key is None and isinstance(self._public_key, str) else ""
+        return "" if self.public_key is not None else self._key_problem or ""
 
 
 def name_text(certificate: x509.Certificate, which: str) -> str:

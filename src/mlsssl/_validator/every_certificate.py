@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec
 
 from mlsssl._formats import foreign
+from mlsssl._formats.keys import is_ec
 from mlsssl._formats.parsed import GENERALIZED_TIME, UTC_TIME
 from mlsssl._validator.name_constraints import canonical_name
 from mlsssl._validator.policies import MAPPINGS
@@ -79,6 +79,10 @@ _EXTENSIONS: dict[type[x509.ExtensionType], _Extension] = {
     x509.IssuerAlternativeName: _Extension("issuerAltName", processed=False, never_empty=True),
     x509.TLSFeature: _Extension("TLS feature", processed=False),
 }
+_NEVER_EMPTY = frozenset(kind for kind, known in _EXTENSIONS.items() if known.never_empty)
+_MAY_BE_CRITICAL = frozenset(kind for kind, known in _EXTENSIONS.items() if known.processed) - {
+    x509.CRLDistributionPoints
+}
 _NAMES = {kind.oid.dotted_string: known.name for kind, known in _EXTENSIONS.items()} | {MAPPINGS: "policyMappings"}
 _SUBJECT_DIRECTORY_ATTRIBUTES = "2.5.29.9"
 NETSCAPE_TYPE = "2.16.840.1.113730.1.1"
@@ -136,7 +140,7 @@ def check_signature_algorithm(view: View, emit: Emitter) -> None:
 def check_ecdsa_hash(view: View, issuer: View, emit: Emitter) -> None:
     """Whether the hash fits the curve of the issuer's key."""
     key = issuer.public_key
-    if isinstance(key, ec.EllipticCurvePublicKey):
+    if is_ec(key):
         used = _LISTED.get(view.outer_algorithm)
         wanted = _HASH_OF_CURVE.get(key.curve.name)
         if used and wanted and used != wanted:
@@ -188,11 +192,11 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
         elif oid == _PROXY_CERTIFICATE_INFORMATION:
             emit("proxy-certificate", "extension proxyCertInfo", "a proxy certificate")
     for kind, value in view.known.items():
-        known = _EXTENSIONS.get(kind)
-        empty = known is not None and known.never_empty and not len(value)
-        critical = kind in view.critical
+        empty = kind in _NEVER_EMPTY and not len(value)
+        critical = kind in view.critical and kind not in _MAY_BE_CRITICAL
         if not empty and not critical:
             continue
+        known = _EXTENSIONS.get(kind)
         part = f"extension {known.name if known else kind.oid.dotted_string}"
         if empty:
             emit("extension-malformed", part, "an empty list", case="empty")
@@ -204,7 +208,7 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
             emit("extension-unknown-critical", part, "a critical extension that is not processed")
         elif not known.processed:
             emit("extension-critical", part, "a critical extension", case=known.name)
-        elif kind is x509.CRLDistributionPoints:
+        else:
             emit("crl-points-critical", part, "critical cRLDistributionPoints")
     if view.issuer == b"\x30\x00":
         emit("issuer-empty", "issuer", "an empty name")
@@ -237,14 +241,16 @@ def check_key_identifiers(view: View, emit: Emitter, *, issuer: View | None, anc
 
 def aki_mismatch(aki: x509.AuthorityKeyIdentifier, issuer: View) -> str:
     """Why this identifier cannot mean this issuer, or an empty text; what is absent on either side cannot differ."""
-    ski = issuer.value(x509.SubjectKeyIdentifier)
-    if aki.key_identifier is not None and ski is not None and aki.key_identifier != ski.digest:
-        return f"keyIdentifier {aki.key_identifier.hex()}, the issuer's is {ski.digest.hex()}"
+    ski, wanted = issuer.value(x509.SubjectKeyIdentifier), aki.key_identifier
+    if wanted is not None and ski is not None and wanted != ski.digest:
+        return f"keyIdentifier {wanted.hex()}, the issuer's is {ski.digest.hex()}"
     serial = aki.authority_cert_serial_number
     if serial is not None and serial != issuer.serial:
         return f"authorityCertSerialNumber {serial:x}, the issuer's is {issuer.serial:x}"
+    if aki.authority_cert_issuer is None:
+        return ""
     # As OpenSSL does it: of several names the first directory name counts, other kinds say nothing.
-    named = next((name.value for name in aki.authority_cert_issuer or () if isinstance(name, x509.DirectoryName)), None)
+    named = next((name.value for name in aki.authority_cert_issuer if isinstance(name, x509.DirectoryName)), None)
     if named is not None and not _is_issued_by(issuer, named):
         return f"authorityCertIssuer {named.rfc4514_string()[:200]}, the issuer was issued by {issuer.issuer_text}"
     return ""

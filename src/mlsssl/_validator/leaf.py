@@ -6,7 +6,6 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID as Eku
 from cryptography.x509.oid import NameOID
 
@@ -18,6 +17,7 @@ from mlsssl._formats.hosts import (
     matches_any,
     to_a_labels,
 )
+from mlsssl._formats.keys import is_ec, is_rsa
 from mlsssl._validator.clients import CLIENTS
 from mlsssl._validator.every_certificate import NETSCAPE_TYPE, check_common, check_dates, netscape_bits
 from mlsssl._validator.profiles import days_of
@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from mlsssl._validator.profiles import Profile
 
 
-_SAN = "subjectAltName"
+_SAN, _EKU = "subjectAltName", "extKeyUsage"
+_USAGES = {"client": (Eku.CLIENT_AUTH, "clientAuth"), "server": (Eku.SERVER_AUTH, "serverAuth")}
 _UNIT_OID = bytes.fromhex("060355040b")  # of organizationalUnitName
 _NETSCAPE_BITS = {"client": 0x80, "server": 0x40}  # bits 0 and 1 of netscapeCertType
 _OTHER_USAGES = {
@@ -130,10 +131,9 @@ def check_leaf(view: View, names: Names, emit: Emitter, at: datetime, host: str 
     _check_common_name(view, names, emit)
     _check_usages(view, emit)
     _check_key_usage(view, emit)
-    purpose = emit.profile.purpose
-    bit = _NETSCAPE_BITS[purpose]
     for oid, _, value in view.unknown:
-        if oid == NETSCAPE_TYPE and not netscape_bits(value) & bit:
+        purpose = emit.profile.purpose
+        if oid == NETSCAPE_TYPE and not netscape_bits(value) & _NETSCAPE_BITS[purpose]:
             emit("netscape-type", "extension netscapeCertType", f"no bit for TLS {purpose}s")
     if _is_ca(view):
         usage = view.value(x509.KeyUsage)
@@ -155,15 +155,16 @@ def check_leaf(view: View, names: Names, emit: Emitter, at: datetime, host: str 
 
 
 def _check_validity(view: View, emit: Emitter, at: datetime) -> None:
-    if view.not_after < view.not_before:
+    begin, end, issued = view.not_before, view.not_after, emit.issued
+    if end < begin:
         return
-    limit = emit.profile.limit(emit.issued)
-    days = days_of(view.not_before, view.not_after)
+    limit = emit.profile.limit(issued)
+    days = days_of(begin, end)
     if limit is not None and days > limit.days:
         emit(
             "validity-too-long",
             "validity",
-            f"{days} days, issued {emit.issued.isoformat()}",
+            f"{days} days, issued {issued.isoformat()}",
             expected=f"at most {limit.days} days when issued from {limit.since.isoformat()} on",
             standard=limit.standard,
         )
@@ -176,9 +177,9 @@ def _check_validity(view: View, emit: Emitter, at: datetime) -> None:
             standard=limit.standard,
         )
     elif limit is None and emit.profile.validity_limits and days > emit.profile.validity_limits[0].days:
-        emit("validity-backdated", "validity", f"{days} days, issued {emit.issued.isoformat()}")
-    left = view.not_after - at
-    if view.not_before <= at <= view.not_after and left * 10 < view.not_after - view.not_before:
+        emit("validity-backdated", "validity", f"{days} days, issued {issued.isoformat()}")
+    left = end - at
+    if begin <= at <= end and left * 10 < end - begin:
         emit("expires-soon", "validity", f"{left.days} days left of {days}")
 
 
@@ -238,7 +239,7 @@ def _check_dns_name(name: str, emit: Emitter, *, decisive: bool) -> None:
         emit("internal-name", _SAN, f"the DNS name {name!r}")
     if bare.endswith(".arpa"):
         emit("reverse-zone-name", _SAN, f"the DNS name {name!r}")
-    trouble = idna_problem(bare)
+    trouble = idna_problem(bare) if "xn--" in bare else None
     if trouble:
         emit("dns-name-idna", _SAN, f"the DNS name {name!r}: {trouble}")
 
@@ -281,34 +282,45 @@ def _common_name_problem(common: str, names: Names) -> str:
 
 
 def _check_usages(view: View, emit: Emitter) -> None:
-    part = "extKeyUsage"
     usages = view.value(x509.ExtendedKeyUsage)
-    client = emit.profile.purpose == "client"
-    needed, name = (Eku.CLIENT_AUTH, "clientAuth") if client else (Eku.SERVER_AUTH, "serverAuth")
-    # The rules' own words are about servers.
-    expected = f"extendedKeyUsage with {name} ({needed.dotted_string})" if client else None
-    remedy = "issue a new certificate: ca.issue_client(...) sets clientAuth" if client else None
-    if usages is None:
-        if not view.has(x509.ExtendedKeyUsage):
-            emit("eku-missing", part, "no extKeyUsage", expected=expected, remedy=remedy)
-        return
-    present = set(usages)
+    if usages is not None:
+        present = set(usages)
+        if present != {_USAGES[emit.profile.purpose][0]}:
+            _check_other_usages(present, emit)
+        if x509.ExtendedKeyUsage in view.critical:
+            emit("eku-critical", _EKU, "a critical extKeyUsage")
+    elif not view.has(x509.ExtendedKeyUsage):
+        expected, remedy = _usage_words(emit.profile)
+        emit("eku-missing", _EKU, "no extKeyUsage", expected=expected, remedy=remedy)
+
+
+def _usage_words(profile: Profile) -> tuple[str | None, str | None]:
+    """What is expected and the remedy where the rules' own words, which are about servers, do not fit."""
+    if profile.purpose == "server":
+        return None, None
+    needed, name = _USAGES[profile.purpose]
+    expected = f"extendedKeyUsage with {name} ({needed.dotted_string})"
+    return expected, "issue a new certificate: ca.issue_client(...) sets clientAuth"
+
+
+def _check_other_usages(present: set[x509.ObjectIdentifier], emit: Emitter) -> None:
+    """Usages that are not just the one that is needed."""
+    needed, name = _USAGES[emit.profile.purpose]
     if Eku.ANY_EXTENDED_KEY_USAGE in present:
+        expected, remedy = _usage_words(emit.profile)
         alone = needed not in present
         code, found = ("eku-any-only", f", no {name}") if alone else ("eku-any", "")
-        emit(code, part, f"anyExtendedKeyUsage{found}", expected=expected, remedy=remedy)
+        emit(code, _EKU, f"anyExtendedKeyUsage{found}", expected=expected, remedy=remedy)
     elif needed not in present:
         listed = sorted(_NAMED_USAGES.get(usage, usage.dotted_string) for usage in present)
         found = f"only {', '.join(listed) or 'nothing'}"
-        code = "eku-client-auth-missing" if client else "eku-server-auth-missing"
-        emit(code, part, found, case="" if listed else "empty")
+        code = "eku-client-auth-missing" if emit.profile.purpose == "client" else "eku-server-auth-missing"
+        emit(code, _EKU, found, case="" if listed else "empty")
     others = [name for usage, name in _OTHER_USAGES.items() if usage in present]
     if others:
-        emit("eku-other-usage", part, ", ".join(others))
+        emit("eku-other-usage", _EKU, ", ".join(others))
     if Eku.CLIENT_AUTH in present and Eku.SERVER_AUTH in present:
-        emit("eku-client-auth", part, "clientAuth beside serverAuth")
-    if x509.ExtendedKeyUsage in view.critical:
-        emit("eku-critical", part, "a critical extKeyUsage")
+        emit("eku-client-auth", _EKU, "clientAuth beside serverAuth")
 
 
 def _check_key_usage(view: View, emit: Emitter) -> None:
@@ -328,16 +340,11 @@ def _check_key_usage(view: View, emit: Emitter) -> None:
     server = signs or enciphers or usage.key_agreement or usage.content_commitment or usage.data_encipherment
     if not server and not usage.key_cert_sign and not usage.crl_sign:
         emit("key-usage-empty", part, "no bit set")
-    if isinstance(key, ec.EllipticCurvePublicKey) and (enciphers or usage.data_encipherment):
+    if (enciphers or usage.data_encipherment) and is_ec(key):
         emit("key-usage-ec-encipherment", part, "keyEncipherment or dataEncipherment with an EC key")
     if signs:
         return
-    if (
-        isinstance(key, rsa.RSAPublicKey)
-        and enciphers
-        and emit.profile.purpose == "server"
-        and not for_pss_only(view.spki)
-    ):
+    if is_rsa(key) and enciphers and emit.profile.purpose == "server" and not for_pss_only(view.spki):
         emit("key-usage-no-signature", part, "keyEncipherment without digitalSignature")
     elif not (usage.key_cert_sign and _is_ca(view)):
         # An authority in the place of the leaf has a finding of its own.

@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections import deque
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import chain
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -55,12 +56,21 @@ class PathResult:
     attempts: tuple[Attempt, ...] = ()
 
 
-@dataclass(slots=True)
-class _Step:
-    """An issuer on the current way, with what was found about it and about its link to the one below."""
+_subject_and_key_of = attrgetter("subject", "spki")
 
-    view: View
-    findings: list[Finding]
+_Way = tuple["View", ...]
+"""A way up as far as it was followed: the leaf, then its issuers."""
+
+_Found = tuple["list[Finding]", ...]
+"""For each issuer of such a way what was found about it and about its link to the one below."""
+
+
+def _result(way: _Way, found: _Found, *, trusted: bool) -> PathResult:
+    return PathResult(path=way, trusted=trusted, findings=list(chain.from_iterable(found)))
+
+
+def _first_error(findings: Sequence[Finding]) -> Finding | None:
+    return next((finding for finding in findings if finding.severity is Severity.ERROR), None) if findings else None
 
 
 def _errors(findings: Iterable[Finding]) -> int:
@@ -86,11 +96,17 @@ class _Candidates:
         return found
 
 
+_NOBODY = _Candidates(())
+
+
 class TrustAnchors(_Candidates):
     """What the caller trusts, each certificate once: indexed once for ten thousand leaves, not for each of them."""
 
     def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
-        found = {view.der: view for view in map(issuer_view, certificates)}
+        found = {}
+        for certificate in certificates:
+            view = issuer_view(certificate)
+            found[view.der] = view
         super().__init__(found.values())
         self.ders = found.keys()
 
@@ -139,10 +155,13 @@ class PathSearch:
     ) -> None:
         self.leaf, self.at, self.profile, self.max_depth, self.budget = leaf, at, profile, max_depth, Budget()
         self.anchors = anchors
-        once = {view.der: view for view in pool if view.der != leaf.der and view.der not in anchors.ders}
-        self.pool = _Candidates(once.values())
-        self._own: dict[bytes, list[Finding]] = {}
-        self._signatures: dict[tuple[bytes, bytes], str] = {}
+        self.pool = _NOBODY
+        if pool:
+            once = {view.der: view for view in pool if view.der != leaf.der and view.der not in anchors.ders}
+            self.pool = _Candidates(once.values())
+        # One view for each certificate is looked at here, so the view stands for it.
+        self._own: dict[View, list[Finding]] = {}
+        self._signatures: dict[tuple[View, View], str] = {}
         self.attempts: list[Attempt] = []
         self.whole: list[PathResult] = []
         self.dead_ends: list[PathResult] = []
@@ -151,10 +170,10 @@ class PathSearch:
         """The best path, or how far there is one."""
         exhausted: list[Finding] = []
         try:
-            if self._climb([], strict=True):
+            if self._climb((self.leaf,), (), strict=True):
                 return self.whole[0]
             if self.leaf.der not in self.anchors.ders:
-                self._climb([], strict=False)
+                self._climb((self.leaf,), (), strict=False)
         except BudgetExceededError as error:
             exhausted = self._about(self.leaf, "work-limit-exceeded", "path", str(error))
         if self.leaf.der in self.anchors.ders:
@@ -169,13 +188,6 @@ class PathSearch:
         result.findings += exhausted
         return result
 
-    def _way(self, steps: list[_Step], ending: list[Finding], *, trusted: bool) -> PathResult:
-        findings = [finding for step in steps for finding in step.findings]
-        return PathResult(path=self._views(steps), trusted=trusted, findings=findings + ending)
-
-    def _views(self, steps: list[_Step]) -> tuple[View, ...]:
-        return (self.leaf, *(step.view for step in steps))
-
     def _leaf_is_anchor(self) -> PathResult:
         code = "self-signed-leaf" if self.leaf.self_issued else "leaf-is-anchor"
         found = "a self-signed certificate that is trusted" if self.leaf.self_issued else "a trusted certificate"
@@ -183,55 +195,51 @@ class PathSearch:
 
     # The way up --------------------------------------------------------------------------------------------------
 
-    def _climb(self, steps: list[_Step], *, strict: bool) -> bool:
+    def _climb(self, way: _Way, found: _Found, *, strict: bool) -> bool:
         """Extend the way by each issuer of its last certificate; true when the search is over."""
-        top = steps[-1].view if steps else self.leaf
-        on_way = {(view.subject, view.spki) for view in self._views(steps)}
+        top = way[-1]
+        on_way = set(map(_subject_and_key_of, way))
         tried = self._candidates(top)
         failure: list[Finding] | None = None
         followed = False
         for candidate in tried:
             self.budget.step()
-            if (candidate.subject, candidate.spki) in on_way:
+            if _subject_and_key_of(candidate) in on_way:
                 continue
             anchor = candidate.der in self.anchors.ders
-            if not anchor and len(steps) >= self.max_depth:
-                found = f"{self.max_depth} intermediates, and {candidate.subject_text} would be one more"
-                failure = self._about(top, "path-too-long", "issuer", found)
+            if not anchor and len(way) > self.max_depth:
+                text = f"{self.max_depth} intermediates, and {candidate.subject_text} would be one more"
+                failure = self._about(top, "path-too-long", "issuer", text)
                 continue
-            findings = [*self._own_findings(candidate, anchor=anchor), *self._link(candidate, anchor, steps)]
-            error = next((f for f in findings if f.severity is Severity.ERROR), None)
-            if strict and error is not None:
-                self._note(steps, candidate, f"{error.code}: {error.found}")
+            findings = [*self._own_findings(candidate, anchor=anchor), *self._link(candidate, anchor, way)]
+            error = _first_error(findings) if strict else None
+            if error is not None:
+                self._note((*way, candidate), f"{error.code}: {error.found}")
                 continue
             problem = self._signature_problem(top, candidate)
             if problem:
-                self._note(steps, candidate, f"signature-invalid: {problem}")
+                self._note((*way, candidate), f"signature-invalid: {problem}")
                 failure = self._about(top, "signature-invalid", "signature", problem)
                 continue
             followed = True
-            steps.append(_Step(candidate, findings))
-            try:
-                if self._arrive(steps, strict=strict) if anchor else self._climb(steps, strict=strict):
-                    return True
-            finally:
-                # The list is one for the whole search; a finished way is a copy.
-                steps.pop()
+            climb = self._arrive if anchor else self._climb
+            if climb((*way, candidate), (*found, findings), strict=strict):
+                return True
         if not strict and not followed and len(self.dead_ends) < 4 * _MOST_TOLERATED:
             ending = self._ending(top) if failure is None else failure
-            self.dead_ends.append(self._way(steps, ending, trusted=False))
+            self.dead_ends.append(_result(way, (*found, ending), trusted=False))
         elif strict and not tried:
-            self._note(steps, None, f"no certificate of the issuer {top.issuer_text}")
+            self._note(way, f"no certificate of the issuer {top.issuer_text}")
         return False
 
-    def _arrive(self, steps: list[_Step], *, strict: bool) -> bool:
+    def _arrive(self, way: _Way, found: _Found, *, strict: bool) -> bool:
         """The way has reached an anchor: look at what only a whole path can tell."""
-        missing = missing_policy(self._views(steps))
+        missing = missing_policy(way)
         ending = self._about(self.leaf, "policy-required", "policies", missing) if missing else []
-        if strict and _errors(ending):  # the steps have none
-            self._note(steps, None, f"policy-required: {missing}")
+        if strict and _first_error(ending):  # the way has none
+            self._note(way, f"policy-required: {missing}")
             return False
-        self.whole.append(self._way(steps, ending, trusted=True))
+        self.whole.append(_result(way, (*found, ending), trusted=True))
         return strict or len(self.whole) >= _MOST_TOLERATED
 
     def _candidates(self, view: View) -> list[View]:
@@ -288,7 +296,7 @@ class PathSearch:
     # What is found about one candidate ---------------------------------------------------------------------------
 
     def _own_findings(self, view: View, *, anchor: bool) -> list[Finding]:
-        known = self._own.get(view.der)
+        known = self._own.get(view)
         if known is None:
             dates = self._emitter(view, anchor=anchor)
             check_dates(view, dates, self.at)
@@ -298,12 +306,12 @@ class PathSearch:
                 emit = self._emitter(view, anchor=anchor)
                 check_issuer(view, emit, anchor=anchor)
                 judged = view.judged = (self.profile, anchor, emit.findings)
-            known = self._own[view.der] = [*dates.findings, *judged[2]]
+            known = self._own[view] = [*dates.findings, *judged[2]]
         return known
 
-    def _link(self, issuer: View, anchor: bool, steps: list[_Step]) -> list[Finding]:
+    def _link(self, issuer: View, anchor: bool, way: _Way) -> list[Finding]:
         """What is wrong between an issuer and what stands below it."""
-        below = steps[-1].view if steps else self.leaf
+        below = way[-1]
         emit = self._emitter(below, anchor=False)
         if issuer.subject != below.issuer:
             emit("issuer-name-encoding", "issuer", f"{below.issuer_text} in other octets than in the issuer")
@@ -312,30 +320,30 @@ class PathSearch:
         if below.not_after > issuer.not_after:
             found = f"valid until {below.not_after:%Y-%m-%d}, the issuer until {issuer.not_after:%Y-%m-%d}"
             emit("outlives-issuer", "validity", found)
-        above = self._emitter(issuer, anchor=anchor)
         constraints = issuer.value(x509.BasicConstraints)
-        if constraints is not None and constraints.path_length is not None:
-            between = sum(not step.view.self_issued for step in steps)
+        if constraints is not None and constraints.path_length is not None and len(way) > 1:
+            between = sum(not view.self_issued for view in way[1:])
             if between > constraints.path_length:
                 found = f"{between} intermediates below, and pathLenConstraint {constraints.path_length}"
-                above("path-length-exceeded", "basicConstraints", found)
+                emit.findings += self._about(issuer, "path-length-exceeded", "basicConstraints", found)
         if issuer.value(x509.NameConstraints) is not None:
-            self._check_constraints(issuer, steps, above)
-        return [*emit.findings, *above.findings]
+            emit.findings += self._check_constraints(issuer, way, self._emitter(issuer, anchor=anchor))
+        return emit.findings
 
-    def _check_constraints(self, issuer: View, steps: list[_Step], emit: Emitter) -> None:
+    def _check_constraints(self, issuer: View, way: _Way, emit: Emitter) -> list[Finding]:
         counts = self.profile.accepts_common_name
-        for position, view in enumerate(self._views(steps)):
+        for position, view in enumerate(way):
             violation = find_violation(issuer, view, self.budget, leaf=position == 0, common_name_counts=counts)
             if violation is not None:
                 code, text = violation
                 emit(code, "nameConstraints", f"{text}, of {view.subject_text}")
+        return emit.findings
 
     def _signature_problem(self, child: View, issuer: View) -> str:
-        known = self._signatures.get((child.der, issuer.der))
+        known = self._signatures.get((child, issuer))
         if known is None:
             self.budget.sign()
-            known = self._signatures[child.der, issuer.der] = signature_problem(child, issuer)
+            known = self._signatures[child, issuer] = signature_problem(child, issuer)
         return known
 
     # What is told about ways that ended --------------------------------------------------------------------------
@@ -350,10 +358,9 @@ class PathSearch:
         emit(code, part, found, remedy=remedy)
         return emit.findings
 
-    def _note(self, steps: list[_Step], candidate: View | None, reason: str) -> None:
+    def _note(self, way: _Way, reason: str) -> None:
         if len(self.attempts) < 4 * _MOST_ATTEMPTS:
-            views = [*self._views(steps), *([candidate] if candidate else [])]
-            self.attempts.append(Attempt(subjects=tuple(v.subject_text for v in views), stopped_by=reason))
+            self.attempts.append(Attempt(subjects=tuple(view.subject_text for view in way), stopped_by=reason))
 
     def _ending(self, top: View) -> list[Finding]:
         """Why there is nothing above `top`."""

@@ -27,7 +27,12 @@ _SEQUENCE, _OID = 0x30, 0x06
 
 def missing_policy(path: Sequence[View]) -> str:
     """Why the policies of a path, leaf first and anchor last, are not enough; an empty text when they are."""
-    if len(path) < 2 or not any(x509.PolicyConstraints in view.known for view in path):
+    for view in path:
+        if x509.PolicyConstraints in view.known:
+            break
+    else:
+        return ""
+    if len(path) < 2:
         return ""
     below = list(reversed(path))[1:]
     length = len(below)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
-from typing import TYPE_CHECKING, get_args
+from operator import attrgetter
+from typing import TYPE_CHECKING, NamedTuple, get_args
 
 from cryptography import x509
 
@@ -79,13 +80,13 @@ class RuleContext:
 
 
 _STRICTNESSES = get_args(Strictness)
+_rank_of = attrgetter("severity.rank")
 
 UserRule = Callable[[RuleContext], Iterable[Finding]]
 """A rule of the user's own: takes a `RuleContext`, yields findings with codes of its own."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Question:
+class Question(NamedTuple):
     """What is asked of one certificate or of ten thousand; `question` makes it, and has checked the arguments."""
 
     at: datetime
@@ -149,18 +150,21 @@ class Question:
             context = RuleContext(certificate=leaf, path=path, host=host, at=at, profile=judge)
             for rule in self.extra_rules:
                 findings += _run_user_rule(rule, context, emit)
-        silenced = [Silenced(finding=f, reason=silence[f.code]) for f in findings if f.code in silence]
-        kept = [f for f in dict.fromkeys(findings) if f.code not in silence]
+        silenced: tuple[Silenced, ...] = ()
+        kept = list(dict.fromkeys(findings))
+        if silence:
+            silenced = tuple(Silenced(finding=f, reason=silence[f.code]) for f in findings if f.code in silence)
+            kept = [f for f in kept if f.code not in silence]
         return Report(
-            findings=tuple(sorted(kept, key=lambda f: f.severity.rank)),
+            findings=tuple(sorted(kept, key=_rank_of)),
             profile=judge.name,
             host=host,
             at=at,
             subject=view.subject_text if view.subject != b"\x30\x00" else str(names),
-            path=tuple(_steps(found)),
+            path=_steps(found),
             trusted=found.trusted,
             attempts=found.attempts,
-            silenced=tuple(silenced),
+            silenced=silenced,
             client=judge.client,
             not_known=_not_known(kept, judge.client),
         )
@@ -183,19 +187,19 @@ def question(
     check_whole(max_depth, 0, 255, "max_depth is a number from 0 to 255")
     check_strictness(revocation)
     judge = find_profile(profile, client)
-    crls = check_crls(crls)
-    extra_rules = check_extra_rules(extra_rules)
-    silence = check_silence(silence)
+    lists = () if crls == () else check_crls(crls)
+    own_rules = () if extra_rules == () else check_extra_rules(extra_rules)
+    silence = {} if silence is None else check_silence(silence)
     if silence:
-        _check_codes(silence, own_codes=bool(extra_rules))
+        _check_codes(silence, own_codes=bool(own_rules))
     return Question(
         at=at,
         profile=judge,
         anchors=trust if trust is None or isinstance(trust, TrustAnchors) else TrustAnchors(trust),
-        crls=crls,
+        crls=lists,
         hard=revocation == "hard",
         silence=silence,
-        extra_rules=extra_rules,
+        extra_rules=own_rules,
         max_depth=max_depth,
     )
 
@@ -399,8 +403,11 @@ def _check_own(finding: object) -> Finding:
     return replace(finding, severity=Severity(finding.severity))  # which may be its name: "error"
 
 
-def _steps(found: PathResult) -> Iterable[PathStep]:
-    last = len(found.path) - 1
-    for position, view in enumerate(found.path):
-        role = "leaf" if position == 0 else "root" if position == last and found.trusted else "intermediate"
-        yield PathStep(role=role, subject=view.subject_text, der=view.der)
+def _steps(found: PathResult) -> tuple[PathStep, ...]:
+    steps: list[PathStep] = []
+    last, role = found.path[-1], "leaf"
+    for view in found.path:
+        if steps:
+            role = "root" if view is last and found.trusted else "intermediate"
+        steps.append(PathStep(role=role, subject=view.subject_text, der=view.der))
+    return tuple(steps)

@@ -17,14 +17,17 @@ from math import gcd, isqrt, prod
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, rsa
+from cryptography.hazmat.primitives.asymmetric import ed448, ed25519
 
 from mlsssl._formats.der import read_tlv, split_sequence
+from mlsssl._formats.keys import is_ec, is_rsa
 from mlsssl._validator.report import Severity
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
 
     from mlsssl._formats.parsed import View
     from mlsssl._validator.findings import Emitter
@@ -65,12 +68,18 @@ def _subgroup(prime: int) -> int:
     return mask
 
 
-_ROCA_MASKS = [(prime, _subgroup(prime)) for prime in _ROCA_PRIMES]
+# The smallest subgroups first: the first two of them tell nearly every other modulus.
+_ROCA_MASKS = sorted(
+    ((prime, _subgroup(prime)) for prime in _ROCA_PRIMES), key=lambda pair: pair[1].bit_count() / pair[0]
+)
 
 
 def has_roca_fingerprint(modulus: int) -> bool:
     """Whether the modulus looks like one of the generator of CVE-2017-15361."""
-    return all(mask >> modulus % prime & 1 for prime, mask in _ROCA_MASKS)
+    for prime, mask in _ROCA_MASKS:  # noqa: SIM110 - all() would start a generator for one or two turns
+        if not mask >> modulus % prime & 1:
+            return False
+    return True
 
 
 _FERMAT_MODULI = (64, 63, 65, 121, 299, 323)
@@ -87,24 +96,22 @@ def _possible_squares(small: int, less: int) -> int:
 
 def find_close_primes(modulus: int) -> tuple[int, int] | None:
     """Factors of a modulus whose primes are so close that Fermat's method finds them in a hundred steps."""
-    root = isqrt(modulus)
-    if root * root < modulus:
-        root += 1
+    root = isqrt(modulus - 1) + 1  # rounded up
     # Most candidates cannot be squares by their residues, which a few masks tell for all steps at once.
     steps = (1 << 100) - 1
     less, first = modulus % _FERMAT_PRODUCT, root % _FERMAT_PRODUCT
     for small in _FERMAT_MODULI:
         steps &= _possible_squares(small, less % small) >> first % small
-    step = 0
+        if not steps:
+            return None
     while steps:
-        if steps & 1:
-            middle = root + step
-            square = middle * middle - modulus
-            side = isqrt(square)
-            if side * side == square:
-                return (middle - side, middle + side) if middle - side > 1 else None
-        steps >>= 1
-        step += 1
+        lowest = steps & -steps
+        middle = root + lowest.bit_length() - 1
+        square = middle * middle - modulus
+        side = isqrt(square)
+        if side * side == square:
+            return (middle - side, middle + side) if middle - side > 1 else None
+        steps ^= lowest
     return None
 
 
@@ -137,8 +144,17 @@ def for_pss_only(spki: bytes) -> bool:
     return spki[start:end].startswith(_PSS_OID)
 
 
+# SEQUENCE { id-ecPublicKey, the curve's name }, as RFC 5480 has them for P-256 and P-384.
+_NAMED_CURVES = (
+    bytes.fromhex("301306072a8648ce3d020106082a8648ce3d030107"),
+    bytes.fromhex("301006072a8648ce3d020106052b81040022"),
+)
+
+
 def _has_named_curve(spki: bytes) -> bool:
     """Whether the curve is given by its name, as RFC 5480 section 2.1.1 demands (CVE-2020-0601)."""
+    if spki.startswith(_NAMED_CURVES, 2):
+        return True
     _, start, _ = read_tlv(spki, 0)
     _, start, end = read_tlv(spki, start)
     parts = split_sequence(spki, start, end)
@@ -171,7 +187,7 @@ def _listed() -> Callable[[int], object] | None:
 def number_of(key: object) -> int | None:
     """The number that stands for a key other than RSA in the list: an EC point's x, an EdDSA key's octets."""
     try:
-        if isinstance(key, ec.EllipticCurvePublicKey):
+        if is_ec(key):
             return key.public_numbers().x
         if isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)):
             return int.from_bytes(key.public_bytes_raw(), "big")
@@ -201,29 +217,34 @@ def find_collection(number: Callable[[], int | None]) -> str | None:
 def check_key(view: View, emit: Emitter, *, leaf: bool) -> None:
     """Report what is wrong with the public key by itself, and whether it is known to be in other hands."""
     key = view.public_key
-    if isinstance(key, rsa.RSAPublicKey):
+    numbers: tuple[int, int] | None = None
+    if is_rsa(key):
         # Under whatever identifier it stands: what clients use as an RSA key is judged as one.
         own = key.public_numbers()
-        numbers: tuple[int, int] | None = (own.n, own.e)
-    else:  # one that cannot be read has numbers, too
-        numbers = rsa_numbers(view.spki) if key is None else None
-    _check_numbers(numbers, view, emit, leaf=leaf)
-    collection = find_collection(lambda: number_of(view.public_key) if numbers is None else numbers[0])
+        numbers = own.n, own.e
+    elif key is None:  # one that cannot be read has numbers, too
+        numbers = rsa_numbers(view.spki)
+    if numbers is not None:
+        before = len(emit.findings)
+        _check_rsa(*numbers, view, emit)
+        if key is None and all(f.severity is not Severity.ERROR for f in emit.findings[before:]):
+            emit("key-unreadable", _PART, view.key_problem)
+    else:
+        _check_other(key, view, emit, leaf=leaf)
+    if _listed() is not None:
+        _look_up(number_of(key) if numbers is None else numbers[0], emit)
+
+
+def _look_up(number: int | None, emit: Emitter) -> None:
+    collection = find_collection(lambda: number)
     if collection is not None:
         emit("key-compromised", _PART, f"a key of the published collection {collection!r}")
 
 
-def _check_numbers(numbers: tuple[int, int] | None, view: View, emit: Emitter, *, leaf: bool) -> None:
-    if numbers is not None:
-        before = len(emit.findings)
-        _check_rsa(*numbers, view, emit)
-        if view.public_key is None and all(f.severity is not Severity.ERROR for f in emit.findings[before:]):
-            emit("key-unreadable", _PART, view.key_problem)
-        return
-    key = view.public_key
+def _check_other(key: CertificatePublicKeyTypes | None, view: View, emit: Emitter, *, leaf: bool) -> None:
     if key is None:
         emit("key-unreadable", _PART, view.key_problem)
-    elif isinstance(key, ec.EllipticCurvePublicKey):
+    elif is_ec(key):
         name = key.curve.name
         if name not in _CURVES:
             emit("ec-curve", _PART, f"the curve {name}")
