@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import subprocess
 import sys
 import tempfile
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
 TABLE_BOUND = 130.0  # x reading the JSON alone; 88 comes out, some 5 ms for a minion with ten bindings
 MEMORY_BOUND = 300.0  # MiB, with the page of HTML
 SIGNING_BOUND = 0.62  # of the requests that are signed without us
+SIGNING_PROMISED = 0.7
+SIGNING_LIMIT = "it is met without a margin, so a run may miss it"
 MACHINES = 10_000
 BINDINGS = 10
 
@@ -148,8 +151,8 @@ def main() -> int:
                 bound=TABLE_BOUND,
                 repeat=1,
                 rounds=5,
-            ),
-            signing(folder, "rsa-3072", SIGNING_BOUND),
+            ).with_promise(math.inf),
+            signing(folder, "rsa-3072", SIGNING_BOUND).with_promise(SIGNING_PROMISED, SIGNING_LIMIT),
         ]
     most = peak(count)
     if most is not None:

@@ -40,6 +40,7 @@ if TYPE_CHECKING:
 
 LOOKUP_BOUND = 2.0
 START_BOUND = 4.2
+START_LIMIT = "two looks at who owns and may read the file's log, index and journal are a sixth, the classes another"
 MEMORY_BOUND = 300.0  # MiB
 FEW = 1_000
 
@@ -142,7 +143,8 @@ def start(path: Path) -> Ratio:
 
     floor = compare("", port, bare, bound=math.inf, repeat=20)
     print(f"below the classes: a machine's start / SQLite's: {floor.value:.2f} ({floor.detail})")
-    return compare("a machine's start / SQLite's (3.0 promised)", ours, bare, bound=START_BOUND, repeat=20)
+    ratio = compare("a machine's start / SQLite's", ours, bare, bound=START_BOUND, repeat=20)
+    return ratio.with_promise(3.0, START_LIMIT)
 
 
 def main() -> int:
