@@ -6,9 +6,11 @@ import gc
 import math
 import statistics
 import time
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import results
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,6 +59,16 @@ class Ratio:
     def with_promise(self, promised: float, limit: str = "") -> Ratio:
         """This figure beside what was promised, where that is not the bound."""
         return replace(self, promised=promised, limit=limit)
+
+    def as_json(self) -> dict[str, Any]:
+        """For a file of results; None where nothing was promised, or nothing fails."""
+        found = asdict(self) | {"promised": self.promise}
+        return {name: None if value == math.inf else value for name, value in found.items()}
+
+    @classmethod
+    def from_json(cls, found: dict[str, Any]) -> Ratio:
+        """The same again."""
+        return cls(**found | {name: math.inf for name in ("bound", "promised") if found[name] is None})
 
     def __str__(self) -> str:
         """The line of a report."""
@@ -134,4 +146,5 @@ def settled(measure: Callable[[], Ratio], tries: int = 3) -> Ratio:
 def report(ratios: list[Ratio]) -> int:
     """Print each; the exit code is 1 when a bound was broken. A promise missed within its bound is told, no more."""
     print(*ratios, sep="\n", flush=True)
+    results.write([ratio.as_json() for ratio in ratios])
     return 0 if all(ratio.kept for ratio in ratios) else 1

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import results
 from ratios import Ratio, report, settled
 
 
@@ -43,3 +45,21 @@ def test_one_bad_run_is_measured_again_and_a_slow_library_stays_slow() -> None:
     figures = iter([2.5, 1.5, 1.6, 2.5, 2.4, 1.0, 1.5])
     measured = [settled(lambda: Ratio("it", next(figures), 2.0)).value for _ in range(3)]
     assert measured == [1.6, 2.4, 1.5]
+
+
+def test_figures_are_added_to_the_file_that_a_variable_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the machine and versions; without the variable no file is written."""
+    figures = [Ratio("it", 0.5, 1.0, detail="half"), Ratio("that", 9.0, 8.0).with_promise(math.inf, "why")]
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["benchmarks/bench_it.py", "1"])
+    monkeypatch.delenv(results.VARIABLE, raising=False)
+    report(figures)
+    assert not [*tmp_path.iterdir()]
+    monkeypatch.setenv(results.VARIABLE, "figures.jsonl")
+    report(figures)
+    report([Ratio("last", 1.0, math.inf)])
+    first, second = results.read(tmp_path / "figures.jsonl")
+    assert first["benchmark"] == "bench_it"
+    assert {"processor", "cores", "system", "Python", "cryptography", "SQLite"} <= set(first["on"])
+    assert [Ratio.from_json(one) for one in first["figures"]] == [replace(figures[0], promised=1.0), figures[1]]
+    assert second["figures"][0]["bound"] is None
