@@ -4,6 +4,8 @@ That two processes are 1.9 times as fast as one on two quiet cores, as was promi
 the processor time of one. That is not kept (1.19 comes out), nor 0.8 of the single checks' time (0.82); the bounds are
 what is true with a margin. The limit is measured and printed: a worker reads each certificate again, and its report is
 pickled and read back, which alone is 0.2 of a check.
+
+Run: python benchmarks/bench_check_many.py [number of certificates]
 """
 
 from __future__ import annotations
@@ -109,7 +111,7 @@ def against_single(ders: Sequence[bytes], authority: CertificateAuthority, turn:
 
 def main() -> int:
     """Exit code 0 when every bound is kept."""
-    return report(many())
+    return report(many(*map(int, sys.argv[1:])))
 
 
 if __name__ == "__main__":

@@ -52,10 +52,10 @@ def main() -> int:
         show, audit, read = [mlsssl, "show", leaf], [mlsssl, "audit", "--machine", machine], [*python, READ, machine]
         listing = [mlsssl, "binding", "list", "--machine", machine]
         found = [
-            ratio("mlsssl --version / python -c pass", [mlsssl, "--version"], start, 1.6),
-            ratio("mlsssl show / import cryptography.x509", show, x509, 2.7).with_promise(math.inf),
+            ratio("mlsssl --version / python -c pass", [mlsssl, "--version"], start, 1.45).with_promise(1.6),
+            ratio("mlsssl show / import cryptography.x509", show, x509, 2.45).with_promise(math.inf),
             ratio(f"mlsssl audit / reading {BINDINGS} bindings", audit, read, 4.8, 3).with_promise(3.6, AUDIT_LIMIT),
-            ratio(f"mlsssl binding list / reading {BINDINGS} bindings", listing, read, 1.9, 3).with_promise(math.inf),
+            ratio(f"mlsssl binding list / reading {BINDINGS} bindings", listing, read, 1.85, 3).with_promise(math.inf),
         ]
         if openssl is not None:
             text = [openssl, "x509", "-in", leaf, "-noout", "-text"]
