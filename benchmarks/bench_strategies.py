@@ -109,7 +109,7 @@ def main() -> int:
                 repeat=1,
                 rounds=7,
             ).with_promise(2),
-            Ratio(name, slow.value, 17, at_least=True, detail=slow.detail, promised=5),
+            Ratio(name, slow.value, 15, at_least=True, detail=slow.detail, promised=5),
         ]
     )
 

@@ -120,7 +120,7 @@ def test_what_is_in_the_session_promises_is_there() -> None:
     (assigned,) = (
         one for one in tree.body if isinstance(one, ast.Assign) and ast.unparse(one.targets[0]) == "PROMISES"
     )
-    named = [one.value for one in ast.walk(assigned) if isinstance(one, ast.Constant)]
+    named = [str(one.value) for one in ast.walk(assigned) if isinstance(one, ast.Constant)]
     for name, *arguments in map(str.split, named):
         script = (PROJECT / "benchmarks" / f"bench_{name}.py").read_text(encoding="utf-8")
         assert not arguments or "[number of " in script
