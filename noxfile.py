@@ -49,6 +49,11 @@ LOWEST = (
     *("name_constraints", "near_misses", "output", "pfx", "pkcs7", "progress", "public_api", "published_keys"),
     *("pvk", "pytest_plugin", "request", "strategies", "testing", "validate", "weak_keys"),
 )
+# The benchmarks that count processor time, where they take long with less work: what the session `promises` runs.
+PROMISES = (
+    *("certificate", "validate", "import", "completion", "cli", "deploy", "issue", "listener", "check_many"),
+    *("fleet 2000", "store 20000", "strategies 200"),
+)
 NOT_HERE = ("-n", "auto", "--ignore=tests/browser", "--ignore=tests/fleet")  # the sessions `notebook` and `fleet`
 
 
@@ -207,7 +212,7 @@ def wines(session: nox.Session) -> None:
 @nox.session
 def benchmarks(session: nox.Session) -> None:
     """Every speed promise as a ratio against a peer in the same run; fails when one is missed. `-- cli`: that one."""
-    _install(session)
+    _install(session, "benchmarks")
     scripts = {script.stem.removeprefix("bench_"): script for script in sorted(Path("benchmarks").glob("bench_*.py"))}
     for name in session.posargs or scripts:
         if name not in scripts:
@@ -217,6 +222,14 @@ def benchmarks(session: nox.Session) -> None:
         session.install("pip")
         session.run(*WINE, "prepare", "--install")
         session.run(*WINE, "run", "--timeout", "600", "--", "benchmarks/windows_bindings.py")
+
+
+@nox.session
+def promises(session: nox.Session) -> None:
+    """What CI runs of them: those by processor time, some with less work, in minutes; a busy neighbour fails none."""
+    _install(session)
+    for name, *arguments in map(str.split, PROMISES):
+        session.run("python", f"benchmarks/bench_{name}.py", *arguments)
 
 
 @nox.session

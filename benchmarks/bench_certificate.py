@@ -1,7 +1,7 @@
 """Reading a certificate and each of its fields, against the same fields by bare `cryptography`.
 
 Both give what a program shows: names as text, usages by name, digests. `cryptography` is asked for each field once;
-here every property reads what it needs. Promised: at most twice the time.
+here every property reads what it needs. Promised: at most twice the time; the bound is what is true with a margin.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from mlsssl import Certificate, CertificateAuthority
 if TYPE_CHECKING:
     from mlsssl import KeyType
 
-BOUND = 2.0
+BOUND, PROMISED = 1.45, 2.0
 FIELDS = (
     *("subject", "issuer", "common_name", "serial_number", "names", "hosts", "not_before", "not_after", "key_type"),
     *("signature_hash", "key_usages", "extended_key_usages", "is_ca", "is_self_issued", "thumbprint", "sha256"),
@@ -70,7 +70,8 @@ def measure(key: KeyType) -> Ratio:
     der = CertificateAuthority.create("SelfIssuedCA", key=key).issue("server-name.com", key=key).to_der()
     assert [ours(der)[place] for place in (0, 1, 2, 3, 15)] == [bare(der)[place] for place in (0, 1, 2, 3, 15)]
     name = f"load and read every field, {key}"
-    return compare(name, lambda: ours(der), lambda: bare(der), bound=BOUND, repeat=20, rounds=101)
+    ratio = compare(name, lambda: ours(der), lambda: bare(der), bound=BOUND, repeat=20, rounds=101)
+    return ratio.with_promise(PROMISED)
 
 
 def main() -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 import subprocess
 import sys
 import tempfile
@@ -29,9 +30,11 @@ from mlsssl.saltext import _settings, _signing
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-TABLE_BOUND = 130.0  # x reading the JSON alone; 88 comes out, some 5 ms for a minion with ten bindings
+TABLE_BOUND = 108.0  # x reading the JSON alone; 83 to 88 come out, some 5 ms for a minion with ten bindings
 MEMORY_BOUND = 300.0  # MiB, with the page of HTML
-SIGNING_BOUND = 0.62  # of the requests that are signed without us
+SIGNING_BOUND = 0.6  # of the requests that are signed without us
+SIGNING_PROMISED = 0.7
+SIGNING_LIMIT = "it is met without a margin, so a run may miss it"
 MACHINES = 10_000
 BINDINGS = 10
 
@@ -158,9 +161,9 @@ def main() -> int:
                 bound=TABLE_BOUND,
                 repeat=1,
                 rounds=5,
-            ),
+            ).with_promise(math.inf),
             grown(folder),
-            signing(folder, "rsa-3072", SIGNING_BOUND),
+            signing(folder, "rsa-3072", SIGNING_BOUND).with_promise(SIGNING_PROMISED, SIGNING_LIMIT),
         ]
     most = peak(count)
     if most is not None:

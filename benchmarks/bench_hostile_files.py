@@ -243,6 +243,7 @@ def measure(name: str, reader: str, path: Path, password: str) -> Cost:
 def main(words: list[str]) -> int:
     """Measure everything; the exit code is 1 when a promise was missed."""
     import hostile
+    from ratios import Ratio, report
 
     costs = []
     with tempfile.TemporaryDirectory() as folder:
@@ -264,11 +265,13 @@ def main(words: list[str]) -> int:
                         flush=True,
                     )
     missed = [cost for cost in costs if not cost.kept]
-    print(
-        f"{len(costs)} readings, {len(missed)} missed; at most {max(c.seconds for c in costs):.2f} s and "
-        f"{max(c.megabytes for c in costs):.0f} MB (promised: {SECONDS} s, {MEGABYTES:.0f} MB)"
-    )
-    return 1 if missed else 0
+    print(f"{len(costs)} readings, {len(missed)} missed")
+    readings = f"of the dearest of {len(costs)} readings of hostile files"
+    ratios = [
+        Ratio(f"seconds {readings}", max(cost.seconds for cost in costs), SECONDS),
+        Ratio(f"MB {readings}", max(cost.megabytes for cost in costs), MEGABYTES),
+    ]
+    return 1 if report(ratios) or missed else 0
 
 
 if __name__ == "__main__":

@@ -254,7 +254,7 @@ def start(path: Path) -> Ratio:
 
     floor = compare("", port, bare, bound=math.inf, repeat=20)
     print(f"below the classes: a machine's start / SQLite's: {floor.value:.2f} ({floor.detail})")
-    return compare("a machine's start / SQLite's (3.0 promised)", ours, bare, bound=START_BOUND, repeat=20)
+    return compare("a machine's start / SQLite's", ours, bare, bound=START_BOUND, repeat=20)
 
 
 def main() -> int:

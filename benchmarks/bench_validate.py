@@ -28,6 +28,7 @@ from mlsssl import CertificateAuthority
 from mlsssl._validator.validate import validate
 
 HOST = "server-name.com"
+LIMIT = "the calls of cryptography that the rules need take 1.4 times by themselves, and some 490 of ours the rest"
 # For each type of key: the bound of one in turn, that of ten in turn, and what was promised.
 BOUNDS = {"rsa-2048": (4.7, 5.8, 3.5), "ec-p256": (3.3, 3.6, 2.0)}
 
@@ -66,8 +67,8 @@ def measure(key: str) -> list[Ratio]:
     one, ten, promise = BOUNDS[key]
 
     def ratio(repeat: int, rounds: int, bound: float) -> Ratio:
-        name = f"check, {key}, {repeat} in turn, where {promise} was promised"
-        return compare(name, full, bare, bound=bound, repeat=repeat, rounds=rounds)
+        name = f"check, {key}, {repeat} in turn / cryptography's verifier"
+        return compare(name, full, bare, bound=bound, repeat=repeat, rounds=rounds).with_promise(promise, LIMIT)
 
     return [ratio(1, 1001, one), ratio(10, 101, ten)]
 

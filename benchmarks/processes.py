@@ -8,7 +8,7 @@ import subprocess
 import sys
 from contextlib import contextmanager
 from functools import partial
-from tempfile import TemporaryDirectory
+from tempfile import TemporaryDirectory, TemporaryFile
 from typing import TYPE_CHECKING
 
 from ratios import Ratio, settled, spread
@@ -33,11 +33,13 @@ def cost(command: Command, environment: dict[str, str]) -> float:
     """Processor seconds, the system's included, of a process that has to succeed; what it says is thrown away."""
     if sys.platform == "win32":
         raise RuntimeError("Windows tells no parent what a child has cost")
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode:
-        raise RuntimeError(f"{command} ended with {process.returncode}")
+    with TemporaryFile() as told:
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=told)
+        _, status, used = os.wait4(process.pid, 0)
+        process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            told.seek(0)
+            raise RuntimeError(f"{command} ended with {process.returncode}: {told.read()!r}")
     return used.ru_utime + used.ru_stime
 
 

@@ -17,6 +17,8 @@ import time
 import uuid
 from typing import TYPE_CHECKING
 
+from ratios import Ratio, report
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -97,28 +99,22 @@ def main() -> int:
         bindings.add(first)
         bindings.remove(first.key)
 
-    broken = 0
-
-    def judge(what: str, value: float, bound: float, unit: str) -> None:
-        nonlocal broken
-        broken += value > bound
-        print(f"{what:48} {value:8.3f} {unit:8} (at most {bound:g}){'' if value <= bound else '   BROKEN'}")
-
-    present = [found.key for found in bindings.all() if found.key.family is BindingFamily.SCOPED_CCS]
+    found: list[Ratio] = []
+    present = [one.key for one in bindings.all() if one.key.family is BindingFamily.SCOPED_CCS]
     if present:
         print(f"this machine has scoped CCS bindings of its own: {', '.join(map(str, present))}", file=sys.stderr)
         return 2
     added: list[BindingRecord] = []
     try:
         bare, ours = best(bare_write), best(write)
-        print(f"add and remove: bare {bare * 1e6:.1f} µs, library {ours * 1e6:.1f} µs")
-        judge("a binding written, library / bare", ours / bare, MOST_RATIO, "times")
+        detail = f"{ours * 1e6:.1f} µs against {bare * 1e6:.1f} µs"
+        found.append(Ratio("a binding added and removed / bare calls", ours / bare, MOST_RATIO, detail=detail))
         bindings.add(first)
         added.append(first)
         assert bare_read() == 0
         bare, ours = best(bare_read), best(lambda: bindings.find(first.key))
-        print(f"find: bare {bare * 1e6:.1f} µs, library {ours * 1e6:.1f} µs")
-        judge("a binding read, library / bare", ours / bare, MOST_RATIO, "times")
+        detail = f"{ours * 1e6:.1f} µs against {bare * 1e6:.1f} µs"
+        found.append(Ratio("a binding read / bare calls", ours / bare, MOST_RATIO, detail=detail))
         shares = []
         for count in (100, 1000):
             for port in range(20000 + len(added), 20000 + count):
@@ -129,15 +125,17 @@ def main() -> int:
             print(
                 f"list {count}: bare {bare * 1e3:.1f} ms, library {ours * 1e3:.1f} ms, {shares[-1] * 1e6:.1f} µs each"
             )
-        judge("one binding more, 1,000 / 100", shares[1] / shares[0], MOST_GROWTH, "times")
+        detail = f"{shares[1] * 1e6:.1f} µs against {shares[0] * 1e6:.1f} µs"
+        found.append(Ratio("listing, a binding of 1,000 / of 100", shares[1] / shares[0], MOST_GROWTH, detail=detail))
     finally:
         for each in added:
             bindings.remove(each.key)
         api.HttpTerminate(2, NULL)
-    judge("import of the Windows machine", import_cost("mlsssl._windows.machine") * 1e3, MOST_IMPORT * 1e3, "ms")
+    imported = import_cost("mlsssl._windows.machine") * 1e3
+    found.append(Ratio("ms to import the Windows machine", imported, MOST_IMPORT * 1e3))
     stores = import_cost("mlsssl._windows.machine, mlsssl._windows.stores")
     print(f"import of the Windows machine and, as the first use of a store does, of its stores: {stores * 1e3:.1f} ms")
-    return 1 if broken else 0
+    return report(found)
 
 
 if __name__ == "__main__":
