@@ -17,9 +17,12 @@ import time
 from itertools import islice
 from typing import TYPE_CHECKING
 
+from cryptography import x509
 from ratios import Ratio, compare, report, settled, spread
 
 from mlsssl import Certificate, CertificateAuthority, check_many
+from mlsssl._validator.profiles import find_profile
+from mlsssl.bulk import _Common, _packed, _unpacked
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -72,10 +75,22 @@ def between_processes(ders: Sequence[bytes], authority: CertificateAuthority) ->
     """Print what it costs to read a certificate again and to pickle its report, against its check."""
     certificates = iter(_fresh(ders[:4000]))
     first = Certificate.from_der(ders[0]).check(HOST, trust=[authority], key_expected=False)
+    common = _Common(
+        trust=None,
+        at=first.at,
+        profile=find_profile("private"),
+        crls=(),
+        revocation="soft",
+        silence={},
+        extra_rules=(),
+    )
 
     def moved() -> object:
-        Certificate.from_der(ders[0])
-        return pickle.loads(pickle.dumps(first))
+        x509.load_der_x509_certificate(ders[0])
+        packed = pickle.loads(pickle.dumps(_packed(first, ders[0])))
+        return _unpacked(packed, common, (ders[0], True, (), HOST))
+
+    assert moved() == first
 
     def checked() -> object:
         return next(certificates).check(HOST, trust=[authority], key_expected=False)
