@@ -1,14 +1,18 @@
 """check_many: on two processes against one, with many roots against one, and against as many single checks.
 
-That two processes are 1.9 times as fast as one on two quiet cores, as was promised, is that all take at most 1.05 times
-the processor time of one. That is not kept (1.19 comes out), nor 0.8 of the single checks' time (0.82); the bounds are
-what is true with a margin. The limit is measured and printed: a worker reads each certificate again, and its report is
-pickled and read back, which alone is 0.2 of a check.
+That two processes are 1.9 times as fast as one on two quiet cores, as was promised, is that all take at most 1.05
+times the processor time of one. On a busy machine 0.96 to 1.16 comes out, the median of 3 turns, and the bound is
+above that. What can be told more exactly is measured too: a worker reads each certificate again and its report
+travels back, which alone is 0.04 of a check (0.19 while whole reports were pickled). The rest is what the system does
+for two processes.
+
+Promised were 0.8 of the single checks' time; 0.79 to 0.81 comes out, so that has no margin. The fifth that is spared
+is to look at the arguments and to index the trust for each certificate; there is nothing else that certificates
+share.
 """
 
 from __future__ import annotations
 
-import math
 import os
 import pickle
 import statistics
@@ -61,19 +65,19 @@ def many(count: int = 10_000) -> list[Ratio]:
         detail = f"{spread(ratios)}; by the clock {min(walls[0]) / min(walls[1]):.2f} times as fast"
         return Ratio(f"{count} certificates, {name}", statistics.median(ratios), bound, detail=detail)
 
-    between_processes(ders, authority)
     two = "processor time on two processes / on one (1.05 promised)"
     wide = f"{len(roots) + 1} roots trusted / one"
     return [
-        settled(lambda: against_one(two, 1.3, [authority], 2)),
+        between_processes(ders, authority),
+        settled(lambda: against_one(two, 1.25, [authority], 2)),
         settled(lambda: against_one(wide, 1.2, [*roots, authority], 1)),
         settled(lambda: against_single(ders, authority)),
     ]
 
 
-def between_processes(ders: Sequence[bytes], authority: CertificateAuthority) -> None:
-    """Print what it costs to read a certificate again and to pickle its report, against its check."""
-    certificates = iter(_fresh(ders[:4000]))
+def between_processes(ders: Sequence[bytes], authority: CertificateAuthority) -> Ratio:
+    """What it costs to read a certificate again and to send its report, against its check."""
+    certificates = iter(_fresh(ders))
     first = Certificate.from_der(ders[0]).check(HOST, trust=[authority], key_expected=False)
     common = _Common(
         trust=None,
@@ -95,8 +99,7 @@ def between_processes(ders: Sequence[bytes], authority: CertificateAuthority) ->
     def checked() -> object:
         return next(certificates).check(HOST, trust=[authority], key_expected=False)
 
-    share = compare("", moved, checked, bound=math.inf, repeat=10, rounds=201)
-    print(f"reading again, pickling and unpickling / a check: {share.value:.2f} ({share.detail})")
+    return compare("read again, pack, pickle and back / a check", moved, checked, bound=0.08, repeat=10, rounds=125)
 
 
 def _fresh(ders: Sequence[bytes]) -> list[Certificate]:
@@ -117,7 +120,7 @@ def against_single(ders: Sequence[bytes], authority: CertificateAuthority, turn:
         assert sum(one.ok for one in islice(many, turn)) == turn
         ratios.append((time.process_time() - middle) / (middle - start))
     name = f"{len(ders)} certificates by check_many / by single checks"
-    return Ratio(name, statistics.median(ratios), 0.92, detail=f"0.8 was promised; {spread(ratios)}")
+    return Ratio(name, statistics.median(ratios), 0.89, detail=f"0.8 was promised; {spread(ratios)}")
 
 
 def main() -> int:
