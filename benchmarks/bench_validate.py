@@ -7,10 +7,10 @@ Measured twice. One check in turn with one verification is what a program does t
 turn is what a program does that does nothing else; the verification, a few pages of compiled code, then gains more from
 the processor's caches than Python does.
 
-Promised were 3.5 times the verification for RSA-2048 and 2.0 for P-256. One in turn comes to 3.3 to 3.7 and 1.95 to
-2.3, ten in turn to 4.2 to 4.5 and 2.4 to 2.5; the more others have the processor, the more Python loses against
-compiled code. So the promise is not kept with a margin, and the bounds are what comes out on a busy machine and a
-tenth more.
+Promised were 3.5 times the verification for RSA-2048 and 2.0 for P-256. One in turn comes to 3.2 to 3.7 and 1.9 to
+2.3, ten in turn to 3.5 to 4.5 and 2.1 to 2.5: the lower figures on a quiet machine; the more others have the
+processor, the more Python loses against compiled code. So the promise is not kept with a margin, and the bounds are
+what comes out on a busy machine and a tenth more.
 
 The limit is measured and printed too: the calls of `cryptography` that the rules cannot do without (every extension,
 the subject and its text, the public key, its comparison with the private key, one signature) by themselves take 1.5
