@@ -12,7 +12,7 @@ import hashlib
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -215,8 +215,14 @@ def is_certificate(value: object) -> TypeIs[x509.Certificate]:
     return isinstance(value, (x509.Certificate, OddCertificate))
 
 
+class _Value(Protocol):
+    def __call__(self, kind: type[E], /) -> E | None: ...
+
+
 class View:
     """The parts of one certificate; `name` is its subject, None when that cannot be read.
+
+    `value` gives the extension of a kind, None when it is absent or unreadable.
 
     Args:
         certificate: The certificate.
@@ -253,6 +259,7 @@ class View:
         "subject",
         "time_tags",
         "unknown",
+        "value",
         "version",
     )
 
@@ -314,6 +321,7 @@ class View:
         self.problems: tuple[ExtensionProblem, ...] = ()
         # The values of the readable extensions by their type, and which of them are critical.
         self.known: dict[type[x509.ExtensionType], Any] = {}
+        self.value: _Value = self.known.get
         self.critical: set[type[x509.ExtensionType]] = set()
         self.unknown: list[tuple[str, bool, bytes]] = []
         if extensions is not None:
@@ -399,11 +407,6 @@ class View:
             return dotted_oid(self.form[content:stop])
         oid: str = foreign.read_or("unreadable", _signature_oid_of, self.certificate)
         return oid
-
-    def value(self, kind: type[E]) -> E | None:
-        """The extension of this kind, or None when it is absent or unreadable."""
-        value: E | None = self.known.get(kind)
-        return value
 
     def octets(self, kind: type[x509.ExtensionType]) -> bytes:
         """The value of the extension of this kind as it stands, for what cryptography drops; empty when it is absent.

@@ -335,16 +335,15 @@ def _check_key_usage(view: View, emit: Emitter) -> None:
     if usage.key_cert_sign or usage.crl_sign:
         alone = usage.key_cert_sign and not _is_ca(view)
         emit("key-usage-cert-sign", part, "keyCertSign or cRLSign", case="keyCertSign" if alone else "")
-    key = view.public_key
     signs, enciphers = usage.digital_signature, usage.key_encipherment
     server = signs or enciphers or usage.key_agreement or usage.content_commitment or usage.data_encipherment
     if not server and not usage.key_cert_sign and not usage.crl_sign:
         emit("key-usage-empty", part, "no bit set")
-    if (enciphers or usage.data_encipherment) and is_ec(key):
+    if (enciphers or usage.data_encipherment) and is_ec(view.public_key):
         emit("key-usage-ec-encipherment", part, "keyEncipherment or dataEncipherment with an EC key")
     if signs:
         return
-    if is_rsa(key) and enciphers and emit.profile.purpose == "server" and not for_pss_only(view.spki):
+    if enciphers and is_rsa(view.public_key) and emit.profile.purpose == "server" and not for_pss_only(view.spki):
         emit("key-usage-no-signature", part, "keyEncipherment without digitalSignature")
     elif not (usage.key_cert_sign and _is_ca(view)):
         # An authority in the place of the leaf has a finding of its own.

@@ -325,7 +325,8 @@ def _check_private_key(view: View, key: PrivateKeyTypes | None, emit: Emitter, *
             emit("key-missing", "private key", "no private key")
         return
     try:
-        matches = view.public_key is not None and key.public_key() == view.public_key
+        public = view.public_key
+        matches = public is not None and key.public_key() == public
     except Exception as error:  # noqa: BLE001 - a key of a kind without public half, or one that is broken
         emit("key-mismatch", "private key", f"a private key that cannot be compared: {error}")
         return
