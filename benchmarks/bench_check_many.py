@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 HOST = "server-name.com"
 LIMIT = "a worker reads each certificate again, and its report is pickled and read back, which alone is 0.2 of a check"
-SINGLE_LIMIT = "all that check_many may leave out is what the reports of certificates under one root share"
+SINGLE_LIMIT = "what certificates under one root share is done once already; what else could be left out is not known"
 
 
 def processor_seconds(certificates: Sequence[Certificate], trust: Sequence[TrustAnchor], workers: int) -> float:
