@@ -211,7 +211,7 @@ def wines(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Every speed promise as a ratio against a peer in the same run; fails when one is missed. `-- cli`: that one."""
+    """Every speed promise as a ratio against a peer in the same run; fails beyond a bound. `-- cli`: that one."""
     _install(session, "benchmarks")
     scripts = {script.stem.removeprefix("bench_"): script for script in sorted(Path("benchmarks").glob("bench_*.py"))}
     for name in session.posargs or scripts:

@@ -15,7 +15,7 @@ from ratios import Ratio, report, settled, spread
 
 ROUNDS = 15
 TWO = "from mlsssl import Certificate, CertificateAuthority"
-LIMIT = "it is met without a margin, so a run may miss it"
+LIMIT = "there is no margin: a run may keep it or miss it by a little"
 PEER = "import cryptography.x509"
 TIMER = "import time; start = time.process_time(); {}; print(time.process_time() - start)"
 

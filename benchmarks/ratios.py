@@ -125,8 +125,12 @@ def _compare(
             theirs.append(b / repeat)
     finally:
         gc.enable()
-    detail = f"{statistics.median(mine) * 1e6:.1f} µs against {statistics.median(theirs) * 1e6:.1f} µs"
+    detail = f"{_duration(statistics.median(mine))} against {_duration(statistics.median(theirs))}"
     return Ratio(name, statistics.median(ratios), bound, detail=f"{detail}; {spread(ratios)}")
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds * 1e6:.1f} µs" if seconds < 1e-3 else f"{seconds * 1e3:.1f} ms"
 
 
 GROWTH_BOUND = 1.25

@@ -46,27 +46,31 @@ def surroundings() -> dict[str, str]:
         "cores": str(os.cpu_count()),
         "system": _system(),
         "Python": platform.python_version(),
-        "cryptography": f"{cryptography.__version__} with {_short(backend.openssl_version_text())}",
-        "OpenSSL of Python": _short(ssl.OPENSSL_VERSION),
+        "cryptography": f"{cryptography.__version__} with OpenSSL {_number(backend.openssl_version_text())}",
+        "Python's OpenSSL": _number(ssl.OPENSSL_VERSION),
         "SQLite": sqlite3.sqlite_version,
     }
     if program := shutil.which("openssl"):
         told = subprocess.run([program, "version"], capture_output=True, text=True, check=True).stdout
-        found["openssl, the program"] = _short(told)
+        found["the command openssl"] = _number(told)
     return found
 
 
 def _system() -> str:
+    if sys.platform == "win32":
+        import ctypes
+
+        wine = hasattr(ctypes.WinDLL("ntdll"), "wine_get_version")
+        return platform.platform() + (", as Wine shows it" if wine else "")
     try:
-        return (
-            f"{platform.freedesktop_os_release()['PRETTY_NAME']}, Linux {'.'.join(platform.release().split('.')[:2])}"
-        )
+        name, kernel = platform.freedesktop_os_release()["PRETTY_NAME"], platform.release().split(".")[:2]
     except OSError:
         return platform.platform()
+    return f"{name}, {platform.system()} {'.'.join(kernel)}"
 
 
-def _short(version: str) -> str:
-    return " ".join(version.split()[:2])
+def _number(version: str) -> str:
+    return version.split()[1]  # OpenSSL 3.0.22 25 Aug 2026
 
 
 def _processor() -> str:

@@ -5,6 +5,7 @@ The page says how such a file is made. A test holds that each benchmark has a ro
 
 from __future__ import annotations
 
+import math
 import re
 import sys
 from pathlib import Path
@@ -24,21 +25,21 @@ def render(lines: list[dict[str, Any]]) -> str:
     machines: dict[str, list[str]] = {}
     for name, line in last.items():
         on = "; ".join(f"{what} {version}" for what, version in line["on"].items())
-        machines.setdefault(f"{line['day']}, on: {on}", []).append(f"`{name}`")
-    if len(machines) > 1:
-        measured = [f"- {', '.join(names)}: measured on {machine}." for machine, names in machines.items()]
-    else:
-        measured = [f"Measured on {machine}." for machine in machines]
+        machines.setdefault(f"{line['day']}: {on}", []).append(f"`{name}`")
+    # What most have in common is told of all, and then who differs.
+    common, *others = sorted(machines, key=lambda machine: len(machines[machine]), reverse=True)
+    measured = [f"Measured on {common}."]
+    measured += [f"{' '.join(machines[machine])} on {machine}." for machine in others]
     ratios = [(name, Ratio.from_json(figure)) for name in sorted(last) for figure in last[name]["figures"]]
-    missed = [ratio for _, ratio in ratios if not ratio.promise_kept]
-    head = f"{len(ratios)} figures; {len(missed)} miss their promise."
+    kept = [ratio.promise_kept for _, ratio in ratios if not math.isinf(ratio.promise)]
+    head = f"{len(ratios)} figures; promises missed: {kept.count(False)} of {len(kept)}."
     table = ["| benchmark | what / beside what | figure | promise | | measured |", "|---|---|---|---|---|---|"]
-    return "\n".join([*measured, "", head, "", *table, *(_row(*one) for one in ratios)]) + "\n"
+    return "\n\n".join([*measured, head, "\n".join([*table, *(_row(*one) for one in ratios)])]) + "\n"
 
 
 def _row(benchmark: str, ratio: Ratio) -> str:
     promised, verdict = "none", ""
-    if ratio.promise != float("inf"):
+    if ratio.promise != math.inf:
         promised = f"{'≥' if ratio.at_least else '≤'} {_number(ratio.promise)}"
         verdict = "kept" if ratio.promise_kept else f"**missed**: {ratio.limit}" if ratio.limit else "**missed**"
     cells = (f"`{benchmark}`", ratio.name, _number(ratio.value), promised, verdict, ratio.detail)
