@@ -43,19 +43,20 @@ def path_of(given: str | os.PathLike[str]) -> Path:
         path = Path(given)
     except TypeError:
         raise InvalidInputError(f"the path of a file is needed, not {type(given).__name__}") from None
+    text = str(path)
     # The text of a key, say: the system's own error, and what we say of a file that was made, would show it.
-    if any(sign in str(path) for sign in ("\r", "\n", "-----BEGIN ")):
+    if "\r" in text or "\n" in text or "-----BEGIN " in text:
         raise InvalidInputError(
             f"{shown(path)} cannot be the path of a file: it is the text of one (a line break, or PEM)"
         )
-    if any(len(part) > 255 for part in path.parts) or (os.name != "nt" and len(str(path)) > 4095):
-        raise InvalidInputError(f"{str(path)!r} cannot be the path of a file: it is too long")
+    if len(text) > 255 and (any(len(part) > 255 for part in path.parts) or (os.name != "nt" and len(text) > 4095)):
+        raise InvalidInputError(f"{text!r} cannot be the path of a file: it is too long")
     try:
         os.fsencode(path)
     except UnicodeEncodeError:
-        raise InvalidInputError(f"{str(path)!r} cannot be the path of a file: it holds half a character") from None
-    if "\0" in str(path):
-        raise InvalidInputError(f"{str(path)!r} cannot be the path of a file: it holds a NUL character")
+        raise InvalidInputError(f"{text!r} cannot be the path of a file: it holds half a character") from None
+    if "\0" in text:
+        raise InvalidInputError(f"{text!r} cannot be the path of a file: it holds a NUL character")
     return path
 
 
