@@ -4,8 +4,8 @@ The start is to open a machine, find one certificate and close it, against the s
 most 3.0. It was 3.4 to 3.5 on a quiet machine with 846 calls of functions; with 485, in turns with the former code on a
 busy one, it is a fifth less. What is below the classes of the public API is measured and printed too.
 
-Done once with 1,000,000, each of a name of its own, on two cores beside a load of 4 to 15: a look-up by thumbprint takes
-1.31 times what it takes among 1,000 (77 against 58 µs), by host 1.29 times (135 against 105 µs). Adding them with
+Done once with 1,000,000, each of a name of its own, on two cores beside a load of 4 to 15: a look-up by thumbprint
+takes 1.31 times what it takes among 1,000 (77 against 58 µs), by host 1.29 times (135 against 105 µs). Adding them with
 private keys, as a machine's own code does, took 60 MiB, 340 s of processor time and 980 s by the clock, most of it in
 waiting for the disk, for four indexes are in no order; without keys by `Store.add_all` 64 MiB and 1,545 s, for a
 transaction each 200. An audit of one binding takes 2.6 MiB more beside them. A file of schema 5 with a million was
