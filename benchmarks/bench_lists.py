@@ -15,18 +15,20 @@ from __future__ import annotations
 import datetime as dt
 import sys
 import uuid
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from machines import fill
+from machines import bind_all, fill
 from ratios import growth, report
 
 from mlsssl import Certificate, CertificateAuthority, EmbeddedMachine, audit, check_many, cleanup, netsh, renew_due
 from mlsssl._commands.completion import machine as completion
+from mlsssl._embedded.port import EmbeddedPort
 from mlsssl._machine.ports import BindingRecord
-from mlsssl.values import BindingOptions, HostnamePort, Thumbprint
+from mlsssl.values import BindingOptions, HostnamePort, IpPort, Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -64,6 +66,23 @@ class Machines:
 def auditing(machines: Machines, count: int) -> Callable[[], object]:
     machines.of(count)
     return lambda: machines.audited(count)
+
+
+def addresses(folder: Path, count: int) -> Callable[[], object]:
+    """An audit where one certificate is bound to so many addresses."""
+    path = folder / f"addresses-{count}.sqlite"
+    fill(path, 1)
+    machine = EmbeddedMachine(path)
+    (binding,) = machine.bindings
+    hosts = (f"10.0.{number // 250}.{number % 250 + 1}" for number in range(count))
+    port = EmbeddedPort(path)
+    bind_all(port, [replace(binding.record, key=IpPort(host, 8443)) for host in hosts])
+    port.close()
+
+    def work() -> None:
+        assert len(audit(machine=machine).rows) == count + 1
+
+    return work
 
 
 def page(machines: Machines, folder: Path, count: int) -> Callable[[], object]:
@@ -186,6 +205,7 @@ def main() -> int:
         machines = Machines(folder)
         measures: dict[str, Callable[[str], Ratio]] = {
             "audit of bindings": partial(growth, work_at=partial(auditing, machines), sizes=SMALL),
+            "audit of addresses": partial(growth, work_at=partial(addresses, folder), sizes=SMALL),
             "page of an audit": partial(growth, work_at=partial(page, machines, folder), sizes=SMALL),
             "renew_due, nothing due": partial(growth, work_at=partial(nothing_due, machines), sizes=SMALL),
             "renew_due, everything planned": partial(growth, work_at=partial(planned, machines), sizes=SMALL),

@@ -1,15 +1,15 @@
-"""A store of many certificates: look-ups among them against 1,000, the memory of adding them and of an audit; the start.
+"""A store of many certificates: look-ups among them against 1,000, memory of adding them and of an audit; the start.
 
 The start is to open a machine, find one certificate and close it, against the same with `sqlite3` in the same file: at
-most 3.0. It was 3.4 to 3.5 before paths were put together once and bindings and services built when asked for. What is
-below the classes of the public API is measured and printed too.
+most 3.0. It was 3.4 to 3.5 on a quiet machine with 846 calls of functions; with 485, in turns with the former code on a
+busy one, it is a fifth less. What is below the classes of the public API is measured and printed too.
 
-Done once with 1,000,000, each of a name of its own, on two cores that others used too: a look-up by thumbprint takes
-1.31 times what it takes among 1,000 (77 against 58 µs), by host 1.29 times (135 against 105 µs; all of them were looked
-at before there was an index). Adding them with private keys as a machine's own code does took 60 MiB, 340 s of
-processor time and 980 s by the clock, in which the file's 1.3 GB are written forty times over, for four indexes are in
-no order; by `Store.add_all`, without keys, ADDALL. An audit of one binding takes 2.6 MiB more beside them. A file of
-schema 5 with a million was brought up to date in 34 s of processor time, 234 s by the clock and 50 MiB.
+Done once with 1,000,000, each of a name of its own, on two cores beside a load of 4 to 15: a look-up by thumbprint
+takes 1.31 times what it takes among 1,000 (77 against 58 µs), by host 1.29 times (135 against 105 µs). Adding them with
+private keys, as a machine's own code does, took 60 MiB, 340 s of processor time and 980 s by the clock, most of it in
+waiting for the disk, for four indexes are in no order; without keys by `Store.add_all` 64 MiB and 1,545 s, for a
+transaction each 200. An audit of one binding takes 42 MiB beside them as beside 1,000. A file of schema 5 with a million was
+brought up to date in 34 s of processor time, 234 s by the clock and 50 MiB.
 
 Run: python benchmarks/bench_store.py [number of certificates]
 """
@@ -130,6 +130,9 @@ def do_and_tell(name: str, path: str, count: str) -> None:
     globals()[name](Path(path), int(count))
     if sys.platform == "win32":
         print(0)
+    elif sys.platform == "linux":  # where getrusage counts what the process was a copy of before it became itself
+        status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
+        print(int(status["VmHWM"].split()[0]) / 2**10)
     else:
         import resource
 

@@ -122,7 +122,9 @@ def test_neighbours_are_all_that_can_hide_or_be_hidden() -> None:
         for make in (HostnamePort, ScopedCcs)
         for host in ("a.test", "b.a.test", "*.a.test", "*.test", "*")
     ]
-    keys += [IpPort(address, port) for port in (443, 8443) for address in ("0.0.0.0", "::", "10.0.0.5", "2001:db8::5")]
+    keys += [
+        IpPort(address, port) for port in (443, 8443) for address in ("0.0.0.0", "::", "10.0.0.5", "10.0.0.6", "::5")
+    ]
     keys += [CcsPort(443)]
     neighbours = Neighbours(keys)
     for key in keys:
@@ -135,3 +137,7 @@ def test_neighbours_are_all_that_can_hide_or_be_hidden() -> None:
     names = [HostnamePort(f"h{number}.test", 443) for number in range(100)]
     assert Neighbours(names).work() == 0
     assert Neighbours([*names, IpPort("0.0.0.0", 443)]).work() == 101
+    addresses = [IpPort(f"10.0.0.{number}", 443) for number in range(100)]
+    assert [Neighbours(addresses).of(one) for one in addresses] == [[]] * 100
+    assert Neighbours(addresses).work() == 0
+    assert Neighbours([*addresses, names[0], names[1]]).work() == 200

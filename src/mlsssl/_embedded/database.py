@@ -44,6 +44,15 @@ def _kinds(columns: str) -> tuple[tuple[type, ...], ...]:
 # on Linux, and Debian 11 and RHEL 9 have 3.34. So no RETURNING (3.35) and no STRICT tables (3.37).
 
 
+# `secure_delete`: a deleted key is overwritten, not only forgotten. `cache_size`: KiB, at most.
+_SETTINGS = """
+    PRAGMA synchronous = FULL;
+    PRAGMA secure_delete = ON;
+    PRAGMA trusted_schema = OFF;
+    PRAGMA cache_size = -16384;
+"""
+
+
 def state_folder_of(file: Path) -> Path:
     """Where what belongs to a machine's file lies, beside it; not made here."""
     return file.with_name(file.name + ".state")
@@ -223,10 +232,7 @@ class Database:
         connection.execute("COMMIT")
         self._refuse_torn_page(connection)
         _set_write_ahead_log(connection, self._busy_timeout)
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA secure_delete = ON")  # a deleted key is overwritten, not only forgotten
-        connection.execute("PRAGMA trusted_schema = OFF")
-        connection.execute("PRAGMA cache_size = -16384")  # KiB, at most: the indexes of 100,000 certificates fit in
+        connection.executescript(_SETTINGS)
         if version < schema.VERSION:
             self._upgrade(connection, version)
         _check_companions(self._companions)  # once more, as opened, before anything of ours is written to them
@@ -263,8 +269,8 @@ class Database:
         """The file's version, 0 when it is empty; raises unless it is empty or ours."""
         (owner,) = connection.execute("PRAGMA application_id").fetchone()
         (version,) = connection.execute("PRAGMA user_version").fetchone()
-        (objects,) = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        if owner == 0 and version == 0 and objects == 0:
+        empty = connection.execute("SELECT 1 FROM sqlite_master LIMIT 1").fetchone() is None
+        if owner == 0 and version == 0 and empty:
             return 0
         if owner != schema.APPLICATION_ID:
             raise MalformedDataError(f"{self.path} is an SQLite file of another program, not a machine of mlsssl")
@@ -273,7 +279,7 @@ class Database:
                 f"{self.path} was made by a later version of mlsssl (schema {version}, this one knows "
                 f"{schema.VERSION}); update mlsssl"
             )
-        if version < 1 or objects == 0:
+        if version < 1 or empty:
             raise MalformedDataError(f"{self.path} says it is a machine of mlsssl, but its tables are missing")
         return int(version)
 

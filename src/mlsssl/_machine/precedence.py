@@ -78,18 +78,22 @@ def hides(winner: BindingKey, loser: BindingKey) -> str | None:
 
 
 class Neighbours:
-    """For each key of a table the others that some client may match too: two host names without a star never meet.
+    """For each key of a table the others that some client may match too.
 
-    A table may have thousands of host names, and everything else is rare.
+    Two host names without a star never meet, nor do two addresses that are no wildcards: of these a table may have
+    thousands, and everything else is rare.
     """
 
     def __init__(self, keys: Iterable[BindingKey]) -> None:
         self._all: dict[int, list[tuple[int, BindingKey]]] = {}
         self._wide: dict[int, list[tuple[int, BindingKey]]] = {}
+        self._of_no_address: dict[int, list[tuple[int, BindingKey]]] = {}
         self._by_host: dict[tuple[int, str], list[tuple[int, BindingKey]]] = {}
         for place in enumerate(keys):
             key = place[1]
             self._all.setdefault(key.port, []).append(place)
+            if not _is_concrete(key):
+                self._of_no_address.setdefault(key.port, []).append(place)
             host = _host_without_star(key)
             if host is None:
                 self._wide.setdefault(key.port, []).append(place)
@@ -107,14 +111,18 @@ class Neighbours:
     def _found(self, key: BindingKey) -> list[tuple[int, BindingKey]]:
         host = _host_without_star(key)
         if host is None:
-            found = self._all.get(key.port, [])
+            found = (self._of_no_address if _is_concrete(key) else self._all).get(key.port, [])
         else:
             found = [*self._by_host.get((key.port, host), []), *self._wide.get(key.port, [])]
         return [place for place in found if place[1] != key]
 
     def work(self) -> int:
         """How many pairs there are to look at, about."""
-        return sum(len(wide) * len(self._all[port]) for port, wide in self._wide.items())
+        return sum(
+            len(self._of_no_address.get(port, []) if _is_concrete(key) else self._all[port])
+            for port, wide in self._wide.items()
+            for _, key in wide
+        )
 
 
 def _host_without_star(key: BindingKey) -> str | None:

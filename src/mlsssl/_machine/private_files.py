@@ -143,7 +143,7 @@ def resolved(given: str | os.PathLike[str]) -> Path:
             done = target.anchor[:-1]
             target = target.relative_to(target.anchor)
         left[:0] = target.parts
-    return Path(f"{done}/")
+    return path if done == str(path) else Path(f"{done}/")
 
 
 def _check_file(path: Path, status: os.stat_result, owner: str, *, secret: bool = False) -> None:
