@@ -51,7 +51,7 @@ LOWEST = (
 )
 # The benchmarks that count processor time, where they take long with less work: what the session `promises` runs.
 PROMISES = (
-    *("certificate", "validate", "import", "completion", "cli", "deploy", "issue", "listener", "check_many"),
+    *("certificate", "validate", "import", "completion", "cli", "deploy", "issue", "lists", "listener", "check_many"),
     *("fleet 2000", "store 20000", "strategies 200"),
 )
 NOT_HERE = ("-n", "auto", "--ignore=tests/browser", "--ignore=tests/fleet")  # the sessions `notebook` and `fleet`

@@ -14,6 +14,7 @@ Run: python benchmarks/bench_check_many.py [number of certificates]
 
 from __future__ import annotations
 
+import math
 import os
 import pickle
 import statistics
