@@ -8,8 +8,8 @@ Done once with 1,000,000, each of a name of its own, on two cores beside a load 
 takes 1.31 times what it takes among 1,000 (77 against 58 µs), by host 1.29 times (135 against 105 µs). Adding them with
 private keys, as a machine's own code does, took 60 MiB, 340 s of processor time and 980 s by the clock, most of it in
 waiting for the disk, for four indexes are in no order; without keys by `Store.add_all` 64 MiB and 1,545 s, for a
-transaction each 200. An audit of one binding takes 42 MiB beside them as beside 1,000. A file of schema 5 with a million was
-brought up to date in 34 s of processor time, 234 s by the clock and 50 MiB.
+transaction each 200. An audit of one binding takes 42 MiB beside them as beside 1,000. A file of schema 5 with as
+many was brought up to date in 34 s of processor time, 234 s by the clock and 50 MiB.
 
 Run: python benchmarks/bench_store.py [number of certificates]
 """
