@@ -349,6 +349,27 @@ def test_a_name_that_no_store_can_have_is_refused(machine: EmbeddedPort, name: s
         machine.open_store(name, "LocalMachine", create=True)
 
 
+def test_a_store_whose_making_was_rolled_back_is_not_there(machine: EmbeddedPort) -> None:
+    """Its number is another store's by then: what was found out inside of the transaction must not be remembered."""
+
+    class StopError(Exception):
+        """Ends the transaction."""
+
+    def make_and_stop() -> None:
+        with machine._database.transaction():
+            machine.open_store("Made", "LocalMachine", create=True)
+            raise StopError
+
+    with pytest.raises(StopError):
+        make_and_stop()
+    other = EmbeddedPort(machine.path)
+    add(other.open_store("Another", "LocalMachine", create=True, write=True), ONE)
+    other.close()
+    with pytest.raises(StoreNotFoundError):
+        machine.open_store("Made", "LocalMachine")
+    assert not list(machine.open_store("Made", "LocalMachine", create=True).records())
+
+
 def test_the_same_certificate_lives_apart_in_two_stores(machine: EmbeddedPort, store: EmbeddedStore) -> None:
     """Its properties belong to the place."""
     other = machine.open_store("WebHosting", "LocalMachine", write=True)

@@ -8,6 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlsssl._embedded import schema
 from mlsssl._embedded.bindings import EmbeddedBindings, diagnose
 from mlsssl._embedded.database import Database, folded, state_folder_of
 from mlsssl._embedded.services import EmbeddedServices
@@ -37,6 +38,9 @@ def default_path() -> Path:
     """The file that `EmbeddedPort()` opens: $MLSSSL_MACHINE, else `mlsssl/machine.sqlite` in the user's data folder."""
     configured = os.environ.get(MACHINE_VARIABLE)
     return Path(configured) if configured else files.user_data_folder() / MACHINE_FILE
+
+
+_STANDARD_PLACES = frozenset((location, folded(name)) for location, name in schema.STANDARD_STORES)
 
 
 class EmbeddedPort:
@@ -151,13 +155,16 @@ class EmbeddedPort:
 
     def _find_store(self, name: str, location: str) -> int | None:
         place = location, folded(name)
-        number = self._database.store_numbers.get(place)  # a store that is there stays, with its number
+        number = self._database.store_numbers.get(place)
         if number is None:
             row = self._database.query_one(
                 "SELECT id FROM stores WHERE location = ? AND folded = ?", place, columns="i"
             )
-            if row is not None:
-                number = self._database.store_numbers[place] = int(row[0])
+            number = None if row is None else int(row[0])
+            # Kept for those that each file has from its beginning: what makes another one may be rolled back, and a
+            # file that a backup is put back into may have it under another number.
+            if number is not None and place in _STANDARD_PLACES:
+                self._database.store_numbers[place] = number
         return number
 
     def account(self, account: str) -> Account:
