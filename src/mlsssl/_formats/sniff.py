@@ -11,7 +11,6 @@ them, and at most `text.MOST_BLOCKS` PEM blocks.
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from dataclasses import dataclass, replace
@@ -308,12 +307,13 @@ def _signed_kind(inner: list[tuple[int, int, int, int]]) -> Kind:
 
 # ---- text --------------------------------------------------------------------------------------------------
 
-_HEX = re.compile(r"(?:[0-9A-Fa-f]{2}){16,}")
-_HEX_MARKS = re.compile(r"0x|[\s:,\\]")
-_DECIMAL = re.compile(r"(?:[0-9]{1,3}[\s,]+){16,}[0-9]{1,3}")
-_PERCENT = re.compile(r"-----BEGIN(?:%20|\+)[A-Z0-9%+]{1,80}-----%0")
-_BASE64_OF_PEM = re.compile(r"LS0tLS1CRUdJTi[A-Za-z0-9+/_-]{20,}={0,2}")
-_CERTIFICATE_ELEMENT = re.compile(r"<(?:\w{1,40}:)?X509Certificate>([^<]{1,1000000})</")
+# Texts, which `re` compiles when they are first needed and keeps: no file that is plain PEM or DER needs one.
+_HEX = r"(?:[0-9A-Fa-f]{2}){16,}"
+_HEX_MARKS = r"0x|[\s:,\\]"
+_DECIMAL = r"(?:[0-9]{1,3}[\s,]+){16,}[0-9]{1,3}"
+_PERCENT = r"-----BEGIN(?:%20|\+)[A-Z0-9%+]{1,80}-----%0"
+_BASE64_OF_PEM = r"LS0tLS1CRUdJTi[A-Za-z0-9+/_-]{20,}={0,2}"
+_CERTIFICATE_ELEMENT = r"<(?:\w{1,40}:)?X509Certificate>([^<]{1,1000000})</"
 
 
 def _from_text(text: str, wrappings: tuple[str, ...], depth: int) -> Recognised:
@@ -331,13 +331,13 @@ def _from_text(text: str, wrappings: tuple[str, ...], depth: int) -> Recognised:
         return _from_pem(text, wrappings, depth)
     if stripped[:1] == "<":
         return _from_markup(stripped, wrappings, depth)
-    if _PERCENT.search(text):  # as proxies hand certificates on in HTTP headers
+    if re.search(_PERCENT, text):  # as proxies hand certificates on in HTTP headers
         plain = unquote(text.replace("BEGIN+", "BEGIN ").replace("END+", "END ")).replace("+CERT", " CERT")
         return _from_text(plain, (*wrappings, "percent-encoding"), depth + 1)
     for how, decode in (("hexadecimal", _from_hex), ("decimal numbers", _from_decimal), ("base64", _from_base64)):
         if (inner := decode(stripped)) is not None:
             return _unwrap(inner, (*wrappings, how), depth + 1)
-    if encoded := _BASE64_OF_PEM.findall(text):  # a Kubernetes secret in YAML, an environment file
+    if encoded := re.findall(_BASE64_OF_PEM, text):  # a Kubernetes secret in YAML, an environment file
         items = [item for one in encoded[: texts.MOST_BLOCKS] for item in _unwrap(one.encode(), (), depth + 1).items]
         return Recognised(tuple(_once(items)), (*wrappings, "base64"))
     raise _unknown_text(stripped)
@@ -345,13 +345,13 @@ def _from_text(text: str, wrappings: tuple[str, ...], depth: int) -> Recognised:
 
 def _from_hex(text: str) -> bytes | None:
     """The bytes of hexadecimal digits, also as C and the registry write them; DER always begins with 30."""
-    digits = _HEX_MARKS.sub("", text)
-    return bytes.fromhex(digits) if digits.startswith("30") and _HEX.fullmatch(digits) else None
+    digits = re.sub(_HEX_MARKS, "", text)
+    return bytes.fromhex(digits) if digits.startswith("30") and re.fullmatch(_HEX, digits) else None
 
 
 def _from_decimal(text: str) -> bytes | None:
     """The bytes of decimal numbers, a line each: what `$certificate.RawData > FILE` writes in PowerShell 5.1."""
-    if not text.startswith("48") or not _DECIMAL.fullmatch(text):
+    if not text.startswith("48") or not re.fullmatch(_DECIMAL, text):
         return None
     numbers = [int(word) for word in text.replace(",", " ").split()]
     return bytes(numbers) if max(numbers) < 256 else None
@@ -406,6 +406,8 @@ def _unknown_text(text: str) -> MalformedDataError:
 
 def _json_of(text: str) -> object:
     """The JSON document, or None when it is none."""
+    import json  # for such texts alone
+
     try:
         return json.loads(text)
     except (ValueError, RecursionError):
@@ -459,7 +461,7 @@ def _strings(document: object) -> Iterator[tuple[str, str]]:
 
 
 def _from_markup(text: str, wrappings: tuple[str, ...], depth: int) -> Recognised:
-    found = _CERTIFICATE_ELEMENT.findall(text)
+    found = re.findall(_CERTIFICATE_ELEMENT, text)
     if found:
         items = [item for one in found[: texts.MOST_BLOCKS] for item in _unwrap(one.encode(), (), depth + 1).items]
         return Recognised(tuple(_once(items)), (*wrappings, "XML"))
