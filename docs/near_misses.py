@@ -1,10 +1,13 @@
 """Writes the tables of howto-property-tests.md: `python docs/near_misses.py`. Tests compare them.
 
-How soon a wrong validator is found depends on the version of Hypothesis, which the page names.
+How soon a wrong validator is found depends on the version of Hypothesis, which the page names, and on which modules
+were imported, for Hypothesis draws constants that it finds in them too. So a test compares what this script finds, run
+by itself: `--first` prints the first run's figures.
 """
 
 from __future__ import annotations
 
+import json
 import re
 import statistics
 import sys
@@ -31,6 +34,12 @@ def misses() -> str:
     return "\n".join(lines) + "\n"
 
 
+def first() -> dict[str, int | None]:
+    """After how many examples of the first run each wrong validator is found."""
+    found = {mistake.words: found_by(mistake.validator, 0) for mistake in MISTAKES}
+    return {words: None if one is None else one[0] for words, one in found.items()}
+
+
 def mistakes() -> str:
     """The wrong validators, and after how many examples each is found."""
     head = f"{VERSION.format(version=hypothesis.__version__)}, in {RUNS} runs."
@@ -53,7 +62,9 @@ def replaced(page: str, name: str, table: str) -> str:
     return pattern.sub(lambda found: found[1] + table + found[2], page)
 
 
-if __name__ == "__main__":
+if __name__ == "__main__" and sys.argv[1:] == ["--first"]:
+    print(json.dumps(first()))
+elif __name__ == "__main__":
     text = PAGE.read_text(encoding="utf-8")
     text = replaced(replaced(text, "near misses", misses()), "wrong validators", mistakes())
     PAGE.write_text(text, encoding="utf-8")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -49,12 +52,23 @@ def test_a_run_begins_with_each_near_miss() -> None:
     assert seen == set(strategies.NEAR_MISSES)
 
 
+@pytest.fixture(scope="module")
+def first() -> dict[str, int | None]:
+    """What the script that writes the page finds, run by itself: what tests import beside it changes that."""
+    done = subprocess.run(
+        [sys.executable, str(DOCS / "near_misses.py"), "--first"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    counts: dict[str, int | None] = json.loads(done.stdout)
+    return counts
+
+
 @pytest.mark.parametrize("mistake", MISTAKES, ids=lambda mistake: mistake.words.replace(" ", "-"))
-def test_a_wrong_validator_is_found_within_200_examples(mistake: Mistake) -> None:
+def test_a_wrong_validator_is_found_within_200_examples(mistake: Mistake, first: dict[str, int | None]) -> None:
     """And as soon as the page says, where Hypothesis is the one that it was measured with."""
-    found = found_by(mistake.validator, 0)
+    found = first[mistake.words]
     assert found is not None
-    assert found[0] <= LIMIT
+    assert found <= LIMIT
     line = re.search(
         rf"^\| {re.escape(mistake.words)} \| {re.escape(mistake.seen)} \| \d+ \| (.+) \|$", PAGE, re.MULTILINE
     )
@@ -63,7 +77,7 @@ def test_a_wrong_validator_is_found_within_200_examples(mistake: Mistake) -> Non
     assert len(counts) == RUNS
     assert max(counts) <= LIMIT
     if _writer().VERSION.format(version=hypothesis.__version__) in PAGE:
-        assert counts[0] == found[0], "run: python docs/near_misses.py"
+        assert counts[0] == found, "run: python docs/near_misses.py"
 
 
 def test_the_right_validator_is_not_found() -> None:
