@@ -61,13 +61,14 @@ class CertificateAuthority:
         UnsupportedError: `Certificate.to_cryptography` refuses the certificate.
     """
 
-    __slots__ = ("_certificate", "_constraints", "_key", "_line", "_path_length", "_signer", "crl_url")
+    __slots__ = ("_certificate", "_constraints", "_key", "_line", "_path_length", "_public", "_signer", "crl_url")
 
     _certificate: Certificate
     _constraints: tuple[x509.NameConstraints, ...]
     _key: PrivateKey
     _line: tuple[x509.Certificate, ...]
     _path_length: int | None
+    _public: Certificate
     _signer: certificates.Signer
     crl_url: str | None
 
@@ -95,6 +96,7 @@ class CertificateAuthority:
             _constraints=tuple(one for one in constraints if one is not None),
             _path_length=_path_length(line),
             _line=tuple(line),
+            _public=certificate.without_key(),
             crl_url=crl_url,
         )
 
@@ -852,7 +854,7 @@ class CertificateAuthority:
     @property
     def certificate(self) -> Certificate:
         """Its certificate, without the private key: what clients are to trust."""
-        return self._certificate.without_key()
+        return self._public
 
     @property
     def name(self) -> str:

@@ -66,8 +66,10 @@ def trusted_roots(
 ) -> list[x509.Certificate] | None:
     """What `trust=` means, as certificates; `besides_system` is trusted where the system's roots are."""
     anchors = anchors_of(trust)
-    if anchors is None:
-        return None
+    return None if anchors is None else _as_roots(anchors, besides_system)
+
+
+def _as_roots(anchors: Roots, besides_system: Iterable[x509.Certificate] = ()) -> list[x509.Certificate]:
     roots: list[x509.Certificate] = []
     for anchor in anchors:
         if anchor == "system":
@@ -142,7 +144,7 @@ def report_on(
         der=der,
         host=host,
         at=at,
-        trust=None if judged_by_system else trusted_roots(anchors) if indexed is None else indexed,
+        trust=None if judged_by_system else indexed if anchors is None else _as_roots(anchors),
         intermediates=intermediates,
         private_key=private_key,
         expect_key=key_expected,
