@@ -4,9 +4,6 @@ An audit of bindings and its page, renewals in which nothing or everything is du
 issuing many, a bundle's file, netsh's listing, the keys that completion offers. Adding to a store and looking up in one
 are in `bench_store.py`, the table of a fleet in `bench_fleet.py`.
 
-A renewal's record has the thumbprint of every certificate that is bound, so that renewing them all writes n² of them:
-44 bytes each, which does not show among fewer than thousands.
-
 Run: python benchmarks/bench_lists.py [words in the names of what is to be measured]
 """
 

@@ -199,6 +199,20 @@ def test_a_renewal_asks_an_embedded_machine_little(ca: CertificateAuthority, wor
     assert work.counted["taken apart"] <= 4, "the new one twice, as above; the old one for its list and its issuer"
 
 
+def test_the_record_of_a_renewal_does_not_grow_with_the_bindings(ca: CertificateAuthority, tmp_path: Path) -> None:
+    """Otherwise renewing all of them writes the square of their number; what adds an issuer does list them."""
+    with EmbeddedMachine(tmp_path / "m.sqlite") as machine:
+        written = []
+        for number in range(12):
+            deploy(f"h{number}.test:443", ca.issue(f"h{number}.test"), machine=machine)
+            renew(f"h{number}.test:443", ca, machine=machine)
+            folder = machine.port.state_folder
+            written.append(max(folder.glob("last-*.json"), key=lambda path: path.stat().st_mtime_ns).read_text())
+    lengths = [len(text) for text in written]
+    assert max(lengths) - min(lengths) < 20, lengths
+    assert '"bound": []' in written[-1]
+
+
 def test_a_store_is_looked_up_anew_when_the_machine_was_closed(tmp_path: Path) -> None:
     """Its number is kept for as long as the file is open, and no longer."""
     port = EmbeddedPort(tmp_path / "m.sqlite")

@@ -110,7 +110,8 @@ class Change:
         services: Services that ran and are stopped meanwhile.
         back: Whether it is being taken back.
         audit_log: The file that gets a line about it, or None.
-        bound: Every certificate that was bound before: what it did without then, it does without again.
+        bound: Every certificate that was bound before, when issuers are added: what it did without then, it does
+            without again.
         also: How other bindings were that change together with this one, and how each shall be.
         grants: Rights on private keys; written down after the certificates are added, before the first is given.
         steps: The names of all steps that follow the change (`hooks=`).
