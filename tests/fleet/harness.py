@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import shutil
 import signal
 import socket
@@ -335,6 +334,8 @@ class Fleet:
         """Meanwhile the machine of `small` finds no room: its file system is full, or else its files may not grow."""
         if sys.platform == "win32":
             raise AssertionError(_NOT_HERE)
+        import resource  # Windows has none
+
         assert self.small is not None
         minion = self.minions[self.small]
         if self.mounted is None:

@@ -1,7 +1,8 @@
 """A fleet on Salt itself: a master, an issuing minion and ten that serve, each a process with a machine and a listener.
 
 `nox -s fleet` runs it, for Salt wants an environment of its own. The tests are one story, in the order in which they
-stand here; each begins with what the one before has left. Nothing is skipped: what cannot run fails.
+stand here; each begins with what the one before has left. Nothing is skipped where Salt's master runs, which is on Unix
+alone: what cannot run fails.
 """
 
 from __future__ import annotations
@@ -29,7 +30,10 @@ if TYPE_CHECKING:
 
     from fleet.harness import Minion
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(sys.platform == "win32", reason="Salt's master runs on Unix alone, in `nox -s fleet`"),
+]
 
 ALL_NOW = ("fleet", "due_only=False")
 """Arguments of `mlsssl.renew_due`: all that is of the issuer `fleet`, whether due or not."""
