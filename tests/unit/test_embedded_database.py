@@ -21,9 +21,11 @@ from mlsssl.errors import (
     ClosedError,
     InvalidInputError,
     MalformedDataError,
+    MlssslError,
     StoreError,
     UnsupportedError,
 )
+from windows.wine_limits import under_wine
 
 posix = pytest.mark.skipif(sys.platform == "win32", reason="POSIX modes")
 
@@ -250,8 +252,21 @@ def test_a_change_by_somebody_else_changes_the_data_version(path: Path) -> None:
     other.close()
 
 
-def test_sixteen_threads_and_processes_make_one_file_at_once(path: Path) -> None:
+def test_sixteen_threads_and_processes_make_one_file_at_once(tmp_path: Path) -> None:
     """Whoever comes first makes the tables; nobody fails, nobody makes them twice."""
+    # Wine drops SQLite's locks on a file when any handle of it is closed, as that of `os.stat` is: SQLite alone fails
+    # there too, one time in ten (docs/windows-under-wine.md). Elsewhere once is enough.
+    for left in range(5 if under_wine() else 0, -1, -1):
+        try:
+            _make_at_once(tmp_path / f"folder {left}" / "machine.sqlite")
+        except (AssertionError, MlssslError):
+            if not left:
+                raise
+        else:
+            return
+
+
+def _make_at_once(path: Path) -> None:
     script = """
         import pathlib, sys
         from mlsssl._embedded.database import Database
