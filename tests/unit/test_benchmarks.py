@@ -36,9 +36,10 @@ PROJECT = Path(__file__).parents[2]
     ],
 )
 def test_a_figure_is_kept_missed_or_failed(
-    ratio: Ratio, code: int, words: str, capsys: pytest.CaptureFixture[str]
+    ratio: Ratio, code: int, words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only the bound decides the exit code; a promise that is missed is told, with the reason."""
+    monkeypatch.delenv(results.VARIABLE, raising=False)
     assert report([Ratio("another", 1.0, 2.0), ratio]) == code
     first, line, *reason = capsys.readouterr().out.splitlines()
     assert first == "ok     another: 1.00 (promised ≤ 2.00)"
