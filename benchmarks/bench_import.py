@@ -1,7 +1,7 @@
 """Importing the library against importing `cryptography.x509`, each in processes of their own.
 
 Processor time of the statement, in turns, from compiled files, as an installed package has them. 1.75 was promised
-for the two classes; 1.73 comes out, without a margin, which the bound has.
+for the two classes; 1.74 comes out, without a margin, which the bound has.
 """
 
 from __future__ import annotations

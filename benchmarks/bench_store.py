@@ -1,8 +1,8 @@
 """A store of many certificates: look-ups among them against 1,000, memory of adding them and of an audit; the start.
 
 The start is to open a machine, find one certificate and close it, against the same with `sqlite3` in the same file: at
-most 3.0. It was 3.4 to 3.5 on a quiet machine with 846 calls of functions; with 485, in turns with the former code on a
-busy one, it is a fifth less. What is below the classes of the public API is measured and printed too.
+most 3.0. It was 3.4 to 3.5 on a quiet machine with 846 calls of functions, and is 2.4 with 485. What is below the
+classes of the public API (2.0) is measured and printed too.
 
 Done once with 1,000,000, each of a name of its own, on two cores beside a load of 4 to 15: a look-up by thumbprint
 takes 1.31 times what it takes among 1,000 (77 against 58 µs), by host 1.29 times (135 against 105 µs). Adding them with
