@@ -5,7 +5,8 @@ Run: python benchmarks/bench_fleet.py [number of machines]
 What bounds the table: each minion's answer is foreign text, so it is read twice (by `json`, then value by value into an
 `Audit`) and written once. What bounds signing: reading the request, looking at every name of it and at the policy take
 a time of their own, about the same for every key; so the share is the better the slower the authority's key is. For the
-key that `CertificateAuthority.create` makes 0.7 was promised; 0.72 comes out on a quiet machine, and the bound has a margin below it.
+key that `CertificateAuthority.create` makes 0.7 was promised; 0.72 comes out on a quiet machine, and the bound has a
+margin below it.
 """
 
 from __future__ import annotations
