@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 import time
@@ -382,3 +383,18 @@ def test_a_folder_that_cannot_be_listed_is_an_error_of_ours(tmp_path: Path) -> N
         files.entries(tmp_path / "b")
     assert not files.is_folder(tmp_path / ("n" * 300))
     assert not files.is_file(tmp_path / ("n" * 300))
+
+
+class _InDrops(io.BytesIO):
+    """A file of which a read gives less than is asked for and there, as one without a buffer may."""
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        return super().read(min(3, size if size is not None and size >= 0 else 3))
+
+
+def test_a_file_is_read_whole_however_little_a_read_gives() -> None:
+    """Up to the limit; one octet more is too many."""
+    data = bytes(range(100))
+    assert files.read_limited(Path("f"), _InDrops(data), 100) == data
+    with pytest.raises(InvalidInputError, match="larger than 99"):
+        files.read_limited(Path("f"), _InDrops(data), 99)

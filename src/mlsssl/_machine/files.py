@@ -34,7 +34,7 @@ R = TypeVar("R")
 _PATIENCE = 2.0
 """Seconds to try a rename, a deletion or a look again on Windows, where a virus scanner may hold a new file."""
 
-_FIRST = 64 * 1024
+_PIECE = 64 * 1024
 
 _SCANNED = (5, 32)
 """What Windows then answers: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION."""
@@ -218,13 +218,15 @@ def patiently(action: Callable[[], R]) -> R:
 
 def read_limited(path: Path, file: BinaryIO | FileIO, limit: int) -> bytes:
     """All of an open file, unless it is more than `limit` bytes."""
-    # In two pieces: to read so many bytes at once takes the memory for all of them first, however small the file is.
-    data = file.read(min(_FIRST, limit + 1))
-    if len(data) == _FIRST:
-        data += file.read(limit + 1 - _FIRST)
-    if len(data) > limit:
+    # In pieces: to read so many bytes at once takes the memory for all of them first, however small the file is. Until
+    # one is empty: without a buffer a read may give less than is there.
+    pieces, left = [], limit + 1
+    while left and (piece := file.read(min(_PIECE, left))):
+        pieces.append(piece)
+        left -= len(piece)
+    if not left:
         raise InvalidInputError(f"{path} is larger than {limit} bytes; no certificate file is")
-    return data
+    return b"".join(pieces)
 
 
 @contextlib.contextmanager
