@@ -211,7 +211,7 @@ def wines(session: nox.Session) -> None:
 
 @nox.session
 def benchmarks(session: nox.Session) -> None:
-    """Every speed promise as a ratio against a peer in the same run; fails beyond a bound. `-- cli`: that one."""
+    """Every speed promise as a ratio against a peer in the same run; fails where one is missed. `-- cli`: that one."""
     _install(session, "benchmarks")
     scripts = {script.stem.removeprefix("bench_"): script for script in sorted(Path("benchmarks").glob("bench_*.py"))}
     for name in session.posargs or scripts:
@@ -226,10 +226,10 @@ def benchmarks(session: nox.Session) -> None:
 
 @nox.session
 def promises(session: nox.Session) -> None:
-    """What CI runs of them: those by processor time, some with less work, in minutes; a busy neighbour fails none."""
+    """What CI runs of them: those by processor time, some with less work, in minutes; bounds have a tenth of room."""
     _install(session)
     for name, *arguments in map(str.split, PROMISES):
-        session.run("python", f"benchmarks/bench_{name}.py", *arguments)
+        session.run("python", f"benchmarks/bench_{name}.py", *arguments, env={"MLSSSL_BENCHMARK_ROOM": "1.1"})
 
 
 @nox.session

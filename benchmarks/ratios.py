@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import math
+import os
 import statistics
 import time
 from dataclasses import asdict, dataclass, replace
@@ -16,9 +17,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
 
+# Where the machine's neighbours are not known, as in CI, each bound has this much room: 1.1 is a tenth.
+ROOM_VARIABLE = "MLSSSL_BENCHMARK_ROOM"
+
+
 @dataclass(frozen=True)
 class Ratio:
     """One figure, what was promised of it, and from where on it fails the run.
+
+    A promise that is missed fails the run. Only where it is known why it cannot be kept may the bound lie beyond it.
 
     Attributes:
         name: What was measured.
@@ -27,7 +34,7 @@ class Ratio:
         at_least: Whether promise and bound are floors (a speed-up) instead of ceilings (a cost).
         detail: The two figures, and the spread.
         promised: What was promised; the bound when not given, and nothing when `math.inf`.
-        limit: Why the promise is not kept, in a sentence.
+        limit: Why the promise cannot be kept, in a sentence; a bound beyond the promise needs it.
     """
 
     name: str
@@ -38,6 +45,12 @@ class Ratio:
     promised: float | None = None
     limit: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse a bound that lies beyond the promise for no reason."""
+        beyond = self.bound != self.promise and self._within(self.promise, self.bound)
+        if beyond and not self.limit and not math.isinf(self.promise):
+            raise ValueError(f"{self.name}: why may it be {self.bound} where {self.promise} is promised?")
+
     @property
     def promise(self) -> float:
         """What was promised; `math.inf` when nothing was."""
@@ -45,16 +58,17 @@ class Ratio:
 
     @property
     def kept(self) -> bool:
-        """Whether it is within the bound."""
-        return self._within(self.bound)
+        """Whether it is within the bound, and the room that the environment gives."""
+        room = float(os.environ.get(ROOM_VARIABLE, "1"))
+        return self._within(self.value, self.bound / room if self.at_least else self.bound * room)
 
     @property
     def promise_kept(self) -> bool:
         """Whether the promise held in this run."""
-        return math.isinf(self.promise) or self._within(self.promise)
+        return math.isinf(self.promise) or self._within(self.value, self.promise)
 
-    def _within(self, limit: float) -> bool:
-        return self.value >= limit if self.at_least else self.value <= limit
+    def _within(self, value: float, limit: float) -> bool:
+        return value >= limit if self.at_least else value <= limit
 
     def with_promise(self, promised: float, limit: str = "") -> Ratio:
         """This figure beside what was promised, where that is not the bound."""
@@ -188,16 +202,16 @@ def spread(ratios: list[float]) -> str:
     return f"half of {len(ratios)} turns from {low:.2f} to {high:.2f}"
 
 
-def settled(measure: Callable[[], Ratio], tries: int = 3) -> Ratio:
-    """A ratio that is kept at once, or the median of several runs: one may have met a neighbour's busy minute."""
+def settled(measure: Callable[[], Ratio], tries: int = 5) -> Ratio:
+    """The first of several runs that is kept, or the best: what got slower is so in each, a busy minute is in some."""
     found = [measure()]
-    while not found[0].kept and len(found) < tries:
+    while not found[-1].kept and len(found) < tries:
         found.append(measure())
-    return sorted(found, key=lambda ratio: ratio.value)[len(found) // 2]
+    return (max if found[-1].at_least else min)(found, key=lambda ratio: ratio.value)
 
 
 def report(ratios: list[Ratio]) -> int:
-    """Print each; the exit code is 1 when a bound was broken. A promise missed within its bound is told, no more."""
+    """Print each; the exit code is 1 when a bound was broken. A promise missed for a known reason is told, no more."""
     print(*ratios, sep="\n", flush=True)
     results.write([ratio.as_json() for ratio in ratios])
     return 0 if all(ratio.kept for ratio in ratios) else 1

@@ -8,13 +8,13 @@ from cryptography import x509
 
 from mlsssl._formats.foreign import extensions_of, read
 from mlsssl._formats.pem import find_extension
-from mlsssl._issue.certificates import AUTHORITY_USAGE, Signer, distribution_point, serial_number, sign
+from mlsssl._issue.certificates import AUTHORITY_USAGE, Signer, distribution_point, serial_number, sign, unsigned
 
 if TYPE_CHECKING:
     import datetime as dt
 
     from mlsssl._formats.keys import PrivateKey
-    from mlsssl._issue.certificates import PublicKey
+    from mlsssl._issue.certificates import Extension, PublicKey
 
 # What belongs to one certificate, not to the authority: whose key it has, who signed it, where that one's lists are.
 _OF_ONE_CERTIFICATE = (
@@ -52,26 +52,19 @@ def with_limits_of(
     So are path length, name constraints, policies and extended usages, critical where they were. A root without
     basicConstraints, which MakeCert made, gets them.
     """
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(old.subject)
-        .issuer_name(signer.name)
-        .public_key(public_key)
-        .serial_number(serial_number(None))
-        .not_valid_before(not_before)
-        .not_valid_after(not_after)
-    )
-    extensions: x509.Extensions = read("an extension of this authority cannot be read", extensions_of, old)
-    kept = [one for one in extensions if not isinstance(one.value, _OF_ONE_CERTIFICATE)]
+    found: x509.Extensions = read("an extension of this authority cannot be read", extensions_of, old)
+    kept = [one for one in found if not isinstance(one.value, _OF_ONE_CERTIFICATE)]
     kinds = {type(one.value) for one in kept}
+    extensions: list[Extension] = []
     if x509.BasicConstraints not in kinds:
-        builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        extensions.append((x509.BasicConstraints(ca=True, path_length=None), True))
     if x509.KeyUsage not in kinds:
-        builder = builder.add_extension(AUTHORITY_USAGE, critical=True)
-    for one in kept:
-        builder = builder.add_extension(one.value, critical=one.critical)
-    builder = builder.add_extension(key_identifier(old, public_key), critical=False)
-    builder = builder.add_extension(signer.authority_key_identifier, critical=False)
+        extensions.append((AUTHORITY_USAGE, True))
+    extensions += [(one.value, one.critical) for one in kept]
+    extensions.append((key_identifier(old, public_key), False))
+    extensions.append((signer.authority_key_identifier, False))
     if crl_url is not None:
-        builder = builder.add_extension(distribution_point(crl_url), critical=False)
+        extensions.append((distribution_point(crl_url), False))
+    validity = (not_before, not_after)
+    builder = unsigned(signer.name, old.subject, public_key, serial_number(None), validity, extensions)
     return sign(builder, signer.key, signer)

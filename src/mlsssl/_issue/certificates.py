@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from mlsssl._formats.keys import PrivateKey
 
     PublicKey: TypeAlias = rsa.RSAPublicKey | ec.EllipticCurvePublicKey
+    Extension: TypeAlias = tuple[x509.ExtensionType, bool]  # with its criticality
 
 
 def _key_usage(*, signature: bool, encipherment: bool, authority: bool) -> x509.KeyUsage:
@@ -121,26 +122,20 @@ def end_entity_certificate(
 
     It has a subjectKeyIdentifier, as RFC 5280 section 4.2.1.2 recommends for every certificate and the BR do not.
     """
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(signer.name)
-        .public_key(public_key)
-        .serial_number(serial)
-        .not_valid_before(not_before)
-        .not_valid_after(not_after)
-        .add_extension(_END_ENTITY, critical=True)
+    extensions: list[Extension] = [
+        (_END_ENTITY, True),
         # A client signs, whatever its key is.
-        .add_extension(_SIGNING_USAGE if client else server_usage(public_key), critical=True)
-        .add_extension(_CLIENT_AUTH if client else SERVER_AUTH, critical=False)
-    )
+        (_SIGNING_USAGE if client else server_usage(public_key), True),
+        (_CLIENT_AUTH if client else SERVER_AUTH, False),
+    ]
     if names:
         # RFC 5280 section 4.2.1.6: critical when the subject is empty, and only then.
-        builder = builder.add_extension(x509.SubjectAlternativeName(names), critical=subject == EMPTY)
-    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-    builder = builder.add_extension(signer.authority_key_identifier, critical=False)
+        extensions.append((x509.SubjectAlternativeName(names), subject == EMPTY))
+    extensions.append((x509.SubjectKeyIdentifier.from_public_key(public_key), False))
+    extensions.append((signer.authority_key_identifier, False))
     if crl_url is not None:
-        builder = builder.add_extension(distribution_point(crl_url), critical=False)
+        extensions.append((distribution_point(crl_url), False))
+    builder = unsigned(signer.name, subject, public_key, serial, (not_before, not_after), extensions)
     return sign(builder, signer.key, signer)
 
 
@@ -159,27 +154,46 @@ def authority_certificate(
 ) -> x509.Certificate:
     """A certification authority's certificate: a root signed by its own `key`, or an intermediate by `signer`."""
     public_key = key.public_key()
-    builder = (
-        x509.CertificateBuilder()
-        .subject_name(subject)
-        .issuer_name(signer.name if signer else subject)
-        .public_key(public_key)
-        .serial_number(serial)
-        .not_valid_before(not_before)
-        .not_valid_after(not_after)
-        .add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
-        .add_extension(AUTHORITY_USAGE, critical=True)
-        .add_extension(x509.SubjectKeyIdentifier.from_public_key(public_key), critical=False)
-    )
     # A root's points to itself: RFC 5280 section 4.2.1.1 lets it be left out, BR 7.1.2.1.2 recommends it.
     own = x509.AuthorityKeyIdentifier.from_issuer_public_key(public_key)
-    builder = builder.add_extension(signer.authority_key_identifier if signer else own, critical=False)
+    extensions: list[Extension] = [
+        (x509.BasicConstraints(ca=True, path_length=path_length), True),
+        (AUTHORITY_USAGE, True),
+        (x509.SubjectKeyIdentifier.from_public_key(public_key), False),
+        (signer.authority_key_identifier if signer else own, False),
+    ]
     if permitted or excluded:
-        constraints = x509.NameConstraints(permitted or None, excluded or None)
-        builder = builder.add_extension(constraints, critical=True)
+        extensions.append((x509.NameConstraints(permitted or None, excluded or None), True))
     if crl_url is not None and signer is not None:
-        builder = builder.add_extension(distribution_point(crl_url), critical=False)
+        extensions.append((distribution_point(crl_url), False))
+    issuer = signer.name if signer else subject
+    builder = unsigned(issuer, subject, public_key, serial, (not_before, not_after), extensions)
     return sign(builder, signer.key if signer else key, signer)
+
+
+def unsigned(
+    issuer: x509.Name,
+    subject: x509.Name,
+    public_key: PublicKey,
+    serial: int,
+    validity: tuple[dt.datetime, dt.datetime],
+    extensions: Sequence[Extension],
+) -> x509.CertificateBuilder:
+    """What is to be signed. No two of the extensions may be of one kind, which is not checked.
+
+    They are given at once: `add_extension` copies the builder for each, a sixth of the time a P-256 certificate takes.
+    """
+    return (
+        x509.CertificateBuilder(
+            extensions=[x509.Extension(value.oid, critical, value) for value, critical in extensions]
+        )
+        .issuer_name(issuer)
+        .subject_name(subject)
+        .public_key(public_key)
+        .serial_number(serial)
+        .not_valid_before(validity[0])
+        .not_valid_after(validity[1])
+    )
 
 
 def distribution_point(url: str) -> x509.CRLDistributionPoints:
