@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -54,7 +55,7 @@ def shell(*, algorithm: bytes = _ALGORITHM, spki: bytes = _KEY, extensions: byte
 
 
 _dates_of = attrgetter("not_valid_before_utc", "not_valid_after_utc")
-_lazy_fields_of = attrgetter("not_valid_before_utc", "not_valid_after_utc", "subject", "extensions")
+_lazy_fields_of = attrgetter("not_valid_before_utc", "not_valid_after_utc", "extensions")
 _signature_oid_of = attrgetter("signature_algorithm_oid.dotted_string")
 _subject_of = attrgetter("subject")
 _tag_of = itemgetter(0)
@@ -62,6 +63,25 @@ _UTC_TIME_START = bytes((UTC_TIME, 13))
 _BOTH_UTC = UTC_TIME, UTC_TIME
 _VERSION_3 = b"\xa0\x03\x02\x01\x02"
 _UNIQUE_IDS = frozenset({0x81, 0x82, 0xA1, 0xA2})
+# A name of one commonName, UTF8String or PrintableString, of characters that RFC 4514 writes as they are; up to 64 of
+# them, which is the most that X.520 allows.
+_PLAIN_NAME = re.compile(rb"\x30.\x31.\x30.\x06\x03\x55\x04\x03[\x0c\x13].([A-Za-z0-9.-]{1,64})", re.DOTALL)
+
+
+def plain_common_name(name: bytes) -> str | None:
+    """The common name, where it is all there is in this DER of a name and is plain text; None for any other name.
+
+    So it is with most servers' certificates of today, and `cryptography` takes a twentieth of a check to read it and to
+    write it as text.
+    """
+    found = _PLAIN_NAME.fullmatch(name)
+    if found is None:
+        return None
+    text = found[1]
+    size = len(text)
+    if name[1:6:2] != bytes((size + 11, size + 9, size + 7)) or name[12] != size:
+        return None
+    return text.decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,9 +240,9 @@ class _Value(Protocol):
 
 
 class View:
-    """The parts of one certificate; `name` is its subject, None when that cannot be read.
+    """The parts of one certificate.
 
-    `value` gives the extension of a kind, None when it is absent or unreadable.
+    `plain_name` is the subject where that is one plain common name, else None: see `plain_common_name`. `value` gives the extension of a kind, None when it is absent or unreadable.
 
     Args:
         certificate: The certificate.
@@ -234,6 +254,7 @@ class View:
 
     __slots__ = (
         "_key_problem",
+        "_name",
         "_public_key",
         "_subject_text",
         "certificate",
@@ -246,10 +267,10 @@ class View:
         "issuer",
         "judged",
         "known",
-        "name",
         "not_after",
         "not_before",
         "outer_algorithm",
+        "plain_name",
         "problems",
         "self_issued",
         "serial",
@@ -272,13 +293,11 @@ class View:
         self.faults: tuple[Fault, ...] = () if odd is None else odd.faults
         self.not_before: datetime
         self.not_after: datetime
-        self.name: x509.Name | None
         extensions: x509.Extensions | None
         try:
-            self.not_before, self.not_after, self.name, extensions = foreign.call(_lazy_fields_of, certificate)
+            self.not_before, self.not_after, extensions = foreign.call(_lazy_fields_of, certificate)
         except foreign.UNREADABLE:  # then each by itself
             self.not_before, self.not_after = foreign.read("the certificate cannot be read", _dates_of, certificate)
-            self.name = foreign.read_or(None, _subject_of, certificate)
             extensions = foreign.read_or(None, foreign.extensions_of, certificate)
         _, start, end = read_tlv(form, 0)
         outer = split_sequence(form, start, end)
@@ -302,6 +321,8 @@ class View:
         self.outer_algorithm = form[outer[1][1] : outer[1][3]]
         self.issuer = form[issuer[1] : issuer[3]]
         self.subject = form[subject[1] : subject[3]]
+        self.plain_name = plain_common_name(self.subject)
+        self._name: x509.Name | Literal["unread"] | None = "unread"  # until it was asked for
         # Whether issuer and subject are one name; the signature is another question.
         self.self_issued = self.issuer == self.subject
         self.spki = form[spki[1] : spki[3]]
@@ -449,8 +470,17 @@ class View:
         return signer is None or own is None or signer == own.digest
 
     @property
+    def name(self) -> x509.Name | None:
+        """The subject, or None when it cannot be read."""
+        if isinstance(self._name, str):
+            self._name = foreign.read_or(None, _subject_of, self.certificate)
+        return self._name
+
+    @property
     def common_names(self) -> list[str]:
         """The values of commonName in the subject, in order."""
+        if self.plain_name is not None:
+            return [self.plain_name]
         return [a.value for a in self.attributes(x509.NameOID.COMMON_NAME) if isinstance(a.value, str)]
 
     def attributes(self, kind: x509.ObjectIdentifier) -> list[x509.NameAttribute[Any]]:
@@ -462,7 +492,7 @@ class View:
     def subject_text(self) -> str:
         """The subject for people: RFC 4514, or what stands in for it."""
         if self._subject_text is None:
-            self._subject_text = _shortened(self.name)
+            self._subject_text = _shortened(self.name) if self.plain_name is None else f"CN={self.plain_name}"
         return self._subject_text
 
     @property

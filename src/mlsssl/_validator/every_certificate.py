@@ -212,7 +212,7 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
             emit("crl-points-critical", part, "critical cRLDistributionPoints")
     if view.issuer == b"\x30\x00":
         emit("issuer-empty", "issuer", "an empty name")
-    if view.name is None:
+    if view.plain_name is None and view.name is None:
         # The issuer's name is looked at where it is the subject of a certificate of its own.
         emit("name-unreadable", "subject", "a name that cannot be read")
 
