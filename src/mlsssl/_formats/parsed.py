@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
+import string
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
@@ -25,6 +25,7 @@ from mlsssl._formats.keys import verify
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
     from datetime import datetime
 
     from cryptography.hazmat.primitives import hashes
@@ -63,9 +64,14 @@ _UTC_TIME_START = bytes((UTC_TIME, 13))
 _BOTH_UTC = UTC_TIME, UTC_TIME
 _VERSION_3 = b"\xa0\x03\x02\x01\x02"
 _UNIQUE_IDS = frozenset({0x81, 0x82, 0xA1, 0xA2})
-# A name of one commonName, UTF8String or PrintableString, of characters that RFC 4514 writes as they are; up to 64 of
-# them, which is the most that X.520 allows.
-_PLAIN_NAME = re.compile(rb"\x30.\x31.\x30.\x06\x03\x55\x04\x03[\x0c\x13].([A-Za-z0-9.-]{1,64})", re.DOTALL)
+# How a name of one commonName begins, as UTF8String or as PrintableString, and how many characters it has: at most 64
+# (X.520). And characters that RFC 4514 writes as they are.
+_PLAIN_STARTS = {
+    b"\x30%c\x31%c\x30%c\x06\x03\x55\x04\x03%c%c" % (size + 11, size + 9, size + 7, tag, size): size
+    for size in range(1, 65)
+    for tag in (0x0C, 0x13)
+}
+_PLAIN = (string.ascii_letters + string.digits + ".-").encode()
 
 
 def plain_common_name(name: bytes) -> str | None:
@@ -74,12 +80,8 @@ def plain_common_name(name: bytes) -> str | None:
     So it is with most servers' certificates of today, and `cryptography` takes a twentieth of a check to read it and to
     write it as text.
     """
-    found = _PLAIN_NAME.fullmatch(name)
-    if found is None:
-        return None
-    text = found[1]
-    size = len(text)
-    if name[1:6:2] != bytes((size + 11, size + 9, size + 7)) or name[12] != size:
+    text = name[13:]
+    if _PLAIN_STARTS.get(name[:13]) != len(text) or text.translate(None, _PLAIN):
         return None
     return text.decode("ascii")
 
@@ -239,10 +241,21 @@ class _Value(Protocol):
     def __call__(self, kind: type[E], /) -> E | None: ...
 
 
+class _Has(Protocol):
+    def __call__(self, kind: type[x509.ExtensionType], /) -> bool: ...
+
+
+def _has(
+    known: Container[type[x509.ExtensionType]], problems: Iterable[ExtensionProblem], kind: type[x509.ExtensionType]
+) -> bool:
+    return kind in known or any(problem.oid == kind.oid.dotted_string for problem in problems)
+
+
 class View:
     """The parts of one certificate.
 
-    `plain_name` is the subject where that is one plain common name, else None: see `plain_common_name`. `value` gives the extension of a kind, None when it is absent or unreadable.
+    `plain_name` is the subject where that is one plain common name, else None: see `plain_common_name`. `has` says
+    whether an extension of a kind is there at all, readable or not; `value` gives the extension of a kind, None when it is absent or unreadable.
 
     Args:
         certificate: The certificate.
@@ -262,6 +275,7 @@ class View:
         "der",
         "faults",
         "form",
+        "has",
         "has_unique_id",
         "inner_algorithm",
         "issuer",
@@ -326,7 +340,10 @@ class View:
         # Whether issuer and subject are one name; the signature is another question.
         self.self_issued = self.issuer == self.subject
         self.spki = form[spki[1] : spki[3]]
-        self.has_unique_id = len(fields) > 6 and not _UNIQUE_IDS.isdisjoint(map(_tag_of, fields[6:]))
+        self.has_unique_id = False
+        for field in fields[6:]:  # one, the extensions, nearly everywhere
+            if field[0] in _UNIQUE_IDS:
+                self.has_unique_id = True
         _, _, first, stop = validity
         if stop - first == 30 and form[first : first + 2] == form[first + 15 : first + 17] == _UTC_TIME_START:
             self.time_tags = _BOTH_UTC  # as nearly everywhere
@@ -349,6 +366,7 @@ class View:
             self._take(extensions)
         else:  # one unreadable extension makes the whole list unreadable
             self._read_one_by_one(fields)
+        self.has: _Has = partial(_has, self.known, self.problems) if self.problems else self.known.__contains__
 
     def _take(self, extensions: x509.Extensions) -> None:
         known, criticals = self.known, self.critical
@@ -446,12 +464,6 @@ class View:
                 if parts and dotted_oid(der[parts[0][2] : parts[0][3]]) == kind.oid.dotted_string:
                     return der[parts[-1][2] : parts[-1][3]]
         return b""
-
-    def has(self, kind: type[x509.ExtensionType]) -> bool:
-        """Whether the extension is there at all, readable or not."""
-        if kind in self.known or not self.problems:
-            return kind in self.known
-        return any(problem.oid == kind.oid.dotted_string for problem in self.problems)
 
     @property
     def is_root(self) -> bool:

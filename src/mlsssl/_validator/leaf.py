@@ -284,9 +284,9 @@ def _common_name_problem(common: str, names: Names) -> str:
 def _check_usages(view: View, emit: Emitter) -> None:
     usages = view.value(x509.ExtendedKeyUsage)
     if usages is not None:
-        present = set(usages)
-        if present != {_USAGES[emit.profile.purpose][0]}:
-            _check_other_usages(present, emit)
+        present = list(usages)
+        if present != [_USAGES[emit.profile.purpose][0]]:
+            _check_other_usages(set(present), emit)
         if x509.ExtendedKeyUsage in view.critical:
             emit("eku-critical", _EKU, "a critical extKeyUsage")
     elif not view.has(x509.ExtendedKeyUsage):

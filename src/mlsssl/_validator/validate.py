@@ -166,7 +166,7 @@ class Question(NamedTuple):
             attempts=found.attempts,
             silenced=silenced,
             client=judge.client,
-            not_known=_not_known(kept, judge.client),
+            not_known=() if judge.client is None else _not_known(kept, judge.client),
         )
 
 
@@ -268,10 +268,8 @@ def report_on_unreadable(why: str, *, host: str | None, at: datetime | None, pro
     )
 
 
-def _not_known(findings: Iterable[Finding], client: str | None) -> tuple[str, ...]:
+def _not_known(findings: Iterable[Finding], client: str) -> tuple[str, ...]:
     """Codes of findings of which it is not known whether this client refuses the certificate for them."""
-    if client is None:
-        return ()
     asked = (f for f in findings if f.code in RULES and f.code not in BESIDES_CLIENTS)
     return tuple(dict.fromkeys(f.code for f in asked if client not in (*f.refused_by, *f.taken_by)))
 
