@@ -964,6 +964,11 @@ def _common_name(name: x509.Name) -> str | None:
     return None
 
 
+def chain_of(certificate: Certificate) -> tuple[x509.Certificate, ...]:
+    """The certificates above it, as they are held. Private."""
+    return certificate._chain
+
+
 def certificates_in(data: bytes, password: str | None = None) -> tuple[Certificate, ...]:
     """Every certificate in these bytes, as `Certificate.load_all` says; errors too. Private."""
     found = contents.read_contents(data, password, WorkBudget())
