@@ -26,7 +26,7 @@ from mlsssl._formats.foreign import call
 from mlsssl._formats.parsed import LARGEST_KEPT, MOST_KEPT
 from mlsssl._messages.arguments import check_callable, check_whole, items_of
 from mlsssl._select.trust import read_once, report_on
-from mlsssl._validator.path import TrustAnchors
+from mlsssl._validator.path import TrustAnchors, signature_problem
 from mlsssl._validator.profiles import find_profile, for_purpose
 from mlsssl._validator.report import PathStep, Report
 from mlsssl._validator.validate import (
@@ -57,6 +57,10 @@ __all__ = ["check_many"]
 _BATCH = 128
 # With fewer than this, starting processes costs more than the checks.
 _FEWEST = 64
+
+# Of so many issuers it is remembered in one call whether their own issuer signed them. They are parsed, and as many are
+# kept so anyway (`MOST_KEPT`).
+_MOST_LINKS = MOST_KEPT
 
 _Item = tuple[Certificate, "str | None"]
 _Travelling = tuple[bytes, bool, tuple[bytes, ...], "str | None"]
@@ -159,7 +163,7 @@ class _Common:
         anchors: Roots = ["system" if isinstance(one, str) else pem.load_der(one) for one in self.trust or ()]
         if "system" in anchors:
             return anchors, crls
-        return question(
+        asked = question(
             at=self.at,
             trust=None if self.trust is None else TrustAnchors(one for one in anchors if not isinstance(one, str)),
             profile=self.profile,
@@ -168,6 +172,7 @@ class _Common:
             silence=self.silence,
             extra_rules=self.extra_rules,
         )
+        return asked._replace(between_issuers=lru_cache(maxsize=_MOST_LINKS)(signature_problem))
 
     def check(
         self,

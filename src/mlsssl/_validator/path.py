@@ -9,6 +9,7 @@ Both passes together pay from one budget: hundreds of cross-signed issuers stop 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -62,6 +63,9 @@ class PathResult:
     findings: list[Finding] = field(default_factory=list)
     attempts: tuple[Attempt, ...] = ()
 
+
+SignatureProblem = Callable[["View", "View"], str]
+"""`signature_problem`, or what remembers what that said."""
 
 _subject_and_key_of = attrgetter("subject", "spki")
 
@@ -159,6 +163,7 @@ class PathSearch:
         at: datetime,
         profile: Profile,
         max_depth: int,
+        between_issuers: SignatureProblem | None = None,
     ) -> None:
         self.leaf, self.at, self.profile, self.max_depth, self.budget = leaf, at, profile, max_depth, Budget()
         self.anchors = anchors
@@ -167,6 +172,7 @@ class PathSearch:
         if pool:
             once = {view.der: view for view in pool if view.der != leaf.der and view.der not in anchors.ders}
             self.pool = _Candidates(once.values())
+        self._between_issuers = between_issuers or signature_problem
         # One view for each certificate is looked at here, so the view stands for it.
         self._signatures: dict[tuple[View, View], str] = {}
         self.attempts: list[Attempt] = []
@@ -348,7 +354,8 @@ class PathSearch:
         known = self._signatures.get((child, issuer))
         if known is None:
             self.budget.sign()
-            known = self._signatures[child, issuer] = signature_problem(child, issuer)
+            problem_of = signature_problem if child is self.leaf else self._between_issuers
+            known = self._signatures[child, issuer] = problem_of(child, issuer)
         return known
 
     # What is told about ways that ended --------------------------------------------------------------------------

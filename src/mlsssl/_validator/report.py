@@ -174,7 +174,10 @@ class Report:
     @property
     def ok(self) -> bool:
         """Whether no finding is an error; warnings and notices may be there."""
-        return not self.errors
+        for finding in self.findings:  # noqa: SIM110 - any() would start a generator where there is nothing to look at
+            if finding.severity is Severity.ERROR:
+                return False
+        return True
 
     @property
     def errors(self) -> tuple[Finding, ...]:
