@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from mlsssl._formats.parsed import View
     from mlsssl._select.trust import Roots, TrustAnchor
+    from mlsssl._validator.path import SignatureProblem
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.validate import UserRule
     from mlsssl.revocation_list import AnyList
@@ -58,9 +60,8 @@ _BATCH = 128
 # With fewer than this, starting processes costs more than the checks.
 _FEWEST = 64
 
-# Of so many issuers it is remembered in one call whether their own issuer signed them. They are parsed, and as many are
-# kept so anyway (`MOST_KEPT`).
-_MOST_LINKS = MOST_KEPT
+# Of so many issuers one call remembers whether their own issuer signed them.
+_MOST_SIGNED = 64
 
 _Item = tuple[Certificate, "str | None"]
 _Travelling = tuple[bytes, bool, tuple[bytes, ...], "str | None"]
@@ -172,7 +173,7 @@ class _Common:
             silence=self.silence,
             extra_rules=self.extra_rules,
         )
-        return asked._replace(between_issuers=lru_cache(maxsize=_MOST_LINKS)(signature_problem))
+        return asked._replace(between_issuers=_remembering())
 
     def check(
         self,
@@ -200,6 +201,17 @@ class _Common:
             silence=self.silence,
             extra_rules=self.extra_rules,
         )
+
+
+def _remembering() -> SignatureProblem:
+    """`signature_problem`, asked once of two certificates; each time of large ones, which would fill the memory."""
+    known = lru_cache(maxsize=_MOST_SIGNED)(signature_problem)
+
+    def problem(child: View, issuer: View) -> str:
+        small = len(child.signed) <= LARGEST_KEPT and len(issuer.signed) <= LARGEST_KEPT
+        return known(child, issuer) if small else signature_problem(child, issuer)
+
+    return problem
 
 
 def _cores() -> int:

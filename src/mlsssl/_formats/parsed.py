@@ -255,7 +255,8 @@ class View:
     """The parts of one certificate.
 
     `plain_name` is the subject where that is one plain common name, else None: see `plain_common_name`. `has` says
-    whether an extension of a kind is there at all, readable or not; `value` gives the extension of a kind, None when it is absent or unreadable.
+    whether an extension of a kind is there at all, readable or not; `value` gives it, None when it is absent or
+    unreadable.
 
     Args:
         certificate: The certificate.
@@ -484,9 +485,10 @@ class View:
     @property
     def name(self) -> x509.Name | None:
         """The subject, or None when it cannot be read."""
-        if isinstance(self._name, str):
-            self._name = foreign.read_or(None, _subject_of, self.certificate)
-        return self._name
+        name = self._name
+        if isinstance(name, str):
+            name = self._name = foreign.read_or(None, _subject_of, self.certificate)
+        return name
 
     @property
     def common_names(self) -> list[str]:

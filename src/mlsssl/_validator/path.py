@@ -257,7 +257,10 @@ class PathSearch:
 
     def _candidates(self, view: View) -> list[View]:
         """The certificates that bear the issuer's name; the likeliest first."""
-        named = [*self._others(self.anchors.by_subject.get(view.issuer, ())), *self.pool.by_subject.get(view.issuer, ())]
+        named = [
+            *self._others(self.anchors.by_subject.get(view.issuer, ())),
+            *self.pool.by_subject.get(view.issuer, ()),
+        ]
         if not named:
             named = self._by_canonical(view)
         if len(named) < 2:
