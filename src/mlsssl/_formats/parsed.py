@@ -485,10 +485,11 @@ class View:
     @property
     def name(self) -> x509.Name | None:
         """The subject, or None when it cannot be read."""
-        name = self._name
-        if isinstance(name, str):
-            name = self._name = foreign.read_or(None, _subject_of, self.certificate)
-        return name
+        if isinstance(self._name, str):
+            name: x509.Name | None = foreign.read_or(None, _subject_of, self.certificate)
+            self._name = name
+            return name
+        return self._name
 
     @property
     def common_names(self) -> list[str]:
