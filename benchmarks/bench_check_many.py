@@ -116,7 +116,12 @@ def _fresh(ders: Sequence[bytes]) -> list[Certificate]:
 
 
 def against_single(
-    name: str, bound: float, ders: Sequence[bytes], root: CertificateAuthority, chain: Sequence[bytes] = (), turn: int = 20
+    name: str,
+    bound: float,
+    ders: Sequence[bytes],
+    root: CertificateAuthority,
+    chain: Sequence[bytes] = (),
+    turn: int = 20,
 ) -> Ratio:
     """check_many in this process against as many single checks with the same root, twenty of each in turn.
 
