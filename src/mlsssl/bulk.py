@@ -26,7 +26,7 @@ from mlsssl._formats.foreign import call
 from mlsssl._formats.parsed import LARGEST_KEPT, MOST_KEPT
 from mlsssl._messages.arguments import check_callable, check_whole, items_of
 from mlsssl._select.trust import read_once, report_on
-from mlsssl._validator.path import TrustAnchors
+from mlsssl._validator.path import TrustAnchors, signature_problem
 from mlsssl._validator.profiles import find_profile, for_purpose
 from mlsssl._validator.report import PathStep, Report
 from mlsssl._validator.validate import (
@@ -37,7 +37,7 @@ from mlsssl._validator.validate import (
     check_strictness,
     question,
 )
-from mlsssl.certificate import Certificate, check_certificate
+from mlsssl.certificate import Certificate, chain_of, check_certificate
 from mlsssl.errors import InvalidInputError, UnsupportedError
 from mlsssl.values import check_moment
 
@@ -45,7 +45,9 @@ if TYPE_CHECKING:
     import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
+    from mlsssl._formats.parsed import View
     from mlsssl._select.trust import Roots, TrustAnchor
+    from mlsssl._validator.path import SignatureProblem
     from mlsssl._validator.profiles import Profile
     from mlsssl._validator.validate import UserRule
     from mlsssl.revocation_list import AnyList
@@ -57,6 +59,9 @@ __all__ = ["check_many"]
 _BATCH = 128
 # With fewer than this, starting processes costs more than the checks.
 _FEWEST = 64
+
+# Of so many issuers one call remembers whether their own issuer signed them.
+_MOST_SIGNED = 64
 
 _Item = tuple[Certificate, "str | None"]
 _Travelling = tuple[bytes, bool, tuple[bytes, ...], "str | None"]
@@ -159,7 +164,7 @@ class _Common:
         anchors: Roots = ["system" if isinstance(one, str) else pem.load_der(one) for one in self.trust or ()]
         if "system" in anchors:
             return anchors, crls
-        return question(
+        asked = question(
             at=self.at,
             trust=None if self.trust is None else TrustAnchors(one for one in anchors if not isinstance(one, str)),
             profile=self.profile,
@@ -168,6 +173,7 @@ class _Common:
             silence=self.silence,
             extra_rules=self.extra_rules,
         )
+        return asked._replace(between_issuers=_remembering())
 
     def check(
         self,
@@ -197,6 +203,17 @@ class _Common:
         )
 
 
+def _remembering() -> SignatureProblem:
+    """`signature_problem`, asked once of two certificates; each time of large ones, which would fill the memory."""
+    known = lru_cache(maxsize=_MOST_SIGNED)(signature_problem)
+
+    def problem(child: View, issuer: View) -> str:
+        small = len(child.signed) <= LARGEST_KEPT and len(issuer.signed) <= LARGEST_KEPT
+        return known(child, issuer) if small else signature_problem(child, issuer)
+
+    return problem
+
+
 def _cores() -> int:
     affinity = getattr(os, "sched_getaffinity", None)
     return len(affinity(0)) if affinity is not None else os.cpu_count() or 1
@@ -212,7 +229,7 @@ def _item(given: Certificate | tuple[Certificate, str | None]) -> _Item:
 def _travelling(item: _Item) -> _Travelling:
     certificate, host = item
     plain = isinstance(pem.x509_of(certificate), x509.Certificate)
-    return certificate.to_der(), plain, tuple([one.to_der() for one in certificate.chain]), host
+    return certificate.to_der(), plain, tuple(map(pem.to_der, chain_of(certificate))), host
 
 
 def _packed(report: Report, der: bytes) -> _Packed:
@@ -249,8 +266,7 @@ def _unpacked(packed: _Packed, common: _Common, asked: _Travelling) -> Report:
 def _here(common: _Common, items: Iterable[_Item], progress: Callable[[int], object] | None) -> Iterator[Report]:
     parsed = common.parsed()
     for number, (certificate, host) in enumerate(items, 1):
-        chain = [pem.x509_of(one) for one in certificate.chain]
-        report = common.check(pem.x509_of(certificate), chain, certificate.to_der(), host, parsed)
+        report = common.check(pem.x509_of(certificate), chain_of(certificate), certificate.to_der(), host, parsed)
         if progress is not None:
             progress(number)
         yield report

@@ -7,18 +7,20 @@ from datetime import timedelta, timezone
 from typing import TYPE_CHECKING
 
 import pytest
+from cryptography import x509
 
 from chains import NOW, ec_key, intermediate, leaf, root
 from faults import HOST
 from mlsssl import Certificate, InvalidInputError, check_many
+from mlsssl._formats.parsed import LARGEST_KEPT
 from mlsssl._issue.revocation_lists import build_crl
+from mlsssl._validator.path import signature_problem
 from mlsssl._validator.report import Finding, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from cryptography import x509
-
+    from mlsssl._formats.parsed import View
     from mlsssl._validator.validate import RuleContext
 
 ROOT = root()
@@ -139,3 +141,39 @@ def test_arguments_that_mean_nothing_are_refused() -> None:
     with pytest.raises(InvalidInputError, match="aware"):
         list(check_many([GOOD], trust=None, at=NOW.replace(tzinfo=None)))
     assert list(check_many([], trust=None)) == []
+
+
+def test_issuers_that_certificates_share_are_verified_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In one call, and again in the next: what is remembered ends with the call."""
+    asked: list[tuple[str, str]] = []
+
+    def counted(child: View, issuer: View) -> str:
+        asked.append((child.subject_text, issuer.subject_text))
+        return signature_problem(child, issuer)
+
+    monkeypatch.setattr("mlsssl.bulk.signature_problem", counted)
+    again = Certificate.from_der(MIDDLE.der())
+    forged = Certificate.from_der(MIDDLE.der()[:-1] + bytes((MIDDLE.der()[-1] ^ 1,)))
+    given = [GOOD, GOOD.with_chain([again]), GOOD.with_chain([forged])] * 10
+    alone = [one.check(trust=[ROOT.certificate()], at=NOW, key_expected=False) for one in given]
+    for _ in range(2):
+        asked.clear()
+        assert [*check_many(given, trust=[ROOT.certificate()], at=NOW, workers=1)] == alone
+        assert len(asked) == 2
+    assert {report.codes for report in alone} == {(), ("signature-invalid",)}
+
+
+def test_of_huge_issuers_nothing_is_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They are parsed anew for each certificate, so that it would only fill memory."""
+    asked: list[View] = []
+
+    def counted(child: View, issuer: View) -> str:
+        asked.append(child)
+        return signature_problem(child, issuer)
+
+    monkeypatch.setattr("mlsssl.bulk.signature_problem", counted)
+    filling = x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\0" * LARGEST_KEPT)
+    huge = MIDDLE.with_extension(filling)
+    given = [Certificate.from_der(leaf(huge).der()).with_chain([huge.certificate()])] * 3
+    assert all(check_many(given, trust=[ROOT.certificate()], at=NOW, workers=1))
+    assert len(set(asked)) == 3

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import pickle
-from dataclasses import replace
+from dataclasses import FrozenInstanceError, fields, replace
 from datetime import datetime, timezone
+from typing import Any
 
 import pytest
 
@@ -39,6 +40,17 @@ def test_a_report_without_errors_is_true() -> None:
     assert harmless.raise_for_errors() is harmless
     assert not report(finding("a", Severity.WARNING), finding())
     assert report()
+
+
+@pytest.mark.parametrize("kind", [Report, PathStep])
+def test_each_field_holds_what_was_given_for_it(kind: type[Report | PathStep]) -> None:
+    """They are set one by one in an `__init__` of our own."""
+    given = {one.name: object() for one in fields(kind)}
+    made: Any = kind(**given)  # type: ignore[arg-type]
+    assert {name: getattr(made, name) for name in given} == given
+    assert replace(made) == made
+    with pytest.raises(FrozenInstanceError):
+        made.subject = "another"
 
 
 def test_errors_are_raised_with_the_report_and_every_error_in_the_message() -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+import string
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -28,6 +29,7 @@ UTF8_STRING = 0x0C
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
+_PLAIN = (string.ascii_lowercase + string.digits + ".-").encode()  # what is done to others changes none of these
 _NO_HOST = re.compile(r"[\s\x00-\x1f\x7f/@\[\]]")
 _LABEL = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
 _LDH_UNDERSCORE = re.compile(_LABEL, re.ASCII)
@@ -42,6 +44,8 @@ def parse_host(host: str) -> str | Address:
     """
     if not isinstance(host, str) or not host or len(host) > 1000:
         raise InvalidInputError(f"a host is a DNS name or an IP address, not {host!r:.80}")
+    if host.isascii() and host[-1].isalpha() and not host.encode().translate(None, _PLAIN):
+        return host
     bare = _bare(host)
     name = bare if ":" in bare else to_a_labels(bare)  # which makes digits of other scripts ASCII
     address = _address(name)

@@ -68,9 +68,10 @@ def verify(
         InvalidSignature: the key did not make it.
         ValueError, TypeError, UnsupportedAlgorithm: it cannot be checked.
     """
-    if isinstance(parameters, ec.ECDSA) and is_ec(key):
+    # The key first: `isinstance` of one of these abstract classes is slow where it is another.
+    if is_ec(key) and isinstance(parameters, ec.ECDSA):
         key.verify(signature, signed, parameters)
-    elif isinstance(parameters, (padding.PKCS1v15, padding.PSS)) and is_rsa(key) and digest:
+    elif is_rsa(key) and isinstance(parameters, (padding.PKCS1v15, padding.PSS)) and digest:
         key.verify(signature, signed, parameters, digest)
     elif isinstance(key, (ed25519.Ed25519PublicKey, ed448.Ed448PublicKey)) and digest is None:
         key.verify(signature, signed)

@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import string
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from operator import attrgetter, itemgetter
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
@@ -24,6 +25,7 @@ from mlsssl._formats.keys import verify
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
+    from collections.abc import Container, Iterable
     from datetime import datetime
 
     from cryptography.hazmat.primitives import hashes
@@ -54,7 +56,7 @@ def shell(*, algorithm: bytes = _ALGORITHM, spki: bytes = _KEY, extensions: byte
 
 
 _dates_of = attrgetter("not_valid_before_utc", "not_valid_after_utc")
-_lazy_fields_of = attrgetter("not_valid_before_utc", "not_valid_after_utc", "subject", "extensions")
+_lazy_fields_of = attrgetter("not_valid_before_utc", "not_valid_after_utc", "extensions")
 _signature_oid_of = attrgetter("signature_algorithm_oid.dotted_string")
 _subject_of = attrgetter("subject")
 _tag_of = itemgetter(0)
@@ -62,6 +64,26 @@ _UTC_TIME_START = bytes((UTC_TIME, 13))
 _BOTH_UTC = UTC_TIME, UTC_TIME
 _VERSION_3 = b"\xa0\x03\x02\x01\x02"
 _UNIQUE_IDS = frozenset({0x81, 0x82, 0xA1, 0xA2})
+# How a name of one commonName begins, as UTF8String or as PrintableString, and how many characters it has: at most 64
+# (X.520). And characters that RFC 4514 writes as they are.
+_PLAIN_STARTS = {
+    b"\x30%c\x31%c\x30%c\x06\x03\x55\x04\x03%c%c" % (size + 11, size + 9, size + 7, tag, size): size
+    for size in range(1, 65)
+    for tag in (0x0C, 0x13)
+}
+_PLAIN = (string.ascii_letters + string.digits + ".-").encode()
+
+
+def plain_common_name(name: bytes) -> str | None:
+    """The common name, where it is all there is in this DER of a name and is plain text; None for any other name.
+
+    So it is with most servers' certificates of today, and `cryptography` takes a twentieth of a check to read it and to
+    write it as text.
+    """
+    text = name[13:]
+    if _PLAIN_STARTS.get(name[:13]) != len(text) or text.translate(None, _PLAIN):
+        return None
+    return text.decode("ascii")
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,10 +241,22 @@ class _Value(Protocol):
     def __call__(self, kind: type[E], /) -> E | None: ...
 
 
-class View:
-    """The parts of one certificate; `name` is its subject, None when that cannot be read.
+class _Has(Protocol):
+    def __call__(self, kind: type[x509.ExtensionType], /) -> bool: ...
 
-    `value` gives the extension of a kind, None when it is absent or unreadable.
+
+def _has(
+    known: Container[type[x509.ExtensionType]], problems: Iterable[ExtensionProblem], kind: type[x509.ExtensionType]
+) -> bool:
+    return kind in known or any(problem.oid == kind.oid.dotted_string for problem in problems)
+
+
+class View:
+    """The parts of one certificate.
+
+    `plain_name` is the subject where that is one plain common name, else None: see `plain_common_name`. `has` says
+    whether an extension of a kind is there at all, readable or not; `value` gives it, None when it is absent or
+    unreadable.
 
     Args:
         certificate: The certificate.
@@ -234,6 +268,7 @@ class View:
 
     __slots__ = (
         "_key_problem",
+        "_name",
         "_public_key",
         "_subject_text",
         "certificate",
@@ -241,15 +276,16 @@ class View:
         "der",
         "faults",
         "form",
+        "has",
         "has_unique_id",
         "inner_algorithm",
         "issuer",
         "judged",
         "known",
-        "name",
         "not_after",
         "not_before",
         "outer_algorithm",
+        "plain_name",
         "problems",
         "self_issued",
         "serial",
@@ -272,13 +308,11 @@ class View:
         self.faults: tuple[Fault, ...] = () if odd is None else odd.faults
         self.not_before: datetime
         self.not_after: datetime
-        self.name: x509.Name | None
         extensions: x509.Extensions | None
         try:
-            self.not_before, self.not_after, self.name, extensions = foreign.call(_lazy_fields_of, certificate)
+            self.not_before, self.not_after, extensions = foreign.call(_lazy_fields_of, certificate)
         except foreign.UNREADABLE:  # then each by itself
             self.not_before, self.not_after = foreign.read("the certificate cannot be read", _dates_of, certificate)
-            self.name = foreign.read_or(None, _subject_of, certificate)
             extensions = foreign.read_or(None, foreign.extensions_of, certificate)
         _, start, end = read_tlv(form, 0)
         outer = split_sequence(form, start, end)
@@ -302,10 +336,15 @@ class View:
         self.outer_algorithm = form[outer[1][1] : outer[1][3]]
         self.issuer = form[issuer[1] : issuer[3]]
         self.subject = form[subject[1] : subject[3]]
+        self.plain_name = plain_common_name(self.subject)
+        self._name: x509.Name | Literal["unread"] | None = "unread"  # until it was asked for
         # Whether issuer and subject are one name; the signature is another question.
         self.self_issued = self.issuer == self.subject
         self.spki = form[spki[1] : spki[3]]
-        self.has_unique_id = len(fields) > 6 and not _UNIQUE_IDS.isdisjoint(map(_tag_of, fields[6:]))
+        self.has_unique_id = False
+        for field in fields[6:]:  # one, the extensions, nearly everywhere
+            if field[0] in _UNIQUE_IDS:
+                self.has_unique_id = True
         _, _, first, stop = validity
         if stop - first == 30 and form[first : first + 2] == form[first + 15 : first + 17] == _UTC_TIME_START:
             self.time_tags = _BOTH_UTC  # as nearly everywhere
@@ -328,6 +367,7 @@ class View:
             self._take(extensions)
         else:  # one unreadable extension makes the whole list unreadable
             self._read_one_by_one(fields)
+        self.has: _Has = partial(_has, self.known, self.problems) if self.problems else self.known.__contains__
 
     def _take(self, extensions: x509.Extensions) -> None:
         known, criticals = self.known, self.critical
@@ -426,12 +466,6 @@ class View:
                     return der[parts[-1][2] : parts[-1][3]]
         return b""
 
-    def has(self, kind: type[x509.ExtensionType]) -> bool:
-        """Whether the extension is there at all, readable or not."""
-        if kind in self.known or not self.problems:
-            return kind in self.known
-        return any(problem.oid == kind.oid.dotted_string for problem in self.problems)
-
     @property
     def is_root(self) -> bool:
         """Whether it is self-issued, and its key identifiers do not say that another key signed it.
@@ -449,8 +483,19 @@ class View:
         return signer is None or own is None or signer == own.digest
 
     @property
+    def name(self) -> x509.Name | None:
+        """The subject, or None when it cannot be read."""
+        if isinstance(self._name, str):
+            name: x509.Name | None = foreign.read_or(None, _subject_of, self.certificate)
+            self._name = name
+            return name
+        return self._name
+
+    @property
     def common_names(self) -> list[str]:
         """The values of commonName in the subject, in order."""
+        if self.plain_name is not None:
+            return [self.plain_name]
         return [a.value for a in self.attributes(x509.NameOID.COMMON_NAME) if isinstance(a.value, str)]
 
     def attributes(self, kind: x509.ObjectIdentifier) -> list[x509.NameAttribute[Any]]:
@@ -462,7 +507,7 @@ class View:
     def subject_text(self) -> str:
         """The subject for people: RFC 4514, or what stands in for it."""
         if self._subject_text is None:
-            self._subject_text = _shortened(self.name)
+            self._subject_text = _shortened(self.name) if self.plain_name is None else f"CN={self.plain_name}"
         return self._subject_text
 
     @property

@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives import hashes
 
 from mlsssl._formats import foreign
 from mlsssl._formats.keys import is_ec
-from mlsssl._formats.parsed import GENERALIZED_TIME, UTC_TIME
+from mlsssl._formats.parsed import GENERALIZED_TIME, UTC_TIME, OddCertificate
 from mlsssl._validator.name_constraints import canonical_name
 from mlsssl._validator.policies import MAPPINGS
 
@@ -100,12 +100,17 @@ _BOTH_UTC = UTC_TIME, UTC_TIME
 _FIRST_GENERALIZED = 2050
 
 
+def dates_hold(view: View, at: datetime) -> bool:
+    """Whether it is valid at this moment and its dates are written as they should be: nothing for `check_dates`."""
+    end = view.not_after
+    return view.not_before <= at <= end and view.time_tags == _BOTH_UTC and end.year < _FIRST_GENERALIZED
+
+
 def check_dates(view: View, emit: Emitter, at: datetime) -> None:
     """Validity at this moment, and dates that make sense; whole seconds, since certificates have no fractions."""
-    begin, end = view.not_before, view.not_after
-    if begin <= at <= end and view.time_tags == _BOTH_UTC and end.year < _FIRST_GENERALIZED:
+    if dates_hold(view, at):
         return
-    moment = at.replace(microsecond=0)
+    begin, end, moment = view.not_before, view.not_after, at.replace(microsecond=0)
     if end < begin:
         emit("dates-reversed", "validity", f"from {_day(begin)} to {_day(end)}")
     elif moment > end:
@@ -135,6 +140,22 @@ def check_signature_algorithm(view: View, emit: Emitter) -> None:
     found = f"the algorithm {view.signature_oid}, encoded as {view.outer_algorithm[:64].hex()}"
     code, found = weak or ("signature-algorithm", found)
     emit(code, "signatureAlgorithm", found)
+
+
+# What `cryptography` says of the listed algorithms, each asked once: it makes its objects anew for each certificate.
+_PARAMETERS: dict[bytes, tuple[object, hashes.HashAlgorithm | None]] = {}
+
+
+def signature_parameters(view: View) -> tuple[object, hashes.HashAlgorithm | None]:
+    """Parameters and hash of the signature, for `keys.verify`, as `cryptography` gives them; errors, too."""
+    certificate, octets = view.certificate, view.outer_algorithm
+    if octets not in _LISTED or isinstance(certificate, OddCertificate):
+        return certificate.signature_algorithm_parameters, certificate.signature_hash_algorithm
+    known = _PARAMETERS.get(octets)
+    if known is None:
+        known = certificate.signature_algorithm_parameters, certificate.signature_hash_algorithm
+        _PARAMETERS[octets] = known
+    return known
 
 
 def check_ecdsa_hash(view: View, issuer: View, emit: Emitter) -> None:
@@ -191,9 +212,10 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
             emit("extension-unknown-critical", f"extension {oid}", "a critical extension of unknown meaning", case=oid)
         elif oid == _PROXY_CERTIFICATE_INFORMATION:
             emit("proxy-certificate", "extension proxyCertInfo", "a proxy certificate")
+    criticals = view.critical - _MAY_BE_CRITICAL
     for kind, value in view.known.items():
         empty = kind in _NEVER_EMPTY and not len(value)
-        critical = kind in view.critical and kind not in _MAY_BE_CRITICAL
+        critical = kind in criticals
         if not empty and not critical:
             continue
         known = _EXTENSIONS.get(kind)
@@ -212,7 +234,7 @@ def check_common(view: View, emit: Emitter, *, anchor: bool = False) -> None:
             emit("crl-points-critical", part, "critical cRLDistributionPoints")
     if view.issuer == b"\x30\x00":
         emit("issuer-empty", "issuer", "an empty name")
-    if view.name is None:
+    if view.plain_name is None and view.name is None:
         # The issuer's name is looked at where it is the subject of a certificate of its own.
         emit("name-unreadable", "subject", "a name that cannot be read")
 

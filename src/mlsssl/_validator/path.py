@@ -9,6 +9,7 @@ Both passes together pay from one budget: hundreds of cross-signed issuers stop 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import chain
@@ -23,7 +24,14 @@ from cryptography.x509.oid import AuthorityInformationAccessOID
 from mlsssl._formats import foreign
 from mlsssl._formats.keys import verify
 from mlsssl._formats.parsed import issuer_view
-from mlsssl._validator.every_certificate import aki_mismatch, check_dates, check_ecdsa_hash, check_key_identifiers
+from mlsssl._validator.every_certificate import (
+    aki_mismatch,
+    check_dates,
+    check_ecdsa_hash,
+    check_key_identifiers,
+    dates_hold,
+    signature_parameters,
+)
 from mlsssl._validator.findings import Emitter
 from mlsssl._validator.issuers import check_issuer
 from mlsssl._validator.name_constraints import Budget, BudgetExceededError, canonical_name, find_violation
@@ -56,6 +64,9 @@ class PathResult:
     attempts: tuple[Attempt, ...] = ()
 
 
+SignatureProblem = Callable[["View", "View"], str]
+"""`signature_problem`, or what remembers what that said."""
+
 _subject_and_key_of = attrgetter("subject", "spki")
 
 _Way = tuple["View", ...]
@@ -70,7 +81,7 @@ def _result(way: _Way, found: _Found, *, trusted: bool) -> PathResult:
 
 
 def _first_error(findings: Sequence[Finding]) -> Finding | None:
-    return next((finding for finding in findings if finding.severity is Severity.ERROR), None) if findings else None
+    return next((finding for finding in findings if finding.severity is Severity.ERROR), None)
 
 
 def _errors(findings: Iterable[Finding]) -> int:
@@ -152,15 +163,17 @@ class PathSearch:
         at: datetime,
         profile: Profile,
         max_depth: int,
+        between_issuers: SignatureProblem | None = None,
     ) -> None:
         self.leaf, self.at, self.profile, self.max_depth, self.budget = leaf, at, profile, max_depth, Budget()
         self.anchors = anchors
+        self.leaf_is_anchor = leaf.der in anchors.ders
         self.pool = _NOBODY
         if pool:
             once = {view.der: view for view in pool if view.der != leaf.der and view.der not in anchors.ders}
             self.pool = _Candidates(once.values())
+        self._between_issuers = between_issuers or signature_problem
         # One view for each certificate is looked at here, so the view stands for it.
-        self._own: dict[View, list[Finding]] = {}
         self._signatures: dict[tuple[View, View], str] = {}
         self.attempts: list[Attempt] = []
         self.whole: list[PathResult] = []
@@ -172,12 +185,12 @@ class PathSearch:
         try:
             if self._climb((self.leaf,), (), strict=True):
                 return self.whole[0]
-            if self.leaf.der not in self.anchors.ders:
+            if not self.leaf_is_anchor:
                 self._climb((self.leaf,), (), strict=False)
         except BudgetExceededError as error:
             exhausted = self._about(self.leaf, "work-limit-exceeded", "path", str(error))
-        if self.leaf.der in self.anchors.ders:
-            return self._leaf_is_anchor()
+        if self.leaf_is_anchor:
+            return self._trusted_leaf()
         if self.whole:
             result = min(self.whole, key=lambda way: _errors(way.findings))
         else:
@@ -188,7 +201,7 @@ class PathSearch:
         result.findings += exhausted
         return result
 
-    def _leaf_is_anchor(self) -> PathResult:
+    def _trusted_leaf(self) -> PathResult:
         code = "self-signed-leaf" if self.leaf.self_issued else "leaf-is-anchor"
         found = "a self-signed certificate that is trusted" if self.leaf.self_issued else "a trusted certificate"
         return PathResult(path=(self.leaf,), trusted=True, findings=self._about(self.leaf, code, "trust", found))
@@ -212,7 +225,7 @@ class PathSearch:
                 failure = self._about(top, "path-too-long", "issuer", text)
                 continue
             findings = [*self._own_findings(candidate, anchor=anchor), *self._link(candidate, anchor, way)]
-            error = _first_error(findings) if strict else None
+            error = _first_error(findings) if strict and findings else None
             if error is not None:
                 self._note((*way, candidate), f"{error.code}: {error.found}")
                 continue
@@ -236,7 +249,7 @@ class PathSearch:
         """The way has reached an anchor: look at what only a whole path can tell."""
         missing = missing_policy(way)
         ending = self._about(self.leaf, "policy-required", "policies", missing) if missing else []
-        if strict and _first_error(ending):  # the way has none
+        if strict and missing and _first_error(ending):  # the way has none
             self._note(way, f"policy-required: {missing}")
             return False
         self.whole.append(_result(way, (*found, ending), trusted=True))
@@ -244,8 +257,10 @@ class PathSearch:
 
     def _candidates(self, view: View) -> list[View]:
         """The certificates that bear the issuer's name; the likeliest first."""
-        named = self._others(self.anchors.by_subject.get(view.issuer, ()))
-        named += self.pool.by_subject.get(view.issuer, ())
+        named = [
+            *self._others(self.anchors.by_subject.get(view.issuer, ())),
+            *self.pool.by_subject.get(view.issuer, ()),
+        ]
         if not named:
             named = self._by_canonical(view)
         if len(named) < 2:
@@ -281,9 +296,9 @@ class PathSearch:
                     frontier.append(subject)
         return reached
 
-    def _others(self, views: Iterable[View]) -> list[View]:
+    def _others(self, views: Sequence[View]) -> Sequence[View]:
         """Without the leaf, which issues nothing here even where it is trusted."""
-        return [view for view in views if view.der != self.leaf.der]
+        return [view for view in views if view.der != self.leaf.der] if self.leaf_is_anchor else views
 
     def _by_canonical(self, view: View) -> list[View]:
         """Issuers whose name is the same by RFC 5280 section 7.1 though written in other octets."""
@@ -296,18 +311,17 @@ class PathSearch:
     # What is found about one candidate ---------------------------------------------------------------------------
 
     def _own_findings(self, view: View, *, anchor: bool) -> list[Finding]:
-        known = self._own.get(view)
-        if known is None:
-            dates = self._emitter(view, anchor=anchor)
-            check_dates(view, dates, self.at)
-            # Apart from its dates, an issuer is judged once for all the leaves below it.
-            judged = view.judged
-            if judged is None or judged[0] is not self.profile or judged[1] is not anchor:
-                emit = self._emitter(view, anchor=anchor)
-                check_issuer(view, emit, anchor=anchor)
-                judged = view.judged = (self.profile, anchor, emit.findings)
-            known = self._own[view] = [*dates.findings, *judged[2]]
-        return known
+        # Apart from its dates, an issuer is judged once for all the leaves below it.
+        judged = view.judged
+        if judged is None or judged[0] is not self.profile or judged[1] is not anchor:
+            emit = self._emitter(view, anchor=anchor)
+            check_issuer(view, emit, anchor=anchor)
+            judged = view.judged = (self.profile, anchor, emit.findings)
+        if dates_hold(view, self.at):
+            return judged[2]
+        dates = self._emitter(view, anchor=anchor)
+        check_dates(view, dates, self.at)
+        return [*dates.findings, *judged[2]]
 
     def _link(self, issuer: View, anchor: bool, way: _Way) -> list[Finding]:
         """What is wrong between an issuer and what stands below it."""
@@ -343,7 +357,8 @@ class PathSearch:
         known = self._signatures.get((child, issuer))
         if known is None:
             self.budget.sign()
-            known = self._signatures[child, issuer] = signature_problem(child, issuer)
+            problem_of = signature_problem if child is self.leaf else self._between_issuers
+            known = self._signatures[child, issuer] = problem_of(child, issuer)
         return known
 
     # What is told about ways that ended --------------------------------------------------------------------------
@@ -398,12 +413,11 @@ def signature_problem(child: View, issuer: View) -> str:
         return f"the key of {issuer.subject_text} cannot be read"
     certificate = child.certificate
     try:
-        parameters = certificate.signature_algorithm_parameters
-        digest = certificate.signature_hash_algorithm
+        parameters, digest = signature_parameters(child)
         if parameters is None and digest is not None:
             # cryptography gives none for MD5 and SHA-1, which old profiles still want to hear verified.
             parameters = ec.ECDSA(digest) if child.signature_oid in _OLD_ECDSA else padding.PKCS1v15()
-        if not isinstance(parameters, padding.PSS) and for_pss_only(issuer.spki):
+        if for_pss_only(issuer.spki) and not isinstance(parameters, padding.PSS):
             return f"the key of {issuer.subject_text} is for RSASSA-PSS signatures only, and this is none"
         if not verify(key, certificate.signature, child.signed, parameters, digest):
             return f"the key of {issuer.subject_text} is of another kind than the signature"

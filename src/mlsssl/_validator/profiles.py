@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from datetime import date, timedelta
+from datetime import date
 from functools import cache
 from typing import TYPE_CHECKING, get_args
 
@@ -41,11 +41,11 @@ class ValidityLimit:
 
 
 def days_of(not_before: datetime, not_after: datetime) -> int:
-    """Days of validity: both ends count, a day has 86,400 s, any rest is another day (BR sections 1.6.1 and 6.3.2)."""
-    return -((not_before - not_after - _SECOND) // _DAY)
+    """Days of validity: both ends count, a day has 86,400 s, any rest is another day (BR sections 1.6.1 and 6.3.2).
 
-
-_SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
+    So whole days between the two and a second are a day more; certificates have no fractions of a second.
+    """
+    return (not_after - not_before).days + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,13 @@ from mlsssl._validator.clients import BESIDES_CLIENTS
 from mlsssl._validator.every_certificate import check_key_identifiers, check_signature_algorithm
 from mlsssl._validator.findings import Emitter, machine_finding
 from mlsssl._validator.leaf import Names, check_host, check_leaf
-from mlsssl._validator.path import PathResult, PathSearch, TrustAnchors, link_issuers
+from mlsssl._validator.path import (
+    PathResult,
+    PathSearch,
+    SignatureProblem,
+    TrustAnchors,
+    link_issuers,
+)
 from mlsssl._validator.profiles import find_profile
 from mlsssl._validator.report import Finding, PathStep, Report, Severity, Silenced
 from mlsssl._validator.revocation import check_pointers, check_revocation
@@ -97,6 +103,8 @@ class Question(NamedTuple):
     silence: Mapping[str, str]
     extra_rules: tuple[UserRule, ...]
     max_depth: int
+    asks_revocation: bool
+    between_issuers: SignatureProblem | None = None
 
     def report(
         self,
@@ -132,8 +140,15 @@ class Question(NamedTuple):
             emit("trust-not-asked", "trust", "no trusted root given")
             found = PathResult(path=(view,), trusted=False)
         else:
-            search = PathSearch(view, anchors=self.anchors, pool=pool, at=at, profile=judge, max_depth=self.max_depth)
-            found = search.run()
+            found = PathSearch(
+                view,
+                anchors=self.anchors,
+                pool=pool,
+                at=at,
+                profile=judge,
+                max_depth=self.max_depth,
+                between_issuers=self.between_issuers,
+            ).run()
         if len(found.path) == 1:
             check_key_identifiers(view, emit, issuer=view if view.self_issued else None, anchor=found.trusted)
         if not (len(found.path) == 1 and found.trusted):
@@ -141,7 +156,7 @@ class Question(NamedTuple):
         if served is not None:
             check_served(view, served, emit, complete=found.trusted)
         findings = [*emit.findings, *found.findings]
-        if self.crls or self.hard or judge.has(RULES["revocation-pointer-missing"]):
+        if self.asks_revocation:
             if self.anchors is None:
                 found = replace(found, path=link_issuers(view, pool, max_depth=self.max_depth))
             findings += _revocation_findings(found, self.crls, at, judge, hard=self.hard)
@@ -151,12 +166,12 @@ class Question(NamedTuple):
             for rule in self.extra_rules:
                 findings += _run_user_rule(rule, context, emit)
         silenced: tuple[Silenced, ...] = ()
-        kept = list(dict.fromkeys(findings))
+        kept = list(dict.fromkeys(findings)) if findings else []
         if silence:
             silenced = tuple(Silenced(finding=f, reason=silence[f.code]) for f in findings if f.code in silence)
             kept = [f for f in kept if f.code not in silence]
         return Report(
-            findings=tuple(sorted(kept, key=_rank_of)),
+            findings=tuple(sorted(kept, key=_rank_of)) if kept else (),
             profile=judge.name,
             host=host,
             at=at,
@@ -166,7 +181,7 @@ class Question(NamedTuple):
             attempts=found.attempts,
             silenced=silenced,
             client=judge.client,
-            not_known=_not_known(kept, judge.client),
+            not_known=() if judge.client is None else _not_known(kept, judge.client),
         )
 
 
@@ -201,6 +216,7 @@ def question(
         silence=silence,
         extra_rules=own_rules,
         max_depth=max_depth,
+        asks_revocation=bool(lists) or revocation == "hard" or judge.has(RULES["revocation-pointer-missing"]),
     )
 
 
@@ -268,10 +284,8 @@ def report_on_unreadable(why: str, *, host: str | None, at: datetime | None, pro
     )
 
 
-def _not_known(findings: Iterable[Finding], client: str | None) -> tuple[str, ...]:
+def _not_known(findings: Iterable[Finding], client: str) -> tuple[str, ...]:
     """Codes of findings of which it is not known whether this client refuses the certificate for them."""
-    if client is None:
-        return ()
     asked = (f for f in findings if f.code in RULES and f.code not in BESIDES_CLIENTS)
     return tuple(dict.fromkeys(f.code for f in asked if client not in (*f.refused_by, *f.taken_by)))
 

@@ -82,11 +82,12 @@ def has_roca_fingerprint(modulus: int) -> bool:
     return True
 
 
-_FERMAT_MODULI = (64, 63, 65, 121, 299, 323)
-_FERMAT_PRODUCT = prod(_FERMAT_MODULI)
+# In groups with products below 2^30, for such a remainder of a large number is cheap; the first tells most moduli.
+_FERMAT_MODULI = ((64, 63, 65, 209, 17), (23, 29, 31, 37))
+_FERMAT_GROUPS = tuple((prod(moduli), moduli) for moduli in _FERMAT_MODULI)
 
 
-@lru_cache(maxsize=sum(_FERMAT_MODULI))
+@lru_cache(maxsize=sum(map(sum, _FERMAT_MODULI)))
 def _possible_squares(small: int, less: int) -> int:
     """The residues r with a square r^2 - less modulo `small`, as a bit mask repeated over 480 bits and more."""
     squares = {number * number % small for number in range(small)}
@@ -99,11 +100,12 @@ def find_close_primes(modulus: int) -> tuple[int, int] | None:
     root = isqrt(modulus - 1) + 1  # rounded up
     # Most candidates cannot be squares by their residues, which a few masks tell for all steps at once.
     steps = (1 << 100) - 1
-    less, first = modulus % _FERMAT_PRODUCT, root % _FERMAT_PRODUCT
-    for small in _FERMAT_MODULI:
-        steps &= _possible_squares(small, less % small) >> first % small
-        if not steps:
-            return None
+    for product, moduli in _FERMAT_GROUPS:
+        less, first = modulus % product, root % product
+        for small in moduli:
+            steps &= _possible_squares(small, less % small) >> first % small
+            if not steps:
+                return None
     while steps:
         lowest = steps & -steps
         middle = root + lowest.bit_length() - 1
