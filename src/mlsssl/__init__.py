@@ -26,7 +26,8 @@ _HOMES = {
     "_notebook.timeline": ("Timeline", "timeline"),
     "_machine.ports": ("Cause", "Diagnosis", "KeyAccess", "KeyState", "ServiceState", "ServiceStatus"),
     "auditing": ("Audit", "AuditReservation", "AuditRow", "audit"),
-    "authority": ("CertificateAuthority", "RenewedAuthority"),
+    "_renewed_authority": ("RenewedAuthority",),
+    "authority": ("CertificateAuthority",),
     "binding": ("Binding", "Bindings", "CertificateReference"),
     "bulk": ("check_many",),
     "certificate": ("Certificate", "CertificateChain"),
@@ -92,6 +93,7 @@ _HOMES = {
     "superseded": ("Cleanup", "Kept", "cleanup"),
     "service": ("Service", "Services"),
     "store": ("Store", "StoreEntry"),
+    "_basics": ("KeyType", "Location", "OnConflict", "Thumbprint"),
     "values": (
         "BindingFamily",
         "BindingKey",
@@ -99,11 +101,7 @@ _HOMES = {
         "CcsPort",
         "HostnamePort",
         "IpPort",
-        "KeyType",
-        "Location",
-        "OnConflict",
         "ScopedCcs",
-        "Thumbprint",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}

@@ -12,6 +12,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from mlsssl._basics import Thumbprint, check_friendly_name, check_moment, key_holder, set_attributes
 from mlsssl._formats import contents, foreign, keys, pem, sniff
 from mlsssl._formats.budget import WorkBudget
 from mlsssl._formats.hosts import hosts_among, name_text
@@ -26,7 +27,6 @@ from mlsssl.errors import (
     MalformedDataError,
     UnsupportedError,
 )
-from mlsssl.values import Thumbprint, check_friendly_name, check_moment, key_holder, set_attributes
 
 if TYPE_CHECKING:
     import ssl
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives import hashes
 
+    from mlsssl._basics import ClientName, Purpose
     from mlsssl._formats.described import CertificateDiff
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._notebook.cards import Validity
@@ -44,7 +45,6 @@ if TYPE_CHECKING:
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import ServerFacts, UserRule
     from mlsssl.revocation_list import AnyList
-    from mlsssl.values import ClientName, Purpose
 
 __all__ = ["Certificate"]
 
@@ -217,6 +217,7 @@ class Certificate:
             None if chosen.private_key is None else contents.usable(chosen.private_key),
             pem.order_chain(chosen.certificate, chosen.others),
             chosen.friendly_name,
+            der=chosen.der,
             left_out=chosen.left_out,
         )
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
+from mlsssl._basics import key_holder, set_attributes
 from mlsssl._formats import contents, csr, foreign, keys, pem
 from mlsssl._formats.hosts import name_text, parse_name
 from mlsssl._issue import requests, subjects
@@ -16,17 +17,16 @@ from mlsssl._messages.arguments import check_data, check_type
 from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import check_certificate, check_key
 from mlsssl.errors import InvalidInputError, UnsupportedError
-from mlsssl.values import key_holder, set_attributes
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from cryptography import x509
 
+    from mlsssl._basics import KeyType
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._issue.requests import HonouredRequest
     from mlsssl.certificate import Certificate
-    from mlsssl.values import KeyType
 
 __all__ = ["CertificateRequest", "RequestPolicy"]
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import mlsssl
+from mlsssl._basics import REVOCATION_REASONS, KeyType
 from mlsssl._commands.certificate import (
     describe,
     describe_crl,
@@ -22,7 +23,6 @@ from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.terminal import note
 from mlsssl._machine import files
 from mlsssl.errors import InvalidInputError
-from mlsssl.values import REVOCATION_REASONS, KeyType
 
 if TYPE_CHECKING:
     from argparse import Namespace

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import mlsssl
+from mlsssl._basics import Purpose, Strictness
 from mlsssl._commands.addresses import endpoint_of
 from mlsssl._commands.parser import PASSWORD_HELP, command, given
 from mlsssl._commands.terminal import note, read_password
@@ -23,7 +24,6 @@ from mlsssl.errors import (
     UnreadableCertificateError,
     WrongPasswordError,
 )
-from mlsssl.values import Purpose, Strictness
 
 if TYPE_CHECKING:
     from argparse import Namespace

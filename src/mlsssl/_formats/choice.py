@@ -9,11 +9,11 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
 
+from mlsssl._basics import Thumbprint
 from mlsssl._formats.der import EXPLICIT_0, read_tlv, split_sequence
 from mlsssl._formats.foreign import name_text
 from mlsssl._formats.keys import key_type_name, spki
@@ -22,7 +22,6 @@ from mlsssl._formats.pem import find_extension, public_key_bytes, to_der
 from mlsssl._messages.arguments import check_type
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError
-from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -42,11 +41,12 @@ _CONTAINER = re.compile(
 
 
 class HeldCertificate(NamedTuple):
-    """A certificate as it stands in a file, with its friendly name and localKeyID where the format has them."""
+    """A certificate as it stands in a file, with its friendly name, localKeyID and DER where they are at hand."""
 
     certificate: x509.Certificate
     name: str | None = None
     key_id: bytes | None = None
+    der: bytes | None = None
 
 
 class HeldKey(NamedTuple):
@@ -57,8 +57,7 @@ class HeldKey(NamedTuple):
     key_id: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(NamedTuple):
     """What is taken of a file.
 
     Attributes:
@@ -68,13 +67,15 @@ class Choice:
         others: Those above it, and others that may issue, in the order of the file.
         friendly_name: The certificate's, else the key's if it is one (`is_container`).
         left_out: What is not taken, in words.
+        der: The certificate's, where it is at hand.
     """
 
-    private_key: FilePrivateKey | None = field(repr=False)
+    private_key: FilePrivateKey | None
     certificate: x509.Certificate | None
     others: tuple[x509.Certificate, ...]
     friendly_name: str | None
     left_out: tuple[str, ...]
+    der: bytes | None
 
 
 def choose(
@@ -121,6 +122,7 @@ def choose(
         others=others,
         friendly_name=held.friendly_name(certificate, public),
         left_out=tuple(left_out),
+        der=None if certificate is None else held.certificates[certificate][0].der,
     )
 
 

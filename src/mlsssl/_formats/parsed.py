@@ -9,18 +9,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats import foreign
 from mlsssl._formats.der import dotted_oid, read_tlv, split_sequence, write, write_sequence
-from mlsssl._formats.keys import verify
+from mlsssl._formats.keys import as_der, verify
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+    from cryptography.hazmat.primitives.serialization import Encoding
     from typing_extensions import TypeIs
 
 
@@ -64,8 +63,7 @@ _VERSION_3 = b"\xa0\x03\x02\x01\x02"
 _UNIQUE_IDS = frozenset({0x81, 0x82, 0xA1, 0xA2})
 
 
-@dataclass(frozen=True, slots=True)
-class ExtensionProblem:
+class ExtensionProblem(NamedTuple):
     """An extension that is there and cannot be used: its dotted OID, and `reason`."""
 
     oid: str
@@ -115,7 +113,7 @@ class _Odd:
 
     def public_bytes(self, encoding: Encoding) -> bytes:
         """What was read, in DER or PEM."""
-        return self._der if encoding is Encoding.DER else armour(self._label, self._der)
+        return self._der if encoding is as_der() else armour(self._label, self._der)
 
     def __getattr__(self, name: str) -> Any:
         if name not in self._of_the_copy:
@@ -265,7 +263,7 @@ class View:
 
     def __init__(self, certificate: x509.Certificate, der: bytes | None = None) -> None:
         self.certificate = certificate
-        self.der = certificate.public_bytes(Encoding.DER) if der is None else der
+        self.der = certificate.public_bytes(as_der()) if der is None else der
         odd = certificate if isinstance(certificate, OddCertificate) else None
         # What the places of the fields refer to: with definite lengths.
         self.form = form = self.der if odd is None else odd.form

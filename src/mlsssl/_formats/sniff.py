@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 from mlsssl._formats import text as texts
@@ -44,8 +43,7 @@ class Kind(str, Enum):
     PARAMETERS = "key parameters"
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One thing that was found.
 
     Attributes:
@@ -68,8 +66,7 @@ class Item:
             raise MalformedDataError(f"{place}{what} behind the end of the {self.kind.value}")
 
 
-@dataclass(frozen=True, slots=True)
-class Recognised:
+class Recognised(NamedTuple):
     """What a file holds.
 
     Attributes:
@@ -180,11 +177,11 @@ def _binary_items(data: bytes) -> tuple[Item, ...]:
         items.append(item)
         rest = data[len(data) - item.trailing :] if item.trailing else b""
         if not rest.strip(_PADDING):
-            items[-1] = replace(item, trailing=0)
+            items[-1] = item._replace(trailing=0)
             break
         if rest[:1] != b"\x30" or not _is_whole(rest):
             break
-        items[-1] = replace(item, trailing=0)
+        items[-1] = item._replace(trailing=0)
     return tuple(items)
 
 
@@ -425,7 +422,7 @@ def _from_json(document: object, wrappings: tuple[str, ...], depth: int) -> Reco
                 raise
             continue
         items += (
-            replace(item, place=f"JSON field {shown(name)}" + (f", {item.place}" if item.place else ""))
+            item._replace(place=f"JSON field {shown(name)}" + (f", {item.place}" if item.place else ""))
             for item in inner.items
         )
         if len(items) > texts.MOST_BLOCKS:
@@ -526,7 +523,7 @@ def _block_items(encoded: str, label: str, place: str, depth: int) -> list[Item]
         )
     if b"-----BEGIN" in data[:200]:  # base64 of PEM, in PEM again
         inner = _unwrap(data, (), depth + 1).items
-        return [replace(item, place=f"{place}, {item.place}") for item in inner]
+        return [item._replace(place=f"{place}, {item.place}") for item in inner]
     try:
         item = _binary(data)
     except MalformedDataError as error:
@@ -539,4 +536,4 @@ def _block_items(encoded: str, label: str, place: str, depth: int) -> list[Item]
         raise MalformedDataError(f"{place} holds nothing that is known: neither a certificate nor a key nor a list")
     # OpenSSL writes its trust settings behind the certificate of a TRUSTED CERTIFICATE.
     trailing = 0 if label == "TRUSTED CERTIFICATE" else item.trailing
-    return [replace(item, place=place, trailing=trailing)]
+    return [item._replace(place=place, trailing=trailing)]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 NOUNS = {
+    "mlsssl._basics": ("Thumbprint",),
     "mlsssl._embedded.listener.listener": ("Listener",),
     "mlsssl._formats.described": ("CertificateDiff",),
     "mlsssl._formats.pkcs12.explain": ("PfxExplanation",),
@@ -27,8 +28,9 @@ NOUNS = {
     "mlsssl._validator.profiles": ("Profile",),
     "mlsssl._validator.report": ("Finding", "Report"),
     "mlsssl._validator.validate": ("RuleContext", "ServerFacts"),
+    "mlsssl._renewed_authority": ("RenewedAuthority",),
     "mlsssl.auditing": ("Audit", "AuditReservation", "AuditRow"),
-    "mlsssl.authority": ("CertificateAuthority", "RenewedAuthority"),
+    "mlsssl.authority": ("CertificateAuthority",),
     "mlsssl.binding": ("Binding", "Bindings"),
     "mlsssl.certificate": ("Certificate", "CertificateChain"),
     "mlsssl.deployment": ("Outcome", "Plan"),
@@ -54,7 +56,7 @@ NOUNS = {
     "mlsssl.service": ("Service", "Services"),
     "mlsssl.store": ("Store", "StoreEntry"),
     "mlsssl.superseded": ("Cleanup", "Kept"),
-    "mlsssl.values": ("BindingOptions", "CcsPort", "HostnamePort", "IpPort", "ScopedCcs", "Thumbprint"),
+    "mlsssl.values": ("BindingOptions", "CcsPort", "HostnamePort", "IpPort", "ScopedCcs"),
 }
 """The public classes that Hypothesis could not make, or not without this computer's own machine, by their modules."""
 
