@@ -6,7 +6,6 @@ No dataclasses, which bring `inspect`: a third of what a certificate takes to im
 from __future__ import annotations
 
 import contextlib
-import unicodedata
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Literal, NoReturn, TypeVar, get_args
 
@@ -128,9 +127,15 @@ def check_store_name(name: str) -> str:
     if not isinstance(name, str) or not name or len(name) > _STORE_NAME_LIMIT:
         raise InvalidInputError(f"a store name has 1 to {_STORE_NAME_LIMIT} characters, not {shown(name)}")
     plain = name.isascii() and name.isprintable()  # as nearly every name is: nothing to look up
-    if "\\" in name or not (plain or all(unicodedata.category(c)[0] != "C" for c in name)):
+    if "\\" in name or not (plain or all(_category(c)[0] != "C" for c in name)):
         raise InvalidInputError(f"a store name has no backslash and no control characters: {shown(name)}")
     return name
+
+
+def _category(character: str) -> str:
+    from unicodedata import category  # for few texts
+
+    return category(character)
 
 
 def check_friendly_name(name: str | None) -> str | None:
@@ -182,7 +187,7 @@ class Thumbprint(bytes):
                     return found
         if len(text) > 1000:
             raise InvalidInputError(f"a thumbprint is 40 hex digits; this text has {len(text)} characters")
-        digits = "".join(c for c in text if unicodedata.category(c) not in _IGNORED_CATEGORIES and c not in ":-")
+        digits = "".join(c for c in text if _category(c) not in _IGNORED_CATEGORIES and c not in ":-")
         digits = digits[2:] if digits[:2] in ("0x", "0X") else digits
         wrong = sorted({c for c in digits if c not in "0123456789abcdefABCDEF"})
         if wrong:

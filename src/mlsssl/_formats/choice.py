@@ -33,10 +33,9 @@ _MOST_NAMES = 20
 
 # What Windows calls the container of a key. It writes that as the friendly name of a key that it exports: of its import
 # (tp-, te-, le-, lp- with a GUID, or the GUID alone), of a pending request (PvkTmp:), or random hex digits behind one.
-_CONTAINER = re.compile(
-    r"PvkTmp:.*|(?:[a-z]{1,4}-)?\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}?"
-    r"|[0-9a-f]{32}_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
-    re.IGNORECASE | re.DOTALL,
+_CONTAINER = (
+    r"(?is)PvkTmp:.*|(?:[a-z]{1,4}-)?\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}?"
+    r"|[0-9a-f]{32}_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )
 
 
@@ -262,7 +261,7 @@ class _Held:
 
 def is_container(name: str) -> bool:
     """Whether this is what Windows calls the container of a key (`PvkTmp:...`, `tp-GUID`), and so no friendly name."""
-    return _CONTAINER.fullmatch(name) is not None
+    return re.fullmatch(_CONTAINER, name) is not None
 
 
 def may_issue(certificate: x509.Certificate) -> bool:

@@ -304,7 +304,7 @@ def _signed_kind(inner: list[tuple[int, int, int, int]]) -> Kind:
 
 # ---- text --------------------------------------------------------------------------------------------------
 
-# Texts, which `re` compiles when they are first needed and keeps: no file that is plain PEM or DER needs one.
+# No file that is plain PEM or DER needs one.
 _HEX = r"(?:[0-9A-Fa-f]{2}){16,}"
 _HEX_MARKS = r"0x|[\s:,\\]"
 _DECIMAL = r"(?:[0-9]{1,3}[\s,]+){16,}[0-9]{1,3}"
@@ -324,7 +324,7 @@ def _from_text(text: str, wrappings: tuple[str, ...], depth: int) -> Recognised:
         raise MalformedDataError("the file holds only blanks")
     if stripped[0] in "{[" and (document := _json_of(stripped)) is not None:
         return _from_json(document, wrappings, depth)
-    if texts.BOUNDARY.search(text):
+    if re.search(texts.BOUNDARY, text):
         return _from_pem(text, wrappings, depth)
     if stripped[:1] == "<":
         return _from_markup(stripped, wrappings, depth)
@@ -359,10 +359,10 @@ def _from_base64(text: str) -> bytes | None:
     if text.startswith("data:"):
         text = text.partition(",")[2]
     lines = text.splitlines()
-    if texts.HEADER.match(lines[0]) and "" in lines:
+    if re.match(texts.HEADER, lines[0]) and "" in lines:
         lines = lines[lines.index("") :]
     bare = "".join(line.strip().strip("\"',") for line in lines)
-    return texts.base64_bytes(bare) if len(bare) >= 16 and texts.BASE64.fullmatch(bare) else None
+    return texts.base64_bytes(bare) if len(bare) >= 16 and re.fullmatch(texts.BASE64, bare) else None
 
 
 _TEXTS: tuple[tuple[str, str], ...] = (
@@ -394,7 +394,7 @@ def _unknown_text(text: str) -> MalformedDataError:
             "this is a listing of netsh http show sslcert, which has thumbprints and no certificates; read it with "
             "netsh.parse_listing(...)"
         )
-    if match := texts.DASHES_MISSING.search(text):
+    if match := re.search(texts.DASHES_MISSING, text):
         return MalformedDataError(
             f"the line BEGIN {match[1].strip()} has lost its hyphens: five stand before and behind it"
         )
@@ -485,7 +485,7 @@ _NAMED_LABELS = {
 }
 
 
-_OURS = re.compile(r"CERT|KEY|CRL|PKCS|CMS|SIGNED|REQUEST")
+_OURS = r"CERT|KEY|CRL|PKCS|CMS|SIGNED|REQUEST"
 """Labels of blocks that are never passed over."""
 
 
@@ -530,7 +530,7 @@ def _block_items(encoded: str, label: str, place: str, depth: int) -> list[Item]
         raise MalformedDataError(f"{place}: {error}") from None
     if item is None and label.endswith("PARAMETERS"):
         item = Item(Kind.PARAMETERS, data)
-    if item is None and not _OURS.search(label):
+    if item is None and not re.search(_OURS, label):
         return []
     if item is None:
         raise MalformedDataError(f"{place} holds nothing that is known: neither a certificate nor a key nor a list")
