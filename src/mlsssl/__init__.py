@@ -7,8 +7,6 @@ package costs next to nothing and a tool that needs one class loads no more than
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from mlsssl._version import __version__ as __version__
 
 _HOMES = {
@@ -112,6 +110,8 @@ def __getattr__(name: str) -> object:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'mlsssl' has no attribute {name!r}")
+    from importlib import import_module  # a quarter of what `mlsssl --version` would take besides Python
+
     value = getattr(import_module(f"mlsssl.{home}"), name)
     globals()[name] = value
     return value

@@ -18,7 +18,6 @@ from mlsssl._formats.budget import WorkBudget
 from mlsssl._formats.hosts import hosts_among, name_text
 from mlsssl._formats.text import decode_text
 from mlsssl._machine.files import naming, path_of, read, write
-from mlsssl._machine.kept_keys import refuse_to_lose_a_key
 from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl._messages.output import as_dict, as_json
@@ -324,6 +323,8 @@ class Certificate:
                 what = f"{suffix!r} is not one" if suffix else f"{shown(target.name)} has none"
                 raise InvalidInputError(f"the suffix of a file chooses its format, and {what}: {known}")
         if not overwrite:
+            from mlsssl._machine.kept_keys import refuse_to_lose_a_key
+
             refuse_to_lose_a_key(target, key=self._key if private else None, password=password)
         write(target, data, private=private)
         return target

@@ -53,7 +53,7 @@ def decode_unicode(data: bytes) -> str | None:
     if re.search(_BINARY, data):
         return None
     try:
-        return data.decode("utf-8-sig")
+        return data.removeprefix(_BYTE_ORDER_MARK).decode()  # as utf-8-sig does, whose codec is a module to import
     except UnicodeDecodeError:
         return None
 
@@ -70,6 +70,7 @@ def password_line(data: bytes, where: str) -> str:
     return (text.splitlines() or [""])[0]
 
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 _BINARY = rb"[\x00-\x08\x0e-\x19\x1b-\x1f]"  # a tab, line ends, form feed, and DOS's ^Z stand in text
 
 
