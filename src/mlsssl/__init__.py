@@ -24,8 +24,7 @@ _HOMES = {
     "_notebook.timeline": ("Timeline", "timeline"),
     "_machine.ports": ("Cause", "Diagnosis", "KeyAccess", "KeyState", "ServiceState", "ServiceStatus"),
     "auditing": ("Audit", "AuditReservation", "AuditRow", "audit"),
-    "_renewed_authority": ("RenewedAuthority",),
-    "authority": ("CertificateAuthority",),
+    "authority": ("CertificateAuthority", "RenewedAuthority"),
     "binding": ("Binding", "Bindings", "CertificateReference"),
     "bulk": ("check_many",),
     "certificate": ("Certificate", "CertificateChain"),
@@ -91,7 +90,7 @@ _HOMES = {
     "superseded": ("Cleanup", "Kept", "cleanup"),
     "service": ("Service", "Services"),
     "store": ("Store", "StoreEntry"),
-    "_basics": ("KeyType", "Location", "OnConflict", "Thumbprint"),
+    "_messages.basics": ("KeyType", "Location", "OnConflict", "Thumbprint"),
     "values": (
         "BindingFamily",
         "BindingKey",

@@ -21,8 +21,7 @@ from mlsssl._validator.profiles import PROFILES as PROFILES, Profile as Profile
 from mlsssl._validator.report import Finding as Finding, Report as Report, Severity as Severity
 from mlsssl._validator.validate import RuleContext as RuleContext, ServerFacts as ServerFacts, UserRule as UserRule
 from mlsssl.auditing import Audit as Audit, AuditReservation as AuditReservation, AuditRow as AuditRow, audit as audit
-from mlsssl._renewed_authority import RenewedAuthority as RenewedAuthority
-from mlsssl.authority import CertificateAuthority as CertificateAuthority
+from mlsssl.authority import CertificateAuthority as CertificateAuthority, RenewedAuthority as RenewedAuthority
 from mlsssl.binding import Binding as Binding, Bindings as Bindings, CertificateReference as CertificateReference
 from mlsssl.bulk import check_many as check_many
 from mlsssl.certificate import (
@@ -106,7 +105,7 @@ from mlsssl.reservation import (
 from mlsssl.service import Service as Service, Services as Services
 from mlsssl.store import Store as Store, StoreEntry as StoreEntry
 from mlsssl.superseded import Cleanup as Cleanup, Kept as Kept, cleanup as cleanup
-from mlsssl._basics import (
+from mlsssl._messages.basics import (
     KeyType as KeyType,
     Location as Location,
     OnConflict as OnConflict,

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, get_args, overload
 
 from cryptography import x509
 
-from mlsssl._basics import KeyType, check_moment, key_holder, set_attributes
 from mlsssl._formats import pem
 from mlsssl._formats.hosts import name_text, parse_name, parse_subtree
 from mlsssl._formats.parsed import View, issuer_view
@@ -17,6 +17,7 @@ from mlsssl._issue import authority_renewal, certificates, lifetimes, subjects
 from mlsssl._issue.keys import check_key_type, make_key
 from mlsssl._issue.lifetimes import ShortenedWarning
 from mlsssl._messages.arguments import check_callable, check_type, check_whole, items_of
+from mlsssl._messages.basics import KeyType, check_moment, key_holder, set_attributes
 from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import Certificate, assemble, check_certificate
 from mlsssl.errors import InvalidInputError
@@ -29,11 +30,10 @@ if TYPE_CHECKING:
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._issue.certificates import PublicKey
     from mlsssl._issue.requests import HonouredRequest, RequestPolicy
-    from mlsssl._renewed_authority import RenewedAuthority
     from mlsssl.request import CertificateRequest
     from mlsssl.revocation_list import RevocationList
 
-__all__ = ["CertificateAuthority", "ShortenedWarning"]
+__all__ = ["CertificateAuthority", "RenewedAuthority", "ShortenedWarning"]
 
 # Ten years of 365.25 days, rounded down: what a private root usually lives.
 _AUTHORITY_DAYS = 3652
@@ -320,8 +320,6 @@ class CertificateAuthority:
                 no client accepts a cross-certificate of it.
             MalformedDataError: an extension of its certificate cannot be read.
         """
-        from mlsssl._renewed_authority import RenewedAuthority  # with dataclasses, which are not free
-
         old = self._line[0]
         if reuse_key and key is not None:
             raise InvalidInputError("reuse_key keeps the key, so key cannot be another")
@@ -372,8 +370,6 @@ class CertificateAuthority:
         self, old: CertificateAuthority, key: PrivateKey, days: int, at: dt.datetime, crl_url: str | None
     ) -> RenewedAuthority:
         """The successor of the intermediate `old`, below this authority."""
-        from mlsssl._renewed_authority import RenewedAuthority
-
         if self._path_length == 0:
             raise InvalidInputError(
                 f"{self.name} has path length 0: it may issue server certificates, but no authorities"
@@ -914,6 +910,28 @@ class CertificateAuthority:
 
     def __repr__(self) -> str:
         return f"<CertificateAuthority{repr(self._certificate).removeprefix('<Certificate')}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RenewedAuthority:
+    """What `CertificateAuthority.renew` made.
+
+    Attributes:
+        authority: The successor. Its certificate is what clients are to trust from now on, beside the old one's until
+            that ends. Of a root: "new with new" in RFC 4210.
+        bridge: The same key with the certificate `new_with_old`: what it issues is accepted by clients that trust the
+            old root only, and by those that trust the new one. Issue from it until every client has the new root. None
+            where nothing needs it: for an intermediate, or with the old key.
+        new_with_old: The new key certified by the old one; in the chain of whatever `bridge` issues. Ends with the old
+            root.
+        old_with_new: The old key certified by the new one: sent with what the old root has issued, it leads clients
+            that trust the new root only. Ends with the old root.
+    """
+
+    authority: CertificateAuthority
+    bridge: CertificateAuthority | None = None
+    new_with_old: Certificate | None = None
+    old_with_new: Certificate | None = None
 
 
 def _authority_name(common_name: str, others: x509.Name) -> x509.Name:

@@ -12,13 +12,13 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
-from mlsssl._basics import Thumbprint, check_friendly_name, check_moment, key_holder, set_attributes
 from mlsssl._formats import contents, foreign, keys, pem, sniff
 from mlsssl._formats.budget import WorkBudget
 from mlsssl._formats.hosts import hosts_among, name_text
 from mlsssl._formats.text import decode_text
 from mlsssl._machine.files import naming, path_of, read, write
 from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
+from mlsssl._messages.basics import Thumbprint, check_friendly_name, check_moment, key_holder, set_attributes
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl._messages.output import as_dict, as_json
 from mlsssl.errors import (
@@ -34,9 +34,9 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives import hashes
 
-    from mlsssl._basics import ClientName, Purpose
     from mlsssl._formats.described import CertificateDiff
     from mlsssl._formats.keys import PrivateKey
+    from mlsssl._messages.basics import ClientName, Purpose
     from mlsssl._notebook.cards import Validity
     from mlsssl._notebook.timeline import Timeline
     from mlsssl._select.trust import TrustAnchor

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING
 
-from mlsssl._basics import key_holder, set_attributes
 from mlsssl._formats import contents, csr, foreign, keys, pem
 from mlsssl._formats.hosts import name_text, parse_name
 from mlsssl._issue import requests, subjects
@@ -14,6 +13,7 @@ from mlsssl._issue.requests import RequestPolicy
 from mlsssl._machine import files
 from mlsssl._machine.kept_keys import refuse_to_lose_a_key
 from mlsssl._messages.arguments import check_data, check_type
+from mlsssl._messages.basics import key_holder, set_attributes
 from mlsssl._messages.foreign_text import shown
 from mlsssl.certificate import check_certificate, check_key
 from mlsssl.errors import InvalidInputError, UnsupportedError
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
-    from mlsssl._basics import KeyType
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._issue.requests import HonouredRequest
+    from mlsssl._messages.basics import KeyType
     from mlsssl.certificate import Certificate
 
 __all__ = ["CertificateRequest", "RequestPolicy"]

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from mlsssl._basics import check_moment, set_attributes
 from mlsssl._formats.crl import der_of, described, entry_of, issuer_of, load_crls, load_der_crl, number_of, reason_of
 from mlsssl._formats.foreign import read
 from mlsssl._machine import files, stores
 from mlsssl._messages.arguments import check_data, check_type
+from mlsssl._messages.basics import check_moment, set_attributes
 from mlsssl._messages.output import as_dict
 from mlsssl.errors import InvalidInputError
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import NoReturn, TypeAlias
 
-    from mlsssl._basics import Thumbprint
+    from mlsssl._messages.basics import Thumbprint
 
     AnyList: TypeAlias = "RevocationList | x509.CertificateRevocationList"
     Given: TypeAlias = "RevocationList | x509.CertificateRevocationList | bytes | str | Path"

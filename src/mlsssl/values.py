@@ -1,4 +1,4 @@
-"""Values that every module knows: binding keys, options, and what `_basics` has, which a certificate does with."""
+"""Values that every module knows: binding keys and options; and those of `_messages/basics.py`, for certificates too."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from itertools import compress
 from operator import attrgetter
 from typing import TYPE_CHECKING, ClassVar
 
-from mlsssl._basics import PROFILE_NAMES as PROFILE_NAMES
-from mlsssl._basics import REVOCATION_REASONS as REVOCATION_REASONS
-from mlsssl._basics import ClientName as ClientName
-from mlsssl._basics import KeyType as KeyType
-from mlsssl._basics import Location as Location
-from mlsssl._basics import OnConflict as OnConflict
-from mlsssl._basics import Purpose as Purpose
-from mlsssl._basics import Strictness as Strictness
-from mlsssl._basics import Thumbprint as Thumbprint
-from mlsssl._basics import check_friendly_name as check_friendly_name
-from mlsssl._basics import check_location as check_location
-from mlsssl._basics import check_moment as check_moment
-from mlsssl._basics import check_store_name as check_store_name
-from mlsssl._basics import in_utc as in_utc
-from mlsssl._basics import key_holder as key_holder
-from mlsssl._basics import set_attributes as set_attributes
 from mlsssl._messages.arguments import check_whole
+from mlsssl._messages.basics import PROFILE_NAMES as PROFILE_NAMES
+from mlsssl._messages.basics import REVOCATION_REASONS as REVOCATION_REASONS
+from mlsssl._messages.basics import ClientName as ClientName
+from mlsssl._messages.basics import KeyType as KeyType
+from mlsssl._messages.basics import Location as Location
+from mlsssl._messages.basics import OnConflict as OnConflict
+from mlsssl._messages.basics import Purpose as Purpose
+from mlsssl._messages.basics import Strictness as Strictness
+from mlsssl._messages.basics import Thumbprint as Thumbprint
+from mlsssl._messages.basics import check_friendly_name as check_friendly_name
+from mlsssl._messages.basics import check_location as check_location
+from mlsssl._messages.basics import check_moment as check_moment
+from mlsssl._messages.basics import check_store_name as check_store_name
+from mlsssl._messages.basics import in_utc as in_utc
+from mlsssl._messages.basics import key_holder as key_holder
+from mlsssl._messages.basics import set_attributes as set_attributes
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
 import mlsssl
-from mlsssl._basics import REVOCATION_REASONS, KeyType
 from mlsssl._commands.certificate import (
     describe,
     describe_crl,
@@ -22,6 +21,7 @@ from mlsssl._commands.parser import PASSWORD_HELP, SUBJECT, command, given, grou
 from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.terminal import note
 from mlsssl._machine import files
+from mlsssl._messages.basics import REVOCATION_REASONS, KeyType
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:

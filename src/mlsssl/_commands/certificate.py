@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
 import mlsssl
-from mlsssl._basics import Purpose, Strictness
 from mlsssl._commands.addresses import endpoint_of
 from mlsssl._commands.parser import PASSWORD_HELP, command, given
 from mlsssl._commands.terminal import note, read_password
 from mlsssl._formats import sniff
 from mlsssl._formats.sniff import Kind
 from mlsssl._machine import files
+from mlsssl._messages.basics import Purpose, Strictness
 from mlsssl._messages.foreign_text import shown
 from mlsssl._messages.output import as_dict
 from mlsssl.errors import (

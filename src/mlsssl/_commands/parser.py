@@ -12,11 +12,11 @@ from operator import attrgetter
 from typing import TYPE_CHECKING, Any, NoReturn, get_args
 
 import mlsssl
-from mlsssl._basics import PROFILE_NAMES, ClientName
 from mlsssl._commands.addresses import key_of
 from mlsssl._commands.terminal import note
 from mlsssl._messages import foreign_text
 from mlsssl._messages.arguments import nearest
+from mlsssl._messages.basics import PROFILE_NAMES, ClientName
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:

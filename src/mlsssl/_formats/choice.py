@@ -13,13 +13,13 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
 
-from mlsssl._basics import Thumbprint
 from mlsssl._formats.der import EXPLICIT_0, read_tlv, split_sequence
 from mlsssl._formats.foreign import name_text
 from mlsssl._formats.keys import key_type_name, spki
 from mlsssl._formats.parsed import OddCertificate, View
 from mlsssl._formats.pem import find_extension, public_key_bytes, to_der
 from mlsssl._messages.arguments import check_type
+from mlsssl._messages.basics import Thumbprint
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError
 

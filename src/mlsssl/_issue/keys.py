@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, get_args
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
-from mlsssl._basics import KeyType
 from mlsssl._formats.keys import PrivateKey, is_private_key
+from mlsssl._messages.basics import KeyType
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 

@@ -10,11 +10,11 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519
 
-from mlsssl._basics import REVOCATION_REASONS
 from mlsssl._formats.foreign import public_key_of, read
 from mlsssl._formats.pem import find_extension
 from mlsssl._issue.certificates import authority_key_identifier, check_encodable
 from mlsssl._messages.arguments import check_whole
+from mlsssl._messages.basics import REVOCATION_REASONS
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError, MalformedDataError
 

@@ -6,8 +6,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from mlsssl._basics import check_moment
 from mlsssl._messages.arguments import items_of
+from mlsssl._messages.basics import check_moment
 from mlsssl._messages.foreign_text import printable
 from mlsssl._messages.output import escaped
 from mlsssl._notebook import cards

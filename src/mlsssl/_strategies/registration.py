@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from hypothesis.strategies import SearchStrategy
 
 NOUNS = {
-    "mlsssl._basics": ("Thumbprint",),
+    "mlsssl._messages.basics": ("Thumbprint",),
     "mlsssl._embedded.listener.listener": ("Listener",),
     "mlsssl._formats.described": ("CertificateDiff",),
     "mlsssl._formats.pkcs12.explain": ("PfxExplanation",),
@@ -28,9 +28,8 @@ NOUNS = {
     "mlsssl._validator.profiles": ("Profile",),
     "mlsssl._validator.report": ("Finding", "Report"),
     "mlsssl._validator.validate": ("RuleContext", "ServerFacts"),
-    "mlsssl._renewed_authority": ("RenewedAuthority",),
     "mlsssl.auditing": ("Audit", "AuditReservation", "AuditRow"),
-    "mlsssl.authority": ("CertificateAuthority",),
+    "mlsssl.authority": ("CertificateAuthority", "RenewedAuthority"),
     "mlsssl.binding": ("Binding", "Bindings"),
     "mlsssl.certificate": ("Certificate", "CertificateChain"),
     "mlsssl.deployment": ("Outcome", "Plan"),
