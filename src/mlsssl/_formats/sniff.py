@@ -356,9 +356,9 @@ def _from_decimal(text: str) -> bytes | None:
 
 def _from_base64(text: str) -> bytes | None:
     """The bytes of bare base64, also behind the headers of a mail's part (RFC 2045) or in a data: URL (RFC 2397)."""
-    if text.startswith("data:"):
+    if text.startswith("data:") and "," in text:  # the first line of a Kubernetes secret has no comma
         text = text.partition(",")[2]
-    lines = text.splitlines()
+    lines = text.splitlines() or [""]
     if re.match(texts.HEADER, lines[0]) and "" in lines:
         lines = lines[lines.index("") :]
     bare = "".join(line.strip().strip("\"',") for line in lines)
