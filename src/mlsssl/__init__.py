@@ -7,8 +7,6 @@ package costs next to nothing and a tool that needs one class loads no more than
 
 from __future__ import annotations
 
-from importlib import import_module
-
 from mlsssl._version import __version__ as __version__
 
 _HOMES = {
@@ -92,6 +90,7 @@ _HOMES = {
     "superseded": ("Cleanup", "Kept", "cleanup"),
     "service": ("Service", "Services"),
     "store": ("Store", "StoreEntry"),
+    "_messages.basics": ("KeyType", "Location", "OnConflict", "Thumbprint"),
     "values": (
         "BindingFamily",
         "BindingKey",
@@ -99,11 +98,7 @@ _HOMES = {
         "CcsPort",
         "HostnamePort",
         "IpPort",
-        "KeyType",
-        "Location",
-        "OnConflict",
         "ScopedCcs",
-        "Thumbprint",
     ),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
@@ -114,6 +109,8 @@ def __getattr__(name: str) -> object:
     home = _HOME_OF.get(name)
     if home is None:
         raise AttributeError(f"module 'mlsssl' has no attribute {name!r}")
+    from importlib import import_module  # a quarter of what `mlsssl --version` would take besides Python
+
     value = getattr(import_module(f"mlsssl.{home}"), name)
     globals()[name] = value
     return value

@@ -105,6 +105,12 @@ from mlsssl.reservation import (
 from mlsssl.service import Service as Service, Services as Services
 from mlsssl.store import Store as Store, StoreEntry as StoreEntry
 from mlsssl.superseded import Cleanup as Cleanup, Kept as Kept, cleanup as cleanup
+from mlsssl._messages.basics import (
+    KeyType as KeyType,
+    Location as Location,
+    OnConflict as OnConflict,
+    Thumbprint as Thumbprint,
+)
 from mlsssl.values import (
     BindingFamily as BindingFamily,
     BindingKey as BindingKey,
@@ -112,9 +118,5 @@ from mlsssl.values import (
     CcsPort as CcsPort,
     HostnamePort as HostnamePort,
     IpPort as IpPort,
-    KeyType as KeyType,
-    Location as Location,
-    OnConflict as OnConflict,
     ScopedCcs as ScopedCcs,
-    Thumbprint as Thumbprint,
 )

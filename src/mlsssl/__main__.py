@@ -19,9 +19,16 @@ def main() -> int:
         from mlsssl._commands.completion import candidates
 
         return candidates.main(sys.argv[3], sys.argv[4:])
+    import gc
+
+    # Imports make objects by the ten thousand, and they stay: to look for garbage among them, again and again and three
+    # times at the end, takes a sixth of `show`. What a command makes is still looked through, by so many at a time.
+    gc.set_threshold(50_000)
     from mlsssl.cli import main as command_line
 
-    return command_line()
+    code = command_line()
+    gc.freeze()
+    return code
 
 
 if __name__ == "__main__":

@@ -17,8 +17,8 @@ from mlsssl._formats.budget import WorkBudget
 from mlsssl._formats.hosts import hosts_among, name_text
 from mlsssl._formats.text import decode_text
 from mlsssl._machine.files import naming, path_of, read, write
-from mlsssl._machine.kept_keys import refuse_to_lose_a_key
 from mlsssl._messages.arguments import check_data, check_number, check_password, check_type, items_of
+from mlsssl._messages.basics import Thumbprint, check_friendly_name, check_moment, key_holder, set_attributes
 from mlsssl._messages.foreign_text import printable, shown
 from mlsssl._messages.output import as_dict, as_json
 from mlsssl.errors import (
@@ -26,7 +26,6 @@ from mlsssl.errors import (
     MalformedDataError,
     UnsupportedError,
 )
-from mlsssl.values import Thumbprint, check_friendly_name, check_moment, key_holder, set_attributes
 
 if TYPE_CHECKING:
     import ssl
@@ -37,6 +36,7 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.described import CertificateDiff
     from mlsssl._formats.keys import PrivateKey
+    from mlsssl._messages.basics import ClientName, Purpose
     from mlsssl._notebook.cards import Validity
     from mlsssl._notebook.timeline import Timeline
     from mlsssl._select.trust import TrustAnchor
@@ -44,7 +44,6 @@ if TYPE_CHECKING:
     from mlsssl._validator.report import Report
     from mlsssl._validator.validate import ServerFacts, UserRule
     from mlsssl.revocation_list import AnyList
-    from mlsssl.values import ClientName, Purpose
 
 __all__ = ["Certificate"]
 
@@ -217,6 +216,7 @@ class Certificate:
             None if chosen.private_key is None else contents.usable(chosen.private_key),
             pem.order_chain(chosen.certificate, chosen.others),
             chosen.friendly_name,
+            der=chosen.der,
             left_out=chosen.left_out,
         )
 
@@ -323,6 +323,8 @@ class Certificate:
                 what = f"{suffix!r} is not one" if suffix else f"{shown(target.name)} has none"
                 raise InvalidInputError(f"the suffix of a file chooses its format, and {what}: {known}")
         if not overwrite:
+            from mlsssl._machine.kept_keys import refuse_to_lose_a_key
+
             refuse_to_lose_a_key(target, key=self._key if private else None, password=password)
         write(target, data, private=private)
         return target

@@ -1,19 +1,34 @@
-"""Values that every module knows: thumbprints, binding keys, options, words of choices; and immutable classes."""
+"""Values that every module knows: binding keys and options; and those of `_messages/basics.py`, for certificates too."""
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import unicodedata
 from dataclasses import dataclass, field, fields
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 from enum import Enum
 from functools import lru_cache
 from itertools import compress
 from operator import attrgetter
-from typing import TYPE_CHECKING, ClassVar, Literal, NoReturn, TypeVar, get_args
+from typing import TYPE_CHECKING, ClassVar
 
 from mlsssl._messages.arguments import check_whole
+from mlsssl._messages.basics import PROFILE_NAMES as PROFILE_NAMES
+from mlsssl._messages.basics import REVOCATION_REASONS as REVOCATION_REASONS
+from mlsssl._messages.basics import ClientName as ClientName
+from mlsssl._messages.basics import KeyType as KeyType
+from mlsssl._messages.basics import Location as Location
+from mlsssl._messages.basics import OnConflict as OnConflict
+from mlsssl._messages.basics import Purpose as Purpose
+from mlsssl._messages.basics import Strictness as Strictness
+from mlsssl._messages.basics import Thumbprint as Thumbprint
+from mlsssl._messages.basics import check_friendly_name as check_friendly_name
+from mlsssl._messages.basics import check_location as check_location
+from mlsssl._messages.basics import check_moment as check_moment
+from mlsssl._messages.basics import check_store_name as check_store_name
+from mlsssl._messages.basics import in_utc as in_utc
+from mlsssl._messages.basics import key_holder as key_holder
+from mlsssl._messages.basics import set_attributes as set_attributes
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 
@@ -33,191 +48,6 @@ __all__ = [
     "ScopedCcs",
     "Thumbprint",
 ]
-
-T = TypeVar("T")
-
-KeyType = Literal["rsa-2048", "rsa-3072", "rsa-4096", "ec-p256", "ec-p384"]
-"""The kinds of key this library makes."""
-
-OnConflict = Literal["replace", "fail", "keep", "replace-if-same-app"]
-"""What to do when the key has another binding already."""
-
-PROFILE_NAMES = ("procedure", "private", "public", "windows", "legacy")
-"""The names of `PROFILES`, for who needs no more of it."""
-
-ClientName = Literal["python-3.13", "openssl-strict", "openssl", "gnutls", "go", "java", "chrome", "apple", "schannel"]
-"""A client of TLS whose refusals are known: what it is and how it was asked is in the documentation, under clients."""
-
-Strictness = Literal["soft", "hard"]
-"""Whether a missing or stale revocation list is an error: with `hard` only."""
-
-Purpose = Literal["server", "client"]
-"""What a certificate is to be used for: by a TLS server, or by a client that proves itself to one."""
-
-REVOCATION_REASONS = (
-    "keyCompromise",
-    "cACompromise",
-    "affiliationChanged",
-    "superseded",
-    "cessationOfOperation",
-    "certificateHold",
-    "privilegeWithdrawn",
-)
-"""Reasons for revoking, by their names in RFC 5280 section 5.3.1; `unspecified` is said by giving none."""
-
-
-def key_holder(kind: type[T]) -> type[T]:
-    """Decorate a class whose objects hold a private key: they are immutable, and refuse to be pickled.
-
-    A pickle would carry the private key to wherever it goes, and nobody would be told.
-    """
-    hint = "; use to_der()" if hasattr(kind, "to_der") else ""
-
-    def refuse_to_set(_self: T, name: str, _value: object) -> NoReturn:
-        raise AttributeError(f"a {kind.__name__} is immutable: {name} cannot be set")
-
-    def refuse_to_delete(_self: T, name: str) -> NoReturn:
-        raise AttributeError(f"a {kind.__name__} is immutable: {name} cannot be deleted")
-
-    def refuse_to_pickle(_self: T) -> NoReturn:
-        raise InvalidInputError(f"a {kind.__name__} is not pickled, for its private key would go along{hint}")
-
-    methods = {"__setattr__": refuse_to_set, "__delattr__": refuse_to_delete, "__getstate__": refuse_to_pickle}
-    for name, method in methods.items():
-        setattr(kind, name, method)
-    return kind
-
-
-def set_attributes(made: T, **attributes: object) -> T:
-    """Set attributes of an immutable object that is being made, and return it."""
-    for name, value in attributes.items():
-        _set(made, name, value)
-    return made
-
-
-_set = object.__setattr__
-
-
-Location = Literal["LocalMachine", "CurrentUser"]
-"""Where a store lives. HTTP.sys reads LocalMachine only."""
-
-
-_LOCATIONS: tuple[Location, ...] = get_args(Location)
-
-
-def check_location(location: str) -> Location:
-    """Return `location` if it is one of the two names Windows has; `InvalidInputError` otherwise."""
-    for known in _LOCATIONS:
-        if location == known or (isinstance(location, str) and location.casefold() == known.casefold()):
-            return known
-    raise InvalidInputError(f"location must be 'LocalMachine' or 'CurrentUser', not {shown(location)}")
-
-
-def check_moment(at: datetime | None) -> datetime:
-    """Return `at` if it is an aware datetime, and now for None; `InvalidInputError` otherwise."""
-    if at is not None:
-        in_utc(at)
-    return datetime.now(timezone.utc) if at is None else at
-
-
-def in_utc(at: datetime | None) -> datetime:
-    """The same moment in UTC, and now for None; errors as `check_moment`. Private."""
-    if at is None:
-        return datetime.now(timezone.utc)
-    if not isinstance(at, datetime) or (at.tzinfo is not timezone.utc and at.utcoffset() is None):
-        raise InvalidInputError(
-            f"at is an aware datetime, with a time zone: datetime.now(timezone.utc), not {shown(at)}"
-        )
-    try:
-        return at.astimezone(timezone.utc)
-    except OverflowError:
-        raise InvalidInputError(f"at lies outside the years 1 to 9999 of UTC: {shown(at)}") from None
-
-
-# HTTP_SSL_CERT_STORE_NAME_LENGTH in http.h, which counts the terminating NUL.
-_STORE_NAME_LIMIT = 127
-
-
-def check_store_name(name: str) -> str:
-    """Return `name` if it can name a system store: 1 to 127 characters, no backslash, no control characters.
-
-    Windows compares store names without case; the spelling given is kept.
-    """
-    if not isinstance(name, str) or not name or len(name) > _STORE_NAME_LIMIT:
-        raise InvalidInputError(f"a store name has 1 to {_STORE_NAME_LIMIT} characters, not {shown(name)}")
-    plain = name.isascii() and name.isprintable()  # as nearly every name is: nothing to look up
-    if "\\" in name or not (plain or all(unicodedata.category(c)[0] != "C" for c in name)):
-        raise InvalidInputError(f"a store name has no backslash and no control characters: {shown(name)}")
-    return name
-
-
-def check_friendly_name(name: str | None) -> str | None:
-    """Return `name` if lists can show it: one or more characters without NUL or half surrogate pairs; or None."""
-    if name is not None:
-        try:
-            readable = isinstance(name, str) and "\0" not in name and bool(name.encode())
-        except UnicodeEncodeError:  # half a surrogate pair
-            readable = False
-        if not readable:
-            raise InvalidInputError(
-                f"a friendly name is one or more characters without NUL, or None; not {shown(name)}"
-            )
-    return name
-
-
-class Thumbprint(bytes):
-    """The SHA-1 of a certificate's DER: 20 bytes, shown as 40 lower-case hex digits.
-
-    It is Windows' name for a certificate, not a security check: two certificates with one SHA-1 can be made on
-    purpose. `Certificate.sha256` is for comparing.
-
-    Args:
-        value: 20 raw bytes, or text as people paste it. From text these are removed first: blanks and other
-            separators (Unicode Z*), control and invisible format characters (Cc, Cf: the certificate dialog
-            puts U+200E in front), colons and hyphens, and a leading `0x`. Upper case is accepted.
-
-    Raises:
-        InvalidInputError: not 20 bytes, or not 40 hex digits after cleaning; the message shows what was found.
-    """
-
-    __slots__ = ()
-
-    def __new__(cls, value: Thumbprint | bytes | str) -> Self:
-        """Parse `value`."""
-        if isinstance(value, str):
-            value = cls._parse(value)
-        elif not isinstance(value, (bytes, bytearray, memoryview)):
-            raise InvalidInputError(f"a thumbprint is text or 20 bytes, not {type(value).__name__}")
-        if len(value) != 20:
-            raise InvalidInputError(f"a thumbprint is the 20 bytes of a SHA-1, not {len(value)} bytes")
-        return super().__new__(cls, value)
-
-    @staticmethod
-    def _parse(text: str) -> bytes:
-        if len(text) == 40:  # as programs write it
-            with contextlib.suppress(ValueError):
-                if len(found := bytes.fromhex(text)) == 20:  # it passes over blanks
-                    return found
-        if len(text) > 1000:
-            raise InvalidInputError(f"a thumbprint is 40 hex digits; this text has {len(text)} characters")
-        digits = "".join(c for c in text if unicodedata.category(c) not in _IGNORED_CATEGORIES and c not in ":-")
-        digits = digits[2:] if digits[:2] in ("0x", "0X") else digits
-        wrong = sorted({c for c in digits if c not in "0123456789abcdefABCDEF"})
-        if wrong:
-            raise InvalidInputError(f"a thumbprint is 40 hex digits; {shown(text)} has {', '.join(map(repr, wrong))}")
-        if len(digits) != 40:
-            hint = "; that is the length of a SHA-256, HTTP.sys wants the SHA-1" if len(digits) == 64 else ""
-            raise InvalidInputError(f"a thumbprint is 40 hex digits; {shown(text)} has {len(digits)}{hint}")
-        return bytes.fromhex(digits)
-
-    def __str__(self) -> str:
-        return self.hex()
-
-    def __repr__(self) -> str:
-        return f"Thumbprint('{self.hex()}')"
-
-
-_IGNORED_CATEGORIES = frozenset({"Zs", "Zl", "Zp", "Cc", "Cf"})
 
 
 class BindingFamily(str, Enum):

@@ -25,15 +25,17 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("imports")
     certificate = CertificateAuthority.create("Imports", key="ec-p256").issue("imports.example", key="ec-p256")
     certificate.save(folder / "leaf.pem", no_password=True)
+    certificate.save(folder / "leaf.crt")
     with EmbeddedMachine(folder / "machine.sqlite") as machine:
         deploy("0.0.0.0:443", certificate, machine=machine)
     return folder
 
 
-def imported(words: str, folder: Path) -> set[str]:
-    """The modules of a process that has run this command line."""
+def imported(words: str, folder: Path, *, without: str = "") -> set[str]:
+    """The modules of a process that has run this command line; `without` those that these statements load."""
     code = (
-        "import sys\nbefore = set(sys.modules)  # by site, which may load anything\nfrom mlsssl.__main__ import main\n"
+        f"import sys\n{without}\nbefore = set(sys.modules)  # by site too, which may load anything\n"
+        "from mlsssl.__main__ import main\n"
         f"sys.argv[1:] = {words.split()!r}\n"
         "code = main()\nprint('\\n', *sorted(set(sys.modules) - before))\nsys.exit(code)"
     )
@@ -82,15 +84,40 @@ def test_an_audit_does_import_the_validator(place: Path) -> None:
     assert below(VALIDATOR, imported("audit --machine machine.sqlite", place))
 
 
-def test_show_imports_no_machine(place: Path) -> None:
-    modules = imported("show leaf.pem", place)
+# What `show` cannot do without, whatever of the rest they bring.
+NEEDED = "import argparse, pathlib, cryptography.x509\nargparse.ArgumentParser().add_argument('file')"
+
+
+@pytest.mark.parametrize("file", ["leaf.pem", "leaf.crt"])
+def test_show_imports_no_machine(file: str, place: Path) -> None:
+    modules = imported(f"show {file}", place, without=NEEDED)
 
     assert not below(VALIDATOR, modules)
-    assert "mlsssl._machine.ports" not in modules
+    assert not modules & {"mlsssl._machine.ports", "mlsssl.values", "mlsssl._formats.pkcs12"}
     # `shutil` has the compressors, `html` every name of a character, `uuid` asks what platform this is.
-    if sys.platform == "win32":
-        return  # where the rights of files need more
     assert not modules & {"sqlite3", "shutil", "html", "uuid", "secrets", "rich", "ssl", "subprocess", "tempfile"}
+    assert not modules & {"json", "logging", "threading", "traceback", "unicodedata", "encodings.utf_8_sig"}
+
+
+def test_show_of_a_certificate_alone_imports_no_serialization(place: Path) -> None:
+    """Which brings SSH, ciphers and dataclasses; a private key cannot be read without."""
+    modules = imported("show leaf.crt", place, without=NEEDED)
+
+    assert not modules & {"cryptography.hazmat.primitives.serialization", "dataclasses", "inspect"}
+
+
+def test_what_is_logged_is_told_where_nothing_else_imports_logging(place: Path) -> None:
+    """The command line listens before the first record, and `logging` is loaded with that."""
+    code = (
+        "import sys\nbefore = 'logging' in sys.modules  # by site\nfrom mlsssl._commands.terminal import as_loud_as\n"
+        "from mlsssl._messages.foreign_text import clean_logger\n"
+        "with as_loud_as(None):\n    assert before or 'logging' not in sys.modules\n"
+        "    clean_logger('mlsssl.some').warning('run recover()')\n    clean_logger('mlsssl').info('a step')\n"
+        "assert not clean_logger('mlsssl').handlers"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=place, capture_output=True, text=True, check=False)
+
+    assert (run.returncode, run.stderr) == (0, "mlsssl: warning: run mlsssl recover\n")
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,9 @@ WRAPPINGS: dict[str, Callable[[str], bytes]] = {
     "a Kubernetes secret in YAML": lambda text: (
         f"kind: Secret\ndata:\n  tls.crt: {base64.b64encode(text.encode()).decode()}\n".encode()
     ),
+    "a Kubernetes secret in YAML, its data first": lambda text: (
+        f"data:\n  tls.crt: {base64.b64encode(text.encode()).decode()}\nkind: Secret\n".encode()
+    ),
     "an attribute in XML": lambda text: f"<add value='{text}'/>".replace("\n", "&#xA;").encode(),
     "an HTTP header": lambda text: quote(text).encode(),
     "a mail in quoted-printable": lambda text: quopri.encodestring(text.encode()),
@@ -281,6 +284,8 @@ NOT_READ: dict[str, tuple[bytes, str]] = {
     "a PowerShell type": (b"System.Byte[]\r\n", "WriteAllBytes"),
     "JWK": (b'{"kty": "RSA", "n": "AQAB"}', "JSON Web Key"),
     "prose": (b"The certificate is attached.", "text, but no PEM"),
+    "a data: URL without data": (b"data:,", "text, but no PEM"),
+    "the beginning of one": (b"data:\n", "text, but no PEM"),
     "no hyphens": (b"BEGIN CERTIFICATE\nMIIB\nEND CERTIFICATE\n", "lost its hyphens"),
     "no END": (PEM.partition("-----END")[0].encode(), "begins in line 1 and does not end"),
     "no BEGIN": (PEM.partition("\n")[2].encode(), "beginning is missing"),

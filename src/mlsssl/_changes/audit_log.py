@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-import getpass
 import json
 import os
 import warnings
@@ -82,6 +81,8 @@ def former_name(trail: FileT, *, stacklevel: int) -> FileT:
 
 
 def _user() -> str:
+    import getpass  # which asks for the terminal's library, and most commands write no log
+
     try:
         return getpass.getuser()
     except (OSError, KeyError, ImportError):  # no such user in the system's list (3.13: OSError)

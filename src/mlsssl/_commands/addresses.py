@@ -7,9 +7,9 @@ import re
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError
 
-_URL = re.compile(r"([a-z][a-z0-9+.-]*)://([^/?#\\]*)(?:[/?#].*)?", re.IGNORECASE | re.DOTALL)
-_WITH_PORT = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[^\\/:]+):[0-9]{1,5}")
-_EVERY_HOST = re.compile(r"[+*](?=:)")
+_URL = r"(?is)([a-z][a-z0-9+.-]*)://([^/?#\\]*)(?:[/?#].*)?"
+_WITH_PORT = r"(\[[0-9A-Fa-f:.]+\]|[^\\/:]+):[0-9]{1,5}"
+_EVERY_HOST = r"[+*](?=:)"
 
 
 def endpoint_of(text: str) -> str | None:
@@ -18,14 +18,14 @@ def endpoint_of(text: str) -> str | None:
     Raises:
         InvalidInputError: a URL that is not https, or has a user's name or password in it, which is not shown.
     """
-    if (url := _URL.fullmatch(text)) is None:
-        return text if _WITH_PORT.fullmatch(text) else None
+    if (url := re.fullmatch(_URL, text)) is None:
+        return text if re.fullmatch(_WITH_PORT, text) else None
     scheme, place = url.groups()
     if "@" in place:
         raise InvalidInputError("a URL is taken without a user's name and password: https://HOST or https://HOST:PORT")
     if scheme.lower() != "https" or not place:
         raise InvalidInputError(f"{shown(text)} is no https URL: write https://HOST, https://HOST:PORT or HOST:PORT")
-    return place if _WITH_PORT.fullmatch(place) else f"{place.removesuffix(':')}:443"
+    return place if re.fullmatch(_WITH_PORT, place) else f"{place.removesuffix(':')}:443"
 
 
 def key_of(text: str) -> str:
@@ -36,4 +36,4 @@ def key_of(text: str) -> str:
     """
     if "://" not in text:
         return text
-    return _EVERY_HOST.sub("0.0.0.0", endpoint_of(text) or text, count=1)  # noqa: S104 -- a key's text
+    return re.sub(_EVERY_HOST, "0.0.0.0", endpoint_of(text) or text, count=1)  # noqa: S104 -- a key's text

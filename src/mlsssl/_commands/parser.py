@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import datetime as dt
 import math
-import re
 import sys
 from collections import deque
 from functools import partial
@@ -17,8 +16,8 @@ from mlsssl._commands.addresses import key_of
 from mlsssl._commands.terminal import note
 from mlsssl._messages import foreign_text
 from mlsssl._messages.arguments import nearest
+from mlsssl._messages.basics import PROFILE_NAMES, ClientName
 from mlsssl.errors import InvalidInputError
-from mlsssl.values import PROFILE_NAMES, ClientName
 
 if TYPE_CHECKING:
     import contextlib
@@ -284,9 +283,6 @@ _ALSO_CALLED = {
 }
 """What other tools call some options and commands."""
 
-# A number (-1) is none, nor is what has blanks in it.
-_OPTION = re.compile(r"-+[A-Za-z][^\s=]*")
-
 
 def _value_of(action: argparse.Action) -> str:
     return str(action.metavar or (", ".join(map(str, action.choices)) if action.choices else "text"))
@@ -299,7 +295,10 @@ def option_name(word: str) -> str | None:
         from mlsssl.netsh import normalize  # which reads the old tools' pasted lines
 
         name = normalize(name)
-    return name if _OPTION.fullmatch(name) else None
+    bare = name.lstrip("-")
+    first = bare[:1]  # a number (-1) is none, nor is what has blanks in it
+    plain = first.isascii() and first.isalpha() and not any(map(str.isspace, bare))
+    return name if bare != name and plain else None
 
 
 def command(

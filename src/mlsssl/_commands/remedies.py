@@ -28,16 +28,14 @@ _COMMANDS = {
     "BindingOptions": "",
 }
 # Every piece is bounded, for names that strangers chose stand in messages too.
-_ARGUMENT = re.compile(
+_ARGUMENT = (
     r"\b(trust|crls|chain|key|days|common_name|path_length|crl_url|readable_by|profile|on_conflict|restart|store|ports|"
     r"exportable|no_password|alias|ca_alias|issuer_alias|overwrite|any_issuer|everywhere|hooks|key_access|abandon|tls12|tls13|ctl_identifier|ctl_store_name)="
     r"""(\[[^\]]{0,80}\]|\{[^}]{0,80}\}|"[^"]{0,80}"|'[^']{0,300}'|\w{1,80}|\.\.\.)"""
 )
-_CALL = re.compile(
-    r"(\.)?\b(?:Store\.open\('(\w{1,80})'\)\.|[A-Za-z]{1,80}\.)?(\w{1,80})\(((?:[^()]|\([^()]{0,80}\)){0,200})\)"
-)
-_SUCCESSOR = re.compile(r"\bca\.renew\(([^()]{0,80})\)")
-_STORE = re.compile(r"Store\.open\('(\w{1,80})'\)")
+_CALL = r"(\.)?\b(?:Store\.open\('(\w{1,80})'\)\.|[A-Za-z]{1,80}\.)?(\w{1,80})\(((?:[^()]|\([^()]{0,80}\)){0,200})\)"
+_SUCCESSOR = r"\bca\.renew\(([^()]{0,80})\)"
+_STORE = r"Store\.open\('(\w{1,80})'\)"
 _PHRASES = {
     "AcmeIssuer(agree_terms=True)": "--acme-agree-terms",
     "AcmeIssuer(external_account=(identifier, key))": "--acme-eab-id ID --acme-eab-key file:KEY",
@@ -69,23 +67,21 @@ _PHRASES = {
 _WORDS = {"True": "yes", "False": "no", "None": ""}
 _OPTIONS = {"request_id": "adcs_request_id"}
 _QUOTES = "\"'"
-_NAME = re.compile(
-    r"\b(app_id|trust_root|path_length|organizational_unit|issued_by|request_id|reuse_key|key_type)\b(?!: )"
-)
+_NAME = r"\b(app_id|trust_root|path_length|organizational_unit|issued_by|request_id|reuse_key|key_type)\b(?!: )"
 
 # The arguments with which errors about their values begin.
-_SUBJECT = re.compile(r"^(?:days|country|fraction|jitter|readable_by|minimum_rsa_bits|on_conflict)(?= is )")
-_NONE = re.compile(r"(?<= is )None or |, or None(?=[;,]|$)")
+_SUBJECT = r"^(?:days|country|fraction|jitter|readable_by|minimum_rsa_bits|on_conflict)(?= is )"
+_NONE = r"(?<= is )None or |, or None(?=[;,]|$)"
 
 
 def in_commands(text: str) -> str:
     """A message for somebody at the command line: calls of Python become commands, and their arguments options."""
     for phrase, words in _PHRASES.items():
         text = text.replace(phrase, words)
-    text = _SUCCESSOR.sub("mlsssl ca renew", text)
-    text = _STORE.sub(r"the store \1", _CALL.sub(_command, _ARGUMENT.sub(_option, text)))
-    text = _SUBJECT.sub(lambda name: f"--{name[0].replace('_', '-')}", _NONE.sub("", text))
-    return _NAME.sub(lambda name: f"--{_OPTIONS.get(name[0], name[0]).replace('_', '-')}", text)
+    text = re.sub(_SUCCESSOR, "mlsssl ca renew", text)
+    text = re.sub(_STORE, r"the store \1", re.sub(_CALL, _command, re.sub(_ARGUMENT, _option, text)))
+    text = re.sub(_SUBJECT, lambda name: f"--{name[0].replace('_', '-')}", re.sub(_NONE, "", text))
+    return re.sub(_NAME, lambda name: f"--{_OPTIONS.get(name[0], name[0]).replace('_', '-')}", text)
 
 
 _FIELDS = {"message", "remedy", "found", "to_do"}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import re
 import sys
@@ -14,11 +13,12 @@ from typing import TYPE_CHECKING, Literal, TypeAlias
 from mlsssl._commands.remedies import in_commands
 from mlsssl._commands.working import line_hidden, working
 from mlsssl._formats.text import password_line
-from mlsssl._messages.foreign_text import clean_logger, message, printable, printable_lines, shown
+from mlsssl._messages.foreign_text import before_records, clean_logger, message, printable, printable_lines, shown
 from mlsssl._messages.tables import facts, table
 from mlsssl.errors import InvalidInputError
 
 if TYPE_CHECKING:
+    import logging
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from contextlib import AbstractContextManager
     from typing import TextIO
@@ -26,9 +26,7 @@ if TYPE_CHECKING:
 Loudness: TypeAlias = Literal["quiet", "normal", "verbose"]
 _STYLES = {"heading": "bold", "error": "bold red", "warning": "yellow", "notice": "cyan", "ok": "green"}
 # How the first lines of reports begin, and those of findings, in and below outcomes and plans; of differences in plans.
-_BEGINNINGS = re.compile(
-    r"(?P<error>NOT ok:| *error[: ])|(?P<warning> *warning[: ])|(?P<notice> *notice[: ])|(?P<ok>ok:)"
-)
+_BEGINNINGS = r"(?P<error>NOT ok:| *error[: ])|(?P<warning> *warning[: ])|(?P<notice> *notice[: ])|(?P<ok>ok:)"
 _BELOW = " " * 4
 
 _LOUDNESS: ContextVar[Loudness] = ContextVar("loudness", default="normal")
@@ -56,30 +54,43 @@ def note(text: str) -> None:
 @contextlib.contextmanager
 def as_loud_as(loudness: Loudness | None) -> Iterator[None]:
     """Meanwhile tell as much as `--quiet` or `--verbose` says, also of what the library logs: on standard error."""
-    import logging  # not free to import, and `--version` does without
+    loudness = loudness or "normal"
+    made: dict[str, logging.Handler] = {}
 
-    class Told(logging.Handler):
+    def listen(logger: logging.Logger) -> None:
+        if not made:
+            made.setdefault("teller", _teller(loudness))  # two threads may come at once, and one handler is kept
+        logger.addHandler(made["teller"])
+
+    def stop_listening() -> None:
+        for teller in made.values():
+            clean_logger("mlsssl").removeHandler(teller)
+
+    with contextlib.ExitStack() as ends:
+        ends.callback(_LOUDNESS.reset, _LOUDNESS.set(loudness))
+        if loudness == "verbose":  # with the steps, which nobody logs where `logging` is not loaded
+            logger = clean_logger("mlsssl")
+            ends.callback(logger.setLevel, logger.level)
+            logger.setLevel("INFO")
+        ends.callback(stop_listening)
+        ends.enter_context(before_records(listen))
+        yield
+
+
+def _teller(loudness: Loudness) -> logging.Handler:
+    import logging  # not free, and loaded where there is something to tell
+
+    class Teller(logging.Handler):
         """Writes each record, in the command line's words."""
 
         def emit(self, record: logging.LogRecord) -> None:
             """As the other lines there."""
             write(f"mlsssl: {record.levelname.lower()}: {in_commands(record.getMessage())}", to=sys.stderr)
 
-    loudness = loudness or "normal"
-    handler = Told({"quiet": logging.ERROR, "normal": logging.WARNING, "verbose": logging.INFO}[loudness])
+    teller = Teller({"quiet": logging.ERROR, "normal": logging.WARNING, "verbose": logging.INFO}[loudness])
     if loudness != "verbose":  # any client of `serve` causes those
-        handler.addFilter(lambda record: not record.name.startswith("mlsssl.listener"))
-    logger = clean_logger("mlsssl")
-    level, token = logger.level, _LOUDNESS.set(loudness)
-    logger.addHandler(handler)
-    if loudness == "verbose":
-        logger.setLevel(logging.INFO)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)
-        logger.removeHandler(handler)
-        _LOUDNESS.reset(token)
+        teller.addFilter(lambda record: not record.name.startswith("mlsssl.listener"))
+    return teller
 
 
 class Terminal:
@@ -107,7 +118,7 @@ class Terminal:
     def product(self, data: object, text: str | Sequence[str] | None) -> None:
         """As `result`, also with `--quiet`: what is to go into a file or another program."""
         if self.as_json:
-            write(json.dumps(data, indent=2, default=str))
+            write(_json(data, indent=2))
         elif text is not None:
             write(text)
 
@@ -118,7 +129,7 @@ class Terminal:
             return
         style, lines = "", []
         for line in _cleaned(in_commands(text)).split("\n"):
-            found = _BEGINNINGS.match(line)
+            found = re.match(_BEGINNINGS, line)
             below = found is None and line.startswith(_BELOW)
             style = style if below else (found and found.lastgroup) or ""
             if style == "error" or not self.quiet:
@@ -129,7 +140,7 @@ class Terminal:
     def line(self, data: object, text: str, *, style: str = "") -> None:
         """One of many results: `data` as a JSON document on a line of its own, or `text` as a line."""
         if self.as_json:
-            write(json.dumps(data, default=str))
+            write(_json(data))
         else:
             self.say([text], style=style)
 
@@ -173,6 +184,12 @@ class Terminal:
                 console.print(Text(_cleaned(text), style=_STYLES.get(style, "")), soft_wrap=True)
 
 
+def _json(data: object, indent: int | None = None) -> str:
+    import json  # not free, and text for people does without
+
+    return json.dumps(data, indent=indent, default=str)
+
+
 def _width_of_terminal() -> int:
     import shutil  # which brings compressors: not where nobody sees a width
 
@@ -181,10 +198,9 @@ def _width_of_terminal() -> int:
 
 def _wants_colour() -> bool:
     """Whether standard output gets colour, as no-color.org and force-color.org say; rich (the extra `cli`) makes it."""
-    if os.environ.get("NO_COLOR") or not _have_rich():
-        return False
     person = sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
-    return person or bool(os.environ.get("FORCE_COLOR"))
+    wanted = not os.environ.get("NO_COLOR") and (person or bool(os.environ.get("FORCE_COLOR")))
+    return wanted and _have_rich()
 
 
 def _have_rich() -> bool:

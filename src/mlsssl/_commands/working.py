@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -65,6 +64,8 @@ class _Line:
     """The line, drawn by a thread of its own: making a key, say, is one call that tells nothing until it is over."""
 
     def __init__(self, stream: TextIO, text: str, total: int | None) -> None:
+        import threading  # not free, and nothing is drawn where nobody watches
+
         self._stream = stream
         self._text = text
         self._total = total

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import re
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from cryptography import x509
@@ -20,9 +19,9 @@ from mlsssl._formats.keys import key_type_name, spki
 from mlsssl._formats.parsed import OddCertificate, View
 from mlsssl._formats.pem import find_extension, public_key_bytes, to_der
 from mlsssl._messages.arguments import check_type
+from mlsssl._messages.basics import Thumbprint
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import InvalidInputError, MalformedDataError, NotFoundError
-from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -34,19 +33,19 @@ _MOST_NAMES = 20
 
 # What Windows calls the container of a key. It writes that as the friendly name of a key that it exports: of its import
 # (tp-, te-, le-, lp- with a GUID, or the GUID alone), of a pending request (PvkTmp:), or random hex digits behind one.
-_CONTAINER = re.compile(
-    r"PvkTmp:.*|(?:[a-z]{1,4}-)?\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}?"
-    r"|[0-9a-f]{32}_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}",
-    re.IGNORECASE | re.DOTALL,
+_CONTAINER = (
+    r"(?is)PvkTmp:.*|(?:[a-z]{1,4}-)?\{?[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\}?"
+    r"|[0-9a-f]{32}_[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}"
 )
 
 
 class HeldCertificate(NamedTuple):
-    """A certificate as it stands in a file, with its friendly name and localKeyID where the format has them."""
+    """A certificate as it stands in a file, with its friendly name, localKeyID and DER where they are at hand."""
 
     certificate: x509.Certificate
     name: str | None = None
     key_id: bytes | None = None
+    der: bytes | None = None
 
 
 class HeldKey(NamedTuple):
@@ -57,8 +56,7 @@ class HeldKey(NamedTuple):
     key_id: bytes | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Choice:
+class Choice(NamedTuple):
     """What is taken of a file.
 
     Attributes:
@@ -68,13 +66,15 @@ class Choice:
         others: Those above it, and others that may issue, in the order of the file.
         friendly_name: The certificate's, else the key's if it is one (`is_container`).
         left_out: What is not taken, in words.
+        der: The certificate's, where it is at hand.
     """
 
-    private_key: FilePrivateKey | None = field(repr=False)
+    private_key: FilePrivateKey | None
     certificate: x509.Certificate | None
     others: tuple[x509.Certificate, ...]
     friendly_name: str | None
     left_out: tuple[str, ...]
+    der: bytes | None
 
 
 def choose(
@@ -121,6 +121,7 @@ def choose(
         others=others,
         friendly_name=held.friendly_name(certificate, public),
         left_out=tuple(left_out),
+        der=None if certificate is None else held.certificates[certificate][0].der,
     )
 
 
@@ -260,7 +261,7 @@ class _Held:
 
 def is_container(name: str) -> bool:
     """Whether this is what Windows calls the container of a key (`PvkTmp:...`, `tp-GUID`), and so no friendly name."""
-    return _CONTAINER.fullmatch(name) is not None
+    return re.fullmatch(_CONTAINER, name) is not None
 
 
 def may_issue(certificate: x509.Certificate) -> bool:

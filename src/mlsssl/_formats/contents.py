@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from mlsssl._formats import keys, pem
@@ -21,13 +20,15 @@ if TYPE_CHECKING:
     from mlsssl.errors import MlssslError
 
 
-@dataclass(slots=True)
 class Contents:
     """What was read, in the order of the file; `unread`: why other private keys could not be, for `choose`."""
 
-    certificates: list[HeldCertificate] = field(default_factory=list)
-    private_keys: list[HeldKey] = field(default_factory=list)
-    unread: list[MlssslError] = field(default_factory=list)
+    __slots__ = ("certificates", "private_keys", "unread")
+
+    def __init__(self) -> None:
+        self.certificates: list[HeldCertificate] = []
+        self.private_keys: list[HeldKey] = []
+        self.unread: list[MlssslError] = []
 
     def chosen(self, alias: str | None) -> Choice:
         """What is taken of it; errors as `choose`."""
@@ -61,7 +62,8 @@ def read_private_keys(data: bytes, password: str | None, budget: WorkBudget) -> 
     contents = _read(take(data, Kind.PRIVATE_KEY, Kind.PVK, Kind.PFX), password, budget)
     if not contents.private_keys:
         raise contents.unread[0] if contents.unread else MalformedDataError("this PFX holds no private key")
-    return Contents(private_keys=contents.private_keys, unread=contents.unread)
+    contents.certificates = []
+    return contents
 
 
 def read_private_key(data: bytes, password: str | None, budget: WorkBudget | None = None) -> PrivateKey:
@@ -83,7 +85,7 @@ def _read(items: Sequence[Item], password: str | None, budget: WorkBudget) -> Co
 
 def _read_certificate(item: Item, _password: str | None, _budget: WorkBudget, contents: Contents) -> None:
     what = f"{item.place or 'this'} is no certificate that can be read"
-    contents.certificates.append(HeldCertificate(pem.load_der(item.data, what)))
+    contents.certificates.append(HeldCertificate(pem.load_der(item.data, what), der=item.data))
 
 
 def _read_pkcs7(item: Item, _password: str | None, _budget: WorkBudget, contents: Contents) -> None:

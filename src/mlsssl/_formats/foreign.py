@@ -96,19 +96,19 @@ def reason(error: BaseException) -> str:
     if isinstance(error, MlssslError):
         return str(error)
     text = (str(error)[:2000].splitlines() or [""])[0]
-    if (found := _PARSE_ERROR.search(text)) is not None:
+    if (found := re.search(_PARSE_ERROR, text)) is not None:
         return _fault_in_words(found["kind"], found["location"] or "")
     for said, ours in _SAID.items():
         if said in text:
             return ours
     text = text.removeprefix("InvalidVersion: ")
-    text = _LONG_NUMBER.sub(lambda digits: f"a number of {len(digits[0])} digits", text)
-    if _NOT_FOR_PEOPLE.search(text):
+    text = re.sub(_LONG_NUMBER, lambda digits: f"a number of {len(digits[0])} digits", text)
+    if re.search(_NOT_FOR_PEOPLE, text):
         return "it is damaged, or of a form that is not read"
     return text[:200] or type(error).__name__
 
 
-_PARSE_ERROR = re.compile(r"ParseError \{ kind: (?P<kind>\w+).*?(?:, location: \[(?P<location>[^\]]*)\])? \}$")
+_PARSE_ERROR = r"ParseError \{ kind: (?P<kind>\w+).*?(?:, location: \[(?P<location>[^\]]*)\])? \}$"
 _KINDS = {
     "InvalidValue": "a value that is not allowed there",
     "InvalidTag": "something of an impossible type",
@@ -176,8 +176,8 @@ _SAID = {
     "Could not deserialize key data": "the key is damaged, or of a kind that is not read",
     "PEM": "the text between its BEGIN and END lines is damaged, or another thing than they say",
 }
-_LONG_NUMBER = re.compile(r"\d{40,}")
-_NOT_FOR_PEOPLE = re.compile(r"asn1|ParseError|OpenSSLError|https?://|\\x|::|_\w+\(|openssl error", re.IGNORECASE)
+_LONG_NUMBER = r"\d{40,}"
+_NOT_FOR_PEOPLE = r"(?i)asn1|ParseError|OpenSSLError|https?://|\\x|::|_\w+\(|openssl error"
 
 
 def _fault_in_words(kind: str, location: str) -> str:

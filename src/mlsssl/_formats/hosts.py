@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-import string
 from typing import TYPE_CHECKING
 
 from cryptography import x509
@@ -29,11 +28,10 @@ UTF8_STRING = 0x0C
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-_PLAIN = (string.ascii_lowercase + string.digits + ".-").encode()  # what is done to others changes none of these
-_NO_HOST = re.compile(r"[\s\x00-\x1f\x7f/@\[\]]")
+_PLAIN = b"abcdefghijklmnopqrstuvwxyz0123456789.-"  # what is done to others changes none of these
+_NO_HOST = r"[\s\x00-\x1f\x7f/@\[\]]"
 _LABEL = r"(?!-)[a-z0-9_-]{1,63}(?<!-)"
-_LDH_UNDERSCORE = re.compile(_LABEL, re.ASCII)
-_LABELS = re.compile(rf"{_LABEL}(?:\.{_LABEL})*", re.ASCII)
+_LABELS = rf"{_LABEL}(?:\.{_LABEL})*"
 _LONGEST = 253  # RFC 1035 section 2.3.4, as text
 
 
@@ -57,7 +55,7 @@ def parse_host(host: str) -> str | Address:
         raise InvalidInputError(
             f"{shown(host)} is no host; give its name or address alone, without scheme, port or path"
         )
-    if not name or _NO_HOST.search(name):
+    if not name or re.search(_NO_HOST, name):
         raise InvalidInputError(f"{shown(host)} is not a DNS name")
     return name
 
@@ -95,7 +93,7 @@ def _explain(text: str, name: str, problem: str) -> str:
     if len(name) > _LONGEST:
         return f"a DNS name has at most {_LONGEST} characters; this one has {len(name)}"
     labels = name.removeprefix("*.").split(".")
-    label = next((label for label in labels if not _LDH_UNDERSCORE.fullmatch(label)), None)
+    label = next((label for label in labels if not re.fullmatch(_LABEL, label)), None)
     if label is None:
         return f"{shown(text)} is not an IP address, and a DNS name's last label is not a number"
     if not 1 <= len(label) <= 63:
@@ -159,7 +157,7 @@ def dns_problem(name: str) -> str | None:
         if not lower.startswith("*.") or "*" in lower[1:]:
             return "wildcard-malformed"
         rest = lower[2:]
-    if len(lower) > _LONGEST or not _LABELS.fullmatch(rest):
+    if len(lower) > _LONGEST or not re.fullmatch(_LABELS, rest):
         return "dns-name-malformed"
     if rest.rpartition(".")[2].isdigit():
         return "ip-as-dns-name" if _address(lower) is not None else "dns-name-malformed"

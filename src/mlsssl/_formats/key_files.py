@@ -19,7 +19,6 @@ from mlsssl._formats import der
 from mlsssl._formats.budget import DSA, DSA_BYTES, KEY, KEY_BYTES, RSA_BITS, WorkBudget, rsa_cost
 from mlsssl._formats.foreign import DIFFIE_HELLMAN, UNREADABLE, call, reason
 from mlsssl._formats.keys import PrivateKey, is_private_key, key_type_name
-from mlsssl._formats.pkcs12.encryption import read_encryption
 from mlsssl._formats.sniff import Kind, take
 from mlsssl._messages.arguments import check_password
 from mlsssl.errors import MalformedDataError, UnsupportedError, WrongPasswordError
@@ -110,6 +109,8 @@ def _encryption_of(encoded: bytes) -> tuple[Encryption, bytes] | None:
         algorithm = fields.optional(der.SEQUENCE)
         if algorithm is None:
             return None
+        from mlsssl._formats.pkcs12.encryption import read_encryption  # as dear to import as all the rest here
+
         encryption, data = read_encryption(algorithm), der.octets(fields.take())
         fields.end()
         return encryption, data

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, ed448, ed25519, padding, rsa
 
 from mlsssl.errors import InvalidInputError
@@ -13,7 +12,7 @@ from mlsssl.errors import InvalidInputError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cryptography.hazmat.primitives import hashes
+    from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric.types import PublicKeyTypes
     from typing_extensions import TypeIs
 
@@ -54,9 +53,27 @@ def key_type_name(key: PublicKeyTypes | PrivateKey) -> str:
     return type(key).__name__.removesuffix("PublicKey").removesuffix("PrivateKey").lstrip("_").lower()
 
 
+@lru_cache(maxsize=1)
+def as_der() -> serialization.Encoding:
+    """`Encoding.DER`, imported when it is needed: `serialization` brings SSH, ciphers and dataclasses with it.
+
+    That is a fifth of what `show` takes, and of what importing `Certificate` would.
+    """
+    from cryptography.hazmat.primitives import serialization
+
+    return serialization.Encoding.DER
+
+
+@lru_cache(maxsize=1)
+def _as_spki() -> serialization.PublicFormat:
+    from cryptography.hazmat.primitives import serialization
+
+    return serialization.PublicFormat.SubjectPublicKeyInfo
+
+
 def spki(key: PublicKeyTypes) -> bytes:
     """The SubjectPublicKeyInfo DER: equal for equal public keys."""
-    return key.public_bytes(serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
+    return key.public_bytes(as_der(), _as_spki())
 
 
 def verify(
@@ -82,13 +99,15 @@ def verify(
 
 def private_key_der(key: PrivateKey) -> bytes:
     """PKCS#8 DER, unencrypted: for the machine that keeps it, never for a file that others can read."""
-    return key.private_bytes(
-        serialization.Encoding.DER, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
-    )
+    from cryptography.hazmat.primitives import serialization
+
+    return key.private_bytes(as_der(), serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
 
 
 def private_key_pem(key: PrivateKey, password: str | None) -> bytes:
     """PKCS#8 PEM, encrypted (PBES2, AES-256, as `cryptography` judges best) when there is a password."""
+    from cryptography.hazmat.primitives import serialization
+
     encryption: serialization.KeySerializationEncryption = serialization.NoEncryption()
     if password is not None:
         encryption = serialization.BestAvailableEncryption(password_bytes(password))

@@ -9,19 +9,16 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import string
-from dataclasses import dataclass
 from functools import lru_cache, partial
 from operator import attrgetter, itemgetter
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeVar
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats import foreign
 from mlsssl._formats.der import dotted_oid, read_tlv, split_sequence, write, write_sequence
-from mlsssl._formats.keys import verify
+from mlsssl._formats.keys import as_der, verify
 from mlsssl.errors import MalformedDataError
 
 if TYPE_CHECKING:
@@ -30,6 +27,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives import hashes
     from cryptography.hazmat.primitives.asymmetric.types import CertificatePublicKeyTypes
+    from cryptography.hazmat.primitives.serialization import Encoding
     from typing_extensions import TypeIs
 
 
@@ -71,7 +69,7 @@ _PLAIN_STARTS = {
     for size in range(1, 65)
     for tag in (0x0C, 0x13)
 }
-_PLAIN = (string.ascii_letters + string.digits + ".-").encode()
+_PLAIN = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789.-"
 
 
 def plain_common_name(name: bytes) -> str | None:
@@ -86,8 +84,7 @@ def plain_common_name(name: bytes) -> str | None:
     return text.decode("ascii")
 
 
-@dataclass(frozen=True, slots=True)
-class ExtensionProblem:
+class ExtensionProblem(NamedTuple):
     """An extension that is there and cannot be used: its dotted OID, and `reason`."""
 
     oid: str
@@ -137,7 +134,7 @@ class _Odd:
 
     def public_bytes(self, encoding: Encoding) -> bytes:
         """What was read, in DER or PEM."""
-        return self._der if encoding is Encoding.DER else armour(self._label, self._der)
+        return self._der if encoding is as_der() else armour(self._label, self._der)
 
     def __getattr__(self, name: str) -> Any:
         if name not in self._of_the_copy:
@@ -301,7 +298,7 @@ class View:
 
     def __init__(self, certificate: x509.Certificate, der: bytes | None = None) -> None:
         self.certificate = certificate
-        self.der = certificate.public_bytes(Encoding.DER) if der is None else der
+        self.der = certificate.public_bytes(as_der()) if der is None else der
         odd = certificate if isinstance(certificate, OddCertificate) else None
         # What the places of the fields refer to: with definite lengths.
         self.form = form = self.der if odd is None else odd.form

@@ -8,10 +8,9 @@ from itertools import islice
 from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats.foreign import UNREADABLE, call, extensions_of, needed_fields_of, public_key_of, read, read_or
-from mlsssl._formats.keys import spki
+from mlsssl._formats.keys import as_der, spki
 from mlsssl._formats.parsed import EXTENSIONS, OddCertificate, OddRequest, View, is_certificate, issuer_view
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
@@ -63,12 +62,14 @@ def usable(certificate: x509.Certificate) -> x509.Certificate:
 
 def to_pem(certificates: Iterable[x509.Certificate]) -> bytes:
     """The certificates as PEM, one after another."""
+    from cryptography.hazmat.primitives.serialization import Encoding  # as in `as_der`
+
     return b"".join(certificate.public_bytes(Encoding.PEM) for certificate in certificates)
 
 
 def to_der(certificate: x509.Certificate) -> bytes:
     """The certificate's DER."""
-    return certificate.public_bytes(Encoding.DER)
+    return certificate.public_bytes(as_der())
 
 
 def public_key_bytes(certificate: x509.Certificate) -> bytes | None:
@@ -82,25 +83,25 @@ def order_chain(leaf: x509.Certificate, others: Iterable[x509.Certificate]) -> t
     Of several of one name, as an authority has that went over to a new key, the first that the key identifiers do not
     rule out is taken. Whether signatures hold is the validator's question. The leaf itself and repetitions are dropped.
     """
-    left: dict[bytes, x509.Certificate] = {}
-    by_subject: dict[x509.Name, deque[bytes]] = {}
+    left: dict[x509.Certificate, None] = {}
+    by_subject: dict[x509.Name, deque[x509.Certificate]] = {}
     for other in others:
-        der = to_der(other)
-        if other != leaf and der not in left:
+        if other != leaf and other not in left:
             probe(other)
-            left[der] = other
-            by_subject.setdefault(other.subject, deque()).append(der)
+            left[other] = None
+            by_subject.setdefault(other.subject, deque()).append(other)
     ordered: list[x509.Certificate] = []
     current = leaf
-    while not is_root(current) and (following := by_subject.get(current.issuer)):
+    while (following := by_subject.get(current.issuer)) and not is_root(current):
         first = list(islice(following, _MOST_OF_ONE_NAME))
         chosen = first[0]
         if len(first) > 1:
-            chosen = next((der for der in first if View(current).may_be_signed_by(View(left[der]))), chosen)
+            chosen = next((one for one in first if View(current).may_be_signed_by(View(one))), chosen)
         following.remove(chosen)
-        current = left.pop(chosen)
+        del left[chosen]
+        current = chosen
         ordered.append(current)
-    return (*ordered, *left.values())
+    return (*ordered, *left)
 
 
 _MOST_OF_ONE_NAME = 16  # a file can hold thousands

@@ -13,9 +13,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
 from enum import Enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote
 
 from mlsssl._formats import text as texts
@@ -44,8 +43,7 @@ class Kind(str, Enum):
     PARAMETERS = "key parameters"
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One thing that was found.
 
     Attributes:
@@ -68,8 +66,7 @@ class Item:
             raise MalformedDataError(f"{place}{what} behind the end of the {self.kind.value}")
 
 
-@dataclass(frozen=True, slots=True)
-class Recognised:
+class Recognised(NamedTuple):
     """What a file holds.
 
     Attributes:
@@ -180,11 +177,11 @@ def _binary_items(data: bytes) -> tuple[Item, ...]:
         items.append(item)
         rest = data[len(data) - item.trailing :] if item.trailing else b""
         if not rest.strip(_PADDING):
-            items[-1] = replace(item, trailing=0)
+            items[-1] = item._replace(trailing=0)
             break
         if rest[:1] != b"\x30" or not _is_whole(rest):
             break
-        items[-1] = replace(item, trailing=0)
+        items[-1] = item._replace(trailing=0)
     return tuple(items)
 
 
@@ -307,7 +304,7 @@ def _signed_kind(inner: list[tuple[int, int, int, int]]) -> Kind:
 
 # ---- text --------------------------------------------------------------------------------------------------
 
-# Texts, which `re` compiles when they are first needed and keeps: no file that is plain PEM or DER needs one.
+# No file that is plain PEM or DER needs one.
 _HEX = r"(?:[0-9A-Fa-f]{2}){16,}"
 _HEX_MARKS = r"0x|[\s:,\\]"
 _DECIMAL = r"(?:[0-9]{1,3}[\s,]+){16,}[0-9]{1,3}"
@@ -327,7 +324,7 @@ def _from_text(text: str, wrappings: tuple[str, ...], depth: int) -> Recognised:
         raise MalformedDataError("the file holds only blanks")
     if stripped[0] in "{[" and (document := _json_of(stripped)) is not None:
         return _from_json(document, wrappings, depth)
-    if texts.BOUNDARY.search(text):
+    if re.search(texts.BOUNDARY, text):
         return _from_pem(text, wrappings, depth)
     if stripped[:1] == "<":
         return _from_markup(stripped, wrappings, depth)
@@ -359,13 +356,13 @@ def _from_decimal(text: str) -> bytes | None:
 
 def _from_base64(text: str) -> bytes | None:
     """The bytes of bare base64, also behind the headers of a mail's part (RFC 2045) or in a data: URL (RFC 2397)."""
-    if text.startswith("data:"):
+    if text.startswith("data:") and "," in text:  # the first line of a Kubernetes secret has no comma
         text = text.partition(",")[2]
-    lines = text.splitlines()
-    if texts.HEADER.match(lines[0]) and "" in lines:
+    lines = text.splitlines() or [""]
+    if re.match(texts.HEADER, lines[0]) and "" in lines:
         lines = lines[lines.index("") :]
     bare = "".join(line.strip().strip("\"',") for line in lines)
-    return texts.base64_bytes(bare) if len(bare) >= 16 and texts.BASE64.fullmatch(bare) else None
+    return texts.base64_bytes(bare) if len(bare) >= 16 and re.fullmatch(texts.BASE64, bare) else None
 
 
 _TEXTS: tuple[tuple[str, str], ...] = (
@@ -397,7 +394,7 @@ def _unknown_text(text: str) -> MalformedDataError:
             "this is a listing of netsh http show sslcert, which has thumbprints and no certificates; read it with "
             "netsh.parse_listing(...)"
         )
-    if match := texts.DASHES_MISSING.search(text):
+    if match := re.search(texts.DASHES_MISSING, text):
         return MalformedDataError(
             f"the line BEGIN {match[1].strip()} has lost its hyphens: five stand before and behind it"
         )
@@ -425,7 +422,7 @@ def _from_json(document: object, wrappings: tuple[str, ...], depth: int) -> Reco
                 raise
             continue
         items += (
-            replace(item, place=f"JSON field {shown(name)}" + (f", {item.place}" if item.place else ""))
+            item._replace(place=f"JSON field {shown(name)}" + (f", {item.place}" if item.place else ""))
             for item in inner.items
         )
         if len(items) > texts.MOST_BLOCKS:
@@ -488,7 +485,7 @@ _NAMED_LABELS = {
 }
 
 
-_OURS = re.compile(r"CERT|KEY|CRL|PKCS|CMS|SIGNED|REQUEST")
+_OURS = r"CERT|KEY|CRL|PKCS|CMS|SIGNED|REQUEST"
 """Labels of blocks that are never passed over."""
 
 
@@ -526,17 +523,17 @@ def _block_items(encoded: str, label: str, place: str, depth: int) -> list[Item]
         )
     if b"-----BEGIN" in data[:200]:  # base64 of PEM, in PEM again
         inner = _unwrap(data, (), depth + 1).items
-        return [replace(item, place=f"{place}, {item.place}") for item in inner]
+        return [item._replace(place=f"{place}, {item.place}") for item in inner]
     try:
         item = _binary(data)
     except MalformedDataError as error:
         raise MalformedDataError(f"{place}: {error}") from None
     if item is None and label.endswith("PARAMETERS"):
         item = Item(Kind.PARAMETERS, data)
-    if item is None and not _OURS.search(label):
+    if item is None and not re.search(_OURS, label):
         return []
     if item is None:
         raise MalformedDataError(f"{place} holds nothing that is known: neither a certificate nor a key nor a list")
     # OpenSSL writes its trust settings behind the certificate of a TRUSTED CERTIFICATE.
     trailing = 0 if label == "TRUSTED CERTIFICATE" else item.trailing
-    return [replace(item, place=place, trailing=trailing)]
+    return [item._replace(place=place, trailing=trailing)]

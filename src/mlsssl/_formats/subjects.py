@@ -65,10 +65,10 @@ _LIMITS: Mapping[x509.ObjectIdentifier, int] = {
     NameOID.EMAIL_ADDRESS: 255,
 }
 # What is no UTF8String but a PrintableString or IA5String (the same appendix).
-_COUNTRY = re.compile(r"[A-Za-z]{2}")
+_COUNTRY = r"[A-Za-z]{2}"
 _ASCII_ONLY = frozenset({NameOID.EMAIL_ADDRESS, NameOID.DOMAIN_COMPONENT, NameOID.SERIAL_NUMBER, NameOID.DN_QUALIFIER})
-_SURROGATE = re.compile(r"[\ud800-\udfff]")
-_OID = re.compile(r"(?:OID\.)?([0-9]{1,3}(?:\.[0-9]{1,20}){1,20})", re.IGNORECASE)
+_SURROGATE = r"[\ud800-\udfff]"
+_OID = r"(?i)(?:OID\.)?([0-9]{1,3}(?:\.[0-9]{1,20}){1,20})"
 _LONGEST = 4096
 _MOST = 64
 
@@ -156,7 +156,7 @@ def _quoted(text: str, position: int) -> tuple[str, int]:
 
 def _attribute(key: str, value: str) -> x509.NameAttribute[str]:
     oid = _KEYS.get(key.upper())
-    if oid is None and (match := _OID.fullmatch(key)):
+    if oid is None and (match := re.fullmatch(_OID, key)):
         try:
             oid = x509.ObjectIdentifier(match.group(1))
         except ValueError:
@@ -181,11 +181,11 @@ def make_attribute(oid: x509.ObjectIdentifier, value: str, what: str) -> x509.Na
     limit = _LIMITS.get(oid)
     if limit is not None and len(value) > limit:
         raise InvalidInputError(f"{what} has at most {limit} characters (RFC 5280), not {len(value)}: {shown(value)}")
-    if oid == NameOID.COUNTRY_NAME and not _COUNTRY.fullmatch(value):
+    if oid == NameOID.COUNTRY_NAME and not re.fullmatch(_COUNTRY, value):
         raise InvalidInputError(f"{what} is a country's two letters, such as DE or US (ISO 3166-1), not {shown(value)}")
     if oid in _ASCII_ONLY and not value.isascii():
         raise InvalidInputError(f"{what} has ASCII characters only (RFC 5280), not {shown(value)}")
-    if _SURROGATE.search(value):
+    if re.search(_SURROGATE, value):
         raise InvalidInputError(f"{what} is text that UTF-8 can hold, not {shown(value)}")
     try:
         return x509.NameAttribute(oid, value)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 MOST_BLOCKS = 1000
 """PEM blocks in one file."""
 
-BASE64 = re.compile(r"[A-Za-z0-9+/_-]+={0,2}")
+BASE64 = r"[A-Za-z0-9+/_-]+={0,2}"
 """Bare base64 as `base64_bytes` takes it."""
 
 # What word processors, mail programs and web pages make of hyphens and blanks, and what nobody sees.
@@ -23,16 +23,16 @@ _DASHES = dict.fromkeys(map(ord, "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe
 _INVISIBLE = dict.fromkeys([0xAD, 0x200B, 0x200C, 0x200D, 0x200E, 0x200F, 0x2060, 0xFEFF, *range(0x202A, 0x202F)])
 _BLANKS = dict.fromkeys([0xA0, 0x2007, 0x202F, 0x3000], " ")
 _CLEANED = {**_DASHES, **_INVISIBLE, **_BLANKS}
-BOUNDARY = re.compile(r"-{4,6} ?(BEGIN|END) ([A-Z0-9#. ]{1,64}?) ?-{4,6}")
-DASHES_MISSING = re.compile(r"(?:^|\n)[ \t>]*-{0,3} ?BEGIN ([A-Z0-9 ]{1,64})\b")
-_RULER = re.compile(r"\n[ \t]*-{5,}[ \t\r]*(?=\n|\Z)")
-HEADER = re.compile(r"[A-Za-z][A-Za-z0-9-]*:[ \t]")
+BOUNDARY = r"-{4,6} ?(BEGIN|END) ([A-Z0-9#. ]{1,64}?) ?-{4,6}"
+DASHES_MISSING = r"(?:^|\n)[ \t>]*-{0,3} ?BEGIN ([A-Z0-9 ]{1,64})\b"
+_RULER = r"\n[ \t]*-{5,}[ \t\r]*(?=\n|\Z)"
+HEADER = r"[A-Za-z][A-Za-z0-9-]*:[ \t]"
 
 
 def decode_text(data: bytes) -> str | None:
     """`data` as text without byte order mark: as `decode_unicode`, else Windows-1252; None when it is no text."""
     text = decode_unicode(data)
-    if text is None and not _BINARY.search(data):
+    if text is None and not re.search(_BINARY, data):
         text = data.decode("cp1252", "replace")
     return text
 
@@ -50,10 +50,10 @@ def decode_unicode(data: bytes) -> str | None:
         return data.decode("utf-16-le", "replace")
     if len(head) >= 8 and not any(head[0::2]) and all(head[1::2]):
         return data.decode("utf-16-be", "replace")
-    if _BINARY.search(data):
+    if re.search(_BINARY, data):
         return None
     try:
-        return data.decode("utf-8-sig")
+        return data.removeprefix(_BYTE_ORDER_MARK).decode()  # as utf-8-sig does, whose codec is a module to import
     except UnicodeDecodeError:
         return None
 
@@ -70,7 +70,8 @@ def password_line(data: bytes, where: str) -> str:
     return (text.splitlines() or [""])[0]
 
 
-_BINARY = re.compile(rb"[\x00-\x08\x0e-\x19\x1b-\x1f]")  # a tab, line ends, form feed, and DOS's ^Z stand in text
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_BINARY = rb"[\x00-\x08\x0e-\x19\x1b-\x1f]"  # a tab, line ends, form feed, and DOS's ^Z stand in text
 
 
 def cleaned(text: str) -> str:
@@ -85,7 +86,7 @@ def has_netsh_heading(text: str, word: str = "SSL") -> bool:
     """
     return any(
         word in text[text.rfind("\n", 0, ruler.start()) + 1 : ruler.start()][:200].upper()
-        for ruler in _RULER.finditer(text)
+        for ruler in re.finditer(_RULER, text)
     )
 
 
@@ -106,7 +107,7 @@ def blocks(text: str, *, most: int = MOST_BLOCKS) -> Iterator[tuple[str, int, st
     """
     begun: tuple[str, int, int] | None = None
     line, counted, count = 1, 0, 0
-    for boundary in BOUNDARY.finditer(text):
+    for boundary in re.finditer(BOUNDARY, text):
         line += text.count("\n", counted, boundary.start())
         counted = boundary.start()
         word, label = boundary.group(1), boundary.group(2).strip()
@@ -155,16 +156,16 @@ def split_headers(body: str, place: str) -> tuple[list[str], str]:
         MalformedDataError: something else stands in between.
     """
     bare = body.replace("\n", "")
-    if BASE64.fullmatch(bare):  # as nearly every file is: nothing to take away
+    if re.fullmatch(BASE64, bare):  # as nearly every file is: nothing to take away
         return [], bare
     headers: list[str] = []
     encoded: list[str] = []
     for line in body.splitlines():
         content = _without_quoting(line)
-        if not encoded and HEADER.match(content):
+        if not encoded and re.match(HEADER, content):
             headers.append(content)
         elif bare := "".join(content.split()).replace("=3D", "="):  # quoted-printable (RFC 2045) has it so
-            if not BASE64.fullmatch(bare):
+            if not re.fullmatch(BASE64, bare):
                 raise MalformedDataError(
                     f"{place} holds a line that is no base64: it was changed by hand, or lines are missing"
                 )

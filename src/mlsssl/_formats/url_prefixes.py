@@ -26,9 +26,7 @@ HostKind = Literal["strong wildcard", "explicit", "address", "weak wildcard"]
 LONGEST = 16_383
 """Characters. Windows keeps a reservation as a registry value of that name, and a name has at most so many."""
 
-_SHAPE = re.compile(
-    r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>\[[^\]/]*\]|[^:/\[\]]*):(?P<port>[^/:]*)(?P<path>/.*)", re.DOTALL
-)
+_SHAPE = r"(?s)(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>\[[^\]/]*\]|[^:/\[\]]*):(?P<port>[^/:]*)(?P<path>/.*)"
 _EXAMPLE = "such as 'https://+:443/mls/'"
 
 
@@ -150,7 +148,7 @@ class UrlPrefix:
 
 def with_slash(text: str) -> str:
     """`text` with a slash at the end, if it has a path without one: netsh's own help shows prefixes so."""
-    found = _SHAPE.fullmatch(text)
+    found = re.fullmatch(_SHAPE, text)
     return f"{text}/" if found is not None and not text.endswith("/") and not re.search(r"[?#]", text) else text
 
 
@@ -159,7 +157,7 @@ def _parsed(text: str) -> tuple[str, str, int, str]:
         raise InvalidInputError(f"a URL prefix is text, {_EXAMPLE}, not {shown(text)}")
     if len(text) > LONGEST:
         raise InvalidInputError(f"a URL prefix has at most {LONGEST} characters, not {len(text)}")
-    found = _SHAPE.fullmatch(text)
+    found = re.fullmatch(_SHAPE, text)
     if found is None:
         raise InvalidInputError(_why_not(text))
     scheme = found["scheme"]

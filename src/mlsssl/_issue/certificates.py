@@ -209,10 +209,10 @@ def distribution_point(url: str) -> x509.CRLDistributionPoints:
 
 def is_address(url: str) -> bool:
     """Whether a distribution point may have it: absolute and without blanks (RFC 5280, 4.2.1.6), of any scheme."""
-    return _ABSOLUTE.fullmatch(url) is not None
+    return re.fullmatch(_ABSOLUTE, url) is not None
 
 
-_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[!-~]+")
+_ABSOLUTE = r"[A-Za-z][A-Za-z0-9+.-]*://[!-~]+"
 
 
 def sign(builder: x509.CertificateBuilder, key: PrivateKey, signer: Signer | None) -> x509.Certificate:

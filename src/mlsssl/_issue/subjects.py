@@ -20,10 +20,10 @@ if TYPE_CHECKING:
 
 EMPTY = x509.Name([])
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_CONTROL = r"[\x00-\x1f\x7f-\x9f]"
 _LONGEST_PRINCIPAL = 1024  # rangeUpper of Active Directory's attribute userPrincipalName
 # RFC 5321 section 4.1.2, Dot-string, of at most 64 octets.
-_LOCAL_PART = re.compile(r"(?=.{1,64}\Z)[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*", re.ASCII)
+_LOCAL_PART = r"(?a)(?=.{1,64}\Z)[\w!#$%&'*+/=?^`{|}~-]+(?:\.[\w!#$%&'*+/=?^`{|}~-]+)*"
 
 _LIMIT = 64  # X.520's ub-common-name, in characters (RFC 5280 appendix A.1)
 
@@ -58,7 +58,7 @@ def beside(
 
 
 def _field(oid: x509.ObjectIdentifier, value: str, what: str) -> x509.NameAttribute[str]:
-    if isinstance(value, str) and (value != value.strip() or _CONTROL.search(value)):
+    if isinstance(value, str) and (value != value.strip() or re.search(_CONTROL, value)):
         raise InvalidInputError(f"{what} has control characters, or a blank at an end: {shown(value)}")
     attribute = make_attribute(oid, value, what)
     return make_attribute(oid, value.upper(), what) if oid == NameOID.COUNTRY_NAME else attribute
@@ -111,7 +111,7 @@ def client_names(
 
 def _email(text: str) -> x509.RFC822Name:
     local, _, domain = text.rpartition("@") if isinstance(text, str) else ("", "", "")
-    if not _LOCAL_PART.fullmatch(local) or domain.startswith("*"):
+    if not re.fullmatch(_LOCAL_PART, local) or domain.startswith("*"):
         raise InvalidInputError(
             f"a mail address is such as alice@example.com, in ASCII before the @ (RFC 5280), not {shown(text)}"
         )

@@ -77,7 +77,7 @@ _BY_NAME.update({"localsystem": SYSTEM, "nt authority\\localsystem": SYSTEM})
 for _short, _sid in (("localservice", "S-1-5-19"), ("networkservice", "S-1-5-20")):
     _BY_NAME.update({_short: _BY_SID[_sid], f"nt authority\\{_short}": _BY_SID[_sid]})
 
-_SID = re.compile(r"S-1-(\d{1,15}|0x[0-9a-f]{12})((?:-\d{1,10}){1,15})", re.IGNORECASE | re.ASCII)
+_SID = r"(?ia)S-1-(\d{1,15}|0x[0-9a-f]{12})((?:-\d{1,10}){1,15})"
 
 
 def check_account(account: object) -> str:
@@ -102,7 +102,7 @@ def is_sid(text: str) -> bool:
 
 def sid_bytes(sid: str) -> bytes:
     """A SID's bytes (MS-DTYP 2.4.2.2). `InvalidInputError` for what is none."""
-    match = _SID.fullmatch(sid.strip())
+    match = re.fullmatch(_SID, sid.strip())
     numbers = [int(number) for number in match[2].split("-")[1:]] if match else []
     authority = int(match[1], 0 if "x" in match[1].lower() else 10) if match else 0
     if match is None or authority >= 1 << 48 or any(number >= 1 << 32 for number in numbers):

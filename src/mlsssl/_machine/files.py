@@ -10,7 +10,6 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
 
-from mlsssl._machine import file_rights
 from mlsssl._machine.user_folder import user_folder
 from mlsssl._messages.foreign_text import shown, system_reason
 from mlsssl.errors import (
@@ -165,7 +164,9 @@ def write(
     """
     if not path_of(path).name:
         raise InvalidInputError(f"{str(path)!r} is a folder, not a file")
-    import secrets  # not free to import, and reading does without
+    import secrets  # not free to import, like the rights of files, and reading does without
+
+    from mlsssl._machine import file_rights
 
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     with translated("write", path, right="write"):

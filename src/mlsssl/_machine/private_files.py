@@ -21,7 +21,7 @@ from mlsssl.errors import AccessDeniedError, BindingError, InvalidInputError, Ml
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LOCK_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+_LOCK_NAME = r"[A-Za-z0-9_-]{1,64}"
 _LINKS = 40  # followed in one path before it is taken for a loop, as Linux does
 
 
@@ -313,7 +313,7 @@ def named_lock(folder: Path, name: str, *, timeout: float, description: str) -> 
         InvalidInputError: `name` is not 1 to 64 ASCII letters, digits, - and _.
         BindingError: somebody else held it for `timeout` seconds; the message says who, and what: `description`.
     """
-    if not _LOCK_NAME.fullmatch(name):
+    if not re.fullmatch(_LOCK_NAME, name):
         raise InvalidInputError(f"a lock's name has 1 to 64 ASCII letters, digits, - and _; not {name!r}")
     with contextlib.ExitStack() as held:
         try:

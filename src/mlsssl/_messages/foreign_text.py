@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import re
 import sys
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import logging
+    from collections.abc import Callable, Iterator
 
 _SHOWN_LIMIT = 300  # a host's name has up to 253 characters
 _MESSAGE_LIMIT = 4000
@@ -18,13 +20,13 @@ _MESSAGE_LIMIT = 4000
 _BODY = r"-----BEGIN [-\sA-Za-z0-9+/=:,\\]*"
 _END = r"-----END [A-Z0-9 ]*-----"
 _TAIL = r"(?<![A-Za-z0-9+/=\\\r\n])[A-Za-z0-9+/=\\\r\n]*[ ]?"
-_PEM = re.compile(rf"{_BODY}?{_END}|{_BODY}|{_TAIL}{_END}", re.IGNORECASE)
+_PEM = rf"(?i){_BODY}?{_END}|{_BODY}|{_TAIL}{_END}"
 # A piece of one, without its first line: two thirds of a line of base64 and more. As a path on Windows it has
 # backslashes for its slashes.
-_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]|(?:\\{1,4}|[\r\n])(?=[A-Za-z0-9+/])){32,}={0,2}")
-_LINE_OR_FOLDER = re.compile(r"[/\\\r\n]+")
-_WORD = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
-_LONG = re.compile(r"\S{400,}")  # longer than any file's name or host's name
+_BASE64 = r"(?:[A-Za-z0-9+/]|(?:\\{1,4}|[\r\n])(?=[A-Za-z0-9+/])){32,}={0,2}"
+_LINE_OR_FOLDER = r"[/\\\r\n]+"
+_WORD = r"[A-Z]?[a-z]+|[A-Z]+|[0-9]+"
+_LONG = r"\S{400,}"  # longer than any file's name or host's name
 
 
 def printable(text: str) -> str:
@@ -48,7 +50,7 @@ def without_secrets(text: str) -> str:
     """`text` without what may be a private key: PEM blocks, whole or cut, and runs of base64 that only keys have."""
     if len(text) < 32:
         return text
-    return _BASE64.sub(_unless_key, _PEM.sub("(PEM text, not shown)", text))
+    return re.sub(_BASE64, _unless_key, re.sub(_PEM, "(PEM text, not shown)", text))
 
 
 def _unless_key(match: re.Match[str]) -> str:
@@ -56,16 +58,16 @@ def _unless_key(match: re.Match[str]) -> str:
     # folders only (or escapes, such as \U0001f600), or are made of words. What passes for a word in base64 of random
     # octets has two characters on average, and what is between two slashes or line ends of it has sixty.
     found = match.group()
-    long = "".join(part for part in _LINE_OR_FOLDER.split(found) if len(part) >= 10)
+    long = "".join(part for part in re.split(_LINE_OR_FOLDER, found) if len(part) >= 10)
     kinds = any(c.islower() for c in long), any(c.isupper() for c in long), any(c.isdigit() for c in long)
-    if not all(kinds) or not long.strip("0123456789abcdefABCDEF") or len(_WORD.findall(long)) * 4 < len(long):
+    if not all(kinds) or not long.strip("0123456789abcdefABCDEF") or len(re.findall(_WORD, long)) * 4 < len(long):
         return found
     return "(base64 text, not shown)"
 
 
 def message(text: str) -> str:
     """A message of an error or a log: one printable line without secrets; a very long word in it, or all, is cut."""
-    text = _LONG.sub(lambda found: f"{found[0][:100]}…{found[0][-20:]}", without_secrets(printable(text)))
+    text = re.sub(_LONG, lambda found: f"{found[0][:100]}…{found[0][-20:]}", without_secrets(printable(text)))
     return text if len(text) <= _MESSAGE_LIMIT else f"{text[: _MESSAGE_LIMIT - 1000]} … {text[-900:]}"
 
 
@@ -117,10 +119,30 @@ def _cut(text: str) -> str:
     return text if len(text) <= _SHOWN_LIMIT else f"{text[: _SHOWN_LIMIT - 1]}…"
 
 
+_listeners: list[Callable[[logging.Logger], object]] = []
+
+
+@contextlib.contextmanager
+def before_records(listen: Callable[[logging.Logger], object]) -> Iterator[None]:
+    """Meanwhile call `listen` with the logger of this package before anything is logged, from any thread, maybe often.
+
+    For who tells records, of which there are seldom any: `logging` is imported with the first.
+    """
+    if "logging" in sys.modules:
+        listen(clean_logger("mlsssl"))
+    _listeners.append(listen)
+    try:
+        yield
+    finally:
+        _listeners.remove(listen)
+
+
 def clean_logger(name: str) -> logging.Logger:
     """The logger of this name, whose records are cleaned before any handler sees them."""
     import logging  # rarely needed, and not free to import
 
+    for listen in _listeners:
+        listen(logging.getLogger("mlsssl"))
     found = logging.getLogger(name)
     found.addFilter(_clean)  # adds it once only
     return found

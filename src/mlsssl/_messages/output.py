@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import enum
-import json
 from collections.abc import Mapping
-from dataclasses import fields, is_dataclass
 
 from mlsssl._messages.arguments import check_whole
 from mlsssl._messages.foreign_text import printable
@@ -22,8 +20,11 @@ def escaped(text: object, *, limit: int = 400) -> str:
 
 def as_dict(thing: object, *names: str) -> dict[str, object]:
     """These attributes of `thing`, in this order, each `as_json`; without names the fields of a dataclass."""
-    chosen = names or [one.name for one in fields(thing)]  # type: ignore[arg-type]  # a dataclass, then
-    return {name: as_json(getattr(thing, name)) for name in chosen}
+    if not names:
+        from dataclasses import fields  # here, where one is loaded already: they are not free to import
+
+        names = tuple(one.name for one in fields(thing))  # type: ignore[arg-type]  # a dataclass, then
+    return {name: as_json(getattr(thing, name)) for name in names}
 
 
 def as_json(value: object) -> object:
@@ -49,8 +50,11 @@ def as_json(value: object) -> object:
         return sorted(map(str, value))
     if (to_dict := getattr(value, "to_dict", None)) is not None:
         return to_dict()
-    if is_dataclass(value) and type(value).__str__ is object.__str__:
-        return as_dict(value)
+    if type(value).__str__ is object.__str__:
+        from dataclasses import is_dataclass
+
+        if is_dataclass(value):
+            return as_dict(value)
     return str(value)
 
 
@@ -59,4 +63,6 @@ def to_json(data: dict[str, object], indent: int | None) -> str:
     if indent is not None:
         expected = "indent is a number of blanks from 0 to 1000, or None for one line"
         check_whole(indent, 0, 1000, expected)
+    import json  # not free, and text for people does without
+
     return json.dumps(data, indent=indent)

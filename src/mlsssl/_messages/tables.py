@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import unicodedata
 from typing import TYPE_CHECKING
 
 from mlsssl._messages.foreign_text import printable
@@ -126,6 +125,8 @@ def display_width(text: str) -> int:
     """How many columns of a terminal printable text takes: two for a wide character (UAX #11), none for an accent."""
     if text.isascii():
         return len(text)
+    import unicodedata  # for few texts
+
     return sum(0 if unicodedata.combining(c) else 1 + (unicodedata.east_asian_width(c) in "WF") for c in text)
 
 

@@ -10,7 +10,6 @@ import sqlite3
 import sys
 
 from mlsssl._embedded.schema import APPLICATION_ID
-from mlsssl._machine.user_folder import MACHINE_FILE, user_folder
 
 TYPE_CHECKING = False  # typing's own takes as long to import as SQLite
 if TYPE_CHECKING:
@@ -59,6 +58,8 @@ def found(kind: str, machine: str | None, store: str | None, *, most: int) -> li
     if not file:
         if sys.platform == "win32":
             return of_library(kind, store, most=most)
+        from mlsssl._machine.user_folder import MACHINE_FILE, user_folder
+
         folder = user_folder()
         if folder is None:
             return []
