@@ -1,7 +1,14 @@
 """What a Tab costs as a process: words of the command line, and keys from a machine's file, against starting Python.
 
 Processor time of whole processes, in turns. For what a machine has, 1.6 times `python -c pass` cannot be: importing
-`sqlite3`, which the file is read with, takes 1.5 times as long (measured here too). So the bound is put on that.
+`sqlite3`, which the file is read with, takes 1.5 to 1.6 times as long (measured here too), and there is no other public
+way to read such a file. So the bound is put on that. Where the milliseconds go, the median of 61 turns:
+
+    python -c pass                  10.1
+    sqlite3                          6.2   of which its extension 2.5, datetime and collections 3.2
+    12 small modules of mlsssl       2.0   the words of the command line are answered with nine of them, in 1.7
+    opening, asking, 100 rows        1.0
+    completion of 100 keys          19.3
 """
 
 from __future__ import annotations
@@ -39,10 +46,10 @@ def main() -> int:
             return compare(name, ours, peer, bound=bound, environment=environment)
 
         found = [
-            ratio("completion of words / python -c pass", words, start, 1.5).with_promise(1.6),
+            ratio("completion of words / python -c pass", words, start, 1.3).with_promise(1.6),
             ratio("import sqlite3 / python -c pass", sqlite, start, math.inf),
             ratio(f"completion of {BINDINGS} keys / python -c pass", keys, start, math.inf).with_promise(1.6, LIMIT),
-            ratio(f"completion of {BINDINGS} keys / import sqlite3", keys, sqlite, 1.6).with_promise(math.inf),
+            ratio(f"completion of {BINDINGS} keys / import sqlite3", keys, sqlite, 1.35).with_promise(math.inf),
         ]
     return report(found)
 

@@ -152,8 +152,9 @@ def test_issuers_that_certificates_share_are_verified_once(monkeypatch: pytest.M
         return signature_problem(child, issuer)
 
     monkeypatch.setattr("mlsssl.bulk.signature_problem", counted)
-    again = Certificate.from_der(MIDDLE.der())
-    forged = Certificate.from_der(MIDDLE.der()[:-1] + bytes((MIDDLE.der()[-1] ^ 1,)))
+    der = GOOD.chain[0].to_der()
+    again = Certificate.from_der(der)
+    forged = Certificate.from_der(der[:-1] + bytes((der[-1] ^ 1,)))
     given = [GOOD, GOOD.with_chain([again]), GOOD.with_chain([forged])] * 10
     alone = [one.check(trust=[ROOT.certificate()], at=NOW, key_expected=False) for one in given]
     for _ in range(2):
