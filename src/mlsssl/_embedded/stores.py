@@ -37,7 +37,7 @@ from mlsssl.errors import (
 from mlsssl.values import Thumbprint, check_friendly_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from cryptography import x509
 
@@ -99,6 +99,10 @@ class EmbeddedStore(OpenStore):
             record = self.find(Thumbprint(thumbprint))
             if record is not None and not record.archived:
                 yield record
+
+    def certificates(self, wanted: Callable[[bytes], bool]) -> list[bytes]:
+        """The certificates that are wanted; see `StorePort.certificates`."""
+        return [der for der, _ in self._pages("der", "b") if wanted(der)]
 
     def find(self, thumbprint: Thumbprint) -> StoreRecord | None:
         """The record, archived or not, or None."""

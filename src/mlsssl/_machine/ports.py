@@ -29,7 +29,7 @@ from mlsssl.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -380,6 +380,13 @@ class StorePort(Protocol):
 
         Whether one is for the host says `hosts.any_matches`. A machine without an index of names (Windows has none)
         gives all.
+        """
+        ...
+
+    def certificates(self, wanted: Callable[[bytes], bool]) -> list[bytes]:
+        """Of the certificates (DER) of `records`, in their order, those that `wanted` says yes to; no key is opened.
+
+        Takes no memory for the others. `wanted` may not change the store.
         """
         ...
 

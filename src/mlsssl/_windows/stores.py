@@ -150,6 +150,20 @@ class WindowsStore(OpenStore):
         del wanted
         return self.records()
 
+    def certificates(self, wanted: Callable[[bytes], bool]) -> list[bytes]:
+        """The certificates that are wanted; see `StorePort.certificates`."""
+        self._check_open()
+        found = []
+
+        def look(context: CertContext) -> None:
+            der = certificates.encoded(context)
+            if wanted(der) and not certificates.is_archived(self._dlls, context):
+                found.append(der)
+
+        with self._opened() as store:
+            system_stores.all_of(self._dlls, store, look)
+        return found
+
     def find(self, thumbprint: Thumbprint) -> StoreRecord | None:
         """The record, archived or not, or None."""
         found = self._read(thumbprint)
