@@ -665,11 +665,10 @@ def _pieces(whole: Sequence[T]) -> Iterator[Sequence[T]]:
 
 
 class _Stored(NamedTuple):
-    """What a store has of a certificate, and the certificate, or why that cannot be read."""
+    """What a store has of a certificate, and the certificate, or why it cannot be read."""
 
     record: StoreRecord
-    certificate: Certificate | None
-    problem: str = ""
+    certificate: Certificate | MalformedDataError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -754,7 +753,8 @@ class _Look:
     def stored(self, wanted: Iterable[tuple[str, Thumbprint | None]]) -> list[_Stored | None]:
         """What is in these stores, with what stands above it read for all of them together."""
         found = [self._stored(name, thumbprint) for name, thumbprint in wanted]
-        self.issuers.expect(one.certificate for one in found if one is not None and one.certificate is not None)
+        read = (one.certificate for one in found if one is not None)
+        self.issuers.expect(one for one in read if isinstance(one, Certificate))
         return found
 
     def _stored(self, name: str, thumbprint: Thumbprint | None) -> _Stored | None:
@@ -765,7 +765,7 @@ class _Look:
         try:
             return _Stored(record, Certificate.from_der(record.certificate))
         except MalformedDataError as error:
-            return _Stored(record, None, str(error))
+            return _Stored(record, error)
 
     def _key_access(self, row: AuditRow, stored: StoreRecord) -> tuple[str, ...] | None:
         if row.store is None or row.thumbprint is None or stored.key is None or not stored.key.usable:
@@ -780,7 +780,7 @@ class _Look:
     def _row(self, row: AuditRow, found: _Stored | None, findings: list[Finding]) -> AuditRow:
         if found is None:
             return replace(row, findings=_sorted(findings))
-        stored, certificate, problem = found
+        stored, certificate = found
         row = replace(
             row,
             private_key=key_words(stored.key) or "missing",
@@ -789,8 +789,8 @@ class _Look:
         )
         where = str(row.key or row.thumbprint)
         try:
-            if certificate is None:
-                raise MalformedDataError(problem)
+            if isinstance(certificate, MalformedDataError):
+                raise certificate
             names, key_type = certificate.hosts, certificate.key_type
         except MalformedDataError as error:
             findings.append(machine_finding("certificate-unreadable", where, str(error)))

@@ -136,7 +136,7 @@ class StoreEntry:
         Raises:
             ClosedError: the machine was closed since.
         """
-        from mlsssl._machine.authorities import Authorities, read_crls
+        from mlsssl._machine.authorities import MAX_DEPTH, Authorities, read_crls
         from mlsssl._validator.validate import ServerFacts, check_crls, check_max_depth
 
         facts = None
@@ -146,7 +146,9 @@ class StoreEntry:
         if self._port is not None:
             port = self._port()
             known = read_crls(port, self.store_name, location=self.location)
-            authorities = Authorities(port, self.location, crls=known, max_depth=check_max_depth(max_depth))
+            # However few intermediates are wanted, it is told what there are.
+            depth = max(check_max_depth(max_depth), MAX_DEPTH)
+            authorities = Authorities(port, self.location, crls=known, max_depth=depth)
             leaf = pem.x509_of(certificate)
             chain = authorities.issuers_of([leaf])
             certificate = certificate.with_chain(chain)

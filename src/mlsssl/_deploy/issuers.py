@@ -18,7 +18,7 @@ from cryptography import x509
 from mlsssl._changes.roots_file import RootsFile
 from mlsssl._formats import pem
 from mlsssl._formats.parsed import View, issuer_view
-from mlsssl._machine.authorities import Authorities
+from mlsssl._machine.authorities import MAX_DEPTH, Authorities
 from mlsssl._select.trust import trusted_roots
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.path import PathSearch, TrustAnchors, fetch_hint
@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     _Known: TypeAlias = tuple[Sequence[View], TrustAnchors]
 
-_DEPTH = 8  # as `Certificate.check` has it
 _PLACES = ("_stored", "_noted", "_system")
 
 
@@ -92,7 +91,7 @@ class KnownIssuers:
 
         def run(anchors: TrustAnchors) -> PathResult:
             profile = PROFILES["private"]
-            return PathSearch(leaf, anchors=anchors, pool=pool, at=at, profile=profile, max_depth=_DEPTH).run()
+            return PathSearch(leaf, anchors=anchors, pool=pool, at=at, profile=profile, max_depth=MAX_DEPTH).run()
 
         found = run(anchors)
         if places == 1 and not _is_whole(found) and self._authorities.has_root(leaf.der):

@@ -30,6 +30,9 @@ if TYPE_CHECKING:
 _ROOTS = ("Root", "AuthRoot")
 _AUTHORITIES = ("CA", *_ROOTS)
 
+MAX_DEPTH = 8
+"""How many intermediates a way has at most where nothing else is said, as in `Certificate.check`."""
+
 
 class _Issuer(NamedTuple):
     """A certificate that bears a name that was looked for, and the names of its own issuer."""
@@ -49,8 +52,8 @@ class Authorities:
         port: The machine.
         location: Of the certificates in question. A user's stores stand in front of the machine's, as on Windows.
         crls: Revocation lists, by their issuer in the form for comparing.
-        max_depth: How many intermediates a way has at most, as in `Certificate.check`: so often are the stores gone
-            through for one question, and no more often.
+        max_depth: How many intermediates a way has at most. The stores are gone through once for each, and once for
+            roots, and no more often, whatever they hold.
         look: Gives each store of the machine, open, or None without it, and closes it later; by default they are opened
             for each reading.
     """
@@ -61,7 +64,7 @@ class Authorities:
         location: Location = "LocalMachine",
         *,
         crls: dict[object, list[x509.CertificateRevocationList]] | None = None,
-        max_depth: int = 8,
+        max_depth: int = MAX_DEPTH,
         look: Look | None = None,
     ) -> None:
         self._reading = partial(_Reading, port, location, look)
