@@ -101,7 +101,7 @@ def _no_roots(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
 
 
 @pytest.mark.usefixtures("no_roots")
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(100), deadline=None)
 @given(
     st.lists(st.tuples(authorities(), places), max_size=8),
     st.lists(st.tuples(names, keys, places), min_size=1, max_size=3),

@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from chains import NOW, Made, intermediate, leaf, name, oid, root, tlv
-from mlsssl import EmbeddedMachine, Machine, MalformedDataError, audit
+from mlsssl import Certificate, EmbeddedMachine, Machine, MalformedDataError, audit
+from mlsssl._deploy.issuers import KnownIssuers
 from mlsssl._embedded.stores import EmbeddedStore
 from mlsssl._formats.keys import private_key_der
-from mlsssl._formats.parsed import View, subject_octets
+from mlsssl._formats.parsed import OddCertificate, View, subject_octets
 from mlsssl._formats.pem import load_der
 from mlsssl._machine.authorities import MAX_DEPTH, Authorities
 from mlsssl._machine.ports import BindingRecord, NewCertificate
@@ -149,6 +150,17 @@ def test_bindings_of_one_authority_go_through_the_stores_once(embedded: Embedded
     assert passes == ["CA", "Root", "AuthRoot"] * 2
 
 
+def test_another_issuer_is_looked_for_when_it_is_asked_about(embedded: EmbeddedMachine, passes: list[str]) -> None:
+    """By its own name alone: the root above it was found for the first."""
+    another = intermediate(ROOT, "Another Issuer", 77)
+    put(embedded, "CA", [ISSUER, another])
+    put(embedded, "Root", [ROOT])
+    known = KnownIssuers(embedded.port)
+    for count, made in ((6, LEAF), (9, leaf(another, "b.test")), (9, leaf(another, "c.test"))):
+        assert known.way_up(Certificate.from_der(made.der()), NOW).trusted
+        assert len(passes) == count
+
+
 def test_issuers_that_are_missing_are_looked_for_once(embedded: EmbeddedMachine, passes: list[str]) -> None:
     """Not once for each of their certificates."""
     for number in range(3):
@@ -243,6 +255,19 @@ def test_names_are_the_same_however_they_are_written(machine: Machine, subject: 
     upper = replace(root("any", 76), subject=subject, issuer=subject)
     put(machine, "Root", [upper])
     bind(machine, replace(leaf(upper, "a.test"), issuer=issuer))
+    assert about_issuers(machine) == []
+
+
+def test_octets_are_the_same_however_they_are_read(machine: Machine) -> None:
+    """Of a certificate that `cryptography` refuses a date in a name is read as hexadecimal digits; of others as text."""
+    upper = replace(
+        root("any", 76), subject=written((COMMON, 0x17, b"261130Z")), issuer=written((COMMON, 0x17, b"261130Z"))
+    )
+    java = replace(leaf(upper, "a.test"), algorithm=bytes.fromhex("300c06082a8648ce3d0403020500"))
+    assert isinstance(load_der(java.der()), OddCertificate)
+    assert not isinstance(load_der(upper.der()), OddCertificate)
+    put(machine, "Root", [upper])
+    bind(machine, java)
     assert about_issuers(machine) == []
 
 
