@@ -777,10 +777,10 @@ class _Look:
             return None
         return tuple(f"{one.name}: {one.right}" for one in listed if one.sid not in (SYSTEM.sid, ADMINISTRATORS.sid))
 
-    def _row(self, row: AuditRow, found: _Stored | None, findings: list[Finding]) -> AuditRow:
-        if found is None:
+    def _row(self, row: AuditRow, held: _Stored | None, findings: list[Finding]) -> AuditRow:
+        if held is None:
             return replace(row, findings=_sorted(findings))
-        stored, certificate = found
+        stored, certificate = held
         row = replace(
             row,
             private_key=key_words(stored.key) or "missing",

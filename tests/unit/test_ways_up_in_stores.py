@@ -259,7 +259,7 @@ def test_names_are_the_same_however_they_are_written(machine: Machine, subject: 
 
 
 def test_octets_are_the_same_however_they_are_read(machine: Machine) -> None:
-    """Of a certificate that `cryptography` refuses a date in a name is read as hexadecimal digits; of others as text."""
+    """A date in a name is read as text; where `cryptography` refuses the certificate, as hexadecimal digits."""
     upper = replace(
         root("any", 76), subject=written((COMMON, 0x17, b"261130Z")), issuer=written((COMMON, 0x17, b"261130Z"))
     )

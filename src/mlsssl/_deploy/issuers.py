@@ -27,7 +27,7 @@ from mlsssl._validator.report import Severity
 from mlsssl.errors import MalformedDataError, MlssslError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from typing import TypeAlias
 
     from mlsssl._machine.ports import MachinePort
@@ -124,7 +124,7 @@ class KnownIssuers:
         return root.der in {issuer_view(one).der for one in self._system[0]}
 
     @property
-    def _stored(self) -> tuple[list[x509.Certificate], tuple[x509.Certificate, ...]]:
+    def _stored(self) -> tuple[Collection[x509.Certificate], tuple[x509.Certificate, ...]]:
         """Those in CA, Root and AuthRoot, and which of them are trusted."""
         return self._authorities.certificates, self._authorities.roots
 
