@@ -20,7 +20,7 @@ from mlsssl._deploy.issuers import KnownIssuers, about_issuers
 from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine import files, precedence, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
-from mlsssl._machine.authorities import Authorities, read_crls
+from mlsssl._machine.authorities import Authorities
 from mlsssl._machine.ports import WELL_KNOWN_APPLICATION_IDS
 from mlsssl._messages.arguments import check_callable, check_type
 from mlsssl._messages.foreign_json import list_in, moment_in, needed_text, read_json, text_in
@@ -509,12 +509,11 @@ def audit(
         def store(name: str) -> StorePort | None:
             return opened.enter_context(stores.opened(port, name))
 
-        crls = read_crls(port, *(record.store for record in records), look=store)
-        authorities = Authorities(port, crls=crls, look=store)
+        authorities = Authorities(port, "LocalMachine", *(record.store for record in records), look=store)
         look = _Look(
             port=port,
             store=store,
-            authorities=authorities if crls else None,
+            authorities=authorities if authorities.has_crls() else None,
             issuers=KnownIssuers(port, authorities),
             machine=machine,
             at=check_moment(at).astimezone(dt.timezone.utc),
@@ -754,7 +753,9 @@ class _Look:
         """What is in these stores, with what stands above it read for all of them together."""
         found = [self._stored(name, thumbprint) for name, thumbprint in wanted]
         read = (one.certificate for one in found if one is not None)
-        self.issuers.expect(one for one in read if isinstance(one, Certificate))
+        certificates = (one for one in read if isinstance(one, Certificate))
+        # Nobody's issuer is missing to what is self-issued, but a revocation list may name it.
+        self.issuers.expect(certificates, self_issued=self.authorities is not None)
         return found
 
     def _stored(self, name: str, thumbprint: Thumbprint | None) -> _Stored | None:

@@ -136,7 +136,7 @@ class StoreEntry:
         Raises:
             ClosedError: the machine was closed since.
         """
-        from mlsssl._machine.authorities import MAX_DEPTH, Authorities, read_crls
+        from mlsssl._machine.authorities import MAX_DEPTH, Authorities
         from mlsssl._validator.validate import ServerFacts, check_crls, check_max_depth
 
         facts = None
@@ -145,10 +145,9 @@ class StoreEntry:
         certificate = self.certificate
         if self._port is not None:
             port = self._port()
-            known = read_crls(port, self.store_name, location=self.location)
             # However few intermediates are wanted, it is told what there are.
             depth = max(check_max_depth(max_depth), MAX_DEPTH)
-            authorities = Authorities(port, self.location, crls=known, max_depth=depth)
+            authorities = Authorities(port, self.location, self.store_name, max_depth=depth)
             leaf = pem.x509_of(certificate)
             chain = authorities.issuers_of([leaf])
             certificate = certificate.with_chain(chain)

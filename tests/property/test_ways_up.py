@@ -120,7 +120,7 @@ def test_the_way_is_the_one_among_all_that_the_stores_hold(
             leaves.append(made)
         certificates = [Certificate.from_der(made.der()) for made in leaves]
         together = KnownIssuers(machine.port)
-        together.expect(certificates)
+        together.expect(certificates, self_issued=False)
         one_by_one = KnownIssuers(machine.port, Authorities(machine.port))
         for made, certificate in zip(leaves, certificates, strict=True):
             wanted = _with_everything(machine, made)

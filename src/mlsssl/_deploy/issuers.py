@@ -52,14 +52,14 @@ class KnownIssuers:
         self._views: dict[bytes, View] = {}
         self._expected: dict[bytes, View] = {}
 
-    def expect(self, certificates: Iterable[Certificate]) -> None:
-        """Read the stores once for all of these, which are asked about next."""
+    def expect(self, certificates: Iterable[Certificate], *, self_issued: bool) -> None:
+        """Read the stores once for all of these, which are asked about next; for those that are `self_issued`, too."""
         self._expected = {}
         for certificate in certificates:
             with contextlib.suppress(MalformedDataError):  # who asks is told
                 view = View(pem.x509_of(certificate), certificate.to_der())
                 self._expected[view.der] = view
-        self._authorities.read(view for view in self._expected.values() if not view.self_issued)
+        self._authorities.read(view for view in self._expected.values() if self_issued or not view.self_issued)
 
     def way_up(self, certificate: Certificate, at: dt.datetime) -> PathResult:
         """The way to a root, or how far there is one; a self-signed certificate that is known counts as a root."""

@@ -51,7 +51,7 @@ class Authorities:
     Args:
         port: The machine.
         location: Of the certificates in question. A user's stores stand in front of the machine's, as on Windows.
-        crls: Revocation lists, by their issuer in the form for comparing.
+        further: More stores to take revocation lists from.
         max_depth: How many intermediates a way has at most. The stores are gone through once for each, and once for
             roots, and no more often, whatever they hold.
         look: Gives each store of the machine, open, or None without it, and closes it later; by default they are opened
@@ -62,19 +62,21 @@ class Authorities:
         self,
         port: MachinePort,
         location: Location = "LocalMachine",
-        *,
-        crls: dict[object, list[x509.CertificateRevocationList]] | None = None,
+        *further: str,
         max_depth: int = MAX_DEPTH,
         look: Look | None = None,
     ) -> None:
-        self._reading = partial(_Reading, port, location, look)
-        self._crls = {} if crls is None else crls
+        self._port = port
+        self._location = location
+        self._look = look
+        self._with_crls = (*_AUTHORITIES, *further)
         self._levels = max_depth + 1  # and the root's
         self._followed: set[bytes] = set()  # issuers from which all levels were gone up
         self._asked: set[object] = set()
         self._named: dict[object, list[_Issuer]] = {}
         self._found: dict[bytes, x509.Certificate] = {}
         self._roots: dict[bytes, x509.Certificate] = {}
+        self._crls: dict[object, list[x509.CertificateRevocationList]] = {}
 
     @property
     def certificates(self) -> Collection[x509.Certificate]:
@@ -131,10 +133,44 @@ class Authorities:
             roots = (store for name, store in reading.stores if name in _ROOTS)
             return any(_lists(store, der) for store in roots) and not reading.is_disallowed(der)
 
+    def has_crls(self, look: Look | None = None) -> bool:
+        """Whether a revocation list is there, of whomever; `look` gives the stores this once."""
+        if not self._port.may_have_crls():
+            return False
+        there = False
+
+        def is_wanted(der: bytes) -> bool:
+            nonlocal there
+            there = there or _crl_issuer(der) is not None
+            return False
+
+        with self._reading(look) as reading:
+            for _, store in reading.opened(self._with_crls):
+                store.crls(is_wanted)
+        return there
+
     def crls_for(self, certificates: Iterable[x509.Certificate]) -> list[x509.CertificateRevocationList]:
-        """The lists of these certificates' issuers."""
+        """The revocation lists of these certificates' issuers."""
         names = dict.fromkeys(_issuer(certificate) for certificate in certificates)
-        return [one for name in names for one in self._crls.get(name, ())]
+        if not self._crls.keys() >= names.keys():
+            # With those of all issuers that are known by now: nothing is gone through for each certificate.
+            new: dict[object, list[x509.CertificateRevocationList]] = {
+                name: [] for name in (*names, *self._asked) if name not in self._crls
+            }
+            if self._port.may_have_crls():
+                self._read_crls(new)
+            self._crls |= new
+        return [one for name in names for one in self._crls[name]]
+
+    def _read_crls(self, wanted: dict[object, list[x509.CertificateRevocationList]]) -> None:
+        with self._reading() as reading:
+            for _, store in reading.opened(self._with_crls):
+                for der in store.crls(lambda der: _crl_issuer(der) in wanted):
+                    one = load_der_crl(der)
+                    wanted[canonical_name(one.issuer)].append(one)
+
+    def _reading(self, look: Look | None = None) -> _Reading:
+        return _Reading(self._port, self._location, look or self._look)
 
     def _look_for(self, names: Collection[object], reading: _Reading) -> None:
         names = {name for name in names if name not in self._asked}
@@ -165,14 +201,18 @@ class _Reading(ExitStack):
         super().__init__()
         self._opened = partial(_opened, port, location, look)
 
+    def opened(self, names: Iterable[str]) -> list[tuple[str, StorePort]]:
+        """Those of these names that are there, each once and with its name, the user's first."""
+        return self.enter_context(self._opened(names))
+
     @cached_property
     def stores(self) -> list[tuple[str, StorePort]]:
-        """Those that hold authorities, with their names."""
-        return self.enter_context(self._opened(_AUTHORITIES))
+        """Those that hold authorities."""
+        return self.opened(_AUTHORITIES)
 
     @cached_property
     def _disallowed(self) -> list[tuple[str, StorePort]]:
-        return self.enter_context(self._opened(("Disallowed",)))
+        return self.opened(("Disallowed",))
 
     def is_disallowed(self, der: bytes) -> bool:
         """Whether nobody may have this certificate as an issuer."""
@@ -182,31 +222,6 @@ class _Reading(ExitStack):
 def _lists(store: StorePort, der: bytes) -> bool:
     record = store.find(stores.thumbprint_of(der))
     return record is not None and not record.archived and record.certificate == der
-
-
-def read_crls(
-    port: MachinePort, *further: str, location: Location = "LocalMachine", look: Look | None = None
-) -> dict[object, list[x509.CertificateRevocationList]]:
-    """The revocation lists in the stores of authorities and in `further`, as `Authorities` takes them; often none.
-
-    What cannot be read is passed over.
-
-    Args:
-        port: The machine.
-        further: More stores to take them from.
-        location: As `Authorities` has it.
-        look: Likewise.
-    """
-    found: dict[object, list[x509.CertificateRevocationList]] = {}
-    if location == "LocalMachine" and not port.may_have_crls():
-        return found
-    with _opened(port, location, look, (*_AUTHORITIES, *further)) as opened:
-        for _, store in opened:
-            for der in store.crls():
-                with suppress(MalformedDataError):
-                    one = load_der_crl(der)
-                    found.setdefault(canonical_name(one.issuer), []).append(one)
-    return found
 
 
 @contextmanager
@@ -239,6 +254,13 @@ def _bears_one_of(names: Collection[object]) -> Callable[[bytes], bool]:
             return False
 
     return bears
+
+
+def _crl_issuer(der: bytes) -> object:
+    """The issuer in the form for comparing; None where the list cannot be read: it is somebody else's."""
+    with suppress(MalformedDataError):
+        return canonical_name(load_der_crl(der).issuer)
+    return None
 
 
 def _read_subject(der: bytes) -> x509.Name:

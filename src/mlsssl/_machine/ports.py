@@ -537,8 +537,11 @@ class StorePort(Protocol):
         """
         ...
 
-    def crls(self) -> list[bytes]:
-        """Every revocation list in it, DER, each once, in no stated order."""
+    def crls(self, wanted: Callable[[bytes], bool] | None = None) -> list[bytes]:
+        """The revocation lists in it, DER, that `wanted` says yes to, else all; each once, in no stated order.
+
+        Memory and `wanted` as in `certificates`.
+        """
         ...
 
     def add_crl(self, crl: bytes, *, replacing: Collection[bytes] = ()) -> None:

@@ -296,11 +296,11 @@ class WindowsStore(OpenStore):
             else:
                 self._delete(thumbprint)
 
-    def crls(self) -> list[bytes]:
-        """Every revocation list; see `StorePort.crls`."""
+    def crls(self, wanted: Callable[[bytes], bool] | None = None) -> list[bytes]:
+        """The revocation lists that are wanted; see `StorePort.crls`."""
         self._check_open()
         with self._opened() as store:
-            return list(dict.fromkeys(crls.all_of(self._dlls, store)))
+            return list(dict.fromkeys(crls.all_of(self._dlls, store, wanted)))
 
     def add_crl(self, crl: bytes, *, replacing: Collection[bytes] = ()) -> None:
         """Put a revocation list in; see `StorePort.add_crl`.
