@@ -446,6 +446,9 @@ def test_revocation_lists_stand_beside_each_other(stores_subject: StoresSubject)
     other = stores_subject.another_process().open_store(stores_subject.my, "LocalMachine", write=True)
     for each in (store, other):
         assert sorted(each.crls()) == sorted([first_crl(), other_crl()])
+        assert each.crls(lambda der: der == other_crl()) == [other_crl()]
+        with pytest.raises(ZeroDivisionError):
+            each.crls(lambda _der: 1 / 0 > 0)
         assert list(each.thumbprints()) == []
     other.remove_crl(first_crl())
     assert store.crls() == [other_crl()]

@@ -10,13 +10,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from chains import NOW, Made, intermediate, leaf, name, oid, root, tlv
+from chains import ECDSA_SHA256, NOW, Made, ec_key, integer, intermediate, leaf, name, oid, root, tlv
 from mlsssl import Certificate, EmbeddedMachine, Machine, MalformedDataError, audit
 from mlsssl._deploy.issuers import KnownIssuers
 from mlsssl._embedded.stores import EmbeddedStore
+from mlsssl._formats.crl import der_of
 from mlsssl._formats.keys import private_key_der
 from mlsssl._formats.parsed import OddCertificate, View, subject_octets
 from mlsssl._formats.pem import load_der
+from mlsssl._issue.revocation_lists import build_crl
 from mlsssl._machine.authorities import MAX_DEPTH, Authorities
 from mlsssl._machine.ports import BindingRecord, NewCertificate
 from mlsssl._machine.stores import thumbprint_of
@@ -80,6 +82,14 @@ def bind(machine: Machine, made: Made, address: str = "0.0.0.0") -> None:
     )
 
 
+def stranger_list(common: str) -> bytes:
+    """A revocation list of 48 KB, with no signature."""
+    moment = tlv(0x17, b"261130120000Z")
+    entries = tlv(0x30, integer(5), moment) * 2400
+    signed = (integer(1), ECDSA_SHA256, name(common), moment, moment, tlv(0x30, entries))
+    return tlv(0x30, tlv(0x30, *signed), ECDSA_SHA256, tlv(0x03, b"\0"))
+
+
 def about_issuers(machine: Machine) -> list[Finding]:
     """What an audit says of the one binding's issuers."""
     (row,) = audit(machine=machine, at=NOW).rows
@@ -97,10 +107,11 @@ def test_only_what_stands_above_is_kept(machine: Machine) -> None:
 
 
 def test_memory_of_an_audit_does_not_grow_with_the_stores(tmp_path: Path) -> None:
-    """Held, these took six kilobytes each, 12 MB; a page that is read of a store takes some 300 KB."""
+    """Held, these took six kilobytes a certificate, 12 MB, and the lists 3 MB; a page of either takes some 300 KB."""
     strangers = [
         NewCertificate(certificate=replace(root("Stranger", 73), serial=number + 1).der()) for number in range(700)
     ]
+    lists = [stranger_list(f"Stranger {number}") for number in range(60)]
     peaks = []
     for count in (10, 700):
         with EmbeddedMachine(tmp_path / f"{count}.sqlite") as machine:
@@ -109,7 +120,9 @@ def test_memory_of_an_audit_does_not_grow_with_the_stores(tmp_path: Path) -> Non
             put(machine, "Root", [ROOT])
             for store in ("CA", "Root", "AuthRoot", "Disallowed"):
                 opened = machine.port.open_store(store, "LocalMachine", write=True)
-                opened.add_many(strangers[:count] if store != "Disallowed" else strangers[-count:], exportable=False)
+                opened.add_many(strangers[:count], exportable=False)
+                for crl in lists[: count // 10]:
+                    opened.add_crl(crl)
             audit(machine=machine, at=NOW)
             tracemalloc.start()
             try:
@@ -159,6 +172,41 @@ def test_another_issuer_is_looked_for_when_it_is_asked_about(embedded: EmbeddedM
     for count, made in ((6, LEAF), (9, leaf(another, "b.test")), (9, leaf(another, "c.test"))):
         assert known.way_up(Certificate.from_der(made.der()), NOW).trusted
         assert len(passes) == count
+
+
+def test_revocation_lists_are_gone_through_once(embedded: EmbeddedMachine, monkeypatch: pytest.MonkeyPatch) -> None:
+    """To see that there is one, and for those of all issuers together; of a self-signed certificate too."""
+    gone_through: list[str] = []
+    crls = EmbeddedStore.crls
+
+    def counted(self: EmbeddedStore, wanted: Callable[[bytes], bool] | None = None) -> list[bytes]:
+        gone_through.append(self.name)
+        return crls(self, wanted)
+
+    monkeypatch.setattr(EmbeddedStore, "crls", counted)
+    above = [root(f"Lists {number}", 78 + number) for number in range(2)]
+    put(embedded, "Root", above)
+    below = [leaf(one, "x.test") for one in above]
+    alone = replace(leaf(above[0], "x.test", number=90), issuer=name("Alone"), subject=name("Alone"), signer=ec_key(90))
+    for number, made in enumerate((*below, alone)):
+        bind(embedded, made, f"127.0.0.{number}")
+    for one in above:
+        crl = build_crl(one.certificate(), one.key, [(LEAF.serial, NOW, None)], at=NOW, number=1)
+        embedded.port.open_store("CA", "LocalMachine", write=True).add_crl(der_of(crl))
+    rows = audit(machine=embedded, at=NOW).rows
+    assert ["revoked" in [one.code for one in row.findings] for row in rows] == [True, True, False]
+    assert gone_through == ["CA", "Root", "AuthRoot", "MY"] * 2
+
+
+def test_every_list_of_a_store_is_given_once(embedded: EmbeddedMachine) -> None:
+    """However many pages they are read in."""
+    opened = embedded.port.open_store("CA", "LocalMachine", write=True)
+    for count in (0, 3, 4, 5, 8, 9):
+        lists = [stranger_list(f"Stranger {number}") for number in range(count)]
+        for crl in lists:
+            opened.add_crl(crl)
+        assert sorted(opened.crls()) == sorted(lists)
+        assert opened.crls(lambda der, wanted=lists[-1:]: der in wanted) == lists[-1:]
 
 
 def test_issuers_that_are_missing_are_looked_for_once(embedded: EmbeddedMachine, passes: list[str]) -> None:

@@ -60,7 +60,7 @@ _KINDS = "bTiB" + KEY_KINDS
 _FROM = "FROM certificates LEFT JOIN keys USING (container)"
 
 _PAGE = 500  # certificates read at once: a listing of any length costs about a megabyte
-_CRL_PAGE = 20  # likewise; each may have megabytes
+_CRL_PAGE = 4  # likewise; each may have megabytes
 _CHUNK = 1000  # certificates added in one transaction
 
 
