@@ -130,8 +130,8 @@ class Authorities:
     def has_root(self, der: bytes) -> bool:
         """Whether this very certificate is in Root or AuthRoot."""
         with self._reading() as reading:
-            roots = (store for name, store in reading.stores if name in _ROOTS)
-            return any(_lists(store, der) for store in roots) and not reading.is_disallowed(der)
+            roots = reading.opened(_ROOTS)
+            return any(_lists(store, der) for _, store in roots) and not reading.is_disallowed(der)
 
     def has_crls(self, look: Look | None = None) -> bool:
         """Whether a revocation list is there, of whomever; `look` gives the stores this once."""
