@@ -18,6 +18,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
+from bench_store import audit_bound, fill_authorities
 from machines import bind_all, fill
 from ratios import growth, report
 
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
 
 SMALL = (25, 100, 400)
 MIDDLE = (50, 200, 800)  # a file of PEM may have 1,000 blocks
+LARGE = (500, 2000, 8000)
 LATER = dt.datetime.now(dt.timezone.utc) + dt.timedelta(days=3650)
 
 
@@ -80,6 +82,13 @@ def addresses(folder: Path, count: int) -> Callable[[], object]:
         assert len(audit(machine=machine).rows) == count + 1
 
     return work
+
+
+def authorities(folder: Path, count: int) -> Callable[[], object]:
+    """An audit of one binding, beside so many certificates in CA and Root."""
+    path = folder / f"authorities-{count}.sqlite"
+    fill_authorities(path, count)
+    return lambda: audit_bound(path, count)
 
 
 def page(machines: Machines, folder: Path, count: int) -> Callable[[], object]:
@@ -203,6 +212,7 @@ def main() -> int:
         measures: dict[str, Callable[[str], Ratio]] = {
             "audit of bindings": partial(growth, work_at=partial(auditing, machines), sizes=SMALL),
             "audit of addresses": partial(growth, work_at=partial(addresses, folder), sizes=SMALL),
+            "audit beside authorities": partial(growth, work_at=partial(authorities, folder), sizes=LARGE),
             "page of an audit": partial(growth, work_at=partial(page, machines, folder), sizes=SMALL),
             "renew_due, nothing due": partial(growth, work_at=partial(nothing_due, machines), sizes=SMALL),
             "renew_due, everything planned": partial(growth, work_at=partial(planned, machines), sizes=SMALL),

@@ -25,8 +25,9 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import replace
 from functools import partial
-from itertools import count, islice
+from itertools import chain, count, islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -36,7 +37,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from ratios import Ratio, compare, growth, report, settled, spread
 
-from mlsssl import Binding, Certificate, EmbeddedMachine, audit
+from mlsssl import Binding, Certificate, CertificateAuthority, EmbeddedMachine, audit
 from mlsssl._embedded.port import EmbeddedPort
 from mlsssl._machine.ports import NewCertificate
 
@@ -108,6 +109,28 @@ def add_all(path: Path, count: int) -> None:
             store.add_all(piece)
 
 
+def fill_authorities(path: Path, count: int) -> None:
+    """Half of them in CA and half in Root, and one that is bound, with its issuer in CA and its root in Root."""
+    root = CertificateAuthority.create("Benchmark Root", key="ec-p256")
+    issuer = root.create_intermediate("Benchmark Issuer", key="ec-p256")
+    machine = EmbeddedPort(path)
+    for name, above in (("CA", issuer), ("Root", root)):
+        strangers = (replace(one, private_key=None) for one in certificates(count // 2))
+        store = machine.open_store(name, "LocalMachine", write=True)
+        store.add_many(chain(strangers, [NewCertificate(certificate=above.certificate.to_der())]), exportable=False)
+    machine.close()
+    with EmbeddedMachine(path) as embedded:
+        entry = embedded.store("MY").add(issuer.issue("bound.example", key="ec-p256").with_chain([]))
+        Binding("bound.example:443", entry.thumbprint, machine=embedded).add()
+
+
+def audit_bound(path: Path, count: int) -> None:
+    """An audit of the one binding of `fill_authorities`, whose way to the root is found."""
+    with EmbeddedMachine(path) as machine:
+        (row,) = audit(machine=machine).rows
+    assert not row.findings, (count, row.findings)
+
+
 def audit_few(path: Path, count: int) -> None:
     """An audit where nothing but one certificate of the store is bound."""
     with EmbeddedMachine(path) as machine:
@@ -150,13 +173,14 @@ def adding(work: Callable[[Path, int], None], path: Path, count: int) -> list[Ra
     return [] if memory is None else [Ratio(name, memory, MEMORY_BOUND, detail=detail)]
 
 
-def auditing(few: Path, many: Path, count: int) -> list[Ratio]:
+def auditing(work: Callable[[Path, int], None], few: Path, many: Path, count: int, where: str = "") -> list[Ratio]:
     """What an audit of one binding takes more beside many certificates than beside few."""
-    memory = measured(audit_few, few, FEW), measured(audit_few, many, count)
+    memory = measured(work, few, FEW), measured(work, many, count)
     if memory[0] is None or memory[1] is None:
         return []
     detail = f"{memory[1]:.1f} against {memory[0]:.1f}"
-    return [Ratio(f"audit, MiB more beside {count:,}", memory[1] - memory[0], AUDIT_BOUND, detail=detail)]
+    name = f"audit, MiB more beside {count:,}{where}"
+    return [Ratio(name, memory[1] - memory[0], AUDIT_BOUND, detail=detail)]
 
 
 def lookups(few: Path, many: Path, count: int) -> Iterator[Ratio]:
@@ -262,16 +286,21 @@ def start(path: Path) -> Ratio:
 
 def main() -> int:
     number = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
+    authorities = number // 5
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         few, many = folder / "few.sqlite", folder / "many.sqlite"
+        few_authorities, many_authorities = folder / "few-authorities.sqlite", folder / "many-authorities.sqlite"
         fill(few, FEW)
+        fill_authorities(few_authorities, FEW)
+        fill_authorities(many_authorities, authorities)
         return report(
             [
                 start(few),
                 *adding(fill, many, number),
                 *lookups(few, many, number),
-                *auditing(few, many, number),
+                *auditing(audit_few, few, many, number),
+                *auditing(audit_bound, few_authorities, many_authorities, authorities, " in CA and Root"),
                 *adding(add_all, folder / "add_all.sqlite", number),
                 *grown(folder),
             ]

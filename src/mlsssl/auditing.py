@@ -8,9 +8,9 @@ import re
 import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cache, cached_property
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from mlsssl._changes import recovery
 from mlsssl._changes.record import ChangeRecords
@@ -20,7 +20,7 @@ from mlsssl._deploy.issuers import KnownIssuers, about_issuers
 from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine import files, precedence, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
-from mlsssl._machine.authorities import read_authorities_if_crls
+from mlsssl._machine.authorities import Authorities
 from mlsssl._machine.ports import WELL_KNOWN_APPLICATION_IDS
 from mlsssl._messages.arguments import check_callable, check_type
 from mlsssl._messages.foreign_json import list_in, moment_in, needed_text, read_json, text_in
@@ -39,16 +39,18 @@ from mlsssl.store import Store, key_words
 from mlsssl.values import BindingFamily, Thumbprint, check_moment, parse_binding_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator, Sequence
     from pathlib import Path
+    from typing import TypeVar
 
     from mlsssl._changes.record import Change, Pending
-    from mlsssl._machine.authorities import Authorities
     from mlsssl._machine.ports import BindingRecord, MachinePort, StorePort, StoreRecord
     from mlsssl._notebook.cards import Printer
     from mlsssl._validator.profiles import Profile
     from mlsssl.reservation import UrlReservation
     from mlsssl.values import BindingKey
+
+    T = TypeVar("T")
 
 __all__ = ["Audit", "AuditReservation", "AuditRow", "audit"]
 
@@ -502,11 +504,17 @@ def audit(
     records = port.bindings.all()
     neighbours = precedence.Neighbours(record.key for record in records)
     with ExitStack() as opened:
+
+        @cache
+        def store(name: str) -> StorePort | None:
+            return opened.enter_context(stores.opened(port, name))
+
+        authorities = Authorities(port, "LocalMachine", *(record.store for record in records), look=store)
         look = _Look(
             port=port,
-            opened=opened,
-            authorities=read_authorities_if_crls(port, *(record.store for record in records)),
-            issuers=KnownIssuers(port),
+            store=store,
+            authorities=authorities if authorities.has_crls() else None,
+            issuers=KnownIssuers(port, authorities),
             machine=machine,
             at=check_moment(at).astimezone(dt.timezone.utc),
             profile=profile,
@@ -514,10 +522,11 @@ def audit(
             jitter=jitter,
         )
         rows = []
-        for record in records:
-            rows.append(look.row_of_binding(record, neighbours.of(record.key)))
-            if progress is not None:
-                progress(len(rows))
+        for some in _pieces(records):
+            for record, stored in zip(some, look.stored((one.store, one.thumbprint) for one in some), strict=True):
+                rows.append(look.row_of_binding(record, stored, neighbours.of(record.key)))
+                if progress is not None:
+                    progress(len(rows))
         rows = look.with_pending(rows)
         if unbound:
             rows += look.rows_of_unbound(records)
@@ -646,12 +655,27 @@ def _bare_row(record: BindingRecord) -> AuditRow:
     )
 
 
+_PIECE = 250
+"""Certificates that are held at once, with the stores of authorities gone through once for them all."""
+
+
+def _pieces(whole: Sequence[T]) -> Iterator[Sequence[T]]:
+    return (whole[start : start + _PIECE] for start in range(0, len(whole), _PIECE))
+
+
+class _Stored(NamedTuple):
+    """What a store has of a certificate, and the certificate, or why it cannot be read."""
+
+    record: StoreRecord
+    certificate: Certificate | MalformedDataError
+
+
 @dataclass(frozen=True, kw_only=True)
 class _Look:
-    """The arguments of one audit, and the looking."""
+    """The arguments of one audit, and the looking; `store` gives one that is open until the end."""
 
     port: MachinePort
-    opened: ExitStack
+    store: Callable[[str], StorePort | None]
     authorities: Authorities | None
     issuers: KnownIssuers
     machine: HasPort | None
@@ -660,12 +684,10 @@ class _Look:
     fraction: float
     jitter: float
 
-    def row_of_binding(self, record: BindingRecord, others: list[BindingKey]) -> AuditRow:
+    def row_of_binding(self, record: BindingRecord, stored: _Stored | None, others: list[BindingKey]) -> AuditRow:
         """The row of one binding."""
         findings = [*preflight.about_precedence(record.key, others)]
-        stored = None
         if record.thumbprint is not None:
-            stored = self._stored(record.store, record.thumbprint)
             findings += (
                 machine_finding(one.cause.value, str(record.key), one.found, remedy=one.remedy)
                 for one in binding_of(record, self.machine).diagnose()
@@ -721,37 +743,45 @@ class _Look:
                     for entry in store
                     if entry.key is not None and entry.thumbprint not in bound
                 ]
-            for _, thumbprint in sorted(ends, key=itemgetter(0)):
-                row = AuditRow(key=None, app_id=None, owner=None, thumbprint=thumbprint, store=store.name)
-                yield self._row(row, self._stored(store.name, thumbprint), [])
+            for some in _pieces(sorted(ends, key=itemgetter(0))):
+                found = self.stored((store.name, thumbprint) for _, thumbprint in some)
+                for (_, thumbprint), stored in zip(some, found, strict=True):
+                    row = AuditRow(key=None, app_id=None, owner=None, thumbprint=thumbprint, store=store.name)
+                    yield self._row(row, stored, [])
 
-    @cached_property
-    def _stores(self) -> dict[str, StorePort | None]:
-        """Those that were looked into, each opened once."""
-        return {}
+    def stored(self, wanted: Iterable[tuple[str, Thumbprint | None]]) -> list[_Stored | None]:
+        """What is in these stores, with what stands above it read for all of them together."""
+        found = [self._stored(name, thumbprint) for name, thumbprint in wanted]
+        read = (one.certificate for one in found if one is not None)
+        certificates = (one for one in read if isinstance(one, Certificate))
+        # Nobody's issuer is missing to what is self-issued, but a revocation list may name it.
+        self.issuers.expect(certificates, self_issued=self.authorities is not None)
+        return found
 
-    def _store(self, name: str) -> StorePort | None:
-        if name not in self._stores:
-            self._stores[name] = self.opened.enter_context(stores.opened(self.port, name))
-        return self._stores[name]
-
-    def _stored(self, name: str, thumbprint: Thumbprint) -> StoreRecord | None:
-        store = self._store(name)
-        return None if store is None else store.find(thumbprint)
+    def _stored(self, name: str, thumbprint: Thumbprint | None) -> _Stored | None:
+        store = None if thumbprint is None else self.store(name)
+        record = None if store is None or thumbprint is None else store.find(thumbprint)
+        if record is None:
+            return None
+        try:
+            return _Stored(record, Certificate.from_der(record.certificate))
+        except MalformedDataError as error:
+            return _Stored(record, error)
 
     def _key_access(self, row: AuditRow, stored: StoreRecord) -> tuple[str, ...] | None:
         if row.store is None or row.thumbprint is None or stored.key is None or not stored.key.usable:
             return None
         try:
-            store = self._store(row.store)
+            store = self.store(row.store)
             listed = () if store is None else store.key_access(row.thumbprint)
         except MlssslError:  # who may not look could not see to it either
             return None
         return tuple(f"{one.name}: {one.right}" for one in listed if one.sid not in (SYSTEM.sid, ADMINISTRATORS.sid))
 
-    def _row(self, row: AuditRow, stored: StoreRecord | None, findings: list[Finding]) -> AuditRow:
-        if stored is None:
+    def _row(self, row: AuditRow, held: _Stored | None, findings: list[Finding]) -> AuditRow:
+        if held is None:
             return replace(row, findings=_sorted(findings))
+        stored, certificate = held
         row = replace(
             row,
             private_key=key_words(stored.key) or "missing",
@@ -760,7 +790,8 @@ class _Look:
         )
         where = str(row.key or row.thumbprint)
         try:
-            certificate = Certificate.from_der(stored.certificate)
+            if isinstance(certificate, MalformedDataError):
+                raise certificate
             names, key_type = certificate.hosts, certificate.key_type
         except MalformedDataError as error:
             findings.append(machine_finding("certificate-unreadable", where, str(error)))

@@ -136,8 +136,8 @@ class StoreEntry:
         Raises:
             ClosedError: the machine was closed since.
         """
-        from mlsssl._machine.authorities import read_authorities
-        from mlsssl._validator.validate import ServerFacts, check_crls
+        from mlsssl._machine.authorities import MAX_DEPTH, Authorities
+        from mlsssl._validator.validate import ServerFacts, check_crls, check_max_depth
 
         facts = None
         if self.key is not None:
@@ -145,12 +145,16 @@ class StoreEntry:
         certificate = self.certificate
         if self._port is not None:
             port = self._port()
-            authorities = read_authorities(port, self.location, self.store_name)
-            chain = authorities.issuers_of([pem.x509_of(certificate)])
+            # However few intermediates are wanted, it is told what there are.
+            depth = max(check_max_depth(max_depth), MAX_DEPTH)
+            authorities = Authorities(port, self.location, self.store_name, max_depth=depth)
+            leaf = pem.x509_of(certificate)
+            chain = authorities.issuers_of([leaf])
             certificate = certificate.with_chain(chain)
-            crls = [*check_crls(crls), *authorities.crls_for([pem.x509_of(certificate), *chain])]
+            crls = [*check_crls(crls), *authorities.crls_for([leaf, *chain])]
             if not port.is_this_windows:
-                trust = trusted_roots(trust, besides_system=authorities.roots)
+                itself = [leaf] if authorities.has_root(pem.to_der(leaf)) else []
+                trust = trusted_roots(trust, besides_system=[*authorities.roots, *itself])
         return certificate.check(
             host,
             trust=trust,

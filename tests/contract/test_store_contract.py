@@ -146,6 +146,7 @@ def test_a_closed_store_refuses_everything(stores_subject: StoresSubject) -> Non
         lambda: list(store.thumbprints()),
         lambda: list(store.records()),
         lambda: list(store.records_for_host(x509.DNSName("one.example"))),
+        lambda: store.certificates(lambda _der: True),
         lambda: store.find(MISSING),
         lambda: add(store, one()),
         lambda: store.add_many([], exportable=False),
@@ -156,6 +157,7 @@ def test_a_closed_store_refuses_everything(stores_subject: StoresSubject) -> Non
         lambda: store.set_renewed_by(MISSING, None),
         lambda: store.remove(MISSING, delete_key=True),
         lambda: store.crls(),
+        lambda: store.crls(lambda _der: True),
         lambda: store.add_crl(first_crl()),
         lambda: store.remove_crl(first_crl()),
     ]
@@ -350,6 +352,27 @@ def test_properties_are_set_and_cleared(stores_subject: StoresSubject) -> None:
     store.remove(one().thumbprint, delete_key=True)
 
 
+def test_certificates_are_picked_out_of_a_listing(stores_subject: StoresSubject) -> None:
+    """In its order, each shown once; what the caller raises comes out, and the store is as usable as before."""
+    store = opened(stores_subject)
+    for made in (one(), two()):
+        add(store, made)
+    listed = [record.certificate for record in store.records()]
+    shown: list[bytes] = []
+
+    def note(der: bytes) -> bool:
+        shown.append(der)
+        return der == two().der
+
+    assert store.certificates(note) == [two().der]
+    assert shown == listed
+    assert store.certificates(lambda _der: True) == listed
+    with pytest.raises(ZeroDivisionError):
+        store.certificates(lambda _der: 1 / 0 > 0)
+    store.remove(two().thumbprint, delete_key=True)
+    assert store.certificates(lambda _der: True) == [one().der]
+
+
 def test_archived_certificates_are_found_but_not_listed(stores_subject: StoresSubject) -> None:
     """As in Windows' own lists."""
     if stores_subject.archives is not None:
@@ -358,6 +381,7 @@ def test_archived_certificates_are_found_but_not_listed(stores_subject: StoresSu
     add(store, one())
     add(store, two())
     store.set_archived(one().thumbprint, True)
+    assert one().der not in store.certificates(lambda _der: True)
     assert list(store.thumbprints()) == [two().thumbprint]
     assert [record.certificate for record in store.records()] == [two().der]
     assert found(store, one()).archived
@@ -422,6 +446,9 @@ def test_revocation_lists_stand_beside_each_other(stores_subject: StoresSubject)
     other = stores_subject.another_process().open_store(stores_subject.my, "LocalMachine", write=True)
     for each in (store, other):
         assert sorted(each.crls()) == sorted([first_crl(), other_crl()])
+        assert each.crls(lambda der: der == other_crl()) == [other_crl()]
+        with pytest.raises(ZeroDivisionError):
+            each.crls(lambda _der: 1 / 0 > 0)
         assert list(each.thumbprints()) == []
     other.remove_crl(first_crl())
     assert store.crls() == [other_crl()]

@@ -152,6 +152,7 @@ CASES = [
     ),
     Case("list-crls", lambda store: store.crls(), before=two_crls),
     Case("list", lambda store: (list(store.records()), list(store.thumbprints())), before=both),
+    Case("pick", lambda store: store.certificates(lambda der: der == ONE.der), before=both),
     Case("export", lambda store: store.export_key(ONE.thumbprint), before=both),
     Case("rename", lambda store: store.set_friendly_name(ONE.thumbprint, "new"), before=both),
 ]

@@ -18,7 +18,7 @@ from cryptography import x509
 from mlsssl._changes.roots_file import RootsFile
 from mlsssl._formats import pem
 from mlsssl._formats.parsed import View, issuer_view
-from mlsssl._machine.authorities import read_issuers
+from mlsssl._machine.authorities import MAX_DEPTH, Authorities
 from mlsssl._select.trust import trusted_roots
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.path import PathSearch, TrustAnchors, fetch_hint
@@ -27,7 +27,7 @@ from mlsssl._validator.report import Severity
 from mlsssl.errors import MalformedDataError, MlssslError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Sequence
     from typing import TypeAlias
 
     from mlsssl._machine.ports import MachinePort
@@ -38,17 +38,28 @@ if TYPE_CHECKING:
 
     _Known: TypeAlias = tuple[Sequence[View], TrustAnchors]
 
-_DEPTH = 8  # as `Certificate.check` has it
 _PLACES = ("_stored", "_noted", "_system")
 
 
 class KnownIssuers:
     """Every place where the issuers of a machine's certificates are, each read when those before it do not do."""
 
-    def __init__(self, port: MachinePort) -> None:
+    def __init__(self, port: MachinePort, authorities: Authorities | None = None) -> None:
         self._port = port
+        self._authorities = Authorities(port) if authorities is None else authorities
         self._kept: list[_Known] = [((), TrustAnchors(()))]
+        self._read = 0  # certificates of the stores when these were put together
         self._views: dict[bytes, View] = {}
+        self._expected: dict[bytes, View] = {}
+
+    def expect(self, certificates: Iterable[Certificate], *, self_issued: bool) -> None:
+        """Read the stores once for all of these, which are asked about next; for those that are `self_issued`, too."""
+        self._expected = {}
+        for certificate in certificates:
+            with contextlib.suppress(MalformedDataError):  # who asks is told
+                view = View(pem.x509_of(certificate), certificate.to_der())
+                self._expected[view.der] = view
+        self._authorities.read(view for view in self._expected.values() if self_issued or not view.self_issued)
 
     def way_up(self, certificate: Certificate, at: dt.datetime) -> PathResult:
         """The way to a root, or how far there is one; a self-signed certificate that is known counts as a root."""
@@ -64,22 +75,35 @@ class KnownIssuers:
     def view(self, certificate: Certificate) -> View:
         """A certificate taken apart; the last two are kept, which are asked about again: a new one and the old one."""
         der = certificate.to_der()
-        known = self._views.get(der)
+        known = self._expected.get(der) or self._views.get(der)
         if known is None:
             self._views = dict([*self._views.items()][-1:])
             known = self._views[der] = View(pem.x509_of(certificate), der)
         return known
 
     def _search(self, leaf: View, chain: Sequence[View], places: int, at: dt.datetime) -> PathResult:
+        if places:
+            self._authorities.read((leaf, *chain))  # by names of issuers, so the leaf itself is asked for below
         pool, anchors = self._known(places)
         if chain:
             pool = (*chain, *pool)
             anchors = TrustAnchors(one.certificate for one in (*_roots(chain), *anchors.views))
-        profile = PROFILES["private"]
-        return PathSearch(leaf, anchors=anchors, pool=pool, at=at, profile=profile, max_depth=_DEPTH).run()
+
+        def run(anchors: TrustAnchors) -> PathResult:
+            profile = PROFILES["private"]
+            return PathSearch(leaf, anchors=anchors, pool=pool, at=at, profile=profile, max_depth=MAX_DEPTH).run()
+
+        found = run(anchors)
+        if places == 1 and not _is_whole(found) and self._authorities.has_root(leaf.der):
+            found = run(TrustAnchors((leaf.certificate, *(one.certificate for one in anchors.views))))
+        return found
 
     def _known(self, places: int) -> _Known:
         """What is known from the first so many places; put together once for all the certificates of a machine."""
+        read = len(self._authorities.certificates) if places else self._read
+        if read != self._read:
+            self._read = read
+            del self._kept[1:]
         while len(self._kept) <= places:
             certificates, roots = getattr(self, _PLACES[len(self._kept) - 1])
             pool = (*self._kept[-1][0], *map(issuer_view, certificates))
@@ -89,20 +113,20 @@ class KnownIssuers:
 
     def latest_root(self, step: View) -> View | None:
         """Of the roots here with the name and the key of this certificate the one that is valid longest."""
-        known = [*self._stored[1], *self._noted[0], *self._system[0]]
+        known = [*self._authorities.roots_named_as(step), *self._noted[0], *self._system[0]]
         same = [view for view in map(issuer_view, known) if view.is_root and _same_key(view, step)]
         return max(same, key=attrgetter("not_after"), default=None)
 
     def trusts(self, root: View) -> bool:
         """Whether this machine, or its operating system, trusts this root."""
-        ders = {issuer_view(one).der for one in self._stored[1]}
-        return root.der in ders or root.der in {issuer_view(one).der for one in self._system[0]}
+        if self._authorities.has_root(root.der):
+            return True
+        return root.der in {issuer_view(one).der for one in self._system[0]}
 
-    @cached_property
-    def _stored(self) -> tuple[list[x509.Certificate], tuple[x509.Certificate, ...]]:
+    @property
+    def _stored(self) -> tuple[Collection[x509.Certificate], tuple[x509.Certificate, ...]]:
         """Those in CA, Root and AuthRoot, and which of them are trusted."""
-        read = read_issuers(self._port)
-        return [one for same in read.certificates.values() for one in same], read.roots
+        return self._authorities.certificates, self._authorities.roots
 
     @cached_property
     def _noted(self) -> tuple[list[x509.Certificate], tuple[x509.Certificate, ...]]:
@@ -119,6 +143,10 @@ class KnownIssuers:
         with contextlib.suppress(MlssslError):  # none is installed
             roots = trusted_roots("system") or []
         return roots, (*self._stored[1], *roots)
+
+
+def _is_whole(found: PathResult) -> bool:
+    return found.trusted and not any(finding.severity is Severity.ERROR for finding in found.findings)
 
 
 def _roots(views: Sequence[View]) -> Iterator[View]:

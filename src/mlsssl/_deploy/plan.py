@@ -21,7 +21,7 @@ from mlsssl._formats.parsed import issuer_view
 from mlsssl._formats.pem import is_root, x509_of
 from mlsssl._machine import precedence, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM, Account
-from mlsssl._machine.authorities import read_authorities_if_crls
+from mlsssl._machine.authorities import Authorities
 from mlsssl._machine.ports import BindingRecord
 from mlsssl._messages.foreign_text import clean_logger, printable
 from mlsssl._messages.output import as_dict, to_json
@@ -47,7 +47,6 @@ if TYPE_CHECKING:
     from mlsssl._changes.record import ChangeRecords
     from mlsssl._deploy.apply import Outcome
     from mlsssl._deploy.request import Request
-    from mlsssl._machine.authorities import Authorities
     from mlsssl._machine.ports import KeyAccess, MachinePort, StorePort, StoreRecord
     from mlsssl._notebook.cards import Printer
     from mlsssl.values import BindingKey, Thumbprint
@@ -295,7 +294,9 @@ class Snapshot:
         """The authorities in the machine's stores, and the revocation lists in `store` too; None without any list."""
         name = store.casefold()
         if name not in self._authorities:
-            self._authorities[name] = read_authorities_if_crls(self._port, store, look=self._store)
+            known = Authorities(self._port, "LocalMachine", store)
+            # What is kept is used for the next of several changes too, after this one's stores are closed.
+            self._authorities[name] = known if known.has_crls(look=self._store) else None
         return self._authorities[name]
 
     def _store(self, name: str) -> StorePort | None:

@@ -37,7 +37,7 @@ from mlsssl.errors import (
 from mlsssl.values import Thumbprint, check_friendly_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
 
     from cryptography import x509
 
@@ -60,6 +60,7 @@ _KINDS = "bTiB" + KEY_KINDS
 _FROM = "FROM certificates LEFT JOIN keys USING (container)"
 
 _PAGE = 500  # certificates read at once: a listing of any length costs about a megabyte
+_CRL_PAGE = 4  # likewise; each may have megabytes
 _CHUNK = 1000  # certificates added in one transaction
 
 
@@ -99,6 +100,10 @@ class EmbeddedStore(OpenStore):
             record = self.find(Thumbprint(thumbprint))
             if record is not None and not record.archived:
                 yield record
+
+    def certificates(self, wanted: Callable[[bytes], bool]) -> list[bytes]:
+        """The certificates that are wanted; see `StorePort.certificates`."""
+        return [der for der, _ in self._pages("der", "b") if wanted(der)]
 
     def find(self, thumbprint: Thumbprint) -> StoreRecord | None:
         """The record, archived or not, or None."""
@@ -266,13 +271,19 @@ class EmbeddedStore(OpenStore):
             database.query("DELETE FROM certificates WHERE id = ?", row[:1])
             _release_key(database, row[1], delete=delete_key)
 
-    def crls(self) -> list[bytes]:
-        """Every revocation list; see `StorePort.crls`."""
+    def crls(self, wanted: Callable[[bytes], bool] | None = None) -> list[bytes]:
+        """The revocation lists that are wanted; see `StorePort.crls`."""
         database = self._open()
         if not database.has_table("crls"):
             return []
-        rows = database.query("SELECT der FROM crls WHERE store = ? ORDER BY digest", (self._number,), columns="b")
-        return [row[0] for row in rows]
+        statement = "SELECT der, digest FROM crls WHERE store = ? AND digest > ? ORDER BY digest LIMIT ?"
+        found, page = [], [(b"", b"")]
+        while page:
+            page = database.query(statement, (self._number, page[-1][1], _CRL_PAGE), columns="bb")
+            found += [der for der, _ in page if wanted is None or wanted(der)]
+            if len(page) < _CRL_PAGE:
+                break
+        return found
 
     def add_crl(self, crl: bytes, *, replacing: Collection[bytes] = ()) -> None:
         """Put a revocation list in; see `StorePort.add_crl`."""

@@ -29,7 +29,7 @@ from mlsssl.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -383,6 +383,13 @@ class StorePort(Protocol):
         """
         ...
 
+    def certificates(self, wanted: Callable[[bytes], bool]) -> list[bytes]:
+        """Of the certificates (DER) of `records`, in their order, those that `wanted` says yes to; no key is opened.
+
+        Takes no memory for the others. `wanted` may not change the store.
+        """
+        ...
+
     def find(self, thumbprint: Thumbprint) -> StoreRecord | None:
         """The record, archived or not, or None."""
         ...
@@ -530,8 +537,11 @@ class StorePort(Protocol):
         """
         ...
 
-    def crls(self) -> list[bytes]:
-        """Every revocation list in it, DER, each once, in no stated order."""
+    def crls(self, wanted: Callable[[bytes], bool] | None = None) -> list[bytes]:
+        """The revocation lists in it, DER, that `wanted` says yes to, else all; each once, in no stated order.
+
+        Memory and `wanted` as in `certificates`.
+        """
         ...
 
     def add_crl(self, crl: bytes, *, replacing: Collection[bytes] = ()) -> None:

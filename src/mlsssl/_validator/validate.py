@@ -199,7 +199,7 @@ def question(
 ) -> Question:
     """What is the same for all certificates that are checked alike; arguments as in `validate`."""
     at = in_utc(at)
-    check_whole(max_depth, 0, 255, "max_depth is a number from 0 to 255")
+    check_max_depth(max_depth)
     check_strictness(revocation)
     judge = find_profile(profile, client)
     lists = () if crls == () else check_crls(crls)
@@ -298,6 +298,11 @@ def check_crls(crls: Iterable[object]) -> tuple[x509.CertificateRevocationList, 
     if isinstance(crl_of(crls), x509.CertificateRevocationList):  # one is itself a sequence, of what is revoked
         raise InvalidInputError(f"{expected}, not one alone; put it into a list")
     return tuple(check_type(crl_of(one), x509.CertificateRevocationList, expected) for one in items_of(crls, expected))
+
+
+def check_max_depth(max_depth: int) -> int:
+    """How many intermediates there may be; `InvalidInputError` for something else."""
+    return check_whole(max_depth, 0, 255, "max_depth is a number from 0 to 255")
 
 
 def check_strictness(revocation: Strictness) -> Strictness:

@@ -10,18 +10,26 @@ from mlsssl._windows.failures import crypto_failure, require
 from mlsssl._windows.system_stores import END_OF_LIST
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from mlsssl._native.cdata import CData
     from mlsssl._windows.dlls import CrlContext, Dlls, StoreHandle
 
 _ADD_ALWAYS = 4  # the other dispositions look for a list that this one replaces, not for the same list
 
 
-def all_of(dlls: Dlls, store: StoreHandle) -> list[bytes]:
-    """The DER of every list in an open store; one that two of its physical stores have comes twice."""
+def all_of(dlls: Dlls, store: StoreHandle, wanted: Callable[[bytes], bool] | None = None) -> list[bytes]:
+    """The DER of the lists in an open store that are wanted; one that two of its physical stores have comes twice."""
     found: list[bytes] = []
     context = _next(dlls, store, None)
     while context is not None:
-        found.append(_encoded(dlls, context))
+        der = _encoded(dlls, context)
+        try:
+            if wanted is None or wanted(der):
+                found.append(der)
+        except BaseException:
+            dlls.crypt32.CertFreeCRLContext(context)
+            raise
         context = _next(dlls, store, context)
     return found
 

@@ -150,6 +150,20 @@ class WindowsStore(OpenStore):
         del wanted
         return self.records()
 
+    def certificates(self, wanted: Callable[[bytes], bool]) -> list[bytes]:
+        """The certificates that are wanted; see `StorePort.certificates`."""
+        self._check_open()
+        found = []
+
+        def look(context: CertContext) -> None:
+            der = certificates.encoded(context)
+            if wanted(der) and not certificates.is_archived(self._dlls, context):
+                found.append(der)
+
+        with self._opened() as store:
+            system_stores.all_of(self._dlls, store, look)
+        return found
+
     def find(self, thumbprint: Thumbprint) -> StoreRecord | None:
         """The record, archived or not, or None."""
         found = self._read(thumbprint)
@@ -282,11 +296,11 @@ class WindowsStore(OpenStore):
             else:
                 self._delete(thumbprint)
 
-    def crls(self) -> list[bytes]:
-        """Every revocation list; see `StorePort.crls`."""
+    def crls(self, wanted: Callable[[bytes], bool] | None = None) -> list[bytes]:
+        """The revocation lists that are wanted; see `StorePort.crls`."""
         self._check_open()
         with self._opened() as store:
-            return list(dict.fromkeys(crls.all_of(self._dlls, store)))
+            return list(dict.fromkeys(crls.all_of(self._dlls, store, wanted)))
 
     def add_crl(self, crl: bytes, *, replacing: Collection[bytes] = ()) -> None:
         """Put a revocation list in; see `StorePort.add_crl`.

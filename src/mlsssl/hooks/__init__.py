@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from mlsssl._formats.pem import x509_of
-from mlsssl._machine.authorities import read_authorities
+from mlsssl._machine.authorities import Authorities
 from mlsssl._messages.arguments import items_of
 from mlsssl._messages.output import as_dict
 from mlsssl._select.ports import is_embedded, port_of
@@ -88,8 +88,7 @@ class Replacement:
         if self.new is None:
             raise StoreNotFoundError(f"nothing is bound to {self.key} now, so there is no certificate to read")
         found = Store(self.store, "LocalMachine", self.machine).export(self.new)
-        authorities = read_authorities(port_of(self.machine), "LocalMachine")
-        return found.with_chain(authorities.issuers_of([x509_of(found)]))
+        return found.with_chain(Authorities(port_of(self.machine)).issuers_of([x509_of(found)]))
 
     def to_dict(self) -> dict[str, object]:
         """Plain values, ready for JSON; no secret is among them."""
