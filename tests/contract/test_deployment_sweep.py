@@ -72,25 +72,25 @@ class Sabotage:
 @contextlib.contextmanager
 def watched_files(hit: Callable[[str], None]) -> Iterator[None]:
     """Count the record's writes and renames too: before each, and after each."""
-    write, replace, unlink = files.write, Path.replace, Path.unlink
+    write, replace, unlink = files.write, os.replace, os.unlink
 
     def counted_write(path: Path, data: bytes, *, private: bool, entry_lasts: bool = True) -> None:
         hit("file write")
         write(path, data, private=private, entry_lasts=entry_lasts)
         hit("file written")
 
-    def counted_replace(self: Path, target: Path) -> Path:
+    def counted_replace(source: str, target: str) -> None:
         hit("file rename")
-        return replace(self, target)
+        replace(source, target)
 
-    def counted_unlink(self: Path, missing_ok: bool = False) -> None:
+    def counted_unlink(path: str | Path) -> None:
         hit("file unlink")
-        unlink(self, missing_ok=missing_ok)
+        unlink(path)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "write", counted_write)
-        patch.setattr(Path, "replace", counted_replace)
-        patch.setattr(Path, "unlink", counted_unlink)
+        patch.setattr(os, "replace", counted_replace)
+        patch.setattr(os, "unlink", counted_unlink)
         yield
 
 

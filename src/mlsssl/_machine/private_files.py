@@ -10,6 +10,7 @@ import re
 import stat
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -34,11 +35,12 @@ def read_private(path: Path, *, limit: int = 64 * 1024 * 1024) -> bytes:
         InvalidInputError: it is no ordinary file, or larger than `limit` bytes.
         NativeError: it cannot be read for another reason, such as a failing disk.
     """
-    with (
-        translated("open", path, right="read"),
-        os.fdopen(open_private(path, os.O_RDONLY), "rb", buffering=0) as file,
-    ):
-        return read_limited(path, file, limit)
+    with translated("open", path, right="read"):
+        descriptor = open_private(path, os.O_RDONLY)
+        try:
+            return read_limited(path, partial(os.read, descriptor), limit)
+        finally:
+            os.close(descriptor)
 
 
 def append_private(path: Path, data: bytes) -> None:
@@ -213,7 +215,8 @@ def open_private(path: Path, flags: int) -> int:
             check_private(path)
         raise
     try:
-        _check_file(path, os.fstat(descriptor), file_rights.owner_of_open(descriptor))
+        status = os.fstat(descriptor)
+        _check_file(path, status, file_rights.owner_of_open(descriptor, status))
     except BaseException:
         os.close(descriptor)
         raise
@@ -244,12 +247,14 @@ def private_folder(path: Path, *, administrators: bool = False) -> Path:
         NativeError: it cannot be made for another reason.
     """
     try:
-        if not os.path.lexists(path):
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError):  # somebody was faster
                 file_rights.make_folder(path, administrators=administrators)
                 return path
-        status = path.lstat()
+            status = os.lstat(path)
         _check_folder(path, status, file_rights.owner_of(path, status))
         file_rights.close_folder(path, administrators=administrators)
     except MlssslError:
@@ -280,6 +285,15 @@ def lock(path: Path, *, timeout: float) -> Iterator[None]:
         UnsupportedError: its file system has no locks.
         NativeError: it cannot be made for another reason, such as a full disk.
     """
+    descriptor = _locked(path, timeout)
+    try:
+        yield
+    finally:
+        _release(descriptor)
+
+
+def _locked(path: Path, timeout: float) -> int:
+    """A descriptor of the file that holds the lock on it; errors as `lock`."""
     with translated("open", path, right="write"):
         descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
     try:
@@ -289,10 +303,15 @@ def lock(path: Path, *, timeout: float) -> Iterator[None]:
                 raise TimeoutError(f"{path} is locked by process {_lock_holder(path)}")
             time.sleep(0.02)
         _write_holder(descriptor)
-        try:
-            yield
-        finally:
-            _unlock(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _release(descriptor: int) -> None:
+    try:
+        _unlock(descriptor)
     finally:
         os.close(descriptor)
 
@@ -315,12 +334,14 @@ def named_lock(folder: Path, name: str, *, timeout: float, description: str) -> 
     """
     if not _LOCK_NAME.fullmatch(name):
         raise InvalidInputError(f"a lock's name has 1 to 64 ASCII letters, digits, - and _; not {name!r}")
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(lock(folder / f"{name}.lock", timeout=timeout))
-        except TimeoutError as error:
-            raise BindingError(f"somebody else is changing {description}: {error}; try again later") from None
+    try:
+        descriptor = _locked(folder / f"{name}.lock", timeout)
+    except TimeoutError as error:
+        raise BindingError(f"somebody else is changing {description}: {error}; try again later") from None
+    try:
         yield
+    finally:
+        _release(descriptor)
 
 
 def _lock_holder(path: Path) -> str:
@@ -365,9 +386,11 @@ else:
         return True
 
     def _write_holder(descriptor: int) -> None:
-        with contextlib.suppress(OSError):  # a full disk: the lock is held all the same
+        try:
             # As long as every other: to make a file shorter costs as much as a write to the disk.
             os.pwrite(descriptor, f'{{"pid": {os.getpid()}}}'.ljust(40).encode(), 0)
+        except OSError:
+            pass  # a full disk: the lock is held all the same
 
     def _unlock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)
