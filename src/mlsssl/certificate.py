@@ -93,7 +93,7 @@ class Certificate:
         MalformedDataError: a field of the certificate cannot be read.
     """
 
-    __slots__ = ("_certificate", "_chain", "_der", "_extensions", "_friendly_name", "_key", "_left_out")
+    __slots__ = ("_certificate", "_chain", "_der", "_extensions", "_friendly_name", "_key", "_left_out", "_thumbprint")
 
     _certificate: x509.Certificate
     _chain: tuple[x509.Certificate, ...]
@@ -102,6 +102,7 @@ class Certificate:
     _friendly_name: str | None
     _key: PrivateKey | None
     _left_out: tuple[str, ...]
+    _thumbprint: Thumbprint | None
 
     def __init__(
         self,
@@ -521,7 +522,10 @@ class Certificate:
     @property
     def thumbprint(self) -> Thumbprint:
         """The SHA-1 of the DER: Windows' name for it, and what HTTP.sys wants."""
-        return Thumbprint(hashlib.sha1(self.to_der(), usedforsecurity=False).digest())
+        if self._thumbprint is None:
+            set_attributes(self, _thumbprint=Thumbprint(hashlib.sha1(self.to_der(), usedforsecurity=False).digest()))
+            assert self._thumbprint is not None
+        return self._thumbprint
 
     @property
     def sha256(self) -> str:
@@ -940,7 +944,13 @@ def assemble(
         _left_out=left_out,
         _der=der,
         _extensions=None,
+        _thumbprint=None,
     )
+
+
+def x509_chain(certificate: Certificate) -> tuple[x509.Certificate, ...]:
+    """`Certificate.chain` as `cryptography` has it, for who looks at it only. Private."""
+    return certificate._chain  # noqa: SLF001 -- our own
 
 
 def card_title(certificate: Certificate) -> str:

@@ -20,9 +20,9 @@ from mlsssl.errors import BindingError, DeploymentError, InvalidInputError, Mlss
 from mlsssl.service import Services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from mlsssl._changes.record import Addition, Change, ChangeRecords
+    from mlsssl._changes.record import Addition, Change, ChangeRecords, Grant
     from mlsssl._deploy.request import Request
     from mlsssl._machine.ports import BindingRecord, MachinePort
     from mlsssl._validator.report import Finding
@@ -192,7 +192,8 @@ class Task:
     """A change, prepared: what `run` needs, and what a plan shows.
 
     `certificate` is the new one, with the chain behind `change.additions`; a `friendly_name` of None leaves its own.
-    `readers` say in words who may read the private key before and after.
+    `readers` are who besides SYSTEM and the administrators may read the private key before and after, by SID;
+    `rebinds`: whether a binding changes.
     """
 
     request: Request
@@ -200,7 +201,8 @@ class Task:
     certificate: Certificate
     friendly_name: str | None
     findings: tuple[Finding, ...]
-    readers: tuple[str | None, str | None] = (None, None)
+    readers: tuple[Mapping[str, Grant], Mapping[str, Grant]]
+    rebinds: bool
 
     @property
     def certificates(self) -> dict[Thumbprint, Certificate]:
@@ -214,11 +216,6 @@ class Task:
         done = change.additions or change.grants or change.marks or change.reservation
         return bool(done or self.rebinds)
 
-    @property
-    def rebinds(self) -> bool:
-        """Whether a binding changes."""
-        return any(before != after for before, after in self.change.bindings)
-
 
 def run(task: Task, records: ChangeRecords) -> Outcome:
     """Carry it out. The caller holds the lock, and has made the task under it."""
@@ -227,7 +224,9 @@ def run(task: Task, records: ChangeRecords) -> Outcome:
         return _outcome(task.change, task.request.machine, changed=False, findings=task.findings)
     services = _running_services(port, task)
     named, owed = _steps_after(records, task)
-    change = replace(task.change, grants=(), services=services, steps=named, owed=owed)
+    change = task.change
+    if change.grants or services or named or owed:
+        change = replace(change, grants=(), services=services, steps=named, owed=owed)
     done: list[str] = []
 
     def say(line: str) -> None:
@@ -262,7 +261,7 @@ def look(task: Task, outcome: Outcome) -> Outcome:
     if not task.request.verify:
         return outcome
     for binding in (outcome.after, *outcome.also):
-        served = None if binding.thumbprint is None else _served(port_of(task.request.machine), binding.record)
+        served = None if binding.thumbprint is None else _served(port_of(task.request.machine), binding)
         if served is None:
             log_step("%s: no handshake was tried", binding.key)
             continue
@@ -587,14 +586,14 @@ def _state(port: MachinePort, change: Change) -> Literal["old", "new", "unknown"
 # -- looking ------------------------------------------------------------------------------------------------------
 
 
-def _served(port: MachinePort, record: BindingRecord) -> handshake.Served | None:
-    address = port.served_at(record.key)
-    if address is None or record.options.reject_connections:
+def _served(port: MachinePort, binding: Binding) -> handshake.Served | None:
+    address = port.served_at(binding.key)
+    if address is None or binding.options.reject_connections:
         return None
-    name = handshake.server_name(record.key)
+    name = handshake.server_name(binding.key)
     keys = [one.key for one in port.bindings.all()]
     # A record for this very address, or for the name we would ask for, may answer instead: nothing to learn then.
-    if precedence.answering(keys, record.key.port, address[0], name) not in (None, record.key):
+    if precedence.answering(keys, binding.key.port, address[0], name) not in (None, binding.key):
         return None
     return handshake.ask(address, name)
 

@@ -18,7 +18,7 @@ from mlsssl._deploy.apply import Task, is_standard, look, refuse_pending_of_othe
 from mlsssl._deploy.issuers import KnownIssuers, about_issuers, about_new_issuer
 from mlsssl._formats.choice import may_issue
 from mlsssl._formats.parsed import issuer_view
-from mlsssl._formats.pem import is_root, x509_of
+from mlsssl._formats.pem import end_of, is_root, x509_of
 from mlsssl._machine import precedence, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM, Account
 from mlsssl._machine.authorities import read_authorities_if_crls
@@ -29,12 +29,11 @@ from mlsssl._select.ports import port_of
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Report, Severity
 from mlsssl.binding import Binding, binding_of, check_options, thumbprint_of
-from mlsssl.certificate import Certificate
+from mlsssl.certificate import Certificate, x509_chain
 from mlsssl.errors import (
     BindingError,
     BindingExistsError,
     InvalidInputError,
-    MalformedDataError,
     MlssslError,
     StoreNotFoundError,
     UnsupportedError,
@@ -42,7 +41,7 @@ from mlsssl.errors import (
 from mlsssl.values import BindingOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 
     from mlsssl._changes.record import ChangeRecords
     from mlsssl._deploy.apply import Outcome
@@ -129,7 +128,7 @@ class Plan:
         if self.owner_is_new:
             after["app_id"] = f"{after['app_id']}, made for this plan"
         if self._task is not None:
-            before["key_access"], after["key_access"] = self._task.readers
+            before["key_access"], after["key_access"] = map(_named, self._task.readers)
         return tuple(
             (name, before.get(name), after.get(name))
             for name in {**before, **after}
@@ -434,7 +433,7 @@ def _report(request: Request, findings: tuple[Finding, ...]) -> Report:
 
 
 def _note_roots(task: Task, records: ChangeRecords) -> None:
-    roots = [issuer_view(one).der for one in map(x509_of, task.certificate.chain) if is_root(one)]
+    roots = [view.der for view in map(issuer_view, x509_chain(task.certificate)) if view.is_root]
     try:
         RootsFile(records.folder).add(roots)
     except MlssslError as error:  # the deployment is done; the worst is a finding of `audit` too many
@@ -500,7 +499,7 @@ def _prepared(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) ->
     also = tuple(_also(snapshot, request, before, certificate.thumbprint))
     additions = tuple(_additions(snapshot, request, certificate, stored, store, name))
     access = _access(snapshot, request, before, certificate, stored, store, additions)
-    for other in _stores(store, also)[1:]:
+    for other in _stores(store, also)[1:] if also else ():
         there = snapshot.certificate(other, certificate.thumbprint)
         own = tuple(_leaf_additions(certificate, there, other, name))
         bound = next(one for one, _ in also if one.store.casefold() == other.casefold())
@@ -542,6 +541,7 @@ def _prepared(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) ->
         friendly_name=name,
         readers=(access.before, access.after),
         findings=tuple(finding for finding in findings if finding.severity is not Severity.ERROR),
+        rebinds=any(old != new for old, new in change.bindings),
     )
     return _Prepared(task=task, findings=tuple(findings), steps_owed=_steps_owed(port, task))
 
@@ -608,14 +608,14 @@ def _additions(
     store: str,
     friendly_name: str | None,
 ) -> Iterator[Addition]:
-    above = certificate.chain
-    for one in above:
-        if is_root(x509_of(one)) or not may_issue(x509_of(one)):
+    for view in map(issuer_view, x509_chain(certificate)):
+        if view.is_root or not may_issue(view.certificate):
             continue
-        if snapshot.certificate("CA", one.thumbprint) is None:
-            yield Addition(store="CA", thumbprint=one.thumbprint, role="intermediate", was="absent")
+        thumbprint = stores.thumbprint_of(view.der)
+        if snapshot.certificate("CA", thumbprint) is None:
+            yield Addition(store="CA", thumbprint=thumbprint, role="intermediate", was="absent")
     if request.trust_root:
-        root = next((one for one in (certificate, *above) if is_root(x509_of(one))), None)
+        root = next((one for one in (certificate, *certificate.chain) if is_root(x509_of(one))), None)
         if root is None:
             raise InvalidInputError(
                 "trust_root needs the root in the certificate's chain: certificate.with_chain([…, root])"
@@ -659,15 +659,15 @@ class _Access:
         grants: Rights to give.
         lost: Accounts that may read the bound certificate's key, and will not be able to read the new one's.
         unread: Why that could not be found out, or None.
-        before: Who may read the bound certificate's key, in words; None when only SYSTEM and administrators may.
+        before: Who besides SYSTEM and the administrators may read the bound certificate's key, by SID.
         after: Who will be able to read the new one's.
     """
 
     grants: tuple[Grant, ...] = ()
     lost: tuple[str, ...] = ()
     unread: str | None = None
-    before: str | None = None
-    after: str | None = None
+    before: Mapping[str, Grant] = field(default_factory=dict)
+    after: Mapping[str, Grant] = field(default_factory=dict)
 
     def and_in(self, other: _Access) -> _Access:
         """With what is done about the same certificate in another store, where it may have a key of its own."""
@@ -711,8 +711,8 @@ def _access(
         grants=tuple(one for sid, one in wanted.items() if sid not in has or (one.right, has[sid].right) == _MORE),
         lost=tuple(str(one.account) for sid, one in old.items() if sid not in after),
         unread=unread,
-        before=_named(old),
-        after=_named(after),
+        before=old,
+        after=after,
     )
 
 
@@ -740,7 +740,8 @@ def _grant(store: str, thumbprint: Thumbprint, account: Account, right: Literal[
     return Grant(store=store, thumbprint=thumbprint, name=account.name, sid=account.sid, right=right)
 
 
-def _named(readers: dict[str, Grant]) -> str | None:
+def _named(readers: Mapping[str, Grant]) -> str | None:
+    """In words; None when nobody else may."""
     return ", ".join(sorted(f"{one.name}: {one.right}" for one in readers.values())) or None
 
 
@@ -760,8 +761,8 @@ def _after(
             app_id=request.app_id or app_id or uuid.uuid4(),
             options=options,
         )
-    return replace(
-        before,
+    return BindingRecord(
+        key=before.key,
         thumbprint=thumbprint,
         store_name=before.store_name if before.store.casefold() == store.casefold() else store,
         app_id=before.app_id if request.app_id is None else request.app_id,
@@ -795,19 +796,17 @@ def _findings(
     also: tuple[tuple[BindingRecord, BindingRecord], ...],
 ) -> Iterator[Finding]:
     at = request.at or dt.datetime.now(dt.timezone.utc)
-    bound = None
+    bound_until = None
     if before is not None and before.thumbprint is not None:
         old = snapshot.certificate(before.store, before.thumbprint)
-        if old is not None and request.older is not None and request.older.to_der() == old.certificate:
-            bound = request.older  # which was read for the renewal
-        elif old is not None:
-            with contextlib.suppress(MalformedDataError):  # it goes, and can be compared with nothing
-                bound = Certificate.from_der(old.certificate)
+        # One that cannot be read goes, and can be compared with nothing.
+        bound_until = None if old is None else end_of(old.certificate)
     host, authorities = preflight.host_of(request.key, request.host), snapshot.authorities(store)
-    yield from preflight.about_certificate(certificate, host, at, request.profile, authorities)
-    yield from about_issuers(certificate, snapshot.issuers, at, request.profile, certificate.renewal_time())
+    view_of = snapshot.issuers.view
+    yield from preflight.about_certificate(certificate, host, at, request.profile, authorities, view_of=view_of)
+    yield from about_issuers(certificate, snapshot.issuers, at, request.profile)
     yield from about_new_issuer(certificate, request.older, snapshot.issuers, at)
-    yield from preflight.about_replacement(certificate, bound)
+    yield from preflight.about_replacement(certificate, bound_until)
     yield from preflight.about_lost_names(certificate, request.older)
     yield from preflight.about_key(certificate, stored, store)
     yield from preflight.about_owner(before, request.app_id)
@@ -817,7 +816,7 @@ def _findings(
     for other, _ in also:
         name = preflight.host_of(other.key, None)
         if name is not None:
-            yield from preflight.about_certificate(certificate, name, at, request.profile, authorities)
+            yield from preflight.about_certificate(certificate, name, at, request.profile, authorities, view_of=view_of)
         if other.store.casefold() != store.casefold():
             there = snapshot.certificate(other.store, certificate.thumbprint)
             yield from preflight.about_key(certificate, there, other.store)

@@ -29,6 +29,7 @@ from mlsssl.values import (
     IpPort,
     ScopedCcs,
     Thumbprint,
+    numbers_of,
     written_host,
 )
 
@@ -44,6 +45,11 @@ _COLUMNS = (
     " timeout_milliseconds, ctl_identifier, ctl_store_name"
 )
 
+_UPDATE = (
+    "UPDATE bindings SET thumbprint = ?, store_name = ?, app_id = ?, flags = ?, check_mode = ?, freshness_seconds = ?,"
+    " timeout_milliseconds = ?, ctl_identifier = ?, ctl_store_name = ? WHERE family = ? AND host = ? AND port = ?"
+)
+
 _KEPT = 256
 """Keys, owners and options that are kept parsed, of each so many."""
 
@@ -56,6 +62,7 @@ class EmbeddedBindings:
         self.atomic_update = atomic_update
         self._families = tuple(family for family in BindingFamily if family in families)
         self._read: dict[Row, BindingRecord] = {}
+        self._found: dict[Row, BindingRecord] = {}
 
     def supports(self, family: BindingFamily) -> bool:
         """Whether this machine knows the family."""
@@ -68,14 +75,21 @@ class EmbeddedBindings:
             f"SELECT {_COLUMNS} FROM bindings WHERE family = ? AND host = ? AND port = ?",  # noqa: S608
             _filed_under(self._as_stored(key)),
         )
-        return None if row is None else _record(row)
+        if row is None:
+            return None
+        record = self._known(row)
+        self._found = {row: record}
+        return record
+
+    def _known(self, row: Row) -> BindingRecord:
+        """What the row says; most have been read before, in the last listing or as the one that was found last."""
+        return self._read.get(row) or self._found.get(row) or _record(row)
 
     def all(self) -> list[BindingRecord]:
         """Every record, family by family, sorted by key."""
         rows = self._database.query(f"SELECT {_COLUMNS} FROM bindings")  # noqa: S608
         # Between two looks, of a listener say, few rows have changed, and making a record of one is what costs.
-        known = self._read
-        self._read = {row: known.get(row) or _record(row) for row in rows}
+        self._read = {row: self._known(row) for row in rows}
         found = self._read.values()
         return [
             record
@@ -111,9 +125,9 @@ class EmbeddedBindings:
             key = self._as_stored(record.key)
             record = record if key is record.key else replace(record, key=key)
             row = self._checked_row(record)
-            if not self._is_bound(record.key):
+            if not self._database.change(_UPDATE, (*row[3:], *row[:3])):
                 raise _not_bound(record.key)
-            self._put("INSERT OR REPLACE", record, row)
+            self._check_certificate(record)  # what it refuses is rolled back
 
     def remove(self, key: BindingKey) -> None:
         """Remove; see `BindingsPort.remove`."""
@@ -151,17 +165,14 @@ class EmbeddedBindings:
         options = record.options
         refuse_ccs_options(record)
         for text in (options.ctl_identifier, options.ctl_store_name):
-            if any(unicodedata.category(c) == "Cs" for c in text or ""):
+            if text and any(unicodedata.category(c) == "Cs" for c in text):
                 raise InvalidInputError(f"{shown(text)} holds half a character (a lone surrogate)")
         return (
             *_filed_under(record.key),
             None if record.thumbprint is None else bytes(record.thumbprint),
             record.store_name,
             str(record.app_id),
-            options.flags,
-            options.check_mode,
-            options.freshness_seconds,
-            options.timeout_milliseconds,
+            *numbers_of(options),
             options.ctl_identifier,
             options.ctl_store_name,
         )

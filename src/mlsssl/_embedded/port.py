@@ -246,7 +246,7 @@ class EmbeddedPort:
                 self._database.query("DELETE FROM keys WHERE container = ?", row)
         return [f"removed the private key {container}, which no certificate used" for (container,) in rows]
 
-    def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:
+    def lock(self, name: str, *, timeout: float) -> AbstractContextManager[Path]:
         """Hold a named lock across processes and threads; see `MachinePort.lock`."""
         return private_files.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
 

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import uuid
 from dataclasses import dataclass
+from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -189,13 +190,24 @@ class EmbeddedStore(OpenStore):
 
     def key_access(self, thumbprint: Thumbprint) -> tuple[KeyAccess, ...]:
         """The access list of its private key, imitated: nothing keeps anybody off; see `StorePort.key_access`."""
-        from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
-
-        container = self._container_of(thumbprint)  # a name that no other key ever has
-        rows = self._access_rows(container) if self._open().has_table("key_access") else []
-        everywhere = (KeyAccess(name=one.name, sid=one.sid, right="full") for one in (SYSTEM, ADMINISTRATORS))
-        listed = (KeyAccess(name=name, sid=sid, right="full" if how == "full" else "read") for sid, name, how in rows)
-        return (*everywhere, *listed)
+        if not self._open().has_table("key_access"):
+            self._container_of(thumbprint)
+            return _everywhere()
+        # A container is a name that no other key ever has.
+        rows = self._database.query(
+            f"SELECT {KEY_COLUMNS}, sid, CASE WHEN sid IS NULL THEN '' ELSE name END,"  # noqa: S608
+            f" CASE WHEN sid IS NULL THEN '' ELSE access END {_FROM} LEFT JOIN key_access USING (container)"
+            " WHERE store = ? AND thumbprint = ? ORDER BY sid",
+            (self._number, bytes(thumbprint)),
+            columns=KEY_KINDS + "Ttt",
+        )
+        self._usable_key(thumbprint, rows[0][:7] if rows else None)
+        listed = [
+            KeyAccess(name=name, sid=sid, right="full" if how == "full" else "read")
+            for *_, sid, name, how in rows
+            if sid is not None
+        ]
+        return (*_everywhere(), *listed)
 
     def grant_key_access(self, thumbprint: Thumbprint, account: Account, *, right: KeyRight = "read") -> None:
         """Let an account use the private key; see `StorePort.grant_key_access`."""
@@ -231,12 +243,15 @@ class EmbeddedStore(OpenStore):
             (self._number, bytes(thumbprint)),
             columns=KEY_KINDS,
         )
+        return self._usable_key(thumbprint, row).container
+
+    def _usable_key(self, thumbprint: Thumbprint, row: Row | None) -> KeyState:
         if row is None:
             raise self._missing(thumbprint)
         key = key_state(row, self.location)
         if key is None or not key.usable:
             raise StoreNotFoundError(f"{thumbprint} in {self._where} has no usable private key")
-        return key.container
+        return key
 
     def set_friendly_name(self, thumbprint: Thumbprint, friendly_name: str | None) -> None:
         """Set or clear the name."""
@@ -451,6 +466,14 @@ class EmbeddedStore(OpenStore):
             "INSERT INTO key_material (container, pkcs8) VALUES (?, ?)", (container, item.new.private_key)
         )
         return container
+
+
+@cache
+def _everywhere() -> tuple[KeyAccess, ...]:
+    """What every access list of a key begins with."""
+    from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
+
+    return tuple(KeyAccess(name=one.name, sid=one.sid, right="full") for one in (SYSTEM, ADMINISTRATORS))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

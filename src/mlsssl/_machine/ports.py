@@ -905,8 +905,8 @@ class MachinePort(Protocol):
         """Clean up what a killed `add` (keys without a certificate) or `try_out` left; a line per thing done."""
         ...
 
-    def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:
-        """Hold a named lock across processes and threads; `timeout` in seconds.
+    def lock(self, name: str, *, timeout: float) -> AbstractContextManager[Path]:
+        """Hold a named lock across processes and threads; `timeout` in seconds. As `state_folder`, and gives that.
 
         Raises:
             BindingError: somebody else holds it for longer than `timeout`; the message says who, if known.

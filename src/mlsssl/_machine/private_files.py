@@ -325,8 +325,8 @@ def _no_locks(path: Path, error: OSError) -> UnsupportedError:
 
 
 @contextlib.contextmanager
-def named_lock(folder: Path, name: str, *, timeout: float, description: str) -> Iterator[None]:
-    """A machine's lock (`MachinePort.lock`): the file `<name>.lock` in its state folder.
+def named_lock(folder: Path, name: str, *, timeout: float, description: str) -> Iterator[Path]:
+    """A machine's lock (`MachinePort.lock`): the file `<name>.lock` in its state folder, which is given back.
 
     Raises:
         InvalidInputError: `name` is not 1 to 64 ASCII letters, digits, - and _.
@@ -339,7 +339,7 @@ def named_lock(folder: Path, name: str, *, timeout: float, description: str) -> 
     except TimeoutError as error:
         raise BindingError(f"somebody else is changing {description}: {error}; try again later") from None
     try:
-        yield
+        yield folder
     finally:
         _release(descriptor)
 

@@ -141,7 +141,7 @@ class WindowsPort:
         """Clean up what a killed `add` or `try_out` left; a line per thing done."""
         return [*self._bindings.recover(), *self._stores.recover()]
 
-    def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:
+    def lock(self, name: str, *, timeout: float) -> AbstractContextManager[Path]:
         """Hold a named lock across processes and threads."""
         return private_files.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
 
