@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine import files, private_files
 from mlsssl._machine.accounts import Account, sid_bytes
-from mlsssl._machine.ports import BindingRecord, ReservationRecord
+from mlsssl._machine.ports import BindingRecord, ReservationRecord, owner_text
 from mlsssl._messages.foreign_text import system_reason
 from mlsssl._messages.output import as_json
 from mlsssl.errors import MalformedDataError, MlssslError, NativeError, NotFoundError
@@ -310,17 +310,13 @@ class ChangeRecords:
         return self._path("last", key)
 
     def _path(self, kind: Literal["change", "last"], key: BindingKey | UrlPrefix | None) -> Path:
-        return _path(self.folder, kind, key)
+        return files.inside(self.folder, _name(kind, key))
 
 
 _NONE_OWED = b'"owed": []'
 
 
-@lru_cache(maxsize=64)  # each is asked for several times in one change
-def _path(folder: Path, kind: Literal["change", "last"], key: BindingKey | UrlPrefix | None) -> Path:
-    return folder / _name(kind, key)
-
-
+@lru_cache(maxsize=64)
 def _name(kind: Literal["change", "last"], key: BindingKey | UrlPrefix | None) -> str:
     text = "" if key is None else f"url={key.folded}" if isinstance(key, UrlPrefix) else key_text(key)
     return f"{kind}-{hashlib.sha256(text.encode()).hexdigest()[:16]}.json"
@@ -352,6 +348,7 @@ class on_disk:  # noqa: N801 -- as `files.translated`
 # -- as JSON ----------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=64)
 def key_text(key: BindingKey) -> str:
     """A key as text that `parse_binding_key` reads as the same key, whatever its family."""
     return f"{key.family.value}={key}" if isinstance(key, (IpPort, HostnamePort)) else str(key)
@@ -384,7 +381,7 @@ def record_to_dict(record: BindingRecord) -> dict[str, object]:
         **_key_to_dict(record.key),
         "thumbprint": _shown(record.thumbprint),
         "store": record.store_name,
-        "app_id": str(record.app_id),
+        "app_id": owner_text(record.app_id),
         "flags": flags,
         "check_mode": check_mode,
         "freshness_seconds": freshness_seconds,

@@ -70,7 +70,8 @@ def changing(port: MachinePort, key: BindingKey | UrlPrefix | None = None) -> It
 
     `BindingError` as `looking`, or when a change of this very key can be neither finished nor taken back.
     """
-    with looking(port) as records:
+    with port.lock(LOCK, timeout=LOCK_TIMEOUT) as folder:
+        records = ChangeRecords(folder)
         for one in _recover_and_log(port, records).stuck:
             if one.pending.is_about(key):
                 raise BindingError(f"nothing was done: {one.text}") from one.error

@@ -40,7 +40,7 @@ class SupersededFile:
     """The file in a machine's state folder. Only the holder of the machine's lock writes it."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "superseded.json"
+        self._path = files.inside(folder, "superseded.json")
 
     def read(self) -> dict[tuple[str, Thumbprint], Superseded]:
         """Every entry, by store (case folded) and thumbprint. `MalformedDataError` when the file is damaged."""

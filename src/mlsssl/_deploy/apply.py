@@ -193,7 +193,7 @@ class Task:
 
     `certificate` is the new one, with the chain behind `change.additions`; a `friendly_name` of None leaves its own.
     `readers` are who besides SYSTEM and the administrators may read the private key before and after, by SID;
-    `rebinds`: whether a binding changes.
+    `roots` are the self-signed ones that came with the certificate, DER; `rebinds`: whether a binding changes.
     """
 
     request: Request
@@ -202,6 +202,7 @@ class Task:
     friendly_name: str | None
     findings: tuple[Finding, ...]
     readers: tuple[Mapping[str, Grant], Mapping[str, Grant]]
+    roots: tuple[bytes, ...]
     rebinds: bool
 
     @property

@@ -41,11 +41,12 @@ from mlsssl.errors import (
 from mlsssl.values import BindingOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from mlsssl._changes.record import ChangeRecords
     from mlsssl._deploy.apply import Outcome
     from mlsssl._deploy.request import Request
+    from mlsssl._formats.parsed import View
     from mlsssl._machine.authorities import Authorities
     from mlsssl._machine.ports import KeyAccess, MachinePort, StorePort, StoreRecord
     from mlsssl._notebook.cards import Printer
@@ -433,9 +434,8 @@ def _report(request: Request, findings: tuple[Finding, ...]) -> Report:
 
 
 def _note_roots(task: Task, records: ChangeRecords) -> None:
-    roots = [view.der for view in map(issuer_view, x509_chain(task.certificate)) if view.is_root]
     try:
-        RootsFile(records.folder).add(roots)
+        RootsFile(records.folder).add(task.roots)
     except MlssslError as error:  # the deployment is done; the worst is a finding of `audit` too many
         clean_logger("mlsssl").warning("the roots of %s are not noted for audit: %s", task.change.key, error)
 
@@ -497,7 +497,8 @@ def _prepared(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) ->
     certificate, stored = _resolve(port, snapshot, request, store)
     name = certificate.friendly_name if request.friendly_name is None else request.friendly_name
     also = tuple(_also(snapshot, request, before, certificate.thumbprint))
-    additions = tuple(_additions(snapshot, request, certificate, stored, store, name))
+    chain = tuple(map(issuer_view, x509_chain(certificate)))
+    additions = tuple(_additions(snapshot, request, certificate, chain, stored, store, name))
     access = _access(snapshot, request, before, certificate, stored, store, additions)
     for other in _stores(store, also)[1:] if also else ():
         there = snapshot.certificate(other, certificate.thumbprint)
@@ -541,6 +542,7 @@ def _prepared(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) ->
         friendly_name=name,
         readers=(access.before, access.after),
         findings=tuple(finding for finding in findings if finding.severity is not Severity.ERROR),
+        roots=tuple(view.der for view in chain if view.is_root),
         rebinds=any(old != new for old, new in change.bindings),
     )
     return _Prepared(task=task, findings=tuple(findings), steps_owed=_steps_owed(port, task))
@@ -604,11 +606,12 @@ def _additions(
     snapshot: Snapshot,
     request: Request,
     certificate: Certificate,
+    chain: Sequence[View],
     stored: StoreRecord | None,
     store: str,
     friendly_name: str | None,
 ) -> Iterator[Addition]:
-    for view in map(issuer_view, x509_chain(certificate)):
+    for view in chain:
         if view.is_root or not may_issue(view.certificate):
             continue
         thumbprint = stores.thumbprint_of(view.der)

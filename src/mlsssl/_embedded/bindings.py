@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mlsssl._embedded.database import folded
-from mlsssl._embedded.stores import KEY_COLUMNS, KEY_KINDS, key_state
+from mlsssl._embedded.stores import KEY_COLUMNS, KEY_KINDS, is_usable, key_state
 from mlsssl._machine.diagnosis import about_key, about_place
-from mlsssl._machine.ports import BindingRecord, refuse_ccs_options, sort_key
+from mlsssl._machine.ports import BindingRecord, owner_text, refuse_ccs_options, sort_key
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import (
     BindingExistsError,
@@ -45,6 +45,8 @@ _COLUMNS = (
     " timeout_milliseconds, ctl_identifier, ctl_store_name"
 )
 
+_ALL = f"SELECT {_COLUMNS} FROM bindings"  # noqa: S608
+_FIND = f"{_ALL} WHERE family = ? AND host = ? AND port = ?"
 _UPDATE = (
     "UPDATE bindings SET thumbprint = ?, store_name = ?, app_id = ?, flags = ?, check_mode = ?, freshness_seconds = ?,"
     " timeout_milliseconds = ?, ctl_identifier = ?, ctl_store_name = ? WHERE family = ? AND host = ? AND port = ?"
@@ -71,10 +73,7 @@ class EmbeddedBindings:
     def find(self, key: BindingKey) -> BindingRecord | None:
         """The record, or None."""
         self._check_family(key.family)
-        row = self._database.query_one(
-            f"SELECT {_COLUMNS} FROM bindings WHERE family = ? AND host = ? AND port = ?",  # noqa: S608
-            _filed_under(self._as_stored(key)),
-        )
+        row = self._database.query_one(_FIND, _filed_under(self._as_stored(key)))
         if row is None:
             return None
         record = self._known(row)
@@ -87,7 +86,7 @@ class EmbeddedBindings:
 
     def all(self) -> list[BindingRecord]:
         """Every record, family by family, sorted by key."""
-        rows = self._database.query(f"SELECT {_COLUMNS} FROM bindings")  # noqa: S608
+        rows = self._database.query(_ALL)
         # Between two looks, of a listener say, few rows have changed, and making a record of one is what costs.
         self._read = {row: self._known(row) for row in rows}
         found = self._read.values()
@@ -171,7 +170,7 @@ class EmbeddedBindings:
             *_filed_under(record.key),
             None if record.thumbprint is None else bytes(record.thumbprint),
             record.store_name,
-            str(record.app_id),
+            owner_text(record.app_id),
             *numbers_of(options),
             options.ctl_identifier,
             options.ctl_store_name,
@@ -194,6 +193,14 @@ class EmbeddedBindings:
                 f"{record.key} cannot have {record.thumbprint} (1312, ERROR_NO_SUCH_LOGON_SESSION): {diagnosis[0]}",
                 diagnosis=diagnosis,
             )
+
+
+_PLACES = (
+    f"SELECT location, name, folded, {KEY_COLUMNS}"  # noqa: S608
+    " FROM certificates JOIN stores ON stores.id = store LEFT JOIN keys USING (container)"
+    " WHERE thumbprint = ? ORDER BY location DESC, name"
+)
+_PLACES_KINDS = "ttt" + KEY_KINDS
 
 
 def _not_bound(key: BindingKey) -> BindingNotFoundError:
@@ -266,19 +273,13 @@ def diagnose(database: Database, thumbprint: Thumbprint, store_name: str) -> tup
 
     Two lookups by index; callers that want one consistent look hold a transaction.
     """
-    rows = database.query(
-        f"SELECT location, name, folded, {KEY_COLUMNS}"  # noqa: S608
-        " FROM certificates JOIN stores ON stores.id = store LEFT JOIN keys USING (container)"
-        " WHERE thumbprint = ? ORDER BY location DESC, name",
-        (bytes(thumbprint),),
-        columns="ttt" + KEY_KINDS,
-    )
+    rows = database.query(_PLACES, (bytes(thumbprint),), columns=_PLACES_KINDS)
     wanted = folded(store_name)
     for location, _, compared, *key_row in rows:
         if location == "LocalMachine" and compared == wanted:
-            key = key_state(tuple(key_row), location)
-            if key is not None and key.usable and key.machine_keyset:
+            if is_usable(key_row) and key_row[3]:
                 return ()
+            key = key_state(tuple(key_row), location)
             return about_key(
                 container=None if key is None else key.container,
                 key_exists=key_row[2] is not None,

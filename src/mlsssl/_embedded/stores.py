@@ -38,7 +38,8 @@ from mlsssl.errors import (
 from mlsssl.values import Thumbprint, check_friendly_name
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Collection, Iterable, Iterator, Sequence
+    from typing import Any
 
     from cryptography import x509
 
@@ -59,6 +60,13 @@ KEY_KINDS = "bTTIIBI"
 _COLUMNS = f"der, friendly_name, archived, renewed_by, {KEY_COLUMNS}"
 _KINDS = "bTiB" + KEY_KINDS
 _FROM = "FROM certificates LEFT JOIN keys USING (container)"
+_FIND = f"SELECT {_COLUMNS} {_FROM} WHERE store = ? AND thumbprint = ?"  # noqa: S608
+_ACCESS = (
+    f"SELECT {KEY_COLUMNS}, sid, CASE WHEN sid IS NULL THEN '' ELSE name END,"  # noqa: S608
+    f" CASE WHEN sid IS NULL THEN '' ELSE access END {_FROM} LEFT JOIN key_access USING (container)"
+    " WHERE store = ? AND thumbprint = ? ORDER BY sid"
+)
+_ACCESS_KINDS = KEY_KINDS + "Ttt"
 
 _PAGE = 500  # certificates read at once: a listing of any length costs about a megabyte
 _CHUNK = 1000  # certificates added in one transaction
@@ -103,11 +111,7 @@ class EmbeddedStore(OpenStore):
 
     def find(self, thumbprint: Thumbprint) -> StoreRecord | None:
         """The record, archived or not, or None."""
-        row = self._open().query_one(
-            f"SELECT {_COLUMNS} {_FROM} WHERE store = ? AND thumbprint = ?",
-            (self._number, bytes(thumbprint)),
-            columns=_KINDS,
-        )
+        row = self._open().query_one(_FIND, (self._number, bytes(thumbprint)), columns=_KINDS)
         return None if row is None else self._record(row)
 
     def add(
@@ -194,14 +198,8 @@ class EmbeddedStore(OpenStore):
             self._container_of(thumbprint)
             return _everywhere()
         # A container is a name that no other key ever has.
-        rows = self._database.query(
-            f"SELECT {KEY_COLUMNS}, sid, CASE WHEN sid IS NULL THEN '' ELSE name END,"  # noqa: S608
-            f" CASE WHEN sid IS NULL THEN '' ELSE access END {_FROM} LEFT JOIN key_access USING (container)"
-            " WHERE store = ? AND thumbprint = ? ORDER BY sid",
-            (self._number, bytes(thumbprint)),
-            columns=KEY_KINDS + "Ttt",
-        )
-        self._usable_key(thumbprint, rows[0][:7] if rows else None)
+        rows = self._database.query(_ACCESS, (self._number, bytes(thumbprint)), columns=_ACCESS_KINDS)
+        self._check_usable(thumbprint, rows[0][:7] if rows else None)
         listed = [
             KeyAccess(name=name, sid=sid, right="full" if how == "full" else "read")
             for *_, sid, name, how in rows
@@ -243,15 +241,14 @@ class EmbeddedStore(OpenStore):
             (self._number, bytes(thumbprint)),
             columns=KEY_KINDS,
         )
-        return self._usable_key(thumbprint, row).container
+        return str(self._check_usable(thumbprint, row)[1])
 
-    def _usable_key(self, thumbprint: Thumbprint, row: Row | None) -> KeyState:
+    def _check_usable(self, thumbprint: Thumbprint, row: Row | None) -> Row:
         if row is None:
             raise self._missing(thumbprint)
-        key = key_state(row, self.location)
-        if key is None or not key.usable:
+        if not is_usable(row):
             raise StoreNotFoundError(f"{thumbprint} in {self._where} has no usable private key")
-        return key
+        return row
 
     def set_friendly_name(self, thumbprint: Thumbprint, friendly_name: str | None) -> None:
         """Set or clear the name."""
@@ -551,6 +548,12 @@ def key_state(row: Row, location: str) -> KeyState | None:
         exportable=bool(exportable) if problem is None else None,
         problem=problem,
     )
+
+
+def is_usable(row: Sequence[Any]) -> bool:
+    """`key_state(...).usable` without the rest of it, for who asks for nothing else."""
+    certificate_key, container, provider, _, _, public_key, persisted = row
+    return container is not None and provider is not None and bool(persisted) and public_key == certificate_key
 
 
 def _release_key(database: Database, container: str | None, *, delete: bool) -> None:

@@ -7,6 +7,7 @@ import errno
 import os
 import sys
 import time
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, TypeVar
 
@@ -33,7 +34,7 @@ R = TypeVar("R")
 _PATIENCE = 2.0
 """Seconds to try a rename, a deletion or a look again on Windows, where a virus scanner may hold a new file."""
 
-_PIECE = 64 * 1024
+_FIRST_PIECE, _PIECE = 4 * 1024, 64 * 1024  # most files fit into the first
 
 _SCANNED = (5, 32)
 """What Windows then answers: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION."""
@@ -60,6 +61,12 @@ def path_of(given: str | os.PathLike[str]) -> Path:
     if "\0" in text:
         raise InvalidInputError(f"{text!r} cannot be the path of a file: it holds a NUL character")
     return path
+
+
+@lru_cache(maxsize=64)  # a change names each of its few files several times
+def inside(folder: Path, name: str) -> Path:
+    """The file of this name in a folder of this library's own."""
+    return folder / name
 
 
 def absolute(given: str | os.PathLike[str]) -> Path:
@@ -234,10 +241,11 @@ def read_limited(path: Path, read: Callable[[int], bytes], limit: int) -> bytes:
     """All that `read` gives of a file, unless it is more than `limit` bytes."""
     # In pieces: to read so many bytes at once takes the memory for all of them first, however small the file is. Until
     # one is empty: without a buffer a read may give less than is there.
-    pieces, left = [], limit + 1
-    while left and (piece := read(min(_PIECE, left))):
+    pieces, left, size = [], limit + 1, _FIRST_PIECE
+    while left and (piece := read(min(size, left))):
         pieces.append(piece)
         left -= len(piece)
+        size = _PIECE
     if not left:
         raise InvalidInputError(f"{path} is larger than {limit} bytes; no certificate file is")
     return b"".join(pieces)

@@ -12,6 +12,7 @@ import re
 import uuid
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from mlsssl._messages.foreign_text import printable, shown
@@ -29,7 +30,7 @@ from mlsssl.values import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -49,6 +50,9 @@ WELL_KNOWN_APPLICATION_IDS = {
     uuid.UUID("5d89a20c-beab-4389-9447-324788eb944a"): "AD FS",
 }
 """Application ids whose owner is known; any other GUID is somebody's own."""
+
+owner_text: Callable[[uuid.UUID], str] = lru_cache(maxsize=256)(str)
+"""An application id as text; a machine has few owners, and a record is written down several times in one change."""
 
 KeyProvider = Literal["cng", "csp"]
 """Which of Windows' two key storages: CNG (`ncrypt.dll`) or the older CryptoAPI provider (type 24)."""

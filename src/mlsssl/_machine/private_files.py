@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsssl._machine import file_rights
-from mlsssl._machine.files import absolute, patiently, read_limited, translated, unnamed
+from mlsssl._machine.files import absolute, inside, patiently, read_limited, translated, unnamed
 from mlsssl._messages.foreign_text import system_reason
 from mlsssl.errors import AccessDeniedError, BindingError, InvalidInputError, MlssslError, UnsupportedError
 
@@ -335,7 +335,7 @@ def named_lock(folder: Path, name: str, *, timeout: float, description: str) -> 
     if not _LOCK_NAME.fullmatch(name):
         raise InvalidInputError(f"a lock's name has 1 to 64 ASCII letters, digits, - and _; not {name!r}")
     try:
-        descriptor = _locked(folder / f"{name}.lock", timeout)
+        descriptor = _locked(inside(folder, f"{name}.lock"), timeout)
     except TimeoutError as error:
         raise BindingError(f"somebody else is changing {description}: {error}; try again later") from None
     try:

@@ -117,9 +117,7 @@ def report_on(
     `der` is what the certificate was read from, and `view` the same taken apart, where these are at hand; `served` is
     what a handshake showed.
     """
-    from mlsssl._machine.trust import NO_PATH, SILENCED, findings
     from mlsssl._validator.path import TrustAnchors
-    from mlsssl._validator.profiles import find_profile
     from mlsssl._validator.validate import check_extra_rules, check_silence, validate
 
     indexed = trust if isinstance(trust, TrustAnchors) else None
@@ -129,6 +127,9 @@ def report_on(
     intermediates = chain
     problems: tuple[TrustProblem, ...] = ()
     if system is not None:
+        from mlsssl._machine.trust import NO_PATH, SILENCED, findings
+        from mlsssl._validator.profiles import find_profile
+
         given = [anchor for anchor in anchors or () if anchor != "system"]
         # The roots given go along, so that Windows looks at them too; to be at hand is not to be trusted.
         others = [pem.to_der(one) for one in (*chain, *given)]
