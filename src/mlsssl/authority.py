@@ -1021,9 +1021,12 @@ def sign_honoured(authority: CertificateAuthority, honoured: HonouredRequest, da
 
 def with_list_of(authority: CertificateAuthority, old: Certificate) -> CertificateAuthority:
     """The authority, naming the address of its revocation list that the old one has, when it names none. Private."""
+    extensions = pem.extensions_by_kind(pem.x509_of(old))
+    if authority.crl_url is not None or (extensions and x509.CRLDistributionPoints not in extensions):
+        return authority
     issuer, view = issuer_view(pem.x509_of(authority)), View(pem.x509_of(old))
     # A list is signed by one key: the one of an authority's former key says nothing of what the new one signs.
-    if authority.crl_url is not None or view.issuer != issuer.subject or not view.may_be_signed_by(issuer):
+    if view.issuer != issuer.subject or not view.may_be_signed_by(issuer):
         return authority
     points = pem.find_extension(pem.x509_of(old), x509.CRLDistributionPoints)
     for name in (name for point in points or () for name in point.full_name or ()):

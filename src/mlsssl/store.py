@@ -380,6 +380,7 @@ class Store:
             record = stores.add(
                 port,
                 certificate.to_der(),
+                pem.x509_of(certificate),
                 certificate.private_key,
                 friendly_name=certificate.friendly_name if friendly_name is None else friendly_name,
                 exportable=exportable,

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, Literal
 from typing_extensions import TypeVar
 
 from mlsssl._changes import audit_log, recovery
+from mlsssl._formats import pem
 from mlsssl._machine import handshake, precedence, stores
 from mlsssl._messages.foreign_text import clean_logger, log_step, printable, printable_lines
 from mlsssl._messages.output import as_dict, to_json
@@ -476,6 +477,7 @@ def _add(port: MachinePort, task: Task, addition: Addition) -> None:
         stores.add(
             store,
             certificate.to_der(),
+            pem.x509_of(certificate),
             certificate.private_key if leaf else None,
             friendly_name=task.friendly_name if leaf else None,
             exportable=task.request.exportable and leaf,

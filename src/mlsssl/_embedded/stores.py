@@ -22,6 +22,7 @@ from mlsssl._machine.ports import (
     KeyAccess,
     KeyState,
     NewCertificate,
+    Parsed,
     StoreRecord,
     check_provider,
     check_request_key,
@@ -123,11 +124,12 @@ class EmbeddedStore(OpenStore):
         exportable: bool,
         provider: KeyProvider | None,
         request_key: str | None = None,
+        parsed: Parsed | None = None,
     ) -> StoreRecord:
         """Put a certificate in, with its key if one is given; see `StorePort.add`."""
         check_request_key(request_key, private_key, self.location)
         new = NewCertificate(certificate=certificate, private_key=private_key, friendly_name=friendly_name)
-        item = _checked(new, exportable=exportable, provider=provider)
+        item = _checked(new, exportable=exportable, provider=provider, given=parsed)
         database = self._changing()
         with database.transaction():
             if request_key is not None:
@@ -498,11 +500,18 @@ class _Item:
     provider: str
 
 
-def _checked(new: NewCertificate, *, exportable: bool, provider: KeyProvider | None) -> _Item:
+def _checked(
+    new: NewCertificate, *, exportable: bool, provider: KeyProvider | None, given: Parsed | None = None
+) -> _Item:
     check_friendly_name(new.friendly_name)
-    parsed = pem.load_der(new.certificate, "not a DER certificate")
+    parsed = pem.load_der(new.certificate, "not a DER certificate") if given is None else given.certificate
     key = new.private_key
-    key_digest = b"" if key is None else _private_key_digest(key)
+    if key is None:
+        key_digest = b""
+    elif given is None or given.private_key is None:
+        key_digest = _private_key_digest(key)
+    else:
+        key_digest = hashlib.sha256(spki(given.private_key.public_key())).digest()
     # id-ecPublicKey (RFC 5480) in the PrivateKeyInfo's first bytes.
     check_provider(provider, is_rsa=key is None or bytes.fromhex("06072a8648ce3d0201") not in key[:32])
     return _Item(

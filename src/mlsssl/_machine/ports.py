@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from mlsssl._formats.keys import PrivateKey
     from mlsssl._formats.url_prefixes import UrlPrefix
     from mlsssl._issue.machine_keys import HashName
     from mlsssl._machine.accounts import Account
@@ -197,6 +198,14 @@ class NewCertificate:
     certificate: bytes
     private_key: bytes | None = field(default=None, repr=False)
     friendly_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """What `StorePort.add` is given as bytes, as `cryptography` holds it; no key where none is given as bytes."""
+
+    certificate: x509.Certificate
+    private_key: PrivateKey | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -400,6 +409,7 @@ class StorePort(Protocol):
         exportable: bool,
         provider: KeyProvider | None,
         request_key: str | None = None,
+        parsed: Parsed | None = None,
     ) -> StoreRecord:
         """Put a certificate in, with its private key (PKCS#8 DER, unencrypted) if one is given.
 
@@ -418,6 +428,7 @@ class StorePort(Protocol):
             request_key: In place of `private_key`: the name of the key in `MachinePort.request_keys` that the
                 certificate is for. It goes on being one of those until it is released; `exportable` and `provider`
                 were said when it was made. In LocalMachine only.
+            parsed: The same certificate and key where they are at hand, for a machine that would have to read them.
 
         Raises:
             NotFoundError: there is no `request_key` of this name.
