@@ -235,17 +235,25 @@ def run(task: Task, records: ChangeRecords) -> Outcome:
         done.append(line)
         log_step("%s of %s: %s", change.verb, change.key, line)
 
+    whole = False
     try:
         records.begin(change)
-        for addition in change.additions:
-            _add(port, task, addition)
-            say(f"added {addition.role} {addition.thumbprint} to LocalMachine\\{addition.store}")
-        change = _with_grants(port, records, task, change)
-        change = _carry_out(port, records, task, change, say)
+        # A service takes its time to stop, and its state is not the machine's alone.
+        with contextlib.nullcontext(False) if task.request.restart else port.at_once() as whole:
+            for addition in change.additions:
+                _add(port, task, addition)
+                say(f"added {addition.role} {addition.thumbprint} to LocalMachine\\{addition.store}")
+            change = _with_grants(port, records, task, change)
+            change = _carry_out(port, records, task, change, say, read_back=not whole)
+        unseen, whole = whole and task.rebinds, False
+        if unseen:
+            change = _read_back(port, records, change, say)
         if change.audit_log is not None:
             audit_log.add(change, result="done")  # who keeps one wants no change that is not in it
         records.finish(change)
     except recovery.FAILURES as error:
+        if whole:  # none of it was done
+            done.clear()
         failed, to_do = _after_failure(port, records, change, error, done)
         if isinstance(error, Exception):
             raise failed from error
@@ -390,7 +398,13 @@ def _give_up(change: Change) -> str:
 
 
 def _carry_out(
-    port: MachinePort, records: ChangeRecords, task: Task, change: Change, say: Callable[[str], None]
+    port: MachinePort,
+    records: ChangeRecords,
+    task: Task,
+    change: Change,
+    say: Callable[[str], None],
+    *,
+    read_back: bool,
 ) -> Change:
     """Every step after the certificates are there; the change as it turned out."""
     for grant in change.grants:
@@ -410,7 +424,8 @@ def _carry_out(
                 recovery.put(port.bindings, change.before, change.after)
                 say(f"bound {change.key} to {change.after and change.after.thumbprint}")
             recovery.bind_others(port, change, say=say)
-            change = _read_back(port, records, change, say)
+            if read_back:
+                change = _read_back(port, records, change, say)
         for name in task.request.restart:
             say(f"started the service {name}")
     recovery.finish_forwards(port, change, say=say)

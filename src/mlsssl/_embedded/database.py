@@ -97,6 +97,7 @@ class Database:
         self._on_statement = on_statement
         self._lock = threading.RLock()
         self._in_transaction = False
+        self._joining = False
         # What cannot change as long as this very file is open: which tables there are, and the numbers of the stores.
         self._tables: set[str] = set()
         self.store_numbers: dict[tuple[str, str], int] = {}
@@ -159,6 +160,9 @@ class Database:
         code runs in here.
         """
         with self._lock:
+            if self._joining:
+                yield
+                return
             if self._in_transaction:
                 raise StoreError("a change of the machine cannot start inside another one")
             self.query("BEGIN IMMEDIATE" if write else "BEGIN")
@@ -174,6 +178,19 @@ class Database:
                 raise
             finally:
                 self._in_transaction = False
+
+    @contextlib.contextmanager
+    def joined(self) -> Iterator[bool]:
+        """A transaction of which those that start inside are parts: whatever one of them raises has to come out here.
+
+        Gives True.
+        """
+        with self.transaction():
+            self._joining = True
+            try:
+                yield True
+            finally:
+                self._joining = False
 
     def has_table(self, name: str) -> bool:
         """Whether the table is there: a file of an earlier version that this user may only read lacks later ones."""

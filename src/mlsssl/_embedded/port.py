@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from functools import cached_property
@@ -249,6 +250,10 @@ class EmbeddedPort:
     def lock(self, name: str, *, timeout: float) -> AbstractContextManager[Path]:
         """Hold a named lock across processes and threads; see `MachinePort.lock`."""
         return private_files.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
+
+    def at_once(self) -> AbstractContextManager[bool]:
+        """One transaction; not where a machine without an update in one step is imitated. See `MachinePort.at_once`."""
+        return self._database.joined() if self._atomic_update else contextlib.nullcontext(False)
 
     def close(self) -> None:
         """Close the file; idempotent."""

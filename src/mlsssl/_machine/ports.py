@@ -928,6 +928,14 @@ class MachinePort(Protocol):
         """
         ...
 
+    def at_once(self) -> AbstractContextManager[bool]:
+        """Change what is changed inside all at once, at the end, or after an error not at all, where the machine can.
+
+        Then it gives True, and nobody else changes anything meanwhile: nothing that waits belongs inside. Elsewhere it
+        gives False, and each thing is changed as it comes. Stores, bindings and reservations take part.
+        """
+        ...
+
     def close(self) -> None:
         """Release what the machine holds; idempotent."""
         ...

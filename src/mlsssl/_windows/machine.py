@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -144,6 +145,10 @@ class WindowsPort:
     def lock(self, name: str, *, timeout: float) -> AbstractContextManager[Path]:
         """Hold a named lock across processes and threads."""
         return private_files.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
+
+    def at_once(self) -> AbstractContextManager[bool]:
+        """Windows cannot: each thing is changed as it comes."""
+        return nullcontext(False)
 
     def close(self) -> None:
         """Nothing: every operation closes what it opens."""
