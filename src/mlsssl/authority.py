@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections import deque
 from dataclasses import dataclass
+from contextlib import suppress
 from itertools import islice
 from typing import TYPE_CHECKING, get_args, overload
 
@@ -18,8 +19,8 @@ from mlsssl._issue.keys import check_key_type, make_key
 from mlsssl._issue.lifetimes import ShortenedWarning
 from mlsssl._messages.arguments import check_callable, check_type, check_whole, items_of
 from mlsssl._messages.foreign_text import shown
-from mlsssl.certificate import Certificate, assemble, check_certificate
-from mlsssl.errors import InvalidInputError
+from mlsssl.certificate import Certificate, assemble, check_certificate, extension_of
+from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import KeyType, check_moment, key_holder, set_attributes
 
 if TYPE_CHECKING:
@@ -1021,9 +1022,11 @@ def sign_honoured(authority: CertificateAuthority, honoured: HonouredRequest, da
 
 def with_list_of(authority: CertificateAuthority, old: Certificate) -> CertificateAuthority:
     """The authority, naming the address of its revocation list that the old one has, when it names none. Private."""
-    extensions = pem.extensions_by_kind(pem.x509_of(old))
-    if authority.crl_url is not None or (extensions and x509.CRLDistributionPoints not in extensions):
+    if authority.crl_url is not None:
         return authority
+    with suppress(MalformedDataError):  # raised below, where it matters
+        if extension_of(old, x509.CRLDistributionPoints) is None:
+            return authority
     issuer, view = issuer_view(pem.x509_of(authority)), View(pem.x509_of(old))
     # A list is signed by one key: the one of an authority's former key says nothing of what the new one signs.
     if view.issuer != issuer.subject or not view.may_be_signed_by(issuer):

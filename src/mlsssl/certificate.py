@@ -631,8 +631,9 @@ class Certificate:
         if self._extensions is None:
             set_attributes(self, _extensions=pem.extensions_by_kind(self._certificate))
             assert self._extensions is not None
-        found = self._extensions.get(kind)
-        return pem.find_extension(self._certificate, kind) if found is None else cast("E", found)
+        if not self._extensions:  # there are none, or one of them cannot be read
+            return pem.find_extension(self._certificate, kind)
+        return cast("E | None", self._extensions.get(kind))
 
     @property
     def is_self_issued(self) -> bool:
@@ -951,6 +952,11 @@ def assemble(
 def x509_chain(certificate: Certificate) -> tuple[x509.Certificate, ...]:
     """`Certificate.chain` as `cryptography` has it, for who looks at it only. Private."""
     return certificate._chain  # noqa: SLF001 -- our own
+
+
+def extension_of(certificate: Certificate, kind: type[E]) -> E | None:
+    """The extension of this kind, or None; `MalformedDataError` when it cannot be read. Private."""
+    return certificate._extension(kind)  # noqa: SLF001 -- our own
 
 
 def card_title(certificate: Certificate) -> str:

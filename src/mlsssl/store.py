@@ -236,7 +236,9 @@ class Store:
         )
 
     def _entry(self, record: StoreRecord) -> StoreEntry:
-        certificate = Certificate.from_der(record.certificate).with_friendly_name(record.friendly_name)
+        certificate = Certificate.from_der(record.certificate)
+        if record.friendly_name is not None:
+            certificate = certificate.with_friendly_name(record.friendly_name)
         entry = StoreEntry(
             certificate=certificate,
             thumbprint=certificate.thumbprint,

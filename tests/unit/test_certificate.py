@@ -77,10 +77,10 @@ def test_saving_replaces_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
     target = LEAF.save(tmp_path / "x.pem")
     before = target.read_bytes()
 
-    def crash(self: Path, target: Path) -> Path:
+    def crash(source: str, target: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "replace", crash)
+    monkeypatch.setattr(os, "replace", crash)
     with pytest.raises(KeyboardInterrupt):
         CA.issue("other.example").save(target, overwrite=True)
     assert target.read_bytes() == before

@@ -396,7 +396,7 @@ def plan_to_ask(
 def only_plan(request: Request, *, snapshot: Snapshot | None = None) -> Plan:
     """Plan the deployment; the machine is only looked at. `BindingError` when a change of this key is not finished."""
     recovery.refuse_pending(port_of(request.machine), request.key)
-    plan = _plan_of(_prepare(request, snapshot and snapshot.for_the_next()))
+    plan = _plan_of(_prepare(request, snapshot and snapshot.for_the_next(), shown=True))
     for other in plan.also:
         recovery.refuse_pending(port_of(request.machine), other.key)
     return plan
@@ -474,16 +474,19 @@ class _Prepared:
     steps_owed: bool
 
 
-def _prepare(request: Request, snapshot: Snapshot | None = None, *, app_id: uuid.UUID | None = None) -> _Prepared:
+def _prepare(
+    request: Request, snapshot: Snapshot | None = None, *, app_id: uuid.UUID | None = None, shown: bool = False
+) -> _Prepared:
     """Look at the machine and work out what the request means there; errors as `Plan.apply` and `deploy`.
 
-    `app_id` is the new owner's GUID for a key that has no binding; a random one when not given.
+    `app_id` is the new owner's GUID for a key that has no binding; a random one when not given. `shown`: whether it is
+    for a `Plan`, which says more than is needed to carry it out.
     """
     with contextlib.closing(snapshot or Snapshot(port_of(request.machine))) as seen:
-        return _prepared(request, seen, app_id)
+        return _prepared(request, seen, app_id, shown=shown)
 
 
-def _prepared(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) -> _Prepared:
+def _prepared(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None, *, shown: bool) -> _Prepared:
     port = port_of(request.machine)
     before = snapshot.binding(request.key)
     expected = request.expected
@@ -499,12 +502,12 @@ def _prepared(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) ->
     also = tuple(_also(snapshot, request, before, certificate.thumbprint))
     chain = tuple(map(issuer_view, x509_chain(certificate)))
     additions = tuple(_additions(snapshot, request, certificate, chain, stored, store, name))
-    access = _access(snapshot, request, before, certificate, stored, store, additions)
+    access = _access(snapshot, request, before, certificate, stored, store, additions, shown=shown)
     for other in _stores(store, also)[1:] if also else ():
         there = snapshot.certificate(other, certificate.thumbprint)
         own = tuple(_leaf_additions(certificate, there, other, name))
         bound = next(one for one, _ in also if one.store.casefold() == other.casefold())
-        access = access.and_in(_access(snapshot, request, bound, certificate, there, other, own))
+        access = access.and_in(_access(snapshot, request, bound, certificate, there, other, own, shown=False))
         additions += own
     after: BindingRecord | None = _after(request, before, certificate.thumbprint, store, app_id)
     conflicting = None if before == after else before
@@ -663,7 +666,7 @@ class _Access:
         lost: Accounts that may read the bound certificate's key, and will not be able to read the new one's.
         unread: Why that could not be found out, or None.
         before: Who besides SYSTEM and the administrators may read the bound certificate's key, by SID.
-        after: Who will be able to read the new one's.
+        after: Who will be able to read the new one's; of a `Plan` only, unless somebody's right is lost or given.
     """
 
     grants: tuple[Grant, ...] = ()
@@ -686,6 +689,8 @@ def _access(
     stored: StoreRecord | None,
     store: str,
     additions: tuple[Addition, ...],
+    *,
+    shown: bool,
 ) -> _Access:
     thumbprint = certificate.thumbprint
     old: dict[str, Grant] = {}
@@ -701,7 +706,8 @@ def _access(
     new_key = stored is None or any(
         one.thumbprint == thumbprint and one.was in ("without-key", "unusable-key") for one in additions
     )
-    has = {} if new_key else old if same else _readers(snapshot, store, thumbprint)
+    nobody = not (old or request.key_access or shown)  # so nobody's right is lost or given, whoever has one already
+    has = {} if new_key or nobody else old if same else _readers(snapshot, store, thumbprint)
     wanted: dict[str, Grant] = {}
     if request.key_access == "keep":
         wanted = {sid: replace(one, store=store, thumbprint=thumbprint) for sid, one in old.items()}

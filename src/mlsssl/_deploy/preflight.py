@@ -94,12 +94,14 @@ def lost_names(hosts: Sequence[str], wanted: Iterable[str]) -> list[str]:
     return [name for name in wanted if not _covers(hosts, name)]
 
 
-def _covers(hosts: Iterable[str], wanted: str) -> bool:
+def _covers(hosts: Sequence[str], wanted: str) -> bool:
+    if wanted in hosts:
+        return True
     try:
         name = parse_name(wanted)
     except InvalidInputError:
         return True  # no client can ask for it, so nobody misses it
-    return wanted in hosts or any_matches(hosts, name)
+    return any_matches(hosts, name)
 
 
 def about_superseded(

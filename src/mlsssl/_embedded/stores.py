@@ -379,11 +379,9 @@ class EmbeddedStore(OpenStore):
     def _set(self, column: str, value: Value, thumbprint: Thumbprint) -> None:
         database = self._changing()
         with database.transaction():
-            self._existing(thumbprint)
-            database.query(
-                f"UPDATE certificates SET {column} = ? WHERE store = ? AND thumbprint = ?",  # noqa: S608
-                (value, self._number, bytes(thumbprint)),
-            )
+            statement = f"UPDATE certificates SET {column} = ? WHERE store = ? AND thumbprint = ?"  # noqa: S608
+            if not database.change(statement, (value, self._number, bytes(thumbprint))):
+                raise self._missing(thumbprint)
 
     def _check_request_key(self, name: str, item: _Item) -> None:
         row = self._open().query_one(
