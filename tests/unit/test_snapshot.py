@@ -191,7 +191,7 @@ def test_a_deployment_asks_an_embedded_machine_little(work: Work) -> None:
 def test_a_new_certificate_is_added_and_bound_in_one_transaction(ca: CertificateAuthority, work: Work) -> None:
     """With its key, and neither of them is read from its bytes: they are at hand."""
     assert deploy(KEY, ca.issue("a.test", key="ec-p256"), machine=work.machine).changed
-    assert len(work.statements) <= 19, work.statements
+    assert len(work.statements) <= 17, work.statements
     assert work.transactions == 1
     assert work.counted["parsed"] == 0
     assert work.counted["taken apart"] <= 1
@@ -200,7 +200,7 @@ def test_a_new_certificate_is_added_and_bound_in_one_transaction(ca: Certificate
 def test_a_renewal_asks_an_embedded_machine_little(ca: CertificateAuthority, work: Work) -> None:
     """Besides that the certificate that is renewed, and in the one transaction a mark on the old one."""
     assert renew(KEY, ca, machine=work.machine).changed
-    assert len(work.statements) <= 23, work.statements
+    assert len(work.statements) <= 21, work.statements
     assert work.transactions == 1
     assert work.counted["files written"] == 2, "the note for cleanup, and the record"
     assert work.counted["files read"] <= 2, "what cleanup is to know, and the last change"

@@ -206,10 +206,12 @@ class Task:
     roots: tuple[bytes, ...]
     rebinds: bool
 
-    @property
-    def certificates(self) -> dict[Thumbprint, Certificate]:
-        """The certificate and its chain, by thumbprint."""
-        return {one.thumbprint: one for one in (*self.certificate.chain, self.certificate)}
+    def certificate_of(self, addition: Addition) -> Certificate:
+        """What is added: the certificate, or one of its chain."""
+        if addition.role == "leaf":
+            return self.certificate
+        whole = (*self.certificate.chain, self.certificate)
+        return next(one for one in whole if one.thumbprint == addition.thumbprint)
 
     @property
     def changes(self) -> bool:
@@ -484,7 +486,7 @@ def _read_back(port: MachinePort, records: ChangeRecords, change: Change, say: C
 
 
 def _add(port: MachinePort, task: Task, addition: Addition) -> None:
-    certificate = task.certificates[addition.thumbprint]
+    certificate = task.certificate_of(addition)
     leaf = addition.role == "leaf"
     create = is_standard(addition.store)
     store_name = addition.store

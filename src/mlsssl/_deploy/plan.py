@@ -880,7 +880,7 @@ def _steps(port: MachinePort, prepared: _Prepared) -> Iterator[Step]:
     task = prepared.task
     change = task.change
     for addition in change.additions:
-        one = task.certificates[addition.thumbprint]
+        one = task.certificate_of(addition)
         shown = repr(one).removeprefix("<Certificate ").removesuffix(">")
         where = f"LocalMachine\\{addition.store}"
         if addition.was == "absent":

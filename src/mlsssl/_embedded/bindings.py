@@ -89,12 +89,10 @@ class EmbeddedBindings:
         rows = self._database.query(_ALL)
         # Between two looks, of a listener say, few rows have changed, and making a record of one is what costs.
         self._read = {row: self._known(row) for row in rows}
-        found = self._read.values()
-        return [
-            record
-            for family in self._families
-            for record in sorted((r for r in found if r.key.family is family), key=lambda r: sort_key(r.key))
-        ]
+        families = self._families
+        found = [record for record in self._read.values() if record.key.family in families]
+        found.sort(key=lambda record: (families.index(record.key.family), sort_key(record.key)))
+        return found
 
     def add(self, record: BindingRecord, *, retry: bool = True) -> None:
         """Add; see `BindingsPort.add`. Nothing passes by itself here, so `retry` changes nothing."""

@@ -134,8 +134,7 @@ class EmbeddedStore(OpenStore):
         with database.transaction():
             if request_key is not None:
                 self._check_request_key(request_key, item)
-            self._insert(item, request_key)
-            return self._existing(item.thumbprint)
+            return self._insert(item, request_key) or self._existing(item.thumbprint)
 
     def add_many(
         self, items: Iterable[NewCertificate], *, exportable: bool, provider: KeyProvider | None = None
@@ -392,8 +391,11 @@ class EmbeddedStore(OpenStore):
         if row[0] != item.public_key:
             raise InvalidInputError(f"the certificate is for another key than the request's, {name}")
 
-    def _insert(self, item: _Item, request_key: str | None = None) -> None:
-        """One certificate, inside the caller's transaction; with the request's key in place of its own, if given."""
+    def _insert(self, item: _Item, request_key: str | None = None) -> StoreRecord | None:
+        """One certificate, inside the caller's transaction; with the request's key in place of its own, if given.
+
+        The record of a new one with its own key; None where it has to be looked up.
+        """
         refuse_users_roots(self.name, self.location)
         database = self._open()
         new = item.new
@@ -403,6 +405,7 @@ class EmbeddedStore(OpenStore):
             columns="i" + KEY_KINDS,
         )
         if before is None:
+            container = request_key or self._store_key(item)
             database.query(
                 "INSERT INTO certificates (store, thumbprint, public_key, subject, friendly_name, container, der)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -412,12 +415,15 @@ class EmbeddedStore(OpenStore):
                     item.public_key,
                     item.subject,
                     new.friendly_name,
-                    request_key or self._store_key(item),
+                    container,
                     new.certificate,
                 ),
             )
             self._file_names(item.names)
-            return
+            if request_key is not None:
+                return None
+            key = (container, item.provider, self.location == "LocalMachine", item.exportable, item.key_digest, 1)
+            return self._record((new.certificate, new.friendly_name, 0, None, item.public_key, *key))
         number = before[0]
         state = key_state(before[1:], self.location)
         if new.friendly_name is not None:
@@ -427,15 +433,19 @@ class EmbeddedStore(OpenStore):
             container = request_key or self._store_key(item)
             database.query("UPDATE certificates SET container = ? WHERE id = ?", (container, number))
             _release_key(database, None if state is None else state.container, delete=True)
+        return None
 
     def _file_names(self, names: Collection[str]) -> None:
         """File the certificate that was inserted last; a table without row numbers leaves `last_insert_rowid` as is."""
         if LOOK in names:
             return
-        self._database.query(
-            "DELETE FROM names WHERE store = ? AND name = ? AND certificate = last_insert_rowid()", (self._number, LOOK)
-        )
-        for name in names:
+        first, *others = names or (None,)
+        where = "WHERE store = ? AND name = ? AND certificate = last_insert_rowid()"
+        if first is None:
+            self._database.query(f"DELETE FROM names {where}", (self._number, LOOK))  # noqa: S608
+        else:  # in the place of the one that the trigger has filed
+            self._database.query(f"UPDATE names SET name = ? {where}", (first, self._number, LOOK))  # noqa: S608
+        for name in others:
             self._database.query(
                 "INSERT INTO names (store, name, certificate) VALUES (?, ?, last_insert_rowid())", (self._number, name)
             )
