@@ -32,7 +32,7 @@ from contract.deployment_scenarios import (
 )
 from mlsssl import MlssslError, ServiceState, deploy
 from mlsssl._embedded.port import EmbeddedPort
-from mlsssl._machine import files
+from mlsssl._machine import files, private_files
 from mlsssl.machine import Machine
 from sweeps import points
 
@@ -72,11 +72,16 @@ class Sabotage:
 @contextlib.contextmanager
 def watched_files(hit: Callable[[str], None]) -> Iterator[None]:
     """Count the record's writes and renames too: before each, and after each."""
-    write, replace, unlink = files.write, os.replace, os.unlink
+    write, append, replace, unlink = files.write, private_files.append_private, os.replace, os.unlink
 
     def counted_write(path: Path, data: bytes, *, private: bool, entry_lasts: bool = True) -> None:
         hit("file write")
         write(path, data, private=private, entry_lasts=entry_lasts)
+        hit("file written")
+
+    def counted_append(path: Path, data: bytes) -> None:
+        hit("file append")
+        append(path, data)
         hit("file written")
 
     def counted_replace(source: str, target: str) -> None:
@@ -89,6 +94,7 @@ def watched_files(hit: Callable[[str], None]) -> Iterator[None]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "write", counted_write)
+        patch.setattr(private_files, "append_private", counted_append)
         patch.setattr(os, "replace", counted_replace)
         patch.setattr(os, "unlink", counted_unlink)
         yield
