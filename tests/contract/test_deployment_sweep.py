@@ -14,7 +14,6 @@ import shutil
 import signal
 import sqlite3
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -38,6 +37,7 @@ from sweeps import points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 # https://sqlite.org/rescode.html: those that a healthy program meets on a sick computer.
 SQLITE_CODES = {

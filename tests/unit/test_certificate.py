@@ -6,7 +6,7 @@ import os
 import pickle
 import stat
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -26,6 +26,9 @@ from mlsssl import (
 )
 from mlsssl._formats import pem
 from repetitions import examples
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CA = CertificateAuthority.create("Unit Root", key="ec-p256")
 SUB = CA.create_intermediate("Unit Intermediate")

@@ -219,7 +219,8 @@ class ChangeRecords:
         with on_disk("iterdir"):
             names = os.listdir(self.folder)  # noqa: PTH208 -- nearly all are others, which need no `Path`
         # They all begin so, and of ten thousand keys nearly all files are the last changes.
-        found = (self._pending(self.folder / name) for name in sorted(names) if name[:6] == "change" and is_record(name))
+        begun = (name for name in sorted(names) if name[:6] == "change" and is_record(name))
+        found = (self._pending(self.folder / name) for name in begun)
         return tuple(one for one in found if one is not None)
 
     @staticmethod

@@ -42,9 +42,9 @@ FORMER_NAME = "superseded.json"
 
 
 class SupersededFile:
-    """The file in a machine's state folder, of a line of JSON for each entry. Only the machine's lock's holder writes it.
+    """The file in a machine's state folder. Only the holder of the machine's lock writes it.
 
-    So to add an entry takes as long whether there are ten or ten thousand.
+    It has a line of JSON for each entry, so that to add one takes as long whether there are ten or ten thousand.
     """
 
     def __init__(self, folder: Path) -> None:

@@ -210,7 +210,7 @@ class Task:
         """What is added: the certificate, or one of its chain."""
         if addition.role == "leaf":
             return self.certificate
-        whole = (*self.certificate.chain, self.certificate)
+        whole: tuple[Certificate, ...] = (*self.certificate.chain, self.certificate)
         return next(one for one in whole if one.thumbprint == addition.thumbprint)
 
     @property

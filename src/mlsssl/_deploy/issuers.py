@@ -147,8 +147,9 @@ def about_issuers(
     yield from _about_missing(found, find_profile(profile).overrides.get("issuer-not-found", Severity.WARNING))
     leaf, *above = found.path
     lifetime = leaf.not_after - leaf.not_before
-    # Which is longer than any moment of its life asks for, so that nearly all need not be asked when that is.
-    if any(view.not_after - max(at, leaf.not_before, leaf.not_after) < lifetime or not _lasts(view, at) for view in above):
+    # Its renewal time need not be worked out where an issuer outlasts its end by as much.
+    latest = max(at, leaf.not_before, leaf.not_after) if renew_from is None else max(at, renew_from)
+    if not all(_lasts(view, at) and view.not_after - latest >= lifetime for view in above):
         yield from _about_end(found, issuers, at, certificate.renewal_time() if renew_from is None else renew_from)
 
 

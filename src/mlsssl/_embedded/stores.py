@@ -61,9 +61,9 @@ KEY_KINDS = "bTTIIBI"
 _COLUMNS = f"der, friendly_name, archived, renewed_by, {KEY_COLUMNS}"
 _KINDS = "bTiB" + KEY_KINDS
 _FROM = "FROM certificates LEFT JOIN keys USING (container)"
-_FIND = f"SELECT {_COLUMNS} {_FROM} WHERE store = ? AND thumbprint = ?"  # noqa: S608
+_FIND = f"SELECT {_COLUMNS} {_FROM} WHERE store = ? AND thumbprint = ?"
 _ACCESS = (
-    f"SELECT {KEY_COLUMNS}, sid, CASE WHEN sid IS NULL THEN '' ELSE name END,"  # noqa: S608
+    f"SELECT {KEY_COLUMNS}, sid, CASE WHEN sid IS NULL THEN '' ELSE name END,"
     f" CASE WHEN sid IS NULL THEN '' ELSE access END {_FROM} LEFT JOIN key_access USING (container)"
     " WHERE store = ? AND thumbprint = ? ORDER BY sid"
 )

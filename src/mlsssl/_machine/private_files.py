@@ -386,11 +386,9 @@ else:
         return True
 
     def _write_holder(descriptor: int) -> None:
-        try:
+        with contextlib.suppress(OSError):  # a full disk: the lock is held all the same
             # As long as every other: to make a file shorter costs as much as a write to the disk.
             os.pwrite(descriptor, f'{{"pid": {os.getpid()}}}'.ljust(40).encode(), 0)
-        except OSError:
-            pass  # a full disk: the lock is held all the same
 
     def _unlock(descriptor: int) -> None:
         fcntl.flock(descriptor, fcntl.LOCK_UN)

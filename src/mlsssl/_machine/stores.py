@@ -66,9 +66,7 @@ def add(
     exportable: bool,
     provider: KeyProvider | None,
 ) -> StoreRecord:
-    """`StorePort.add` of what is at hand: a certificate that was read, and a private key in this process's memory, or
-    held by the machine itself.
-    """
+    """`StorePort.add` of what is at hand: a certificate, and a key in this process's memory or held by the machine."""
     held = held_name(private_key)
     given = None if held is not None else private_key
     return store.add(

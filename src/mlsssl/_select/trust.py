@@ -127,7 +127,7 @@ def report_on(
     intermediates = chain
     problems: tuple[TrustProblem, ...] = ()
     if system is not None:
-        from mlsssl._machine.trust import NO_PATH, SILENCED, findings
+        from mlsssl._machine.trust import NO_PATH, findings
         from mlsssl._validator.profiles import find_profile
 
         given = [anchor for anchor in anchors or () if anchor != "system"]
@@ -140,6 +140,8 @@ def report_on(
             problems = tuple(problem for problem in problems if problem.code not in NO_PATH)
         extra_rules = (*check_extra_rules(extra_rules), lambda _context: findings(problems))
     if judged_by_system:
+        from mlsssl._machine.trust import SILENCED
+
         silence = {**SILENCED, **check_silence(silence)}
         if crls or revocation == "hard":  # whose signatures are checked with their issuers' keys
             intermediates = (*chain, *(trusted_roots("system") or ()))

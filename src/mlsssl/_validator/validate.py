@@ -228,8 +228,9 @@ def validate(
 ) -> Report:
     """Check a server's certificate and report every finding: `Certificate.check`, for certificates and keys as such.
 
-    `der` is what the leaf was read from, and `view` the leaf taken apart, where these are at hand. `trust` is what clients trust, None leaves the question
-    out; `intermediates` may be in any order; `served` is what a live server was seen to send.
+    `der` is what the leaf was read from, and `view` the leaf taken apart, where these are at hand. `trust` is what
+    clients trust, None leaves the question out; `intermediates` may be in any order; `served` is what a live server was
+    seen to send.
 
     Not checked: revocation beyond the lists given, certificate transparency logs, published keys such as Debian's weak
     ones without badkeys and its list, and what a client refuses for reasons that no finding has a code for. Work is
