@@ -514,18 +514,17 @@ def _checked(
     check_friendly_name(new.friendly_name)
     parsed = pem.load_der(new.certificate, "not a DER certificate") if given is None else given.certificate
     key = new.private_key
-    if key is None:
-        key_digest = b""
-    elif given is None or given.private_key is None:
-        key_digest = _private_key_digest(key)
+    if key is not None and given is not None and given.private_key is not None:
+        # One digest for both: the caller has checked that they belong together.
+        public_key = key_digest = hashlib.sha256(spki(given.private_key.public_key())).digest()
     else:
-        key_digest = hashlib.sha256(spki(given.private_key.public_key())).digest()
+        public_key, key_digest = _public_key_digest(parsed), b"" if key is None else _private_key_digest(key)
     # id-ecPublicKey (RFC 5480) in the PrivateKeyInfo's first bytes.
     check_provider(provider, is_rsa=key is None or bytes.fromhex("06072a8648ce3d0201") not in key[:32])
     return _Item(
         new=new,
         thumbprint=thumbprint_of(new.certificate),
-        public_key=_public_key_digest(parsed),
+        public_key=public_key,
         subject=subject_digest(parsed),
         names=names_of(parsed),
         key_digest=key_digest,
