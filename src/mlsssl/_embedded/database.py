@@ -161,6 +161,8 @@ class Database:
         """
         with self._lock:
             if self._joining:
+                if self._connection is None or not self._connection.in_transaction:
+                    raise StoreError("an error, or a fork, has ended the change that this one is a part of")
                 yield
                 return
             if self._in_transaction:
