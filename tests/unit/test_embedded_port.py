@@ -89,7 +89,7 @@ def test_what_is_changed_at_once_is_there_when_all_of_it_is(machine: EmbeddedPor
     assert len(other.reservations.all()) == 2
     with pytest.raises(StoreError, match="has ended the change"), machine.at_once():
         put("https://+:443/c/")
-        machine._database.query("ROLLBACK")  # noqa: SLF001 - as SQLite itself does when the disk is full
+        machine._database.query("ROLLBACK")
         put("https://+:443/d/")
     assert len(other.reservations.all()) == 2
     other.close()
