@@ -180,8 +180,11 @@ def write(
         descriptor = file_rights.create(temporary, private=private)
         try:
             try:
-                for piece in (data,) if isinstance(data, bytes) else data:
-                    _write_all(descriptor, piece)
+                if isinstance(data, bytes):  # all at once: nothing to buffer
+                    _write_all(descriptor, data)
+                else:
+                    with os.fdopen(descriptor, "wb", closefd=False) as file:
+                        file.writelines(data)
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
