@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, get_args, overload
@@ -19,8 +20,8 @@ from mlsssl._issue.lifetimes import ShortenedWarning
 from mlsssl._messages.arguments import check_callable, check_type, check_whole, items_of
 from mlsssl._messages.basics import KeyType, check_moment, key_holder, set_attributes
 from mlsssl._messages.foreign_text import shown
-from mlsssl.certificate import Certificate, assemble, check_certificate
-from mlsssl.errors import InvalidInputError
+from mlsssl.certificate import Certificate, assemble, check_certificate, extension_of
+from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
     import ssl
@@ -1021,9 +1022,14 @@ def sign_honoured(authority: CertificateAuthority, honoured: HonouredRequest, da
 
 def with_list_of(authority: CertificateAuthority, old: Certificate) -> CertificateAuthority:
     """The authority, naming the address of its revocation list that the old one has, when it names none. Private."""
+    if authority.crl_url is not None:
+        return authority
+    with suppress(MalformedDataError):  # raised below, where it matters
+        if extension_of(old, x509.CRLDistributionPoints) is None:
+            return authority
     issuer, view = issuer_view(pem.x509_of(authority)), View(pem.x509_of(old))
     # A list is signed by one key: the one of an authority's former key says nothing of what the new one signs.
-    if authority.crl_url is not None or view.issuer != issuer.subject or not view.may_be_signed_by(issuer):
+    if view.issuer != issuer.subject or not view.may_be_signed_by(issuer):
         return authority
     points = pem.find_extension(pem.x509_of(old), x509.CRLDistributionPoints)
     for name in (name for point in points or () for name in point.full_name or ()):

@@ -92,7 +92,7 @@ class Certificate:
         MalformedDataError: a field of the certificate cannot be read.
     """
 
-    __slots__ = ("_certificate", "_chain", "_der", "_extensions", "_friendly_name", "_key", "_left_out")
+    __slots__ = ("_certificate", "_chain", "_der", "_extensions", "_friendly_name", "_key", "_left_out", "_thumbprint")
 
     _certificate: x509.Certificate
     _chain: tuple[x509.Certificate, ...]
@@ -101,6 +101,7 @@ class Certificate:
     _friendly_name: str | None
     _key: PrivateKey | None
     _left_out: tuple[str, ...]
+    _thumbprint: Thumbprint | None
 
     def __init__(
         self,
@@ -523,7 +524,10 @@ class Certificate:
     @property
     def thumbprint(self) -> Thumbprint:
         """The SHA-1 of the DER: Windows' name for it, and what HTTP.sys wants."""
-        return Thumbprint(hashlib.sha1(self.to_der(), usedforsecurity=False).digest())
+        if self._thumbprint is None:
+            set_attributes(self, _thumbprint=Thumbprint(hashlib.sha1(self.to_der(), usedforsecurity=False).digest()))
+            assert self._thumbprint is not None
+        return self._thumbprint
 
     @property
     def sha256(self) -> str:
@@ -629,8 +633,9 @@ class Certificate:
         if self._extensions is None:
             set_attributes(self, _extensions=pem.extensions_by_kind(self._certificate))
             assert self._extensions is not None
-        found = self._extensions.get(kind)
-        return pem.find_extension(self._certificate, kind) if found is None else cast("E", found)
+        if not self._extensions:  # there are none, or one of them cannot be read
+            return pem.find_extension(self._certificate, kind)
+        return cast("E | None", self._extensions.get(kind))
 
     @property
     def is_self_issued(self) -> bool:
@@ -942,7 +947,18 @@ def assemble(
         _left_out=left_out,
         _der=der,
         _extensions=None,
+        _thumbprint=None,
     )
+
+
+def x509_chain(certificate: Certificate) -> tuple[x509.Certificate, ...]:
+    """`Certificate.chain` as `cryptography` has it, for who looks at it only. Private."""
+    return certificate._chain  # noqa: SLF001 -- our own
+
+
+def extension_of(certificate: Certificate, kind: type[E]) -> E | None:
+    """The extension of this kind, or None; `MalformedDataError` when it cannot be read. Private."""
+    return certificate._extension(kind)  # noqa: SLF001 -- our own
 
 
 def card_title(certificate: Certificate) -> str:

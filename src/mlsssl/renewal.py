@@ -15,6 +15,7 @@ from mlsssl._deploy.due import about_late, how_late, said_by
 from mlsssl._deploy.plan import Snapshot, carry_out, only_plan
 from mlsssl._deploy.request import checked
 from mlsssl._formats import pem
+from mlsssl._formats.keys import key_type_name
 from mlsssl._issue import lifetimes
 from mlsssl._issue.keys import check_key_type
 from mlsssl._messages.arguments import check_callable, items_of
@@ -310,7 +311,7 @@ def _in_place_of(binding: Binding, entry: StoreEntry, old: Certificate, new: Cer
         "store": binding.record.store,
         "friendly_name": entry.friendly_name if new is None or new.friendly_name is None else new.friendly_name,
         "exportable": _is_exportable(entry),
-        "provider": None if new is None else _provider(entry, new.key_type),
+        "provider": None if new is None else _provider(entry, _key_type_of(new)),
         "older": old,
         "expected": binding.record,
     }
@@ -390,6 +391,12 @@ def _issue(
 def _is_exportable(entry: StoreEntry) -> bool:
     """Whether the old private key may leave the machine, and so the new one too."""
     return entry.key is not None and entry.key.exportable is True
+
+
+def _key_type_of(certificate: Certificate) -> str:
+    # Where the private key is at hand, it need not be read from the certificate.
+    key = certificate.private_key
+    return certificate.key_type if key is None else key_type_name(key)
 
 
 def _provider(entry: StoreEntry, key_type: str) -> KeyProvider | None:

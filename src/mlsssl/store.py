@@ -240,7 +240,9 @@ class Store:
         )
 
     def _entry(self, record: StoreRecord) -> StoreEntry:
-        certificate = Certificate.from_der(record.certificate).with_friendly_name(record.friendly_name)
+        certificate = Certificate.from_der(record.certificate)
+        if record.friendly_name is not None:
+            certificate = certificate.with_friendly_name(record.friendly_name)
         entry = StoreEntry(
             certificate=certificate,
             thumbprint=certificate.thumbprint,
@@ -384,6 +386,7 @@ class Store:
             record = stores.add(
                 port,
                 certificate.to_der(),
+                pem.x509_of(certificate),
                 certificate.private_key,
                 friendly_name=certificate.friendly_name if friendly_name is None else friendly_name,
                 exportable=exportable,

@@ -1,4 +1,4 @@
-"""Values that every module knows: binding keys and options; and those of `_messages/basics.py`, for certificates too."""
+"""Values that every module knows: binding keys and options; `_messages/basics.py` has those of certificates too."""
 
 from __future__ import annotations
 
@@ -136,10 +136,13 @@ class IpPort:
     @property
     def is_wildcard(self) -> bool:
         """Whether it is `0.0.0.0` or `[::]`."""
-        return self.ip.is_unspecified
+        return self.address in _WILDCARDS
 
     def __str__(self) -> str:
         return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
+
+_WILDCARDS = ("0.0.0.0", "::")  # noqa: S104 -- to compare with, in the form in which each address is kept
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -494,6 +497,12 @@ class BindingOptions:
         defaults["use_revocation_freshness_time"] = bool(self.revocation_freshness_time)
         shown = (name for name, default in defaults.items() if getattr(self, name) != default)
         return f"BindingOptions({', '.join(f'{name}={getattr(self, name)!r}' for name in shown)})"
+
+
+@lru_cache(maxsize=256)  # one and the same for most bindings, and counted up from 22 fields several times for a change
+def numbers_of(options: BindingOptions) -> tuple[int, int, int, int]:
+    """Their flags, check mode, freshness time and retrieval timeout, as Windows keeps them. Private."""
+    return options.flags, options.check_mode, options.freshness_seconds, options.timeout_milliseconds
 
 
 def _check_duration(name: str, value: timedelta, unit: timedelta) -> None:

@@ -14,7 +14,6 @@ import shutil
 import signal
 import sqlite3
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -32,12 +31,13 @@ from contract.deployment_scenarios import (
 )
 from mlsssl import MlssslError, ServiceState, deploy
 from mlsssl._embedded.port import EmbeddedPort
-from mlsssl._machine import files
+from mlsssl._machine import files, private_files
 from mlsssl.machine import Machine
 from sweeps import points
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 # https://sqlite.org/rescode.html: those that a healthy program meets on a sick computer.
 SQLITE_CODES = {
@@ -72,25 +72,31 @@ class Sabotage:
 @contextlib.contextmanager
 def watched_files(hit: Callable[[str], None]) -> Iterator[None]:
     """Count the record's writes and renames too: before each, and after each."""
-    write, replace, unlink = files.write, Path.replace, Path.unlink
+    write, append, replace, unlink = files.write, private_files.append_private, os.replace, os.unlink
 
     def counted_write(path: Path, data: bytes, *, private: bool, entry_lasts: bool = True) -> None:
         hit("file write")
         write(path, data, private=private, entry_lasts=entry_lasts)
         hit("file written")
 
-    def counted_replace(self: Path, target: Path) -> Path:
-        hit("file rename")
-        return replace(self, target)
+    def counted_append(path: Path, data: bytes) -> None:
+        hit("file append")
+        append(path, data)
+        hit("file written")
 
-    def counted_unlink(self: Path, missing_ok: bool = False) -> None:
+    def counted_replace(source: str, target: str) -> None:
+        hit("file rename")
+        replace(source, target)
+
+    def counted_unlink(path: str | Path) -> None:
         hit("file unlink")
-        unlink(self, missing_ok=missing_ok)
+        unlink(path)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "write", counted_write)
-        patch.setattr(Path, "replace", counted_replace)
-        patch.setattr(Path, "unlink", counted_unlink)
+        patch.setattr(private_files, "append_private", counted_append)
+        patch.setattr(os, "replace", counted_replace)
+        patch.setattr(os, "unlink", counted_unlink)
         yield
 
 

@@ -225,7 +225,7 @@ class _Queuing(EmbeddedPort):
 
     queues: Path
 
-    def lock(self, name: str, *, timeout: float) -> contextlib.AbstractContextManager[None]:
+    def lock(self, name: str, *, timeout: float) -> contextlib.AbstractContextManager[Path]:
         """As `MachinePort.lock`."""
         if name.startswith("request-"):
             self.queues.touch()

@@ -6,7 +6,7 @@ import os
 import pickle
 import stat
 import sys
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -26,6 +26,9 @@ from mlsssl import (
 )
 from mlsssl._formats import pem
 from repetitions import examples
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 CA = CertificateAuthority.create("Unit Root", key="ec-p256")
 SUB = CA.create_intermediate("Unit Intermediate")
@@ -77,10 +80,10 @@ def test_saving_replaces_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest
     target = LEAF.save(tmp_path / "x.pem")
     before = target.read_bytes()
 
-    def crash(self: Path, target: Path) -> Path:
+    def crash(source: str, target: str) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Path, "replace", crash)
+    monkeypatch.setattr(os, "replace", crash)
     with pytest.raises(KeyboardInterrupt):
         CA.issue("other.example").save(target, overwrite=True)
     assert target.read_bytes() == before

@@ -90,9 +90,9 @@ def everything(machine: EmbeddedMachine) -> dict[str, list[tuple[object, ...]]]:
     return found
 
 
-def flaky(path: Path, fault: Callable[[str], None]) -> Machine:
-    """The machine at `path`, with a fault injected into its statements."""
-    return Machine(EmbeddedPort(path, on_statement=fault))
+def flaky(path: Path, fault: Callable[[str], None], *, at_once: bool = True) -> Machine:
+    """The machine at `path`, with a fault injected into its statements; as one that changes each thing by itself."""
+    return Machine(EmbeddedPort(path, on_statement=fault, atomic_update=at_once))
 
 
 def pending(machine: Machine) -> list[Path]:
@@ -577,7 +577,7 @@ def test_a_failure_is_taken_back_and_told_in_one_report(ca: CertificateAuthority
         if statement.startswith("INSERT INTO bindings"):
             raise sqlite3.OperationalError("database or disk is full")
 
-    with flaky(machine.path, fault) as broken, pytest.raises(DeploymentError) as caught:
+    with flaky(machine.path, fault, at_once=False) as broken, pytest.raises(DeploymentError) as caught:
         deploy(KEY, ca.issue("a.test"), machine=broken)
     failure = caught.value.failure
     assert isinstance(failure, Failure)
@@ -593,6 +593,30 @@ def test_a_failure_is_taken_back_and_told_in_one_report(ca: CertificateAuthority
     assert recover(machine=machine) == []
 
 
+@pytest.mark.parametrize("failing", ["INSERT INTO key_material", "UPDATE bindings", "UPDATE certificates", "COMMIT"])
+def test_a_machine_that_changes_all_at_once_has_done_nothing_when_a_part_fails(
+    ca: CertificateAuthority, machine: EmbeddedMachine, failing: str
+) -> None:
+    """Certificate, key, binding and the mark on the old one are one transaction, and the report says no more."""
+    deploy(KEY, ca.issue("a.test"), machine=machine)
+    before = everything(machine)
+    began = 0
+
+    def fault(statement: str) -> None:
+        nonlocal began
+        began += statement == "BEGIN IMMEDIATE"
+        if began == 1 and statement.startswith(failing):
+            raise sqlite3.OperationalError("database or disk is full")
+
+    with flaky(machine.path, fault) as broken, pytest.raises(DeploymentError) as caught:
+        renew(KEY, ca, machine=broken)
+    failure = caught.value.failure
+    assert isinstance(failure, Failure)
+    assert (failure.done, failure.undone, failure.to_do, failure.state) == ((), (), (), "old")
+    assert everything(machine) == before
+    assert pending(machine) == []
+
+
 def test_a_failure_that_cannot_be_taken_back_says_what_to_do(
     ca: CertificateAuthority, machine: EmbeddedMachine
 ) -> None:
@@ -606,7 +630,7 @@ def test_a_failure_that_cannot_be_taken_back_says_what_to_do(
         if full and not statement.startswith("SELECT"):
             raise sqlite3.OperationalError("database or disk is full")
 
-    with flaky(machine.path, fault) as broken, pytest.raises(DeploymentError) as caught:
+    with flaky(machine.path, fault, at_once=False) as broken, pytest.raises(DeploymentError) as caught:
         deploy(KEY, ca.issue("a.test"), machine=broken)
     failure = caught.value.failure
     assert isinstance(failure, Failure)

@@ -15,15 +15,18 @@ from mlsssl._changes.record import Change, ChangeRecords
 from mlsssl._embedded.central_store import CentralStore
 from mlsssl._embedded.port import EmbeddedPort, default_path
 from mlsssl._embedded.services import EmbeddedServices
-from mlsssl._machine.ports import ServiceState
+from mlsssl._formats.url_prefixes import UrlPrefix
+from mlsssl._machine.ports import ReservationRecord, ServiceState
 from mlsssl.errors import (
     AccessDeniedError,
     BindingError,
     ClosedError,
     ExistsError,
     InvalidInputError,
+    ReservationExistsError,
     ServiceError,
     ServiceNotFoundError,
+    StoreError,
 )
 from mlsssl.values import IpPort
 
@@ -64,6 +67,40 @@ def test_one_file_under_two_names_has_one_lock_and_one_record(
             pass
         other.close()
     assert sorted(path.name for path in tmp_path.glob("*.state")) == ["machine.sqlite.state"]
+
+
+def test_what_is_changed_at_once_is_there_when_all_of_it_is(machine: EmbeddedPort) -> None:
+    """Or, after an error, nothing of it; another process sees nothing meanwhile. An imitated old system cannot."""
+    other = EmbeddedPort(machine.path)
+
+    def put(url: str) -> None:
+        machine.reservations.add(ReservationRecord(url=UrlPrefix(url), sddl="D:(A;;GX;;;LS)"))
+
+    with machine.at_once() as whole:
+        assert whole
+        put("https://+:443/a/")
+        put("https://+:443/b/")
+        assert len(machine.reservations.all()) == 2
+        assert other.reservations.all() == []
+    assert len(other.reservations.all()) == 2
+
+    def put_at_once(*urls: str, rolled_back: bool = False) -> None:
+        with machine.at_once():
+            for url in urls:
+                put(url)
+                if rolled_back:  # as SQLite itself does when the disk is full
+                    machine._database.query("ROLLBACK")
+
+    with pytest.raises(ReservationExistsError):
+        put_at_once("https://+:443/c/", "https://+:443/a/")
+    with pytest.raises(StoreError, match="has ended the change"):
+        put_at_once("https://+:443/c/", "https://+:443/d/", rolled_back=True)
+    assert len(other.reservations.all()) == 2
+    other.close()
+    old = EmbeddedPort(machine.path, atomic_update=False)
+    with old.at_once() as whole:
+        assert not whole
+    old.close()
 
 
 def test_a_file_with_two_names_is_no_machine(machine: EmbeddedPort, tmp_path: Path) -> None:

@@ -263,8 +263,8 @@ def test_what_a_virus_scanner_holds_is_tried_again(tmp_path: Path, monkeypatch: 
         winerror = code
 
     def holding(real: Callable[..., object], *, times: int) -> Callable[..., object]:
-        def action(path: Path, *args: object, **kwargs: object) -> object:
-            attempts.append(path.name)
+        def action(path: str | Path, *args: object, **kwargs: object) -> object:
+            attempts.append(Path(path).name)
             if len(attempts) <= times:
                 raise HeldError(errno.EACCES, "held")
             return real(path, *args, **kwargs)
@@ -279,7 +279,7 @@ def test_what_a_virus_scanner_holds_is_tried_again(tmp_path: Path, monkeypatch: 
     for name, use in uses:
         attempts.clear()
         with monkeypatch.context() as patched:
-            patched.setattr(Path, name, holding(getattr(Path, name), times=3))
+            patched.setattr(os, name, holding(getattr(os, name), times=3))
             use()
         assert len(attempts) == 4
     assert list(tmp_path.iterdir()) == []
@@ -287,7 +287,7 @@ def test_what_a_virus_scanner_holds_is_tried_again(tmp_path: Path, monkeypatch: 
     # For good: an error of ours, in bounded time, and nothing is left over.
     monkeypatch.setattr(files, "_PATIENCE", 0.1)
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "replace", holding(Path.replace, times=10_000))
+        patched.setattr(os, "replace", holding(os.replace, times=10_000))
         with pytest.raises(AccessDeniedError, match="may not write"):
             write(tmp_path / "a", b"new", private=True)
     assert list(tmp_path.iterdir()) == []
@@ -395,6 +395,6 @@ class _InDrops(io.BytesIO):
 def test_a_file_is_read_whole_however_little_a_read_gives() -> None:
     """Up to the limit; one octet more is too many."""
     data = bytes(range(100))
-    assert files.read_limited(Path("f"), _InDrops(data), 100) == data
+    assert files.read_limited(Path("f"), _InDrops(data).read, 100) == data
     with pytest.raises(InvalidInputError, match="larger than 99"):
-        files.read_limited(Path("f"), _InDrops(data), 99)
+        files.read_limited(Path("f"), _InDrops(data).read, 99)

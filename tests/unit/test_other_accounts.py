@@ -232,7 +232,7 @@ if sys.platform != "win32":
             pending.name: recovered,
             "change.lock": lambda: recover(machine=machine),
             last.name: lambda: ChangeRecords(folder).last(record.key),
-            "superseded.json": lambda: cleanup(machine=machine),
+            "superseded.jsonl": lambda: cleanup(machine=machine),
         }
         for name, use in uses.items():
             path = folder / name

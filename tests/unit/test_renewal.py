@@ -304,7 +304,7 @@ def test_a_planned_renewal_that_the_machine_has_outrun_is_refused(
     assert "names-lost" in [finding.code for finding in wrong.findings]
     with pytest.raises(ValidationError, match="names-lost"):
         wrong.apply()
-    assert not (machine.state_folder / "superseded.json").exists()
+    assert not (machine.state_folder / "superseded.jsonl").exists()
     other = ca.issue("a.test")
     deploy(KEY, other, machine=machine)
     with pytest.raises(BindingError, match="was changed"):
@@ -529,15 +529,37 @@ def test_cleanup_without_its_notes_counts_from_the_newer_certificate(
     old = ca.issue("a.test")
     deploy(KEY, old, machine=machine)
     renew(KEY, ca, machine=machine, grace=dt.timedelta(0))
-    notes = machine.state_folder / "superseded.json"
-    notes.write_bytes(b'[{"store": 1}]')
-    with pytest.raises(MalformedDataError, match=r"superseded\.json is damaged"):
-        cleanup(machine=machine)
-    notes.unlink()
+    notes = machine.state_folder / "superseded.jsonl"
+    former = machine.state_folder / "superseded.json"
+    for path, damaged in ((notes, b'{"store": 1}\n'), (former, b'[{"store": 1}]')):
+        path.touch(0o600)
+        path.write_bytes(damaged)
+        with pytest.raises(MalformedDataError, match=rf"{path.name} is damaged"):
+            cleanup(machine=machine)
+        path.unlink()
     assert cleanup(machine=machine, at=now() + 29 * DAY).removed == ()
     assert [one.thumbprint for one in cleanup(machine=machine, at=now() + 31 * DAY).removed] == [old.thumbprint]
+    notes.touch(0o600)
     notes.write_bytes(b"[")
     assert renew(KEY, ca, machine=machine).changed
+
+
+def test_notes_of_an_earlier_version_count_and_a_line_that_was_cut_off_does_not(
+    ca: CertificateAuthority, machine: EmbeddedMachine
+) -> None:
+    """They were one array in a file of another name; a full disk cuts a line off, and the next one follows it."""
+    old = [deploy(KEY, ca.issue("a.test"), machine=machine).after.thumbprint]
+    old.append(renew(KEY, ca, machine=machine, grace=dt.timedelta(0)).after.thumbprint)
+    notes = machine.state_folder / "superseded.jsonl"
+    former = machine.state_folder / "superseded.json"
+    former.touch(0o600)
+    former.write_bytes(b"[" + notes.read_bytes() + b"]")
+    notes.write_bytes(b'{"store": "MY", "thumb')
+    renew(KEY, ca, machine=machine, grace=dt.timedelta(0))
+    assert len(notes.read_bytes().splitlines()) == 2
+    assert {one.thumbprint for one in cleanup(machine=machine).removed} == set(old)
+    assert not former.exists()
+    assert notes.read_bytes() == b""
 
 
 def test_an_archived_old_certificate_is_found_by_its_note(ca: CertificateAuthority, machine: EmbeddedMachine) -> None:

@@ -220,7 +220,7 @@ def test_a_file_of_somebody_else_is_refused(tmp_path: Path, monkeypatch: pytest.
             pass
 
     monkeypatch.setattr(file_rights, "owner_of", lambda *_: owner)
-    monkeypatch.setattr(file_rights, "owner_of_open", lambda _descriptor: owner)
+    monkeypatch.setattr(file_rights, "owner_of_open", lambda *_: owner)
     for use in (
         lambda: private_files.read_private(path),
         lambda: private_files.append_private(path, b""),

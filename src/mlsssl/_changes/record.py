@@ -16,7 +16,7 @@ import hashlib
 import json
 import os
 import uuid
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
@@ -25,14 +25,23 @@ from typing import TYPE_CHECKING, Literal, get_args
 from mlsssl._formats.url_prefixes import UrlPrefix
 from mlsssl._machine import files, private_files
 from mlsssl._machine.accounts import Account, sid_bytes
-from mlsssl._machine.ports import BindingRecord, ReservationRecord
+from mlsssl._machine.ports import BindingRecord, ReservationRecord, owner_text
 from mlsssl._messages.foreign_text import system_reason
 from mlsssl._messages.output import as_json
 from mlsssl.errors import MalformedDataError, MlssslError, NativeError, NotFoundError
-from mlsssl.values import BindingKey, BindingOptions, HostnamePort, IpPort, ScopedCcs, Thumbprint, parse_binding_key
+from mlsssl.values import (
+    BindingKey,
+    BindingOptions,
+    HostnamePort,
+    IpPort,
+    ScopedCcs,
+    Thumbprint,
+    numbers_of,
+    parse_binding_key,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Mapping
 
 VERSION = 2
 """Of the files' format; a later one is refused, not guessed at. One binding, and no more than it, is version 1."""
@@ -204,13 +213,14 @@ class ChangeRecords:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self._paths: dict[str, Path] = {}
 
     def pending(self) -> tuple[Pending, ...]:
         """The changes that are running, or that killed processes left; a record that cannot be read with its error."""
         with on_disk("iterdir"):
-            names = sorted(filter(is_record, os.listdir(self.folder)))  # noqa: PTH208 -- others need no `Path`
-        found = (self._pending(self.folder / name) for name in names)
+            names = os.listdir(self.folder)  # noqa: PTH208 -- nearly all are others, which need no `Path`
+        # They all begin so, and of ten thousand keys nearly all files are the last changes.
+        begun = (name for name in sorted(names) if name[:6] == "change" and is_record(name))
+        found = (self._pending(self.folder / name) for name in begun)
         return tuple(one for one in found if one is not None)
 
     @staticmethod
@@ -267,7 +277,9 @@ class ChangeRecords:
     def owed(self, key: BindingKey) -> tuple[str, ...]:
         """The steps that are still to be run after the last change of this key; none when its file is damaged."""
         try:
-            return tuple(map(_str, json.loads(private_files.read_private(self._last(key))).get("owed", ())))
+            data = private_files.read_private(self._last(key))
+            # In a text of JSON a quotation mark has a backslash before it, so this is the field, as `_text` writes it.
+            return () if _NONE_OWED in data else tuple(map(_str, json.loads(data).get("owed", ())))
         except (MlssslError, AttributeError, ValueError, TypeError, RecursionError):
             return ()
 
@@ -299,10 +311,10 @@ class ChangeRecords:
         return self._path("last", key)
 
     def _path(self, kind: Literal["change", "last"], key: BindingKey | UrlPrefix | None) -> Path:
-        name = _name(kind, key)
-        if name not in self._paths:
-            self._paths[name] = self.folder / name
-        return self._paths[name]
+        return files.inside(self.folder, _name(kind, key))
+
+
+_NONE_OWED = b'"owed": []'
 
 
 @lru_cache(maxsize=64)
@@ -316,22 +328,28 @@ def is_record(name: str) -> bool:
     return name == FORMER_NAME or (name.startswith("change-") and name.endswith(".json"))
 
 
-@contextmanager
-def on_disk(function: str) -> Iterator[None]:
+class on_disk:  # noqa: N801 -- as `files.translated`
     """What the system says to a write, in our words: a full disk is no OSError of anybody's."""
-    try:
-        yield
-    except MlssslError:
-        raise
-    except OSError as error:
-        code = error.errno or 0
-        hint = f"the record of the change cannot be kept: {system_reason(error)}"
-        raise NativeError(function, code, errno.errorcode.get(code, ""), hint) from None
+
+    __slots__ = ("_function",)
+
+    def __init__(self, function: str) -> None:
+        self._function = function
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, OSError) and not isinstance(error, MlssslError):
+            code = error.errno or 0
+            hint = f"the record of the change cannot be kept: {system_reason(error)}"
+            raise NativeError(self._function, code, errno.errorcode.get(code, ""), hint) from None
 
 
 # -- as JSON ----------------------------------------------------------------------------------------------------
 
 
+@lru_cache(maxsize=64)
 def key_text(key: BindingKey) -> str:
     """A key as text that `parse_binding_key` reads as the same key, whatever its family."""
     return f"{key.family.value}={key}" if isinstance(key, (IpPort, HostnamePort)) else str(key)
@@ -359,15 +377,16 @@ def _key_from_dict(data: Mapping[str, object]) -> BindingKey:
 def record_to_dict(record: BindingRecord) -> dict[str, object]:
     """A binding record as plain values; nothing is lost."""
     options = record.options
+    flags, check_mode, freshness_seconds, timeout_milliseconds = numbers_of(options)
     return {
         **_key_to_dict(record.key),
         "thumbprint": _shown(record.thumbprint),
         "store": record.store_name,
-        "app_id": str(record.app_id),
-        "flags": options.flags,
-        "check_mode": options.check_mode,
-        "freshness_seconds": options.freshness_seconds,
-        "timeout_milliseconds": options.timeout_milliseconds,
+        "app_id": owner_text(record.app_id),
+        "flags": flags,
+        "check_mode": check_mode,
+        "freshness_seconds": freshness_seconds,
+        "timeout_milliseconds": timeout_milliseconds,
         "ctl_identifier": options.ctl_identifier,
         "ctl_store_name": options.ctl_store_name,
     }

@@ -60,8 +60,8 @@ FAILURES: tuple[type[BaseException], ...] = (Exception, KeyboardInterrupt, Syste
 @contextlib.contextmanager
 def looking(port: MachinePort) -> Iterator[ChangeRecords]:
     """Hold the machine's lock, with what a killed change left still in its records; `BindingError` after a minute."""
-    with port.lock(LOCK, timeout=LOCK_TIMEOUT):
-        yield ChangeRecords(port.state_folder)
+    with port.lock(LOCK, timeout=LOCK_TIMEOUT) as folder:
+        yield ChangeRecords(folder)
 
 
 @contextlib.contextmanager
@@ -70,11 +70,11 @@ def changing(port: MachinePort, key: BindingKey | UrlPrefix | None = None) -> It
 
     `BindingError` as `looking`, or when a change of this very key can be neither finished nor taken back.
     """
-    with looking(port) as records:
-        recovered = _recover_and_log(port, records)
-        mine = next((one for one in recovered.stuck if one.pending.is_about(key)), None)
-        if mine is not None:
-            raise BindingError(f"nothing was done: {mine.text}") from mine.error
+    with port.lock(LOCK, timeout=LOCK_TIMEOUT) as folder:
+        records = ChangeRecords(folder)
+        for one in _recover_and_log(port, records).stuck:
+            if one.pending.is_about(key):
+                raise BindingError(f"nothing was done: {one.text}") from one.error
         yield records
 
 

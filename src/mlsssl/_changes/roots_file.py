@@ -27,7 +27,7 @@ class RootsFile:
     """The file in a machine's state folder. Only the holder of the machine's lock writes it."""
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "roots.json"
+        self._path = files.inside(folder, "roots.json")
 
     def read(self) -> list[bytes]:
         """The roots, DER, oldest first; what cannot be read is left out. Errors as `private_files.read_private`."""

@@ -18,6 +18,7 @@ from mlsssl.errors import MalformedDataError, NotFoundError
 from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
 
@@ -36,68 +37,72 @@ class Superseded:
         return self.store.casefold(), self.thumbprint
 
 
+FORMER_NAME = "superseded.json"
+"""What the file was called while it was written anew for each entry: one array. What is in it counts still."""
+
+
 class SupersededFile:
-    """The file in a machine's state folder. Only the holder of the machine's lock writes it."""
+    """The file in a machine's state folder. Only the holder of the machine's lock writes it.
+
+    It has a line of JSON for each entry, so that to add one takes as long whether there are ten or ten thousand.
+    """
 
     def __init__(self, folder: Path) -> None:
-        self._path = folder / "superseded.json"
+        self._path = files.inside(folder, "superseded.jsonl")
+        self._former = files.inside(folder, FORMER_NAME)
 
     def read(self) -> dict[tuple[str, Thumbprint], Superseded]:
         """Every entry, by store (case folded) and thumbprint. `MalformedDataError` when the file is damaged."""
-        return {entry.key: entry for entry, _ in self._read()}
+        found = {}
+        for path in (self._former, self._path):
+            try:
+                data = private_files.read_private(path)
+            except NotFoundError:
+                continue
+            try:
+                # A line that a full disk has cut off is of a renewal that it has stopped.
+                lines = (line for line in data.splitlines() if line.endswith(b"}"))
+                for one in json.loads(data) if path is self._former else map(json.loads, lines):
+                    grace_seconds = float(one["grace_seconds"])
+                    entry = _parsed(str(one["store"]), str(one["thumbprint"]), str(one["at"]), grace_seconds)
+                    found[entry.key] = entry
+            except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
+                raise MalformedDataError(
+                    f"{path} is damaged ({type(error).__name__}); delete it: cleanup then counts from the day on "
+                    "which the newer certificate begins"
+                ) from None
+        return found
 
     def add(self, *entries: Superseded) -> None:
-        """Add entries, or replace those of the same certificate. A damaged file is written anew.
+        """Add entries; of one certificate the last one counts. They are on the disk when this returns.
 
-        A renewal must not fail at night for the sake of a note about when to tidy up.
+        But for the file's own entry in the folder, when it is new: the record of the change, which is written there
+        next, makes that last. A note that a loss of power takes before that is of a change that had not begun. Nothing
+        is read: a renewal must not fail at night for the sake of a damaged note about when to tidy up.
         """
-        try:
-            known = self._read()
-        except MalformedDataError:
-            known = []
-        new = {entry.key: entry for entry in entries}
-        left: list[object] = [plain for entry, plain in known if entry.key not in new]
-        # The record of the change, which is written to this folder next, makes the file's entry last. A note that a
-        # loss of power takes before that is of a change that had not begun.
-        self._write([*left, *map(_plain, new.values())], entry_lasts=False)
+        with on_disk("write"):
+            private_files.append_private(self._path, _lines(entries))
 
     def remove(self, store: str, thumbprint: Thumbprint) -> None:
         """Forget one; nothing when it is not there."""
-        known = self._read()
-        left = [plain for entry, plain in known if entry.key != (store.casefold(), thumbprint)]
-        if len(left) < len(known):
-            self._write(left, entry_lasts=True)
-
-    def _read(self) -> list[tuple[Superseded, object]]:
-        """Every entry, with how it stands in the file."""
-        try:
-            data = private_files.read_private(self._path)
-        except NotFoundError:
-            return []
-        try:
-            return [
-                (_parsed(str(one["store"]), str(one["thumbprint"]), str(one["at"]), float(one["grace_seconds"])), one)
-                for one in json.loads(data)
-            ]
-        except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
-            raise MalformedDataError(
-                f"{self._path} is damaged ({type(error).__name__}); delete it: cleanup then counts from the day on "
-                "which the newer certificate begins"
-            ) from None
-
-    def _write(self, plain: list[object], *, entry_lasts: bool) -> None:
-        data = json.dumps(plain).encode("ascii") + b"\n"  # on one line: indenting is done in Python, ten times as slow
-        with on_disk("write"):
-            files.write(self._path, data, private=True, entry_lasts=entry_lasts)
+        known = self.read()
+        if known.pop((store.casefold(), thumbprint), None) is not None:
+            with on_disk("write"):
+                files.write(self._path, _lines(known.values()), private=True)
+                files.remove(self._former)
 
 
-@lru_cache(maxsize=4096)  # a run that renews a thousand certificates reads the file a thousand times
+@lru_cache(maxsize=4096)  # a run that removes a thousand certificates reads the file a thousand times
 def _parsed(store: str, thumbprint: str, at: str, grace_seconds: float) -> Superseded:
     moment = dt.datetime.fromisoformat(at)
     if moment.tzinfo is None:
         raise ValueError("a moment without a time zone")
     grace = dt.timedelta(seconds=grace_seconds)
     return Superseded(store=store, thumbprint=Thumbprint(thumbprint), at=moment, grace=grace)
+
+
+def _lines(entries: Iterable[Superseded]) -> bytes:
+    return b"".join(json.dumps(_plain(entry)).encode("ascii") + b"\n" for entry in entries)
 
 
 def _plain(entry: Superseded) -> dict[str, object]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, Literal
 from typing_extensions import TypeVar
 
 from mlsssl._changes import audit_log, recovery
+from mlsssl._formats import pem
 from mlsssl._machine import handshake, precedence, stores
 from mlsssl._messages.foreign_text import clean_logger, log_step, printable, printable_lines
 from mlsssl._messages.output import as_dict, to_json
@@ -20,9 +21,9 @@ from mlsssl.errors import BindingError, DeploymentError, InvalidInputError, Mlss
 from mlsssl.service import Services
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from mlsssl._changes.record import Addition, Change, ChangeRecords
+    from mlsssl._changes.record import Addition, Change, ChangeRecords, Grant
     from mlsssl._deploy.request import Request
     from mlsssl._machine.ports import BindingRecord, MachinePort
     from mlsssl._validator.report import Finding
@@ -192,7 +193,8 @@ class Task:
     """A change, prepared: what `run` needs, and what a plan shows.
 
     `certificate` is the new one, with the chain behind `change.additions`; a `friendly_name` of None leaves its own.
-    `readers` say in words who may read the private key before and after.
+    `readers` are who besides SYSTEM and the administrators may read the private key before and after, by SID;
+    `roots` are the self-signed ones that came with the certificate, DER; `rebinds`: whether a binding changes.
     """
 
     request: Request
@@ -200,12 +202,16 @@ class Task:
     certificate: Certificate
     friendly_name: str | None
     findings: tuple[Finding, ...]
-    readers: tuple[str | None, str | None] = (None, None)
+    readers: tuple[Mapping[str, Grant], Mapping[str, Grant]]
+    roots: tuple[bytes, ...]
+    rebinds: bool
 
-    @property
-    def certificates(self) -> dict[Thumbprint, Certificate]:
-        """The certificate and its chain, by thumbprint."""
-        return {one.thumbprint: one for one in (*self.certificate.chain, self.certificate)}
+    def certificate_of(self, addition: Addition) -> Certificate:
+        """What is added: the certificate, or one of its chain."""
+        if addition.role == "leaf":
+            return self.certificate
+        whole: tuple[Certificate, ...] = (*self.certificate.chain, self.certificate)
+        return next(one for one in whole if one.thumbprint == addition.thumbprint)
 
     @property
     def changes(self) -> bool:
@@ -213,11 +219,6 @@ class Task:
         change = self.change
         done = change.additions or change.grants or change.marks or change.reservation
         return bool(done or self.rebinds)
-
-    @property
-    def rebinds(self) -> bool:
-        """Whether a binding changes."""
-        return any(before != after for before, after in self.change.bindings)
 
 
 def run(task: Task, records: ChangeRecords) -> Outcome:
@@ -227,24 +228,34 @@ def run(task: Task, records: ChangeRecords) -> Outcome:
         return _outcome(task.change, task.request.machine, changed=False, findings=task.findings)
     services = _running_services(port, task)
     named, owed = _steps_after(records, task)
-    change = replace(task.change, grants=(), services=services, steps=named, owed=owed)
+    change = task.change
+    if change.grants or services or named or owed:
+        change = replace(change, grants=(), services=services, steps=named, owed=owed)
     done: list[str] = []
 
     def say(line: str) -> None:
         done.append(line)
         log_step("%s of %s: %s", change.verb, change.key, line)
 
+    whole = False
     try:
         records.begin(change)
-        for addition in change.additions:
-            _add(port, task, addition)
-            say(f"added {addition.role} {addition.thumbprint} to LocalMachine\\{addition.store}")
-        change = _with_grants(port, records, task, change)
-        change = _carry_out(port, records, task, change, say)
+        # A service takes its time to stop, and its state is not the machine's alone.
+        with contextlib.nullcontext(False) if task.request.restart else port.at_once() as whole:
+            for addition in change.additions:
+                _add(port, task, addition)
+                say(f"added {addition.role} {addition.thumbprint} to LocalMachine\\{addition.store}")
+            change = _with_grants(port, records, task, change)
+            change = _carry_out(port, records, task, change, say, read_back=not whole)
+        unseen, whole = whole and task.rebinds, False
+        if unseen:
+            change = _read_back(port, records, change, say)
         if change.audit_log is not None:
             audit_log.add(change, result="done")  # who keeps one wants no change that is not in it
         records.finish(change)
     except recovery.FAILURES as error:
+        if whole:  # none of it was done
+            done.clear()
         failed, to_do = _after_failure(port, records, change, error, done)
         if isinstance(error, Exception):
             raise failed from error
@@ -262,7 +273,7 @@ def look(task: Task, outcome: Outcome) -> Outcome:
     if not task.request.verify:
         return outcome
     for binding in (outcome.after, *outcome.also):
-        served = None if binding.thumbprint is None else _served(port_of(task.request.machine), binding.record)
+        served = None if binding.thumbprint is None else _served(port_of(task.request.machine), binding)
         if served is None:
             log_step("%s: no handshake was tried", binding.key)
             continue
@@ -389,7 +400,13 @@ def _give_up(change: Change) -> str:
 
 
 def _carry_out(
-    port: MachinePort, records: ChangeRecords, task: Task, change: Change, say: Callable[[str], None]
+    port: MachinePort,
+    records: ChangeRecords,
+    task: Task,
+    change: Change,
+    say: Callable[[str], None],
+    *,
+    read_back: bool,
 ) -> Change:
     """Every step after the certificates are there; the change as it turned out."""
     for grant in change.grants:
@@ -409,7 +426,8 @@ def _carry_out(
                 recovery.put(port.bindings, change.before, change.after)
                 say(f"bound {change.key} to {change.after and change.after.thumbprint}")
             recovery.bind_others(port, change, say=say)
-            change = _read_back(port, records, change, say)
+            if read_back:
+                change = _read_back(port, records, change, say)
         for name in task.request.restart:
             say(f"started the service {name}")
     recovery.finish_forwards(port, change, say=say)
@@ -468,7 +486,7 @@ def _read_back(port: MachinePort, records: ChangeRecords, change: Change, say: C
 
 
 def _add(port: MachinePort, task: Task, addition: Addition) -> None:
-    certificate = task.certificates[addition.thumbprint]
+    certificate = task.certificate_of(addition)
     leaf = addition.role == "leaf"
     create = is_standard(addition.store)
     store_name = addition.store
@@ -476,6 +494,7 @@ def _add(port: MachinePort, task: Task, addition: Addition) -> None:
         stores.add(
             store,
             certificate.to_der(),
+            pem.x509_of(certificate),
             certificate.private_key if leaf else None,
             friendly_name=task.friendly_name if leaf else None,
             exportable=task.request.exportable and leaf,
@@ -587,14 +606,14 @@ def _state(port: MachinePort, change: Change) -> Literal["old", "new", "unknown"
 # -- looking ------------------------------------------------------------------------------------------------------
 
 
-def _served(port: MachinePort, record: BindingRecord) -> handshake.Served | None:
-    address = port.served_at(record.key)
-    if address is None or record.options.reject_connections:
+def _served(port: MachinePort, binding: Binding) -> handshake.Served | None:
+    address = port.served_at(binding.key)
+    if address is None or binding.options.reject_connections:
         return None
-    name = handshake.server_name(record.key)
+    name = handshake.server_name(binding.key)
     keys = [one.key for one in port.bindings.all()]
     # A record for this very address, or for the name we would ask for, may answer instead: nothing to learn then.
-    if precedence.answering(keys, record.key.port, address[0], name) not in (None, record.key):
+    if precedence.answering(keys, binding.key.port, address[0], name) not in (None, binding.key):
         return None
     return handshake.ask(address, name)
 

@@ -24,6 +24,7 @@ from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.path import PathSearch, TrustAnchors, fetch_hint
 from mlsssl._validator.profiles import PROFILES, find_profile
 from mlsssl._validator.report import Severity
+from mlsssl.certificate import x509_chain
 from mlsssl.errors import MalformedDataError, MlssslError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class KnownIssuers:
     def way_up(self, certificate: Certificate, at: dt.datetime) -> PathResult:
         """The way to a root, or how far there is one; a self-signed certificate that is known counts as a root."""
         leaf = self.view(certificate)
-        chain = [*map(issuer_view, map(pem.x509_of, certificate.chain))]
+        chain = [*map(issuer_view, x509_chain(certificate))]
         places = 0 if chain else 1
         found = self._search(leaf, chain, places, at)
         while not found.trusted and places < len(_PLACES):
@@ -154,11 +155,16 @@ def _roots(views: Sequence[View]) -> Iterator[View]:
 
 
 def about_issuers(
-    certificate: Certificate, issuers: KnownIssuers, at: dt.datetime, profile: str | Profile, renew_from: dt.datetime
+    certificate: Certificate,
+    issuers: KnownIssuers,
+    at: dt.datetime,
+    profile: str | Profile,
+    renew_from: dt.datetime | None = None,
 ) -> Iterator[Finding]:
     """Which issuer is missing, and which one ends too soon for a certificate that is to be renewed from then on.
 
-    A `Profile` of the user's own may give the first finding another severity, or none.
+    When not given, that is its `renewal_time`. A `Profile` of the user's own may give the first finding another
+    severity, or none.
     """
     if certificate.is_self_issued:
         return
@@ -167,7 +173,12 @@ def about_issuers(
     except MalformedDataError:
         return  # of which there is a finding already
     yield from _about_missing(found, find_profile(profile).overrides.get("issuer-not-found", Severity.WARNING))
-    yield from _about_end(found, issuers, at, renew_from)
+    leaf, *above = found.path
+    lifetime = leaf.not_after - leaf.not_before
+    # Its renewal time need not be worked out where an issuer outlasts its end by as much.
+    latest = max(at, leaf.not_before, leaf.not_after) if renew_from is None else max(at, renew_from)
+    if not all(_lasts(view, at) and view.not_after - latest >= lifetime for view in above):
+        yield from _about_end(found, issuers, at, certificate.renewal_time() if renew_from is None else renew_from)
 
 
 # How long before its end clients need the successor of a root: the slowest of them get updates twice a year. An
@@ -179,9 +190,8 @@ def _about_end(found: PathResult, issuers: KnownIssuers, at: dt.datetime, renew_
     leaf, *above = found.path
     lifetime = leaf.not_after - leaf.not_before
 
-    def lasts(view: View) -> bool:  # by differences, for sums leave the calendar
-        soon = min(_ROOT_CHANGE, (view.not_after - view.not_before) / 3)
-        return view.not_after - max(at, renew_from) >= lifetime and view.not_after - at >= soon
+    def lasts(view: View) -> bool:
+        return view.not_after - max(at, renew_from) >= lifetime and _lasts(view, at)
 
     for position, view in enumerate(above):
         if lasts(view):
@@ -202,11 +212,16 @@ def _about_end(found: PathResult, issuers: KnownIssuers, at: dt.datetime, renew_
         return
 
 
+def _lasts(view: View, at: dt.datetime) -> bool:
+    """Whether there is time to bring clients its successor; by differences, for sums leave the calendar."""
+    return view.not_after - at >= min(_ROOT_CHANGE, (view.not_after - view.not_before) / 3)
+
+
 def _about_missing(found: PathResult, severity: Severity | None) -> Iterator[Finding]:
-    if severity is None:
+    if severity is None or found.trusted:
         return
     codes = {finding.code for finding in found.findings}
-    if found.trusted or not codes & {"issuer-not-found", "signature-invalid"}:
+    if not codes & {"issuer-not-found", "signature-invalid"}:
         return
     top = found.path[-1]
     label = "leaf" if top is found.path[0] else f'intermediate "{top.subject_text}"'

@@ -18,7 +18,7 @@ from mlsssl._deploy.apply import Task, is_standard, look, refuse_pending_of_othe
 from mlsssl._deploy.issuers import KnownIssuers, about_issuers, about_new_issuer
 from mlsssl._formats.choice import may_issue
 from mlsssl._formats.parsed import issuer_view
-from mlsssl._formats.pem import is_root, x509_of
+from mlsssl._formats.pem import end_of, is_root, x509_of
 from mlsssl._machine import precedence, stores
 from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM, Account
 from mlsssl._machine.authorities import Authorities
@@ -29,12 +29,11 @@ from mlsssl._select.ports import port_of
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Report, Severity
 from mlsssl.binding import Binding, binding_of, check_options, thumbprint_of
-from mlsssl.certificate import Certificate
+from mlsssl.certificate import Certificate, x509_chain
 from mlsssl.errors import (
     BindingError,
     BindingExistsError,
     InvalidInputError,
-    MalformedDataError,
     MlssslError,
     StoreNotFoundError,
     UnsupportedError,
@@ -42,11 +41,12 @@ from mlsssl.errors import (
 from mlsssl.values import BindingOptions
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from mlsssl._changes.record import ChangeRecords
     from mlsssl._deploy.apply import Outcome
     from mlsssl._deploy.request import Request
+    from mlsssl._formats.parsed import View
     from mlsssl._machine.ports import KeyAccess, MachinePort, StorePort, StoreRecord
     from mlsssl._notebook.cards import Printer
     from mlsssl.values import BindingKey, Thumbprint
@@ -128,7 +128,7 @@ class Plan:
         if self.owner_is_new:
             after["app_id"] = f"{after['app_id']}, made for this plan"
         if self._task is not None:
-            before["key_access"], after["key_access"] = self._task.readers
+            before["key_access"], after["key_access"] = map(_named, self._task.readers)
         return tuple(
             (name, before.get(name), after.get(name))
             for name in {**before, **after}
@@ -397,7 +397,7 @@ def plan_to_ask(
 def only_plan(request: Request, *, snapshot: Snapshot | None = None) -> Plan:
     """Plan the deployment; the machine is only looked at. `BindingError` when a change of this key is not finished."""
     recovery.refuse_pending(port_of(request.machine), request.key)
-    plan = _plan_of(_prepare(request, snapshot and snapshot.for_the_next()))
+    plan = _plan_of(_prepare(request, snapshot and snapshot.for_the_next(), shown=True))
     for other in plan.also:
         recovery.refuse_pending(port_of(request.machine), other.key)
     return plan
@@ -435,9 +435,8 @@ def _report(request: Request, findings: tuple[Finding, ...]) -> Report:
 
 
 def _note_roots(task: Task, records: ChangeRecords) -> None:
-    roots = [issuer_view(one).der for one in map(x509_of, task.certificate.chain) if is_root(one)]
     try:
-        RootsFile(records.folder).add(roots)
+        RootsFile(records.folder).add(task.roots)
     except MlssslError as error:  # the deployment is done; the worst is a finding of `audit` too many
         clean_logger("mlsssl").warning("the roots of %s are not noted for audit: %s", task.change.key, error)
 
@@ -476,16 +475,19 @@ class _Prepared:
     steps_owed: bool
 
 
-def _prepare(request: Request, snapshot: Snapshot | None = None, *, app_id: uuid.UUID | None = None) -> _Prepared:
+def _prepare(
+    request: Request, snapshot: Snapshot | None = None, *, app_id: uuid.UUID | None = None, shown: bool = False
+) -> _Prepared:
     """Look at the machine and work out what the request means there; errors as `Plan.apply` and `deploy`.
 
-    `app_id` is the new owner's GUID for a key that has no binding; a random one when not given.
+    `app_id` is the new owner's GUID for a key that has no binding; a random one when not given. `shown`: whether it is
+    for a `Plan`, which says more than is needed to carry it out.
     """
     with contextlib.closing(snapshot or Snapshot(port_of(request.machine))) as seen:
-        return _prepared(request, seen, app_id)
+        return _prepared(request, seen, app_id, shown=shown)
 
 
-def _prepared(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) -> _Prepared:
+def _prepared(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None, *, shown: bool) -> _Prepared:
     port = port_of(request.machine)
     before = snapshot.binding(request.key)
     expected = request.expected
@@ -499,13 +501,14 @@ def _prepared(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) ->
     certificate, stored = _resolve(port, snapshot, request, store)
     name = certificate.friendly_name if request.friendly_name is None else request.friendly_name
     also = tuple(_also(snapshot, request, before, certificate.thumbprint))
-    additions = tuple(_additions(snapshot, request, certificate, stored, store, name))
-    access = _access(snapshot, request, before, certificate, stored, store, additions)
-    for other in _stores(store, also)[1:]:
+    chain = tuple(map(issuer_view, x509_chain(certificate)))
+    additions = tuple(_additions(snapshot, request, certificate, chain, stored, store, name))
+    access = _access(snapshot, request, before, certificate, stored, store, additions, shown=shown)
+    for other in _stores(store, also)[1:] if also else ():
         there = snapshot.certificate(other, certificate.thumbprint)
         own = tuple(_leaf_additions(certificate, there, other, name))
         bound = next(one for one, _ in also if one.store.casefold() == other.casefold())
-        access = access.and_in(_access(snapshot, request, bound, certificate, there, other, own))
+        access = access.and_in(_access(snapshot, request, bound, certificate, there, other, own, shown=False))
         additions += own
     after: BindingRecord | None = _after(request, before, certificate.thumbprint, store, app_id)
     conflicting = None if before == after else before
@@ -543,6 +546,8 @@ def _prepared(request: Request, snapshot: Snapshot, app_id: uuid.UUID | None) ->
         friendly_name=name,
         readers=(access.before, access.after),
         findings=tuple(finding for finding in findings if finding.severity is not Severity.ERROR),
+        roots=tuple(view.der for view in chain if view.is_root),
+        rebinds=any(old != new for old, new in change.bindings),
     )
     return _Prepared(task=task, findings=tuple(findings), steps_owed=_steps_owed(port, task))
 
@@ -605,18 +610,19 @@ def _additions(
     snapshot: Snapshot,
     request: Request,
     certificate: Certificate,
+    chain: Sequence[View],
     stored: StoreRecord | None,
     store: str,
     friendly_name: str | None,
 ) -> Iterator[Addition]:
-    above = certificate.chain
-    for one in above:
-        if is_root(x509_of(one)) or not may_issue(x509_of(one)):
+    for view in chain:
+        if view.is_root or not may_issue(view.certificate):
             continue
-        if snapshot.certificate("CA", one.thumbprint) is None:
-            yield Addition(store="CA", thumbprint=one.thumbprint, role="intermediate", was="absent")
+        thumbprint = stores.thumbprint_of(view.der)
+        if snapshot.certificate("CA", thumbprint) is None:
+            yield Addition(store="CA", thumbprint=thumbprint, role="intermediate", was="absent")
     if request.trust_root:
-        root = next((one for one in (certificate, *above) if is_root(x509_of(one))), None)
+        root = next((one for one in (certificate, *certificate.chain) if is_root(x509_of(one))), None)
         if root is None:
             raise InvalidInputError(
                 "trust_root needs the root in the certificate's chain: certificate.with_chain([…, root])"
@@ -660,15 +666,15 @@ class _Access:
         grants: Rights to give.
         lost: Accounts that may read the bound certificate's key, and will not be able to read the new one's.
         unread: Why that could not be found out, or None.
-        before: Who may read the bound certificate's key, in words; None when only SYSTEM and administrators may.
-        after: Who will be able to read the new one's.
+        before: Who besides SYSTEM and the administrators may read the bound certificate's key, by SID.
+        after: Who will be able to read the new one's; of a `Plan` only, unless somebody's right is lost or given.
     """
 
     grants: tuple[Grant, ...] = ()
     lost: tuple[str, ...] = ()
     unread: str | None = None
-    before: str | None = None
-    after: str | None = None
+    before: Mapping[str, Grant] = field(default_factory=dict)
+    after: Mapping[str, Grant] = field(default_factory=dict)
 
     def and_in(self, other: _Access) -> _Access:
         """With what is done about the same certificate in another store, where it may have a key of its own."""
@@ -684,6 +690,8 @@ def _access(
     stored: StoreRecord | None,
     store: str,
     additions: tuple[Addition, ...],
+    *,
+    shown: bool,
 ) -> _Access:
     thumbprint = certificate.thumbprint
     old: dict[str, Grant] = {}
@@ -699,7 +707,8 @@ def _access(
     new_key = stored is None or any(
         one.thumbprint == thumbprint and one.was in ("without-key", "unusable-key") for one in additions
     )
-    has = {} if new_key else old if same else _readers(snapshot, store, thumbprint)
+    nobody = not (old or request.key_access or shown)  # so nobody's right is lost or given, whoever has one already
+    has = {} if new_key or nobody else old if same else _readers(snapshot, store, thumbprint)
     wanted: dict[str, Grant] = {}
     if request.key_access == "keep":
         wanted = {sid: replace(one, store=store, thumbprint=thumbprint) for sid, one in old.items()}
@@ -712,8 +721,8 @@ def _access(
         grants=tuple(one for sid, one in wanted.items() if sid not in has or (one.right, has[sid].right) == _MORE),
         lost=tuple(str(one.account) for sid, one in old.items() if sid not in after),
         unread=unread,
-        before=_named(old),
-        after=_named(after),
+        before=old,
+        after=after,
     )
 
 
@@ -741,7 +750,8 @@ def _grant(store: str, thumbprint: Thumbprint, account: Account, right: Literal[
     return Grant(store=store, thumbprint=thumbprint, name=account.name, sid=account.sid, right=right)
 
 
-def _named(readers: dict[str, Grant]) -> str | None:
+def _named(readers: Mapping[str, Grant]) -> str | None:
+    """In words; None when nobody else may."""
     return ", ".join(sorted(f"{one.name}: {one.right}" for one in readers.values())) or None
 
 
@@ -761,8 +771,8 @@ def _after(
             app_id=request.app_id or app_id or uuid.uuid4(),
             options=options,
         )
-    return replace(
-        before,
+    return BindingRecord(
+        key=before.key,
         thumbprint=thumbprint,
         store_name=before.store_name if before.store.casefold() == store.casefold() else store,
         app_id=before.app_id if request.app_id is None else request.app_id,
@@ -796,19 +806,17 @@ def _findings(
     also: tuple[tuple[BindingRecord, BindingRecord], ...],
 ) -> Iterator[Finding]:
     at = request.at or dt.datetime.now(dt.timezone.utc)
-    bound = None
+    bound_until = None
     if before is not None and before.thumbprint is not None:
         old = snapshot.certificate(before.store, before.thumbprint)
-        if old is not None and request.older is not None and request.older.to_der() == old.certificate:
-            bound = request.older  # which was read for the renewal
-        elif old is not None:
-            with contextlib.suppress(MalformedDataError):  # it goes, and can be compared with nothing
-                bound = Certificate.from_der(old.certificate)
+        # One that cannot be read goes, and can be compared with nothing.
+        bound_until = None if old is None else end_of(old.certificate)
     host, authorities = preflight.host_of(request.key, request.host), snapshot.authorities(store)
-    yield from preflight.about_certificate(certificate, host, at, request.profile, authorities)
-    yield from about_issuers(certificate, snapshot.issuers, at, request.profile, certificate.renewal_time())
+    view_of = snapshot.issuers.view
+    yield from preflight.about_certificate(certificate, host, at, request.profile, authorities, view_of=view_of)
+    yield from about_issuers(certificate, snapshot.issuers, at, request.profile)
     yield from about_new_issuer(certificate, request.older, snapshot.issuers, at)
-    yield from preflight.about_replacement(certificate, bound)
+    yield from preflight.about_replacement(certificate, bound_until)
     yield from preflight.about_lost_names(certificate, request.older)
     yield from preflight.about_key(certificate, stored, store)
     yield from preflight.about_owner(before, request.app_id)
@@ -818,7 +826,7 @@ def _findings(
     for other, _ in also:
         name = preflight.host_of(other.key, None)
         if name is not None:
-            yield from preflight.about_certificate(certificate, name, at, request.profile, authorities)
+            yield from preflight.about_certificate(certificate, name, at, request.profile, authorities, view_of=view_of)
         if other.store.casefold() != store.casefold():
             there = snapshot.certificate(other.store, certificate.thumbprint)
             yield from preflight.about_key(certificate, there, other.store)
@@ -873,7 +881,7 @@ def _steps(port: MachinePort, prepared: _Prepared) -> Iterator[Step]:
     task = prepared.task
     change = task.change
     for addition in change.additions:
-        one = task.certificates[addition.thumbprint]
+        one = task.certificate_of(addition)
         shown = repr(one).removeprefix("<Certificate ").removesuffix(">")
         where = f"LocalMachine\\{addition.store}"
         if addition.was == "absent":

@@ -8,18 +8,21 @@ from mlsssl._formats import pem
 from mlsssl._formats.hosts import any_matches, parse_name
 from mlsssl._machine import precedence
 from mlsssl._machine.ports import WELL_KNOWN_APPLICATION_IDS
+from mlsssl._select.trust import report_on
 from mlsssl._validator.findings import machine_finding
 from mlsssl._validator.report import Finding, Severity
+from mlsssl.certificate import x509_chain
 from mlsssl.errors import InvalidInputError, MalformedDataError
 from mlsssl.values import HostnamePort, IpPort, is_host_name
 
 if TYPE_CHECKING:
     import datetime as dt
     import uuid
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from cryptography import x509
 
+    from mlsssl._formats.parsed import View
     from mlsssl._machine.authorities import Authorities
     from mlsssl._machine.ports import BindingRecord, StoreRecord
     from mlsssl._validator.profiles import Profile
@@ -28,31 +31,48 @@ if TYPE_CHECKING:
 
 
 def about_certificate(
-    certificate: Certificate, host: str | None, at: dt.datetime, profile: str | Profile, authorities: Authorities | None
+    certificate: Certificate,
+    host: str | None,
+    at: dt.datetime,
+    profile: str | Profile,
+    authorities: Authorities | None,
+    *,
+    view_of: Callable[[Certificate], View] | None = None,
 ) -> Iterator[Finding]:
     """What the validator says to the certificate itself; trust is the clients' question, not this machine's.
 
-    With `authorities`, what the machine's stores know, it is looked up in the revocation lists there.
+    With `authorities`, what the machine's stores know, it is looked up in the revocation lists there. `view_of` takes
+    it apart, for who has to do that anyway.
     """
     crls: list[x509.CertificateRevocationList] = []
+    leaf, chain = pem.x509_of(certificate), x509_chain(certificate)
     try:
         if authorities is not None:
-            leaf = pem.x509_of(certificate)
-            chain = [*map(pem.x509_of, certificate.chain)]
-            chain += authorities.issuers_of([leaf, *chain])
+            chain = (*chain, *authorities.issuers_of([leaf, *chain]))
             crls = authorities.crls_for([leaf, *chain])
-            certificate = certificate.with_chain(chain)
-        report = certificate.check(host, trust=None, at=at, profile=profile, key_expected=False, crls=crls)
+            chain = pem.order_chain(leaf, chain)
+        report = report_on(
+            leaf,
+            chain,
+            host,
+            der=certificate.to_der(),
+            view=None if view_of is None else view_of(certificate),
+            private_key=certificate.private_key,
+            trust=None,
+            at=at,
+            profile=profile,
+            crls=crls,
+        )
         yield from (finding for finding in report if finding.code != "trust-not-asked")
     except MalformedDataError as error:
         yield machine_finding("certificate-unreadable", "leaf", str(error))
 
 
-def about_replacement(certificate: Certificate, bound: Certificate | None) -> Iterator[Finding]:
+def about_replacement(certificate: Certificate, bound_until: dt.datetime | None) -> Iterator[Finding]:
     """Whether it lasts longer than the one that is bound now."""
-    if bound is None or bound == certificate or certificate.not_after >= bound.not_after:
+    if bound_until is None or certificate.not_after >= bound_until:
         return
-    found = f"it ends on {certificate.not_after:%Y-%m-%d}, the bound one on {bound.not_after:%Y-%m-%d}"
+    found = f"it ends on {certificate.not_after:%Y-%m-%d}, the bound one on {bound_until:%Y-%m-%d}"
     yield machine_finding("ends-before-the-old-one", "leaf: validity", found)
 
 
@@ -74,12 +94,14 @@ def lost_names(hosts: Sequence[str], wanted: Iterable[str]) -> list[str]:
     return [name for name in wanted if not _covers(hosts, name)]
 
 
-def _covers(hosts: Iterable[str], wanted: str) -> bool:
+def _covers(hosts: Sequence[str], wanted: str) -> bool:
+    if wanted in hosts:
+        return True
     try:
         name = parse_name(wanted)
     except InvalidInputError:
         return True  # no client can ask for it, so nobody misses it
-    return wanted in hosts or any_matches(hosts, name)
+    return any_matches(hosts, name)
 
 
 def about_superseded(

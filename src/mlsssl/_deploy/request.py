@@ -77,6 +77,9 @@ class Request:
     everywhere: bool = False
 
 
+_ON_CONFLICT = get_args(OnConflict)
+
+
 def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Request:
     """The request behind arguments of these names: those of `deploy`, its own `self` too, or the fields of a `Request`.
 
@@ -96,8 +99,8 @@ def checked(arguments: Mapping[str, Any], *, to_be_issued: bool = False) -> Requ
             f"{key} names no certificate: the Central Certificate Store is a folder; put the file there"
         )
     on_conflict = given.get("on_conflict", "replace")
-    if on_conflict not in get_args(OnConflict):
-        raise InvalidInputError(f"on_conflict is one of {', '.join(get_args(OnConflict))}, not {shown(on_conflict)}")
+    if on_conflict not in _ON_CONFLICT:
+        raise InvalidInputError(f"on_conflict is one of {', '.join(_ON_CONFLICT)}, not {shown(on_conflict)}")
     if on_conflict == "replace-if-same-app" and app_id is None:
         raise InvalidInputError("on_conflict='replace-if-same-app' needs the app_id to compare with")
     restart = tuple(items_of(given.get("restart", ()), "restart is a list of service names, such as ['W3SVC']"))

@@ -9,9 +9,9 @@ from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from mlsssl._embedded.database import folded
-from mlsssl._embedded.stores import KEY_COLUMNS, KEY_KINDS, key_state
+from mlsssl._embedded.stores import KEY_COLUMNS, KEY_KINDS, is_usable, key_state
 from mlsssl._machine.diagnosis import about_key, about_place
-from mlsssl._machine.ports import BindingRecord, refuse_ccs_options, sort_key
+from mlsssl._machine.ports import BindingRecord, owner_text, refuse_ccs_options, sort_key
 from mlsssl._messages.foreign_text import shown
 from mlsssl.errors import (
     BindingExistsError,
@@ -29,6 +29,7 @@ from mlsssl.values import (
     IpPort,
     ScopedCcs,
     Thumbprint,
+    numbers_of,
     written_host,
 )
 
@@ -44,6 +45,13 @@ _COLUMNS = (
     " timeout_milliseconds, ctl_identifier, ctl_store_name"
 )
 
+_ALL = f"SELECT {_COLUMNS} FROM bindings"  # noqa: S608
+_FIND = f"{_ALL} WHERE family = ? AND host = ? AND port = ?"
+_UPDATE = (
+    "UPDATE bindings SET thumbprint = ?, store_name = ?, app_id = ?, flags = ?, check_mode = ?, freshness_seconds = ?,"
+    " timeout_milliseconds = ?, ctl_identifier = ?, ctl_store_name = ? WHERE family = ? AND host = ? AND port = ?"
+)
+
 _KEPT = 256
 """Keys, owners and options that are kept parsed, of each so many."""
 
@@ -56,6 +64,7 @@ class EmbeddedBindings:
         self.atomic_update = atomic_update
         self._families = tuple(family for family in BindingFamily if family in families)
         self._read: dict[Row, BindingRecord] = {}
+        self._found: dict[Row, BindingRecord] = {}
 
     def supports(self, family: BindingFamily) -> bool:
         """Whether this machine knows the family."""
@@ -64,24 +73,26 @@ class EmbeddedBindings:
     def find(self, key: BindingKey) -> BindingRecord | None:
         """The record, or None."""
         self._check_family(key.family)
-        row = self._database.query_one(
-            f"SELECT {_COLUMNS} FROM bindings WHERE family = ? AND host = ? AND port = ?",  # noqa: S608
-            _filed_under(self._as_stored(key)),
-        )
-        return None if row is None else _record(row)
+        row = self._database.query_one(_FIND, _filed_under(self._as_stored(key)))
+        if row is None:
+            return None
+        record = self._known(row)
+        self._found = {row: record}
+        return record
+
+    def _known(self, row: Row) -> BindingRecord:
+        """What the row says; most have been read before, in the last listing or as the one that was found last."""
+        return self._read.get(row) or self._found.get(row) or _record(row)
 
     def all(self) -> list[BindingRecord]:
         """Every record, family by family, sorted by key."""
-        rows = self._database.query(f"SELECT {_COLUMNS} FROM bindings")  # noqa: S608
+        rows = self._database.query(_ALL)
         # Between two looks, of a listener say, few rows have changed, and making a record of one is what costs.
-        known = self._read
-        self._read = {row: known.get(row) or _record(row) for row in rows}
-        found = self._read.values()
-        return [
-            record
-            for family in self._families
-            for record in sorted((r for r in found if r.key.family is family), key=lambda r: sort_key(r.key))
-        ]
+        self._read = {row: self._known(row) for row in rows}
+        families = self._families
+        found = [record for record in self._read.values() if record.key.family in families]
+        found.sort(key=lambda record: (families.index(record.key.family), sort_key(record.key)))
+        return found
 
     def add(self, record: BindingRecord, *, retry: bool = True) -> None:
         """Add; see `BindingsPort.add`. Nothing passes by itself here, so `retry` changes nothing."""
@@ -111,9 +122,9 @@ class EmbeddedBindings:
             key = self._as_stored(record.key)
             record = record if key is record.key else replace(record, key=key)
             row = self._checked_row(record)
-            if not self._is_bound(record.key):
+            if not self._database.change(_UPDATE, (*row[3:], *row[:3])):
                 raise _not_bound(record.key)
-            self._put("INSERT OR REPLACE", record, row)
+            self._check_certificate(record)  # what it refuses is rolled back
 
     def remove(self, key: BindingKey) -> None:
         """Remove; see `BindingsPort.remove`."""
@@ -151,17 +162,14 @@ class EmbeddedBindings:
         options = record.options
         refuse_ccs_options(record)
         for text in (options.ctl_identifier, options.ctl_store_name):
-            if any(unicodedata.category(c) == "Cs" for c in text or ""):
+            if text and any(unicodedata.category(c) == "Cs" for c in text):
                 raise InvalidInputError(f"{shown(text)} holds half a character (a lone surrogate)")
         return (
             *_filed_under(record.key),
             None if record.thumbprint is None else bytes(record.thumbprint),
             record.store_name,
-            str(record.app_id),
-            options.flags,
-            options.check_mode,
-            options.freshness_seconds,
-            options.timeout_milliseconds,
+            owner_text(record.app_id),
+            *numbers_of(options),
             options.ctl_identifier,
             options.ctl_store_name,
         )
@@ -183,6 +191,14 @@ class EmbeddedBindings:
                 f"{record.key} cannot have {record.thumbprint} (1312, ERROR_NO_SUCH_LOGON_SESSION): {diagnosis[0]}",
                 diagnosis=diagnosis,
             )
+
+
+_PLACES = (
+    f"SELECT location, name, folded, {KEY_COLUMNS}"  # noqa: S608
+    " FROM certificates JOIN stores ON stores.id = store LEFT JOIN keys USING (container)"
+    " WHERE thumbprint = ? ORDER BY location DESC, name"
+)
+_PLACES_KINDS = "ttt" + KEY_KINDS
 
 
 def _not_bound(key: BindingKey) -> BindingNotFoundError:
@@ -255,19 +271,13 @@ def diagnose(database: Database, thumbprint: Thumbprint, store_name: str) -> tup
 
     Two lookups by index; callers that want one consistent look hold a transaction.
     """
-    rows = database.query(
-        f"SELECT location, name, folded, {KEY_COLUMNS}"  # noqa: S608
-        " FROM certificates JOIN stores ON stores.id = store LEFT JOIN keys USING (container)"
-        " WHERE thumbprint = ? ORDER BY location DESC, name",
-        (bytes(thumbprint),),
-        columns="ttt" + KEY_KINDS,
-    )
+    rows = database.query(_PLACES, (bytes(thumbprint),), columns=_PLACES_KINDS)
     wanted = folded(store_name)
     for location, _, compared, *key_row in rows:
         if location == "LocalMachine" and compared == wanted:
-            key = key_state(tuple(key_row), location)
-            if key is not None and key.usable and key.machine_keyset:
+            if is_usable(key_row) and key_row[3]:
                 return ()
+            key = key_state(tuple(key_row), location)
             return about_key(
                 container=None if key is None else key.container,
                 key_exists=key_row[2] is not None,

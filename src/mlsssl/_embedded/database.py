@@ -10,8 +10,9 @@ import threading
 import time
 import weakref
 from functools import cache
+from operator import attrgetter
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from mlsssl._embedded import schema
 from mlsssl._machine import file_rights, files, private_files
@@ -29,10 +30,14 @@ from mlsssl.errors import (
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+T = TypeVar("T")
 Row = tuple[Any, ...]
 _KINDS: dict[str, tuple[type, ...]] = {"t": (str,), "b": (bytes,), "i": (int,), "r": (int, float)}
 _KINDS.update({letter.upper(): (*kinds, type(None)) for letter, kinds in list(_KINDS.items())})
 Value = str | bytes | int | float | None
+
+
+_rows_changed: Callable[[sqlite3.Cursor], int] = attrgetter("rowcount")
 
 
 @cache
@@ -92,6 +97,7 @@ class Database:
         self._on_statement = on_statement
         self._lock = threading.RLock()
         self._in_transaction = False
+        self._joining = False
         # What cannot change as long as this very file is open: which tables there are, and the numbers of the stores.
         self._tables: set[str] = set()
         self.store_numbers: dict[tuple[str, str], int] = {}
@@ -115,28 +121,36 @@ class Database:
             InvalidInputError: a parameter is a text that is no Unicode.
             AccessDeniedError, StoreError, ClosedError: as the class says, or the machine was closed.
         """
-        with self._lock:
-            connection = self._opened()
-            try:
-                if self._on_statement is not None:
-                    self._on_statement(statement)
-                rows = connection.execute(statement, parameters).fetchall()
-            except UnicodeEncodeError:  # whose message would show the text, which may be a password
-                raise InvalidInputError("a text that is to be kept holds half a character (a lone surrogate)") from None
-            except _FAILURES as error:
-                raise self._translated(error) from None
+        rows = self._run(statement, parameters, sqlite3.Cursor.fetchall)
         if rows and columns:
             kinds = _kinds(columns)
-            if not all(all(map(isinstance, row, kinds)) for row in rows):
-                raise MalformedDataError(
-                    f"{self.path} is damaged: something else stands where a text or a number should"
-                )
+            for row in rows:
+                if not all(map(isinstance, row, kinds)):
+                    raise MalformedDataError(
+                        f"{self.path} is damaged: something else stands where a text or a number should"
+                    )
         return rows
 
     def query_one(self, statement: str, parameters: Sequence[Value] = (), *, columns: str = "") -> Row | None:
         """Run one statement; the first row of its answer, or None. As `query`."""
         rows = self.query(statement, parameters, columns=columns)
         return rows[0] if rows else None
+
+    def change(self, statement: str, parameters: Sequence[Value]) -> int:
+        """Run one statement; how many rows it has changed. Errors as `query`."""
+        return self._run(statement, parameters, _rows_changed)
+
+    def _run(self, statement: str, parameters: Sequence[Value], take: Callable[[sqlite3.Cursor], T]) -> T:
+        with self._lock:
+            connection = self._connection or self._opened()
+            try:
+                if self._on_statement is not None:
+                    self._on_statement(statement)
+                return take(connection.execute(statement, parameters))
+            except UnicodeEncodeError:  # whose message would show the text, which may be a password
+                raise InvalidInputError("a text that is to be kept holds half a character (a lone surrogate)") from None
+            except _FAILURES as error:
+                raise self._translated(error) from None
 
     @contextlib.contextmanager
     def transaction(self, *, write: bool = True) -> Iterator[None]:
@@ -146,6 +160,11 @@ class Database:
         code runs in here.
         """
         with self._lock:
+            if self._joining:
+                if self._connection is None or not self._connection.in_transaction:
+                    raise StoreError("an error, or a fork, has ended the change that this one is a part of")
+                yield
+                return
             if self._in_transaction:
                 raise StoreError("a change of the machine cannot start inside another one")
             self.query("BEGIN IMMEDIATE" if write else "BEGIN")
@@ -161,6 +180,19 @@ class Database:
                 raise
             finally:
                 self._in_transaction = False
+
+    @contextlib.contextmanager
+    def joined(self) -> Iterator[bool]:
+        """A transaction of which those that start inside are parts: whatever one of them raises has to come out here.
+
+        Gives True.
+        """
+        with self.transaction():
+            self._joining = True
+            try:
+                yield True
+            finally:
+                self._joining = False
 
     def has_table(self, name: str) -> bool:
         """Whether the table is there: a file of an earlier version that this user may only read lacks later ones."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from functools import cached_property
@@ -246,9 +247,13 @@ class EmbeddedPort:
                 self._database.query("DELETE FROM keys WHERE container = ?", row)
         return [f"removed the private key {container}, which no certificate used" for (container,) in rows]
 
-    def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:
+    def lock(self, name: str, *, timeout: float) -> AbstractContextManager[Path]:
         """Hold a named lock across processes and threads; see `MachinePort.lock`."""
         return private_files.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
+
+    def at_once(self) -> AbstractContextManager[bool]:
+        """One transaction; not where a machine without an update in one step is imitated. See `MachinePort.at_once`."""
+        return self._database.joined() if self._atomic_update else contextlib.nullcontext(False)
 
     def close(self) -> None:
         """Close the file; idempotent."""

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import uuid
 from dataclasses import dataclass
+from functools import cache
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ from mlsssl._machine.ports import (
     KeyAccess,
     KeyState,
     NewCertificate,
+    Parsed,
     StoreRecord,
     check_provider,
     check_request_key,
@@ -37,7 +39,8 @@ from mlsssl.errors import (
 from mlsssl.values import Thumbprint, check_friendly_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator
+    from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+    from typing import Any
 
     from cryptography import x509
 
@@ -58,6 +61,13 @@ KEY_KINDS = "bTTIIBI"
 _COLUMNS = f"der, friendly_name, archived, renewed_by, {KEY_COLUMNS}"
 _KINDS = "bTiB" + KEY_KINDS
 _FROM = "FROM certificates LEFT JOIN keys USING (container)"
+_FIND = f"SELECT {_COLUMNS} {_FROM} WHERE store = ? AND thumbprint = ?"
+_ACCESS = (
+    f"SELECT {KEY_COLUMNS}, sid, CASE WHEN sid IS NULL THEN '' ELSE name END,"
+    f" CASE WHEN sid IS NULL THEN '' ELSE access END {_FROM} LEFT JOIN key_access USING (container)"
+    " WHERE store = ? AND thumbprint = ? ORDER BY sid"
+)
+_ACCESS_KINDS = KEY_KINDS + "Ttt"
 
 _PAGE = 500  # certificates read at once: a listing of any length costs about a megabyte
 _CRL_PAGE = 4  # likewise; each may have megabytes
@@ -107,11 +117,7 @@ class EmbeddedStore(OpenStore):
 
     def find(self, thumbprint: Thumbprint) -> StoreRecord | None:
         """The record, archived or not, or None."""
-        row = self._open().query_one(
-            f"SELECT {_COLUMNS} {_FROM} WHERE store = ? AND thumbprint = ?",
-            (self._number, bytes(thumbprint)),
-            columns=_KINDS,
-        )
+        row = self._open().query_one(_FIND, (self._number, bytes(thumbprint)), columns=_KINDS)
         return None if row is None else self._record(row)
 
     def add(
@@ -123,17 +129,17 @@ class EmbeddedStore(OpenStore):
         exportable: bool,
         provider: KeyProvider | None,
         request_key: str | None = None,
+        parsed: Parsed | None = None,
     ) -> StoreRecord:
         """Put a certificate in, with its key if one is given; see `StorePort.add`."""
         check_request_key(request_key, private_key, self.location)
         new = NewCertificate(certificate=certificate, private_key=private_key, friendly_name=friendly_name)
-        item = _checked(new, exportable=exportable, provider=provider)
+        item = _checked(new, exportable=exportable, provider=provider, given=parsed)
         database = self._changing()
         with database.transaction():
             if request_key is not None:
                 self._check_request_key(request_key, item)
-            self._insert(item, request_key)
-            return self._existing(item.thumbprint)
+            return self._insert(item, request_key) or self._existing(item.thumbprint)
 
     def add_many(
         self, items: Iterable[NewCertificate], *, exportable: bool, provider: KeyProvider | None = None
@@ -194,13 +200,18 @@ class EmbeddedStore(OpenStore):
 
     def key_access(self, thumbprint: Thumbprint) -> tuple[KeyAccess, ...]:
         """The access list of its private key, imitated: nothing keeps anybody off; see `StorePort.key_access`."""
-        from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
-
-        container = self._container_of(thumbprint)  # a name that no other key ever has
-        rows = self._access_rows(container) if self._open().has_table("key_access") else []
-        everywhere = (KeyAccess(name=one.name, sid=one.sid, right="full") for one in (SYSTEM, ADMINISTRATORS))
-        listed = (KeyAccess(name=name, sid=sid, right="full" if how == "full" else "read") for sid, name, how in rows)
-        return (*everywhere, *listed)
+        if not self._open().has_table("key_access"):
+            self._container_of(thumbprint)
+            return _everywhere()
+        # A container is a name that no other key ever has.
+        rows = self._database.query(_ACCESS, (self._number, bytes(thumbprint)), columns=_ACCESS_KINDS)
+        self._check_usable(thumbprint, rows[0][:7] if rows else None)
+        listed = [
+            KeyAccess(name=name, sid=sid, right="full" if how == "full" else "read")
+            for *_, sid, name, how in rows
+            if sid is not None
+        ]
+        return (*_everywhere(), *listed)
 
     def grant_key_access(self, thumbprint: Thumbprint, account: Account, *, right: KeyRight = "read") -> None:
         """Let an account use the private key; see `StorePort.grant_key_access`."""
@@ -236,12 +247,14 @@ class EmbeddedStore(OpenStore):
             (self._number, bytes(thumbprint)),
             columns=KEY_KINDS,
         )
+        return str(self._check_usable(thumbprint, row)[1])
+
+    def _check_usable(self, thumbprint: Thumbprint, row: Row | None) -> Row:
         if row is None:
             raise self._missing(thumbprint)
-        key = key_state(row, self.location)
-        if key is None or not key.usable:
+        if not is_usable(row):
             raise StoreNotFoundError(f"{thumbprint} in {self._where} has no usable private key")
-        return key.container
+        return row
 
     def set_friendly_name(self, thumbprint: Thumbprint, friendly_name: str | None) -> None:
         """Set or clear the name."""
@@ -376,11 +389,9 @@ class EmbeddedStore(OpenStore):
     def _set(self, column: str, value: Value, thumbprint: Thumbprint) -> None:
         database = self._changing()
         with database.transaction():
-            self._existing(thumbprint)
-            database.query(
-                f"UPDATE certificates SET {column} = ? WHERE store = ? AND thumbprint = ?",  # noqa: S608
-                (value, self._number, bytes(thumbprint)),
-            )
+            statement = f"UPDATE certificates SET {column} = ? WHERE store = ? AND thumbprint = ?"  # noqa: S608
+            if not database.change(statement, (value, self._number, bytes(thumbprint))):
+                raise self._missing(thumbprint)
 
     def _check_request_key(self, name: str, item: _Item) -> None:
         row = self._open().query_one(
@@ -391,8 +402,11 @@ class EmbeddedStore(OpenStore):
         if row[0] != item.public_key:
             raise InvalidInputError(f"the certificate is for another key than the request's, {name}")
 
-    def _insert(self, item: _Item, request_key: str | None = None) -> None:
-        """One certificate, inside the caller's transaction; with the request's key in place of its own, if given."""
+    def _insert(self, item: _Item, request_key: str | None = None) -> StoreRecord | None:
+        """One certificate, inside the caller's transaction; with the request's key in place of its own, if given.
+
+        The record of a new one with its own key; None where it has to be looked up.
+        """
         refuse_users_roots(self.name, self.location)
         database = self._open()
         new = item.new
@@ -402,6 +416,7 @@ class EmbeddedStore(OpenStore):
             columns="i" + KEY_KINDS,
         )
         if before is None:
+            container = request_key or self._store_key(item)
             database.query(
                 "INSERT INTO certificates (store, thumbprint, public_key, subject, friendly_name, container, der)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?)",
@@ -411,12 +426,15 @@ class EmbeddedStore(OpenStore):
                     item.public_key,
                     item.subject,
                     new.friendly_name,
-                    request_key or self._store_key(item),
+                    container,
                     new.certificate,
                 ),
             )
             self._file_names(item.names)
-            return
+            if request_key is not None:
+                return None
+            key = (container, item.provider, self.location == "LocalMachine", item.exportable, item.key_digest, 1)
+            return self._record((new.certificate, new.friendly_name, 0, None, item.public_key, *key))
         number = before[0]
         state = key_state(before[1:], self.location)
         if new.friendly_name is not None:
@@ -426,15 +444,19 @@ class EmbeddedStore(OpenStore):
             container = request_key or self._store_key(item)
             database.query("UPDATE certificates SET container = ? WHERE id = ?", (container, number))
             _release_key(database, None if state is None else state.container, delete=True)
+        return None
 
     def _file_names(self, names: Collection[str]) -> None:
         """File the certificate that was inserted last; a table without row numbers leaves `last_insert_rowid` as is."""
         if LOOK in names:
             return
-        self._database.query(
-            "DELETE FROM names WHERE store = ? AND name = ? AND certificate = last_insert_rowid()", (self._number, LOOK)
-        )
-        for name in names:
+        first, *others = names or (None,)
+        where = "WHERE store = ? AND name = ? AND certificate = last_insert_rowid()"
+        if first is None:
+            self._database.query(f"DELETE FROM names {where}", (self._number, LOOK))  # noqa: S608
+        else:  # in the place of the one that the trigger has filed
+            self._database.query(f"UPDATE names SET name = ? {where}", (first, self._number, LOOK))  # noqa: S608
+        for name in others:
             self._database.query(
                 "INSERT INTO names (store, name, certificate) VALUES (?, ?, last_insert_rowid())", (self._number, name)
             )
@@ -464,6 +486,14 @@ class EmbeddedStore(OpenStore):
         return container
 
 
+@cache
+def _everywhere() -> tuple[KeyAccess, ...]:
+    """What every access list of a key begins with."""
+    from mlsssl._machine.accounts import ADMINISTRATORS, SYSTEM
+
+    return tuple(KeyAccess(name=one.name, sid=one.sid, right="full") for one in (SYSTEM, ADMINISTRATORS))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Item:
     """One certificate on its way in, checked and digested before any transaction starts.
@@ -489,17 +519,23 @@ class _Item:
     provider: str
 
 
-def _checked(new: NewCertificate, *, exportable: bool, provider: KeyProvider | None) -> _Item:
+def _checked(
+    new: NewCertificate, *, exportable: bool, provider: KeyProvider | None, given: Parsed | None = None
+) -> _Item:
     check_friendly_name(new.friendly_name)
-    parsed = pem.load_der(new.certificate, "not a DER certificate")
+    parsed = pem.load_der(new.certificate, "not a DER certificate") if given is None else given.certificate
     key = new.private_key
-    key_digest = b"" if key is None else _private_key_digest(key)
+    if key is not None and given is not None and given.private_key is not None:
+        # One digest for both: the caller has checked that they belong together.
+        public_key = key_digest = hashlib.sha256(spki(given.private_key.public_key())).digest()
+    else:
+        public_key, key_digest = _public_key_digest(parsed), b"" if key is None else _private_key_digest(key)
     # id-ecPublicKey (RFC 5480) in the PrivateKeyInfo's first bytes.
     check_provider(provider, is_rsa=key is None or bytes.fromhex("06072a8648ce3d0201") not in key[:32])
     return _Item(
         new=new,
         thumbprint=thumbprint_of(new.certificate),
-        public_key=_public_key_digest(parsed),
+        public_key=public_key,
         subject=subject_digest(parsed),
         names=names_of(parsed),
         key_digest=key_digest,
@@ -539,6 +575,12 @@ def key_state(row: Row, location: str) -> KeyState | None:
         exportable=bool(exportable) if problem is None else None,
         problem=problem,
     )
+
+
+def is_usable(row: Sequence[Any]) -> bool:
+    """`key_state(...).usable` without the rest of it, for who asks for nothing else."""
+    certificate_key, container, provider, _, _, public_key, persisted = row
+    return container is not None and provider is not None and bool(persisted) and public_key == certificate_key
 
 
 def _release_key(database: Database, container: str | None, *, delete: bool) -> None:

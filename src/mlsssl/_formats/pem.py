@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from itertools import islice
+from operator import attrgetter
 from typing import TYPE_CHECKING, TypeVar
 
 from cryptography import x509
@@ -15,10 +16,12 @@ from mlsssl._formats.parsed import EXTENSIONS, OddCertificate, OddRequest, View,
 from mlsssl.errors import InvalidInputError, MalformedDataError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from datetime import datetime
 
     from mlsssl._formats.parsed import Fault
 
+_end_of: Callable[[x509.Certificate], datetime] = attrgetter("not_valid_after_utc")
 ExtensionType = TypeVar("ExtensionType", bound=x509.ExtensionType)
 
 
@@ -37,6 +40,15 @@ def load_der(data: bytes, what: str = "this is no certificate that can be read")
 
         return lenient.load(bytes(data), what, error)
     return certificate
+
+
+def end_of(der: bytes) -> datetime | None:
+    """The last second of validity, of a certificate of which nothing else is asked; None where it cannot be read."""
+    try:
+        return call(_end_of, call(x509.load_der_x509_certificate, der))
+    except UNREADABLE:
+        certificate = next(readable([der]), None)
+        return None if certificate is None else certificate.not_valid_after_utc
 
 
 def readable(ders: Iterable[bytes]) -> Iterator[x509.Certificate]:

@@ -18,7 +18,7 @@ else:
     if TYPE_CHECKING:
         from pathlib import Path
 
-    def create(path: Path, *, private: bool) -> int:
+    def create(path: str | Path, *, private: bool) -> int:
         """Make a new file (0600 when private, else as the umask says); a descriptor open for writing."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
         return os.open(path, flags, 0o600 if private else 0o666)
@@ -40,9 +40,9 @@ else:
         """The user id of a file's owner, from what `os.lstat` saw."""
         return str(status.st_uid)
 
-    def owner_of_open(descriptor: int) -> str:
-        """The user id of an open file's owner."""
-        return str(os.fstat(descriptor).st_uid)
+    def owner_of_open(descriptor: int, status: os.stat_result) -> str:
+        """The user id of an open file's owner, from what `os.fstat` saw."""
+        return str(status.st_uid)
 
     def is_ours(account: str) -> bool:
         """Whether it is this user's or root's."""
@@ -111,7 +111,7 @@ else:
     def share_as(path: Path, other: Path) -> None:
         """Nothing: SQLite itself gives what it makes the mode of its database."""
 
-    def sync_folder(path: Path) -> None:
+    def sync_folder(path: str | Path) -> None:
         """Make the folder's entries last. Where that cannot be asked for, the file is there all the same."""
         try:
             descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)

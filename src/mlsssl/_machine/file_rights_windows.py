@@ -54,7 +54,7 @@ if sys.platform == "win32":
     def _dll(name: str) -> Any:
         return load(f"{name}.dll")
 
-    def create(path: Path, *, private: bool) -> int:
+    def create(path: str | Path, *, private: bool) -> int:
         """Make a new file (private: for this user, administrators and SYSTEM); a descriptor open for writing."""
         if private:
             return _opened(path, _GENERIC_WRITE, _CREATE_NEW, _FILE_ATTRIBUTE_NORMAL, os.O_WRONLY)
@@ -101,7 +101,7 @@ if sys.platform == "win32":
         finally:
             _dll("kernel32").CloseHandle(handle)
 
-    def owner_of_open(descriptor: int) -> str:
+    def owner_of_open(descriptor: int, status: os.stat_result) -> str:
         """The owner's SID of an open file."""
         return _owner_of_handle(ffi.cast("void *", msvcrt.get_osfhandle(descriptor)))
 
@@ -176,7 +176,7 @@ if sys.platform == "win32":
         if advapi32.GetFileSecurityW(source, _DACL, buffer.memory, needed[0], needed):
             advapi32.SetFileSecurityW(_wide(path), _DACL | _PROTECTED_DACL, buffer.memory)
 
-    def sync_folder(path: Path) -> None:
+    def sync_folder(path: str | Path) -> None:
         """Windows has no such call; the rename is journalled by NTFS."""
 
     def program_data() -> Path:
@@ -234,7 +234,7 @@ if sys.platform == "win32":
         finally:
             _dll("kernel32").LocalFree(descriptor[0])
 
-    def _opened(path: Path, access: int, disposition: int, how: int, flags: int) -> int:
+    def _opened(path: str | Path, access: int, disposition: int, how: int, flags: int) -> int:
         with _descriptor(private_file_list()) as attributes:
             handle = _file_handle(path, access, attributes, disposition, how)
         try:
@@ -243,12 +243,12 @@ if sys.platform == "win32":
             _dll("kernel32").CloseHandle(handle)
             raise
 
-    def _wide(path: Path) -> CData:
+    def _wide(path: str | Path) -> CData:
         if "\0" in str(path):
             raise ValueError("embedded null character")  # as Python's own functions do
         return wide(str(path))
 
-    def _file_handle(path: Path, access: int, attributes: CData, disposition: int, how: int) -> CData:
+    def _file_handle(path: str | Path, access: int, attributes: CData, disposition: int, how: int) -> CData:
         create_file = _dll("kernel32").CreateFileW
         handle: CData = create_file(_wide(path), access, _SHARED, attributes, disposition, how, NULL)
         if handle == ffi.cast("void *", -1):  # INVALID_HANDLE_VALUE

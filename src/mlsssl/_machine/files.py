@@ -7,8 +7,9 @@ import errno
 import os
 import sys
 import time
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Literal, TypeVar
+from typing import TYPE_CHECKING, Literal, TypeVar
 
 from mlsssl._machine.user_folder import user_folder
 from mlsssl._messages.foreign_text import shown, system_reason
@@ -26,14 +27,13 @@ from mlsssl.errors import (
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
-    from io import FileIO
 
 R = TypeVar("R")
 
 _PATIENCE = 2.0
 """Seconds to try a rename, a deletion or a look again on Windows, where a virus scanner may hold a new file."""
 
-_PIECE = 64 * 1024
+_FIRST_PIECE, _PIECE = 4 * 1024, 64 * 1024  # most files fit into the first
 
 _SCANNED = (5, 32)
 """What Windows then answers: ERROR_ACCESS_DENIED, ERROR_SHARING_VIOLATION."""
@@ -54,12 +54,18 @@ def path_of(given: str | os.PathLike[str]) -> Path:
     if len(text) > 255 and (any(len(part) > 255 for part in path.parts) or (os.name != "nt" and len(text) > 4095)):
         raise InvalidInputError(f"{text!r} cannot be the path of a file: it is too long")
     try:
-        os.fsencode(path)
+        os.fsencode(text)
     except UnicodeEncodeError:
         raise InvalidInputError(f"{text!r} cannot be the path of a file: it holds half a character") from None
     if "\0" in text:
         raise InvalidInputError(f"{text!r} cannot be the path of a file: it holds a NUL character")
     return path
+
+
+@lru_cache(maxsize=64)  # a change names each of its few files several times
+def inside(folder: Path, name: str) -> Path:
+    """The file of this name in a folder of this library's own."""
+    return folder / name
 
 
 def absolute(given: str | os.PathLike[str]) -> Path:
@@ -71,7 +77,7 @@ def absolute(given: str | os.PathLike[str]) -> Path:
         raise NotFoundError(f"{path} is relative, and the working folder is gone; give a whole path") from None
 
 
-def is_folder(path: Path) -> bool:
+def is_folder(path: str | Path) -> bool:
     """Whether a folder is there; False, and no error, for a path that cannot be or cannot be looked at."""
     return os.path.isdir(path)  # noqa: PTH112 -- Path.is_dir raises for a name too long and for a closed folder
 
@@ -112,7 +118,7 @@ def read(path: Path, *, limit: int = 64 * 1024 * 1024) -> bytes:
         NativeError: it cannot be read for another reason, such as a failing disk.
     """
     with translated("open", path, right="read"), path.open("rb") as file:
-        return read_limited(path, file, limit)
+        return read_limited(path, file.read, limit)
 
 
 @contextlib.contextmanager
@@ -162,93 +168,123 @@ def write(
         NativeError: it cannot be written for another reason, such as a full disk; or it is written, and the disk
             failed to make the folder's entry last.
     """
-    if not path_of(path).name:
+    name = path_of(path).name
+    if not name:
         raise InvalidInputError(f"{str(path)!r} is a folder, not a file")
-    import secrets  # not free to import, like the rights of files, and reading does without
+    from mlsssl._machine import file_rights  # not free to import, and reading does without
 
-    from mlsssl._machine import file_rights
-
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    # As text: each `Path` that is made or changed takes as long as a call of the system.
+    target = str(path)
+    folder = target[: -len(name)]
+    temporary = f"{folder}.{name}.{os.urandom(8).hex()}"
     with translated("write", path, right="write"):
         descriptor = file_rights.create(temporary, private=private)
         try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.writelines([data] if isinstance(data, bytes) else data)
-                file.flush()
-                os.fsync(file.fileno())
+            try:
+                if isinstance(data, bytes):  # all at once: nothing to buffer
+                    _write_all(descriptor, data)
+                else:
+                    with os.fdopen(descriptor, "wb", closefd=False) as file:
+                        file.writelines(data)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
             if reader is not None:
-                file_rights.let_read(temporary, reader)
-            _replace(temporary, path)
+                file_rights.let_read(Path(temporary), reader)
+            _replace(temporary, target)
         except BaseException:
             with contextlib.suppress(OSError):
-                patiently(temporary.unlink)
+                patiently(lambda: os.unlink(temporary))  # noqa: PTH108 -- as above
             raise
     if entry_lasts:
-        file_rights.sync_folder(path.parent)
+        file_rights.sync_folder(folder or os.curdir)
+
+
+def _write_all(descriptor: int, data: bytes) -> None:
+    written = os.write(descriptor, data)
+    while written < len(data):  # a disk that is nearly full takes a part, and refuses the rest
+        data = data[written:]
+        written = os.write(descriptor, data)
 
 
 def replace(source: Path, target: Path) -> None:
     """Rename a file over another one of the same folder; errors as `write`."""
     with translated("rename", target, right="write"):
-        _replace(source, target)
+        _replace(str(source), str(target))
 
 
 def remove(path: Path) -> None:
     """Delete a file; nothing when it is not there; errors as `write`."""
-    with translated("unlink", path, right="write"):
-        patiently(lambda: path.unlink(missing_ok=True))
+    with translated("unlink", path, right="write"), contextlib.suppress(FileNotFoundError):
+        patiently(lambda: os.unlink(path))  # noqa: PTH108 -- as `_replace`, for tests that count both
 
 
-def _replace(source: Path, target: Path) -> None:
-    if is_folder(target):  # Windows says ACCESS_DENIED here too
-        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), str(target))
-    patiently(lambda: source.replace(target))
+def _replace(source: str, target: str) -> None:
+    if sys.platform == "win32" and is_folder(target):  # which says ACCESS_DENIED here too, and it would be tried again
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), target)
+    patiently(lambda: os.replace(source, target))  # noqa: PTH105 -- `Path.replace` makes one more `Path`
 
 
 def patiently(action: Callable[[], R]) -> R:
     """Do it, and again for a while where Windows says that somebody has the file open, or is deleting it, just now."""
-    deadline = time.monotonic() + _PATIENCE
+    deadline: float | None = None
     while True:
         try:
             return action()
         except OSError as error:
-            if getattr(error, "winerror", None) not in _SCANNED or time.monotonic() >= deadline:
+            if getattr(error, "winerror", None) not in _SCANNED:
+                raise
+            now = time.monotonic()
+            deadline = now + _PATIENCE if deadline is None else deadline
+            if now >= deadline:
                 raise
         time.sleep(0.02)
 
 
-def read_limited(path: Path, file: BinaryIO | FileIO, limit: int) -> bytes:
-    """All of an open file, unless it is more than `limit` bytes."""
+def read_limited(path: Path, read: Callable[[int], bytes], limit: int) -> bytes:
+    """All that `read` gives of a file, unless it is more than `limit` bytes."""
     # In pieces: to read so many bytes at once takes the memory for all of them first, however small the file is. Until
     # one is empty: without a buffer a read may give less than is there.
-    pieces, left = [], limit + 1
-    while left and (piece := file.read(min(_PIECE, left))):
+    pieces, left, size = [], limit + 1, _FIRST_PIECE
+    while left and (piece := read(min(size, left))):
         pieces.append(piece)
         left -= len(piece)
+        size = _PIECE
     if not left:
         raise InvalidInputError(f"{path} is larger than {limit} bytes; no certificate file is")
     return b"".join(pieces)
 
 
-@contextlib.contextmanager
-def translated(function: str, path: Path, *, right: Literal["read", "write"]) -> Iterator[None]:
+class translated:  # noqa: N801 -- used as a function; as a generator it would take as long as what it is around
     """What the system says to a use of a path, in our words."""
-    try:
-        yield
-    except MlssslError:
-        raise
-    except FileNotFoundError:
-        if right == "read":
-            raise NotFoundError(f"there is no file {path}") from None
-        raise NotFoundError(f"there is no folder {path.parent}; make it first") from None
-    except IsADirectoryError:
-        raise InvalidInputError(f"{path} is a folder, not a file") from None
-    except PermissionError:
-        if function in ("open", "write") and is_folder(path):  # what Windows answers for a folder
-            raise InvalidInputError(f"{path} is a folder, not a file") from None
-        raise AccessDeniedError(f"this user may not {right} {path}", right=right) from None
-    except (OSError, ValueError) as error:
-        raise unnamed(function, path, error) from None
+
+    __slots__ = ("_function", "_path", "_right")
+
+    def __init__(self, function: str, path: Path, *, right: Literal["read", "write"]) -> None:
+        self._function = function
+        self._path = path
+        self._right = right
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, _kind: object, error: BaseException | None, _traceback: object) -> None:
+        if isinstance(error, (OSError, ValueError)) and not isinstance(error, MlssslError):
+            raise self._in_our_words(error) from None
+
+    def _in_our_words(self, error: OSError | ValueError) -> MlssslError:
+        function, path, right = self._function, self._path, self._right
+        if isinstance(error, FileNotFoundError):
+            if right == "read":
+                return NotFoundError(f"there is no file {path}")
+            return NotFoundError(f"there is no folder {path.parent}; make it first")
+        # What Windows answers for a folder is the second.
+        is_refused = isinstance(error, PermissionError)
+        if isinstance(error, IsADirectoryError) or (is_refused and function in ("open", "write") and is_folder(path)):
+            return InvalidInputError(f"{path} is a folder, not a file")
+        if isinstance(error, PermissionError):
+            return AccessDeniedError(f"this user may not {right} {path}", right=right)
+        return unnamed(function, path, error)
 
 
 def unnamed(function: str, path: Path, error: OSError | ValueError) -> MlssslError:

@@ -12,6 +12,7 @@ import re
 import uuid
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from mlsssl._messages.foreign_text import printable, shown
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 
     from cryptography import x509
 
+    from mlsssl._formats.keys import PrivateKey
     from mlsssl._formats.url_prefixes import UrlPrefix
     from mlsssl._issue.machine_keys import HashName
     from mlsssl._machine.accounts import Account
@@ -49,6 +51,9 @@ WELL_KNOWN_APPLICATION_IDS = {
     uuid.UUID("5d89a20c-beab-4389-9447-324788eb944a"): "AD FS",
 }
 """Application ids whose owner is known; any other GUID is somebody's own."""
+
+owner_text: Callable[[uuid.UUID], str] = lru_cache(maxsize=256)(str)
+"""An application id as text; a machine has few owners, and a record is written down several times in one change."""
 
 KeyProvider = Literal["cng", "csp"]
 """Which of Windows' two key storages: CNG (`ncrypt.dll`) or the older CryptoAPI provider (type 24)."""
@@ -193,6 +198,14 @@ class NewCertificate:
     certificate: bytes
     private_key: bytes | None = field(default=None, repr=False)
     friendly_name: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parsed:
+    """What `StorePort.add` is given as bytes, as `cryptography` holds it; no key where none is given as bytes."""
+
+    certificate: x509.Certificate
+    private_key: PrivateKey | None = field(default=None, repr=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -403,6 +416,7 @@ class StorePort(Protocol):
         exportable: bool,
         provider: KeyProvider | None,
         request_key: str | None = None,
+        parsed: Parsed | None = None,
     ) -> StoreRecord:
         """Put a certificate in, with its private key (PKCS#8 DER, unencrypted) if one is given.
 
@@ -421,6 +435,7 @@ class StorePort(Protocol):
             request_key: In place of `private_key`: the name of the key in `MachinePort.request_keys` that the
                 certificate is for. It goes on being one of those until it is released; `exportable` and `provider`
                 were said when it was made. In LocalMachine only.
+            parsed: The same certificate and key where they are at hand, for a machine that would have to read them.
 
         Raises:
             NotFoundError: there is no `request_key` of this name.
@@ -915,11 +930,19 @@ class MachinePort(Protocol):
         """Clean up what a killed `add` (keys without a certificate) or `try_out` left; a line per thing done."""
         ...
 
-    def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:
-        """Hold a named lock across processes and threads; `timeout` in seconds.
+    def lock(self, name: str, *, timeout: float) -> AbstractContextManager[Path]:
+        """Hold a named lock across processes and threads; `timeout` in seconds. As `state_folder`, and gives that.
 
         Raises:
             BindingError: somebody else holds it for longer than `timeout`; the message says who, if known.
+        """
+        ...
+
+    def at_once(self) -> AbstractContextManager[bool]:
+        """Change what is changed inside all at once, at the end, or after an error not at all, where the machine can.
+
+        Then it gives True, and nobody else changes anything meanwhile: nothing that waits belongs inside. Elsewhere it
+        gives False, and each thing is changed as it comes. Stores, bindings and reservations take part.
         """
         ...
 

@@ -10,11 +10,12 @@ import re
 import stat
 import sys
 import time
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlsssl._machine import file_rights
-from mlsssl._machine.files import absolute, patiently, read_limited, translated, unnamed
+from mlsssl._machine.files import absolute, inside, patiently, read_limited, translated, unnamed
 from mlsssl._messages.foreign_text import system_reason
 from mlsssl.errors import AccessDeniedError, BindingError, InvalidInputError, MlssslError, UnsupportedError
 
@@ -34,11 +35,12 @@ def read_private(path: Path, *, limit: int = 64 * 1024 * 1024) -> bytes:
         InvalidInputError: it is no ordinary file, or larger than `limit` bytes.
         NativeError: it cannot be read for another reason, such as a failing disk.
     """
-    with (
-        translated("open", path, right="read"),
-        os.fdopen(open_private(path, os.O_RDONLY), "rb", buffering=0) as file,
-    ):
-        return read_limited(path, file, limit)
+    with translated("open", path, right="read"):
+        descriptor = open_private(path, os.O_RDONLY)
+        try:
+            return read_limited(path, partial(os.read, descriptor), limit)
+        finally:
+            os.close(descriptor)
 
 
 def append_private(path: Path, data: bytes) -> None:
@@ -213,7 +215,8 @@ def open_private(path: Path, flags: int) -> int:
             check_private(path)
         raise
     try:
-        _check_file(path, os.fstat(descriptor), file_rights.owner_of_open(descriptor))
+        status = os.fstat(descriptor)
+        _check_file(path, status, file_rights.owner_of_open(descriptor, status))
     except BaseException:
         os.close(descriptor)
         raise
@@ -244,12 +247,14 @@ def private_folder(path: Path, *, administrators: bool = False) -> Path:
         NativeError: it cannot be made for another reason.
     """
     try:
-        if not os.path.lexists(path):
+        try:
+            status = os.lstat(path)
+        except FileNotFoundError:
             path.parent.mkdir(parents=True, exist_ok=True)
             with contextlib.suppress(FileExistsError):  # somebody was faster
                 file_rights.make_folder(path, administrators=administrators)
                 return path
-        status = path.lstat()
+            status = os.lstat(path)
         _check_folder(path, status, file_rights.owner_of(path, status))
         file_rights.close_folder(path, administrators=administrators)
     except MlssslError:
@@ -280,6 +285,15 @@ def lock(path: Path, *, timeout: float) -> Iterator[None]:
         UnsupportedError: its file system has no locks.
         NativeError: it cannot be made for another reason, such as a full disk.
     """
+    descriptor = _locked(path, timeout)
+    try:
+        yield
+    finally:
+        _release(descriptor)
+
+
+def _locked(path: Path, timeout: float) -> int:
+    """A descriptor of the file that holds the lock on it; errors as `lock`."""
     with translated("open", path, right="write"):
         descriptor = open_private(path, os.O_RDWR | os.O_CREAT)
     try:
@@ -289,10 +303,15 @@ def lock(path: Path, *, timeout: float) -> Iterator[None]:
                 raise TimeoutError(f"{path} is locked by process {_lock_holder(path)}")
             time.sleep(0.02)
         _write_holder(descriptor)
-        try:
-            yield
-        finally:
-            _unlock(descriptor)
+    except BaseException:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _release(descriptor: int) -> None:
+    try:
+        _unlock(descriptor)
     finally:
         os.close(descriptor)
 
@@ -306,8 +325,8 @@ def _no_locks(path: Path, error: OSError) -> UnsupportedError:
 
 
 @contextlib.contextmanager
-def named_lock(folder: Path, name: str, *, timeout: float, description: str) -> Iterator[None]:
-    """A machine's lock (`MachinePort.lock`): the file `<name>.lock` in its state folder.
+def named_lock(folder: Path, name: str, *, timeout: float, description: str) -> Iterator[Path]:
+    """A machine's lock (`MachinePort.lock`): the file `<name>.lock` in its state folder, which is given back.
 
     Raises:
         InvalidInputError: `name` is not 1 to 64 ASCII letters, digits, - and _.
@@ -315,12 +334,14 @@ def named_lock(folder: Path, name: str, *, timeout: float, description: str) -> 
     """
     if not re.fullmatch(_LOCK_NAME, name):
         raise InvalidInputError(f"a lock's name has 1 to 64 ASCII letters, digits, - and _; not {name!r}")
-    with contextlib.ExitStack() as held:
-        try:
-            held.enter_context(lock(folder / f"{name}.lock", timeout=timeout))
-        except TimeoutError as error:
-            raise BindingError(f"somebody else is changing {description}: {error}; try again later") from None
-        yield
+    try:
+        descriptor = _locked(inside(folder, f"{name}.lock"), timeout)
+    except TimeoutError as error:
+        raise BindingError(f"somebody else is changing {description}: {error}; try again later") from None
+    try:
+        yield folder
+    finally:
+        _release(descriptor)
 
 
 def _lock_holder(path: Path) -> str:

@@ -10,11 +10,14 @@ from cryptography.hazmat.primitives.serialization import Encoding
 
 from mlsssl._formats.keys import private_key_der
 from mlsssl._issue.machine_keys import held_name
+from mlsssl._machine.ports import Parsed
 from mlsssl.errors import AccessDeniedError, MalformedDataError, StoreClosedError, StoreNotFoundError
 from mlsssl.values import Thumbprint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+    from cryptography import x509
 
     from mlsssl._formats.keys import FilePrivateKey, PrivateKey
     from mlsssl._machine.ports import KeyProvider, MachinePort, StorePort, StoreRecord
@@ -56,21 +59,24 @@ def certificate(port: MachinePort, store: str, thumbprint: Thumbprint) -> StoreR
 def add(
     store: StorePort,
     certificate: bytes,
+    parsed: x509.Certificate,
     private_key: PrivateKey | None,
     *,
     friendly_name: str | None,
     exportable: bool,
     provider: KeyProvider | None,
 ) -> StoreRecord:
-    """`StorePort.add` of a private key as it is at hand: in this process's memory, or held by the machine itself."""
+    """`StorePort.add` of what is at hand: a certificate, and a key in this process's memory or held by the machine."""
     held = held_name(private_key)
+    given = None if held is not None else private_key
     return store.add(
         certificate,
-        None if private_key is None or held is not None else private_key_der(private_key),
+        None if given is None else private_key_der(given),
         friendly_name=friendly_name,
         exportable=exportable,
         provider=provider,
         request_key=held,
+        parsed=Parsed(certificate=parsed, private_key=given),
     )
 
 

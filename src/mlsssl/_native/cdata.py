@@ -234,7 +234,7 @@ def last_error() -> int:
     return _windows_error()[0] & 0xFFFF_FFFF
 
 
-def os_error(path: Path | None, code: int | None = None) -> OSError:
+def os_error(path: str | Path | None, code: int | None = None) -> OSError:
     """The error that Python's own functions raise for a code of Windows (by default `last_error`); Windows only."""
     number, text = _windows_error() if code is None else _windows_error(code)
     return OSError(0, text, None if path is None else str(path), number)

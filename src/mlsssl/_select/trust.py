@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from cryptography import x509
 
     from mlsssl._formats.keys import PrivateKey
+    from mlsssl._formats.parsed import View
     from mlsssl._machine.ports import TrustProblem
     from mlsssl._validator.path import TrustAnchors
     from mlsssl._validator.profiles import Profile
@@ -96,27 +97,27 @@ def report_on(
     host: str | None,
     *,
     der: bytes | None = None,
+    view: View | None = None,
     private_key: PrivateKey | None = None,
     key_expected: bool = False,
     trust: Iterable[TrustAnchor] | Literal["system"] | TrustAnchors | None,
     at: dt.datetime,
     profile: str | Profile,
-    client: ClientName | None,
+    client: ClientName | None = None,
     crls: Sequence[AnyList],
-    revocation: Literal["soft", "hard"],
+    revocation: Literal["soft", "hard"] = "soft",
     facts: ServerFacts | None = None,
     served: Served | None = None,
-    silence: Mapping[str, str] | None,
-    extra_rules: Sequence[UserRule],
+    silence: Mapping[str, str] | None = None,
+    extra_rules: Sequence[UserRule] = (),
     max_depth: int = 8,
 ) -> Report:
     """`Certificate.check`, for all that check certificates.
 
-    `der` is what the certificate was read from, where that is at hand; `served` is what a handshake showed.
+    `der` is what the certificate was read from, and `view` the same taken apart, where these are at hand; `served` is
+    what a handshake showed.
     """
-    from mlsssl._machine.trust import NO_PATH, SILENCED, findings
     from mlsssl._validator.path import TrustAnchors
-    from mlsssl._validator.profiles import find_profile
     from mlsssl._validator.validate import check_extra_rules, check_silence, validate
 
     indexed = trust if isinstance(trust, TrustAnchors) else None
@@ -126,6 +127,9 @@ def report_on(
     intermediates = chain
     problems: tuple[TrustProblem, ...] = ()
     if system is not None:
+        from mlsssl._machine.trust import NO_PATH, findings
+        from mlsssl._validator.profiles import find_profile
+
         given = [anchor for anchor in anchors or () if anchor != "system"]
         # The roots given go along, so that Windows looks at them too; to be at hand is not to be trusted.
         others = [pem.to_der(one) for one in (*chain, *given)]
@@ -136,12 +140,15 @@ def report_on(
             problems = tuple(problem for problem in problems if problem.code not in NO_PATH)
         extra_rules = (*check_extra_rules(extra_rules), lambda _context: findings(problems))
     if judged_by_system:
+        from mlsssl._machine.trust import SILENCED
+
         silence = {**SILENCED, **check_silence(silence)}
         if crls or revocation == "hard":  # whose signatures are checked with their issuers' keys
             intermediates = (*chain, *(trusted_roots("system") or ()))
     report = validate(
         certificate,
         der=der,
+        view=view,
         host=host,
         at=at,
         trust=None if judged_by_system else indexed if anchors is None else _as_roots(anchors),

@@ -211,6 +211,9 @@ _OF_SERVERS_ALONE = (
 )
 
 
+_PURPOSES = get_args(Purpose)
+
+
 def for_purpose(profile: str | Profile, purpose: Purpose) -> Profile:
     """The profile of this name, for certificates of servers or of clients.
 
@@ -221,7 +224,7 @@ def for_purpose(profile: str | Profile, purpose: Purpose) -> Profile:
         InvalidInputError: there is no profile of this name, or no such purpose.
     """
     found = find_profile(profile)
-    if purpose not in get_args(Purpose):
+    if purpose not in _PURPOSES:
         raise InvalidInputError(f"purpose is 'server' or 'client', not {shown(purpose)}")
     if purpose == "server" or found.purpose == purpose:
         return found

@@ -111,6 +111,7 @@ class Question(NamedTuple):
         leaf: x509.Certificate,
         *,
         der: bytes | None = None,
+        view: View | None = None,
         host: str | None = None,
         intermediates: Sequence[x509.Certificate] = (),
         private_key: PrivateKeyTypes | None = None,
@@ -126,7 +127,7 @@ class Question(NamedTuple):
             raise InvalidInputError("a client's certificate is not checked for a host; leave the host out")
         wanted = parse_host(host) if host is not None else None
 
-        view = View(leaf, der)
+        view = View(leaf, der) if view is None else view
         emit = Emitter(judge, view, "leaf")
         names = Names(view)
         if wanted is not None:
@@ -224,6 +225,7 @@ def validate(
     leaf: x509.Certificate,
     *,
     der: bytes | None = None,
+    view: View | None = None,
     host: str | None = None,
     at: datetime,
     trust: Sequence[x509.Certificate] | TrustAnchors | None = None,
@@ -242,8 +244,9 @@ def validate(
 ) -> Report:
     """Check a server's certificate and report every finding: `Certificate.check`, for certificates and keys as such.
 
-    `der` is what the leaf was read from, where that is at hand. `trust` is what clients trust, None leaves the question
-    out; `intermediates` may be in any order; `served` is what a live server was seen to send.
+    `der` is what the leaf was read from, and `view` the leaf taken apart, where these are at hand. `trust` is what
+    clients trust, None leaves the question out; `intermediates` may be in any order; `served` is what a live server was
+    seen to send.
 
     Not checked: revocation beyond the lists given, certificate transparency logs, published keys such as Debian's weak
     ones without badkeys and its list, and what a client refuses for reasons that no finding has a code for. Work is
@@ -264,6 +267,7 @@ def validate(
     return asked.report(
         leaf,
         der=der,
+        view=view,
         host=host,
         intermediates=intermediates,
         private_key=private_key,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -141,9 +142,13 @@ class WindowsPort:
         """Clean up what a killed `add` or `try_out` left; a line per thing done."""
         return [*self._bindings.recover(), *self._stores.recover()]
 
-    def lock(self, name: str, *, timeout: float) -> AbstractContextManager[None]:
+    def lock(self, name: str, *, timeout: float) -> AbstractContextManager[Path]:
         """Hold a named lock across processes and threads."""
         return private_files.named_lock(self.state_folder, name, timeout=timeout, description=self.description)
+
+    def at_once(self) -> AbstractContextManager[bool]:
+        """Windows cannot: each thing is changed as it comes."""
+        return nullcontext(False)
 
     def close(self) -> None:
         """Nothing: every operation closes what it opens."""

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from mlsssl._formats.keys import PrivateKey
     from mlsssl._machine.accounts import Account
-    from mlsssl._machine.ports import Diagnosis, KeyAccess, KeyProvider, KeyRight, NewCertificate
+    from mlsssl._machine.ports import Diagnosis, KeyAccess, KeyProvider, KeyRight, NewCertificate, Parsed
     from mlsssl._windows.certificates import KeyLink, StoredCertificate
     from mlsssl._windows.dlls import CertContext, Dlls, StoreHandle
     from mlsssl.values import Location
@@ -178,8 +178,9 @@ class WindowsStore(OpenStore):
         exportable: bool,
         provider: KeyProvider | None,
         request_key: str | None = None,
+        parsed: Parsed | None = None,
     ) -> StoreRecord:
-        """Put a certificate in, with its key if one is given; see `StorePort.add`."""
+        """Put a certificate in, with its key if one is given; see `StorePort.add`. Windows reads them itself."""
         self._check_changing()
         certificate = bytes(certificate)
         _check_certificate(certificate)
