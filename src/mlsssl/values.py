@@ -1,4 +1,4 @@
-"""Values that every module knows: binding keys and options; and those of `_messages/basics.py`, for certificates too."""
+"""Values that every module knows: binding keys, options, and those of `_messages/basics.py` for whoever asks here."""
 
 from __future__ import annotations
 
