@@ -76,6 +76,9 @@ class Choice(NamedTuple):
     left_out: tuple[str, ...]
     der: bytes | None
 
+    def __repr__(self) -> str:  # nothing of the private key
+        return f"<Choice of {self.certificate!r}, {self.friendly_name!r}>"
+
 
 def choose(
     certificates: Iterable[HeldCertificate],
