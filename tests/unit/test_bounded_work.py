@@ -34,10 +34,12 @@ from chains import (
 from mlsssl import Certificate, CertificateAuthority, InvalidInputError, MalformedDataError, cleanup
 from mlsssl._embedded import stores
 from mlsssl._formats import pem
-from mlsssl._formats.parsed import issuer_view
+from mlsssl._formats.parsed import View, issuer_view
 from mlsssl._machine import trust
 from mlsssl._machine.ports import TrustProblem
 from mlsssl._select.ports import port_of
+from mlsssl._validator import every_certificate
+from mlsssl._validator.path import signature_problem
 from mlsssl._validator.validate import validate
 from mlsssl.testing import memory_machine
 
@@ -164,6 +166,16 @@ def test_huge_issuers_are_not_kept() -> None:
     assert issuer_view(usual) is issuer_view(usual)
     huge = ROOT.with_extension(x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4"), b"\0" * 100_000))
     assert issuer_view(huge.certificate()) is not issuer_view(huge.certificate())
+
+
+def test_what_is_remembered_of_algorithms_is_what_is_listed() -> None:
+    """An algorithm is as many octets as somebody likes, and there are as many of them."""
+    issuer = View(ROOT.certificate())
+    usual, odd = leaf(ROOT), tlv(0x30, oid("1.2.840.10045.4.3.2"), tlv(0x04, b"\0" * 1000))
+    assert signature_problem(View(usual.certificate()), issuer) == ""
+    signature_problem(View(replace(usual, algorithm=odd).certificate()), issuer)
+    assert ECDSA_SHA256 in every_certificate._PARAMETERS
+    assert odd not in every_certificate._PARAMETERS
 
 
 def _crl_of(serial: int) -> x509.CertificateRevocationList:
