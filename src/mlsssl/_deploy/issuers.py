@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 
     _Known: TypeAlias = tuple[Sequence[View], TrustAnchors]
 
-_PLACES = ("_stored", "_noted", "_system")
+_PLACES = 3
 
 
 class KnownIssuers:
@@ -68,7 +68,7 @@ class KnownIssuers:
         chain = [*map(issuer_view, x509_chain(certificate))]
         places = 0 if chain else 1
         found = self._search(leaf, chain, places, at)
-        while not found.trusted and places < len(_PLACES):
+        while not found.trusted and places < _PLACES:
             places += 1
             found = self._search(leaf, chain, places, at)
         return found
@@ -106,7 +106,7 @@ class KnownIssuers:
             self._read = read
             del self._kept[1:]
         while len(self._kept) <= places:
-            certificates, roots = getattr(self, _PLACES[len(self._kept) - 1])
+            certificates, roots = self._place(len(self._kept))
             pool = (*self._kept[-1][0], *map(issuer_view, certificates))
             anchors = TrustAnchors([*(one.certificate for one in _roots(pool)), *roots])
             self._kept.append((pool, anchors))
@@ -114,7 +114,7 @@ class KnownIssuers:
 
     def latest_root(self, step: View) -> View | None:
         """Of the roots here with the name and the key of this certificate the one that is valid longest."""
-        known = [*self._authorities.roots_named_as(step), *self._noted[0], *self._system[0]]
+        known = [*self._authorities.roots_named_as(step), *self._noted, *self._system]
         same = [view for view in map(issuer_view, known) if view.is_root and _same_key(view, step)]
         return max(same, key=attrgetter("not_after"), default=None)
 
@@ -122,28 +122,32 @@ class KnownIssuers:
         """Whether this machine, or its operating system, trusts this root."""
         if self._authorities.has_root(root.der):
             return True
-        return root.der in {issuer_view(one).der for one in self._system[0]}
+        return root.der in {issuer_view(one).der for one in self._system}
 
-    @property
-    def _stored(self) -> tuple[Collection[x509.Certificate], tuple[x509.Certificate, ...]]:
-        """Those in CA, Root and AuthRoot, and which of them are trusted."""
-        return self._authorities.certificates, self._authorities.roots
+    def _place(self, number: int) -> tuple[Collection[x509.Certificate], Sequence[x509.Certificate]]:
+        """What is in one of the places, and what is trusted there and in those before it."""
+        stored = self._authorities
+        if number == 1:
+            return stored.certificates, stored.roots
+        if number == 2:
+            return self._noted, stored.roots
+        return self._system, (*stored.roots, *self._system)
 
     @cached_property
-    def _noted(self) -> tuple[list[x509.Certificate], tuple[x509.Certificate, ...]]:
+    def _noted(self) -> list[x509.Certificate]:
         """The roots of certificates that were deployed, and no others."""
         ders: list[bytes] = []
         with contextlib.suppress(MlssslError):  # who may not look there is told so by what he does there
             ders = RootsFile(self._port.state_folder).read()
-        return [*pem.readable(ders)], self._stored[1]
+        return [*pem.readable(ders)]
 
     @cached_property
-    def _system(self) -> tuple[list[x509.Certificate], tuple[x509.Certificate, ...]]:
+    def _system(self) -> list[x509.Certificate]:
         """The roots of the operating system here, which the stores of an embedded machine do not have."""
         roots: list[x509.Certificate] = []
         with contextlib.suppress(MlssslError):  # none is installed
             roots = trusted_roots("system") or []
-        return roots, (*self._stored[1], *roots)
+        return roots
 
 
 def _is_whole(found: PathResult) -> bool:

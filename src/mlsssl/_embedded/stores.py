@@ -290,13 +290,13 @@ class EmbeddedStore(OpenStore):
         if not database.has_table("crls"):
             return []
         statement = "SELECT der, digest FROM crls WHERE store = ? AND digest > ? ORDER BY digest LIMIT ?"
-        found, page = [], [(b"", b"")]
-        while page:
-            page = database.query(statement, (self._number, page[-1][1], _CRL_PAGE), columns="bb")
+        found, after = [], b""
+        while True:
+            page = database.query(statement, (self._number, after, _CRL_PAGE), columns="bb")
             found += [der for der, _ in page if wanted is None or wanted(der)]
             if len(page) < _CRL_PAGE:
-                break
-        return found
+                return found
+            after = page[-1][1]
 
     def add_crl(self, crl: bytes, *, replacing: Collection[bytes] = ()) -> None:
         """Put a revocation list in; see `StorePort.add_crl`."""

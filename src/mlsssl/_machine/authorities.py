@@ -44,9 +44,9 @@ class _Issuer(NamedTuple):
 class Authorities:
     """What CA, Root and AuthRoot hold above the certificates that are asked about, without what is in Disallowed.
 
-    The stores are gone through for the names of issuers, then for the names of those's issuers. What bears none of
-    them is not kept, so that only the ways up take memory, whatever the stores hold; a name that was looked for is not
-    looked for again. What cannot be read is passed over: it is somebody else's, and nobody's issuer.
+    The stores are gone through for the names of issuers, then for those of the issuers of what was found, and so on.
+    What bears none of them is not kept, so that only the ways up take memory, whatever the stores hold; a name that was
+    looked for is not looked for again. What cannot be read is passed over: it is somebody else's, and nobody's issuer.
 
     Args:
         port: The machine.
