@@ -14,18 +14,20 @@ The elements' functions raise ValueError for what they do not expect; call them 
 from __future__ import annotations
 
 from contextlib import contextmanager
+from functools import lru_cache, partial
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlsssl.errors import MalformedDataError, MlssslError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 INTEGER, OCTET_STRING, NULL, OBJECT_IDENTIFIER, BMP_STRING, SEQUENCE, SET = 0x02, 0x04, 0x05, 0x06, 0x1E, 0x30, 0x31
 CONSTRUCTED = 0x20
 CONTEXT_0, CONTEXT_1 = 0x80, 0x81
 EXPLICIT_0 = CONTEXT_0 | CONSTRUCTED
 
+_HIGH_NUMBER = 0x1F
 _END_OF_CONTENTS = b"\0\0"
 _DEPTH_LIMIT = 10
 _MOST_FIELDS = 16
@@ -131,13 +133,16 @@ class Element(NamedTuple):
     raw: bytes
 
 
+_element: Callable[[tuple[int, bytes, bytes]], Element] = partial(tuple.__new__, Element)  # half of what its own costs
+
+
 class Fields:
     """The members of a SEQUENCE, taken one after the other."""
 
     __slots__ = ("_left",)
 
     def __init__(self, element: Element) -> None:
-        self._left = members(element, SEQUENCE, most=_MOST_FIELDS)
+        self._left = _split(_tagged(element, SEQUENCE).contents, _MOST_FIELDS)
         self._left.reverse()
 
     def take(self, tag: int | None = None) -> Element:
@@ -185,12 +190,26 @@ def _tagged(element: Element, tag: int) -> Element:
 
 def _split(data: bytes, most: int) -> list[Element]:
     found: list[Element] = []
-    at = 0
-    while at < len(data):
+    at, size = 0, len(data)
+    while at < size:
         if len(found) >= most:
             raise ValueError(f"more than {most} elements, or bytes after the last")
-        content, end, after = _bounds(data, at)
-        found.append(Element(data[at], data[content:end], data[at:after]))
+        tag, content, end = data[at], at + 2, 0
+        # The tags and lengths that nearly every element has are read here; `_bounds` knows all, and what is wrong.
+        if tag & _HIGH_NUMBER != _HIGH_NUMBER and content <= size:
+            length = data[at + 1]
+            if length < 0x80:
+                end = content + length
+            elif length == 0x82 and content + 2 <= size:
+                end = content + 2 + (data[content] << 8 | data[content + 1])
+                content += 2
+            elif length == 0x81 and content < size:
+                end = content + 1 + data[content]
+                content += 1
+        after = end
+        if not 0 < end <= size:
+            content, end, after = _bounds(data, at)
+        found.append(_element((tag, data[content:end], data[at:after])))
         at = after
     return found
 
@@ -223,7 +242,7 @@ def _header(data: bytes, at: int) -> tuple[int, int | None]:
     if at >= len(data):
         raise ValueError("an indefinite length without an end")
     start = at
-    if data[at] & 0x1F == 0x1F:  # a number that needs more octets: the last has no top bit
+    if data[at] & _HIGH_NUMBER == _HIGH_NUMBER:  # a number that needs more octets: the last has no top bit
         start += 1
         while start < len(data) and data[start] & 0x80:
             start += 1
@@ -242,7 +261,12 @@ def inside(element: Element) -> Element:
 
 def oid(element: Element) -> str:
     """The dotted form of an OBJECT IDENTIFIER."""
-    dotted = dotted_oid(_tagged(element, OBJECT_IDENTIFIER).contents)
+    return _readable_oid(_tagged(element, OBJECT_IDENTIFIER).contents)
+
+
+@lru_cache(maxsize=64)  # a file has the same few again and again; what cannot be read is not kept
+def _readable_oid(contents: bytes) -> str:
+    dotted = dotted_oid(contents)
     if "." not in dotted:
         raise ValueError("an object identifier cannot be read")
     return dotted

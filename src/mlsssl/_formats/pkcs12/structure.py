@@ -12,13 +12,15 @@ from cryptography.hazmat.primitives.serialization import Encoding, pkcs12
 
 from mlsssl._formats import der, identifiers
 from mlsssl._formats.budget import PKCS12_OPENSSL
-from mlsssl._formats.foreign import UNREADABLE, call
+from mlsssl._formats.choice import HeldCertificate
+from mlsssl._formats.foreign import UNREADABLE, call, needed_fields_of
 from mlsssl._formats.key_files import check_size, looks_like_key
 from mlsssl._formats.pkcs12.encryption import Encryption, Mac, read_encryption, read_mac
 from mlsssl.errors import MalformedDataError, WrongPasswordError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from typing import TypeAlias
 
     from mlsssl._formats.budget import Cost, WorkBudget
     from mlsssl._formats.der import Element
@@ -28,9 +30,8 @@ SIZE_LIMIT = 16 * 1024 * 1024
 _BAG_LIMIT = 10_000
 _DEPTH_LIMIT = 4
 _SMALL_KEY = 350
-_SMALLEST_KEY_BAG = 60
-_CERTIFICATE_BAG = 45
-_NAME = 19
+_MOST_KEY_ID = 20  # SHA-1, which is the longest that is in use
+_BLOCK = 8
 _DATA = der.write_oid(identifiers.DATA)
 _MOST_ATTRIBUTES = 1_000
 
@@ -299,30 +300,67 @@ def load_outside(
         return None
 
 
-def certificates_alone(safe: Safe, loaded: pkcs12.PKCS12KeyAndCertificates | None) -> list[Bag] | None:
-    """The certificates that `load_outside` found in a part; None when it found nothing, or they leave room for a key.
+def certificates_alone(
+    part: Safe, loaded: pkcs12.PKCS12KeyAndCertificates | None, key_id: bytes | None
+) -> list[HeldCertificate] | None:
+    """The certificates that `load_outside` found in an encrypted part; None when there may be more than it tells.
 
-    OpenSSL tells of no second key, and none may be passed over. Other bags stay unknown, and the certificates'
-    attributes but the name; ask it only where that does not matter.
+    OpenSSL tells of one key only, leaves out bags that it does not know and names that it cannot convert, and
+    cryptography gives no localKeyID. But a part that holds these certificates with their names, and nothing else, has
+    one size; and another one if one of them has the localKeyID of the key in sight, as programs write it. A part of
+    neither size is not taken. The size is the least that DER and BER allow for what OpenSSL has seen, so that anything
+    else has to fit into the padding, 7 bytes at most, or in place of the localKeyID, 47 at most with the padding. A bag
+    of any kind takes 19, and one with a private key 48: Diffie-Hellman (OID, prime, base and exponent as short as can
+    be); 50 on a curve, 73 encrypted. So no key hides.
+
+    Args:
+        part: Encrypted in blocks of 8 (`quicker_outside`).
+        loaded: What OpenSSL found in it, and in no other part.
+        key_id: The localKeyID of the key in sight.
     """
     if loaded is None:
         return None
-    certificates = loaded.additional_certs if loaded.cert is None else [loaded.cert, *loaded.additional_certs]
-    bags = [
-        Bag(
-            kind="certificate",
-            value=one.certificate.public_bytes(Encoding.DER),
-            friendly_name=one.friendly_name.decode("utf-8", "replace") if one.friendly_name else None,
-        )
-        for one in certificates
-    ]
-    return bags if len(safe.encrypted) - sum(map(_least_size, bags)) < _SMALLEST_KEY_BAG else None
+    found = loaded.additional_certs if loaded.cert is None else [loaded.cert, *loaded.additional_certs]
+    held: list[HeldCertificate] = []
+    sizes: list[_Sizes] = []
+    try:
+        for one in found:
+            certificate, name = one.certificate, one.friendly_name
+            call(needed_fields_of, certificate)  # else `lenient` may know more
+            text = None if name is None else name.decode()
+            held.append(HeldCertificate(certificate, None if text is None else text.removesuffix("\0")))
+            names = () if text is None else (len(text.encode("utf-16-be")),)
+            sizes.append((len(certificate.public_bytes(Encoding.DER)), *names))
+    except UNREADABLE:
+        return None
+    size = len(part.encrypted)
+    return held if any(0 < size - _least(contents) <= _BLOCK for contents in _contents(sizes, key_id)) else None
 
 
-def _least_size(bag: Bag) -> int:
-    """Bytes that a certificate takes at least with its bag; a localKeyID besides is smaller than a key."""
-    name = 0 if bag.friendly_name is None else _NAME + len(bag.friendly_name.encode("utf-16-be", "replace"))
-    return len(bag.value) + _CERTIFICATE_BAG + name
+_Sizes: TypeAlias = "tuple[int, ...]"
+"""Bytes of a certificate, and of the values of its bag's attributes."""
+
+
+def _contents(certificates: list[_Sizes], key_id: bytes | None) -> Iterator[int]:
+    """Bytes that their bags take together, with the localKeyID at one of them and without."""
+    bags = [_least_bag(one) for one in certificates]
+    if key_id is not None and len(key_id) <= _MOST_KEY_ID:
+        for one, bag in zip(certificates, bags, strict=True):
+            yield sum(bags) - bag + _least_bag((*one, len(key_id)))
+    yield sum(bags)
+
+
+def _least_bag(sizes: _Sizes) -> int:
+    """Bytes of the bag of one certificate: object identifiers have 13, 12 and, for an attribute, 11."""
+    certificate, *values = sizes
+    value = _least(12 + _least(_least(certificate)))
+    attributes = sum(_least(11 + _least(_least(size))) for size in values)
+    return _least(13 + _least(value) + (_least(attributes) if values else 0))
+
+
+def _least(contents: int) -> int:
+    """The least bytes of an element with so many in it; an indefinite length takes 4 for itself, whatever it is."""
+    return contents + (2 if contents < 0x80 else 3 if contents < 0x100 else 4)
 
 
 @lru_cache(maxsize=1)
