@@ -1,7 +1,7 @@
 """DER and BER: the one reader and the one writer of tag, length and contents.
 
 Three ways to read, on one reader of lengths: `split_sequence` gives places in DER without copying, for certificates, of
-which it is most of the cost; `only`, `members` and `Fields` give elements, and read the indefinite lengths and pieces
+which it is most of the cost; `only`, `members`, `fields` and `Fields` give elements, and read the indefinite lengths and pieces
 that BER allows in a PFX (RFC 7292, section 3). Work is bounded by the bytes: every count is limited by its caller, and
 an indefinite length is looked for once on each level.
 
@@ -30,7 +30,7 @@ EXPLICIT_0 = CONTEXT_0 | CONSTRUCTED
 _HIGH_NUMBER = 0x1F
 _END_OF_CONTENTS = b"\0\0"
 _DEPTH_LIMIT = 10
-_MOST_FIELDS = 16
+MOST_FIELDS = 16
 _MOST_PIECES = 100_000
 
 
@@ -136,13 +136,23 @@ class Element(NamedTuple):
 _element: Callable[[tuple[int, bytes, bytes]], Element] = partial(tuple.__new__, Element)  # half of what its own costs
 
 
+def fields(sequence: Element, required: int, optional: int = 0) -> list[Element]:
+    """The members of a SEQUENCE that has so many, and perhaps so many more; `ValueError` for another number."""
+    found = _split(_tagged(sequence, SEQUENCE).contents, MOST_FIELDS)
+    if len(found) < required:
+        raise ValueError("an element is missing")
+    if len(found) > required + optional:
+        raise _unexpected(found[required + optional])
+    return found
+
+
 class Fields:
-    """The members of a SEQUENCE, taken one after the other."""
+    """The members of a SEQUENCE of which some may be left out, taken one after the other."""
 
     __slots__ = ("_left",)
 
     def __init__(self, element: Element) -> None:
-        self._left = _split(_tagged(element, SEQUENCE).contents, _MOST_FIELDS)
+        self._left = _split(_tagged(element, SEQUENCE).contents, MOST_FIELDS)
         self._left.reverse()
 
     def take(self, tag: int | None = None) -> Element:
@@ -161,7 +171,11 @@ class Fields:
     def end(self) -> None:
         """`ValueError` when anything is left."""
         if self._left:
-            raise ValueError(f"an unexpected element with the tag {self._left[-1].tag:#04x}")
+            raise _unexpected(self._left[-1])
+
+
+def _unexpected(element: Element) -> ValueError:
+    return ValueError(f"an unexpected element with the tag {element.tag:#04x}")
 
 
 def only(data: bytes) -> Element:
@@ -191,27 +205,49 @@ def _tagged(element: Element, tag: int) -> Element:
 def _split(data: bytes, most: int) -> list[Element]:
     found: list[Element] = []
     at, size = 0, len(data)
-    while at < size:
-        if len(found) >= most:
-            raise ValueError(f"more than {most} elements, or bytes after the last")
-        tag, content, end = data[at], at + 2, 0
-        # The tags and lengths that nearly every element has are read here; `_bounds` knows all, and what is wrong.
-        if tag & _HIGH_NUMBER != _HIGH_NUMBER and content <= size:
-            length = data[at + 1]
+    try:
+        for _ in range(most):
+            if at == size:
+                return found
+            # The tags and lengths that nearly every element has are read here: it is most of what a PFX costs.
+            tag, length = data[at], data[at + 1]
             if length < 0x80:
+                content = at + 2
                 end = content + length
-            elif length == 0x82 and content + 2 <= size:
-                end = content + 2 + (data[content] << 8 | data[content + 1])
-                content += 2
-            elif length == 0x81 and content < size:
-                end = content + 1 + data[content]
-                content += 1
-        after = end
-        if not 0 < end <= size:
-            content, end, after = _bounds(data, at)
-        found.append(_element((tag, data[content:end], data[at:after])))
+            elif length == 0x82:
+                content = at + 4
+                end = content + (data[at + 2] << 8 | data[at + 3])
+            elif length == 0x81:
+                content = at + 3
+                end = content + data[at + 2]
+            else:
+                return _split_any(data, most)
+            if end > size or tag & _HIGH_NUMBER == _HIGH_NUMBER:
+                return _split_any(data, most)
+            found.append(_element((tag, data[content:end], data[at:end])))
+            at = end
+    except IndexError:
+        return _split_any(data, most)
+    if at < size:
+        raise _too_many(most)
+    return found
+
+
+def _split_any(data: bytes, most: int) -> list[Element]:
+    """The same for every tag and length; and it says what is wrong."""
+    found: list[Element] = []
+    at = 0
+    while at < len(data):
+        if len(found) >= most:
+            raise _too_many(most)
+        content, end, after = _bounds(data, at)
+        found.append(Element(data[at], data[content:end], data[at:after]))
         at = after
     return found
+
+
+def _too_many(most: int) -> ValueError:
+    return ValueError(f"more than {most} elements, or bytes after the last")
 
 
 def _bounds(data: bytes, at: int) -> tuple[int, int, int]:

@@ -116,19 +116,17 @@ def read_structure(data: bytes) -> Structure:
     if len(data) > SIZE_LIMIT:
         raise MalformedDataError(f"{len(data)} bytes are too many for a PFX; at most {SIZE_LIMIT} are read")
     with der.decoding("a PFX (PKCS#12)"):
-        pfx = der.Fields(der.only(data))
-        version = der.number(pfx.take())
-        content_type, content = _read_content_info(pfx.take())
+        number, info, *mac_data = der.fields(der.only(data), 2, 1)
+        version = der.number(number)
+        content_type, content = _read_content_info(info)
         if content_type == identifiers.SIGNED_DATA:
             raise MalformedDataError(
                 "this PFX is protected by a signature instead of a password, which this library does not read"
             )
         if content_type != identifiers.DATA:
             raise MalformedDataError(f"this is not a PFX (PKCS#12): its content is {content_type}")
-        mac_data = pfx.optional()
-        pfx.end()
         authenticated = der.octets(_given(content))
-        mac = None if mac_data is None else read_mac(mac_data)
+        mac = read_mac(mac_data[0]) if mac_data else None
         infos = der.members(der.only(authenticated), der.SEQUENCE, most=_BAG_LIMIT)
         safes: list[Safe] = []
         count = 0
@@ -141,11 +139,8 @@ def read_structure(data: bytes) -> Structure:
 
 
 def _read_content_info(info: Element) -> tuple[str, Element | None]:
-    fields = der.Fields(info)
-    content_type = der.oid(fields.take())
-    content = fields.optional()
-    fields.end()
-    return content_type, None if content is None else der.inside(content)
+    content_type, *content = der.fields(info, 1, 1)
+    return der.oid(content_type), der.inside(content[0]) if content else None
 
 
 def _given(content: Element | None) -> Element:
@@ -161,14 +156,12 @@ def _read_safe(info: Element) -> Safe:
     if content_type == identifiers.ENCRYPTED_DATA:
         data = der.Fields(_given(content))
         der.number(data.take())
-        encrypted = der.Fields(data.take())
+        inner_type, algorithm, encrypted = der.fields(data.take(), 3)
         data.optional(der.CONTEXT_1, der.CONTEXT_1 | der.CONSTRUCTED)  # attributes, which are not protected
         data.end()
-        der.oid(encrypted.take())
-        encryption = read_encryption(encrypted.take())
-        octets = der.octets(encrypted.take(), der.CONTEXT_0)
-        encrypted.end()
-        return Safe(encryption=encryption, bags=(), encrypted=octets, raw=info.raw)
+        der.oid(inner_type)
+        octets = der.octets(encrypted, der.CONTEXT_0)
+        return Safe(encryption=read_encryption(algorithm), bags=(), encrypted=octets, raw=info.raw)
     refusal = f"a part of it has the unknown type {content_type}"
     if content_type == identifiers.ENVELOPED_DATA:
         refusal = "a part of it is encrypted to a certificate, not by a password"
@@ -186,42 +179,40 @@ def _walk_bags(contents: Element, depth: int) -> Iterator[Bag]:
     if depth > _DEPTH_LIMIT:
         raise MalformedDataError("this PFX has bags nested too deep")
     for bag in der.members(contents, der.SEQUENCE, most=_BAG_LIMIT):
-        fields = der.Fields(bag)
-        identifier, value, attributes = der.oid(fields.take()), der.inside(fields.take()), fields.optional()
-        fields.end()
+        kind, content, *attributes = der.fields(bag, 2, 1)
+        identifier, value = der.oid(kind), der.inside(content)
         if identifier == identifiers.SAFE_CONTENTS_BAG:
             yield from _walk_bags(value, depth + 1)
         else:
             yield _read_bag(_BAG_KINDS.get(identifier, "other"), value, attributes)
 
 
-def _read_bag(kind: BagKind, content: Element, attributes: Element | None) -> Bag:
+def _read_bag(kind: BagKind, content: Element, attributes: list[Element]) -> Bag:
     value, encryption, encrypted_key = b"", None, b""
     if kind in ("key", "encrypted key"):
-        fields, value = der.Fields(content), content.raw
+        value = content.raw
         if kind == "encrypted key":
-            encryption, encrypted_key = read_encryption(fields.take()), der.octets(fields.take())
-            fields.end()
+            algorithm, octets = der.fields(content, 2)
+            encryption, encrypted_key = read_encryption(algorithm), der.octets(octets)
+        else:
+            der.members(content, der.SEQUENCE, most=der.MOST_FIELDS)
         check_size(len(value))
     elif kind == "certificate":
-        fields = der.Fields(content)
-        identifier, inner = der.oid(fields.take()), der.inside(fields.take())
-        fields.end()
+        certificate_type, inner = der.fields(content, 2)
+        identifier, inner = der.oid(certificate_type), der.inside(inner)
         if identifier == identifiers.X509_CERTIFICATE:
             value = der.octets(inner)
         else:
             kind = "other"  # an SDSI certificate
-    names = {} if attributes is None else _read_attributes(attributes)
+    names = _read_attributes(attributes[0]) if attributes else {}
     return Bag(kind=kind, value=value, encryption=encryption, encrypted_key=encrypted_key, **names)
 
 
 def _read_attributes(attributes: Element) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for attribute in der.members(attributes, der.SET, most=_MOST_ATTRIBUTES):
-        fields = der.Fields(attribute)
-        identifier = der.oid(fields.take())
-        values = der.members(fields.take(), der.SET, most=_MOST_ATTRIBUTES)
-        fields.end()
+        kind, members = der.fields(attribute, 2)
+        identifier, values = der.oid(kind), der.members(members, der.SET, most=_MOST_ATTRIBUTES)
         if identifier == identifiers.MACHINE_KEYSET:
             found["machine_keyset"] = True
         elif identifier == identifiers.FRIENDLY_NAME and values:
